@@ -1,0 +1,47 @@
+"""What can go wrong, as a small tree under `AthenaReportsError`.
+
+Every message says what happened, to which report and period, in which query, and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class AthenaReportsError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class PeriodError(AthenaReportsError, ValueError):
+    """A cadence or a period that cannot be: an unknown time zone, an id that names no period."""
+
+
+class SettingsError(AthenaReportsError, ValueError):
+    """A setting of the environment that is missing or wrong; the message names the variable."""
+
+
+class ReportError(AthenaReportsError, ValueError):
+    """A report that is declared wrongly; the message names the report, the field and the ways out."""
+
+    def __init__(self, report: str, field: str, problem: str, way_out: str) -> None:
+        super().__init__(f"Report {report!r}, field {field!r}: {problem} {way_out}")
+        self.report = report
+        self.field = field
+
+
+class RunPeriodError(AthenaReportsError):
+    """A run that cannot say which period it is for, or is for one that cannot be reported yet."""
+
+
+class QueryError(AthenaReportsError):
+    """A query that did not succeed; the message holds its id, Athena's reason and the next step."""
+
+
+class ResultError(AthenaReportsError):
+    """A query result that cannot be read as what it claims to be."""
+
+
+class TransformError(AthenaReportsError):
+    """A report's transform failed or returned something that is no table."""
+
+
+class PublishError(AthenaReportsError):
+    """A period that could not be made visible; what was published before stands unchanged."""
