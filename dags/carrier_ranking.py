@@ -1,0 +1,39 @@
+"""
+# Carrier ranking
+
+Which airline flew most out of New York City in a week or a month of America/New_York.
+
+| column | meaning |
+| --- | --- |
+| `rank` | 1 for the most flights; equal numbers are ordered by `carrier` |
+| `carrier` | two-letter code of the airline |
+| `flights` | flights that departed |
+| `distance_miles` | sum of their distances |
+| `mean_arrival_delay_minutes` | exact mean of those that arrived, rounded to 0.01 half away from zero |
+
+**Schedule.** The weekly Airflow DAG runs on Mondays at 00:05, the monthly one on the 1st at 00:05, both in
+America/New_York, across the changes of daylight saving time.
+
+**Input.** `flights`, one row per scheduled flight, partitioned by the UTC date of the scheduled departure
+(`dt`). A flight belongs to the period of its scheduled departure hour.
+
+**Rerun.** Any run may be cleared at any time: it reports the same period again.
+
+**Permissions.** Athena on the workgroup; read `flights` in Glue and S3; read and write the query results and
+the report bucket.
+"""
+
+from athena_reports import Report, build_dag, monthly, weekly
+
+NEW_YORK = "America/New_York"
+
+carrier_ranking = Report(
+    name="carrier_ranking",
+    sql="carrier_ranking.sql",
+    owner="analytics",
+    since="2013-01-01",
+    doc=__doc__,
+)
+
+carrier_ranking_weekly = build_dag(carrier_ranking, weekly(first_day="monday", timezone=NEW_YORK))
+carrier_ranking_monthly = build_dag(carrier_ranking, monthly(timezone=NEW_YORK))

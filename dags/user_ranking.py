@@ -1,0 +1,58 @@
+"""
+# User ranking
+
+Who scored most in a week or a month of Asia/Tokyo, and how far each user moved since the one before.
+
+| column | meaning |
+| --- | --- |
+| `rank` | 1 for the highest score; equal scores are ordered by plays, then by `user_id` |
+| `user_id`, `user_name` | the user, and the latest name within the period (NULL if there was none) |
+| `score`, `plays` | sum of the scores, and number of plays, within the period |
+| `previous_rank` | the user's rank among all users of the previous period; NULL for a newcomer |
+| `movement` | `new`, `up 3`, `down 3` or `same` |
+
+**Schedule.** The weekly Airflow DAG runs on Sundays at 00:05, the monthly one on the 1st at 00:05, both
+in Asia/Tokyo, for the period that ended five minutes before.
+
+**Input.** `plays`, one row per play, partitioned by the UTC date on which the event landed (`dt`), which
+is at most a day after it was played. What is published within a day of a period's end is therefore
+provisional.
+
+**Rerun.** Any run may be cleared at any time: it reports the same period again. For one period trigger the
+DAG with the param `period`, for many start a backfill. Runs do not depend on each other.
+
+**Permissions.** Athena on the workgroup; read `plays` in Glue and S3; read and write the query results and
+the report bucket.
+"""
+
+from datetime import timedelta
+
+from athena_reports import PATIENT, Report, build_dag, monthly, transforms, weekly
+
+TOKYO = "Asia/Tokyo"
+
+user_ranking = Report(
+    name="user_ranking",
+    sql="user_ranking.sql",
+    owner="analytics",
+    since="2025-01-01",
+    late_by=timedelta(days=1),
+    params={"top": 100},
+    transform=transforms.movement(),
+    doc=__doc__,
+)
+
+user_ranking_weekly = build_dag(
+    user_ranking,
+    weekly(first_day="sunday", timezone=TOKYO),
+    retries=3,
+    run_timeout=timedelta(hours=3),
+)
+user_ranking_monthly = build_dag(
+    user_ranking,
+    monthly(timezone=TOKYO),
+    params={"top": 1000},
+    wait=PATIENT,
+    retries=5,
+    run_timeout=timedelta(hours=12),
+)

@@ -1,0 +1,163 @@
+"""The only place where DAGs are made: a report and a cadence become a DAG of four steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, time, timedelta
+from functools import partial
+from zoneinfo import ZoneInfo
+
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG, Param, XComArg
+from airflow.sdk.definitions._internal.contextmanager import DagContext
+from jinja2 import StrictUndefined
+
+from athena_reports.errors import ReportError
+from athena_reports.operators import (
+    PERIOD_XCOM,
+    AthenaSubmitOperator,
+    AthenaWaitSensor,
+    S3PublishOperator,
+    stage_result,
+)
+from athena_reports.period import Cadence
+from athena_reports.query import WaitPolicy
+from athena_reports.report import Report
+from athena_reports.runs import PERIOD_PARAM
+from athena_reports.settings import settings
+from athena_reports.sql import ParamValue
+from athena_reports.timetable import PeriodTimetable
+
+
+def build_dag(
+    report: Report,
+    cadence: Cadence,
+    *,
+    delay: timedelta = timedelta(minutes=5),
+    params: Mapping[str, ParamValue] | None = None,
+    wait: WaitPolicy | None = None,
+    retries: int = 3,
+    retry_delay: timedelta = timedelta(seconds=30),
+    run_timeout: timedelta | None = None,
+    max_active_runs: int = 16,
+) -> DAG:
+    """Build the DAG `<report>_<cadence>`: submit, wait, transform, publish.
+
+    Args:
+        report: What is reported.
+        cadence: For which periods.
+        delay: How long after the end of a period its run starts.
+        params: Params of the report that are different for this cadence.
+        wait: How the query is waited for; None for the default policy.
+        retries: How often a failed task is tried again.
+        retry_delay: Pause before the first retry; it doubles with each.
+        run_timeout: How long a run may take in all; None for no limit.
+        max_active_runs: How many periods may be under way at once.
+
+    Raises:
+        ReportError: The DAG was built already, or `params` do not fit the report.
+        SettingsError: A setting of the environment is missing or wrong.
+    """
+    names = settings()
+    dag_id = f"{report.name}_{cadence.name}"
+    _require_first(report, dag_id)
+    with DAG(
+        dag_id,
+        description=f"{report.name}: {cadence.description}",
+        doc_md=report.doc,
+        schedule=PeriodTimetable(cadence, delay),
+        start_date=datetime.combine(report.since_date, time.min, ZoneInfo(cadence.timezone)),
+        catchup=names.catchup,
+        is_paused_upon_creation=names.paused,
+        max_active_runs=max_active_runs,
+        dagrun_timeout=run_timeout,
+        default_args={
+            "owner": report.owner,
+            "retries": retries,
+            "retry_delay": retry_delay,
+            "retry_exponential_backoff": True,
+        },
+        params={PERIOD_PARAM: _period_param(cadence)},
+        tags=["athena-report", cadence.name, names.environment],
+        template_searchpath=str(names.sql_folder),
+        template_undefined=StrictUndefined,
+    ) as dag:
+        run_query = AthenaSubmitOperator(
+            task_id="run_query",
+            query=report.sql_text,
+            cadence=cadence,
+            late_by=report.late_by,
+            sql_params=report.params_for(cadence.name, params or {}),
+            database=names.database,
+            workgroup=names.workgroup,
+            output_location=names.query_results,
+            aws_conn_id=names.aws_conn_id,
+        )
+        period = XComArg(run_query, key=PERIOD_XCOM)
+        wait_for_query = AthenaWaitSensor(
+            task_id="wait_for_query",
+            query_execution_id=run_query.output,
+            period=period,
+            policy=wait,
+            aws_conn_id=names.aws_conn_id,
+        )
+        transform = PythonOperator(
+            task_id="transform",
+            python_callable=partial(
+                stage_result,
+                cadence=cadence,
+                report=report.name,
+                transform=report.transform,
+                formats=report.outputs,
+                bucket=names.report_bucket,
+                aws_conn_id=names.aws_conn_id,
+            ),
+            op_kwargs={"query": wait_for_query.output, "period": period},
+        )
+        publish = S3PublishOperator(
+            task_id="publish",
+            staged=transform.output,
+            query=wait_for_query.output,
+            period=period,
+            bucket=names.report_bucket,
+            report=report.name,
+            environment=names.environment,
+            late_by=report.late_by,
+            aws_conn_id=names.aws_conn_id,
+        )
+        run_query >> wait_for_query >> transform >> publish
+    return dag
+
+
+def _require_first(report: Report, dag_id: str) -> None:
+    """Refuse a DAG id that was built before, from this report or in this file.
+
+    Airflow itself notices it only where one process reads all files, and its DAG processor does not.
+    """
+    in_this_file = {dag.dag_id for dag, _ in DagContext.autoregistered_dags}
+    if dag_id in report.built or dag_id in in_this_file:
+        raise ReportError(
+            report.name,
+            "name",
+            f"the DAG {dag_id!r} is built twice.",
+            "Build each cadence of a report once, and give every report a name of its own.",
+        )
+    report.built.add(dag_id)
+
+
+def _period_param(cadence: Cadence) -> Param:
+    example = cadence.containing(_EXAMPLE.replace(tzinfo=ZoneInfo(cadence.timezone))).id
+    return Param(
+        "",
+        type="string",
+        title="Period",
+        description_md=(
+            f"Id of the period to report on, its first day in {cadence.timezone}, such as `{example}` "
+            f"({cadence.description}). Leave it empty for the usual one: a run with a logical date takes the "
+            f"last period that is complete at that date, a run without one the last period that is complete "
+            f"when it starts. Not for backfills: there each run takes its own period."
+        ),
+    )
+
+
+_EXAMPLE = datetime(2025, 6, 15, 12)  # noqa: DTZ001  # any date will do; the cadence's zone is added

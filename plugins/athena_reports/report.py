@@ -1,0 +1,178 @@
+"""What a report is. Validated where it is declared, so a mistake is an import error of its file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NoReturn
+
+from athena_reports.errors import ReportError
+from athena_reports.settings import settings
+from athena_reports.sql import ParamValue, literal, rendering_problem, template_problem
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from athena_reports.period import Period
+
+    Transform = Callable[[Iterator[pa.RecordBatch], Period], Iterator[pa.RecordBatch]]
+
+FORMATS = ("parquet", "csv")
+
+# Glue table names and S3 keys are made of it, with the cadence's name behind.
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One report: a SQL file and what is to become of its rows.
+
+    Attributes:
+        name: Name in lower case; DAG ids, S3 keys and tables begin with it.
+        sql: SQL file, relative to the SQL folder.
+        since: First date that has data, as `YYYY-MM-DD` or a date. No period before it is scheduled.
+        owner: Who is asked when it fails; shown in Airflow.
+        late_by: How long after it happened an event may still land. The partition filter reads that much
+            further, and a period published earlier than that after its end is marked as provisional.
+        params: Constants for the SQL, `{{ params.<name> }}`. They are no Airflow params: nobody can change
+            them when triggering a run.
+        transform: Takes the result as Arrow record batches and the period, and yields the batches that are
+            published. None publishes the result as it is.
+        outputs: Formats to publish, of `parquet` and `csv`.
+        built: Ids of the DAGs that were made of it; `build_dag` keeps it.
+        doc: Markdown for the people who operate the DAG; usually the module's docstring, `__doc__`.
+
+    Raises:
+        ReportError: A field is wrong; the message names the report, the field and the ways out.
+    """
+
+    name: str
+    sql: str
+    since: str | date
+    owner: str = "airflow"
+    late_by: timedelta = timedelta(0)
+    params: Mapping[str, ParamValue] = field(default_factory=dict, hash=False)
+    transform: Transform | None = None
+    outputs: Sequence[str] = FORMATS
+    doc: str | None = None
+    built: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._require_name()
+        self._require_since()
+        if not isinstance(self.late_by, timedelta) or self.late_by < timedelta(0):
+            self._refuse("late_by", f"{self.late_by!r} is no duration.", "Give a timedelta of zero or more.")
+        if self.transform is not None and not callable(self.transform):
+            self._refuse(
+                "transform",
+                f"{self.transform!r} cannot be called.",
+                "Give a function of (batches, period), one of athena_reports.transforms, or leave it out.",
+            )
+        self._require_outputs()
+        if not isinstance(self.params, Mapping):
+            self._refuse("params", f"{self.params!r} is no dictionary.", "Map each name to its value.")
+        if not isinstance(self.owner, str) or not self.owner.strip():
+            self._refuse("owner", f"{self.owner!r} is no name.", "Say who is asked when it fails.")
+        object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
+        object.__setattr__(self, "outputs", tuple(self.outputs))
+        self.require_literals(self.params)
+        problem = template_problem(self.sql_text) or rendering_problem(
+            self.sql_text, self.params, settings().sql_folder
+        )
+        if problem:
+            self._refuse("sql", f"{self.sql}: {problem}", "Correct the SQL file.")
+
+    @property
+    def since_date(self) -> date:
+        """`since` as a date."""
+        return date.fromisoformat(self.since) if isinstance(self.since, str) else self.since
+
+    @cached_property
+    def sql_text(self) -> str:
+        """The SQL template. It ends with a newline, so that Airflow never takes it for a file's name."""
+        try:
+            return self._sql_path().read_text(encoding="utf-8").rstrip() + "\n"
+        except UnicodeDecodeError as error:
+            self._refuse("sql", f"{self.sql}: {error}.", "Save the file as UTF-8.")
+
+    def params_for(self, cadence: str, overrides: Mapping[str, ParamValue]) -> Mapping[str, ParamValue]:
+        """Return the params with those of one cadence laid over them.
+
+        Raises:
+            ReportError: An override names no param of the report, or changes its type.
+        """
+        for name, value in overrides.items():
+            if name not in self.params:
+                self._refuse(
+                    f"params[{name!r}]",
+                    f"the {cadence} DAG sets it, but the report does not declare it.",
+                    f"Declare it in the report; declared are {', '.join(self.params) or 'none'}.",
+                )
+            expected = type(self.params[name])
+            if type(value) is not expected:
+                self._refuse(
+                    f"params[{name!r}]",
+                    f"the {cadence} DAG sets a {type(value).__name__}, the report a {expected.__name__}.",
+                    "Give both the same type.",
+                )
+        self.require_literals(overrides)
+        return MappingProxyType({**self.params, **overrides})
+
+    def require_literals(self, params: Mapping[str, ParamValue]) -> None:
+        """Refuse params that cannot be written as SQL literals.
+
+        Raises:
+            ReportError: For the first of them.
+        """
+        for name, value in params.items():
+            if not str(name).isidentifier():
+                self._refuse(f"params[{name!r}]", "is no name.", "Use letters, digits and underscores.")
+            try:
+                literal(value)
+            except (TypeError, ValueError) as error:
+                self._refuse(f"params[{name!r}]", str(error), "Change its value.")
+
+    def _require_name(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            self._refuse(
+                "name",
+                "is no name for a DAG, an S3 key and a Glue table.",
+                "Use at most 64 lower-case letters, digits and underscores, and begin with a letter.",
+            )
+
+    def _require_since(self) -> None:
+        try:
+            _ = self.since_date.year
+        except (ValueError, AttributeError):
+            self._refuse("since", f"{self.since!r} is no date.", "Write it as '2025-01-01'.")
+
+    def _require_outputs(self) -> None:
+        listed = isinstance(self.outputs, Sequence) and not isinstance(self.outputs, str)
+        if not listed or not self.outputs or any(output not in FORMATS for output in self.outputs):
+            self._refuse(
+                "outputs", f"{self.outputs!r} is no list of formats.", f"Choose from {list(FORMATS)}."
+            )
+        if len(set(self.outputs)) < len(self.outputs):
+            self._refuse("outputs", f"{list(self.outputs)} names a format twice.", "Name each once.")
+
+    def _sql_path(self) -> Path:
+        folder = settings().sql_folder
+        path = folder / str(self.sql)
+        if not path.resolve().is_relative_to(folder.resolve()):
+            self._refuse("sql", f"{self.sql!r} lies outside {folder}.", "Move the file into that folder.")
+        if not path.is_file():
+            present = ", ".join(sorted(file.name for file in folder.glob("*.sql"))) or "none"
+            self._refuse(
+                "sql",
+                f"there is no {self.sql!r} in {folder}.",
+                f"Create it, correct the name (files there: {present}), or set ATHENA_REPORTS_SQL_FOLDER.",
+            )
+        return path
+
+    def _refuse(self, field_name: str, problem: str, way_out: str) -> NoReturn:
+        raise ReportError(str(self.name), field_name, problem, way_out)

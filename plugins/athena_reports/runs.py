@@ -1,0 +1,87 @@
+"""Which period is this run's? One answer for every way in which a run can come to be."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from athena_reports.errors import PeriodError, RunPeriodError
+from athena_reports.period import Cadence, Period
+
+PERIOD_PARAM = "period"
+
+
+class RunFacts(Protocol):
+    """The part of Airflow's DAG run that decides on the period (`context["dag_run"]` has it)."""
+
+    @property
+    def run_type(self) -> str:
+        """`scheduled`, `backfill`, `manual` or `asset_triggered`."""
+
+    @property
+    def run_after(self) -> datetime:
+        """When the run may start; every run has one."""
+
+    @property
+    def data_interval_start(self) -> datetime | None:
+        """Start of the data interval; none for a run without a logical date."""
+
+    @property
+    def data_interval_end(self) -> datetime | None:
+        """End of the data interval; none for a run without a logical date."""
+
+
+def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period:
+    """Return the period that `run` reports on, from the run alone.
+
+    The `period` param if one is given, else the run's data interval if it has one, else the last period
+    that is complete at its `run_after`. The clock is not asked, so a run that is cleared a year later still
+    has its own period.
+
+    Args:
+        cadence: The cadence of the run's DAG.
+        run: The DAG run.
+        param: The run's `period` param, a period id; empty for none.
+
+    Raises:
+        RunPeriodError: The param is no period of this cadence or was given to a backfill, or the data
+            interval is no period of this cadence.
+    """
+    if param:
+        if run.run_type == "backfill":
+            raise RunPeriodError(
+                f"The param {PERIOD_PARAM!r} is {param!r}, but this run belongs to a backfill, which would "
+                f"report that one period in each of its runs. Start the backfill again without the param: "
+                f"each run takes its period from its own data interval. For one period only, trigger a run "
+                f"with the param instead."
+            )
+        try:
+            return cadence.period(param)
+        except PeriodError as error:
+            raise RunPeriodError(f"The param {PERIOD_PARAM!r} is not valid: {error}") from error
+    if run.data_interval_start is None or run.data_interval_end is None:
+        return cadence.last_complete(run.run_after)
+    period = cadence.containing(run.data_interval_start)
+    if (period.start_utc, period.end_utc) != (run.data_interval_start, run.data_interval_end):
+        raise RunPeriodError(
+            f"The run's data interval, {run.data_interval_start.isoformat()} to "
+            f"{run.data_interval_end.isoformat()}, is no period of {cadence.description}: the DAG's schedule "
+            f"has changed since the run was created. Trigger a run with the param {PERIOD_PARAM!r} instead, "
+            f"for example {period.id}."
+        )
+    return period
+
+
+def require_complete(period: Period, now: datetime) -> None:
+    """Refuse a period that has not ended at `now` (an aware datetime).
+
+    Raises:
+        RunPeriodError: The period has not ended; the message names the last one that has.
+    """
+    if period.end_utc <= now:
+        return
+    state = "has not begun" if period.start_utc > now else "is not over"
+    raise RunPeriodError(
+        f"The period {period.id} ({period.cadence.description}) {state}: it ends at "
+        f"{period.end.isoformat()}. The last complete one is {period.cadence.last_complete(now).id}."
+    )

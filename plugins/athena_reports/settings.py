@@ -1,0 +1,153 @@
+"""Names per environment, read once from the process's environment variables.
+
+| variable | default | what it names |
+| --- | --- | --- |
+| `ATHENA_REPORTS_ENV` | `dev`, with a local endpoint only | the environment: dev, stg, prd |
+| `ATHENA_REPORTS_DATABASE` | `database_{env}` | Glue database that the queries read |
+| `ATHENA_REPORTS_WORKGROUP` | `{env}` | Athena workgroup that the queries run in |
+| `ATHENA_REPORTS_QUERY_RESULTS` | `s3://athena-query-result-{env}/` | where Athena writes results |
+| `ATHENA_REPORTS_BUCKET` | `athena-report-{env}` | bucket that reports are published to |
+| `ATHENA_REPORTS_AWS_CONN_ID` | `aws_default` | Airflow connection for every AWS call |
+| `ATHENA_REPORTS_SQL_FOLDER` | `include/sql` beside or inside `dags/` | where a report's SQL file is found |
+| `ATHENA_REPORTS_PAUSED` | `false` | whether a new DAG starts paused |
+| `ATHENA_REPORTS_CATCHUP` | `false` | whether a new DAG runs its past periods |
+
+Bucket names are global in AWS, so the two defaults that name a bucket hold only with a local endpoint,
+which is one that `AWS_ENDPOINT_URL` gives. Airflow Variables are not used: reading one while a DAG file is
+parsed costs a query to the metadata database, every time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from athena_reports.errors import SettingsError
+
+_PREFIX = "ATHENA_REPORTS_"
+_LOCAL_ENVIRONMENT = "dev"
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The names that one deployment uses.
+
+    Attributes:
+        environment: Short name of the environment, for example `prd`.
+        database: Glue database of the source tables.
+        workgroup: Athena workgroup.
+        query_results: `s3://bucket/prefix/` of Athena's results, with the closing slash.
+        report_bucket: Name of the bucket that reports are published to.
+        aws_conn_id: Airflow connection id.
+        sql_folder: Folder of the SQL files.
+        paused: Whether a DAG starts paused when it is first seen.
+        catchup: Whether a DAG creates runs for the periods since its report's `since`.
+    """
+
+    environment: str
+    database: str
+    workgroup: str
+    query_results: str
+    report_bucket: str
+    aws_conn_id: str
+    sql_folder: Path
+    paused: bool
+    catchup: bool
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process.
+
+    Raises:
+        SettingsError: A variable is missing or wrong.
+    """
+    return read_settings(os.environ)
+
+
+def read_settings(variables: Mapping[str, str]) -> Settings:
+    """Read the settings from `variables`, given as the environment gives them.
+
+    Raises:
+        SettingsError: A variable is missing or wrong.
+    """
+    local = bool(variables.get("AWS_ENDPOINT_URL"))
+    environment = _environment(variables, local=local)
+
+    def value(name: str, default: str | None, pattern: str, expected: str) -> str:
+        return _value(variables, name, default, pattern, expected)
+
+    identifier = (r"[A-Za-z0-9_.-]{1,128}", "a name of letters, digits, '_', '-' and '.'")
+    return Settings(
+        environment=environment,
+        database=value("DATABASE", f"database_{environment}", *identifier),
+        workgroup=value("WORKGROUP", environment, *identifier),
+        query_results=value(
+            "QUERY_RESULTS",
+            f"s3://athena-query-result-{environment}/" if local else None,
+            r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(.*/)?",
+            "an S3 location with a closing slash, such as s3://my-query-results/reports/",
+        ),
+        report_bucket=value(
+            "BUCKET",
+            f"athena-report-{environment}" if local else None,
+            r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+            "a bucket's name, such as my-company-reports-prd",
+        ),
+        aws_conn_id=value("AWS_CONN_ID", "aws_default", r"\S+", "an Airflow connection id"),
+        sql_folder=_sql_folder(variables),
+        paused=_boolean(variables, "PAUSED"),
+        catchup=_boolean(variables, "CATCHUP"),
+    )
+
+
+def _environment(variables: Mapping[str, str], *, local: bool) -> str:
+    expected = "a short name in lower case, such as dev, stg or prd"
+    default = _LOCAL_ENVIRONMENT if local else None
+    return _value(variables, "ENV", default, r"[a-z][a-z0-9]{0,15}", expected)
+
+
+def _value(variables: Mapping[str, str], name: str, default: str | None, pattern: str, expected: str) -> str:
+    text = variables.get(_PREFIX + name) or default
+    if text is None:
+        raise SettingsError(
+            f"{_PREFIX}{name} is not set. Away from a local endpoint (AWS_ENDPOINT_URL) it has no default: "
+            f"set it to {expected}."
+        )
+    if not re.fullmatch(pattern, text):
+        raise SettingsError(f"{_PREFIX}{name} is {text!r}: expected {expected}.")
+    return text
+
+
+def _boolean(variables: Mapping[str, str], name: str) -> bool:
+    text = variables.get(_PREFIX + name) or "false"
+    if text.lower() not in _BOOLEANS:
+        raise SettingsError(f"{_PREFIX}{name} is {text!r}: expected true or false.")
+    return _BOOLEANS[text.lower()]
+
+
+def _sql_folder(variables: Mapping[str, str]) -> Path:
+    """One rule for the repository, containers and MWAA: `include/sql` beside `dags/`, or inside it.
+
+    MWAA ships only a dags folder, so there it can only be inside. Both are looked for under the folder
+    that holds `plugins/`, and the one beside `dags/` wins.
+    """
+    if named := variables.get(_PREFIX + "SQL_FOLDER"):
+        folder = Path(named)
+        if not folder.is_dir():
+            raise SettingsError(f"{_PREFIX}SQL_FOLDER is {named!r}: there is no such folder.")
+        return folder
+    home = Path(__file__).resolve().parents[2]
+    candidates = [home / "include" / "sql", home / "dags" / "include" / "sql"]
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    raise SettingsError(
+        f"No folder of SQL files: looked for {' and '.join(map(str, candidates))}. "
+        f"Create one, or name it in {_PREFIX}SQL_FOLDER."
+    )

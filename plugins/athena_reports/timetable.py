@@ -1,0 +1,101 @@
+"""Airflow's view of a cadence: a run per period, shortly after the period has closed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pendulum
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
+
+from athena_reports.period import Cadence, Period
+
+
+class PeriodTimetable(Timetable):
+    """Schedules one run per period of a cadence.
+
+    The data interval is the period exactly, and `run_after` is its end plus `delay`. A cron timetable
+    cannot say that: "5 0 * * 0" either has an interval of no width or one that is five minutes off.
+
+    Args:
+        cadence: The periods.
+        delay: How long after the end of a period its run starts; zero or more.
+    """
+
+    periodic = True
+    run_ordering = ("data_interval_end", "logical_date")
+
+    def __init__(self, cadence: Cadence, delay: timedelta = timedelta(0)) -> None:
+        if delay < timedelta(0):
+            raise ValueError(f"delay is {delay}: a run cannot start before its period has ended.")
+        self.cadence = cadence
+        self.delay = delay
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PeriodTimetable) and (self.cadence, self.delay) == (
+            other.cadence,
+            other.delay,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.cadence, self.delay))
+
+    @property
+    def summary(self) -> str:
+        """The schedule as the UI shows it: `Weekly from Sunday, Asia/Tokyo, +5 min`."""
+        return f"{self.cadence.description}, +{_duration(self.delay)}" if self.delay else self.description
+
+    @property
+    def description(self) -> str:  # type: ignore[override]  # a plain attribute in Airflow's protocol
+        """What the UI shows beside the summary."""
+        return self.cadence.description
+
+    def serialize(self) -> dict[str, Any]:
+        """Return what the metadata database stores of this timetable."""
+        return {"cadence": self.cadence.to_dict(), "delay_seconds": self.delay.total_seconds()}
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> PeriodTimetable:
+        """Return the timetable that `serialize` stored."""
+        return cls(Cadence.from_dict(data["cadence"]), timedelta(seconds=data["delay_seconds"]))
+
+    def infer_manual_data_interval(self, *, run_after: datetime) -> DataInterval:
+        """Return the last period complete at `run_after`, a manual run's logical date."""
+        return _interval(self.cadence.last_complete(run_after))
+
+    def next_dagrun_info(
+        self,
+        *,
+        last_automated_data_interval: DataInterval | None,
+        restriction: TimeRestriction,
+    ) -> DagRunInfo | None:
+        """Return the run after `last_automated_data_interval`, or the first one.
+
+        A start date in mid-period begins with the first whole period after it. Without catch-up nothing
+        earlier is scheduled than the last period whose run is due now.
+        """
+        bounds: list[datetime] = []
+        if last_automated_data_interval is not None:
+            bounds.append(last_automated_data_interval.end)
+        if restriction.earliest is not None:
+            bounds.append(restriction.earliest)
+        if not restriction.catchup:
+            bounds.append(self.cadence.last_complete(datetime.now(UTC) - self.delay).start_utc)
+        if not bounds:
+            return None
+        period = self.cadence.first_from(max(bounds))
+        if restriction.latest is not None and period.start_utc > restriction.latest:
+            return None
+        interval = _interval(period)
+        return DagRunInfo(run_after=interval.end + self.delay, data_interval=interval)
+
+
+def _interval(period: Period) -> DataInterval:
+    return DataInterval(pendulum.instance(period.start_utc), pendulum.instance(period.end_utc))
+
+
+def _duration(delay: timedelta) -> str:
+    minutes, seconds = divmod(int(delay.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
