@@ -1,0 +1,1 @@
+"""The demo's lakes: what fills them and where it comes from."""

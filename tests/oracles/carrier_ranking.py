@@ -1,0 +1,83 @@
+"""The ranking of carriers, from the CSV as it is published."""
+
+import csv
+import io
+import math
+import zipfile
+from collections import defaultdict
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Departure(NamedTuple):
+    scheduled: datetime
+    carrier: str
+    distance: int
+    arrival_delay: int | None
+
+
+def carrier_ranking(csv_path: Path, start_local: datetime, end_local: datetime) -> list[dict[str, Any]]:
+    """All carriers with a departure scheduled in [start_local, end_local); the bounds carry their zone.
+
+    `csv_path` is the CSV or a zip of it.
+    """
+    start, end = _utc(start_local), _utc(end_local)
+    departures: dict[str, list[Departure]] = defaultdict(list)
+    for flight in _departures(csv_path):
+        if start <= flight.scheduled < end:
+            departures[flight.carrier].append(flight)
+    order = sorted(departures.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [
+        {
+            "rank": rank,
+            "carrier": carrier,
+            "flights": len(flights),
+            "distance_miles": sum(flight.distance for flight in flights),
+            "mean_arrival_delay_minutes": _mean(
+                [f.arrival_delay for f in flights if f.arrival_delay is not None]
+            ),
+        }
+        for rank, (carrier, flights) in enumerate(order, start=1)
+    ]
+
+
+def _utc(bound: datetime) -> datetime:
+    if bound.tzinfo is None:
+        raise ValueError(f"the bound {bound} has no zone")
+    return bound.astimezone(UTC)
+
+
+@cache
+def _departures(csv_path: Path) -> list[Departure]:
+    """The flights that have a departure time."""
+    return [
+        Departure(
+            scheduled=datetime.fromisoformat(row["time_hour"]),
+            carrier=row["carrier"],
+            distance=int(row["distance"]),
+            arrival_delay=None if row["arr_delay"] == "NA" else int(row["arr_delay"]),
+        )
+        for row in csv.DictReader(io.StringIO(_text(csv_path), newline=""))
+        if row["dep_time"] != "NA"
+    ]
+
+
+def _text(csv_path: Path) -> str:
+    if csv_path.suffix != ".zip":
+        return csv_path.read_text(encoding="utf-8")
+    with zipfile.ZipFile(csv_path) as archive:
+        (name,) = archive.namelist()
+        return archive.read(name).decode("utf-8")
+
+
+def _mean(minutes: list[int]) -> Decimal | None:
+    """The mean to two decimals, halves away from zero."""
+    if not minutes:
+        return None
+    mean = Fraction(sum(minutes), len(minutes))
+    hundredths = math.floor(abs(mean) * 100 + Fraction(1, 2))
+    return Decimal(hundredths if mean >= 0 else -hundredths).scaleb(-2)
