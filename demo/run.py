@@ -1,0 +1,193 @@
+"""The main job, to its end: two reports, weekly and monthly, by a real Airflow on the local AWS services.
+
+`python -m demo.run` starts the services on free ports, fills both lakes, runs the DAGs for several periods
+each, prints every latest ranking, mirrors what was published into `demo-output/`, and stops all it started.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+
+from demo.airflow import AirflowClient, AirflowConfig, AirflowRuntime, AirflowRuntimeError, DagRun
+from demo.lake import LakeError
+from demo.seed import fill
+from demo.services import Services, ServicesError, local_services
+from demo.show import latest_manifest, mirror, show_ranking
+
+ROOT = Path(__file__).resolve().parents[1]
+HOME = ROOT / ".airflow" / "demo"
+OUTPUT = ROOT / "demo-output"
+ENVIRONMENT = "dev"
+REPORT_BUCKET = f"athena-report-{ENVIRONMENT}"
+_RUNS_TIMEOUT_SECONDS = 600
+_PROGRESS_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one DAG is to run: the periods that start in a range, and single ones beside it.
+
+    Attributes:
+        report: Name of the report.
+        cadence: Name of the cadence.
+        timezone: Zone of its periods.
+        first: Local date from which periods are backfilled.
+        last: Local date to which, included.
+        periods: Ids of periods that are triggered one by one, with the param `period`.
+    """
+
+    report: str
+    cadence: str
+    timezone: str
+    first: str
+    last: str
+    periods: Sequence[str] = ()
+
+    @property
+    def dag_id(self) -> str:
+        """Id of the DAG."""
+        return f"{self.report}_{self.cadence}"
+
+    @property
+    def summary(self) -> str:
+        """What is started, for a person."""
+        single = "".join(f", and {period} by its param" for period in self.periods)
+        return f"backfill from {self.first} to {self.last}{single}"
+
+
+# The weeks of carrier_ranking hold both changes of daylight saving time: 2013-03-10 and 2013-11-03.
+JOBS = (
+    Job("user_ranking", "weekly", "Asia/Tokyo", "2025-06-01", "2025-06-22"),
+    Job("user_ranking", "monthly", "Asia/Tokyo", "2025-04-01", "2025-06-01"),
+    Job("carrier_ranking", "weekly", "America/New_York", "2013-10-21", "2013-11-04", ["2013-03-04"]),
+    Job("carrier_ranking", "monthly", "America/New_York", "2013-10-01", "2013-12-01"),
+)
+
+
+class Watch:
+    """Says every few seconds how many tasks of all runs are done."""
+
+    def __init__(self, client: AirflowClient, progress: Progress) -> None:
+        self._client = client
+        self._progress = progress
+        self._told_at = time.monotonic()
+
+    def all_finished(self, runs: Sequence[DagRun]) -> bool:
+        """Whether the runs have finished; called at each look."""
+        if time.monotonic() - self._told_at > _PROGRESS_SECONDS:
+            done, created = (self._tasks(**states) for states in ({"state": "success"}, {}))
+            self._progress(f"{done} of {created} tasks done")
+            self._told_at = time.monotonic()
+        return bool(runs) and all(run.finished for run in runs)
+
+    def _tasks(self, **filters: str) -> int:
+        path = "/api/v2/dags/~/dagRuns/~/taskInstances"
+        return int(self._client.request("GET", path, params={"limit": 1, **filters})["total_entries"])
+
+
+class DemoError(RuntimeError):
+    """A run of the demo failed; the message says which task, and where its log is."""
+
+
+class Progress:
+    """Lines with the seconds since the start."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._start = time.monotonic()
+
+    def __call__(self, message: str) -> None:
+        """Print a line."""
+        self._console.print(
+            f"[dim]{time.monotonic() - self._start:6.1f} s[/dim]  {message}", highlight=False, soft_wrap=True
+        )
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = 110
+    progress = Progress(console)
+    try:
+        with local_services(HOME.with_name("local-aws.log")) as services:
+            progress(f"local S3, Glue and Athena are at {services.endpoint_url}")
+            fill(services, ENVIRONMENT, progress)
+            run_jobs(services, progress)
+            for job in JOBS:
+                manifest = latest_manifest(services.s3, REPORT_BUCKET, job.report, job.cadence)
+                console.print()
+                show_ranking(console, services.s3, REPORT_BUCKET, manifest)
+            files = mirror(services.s3, REPORT_BUCKET, OUTPUT)
+            progress(f"{files} published objects are mirrored in {OUTPUT.relative_to(ROOT)}/")
+    except (ServicesError, AirflowRuntimeError, LakeError, DemoError) as error:
+        console.print(f"\nThe demo failed: {error}", style="red", markup=False, highlight=False)
+        console.print(f"Logs: {HOME / 'logs'}", highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nInterrupted; everything that was started has been stopped.")
+        return 130
+    progress("done; all that was started has been stopped")
+    return 0
+
+
+def run_jobs(services: Services, progress: Progress) -> None:
+    """Run every job in Airflow.
+
+    Raises:
+        DemoError: A run failed.
+    """
+    config = AirflowConfig(
+        home=HOME,
+        dags_folder=ROOT / "dags",
+        plugins_folder=ROOT / "plugins",
+        database_templates=HOME.with_name("databases"),
+        environment={
+            **services.environment,
+            "ATHENA_REPORTS_ENV": ENVIRONMENT,
+            # The lakes end in the past: a run for last week would find nothing.
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+        },
+    )
+    with AirflowRuntime(config, dag_ids=[job.dag_id for job in JOBS], on_progress=progress) as airflow:
+        for job in JOBS:
+            start(airflow.client, job)
+            progress(f"{job.dag_id}: {job.summary}")
+        watch = Watch(airflow.client, progress)
+        for job in JOBS:
+            runs = airflow.client.wait_for_runs(
+                job.dag_id, until=watch.all_finished, timeout_seconds=_RUNS_TIMEOUT_SECONDS
+            )
+            for run in runs:
+                if run.state != "success":
+                    raise DemoError(_failure(airflow.client, run))
+
+
+def start(client: AirflowClient, job: Job) -> None:
+    """Start the runs of a job."""
+    zone = ZoneInfo(job.timezone)
+    first, last = (datetime.fromisoformat(date).replace(tzinfo=zone) for date in (job.first, job.last))
+    client.backfill(job.dag_id, first, last)
+    for period in job.periods:
+        client.trigger(job.dag_id, conf={"period": period})
+
+
+def _failure(client: AirflowClient, run: DagRun) -> str:
+    tasks = client.task_instances(run.dag_id, run.run_id)
+    failed = next((task for task in tasks if task.state == "failed"), None)
+    if failed is None:
+        return f"the run {run.run_id} of {run.dag_id} is {run.state}."
+    log = client.task_log(run.dag_id, run.run_id, failed.task_id, failed.try_number)
+    return f"{failed.task_id} of {run.dag_id}, run {run.run_id}, failed. Its log ends:\n{log[-2000:]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
