@@ -1,0 +1,41 @@
+"""The AWS of this repository's demo and tests on this machine: one process, one endpoint, real services.
+
+`python -m local_aws --port 4566` serves on 127.0.0.1 until it is stopped; in Python, `LocalAws.start()` does.
+Any AWS client reaches it by that endpoint URL and nothing else; every credential and every region is
+accepted. S3, Glue, STS and SNS are moto's. Athena is a service of our own over DuckDB.
+
+What this Athena does
+    Query executions: StartQueryExecution (with ClientRequestToken and ExecutionParameters),
+    GetQueryExecution, BatchGetQueryExecution, ListQueryExecutions, StopQueryExecution, GetQueryResults.
+    They are QUEUED, RUNNING and then SUCCEEDED, FAILED or CANCELLED for good, on a few workers.
+    Workgroups with an enforced or offered output location. GetDatabase, GetTableMetadata, data catalogs.
+    SELECT, WITH and VALUES over Parquet tables of Glue, partitioned or not. Names and types are resolved as
+    Trino does, and each function and operator is translated on its own (`athena.functions` is the list), so
+    that what a query means here it means there: integer division, decimals, NULL ordering, rounding, casts,
+    dates, time zones. Partitions are pruned by every condition on partition keys alone; DataScannedInBytes
+    counts the compressed column chunks of what is left. Results are CSV as Athena writes it.
+
+What it refuses, always with a message that says so
+    Other statements (DDL, UNLOAD, CTAS, EXPLAIN, SHOW), arrays, maps and structs (ROW only as the key of
+    max_by and min_by), GROUPING SETS, recursive WITH, UNNEST, approximate functions, functions of the
+    current time, regular expressions, date formats and casts that DuckDB could read otherwise than Trino;
+    tables that are not Parquet, partition projection, views; managed results, scan cutoffs, result reuse.
+    What only DuckDB would accept is refused like any other error. No query reaches a file or the network.
+
+Where it differs from the real one
+    No limits on rates and sizes but those of the query text; tokens are never forgotten; permissions are
+    not checked. Positions in error messages can differ, as can the wording of syntax errors; a few
+    statements that Trino accepts are refused as its grammar is only approximated (bare values after
+    `VALUES` within a join, lists of thousands of rows). upper and lower map a few letters otherwise, and
+    digit and word classes in regular expressions know ASCII only. A condition on one table's partitions does
+    not prune those of another that is joined on the same key. Without ORDER BY the order of rows is not
+    Athena's. The `.csv.metadata` object is JSON.
+
+For tests, `GET /_local/athena/executions/<id>` tells what a query read: `{"id", "state", "scans": [{"table",
+"partitions": [{key: value}], "columns", "scanned_bytes"}], "duckdb_sql"}`, a table as often as it stands in
+the query, a WITH query as often as it is named.
+"""
+
+from local_aws.server import LocalAws, PortInUseError
+
+__all__ = ["LocalAws", "PortInUseError"]

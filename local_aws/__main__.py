@@ -1,0 +1,39 @@
+"""`python -m local_aws`: serves until it is stopped."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+
+from local_aws.server import LocalAws, PortInUseError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serves until SIGINT or SIGTERM.
+
+    Returns:
+        The exit code: 0 after a stop, 1 if the port is in use.
+    """
+    parser = argparse.ArgumentParser("local_aws", description="S3, Glue, STS, SNS and Athena on 127.0.0.1")
+    parser.add_argument("--port", type=int, default=4566, help="0 picks a free one (default 4566)")
+    parser.add_argument("--workers", type=int, default=4, help="queries that Athena runs at once (default 4)")
+    parser.add_argument("--verbose", action="store_true", help="log each request")
+    options = parser.parse_args(arguments)
+    # Blocked before any thread starts, so that only sigwait below takes them.
+    stops = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    try:
+        aws = LocalAws.start(options.port, workers=options.workers, verbose=options.verbose)
+    except PortInUseError as error:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        print(error, file=sys.stderr)
+        return 1
+    with aws:
+        print(f"Local AWS at {aws.endpoint_url} (S3, Glue, STS, SNS, Athena); Ctrl-C stops it", flush=True)
+        signal.sigwait(stops)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,328 @@
+"""Tables as Glue describes them, and their Parquet files in S3 as one dataset for each scan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs
+from botocore.exceptions import ClientError
+
+from local_aws.athena.errors import QueryFailed, not_supported
+from local_aws.athena.types import (
+    BIGINT,
+    BOOLEAN,
+    DATE,
+    DOUBLE,
+    INTEGER,
+    REAL,
+    SMALLINT,
+    TIMESTAMP,
+    TINYINT,
+    VARBINARY,
+    VARCHAR,
+    Type,
+    decimal,
+)
+
+if TYPE_CHECKING:
+    from local_aws.athena.clients import Clients
+    from local_aws.athena.relations import Scan
+
+_GLUE_TYPES = {
+    "boolean": BOOLEAN,
+    "tinyint": TINYINT,
+    "smallint": SMALLINT,
+    "int": INTEGER,
+    "integer": INTEGER,
+    "bigint": BIGINT,
+    "float": REAL,
+    "double": DOUBLE,
+    "string": VARCHAR,
+    "date": DATE,
+    "timestamp": TIMESTAMP,
+    "binary": VARBINARY,
+}
+_ARROW_TYPES = {
+    "boolean": pa.bool_(),
+    "tinyint": pa.int8(),
+    "smallint": pa.int16(),
+    "integer": pa.int32(),
+    "bigint": pa.int64(),
+    "real": pa.float32(),
+    "double": pa.float64(),
+    "varchar": pa.string(),
+    "char": pa.string(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us"),
+    "varbinary": pa.binary(),
+}
+_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+_REMEMBERED_FILES = 10_000
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of Glue.
+
+    Attributes:
+        database: Its database.
+        name: Its name.
+        columns: Types of its columns in the table's order; a type that is not done here has the base
+            "unsupported".
+        partition_types: Types of its partition keys, in order.
+        location: The `s3://` prefix of its files, if it has no partition keys.
+    """
+
+    database: str
+    name: str
+    columns: dict[str, Type]
+    partition_types: dict[str, Type]
+    location: str
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition as Glue registers it: its values as text, in the order of the keys, and its prefix."""
+
+    values: tuple[str, ...]
+    location: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one scan reads.
+
+    Attributes:
+        dataset: The files, with the partition keys as columns.
+        scanned_bytes: Compressed bytes of the column chunks that the query needs, as Athena bills them.
+    """
+
+    dataset: ds.FileSystemDataset
+    scanned_bytes: int
+
+
+def glue_type(text: str) -> Type:
+    """A type of Glue (Hive) as one of Trino."""
+    text = text.strip().lower()
+    match = re.fullmatch(r"(decimal|varchar|char)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", text)
+    if match is not None and match[1] == "decimal":
+        return decimal(int(match[2]), int(match[3] or 0))
+    if match is not None:
+        return Type(match[1], int(match[2]))
+    return decimal(10, 0) if text == "decimal" else _GLUE_TYPES.get(text, Type("unsupported"))
+
+
+def arrow_type(type_: Type) -> pa.DataType:
+    """The Arrow type that a column of a type has."""
+    return pa.decimal128(*type_.digits) if type_.base == "decimal" else _ARROW_TYPES[type_.base]
+
+
+class Catalog:
+    """Glue's data catalog in one region."""
+
+    def __init__(self, clients: Clients, region: str) -> None:
+        self._clients = clients
+        self._region = region
+        self._files = pyarrow.fs.S3FileSystem(
+            endpoint_override=clients.endpoint_url,
+            access_key="local",
+            secret_key="local",
+            region=region,
+            request_timeout=60,
+        )
+        self._format = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
+        self._fragments: dict[tuple[str, ...], ds.ParquetFileFragment] = {}
+
+    def table(self, database: str, name: str) -> Table:
+        """The table.
+
+        Raises:
+            QueryFailed: SCHEMA_NOT_FOUND, TABLE_NOT_FOUND; NOT_SUPPORTED for a view, a table of another
+                format than Parquet, or one with partition projection.
+        """
+        glue = self._clients.get("glue", self._region)
+        try:
+            table = glue.get_table(DatabaseName=database, Name=name)["Table"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "EntityNotFoundException":
+                raise
+            if not self._has_database(database):
+                raise QueryFailed("SCHEMA_NOT_FOUND", f"Schema '{database}' does not exist") from None
+            message = f"Table 'awsdatacatalog.{database}.{name}' does not exist"
+            raise QueryFailed("TABLE_NOT_FOUND", message) from None
+        parameters = table.get("Parameters", {})
+        storage = table.get("StorageDescriptor", {})
+        if parameters.get("projection.enabled", "").lower() == "true":
+            raise not_supported(f"partition projection (table {database}.{name})")
+        serde = storage.get("SerdeInfo", {}).get("SerializationLibrary", "")
+        if "parquet" not in f"{serde} {parameters.get('classification', '')}".lower():
+            raise not_supported(f"tables of another format than Parquet ({database}.{name})")
+        return Table(
+            database,
+            name,
+            {c["Name"].lower(): glue_type(c["Type"]) for c in storage.get("Columns", [])},
+            {c["Name"].lower(): glue_type(c["Type"]) for c in table.get("PartitionKeys", [])},
+            storage.get("Location", ""),
+        )
+
+    def _has_database(self, database: str) -> bool:
+        try:
+            self._clients.get("glue", self._region).get_database(Name=database)
+        except ClientError:
+            return False
+        return True
+
+    def partitions(self, table: Table) -> list[Partition]:
+        """The registered partitions; of a table without partition keys, the whole table as one."""
+        if not table.partition_types:
+            return [Partition((), table.location)]
+        pages = (
+            self._clients.get("glue", self._region)
+            .get_paginator("get_partitions")
+            .paginate(DatabaseName=table.database, TableName=table.name)
+        )
+        return [
+            Partition(tuple(each["Values"]), each.get("StorageDescriptor", {}).get("Location", ""))
+            for page in pages
+            for each in page["Partitions"]
+        ]
+
+    def read(self, scan: Scan, partitions: Sequence[Partition]) -> Reading:
+        """The files of partitions, opened as far as their footers.
+
+        Raises:
+            QueryFailed: HIVE_BAD_DATA if a file does not fit the table.
+        """
+        table = scan.table
+        types = {**table.columns, **table.partition_types}
+        schema = pa.schema([(n, arrow_type(t)) for n, t in types.items() if t.base != "unsupported"])
+        fragments = []
+        scanned_bytes = 0
+        for partition in partitions:
+            expression = _expression(table, partition)
+            for path, etag in self._list(partition.location):
+                fragment = self._fragment(path, etag, partition, expression)
+                _check_types(fragment, {name: table.columns[name] for name in scan.columns}, path)
+                scanned_bytes += _column_bytes(fragment, scan.columns)
+                fragments.append(fragment)
+        return Reading(ds.FileSystemDataset(fragments, schema, self._format, self._files), scanned_bytes)
+
+    def _fragment(
+        self, path: str, etag: str, partition: Partition, expression: ds.Expression
+    ) -> ds.ParquetFileFragment:
+        key = (path, etag, *partition.values)
+        fragment = self._fragments.get(key)
+        if fragment is None:
+            fragment = self._format.make_fragment(path, self._files, partition_expression=expression)
+            try:
+                fragment.ensure_complete_metadata()
+            except (pa.ArrowInvalid, OSError) as error:
+                raise QueryFailed("HIVE_BAD_DATA", f"s3://{path} is not valid Parquet: {error}") from None
+            if len(self._fragments) >= _REMEMBERED_FILES:
+                self._fragments.clear()
+            self._fragments[key] = fragment
+        return fragment
+
+    def _list(self, location: str) -> Iterator[tuple[str, str]]:
+        bucket, _, prefix = location.partition("://")[2].partition("/")
+        prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+        pages = (
+            self._clients.get("s3", self._region)
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=bucket, Prefix=prefix)
+        )
+        try:
+            for page in pages:
+                for each in page.get("Contents", []):
+                    names = each["Key"].removeprefix(prefix).split("/")
+                    hidden = any(name.startswith(("_", ".")) for name in names)
+                    if each["Size"] and not hidden:
+                        yield f"{bucket}/{each['Key']}", each["ETag"]
+        except ClientError as error:
+            raise QueryFailed("HIVE_FILESYSTEM_ERROR", f"cannot list {location}: {error}") from None
+
+
+def partition_values(table: Table, partitions: Sequence[Partition]) -> pa.Table:
+    """The partitions' values under the types of their keys, one row each.
+
+    Raises:
+        QueryFailed: HIVE_INVALID_PARTITION_VALUE if a value is none of its type.
+    """
+    arrays = []
+    for position, type_ in enumerate(table.partition_types.values()):
+        texts = [partition.values[position] for partition in partitions]
+        arrays.append(pa.array([_value(table, text, type_) for text in texts], arrow_type(type_)))
+    return pa.table(arrays, names=list(table.partition_types))
+
+
+def _value(table: Table, text: str, type_: Type) -> Any:
+    if type_.base == "unsupported":
+        raise not_supported(f"a type among the partition keys of {table.database}.{table.name}")
+    if text == _NULL_PARTITION:
+        return None
+    try:
+        return pa.scalar(text).cast(arrow_type(type_)).as_py()
+    except pa.ArrowInvalid:
+        message = f"Invalid partition value '{text}' for {type_} partition key"
+        raise QueryFailed("HIVE_INVALID_PARTITION_VALUE", message) from None
+
+
+def _expression(table: Table, partition: Partition) -> ds.Expression:
+    expression = ds.scalar(True)
+    for (name, type_), text in zip(table.partition_types.items(), partition.values, strict=True):
+        value = _value(table, text, type_)
+        field = ds.field(name)
+        equal = field.is_null() if value is None else field == pa.scalar(value, arrow_type(type_))
+        expression = expression & equal
+    return expression
+
+
+def _column_bytes(fragment: ds.ParquetFileFragment, columns: set[str]) -> int:
+    total = 0
+    for group in range(fragment.metadata.num_row_groups):
+        row_group = fragment.metadata.row_group(group)
+        for position in range(row_group.num_columns):
+            chunk = row_group.column(position)
+            if chunk.path_in_schema.partition(".")[0] in columns:
+                total += chunk.total_compressed_size
+    return total
+
+
+def _check_types(fragment: ds.ParquetFileFragment, columns: dict[str, Type], path: str) -> None:
+    """Athena matches columns by name and converts little: a wider integer, a double from a float."""
+    schema = fragment.physical_schema
+    lower = {name.lower(): name for name in schema.names}
+    for name, type_ in columns.items():
+        if name not in lower:
+            continue
+        if lower[name] != name:
+            raise not_supported(f"Parquet columns with capital letters ({lower[name]} in s3://{path})")
+        found = schema.field(name).type
+        if not _fits(found, type_):
+            message = (
+                f"Field {name}'s type {found} in parquet file s3://{path} is incompatible with type {type_}"
+                " defined in table schema"
+            )
+            raise QueryFailed("HIVE_BAD_DATA", message)
+
+
+def _fits(found: pa.DataType, type_: Type) -> bool:
+    wanted = arrow_type(type_)
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    if pa.types.is_signed_integer(wanted):
+        return bool(pa.types.is_signed_integer(found) and found.bit_width <= wanted.bit_width)
+    if type_.base in ("varchar", "char"):
+        return bool(
+            pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
+        )
+    if type_.base == "varbinary":
+        return bool(pa.types.is_binary(found) or pa.types.is_large_binary(found))
+    if type_.base == "timestamp":
+        return bool(pa.types.is_timestamp(found) and found.tz in (None, "UTC"))
+    return bool(found == wanted or (type_.base == "double" and found == pa.float32()))

@@ -1,0 +1,77 @@
+"""How the local Athena says no: to a request (`ApiError`) and, later, to a query (`QueryFailed`)."""
+
+from __future__ import annotations
+
+SYSTEM, USER = 1, 2
+"""Values of AthenaError's ErrorCategory (Athena user guide, "Athena error catalog")."""
+
+_ERROR_TYPES = {
+    "TABLE_NOT_FOUND": 1110,
+    "SCHEMA_NOT_FOUND": 1004,
+    "SYNTAX_ERROR": 1006,
+    "HIVE_BAD_DATA": 1001,
+    "RESULT_WRITE": 401,
+    "RESULT_BUCKET": 402,
+    "RESOURCES": 0,
+    "INTERNAL": 200,
+}
+_USER_ERROR = 1000
+
+
+class ApiError(Exception):
+    """A request that Athena refuses, as botocore shows it.
+
+    Args:
+        message: Athena's words.
+        code: The exception's name in the service model.
+        athena_code: AthenaErrorCode of an InvalidRequestException.
+        status: HTTP status.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        code: str = "InvalidRequestException",
+        athena_code: str = "INVALID_INPUT",
+        status: int = 400,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.athena_code = athena_code
+        self.status = status
+
+
+class QueryFailed(Exception):  # noqa: N818 - the state it leads to
+    """A query that ends FAILED.
+
+    Args:
+        name: Trino's name of the error, such as TABLE_NOT_FOUND.
+        message: The sentence behind it, with "line L:C: " where the position is known.
+    """
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
+        self.message = message
+
+    def at(self, line: int, column: int) -> QueryFailed:
+        """The same error with its position (both counted from 1), unless it has one already."""
+        if self.message.startswith("line "):
+            return self
+        return QueryFailed(self.name, f"line {line}:{column}: {self.message}")
+
+    @property
+    def category(self) -> int:
+        """ErrorCategory: 1 for what the engine or the result's bucket did, 2 for the query's own fault."""
+        return SYSTEM if self.name == "INTERNAL" else USER
+
+    @property
+    def error_type(self) -> int:
+        """ErrorType, from Athena's error catalog."""
+        return _ERROR_TYPES.get(self.name, _USER_ERROR)
+
+
+def not_supported(what: str) -> QueryFailed:
+    """What Athena does and this service does not."""
+    return QueryFailed("NOT_SUPPORTED", f"the local Athena does not do {what}")

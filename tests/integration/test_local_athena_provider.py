@@ -1,0 +1,117 @@
+"""The amazon provider's own operator, sensor, hook and trigger against the local Athena, unchanged."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from airflow.exceptions import AirflowException
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from airflow.providers.amazon.aws.operators.athena import AthenaOperator
+from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
+from airflow.providers.amazon.aws.triggers.athena import AthenaTrigger
+
+from demo.services import Services
+
+ENDLESS = (
+    "WITH d (x) AS (VALUES 1, 2, 3, 4, 5, 6, 7, 8, 9, 10) SELECT sum(a.x * b.x % c.x) FROM "
+    + ", ".join(f"d {name}" for name in "abcdefghijklm")
+)
+
+
+def _operator(query: str, **arguments: Any) -> AthenaOperator:
+    return AthenaOperator(
+        task_id="query",
+        query=query,
+        database="default",
+        workgroup="dev",
+        aws_conn_id="aws_default",
+        sleep_time=0,
+        **arguments,
+    )
+
+
+@pytest.fixture
+def hook(services: Services) -> AthenaHook:
+    return AthenaHook("aws_default")
+
+
+def _run(hook: AthenaHook, query: str) -> str:
+    return hook.run_query(query, {"Database": "default"}, {}, workgroup="dev")
+
+
+def test_the_operator_runs_a_query_to_its_end(services: Services) -> None:
+    operator = _operator("SELECT 1 AS one", output_location="s3://athena-query-result-dev/elsewhere/")
+    execution_id = operator.execute({})
+    execution = services.athena.get_query_execution(QueryExecutionId=execution_id)["QueryExecution"]
+    assert execution["Status"]["State"] == "SUCCEEDED"
+    location = f"athena-query-result-dev/{execution_id}.csv"
+    assert execution["ResultConfiguration"]["OutputLocation"] == f"s3://{location}"
+    bucket, _, key = location.partition("/")
+    assert services.s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b'"one"\n"1"\n'
+
+
+def test_the_operator_fails_with_the_querys_reason(services: Services) -> None:
+    with pytest.raises(Exception, match="SCHEMA_NOT_FOUND"):
+        _operator("SELECT * FROM nowhere.t").execute({})
+    with pytest.raises(Exception, match="mismatched input 'FORM'"):
+        _operator("SELECT * FORM t").execute({})
+
+
+def test_the_operator_stops_its_query_when_it_is_killed(services: Services) -> None:
+    operator = _operator(ENDLESS)
+    operator.query_execution_id = _run(operator.hook, ENDLESS)
+    operator.on_kill()
+    state = services.athena.get_query_execution(QueryExecutionId=operator.query_execution_id)
+    assert state["QueryExecution"]["Status"]["State"] == "CANCELLED"
+
+
+def test_the_hook_polls_reads_and_stops(hook: AthenaHook) -> None:
+    execution_id = _run(hook, "SELECT x FROM (VALUES 1, 2, 3) AS t (x) ORDER BY x")
+    assert hook.poll_query_status(execution_id, sleep_time=0) == "SUCCEEDED"
+    assert hook.get_output_location(execution_id) == f"s3://athena-query-result-dev/{execution_id}.csv"
+    results = hook.get_query_results(execution_id)
+    assert results is not None
+    assert [row["Data"][0]["VarCharValue"] for row in results["ResultSet"]["Rows"]] == ["x", "1", "2", "3"]
+    paginator = hook.get_query_results_paginator(execution_id, page_size=2)
+    assert [len(page["ResultSet"]["Rows"]) for page in paginator] == [2, 2]
+    stopped = _run(hook, ENDLESS)
+    hook.stop_query(stopped)
+    assert hook.poll_query_status(stopped, sleep_time=0) == "CANCELLED"
+
+
+def test_the_hook_tells_why_a_query_failed(hook: AthenaHook) -> None:
+    execution_id = _run(hook, "SELECT 1 / 0")
+    assert hook.poll_query_status(execution_id, sleep_time=0) == "FAILED"
+    assert hook.get_state_change_reason(execution_id) == "DIVISION_BY_ZERO: Division by zero"
+
+
+def test_the_same_token_runs_one_query(hook: AthenaHook) -> None:
+    token = "provider-test-token-of-32-characters"
+    first, second = (
+        hook.run_query("SELECT 2", {"Database": "default"}, {}, client_request_token=token, workgroup="dev")
+        for _ in range(2)
+    )
+    assert first == second
+
+
+def test_the_sensor_sees_success_and_failure(services: Services, hook: AthenaHook) -> None:
+    def sensor(execution_id: str) -> AthenaSensor:
+        return AthenaSensor(
+            task_id="wait", query_execution_id=execution_id, sleep_time=0, aws_conn_id="aws_default"
+        )
+
+    assert sensor(_run(hook, "SELECT 1")).poke({}) is True
+    with pytest.raises(AirflowException, match="Athena sensor failed"):
+        sensor(_run(hook, "SELECT 1 / 0")).poke({})
+
+
+def test_the_trigger_of_the_deferred_operator(services: Services, hook: AthenaHook) -> None:
+    execution_id = _run(hook, "SELECT 1")
+    trigger = AthenaTrigger(execution_id, waiter_delay=1, waiter_max_attempts=10, aws_conn_id="aws_default")
+
+    async def first_event() -> Any:
+        return await anext(trigger.run())
+
+    assert asyncio.run(first_event()).payload["status"] == "success"

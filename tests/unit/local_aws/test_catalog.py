@@ -1,0 +1,193 @@
+# ruff: noqa: E501, DTZ001 - a row of a table stands on a line; Athena's timestamps have no zone
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import re
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from local_aws.athena.catalog import glue_type
+from tests.unit.local_aws.account import Account
+
+COLUMNS = {"user_id": "bigint", "score": "int", "name": "string", "played_at": "timestamp"}
+
+
+def _plays(day: int, rows: int = 100) -> pa.Table:
+    return pa.table(
+        {
+            "user_id": pa.array(range(rows), pa.int64()),
+            "score": pa.array([i % 7 for i in range(rows)], pa.int32()),
+            "name": pa.array([None if i % 5 == 0 else f"name {i}" for i in range(rows)]),
+            "played_at": pa.array(
+                [dt.datetime(2025, 1, day, i % 24) for i in range(rows)], pa.timestamp("ms")
+            ),
+        }
+    )
+
+
+@pytest.fixture
+def plays(account: Account) -> dict[str, bytes]:
+    """A table of four registered days, of which one has no file, and one day in S3 that is not registered."""
+    account.create_table("plays", COLUMNS, {"dt": "string"})
+    files = {}
+    for day in (1, 2, 3, 5):
+        path = f"dt=2025-01-0{day}"
+        files[path] = account.put(f"plays/{path}/part-0.parquet", _plays(day), row_group_size=40)
+    for day in (1, 2, 3, 4):
+        account.add_partition("plays", [f"2025-01-0{day}"], f"dt=2025-01-0{day}")
+    return files
+
+
+def _chunk_bytes(data: bytes, *columns: str) -> int:
+    metadata = pq.read_metadata(io.BytesIO(data))
+    return sum(
+        metadata.row_group(g).column(c).total_compressed_size
+        for g in range(metadata.num_row_groups)
+        for c in range(metadata.num_columns)
+        if metadata.row_group(g).column(c).path_in_schema in columns
+    )
+
+
+def test_scanned_bytes_are_those_of_the_footers(account: Account, plays: dict[str, bytes]) -> None:
+    first, second, third, _ = plays.values()
+    count = account.run("SELECT count(*) FROM plays")
+    assert count.csv == '"_col0"\n"300"\n'
+    assert count.scanned_bytes == 0
+    assert count.partitions() == [f"2025-01-0{day}" for day in (1, 2, 3, 4)]
+    outcome = account.run("SELECT user_id, sum(score) FROM plays WHERE dt >= '2025-01-02' GROUP BY 1 LIMIT 1")
+    assert outcome.scanned_bytes == sum(_chunk_bytes(data, "user_id", "score") for data in (second, third))
+    assert outcome.scans[0]["columns"] == ["score", "user_id"]
+    twice = account.run(
+        "SELECT a.score FROM plays a JOIN plays b ON a.user_id = b.user_id WHERE a.dt = '2025-01-01'"
+    )
+    both = _chunk_bytes(first, "score", "user_id") + sum(
+        _chunk_bytes(d, "user_id") for d in (first, second, third)
+    )
+    assert twice.scanned_bytes == both
+    assert [len(scan["partitions"]) for scan in twice.scans] == [1, 4]
+
+
+def test_unregistered_partitions_and_hidden_files_are_invisible(
+    account: Account, plays: dict[str, bytes]
+) -> None:
+    for name in ("_SUCCESS", ".part-1.parquet", "_temporary/part-2.parquet"):
+        account.s3.put_object(Bucket="lake", Key=f"plays/dt=2025-01-01/{name}", Body=b"not Parquet")
+    account.s3.put_object(Bucket="lake", Key="plays/dt=2025-01-01/empty.parquet", Body=b"")
+    outcome = account.run("SELECT dt, count(*) FROM plays GROUP BY dt ORDER BY dt")
+    lines = "".join(f'"2025-01-0{day}","100"\n' for day in (1, 2, 3))
+    assert outcome.csv == f'"dt","_col1"\n{lines}'
+
+
+def test_a_file_that_is_replaced_is_read_anew(account: Account, plays: dict[str, bytes]) -> None:
+    sql = "SELECT count(score) FROM plays WHERE dt = '2025-01-01'"
+    assert account.run(sql).csv == '"_col0"\n"100"\n'
+    account.put("plays/dt=2025-01-01/part-0.parquet", _plays(1, rows=7))
+    assert account.run(sql).csv == '"_col0"\n"7"\n'
+
+
+def test_all_types(account: Account) -> None:
+    columns = {
+        "b": "boolean", "t": "tinyint", "s": "smallint", "i": "int", "l": "bigint", "f": "float", "d": "double",
+        "n": "decimal(9,2)", "v": "string", "w": "varchar(5)", "c": "char(3)", "day": "date", "at": "timestamp",
+        "x": "binary", "missing": "double",
+    }  # fmt: skip
+    account.create_table("types", columns)
+    types = [
+        pa.bool_(), pa.int8(), pa.int16(), pa.int32(), pa.int32(), pa.float32(), pa.float32(), pa.decimal128(9, 2),
+        pa.dictionary(pa.int32(), pa.string()), pa.string(), pa.string(), pa.date32(), pa.timestamp("us"), pa.binary(),
+    ]  # fmt: skip
+    values = [
+        True, 1, 2, 3, 4, 0.5, 0.25, Decimal("-1.50"), 'say "hi"', "abc", "ab", dt.date(2025, 2, 3),
+        dt.datetime(2025, 2, 3, 4, 5, 6, 789600), b"\x00\xff",
+    ]  # fmt: skip
+    arrays = [pa.array([value, None], type_) for value, type_ in zip(values, types, strict=True)]
+    account.put("types/a.parquet", pa.table(arrays, names=list(columns)[:-1]))
+    outcome = account.run("SELECT * FROM types ORDER BY b")
+    assert outcome.csv is not None
+    assert outcome.csv.splitlines()[1:] == [
+        '"true","1","2","3","4","0.5","0.25","-1.50","say ""hi""","abc","ab ","2025-02-03","2025-02-03 04:05:06.790","00 ff",',
+        "," * 14,
+    ]
+    answer = account.athena.get_query_results(QueryExecutionId=outcome.execution["QueryExecutionId"])
+    info = answer["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
+    assert [each["Type"] for each in info] == [
+        "boolean", "tinyint", "smallint", "integer", "bigint", "float", "double", "decimal", "varchar", "varchar",
+        "char", "date", "timestamp", "varbinary", "double",
+    ]  # fmt: skip
+    assert (info[7]["Precision"], info[7]["Scale"]) == (9, 2)
+    assert account.run("SELECT 1 FROM types WHERE c = 'ab'").csv == '"_col0"\n"1"\n'
+
+
+@pytest.mark.parametrize(
+    ("glue", "arrow", "value"),
+    [("int", pa.int64(), 1), ("bigint", pa.string(), "1"), ("string", pa.int32(), 1), ("double", pa.int64(), 1),
+     ("decimal(9,2)", pa.decimal128(9, 3), Decimal(1)), ("date", pa.string(), "2025-01-01"),
+     ("timestamp", pa.timestamp("ms", "Asia/Tokyo"), dt.datetime(2025, 1, 1))],
+)  # fmt: skip
+def test_a_file_of_other_types_is_bad_data(
+    account: Account, glue: str, arrow: pa.DataType, value: object
+) -> None:
+    account.create_table("bad", {"a": glue, "b": "int"})
+    account.put("bad/a.parquet", pa.table({"a": pa.array([value], arrow), "b": pa.array([7], pa.int32())}))
+    outcome = account.run("SELECT a FROM bad")
+    assert outcome.state == "FAILED"
+    assert outcome.reason.startswith("HIVE_BAD_DATA: Field a's type")
+    assert account.run("SELECT b FROM bad").csv == '"b"\n"7"\n'
+
+
+def test_partition_keys_have_their_types(account: Account) -> None:
+    account.create_table("days", {"v": "int"}, {"day": "date", "n": "int"})
+    for n, day in ((9, "2025-01-01"), (10, "2025-01-02"), (11, "__HIVE_DEFAULT_PARTITION__")):
+        account.put(f"days/{n}/a.parquet", pa.table({"v": pa.array([n], pa.int32())}))
+        account.add_partition("days", [day, str(n)], str(n))
+    outcome = account.run("SELECT v, n, day FROM days WHERE n < 10 AND day = DATE '2025-01-01'")
+    assert outcome.csv == '"v","n","day"\n"9","9","2025-01-01"\n'
+    assert outcome.partitions() == ["2025-01-01/9"]
+    assert account.run("SELECT v, day FROM days WHERE day IS NULL").csv == '"v","day"\n"11",\n'
+    account.add_partition("days", ["someday", "12"], "12")
+    assert account.run("SELECT v FROM days").reason.startswith("HIVE_INVALID_PARTITION_VALUE")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [({"projection.enabled": "true"}, "NOT_SUPPORTED: line 1:15: .*partition projection")],
+)
+def test_refused_tables(account: Account, parameters: dict[str, str], reason: str) -> None:
+    account.create_table("odd", {"a": "int"}, {"dt": "string"}, parameters)
+    outcome = account.run("SELECT * FROM odd")
+    assert outcome.state == "FAILED"
+    assert re.match(reason, outcome.reason)
+
+
+def test_a_column_of_a_type_that_is_not_done_hurts_only_who_reads_it(account: Account) -> None:
+    account.create_table("nested", {"a": "int", "b": "array<int>"})
+    account.put("nested/a.parquet", pa.table({"a": pa.array([1], pa.int32()), "b": pa.array([[1]])}))
+    assert account.run("SELECT a FROM nested").csv == '"a"\n"1"\n'
+    assert account.run("SELECT * FROM nested").reason.startswith("NOT_SUPPORTED")
+
+
+def test_glue_types_read_as_written() -> None:
+    assert str(glue_type("DECIMAL( 10 , 3 )")) == "decimal(10,3)"
+    assert str(glue_type("decimal")) == "decimal(10,0)"
+    assert str(glue_type("varchar(7)")) == "varchar(7)"
+    assert glue_type("map<string,int>").base == "unsupported"
+
+
+def test_missing_schema_and_table(account: Account) -> None:
+    missing = account.run("SELECT * FROM nope")
+    assert missing.reason == "TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.db.nope' does not exist"
+    assert missing.execution["Status"]["AthenaError"] == {
+        "ErrorCategory": 2,
+        "ErrorType": 1110,
+        "Retryable": False,
+        "ErrorMessage": missing.reason,
+    }
+    assert (
+        account.run("SELECT * FROM nodb.t").reason
+        == "SCHEMA_NOT_FOUND: line 1:15: Schema 'nodb' does not exist"
+    )

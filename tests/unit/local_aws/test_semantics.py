@@ -1,0 +1,302 @@
+"""What Trino's documentation says, row by row; the whole CSV line is what is compared."""
+
+# ruff: noqa: E501 - a row of a table stands on a line
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from local_aws.athena.errors import QueryFailed
+
+Compute = Callable[..., str]
+
+VALUES = [
+    # arithmetic: integers truncate, decimals keep Trino's scale, doubles follow IEEE 754
+    ("5 / 2, -7 / 2, 7 % -3, -7 % 3", '"2","-3","1","-1"'),
+    ("1.5 * 2.25, 10.0 / 3, 10.00 / 3, 1.0 / 3.00", '"3.375","3.3","3.33","0.33"'),
+    ("1.25 + 0.5, 1 - 0.01, 7.5 % 2, -7.5 % 2.25", '"1.75","0.99","1.5","-0.75"'),
+    ("1e0 / 0, -1e0 / 0, 0e0 / 0", '"Infinity","-Infinity","NaN"'),
+    ("5 / 2e0, 1 + 0.5e0", '"2.5","1.5"'),
+    ("DECIMAL '1.50', 0.10, 00.5, .5", '"1.50","0.10","0.5","0.5"'),
+    ("-9223372036854775808, 2147483648, - -1", '"-9223372036854775808","2147483648","1"'),
+    ("1 + NULL, NULL || 'a', NOT NULL", ",,"),
+    # rounding is half away from zero
+    ("round(2.5), round(-2.5), round(1.255, 2), round(2.5e0), round(-2.5e0)", '"3","-3","1.260","3.0","-3.0"'),
+    ("round(2.675e0, 2), round(1234.5e0, -2), round(7), round(7, 1)", '"2.68","1200.0","7","7"'),
+    ("floor(-1.5), ceil(1.2), ceiling(-1.2e0), truncate(-1.7), truncate(9e-1)", '"-2","2","-1.0","-1","0.0"'),
+    ("abs(-3), abs(-2.5), sign(-3), sign(0.0), sign(-2.5e0)", '"3","2.5","-1","0","-1.0"'),
+    ("mod(7, 3), power(2, 3), sqrt(2), sqrt(-1)", '"1","8.0","1.4142135623730951","NaN"'),
+    ("greatest(1, 3, 2), least(1.5, 2), greatest(1, NULL), least('b', 'a')", '"3","1.5",,"a"'),
+    # casts
+    ("CAST(2.5e0 AS INTEGER), CAST(-2.5e0 AS BIGINT), CAST(2.5 AS BIGINT)", '"3","-3","3"'),
+    ("CAST(1.005e0 AS DECIMAL(10,2)), CAST('1.235' AS DECIMAL(10,2))", '"1.01","1.24"'),
+    ("CAST(-1.235 AS DECIMAL(5,2)), CAST(7 AS DECIMAL(5,2)), CAST(1.5 AS DOUBLE)", '"-1.24","7.00","1.5"'),
+    ("TRY_CAST('x' AS INTEGER), TRY_CAST('1.5' AS INTEGER), TRY_CAST(' 1' AS BIGINT)", ",,"),
+    ("TRY_CAST('300' AS TINYINT), TRY_CAST(300 AS TINYINT), CAST('+7' AS INTEGER)", ',,"7"'),
+    ("CAST('1e3' AS DOUBLE), CAST('NaN' AS DOUBLE), TRY_CAST('1e3' AS DECIMAL(5))", '"1000.0","NaN",'),
+    ("CAST('T' AS BOOLEAN), CAST('false' AS BOOLEAN), TRY_CAST('yes' AS BOOLEAN)", '"true","false",'),
+    ("CAST(5 AS VARCHAR), CAST(1.50 AS VARCHAR), CAST(true AS VARCHAR)", '"5","1.50","true"'),
+    ("CAST('abcdef' AS VARCHAR(3)), CAST(0 AS BOOLEAN), CAST(true AS BIGINT)", '"abc","false","1"'),
+    ("CAST(TIMESTAMP '2024-01-02 03:04:05' AS VARCHAR)", '"2024-01-02 03:04:05.000"'),
+    ("CAST(DATE '2024-01-02' AS VARCHAR), CAST('2024-1-2' AS DATE)", '"2024-01-02","2024-01-02"'),
+    ("CAST('2024-01-02 03:04:05.6785' AS TIMESTAMP)", '"2024-01-02 03:04:05.679"'),
+    ("TRY_CAST('2024-02-30' AS DATE), TRY_CAST('2024-01-02T03:04:05' AS TIMESTAMP)", ","),
+    # text
+    ("length('日本'), length(''), upper('aé'), lower('AÉ')", '"2","0","AÉ","aé"'),
+    ("substr('hello', 2), substr('hello', -3), substr('hello', 0), substr('hello', 9)", '"ello","llo","",""'),
+    ("substr('hello', 2, 2), substr('hello', -3, 2), substring('hello' FROM 2 FOR 3)", '"el","ll","ell"'),
+    ("substr('hello', -9), substr('hello', 2, 0), substr(NULL, 0)", '"","",'),
+    ("'[' || trim(' \t x ') || ']', ltrim('  x '), rtrim(' x '), trim(BOTH 'ab' FROM 'abxba')", '"[x]","x "," x","x"'),
+    ("replace('aXbX', 'X'), replace('aXb', 'X', 'yy'), reverse('añ👍b')", '"ab","ayyb","b👍ña"'),
+    ("strpos('abcb', 'b'), strpos('abc', 'z'), position('c' IN 'abc')", '"2","0","3"'),
+    ("'a' || 'b' || 'c', concat('a', 'b', 'c'), concat('a', NULL)", '"abc","abc",'),
+    ("lpad('x', 3, 'ab'), rpad('x', 4, 'ab'), lpad('hello', 2, 'x')", '"abx","xaba","he"'),
+    ("split_part('a,b', ',', 1), split_part('a,b', ',', 2), split_part('a,b', ',', 3)", '"a","b",'),
+    ("starts_with('abc', 'ab'), starts_with('abc', 'b')", '"true","false"'),
+    ("'x' LIKE 'X', 'abc' LIKE 'a_c', 'a%' LIKE 'a$%' ESCAPE '$', 'a\\b' LIKE 'a\\b'", '"false","true","true","true"'),
+    ("regexp_like('abc', 'b'), regexp_like('a1', '^[a-z]\\d$'), regexp_like('a\n', 'a$')", '"true","true","true"'),
+    ("'a' < 'B', 'Z' < 'a', '' = ' ', 'é' = 'e'", '"false","true","false","false"'),
+    ("'it''s', 'a\\n', U&'x'", "NOT_SUPPORTED"),
+    ("'it''s', 'say \"hi\"', '{0}', '?', 'a -- b'", '"it\'s","say ""hi""","{0}","?","a -- b"'),
+    # conditions
+    ("coalesce(NULL, 1), nullif(1, 1), nullif(1, 2), if(1 = 1, 'a', 'b'), if(false, 1)", '"1",,"1","a",'),
+    ("CASE WHEN 1 = 2 THEN 1 END, CASE 3 WHEN 3 THEN 'x' ELSE 'y' END, CASE WHEN true THEN 1 ELSE 2.5 END", ',"x","1.0"'),
+    ("1 BETWEEN 0 AND 2, 1 IN (2, 3), 1 IN (2, NULL), 1 NOT IN (2, 3)", '"true","false",,"true"'),
+    ("1 IS NULL, NULL IS NULL, 1 IS DISTINCT FROM NULL, NULL IS NOT DISTINCT FROM NULL", '"false","true","true","true"'),
+    ("true AND NULL, false AND NULL, true OR NULL, NOT false", ',"false","true","true"'),
+    ("is_nan(0e0 / 0), 0e0 / 0 = 0e0 / 0, 0e0 / 0 <> 1e0, 0e0 / 0 > 1e0, 1e0 < NULL", '"true","false","true","false",'),
+    # dates: date_trunc of a date is a date; units count when complete
+    ("DATE '2024-02-29', TIMESTAMP '2026-11-24 01:02:03', TIMESTAMP '2026-11-24 01:02'", '"2024-02-29","2026-11-24 01:02:03.000","2026-11-24 01:02:00.000"'),
+    ("date_trunc('month', DATE '2024-02-29'), date_trunc('week', DATE '2024-03-03')", '"2024-02-01","2024-02-26"'),
+    ("date_trunc('hour', TIMESTAMP '2024-01-01 01:59:59'), date_trunc('quarter', DATE '2024-05-05')", '"2024-01-01 01:00:00.000","2024-04-01"'),
+    ("date_add('month', 1, DATE '2024-01-31'), date_add('day', -1, DATE '2024-03-01')", '"2024-02-29","2024-02-29"'),
+    ("date_add('minute', 90, TIMESTAMP '2024-01-01 23:00:00')", '"2024-01-02 00:30:00.000"'),
+    ("date_diff('day', DATE '2024-01-01', DATE '2024-02-01'), date_diff('month', DATE '2024-01-31', DATE '2024-02-29')", '"31","1"'),
+    ("date_diff('day', TIMESTAMP '2024-01-01 12:00:00', TIMESTAMP '2024-01-02 11:00:00')", '"0"'),
+    ("date_diff('month', DATE '2024-03-30', DATE '2024-01-31'), date_diff('year', DATE '2023-05-05', DATE '2024-05-04')", '"-1","0"'),
+    ("DATE '2024-01-31' + INTERVAL '1' MONTH, DATE '2024-01-01' - INTERVAL '1' DAY", '"2024-02-29","2023-12-31"'),
+    ("TIMESTAMP '2024-01-01 00:00:00' - INTERVAL '1' HOUR, DATE '2024-03-01' + INTERVAL -'1' DAY", '"2023-12-31 23:00:00.000","2024-02-29"'),
+    ("year(DATE '2024-03-04'), quarter(DATE '2024-03-04'), month(DATE '2024-03-04'), day(DATE '2024-03-04')", '"2024","1","3","4"'),
+    ("day_of_week(DATE '2024-03-03'), day_of_year(DATE '2024-03-01'), week(DATE '2024-12-30'), year_of_week(DATE '2024-12-30')", '"7","61","1","2025"'),
+    ("hour(TIMESTAMP '2024-01-01 03:04:05.678'), second(TIMESTAMP '2024-01-01 03:04:05.678'), millisecond(TIMESTAMP '2024-01-01 03:04:05.678')", '"3","5","678"'),
+    ("extract(YEAR FROM DATE '2024-03-04'), extract(DAY_OF_WEEK FROM DATE '2024-03-04')", '"2024","1"'),
+    ("date(TIMESTAMP '2024-01-01 23:00:00'), date('2024-01-01')", '"2024-01-01","2024-01-01"'),
+    ("DATE '2024-01-01' < TIMESTAMP '2024-01-01 00:00:01', DATE '2024-01-01' = TIMESTAMP '2024-01-01 00:00:00'", '"true","true"'),
+    ("from_unixtime(1.5), to_unixtime(TIMESTAMP '1970-01-01 00:00:01.250'), from_unixtime(-0.001e0)", '"1970-01-01 00:00:01.500 UTC","1.25","1969-12-31 23:59:59.999 UTC"'),
+    ("date_format(TIMESTAMP '2024-03-04 05:06:07', '%Y/%c/%e %H:%i:%s %W %M %j %y %p 100%%')", '"2024/3/4 05:06:07 Monday March 064 24 AM 100%"'),
+    ("date_parse('2024-01-05 06', '%Y-%m-%d %H'), from_iso8601_date('2024-01-05')", '"2024-01-05 06:00:00.000","2024-01-05"'),
+    # time zones: the instant stays, the reading changes
+    ("TIMESTAMP '2026-11-24 01:02:03 Asia/Tokyo', TIMESTAMP '2026-11-24 01:02:03' AT TIME ZONE 'Asia/Tokyo'", '"2026-11-24 01:02:03.000 Asia/Tokyo","2026-11-24 10:02:03.000 Asia/Tokyo"'),
+    ("CAST(TIMESTAMP '2024-01-01 20:00:00' AT TIME ZONE 'Asia/Tokyo' AS DATE), date(from_unixtime(54000) AT TIME ZONE 'Asia/Tokyo')", '"2024-01-02","1970-01-02"'),
+    ("date_trunc('day', TIMESTAMP '2013-03-10 12:00:00 America/New_York')", '"2013-03-10 00:00:00.000 America/New_York"'),
+    ("date_trunc('hour', TIMESTAMP '2013-11-03 06:30:00' AT TIME ZONE 'America/New_York') AT TIME ZONE 'UTC'", '"2013-11-03 06:00:00.000 UTC"'),
+    ("date_add('day', 1, TIMESTAMP '2013-03-09 12:00:00 America/New_York')", '"2013-03-10 12:00:00.000 America/New_York"'),
+    ("TIMESTAMP '2013-03-09 12:00:00 America/New_York' + INTERVAL '1' DAY", '"2013-03-10 13:00:00.000 America/New_York"'),
+    ("date_diff('hour', TIMESTAMP '2013-03-10 00:00:00 America/New_York', TIMESTAMP '2013-03-11 00:00:00 America/New_York')", '"23"'),
+    ("date_diff('day', TIMESTAMP '2013-03-10 00:00:00 America/New_York', TIMESTAMP '2013-03-11 00:00:00 America/New_York')", '"1"'),
+    ("from_iso8601_timestamp('2024-01-01T00:00:00Z'), from_iso8601_timestamp('2024-01-01T09:00:00+09:00') AT TIME ZONE 'UTC'", '"2024-01-01 00:00:00.000 UTC","2024-01-01 00:00:00.000 UTC"'),
+    # how values print
+    ("1e10, 0.1e0, 1e-5, 123456789.125e0, 1e7, 9999999e0, -0e0", '"1.0E10","0.1","1.0E-5","1.23456789125E8","1.0E7","9999999.0","-0.0"'),
+    ("CAST(0.1 AS REAL), CAST(16777216 AS REAL), 0.00000001", '"0.1","1.6777216E7","0.00000001"'),
+    ("true, X'00ff', NULL, ''", '"true","00 ff",,""'),
+    ("'two\nlines', ',', '\"'", '"two\nlines",",",""""'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("expressions", "expected"), VALUES)
+def test_values(compute: Compute, expressions: str, expected: str) -> None:
+    if expected == "NOT_SUPPORTED":
+        with pytest.raises(QueryFailed, match=r"^NOT_SUPPORTED"):
+            compute(f"SELECT {expressions}")
+        return
+    assert compute(f"SELECT {expressions}") == f"{expected}\n"
+
+
+T = "(VALUES (1, 'a', 1.5), (1, 'b', 2.5), (2, 'c', NULL), (3, NULL, 4.0)) AS t (x, y, z)"
+
+QUERIES = [
+    (f"SELECT count(*), count(y), count(DISTINCT x), sum(x), avg(x), sum(z), avg(z) FROM {T}", '"4","3","3","7","1.75","8.0","2.7"\n'),
+    (f"SELECT min(y), max(z), min_by(y, z), max_by(y, z), count_if(x = 1), bool_or(x > 2) FROM {T}", '"a","4.0","a",,"2","true"\n'),
+    (f"SELECT sum(x) FILTER (WHERE y = 'a'), count(*) FILTER (WHERE z > 2), sum(z) FILTER (WHERE x > 9) FROM {T}", '"1","2",\n'),
+    (f"SELECT max_by(y, ROW(x, z)) FILTER (WHERE z IS NOT NULL AND x = 1) FROM {T}", '"b"\n'),
+    (f"SELECT sum(x), avg(x), count(*) FROM {T} WHERE x > 9", ',,"0"\n'),
+    ("SELECT avg(x), avg(-x) FROM (VALUES 0.01, 0.02) AS t (x)", '"0.02","-0.02"\n'),
+    (f"SELECT x, count(*) FROM {T} GROUP BY x HAVING count(*) > 1", '"1","2"\n'),
+    (f"SELECT x + 1, sum(z) FROM {T} GROUP BY x + 1 ORDER BY 2 DESC", '"2","4.0"\n"4","4.0"\n"3",\n'.replace('"2","4.0"\n"4","4.0"', '"2","4.0"\n"4","4.0"')),
+    # NULLS LAST in both directions, unless said otherwise
+    (f"SELECT z FROM {T} ORDER BY z", '"1.5"\n"2.5"\n"4.0"\n\n'),
+    (f"SELECT z FROM {T} ORDER BY z DESC", '"4.0"\n"2.5"\n"1.5"\n\n'),
+    (f"SELECT z FROM {T} ORDER BY z DESC NULLS FIRST LIMIT 2", '\n"4.0"\n'),
+    (f"SELECT x FROM {T} ORDER BY z OFFSET 1 LIMIT 2", '"1"\n"3"\n'),
+    (f"SELECT -x AS x FROM {T} ORDER BY x LIMIT 1", '"-3"\n'),
+    (f"SELECT DISTINCT x AS k FROM {T} ORDER BY k DESC", '"3"\n"2"\n"1"\n'),
+    # windows
+    (f"SELECT y, row_number() OVER (ORDER BY z DESC), rank() OVER (ORDER BY x), dense_rank() OVER (ORDER BY x), ntile(2) OVER (ORDER BY z) FROM {T} ORDER BY z",
+     '"a","3","1","1","1"\n"b","2","1","1","1"\n,"1","4","3","2"\n"c","4","3","2","2"\n'),
+    (f"SELECT lag(x) OVER (ORDER BY z), lead(x, 2, 0) OVER (ORDER BY z), first_value(y) OVER (ORDER BY z), last_value(y) OVER (ORDER BY z) FROM {T} ORDER BY z",
+     ',"3","a","a"\n"1","2","a","b"\n"1","0","a",\n"3","0","a","c"\n'),
+    (f"SELECT sum(x) OVER (ORDER BY z ROWS BETWEEN 1 PRECEDING AND CURRENT ROW), count(*) OVER (PARTITION BY x), avg(x) OVER () FROM {T} ORDER BY z",
+     '"1","2","1.75"\n"2","2","1.75"\n"4","1","1.75"\n"5","1","1.75"\n'),
+    (f"SELECT x, sum(count(*)) OVER (ORDER BY x) FROM {T} GROUP BY x ORDER BY x", '"1","2"\n"2","3"\n"3","4"\n'),
+    # joins and subqueries
+    (f"SELECT a.y, b.y FROM {T} JOIN (VALUES (1, 'B')) AS b (x, y) ON t.x = b.x".replace("a.y", "t.y") + " ORDER BY t.y", '"a","B"\n"b","B"\n'),
+    (f"SELECT y, w FROM {T} LEFT JOIN (VALUES (2, 'W')) AS b (x, w) USING (x) ORDER BY x, y", '"a",\n"b",\n"c","W"\n,\n'),
+    ("SELECT * FROM (VALUES 1, 2) AS a (k) FULL JOIN (VALUES 2, 3) AS b (k) USING (k) ORDER BY k", '"1"\n"2"\n"3"\n'),
+    ("SELECT a.k, b.k FROM (VALUES 1, 2) AS a (k), (VALUES (2), (3)) AS b (k) WHERE a.k = b.k", '"2","2"\n'),
+    ("SELECT k, k FROM (VALUES 1) AS a (k) CROSS JOIN (VALUES 2) AS b (j)", '"1","1"\n'),
+    (f"SELECT x FROM {T} WHERE x IN (SELECT k FROM (VALUES 2, 3) AS u (k)) AND EXISTS (SELECT 1 FROM (VALUES 3) AS v (k) WHERE v.k = t.x)", '"3"\n'),
+    (f"SELECT (SELECT max(x) FROM {T}), (SELECT x FROM {T} WHERE false)", '"3",\n'),
+    ("WITH a AS (SELECT 1 AS x UNION ALL SELECT 2), b (y) AS (SELECT x FROM a WHERE x > 1) SELECT a.x, b.y FROM a, b ORDER BY 1", '"1","2"\n"2","2"\n'),
+    ("SELECT 1 AS x UNION SELECT 1.5 UNION ALL SELECT NULL ORDER BY x DESC", '"1.5"\n"1.0"\n\n'),
+    ("SELECT x FROM (VALUES 1, 2, 2) AS t (x) EXCEPT SELECT 1", '"2"\n'),
+    ("SELECT x FROM (VALUES 1, 2, 2) AS t (x) INTERSECT SELECT 2", '"2"\n'),
+    ("(SELECT 2 AS x) UNION ALL (SELECT 1 ORDER BY 1 LIMIT 1) ORDER BY 1", '"1"\n"2"\n'),
+    ("VALUES (1, 'a'), (2, NULL)", '"1","a"\n"2",\n'),
+    ('SELECT "A b", T."a B" FROM (SELECT 1 AS "A b") AS t', '"1","1"\n'),
+    ("SELECT x FROM (SELECT 1 AS X) WHERE X = 1;", '"1"\n'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "expected"), QUERIES)
+def test_queries(compute: Compute, sql: str, expected: str) -> None:
+    assert compute(sql) == expected
+
+
+FAILURES = [
+    ("SELECT 1 / 0", "DIVISION_BY_ZERO"),
+    ("SELECT 5 % 0", "DIVISION_BY_ZERO"),
+    ("SELECT 1.5 / 0", "DIVISION_BY_ZERO"),
+    ("SELECT 2147483647 + 1", "NUMERIC_VALUE_OUT_OF_RANGE"),
+    ("SELECT 9999999999999999999", "NUMERIC_VALUE_OUT_OF_RANGE: line 1:8"),
+    ("SELECT sum(x) FROM (VALUES 9223372036854775807, 1) AS t (x)", "NUMERIC_VALUE_OUT_OF_RANGE|INVALID_CAST_ARGUMENT"),
+    ("SELECT CAST('x' AS INTEGER)", "INVALID_CAST_ARGUMENT: Cannot cast 'x' to INTEGER$"),
+    ("SELECT CAST('1_000' AS BIGINT)", "INVALID_CAST_ARGUMENT"),
+    ("SELECT CAST('2024-02-30' AS DATE)", "INVALID_CAST_ARGUMENT: Value cannot be cast to date: 2024-02-30"),
+    ("SELECT 1 = 'a'", "TYPE_MISMATCH: line 1:8: Cannot apply operator: integer = varchar"),
+    ("SELECT 'a' + 1", "TYPE_MISMATCH"),
+    ("SELECT DATE '2024-01-01' + 1", "TYPE_MISMATCH"),
+    ("SELECT 1 || 'a'", r"FUNCTION_NOT_FOUND: line 1:\d+: Unexpected parameters \(integer, varchar\(1\)\) for function concat"),
+    ("SELECT length(1)", r"FUNCTION_NOT_FOUND: .*Unexpected parameters \(integer\) for function length"),
+    ("SELECT coalesce(1, 'a')", "TYPE_MISMATCH"),
+    ("SELECT 1 WHERE 1", "TYPE_MISMATCH"),
+    ("SELECT 1 UNION SELECT 'a'", "TYPE_MISMATCH"),
+    ("SELECT\n  nope FROM (SELECT 1 AS x)", "COLUMN_NOT_FOUND: line 2:3: Column 'nope' cannot be resolved"),
+    ("SELECT a.x FROM (SELECT 1 AS x) AS b", "COLUMN_NOT_FOUND: line 1:8: Column 'a.x' cannot be resolved"),
+    ("SELECT x FROM (SELECT 1 AS x) AS a, (SELECT 2 AS x) AS b", "AMBIGUOUS_NAME: line 1:8: Column 'x' is ambiguous"),
+    ("SELECT 1 AS x WHERE x = 1", "COLUMN_NOT_FOUND"),
+    ("SELECT x AS y FROM (SELECT 1 AS x) GROUP BY y", "COLUMN_NOT_FOUND"),
+    ("SELECT x, y FROM (SELECT 1 AS x, 2 AS y) GROUP BY x", "EXPRESSION_NOT_AGGREGATE"),
+    ("SELECT * FROM nope", "TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.db.nope' does not exist"),
+    ("SELECT foo(1)", "FUNCTION_NOT_FOUND: line 1:8: Function 'foo' not registered"),
+    ("SELECT (SELECT x FROM (VALUES 1, 2) AS t (x))", "SUBQUERY_MULTIPLE_ROWS"),
+    ("SELECT split_part('a', ',', 0)", "INVALID_FUNCTION_ARGUMENT: Index must be greater than zero"),
+    ("SELECT date_parse('x', '%Y')", "INVALID_FUNCTION_ARGUMENT: Invalid format"),
+    ("SELECT date_trunc('hour', DATE '2024-01-01')", "INVALID_FUNCTION_ARGUMENT"),
+    ("SELECT 1 ORDER BY 2", "INVALID_COLUMN_REFERENCE"),
+    ("SELECT rank()", "MISSING_OVER"),
+    # what Trino does and this does not
+    ("SELECT approx_distinct(1)", "NOT_SUPPORTED: line 1:8: the local Athena does not do the function approx_distinct"),
+    ("SELECT array_agg(x) FROM (VALUES 1) AS t (x)", "NOT_SUPPORTED"),
+    ("SELECT ARRAY[1, 2]", "NOT_SUPPORTED"),
+    ("SELECT now(), current_date", "NOT_SUPPORTED"),
+    ("SELECT CAST(0.1e0 AS VARCHAR)", "NOT_SUPPORTED"),
+    ("SELECT ROW(1, 2)", "NOT_SUPPORTED"),
+    ("SELECT max_by(1, ROW(1, NULL))", "NOT_SUPPORTED: ROW comparison not supported for fields with null elements"),
+    ("SELECT regexp_like('a', '(?<=b)a')", "NOT_SUPPORTED"),
+    ("SELECT regexp_like('a', '(a)\\1')", "NOT_SUPPORTED"),
+    ("SELECT regexp_like('a', 'a++')", "NOT_SUPPORTED"),
+    ("SELECT date_format(DATE '2024-01-01', '%U')", "NOT_SUPPORTED: .*%U in this date format"),
+    ("SELECT x FROM (VALUES 1) AS t (x) TABLESAMPLE BERNOULLI (10)", "NOT_SUPPORTED"),
+    ("SELECT x FROM (VALUES 1) AS t (x) GROUP BY ROLLUP (x)", "NOT_SUPPORTED"),
+    ("WITH RECURSIVE t (n) AS (SELECT 1) SELECT * FROM t", "NOT_SUPPORTED"),
+    # what only DuckDB does
+    ("SELECT getenv('HOME')", "FUNCTION_NOT_FOUND"),
+    ("SELECT list_sum(x), strftime(x) FROM (SELECT 1 AS x)", "FUNCTION_NOT_FOUND"),
+    ('SELECT * FROM "/etc/passwd"', "TABLE_NOT_FOUND"),
+    ('SELECT "error"(\'x\')', "FUNCTION_NOT_FOUND"),
+    ("SELECT * EXCLUDE (x) FROM (SELECT 1 AS x)", "NOT_SUPPORTED"),
+    ("SELECT {'a': 1}", "NOT_SUPPORTED"),
+    ("SELECT 1 UNION BY NAME SELECT 2", "NOT_SUPPORTED"),
+    ("SELECT x -> x + 1", "NOT_SUPPORTED|COLUMN_NOT_FOUND"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "reason"), FAILURES)
+def test_failures(compute: Compute, sql: str, reason: str) -> None:
+    with pytest.raises(QueryFailed, match=f"^({reason})"):
+        compute(sql)
+
+
+@given(a=st.integers(-(2**31), 2**31 - 1), b=st.integers(-(2**31), 2**31 - 1).filter(bool))
+@example(a=-7, b=2)
+@example(a=7, b=-2)
+@settings(max_examples=60)
+def test_integers_divide_as_in_java(compute: Compute, a: int, b: int) -> None:
+    quotient = abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+    line = compute(f"SELECT CAST({a} AS BIGINT) / {b}, CAST({a} AS BIGINT) % {b}")
+    assert line == f'"{quotient}","{a - b * quotient}"\n'
+
+
+def _decimals(digits: int) -> st.SearchStrategy[Decimal]:
+    return st.builds(
+        lambda unscaled, scale: Decimal(unscaled).scaleb(-scale),
+        st.integers(-(10**digits) + 1, 10**digits - 1),
+        st.integers(0, 6),
+    )
+
+
+@given(a=_decimals(15), b=_decimals(12))
+@example(a=Decimal("-0.05"), b=Decimal("0.1"))
+@example(a=Decimal("2.5"), b=Decimal("-1000.00"))
+@settings(max_examples=80)
+def test_decimals_are_exact(compute: Compute, a: Decimal, b: Decimal) -> None:
+    left, right = f"DECIMAL '{a:f}'", f"DECIMAL '{b:f}'"
+    s1, s2 = (-int(value.as_tuple().exponent) for value in (a, b))
+    with localcontext(prec=60):
+        sums = [f"{value:.{max(s1, s2)}f}" for value in (a + b, a - b)]
+        expected = [*sums, f"{a * b:.{s1 + s2}f}"]
+        sql = f"SELECT {left} + {right}, {left} - {right}, {left} * {right}"
+        if b:
+            scale = max(s1, s2)
+            quotient = (a / b).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
+            expected += [f"{quotient:f}", f"{a % b:.{scale}f}"]
+            sql += f", {left} / {right}, {left} % {right}"
+    line = compute(sql)
+    assert [_plain(each) for each in line.strip().split(",")] == [_plain(each) for each in expected]
+
+
+def _plain(text: str) -> str:
+    text = text.strip('"')
+    return text.removeprefix("-") if not text.strip("-0.") else text
+
+
+@given(st.decimals("-99999.99999", "99999.99999", places=5), st.integers(0, 4))
+@settings(max_examples=40)
+def test_decimals_round_half_away_from_zero(compute: Compute, value: Decimal, places: int) -> None:
+    rounded = value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    line = compute(
+        f"SELECT round(DECIMAL '{value:f}', {places}), CAST(DECIMAL '{value:f}' AS DECIMAL(20, {places}))"
+    )
+    assert [_plain(each) for each in line.strip().split(",")] == [
+        _plain(f"{rounded:.5f}"),
+        _plain(f"{rounded:f}"),
+    ]
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20))
+@settings(max_examples=60)
+def test_a_text_comes_back_as_it_is(compute: Compute, value: str) -> None:
+    quoted = value.replace("'", "''")
+    expected = value.replace('"', '""')
+    assert compute(f"SELECT '{quoted}'") == f'"{expected}"\n'
+    assert compute("SELECT ?", f"'{quoted}'") == f'"{expected}"\n'
+    assert compute(f"SELECT reverse('{quoted}') || ''") == f'"{expected_reversed(value)}"\n'
+
+
+def expected_reversed(value: str) -> str:
+    return value[::-1].replace('"', '""')
