@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 
-from local_aws.server import LocalAws, PortInUseError
+from local_aws.server import HOST, LocalAws, PortInUseError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,6 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser("local_aws", description="S3, Glue, STS, SNS and Athena on 127.0.0.1")
     parser.add_argument("--port", type=int, default=4566, help="0 picks a free one (default 4566)")
+    parser.add_argument("--host", default=HOST, help=f"address to listen on (default {HOST})")
     parser.add_argument("--workers", type=int, default=4, help="queries that Athena runs at once (default 4)")
     parser.add_argument("--verbose", action="store_true", help="log each request")
     options = parser.parse_args(arguments)
@@ -24,7 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     stops = {signal.SIGINT, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     try:
-        aws = LocalAws.start(options.port, workers=options.workers, verbose=options.verbose)
+        aws = LocalAws.start(
+            options.port, host=options.host, workers=options.workers, verbose=options.verbose
+        )
     except PortInUseError as error:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         print(error, file=sys.stderr)

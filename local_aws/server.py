@@ -47,11 +47,13 @@ class LocalAws:
         self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="local-aws")
 
     @classmethod
-    def start(cls, port: int = 0, *, workers: int = 4, verbose: bool = False) -> LocalAws:
+    def start(cls, port: int = 0, *, host: str = HOST, workers: int = 4, verbose: bool = False) -> LocalAws:
         """Serves, with nothing in any service.
 
         Args:
             port: 0 picks a free one.
+            host: Address to listen on; another one than this machine's own is for containers alone, since
+                whoever reaches it may do anything.
             workers: How many queries Athena runs at once.
             verbose: Whether to log each request to stderr.
 
@@ -62,10 +64,10 @@ class LocalAws:
         os.environ.setdefault("MOTO_ALLOW_NONEXISTENT_REGION", "true")
         application = _Application(workers)
         handler = MotoRequestHandler if verbose else _QuietHandler
-        listener = _listen(port)
+        listener = _listen(host, port)
         try:
             server = make_server(
-                HOST, port, application, threaded=True, request_handler=handler, fd=listener.fileno()
+                host, port, application, threaded=True, request_handler=handler, fd=listener.fileno()
             )
         finally:
             listener.close()
@@ -103,16 +105,16 @@ class PortInUseError(Exception):
     """Something else listens on the port."""
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((host, port))
         listener.listen(128)
     except OSError as error:
         listener.close()
         raise PortInUseError(
-            f"cannot listen on {HOST}:{port} ({error.strerror}); choose another with PORT="
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another with PORT="
         ) from error
     return listener
 

@@ -36,4 +36,4 @@ SELECT
             )
     END AS mean_arrival_delay_minutes
 FROM totals
-ORDER BY 1
+ORDER BY "rank"

@@ -93,11 +93,10 @@ def build_dag(
             output_location=names.query_results,
             aws_conn_id=names.aws_conn_id,
         )
-        period = XComArg(run_query, key=PERIOD_XCOM)
         wait_for_query = AthenaWaitSensor(
             task_id="wait_for_query",
             query_execution_id=run_query.output,
-            period=period,
+            period=XComArg(run_query, key=PERIOD_XCOM),
             policy=wait,
             aws_conn_id=names.aws_conn_id,
         )
@@ -112,13 +111,11 @@ def build_dag(
                 bucket=names.report_bucket,
                 aws_conn_id=names.aws_conn_id,
             ),
-            op_kwargs={"query": wait_for_query.output, "period": period},
+            op_kwargs={"waited": wait_for_query.output},
         )
         publish = S3PublishOperator(
             task_id="publish",
             staged=transform.output,
-            query=wait_for_query.output,
-            period=period,
             bucket=names.report_bucket,
             report=report.name,
             environment=names.environment,
@@ -126,6 +123,7 @@ def build_dag(
             aws_conn_id=names.aws_conn_id,
         )
         run_query >> wait_for_query >> transform >> publish
+    report.built.add(dag_id)
     return dag
 
 
@@ -142,14 +140,13 @@ def _require_first(report: Report, dag_id: str) -> None:
             f"the DAG {dag_id!r} is built twice.",
             "Build each cadence of a report once, and give every report a name of its own.",
         )
-    report.built.add(dag_id)
 
 
 def _period_param(cadence: Cadence) -> Param:
     example = cadence.containing(_EXAMPLE.replace(tzinfo=ZoneInfo(cadence.timezone))).id
     return Param(
         "",
-        type="string",
+        type=["null", "string"],  # a text alone would have to be filled in in the trigger form
         title="Period",
         description_md=(
             f"Id of the period to report on, its first day in {cadence.timezone}, such as `{example}` "

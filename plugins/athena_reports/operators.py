@@ -62,7 +62,7 @@ class AthenaSubmitOperator(AthenaOperator):
         sql_params: Constants of the template, as `{{ params.<name> }}`, written as SQL literals.
     """
 
-    template_fields: Sequence[str] = (*AthenaOperator.template_fields, "period")
+    template_fields: Sequence[str] = ("period", *AthenaOperator.template_fields)
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class AthenaSubmitOperator(AthenaOperator):
             require_complete(period, datetime.now(UTC))
         except RunPeriodError as error:
             raise AirflowFailException(f"{self.dag_id}: {error}") from error
-        names = template_context(SqlPeriod(period, self.late_by), self.sql_params)
+        names = template_context(SqlPeriod(period, self.late_by), self.sql_params) | {"ti": context["ti"]}
         super().render_template_fields(names, jinja_env)  # type: ignore[arg-type]  # all that a report sees
         self.period = period_facts(period)
 
@@ -127,14 +127,15 @@ class AthenaSubmitOperator(AthenaOperator):
 class AthenaWaitSensor(AthenaSensor):
     """Waits until a query has succeeded, without holding a worker slot between two looks.
 
-    Pushes what Athena knows of the execution to XCom (see `QueryExecution`).
+    Pushes `{"period": ..., "query": ...}` to XCom: the period as it was given, and what Athena knows of the
+    execution (see `QueryExecution`).
 
     Args:
         policy: When to look, and when to give up.
-        period: The period as `AthenaSubmitOperator` pushed it; shown in the UI and in messages.
+        period: The period as `AthenaSubmitOperator` pushed it; shown in the UI, in messages, and handed on.
     """
 
-    template_fields: Sequence[str] = (*AthenaSensor.template_fields, "period")
+    template_fields: Sequence[str] = ("period", *AthenaSensor.template_fields)
 
     def __init__(self, *, policy: WaitPolicy | None = None, period: Any = None, **kwargs: Any) -> None:
         self.policy = policy or WaitPolicy()
@@ -162,15 +163,15 @@ class AthenaWaitSensor(AthenaSensor):
             link = console_url(self.query_execution_id, region)
             raise AirflowFailException(f"{about}: {error} {link}") from error
         self.log.info(execution.progress())
-        return PokeReturnValue(done, execution.to_dict() if done else None)
+        handed_on = {"period": self.period, "query": execution.to_dict()}
+        return PokeReturnValue(done, handed_on if done else None)
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Any, poke_count: int) -> float:
         return self.policy.pause_after(run_duration())
 
 
 def stage_result(
-    query: Mapping[str, Any],
-    period: Mapping[str, str],
+    waited: Mapping[str, Any],
     *,
     cadence: Cadence,
     report: str,
@@ -184,8 +185,7 @@ def stage_result(
     The rows stream from S3 through `transform` back to S3; only facts are returned.
 
     Args:
-        query: What `AthenaWaitSensor` pushed.
-        period: What `AthenaSubmitOperator` pushed.
+        waited: What `AthenaWaitSensor` pushed, with its period.
         cadence: The periods of the DAG.
         report: Name of the report.
         transform: From the batches of the result to the batches to publish; None for the result as it is.
@@ -194,7 +194,7 @@ def stage_result(
         aws_conn_id: Airflow connection.
 
     Returns:
-        The `StagedVersion` as a dictionary.
+        `waited` with the `StagedVersion` beside it, as `staged`.
 
     Raises:
         ResultError: The result cannot be read.
@@ -207,26 +207,26 @@ def stage_result(
 
     s3 = S3Hook(aws_conn_id=aws_conn_id).get_conn()
     result = read_result(
-        QueryExecution.from_dict(query), athena=AthenaHook(aws_conn_id=aws_conn_id).get_conn(), s3=s3
+        QueryExecution.from_dict(waited["query"]),
+        athena=AthenaHook(aws_conn_id=aws_conn_id).get_conn(),
+        s3=s3,
     )
-    of_run = cadence.period(period["id"])
-    about = f"Report {report!r}, period {of_run.id} ({cadence.name})"
+    period = cadence.period(waited["period"]["id"])
+    about = f"Report {report!r}, period {period.id} ({cadence.name})"
     staged = publish.stage(
-        apply(transform, result.batches, of_run, about) if transform else result.batches,
-        location=publish.Location(bucket, report, cadence.name, of_run.id),
+        apply(transform, result.batches, period, about) if transform else result.batches,
+        location=publish.Location(bucket, report, cadence.name, period.id),
         formats=formats,
         s3=s3,
     )
-    return staged.to_dict()
+    return {**waited, "staged": staged.to_dict()}
 
 
 class S3PublishOperator(AwsBaseOperator[S3Hook]):
     """Verifies a staged version in S3 and makes it the current one of its period.
 
     Args:
-        staged: What `stage_result` returned.
-        query: What `AthenaWaitSensor` pushed.
-        period: What `AthenaSubmitOperator` pushed.
+        staged: What `stage_result` returned: the version, and the period and the query that it is of.
         bucket: The report bucket.
         report: Name of the report.
         environment: Name of the environment, for the manifest.
@@ -234,15 +234,13 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
     """
 
     aws_hook_class = S3Hook
-    template_fields: Sequence[str] = aws_template_fields("staged", "query", "period", "bucket")
+    template_fields: Sequence[str] = aws_template_fields("staged", "bucket")
     ui_color = "#98d8a0"
 
     def __init__(
         self,
         *,
         staged: Any,
-        query: Any,
-        period: Any,
         bucket: str,
         report: str,
         environment: str,
@@ -251,8 +249,6 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
     ) -> None:
         super().__init__(**kwargs)
         self.staged = staged
-        self.query = query
-        self.period = period
         self.bucket = bucket
         self.report = report
         self.environment = environment
@@ -260,9 +256,10 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish, and return where the manifest is and what was done."""
-        location = publish.Location(self.bucket, self.report, self.period["cadence"], self.period["id"])
+        period = self.staged["period"]
+        location = publish.Location(self.bucket, self.report, period["cadence"], period["id"])
         publication = publish.publish(
-            publish.StagedVersion.from_dict(self.staged),
+            publish.StagedVersion.from_dict(self.staged["staged"]),
             self._facts(context),
             location=location,
             s3=self.hook.get_conn(),
@@ -279,12 +276,12 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
         return outcome
 
     def _facts(self, context: Context) -> dict[str, Any]:
-        query = QueryExecution.from_dict(self.query)
-        settled_at = datetime.fromisoformat(self.period["end_utc"]) + self.late_by
+        query, period = QueryExecution.from_dict(self.staged["query"]), self.staged["period"]
+        settled_at = datetime.fromisoformat(period["end_utc"]) + self.late_by
         return {
             "report": self.report,
             "environment": self.environment,
-            "period": self.period,
+            "period": period,
             "provisional": datetime.fromisoformat(query.submitted_at) < settled_at,
             "published_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "query": {

@@ -38,6 +38,8 @@ MANIFEST_FORMAT = 1
 _ROW_GROUP_ROWS = 1 << 20
 _FLIP_ATTEMPTS = 10
 _CONTENT_TYPES = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
+# What a new publication reads of the one before.
+_READ_FIELDS = frozenset({"version", "rows", "published_at", "provisional", "earlier_versions"})
 _LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 
@@ -320,7 +322,10 @@ def _read_manifest(location: Location, s3: S3Client) -> tuple[Mapping[str, Any] 
     try:
         manifest = json.loads(response["Body"].read())
         ours = (
-            manifest["manifest_format"] == MANIFEST_FORMAT and manifest["period"]["id"] == location.period_id
+            manifest["manifest_format"] == MANIFEST_FORMAT
+            and manifest["period"]["id"] == location.period_id
+            and manifest.keys() >= _READ_FIELDS
+            and bool(manifest["query"]["submitted_at"])
         )
     except (ValueError, KeyError, TypeError):
         ours = False

@@ -144,6 +144,11 @@ def has_succeeded(execution: QueryExecution) -> bool:
         QueryError: The query failed or was cancelled, or its state is unknown.
     """
     if execution.state == "SUCCEEDED":
+        if not execution.submitted_at:
+            raise QueryError(
+                f"Query {execution.id} has succeeded, but Athena does not say when it was submitted. "
+                f"Clear wait_for_query to ask again."
+            )
         return True
     if execution.state in _RUNNING:
         return False

@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from athena_reports.errors import ResultError
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_athena import AthenaClient
     from mypy_boto3_s3 import S3Client
 
@@ -62,7 +63,7 @@ def read_result(execution: QueryExecution, *, athena: AthenaClient, s3: S3Client
         ResultError: The result is gone, or has a column that cannot be read as what it claims to be.
     """
     schema = _schema(execution, athena)
-    return Result(schema, _batches(execution, schema, s3))
+    return Result(schema, _batches(execution, schema, _open(execution, s3)))
 
 
 def _schema(execution: QueryExecution, athena: AthenaClient) -> pa.Schema:
@@ -93,15 +94,18 @@ def _type(execution: QueryExecution, column: Mapping[str, Any]) -> pa.DataType:
     )
 
 
-def _batches(execution: QueryExecution, schema: pa.Schema, s3: S3Client) -> Iterator[pa.RecordBatch]:
+def _open(execution: QueryExecution, s3: S3Client) -> StreamingBody:
     location = urlsplit(execution.output_location)
     try:
-        body = s3.get_object(Bucket=location.netloc, Key=location.path.lstrip("/"))["Body"]
+        return s3.get_object(Bucket=location.netloc, Key=location.path.lstrip("/"))["Body"]
     except ClientError as error:
         raise ResultError(
             f"Query {execution.id}: its result at {execution.output_location or 'no location'} cannot be "
             f"read: {error}. If it has expired, clear run_query with all that is downstream."
         ) from error
+
+
+def _batches(execution: QueryExecution, schema: pa.Schema, body: StreamingBody) -> Iterator[pa.RecordBatch]:
     convert = pa_csv.ConvertOptions(
         column_types=schema,
         null_values=[""],

@@ -28,6 +28,8 @@ class PeriodTimetable(Timetable):
     def __init__(self, cadence: Cadence, delay: timedelta = timedelta(0)) -> None:
         if delay < timedelta(0):
             raise ValueError(f"delay is {delay}: a run cannot start before its period has ended.")
+        if delay.microseconds:
+            raise ValueError(f"delay is {delay}: give whole seconds.")
         self.cadence = cadence
         self.delay = delay
 

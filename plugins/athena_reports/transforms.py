@@ -46,8 +46,8 @@ def apply(
                 schema = _schema_without_duplicates(batch, about)
             if not batch.schema.equals(schema):
                 raise TransformError(
-                    f"{about}: the transform yielded batch {number} with the columns {_columns(batch.schema)}, "
-                    f"the first with {_columns(schema)}; all have to have the same."
+                    f"{about}: the transform yielded batch {number} with the columns "
+                    f"{_columns(batch.schema)}, the first with {_columns(schema)}; all have to have the same."
                 )
             yield batch
     except AthenaReportsError:

@@ -1,0 +1,65 @@
+# Everything runs from a virtual environment in .venv that the first target creates.
+# Needed beforehand: Python 3.11, 3.12 or 3.13 and make.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+PORT ?= 4566
+
+# MWAA's Python first. A name can exist and still fail, such as a version manager's shim: each is tried.
+# Try another one with PYTHON=/path/to/python.
+CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.13 python3.11 python3 python)
+USABLE := import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 14)
+
+.PHONY: help
+help: ## List the commands
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.txt requirements-dev.txt $(wildcard constraints/*.txt)
+	@for python in $(CANDIDATES); do \
+		if $$python -c "$(USABLE)" >/dev/null 2>&1; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "No usable Python 3.11, 3.12 or 3.13 with venv among: $(CANDIDATES)." >&2; \
+		echo "Install one (on Debian and Ubuntu with python3-venv), or name it: make PYTHON=/path/to/python" >&2; \
+		exit 1; \
+	fi; \
+	version=$$($$found -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	echo "Installing into $(VENV) for Python $$version; the first time this takes a minute or two."; \
+	rm -rf $(VENV) && $$found -m venv $(VENV) && \
+	$(RUN) -m pip install --quiet --disable-pip-version-check \
+		-r requirements-dev.txt -c constraints/py$$version.txt
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## Install what the commands below need, into .venv
+
+.PHONY: demo
+demo: $(READY) ## Run both reports in Airflow on local services, to their end
+	@$(RUN) -m demo.run
+
+.PHONY: test
+test: $(READY) ## Prove the package: lint, types and all tests
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(RUN) -m pytest -n 2 --dist loadfile
+
+.PHONY: local-aws
+local-aws: $(READY) ## Serve S3, Glue and Athena on 127.0.0.1:4566 until stopped (PORT= to change)
+	@$(RUN) -m local_aws --port $(PORT)
+
+.PHONY: bench
+bench: $(READY) ## Measure speed and cost (ONLY=<name> for one row), into bench/results.json
+	@$(RUN) -m bench $(if $(ONLY),--only $(ONLY))
+
+.PHONY: format
+format: $(READY) ## Format the code and mend what the linter can
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+.PHONY: clean
+clean: ## Remove everything that the other commands created
+	rm -rf $(VENV) .airflow demo-output bench/.work .pytest_cache .mypy_cache .ruff_cache .hypothesis

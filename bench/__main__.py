@@ -1,0 +1,27 @@
+"""`python -m bench [--only NAME]`: measure, print a table, and keep the rows in `bench/results.json`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+
+from rich.console import Console
+
+from bench import parse
+from bench.results import Row, keep, show
+
+BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {"parse": parse.measure}
+
+
+def main() -> None:
+    """Run the benchmarks that are asked for."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--only", choices=sorted(BENCHMARKS), help="one benchmark instead of all")
+    only = parser.parse_args().only
+    rows = [row for name, measure in BENCHMARKS.items() if only in (None, name) for row in measure()]
+    keep(rows)
+    show(rows, Console())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""What all tests share: an Airflow home of their own, no way out of this machine, settings read afresh.
+
+Airflow reads its configuration when it is imported, so its variables are set here, before any test module is
+collected. Each process of pytest-xdist has a home of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+import pytest_socket
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def _dead_endpoint() -> str:
+    """An address at which nobody listens: a call that a test forgot to answer fails at once."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+_HOME = Path(tempfile.mkdtemp(prefix="athena-reports-tests-"))
+
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", "ATHENA_REPORTS_"))]:
+    del os.environ[_name]
+
+os.environ |= {
+    "AIRFLOW_HOME": str(_HOME),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME / 'airflow.db'}",
+    "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "ap-northeast-1",
+    "AWS_ENDPOINT_URL": _dead_endpoint(),
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("repository", deadline=None)
+hypothesis.settings.load_profile("repository")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--renew-golden",
+        action="store_true",
+        help="write the rendered SQL into tests/sql/golden/ instead of comparing it",
+    )
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    pytest_socket.socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_settings() -> Iterator[None]:
+    """Settings are read once per process; a test that changes the variables must not leak them."""
+    from athena_reports.settings import settings
+
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture
+def sql_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A SQL folder of the test's own; it holds `plays.sql`, a template that is right."""
+    folder = tmp_path / "sql"
+    folder.mkdir()
+    (folder / "plays.sql").write_text(
+        'SELECT user_id FROM plays WHERE {{ period.partitions("dt") }} AND {{ period.contains("at") }}\n'
+    )
+    monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of an S3 that runs in this process."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def new_s3_client(s3_endpoint: str) -> Callable[[], S3Client]:
+    """Makes clients of that S3; one that breaks belongs to one test."""
+    import boto3
+    from botocore.config import Config
+
+    def new() -> S3Client:
+        session = boto3.session.Session()
+        # More connections than the racers of any test.
+        return session.client("s3", endpoint_url=s3_endpoint, config=Config(max_pool_connections=32))
+
+    return new
+
+
+@pytest.fixture(scope="session")
+def s3(new_s3_client: Callable[[], S3Client]) -> S3Client:
+    """A client of that S3."""
+    return new_s3_client()
+
+
+_bucket_numbers = count(1)
+
+
+@pytest.fixture
+def bucket(s3: S3Client) -> str:
+    """A new and empty bucket."""
+    name = f"bucket-{next(_bucket_numbers)}"
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"})
+    return name

@@ -1,0 +1,100 @@
+"""The two reports against what a few lines of plain Python compute from the raw data.
+
+The oracles share neither the SQL nor the period code: bounds are made here, from dates and zoneinfo alone.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from demo.flights import archive_path
+from demo.plays import PlaysSpec, generate
+from demo.services import Services
+from tests.integration.runner import load_dags, manifest_of, rows_of, run_dag
+from tests.oracles.carrier_ranking import carrier_ranking
+from tests.oracles.user_ranking import Event, events_of, user_ranking
+
+TOKYO, NEW_YORK = ZoneInfo("Asia/Tokyo"), ZoneInfo("America/New_York")
+
+
+def midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time.min, zone)
+
+
+def weeks(first: dt.date, last: dt.date) -> list[tuple[dt.date, dt.date, dt.date]]:
+    """Of each week: the first day of the week before, its own, and that of the week after."""
+    week = dt.timedelta(days=7)
+    starts = [first + week * n for n in range((last - first) // week + 1)]
+    return [(start - week, start, start + week) for start in starts]
+
+
+def months(year: int, first: int, last: int) -> list[tuple[dt.date, dt.date, dt.date]]:
+    def month(number: int) -> dt.date:
+        return dt.date(year + (number - 1) // 12, (number - 1) % 12 + 1, 1)
+
+    return [(month(n - 1), month(n), month(n + 1)) for n in range(first, last + 1)]
+
+
+@pytest.mark.usefixtures("flights_lake")
+@pytest.mark.parametrize(
+    ("cadence", "form", "periods"),
+    [
+        ("weekly", "%Y-%m-%d", weeks(dt.date(2012, 12, 31), dt.date(2013, 12, 30))),
+        ("monthly", "%Y-%m", months(2013, 1, 12)),
+    ],
+)
+def test_carrier_ranking_is_what_the_csv_says(
+    services: Services,
+    dags_folder: Path,
+    cadence: str,
+    form: str,
+    periods: list[tuple[dt.date, dt.date, dt.date]],
+) -> None:
+    dag = load_dags(dags_folder / "carrier_ranking.py")[f"carrier_ranking_{cadence}"]
+    flights = 0
+    for _, start, end in periods:
+        manifest = manifest_of(services.s3, run_dag(dag, period=start.strftime(form)))
+        expected = carrier_ranking(archive_path(), midnight(start, NEW_YORK), midnight(end, NEW_YORK))
+        assert rows_of(services.s3, manifest, "parquet") == expected, start
+        assert rows_of(services.s3, manifest, "csv") == expected, start
+        assert manifest["rows"] == len(expected)
+        flights += sum(row["flights"] for row in expected)
+    # Every departure of the year lies in exactly one of the periods: 336,776 flights, 8,255 without one.
+    assert flights == 328_521
+
+
+@pytest.fixture(scope="module")
+def plays(plays_lake: PlaysSpec) -> list[Event]:
+    return list(events_of(table for _, table in generate(plays_lake)))
+
+
+@pytest.mark.parametrize(
+    ("cadence", "form", "top", "periods"),
+    [
+        ("weekly", "%Y-%m-%d", 100, weeks(dt.date(2024, 12, 29), dt.date(2025, 6, 29))),
+        ("monthly", "%Y-%m", 1000, months(2025, 1, 6)),
+    ],
+)
+def test_user_ranking_is_what_the_events_say(
+    services: Services,
+    plays: list[Event],
+    dags_folder: Path,
+    cadence: str,
+    form: str,
+    top: int,
+    periods: list[tuple[dt.date, dt.date, dt.date]],
+) -> None:
+    dag = load_dags(dags_folder / "user_ranking.py")[f"user_ranking_{cadence}"]
+    seen: set[str] = set()
+    for previous, start, end in periods:
+        manifest = manifest_of(services.s3, run_dag(dag, period=start.strftime(form)))
+        bounds = (midnight(day, TOKYO) for day in (start, end, previous, start))
+        expected = user_ranking(plays, *bounds, top)
+        assert rows_of(services.s3, manifest, "parquet") == expected, start
+        assert rows_of(services.s3, manifest, "csv") == expected, start
+        seen |= {row["movement"].split(" ")[0] for row in expected}
+    assert seen == {"new", "up", "down", "same"}

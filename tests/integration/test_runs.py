@@ -1,0 +1,198 @@
+"""What a run reads, where it publishes, and what its manifest says."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import runpy
+import urllib.request
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow.parquet as pq
+import pytest
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG
+
+from demo.lake import seed_flights
+from demo.services import Services
+from tests.integration.runner import RunFacts, load_dags, manifest_of, object_of, rows_of, run_dag
+
+TOKYO = ZoneInfo("Asia/Tokyo")
+LAKE = "athena-lake-dev"
+WEEK_COLUMNS = {"user_id", "user_name", "score", "played_at", "event_id"}
+
+
+def inspect(services: Services, query_execution_id: str) -> dict[str, Any]:
+    url = f"{services.endpoint_url}/_local/athena/executions/{query_execution_id}"
+    with urllib.request.urlopen(url) as response:
+        return json.load(response)
+
+
+@pytest.mark.usefixtures("plays_lake")
+def test_a_week_reads_exactly_the_partitions_of_its_two_weeks(services: Services, dags_folder: Path) -> None:
+    dag = load_dags(dags_folder / "user_ranking.py")["user_ranking_weekly"]
+    xcoms = run_dag(dag, period="2025-03-09")
+    # The two Tokyo weeks run from 2025-03-01 15:00 to 2025-03-15 15:00 UTC; events land up to a day later.
+    expected = {(dt.date(2025, 3, 1) + dt.timedelta(days=n)).isoformat() for n in range(16)}
+    facts = inspect(services, xcoms.values["run_query", "return_value"])
+    (scan,) = facts["scans"]
+    assert {partition["dt"] for partition in scan["partitions"]} == expected
+    assert xcoms.values["wait_for_query", "return_value"]["query"]["scanned_bytes"] == sum(
+        column_bytes(services, f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS) for day in expected
+    )
+
+
+def column_bytes(services: Services, key: str, columns: set[str]) -> int:
+    """The compressed bytes of some columns of a Parquet object, from its footer."""
+    body = services.s3.get_object(Bucket=LAKE, Key=key)["Body"].read()
+    metadata = pq.read_metadata(io.BytesIO(body))
+    chunks = [
+        metadata.row_group(group).column(column)
+        for group in range(metadata.num_row_groups)
+        for column in range(metadata.num_columns)
+    ]
+    return sum(chunk.total_compressed_size for chunk in chunks if chunk.path_in_schema in columns)
+
+
+@pytest.mark.parametrize("environment", ["dev", "stg", "prd"])
+def test_one_dag_runs_in_each_environment_by_its_names(
+    services: Services, dags_folder: Path, environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.prepare(environment)
+    seed_flights(environment, s3=services.s3, glue=services.glue)
+    monkeypatch.setenv("ATHENA_REPORTS_ENV", environment)
+    dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_monthly"]
+    xcoms = run_dag(dag, period="2013-02")
+    query = services.athena.get_query_execution(QueryExecutionId=xcoms.values["run_query", "return_value"])[
+        "QueryExecution"
+    ]
+    assert query["QueryExecutionContext"]["Database"] == f"database_{environment}"
+    assert query["WorkGroup"] == environment
+    output = query["ResultConfiguration"]["OutputLocation"]
+    assert output == f"s3://athena-query-result-{environment}/{query['QueryExecutionId']}.csv"
+    manifest = manifest_of(services.s3, xcoms)
+    assert manifest["environment"] == environment
+    published = f"s3://athena-report-{environment}/carrier_ranking/monthly/2013-02/manifest.json"
+    assert xcoms.values["publish", "return_value"]["manifest"] == published
+
+
+@pytest.mark.usefixtures("flights_lake")
+def test_names_can_be_overridden(
+    services: Services, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.s3.create_bucket(Bucket="my-company-reports")
+    services.athena.create_work_group(Name="shared")
+    overrides = {
+        "BUCKET": "my-company-reports",
+        "WORKGROUP": "shared",
+        "QUERY_RESULTS": "s3://my-company-reports/results/",
+    }
+    for name, value in overrides.items():
+        monkeypatch.setenv(f"ATHENA_REPORTS_{name}", value)
+    dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_monthly"]
+    xcoms = run_dag(dag, period="2013-02")
+    assert xcoms.values["publish", "return_value"]["manifest"].startswith("s3://my-company-reports/carrier")
+    location = xcoms.values["wait_for_query", "return_value"]["query"]["output_location"]
+    assert location.startswith("s3://my-company-reports/results/")
+
+
+@pytest.mark.usefixtures("plays_lake")
+def test_a_run_before_the_last_events_can_have_landed_is_provisional(
+    services: Services, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dag = load_dags(dags_folder / "user_ranking.py")["user_ranking_weekly"]
+    assert manifest_of(services.s3, run_dag(dag, period="2025-03-16"))["provisional"] is False
+    # Athena decides when a query was submitted, so the lateness is made long instead of the query early.
+    for task in (dag.get_task("run_query"), dag.get_task("publish")):
+        monkeypatch.setattr(task, "late_by", dt.timedelta(days=100_000 if task.task_id == "publish" else 1))
+    assert manifest_of(services.s3, run_dag(dag, period="2025-03-16"))["provisional"] is True
+
+
+@pytest.mark.usefixtures("plays_lake")
+def test_a_rerun_makes_no_new_version_and_an_edited_report_does(
+    services: Services, dags_folder: Path
+) -> None:
+    dag = load_dags(dags_folder / "user_ranking.py")["user_ranking_weekly"]
+    first = run_dag(dag, period="2025-03-23")
+    again = run_dag(dag, period="2025-03-23")
+    assert first.values["publish", "return_value"]["outcome"] == "published"
+    assert again.values["publish", "return_value"]["outcome"] == "unchanged"
+    before = manifest_of(services.s3, again)
+    dag.get_task("run_query").sql_params["top"] = 5
+    edited = manifest_of(services.s3, run_dag(dag, period="2025-03-23"))
+    assert edited["rows"] == 5
+    assert [earlier["version"] for earlier in edited["earlier_versions"]] == [before["version"]]
+    assert rows_of(services.s3, before, "parquet")[:5] == rows_of(services.s3, edited, "parquet")
+
+
+@pytest.mark.usefixtures("plays_lake")
+def test_a_period_without_events_is_an_empty_report_with_its_columns(
+    services: Services, dags_folder: Path
+) -> None:
+    dag = load_dags(dags_folder / "user_ranking.py")["user_ranking_weekly"]
+    manifest = manifest_of(services.s3, run_dag(dag, period="2020-03-01"))
+    assert manifest["rows"] == 0
+    header = b'"rank","user_id","user_name","score","plays","previous_rank","movement"\n'
+    assert object_of(services.s3, manifest, "csv") == header
+    assert pq.read_schema(io.BytesIO(object_of(services.s3, manifest, "parquet"))).names == [
+        column["name"] for column in manifest["columns"]
+    ]
+
+
+HAND_WRITTEN = '''
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG
+from athena_reports.operators import AthenaSubmitOperator, AthenaWaitSensor
+
+with DAG("by_hand", schedule=None) as dag:
+    run_query = AthenaSubmitOperator(
+        task_id="run_query",
+        query="""
+            {% set weeks = macros.athena_reports.weekly("monday", timezone="America/New_York") %}
+            {% set period = macros.athena_reports.period(dag_run, weeks, params.period) %}
+            SELECT COUNT(*) AS flights FROM flights
+            WHERE {{ period.partitions("dt") }} AND {{ period.contains("time_hour") }}
+        """,
+        database="database_dev",
+        workgroup="dev",
+    )
+    wait_for_query = AthenaWaitSensor(task_id="wait_for_query", query_execution_id=run_query.output)
+    look = PythonOperator(
+        task_id="look",
+        python_callable=lambda waited: waited["query"]["output_location"],
+        op_kwargs={"waited": wait_for_query.output},
+    )
+    run_query >> wait_for_query >> look
+'''
+
+
+@pytest.mark.usefixtures("flights_lake")
+def test_the_pieces_and_the_macros_work_in_a_hand_written_dag(services: Services, tmp_path: Path) -> None:
+    file = tmp_path / "by_hand.py"
+    file.write_text(HAND_WRITTEN)
+    dag = runpy.run_path(str(file))["dag"]
+    assert isinstance(dag, DAG)
+    assert isinstance(dag.get_task("look"), PythonOperator)
+    xcoms = run_dag(dag, RunFacts(dt.datetime(2013, 7, 3, tzinfo=dt.UTC)), period="2013-03-04")
+    location = xcoms.values["look", "return_value"]
+    bucket, key = location.removeprefix("s3://").split("/", 1)
+    body = services.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    # A week of 167 hours, counted from the CSV.
+    assert body == f'"flights"\n"{flights_in_week()}"\n'.encode()
+
+
+def flights_in_week() -> int:
+    import csv
+    import zipfile
+
+    from demo.flights import archive_path
+
+    new_york = ZoneInfo("America/New_York")
+    start, end = (dt.datetime(2013, 3, day, tzinfo=new_york).astimezone(dt.UTC) for day in (4, 11))
+    with zipfile.ZipFile(archive_path()) as archive:
+        text = archive.read(archive.namelist()[0]).decode()
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    return sum(start <= dt.datetime.fromisoformat(row["time_hour"]) < end for row in rows)

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate, islice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_reports.errors import QueryError
+from athena_reports.query import PATIENT, QueryExecution, WaitPolicy, console_url, has_succeeded
+
+RESPONSE = {
+    "QueryExecution": {
+        "QueryExecutionId": "11111111-2222-3333-4444-555555555555",
+        "Status": {
+            "State": "SUCCEEDED",
+            "SubmissionDateTime": datetime(2026, 11, 22, 0, 5, 1, 23456, tzinfo=ZoneInfo("Asia/Tokyo")),
+        },
+        "Statistics": {
+            "DataScannedInBytes": 123_456_789,
+            "QueryQueueTimeInMillis": 1500,
+            "EngineExecutionTimeInMillis": 2500,
+        },
+        "ResultConfiguration": {"OutputLocation": "s3://results/q.csv"},
+        "EngineVersion": {"EffectiveEngineVersion": "Athena engine version 3"},
+    }
+}
+
+
+def execution(state: str, reason: str = "", scanned_bytes: int = 0) -> QueryExecution:
+    return QueryExecution("q-1", state, reason, "", "", scanned_bytes, 0, 0, "")
+
+
+def test_an_execution_is_read_from_what_athena_answers() -> None:
+    assert QueryExecution.from_response(RESPONSE) == QueryExecution(
+        id="11111111-2222-3333-4444-555555555555",
+        state="SUCCEEDED",
+        reason="",
+        output_location="s3://results/q.csv",
+        submitted_at="2026-11-21T15:05:01.023+00:00",
+        scanned_bytes=123_456_789,
+        queue_milliseconds=1500,
+        run_milliseconds=2500,
+        engine_version="Athena engine version 3",
+    )
+
+
+@pytest.mark.parametrize("response", [{}, {"QueryExecution": {}}, {"QueryExecution": {"Status": {}}}])
+def test_what_athena_leaves_out_is_empty_and_no_error(response: dict[str, Any]) -> None:
+    assert QueryExecution.from_response(response) == QueryExecution("", "", "", "", "", 0, 0, 0, "")
+
+
+def test_an_execution_survives_xcom() -> None:
+    found = QueryExecution.from_response(RESPONSE)
+
+    assert QueryExecution.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+TIMES = st.datetimes(
+    datetime(2020, 1, 1),  # noqa: DTZ001
+    datetime(2030, 1, 1),  # noqa: DTZ001
+    timezones=st.sampled_from(["UTC", "Asia/Tokyo", "America/New_York"]).map(ZoneInfo),
+)
+
+
+@given(TIMES, TIMES)
+def test_submission_times_sort_as_texts_as_they_do_in_time(one: datetime, other: datetime) -> None:
+    def text(at: datetime) -> str:
+        response = {"QueryExecution": {"Status": {"SubmissionDateTime": at}}}
+        return QueryExecution.from_response(response).submitted_at
+
+    def to_milliseconds(at: datetime) -> datetime:
+        return at.astimezone(UTC).replace(microsecond=at.microsecond // 1000 * 1000)
+
+    assert (text(one) < text(other)) == (to_milliseconds(one) < to_milliseconds(other))
+
+
+def test_a_query_that_has_succeeded() -> None:
+    assert (
+        has_succeeded(replace(execution("SUCCEEDED"), submitted_at="2026-11-21T15:05:01.023+00:00")) is True
+    )
+
+
+def test_a_success_without_its_time_of_submission_is_not_taken_for_one() -> None:
+    with pytest.raises(QueryError, match="Clear wait_for_query"):
+        has_succeeded(execution("SUCCEEDED"))
+
+
+@pytest.mark.parametrize("state", ["QUEUED", "RUNNING"])
+def test_a_query_that_is_under_way_is_no_success_and_no_failure(state: str) -> None:
+    assert has_succeeded(execution(state)) is False
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELLED"])
+def test_a_failure_says_which_query_why_what_it_scanned_and_what_to_do(state: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        has_succeeded(execution(state, "TABLE_NOT_FOUND: line 1:15", 2_000_000_000))
+
+    message = str(caught.value)
+    assert message.startswith(f"Query q-1 is {state}: TABLE_NOT_FOUND: line 1:15")
+    assert "2,000,000,000 bytes scanned" in message
+    assert "clear run_query" in message
+
+
+def test_a_failure_without_a_reason_says_so() -> None:
+    with pytest.raises(QueryError, match="Athena gives no reason"):
+        has_succeeded(execution("FAILED"))
+
+
+@pytest.mark.parametrize(
+    ("state", "named"), [("", "'missing'"), ("PAUSED", "'PAUSED'"), ("succeeded", "'succ")]
+)
+def test_an_unknown_or_missing_state_is_an_error_and_no_success(state: str, named: str) -> None:
+    with pytest.raises(QueryError, match="neither success nor failure") as caught:
+        has_succeeded(execution(state))
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("scanned_bytes", "usd"), [(0, 0.00005), (10_000_000, 0.00005), (10**12, 5.0), (2 * 10**11, 1.0)]
+)
+def test_a_scan_costs_five_dollars_a_terabyte_and_ten_megabytes_at_least(
+    scanned_bytes: int, usd: float
+) -> None:
+    assert execution("SUCCEEDED", scanned_bytes=scanned_bytes).price_usd == pytest.approx(usd)
+
+
+def test_only_a_failed_query_is_free() -> None:
+    assert execution("FAILED", scanned_bytes=10**12).price_usd == 0
+    assert execution("CANCELLED", scanned_bytes=10**12).price_usd == pytest.approx(5.0)
+
+
+POLICIES = st.builds(
+    lambda first, factor, longest: WaitPolicy(first, factor, first + longest),
+    st.floats(0.5, 10),
+    st.floats(1, 3),
+    st.floats(0, 100),
+)
+
+
+@given(POLICIES)
+def test_pauses_grow_to_the_longest_and_never_beyond(policy: WaitPolicy) -> None:
+    pauses = list(islice(policy.pauses(), 50))
+
+    assert pauses[0] == policy.first_poll_seconds
+    assert pauses == sorted(pauses)
+    assert max(pauses) <= policy.longest_pause_seconds
+
+
+@given(POLICIES, st.floats(0, 5000))
+def test_the_next_look_is_the_first_of_the_schedule_that_lies_ahead(
+    policy: WaitPolicy, elapsed: float
+) -> None:
+    """The schedule follows from the time since the start alone: a sensor remembers nothing between looks."""
+    pause = policy.pause_after(elapsed)
+
+    looks = next(due for due in accumulate(policy.pauses()) if due > elapsed)
+    assert pause > 0
+    assert elapsed + pause == pytest.approx(looks)
+    assert pause <= policy.longest_pause_seconds + 1e-6
+
+
+def test_the_default_looks_soon_at_first() -> None:
+    looks = list(islice(accumulate(WaitPolicy().pauses()), 4))
+
+    assert looks == [2.0, 5.0, 9.5, 16.25]
+
+
+def test_patience_looks_more_seldom_and_gives_up_later() -> None:
+    usual = WaitPolicy()
+
+    assert PATIENT.first_poll_seconds > usual.first_poll_seconds
+    assert PATIENT.longest_pause_seconds > usual.longest_pause_seconds
+    assert PATIENT.give_up_after > usual.give_up_after
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"first_poll_seconds": 0},
+        {"first_poll_seconds": -1},
+        {"factor": 0.9},
+        {"longest_pause_seconds": 1},
+        {"give_up_after": timedelta(0)},
+    ],
+)
+def test_a_policy_that_cannot_be_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="WaitPolicy"):
+        WaitPolicy(**fields)
+
+
+def test_the_console_page_of_a_query() -> None:
+    url = console_url("q-1", "ap-northeast-1")
+
+    assert url.startswith("https://ap-northeast-1.console.aws.amazon.com/athena/home?region=ap-northeast-1#")
+    assert url.endswith("/q-1")

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from athena_reports import settings as module
+from athena_reports.errors import SettingsError
+from athena_reports.settings import read_settings, settings
+
+LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
+PRODUCTION = {
+    "ATHENA_REPORTS_ENV": "prd",
+    "ATHENA_REPORTS_QUERY_RESULTS": "s3://acme-results/athena/",
+    "ATHENA_REPORTS_BUCKET": "acme-reports",
+}
+
+
+@pytest.mark.parametrize("environment", ["dev", "stg", "prd"])
+def test_the_names_of_an_environment_follow_from_it(environment: str) -> None:
+    names = read_settings(LOCAL | {"ATHENA_REPORTS_ENV": environment})
+
+    assert names.environment == environment
+    assert names.database == f"database_{environment}"
+    assert names.workgroup == environment
+    assert names.query_results == f"s3://athena-query-result-{environment}/"
+    assert names.report_bucket == f"athena-report-{environment}"
+
+
+def test_a_local_endpoint_means_dev() -> None:
+    assert read_settings(LOCAL).environment == "dev"
+
+
+@pytest.mark.parametrize("variable", sorted(PRODUCTION))
+def test_away_from_a_local_endpoint_the_environment_and_the_buckets_must_be_named(variable: str) -> None:
+    without = {name: value for name, value in PRODUCTION.items() if name != variable}
+
+    with pytest.raises(SettingsError, match=rf"^{variable} is not set.*AWS_ENDPOINT_URL"):
+        read_settings(without)
+
+
+def test_away_from_a_local_endpoint_named_ones_are_taken_and_the_others_follow() -> None:
+    names = read_settings(PRODUCTION)
+
+    assert (names.database, names.workgroup) == ("database_prd", "prd")
+    assert (names.query_results, names.report_bucket) == ("s3://acme-results/athena/", "acme-reports")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "attribute"),
+    [
+        ("DATABASE", "lake", "database"),
+        ("WORKGROUP", "reports-wg", "workgroup"),
+        ("QUERY_RESULTS", "s3://acme-results/", "query_results"),
+        ("BUCKET", "acme-reports", "report_bucket"),
+        ("AWS_CONN_ID", "aws_reports", "aws_conn_id"),
+    ],
+)
+def test_each_name_can_be_overridden_alone(variable: str, value: str, attribute: str) -> None:
+    default = read_settings(LOCAL)
+    changed = read_settings(LOCAL | {f"ATHENA_REPORTS_{variable}": value})
+
+    assert getattr(changed, attribute) == value
+    differing = {name for name in vars(default) if getattr(default, name) != getattr(changed, name)}
+    assert differing == {attribute}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ENV", "Production"),
+        ("ENV", "dev/../prd"),
+        ("ENV", "dev\n"),
+        ("DATABASE", "my database"),
+        ("DATABASE", 'x"; DROP'),
+        ("WORKGROUP", "a b"),
+        ("QUERY_RESULTS", "s3://results"),
+        ("QUERY_RESULTS", "s3://results/without/slash"),
+        ("QUERY_RESULTS", "https://results/"),
+        ("BUCKET", "s3://acme-reports"),
+        ("BUCKET", "Acme"),
+        ("BUCKET", "acme/reports"),
+        ("AWS_CONN_ID", "aws default"),
+        ("PAUSED", "perhaps"),
+        ("CATCHUP", "yes please"),
+        ("SQL_FOLDER", "/no/such/folder"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_the_variable_and_the_value(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(LOCAL | {f"ATHENA_REPORTS_{variable}": value})
+
+    assert f"ATHENA_REPORTS_{variable}" in str(caught.value)
+    assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("true", True), ("True", True), ("1", True), ("false", False), ("0", False), ("", False)],
+)
+@pytest.mark.parametrize("name", ["paused", "catchup"])
+def test_booleans(name: str, text: str, meant: bool) -> None:
+    names = read_settings(LOCAL | {f"ATHENA_REPORTS_{name.upper()}": text})
+
+    assert getattr(names, name) is meant
+
+
+def test_reports_start_unpaused_and_without_catching_up() -> None:
+    names = read_settings(LOCAL)
+
+    assert (names.paused, names.catchup) == (False, False)
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert read_settings(LOCAL | {"ATHENA_REPORTS_DATABASE": ""}).database == "database_dev"
+
+
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *folders: str) -> Path:
+    """A deployment in a folder of the test's own, with the given folders in it."""
+    library = tmp_path / "plugins" / "athena_reports" / "settings.py"
+    for folder in (library.parent, *(tmp_path / name for name in folders)):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(module, "__file__", str(library))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("present", "found"),
+    [
+        (["include/sql"], "include/sql"),
+        (["dags/include/sql"], "dags/include/sql"),
+        (["include/sql", "dags/include/sql"], "include/sql"),
+    ],
+)
+def test_the_sql_folder_lies_beside_dags_or_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, present: list[str], found: str
+) -> None:
+    home = _home(tmp_path, monkeypatch, *present)
+
+    assert read_settings(LOCAL).sql_folder == home / found
+
+
+def test_without_a_sql_folder_the_error_names_both_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = _home(tmp_path, monkeypatch)
+
+    with pytest.raises(SettingsError) as caught:
+        read_settings(LOCAL)
+    assert str(home / "include" / "sql") in str(caught.value)
+    assert str(home / "dags" / "include" / "sql") in str(caught.value)
+    assert "ATHENA_REPORTS_SQL_FOLDER" in str(caught.value)
+
+
+def test_the_process_reads_its_settings_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = settings()
+    monkeypatch.setenv("ATHENA_REPORTS_ENV", "stg")
+
+    assert settings() is before
+
+
+def test_the_documentation_lists_every_variable_that_is_read() -> None:
+    read: set[str] = set()
+
+    class Spy(dict[str, str]):
+        def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
+            read.add(name)
+            return super().get(name, default)
+
+    read_settings(Spy(LOCAL))
+    documented = set(re.findall(r"^\| `(ATHENA_REPORTS_\w+)` \|", module.__doc__ or "", re.MULTILINE))
+    assert documented == read - {"AWS_ENDPOINT_URL"}
+    assert not documented & set(os.environ)
