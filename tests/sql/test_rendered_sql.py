@@ -70,7 +70,8 @@ def rendered(dag_id: str, period_id: str) -> str:
     # A task renders its fields in place, so each run has a copy.
     task: Any = dags()[dag_id].get_task("run_query").prepare_for_execution()
     cadence: Cadence = task.cadence
-    task.render_template_fields({"dag_run": Run(cadence.period(period_id)), "params": {"period": ""}})
+    run = Run(cadence.period(period_id))
+    task.render_template_fields({"dag_run": run, "params": {"period": ""}, "ti": None})
     return f"{task.query}\n"
 
 
