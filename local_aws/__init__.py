@@ -8,7 +8,8 @@ What this Athena does
     Query executions: StartQueryExecution (with ClientRequestToken and ExecutionParameters),
     GetQueryExecution, BatchGetQueryExecution, ListQueryExecutions, StopQueryExecution, GetQueryResults.
     They are QUEUED, RUNNING and then SUCCEEDED, FAILED or CANCELLED for good, on a few workers.
-    Workgroups with an enforced or offered output location. GetDatabase, GetTableMetadata, data catalogs.
+    Workgroups with an enforced or offered output location and BytesScannedCutoffPerQuery.
+    GetDatabase, GetTableMetadata, data catalogs.
     SELECT, WITH and VALUES over Parquet tables of Glue, partitioned or not. Names and types are resolved as
     Trino does, and each function and operator is translated on its own (`athena.functions` is the list), so
     that what a query means here it means there: integer division, decimals, NULL ordering, rounding, casts,
@@ -19,14 +20,16 @@ What it refuses, always with a message that says so
     Other statements (DDL, UNLOAD, CTAS, EXPLAIN, SHOW), arrays, maps and structs (ROW only as the key of
     max_by and min_by), GROUPING SETS, recursive WITH, UNNEST, approximate functions, functions of the
     current time, regular expressions, date formats and casts that DuckDB could read otherwise than Trino;
-    tables that are not Parquet, partition projection, views; managed results, scan cutoffs, result reuse.
+    tables that are not Parquet, partition projection, views; managed results, result reuse.
     What only DuckDB would accept is refused like any other error. No query reaches a file or the network.
 
 Where it differs from the real one
-    No limits on rates and sizes but those of the query text; tokens are never forgotten; permissions are
-    not checked. Positions in error messages can differ, as can the wording of syntax errors; a few
-    statements that Trino accepts are refused as its grammar is only approximated (bare values after
-    `VALUES` within a join, lists of thousands of rows). upper and lower map a few letters otherwise, and
+    No limits on rates and sizes but those of the query text and, if set, the number of active queries;
+    tokens are not forgotten; permissions are not checked (`local_aws.faults` scripts such failures on
+    demand). A scan cutoff strikes before anything is read, and counts as if the limit had been. Positions
+    in error messages can differ, as can the wording of syntax errors; a few statements that Trino accepts
+    are refused as its grammar is only approximated (bare values after `VALUES` within a join, lists of
+    thousands of rows). upper and lower map a few letters otherwise, and
     digit and word classes in regular expressions know ASCII only. A condition on one table's partitions does
     not prune those of another that is joined on the same key. Without ORDER BY the order of rows is not
     Athena's. The `.csv.metadata` object is JSON.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
+import threading
 
 from local_aws.server import HOST, LocalAws, PortInUseError
 
@@ -19,6 +21,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=4566, help="0 picks a free one (default 4566)")
     parser.add_argument("--host", default=HOST, help=f"address to listen on (default {HOST})")
     parser.add_argument("--workers", type=int, default=4, help="queries that Athena runs at once (default 4)")
+    parser.add_argument(
+        "--max-active", type=int, help="queued and running queries that Athena takes (default: any number)"
+    )
+    parser.add_argument(
+        "--until-input-ends",
+        action="store_true",
+        help="stop when standard input ends, so that it never outlives whoever started it",
+    )
     parser.add_argument("--verbose", action="store_true", help="log each request")
     options = parser.parse_args(arguments)
     # Blocked before any thread starts, so that only sigwait below takes them.
@@ -26,7 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     try:
         aws = LocalAws.start(
-            options.port, host=options.host, workers=options.workers, verbose=options.verbose
+            options.port,
+            host=options.host,
+            workers=options.workers,
+            max_active=options.max_active,
+            verbose=options.verbose,
         )
     except PortInUseError as error:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -34,8 +48,15 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     with aws:
         print(f"Local AWS at {aws.endpoint_url} (S3, Glue, STS, SNS, Athena); Ctrl-C stops it", flush=True)
+        if options.until_input_ends:
+            threading.Thread(target=_stop_when_input_ends, daemon=True).start()
         signal.sigwait(stops)
     return 0
+
+
+def _stop_when_input_ends() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

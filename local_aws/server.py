@@ -6,10 +6,13 @@ import json
 import os
 import re
 import socket
+import struct
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import (
@@ -20,12 +23,15 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from local_aws.athena.api import AthenaApi
-from local_aws.athena.clients import Clients
+from local_aws.athena.clients import OWN_KEY, Clients
 from local_aws.athena.errors import ApiError
+from local_aws.faults import PATH as FAULTS
+from local_aws.faults import Call, CutBody, Dropped, FaultPlan, Slow, SlowDown, from_json
 
 HOST = "127.0.0.1"
 _ATHENA = "AmazonAthena."
 _INSPECT = "/_local/athena/executions/"
+_SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
 StartResponse = Callable[..., Any]
 
@@ -44,10 +50,19 @@ class LocalAws:
         self._server = server
         self._application = application
         self._clients = Clients(self.endpoint_url)
+        self._own_clients = Clients(self.endpoint_url, OWN_KEY)
         self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="local-aws")
 
     @classmethod
-    def start(cls, port: int = 0, *, host: str = HOST, workers: int = 4, verbose: bool = False) -> LocalAws:
+    def start(
+        cls,
+        port: int = 0,
+        *,
+        host: str = HOST,
+        workers: int = 4,
+        max_active: int | None = None,
+        verbose: bool = False,
+    ) -> LocalAws:
         """Serves, with nothing in any service.
 
         Args:
@@ -55,6 +70,7 @@ class LocalAws:
             host: Address to listen on; another one than this machine's own is for containers alone, since
                 whoever reaches it may do anything.
             workers: How many queries Athena runs at once.
+            max_active: How many queued and running queries Athena takes; None for any number.
             verbose: Whether to log each request to stderr.
 
         Raises:
@@ -62,7 +78,7 @@ class LocalAws:
         """
         # Regions that moto does not know must work too; it reads these at each request.
         os.environ.setdefault("MOTO_ALLOW_NONEXISTENT_REGION", "true")
-        application = _Application(workers)
+        application = _Application(workers, max_active)
         handler = MotoRequestHandler if verbose else _QuietHandler
         listener = _listen(host, port)
         try:
@@ -72,7 +88,7 @@ class LocalAws:
         finally:
             listener.close()
         aws = cls(server, application)
-        application.open(aws._clients)
+        application.open(aws._own_clients)
         aws._thread.start()
         return aws
 
@@ -81,8 +97,8 @@ class LocalAws:
         return self._clients.get(service, region)
 
     def reset(self) -> None:
-        """Forgets everything, in all services."""
-        self._application.open(self._clients)
+        """Forgets everything, in all services, and all faults."""
+        self._application.open(self._own_clients)
 
     def stop(self) -> None:
         """Ends all queries, then the server; the port is free and its threads are gone when it returns."""
@@ -91,6 +107,7 @@ class LocalAws:
         self._thread.join()
         self._server.server_close()
         self._clients.close()
+        self._own_clients.close()
 
     def __enter__(self) -> LocalAws:
         return self
@@ -127,15 +144,18 @@ class _QuietHandler(MotoRequestHandler):
 class _Application:
     """The WSGI application."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, max_active: int | None) -> None:
         self._workers = workers
+        self._max_active = max_active
+        self._faults = FaultPlan()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._athena: AthenaApi | None = None
 
     def open(self, clients: Clients) -> None:
         self.close()
         moto_api_backend.reset()
-        self._athena = AthenaApi(clients, self._workers)
+        self._faults = FaultPlan()
+        self._athena = AthenaApi(clients, self._faults, self._workers, self._max_active)
 
     def close(self) -> None:
         if self._athena is not None:
@@ -143,10 +163,12 @@ class _Application:
             self._athena = None
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        target, path = environ.get("HTTP_X_AMZ_TARGET", ""), environ.get("PATH_INFO", "")
+        path = environ.get("PATH_INFO", "")
+        if path == FAULTS or path.startswith(f"{FAULTS}/"):
+            return self._script(environ, start_response, path.removeprefix(FAULTS).removeprefix("/"))
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
         if not (target.startswith(_ATHENA) or path.startswith(_INSPECT)):
-            answer_of_moto: Iterable[bytes] = self._moto(environ, start_response)
-            return answer_of_moto
+            return self._call_moto(environ, start_response)
         athena = self._athena
         if athena is None:
             return _respond(start_response, 503, b'{"message": "The local AWS is stopping"}')
@@ -156,15 +178,90 @@ class _Application:
             except ApiError as error:
                 return _respond(start_response, 404, json.dumps({"message": error.message}).encode())
             return _respond(start_response, 200, json.dumps(facts).encode())
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        status, headers, answer = athena.call(target.removeprefix(_ATHENA), body, _region(environ))
+        region = _Signature.of(environ).region
+        try:
+            status, headers, answer = athena.call(target.removeprefix(_ATHENA), _body(environ), region)
+        except Dropped:
+            raise _reset(environ) from None
         return _respond(start_response, status, answer, **headers)
 
+    def _script(self, environ: dict[str, Any], start_response: StartResponse, id_: str) -> Iterable[bytes]:
+        """Adds, lists and clears faults."""
+        method = environ["REQUEST_METHOD"]
+        status, answer = 405, {"message": "POST a fault, GET all of them, or DELETE one or all"}
+        if method == "POST" and not id_:
+            try:
+                status, answer = 200, {"id": self._faults.add(from_json(_body(environ)))}
+            except ValueError as error:
+                status, answer = 400, {"message": str(error)}
+        elif method == "GET" and not id_:
+            return _respond(start_response, 200, json.dumps({"faults": self._faults.list()}).encode())
+        elif method == "DELETE":
+            known = self._faults.clear(id_ or None)
+            status, answer = (200, {}) if known else (404, {"message": f"There is no fault {id_}"})
+        return _respond(start_response, status, json.dumps(answer).encode())
 
-def _region(environ: dict[str, Any]) -> str:
-    """The region that a request was signed for (Signature Version 4's credential scope)."""
-    scope = re.search(r"Credential=[^/]+/\d+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
-    return scope[1] if scope is not None else "us-east-1"
+    def _call_moto(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        signature = _Signature.of(environ)
+        if signature.access_key == OWN_KEY:
+            return self._pass_on(environ, start_response)
+        # WSGI hands over the path's bytes as Latin-1.
+        path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
+        bucket, _, key = path.removeprefix("/").partition("/")
+        call = Call(method=environ["REQUEST_METHOD"], bucket=bucket, key=key)
+        slow = self._faults.take(Slow, call)
+        if slow is not None:
+            time.sleep(slow.milliseconds / 1000)
+        if signature.service != "s3":
+            return self._pass_on(environ, start_response)
+        if self._faults.take(SlowDown, call) is not None:
+            return _respond(start_response, 503, _SLOW_DOWN, **{"Content-Type": "application/xml"})
+        cut = self._faults.take(CutBody, call)
+        answer = self._pass_on(environ, start_response)
+        return answer if cut is None else _cut(environ, b"".join(answer), cut.after_bytes)
+
+    def _pass_on(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        answer: Iterable[bytes] = self._moto(environ, start_response)
+        return answer
+
+
+class _Signature(NamedTuple):
+    """Who asks which service in which region (Signature Version 4's credential scope)."""
+
+    access_key: str = ""
+    region: str = "us-east-1"
+    service: str = ""
+
+    @classmethod
+    def of(cls, environ: dict[str, Any]) -> _Signature:
+        """The signature in a request's header, or in a presigned URL."""
+        text = environ.get("HTTP_AUTHORIZATION") or unquote(environ.get("QUERY_STRING", ""))
+        scope = re.search(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/", text)
+        return cls(*scope.groups()) if scope is not None else cls()
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    return body
+
+
+def _cut(environ: dict[str, Any], body: bytes, after_bytes: int) -> Iterator[bytes]:
+    yield body[: min(after_bytes, max(len(body) - 1, 0))]
+    raise _reset(environ)
+
+
+def _reset(environ: dict[str, Any]) -> ConnectionResetError:
+    """Resets the connection of a request; gives the error that makes the server forget it.
+
+    Its file descriptor then belongs to a socket at its end, so that the server's clean-up finds no other's.
+    """
+    connection: socket.socket = environ["werkzeug.socket"]
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    ended, other = socket.socketpair()
+    other.close()
+    with ended:
+        os.dup2(ended.fileno(), connection.fileno())
+    return ConnectionResetError("reset on demand")
 
 
 def _respond(start_response: StartResponse, status: int, body: bytes, **headers: str) -> list[bytes]:

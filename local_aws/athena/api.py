@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -17,6 +19,7 @@ from local_aws.athena.clients import Clients
 from local_aws.athena.errors import ApiError
 from local_aws.athena.executions import FINAL_STATES, Execution, Executions, Request
 from local_aws.athena.workgroups import PRIMARY, WorkGroups
+from local_aws.faults import Call, Drop, Dropped, FaultPlan, Refuse, Report, Slow, Throttle
 
 MAX_QUERY_BYTES = 262_144
 MAX_PARAMETER_CHARACTERS = 1_024
@@ -30,13 +33,18 @@ class AthenaApi:
 
     Args:
         clients: Clients of S3 and Glue.
+        faults: What shall go wrong.
         workers: How many queries run at once; more wait QUEUED.
+        max_active: How many queries may be queued or running; None for any number.
     """
 
-    def __init__(self, clients: Clients, workers: int = 4) -> None:
+    def __init__(
+        self, clients: Clients, faults: FaultPlan, workers: int = 4, max_active: int | None = None
+    ) -> None:
         self._clients = clients
+        self._faults = faults
         self._groups = WorkGroups()
-        self._executions = Executions(clients, workers)
+        self._executions = Executions(clients, faults, workers, max_active)
         self._model = botocore.session.get_session().get_service_model("athena")
         self._operations: dict[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
             "StartQueryExecution": self._start,
@@ -66,15 +74,15 @@ class AthenaApi:
 
         Returns:
             HTTP status, headers and body.
+
+        Raises:
+            Dropped: If the client shall get no answer.
         """
         try:
             answer = self._answer(operation, body, region)
             return 200, {}, json.dumps(answer).encode()
         except ApiError as error:
-            shape = {"__type": error.code, "message": error.message, "Message": error.message}
-            if error.code == "InvalidRequestException":
-                shape["AthenaErrorCode"] = error.athena_code
-            return error.status, {"x-amzn-ErrorType": error.code}, json.dumps(shape).encode()
+            return error.status, {"x-amzn-ErrorType": error.code}, json.dumps(error.fields).encode()
 
     def _answer(self, operation: str, body: bytes, region: str) -> dict[str, Any]:
         method = self._operations.get(operation)
@@ -89,7 +97,31 @@ class AthenaApi:
         report = ParamValidator().validate(parameters, shape)
         if report.has_errors():
             raise ApiError(report.generate_report())
-        return method(parameters, region)
+        call = self._call(operation, parameters)
+        self._strike(call)
+        answer = method(parameters, region)
+        if self._faults.take(Drop, call) is not None:
+            raise Dropped
+        return answer
+
+    def _call(self, operation: str, parameters: dict[str, Any]) -> Call:
+        if "QueryExecutionId" in parameters:
+            with contextlib.suppress(ApiError):
+                return self._executions.get(parameters["QueryExecutionId"]).call(operation)
+        group = parameters.get("WorkGroup", PRIMARY)
+        return Call(operation, parameters.get("QueryString", ""), group)
+
+    def _strike(self, call: Call) -> None:
+        slow = self._faults.take(Slow, call)
+        if slow is not None:
+            time.sleep(slow.milliseconds / 1000)
+        throttle = self._faults.take(Throttle, call)
+        if throttle is not None:
+            raise ApiError(throttle.message, throttle.code, reason=throttle.reason)
+        refuse = self._faults.take(Refuse, call)
+        if refuse is not None:
+            status = 500 if refuse.code == "InternalServerException" else 400
+            raise ApiError(refuse.message, refuse.code, refuse.athena_error_code, status)
 
     def close(self) -> None:
         """Stops all queries and ends the workers."""
@@ -143,11 +175,15 @@ class AthenaApi:
             requested_location=requested,
             region=region,
         )
-        execution = self._executions.start(request, lambda: group.output_location(requested), token)
-        return {"QueryExecutionId": execution.id}
+        return {"QueryExecutionId": self._executions.start(request, group, token).id}
 
     def _get(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
-        return {"QueryExecution": self._executions.get(parameters["QueryExecutionId"]).describe()}
+        execution = self._executions.get(parameters["QueryExecutionId"])
+        answer = execution.describe()
+        report = self._faults.take(Report, execution.call("GetQueryExecution", answer["Status"]["State"]))
+        if report is not None:
+            answer["Status"]["State"] = report.state
+        return {"QueryExecution": answer}
 
     def _batch_get(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
         found, missing = [], []
@@ -165,7 +201,7 @@ class AthenaApi:
         return _page("QueryExecutionIds", ids, parameters, key=str)
 
     def _stop(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
-        self._executions.get(parameters["QueryExecutionId"]).stop()
+        self._executions.stop(parameters["QueryExecutionId"])
         return {}
 
     def _results(self, parameters: dict[str, Any], region: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs
 from botocore.exceptions import ClientError
 
+from local_aws.athena.clients import OWN_KEY, Clients
 from local_aws.athena.errors import QueryFailed, not_supported
 from local_aws.athena.types import (
     BIGINT,
@@ -30,7 +31,6 @@ from local_aws.athena.types import (
 )
 
 if TYPE_CHECKING:
-    from local_aws.athena.clients import Clients
     from local_aws.athena.relations import Scan
 
 _GLUE_TYPES = {
@@ -130,7 +130,7 @@ class Catalog:
         self._region = region
         self._files = pyarrow.fs.S3FileSystem(
             endpoint_override=clients.endpoint_url,
-            access_key="local",
+            access_key=OWN_KEY,
             secret_key="local",
             region=region,
             request_timeout=60,

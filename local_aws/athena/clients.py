@@ -8,12 +8,16 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+OWN_KEY = "local-athena"
+"""Access key of what the local Athena itself asks of S3 and Glue."""
+
 
 class Clients:
     """boto3 clients of one endpoint, each made once (they are safe to share between threads)."""
 
-    def __init__(self, endpoint_url: str) -> None:
+    def __init__(self, endpoint_url: str, access_key: str = "local") -> None:
         self.endpoint_url = endpoint_url
+        self._access_key = access_key
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
 
@@ -21,7 +25,7 @@ class Clients:
         """The client of a service in a region."""
         with self._lock:
             if (service, region) not in self._clients:
-                session: Any = boto3.Session("local", "local", region_name=region)
+                session: Any = boto3.Session(self._access_key, "local", region_name=region)
                 self._clients[service, region] = session.client(
                     service,
                     endpoint_url=self.endpoint_url,

@@ -18,35 +18,10 @@ from local_aws.athena.errors import ApiError
 LITERAL_WITH_TYPE = "typed_literal"
 """Key in `meta` of a Cast that was written TYPE 'text'."""
 
-_ATHENA_STATEMENTS = [
-    "alter",
-    "call",
-    "comment",
-    "create",
-    "delete",
-    "deny",
-    "describe",
-    "drop",
-    "execute",
-    "explain",
-    "grant",
-    "insert",
-    "merge",
-    "msck",
-    "optimize",
-    "prepare",
-    "deallocate",
-    "revoke",
-    "set",
-    "show",
-    "truncate",
-    "unload",
-    "update",
-    "use",
-    "vacuum",
-    "refresh",
-    "analyze",
-]
+_ATHENA_STATEMENTS = re.compile(
+    "alter|call|comment|create|delete|deny|describe|drop|execute|explain|grant|insert|merge|msck|optimize"
+    "|prepare|deallocate|revoke|set|show|truncate|unload|update|use|vacuum|refresh|analyze"
+)
 
 
 def _typed_literal(_parser: Any, this: exp.Expr, to: exp.DataType) -> exp.Cast:
@@ -107,7 +82,7 @@ def _check_syntax(sql: str) -> None:
     kinds = [statement.kind for statement in analysis.statements]
     kind = kinds[0] if kinds else ""
     if kind and kind != "query":
-        if kind.split("_")[0] in _ATHENA_STATEMENTS:
+        if _ATHENA_STATEMENTS.fullmatch(kind.split("_")[0]):
             raise ApiError(
                 f"NOT_SUPPORTED: the local Athena does not do {kind.replace('_', ' ').upper()} statements,"
                 " only SELECT, WITH and VALUES"

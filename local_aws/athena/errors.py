@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 SYSTEM, USER = 1, 2
 """Values of AthenaError's ErrorCategory (Athena user guide, "Athena error catalog")."""
 
@@ -26,6 +28,7 @@ class ApiError(Exception):
         code: The exception's name in the service model.
         athena_code: AthenaErrorCode of an InvalidRequestException.
         status: HTTP status.
+        reason: Reason of a TooManyRequestsException.
     """
 
     def __init__(
@@ -34,12 +37,24 @@ class ApiError(Exception):
         code: str = "InvalidRequestException",
         athena_code: str = "INVALID_INPUT",
         status: int = 400,
+        reason: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.athena_code = athena_code
         self.status = status
+        self.reason = reason
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The members of the exception in the service model, and its name."""
+        fields = {"__type": self.code, "message": self.message, "Message": self.message}
+        if self.code == "InvalidRequestException":
+            fields["AthenaErrorCode"] = self.athena_code
+        if self.reason:
+            fields["Reason"] = self.reason
+        return fields
 
 
 class QueryFailed(Exception):  # noqa: N818 - the state it leads to
@@ -62,14 +77,14 @@ class QueryFailed(Exception):  # noqa: N818 - the state it leads to
         return QueryFailed(self.name, f"line {line}:{column}: {self.message}")
 
     @property
-    def category(self) -> int:
-        """ErrorCategory: 1 for what the engine or the result's bucket did, 2 for the query's own fault."""
-        return SYSTEM if self.name == "INTERNAL" else USER
-
-    @property
-    def error_type(self) -> int:
-        """ErrorType, from Athena's error catalog."""
-        return _ERROR_TYPES.get(self.name, _USER_ERROR)
+    def athena_error(self) -> dict[str, Any]:
+        """AthenaError, its types from Athena's error catalog."""
+        return {
+            "ErrorCategory": SYSTEM if self.name == "INTERNAL" else USER,
+            "ErrorType": _ERROR_TYPES.get(self.name, _USER_ERROR),
+            "Retryable": False,
+            "ErrorMessage": str(self),
+        }
 
 
 def not_supported(what: str) -> QueryFailed:

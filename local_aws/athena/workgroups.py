@@ -20,6 +20,7 @@ _DONE_SETTINGS = {
     "EnforceWorkGroupConfiguration",
     "PublishCloudWatchMetricsEnabled",
     "RequesterPaysEnabled",
+    "BytesScannedCutoffPerQuery",
     "EngineVersion",
 }
 
@@ -57,7 +58,13 @@ class WorkGroup:
     def details(self) -> dict[str, Any]:
         """WorkGroup in the service model."""
         summary = {name: value for name, value in self.summary.items() if name != "EngineVersion"}
-        return {**summary, "Configuration": {**self.configuration, "EngineVersion": ENGINE_VERSION}}
+        configured = {name: value for name, value in self.configuration.items() if value is not None}
+        return {**summary, "Configuration": {**configured, "EngineVersion": ENGINE_VERSION}}
+
+    @property
+    def scan_cutoff_bytes(self) -> int | None:
+        """BytesScannedCutoffPerQuery, which holds whether or not the settings are enforced on clients."""
+        return self.configuration.get("BytesScannedCutoffPerQuery")
 
     def output_location(self, requested: str | None) -> str:
         """Where a query's result goes.
@@ -111,11 +118,14 @@ class WorkGroups:
     def update(self, name: str, updates: dict[str, Any], description: str | None, state: str | None) -> None:
         """Changes one, by ConfigurationUpdates of the service model."""
         group = self.get(name)
-        changed = {key: value for key, value in updates.items() if key != "ResultConfigurationUpdates"}
+        changed = dict(updates)
+        result_updates = changed.pop("ResultConfigurationUpdates", {})
+        if changed.pop("RemoveBytesScannedCutoffPerQuery", False):
+            changed["BytesScannedCutoffPerQuery"] = None
         _check(changed)
         with self._lock:
             result = dict(group.configuration.get("ResultConfiguration", {}))
-            for key, value in updates.get("ResultConfigurationUpdates", {}).items():
+            for key, value in result_updates.items():
                 if not key.startswith("Remove"):
                     result[key] = value
                 elif value:

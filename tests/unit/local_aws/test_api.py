@@ -313,8 +313,8 @@ def test_the_life_of_a_workgroup(account: Account) -> None:
     account.athena.delete_work_group(WorkGroup="dev")
     assert "not found" in _refusal(account.athena.get_work_group, WorkGroup="dev")
     assert "cannot be deleted" in _refusal(account.athena.delete_work_group, WorkGroup="primary")
-    cutoff = {"BytesScannedCutoffPerQuery": 10_000_000}
-    assert "NOT_SUPPORTED" in _refusal(account.athena.create_work_group, Name="x", Configuration=cutoff)
+    encryption = {"EnableMinimumEncryptionConfiguration": True}
+    assert "NOT_SUPPORTED" in _refusal(account.athena.create_work_group, Name="x", Configuration=encryption)
 
 
 def test_a_result_that_cannot_be_written(account: Account) -> None:
