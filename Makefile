@@ -41,11 +41,15 @@ demo: $(READY) ## Run both reports in Airflow on local services, to their end
 	@$(RUN) -m demo.run
 
 .PHONY: test
-test: $(READY) ## Prove the package: lint, types and all tests
+test: $(READY) ## Prove the package: lint, types and tests
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@$(RUN) -m pytest -n 2 --dist loadfile
+	@$(RUN) -m pytest -n 2 --dist loadfile -m "not full"
+
+.PHONY: test-e2e
+test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, the long ones too
+	@$(RUN) -m pytest tests/e2e -n 2 --dist loadfile
 
 .PHONY: local-aws
 local-aws: $(READY) ## Serve S3, Glue and Athena on 127.0.0.1:4566 until stopped (PORT= to change)
@@ -53,7 +57,7 @@ local-aws: $(READY) ## Serve S3, Glue and Athena on 127.0.0.1:4566 until stopped
 
 .PHONY: bench
 bench: $(READY) ## Measure speed and cost (ONLY=<name> for one row), into bench/results.json
-	@$(RUN) -m bench $(if $(ONLY),--only $(ONLY))
+	@AIRFLOW_HOME=$(CURDIR)/bench/.work/home PYTHONPATH=plugins $(RUN) -m bench $(if $(ONLY),--only $(ONLY))
 
 .PHONY: format
 format: $(READY) ## Format the code and mend what the linter can

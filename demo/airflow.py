@@ -187,6 +187,7 @@ class AirflowRuntime:
         self._dag_ids = dag_ids
         self._progress = on_progress
         self._components: dict[str, _Child] = {}
+        self._commands: dict[str, tuple[str, ...]] = {}
         self._started_at = datetime.now(UTC)
         self._environment: dict[str, str] = {}
         self._client: AirflowClient | None = None
@@ -259,6 +260,29 @@ class AirflowRuntime:
         """
         self._wait_until_none(lambda: self._unparsed(dag_ids), "parsed", timeout_seconds)
 
+    def processes(self, component: Component) -> list[psutil.Process]:
+        """The living processes of a component: its own and all that it started, such as tasks."""
+        leader = self._components[component].leader
+        return [psutil.Process(pid) for pid in leader.session()]
+
+    def kill(self, component: Component) -> None:
+        """Kill all processes of a component at once, as if its machine had died; the others do not notice."""
+        self._components.pop(component).kill()
+        self._record_leaders()
+
+    def restart(self, component: Component, *, timeout_seconds: float = 60) -> None:
+        """Kill a component, unless it was killed before, start it again, and wait until it is healthy.
+
+        Raises:
+            AirflowTimeoutError: If it takes too long.
+            AirflowProcessError: If a component ends.
+        """
+        if component in self._components:
+            self.kill(component)
+        since = datetime.now(UTC)
+        self._start_component(component)
+        self._wait_until_none(lambda: self._unhealthy([component], since), "healthy", timeout_seconds)
+
     def stop(self) -> None:
         """Stop every process of every component; does nothing if none runs.
 
@@ -303,16 +327,24 @@ class AirflowRuntime:
         self._prepare_database()
         self._started_at = datetime.now(UTC)
         self._progress(f"starting {', '.join(config.components)}")
-        for name, command in _commands(config, ports).items():
-            with _deferring_interrupts():
-                self._components[name] = _Child.start(
-                    name, command, self._environment, config.home, self.log_path(name)
-                )
-                self._record_leaders()
+        self._commands = _commands(config, ports)
+        for name in self._commands:
+            self._start_component(name)
         self._client = AirflowClient(ports.api_url, *self.admin_login, check=self.check_alive)
-        self._wait_until_none(self._unhealthy, "healthy", config.start_timeout_seconds)
+        self._wait_until_none(
+            lambda: self._unhealthy(config.components, self._started_at),
+            "healthy",
+            config.start_timeout_seconds,
+        )
         self._wait_until_none(lambda: self._unparsed(self._dag_ids), "parsed", config.start_timeout_seconds)
         self._progress(f"Airflow is ready at {self.url}")
+
+    def _start_component(self, name: str) -> None:
+        with _deferring_interrupts():
+            self._components[name] = _Child.start(
+                name, self._commands[name], self._environment, self.config.home, self.log_path(name)
+            )
+            self._record_leaders()
 
     def _prepare_database(self) -> None:
         """Bring the database to this Airflow's schema; SQLite appears in the home only when complete."""
@@ -358,19 +390,15 @@ class AirflowRuntime:
             raise AirflowProcessError(name, returncode, log_path)
         return log_path
 
-    def _unhealthy(self) -> list[str]:
-        """The components that have not yet reported to be well since this start."""
+    def _unhealthy(self, components: Iterable[Component], since: datetime) -> list[str]:
+        """Those of the components that have not yet reported to be well since they were started."""
         execution_url = self._environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
         try:
             health = self.client.health()
             httpx.get(f"{execution_url}health", trust_env=False).raise_for_status()
         except (AirflowUnreachableError, httpx.TransportError):
             return ["api-server"]
-        return [
-            name
-            for name in self.config.components
-            if name != "api-server" and not _is_healthy(health, name, self._started_at)
-        ]
+        return [name for name in components if name != "api-server" and not _is_healthy(health, name, since)]
 
     def _unparsed(self, dag_ids: Collection[str]) -> list[str]:
         """Those of the DAGs that this runtime's DAG processor has not yet stored."""

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from demo.airflow import AirflowClient, AirflowConfig, AirflowRuntime, AirflowRuntimeError, DagRun
@@ -24,6 +25,7 @@ from demo.show import latest_manifest, mirror, show_ranking
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".airflow" / "demo"
+SERVICES_LOG = HOME.with_name("local-aws.log")
 OUTPUT = ROOT / "demo-output"
 ENVIRONMENT = "dev"
 REPORT_BUCKET = f"athena-report-{ENVIRONMENT}"
@@ -118,7 +120,7 @@ def main() -> int:
         console.width = 110
     progress = Progress(console)
     try:
-        with local_services(HOME.with_name("local-aws.log")) as services:
+        with local_services(SERVICES_LOG) as services:
             progress(f"local S3, Glue and Athena are at {services.endpoint_url}")
             fill(services, ENVIRONMENT, progress)
             run_jobs(services, progress)
@@ -128,9 +130,18 @@ def main() -> int:
                 show_ranking(console, services.s3, REPORT_BUCKET, manifest)
             files = mirror(services.s3, REPORT_BUCKET, OUTPUT)
             progress(f"{files} published objects are mirrored in {OUTPUT.relative_to(ROOT)}/")
-    except (ServicesError, AirflowRuntimeError, LakeError, DemoError) as error:
+    except (
+        ServicesError,
+        AirflowRuntimeError,
+        LakeError,
+        DemoError,
+        LookupError,
+        OSError,
+        BotoCoreError,
+        ClientError,
+    ) as error:
         console.print(f"\nThe demo failed: {error}", style="red", markup=False, highlight=False)
-        console.print(f"Logs: {HOME / 'logs'}", highlight=False)
+        console.print(f"Logs: {HOME / 'logs'} (Airflow), {SERVICES_LOG} (local services)", highlight=False)
         return 1
     except KeyboardInterrupt:
         console.print("\nInterrupted; everything that was started has been stopped.")

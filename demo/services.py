@@ -112,10 +112,10 @@ def local_services(log_path: Path) -> Iterator[Services]:
     with log_path.open("w") as log:
         # A session of its own: an interrupt from the terminal must end Airflow first, then this.
         process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "local_aws", "--port", "0"],
+            [sys.executable, "-u", "-m", "local_aws", "--port", "0", "--until-input-ends"],
             cwd=_ROOT,
             env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -146,5 +146,6 @@ def _stop(process: subprocess.Popen[str]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()

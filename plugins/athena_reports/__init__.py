@@ -6,21 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from athena_reports import transforms
 from athena_reports.period import Cadence, Period, daily, monthly, quarterly, weekly, yearly
-from athena_reports.query import PATIENT, WaitPolicy
+from athena_reports.query import PATIENT, STATE_MACHINE, WaitPolicy
 from athena_reports.report import Report
 
 if TYPE_CHECKING:
-    from athena_reports.dag import build_dag
+    from athena_reports.dag import build_dag, build_reconciler
 
 __version__ = "0.1.0"
 
 __all__ = [
     "PATIENT",
+    "STATE_MACHINE",
     "Cadence",
     "Period",
     "Report",
     "WaitPolicy",
     "build_dag",
+    "build_reconciler",
     "daily",
     "monthly",
     "quarterly",
@@ -31,9 +33,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import `build_dag` when it is asked for: it brings operators, which the plugin must not load."""
-    if name == "build_dag":
-        from athena_reports.dag import build_dag
+    """Import what makes DAGs when it is asked for: it brings operators, which the plugin must not load."""
+    if name in {"build_dag", "build_reconciler"}:
+        from athena_reports import dag
 
-        return build_dag
+        return getattr(dag, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,6 @@ from airflow.sdk import DAG, Param, XComArg
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 from jinja2 import StrictUndefined
 
-from athena_reports.errors import ReportError
 from athena_reports.operators import (
     PERIOD_XCOM,
     AthenaSubmitOperator,
@@ -22,6 +21,7 @@ from athena_reports.operators import (
 )
 from athena_reports.period import Cadence
 from athena_reports.query import WaitPolicy
+from athena_reports.reconcile import AthenaReconcileOperator
 from athena_reports.report import Report
 from athena_reports.runs import PERIOD_PARAM
 from athena_reports.settings import settings
@@ -58,9 +58,17 @@ def build_dag(
         ReportError: The DAG was built already, or `params` do not fit the report.
         SettingsError: A setting of the environment is missing or wrong.
     """
+    _require_arguments(report, cadence, delay, retry_delay, retries=retries, max_active_runs=max_active_runs)
+    if wait is not None and not isinstance(wait, WaitPolicy):
+        report.refuse("wait", f"{wait!r} is no wait policy.", "Give a WaitPolicy(...), or leave it out.")
+    if params is not None and not isinstance(params, Mapping):
+        report.refuse("params", f"{params!r} is no mapping.", 'Write params={"top": 1000}.')
     names = settings()
     dag_id = f"{report.name}_{cadence.name}"
-    _require_first(report, dag_id)
+    sql_params = report.params_for(cadence.name, params or {})
+    # Airflow notices a second DAG of one id only where one process reads all files, and its DAG processor
+    # does not. This set is Airflow's own: the DAGs of the file that is being read.
+    report.require_first(dag_id, {dag.dag_id for dag, _ in DagContext.autoregistered_dags})
     with DAG(
         dag_id,
         description=f"{report.name}: {cadence.description}",
@@ -87,7 +95,8 @@ def build_dag(
             query=report.sql_text,
             cadence=cadence,
             late_by=report.late_by,
-            sql_params=report.params_for(cadence.name, params or {}),
+            sql_params=sql_params,
+            environment=names.environment,
             database=names.database,
             workgroup=names.workgroup,
             output_location=names.query_results,
@@ -98,6 +107,8 @@ def build_dag(
             query_execution_id=run_query.output,
             period=XComArg(run_query, key=PERIOD_XCOM),
             policy=wait,
+            environment=names.environment,
+            deferrable=names.deferrable,
             aws_conn_id=names.aws_conn_id,
         )
         transform = PythonOperator(
@@ -123,27 +134,60 @@ def build_dag(
             aws_conn_id=names.aws_conn_id,
         )
         run_query >> wait_for_query >> transform >> publish
-    report.built.add(dag_id)
     return dag
 
 
-def _require_first(report: Report, dag_id: str) -> None:
-    """Refuse a DAG id that was built before, from this report or in this file.
+def build_reconciler(every: timedelta = timedelta(minutes=10), doc: str | None = None) -> DAG:
+    """Build the DAG `athena_reports_reconciler`: it stops queries that nobody wants any more.
 
-    Airflow itself notices it only where one process reads all files, and its DAG processor does not.
+    Args:
+        every: How often.
+        doc: Markdown for the people who operate it.
     """
-    in_this_file = {dag.dag_id for dag, _ in DagContext.autoregistered_dags}
-    if dag_id in report.built or dag_id in in_this_file:
-        raise ReportError(
-            report.name,
-            "name",
-            f"the DAG {dag_id!r} is built twice.",
-            "Build each cadence of a report once, and give every report a name of its own.",
+    names = settings()
+    with DAG(
+        "athena_reports_reconciler",
+        description="Stops the reports' queries that nobody waits for any more",
+        doc_md=doc,
+        schedule=every,
+        start_date=datetime(2025, 1, 1, tzinfo=UTC),
+        catchup=False,
+        is_paused_upon_creation=names.paused,
+        max_active_runs=1,
+        dagrun_timeout=every,
+        default_args={"owner": "airflow", "retries": 0},
+        tags=["athena-reports-upkeep", names.environment],
+    ) as dag:
+        AthenaReconcileOperator(
+            task_id="stop_unwanted_queries",
+            workgroup=names.workgroup,
+            environment=names.environment,
+            aws_conn_id=names.aws_conn_id,
         )
+    return dag
+
+
+def _require_arguments(
+    report: Report, cadence: Cadence, delay: timedelta, retry_delay: timedelta, **counts: int
+) -> None:
+    """Refuse arguments of `build_dag` of the wrong kind, in the report's name."""
+    if not isinstance(cadence, Cadence):
+        hint = "Call it, " if callable(cadence) else "Give "
+        report.refuse(
+            "cadence", f"{cadence!r} is no cadence.", f"{hint}such as weekly(timezone='Asia/Tokyo')."
+        )
+    for name, duration in (("delay", delay), ("retry_delay", retry_delay)):
+        if not isinstance(duration, timedelta) or duration < timedelta(0) or duration.microseconds:
+            report.refuse(
+                name, f"{duration!r} is no duration.", "Give a timedelta of whole seconds, 0 or more."
+            )
+    for name, least in (("retries", 0), ("max_active_runs", 1)):
+        if not isinstance(counts[name], int) or counts[name] < least:
+            report.refuse(name, f"{counts[name]!r} is too few, or no number.", f"Give {least} or more.")
 
 
 def _period_param(cadence: Cadence) -> Param:
-    example = cadence.containing(_EXAMPLE.replace(tzinfo=ZoneInfo(cadence.timezone))).id
+    example = cadence.on(date(2025, 6, 15)).id
     return Param(
         "",
         type=["null", "string"],  # a text alone would have to be filled in in the trigger form
@@ -155,6 +199,3 @@ def _period_param(cadence: Cadence) -> Param:
             f"when it starts. Not for backfills: there each run takes its own period."
         ),
     )
-
-
-_EXAMPLE = datetime(2025, 6, 15, 12)  # noqa: DTZ001  # any date will do; the cadence's zone is added

@@ -1,15 +1,16 @@
 """The four steps of a report as Airflow operators; each works in a hand-written DAG too.
 
 Submit and wait are the amazon provider's operator and sensor, changed only where a report needs it:
-`AthenaSubmitOperator` returns when the query is submitted, `AthenaWaitSensor` looks once per poke and
-knows a failure from a query that is still under way. `stage_result` is the callable of a PythonOperator.
+`AthenaSubmitOperator` submits once per intention and returns at once, `AthenaWaitSensor` waits in the
+triggerer and knows what a failure means. `stage_result` is the callable of a PythonOperator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.links.athena import AthenaQueryResultsLink
@@ -17,23 +18,46 @@ from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+)
 from airflow.sdk import PokeReturnValue
+from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports import __version__, publish
-from athena_reports.errors import QueryError, RunPeriodError
-from athena_reports.query import QueryExecution, WaitPolicy, console_url, has_succeeded
+from athena_reports.errors import QueryError, ResultError, RunPeriodError
+from athena_reports.failures import Decision, Verdict, of_call, of_execution
+from athena_reports.query import QueryExecution, WaitPolicy, console_url, elapsed_since, has_succeeded
 from athena_reports.runs import PERIOD_PARAM, period_of_run, require_complete
 from athena_reports.sql import ParamValue, SqlPeriod, template_context
+from athena_reports.submit import (
+    Start,
+    Submission,
+    generation_of,
+    look,
+    standing_for,
+    stop_all,
+    submit_once,
+)
 from athena_reports.transforms import apply
+from athena_reports.trigger import AthenaWaitTrigger
 
 if TYPE_CHECKING:
+    from airflow.providers.amazon.aws.hooks.athena import AthenaHook
     from airflow.sdk import Context
 
     from athena_reports.period import Cadence, Period
     from athena_reports.report import Transform
 
 PERIOD_XCOM = "period"
+
+CLEAR_STOPS_WITHIN = timedelta(minutes=1)
+"""How long after a cleared wait has begun again its old trigger may still stop the query.
+
+Airflow does not wait for it (2 s are usual). Whoever cancels the query later than this fails the run.
+"""
 
 
 def period_facts(period: Period) -> dict[str, str]:
@@ -49,8 +73,61 @@ def period_facts(period: Period) -> dict[str, str]:
     }
 
 
+def describe(dag_id: str, period: Mapping[str, str] | None, environment: str) -> str:
+    """Return whose query it is, for the beginning of a message."""
+    parts = [dag_id, f"period {period['id']}" if period else "", environment and f"environment {environment}"]
+    return ", ".join(part for part in parts if part)
+
+
+def verdict_of(error: ClientError | BotoCoreError) -> Verdict:
+    """Return what an error of an API call means."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return of_call(error.response.get("Error", {}).get("Code", ""), status)
+    return of_call("", 0)
+
+
+def refusal(error: ClientError | BotoCoreError) -> str:
+    """Return what an error of an API call means, in words."""
+    verdict = verdict_of(error)
+    return f"{error} [{verdict.meaning}]. {verdict.advice}"
+
+
+@contextmanager
+def called(about: str) -> Iterator[None]:
+    """Turn a failed call into what Airflow is to do: retry the task, or fail it for good.
+
+    Raises:
+        AirflowException: The call was not served; the task's retries apply.
+        AirflowFailException: It was refused, or the query failed for good.
+    """
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        again = verdict_of(error).decision is Decision.RETRY_CALL
+        raise (AirflowException if again else AirflowFailException)(f"{about}: {refusal(error)}") from error
+    except QueryError as error:
+        raise AirflowFailException(f"{about}: {error}") from error
+
+
+def starter(hook: AthenaHook) -> Start:
+    """Return a function that starts a submission through the provider's hook."""
+
+    def start(submission: Submission, token: str) -> str:
+        query_execution_id: str = hook.run_query(
+            submission.sql,
+            submission.context,
+            submission.result_configuration,
+            token,
+            submission.workgroup,
+        )
+        return query_execution_id
+
+    return start
+
+
 class AthenaSubmitOperator(AthenaOperator):
-    """Submits a query to Athena and returns its query execution id at once.
+    """Submits a query to Athena, once per intention, and returns its query execution id at once.
 
     With a `cadence` the query is a report's template: it sees `period` and `params` and nothing else, and
     the run's period is decided, checked and pushed to XCom under the key `period`. Without one, Airflow's
@@ -60,6 +137,7 @@ class AthenaSubmitOperator(AthenaOperator):
         cadence: The periods of the DAG; None for a query without a period.
         late_by: How long after it happened an event may still land; the partition filter follows.
         sql_params: Constants of the template, as `{{ params.<name> }}`, written as SQL literals.
+        environment: Name of the environment, for the query's marker and for messages.
     """
 
     template_fields: Sequence[str] = ("period", *AthenaOperator.template_fields)
@@ -70,12 +148,15 @@ class AthenaSubmitOperator(AthenaOperator):
         cadence: Cadence | None = None,
         late_by: timedelta = timedelta(0),
         sql_params: Mapping[str, ParamValue] | None = None,
+        environment: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.cadence = cadence
         self.late_by = late_by
         self.sql_params = dict(sql_params or {})
+        self.environment = environment
+        self.killed = False
         self.period: dict[str, str] | None = None
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
@@ -99,19 +180,32 @@ class AthenaSubmitOperator(AthenaOperator):
         self.period = period_facts(period)
 
     def execute(self, context: Context) -> str:
-        """Submit the query and return its query execution id."""
-        if self.database:
-            self.query_execution_context["Database"] = self.database
-        self.query_execution_context["Catalog"] = self.catalog
-        if self.output_location:
-            self.result_configuration["OutputLocation"] = self.output_location
-        self.query_execution_id = self.hook.run_query(
+        """Submit the query, once per intention, and return its query execution id.
+
+        Raises:
+            AirflowFailException: Athena refused the query for good; it is not retried.
+        """
+        ti = context["ti"]
+        submission = Submission.make(
             self.query,
-            self.query_execution_context,
-            self.result_configuration,
-            self.client_request_token,
-            self.workgroup,
+            database=self.database,
+            catalog=self.catalog,
+            workgroup=self.workgroup,
+            output_location=self.output_location,
+            environment=self.environment,
+            dag_id=self.dag_id,
+            run_id=context["run_id"],
+            task_id=self.task_id,
+            generation=generation_of(context["dag_run"].clear_number, ti.max_tries, self.retries or 0),
         )
+        about = describe(self.dag_id, self.period, self.environment)
+        with called(about):
+            self.query_execution_id = submit_once(
+                submission, athena=self.hook.get_conn(), start=starter(self.hook), is_retry=ti.try_number > 1
+            )
+        if self.killed:
+            self.on_kill()
+            raise AirflowException(f"{about}: killed while query {self.query_execution_id} was submitted.")
         AthenaQueryResultsLink.persist(
             context=context,
             operator=self,
@@ -120,24 +214,44 @@ class AthenaSubmitOperator(AthenaOperator):
             query_execution_id=self.query_execution_id,
         )
         if self.period is not None:
-            context["ti"].xcom_push(key=PERIOD_XCOM, value=self.period)
+            ti.xcom_push(key=PERIOD_XCOM, value=self.period)
         return self.query_execution_id
+
+    def on_kill(self) -> None:
+        """Stop the query; one that is being submitted right now is stopped as soon as its id is known."""
+        self.killed = True
+        if self.query_execution_id:
+            self.hook.stop_query(self.query_execution_id)
 
 
 class AthenaWaitSensor(AthenaSensor):
-    """Waits until a query has succeeded, without holding a worker slot between two looks.
+    """Waits until a query has succeeded, and holds neither a worker slot nor a process meanwhile.
+
+    It looks once; a query that is still under way is then watched by the triggerer. Where there is none
+    (`deferrable=False`), the task is rescheduled between two looks, each a single call. A query that Athena
+    failed for a reason that passes is submitted again. Whoever stops the wait stops the query.
 
     Pushes `{"period": ..., "query": ...}` to XCom: the period as it was given, and what Athena knows of the
-    execution (see `QueryExecution`).
+    execution that succeeded (see `QueryExecution`).
 
     Args:
         policy: When to look, and when to give up.
         period: The period as `AthenaSubmitOperator` pushed it; shown in the UI, in messages, and handed on.
+        environment: Name of the environment, for messages.
+        deferrable: Whether the triggerer waits.
     """
 
     template_fields: Sequence[str] = ("period", *AthenaSensor.template_fields)
 
-    def __init__(self, *, policy: WaitPolicy | None = None, period: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        policy: WaitPolicy | None = None,
+        period: Any = None,
+        environment: str = "",
+        deferrable: bool = True,
+        **kwargs: Any,
+    ) -> None:
         self.policy = policy or WaitPolicy()
         super().__init__(
             mode="reschedule",
@@ -146,32 +260,177 @@ class AthenaWaitSensor(AthenaSensor):
             **kwargs,
         )
         self.period = period
+        self.environment = environment
+        self.deferrable = deferrable
+        self._submitted_at = ""  # not known before Athena has answered once
+
+    def execute(self, context: Context) -> Any:
+        """Look once, then hand the wait over to the triggerer, or come back later."""
+        self._renew_if_cleared(context)
+        with self._stopping_on_timeout():
+            if not self.deferrable:
+                return super().execute(context)
+            if looked := self.poke(context):
+                return looked.xcom_value
+            return self._defer()
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
+        """Go on when the trigger has seen the end of the query, or could not see it any more."""
+        if "error" in event:
+            raise AirflowException(f"{self._about}: {event['error']}")
+        execution = QueryExecution.from_dict(event["query"])
+        self.query_execution_id = execution.id
+        if self._was_stopped_by_clear(execution, context["ti"]):
+            execution = self._resubmit(execution)
+        if looked := self._conclude(execution):
+            return looked.xcom_value
+        return self._defer()
+
+    def resume_execution(self, next_method: str, next_kwargs: Any, context: Context) -> Any:
+        """Stop the query when the wait has taken too long."""
+        with self._stopping_on_timeout():
+            return super().resume_execution(next_method, next_kwargs, context)
 
     def poke(self, context: Context) -> PokeReturnValue:  # type: ignore[override]  # as BaseSensorOperator allows
-        """Ask Athena once.
+        """Ask Athena once; a call that is not served is no answer, and asked again at the next look.
 
         Raises:
-            AirflowFailException: The query failed, was cancelled, or is in no known state. A failed query
-                stays failed, so the wait is not retried.
+            AirflowFailException: The query failed for good, was cancelled, or is in no known state.
         """
-        execution = QueryExecution.from_response(self.hook.get_query_info(self.query_execution_id))
         try:
-            done = has_succeeded(execution)
-        except QueryError as error:
-            region = self.hook.conn_region_name or "us-east-1"
-            about = f"{self.dag_id}, period {self.period['id']}" if self.period else self.dag_id
-            link = console_url(self.query_execution_id, region)
-            raise AirflowFailException(f"{about}: {error} {link}") from error
-        self.log.info(execution.progress())
-        handed_on = {"period": self.period, "query": execution.to_dict()}
-        return PokeReturnValue(done, handed_on if done else None)
+            execution = self._look()
+        except (ClientError, BotoCoreError) as error:
+            if verdict_of(error).decision is not Decision.RETRY_CALL:
+                raise AirflowFailException(f"{self._about}: {refusal(error)}") from error
+            self.log.warning("Athena did not answer: %s", error)
+            return PokeReturnValue(is_done=False)
+        return self._conclude(execution)
+
+    def on_kill(self) -> None:
+        """Stop the query."""
+        self._stop()
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Any, poke_count: int) -> float:
         return self.policy.pause_after(run_duration())
 
+    @property
+    def _about(self) -> str:
+        return describe(self.dag_id, self.period, self.environment)
+
+    def _link(self, query_execution_id: str) -> str:
+        """The query's page in the console, if the region is known."""
+        region, domain = (
+            self.hook.conn_region_name,
+            AthenaQueryResultsLink.get_aws_domain(self.hook.conn_partition),
+        )
+        return console_url(query_execution_id, region, domain) if region and domain else ""
+
+    def _look(self) -> QueryExecution:
+        return look(self.hook.get_conn(), self.query_execution_id)
+
+    def _conclude(self, execution: QueryExecution) -> PokeReturnValue:
+        """Say whether the wait is over; where Athena failed the query in passing, submit it again first."""
+        try:
+            done = has_succeeded(execution)
+        except QueryError as error:
+            if execution.state == "FAILED" and of_execution(execution).decision is Decision.RESUBMIT:
+                return self._conclude(self._resubmit(execution))
+            if execution.state == "CANCELLED" and (renewed := self._renewed(execution)):
+                return self._conclude(renewed)
+            raise AirflowFailException(f"{self._about}: {error} {self._link(execution.id)}") from error
+        self._submitted_at = execution.submitted_at
+        self.log.info(execution.progress())
+        handed_on = {"period": self.period, "query": execution.to_dict()}
+        return PokeReturnValue(done, handed_on if done else None)
+
+    def _renew_if_cleared(self, context: Context) -> None:
+        """Submit a cancelled query again when this task alone was cleared, which had stopped the query.
+
+        Clearing raises `max_tries` above the retries. A query that somebody cancels while it is waited for
+        fails the run: this is asked only where a wait begins.
+        """
+        begins = not context.get("task_reschedule_count")
+        if begins and context["ti"].max_tries > (self.retries or 0):
+            with called(self._about):
+                execution = self._look()
+                if execution.state == "CANCELLED":
+                    self._resubmit(execution)
+
+    def _renewed(self, execution: QueryExecution) -> QueryExecution | None:
+        """Return what a cancelled query was submitted again as: a new process knows only the first id."""
+        athena: Any = self.hook.get_conn()
+        with called(self._about):
+            renewed = standing_for(athena, athena.get_query_execution(QueryExecutionId=execution.id))
+        if renewed is None or renewed.id == execution.id:
+            return None
+        self.query_execution_id = renewed.id
+        return renewed
+
+    def _was_stopped_by_clear(self, execution: QueryExecution, ti: Any) -> bool:
+        """Whether the trigger of a wait that was cleared stopped the query after this wait had begun."""
+        if execution.state != "CANCELLED" or ti.max_tries <= (self.retries or 0):
+            return False
+        stopped_at = datetime.fromisoformat(execution.completed_at) if execution.completed_at else None
+        return stopped_at is not None and stopped_at < ti.start_date + CLEAR_STOPS_WITHIN
+
+    def _resubmit(self, execution: QueryExecution) -> QueryExecution:
+        """Submit the query of an execution again, and return what there is of it now."""
+        athena: Any = self.hook.get_conn()
+        with called(self._about):
+            submission = Submission.of_response(athena.get_query_execution(QueryExecutionId=execution.id))
+            if submission is None:
+                raise QueryError(f"Query {execution.id} is {execution.state}, and not ours to submit again.")
+            self.query_execution_id = submit_once(
+                submission, athena=athena, start=starter(self.hook), is_retry=True
+            )
+            self.log.warning(
+                "Query %s is %s: %s. It was submitted again as %s.",
+                execution.id,
+                execution.state,
+                execution.reason,
+                self.query_execution_id,
+            )
+            return self._look()
+
+    def _defer(self) -> NoReturn:
+        left = self.policy.give_up_after - elapsed_since(self._submitted_at)
+        if left <= timedelta(0):
+            raise AirflowSensorTimeout("The wait is over before it could be handed over.")
+        self.defer(
+            trigger=AthenaWaitTrigger(
+                query_execution_id=self.query_execution_id,
+                submitted_at=self._submitted_at,
+                policy=self.policy,
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+            ),
+            method_name="execute_complete",
+            timeout=left,
+        )
+
+    @contextmanager
+    def _stopping_on_timeout(self) -> Iterator[None]:
+        try:
+            yield
+        except AirflowSensorTimeout as error:
+            with called(self._about):
+                self._stop()
+            raise AirflowFailException(
+                f"{self._about}: query {self.query_execution_id} had not ended after "
+                f"{self.policy.give_up_after}, so it was stopped. Make it lighter, or give the report a wait "
+                f"policy with a later give_up_after, then clear run_query with all that is downstream."
+            ) from error
+
+    def _stop(self) -> None:
+        """Stop the query, and what it was submitted again as: a new process knows only the first id."""
+        athena: Any = self.hook.get_conn()
+        stop_all(athena, athena.get_query_execution(QueryExecutionId=self.query_execution_id))
+
 
 def stage_result(
-    waited: Mapping[str, Any],
+    waited: Mapping[str, Any] | None,
     *,
     cadence: Cadence,
     report: str,
@@ -197,6 +456,7 @@ def stage_result(
         `waited` with the `StagedVersion` beside it, as `staged`.
 
     Raises:
+        AirflowFailException: The wait was skipped over: there is no query.
         ResultError: The result cannot be read.
         TransformError: The transform failed.
         PublishError: The version cannot be written.
@@ -205,6 +465,16 @@ def stage_result(
 
     from athena_reports.result import read_result
 
+    if not waited:
+        raise AirflowFailException(
+            f"Report {report!r}: wait_for_query handed no query on, as when it is marked as success, which "
+            f"stops the query. Clear run_query with all that is downstream."
+        )
+    if not waited["period"]:
+        raise ResultError(
+            f"Report {report!r}: the period is missing. Give the submitting operator its cadence, and the "
+            f"sensor period=XComArg(run_query, key={PERIOD_XCOM!r})."
+        )
     s3 = S3Hook(aws_conn_id=aws_conn_id).get_conn()
     result = read_result(
         QueryExecution.from_dict(waited["query"]),

@@ -133,8 +133,9 @@ class Publication:
     """What `publish` did.
 
     Attributes:
-        outcome: `published` (the version is now the current one), `unchanged` (it was already) or
-            `superseded` (a newer query has been published meanwhile; its version stays).
+        outcome: `published` (the version is now the current one), `unchanged` (it was already; the manifest
+            names the later query now) or `superseded` (a newer query has been published meanwhile; its
+            version stays).
         manifest: The manifest as it now stands.
     """
 
@@ -167,6 +168,7 @@ def stage(
             f"{location.prefix}: there is no batch of rows, and so no columns. Yield an empty one."
         )
     schema = first.schema
+    _require_plain_columns(schema, formats, location)
     with TemporaryDirectory(prefix="athena-report-") as folder:
         files = {format: Path(folder) / f"part-0.{format}" for format in formats}
         rows = _write(chain([first], batches), schema, files)
@@ -182,6 +184,17 @@ def stage(
             _upload(files[staged.format], staged, location.bucket, s3)
     columns = tuple({"name": field.name, "type": str(field.type)} for field in schema)
     return StagedVersion(version, rows, columns, objects)
+
+
+def _require_plain_columns(schema: pa.Schema, formats: Sequence[str], location: Location) -> None:
+    import pyarrow as pa
+
+    nested = [field for field in schema if pa.types.is_nested(field.type)]
+    if "csv" in formats and nested:
+        raise PublishError(
+            f"{location.prefix}: the column {nested[0].name!r} is a {nested[0].type}, which a CSV cannot "
+            f"hold. CAST it to text in the SQL or the transform, or publish outputs=['parquet'] only."
+        )
 
 
 def _version(digests: Mapping[str, bytes]) -> str:
@@ -282,7 +295,7 @@ def publish(
         if current is not None and _is_newer(current, facts):
             return Publication("superseded", current)
         same_version = current is not None and current["version"] == staged.version
-        if current is not None and same_version and current["provisional"] == facts["provisional"]:
+        if current is not None and same_version and _same_query(current, facts):
             return Publication("unchanged", current)
         manifest = _manifest(staged, facts, current)
         if _flip(manifest, etag, location, s3):
@@ -337,6 +350,10 @@ def _read_manifest(location: Location, s3: S3Client) -> tuple[Mapping[str, Any] 
     return manifest, response["ETag"]
 
 
+def _same_query(current: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    return all(current[name] == facts[name] for name in ("query", "provisional"))
+
+
 def _is_newer(current: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
     """Whether what is published comes from a later query than what is to be published.
 
@@ -357,14 +374,13 @@ def _manifest(
 
 
 def _earlier_versions(staged: StagedVersion, current: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """Return the versions before this one, latest first."""
+    """Return the other versions that were current before, latest first."""
     if current is None:
         return []
-    earlier: list[Mapping[str, Any]] = list(current["earlier_versions"])
-    if current["version"] != staged.version:
-        latest = {name: current[name] for name in ("version", "rows", "published_at", "provisional")}
-        earlier.insert(0, latest)
-    return earlier
+    latest = {name: current[name] for name in ("version", "rows", "published_at", "provisional")}
+    return [
+        earlier for earlier in (latest, *current["earlier_versions"]) if earlier["version"] != staged.version
+    ]
 
 
 def _flip(manifest: Mapping[str, Any], etag: str | None, location: Location, s3: S3Client) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from athena_reports import failures
 from athena_reports.errors import QueryError
 
 # Athena bills by the terabyte scanned; 5 USD is the price in most regions ("Amazon Athena pricing").
@@ -21,15 +22,19 @@ _FAILED = frozenset({"FAILED", "CANCELLED"})
 class WaitPolicy:
     """When a running query is looked at: soon at first, then ever more seldom.
 
+    The pause grows with the time that has passed since the query was submitted, so that each pause is
+    `factor` times the one before, and the schedule needs no memory: whoever takes the wait over, after a
+    crash or on another machine, goes on with it.
+
     Attributes:
-        first_poll_seconds: Pause between the first look and the second.
+        first_poll_seconds: Pause after the first look.
         factor: Each pause is this many times the one before; at least 1.
         longest_pause_seconds: No pause is longer.
-        give_up_after: The wait fails when the query has not ended by then.
+        give_up_after: The wait fails, and the query is stopped, when it has not ended by then.
     """
 
-    first_poll_seconds: float = 2.0
-    factor: float = 1.5
+    first_poll_seconds: float = 1.0
+    factor: float = 1.2
     longest_pause_seconds: float = 60.0
     give_up_after: timedelta = timedelta(hours=1)
 
@@ -41,25 +46,23 @@ class WaitPolicy:
                 f"{self}: the longest pause is below the first, or give_up_after is not above 0."
             )
 
-    def pauses(self) -> Iterator[float]:
-        """Yield the pauses in seconds, without end."""
-        pause = self.first_poll_seconds
-        while True:
-            yield pause
-            pause = min(pause * self.factor, self.longest_pause_seconds)
-
     def pause_after(self, elapsed_seconds: float) -> float:
-        """Return the seconds from `elapsed_seconds` after the start until the next look is due."""
-        due = 0.0
-        for pause in self.pauses():
-            due += pause
-            if due > elapsed_seconds:
-                return due - elapsed_seconds
-        raise AssertionError("the pauses never end")
+        """Return the seconds until the next look, `elapsed_seconds` after the query was submitted.
+
+        The sum of a geometric series of pauses p, pf, pf^2, ... up to now is e = p(f^n - 1)/(f - 1), and so
+        the next pause pf^n is p + (f - 1)e.
+        """
+        pause = self.first_poll_seconds + (self.factor - 1) * max(elapsed_seconds, 0.0)
+        return min(pause, self.longest_pause_seconds)
 
 
 PATIENT = WaitPolicy(first_poll_seconds=5.0, longest_pause_seconds=120.0, give_up_after=timedelta(hours=6))
 """For queries that take long, such as a month over a large table."""
+
+STATE_MACHINE = WaitPolicy(
+    first_poll_seconds=5.0, factor=1.2, longest_pause_seconds=26.0, give_up_after=timedelta(seconds=130)
+)
+"""The wait of a Step Functions state machine as it is often written: from 5 s by 1.2, at most 10 times."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,10 @@ class QueryExecution:
         queue_milliseconds: Time in Athena's queue.
         run_milliseconds: Time in the engine.
         engine_version: Athena's effective engine version.
+        error_category: 1 for Athena's own fault, 2 for the query's, 3 for others; None without a failure.
+        error_type: Athena's number for the kind of failure; None for none.
+        retryable: Whether Athena thinks that the query might succeed if it is started again.
+        completed_at: When it ended, written as `submitted_at` is; empty while it has not.
     """
 
     id: str
@@ -87,6 +94,10 @@ class QueryExecution:
     queue_milliseconds: int
     run_milliseconds: int
     engine_version: str
+    error_category: int | None = None
+    error_type: int | None = None
+    retryable: bool | None = None
+    completed_at: str = ""
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> QueryExecution:
@@ -94,7 +105,8 @@ class QueryExecution:
         execution = response.get("QueryExecution", {})
         status = execution.get("Status", {})
         statistics = execution.get("Statistics", {})
-        submitted = status.get("SubmissionDateTime")
+        error = status.get("AthenaError", {})
+        submitted, completed = status.get("SubmissionDateTime"), status.get("CompletionDateTime")
         return cls(
             id=execution.get("QueryExecutionId", ""),
             state=status.get("State", ""),
@@ -105,6 +117,10 @@ class QueryExecution:
             queue_milliseconds=statistics.get("QueryQueueTimeInMillis", 0),
             run_milliseconds=statistics.get("EngineExecutionTimeInMillis", 0),
             engine_version=execution.get("EngineVersion", {}).get("EffectiveEngineVersion", ""),
+            error_category=error.get("ErrorCategory"),
+            error_type=error.get("ErrorType"),
+            retryable=error.get("Retryable"),
+            completed_at=_iso_utc(completed) if isinstance(completed, datetime) else "",
         )
 
     @classmethod
@@ -117,11 +133,22 @@ class QueryExecution:
         return asdict(self)
 
     @property
+    def is_running(self) -> bool:
+        """Whether Athena is still at it: in the queue, or in the engine."""
+        return self.state in _RUNNING
+
+    @property
     def price_usd(self) -> float:
         """What the scan costs, at the price of most regions and Athena's minimum; a failed query is free."""
         if self.state == "FAILED":
             return 0.0
         return max(self.scanned_bytes, MINIMUM_BILLED_BYTES) / 1e12 * PRICE_USD_PER_TB
+
+    @property
+    def error_facts(self) -> str:
+        """Athena's classification of a failure, in words."""
+        category = {1: "system", 2: "user", 3: "other"}.get(self.error_category or 0, "none")
+        return f"category {category}, type {'none' if self.error_type is None else self.error_type}"
 
     def progress(self) -> str:
         """Say in a line how far the query is."""
@@ -129,6 +156,11 @@ class QueryExecution:
             f"Query {self.id} is {self.state}: queued for {self.queue_milliseconds / 1000:.1f} s, "
             f"{self.scanned_bytes:,} bytes scanned so far."
         )
+
+
+def elapsed_since(submitted_at: str) -> timedelta:
+    """Return the time since a query was submitted; none if Athena does not say when."""
+    return datetime.now(UTC) - datetime.fromisoformat(submitted_at) if submitted_at else timedelta(0)
 
 
 def _iso_utc(instant: datetime) -> str:
@@ -150,14 +182,14 @@ def has_succeeded(execution: QueryExecution) -> bool:
                 f"Clear wait_for_query to ask again."
             )
         return True
-    if execution.state in _RUNNING:
+    if execution.is_running:
         return False
     scanned = f"{execution.scanned_bytes:,} bytes scanned (about {execution.price_usd:.5f} USD)"
     if execution.state in _FAILED:
-        cause = execution.reason or "Athena gives no reason"
+        verdict = failures.of_execution(execution)
         raise QueryError(
-            f"Query {execution.id} is {execution.state}: {cause} [{scanned}]. "
-            f"Mend the cause, then clear run_query with all that is downstream."
+            f"Query {execution.id} is {execution.state}: {execution.reason or 'Athena gives no reason'} "
+            f"[{verdict.meaning}; {execution.error_facts}; {scanned}]. {verdict.advice}"
         )
     raise QueryError(
         f"Query {execution.id} is in the state {execution.state or 'missing'!r}, which is neither success "
@@ -165,9 +197,9 @@ def has_succeeded(execution: QueryExecution) -> bool:
     )
 
 
-def console_url(query_execution_id: str, region: str) -> str:
-    """Return the page of a query execution in the Athena console."""
+def console_url(query_execution_id: str, region: str, domain: str = "aws.amazon.com") -> str:
+    """Return the page of a query execution in the Athena console; `domain` differs by AWS partition."""
     return (
-        f"https://{region}.console.aws.amazon.com/athena/home?region={region}"
+        f"https://{region}.console.{domain}/athena/home?region={region}"
         f"#/query-editor/history/{query_execution_id}"
     )

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from athena_reports.errors import ReportError
+from athena_reports.period import FIRST_YEAR, LAST_YEAR
 from athena_reports.settings import settings
 from athena_reports.sql import ParamValue, literal, rendering_problem, template_problem
 
@@ -44,7 +46,6 @@ class Report:
         transform: Takes the result as Arrow record batches and the period, and yields the batches that are
             published. None publishes the result as it is.
         outputs: Formats to publish, of `parquet` and `csv`.
-        built: Ids of the DAGs that were made of it; `build_dag` keeps it.
         doc: Markdown for the people who operate the DAG; usually the module's docstring, `__doc__`.
 
     Raises:
@@ -60,24 +61,24 @@ class Report:
     transform: Transform | None = None
     outputs: Sequence[str] = FORMATS
     doc: str | None = None
-    built: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    _built: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._require_name()
         self._require_since()
-        if not isinstance(self.late_by, timedelta) or self.late_by < timedelta(0):
-            self._refuse("late_by", f"{self.late_by!r} is no duration.", "Give a timedelta of zero or more.")
-        if self.transform is not None and not callable(self.transform):
-            self._refuse(
+        if not isinstance(self.late_by, timedelta) or not timedelta(0) <= self.late_by <= timedelta(days=366):
+            self.refuse("late_by", f"{self.late_by!r} is no lateness.", "Give a timedelta up to 366 days.")
+        if self.transform is not None and not _takes_two(self.transform):
+            self.refuse(
                 "transform",
-                f"{self.transform!r} cannot be called.",
-                "Give a function of (batches, period), one of athena_reports.transforms, or leave it out.",
+                f"{self.transform!r} is no function of two arguments.",
+                "Give a function of (batches, period), or a call such as transforms.movement().",
             )
         self._require_outputs()
         if not isinstance(self.params, Mapping):
-            self._refuse("params", f"{self.params!r} is no dictionary.", "Map each name to its value.")
+            self.refuse("params", f"{self.params!r} is no dictionary.", "Map each name to its value.")
         if not isinstance(self.owner, str) or not self.owner.strip():
-            self._refuse("owner", f"{self.owner!r} is no name.", "Say who is asked when it fails.")
+            self.refuse("owner", f"{self.owner!r} is no name.", "Say who is asked when it fails.")
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
         object.__setattr__(self, "outputs", tuple(self.outputs))
         self.require_literals(self.params)
@@ -85,7 +86,7 @@ class Report:
             self.sql_text, self.params, settings().sql_folder
         )
         if problem:
-            self._refuse("sql", f"{self.sql}: {problem}", "Correct the SQL file.")
+            self.refuse("sql", f"{self.sql}: {problem}", "Correct the SQL file.")
 
     @property
     def since_date(self) -> date:
@@ -98,7 +99,25 @@ class Report:
         try:
             return self._sql_path().read_text(encoding="utf-8").rstrip() + "\n"
         except UnicodeDecodeError as error:
-            self._refuse("sql", f"{self.sql}: {error}.", "Save the file as UTF-8.")
+            self.refuse("sql", f"{self.sql}: {error}.", "Save the file as UTF-8.")
+
+    def require_first(self, dag_id: str, others: set[str]) -> None:
+        """Take a DAG id for this report.
+
+        Args:
+            dag_id: The id.
+            others: Ids that are taken already in the same file.
+
+        Raises:
+            ReportError: It is taken, by this report or in the same file.
+        """
+        if dag_id in self._built | others:
+            self.refuse(
+                "name",
+                f"the DAG {dag_id!r} is built twice.",
+                "Build each cadence of a report once, and give every report a name of its own.",
+            )
+        self._built.add(dag_id)
 
     def params_for(self, cadence: str, overrides: Mapping[str, ParamValue]) -> Mapping[str, ParamValue]:
         """Return the params with those of one cadence laid over them.
@@ -108,14 +127,14 @@ class Report:
         """
         for name, value in overrides.items():
             if name not in self.params:
-                self._refuse(
+                self.refuse(
                     f"params[{name!r}]",
                     f"the {cadence} DAG sets it, but the report does not declare it.",
                     f"Declare it in the report; declared are {', '.join(self.params) or 'none'}.",
                 )
             expected = type(self.params[name])
             if type(value) is not expected:
-                self._refuse(
+                self.refuse(
                     f"params[{name!r}]",
                     f"the {cadence} DAG sets a {type(value).__name__}, the report a {expected.__name__}.",
                     "Give both the same type.",
@@ -131,15 +150,15 @@ class Report:
         """
         for name, value in params.items():
             if not str(name).isidentifier():
-                self._refuse(f"params[{name!r}]", "is no name.", "Use letters, digits and underscores.")
+                self.refuse(f"params[{name!r}]", "is no name.", "Use letters, digits and underscores.")
             try:
                 literal(value)
             except (TypeError, ValueError) as error:
-                self._refuse(f"params[{name!r}]", str(error), "Change its value.")
+                self.refuse(f"params[{name!r}]", str(error), "Change its value.")
 
     def _require_name(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            self._refuse(
+            self.refuse(
                 "name",
                 "is no name for a DAG, an S3 key and a Glue table.",
                 "Use at most 64 lower-case letters, digits and underscores, and begin with a letter.",
@@ -147,32 +166,45 @@ class Report:
 
     def _require_since(self) -> None:
         try:
-            _ = self.since_date.year
+            known = FIRST_YEAR <= self.since_date.year <= LAST_YEAR
         except (ValueError, AttributeError):
-            self._refuse("since", f"{self.since!r} is no date.", "Write it as '2025-01-01'.")
+            known = False
+        if not known:
+            self.refuse("since", f"{self.since!r} is no date.", "Write it as '2025-01-01'.")
 
     def _require_outputs(self) -> None:
         listed = isinstance(self.outputs, Sequence) and not isinstance(self.outputs, str)
         if not listed or not self.outputs or any(output not in FORMATS for output in self.outputs):
-            self._refuse(
+            self.refuse(
                 "outputs", f"{self.outputs!r} is no list of formats.", f"Choose from {list(FORMATS)}."
             )
         if len(set(self.outputs)) < len(self.outputs):
-            self._refuse("outputs", f"{list(self.outputs)} names a format twice.", "Name each once.")
+            self.refuse("outputs", f"{list(self.outputs)} names a format twice.", "Name each once.")
 
     def _sql_path(self) -> Path:
         folder = settings().sql_folder
         path = folder / str(self.sql)
         if not path.resolve().is_relative_to(folder.resolve()):
-            self._refuse("sql", f"{self.sql!r} lies outside {folder}.", "Move the file into that folder.")
+            self.refuse("sql", f"{self.sql!r} lies outside {folder}.", "Move the file into that folder.")
         if not path.is_file():
             present = ", ".join(sorted(file.name for file in folder.glob("*.sql"))) or "none"
-            self._refuse(
+            self.refuse(
                 "sql",
                 f"there is no {self.sql!r} in {folder}.",
                 f"Create it, correct the name (files there: {present}), or set ATHENA_REPORTS_SQL_FOLDER.",
             )
         return path
 
-    def _refuse(self, field_name: str, problem: str, way_out: str) -> NoReturn:
+    def refuse(self, field_name: str, problem: str, way_out: str) -> NoReturn:
+        """Raise a ReportError about a field of this report."""
         raise ReportError(str(self.name), field_name, problem, way_out)
+
+
+def _takes_two(transform: object) -> bool:
+    if not callable(transform):
+        return False
+    try:
+        signature(transform).bind(None, None)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -43,6 +43,10 @@ _TYPES: Mapping[str, pa.DataType] = {
 }
 
 
+MAX_ROW_BYTES = 1024 * 1024
+"""The longest row that is read, as text. pyarrow reads 32 such blocks ahead, so it bounds the memory too."""
+
+
 @dataclass(frozen=True)
 class Result:
     """A result: its columns, and its rows as a stream that can be read once.
@@ -115,6 +119,8 @@ def _batches(execution: QueryExecution, schema: pa.Schema, body: StreamingBody) 
     try:
         with pa_csv.open_csv(
             body,
+            # A row must fit into a block.
+            read_options=pa_csv.ReadOptions(block_size=MAX_ROW_BYTES),
             # A NULL in a result of one column is an empty line.
             parse_options=pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
             convert_options=convert,
@@ -135,6 +141,11 @@ def _batches(execution: QueryExecution, schema: pa.Schema, body: StreamingBody) 
             f"Query {execution.id}: reading {execution.output_location} broke off: {error}. Clear transform."
         ) from error
     except pa.ArrowInvalid as error:
+        if "straddl" in str(error):
+            raise ResultError(
+                f"Query {execution.id}: a row of its result is longer than {MAX_ROW_BYTES:,} bytes. "
+                f"Select less of its longest column."
+            ) from error
         raise ResultError(
             f"Query {execution.id}: its result at {execution.output_location} does not read as its types "
             f"say: {error}"

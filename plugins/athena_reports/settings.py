@@ -11,6 +11,7 @@
 | `ATHENA_REPORTS_SQL_FOLDER` | `include/sql` beside or inside `dags/` | where a report's SQL file is found |
 | `ATHENA_REPORTS_PAUSED` | `false` | whether a new DAG starts paused |
 | `ATHENA_REPORTS_CATCHUP` | `false` | whether a new DAG runs its past periods |
+| `ATHENA_REPORTS_DEFERRABLE` | `true` | whether queries are waited for in the triggerer |
 
 Bucket names are global in AWS, so the two defaults that name a bucket hold only with a local endpoint,
 which is one that `AWS_ENDPOINT_URL` gives. Airflow Variables are not used: reading one while a DAG file is
@@ -47,6 +48,7 @@ class Settings:
         sql_folder: Folder of the SQL files.
         paused: Whether a DAG starts paused when it is first seen.
         catchup: Whether a DAG creates runs for the periods since its report's `since`.
+        deferrable: Whether queries are waited for in the triggerer; else the wait is rescheduled.
     """
 
     environment: str
@@ -58,6 +60,7 @@ class Settings:
     sql_folder: Path
     paused: bool
     catchup: bool
+    deferrable: bool
 
 
 @cache
@@ -101,8 +104,9 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         ),
         aws_conn_id=value("AWS_CONN_ID", "aws_default", r"\S+", "an Airflow connection id"),
         sql_folder=_sql_folder(variables),
-        paused=_boolean(variables, "PAUSED"),
-        catchup=_boolean(variables, "CATCHUP"),
+        paused=_boolean(variables, "PAUSED", default="false"),
+        catchup=_boolean(variables, "CATCHUP", default="false"),
+        deferrable=_boolean(variables, "DEFERRABLE", default="true"),
     )
 
 
@@ -124,8 +128,8 @@ def _value(variables: Mapping[str, str], name: str, default: str | None, pattern
     return text
 
 
-def _boolean(variables: Mapping[str, str], name: str) -> bool:
-    text = variables.get(_PREFIX + name) or "false"
+def _boolean(variables: Mapping[str, str], name: str, *, default: str) -> bool:
+    text = variables.get(_PREFIX + name) or default
     if text.lower() not in _BOOLEANS:
         raise SettingsError(f"{_PREFIX}{name} is {text!r}: expected true or false.")
     return _BOOLEANS[text.lower()]

@@ -9,12 +9,13 @@ precision, Athena's own.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
+from types import SimpleNamespace
 
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError, meta
 from jinja2.sandbox import SandboxedEnvironment
@@ -214,10 +215,8 @@ def _integer(value: int) -> str:
 
 
 def _double(value: float) -> str:
-    if math.isnan(value):
-        return "nan()"
-    if math.isinf(value):
-        return "infinity()" if value > 0 else "(-infinity())"
+    if not math.isfinite(value):
+        raise ValueError(f"{value} has no literal.")
     return f"DOUBLE '{float(value)!r}'"
 
 
@@ -267,11 +266,40 @@ def rendering_problem(source: str, params: Mapping[str, ParamValue], folder: Pat
     environment = SandboxedEnvironment(loader=FileSystemLoader(folder), undefined=StrictUndefined)
     try:
         environment.from_string(source).render(template_context(SqlPeriod(_SAMPLE), params))
-    except (TemplateError, TypeError, ValueError) as error:
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         return f"it cannot be rendered: {error}."
     return None
 
 
+@dataclass(frozen=True)
+class SqlValue:
+    """A param as a template sees it: it prints as a SQL literal, and can be asked about.
+
+    `{{ params.top }}` writes the literal, `{% if params.guests %}` and `{% if params.kind == "x" %}` ask
+    about the value, `{% for country in params.countries %}` goes through its literals.
+    """
+
+    value: ParamValue
+
+    def __str__(self) -> str:
+        return literal(self.value)
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def __iter__(self) -> Iterator[SqlValue]:
+        if not isinstance(self.value, list | tuple):
+            raise TypeError(f"{self} is no list")
+        return map(SqlValue, self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.value == (other.value if isinstance(other, SqlValue) else other))
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
 def template_context(period: SqlPeriod, params: Mapping[str, ParamValue]) -> dict[str, object]:
-    """Return all that a report's template sees: the period, and the params as literals."""
-    return {"period": period, "params": {name: literal(value) for name, value in params.items()}}
+    """Return all that a report's template sees: the period, and the params."""
+    values = {name: SqlValue(value) for name, value in params.items()}
+    return {"period": period, "params": SimpleNamespace(**values)}

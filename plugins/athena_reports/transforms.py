@@ -69,7 +69,9 @@ def _columns(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name} {field.type}" for field in schema)
 
 
-def movement(rank: str = "rank", previous_rank: str = "previous_rank", into: str = "movement") -> Transform:
+def movement(
+    *, rank: str = "rank", previous_rank: str = "previous_rank", into: str = "movement"
+) -> Transform:
     """Return a transform that says how far each row moved since the previous period.
 
     It adds one text column: `new` where there was no previous rank, `up 3`, `down 3` or `same`.

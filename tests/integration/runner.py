@@ -6,22 +6,25 @@ task of a scheduled run takes. The scheduler's own part is tested in tests/e2e.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import runpy
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
-from airflow.sdk import DAG
-from airflow.sdk.bases.sensor import BaseSensorOperator
+from airflow.sdk import DAG, BaseOperator
+from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time.context import MacrosAccessor, OutletEventAccessors
 from airflow.sdk.plugins_manager import integrate_macros_plugins
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from jinja2.utils import import_string
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -37,6 +40,7 @@ class RunFacts:
     run_type: str = "manual"
     data_interval_start: datetime | None = None
     data_interval_end: datetime | None = None
+    clear_number: int = 0
 
 
 @dataclass
@@ -46,6 +50,8 @@ class XComs:
     dag_id: str
     values: dict[tuple[str, str], Any] = field(default_factory=dict)
     task_id: str = ""
+    try_number: int = 1
+    max_tries: int = 0
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.values[self.task_id, key] = json.loads(json.dumps(value))
@@ -63,31 +69,46 @@ def load_dags(file: Path) -> dict[str, DAG]:
 def run_dag(dag: DAG, run: RunFacts | None = None, *, period: str = "") -> XComs:
     """Run every task of a DAG in order and return what they pushed."""
     integrate_macros_plugins()
-    xcoms = XComs(dag.dag_id)
+    xcoms, run_id = XComs(dag.dag_id), f"run-{uuid4()}"
     for task in dag.topological_sort():
         xcoms.task_id = task.task_id
         context = {
             "dag": dag,
             "dag_run": run or RunFacts(datetime.now(UTC)),
             "params": {"period": period},
-            "run_id": "run-1",
+            "run_id": run_id,
             "ti": xcoms,
             "outlet_events": OutletEventAccessors(),
             "macros": MacrosAccessor(),
         }
         copy = task.prepare_for_execution()
         copy.render_template_fields(context, dag.get_template_env())
-        returned = _poke(copy, context) if isinstance(copy, BaseSensorOperator) else copy.execute(context)
-        xcoms.xcom_push("return_value", returned)
+        xcoms.max_tries = task.retries
+        xcoms.xcom_push("return_value", execute(copy, context))
     return xcoms
 
 
-def _poke(sensor: BaseSensorOperator, context: Mapping[str, Any]) -> Any:
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while not (looked := sensor.poke(context)):
-        assert time.monotonic() < deadline, "the query did not end"
-        time.sleep(0.05)
-    return looked.xcom_value
+def execute(task: BaseOperator, context: Mapping[str, Any]) -> Any:
+    """Execute a task to its end; while it is deferred, its trigger runs as in a triggerer."""
+    try:
+        return task.execute(context)
+    except TaskDeferred as error:
+        deferred = error
+    while True:
+        event = asyncio.run(asyncio.wait_for(_first_event(deferred.trigger), _WAIT_SECONDS))
+        try:
+            return task.resume_execution(deferred.method_name, {"event": event.payload}, context)
+        except TaskDeferred as error:
+            deferred = error
+
+
+async def _first_event(trigger: BaseTrigger) -> TriggerEvent:
+    """What a trigger fires after it went through the metadata database, as every trigger does."""
+    classpath, fields = trigger.serialize()
+    again = import_string(classpath)(**json.loads(json.dumps(fields)))
+    async for event in again.run():
+        return event
+    raise AssertionError("the trigger fired nothing")
 
 
 def manifest_of(s3: S3Client, xcoms: XComs) -> dict[str, Any]:

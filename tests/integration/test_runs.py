@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
-import runpy
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ from zoneinfo import ZoneInfo
 
 import pyarrow.parquet as pq
 import pytest
-from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG
 
 from demo.lake import seed_flights
 from demo.services import Services
@@ -142,46 +139,87 @@ def test_a_period_without_events_is_an_empty_report_with_its_columns(
     ]
 
 
-HAND_WRITTEN = '''
-from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG
-from athena_reports.operators import AthenaSubmitOperator, AthenaWaitSensor
+HAND_WRITTEN = """
+from functools import partial
 
-with DAG("by_hand", schedule=None) as dag:
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG, XComArg
+
+from athena_reports import weekly
+from athena_reports.operators import AthenaSubmitOperator, AthenaWaitSensor, S3PublishOperator, stage_result
+from athena_reports.timetable import PeriodTimetable
+
+weeks = weekly("monday", timezone="America/New_York")
+
+with DAG("by_hand", schedule=PeriodTimetable(weeks)) as dag:
     run_query = AthenaSubmitOperator(
         task_id="run_query",
-        query="""
+        query="SELECT COUNT(*) AS flights FROM flights WHERE {{ period.contains('time_hour') }}",
+        cadence=weeks,
+        database="database_dev",
+        workgroup="dev",
+    )
+    wait_for_query = AthenaWaitSensor(
+        task_id="wait_for_query",
+        query_execution_id=run_query.output,
+        period=XComArg(run_query, key="period"),
+    )
+    transform = PythonOperator(
+        task_id="transform",
+        python_callable=partial(
+            stage_result,
+            cadence=weeks,
+            report="by_hand",
+            transform=None,
+            formats=["csv"],
+            bucket="athena-report-dev",
+            aws_conn_id="aws_default",
+        ),
+        op_kwargs={"waited": wait_for_query.output},
+    )
+    publish = S3PublishOperator(
+        task_id="publish",
+        staged=transform.output,
+        bucket="athena-report-dev",
+        report="by_hand",
+        environment="dev",
+    )
+
+with DAG("with_macros", schedule=None) as with_macros:
+    AthenaSubmitOperator(
+        task_id="run_query",
+        query='''
             {% set weeks = macros.athena_reports.weekly("monday", timezone="America/New_York") %}
             {% set period = macros.athena_reports.period(dag_run, weeks, params.period) %}
             SELECT COUNT(*) AS flights FROM flights
             WHERE {{ period.partitions("dt") }} AND {{ period.contains("time_hour") }}
-        """,
+        ''',
         database="database_dev",
         workgroup="dev",
     )
-    wait_for_query = AthenaWaitSensor(task_id="wait_for_query", query_execution_id=run_query.output)
-    look = PythonOperator(
-        task_id="look",
-        python_callable=lambda waited: waited["query"]["output_location"],
-        op_kwargs={"waited": wait_for_query.output},
-    )
-    run_query >> wait_for_query >> look
-'''
+"""
 
 
 @pytest.mark.usefixtures("flights_lake")
-def test_the_pieces_and_the_macros_work_in_a_hand_written_dag(services: Services, tmp_path: Path) -> None:
+def test_the_pieces_work_in_a_hand_written_dag(services: Services, tmp_path: Path) -> None:
     file = tmp_path / "by_hand.py"
     file.write_text(HAND_WRITTEN)
-    dag = runpy.run_path(str(file))["dag"]
-    assert isinstance(dag, DAG)
-    assert isinstance(dag.get_task("look"), PythonOperator)
-    xcoms = run_dag(dag, RunFacts(dt.datetime(2013, 7, 3, tzinfo=dt.UTC)), period="2013-03-04")
-    location = xcoms.values["look", "return_value"]
-    bucket, key = location.removeprefix("s3://").split("/", 1)
-    body = services.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    # A week of 167 hours, counted from the CSV.
-    assert body == f'"flights"\n"{flights_in_week()}"\n'.encode()
+    manifest = manifest_of(services.s3, run_dag(load_dags(file)["by_hand"], period="2013-03-04"))
+    assert object_of(services.s3, manifest, "csv") == f'"flights"\n{flights_in_week()}\n'.encode()
+
+
+@pytest.mark.usefixtures("flights_lake")
+def test_the_macros_give_any_dag_its_period(services: Services, tmp_path: Path) -> None:
+    file = tmp_path / "by_hand.py"
+    file.write_text(HAND_WRITTEN)
+    run = RunFacts(dt.datetime(2013, 7, 3, tzinfo=dt.UTC))
+    xcoms = run_dag(load_dags(file)["with_macros"], run, period="2013-03-04")
+    query = services.athena.get_query_execution(QueryExecutionId=xcoms.values["run_query", "return_value"])[
+        "QueryExecution"
+    ]["Query"]
+    # The first Monday of that March in New York began at 05:00 UTC; its week has 167 hours.
+    assert "time_hour >= TIMESTAMP '2013-03-04 05:00:00.000'" in query
+    assert "time_hour < TIMESTAMP '2013-03-11 04:00:00.000'" in query
 
 
 def flights_in_week() -> int:

@@ -1,6 +1,7 @@
-"""What holds for every DAG of this repository, as functions of a folder that has been parsed.
+"""What holds for the DAGs of this repository, as functions of a folder that has been parsed.
 
-Each rule returns what breaks it, one line per finding, naming the file or the DAG: no finding, no problem.
+Rules about the contract of a report hold for the DAGs with its tag, the others for every DAG. Each rule
+returns what breaks it, one line per finding, naming the file or the DAG: no finding, no problem.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from athena_reports.timetable import PeriodTimetable
 STEPS = ["run_query", "wait_for_query", "transform", "publish"]
 SECTIONS = ["Schedule", "Input", "Rerun", "Permissions"]
 TAG = "athena-report"
+UPKEEP_TAG = "athena-reports-upkeep"
 
 _MOMENTS = [datetime(2021, 3, 1, 11, tzinfo=UTC), datetime(2033, 11, 6, 23, 59, tzinfo=UTC)]
 
@@ -58,6 +60,11 @@ class ParsedFolder:
         """All DAGs; two may have the same id."""
         return [dag for bag in self.bags.values() for dag in bag.dags.values()]
 
+    @property
+    def reports(self) -> list[DAG]:
+        """The DAGs of reports."""
+        return [dag for dag in self.dags if TAG in dag.tags]
+
 
 def _parsed(file: Path) -> DagBag:
     bag: Any = DagBag(file, collect_dags=False)
@@ -69,9 +76,9 @@ def _parsed(file: Path) -> DagBag:
 Rule = Callable[[ParsedFolder], list[str]]
 
 
-def there_are_dags(folder: ParsedFolder) -> list[str]:
+def there_are_reports(folder: ParsedFolder) -> list[str]:
     """So that no other rule holds because there is nothing to hold for."""
-    return [] if folder.dags else [f"{folder.path}: there is no DAG at all."]
+    return [] if folder.reports else [f"{folder.path}: there is no report at all."]
 
 
 def every_file_can_be_imported(folder: ParsedFolder) -> list[str]:
@@ -105,30 +112,35 @@ def every_dag_is_documented(folder: ParsedFolder) -> list[str]:
 
 
 def every_dag_has_an_owner(folder: ParsedFolder) -> list[str]:
-    """Airflow's default names nobody."""
+    """Airflow's default names nobody: a report must name who is asked about its numbers."""
     return [
         f"{dag.dag_id}: the task {task.task_id!r} has no owner."
         for dag in folder.dags
         for task in dag.tasks
-        if task.owner in {"", "airflow"}
+        if task.owner in ({"", "airflow"} if TAG in dag.tags else {""})
     ]
 
 
-def every_dag_is_scheduled_by_periods_of_a_zone(folder: ParsedFolder) -> list[str]:
+def every_report_is_scheduled_by_periods_of_a_zone(folder: ParsedFolder) -> list[str]:
     return [
         f"{dag.dag_id}: its timetable, a {type(dag.timetable).__name__}, has no periods in a time zone."
-        for dag in folder.dags
+        for dag in folder.reports
         if not isinstance(dag.timetable, PeriodTimetable)
     ]
 
 
-def every_dag_has_tags(folder: ParsedFolder) -> list[str]:
-    return [f"{dag.dag_id}: it lacks the tag {TAG!r}." for dag in folder.dags if TAG not in dag.tags]
+def every_dag_says_by_its_tag_what_it_is(folder: ParsedFolder) -> list[str]:
+    """So that none escapes the contract of a report by forgetting to say that it is one."""
+    return [
+        f"{dag.dag_id}: it must have one of the tags {TAG!r} and {UPKEEP_TAG!r}."
+        for dag in folder.dags
+        if len({TAG, UPKEEP_TAG} & dag.tags) != 1
+    ]
 
 
-def every_dag_is_named_after_report_and_cadence(folder: ParsedFolder) -> list[str]:
+def every_report_is_named_after_itself_and_its_cadence(folder: ParsedFolder) -> list[str]:
     findings = []
-    for dag in folder.dags:
+    for dag in folder.reports:
         report = getattr(dag.task_dict.get("publish"), "report", None)
         cadence = getattr(getattr(dag.timetable, "cadence", None), "name", None)
         if dag.dag_id != f"{report}_{cadence}":
@@ -136,10 +148,10 @@ def every_dag_is_named_after_report_and_cadence(folder: ParsedFolder) -> list[st
     return findings
 
 
-def every_dag_has_the_steps_in_their_order(folder: ParsedFolder) -> list[str]:
+def every_report_has_the_steps_in_their_order(folder: ParsedFolder) -> list[str]:
     """Others may stand between them."""
     findings = []
-    for dag in folder.dags:
+    for dag in folder.reports:
         steps = [step for step in STEPS if step in dag.task_dict]
         if steps != STEPS:
             findings.append(f"{dag.dag_id}: its steps are {sorted(dag.task_ids)}, without some of {STEPS}.")
@@ -197,15 +209,15 @@ def _nothing_to_ask() -> Iterator[set[str]]:
 
 
 RULES: list[Rule] = [
-    there_are_dags,
+    there_are_reports,
     every_file_can_be_imported,
     every_file_holds_dags,
     dag_ids_are_unique,
     every_dag_is_documented,
     every_dag_has_an_owner,
-    every_dag_is_scheduled_by_periods_of_a_zone,
-    every_dag_has_tags,
-    every_dag_is_named_after_report_and_cadence,
-    every_dag_has_the_steps_in_their_order,
+    every_dag_says_by_its_tag_what_it_is,
+    every_report_is_scheduled_by_periods_of_a_zone,
+    every_report_is_named_after_itself_and_its_cadence,
+    every_report_has_the_steps_in_their_order,
     parsing_asks_for_nothing,
 ]

@@ -33,9 +33,27 @@ from datetime import datetime, timezone
 from airflow.sdk import DAG
 from airflow.providers.standard.operators.empty import EmptyOperator
 
-with DAG("plays_weekly", schedule="5 15 * * 6", start_date=datetime(2025, 1, 1, tzinfo=timezone.utc)) as dag:
+start = datetime(2025, 1, 1, tzinfo=timezone.utc)
+with DAG("plays_weekly", schedule="5 15 * * 6", start_date=start, tags=["athena-report"]) as dag:
     EmptyOperator(task_id="run_query") >> EmptyOperator(task_id="publish")
 """
+
+UPKEEP = '''
+"""
+# Reconciler of an Airflow DAG
+
+**Schedule.** Often.
+
+**Input.** Queries.
+
+**Rerun.** At any time.
+
+**Permissions.** Some.
+"""
+from athena_reports import build_reconciler
+
+reconciler = build_reconciler(doc=__doc__)
+'''
 
 MakeFolder = Callable[..., ParsedFolder]
 
@@ -56,17 +74,21 @@ def folder_of(tmp_path: Path, sql_folder: Path) -> MakeFolder:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_a_folder_that_is_right_breaks_no_rule(folder_of: MakeFolder, rule: Rule) -> None:
-    assert rule(folder_of(plays=GOOD)) == []
+    assert rule(folder_of(plays=GOOD, upkeep=UPKEEP)) == []
 
 
 def test_an_empty_folder(folder_of: MakeFolder) -> None:
-    (finding,) = dag_rules.there_are_dags(folder_of())
+    (finding,) = dag_rules.there_are_reports(folder_of())
 
-    assert "there is no DAG at all" in finding
+    assert "there is no report at all" in finding
+
+
+def test_a_folder_without_a_report(folder_of: MakeFolder) -> None:
+    assert dag_rules.there_are_reports(folder_of(upkeep=UPKEEP))
 
 
 def test_a_folder_of_nothing_but_broken_files(folder_of: MakeFolder) -> None:
-    assert dag_rules.there_are_dags(folder_of(broken=f"{GOOD}\n1 / 0"))
+    assert dag_rules.there_are_reports(folder_of(broken=f"{GOOD}\n1 / 0"))
 
 
 def test_a_file_that_breaks_is_exactly_one_finding(folder_of: MakeFolder) -> None:
@@ -113,6 +135,32 @@ def test_a_report_without_documentation(folder_of: MakeFolder) -> None:
     assert len(dag_rules.every_dag_is_documented(folder)) == len(dag_rules.SECTIONS)
 
 
+@pytest.mark.parametrize("section", dag_rules.SECTIONS)
+def test_upkeep_whose_documentation_lacks_a_section(folder_of: MakeFolder, section: str) -> None:
+    folder = folder_of(upkeep=UPKEEP.replace(f"**{section}.**", ""))
+
+    assert dag_rules.every_dag_is_documented(folder) == [
+        f"athena_reports_reconciler: its documentation has no section {section!r}."
+    ]
+
+
+def test_upkeep_of_nobody(folder_of: MakeFolder) -> None:
+    folder = folder_of(upkeep=f"{UPKEEP}\nreconciler.tasks[0].owner = ''\n")
+
+    assert dag_rules.every_dag_has_an_owner(folder) == [
+        "athena_reports_reconciler: the task 'stop_unwanted_queries' has no owner."
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ["plays_weekly.tags.clear()", "plays_weekly.tags.add('athena-reports-upkeep')"]
+)
+def test_a_dag_that_is_neither_a_report_nor_upkeep_or_both(folder_of: MakeFolder, line: str) -> None:
+    assert dag_rules.every_dag_says_by_its_tag_what_it_is(folder_of(plays=f"{GOOD}\n{line}\n")) == [
+        "plays_weekly: it must have one of the tags 'athena-report' and 'athena-reports-upkeep'."
+    ]
+
+
 def test_a_report_without_an_owner(folder_of: MakeFolder) -> None:
     folder = folder_of(plays=GOOD.replace('owner="analytics", ', ""))
 
@@ -122,19 +170,18 @@ def test_a_report_without_an_owner(folder_of: MakeFolder) -> None:
 def test_a_dag_that_is_written_by_hand_against_the_contract(folder_of: MakeFolder) -> None:
     folder = folder_of(by_hand=BY_HAND)
 
-    (schedule,) = dag_rules.every_dag_is_scheduled_by_periods_of_a_zone(folder)
+    (schedule,) = dag_rules.every_report_is_scheduled_by_periods_of_a_zone(folder)
     assert "CronTriggerTimetable" in schedule
-    assert dag_rules.every_dag_has_tags(folder) == ["plays_weekly: it lacks the tag 'athena-report'."]
-    (name,) = dag_rules.every_dag_is_named_after_report_and_cadence(folder)
+    (name,) = dag_rules.every_report_is_named_after_itself_and_its_cadence(folder)
     assert name.startswith("plays_weekly: it is no DAG of the report None")
-    (steps,) = dag_rules.every_dag_has_the_steps_in_their_order(folder)
+    (steps,) = dag_rules.every_report_has_the_steps_in_their_order(folder)
     assert "['publish', 'run_query']" in steps
 
 
 def test_a_dag_of_another_name(folder_of: MakeFolder) -> None:
     folder = folder_of(plays=f"{GOOD}\nplays_weekly.dag_id = 'plays_by_week'\n")
 
-    (finding,) = dag_rules.every_dag_is_named_after_report_and_cadence(folder)
+    (finding,) = dag_rules.every_report_is_named_after_itself_and_its_cadence(folder)
     assert finding == "plays_by_week: it is no DAG of the report 'plays', cadence 'weekly'."
 
 
@@ -142,11 +189,11 @@ def test_steps_in_another_order(folder_of: MakeFolder) -> None:
     steps = "\n".join(f"{step} = EmptyOperator(task_id={step!r})" for step in dag_rules.STEPS)
     source = (
         "from airflow.sdk import DAG\nfrom airflow.providers.standard.operators.empty import EmptyOperator\n"
-        f"with DAG('d', schedule=None) as dag:\n    {'; '.join(steps.splitlines())}\n"
+        f"with DAG('d', schedule=None, tags=['athena-report']) as dag:\n    {'; '.join(steps.splitlines())}\n"
         "    run_query >> transform >> wait_for_query >> publish\n"
     )
 
-    assert dag_rules.every_dag_has_the_steps_in_their_order(folder_of(d=source)) == [
+    assert dag_rules.every_report_has_the_steps_in_their_order(folder_of(d=source)) == [
         "d: 'transform' does not wait for 'wait_for_query'."
     ]
 

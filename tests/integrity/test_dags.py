@@ -28,6 +28,10 @@ def test_the_reports_that_others_rely_on_are_there(dags: ParsedFolder) -> None:
     } <= {dag.dag_id for dag in dags.dags}
 
 
+def test_what_the_reports_leave_behind_is_looked_after(dags: ParsedFolder) -> None:
+    assert [dag.dag_id for dag in dags.dags if dag not in dags.reports] == ["athena_reports_reconciler"]
+
+
 def test_every_dag_file_is_seen(dags: ParsedFolder) -> None:
     """Nothing that lies openly in the folder is left out by .airflowignore."""
     assert dags.files == sorted(DAGS.glob("*.py"))

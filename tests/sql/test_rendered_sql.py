@@ -59,10 +59,11 @@ class Run:
 
 @cache
 def dags() -> dict[str, Any]:
+    """The reports' DAGs by their ids."""
     bag: Any = DagBag(REPOSITORY / "dags", collect_dags=False)
     for file in sorted((REPOSITORY / "dags").glob("*.py")):
         bag.process_file(str(file))
-    return dict(bag.dags)
+    return {id: dag for id, dag in bag.dags.items() if "athena-report" in dag.tags}
 
 
 def rendered(dag_id: str, period_id: str) -> str:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,7 +9,18 @@ from zoneinfo import ZoneInfo
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
-from athena_reports import PATIENT, Report, WaitPolicy, build_dag, daily, monthly, quarterly, weekly, yearly
+from athena_reports import (
+    PATIENT,
+    Report,
+    WaitPolicy,
+    build_dag,
+    build_reconciler,
+    daily,
+    monthly,
+    quarterly,
+    weekly,
+    yearly,
+)
 from athena_reports.errors import ReportError, SettingsError
 from athena_reports.settings import settings
 from athena_reports.timetable import PeriodTimetable
@@ -114,6 +125,19 @@ def test_the_names_of_the_environment_reach_every_step(
     assert publish.bucket == f"athena-report-{environment}"
     assert publish.environment == environment
     assert environment in dag.tags
+    sensor: Any = dag.get_task("wait_for_query")
+    assert run_query.environment == sensor.environment == environment
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_where_there_is_no_triggerer_a_setting_says_so(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_DEFERRABLE", str(deferrable))
+    sensor: Any = build_dag(make_report(), weekly("sunday", TOKYO)).get_task("wait_for_query")
+
+    assert sensor.deferrable is deferrable
+    assert sensor.reschedule
 
 
 def test_the_connection_reaches_every_step(make_report: MakeReport, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,6 +198,34 @@ def test_a_dag_survives_the_metadata_database(make_report: MakeReport) -> None:
         "publish": "S3PublishOperator",
     }
     assert stored.params.dump() == {"period": ""}
+
+
+# --- the reconciler
+
+
+def test_the_contract_of_the_reconciler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_ENV", "stg")
+    monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_reports")
+    monkeypatch.setenv("ATHENA_REPORTS_PAUSED", "true")
+    dag: Any = build_reconciler(timedelta(minutes=3), doc="# Reconciler")
+
+    (task,) = dag.tasks
+    assert (dag.dag_id, task.task_id) == ("athena_reports_reconciler", "stop_unwanted_queries")
+    assert (task.workgroup, task.environment, task.aws_conn_id) == ("stg", "stg", "aws_reports")
+    assert dag.doc_md == "# Reconciler"
+    assert dag.tags == {"athena-reports-upkeep", "stg"}
+    assert dag.start_date == datetime(2025, 1, 1, tzinfo=UTC)
+    assert dag.is_paused_upon_creation is True
+
+
+def test_one_reconciliation_at_a_time_and_none_that_outlives_the_next() -> None:
+    dag: Any = build_reconciler(timedelta(minutes=3))
+
+    assert (dag.max_active_runs, dag.catchup) == (1, False)
+    assert dag.dagrun_timeout == timedelta(minutes=3)
+    assert dag.tasks[0].retries == 0  # the next one comes soon
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert stored.timetable == dag.timetable
 
 
 # --- mistakes

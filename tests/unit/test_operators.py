@@ -2,23 +2,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from itertools import accumulate, islice
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-import time_machine
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, PokeReturnValue
-from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTimeout
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from botocore.stub import Stubber
 
 from athena_reports import Report, WaitPolicy, build_dag, transforms
@@ -34,13 +32,17 @@ from athena_reports.operators import (
 from athena_reports.period import weekly
 from athena_reports.query import QueryExecution
 from athena_reports.sql import SqlPeriod, literal
+from athena_reports.submit import Marker
+from athena_reports.trigger import AthenaWaitTrigger
+from tests.simulation.clock import START, VirtualClock, virtual_clock
+from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error, serve
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 TOKYO_WEEK = weekly("sunday", timezone="Asia/Tokyo")
 WEEK = TOKYO_WEEK.period("2025-06-08")
-NOW = datetime(2025, 6, 18, 3, tzinfo=UTC)
+NOW = START
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,17 @@ class Run:
     run_after: datetime = NOW
     data_interval_start: datetime | None = WEEK.start_utc
     data_interval_end: datetime | None = WEEK.end_utc
+    clear_number: int = 0
 
 
 @dataclass
 class TaskInstance:
-    """What the operators need of Airflow's: XComs, and when the first look was."""
+    """What the operators need of Airflow's: XComs, tries, and when the first look was."""
 
     xcoms: dict[str, Any] = field(default_factory=dict)
     first_reschedule_date: datetime | None = None
+    try_number: int = 1
+    max_tries: int = 3
 
     def xcom_push(self, key: str, value: Any, **_: Any) -> None:
         self.xcoms[key] = value
@@ -76,9 +81,9 @@ def context(run: Run | None = None, param: str | None = "") -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def _frozen_clock() -> Iterator[None]:
-    with time_machine.travel(NOW, tick=False):
-        yield
+def clock() -> Iterator[VirtualClock]:
+    with virtual_clock() as clock:
+        yield clock
 
 
 BuildDag = Callable[..., DAG]
@@ -234,11 +239,11 @@ def test_without_a_cadence_the_context_is_airflows(sql_folder: Path) -> None:
 # --- run_query: submitting
 
 
-def athena_client(hook: AthenaHook) -> Iterator[Stubber]:
-    client = boto3.client("athena")
-    hook.conn = client
-    with Stubber(client) as stubber:
-        yield stubber
+@pytest.fixture
+def athena(monkeypatch: pytest.MonkeyPatch) -> MemoryAthena:
+    athena = MemoryAthena()
+    serve(athena, monkeypatch)
+    return athena
 
 
 @pytest.fixture
@@ -246,133 +251,493 @@ def submit(build: BuildDag) -> Any:
     return rendered(build("SELECT 1 AS a"))
 
 
-def test_submitting_is_one_call_and_returns_at_once(submit: Any) -> None:
-    given = context()
-    for stubber in athena_client(submit.hook):
-        stubber.add_response(
-            "start_query_execution",
-            {"QueryExecutionId": "q-1"},
-            {
-                "QueryString": "SELECT 1 AS a",
-                "QueryExecutionContext": {"Database": "database_dev", "Catalog": "AwsDataCatalog"},
-                "ResultConfiguration": {"OutputLocation": "s3://athena-query-result-dev/"},
-                "WorkGroup": "dev",
-            },
-        )
-        assert submit.execute(given) == "q-1"
-        stubber.assert_no_pending_responses()
+def submitted(build: BuildDag, given: dict[str, Any], sql: str = "SELECT 1 AS a") -> str:
+    """Run one try of run_query."""
+    task: Any = build(sql).get_task("run_query")
+    task.render_template_fields(given)
+    id_: str = task.execute(given)
+    return id_
 
+
+def test_submitting_is_one_call_and_returns_at_once(
+    submit: Any, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    given = context()
+
+    assert submit.execute(given) == "q-1"
+    assert [action for action, _ in athena.calls] == ["StartQueryExecution"]
+    assert clock.seconds == 0
+    sql, marker = athena.queries["q-1"].request["QueryString"].split("\n")
+    assert sql == "SELECT 1 AS a"
+    assert marker.startswith("-- ")
+    assert athena.queries["q-1"].request | {"QueryString": sql} == {
+        "QueryString": "SELECT 1 AS a",
+        "QueryExecutionContext": {"Database": "database_dev", "Catalog": "AwsDataCatalog"},
+        "ResultConfiguration": {"OutputLocation": "s3://athena-query-result-dev/"},
+        "WorkGroup": "dev",
+    }
     assert given["ti"].xcoms[PERIOD_XCOM] == period_facts(WEEK)
     assert json.loads(json.dumps(given["ti"].xcoms)) == given["ti"].xcoms
 
 
-def test_a_killed_submission_stops_its_query(submit: Any) -> None:
-    submit.query_execution_id = "q-1"
-    for stubber in athena_client(submit.hook):
-        accepted = {"ResponseMetadata": {"HTTPStatusCode": 200}}
-        stubber.add_response("stop_query_execution", accepted, {"QueryExecutionId": "q-1"})
-        for _ in range(2):  # the provider waits for the end, and then asks how it was
-            stubber.add_response("get_query_execution", response("CANCELLED"), {"QueryExecutionId": "q-1"})
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("time.sleep", lambda _: None)
+def test_the_marker_names_the_run(submit: Any, athena: MemoryAthena) -> None:
+    submit.execute(context(run=Run(clear_number=2)))
+
+    marker = Marker.find(athena.queries["q-1"].request["QueryString"])
+    assert marker is not None
+    assert (marker.environment, marker.dag_id, marker.run_id, marker.task_id) == (
+        "dev",
+        "plays_weekly",
+        "run-1",
+        "run_query",
+    )
+    assert marker.generation == "2.3.3"
+
+
+def test_the_link_of_the_provider_leads_to_the_query(submit: Any, athena: MemoryAthena) -> None:
+    given = context()
+    submit.execute(given)
+
+    (link,) = submit.operator_extra_links
+    assert given["ti"].xcoms[link.key]["query_execution_id"] == "q-1"
+    assert given["ti"].xcoms[link.key]["region_name"] == "ap-northeast-1"
+
+
+@pytest.mark.parametrize("crash", ["before its id was saved", "as the answer was lost"])
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_retry_after_a_crash_leads_back_to_the_query(
+    build: BuildDag, athena: MemoryAthena, crash: str, forgotten: bool
+) -> None:
+    """No XCom of the first try is left: Airflow clears them when a retry starts."""
+
+    def lose(action: str) -> None:
+        if action == "StartQueryExecution" and "lost" in crash:
+            raise LOST
+
+    athena.after = lose
+    if "lost" in crash:
+        with pytest.raises(AirflowException) as caught:
+            submitted(build, context())
+        assert not isinstance(caught.value, AirflowFailException)
+    else:
+        submitted(build, context())
+    if forgotten:
+        athena.forget_tokens()
+
+    assert submitted(build, context() | {"ti": TaskInstance(try_number=2)}) == "q-1"
+    assert len(athena.queries) == 1
+
+
+def test_a_run_that_is_cleared_is_a_new_intention(build: BuildDag, athena: MemoryAthena) -> None:
+    submitted(build, context())
+
+    assert submitted(build, context() | {"ti": TaskInstance(try_number=2, max_tries=4)}) == "q-2"
+    cleared = context(run=Run(clear_number=1)) | {"ti": TaskInstance(try_number=3, max_tries=4)}
+    assert submitted(build, cleared) == "q-3"
+
+
+def test_a_retry_with_edited_sql_stops_its_predecessor(build: BuildDag, athena: MemoryAthena) -> None:
+    submitted(build, context())
+
+    retry = context() | {"ti": TaskInstance(try_number=2)}
+    assert submitted(build, retry, "SELECT 2 AS a") == "q-2"
+    assert athena.states == ["CANCELLED", "QUEUED"]
+
+
+@pytest.mark.parametrize(
+    ("error", "retried", "says"),
+    [
+        (THROTTLED, True, "throttled"),
+        (api_error("TooManyRequestsException", "CONCURRENT_QUERY_LIMIT_EXCEEDED"), True, "throttled"),
+        (api_error("InternalServerException", status=500), True, "did not answer"),
+        (LOST, True, "did not answer"),
+        (api_error("InvalidRequestException", "line 1:10: mismatched input"), False, "line 1:10"),
+        (api_error("AccessDeniedException", "no identity-based policy"), False, "Grant what is missing"),
+    ],
+    ids=["throttled", "too many", "internal", "lost", "syntax", "denied"],
+)
+def test_a_start_that_fails_is_retried_by_airflow_only_where_it_helps(
+    submit: Any, athena: MemoryAthena, error: Exception, retried: bool, says: str
+) -> None:
+    def refuse(action: str) -> None:
+        raise error
+
+    athena.before = refuse
+    with pytest.raises(AirflowException) as caught:
+        submit.execute(context())
+
+    assert isinstance(caught.value, AirflowFailException) is not retried
+    assert str(caught.value).startswith("plays_weekly, period 2025-06-08, environment dev: ")
+    assert says in str(caught.value)
+    assert len(athena.calls) == 1
+
+
+def test_a_killed_submission_stops_its_query_and_waits_for_nothing(
+    submit: Any, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    submit.execute(context())
+    submit.on_kill()
+
+    assert athena.states == ["CANCELLED"]
+    assert athena.count("GetQueryExecution") == 0
+    assert clock.seconds == 0
+
+
+def test_a_kill_before_anything_was_started_stops_nothing(submit: Any, athena: MemoryAthena) -> None:
+    submit.on_kill()
+
+    assert athena.calls == []
+
+
+def test_a_query_that_is_being_submitted_when_the_kill_comes_is_stopped(
+    submit: Any, athena: MemoryAthena
+) -> None:
+    """Airflow's handler of SIGTERM calls on_kill and returns: the code goes on where it was."""
+
+    def kill(action: str) -> None:
+        if action == "StartQueryExecution":
             submit.on_kill()
-        stubber.assert_no_pending_responses()
+
+    athena.after = kill
+    given = context()
+    with pytest.raises(AirflowException, match="killed while query q-1 was submitted"):
+        submit.execute(given)
+
+    assert athena.states == ["CANCELLED"]
+    assert given["ti"].xcoms == {}
 
 
 # --- wait_for_query
 
 
-def wait_sensor(build: BuildDag, policy: WaitPolicy | None = None) -> Any:
+@pytest.fixture
+def wait(build: BuildDag, athena: MemoryAthena) -> Any:
+    """The sensor of a query that was just submitted."""
+    return wait_sensor(build, submitted(build, context()))
+
+
+def wait_sensor(build: BuildDag, id_: str, policy: WaitPolicy | None = None) -> Any:
     sensor: Any = build(wait=policy).get_task("wait_for_query")
-    sensor.query_execution_id = "q-1"
+    sensor.query_execution_id = id_
     sensor.period = period_facts(WEEK)
     return sensor
 
 
-def response(state: str | None, reason: str = "") -> dict[str, Any]:
-    status: dict[str, Any] = {"SubmissionDateTime": NOW, "StateChangeReason": reason}
-    if state is not None:
-        status["State"] = state
-    return {
-        "QueryExecution": {
-            "QueryExecutionId": "q-1",
-            "Status": status,
-            "Statistics": {"DataScannedInBytes": 5, "QueryQueueTimeInMillis": 1},
-        }
-    }
+def fate(athena: MemoryAthena, plan: Plan, id_: str = "q-1") -> None:
+    """Let a query that was submitted go so."""
+    athena.queries[id_].plan = plan
 
 
-def look(sensor: Any, answer: Mapping[str, Any]) -> PokeReturnValue:
-    """One poke, in which exactly one call may be made."""
-    for stubber in athena_client(sensor.hook):
-        stubber.add_response("get_query_execution", answer, {"QueryExecutionId": "q-1"})
-        found: PokeReturnValue = sensor.poke({})
-        stubber.assert_no_pending_responses()
-    return found
+def looks(athena: MemoryAthena) -> int:
+    return athena.count("GetQueryExecution")
 
 
-@pytest.mark.parametrize("state", ["QUEUED", "RUNNING"])
-def test_a_look_at_a_running_query_is_one_call(build: BuildDag, state: str) -> None:
-    found = look(wait_sensor(build), response(state))
+@pytest.mark.parametrize("seconds", [0, 1], ids=["queued", "running"])
+def test_a_look_at_a_running_query_is_one_call(
+    wait: Any, athena: MemoryAthena, clock: VirtualClock, seconds: float
+) -> None:
+    clock.sleep(seconds)
+    found = wait.poke({})
 
     assert not found
     assert found.xcom_value is None
+    assert looks(athena) == 1
 
 
-def test_a_look_at_a_query_that_has_succeeded_hands_its_facts_on(build: BuildDag) -> None:
-    found = look(wait_sensor(build), response("SUCCEEDED"))
+def test_a_query_that_has_succeeded_is_known_at_the_first_look_and_handed_on(
+    wait: Any, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    clock.sleep(2)
+    found = wait.execute(context())
 
-    assert found
-    execution = QueryExecution.from_dict(json.loads(json.dumps(found.xcom_value))["query"])
-    assert (execution.id, execution.state, execution.scanned_bytes) == ("q-1", "SUCCEEDED", 5)
+    assert looks(athena) == 1
+    assert json.loads(json.dumps(found)) == found
+    assert found["period"] == period_facts(WEEK)
+    execution = QueryExecution.from_dict(found["query"])
+    assert (execution.id, execution.state, execution.scanned_bytes) == ("q-1", "SUCCEEDED", 20_000_000)
     assert execution.submitted_at == NOW.isoformat(timespec="milliseconds")
 
 
-@pytest.mark.parametrize("state", ["FAILED", "CANCELLED", "PAUSED", None])
+@pytest.mark.parametrize(
+    ("plan", "says"),
+    [
+        (
+            Plan.failing(1006, category=2),
+            "is FAILED: Failed with type 1006 [the SQL is not valid; category user",
+        ),
+        (Plan.failing(None), "[no known reason; category system, type none"),
+        (Plan(end="CANCELLED", reason="Bytes scanned limit was exceeded"), "scan limit was exceeded"),
+        (Plan(end="CANCELLED", reason="by ops"), "is CANCELLED: by ops [somebody cancelled the query"),
+        (Plan(end="PAUSED"), "is in the state 'PAUSED', which is neither"),
+    ],
+)
 def test_a_query_that_failed_or_is_in_no_known_state_fails_the_wait_for_good(
-    build: BuildDag, state: str | None
+    wait: Any, athena: MemoryAthena, clock: VirtualClock, plan: Plan, says: str
 ) -> None:
+    fate(athena, plan)
+    clock.sleep(60)
     with pytest.raises(AirflowFailException) as caught:
-        look(wait_sensor(build), response(state, "SYNTAX_ERROR: line 7"))
+        wait.execute(context())
 
     message = str(caught.value)
-    assert message.startswith("plays_weekly, period 2025-06-08: Query q-1 is ")
-    assert ("SYNTAX_ERROR: line 7" in message) == (state in {"FAILED", "CANCELLED"})
+    assert message.startswith("plays_weekly, period 2025-06-08, environment dev: Query q-1 is ")
+    assert says in message
+    assert "20,000,000 bytes scanned (about " in message
     assert "https://ap-northeast-1.console.aws.amazon.com/athena/" in message
+    assert len(athena.queries) == 1
 
 
+def test_a_query_without_a_state_is_no_success(wait: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AthenaHook, "get_conn", lambda _: Mute())
+    with pytest.raises(AirflowFailException, match="in the state 'missing'"):
+        wait.execute(context())
+
+
+class Mute:
+    """An Athena that tells nothing."""
+
+    def get_query_execution(self, **_: str) -> dict[str, Any]:
+        return {"QueryExecution": {"QueryExecutionId": "q-1", "Status": {}}}
+
+
+def test_a_query_that_athena_failed_in_passing_is_submitted_again_and_its_id_handed_on(
+    wait: Any, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    fate(athena, Plan.failing(1403))
+    clock.sleep(60)
+    with pytest.raises(TaskDeferred) as caught:
+        wait.execute(context())
+
+    assert len(athena.queries) == 2
+    assert deferred(caught.value).query_execution_id == "q-2"
+    clock.sleep(60)
+    found = wait.execute(context())
+    assert found["query"]["id"] == "q-2"
+
+
+def test_it_is_submitted_again_a_bounded_number_of_times(
+    wait: Any, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    fate(athena, Plan.failing(1403))
+    athena.plan = lambda _: replace(Plan.failing(1403), states=())
+    clock.sleep(60)
+    with pytest.raises(AirflowFailException, match="4 executions of the query"):
+        wait.execute(context())
+
+    assert athena.states == ["FAILED"] * 4
+
+
+def test_a_failed_query_of_somebody_else_is_not_submitted_again(
+    wait: Any, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    athena.queries["q-1"].request = {**athena.queries["q-1"].request, "QueryString": "SELECT 1"}
+    fate(athena, Plan.failing(1403))
+    clock.sleep(60)
+    with pytest.raises(AirflowFailException, match="not ours to submit again"):
+        wait.execute(context())
+
+    assert len(athena.queries) == 1
+
+
+def test_a_wait_that_is_cleared_alone_submits_what_the_clear_had_stopped(
+    wait: Any, athena: MemoryAthena
+) -> None:
+    athena.cancel("q-1")
+    with pytest.raises(TaskDeferred) as caught:
+        wait.execute(context() | {"ti": TaskInstance(try_number=2, max_tries=4)})
+
+    assert deferred(caught.value).query_execution_id == "q-2"
+    assert athena.states == ["CANCELLED", "QUEUED"]
+
+
+def test_a_look_that_is_not_answered_is_no_failure_and_one_that_is_refused_is(
+    wait: Any, athena: MemoryAthena, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: str) -> None:
+        raise errors.pop()
+
+    athena.before = fail
+    errors = [api_error("AccessDeniedException", "not allowed"), THROTTLED, LOST]
+    for _ in range(2):
+        assert not wait.poke({})
+        assert "Athena did not answer" in capsys.readouterr().out
+    with pytest.raises(AirflowFailException, match="permission denied"):
+        wait.poke({})
+
+
+# --- wait_for_query: deferred
+
+
+def deferred(found: TaskDeferred) -> AthenaWaitTrigger:
+    assert isinstance(found.trigger, AthenaWaitTrigger)
+    return found.trigger
+
+
+def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_left(
+    build: BuildDag, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    policy = WaitPolicy(give_up_after=timedelta(minutes=10))
+    sensor = wait_sensor(build, submitted(build, context()), policy)
+    fate(athena, Plan.endless())
+    clock.sleep(90)
+    with pytest.raises(TaskDeferred) as caught:
+        sensor.execute(context())
+
+    assert looks(athena) == 1
+    assert caught.value.timeout == timedelta(seconds=510)
+    assert (deferred(caught.value).query_execution_id, deferred(caught.value).policy) == ("q-1", policy)
+    assert caught.value.method_name == "execute_complete"
+
+
+def test_what_the_trigger_saw_is_believed_without_another_call(
+    wait: Any, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    clock.sleep(60)
+    seen = QueryExecution.from_response(athena.get_query_execution("q-1")).to_dict()
+    athena.calls.clear()
+
+    found = wait.resume_execution("execute_complete", {"event": {"query": seen}}, context())
+    assert found == {"period": period_facts(WEEK), "query": seen}
+    assert athena.calls == []
+
+
+def test_a_trigger_that_could_not_ask_leaves_it_to_the_retries(wait: Any, athena: MemoryAthena) -> None:
+    event = {"error": "Athena could not be asked about q-1"}
+    with pytest.raises(AirflowException, match="could not be asked about q-1") as caught:
+        wait.resume_execution("execute_complete", {"event": event}, context())
+
+    assert not isinstance(caught.value, AirflowFailException)
+    assert athena.states == ["QUEUED"]
+
+
+def test_a_wait_that_took_too_long_stops_the_query_and_fails_for_good(
+    wait: Any, athena: MemoryAthena
+) -> None:
+    """As Airflow resumes a task whose trigger timed out."""
+    with pytest.raises(AirflowFailException, match="had not ended after 1:00:00, so it was stopped"):
+        wait.resume_execution("__fail__", {"error": "Trigger timeout"}, context())
+
+    assert athena.states == ["CANCELLED"]
+
+
+def test_a_wait_that_begins_after_its_time_stops_the_query_too(
+    wait: Any, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    fate(athena, Plan.endless())
+    clock.sleep(3600)
+    with pytest.raises(AirflowFailException, match="so it was stopped"):
+        wait.execute(context() | {"ti": TaskInstance(try_number=2)})
+
+    assert athena.states == ["CANCELLED"]
+
+
+def test_a_first_look_that_is_not_answered_hands_over_all_the_same(wait: Any, athena: MemoryAthena) -> None:
+    def throttle(_: str) -> None:
+        raise THROTTLED
+
+    athena.before = throttle
+    with pytest.raises(TaskDeferred) as caught:
+        wait.execute(context())
+
+    assert caught.value.timeout == timedelta(hours=1)
+
+
+def test_a_killed_wait_stops_the_query_and_what_it_was_submitted_again_as(
+    wait: Any, athena: MemoryAthena, build: BuildDag, clock: VirtualClock
+) -> None:
+    fate(athena, Plan.failing(0))
+    athena.plan = lambda _: Plan.endless()
+    clock.sleep(60)
+    with pytest.raises(TaskDeferred):
+        wait.execute(context())
+    wait_sensor(build, "q-1").on_kill()  # a new process knows the first id alone
+
+    assert athena.states == ["FAILED", "CANCELLED"]
+
+
+# --- wait_for_query: rescheduled
+
+
+def rescheduled(build: BuildDag, policy: WaitPolicy | None = None) -> Any:
+    sensor = wait_sensor(build, "q-1", policy)
+    sensor.deferrable = False
+    return sensor
+
+
+@pytest.mark.usefixtures("athena")
 def test_between_two_looks_no_worker_is_held(build: BuildDag) -> None:
-    assert wait_sensor(build).reschedule
+    assert rescheduled(build).reschedule
 
 
-def test_looks_follow_the_policy_from_the_first_on(build: BuildDag) -> None:
+def test_without_a_triggerer_looks_follow_the_policy_from_the_first_on(
+    build: BuildDag, athena: MemoryAthena, clock: VirtualClock
+) -> None:
     """As Airflow drives it: each look is a process of its own that knows only when the first one was."""
     policy = WaitPolicy(3.0, 2.0, 20.0)
-    sensor = wait_sensor(build, policy)
+    submitted(build, context())
+    fate(athena, Plan.endless())
+    athena.calls.clear()
+    sensor = rescheduled(build, policy)
     given = context()
-    due = NOW
-    looks = []
     for _ in range(6):
-        with time_machine.travel(due, tick=False), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sensor, "poke", lambda _: PokeReturnValue(False))
-            with pytest.raises(AirflowRescheduleException) as caught:
-                sensor.execute(given)
-        given["ti"].first_reschedule_date = NOW
-        due = caught.value.reschedule_date
-        looks.append((due - NOW).total_seconds())
-
-    assert looks == pytest.approx(list(islice(accumulate(policy.pauses()), 6)))
-
-
-def test_the_wait_gives_up_when_the_policy_says_so(build: BuildDag) -> None:
-    sensor = wait_sensor(build, WaitPolicy(give_up_after=timedelta(minutes=10)))
-    given = context()
-    given["ti"].first_reschedule_date = NOW - timedelta(minutes=10, seconds=1)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sensor, "poke", lambda _: PokeReturnValue(False))
-        with pytest.raises(AirflowSensorTimeout):
+        with pytest.raises(AirflowRescheduleException) as caught:
             sensor.execute(given)
+        given["ti"].first_reschedule_date = NOW
+        clock.sleep((caught.value.reschedule_date - clock.now).total_seconds())
+
+    found = [(at - NOW).total_seconds() for _, at in athena.calls]
+    assert found == pytest.approx([0, 3, 9, 21, 41, 61])
+
+
+def test_without_a_triggerer_the_wait_gives_up_when_the_policy_says_so_and_stops_the_query(
+    build: BuildDag, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    submitted(build, context())
+    fate(athena, Plan.endless())
+    sensor = rescheduled(build, WaitPolicy(give_up_after=timedelta(minutes=10)))
+    given = context()
+    given["ti"].first_reschedule_date = NOW
+    clock.sleep(601)
+    with pytest.raises(
+        AirflowFailException, match=r"had not ended after 0:10:00, so it was stopped\. Make it"
+    ):
+        sensor.execute(given)
+
+    assert athena.states == ["CANCELLED"]
+
+
+def test_without_a_triggerer_a_wait_that_was_cleared_follows_what_it_submitted_again(
+    build: BuildDag, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    """Each look is a process of its own that knows only the id of the query that was stopped."""
+    submitted(build, context())
+    athena.cancel("q-1")
+    given = context() | {"ti": TaskInstance(try_number=2, max_tries=4)}
+    with pytest.raises(AirflowRescheduleException):
+        rescheduled(build).execute(given)
+    clock.sleep(60)
+    found = rescheduled(build).execute(given | {"task_reschedule_count": 1})
+
+    assert found["query"]["id"] == "q-2"
+    assert athena.states == ["CANCELLED", "SUCCEEDED"]
+
+
+@pytest.mark.parametrize("reschedules", [0, 1])
+def test_a_query_that_is_cancelled_during_a_wait_is_not_submitted_again(
+    build: BuildDag, athena: MemoryAthena, reschedules: int
+) -> None:
+    """Only where the wait itself was cleared, and begins."""
+    submitted(build, context())
+    athena.cancel("q-1")
+    sensor = rescheduled(build)
+    given = context() | {
+        "task_reschedule_count": reschedules,
+        "ti": TaskInstance(max_tries=4 if reschedules else 3),
+    }
+    with pytest.raises(AirflowFailException, match="somebody cancelled"):
+        sensor.execute(given)
+
+    assert athena.states == ["CANCELLED"]
 
 
 # --- transform and publish

@@ -234,15 +234,30 @@ def test_the_first_publication(s3: S3Client, location: Location) -> None:
     assert assert_complete(s3, location) == version.version
 
 
-def test_the_same_rows_again_change_nothing(s3: S3Client, location: Location) -> None:
-    version = staged(s3, location, "a")
-    publish(version, facts(), location=location, s3=s3)
+def test_publishing_the_same_query_again_writes_nothing(s3: S3Client, location: Location) -> None:
+    publish(staged(s3, location, "a"), facts(), location=location, s3=s3)
     before = everything_at(s3, location)
 
-    publication = publish(staged(s3, location, "a"), facts(LATE, by="run-2"), location=location, s3=s3)
+    again = facts() | {"published_at": LATE}
+    publication = publish(staged(s3, location, "a"), again, location=location, s3=s3)
     assert publication.outcome == "unchanged"
-    assert publication.manifest["run"]["run_id"] == "run-1"
+    assert publication.manifest["published_at"] == EARLY
     assert everything_at(s3, location) == before
+
+
+def test_the_same_rows_of_a_later_query_make_no_new_version_and_keep_older_queries_out(
+    s3: S3Client, location: Location
+) -> None:
+    version, other = staged(s3, location, "a"), staged(s3, location, "b")
+    publish(version, facts(EARLY), location=location, s3=s3)
+    assert publish(version, facts(LATE), location=location, s3=s3).outcome == "unchanged"
+    manifest = manifest_at(s3, location)
+    assert (manifest["version"], manifest["earlier_versions"]) == (version.version, [])
+
+    between = "2026-11-22T03:00:00.000+00:00"
+    assert EARLY < between < LATE
+    assert publish(other, facts(between), location=location, s3=s3).outcome == "superseded"
+    assert manifest_at(s3, location)["version"] == version.version
 
 
 def test_other_rows_of_a_later_query_become_current_and_the_earlier_stay(
@@ -303,7 +318,7 @@ def test_a_version_that_comes_back_is_current_again(s3: S3Client, location: Loca
 
     manifest = manifest_at(s3, location)
     assert manifest["version"] == a.version
-    assert [earlier["version"] for earlier in manifest["earlier_versions"]] == [b.version, a.version]
+    assert [earlier["version"] for earlier in manifest["earlier_versions"]] == [b.version]
 
 
 RACERS = 8

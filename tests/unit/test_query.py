@@ -3,16 +3,24 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate, islice
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from athena_reports.errors import QueryError
-from athena_reports.query import PATIENT, QueryExecution, WaitPolicy, console_url, has_succeeded
+from athena_reports.query import (
+    PATIENT,
+    STATE_MACHINE,
+    QueryExecution,
+    WaitPolicy,
+    console_url,
+    elapsed_since,
+    has_succeeded,
+)
 
 RESPONSE = {
     "QueryExecution": {
@@ -96,15 +104,16 @@ def test_a_query_that_is_under_way_is_no_success_and_no_failure(state: str) -> N
     assert has_succeeded(execution(state)) is False
 
 
-@pytest.mark.parametrize("state", ["FAILED", "CANCELLED"])
-def test_a_failure_says_which_query_why_what_it_scanned_and_what_to_do(state: str) -> None:
+@pytest.mark.parametrize(("state", "usd"), [("FAILED", "0.00000"), ("CANCELLED", "0.01000")])
+def test_a_failure_says_which_query_why_what_it_scanned_and_what_to_do(state: str, usd: str) -> None:
     with pytest.raises(QueryError) as caught:
         has_succeeded(execution(state, "TABLE_NOT_FOUND: line 1:15", 2_000_000_000))
 
     message = str(caught.value)
     assert message.startswith(f"Query q-1 is {state}: TABLE_NOT_FOUND: line 1:15")
-    assert "2,000,000,000 bytes scanned" in message
-    assert "clear run_query" in message
+    assert f"2,000,000,000 bytes scanned (about {usd} USD)" in message
+    assert "category none, type none" in message
+    assert "Clear run_query" in message
 
 
 def test_a_failure_without_a_reason_says_so() -> None:
@@ -143,32 +152,58 @@ POLICIES = st.builds(
 )
 
 
-@given(POLICIES)
-def test_pauses_grow_to_the_longest_and_never_beyond(policy: WaitPolicy) -> None:
-    pauses = list(islice(policy.pauses(), 50))
+def looks_until(end: float, policy: WaitPolicy) -> list[float]:
+    """When somebody who looks first at 0 looks at a query that ends at `end` seconds."""
+    looks = [0.0]
+    while looks[-1] < end:
+        looks.append(looks[-1] + policy.pause_after(looks[-1]))
+    return looks
 
-    assert pauses[0] == policy.first_poll_seconds
-    assert pauses == sorted(pauses)
-    assert max(pauses) <= policy.longest_pause_seconds
 
-
-@given(POLICIES, st.floats(0, 5000))
-def test_the_next_look_is_the_first_of_the_schedule_that_lies_ahead(
-    policy: WaitPolicy, elapsed: float
+@given(POLICIES, st.floats(0, 500))
+def test_each_pause_is_the_one_before_times_the_factor_until_the_longest(
+    policy: WaitPolicy, end: float
 ) -> None:
-    """The schedule follows from the time since the start alone: a sensor remembers nothing between looks."""
-    pause = policy.pause_after(elapsed)
-
-    looks = next(due for due in accumulate(policy.pauses()) if due > elapsed)
-    assert pause > 0
-    assert elapsed + pause == pytest.approx(looks)
-    assert pause <= policy.longest_pause_seconds + 1e-6
+    looks = looks_until(end, policy)
+    expected = policy.first_poll_seconds
+    for before, after in pairwise(looks):
+        assert after - before == pytest.approx(min(expected, policy.longest_pause_seconds))
+        expected *= policy.factor
 
 
-def test_the_default_looks_soon_at_first() -> None:
-    looks = list(islice(accumulate(WaitPolicy().pauses()), 4))
+@given(st.floats(0, 3600))
+@example(59.999)
+@example(60.0)
+def test_by_default_no_end_is_noticed_later_than_a_fifth_of_the_time_plus_a_second(end: float) -> None:
+    assert looks_until(end, WaitPolicy())[-1] - end <= 0.2 * end + 1 + 1e-9
 
-    assert looks == [2.0, 5.0, 9.5, 16.25]
+
+@given(st.floats(0, 3600), st.floats(0, 3600))
+def test_whoever_takes_a_wait_over_at_any_time_is_no_later_than_who_began_it(
+    taken: float, more: float
+) -> None:
+    """A look that a crash adds shifts the schedule, and never by more than a pause of that time."""
+    policy = WaitPolicy()
+    end = taken + more
+    look = taken
+    while look < end:
+        look += policy.pause_after(look)
+
+    assert look - end <= 0.2 * end + 1 + 1e-9
+
+
+def test_a_clock_that_lags_behind_athenas_gives_the_first_pause() -> None:
+    assert WaitPolicy().pause_after(-30) == WaitPolicy().first_poll_seconds
+
+
+def test_the_state_machines_wait_is_ten_pauses_from_5_seconds_by_a_fifth_more() -> None:
+    looks = looks_until(STATE_MACHINE.give_up_after.total_seconds(), STATE_MACHINE)
+    pauses = [after - before for before, after in pairwise(looks)]
+
+    # 5 * 1.2**n as a person would write it down
+    written = [5, 6, 7.2, 8.64, 10.368, 12.4416, 14.92992, 17.915904, 21.4990848, 25.79890176]
+    assert pauses[:10] == pytest.approx(written)
+    assert sum(written) < STATE_MACHINE.give_up_after.total_seconds() < sum(written) + 25.8
 
 
 def test_patience_looks_more_seldom_and_gives_up_later() -> None:
@@ -185,7 +220,7 @@ def test_patience_looks_more_seldom_and_gives_up_later() -> None:
         {"first_poll_seconds": 0},
         {"first_poll_seconds": -1},
         {"factor": 0.9},
-        {"longest_pause_seconds": 1},
+        {"longest_pause_seconds": 0.9},
         {"give_up_after": timedelta(0)},
     ],
 )
@@ -194,8 +229,25 @@ def test_a_policy_that_cannot_be_is_refused(fields: dict[str, Any]) -> None:
         WaitPolicy(**fields)
 
 
+def test_the_time_since_a_submission_is_told_by_the_clock_of_any_zone() -> None:
+    now = datetime.now(UTC)
+    tokyo = (now - timedelta(minutes=5)).astimezone(ZoneInfo("Asia/Tokyo")).isoformat()
+
+    assert timedelta(minutes=5) <= elapsed_since(tokyo) < timedelta(minutes=6)
+    assert elapsed_since("") == timedelta(0)
+
+
+def test_progress_says_state_queue_time_and_bytes() -> None:
+    running = replace(execution("RUNNING", scanned_bytes=1_234_567), queue_milliseconds=2345)
+
+    assert running.progress() == "Query q-1 is RUNNING: queued for 2.3 s, 1,234,567 bytes scanned so far."
+
+
 def test_the_console_page_of_a_query() -> None:
     url = console_url("q-1", "ap-northeast-1")
 
     assert url.startswith("https://ap-northeast-1.console.aws.amazon.com/athena/home?region=ap-northeast-1#")
     assert url.endswith("/q-1")
+    assert console_url("q-1", "cn-north-1", "amazonaws.cn").startswith(
+        "https://cn-north-1.console.amazonaws.cn/athena/home?region=cn-north-1#"
+    )

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from athena_reports.errors import ResultError
 from athena_reports.query import QueryExecution
-from athena_reports.result import read_result
+from athena_reports.result import MAX_ROW_BYTES, read_result
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -337,3 +337,13 @@ def test_a_query_that_athena_does_not_know() -> None:
         )
         with pytest.raises(ResultError, match=r"Query q-1: its columns cannot be read: .*was not found"):
             read_result(execution(), athena=client, s3=Store(b""))  # type: ignore[arg-type]
+
+
+def test_a_row_that_is_too_long_is_named_as_such(s3: S3Client, bucket: str) -> None:
+    body = b'"text"\n"' + b"x" * 3 * MAX_ROW_BYTES + b'"\n'
+    s3.put_object(Bucket=bucket, Key="long.csv", Body=body)
+    result = read_result(
+        execution(f"s3://{bucket}/long.csv"), athena=athena_of([Column("text", "varchar")]), s3=s3
+    )
+    with pytest.raises(ResultError, match="a row of its result is longer than"):
+        list(result.batches)

@@ -85,6 +85,7 @@ def test_each_name_can_be_overridden_alone(variable: str, value: str, attribute:
         ("AWS_CONN_ID", "aws default"),
         ("PAUSED", "perhaps"),
         ("CATCHUP", "yes please"),
+        ("DEFERRABLE", "maybe"),
         ("SQL_FOLDER", "/no/such/folder"),
     ],
 )
@@ -98,19 +99,23 @@ def test_a_wrong_value_is_refused_with_the_variable_and_the_value(variable: str,
 
 @pytest.mark.parametrize(
     ("text", "meant"),
-    [("true", True), ("True", True), ("1", True), ("false", False), ("0", False), ("", False)],
+    [("true", True), ("True", True), ("1", True), ("false", False), ("0", False), ("", None)],
 )
-@pytest.mark.parametrize("name", ["paused", "catchup"])
-def test_booleans(name: str, text: str, meant: bool) -> None:
+@pytest.mark.parametrize(("name", "default"), [("paused", False), ("catchup", False), ("deferrable", True)])
+def test_booleans(name: str, default: bool, text: str, meant: bool | None) -> None:
     names = read_settings(LOCAL | {f"ATHENA_REPORTS_{name.upper()}": text})
 
-    assert getattr(names, name) is meant
+    assert getattr(names, name) is (default if meant is None else meant)
 
 
 def test_reports_start_unpaused_and_without_catching_up() -> None:
     names = read_settings(LOCAL)
 
     assert (names.paused, names.catchup) == (False, False)
+
+
+def test_queries_are_waited_for_in_the_triggerer() -> None:
+    assert read_settings(LOCAL).deferrable is True
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:

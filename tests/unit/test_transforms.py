@@ -61,7 +61,7 @@ def test_movement_keeps_the_columns_and_the_type_of_an_empty_batch() -> None:
 def test_movement_of_columns_with_other_names() -> None:
     batch = batch_of([(1, 3)]).rename_columns(["place", "place_before"])
 
-    (found,) = movement("place", "place_before", "shift")(iter([batch]), WEEK)
+    (found,) = movement(rank="place", previous_rank="place_before", into="shift")(iter([batch]), WEEK)
     assert found["shift"].to_pylist() == ["up 2"]
 
 

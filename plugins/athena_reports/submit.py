@@ -1,0 +1,270 @@
+"""Submitting a query exactly once per intention, whatever crashes in between.
+
+An intention is what a run wants: this SQL, in this database and workgroup, for this run of this DAG. Two
+things keep it from being paid twice:
+
+- `ClientRequestToken`: Athena answers a token that it knows with the query that it started for it
+  (StartQueryExecution in the API reference). How long it remembers is not documented.
+- A marker, a comment in the last line of the SQL. A retry lists the workgroup's recent executions and finds
+  its own by it, also when Athena has forgotten the token.
+
+A run that is cleared is a new intention: its generation, part of the token and the marker, has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from athena_reports import failures
+from athena_reports.errors import QueryError
+from athena_reports.failures import Decision
+from athena_reports.query import QueryExecution
+
+if TYPE_CHECKING:
+    from mypy_boto3_athena import AthenaClient
+
+MAX_EXECUTIONS = 4
+"""How many executions an intention may have in all: the first, and those after Athena failed one."""
+
+LOOK_BACK = 250
+"""How many recent executions of the workgroup a retry looks through for its own."""
+
+_PAGE = 50  # ListQueryExecutions and BatchGetQueryExecution take at most 50
+_MARK = "\n-- athena-reports: "
+
+
+@dataclass(frozen=True)
+class Marker:
+    """Whose query it is, as its last line says.
+
+    Attributes:
+        environment: The environment that submitted it.
+        dag_id: DAG of the run.
+        run_id: Run that wants it.
+        task_id: Task that submitted it.
+        generation: How often the run was cleared, so to speak; see `generation_of`.
+        intention: Digest of all that makes the intention.
+    """
+
+    environment: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    generation: str
+    intention: str
+
+    @property
+    def line(self) -> str:
+        """The comment, with the line break before it."""
+        return _MARK + json.dumps(asdict(self))
+
+    @classmethod
+    def find(cls, sql: str) -> Marker | None:
+        """Return the marker of a query, or None for a query of somebody else."""
+        _, mark, text = sql.rpartition(_MARK)
+        if not mark:
+            return None
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError):
+            return None
+
+    def is_predecessor_of(self, other: Marker) -> bool:
+        """Whether this is the same task's intention from before its SQL or settings were edited."""
+        same_task = (self.owner, self.generation) == (other.owner, other.generation)
+        return same_task and self.intention != other.intention
+
+    @property
+    def owner(self) -> tuple[str, ...]:
+        """The task that submitted it, in one run of one environment."""
+        return (self.environment, self.dag_id, self.run_id, self.task_id)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A query with its marker, and where it is to run.
+
+    Attributes:
+        sql: The query, with the marker.
+        database: Glue database; None for none.
+        catalog: Data catalog.
+        workgroup: Athena workgroup.
+        output_location: `s3://` prefix of the result; None where the workgroup decides.
+        marker: Whose query it is.
+    """
+
+    sql: str
+    database: str | None
+    catalog: str
+    workgroup: str
+    output_location: str | None
+    marker: Marker
+
+    @classmethod
+    def make(
+        cls,
+        sql: str,
+        *,
+        database: str | None,
+        catalog: str,
+        workgroup: str,
+        output_location: str | None,
+        environment: str,
+        dag_id: str,
+        run_id: str,
+        task_id: str,
+        generation: str,
+    ) -> Submission:
+        """Return the submission of a task's rendered query."""
+        owner = (environment, dag_id, run_id, task_id, generation)
+        what = [*owner, sql, database, catalog, workgroup, output_location]
+        intention = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
+        marker = Marker(*owner, intention)
+        return cls(sql.rstrip() + marker.line, database, catalog, workgroup, output_location, marker)
+
+    @classmethod
+    def of_response(cls, response: Mapping[str, Any]) -> Submission | None:
+        """Return what a query was started from, by GetQueryExecution; None if it is not ours."""
+        execution = response["QueryExecution"]
+        marker = Marker.find(execution["Query"])
+        if marker is None:
+            return None
+        context = execution.get("QueryExecutionContext", {})
+        location = execution.get("ResultConfiguration", {}).get("OutputLocation")
+        return cls(
+            execution["Query"],
+            context.get("Database"),
+            context.get("Catalog", "AwsDataCatalog"),
+            execution["WorkGroup"],
+            location.rpartition("/")[0] + "/" if location else None,
+            marker,
+        )
+
+    @cached_property
+    def context(self) -> dict[str, str]:
+        """QueryExecutionContext of the request."""
+        database = {"Database": self.database} if self.database else {}
+        return {**database, "Catalog": self.catalog}
+
+    @cached_property
+    def result_configuration(self) -> dict[str, str]:
+        """ResultConfiguration of the request."""
+        return {"OutputLocation": self.output_location} if self.output_location else {}
+
+    def token(self, number: int) -> str:
+        """ClientRequestToken of the intention's execution with this number, counted from 0."""
+        request = [self.sql, self.context, self.result_configuration, self.workgroup, number]
+        return hashlib.sha256(json.dumps(request).encode()).hexdigest()
+
+
+Start = Callable[[Submission, str], str]
+"""Starts a submission under a token and returns the query execution id."""
+
+
+def generation_of(clear_number: int | None, max_tries: int, retries: int) -> str:
+    """Return what tells a run that was cleared from a retry after a crash.
+
+    Clearing a finished task sets `max_tries` to its tries so far plus its retries, and clearing a run counts
+    `clear_number` up. In Airflow 3.0 the latter is only done for a run that had finished, so the retries are
+    in it too: with fewer of them than before, `max_tries` alone could repeat. A task that is cleared while it
+    runs keeps its generation there; what it had started is then stopped or, if that failed, used.
+    """
+    return f"{clear_number or 0}.{max_tries}.{retries}"
+
+
+def submit_once(submission: Submission, *, athena: AthenaClient, start: Start, is_retry: bool) -> str:
+    """Return the id of the intention's query: the one that is there, else one that is started now.
+
+    A query that was cancelled, or that Athena failed for a reason that passes, does not count as there.
+
+    Args:
+        submission: The query.
+        athena: Client to look with.
+        start: Starts it.
+        is_retry: Whether the task, or Airflow for it, may have been here before; a first try need not look.
+
+    Raises:
+        QueryError: Athena failed it too often.
+    """
+    spent: list[str] = []  # newest first
+    if is_retry:
+        for response in recent_executions(athena, submission.workgroup):
+            execution, marker = QueryExecution.from_response(response), _marker_of(response)
+            if marker is None:
+                continue
+            if marker == submission.marker:
+                if _counts(execution):
+                    return execution.id
+                spent.append(execution.id)
+            elif marker.is_predecessor_of(submission.marker) and execution.is_running:
+                athena.stop_query_execution(QueryExecutionId=execution.id)
+    for number in range(len(spent), MAX_EXECUTIONS):
+        query_execution_id = start(submission, submission.token(number))
+        if not is_retry or _counts(look(athena, query_execution_id)):
+            return query_execution_id
+        spent.insert(0, query_execution_id)
+    raise QueryError(
+        f"{len(spent)} executions of the query were cancelled, or failed for reasons that should pass, "
+        f"{spent[0]} last. See the AWS health dashboard, then clear run_query with all that is downstream."
+    )
+
+
+def look(athena: AthenaClient, query_execution_id: str) -> QueryExecution:
+    """Return what Athena knows of an execution."""
+    return QueryExecution.from_response(athena.get_query_execution(QueryExecutionId=query_execution_id))
+
+
+def recent_executions(athena: AthenaClient, workgroup: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the workgroup's latest executions, newest first, each as GetQueryExecution answers it."""
+    pages = athena.get_paginator("list_query_executions").paginate(
+        WorkGroup=workgroup, PaginationConfig={"MaxItems": LOOK_BACK, "PageSize": _PAGE}
+    )
+    for page in pages:
+        if ids := page["QueryExecutionIds"]:
+            batch = athena.batch_get_query_execution(QueryExecutionIds=ids)
+            found = {execution["QueryExecutionId"]: execution for execution in batch["QueryExecutions"]}
+            yield from ({"QueryExecution": found[id_]} for id_ in ids if id_ in found)
+
+
+def standing_for(athena: AthenaClient, response: Mapping[str, Any]) -> QueryExecution | None:
+    """Return the execution that stands for the intention of a query now; None if there is none, or no marker.
+
+    A query that was cancelled, or that Athena failed for a reason that passes, does not.
+    """
+    return next(filter(_counts, map(QueryExecution.from_response, _related(athena, response))), None)
+
+
+def stop_all(athena: AthenaClient, response: Mapping[str, Any]) -> list[str]:
+    """Stop a query, and every other execution of its intention that is still running; return their ids."""
+    found = [response, *_related(athena, response)]
+    executions = {execution.id: execution for execution in map(QueryExecution.from_response, found)}
+    stopped = [execution.id for execution in executions.values() if execution.is_running]
+    for query_execution_id in stopped:
+        athena.stop_query_execution(QueryExecutionId=query_execution_id)
+    return stopped
+
+
+def _related(athena: AthenaClient, response: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the recent executions of a query's intention, newest first; none without a marker."""
+    marker = _marker_of(response)
+    if marker is not None:
+        for other in recent_executions(athena, response["QueryExecution"]["WorkGroup"]):
+            if _marker_of(other) == marker:
+                yield other
+
+
+def _marker_of(response: Mapping[str, Any]) -> Marker | None:
+    return Marker.find(response["QueryExecution"].get("Query", ""))
+
+
+def _counts(execution: QueryExecution) -> bool:
+    """Whether an execution stands for its intention, for better or worse."""
+    if execution.state not in ("FAILED", "CANCELLED"):
+        return True
+    verdict = failures.of_execution(execution)
+    return verdict is not failures.CANCELLED and verdict.decision is Decision.FAIL

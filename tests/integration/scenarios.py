@@ -1,0 +1,414 @@
+"""One run of a DAG of two tasks, submit and wait, with all that can happen to it.
+
+`Run` does what Airflow's scheduler, workers and triggerer do around the tasks: it counts tries, forgets XComs
+when a retry starts, hands triggers through the metadata database, and is killed where a scenario says so. The
+functions below it are the steps of which scenarios are made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
+from airflow.triggers.base import BaseTrigger
+from jinja2.utils import import_string
+
+from athena_reports import WaitPolicy
+from athena_reports.operators import AthenaSubmitOperator, AthenaWaitSensor
+from athena_reports.reconcile import AthenaReconcileOperator
+from athena_reports.submit import Marker
+from local_aws.faults import Fault, Faults
+
+if TYPE_CHECKING:
+    from mypy_boto3_athena import AthenaClient
+
+QUICK = WaitPolicy(0.02, 1.2, 0.05, timedelta(seconds=30))
+RETRIES = 3
+_PATIENCE_SECONDS = 20
+
+
+class Outcome(Enum):
+    """How a task ends."""
+
+    RETURNED = "returned"
+    RETRYABLE = "failed, and is retried"
+    FAILED = "failed for good"
+    STOPPED = "stopped from outside"
+
+
+class CrashError(BaseException):
+    """The process is gone: no code of the task runs any more."""
+
+
+@dataclass
+class TaskInstance:
+    """What the tasks see of Airflow's: its numbers and its XComs."""
+
+    try_number: int = 1
+    max_tries: int = RETRIES
+    first_reschedule_date: datetime | None = None
+    xcoms: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any, **_: Any) -> None:
+        self.xcoms[key] = json.loads(json.dumps(value))
+
+    def get_first_reschedule_date(self, _: Any) -> datetime | None:
+        return self.first_reschedule_date
+
+    def begin_next_try(self) -> None:
+        self.try_number += 1
+        self.xcoms = {}
+        self.first_reschedule_date = None
+
+    def clear(self) -> None:
+        """As Airflow clears a task that does not run."""
+        self.max_tries = self.try_number + RETRIES
+        self.begin_next_try()
+
+
+@dataclass
+class Run:
+    """A DAG run.
+
+    Attributes:
+        dag_id: Names the scenario; its queries are found by it.
+        athena: A client of the local Athena.
+        faults: What is wrong with it.
+        deferrable: Whether there is a triggerer.
+        sql: The rendered query.
+        policy: How it is waited for.
+        clear_number: How often the run was cleared.
+        query_execution_id: What run_query returned.
+        deferred: The wait that the triggerer has taken over.
+    """
+
+    dag_id: str
+    athena: AthenaClient
+    faults: Faults
+    deferrable: bool
+    sql: str
+    policy: WaitPolicy = QUICK
+    clear_number: int = 0
+    submitting: TaskInstance = field(default_factory=TaskInstance)
+    waiting: TaskInstance = field(default_factory=TaskInstance)
+    query_execution_id: str = ""
+    deferred: TaskDeferred | None = None
+
+    @property
+    def queries(self) -> list[dict[str, Any]]:
+        """The queries of the run, oldest first."""
+        athena = self.athena
+        pages = athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
+        ids = [id_ for page in pages for id_ in page["QueryExecutionIds"]]
+        found: dict[str, Any] = {}
+        for at in range(0, len(ids), 50):
+            batch = athena.batch_get_query_execution(QueryExecutionIds=ids[at : at + 50])
+            for each in batch["QueryExecutions"]:
+                marker = Marker.find(each["Query"])
+                if marker is not None and marker.dag_id == self.dag_id:
+                    found[each["QueryExecutionId"]] = each
+        return [found[id_] for id_ in reversed(ids) if id_ in found]
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The state of each query, oldest first."""
+        return tuple(each["Status"]["State"] for each in self.queries)
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for what the local Athena does in its own time."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not holds():
+            assert time.monotonic() < deadline, f"it never came true; the queries are {self.states}"
+            time.sleep(0.01)
+
+    # --- the tasks, each try a process of its own
+
+    def submitter(self) -> AthenaSubmitOperator:
+        with DAG(self.dag_id, schedule=None):
+            return AthenaSubmitOperator(
+                task_id="run_query",
+                query=self.sql,
+                database="default",
+                workgroup="dev",
+                environment="dev",
+                aws_conn_id="aws_default",
+                retries=RETRIES,
+            )
+
+    def sensor(self) -> AthenaWaitSensor:
+        with DAG(self.dag_id, schedule=None):
+            return AthenaWaitSensor(
+                task_id="wait_for_query",
+                query_execution_id=self.query_execution_id,
+                policy=self.policy,
+                environment="dev",
+                deferrable=self.deferrable,
+                aws_conn_id="aws_default",
+                retries=RETRIES,
+            )
+
+    def context(self, ti: TaskInstance) -> Any:
+        rescheduled = int(ti.first_reschedule_date is not None)
+        return {"ti": ti, "run_id": "run-1", "dag_run": self, "task_reschedule_count": rescheduled}
+
+    def submit(self, task: AthenaSubmitOperator | None = None) -> None:
+        self.query_execution_id = (task or self.submitter()).execute(self.context(self.submitting))
+
+    def look(self) -> Any:
+        """Start, or resume, the wait once: what it returns, or None while it goes on."""
+        started = datetime.now(UTC)
+        try:
+            return self.sensor().execute(self.context(self.waiting))
+        except TaskDeferred as deferred:
+            self.deferred = deferred
+        except AirflowRescheduleException as rescheduled:
+            self.waiting.first_reschedule_date = self.waiting.first_reschedule_date or started
+            time.sleep(max(0.0, (rescheduled.reschedule_date - datetime.now(UTC)).total_seconds()))
+        return None
+
+    def wait(self) -> Any:
+        """Wait to the end."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        result = self.resume() if self.deferred else self.look()
+        while result is None:
+            assert time.monotonic() < deadline, "the wait does not end"
+            result = self.resume() if self.deferred else self.look()
+        return result
+
+    def resume(self) -> Any:
+        """Let the triggerer wait, and the task go on with what the trigger fired, or with its timeout."""
+        assert self.deferred is not None
+        deferred, self.deferred = self.deferred, None
+        trigger = through_the_database(deferred.trigger)
+        left = deferred.timeout.total_seconds() if isinstance(deferred.timeout, timedelta) else None
+        try:
+            event = asyncio.run(asyncio.wait_for(_first_event(trigger), left))
+            method, kwargs = deferred.method_name, {"event": event}
+        except TimeoutError:
+            method, kwargs = "__fail__", {"error": "Trigger timeout"}
+        try:
+            return self.sensor().resume_execution(method, kwargs, self.context(self.waiting))
+        except TaskDeferred as again:
+            self.deferred = again
+            return None
+
+
+def through_the_database(trigger: BaseTrigger) -> Any:
+    """A trigger as the triggerer gets it."""
+    classpath, fields = trigger.serialize()
+    return import_string(classpath)(**json.loads(json.dumps(fields)))
+
+
+async def _first_event(trigger: BaseTrigger) -> Any:
+    async for event in trigger.run():
+        return json.loads(json.dumps(event.payload))
+    raise AssertionError("the trigger fired nothing")
+
+
+# --- steps
+
+Step = Callable[[Run], None]
+
+
+def submit(run: Run) -> None:
+    """A try of run_query."""
+    run.submit()
+
+
+def wait(run: Run) -> None:
+    """wait_for_query to its end; what it hands on is a query that has succeeded."""
+    waited = run.wait()
+    assert waited["query"]["state"] == "SUCCEEDED"
+    assert waited["query"]["id"] == run.queries[-1]["QueryExecutionId"]
+
+
+def begin_wait(run: Run) -> None:
+    """wait_for_query up to its first look; the query must still be under way."""
+    assert run.look() is None
+
+
+def retried(step: Step) -> Step:
+    """A step that fails so that Airflow starts the task again, which is then about to happen."""
+
+    def failing(run: Run) -> None:
+        with pytest.raises(AirflowException) as caught:
+            step(run)
+        assert not isinstance(caught.value, AirflowFailException)
+        _next_try_of(run, step)
+
+    return failing
+
+
+def _next_try_of(run: Run, step: Step) -> None:
+    run.deferred = None
+    (run.submitting if step is submit else run.waiting).begin_next_try()
+
+
+def lose_xcom(run: Run) -> None:
+    """The worker of run_query dies after Athena has answered, before the id is saved."""
+    run.query_execution_id = ""
+    run.submitting.begin_next_try()
+
+
+def crash(when: str) -> Step:
+    """The worker of run_query dies `before` or `after` Athena has taken the query."""
+
+    def crashing(run: Run) -> None:
+        with _start_hook(when, _raise_crash), pytest.raises(CrashError):
+            run.submit()
+        run.submitting.begin_next_try()
+
+    return crashing
+
+
+def _raise_crash() -> None:
+    raise CrashError
+
+
+@contextmanager
+def _start_hook(when: str, do: Callable[[], None]) -> Iterator[None]:
+    original = AthenaHook.run_query
+
+    def run_query(self: AthenaHook, *args: Any, **kwargs: Any) -> str:
+        if when == "before":
+            do()
+        id_ = original(self, *args, **kwargs)
+        if when == "after":
+            do()
+        return id_
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AthenaHook, "run_query", run_query)
+        yield
+
+
+def kill_while_submitting(run: Run) -> None:
+    """SIGTERM while StartQueryExecution is answered: Airflow calls on_kill, and the code goes on."""
+    task = run.submitter()
+    with _start_hook("after", task.on_kill):
+        run.submit(task)
+
+
+def kill_submitted(run: Run) -> None:
+    """SIGTERM at the end of run_query."""
+    task = run.submitter()
+    run.submit(task)
+    task.on_kill()
+
+
+def kill_wait(run: Run) -> None:
+    """Somebody fails, clears or marks wait_for_query: its process or its trigger is told."""
+    if run.deferred is None:
+        run.sensor().on_kill()
+        return
+    asyncio.run(through_the_database(run.deferred.trigger).on_kill())
+    run.deferred = None
+
+
+def crash_wait(run: Run) -> None:
+    """The wait is lost with its worker, and Airflow starts the task again."""
+    _next_try_of(run, wait)
+
+
+def restart_triggerer(run: Run) -> None:
+    """The triggerer ends while it waits, and another one takes over."""
+    assert run.deferred is not None
+    trigger = through_the_database(run.deferred.trigger)
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(_first_event(trigger), 0.15))
+
+
+def clear_run(run: Run) -> None:
+    """All tasks are cleared; what waits is told by nobody (as in Airflow 3.0)."""
+    run.clear_number += 1
+    run.deferred = None
+    run.submitting.clear()
+    run.waiting.clear()
+
+
+def clear_wait(run: Run) -> None:
+    """wait_for_query alone is cleared, which stops the query; the new try begins when it has ended."""
+    kill_wait(run)
+    settle(run)
+    run.clear_number += 1
+    run.waiting.clear()
+
+
+def edit(run: Run) -> None:
+    """The report's SQL is changed, or changed back."""
+    edited = "\n-- edited"
+    run.sql = run.sql.removesuffix(edited) if run.sql.endswith(edited) else run.sql + edited
+
+
+def cancel(run: Run) -> None:
+    """Somebody stops the latest query in the console."""
+    id_ = run.queries[-1]["QueryExecutionId"]
+    run.athena.stop_query_execution(QueryExecutionId=id_)
+    run.until(lambda: run.states[-1] == "CANCELLED")
+
+
+def add(*faults: Fault) -> Step:
+    """More faults from now on."""
+
+    def adding(run: Run) -> None:
+        for fault in faults:
+            run.faults.add(fault)
+
+    return adding
+
+
+def lift(run: Run) -> None:
+    """No faults from now on; what is held goes on."""
+    run.faults.clear()
+
+
+def settle(run: Run) -> None:
+    """Wait until all queries have ended."""
+    run.until(lambda: not {"QUEUED", "RUNNING"} & set(run.states))
+
+
+def give_up_after(seconds: float) -> Step:
+    """Another policy."""
+
+    def changing(run: Run) -> None:
+        run.policy = WaitPolicy(0.02, 1.2, 0.1, timedelta(seconds=seconds))
+
+    return changing
+
+
+def reconciled(*, active: bool) -> Step:
+    """The reconciler's pass, with the run still active in Airflow or not; the grace is over."""
+
+    def reconciling(run: Run) -> None:
+        with DAG("athena_reports_reconciler", schedule=None):
+            task = AthenaReconcileOperator(
+                task_id="stop", workgroup="dev", environment="dev", grace=timedelta(0)
+            )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TaskInstance, "get_dr_count", lambda _, **__: int(active), raising=False)
+            task.execute(run.context(TaskInstance()))
+
+    return reconciling
+
+
+def outcome_of(step: Step, run: Run) -> tuple[Outcome, str]:
+    """Take the last step of a scenario, and say how its task ended and with which message."""
+    try:
+        step(run)
+    except AirflowFailException as error:
+        return Outcome.FAILED, str(error)
+    except AirflowException as error:
+        return Outcome.RETRYABLE, str(error)
+    return (Outcome.RETURNED if step in (submit, wait) else Outcome.STOPPED), ""

@@ -1,0 +1,635 @@
+"""The life of a query, whatever goes wrong around it: fault x point in time x kind of run.
+
+Each row takes a run through its steps, against the local Athena and its faults on demand, through the real
+operator, sensor, trigger and reconciler. It says how many queries were created and how each of them ended
+(oldest first), how the last step's task ended, and what it told.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from botocore.config import Config
+
+from athena_reports.submit import MAX_EXECUTIONS
+from demo.services import Services
+from local_aws.faults import (
+    Drop,
+    End,
+    FailResultWrite,
+    Fault,
+    Faults,
+    ForgetToken,
+    Hold,
+    Refuse,
+    Report,
+    Slow,
+    Throttle,
+)
+from tests.integration.scenarios import (
+    Outcome,
+    Run,
+    Step,
+    add,
+    begin_wait,
+    cancel,
+    clear_run,
+    clear_wait,
+    crash,
+    crash_wait,
+    edit,
+    give_up_after,
+    kill_submitted,
+    kill_wait,
+    kill_while_submitting,
+    lift,
+    lose_xcom,
+    outcome_of,
+    reconciled,
+    restart_triggerer,
+    retried,
+    settle,
+    submit,
+    wait,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_athena import AthenaClient
+
+RETURNED, RETRYABLE, FAILED, STOPPED = Outcome
+DONE, BAD, GONE = "SUCCEEDED", "FAILED", "CANCELLED"
+DEFERRED, RESCHEDULED = (True,), (False,)
+EITHER = (True, False)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A row.
+
+    Attributes:
+        name: What happens.
+        steps: What happens, one after the other.
+        states: The final state of every query that was created, oldest first.
+        outcome: How the last step's task ends.
+        says: A part of what it tells.
+        faults: What is wrong from the start.
+        sql: The query; empty for one that succeeds.
+        kinds: With a triggerer, without, or both.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    states: tuple[str, ...]
+    outcome: Outcome = RETURNED
+    says: str = ""
+    faults: tuple[Fault, ...] = ()
+    sql: str = ""
+    kinds: tuple[bool, ...] = EITHER
+
+
+HELD = Hold(state="RUNNING")
+BRIEFLY = Hold(state="RUNNING", seconds=0.3)
+PASSING = End(error_type=1403, category=2, retryable=True, reason="Please reduce your request rate")
+THROTTLED_START = Throttle(action="StartQueryExecution")
+THROTTLED_LOOKS = Throttle(action="GetQueryExecution", times=3)
+
+SUBMIT = [
+    Scenario("nothing", (submit, wait), (DONE,)),
+    Scenario("nothing, on a slow day", (submit, wait), (DONE,), faults=(Slow(milliseconds=20, times=6),)),
+    Scenario("start throttled once", (retried(submit), submit, wait), (DONE,), faults=(THROTTLED_START,)),
+    Scenario(
+        "start throttled at every try",
+        (retried(submit), retried(submit), retried(submit), submit),
+        (),
+        RETRYABLE,
+        "Rate exceeded [throttled]. Run fewer queries at once",
+        (Throttle(action="StartQueryExecution", times=None),),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "too many queries at once",
+        (submit,),
+        (),
+        RETRYABLE,
+        "raise the account's quota",
+        (
+            Throttle(
+                action="StartQueryExecution",
+                code="TooManyRequestsException",
+                reason="CONCURRENT_QUERY_LIMIT_EXCEEDED",
+            ),
+        ),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "fault of Athena's at the start",
+        (retried(submit), submit, wait),
+        (DONE,),
+        faults=(Refuse(code="InternalServerException"),),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "syntax error", (submit,), (), FAILED, "mismatched input", sql="SELECT 1 FORM t", kinds=DEFERRED
+    ),
+    Scenario("start refused", (submit,), (), FAILED, "Refused on demand", (Refuse(),), kinds=DEFERRED),
+    Scenario(
+        "start not allowed",
+        (submit,),
+        (),
+        FAILED,
+        "Grant what is missing to the role",
+        (Refuse(code="AccessDeniedException"),),
+        kinds=DEFERRED,
+    ),
+    Scenario("answer of the start lost", (retried(submit), submit, wait), (DONE,), faults=(Drop(),)),
+    Scenario(
+        "answer of the start lost twice",
+        (retried(submit), retried(submit), submit, wait),
+        (DONE,),
+        # the second try finds the first query, and asks for it
+        faults=(Drop(), Drop(action="ListQueryExecutions")),
+    ),
+    Scenario(
+        "answer of the start lost, token forgotten",
+        (retried(submit), submit, wait),
+        (DONE,),
+        faults=(Drop(), ForgetToken(times=None)),
+    ),
+    Scenario(
+        "answer of the start lost, SQL edited",
+        (retried(submit), edit, submit, lift, wait),
+        (GONE, DONE),
+        faults=(Drop(), HELD),
+    ),
+    Scenario(
+        "answer of the start lost, run cleared",
+        (retried(submit), clear_run, submit, lift, wait),
+        (DONE, DONE),
+        faults=(Drop(), HELD),
+    ),
+    Scenario(
+        "answer of the start lost, run ended",
+        (retried(submit), reconciled(active=False)),
+        (GONE,),
+        STOPPED,
+        faults=(Drop(), HELD),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "answer of the start lost, the query fails for good",
+        (retried(submit), settle, submit, wait),
+        (BAD,),
+        FAILED,
+        "a table does not exist",
+        (Drop(), End(error_type=1110, category=2, reason="TABLE_NOT_FOUND")),
+    ),
+    Scenario(
+        "answer of the start lost, the query fails in passing",
+        (retried(submit), settle, submit, wait),
+        (BAD, DONE),
+        faults=(Drop(), PASSING),
+    ),
+    Scenario("crash before the start", (crash("before"), submit, wait), (DONE,), kinds=DEFERRED),
+    Scenario("crash after the start", (crash("after"), submit, wait), (DONE,)),
+    Scenario(
+        "crash after the start, token forgotten",
+        (crash("after"), submit, wait),
+        (DONE,),
+        faults=(ForgetToken(times=None),),
+    ),
+    Scenario(
+        "crash after the start, query long over, token forgotten",
+        (crash("after"), settle, submit, wait),
+        (DONE,),
+        faults=(ForgetToken(times=None),),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "three crashes",
+        (crash("before"), crash("after"), submit, lose_xcom, submit, wait),
+        (DONE,),
+        faults=(ForgetToken(times=None),),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "crash after the start, SQL edited",
+        (crash("after"), edit, submit, lift, wait),
+        (GONE, DONE),
+        faults=(HELD,),
+    ),
+    Scenario(
+        "crash after the start, SQL edited when the query was over",
+        (crash("after"), settle, edit, submit, wait),
+        (DONE, DONE),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "SQL edited, and edited back",
+        (crash("after"), edit, crash("after"), edit, submit, lift, wait),
+        (GONE, GONE, DONE),
+        faults=(Hold(state="RUNNING", times=None),),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "crash after the start, cancelled in the console",
+        (crash("after"), cancel, submit, lift, wait),
+        (GONE, DONE),
+        faults=(HELD,),
+    ),
+    Scenario(
+        "crash after the start, run ended",
+        (crash("after"), reconciled(active=False)),
+        (GONE,),
+        STOPPED,
+        faults=(HELD,),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "crash after the start, the reconciler comes before the retry",
+        (crash("after"), reconciled(active=True), lift, submit, wait),
+        (DONE,),
+        faults=(HELD,),
+    ),
+    Scenario(
+        "crash after the start, listing throttled",
+        (crash("after"), retried(submit), submit, wait),
+        (DONE,),
+        faults=(Throttle(action="ListQueryExecutions"), ForgetToken(times=None)),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "crash after the start, batch of executions throttled",
+        (crash("after"), retried(submit), submit, wait),
+        (DONE,),
+        faults=(Throttle(action="BatchGetQueryExecution"), ForgetToken(times=None)),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "crash after the start, listing not allowed",
+        (crash("after"), submit),
+        (DONE,),
+        FAILED,
+        "permission denied",
+        (Refuse(action="ListQueryExecutions", code="AccessDeniedException"),),
+        kinds=DEFERRED,
+    ),
+    Scenario("XCom lost", (submit, lose_xcom, submit, wait), (DONE,)),
+    Scenario(
+        "XCom lost, SQL edited",
+        (submit, lose_xcom, edit, submit, lift, wait),
+        (GONE, DONE),
+        faults=(HELD,),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "killed while submitting",
+        (kill_while_submitting,),
+        (GONE,),
+        RETRYABLE,
+        "killed while query",
+        (HELD,),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "killed at the end of run_query", (kill_submitted,), (GONE,), STOPPED, faults=(HELD,), kinds=DEFERRED
+    ),
+    Scenario(
+        "killed at the end of run_query, then cleared",
+        (kill_submitted, lift, clear_run, submit, wait),
+        (GONE, DONE),
+        faults=(HELD,),
+    ),
+    Scenario(
+        "run cleared after it was done",
+        (submit, wait, clear_run, submit, wait),
+        (DONE, DONE),
+    ),
+    Scenario(
+        "run cleared with edited SQL",
+        (submit, wait, clear_run, edit, submit, wait),
+        (DONE, DONE),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "crash in a cleared run",
+        (submit, wait, clear_run, crash("after"), submit, wait),
+        (DONE, DONE),
+        faults=(ForgetToken(times=None),),
+    ),
+]
+
+WAIT = [
+    Scenario(
+        "queued, then running",
+        (submit, wait),
+        (DONE,),
+        faults=(Hold(state="QUEUED", seconds=0.2), Hold(state="RUNNING", seconds=0.2)),
+    ),
+    Scenario(
+        "back from RUNNING to QUEUED",
+        (submit, wait),
+        (DONE,),
+        faults=(BRIEFLY, Report(state="QUEUED", instead_of="RUNNING", skip=1)),
+    ),
+    Scenario(
+        "state unknown",
+        (submit, settle, wait),
+        (DONE,),
+        FAILED,
+        "'PAUSED', which is neither",
+        (Report(state="PAUSED"),),
+    ),
+    Scenario(
+        "state missing",
+        (submit, settle, wait),
+        (DONE,),
+        FAILED,
+        "'missing', which is neither",
+        (Report(state=None),),
+    ),
+    Scenario(
+        "state unknown in the middle of a wait",
+        (submit, begin_wait, add(Report(state="PAUSED")), wait),
+        (DONE,),
+        FAILED,
+        "Look at it in the Athena console",
+        (HELD,),
+    ),
+    Scenario("looks throttled", (submit, wait), (DONE,), faults=(THROTTLED_LOOKS,)),
+    Scenario("looks lost", (submit, wait), (DONE,), faults=(Drop(action="GetQueryExecution", times=3),)),
+    Scenario(
+        "fault of Athena's at a look",
+        (submit, wait),
+        (DONE,),
+        faults=(Refuse(action="GetQueryExecution", code="InternalServerException", times=2),),
+    ),
+    Scenario(
+        "looks not allowed",
+        (submit, wait),
+        (DONE,),
+        FAILED,
+        "permission denied",
+        (Refuse(action="GetQueryExecution", code="AccessDeniedException"),),
+    ),
+    Scenario(
+        "no look answered by the triggerer",
+        (submit, begin_wait, add(Throttle(action="GetQueryExecution", times=None)), wait),
+        (DONE,),
+        RETRYABLE,
+        "Athena could not be asked about",
+        (HELD,),
+        kinds=DEFERRED,
+    ),
+    Scenario("table missing", (submit, wait), (BAD,), FAILED, "nowhere", sql="SELECT * FROM nowhere.t"),
+    Scenario(
+        "result cannot be written",
+        (submit, wait),
+        (BAD,),
+        FAILED,
+        "result could not be written",
+        (FailResultWrite(),),
+    ),
+    Scenario(
+        "result bucket gone",
+        (submit, wait),
+        (BAD,),
+        FAILED,
+        "See that the query result bucket exists",
+        (FailResultWrite(error_type=402),),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "permission denied by Lake Formation",
+        (submit, wait),
+        (BAD,),
+        FAILED,
+        "[permission denied; category user, type 234",
+        (End(error_type=234, category=2, reason="Insufficient Lake Formation permission(s)"),),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "query timed out",
+        (submit, wait),
+        (BAD,),
+        FAILED,
+        "[query timed out; category system, type 210",
+        (End(error_type=210, reason="Query timeout"),),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "error of a kind that nobody knows",
+        (submit, wait),
+        (BAD,),
+        FAILED,
+        "[no known reason; category other, type 9999; 7,000,000,000 bytes scanned (about 0.00000 USD)]",
+        (End(error_type=9999, category=3, retryable=True, scanned_bytes=7_000_000_000),),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "fault of Athena's own that nobody knows",
+        (submit, wait),
+        (BAD, DONE),
+        faults=(End(error_type=9999, category=1, retryable=True),),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "scan cutoff, told as CANCELLED",
+        (submit, wait),
+        (GONE,),
+        FAILED,
+        "the workgroup's scan limit was exceeded",
+        (End(state="CANCELLED", reason="Bytes scanned limit was exceeded", scanned_bytes=10_000_000),),
+    ),
+    Scenario(
+        "scan cutoff, told as FAILED",
+        (submit, wait),
+        (BAD,),
+        FAILED,
+        "is every partition filter there?",
+        (End(reason="Query exhausted: Bytes scanned limit was exceeded", retryable=True),),
+    ),
+    Scenario("failed in passing", (submit, wait), (BAD, DONE), faults=(PASSING,)),
+    Scenario("failed in passing twice", (submit, wait), (BAD, BAD, DONE), faults=(PASSING, PASSING)),
+    Scenario(
+        "failed in passing, but Athena says it is no use",
+        (submit, wait),
+        (BAD,),
+        FAILED,
+        "[resources exhausted",
+        (End(error_type=1, retryable=False),),
+    ),
+    Scenario(
+        "failed in passing for ever",
+        (submit, wait),
+        (BAD,) * MAX_EXECUTIONS,
+        FAILED,
+        f"{MAX_EXECUTIONS} executions of the query",
+        (End(error_type=1602, times=None),),
+    ),
+    Scenario(
+        "failed in passing, the next start throttled",
+        (submit, settle, retried(wait), wait),
+        (BAD, DONE),
+        faults=(PASSING, Throttle(action="StartQueryExecution", skip=1)),
+    ),
+    Scenario(
+        "failed in passing, the answer of the next start lost",
+        (submit, settle, retried(wait), wait),
+        (BAD, DONE),
+        faults=(PASSING, Drop(skip=1), ForgetToken(times=None)),
+    ),
+    Scenario(
+        "failed in passing, the wait lost after the next start",
+        (submit, settle, add(HELD), begin_wait, crash_wait, lift, wait),
+        (BAD, DONE),
+        faults=(PASSING,),
+    ),
+    Scenario(
+        "failed in passing, the wait killed after the next start",
+        (submit, settle, add(HELD), begin_wait, kill_wait),
+        (BAD, GONE),
+        STOPPED,
+        faults=(PASSING,),
+    ),
+    Scenario(
+        "cancelled in the console",
+        (submit, begin_wait, cancel, wait),
+        (GONE,),
+        FAILED,
+        "somebody cancelled the query",
+        (HELD,),
+    ),
+    Scenario(
+        "cancelled in the console before the wait",
+        (submit, cancel, wait),
+        (GONE,),
+        FAILED,
+        "See who did, and why",
+        (HELD,),
+    ),
+    Scenario("killed while it waits", (submit, begin_wait, kill_wait), (GONE,), STOPPED, faults=(HELD,)),
+    Scenario(
+        "killed while it waits, then cleared",
+        (submit, begin_wait, kill_wait, lift, clear_run, submit, wait),
+        (GONE, DONE),
+        faults=(HELD,),
+    ),
+    Scenario(
+        "the wait alone cleared",
+        (submit, begin_wait, clear_wait, lift, wait),
+        (GONE, DONE),
+        faults=(HELD,),
+    ),
+    Scenario(
+        "the wait alone cleared when all was done",
+        (submit, wait, clear_wait, wait),
+        (DONE,),
+    ),
+    Scenario(
+        "run cleared while it waits, nobody is told",
+        (submit, begin_wait, clear_run, submit, reconciled(active=True), lift, wait),
+        (GONE, DONE),
+        faults=(Hold(state="RUNNING", times=None),),
+    ),
+    Scenario(
+        "run failed while it waits, nobody is told",
+        (submit, begin_wait, reconciled(active=False)),
+        (GONE,),
+        STOPPED,
+        faults=(HELD,),
+    ),
+    Scenario(
+        "worker of the wait lost", (submit, begin_wait, crash_wait, lift, wait), (DONE,), faults=(HELD,)
+    ),
+    Scenario(
+        "triggerer ends while it waits",
+        (submit, begin_wait, restart_triggerer, lift, wait),
+        (DONE,),
+        faults=(HELD,),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "takes too long",
+        (give_up_after(0.4), submit, wait),
+        (GONE,),
+        FAILED,
+        "had not ended after 0:00:00.400000, so it was stopped",
+        (HELD,),
+    ),
+    Scenario(
+        "takes too long after it failed in passing",
+        (give_up_after(0.4), submit, settle, add(HELD), wait),
+        (BAD, GONE),
+        FAILED,
+        "a wait policy with a later give_up_after",
+        (PASSING,),
+    ),
+    Scenario(
+        "takes too long, and the stop is throttled",
+        (give_up_after(0.3), submit, retried(wait), wait),
+        (GONE,),
+        FAILED,
+        "so it was stopped",
+        (HELD, Throttle(action="StopQueryExecution")),
+    ),
+]
+
+ROWS = [
+    pytest.param(scenario, kind, id=f"{scenario.name}-{'deferred' if kind else 'rescheduled'}")
+    for scenario in [*SUBMIT, *WAIT]
+    for kind in scenario.kinds
+]
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def athena(running_services: Services) -> AthenaClient:
+    """One client for all: to make one takes longer than most scenarios. Each call is made once."""
+    return boto3.client(
+        "athena",
+        endpoint_url=running_services.endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+@pytest.fixture
+def faults(services: Services, athena: AthenaClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
+    """The faults of the local Athena that every hook talks to; those of other tests are gone."""
+    monkeypatch.setattr(AthenaHook, "conn", athena)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # for the triggers' clients
+    faults = Faults(services.endpoint_url)
+    faults.clear()
+    yield faults
+    faults.clear()
+
+
+@pytest.mark.parametrize(("scenario", "deferrable"), ROWS)
+def test_scenario(athena: AthenaClient, faults: Faults, scenario: Scenario, deferrable: bool) -> None:
+    sql = scenario.sql or "SELECT 1 AS one"
+    run = Run(f"scenario_{next(_numbers)}", athena, faults, deferrable, sql)
+    for fault in scenario.faults:
+        run.faults.add(fault)
+    for step in scenario.steps[:-1]:
+        step(run)
+    outcome, told = outcome_of(scenario.steps[-1], run)
+    lift(run)
+    settle(run)
+
+    assert (run.states, outcome) == (scenario.states, scenario.outcome), told
+    assert scenario.says in told
+    if told:
+        assert told.startswith(f"{run.dag_id}, environment dev: ")
+
+
+def test_the_matrix_is_as_large_as_it_says() -> None:
+    assert len(ROWS) >= 60
+    assert len({(row.id) for row in ROWS}) == len(ROWS)

@@ -1,0 +1,73 @@
+"""What the repository says of itself: the README's recipe works, the compose file fits, versions agree."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import athena_reports
+from athena_reports import settings
+from tests.integrity.dag_rules import RULES, ParsedFolder
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))
+
+
+def recipe(language: str) -> str:
+    """The code block of the README's recipe in one language."""
+    (section,) = re.findall(r"## Add a report\n(.*?)\n## ", README, re.DOTALL)
+    block = re.search(rf"```{language}\n(.*?)```", section, re.DOTALL)
+    assert block is not None
+    return re.sub(r"^   ", "", block[1], flags=re.MULTILINE)
+
+
+def test_the_readmes_recipe_makes_two_dags_that_keep_every_rule(sql_folder: Path, tmp_path: Path) -> None:
+    (sql_folder / "best_users.sql").write_text(recipe("sql"))
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    (dags / "best_users.py").write_text(recipe("python"))
+    parsed = ParsedFolder(dags)
+    assert {rule.__name__: rule(parsed) for rule in RULES} == {rule.__name__: [] for rule in RULES}
+
+
+def test_the_readme_lists_every_setting() -> None:
+    documented = set(re.findall(r"`(ATHENA_REPORTS_[A-Z_]+)`", README))
+    documented_in_code = set(re.findall(r"`(ATHENA_REPORTS_[A-Z_]+)`", settings.__doc__ or ""))
+    read: set[str] = set()
+
+    class Variables(dict[str, str]):
+        def get(self, name: str, default: Any = None) -> Any:
+            read.add(name)
+            return super().get(name, default)
+
+    settings.read_settings(Variables(AWS_ENDPOINT_URL="http://127.0.0.1:4566"))
+    assert documented == documented_in_code == read - {"AWS_ENDPOINT_URL"}
+
+
+def test_versions_agree() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == athena_reports.__version__
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSE["services"]))
+def test_a_service_of_the_compose_file_is_reached_from_this_machine_only_and_mounts_what_is_there(
+    name: str,
+) -> None:
+    service = COMPOSE["services"][name]
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+    for volume in service.get("volumes", []):
+        source = volume.split(":")[0]
+        assert source in COMPOSE["volumes"] or (ROOT / source).is_dir(), volume
+    assert set(service.get("depends_on", {})) <= set(COMPOSE["services"])
+
+
+def test_the_compose_file_runs_the_airflow_that_is_tested() -> None:
+    pinned = re.search(r"^apache-airflow==(\S+)$", (ROOT / "constraints" / "py3.12.txt").read_text(), re.M)
+    assert pinned is not None
+    assert f"FROM apache/airflow:{pinned[1]}-python3.12" in COMPOSE["x-image"]["build"]["dockerfile_inline"]

@@ -1,0 +1,86 @@
+"""Time that passes only when somebody waits: hours of polling in milliseconds, the same in every run."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+import time_machine
+
+from athena_reports import trigger
+
+START = datetime(2025, 6, 18, 3, tzinfo=UTC)
+
+_T = TypeVar("_T")
+
+
+class VirtualClock:
+    """The clock of a test: `datetime.now`, the trigger's monotonic time, and its event loop's.
+
+    Attributes:
+        seconds: Since the clock was started.
+    """
+
+    def __init__(self, traveller: time_machine.Traveller) -> None:
+        self._traveller = traveller
+        self.seconds = 0.0
+
+    @property
+    def now(self) -> datetime:
+        """The time in UTC."""
+        return START + timedelta(seconds=self.seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+        self._traveller.move_to(self.now)
+
+    def monotonic(self) -> float:
+        """As `time.monotonic`."""
+        return self.seconds
+
+    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """As `asyncio.run`, without waiting for anything."""
+        with asyncio.Runner(loop_factory=lambda: _VirtualLoop(self)) as runner:
+            return runner.run(coroutine)
+
+
+@contextmanager
+def virtual_clock() -> Iterator[VirtualClock]:
+    """Stop the clock, and hand it over."""
+    with time_machine.travel(START, tick=False) as traveller, pytest.MonkeyPatch.context() as patch:
+        clock = VirtualClock(traveller)
+        patch.setattr(trigger, "time", clock)
+        patch.setattr(trigger, "_next_turn", 0.0)
+        yield clock
+
+
+class _VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop that moves the clock to its next timer instead of waiting for it."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(_NoWaiting(clock))
+        self._clock = clock
+
+    def time(self) -> float:
+        return self._clock.seconds
+
+
+class _NoWaiting(selectors.SelectSelector):
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready and timeout is None:
+            raise RuntimeError("everybody waits for something that no time will bring")
+        if not ready and timeout:
+            # A hair more than asked for: else rounding could leave the timer due in no time, for ever.
+            self._clock.sleep(timeout + 1e-9)
+        return ready

@@ -1,0 +1,249 @@
+"""An Athena in memory: queries that take their time by the test's clock, tokens, listing, stopping.
+
+It behaves as the API reference says, and knows nothing of SQL. How each query goes is a `Plan`; what goes
+wrong with calls is up to the functions `before` and `after`, which are told each action and may raise. The
+names of arguments are boto3's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from botocore.exceptions import ClientError, ConnectionClosedError
+
+FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a query goes.
+
+    Attributes:
+        states: Each state before the end, and for how many seconds.
+        end: The state that it ends in; None for a query that never ends.
+        reason: StateChangeReason at the end.
+        error: AthenaError at the end.
+        scanned_bytes: DataScannedInBytes.
+    """
+
+    states: tuple[tuple[str, float], ...] = (("QUEUED", 0.5), ("RUNNING", 1.5))
+    end: str | None = "SUCCEEDED"
+    reason: str = ""
+    error: Mapping[str, Any] | None = None
+    scanned_bytes: int = 20_000_000
+
+    @classmethod
+    def failing(cls, error_type: int | None, *, category: int = 1, retryable: bool | None = None) -> Plan:
+        """A query that fails with an ErrorType."""
+        error = {"ErrorCategory": category, "ErrorType": error_type, "Retryable": retryable}
+        given = {name: value for name, value in error.items() if value is not None}
+        return cls(end="FAILED", reason=f"Failed with type {error_type}", error=given)
+
+    @classmethod
+    def endless(cls) -> Plan:
+        """A query that runs until it is stopped."""
+        return cls(states=(("RUNNING", 1e9),), end=None)
+
+
+@dataclass
+class Query:
+    """A query execution."""
+
+    id: str
+    request: Mapping[str, Any]
+    submitted_at: datetime
+    plan: Plan
+    cancelled_at: datetime | None = None
+
+    def state_at(self, now: datetime) -> str:
+        """The state at some time."""
+        at = self.submitted_at
+        for state, seconds in self.plan.states:
+            at += timedelta(seconds=seconds)
+            if self.cancelled_at is not None and self.cancelled_at <= min(now, at):
+                return "CANCELLED"
+            if now < at:
+                return state
+        return self.plan.end or "RUNNING"
+
+
+def api_error(code: str, message: str = "", status: int = 400) -> ClientError:
+    """An error as botocore raises it."""
+    response: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return ClientError(response, "AnyOperation")
+
+
+THROTTLED = api_error("ThrottlingException", "Rate exceeded")
+LOST = ConnectionClosedError(endpoint_url="http://athena")
+
+
+def nothing(action: str) -> None:
+    """No fault."""
+
+
+@dataclass
+class MemoryAthena:
+    """Stands for the client of boto3, in so far as it is used.
+
+    Attributes:
+        plan: How the next queries go, by the number of queries before.
+        stop_seconds: How long it takes a query to be CANCELLED after it was asked to stop.
+        before: Called with each action before it is done; what it raises is the answer.
+        after: Called with each action when it is done; what it raises is the answer.
+        queries: All queries, oldest first.
+        calls: The actions that were asked for, each with its time.
+    """
+
+    plan: Callable[[int], Plan] = lambda _: Plan()
+    stop_seconds: float = 0.0
+    before: Callable[[str], None] = nothing
+    after: Callable[[str], None] = nothing
+    queries: dict[str, Query] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    calls: list[tuple[str, datetime]] = field(default_factory=list)
+
+    # --- what the client does
+
+    def start_query_execution(self, **request: Any) -> dict[str, Any]:
+        with self._called("StartQueryExecution"):
+            return {"QueryExecutionId": self._start(request)}
+
+    def get_query_execution(self, QueryExecutionId: str) -> dict[str, Any]:  # noqa: N803
+        with self._called("GetQueryExecution"):
+            return {"QueryExecution": self.describe(QueryExecutionId)}
+
+    def batch_get_query_execution(self, QueryExecutionIds: list[str]) -> dict[str, Any]:  # noqa: N803
+        assert len(QueryExecutionIds) <= 50
+        with self._called("BatchGetQueryExecution"):
+            # The answer has no order that could be relied on.
+            return {"QueryExecutions": [self.describe(id_) for id_ in sorted(QueryExecutionIds)]}
+
+    def stop_query_execution(self, QueryExecutionId: str) -> dict[str, Any]:  # noqa: N803
+        with self._called("StopQueryExecution"):
+            query = self.queries[QueryExecutionId]
+            if query.cancelled_at is None:
+                query.cancelled_at = self.now + timedelta(seconds=self.stop_seconds)
+            return {"ResponseMetadata": {"HTTPStatusCode": 200}}
+
+    def get_paginator(self, name: str) -> _Pages:
+        assert name == "list_query_executions"
+        return _Pages(self)
+
+    # --- what a test asks and does
+
+    @property
+    def now(self) -> datetime:
+        """The time, by whatever clock there is."""
+        return datetime.now(UTC)
+
+    @property
+    def states(self) -> list[str]:
+        """The state of each query, oldest first."""
+        return [query.state_at(self.now) for query in self.queries.values()]
+
+    def count(self, action: str) -> int:
+        """How often an action was asked for."""
+        return sum(called == action for called, _ in self.calls)
+
+    def cancel(self, id_: str) -> None:
+        """Stop a query in the console."""
+        self.queries[id_].cancelled_at = self.now
+
+    def forget_tokens(self) -> None:
+        """As Athena does after a time that is not documented."""
+        self.tokens.clear()
+
+    def describe(self, id_: str) -> dict[str, Any]:
+        """A QueryExecution of the service model."""
+        if id_ not in self.queries:
+            raise api_error("InvalidRequestException", f"QueryExecution {id_} was not found")
+        query = self.queries[id_]
+        state = query.state_at(self.now)
+        status: dict[str, Any] = {"State": state, "SubmissionDateTime": query.submitted_at}
+        if state == "CANCELLED" and query.cancelled_at is not None:
+            status["StateChangeReason"] = "Query cancelled by user"
+        elif state == query.plan.end:
+            status |= {"StateChangeReason": query.plan.reason} if query.plan.reason else {}
+            status |= {"AthenaError": query.plan.error} if query.plan.error else {}
+        return {
+            "QueryExecutionId": id_,
+            "Query": query.request["QueryString"],
+            "WorkGroup": query.request["WorkGroup"],
+            "QueryExecutionContext": query.request["QueryExecutionContext"],
+            "ResultConfiguration": {"OutputLocation": f"s3://results/{id_}.csv"},
+            "Status": status,
+            "Statistics": {"DataScannedInBytes": query.plan.scanned_bytes},
+        }
+
+    def _start(self, request: dict[str, Any]) -> str:
+        token = request.pop("ClientRequestToken", None)
+        if token in self.tokens:
+            known = self.queries[self.tokens[token]]
+            if known.request != request:
+                raise api_error("InvalidRequestException", "Idempotent parameters do not match")
+            return known.id
+        id_ = f"q-{len(self.queries) + 1}"
+        self.queries[id_] = Query(id_, request, self.now, self.plan(len(self.queries)))
+        if token is not None:
+            assert 32 <= len(token) <= 128
+            self.tokens[token] = id_
+        return id_
+
+    @contextmanager
+    def _called(self, action: str) -> Iterator[None]:
+        self.calls.append((action, self.now))
+        self.before(action)
+        yield
+        self.after(action)
+
+
+@dataclass(frozen=True)
+class _Pages:
+    athena: MemoryAthena
+
+    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
+        group, pages = request["WorkGroup"], request["PaginationConfig"]
+        found = [id_ for id_, query in self.athena.queries.items() if query.request["WorkGroup"] == group]
+        newest, size = found[::-1][: pages["MaxItems"]], pages["PageSize"]
+        for at in range(0, max(len(newest), 1), size):
+            with self.athena._called("ListQueryExecutions"):
+                page = newest[at : at + size]
+            yield {"QueryExecutionIds": page}
+
+
+class AsyncAthena:
+    """The same as the client of aiobotocore."""
+
+    def __init__(self, athena: MemoryAthena) -> None:
+        self._athena = athena
+
+    async def get_query_execution(self, **request: Any) -> dict[str, Any]:
+        return self._athena.get_query_execution(**request)
+
+    async def stop_query_execution(self, **request: Any) -> dict[str, Any]:
+        return self._athena.stop_query_execution(**request)
+
+
+def serve(athena: MemoryAthena, patch: pytest.MonkeyPatch) -> None:
+    """Let every hook of this process talk to it."""
+
+    @asynccontextmanager
+    async def client() -> Any:
+        yield AsyncAthena(athena)
+
+    async def get_async_conn(_: AthenaHook) -> Any:
+        return client()
+
+    patch.setattr(AthenaHook, "get_conn", lambda _: athena)
+    patch.setattr(AthenaHook, "get_async_conn", get_async_conn)
+    patch.setattr(AthenaHook, "conn_region_name", "ap-northeast-1")
+    patch.setattr(AthenaHook, "conn_partition", "aws")

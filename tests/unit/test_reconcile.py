@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from athena_reports import build_reconciler
+from athena_reports.reconcile import GRACE, unwanted_executions
+from athena_reports.submit import Submission
+from tests.simulation.clock import VirtualClock, virtual_clock
+from tests.simulation.memory_athena import THROTTLED, MemoryAthena, Plan, serve
+
+ACTIVE, ENDED = "run-active", "run-ended"
+
+
+@pytest.fixture
+def clock() -> Iterator[VirtualClock]:
+    with virtual_clock() as clock:
+        yield clock
+
+
+@pytest.fixture
+def athena(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> MemoryAthena:
+    athena = MemoryAthena(plan=lambda _: Plan.endless())
+    serve(athena, monkeypatch)
+    return athena
+
+
+def start(athena: MemoryAthena, run_id: str = ENDED, **fields: Any) -> str:
+    usual: dict[str, Any] = {
+        "sql": "SELECT 1",
+        "database": "database_dev",
+        "catalog": "AwsDataCatalog",
+        "workgroup": "dev",
+        "output_location": None,
+        "environment": "dev",
+        "dag_id": "plays_weekly",
+        "task_id": "run_query",
+        "generation": "0.3.3",
+    }
+    made = Submission.make(**usual | {"run_id": run_id} | fields)
+    return start_sql(athena, made.sql, made.workgroup)
+
+
+def start_sql(athena: MemoryAthena, sql: str, workgroup: str = "dev") -> str:
+    request = {"QueryString": sql, "WorkGroup": workgroup, "QueryExecutionContext": {}}
+    id_: str = athena.start_query_execution(**request)["QueryExecutionId"]
+    return id_
+
+
+@dataclass
+class TaskInstance:
+    """Answers about runs as Airflow's does, and keeps what it was asked."""
+
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    def get_dr_count(self, **question: Any) -> int:
+        self.asked.append(question)
+        return int(question["run_ids"] == [ACTIVE])
+
+
+def reconcile(clock: VirtualClock, ti: TaskInstance | None = None, after: timedelta = GRACE) -> list[str]:
+    """Run the DAG's task some time later."""
+    clock.sleep(after.total_seconds())
+    task: Any = build_reconciler().get_task("stop_unwanted_queries")
+    stopped: list[str] = task.execute({"ti": ti or TaskInstance()})
+    return stopped
+
+
+def test_what_a_run_left_behind_is_stopped(clock: VirtualClock, athena: MemoryAthena) -> None:
+    """The run has ended, or was deleted: Airflow finds none that is queued or running."""
+    id_ = start(athena)
+    ti = TaskInstance()
+
+    assert reconcile(clock, ti) == [id_]
+    assert athena.states == ["CANCELLED"]
+    assert ti.asked == [{"dag_id": "plays_weekly", "run_ids": [ENDED], "states": ["queued", "running"]}]
+
+
+def test_what_a_run_waits_for_is_left_alone(clock: VirtualClock, athena: MemoryAthena) -> None:
+    start(athena, ACTIVE)
+
+    assert reconcile(clock) == []
+    assert athena.states == ["RUNNING"]
+
+
+@pytest.mark.parametrize("run_id", [ACTIVE, ENDED])
+def test_what_a_run_has_replaced_is_stopped_whatever_the_run_does(
+    clock: VirtualClock, athena: MemoryAthena, run_id: str
+) -> None:
+    """Cleared while it ran: the newer query is of another generation."""
+    old = start(athena, run_id)
+    new = start(athena, run_id, generation="1.3.3")
+
+    assert set(reconcile(clock)) == ({old} if run_id == ACTIVE else {old, new})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"task_id": "other"}, {"dag_id": "plays_monthly"}, {"run_id": "run-2"}],
+    ids=str,
+)
+def test_a_newer_query_of_another_task_replaces_nothing(
+    clock: VirtualClock, athena: MemoryAthena, fields: dict[str, str]
+) -> None:
+    start(athena, ACTIVE)
+    other = start(athena, **{"run_id": ACTIVE} | fields)
+
+    assert reconcile(clock) == ([other] if fields.get("run_id") else [])
+
+
+@pytest.mark.parametrize(
+    ("after", "stopped"), [(GRACE - timedelta(seconds=1), False), (GRACE, True)], ids=["younger", "older"]
+)
+def test_a_query_whose_run_may_not_be_saved_yet_has_a_grace(
+    clock: VirtualClock, athena: MemoryAthena, after: timedelta, stopped: bool
+) -> None:
+    start(athena)
+
+    assert bool(reconcile(clock, after=after)) is stopped
+
+
+def test_queries_of_others_are_not_even_asked_about(clock: VirtualClock, athena: MemoryAthena) -> None:
+    start_sql(athena, "SELECT 1")
+    start_sql(athena, "SELECT 1\n-- athena-reports: {}")
+    start(athena, environment="stg")
+    start(athena, workgroup="stg")
+    ti = TaskInstance()
+
+    assert reconcile(clock, ti) == []
+    assert athena.states == ["RUNNING"] * 4
+    assert ti.asked == []
+
+
+def test_what_has_ended_is_not_stopped_and_its_run_not_asked_about(
+    clock: VirtualClock, athena: MemoryAthena
+) -> None:
+    athena.plan = lambda _: Plan()
+    start(athena)
+    ti = TaskInstance()
+
+    assert reconcile(clock, ti) == []
+    assert athena.count("StopQueryExecution") == 0
+    assert ti.asked == []
+
+
+def test_it_says_what_it_stops_and_whose_it_was(
+    clock: VirtualClock, athena: MemoryAthena, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start(athena)
+    reconcile(clock)
+
+    assert f"Stopping query q-1 of plays_weekly, run {ENDED}" in capsys.readouterr().out
+
+
+def test_a_second_pass_finds_nothing_left(clock: VirtualClock, athena: MemoryAthena) -> None:
+    for _ in range(3):
+        start(athena)
+
+    assert len(reconcile(clock)) == 3
+    assert reconcile(clock) == []
+
+
+def test_where_athena_is_busy_the_next_pass_does_it(clock: VirtualClock, athena: MemoryAthena) -> None:
+    def throttle(action: str) -> None:
+        if action == "StopQueryExecution":
+            raise THROTTLED
+
+    start(athena)
+    athena.before = throttle
+    with pytest.raises(type(THROTTLED)):
+        reconcile(clock)
+    athena.before = lambda _: None
+
+    assert reconcile(clock) == ["q-1"]
+
+
+def test_the_decision_knows_no_airflow(clock: VirtualClock, athena: MemoryAthena) -> None:
+    start(athena)
+    clock.sleep(60)
+    found = unwanted_executions(
+        [athena.get_query_execution("q-1")],
+        environment="dev",
+        is_active=lambda marker: marker.run_id != ENDED,
+    )
+
+    assert [(execution.id, marker.run_id) for execution, marker in found] == [("q-1", ENDED)]
