@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 
-from bench import parse
+from bench import parse, wait
 from bench.results import Row, keep, show
 
-BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {"parse": parse.measure}
+BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {"parse": parse.measure, "wait": wait.measure}
 
 
 def main() -> None:

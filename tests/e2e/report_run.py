@@ -1,0 +1,159 @@
+"""A run of a report's DAG in a real Airflow, seen from both sides: its tasks, and its queries in Athena."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psutil  # type: ignore[import-untyped]
+
+from athena_reports.submit import Marker
+
+if TYPE_CHECKING:
+    from demo.airflow import AirflowRuntime, TaskInstance
+    from demo.services import Services
+
+_T = TypeVar("_T")
+
+
+def until(happened: Callable[[], _T | None], what: str, *, seconds: float = 60) -> _T:
+    """Wait until a function returns something true, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (outcome := happened()):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.1)
+    return outcome
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query execution as the local Athena tells it."""
+
+    id: str
+    state: str
+    submitted: datetime
+    completed: datetime | None
+
+
+@dataclass(frozen=True)
+class ReportRun:
+    """A run of a report's DAG.
+
+    Attributes:
+        airflow: Where it runs.
+        services: Where its queries run; they are told by their marker.
+        dag_id: DAG of the run.
+        run_id: The run.
+    """
+
+    airflow: AirflowRuntime
+    services: Services
+    dag_id: str
+    run_id: str
+
+    @classmethod
+    def begin(
+        cls,
+        airflow: AirflowRuntime,
+        services: Services,
+        dag_id: str,
+        run_id: str,
+        period: str,
+    ) -> ReportRun:
+        """Trigger a run for a period; `run_id` is in the text of its queries."""
+        body = {"logical_date": None, "dag_run_id": run_id, "conf": {"period": period}}
+        airflow.client.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+        return cls(airflow, services, dag_id, run_id)
+
+    @property
+    def queries(self) -> list[Query]:
+        """All queries that were ever created for the run, in the order of their creation."""
+        athena = self.services.athena
+        pages = athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
+        ids = [id_ for page in pages for id_ in page["QueryExecutionIds"]]
+        found = []
+        for id_ in reversed(ids):
+            execution = athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]
+            marker = Marker.find(execution["Query"])
+            if marker is not None and (marker.dag_id, marker.run_id) == (self.dag_id, self.run_id):
+                status = execution["Status"]
+                query = Query(
+                    id_, status["State"], status["SubmissionDateTime"], status.get("CompletionDateTime")
+                )
+                found.append(query)
+        return sorted(found, key=lambda query: query.submitted)
+
+    @property
+    def states(self) -> list[str]:
+        """The states of its queries."""
+        return [query.state for query in self.queries]
+
+    def task(self, task_id: str) -> TaskInstance:
+        tasks = self.airflow.client.task_instances(self.dag_id, self.run_id)
+        return next(task for task in tasks if task.task_id == task_id)
+
+    def log(self, task_id: str, try_number: int = 1) -> str:
+        return self.airflow.client.task_log(self.dag_id, self.run_id, task_id, try_number)
+
+    def xcom(self, task_id: str) -> Any:
+        return self.airflow.client.xcom(self.dag_id, self.run_id, task_id)
+
+    def process(self, task_id: str) -> psutil.Process:
+        """The process in which a task runs; Airflow names it by the id of the task instance."""
+        path = f"/api/v2/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{task_id}"
+        title = f"airflow worker -- {self.airflow.client.request('GET', path)['id']}"
+
+        def found() -> list[psutil.Process]:
+            return [each for each in self.airflow.processes("scheduler") if title in " ".join(_title(each))]
+
+        (process,) = until(found, f"a process of {task_id}")
+        return process
+
+    def wait_for_query(self) -> Query:
+        """Wait until Athena has a query of the run, and return the latest."""
+        return until(lambda: self.queries, f"a query of {self.run_id}")[-1]
+
+    def wait_until_watched(self) -> None:
+        """Wait until the triggerer has looked at the query; the task itself had looked once before."""
+
+        def has_looked() -> bool:
+            task = self.task("wait_for_query")
+            return task.state == "deferred" and self.log(task.task_id, task.try_number).count("RUNNING") > 1
+
+        until(has_looked, f"the triggerer looks at the query of {self.run_id}")
+
+    def wait_until_over(self) -> str:
+        """Wait until the run has ended, and return its state."""
+        (run,) = self.airflow.client.wait_for_runs(self.dag_id, [self.run_id], timeout_seconds=120)
+        return run.state
+
+    def wait_until_success(self) -> None:
+        """Wait until the run has succeeded; if it does not, tell the logs of what failed."""
+        state = self.wait_until_over()
+        tasks = self.airflow.client.task_instances(self.dag_id, self.run_id)
+        failed = [task for task in tasks if task.state == "failed"]
+        logs = "\n".join(self.log(task.task_id, task.try_number) for task in failed)
+        assert state == "success", f"{self.run_id} is {state}: {failed}\n{logs}"
+
+    def wait_until_ended(self, query_id: str) -> Query:
+        """Wait until a query of the run has ended, and return it."""
+
+        def ended() -> Query | None:
+            (query,) = (query for query in self.queries if query.id == query_id)
+            return query if query.completed is not None else None
+
+        return until(ended, f"query {query_id} of {self.run_id} has ended")
+
+
+def _title(process: psutil.Process) -> list[str]:
+    with contextlib.suppress(psutil.Error):
+        return list(process.cmdline())
+    return []
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,413 @@
+"""Kills and stops under a real scheduler: one query per intention, none left running."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from demo.lake import seed_plays
+from demo.plays import PlaysSpec
+from demo.services import Services, local_services
+from local_aws.faults import Drop, End, Faults, ForgetToken, Hold, QueryFault, Slow, SlowDown
+from tests.e2e.report_run import Query, ReportRun, now, until
+
+if TYPE_CHECKING:
+    from demo.airflow import AirflowRuntime
+    from tests.e2e.harness import StartAirflow
+
+pytest_plugins = ["tests.e2e.harness"]
+pytestmark = pytest.mark.e2e
+
+full = pytest.mark.full
+
+ROOT = Path(__file__).resolve().parents[2]
+PERIOD = "2025-06-08"
+DAGS = ("steady_weekly", "expiring_weekly", "impatient_weekly", "doomed_weekly", "reconciler")
+DAG_FILE = """
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from athena_reports import Report, WaitPolicy, build_dag, transforms, weekly
+from athena_reports.reconcile import AthenaReconcileOperator
+
+
+def build(name, **options):
+    report = Report(
+        name=name,
+        sql="user_ranking.sql",
+        owner="tests",
+        since="2025-01-01",
+        params={"top": 100},
+        transform=transforms.movement(),
+        doc="Runs whose query is held, and whose tasks are killed.",
+    )
+    sundays = weekly(first_day="sunday", timezone="Asia/Tokyo")
+    return build_dag(report, sundays, retries=2, retry_delay=timedelta(seconds=1), **options)
+
+
+steady = build("steady")
+expiring = build("expiring", run_timeout=timedelta(seconds=12))
+doomed = build("doomed")
+impatient = build("impatient", wait=WaitPolicy(give_up_after=timedelta(seconds=5)))
+
+with DAG("reconciler", schedule=None, is_paused_upon_creation=False):
+    AthenaReconcileOperator(
+        task_id="stop_unwanted_queries", workgroup="dev", environment="dev", grace=timedelta(0)
+    )
+"""
+# Airflow's own patience, in seconds, so that a row does not wait for it; the defaults are beside it.
+PATIENCE = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "8",  # 300
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",  # 10
+    "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",  # 5
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",  # 5
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",  # 30
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "2",  # 300
+    "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "1",  # 15
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",  # 5
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "5",  # 30
+}
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    with local_services(tmp_path_factory.mktemp("local-aws") / "log") as running:
+        running.prepare("dev")
+        spec = PlaysSpec(dt.date(2025, 5, 30), dt.date(2025, 6, 18), events=5_000, users=500)
+        seed_plays("dev", s3=running.s3, glue=running.glue, spec=spec)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    start_airflow: StartAirflow, services: Services, tmp_path_factory: pytest.TempPathFactory
+) -> AirflowRuntime:
+    dags_folder = tmp_path_factory.mktemp("dags")
+    (dags_folder / "kills.py").write_text(DAG_FILE)
+    return start_airflow(
+        dags_folder,
+        dag_ids=DAGS,
+        plugins_folder=ROOT / "plugins",
+        environment={
+            **services.environment,
+            **PATIENCE,
+            "ATHENA_REPORTS_ENV": "dev",
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+        },
+    )
+
+
+class Row:
+    """A run named after its test, and the faults that its queries alone suffer."""
+
+    def __init__(self, airflow: AirflowRuntime, services: Services, name: str) -> None:
+        self.airflow = airflow
+        self.faults = Faults(services.endpoint_url)
+        self._services = services
+        self._name = name
+
+    def strike(self, kind: type[QueryFault], **fields: Any) -> str:
+        return self.faults.add(kind(sql=self._name, **fields))
+
+    def begin(self, dag_id: str = "steady_weekly") -> ReportRun:
+        return ReportRun.begin(self.airflow, self._services, dag_id, self._name, PERIOD)
+
+    def begin_and_hold(self, dag_id: str = "steady_weekly") -> tuple[ReportRun, Query]:
+        """Begin a run and bring it where its query runs, in the triggerer's care, and does not end."""
+        self.strike(Hold)
+        run = self.begin(dag_id)
+        query = run.wait_for_query()
+        run.wait_until_watched()
+        return run, query
+
+    def wait_until_struck(self, fault_id: str) -> None:
+        def has_struck() -> bool:
+            return any(fault["id"] == fault_id and fault["struck"] for fault in self.faults.list())
+
+        until(has_struck, f"fault {fault_id} of {self._name} strikes")
+
+    def reconcile(self) -> Any:
+        """Let the reconciler run, and return the ids of what it stopped."""
+        client = self.airflow.client
+        run = client.trigger("reconciler")
+        client.wait_for_runs("reconciler", [run.run_id], timeout_seconds=60)
+        return client.xcom("reconciler", run.run_id, "stop_unwanted_queries")
+
+
+@pytest.fixture
+def row(airflow: AirflowRuntime, services: Services, request: pytest.FixtureRequest) -> Iterator[Row]:
+    row = Row(airflow, services, re.sub(r"\W+", "-", request.node.name).strip("-"))
+    yield row
+    row.faults.clear()
+
+
+StoppedAfter = Callable[[ReportRun, Query, dt.datetime], None]
+
+
+@pytest.fixture
+def stopped_after(record_property: Callable[[str, object], None]) -> StoppedAfter:
+    """Waits for a query to be stopped, and records for how long it went on after an instant."""
+
+    def wait(run: ReportRun, query: Query, instant: dt.datetime) -> None:
+        ended = run.wait_until_ended(query.id)
+        assert ended.state == "CANCELLED"
+        assert ended.completed is not None
+        seconds = (ended.completed - instant).total_seconds()
+        record_property("query_went_on_for_seconds", round(seconds, 1))
+
+    return wait
+
+
+def test_a_killed_submit_leads_back_to_its_query_though_athena_forgot_the_token(row: Row) -> None:
+    drop = row.strike(Drop, times=None)
+    run = row.begin()
+    query = run.wait_for_query()
+
+    run.process("run_query").kill()
+    row.strike(ForgetToken, times=None)
+    row.faults.clear(drop)
+
+    run.wait_until_success()
+    assert [each.id for each in run.queries] == [query.id]
+    assert run.states == ["SUCCEEDED"]
+    assert run.task("run_query").try_number == 2
+    assert run.xcom("run_query") == query.id
+    assert "Process terminated by signal" in run.log("run_query")
+
+
+@full
+def test_a_killed_transform_is_repeated_without_a_query(row: Row) -> None:
+    hold = row.strike(Hold)
+    run = row.begin()
+    query = run.wait_for_query()
+    slow_down = row.faults.add(
+        SlowDown(bucket="athena-query-result-dev", key_prefix=query.id, method="GET", times=None)
+    )
+    row.faults.clear(hold)
+    row.wait_until_struck(slow_down)
+
+    run.process("transform").kill()
+    row.faults.clear(slow_down)
+
+    run.wait_until_success()
+    assert run.states == ["SUCCEEDED"]
+    assert (run.task("run_query").try_number, run.task("transform").try_number) == (1, 2)
+    assert "Process terminated by signal" in run.log("transform")
+
+
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=full)], ids=["killed", "shut-down"]
+)
+def test_a_triggerer_restarted_goes_on_waiting(row: Row, how: signal.Signals) -> None:
+    run, query = row.begin_and_hold()
+
+    for process in row.airflow.processes("triggerer"):
+        process.send_signal(how)
+    row.airflow.restart("triggerer")
+    assert run.states == ["RUNNING"]
+    row.faults.clear()
+
+    run.wait_until_success()
+    assert [(each.id, each.state) for each in run.queries] == [(query.id, "SUCCEEDED")]
+    assert run.task("wait_for_query").try_number == 1
+    assert f"Query {query.id} is SUCCEEDED" in run.log("wait_for_query")
+    assert "Stopping" not in run.log("wait_for_query")
+
+
+def test_a_scheduler_killed_with_its_tasks_leads_back_to_the_query(row: Row) -> None:
+    row.strike(Drop, times=None)
+    run = row.begin()
+    query = run.wait_for_query()
+
+    row.airflow.kill("scheduler")
+    row.faults.clear()
+    row.airflow.restart("scheduler")
+
+    run.wait_until_success()
+    assert [(each.id, each.state) for each in run.queries] == [(query.id, "SUCCEEDED")]
+    assert run.task("run_query").try_number == 2
+
+
+@pytest.mark.parametrize("state", ["failed", pytest.param("success", marks=full)])
+def test_a_wait_marked_stops_its_query(
+    row: Row, state: Literal["failed", "success"], stopped_after: StoppedAfter
+) -> None:
+    run, query = row.begin_and_hold()
+
+    asked = now()
+    row.airflow.client.set_state(run.dag_id, run.run_id, state, task_id="wait_for_query")
+
+    stopped_after(run, query, asked)
+    assert run.wait_until_over() == "failed"
+    assert run.task("wait_for_query").state == state
+    assert run.states == ["CANCELLED"]
+    assert f"Stopping query {query.id}" in run.log("wait_for_query")
+    if state == "success":
+        transform = run.task("transform")
+        assert (transform.state, transform.try_number) == ("failed", 1)
+        assert "Clear run_query with all that is downstream" in run.log("transform")
+
+
+def test_a_wait_cleared_alone_gets_a_new_query(row: Row, stopped_after: StoppedAfter) -> None:
+    run, query = row.begin_and_hold()
+
+    asked = now()
+    row.airflow.client.clear(run.dag_id, run.run_id, task_ids=["wait_for_query"])
+
+    stopped_after(run, query, asked)
+    run.wait_until_success()
+    assert run.states == ["CANCELLED", "SUCCEEDED"]
+    assert f"Stopping query {query.id}" in run.log("wait_for_query")
+
+
+@full
+def test_a_waiting_run_cleared_gets_a_new_query(row: Row, stopped_after: StoppedAfter) -> None:
+    run, query = row.begin_and_hold()
+
+    asked = now()
+    row.airflow.client.clear(run.dag_id, run.run_id)
+
+    stopped_after(run, query, asked)
+    run.wait_until_success()
+    assert run.states == ["CANCELLED", "SUCCEEDED"]
+    assert f"Stopping query {query.id}" in run.log("wait_for_query")
+
+
+@full
+def test_a_run_marked_failed_stops_its_query(row: Row, stopped_after: StoppedAfter) -> None:
+    run, query = row.begin_and_hold()
+
+    asked = now()
+    row.airflow.client.set_state(run.dag_id, run.run_id, "failed")
+
+    stopped_after(run, query, asked)
+    assert run.states == ["CANCELLED"]
+    assert run.task("wait_for_query").state == "failed"
+    assert f"Stopping query {query.id}" in run.log("wait_for_query")
+
+
+def test_a_run_that_times_out_stops_its_query(row: Row, stopped_after: StoppedAfter) -> None:
+    run, query = row.begin_and_hold("expiring_weekly")
+
+    assert run.wait_until_over() == "failed"
+    asked = row.airflow.client.run(run.dag_id, run.run_id).end_date
+    assert asked is not None
+    stopped_after(run, query, asked)
+    assert run.states == ["CANCELLED"]
+    assert run.task("wait_for_query").state == "skipped"
+    assert f"Stopping query {query.id}" in run.log("wait_for_query")
+
+
+def test_a_wait_that_is_given_up_stops_its_query_and_says_so(row: Row, stopped_after: StoppedAfter) -> None:
+    row.strike(Hold)
+    run = row.begin("impatient_weekly")
+    query = run.wait_for_query()
+
+    stopped_after(run, query, query.submitted + dt.timedelta(seconds=5))
+    assert run.wait_until_over() == "failed"
+    assert run.states == ["CANCELLED"]
+    wait = run.task("wait_for_query")
+    assert (wait.state, wait.try_number) == ("failed", 1)
+    assert "had not ended after 0:00:05, so it was stopped" in run.log("wait_for_query")
+
+
+@full
+def test_a_dag_deleted_stops_its_query(row: Row, stopped_after: StoppedAfter) -> None:
+    run, query = row.begin_and_hold("doomed_weekly")
+
+    asked = now()
+    row.airflow.client.request("DELETE", "/api/v2/dags/doomed_weekly")
+
+    stopped_after(run, query, asked)
+    # Airflow 3.3.1's scheduler may end with ObjectDeletedError when it schedules a run of a deleted DAG.
+    row.airflow.restart("scheduler")
+
+
+def test_what_nobody_was_there_to_stop_is_stopped_by_the_reconciler(
+    row: Row, stopped_after: StoppedAfter
+) -> None:
+    run, query = row.begin_and_hold()
+    client = row.airflow.client
+    row.airflow.kill("triggerer")
+    client.set_state(run.dag_id, run.run_id, "failed")
+    client.request("DELETE", f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}")
+    row.airflow.restart("triggerer")
+    assert run.states == ["RUNNING"]
+
+    asked = now()
+    assert row.reconcile() == [query.id]
+    stopped_after(run, query, asked)
+
+
+@full
+def test_a_submit_cleared_while_athena_answers_stops_its_query(row: Row, stopped_after: StoppedAfter) -> None:
+    slow = row.strike(Slow, action="StartQueryExecution", milliseconds=2_500, times=1)
+    row.strike(Hold)
+    run = row.begin()
+    row.wait_until_struck(slow)
+
+    asked = now()
+    row.airflow.client.clear(run.dag_id, run.run_id, task_ids=["run_query"])
+
+    stopped_after(run, run.wait_for_query(), asked)
+    run.wait_until_success()
+    assert run.states == ["CANCELLED", "SUCCEEDED"]
+
+
+@full
+def test_a_submit_cleared_before_it_knows_its_query_leaves_it_to_the_reconciler(
+    row: Row, stopped_after: StoppedAfter
+) -> None:
+    drop = row.strike(Drop, times=None)
+    row.strike(Hold, times=2)
+    run = row.begin()
+    query = run.wait_for_query()
+    process = run.process("run_query")
+
+    asked = now()
+    row.airflow.client.clear(run.dag_id, run.run_id, task_ids=["run_query"])
+    process.wait(60)
+    row.faults.clear(drop)
+    run.wait_until_watched()
+    assert run.states == ["RUNNING", "RUNNING"]
+    assert row.reconcile() == [query.id]
+
+    stopped_after(run, query, asked)
+    row.faults.clear()
+    run.wait_until_success()
+    assert run.states == ["CANCELLED", "SUCCEEDED"]
+
+
+def test_a_failure_that_passes_is_submitted_again_in_the_wait(row: Row) -> None:
+    row.strike(End, error_type=1602, retryable=True, reason="no capacity")
+    hold = row.strike(Hold)
+    run = row.begin()
+    first = run.wait_for_query()
+    run.wait_until_watched()
+    row.faults.clear(hold)
+
+    run.wait_until_success()
+    _, second = run.queries
+    assert run.states == ["FAILED", "SUCCEEDED"]
+    assert (run.task("run_query").try_number, run.task("wait_for_query").try_number) == (1, 1)
+    assert run.xcom("run_query") == first.id
+    assert run.xcom("wait_for_query")["query"]["id"] == second.id
+    assert f"It was submitted again as {second.id}" in run.log("wait_for_query")
+
+
+@full
+def test_a_finished_run_cleared_pays_twice_on_purpose(row: Row) -> None:
+    run = row.begin()
+    run.wait_until_success()
+
+    row.airflow.client.clear(run.dag_id, run.run_id)
+
+    run.wait_until_success()
+    assert run.states == ["SUCCEEDED", "SUCCEEDED"]
