@@ -185,7 +185,8 @@ class AthenaSubmitOperator(AthenaOperator):
         Raises:
             AirflowFailException: Athena refused the query for good; it is not retried.
         """
-        ti = context["ti"]
+        ti, run = context["ti"], context["dag_run"]
+        mapped = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
         submission = Submission.make(
             self.query,
             database=self.database,
@@ -195,8 +196,8 @@ class AthenaSubmitOperator(AthenaOperator):
             environment=self.environment,
             dag_id=self.dag_id,
             run_id=context["run_id"],
-            task_id=self.task_id,
-            generation=generation_of(context["dag_run"].clear_number, ti.max_tries, self.retries or 0),
+            task_id=self.task_id + mapped,
+            generation=generation_of(run.clear_number, ti.max_tries, self.retries or 0, run.start_date),
         )
         about = describe(self.dag_id, self.period, self.environment)
         with called(about):

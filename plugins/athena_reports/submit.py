@@ -17,6 +17,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -166,15 +167,19 @@ Start = Callable[[Submission, str], str]
 """Starts a submission under a token and returns the query execution id."""
 
 
-def generation_of(clear_number: int | None, max_tries: int, retries: int) -> str:
+def generation_of(
+    clear_number: int | None, max_tries: int, retries: int, run_started: datetime | None = None
+) -> str:
     """Return what tells a run that was cleared from a retry after a crash.
 
     Clearing a finished task sets `max_tries` to its tries so far plus its retries, and clearing a run counts
     `clear_number` up. In Airflow 3.0 the latter is only done for a run that had finished, so the retries are
     in it too: with fewer of them than before, `max_tries` alone could repeat. A task that is cleared while it
-    runs keeps its generation there; what it had started is then stopped or, if that failed, used.
+    runs keeps its generation there; what it had started is then stopped or, if that failed, used. The start
+    of the run is in it because a run that was deleted can come back under the same id.
     """
-    return f"{clear_number or 0}.{max_tries}.{retries}"
+    started = f" since {run_started.isoformat()}" if run_started is not None else ""
+    return f"{clear_number or 0}.{max_tries}.{retries}{started}"
 
 
 def submit_once(submission: Submission, *, athena: AthenaClient, start: Start, is_retry: bool) -> str:

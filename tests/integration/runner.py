@@ -41,6 +41,7 @@ class RunFacts:
     data_interval_start: datetime | None = None
     data_interval_end: datetime | None = None
     clear_number: int = 0
+    start_date: datetime | None = None
 
 
 @dataclass
@@ -51,6 +52,7 @@ class XComs:
     values: dict[tuple[str, str], Any] = field(default_factory=dict)
     task_id: str = ""
     try_number: int = 1
+    map_index: int | None = -1
     max_tries: int = 0
 
     def xcom_push(self, key: str, value: Any) -> None:

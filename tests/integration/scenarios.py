@@ -57,6 +57,7 @@ class TaskInstance:
     """What the tasks see of Airflow's: its numbers and its XComs."""
 
     try_number: int = 1
+    map_index: int | None = -1
     max_tries: int = RETRIES
     first_reschedule_date: datetime | None = None
     xcoms: dict[str, Any] = field(default_factory=dict)
@@ -101,6 +102,7 @@ class Run:
     sql: str
     policy: WaitPolicy = QUICK
     clear_number: int = 0
+    start_date: datetime | None = None
     submitting: TaskInstance = field(default_factory=TaskInstance)
     waiting: TaskInstance = field(default_factory=TaskInstance)
     query_execution_id: str = ""

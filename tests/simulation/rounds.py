@@ -72,6 +72,7 @@ class TaskInstance:
     """What Airflow keeps of a task."""
 
     try_number: int = 0
+    map_index: int | None = -1
     max_tries: int = RETRIES
     first_reschedule_date: datetime | None = None
 
@@ -114,6 +115,7 @@ class Round:
     log: list[str] = field(default_factory=list)
     sql: str = "SELECT 1"
     clear_number: int = 0
+    start_date: datetime | None = None
     submitting: TaskInstance = field(default_factory=TaskInstance)
     waiting: TaskInstance = field(default_factory=TaskInstance)
     query_execution_id: str | None = None

@@ -52,6 +52,7 @@ class Run:
     data_interval_start: datetime | None = WEEK.start_utc
     data_interval_end: datetime | None = WEEK.end_utc
     clear_number: int = 0
+    start_date: datetime | None = None
 
 
 @dataclass
@@ -61,6 +62,7 @@ class TaskInstance:
     xcoms: dict[str, Any] = field(default_factory=dict)
     first_reschedule_date: datetime | None = None
     try_number: int = 1
+    map_index: int | None = -1
     max_tries: int = 3
 
     def xcom_push(self, key: str, value: Any, **_: Any) -> None:
@@ -292,6 +294,16 @@ def test_the_marker_names_the_run(submit: Any, athena: MemoryAthena) -> None:
         "run_query",
     )
     assert marker.generation == "2.3.3"
+
+
+def test_each_instance_of_a_mapped_task_has_an_intention_of_its_own(
+    submit: Any, athena: MemoryAthena
+) -> None:
+    for index in (0, 1):
+        submit.execute(context() | {"ti": TaskInstance(map_index=index)})
+
+    markers = [Marker.find(query.request["QueryString"]) for query in athena.queries.values()]
+    assert [marker.task_id for marker in markers if marker] == ["run_query[0]", "run_query[1]"]
 
 
 def test_the_link_of_the_provider_leads_to_the_query(submit: Any, athena: MemoryAthena) -> None:

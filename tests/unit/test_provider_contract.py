@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -43,8 +44,10 @@ CONNECTION = {name: OPERATOR[name] for name in ("aws_conn_id", "region_name", "v
 @dataclass
 class TaskInstance:
     try_number: int = 1
+    map_index: int | None = -1
     max_tries: int = 0
     clear_number: int = 0
+    start_date: datetime | None = None
     xcoms: dict[str, Any] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any, **_: Any) -> None:

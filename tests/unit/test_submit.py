@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -512,3 +513,9 @@ def test_a_marker_can_be_read_by_people_and_other_tools() -> None:
         "generation": "0.3.3",
         "intention": "...",
     }
+
+
+def test_a_run_that_was_deleted_and_made_again_under_the_same_id_is_another_intention() -> None:
+    first, again = (datetime(2025, 6, 15, 0, minute, tzinfo=UTC) for minute in (5, 45))
+    assert generation_of(0, 3, 3, first) != generation_of(0, 3, 3, again)
+    assert generation_of(0, 3, 3, first) == generation_of(0, 3, 3, first)
