@@ -385,6 +385,7 @@ def test_a_submit_cleared_before_it_knows_its_query_leaves_it_to_the_reconciler(
     assert run.states == ["CANCELLED", "SUCCEEDED"]
 
 
+@full
 def test_a_failure_that_passes_is_submitted_again_in_the_wait(row: Row) -> None:
     row.strike(End, error_type=1602, retryable=True, reason="no capacity")
     hold = row.strike(Hold)

@@ -24,6 +24,7 @@ from athena_reports.period import Cadence, Period
 REPOSITORY = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
 
+# Periods that are worth a look; a DAG that is not named here is rendered for its first whole period.
 # For user_ranking a usual week, the first one, the first month and a February of a leap year; for
 # carrier_ranking the two weeks in which New York changes its clocks, a short month and the last one.
 PERIODS = {
@@ -76,7 +77,13 @@ def rendered(dag_id: str, period_id: str) -> str:
     return f"{task.query}\n"
 
 
-CASES = [(dag_id, period_id) for dag_id, periods in PERIODS.items() for period_id in periods]
+def periods_of(dag_id: str) -> list[str]:
+    """The periods for which a DAG's SQL is kept."""
+    dag = dags()[dag_id]
+    return PERIODS.get(dag_id) or [dag.get_task("run_query").cadence.first_from(dag.start_date).id]
+
+
+CASES = [(dag_id, period_id) for dag_id in sorted(dags()) for period_id in periods_of(dag_id)]
 
 
 @pytest.fixture(params=CASES, ids=lambda case: "_".join(case))
@@ -100,7 +107,7 @@ def test_the_rendered_sql_is_the_golden_one(case: tuple[str, str], pytestconfig:
 
 
 def test_every_report_has_its_golden_files_and_none_is_left_over() -> None:
-    assert set(PERIODS) == set(dags())
+    assert set(PERIODS) <= set(dags())
     assert {path.name for path in GOLDEN.iterdir()} == {golden_file(*case).name for case in CASES}
 
 
