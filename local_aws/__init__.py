@@ -8,19 +8,22 @@ What this Athena does
     Query executions: StartQueryExecution (with ClientRequestToken and ExecutionParameters),
     GetQueryExecution, BatchGetQueryExecution, ListQueryExecutions, StopQueryExecution, GetQueryResults.
     They are QUEUED, RUNNING and then SUCCEEDED, FAILED or CANCELLED for good, on a few workers.
-    Workgroups with an enforced or offered output location and BytesScannedCutoffPerQuery.
-    GetDatabase, GetTableMetadata, data catalogs.
-    SELECT, WITH and VALUES over Parquet tables of Glue, partitioned or not. Names and types are resolved as
+    Workgroups with an enforced or offered output location, or with managed query results, and
+    BytesScannedCutoffPerQuery. GetDatabase, GetTableMetadata, data catalogs.
+    SELECT, WITH and VALUES over Parquet tables of Glue, partitioned or not, their partitions registered
+    (with places and columns of their own) or projected. Names and types are resolved as
     Trino does, and each function and operator is translated on its own (`athena.functions` is the list), so
     that what a query means here it means there: integer division, decimals, NULL ordering, rounding, casts,
     dates, time zones. Partitions are pruned by every condition on partition keys alone; DataScannedInBytes
-    counts the compressed column chunks of what is left. Results are CSV as Athena writes it.
+    counts the compressed column chunks of what is left. Results are CSV as Athena writes it; UNLOAD writes
+    them as Parquet, with a data manifest.
 
 What it refuses, always with a message that says so
-    Other statements (DDL, UNLOAD, CTAS, EXPLAIN, SHOW), arrays, maps and structs (ROW only as the key of
-    max_by and min_by), GROUPING SETS, recursive WITH, UNNEST, approximate functions, functions of the
-    current time, regular expressions, date formats and casts that DuckDB could read otherwise than Trino;
-    tables that are not Parquet, partition projection, views; managed results, result reuse.
+    Other statements (DDL, CTAS, EXPLAIN, SHOW), UNLOAD in another format than Parquet or in partitions;
+    arrays, maps and rows but for ARRAY[...], MAP(...), array_agg and CAST(ROW(...) AS ROW(...)) in a result
+    (and ROW as the key of max_by and min_by); GROUPING SETS, recursive WITH, UNNEST, approximate functions,
+    functions of the current time, regular expressions, date formats and casts that DuckDB could read
+    otherwise than Trino; tables that are not Parquet, injected partition projection, views; result reuse.
     What only DuckDB would accept is refused like any other error. No query reaches a file or the network.
 
 Where it differs from the real one
@@ -32,7 +35,8 @@ Where it differs from the real one
     thousands of rows). upper and lower map a few letters otherwise, and
     digit and word classes in regular expressions know ASCII only. A condition on one table's partitions does
     not prune those of another that is joined on the same key. Without ORDER BY the order of rows is not
-    Athena's. The `.csv.metadata` object is JSON.
+    Athena's. The `.metadata` object is JSON. A failed UNLOAD has no data manifest. All belongs to one account
+    (`local_aws.server.ACCOUNT`): S3 answers 403 where another bucket owner is expected, and 400 to every ACL.
 
 For tests, `GET /_local/athena/executions/<id>` tells what a query read: `{"id", "state", "scans": [{"table",
 "partitions": [{key: value}], "columns", "scanned_bytes"}], "duckdb_sql"}`, a table as often as it stands in

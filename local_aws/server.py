@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -29,9 +30,12 @@ from local_aws.faults import PATH as FAULTS
 from local_aws.faults import Call, CutBody, Dropped, FaultPlan, Slow, SlowDown, from_json
 
 HOST = "127.0.0.1"
+ACCOUNT: str = DEFAULT_ACCOUNT_ID
+"""The account that owns everything here."""
 _ATHENA = "AmazonAthena."
 _INSPECT = "/_local/athena/executions/"
-_SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+_OWNERS = ("HTTP_X_AMZ_EXPECTED_BUCKET_OWNER", "HTTP_X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER")
+_ACLS = ("HTTP_X_AMZ_ACL", "HTTP_X_AMZ_GRANT_")
 
 StartResponse = Callable[..., Any]
 
@@ -203,6 +207,8 @@ class _Application:
 
     def _call_moto(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         signature = _Signature.of(environ)
+        if signature.service == "s3" and any(environ.get(owner) not in (None, ACCOUNT) for owner in _OWNERS):
+            return _refuse(environ, start_response, 403, "AccessDenied", "Access Denied")
         if signature.access_key == OWN_KEY:
             return self._pass_on(environ, start_response)
         # WSGI hands over the path's bytes as Latin-1.
@@ -215,7 +221,10 @@ class _Application:
         if signature.service != "s3":
             return self._pass_on(environ, start_response)
         if self._faults.take(SlowDown, call) is not None:
-            return _respond(start_response, 503, _SLOW_DOWN, **{"Content-Type": "application/xml"})
+            return _refuse(environ, start_response, 503, "SlowDown", "Please reduce your request rate.")
+        if any(name.startswith(_ACLS) for name in environ):
+            message = "The bucket does not allow ACLs"
+            return _refuse(environ, start_response, 400, "AccessControlListNotSupported", message)
         cut = self._faults.take(CutBody, call)
         answer = self._pass_on(environ, start_response)
         return answer if cut is None else _cut(environ, b"".join(answer), cut.after_bytes)
@@ -243,6 +252,16 @@ class _Signature(NamedTuple):
 def _body(environ: dict[str, Any]) -> bytes:
     body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     return body
+
+
+def _refuse(
+    environ: dict[str, Any], start_response: StartResponse, status: int, code: str, message: str
+) -> list[bytes]:
+    """S3's way to say no; what the client still sends is read, or it would never see the answer."""
+    _body(environ)
+    error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+    body = b"" if environ["REQUEST_METHOD"] == "HEAD" else error
+    return _respond(start_response, status, body, **{"Content-Type": "application/xml"})
 
 
 def _cut(environ: dict[str, Any], body: bytes, after_bytes: int) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from local_aws.athena import results
 from local_aws.athena.clients import Clients
 from local_aws.athena.errors import ApiError
 from local_aws.athena.executions import FINAL_STATES, Execution, Executions, Request
+from local_aws.athena.types import VARCHAR
 from local_aws.athena.workgroups import PRIMARY, WorkGroups
 from local_aws.faults import Call, Drop, Dropped, FaultPlan, Refuse, Report, Slow, Throttle
 
@@ -166,13 +167,12 @@ class AthenaApi:
         group = self._groups.get(parameters.get("WorkGroup", PRIMARY))
         if not group.enabled:
             raise ApiError(f"WorkGroup {group.name} is disabled.")
-        requested = parameters.get("ResultConfiguration", {}).get("OutputLocation")
         request = Request(
             sql=sql,
             parameters=tuple(parameters.get("ExecutionParameters", [])),
             database=context.get("Database", "default"),
             workgroup=group.name,
-            requested_location=requested,
+            result_configuration=parameters.get("ResultConfiguration", {}),
             region=region,
         )
         return {"QueryExecutionId": self._executions.start(request, group, token).id}
@@ -208,17 +208,27 @@ class AthenaApi:
         execution = self._executions.get(parameters["QueryExecutionId"])
         _check_finished(execution)
         assert execution.translation is not None
+        manifest = parameters.get("QueryResultType") == "DATA_MANIFEST"
+        if manifest and execution.unload is None:
+            raise ApiError("QueryResultType DATA_MANIFEST is for statements that write data, such as UNLOAD")
+        if execution.unload is not None and not manifest:
+            nothing: dict[str, Any] = {"Rows": [], "ResultSetMetadata": {"ColumnInfo": []}}
+            return {"UpdateCount": execution.unloaded_rows, "ResultSet": nothing}
         rows = parameters.get("MaxResults", MAX_PAGE_ROWS)
         if rows > MAX_PAGE_ROWS:
             raise ApiError(f"MaxResults is more than maximum allowed length {MAX_PAGE_ROWS}.")
         token = parameters.get("NextToken")
         offset = results.decode_token(execution.id, token) if token is not None else 0
-        s3 = self._clients.get("s3", region)
+        if execution.kept is not None:
+            chunks = results.kept(execution.kept, offset)
+        else:
+            chunks = results.stored(self._clients.get("s3", region), execution.output_location, offset)
         try:
-            page, following = results.read_page(s3, execution.output_location, offset, rows)
+            page, following = results.read_page(chunks, offset, rows)
         except ClientError:
             raise ApiError("Could not find results") from None
-        info = results.column_info(execution.translation.names, execution.translation.types)
+        names, types = execution.translation.names, execution.translation.types
+        info = results.column_info(*((["file"], [VARCHAR]) if manifest else (names, types)))
         data = [{"Data": [{} if v is None else {"VarCharValue": v} for v in row]} for row in page]
         answer: dict[str, Any] = {
             "UpdateCount": 0,

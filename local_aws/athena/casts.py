@@ -13,6 +13,7 @@ from local_aws.athena.types import (
     Type,
     build,
     coerce,
+    common_type,
     is_float,
     is_integer,
     is_number,
@@ -39,7 +40,9 @@ def cast(expr: Expr, to: Type, *, safe: bool = False) -> Expr:
     source = expr.type
     if source in (to, UNKNOWN):
         return coerce(expr, to)
-    if to.base == "char" or source.base == "char":
+    if source.of and common_type(source, to) == to:
+        return coerce(expr, to)
+    if source.of or to.of or to.base == "char" or source.base == "char":
         raise not_supported(f"CAST({source} AS {to})")
     if to.base == "varchar":
         return _to_varchar(expr, to)

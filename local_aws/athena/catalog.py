@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs
 from botocore.exceptions import ClientError
 
+from local_aws.athena import projection
 from local_aws.athena.clients import OWN_KEY, Clients
 from local_aws.athena.errors import QueryFailed, not_supported
 from local_aws.athena.types import (
@@ -28,6 +29,7 @@ from local_aws.athena.types import (
     VARCHAR,
     Type,
     decimal,
+    is_integer,
 )
 
 if TYPE_CHECKING:
@@ -58,7 +60,6 @@ _ARROW_TYPES = {
     "varchar": pa.string(),
     "char": pa.string(),
     "date": pa.date32(),
-    "timestamp": pa.timestamp("us"),
     "varbinary": pa.binary(),
 }
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
@@ -76,6 +77,7 @@ class Table:
             "unsupported".
         partition_types: Types of its partition keys, in order.
         location: The `s3://` prefix of its files, if it has no partition keys.
+        projected: Its partitions if they are projected; None if Glue registers them.
     """
 
     database: str
@@ -83,14 +85,22 @@ class Table:
     columns: dict[str, Type]
     partition_types: dict[str, Type]
     location: str
+    projected: tuple[Partition, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition as Glue registers it: its values as text, in the order of the keys, and its prefix."""
+    """A partition of a table.
+
+    Attributes:
+        values: Its values as text, in the order of the keys.
+        location: The `s3://` prefix of its files.
+        columns: Its own columns with their types, as far as Glue knows any.
+    """
 
     values: tuple[str, ...]
     location: str
+    columns: Mapping[str, Type] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,8 +127,17 @@ def glue_type(text: str) -> Type:
     return decimal(10, 0) if text == "decimal" else _GLUE_TYPES.get(text, Type("unsupported"))
 
 
-def arrow_type(type_: Type) -> pa.DataType:
-    """The Arrow type that a column of a type has."""
+def arrow_type(type_: Type, timestamp_unit: str = "us") -> pa.DataType:
+    """The Arrow type that a column of a type has, with timestamps in a unit."""
+    inner = [arrow_type(each, timestamp_unit) for each in type_.of]
+    if type_.base == "array":
+        return pa.list_(inner[0])
+    if type_.base == "map":
+        return pa.map_(*inner)
+    if type_.base == "row":
+        return pa.struct(list(zip(type_.fields, inner, strict=True)))
+    if type_.base == "timestamp":
+        return pa.timestamp(timestamp_unit)
     return pa.decimal128(*type_.digits) if type_.base == "decimal" else _ARROW_TYPES[type_.base]
 
 
@@ -143,7 +162,7 @@ class Catalog:
 
         Raises:
             QueryFailed: SCHEMA_NOT_FOUND, TABLE_NOT_FOUND; NOT_SUPPORTED for a view, a table of another
-                format than Parquet, or one with partition projection.
+                format than Parquet, or a projection that is not done here.
         """
         glue = self._clients.get("glue", self._region)
         try:
@@ -157,18 +176,15 @@ class Catalog:
             raise QueryFailed("TABLE_NOT_FOUND", message) from None
         parameters = table.get("Parameters", {})
         storage = table.get("StorageDescriptor", {})
-        if parameters.get("projection.enabled", "").lower() == "true":
-            raise not_supported(f"partition projection (table {database}.{name})")
         serde = storage.get("SerdeInfo", {}).get("SerializationLibrary", "")
         if "parquet" not in f"{serde} {parameters.get('classification', '')}".lower():
             raise not_supported(f"tables of another format than Parquet ({database}.{name})")
-        return Table(
-            database,
-            name,
-            {c["Name"].lower(): glue_type(c["Type"]) for c in storage.get("Columns", [])},
-            {c["Name"].lower(): glue_type(c["Type"]) for c in table.get("PartitionKeys", [])},
-            storage.get("Location", ""),
-        )
+        keys, location = _types(table.get("PartitionKeys", [])), storage.get("Location", "")
+        projected = None
+        if parameters.get("projection.enabled", "").lower() == "true" and keys:
+            found = projection.partitions(f"{database}.{name}", list(keys), parameters, location)
+            projected = tuple(Partition(*each) for each in found)
+        return Table(database, name, _types(storage.get("Columns", [])), keys, location, projected)
 
     def _has_database(self, database: str) -> bool:
         try:
@@ -178,7 +194,9 @@ class Catalog:
         return True
 
     def partitions(self, table: Table) -> list[Partition]:
-        """The registered partitions; of a table without partition keys, the whole table as one."""
+        """The projected or registered partitions; of a table without partition keys, the whole as one."""
+        if table.projected is not None:
+            return list(table.projected)
         if not table.partition_types:
             return [Partition((), table.location)]
         pages = (
@@ -187,16 +205,18 @@ class Catalog:
             .paginate(DatabaseName=table.database, TableName=table.name)
         )
         return [
-            Partition(tuple(each["Values"]), each.get("StorageDescriptor", {}).get("Location", ""))
+            Partition(tuple(each["Values"]), storage.get("Location", ""), _types(storage.get("Columns", [])))
             for page in pages
             for each in page["Partitions"]
+            for storage in [each.get("StorageDescriptor", {})]
         ]
 
     def read(self, scan: Scan, partitions: Sequence[Partition]) -> Reading:
         """The files of partitions, opened as far as their footers.
 
         Raises:
-            QueryFailed: HIVE_BAD_DATA if a file does not fit the table.
+            QueryFailed: HIVE_BAD_DATA if a file does not fit the table, HIVE_PARTITION_SCHEMA_MISMATCH if a
+                partition does not.
         """
         table = scan.table
         types = {**table.columns, **table.partition_types}
@@ -204,6 +224,7 @@ class Catalog:
         fragments = []
         scanned_bytes = 0
         for partition in partitions:
+            _check_columns(table, partition)
             expression = _expression(table, partition)
             for path, etag in self._list(partition.location):
                 fragment = self._fragment(path, etag, partition, expression)
@@ -245,6 +266,32 @@ class Catalog:
                         yield f"{bucket}/{each['Key']}", each["ETag"]
         except ClientError as error:
             raise QueryFailed("HIVE_FILESYSTEM_ERROR", f"cannot list {location}: {error}") from None
+
+
+def _types(columns: Sequence[Mapping[str, str]]) -> dict[str, Type]:
+    return {column["Name"].lower(): glue_type(column["Type"]) for column in columns}
+
+
+def _check_columns(table: Table, partition: Partition) -> None:
+    """A partition's columns are matched with the table's by name, as those of Parquet are."""
+    for name, type_ in table.columns.items():
+        own = partition.columns.get(name, type_)
+        if own != type_ and not _widens(own, type_):
+            keys = "/".join(f"{k}={v}" for k, v in zip(table.partition_types, partition.values, strict=True))
+            raise QueryFailed(
+                "HIVE_PARTITION_SCHEMA_MISMATCH",
+                "There is a mismatch between the table and partition schemas. The types are incompatible and"
+                f" cannot be coerced. The column '{name}' in table '{table.database}.{table.name}' is"
+                f" declared as type '{type_}', but partition '{keys}' declared column '{name}' as type"
+                f" '{own}'.",
+            )
+
+
+def _widens(own: Type, to: Type) -> bool:
+    """Whether a partition's type is read as the table's."""
+    if is_integer(own) and is_integer(to):
+        return own.digits < to.digits
+    return (own, to) == (REAL, DOUBLE) or {own.base, to.base} <= {"varchar"}
 
 
 def partition_values(table: Table, partitions: Sequence[Partition]) -> pa.Table:

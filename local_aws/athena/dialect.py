@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sqlglot import exp
@@ -20,8 +21,38 @@ LITERAL_WITH_TYPE = "typed_literal"
 
 _ATHENA_STATEMENTS = re.compile(
     "alter|call|comment|create|delete|deny|describe|drop|execute|explain|grant|insert|merge|msck|optimize"
-    "|prepare|deallocate|revoke|set|show|truncate|unload|update|use|vacuum|refresh|analyze"
+    "|prepare|deallocate|revoke|set|show|truncate|update|use|vacuum|refresh|analyze"
 )
+_COMPRESSIONS = ("GZIP", "NONE", "SNAPPY", "ZSTD")
+_S3_FOLDER = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?"
+
+
+@dataclass(frozen=True)
+class Unload:
+    """Where UNLOAD writes a query's result.
+
+    Attributes:
+        target: An `s3://` prefix that ends with a slash.
+        compression: Codec of the Parquet files: GZIP, NONE, SNAPPY or ZSTD.
+    """
+
+    target: str
+    compression: str = "GZIP"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement that has passed the gate.
+
+    Attributes:
+        sql: The query with its parameters filled in, to whose text positions in errors refer.
+        tree: Its parse tree.
+        unload: Where UNLOAD writes its result; None for a plain query.
+    """
+
+    sql: str
+    tree: exp.Expr
+    unload: Unload | None = None
 
 
 def _typed_literal(_parser: Any, this: exp.Expr, to: exp.DataType) -> exp.Cast:
@@ -46,22 +77,23 @@ class _Athena(Trino):
         )
 
 
-def parse(sql: str, parameters: Sequence[str] = ()) -> tuple[str, exp.Expr]:
-    """The parse tree of one query.
+def parse(sql: str, parameters: Sequence[str] = ()) -> Statement:
+    """The parse tree of one query, or of the one in an UNLOAD.
 
     Args:
-        sql: The query as submitted.
+        sql: The statement as submitted.
         parameters: Literals in the place of its `?`, in order.
-
-    Returns:
-        The text with the parameters filled in, to which positions refer, and its tree.
 
     Raises:
         ApiError: What Athena refuses at the start (syntax, number of parameters), and statements that
             this service does not do.
     """
-    _check_syntax(sql)
-    tokens = list(_Athena().tokenize(sql))
+    is_unload = _check_syntax(sql)
+    tokens = _tokens(sql)
+    unload = None
+    if is_unload:
+        sql, unload = _unwrapped(sql, tokens)
+        tokens = _tokens(sql)
     if tokens and tokens[-1].token_type == TokenType.SEMICOLON:
         sql = sql[: tokens.pop().start]
     _check_tokens(tokens)
@@ -74,18 +106,58 @@ def parse(sql: str, parameters: Sequence[str] = ()) -> tuple[str, exp.Expr]:
         ) from error
     if tree is None:
         raise _mismatch(1, 1, "<EOF>", "a statement")
-    return sql, tree
+    return Statement(sql, tree, unload)
 
 
-def _check_syntax(sql: str) -> None:
+def s3_folder(location: str, name: str) -> str:
+    """An S3 location with a slash at its end.
+
+    Raises:
+        ApiError: If it is none; the message calls it by its name.
+    """
+    if not re.fullmatch(_S3_FOLDER, location, flags=re.DOTALL):
+        raise ApiError(f"{name} is not a valid S3 path: {location}")
+    return location if location.endswith("/") else f"{location}/"
+
+
+def _tokens(sql: str) -> list[Token]:
+    return list(_Athena().tokenize(sql))
+
+
+def _unwrapped(sql: str, tokens: Sequence[Token]) -> tuple[str, Unload]:
+    """The query in an UNLOAD, at the place where it stood, and what is said of its files."""
+    depth = at = 0
+    while not at or depth:
+        at += 1
+        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(tokens[at].token_type, 0)
+    start, end = tokens[1].start + 1, tokens[at].start
+    target, said = tokens[at + 2].text, tokens[at + 3 :]
+    properties = {
+        name.text.lower(): value.text
+        for name, equals, value in zip(said, said[1:], said[2:], strict=False)
+        if equals.token_type == TokenType.EQ
+    }
+    form, compression = (properties.pop(name, "").upper() for name in ("format", "compression"))
+    if form != "PARQUET":
+        raise ApiError(f"NOT_SUPPORTED: the local Athena does not do UNLOAD in the format '{form}'")
+    if compression not in ("", *_COMPRESSIONS) or properties:
+        what = ", ".join(properties) or f"the compression {compression}"
+        raise ApiError(f"NOT_SUPPORTED: the local Athena does not do UNLOAD with {what}")
+    blank = re.sub(r"[^\n]", " ", sql[:start])
+    unload = Unload(s3_folder(target, "The target of UNLOAD"), compression or Unload.compression)
+    return blank + sql[start:end], unload
+
+
+def _check_syntax(sql: str) -> bool:
+    """Whether a statement is an UNLOAD; else it is a query."""
     analysis = analyze_statements(sql, jinja="reject", function_arguments="off")
     kinds = [statement.kind for statement in analysis.statements]
     kind = kinds[0] if kinds else ""
-    if kind and kind != "query":
+    if kind not in ("", "query", "unload"):
         if _ATHENA_STATEMENTS.fullmatch(kind.split("_")[0]):
             raise ApiError(
                 f"NOT_SUPPORTED: the local Athena does not do {kind.replace('_', ' ').upper()} statements,"
-                " only SELECT, WITH and VALUES"
+                " only SELECT, WITH, VALUES and UNLOAD"
             )
         raise _mismatch(1, 1, (sql.split() or [""])[0], "a query")
     error = analysis.validation.error
@@ -99,6 +171,7 @@ def _check_syntax(sql: str) -> None:
     if len(kinds) != 1:
         message = "Only one sql statement is allowed." if kinds else "line 1:1: mismatched input '<EOF>'"
         raise ApiError(message, athena_code="MALFORMED_QUERY")
+    return kind == "unload"
 
 
 def _mismatch(line: int, column: int, found: str, expected: str) -> ApiError:

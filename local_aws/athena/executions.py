@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO
 
+import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local_aws.athena import dialect, results
+from local_aws.athena import dialect, results, unload
 from local_aws.athena.catalog import Catalog, partition_values
 from local_aws.athena.clients import Clients
+from local_aws.athena.dialect import Statement, Unload
 from local_aws.athena.engine import Engine, Interrupted
 from local_aws.athena.errors import ApiError, QueryFailed
 from local_aws.athena.relations import Scan
 from local_aws.athena.translate import Translation, translate
+from local_aws.athena.types import VARCHAR
 from local_aws.athena.workgroups import ENGINE_VERSION, WorkGroup
 from local_aws.faults import Call, End, FailResultWrite, FaultPlan, ForgetToken
 
@@ -36,7 +43,7 @@ class Request:
         parameters: Literals for its `?`.
         database: Where unqualified tables are.
         workgroup: The workgroup's name.
-        requested_location: The client's output location, None if it gave none.
+        result_configuration: The client's ResultConfiguration.
         region: The region that the request was signed for.
     """
 
@@ -44,7 +51,7 @@ class Request:
     parameters: tuple[str, ...]
     database: str
     workgroup: str
-    requested_location: str | None
+    result_configuration: Mapping[str, Any]
     region: str
 
 
@@ -62,13 +69,25 @@ class TableScan:
 class Execution:
     """One query execution.
 
-    All but `id`, `request`, `output_location` and `scan_cutoff_bytes` changes under its lock. `scanned_bytes`
-    is what a query that was ended before its time has scanned; None for all that its scans need.
+    What has a default but `id` changes under its lock.
+
+    Attributes:
+        request: What the client asked for.
+        result_configuration: OutputLocation (a prefix) and ExpectedBucketOwner of its result; empty if Athena
+            keeps the result itself.
+        scan_cutoff_bytes: The workgroup's limit.
+        unload: Where UNLOAD writes; None for a plain query.
+        scanned_bytes: What a query that was ended before its time has scanned; None for all that its scans
+            need.
+        kept: What GetQueryResults shows if not the CSV in S3: the rows of a managed result, or those of an
+            UNLOAD's data manifest.
+        unloaded_rows: How many rows UNLOAD has written.
     """
 
     request: Request
-    output_location: str
-    scan_cutoff_bytes: int | None = None
+    result_configuration: Mapping[str, Any]
+    scan_cutoff_bytes: int | None
+    unload: Unload | None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     state: str = "QUEUED"
     reason: str | None = None
@@ -81,9 +100,27 @@ class Execution:
     completed: float | None = None
     scans: list[TableScan] = field(default_factory=list)
     scanned_bytes: int | None = None
+    kept: bytes | None = None
+    unloaded_rows: int = 0
     translation: Translation | None = None
     engine: Engine | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether Athena keeps the result itself."""
+        return not self.result_configuration
+
+    @property
+    def output_location(self) -> str:
+        """The `s3://` URL of its result: the CSV, or the stem of what UNLOAD writes beside its target."""
+        suffix = ".csv" if self.unload is None else ""
+        return f"{self.result_configuration['OutputLocation']}{self.id}{suffix}"
+
+    @property
+    def manifest_location(self) -> str:
+        """The `s3://` URL of an UNLOAD's data manifest."""
+        return f"{self.output_location}-manifest.csv"
 
     def finish(self, state: str, reason: str | None = None, error: dict[str, Any] | None = None) -> None:
         """Ends it, unless it is over: as CANCELLED if it was asked to stop, else as `state`.
@@ -134,8 +171,8 @@ class Execution:
                 "QueryExecutionId": self.id,
                 "Query": self.request.sql,
                 "StatementType": "DML",
-                "SubstatementType": "SELECT",
-                "ResultConfiguration": {"OutputLocation": self.output_location},
+                "SubstatementType": "SELECT" if self.unload is None else "UNLOAD",
+                **self._result_place(),
                 "QueryExecutionContext": {"Database": self.request.database, "Catalog": "awsdatacatalog"},
                 "Status": status,
                 "Statistics": self._statistics(),
@@ -143,13 +180,20 @@ class Execution:
                 "EngineVersion": ENGINE_VERSION,
             }
 
-    def _statistics(self) -> dict[str, int]:
+    def _result_place(self) -> dict[str, Any]:
+        if self.is_managed:
+            return {"ManagedQueryResultsConfiguration": {"Enabled": True}}
+        return {"ResultConfiguration": {**self.result_configuration, "OutputLocation": self.output_location}}
+
+    def _statistics(self) -> dict[str, Any]:
         end = self.completed or time.time()
         started = self.started or end
         planned = self.planned or end
         computed = self.computed or end
         scanned = self.scanned_bytes
+        has_manifest = self.unload is not None and self.state == "SUCCEEDED" and not self.is_managed
         return {
+            **({"DataManifestLocation": self.manifest_location} if has_manifest else {}),
             "QueryQueueTimeInMillis": _milliseconds(self.submitted, started),
             "QueryPlanningTimeInMillis": _milliseconds(started, planned),
             "EngineExecutionTimeInMillis": _milliseconds(started, computed),
@@ -227,9 +271,9 @@ class Executions:
                 return _same_request(known, request)
             with self._lock:
                 self._tokens.pop(token or "", None)
-        sql, tree = dialect.parse(request.sql, request.parameters)
-        execution = Execution(request, "", group.scan_cutoff_bytes)
-        execution.output_location = f"{group.output_location(request.requested_location)}{execution.id}.csv"
+        statement = dialect.parse(request.sql, request.parameters)
+        place = group.result_configuration(request.result_configuration)
+        execution = Execution(request, place, group.scan_cutoff_bytes, statement.unload)
         with self._lock:
             if token in self._tokens:
                 return _same_request(self._tokens[token], request)
@@ -237,7 +281,7 @@ class Executions:
             if token is not None:
                 self._tokens[token] = execution
             self._executions[execution.id] = execution
-        self._pool.submit(self._work, execution, sql, tree)
+        self._pool.submit(self._work, execution, statement)
         return execution
 
     def get(self, execution_id: str) -> Execution:
@@ -291,7 +335,7 @@ class Executions:
                 reason="CONCURRENT_QUERY_LIMIT_EXCEEDED",
             )
 
-    def _work(self, execution: Execution, sql: str, tree: Any) -> None:
+    def _work(self, execution: Execution, statement: Statement) -> None:
         self._hold(execution, "QUEUED")
         with self._workers:
             if execution.state in FINAL_STATES:
@@ -300,7 +344,7 @@ class Executions:
             try:
                 if execution.begin(engine):
                     self._hold(execution, "RUNNING")
-                    self._end_or_run(execution, engine, sql, tree)
+                    self._end_or_run(execution, engine, statement)
             except Interrupted:
                 execution.finish("CANCELLED")
             except CutoffExceededError:
@@ -316,21 +360,24 @@ class Executions:
     def _hold(self, execution: Execution, state: str) -> None:
         self._faults.hold(execution.call(state=state), lambda: execution.stop_requested)
 
-    def _end_or_run(self, execution: Execution, engine: Engine, sql: str, tree: Any) -> None:
+    def _end_or_run(self, execution: Execution, engine: Engine, statement: Statement) -> None:
         if execution.stop_requested:
             raise Interrupted
         end = self._faults.take(End, execution.call())
         if end is None:
-            self._run(execution, engine, sql, tree)
+            self._run(execution, engine, statement)
             execution.finish("SUCCEEDED")
             return
         with execution.lock:
             execution.scanned_bytes = end.scanned_bytes
         execution.finish(end.state, end.reason, _athena_error(end))
 
-    def _run(self, execution: Execution, engine: Engine, sql: str, tree: Any) -> None:
+    def _run(self, execution: Execution, engine: Engine, statement: Statement) -> None:
         catalog = self.catalog(execution.request.region)
-        translation = translate(sql, tree, catalog, execution.request.database)
+        translation = translate(statement, catalog, execution.request.database)
+        if execution.unload is not None:
+            schema = unload.schema(translation.names, translation.types)
+            self._check_empty(execution, execution.unload.target)
         datasets = {}
         for scan in translation.scans:
             read, reading = _open(catalog, engine, scan)
@@ -340,29 +387,102 @@ class Executions:
             execution.check_cutoff()
         with execution.lock:
             execution.translation, execution.planned = translation, time.time()
+        batches = engine.run(translation.sql, datasets)
+        if execution.unload is None:
+            self._write_csv(execution, translation, batches)
+        else:
+            self._write_files(execution, execution.unload, translation, schema, batches)
+
+    def _write_csv(
+        self, execution: Execution, translation: Translation, batches: Iterator[pa.RecordBatch]
+    ) -> None:
         with tempfile.TemporaryFile() as file:
             file.write(results.csv_header(translation.names))
-            for batch in engine.run(translation.sql, datasets):
+            for batch in batches:
                 file.write(results.csv_rows(batch, translation.types))
             with execution.lock:
                 execution.computed = time.time()
             file.seek(0, os.SEEK_SET)
-            self._store(execution, file, results.metadata(translation.names, translation.types))
+            failure = self._write_failure(execution)
+            if failure is not None:
+                raise failure
+            if execution.is_managed:
+                with execution.lock:
+                    execution.kept = file.read()
+                return
+            self._put(execution, execution.output_location, file)
+            metadata = results.metadata(translation.names, translation.types)
+            self._put(execution, f"{execution.output_location}.metadata", io.BytesIO(metadata))
 
-    def _store(self, execution: Execution, file: BinaryIO, metadata: bytes) -> None:
-        bucket, _, key = execution.output_location.removeprefix("s3://").partition("/")
+    def _write_files(
+        self,
+        execution: Execution,
+        to: Unload,
+        translation: Translation,
+        schema: pa.Schema,
+        batches: Iterator[pa.RecordBatch],
+    ) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            files = unload.Files(Path(folder), translation.types, schema, to.compression)
+            for batch in batches:
+                files.write(batch)
+            with execution.lock:
+                execution.computed = time.time()
+            failure = self._write_failure(execution)
+            written = []
+            for name, path in files.close()[: 1 if failure else None]:
+                if execution.stop_requested:
+                    raise Interrupted
+                with path.open("rb") as file:
+                    self._put(execution, f"{to.target}{name}", file, is_target=True)
+                written.append(f"{to.target}{name}")
+        if failure is not None:
+            raise failure
+        with execution.lock:
+            execution.unloaded_rows = files.rows
+            rows = pa.record_batch([pa.array(written, pa.string())], ["file"])
+            execution.kept = bytes(results.csv_rows(rows, [VARCHAR]))
+        if not execution.is_managed:
+            metadata = results.metadata(translation.names, translation.types)
+            self._put(execution, f"{execution.output_location}.metadata", io.BytesIO(metadata))
+            manifest = "".join(f"{uri}\n" for uri in written)
+            self._put(execution, execution.manifest_location, io.BytesIO(manifest.encode()))
+
+    def _write_failure(self, execution: Execution) -> QueryFailed | None:
         fault = self._faults.take(FailResultWrite, execution.call())
-        if fault is not None:
-            name = "RESULT_WRITE" if fault.error_type == 401 else "RESULT_BUCKET"
-            raise QueryFailed(name, f"cannot write the result to {execution.output_location}")
+        if fault is None:
+            return None
+        name = "RESULT_WRITE" if fault.error_type == 401 else "RESULT_BUCKET"
+        return QueryFailed(name, "cannot write the result, on demand")
+
+    def _check_empty(self, execution: Execution, target: str) -> None:
+        bucket, _, prefix = target.removeprefix("s3://").partition("/")
         s3 = self._clients.get("s3", execution.request.region)
-        try:
-            s3.upload_fileobj(file, bucket, key)
-            s3.put_object(Bucket=bucket, Key=f"{key}.metadata", Body=metadata)
-        except (ClientError, BotoCoreError) as error:
-            missing = "NoSuchBucket" in str(error)
-            message = f"cannot write the result to {execution.output_location}: {error}"
-            raise QueryFailed("RESULT_BUCKET" if missing else "RESULT_WRITE", message) from error
+        with _writing(target):
+            found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+        if found["KeyCount"]:
+            message = f"Target directory {target} already exists; Athena deletes no data, so name another"
+            raise QueryFailed("HIVE_PATH_ALREADY_EXISTS", message)
+
+    def _put(self, execution: Execution, location: str, file: BinaryIO, *, is_target: bool = False) -> None:
+        """Writes an object; the expected owner is not that of UNLOAD's target (user guide, "UNLOAD")."""
+        bucket, _, key = location.removeprefix("s3://").partition("/")
+        owner = {k: v for k, v in execution.result_configuration.items() if k == "ExpectedBucketOwner"}
+        s3 = self._clients.get("s3", execution.request.region)
+        with _writing(location):
+            s3.upload_fileobj(file, bucket, key, ExtraArgs={} if is_target else owner)
+
+
+@contextmanager
+def _writing(location: str) -> Iterator[None]:
+    """Names what S3 refuses as a query's failure."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+        names = {"NoSuchBucket": "RESULT_BUCKET", "AccessDenied": "PERMISSION_DENIED"}
+        message = f"cannot write the result to {location}: {error}"
+        raise QueryFailed(names.get(code, "RESULT_WRITE"), message) from error
 
 
 def _open(catalog: Catalog, engine: Engine, scan: Scan) -> tuple[TableScan, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from local_aws.athena.casts import cast, parsed
@@ -21,10 +21,12 @@ from local_aws.athena.types import (
     VARCHAR,
     Expr,
     Type,
+    array,
     build,
     coerce,
     common_type,
     decimal,
+    identifier,
     is_float,
     is_integer,
     is_number,
@@ -160,8 +162,8 @@ def comparison(operator: str, left: Expr, right: Expr) -> Expr:
     if common_type(left.type, right.type) is None:
         raise QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: {left.type} {operator} {right.type}")
     left, right = unify(left, right)
-    if left.type.base.startswith("row("):
-        raise not_supported("comparisons of rows")
+    if left.type.of or left.type.base.startswith("row("):
+        raise not_supported("comparisons of arrays, maps and rows")
     plain = f"({{0}} {operator} {{1}})"
     suspects = [f"isnan({{{i}}})" for i, side in enumerate((left, right)) if side.constant is None]
     if is_float(left.type) and suspects and "DISTINCT" not in operator:
@@ -241,6 +243,34 @@ def _row(*args: Expr) -> Expr:
     type_ = Type(f"row({', '.join(str(arg.type) for arg in args)})")
     failing = build("CASE WHEN list_contains({0}, true) THEN error({1}) ELSE ", type_, nulls, message)
     return joined(failing, build("row({*})", type_, *args), " END", type_=type_)
+
+
+def named_row(to: Type, values: Sequence[Expr], *, safe: bool) -> Expr:
+    """CAST(ROW(...) AS ROW(name type, ...)).
+
+    Raises:
+        QueryFailed: TYPE_MISMATCH if there are more or fewer values than fields.
+    """
+    if len(values) != len(to.of):
+        raise QueryFailed("TYPE_MISMATCH", f"Cannot cast a row of {len(values)} fields to {to}")
+    pieces: list[str | Expr] = []
+    for name, type_, value in zip(to.fields, to.of, values, strict=True):
+        pieces += [", " if pieces else "", f"{identifier(name)} := ", cast(value, type_, safe=safe)]
+    return joined("struct_pack(", *pieces, ")", type_=to)
+
+
+def array_of(*elements: Expr) -> Expr:
+    """ARRAY[...]."""
+    if not elements:
+        return build("CAST([] AS INTEGER[])", array(UNKNOWN))
+    elements = unify(*elements)
+    return build("[{*}]", array(elements[0].type), *elements)
+
+
+def _map(keys: Expr, values: Expr) -> Expr:
+    if keys.type.base != "array" or values.type.base != "array":
+        raise WrongArgumentsError
+    return build("map({0}, {1})", Type("map", of=(keys.type.of[0], values.type.of[0])), keys, values)
 
 
 def _concat(*args: Expr) -> Expr:
@@ -510,6 +540,7 @@ SCALARS: dict[str, Translate] = {
     "lower": _simple("lower({0})", None, VARCHAR),
     "lpad": _simple(_pad("lpad"), VARCHAR, VARCHAR, BIGINT, VARCHAR),
     "ltrim": lambda value: trim("ltrim", value),
+    "map": _map,
     "millisecond": _field("millisecond", "(CAST(date_part('millisecond', {0}) AS BIGINT) % 1000)"),
     "minute": _field("minute"),
     "mod": _mod,
@@ -572,13 +603,15 @@ class Call:
     type: Type
     result: str = "{0}"
 
-    def expr(self, *, distinct: bool = False, suffix: Expr) -> Expr:
-        """The whole expression, `suffix` being its FILTER and OVER clauses."""
+    def expr(self, *, distinct: bool, order: Expr, suffix: Expr) -> Expr:
+        """The whole expression, `order` being its own ORDER BY, `suffix` its FILTER and OVER clauses."""
         inner: list[str | Expr] = ["*"] if not self.args and self.functions == ("count",) else []
         for position, arg in enumerate(self.args):
             inner += [", " if position else "", arg]
         word = "DISTINCT " if distinct else ""
-        calls = [joined(f"{name}({word}", *inner, ")", suffix, type_=self.type) for name in self.functions]
+        calls = [
+            joined(f"{name}({word}", *inner, order, ")", suffix, type_=self.type) for name in self.functions
+        ]
         return build(self.result, self.type, *calls, opaque=True)
 
 
@@ -624,6 +657,7 @@ def _boolean(function: str) -> Callable[[Expr], Call]:
 AGGREGATES: dict[str, Callable[..., Call]] = {
     "any_value": _same("any_value"),
     "arbitrary": _same("any_value"),
+    "array_agg": lambda value: Call(("list",), (value,), array(value.type)),
     "avg": _avg,
     "bool_and": _boolean("bool_and"),
     "bool_or": _boolean("bool_or"),

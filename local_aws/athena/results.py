@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,6 @@ from local_aws.athena.types import Type
 
 _CHUNK_BYTES = 1 << 20
 _PRECISIONS = {
-    "boolean": 0,
     "tinyint": 3,
     "smallint": 5,
     "integer": 10,
@@ -26,10 +26,8 @@ _PRECISIONS = {
     "varchar": 2_147_483_647,
     "char": 1,
     "varbinary": 1_073_741_824,
-    "date": 0,
     "timestamp": 3,
     "timestamp with time zone": 3,
-    "unknown": 0,
 }
 
 
@@ -43,7 +41,7 @@ def column_info(names: Sequence[str], types: Sequence[Type]) -> list[dict[str, A
             "Name": name,
             "Label": name,
             "Type": {"real": "float"}.get(type_.base, type_.base),
-            "Precision": _PRECISIONS[type_.base] if type_.precision is None else type_.precision,
+            "Precision": _PRECISIONS.get(type_.base, 0) if type_.precision is None else type_.precision,
             "Scale": type_.scale or 0,
             "Nullable": "UNKNOWN",
             "CaseSensitive": type_.base in ("varchar", "char"),
@@ -93,7 +91,32 @@ def as_text(column: pa.Array, type_: Type) -> pa.StringArray:
     if type_.base == "decimal" and type_.scale:
         # Arrow prints 0.0000001 as 1E-7.
         return pa.array([None if v is None else f"{v:f}" for v in column.to_pylist()], pa.string())
+    if type_.of:
+        return pa.array(_nested(column, type_), pa.string())
     return column.cast(pa.string())
+
+
+def _nested(column: pa.Array, type_: Type) -> Iterator[str | None]:
+    """Arrays, maps and rows as Athena prints them: `[1, 2]`, `{a=1}`, `{x=1, y=a}`, with null for NULL."""
+    present = column.is_valid().to_pylist()
+    if type_.base == "row":
+        for is_present, *values in zip(present, *map(_words, column.flatten(), type_.of), strict=True):
+            yield f"{{{', '.join(map('{}={}'.format, type_.fields, values))}}}" if is_present else None
+        return
+    lists = [column]
+    if type_.base == "map":
+        lists = [pa.ListArray.from_arrays(column.offsets, each) for each in (column.keys, column.items)]
+    words = (_words(each.flatten(), held) for each, held in zip(lists, type_.of, strict=True))
+    entries = map("=".join, zip(*words, strict=True))
+    opening, closing = "[]" if type_.base == "array" else "{}"
+    for is_present, length in zip(present, pc.list_value_length(lists[0]).to_pylist(), strict=True):
+        text = ", ".join(itertools.islice(entries, length or 0))
+        yield f"{opening}{text}{closing}" if is_present else None
+
+
+def _words(column: pa.Array, type_: Type) -> list[str]:
+    words: list[str] = as_text(column, type_).fill_null("null").to_pylist()
+    return words
 
 
 def java_double(value: float) -> str:
@@ -131,12 +154,11 @@ def metadata(names: Sequence[str], types: Sequence[Type]) -> bytes:
 _FIELD = re.compile(rb'(?:"((?:[^"]|"")*)"|)([,\n])')
 
 
-def read_page(s3: Any, location: str, offset: int, rows: int) -> tuple[list[list[str | None]], int | None]:
-    """Rows of a result in S3.
+def read_page(chunks: Iterator[bytes], offset: int, rows: int) -> tuple[list[list[str | None]], int | None]:
+    """Rows of a result.
 
     Args:
-        s3: An S3 client.
-        location: The result's `s3://` URL.
+        chunks: The result's CSV from `offset` on, from `stored` or `kept`.
         offset: Where the page starts, in bytes.
         rows: How many rows at most.
 
@@ -144,7 +166,7 @@ def read_page(s3: Any, location: str, offset: int, rows: int) -> tuple[list[list
         The rows, None for NULL, and the next page's offset, None after the last.
     """
     page: list[list[str | None]] = []
-    for row, size in _rows(_chunks(s3, location, offset)):
+    for row, size in _rows(chunks):
         if len(page) == rows:
             return page, offset
         page.append(row)
@@ -152,7 +174,8 @@ def read_page(s3: Any, location: str, offset: int, rows: int) -> tuple[list[list
     return page, None
 
 
-def _chunks(s3: Any, location: str, offset: int) -> Iterator[bytes]:
+def stored(s3: Any, location: str, offset: int) -> Iterator[bytes]:
+    """The CSV at an `s3://` URL, from an offset on."""
     bucket, _, key = location.removeprefix("s3://").partition("/")
     total = offset + 1
     while offset < total:
@@ -161,6 +184,11 @@ def _chunks(s3: Any, location: str, offset: int) -> Iterator[bytes]:
         total = int(answer["ContentRange"].rpartition("/")[2])
         offset += len(chunk)
         yield chunk
+
+
+def kept(data: bytes, offset: int) -> Iterator[bytes]:
+    """A CSV in memory, from an offset on."""
+    return (data[at : at + _CHUNK_BYTES] for at in range(offset, len(data), _CHUNK_BYTES))
 
 
 def _rows(chunks: Iterator[bytes]) -> Iterator[tuple[list[str | None], int]]:

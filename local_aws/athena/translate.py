@@ -20,7 +20,7 @@ from trino_sql_validator import validate
 from local_aws.athena import functions
 from local_aws.athena.casts import cast
 from local_aws.athena.catalog import Table
-from local_aws.athena.dialect import LITERAL_WITH_TYPE
+from local_aws.athena.dialect import LITERAL_WITH_TYPE, Statement
 from local_aws.athena.errors import QueryFailed, not_supported
 from local_aws.athena.relations import Column, Field, Query, Scan, Scope, add_pruning, mark_needed_columns
 from local_aws.athena.types import (
@@ -135,22 +135,21 @@ class _Frame:
     windowed: bool = False
 
 
-def translate(sql: str, tree: exp.Expr, tables: Tables, database: str) -> Translation:
+def translate(statement: Statement, tables: Tables, database: str) -> Translation:
     """Translates a parsed query.
 
     Args:
-        sql: Its text, to which error positions refer.
-        tree: Its parse tree, from `dialect.parse`.
+        statement: The query, from `dialect.parse`.
         tables: The catalog.
         database: Where unqualified tables are.
 
     Raises:
         QueryFailed: As Athena fails it, or NOT_SUPPORTED for what is not done here.
     """
-    translator = _Translator(sql, tables, database)
-    query = translator.query(tree, {}, None)
+    translator = _Translator(statement.sql, tables, database)
+    query = translator.query(statement.tree, {}, None)
     for output in query.outputs:
-        if output.type.base.startswith(("interval", "row", "unsupported")):
+        if any(base.startswith(("interval", "row(", "unsupported")) for base in output.type.bases):
             raise not_supported(f"{output.type.base} in a result")
     mark_needed_columns(query)
     return Translation(
@@ -654,9 +653,17 @@ class _Translator:
         _only(node, "this", "to")
         if node.meta.get(LITERAL_WITH_TYPE):
             return _typed_literal(node)
-        return cast(self.expr(node.this, frame), _type(node.args["to"]), safe=isinstance(node, exp.TryCast))
+        to, safe = _type(node.args["to"]), isinstance(node, exp.TryCast)
+        if to.base == "row" and isinstance(node.this, exp.Anonymous) and node.this.name.lower() == "row":
+            values = [self.expr(value, frame) for value in node.this.expressions]
+            return functions.named_row(to, values, safe=safe)
+        return cast(self.expr(node.this, frame), to, safe=safe)
 
     _trycast = _cast
+
+    def _array(self, node: exp.Array, frame: _Frame) -> Expr:
+        _only(node, "expressions")
+        return functions.array_of(*(self.expr(element, frame) for element in node.expressions))
 
     def _interval(self, node: exp.Interval, _: _Frame) -> Expr:
         unit, value = node.args["unit"], node.this
@@ -765,6 +772,12 @@ class _Translator:
             arguments = []
         if distinct and (over is not None or len(arguments) != 1):
             raise not_supported("DISTINCT here")
+        order: list[str | Expr] = []
+        if name == "array_agg" and arguments and isinstance(arguments[-1], exp.Order):
+            for position, item in enumerate(arguments[-1].expressions):
+                _only(item, "this", "desc")
+                order += [", " if position else " ORDER BY ", self.expr(item.this, frame), _direction(item)]
+            arguments = [arguments[-1].this]
         args = [self.expr(arg, frame) for arg in arguments]
         if condition is not None:
             # DuckDB evaluates arguments before it filters, and some rows cannot be compared.
@@ -775,7 +788,9 @@ class _Translator:
                 for arg in args
             ]
         call = self._translated(name, table[name], args)
-        return call.expr(distinct=distinct, suffix=joined(*suffix, type_=UNKNOWN))
+        return call.expr(
+            distinct=distinct, order=joined(*order, type_=UNKNOWN), suffix=joined(*suffix, type_=UNKNOWN)
+        )
 
     def _apply(self, name: str, args: list[Expr]) -> Expr:
         return self._translated(name, functions.SCALARS[name], args)
@@ -802,6 +817,7 @@ class _Translator:
 _EXPRESSIONS: dict[type[exp.Expr], Callable[[_Translator, Any, _Frame], Expr]] = {
     exp.And: _Translator._and,
     exp.Anonymous: _Translator._anonymous,
+    exp.Array: _Translator._array,
     exp.AtTimeZone: _Translator._attimezone,
     exp.Between: _Translator._between,
     exp.Boolean: _Translator._boolean_literal,
@@ -906,6 +922,11 @@ def _case(conditions: list[Expr], results: list[Expr]) -> Expr:
 
 
 def _type(node: exp.DataType) -> Type:
+    if node.this in (exp.DType.ARRAY, exp.DType.MAP):
+        return Type(node.this.value.lower(), of=tuple(map(_type, node.expressions)))
+    if node.this == exp.DType.STRUCT and all(isinstance(each, exp.ColumnDef) for each in node.expressions):
+        fields = [(each.name, _type(each.args["kind"])) for each in node.expressions]
+        return Type("row", of=tuple(type_ for _, type_ in fields), fields=tuple(name for name, _ in fields))
     parameters = [int(parameter.name) for parameter in node.expressions if parameter.name.isdigit()]
     if node.this == exp.DType.DECIMAL:
         precision, scale = [*parameters, *([38, 0][len(parameters) :])]

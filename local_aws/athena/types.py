@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from local_aws.athena.errors import QueryFailed, not_supported
@@ -26,14 +26,21 @@ class Type:
         scale: Digits after the point of a decimal.
         zone: The zone in which a timestamp with time zone reads, None if it differs from row to row or is
             not known: DuckDB keeps only the instant.
+        of: Types of what an array, a map or a row holds: elements; keys and values; fields.
+        fields: Names of a row's fields.
     """
 
     base: str
     precision: int | None = None
     scale: int | None = None
     zone: str | None = None
+    of: tuple[Type, ...] = ()
+    fields: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        if self.of:
+            names = [f"{name} " for name in self.fields] or [""] * len(self.of)
+            return f"{self.base}({', '.join(map('{}{}'.format, names, self.of))})"
         if self.base == "decimal":
             return f"decimal({self.precision},{self.scale})"
         if self.base in ("timestamp", "timestamp with time zone"):
@@ -41,8 +48,22 @@ class Type:
         return self.base if self.precision is None else f"{self.base}({self.precision})"
 
     @property
+    def bases(self) -> Iterator[str]:
+        """Trino's name of it, and of all that it holds."""
+        yield self.base
+        for inner in self.of:
+            yield from inner.bases
+
+    @property
     def duckdb(self) -> str:
         """The type that holds it in DuckDB."""
+        if self.base == "array":
+            return f"{self.of[0].duckdb}[]"
+        if self.base == "map":
+            return f"MAP({self.of[0].duckdb}, {self.of[1].duckdb})"
+        if self.base == "row":
+            fields = zip(self.fields, self.of, strict=True)
+            return f"STRUCT({', '.join(f'{identifier(name)} {type_.duckdb}' for name, type_ in fields)})"
         if self.base == "decimal":
             return f"DECIMAL({self.precision}, {self.scale})"
         if self.base not in _DUCKDB_TYPES:
@@ -119,6 +140,10 @@ def common_type(left: Type, right: Type) -> Type | None:
         return left
     if left == UNKNOWN:
         return right
+    if left.of and (left.base, left.fields, len(left.of)) == (right.base, right.fields, len(right.of)):
+        common = [common_type(*pair) for pair in zip(left.of, right.of, strict=True)]
+        inner = tuple(type_ for type_ in common if type_ is not None)
+        return replace(left, of=inner) if len(inner) == len(common) else None
     if is_number(left) and is_number(right):
         if {left.base, right.base} <= {*INTEGER_DIGITS, "decimal"} and "decimal" in (left.base, right.base):
             (p1, s1), (p2, s2) = left.digits, right.digits
@@ -199,6 +224,16 @@ def joined(*pieces: str | Expr, type_: Type, opaque: bool = False) -> Expr:
 def quoted(text: str) -> str:
     """A string literal of DuckDB (and of Trino)."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A quoted name of DuckDB (and of Trino)."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def array(element: Type) -> Type:
+    """An array type."""
+    return Type("array", of=(element,))
 
 
 def text(value: str) -> Expr:

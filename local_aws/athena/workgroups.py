@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from local_aws.athena.dialect import s3_folder
 from local_aws.athena.errors import ApiError
 
 PRIMARY = "primary"
@@ -17,6 +18,7 @@ ENGINE_VERSION = {
 }
 _DONE_SETTINGS = {
     "ResultConfiguration",
+    "ManagedQueryResultsConfiguration",
     "EnforceWorkGroupConfiguration",
     "PublishCloudWatchMetricsEnabled",
     "RequesterPaysEnabled",
@@ -66,26 +68,40 @@ class WorkGroup:
         """BytesScannedCutoffPerQuery, which holds whether or not the settings are enforced on clients."""
         return self.configuration.get("BytesScannedCutoffPerQuery")
 
-    def output_location(self, requested: str | None) -> str:
-        """Where a query's result goes.
+    @property
+    def is_managed(self) -> bool:
+        """Whether Athena keeps the results itself instead of writing them to S3."""
+        return bool(self.configuration.get("ManagedQueryResultsConfiguration", {}).get("Enabled"))
+
+    def result_configuration(self, requested: Mapping[str, Any]) -> dict[str, Any]:
+        """What holds for a query's result in S3; nothing if Athena keeps it.
 
         Args:
-            requested: The client's OutputLocation.
+            requested: The client's ResultConfiguration.
+
+        Returns:
+            OutputLocation, ended by a slash, and ExpectedBucketOwner if there is one.
 
         Raises:
-            ApiError: If there is none, or it is no S3 location.
+            ApiError: If there is no location, it is no S3 location, or a managed result would have one.
         """
-        own: str | None = self.configuration.get("ResultConfiguration", {}).get("OutputLocation")
+        if self.is_managed:
+            if requested.get("OutputLocation"):
+                raise ApiError(
+                    f"Managed query results are enabled for WorkGroup {self.name}: a query cannot have the"
+                    " ResultConfiguration OutputLocation"
+                )
+            return {}
+        own: dict[str, Any] = self.configuration.get("ResultConfiguration", {})
         enforced = self.configuration.get("EnforceWorkGroupConfiguration", True)
-        location = own if enforced and own else requested or own
-        if not location:
+        chosen = own if enforced and own.get("OutputLocation") else {**own, **requested}
+        if not chosen.get("OutputLocation"):
             raise ApiError(
                 "No output location provided. An output location is required either through the Workgroup"
                 " result configuration setting or as an API input."
             )
-        if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?", location, flags=re.DOTALL):
-            raise ApiError(f"outputLocation is not a valid S3 path: {location}")
-        return location if location.endswith("/") else f"{location}/"
+        owner = {name: chosen[name] for name in ("ExpectedBucketOwner",) if chosen.get(name)}
+        return {"OutputLocation": s3_folder(chosen["OutputLocation"], "outputLocation"), **owner}
 
 
 class WorkGroups:
@@ -108,29 +124,29 @@ class WorkGroups:
 
     def create(self, name: str, configuration: dict[str, Any], description: str) -> None:
         """Makes one; its settings are enforced unless it says otherwise."""
+        configuration = {"EnforceWorkGroupConfiguration": True, **configuration}
         _check(configuration)
         with self._lock:
             if name in self._groups:
                 raise ApiError(f"WorkGroup is already created: {name}")
-            defaults = {"EnforceWorkGroupConfiguration": True}
-            self._groups[name] = WorkGroup(name, {**defaults, **configuration}, description)
+            self._groups[name] = WorkGroup(name, configuration, description)
 
     def update(self, name: str, updates: dict[str, Any], description: str | None, state: str | None) -> None:
         """Changes one, by ConfigurationUpdates of the service model."""
         group = self.get(name)
-        changed = dict(updates)
-        result_updates = changed.pop("ResultConfigurationUpdates", {})
-        if changed.pop("RemoveBytesScannedCutoffPerQuery", False):
-            changed["BytesScannedCutoffPerQuery"] = None
-        _check(changed)
         with self._lock:
-            result = dict(group.configuration.get("ResultConfiguration", {}))
-            for key, value in result_updates.items():
-                if not key.startswith("Remove"):
-                    result[key] = value
-                elif value:
-                    result.pop(key.removeprefix("Remove"), None)
-            group.configuration = {**group.configuration, **changed, "ResultConfiguration": result}
+            changed = {**group.configuration, **updates}
+            if changed.pop("RemoveBytesScannedCutoffPerQuery", False):
+                changed["BytesScannedCutoffPerQuery"] = None
+            for part in ("ResultConfiguration", "ManagedQueryResultsConfiguration"):
+                changed[part] = settings = dict(changed.get(part, {}))
+                for key, value in changed.pop(f"{part}Updates", {}).items():
+                    if not key.startswith("Remove"):
+                        settings[key] = value
+                    elif value:
+                        settings.pop(key.removeprefix("Remove"), None)
+            _check(changed)
+            group.configuration = changed
             group.description = group.description if description is None else description
             group.enabled = group.enabled if state is None else state == "ENABLED"
 
@@ -151,3 +167,6 @@ def _check(configuration: dict[str, Any]) -> None:
     for setting, value in configuration.items():
         if setting not in _DONE_SETTINGS and value:
             raise ApiError(f"NOT_SUPPORTED: the local Athena does not do the workgroup setting {setting}")
+    managed = configuration.get("ManagedQueryResultsConfiguration", {}).get("Enabled")
+    if managed and configuration.get("ResultConfiguration", {}).get("OutputLocation"):
+        raise ApiError("A WorkGroup with managed query results cannot have an OutputLocation")

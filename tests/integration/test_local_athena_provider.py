@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from typing import Any
 
 import pytest
@@ -50,6 +51,30 @@ def test_the_operator_runs_a_query_to_its_end(services: Services) -> None:
     assert execution["ResultConfiguration"]["OutputLocation"] == f"s3://{location}"
     bucket, _, key = location.partition("/")
     assert services.s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b'"one"\n"1"\n'
+
+
+def test_the_operator_unloads(services: Services, hook: AthenaHook) -> None:
+    target = f"s3://athena-query-result-dev/unloaded/{uuid.uuid4()}/"
+    operator = _operator(f"UNLOAD (SELECT 1 AS one) TO '{target}' WITH (format = 'PARQUET')")
+    execution_id = operator.execute({})
+    location = hook.get_output_location(execution_id)
+    assert location == f"s3://athena-query-result-dev/{execution_id}"
+    execution = services.athena.get_query_execution(QueryExecutionId=execution_id)["QueryExecution"]
+    bucket, _, key = execution["Statistics"]["DataManifestLocation"].removeprefix("s3://").partition("/")
+    (uri,) = services.s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode().splitlines()
+    assert uri.startswith(target)
+
+
+def test_the_hook_reads_a_managed_result(services: Services, hook: AthenaHook) -> None:
+    group = f"managed-{uuid.uuid4()}"
+    services.athena.create_work_group(
+        Name=group, Configuration={"ManagedQueryResultsConfiguration": {"Enabled": True}}
+    )
+    execution_id = hook.run_query("SELECT 1 AS one", {"Database": "default"}, {}, workgroup=group)
+    assert hook.poll_query_status(execution_id, sleep_time=0) == "SUCCEEDED"
+    results = hook.get_query_results(execution_id)
+    assert results is not None
+    assert [row["Data"][0]["VarCharValue"] for row in results["ResultSet"]["Rows"]] == ["one", "1"]
 
 
 def test_the_operator_fails_with_the_querys_reason(services: Services) -> None:

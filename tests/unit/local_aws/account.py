@@ -72,8 +72,9 @@ class Account:
                 break
             time.sleep(0.005)
         csv = None
-        if execution["Status"]["State"] == "SUCCEEDED":
-            csv = self.read(execution["ResultConfiguration"]["OutputLocation"]).decode()
+        location = execution.get("ResultConfiguration", {}).get("OutputLocation", "")
+        if execution["Status"]["State"] == "SUCCEEDED" and location.endswith(".csv"):
+            csv = self.read(location).decode()
         return Outcome(execution, csv, self.inspect(execution_id)["scans"])
 
     def run(self, sql: str, **parameters: Any) -> Outcome:

@@ -31,7 +31,7 @@ def compute(engine: Engine) -> Callable[..., str]:
     """Runs a query without tables and gives its CSV, without the header."""
 
     def compute(sql: str, *parameters: str) -> str:
-        translation = translate(*parse(sql, parameters), NoTables(), "db")
+        translation = translate(parse(sql, parameters), NoTables(), "db")
         batches = engine.run(translation.sql, {})
         return b"".join(bytes(results.csv_rows(b, translation.types)) for b in batches).decode()
 

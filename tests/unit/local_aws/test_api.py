@@ -267,8 +267,8 @@ def test_stopping_what_is_over_changes_nothing(account: Account) -> None:
 
 
 def test_a_stop_wins_over_an_engine_that_finishes_at_the_same_moment() -> None:
-    request = Request("SELECT 1", (), "db", "primary", None, "us-east-1")
-    execution = Execution(request, "s3://results/x.csv")
+    request = Request("SELECT 1", (), "db", "primary", {}, "us-east-1")
+    execution = Execution(request, {"OutputLocation": "s3://results/"}, None, None)
     execution.state, execution.started = "RUNNING", execution.submitted
     execution.stop()
     assert execution.state == "RUNNING"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import re
 from decimal import Decimal
 
 import pyarrow as pa
@@ -153,17 +152,6 @@ def test_partition_keys_have_their_types(account: Account) -> None:
     assert account.run("SELECT v FROM days").reason.startswith("HIVE_INVALID_PARTITION_VALUE")
 
 
-@pytest.mark.parametrize(
-    ("parameters", "reason"),
-    [({"projection.enabled": "true"}, "NOT_SUPPORTED: line 1:15: .*partition projection")],
-)
-def test_refused_tables(account: Account, parameters: dict[str, str], reason: str) -> None:
-    account.create_table("odd", {"a": "int"}, {"dt": "string"}, parameters)
-    outcome = account.run("SELECT * FROM odd")
-    assert outcome.state == "FAILED"
-    assert re.match(reason, outcome.reason)
-
-
 def test_a_column_of_a_type_that_is_not_done_hurts_only_who_reads_it(account: Account) -> None:
     account.create_table("nested", {"a": "int", "b": "array<int>"})
     account.put("nested/a.parquet", pa.table({"a": pa.array([1], pa.int32()), "b": pa.array([[1]])}))
@@ -191,3 +179,68 @@ def test_missing_schema_and_table(account: Account) -> None:
         account.run("SELECT * FROM nodb.t").reason
         == "SCHEMA_NOT_FOUND: line 1:15: Schema 'nodb' does not exist"
     )
+
+
+# --- partitions with columns and places of their own ------------------------------------------------------
+
+
+def _drifting(account: Account, own: dict[str, str]) -> None:
+    """A table of two partitions, the older one elsewhere and with columns of its own."""
+    account.create_table("drift", {"a": "bigint", "f": "double", "new": "string"}, {"dt": "string"})
+    account.put(
+        "elsewhere/x.parquet", pa.table({"a": pa.array([1], pa.int32()), "f": pa.array([0.5], pa.float32())})
+    )
+    columns = {"a": pa.array([2], pa.int64()), "f": pa.array([2.5]), "new": pa.array(["n"])}
+    account.put("drift/new/x.parquet", pa.table(columns))
+    account.add_partition("drift", ["new"], "new")
+    storage = account.storage("s3://lake/elsewhere", own)
+    partition = {"Values": ["old"], "StorageDescriptor": storage}
+    account.glue.create_partition(DatabaseName="db", TableName="drift", PartitionInput=partition)
+
+
+def test_a_partition_lies_elsewhere_and_has_columns_of_its_own(account: Account) -> None:
+    _drifting(account, {"a": "int", "f": "float"})
+    outcome = account.run("SELECT a, f, new, dt FROM drift ORDER BY a")
+    assert outcome.csv == '"a","f","new","dt"\n"1","0.5",,"old"\n"2","2.5","n","new"\n'
+    assert account.run("SELECT sum(a) FROM drift WHERE dt = 'old'").csv == '"_col0"\n"1"\n'
+
+
+@pytest.mark.parametrize("own", [{"a": "string"}, {"f": "int"}, {"new": "bigint"}, {"a": "decimal(3,1)"}])
+def test_a_partition_whose_columns_are_not_the_tables(account: Account, own: dict[str, str]) -> None:
+    _drifting(account, own)
+    (name,) = own
+    outcome = account.run("SELECT count(*) FROM drift")
+    assert outcome.reason.startswith("HIVE_PARTITION_SCHEMA_MISMATCH: There is a mismatch")
+    assert f"partition 'dt=old' declared column '{name}' as type" in outcome.reason
+    assert account.run("SELECT a FROM drift WHERE dt = 'new'").csv == '"a"\n"2"\n'
+
+
+def test_a_partition_narrower_than_the_table_is_a_mismatch(account: Account) -> None:
+    account.create_table("narrow", {"a": "int"}, {"dt": "string"})
+    storage = account.storage("s3://lake/narrow/x", {"a": "bigint"})
+    partition = {"Values": ["x"], "StorageDescriptor": storage}
+    account.glue.create_partition(DatabaseName="db", TableName="narrow", PartitionInput=partition)
+    assert account.run("SELECT a FROM narrow").reason.startswith("HIVE_PARTITION_SCHEMA_MISMATCH")
+
+
+def test_a_table_of_another_database(account: Account) -> None:
+    account.glue.create_database(DatabaseInput={"Name": "report_dev"})
+    keys = [{"Name": "period", "Type": "string"}]
+    storage = account.storage("s3://lake/reports/", {"user_id": "string", "rank": "bigint"})
+    table = {"Name": "user_ranking_weekly", "PartitionKeys": keys, "StorageDescriptor": storage}
+    account.glue.create_table(DatabaseName="report_dev", TableInput=table)
+    for period, rows in (("2025-01-05", 2), ("2025-01-12", 3)):
+        place = f"reports/{period}/versions/v/parquet"
+        columns = {"user_id": pa.array(["u"] * rows), "rank": pa.array(range(rows), pa.int64())}
+        account.put(f"{place}/part-0.parquet", pa.table(columns))
+        partition = {"Values": [period], "StorageDescriptor": {**storage, "Location": f"s3://lake/{place}/"}}
+        account.glue.create_partition(
+            DatabaseName="report_dev", TableName="user_ranking_weekly", PartitionInput=partition
+        )
+    sql = 'SELECT period, COUNT(*) FROM "report_dev"."user_ranking_weekly" GROUP BY period'
+    outcome = account.run(f"{sql} ORDER BY period")
+    assert outcome.csv == '"period","_col1"\n"2025-01-05","2"\n"2025-01-12","3"\n'
+    account.create_table("weeks", {"week": "string"})
+    account.put("weeks/x.parquet", pa.table({"week": ["2025-01-12"]}))
+    joined = account.run(f"SELECT week, n FROM weeks JOIN ({sql}) AS r (period, n) ON week = period")
+    assert joined.csv == '"week","n"\n"2025-01-12","3"\n'

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from local_aws.athena.dialect import parse
+from local_aws.athena.dialect import Unload, parse
 from local_aws.athena.errors import ApiError
 
 REFUSED = [
@@ -34,7 +34,28 @@ REFUSED = [
     ("SUMMARIZE t", "mismatched input 'SUMMARIZE'"),
     # what Athena does and this does not
     ("CREATE TABLE x AS SELECT 1", "NOT_SUPPORTED: the local Athena does not do CREATE TABLE statements"),
-    ("UNLOAD (SELECT 1) TO 's3://x/' WITH (format = 'PARQUET')", "NOT_SUPPORTED: .* UNLOAD statements"),
+    ("UNLOAD (SELECT 1) TO 's3://bucket/'", "NOT_SUPPORTED: .* UNLOAD in the format ''"),
+    (
+        "UNLOAD (SELECT 1) TO 's3://bucket/' WITH (format = 'ORC')",
+        "NOT_SUPPORTED: .* UNLOAD in the format 'ORC'",
+    ),
+    (
+        "UNLOAD (SELECT 1) TO 's3://bucket/' WITH (format = 'PARQUET', compression = 'LZ4')",
+        "NOT_SUPPORTED: .* LZ4",
+    ),
+    (
+        "UNLOAD (SELECT 1) TO 's3://bucket/' WITH (format = 'PARQUET', partitioned_by = ARRAY['a'])",
+        "NOT_SUPPORTED: .* partitioned_by",
+    ),
+    (
+        "UNLOAD (SELECT 1) TO 'bucket/' WITH (format = 'PARQUET')",
+        "The target of UNLOAD is not a valid S3 path",
+    ),
+    (
+        "UNLOAD (SELECT a FORM t)\nTO 's3://bucket/' WITH (format = 'PARQUET')",
+        "line 1:23: mismatched input 't'",
+    ),
+    ("UNLOAD (SELECT 1) TO 's3://bucket/' WITH (format = 'PARQUET'); SELECT 1", "Only one sql statement"),
     ("EXPLAIN SELECT 1", "NOT_SUPPORTED: .* EXPLAIN statements"),
     ("SHOW TABLES", "NOT_SUPPORTED: .* SHOW statements"),
     ("SET x = 1", "NOT_SUPPORTED: .* SET"),
@@ -51,8 +72,22 @@ def test_refused_at_the_start(sql: str, message: str) -> None:
 
 
 def test_parameters_stand_for_question_marks_outside_texts_and_comments() -> None:
-    sql, _ = parse("SELECT ?, '?', \"?\" /* ? */ FROM t -- ?\nWHERE a = ?", ["'it''s ?'", "-5"])
+    sql = parse("SELECT ?, '?', \"?\" /* ? */ FROM t -- ?\nWHERE a = ?", ["'it''s ?'", "-5"]).sql
     assert sql == "SELECT  'it''s ?' , '?', \"?\" /* ? */ FROM t -- ?\nWHERE a =  -5 "
+
+
+def test_the_query_in_an_unload_stays_where_it_was() -> None:
+    text = """-- (not yet
+    unload (
+        SELECT ')' || ? AS a FROM t WHERE (b = 1)
+    ) TO 's3://bucket/folder' WITH (FORMAT='parquet', compression = 'zstd');
+-- athena-reports: {"mark": "(?)"}"""
+    statement = parse(text, ["'x'"])
+    query = "SELECT ')' ||  'x'  AS a FROM t WHERE (b = 1)"
+    assert statement.sql.strip() == query
+    assert statement.sql.partition(query)[0] == " " * 11 + "\n" + " " * 12 + "\n" + " " * 8
+    assert statement.unload == Unload("s3://bucket/folder/", "ZSTD")
+    assert parse("SELECT 1").unload is None
 
 
 @pytest.mark.parametrize("literal", ["1", "-1.5", "'a'", "''", "NULL", "true", "DATE '2024-01-01'", "1e3"])

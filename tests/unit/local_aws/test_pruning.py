@@ -47,7 +47,7 @@ class OneTable:
 
 
 def _translate(sql: str) -> Translation:
-    return translate(*parse(sql), OneTable(), "db")
+    return translate(parse(sql), OneTable(), "db")
 
 
 def _read(engine: Engine, sql: str) -> list[list[tuple[str | None, int]]]:

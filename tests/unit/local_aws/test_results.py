@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from local_aws.athena import results
 from local_aws.athena.errors import ApiError
-from local_aws.athena.types import DOUBLE, VARCHAR
+from local_aws.athena.types import DOUBLE, INTEGER, VARCHAR, Type, array
 
 TEXTS = st.one_of(
     st.none(), st.text(st.characters(codec="utf-8"), max_size=8), st.sampled_from(['"', '""', ",", "\n"])
@@ -85,15 +85,18 @@ class Bucket:
         return {"Body": pa.BufferReader(part), "ContentRange": f"bytes {first}-{last}/{len(self._data)}"}
 
 
-@given(rows=ROWS, size=st.integers(1, 7), chunk=st.integers(1, 40))
-def test_pages_give_every_row_once(rows: list[tuple[str | None, str | None]], size: int, chunk: int) -> None:
+@given(rows=ROWS, size=st.integers(1, 7), chunk=st.integers(1, 40), in_s3=st.booleans())
+def test_pages_give_every_row_once(
+    rows: list[tuple[str | None, str | None]], size: int, chunk: int, in_s3: bool
+) -> None:
     data = results.csv_header(["a", "b"]) + _csv(rows)
     offset: int | None = 0
     pages = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "_CHUNK_BYTES", chunk)
         while offset is not None:
-            page, offset = results.read_page(Bucket(data), "s3://b/k", offset, size)
+            chunks = results.stored(Bucket(data), "s3://b/k", offset) if in_s3 else results.kept(data, offset)
+            page, offset = results.read_page(chunks, offset, size)
             pages.append(page)
     assert [tuple(row) for page in pages for row in page] == [("a", "b"), *rows]
     assert all(len(page) == size for page in pages[:-1])
@@ -112,3 +115,33 @@ def test_column_info() -> None:
     (info,) = results.column_info(["a"], [DOUBLE])
     assert info["Name"] == info["Label"] == "a"
     assert (info["Type"], info["Precision"], info["Scale"], info["CaseSensitive"]) == ("double", 17, 0, False)
+
+
+def test_column_info_of_nested_types() -> None:
+    types = [array(INTEGER), Type("map", of=(VARCHAR, DOUBLE)), Type("row", of=(INTEGER,), fields=("x",))]
+    info = results.column_info(["a", "m", "r"], types)
+    assert [(each["Type"], each["Precision"], each["Scale"]) for each in info] == [
+        ("array", 0, 0),
+        ("map", 0, 0),
+        ("row", 0, 0),
+    ]
+
+
+LISTS = st.lists(st.none() | st.lists(st.none() | st.integers(-9, 9), max_size=3), max_size=8)
+
+
+@given(rows=LISTS, start=st.integers(0, 4))
+def test_slices_of_arrays_and_maps_print_their_own_values(
+    rows: list[list[int | None] | None], start: int
+) -> None:
+    def printed(row: list[int | None] | None, keys: bool) -> str | None:
+        words = ["null" if each is None else str(each) for each in row or []]
+        words = [f"{key}={word}" for key, word in enumerate(words)] if keys else words
+        return None if row is None else f"{'{' if keys else '['}{', '.join(words)}{'}' if keys else ']'}"
+
+    arrays = pa.array(rows, pa.list_(pa.int32())).slice(start)
+    assert results.as_text(arrays, array(INTEGER)).to_pylist() == [printed(r, False) for r in rows[start:]]
+    pairs = [None if row is None else list(enumerate(row)) for row in rows]
+    maps = pa.array(pairs, pa.map_(pa.int32(), pa.int32())).slice(start)
+    kind = Type("map", of=(INTEGER, INTEGER))
+    assert results.as_text(maps, kind).to_pylist() == [printed(r, True) for r in rows[start:]]
