@@ -35,6 +35,18 @@ class QueryError(AthenaReportsError):
     """A query that did not succeed; the message holds its id, Athena's reason and the next step."""
 
 
+class InputError(AthenaReportsError):
+    """A table that a report reads is not as the report says."""
+
+
+class MissingPartitionsError(InputError):
+    """A partition that a period needs is missing; the message names the table and the partitions."""
+
+
+class EmptyResultError(AthenaReportsError):
+    """A query gave no rows where the report has to have some; the message says why there are none."""
+
+
 class ResultError(AthenaReportsError):
     """A query result that cannot be read as what it claims to be."""
 
@@ -43,5 +55,13 @@ class TransformError(AthenaReportsError):
     """A report's transform failed or returned something that is no table."""
 
 
+class CheckError(AthenaReportsError):
+    """A declared check failed; the message names it and a few of the rows. Nothing is published."""
+
+
 class PublishError(AthenaReportsError):
     """A period that could not be made visible; what was published before stands unchanged."""
+
+
+class SchemaError(PublishError):
+    """The columns do not fit the published table; the message shows both."""

@@ -83,6 +83,9 @@ class QueryExecution:
         error_type: Athena's number for the kind of failure; None for none.
         retryable: Whether Athena thinks that the query might succeed if it is started again.
         completed_at: When it ended, written as `submitted_at` is; empty while it has not.
+        statement: Athena's SubstatementType, such as SELECT or UNLOAD; empty if Athena does not say.
+        data_manifest: `s3://` location of the list of files that an UNLOAD wrote; empty for none.
+        database: Glue database that it ran in; empty for none.
     """
 
     id: str
@@ -98,6 +101,9 @@ class QueryExecution:
     error_type: int | None = None
     retryable: bool | None = None
     completed_at: str = ""
+    statement: str = ""
+    data_manifest: str = ""
+    database: str = ""
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> QueryExecution:
@@ -121,6 +127,9 @@ class QueryExecution:
             error_type=error.get("ErrorType"),
             retryable=error.get("Retryable"),
             completed_at=_iso_utc(completed) if isinstance(completed, datetime) else "",
+            statement=execution.get("SubstatementType", ""),
+            data_manifest=statistics.get("DataManifestLocation", ""),
+            database=execution.get("QueryExecutionContext", {}).get("Database", ""),
         )
 
     @classmethod

@@ -1,50 +1,53 @@
-"""An Athena result as typed Arrow record batches, streamed from the CSV that Athena wrote to S3.
+"""An Athena result as typed Arrow record batches, whatever its size and wherever Athena put it.
 
-The CSV has every value as text; the types come from the result's metadata (GetQueryResults,
-ResultSetMetadata). Athena writes NULL as an unquoted empty field and the empty string as `""`, and that
-difference is kept.
+A SELECT leaves a CSV in S3 or, in a workgroup with managed results, pages of GetQueryResults; an UNLOAD
+leaves Parquet files that its data manifest lists. All three give the same rows in the same types.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.errors import ResultError
+from athena_reports import csvstream, schema
+from athena_reports.errors import QueryError, ResultError
+from athena_reports.query import QueryExecution, WaitPolicy, has_succeeded
+from athena_reports.storage import ConditionError, MissingObjectError, Storage, StorageError
+from athena_reports.submit import Submission, inner_query, look
 
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
     from mypy_boto3_athena import AthenaClient
-    from mypy_boto3_s3 import S3Client
 
-    from athena_reports.query import QueryExecution
+ROWS_PER_GROUP = 65_536
+"""Fewer rows than this in a row group, on average, make a Parquet file slow to read."""
 
-_TYPES: Mapping[str, pa.DataType] = {
-    "boolean": pa.bool_(),
-    "tinyint": pa.int8(),
-    "smallint": pa.int16(),
-    "integer": pa.int32(),
-    "int": pa.int32(),
-    "bigint": pa.int64(),
-    "float": pa.float32(),
-    "real": pa.float32(),
-    "double": pa.float64(),
-    "varchar": pa.string(),
-    "char": pa.string(),
-    "string": pa.string(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("ms"),
-}
+COLUMNS_WAIT = WaitPolicy(
+    first_poll_seconds=0.2, factor=1.5, longest_pause_seconds=5.0, give_up_after=timedelta(seconds=60)
+)
+"""How the query for the columns of an empty UNLOAD is waited for."""
 
-
-MAX_ROW_BYTES = 1024 * 1024
-"""The longest row that is read, as text. pyarrow reads 32 such blocks ahead, so it bounds the memory too."""
+_AGAIN = "If it has expired, clear run_query with all that is downstream."
+_NESTED = frozenset({"array", "map", "row"})
+_PAGE_ROWS = 1_000  # GetQueryResults answers no more
+_DOWNLOADS = 2
+_BATCH_ROWS = 16_384
+_BATCH_BYTES = 8 * 1024 * 1024
+_READ_BYTES = 128 * 1024  # of a Parquet file, per column
 
 
 @dataclass(frozen=True)
@@ -53,100 +56,373 @@ class Result:
 
     Attributes:
         schema: Names and types of the columns, in the order of the SELECT.
-        batches: The rows; at least one batch, which is empty when there are none.
+        batches: The rows; at least one batch, which is empty when there are none. Close it if it is not read
+            to its end.
+        fetch_files: Only for an UNLOAD with rows. Downloads its files into a folder that exists and returns
+            their paths, sorted by the files' keys, if they may be published as they are: if their row groups
+            hold `ROWS_PER_GROUP` rows on average, or each file has only one. Else it returns None, and
+            `batches` reads what is downloaded. Rows of a path come from `read_parquet`.
+        ordered: Whether the rows come in the order of the query; an UNLOAD writes them in parallel.
     """
 
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
+    fetch_files: Callable[[Path], Sequence[Path] | None] | None = None
+    ordered: bool = True
 
 
-def read_result(execution: QueryExecution, *, athena: AthenaClient, s3: S3Client) -> Result:
+def open_result(execution: QueryExecution, *, athena: AthenaClient, storage: Storage) -> Result:
     """Open the result of a query that has succeeded.
 
+    Args:
+        execution: The query.
+        athena: Client to ask for its columns and, of a managed result, for its rows.
+        storage: S3.
+
     Raises:
-        ResultError: The result is gone, or has a column that cannot be read as what it claims to be.
+        ResultError: The result is gone, or cannot be read as what it claims to be.
+        StorageError: S3 does not let it be read.
     """
-    schema = _schema(execution, athena)
-    return Result(schema, _batches(execution, schema, _open(execution, s3)))
+    if execution.statement == "UNLOAD":
+        return _open_unload(execution, athena, storage)
+    if execution.output_location:
+        return _open_csv(execution, athena, storage)
+    return _open_pages(execution, athena)
 
 
-def _schema(execution: QueryExecution, athena: AthenaClient) -> pa.Schema:
+def read_parquet(path: Path, columns: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a Parquet file, however large its row groups are, in a few MB for each column.
+
+    Args:
+        path: The file.
+        columns: Its schema, as `Result.schema` has it.
+
+    Raises:
+        ResultError: A value does not fit the schema.
+    """
+    return _decoded(path, columns, str(path))
+
+
+def _open_csv(execution: QueryExecution, athena: AthenaClient, storage: Storage) -> Result:
+    columns = _schema(execution, _page(execution, athena, MaxResults=1))
+    with _explained(execution):
+        stream = storage.open(execution.output_location)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        pieces = iter(partial(stream.read, csvstream.CHUNK_BYTES), b"")
+        with _explained(execution), stream:
+            yield from csvstream.read_csv(pieces, columns, about=_about(execution))
+
+    return Result(columns, batches())
+
+
+def _open_pages(execution: QueryExecution, athena: AthenaClient) -> Result:
+    pages = _pages(execution, athena)
+    first = next(pages)
+    columns = _schema(execution, first)
+    pieces = map(_as_csv, chain([first], pages))
+    return Result(columns, csvstream.read_csv(pieces, columns, about=_about(execution)))
+
+
+def _pages(execution: QueryExecution, athena: AthenaClient, **options: Any) -> Iterator[Mapping[str, Any]]:
+    page = _page(execution, athena, MaxResults=_PAGE_ROWS, **options)
+    yield page
+    while token := page.get("NextToken"):
+        page = _page(execution, athena, MaxResults=_PAGE_ROWS, NextToken=token, **options)
+        yield page
+
+
+def _page(execution: QueryExecution, athena: AthenaClient, **options: Any) -> Mapping[str, Any]:
     try:
-        response = athena.get_query_results(QueryExecutionId=execution.id, MaxResults=1)
-    except ClientError as error:
-        raise ResultError(f"Query {execution.id}: its columns cannot be read: {error}") from error
-    columns = response["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
-    names = [column["Name"] for column in columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+        return athena.get_query_results(QueryExecutionId=execution.id, **options)
+    except (ClientError, BotoCoreError) as error:
         raise ResultError(
-            f"Query {execution.id}: the column {', '.join(twice)} stands twice in the result. "
-            f"Name each column of the SELECT differently (AS)."
+            f"{_about(execution)}: GetQueryResults does not give its result: {error}. Athena keeps a managed "
+            f"result for 24 hours. {_AGAIN}"
+        ) from error
+
+
+def _schema(execution: QueryExecution, page: Mapping[str, Any]) -> pa.Schema:
+    try:
+        return schema.result_schema(page["ResultSet"]["ResultSetMetadata"]["ColumnInfo"])
+    except ValueError as error:
+        raise ResultError(f"{_about(execution)}: {error}") from error
+
+
+def _as_csv(page: Mapping[str, Any]) -> bytes:
+    """The rows of a page as Athena writes them into a CSV; the first row of all is the header."""
+    rows = [",".join(map(_field, row["Data"])) + "\n" for row in page["ResultSet"]["Rows"]]
+    return "".join(rows).encode()
+
+
+def _field(datum: Mapping[str, str]) -> str:
+    value = datum.get("VarCharValue")
+    return "" if value is None else '"' + value.replace('"', '""') + '"'
+
+
+def _open_unload(execution: QueryExecution, athena: AthenaClient, storage: Storage) -> Result:
+    uris = _manifest(execution, athena, storage)
+    if not uris:
+        columns = _columns_of_nothing(execution, athena, storage)
+        return Result(columns, iter([pa.RecordBatch.from_pylist([], schema=columns)]))
+    files = _UnloadedFiles(execution, storage, uris)
+    return Result(files.schema, files.batches(), files.fetch, ordered=False)
+
+
+def _manifest(execution: QueryExecution, athena: AthenaClient, storage: Storage) -> list[str]:
+    """Addresses of the files that an UNLOAD wrote, by key."""
+    lines: list[str] = []
+    if execution.data_manifest:
+        with _explained(execution):
+            lines = storage.read(execution.data_manifest)[0].decode().splitlines()
+    elif not execution.output_location:  # a managed result
+        pages = _pages(execution, athena, QueryResultType="DATA_MANIFEST")
+        lines = [
+            row["Data"][0].get("VarCharValue", "") for page in pages for row in page["ResultSet"]["Rows"]
+        ]
+    uris = [line.strip().strip('"') for line in lines]
+    return sorted(uri for uri in uris if uri.startswith("s3://"))
+
+
+class _UnloadedFiles:
+    """The files of an UNLOAD; the first one is downloaded at once, for its schema.
+
+    A file that is only read has no name on disk, so that it goes when it is closed, or when the process ends.
+    """
+
+    def __init__(self, execution: QueryExecution, storage: Storage, uris: Sequence[str]) -> None:
+        self._execution = execution
+        self._storage = storage
+        self._uris = uris
+        self._first = self._download(uris[0])
+        self._paths: Sequence[Path] = ()
+        with _parquet(self._first, _about(execution, uris[0])) as file:
+            self.schema = _plain_schema(file, _about(execution, uris[0]))
+
+    def fetch(self, folder: Path) -> Sequence[Path] | None:
+        """What `Result.fetch_files` does."""
+        paths = [folder / f"{number:05}.parquet" for number in range(len(self._uris))]
+        self._first.seek(0)
+        self._first.download(str(paths[0]))
+        self._first.close()
+        with _explained(self._execution), ThreadPoolExecutor(_DOWNLOADS) as pool:
+            list(pool.map(self._storage.download, self._uris[1:], paths[1:]))
+        self._paths = paths
+        return paths if self._may_be_published(paths) else None
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """What `Result.batches` is."""
+        files = self._fetched() if self._paths else self._downloaded()
+        empty = True
+        for uri, file in zip(self._uris, files, strict=True):
+            with file:
+                for batch in _decoded(file, self.schema, _about(self._execution, uri)):
+                    empty = False
+                    yield batch
+        if empty:
+            yield pa.RecordBatch.from_pylist([], schema=self.schema)
+
+    def _may_be_published(self, paths: Sequence[Path]) -> bool:
+        groups = rows = most = 0
+        for uri, path in zip(self._uris, paths, strict=True):
+            about = _about(self._execution, uri)
+            with _parquet(path, about) as file:
+                _check_columns(_plain_schema(file, about), self.schema, about)
+                groups += file.num_row_groups
+                rows += file.metadata.num_rows
+                most = max(most, file.num_row_groups)
+        return most <= 1 or rows >= groups * ROWS_PER_GROUP
+
+    def _fetched(self) -> Iterator[pa.NativeFile]:
+        return (pa.OSFile(str(path)) for path in self._paths)
+
+    def _downloaded(self) -> Iterator[pa.NativeFile]:
+        """Each file, while the next ones are under way."""
+        if len(self._uris) == 1:
+            yield self._first
+            return
+        with ThreadPoolExecutor(_DOWNLOADS) as pool:
+            waiting = iter(self._uris[1:])
+            ahead = deque(pool.submit(self._download, uri) for uri in islice(waiting, _DOWNLOADS))
+            try:
+                yield self._first
+                while ahead:
+                    file = ahead.popleft().result()
+                    ahead.extend(pool.submit(self._download, uri) for uri in islice(waiting, 1))
+                    yield file
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _download(self, uri: str) -> pa.NativeFile:
+        with _explained(self._execution), tempfile.TemporaryDirectory(prefix="athena-reports-") as folder:
+            path = Path(folder, "unloaded.parquet")
+            self._storage.download(uri, path)
+            return pa.OSFile(str(path))
+
+
+def _decoded(source: Path | pa.NativeFile, columns: pa.Schema, about: str) -> Iterator[pa.RecordBatch]:
+    with _parquet(source, about) as file:
+        _check_columns(_plain_schema(file, about), columns, about)
+        for batch in file.iter_batches(_batch_rows(file.metadata), use_threads=False):
+            arrays = [_cast(array, field, about) for array, field in zip(batch.columns, columns, strict=True)]
+            yield pa.RecordBatch.from_arrays(arrays, schema=columns)
+
+
+@contextmanager
+def _parquet(source: Path | pa.NativeFile, about: str) -> Iterator[pq.ParquetFile]:
+    try:
+        # A buffered file is decoded page by page; else a column of a whole row group is read first.
+        with pq.ParquetFile(
+            source, buffer_size=_READ_BYTES, pre_buffer=False, coerce_int96_timestamp_unit="us"
+        ) as file:
+            yield file
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ResultError(
+            f"{about} does not read as Parquet: {error}. Clear run_query with all that is downstream."
+        ) from error
+
+
+def _batch_rows(metadata: pq.FileMetaData) -> int:
+    groups = range(metadata.num_row_groups)
+    size = sum(metadata.row_group(group).total_byte_size for group in groups)
+    rows: int = _BATCH_BYTES * metadata.num_rows // (size + 1)
+    return max(1, min(_BATCH_ROWS, rows))
+
+
+def _plain_schema(file: pq.ParquetFile, about: str) -> pa.Schema:
+    columns = file.schema_arrow
+    try:
+        schema.refuse_duplicates(columns.names)
+    except ValueError as error:
+        raise ResultError(f"{about}: {error}") from error
+    return pa.schema([pa.field(field.name, _plain(field.type)) for field in columns])
+
+
+def _plain(type_: pa.DataType) -> pa.DataType:
+    """The type as a CSV's would be: SQL knows one kind of text, and its timestamp has no zone."""
+    if pa.types.is_timestamp(type_):
+        return pa.timestamp("ms")
+    if pa.types.is_dictionary(type_):
+        return _plain(type_.value_type)
+    if pa.types.is_large_string(type_):
+        return pa.string()
+    if pa.types.is_large_binary(type_):
+        return pa.binary()
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        return pa.list_(_plain(type_.value_type))
+    if pa.types.is_map(type_):
+        return pa.map_(_plain(type_.key_type), _plain(type_.item_type))
+    if pa.types.is_struct(type_):
+        return pa.struct([pa.field(field.name, _plain(field.type)) for field in type_])
+    return type_
+
+
+def _check_columns(found: pa.Schema, expected: pa.Schema, about: str) -> None:
+    if found != expected:
+        raise ResultError(
+            f"{about} has the columns ({_listed(found)}), but the result's first file has "
+            f"({_listed(expected)}). CAST them in the SQL, then clear run_query with all that is downstream."
         )
-    return pa.schema([pa.field(column["Name"], _type(execution, column)) for column in columns])
 
 
-def _type(execution: QueryExecution, column: Mapping[str, Any]) -> pa.DataType:
-    athena_type = column["Type"].lower()
-    if athena_type == "decimal":
-        return pa.decimal128(column["Precision"], column["Scale"])
-    if athena_type in _TYPES:
-        return _TYPES[athena_type]
-    raise ResultError(
-        f"Query {execution.id}: the column {column['Name']!r} is a {athena_type}, which a CSV result does "
-        f"not carry without loss. CAST it in the SQL, to varchar for example."
-    )
+def _listed(columns: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in columns)
 
 
-def _open(execution: QueryExecution, s3: S3Client) -> StreamingBody:
-    location = urlsplit(execution.output_location)
+def _cast(array: pa.Array, field: pa.Field, about: str) -> pa.Array:
     try:
-        return s3.get_object(Bucket=location.netloc, Key=location.path.lstrip("/"))["Body"]
-    except ClientError as error:
-        raise ResultError(
-            f"Query {execution.id}: its result at {execution.output_location or 'no location'} cannot be "
-            f"read: {error}. If it has expired, clear run_query with all that is downstream."
-        ) from error
-
-
-def _batches(execution: QueryExecution, schema: pa.Schema, body: StreamingBody) -> Iterator[pa.RecordBatch]:
-    convert = pa_csv.ConvertOptions(
-        column_types=schema,
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-    )
-    try:
-        with pa_csv.open_csv(
-            body,
-            # A row must fit into a block.
-            read_options=pa_csv.ReadOptions(block_size=MAX_ROW_BYTES),
-            # A NULL in a result of one column is an empty line.
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-            convert_options=convert,
-        ) as reader:
-            if reader.schema.names != schema.names:
-                raise ResultError(
-                    f"Query {execution.id}: the result has the columns {reader.schema.names}, "
-                    f"its metadata {schema.names}."
-                )
-            empty = True
-            for batch in reader:
-                empty = False
-                yield batch
-            if empty:
-                yield pa.RecordBatch.from_pylist([], schema=schema)
-    except BotoCoreError as error:
-        raise ResultError(
-            f"Query {execution.id}: reading {execution.output_location} broke off: {error}. Clear transform."
-        ) from error
+        return array.cast(field.type)
     except pa.ArrowInvalid as error:
-        if "straddl" in str(error):
-            raise ResultError(
-                f"Query {execution.id}: a row of its result is longer than {MAX_ROW_BYTES:,} bytes. "
-                f"Select less of its longest column."
-            ) from error
         raise ResultError(
-            f"Query {execution.id}: its result at {execution.output_location} does not read as its types "
-            f"say: {error}"
+            f"{about}, column {field.name!r}: {error}. CAST it in the SQL, a timestamp to timestamp(3)."
         ) from error
+
+
+def _columns_of_nothing(execution: QueryExecution, athena: AthenaClient, storage: Storage) -> pa.Schema:
+    """Ask Athena for the columns of an UNLOAD that wrote no file, by a query that reads nothing.
+
+    Raises:
+        ResultError: Athena does not say; or the UNLOAD did write files, which no data manifest lists.
+    """
+    about = f"{_about(execution)} unloaded no rows"
+    try:
+        response = athena.get_query_execution(QueryExecutionId=execution.id)
+        unload = Submission.of_response(response)
+        statement = response["QueryExecution"]["Query"]
+        sql = inner_query(statement)
+        _, ours, rest = statement.partition(f"UNLOAD (\n{sql}\n) TO '")
+        if unload is None or not ours:
+            raise ResultError(
+                f"{about}, and its columns are not known: it is no UNLOAD that run_query wrote."
+            )
+        _check_nothing(execution, rest.partition("'")[0], storage)
+        request: dict[str, Any] = {
+            "QueryString": f"SELECT * FROM (\n{sql}\n) LIMIT 0",
+            # Whoever asks again gets the same query.
+            "ClientRequestToken": hashlib.sha256(f"columns of {execution.id}".encode()).hexdigest(),
+            "QueryExecutionContext": unload.context,
+            "WorkGroup": unload.workgroup,
+            "ResultConfiguration": dict(unload.result_configuration),
+        }
+        started = athena.start_query_execution(**request)
+        page = _answer(started["QueryExecutionId"], athena, about)
+    except (ClientError, BotoCoreError) as error:
+        raise ResultError(f"{about}, and Athena does not give its columns: {error}. {_AGAIN}") from error
+    _check_flat(page, about)
+    # An UNLOAD writes names in lower case, as Hive does.
+    return pa.schema([field.with_name(field.name.lower()) for field in _schema(execution, page)])
+
+
+def _check_nothing(execution: QueryExecution, target: str, storage: Storage) -> None:
+    with _explained(execution):
+        stray = next(storage.list(target), None)
+    if stray is not None:
+        raise ResultError(
+            f"{_about(execution)}: its data manifest ({execution.data_manifest or 'Athena names none'}) "
+            f"lists no file, but {stray.uri} is there. Clear run_query with all that is downstream."
+        )
+
+
+def _check_flat(page: Mapping[str, Any], about: str) -> None:
+    columns = page["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
+    nested = [column["Name"] for column in columns if column["Type"] in _NESTED]
+    if nested:
+        raise ResultError(
+            f"{about}, and Athena does not say what the column {', '.join(nested)} consists of. CAST it in "
+            f"the SQL, or let the report read a CSV."
+        )
+
+
+def _answer(query_execution_id: str, athena: AthenaClient, about: str) -> Mapping[str, Any]:
+    """Wait for the query for the columns, and return what GetQueryResults says of it."""
+    begun = time.monotonic()
+    try:
+        while not has_succeeded(look(athena, query_execution_id)):
+            elapsed = time.monotonic() - begun
+            if elapsed >= COLUMNS_WAIT.give_up_after.total_seconds():
+                athena.stop_query_execution(QueryExecutionId=query_execution_id)
+                raise ResultError(
+                    f"{about}, and the query {query_execution_id} for its columns has not ended in "
+                    f"{elapsed:.0f} s. Clear run_query with all that is downstream when Athena is less busy."
+                )
+            time.sleep(COLUMNS_WAIT.pause_after(elapsed))
+    except QueryError as error:
+        raise ResultError(f"{about}, and the query for its columns failed: {error}") from error
+    return athena.get_query_results(QueryExecutionId=query_execution_id, MaxResults=1)
+
+
+def _about(execution: QueryExecution, uri: str = "") -> str:
+    return f"Query {execution.id}, file {uri}" if uri else f"Query {execution.id}"
+
+
+@contextmanager
+def _explained(execution: QueryExecution) -> Iterator[None]:
+    """Say which query an error of S3 is about, and what an object that is not there means."""
+    try:
+        yield
+    except (MissingObjectError, ConditionError) as error:
+        raise ResultError(
+            f"{_about(execution)}: its result is gone, or is another one by now: {error} {_AGAIN}"
+        ) from error
+    except StorageError as error:
+        raise StorageError(f"{_about(execution)}: {error}", retryable=error.retryable) from error

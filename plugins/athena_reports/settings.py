@@ -5,8 +5,11 @@
 | `ATHENA_REPORTS_ENV` | `dev`, with a local endpoint only | the environment: dev, stg, prd |
 | `ATHENA_REPORTS_DATABASE` | `database_{env}` | Glue database that the queries read |
 | `ATHENA_REPORTS_WORKGROUP` | `{env}` | Athena workgroup that the queries run in |
-| `ATHENA_REPORTS_QUERY_RESULTS` | `s3://athena-query-result-{env}/` | where Athena writes results |
+| `ATHENA_REPORTS_QUERY_RESULTS` | `s3://athena-query-result-{env}/` | Athena's results, or `managed` |
 | `ATHENA_REPORTS_BUCKET` | `athena-report-{env}` | bucket that reports are published to |
+| `ATHENA_REPORTS_REPORT_DATABASE` | `report_{env}` | Glue database of the published tables |
+| `ATHENA_REPORTS_BUCKET_OWNER` | any | account id that must own every bucket |
+| `ATHENA_REPORTS_ENCRYPTION` | the bucket's default | `AES256` (SSE-S3), or the ARN or id of a KMS key |
 | `ATHENA_REPORTS_AWS_CONN_ID` | `aws_default` | Airflow connection for every AWS call |
 | `ATHENA_REPORTS_SQL_FOLDER` | `include/sql` beside or inside `dags/` | where a report's SQL file is found |
 | `ATHENA_REPORTS_PAUSED` | `false` | whether a new DAG starts paused |
@@ -31,7 +34,27 @@ from athena_reports.errors import SettingsError
 
 _PREFIX = "ATHENA_REPORTS_"
 _LOCAL_ENVIRONMENT = "dev"
+_MANAGED = "managed"
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True)
+class Encryption:
+    """How what is written is encrypted.
+
+    Attributes:
+        algorithm: `AES256` (SSE-S3) or `aws:kms` (SSE-KMS).
+        kms_key: Id or ARN of the key, with `aws:kms`.
+    """
+
+    algorithm: str
+    kms_key: str = ""
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """Arguments of PutObject and CreateMultipartUpload."""
+        key = {"SSEKMSKeyId": self.kms_key} if self.kms_key else {}
+        return {"ServerSideEncryption": self.algorithm, **key}
 
 
 @dataclass(frozen=True)
@@ -42,8 +65,12 @@ class Settings:
         environment: Short name of the environment, for example `prd`.
         database: Glue database of the source tables.
         workgroup: Athena workgroup.
-        query_results: `s3://bucket/prefix/` of Athena's results, with the closing slash.
+        query_results: `s3://bucket/prefix/` of Athena's results, with the closing slash; None where
+            the workgroup keeps its results itself.
         report_bucket: Name of the bucket that reports are published to.
+        report_database: Glue database of the published tables.
+        bucket_owner: Account id that must own every bucket; empty for any.
+        encryption: How what is written is encrypted; None for the bucket's default.
         aws_conn_id: Airflow connection id.
         sql_folder: Folder of the SQL files.
         paused: Whether a DAG starts paused when it is first seen.
@@ -54,8 +81,11 @@ class Settings:
     environment: str
     database: str
     workgroup: str
-    query_results: str
+    query_results: str | None
     report_bucket: str
+    report_database: str
+    bucket_owner: str
+    encryption: Encryption | None
     aws_conn_id: str
     sql_folder: Path
     paused: bool
@@ -86,22 +116,27 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         return _value(variables, name, default, pattern, expected)
 
     identifier = (r"[A-Za-z0-9_.-]{1,128}", "a name of letters, digits, '_', '-' and '.'")
+    results = value(
+        "QUERY_RESULTS",
+        f"s3://athena-query-result-{environment}/" if local else None,
+        rf"s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9]/(.*/)?|{_MANAGED}",
+        "an S3 location with a closing slash, such as s3://my-query-results/reports/, or 'managed' where the "
+        "workgroup keeps its results itself",
+    )
     return Settings(
         environment=environment,
         database=value("DATABASE", f"database_{environment}", *identifier),
         workgroup=value("WORKGROUP", environment, *identifier),
-        query_results=value(
-            "QUERY_RESULTS",
-            f"s3://athena-query-result-{environment}/" if local else None,
-            r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(.*/)?",
-            "an S3 location with a closing slash, such as s3://my-query-results/reports/",
-        ),
+        query_results=None if results == _MANAGED else results,
         report_bucket=value(
             "BUCKET",
             f"athena-report-{environment}" if local else None,
             r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
             "a bucket's name, such as my-company-reports-prd",
         ),
+        report_database=value("REPORT_DATABASE", f"report_{environment}", *identifier),
+        bucket_owner=value("BUCKET_OWNER", "", r"(\d{12})?", "an account id of 12 digits"),
+        encryption=_encryption(variables),
         aws_conn_id=value("AWS_CONN_ID", "aws_default", r"\S+", "an Airflow connection id"),
         sql_folder=_sql_folder(variables),
         paused=_boolean(variables, "PAUSED", default="false"),
@@ -126,6 +161,19 @@ def _value(variables: Mapping[str, str], name: str, default: str | None, pattern
     if not re.fullmatch(pattern, text):
         raise SettingsError(f"{_PREFIX}{name} is {text!r}: expected {expected}.")
     return text
+
+
+def _encryption(variables: Mapping[str, str]) -> Encryption | None:
+    named = _value(
+        variables,
+        "ENCRYPTION",
+        "",
+        r"(AES256|arn:\S+|alias/\S+|[0-9a-f-]{36}|mrk-[0-9a-f]{32})?",
+        "AES256, or the ARN, the id or the alias of a KMS key",
+    )
+    if not named:
+        return None
+    return Encryption("AES256") if named == "AES256" else Encryption("aws:kms", named)
 
 
 def _boolean(variables: Mapping[str, str], name: str, *, default: str) -> bool:

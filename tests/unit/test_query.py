@@ -58,6 +58,31 @@ def test_an_execution_is_read_from_what_athena_answers() -> None:
     )
 
 
+def test_an_unload_says_what_it_is_where_it_listed_its_files_and_in_which_database_it_ran() -> None:
+    found = QueryExecution.from_response(
+        {
+            "QueryExecution": {
+                "StatementType": "DML",
+                "SubstatementType": "UNLOAD",
+                "QueryExecutionContext": {"Database": "database_dev", "Catalog": "awsdatacatalog"},
+                "Statistics": {"DataManifestLocation": "s3://results/q-1-manifest.csv"},
+            }
+        }
+    )
+
+    assert found.statement == "UNLOAD"
+    assert found.data_manifest == "s3://results/q-1-manifest.csv"
+    assert found.database == "database_dev"
+
+
+def test_an_execution_that_an_older_release_put_into_xcom_is_read() -> None:
+    facts = execution("SUCCEEDED").to_dict()
+    for added in ("statement", "data_manifest", "database"):
+        del facts[added]
+
+    assert QueryExecution.from_dict(facts) == execution("SUCCEEDED")
+
+
 @pytest.mark.parametrize("response", [{}, {"QueryExecution": {}}, {"QueryExecution": {"Status": {}}}])
 def test_what_athena_leaves_out_is_empty_and_no_error(response: dict[str, Any]) -> None:
     assert QueryExecution.from_response(response) == QueryExecution("", "", "", "", "", 0, 0, 0, "")

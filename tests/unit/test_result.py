@@ -1,349 +1,743 @@
 from __future__ import annotations
 
-import io
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from botocore.exceptions import ResponseStreamingError
-from botocore.response import StreamingBody
+from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from athena_reports import csvstream
+from athena_reports import result as module
+from athena_reports.csvstream import READ_BUDGET_BYTES
 from athena_reports.errors import ResultError
 from athena_reports.query import QueryExecution
-from athena_reports.result import MAX_ROW_BYTES, read_result
+from athena_reports.result import Result, open_result, read_parquet
+from athena_reports.storage import RESUMES, Storage, StorageError
+from athena_reports.submit import Submission
+from tests.unit.athena_output import (
+    UNLOADED,
+    Column,
+    FakeS3,
+    Table,
+    comparable,
+    csv_of,
+    pages_of,
+    rows_of,
+    tables,
+    unloaded,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+PLUGINS = Path(csvstream.__file__).parents[1]
+CSV = "s3://results/athena/q-1.csv"
+MANIFEST = "s3://results/athena/q-1-manifest.csv"
 
-@dataclass(frozen=True)
-class Column:
-    """A column of a result as GetQueryResults describes it."""
-
-    name: str
-    type: str
-    precision: int = 0
-    scale: int = 0
-
-
-Row = Sequence[Any]
-
-
-def as_athena_writes(value: Any) -> str:
-    """A value in the result file: quoted, except for NULL."""
-    if value is None:
-        return ""
-    match value:
-        case bool():
-            text = str(value).lower()
-        case float() if math.isinf(value) or math.isnan(value):
-            text = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}[str(value)]
-        case float():
-            text = str(value).replace("e", "E")
-        case datetime():
-            text = value.isoformat(sep=" ", timespec="milliseconds")
-        case _:
-            text = str(value)
-    return '"' + text.replace('"', '""') + '"'
-
-
-def athena_csv(columns: Sequence[Column], rows: Sequence[Row]) -> bytes:
-    lines = [[column.name for column in columns], *rows]
-    return "".join(",".join(map(as_athena_writes, line)) + "\n" for line in lines).encode()
-
-
-def athena_of(columns: Sequence[Column]) -> Any:
-    """An Athena client that answers one GetQueryResults; the Stubber checks call and answer."""
-    client = boto3.client("athena")
-    info = [
-        {"Name": column.name, "Type": column.type, "Precision": column.precision, "Scale": column.scale}
-        for column in columns
-    ]
-    stubber = Stubber(client)
-    stubber.add_response(
-        "get_query_results",
-        {"ResultSet": {"Rows": [], "ResultSetMetadata": {"ColumnInfo": info}}},
-        {"QueryExecutionId": "q-1", "MaxResults": 1},
-    )
-    stubber.activate()
-    return client
-
-
-class Store:
-    """An S3 that holds one object; counts the bytes that were taken from it."""
-
-    def __init__(self, content: bytes, fails_at: int | None = None) -> None:
-        self._content, self._fails_at = content, fails_at
-        self.read_bytes = 0
-
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
-        assert (Bucket, Key) == ("results", "athena/q-1.csv")
-        store = self
-
-        class Raw(io.BytesIO):
-            def read(self, size: int | None = -1) -> bytes:
-                data = super().read(size)
-                store.read_bytes += len(data)
-                if store._fails_at is not None and store.read_bytes > store._fails_at:
-                    raise ResponseStreamingError(error="the connection was reset")
-                return data
-
-        return {"Body": StreamingBody(Raw(self._content), len(self._content))}
-
-
-def execution(location: str = "s3://results/athena/q-1.csv") -> QueryExecution:
-    return QueryExecution("q-1", "SUCCEEDED", "", location, "", 0, 0, 0, "")
-
-
-def read(columns: Sequence[Column], content: bytes) -> pa.Table:
-    result = read_result(execution(), athena=athena_of(columns), s3=Store(content))  # type: ignore[arg-type]
-    return pa.Table.from_batches(list(result.batches), result.schema)
-
-
-def rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
-    return [tuple(row[name] for name in table.schema.names) for row in table.to_pylist()]
-
-
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
-    [
-        "",
-        '"',
-        '""',
-        ",",
-        "\n",
-        "\r\n",
-        "a\nb",
-        "NULL",
-        "null",
-        "N/A",
-        "nan",
-        "true",
-        "0",
-        " ",
-        "東京",
-        "👩‍👩‍👧",
-        "\\N",
-        "\\",
-    ]
+SELECT = QueryExecution("q-1", "SUCCEEDED", "", CSV, "", 0, 0, 0, "", statement="SELECT")
+MANAGED = replace(SELECT, output_location="")
+UNLOAD = replace(
+    SELECT, output_location="s3://results/athena/q-1", statement="UNLOAD", data_manifest=MANIFEST
 )
-VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "boolean": st.booleans(),
-    "tinyint": st.integers(-(2**7), 2**7 - 1),
-    "smallint": st.integers(-(2**15), 2**15 - 1),
-    "integer": st.integers(-(2**31), 2**31 - 1),
-    "bigint": st.integers(-(2**63), 2**63 - 1),
-    "float": st.floats(width=32, allow_nan=False),
-    "double": st.floats(allow_nan=False),
-    "varchar": TEXTS,
-    "date": st.dates(),
-    "timestamp": st.datetimes(datetime(1700, 1, 1), datetime(2250, 1, 1)).map(  # noqa: DTZ001
-        lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000)
-    ),
-    "decimal": st.decimals(-(10**12), 10**12, places=4, allow_nan=False),
-}
 
 
-@st.composite
-def tables(draw: st.DrawFn) -> tuple[list[Column], list[tuple[Any, ...]]]:
-    types = draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=5))
-    columns = [
-        Column(f"column {n}", type, 20, 4) if type == "decimal" else Column(f"column {n}", type)
-        for n, type in enumerate(types)
-    ]
-    rows = draw(st.lists(st.tuples(*(st.none() | VALUES[type] for type in types)), max_size=6))
-    return columns, rows
+class FakeAthena:
+    """An Athena client that answers GetQueryResults.
+
+    Attributes:
+        calls: What it was asked, in order.
+    """
+
+    def __init__(self, pages: Sequence[Mapping[str, Any]]) -> None:
+        self._pages = pages
+        self.calls: list[dict[str, Any]] = []
+
+    def get_query_results(self, **request: Any) -> dict[str, Any]:
+        self.calls.append(request)
+        number = int(request.get("NextToken", 0))
+        more = {"NextToken": str(number + 1)} if number + 1 < len(self._pages) else {}
+        return {**self._pages[number], **more}
 
 
-@given(tables())
-@settings(max_examples=300)
-def test_every_value_comes_back_as_it_was(table: tuple[list[Column], list[tuple[Any, ...]]]) -> None:
-    columns, rows = table
-
-    assert rows_of(read(columns, athena_csv(columns, rows))) == rows
+def athena_of(columns: Sequence[Column], rows: Sequence[Any] = (), page: int = 1000) -> Any:
+    return FakeAthena(pages_of(columns, rows, page))
 
 
-ARROW = {
-    "boolean": pa.bool_(),
-    "tinyint": pa.int8(),
-    "smallint": pa.int16(),
-    "integer": pa.int32(),
-    "bigint": pa.int64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "varchar": pa.string(),
-    "char": pa.string(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("ms"),
-    "decimal": pa.decimal128(20, 4),
-}
+def storage_of(objects: Mapping[str, bytes]) -> Storage:
+    return Storage(FakeS3(objects))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("type", ARROW)
-@pytest.mark.parametrize("rows", [[], [(None,)], [(None,), (None,)]], ids=["no rows", "a NULL", "two NULLs"])
-def test_each_type_has_its_arrow_type_even_without_a_value(type: str, rows: list[tuple[None]]) -> None:
-    columns = [Column("value", type, 20, 4)]
-
-    table = read(columns, athena_csv(columns, rows))
-    assert table.schema == pa.schema([("value", ARROW[type])])
-    assert rows_of(table) == rows
+def open_csv(columns: Sequence[Column], content: bytes) -> Result:
+    return open_result(SELECT, athena=athena_of(columns), storage=storage_of({CSV: content}))
 
 
-def test_a_null_is_no_empty_text_and_no_text_means_null() -> None:
-    columns = [Column("a", "varchar"), Column("b", "varchar")]
-    rows = [(None, ""), ("", None), (None, None), ("NULL", "null"), ("NA", "\\N")]
-
-    assert rows_of(read(columns, athena_csv(columns, rows))) == rows
-
-
-def test_a_null_in_a_result_of_one_column_is_a_row() -> None:
-    """Athena writes it as an empty line, which CSV readers like to skip."""
-    columns = [Column("a", "varchar")]
-
-    assert rows_of(read(columns, b'"a"\n\n"x"\n\n""\n\n')) == [(None,), ("x",), (None,), ("",), (None,)]
+def unload_of(*files: bytes) -> dict[str, bytes]:
+    """The objects of an UNLOAD; its manifest lists them in another order than their keys'."""
+    objects = {f"s3://lake/unload/2026_{number:03}_part": file for number, file in enumerate(files)}
+    return {**objects, MANIFEST: "".join(f"{uri}\n" for uri in reversed(objects)).encode()}
 
 
-def test_numbers_as_java_prints_them() -> None:
-    columns = [Column("x", "double")]
-    content = b'"x"\n"1.0E10"\n"-2.5E-7"\n"Infinity"\n"-Infinity"\n"NaN"\n"0.1"\n'
-
-    *numbers, nan, tenth = (row[0] for row in rows_of(read(columns, content)))
-    assert numbers == [1e10, -2.5e-7, math.inf, -math.inf]
-    assert math.isnan(nan)
-    assert tenth == 0.1
+def open_unload(*files: bytes) -> Result:
+    return open_result(UNLOAD, athena=FakeAthena([]), storage=storage_of(unload_of(*files)))  # type: ignore[arg-type]
 
 
-def test_decimals_and_dates_are_exact() -> None:
-    columns = [Column("d", "decimal", 38, 2), Column("day", "date"), Column("at", "timestamp")]
-    content = (
-        b'"d","day","at"\n"-123456789012345678901234567890123456.78","0001-01-01","2026-11-24 01:02:03.004"\n'
-    )
+def read(result: Result) -> list[tuple[Any, ...]]:
+    batches = list(result.batches)
+    assert {batch.schema for batch in batches} == {result.schema}
+    return rows_of(batches)
 
-    assert rows_of(read(columns, content)) == [
-        (
-            Decimal("-123456789012345678901234567890123456.78"),
-            date(1, 1, 1),
-            datetime(2026, 11, 24, 1, 2, 3, 4000),  # noqa: DTZ001
+
+# --- three sources, the same rows --------------------------------------------------------------------------
+
+
+@given(tables(), st.integers(1, 5), st.integers(1, 40))
+@settings(max_examples=150)
+def test_a_csv_and_pages_give_the_same_rows(table: Table, page: int, chunk: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csvstream, "CHUNK_BYTES", chunk)
+        csv = open_csv(table.columns, csv_of(table.columns, table.rows))
+        pages = open_result(
+            MANAGED, athena=athena_of(table.columns, table.rows, page), storage=storage_of({})
         )
-    ]
+
+        assert csv.schema == pages.schema
+        assert csv.schema.names == [column.name for column in table.columns]
+        assert read(csv) == comparable(table.rows)
+        assert read(pages) == comparable(table.rows)
+        assert csv.fetch_files is pages.fetch_files is None
+        assert csv.ordered
+        assert pages.ordered
 
 
-@pytest.mark.parametrize(
-    "type", ["array", "map", "row", "json", "varbinary", "timestamp with time zone", "time", "hyperloglog"]
-)
-def test_a_type_that_a_csv_does_not_carry_is_refused_with_the_column_and_the_way_out(type: str) -> None:
-    columns = [Column("id", "bigint"), Column("the value", type)]
+@given(tables(sorted(UNLOADED)), st.integers(1, 4), st.integers(1, 5), st.integers(1, 7))
+@settings(max_examples=150)
+def test_an_unload_gives_the_rows_and_the_types_of_a_csv(
+    table: Table, files: int, group: int, batch: int
+) -> None:
+    columns, rows = table.columns, table.rows
+    size = -(-len(rows) // files) or 1
+    parts = [rows[start : start + size] for start in range(0, files * size, size)]
+    csv = open_csv(columns, csv_of(columns, rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_BATCH_ROWS", batch)
+        result = open_unload(*(unloaded(columns, part, row_group_size=group) for part in parts))
 
-    with pytest.raises(ResultError) as caught:
-        read(columns, athena_csv(columns, []))
-    assert f"Query q-1: the column 'the value' is a {type}" in str(caught.value)
-    assert "CAST it in the SQL" in str(caught.value)
-
-
-def test_a_column_that_stands_twice_is_refused() -> None:
-    columns = [Column("a", "bigint"), Column("b", "bigint"), Column("a", "bigint")]
-
-    with pytest.raises(ResultError, match=r"Query q-1: the column a stands twice.*\(AS\)"):
-        read(columns, athena_csv(columns, []))
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (b'"a"\n"1"\n"x"\n', "does not read as its types say"),
-        (b'"a"\n"1","2"\n', "does not read as its types say"),
-        (b'"a"\n"99999999999999999999"\n', "does not read as its types say"),
-        (b'"other"\n"1"\n', "its metadata"),
-        (b'"a","b"\n"1","2"\n', "its metadata"),
-        (b"", "does not read as its types say"),
-    ],
-)
-def test_a_file_that_is_not_what_the_metadata_says_is_refused(content: bytes, says: str) -> None:
-    with pytest.raises(ResultError, match=f"Query q-1: .*{says}"):
-        read([Column("a", "bigint")], content)
+        assert result.schema == csv.schema
+        assert read(result) == comparable(rows)
+        assert not result.ordered
 
 
-def test_a_result_streams_and_is_not_held_as_a_whole() -> None:
-    """The reader looks some 35 MB ahead, however large the result is."""
-    columns = [Column("n", "bigint"), Column("text", "varchar")]
-    content = athena_csv(columns, []) + athena_csv([], [(1, "x" * 10_000)]).removeprefix(b"\n") * 10_000
-    store = Store(content)
+# --- CSV ---------------------------------------------------------------------------------------------------
 
-    result = read_result(execution(), athena=athena_of(columns), s3=store)  # type: ignore[arg-type]
-    first = next(result.batches)
-    assert 0 < first.num_rows < 10_000
-    assert store.read_bytes < len(content) / 2
-    assert first.num_rows + sum(batch.num_rows for batch in result.batches) == 10_000
+WORDS = [Column("n", "bigint"), Column("word", "varchar")]
+MANY = [(n, f"word {n}") for n in range(100_000)]
 
 
-def test_a_connection_that_breaks_is_an_error_of_the_result() -> None:
-    columns = [Column("n", "bigint")]
-    content = athena_csv(columns, [(n,) for n in range(500_000)])
+def test_a_small_result_costs_one_request_of_s3_and_one_of_athena() -> None:
+    s3, athena = FakeS3({CSV: csv_of(WORDS, MANY[:100])}), athena_of(WORDS)
 
-    result = read_result(
-        execution(),
-        athena=athena_of(columns),
-        s3=Store(content, fails_at=len(content) // 2),  # type: ignore[arg-type]
-    )
-    with pytest.raises(ResultError, match=r"Query q-1: .*s3://results/athena/q-1.csv.*connection was reset"):
+    assert read(open_result(SELECT, athena=athena, storage=Storage(s3))) == MANY[:100]  # type: ignore[arg-type]
+    assert s3.reads == [CSV]
+    assert athena.calls == [{"QueryExecutionId": "q-1", "MaxResults": 1}]
+
+
+def test_a_read_that_breaks_off_goes_on_where_it_stopped() -> None:
+    s3 = FakeS3({CSV: csv_of(WORDS, MANY)})
+    s3.breaks = [500_000, 900_000]
+    result = open_result(SELECT, athena=athena_of(WORDS), storage=Storage(s3))  # type: ignore[arg-type]
+
+    assert read(result) == MANY
+    assert s3.resumed_at == [500_000, 1_400_000]
+
+
+def test_a_read_that_breaks_off_again_and_again_is_an_error_that_may_pass() -> None:
+    s3 = FakeS3({CSV: csv_of(WORDS, MANY)})
+    s3.breaks = [500_000, *[10] * RESUMES]
+    result = open_result(SELECT, athena=athena_of(WORDS), storage=Storage(s3))  # type: ignore[arg-type]
+
+    with pytest.raises(StorageError, match=f"Query q-1: {CSV} cannot be read: it broke off") as caught:
+        list(result.batches)
+    assert caught.value.retryable
+
+
+def test_a_result_that_is_another_one_after_a_break_is_refused() -> None:
+    s3 = FakeS3({CSV: csv_of(WORDS, MANY)})
+    s3.breaks = [500_000]
+    result = open_result(SELECT, athena=athena_of(WORDS), storage=Storage(s3))  # type: ignore[arg-type]
+    s3.objects[CSV] = csv_of(WORDS, [(-n, word) for n, word in MANY])
+
+    with pytest.raises(ResultError, match=r"Query q-1: .*is another one by now.*clear run_query"):
         list(result.batches)
 
 
-def test_an_empty_result_is_one_empty_batch() -> None:
-    columns = [Column("a", "varchar"), Column("b", "bigint")]
-    content = athena_csv(columns, [])
+def test_a_value_that_is_not_of_its_type_names_the_query() -> None:
+    result = open_csv(WORDS, csv_of([Column("n", "varchar"), WORDS[1]], [("1", "a"), ("x", "b")]))
 
-    result = read_result(execution(), athena=athena_of(columns), s3=Store(content))  # type: ignore[arg-type]
-    (batch,) = result.batches
-    assert batch.num_rows == 0
-    assert batch.schema == pa.schema([("a", pa.string()), ("b", pa.int64())])
+    with pytest.raises(ResultError, match="Query q-1: its result cannot be read, row 2: column 'n'"):
+        list(result.batches)
+
+
+def test_a_reader_that_stops_early_closes_the_connection() -> None:
+    closed: list[bool] = []
+    content = csv_of(WORDS, MANY)
+
+    class Watched(FakeS3):
+        def get_object(self, **request: Any) -> Any:
+            answer = super().get_object(**request)
+            answer["Body"].close = lambda: closed.append(True)
+            return answer
+
+    result = open_result(SELECT, athena=athena_of(WORDS), storage=Storage(Watched({CSV: content})))  # type: ignore[arg-type]
+    batches: Any = result.batches
+    next(batches)
+    assert not closed
+    batches.close()
+    assert closed
 
 
 def test_a_result_is_read_from_s3_itself(s3: S3Client, bucket: str) -> None:
-    columns = [Column("a", "varchar")]
-    rows = [("x\ny",), (None,), ("",)]
-    s3.put_object(Bucket=bucket, Key="deep/er/q 1.csv", Body=athena_csv(columns, rows))
+    columns, rows = [Column("a", "varchar")], [("x\ny",), (None,), ("",)]
+    s3.put_object(Bucket=bucket, Key="deep/er/q 1.csv", Body=csv_of(columns, rows))
+    execution = replace(SELECT, output_location=f"s3://{bucket}/deep/er/q 1.csv")
 
-    result = read_result(execution(f"s3://{bucket}/deep/er/q 1.csv"), athena=athena_of(columns), s3=s3)
-    assert rows_of(pa.Table.from_batches(result.batches)) == rows
+    assert read(open_result(execution, athena=athena_of(columns), storage=Storage(s3))) == rows
+
+
+def test_a_result_that_is_gone_says_so_with_its_address_and_the_way_out(s3: S3Client, bucket: str) -> None:
+    where = f"s3://{bucket}/gone.csv"
+
+    with pytest.raises(ResultError, match="clear run_query with all that is downstream") as caught:
+        open_result(replace(SELECT, output_location=where), athena=athena_of(WORDS), storage=Storage(s3))
+    assert f"Query q-1: its result is gone, or is another one by now: {where} cannot be read" in str(
+        caught.value
+    )
+
+
+def refusing(code: str, status: int) -> Storage:
+    class Refusing(FakeS3):
+        def get_object(self, **request: Any) -> Any:
+            raise ClientError(
+                {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+                "GetObject",
+            )
+
+    return Storage(Refusing({}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    "location", [lambda bucket: f"s3://{bucket}/gone.csv", lambda _: "s3://no-such-bucket/q.csv"]
+    ("code", "status", "retryable", "says"),
+    [
+        ("AccessDenied", 403, False, "IAM"),
+        ("NoSuchBucket", 404, False, "Create the bucket"),
+        ("PermanentRedirect", 301, False, "another region"),
+        ("SlowDown", 503, True, "SlowDown"),
+    ],
 )
-def test_a_result_that_is_gone_says_so_with_its_address_and_the_way_out(
-    s3: S3Client, bucket: str, location: Callable[[str], str]
+@pytest.mark.parametrize("execution", [SELECT, UNLOAD])
+def test_what_s3_refuses_names_the_query_the_object_and_the_way_out(
+    execution: QueryExecution, code: str, status: int, retryable: bool, says: str
 ) -> None:
-    where = location(bucket)
+    with pytest.raises(
+        StorageError, match=f"Query q-1: s3://results/athena/q-1.*cannot be read.*{says}"
+    ) as caught:
+        open_result(execution, athena=athena_of(WORDS), storage=refusing(code, status))
+    assert caught.value.retryable is retryable
 
-    with pytest.raises(ResultError, match="clear run_query") as caught:
-        read_result(execution(where), athena=athena_of([Column("a", "varchar")]), s3=s3)
-    assert f"Query q-1: its result at {where} cannot be read" in str(caught.value)
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ([Column("a", "bigint"), Column("a", "bigint")], r"Query q-1: the column a stands twice.*\(AS\)"),
+        ([Column("a", "hyperloglog")], "Query q-1: the column 'a': its type is hyperloglog.*CAST"),
+    ],
+)
+@pytest.mark.parametrize("execution", [SELECT, MANAGED])
+def test_columns_that_cannot_be_read_are_refused_with_the_query(
+    columns: list[Column], says: str, execution: QueryExecution
+) -> None:
+    with pytest.raises(ResultError, match=says):
+        open_result(execution, athena=athena_of(columns), storage=storage_of({CSV: b""}))
 
 
-def test_a_query_that_athena_does_not_know() -> None:
+# --- pages -------------------------------------------------------------------------------------------------
+
+
+def test_pages_are_asked_for_as_large_as_they_may_be_and_while_they_are_read() -> None:
+    athena = athena_of(WORDS, MANY[:2500])
+    result = open_result(MANAGED, athena=athena, storage=storage_of({}))
+
+    assert athena.calls == [{"QueryExecutionId": "q-1", "MaxResults": 1000}]
+    assert read(result) == MANY[:2500]
+    assert [call.get("NextToken") for call in athena.calls] == [None, "1", "2"]
+    assert {call["MaxResults"] for call in athena.calls} == {1000}
+
+
+@pytest.mark.parametrize("execution", [SELECT, MANAGED])
+def test_a_result_that_athena_no_longer_has(execution: QueryExecution) -> None:
     client = boto3.client("athena")
     with Stubber(client) as stubber:
-        stubber.add_client_error(
-            "get_query_results", "InvalidRequestException", "QueryExecution was not found"
-        )
-        with pytest.raises(ResultError, match=r"Query q-1: its columns cannot be read: .*was not found"):
-            read_result(execution(), athena=client, s3=Store(b""))  # type: ignore[arg-type]
+        stubber.add_client_error("get_query_results", "InvalidRequestException", "Results have expired")
+        with pytest.raises(
+            ResultError, match=r"Query q-1: .*Results have expired.*24 hours.*clear run_query"
+        ):
+            open_result(execution, athena=client, storage=storage_of({}))
 
 
-def test_a_row_that_is_too_long_is_named_as_such(s3: S3Client, bucket: str) -> None:
-    body = b'"text"\n"' + b"x" * 3 * MAX_ROW_BYTES + b'"\n'
-    s3.put_object(Bucket=bucket, Key="long.csv", Body=body)
-    result = read_result(
-        execution(f"s3://{bucket}/long.csv"), athena=athena_of([Column("text", "varchar")]), s3=s3
-    )
-    with pytest.raises(ResultError, match="a row of its result is longer than"):
+def test_a_page_that_does_not_come_is_an_error_of_the_result() -> None:
+    class Breaking(FakeAthena):
+        def get_query_results(self, **request: Any) -> dict[str, Any]:
+            if "NextToken" in request:
+                raise EndpointConnectionError(endpoint_url="https://athena")
+            return super().get_query_results(**request)
+
+    result = open_result(MANAGED, athena=Breaking(pages_of(WORDS, MANY[:10], 5)), storage=storage_of({}))  # type: ignore[arg-type]
+
+    with pytest.raises(ResultError, match="Query q-1: GetQueryResults does not give its result"):
         list(result.batches)
+
+
+# --- UNLOAD ------------------------------------------------------------------------------------------------
+
+
+def numbers(count: int, first: int = 0, **options: Any) -> bytes:
+    rows = [(n, f"word {n}") for n in range(first, first + count)]
+    return unloaded(WORDS, rows, **options)
+
+
+def test_files_are_read_by_key_whatever_the_order_and_the_quotes_of_the_manifest() -> None:
+    objects = unload_of(*(numbers(10, 10 * n) for n in range(12)))
+    lines = objects[MANIFEST].decode().splitlines()
+    random.Random(1).shuffle(lines)
+    objects[MANIFEST] = ("\r\n".join(f'"{line}"' for line in lines) + "\n\n").encode()
+
+    result = open_result(UNLOAD, athena=FakeAthena([]), storage=storage_of(objects))  # type: ignore[arg-type]
+    assert read(result) == [(n, f"word {n}") for n in range(120)]
+
+
+def test_the_files_of_an_unload_with_a_managed_result_are_those_that_athena_lists() -> None:
+    objects = unload_of(*(numbers(10, 10 * n) for n in range(5)))
+    listed = [Column("file", "varchar")], [(line,) for line in objects.pop(MANIFEST).decode().split()]
+    athena = athena_of(*listed, page=2)
+
+    execution = replace(UNLOAD, output_location="", data_manifest="")
+    assert read(open_result(execution, athena=athena, storage=storage_of(objects))) == [
+        (n, f"word {n}") for n in range(50)
+    ]
+    assert {call["QueryResultType"] for call in athena.calls} == {"DATA_MANIFEST"}
+
+
+def test_each_file_is_downloaded_once_and_not_long_before_it_is_read() -> None:
+    s3 = FakeS3(unload_of(*(numbers(10, 10 * n) for n in range(9))))
+    result = open_result(UNLOAD, athena=FakeAthena([]), storage=Storage(s3))  # type: ignore[arg-type]
+    assert len(s3.reads) == 2  # the manifest and the first file
+
+    for number, _ in enumerate(result.batches, 1):
+        assert len(s3.reads) <= 1 + number + 3
+    assert sorted(s3.reads) == sorted(s3.objects)
+
+
+def test_nothing_is_left_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    assert len(read(open_unload(numbers(10), numbers(10), numbers(10)))) == 30
+    batches: Any = open_unload(numbers(10), numbers(10), numbers(10)).batches
+    next(batches)
+    batches.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        pa.table({"at": pa.array([datetime(2026, 11, 24, 1, 2, 3, 4000)], pa.timestamp("us"))}),  # noqa: DTZ001
+        pa.table({"at": pa.array([datetime(2026, 11, 24, 1, 2, 3, 4000)], pa.timestamp("ns"))}),  # noqa: DTZ001
+        pa.table({"at": pa.array([datetime(2026, 11, 24, 1, 2, 3, 4000)], pa.timestamp("ms", "UTC"))}),  # noqa: DTZ001
+    ],
+    ids=["us", "ns", "adjusted to UTC"],
+)
+def test_timestamps_are_milliseconds_without_a_zone_however_they_are_stored(stored: pa.Table) -> None:
+    file = pa.BufferOutputStream()
+    pq.write_table(stored, file)
+    result = open_unload(file.getvalue().to_pybytes())
+
+    assert result.schema == pa.schema([("at", pa.timestamp("ms"))])
+    assert read(result) == [(datetime(2026, 11, 24, 1, 2, 3, 4000),)]  # noqa: DTZ001
+
+
+def test_timestamps_of_96_bits_are_read_to_the_ends_of_the_calendar() -> None:
+    ends = [(datetime(1, 1, 1),), (datetime(9999, 12, 31, 23, 59, 59, 999000),)]  # noqa: DTZ001
+    file = unloaded([Column("at", "timestamp")], ends, use_deprecated_int96_timestamps=True)
+
+    assert read(open_unload(file)) == ends
+
+
+def test_a_timestamp_finer_than_a_millisecond_is_refused() -> None:
+    file = pa.BufferOutputStream()
+    pq.write_table(pa.table({"at": pa.array([1], pa.timestamp("us"))}), file)
+
+    with pytest.raises(ResultError, match=r"Query q-1, file s3://lake.*column 'at'.*timestamp\(3\)"):
+        list(open_unload(file.getvalue().to_pybytes()).batches)
+
+
+def test_a_column_is_plain_text_and_plain_lists_however_arrow_wrote_it() -> None:
+    nested = pa.array(
+        [[{"a": "x", "at": 0}], None],
+        pa.large_list(pa.struct([("a", pa.large_string()), ("at", pa.timestamp("us"))])),
+    )
+    table = pa.table({"word": pa.array(["a", None]).dictionary_encode(), "nested": nested})
+    file = pa.BufferOutputStream()
+    pq.write_table(table, file)
+    result = open_unload(file.getvalue().to_pybytes())
+
+    assert result.schema == pa.schema(
+        [
+            ("word", pa.string()),
+            ("nested", pa.list_(pa.struct([("a", pa.string()), ("at", pa.timestamp("ms"))]))),
+        ]
+    )
+    assert read(result) == [("a", [{"a": "x", "at": datetime(1970, 1, 1)}]), (None, None)]  # noqa: DTZ001
+
+
+def test_files_with_other_columns_are_refused() -> None:
+    other = unloaded([Column("n", "integer"), Column("word", "varchar")], [(1, "a")])
+
+    with pytest.raises(ResultError, match=r"file s3://lake/unload/2026_001_part has the columns \(n int32"):
+        list(open_unload(numbers(1), other).batches)
+
+
+def test_a_column_that_stands_twice_in_a_file_is_refused() -> None:
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    file = pa.BufferOutputStream()
+    pq.write_table(table, file)
+
+    with pytest.raises(ResultError, match=r"Query q-1, file s3://.*the column a stands twice"):
+        open_unload(file.getvalue().to_pybytes())
+
+
+def test_a_file_that_is_no_parquet_is_refused() -> None:
+    with pytest.raises(
+        ResultError, match=r"Query q-1, file s3://lake.* does not read as Parquet.*Clear run_query"
+    ):
+        open_unload(numbers(1)[:-20])
+
+
+@pytest.mark.parametrize("gone", [0, 2])
+def test_a_file_that_is_gone_names_the_query_and_the_way_out(gone: int) -> None:
+    objects = unload_of(*(numbers(10) for _ in range(4)))
+    del objects[f"s3://lake/unload/2026_{gone:03}_part"]
+
+    def open_and_read() -> None:
+        list(open_result(UNLOAD, athena=FakeAthena([]), storage=storage_of(objects)).batches)  # type: ignore[arg-type]
+
+    with pytest.raises(
+        ResultError, match=f"Query q-1: its result is gone.*2026_{gone:03}_part.*clear run_query"
+    ):
+        open_and_read()
+
+
+def test_files_without_rows_are_one_empty_batch() -> None:
+    (batch,) = open_unload(numbers(0), numbers(0)).batches
+
+    assert batch.num_rows == 0
+    assert batch.schema == pa.schema([("n", pa.int64()), ("word", pa.string())])
+
+
+# --- UNLOAD's files as they are ----------------------------------------------------------------------------
+
+
+def fetched(result: Result, folder: Path) -> Sequence[Path] | None:
+    assert result.fetch_files is not None
+    return result.fetch_files(folder)
+
+
+def test_files_with_one_row_group_each_are_fetched_as_they_are_in_order(tmp_path: Path) -> None:
+    files = [numbers(5, 5 * n) for n in range(5)]
+    result = open_unload(*files)
+
+    paths = fetched(result, tmp_path)
+    assert paths is not None
+    assert [path.read_bytes() for path in paths] == files
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+    rows = rows_of([batch for path in paths for batch in read_parquet(path, result.schema)])
+    assert rows == [(n, f"word {n}") for n in range(25)]
+
+
+@pytest.mark.parametrize(
+    ("group", "as_they_are"), [(module.ROWS_PER_GROUP, True), (module.ROWS_PER_GROUP - 1, False)]
+)
+def test_files_with_several_row_groups_are_fetched_if_these_are_large_enough(
+    group: int, as_they_are: bool, tmp_path: Path
+) -> None:
+    result = open_unload(numbers(2 * group, row_group_size=group), numbers(group, 2 * group))
+
+    assert (fetched(result, tmp_path) is not None) is as_they_are
+
+
+def test_files_that_had_better_be_rewritten_are_read_from_where_they_were_fetched(tmp_path: Path) -> None:
+    s3 = FakeS3(unload_of(*(numbers(10, 10 * n, row_group_size=3) for n in range(4))))
+    result = open_result(UNLOAD, athena=FakeAthena([]), storage=Storage(s3))  # type: ignore[arg-type]
+
+    assert fetched(result, tmp_path) is None
+    assert len(list(tmp_path.iterdir())) == 4
+    assert read(result) == [(n, f"word {n}") for n in range(40)]
+    assert sorted(s3.reads) == sorted(s3.objects)  # each once
+
+
+def test_fetched_files_are_checked_against_each_other(tmp_path: Path) -> None:
+    result = open_unload(numbers(1), unloaded([Column("n", "bigint")], [(1,)]))
+
+    with pytest.raises(ResultError, match="file s3://lake/unload/2026_001_part has the columns"):
+        fetched(result, tmp_path)
+
+
+def test_a_file_that_cannot_be_fetched_names_the_query(tmp_path: Path) -> None:
+    s3 = FakeS3(unload_of(numbers(1), numbers(1)))
+    result = open_result(UNLOAD, athena=FakeAthena([]), storage=Storage(s3))  # type: ignore[arg-type]
+    del s3.objects["s3://lake/unload/2026_001_part"]
+
+    with pytest.raises(ResultError, match="Query q-1: its result is gone"):
+        fetched(result, tmp_path)
+
+
+MEASURE = """
+import json, sys
+from pathlib import Path
+import pyarrow as pa, pyarrow.parquet as pq
+from athena_reports.result import read_parquet
+
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
+before, rows = peak(), 0
+path = Path(sys.argv[1])
+for batch in read_parquet(path, pq.read_schema(path)):
+    rows += batch.num_rows
+print(json.dumps({"rows": rows, "taken": peak() - before}))
+"""
+
+
+def test_a_row_group_of_any_size_is_read_within_the_budget(tmp_path: Path) -> None:
+    count = 1_000_000
+    words = pa.array([f"word {n * 7919 % count}" for n in range(count)])
+    columns = {f"word {n}": words for n in range(8)}
+    table = pa.table({"n": pa.array(range(count), pa.int64()), **columns})
+    assert table.nbytes > 1.5 * READ_BUDGET_BYTES
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=count, use_dictionary=False)
+
+    answer = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tmp_path / "x.parquet")],
+        env={"PYTHONPATH": str(PLUGINS)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(answer.stdout)
+    assert found["rows"] == count
+    assert found["taken"] < READ_BUDGET_BYTES
+
+
+# --- an UNLOAD without rows --------------------------------------------------------------------------------
+
+TARGET = "s3://results/unload/"
+SQL = "SELECT n, word FROM words -- all of them\nWHERE word <> ') TO ''s3://x/'' WITH ('"
+
+
+def submitted(sql: str = SQL) -> Submission:
+    return Submission.make(
+        sql,
+        database="database_dev",
+        catalog="AwsDataCatalog",
+        workgroup="dev",
+        result_configuration={"OutputLocation": "s3://results/athena/"},
+        environment="dev",
+        dag_id="words_weekly",
+        run_id="manual__2026-11-24",
+        task_id="run_query",
+        generation="0.0.0",
+        unload_to=TARGET,
+    )
+
+
+class EmptyUnload(FakeAthena):
+    """An Athena whose UNLOAD gave no rows; the query for its columns goes through the given states."""
+
+    def __init__(
+        self, columns: Sequence[Column], states: Sequence[str] = ("SUCCEEDED",), statement: str = ""
+    ) -> None:
+        super().__init__(pages_of(columns, [], 10))
+        self._states: Iterator[str] = iter(states)
+        self._statement = statement or submitted().sql
+        self.started: list[dict[str, Any]] = []
+        self.stopped: list[str] = []
+
+    def get_query_execution(self, *, QueryExecutionId: str) -> dict[str, Any]:  # noqa: N803
+        if QueryExecutionId == "q-1":
+            return {
+                "QueryExecution": {
+                    "QueryExecutionId": "q-1",
+                    "Query": self._statement,
+                    "WorkGroup": "dev",
+                    "QueryExecutionContext": {"Database": "database_dev", "Catalog": "AwsDataCatalog"},
+                    "ResultConfiguration": {"OutputLocation": "s3://results/athena/q-1"},
+                }
+            }
+        status = {"State": next(self._states), "SubmissionDateTime": datetime(2026, 11, 24)}  # noqa: DTZ001
+        return {"QueryExecution": {"QueryExecutionId": QueryExecutionId, "Status": status}}
+
+    def start_query_execution(self, **request: Any) -> dict[str, Any]:
+        self.started.append(request)
+        return {"QueryExecutionId": "columns-1"}
+
+    def stop_query_execution(self, *, QueryExecutionId: str) -> dict[str, Any]:  # noqa: N803
+        self.stopped.append(QueryExecutionId)
+        return {}
+
+
+class Clock:
+    """Time that passes in sleep alone."""
+
+    def __init__(self) -> None:
+        self.sleeps: list[float] = []
+
+    def monotonic(self) -> float:
+        return sum(self.sleeps)
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+EMPTY_MANIFEST = {MANIFEST: b"\n"}
+
+
+@pytest.mark.parametrize(
+    ("execution", "objects"), [(UNLOAD, EMPTY_MANIFEST), (replace(UNLOAD, data_manifest=""), {})]
+)
+def test_an_unload_without_rows_has_the_columns_that_athena_names(
+    execution: QueryExecution, objects: dict[str, bytes]
+) -> None:
+    columns = [*WORDS, Column("price", "decimal", 10, 2), Column("at", "timestamp")]
+    athena = EmptyUnload(columns)
+
+    result = open_result(execution, athena=athena, storage=storage_of(objects))  # type: ignore[arg-type]
+    (batch,) = result.batches
+    assert batch.num_rows == 0
+    assert (
+        batch.schema
+        == result.schema
+        == pa.schema(
+            [
+                ("n", pa.int64()),
+                ("word", pa.string()),
+                ("price", pa.decimal128(10, 2)),
+                ("at", pa.timestamp("ms")),
+            ]
+        )
+    )
+    assert result.fetch_files is None
+
+
+def test_the_query_for_the_columns_is_the_unloads_own_and_is_paid_once() -> None:
+    athena = EmptyUnload(WORDS, ["SUCCEEDED"] * 3)
+    for _ in range(3):
+        open_result(UNLOAD, athena=athena, storage=storage_of(EMPTY_MANIFEST))  # type: ignore[arg-type]
+    other = EmptyUnload(WORDS)
+    open_result(UNLOAD, athena=other, storage=storage_of(EMPTY_MANIFEST))  # type: ignore[arg-type]
+
+    first = athena.started[0]
+    assert athena.started == [first] * 3
+    assert other.started == [first]
+    assert first["QueryString"] == f"SELECT * FROM (\n{SQL}\n) LIMIT 0"
+    assert first["QueryExecutionContext"] == {"Database": "database_dev", "Catalog": "AwsDataCatalog"}
+    assert first["WorkGroup"] == "dev"
+    assert first["ResultConfiguration"] == {"OutputLocation": "s3://results/athena/"}
+    assert 32 <= len(first["ClientRequestToken"]) <= 128
+    assert athena.calls[0] == {"QueryExecutionId": "columns-1", "MaxResults": 1}
+
+
+def test_the_query_for_the_columns_is_waited_for(clock: Clock) -> None:
+    athena = EmptyUnload(WORDS, ["QUEUED", "RUNNING", "RUNNING", "SUCCEEDED"])
+
+    open_result(UNLOAD, athena=athena, storage=storage_of(EMPTY_MANIFEST))  # type: ignore[arg-type]
+    assert clock.sleeps == pytest.approx([0.2, 0.3, 0.45])
+
+
+def test_a_query_for_the_columns_that_does_not_end_is_stopped(clock: Clock) -> None:
+    athena = EmptyUnload(WORDS, ["RUNNING"] * 1000)
+
+    with pytest.raises(ResultError, match=r"Query q-1 .*columns-1.*has not ended in 6\d s.*Clear run_query"):
+        open_result(UNLOAD, athena=athena, storage=storage_of(EMPTY_MANIFEST))  # type: ignore[arg-type]
+    assert athena.stopped == ["columns-1"]
+    assert 60 <= sum(clock.sleeps) <= 65
+
+
+def test_a_query_for_the_columns_that_fails_is_an_error_of_the_result() -> None:
+    with pytest.raises(ResultError, match=r"Query q-1 .*columns failed: Query columns-1 is FAILED"):
+        open_result(UNLOAD, athena=EmptyUnload(WORDS, ["FAILED"]), storage=storage_of(EMPTY_MANIFEST))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("type", ["array", "map", "row"])
+def test_an_unload_without_rows_does_not_pass_a_nested_column_off_as_text(type: str) -> None:
+    with pytest.raises(ResultError, match=r"Query q-1 .*what the column tags consists of.*CAST"):
+        open_result(
+            UNLOAD,
+            athena=EmptyUnload([Column("n", "bigint"), Column("tags", type)]),  # type: ignore[arg-type]
+            storage=storage_of(EMPTY_MANIFEST),
+        )
+
+
+@pytest.mark.parametrize(
+    ("execution", "objects"), [(UNLOAD, EMPTY_MANIFEST), (replace(UNLOAD, data_manifest=""), {})]
+)
+def test_files_that_no_manifest_lists_are_never_taken_for_no_rows(
+    execution: QueryExecution, objects: dict[str, bytes]
+) -> None:
+    stray = f"{TARGET}{submitted().marker.intention}/0/20261124_part"
+
+    with pytest.raises(ResultError, match=f"Query q-1: its data manifest .*lists no file, but {stray}"):
+        open_result(
+            execution,
+            athena=EmptyUnload(WORDS),  # type: ignore[arg-type]
+            storage=storage_of({**objects, stray: b""}),
+        )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UNLOAD (SELECT 1) TO 's3://x/' WITH (format = 'PARQUET')",
+        submitted("SELECT 1").sql.partition("\n--")[0],
+    ],
+)
+def test_an_unload_of_somebody_else_is_not_taken_apart(statement: str) -> None:
+    athena = EmptyUnload(WORDS, statement=statement)
+
+    with pytest.raises(ResultError, match=r"Query q-1 unloaded no rows.*no UNLOAD that run_query wrote"):
+        open_result(UNLOAD, athena=athena, storage=storage_of(EMPTY_MANIFEST))  # type: ignore[arg-type]
+    assert athena.started == []
+
+
+def test_a_manifest_that_is_gone_is_no_empty_result() -> None:
+    with pytest.raises(ResultError, match=f"Query q-1: its result is gone.*{MANIFEST}.*clear run_query"):
+        open_result(UNLOAD, athena=EmptyUnload(WORDS), storage=storage_of({}))  # type: ignore[arg-type]

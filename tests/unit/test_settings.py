@@ -27,6 +27,7 @@ def test_the_names_of_an_environment_follow_from_it(environment: str) -> None:
     assert names.workgroup == environment
     assert names.query_results == f"s3://athena-query-result-{environment}/"
     assert names.report_bucket == f"athena-report-{environment}"
+    assert names.report_database == f"report_{environment}"
 
 
 def test_a_local_endpoint_means_dev() -> None:
@@ -55,6 +56,8 @@ def test_away_from_a_local_endpoint_named_ones_are_taken_and_the_others_follow()
         ("WORKGROUP", "reports-wg", "workgroup"),
         ("QUERY_RESULTS", "s3://acme-results/", "query_results"),
         ("BUCKET", "acme-reports", "report_bucket"),
+        ("REPORT_DATABASE", "reports", "report_database"),
+        ("BUCKET_OWNER", "012345678901", "bucket_owner"),
         ("AWS_CONN_ID", "aws_reports", "aws_conn_id"),
     ],
 )
@@ -76,6 +79,11 @@ def test_each_name_can_be_overridden_alone(variable: str, value: str, attribute:
         ("DATABASE", "my database"),
         ("DATABASE", 'x"; DROP'),
         ("WORKGROUP", "a b"),
+        ("REPORT_DATABASE", "my reports"),
+        ("BUCKET_OWNER", "12345"),
+        ("BUCKET_OWNER", "acme"),
+        ("ENCRYPTION", "yes"),
+        ("ENCRYPTION", "AES-256"),
         ("QUERY_RESULTS", "s3://results"),
         ("QUERY_RESULTS", "s3://results/without/slash"),
         ("QUERY_RESULTS", "https://results/"),
@@ -178,3 +186,26 @@ def test_the_documentation_lists_every_variable_that_is_read() -> None:
     documented = set(re.findall(r"^\| `(ATHENA_REPORTS_\w+)` \|", module.__doc__ or "", re.MULTILINE))
     assert documented == read - {"AWS_ENDPOINT_URL"}
     assert not documented & set(os.environ)
+
+
+@pytest.mark.parametrize(
+    ("value", "arguments"),
+    [
+        ("AES256", {"ServerSideEncryption": "AES256"}),
+        (
+            "arn:aws:kms:eu-west-1:012345678901:key/1",
+            {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:eu-west-1:012345678901:key/1"},
+        ),
+        ("alias/reports", {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/reports"}),
+    ],
+)
+def test_what_is_written_is_encrypted_as_the_setting_says(value: str, arguments: dict[str, str]) -> None:
+    encryption = read_settings(LOCAL | {"ATHENA_REPORTS_ENCRYPTION": value}).encryption
+
+    assert encryption is not None
+    assert encryption.arguments == arguments
+    assert read_settings(LOCAL).encryption is None
+
+
+def test_a_workgroup_may_keep_its_results_itself() -> None:
+    assert read_settings(PRODUCTION | {"ATHENA_REPORTS_QUERY_RESULTS": "managed"}).query_results is None
