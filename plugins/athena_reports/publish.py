@@ -1,131 +1,45 @@
-"""How a period becomes visible: stage a version, verify it, flip the manifest.
+"""How a period becomes visible: verify a staged version, flip the manifest, let the rest follow.
 
-Layout under `s3://<report bucket>/<report>/<cadence>/<period id>/`:
+`manifest.json` is the truth of a period: it names the current version. A reader of it sees the old version or
+the new one, complete, because it is replaced by one conditional write (S3 user guide, "Conditional requests")
+and only after every object that it names is there.
 
-    manifest.json                              names the current version; the single truth for readers
-    versions/<version>/<format>/part-0.<format>
-
-A version is named by its content, so it is immutable: the same rows always stage the same bytes under the
-same key, whichever run does it and however often. A reader of the manifest sees the old version or the new
-one, complete, because the manifest is replaced by one conditional write (S3 user guide, "Conditional
-requests") and only after every object that it names has been verified.
+Two things follow the manifest: the period's partition in Glue, and `latest.json`, which names the latest
+period that is published. Whoever publishes lets them follow the manifest as it stands then, whether it was
+changed or not; so a run of the period repairs what a crash left behind, and of racing runs the last one to
+write anything has seen the manifest that it wrote it for.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from itertools import chain
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Protocol
-
-from botocore.exceptions import ClientError
+from typing import TYPE_CHECKING, Any
 
 from athena_reports.errors import PublishError
+from athena_reports.stage import Location, StagedVersion, disk_full_explained
+from athena_reports.storage import ConditionError, MissingObjectError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from mypy_boto3_s3 import S3Client
 
-MANIFEST_FORMAT = 1
+    from athena_reports.storage import Storage
+    from athena_reports.table import Column, Table
 
-# A Parquet reader pays for each row group; a writer holds one in memory.
-_ROW_GROUP_ROWS = 1 << 20
-_FLIP_ATTEMPTS = 10
-_CONTENT_TYPES = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
-# What a new publication reads of the one before.
-_READ_FIELDS = frozenset({"version", "rows", "published_at", "provisional", "earlier_versions"})
-_LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
-_ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
+MANIFEST_FORMAT = 2
 
-
-@dataclass(frozen=True)
-class Location:
-    """Where one period of one report lives.
-
-    Attributes:
-        bucket: The report bucket.
-        report: Name of the report.
-        cadence: Name of the cadence.
-        period_id: Id of the period.
-    """
-
-    bucket: str
-    report: str
-    cadence: str
-    period_id: str
-
-    @property
-    def prefix(self) -> str:
-        """Key prefix of everything that belongs to the period, with the closing slash."""
-        return f"{self.report}/{self.cadence}/{self.period_id}/"
-
-    @property
-    def manifest_key(self) -> str:
-        """Key of the manifest."""
-        return f"{self.prefix}manifest.json"
-
-    @property
-    def manifest_uri(self) -> str:
-        """`s3://` address of the manifest."""
-        return f"s3://{self.bucket}/{self.manifest_key}"
-
-    def object_key(self, version: str, format: str) -> str:
-        """Key of a version's data in one format."""
-        return f"{self.prefix}versions/{version}/{format}/part-0.{format}"
-
-
-@dataclass(frozen=True)
-class StagedObject:
-    """One data object of a version.
-
-    Attributes:
-        format: `parquet` or `csv`.
-        key: Its S3 key.
-        bytes: Its size.
-        sha256: Its SHA-256 in hexadecimal.
-    """
-
-    format: str
-    key: str
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class StagedVersion:
-    """A version that lies in S3 and may become the current one.
-
-    Attributes:
-        version: Its name, made from its content.
-        rows: Number of rows.
-        columns: Names and Arrow types, in order.
-        objects: One object per format.
-    """
-
-    version: str
-    rows: int
-    columns: Sequence[Mapping[str, str]]
-    objects: Sequence[StagedObject]
-
-    @classmethod
-    def from_dict(cls, facts: Mapping[str, Any]) -> StagedVersion:
-        """Return the version that `to_dict` wrote."""
-        return cls(
-            version=facts["version"],
-            rows=facts["rows"],
-            columns=tuple(facts["columns"]),
-            objects=tuple(StagedObject(**staged) for staged in facts["objects"]),
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the facts for XCom and the manifest."""
-        return {**asdict(self), "columns": list(self.columns), "objects": [asdict(o) for o in self.objects]}
+_ATTEMPTS = 10
+_BATCH_ROWS = 16_384
+_READ_BYTES = 1024 * 1024  # of a Parquet file, per column
+_JSON = "application/json"
+_NONE = {"added": 0, "removed": 0}
+# The facts that, with the version, say whether a manifest has to be written at all.
+_DECIDING = ("query", "provisional", "settles_at", "partial", "missing_partitions", "checks")
 
 
 @dataclass(frozen=True)
@@ -133,9 +47,9 @@ class Publication:
     """What `publish` did.
 
     Attributes:
-        outcome: `published` (the version is now the current one), `unchanged` (it was already; the manifest
-            names the later query now) or `superseded` (a newer query has been published meanwhile; its
-            version stays).
+        outcome: `published` (the version is now the current one), `unchanged` (what is published has the same
+            content; the manifest names the later query now) or `superseded` (a newer query has been published
+            meanwhile; its version stays).
         manifest: The manifest as it now stands.
     """
 
@@ -143,201 +57,114 @@ class Publication:
     manifest: Mapping[str, Any]
 
 
-def stage(
-    batches: Iterator[pa.RecordBatch],
+def publish(
+    staged: StagedVersion,
+    facts: Mapping[str, Any],
     *,
     location: Location,
-    formats: Sequence[str],
-    s3: S3Client,
-) -> StagedVersion:
-    """Write the rows in each format and upload them under the version that they may become.
-
-    Args:
-        batches: The rows, as at least one batch, which may be empty; the first one's schema holds for all.
-            Read once, whatever the number of formats.
-        location: The period.
-        formats: Of `parquet` and `csv`.
-        s3: Client to upload with.
-
-    Raises:
-        PublishError: There is no batch, the bucket is not there, or the upload was refused.
-    """
-    first = next(batches, None)
-    if first is None:
-        raise PublishError(
-            f"{location.prefix}: there is no batch of rows, and so no columns. Yield an empty one."
-        )
-    schema = first.schema
-    _require_plain_columns(schema, formats, location)
-    with TemporaryDirectory(prefix="athena-report-") as folder:
-        files = {format: Path(folder) / f"part-0.{format}" for format in formats}
-        rows = _write(chain([first], batches), schema, files)
-        digests = {format: _sha256(path) for format, path in files.items()}
-        version = _version(digests)
-        objects = tuple(
-            StagedObject(
-                format, location.object_key(version, format), path.stat().st_size, digests[format].hex()
-            )
-            for format, path in files.items()
-        )
-        for staged in objects:
-            _upload(files[staged.format], staged, location.bucket, s3)
-    columns = tuple({"name": field.name, "type": str(field.type)} for field in schema)
-    return StagedVersion(version, rows, columns, objects)
-
-
-def _require_plain_columns(schema: pa.Schema, formats: Sequence[str], location: Location) -> None:
-    import pyarrow as pa
-
-    nested = [field for field in schema if pa.types.is_nested(field.type)]
-    if "csv" in formats and nested:
-        raise PublishError(
-            f"{location.prefix}: the column {nested[0].name!r} is a {nested[0].type}, which a CSV cannot "
-            f"hold. CAST it to text in the SQL or the transform, or publish outputs=['parquet'] only."
-        )
-
-
-def _version(digests: Mapping[str, bytes]) -> str:
-    content = "\n".join(f"{format} {digest.hex()}" for format, digest in sorted(digests.items()))
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-class _Writer(Protocol):
-    def write_table(self, table: pa.Table) -> None: ...
-
-
-def _write(batches: Iterator[pa.RecordBatch], schema: pa.Schema, files: Mapping[str, Path]) -> int:
-    import pyarrow as pa
-
-    rows = 0
-    with ExitStack() as stack:
-        writers = [stack.enter_context(_writer(format, path, schema)) for format, path in files.items()]
-        for group in _row_groups(batches, _ROW_GROUP_ROWS):
-            # Where a chunk ends, a Parquet page may end: the bytes must not depend on it.
-            table = pa.Table.from_batches(group, schema).combine_chunks()
-            rows += table.num_rows
-            for writer in writers:
-                writer.write_table(table)
-    return rows
-
-
-def _writer(format: str, path: Path, schema: pa.Schema) -> Any:
-    import pyarrow.csv as pa_csv
-    import pyarrow.parquet as pq
-
-    if format == "parquet":
-        return pq.ParquetWriter(path, schema, compression="zstd", store_schema=False)
-    return pa_csv.CSVWriter(str(path), schema)
-
-
-def _row_groups(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[list[pa.RecordBatch]]:
-    """Gather small batches: the same rows give the same file, however the result was cut into batches."""
-    group: list[pa.RecordBatch] = []
-    missing = rows
-    for batch in batches:
-        rest = batch
-        while rest.num_rows >= missing:
-            yield [*group, rest.slice(0, missing)]
-            group, rest, missing = [], rest.slice(missing), rows
-        if rest.num_rows:
-            group.append(rest)
-            missing -= rest.num_rows
-    if group:
-        yield group
-
-
-def _sha256(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
-
-
-def _upload(path: Path, staged: StagedObject, bucket: str, s3: S3Client) -> None:
-    """Upload unless it is there already; S3 itself refuses bytes that differ from the checksum."""
-    checksum = base64.b64encode(bytes.fromhex(staged.sha256)).decode()
-    try:
-        with path.open("rb") as file:
-            s3.put_object(
-                Bucket=bucket,
-                Key=staged.key,
-                Body=file,
-                ContentType=_CONTENT_TYPES[staged.format],
-                ChecksumSHA256=checksum,
-                Metadata={"sha256": staged.sha256},
-                IfNoneMatch="*",
-            )
-    except ClientError as error:
-        if _code(error) not in _LOST_RACE:
-            raise PublishError(
-                f"s3://{bucket}/{staged.key} cannot be written: {error}. What was published stands unchanged."
-            ) from error
-
-
-def publish(
-    staged: StagedVersion, facts: Mapping[str, Any], *, location: Location, s3: S3Client
+    storage: Storage,
+    table: Table | None = None,
 ) -> Publication:
     """Verify a staged version and make it the current one, in one conditional write.
 
     Args:
         staged: The version.
-        facts: What the manifest says besides: `report`, `environment`, `period`, `provisional`,
-            `query` (with `submitted_at`), `run`, `code_version`, `published_at`.
+        facts: What the manifest says besides, all of JSON's types: `report`, `environment`, `period` (with
+            `id`, `timezone`, `start`, `end`, `start_utc`), `provisional`, `settles_at`, `partial`,
+            `missing_partitions`, `query` (with `id`, `submitted_at`, `reads_previous`, `scanned_bytes`,
+            `price_usd`), `run` (with `dag_id` and `run_id`), `checks` (as `CheckResult.to_dict` writes them),
+            `code_version`, `published_at`.
         location: The period.
-        s3: Client to read and write with.
+        storage: Where it was staged.
+        table: The Glue table that the period is a partition of; None for none.
 
     Raises:
-        PublishError: The staged objects are not what they should be, the manifest is not ours, or the
-            write kept losing against others.
+        SchemaError: The columns do not fit the table.
+        PublishError: The staged objects are not what they should be, the manifest is not ours, or a write
+            kept losing against others.
+        StorageError: S3 refused.
     """
-    for expected in staged.objects:
-        _verify(expected, location, s3)
-    for _ in range(_FLIP_ATTEMPTS):
-        current, etag = _read_manifest(location, s3)
-        if current is not None and _is_newer(current, facts):
-            return Publication("superseded", current)
-        same_version = current is not None and current["version"] == staged.version
-        if current is not None and same_version and _same_query(current, facts):
-            return Publication("unchanged", current)
-        manifest = _manifest(staged, facts, current)
-        if _flip(manifest, etag, location, s3):
-            return Publication("unchanged" if same_version else "published", manifest)
-    raise PublishError(
-        f"{location.manifest_uri} was changed by others at each of {_FLIP_ATTEMPTS} attempts. "
-        f"See which runs publish this period at the same time, then clear publish."
+    _verify(staged, location, storage)
+    flip = _flip(staged, facts, location, storage, table)
+    manifest = flip.publication.manifest
+    follow(
+        manifest,
+        location=location,
+        storage=storage,
+        table=table,
+        columns=flip.columns,
+        replaced=flip.replaced,
+        is_new=flip.is_new,
     )
+    return flip.publication
 
 
-def _verify(expected: StagedObject, location: Location, s3: S3Client) -> None:
-    address = f"s3://{location.bucket}/{expected.key}"
+def follow(
+    manifest: Mapping[str, Any],
+    *,
+    location: Location,
+    storage: Storage,
+    table: Table | None,
+    columns: Sequence[Column] | None = None,
+    replaced: Mapping[str, Any] | None = None,
+    is_new: bool = False,
+) -> None:
+    """Let the period's partition and `latest.json` say what the manifest says.
+
+    Args:
+        manifest: The manifest as it was read or written last.
+        location: The period.
+        storage: Where it is.
+        table: The Glue table; None for none.
+        columns: The table's, if it was prepared for this manifest; else it is.
+        replaced: The manifest that this one replaced, if it did right now; saves a call.
+        is_new: Whether the period had no manifest before; saves a call.
+
+    Raises:
+        PublishError: Something is not ours, or was changed by others again and again.
+        StorageError: S3 refused.
+    """
+    for _ in range(_ATTEMPTS):
+        if table is not None and parquet_keys(manifest):
+            table.put_partition(
+                location.period_id,
+                manifest["columns"],
+                within=columns or table.prepare(manifest["columns"]),
+                location_uri=f"{location.uri(location.version_key(manifest['version']))}parquet/",
+                parameters=partition_parameters(manifest, location),
+                is_new=is_new,
+            )
+        _move_latest(manifest, replaced, location, storage)
+        # What others wrote meanwhile is followed too: Glue knows no conditional write.
+        now, _etag = read_manifest(location, storage)
+        if now is None:
+            raise PublishError(
+                f"{location.manifest_uri} was deleted meanwhile. Clear publish to write it again."
+            )
+        if now == manifest:
+            return
+        manifest, columns, replaced, is_new = now, None, None, False
+    raise _lost(location.manifest_uri)
+
+
+def read_manifest(location: Location, storage: Storage) -> tuple[Mapping[str, Any] | None, str | None]:
+    """Return the manifest of a period and its ETag, or two Nones for a period that was never published.
+
+    Raises:
+        PublishError: What is there is no manifest of this package and period.
+        StorageError: It cannot be read.
+    """
     try:
-        found = s3.head_object(Bucket=location.bucket, Key=expected.key)
-    except ClientError as error:
-        raise PublishError(
-            f"{address}, staged by transform, cannot be read: {error}. "
-            f"Nothing was published; clear transform."
-        ) from error
-    size, sha256 = found["ContentLength"], found["Metadata"].get("sha256")
-    if (size, sha256) != (expected.bytes, expected.sha256):
-        raise PublishError(
-            f"{address} is not what transform staged: {size} bytes with SHA-256 {sha256}, expected "
-            f"{expected.bytes} bytes with {expected.sha256}. Nothing was published; delete it and clear "
-            f"transform."
-        )
-
-
-def _read_manifest(location: Location, s3: S3Client) -> tuple[Mapping[str, Any] | None, str | None]:
-    """Return the current manifest and its ETag, or two Nones for a period that was never published."""
+        body, etag = storage.read(location.manifest_uri)
+    except MissingObjectError:
+        return None, None
     try:
-        response = s3.get_object(Bucket=location.bucket, Key=location.manifest_key)
-    except ClientError as error:
-        if _code(error) in _ABSENT:
-            return None, None
-        raise PublishError(f"{location.manifest_uri} cannot be read: {error}.") from error
-    try:
-        manifest = json.loads(response["Body"].read())
+        manifest = json.loads(body)
+        StagedVersion.from_dict(manifest)
         ours = (
             manifest["manifest_format"] == MANIFEST_FORMAT
             and manifest["period"]["id"] == location.period_id
-            and manifest.keys() >= _READ_FIELDS
+            and manifest.keys() >= {"published_at", "provisional", "restated_at", "earlier_versions"}
             and bool(manifest["query"]["submitted_at"])
         )
     except (ValueError, KeyError, TypeError):
@@ -347,11 +174,96 @@ def _read_manifest(location: Location, s3: S3Client) -> tuple[Mapping[str, Any] 
             f"{location.manifest_uri} is no manifest of this package and period. Nothing was overwritten: "
             f"see who wrote it, move it away, then clear publish."
         )
-    return manifest, response["ETag"]
+    return manifest, etag
 
 
-def _same_query(current: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
-    return all(current[name] == facts[name] for name in ("query", "provisional"))
+def parquet_keys(version: Mapping[str, Any]) -> list[str]:
+    """Keys of a version's Parquet, in the order of the rows."""
+    return [item["key"] for item in version["objects"] if item["format"] == "parquet"]
+
+
+def partition_parameters(manifest: Mapping[str, Any], location: Location) -> dict[str, str]:
+    """Return a manifest's main facts, as text, for the parameters of the period's partition."""
+    period, query, run = manifest["period"], manifest["query"], manifest["run"]
+    failed = [check["severity"] for check in manifest["checks"] if not check["passed"]]
+    facts = {
+        "version": manifest["version"],
+        "rows": manifest["rows"],
+        "bytes": sum(item["bytes"] for item in manifest["objects"]),
+        "published_at": manifest["published_at"],
+        "submitted_at": query["submitted_at"],
+        "settles_at": manifest.get("settles_at", ""),
+        "restated_at": manifest["restated_at"],
+        "reads_previous": query.get("reads_previous", False),
+        "provisional": manifest["provisional"],
+        "partial": manifest["partial"],
+        **{name: period[name] for name in ("start", "end", "timezone")},
+        "scanned_bytes": query["scanned_bytes"],
+        "price_usd": query["price_usd"],
+        "query_id": query["id"],
+        "dag_id": run["dag_id"],
+        "run_id": run["run_id"],
+        "manifest": location.manifest_uri,
+        "checks_failed": failed.count("fail"),
+        "checks_warned": failed.count("warn"),
+        "earlier": len(manifest["earlier_versions"]),
+    }
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in facts.items()
+    }
+
+
+def _verify(staged: StagedVersion, location: Location, storage: Storage) -> None:
+    """Check that every object is there, whole: S3 itself refused any that arrived otherwise than sent."""
+    folder = location.uri(location.version_key(staged.version))
+    found = {item.uri: item.bytes for item in storage.list(folder)}
+    for expected in staged.objects:
+        uri = location.uri(expected.key)
+        if found.get(uri) != expected.bytes:
+            problem = f"has {found[uri]:,} bytes" if uri in found else "is not there"
+            raise PublishError(
+                f"{uri} is not what transform staged: it {problem}, expected are {expected.bytes:,} bytes. "
+                f"Nothing was published; clear transform."
+            )
+
+
+@dataclass(frozen=True)
+class _Flip:
+    """What became of the manifest, and what `follow` need not ask for."""
+
+    publication: Publication
+    columns: Sequence[Column] | None = None
+    replaced: Mapping[str, Any] | None = None
+    is_new: bool = False
+
+
+def _flip(
+    staged: StagedVersion,
+    facts: Mapping[str, Any],
+    location: Location,
+    storage: Storage,
+    table: Table | None,
+) -> _Flip:
+    """Let the manifest name the version, unless it need not or must not."""
+    columns: Sequence[Column] | None = None
+    written: Publication | None = None
+    for _ in range(_ATTEMPTS):
+        current, etag = read_manifest(location, storage)
+        if written is not None and current == written.manifest:
+            # The answer to the write was lost, and its repetition refused.
+            return _Flip(written, columns)
+        if current is not None and _is_newer(current, facts):
+            return _Flip(Publication("superseded", current))
+        if table is not None and columns is None:
+            columns = table.prepare(staged.columns)
+        manifest = _next_manifest(staged, facts, current, location, storage)
+        is_same = current is not None and current["version"] == manifest["version"]
+        if current is not None and is_same and _says_the_same(current, manifest):
+            return _Flip(Publication("unchanged", current), columns)
+        written = Publication("unchanged" if is_same else "published", manifest)
+        if _replace(location.manifest_uri, manifest, etag, storage):
+            return _Flip(written, columns, replaced=current, is_new=current is None)
+    raise _lost(location.manifest_uri)
 
 
 def _is_newer(current: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
@@ -362,47 +274,165 @@ def _is_newer(current: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
     return bool(current["query"]["submitted_at"] > facts["query"]["submitted_at"])
 
 
-def _manifest(
-    staged: StagedVersion, facts: Mapping[str, Any], current: Mapping[str, Any] | None
+def _says_the_same(current: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
+    return all(current.get(name) == manifest.get(name) for name in _DECIDING)
+
+
+def _next_manifest(
+    staged: StagedVersion,
+    facts: Mapping[str, Any],
+    current: Mapping[str, Any] | None,
+    location: Location,
+    storage: Storage,
 ) -> dict[str, Any]:
-    return {
+    """Return the manifest that is to replace `current`, as reading it back gives it."""
+    earlier: Sequence[Mapping[str, Any]] = current["earlier_versions"] if current else []
+    restated_at = current["restated_at"] if current else ""
+    if current and current["version"] != staged.version:
+        difference = _difference(staged, current, location, storage)
+        if not staged.ordered and difference == _NONE and _formats(staged.to_dict()) == _formats(current):
+            staged = StagedVersion.from_dict(current)
+        else:
+            replaced = {name: current[name] for name in ("version", "rows", "published_at", "provisional")}
+            replaced |= {"replaced_at": facts["published_at"], "difference": difference}
+            restated_at = facts["query"]["submitted_at"]
+            earlier = [replaced, *(entry for entry in earlier if entry["version"] != staged.version)]
+    manifest = {
         "manifest_format": MANIFEST_FORMAT,
         **facts,
         **staged.to_dict(),
-        "earlier_versions": _earlier_versions(staged, current),
+        "restated_at": restated_at,
+        "earlier_versions": list(earlier),
+    }
+    read_back: dict[str, Any] = json.loads(_json(manifest))
+    return read_back
+
+
+def _formats(version: Mapping[str, Any]) -> set[str]:
+    return {item["format"] for item in version["objects"]}
+
+
+def _difference(
+    staged: StagedVersion, current: Mapping[str, Any], location: Location, storage: Storage
+) -> dict[str, int] | None:
+    """Count the rows that a version adds to the current one and those that it removes.
+
+    Rows are compared whole, and one that occurs twice counts twice; their order does not count.
+
+    Returns:
+        `added` and `removed`; None where the rows of one of the two cannot be read back, because it has no
+        Parquet or is gone.
+    """
+    from athena_reports.tally import Tally, row_keys
+
+    new, old = staged.to_dict(), current
+    if new["columns"] != old["columns"]:
+        return {"added": new["rows"], "removed": old["rows"]}
+    if not parquet_keys(new) or not parquet_keys(old):
+        return None
+    with (
+        disk_full_explained(location),
+        TemporaryDirectory(prefix="athena-report-") as folder,
+        Tally() as tally,
+    ):
+        try:
+            batches = [
+                _published_rows(parquet_keys(version), Path(folder) / name, location, storage)
+                for name, version in (("new", new), ("old", old))
+            ]
+            # Side by side, so that rows which both have are soon forgotten.
+            for added, removed in zip_longest(*batches):
+                for batch, count in ((added, 1), (removed, -1)):
+                    if batch is not None:
+                        tally.add(row_keys(batch), count)
+        except MissingObjectError:
+            return None
+        more, less = tally.difference()
+    return {"added": more, "removed": less}
+
+
+def _published_rows(
+    keys: Sequence[str], path: Path, location: Location, storage: Storage
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of Parquet objects, of which one at a time is on disk."""
+    import pyarrow.parquet as pq
+
+    for key in keys:
+        storage.download(location.uri(key), path)
+        with pq.ParquetFile(
+            path, buffer_size=_READ_BYTES, pre_buffer=False, coerce_int96_timestamp_unit="ms"
+        ) as file:
+            yield from file.iter_batches(_BATCH_ROWS, use_threads=False)
+
+
+def _move_latest(
+    manifest: Mapping[str, Any], replaced: Mapping[str, Any] | None, location: Location, storage: Storage
+) -> None:
+    """Let `latest.json` name the period, unless it names a later one."""
+    latest = _latest(manifest, location)
+    if replaced is not None:
+        # It most likely says what the manifest did until now, and the ETag of an object that was written in
+        # one part is the MD5 of its bytes (unless KMS encrypts it): so it can be replaced without a look.
+        digest = hashlib.md5(_json(_latest(replaced, location)), usedforsecurity=False).hexdigest()
+        if _replace(location.latest_uri, latest, f'"{digest}"', storage):
+            return
+    for _ in range(_ATTEMPTS):
+        try:
+            body, etag = storage.read(location.latest_uri)
+        except MissingObjectError:
+            present, etag = None, None
+        else:
+            present = _parsed_latest(body, location)
+            if present == latest or _age(present) > _age(latest):
+                return
+        if _replace(location.latest_uri, latest, etag, storage):
+            return
+    raise _lost(location.latest_uri)
+
+
+def _latest(manifest: Mapping[str, Any], location: Location) -> dict[str, Any]:
+    return {
+        "report": location.report,
+        "cadence": location.cadence,
+        "period": manifest["period"],
+        "manifest": location.manifest_key,
+        **{name: manifest[name] for name in ("version", "rows", "provisional", "partial", "published_at")},
+        "submitted_at": manifest["query"]["submitted_at"],
     }
 
 
-def _earlier_versions(staged: StagedVersion, current: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """Return the other versions that were current before, latest first."""
-    if current is None:
-        return []
-    latest = {name: current[name] for name in ("version", "rows", "published_at", "provisional")}
-    return [
-        earlier for earlier in (latest, *current["earlier_versions"]) if earlier["version"] != staged.version
-    ]
-
-
-def _flip(manifest: Mapping[str, Any], etag: str | None, location: Location, s3: S3Client) -> bool:
-    """Replace the manifest that has `etag`, or create it; False when somebody else was faster."""
-    body = json.dumps(manifest, indent=2, ensure_ascii=False).encode()
-    condition: dict[str, Any] = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+def _parsed_latest(body: bytes, location: Location) -> dict[str, Any]:
     try:
-        s3.put_object(
-            Bucket=location.bucket,
-            Key=location.manifest_key,
-            Body=body,
-            ContentType="application/json",
-            **condition,
-        )
-    except ClientError as error:
-        if _code(error) in _LOST_RACE:
-            return False
+        latest: dict[str, Any] = json.loads(body)
+        _age(latest)
+    except (ValueError, KeyError, TypeError) as error:
         raise PublishError(
-            f"{location.manifest_uri} cannot be written: {error}. What was published stands unchanged."
+            f"{location.latest_uri} is not of this package. It was not overwritten, the period itself is "
+            f"published: see who wrote it, move it away, then clear publish."
         ) from error
+    return latest
+
+
+def _age(latest: Mapping[str, Any]) -> tuple[str, str]:
+    """By which a later period, and of one period the later query, is the greater."""
+    return str(latest["period"]["start_utc"]), str(latest["submitted_at"])
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, indent=2, ensure_ascii=False).encode()
+
+
+def _replace(uri: str, content: Mapping[str, Any], etag: str | None, storage: Storage) -> bool:
+    """Replace the object that has `etag`, or create it; False when somebody else was faster."""
+    try:
+        storage.write(uri, _json(content), _JSON, replacing=etag)
+    except (ConditionError, MissingObjectError):
+        return False
     return True
 
 
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+def _lost(uri: str) -> PublishError:
+    return PublishError(
+        f"{uri} was changed by others at each of {_ATTEMPTS} attempts. "
+        f"See which runs publish this period at the same time, then clear publish."
+    )

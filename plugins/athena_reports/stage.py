@@ -1,0 +1,515 @@
+"""Writes the rows of a period in each format and uploads them as the version that they may become.
+
+Layout under `s3://<report bucket>/<report>/<cadence>/`:
+
+    latest.json                                             names the latest period that is published
+    <period id>/manifest.json                               names the current version
+    <period id>/versions/<version>/<format>/part-<n>.<format>
+
+A version is named by its content, so it is immutable: the same rows always stage the same bytes under the
+same keys, whichever run does it and however often. Nobody sees it before `publish` names it in the manifest.
+
+One pass over the rows feeds every format and every observer, in constant memory: the rows are gathered into
+groups of a bounded size, and one group is written while the next one is gathered.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from typing import TYPE_CHECKING, Any, Protocol
+
+from athena_reports.errors import PublishError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    import pyarrow as pa
+
+    from athena_reports.storage import Storage
+
+CONTENT_TYPES = {
+    "parquet": "application/vnd.apache.parquet",
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/x-ndjson",
+}
+"""Content-Type of each format that can be written."""
+
+# A reader of Parquet pays for each row group; the writer holds one in memory, and the next one.
+_GROUP_ROWS = 1 << 20
+_GROUP_BYTES = 16 * 1024 * 1024
+# Rows are copied into slices of these sizes, counted from the first row on, so that no byte of the files
+# depends on how the rows arrived: a Parquet page may end where a chunk of memory ends.
+_SLICE_ROWS = 1 << 14
+_SLICE_BYTES = 2 * 1024 * 1024
+_DICTIONARY_BYTES = 64 * 1024
+_UPLOADS_AT_ONCE = 4
+_WORTH_THREADS_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where one period of one report lives.
+
+    Attributes:
+        bucket: The report bucket.
+        report: Name of the report.
+        cadence: Name of the cadence.
+        period_id: Id of the period.
+    """
+
+    bucket: str
+    report: str
+    cadence: str
+    period_id: str
+
+    @property
+    def folder_uri(self) -> str:
+        """`s3://` address of all periods of the report in this cadence, with the closing slash."""
+        return self.uri(f"{self.report}/{self.cadence}/")
+
+    @property
+    def latest_uri(self) -> str:
+        """`s3://` address of the object that names the latest period."""
+        return f"{self.folder_uri}latest.json"
+
+    @property
+    def prefix(self) -> str:
+        """Key prefix of everything that belongs to the period, with the closing slash."""
+        return f"{self.report}/{self.cadence}/{self.period_id}/"
+
+    @property
+    def manifest_key(self) -> str:
+        """Key of the manifest."""
+        return f"{self.prefix}manifest.json"
+
+    @property
+    def manifest_uri(self) -> str:
+        """`s3://` address of the manifest."""
+        return self.uri(self.manifest_key)
+
+    def version_key(self, version: str) -> str:
+        """Key prefix of a version, with the closing slash."""
+        return f"{self.prefix}versions/{version}/"
+
+    def object_key(self, version: str, format: str, part: int = 0) -> str:
+        """Key of one object of a version's data in one format."""
+        return f"{self.version_key(version)}{format}/part-{part}.{format}"
+
+    def uri(self, key: str) -> str:
+        """`s3://` address of a key in the report bucket."""
+        return f"s3://{self.bucket}/{key}"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows to publish.
+
+    Attributes:
+        schema: Their columns.
+        batches: The rows, of that schema; may be empty. Read once, whatever the number of formats.
+        files: Parquet files that hold the rows already and are published as they are; `batches` is not
+            read then.
+        ordered: Whether the order of the rows means something. It does not where Athena wrote them in
+            parallel (UNLOAD) and nothing ordered them since: then the same rows in another order are the
+            same content.
+    """
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    files: Sequence[Path] = ()
+    ordered: bool = True
+
+
+@dataclass(frozen=True)
+class StagedObject:
+    """One data object of a version.
+
+    Attributes:
+        format: `parquet`, `csv` or `jsonl`.
+        key: Its S3 key.
+        bytes: Its size.
+        sha256: Its SHA-256 in hexadecimal.
+        rows: Number of rows in it.
+    """
+
+    format: str
+    key: str
+    bytes: int
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class StagedVersion:
+    """A version that lies in S3 and may become the current one.
+
+    Attributes:
+        version: Its name, made from its content.
+        ordered: Whether the order of its rows means something.
+        rows: Number of rows.
+        columns: For each column its `name`, its Arrow `type`, and its type in a `glue` table, empty if that
+            has none.
+        objects: The objects, format by format, each format's in the order of their rows.
+    """
+
+    version: str
+    ordered: bool
+    rows: int
+    columns: Sequence[Mapping[str, str]]
+    objects: Sequence[StagedObject]
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> StagedVersion:
+        """Return the version that `to_dict` wrote; other keys of `facts` are not looked at."""
+        return cls(
+            version=facts["version"],
+            ordered=facts["ordered"],
+            rows=facts["rows"],
+            columns=tuple(facts["columns"]),
+            objects=tuple(StagedObject(**staged) for staged in facts["objects"]),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts for XCom and the manifest."""
+        return {**asdict(self), "columns": list(self.columns), "objects": [asdict(o) for o in self.objects]}
+
+
+def stage(
+    rows: Rows,
+    *,
+    location: Location,
+    formats: Sequence[str],
+    storage: Storage,
+    observers: Sequence[Callable[[pa.RecordBatch], None]] = (),
+) -> StagedVersion:
+    """Write the rows in each format and upload them under the version that they may become.
+
+    What is there already is uploaded again: the same key means the same bytes, and an object that was
+    written lately is not removed by `retention` before it can be published.
+
+    Args:
+        rows: The rows.
+        location: The period.
+        formats: Of `parquet`, `csv` and `jsonl`.
+        storage: Where to upload.
+        observers: Each is shown every batch, in order, before anything is uploaded.
+
+    Raises:
+        PublishError: A format cannot hold a column, or the disk is full. Nothing is visible.
+        StorageError: An upload was refused.
+    """
+    rows = _decoded(rows)
+    _require_formats(rows.schema, formats, location)
+    with disk_full_explained(location), TemporaryDirectory(prefix="athena-report-") as folder:
+        files = _write(rows, Path(folder), formats, observers)
+        digests = [_sha256(file.path) for file in files]
+        version = _version(files, digests)
+        staged = [
+            StagedObject(
+                file.format,
+                location.object_key(version, file.format, file.part),
+                file.path.stat().st_size,
+                digest,
+                file.rows,
+            )
+            for file, digest in zip(files, digests, strict=True)
+        ]
+        _upload(files, staged, location, storage)
+    count = sum(item.rows for item in staged if item.format == formats[0])
+    return StagedVersion(version, rows.ordered, count, _columns(rows.schema), tuple(staged))
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file on this machine's disk that becomes an object."""
+
+    format: str
+    part: int
+    path: Path
+    rows: int
+
+
+class _Writer(Protocol):
+    def write_table(self, table: pa.Table) -> None: ...
+
+
+def _decoded(rows: Rows) -> Rows:
+    """Return the rows without dictionaries, which differ with how the rows arrived."""
+    import pyarrow as pa
+
+    plain = pa.schema(
+        [
+            pa.field(field.name, field.type.value_type if pa.types.is_dictionary(field.type) else field.type)
+            for field in rows.schema
+        ]
+    )
+    if plain == rows.schema:
+        return rows
+    return replace(rows, schema=plain, batches=(batch.cast(plain) for batch in rows.batches))
+
+
+def _require_formats(schema: pa.Schema, formats: Sequence[str], location: Location) -> None:
+    """Refuse what a format cannot hold before a row is read.
+
+    Raises:
+        PublishError: For the first column that it cannot hold.
+    """
+    import pyarrow as pa
+
+    from athena_reports import jsonlines
+
+    def refuse(problem: str, format: str) -> None:
+        raise PublishError(
+            f"{location.prefix}: {problem}. CAST it to text in the SQL or the transform, or leave {format!r} "
+            f"out of the report's outputs."
+        )
+
+    for field in schema if "csv" in formats else ():
+        if pa.types.is_nested(field.type) or _holds_bytes(field.type):
+            refuse(f"the column {field.name!r} is a {field.type}, which a CSV does not hold", "csv")
+    if "jsonl" in formats:
+        try:
+            jsonlines.require_types(schema)
+        except ValueError as error:
+            refuse(str(error), "jsonl")
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    types = pa.types
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))
+
+
+def _columns(schema: pa.Schema) -> tuple[Mapping[str, str], ...]:
+    return tuple(
+        {"name": field.name, "type": str(field.type), "glue": _glue_type(field.type)} for field in schema
+    )
+
+
+def _glue_type(kind: pa.DataType) -> str:
+    from athena_reports.schema import glue_type
+
+    try:
+        return glue_type(kind)
+    except ValueError:
+        return ""
+
+
+def _version(files: Sequence[_File], digests: Sequence[str]) -> str:
+    parts = sorted((file.format, file.part, digest) for file, digest in zip(files, digests, strict=True))
+    content = "\n".join(f"{format} {part} {digest}" for format, part, digest in parts)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _write(
+    rows: Rows, folder: Path, formats: Sequence[str], observers: Sequence[Callable[[pa.RecordBatch], None]]
+) -> list[_File]:
+    """Return a file for each part of each format, format by format."""
+    import pyarrow.parquet as pq
+
+    taken = {
+        format: rows.files if format == "parquet" and rows.files else [folder / f"part-0.{format}"]
+        for format in formats
+    }
+    to_write = {format: paths[0] for format, paths in taken.items() if paths is not rows.files}
+    written = 0
+    if to_write or observers:
+        written = _encode(_observed(_batches(rows), observers), rows.schema, to_write)
+    return [
+        _File(format, part, path, written if format in to_write else pq.read_metadata(path).num_rows)
+        for format, paths in taken.items()
+        for part, path in enumerate(paths)
+    ]
+
+
+def _batches(rows: Rows) -> Iterator[pa.RecordBatch]:
+    from athena_reports.result import read_parquet
+
+    if not rows.files:
+        return rows.batches
+    return (batch for path in rows.files for batch in read_parquet(path, rows.schema))
+
+
+def _observed(
+    batches: Iterator[pa.RecordBatch], observers: Sequence[Callable[[pa.RecordBatch], None]]
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for observe in observers:
+            observe(batch)
+        yield batch
+
+
+def _encode(batches: Iterator[pa.RecordBatch], schema: pa.Schema, paths: Mapping[str, Path]) -> int:
+    """Write the rows into a file for each format, and return how many there are.
+
+    A group is written by a thread while the next one is gathered; a single one needs no thread.
+    """
+    rows = 0
+    with ExitStack() as stack:
+        writers = [stack.enter_context(_writer(format, path, schema)) for format, path in paths.items()]
+        thread = stack.enter_context(ThreadPoolExecutor(1, "athena-reports-stage"))
+        writing: Future[None] | None = None
+        for group, is_last in _groups(_slices(batches), schema):
+            rows += group.num_rows
+            if writing is not None:
+                writing.result()
+            if is_last:
+                _write_group(writers, group)
+            else:
+                writing = thread.submit(_write_group, writers, group)
+    return rows
+
+
+def _write_group(writers: Iterable[_Writer], group: pa.Table) -> None:
+    for writer in writers:
+        writer.write_table(group)
+
+
+def _writer(format: str, path: Path, schema: pa.Schema) -> Any:
+    import pyarrow.csv as pa_csv
+    import pyarrow.parquet as pq
+
+    from athena_reports.jsonlines import JsonLinesWriter
+
+    if format == "parquet":
+        # A column that repeats its values needs no larger dictionary; for others a large one costs a third
+        # of the time and memory, and makes the file larger.
+        return pq.ParquetWriter(
+            path, schema, compression="zstd", dictionary_pagesize_limit=_DICTIONARY_BYTES, store_schema=False
+        )
+    return JsonLinesWriter(path, schema) if format == "jsonl" else pa_csv.CSVWriter(str(path), schema)
+
+
+def _groups(
+    slices: Iterator[tuple[pa.RecordBatch, int]], schema: pa.Schema
+) -> Iterator[tuple[pa.Table, bool]]:
+    """Gather slices into tables of a bounded size, and say of each whether it is the last one."""
+    import pyarrow as pa
+
+    group: list[pa.RecordBatch] = []
+    rows = size = 0
+    for piece, piece_bytes in slices:
+        if group and (rows + piece.num_rows > _GROUP_ROWS or size + piece_bytes > _GROUP_BYTES):
+            yield pa.Table.from_batches(group, schema), False
+            group, rows, size = [], 0, 0
+        group.append(piece)
+        rows += piece.num_rows
+        size += piece_bytes
+    if group:
+        yield pa.Table.from_batches(group, schema), True
+
+
+def _slices(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """Cut the rows anew, into slices that depend on the rows alone, each with its size in bytes.
+
+    A slice ends before the row that would make it too long or too large; a row that is too large by itself
+    is a slice of its own.
+    """
+    import pyarrow.compute as pc
+
+    pieces: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        ends = pc.cumulative_sum(_row_bytes(batch.columns, batch.num_rows))
+        start = passed = 0
+        while start < batch.num_rows:
+            stop = min(batch.num_rows, start + _SLICE_ROWS - rows)
+            if ends[stop - 1].as_py() - passed > _SLICE_BYTES - size:
+                limit = passed + _SLICE_BYTES - size
+                stop = bisect_right(range(stop), limit, lo=start, key=lambda row: ends[row].as_py())
+                stop = max(stop, start + (not pieces))
+            if stop > start:
+                pieces.append(batch.slice(start, stop - start))
+                rows += stop - start
+                size += ends[stop - 1].as_py() - passed
+                start, passed = stop, ends[stop - 1].as_py()
+            if start < batch.num_rows or rows == _SLICE_ROWS:
+                yield _joined(pieces), size
+                pieces, rows, size = [], 0, 0
+    if pieces:
+        yield _joined(pieces), size
+
+
+def _joined(pieces: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    return pa.Table.from_batches(pieces).combine_chunks().to_batches()[0]
+
+
+def _row_bytes(columns: Iterable[pa.Array], rows: int) -> pa.Array:
+    """Return about how many bytes each row takes, from its values alone.
+
+    What Arrow itself counts depends on how the memory was laid out, and so on how the rows arrived.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    total = pa.repeat(pa.scalar(0, pa.int64()), rows)
+    for column in columns:
+        total = pc.add(total, _value_bytes(column))
+    return total
+
+
+def _value_bytes(array: pa.Array) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind, types = array.type, pa.types
+    if types.is_struct(kind):
+        return _row_bytes(array.flatten(), len(array))
+    if types.is_map(kind):
+        array = array.cast(pa.list_(pa.struct([kind.key_field, kind.item_field])))
+    if types.is_nested(kind):
+        values = array.flatten()
+        sizes = pc.cumulative_sum(_row_bytes([values], len(values)))
+        sizes = pa.concat_arrays([pa.array([0], pa.int64()), sizes])
+        lengths = pc.fill_null(pc.list_value_length(array).cast(pa.int64()), 0)
+        ends = pc.cumulative_sum(lengths)
+        return pc.subtract(sizes.take(ends), sizes.take(pc.subtract(ends, lengths)))
+    if types.is_string(kind) or types.is_large_string(kind) or _holds_bytes(kind):
+        return pc.add(pc.fill_null(pc.binary_length(array).cast(pa.int64()), 0), 4)
+    return pa.scalar(0 if types.is_null(kind) else 1 + kind.bit_width // 8, pa.int64())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _upload(
+    files: Sequence[_File], staged: Sequence[StagedObject], location: Location, storage: Storage
+) -> None:
+    def upload(file: _File, item: StagedObject) -> None:
+        storage.upload(file.path, location.uri(item.key), CONTENT_TYPES[item.format], sha256=item.sha256)
+
+    at_once = _UPLOADS_AT_ONCE if sum(item.bytes for item in staged) > _WORTH_THREADS_BYTES else 1
+    with ThreadPoolExecutor(at_once, "athena-reports-upload") as threads:
+        for _ in threads.map(upload, files, staged):
+            pass
+
+
+@contextmanager
+def disk_full_explained(location: Location) -> Iterator[None]:
+    """Say what it means that there is no space left on this machine's disk.
+
+    Raises:
+        PublishError: There is none.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise PublishError(
+            f"{location.prefix}: no space left on the worker's disk: {error}. Nothing of it is visible. Free "
+            f"space in {gettempdir()}, or let TMPDIR name a larger disk, then clear transform."
+        ) from error

@@ -1,0 +1,338 @@
+"""A publisher dies before or after each of its writes, or races with another, while somebody reads.
+
+This file is also the program that publishes: it imports everything once, and then forks a process for each
+publication that it is told of on its standard input.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import boto3
+import pyarrow as pa
+import pytest
+from botocore.exceptions import ClientError
+
+from athena_reports.publish import publish
+from athena_reports.stage import Location, Rows, stage
+from athena_reports.storage import Storage
+from athena_reports.table import Table
+from tests.unit.publishing import EARLY, LATE, SCHEMA, assert_followed, facts, partitions_of, read_complete
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_s3 import S3Client
+
+DATABASE = "reports"
+KILLED = 9
+WRITES = {"PutObject", "CreateTable", "UpdateTable", "CreatePartition", "UpdatePartition"}
+IMPORTED_LATE = [
+    *("pyarrow.csv", "pyarrow.compute", "pyarrow.parquet", "boto3.s3.transfer"),
+    *(f"athena_reports.{name}" for name in ("jsonlines", "result", "schema", "tally")),
+]
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One publication by one process.
+
+    `dies_at` is the number of the write at which it dies, `dies` whether before the service gets the request
+    or after it was carried out.
+    """
+
+    bucket: str
+    report: str
+    names: Sequence[str]
+    submitted_at: str
+    log: str
+    wide: bool = False
+    dies_at: int = 0
+    dies: Literal["before", "after"] = "before"
+    by: str = field(default_factory=lambda: f"run-{next(_numbers)}")
+
+    @property
+    def location(self) -> Location:
+        return Location(self.bucket, self.report, "weekly", "2026-11-15")
+
+
+# --- the program that publishes
+
+
+def serve(endpoint: str) -> None:
+    """Fork a process for each job of each line, let them start at once, and answer with their exit codes."""
+    for module in IMPORTED_LATE:
+        importlib.import_module(module)
+    s3 = boto3.client("s3", endpoint_url=endpoint)
+    glue = boto3.client("glue", endpoint_url=endpoint)
+    for line in sys.stdin:
+        gate, opening = os.pipe()
+        children = []
+        for job in json.loads(line):
+            child = os.fork()
+            if child == 0:
+                os.close(opening)
+                os.read(gate, 1)  # returns when the parent lets go of its end
+                run(Job(**job), s3, glue)
+            children.append(child)
+        os.close(gate)
+        os.close(opening)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        print(json.dumps(codes), flush=True)
+
+
+def run(job: Job, s3: S3Client, glue: GlueClient) -> None:
+    """Stage and publish, or die on the way; never returns."""
+    writes: list[str] = []
+    lock = threading.Lock()
+
+    def count_writes(event_name: str, **_: Any) -> None:
+        operation = event_name.rpartition(".")[2]
+        if operation in WRITES:
+            with lock:
+                writes.append(operation)
+                if (len(writes), job.dies) == (job.dies_at, "before"):
+                    os._exit(KILLED)
+
+    def die_after(event_name: str, **_: Any) -> None:
+        if event_name.rpartition(".")[2] in WRITES and (len(writes), job.dies) == (job.dies_at, "after"):
+            os._exit(KILLED)
+
+    try:
+        for client in (s3, glue):
+            client.meta.events.register("before-send", count_writes)
+            client.meta.events.register("after-call", die_after)
+        storage = Storage(s3)
+        outcome = publish(
+            stage(rows_of(job), location=job.location, formats=["parquet", "csv"], storage=storage),
+            facts(job.submitted_at, by=job.by),
+            location=job.location,
+            storage=storage,
+            table=Table(DATABASE, job.location, glue),
+        ).outcome
+        Path(job.log).write_text(json.dumps({"outcome": outcome, "writes": writes}))
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)
+
+
+def rows_of(job: Job) -> Rows:
+    """The job's rows; wide ones have a column that the others do not have."""
+    columns: dict[str, Any] = {"user_id": range(len(job.names)), "name": list(job.names)}
+    schema = SCHEMA
+    if job.wide:
+        columns["more"] = [1.5] * len(job.names)
+        schema = SCHEMA.append(pa.field("more", pa.float64()))
+    return Rows(schema, iter([pa.RecordBatch.from_pydict(columns, schema=schema)]))
+
+
+# --- the tests
+
+
+class Publishers:
+    """The program, running."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self._process, self._log = process, log
+
+    def run(self, *jobs: Job) -> list[int]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([asdict(job) for job in jobs]) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        assert answer, self._log.read_text()
+        return list(json.loads(answer))
+
+    def finish(self, job: Job) -> dict[str, Any]:
+        """Let a job run that is not to die, and return what it noted."""
+        assert self.run(job) == [0], self._log.read_text()
+        noted: dict[str, Any] = json.loads(Path(job.log).read_text())
+        return noted
+
+
+@pytest.fixture(scope="module")
+def publishers(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publishers]:
+    log = tmp_path_factory.mktemp("publishers") / "log"
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(
+            [sys.executable, __file__, s3_endpoint],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env={**os.environ, "PYTHONPATH": f"{REPOSITORY / 'plugins'}{os.pathsep}{REPOSITORY}"},
+        ) as process,
+    ):
+        yield Publishers(process, log)
+        assert process.stdin is not None
+        process.stdin.close()  # on which it ends
+
+
+@pytest.fixture(scope="module")
+def glue(s3_endpoint: str) -> Iterator[GlueClient]:
+    client = boto3.session.Session().client("glue", endpoint_url=s3_endpoint)
+    client.create_database(DatabaseInput={"Name": DATABASE})
+    yield client
+    client.delete_database(Name=DATABASE)
+
+
+@pytest.fixture
+def new_job(bucket: str, tmp_path: Path) -> Callable[..., Job]:
+    report = f"report_{next(_numbers)}"
+
+    def new(*names: str, submitted_at: str = EARLY, **more: Any) -> Job:
+        return Job(bucket, report, names, submitted_at, str(tmp_path / f"log-{next(_numbers)}"), **more)
+
+    return new
+
+
+class Reader(threading.Thread):
+    """Reads a period again and again, as its readers do, and notes the versions that it found whole."""
+
+    def __init__(self, s3: S3Client, location: Location) -> None:
+        super().__init__(name="reader")
+        self._s3, self._location = s3, location
+        self._stopped = threading.Event()
+        self.versions: list[str | None] = []
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            while not self._stopped.wait(0.005):
+                self.read()
+        except BaseException as error:
+            self.error = error
+
+    def read(self) -> None:
+        try:
+            version = read_complete(self._s3, self._location)["version"]
+        except ClientError as error:
+            # Only the manifest may be missing, and only before the first publication.
+            if error.response["Error"]["Code"] != "NoSuchKey" or any(self.versions):
+                raise
+            if error.response["Error"].get("Key") not in (None, self._location.manifest_key):
+                raise
+            version = None
+        if not self.versions or self.versions[-1] != version:
+            self.versions.append(version)
+
+    def __enter__(self) -> Reader:
+        self.read()
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self.join()
+        if self.error is not None:
+            raise self.error
+        self.read()
+
+
+FIRST = ["PutObject", "PutObject", "CreateTable", "PutObject", "CreatePartition", "PutObject"]
+RESTATED = ["PutObject", "PutObject", "PutObject", "UpdatePartition", "PutObject"]
+WIDENED = ["PutObject", "PutObject", "UpdateTable", "PutObject", "UpdatePartition", "PutObject"]
+SCENARIOS = {"first": FIRST, "restated": RESTATED, "widened": WIDENED}
+
+
+def before_and_after(
+    scenario: str, new_job: Callable[..., Job], publishers: Publishers
+) -> Callable[..., Job]:
+    """Bring the scenario to where it begins, and return what makes the job that is to be killed."""
+    if scenario != "first":
+        publishers.finish(new_job("a", "b"))
+    return lambda **more: new_job("a", "c", submitted_at=LATE, wide=scenario == "widened", **more)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_these_are_all_the_writes(
+    publishers: Publishers, glue: GlueClient, new_job: Callable[..., Job], scenario: str
+) -> None:
+    job = before_and_after(scenario, new_job, publishers)()
+
+    assert publishers.finish(job) == {"outcome": "published", "writes": SCENARIOS[scenario]}
+
+
+@pytest.mark.parametrize("dies", ["before", "after"])
+@pytest.mark.parametrize(
+    ("scenario", "number"),
+    [(scenario, number + 1) for scenario, writes in SCENARIOS.items() for number in range(len(writes))],
+)
+def test_a_publisher_that_dies_at_any_write_leaves_the_old_or_the_new_and_can_be_repeated(
+    publishers: Publishers,
+    s3: S3Client,
+    glue: GlueClient,
+    new_job: Callable[..., Job],
+    scenario: str,
+    number: int,
+    dies: str,
+) -> None:
+    make = before_and_after(scenario, new_job, publishers)
+    job = make(dies_at=number, dies=dies)
+    writes = SCENARIOS[scenario]
+    flip = len(writes) - 2
+    with Reader(s3, job.location) as reader:
+        assert publishers.run(job) == [KILLED]
+        reader_after_kill = Reader(s3, job.location)
+        reader_after_kill.read()
+        noted = publishers.finish(make())
+    flipped = number > flip or (number, dies) == (flip, "after")
+    assert noted["outcome"] == ("unchanged" if flipped else "published")
+    old, new = reader.versions[0], reader.versions[-1]
+    assert (old is None) == (scenario == "first")
+    assert reader.versions == [old, new]
+    assert reader_after_kill.versions == [new if flipped else old]
+    manifest = read_complete(s3, job.location)
+    assert [entry["version"] for entry in manifest["earlier_versions"]] == ([] if old is None else [old])
+    assert_followed(s3, job.location, partitions_of(glue, DATABASE, f"{job.report}_weekly"))
+
+
+ROUNDS = 12
+
+
+@pytest.mark.parametrize("same", [False, True], ids=["different queries", "the same query"])
+def test_of_two_processes_that_race_the_newer_query_wins_and_all_agree(
+    publishers: Publishers, s3: S3Client, glue: GlueClient, new_job: Callable[..., Job], same: bool
+) -> None:
+    publishers.finish(new_job("round", "0"))
+    job = new_job()
+    with Reader(s3, job.location) as reader:
+        for number in range(1, ROUNDS + 1):
+            times = [f"2026-11-22T00:{number:02}:{0 if same else second:02}.000+00:00" for second in (1, 2)]
+            names = [("round", f"{number}", "" if same else f"racer {racer}") for racer in (1, 2)]
+            jobs = [new_job(*some, submitted_at=at) for some, at in zip(names, times, strict=True)]
+            # The older query's process starts first in one round, the newer one's in the next.
+            order = jobs if number % 2 else jobs[::-1]
+            assert publishers.run(*order) == [0, 0]
+            outcomes = [json.loads(Path(racer.log).read_text())["outcome"] for racer in jobs]
+            manifest = read_complete(s3, job.location)
+            assert manifest["query"]["submitted_at"] == times[1]
+            assert_followed(s3, job.location, partitions_of(glue, DATABASE, f"{job.report}_weekly"))
+            if same:
+                assert sorted(outcomes) == ["published", "unchanged"]
+                assert len(manifest["earlier_versions"]) == number
+            else:
+                assert outcomes[1] == "published"
+                assert outcomes[0] in {"published", "superseded"}
+    assert len(reader.versions) > ROUNDS / 2
+    assert len(set(reader.versions)) == len(reader.versions)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
