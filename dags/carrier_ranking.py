@@ -15,7 +15,8 @@ Which airline flew most out of New York City in a week or a month of America/New
 America/New_York, across the changes of daylight saving time.
 
 **Input.** `flights`, one row per scheduled flight, partitioned by the UTC date of the scheduled departure
-(`dt`). A flight belongs to the period of its scheduled departure hour.
+(`dt`). A flight belongs to the period of its scheduled departure hour. The year 2013 is there: the periods
+at its ends are marked as partial.
 
 **Rerun.** Any run may be cleared at any time: it reports the same period again.
 
@@ -23,7 +24,7 @@ America/New_York, across the changes of daylight saving time.
 the report bucket.
 """
 
-from athena_reports import Report, build_dag, monthly, weekly
+from athena_reports import Input, Report, build_dag, checks, monthly, weekly
 
 NEW_YORK = "America/New_York"
 
@@ -32,6 +33,8 @@ carrier_ranking = Report(
     sql="carrier_ranking.sql",
     owner="analytics",
     since="2013-01-01",
+    inputs=[Input("flights", "dt", missing="partial")],
+    checks=[checks.unique("carrier"), checks.rows(at_least=10, at_most=30, severity="warn")],
     doc=__doc__,
 )
 

@@ -16,7 +16,7 @@ in Asia/Tokyo, for the period that ended five minutes before.
 
 **Input.** `plays`, one row per play, partitioned by the UTC date on which the event landed (`dt`), which
 is at most a day after it was played. What is published within a day of a period's end is therefore
-provisional.
+provisional, and what could not see all partitions is marked as partial.
 
 **Rerun.** Any run may be cleared at any time: it reports the same period again. For one period trigger the
 DAG with the param `period`, for many start a backfill. Runs do not depend on each other.
@@ -27,7 +27,7 @@ the report bucket.
 
 from datetime import timedelta
 
-from athena_reports import PATIENT, Report, build_dag, monthly, transforms, weekly
+from athena_reports import PATIENT, Input, Report, build_dag, checks, monthly, transforms, weekly
 
 TOKYO = "Asia/Tokyo"
 
@@ -39,6 +39,13 @@ user_ranking = Report(
     late_by=timedelta(days=1),
     params={"top": 100},
     transform=transforms.movement(),
+    inputs=[Input("plays", "dt", previous=True, missing="partial")],
+    checks=[
+        checks.unique("user_id"),
+        checks.not_null("rank", "score"),
+        checks.in_range("plays", at_least=1),
+        checks.change("rows", within=0.5, severity="warn"),
+    ],
     doc=__doc__,
 )
 

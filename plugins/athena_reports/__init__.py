@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from athena_reports import transforms
+from athena_reports import checks, transforms
 from athena_reports.period import Cadence, Period, daily, monthly, quarterly, weekly, yearly
 from athena_reports.query import PATIENT, STATE_MACHINE, WaitPolicy
-from athena_reports.report import Report
+from athena_reports.report import Input, Report
 
 if TYPE_CHECKING:
-    from athena_reports.dag import build_dag, build_reconciler
+    from athena_reports.dag import build_dag, build_reconciler, build_upkeep
 
 __version__ = "0.1.0"
 
@@ -18,11 +18,14 @@ __all__ = [
     "PATIENT",
     "STATE_MACHINE",
     "Cadence",
+    "Input",
     "Period",
     "Report",
     "WaitPolicy",
     "build_dag",
     "build_reconciler",
+    "build_upkeep",
+    "checks",
     "daily",
     "monthly",
     "quarterly",
@@ -34,7 +37,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import what makes DAGs when it is asked for: it brings operators, which the plugin must not load."""
-    if name in {"build_dag", "build_reconciler"}:
+    if name in {"build_dag", "build_reconciler", "build_upkeep"}:
         from athena_reports import dag
 
         return getattr(dag, name)

@@ -8,25 +8,29 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, Param, XComArg
+from airflow.sdk import DAG, Asset, Param, XComArg
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 from jinja2 import StrictUndefined
 
 from athena_reports.operators import (
     PERIOD_XCOM,
+    SUBMITTED_XCOM,
     AthenaSubmitOperator,
     AthenaWaitSensor,
     S3PublishOperator,
     stage_result,
 )
 from athena_reports.period import Cadence
+from athena_reports.prepare import Recipe
 from athena_reports.query import WaitPolicy
 from athena_reports.reconcile import AthenaReconcileOperator
 from athena_reports.report import Report
+from athena_reports.retention import Policy
 from athena_reports.runs import PERIOD_PARAM
 from athena_reports.settings import settings
 from athena_reports.sql import ParamValue
 from athena_reports.timetable import PeriodTimetable
+from athena_reports.upkeep import AthenaReportsUpkeepOperator
 
 
 def build_dag(
@@ -64,6 +68,12 @@ def build_dag(
     if params is not None and not isinstance(params, Mapping):
         report.refuse("params", f"{params!r} is no mapping.", 'Write params={"top": 1000}.')
     names = settings()
+    if report.unload and not names.query_results:
+        report.refuse(
+            "unload",
+            "the workgroup keeps results by itself, so there is no place to write files to.",
+            "Set ATHENA_REPORTS_QUERY_RESULTS to a location in S3, or leave unload out.",
+        )
     dag_id = f"{report.name}_{cadence.name}"
     sql_params = report.params_for(cadence.name, params or {})
     # Airflow notices a second DAG of one id only where one process reads all files, and its DAG processor
@@ -97,9 +107,14 @@ def build_dag(
             late_by=report.late_by,
             sql_params=sql_params,
             environment=names.environment,
+            inputs=report.inputs,
+            unload=report.unloads,
+            unload_to=f"{names.query_results}unload/" if names.query_results else None,
             database=names.database,
             workgroup=names.workgroup,
             output_location=names.query_results,
+            bucket_owner=names.bucket_owner,
+            encryption=names.encryption,
             aws_conn_id=names.aws_conn_id,
         )
         wait_for_query = AthenaWaitSensor(
@@ -115,14 +130,23 @@ def build_dag(
             task_id="transform",
             python_callable=partial(
                 stage_result,
-                cadence=cadence,
-                report=report.name,
-                transform=report.transform,
-                formats=report.outputs,
-                bucket=names.report_bucket,
+                recipe=Recipe(
+                    report=report.name,
+                    cadence=cadence,
+                    bucket=names.report_bucket,
+                    transforms=report.transforms,
+                    checks=report.checks,
+                    empty=report.empty,
+                    formats=report.outputs,
+                ),
+                bucket_owner=names.bucket_owner,
+                encryption=names.encryption,
                 aws_conn_id=names.aws_conn_id,
             ),
-            op_kwargs={"waited": wait_for_query.output},
+            op_kwargs={
+                "waited": wait_for_query.output,
+                "submitted": XComArg(run_query, key=SUBMITTED_XCOM),
+            },
         )
         publish = S3PublishOperator(
             task_id="publish",
@@ -131,7 +155,12 @@ def build_dag(
             report=report.name,
             environment=names.environment,
             late_by=report.late_by,
+            reads_previous=any(source.previous for source in report.inputs),
+            database=names.report_database if "parquet" in report.outputs else None,
+            bucket_owner=names.bucket_owner,
+            encryption=names.encryption,
             aws_conn_id=names.aws_conn_id,
+            outlets=[Asset(dag_id, uri=f"s3://{names.report_bucket}/{report.name}/{cadence.name}/")],
         )
         run_query >> wait_for_query >> transform >> publish
     return dag
@@ -162,6 +191,47 @@ def build_reconciler(every: timedelta = timedelta(minutes=10), doc: str | None =
             task_id="stop_unwanted_queries",
             workgroup=names.workgroup,
             environment=names.environment,
+            aws_conn_id=names.aws_conn_id,
+        )
+    return dag
+
+
+def build_upkeep(
+    policy: Policy | None = None,
+    *,
+    delete: bool = False,
+    every: timedelta = timedelta(days=1),
+    doc: str | None = None,
+) -> DAG:
+    """Build the DAG `athena_reports_upkeep`: it repairs what a crash left behind, and removes old versions.
+
+    Args:
+        policy: How long versions stay that are not current; None for the default policy.
+        delete: Whether to delete what may go; else it is only listed.
+        every: How often.
+        doc: Markdown for the people who operate it.
+    """
+    names = settings()
+    with DAG(
+        "athena_reports_upkeep",
+        description="Repairs and tidies what the reports have published",
+        doc_md=doc,
+        schedule=every,
+        start_date=datetime(2025, 1, 1, tzinfo=UTC),
+        catchup=False,
+        is_paused_upon_creation=names.paused,
+        max_active_runs=1,
+        default_args={"owner": "airflow", "retries": 1},
+        tags=["athena-reports-upkeep", names.environment],
+    ) as dag:
+        AthenaReportsUpkeepOperator(
+            task_id="repair_and_tidy",
+            bucket=names.report_bucket,
+            database=names.report_database,
+            policy=policy or Policy(),
+            delete=delete,
+            bucket_owner=names.bucket_owner,
+            encryption=names.encryption,
             aws_conn_id=names.aws_conn_id,
         )
     return dag

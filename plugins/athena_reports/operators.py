@@ -7,11 +7,14 @@ triggerer and knows what a failure means. `stage_result` is the callable of a Py
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.links.athena import AthenaQueryResultsLink
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
@@ -22,16 +25,30 @@ from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
+    AirflowSkipException,
 )
 from airflow.sdk import PokeReturnValue
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports import __version__, publish
-from athena_reports.errors import QueryError, ResultError, RunPeriodError
+from athena_reports import __version__
+from athena_reports.errors import (
+    AthenaReportsError,
+    MissingPartitionsError,
+    PublishError,
+    QueryError,
+    ResultError,
+    RunPeriodError,
+    SchemaError,
+)
 from athena_reports.failures import Decision, Verdict, of_call, of_execution
+from athena_reports.inputs import Coverage, find_coverage
+from athena_reports.prepare import Recipe, SkipPeriodError, prepare
+from athena_reports.publish import Publication, publish
 from athena_reports.query import QueryExecution, WaitPolicy, console_url, elapsed_since, has_succeeded
 from athena_reports.runs import PERIOD_PARAM, period_of_run, require_complete
-from athena_reports.sql import ParamValue, SqlPeriod, template_context
+from athena_reports.sql import ParamValue, SqlPeriod, keeps_order, template_context
+from athena_reports.stage import Location, StagedVersion
+from athena_reports.storage import Storage, StorageError
 from athena_reports.submit import (
     Start,
     Submission,
@@ -41,7 +58,7 @@ from athena_reports.submit import (
     stop_all,
     submit_once,
 )
-from athena_reports.transforms import apply
+from athena_reports.table import Table, TableError
 from athena_reports.trigger import AthenaWaitTrigger
 
 if TYPE_CHECKING:
@@ -49,9 +66,11 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from athena_reports.period import Cadence, Period
-    from athena_reports.report import Transform
+    from athena_reports.report import Input
+    from athena_reports.settings import Encryption
 
 PERIOD_XCOM = "period"
+SUBMITTED_XCOM = "submitted"
 
 CLEAR_STOPS_WITHIN = timedelta(minutes=1)
 """How long after a cleared wait has begun again its old trigger may still stop the query.
@@ -110,6 +129,27 @@ def called(about: str) -> Iterator[None]:
         raise AirflowFailException(f"{about}: {error}") from error
 
 
+@contextmanager
+def worked(about: str = "") -> Iterator[None]:
+    """Turn an error of our own into what Airflow is to do: retry the task, or fail it for good.
+
+    Raises:
+        AirflowSkipException: There is nothing to publish, and that is right.
+        AirflowException: S3 or Glue did not serve a call; the task's retries apply.
+        AirflowFailException: The same would happen again.
+    """
+    try:
+        yield
+    except SkipPeriodError as error:
+        raise AirflowSkipException(str(error)) from error
+    except AthenaReportsError as error:
+        passing = isinstance(error, PublishError | MissingPartitionsError) and not isinstance(
+            error, SchemaError
+        )
+        again = error.retryable if isinstance(error, StorageError | TableError) else passing
+        raise (AirflowException if again else AirflowFailException)(f"{about}{error}") from error
+
+
 def starter(hook: AthenaHook) -> Start:
     """Return a function that starts a submission through the provider's hook."""
 
@@ -117,7 +157,7 @@ def starter(hook: AthenaHook) -> Start:
         query_execution_id: str = hook.run_query(
             submission.sql,
             submission.context,
-            submission.result_configuration,
+            dict(submission.result_configuration),
             token,
             submission.workgroup,
         )
@@ -138,6 +178,11 @@ class AthenaSubmitOperator(AthenaOperator):
         late_by: How long after it happened an event may still land; the partition filter follows.
         sql_params: Constants of the template, as `{{ params.<name> }}`, written as SQL literals.
         environment: Name of the environment, for the query's marker and for messages.
+        inputs: Tables whose partitions are looked for before the query is paid.
+        unload: Whether Athena is to write the rows as Parquet files; None if the SQL asks for no order.
+        unload_to: `s3://` prefix with the closing slash below which it does.
+        bucket_owner: Account id that must own the bucket of the result; empty for any.
+        encryption: How the result is encrypted; None for the default of the workgroup and the bucket.
     """
 
     template_fields: Sequence[str] = ("period", *AthenaOperator.template_fields)
@@ -149,6 +194,11 @@ class AthenaSubmitOperator(AthenaOperator):
         late_by: timedelta = timedelta(0),
         sql_params: Mapping[str, ParamValue] | None = None,
         environment: str = "",
+        inputs: Sequence[Input] = (),
+        unload: bool | None = False,
+        unload_to: str | None = None,
+        bucket_owner: str = "",
+        encryption: Encryption | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -156,6 +206,11 @@ class AthenaSubmitOperator(AthenaOperator):
         self.late_by = late_by
         self.sql_params = dict(sql_params or {})
         self.environment = environment
+        self.inputs = tuple(inputs)
+        self.unload = unload
+        self.unload_to = unload_to
+        self.bucket_owner = bucket_owner
+        self.encryption = encryption
         self.killed = False
         self.period: dict[str, str] | None = None
 
@@ -192,7 +247,8 @@ class AthenaSubmitOperator(AthenaOperator):
             database=self.database,
             catalog=self.catalog,
             workgroup=self.workgroup,
-            output_location=self.output_location,
+            result_configuration=self._result_configuration(),
+            unload_to=self.unload_to if self._unloads() else None,
             environment=self.environment,
             dag_id=self.dag_id,
             run_id=context["run_id"],
@@ -200,6 +256,7 @@ class AthenaSubmitOperator(AthenaOperator):
             generation=generation_of(run.clear_number, ti.max_tries, self.retries or 0, run.start_date),
         )
         about = describe(self.dag_id, self.period, self.environment)
+        coverages = self._find_coverage(about)
         with called(about):
             self.query_execution_id = submit_once(
                 submission, athena=self.hook.get_conn(), start=starter(self.hook), is_retry=ti.try_number > 1
@@ -216,7 +273,45 @@ class AthenaSubmitOperator(AthenaOperator):
         )
         if self.period is not None:
             ti.xcom_push(key=PERIOD_XCOM, value=self.period)
+        sql_sha256 = hashlib.sha256(self.query.encode()).hexdigest()
+        inputs = [coverage.to_dict() for coverage in coverages]
+        ti.xcom_push(key=SUBMITTED_XCOM, value={"sql_sha256": sql_sha256, "inputs": inputs})
         return self.query_execution_id
+
+    def _find_coverage(self, about: str) -> list[Coverage]:
+        """Look which partitions are there, unless no input is declared."""
+        if not self.inputs or self.period is None or self.cadence is None:
+            return []
+        with called(about), worked(f"{about}: "):
+            found = find_coverage(
+                self.inputs,
+                self.cadence.period(self.period["id"]),
+                late_by=self.late_by,
+                now=datetime.now(UTC),
+                database=self.database or "default",
+                glue=GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name).get_conn(),
+            )
+        for coverage in found:
+            self.log.log(logging.WARNING if coverage.gaps else logging.INFO, "%s.", coverage)
+        return found
+
+    def _unloads(self) -> bool:
+        if self.unload is None:
+            return self.unload_to is not None and not keeps_order(self.query)
+        return self.unload
+
+    def _result_configuration(self) -> dict[str, Any]:
+        """ResultConfiguration of the request; a workgroup that enforces its own overrules it."""
+        if not self.output_location:
+            return {}
+        configuration: dict[str, Any] = {"OutputLocation": self.output_location}
+        if self.bucket_owner:
+            configuration["ExpectedBucketOwner"] = self.bucket_owner
+        if self.encryption:
+            option = {"AES256": "SSE_S3", "aws:kms": "SSE_KMS"}[self.encryption.algorithm]
+            key = {"KmsKey": self.encryption.kms_key} if self.encryption.kms_key else {}
+            configuration["EncryptionConfiguration"] = {"EncryptionOption": option, **key}
+        return configuration
 
     def on_kill(self) -> None:
         """Stop the query; one that is being submitted right now is stopped as soon as its id is known."""
@@ -432,69 +527,63 @@ class AthenaWaitSensor(AthenaSensor):
 
 def stage_result(
     waited: Mapping[str, Any] | None,
+    submitted: Mapping[str, Any] | None = None,
     *,
-    cadence: Cadence,
-    report: str,
-    transform: Transform | None,
-    formats: Sequence[str],
-    bucket: str,
-    aws_conn_id: str | None,
+    recipe: Recipe,
+    bucket_owner: str = "",
+    encryption: Encryption | None = None,
+    aws_conn_id: str | None = "aws_default",
 ) -> dict[str, Any]:
-    """Read a query's result, transform it, and stage it as the version that it may become.
+    """Read a query's result, transform and check it, and stage it as the version that it may become.
 
-    The rows stream from S3 through `transform` back to S3; only facts are returned.
+    The rows stream from S3 through the transforms back to S3; only facts are returned.
 
     Args:
         waited: What `AthenaWaitSensor` pushed, with its period.
-        cadence: The periods of the DAG.
-        report: Name of the report.
-        transform: From the batches of the result to the batches to publish; None for the result as it is.
-        formats: Formats to write.
-        bucket: The report bucket.
+        submitted: What `AthenaSubmitOperator` pushed under the key `submitted`.
+        recipe: What becomes of the result.
+        bucket_owner: Account id that must own every bucket; empty for any.
+        encryption: How what is written is encrypted; None for the bucket's default.
         aws_conn_id: Airflow connection.
 
     Returns:
-        `waited` with the `StagedVersion` beside it, as `staged`.
+        `waited` with `submitted` and the staged version, with the results of its checks, beside it.
 
     Raises:
-        AirflowFailException: The wait was skipped over: there is no query.
-        ResultError: The result cannot be read.
-        TransformError: The transform failed.
-        PublishError: The version cannot be written.
+        AirflowSkipException: There are no rows, and the report says to skip the period then.
+        AirflowFailException: There is no query, its result cannot be read, a transform or a check failed, or
+            there are no rows: the same would happen again.
+        AirflowException: A call was not served, or the version could not be written.
     """
     from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 
-    from athena_reports.result import read_result
-
     if not waited:
         raise AirflowFailException(
-            f"Report {report!r}: wait_for_query handed no query on, as when it is marked as success, which "
-            f"stops the query. Clear run_query with all that is downstream."
+            f"Report {recipe.report!r}: wait_for_query handed no query on, as when it is marked as success, "
+            f"which stops the query. Clear run_query with all that is downstream."
         )
     if not waited["period"]:
         raise ResultError(
-            f"Report {report!r}: the period is missing. Give the submitting operator its cadence, and the "
-            f"sensor period=XComArg(run_query, key={PERIOD_XCOM!r})."
+            f"Report {recipe.report!r}: the period is missing. Give the submitting operator its cadence, and "
+            f"the sensor period=XComArg(run_query, key={PERIOD_XCOM!r})."
         )
-    s3 = S3Hook(aws_conn_id=aws_conn_id).get_conn()
-    result = read_result(
-        QueryExecution.from_dict(waited["query"]),
-        athena=AthenaHook(aws_conn_id=aws_conn_id).get_conn(),
-        s3=s3,
-    )
-    period = cadence.period(waited["period"]["id"])
-    about = f"Report {report!r}, period {period.id} ({cadence.name})"
-    staged = publish.stage(
-        apply(transform, result.batches, period, about) if transform else result.batches,
-        location=publish.Location(bucket, report, cadence.name, period.id),
-        formats=formats,
-        s3=s3,
-    )
-    return {**waited, "staged": staged.to_dict()}
+    submitted = submitted or {}
+    with worked():
+        prepared = prepare(
+            QueryExecution.from_dict(waited["query"]),
+            recipe.cadence.period(waited["period"]["id"]),
+            recipe,
+            coverages=[Coverage.from_dict(facts) for facts in submitted.get("inputs", [])],
+            athena=AthenaHook(aws_conn_id=aws_conn_id).get_conn(),
+            storage=Storage(S3Hook(aws_conn_id=aws_conn_id).get_conn(), bucket_owner, encryption),
+        )
+    return {**waited, "submitted": submitted, **prepared.to_dict()}
 
 
 class S3PublishOperator(AwsBaseOperator[S3Hook]):
-    """Verifies a staged version in S3 and makes it the current one of its period.
+    """Verifies a staged version in S3, makes it the current one of its period, and registers it in Glue.
+
+    An asset among the `outlets` gets the manifest's main facts as its event's extra.
 
     Args:
         staged: What `stage_result` returned: the version, and the period and the query that it is of.
@@ -502,6 +591,10 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
         report: Name of the report.
         environment: Name of the environment, for the manifest.
         late_by: A period whose query was submitted before its end plus this is marked as provisional.
+        reads_previous: Whether the SQL reads the period before; this one is stale once that one is restated.
+        database: Glue database of the published table; None for no table.
+        bucket_owner: Account id that must own the bucket; empty for any.
+        encryption: How what is written is encrypted; None for the bucket's default.
     """
 
     aws_hook_class = S3Hook
@@ -516,6 +609,10 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
         report: str,
         environment: str,
         late_by: timedelta = timedelta(0),
+        reads_previous: bool = False,
+        database: str | None = None,
+        bucket_owner: str = "",
+        encryption: Encryption | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -524,44 +621,75 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
         self.report = report
         self.environment = environment
         self.late_by = late_by
+        self.reads_previous = reads_previous
+        self.database = database
+        self.bucket_owner = bucket_owner
+        self.encryption = encryption
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish, and return where the manifest is and what was done."""
         period = self.staged["period"]
-        location = publish.Location(self.bucket, self.report, period["cadence"], period["id"])
-        publication = publish.publish(
-            publish.StagedVersion.from_dict(self.staged["staged"]),
-            self._facts(context),
-            location=location,
-            s3=self.hook.get_conn(),
-        )
+        location = Location(self.bucket, self.report, period["cadence"], period["id"])
+        with worked():
+            publication = publish(
+                StagedVersion.from_dict(self.staged["version"]),
+                self._facts(context),
+                location=location,
+                storage=Storage(self.hook.get_conn(), self.bucket_owner, self.encryption),
+                table=self._table(location),
+            )
+        outcome = self._outcome(location, publication)
+        for outlet in self.outlets:
+            context["outlet_events"][outlet].extra = outcome
+        self.log.info("%(outcome)s: version %(version)s, %(rows)d rows, %(manifest)s", outcome)
+        for check in publication.manifest["checks"]:
+            if not check["passed"]:
+                self.log.warning("check %s: %s", check["name"], check["message"])
+        return outcome
+
+    def _table(self, location: Location) -> Table | None:
+        if self.database is None:
+            return None
+        glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name).get_conn()
+        return Table(self.database, location, glue)
+
+    def _outcome(self, location: Location, publication: Publication) -> dict[str, Any]:
         manifest = publication.manifest
-        outcome = {
+        return {
             "manifest": location.manifest_uri,
             "outcome": publication.outcome,
-            "version": manifest["version"],
-            "rows": manifest["rows"],
-            "provisional": manifest["provisional"],
+            "period": manifest["period"],
+            **{
+                name: manifest[name] for name in ("version", "rows", "provisional", "partial", "published_at")
+            },
+            "warnings": [check["name"] for check in manifest["checks"] if not check["passed"]],
         }
-        self.log.info("%(outcome)s: version %(version)s, %(rows)d rows, %(manifest)s", outcome)
-        return outcome
 
     def _facts(self, context: Context) -> dict[str, Any]:
         query, period = QueryExecution.from_dict(self.staged["query"]), self.staged["period"]
-        settled_at = datetime.fromisoformat(period["end_utc"]) + self.late_by
+        submitted = self.staged["submitted"]
+        settles_at = datetime.fromisoformat(period["end_utc"]) + self.late_by
+        missing = [gap for facts in submitted.get("inputs", []) for gap in Coverage.from_dict(facts).gaps]
         return {
             "report": self.report,
             "environment": self.environment,
             "period": period,
-            "provisional": datetime.fromisoformat(query.submitted_at) < settled_at,
+            "settles_at": settles_at.isoformat(),
+            "provisional": datetime.fromisoformat(query.submitted_at) < settles_at,
+            "partial": bool(missing),
+            "missing_partitions": missing,
             "published_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "query": {
                 "id": query.id,
                 "submitted_at": query.submitted_at,
+                "statement": query.statement,
+                "reads_previous": self.reads_previous,
+                "sql_sha256": submitted.get("sql_sha256", ""),
                 "scanned_bytes": query.scanned_bytes,
                 "price_usd": round(query.price_usd, 6),
                 "engine_version": query.engine_version,
             },
+            "checks": self.staged["checks"],
             "run": {"dag_id": self.dag_id, "run_id": context["run_id"]},
             "code_version": __version__,
         }

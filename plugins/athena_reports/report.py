@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from athena_reports.checks import Check
 from athena_reports.errors import ReportError
 from athena_reports.period import FIRST_YEAR, LAST_YEAR
 from athena_reports.settings import settings
-from athena_reports.sql import ParamValue, literal, rendering_problem, template_problem
+from athena_reports.sql import PARTITION_KINDS, ParamValue, literal, template_problem
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,10 +26,58 @@ if TYPE_CHECKING:
 
     Transform = Callable[[Iterator[pa.RecordBatch], Period], Iterator[pa.RecordBatch]]
 
-FORMATS = ("parquet", "csv")
+FORMATS = ("parquet", "csv", "jsonl")
+_MISSING = ("fail", "partial")
+_EMPTY = ("fail", "publish", "skip")
 
 # Glue table names and S3 keys are made of it, with the cadence's name behind.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+@dataclass(frozen=True)
+class Input:
+    """A table that a report reads, partitioned by date, as `period.partitions` filters it.
+
+    Attributes:
+        table: Its name in Glue.
+        columns: Its partition keys: one that holds a date, or three that hold year, month and day.
+        zone: IANA zone in which the partitions are dated.
+        format: How one key writes its date (`strftime`).
+        kind: Type of the keys: `string`, `date` or `integer`.
+        previous: Whether the SQL reads the previous period too.
+        missing: What a needed partition that is missing means: `fail` the run before its query is paid, or
+            publish and mark as `partial`.
+        database: Glue database; None for the environment's.
+
+    Raises:
+        ValueError: A field is wrong.
+    """
+
+    table: str
+    columns: Sequence[str] = ("dt",)
+    _: KW_ONLY
+    zone: str = "UTC"
+    format: str = "%Y-%m-%d"
+    kind: str = "string"
+    previous: bool = False
+    missing: str = "fail"
+    database: str | None = None
+
+    def __post_init__(self) -> None:
+        columns = (self.columns,) if isinstance(self.columns, str) else tuple(self.columns)
+        object.__setattr__(self, "columns", columns)
+        if len(columns) not in (1, 3):
+            raise ValueError(f"{self.table}: give one partition key, or three, not {list(columns)}.")
+        for name, value, choices in (
+            ("kind", self.kind, PARTITION_KINDS),
+            ("missing", self.missing, _MISSING),
+        ):
+            if value not in choices:
+                raise ValueError(f"{self.table}: {name} is {value!r}, expected one of {', '.join(choices)}.")
+        try:
+            ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{self.table}: {self.zone!r} is no time zone.") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +94,14 @@ class Report:
         params: Constants for the SQL, `{{ params.<name> }}`. They are no Airflow params: nobody can change
             them when triggering a run.
         transform: Takes the result as Arrow record batches and the period, and yields the batches that are
-            published. None publishes the result as it is.
-        outputs: Formats to publish, of `parquet` and `csv`.
+            published; or several of these, applied in order. None publishes the result as it is.
+        checks: What must hold of the published rows, see `checks`.
+        inputs: The tables that it reads, so that missing partitions are noticed.
+        empty: What no rows mean: `fail`, `publish` an empty report, or `skip` and publish nothing.
+        unload: Whether Athena writes the rows as Parquet files, which is faster for millions of them and
+            keeps no order. None leaves it to a rule: it does if the SQL asks for no order (no ORDER BY or
+            LIMIT outside of parentheses) and no CSV is published.
+        outputs: Formats to publish, of `parquet`, `csv` and `jsonl` (JSON Lines).
         doc: Markdown for the people who operate the DAG; usually the module's docstring, `__doc__`.
 
     Raises:
@@ -58,8 +114,12 @@ class Report:
     owner: str = "airflow"
     late_by: timedelta = timedelta(0)
     params: Mapping[str, ParamValue] = field(default_factory=dict, hash=False)
-    transform: Transform | None = None
-    outputs: Sequence[str] = FORMATS
+    transform: Transform | list[Transform] | tuple[Transform, ...] | None = None
+    checks: Sequence[Check] = ()
+    inputs: Sequence[Input] = ()
+    empty: str = "fail"
+    unload: bool | None = None
+    outputs: Sequence[str] = ("parquet", "csv")
     doc: str | None = None
     _built: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
@@ -68,13 +128,9 @@ class Report:
         self._require_since()
         if not isinstance(self.late_by, timedelta) or not timedelta(0) <= self.late_by <= timedelta(days=366):
             self.refuse("late_by", f"{self.late_by!r} is no lateness.", "Give a timedelta up to 366 days.")
-        if self.transform is not None and not _takes_two(self.transform):
-            self.refuse(
-                "transform",
-                f"{self.transform!r} is no function of two arguments.",
-                "Give a function of (batches, period), or a call such as transforms.movement().",
-            )
+        self._require_transforms()
         self._require_outputs()
+        self._require_policies()
         if not isinstance(self.params, Mapping):
             self.refuse("params", f"{self.params!r} is no dictionary.", "Map each name to its value.")
         if not isinstance(self.owner, str) or not self.owner.strip():
@@ -82,11 +138,21 @@ class Report:
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
         object.__setattr__(self, "outputs", tuple(self.outputs))
         self.require_literals(self.params)
-        problem = template_problem(self.sql_text) or rendering_problem(
-            self.sql_text, self.params, settings().sql_folder
-        )
+        problem = template_problem(self.sql_text, self.params, settings().sql_folder)
         if problem:
             self.refuse("sql", f"{self.sql}: {problem}", "Correct the SQL file.")
+
+    @property
+    def transforms(self) -> Sequence[Transform]:
+        """The transforms, in order."""
+        if self.transform is None:
+            return ()
+        return tuple(self.transform) if isinstance(self.transform, list | tuple) else (self.transform,)
+
+    @property
+    def unloads(self) -> bool | None:
+        """Whether Athena writes Parquet files; None where that is up to the SQL."""
+        return False if self.unload is None and "csv" in self.outputs else self.unload
 
     @property
     def since_date(self) -> date:
@@ -180,6 +246,30 @@ class Report:
             )
         if len(set(self.outputs)) < len(self.outputs):
             self.refuse("outputs", f"{list(self.outputs)} names a format twice.", "Name each once.")
+
+    def _require_transforms(self) -> None:
+        if isinstance(self.transform, list):
+            object.__setattr__(self, "transform", tuple(self.transform))
+        for transform in self.transforms:
+            if not _takes_two(transform):
+                self.refuse(
+                    "transform",
+                    f"{transform!r} is no function of two arguments.",
+                    "Give a function of (batches, period), or a call such as transforms.movement().",
+                )
+
+    def _require_policies(self) -> None:
+        if self.empty not in _EMPTY:
+            self.refuse("empty", f"{self.empty!r} is no policy.", f"Choose from {list(_EMPTY)}.")
+        if self.unload is not None and not isinstance(self.unload, bool):
+            self.refuse("unload", f"{self.unload!r} is neither.", "Give True, False, or leave it out.")
+        for name, items, kind in (("checks", self.checks, Check), ("inputs", self.inputs, Input)):
+            if not isinstance(items, Sequence) or not all(isinstance(item, kind) for item in items):
+                self.refuse(name, f"{items!r} is no list of {name}.", f"See the {name} of the package.")
+            object.__setattr__(self, name, tuple(items))
+        tables = [source.table for source in self.inputs]
+        if len(set(tables)) < len(tables):
+            self.refuse("inputs", f"{tables} names a table twice.", "Name each once.")
 
     def _sql_path(self) -> Path:
         folder = settings().sql_folder

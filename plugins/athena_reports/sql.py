@@ -9,6 +9,7 @@ precision, Athena's own.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -33,8 +34,12 @@ TEMPLATE_NAMES = frozenset({"period", "params"})
 
 _DECIMAL_DIGITS = 38
 
+_NO_CODE = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_PARENTHESES = re.compile(r"\([^()]*\)")
+_ORDER = re.compile(r"\b(ORDER\s+BY|LIMIT|OFFSET|FETCH)\b", re.IGNORECASE)
+
 _EVENT_TIME_KINDS = ("timestamp", "timestamp with time zone", "epoch_seconds", "epoch_milliseconds")
-_PARTITION_KINDS = ("string", "date", "integer")
+PARTITION_KINDS = ("string", "date", "integer")
 
 
 @dataclass(frozen=True)
@@ -111,10 +116,8 @@ class SqlPeriod:
         Raises:
             ValueError: Neither one nor three columns, an unknown `kind`, or one that the format does not fit.
         """
-        if kind not in _PARTITION_KINDS:
-            raise ValueError(
-                f"partitions(): kind is {kind!r}, expected one of {', '.join(_PARTITION_KINDS)}."
-            )
+        if kind not in PARTITION_KINDS:
+            raise ValueError(f"partitions(): kind is {kind!r}, expected one of {', '.join(PARTITION_KINDS)}.")
         dates = self.period.dates_in(zone, self.late_by)
         if len(columns) == 1:
             texts = dict.fromkeys(day.strftime(format) for day in dates)
@@ -144,6 +147,12 @@ def _instant(at: datetime, kind: str) -> str:
 
 def _wall_clock(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}"
+
+
+def partition_values(columns: Sequence[str], day: date, format: str, kind: str) -> tuple[str, ...]:
+    """Return the values under which Glue holds the partition of a date; see `SqlPeriod.partitions`."""
+    texts = [day.strftime(format)] if len(columns) == 1 else [f"{day:%Y}", f"{day:%m}", f"{day:%d}"]
+    return tuple(str(int(text)) if kind == "integer" else text for text in texts)
 
 
 def _partition_value(text: str, kind: str) -> str:
@@ -235,28 +244,11 @@ def _timestamp(value: datetime) -> str:
     return f"TIMESTAMP '{_wall_clock(value.astimezone(UTC))} UTC'"
 
 
-def template_problem(source: str) -> str | None:
+def template_problem(source: str, params: Mapping[str, ParamValue], folder: Path) -> str | None:
     """Say what is wrong with a report's SQL template before any run, or None.
 
-    Found are syntax errors of Jinja and names that no report's template has, such as Airflow's `ds`.
-    """
-    try:
-        names = meta.find_undeclared_variables(SandboxedEnvironment().parse(source))
-    except TemplateSyntaxError as error:
-        return f"line {error.lineno}: {error.message}."
-    unknown = sorted(names - TEMPLATE_NAMES)
-    if not unknown:
-        return None
-    return (
-        f"it uses {', '.join(unknown)}; a report's SQL knows only 'period' and 'params'. "
-        f'Dates come from the period, for example {{{{ period.contains("event_time") }}}}.'
-    )
-
-
-def rendering_problem(source: str, params: Mapping[str, ParamValue], folder: Path) -> str | None:
-    """Say why a template cannot be rendered, by rendering it for some period, or None.
-
-    Found are attributes that the period or the params do not have, and wrong arguments.
+    Found are syntax errors of Jinja, names that no report's template has, such as Airflow's `ds`, and by
+    rendering it for some period attributes that the period or the params do not have, and wrong arguments.
 
     Args:
         source: The template.
@@ -265,10 +257,29 @@ def rendering_problem(source: str, params: Mapping[str, ParamValue], folder: Pat
     """
     environment = SandboxedEnvironment(loader=FileSystemLoader(folder), undefined=StrictUndefined)
     try:
-        environment.from_string(source).render(template_context(SqlPeriod(_SAMPLE), params))
+        template = environment.parse(source)
+        if unknown := sorted(meta.find_undeclared_variables(template) - TEMPLATE_NAMES):
+            return (
+                f"it uses {', '.join(unknown)}; a report's SQL knows only 'period' and 'params'. "
+                f'Dates come from the period, for example {{{{ period.contains("event_time") }}}}.'
+            )
+        environment.from_string(template).render(template_context(SqlPeriod(_SAMPLE), params))
+    except TemplateSyntaxError as error:
+        return f"line {error.lineno}: {error.message}."
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         return f"it cannot be rendered: {error}."
     return None
+
+
+def keeps_order(sql: str) -> bool:
+    """Whether a rendered query says in which order its rows come, or how many of them (ORDER BY, LIMIT).
+
+    What stands in parentheses, strings and comments does not count.
+    """
+    text = _NO_CODE.sub(" ", sql)
+    while (outside := _PARENTHESES.sub(" ", text)) != text:
+        text = outside
+    return _ORDER.search(text) is not None
 
 
 @dataclass(frozen=True)

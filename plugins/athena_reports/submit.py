@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,9 @@ LOOK_BACK = 250
 
 _PAGE = 50  # ListQueryExecutions and BatchGetQueryExecution take at most 50
 _MARK = "\n-- athena-reports: "
+_FORMAT = "WITH (format = 'PARQUET', compression = 'ZSTD')"
+# Each execution of an intention has a folder of its own, for an UNLOAD needs one that is empty.
+_TARGET = re.compile(rf"(?<=\n)\) TO '(s3://[^']*/)\d+/' {re.escape(_FORMAT)}(?={_MARK}[^\n]*\Z)")
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class Submission:
         database: Glue database; None for none.
         catalog: Data catalog.
         workgroup: Athena workgroup.
-        output_location: `s3://` prefix of the result; None where the workgroup decides.
+        result_configuration: ResultConfiguration of the request; empty where the workgroup decides.
         marker: Whose query it is.
     """
 
@@ -103,7 +107,7 @@ class Submission:
     database: str | None
     catalog: str
     workgroup: str
-    output_location: str | None
+    result_configuration: Mapping[str, Any] = field(hash=False)
     marker: Marker
 
     @classmethod
@@ -114,19 +118,27 @@ class Submission:
         database: str | None,
         catalog: str,
         workgroup: str,
-        output_location: str | None,
+        result_configuration: Mapping[str, Any],
         environment: str,
         dag_id: str,
         run_id: str,
         task_id: str,
         generation: str,
+        unload_to: str | None = None,
     ) -> Submission:
-        """Return the submission of a task's rendered query."""
+        """Return the submission of a task's rendered query.
+
+        With `unload_to`, a prefix with the closing slash, it is an UNLOAD that writes the rows below it as
+        Parquet; without it a SELECT, whose rows Athena writes as CSV.
+        """
         owner = (environment, dag_id, run_id, task_id, generation)
-        what = [*owner, sql, database, catalog, workgroup, output_location]
+        what = [*owner, sql, database, catalog, workgroup, result_configuration, unload_to]
         intention = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
         marker = Marker(*owner, intention)
-        return cls(sql.rstrip() + marker.line, database, catalog, workgroup, output_location, marker)
+        text = sql.rstrip().removesuffix(";").rstrip()
+        if unload_to is not None:
+            text = f"UNLOAD (\n{text}\n) TO '{unload_to}{intention}/0/' {_FORMAT}"
+        return cls(text + marker.line, database, catalog, workgroup, result_configuration, marker)
 
     @classmethod
     def of_response(cls, response: Mapping[str, Any]) -> Submission | None:
@@ -136,15 +148,17 @@ class Submission:
         if marker is None:
             return None
         context = execution.get("QueryExecutionContext", {})
-        location = execution.get("ResultConfiguration", {}).get("OutputLocation")
+        configuration = dict(execution.get("ResultConfiguration", {}))
+        if location := configuration.get("OutputLocation"):
+            configuration["OutputLocation"] = location.rpartition("/")[0] + "/"
         return cls(
             execution["Query"],
             context.get("Database"),
             context.get("Catalog", "AwsDataCatalog"),
             execution["WorkGroup"],
-            location.rpartition("/")[0] + "/" if location else None,
+            configuration,
             marker,
-        )
+        ).numbered(0)
 
     @cached_property
     def context(self) -> dict[str, str]:
@@ -152,15 +166,22 @@ class Submission:
         database = {"Database": self.database} if self.database else {}
         return {**database, "Catalog": self.catalog}
 
-    @cached_property
-    def result_configuration(self) -> dict[str, str]:
-        """ResultConfiguration of the request."""
-        return {"OutputLocation": self.output_location} if self.output_location else {}
+    def numbered(self, number: int) -> Submission:
+        """Return the intention's execution with this number, counted from 0."""
+        return replace(self, sql=_TARGET.sub(rf") TO '\g<1>{number}/' {_FORMAT}", self.sql))
 
     def token(self, number: int) -> str:
         """ClientRequestToken of the intention's execution with this number, counted from 0."""
-        request = [self.sql, self.context, self.result_configuration, self.workgroup, number]
+        request = [self.sql, self.context, dict(self.result_configuration), self.workgroup, number]
         return hashlib.sha256(json.dumps(request).encode()).hexdigest()
+
+
+def inner_query(sql: str) -> str:
+    """Return the SELECT of a query that `Submission` made, without the UNLOAD around it and the marker."""
+    text = sql.rpartition(_MARK)[0] or sql
+    if _TARGET.search(sql):
+        return text.removeprefix("UNLOAD (\n").rpartition("\n) TO 's3://")[0]
+    return text
 
 
 Start = Callable[[Submission, str], str]
@@ -209,7 +230,7 @@ def submit_once(submission: Submission, *, athena: AthenaClient, start: Start, i
             elif marker.is_predecessor_of(submission.marker) and execution.is_running:
                 athena.stop_query_execution(QueryExecutionId=execution.id)
     for number in range(len(spent), MAX_EXECUTIONS):
-        query_execution_id = start(submission, submission.token(number))
+        query_execution_id = start(submission.numbered(number), submission.token(number))
         if not is_retry or _counts(look(athena, query_execution_id)):
             return query_execution_id
         spent.insert(0, query_execution_id)

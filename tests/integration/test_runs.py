@@ -147,6 +147,7 @@ from airflow.sdk import DAG, XComArg
 
 from athena_reports import weekly
 from athena_reports.operators import AthenaSubmitOperator, AthenaWaitSensor, S3PublishOperator, stage_result
+from athena_reports.prepare import Recipe
 from athena_reports.timetable import PeriodTimetable
 
 weeks = weekly("monday", timezone="America/New_York")
@@ -168,12 +169,7 @@ with DAG("by_hand", schedule=PeriodTimetable(weeks)) as dag:
         task_id="transform",
         python_callable=partial(
             stage_result,
-            cadence=weeks,
-            report="by_hand",
-            transform=None,
-            formats=["csv"],
-            bucket="athena-report-dev",
-            aws_conn_id="aws_default",
+            recipe=Recipe(report="by_hand", cadence=weeks, bucket="athena-report-dev", formats=["csv"]),
         ),
         op_kwargs={"waited": wait_for_query.output},
     )

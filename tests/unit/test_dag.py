@@ -121,7 +121,7 @@ def test_the_names_of_the_environment_reach_every_step(
     assert run_query.database == f"database_{environment}"
     assert run_query.workgroup == environment
     assert run_query.output_location == f"s3://athena-query-result-{environment}/"
-    assert transform.python_callable.keywords["bucket"] == f"athena-report-{environment}"
+    assert transform.python_callable.keywords["recipe"].bucket == f"athena-report-{environment}"
     assert publish.bucket == f"athena-report-{environment}"
     assert publish.environment == environment
     assert environment in dag.tags

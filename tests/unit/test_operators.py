@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -13,26 +14,41 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
+from airflow.sdk.execution_time.context import OutletEventAccessors
 from botocore.stub import Stubber
 
-from athena_reports import Report, WaitPolicy, build_dag, transforms
-from athena_reports.errors import PublishError, ResultError, TransformError
+from athena_reports import Input, Report, WaitPolicy, build_dag, checks, transforms
+from athena_reports.errors import (
+    CheckError,
+    EmptyResultError,
+    InputError,
+    MissingPartitionsError,
+    PublishError,
+    ReportError,
+    SchemaError,
+)
 from athena_reports.operators import (
+    CLEAR_STOPS_WITHIN,
     PERIOD_XCOM,
+    SUBMITTED_XCOM,
     AthenaSubmitOperator,
     AthenaWaitSensor,
     S3PublishOperator,
     period_facts,
     stage_result,
+    worked,
 )
 from athena_reports.period import weekly
+from athena_reports.prepare import Recipe, SkipPeriodError
 from athena_reports.query import QueryExecution
 from athena_reports.sql import SqlPeriod, literal
+from athena_reports.storage import StorageError
 from athena_reports.submit import Marker
+from athena_reports.table import TableError
 from athena_reports.trigger import AthenaWaitTrigger
 from tests.simulation.clock import START, VirtualClock, virtual_clock
 from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error, serve
@@ -64,6 +80,7 @@ class TaskInstance:
     try_number: int = 1
     map_index: int | None = -1
     max_tries: int = 3
+    start_date: datetime = NOW
 
     def xcom_push(self, key: str, value: Any, **_: Any) -> None:
         self.xcoms[key] = value
@@ -280,6 +297,86 @@ def test_submitting_is_one_call_and_returns_at_once(
     }
     assert given["ti"].xcoms[PERIOD_XCOM] == period_facts(WEEK)
     assert json.loads(json.dumps(given["ti"].xcoms)) == given["ti"].xcoms
+
+
+UNLOADED = re.compile(
+    r"UNLOAD \(\n(.*)\n\) TO 's3://athena-query-result-dev/unload/[0-9a-f]{32}/0/' WITH ", re.DOTALL
+)
+
+
+@pytest.mark.parametrize(
+    ("sql", "fields", "unloads"),
+    [
+        ("SELECT 1 AS a", {}, False),  # a CSV is published
+        ("SELECT 1 AS a", {"outputs": ["parquet"]}, True),
+        ("SELECT 1 AS a ORDER BY a", {"outputs": ["parquet"]}, False),
+        ("SELECT 1 AS a LIMIT 5;", {"outputs": ["parquet"], "unload": True}, True),
+        ("SELECT 1 AS a", {"outputs": ["parquet"], "unload": False}, False),
+        ("SELECT 1 AS a", {"unload": True}, True),
+    ],
+)
+def test_athena_writes_files_if_the_report_or_its_sql_says_so(
+    build: BuildDag, athena: MemoryAthena, sql: str, fields: dict[str, Any], unloads: bool
+) -> None:
+    task: Any = build(sql, **fields).get_task("run_query")
+    task.render_template_fields(context())
+    task.execute(context())
+
+    text = athena.queries["q-1"].request["QueryString"]
+    found = UNLOADED.match(text)
+    assert (found is not None) is unloads
+    if found:
+        assert found[1] == sql.rstrip(";")
+
+
+def test_owner_and_encryption_reach_athena(
+    build: BuildDag, athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET_OWNER", "012345678901")
+    monkeypatch.setenv("ATHENA_REPORTS_ENCRYPTION", "alias/reports")
+    submitted(build, context())
+
+    assert athena.queries["q-1"].request["ResultConfiguration"] == {
+        "OutputLocation": "s3://athena-query-result-dev/",
+        "ExpectedBucketOwner": "012345678901",
+        "EncryptionConfiguration": {"EncryptionOption": "SSE_KMS", "KmsKey": "alias/reports"},
+    }
+
+
+def test_a_workgroup_that_keeps_its_results_is_told_no_location(
+    build: BuildDag, athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
+    submitted(build, context())
+
+    assert athena.queries["q-1"].request["ResultConfiguration"] == {}
+    with pytest.raises(ReportError, match=r"unload.*ATHENA_REPORTS_QUERY_RESULTS"):
+        build(unload=True)
+
+
+def test_a_missing_partition_fails_the_run_before_anything_is_paid(
+    build: BuildDag, athena: MemoryAthena, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    glue = boto3.client("glue")
+    glue.create_database(DatabaseInput={"Name": "lake"})
+    keys: Any = [{"Name": "dt", "Type": "string"}]
+    glue.create_table(DatabaseName="lake", TableInput={"Name": "plays", "PartitionKeys": keys})
+
+    def run(missing: str) -> dict[str, Any]:
+        given = context()
+        task: Any = build(inputs=[Input("plays", database="lake", missing=missing)]).get_task("run_query")
+        task.render_template_fields(given)
+        task.execute(given)
+        handed_on: dict[str, Any] = given["ti"].xcoms[SUBMITTED_XCOM]
+        return handed_on
+
+    with pytest.raises(AirflowException, match=r"period 2025-06-08.*lake\.plays.*No query was started"):
+        run("fail")
+    assert not athena.queries
+    (coverage,) = run("partial")["inputs"]
+    assert len(coverage["absent"]) == coverage["needed"] == 8
+    assert len(athena.queries) == 1
 
 
 def test_the_marker_names_the_run(submit: Any, athena: MemoryAthena) -> None:
@@ -562,6 +659,28 @@ def test_a_wait_that_is_cleared_alone_submits_what_the_clear_had_stopped(
     assert athena.states == ["CANCELLED", "QUEUED"]
 
 
+@pytest.mark.parametrize(
+    ("after", "submitted_again"),
+    [
+        (CLEAR_STOPS_WITHIN - timedelta(milliseconds=1), True),
+        (CLEAR_STOPS_WITHIN, False),
+    ],
+)
+def test_a_cancellation_soon_after_a_cleared_wait_began_is_the_clears_own(
+    wait: Any, athena: MemoryAthena, after: timedelta, submitted_again: bool
+) -> None:
+    """The old trigger stops the query a moment after the clear; whoever stops it later means it."""
+    athena.cancel("q-1")
+    stopped = QueryExecution.from_response(athena.get_query_execution("q-1"))
+    event = {"query": replace(stopped, completed_at=(NOW + after).isoformat()).to_dict()}
+    ti = TaskInstance(try_number=2, max_tries=4, start_date=NOW)
+
+    with pytest.raises((TaskDeferred, AirflowFailException)) as caught:
+        wait.resume_execution("execute_complete", {"event": event}, context() | {"ti": ti})
+    assert isinstance(caught.value, TaskDeferred) is submitted_again
+    assert len(athena.queries) == 1 + submitted_again
+
+
 def test_a_look_that_is_not_answered_is_no_failure_and_one_that_is_refused_is(
     wait: Any, athena: MemoryAthena, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -757,6 +876,7 @@ def test_a_query_that_is_cancelled_during_a_wait_is_not_submitted_again(
 
 COLUMNS = [("rank", "bigint"), ("previous_rank", "bigint"), ("user_name", "varchar")]
 CSV = b'"rank","previous_rank","user_name"\n"1","3","a,b"\n"2",,""\n'
+GAP = {"table": "lake.plays", "missing": "partial", "needed": 8, "absent": ["dt=2025-06-14"], "outside": []}
 
 
 @pytest.fixture
@@ -774,23 +894,32 @@ def result(s3: S3Client, s3_endpoint: str, bucket: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(AthenaHook, "get_conn", lambda _: client)
     submitted = "2025-06-16T00:00:00.000+00:00"
     return QueryExecution(
-        "q-1", "SUCCEEDED", "", f"s3://{bucket}/q-1.csv", submitted, 20_000_000, 1, 2, "Athena 3"
+        "q-1",
+        "SUCCEEDED",
+        "",
+        f"s3://{bucket}/q-1.csv",
+        submitted,
+        20_000_000,
+        1,
+        2,
+        "Athena 3",
+        statement="SELECT",
     ).to_dict()
 
 
-def staged_of(result: Mapping[str, Any], bucket: str, transform: Any = None) -> dict[str, Any]:
+def staged_of(
+    result: Mapping[str, Any], bucket: str, submitted: Mapping[str, Any] | None = None, **recipe: Any
+) -> dict[str, Any]:
     return stage_result(
         {"period": period_facts(WEEK), "query": result},
-        cadence=TOKYO_WEEK,
-        report="plays",
-        transform=transform,
-        formats=["csv"],
-        bucket=bucket,
-        aws_conn_id="aws_default",
+        submitted,
+        recipe=Recipe(
+            **{"report": "plays", "cadence": TOKYO_WEEK, "bucket": bucket, "formats": ["csv"]} | recipe
+        ),
     )
 
 
-def published(staged: Mapping[str, Any], bucket: str, late_by: timedelta = timedelta(0)) -> dict[str, Any]:
+def published(staged: Mapping[str, Any], bucket: str, **arguments: Any) -> dict[str, Any]:
     with DAG("plays_weekly", schedule=None):
         task = S3PublishOperator(
             task_id="publish",
@@ -798,24 +927,38 @@ def published(staged: Mapping[str, Any], bucket: str, late_by: timedelta = timed
             bucket=bucket,
             report="plays",
             environment="dev",
-            late_by=late_by,
+            **arguments,
         )
-    return task.execute(context())  # type: ignore[arg-type]
+    return task.execute(context() | {"outlet_events": OutletEventAccessors()})  # type: ignore[arg-type]
 
 
-def test_a_result_is_transformed_staged_and_published(
+def keys_in(s3: S3Client, bucket: str) -> list[str]:
+    return [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+
+
+def test_a_result_is_transformed_checked_staged_and_published(
     s3: S3Client, bucket: str, result: dict[str, Any]
 ) -> None:
-    staged = staged_of(result, bucket, transforms.movement())
+    staged = staged_of(
+        result,
+        bucket,
+        {"sql_sha256": "5ql", "inputs": [GAP]},
+        transforms=[transforms.movement()],
+        checks=[checks.unique("rank"), checks.not_null("previous_rank", severity="warn")],
+    )
     assert json.loads(json.dumps(staged)) == staged
 
     outcome = published(staged, bucket)
     assert outcome == {
         "manifest": f"s3://{bucket}/plays/weekly/2025-06-08/manifest.json",
         "outcome": "published",
-        "version": staged["staged"]["version"],
+        "period": period_facts(WEEK),
+        "version": staged["version"]["version"],
         "rows": 2,
         "provisional": False,
+        "partial": True,
+        "published_at": NOW.isoformat(timespec="milliseconds"),
+        "warnings": ["not_null(previous_rank)"],
     }
     manifest = json.loads(
         s3.get_object(Bucket=bucket, Key="plays/weekly/2025-06-08/manifest.json")["Body"].read()
@@ -824,10 +967,18 @@ def test_a_result_is_transformed_staged_and_published(
     assert manifest["environment"] == "dev"
     assert manifest["period"] == period_facts(WEEK)
     assert manifest["run"] == {"dag_id": "plays_weekly", "run_id": "run-1"}
+    assert manifest["missing_partitions"] == ["lake.plays/dt=2025-06-14"]
     assert manifest["published_at"] == NOW.isoformat(timespec="milliseconds")
+    assert [(check["name"], check["passed"]) for check in manifest["checks"]] == [
+        ("unique(rank)", True),
+        ("not_null(previous_rank)", False),
+    ]
     assert manifest["query"] == {
         "id": "q-1",
         "submitted_at": result["submitted_at"],
+        "statement": "SELECT",
+        "reads_previous": False,
+        "sql_sha256": "5ql",
         "scanned_bytes": 20_000_000,
         "price_usd": 0.0001,
         "engine_version": "Athena 3",
@@ -835,6 +986,25 @@ def test_a_result_is_transformed_staged_and_published(
     assert s3.get_object(Bucket=bucket, Key=manifest["objects"][0]["key"])["Body"].read() == (
         b'"rank","previous_rank","user_name","movement"\n1,3,"a,b","up 2"\n2,,"","new"\n'
     )
+
+
+def test_an_asset_among_the_outlets_tells_what_was_published(
+    s3: S3Client, bucket: str, result: dict[str, Any]
+) -> None:
+    asset, events = Asset("plays_weekly"), OutletEventAccessors()
+    with DAG("plays_weekly", schedule=None):
+        task = S3PublishOperator(
+            task_id="publish",
+            staged=staged_of(result, bucket),
+            bucket=bucket,
+            report="plays",
+            environment="dev",
+            outlets=[asset],
+        )
+    outcome = task.execute(context() | {"outlet_events": events})  # type: ignore[arg-type]
+
+    assert events[asset].extra == outcome
+    assert outcome["rows"] == 2
 
 
 @pytest.mark.parametrize(
@@ -851,7 +1021,7 @@ def test_a_result_is_transformed_staged_and_published(
 def test_what_is_published_before_all_events_can_have_landed_is_provisional(
     bucket: str, result: dict[str, Any], late_by: timedelta, provisional: bool
 ) -> None:
-    outcome = published(staged_of(result, bucket), bucket, late_by)
+    outcome = published(staged_of(result, bucket), bucket, late_by=late_by)
 
     assert outcome["provisional"] is provisional
 
@@ -863,19 +1033,84 @@ def test_a_transform_that_breaks_is_named_with_report_and_period(
         yield from batches
         raise KeyError("score")
 
-    with pytest.raises(TransformError, match=r"^Report 'plays', period 2025-06-08 \(weekly\): .*KeyError"):
-        staged_of(result, bucket, broken)
-    assert [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["q-1.csv"]
+    with pytest.raises(
+        AirflowFailException, match=r"^Report 'plays', period 2025-06-08 \(weekly\): .*KeyError"
+    ):
+        staged_of(result, bucket, transforms=[broken])
+    assert keys_in(s3, bucket) == ["q-1.csv"]
+
+
+def test_a_check_that_fails_names_the_rows_and_leaves_the_version_for_inspection(
+    s3: S3Client, bucket: str, result: dict[str, Any]
+) -> None:
+    with pytest.raises(AirflowFailException) as caught:
+        staged_of(result, bucket, checks=[checks.not_null("previous_rank"), checks.unique("rank")])
+
+    message = str(caught.value)
+    assert message.startswith("Report 'plays', period 2025-06-08 (weekly): ")
+    assert "not_null(previous_rank)" in message
+    assert "unique" not in message
+    (kept,) = (key for key in keys_in(s3, bucket) if key != "q-1.csv")
+    assert f"s3://{bucket}/{kept.rpartition('csv/')[0]}" in message
+    assert kept.startswith("plays/weekly/2025-06-08/versions/")
+
+
+@pytest.mark.parametrize(
+    ("empty", "error"),
+    [("fail", AirflowFailException), ("skip", AirflowSkipException), ("publish", None)],
+)
+def test_a_result_without_rows_follows_the_policy(
+    s3: S3Client, bucket: str, result: dict[str, Any], empty: str, error: type[Exception] | None
+) -> None:
+    s3.put_object(Bucket=bucket, Key="q-1.csv", Body=CSV.splitlines(keepends=True)[0])
+
+    if error is None:
+        outcome = published(staged_of(result, bucket, empty=empty, formats=["parquet", "csv"]), bucket)
+        assert outcome["rows"] == 0
+        return
+    with pytest.raises(error, match=r"query q-1 gave no rows.*not registered in Glue: dt=2025-06-14"):
+        staged_of(result, bucket, {"inputs": [GAP]}, empty=empty)
 
 
 def test_a_result_that_is_gone_is_no_fault_of_the_transform(bucket: str, result: dict[str, Any]) -> None:
     result["output_location"] = f"s3://{bucket}/gone.csv"
 
-    with pytest.raises(ResultError, match="Query q-1: its result at s3://"):
-        staged_of(result, bucket, transforms.movement())
+    with pytest.raises(AirflowFailException, match="Query q-1"):
+        staged_of(result, bucket, transforms=[transforms.movement()])
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (StorageError("S3 is slow", retryable=True), AirflowException),
+        (StorageError("not yours"), AirflowFailException),
+        (MissingPartitionsError("dt=1"), AirflowException),
+        (InputError("no table"), AirflowFailException),
+        (PublishError("lost"), AirflowException),
+        (SchemaError("int, varchar"), AirflowFailException),
+        (TableError("Glue is busy", retryable=True), AirflowException),
+        (TableError("not allowed"), AirflowFailException),
+        (CheckError("unique"), AirflowFailException),
+        (SkipPeriodError("no rows"), AirflowSkipException),
+        (EmptyResultError("no rows"), AirflowFailException),
+    ],
+)
+def test_only_what_may_pass_is_left_to_the_retries(error: Exception, raised: type[Exception]) -> None:
+    with pytest.raises(AirflowException) as caught, worked("about: "):
+        raise error
+
+    assert type(caught.value) is raised
+    assert str(error) in str(caught.value)
 
 
 def test_publishing_to_a_bucket_that_is_not_there(result: dict[str, Any]) -> None:
-    nothing = {"version": "v", "rows": 0, "columns": [], "objects": []}
-    with pytest.raises(PublishError, match="s3://no-such-bucket/"):
-        published({"period": period_facts(WEEK), "query": result, "staged": nothing}, "no-such-bucket")
+    nothing = {"version": "v", "ordered": True, "rows": 0, "columns": [], "objects": []}
+    staged = {
+        "period": period_facts(WEEK),
+        "query": result,
+        "submitted": {},
+        "version": nothing,
+        "checks": [],
+    }
+    with pytest.raises(AirflowFailException, match="s3://no-such-bucket/"):
+        published(staged, "no-such-bucket")

@@ -35,7 +35,7 @@ def start(athena: MemoryAthena, run_id: str = ENDED, **fields: Any) -> str:
         "database": "database_dev",
         "catalog": "AwsDataCatalog",
         "workgroup": "dev",
-        "output_location": None,
+        "result_configuration": {},
         "environment": "dev",
         "dag_id": "plays_weekly",
         "task_id": "run_query",

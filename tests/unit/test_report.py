@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from athena_reports import Report, transforms
+from athena_reports import Input, Report, checks, transforms
 from athena_reports.errors import AthenaReportsError, ReportError
 
 MakeReport = Callable[..., Report]
@@ -49,11 +49,19 @@ MISTAKES: list[tuple[str, Any, str, str]] = [
     ("late_by", timedelta(days=-1), "late_by", "timedelta"),
     ("late_by", 1, "late_by", "timedelta"),
     ("transform", "movement", "transform", "function of (batches, period)"),
-    ("outputs", ["parquet", "xlsx"], "outputs", "['parquet', 'csv']"),
-    ("outputs", "csv", "outputs", "['parquet', 'csv']"),
-    ("outputs", [], "outputs", "['parquet', 'csv']"),
-    ("outputs", None, "outputs", "['parquet', 'csv']"),
-    ("outputs", [["csv"]], "outputs", "['parquet', 'csv']"),
+    ("transform", [transforms.movement(), 1], "transform", "function of (batches, period)"),
+    ("checks", "rows", "checks", "the checks of the package"),
+    ("checks", [lambda _: True], "checks", "the checks of the package"),
+    ("inputs", "plays", "inputs", "the inputs of the package"),
+    ("inputs", ["plays"], "inputs", "the inputs of the package"),
+    ("inputs", [Input("plays"), Input("plays", "day")], "inputs", "Name each once"),
+    ("empty", "ignore", "empty", "['fail', 'publish', 'skip']"),
+    ("unload", "yes", "unload", "True, False"),
+    ("outputs", ["parquet", "xlsx"], "outputs", "['parquet', 'csv', 'jsonl']"),
+    ("outputs", "csv", "outputs", "['parquet', 'csv', 'jsonl']"),
+    ("outputs", [], "outputs", "['parquet', 'csv', 'jsonl']"),
+    ("outputs", None, "outputs", "['parquet', 'csv', 'jsonl']"),
+    ("outputs", [["csv"]], "outputs", "['parquet', 'csv', 'jsonl']"),
     ("outputs", ["csv", "csv"], "outputs", "Name each once"),
     ("params", {"top ten": 10}, "params['top ten']", "letters, digits and underscores"),
     ("params", {3: 10}, "params[3]", "letters, digits and underscores"),
@@ -197,5 +205,36 @@ def test_the_template_is_never_taken_for_a_file_name(make_report: MakeReport, sq
     assert not make_report(sql="odd.sql").sql_text.endswith(".sql")
 
 
-def test_a_built_in_transform_is_accepted(make_report: MakeReport) -> None:
-    assert callable(make_report(transform=transforms.movement()).transform)
+def test_one_transform_several_or_none(make_report: MakeReport) -> None:
+    one, other = transforms.movement(), transforms.rename({"a": "b"})
+
+    assert make_report().transforms == ()
+    assert make_report(transform=one).transforms == (one,)
+    assert make_report(transform=[one, other]).transforms == (one, other)
+
+
+def test_checks_and_inputs_are_kept_in_order(make_report: MakeReport) -> None:
+    report = make_report(
+        checks=[checks.unique("user_id"), checks.rows(at_least=1)],
+        inputs=[Input("plays"), Input("users", "day")],
+    )
+
+    assert report.checks[0].name == "unique(user_id)"
+    assert [source.table for source in report.inputs] == ["plays", "users"]
+    assert len({report, report}) == 1
+
+
+@pytest.mark.parametrize(
+    ("unload", "outputs", "unloads"),
+    [
+        (None, ["parquet", "csv"], False),
+        (None, ["parquet"], None),
+        (None, ["jsonl"], None),
+        (True, ["csv"], True),
+        (False, ["parquet"], False),
+    ],
+)
+def test_who_decides_whether_athena_writes_files(
+    make_report: MakeReport, unload: bool | None, outputs: list[str], unloads: bool | None
+) -> None:
+    assert make_report(unload=unload, outputs=outputs).unloads is unloads

@@ -22,8 +22,8 @@ from athena_reports.period import Cadence, Period, daily, monthly, weekly
 from athena_reports.sql import (
     ParamValue,
     SqlPeriod,
+    keeps_order,
     literal,
-    rendering_problem,
     template_context,
     template_problem,
 )
@@ -355,33 +355,54 @@ def test_the_previous_period_keeps_the_lateness() -> None:
     "name",
     ["ds", "ds_nodash", "logical_date", "data_interval_start", "macros", "var", "dag_run", "ti", "conf"],
 )
-def test_the_names_of_airflow_are_refused_in_a_template(name: str) -> None:
-    problem = template_problem(f"SELECT '{{{{ {name} }}}}'")
+def test_the_names_of_airflow_are_refused_in_a_template(name: str, tmp_path: Path) -> None:
+    problem = template_problem(f"SELECT '{{{{ {name} }}}}'", {}, tmp_path)
 
     assert problem is not None
     assert f"it uses {name};" in problem
     assert "period.contains" in problem
 
 
-def test_all_unknown_names_are_listed_but_not_those_that_the_template_sets() -> None:
+def test_all_unknown_names_are_listed_but_not_those_that_the_template_sets(tmp_path: Path) -> None:
     source = (
         "{% set zone = params.zone %}{% for n in params.list %}{{ n }}{{ zone }}{% endfor %}{{ b }}{{ a }}"
     )
 
-    problem = template_problem(source)
+    problem = template_problem(source, {}, tmp_path)
     assert problem is not None
     assert problem.startswith("it uses a, b;")
 
 
-def test_a_syntax_error_of_the_template_names_its_line() -> None:
-    problem = template_problem("SELECT 1\nFROM t\nWHERE {{ period.contains( }}")
+def test_a_syntax_error_of_the_template_names_its_line(tmp_path: Path) -> None:
+    problem = template_problem("SELECT 1\nFROM t\nWHERE {{ period.contains( }}", {}, tmp_path)
 
     assert problem is not None
     assert problem.startswith("line 3: ")
 
 
-def test_a_right_template_has_no_problem() -> None:
-    assert template_problem("SELECT {{ params.top }} WHERE {{ period.previous.contains('at') }}") is None
+def test_a_right_template_has_no_problem(tmp_path: Path) -> None:
+    source = "SELECT {{ params.top }} WHERE {{ period.previous.contains('at') }}"
+    assert template_problem(source, {"top": 5}, tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("sql", "keeps"),
+    [
+        ("SELECT a FROM t ORDER BY a", True),
+        ("SELECT a FROM t\nlimit 5 -- all", True),
+        ("SELECT a FROM t OFFSET 5", True),
+        ("SELECT a FROM t", False),
+        ("SELECT ROW_NUMBER() OVER (ORDER BY a) FROM t", False),
+        ("WITH x AS (SELECT a FROM (SELECT 1 LIMIT 1) ORDER BY a LIMIT 5) SELECT * FROM x", False),
+        ("SELECT ' ORDER BY (' AS \"limit\" FROM t -- ORDER BY a", False),
+        ("SELECT a /* ORDER BY\n a */ FROM t", False),
+        ("SELECT 'it''s ORDER BY' FROM t", False),
+        ("SELECT border, bylimit FROM t", False),
+        ("SELECT '(' AS a FROM t ORDER BY ')'", True),
+    ],
+)
+def test_an_order_counts_only_where_it_orders_the_result(sql: str, keeps: bool) -> None:
+    assert keeps_order(sql) is keeps
 
 
 @given(TEXTS | st.sampled_from(HOSTILE))
@@ -434,4 +455,4 @@ def test_a_param_can_be_asked_about_and_prints_as_a_literal(
     "source", ["{{ params.top + 1 }}", "{% for x in params.top %}{% endfor %}", "{{ 1 / 0 }}"]
 )
 def test_what_a_literal_cannot_do_is_found_where_the_report_is_declared(source: str, tmp_path: Path) -> None:
-    assert "cannot be rendered" in (rendering_problem(source, {"top": 5}, tmp_path) or "")
+    assert "cannot be rendered" in (template_problem(source, {"top": 5}, tmp_path) or "")

@@ -17,6 +17,7 @@ from athena_reports.submit import (
     Marker,
     Submission,
     generation_of,
+    inner_query,
     recent_executions,
     standing_for,
     stop_all,
@@ -30,7 +31,7 @@ FIELDS: dict[str, Any] = {
     "database": "database_dev",
     "catalog": "AwsDataCatalog",
     "workgroup": "dev",
-    "output_location": "s3://results/",
+    "result_configuration": {"OutputLocation": "s3://results/"},
     "environment": "dev",
     "dag_id": "plays_weekly",
     "run_id": "scheduled__2025-06-08",
@@ -98,7 +99,10 @@ SMALL = st.fixed_dictionaries(
         "database": st.sampled_from([None, "database_dev", "database_stg"]),
         "catalog": st.sampled_from(["AwsDataCatalog", "other"]),
         "workgroup": st.sampled_from(["dev", "stg"]),
-        "output_location": st.sampled_from([None, "s3://results/", "s3://others/"]),
+        "result_configuration": st.sampled_from(
+            [{}, {"OutputLocation": "s3://results/"}, {"OutputLocation": "s3://others/"}]
+        ),
+        "unload_to": st.sampled_from([None, "s3://results/unload/", "s3://others/"]),
         "environment": st.sampled_from(["dev", "stg"]),
         "dag_id": st.sampled_from(["plays", "plays_weekly"]),
         "run_id": st.sampled_from(["run-1", "run-2", "weekly-run-1"]),
@@ -140,7 +144,45 @@ def test_what_was_started_can_be_read_back_from_what_athena_tells(fields: dict[s
     found = Submission.of_response(athena.get_query_execution(id_))
     assert found is not None
     # Athena tells where the result lies, which a workgroup may have decided.
-    assert found == replace(made, output_location="s3://results/")
+    assert found == replace(made, result_configuration={"OutputLocation": "s3://results/"})
+
+
+@given(TEXTS.filter(lambda text: not text.rstrip().endswith(";")), st.integers(0, 3))
+def test_each_execution_of_an_unload_writes_into_a_folder_of_its_own(text: str, number: int) -> None:
+    made = submission(sql=f"SELECT {text}", unload_to="s3://results/unload/")
+    numbered = made.numbered(number)
+
+    lines = numbered.sql.split("\n")
+    folder = f"s3://results/unload/{made.marker.intention}/{number}/"
+    assert lines[0] == "UNLOAD ("
+    assert lines[-2] == f") TO '{folder}' WITH (format = 'PARQUET', compression = 'ZSTD')"
+    assert Marker.find(numbered.sql) == made.marker
+    assert numbered.numbered(0) == made
+    assert inner_query(numbered.sql) == f"SELECT {text}".rstrip()
+
+
+def test_a_query_that_is_no_unload_has_one_text() -> None:
+    quoting = f"SELECT '{submission(unload_to='s3://results/').sql}'"
+    made = submission(sql=f"{quoting};\n")
+
+    assert made.numbered(2) == made
+    assert inner_query(made.sql) == quoting
+
+
+@pytest.mark.parametrize("error_type", [1400, 1602])
+def test_an_execution_after_a_failed_one_unloads_elsewhere(clock: VirtualClock, error_type: int) -> None:
+    athena = MemoryAthena(plan=lambda number: Plan.failing(error_type) if number == 0 else Plan())
+    made = submission(unload_to="s3://results/unload/")
+    submit_once(made, athena=athena, start=starter(athena), is_retry=False)
+    (failed,) = athena.queries
+    clock.sleep(60)
+    again = Submission.of_response(athena.get_query_execution(failed))
+    assert again is not None
+    submit_once(again, athena=athena, start=starter(athena), is_retry=True)
+
+    texts = [athena.describe(id_)["Query"] for id_ in athena.queries]
+    assert texts == [made.sql, made.numbered(1).sql]
+    assert "/1/' WITH" in texts[1]
 
 
 def test_a_query_of_somebody_else_is_no_submission() -> None:

@@ -1,0 +1,226 @@
+"""What a report's own fields do, through every step and against the local services."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk import DAG
+
+from athena_reports import Input, Report, build_dag, checks, monthly, transforms
+from athena_reports.retention import Policy
+from athena_reports.upkeep import AthenaReportsUpkeepOperator
+from demo.services import Services
+from tests.integration.runner import XComs, execute, manifest_of, object_of, rows_of, run_dag
+
+pytestmark = pytest.mark.usefixtures("flights_lake")
+
+MONTHS = monthly(timezone="America/New_York")
+SQL = """SELECT carrier, COUNT(*) AS flights, SUM(CAST(distance AS BIGINT)) AS miles
+FROM flights
+WHERE {{ period.partitions("dt") }} AND {{ period.contains("time_hour") }} AND carrier LIKE {{ params.like }}
+GROUP BY carrier
+"""
+ORDERED = SQL + "ORDER BY carrier\n"
+
+RunReport = Callable[..., XComs]
+_names: Iterator[int] = iter(range(1000))
+
+
+@pytest.fixture
+def run_report(services: Services, sql_folder: Path) -> RunReport:
+    """Runs a report of its own name for a month, by every step."""
+    name = f"flights_{next(_names)}"
+
+    def run(sql: str = ORDERED, period: str = "2013-02", like: str = "%", **fields: Any) -> XComs:
+        (sql_folder / "flights.sql").write_text(sql)
+        report = Report(name=name, sql="flights.sql", since="2013-01-01", params={"like": like}, **fields)
+        return run_dag(build_dag(report, MONTHS), period=period)
+
+    return run
+
+
+def by_carrier(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: str(row["carrier"]))
+
+
+def test_an_unload_publishes_the_rows_of_a_csv(services: Services, run_report: RunReport) -> None:
+    manifest = manifest_of(services.s3, run_report(SQL, unload=True))
+    as_csv = manifest_of(services.s3, run_report(ORDERED, unload=False))
+
+    assert (manifest["query"]["statement"], manifest["ordered"]) == ("UNLOAD", False)
+    assert (as_csv["query"]["statement"], as_csv["ordered"]) == ("SELECT", True)
+    assert manifest["columns"] == as_csv["columns"]
+    expected = rows_of(services.s3, as_csv, "parquet")
+    assert by_carrier(rows_of(services.s3, manifest, "parquet")) == expected
+    assert by_carrier(rows_of(services.s3, manifest, "csv")) == expected
+    assert len(expected) == 15
+
+
+def test_an_unload_that_is_run_again_makes_no_new_version(services: Services, run_report: RunReport) -> None:
+    first = manifest_of(services.s3, run_report(SQL, unload=True, outputs=["parquet"]))
+    again = run_report(SQL, unload=True, outputs=["parquet"])
+
+    assert again.values["publish", "return_value"]["outcome"] == "unchanged"
+    manifest = manifest_of(services.s3, again)
+    assert (manifest["version"], manifest["earlier_versions"]) == (first["version"], [])
+    assert manifest["query"]["id"] != first["query"]["id"]
+
+
+def test_an_empty_unload_still_has_its_columns(services: Services, run_report: RunReport) -> None:
+    found = run_report(
+        SQL, like="no carrier", unload=True, empty="publish", outputs=["parquet", "csv", "jsonl"]
+    )
+
+    manifest = manifest_of(services.s3, found)
+    assert manifest["rows"] == 0
+    assert [(column["name"], column["glue"]) for column in manifest["columns"]] == [
+        ("carrier", "string"),
+        ("flights", "bigint"),
+        ("miles", "bigint"),
+    ]
+    assert object_of(services.s3, manifest, "csv") == b'"carrier","flights","miles"\n'
+
+
+def test_the_empty_policy_tells_no_events_from_missing_partitions(run_report: RunReport) -> None:
+    inputs = [Input("flights", missing="partial")]
+    with pytest.raises(AirflowFailException, match=r"gave no rows.*There are no events"):
+        run_report(like="no carrier", inputs=inputs)
+    with pytest.raises(AirflowSkipException, match=r"gave no rows.*not registered in Glue: dt=2014-02-01"):
+        run_report(period="2014-02", inputs=inputs, empty="skip")
+    with pytest.raises(AirflowException, match=r"not registered in Glue.*No query was started"):
+        run_report(period="2014-02", inputs=[Input("flights")])
+
+
+def test_a_chain_of_transforms_in_three_formats(services: Services, run_report: RunReport) -> None:
+    found = run_report(
+        SQL + "ORDER BY flights DESC",
+        transform=[
+            transforms.rank("flights"),
+            transforms.share("flights", digits=4),
+            transforms.each_row(
+                lambda row: {**row, "name": row["carrier"].lower()}, adds={"name": "varchar"}
+            ),
+            transforms.rename({"carrier": "code"}),
+        ],
+        outputs=["parquet", "csv", "jsonl"],
+        checks=[
+            checks.schema(
+                {
+                    "code": "varchar",
+                    "flights": "bigint",
+                    "miles": "bigint",
+                    "rank": "bigint",
+                    "share": "double",
+                    "name": "varchar",
+                }
+            )
+        ],
+    )
+    manifest = manifest_of(services.s3, found)
+    rows = rows_of(services.s3, manifest, "parquet")
+
+    assert [row["rank"] for row in rows] == list(range(1, 16))
+    total = sum(row["flights"] for row in rows)
+    assert [row["share"] for row in rows] == [round(row["flights"] / total, 4) for row in rows]
+    assert all(row["name"] == row["code"].lower() for row in rows)
+    assert rows_of(services.s3, manifest, "csv") == rows
+    assert [json.loads(line) for line in object_of(services.s3, manifest, "jsonl").splitlines()] == rows
+
+
+def test_a_failed_check_leaves_what_is_published_as_it_is(services: Services, run_report: RunReport) -> None:
+    published = manifest_of(services.s3, run_report())
+    with pytest.raises(AirflowFailException, match=r"rows\(at_least=20\)"):
+        run_report(like="U%", checks=[checks.rows(at_least=20)])
+
+    key = f"{published['report']}/monthly/2013-02/manifest.json"
+    now = json.loads(services.s3.get_object(Bucket=published["bucket"], Key=key)["Body"].read())
+    assert now == {name: value for name, value in published.items() if name != "bucket"}
+
+
+def test_a_restatement_says_what_changed_and_the_table_follows(
+    services: Services, run_report: RunReport
+) -> None:
+    first = manifest_of(services.s3, run_report(like="U%"))
+    second = manifest_of(services.s3, run_report())
+
+    (earlier,) = second["earlier_versions"]
+    assert (earlier["version"], earlier["rows"]) == (first["version"], 2)
+    assert earlier["difference"] == {"added": 13, "removed": 0}
+    table = f"{second['report']}_monthly"
+    (partition,) = services.glue.get_partitions(DatabaseName="report_dev", TableName=table)["Partitions"]
+    assert partition["Parameters"]["version"] == second["version"]
+    assert athena_rows(services, f"SELECT COUNT(*) FROM {table} WHERE period = '2013-02'") == [["15"]]
+
+
+def test_a_bucket_of_another_account_is_neither_read_nor_written(
+    services: Services, run_report: RunReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET_OWNER", "999999999999")
+    with pytest.raises(AirflowFailException, match=r"AccessDenied.*ATHENA_REPORTS_BUCKET_OWNER"):
+        run_report()
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET_OWNER", "123456789012")
+    monkeypatch.setenv("ATHENA_REPORTS_ENCRYPTION", "AES256")
+    manifest = manifest_of(services.s3, run_report())
+    head = services.s3.head_object(Bucket=manifest["bucket"], Key=manifest["objects"][0]["key"])
+    assert head["ServerSideEncryption"] == "AES256"
+
+
+def test_a_workgroup_that_keeps_its_results_itself(
+    services: Services, run_report: RunReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = rows_of(services.s3, manifest_of(services.s3, run_report()), "parquet")
+    services.athena.create_work_group(
+        Name="managed", Configuration={"ManagedQueryResultsConfiguration": {"Enabled": True}}
+    )
+    monkeypatch.setenv("ATHENA_REPORTS_WORKGROUP", "managed")
+    monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
+
+    found = run_report()
+    assert rows_of(services.s3, manifest_of(services.s3, found), "parquet") == expected
+    assert found.values["wait_for_query", "return_value"]["query"]["output_location"] == ""
+    assert found.values["publish", "return_value"]["outcome"] == "unchanged"
+
+
+def test_upkeep_lists_then_removes_and_repairs(services: Services, run_report: RunReport) -> None:
+    first, second = (manifest_of(services.s3, run_report(like=like)) for like in ("U%", "%"))
+    table = f"{second['report']}_monthly"
+    services.glue.delete_partition(DatabaseName="report_dev", TableName=table, PartitionValues=["2013-02"])
+
+    def look(*, delete: bool) -> dict[str, Any]:
+        with DAG("upkeep", schedule=None):
+            task = AthenaReportsUpkeepOperator(
+                task_id="repair_and_tidy",
+                bucket=second["bucket"],
+                database="report_dev",
+                policy=Policy(keep_versions=0, keep_days=1),
+                delete=delete,
+            )
+        found: dict[str, Any] = execute(task, {})
+        return found
+
+    assert f"{second['report']}/monthly/2013-02" in look(delete=False)["repaired"]
+    assert athena_rows(services, f"SELECT COUNT(*) FROM {table}") == [["15"]]
+    # Nothing that was written within a day goes, whatever the policy says.
+    assert look(delete=True)["objects"] == 0
+    for item in first["objects"]:
+        services.s3.head_object(Bucket=first["bucket"], Key=item["key"])
+
+
+def athena_rows(services: Services, sql: str) -> list[list[str]]:
+    id_ = services.athena.start_query_execution(
+        QueryString=sql, QueryExecutionContext={"Database": "report_dev"}, WorkGroup="dev"
+    )["QueryExecutionId"]
+    deadline = datetime.now(UTC) + timedelta(seconds=60)
+    while datetime.now(UTC) < deadline:
+        status = services.athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]["Status"]
+        if status["State"] not in ("QUEUED", "RUNNING"):
+            break
+    assert status["State"] == "SUCCEEDED", status
+    rows = services.athena.get_query_results(QueryExecutionId=id_)["ResultSet"]["Rows"][1:]
+    return [[datum["VarCharValue"] for datum in row["Data"]] for row in rows]

@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_reports.errors import InputError, MissingPartitionsError
+from athena_reports.inputs import Coverage, coverage, find_coverage, needed_dates, why_empty
+from athena_reports.period import Period, weekly, yearly
+from athena_reports.report import Input
+from athena_reports.sql import SqlPeriod
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+
+WEEKS = weekly(first_day="sunday", timezone="Asia/Tokyo")
+WEEK = WEEKS.period("2025-06-22")  # its dates in UTC are those from 06-21 to 06-28
+DAYS = [f"2025-06-{day}" for day in range(21, 29)]
+LONG_AFTER = datetime(2026, 1, 1, tzinfo=UTC)
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def glue(s3_endpoint: str) -> GlueClient:
+    client: GlueClient = boto3.client("glue", endpoint_url=s3_endpoint)
+    return client
+
+
+@pytest.fixture
+def database(glue: GlueClient) -> Iterator[str]:
+    name = f"lake_{next(_numbers)}"
+    glue.create_database(DatabaseInput={"Name": name})
+    yield name
+    glue.delete_database(Name=name)
+
+
+def create(
+    glue: GlueClient, database: str, keys: list[str], partitions: list[list[str]], **parameters: str
+) -> None:
+    columns: Any = [{"Name": key, "Type": "string"} for key in keys]
+    glue.create_table(
+        DatabaseName=database,
+        TableInput={"Name": "plays", "PartitionKeys": columns, "Parameters": parameters},
+    )
+    for values in partitions:
+        glue.create_partition(
+            DatabaseName=database,
+            TableName="plays",
+            PartitionInput={"Values": values, "StorageDescriptor": {"Location": "s3://lake/"}},
+        )
+
+
+def look(
+    glue: GlueClient,
+    database: str,
+    source: Input | None = None,
+    period: Period = WEEK,
+    late_by: timedelta = timedelta(0),
+    now: datetime = LONG_AFTER,
+) -> Coverage:
+    return coverage(source or Input("plays"), period, late_by=late_by, now=now, database=database, glue=glue)
+
+
+def test_partitions_that_glue_has_are_not_missing(glue: GlueClient, database: str) -> None:
+    create(glue, database, ["dt"], [[day] for day in ["2025-06-20", *DAYS, "2025-06-29"]])
+
+    found = look(glue, database)
+    assert (found.table, found.needed, found.gaps) == (f"{database}.plays", 8, [])
+    assert str(found) == f"all 8 partitions of {database}.plays that it needs are there"
+
+
+def test_exactly_those_that_glue_lacks_are_missing(glue: GlueClient, database: str) -> None:
+    create(glue, database, ["dt"], [[day] for day in DAYS if day[-1] not in "35"])
+
+    found = look(glue, database)
+    assert found.absent == ["dt=2025-06-23", "dt=2025-06-25"]
+    assert found.gaps == [f"{database}.plays/dt=2025-06-23", f"{database}.plays/dt=2025-06-25"]
+    assert "2 of the 8 partitions" in str(found)
+    assert "not registered in Glue: dt=2025-06-23, dt=2025-06-25" in str(found)
+
+
+@pytest.mark.parametrize("zeros", [False, True], ids=["6", "06"])
+def test_three_keys_in_any_order_and_numbers_with_or_without_zeros(
+    glue: GlueClient, database: str, zeros: bool
+) -> None:
+    form = "{:02d}" if zeros else "{}"
+    create(
+        glue,
+        database,
+        ["day", "year", "month"],
+        [[str(day), "2025", form.format(6)] for day in range(21, 28)],
+    )
+
+    found = look(glue, database, Input("plays", ["year", "month", "day"], kind="integer"))
+    assert found.absent == ["year=2025/month=6/day=28"]
+
+
+def test_more_partitions_than_a_call_of_glue_takes(glue: GlueClient, database: str) -> None:
+    create(glue, database, ["year", "month", "day"], [["2025", "6", "1"], ["2025", "12", "31"]])
+
+    source = Input("plays", ["year", "month", "day"], kind="integer", previous=True)
+    found = look(glue, database, source, yearly().period("2025"))
+    assert found.needed == 366 + 365
+    assert len(found.absent) == found.needed - 2
+    assert "and 724 more" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("range_", "outside"),
+    [
+        ("2025-01-01,NOW", []),
+        ("2025-06-23,NOW", ["dt=2025-06-21", "dt=2025-06-22"]),
+        ("2025-01-01,2025-06-26", ["dt=2025-06-27", "dt=2025-06-28"]),
+        ("NOW-3YEARS,NOW+1DAY", []),
+        ("NOW - 1 MONTHS , NOW", [f"dt={day}" for day in DAYS]),
+    ],
+)
+def test_a_projection_answers_for_glue(
+    glue: GlueClient, database: str, range_: str, outside: list[str]
+) -> None:
+    parameters = {
+        "projection.enabled": "true",
+        "projection.dt.type": "date",
+        "projection.dt.format": "yyyy-MM-dd",
+        "projection.dt.range": range_,
+    }
+    create(glue, database, ["dt"], [], **parameters)
+
+    found = look(glue, database)
+    assert (list(found.outside), list(found.absent)) == (outside, [])
+    assert ("outside the range of its partition projection" in str(found)) == bool(outside)
+
+
+def test_a_projection_that_cannot_be_read_is_named(glue: GlueClient, database: str) -> None:
+    parameters = {
+        "projection.enabled": "TRUE",
+        "projection.dt.type": "date",
+        "projection.dt.range": "2025/01/01,NOW",
+    }
+    create(glue, database, ["dt"], [], **parameters)
+
+    with pytest.raises(InputError, match=r"'2025/01/01'.*'yyyy-MM-dd'"):
+        look(glue, database)
+
+
+@pytest.mark.parametrize("keys", [[], ["day"], ["dt", "country"]])
+def test_other_partition_keys_are_refused(glue: GlueClient, database: str, keys: list[str]) -> None:
+    create(glue, database, keys, [])
+
+    with pytest.raises(InputError, match=r"partitioned by .*, the report's input says dt"):
+        look(glue, database)
+
+
+def test_a_table_that_is_not_there_is_named(glue: GlueClient, database: str) -> None:
+    with pytest.raises(InputError, match=rf"{database}\.plays is not in Glue"):
+        look(glue, database)
+
+
+def test_the_policy_of_each_input_decides(glue: GlueClient, database: str) -> None:
+    create(glue, database, ["dt"], [[day] for day in DAYS[:-1]])
+
+    def find(missing: str) -> list[Coverage]:
+        return find_coverage(
+            [Input("plays", missing=missing)],
+            WEEK,
+            late_by=timedelta(0),
+            now=LONG_AFTER,
+            database=database,
+            glue=glue,
+        )
+
+    with pytest.raises(MissingPartitionsError, match=r"dt=2025-06-28\. No query was started"):
+        find("fail")
+    assert [found.absent for found in find("partial")] == [["dt=2025-06-28"]]
+
+
+# --- which dates are needed
+
+LATE = timedelta(days=1)
+INSTANTS = st.timedeltas(timedelta(0), timedelta(days=50)).map(
+    lambda past: datetime(2025, 6, 1, tzinfo=UTC) + past
+)
+
+
+@given(INSTANTS, st.booleans())
+def test_needed_is_what_the_sql_reads_as_far_as_it_can_be_there(now: datetime, previous: bool) -> None:
+    source = Input("plays", previous=previous)
+    period = WEEKS.last_complete(now)
+    needed = needed_dates(source, period, LATE, now)
+
+    def read(of: Period) -> str:
+        return SqlPeriod(of, LATE).partitions("dt")
+
+    text = read(period) + (read(period.previous) if previous else "")
+    assert needed == sorted(set(needed))
+    assert all(f"'{day}'" in text and day <= now.date() for day in needed)
+    if now >= period.end_utc + LATE:
+        assert all(f"'{day}'" in text for day in needed)
+        assert text.count("'") // 2 >= len(needed) >= len(period.dates_in("UTC", LATE))
+    else:
+        assert set(period.dates_in("UTC")) <= set(needed)
+
+
+@pytest.mark.parametrize(
+    ("now", "last"),
+    [
+        (datetime(2025, 6, 28, 15, 5, tzinfo=UTC), date(2025, 6, 28)),  # at the end of the week
+        (datetime(2025, 6, 29, 14, 59, tzinfo=UTC), date(2025, 6, 28)),  # before the last late event
+        (datetime(2025, 6, 29, 15, 0, tzinfo=UTC), date(2025, 6, 29)),
+    ],
+)
+def test_the_dates_of_late_events_are_needed_when_they_all_have_landed(now: datetime, last: date) -> None:
+    assert needed_dates(Input("plays"), WEEK, LATE, now)[-1] == last
+
+
+# --- why a result is empty
+
+
+def test_an_empty_result_is_told_apart() -> None:
+    whole = Coverage("lake.plays", "partial", 8)
+    absent = Coverage("lake.plays", "partial", 8, absent=("dt=2025-06-21",))
+    outside = Coverage("lake.plays", "partial", 8, outside=("dt=2025-06-21",))
+
+    texts = [why_empty(each) for each in ([], [whole], [absent], [outside], [absent, outside])]
+    assert len(set(texts)) == len(texts)
+    assert "declares no inputs" in texts[0]
+    assert "no events" in texts[1]
+    assert "not registered" in texts[2]
+    assert "projection" in texts[3]
+    assert "no events" not in "".join(texts[2:])
+
+
+def test_a_coverage_survives_xcom() -> None:
+    found = Coverage("lake.plays", "partial", 8, absent=["dt=2025-06-21"], outside=["dt=2025-06-22"])
+    assert Coverage.from_dict(found.to_dict()) == found
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"columns": ["year", "month"]}, "one partition key, or three"),
+        ({"kind": "text"}, "kind is 'text'"),
+        ({"missing": "ignore"}, "missing is 'ignore'"),
+        ({"zone": "Asia/Tokio"}, "no time zone"),
+    ],
+)
+def test_a_wrong_input_is_refused_where_it_is_declared(fields: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Input("plays", **fields)
