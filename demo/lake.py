@@ -197,6 +197,36 @@ def seed_plays(
     )
 
 
+def land_late_plays(
+    environment: str, landed: dt.date, played_at: dt.datetime, scores: Sequence[int], *, s3: "S3Client"
+) -> None:
+    """Adds an object with late plays of one user to a partition of `plays` that is there.
+
+    Args:
+        environment: whose lake.
+        landed: the partition, a UTC date.
+        played_at: when the plays ended, with a zone.
+        scores: the score of each play.
+        s3: where the lake lies.
+    """
+    rows = [
+        {
+            "event_id": f"late-{number}",
+            "user_id": "u999999",
+            "user_name": "Late Ocelot",
+            "score": score,
+            "played_at": played_at.astimezone(dt.UTC).replace(tzinfo=None),
+            "device": None,
+        }
+        for number, score in enumerate(scores)
+    ]
+    s3.put_object(
+        Bucket=f"athena-lake-{environment}",
+        Key=f"{PLAYS.partition_prefix(landed)}late-0.parquet",
+        Body=_parquet(pa.Table.from_pylist(rows, schema=PLAYS.schema)),
+    )
+
+
 def seed_flights(environment: str, *, s3: "S3Client", glue: "GlueClient") -> LoadResult:
     """Copies the flights of 2013 into the table `flights` of an environment's lake; see `load`.
 

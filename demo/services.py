@@ -70,7 +70,7 @@ class Services:
         }
 
     def prepare(self, environment: str) -> None:
-        """Create the buckets and the workgroup that the reports of an environment use.
+        """Create the buckets, the database and the workgroup that the reports of an environment use.
 
         Args:
             environment: Its short name, such as `dev`.
@@ -78,6 +78,8 @@ class Services:
         for bucket in (f"athena-query-result-{environment}", f"athena-report-{environment}"):
             with suppress(self.s3.exceptions.BucketAlreadyOwnedByYou):
                 self.s3.create_bucket(Bucket=bucket)
+        with suppress(self.glue.exceptions.AlreadyExistsException):
+            self.glue.create_database(DatabaseInput={"Name": f"report_{environment}"})
         athena = self.athena
         if environment not in {group["Name"] for group in athena.list_work_groups()["WorkGroups"]}:
             athena.create_work_group(

@@ -1,20 +1,24 @@
-"""What the demo shows a person: rankings as tables, and a copy of everything that was published."""
+"""What the demo shows a person: rankings, versions and checks, queries, and a copy of what was published."""
 
 from __future__ import annotations
 
 import io
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from mypy_boto3_athena import AthenaClient
+    from mypy_boto3_athena.type_defs import QueryExecutionStatusTypeDef
     from mypy_boto3_s3 import S3Client
 
 _SHOWN_ROWS = 10
@@ -60,8 +64,54 @@ def show_ranking(console: Console, s3: S3Client, bucket: str, manifest: Mapping[
         console.print(f"  {format:<8} s3://{bucket}/{key}", soft_wrap=True, highlight=False)
     scanned, price = query["scanned_bytes"], query["price_usd"]
     console.print(
-        f"  scanned  {scanned:,} bytes, {price:.5f} USD at 5 USD/TB (10 MB at least)\n", highlight=False
+        f"  scanned  {scanned:,} bytes, {price:.5f} USD at 5 USD/TB (10 MB at least)", highlight=False
     )
+    marks = [name for name in ("provisional", "partial") if manifest[name]]
+    missing = manifest["missing_partitions"]
+    noted = f" ({', '.join(marks)}: {', '.join(missing) or 'more may land'})" if marks else ""
+    console.print(f"  version  {manifest['version']}{noted}", highlight=False, soft_wrap=True)
+    for earlier in manifest["earlier_versions"]:
+        difference = earlier["difference"]
+        console.print(
+            f"  before   {earlier['version']}, {earlier['rows']} rows: "
+            f"{difference['added']} rows were added and {difference['removed']} removed since",
+            highlight=False,
+        )
+    for check in manifest["checks"]:
+        verdict = "[green]passed[/green]" if check["passed"] else f"[red]{check['severity']}[/red]"
+        console.print(
+            f"  check    {verdict}  {escape(check['name'])}: {escape(check['message'])}", highlight=False
+        )
+    console.print()
+
+
+def show_query(console: Console, athena: AthenaClient, database: str, workgroup: str, sql: str) -> None:
+    """Run a query over the published tables in Athena, and print it with its rows.
+
+    Raises:
+        LookupError: It failed.
+    """
+    query_execution_id = athena.start_query_execution(
+        QueryString=sql, QueryExecutionContext={"Database": database}, WorkGroup=workgroup
+    )["QueryExecutionId"]
+    while (status := _status(athena, query_execution_id))["State"] in ("QUEUED", "RUNNING"):
+        time.sleep(0.05)
+    if status["State"] != "SUCCEEDED":
+        raise LookupError(
+            f"query {query_execution_id} is {status['State']}: {status.get('StateChangeReason')}"
+        )
+    rows = athena.get_query_results(QueryExecutionId=query_execution_id)["ResultSet"]["Rows"]
+    header, *values = [[datum.get("VarCharValue", "NULL") for datum in row["Data"]] for row in rows]
+    table = Table(*header, title=f"Athena, database {database}", title_style="bold")
+    for row in values:
+        table.add_row(*map(escape, row))
+    console.print(escape(sql), highlight=False)
+    console.print(table)
+    console.print()
+
+
+def _status(athena: AthenaClient, query_execution_id: str) -> QueryExecutionStatusTypeDef:
+    return athena.get_query_execution(QueryExecutionId=query_execution_id)["QueryExecution"]["Status"]
 
 
 def mirror(s3: S3Client, bucket: str, folder: Path) -> int:
