@@ -7,10 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 
-from bench import parse, wait
+from bench import parse, results_path, wait
 from bench.results import Row, keep, show
 
-BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {"parse": parse.measure, "wait": wait.measure}
+BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
+    "parse": parse.measure,
+    "wait": wait.measure,
+    "results": results_path.measure,
+    "results-large": results_path.measure_large,
+}
 
 
 def main() -> None:
