@@ -14,6 +14,7 @@ from airflow.sdk import DAG
 
 from athena_reports import Input, Report, build_dag, checks, monthly, transforms
 from athena_reports.retention import Policy
+from athena_reports.settings import settings
 from athena_reports.upkeep import AthenaReportsUpkeepOperator
 from demo.services import Services
 from tests.integration.runner import XComs, execute, manifest_of, object_of, rows_of, run_dag
@@ -39,6 +40,7 @@ def run_report(services: Services, sql_folder: Path) -> RunReport:
 
     def run(sql: str = ORDERED, period: str = "2013-02", like: str = "%", **fields: Any) -> XComs:
         (sql_folder / "flights.sql").write_text(sql)
+        settings.cache_clear()
         report = Report(name=name, sql="flights.sql", since="2013-01-01", params={"like": like}, **fields)
         return run_dag(build_dag(report, MONTHS), period=period)
 

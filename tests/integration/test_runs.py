@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow.parquet as pq
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from demo.lake import seed_flights
 from demo.services import Services
@@ -82,10 +83,12 @@ def test_names_can_be_overridden(
 ) -> None:
     services.s3.create_bucket(Bucket="my-company-reports")
     services.athena.create_work_group(Name="shared")
+    services.glue.create_database(DatabaseInput={"Name": "my_company_reports"})
     overrides = {
         "BUCKET": "my-company-reports",
         "WORKGROUP": "shared",
         "QUERY_RESULTS": "s3://my-company-reports/results/",
+        "REPORT_DATABASE": "my_company_reports",
     }
     for name, value in overrides.items():
         monkeypatch.setenv(f"ATHENA_REPORTS_{name}", value)
@@ -126,17 +129,14 @@ def test_a_rerun_makes_no_new_version_and_an_edited_report_does(
 
 
 @pytest.mark.usefixtures("plays_lake")
-def test_a_period_without_events_is_an_empty_report_with_its_columns(
+def test_a_period_of_which_no_partition_is_there_is_no_empty_report(
     services: Services, dags_folder: Path
 ) -> None:
     dag = load_dags(dags_folder / "user_ranking.py")["user_ranking_weekly"]
-    manifest = manifest_of(services.s3, run_dag(dag, period="2020-03-01"))
-    assert manifest["rows"] == 0
-    header = b'"rank","user_id","user_name","score","plays","previous_rank","movement"\n'
-    assert object_of(services.s3, manifest, "csv") == header
-    assert pq.read_schema(io.BytesIO(object_of(services.s3, manifest, "parquet"))).names == [
-        column["name"] for column in manifest["columns"]
-    ]
+    with pytest.raises(AirflowFailException, match=r"gave no rows.*16 of the 16 partitions.*not registered"):
+        run_dag(dag, period="2020-03-01")
+    listed = services.s3.list_objects_v2(Bucket="athena-report-dev", Prefix="user_ranking/weekly/2020-03-01/")
+    assert not [item for item in listed["Contents"] if item["Key"].endswith("manifest.json")]
 
 
 HAND_WRITTEN = """
