@@ -1,13 +1,16 @@
-"""Registers the library with Airflow: the timetable, and the macros `macros.athena_reports.<name>`."""
+"""Registers the library with Airflow: the timetable, the macros `macros.athena_reports.<name>`, the page."""
 
 from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
+from athena_reports import preload
 from athena_reports.macros import period
 from athena_reports.period import daily, monthly, quarterly, weekly, yearly
+from athena_reports.priority import ScheduleFirst
 from athena_reports.sql import literal
 from athena_reports.timetable import PeriodTimetable
+from athena_reports.web import PREFIX, ReportsPage
 
 
 class AthenaReportsPlugin(AirflowPlugin):
@@ -15,4 +18,20 @@ class AthenaReportsPlugin(AirflowPlugin):
 
     name = "athena_reports"
     timetables = [PeriodTimetable]  # noqa: RUF012  # Airflow's way to declare it
+    listeners = [preload]  # noqa: RUF012
+    priority_weight_strategies = [ScheduleFirst]  # noqa: RUF012
     macros = [period, literal, daily, weekly, monthly, quarterly, yearly]  # noqa: RUF012
+    fastapi_apps = [{"app": ReportsPage(), "url_prefix": PREFIX, "name": "Athena reports"}]  # noqa: RUF012
+    # Airflow 3.1 and later put it into the navigation; before, it is reached by its address. The address is
+    # relative to that of the UI, which need not be the root of its host.
+    external_views = [  # noqa: RUF012
+        {
+            "name": "Reports",
+            "href": f"{PREFIX.removeprefix('/')}/",
+            "destination": "nav",
+            "url_route": "athena-reports",
+            "nav_top_level": True,
+            "icon": f"{PREFIX.removeprefix('/')}/static/icon.svg",
+            "icon_dark_mode": f"{PREFIX.removeprefix('/')}/static/icon-dark.svg",
+        }
+    ]

@@ -1,0 +1,140 @@
+"""What Airflow's metadata database knows of the reports: their DAGs and their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.models.dag import DagModel, DagTag
+from airflow.models.dagrun import DagRun
+from airflow.models.serialized_dag import SerializedDagModel
+from sqlalchemy import select
+
+from athena_reports.errors import PeriodError, RunPeriodError
+from athena_reports.overview import Run, current_runs
+from athena_reports.period import Cadence
+from athena_reports.runs import PERIOD_PARAM, period_of_run
+from athena_reports.timetable import PeriodTimetable
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+TAG = "athena-report"
+"""Tag by which the DAG of a report is known."""
+
+_SUCCESS = "success"
+
+
+@dataclass(frozen=True)
+class ReportDag:
+    """The DAG of a report in one cadence.
+
+    Attributes:
+        dag_id: Its id, which is the name of the published table too.
+        timetable: Its schedule, which says the periods.
+        since: Where its periods begin, with a zone.
+        is_paused: Whether it starts no runs.
+    """
+
+    dag_id: str
+    timetable: PeriodTimetable
+    since: datetime
+    is_paused: bool
+
+    @property
+    def cadence(self) -> Cadence:
+        """Its periods."""
+        return self.timetable.cadence
+
+    @property
+    def report(self) -> str:
+        """Name of the report."""
+        return self.dag_id.removesuffix(f"_{self.cadence.name}")
+
+
+def report_dags(dag_ids: Iterable[str], session: Session) -> list[ReportDag]:
+    """Return those of some DAGs that are reports, by id.
+
+    Args:
+        dag_ids: The DAGs, such as those that a viewer may read.
+        session: Of the metadata database.
+    """
+    rows = session.execute(
+        select(DagModel.dag_id, DagModel.is_paused)
+        .join(DagTag, DagTag.dag_id == DagModel.dag_id)
+        .where(DagTag.name == TAG, DagModel.dag_id.in_(set(dag_ids)), ~DagModel.is_stale)
+    )
+    paused = {row.dag_id: row.is_paused for row in rows}
+    serialized = SerializedDagModel.get_latest_serialized_dags(dag_ids=list(paused), session=session)
+    found = (_report_dag(row.dag_id, row.data or {}, paused[row.dag_id]) for row in serialized)
+    return sorted((dag for dag in found if dag), key=lambda dag: dag.dag_id)
+
+
+def unfinished_runs(dags: Sequence[ReportDag], session: Session) -> dict[str, dict[str, Run]]:
+    """Return for each DAG, by period id, the run that counts among those that did not succeed.
+
+    A run that succeeded has published its period, which is seen from the partitions.
+    """
+    rows = session.execute(
+        select(*_COLUMNS).where(DagRun.dag_id.in_([dag.dag_id for dag in dags]), DagRun.state != _SUCCESS)
+    ).all()
+    return {
+        dag.dag_id: current_runs(_placed(dag.cadence, [row for row in rows if row.dag_id == dag.dag_id]))
+        for dag in dags
+    }
+
+
+def scheduled_runs(dag: ReportDag, session: Session) -> dict[str, Run]:
+    """Return the runs of a DAG whose logical date is the start of a period, by period id."""
+    rows = session.execute(
+        select(*_COLUMNS, DagRun.logical_date).where(
+            DagRun.dag_id == dag.dag_id, DagRun.logical_date.is_not(None)
+        )
+    )
+    placed = ((dag.cadence.containing(row.logical_date), row) for row in rows)
+    return {
+        period.id: _run(row) for period, row in placed if period.start_utc == row.logical_date.astimezone(UTC)
+    }
+
+
+def run_ids(dag: ReportDag, session: Session) -> set[str]:
+    """Return the ids of all runs of a DAG."""
+    return set(session.scalars(select(DagRun.run_id).where(DagRun.dag_id == dag.dag_id)))
+
+
+_COLUMNS = (
+    DagRun.dag_id,
+    DagRun.run_id,
+    DagRun.run_type,
+    DagRun.state,
+    DagRun.run_after,
+    DagRun.data_interval_start,
+    DagRun.data_interval_end,
+    DagRun.end_date,
+    DagRun.conf,
+)
+
+
+def _report_dag(dag_id: str, data: Mapping[str, Any], is_paused: bool) -> ReportDag | None:
+    """Return the DAG of a report from its serialised form, or None if its schedule is none of ours."""
+    dag = data["dag"]
+    try:
+        timetable = PeriodTimetable.deserialize(dag["timetable"]["__var"])
+    except (KeyError, TypeError, PeriodError):
+        return None
+    return ReportDag(dag_id, timetable, datetime.fromtimestamp(dag["start_date"], UTC), is_paused)
+
+
+def _placed(cadence: Cadence, rows: Iterable[Any]) -> Iterable[tuple[str, Run]]:
+    for row in rows:
+        try:
+            period = period_of_run(cadence, row, param=(row.conf or {}).get(PERIOD_PARAM) or "")
+        except RunPeriodError:
+            continue  # it failed for that reason, and stands for no period
+        yield period.id, _run(row)
+
+
+def _run(row: Any) -> Run:
+    return Run(row.run_id, str(row.state), row.end_date)

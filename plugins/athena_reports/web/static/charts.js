@@ -1,0 +1,85 @@
+// A bar chart and a line chart.
+
+import { count, h, svg } from "./dom.js";
+
+const SERIES = 5;
+const DASHES = ["", "7 3", "2 3", "9 3 2 3", "4 2"];
+
+const shortened = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}\u2026` : text);
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+
+function niceStep(span) {
+  const rough = span / 4 || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 5, 10].map((each) => each * power).find((step) => step >= rough);
+}
+
+export function barChart(bars, measure) {
+  const [height, left, width] = [24, 150, 520];
+  const values = bars.map((bar) => (Number.isFinite(bar.value) ? bar.value : 0));
+  const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
+  const scale = (width - left - 70) / (high - low || 1);
+  const zero = left - low * scale;
+  return svg(
+    "svg",
+    { viewBox: `0 0 ${width} ${bars.length * height + 4}`, role: "img", "aria-label": `Bar chart of ${measure} of the first ${bars.length} rows` },
+    bars.map((bar, place) => {
+      const length = Math.abs(values[place]) * scale;
+      const x = values[place] < 0 ? zero - length : zero;
+      return svg(
+        "g",
+        { transform: `translate(0 ${place * height + 2})` },
+        svg("title", {}, `${bar.label}: ${count(values[place])}`),
+        svg("text", { x: left - 8, y: 15, class: "label" }, shortened(bar.label, 20)),
+        svg("rect", { x, y: 2, width: Math.max(length, 1), height: height - 6, rx: 3, class: "bar" }),
+        svg("text", { x: Math.max(x + length, zero) + 6, y: 15, class: "value" }, compact.format(values[place])),
+      );
+    }),
+  );
+}
+
+export function lineChart(periods, series, measure) {
+  const [width, height, left, right, top, bottom] = [900, 260, 56, 170, 12, 26];
+  const numbers = series.map((each) => each.values.map((value) => (value === null ? null : Number(value))));
+  const known = numbers.flat().filter(Number.isFinite);
+  const [low, high] = [Math.min(0, ...known), Math.max(0, ...known)];
+  const step = niceStep(high - low);
+  const [from, to] = [Math.floor(low / step) * step, Math.ceil(high / step) * step || step];
+  const x = (place) => left + (place * (width - left - right)) / Math.max(periods.length - 1, 1);
+  const y = (value) => top + ((to - value) * (height - top - bottom)) / (to - from);
+  const grid = [];
+  for (let value = from; value <= to + step / 2; value += step) grid.push(value);
+  const every = Math.ceil(periods.length / 7);
+  const ends = spread(numbers.map((values) => y(values.at(-1) ?? from)), 16, height - bottom);
+  return h(
+    "figure",
+    {},
+    svg(
+      "svg",
+      { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Line chart of ${measure} over ${periods.length} periods` },
+      grid.map((value) => svg("g", { class: "gridline" }, svg("line", { x1: left, x2: width - right, y1: y(value), y2: y(value) }), svg("text", { x: left - 8, y: y(value) + 4, class: "label" }, compact.format(value)))),
+      periods.map((period, place) => (periods.length - 1 - place) % every === 0 && svg("text", { x: x(place), y: height - 8, class: "tick" }, period)),
+      numbers.map((values, number) => svg("g", { class: "series", "data-series": number % SERIES }, line(values, x, y, DASHES[number % SERIES]), values.map((value, place) => Number.isFinite(value) && svg("circle", { cx: x(place), cy: y(value), r: 3.5 }, svg("title", {}, `${series[number].label}, ${periods[place]}: ${count(value)}`))), svg("text", { x: width - right + 12, y: ends[number] + 4, class: "name" }, shortened(series[number].label, 22)))),
+    ),
+    h("details", {}, h("summary", {}, "As a table"), h("div", { class: "table" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, measure), periods.map((period) => h("th", { scope: "col", class: "number" }, period)))), h("tbody", {}, series.map((each, number) => h("tr", {}, h("th", { scope: "row" }, each.label), numbers[number].map((value) => h("td", { class: "number" }, value === null ? "\u2013" : count(value))))))))),
+  );
+}
+
+function line(values, x, y, dash) {
+  let path = "";
+  values.forEach((value, place) => {
+    if (Number.isFinite(value)) path += `${Number.isFinite(values[place - 1]) ? "L" : "M"}${x(place).toFixed(1)} ${y(value).toFixed(1)}`;
+  });
+  return svg("path", { d: path, "stroke-dasharray": dash });
+}
+
+// Names at the ends of the lines, moved apart where they would cover one another.
+function spread(places, gap, limit) {
+  const order = places.map((_, number) => number).sort((a, b) => places[a] - places[b]);
+  const moved = [...places];
+  order.forEach((number, rank) => {
+    if (rank) moved[number] = Math.max(moved[number], moved[order[rank - 1]] + gap);
+  });
+  const over = Math.max(0, moved[order.at(-1)] - limit);
+  return moved.map((place) => place - over);
+}

@@ -1,0 +1,265 @@
+// Reports as rows, periods as cells on one axis of time.
+
+import { bytes, count, dollars, h, plural, time } from "./dom.js";
+
+export const STATES = {
+  running: "A run is under way",
+  failed: "The last run failed",
+  missing: "Nothing is published",
+  stale: "The period before was restated since",
+  partial: "Made while partitions of its input were missing",
+  warned: "Checks warned",
+  provisional: "Late events may still land",
+  published: "The current version stands",
+};
+export const FILLABLE = ["missing", "failed", "stale", "partial", "provisional"];
+
+const RANGES = { 183: "6 months", 366: "1 year", 731: "2 years", 1827: "5 years", 40_000: "All" };
+const CELL_PX = 15; // the narrowest cell that shows its shape
+const NAME_PX = 300;
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+const view = { days: 183, filter: "", onlyOpen: false, focus: "", context: null };
+const tip = document.getElementById("tip");
+const place = h("div", { class: "scroller", tabindex: "-1" });
+
+export function showCoverage(main, context) {
+  document.title = "Reports";
+  if (!context.reports.length) {
+    main.replaceChildren(h("section", { class: "problem" }, h("h2", {}, "No reports"), h("p", {},
+      "There is no DAG with the tag athena-report that you may read.")));
+    return;
+  }
+  view.context = context;
+  if (!main.contains(place)) {
+    place.replaceChildren();
+    main.replaceChildren(toolbar(), place, legend());
+  }
+  draw();
+}
+
+// What is looked at stays where it is: the newest period at first, then what the viewer has scrolled to.
+function draw() {
+  const [right, top] = [place.childElementCount ? place.scrollWidth - place.scrollLeft : 0, place.scrollTop];
+  const hadFocus = place.contains(document.activeElement);
+  hideTip();
+  place.replaceChildren(grid(view.context));
+  place.scrollLeft = place.scrollWidth - right;
+  place.scrollTop = top;
+  if (hadFocus) focused(place)?.focus({ preventScroll: true });
+}
+
+function toolbar() {
+  const change = (name, read) => (event) => {
+    view[name] = read(event.target);
+    draw();
+  };
+  return h(
+    "form",
+    { class: "toolbar", onsubmit: (event) => event.preventDefault() },
+    h("label", {}, "Find ", h("input", { type: "search", value: view.filter, placeholder: "a report", oninput: change("filter", (input) => input.value) })),
+    h(
+      "label",
+      {},
+      "Show ",
+      h(
+        "select",
+        { onchange: change("days", (select) => Number(select.value)) },
+        Object.entries(RANGES).map(([days, name]) => h("option", { value: days, selected: Number(days) === view.days }, name)),
+      ),
+    ),
+    h("label", {}, h("input", { type: "checkbox", checked: view.onlyOpen, onchange: change("onlyOpen", (box) => box.checked) }), " Only what needs a look"),
+  );
+}
+
+const needsLook = (report) => report.problems.length > 0 || FILLABLE.slice(0, 3).some((state) => countOf(report, state));
+const countOf = (report, state) => report.cells?.filter((cell) => cell.states.includes(state)).length ?? 0;
+
+function chosen(reports) {
+  const wanted = view.filter.trim().toLowerCase();
+  return reports.filter((report) => report.dag_id.toLowerCase().includes(wanted) && (!view.onlyOpen || needsLook(report)));
+}
+
+function grid(context) {
+  const reports = chosen(context.reports);
+  const cells = reports.flatMap((report) => report.cells ?? []);
+  if (!reports.length) return h("p", { class: "empty" }, "No report fits.");
+  const today = Date.now() / 86_400_000;
+  const end = cells.reduce((latest, cell) => Math.max(latest, cell.day + cell.days), today);
+  const begin = Math.max(end - view.days, cells.reduce((earliest, cell) => Math.min(earliest, cell.day), end - 28));
+  const shown = cells.filter((cell) => cell.day >= begin);
+  const shortest = shown.reduce((least, cell) => Math.min(least, cell.days), 31);
+  const room = Math.max(place.clientWidth - NAME_PX - 16, 200);
+  const axis = { begin, end, px: Math.max(room / (end - begin), CELL_PX / shortest) };
+  const width = `${Math.round((end - begin) * axis.px)}px`;
+  const table = h(
+    "div",
+    { role: "grid", class: "grid", "aria-label": "Coverage of the reports", "aria-readonly": "true" },
+    h("div", { class: "row axis", "aria-hidden": "true" }, h("div", { class: "name" }), ticks(axis, width)),
+    reports.map((report) => row(report, context, axis, width)),
+  );
+  const first = focused(table) ?? [...table.querySelectorAll(".cell")].at(-1);
+  if (first) first.tabIndex = 0;
+  listen(table, context);
+  return table;
+}
+
+const focused = (within) => [...within.querySelectorAll(".cell")].find((cell) => cell.dataset.key === view.focus);
+
+function ticks(axis, width) {
+  const track = h("div", { class: "track" });
+  track.style.width = width;
+  const monthPx = axis.px * 30;
+  const step = [1, 3, 12].find((months) => months * monthPx > 42) ?? 12;
+  const date = new Date(Math.floor(axis.begin) * 86_400_000);
+  date.setUTCDate(1);
+  for (; date.getTime() / 86_400_000 < axis.end; date.setUTCMonth(date.getUTCMonth() + 1)) {
+    const day = date.getTime() / 86_400_000;
+    if (date.getUTCMonth() % step || day < axis.begin) continue;
+    const name = date.getUTCMonth() ? MONTHS[date.getUTCMonth()] : String(date.getUTCFullYear());
+    const tick = h("span", { class: date.getUTCMonth() ? "tick" : "tick year" }, name);
+    tick.style.left = `${(day - axis.begin) * axis.px}px`;
+    track.append(tick);
+  }
+  return track;
+}
+
+function row(report, context, axis, width) {
+  const track = h("div", { class: "track", role: "presentation" });
+  track.style.width = width;
+  const cells = (report.cells ?? []).filter((cell) => cell.day >= axis.begin);
+  track.append(...cells.map((cell) => box(report, cell, axis)));
+  return h("div", { role: "row", class: "row" }, heading(report, context), track);
+}
+
+function heading(report, context) {
+  const open = FILLABLE.slice(0, 3).filter((state) => countOf(report, state));
+  const suffix = context.isComplete ? "" : " lately";
+  const counts = open.map((state) => h("span", { class: "count", "data-state": state }, `${count(countOf(report, state))} ${state}${suffix}`));
+  return h(
+    "div",
+    { role: "rowheader", class: "name" },
+    h(
+      "div",
+      { class: "title" },
+      h("strong", {}, report.report),
+      h("span", { class: "cadence", title: report.description }, report.cadence),
+      report.is_paused && h("span", { class: "paused" }, "paused"),
+      report.may_run &&
+        open.length > 0 &&
+        h("button", { type: "button", class: "small", "aria-label": `Fill the holes of ${report.dag_id}`, onclick: () => context.fill(report, {}) }, "Fill\u2026"),
+    ),
+    report.problems.length > 0
+      ? h("div", { class: "row-problem", title: report.problems.join("\n"), tabindex: "0" }, report.problems[0])
+      : h("div", { class: "counts", title: report.note || null }, report.note || (open.length ? counts : report.description)),
+  );
+}
+
+function box(report, cell, axis) {
+  const [state, ...also] = cell.states;
+  const second = also.find((each) => each !== "published" && each !== "missing");
+  const element = h("div", {
+    role: "gridcell",
+    tabindex: "-1",
+    class: "cell",
+    "data-state": state,
+    "data-also": second,
+    "data-key": `${report.dag_id}/${cell.id}`,
+    "aria-label": `${report.dag_id}, ${report.noun} ${cell.id}: ${cell.states.join(", ")}`,
+  });
+  element.style.left = `${(cell.day - axis.begin) * axis.px}px`;
+  element.style.width = `${cell.days * axis.px - 2}px`;
+  return element;
+}
+
+function listen(table, context) {
+  const find = (element) => {
+    const [dagId, periodId] = element.dataset.key.split("/");
+    const report = context.reports.find((each) => each.dag_id === dagId);
+    return { report, cell: report.cells.find((each) => each.id === periodId) };
+  };
+  const cellOf = (event) => event.target.closest(".cell");
+  table.addEventListener("click", (event) => {
+    if (cellOf(event)) open(find(cellOf(event)), context);
+  });
+  table.addEventListener("pointerover", (event) => {
+    const cell = cellOf(event);
+    if (cell) showTip(cell, find(cell));
+    else hideTip();
+  });
+  table.addEventListener("pointerleave", hideTip);
+  table.addEventListener("focusin", (event) => {
+    const cell = cellOf(event);
+    if (!cell) return;
+    table.querySelector(".cell[tabindex='0']")?.setAttribute("tabindex", "-1");
+    cell.tabIndex = 0;
+    view.focus = cell.dataset.key;
+    showTip(cell, find(cell));
+  });
+  table.addEventListener("focusout", hideTip);
+  table.addEventListener("keydown", (event) => {
+    const cell = cellOf(event);
+    if (!cell) return;
+    if (event.key === "Escape") return hideTip();
+    if (event.key === "Enter" || event.key === " ") open(find(cell), context);
+    else if (!move(cell, event.key)) return undefined;
+    return event.preventDefault();
+  });
+}
+
+function move(cell, key) {
+  const inRow = (row) => [...row.querySelectorAll(".cell")];
+  const row = cell.closest(".row");
+  const cells = inRow(row);
+  const place = cells.indexOf(cell);
+  const beside = { ArrowLeft: cells[place - 1], ArrowRight: cells[place + 1], Home: cells[0], End: cells.at(-1) };
+  const step = { ArrowUp: "previousElementSibling", ArrowDown: "nextElementSibling" }[key];
+  let target = beside[key];
+  for (let other = step && row[step]; other && !target; other = other[step]) {
+    const left = parseFloat(cell.style.left);
+    target = inRow(other).reduce((best, each) => (Math.abs(parseFloat(each.style.left) - left) < Math.abs(parseFloat(best?.style.left ?? "Infinity") - left) ? each : best), inRow(other)[0]);
+  }
+  target?.focus();
+  target?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  return key in beside || Boolean(step);
+}
+
+function open({ report, cell }, context) {
+  hideTip();
+  location.hash = `${encodeURIComponent(report.dag_id)}/${encodeURIComponent(cell.id)}`;
+}
+
+function showTip(element, { report, cell }) {
+  const lines = [
+    cell.version && `${plural(cell.rows, "row")}, ${bytes(cell.bytes)}`,
+    cell.version && `published ${time(cell.published_at)}`,
+    cell.version && `version ${cell.version}${cell.earlier ? `, ${plural(cell.earlier, "earlier one")}` : ""}`,
+    cell.version && `scanned ${bytes(cell.scanned_bytes)} for ${dollars(cell.price_usd)}`,
+    cell.checks_warned && `${plural(cell.checks_warned, "check")} warned`,
+  ];
+  tip.replaceChildren(
+    h("strong", {}, `${report.report}, ${report.noun} ${cell.id}`),
+    h("ul", {}, cell.states.map((state) => h("li", {}, h("i", { class: "mark", "data-state": state }), STATES[state]))),
+    ...lines.filter(Boolean).map((line) => h("div", {}, line)),
+  );
+  tip.hidden = false;
+  element.setAttribute("aria-describedby", "tip");
+  const at = element.getBoundingClientRect();
+  const size = tip.getBoundingClientRect();
+  const below = at.bottom + 6 + size.height < innerHeight;
+  tip.style.left = `${Math.max(4, Math.min(at.left, innerWidth - size.width - 8))}px`;
+  tip.style.top = `${below ? at.bottom + 6 : Math.max(4, at.top - size.height - 6)}px`;
+}
+
+function hideTip() {
+  tip.hidden = true;
+}
+
+function legend() {
+  return h(
+    "section",
+    { class: "legend", "aria-label": "Legend" },
+    Object.entries(STATES).map(([state, meaning]) => h("span", {}, h("i", { class: "mark", "data-state": state }), h("b", {}, state), ` ${meaning[0].toLowerCase()}${meaning.slice(1)}`)),
+    h("span", {}, "A dot in a corner: one more of these holds; the details name it."),
+  );
+}

@@ -1,0 +1,119 @@
+// Which view is shown, and what all views know.
+
+import { ApiError, AIRFLOW, follow, loginAddress, read, theme } from "./api.js";
+import { showCoverage } from "./coverage.js";
+import { h } from "./dom.js";
+import { openFill } from "./fill.js";
+import { showPeriod } from "./period.js";
+
+// What a window shows is asked for first: the first reports lately, then all of them, then all periods.
+const FIRST_DAYS = 190;
+const FIRST_REPORTS = 20;
+const POLL_MS = 5000;
+
+const main = document.getElementById("main");
+const status = document.getElementById("status");
+
+const known = { reports: [], console: "", isComplete: false };
+let shown = "";
+let pollTimer;
+
+function applyTheme() {
+  const chosen = theme();
+  document.documentElement.dataset.theme = chosen === "dark" || chosen === "light" ? chosen : "system";
+}
+
+function asCells(fields, report) {
+  const cells = report.cells?.map((values) => {
+    const cell = Object.fromEntries(fields.map((name, place) => [name, values[place]]));
+    cell.day = Date.parse(cell.date) / 86_400_000;
+    return cell;
+  });
+  return { ...report, cells };
+}
+
+async function load(query = {}) {
+  const answer = await read(`coverage?${new URLSearchParams(query)}`);
+  known.reports = answer.reports.map((report) => asCells(answer.fields, report));
+  known.console = answer.console;
+  known.isComplete = !query.days;
+  status.textContent = known.isComplete ? `As of ${new Date().toLocaleTimeString("en-GB")}` : "Loading\u2026";
+  status.dataset.complete = known.isComplete;
+}
+
+// What is known of the period that is shown, to compare with what is known later.
+function shownCell() {
+  const [dagId, periodId] = place();
+  return JSON.stringify(known.reports.find((each) => each.dag_id === dagId)?.cells?.find((each) => each.id === periodId));
+}
+
+async function refresh() {
+  clearTimeout(pollTimer);
+  const before = shownCell();
+  try {
+    await load();
+    if (!shown || shownCell() !== before) render();
+  } catch (error) {
+    status.textContent = error.message;
+  }
+  schedulePoll();
+}
+
+function schedulePoll() {
+  const isBusy = known.reports.some((report) => report.cells?.some((cell) => cell.states[0] === "running"));
+  if (isBusy) pollTimer = setTimeout(() => (document.hidden ? schedulePoll() : refresh()), POLL_MS);
+}
+
+function showError(error) {
+  const login = error instanceof ApiError && error.status === 401;
+  main.replaceChildren(
+    h(
+      "section",
+      { class: "problem", role: "alert" },
+      h("h2", {}, login ? "You are not logged in" : "This cannot be shown"),
+      h("p", {}, error.message),
+      login && h("p", {}, h("a", { href: loginAddress(), target: "_top", onclick: follow }, "Log in to Airflow")),
+    ),
+  );
+}
+
+const place = () => location.hash.slice(1).split("/").map(decodeURIComponent);
+
+async function render() {
+  const [dagId, periodId] = place();
+  shown = dagId ? location.hash : "";
+  const context = { ...known, refresh, fill: (report, choice) => openFill(report, choice, refresh) };
+  try {
+    if (dagId) await showPeriod(main, context, dagId, periodId, () => shown === location.hash);
+    else showCoverage(main, context);
+  } catch (error) {
+    showError(error);
+  }
+}
+
+function showWays() {
+  const isFramed = window.parent !== window;
+  const way = isFramed
+    ? h("a", { href: location.href, target: "_top", onclick: follow }, "Open in full page")
+    : h("a", { href: AIRFLOW }, "Airflow");
+  if (isFramed) addEventListener("hashchange", () => (way.href = location.href));
+  document.getElementById("ways").append(way);
+}
+
+applyTheme();
+addEventListener("storage", applyTheme);
+addEventListener("hashchange", render);
+addEventListener("online", refresh);
+showWays();
+try {
+  await load({ days: FIRST_DAYS, limit: FIRST_REPORTS });
+  await render();
+  requestAnimationFrame(() => setTimeout(() => performance.mark("shown")));
+  if (known.reports.length === FIRST_REPORTS) {
+    await load({ days: FIRST_DAYS });
+    await render();
+  }
+  await refresh();
+} catch (error) {
+  showError(error);
+}

@@ -1,0 +1,58 @@
+"""Debian's browser, driven as a person drives it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Playwright
+
+EXECUTABLE = "/usr/bin/chromium"
+# It reaches nothing outside, and shows the same on every machine.
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start the browser; it ends with the context that it is entered as."""
+    return playwright.chromium.launch(executable_path=EXECUTABLE, args=list(ARGUMENTS))
+
+
+def log_in(page: Page, url: str, user: str, password: str) -> None:
+    """Log in to Airflow's UI by its form."""
+    page.goto(f"{url}/auth/login?next={url}/api/v2/version")
+    page.fill("input[name=username]", user)
+    page.fill("input[name=password]", password)
+    page.click("button[type=submit]")
+    page.wait_for_url(f"{url}/api/v2/version")
+
+
+@dataclass(frozen=True)
+class Screenshots:
+    """Pictures for the documentation, taken if the variable SCREENSHOTS is set.
+
+    Attributes:
+        folder: Where they are written.
+    """
+
+    folder: Path
+
+    def take(self, page: Page, name: str) -> None:
+        """Write `page-<name>-light.png` and `page-<name>-dark.png`."""
+        if not os.environ.get("SCREENSHOTS"):
+            return
+        page.mouse.move(0, 0)
+        page.evaluate("window.scrollTo(0, 0)")
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.screenshot(path=self.folder / f"page-{name}-{scheme}.png")

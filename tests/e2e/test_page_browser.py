@@ -1,0 +1,432 @@
+"""The Reports page in a real browser and a real Airflow, from the backfill form to the last hole filled.
+
+The tests of this module follow one another: each finds what the ones before have left.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
+
+from athena_reports.period import Period
+from demo.airflow import AirflowConfig, AirflowRuntime
+from demo.lake import seed_plays
+from demo.plays import PlaysSpec
+from demo.services import Services, local_services
+from tests.e2e.page_browser import Screenshots, launch, log_in
+from tests.e2e.page_state import (
+    MONTHS,
+    PASSED,
+    WARNED,
+    WEEKS,
+    Publisher,
+    last_periods,
+    ranking,
+    write_dags,
+)
+
+pytestmark = [pytest.mark.e2e, pytest.mark.ci]
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = Screenshots(ROOT / "docs" / "images")
+DAG_ID = "user_ranking_weekly"
+REPORTS = ("campaign_reach", "device_share", "shop_revenue", "user_ranking")
+WEEK = last_periods(WEEKS, 26)  # [-1] is the last one that is over
+BY_FORM = WEEK[-4:-2]
+HOLES = WEEK[-6:-4]
+FORGOTTEN, FAILED, PARTIAL, WARNING = WEEK[-15], WEEK[-12], WEEK[-19], WEEK[-9]
+RUN_SECONDS = 240
+HOSTILE = '<img src=x onerror="document.title=1">'
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    with local_services(tmp_path_factory.mktemp("local-aws") / "log") as running:
+        running.prepare("dev")
+        first = WEEK[-7].start_utc.date() - timedelta(2)
+        spec = PlaysSpec(first, WEEK[-1].end_utc.date() + timedelta(2), events=20_000, users=1_000)
+        seed_plays("dev", s3=running.s3, glue=running.glue, spec=spec)
+        fill(running)
+        yield running
+
+
+def fill(services: Services) -> None:
+    """Publish what the reports are to begin with."""
+    for report in REPORTS[1:]:
+        months = last_periods(MONTHS, 6)
+        publisher = Publisher(services, report, MONTHS)
+        for month in months:
+            publisher.put(month)
+        publisher = Publisher(services, report, WEEKS)
+        ours = report == "user_ranking"
+        for week in WEEK:
+            if ours and week in (*BY_FORM, *HOLES, FORGOTTEN, FAILED):
+                continue
+            checks = [PASSED, WARNED] if week is WARNING else [PASSED]
+            publisher.put(
+                week,
+                partial=ours and week is PARTIAL,
+                provisional=week is WEEK[-1],
+                checks=checks,
+            )
+    restated = Publisher(services, "user_ranking", WEEKS)
+    restated.put(WEEK[-8], seed=3, at=WEEK[-8].end_utc + timedelta(days=2), checks=[PASSED])
+    hostile = ranking(WEEK[-7])
+    names = [HOSTILE, *hostile["user_name"].to_pylist()[1:]]
+    restated.put(
+        WEEK[-7],
+        at=WEEK[-7].end_utc + timedelta(days=3),
+        rows=hostile.set_column(2, "user_name", [names]),
+    )
+    foreign = Publisher(services, "device_share", WEEKS)
+    services.s3.put_object(
+        Bucket=foreign.bucket, Key=f"device_share/weekly/{WEEK[-3].id}/manifest.json", Body=b'{"a": 1}'
+    )
+    services.s3.delete_object(Bucket=foreign.bucket, Key=f"device_share/weekly/{WEEK[-4].id}/manifest.json")
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Iterator[AirflowRuntime]:
+    folder = tmp_path_factory.mktemp("page")
+    sql = ROOT / "include" / "sql" / "user_ranking.sql"
+    config = AirflowConfig(
+        home=folder / "airflow",
+        dags_folder=write_dags(folder / "dags", sql, WEEK[0].start, REPORTS),
+        plugins_folder=ROOT / "plugins",
+        environment={
+            **services.environment,
+            "ATHENA_REPORTS_SQL_FOLDER": str(sql.parent),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,looker:viewer",
+            # What is missing is to stay so until somebody fills it.
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+        },
+        start_timeout_seconds=240,
+    )
+    with AirflowRuntime(config, dag_ids=[f"{report}_weekly" for report in REPORTS]) as runtime:
+        runtime.client.pause("shop_revenue_weekly")
+        runtime.client.trigger("shop_revenue_weekly", conf={"period": WEEK[-2].id})
+        runtime.client.pause(DAG_ID)
+        failed = runtime.client.trigger(DAG_ID, conf={"period": FAILED.id})
+        runtime.client.set_state(DAG_ID, failed.run_id, "failed")
+        runtime.client.unpause(DAG_ID)
+        yield runtime
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright, launch(playwright) as running:
+        yield running
+
+
+Enter = Callable[[str], Page]
+
+
+@pytest.fixture
+def enter(browser: Browser, airflow: AirflowRuntime) -> Iterator[Enter]:
+    """Logs a user in, and sees to it that the page has caused no error by the end of the test."""
+    passwords = json.loads((airflow.config.home / "passwords.json").read_text())
+    problems: list[str] = []
+    with browser.new_context(viewport={"width": 1440, "height": 900}, timezone_id="Asia/Tokyo") as context:
+        context.set_default_timeout(60_000)
+        expect.set_options(timeout=60_000)
+
+        def entered(user: str) -> Page:
+            page = context.new_page()
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            log_in(page, airflow.url, user, passwords[user])
+            return page
+
+        yield entered
+    assert problems == []
+
+
+def open_page(page: Page, airflow: AirflowRuntime, place: str = "") -> None:
+    page.goto(f"{airflow.url}/athena-reports/{place}")
+    page.locator("#status[data-complete=true]").wait_for()
+
+
+def cell(page: Page | FrameLocator, period: Period, dag_id: str = DAG_ID) -> Locator:
+    return page.locator(f'.cell[data-key="{dag_id}/{period.id}"]')
+
+
+@contextmanager
+def in_airflow(page: Page, airflow: AirflowRuntime) -> Iterator[FrameLocator]:
+    """The page as Airflow's navigation shows it, in its frame."""
+    page.goto(airflow.url)
+    page.get_by_role("link", name="Reports", exact=True).click()
+    frame = page.frame_locator("iframe")
+    frame.locator("#status[data-complete=true]").wait_for()
+    yield frame
+
+
+def test_a_backfill_from_airflows_own_form_fills_the_coverage(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("admin")
+    page.goto(f"{airflow.url}/dags/{DAG_ID}")
+    page.get_by_role("button", name="Trigger Dag").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Backfill", exact=True).click()
+    # The form takes times of the zone that the UI shows, which is the browser's.
+    for name, period in (("from_date", BY_FORM[0]), ("to_date", BY_FORM[-1])):
+        dialog.locator(f"input[name={name}]").fill(period.start.strftime("%Y-%m-%dT%H:%M"))
+    dialog.get_by_role("button", name="Run Backfill").click()
+    dialog.wait_for(state="hidden")
+    open_page(page, airflow)
+    for period in BY_FORM:
+        expect(cell(page, period)).to_have_attribute(
+            "data-state", re.compile("published|provisional"), timeout=RUN_SECONDS * 1000
+        )
+    backfilled = [run for run in airflow.client.runs(DAG_ID) if run.run_type == "backfill"]
+    assert [run.data_interval_start for run in backfilled] == [period.start_utc for period in BY_FORM]
+
+
+def test_coverage_shows_every_state_by_colour_and_by_shape(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("admin")
+    open_page(page, airflow)
+    shop = "shop_revenue_weekly"
+    seen = {
+        state: cell(page, period, dag_id)
+        for state, period, dag_id in (
+            ("published", WEEK[-10], DAG_ID),
+            ("provisional", WEEK[-1], DAG_ID),
+            ("partial", PARTIAL, DAG_ID),
+            ("warned", WARNING, DAG_ID),
+            ("missing", FORGOTTEN, DAG_ID),
+            ("failed", FAILED, DAG_ID),
+            ("running", WEEK[-2], shop),
+        )
+    }
+    looks = set()
+    for state, element in seen.items():
+        expect(element).to_have_attribute("data-state", state)
+        looks.add(
+            element.evaluate(
+                """(e) => [getComputedStyle(e).borderTopStyle, getComputedStyle(e, "::before").display,
+                    getComputedStyle(e, "::before").clipPath].join()"""
+            )
+        )
+    assert len(looks) == len(seen)  # told apart by somebody who sees no colours
+    legend = page.get_by_label("Legend")
+    for state in (*seen, "stale"):
+        expect(legend.get_by_text(state, exact=True)).to_be_visible()
+    expect(page.get_by_text("Nothing is published yet").first).to_be_visible()
+
+
+def test_coverage_can_be_used_by_keyboard_and_by_a_screen_reader(
+    enter: Enter, airflow: AirflowRuntime
+) -> None:
+    page = enter("admin")
+    open_page(page, airflow)
+    cell(page, WEEK[-12]).focus()
+    expect(page.get_by_role("tooltip")).to_contain_text("The last run failed")
+    for key, period in (("ArrowLeft", WEEK[-13]), ("ArrowRight", WEEK[-12]), ("End", WEEK[-1])):
+        page.keyboard.press(key)
+        expect(cell(page, period)).to_be_focused()
+    expect(
+        page.get_by_role("gridcell", name=f"{DAG_ID}, week {WEEK[-1].id}: provisional, published")
+    ).to_be_focused()
+    expect(page.get_by_role("tooltip")).to_contain_text("100 rows")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator(".cell:focus")).to_have_attribute("data-key", re.compile("^user_ranking_monthly/"))
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=f"user_ranking weekly {WEEK[-1].id}")).to_be_visible()
+    page.get_by_role("link", name="All reports").click()
+    page.get_by_label("Find").fill("shop")
+    expect(page.get_by_role("rowheader")).to_have_count(2)
+    page.get_by_label("Find").fill("")
+    page.get_by_label("Only what needs a look").check()
+    expect(page.get_by_role("rowheader").filter(has_text="user_ranking")).to_have_count(1)
+
+
+def test_the_page_is_as_light_or_dark_as_airflow(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("admin")
+    open_page(page, airflow)
+    colours = []
+    for theme in ("light", "dark"):
+        page.evaluate("(theme) => localStorage.setItem('theme', theme)", theme)
+        page.reload()
+        page.locator(".cell").first.wait_for()
+        colours.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert colours[0] != colours[1]
+    page.evaluate("localStorage.removeItem('theme')")
+    for scheme, colour in zip(("light", "dark"), colours, strict=True):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.reload()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == colour
+
+
+def test_a_period_shows_its_ranking_history_versions_and_checks(
+    enter: Enter, airflow: AirflowRuntime
+) -> None:
+    page = enter("admin")
+    open_page(page, airflow)
+    cell(page, WEEK[-8]).click()
+    rows = page.locator("section", has=page.get_by_role("heading", name="100 rows"))
+    best = ranking(WEEK[-8], seed=3).to_pylist()
+    expect(rows.locator("tbody tr")).to_have_count(100)
+    first = rows.locator("tbody tr").first
+    expect(first).to_contain_text(best[0]["user_id"])
+    expect(first).to_contain_text(f"{best[0]['score']:,}")
+    expect(rows.locator(".bar")).to_have_count(15)
+    history = page.locator("section", has=page.get_by_role("heading", name="History"))
+    expect(history.locator("path")).to_have_count(5)
+    history.get_by_text("As a table").click()
+    expect(history.get_by_role("columnheader", name=WEEK[-10].id)).to_be_visible()
+    versions = page.locator("section", has=page.get_by_role("heading", name="Versions"))
+    expect(versions.locator("tbody tr")).to_have_count(2)
+    expect(versions).to_contain_text(re.compile(r"\d+ rows added, \d+ removed"))
+    expect(page.get_by_text("unique(user_id)")).to_be_visible()
+    expect(page.get_by_text("SELECT user_id FROM plays")).to_be_visible()
+    expect(page.get_by_role("link", name="3f1d9c52")).to_have_attribute(
+        "href", re.compile(r"^https://us-east-1\.console\.aws\.amazon\.com/athena/.*/history/3f1d9c52")
+    )
+    history.get_by_text("As a table").click()
+    SCREENSHOTS.take(page, "period")
+
+
+def test_what_comes_from_data_is_text(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("admin")
+    open_page(page, airflow, f"#{DAG_ID}/{WEEK[-7].id}")
+    expect(page.get_by_role("cell", name=HOSTILE)).to_be_visible()
+    expect(page.locator(".facts")).to_be_visible()
+    assert page.locator("main img").count() == 0
+    assert page.title() == f"{DAG_ID} {WEEK[-7].id}"
+
+
+def test_downloads_are_files(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("admin")
+    open_page(page, airflow, f"#{DAG_ID}/{WEEK[-10].id}")
+    assert_downloads(page, page.locator("body"))
+
+
+def assert_downloads(page: Page, place: Locator) -> None:
+    with page.expect_download() as download:
+        place.get_by_role("link", name=re.compile("^CSV")).click()
+    with Path(download.value.path()).open(newline="") as file:
+        users = [row["user_id"] for row in csv.DictReader(file)]
+    assert users == ranking(WEEK[-10])["user_id"].to_pylist()
+    with page.expect_download() as download:
+        place.get_by_role("link", name="Manifest").click()
+    assert json.loads(Path(download.value.path()).read_text())["period"]["id"] == WEEK[-10].id
+
+
+def test_airflows_frame_takes_nothing_away(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("admin")
+    with in_airflow(page, airflow) as frame:
+        SCREENSHOTS.take(page, "in-airflow")
+        cell(frame, WEEK[-10]).click()
+        frame.locator(".facts").wait_for()
+        assert_downloads(page, frame.locator("body"))
+        with page.context.expect_page() as opened:
+            frame.get_by_role("link", name="3f1d9c52").click()
+        opened.value.close()
+        frame.get_by_role("link", name="Open in full page").click()
+    page.wait_for_url(f"{airflow.url}/athena-reports/#{DAG_ID}/{WEEK[-10].id}")
+    expect(page.locator(".facts")).to_be_visible()
+    assert page.locator("iframe").count() == 0
+
+
+def test_a_failed_period_leads_to_its_run(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("admin")
+    open_page(page, airflow)
+    cell(page, FAILED).click()
+    expect(page.get_by_text("The last run failed. Its log is with the run in Airflow.")).to_be_visible()
+    page.get_by_role("link", name="Run in Airflow").click()
+    page.wait_for_url(re.compile(rf"/dags/{DAG_ID}/runs/manual__"))
+    expect(page.get_by_text("Failed").first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("period", "says"),
+    [
+        (WEEK[-3], "is no manifest of this package and period"),
+        (WEEK[-4], "its manifest was deleted. Clear the run of the period"),
+    ],
+)
+def test_a_manifest_that_cannot_be_used_is_explained(
+    enter: Enter, airflow: AirflowRuntime, period: Period, says: str
+) -> None:
+    page = enter("admin")
+    open_page(page, airflow, f"#device_share_weekly/{period.id}")
+    expect(page.get_by_role("alert")).to_contain_text(says)
+    page.get_by_role("link", name="All reports").click()
+    expect(cell(page, period, "device_share_weekly")).to_be_visible()
+
+
+def test_a_range_that_is_inverted_is_refused_in_the_form(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("admin")
+    open_page(page, airflow)
+    page.get_by_role("button", name=f"Fill the holes of {DAG_ID}").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".figure")).to_be_visible()
+    dialog.get_by_label("First period").select_option(WEEK[-1].id)
+    expect(dialog.get_by_text("The range is inverted")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Start")).to_be_disabled()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+
+
+def test_a_viewer_without_rights_looks_and_starts_nothing(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("looker")
+    open_page(page, airflow)
+    expect(cell(page, FORGOTTEN)).to_have_attribute("data-state", "missing")
+    assert page.get_by_role("button").count() == 0
+    cell(page, FORGOTTEN).click()
+    expect(page.get_by_text("Nothing is published.")).to_be_visible()
+    assert page.get_by_role("button").count() == 0
+
+
+def test_who_is_not_logged_in_is_asked_to(browser: Browser, airflow: AirflowRuntime) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{airflow.url}/athena-reports/")
+        expect(page.get_by_role("heading", name="You are not logged in")).to_be_visible()
+        page.get_by_role("link", name="Log in to Airflow").click()
+        page.wait_for_url(re.compile("/auth/login"))
+
+
+def test_holes_are_filled_by_a_backfill_and_stale_periods_restated(
+    enter: Enter, airflow: AirflowRuntime, services: Services
+) -> None:
+    """Two holes go as one backfill; a period whose predecessor was restated by clearing its run."""
+    publisher = Publisher(services, "user_ranking", WEEKS)
+    publisher.alter(BY_FORM[0], restated_at=datetime.now(UTC).isoformat(timespec="milliseconds"))
+    publisher.alter(BY_FORM[1], reads_previous="true")
+    for backfill in airflow.client.request("GET", "/api/v2/backfills", params={"dag_id": DAG_ID})[
+        "backfills"
+    ]:
+        if backfill["completed_at"] is None:  # Airflow looks every 30 s only whether it has ended
+            airflow.client.cancel_backfill(backfill["id"])
+    page = enter("admin")
+    open_page(page, airflow)
+    expect(cell(page, BY_FORM[1])).to_have_attribute("data-state", "stale")
+    SCREENSHOTS.take(page, "coverage")
+    page.get_by_role("button", name=f"Fill the holes of {DAG_ID}").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("First period").select_option(HOLES[0].id)
+    dialog.get_by_label("Last period").select_option(BY_FORM[1].id)
+    expect(dialog.get_by_text("3 runs", exact=True)).to_be_visible()
+    expect(dialog.get_by_text(re.compile(r"About .*B scanned for \$"))).to_be_visible()
+    expect(dialog.get_by_text(f"One backfill of 2 runs: {HOLES[0].id}, {HOLES[1].id}.")).to_be_visible()
+    expect(dialog.get_by_text(f"1 run cleared: {BY_FORM[1].id}.")).to_be_visible()
+    SCREENSHOTS.take(page, "fill")
+    dialog.get_by_role("button", name="Start").click()
+    expect(dialog.get_by_text("Backfill of 2 runs started.")).to_be_visible()
+    expect(dialog.get_by_text(f"{BY_FORM[1].id}: run cleared.")).to_be_visible()
+    dialog.get_by_role("button", name="Close").click()
+    for period in (*HOLES, BY_FORM[1]):
+        expect(cell(page, period)).to_have_attribute(
+            "data-state", re.compile("published|provisional|partial|warned"), timeout=RUN_SECONDS * 1000
+        )
+    runs = airflow.client.runs(DAG_ID)
+    backfilled = {run.data_interval_start for run in runs if run.run_type == "backfill"}
+    assert backfilled == {period.start_utc for period in (*HOLES, *BY_FORM)}

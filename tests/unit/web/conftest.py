@@ -1,0 +1,43 @@
+"""Published reports in a Glue and an S3 of this process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from athena_reports.storage import Storage
+from athena_reports.web.lake import Lake
+from tests.e2e.page_state import Publisher
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True)
+class Account:
+    """The services of one test: a database and a bucket of its own."""
+
+    s3: S3Client
+    glue: GlueClient
+    database: str
+    bucket: str
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.database, self.bucket, self.glue, Storage(self.s3), "https://console.example/")
+
+    def publisher(self, report: str, cadence: object) -> Publisher:
+        return Publisher(self, report, cadence, self.database, self.bucket)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def account(s3_endpoint: str, s3: S3Client, bucket: str) -> Account:
+    glue = boto3.client("glue", endpoint_url=s3_endpoint)
+    database = f"report_{uuid4().hex[:8]}"
+    glue.create_database(DatabaseInput={"Name": database})
+    return Account(s3, glue, database, bucket)

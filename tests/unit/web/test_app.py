@@ -1,0 +1,416 @@
+"""The page's endpoints, with Airflow's decisions about a viewer taken from a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+import time_machine
+from airflow.api_fastapi.common.db.common import _get_session
+from airflow.api_fastapi.core_api import security
+from botocore.exceptions import EndpointConnectionError
+from fastapi.testclient import TestClient
+
+from athena_reports.overview import Run
+from athena_reports.period import monthly, weekly
+from athena_reports.timetable import PeriodTimetable
+from athena_reports.web import app as app_module
+from athena_reports.web.metadata import ReportDag
+from tests.e2e.page_state import PASSED, PRICE_USD, SCANNED_BYTES, WARNED, ranking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.page_state import Publisher
+    from tests.unit.web.conftest import Account
+
+TOKYO = "Asia/Tokyo"
+WEEKS = weekly("sunday", timezone=TOKYO)
+SINCE = WEEKS.period("2026-03-01").start_utc
+NOW = WEEKS.period("2026-05-03").end_utc + timedelta(hours=1)
+STATIC = Path(app_module.__file__).with_name("static")
+
+
+def report_dag(report: str, cadence: Any = WEEKS) -> ReportDag:
+    timetable = PeriodTimetable(cadence, timedelta(minutes=5))
+    return ReportDag(f"{report}_{cadence.name}", timetable, SINCE, is_paused=False)
+
+
+@dataclass
+class Viewer:
+    """A user, and what Airflow lets them do."""
+
+    reads: Collection[str] = ("scores_weekly", "empty_monthly")
+    runs: Collection[str] = ("scores_weekly",)
+
+    def get_authorized_dag_ids(self, *, user: Viewer, method: str) -> set[str]:
+        assert (user, method) == (self, "GET")
+        return set(self.reads)
+
+    def is_authorized_dag(self, *, method: str, details: Any, user: Viewer, access_entity: Any) -> bool:
+        assert user is self
+        allowed = self.reads if method == "GET" else self.runs
+        return bool(allowed) if details.id is None else details.id in allowed
+
+
+@pytest.fixture
+def viewer() -> Viewer:
+    return Viewer()
+
+
+@pytest.fixture
+def publisher(account: Account) -> Publisher:
+    return account.publisher("scores", WEEKS)
+
+
+@pytest.fixture
+def runs() -> dict[str, dict[str, Run]]:
+    """What Airflow knows of runs, by `unfinished`, `scheduled` and `ids`."""
+    return {"unfinished": {}, "scheduled": {}, "ids": {}}
+
+
+@pytest.fixture
+def client(
+    account: Account, viewer: Viewer, runs: dict[str, dict[str, Run]], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TestClient]:
+    dags = {dag.dag_id: dag for dag in (report_dag("scores"), report_dag("empty", monthly(TOKYO)))}
+    monkeypatch.setattr(app_module.Lake, "connect", lambda: account.lake)
+    monkeypatch.setattr(
+        app_module, "report_dags", lambda ids, _: [dags[id] for id in sorted(ids) if id in dags]
+    )
+    monkeypatch.setattr(
+        app_module,
+        "unfinished_runs",
+        lambda some, _: {dag.dag_id: runs["unfinished"] if "scores" in dag.dag_id else {} for dag in some},
+    )
+    monkeypatch.setattr(app_module, "scheduled_runs", lambda *_: runs["scheduled"])
+    monkeypatch.setattr(app_module, "run_ids", lambda *_: set(runs["ids"]))
+    for module in (app_module, security):
+        monkeypatch.setattr(module, "get_auth_manager", lambda: viewer)
+    monkeypatch.setattr(security.DagModel, "get_team_name", lambda _: None)
+    app = app_module.create_app()
+    app.dependency_overrides[security.get_user] = lambda: viewer
+    app.dependency_overrides[_get_session] = lambda: None
+    # The moto server signs with the real clock.
+    with time_machine.travel(NOW, tick=True):
+        yield TestClient(app)
+
+
+def coverage(client: TestClient, days: int | None = None) -> dict[str, list[dict[str, Any]]]:
+    answer = client.get("/api/coverage", params={"days": days} if days else {}).json()
+    return {
+        row["dag_id"]: [dict(zip(answer["fields"], cell, strict=False)) for cell in row["cells"]]
+        for row in answer["reports"]
+        if row["cells"] is not None
+    }
+
+
+def test_coverage_has_every_period_that_is_due(client: TestClient, publisher: Publisher) -> None:
+    first = WEEKS.period("2026-03-01")
+    publisher.put(first, checks=[PASSED, WARNED])
+    publisher.put(first.next, provisional=True, partial=True, run_id="manual__1")
+    found = coverage(client)
+    assert [cell["id"] for cell in found["empty_monthly"]] == ["2026-03", "2026-04"]
+    cells = found["scores_weekly"]
+    assert [cell["id"] for cell in cells[:2]] == ["2026-03-01", "2026-03-08"]
+    assert cells[-1]["id"] == "2026-05-03"
+    assert cells[0]["states"] == ["warned", "published"]
+    assert cells[1]["states"] == ["partial", "provisional", "published"]
+    assert {tuple(cell["states"]) for cell in cells[2:]} == {("missing",)}
+    assert (cells[1]["date"], cells[1]["days"], cells[1]["run_id"]) == ("2026-03-08", 7, "manual__1")
+    assert (cells[0]["rows"], cells[0]["scanned_bytes"], cells[0]["price_usd"]) == (
+        100,
+        SCANNED_BYTES,
+        PRICE_USD,
+    )
+    assert datetime.fromisoformat(cells[0]["published_at"]) == first.end_utc + timedelta(minutes=6)
+
+
+def test_the_last_days_show_the_same_as_all_of_them(client: TestClient, publisher: Publisher) -> None:
+    """A period at the edge is stale because of one that is not shown."""
+    edge = WEEKS.containing(NOW - timedelta(days=30))
+    publisher.put(edge.previous)
+    publisher.put(edge)
+    publisher.alter(edge.previous, restated_at=NOW.isoformat(timespec="milliseconds"))
+    publisher.alter(edge, reads_previous="true")
+    recent, everything = coverage(client, days=30)["scores_weekly"], coverage(client)["scores_weekly"]
+    assert recent == everything[-len(recent) :]
+    assert recent[0]["id"] == edge.id
+    assert recent[0]["states"] == ["stale", "published"]
+
+
+def test_what_cannot_be_read_of_one_report_hides_no_other(
+    client: TestClient, account: Account, publisher: Publisher
+) -> None:
+    publisher.put(WEEKS.period("2026-03-01"))
+
+    def refuse(params: Any, **_: Any) -> None:
+        if b"empty_monthly" in params["body"]:
+            raise EndpointConnectionError(endpoint_url="https://glue.example")
+
+    account.glue.meta.events.register("before-call.glue.GetPartitions", refuse)
+    rows = {row["dag_id"]: row for row in client.get("/api/coverage").json()["reports"]}
+    (problem,) = rows["empty_monthly"]["problems"]
+    assert "empty_monthly cannot be read: Could not connect" in problem
+    assert rows["empty_monthly"]["cells"] is None
+    assert rows["scores_weekly"]["problems"] == []
+    assert rows["scores_weekly"]["cells"][0][3] == ["published"]
+
+
+def test_a_report_without_a_table_is_all_holes_and_says_so(client: TestClient) -> None:
+    rows = {row["dag_id"]: row for row in client.get("/api/coverage").json()["reports"]}
+    assert rows["empty_monthly"]["problems"] == []
+    assert "is not there" in rows["empty_monthly"]["note"]
+    assert len(rows["empty_monthly"]["cells"]) == 2
+
+
+@pytest.mark.parametrize(("viewer", "expected"), [(Viewer(), True), (Viewer(runs=()), False)])
+def test_only_who_may_start_runs_is_told_so(client: TestClient, expected: bool) -> None:
+    rows = {row["dag_id"]: row["may_run"] for row in client.get("/api/coverage").json()["reports"]}
+    assert rows == {"scores_weekly": expected, "empty_monthly": False}
+
+
+@pytest.mark.parametrize("viewer", [Viewer(reads=("empty_monthly",))])
+def test_reports_that_a_viewer_may_not_read_are_not_listed(client: TestClient) -> None:
+    assert set(coverage(client)) == {"empty_monthly"}
+
+
+DATA_PATHS = [
+    "/api/coverage",
+    "/api/dags/scores_weekly/plan?first=2026-03-01&last=2026-03-08&state=missing",
+    "/api/dags/scores_weekly/periods/2026-03-01",
+    "/api/dags/scores_weekly/periods/2026-03-01/history",
+    "/api/dags/scores_weekly/periods/2026-03-01/manifest",
+    "/api/dags/scores_weekly/periods/2026-03-01/objects/csv/0",
+]
+
+
+def test_the_paths_below_are_all_that_give_data(client: TestClient) -> None:
+    routes = {route.path for route in client.app.routes if hasattr(route, "methods")}  # type: ignore[attr-defined]
+    known = {re.sub(r"\?.*", "", path) for path in DATA_PATHS}
+    shapes = {re.sub(r"\{[^}]+\}", "[^/]+", route) for route in routes} - {"/"}
+    assert all(any(re.fullmatch(shape, path) for path in known) for shape in shapes)
+    assert len(shapes) == len(known)
+
+
+@pytest.mark.parametrize("path", DATA_PATHS)
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_nothing_of_our_own_changes_anything(client: TestClient, path: str, method: str) -> None:
+    assert client.request(method, path).status_code == 405
+
+
+@pytest.mark.parametrize("path", DATA_PATHS)
+@pytest.mark.parametrize("viewer", [Viewer(reads=())])
+def test_who_may_not_read_is_refused(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 403
+
+
+@pytest.mark.parametrize("path", DATA_PATHS)
+def test_who_is_nobody_is_refused(client: TestClient, path: str) -> None:
+    client.app.dependency_overrides.pop(security.get_user)  # type: ignore[attr-defined]
+    assert client.get(path).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/static/page.css", "/static/main.js", *DATA_PATHS])
+def test_every_answer_tells_the_browser_to_load_nothing_from_outside(client: TestClient, path: str) -> None:
+    headers = client.get(path).headers
+    policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+    assert policy.pop("default-src") == "'none'"
+    assert set(policy.values()) == {"'self'", "'none'"}
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == ("no-store" if path.startswith("/api") else "no-cache")
+
+
+def test_the_page_names_nothing_outside_and_builds_no_markup() -> None:
+    files = [path for path in STATIC.iterdir() if path.suffix in {".html", ".js", ".css"}]
+    assert len(files) > 5
+    for path in files:
+        text = path.read_text()
+        assert set(re.findall(r"https?://[^\s\"'`]+", text)) <= {"http://www.w3.org/2000/svg"}, path.name
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|DOMParser", text
+        )
+        assert not re.search(r"<[^>]+\s(on\w+|style)=", text), path.name
+
+
+def test_a_period_shows_its_rows_and_its_manifest(client: TestClient, publisher: Publisher) -> None:
+    week = WEEKS.period("2026-03-01")
+    publisher.put(week, seed=1, checks=[WARNED])
+    publisher.put(week, seed=2, at=week.end_utc + timedelta(days=1))
+    found = client.get("/api/dags/scores_weekly/periods/2026-03-01").json()
+    rows = ranking(week, seed=2).to_pylist()
+    assert found["rows"] == [list(row.values()) for row in rows]
+    assert found["problem"] == ""
+    (earlier,) = found["manifest"]["earlier_versions"]
+    assert set(earlier["difference"]) == {"added", "removed"}
+    assert found["shape"] == {"key": "user_id", "label": "user_name", "measures": ["score", "plays"]}
+
+
+def test_a_period_whose_rows_are_gone_still_shows_its_manifest(
+    client: TestClient, account: Account, publisher: Publisher
+) -> None:
+    publisher.put(WEEKS.period("2026-03-01"))
+    manifest = client.get("/api/dags/scores_weekly/periods/2026-03-01").json()["manifest"]
+    for item in manifest["objects"]:
+        account.s3.delete_object(Bucket=account.bucket, Key=item["key"])
+    found = client.get("/api/dags/scores_weekly/periods/2026-03-01").json()
+    assert found["manifest"] == manifest
+    assert "part-0.parquet cannot be read" in found["problem"]
+    assert client.get("/api/dags/scores_weekly/periods/2026-03-01/objects/csv/0").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        (
+            "/api/dags/scores_weekly/periods/2026-03-08",
+            502,
+            "was never published, or its manifest was deleted",
+        ),
+        ("/api/dags/scores_weekly/periods/2026-03-02", 400, "not the first day of a Sunday week"),
+        ("/api/dags/scores_weekly/periods/..%2f..%2fsecret", 404, ""),
+        ("/api/dags/scores_weekly/periods/2026-03-01/objects/exe/0", 404, "has no part 0 as exe"),
+        ("/api/dags/scores_weekly/periods/2026-03-01/objects/csv/7", 404, "has no part 7 as csv"),
+        ("/api/dags/scores_weekly/plan?first=2026-03-08&last=2026-03-01&state=stale", 400, "inverted"),
+        (
+            "/api/dags/scores_weekly/plan?first=2026-03-01&last=2031-01-05&state=stale",
+            400,
+            "no period of this report",
+        ),
+        ("/api/dags/scores_weekly/plan?first=2026-03-01&last=2026-03-08&state=odd", 422, ""),
+        ("/api/coverage?days=0", 422, ""),
+    ],
+)
+def test_a_request_that_cannot_be_answered_says_why(
+    client: TestClient, publisher: Publisher, path: str, status: int, says: str
+) -> None:
+    publisher.put(WEEKS.period("2026-03-01"))
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert says in answer.text
+
+
+def test_downloads_are_the_published_bytes(
+    client: TestClient, publisher: Publisher, account: Account
+) -> None:
+    week = WEEKS.period("2026-03-01")
+    publisher.put(week)
+    base = "/api/dags/scores_weekly/periods/2026-03-01"
+    parquet = client.get(f"{base}/objects/parquet/0")
+    assert pq.read_table(io.BytesIO(parquet.content)).equals(ranking(week))
+    text = client.get(f"{base}/objects/csv/0")
+    assert text.headers["content-type"] == "text/csv; charset=utf-8"
+    names = [row["user_id"] for row in csv.DictReader(io.StringIO(text.text))]
+    assert names == ranking(week)["user_id"].to_pylist()
+    manifest = client.get(f"{base}/manifest")
+    key = "scores/weekly/2026-03-01/manifest.json"
+    assert manifest.content == account.s3.get_object(Bucket=account.bucket, Key=key)["Body"].read()
+    for answer in (parquet, text, manifest):
+        assert re.fullmatch(
+            r'attachment; filename="scores_weekly-[\w.-]+"', answer.headers["content-disposition"]
+        )
+
+
+def test_history_follows_the_first_entries_through_the_periods_before(
+    client: TestClient, publisher: Publisher
+) -> None:
+    weeks = [WEEKS.period("2026-03-01")]
+    while len(weeks) < 4:
+        weeks.append(weeks[-1].next)
+    for week in (weeks[0], weeks[2], weeks[3]):
+        publisher.put(week)
+    found = client.get(f"/api/dags/scores_weekly/periods/{weeks[2].id}/history").json()
+    assert found["periods"] == [weeks[0].id, weeks[2].id]
+    top = ranking(weeks[2]).to_pylist()[:5]
+    assert [entry["key"] for entry in found["entries"]] == [row["user_id"] for row in top]
+    assert [entry["label"] for entry in found["entries"]] == [
+        row["user_name"] or row["user_id"] for row in top
+    ]
+    before = {row["user_id"]: row["score"] for row in ranking(weeks[0]).to_pylist()}
+    assert found["values"]["score"] == [[before.get(row["user_id"]), row["score"]] for row in top]
+    assert found["problems"] == []
+
+
+def test_a_plan_is_what_the_browser_needs_to_start_it(
+    client: TestClient, publisher: Publisher, runs: dict[str, dict[str, Run]]
+) -> None:
+    first = WEEKS.period("2026-03-01")
+    publisher.put(first, run_id="manual__1")
+    publisher.alter(first, provisional="true")
+    runs["scheduled"] = {first.id: Run("scheduled__1", "success")}
+    runs["ids"] = {"manual__1": Run("manual__1", "success")}
+    query = {"first": first.id, "last": first.next.next.id, "state": ["missing", "provisional"]}
+    found = client.get("/api/dags/scores_weekly/plan", params=query).json()
+    assert found == {
+        "runs": 3,
+        "scanned_bytes": 3 * SCANNED_BYTES,
+        "price_usd": pytest.approx(3 * PRICE_USD),
+        "reruns": [{"period_id": first.id, "run_id": "manual__1"}],
+        "backfill": {
+            "from_date": "2026-03-08T00:00:00+09:00",
+            "to_date": "2026-03-15T00:00:00+09:00",
+            "reprocess": "none",
+            "periods": ["2026-03-08", "2026-03-15"],
+        },
+        "is_paused": False,
+    }
+
+
+def test_runs_under_way_and_failed_ones_are_seen(
+    client: TestClient, runs: dict[str, dict[str, Run]], publisher: Publisher
+) -> None:
+    week = WEEKS.period("2026-03-01")
+    publisher.put(week)
+    runs["unfinished"] = {
+        week.id: Run("run-1", "failed", NOW),
+        week.next.id: Run("run-2", "queued"),
+    }
+    cells = coverage(client)["scores_weekly"]
+    assert (cells[0]["states"], cells[0]["run_id"]) == (["failed", "published"], "run-1")
+    assert (cells[1]["states"], cells[1]["run_id"]) == (["running", "missing"], "run-2")
+
+
+def test_a_paused_dag_and_a_missing_console_are_told(
+    client: TestClient, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused = replace(report_dag("scores"), is_paused=True)
+    monkeypatch.setattr(app_module, "report_dags", lambda *_: [paused])
+    monkeypatch.setattr(app_module.Lake, "connect", lambda: replace(account.lake, console=""))
+    answer = client.get("/api/coverage").json()
+    assert answer["console"] == ""
+    assert [row["is_paused"] for row in answer["reports"]] == [True]
+
+
+def test_answers_are_json_that_any_reader_takes(client: TestClient, publisher: Publisher) -> None:
+    publisher.put(WEEKS.period("2026-03-01"))
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    for path in DATA_PATHS[:4]:
+        answer = client.get(path)
+        assert answer.status_code == 200, path
+        json.loads(answer.content, parse_constant=refuse)
+
+
+def test_every_component_can_load_the_plugin_without_what_the_page_needs() -> None:
+    """In a process of its own: this one has imported everything already."""
+    import subprocess
+    import sys
+
+    folder = Path(app_module.__file__).parents[2]
+    code = (
+        f"import sys; sys.path.insert(0, {str(folder)!r}); import athena_reports.web; "
+        "heavy = {'fastapi', 'boto3', 'pyarrow', 'starlette'} & set(sys.modules); print(sorted(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
