@@ -10,7 +10,7 @@ from athena_reports.query import PATIENT, STATE_MACHINE, WaitPolicy
 from athena_reports.report import Input, Report
 
 if TYPE_CHECKING:
-    from athena_reports.dag import build_dag, build_reconciler, build_upkeep
+    from athena_reports.dag import build_dag, build_reconciler, build_restatement, build_upkeep
 
 __version__ = "0.1.0"
 
@@ -24,6 +24,7 @@ __all__ = [
     "WaitPolicy",
     "build_dag",
     "build_reconciler",
+    "build_restatement",
     "build_upkeep",
     "checks",
     "daily",
@@ -37,7 +38,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import what makes DAGs when it is asked for: it brings operators, which the plugin must not load."""
-    if name in {"build_dag", "build_reconciler", "build_upkeep"}:
+    if name in {"build_dag", "build_reconciler", "build_restatement", "build_upkeep"}:
         from athena_reports import dag
 
         return getattr(dag, name)

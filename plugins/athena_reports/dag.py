@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.providers.standard.operators.python import PythonOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Asset, Param, XComArg
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 from jinja2 import StrictUndefined
@@ -22,9 +24,11 @@ from athena_reports.operators import (
 )
 from athena_reports.period import Cadence
 from athena_reports.prepare import Recipe
+from athena_reports.priority import ScheduleFirst
 from athena_reports.query import WaitPolicy
 from athena_reports.reconcile import AthenaReconcileOperator
 from athena_reports.report import Report
+from athena_reports.restate import STALE_PARAM, AthenaRestatementsOperator
 from athena_reports.retention import Policy
 from athena_reports.runs import PERIOD_PARAM
 from athena_reports.settings import settings
@@ -75,6 +79,7 @@ def build_dag(
             "Set ATHENA_REPORTS_QUERY_RESULTS to a location in S3, or leave unload out.",
         )
     dag_id = f"{report.name}_{cadence.name}"
+    query_slots: dict[str, Any] = {"pool": names.pool, "weight_rule": ScheduleFirst()}
     sql_params = report.params_for(cadence.name, params or {})
     # Airflow notices a second DAG of one id only where one process reads all files, and its DAG processor
     # does not. This set is Airflow's own: the DAGs of the file that is being read.
@@ -115,7 +120,9 @@ def build_dag(
             output_location=names.query_results,
             bucket_owner=names.bucket_owner,
             encryption=names.encryption,
+            backfill_budget_bytes=names.backfill_budget_bytes,
             aws_conn_id=names.aws_conn_id,
+            **query_slots,
         )
         wait_for_query = AthenaWaitSensor(
             task_id="wait_for_query",
@@ -125,6 +132,8 @@ def build_dag(
             environment=names.environment,
             deferrable=names.deferrable,
             aws_conn_id=names.aws_conn_id,
+            priority_weight=2,  # a query that runs is finished before another one is started
+            **query_slots,
         )
         transform = PythonOperator(
             task_id="transform",
@@ -234,6 +243,39 @@ def build_upkeep(
             encryption=names.encryption,
             aws_conn_id=names.aws_conn_id,
         )
+    return dag
+
+
+def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None = None) -> DAG:
+    """Build the DAG `athena_reports_restatement`: it reports periods again whose numbers have changed.
+
+    Those are provisional periods whose late events have landed. With the param `stale`, also periods whose
+    SQL reads the period before, if that one was restated since.
+
+    Args:
+        every: How often.
+        doc: Markdown for the people who operate it.
+    """
+    names = settings()
+    with DAG(
+        "athena_reports_restatement",
+        description="Reports periods again when late events have landed",
+        doc_md=doc,
+        schedule=every,
+        start_date=datetime(2025, 1, 1, tzinfo=UTC),
+        catchup=False,
+        is_paused_upon_creation=names.paused,
+        max_active_runs=1,
+        default_args={"owner": "airflow", "retries": 1},
+        params={STALE_PARAM: Param(False, type="boolean", title="Stale periods too")},
+        tags=["athena-reports-upkeep", names.environment],
+    ) as dag:
+        found = AthenaRestatementsOperator(
+            task_id="find", database=names.report_database, aws_conn_id=names.aws_conn_id
+        )
+        TriggerDagRunOperator.partial(
+            task_id="restate", logical_date=None, skip_when_already_exists=True, max_active_tis_per_dagrun=1
+        ).expand_kwargs(found.output)
     return dag
 
 

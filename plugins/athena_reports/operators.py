@@ -54,6 +54,7 @@ from athena_reports.submit import (
     Submission,
     generation_of,
     look,
+    require_budget,
     standing_for,
     stop_all,
     submit_once,
@@ -183,6 +184,7 @@ class AthenaSubmitOperator(AthenaOperator):
         unload_to: `s3://` prefix with the closing slash below which it does.
         bucket_owner: Account id that must own the bucket of the result; empty for any.
         encryption: How the result is encrypted; None for the default of the workgroup and the bucket.
+        backfill_budget_bytes: What the backfills of this DAG may scan in 24 hours; None for no limit.
     """
 
     template_fields: Sequence[str] = ("period", *AthenaOperator.template_fields)
@@ -199,9 +201,11 @@ class AthenaSubmitOperator(AthenaOperator):
         unload_to: str | None = None,
         bucket_owner: str = "",
         encryption: Encryption | None = None,
+        backfill_budget_bytes: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.backfill_budget_bytes = backfill_budget_bytes
         self.cadence = cadence
         self.late_by = late_by
         self.sql_params = dict(sql_params or {})
@@ -258,6 +262,7 @@ class AthenaSubmitOperator(AthenaOperator):
         about = describe(self.dag_id, self.period, self.environment)
         coverages = self._find_coverage(about)
         with called(about):
+            self._require_budget(submission)
             self.query_execution_id = submit_once(
                 submission, athena=self.hook.get_conn(), start=starter(self.hook), is_retry=ti.try_number > 1
             )
@@ -277,6 +282,16 @@ class AthenaSubmitOperator(AthenaOperator):
         inputs = [coverage.to_dict() for coverage in coverages]
         ti.xcom_push(key=SUBMITTED_XCOM, value={"sql_sha256": sql_sha256, "inputs": inputs})
         return self.query_execution_id
+
+    def _require_budget(self, submission: Submission) -> None:
+        if self.backfill_budget_bytes is not None and submission.marker.is_of_backfill:
+            require_budget(
+                submission.marker,
+                self.hook.get_conn(),
+                workgroup=submission.workgroup,
+                budget_bytes=self.backfill_budget_bytes,
+                now=datetime.now(UTC),
+            )
 
     def _find_coverage(self, about: str) -> list[Coverage]:
         """Look which partitions are there, unless no input is declared."""

@@ -10,6 +10,8 @@
 | `ATHENA_REPORTS_REPORT_DATABASE` | `report_{env}` | Glue database of the published tables |
 | `ATHENA_REPORTS_BUCKET_OWNER` | any | account id that must own every bucket |
 | `ATHENA_REPORTS_ENCRYPTION` | the bucket's default | `AES256` (SSE-S3), or the ARN or id of a KMS key |
+| `ATHENA_REPORTS_POOL` | `athena_{env}` | Airflow pool of the queries; it has to exist |
+| `ATHENA_REPORTS_BACKFILL_BUDGET` | none | what backfills of one DAG may scan in 24 hours, as `500 GB` |
 | `ATHENA_REPORTS_AWS_CONN_ID` | `aws_default` | Airflow connection for every AWS call |
 | `ATHENA_REPORTS_SQL_FOLDER` | `include/sql` beside or inside `dags/` | where a report's SQL file is found |
 | `ATHENA_REPORTS_PAUSED` | `false` | whether a new DAG starts paused |
@@ -35,6 +37,7 @@ from athena_reports.errors import SettingsError
 _PREFIX = "ATHENA_REPORTS_"
 _LOCAL_ENVIRONMENT = "dev"
 _MANAGED = "managed"
+_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "B": 1}
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -71,6 +74,8 @@ class Settings:
         report_database: Glue database of the published tables.
         bucket_owner: Account id that must own every bucket; empty for any.
         encryption: How what is written is encrypted; None for the bucket's default.
+        pool: Airflow pool that bounds how many queries run at once.
+        backfill_budget_bytes: What the backfills of one DAG may scan in 24 hours; None for no limit.
         aws_conn_id: Airflow connection id.
         sql_folder: Folder of the SQL files.
         paused: Whether a DAG starts paused when it is first seen.
@@ -86,6 +91,8 @@ class Settings:
     report_database: str
     bucket_owner: str
     encryption: Encryption | None
+    pool: str
+    backfill_budget_bytes: int | None
     aws_conn_id: str
     sql_folder: Path
     paused: bool
@@ -137,6 +144,10 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         report_database=value("REPORT_DATABASE", f"report_{environment}", *identifier),
         bucket_owner=value("BUCKET_OWNER", "", r"(\d{12})?", "an account id of 12 digits"),
         encryption=_encryption(variables),
+        pool=value("POOL", f"athena_{environment}", r"[\w.-]{1,256}", "the name of an Airflow pool"),
+        backfill_budget_bytes=_bytes(
+            value("BACKFILL_BUDGET", "", r"(\d+(\.\d+)? ?[KMGT]?B)?", "an amount of data, such as 500 GB")
+        ),
         aws_conn_id=value("AWS_CONN_ID", "aws_default", r"\S+", "an Airflow connection id"),
         sql_folder=_sql_folder(variables),
         paused=_boolean(variables, "PAUSED", default="false"),
@@ -174,6 +185,14 @@ def _encryption(variables: Mapping[str, str]) -> Encryption | None:
     if not named:
         return None
     return Encryption("AES256") if named == "AES256" else Encryption("aws:kms", named)
+
+
+def _bytes(text: str) -> int | None:
+    """Return an amount of data in bytes; units are decimal, as in Athena's prices."""
+    if not text:
+        return None
+    unit = next(unit for unit in _BYTES if text.endswith(unit))
+    return int(float(text.removesuffix(unit)) * _BYTES[unit])
 
 
 def _boolean(variables: Mapping[str, str], name: str, *, default: str) -> bool:

@@ -18,7 +18,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,11 @@ MAX_EXECUTIONS = 4
 
 LOOK_BACK = 250
 """How many recent executions of the workgroup a retry looks through for its own."""
+
+BUDGET_LOOK_BACK = 2000
+"""How many recent executions of the workgroup count for the budget of a backfill."""
+
+BUDGET_PERIOD = timedelta(days=1)
 
 _PAGE = 50  # ListQueryExecutions and BatchGetQueryExecution take at most 50
 _MARK = "\n-- athena-reports: "
@@ -83,6 +88,11 @@ class Marker:
         """Whether this is the same task's intention from before its SQL or settings were edited."""
         same_task = (self.owner, self.generation) == (other.owner, other.generation)
         return same_task and self.intention != other.intention
+
+    @property
+    def is_of_backfill(self) -> bool:
+        """Whether a backfill's run submitted it; Airflow begins the ids of these runs so."""
+        return self.run_id.startswith("backfill__")
 
     @property
     def owner(self) -> tuple[str, ...]:
@@ -240,15 +250,56 @@ def submit_once(submission: Submission, *, athena: AthenaClient, start: Start, i
     )
 
 
+def require_budget(
+    marker: Marker, athena: AthenaClient, *, workgroup: str, budget_bytes: int, now: datetime
+) -> None:
+    """Refuse a query of a backfill when the backfills of its DAG have used up what they may scan in a day.
+
+    A query that has not ended counts with what it has scanned, and at least with the mean of those that have.
+    One that was started before is not refused: it is paid.
+
+    Args:
+        marker: Of the query that is to be started.
+        athena: Client to look with.
+        workgroup: Athena workgroup.
+        budget_bytes: What they may scan.
+        now: The present, with a zone.
+
+    Raises:
+        QueryError: They have.
+    """
+    ended: list[int] = []
+    running: list[int] = []
+    for response in recent_executions(athena, workgroup, BUDGET_LOOK_BACK):
+        execution, other = QueryExecution.from_response(response), _marker_of(response)
+        if now - datetime.fromisoformat(execution.submitted_at) > BUDGET_PERIOD:
+            break
+        if other == marker and _counts(execution):
+            return
+        if other is not None and other.is_of_backfill and other.owner[:2] == marker.owner[:2]:
+            (running if execution.is_running else ended).append(execution.scanned_bytes)
+    mean = sum(ended) // len(ended) if ended else 0
+    used = sum(ended) + sum(max(scanned, mean) for scanned in running)
+    if used + mean > budget_bytes:
+        raise QueryError(
+            f"The backfills of {marker.dag_id} have scanned {used:,} bytes within 24 hours in "
+            f"{len(ended) + len(running)} queries, and may scan {budget_bytes:,}, so this one was not "
+            f"started. Raise ATHENA_REPORTS_BACKFILL_BUDGET, or wait; then start a backfill that reprocesses "
+            f"failed runs."
+        )
+
+
 def look(athena: AthenaClient, query_execution_id: str) -> QueryExecution:
     """Return what Athena knows of an execution."""
     return QueryExecution.from_response(athena.get_query_execution(QueryExecutionId=query_execution_id))
 
 
-def recent_executions(athena: AthenaClient, workgroup: str) -> Iterator[Mapping[str, Any]]:
+def recent_executions(
+    athena: AthenaClient, workgroup: str, number: int = LOOK_BACK
+) -> Iterator[Mapping[str, Any]]:
     """Yield the workgroup's latest executions, newest first, each as GetQueryExecution answers it."""
     pages = athena.get_paginator("list_query_executions").paginate(
-        WorkGroup=workgroup, PaginationConfig={"MaxItems": LOOK_BACK, "PageSize": _PAGE}
+        WorkGroup=workgroup, PaginationConfig={"MaxItems": number, "PageSize": _PAGE}
     )
     for page in pages:
         if ids := page["QueryExecutionIds"]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,10 @@ def test_the_names_of_the_environment_reach_every_step(
     assert transform.python_callable.keywords["recipe"].bucket == f"athena-report-{environment}"
     assert publish.bucket == f"athena-report-{environment}"
     assert publish.environment == environment
+    assert publish.database == f"report_{environment}"
     assert environment in dag.tags
+    assert {task.pool for task in (run_query, dag.get_task("wait_for_query"))} == {f"athena_{environment}"}
+    assert {transform.pool, publish.pool} == {"default_pool"}
     sensor: Any = dag.get_task("wait_for_query")
     assert run_query.environment == sensor.environment == environment
 
@@ -273,3 +277,28 @@ def test_a_missing_setting_is_an_error_while_parsing(
 def test_a_run_that_would_start_before_its_period_has_ended(make_report: MakeReport) -> None:
     with pytest.raises(ValueError, match="delay"):
         build_dag(make_report(), weekly("sunday", TOKYO), delay=timedelta(minutes=-1))
+
+
+@dataclass
+class Instance:
+    """The part of a task instance that a priority strategy looks at."""
+
+    task: Any
+    run_id: str
+
+
+def test_the_schedule_goes_before_backfills_and_what_runs_before_what_waits(make_report: MakeReport) -> None:
+    dag = build_dag(make_report(), weekly("sunday", TOKYO))
+
+    def weight(task_id: str, run_id: str) -> int:
+        task: Any = dag.get_task(task_id)
+        return int(task.weight_rule.get_weight(Instance(task, run_id)))
+
+    order = [
+        weight("run_query", "backfill__2025-06-08T00:00:00+00:00"),
+        weight("wait_for_query", "backfill__2025-06-08T00:00:00+00:00"),
+        weight("run_query", "scheduled__2025-06-08T00:00:00+00:00"),
+        weight("wait_for_query", "scheduled__2025-06-08T00:00:00+00:00"),
+    ]
+    assert order == sorted(set(order))
+    assert weight("run_query", "manual__2025-06-08T00:00:00+00:00") == order[2]

@@ -19,6 +19,7 @@ from athena_reports.submit import (
     generation_of,
     inner_query,
     recent_executions,
+    require_budget,
     standing_for,
     stop_all,
     submit_once,
@@ -561,3 +562,78 @@ def test_a_run_that_was_deleted_and_made_again_under_the_same_id_is_another_inte
     first, again = (datetime(2025, 6, 15, 0, minute, tzinfo=UTC) for minute in (5, 45))
     assert generation_of(0, 3, 3, first) != generation_of(0, 3, 3, again)
     assert generation_of(0, 3, 3, first) == generation_of(0, 3, 3, first)
+
+
+# --- the budget of backfills
+
+GIGABYTE = 10**9
+
+
+def backfilled(athena: MemoryAthena, *scanned: int, **fields: Any) -> None:
+    """Queries of a DAG's backfill that have ended, each of another run."""
+    for number, scanned_bytes in enumerate(scanned):
+        run = {"run_id": f"backfill__{len(athena.queries)}-{number}"} | fields
+        (id_,) = start_all(athena, submission(**run))
+        athena.queries[id_].plan = Plan(scanned_bytes=scanned_bytes)
+
+
+def affords(athena: MemoryAthena, gigabytes: float, run_id: str = "backfill__next") -> bool:
+    marker = submission(run_id=run_id).marker
+    try:
+        require_budget(
+            marker, athena, workgroup="dev", budget_bytes=int(gigabytes * GIGABYTE), now=athena.now
+        )
+    except QueryError:
+        return False
+    return True
+
+
+def test_a_backfill_stops_before_it_would_scan_more_than_its_budget(clock: VirtualClock) -> None:
+    athena = MemoryAthena()
+    assert affords(athena, 0)
+    backfilled(athena, 2 * GIGABYTE, 4 * GIGABYTE)
+    clock.sleep(60)
+
+    assert affords(athena, 9)  # another one scans three, as they did in the mean
+    assert not affords(athena, 8.99)
+
+
+def test_a_query_that_runs_counts_at_least_with_the_mean(clock: VirtualClock) -> None:
+    athena = MemoryAthena()
+    backfilled(athena, 2 * GIGABYTE)
+    clock.sleep(60)
+    start_all(athena, submission(run_id="backfill__running"))
+
+    assert affords(athena, 6)
+    assert not affords(athena, 5.99)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"run_id": "scheduled__1"}, {"run_id": "manual__1"}, {"dag_id": "other"}, {"environment": "stg"}],
+)
+def test_what_others_scan_is_not_counted(clock: VirtualClock, fields: dict[str, Any]) -> None:
+    athena = MemoryAthena()
+    backfilled(athena, 5 * GIGABYTE, **fields)
+    clock.sleep(60)
+
+    assert affords(athena, 0)
+
+
+def test_the_budget_is_one_of_the_last_day(clock: VirtualClock) -> None:
+    athena = MemoryAthena()
+    backfilled(athena, 5 * GIGABYTE)
+    clock.sleep(24 * 3600)
+    assert not affords(athena, 6)
+    clock.sleep(1)
+    assert affords(athena, 0)
+
+
+def test_a_query_that_is_paid_is_never_refused(clock: VirtualClock) -> None:
+    athena = MemoryAthena()
+    backfilled(athena, 5 * GIGABYTE)
+    start_all(athena, submission(run_id="backfill__next"))
+    clock.sleep(60)
+
+    assert affords(athena, 1, "backfill__next")
+    assert not affords(athena, 1, "backfill__other")

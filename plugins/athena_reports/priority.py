@@ -1,0 +1,25 @@
+"""Who goes first when the pool of an environment is full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.task.priority_strategy import PriorityWeightStrategy
+
+if TYPE_CHECKING:
+    from airflow.models.taskinstance import TaskInstance
+
+_BACKFILL = "backfill__"  # how Airflow begins the ids of a backfill's runs
+_AHEAD = 1000
+
+
+class ScheduleFirst(PriorityWeightStrategy):
+    """Tasks of scheduled and manual runs go before those of backfills; else the task's own weight decides.
+
+    Airflow asks when a run is created, so a backfill of years cannot delay the report of this week.
+    """
+
+    def get_weight(self, ti: TaskInstance) -> int:
+        """Return the weight of a task instance."""
+        own: int = ti.task.priority_weight if ti.task else 1
+        return own if str(ti.run_id).startswith(_BACKFILL) else own + _AHEAD

@@ -1,0 +1,102 @@
+"""Finds published periods that have to be reported again.
+
+- A provisional period whose late events have all landed: its numbers may have changed.
+- A stale period: its SQL reads the period before, and that one was restated since.
+
+Which these are is read from the partitions of the published tables alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+
+from athena_reports.overview import stale
+from athena_reports.runs import PERIOD_PARAM
+from athena_reports.table import published_tables
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+STALE_PARAM = "stale"
+
+
+@dataclass(frozen=True)
+class Restatement:
+    """One period to report again.
+
+    Attributes:
+        dag_id: DAG of the report.
+        period_id: The period.
+        reason: `late events have landed`, or `the period before was restated`.
+        submitted_at: When the query of what is published was submitted.
+    """
+
+    dag_id: str
+    period_id: str
+    reason: str
+    submitted_at: str
+
+    def to_trigger(self) -> dict[str, Any]:
+        """Return the arguments of a TriggerDagRunOperator; by its id a version is restated only once."""
+        return {
+            "trigger_dag_id": self.dag_id,
+            "trigger_run_id": f"restatement__{self.period_id}__{self.submitted_at}",
+            "conf": {PERIOD_PARAM: self.period_id},
+        }
+
+
+def find_restatements(
+    dag_id: str, partitions: Mapping[str, Mapping[str, str]], now: datetime, *, with_stale: bool
+) -> list[Restatement]:
+    """Return which periods of a report have to be reported again, the earliest first.
+
+    Args:
+        dag_id: Its DAG, which is the name of its table too.
+        partitions: Parameters of the table's partitions, by period id.
+        now: The instant, with a zone.
+        with_stale: Whether stale periods count, or provisional ones only.
+    """
+    reasons = dict.fromkeys(stale(partitions), "the period before was restated") if with_stale else {}
+    for period_id, facts in partitions.items():
+        settles_at = facts.get("settles_at", "")
+        if facts.get("provisional") == "true" and settles_at and datetime.fromisoformat(settles_at) <= now:
+            reasons[period_id] = "late events have landed"
+    return [
+        Restatement(dag_id, period_id, reasons[period_id], partitions[period_id]["submitted_at"])
+        for period_id in sorted(reasons, key=lambda period_id: partitions[period_id]["start"])
+    ]
+
+
+class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
+    """Returns, for each period that has to be reported again, how to trigger its DAG.
+
+    Args:
+        database: Glue database of the published tables.
+    """
+
+    aws_hook_class = GlueCatalogHook
+    template_fields: Sequence[str] = ("database",)
+    ui_color = "#c9d8f0"
+
+    def __init__(self, *, database: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.database = database
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Look through all published tables."""
+        found = [
+            restatement
+            for table, partitions in published_tables(self.database, self.hook.get_conn())
+            for restatement in find_restatements(
+                table, partitions, datetime.now(UTC), with_stale=bool(context["params"][STALE_PARAM])
+            )
+        ]
+        for each in found:
+            self.log.info("%s, period %s: %s", each.dag_id, each.period_id, each.reason)
+        return [each.to_trigger() for each in found]

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from airflow.sdk import DAG
+
+from athena_reports.period import weekly
+from athena_reports.restate import AthenaRestatementsOperator, Restatement, find_restatements
+from athena_reports.stage import Location
+from athena_reports.table import Table
+
+WEEKS = weekly("sunday")
+DAY = timedelta(days=1)
+
+
+def partition(
+    period_id: str, *, restated: timedelta | None = None, submitted: timedelta = DAY / 24, **facts: str
+) -> dict[str, str]:
+    """Parameters of a week that was reported some time after its end; its events may land a day late."""
+    period = WEEKS.period(period_id)
+    submitted_at = period.end_utc + submitted
+    return {
+        "start": period.start.isoformat(),
+        "end": period.end.isoformat(),
+        "submitted_at": submitted_at.isoformat(timespec="milliseconds"),
+        "settles_at": (period.end_utc + DAY).isoformat(),
+        "provisional": str(submitted < DAY).lower(),
+        "restated_at": ""
+        if restated is None
+        else (period.end_utc + restated).isoformat(timespec="milliseconds"),
+        "reads_previous": "true",
+        **facts,
+    }
+
+
+FIRST, SECOND, THIRD = "2025-06-01", "2025-06-08", "2025-06-15"
+
+
+def found(partitions: dict[str, dict[str, str]], now: datetime, **options: Any) -> list[tuple[str, str]]:
+    return [
+        (each.period_id, each.reason)
+        for each in find_restatements("plays_weekly", partitions, now, **options)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("after", "due"), [(DAY - timedelta(seconds=1), False), (DAY, True), (9 * DAY, True)]
+)
+def test_a_provisional_period_is_due_when_its_late_events_have_landed(after: timedelta, due: bool) -> None:
+    now = WEEKS.period(FIRST).end_utc + after
+
+    restatements = found({FIRST: partition(FIRST)}, now, with_stale=False)
+    assert restatements == ([(FIRST, "late events have landed")] if due else [])
+
+
+def test_a_settled_period_is_not_due() -> None:
+    settled = {FIRST: partition(FIRST, submitted=2 * DAY)}
+    assert found(settled, datetime(2026, 1, 1, tzinfo=UTC), with_stale=True) == []
+
+
+def test_a_period_is_stale_if_the_one_before_was_restated_after_it_was_read() -> None:
+    partitions = {
+        FIRST: partition(FIRST, submitted=20 * DAY, restated=20 * DAY),
+        SECOND: partition(SECOND, submitted=2 * DAY),
+        THIRD: partition(THIRD, submitted=2 * DAY),
+    }
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    assert found(partitions, now, with_stale=True) == [(SECOND, "the period before was restated")]
+    assert found(partitions, now, with_stale=False) == []
+    partitions[SECOND] = partition(SECOND, submitted=30 * DAY)
+    assert found(partitions, now, with_stale=True) == []
+    partitions[SECOND] = partition(SECOND, submitted=2 * DAY, reads_previous="false")
+    assert found(partitions, now, with_stale=True) == []
+
+
+def test_they_come_in_the_order_of_their_periods() -> None:
+    partitions = {period_id: partition(period_id) for period_id in (THIRD, FIRST, SECOND)}
+
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert [period_id for period_id, _ in found(partitions, now, with_stale=False)] == [FIRST, SECOND, THIRD]
+
+
+def test_each_version_of_a_period_is_restated_under_an_id_of_its_own() -> None:
+    one = Restatement("plays_weekly", FIRST, "late events have landed", "2025-06-08T00:05:00.000+00:00")
+    other = Restatement("plays_weekly", FIRST, "late events have landed", "2025-06-09T00:05:00.000+00:00")
+
+    assert one.to_trigger()["trigger_run_id"] != other.to_trigger()["trigger_run_id"]
+    assert one.to_trigger()["conf"] == {"period": FIRST}
+    assert one.to_trigger()["trigger_dag_id"] == "plays_weekly"
+
+
+def test_every_published_table_is_looked_through(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    glue = boto3.client("glue")
+    glue.create_database(DatabaseInput={"Name": "restated"})
+    columns = [{"name": "rank", "type": "int64", "glue": "bigint"}]
+    for report in ("plays", "flights"):
+        table = Table("restated", Location("bucket", report, "weekly", FIRST), glue)
+        within = table.prepare(columns)
+        table.put_partition(
+            FIRST,
+            columns,
+            within=within,
+            location_uri="s3://bucket/x/",
+            parameters=partition(FIRST),
+            is_new=True,
+        )
+    glue.create_table(DatabaseName="restated", TableInput={"Name": "foreign_weekly"})
+    with DAG("restatement", schedule=None):
+        task = AthenaRestatementsOperator(task_id="find", database="restated")
+
+    triggers = task.execute({"params": {"stale": False}})  # type: ignore[arg-type]
+    assert sorted(trigger["trigger_dag_id"] for trigger in triggers) == ["flights_weekly", "plays_weekly"]
