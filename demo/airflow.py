@@ -1,8 +1,9 @@
 """A real Airflow on this machine: started as child processes, driven over its REST API, all stopped again.
 
 `AirflowRuntime` starts the components that a deployment has, each as a process of its own, on 127.0.0.1 and
-configured by environment variables alone. `AirflowClient` speaks to the public API as any other client would,
-with a token from the auth manager.
+configured by environment variables alone. Metadata are in SQLite or in a PostgreSQL of its own, and tasks run
+under the scheduler or in Celery workers, with a Redis of their own. `AirflowClient` speaks to the public API
+as any other client would, with a token from the auth manager.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from demo.airflow_client import (
     DagRun,
     TaskInstance,
 )
+from demo.databases import Postgresql, Redis, unprivileged
 
 __all__ = [
     "COMPONENTS",
@@ -69,17 +71,20 @@ Progress = Callable[[str], None]
 _AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 _ADMIN = "admin"
 _DATABASE_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+_POSTGRESQL = "postgresql"
+_REDIS = "redis"
 _SERVING = ("api-server", "execution-api")
+_STORING = (_POSTGRESQL, _REDIS)
 _LOG_TAIL_LINES = 30
 _POLL_SECONDS = 0.2
 _ON_KILL_SECONDS = 2.0  # for tasks to stop what they started elsewhere
 
 
 class AirflowProcessError(AirflowRuntimeError):
-    """A process of Airflow ended when it should not have, or with another exit code than 0.
+    """A process ended when it should not have, or with another exit code than 0.
 
     Attributes:
-        name: The component or command, as in `airflow <name>`.
+        name: The component or command, as in `airflow <name>`, or the database.
         returncode: Its exit code; a negative one is the signal that ended it.
         log_path: The file that holds all it printed.
         log_tail: The last 30 lines of that file.
@@ -91,7 +96,7 @@ class AirflowProcessError(AirflowRuntimeError):
         self.log_path = log_path
         self.log_tail = _tail(log_path)
         super().__init__(
-            f"`airflow {name}` ended with exit code {returncode}. Its log is {log_path}; the last lines:\n"
+            f"`{name}` ended with exit code {returncode}. Its log is {log_path}; the last lines:\n"
             f"{self.log_tail}"
         )
 
@@ -122,11 +127,20 @@ class AirflowConfig:
             this process, whose AIRFLOW*, AWS_* and ATHENA_REPORTS_* reach no component: a local run must not
             depend on, or reach, the account that a shell happens to be set up for.
         components: What to start. The API server is always needed: tasks report to it.
-        database_url: SQLAlchemy URL of the metadata database; by default SQLite in `home`.
-        database_templates: A folder that keeps a migrated, empty SQLite database per version of Airflow, made
-            at first use: a copy takes no time, a migration 5 s. By default each home migrates its own.
+        database: Where the metadata are: in SQLite in `home`, or in a PostgreSQL that begins empty and is
+            gone after the stop.
+        database_url: SQLAlchemy URL of a metadata database that is there already, instead of these.
+        database_templates: A folder that keeps a database as it is before the first start, per kind, version
+            of Airflow and pools, made at first use: a copy takes no time, a migration 5 s. By default each
+            home migrates its own.
         fresh: Whether SQLite in `home` and the logs begin empty. A database given by URL is never emptied.
         parallelism: How many tasks run at the same time.
+        celery_workers: How many Celery workers (`worker-1`, `worker-2` and so on) run the tasks, each as many
+            at a time as `parallelism` says; with 0 the scheduler's own processes do. They need PostgreSQL.
+        pools: Slots by name of the pools that are made before anything is scheduled. A deferred task keeps
+            its slot.
+        supervised: Whether a component that ends once all had started is started again, as a deployment's
+            supervisor does, whenever `check_alive` looks; by default it is an error.
         port: Port of the API server on 127.0.0.1; by default a free one.
         start_timeout_seconds: How long the start may take, until all is healthy and the DAGs are parsed.
         stop_grace_seconds: How long running tasks may go on once a stop is asked for.
@@ -137,10 +151,14 @@ class AirflowConfig:
     plugins_folder: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     components: tuple[Component, ...] = COMPONENTS
+    database: Literal["sqlite", "postgresql"] = "sqlite"
     database_url: str | None = None
     database_templates: Path | None = None
     fresh: bool = True
     parallelism: int = 4
+    celery_workers: int = 0
+    pools: Mapping[str, int] = field(default_factory=lambda: {"athena_dev": 16})
+    supervised: bool = False
     port: int | None = None
     start_timeout_seconds: float = 120
     stop_grace_seconds: float = 5
@@ -150,11 +168,22 @@ class AirflowConfig:
             raise ValueError(f"components must hold 'api-server', tasks report to it: {self.components}")
         if self.parallelism < 1:
             raise ValueError(f"parallelism must be at least 1: {self.parallelism}")
+        if self.database == "postgresql" and self.database_url is not None:
+            raise ValueError("database_url names a database that is there: leave out database='postgresql'")
+        if self.celery_workers and self.uses_sqlite:
+            raise ValueError("celery_workers need database='postgresql': Celery cannot share SQLite")
 
     @property
     def uses_sqlite(self) -> bool:
         """Whether the metadata database is SQLite."""
-        return self.database_url is None or self.database_url.startswith("sqlite")
+        if self.database_url is not None:
+            return self.database_url.startswith("sqlite")
+        return self.database == "sqlite"
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """The names of the Celery workers."""
+        return tuple(f"worker-{number}" for number in range(1, self.celery_workers + 1))
 
 
 class AirflowRuntime:
@@ -171,6 +200,7 @@ class AirflowRuntime:
 
     Raises:
         AirflowProcessError: On entering, if the database cannot be prepared or a component ends.
+        DatabaseError: On entering, if PostgreSQL or Redis is asked for and not installed.
         DagImportErrors: On entering, if a DAG file cannot be imported.
         AirflowTimeoutError: On entering, if it takes longer than the configured time.
         AirflowRuntimeError: On entering, if another runtime uses the home or the port is taken.
@@ -188,9 +218,11 @@ class AirflowRuntime:
         self._progress = on_progress
         self._components: dict[str, _Child] = {}
         self._commands: dict[str, tuple[str, ...]] = {}
+        self._stores: dict[str, Postgresql | Redis] = {}
         self._started_at = datetime.now(UTC)
         self._environment: dict[str, str] = {}
         self._client: AirflowClient | None = None
+        self._is_supervising = False
         self._held = contextlib.ExitStack()
 
     @property
@@ -242,13 +274,17 @@ class AirflowRuntime:
         return self._run_command(args, self._environment, timeout_seconds).read_text()
 
     def check_alive(self) -> None:
-        """Do nothing while all components run.
+        """Do nothing while all components run; if they are supervised, start again what has ended.
 
         Raises:
             AirflowProcessError: If one has ended.
         """
-        for child in self._components.values():
-            child.check_alive()
+        for name, child in list(self._components.items()):
+            if self._is_supervising and child.process.poll() is not None:
+                self.kill(name)
+                self._start_component(name)
+            else:
+                child.check_alive()
 
     def wait_until_parsed(self, dag_ids: Collection[str], *, timeout_seconds: float = 60) -> None:
         """Wait until the DAGs, in the state that their files have now or later, are known to the API.
@@ -260,28 +296,44 @@ class AirflowRuntime:
         """
         self._wait_until_none(lambda: self._unparsed(dag_ids), "parsed", timeout_seconds)
 
-    def processes(self, component: Component) -> list[psutil.Process]:
-        """The living processes of a component: its own and all that it started, such as tasks."""
-        leader = self._components[component].leader
+    @property
+    def task_hosts(self) -> tuple[str, ...]:
+        """The names of those whose processes run tasks."""
+        return self.config.workers or ("scheduler",)
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        """The living processes of a component or worker: its own and all that it started, such as tasks."""
+        leader = self._components[name].leader
         return [psutil.Process(pid) for pid in leader.session()]
 
-    def kill(self, component: Component) -> None:
-        """Kill all processes of a component at once, as if its machine had died; the others do not notice."""
-        self._components.pop(component).kill()
+    def kill(self, name: str) -> None:
+        """Kill all processes of a component, a worker or `postgresql` at once; the others are not told."""
+        child = self._components.pop(name)
+        if name == _POSTGRESQL:
+            # Its processes lead sessions of their own, so it must end them itself.
+            child.process.send_signal(signal.SIGQUIT)
+            child.process.wait()
+        else:
+            child.kill()
         self._record_leaders()
 
-    def restart(self, component: Component, *, timeout_seconds: float = 60) -> None:
-        """Kill a component, unless it was killed before, start it again, and wait until it is healthy.
+    def restart(self, name: str, *, timeout_seconds: float = 60) -> None:
+        """Kill what `kill` can, unless it was killed before, start it again, and wait until it is healthy.
+
+        Nobody tells whether a worker is healthy: it takes tasks as soon as it can.
 
         Raises:
             AirflowTimeoutError: If it takes too long.
             AirflowProcessError: If a component ends.
         """
-        if component in self._components:
-            self.kill(component)
+        if name in self._components:
+            self.kill(name)
         since = datetime.now(UTC)
-        self._start_component(component)
-        self._wait_until_none(lambda: self._unhealthy([component], since), "healthy", timeout_seconds)
+        self._start_component(name)
+        if name in self._stores:
+            self._wait_until_none(lambda: self._unready([name]), "ready", timeout_seconds)
+        else:
+            self._wait_until_none(lambda: self._unhealthy([name], since), "healthy", timeout_seconds)
 
     def stop(self) -> None:
         """Stop every process of every component; does nothing if none runs.
@@ -297,12 +349,12 @@ class AirflowRuntime:
         with _handling((signal.SIGINT, signal.SIGTERM), do_hurry):
             if self._components:
                 self._progress("stopping Airflow")
-                served, serving = _partition_serving(self._components)
-                # Tasks that end in the grace still report to the API.
-                _terminate(served, self.config.stop_grace_seconds, hurry)
-                _terminate(serving, self.config.stop_grace_seconds, hurry)
+                # Tasks that end in the grace still report to the API, and that to the database.
+                for group in _stop_order(self._components):
+                    _terminate(group, self.task_hosts, self.config.stop_grace_seconds, hurry)
                 self._components.clear()
                 self._leaders_path.unlink(missing_ok=True)
+            self._is_supervising = False
             if self._client is not None:
                 self._client.close()
                 self._client = None
@@ -318,7 +370,11 @@ class AirflowRuntime:
             leftovers = (config.home / "airflow.cfg", config.home / "logs", *config.home.glob("airflow.db*"))
             _remove(leftovers)
         ports = _Ports.choose(config)
-        self._environment = _environment(config, _load_secrets(config.home), ports)
+        self._stores = self._make_stores()
+        urls = {name: store.url for name, store in self._stores.items()}
+        self._environment = _environment(config, _load_secrets(config.home), ports, urls)
+        self._commands = {name: store.command for name, store in self._stores.items()}
+        self._start_stores(self._stores)
         if config.uses_sqlite:
             _copy(
                 Path(__file__).with_name("sqlite_settings.py"),
@@ -327,9 +383,10 @@ class AirflowRuntime:
         self._prepare_database()
         self._started_at = datetime.now(UTC)
         self._progress(f"starting {', '.join(config.components)}")
-        self._commands = _commands(config, ports)
+        self._commands |= _commands(config, ports)
         for name in self._commands:
-            self._start_component(name)
+            if name not in self._stores:
+                self._start_component(name)
         self._client = AirflowClient(ports.api_url, *self.admin_login, check=self.check_alive)
         self._wait_until_none(
             lambda: self._unhealthy(config.components, self._started_at),
@@ -337,6 +394,7 @@ class AirflowRuntime:
             config.start_timeout_seconds,
         )
         self._wait_until_none(lambda: self._unparsed(self._dag_ids), "parsed", config.start_timeout_seconds)
+        self._is_supervising = config.supervised
         self._progress(f"Airflow is ready at {self.url}")
 
     def _start_component(self, name: str) -> None:
@@ -346,28 +404,74 @@ class AirflowRuntime:
             )
             self._record_leaders()
 
+    def _make_stores(self) -> dict[str, Postgresql | Redis]:
+        """PostgreSQL and Redis, as far as they are asked for, ready to be started."""
+        stores: dict[str, Postgresql | Redis] = {}
+        if self.config.database == "postgresql":
+            postgresql = Postgresql.create(_free_port(), self._template(_POSTGRESQL))
+            self._held.callback(postgresql.remove)
+            # For the next runtime, in case this one is killed before it can remove it.
+            self._postgresql_link.symlink_to(postgresql.folder)
+            stores[_POSTGRESQL] = postgresql
+        if self.config.celery_workers:
+            stores[_REDIS] = Redis.create(self.config.home, _free_port())
+        return stores
+
+    def _start_stores(self, names: Collection[str]) -> None:
+        for name in names:
+            self._progress(f"starting {name}")
+            self._start_component(name)
+        self._wait_until_none(lambda: self._unready(names), "ready", self.config.start_timeout_seconds)
+
+    def _unready(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if not self._stores[name].is_ready()]
+
+    def _template(self, kind: str) -> Path | None:
+        """Where the database of a kind is kept as it is before the first start, if it is."""
+        if self.config.database_templates is None:
+            return None
+        pools = "".join(f"+{name}={slots}" for name, slots in sorted(self.config.pools.items()))
+        return self.config.database_templates / f"airflow-{version('apache-airflow')}{pools}.{kind}"
+
     def _prepare_database(self) -> None:
         """Bring the database to this Airflow's schema; SQLite appears in the home only when complete."""
         database = self.config.home / "airflow.db"
-        template: Path | None = None
-        if self.config.database_templates is not None:
-            template = self.config.database_templates / f"airflow-{version('apache-airflow')}.db"
-        if self.config.database_url is not None or database.exists():
+        if self.config.database == "postgresql":
+            self._prepare_postgresql()
+        elif self.config.database_url is not None or database.exists():
             self._progress("migrating the metadata database")
-            self._migrate(self._environment)
-        elif template is not None and template.exists():
+            self._set_up(self._environment)
+        elif (template := self._template("db")) is not None and template.exists():
             _copy(template, database)
         else:
             self._progress("creating the metadata database")
             unfinished = self.config.home / "airflow.db.unfinished"
             _remove(self.config.home.glob("airflow.db.unfinished*"))
-            self._migrate(self._environment | {_DATABASE_VARIABLE: _sqlite_url(unfinished)})
+            self._set_up(self._environment | {_DATABASE_VARIABLE: _sqlite_url(unfinished)})
             unfinished.replace(database)
             if template is not None:
                 _copy(database, template)
 
-    def _migrate(self, environment: Mapping[str, str]) -> None:
+    def _prepare_postgresql(self) -> None:
+        postgresql = self._stores[_POSTGRESQL]
+        assert isinstance(postgresql, Postgresql)
+        if postgresql.is_copy:
+            return
+        self._progress("creating the metadata database")
+        self._set_up(self._environment)
+        if (template := self._template(_POSTGRESQL)) is not None:
+            server = self._components.pop(_POSTGRESQL).process
+            server.terminate()
+            server.wait()
+            postgresql.keep_as(template)
+            self._start_stores([_POSTGRESQL])
+
+    def _set_up(self, environment: Mapping[str, str]) -> None:
+        """Migrate the database and make the pools."""
         self._run_command(("db", "migrate"), environment, self.config.start_timeout_seconds)
+        for name, slots in self.config.pools.items():
+            args = ("pools", "set", name, str(slots), "", "--include-deferred")
+            self._run_command(args, environment, self.config.start_timeout_seconds)
 
     def _run_command(
         self, args: Sequence[str], environment: Mapping[str, str], timeout_seconds: float
@@ -378,7 +482,7 @@ class AirflowRuntime:
         log_path.unlink(missing_ok=True)
         with contextlib.ExitStack() as stack:
             with _deferring_interrupts():
-                child = _Child.start(name, args, environment, self.config.home, log_path)
+                child = _Child.start(name, _airflow(*args), environment, self.config.home, log_path)
                 stack.callback(child.kill)
             returncode = child.wait(timeout_seconds)
         if returncode is None:
@@ -390,7 +494,7 @@ class AirflowRuntime:
             raise AirflowProcessError(name, returncode, log_path)
         return log_path
 
-    def _unhealthy(self, components: Iterable[Component], since: datetime) -> list[str]:
+    def _unhealthy(self, names: Iterable[str], since: datetime) -> list[str]:
         """Those of the components that have not yet reported to be well since they were started."""
         execution_url = self._environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
         try:
@@ -398,7 +502,8 @@ class AirflowRuntime:
             httpx.get(f"{execution_url}health", trust_env=False).raise_for_status()
         except (AirflowUnreachableError, httpx.TransportError):
             return ["api-server"]
-        return [name for name in components if name != "api-server" and not _is_healthy(health, name, since)]
+        reporting = [name for name in names if name in COMPONENTS and name != "api-server"]
+        return [name for name in reporting if not _is_healthy(health, name, since)]
 
     def _unparsed(self, dag_ids: Collection[str]) -> list[str]:
         """Those of the DAGs that this runtime's DAG processor has not yet stored."""
@@ -426,19 +531,25 @@ class AirflowRuntime:
     def _leaders_path(self) -> Path:
         return self.config.home / "leaders.json"
 
+    @property
+    def _postgresql_link(self) -> Path:
+        return self.config.home / "postgresql"
+
     def _record_leaders(self) -> None:
         leaders = [asdict(child.leader) for child in self._components.values()]
         _write_private(self._leaders_path, json.dumps(leaders))
 
     def _end_leftovers(self) -> None:
         """Kill the components of a runtime in this home that was itself killed before it could stop them."""
-        if not self._leaders_path.exists():
-            return
-        leaders = [_Leader(**record) for record in json.loads(self._leaders_path.read_text())]
-        if alive := [leader for leader in leaders if leader.is_alive()]:
-            self._progress("ending what an interrupted run left behind")
-            _kill_sessions(alive)
-        self._leaders_path.unlink()
+        if self._leaders_path.exists():
+            leaders = [_Leader(**record) for record in json.loads(self._leaders_path.read_text())]
+            if alive := [leader for leader in leaders if leader.is_alive()]:
+                self._progress("ending what an interrupted run left behind")
+                _kill_sessions(alive)
+            self._leaders_path.unlink()
+        if self._postgresql_link.is_symlink():
+            shutil.rmtree(self._postgresql_link.readlink(), ignore_errors=True)
+            self._postgresql_link.unlink()
 
 
 @dataclass(frozen=True)
@@ -492,7 +603,7 @@ class _Ports:
 
 
 def _commands(config: AirflowConfig, ports: _Ports) -> dict[str, tuple[str, ...]]:
-    """The arguments of `airflow` for each process.
+    """The command of each process of Airflow.
 
     With SQLite the tasks' API is a process apart. The public API logs each action in its event loop
     (airflow.api_fastapi.logging.decorators), so it waits there for SQLite's only writer. Were that a task's
@@ -503,16 +614,33 @@ def _commands(config: AirflowConfig, ports: _Ports) -> dict[str, tuple[str, ...]
         if component != "api-server":
             # Log servers listen on all interfaces; on one machine the API server reads the files itself.
             serving_logs = component in {"scheduler", "triggerer"}
-            commands[component] = (component, "--skip-serve-logs") if serving_logs else (component,)
+            commands[component] = _airflow(component, *["--skip-serve-logs"] * serving_logs)
         elif ports.api == ports.execution:
-            commands[component] = ("api-server",)
+            commands[component] = _airflow("api-server")
         else:
-            commands["api-server"] = ("api-server", "--apps", "core")
-            commands["execution-api"] = ("api-server", "--apps", "execution", "--port", str(ports.execution))
+            commands["api-server"] = _airflow("api-server", "--apps", "core")
+            execution_port = str(ports.execution)
+            commands["execution-api"] = _airflow(
+                "api-server", "--apps", "execution", "--port", execution_port
+            )
+    for worker in config.workers:
+        # Without a look around at the start for others of its kind, of whom it would need nothing.
+        commands[worker] = _airflow(
+            *("celery", "worker", "--celery-hostname", f"{worker}@%h", "--skip-serve-logs"),
+            *("--concurrency", str(config.parallelism), "--without-mingle", "--without-gossip"),
+            *("--pid", str(config.home.absolute() / f"{worker}.pid")),
+        )
     return commands
 
 
-def _environment(config: AirflowConfig, keys: _Secrets, ports: _Ports) -> dict[str, str]:
+def _airflow(*args: str) -> tuple[str, ...]:
+    # -P: a folder in the home must not shadow a package.
+    return (sys.executable, "-P", "-m", "airflow", *args)
+
+
+def _environment(
+    config: AirflowConfig, keys: _Secrets, ports: _Ports, urls: Mapping[str, str]
+) -> dict[str, str]:
     """All variables of a component: this process's harmless ones, the settings, the configured ones."""
     inherited = {
         name: value
@@ -523,15 +651,17 @@ def _environment(config: AirflowConfig, keys: _Secrets, ports: _Ports) -> dict[s
     settings = {
         "CORE__DAGS_FOLDER": str(config.dags_folder.absolute()),
         "CORE__PLUGINS_FOLDER": str((config.plugins_folder or home / "plugins").absolute()),
-        "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__PARALLELISM": str(config.parallelism),
+        "CORE__EXECUTOR": "CeleryExecutor" if config.workers else "LocalExecutor",
+        "CORE__PARALLELISM": str(config.parallelism * max(1, config.celery_workers)),
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__FERNET_KEY": keys.fernet_key,
         "CORE__EXECUTION_API_SERVER_URL": f"{ports.execution_url}/execution/",
         "CORE__AUTH_MANAGER": _AUTH_MANAGER,
         "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{_ADMIN}:admin",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
-        "DATABASE__SQL_ALCHEMY_CONN": config.database_url or _sqlite_url(home / "airflow.db"),
+        "DATABASE__SQL_ALCHEMY_CONN": (
+            config.database_url or urls.get(_POSTGRESQL) or _sqlite_url(home / "airflow.db")
+        ),
         "API__HOST": "127.0.0.1",
         "API__PORT": str(ports.api),
         "API__BASE_URL": ports.api_url,
@@ -546,6 +676,8 @@ def _environment(config: AirflowConfig, keys: _Secrets, ports: _Ports) -> dict[s
         "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
     }
+    if config.workers:
+        settings |= {"CELERY__BROKER_URL": urls[_REDIS]}
     return (
         inherited
         | {f"AIRFLOW__{name}": value for name, value in settings.items()}
@@ -600,7 +732,7 @@ class _Leader:
 
 @dataclass(frozen=True)
 class _Child:
-    """An `airflow` command as a child process that leads its own session and prints into a file."""
+    """A child process that leads its own session and prints into a file."""
 
     name: str
     log_path: Path
@@ -609,19 +741,19 @@ class _Child:
 
     @classmethod
     def start(
-        cls, name: str, args: Sequence[str], environment: Mapping[str, str], home: Path, log_path: Path
+        cls, name: str, command: Sequence[str], environment: Mapping[str, str], home: Path, log_path: Path
     ) -> Self:
         log_path.parent.mkdir(parents=True, exist_ok=True)
         with log_path.open("ab") as log:
             process = subprocess.Popen(
-                # -P: a folder in the home must not shadow a package.
-                [sys.executable, "-P", "-m", "airflow", *args],
+                command,
                 env=environment,
                 cwd=home,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                **(unprivileged() if name == _POSTGRESQL else {}),
             )
         return cls(name, log_path, _Leader(process.pid, psutil.Process(process.pid).create_time()), process)
 
@@ -665,25 +797,27 @@ def _kill_sessions(leaders: Collection[_Leader]) -> None:
         time.sleep(0.02)
 
 
-def _partition_serving(components: Mapping[str, _Child]) -> tuple[list[_Child], list[_Child]]:
-    """The components that the API servers serve, and the API servers."""
-    serving = [child for name, child in components.items() if name in _SERVING]
-    return [child for child in components.values() if child not in serving], serving
+def _stop_order(components: Mapping[str, _Child]) -> list[list[_Child]]:
+    """Those that the API servers serve, then the API servers, then what holds their data."""
+    groups: list[list[_Child]] = [[], [], []]
+    for name, child in components.items():
+        groups[2 if name in _STORING else 1 if name in _SERVING else 0].append(child)
+    return groups
 
 
-def _terminate(children: Collection[_Child], grace_seconds: float, hurry: threading.Event) -> None:
+def _terminate(
+    children: Collection[_Child], task_hosts: Collection[str], grace_seconds: float, hurry: threading.Event
+) -> None:
     """End children and all in their sessions: asked first, then killed.
 
-    The scheduler lets its workers end the tasks that they run. The grace is for them: nothing else leaves
+    Task hosts let their workers end the tasks that they run. The grace is for them: nothing else leaves
     anything undone, and the scheduler itself can take seconds to be gone after that.
     """
     for child in children:
         with contextlib.suppress(ProcessLookupError):
             child.process.terminate()
-    schedulers = [child.leader for child in children if child.name == "scheduler"]
-    _wait_while(
-        lambda: any(set(leader.session()) - {leader.pid} for leader in schedulers), grace_seconds, hurry
-    )
+    hosts = [child.leader for child in children if child.name in task_hosts]
+    _wait_while(lambda: any(set(leader.session()) - {leader.pid} for leader in hosts), grace_seconds, hurry)
     leaders = [child.leader for child in children]
     _signal_sessions(leaders, signal.SIGTERM)
     _wait_while(lambda: any(child.process.poll() is None for child in children), _ON_KILL_SECONDS, hurry)
@@ -790,7 +924,7 @@ def _tail(path: Path) -> str:
     return "\n".join(lines[-_LOG_TAIL_LINES:])
 
 
-def _is_healthy(health: Mapping[str, Any], component: Component, since: datetime) -> bool:
+def _is_healthy(health: Mapping[str, Any], component: str, since: datetime) -> bool:
     """Whether a component is well and said so after a moment: an earlier run's last word does not count."""
     name = component.replace("-", "_")
     heartbeat = health[name].get(f"latest_{name}_heartbeat")

@@ -223,6 +223,7 @@ class AirflowClient:
         *,
         reprocess: Literal["none", "failed", "completed"] = "none",
         max_active_runs: int = 10,
+        run_backwards: bool = False,
         conf: Mapping[str, Any] | None = None,
     ) -> int:
         """Make a run of each period that begins in a range and has ended.
@@ -236,6 +237,7 @@ class AirflowClient:
             to_date: Aware; end of the range, included.
             reprocess: Which of the runs that exist already run again.
             max_active_runs: How many run at the same time.
+            run_backwards: Whether the latest period comes first.
             conf: Values for the DAG's params, the same for all runs.
 
         Returns:
@@ -247,12 +249,25 @@ class AirflowClient:
             "to_date": _iso(to_date),
             "reprocess_behavior": reprocess,
             "max_active_runs": max_active_runs,
+            "run_backwards": run_backwards,
             "dag_run_conf": dict(conf or {}),
         }
         return int(self.request("POST", "/api/v2/backfills", json=body)["id"])
 
+    def pause_backfill(self, backfill_id: int) -> None:
+        """Let a backfill begin no runs; those that have begun go on."""
+        self.request("PUT", _path("backfills", str(backfill_id), "pause"))
+
+    def unpause_backfill(self, backfill_id: int) -> None:
+        """Let a backfill that was paused go on."""
+        self.request("PUT", _path("backfills", str(backfill_id), "unpause"))
+
     def cancel_backfill(self, backfill_id: int) -> None:
-        """End a backfill: its queued runs fail, its running ones go on."""
+        """End a backfill: its queued runs fail, its running ones go on.
+
+        It stays paused for good, so a run of it that is cleared later waits in the queue for ever: only
+        another backfill, which takes the run over, can run it again.
+        """
         self.request("PUT", _path("backfills", str(backfill_id), "cancel"))
 
     def runs(self, dag_id: str) -> list[DagRun]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+TASK_TITLE = "airflow worker -- "
+"""What Airflow calls the process of a task, before the id of the task instance."""
+
 
 def until(happened: Callable[[], _T | None], what: str, *, seconds: float = 60) -> _T:
     """Wait until a function returns something true, and return it."""
@@ -31,9 +34,10 @@ def until(happened: Callable[[], _T | None], what: str, *, seconds: float = 60) 
 
 @dataclass(frozen=True)
 class Query:
-    """A query execution as the local Athena tells it."""
+    """A query execution as the local Athena tells it, and the run that it was started for."""
 
     id: str
+    run_id: str
     state: str
     submitted: datetime
     completed: datetime | None
@@ -72,20 +76,7 @@ class ReportRun:
     @property
     def queries(self) -> list[Query]:
         """All queries that were ever created for the run, in the order of their creation."""
-        athena = self.services.athena
-        pages = athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
-        ids = [id_ for page in pages for id_ in page["QueryExecutionIds"]]
-        found = []
-        for id_ in reversed(ids):
-            execution = athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]
-            marker = Marker.find(execution["Query"])
-            if marker is not None and (marker.dag_id, marker.run_id) == (self.dag_id, self.run_id):
-                status = execution["Status"]
-                query = Query(
-                    id_, status["State"], status["SubmissionDateTime"], status.get("CompletionDateTime")
-                )
-                found.append(query)
-        return sorted(found, key=lambda query: query.submitted)
+        return [query for query in queries_of(self.services, self.dag_id) if query.run_id == self.run_id]
 
     @property
     def states(self) -> list[str]:
@@ -105,10 +96,10 @@ class ReportRun:
     def process(self, task_id: str) -> psutil.Process:
         """The process in which a task runs; Airflow names it by the id of the task instance."""
         path = f"/api/v2/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{task_id}"
-        title = f"airflow worker -- {self.airflow.client.request('GET', path)['id']}"
+        title = TASK_TITLE + self.airflow.client.request("GET", path)["id"]
 
         def found() -> list[psutil.Process]:
-            return [each for each in self.airflow.processes("scheduler") if title in " ".join(_title(each))]
+            return [each for each in self.airflow.processes("scheduler") if title in title_of(each)]
 
         (process,) = until(found, f"a process of {task_id}")
         return process
@@ -149,10 +140,30 @@ class ReportRun:
         return until(ended, f"query {query_id} of {self.run_id} has ended")
 
 
-def _title(process: psutil.Process) -> list[str]:
+def queries_of(services: Services, dag_id: str) -> list[Query]:
+    """All queries that were ever created for a DAG, in the order of their creation."""
+    athena = services.athena
+    found = []
+    for page in athena.get_paginator("list_query_executions").paginate(WorkGroup="dev"):
+        if ids := page["QueryExecutionIds"]:
+            for execution in athena.batch_get_query_execution(QueryExecutionIds=ids)["QueryExecutions"]:
+                marker = Marker.find(execution["Query"])
+                if marker is not None and marker.dag_id == dag_id:
+                    found.append(_query(execution, marker.run_id))
+    return sorted(found, key=lambda query: query.submitted)
+
+
+def _query(execution: Any, run_id: str) -> Query:
+    status = execution["Status"]
+    ended = status.get("CompletionDateTime")
+    return Query(execution["QueryExecutionId"], run_id, status["State"], status["SubmissionDateTime"], ended)
+
+
+def title_of(process: psutil.Process) -> str:
+    """The title of a process; nothing for one that is gone."""
     with contextlib.suppress(psutil.Error):
-        return list(process.cmdline())
-    return []
+        return " ".join(process.cmdline())
+    return ""
 
 
 def now() -> datetime:

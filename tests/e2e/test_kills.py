@@ -6,7 +6,6 @@ import datetime as dt
 import re
 import signal
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -15,6 +14,7 @@ from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from demo.services import Services, local_services
 from local_aws.faults import Drop, End, Faults, ForgetToken, Hold, QueryFault, Slow, SlowDown
+from tests.e2e.environment import PATIENCE, POOLS, ROOT
 from tests.e2e.report_run import Query, ReportRun, now, until
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ pytestmark = pytest.mark.e2e
 
 full = pytest.mark.full
 
-ROOT = Path(__file__).resolve().parents[2]
 PERIOD = "2025-06-08"
 DAGS = ("steady_weekly", "expiring_weekly", "impatient_weekly", "doomed_weekly", "reconciler")
 DAG_FILE = """
@@ -62,18 +61,6 @@ with DAG("reconciler", schedule=None, is_paused_upon_creation=False):
         task_id="stop_unwanted_queries", workgroup="dev", environment="dev", grace=timedelta(0)
     )
 """
-# Airflow's own patience, in seconds, so that a row does not wait for it; the defaults are beside it.
-PATIENCE = {
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "8",  # 300
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",  # 10
-    "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",  # 5
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",  # 5
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",  # 30
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "2",  # 300
-    "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "1",  # 15
-    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",  # 5
-    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "5",  # 30
-}
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +82,7 @@ def airflow(
         dags_folder,
         dag_ids=DAGS,
         plugins_folder=ROOT / "plugins",
+        pools=POOLS,
         environment={
             **services.environment,
             **PATIENCE,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from demo.airflow import AirflowClient, AirflowConfig, AirflowRuntime, DagRun
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from demo.services import Services, local_services
+from local_aws.faults import Faults, Hold
+from tests.e2e.environment import POOLS
+from tests.e2e.report_run import ReportRun, until
 
 pytestmark = pytest.mark.e2e
 
@@ -50,18 +53,22 @@ class Week:
     def id(self) -> str:
         return self.start.date().isoformat()
 
+    @property
+    def next(self) -> Week:
+        return Week(self.end, self.end + dt.timedelta(days=7))  # Tokyo keeps no daylight saving time
+
 
 @pytest.fixture(scope="module")
-def week() -> Week:
+def earliest() -> Week:
     return Week.last_complete()
 
 
 @pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory, week: Week) -> Iterator[Services]:
+def services(tmp_path_factory: pytest.TempPathFactory, earliest: Week) -> Iterator[Services]:
     with local_services(tmp_path_factory.mktemp("local-aws") / "log") as running:
         running.prepare("dev")
-        first = week.start.date() - dt.timedelta(days=9)
-        last = week.end.date() + dt.timedelta(days=2)
+        first = earliest.start.date() - dt.timedelta(days=9)
+        last = earliest.next.end.date() + dt.timedelta(days=2)
         spec = PlaysSpec(first, last, events=20_000, users=1_000)
         seed_plays("dev", s3=running.s3, glue=running.glue, spec=spec)
         yield running
@@ -75,23 +82,80 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Ite
         plugins_folder=ROOT / "plugins",
         environment=services.environment,
         parallelism=2,
+        pools=POOLS,
     )
     with AirflowRuntime(config, dag_ids=[DAG_ID]) as runtime:
         yield runtime
 
 
-def test_one_period_is_the_same_bytes_by_every_way(
-    airflow: AirflowRuntime, services: Services, week: Week
+@pytest.fixture(scope="module")
+def scheduled(airflow: AirflowRuntime, earliest: Week) -> DagRun:
+    """The first run that the scheduler makes: DAGs start unpaused and without catch-up."""
+
+    def first_is_over(runs: Sequence[DagRun]) -> bool:
+        return bool(runs) and runs[0].finished
+
+    run = airflow.client.wait_for_runs(DAG_ID, until=first_is_over, timeout_seconds=120)[0]
+    assert (run.run_type, run.state) == ("scheduled", "success")
+    assert run.data_interval_start in (earliest.start, earliest.next.start)
+    return run
+
+
+@pytest.fixture(scope="module")
+def week(scheduled: DagRun, earliest: Week) -> Week:
+    """The week of the first scheduled run: the next one if that has ended just now."""
+    return earliest if scheduled.data_interval_start == earliest.start else earliest.next
+
+
+@pytest.fixture(scope="module")
+def scheduled_objects(services: Services, scheduled: DagRun, week: Week) -> Mapping[str, bytes]:
+    """What the first scheduled run has published, which is gone now."""
+    return take_objects(services, week)
+
+
+@pytest.mark.ci
+def test_a_scheduled_and_a_manual_run_of_one_period_at_once_end_in_one_publication(
+    airflow: AirflowRuntime,
+    services: Services,
+    scheduled: DagRun,
+    scheduled_objects: Mapping[str, bytes],
+    week: Week,
 ) -> None:
     client = airflow.client
-    published: dict[str, Mapping[str, bytes]] = {}
+    faults = Faults(services.endpoint_url)
+    faults.add(Hold(times=2))
+    client.clear(DAG_ID, scheduled.run_id)
+    by_schedule = ReportRun(airflow, services, DAG_ID, scheduled.run_id)
+    by_hand = ReportRun.begin(airflow, services, DAG_ID, "by-hand", week.id)
+    for run in (by_schedule, by_hand):
+        until(lambda run=run: run.states[-1:] == ["RUNNING"], f"the query of {run.run_id} is held")
 
-    # DAGs start unpaused and without catch-up: the scheduler has made exactly one run, for this week.
-    (scheduled,) = client.wait_for_runs(DAG_ID, timeout_seconds=120)
-    assert (scheduled.run_type, scheduled.state) == ("scheduled", "success")
+    faults.clear()
+
+    for run in (by_schedule, by_hand):
+        run.wait_until_success()
+    manifest = read_manifest(services, week)
+    assert manifest["query"]["id"] in {run.queries[-1].id for run in (by_schedule, by_hand)}
+    assert manifest["earlier_versions"] == []
+    keys = {entry["key"] for entry in manifest["objects"]}
+    prefix = f"user_ranking/weekly/{week.id}/versions/"
+    stored = services.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]
+    assert {entry["Key"] for entry in stored} == keys
+    assert take_objects(services, week) == scheduled_objects
+
+
+def test_one_period_is_the_same_bytes_by_every_way(
+    airflow: AirflowRuntime,
+    services: Services,
+    scheduled: DagRun,
+    scheduled_objects: Mapping[str, bytes],
+    week: Week,
+) -> None:
+    client = airflow.client
+    published = {"scheduled": scheduled_objects}
+
     assert (scheduled.data_interval_start, scheduled.data_interval_end) == (week.start, week.end)
     assert scheduled.run_after == week.end + dt.timedelta(minutes=5)
-    published["scheduled"] = take_objects(services, week)
     assert_tasks_show_what_went_in_and_out(client, scheduled, week)
 
     client.clear(DAG_ID, scheduled.run_id)
@@ -100,7 +164,7 @@ def test_one_period_is_the_same_bytes_by_every_way(
 
     # One run has one logical date, so the backfill takes the scheduled run over.
     backfill_id = client.backfill(DAG_ID, week.start, week.start, reprocess="completed")
-    (backfilled,) = client.wait_for_runs(DAG_ID, timeout_seconds=120)
+    (backfilled,) = client.wait_for_runs(DAG_ID, [scheduled.run_id], timeout_seconds=120)
     assert (backfilled.run_type, backfilled.state) == ("backfill", "success")
     published["backfill"] = take_objects(services, week)
     client.cancel_backfill(backfill_id)
@@ -178,14 +242,19 @@ def assert_tasks_show_what_went_in_and_out(client: AirflowClient, run: DagRun, w
         assert len(came_out) < 3_000, task
 
 
+def read_manifest(services: Services, week: Week) -> Mapping[str, Any]:
+    key = f"user_ranking/weekly/{week.id}/manifest.json"
+    manifest: Mapping[str, Any] = json.loads(services.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    return manifest
+
+
 def take_objects(services: Services, week: Week) -> Mapping[str, bytes]:
     """Read the data objects of a period by format, and remove everything that was published of it."""
-    prefix = f"user_ranking/weekly/{week.id}/"
-    manifest = json.loads(services.s3.get_object(Bucket=BUCKET, Key=f"{prefix}manifest.json")["Body"].read())
     objects = {
         entry["format"]: services.s3.get_object(Bucket=BUCKET, Key=entry["key"])["Body"].read()
-        for entry in manifest["objects"]
+        for entry in read_manifest(services, week)["objects"]
     }
+    prefix = f"user_ranking/weekly/{week.id}/"
     for entry in services.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]:
         services.s3.delete_object(Bucket=BUCKET, Key=entry["Key"])
     return objects

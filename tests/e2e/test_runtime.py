@@ -225,6 +225,38 @@ def test_a_component_that_ends_is_named_and_the_others_are_stopped(
     assert set(psutil.Process().children(recursive=True)) <= before
 
 
+@pytest.mark.ci
+def test_a_postgresql_is_made_once_and_copied_and_gone_after_the_stop(
+    dags_folder: Path, tmp_path: Path, database_templates: Path
+) -> None:
+    config = AirflowConfig(
+        home=tmp_path,
+        dags_folder=dags_folder,
+        components=("api-server",),
+        database="postgresql",
+        database_templates=database_templates,
+        pools={"small": 3},
+    )
+    migrated = []
+    for _ in range(2):
+        with AirflowRuntime(config) as runtime:
+            (pool,) = (
+                each
+                for each in runtime.client.request("GET", "/api/v2/pools")["pools"]
+                if each["name"] == "small"
+            )
+            assert (pool["slots"], pool["include_deferred"]) == (3, True)
+            leaders, folder = recorded_leaders(tmp_path), (tmp_path / "postgresql").resolve()
+            assert folder.is_dir()
+            runtime.restart("postgresql")
+            runtime.client.request("GET", "/api/v2/pools")
+            leaders |= recorded_leaders(tmp_path)
+            migrated.append(runtime.log_path("db migrate").exists())
+        assert session_members(leaders) == []
+        assert not folder.exists()
+    assert migrated == [True, False]
+
+
 def test_a_taken_port_is_refused(dags_folder: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         config = AirflowConfig(home=tmp_path, dags_folder=dags_folder, port=server.getsockname()[1])

@@ -1,0 +1,331 @@
+"""A report's DAG that is backfilled: its runs in Airflow, its queries in Athena, and what it published."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from zoneinfo import ZoneInfo
+
+import psutil  # type: ignore[import-untyped]
+
+from demo.airflow import AirflowApiError
+from demo.flights import archive_path
+from demo.lake import seed_plays
+from demo.plays import PlaysSpec, generate
+from demo.services import Services, local_services
+from tests.e2e.environment import PATIENCE, POOLS, ROOT
+from tests.e2e.report_run import TASK_TITLE, Query, queries_of, title_of, until
+from tests.integration.runner import object_of, rows_of
+from tests.integration.test_runs import WEEK_COLUMNS, column_bytes, inspect
+from tests.oracles.carrier_ranking import carrier_ranking
+from tests.oracles.user_ranking import Event, events_of, user_ranking
+
+if TYPE_CHECKING:
+    from demo.airflow import AirflowRuntime, DagRun
+    from tests.e2e.harness import StartAirflow
+
+BUCKET = "athena-report-dev"
+TOKYO, NEW_YORK = ZoneInfo("Asia/Tokyo"), ZoneInfo("America/New_York")
+FIRST_SUNDAY = dt.date(2023, 1, 1)
+DAG_IDS = (
+    "user_ranking_weekly",
+    "user_ranking_monthly",
+    "carrier_ranking_weekly",
+    "carrier_ranking_monthly",
+)
+_DAY, _WEEK = dt.timedelta(days=1), dt.timedelta(days=7)
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Period:
+    """A period by its days, worked out without the package.
+
+    Attributes:
+        id: The id that the package gives it.
+        previous: First day of the period before.
+        first: First day.
+        end: The day after the last one.
+        zone: Where these days are.
+    """
+
+    id: str
+    previous: dt.date
+    first: dt.date
+    end: dt.date
+    zone: ZoneInfo
+
+    def midnight(self, day: dt.date) -> dt.datetime:
+        return dt.datetime.combine(day, dt.time.min, self.zone)
+
+    @property
+    def start(self) -> dt.datetime:
+        return self.midnight(self.first)
+
+
+def weeks(first: dt.date, number: int, zone: ZoneInfo) -> list[Period]:
+    starts = [first + _WEEK * n for n in range(number)]
+    return [Period(day.isoformat(), day - _WEEK, day, day + _WEEK, zone) for day in starts]
+
+
+def months(year: int, zone: ZoneInfo) -> list[Period]:
+    firsts = [dt.date(year - 1, 12, 1), *(dt.date(year, n, 1) for n in range(1, 13)), dt.date(year + 1, 1, 1)]
+    bounds = zip(firsts, firsts[1:], firsts[2:], strict=False)
+    return [Period(f"{first:%Y-%m}", previous, first, end, zone) for previous, first, end in bounds]
+
+
+class Plays:
+    """A lake of plays from December 2022 on, for the weeks of Tokyo from the first Sunday of 2023 on."""
+
+    def __init__(self, services: Services, weeks: int) -> None:
+        """Fill the lake with so many weeks, and what lies around them."""
+        self.services = services
+        days = 31 + 7 * weeks + 14
+        spec = PlaysSpec(
+            dt.date(2022, 12, 1), dt.date(2022, 12, 1) + _DAY * days, events=50 * days, users=1_000
+        )
+        seed_plays("dev", s3=services.s3, glue=services.glue, spec=spec)
+        self._events = {day: list(events_of([table])) for day, table in generate(spec)}
+
+    def partitions(self, week: Period) -> set[dt.date]:
+        """The UTC dates on which events of a week or of the one before may have landed."""
+        # In UTC a day of Tokyo begins at 15:00 of the day before; events land up to a day late.
+        return {week.previous - _DAY + _DAY * n for n in range(16)}
+
+    def scanned_bytes(self, week: Period) -> int:
+        """What Athena must bill for a week."""
+        return sum(
+            column_bytes(self.services, f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS)
+            for day in self.partitions(week)
+        )
+
+    def ranking(self, week: Period) -> Rows:
+        """What the report must say of a week."""
+        events: list[Event] = [event for day in self.partitions(week) for event in self._events[day]]
+        bounds = (week.midnight(day) for day in (week.first, week.end, week.previous, week.first))
+        return user_ranking(events, *bounds, top=100)
+
+
+def flights_ranking(period: Period) -> Rows:
+    """What the report of the carriers must say of a period."""
+    return carrier_ranking(archive_path(), period.start, period.midnight(period.end))
+
+
+@contextmanager
+def lake_of_plays(log_path: Path, weeks: int) -> Iterator[Plays]:
+    """The local services, prepared for reports, with a lake of plays."""
+    with local_services(log_path) as services:
+        services.prepare("dev")
+        yield Plays(services, weeks)
+
+
+def write_dags(folder: Path) -> None:
+    """Put the repository's reports into a folder; that of the users begins in 2023, two years earlier."""
+    source = (ROOT / "dags" / "user_ranking.py").read_text()
+    since = 'since="2025-01-01"'
+    assert since in source
+    folder.mkdir()
+    (folder / "user_ranking.py").write_text(source.replace(since, f'since="{FIRST_SUNDAY}"'))
+    shutil.copy(ROOT / "dags" / "carrier_ranking.py", folder)
+
+
+def start_reports(
+    start_airflow: StartAirflow, services: Services, folder: Path, **settings: Any
+) -> AirflowRuntime:
+    """Start an Airflow with the reports, in which nothing runs before it is asked for."""
+    write_dags(folder / "dags")
+    environment = {
+        **services.environment,
+        **PATIENCE,
+        "ATHENA_REPORTS_ENV": "dev",
+        "ATHENA_REPORTS_SQL_FOLDER": str(ROOT / "include" / "sql"),
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+        **settings.pop("environment", {}),
+    }
+    return start_airflow(
+        folder / "dags",
+        dag_ids=DAG_IDS,
+        plugins_folder=ROOT / "plugins",
+        pools=POOLS,
+        environment=environment,
+        **settings,
+    )
+
+
+@dataclass(frozen=True)
+class Backfilled:
+    """The DAG of a report and a cadence.
+
+    Attributes:
+        airflow: Where it runs.
+        services: Where its queries run, and what it publishes is.
+        report: Name of the report.
+        cadence: Name of the cadence.
+        expected: What the report must say of a period, by an oracle.
+    """
+
+    airflow: AirflowRuntime
+    services: Services
+    report: str
+    cadence: str
+    expected: Callable[[Period], Rows]
+
+    @property
+    def dag_id(self) -> str:
+        return f"{self.report}_{self.cadence}"
+
+    def begin(
+        self,
+        periods: Sequence[Period],
+        *,
+        max_active_runs: int = 16,
+        run_backwards: bool = False,
+        reprocess: Literal["none", "failed", "completed"] = "none",
+    ) -> int:
+        """Start a backfill over the API that the UI uses, once those before are over, and return its id."""
+        self.end()
+        return self.airflow.client.backfill(
+            self.dag_id,
+            periods[0].start,
+            periods[-1].start,
+            max_active_runs=max_active_runs,
+            run_backwards=run_backwards,
+            reprocess=reprocess,
+        )
+
+    def end(self) -> None:
+        """Let the DAG have its next backfill: Airflow looks every 30 s only whether one has ended."""
+        client = self.airflow.client
+        answer = client.request("GET", "/api/v2/backfills", params={"dag_id": self.dag_id})
+        for backfill in answer["backfills"]:
+            if backfill["completed_at"] is None:
+                try:
+                    client.cancel_backfill(backfill["id"])
+                except AirflowApiError as refusal:
+                    if refusal.status != HTTPStatus.CONFLICT:  # which says that Airflow has looked
+                        raise
+
+    def runs(self, periods: Sequence[Period]) -> list[DagRun]:
+        """The runs for the periods, in their order, that have a logical date."""
+        starts = {period.start for period in periods}
+        return [run for run in self.airflow.client.runs(self.dag_id) if run.logical_date in starts]
+
+    def wait_until_published(self, periods: Sequence[Period], number: int) -> None:
+        """Wait until at least so many runs of the periods have succeeded."""
+
+        def enough() -> bool:
+            self.airflow.check_alive()
+            return sum(run.state == "success" for run in self.runs(periods)) >= number
+
+        until(enough, f"{number} runs of {self.dag_id} have succeeded", seconds=600)
+
+    def wait_until_over(self, periods: Sequence[Period]) -> list[DagRun]:
+        """Wait until the periods have a run each and all have ended, and return them."""
+
+        def over() -> list[DagRun] | None:
+            self.airflow.check_alive()
+            runs = self.runs(periods)
+            return runs if len(runs) == len(periods) and all(run.finished for run in runs) else None
+
+        seconds = 300 + 30 * len(periods)
+        return until(over, f"{len(periods)} runs of {self.dag_id} have ended", seconds=seconds)
+
+    def wait_until_success(self, periods: Sequence[Period]) -> list[DagRun]:
+        """Wait until each period has one run, which has succeeded; if not, tell the logs of what failed."""
+        runs = self.wait_until_over(periods)
+        assert [run.logical_date for run in runs] == [period.start for period in periods]
+        client, logs = self.airflow.client, []
+        for run in runs:
+            if run.state != "success":
+                for task in client.task_instances(self.dag_id, run.run_id):
+                    if task.state == "failed":
+                        log = client.task_log(self.dag_id, run.run_id, task.task_id, task.try_number)
+                        logs.append(f"{run.run_id} {task.task_id}:\n{log[-3000:]}")
+        assert {run.state for run in runs} == {"success"}, "\n".join(logs)
+        return runs
+
+    @property
+    def queries(self) -> list[Query]:
+        """All queries that were ever created for the DAG."""
+        return queries_of(self.services, self.dag_id)
+
+    def manifest(self, period: Period) -> Mapping[str, Any] | None:
+        """What a reader of the period finds; None if it is not published."""
+        s3 = self.services.s3
+        try:
+            body = s3.get_object(Bucket=BUCKET, Key=f"{self._prefix(period)}manifest.json")["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            return None
+        return {**json.loads(body), "bucket": BUCKET}
+
+    def objects(self, period: Period) -> Mapping[str, bytes]:
+        """The published data objects by format."""
+        manifest = self.manifest(period)
+        assert manifest is not None, f"{period.id} of {self.dag_id} is not published"
+        formats = [entry["format"] for entry in manifest["objects"]]
+        return {format: object_of(self.services.s3, manifest, format) for format in formats}
+
+    @property
+    def partitions(self) -> set[str]:
+        """The periods that the published table has in Glue."""
+        pages = self.services.glue.get_paginator("get_partitions").paginate(
+            DatabaseName="report_dev", TableName=self.dag_id, ExcludeColumnSchema=True
+        )
+        return {partition["Values"][0] for page in pages for partition in page["Partitions"]}
+
+    def assert_right(self, periods: Sequence[Period]) -> None:
+        """What is published of each period is what the raw data say, in the only version that it ever had."""
+        for period in periods:
+            manifest = self.manifest(period)
+            assert manifest is not None, f"{period.id} of {self.dag_id} is not published"
+            expected = self.expected(period)
+            assert expected, period
+            assert rows_of(self.services.s3, manifest, "parquet") == expected, period
+            assert rows_of(self.services.s3, manifest, "csv") == expected, period
+            assert manifest["earlier_versions"] == [], period
+        assert {period.id for period in periods} <= self.partitions
+
+    def paid(self, runs: Sequence[DagRun]) -> list[int]:
+        """How many queries each of the runs has started; all of them must have succeeded."""
+        queries = self.queries
+        assert {query.state for query in queries} == {"SUCCEEDED"}
+        counted = Counter(query.run_id for query in queries)
+        return [counted[run.run_id] for run in runs]
+
+    def assert_read(self, periods: Sequence[Period], plays: Plays) -> None:
+        """The published queries have read exactly the partitions that they need, and were billed for that."""
+        for period in periods:
+            manifest = self.manifest(period)
+            assert manifest is not None
+            (scan,) = inspect(self.services, manifest["query"]["id"])["scans"]
+            dates = {dt.date.fromisoformat(partition["dt"]) for partition in scan["partitions"]}
+            assert dates == plays.partitions(period), period
+            assert manifest["query"]["scanned_bytes"] == plays.scanned_bytes(period), period
+
+    def task_states(self) -> Mapping[tuple[str, str], str | None]:
+        """The states of the tasks of all runs of the DAG, by run and task."""
+        tasks = self.airflow.client.task_instances(self.dag_id, "~")
+        return {(task.run_id, task.task_id): task.state for task in tasks}
+
+    def task_processes(self, *hosts: str) -> list[psutil.Process]:
+        """The processes that run a task at this moment, of all task hosts or of some."""
+        names = hosts or self.airflow.task_hosts
+        return [each for name in names for each in self.airflow.processes(name) if _is_task(each)]
+
+    def _prefix(self, period: Period) -> str:
+        return f"{self.report}/{self.cadence}/{period.id}/"
+
+
+def _is_task(process: psutil.Process) -> bool:
+    # The idle workers of LocalExecutor have a title that begins like a task's.
+    title = title_of(process)
+    return title.startswith(TASK_TITLE) and "LocalExecutor" not in title

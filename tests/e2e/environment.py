@@ -1,0 +1,22 @@
+"""What the Airflow of a test is set up with."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The pool that the reports of the tests' environment need, with room for all that any test starts at once.
+POOLS = {"athena_dev": 32}
+
+# Airflow's own patience, in seconds, so that a test does not wait for it; the defaults are beside it.
+PATIENCE = {
+    "AIRFLOW__CORE__MAX_TASK_RETRY_DELAY": "1",  # a day
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "8",  # 300
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",  # 10
+    "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",  # 5
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",  # 5
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",  # 30
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "2",  # 300
+    "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "1",  # 15
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",  # 5
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "5",  # 30
+}

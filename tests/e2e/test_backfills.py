@@ -1,0 +1,157 @@
+"""Backfills of some weeks: one under which a machine dies, and others repeated, paused and cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from tests.e2e.backfilled import (
+    FIRST_SUNDAY,
+    TOKYO,
+    Backfilled,
+    Plays,
+    lake_of_plays,
+    start_reports,
+    weeks,
+)
+from tests.e2e.report_run import until
+
+if TYPE_CHECKING:
+    from demo.airflow import AirflowRuntime
+    from tests.e2e.harness import StartAirflow
+
+pytest_plugins = ["tests.e2e.harness"]
+pytestmark = pytest.mark.e2e
+
+WEEKS = weeks(FIRST_SUNDAY, 30, TOKYO)
+IN_MOTION = {"queued", "running", "deferred"}
+
+
+@pytest.fixture(scope="module")
+def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
+    with lake_of_plays(tmp_path_factory.mktemp("local-aws") / "log", len(WEEKS)) as plays:
+        yield plays
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory
+) -> AirflowRuntime:
+    return start_reports(start_airflow, plays.services, tmp_path_factory.mktemp("reports"))
+
+
+@pytest.fixture
+def weekly(airflow: AirflowRuntime, plays: Plays) -> Backfilled:
+    return Backfilled(airflow, plays.services, "user_ranking", "weekly", plays.ranking)
+
+
+def test_a_backfill_outlives_the_death_of_the_scheduler_its_tasks_and_the_triggerer(
+    weekly: Backfilled, airflow: AirflowRuntime, plays: Plays
+) -> None:
+    periods = WEEKS[:10]
+    weekly.begin(periods, run_backwards=True)
+    weekly.wait_until_published(periods, 1)
+
+    for component in ("scheduler", "triggerer"):
+        airflow.kill(component)
+    interrupted = [run for run in weekly.runs(periods) if run.state == "running"]
+    for component in ("scheduler", "triggerer"):
+        airflow.restart(component)
+
+    assert interrupted
+    runs = weekly.wait_until_success(periods)
+    assert weekly.paid(runs) == [1] * 10
+    weekly.assert_right(periods)
+    weekly.assert_read(periods, plays)
+
+
+@pytest.mark.ci
+def test_the_command_line_starts_a_backfill_and_reprocess_does_what_it_says(
+    weekly: Backfilled, airflow: AirflowRuntime
+) -> None:
+    periods = WEEKS[10:14]
+    weekly.end()
+    airflow.cli(
+        *("backfill", "create", "--dag-id", weekly.dag_id, "--max-active-runs", "16", "--run-backwards"),
+        *("--from-date", periods[0].start.isoformat(), "--to-date", periods[2].start.isoformat()),
+    )
+    runs = weekly.wait_until_success(periods[:3])
+    assert weekly.paid(runs) == [1, 1, 1]
+    weekly.assert_right(periods[:3])
+
+    weekly.begin(periods, reprocess="none")
+    runs = weekly.wait_until_success(periods)
+    assert weekly.paid(runs) == [1, 1, 1, 1]
+
+    airflow.client.set_state(weekly.dag_id, runs[1].run_id, "failed")
+    weekly.begin(periods, reprocess="failed")
+    runs = weekly.wait_until_success(periods)
+    assert weekly.paid(runs) == [1, 2, 1, 1]
+
+    published = [weekly.objects(period) for period in periods]
+    weekly.begin(periods, reprocess="completed")
+    runs = weekly.wait_until_success(periods)
+    assert weekly.paid(runs) == [2, 3, 2, 2]
+    assert [weekly.objects(period) for period in periods] == published
+    weekly.assert_right(periods)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("paused", ["backfill", "dag"])
+def test_a_pause_lets_what_runs_end_and_a_resume_does_the_rest(
+    weekly: Backfilled, airflow: AirflowRuntime, paused: Literal["backfill", "dag"]
+) -> None:
+    periods = {"backfill": WEEKS[14:19], "dag": WEEKS[19:24]}[paused]
+    client = airflow.client
+    backfill = weekly.begin(periods, max_active_runs=2)
+    weekly.wait_until_published(periods, 1)
+
+    if paused == "backfill":
+        client.pause_backfill(backfill)
+        until(lambda: all(run.state != "running" for run in weekly.runs(periods)), "what had begun has ended")
+    else:
+        client.pause(weekly.dag_id)
+        until(lambda: IN_MOTION.isdisjoint(weekly.task_states().values()), "tasks that had begun have ended")
+    stopped = weekly.task_states()
+    assert "queued" in {run.state for run in weekly.runs(periods)}
+    # A run of another DAG, begun later, shows that the scheduler has had its time.
+    other = client.trigger("user_ranking_monthly", conf={"period": "2023-02"})
+    (run,) = client.wait_for_runs(other.dag_id, [other.run_id], timeout_seconds=120)
+    assert run.state == "success"
+    assert weekly.task_states() == stopped
+
+    if paused == "backfill":
+        client.unpause_backfill(backfill)
+    else:
+        client.unpause(weekly.dag_id)
+    runs = weekly.wait_until_success(periods)
+    assert weekly.paid(runs) == [1] * len(periods)
+    weekly.assert_right(periods)
+
+
+@pytest.mark.ci
+def test_a_backfill_cancelled_half_way_leaves_no_query_running_and_no_half_publication(
+    weekly: Backfilled, airflow: AirflowRuntime
+) -> None:
+    periods = WEEKS[24:30]
+    backfill = weekly.begin(periods, max_active_runs=2)
+    weekly.wait_until_published(periods, 1)
+
+    airflow.client.cancel_backfill(backfill)
+
+    runs = weekly.wait_until_over(periods)
+    done = [period for period, run in zip(periods, runs, strict=True) if run.state == "success"]
+    dropped = [period for period in periods if period not in done]
+    assert done
+    assert dropped
+    assert weekly.paid(runs) == [int(period in done) for period in periods]
+    weekly.assert_right(done)
+    assert [weekly.manifest(period) for period in dropped] == [None] * len(dropped)
+    assert weekly.partitions.isdisjoint(period.id for period in dropped)
+
+    weekly.begin(periods, reprocess="failed")
+    runs = weekly.wait_until_success(periods)
+    assert weekly.paid(runs) == [1] * len(periods)
+    weekly.assert_right(periods)

@@ -1,0 +1,65 @@
+"""A backfill on two Celery workers, with PostgreSQL and Redis, of which one worker is killed half-way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.backfilled import (
+    FIRST_SUNDAY,
+    TOKYO,
+    Backfilled,
+    Plays,
+    lake_of_plays,
+    start_reports,
+    weeks,
+)
+from tests.e2e.report_run import until
+
+if TYPE_CHECKING:
+    from tests.e2e.harness import StartAirflow
+
+pytest_plugins = ["tests.e2e.harness"]
+pytestmark = [pytest.mark.e2e, pytest.mark.ci]
+
+WEEKS = weeks(FIRST_SUNDAY, 8, TOKYO)
+# What a killed worker had taken and not begun is given to another one after this; the default is 600 s.
+IMPATIENCE = {
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "2",
+}
+
+
+@pytest.fixture
+def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
+    with lake_of_plays(tmp_path_factory.mktemp("local-aws") / "log", len(WEEKS)) as plays:
+        yield plays
+
+
+def test_a_backfill_on_two_workers_outlives_one_of_them(
+    start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    airflow = start_reports(
+        start_airflow,
+        plays.services,
+        tmp_path_factory.mktemp("reports"),
+        database="postgresql",
+        celery_workers=2,
+        parallelism=2,
+        environment=IMPATIENCE,
+    )
+    weekly = Backfilled(airflow, plays.services, "user_ranking", "weekly", plays.ranking)
+    weekly.begin(WEEKS)
+    weekly.wait_until_published(WEEKS, 1)
+    until(lambda: weekly.task_processes("worker-1"), "the first worker runs a task", seconds=120)
+
+    airflow.kill("worker-1")
+
+    runs = weekly.wait_until_success(WEEKS)
+    assert weekly.paid(runs) == [1] * len(WEEKS)
+    weekly.assert_right(WEEKS)
+    weekly.assert_read(WEEKS, plays)
+    for worker in airflow.task_hosts:
+        assert "succeeded in" in airflow.log_path(worker).read_text(), f"{worker} has run no task"

@@ -1,0 +1,96 @@
+"""Two years of the users' weeks and a year of the carriers' weeks and months, each in one backfill."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from demo.lake import seed_flights
+from tests.e2e.backfilled import (
+    FIRST_SUNDAY,
+    NEW_YORK,
+    TOKYO,
+    Backfilled,
+    Plays,
+    flights_ranking,
+    lake_of_plays,
+    months,
+    start_reports,
+    weeks,
+)
+
+if TYPE_CHECKING:
+    from demo.airflow import AirflowRuntime
+    from tests.e2e.harness import StartAirflow
+
+pytest_plugins = ["tests.e2e.harness"]
+pytestmark = [pytest.mark.e2e, pytest.mark.full]
+
+TWO_YEARS = weeks(FIRST_SUNDAY, 104, TOKYO)
+WEEKS_OF_2013 = weeks(dt.date(2013, 1, 7), 52, NEW_YORK)
+MONTHS_OF_2013 = months(2013, NEW_YORK)
+
+
+@pytest.fixture(scope="module")
+def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
+    with lake_of_plays(tmp_path_factory.mktemp("local-aws") / "log", len(TWO_YEARS)) as plays:
+        seed_flights("dev", s3=plays.services.s3, glue=plays.services.glue)
+        yield plays
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory
+) -> AirflowRuntime:
+    folder = tmp_path_factory.mktemp("reports")
+    return start_reports(start_airflow, plays.services, folder, database="postgresql")
+
+
+def test_two_years_of_weeks_are_right_and_those_by_schedule_are_the_same_bytes(
+    airflow: AirflowRuntime,
+    plays: Plays,
+    start_airflow: StartAirflow,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    weekly = Backfilled(airflow, plays.services, "user_ranking", "weekly", plays.ranking)
+    weekly.begin(TWO_YEARS, run_backwards=True)
+    runs = weekly.wait_until_success(TWO_YEARS)
+    assert weekly.paid(runs) == [1] * 104
+    assert len(weekly.queries) == 104
+    weekly.assert_right(TWO_YEARS)
+    weekly.assert_read(TWO_YEARS, plays)
+
+    early = TWO_YEARS[:6]
+    with lake_of_plays(tmp_path_factory.mktemp("local-aws") / "log", len(early)) as lake:
+        scheduling = start_reports(
+            start_airflow,
+            lake.services,
+            tmp_path_factory.mktemp("reports"),
+            environment={
+                "ATHENA_REPORTS_CATCHUP": "true",
+                "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
+            },
+        )
+        scheduled = Backfilled(scheduling, lake.services, "user_ranking", "weekly", lake.ranking)
+        runs = scheduled.wait_until_success(early)
+        assert {run.run_type for run in runs} == {"scheduled"}
+        for week in early:
+            assert scheduled.objects(week) == weekly.objects(week), week
+        scheduling.stop()
+
+
+def test_a_year_of_carriers_by_week_and_by_month_at_once(airflow: AirflowRuntime, plays: Plays) -> None:
+    weekly, monthly = (
+        Backfilled(airflow, plays.services, "carrier_ranking", cadence, flights_ranking)
+        for cadence in ("weekly", "monthly")
+    )
+    weekly.begin(WEEKS_OF_2013, run_backwards=True)
+    monthly.begin(MONTHS_OF_2013)
+    for backfilled, periods in ((weekly, WEEKS_OF_2013), (monthly, MONTHS_OF_2013)):
+        runs = backfilled.wait_until_success(periods)
+        assert backfilled.paid(runs) == [1] * len(periods)
+        assert len(backfilled.queries) == len(periods)
+        backfilled.assert_right(periods)
