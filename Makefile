@@ -45,11 +45,19 @@ test: $(READY) ## Prove the package: lint, types and tests
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@$(RUN) -m pytest -n 2 --dist loadfile -m "not full"
+	@$(RUN) -m pytest -n 2 --dist loadfile -m "not ci and not full"
+
+.PHONY: test-ci
+test-ci: $(READY) ## Run the longer tests: they need Debian's postgresql, redis-server and chromium
+	@$(RUN) -m pytest tests/e2e -n 2 --dist loadfile -m "ci and not full"
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, the long ones too
 	@$(RUN) -m pytest tests/e2e -n 2 --dist loadfile
+
+.PHONY: up
+up: $(READY) ## Run Airflow with the demo's lakes and the Reports page on 127.0.0.1:8080 until stopped
+	@$(RUN) -m demo.up --port $(if $(filter-out 4566,$(PORT)),$(PORT),8080)
 
 .PHONY: local-aws
 local-aws: $(READY) ## Serve S3, Glue and Athena on 127.0.0.1:4566 until stopped (PORT= to change)

@@ -167,17 +167,14 @@ def main() -> int:
     return 0
 
 
-def run_jobs(services: Services, progress: Progress) -> None:
-    """Run every job in Airflow.
-
-    Raises:
-        DemoError: A run failed.
-    """
+def airflow_of(services: Services, progress: Progress, port: int | None = None) -> AirflowRuntime:
+    """Return an Airflow, not started yet, with this repository's DAGs on the demo's lakes."""
     config = AirflowConfig(
         home=HOME,
         dags_folder=ROOT / "dags",
         plugins_folder=ROOT / "plugins",
         database_templates=HOME.with_name("databases"),
+        port=port,
         environment={
             **services.environment,
             "ATHENA_REPORTS_ENV": ENVIRONMENT,
@@ -185,7 +182,16 @@ def run_jobs(services: Services, progress: Progress) -> None:
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         },
     )
-    with AirflowRuntime(config, dag_ids=[job.dag_id for job in JOBS], on_progress=progress) as airflow:
+    return AirflowRuntime(config, dag_ids=[job.dag_id for job in JOBS], on_progress=progress)
+
+
+def run_jobs(services: Services, progress: Progress) -> None:
+    """Run every job in Airflow.
+
+    Raises:
+        DemoError: A run failed.
+    """
+    with airflow_of(services, progress) as airflow:
         for job in JOBS:
             start(airflow.client, job)
             progress(f"{job.dag_id}: {job.summary}")
