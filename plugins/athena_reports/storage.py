@@ -8,7 +8,7 @@ encryption of what is written. No ACL is ever sent. Objects are named by their `
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -107,7 +107,7 @@ class Storage:
         Raises:
             StorageError: It cannot be read; a MissingObjectError if it is not there.
         """
-        return ObjectStream(self, uri)
+        return ObjectStream(self, uri, self.get(uri))
 
     def read(self, uri: str) -> tuple[bytes, str]:
         """Return an object's bytes and its ETag.
@@ -274,9 +274,8 @@ class ObjectStream(io.RawIOBase):
         size: Its length in bytes.
     """
 
-    def __init__(self, storage: Storage, uri: str) -> None:
+    def __init__(self, storage: Storage, uri: str, answer: Mapping[str, Any]) -> None:
         super().__init__()
-        answer = storage.get(uri)
         self.uri: str = uri
         self.etag: str = answer["ETag"]
         self.size: int = answer["ContentLength"]
