@@ -177,10 +177,11 @@ def test_a_workgroup_that_keeps_its_results_itself(
     services: Services, run_report: RunReport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = rows_of(services.s3, manifest_of(services.s3, run_report()), "parquet")
+    keeps_its_results = "keeps_its_results"
     services.athena.create_work_group(
-        Name="managed", Configuration={"ManagedQueryResultsConfiguration": {"Enabled": True}}
+        Name=keeps_its_results, Configuration={"ManagedQueryResultsConfiguration": {"Enabled": True}}
     )
-    monkeypatch.setenv("ATHENA_REPORTS_WORKGROUP", "managed")
+    monkeypatch.setenv("ATHENA_REPORTS_WORKGROUP", keeps_its_results)
     monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
 
     found = run_report()
