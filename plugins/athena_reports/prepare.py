@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from athena_reports import checks as checking
@@ -120,9 +118,9 @@ def prepare(
     pa.set_memory_pool(pa.system_memory_pool())
     location, about = recipe.location(period), recipe.describe(period)
     result = open_result(execution, athena=athena, storage=storage)
-    with TemporaryDirectory(prefix="athena-report-") as folder, checking.watch(recipe.checks) as watch:
+    with checking.watch(recipe.checks) as watch:
         version = stage(
-            _rows(result, recipe, period, Path(folder)),
+            _rows(result, recipe, period),
             location=location,
             formats=recipe.formats,
             storage=storage,
@@ -141,15 +139,13 @@ def prepare(
     return Prepared(version, results)
 
 
-def _rows(result: Result, recipe: Recipe, period: Period, folder: Path) -> Rows:
+def _rows(result: Result, recipe: Recipe, period: Period) -> Rows:
     """What is to be written: the result as it is, its files, or what the transforms make of it."""
     if recipe.transforms:
         batches = apply(recipe.transforms, result.batches, period, recipe.describe(period))
         first, batches = _peek(batches, recipe.describe(period))
         return Rows(first, batches, ordered=result.ordered)
-    files: Sequence[Path] = ()
-    if result.fetch_files and "parquet" in recipe.formats:
-        files = result.fetch_files(folder) or ()
+    files = result.find_files() if result.find_files and "parquet" in recipe.formats else ()
     return Rows(result.schema, result.batches, files, ordered=result.ordered)
 
 

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -27,7 +27,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from athena_reports import csvstream, schema
 from athena_reports.errors import QueryError, ResultError
 from athena_reports.query import QueryExecution, WaitPolicy, has_succeeded
-from athena_reports.storage import ConditionError, MissingObjectError, Storage, StorageError
+from athena_reports.storage import (
+    COPY_BYTES,
+    ConditionError,
+    MissingObjectError,
+    Storage,
+    StorageError,
+    StoredObject,
+)
 from athena_reports.submit import Submission, inner_query, look
 
 if TYPE_CHECKING:
@@ -45,9 +52,25 @@ _AGAIN = "If it has expired, clear run_query with all that is downstream."
 _NESTED = frozenset({"array", "map", "row"})
 _PAGE_ROWS = 1_000  # GetQueryResults answers no more
 _DOWNLOADS = 2
+_FOOTERS = 8
+_FOOTER_BYTES = 64 * 1024
+_MAGIC = b"PAR1"
 _BATCH_ROWS = 16_384
 _BATCH_BYTES = 8 * 1024 * 1024
 _READ_BYTES = 128 * 1024  # of a Parquet file, per column
+
+
+@dataclass(frozen=True)
+class UnloadedFile:
+    """A Parquet file that an UNLOAD wrote.
+
+    Attributes:
+        stored: The object.
+        rows: Number of rows in it.
+    """
+
+    stored: StoredObject
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -58,16 +81,15 @@ class Result:
         schema: Names and types of the columns, in the order of the SELECT.
         batches: The rows; at least one batch, which is empty when there are none. Close it if it is not read
             to its end.
-        fetch_files: Only for an UNLOAD with rows. Downloads its files into a folder that exists and returns
-            their paths, sorted by the files' keys, if they may be published as they are: if their row groups
-            hold `ROWS_PER_GROUP` rows on average, or each file has only one. Else it returns None, and
-            `batches` reads what is downloaded. Rows of a path come from `read_parquet`.
+        find_files: Only for an UNLOAD with rows. Returns its files, sorted by their keys, if they may be
+            published as they are: if their row groups hold `ROWS_PER_GROUP` rows on average, or each file has
+            only one, and S3 can copy each. Else it returns none. It does not read the rows.
         ordered: Whether the rows come in the order of the query; an UNLOAD writes them in parallel.
     """
 
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
-    fetch_files: Callable[[Path], Sequence[Path] | None] | None = None
+    find_files: Callable[[], Sequence[UnloadedFile]] | None = None
     ordered: bool = True
 
 
@@ -88,19 +110,6 @@ def open_result(execution: QueryExecution, *, athena: AthenaClient, storage: Sto
     if execution.output_location:
         return _open_csv(execution, athena, storage)
     return _open_pages(execution, athena)
-
-
-def read_parquet(path: Path, columns: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a Parquet file, however large its row groups are, in a few MB for each column.
-
-    Args:
-        path: The file.
-        columns: Its schema, as `Result.schema` has it.
-
-    Raises:
-        ResultError: A value does not fit the schema.
-    """
-    return _decoded(path, columns, str(path))
 
 
 def _open_csv(execution: QueryExecution, athena: AthenaClient, storage: Storage) -> Result:
@@ -166,7 +175,7 @@ def _open_unload(execution: QueryExecution, athena: AthenaClient, storage: Stora
         columns = _columns_of_nothing(execution, athena, storage)
         return Result(columns, iter([pa.RecordBatch.from_pylist([], schema=columns)]))
     files = _UnloadedFiles(execution, storage, uris)
-    return Result(files.schema, files.batches(), files.fetch, ordered=False)
+    return Result(files.schema, files.batches(), files.find, ordered=False)
 
 
 def _manifest(execution: QueryExecution, athena: AthenaClient, storage: Storage) -> list[str]:
@@ -184,37 +193,61 @@ def _manifest(execution: QueryExecution, athena: AthenaClient, storage: Storage)
     return sorted(uri for uri in uris if uri.startswith("s3://"))
 
 
-class _UnloadedFiles:
-    """The files of an UNLOAD; the first one is downloaded at once, for its schema.
+@dataclass(frozen=True)
+class _Footer:
+    """The end of a file, with its metadata; all of it if it is small."""
 
-    A file that is only read has no name on disk, so that it goes when it is closed, or when the process ends.
+    stored: StoredObject
+    end: bytes
+
+    @classmethod
+    def read(cls, uri: str, storage: Storage) -> _Footer:
+        end, stored = storage.tail(uri, _FOOTER_BYTES)
+        needed = int.from_bytes(end[-8:-4], "little") + 8
+        if end.endswith(_MAGIC) and len(end) < needed <= stored.bytes:
+            end, stored = storage.tail(uri, needed)
+        return cls(stored, end)
+
+    @property
+    def whole(self) -> pa.NativeFile | None:
+        """The file, if this is all of it."""
+        return pa.BufferReader(self.end) if len(self.end) == self.stored.bytes else None
+
+
+class _UnloadedFiles:
+    """The files of an UNLOAD; the end of the first one is read at once, for its schema.
+
+    What is downloaded has no name on disk, so that it goes when it is closed, or when the process ends.
     """
 
     def __init__(self, execution: QueryExecution, storage: Storage, uris: Sequence[str]) -> None:
         self._execution = execution
         self._storage = storage
         self._uris = uris
-        self._first = self._download(uris[0])
-        self._paths: Sequence[Path] = ()
-        with _parquet(self._first, _about(execution, uris[0])) as file:
+        self._etags: dict[str, str] = {}
+        self._first = self._footer(uris[0])
+        with self._opened(self._first) as file:
             self.schema = _plain_schema(file, _about(execution, uris[0]))
 
-    def fetch(self, folder: Path) -> Sequence[Path] | None:
-        """What `Result.fetch_files` does."""
-        paths = [folder / f"{number:05}.parquet" for number in range(len(self._uris))]
-        self._first.seek(0)
-        self._first.download(str(paths[0]))
-        self._first.close()
-        with _explained(self._execution), ThreadPoolExecutor(_DOWNLOADS) as pool:
-            list(pool.map(self._storage.download, self._uris[1:], paths[1:]))
-        self._paths = paths
-        return paths if self._may_be_published(paths) else None
+    def find(self) -> Sequence[UnloadedFile]:
+        """What `Result.find_files` does."""
+        with ThreadPoolExecutor(_FOOTERS) as pool:
+            footers = [self._first, *pool.map(self._footer, self._uris[1:])]
+        files, groups, most = [], 0, 0
+        for footer in footers:
+            about = _about(self._execution, footer.stored.uri)
+            with self._opened(footer) as file:
+                _check_columns(_plain_schema(file, about), self.schema, about)
+                files.append(UnloadedFile(footer.stored, file.metadata.num_rows))
+                groups += file.num_row_groups
+                most = max(most, file.num_row_groups)
+        large_groups = most <= 1 or sum(file.rows for file in files) >= groups * ROWS_PER_GROUP
+        return files if large_groups and all(file.stored.bytes <= COPY_BYTES for file in files) else ()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """What `Result.batches` is."""
-        files = self._fetched() if self._paths else self._downloaded()
         empty = True
-        for uri, file in zip(self._uris, files, strict=True):
+        for uri, file in zip(self._uris, self._downloaded(), strict=True):
             with file:
                 for batch in _decoded(file, self.schema, _about(self._execution, uri)):
                     empty = False
@@ -222,30 +255,22 @@ class _UnloadedFiles:
         if empty:
             yield pa.RecordBatch.from_pylist([], schema=self.schema)
 
-    def _may_be_published(self, paths: Sequence[Path]) -> bool:
-        groups = rows = most = 0
-        for uri, path in zip(self._uris, paths, strict=True):
-            about = _about(self._execution, uri)
-            with _parquet(path, about) as file:
-                _check_columns(_plain_schema(file, about), self.schema, about)
-                groups += file.num_row_groups
-                rows += file.metadata.num_rows
-                most = max(most, file.num_row_groups)
-        return most <= 1 or rows >= groups * ROWS_PER_GROUP
+    def _footer(self, uri: str) -> _Footer:
+        with _explained(self._execution):
+            footer = _Footer.read(uri, self._storage)
+        self._etags[uri] = footer.stored.etag
+        return footer
 
-    def _fetched(self) -> Iterator[pa.NativeFile]:
-        return (pa.OSFile(str(path)) for path in self._paths)
+    def _opened(self, footer: _Footer) -> AbstractContextManager[pq.ParquetFile]:
+        return _parquet(pa.BufferReader(footer.end), _about(self._execution, footer.stored.uri))
 
     def _downloaded(self) -> Iterator[pa.NativeFile]:
         """Each file, while the next ones are under way."""
-        if len(self._uris) == 1:
-            yield self._first
-            return
         with ThreadPoolExecutor(_DOWNLOADS) as pool:
             waiting = iter(self._uris[1:])
             ahead = deque(pool.submit(self._download, uri) for uri in islice(waiting, _DOWNLOADS))
             try:
-                yield self._first
+                yield self._first.whole or self._download(self._uris[0])
                 while ahead:
                     file = ahead.popleft().result()
                     ahead.extend(pool.submit(self._download, uri) for uri in islice(waiting, 1))
@@ -256,11 +281,11 @@ class _UnloadedFiles:
     def _download(self, uri: str) -> pa.NativeFile:
         with _explained(self._execution), tempfile.TemporaryDirectory(prefix="athena-reports-") as folder:
             path = Path(folder, "unloaded.parquet")
-            self._storage.download(uri, path)
+            self._storage.download(uri, path, etag=self._etags.get(uri, ""))
             return pa.OSFile(str(path))
 
 
-def _decoded(source: Path | pa.NativeFile, columns: pa.Schema, about: str) -> Iterator[pa.RecordBatch]:
+def _decoded(source: pa.NativeFile, columns: pa.Schema, about: str) -> Iterator[pa.RecordBatch]:
     with _parquet(source, about) as file:
         _check_columns(_plain_schema(file, about), columns, about)
         for batch in file.iter_batches(_batch_rows(file.metadata), use_threads=False):
@@ -269,7 +294,7 @@ def _decoded(source: Path | pa.NativeFile, columns: pa.Schema, about: str) -> It
 
 
 @contextmanager
-def _parquet(source: Path | pa.NativeFile, about: str) -> Iterator[pq.ParquetFile]:
+def _parquet(source: pa.NativeFile, about: str) -> Iterator[pq.ParquetFile]:
     try:
         # A buffered file is decoded page by page; else a column of a whole row group is read first.
         with pq.ParquetFile(
@@ -330,6 +355,8 @@ def _listed(columns: pa.Schema) -> str:
 
 
 def _cast(array: pa.Array, field: pa.Field, about: str) -> pa.Array:
+    if array.type == field.type:
+        return array
     try:
         return array.cast(field.type)
     except pa.ArrowInvalid as error:

@@ -7,7 +7,8 @@ Layout under `s3://<report bucket>/<report>/<cadence>/`:
     <period id>/versions/<version>/<format>/part-<n>.<format>
 
 A version is named by its content, so it is immutable: the same rows always stage the same bytes under the
-same keys, whichever run does it and however often. Nobody sees it before `publish` names it in the manifest.
+same keys, whichever run does it and however often. Files that S3 copies as they are count by their ETags, so
+that their bytes need not come here. Nobody sees it before `publish` names it in the manifest.
 
 One pass over the rows feeds every format and every observer, in constant memory: the rows are gathered into
 groups of a bounded size, and one group is written while the next one is gathered.
@@ -24,7 +25,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from athena_reports.errors import PublishError
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from athena_reports.result import UnloadedFile
     from athena_reports.storage import Storage
 
 CONTENT_TYPES = {
@@ -50,7 +52,8 @@ _GROUP_BYTES = 16 * 1024 * 1024
 _SLICE_ROWS = 1 << 14
 _SLICE_BYTES = 2 * 1024 * 1024
 _DICTIONARY_BYTES = 64 * 1024
-_UPLOADS_AT_ONCE = 4
+_PUTS_AT_ONCE = 4
+_CHUNK = 1024 * 1024
 _WORTH_THREADS_BYTES = 8 * 1024 * 1024
 
 
@@ -114,9 +117,9 @@ class Rows:
 
     Attributes:
         schema: Their columns.
-        batches: The rows, of that schema; may be empty. Read once, whatever the number of formats.
-        files: Parquet files that hold the rows already and are published as they are; `batches` is not
-            read then.
+        batches: The rows, of that schema; may be empty. Read once at most, whatever the number of formats.
+        files: Objects with the same rows that become the Parquet as they are. Then `batches` is read only if
+            somebody else wants the rows.
         ordered: Whether the order of the rows means something. It does not where Athena wrote them in
             parallel (UNLOAD) and nothing ordered them since: then the same rows in another order are the
             same content.
@@ -124,7 +127,7 @@ class Rows:
 
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
-    files: Sequence[Path] = ()
+    files: Sequence[UnloadedFile] = ()
     ordered: bool = True
 
 
@@ -209,32 +212,58 @@ def stage(
     rows = _decoded(rows)
     _require_formats(rows.schema, formats, location)
     with disk_full_explained(location), TemporaryDirectory(prefix="athena-report-") as folder:
-        files = _write(rows, Path(folder), formats, observers)
-        digests = [_sha256(file.path) for file in files]
-        version = _version(files, digests)
-        staged = [
-            StagedObject(
-                file.format,
-                location.object_key(version, file.format, file.part),
-                file.path.stat().st_size,
-                digest,
-                file.rows,
-            )
-            for file, digest in zip(files, digests, strict=True)
-        ]
-        _upload(files, staged, location, storage)
+        parts = _parts(rows, Path(folder), formats, observers)
+        version = _version(parts)
+        staged = _put(parts, location, version, storage)
     count = sum(item.rows for item in staged if item.format == formats[0])
     return StagedVersion(version, rows.ordered, count, _columns(rows.schema), tuple(staged))
 
 
 @dataclass(frozen=True)
-class _File:
+class _Written:
     """A file on this machine's disk that becomes an object."""
 
     format: str
-    part: int
     path: Path
     rows: int
+    sha256: str
+    part: int = 0
+
+    @property
+    def bytes(self) -> int:
+        return self.path.stat().st_size
+
+    @property
+    def content(self) -> str:
+        return self.sha256
+
+    def put(self, uri: str, storage: Storage) -> str:
+        storage.upload(self.path, uri, CONTENT_TYPES[self.format], sha256=self.sha256)
+        return self.sha256
+
+
+@dataclass(frozen=True)
+class _Copied:
+    """An object that S3 copies; its SHA-256 is known when it has."""
+
+    format: str
+    part: int
+    file: UnloadedFile
+
+    @property
+    def rows(self) -> int:
+        return self.file.rows
+
+    @property
+    def bytes(self) -> int:
+        return self.file.stored.bytes
+
+    @property
+    def content(self) -> str:
+        return f"{self.file.stored.etag} {self.bytes}"
+
+    def put(self, uri: str, storage: Storage) -> str:
+        return storage.copy(self.file.stored, uri, CONTENT_TYPES[self.format])
 
 
 class _Writer(Protocol):
@@ -304,39 +333,28 @@ def _glue_type(kind: pa.DataType) -> str:
         return ""
 
 
-def _version(files: Sequence[_File], digests: Sequence[str]) -> str:
-    parts = sorted((file.format, file.part, digest) for file, digest in zip(files, digests, strict=True))
-    content = "\n".join(f"{format} {part} {digest}" for format, part, digest in parts)
+def _version(parts: Sequence[_Written | _Copied]) -> str:
+    content = "\n".join(sorted(f"{part.format} {part.part} {part.content}" for part in parts))
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _write(
+def _parts(
     rows: Rows, folder: Path, formats: Sequence[str], observers: Sequence[Callable[[pa.RecordBatch], None]]
-) -> list[_File]:
-    """Return a file for each part of each format, format by format."""
-    import pyarrow.parquet as pq
-
-    taken = {
-        format: rows.files if format == "parquet" and rows.files else [folder / f"part-0.{format}"]
-        for format in formats
+) -> list[_Written | _Copied]:
+    """Return what becomes an object each, format by format; what has to be written is."""
+    to_write = {
+        format: folder / f"part-0.{format}" for format in formats if format != "parquet" or not rows.files
     }
-    to_write = {format: paths[0] for format, paths in taken.items() if paths is not rows.files}
-    written = 0
+    written: Mapping[str, _Written] = {}
     if to_write or observers:
-        written = _encode(_observed(_batches(rows), observers), rows.schema, to_write)
-    return [
-        _File(format, part, path, written if format in to_write else pq.read_metadata(path).num_rows)
-        for format, paths in taken.items()
-        for part, path in enumerate(paths)
-    ]
-
-
-def _batches(rows: Rows) -> Iterator[pa.RecordBatch]:
-    from athena_reports.result import read_parquet
-
-    if not rows.files:
-        return rows.batches
-    return (batch for path in rows.files for batch in read_parquet(path, rows.schema))
+        written = _encode(_observed(rows.batches, observers), rows.schema, to_write)
+    parts: list[_Written | _Copied] = []
+    for format in formats:
+        if format in written:
+            parts.append(written[format])
+        else:
+            parts += [_Copied(format, number, file) for number, file in enumerate(rows.files)]
+    return parts
 
 
 def _observed(
@@ -348,14 +366,19 @@ def _observed(
         yield batch
 
 
-def _encode(batches: Iterator[pa.RecordBatch], schema: pa.Schema, paths: Mapping[str, Path]) -> int:
-    """Write the rows into a file for each format, and return how many there are.
+def _encode(
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, paths: Mapping[str, Path]
+) -> Mapping[str, _Written]:
+    """Write the rows into a file for each format.
 
-    A group is written by a thread while the next one is gathered; a single one needs no thread.
+    A group is written by a thread while the next one is gathered; a single one needs no thread. What a file
+    has grown by is hashed meanwhile.
     """
     rows = 0
     with ExitStack() as stack:
-        writers = [stack.enter_context(_writer(format, path, schema)) for format, path in paths.items()]
+        writers = stack.enter_context(ExitStack())
+        opened = [writers.enter_context(_writer(format, path, schema)) for format, path in paths.items()]
+        digests = {format: _Digest(stack.enter_context(path.open("rb"))) for format, path in paths.items()}
         thread = stack.enter_context(ThreadPoolExecutor(1, "athena-reports-stage"))
         writing: Future[None] | None = None
         for group, is_last in _groups(_slices(batches), schema):
@@ -363,10 +386,29 @@ def _encode(batches: Iterator[pa.RecordBatch], schema: pa.Schema, paths: Mapping
             if writing is not None:
                 writing.result()
             if is_last:
-                _write_group(writers, group)
+                _write_group(opened, group)
             else:
-                writing = thread.submit(_write_group, writers, group)
-    return rows
+                writing = thread.submit(_write_group, opened, group)
+                for digest in digests.values():
+                    digest.follow()
+        writers.close()
+        return {
+            format: _Written(format, path, rows, digests[format].follow()) for format, path in paths.items()
+        }
+
+
+class _Digest:
+    """The SHA-256 of a file that only grows."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    def follow(self) -> str:
+        """Take in what was written since, and return the SHA-256 of all that is there, in hexadecimal."""
+        while chunk := self._file.read(_CHUNK):
+            self._digest.update(chunk)
+        return self._digest.hexdigest()
 
 
 def _write_group(writers: Iterable[_Writer], group: pa.Table) -> None:
@@ -453,13 +495,21 @@ def _row_bytes(columns: Iterable[pa.Array], rows: int) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    total = pa.repeat(pa.scalar(0, pa.int64()), rows)
+    fixed, varying = 0, []
     for column in columns:
-        total = pc.add(total, _value_bytes(column))
+        size = _value_bytes(column)
+        if isinstance(size, int):
+            fixed += size
+        else:
+            varying.append(size)
+    total = pa.repeat(pa.scalar(fixed, pa.int64()), rows)
+    for sizes in varying:
+        total = pc.add(total, sizes)
     return total
 
 
 def _value_bytes(array: pa.Array) -> Any:
+    """Return the size of each value, or the one size that all have."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -477,24 +527,19 @@ def _value_bytes(array: pa.Array) -> Any:
         return pc.subtract(sizes.take(ends), sizes.take(pc.subtract(ends, lengths)))
     if types.is_string(kind) or types.is_large_string(kind) or _holds_bytes(kind):
         return pc.add(pc.fill_null(pc.binary_length(array).cast(pa.int64()), 0), 4)
-    return pa.scalar(0 if types.is_null(kind) else 1 + kind.bit_width // 8, pa.int64())
+    return 0 if types.is_null(kind) else 1 + kind.bit_width // 8
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _put(
+    parts: Sequence[_Written | _Copied], location: Location, version: str, storage: Storage
+) -> list[StagedObject]:
+    def put(part: _Written | _Copied) -> StagedObject:
+        key = location.object_key(version, part.format, part.part)
+        return StagedObject(part.format, key, part.bytes, part.put(location.uri(key), storage), part.rows)
 
-
-def _upload(
-    files: Sequence[_File], staged: Sequence[StagedObject], location: Location, storage: Storage
-) -> None:
-    def upload(file: _File, item: StagedObject) -> None:
-        storage.upload(file.path, location.uri(item.key), CONTENT_TYPES[item.format], sha256=item.sha256)
-
-    at_once = _UPLOADS_AT_ONCE if sum(item.bytes for item in staged) > _WORTH_THREADS_BYTES else 1
-    with ThreadPoolExecutor(at_once, "athena-reports-upload") as threads:
-        for _ in threads.map(upload, files, staged):
-            pass
+    at_once = _PUTS_AT_ONCE if sum(part.bytes for part in parts) > _WORTH_THREADS_BYTES else 1
+    with ThreadPoolExecutor(at_once, "athena-reports-put") as threads:
+        return list(threads.map(put, parts))
 
 
 @contextmanager

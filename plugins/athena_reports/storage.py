@@ -7,6 +7,8 @@ encryption of what is written. No ACL is ever sent. Objects are named by their `
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 RESUMES = 3
 """How often a read that breaks off is taken up again where it stopped."""
+
+COPY_BYTES = 5 * 1024**3
+"""S3 copies no larger object in one call (API reference, CopyObject)."""
 
 _CHUNK = 1024 * 1024
 _MULTIPART_BYTES = 64 * 1024 * 1024
@@ -101,13 +106,13 @@ class Storage:
     owner: str = ""
     encryption: Encryption | None = None
 
-    def open(self, uri: str) -> ObjectStream:
-        """Open an object for reading from its beginning to its end.
+    def open(self, uri: str, *, etag: str = "") -> ObjectStream:
+        """Open an object for reading from its beginning to its end, on condition that it has a given `etag`.
 
         Raises:
             StorageError: It cannot be read; a MissingObjectError if it is not there.
         """
-        return ObjectStream(self, uri, self.get(uri))
+        return ObjectStream(self, uri, self.get(uri, etag=etag))
 
     def read(self, uri: str) -> tuple[bytes, str]:
         """Return an object's bytes and its ETag.
@@ -118,16 +123,72 @@ class Storage:
         with self.open(uri) as stream:
             return stream.read(), stream.etag
 
-    def download(self, uri: str, path: Path) -> None:
-        """Copy an object into a file.
+    def download(self, uri: str, path: Path, *, etag: str = "") -> None:
+        """Copy an object into a file, on condition that it has a given `etag`.
 
         Raises:
             StorageError: It cannot be read.
             OSError: The file cannot be written.
         """
-        with self.open(uri) as stream, path.open("wb") as file:
+        with self.open(uri, etag=etag) as stream, path.open("wb") as file:
             while chunk := stream.read(_CHUNK):
                 file.write(chunk)
+
+    def tail(self, uri: str, size: int) -> tuple[bytes, StoredObject]:
+        """Return the last `size` bytes of an object, or all if it has fewer, and what the object is.
+
+        Raises:
+            StorageError: It cannot be read, or has no bytes.
+        """
+        bucket, key = split_uri(uri)
+        with _explained(uri, "read"):
+            answer = self.client.get_object(Bucket=bucket, Key=key, Range=f"bytes=-{size}", **self._owner)
+            whole = int(answer["ContentRange"].rpartition("/")[2])
+            found = StoredObject(uri, whole, answer["ETag"], answer["LastModified"])
+            return answer["Body"].read(), found
+
+    def sha256(self, uri: str, *, etag: str) -> str:
+        """Return the SHA-256 of an object in hexadecimal, on condition that it has `etag`.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
+        digest = hashlib.sha256()
+        with self.open(uri, etag=etag) as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def copy(self, source: StoredObject, uri: str, content_type: str) -> str:
+        """Let S3 copy an object, of at most `COPY_BYTES`, on condition that it still has its ETag.
+
+        Returns:
+            The SHA-256 of its bytes in hexadecimal, which S3 computes; a server that does not is asked for
+            the bytes.
+
+        Raises:
+            ConditionError: Another object stands at the source.
+            StorageError: It cannot be copied.
+        """
+        bucket, key = split_uri(uri)
+        source_bucket, source_key = split_uri(source.uri)
+        owner: dict[str, Any] = {"ExpectedSourceBucketOwner": self.owner} if self.owner else {}
+        with _explained(f"{source.uri}, to {uri},", "copied"):
+            answer = self.client.copy_object(
+                Bucket=bucket,
+                Key=key,
+                CopySource={"Bucket": source_bucket, "Key": source_key},
+                CopySourceIfMatch=source.etag,
+                MetadataDirective="REPLACE",
+                TaggingDirective="REPLACE",  # copying tags takes a permission of its own
+                ContentType=content_type,
+                ChecksumAlgorithm="SHA256",
+                **owner,
+                **self._owner,
+                **self._encrypted,
+            )
+        checksum = answer["CopyObjectResult"].get("ChecksumSHA256")
+        return base64.b64decode(checksum).hex() if checksum else self.sha256(source.uri, etag=source.etag)
 
     def write(self, uri: str, body: bytes, content_type: str, *, replacing: str | None) -> None:
         """Write a small object on one condition.
@@ -353,7 +414,7 @@ def storage_error(error: BaseException, uri: str, done: str) -> StorageError:
     Args:
         error: The error.
         uri: Address of the object.
-        done: What should have been done with it: `read`, `written`, `listed`, `deleted`.
+        done: What should have been done with it: `read`, `written`, `copied`, `listed`, `deleted`.
     """
     response = error.response if isinstance(error, ClientError) else {}
     code = str(response.get("Error", {}).get("Code", ""))

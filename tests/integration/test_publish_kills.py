@@ -7,6 +7,7 @@ publication that it is told of on its standard input.
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 import subprocess
@@ -20,10 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
 from athena_reports.publish import publish
+from athena_reports.result import UnloadedFile
 from athena_reports.stage import Location, Rows, stage
 from athena_reports.storage import Storage
 from athena_reports.table import Table
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
 DATABASE = "reports"
 KILLED = 9
-WRITES = {"PutObject", "CreateTable", "UpdateTable", "CreatePartition", "UpdatePartition"}
+WRITES = {"PutObject", "CopyObject", "CreateTable", "UpdateTable", "CreatePartition", "UpdatePartition"}
 IMPORTED_LATE = [
     *("pyarrow.csv", "pyarrow.compute", "pyarrow.parquet", "boto3.s3.transfer"),
     *(f"athena_reports.{name}" for name in ("jsonlines", "result", "schema", "tally")),
@@ -59,6 +62,7 @@ class Job:
     submitted_at: str
     log: str
     wide: bool = False
+    unloaded: bool = False
     dies_at: int = 0
     dies: Literal["before", "after"] = "before"
     by: str = field(default_factory=lambda: f"run-{next(_numbers)}")
@@ -111,12 +115,13 @@ def run(job: Job, s3: S3Client, glue: GlueClient) -> None:
             os._exit(KILLED)
 
     try:
+        rows = rows_of(job, s3)
         for client in (s3, glue):
             client.meta.events.register("before-send", count_writes)
             client.meta.events.register("after-call", die_after)
         storage = Storage(s3)
         outcome = publish(
-            stage(rows_of(job), location=job.location, formats=["parquet", "csv"], storage=storage),
+            stage(rows, location=job.location, formats=["parquet", "csv"], storage=storage),
             facts(job.submitted_at, by=job.by),
             location=job.location,
             storage=storage,
@@ -130,14 +135,24 @@ def run(job: Job, s3: S3Client, glue: GlueClient) -> None:
     os._exit(0)
 
 
-def rows_of(job: Job) -> Rows:
-    """The job's rows; wide ones have a column that the others do not have."""
+def rows_of(job: Job, s3: S3Client) -> Rows:
+    """The job's rows; wide ones have one column more, unloaded ones are in a file too."""
     columns: dict[str, Any] = {"user_id": range(len(job.names)), "name": list(job.names)}
     schema = SCHEMA
     if job.wide:
         columns["more"] = [1.5] * len(job.names)
         schema = SCHEMA.append(pa.field("more", pa.float64()))
-    return Rows(schema, iter([pa.RecordBatch.from_pydict(columns, schema=schema)]))
+    batch = pa.RecordBatch.from_pydict(columns, schema=schema)
+    files = [unload(batch, job.bucket, s3)] if job.unloaded else []
+    return Rows(schema, iter([batch]), files)
+
+
+def unload(batch: pa.RecordBatch, bucket: str, s3: S3Client) -> UnloadedFile:
+    content = io.BytesIO()
+    pq.write_table(pa.Table.from_batches([batch]), content)
+    s3.put_object(Bucket=bucket, Key="unloaded/part", Body=content.getvalue())
+    (stored,) = Storage(s3).list(f"s3://{bucket}/unloaded/part")
+    return UnloadedFile(stored, batch.num_rows)
 
 
 # --- the tests
@@ -248,7 +263,8 @@ class Reader(threading.Thread):
 FIRST = ["PutObject", "PutObject", "CreateTable", "PutObject", "CreatePartition", "PutObject"]
 RESTATED = ["PutObject", "PutObject", "PutObject", "UpdatePartition", "PutObject"]
 WIDENED = ["PutObject", "PutObject", "UpdateTable", "PutObject", "UpdatePartition", "PutObject"]
-SCENARIOS = {"first": FIRST, "restated": RESTATED, "widened": WIDENED}
+UNLOADED = ["CopyObject", *RESTATED[1:]]
+SCENARIOS = {"first": FIRST, "restated": RESTATED, "widened": WIDENED, "unloaded": UNLOADED}
 
 
 def before_and_after(
@@ -257,7 +273,8 @@ def before_and_after(
     """Bring the scenario to where it begins, and return what makes the job that is to be killed."""
     if scenario != "first":
         publishers.finish(new_job("a", "b"))
-    return lambda **more: new_job("a", "c", submitted_at=LATE, wide=scenario == "widened", **more)
+    kind = {"wide": scenario == "widened", "unloaded": scenario == "unloaded"}
+    return lambda **more: new_job("a", "c", submitted_at=LATE, **kind, **more)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -6,7 +6,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from athena_reports.errors import ResultError
 from athena_reports.query import QueryExecution, has_succeeded
-from athena_reports.result import Result, open_result, read_parquet
+from athena_reports.result import Result, open_result
 from athena_reports.storage import Storage, StorageError
 from athena_reports.submit import Submission, look
 from demo.plays import PlaysSpec
@@ -161,14 +160,13 @@ def test_asking_again_for_the_columns_of_nothing_starts_no_other_query(lake: Lak
     assert lake.services.athena.list_query_executions(WorkGroup=ENVIRONMENT)["QueryExecutionIds"] == ids
 
 
-def test_the_files_of_an_unload_are_fetched_as_they_are(lake: Lake, tmp_path: Path) -> None:
+def test_the_files_of_an_unload_are_found_as_they_are(lake: Lake) -> None:
     result = lake.open(lake.run(PLAYS, "UNLOAD"))
-    assert result.fetch_files is not None
-    paths = result.fetch_files(tmp_path)
+    assert result.find_files is not None
+    files = result.find_files()
 
-    assert paths
-    batches = [batch for path in paths for batch in read_parquet(path, result.schema)]
-    assert sum(batch.num_rows for batch in batches) == lake.rows(PLAYS, "SELECT").num_rows
+    assert files
+    assert sum(file.rows for file in files) == lake.rows(PLAYS, "SELECT").num_rows
 
 
 @pytest.mark.parametrize("way", ["SELECT", "UNLOAD"])

@@ -253,7 +253,8 @@ class FakeS3:
         objects: Contents by `s3://` address.
         breaks: The next answers break off after so many bytes.
         reads: What was asked for, as addresses.
-        resumed_at: The offsets of those that asked for a range.
+        resumed_at: The offsets of those that went on where one had broken off.
+        sent: The length of each answer.
     """
 
     def __init__(self, objects: Mapping[str, bytes]) -> None:
@@ -261,6 +262,7 @@ class FakeS3:
         self.breaks: list[int] = []
         self.reads: list[str] = []
         self.resumed_at: list[int] = []
+        self.sent: list[int] = []
 
     def get_object(self, *, Bucket: str, Key: str, Range: str = "bytes=0-", IfMatch: str = "") -> Any:  # noqa: N803
         uri = f"s3://{Bucket}/{Key}"
@@ -271,13 +273,21 @@ class FakeS3:
         etag = f'"{hash(content)}"'
         if IfMatch not in ("", etag):
             raise self._error("PreconditionFailed", 412)
-        offset = int(Range.removeprefix("bytes=").removesuffix("-"))
-        if offset:
+        start, _, suffix = Range.removeprefix("bytes=").partition("-")
+        offset = int(start) if start else max(0, len(content) - int(suffix))
+        if start and offset:
             self.resumed_at.append(offset)
         breaks_after = self.breaks.pop(0) if self.breaks else None
         body = _Body(content[offset:], breaks_after)
         length = len(content) - offset
-        return {"Body": StreamingBody(body, length), "ContentLength": length, "ETag": etag}
+        self.sent.append(length)
+        return {
+            "Body": StreamingBody(body, length),
+            "ContentLength": length,
+            "ContentRange": f"bytes {offset}-{len(content) - 1}/{len(content)}",
+            "ETag": etag,
+            "LastModified": datetime.now(UTC),
+        }
 
     def get_paginator(self, operation: str) -> FakeS3:
         assert operation == "list_objects_v2"

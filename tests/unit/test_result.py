@@ -25,7 +25,7 @@ from athena_reports import result as module
 from athena_reports.csvstream import READ_BUDGET_BYTES
 from athena_reports.errors import ResultError
 from athena_reports.query import QueryExecution
-from athena_reports.result import Result, open_result, read_parquet
+from athena_reports.result import Result, UnloadedFile, open_result
 from athena_reports.storage import RESUMES, Storage, StorageError
 from athena_reports.submit import Submission
 from tests.unit.athena_output import (
@@ -95,6 +95,10 @@ def open_unload(*files: bytes) -> Result:
     return open_result(UNLOAD, athena=FakeAthena([]), storage=storage_of(unload_of(*files)))  # type: ignore[arg-type]
 
 
+def open_unload_in(s3: FakeS3) -> Result:
+    return open_result(UNLOAD, athena=FakeAthena([]), storage=Storage(s3))  # type: ignore[arg-type]
+
+
 def read(result: Result) -> list[tuple[Any, ...]]:
     batches = list(result.batches)
     assert {batch.schema for batch in batches} == {result.schema}
@@ -118,7 +122,7 @@ def test_a_csv_and_pages_give_the_same_rows(table: Table, page: int, chunk: int)
         assert csv.schema.names == [column.name for column in table.columns]
         assert read(csv) == comparable(table.rows)
         assert read(pages) == comparable(table.rows)
-        assert csv.fetch_files is pages.fetch_files is None
+        assert csv.find_files is pages.find_files is None
         assert csv.ordered
         assert pages.ordered
 
@@ -459,73 +463,114 @@ def test_files_without_rows_are_one_empty_batch() -> None:
 # --- UNLOAD's files as they are ----------------------------------------------------------------------------
 
 
-def fetched(result: Result, folder: Path) -> Sequence[Path] | None:
-    assert result.fetch_files is not None
-    return result.fetch_files(folder)
+def found(result: Result) -> Sequence[UnloadedFile]:
+    assert result.find_files is not None
+    return result.find_files()
 
 
-def test_files_with_one_row_group_each_are_fetched_as_they_are_in_order(tmp_path: Path) -> None:
-    files = [numbers(5, 5 * n) for n in range(5)]
-    result = open_unload(*files)
+def test_files_with_one_row_group_each_are_found_in_order_with_their_rows() -> None:
+    files = [numbers(5 + n) for n in range(5)]
 
-    paths = fetched(result, tmp_path)
-    assert paths is not None
-    assert [path.read_bytes() for path in paths] == files
-    assert sorted(tmp_path.iterdir()) == sorted(paths)
-    rows = rows_of([batch for path in paths for batch in read_parquet(path, result.schema)])
-    assert rows == [(n, f"word {n}") for n in range(25)]
+    assert [
+        (file.stored.uri[-8:-5], file.stored.bytes, file.rows) for file in found(open_unload(*files))
+    ] == [(f"{number:03}", len(file), 5 + number) for number, file in enumerate(files)]
 
 
 @pytest.mark.parametrize(
     ("group", "as_they_are"), [(module.ROWS_PER_GROUP, True), (module.ROWS_PER_GROUP - 1, False)]
 )
-def test_files_with_several_row_groups_are_fetched_if_these_are_large_enough(
-    group: int, as_they_are: bool, tmp_path: Path
+def test_files_with_several_row_groups_are_found_if_these_are_large_enough(
+    group: int, as_they_are: bool
 ) -> None:
     result = open_unload(numbers(2 * group, row_group_size=group), numbers(group, 2 * group))
 
-    assert (fetched(result, tmp_path) is not None) is as_they_are
+    assert bool(found(result)) is as_they_are
 
 
-def test_files_that_had_better_be_rewritten_are_read_from_where_they_were_fetched(tmp_path: Path) -> None:
+def test_files_that_s3_does_not_copy_at_once_are_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [numbers(1), numbers(1000)]
+    monkeypatch.setattr(module, "COPY_BYTES", len(files[1]))
+    assert len(found(open_unload(*files))) == 2
+
+    monkeypatch.setattr(module, "COPY_BYTES", len(files[1]) - 1)
+    assert not found(open_unload(*files))
+
+
+@pytest.mark.parametrize("end", [8, 100, 64 * 1024])
+def test_of_files_that_are_only_found_no_more_than_the_end_is_read(
+    end: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FOOTER_BYTES", end)
+    file = numbers(100_000)
+    s3 = FakeS3(unload_of(file, file))
+
+    assert [found.rows for found in found(open_unload_in(s3))] == [100_000, 100_000]
+    footer = int.from_bytes(file[-8:-4], "little")
+    assert max(s3.sent) <= max(footer + 8, end) < len(file)
+
+
+def test_files_that_were_found_can_be_read_too() -> None:
     s3 = FakeS3(unload_of(*(numbers(10, 10 * n, row_group_size=3) for n in range(4))))
-    result = open_result(UNLOAD, athena=FakeAthena([]), storage=Storage(s3))  # type: ignore[arg-type]
+    result = open_unload_in(s3)
 
-    assert fetched(result, tmp_path) is None
-    assert len(list(tmp_path.iterdir())) == 4
+    assert not found(result)
     assert read(result) == [(n, f"word {n}") for n in range(40)]
-    assert sorted(s3.reads) == sorted(s3.objects)  # each once
 
 
-def test_fetched_files_are_checked_against_each_other(tmp_path: Path) -> None:
+def test_found_files_are_checked_against_each_other() -> None:
     result = open_unload(numbers(1), unloaded([Column("n", "bigint")], [(1,)]))
 
     with pytest.raises(ResultError, match="file s3://lake/unload/2026_001_part has the columns"):
-        fetched(result, tmp_path)
+        found(result)
 
 
-def test_a_file_that_cannot_be_fetched_names_the_query(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet", b"\xff\xff\xff\x7fPAR1"])
+def test_a_file_that_is_no_parquet_is_named(content: bytes) -> None:
+    with pytest.raises((ResultError, StorageError), match="2026_001_part"):
+        found(open_unload(numbers(1), content))
+
+
+def test_a_file_that_is_not_there_names_the_query() -> None:
     s3 = FakeS3(unload_of(numbers(1), numbers(1)))
-    result = open_result(UNLOAD, athena=FakeAthena([]), storage=Storage(s3))  # type: ignore[arg-type]
+    result = open_unload_in(s3)
     del s3.objects["s3://lake/unload/2026_001_part"]
 
     with pytest.raises(ResultError, match="Query q-1: its result is gone"):
-        fetched(result, tmp_path)
+        found(result)
+
+
+def test_a_file_that_was_replaced_since_it_was_found_is_not_read() -> None:
+    s3 = FakeS3(unload_of(numbers(1), numbers(1)))
+    result = open_unload_in(s3)
+    found(result)
+    s3.objects["s3://lake/unload/2026_001_part"] = numbers(2)
+
+    with pytest.raises(ResultError, match="is another one by now"):
+        read(result)
 
 
 MEASURE = """
 import json, sys
-from pathlib import Path
-import pyarrow as pa, pyarrow.parquet as pq
-from athena_reports.result import read_parquet
+import pyarrow.parquet as pq
+from athena_reports.query import QueryExecution
+from athena_reports.result import open_result
+from athena_reports.storage import Storage
+from tests.unit.athena_output import FakeS3
+
+with open(sys.argv[1], "rb") as file:
+    s3 = FakeS3({"s3://lake/part": file.read(), "s3://lake/manifest": b"s3://lake/part\\n"})
+execution = QueryExecution(
+    "q-1", "SUCCEEDED", "", "s3://lake/q-1", "", 0, 0, 0, "", statement="UNLOAD",
+    data_manifest="s3://lake/manifest",
+)
+result = open_result(execution, athena=None, storage=Storage(s3))
 
 def peak():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 before, rows = peak(), 0
-path = Path(sys.argv[1])
-for batch in read_parquet(path, pq.read_schema(path)):
+for batch in result.batches:
     rows += batch.num_rows
 print(json.dumps({"rows": rows, "taken": peak() - before}))
 """
@@ -541,14 +586,14 @@ def test_a_row_group_of_any_size_is_read_within_the_budget(tmp_path: Path) -> No
 
     answer = subprocess.run(
         [sys.executable, "-c", MEASURE, str(tmp_path / "x.parquet")],
-        env={"PYTHONPATH": str(PLUGINS)},
+        env={"PYTHONPATH": f"{PLUGINS}:{PLUGINS.parent}"},
         capture_output=True,
         text=True,
         check=True,
     )
-    found = json.loads(answer.stdout)
-    assert found["rows"] == count
-    assert found["taken"] < READ_BUDGET_BYTES
+    measured = json.loads(answer.stdout)
+    assert measured["rows"] == count
+    assert measured["taken"] < READ_BUDGET_BYTES
 
 
 # --- an UNLOAD without rows --------------------------------------------------------------------------------
@@ -655,7 +700,7 @@ def test_an_unload_without_rows_has_the_columns_that_athena_names(
             ]
         )
     )
-    assert result.fetch_files is None
+    assert result.find_files is None
 
 
 def test_the_query_for_the_columns_is_the_unloads_own_and_is_paid_once() -> None:

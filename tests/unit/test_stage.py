@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 
 from athena_reports import stage as module
 from athena_reports.errors import PublishError
+from athena_reports.result import UnloadedFile
 from athena_reports.stage import Location, Rows, StagedVersion, stage
-from athena_reports.storage import Storage, StorageError
+from athena_reports.storage import Storage, StorageError, StoredObject
 from tests.unit.publishing import FORMATS, SCHEMA, batch, cut, everything_at, staged, week
 
 if TYPE_CHECKING:
@@ -44,20 +45,28 @@ def location(bucket: str) -> Location:
 
 
 class Disk(Storage):
-    """Keeps what is uploaded in memory: many versions in little time."""
+    """Keeps what is uploaded in memory: many versions in little time. What is `there` can be copied."""
 
     def __init__(self) -> None:
         super().__init__(client=None)  # type: ignore[arg-type]
         object.__setattr__(self, "uploaded", {})
+        object.__setattr__(self, "there", {})
 
     uploaded: dict[str, bytes]
+    there: dict[str, bytes]
 
     def upload(self, path: Path, uri: str, content_type: str, *, sha256: str) -> None:
         content = path.read_bytes()
         assert hashlib.sha256(content).hexdigest() == sha256
         self.uploaded[uri.rpartition("/")[2]] = content
 
+    def copy(self, source: StoredObject, uri: str, content_type: str) -> str:
+        content = self.there[source.uri]
+        self.uploaded[uri.rpartition("/")[2]] = content
+        return hashlib.sha256(content).hexdigest()
 
+
+NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
 NOWHERE = Location("bucket", "plays", "weekly", "2026-11-15")
 
 
@@ -488,12 +497,24 @@ def test_an_error_of_the_rows_comes_through_and_nothing_is_uploaded(monkeypatch:
     assert not disk.uploaded
 
 
-def parquet_files(folder: Path, *names: Sequence[str]) -> list[Path]:
-    paths = []
+NAMES = (["a", "b"], ["c"])
+
+
+def unloaded(disk: Disk, *names: Sequence[str]) -> list[UnloadedFile]:
+    """Parquet files, as they lie in S3."""
+    files = []
     for number, some in enumerate(names):
-        paths.append(folder / f"of-athena-{number}")
-        pq.write_table(pa.Table.from_batches([batch(*some)]), paths[-1])
-    return paths
+        content = io.BytesIO()
+        pq.write_table(pa.Table.from_batches([batch(*some)]), content)
+        uri = f"s3://lake/of-athena-{number}"
+        disk.there[uri] = content.getvalue()
+        etag = hashlib.md5(content.getvalue(), usedforsecurity=False).hexdigest()
+        files.append(UnloadedFile(StoredObject(uri, len(content.getvalue()), etag, NOW), len(some)))
+    return files
+
+
+def batches_of(*names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    return (batch(*some) for some in names)
 
 
 def unread() -> Iterator[pa.RecordBatch]:
@@ -501,37 +522,42 @@ def unread() -> Iterator[pa.RecordBatch]:
     yield
 
 
-def test_files_are_published_as_they_are(tmp_path: Path) -> None:
+def test_files_are_published_as_they_are() -> None:
     disk = Disk()
-    files = parquet_files(tmp_path, ["a", "b"], ["c"])
-    rows = Rows(SCHEMA, unread(), files, ordered=False)
+    files = unloaded(disk, *NAMES)
 
-    version = stage(rows, location=NOWHERE, formats=["parquet"], storage=disk)
+    version = stage(
+        Rows(SCHEMA, unread(), files, ordered=False), location=NOWHERE, formats=["parquet"], storage=disk
+    )
     assert (version.rows, version.ordered) == (3, False)
     assert [(item.rows, item.key.rpartition("/")[2]) for item in version.objects] == [
         (2, "part-0.parquet"),
         (1, "part-1.parquet"),
     ]
-    assert [disk.uploaded[f"part-{n}.parquet"] for n in (0, 1)] == [path.read_bytes() for path in files]
+    for item, file in zip(version.objects, files, strict=True):
+        content = disk.there[file.stored.uri]
+        assert disk.uploaded[item.key.rpartition("/")[2]] == content
+        assert (item.sha256, item.bytes) == (hashlib.sha256(content).hexdigest(), len(content))
 
 
-def test_the_order_of_files_is_part_of_the_version(tmp_path: Path) -> None:
-    files = parquet_files(tmp_path, ["a", "b"], ["c"])
+def test_what_the_files_hold_and_their_order_is_the_version() -> None:
+    def version(*names: Sequence[str], backwards: bool = False) -> str:
+        disk = Disk()
+        files = unloaded(disk, *names)[:: -1 if backwards else 1]
+        return stage(
+            Rows(SCHEMA, unread(), files), location=NOWHERE, formats=["parquet"], storage=disk
+        ).version
 
-    versions = {
-        stage(Rows(SCHEMA, unread(), some), location=NOWHERE, formats=["parquet"], storage=Disk()).version
-        for some in (files, files[::-1])
-    }
-    assert len(versions) == 2
+    assert version(*NAMES) == version(*NAMES)
+    assert len({version(*NAMES), version(*NAMES, backwards=True), version(["a", "b"], ["d"])}) == 3
 
 
-def test_the_rows_of_files_go_to_other_formats_and_observers(tmp_path: Path) -> None:
+def test_the_rows_of_files_go_to_other_formats_and_observers() -> None:
     disk = Disk()
     seen: list[str] = []
-    rows = Rows(SCHEMA, unread(), parquet_files(tmp_path, ["a", "b"], ["c"]))
 
     version = stage(
-        rows,
+        Rows(SCHEMA, batches_of(*NAMES), unloaded(disk, *NAMES)),
         location=NOWHERE,
         formats=["csv", "parquet"],
         storage=disk,
@@ -547,10 +573,26 @@ def test_the_rows_of_files_go_to_other_formats_and_observers(tmp_path: Path) -> 
     assert disk.uploaded["part-0.csv"].decode().splitlines()[1:] == ['0,"a"', '1,"b"', '0,"c"']
 
 
-def test_files_without_parquet_among_the_outputs_are_only_read(tmp_path: Path) -> None:
-    rows = Rows(SCHEMA, unread(), parquet_files(tmp_path, ["a", "b"], ["c"]))
+def test_files_that_only_an_observer_reads_are_copied_all_the_same() -> None:
+    disk = Disk()
+    seen: list[str] = []
 
-    version = stage(rows, location=NOWHERE, formats=["jsonl"], storage=Disk())
+    version = stage(
+        Rows(SCHEMA, batches_of(*NAMES), unloaded(disk, *NAMES)),
+        location=NOWHERE,
+        formats=["parquet"],
+        storage=disk,
+        observers=[lambda found: seen.extend(found["name"].to_pylist())],
+    )
+    assert seen == ["a", "b", "c"]
+    assert [item.rows for item in version.objects] == [2, 1]
+
+
+def test_files_without_parquet_among_the_outputs_are_only_read() -> None:
+    disk = Disk()
+    rows = Rows(SCHEMA, batches_of(*NAMES), unloaded(disk, *NAMES))
+
+    version = stage(rows, location=NOWHERE, formats=["jsonl"], storage=disk)
     assert [(item.format, item.rows) for item in version.objects] == [("jsonl", 3)]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ReadTimeoutError, ResponseStreamingError
+from botocore.exceptions import ClientError, ReadTimeoutError, ResponseStreamingError
 from botocore.stub import Stubber
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -161,6 +162,74 @@ def test_a_file_arrives_as_it_is(s3: S3Client, bucket: str, tmp_path: Path, size
     assert (head["Metadata"], head["ContentType"]) == ({"sha256": digest}, "text/csv")
     (listed,) = storage.list(f"s3://{bucket}/ro")
     assert (listed.uri, listed.bytes, listed.etag) == (uri, size, head["ETag"])
+
+
+@pytest.mark.parametrize("computed", [True, False], ids=["by S3", "here"])
+def test_a_copy_is_the_object_with_its_checksum(
+    s3: S3Client, bucket: str, computed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, uri = Storage(s3), f"s3://{bucket}/copies/é?#"
+    s3.put_object(Bucket=bucket, Key="of athena/é?#+", Body=BODY, Metadata={"of": "athena"}, Tagging="a=b")
+    (source,) = storage.list(f"s3://{bucket}/of athena/")
+    expected = hashlib.sha256(BODY)
+    copy_object = s3.copy_object
+
+    def answer(**request: Any) -> Any:
+        assert request["ChecksumAlgorithm"] == "SHA256"
+        found = copy_object(**request)
+        found["CopyObjectResult"].pop("ChecksumSHA256", None)
+        if computed:  # as S3 does, but not every server
+            found["CopyObjectResult"]["ChecksumSHA256"] = base64.b64encode(expected.digest()).decode()
+        return found
+
+    monkeypatch.setattr(s3, "copy_object", answer)
+    monkeypatch.setattr(Storage, "open", Storage.open if not computed else None)
+
+    assert storage.copy(source, uri, "text/csv") == expected.hexdigest()
+    head = s3.get_object(Bucket=bucket, Key="copies/é?#")
+    assert (head["Body"].read(), head["ContentType"], head["Metadata"]) == (BODY, "text/csv", {})
+    assert s3.get_object_tagging(Bucket=bucket, Key="copies/é?#")["TagSet"] == []
+
+
+def test_an_object_that_was_replaced_is_not_copied(
+    s3: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_object = s3.copy_object
+
+    def conditional(**request: Any) -> Any:  # as S3's is; moto does not look at the condition
+        if s3.head_object(**request["CopySource"])["ETag"] != request["CopySourceIfMatch"]:
+            answer: Any = {"Error": {"Code": "PreconditionFailed"}}
+            raise ClientError(answer, "CopyObject")
+        return copy_object(**request)
+
+    monkeypatch.setattr(s3, "copy_object", conditional)
+    storage = Storage(s3)
+    s3.put_object(Bucket=bucket, Key="one", Body=b"1")
+    (source,) = storage.list(f"s3://{bucket}/one")
+    s3.put_object(Bucket=bucket, Key="one", Body=b"2")
+
+    with pytest.raises(ConditionError, match=f"{source.uri}, to s3://{bucket}/two, cannot be copied"):
+        storage.copy(source, f"s3://{bucket}/two", "text/plain")
+    assert not list(storage.list(f"s3://{bucket}/two"))
+
+
+def test_a_copy_of_what_is_gone_says_so(s3: S3Client, bucket: str) -> None:
+    storage = Storage(s3)
+    s3.put_object(Bucket=bucket, Key="one", Body=b"1")
+    (source,) = storage.list(f"s3://{bucket}/one")
+    s3.delete_object(Bucket=bucket, Key="one")
+
+    with pytest.raises(MissingObjectError, match=source.uri):
+        storage.copy(source, f"s3://{bucket}/two", "text/plain")
+
+
+@pytest.mark.parametrize("size", [1, 5, 500])
+def test_the_tail_of_an_object(s3: S3Client, bucket: str, size: int) -> None:
+    head = s3.put_object(Bucket=bucket, Key="one", Body=b"0123456789")
+    end, stored = Storage(s3).tail(f"s3://{bucket}/one", size)
+
+    assert end == b"0123456789"[-size:]
+    assert (stored.bytes, stored.etag) == (10, head["ETag"])
 
 
 def test_more_objects_than_one_call_deletes(
