@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 
-from bench import parse, results_path, wait
+from bench import backfill, parse, results_path, wait
 from bench.results import Row, keep, show
 
 BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
@@ -15,6 +15,8 @@ BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
     "wait": wait.measure,
     "results": results_path.measure,
     "results-large": results_path.measure_large,
+    "backfill": backfill.measure,
+    "backfill-short": backfill.measure_short,
 }
 
 

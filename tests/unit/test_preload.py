@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
-HEAVY = ["boto3", "aiobotocore", "pyarrow", "airflow.providers.amazon.aws.operators.athena"]
+HEAVY = [
+    "boto3",
+    "aiobotocore",
+    "pyarrow",
+    "pyarrow.dataset",
+    "airflow.providers.amazon.aws.operators.athena",
+]
 
 # In a process of its own: this one has long imported everything.
 SCRIPT = """
