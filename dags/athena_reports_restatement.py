@@ -6,7 +6,8 @@ still land, once they all have. What changed is in the manifest of the new versi
 
 Periods whose SQL reads the period before, such as a ranking with the previous rank, are stale when that one
 was restated. Trigger this Airflow DAG with the param `stale` to report these again too, in order; or fill
-them on the Reports page.
+them on the Reports page. One whose rows change by that makes the period after it stale in turn: trigger it
+again until it finds nothing.
 
 **Schedule.** Every 30 minutes.
 

@@ -268,6 +268,11 @@ class Rerun:
     period_id: str
     run_id: str
 
+    @property
+    def is_of_backfill(self) -> bool:
+        """Whether the run was made by a backfill; Airflow begins the ids of these runs so."""
+        return self.run_id.startswith("backfill__")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -278,12 +283,14 @@ class Plan:
         reruns: What is cleared or triggered after it, earliest first.
         scanned_bytes: What all that will scan, from what the published periods scanned; None if none is.
         price_usd: What that costs, likewise.
+        backfill_bytes: What the runs of backfills among them will scan, likewise; cleared ones count.
     """
 
     backfill: Backfill | None
     reruns: Sequence[Rerun]
     scanned_bytes: int | None
     price_usd: float | None
+    backfill_bytes: int | None
 
     @property
     def runs(self) -> int:
@@ -331,11 +338,14 @@ def plan(
     ]
     published = [cell.published for cell in cells if cell.published]
     count = len(reruns) + len(covered)
+    of_backfills = len(covered) + sum(rerun.is_of_backfill for rerun in reruns)
+    mean_bytes = fmean(each.scanned_bytes for each in published) if published else None
     return Plan(
         backfill,
         reruns,
-        round(count * fmean(each.scanned_bytes for each in published)) if published else None,
+        None if mean_bytes is None else round(count * mean_bytes),
         count * fmean(each.price_usd for each in published) if published else None,
+        None if mean_bytes is None else round(of_backfills * mean_bytes),
     )
 
 

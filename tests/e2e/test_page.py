@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from athena_reports.period import Period
 from demo.airflow import AirflowConfig, AirflowRuntime
 from demo.services import Services, local_services
 from tests.e2e.page_auth import OUTSIDER
@@ -149,6 +152,25 @@ def test_airflow_puts_the_page_into_its_navigation(users: Users) -> None:
     assert (view["href"], view["destination"]) == ("athena-reports/", "nav")
 
 
+def test_the_command_that_the_page_gives_creates_the_missing_pool(
+    users: Users, airflow: AirflowRuntime
+) -> None:
+    def missing() -> list[Any]:
+        return [users.get("admin", path).json()["missing_pool"] for path in DATA_PATHS[:2]]
+
+    assert missing() == [None, None]
+    airflow.client.request("DELETE", "/api/v2/pools/athena_dev")
+    told, told_in_form = missing()
+    assert told == told_in_form
+    assert told["name"] == "athena_dev"
+    program, *arguments = shlex.split(told["command"])
+    assert program == "airflow"
+    airflow.cli(*arguments)
+    assert missing() == [None, None]
+    pool = airflow.client.request("GET", "/api/v2/pools/athena_dev")
+    assert (pool["slots"], pool["include_deferred"]) == (16, True)
+
+
 def test_who_may_not_start_runs_is_told_so_and_airflow_holds_to_it(users: Users) -> None:
     assert {row["may_run"] for row in rows_of(users).values()} == {True}
     assert {row["may_run"] for row in rows_of(users, "looker").values()} == {False}
@@ -249,3 +271,35 @@ def test_a_planned_backfill_is_what_airflow_would_run(
     assert [WEEKS.containing(date).id for date in dates] == planned["periods"]
     assert planned["periods"] == [PERIODS[place].id for place in (1, 2, 6, 7)]
     assert found["reruns"] == []
+
+
+def test_airflow_backfills_no_period_that_is_not_over(users: Users) -> None:
+    """By the UI's own dry run: the week that is under way and those after it get no run."""
+    last = PERIODS[-1]
+    range_ = {"from_date": last.start.isoformat(), "to_date": last.next.next.start.isoformat()}
+    body = {"dag_id": DAG_ID, "reprocess_behavior": "completed", **range_}
+    dry = users.post("admin", "/backfills/dry_run", body).json()["backfills"]
+    dates = [datetime.fromisoformat(each["logical_date"]) for each in dry]
+    assert dates == [last.start_utc]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "says"),
+    [
+        (PERIODS[-1].next, PERIODS[-1].next.next, "No runs to create"),
+        (PERIODS[1], PERIODS[0], "must not be after to_date"),
+    ],
+    ids=["not over", "inverted"],
+)
+def test_airflow_refuses_a_backfill_of_no_period(
+    users: Users, airflow: AirflowRuntime, first: Period, last: Period, says: str
+) -> None:
+    runs = airflow.client.runs(DAG_ID)
+    body = {"dag_id": DAG_ID, "from_date": first.start.isoformat(), "to_date": last.start.isoformat()}
+    answer = users.post("admin", "/backfills", body)
+    assert (answer.status_code, says in answer.json()["detail"]) == (422, True), answer.text
+    assert airflow.client.runs(DAG_ID) == runs
+    query = f"/api/dags/{DAG_ID}/plan?first={first.id}&last={last.id}&state=missing"
+    answer = users.get("admin", query)
+    assert answer.status_code == 400
+    assert re.search("no period of this report that is over|range is inverted", answer.json()["detail"])

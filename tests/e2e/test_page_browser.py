@@ -104,6 +104,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Ite
         environment={
             **services.environment,
             "ATHENA_REPORTS_SQL_FOLDER": str(sql.parent),
+            # By what is said to be published, one run is within it and two are not.
+            "ATHENA_REPORTS_BACKFILL_BUDGET": "60 MB",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,looker:viewer",
             # What is missing is to stay so until somebody fills it.
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
@@ -373,6 +375,51 @@ def test_a_range_that_is_inverted_is_refused_in_the_form(enter: Enter, airflow: 
     expect(dialog.get_by_role("button", name="Start")).to_be_disabled()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
+
+
+def test_the_form_warns_of_a_backfill_that_would_exceed_its_budget(
+    enter: Enter, airflow: AirflowRuntime
+) -> None:
+    page = enter("admin")
+    open_page(page, airflow)
+    page.get_by_role("button", name=f"Fill the holes of {DAG_ID}").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("First period").select_option(HOLES[0].id)
+    warning = dialog.get_by_text(re.compile(r"This is more than that: about [\d.]+ MB\."))
+    for last, runs, is_over in ((HOLES[1], "2 runs", True), (HOLES[0], "1 run", False)):
+        dialog.get_by_label("Last period").select_option(last.id)
+        expect(dialog.get_by_text(runs, exact=True)).to_be_visible()
+        expect(dialog.get_by_text("Backfills of this DAG may scan 60 MB in 24 hours")).to_be_visible()
+        expect(warning).to_have_count(int(is_over))
+        expect(dialog.get_by_role("button", name="Start")).to_be_enabled()
+
+
+def test_a_missing_pool_is_told_on_the_page_and_in_the_form(enter: Enter, airflow: AirflowRuntime) -> None:
+    client, pool = airflow.client, airflow.client.request("GET", "/api/v2/pools/athena_dev")
+    page = enter("admin")
+    open_page(page, airflow)
+    notice = page.locator(".notice")
+    expect(notice).to_have_count(0)
+    client.request("DELETE", "/api/v2/pools/athena_dev")
+    page.reload()
+    expect(notice).to_contain_text("Airflow has no pool athena_dev")
+    expect(notice).to_contain_text('airflow pools set athena_dev 16 "Athena queries of dev"')
+    page.get_by_role("button", name=f"Fill the holes of {DAG_ID}").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("Airflow has no pool athena_dev")).to_be_visible()
+    body = {key: pool[key] for key in ("name", "slots", "description", "include_deferred")}
+    client.request("POST", "/api/v2/pools", json=body)
+    page.reload()
+    page.locator("#status[data-complete=true]").wait_for()
+    expect(notice).to_have_count(0)
+
+
+def test_a_period_that_does_not_exist_is_explained(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("admin")
+    open_page(page, airflow, f"#{DAG_ID}/2026-13-01")
+    expect(page.get_by_role("alert")).to_contain_text("'2026-13-01' is not a date of the calendar")
+    page.get_by_role("link", name="All reports").click()
+    expect(cell(page, WEEK[-1])).to_be_visible()
 
 
 def test_a_viewer_without_rights_looks_and_starts_nothing(enter: Enter, airflow: AirflowRuntime) -> None:

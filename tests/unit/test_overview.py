@@ -336,10 +336,25 @@ def test_what_a_plan_costs_is_the_mean_of_what_was_paid() -> None:
         }
     )
     made = plan(cells, IDS[0], IDS[4], [State.MISSING], scheduled={}, run_ids=[])
-    assert (made.runs, made.scanned_bytes, made.price_usd) == (3, 6000, 1.5)
+    assert (made.runs, made.scanned_bytes, made.price_usd, made.backfill_bytes) == (3, 6000, 1.5, 6000)
     nothing = cells_of({IDS[0]: None})
     unknown = plan(nothing, IDS[0], IDS[0], [State.MISSING], scheduled={}, run_ids=[])
     assert (unknown.runs, unknown.scanned_bytes, unknown.price_usd) == (1, None, None)
+    assert unknown.backfill_bytes is None
+
+
+def test_only_runs_of_backfills_count_for_their_budget() -> None:
+    """A run keeps its id when it is cleared; one that is triggered is of no backfill."""
+    run_ids = ["backfill__0", "manual__1"]
+    cells = cells_of(
+        {
+            id: published(id, provisional="true", run_id=run_id, scanned_bytes="1000")
+            for id, run_id in zip(IDS, [*run_ids, "forgotten"], strict=False)
+        }
+    )
+    made = plan(cells, IDS[0], IDS[2], [State.PROVISIONAL], scheduled={}, run_ids=run_ids)
+    assert [rerun.run_id for rerun in made.reruns] == [*run_ids, ""]
+    assert (made.scanned_bytes, made.backfill_bytes) == (3000, 1000)
 
 
 def test_a_stale_period_is_restated_by_the_run_that_published_it_or_else_by_a_new_one() -> None:

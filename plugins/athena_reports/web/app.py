@@ -25,11 +25,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.overview import Cell, Overview, OverviewError, Plan, Run, State, overview, plan
+from athena_reports.settings import settings
 from athena_reports.stage import CONTENT_TYPES
 from athena_reports.storage import MissingObjectError
 from athena_reports.web.lake import TABLES_AT_ONCE, AbsentTableError, Lake, LakeError, Shape
 from athena_reports.web.metadata import (
     ReportDag,
+    has_pool,
     report_dags,
     run_ids,
     scheduled_runs,
@@ -95,7 +97,14 @@ def create_app() -> FastAPI:
             rows = list(threads.map(lambda dag: _look(lake, dag, runs[dag.dag_id], now, since), dags))
         for row in rows:
             row["may_run"] = _may_run(row["dag_id"], user)
-        return _json({"fields": _CELL_FIELDS, "console": lake.console, "reports": rows})
+        return _json(
+            {
+                "fields": _CELL_FIELDS,
+                "console": lake.console,
+                "missing_pool": _missing_pool(session),
+                "reports": rows,
+            }
+        )
 
     @app.get("/api/dags/{dag_id}/plan", dependencies=[_may_read])
     def planned(
@@ -115,7 +124,14 @@ def create_app() -> FastAPI:
             scheduled=scheduled_runs(dag, session),
             run_ids=run_ids(dag, session),
         )
-        return _json(_plan(made) | {"is_paused": dag.is_paused})
+        return _json(
+            _plan(made)
+            | {
+                "is_paused": dag.is_paused,
+                "missing_pool": _missing_pool(session),
+                "budget_bytes": settings().backfill_budget_bytes,
+            }
+        )
 
     @app.get("/api/dags/{dag_id}/periods/{period_id}", dependencies=[_may_read])
     def period(dag_id: str, period_id: str, session: SessionDep) -> Response:
@@ -200,6 +216,15 @@ def _dag(dag_id: str, session: Any) -> ReportDag:
     return found[0]
 
 
+def _missing_pool(session: Any) -> dict[str, str] | None:
+    """Return the name of the environment's pool and how to create it; None if it is there."""
+    names = settings()
+    if has_pool(names.pool, session):
+        return None
+    command = f'airflow pools set {names.pool} 16 "Athena queries of {names.environment}" --include-deferred'
+    return {"name": names.pool, "command": command}
+
+
 def _may_run(dag_id: str, user: Any) -> bool:
     """Whether a viewer may create runs of a DAG and clear them."""
     return all(
@@ -280,6 +305,7 @@ def _plan(made: Plan) -> dict[str, Any]:
         "runs": made.runs,
         "scanned_bytes": made.scanned_bytes,
         "price_usd": made.price_usd,
+        "backfill_bytes": made.backfill_bytes,
         "reruns": [asdict(rerun) for rerun in made.reruns],
         "backfill": backfill
         and {

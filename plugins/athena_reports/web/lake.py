@@ -15,6 +15,11 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+# Here, and not where rows are read: this module is imported by the thread of the event loop, which lives as
+# long as the process. If the thread that loads Arrow 25 ends, the next new one that needs memory crashes
+# (apache/arrow#50471).
+import pyarrow as pa
+import pyarrow.parquet as pq
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.errors import AthenaReportsError
@@ -264,9 +269,6 @@ class Lake:
             ) from error
 
     def _parquet_rows(self, uri: str, names: Sequence[str], limit: int) -> Iterator[Mapping[str, Any]]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         with TemporaryDirectory(prefix="athena-report-page-") as folder:
             path = Path(folder) / "part.parquet"
             self.storage.download(uri, path)

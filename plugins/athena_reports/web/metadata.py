@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagrun import DagRun
+from airflow.models.pool import Pool
 from airflow.models.serialized_dag import SerializedDagModel
 from sqlalchemy import select
 
@@ -102,6 +103,11 @@ def scheduled_runs(dag: ReportDag, session: Session) -> dict[str, Run]:
 def run_ids(dag: ReportDag, session: Session) -> set[str]:
     """Return the ids of all runs of a DAG."""
     return set(session.scalars(select(DagRun.run_id).where(DagRun.dag_id == dag.dag_id)))
+
+
+def has_pool(name: str, session: Session) -> bool:
+    """Return whether there is a pool of that name: without it the tasks that need it wait for ever."""
+    return session.scalar(select(Pool.id).where(Pool.pool == name)) is not None
 
 
 _COLUMNS = (

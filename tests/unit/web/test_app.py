@@ -22,6 +22,7 @@ from fastapi.testclient import TestClient
 
 from athena_reports.overview import Run
 from athena_reports.period import monthly, weekly
+from athena_reports.settings import read_settings
 from athena_reports.timetable import PeriodTimetable
 from athena_reports.web import app as app_module
 from athena_reports.web.metadata import ReportDag
@@ -62,6 +63,12 @@ class Viewer:
         return bool(allowed) if details.id is None else details.id in allowed
 
 
+def use_settings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
+    """Give the page the settings of an environment."""
+    names = read_settings({"AWS_ENDPOINT_URL": "http://127.0.0.1:1", **variables})
+    monkeypatch.setattr(app_module, "settings", lambda: names)
+
+
 @pytest.fixture
 def viewer() -> Viewer:
     return Viewer()
@@ -94,6 +101,8 @@ def client(
     )
     monkeypatch.setattr(app_module, "scheduled_runs", lambda *_: runs["scheduled"])
     monkeypatch.setattr(app_module, "run_ids", lambda *_: set(runs["ids"]))
+    monkeypatch.setattr(app_module, "has_pool", lambda name, _: name == "athena_dev")
+    use_settings(monkeypatch)
     for module in (app_module, security):
         monkeypatch.setattr(module, "get_auth_manager", lambda: viewer)
     monkeypatch.setattr(security.DagModel, "get_team_name", lambda _: None)
@@ -354,6 +363,9 @@ def test_a_plan_is_what_the_browser_needs_to_start_it(
         "runs": 3,
         "scanned_bytes": 3 * SCANNED_BYTES,
         "price_usd": pytest.approx(3 * PRICE_USD),
+        "backfill_bytes": 2 * SCANNED_BYTES,
+        "budget_bytes": None,
+        "missing_pool": None,
         "reruns": [{"period_id": first.id, "run_id": "manual__1"}],
         "backfill": {
             "from_date": "2026-03-08T00:00:00+09:00",
@@ -363,6 +375,51 @@ def test_a_plan_is_what_the_browser_needs_to_start_it(
         },
         "is_paused": False,
     }
+
+
+def test_a_plan_says_what_a_backfill_may_scan(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_settings(monkeypatch, ATHENA_REPORTS_BACKFILL_BUDGET="1.5 GB")
+    assert client.get(DATA_PATHS[1]).json()["budget_bytes"] == 1_500_000_000
+
+
+@pytest.mark.parametrize("path", DATA_PATHS[:2])
+def test_a_pool_that_airflow_does_not_have_is_named_with_what_creates_it(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    assert client.get(path).json()["missing_pool"] is None
+    use_settings(monkeypatch, ATHENA_REPORTS_ENV="stg", ATHENA_REPORTS_POOL="queries")
+    missing = client.get(path).json()["missing_pool"]
+    assert missing["name"] == "queries"
+    assert missing["command"].startswith('airflow pools set queries 16 "Athena queries of stg"')
+
+
+def test_a_bucket_that_cannot_be_read_is_told_where_it_is_needed_and_hides_nothing(
+    client: TestClient, account: Account, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher.put(WEEKS.period("2026-03-01"))
+    monkeypatch.setattr(app_module.Lake, "connect", lambda: replace(account.lake, bucket="nobodys-bucket"))
+    for path in DATA_PATHS[2:]:
+        answer = client.get(path)
+        assert answer.status_code in {404, 502}, path
+        assert "s3://nobodys-bucket/" in answer.json()["detail"]
+        assert "Create the bucket" in answer.json()["detail"]
+    assert coverage(client)["scores_weekly"][0]["states"] == ["published"]
+
+
+@pytest.mark.parametrize("path", DATA_PATHS[2:])
+def test_a_foreign_manifest_is_no_accident_of_any_endpoint(
+    client: TestClient, account: Account, publisher: Publisher, path: str
+) -> None:
+    publisher.put(WEEKS.period("2026-03-01"))
+    key = "scores/weekly/2026-03-01/manifest.json"
+    account.s3.put_object(Bucket=account.bucket, Key=key, Body=b'{"hello": 1}')
+    answer = client.get(path)
+    if path.endswith("/manifest"):  # it is what somebody would look at
+        assert answer.json() == {"hello": 1}
+    else:
+        assert answer.status_code == 502
+        assert "is no manifest of this package and period" in answer.json()["detail"]
+    assert coverage(client)["scores_weekly"][0]["states"] == ["published"]
 
 
 def test_runs_under_way_and_failed_ones_are_seen(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given
@@ -101,6 +105,33 @@ def test_rows_that_are_damaged_are_a_message_and_not_an_accident(account: Accoun
     stored(account, key, b"no parquet at all")
     with pytest.raises(LakeError, match=r"part-0\.parquet cannot be read as Parquet"):
         account.lake.rows(DAG, manifest)
+
+
+def test_rows_are_read_in_threads_that_come_and_go(tmp_path: Path) -> None:
+    """In a process of its own, which a crash of Arrow would end; a server's threads live for seconds."""
+    pq.write_table(ranking(WEEK), tmp_path / "part.parquet")
+    code = f"""
+import sys; sys.path.insert(0, {str(Path(lake_module.__file__).parents[2])!r})
+import shutil, threading, types
+from athena_reports.web.lake import Lake
+
+part = {str(tmp_path / "part.parquet")!r}
+storage = types.SimpleNamespace(download=lambda uri, path: shutil.copy(part, path))
+dag = types.SimpleNamespace(report="scores", cadence=types.SimpleNamespace(name="weekly"))
+manifest = {{
+    "period": {{"id": "2026-03-01"}},
+    "columns": [{{"name": "user_id"}}],
+    "objects": [{{"key": "x", "format": "parquet"}}],
+}}
+lake, seen = Lake("", "bucket", None, storage, ""), []
+for _ in range(4):
+    thread = threading.Thread(target=lambda: seen.append(len(lake.rows(dag, manifest))))
+    thread.start()
+    thread.join()
+print(seen)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "[100, 100, 100, 100]"), done.stderr
 
 
 def test_entries_are_found_by_their_key(account: Account) -> None:

@@ -30,5 +30,14 @@ export function bytes(value) {
   return `${rest.toLocaleString("en", { maximumSignificantDigits: 3 })} ${units[unit]}`;
 }
 
+// What to say of a pool that Airflow does not have, as an element of a kind.
+export const poolNotice = (pool, name, attributes) =>
+  h(
+    name,
+    attributes,
+    `Airflow has no pool ${pool.name}, so runs of reports wait until it is created: `,
+    h("code", {}, pool.command),
+  );
+
 export const dollars = (value) =>
   `$${value.toLocaleString("en", value < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 2 })}`;

@@ -2,7 +2,7 @@
 
 import { AIRFLOW, follow, read, start } from "./api.js";
 import { FILLABLE } from "./coverage.js";
-import { bytes, count, dollars, h, plural } from "./dom.js";
+import { bytes, count, dollars, h, plural, poolNotice } from "./dom.js";
 
 const dialog = document.getElementById("fill");
 const CHECKED = ["missing", "failed", "stale"];
@@ -113,8 +113,19 @@ function described(report, plan) {
   return [
     h("p", { class: "figure" }, h("strong", {}, plural(plan.runs, "run")), ` \u00b7 ${cost}`),
     h("ol", {}, steps.filter(Boolean).map((step) => h("li", {}, step))),
+    ...budget(plan),
+    plan.missing_pool && poolNotice(plan.missing_pool, "p", { class: "error" }),
     report.is_paused && h("p", { class: "error" }, "The DAG is paused: its runs wait until it is unpaused."),
   ].filter(Boolean);
+}
+
+function budget({ budget_bytes: allowed, backfill_bytes: wanted }) {
+  if (allowed === null || wanted === 0) return [];
+  return [
+    h("p", {}, `Backfills of this DAG may scan ${bytes(allowed)} in 24 hours; what they have scanned already counts.`),
+    wanted > allowed &&
+      h("p", { class: "error" }, `This is more than that: about ${bytes(wanted)}. Queries that would exceed it fail before they start; take a shorter range, or raise ATHENA_REPORTS_BACKFILL_BUDGET.`),
+  ];
 }
 
 async function run(report, plan, summary) {

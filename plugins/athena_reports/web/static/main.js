@@ -2,7 +2,7 @@
 
 import { ApiError, AIRFLOW, follow, loginAddress, read, theme } from "./api.js";
 import { showCoverage } from "./coverage.js";
-import { h } from "./dom.js";
+import { h, poolNotice } from "./dom.js";
 import { openFill } from "./fill.js";
 import { showPeriod } from "./period.js";
 
@@ -37,8 +37,16 @@ async function load(query = {}) {
   known.reports = answer.reports.map((report) => asCells(answer.fields, report));
   known.console = answer.console;
   known.isComplete = !query.days;
+  showNotice(answer.missing_pool);
   status.textContent = known.isComplete ? `As of ${new Date().toLocaleTimeString("en-GB")}` : "Loading\u2026";
   status.dataset.complete = known.isComplete;
+}
+
+// An element that stays as it is is read out once.
+function showNotice(pool) {
+  const notice = document.getElementById("notice");
+  if (!pool) notice.replaceChildren();
+  else if (!notice.childElementCount) notice.append(poolNotice(pool, "p", { class: "notice" }));
 }
 
 // What is known of the period that is shown, to compare with what is known later.

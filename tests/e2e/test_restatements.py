@@ -1,0 +1,384 @@
+"""Late events in a real Airflow: what was published provisionally is reported again, and nothing else is.
+
+The report waits so long for late events that one of its weeks settles while the tests run.
+The tests follow one another: each finds what the ones before have left.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from demo.lake import land_late_plays, seed_plays
+from demo.plays import PlaysSpec, generate
+from demo.services import Services, local_services
+from tests.e2e.backfilled import BUCKET, TOKYO, Backfilled, Period, Rows, weeks
+from tests.e2e.environment import PATIENCE, POOLS, ROOT
+from tests.e2e.report_run import now, until
+from tests.integration.runner import rows_of
+from tests.oracles.user_ranking import Event, events_of, user_ranking
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from demo.airflow import AirflowRuntime, DagRun
+    from tests.e2e.harness import StartAirflow
+
+pytest_plugins = ["tests.e2e.harness"]
+pytestmark = [pytest.mark.e2e, pytest.mark.ci]
+
+DAG_ID = "user_ranking_weekly"
+RESTATEMENT = "athena_reports_restatement"
+LATEST = "user_ranking/weekly/latest.json"
+DAY = dt.timedelta(days=1)
+# At least; until then a week is published, and it is seen that nothing is restated.
+SETTLES_AFTER = dt.timedelta(seconds=60)
+TOP = 100
+
+_T = TypeVar("_T")
+
+
+def last_weeks(number: int) -> list[Period]:
+    """The last Tokyo weeks from Sunday whose run is due."""
+    today = (dt.datetime.now(TOKYO) - dt.timedelta(minutes=5)).date()
+    sunday = today - DAY * ((today.weekday() + 1) % 7)
+    return weeks(sunday - 7 * DAY * number, number, TOKYO)
+
+
+WEEKS = last_weeks(4)
+BEFORE, LATE, AFTER, LAST = WEEKS
+
+
+@dataclass
+class Lake:
+    """Plays around the weeks, and those that landed late.
+
+    Attributes:
+        services: Where they are.
+        events: All plays, as the report should see them by now.
+    """
+
+    services: Services
+    events: list[Event] = field(default_factory=list)
+
+    def fill(self) -> None:
+        first, end = BEFORE.previous - 2 * DAY, LAST.end + 40 * DAY
+        spec = PlaysSpec(first, end, events=50 * (end - first).days, users=300)
+        seed_plays("dev", s3=self.services.s3, glue=self.services.glue, spec=spec)
+        self.events = list(events_of(table for _, table in generate(spec)))
+
+    def land(self, week: Period, scores: Sequence[int], landed: dt.date) -> None:
+        """Let plays of the middle of a week land in a partition of a later day."""
+        played_at = week.midnight(week.first + 3 * DAY)
+        land_late_plays("dev", landed, played_at, scores, s3=self.services.s3)
+        as_stored = played_at.astimezone(dt.UTC).replace(tzinfo=None)
+        self.events += [
+            Event(f"late-{number}", "u999999", "Late Ocelot", score, as_stored)
+            for number, score in enumerate(scores)
+        ]
+
+    def ranking(self, week: Period) -> Rows:
+        """What the report must say of a week by now."""
+        bounds = (week.midnight(day) for day in (week.first, week.end, week.previous, week.first))
+        return user_ranking(self.events, *bounds, top=TOP)
+
+
+@dataclass
+class Reports:
+    """The report, its published weeks, and the DAG that restates them.
+
+    Attributes:
+        weekly: The report's DAG.
+        settles_at: When the late events of the second week have landed.
+        latest: What `latest.json` was seen to say, in turn.
+    """
+
+    weekly: Backfilled
+    settles_at: dt.datetime
+    latest: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def airflow(self) -> AirflowRuntime:
+        return self.weekly.airflow
+
+    def until(self, happened: Callable[[], _T | None], what: str, *, seconds: float = 120) -> _T:
+        """Wait, with an eye on `latest.json`."""
+
+        def look() -> _T | None:
+            self.airflow.check_alive()
+            self.look_at_latest()
+            return happened()
+
+        return until(look, what, seconds=seconds)
+
+    def look_at_latest(self) -> None:
+        body = self.weekly.services.s3.get_object(Bucket=BUCKET, Key=LATEST)["Body"]
+        latest = json.loads(body.read())
+        if latest not in self.latest[-1:]:
+            self.latest.append(latest)
+
+    def manifest(self, week: Period) -> Mapping[str, Any]:
+        manifest = self.weekly.manifest(week)
+        assert manifest is not None, week.id
+        return manifest
+
+    def versions(self) -> list[int]:
+        """How many versions each week has had."""
+        return [1 + len(self.manifest(week)["earlier_versions"]) for week in WEEKS]
+
+    def assert_right(self, lake: Lake, weeks: Sequence[Period]) -> None:
+        """What is published of each week is what the raw data say by now."""
+        for week in weeks:
+            manifest = self.manifest(week)
+            for format in ("parquet", "csv"):
+                assert rows_of(lake.services.s3, manifest, format) == lake.ranking(week), (week.id, format)
+
+    def partition(self, week: Period) -> Mapping[str, Any]:
+        answer = self.weekly.services.glue.get_partition(
+            DatabaseName="report_dev", TableName=DAG_ID, PartitionValues=[week.id]
+        )
+        partition: Mapping[str, Any] = answer["Partition"]
+        return partition
+
+    def runs(self) -> list[DagRun]:
+        """All runs of the report, in the order in which they were created."""
+        return sorted(self.airflow.client.runs(DAG_ID), key=lambda run: run.run_after)
+
+    def restatements(self) -> list[DagRun]:
+        """The runs of the report that the other DAG has triggered, in order."""
+        return [run for run in self.runs() if run.run_id.startswith("restatement__")]
+
+    def restate(self, *, stale: bool) -> list[dict[str, Any]]:
+        """Run the other DAG by hand, wait for what it triggers, and return that."""
+        client = self.airflow.client
+        run = client.trigger(RESTATEMENT, conf={"stale": stale} if stale else {})
+        triggers = self.found(run.run_id)
+        self.until(lambda: all(run.finished for run in self.runs()), "the runs have ended")
+        return triggers
+
+    def found(self, run_id: str) -> list[dict[str, Any]]:
+        """Wait for a run of the other DAG, and return what it has found."""
+        client = self.airflow.client
+
+        def over() -> bool:
+            return client.run(RESTATEMENT, run_id).finished
+
+        self.until(over, f"{run_id} of {RESTATEMENT} has ended")
+        tasks = client.task_instances(RESTATEMENT, run_id)
+        assert client.run(RESTATEMENT, run_id).state == "success", tasks
+        triggers: list[dict[str, Any]] = client.xcom(RESTATEMENT, run_id, "find")
+        return triggers
+
+    def stale(self) -> list[str]:
+        """The weeks that the Reports page lists as stale."""
+        answer = self.airflow.client.request("GET", "/athena-reports/api/coverage")
+        (report,) = (each for each in answer["reports"] if each["dag_id"] == DAG_ID)
+        assert report["problems"] == []
+        cells = [dict(zip(answer["fields"], cell, strict=False)) for cell in report["cells"]]
+        return [cell["id"] for cell in cells if "stale" in cell["states"]]
+
+    def wait_until_stale(self, weeks: Sequence[Period]) -> None:
+        """Wait until the page, which keeps what it has read for some seconds, lists just these weeks."""
+        ids = [week.id for week in weeks]
+        self.until(lambda: self.stale() == ids, f"the page lists {ids} as stale", seconds=20)
+
+
+def write_report(folder: Path, late_by: dt.timedelta) -> None:
+    """Put the repository's own report into a folder, weekly only, with another lateness."""
+    text = (ROOT / "dags" / "user_ranking.py").read_text().partition("user_ranking_monthly = ")[0]
+    old = "late_by=timedelta(days=1)"
+    assert text.count(old) == 1
+    text = text.replace(old, f"late_by=timedelta(seconds={late_by.total_seconds():.0f})")
+    (folder / "user_ranking.py").write_text(text)
+
+
+def write_restatement(folder: Path) -> None:
+    """Put the repository's own DAG for restatements into a folder, with a shorter pause."""
+    text = (ROOT / "dags" / "athena_reports_restatement.py").read_text()
+    for old, new in (
+        ("\nfrom ", "\nfrom datetime import timedelta\n\nfrom "),
+        ("build_restatement(", "build_restatement(timedelta(seconds=20), "),
+    ):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    (folder / "athena_reports_restatement.py").write_text(text)
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    with local_services(tmp_path_factory.mktemp("local-aws") / "log") as services:
+        services.prepare("dev")
+        lake = Lake(services)
+        lake.fill()
+        yield lake
+
+
+@pytest.fixture(scope="module")
+def reports(start_airflow: StartAirflow, lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Reports:
+    """All four weeks, published; the late events of the second one will all have landed soon."""
+    dags = tmp_path_factory.mktemp("dags")
+    write_restatement(dags)
+    late_end = LATE.midnight(LATE.end)
+    write_report(dags, now() + DAY - late_end)
+    airflow = start_airflow(
+        dags,
+        dag_ids=[DAG_ID, RESTATEMENT],
+        plugins_folder=ROOT / "plugins",
+        pools=POOLS,
+        environment={
+            **lake.services.environment,
+            **PATIENCE,
+            "ATHENA_REPORTS_ENV": "dev",
+            "ATHENA_REPORTS_SQL_FOLDER": str(ROOT / "include" / "sql"),
+        },
+    )
+    weekly = Backfilled(airflow, lake.services, "user_ranking", "weekly", lake.ranking)
+    # The last week is scheduled without catch-up; a backfill over it at the same time would be a race.
+    until(lambda: weekly.runs([LAST]), "the scheduler has made its run")
+    begun = now()
+    weekly.begin(WEEKS[:3])
+    weekly.wait_until_success(WEEKS)
+
+    # Twice what this machine takes for four runs is time enough for one, and for a look at it.
+    settles_at = now() + max(2 * (now() - begun), SETTLES_AFTER)
+    write_report(dags, settles_at - late_end)
+    (run,) = weekly.runs([LATE])
+    airflow.client.clear(DAG_ID, run.run_id)
+    weekly.wait_until_success([LATE])
+    reports = Reports(weekly, settles_at)
+    reports.look_at_latest()
+    return reports
+
+
+def test_nothing_is_restated_while_events_may_still_land(reports: Reports, lake: Lake) -> None:
+    assert [reports.manifest(week)["provisional"] for week in WEEKS] == [False, True, True, True]
+    reports.weekly.assert_right(WEEKS)
+
+    assert reports.restate(stale=True) == []
+
+    assert len(reports.runs()) == len(WEEKS)
+    reports.wait_until_stale([])
+
+
+def test_a_provisional_week_is_restated_by_itself_once_its_late_events_have_landed(
+    reports: Reports, lake: Lake
+) -> None:
+    before, published = lake.ranking(LATE), reports.manifest(LATE)
+    # Amid the others: who comes behind is a rank lower, here and as the week after it remembers.
+    lake.land(LATE, [before[49]["score"], 1], landed=LATE.end + 4 * DAY)
+
+    reports.until(lambda: reports.restatements(), "a run is triggered", seconds=180)
+    reports.until(lambda: all(run.finished for run in reports.runs()), "it has ended")
+
+    (run,) = reports.restatements()
+    assert (run.state, run.conf) == ("success", {"period": LATE.id})
+    assert run.start_date is not None
+    assert run.start_date >= reports.settles_at
+    reports.assert_right(lake, [BEFORE, LATE, LAST])
+    assert reports.versions() == [1, 2, 1, 1]
+
+    manifest = reports.manifest(LATE)
+    (earlier,) = manifest["earlier_versions"]
+    assert earlier["difference"]["added"] > 1
+    assert earlier["difference"] == difference(before, lake.ranking(LATE))
+    assert (earlier["version"], earlier["provisional"]) == (published["version"], True)
+    assert (manifest["provisional"], manifest["run"]["run_id"]) == (False, run.run_id)
+    assert manifest["restated_at"] == manifest["query"]["submitted_at"] > published["query"]["submitted_at"]
+
+    partition = reports.partition(LATE)
+    assert (
+        partition["Parameters"].items()
+        >= {
+            "version": manifest["version"],
+            "rows": str(TOP),
+            "provisional": "false",
+            "restated_at": manifest["restated_at"],
+            "run_id": run.run_id,
+            "earlier": "1",
+        }.items()
+    )
+    assert f"/versions/{manifest['version']}/" in partition["StorageDescriptor"]["Location"]
+    events = reports.airflow.client.request(
+        "GET", "/api/v2/assets/events", params={"source_run_id": run.run_id, "source_dag_id": DAG_ID}
+    )["asset_events"]
+    assert [(event["extra"]["outcome"], event["extra"]["version"]) for event in events] == [
+        ("published", manifest["version"])
+    ]
+
+
+def test_the_week_after_it_is_stale_and_restated_on_demand(reports: Reports, lake: Lake) -> None:
+    """It reads the week before, for the previous rank."""
+    reports.wait_until_stale([AFTER])
+    assert reports.manifest(AFTER)["restated_at"] == ""
+    query = {"first": BEFORE.id, "last": LAST.id, "state": "stale"}
+    plan = reports.airflow.client.request("GET", f"/athena-reports/api/dags/{DAG_ID}/plan", params=query)
+    assert [rerun["period_id"] for rerun in plan["reruns"]] == [AFTER.id]
+    assert reports.restate(stale=False) == []
+
+    (trigger,) = reports.restate(stale=True)
+
+    assert trigger["conf"] == {"period": AFTER.id}
+    assert reports.versions() == [1, 2, 2, 1]
+    reports.assert_right(lake, WEEKS)
+    assert reports.manifest(AFTER)["run"]["run_id"] == trigger["trigger_run_id"]
+    # The week after that one reads it too. Its rows are the same, so nothing is stale any more.
+    reports.wait_until_stale([LAST])
+    (trigger,) = reports.restate(stale=True)
+    assert trigger["conf"] == {"period": LAST.id}
+    assert reports.versions() == [1, 2, 2, 1]
+    reports.wait_until_stale([])
+
+
+def test_stale_weeks_are_restated_in_the_order_of_their_periods(reports: Reports, lake: Lake) -> None:
+    """Two weeks are corrected after the fact, the later one first; each makes the one after it stale."""
+    client = reports.airflow.client
+    for week in (LATE, BEFORE):
+        lake.land(week, [200_000], landed=week.end + 2 * DAY)
+        client.clear(DAG_ID, reports.manifest(week)["run"]["run_id"])
+        reports.until(lambda: all(run.finished for run in reports.runs()), "the cleared run has ended")
+    reports.wait_until_stale([LATE, AFTER])
+    known = {run.run_id for run in reports.runs()}
+
+    triggers = reports.restate(stale=True)
+
+    made = [run for run in reports.runs() if run.run_id not in known]
+    assert [run.conf for run in made] == [{"period": LATE.id}, {"period": AFTER.id}]
+    assert [trigger["trigger_run_id"] for trigger in triggers] == [run.run_id for run in made]
+    assert {run.state for run in made} == {"success"}
+    reports.assert_right(lake, WEEKS)
+    assert reports.versions() == [2, 4, 3, 1]
+
+
+def test_the_restatement_comes_to_rest(reports: Reports, lake: Lake) -> None:
+    """What follows a restated week is looked at again once, and then there is nothing to do."""
+    for _ in WEEKS:
+        if not reports.restate(stale=True):
+            break
+    runs, published = reports.runs(), [reports.manifest(week) for week in WEEKS]
+
+    assert reports.restate(stale=True) == []
+    # Its own schedule goes on meanwhile.
+    scheduled = [run for run in reports.airflow.client.runs(RESTATEMENT) if run.run_type == "scheduled"]
+    assert len(scheduled) > 2
+    assert {run.state for run in scheduled if run.finished} == {"success"}
+
+    assert reports.runs() == runs
+    assert [reports.manifest(week) for week in WEEKS] == published
+    assert reports.versions() == [2, 4, 3, 1]
+    reports.assert_right(lake, WEEKS)
+    reports.wait_until_stale([])
+    periods = [latest["period"]["id"] for latest in reports.latest]
+    assert periods == sorted(periods)
+    assert periods[-1] == LAST.id
+
+
+def difference(before: Rows, after: Rows) -> dict[str, int]:
+    """How many whole rows were added and removed."""
+    old, new = (Counter(tuple(row.items()) for row in rows) for rows in (before, after))
+    return {"added": (new - old).total(), "removed": (old - new).total()}
