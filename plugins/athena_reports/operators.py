@@ -21,16 +21,16 @@ from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import (
+from airflow.sdk import PokeReturnValue
+from botocore.exceptions import BotoCoreError, ClientError
+
+from athena_reports import __version__
+from athena_reports.compat import (
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
 )
-from airflow.sdk import PokeReturnValue
-from botocore.exceptions import BotoCoreError, ClientError
-
-from athena_reports import __version__
 from athena_reports.errors import (
     AthenaReportsError,
     MissingPartitionsError,

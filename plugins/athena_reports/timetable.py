@@ -89,7 +89,8 @@ class PeriodTimetable(Timetable):
         if restriction.latest is not None and period.start_utc > restriction.latest:
             return None
         interval = _interval(period)
-        return DagRunInfo(run_after=interval.end + self.delay, data_interval=interval)
+        # By `interval`, for in Airflow 3.2 the constructor has further arguments that must be given.
+        return DagRunInfo.interval(interval.start, interval.end)._replace(run_after=interval.end + self.delay)
 
 
 def _interval(period: Period) -> DataInterval:
