@@ -63,6 +63,24 @@ up: $(READY) ## Run Airflow with the demo's lakes and the Reports page on 127.0.
 local-aws: $(READY) ## Serve S3, Glue and Athena on 127.0.0.1:4566 until stopped (PORT= to change)
 	@$(RUN) -m local_aws --port $(PORT)
 
+# ENV only from the command line: shells have a variable of that name for something else.
+ENVIRONMENT := $(if $(findstring command,$(origin ENV)),$(ENV),prd)
+BUNDLE := PYTHONPATH=plugins $(RUN) -m deploy bundle --env '$(ENVIRONMENT)'
+
+.PHONY: bundle
+bundle: $(READY) ## Build what Amazon MWAA takes, into dist/mwaa (ENV=dev, stg or prd; prd)
+	@$(BUNDLE)
+
+ifeq ($(filter mwaa-check,$(MAKECMDGOALS))$(VERSION),mwaa-check)
+$(error Name the version of Airflow: make mwaa-check VERSION=3.3.1)
+endif
+
+.PHONY: mwaa-check
+mwaa-check: $(READY) ## Run the bundle in a twin of MWAA's image (VERSION=3.3.1, CONSTRAINTS=, INSTALLED=)
+	@$(BUNDLE)
+	@PYTHONPATH=plugins $(RUN) -m deploy check --version '$(VERSION)' --constraints '$(CONSTRAINTS)' \
+		--installed '$(INSTALLED)' --python '$(PYTHON)'
+
 .PHONY: bench
 bench: $(READY) ## Measure speed and cost (ONLY=<name> for one row), into bench/results.json
 	@AIRFLOW_HOME=$(CURDIR)/bench/.work/home PYTHONPATH=plugins $(RUN) -m bench $(if $(ONLY),--only $(ONLY))
@@ -74,4 +92,4 @@ format: $(READY) ## Format the code and mend what the linter can
 
 .PHONY: clean
 clean: ## Remove everything that the other commands created
-	rm -rf $(VENV) .airflow demo-output bench/.work .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .airflow demo-output dist bench/.work .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -68,7 +69,10 @@ COMPONENTS: tuple[Component, ...] = ("api-server", "scheduler", "dag-processor",
 Progress = Callable[[str], None]
 """Told in a few words what is going on."""
 
-_AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+_AUTH_MANAGERS = {
+    "simple": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+    "fab": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+}
 _ADMIN = "admin"
 _DATABASE_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 _POSTGRESQL = "postgresql"
@@ -139,6 +143,9 @@ class AirflowConfig:
             at a time as `parallelism` says; with 0 the scheduler's own processes do. They need PostgreSQL.
         pools: Slots by name of the pools that are made before anything is scheduled. A deferred task keeps
             its slot.
+        auth_manager: Who decides what a user may: Airflow's simple auth manager, or that of the FAB provider,
+            which has to be installed.
+        python: Interpreter whose Airflow is started; by default this one.
         supervised: Whether a component that ends once all had started is started again, as a deployment's
             supervisor does, whenever `check_alive` looks; by default it is an error.
         port: Port of the API server on 127.0.0.1; by default a free one.
@@ -158,6 +165,8 @@ class AirflowConfig:
     parallelism: int = 4
     celery_workers: int = 0
     pools: Mapping[str, int] = field(default_factory=lambda: {"athena_dev": 16})
+    auth_manager: Literal["simple", "fab"] = "simple"
+    python: Path = Path(sys.executable)
     supervised: bool = False
     port: int | None = None
     start_timeout_seconds: float = 120
@@ -472,6 +481,18 @@ class AirflowRuntime:
         for name, slots in self.config.pools.items():
             args = ("pools", "set", name, str(slots), "", "--include-deferred")
             self._run_command(args, environment, self.config.start_timeout_seconds)
+        if self.config.auth_manager == "fab":
+            user, password = self.admin_login
+            options = {
+                "username": user,
+                "password": password,
+                "role": "Admin",
+                "firstname": user,
+                "lastname": user,
+                "email": f"{user}@example.com",
+            }
+            words = [word for name, value in options.items() for word in (f"--{name}", value)]
+            self._run_command(("users", "create", *words), environment, self.config.start_timeout_seconds)
 
     def _run_command(
         self, args: Sequence[str], environment: Mapping[str, str], timeout_seconds: float
@@ -482,7 +503,8 @@ class AirflowRuntime:
         log_path.unlink(missing_ok=True)
         with contextlib.ExitStack() as stack:
             with _deferring_interrupts():
-                child = _Child.start(name, _airflow(*args), environment, self.config.home, log_path)
+                command = _airflow(self.config.python, *args)
+                child = _Child.start(name, command, environment, self.config.home, log_path)
                 stack.callback(child.kill)
             returncode = child.wait(timeout_seconds)
         if returncode is None:
@@ -609,33 +631,35 @@ def _commands(config: AirflowConfig, ports: _Ports) -> dict[str, tuple[str, ...]
     (airflow.api_fastapi.logging.decorators), so it waits there for SQLite's only writer. Were that a task's
     request in the same process, which needs the loop to commit, both would wait until SQLite gives up.
     """
+    airflow = partial(_airflow, config.python)
     commands: dict[str, tuple[str, ...]] = {}
     for component in config.components:
         if component != "api-server":
             # Log servers listen on all interfaces; on one machine the API server reads the files itself.
             serving_logs = component in {"scheduler", "triggerer"}
-            commands[component] = _airflow(component, *["--skip-serve-logs"] * serving_logs)
+            commands[component] = airflow(component, *["--skip-serve-logs"] * serving_logs)
         elif ports.api == ports.execution:
-            commands[component] = _airflow("api-server")
+            commands[component] = airflow("api-server")
         else:
-            commands["api-server"] = _airflow("api-server", "--apps", "core")
+            commands["api-server"] = airflow("api-server", "--apps", "core")
             execution_port = str(ports.execution)
-            commands["execution-api"] = _airflow(
-                "api-server", "--apps", "execution", "--port", execution_port
-            )
+            commands["execution-api"] = airflow("api-server", "--apps", "execution", "--port", execution_port)
     for worker in config.workers:
+        # Only where it is needed: a worker of provider 3.18 that has one takes tasks and never runs them
+        # (https://github.com/apache/airflow/issues/59707).
+        hostname = ("--celery-hostname", f"{worker}@%h") if config.celery_workers > 1 else ()
         # Without a look around at the start for others of its kind, of whom it would need nothing.
-        commands[worker] = _airflow(
-            *("celery", "worker", "--celery-hostname", f"{worker}@%h", "--skip-serve-logs"),
+        commands[worker] = airflow(
+            *("celery", "worker", *hostname, "--skip-serve-logs"),
             *("--concurrency", str(config.parallelism), "--without-mingle", "--without-gossip"),
             *("--pid", str(config.home.absolute() / f"{worker}.pid")),
         )
     return commands
 
 
-def _airflow(*args: str) -> tuple[str, ...]:
+def _airflow(python: Path, *args: str) -> tuple[str, ...]:
     # -P: a folder in the home must not shadow a package.
-    return (sys.executable, "-P", "-m", "airflow", *args)
+    return (str(python), "-P", "-m", "airflow", *args)
 
 
 def _environment(
@@ -656,7 +680,7 @@ def _environment(
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__FERNET_KEY": keys.fernet_key,
         "CORE__EXECUTION_API_SERVER_URL": f"{ports.execution_url}/execution/",
-        "CORE__AUTH_MANAGER": _AUTH_MANAGER,
+        "CORE__AUTH_MANAGER": _AUTH_MANAGERS[config.auth_manager],
         "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{_ADMIN}:admin",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
         "DATABASE__SQL_ALCHEMY_CONN": (

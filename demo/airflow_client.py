@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
@@ -180,6 +181,11 @@ class AirflowClient:
         """When each DAG that still exists was last parsed."""
         rows = self._all("/api/v2/dags", "dags", {"exclude_stale": True})
         return {row["dag_id"]: datetime.fromisoformat(row["last_parsed_time"]) for row in rows}
+
+    def dag_files(self) -> dict[str, Path]:
+        """The file that each DAG came from."""
+        rows = self._all("/api/v2/dags", "dags", {"exclude_stale": True})
+        return {row["dag_id"]: Path(row["fileloc"]) for row in rows}
 
     def import_errors(self) -> list[DagImportError]:
         """The DAG files that cannot be imported."""

@@ -190,6 +190,16 @@ class Redis:
         return self.folder / "redis.conf"
 
 
+def are_installed() -> bool:
+    """Whether this machine has the programs of both."""
+    try:
+        _postgresql_program("initdb")
+        _program("redis-server", package="redis-server")
+    except DatabaseError:
+        return False
+    return True
+
+
 def unprivileged() -> dict[str, Any]:
     """Return the arguments of `Popen` that make root's child a process of nobody; none for anybody else's."""
     if os.geteuid() != 0:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -92,7 +92,7 @@ ORDER BY m."rank\"""",
 class Watch:
     """Says every few seconds how many tasks of all runs are done."""
 
-    def __init__(self, client: AirflowClient, progress: Progress) -> None:
+    def __init__(self, client: AirflowClient, progress: Callable[[str], None]) -> None:
         self._client = client
         self._progress = progress
         self._told_at = time.monotonic()

@@ -7,8 +7,8 @@ random while tasks run, and taking back the runs made so far ends a scheduler th
 (StaleDataError). Begun as a writer, the transaction waits for its turn.
 """
 
-from sqlalchemy import Connection, event
-from sqlalchemy.engine import Engine
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
 
 
 @event.listens_for(Engine, "savepoint")

@@ -1,0 +1,207 @@
+"""What an MWAA environment takes, in one folder: the same bytes whenever and wherever it is built.
+
+    dags/               for the environment's dags/ prefix: the DAG files, include/, constraints.txt
+    plugins.zip         the plugin and the library
+    requirements.txt    what pip installs
+    startup.sh          the environment's variables
+    SHA256SUMS          of all of these, for `sha256sum --check`
+
+MWAA ships nothing but these, so include/ is moved into dags/, where the library finds it too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shlex
+import stat
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from athena_reports.errors import SettingsError
+from athena_reports.settings import read_settings
+from deploy.errors import BundleError
+from deploy.image import HOME
+
+CHECKSUMS = "SHA256SUMS"
+
+_CONSTRAINTS = "constraints.txt"
+_ENVIRONMENTS = PurePosixPath("deploy/environments")
+_PREFIX = "ATHENA_REPORTS_"
+_IGNORE_FILE = ".airflowignore"
+_MADE_BY_TOOLS = ("~", ".pyc", ".pyo", ".swp", ".orig", ".rej")
+_EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip archive can tell
+_FILE_MODE = stat.S_IFREG | 0o644
+_UNIX = 3
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was written.
+
+    Attributes:
+        folder: Where it is.
+        files: Paths inside it, sorted.
+        unset: What has no value in AWS yet, and no default there; empty if nothing is missing.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    unset: str
+
+
+def build_bundle(repository: Path, environment: str, folder: Path) -> Bundle:
+    """Write the bundle of an environment.
+
+    A file whose bytes do not change is left alone, with its time, so that `aws s3 sync` uploads what changed.
+
+    Args:
+        repository: Folder that holds dags/, include/, plugins/, deploy/ and requirements.txt.
+        environment: Its short name: that of a file in deploy/environments/.
+        folder: Where to write; what else a bundle there holds is removed.
+
+    Raises:
+        BundleError: The environment is unknown, a file cannot be read or compiled, a variable is wrong, or
+            the folder holds something else than a bundle.
+    """
+    variables = _variables(repository, environment)
+    files = _contents(repository, variables)
+    sums = "".join(f"{hashlib.sha256(files[path]).hexdigest()}  {path}\n" for path in sorted(files))
+    files[CHECKSUMS] = sums.encode()
+    _write(files, folder)
+    return Bundle(folder, tuple(sorted(files)), _unset(variables))
+
+
+def _contents(repository: Path, variables: Mapping[str, str]) -> dict[str, bytes]:
+    dags = _tree(repository / "dags")
+    if not any(path.endswith(".py") for path in dags):
+        raise BundleError(f"There is no DAG file in {repository / 'dags'}.")
+    plugins = _tree(repository / "plugins")
+    for folder, tree in (("dags", dags), ("plugins", plugins)):
+        _compile(repository / folder, tree)
+    requirements = _read(repository / "requirements.txt").decode()
+    files = {f"dags/{path}": content for path, content in dags.items()}
+    files |= {f"dags/include/{path}": content for path, content in _tree(repository / "include").items()}
+    files[f"dags/{_CONSTRAINTS}"] = _read(repository / "deploy" / _CONSTRAINTS)
+    files["plugins.zip"] = _zip(plugins)
+    files["requirements.txt"] = f'--constraint "{HOME / "dags" / _CONSTRAINTS}"\n{requirements}'.encode()
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
+    files["startup.sh"] = exports.encode()
+    return files
+
+
+def _variables(repository: Path, environment: str) -> dict[str, str]:
+    """The variables that startup.sh sets.
+
+    Raises:
+        BundleError: The environment is unknown, or its file has a line that is not a setting.
+    """
+    folder = repository / _ENVIRONMENTS
+    known = sorted(path.stem for path in folder.glob("*.env"))
+    if environment not in known:
+        raise BundleError(
+            f"There is no environment {environment!r}: {_ENVIRONMENTS}/ has {', '.join(known) or 'none'}. "
+            f"Name one of them, or describe a new one in {_ENVIRONMENTS}/<name>.env."
+        )
+    path = folder / f"{environment}.env"
+    variables = {f"{_PREFIX}ENV": environment}
+    for number, line in enumerate(_read(path).decode().splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals or not name.startswith(_PREFIX) or name in variables:
+            raise BundleError(
+                f"{path}, line {number}: {line!r} is not a setting. Write {_PREFIX}<NAME>=<value>, without "
+                f"spaces around the =, each name once; {_PREFIX}ENV is set already."
+            )
+        variables[name] = value
+    # The folder is one of MWAA's and cannot be looked at here; a local endpoint lets buckets be unset.
+    elsewhere = {name: value for name, value in variables.items() if name != f"{_PREFIX}SQL_FOLDER"}
+    try:
+        read_settings(elsewhere | {"AWS_ENDPOINT_URL": "http://127.0.0.1"})
+    except SettingsError as error:
+        raise BundleError(f"{path}: {error}") from error
+    return variables
+
+
+def _unset(variables: Mapping[str, str]) -> str:
+    try:
+        read_settings({name: value for name, value in variables.items() if name != f"{_PREFIX}SQL_FOLDER"})
+    except SettingsError as error:
+        return str(error)
+    return ""
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    """The files of a folder that belong to the package, by their paths in it."""
+    if not folder.is_dir():
+        raise BundleError(f"There is no folder {folder}.")
+    return {path.relative_to(folder).as_posix(): _read(path) for path in _files(folder)}
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        hidden = path.name.startswith(".") and path.name != _IGNORE_FILE
+        if hidden or path.name == "__pycache__" or path.name.endswith(_MADE_BY_TOOLS):
+            continue
+        if path.is_dir():
+            yield from _files(path)
+        else:
+            yield path
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _compile(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Raise BundleError for a file that no Python could import: on MWAA it would be missing quietly."""
+    for path, content in files.items():
+        if path.endswith(".py"):
+            try:
+                compile(content, str(folder / path), "exec", dont_inherit=True)
+            except (SyntaxError, ValueError) as error:
+                line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+                raise BundleError(f"{folder / path}{line} is not Python: {error}.") from error
+
+
+def _zip(files: Mapping[str, bytes]) -> bytes:
+    """An archive that tells nothing of when and where it was made.
+
+    It is not compressed: compressors differ between versions of their library.
+    """
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as writer:
+        for path in sorted(files):
+            entry = zipfile.ZipInfo(path, _EARLIEST)
+            entry.create_system = _UNIX
+            entry.external_attr = _FILE_MODE << 16
+            writer.writestr(entry, files[path])
+    return archive.getvalue()
+
+
+def _write(files: Mapping[str, bytes], folder: Path) -> None:
+    if (
+        folder.exists()
+        and not (folder / CHECKSUMS).is_file()
+        and (not folder.is_dir() or any(folder.iterdir()))
+    ):
+        raise BundleError(f"{folder} holds something else than a bundle: remove it, or name another folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in [path for path in folder.rglob("*") if not path.is_dir()]:
+        if path.relative_to(folder).as_posix() not in files:
+            path.unlink()
+    for relative, content in files.items():
+        path = folder / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_file() or path.read_bytes() != content:
+            path.write_bytes(content)
+        path.chmod(stat.S_IMODE(_FILE_MODE))
+    for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+        if not any(path.iterdir()):
+            path.rmdir()

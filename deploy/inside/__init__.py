@@ -1,0 +1,1 @@
+"""What runs inside the twin, by its interpreter: nothing here imports the rest of `deploy`."""
