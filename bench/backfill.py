@@ -60,10 +60,9 @@ class Rig:
         """
         client = self.airflow.client
         begun = time.monotonic()
-        last = first + _WEEK * (weeks - 1)
         before = len(client.runs(dag_id))
-        # The runs of a cron DAG are a few minutes after midnight.
-        id_ = client.backfill(dag_id, first, last + dt.timedelta(hours=1), max_active_runs=MAX_ACTIVE_RUNS)
+        last = first + _WEEK * (weeks - 1)
+        id_ = client.backfill(dag_id, first, last, max_active_runs=MAX_ACTIVE_RUNS)
         while time.monotonic() - begun < _TIMEOUT_SECONDS:
             self.airflow.check_alive()
             states = [run.state for run in client.runs(dag_id)]

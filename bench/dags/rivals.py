@@ -5,6 +5,7 @@ Both have the weeks of `user_ranking_weekly`, and as many tasks. The hand-writte
 
 import csv
 import io
+import os
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
@@ -17,42 +18,9 @@ from pendulum import datetime
 RESULTS = "athena-query-result-dev"
 
 SQL = """
-{%- set end = data_interval_end.in_timezone("Asia/Tokyo").start_of("day") %}
-{%- set start = end.subtract(days=7) %}
-{%- set before = end.subtract(days=14) %}
-{%- macro instant(moment) %}TIMESTAMP '{{ moment.in_timezone("UTC").to_datetime_string() }}'{% endmacro %}
-{%- macro utc_day(moment) %}'{{ moment.in_timezone("UTC").to_date_string() }}'{% endmacro %}
-WITH events AS (
-    SELECT user_id, user_name, score, played_at, event_id, played_at >= {{ instant(start) }} AS is_current
-    FROM plays
-    WHERE dt BETWEEN {{ utc_day(before) }} AND {{ utc_day(end.add(days=1)) }}
-        AND played_at >= {{ instant(before) }} AND played_at < {{ instant(end) }}
-),
-totals AS (
-    SELECT
-        user_id,
-        MAX_BY(user_name, ROW(played_at, event_id))
-            FILTER (WHERE is_current AND user_name IS NOT NULL) AS user_name,
-        SUM(score) FILTER (WHERE is_current) AS score,
-        COUNT(*) FILTER (WHERE is_current) AS plays,
-        SUM(score) FILTER (WHERE NOT is_current) AS previous_score,
-        COUNT(*) FILTER (WHERE NOT is_current) AS previous_plays
-    FROM events
-    GROUP BY user_id
-),
-ranked AS (
-    SELECT
-        user_id, user_name, score, plays, previous_plays,
-        ROW_NUMBER() OVER (ORDER BY score DESC NULLS LAST, plays DESC, user_id ASC) AS current_rank,
-        ROW_NUMBER() OVER (ORDER BY previous_score DESC NULLS LAST, previous_plays DESC, user_id ASC)
-            AS rank_before
-    FROM totals
-)
-SELECT current_rank AS "rank", user_id, user_name, score, plays,
-    CASE WHEN previous_plays > 0 THEN rank_before END AS previous_rank
-FROM ranked
-WHERE plays > 0 AND current_rank <= 100
-ORDER BY current_rank
+{% set period = macros.athena_reports.period(
+    dag_run, macros.athena_reports.weekly("sunday", timezone="Asia/Tokyo"), late_days=1) %}
+{% include "user_ranking.sql" %}
 """
 
 
@@ -74,33 +42,31 @@ def do_nothing() -> None:
     """Do nothing."""
 
 
-def weekly(dag_id: str) -> DAG:
-    """A DAG with a run per week of Tokyo."""
+def weekly(dag_id: str, **defaults: float) -> DAG:
+    """A DAG with a run per week of Tokyo, and defaults for the arguments of its operators."""
     return DAG(
         dag_id,
-        schedule=CronDataIntervalTimetable("5 0 * * 0", timezone="Asia/Tokyo"),
+        schedule=CronDataIntervalTimetable("0 0 * * 0", timezone="Asia/Tokyo"),
         start_date=datetime(2023, 1, 1, tz="Asia/Tokyo"),
         catchup=False,
         is_paused_upon_creation=False,
+        params={"top": 100},
+        template_searchpath=os.environ["ATHENA_REPORTS_SQL_FOLDER"],
+        default_args=defaults,
     )
 
 
-def by_hand(dag_id: str, **polling: int) -> None:
+def by_hand(dag_id: str, **polling: float) -> None:
     """The DAG that people write; without `polling` with the provider's defaults."""
-    with weekly(dag_id):
+    with weekly(dag_id, **polling):
         run_query = AthenaOperator(
             task_id="run_query",
             query=SQL,
             database="database_dev",
             workgroup="dev",
             output_location=f"s3://{RESULTS}/",
-            **({"sleep_time": polling["seconds"]} if polling else {}),
         )
-        wait_for_query = AthenaSensor(
-            task_id="wait_for_query",
-            query_execution_id=run_query.output,
-            **({"poke_interval": polling["seconds"]} if polling else {}),
-        )
+        wait_for_query = AthenaSensor(task_id="wait_for_query", query_execution_id=run_query.output)
         transform = PythonOperator(task_id="transform", python_callable=as_csv, op_args=[run_query.output])
         publish = S3CreateObjectOperator(
             task_id="publish",
@@ -113,7 +79,7 @@ def by_hand(dag_id: str, **polling: int) -> None:
 
 
 by_hand("by_hand")
-by_hand("by_hand_1s", seconds=1)
+by_hand("by_hand_1s", sleep_time=1, poke_interval=1)
 
 with weekly("nothing"):
     chain(*[PythonOperator(task_id=f"nothing_{number}", python_callable=do_nothing) for number in range(4)])
