@@ -61,6 +61,7 @@ __all__ = [
     "DagRun",
     "Progress",
     "TaskInstance",
+    "tail",
 ]
 
 Component = Literal["api-server", "scheduler", "dag-processor", "triggerer"]
@@ -98,7 +99,7 @@ class AirflowProcessError(AirflowRuntimeError):
         self.name = name
         self.returncode = returncode
         self.log_path = log_path
-        self.log_tail = _tail(log_path)
+        self.log_tail = tail(log_path)
         super().__init__(
             f"`{name}` ended with exit code {returncode}. Its log is {log_path}; the last lines:\n"
             f"{self.log_tail}"
@@ -510,7 +511,7 @@ class AirflowRuntime:
         if returncode is None:
             raise AirflowTimeoutError(
                 f"`airflow {name}` took longer than {timeout_seconds:g} s. Its log is {log_path}; "
-                f"the last lines:\n{_tail(log_path)}"
+                f"the last lines:\n{tail(log_path)}"
             )
         if returncode != 0:
             raise AirflowProcessError(name, returncode, log_path)
@@ -943,7 +944,8 @@ def _remove(paths: Iterable[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _tail(path: Path) -> str:
+def tail(path: Path) -> str:
+    """The last 30 lines of a log; empty if it is not there."""
     lines = path.read_text(errors="replace").splitlines() if path.exists() else []
     return "\n".join(lines[-_LOG_TAIL_LINES:])
 

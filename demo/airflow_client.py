@@ -179,13 +179,11 @@ class AirflowClient:
 
     def parsed_dags(self) -> dict[str, datetime]:
         """When each DAG that still exists was last parsed."""
-        rows = self._all("/api/v2/dags", "dags", {"exclude_stale": True})
-        return {row["dag_id"]: datetime.fromisoformat(row["last_parsed_time"]) for row in rows}
+        return {row["dag_id"]: datetime.fromisoformat(row["last_parsed_time"]) for row in self._dags()}
 
     def dag_files(self) -> dict[str, Path]:
         """The file that each DAG came from."""
-        rows = self._all("/api/v2/dags", "dags", {"exclude_stale": True})
-        return {row["dag_id"]: Path(row["fileloc"]) for row in rows}
+        return {row["dag_id"]: Path(row["fileloc"]) for row in self._dags()}
 
     def import_errors(self) -> list[DagImportError]:
         """The DAG files that cannot be imported."""
@@ -400,6 +398,9 @@ class AirflowClient:
         except httpx.TransportError as error:
             self._check()
             raise AirflowUnreachableError(f"no answer to {method} {self.url}{path}: {error!r}") from error
+
+    def _dags(self) -> list[Any]:
+        return self._all("/api/v2/dags", "dags", {"exclude_stale": True})
 
     def _all(self, path: str, key: str, params: Mapping[str, Any] | None = None) -> list[Any]:
         """All rows of a listing, page by page."""

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
+from rich.markup import escape
 
 from demo.airflow import AirflowClient, AirflowConfig, AirflowRuntime, AirflowRuntimeError, DagRun
 from demo.lake import LakeError, land_late_plays
@@ -124,7 +125,9 @@ class Progress:
     def __call__(self, message: str) -> None:
         """Print a line."""
         self._console.print(
-            f"[dim]{time.monotonic() - self._start:6.1f} s[/dim]  {message}", highlight=False, soft_wrap=True
+            f"[dim]{time.monotonic() - self._start:6.1f} s[/dim]  {escape(message)}",
+            highlight=False,
+            soft_wrap=True,
         )
 
 

@@ -71,7 +71,7 @@ def build_bundle(repository: Path, environment: str, folder: Path) -> Bundle:
     sums = "".join(f"{hashlib.sha256(files[path]).hexdigest()}  {path}\n" for path in sorted(files))
     files[CHECKSUMS] = sums.encode()
     _write(files, folder)
-    return Bundle(folder, tuple(sorted(files)), _unset(variables))
+    return Bundle(folder, tuple(sorted(files)), _problem(variables))
 
 
 def _contents(repository: Path, variables: Mapping[str, str]) -> dict[str, bytes]:
@@ -117,16 +117,15 @@ def _variables(repository: Path, environment: str) -> dict[str, str]:
                 f"spaces around the =, each name once; {_PREFIX}ENV is set already."
             )
         variables[name] = value
-    # The folder is one of MWAA's and cannot be looked at here; a local endpoint lets buckets be unset.
-    elsewhere = {name: value for name, value in variables.items() if name != f"{_PREFIX}SQL_FOLDER"}
-    try:
-        read_settings(elsewhere | {"AWS_ENDPOINT_URL": "http://127.0.0.1"})
-    except SettingsError as error:
-        raise BundleError(f"{path}: {error}") from error
+    # A local endpoint lets buckets be unset.
+    if problem := _problem(variables | {"AWS_ENDPOINT_URL": "http://127.0.0.1"}):
+        raise BundleError(f"{path}: {problem}")
     return variables
 
 
-def _unset(variables: Mapping[str, str]) -> str:
+def _problem(variables: Mapping[str, str]) -> str:
+    """What the library says of the settings; empty if nothing."""
+    # The folder of the SQL is one of MWAA's and cannot be looked at here.
     try:
         read_settings({name: value for name, value in variables.items() if name != f"{_PREFIX}SQL_FOLDER"})
     except SettingsError as error:

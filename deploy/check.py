@@ -11,18 +11,20 @@ from typing import Any
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
 
-from demo.airflow import AirflowClient, AirflowConfig, AirflowRuntime, AirflowRuntimeError
+from demo.airflow import AirflowClient, AirflowConfig, AirflowRuntime, AirflowRuntimeError, Progress
 from demo.databases import are_installed
 from demo.lake import LakeError
 from demo.run import DemoError, Job, Watch, finish, start
+from demo.run import Progress as Printed
 from demo.seed import fill
 from demo.services import Services, ServicesError, local_services
 from demo.show import latest_manifest
 from deploy import image as mwaa
 from deploy.bundle import CHECKSUMS
 from deploy.errors import CheckError
-from deploy.twin import Image, Progress, Twin, build_twin
+from deploy.twin import Image, Twin, build_twin
 
 PLUGIN = "athena_reports"
 TIMETABLES = frozenset({"PeriodTimetable"})
@@ -65,7 +67,7 @@ def check_bundle(
     Raises:
         CheckError: The bundle would not work; the message says what is wrong and what to do.
     """
-    say = progress or _Printed()
+    say = progress or Printed(Console())
     _verify(bundle)
     twin = build_twin(image, bundle, work, python, say)
     say(f"requirements.txt adds {_listed(f'{name} {v}' for name, v in twin.added.items())}")
@@ -89,16 +91,6 @@ def check_bundle(
     ) as error:
         raise CheckError(f"{error}\nLogs: {twin.home / 'logs'} (Airflow), {log} (local services)") from error
     say(f"the bundle works in the twin of MWAA's image for Airflow {image.version}")
-
-
-class _Printed:
-    """Prints what is said, with the seconds since the start."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-
-    def __call__(self, message: str) -> None:
-        print(f"{time.monotonic() - self._start:6.1f} s  {message}", flush=True)
 
 
 def _verify(bundle: Path) -> None:

@@ -13,18 +13,16 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import distributions
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from demo.airflow import Progress, tail
 from deploy import image as mwaa
 from deploy.errors import CheckError
-
-Progress = Callable[[str], None]
-"""Told in a few words what is going on."""
 
 NO_CONSTRAINTS = "none"
 """In place of a constraints file: pip may take the newest of everything."""
@@ -33,7 +31,6 @@ _PUBLISHED = "https://raw.githubusercontent.com/apache/airflow/constraints-{vers
 _DOWNLOAD_SECONDS = 30
 _IMAGE_SECONDS = 30 * 60
 _IMPORT_SECONDS = 120
-_TAIL_LINES = 25
 _INSIDE = Path(__file__).with_name("inside")
 _OF_THE_SHELL = frozenset({"_", "OLDPWD", "PWD", "SHLVL"})
 _USABLE = "import sys, venv, ensurepip; assert sys.version_info[:2] == {}; print(sys.version.split()[0])"
@@ -119,7 +116,7 @@ class Twin:
             raise CheckError(
                 "A plugin cannot be imported without what requirements.txt installs: "
                 f"{', '.join(self.added) or 'nothing'}. On MWAA that breaks components: import such a "
-                f"package where it is used, in a function.\n{_tail(self.folder / 'import.log')}"
+                f"package where it is used, in a function.\n{tail(self.folder / 'import.log')}"
             )
 
     def startup_variables(self, progress: Progress) -> dict[str, str]:
@@ -273,7 +270,7 @@ def _make_environment(interpreter: str, twin: Twin) -> None:
     shutil.rmtree(venv, ignore_errors=True)
     log = twin.folder / "venv.log"
     if _run([interpreter, "-m", "venv", str(venv)], _clean_environment(), log, _IMPORT_SECONDS) != 0:
-        raise CheckError(f"{interpreter} cannot make a virtual environment:\n{_tail(log)}")
+        raise CheckError(f"{interpreter} cannot make a virtual environment:\n{tail(log)}")
 
 
 def _install_image(image: Image, installed: str, constraints: str, twin: Twin) -> None:
@@ -295,7 +292,7 @@ def _install_image(image: Image, installed: str, constraints: str, twin: Twin) -
     if _pip(twin, log.name, arguments, _IMAGE_SECONDS) != 0:
         raise CheckError(
             "pip cannot install the image's packages. psycopg2 and pycurl need a compiler and the headers of "
-            f"libpq and libcurl. Log: {log}\n{_tail(log)}"
+            f"libpq and libcurl. Log: {log}\n{tail(log)}"
         )
 
 
@@ -322,7 +319,7 @@ def _install_requirements(requirements: str, constraints: str, before: Mapping[s
         reason = f"failed with exit code {done}" if done else f"took longer than {mwaa.PIP_SECONDS} s"
         raise CheckError(
             f"pip {reason} for requirements.txt. MWAA only logs that and runs on without the packages. "
-            f"Log: {log}\n{_tail(log)}"
+            f"Log: {log}\n{tail(log)}"
         )
 
 
@@ -367,7 +364,3 @@ def _file(twin: Twin, name: str, text: str) -> str:
     path = twin.folder / name
     path.write_text(text)
     return str(path)
-
-
-def _tail(path: Path) -> str:
-    return "\n".join(path.read_text(errors="replace").splitlines()[-_TAIL_LINES:])

@@ -140,12 +140,10 @@ class Storage:
         Raises:
             StorageError: It cannot be read, or has no bytes.
         """
-        bucket, key = split_uri(uri)
+        answer = self.get(uri, offset=-size)
+        whole = int(answer["ContentRange"].rpartition("/")[2])
         with _explained(uri, "read"):
-            answer = self.client.get_object(Bucket=bucket, Key=key, Range=f"bytes=-{size}", **self._owner)
-            whole = int(answer["ContentRange"].rpartition("/")[2])
-            found = StoredObject(uri, whole, answer["ETag"], answer["LastModified"])
-            return answer["Body"].read(), found
+            return answer["Body"].read(), StoredObject(uri, whole, answer["ETag"], answer["LastModified"])
 
     def sha256(self, uri: str, *, etag: str) -> str:
         """Return the SHA-256 of an object in hexadecimal, on condition that it has `etag`.
@@ -305,13 +303,15 @@ class Storage:
     def get(self, uri: str, *, offset: int = 0, etag: str = "") -> dict[str, Any]:
         """Return the answer of GetObject, from `offset` on, for the object that has `etag` if one is given.
 
+        A negative offset counts from the object's end.
+
         Raises:
             StorageError: It cannot be read.
         """
         bucket, key = split_uri(uri)
         wanted: dict[str, Any] = {"IfMatch": etag} if etag else {}
         if offset:
-            wanted["Range"] = f"bytes={offset}-"
+            wanted["Range"] = f"bytes={offset}-" if offset > 0 else f"bytes={offset}"
         with _explained(uri, "read"):
             return dict(self.client.get_object(Bucket=bucket, Key=key, **wanted, **self._owner))
 
