@@ -34,7 +34,7 @@ WEEKS = 104
 FEW_WEEKS = 26
 FIRST = dt.datetime(2023, 1, 1, tzinfo=ZoneInfo("Asia/Tokyo"))
 OURS = "user_ranking_weekly"
-LIMITS: Mapping[str, float] = {"by_hand": 0.60, "by_hand_1s": 1.10, "nothing": 1.8}
+LIMITS: Mapping[str, float] = {"nothing": 1.8, "by_hand_1s": 1.10, "by_hand": 0.60}
 GROWTH_LIMIT = 1.10
 PARALLELISM = 5  # tasks of one worker of MWAA's smallest class
 MAX_ACTIVE_RUNS = 16
