@@ -121,6 +121,14 @@ def test_a_grant_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     assert [match.rule.id for match in lint_file(tmp_path / "reports.yaml")] == ["W3037"]
 
 
+@pytest.mark.parametrize("template", [REPORTS_TEMPLATE, MWAA_TEMPLATE], ids=lambda path: path.name)
+def test_every_parameter_is_documented(template: Path) -> None:
+    text = (STACK_FOLDER.parents[1] / "docs" / "stack.md").read_text()
+    table = text.partition(f"| parameter of `{template.name}` |")[2].partition("\n\n")[0]
+    named = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1:2][0])]
+    assert sorted(named) == sorted(decode(str(template))[0]["Parameters"])
+
+
 def test_every_environment_of_the_bundle_has_its_parameters(new_stack: Callable[..., Stack]) -> None:
     bundled = sorted(path.stem for path in (STACK_FOLDER.parent / "environments").glob("*.env"))
     kept = sorted(path.stem for path in STACK_FOLDER.glob("*.json"))
