@@ -172,8 +172,9 @@ class Alarm(_Resource, CloudFormationModel):
 
     @classmethod
     def _put(cls, client: Any, wanted: _Wanted) -> str:
-        client.put_metric_alarm(**{"AlarmName": wanted.name, **wanted.properties})
-        return wanted.name
+        alarm = {"AlarmName": wanted.name, **wanted.properties}
+        client.put_metric_alarm(**alarm)
+        return str(alarm["AlarmName"])
 
     @classmethod
     def _remove(cls, client: Any, name: str) -> None:
