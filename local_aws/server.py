@@ -23,6 +23,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from local_aws import cloudformation
 from local_aws.athena.api import AthenaApi
 from local_aws.athena.clients import OWN_KEY, Clients
 from local_aws.athena.errors import ApiError
@@ -159,6 +160,7 @@ class _Application:
         self.close()
         moto_api_backend.reset()
         self._faults = FaultPlan()
+        cloudformation.serve(clients)
         self._athena = AthenaApi(clients, self._faults, self._workers, self._max_active)
 
     def close(self) -> None:
