@@ -24,7 +24,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from local_aws import actions
+from local_aws import actions, cloudformation
 from local_aws.actions import PATH as ACTIONS
 from local_aws.actions import ActionLog
 from local_aws.athena.api import AthenaApi
@@ -165,6 +165,7 @@ class _Application:
         moto_api_backend.reset()
         self._faults = FaultPlan()
         self._log.clear()
+        cloudformation.serve(clients)
         self._athena = AthenaApi(clients, self._faults, self._workers, self._max_active)
 
     def close(self) -> None:
