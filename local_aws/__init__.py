@@ -28,8 +28,8 @@ What it refuses, always with a message that says so
 
 Where it differs from the real one
     No limits on rates and sizes but those of the query text and, if set, the number of active queries;
-    tokens are not forgotten; permissions are not checked (`local_aws.faults` scripts such failures on
-    demand). A scan cutoff strikes before anything is read, and counts as if the limit had been. Positions
+    tokens are not forgotten; permissions are not checked, only recorded (`local_aws.actions`;
+    `local_aws.faults` scripts such failures on demand). A scan cutoff strikes before anything is read, and counts as if the limit had been. Positions
     in error messages can differ, as can the wording of syntax errors; a few statements that Trino accepts
     are refused as its grammar is only approximated (bare values after `VALUES` within a join, lists of
     thousands of rows). upper and lower map a few letters otherwise, and
