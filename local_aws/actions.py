@@ -40,7 +40,7 @@ LIMIT = 50_000
 ACCOUNT: str = DEFAULT_ACCOUNT_ID
 """The account that owns everything here."""
 
-_S3_ACTIONS = {
+S3_ACTIONS = {
     "CompleteMultipartUpload": "PutObject",
     "CopyObject": "PutObject",
     "CreateMultipartUpload": "PutObject",
@@ -183,7 +183,7 @@ def of_s3(environ: Mapping[str, Any], body: Callable[[], bytes]) -> Iterator[Per
     listing = "list-type=2" if query.get("list-type") == ["2"] else ""
     names = frozenset({*query, listing} - {""})
     operation = s3_operation(environ["REQUEST_METHOD"], level, names, is_copy=is_copy)
-    action = f"s3:{_S3_ACTIONS.get(operation, operation)}"
+    action = f"s3:{S3_ACTIONS.get(operation, operation)}"
     resource = f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}" if bucket else "*"
     if operation == "DeleteObjects":
         yield from _deletions(resource, body())

@@ -155,7 +155,7 @@ def test_every_operation_of_s3_is_told_apart_and_has_an_action_of_iam() -> None:
         operation = model.operation_model(name)
         if "{Key" not in operation.http["requestUri"] and not name.startswith(("List", "Head")):
             continue  # what configures a bucket
-        action = actions._S3_ACTIONS.get(name, name)
+        action = actions.S3_ACTIONS.get(name, name)
         if action.lower() not in known:
             # These have no action of their own: they are for directory buckets and for Object Lambda.
             assert name in {"ListDirectoryBuckets", "RenameObject", "SelectObjectContent"} or re.search(
