@@ -2,7 +2,8 @@
 
 moto finds its types among the direct subclasses of `CloudFormationModel`, and the last one of a type wins; so
 every class here names it as a base. A type that is neither here nor in moto is left out of a stack, with a
-warning.
+warning. Policies of buckets are, on purpose: moto looks at no condition, and there is no TLS here that they
+could ask for.
 """
 
 from __future__ import annotations
@@ -163,24 +164,6 @@ class WorkGroup(_Resource, CloudFormationModel):
         client.delete_work_group(WorkGroup=name)
 
 
-class BucketPolicy(_Resource, CloudFormationModel):
-    """The policy of a bucket."""
-
-    type = "AWS::S3::BucketPolicy"
-    service = "s3"
-
-    @classmethod
-    def _put(cls, client: Any, wanted: _Wanted) -> str:
-        client.put_bucket_policy(
-            Bucket=wanted.properties["Bucket"], Policy=json.dumps(wanted.properties["PolicyDocument"])
-        )
-        return str(wanted.properties["Bucket"])
-
-    @classmethod
-    def _remove(cls, client: Any, name: str) -> None:
-        client.delete_bucket_policy(Bucket=name)
-
-
 class Alarm(_Resource, CloudFormationModel):
     """An alarm of CloudWatch."""
 
@@ -189,8 +172,9 @@ class Alarm(_Resource, CloudFormationModel):
 
     @classmethod
     def _put(cls, client: Any, wanted: _Wanted) -> str:
-        client.put_metric_alarm(**{"AlarmName": wanted.name, **wanted.properties})
-        return wanted.name
+        alarm = {"AlarmName": wanted.name, **wanted.properties}
+        client.put_metric_alarm(**alarm)
+        return str(alarm["AlarmName"])
 
     @classmethod
     def _remove(cls, client: Any, name: str) -> None:

@@ -27,9 +27,9 @@ class Stack:
 
 
 def kept_parameters(environment: str) -> dict[str, str]:
-    """The parameters in an environment's file."""
-    kept = json.loads((STACK_FOLDER / f"{environment}.json").read_text())
-    return {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in kept}
+    """The parameters in an environment's file, which has the form of `deploy --parameter-overrides`."""
+    overrides: list[str] = json.loads((STACK_FOLDER / f"{environment}.json").read_text())
+    return {name: value for name, _, value in (override.partition("=") for override in overrides)}
 
 
 def create_stack(cloudformation: Any, parameters: dict[str, str]) -> Stack:

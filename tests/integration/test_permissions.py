@@ -76,10 +76,6 @@ def stacks(services: Services) -> dict[str, Stack]:
         source = {"SourceDataArns": f"{data},{data}/*", "SourceKmsKeyArn": KEY, "KmsKeyArn": KEY}
         stack = create_stack(client(services, "cloudformation"), kept_parameters(environment) | source)
         stacks[environment] = stack
-        results = stack.outputs["QueryResultsLocation"].removeprefix("s3://").removesuffix("/")
-        for bucket in (stack.outputs["ReportBucket"], results):
-            # It denies what does not come by TLS, as everything here.
-            services.s3.delete_bucket_policy(Bucket=bucket)
         place = {"database": f"database_{environment}", "bucket": f"athena-lake-{environment}"}
         for table, days in ((lake.PLAYS, plays.generate(PLAYS)), (lake.FLIGHTS, february)):
             lake.load(table, days, s3=services.s3, glue=services.glue, **place)
