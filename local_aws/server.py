@@ -282,7 +282,8 @@ def _body(environ: dict[str, Any]) -> bytes:
 def _peek(environ: dict[str, Any]) -> bytes:
     """The body of a request that is still to be passed on."""
     body = _body(environ)
-    environ["wsgi.input"] = io.BytesIO(body)
+    if body:
+        environ["wsgi.input"] = io.BytesIO(body)
     return body
 
 
