@@ -37,7 +37,7 @@ Where it differs from the real one
     word classes in regular expressions know ASCII only. A condition on one table's partitions does not prune
     those of another that is joined on the same key. Without ORDER BY the order of rows is not Athena's. The
     `.metadata` object is JSON. A failed UNLOAD has no data manifest. All belongs to one account
-    (`local_aws.server.ACCOUNT`): S3 answers 403 where another bucket owner is expected, and 400 to every
+    (`local_aws.actions.ACCOUNT`): S3 answers 403 where another bucket owner is expected, and 400 to every
     ACL.
 
 For tests, `GET /_local/athena/executions/<id>` tells what a query read: `{"id", "state", "scans": [{"table",

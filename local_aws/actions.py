@@ -25,7 +25,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote
 from xml.etree import ElementTree
@@ -55,6 +55,13 @@ S3_ACTIONS = {
     "ListParts": "ListMultipartUploadParts",
     "UploadPart": "PutObject",
     "UploadPartCopy": "PutObject",
+}
+_S3_OF_VERSIONS = {
+    name: name.replace("Object", "ObjectVersion")
+    for name in (
+        *("DeleteObject", "DeleteObjectTagging", "GetObject", "GetObjectAcl", "GetObjectAttributes"),
+        *("GetObjectTagging", "GetObjectTorrent", "PutObjectAcl", "PutObjectTagging"),
+    )
 }
 _S3_HEADERS = {
     "HTTP_X_AMZ_TAGGING": "PutObjectTagging",
@@ -183,12 +190,14 @@ def of_s3(environ: Mapping[str, Any], body: Callable[[], bytes]) -> Iterator[Per
     listing = "list-type=2" if query.get("list-type") == ["2"] else ""
     names = frozenset({*query, listing} - {""})
     operation = s3_operation(environ["REQUEST_METHOD"], level, names, is_copy=is_copy)
-    action = f"s3:{S3_ACTIONS.get(operation, operation)}"
+    action = S3_ACTIONS.get(operation, operation)
     resource = f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}" if bucket else "*"
     if operation == "DeleteObjects":
         yield from _deletions(resource, body())
         return
-    yield Permission(_of_version(action) if "versionId" in query else action, resource)
+    if "versionId" in query:
+        action = _S3_OF_VERSIONS.get(action, action)
+    yield Permission(f"s3:{action}", resource)
     for header, extra in _S3_HEADERS.items():
         if header in environ:
             yield Permission(f"s3:{extra}", resource)
@@ -260,7 +269,7 @@ def s3_place(environ: Mapping[str, Any]) -> tuple[str, str]:
     return bucket, key
 
 
-@cache
+@lru_cache(1_000)
 def s3_operation(method: str, level: str, query: frozenset[str], *, is_copy: bool) -> str:
     """The name of S3's operation, by botocore's model; the most specific that fits.
 
@@ -311,10 +320,6 @@ def _deletions(bucket: str, body: bytes) -> Iterator[Permission]:
     for each in ElementTree.fromstring(body).iterfind("{*}Object"):
         action = "s3:DeleteObject" if each.find("{*}VersionId") is None else "s3:DeleteObjectVersion"
         yield Permission(action, f"{bucket}/{each.findtext('{*}Key')}")
-
-
-def _of_version(action: str) -> str:
-    return action.replace("Object", "ObjectVersion", 1)
 
 
 def _glue_resources(operation: str, parameters: Mapping[str, Any], region: str) -> list[str]:

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -25,8 +24,8 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from local_aws import actions, cloudformation
+from local_aws.actions import ACCOUNT, ActionLog
 from local_aws.actions import PATH as ACTIONS
-from local_aws.actions import ActionLog
 from local_aws.athena.api import AthenaApi
 from local_aws.athena.clients import OWN_KEY, Clients
 from local_aws.athena.errors import ApiError
@@ -34,8 +33,6 @@ from local_aws.faults import PATH as FAULTS
 from local_aws.faults import Call, CutBody, Dropped, FaultPlan, Slow, SlowDown, from_json
 
 HOST = "127.0.0.1"
-ACCOUNT: str = DEFAULT_ACCOUNT_ID
-"""The account that owns everything here."""
 _ATHENA = "AmazonAthena."
 _INSPECT = "/_local/athena/executions/"
 _OWNERS = ("HTTP_X_AMZ_EXPECTED_BUCKET_OWNER", "HTTP_X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER")

@@ -133,8 +133,10 @@ def test_multipart_uploads(client: Client, recorded: Recorded) -> None:
 def test_a_version_of_an_object_takes_another_action(client: Client, recorded: Recorded) -> None:
     s3 = client("s3")
     s3.get_object(**OBJECT, VersionId="null")
+    s3.get_object_tagging(**OBJECT, VersionId="null")
     s3.delete_object(**OBJECT, VersionId="null")
-    assert recorded() == {("s3:GetObjectVersion", OBJECT_ARN), ("s3:DeleteObjectVersion", OBJECT_ARN)}
+    versioned = ("GetObjectVersion", "GetObjectVersionTagging", "DeleteObjectVersion")
+    assert recorded() == {(f"s3:{action}", OBJECT_ARN) for action in versioned}
 
 
 def test_a_presigned_download_is_its_signers(account: Account, client: Client, recorded: Recorded) -> None:
@@ -150,6 +152,7 @@ def test_a_presigned_download_is_its_signers(account: Account, client: Client, r
 def test_every_operation_of_s3_is_told_apart_and_has_an_action_of_iam() -> None:
     """The actions that there are come from the policy specification that cfn-lint carries."""
     known = iam_actions("s3")
+    assert {name.lower() for name in actions._S3_OF_VERSIONS.values()} <= known
     model = botocore.session.get_session().get_service_model("s3")
     for name in model.operation_names:
         operation = model.operation_model(name)
