@@ -28,6 +28,7 @@ from athena_reports import __version__
 from athena_reports.compat import (
     AirflowException,
     AirflowFailException,
+    AirflowNotFoundException,
     AirflowSensorTimeout,
     AirflowSkipException,
 )
@@ -151,6 +152,26 @@ def worked(about: str = "") -> Iterator[None]:
         raise (AirflowException if again else AirflowFailException)(f"{about}{error}") from error
 
 
+def require_connection(hook: AthenaHook, about: str) -> None:
+    """Refuse a named connection that does not exist: the hook would take whatever credentials there are.
+
+    Without the default one that is right: on MWAA they are the execution role's.
+
+    Raises:
+        AirflowException: It is not found. The task's retries apply, since a secrets backend that did not
+            answer looks the same: Airflow passes over it.
+    """
+    if hook.aws_conn_id in (None, hook.default_conn_name):
+        return
+    try:
+        hook.get_connection(hook.aws_conn_id)
+    except AirflowNotFoundException as error:
+        raise AirflowException(
+            f"{about}: there is no Airflow connection {hook.aws_conn_id!r}. Create it, or let "
+            f"ATHENA_REPORTS_AWS_CONN_ID name another."
+        ) from error
+
+
 def starter(hook: AthenaHook) -> Start:
     """Return a function that starts a submission through the provider's hook."""
 
@@ -260,6 +281,7 @@ class AthenaSubmitOperator(AthenaOperator):
             generation=generation_of(run.clear_number, ti.max_tries, self.retries or 0, run.start_date),
         )
         about = describe(self.dag_id, self.period, self.environment)
+        require_connection(self.hook, about)
         coverages = self._find_coverage(about)
         with called(about):
             self._require_budget(submission)
