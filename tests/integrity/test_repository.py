@@ -60,6 +60,52 @@ def test_a_service_of_the_compose_file_is_reached_from_this_machine_only_and_mou
     assert set(service.get("depends_on", {})) <= set(COMPOSE["services"])
 
 
+@pytest.mark.parametrize("name", sorted(COMPOSE["services"]))
+def test_a_service_of_the_compose_file_is_pinned_bounded_and_nobody_important(name: str) -> None:
+    service = COMPOSE["services"][name]
+    # A tag of a whole version: there is no registry here to ask for a digest.
+    assert re.fullmatch(r"[\w.-]+:\d+\.\d+(\.\d+)?(-\w+)?", service["image"])
+    user = service["user"].split(":")[0]
+    assert user.isdigit()
+    assert int(user) > 0
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
+
+
+def test_every_service_of_the_compose_file_that_goes_on_has_a_health_check() -> None:
+    services = COMPOSE["services"]
+    waited = [item for service in services.values() for item in service.get("depends_on", {}).items()]
+    once = {other for other, how in waited if how["condition"] == "service_completed_successfully"} | {
+        "ready"
+    }
+    healthy = {other for other, how in waited if how["condition"] == "service_healthy"}
+    assert once == {"secrets", "lake", "migrate", "ready"}
+    assert {name for name, service in services.items() if "healthcheck" in service} == set(services) - once
+    assert healthy == set(services) - once
+
+
+def test_the_compose_file_hands_every_setting_on() -> None:
+    listed = set(re.findall(r"^\| `(ATHENA_REPORTS_\w+)` \|", SETTINGS_PAGE, re.MULTILINE))
+    for name in ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "migrate"):
+        handed_on = {
+            key for key in COMPOSE["services"][name]["environment"] if key.startswith("ATHENA_REPORTS_")
+        }
+        assert handed_on == listed - {"ATHENA_REPORTS_SQL_FOLDER"}  # a folder of the container
+
+
+def test_secrets_of_the_compose_file_live_in_a_volume_and_are_written_by_those_who_must() -> None:
+    writers = {
+        name
+        for name, service in COMPOSE["services"].items()
+        for volume in service.get("volumes", [])
+        if volume.startswith("secrets:") and not volume.endswith(":ro")
+    }
+    assert writers == {"secrets", "api-server"}
+    assert "secrets" in COMPOSE["volumes"]
+    assert ".env" in (ROOT / ".gitignore").read_text().split()
+
+
 def test_the_compose_file_runs_the_airflow_that_is_tested() -> None:
     pinned = re.search(r"^apache-airflow==(\S+)$", (ROOT / "constraints" / "py3.12.txt").read_text(), re.M)
     assert pinned is not None
