@@ -21,6 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -42,25 +43,35 @@ _STOP_SECONDS = 30
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
-def compose(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
-    """What Compose prints for the file, with no variables but the given ones and PATH."""
+def compose(*arguments: str, environment: Mapping[str, str] | None = None, dotenv: str = "") -> str:
+    """What Compose prints for the file in a fresh clone.
+
+    Args:
+        arguments: Of Compose.
+        environment: All that the shell has beside PATH.
+        dotenv: What a file `.env` beside the file has.
+    """
     command = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
     assert shutil.which(command[0]), (
         "install Debian's docker-compose, as with `apt-get install docker-compose`"
     )
-    done = subprocess.run(
-        [*command, "--file", str(ROOT / "docker-compose.yaml"), "--env-file", os.devnull, *arguments],
-        env={"PATH": os.environ["PATH"], **(environment or {})},
-        capture_output=True,
-        text=True,
-    )
+    with tempfile.TemporaryDirectory() as folder:  # a clone of whoever runs the test may have a .env
+        if dotenv:
+            Path(folder, ".env").write_text(dotenv)
+        project = ["--file", str(ROOT / "docker-compose.yaml"), "--project-directory", folder]
+        done = subprocess.run(
+            [*command, *project, *arguments],
+            env={"PATH": os.environ["PATH"], **(environment or {})},
+            capture_output=True,
+            text=True,
+        )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout.replace(folder, str(ROOT))
 
 
-def services(environment: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
-    """The services as Compose understands the file."""
-    config = json.loads(compose("config", "--format", "json", environment=environment))
+def services(environment: Mapping[str, str] | None = None, dotenv: str = "") -> dict[str, dict[str, Any]]:
+    """The services as Compose understands the file; of the arguments see `compose`."""
+    config = json.loads(compose("config", "--format", "json", environment=environment, dotenv=dotenv))
     unescaped: dict[str, dict[str, Any]] = json.loads(json.dumps(config["services"]).replace("$$", "$"))
     return unescaped
 

@@ -81,6 +81,14 @@ def test_in_an_account_nothing_has_a_default() -> None:
         read_settings(variables)
 
 
+def test_a_file_of_settings_does_the_same_and_hides_no_misspelt_one() -> None:
+    dotenv = "".join(f"{name}={value}\n" for name, value in ACCOUNT.items())
+    assert services(dotenv=dotenv) == services(ACCOUNT)
+    variables = given(services(dotenv=dotenv + "ATHENA_REPORTS_BUKET=x\n")["migrate"])
+    with pytest.raises(SettingsError, match="ATHENA_REPORTS_BUKET"):
+        read_settings(variables)
+
+
 @pytest.mark.parametrize("environment", [{}, ACCOUNT])
 def test_the_lake_is_filled_nowhere_but_in_the_local_services(environment: dict[str, str]) -> None:
     lake = services(environment)["lake"]

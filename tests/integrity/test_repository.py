@@ -85,9 +85,11 @@ def test_every_service_of_the_compose_file_that_goes_on_has_a_health_check() -> 
     assert healthy == set(services) - once
 
 
-def test_the_compose_file_hands_every_setting_on() -> None:
+def test_the_compose_file_hands_the_package_and_every_setting_on() -> None:
     listed = set(re.findall(r"^\| `(ATHENA_REPORTS_\w+)` \|", SETTINGS_PAGE, re.MULTILINE))
+    package = {f"./{folder}:/opt/airflow/{folder}:ro" for folder in ("dags", "plugins", "include")}
     for name in ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "migrate"):
+        assert set(COMPOSE["services"][name]["volumes"]) >= package
         handed_on = {
             key for key in COMPOSE["services"][name]["environment"] if key.startswith("ATHENA_REPORTS_")
         }
