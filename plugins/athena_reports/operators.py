@@ -22,7 +22,7 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk import PokeReturnValue
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from athena_reports import __version__
 from athena_reports.compat import (
@@ -105,6 +105,12 @@ def verdict_of(error: ClientError | BotoCoreError) -> Verdict:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return of_call(error.response.get("Error", {}).get("Code", ""), status)
+    if isinstance(error, NoRegionError):
+        where = "Set AWS_DEFAULT_REGION, or the region of the Airflow connection."
+        return Verdict(Decision.FAIL, "no region is set", where)
+    if isinstance(error, NoCredentialsError):
+        where = "Give the Airflow connection some, or the environment: AWS_ACCESS_KEY_ID, or a role."
+        return Verdict(Decision.RETRY_CALL, "no credentials are there", where)
     return of_call("", 0)
 
 
