@@ -17,7 +17,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -25,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,6 +36,7 @@ from demo.databases import Postgresql, unprivileged
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTS = ("4566", "5432", "6379", "8080", "8974")
+STORES = ("postgres", "redis")
 HOSTS = ("api-server", "local-aws", "postgres", "redis")
 _TICK_SECONDS = 0.2
 _STOP_SECONDS = 30
@@ -88,8 +88,19 @@ class Running:
     process: subprocess.Popen[bytes]
     log: Path
     started: float
+    checked: float
     is_healthy: bool = False
-    checked: float = field(default=0.0)
+
+    def end(self) -> None:
+        """Let it end, and kill what does not."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(_STOP_SECONDS)
+        while left := self.members():
+            for process in left:
+                with suppress(psutil.Error):
+                    process.kill()
+            self.process.poll()
+            time.sleep(0.05)
 
     def members(self) -> list[psutil.Process]:
         """Its living processes: its own, and all that it started, in its session or in one of their own."""
@@ -175,22 +186,18 @@ class ByHand:
                 start_new_session=True,
                 **(unprivileged() if name == "postgres" else {}),
             )
-        self.running[name] = Running(process, log, time.monotonic())
+        now = time.monotonic()
+        self.running[name] = Running(process, log, started=now, checked=now)
         return self.running[name]
 
     def stop(self) -> None:
-        """End them in the reverse order, as Compose does: SIGTERM, and SIGKILL for what does not end."""
-        for running in reversed(self.running.values()):
-            with suppress(ProcessLookupError):
-                running.process.send_signal(signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                running.process.wait(_STOP_SECONDS)
-            while left := running.members():
-                for process in left:
-                    with suppress(psutil.Error):
-                        process.kill()
-                running.process.poll()
-                time.sleep(0.05)
+        """End them, PostgreSQL and Redis last: SIGTERM, and SIGKILL for what does not end."""
+        stores = [self.running[name] for name in STORES if name in self.running]
+        for group in ([one for one in self.running.values() if one not in stores], stores):
+            for running in group:
+                running.process.terminate()
+            for running in group:
+                running.end()
         self.running.clear()
         self._held.close()
 
