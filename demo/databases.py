@@ -47,13 +47,14 @@ class Postgresql:
     is_copy: bool
 
     @classmethod
-    def create(cls, port: int, template: Path | None) -> Self:
+    def create(cls, port: int, template: Path | None, *, password: str | None = None) -> Self:
         """Return a cluster that is ready to be started.
 
         Args:
             port: A free port.
             template: A cluster that was kept with `keep_as` and is copied; None, or one that is not there,
                 for an empty cluster.
+            password: Of the superuser of an empty cluster, `airflow`; by default a new one.
 
         Raises:
             DatabaseError: PostgreSQL is not installed, or refuses to make a cluster.
@@ -65,14 +66,14 @@ class Postgresql:
             shutil.copytree(template, cluster.folder, dirs_exist_ok=True)
             cluster._hand_over()
             return cluster
-        password = cluster.folder / "password"
-        with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(24))
+        password_file = cluster.folder / "password"
+        with os.fdopen(os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(password or secrets.token_urlsafe(24))
         cluster._hand_over()
         made = subprocess.run(
             [
                 *(initdb, "--pgdata", str(cluster._data), "--username", _SUPERUSER),
-                *("--auth", "scram-sha-256", "--pwfile", str(password)),
+                *("--auth", "scram-sha-256", "--pwfile", str(password_file)),
                 *("--encoding", "UTF8", "--no-locale", "--no-sync"),
             ],
             cwd="/",

@@ -22,12 +22,13 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk import PokeReturnValue
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from athena_reports import __version__
 from athena_reports.compat import (
     AirflowException,
     AirflowFailException,
+    AirflowNotFoundException,
     AirflowSensorTimeout,
     AirflowSkipException,
 )
@@ -104,6 +105,12 @@ def verdict_of(error: ClientError | BotoCoreError) -> Verdict:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return of_call(error.response.get("Error", {}).get("Code", ""), status)
+    if isinstance(error, NoRegionError):
+        where = "Set AWS_DEFAULT_REGION, or the region of the Airflow connection."
+        return Verdict(Decision.FAIL, "no region is set", where)
+    if isinstance(error, NoCredentialsError):
+        where = "Give the Airflow connection some, or the environment: AWS_ACCESS_KEY_ID, or a role."
+        return Verdict(Decision.RETRY_CALL, "no credentials are there", where)
     return of_call("", 0)
 
 
@@ -149,6 +156,26 @@ def worked(about: str = "") -> Iterator[None]:
         )
         again = error.retryable if isinstance(error, StorageError | TableError) else passing
         raise (AirflowException if again else AirflowFailException)(f"{about}{error}") from error
+
+
+def require_connection(hook: AthenaHook, about: str) -> None:
+    """Refuse a named connection that does not exist: the hook would take whatever credentials there are.
+
+    Without the default one that is right: on MWAA they are the execution role's.
+
+    Raises:
+        AirflowException: It is not found. The task's retries apply, since a secrets backend that did not
+            answer looks the same: Airflow passes over it.
+    """
+    if hook.aws_conn_id in (None, hook.default_conn_name):
+        return
+    try:
+        hook.get_connection(hook.aws_conn_id)
+    except AirflowNotFoundException as error:
+        raise AirflowException(
+            f"{about}: there is no Airflow connection {hook.aws_conn_id!r}. Create it, or let "
+            f"ATHENA_REPORTS_AWS_CONN_ID name another."
+        ) from error
 
 
 def starter(hook: AthenaHook) -> Start:
@@ -260,6 +287,7 @@ class AthenaSubmitOperator(AthenaOperator):
             generation=generation_of(run.clear_number, ti.max_tries, self.retries or 0, run.start_date),
         )
         about = describe(self.dag_id, self.period, self.environment)
+        require_connection(self.hook, about)
         coverages = self._find_coverage(about)
         with called(about):
             self._require_budget(submission)

@@ -1,26 +1,9 @@
 """Names per environment, read once from the process's environment variables.
 
-| variable | default | what it names |
-| --- | --- | --- |
-| `ATHENA_REPORTS_ENV` | `dev`, with a local endpoint only | the environment: dev, stg, prd |
-| `ATHENA_REPORTS_DATABASE` | `database_{env}` | Glue database that the queries read |
-| `ATHENA_REPORTS_WORKGROUP` | `{env}` | Athena workgroup that the queries run in |
-| `ATHENA_REPORTS_QUERY_RESULTS` | `s3://athena-query-result-{env}/` | Athena's results, or `managed` |
-| `ATHENA_REPORTS_BUCKET` | `athena-report-{env}` | bucket that reports are published to |
-| `ATHENA_REPORTS_REPORT_DATABASE` | `report_{env}` | Glue database of the published tables |
-| `ATHENA_REPORTS_BUCKET_OWNER` | any | account id that must own every bucket |
-| `ATHENA_REPORTS_ENCRYPTION` | the bucket's default | `AES256` (SSE-S3), or the ARN or id of a KMS key |
-| `ATHENA_REPORTS_POOL` | `athena_{env}` | Airflow pool of the queries; it has to exist |
-| `ATHENA_REPORTS_BACKFILL_BUDGET` | none | what backfills of one DAG may scan in 24 hours, as `500 GB` |
-| `ATHENA_REPORTS_AWS_CONN_ID` | `aws_default` | Airflow connection for every AWS call |
-| `ATHENA_REPORTS_SQL_FOLDER` | `include/sql` beside or inside `dags/` | where a report's SQL file is found |
-| `ATHENA_REPORTS_PAUSED` | `false` | whether a new DAG starts paused |
-| `ATHENA_REPORTS_CATCHUP` | `false` | whether a new DAG runs its past periods |
-| `ATHENA_REPORTS_DEFERRABLE` | `true` | whether queries are waited for in the triggerer |
-
-Bucket names are global in AWS, so the two defaults that name a bucket hold only with a local endpoint,
-which is one that `AWS_ENDPOINT_URL` gives. Airflow Variables are not used: reading one while a DAG file is
-parsed costs a query to the metadata database, every time.
+docs/settings.md lists the variables with their defaults. Bucket names are global in AWS, so the two defaults
+that name a bucket hold only with a local endpoint, which is one that `AWS_ENDPOINT_URL` gives. Airflow
+Variables are not used: reading one while a DAG file is parsed costs a query to the metadata database, every
+time.
 """
 
 from __future__ import annotations
@@ -29,12 +12,27 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
 from athena_reports.errors import SettingsError
 
 _PREFIX = "ATHENA_REPORTS_"
+_NAMES = (
+    *("ENV", "DATABASE", "WORKGROUP", "QUERY_RESULTS", "BUCKET", "REPORT_DATABASE", "BUCKET_OWNER"),
+    *(
+        "ENCRYPTION",
+        "POOL",
+        "BACKFILL_BUDGET",
+        "AWS_CONN_ID",
+        "SQL_FOLDER",
+        "PAUSED",
+        "CATCHUP",
+        "DEFERRABLE",
+    ),
+)
+_ENDPOINT = "AWS_ENDPOINT_URL"
 _LOCAL_ENVIRONMENT = "dev"
 _MANAGED = "managed"
 _BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "B": 1}
@@ -105,7 +103,7 @@ def settings() -> Settings:
     """Return the settings of this process.
 
     Raises:
-        SettingsError: A variable is missing or wrong.
+        SettingsError: A variable is missing, wrong, or unknown.
     """
     return read_settings(os.environ)
 
@@ -114,9 +112,10 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
     """Read the settings from `variables`, given as the environment gives them.
 
     Raises:
-        SettingsError: A variable is missing or wrong.
+        SettingsError: A variable is missing, wrong, or unknown.
     """
-    local = bool(variables.get("AWS_ENDPOINT_URL"))
+    _refuse_unknown(variables)
+    local = _has_endpoint(variables)
     environment = _environment(variables, local=local)
 
     def value(name: str, default: str | None, pattern: str, expected: str) -> str:
@@ -156,6 +155,22 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
     )
 
 
+def _refuse_unknown(variables: Mapping[str, str]) -> None:
+    """Refuse a name that nothing reads: it is misspelt, and the default of the one meant would apply."""
+    known = [_PREFIX + name for name in _NAMES]
+    for name in sorted(variables):
+        if name.startswith(_PREFIX) and name not in known:
+            (nearest,) = get_close_matches(name.upper(), known, n=1, cutoff=0)
+            raise SettingsError(f"{name} is set, and there is no such setting. Did you mean {nearest}?")
+
+
+def _has_endpoint(variables: Mapping[str, str]) -> bool:
+    endpoint = variables.get(_ENDPOINT, "")
+    if endpoint and not re.match(r"https?://[^/]", endpoint):
+        raise SettingsError(f"{_ENDPOINT} is {endpoint!r}: expected a URL, such as http://127.0.0.1:4566.")
+    return bool(endpoint)
+
+
 def _environment(variables: Mapping[str, str], *, local: bool) -> str:
     expected = "a short name in lower case, such as dev, stg or prd"
     default = _LOCAL_ENVIRONMENT if local else None
@@ -166,7 +181,7 @@ def _value(variables: Mapping[str, str], name: str, default: str | None, pattern
     text = variables.get(_PREFIX + name) or default
     if text is None:
         raise SettingsError(
-            f"{_PREFIX}{name} is not set. Away from a local endpoint (AWS_ENDPOINT_URL) it has no default: "
+            f"{_PREFIX}{name} is not set. Away from a local endpoint ({_ENDPOINT}) it has no default: "
             f"set it to {expected}."
         )
     if not re.fullmatch(pattern, text):

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 import athena_reports
-from athena_reports import settings
 from tests.integrity.dag_rules import RULES, ParsedFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SETTINGS_PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))
 
 
@@ -36,18 +36,11 @@ def test_the_readmes_recipe_makes_two_dags_that_keep_every_rule(sql_folder: Path
     assert {rule.__name__: rule(parsed) for rule in RULES} == {rule.__name__: [] for rule in RULES}
 
 
-def test_the_readme_lists_every_setting() -> None:
-    documented = set(re.findall(r"`(ATHENA_REPORTS_[A-Z_]+)`", README))
-    documented_in_code = set(re.findall(r"`(ATHENA_REPORTS_[A-Z_]+)`", settings.__doc__ or ""))
-    read: set[str] = set()
-
-    class Variables(dict[str, str]):
-        def get(self, name: str, default: Any = None) -> Any:
-            read.add(name)
-            return super().get(name, default)
-
-    settings.read_settings(Variables(AWS_ENDPOINT_URL="http://127.0.0.1:4566"))
-    assert documented == documented_in_code == read - {"AWS_ENDPOINT_URL"}
+def test_the_readme_names_settings_that_there_are() -> None:
+    listed = re.findall(r"^\| `(ATHENA_REPORTS_\w+)` \|", SETTINGS_PAGE, re.MULTILINE)
+    named = re.findall(r"`(ATHENA_REPORTS_[A-Z_]+)`", README)
+    assert named
+    assert set(named) <= set(listed)
 
 
 def test_versions_agree() -> None:
@@ -65,6 +58,54 @@ def test_a_service_of_the_compose_file_is_reached_from_this_machine_only_and_mou
         source = volume.split(":")[0]
         assert source in COMPOSE["volumes"] or (ROOT / source).is_dir(), volume
     assert set(service.get("depends_on", {})) <= set(COMPOSE["services"])
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSE["services"]))
+def test_a_service_of_the_compose_file_is_pinned_bounded_and_nobody_important(name: str) -> None:
+    service = COMPOSE["services"][name]
+    # A tag of a whole version: there is no registry here to ask for a digest.
+    assert re.fullmatch(r"[\w.-]+:\d+\.\d+(\.\d+)?(-\w+)?", service["image"])
+    user = service["user"].split(":")[0]
+    assert user.isdigit()
+    assert int(user) > 0
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
+
+
+def test_every_service_of_the_compose_file_that_goes_on_has_a_health_check() -> None:
+    services = COMPOSE["services"]
+    waited = [item for service in services.values() for item in service.get("depends_on", {}).items()]
+    once = {other for other, how in waited if how["condition"] == "service_completed_successfully"} | {
+        "ready"
+    }
+    healthy = {other for other, how in waited if how["condition"] == "service_healthy"}
+    assert once == {"secrets", "lake", "migrate", "ready"}
+    assert {name for name, service in services.items() if "healthcheck" in service} == set(services) - once
+    assert healthy == set(services) - once
+
+
+def test_the_compose_file_hands_the_package_and_every_setting_on() -> None:
+    listed = set(re.findall(r"^\| `(ATHENA_REPORTS_\w+)` \|", SETTINGS_PAGE, re.MULTILINE))
+    package = {f"./{folder}:/opt/airflow/{folder}:ro" for folder in ("dags", "plugins", "include")}
+    for name in ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "migrate"):
+        assert set(COMPOSE["services"][name]["volumes"]) >= package
+        handed_on = {
+            key for key in COMPOSE["services"][name]["environment"] if key.startswith("ATHENA_REPORTS_")
+        }
+        assert handed_on == listed - {"ATHENA_REPORTS_SQL_FOLDER"}  # a folder of the container
+
+
+def test_secrets_of_the_compose_file_live_in_a_volume_and_are_written_by_those_who_must() -> None:
+    writers = {
+        name
+        for name, service in COMPOSE["services"].items()
+        for volume in service.get("volumes", [])
+        if volume.startswith("secrets:") and not volume.endswith(":ro")
+    }
+    assert writers == {"secrets", "api-server"}
+    assert "secrets" in COMPOSE["volumes"]
+    assert ".env" in (ROOT / ".gitignore").read_text().split()
 
 
 def test_the_compose_file_runs_the_airflow_that_is_tested() -> None:

@@ -258,6 +258,26 @@ def test_without_a_cadence_the_context_is_airflows(sql_folder: Path) -> None:
 # --- run_query: submitting
 
 
+@pytest.mark.parametrize(
+    ("missing", "error"),
+    [
+        (["AWS_DEFAULT_REGION"], AirflowFailException),
+        (["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], AirflowException),  # a role may be there in a moment
+    ],
+)
+def test_what_the_environment_lacks_is_named(
+    build: BuildDag, monkeypatch: pytest.MonkeyPatch, missing: list[str], error: type[Exception]
+) -> None:
+    task = rendered(build())
+    for name in missing:
+        monkeypatch.delenv(name)
+
+    with pytest.raises(error, match=missing[0]) as caught:
+        task.execute(context())
+
+    assert type(caught.value) is error
+
+
 @pytest.fixture
 def athena(monkeypatch: pytest.MonkeyPatch) -> MemoryAthena:
     athena = MemoryAthena()

@@ -70,6 +70,7 @@ def clock() -> Iterator[VirtualClock]:
 def athena(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> MemoryAthena:
     athena = MemoryAthena()
     serve(athena, monkeypatch)
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_GAMES", "aws://")
     monkeypatch.setattr(AthenaHook, "poll_query_status", _poll)
     return athena
 
@@ -281,6 +282,17 @@ def test_differs_the_query_ends_with_a_marker(athena: MemoryAthena) -> None:
     theirs, ours = (query.request["QueryString"] for query in athena.queries.values())
     assert theirs == "SELECT * FROM plays"
     assert ours.startswith("SELECT * FROM plays\n-- athena-reports: ")
+
+
+def test_differs_a_connection_that_is_missing_is_no_other_one(
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_AWS_GAMES")
+    assert operator(AthenaOperator).execute(context()) == "q-1"  # with whatever credentials there are
+
+    with pytest.raises(AirflowException, match="no Airflow connection 'aws_games'"):
+        operator(AthenaSubmitOperator).execute(context())
+    assert len(athena.queries) == 1
 
 
 def test_differs_a_query_that_is_refused_is_not_retried(athena: MemoryAthena) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from athena_reports.errors import SettingsError
 from athena_reports.settings import read_settings, settings
 
 LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS_PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 PRODUCTION = {
     "ATHENA_REPORTS_ENV": "prd",
     "ATHENA_REPORTS_QUERY_RESULTS": "s3://acme-results/athena/",
@@ -174,7 +175,7 @@ def test_the_process_reads_its_settings_once(monkeypatch: pytest.MonkeyPatch) ->
     assert settings() is before
 
 
-def test_the_documentation_lists_every_variable_that_is_read() -> None:
+def test_the_documentation_lists_every_variable_that_is_read_with_its_default() -> None:
     read: set[str] = set()
 
     class Spy(dict[str, str]):
@@ -182,10 +183,67 @@ def test_the_documentation_lists_every_variable_that_is_read() -> None:
             read.add(name)
             return super().get(name, default)
 
-    read_settings(Spy(LOCAL))
-    documented = set(re.findall(r"^\| `(ATHENA_REPORTS_\w+)` \|", module.__doc__ or "", re.MULTILINE))
-    assert documented == read - {"AWS_ENDPOINT_URL"}
-    assert not documented & set(os.environ)
+    names = read_settings(Spy(LOCAL))
+    documented = dict(re.findall(r"^\| `(ATHENA_REPORTS_\w+)` \| (.+?) \|", SETTINGS_PAGE, re.MULTILINE))
+    assert set(documented) == read - {"AWS_ENDPOINT_URL"}
+
+    defaults = {
+        name: found[1].format(env="dev") if (found := re.match("`(.+?)`", text)) else ""
+        for name, text in documented.items()
+    }
+    assert defaults == {
+        "ATHENA_REPORTS_ENV": names.environment,
+        "ATHENA_REPORTS_DATABASE": names.database,
+        "ATHENA_REPORTS_WORKGROUP": names.workgroup,
+        "ATHENA_REPORTS_QUERY_RESULTS": names.query_results,
+        "ATHENA_REPORTS_BUCKET": names.report_bucket,
+        "ATHENA_REPORTS_REPORT_DATABASE": names.report_database,
+        "ATHENA_REPORTS_BUCKET_OWNER": names.bucket_owner,
+        "ATHENA_REPORTS_ENCRYPTION": names.encryption or "",
+        "ATHENA_REPORTS_POOL": names.pool,
+        "ATHENA_REPORTS_BACKFILL_BUDGET": names.backfill_budget_bytes or "",
+        "ATHENA_REPORTS_AWS_CONN_ID": names.aws_conn_id,
+        "ATHENA_REPORTS_SQL_FOLDER": names.sql_folder.relative_to(ROOT).as_posix(),
+        "ATHENA_REPORTS_PAUSED": str(names.paused).lower(),
+        "ATHENA_REPORTS_CATCHUP": str(names.catchup).lower(),
+        "ATHENA_REPORTS_DEFERRABLE": str(names.deferrable).lower(),
+    }
+
+
+def test_the_documentation_says_which_defaults_hold_with_a_local_endpoint_only() -> None:
+    rows = re.findall(r"^\| `(ATHENA_REPORTS_\w+)` \| (.+?) \|", SETTINGS_PAGE, re.MULTILINE)
+
+    local_only = {name for name, default in rows if default.endswith("with a local endpoint only")}
+    assert local_only == set(PRODUCTION)
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("ATHENA_REPORTS_BUKET", "ATHENA_REPORTS_BUCKET"),
+        ("ATHENA_REPORTS_BACKFILL_BUGDET", "ATHENA_REPORTS_BACKFILL_BUDGET"),
+        ("ATHENA_REPORTS_CONN_ID", "ATHENA_REPORTS_AWS_CONN_ID"),
+        ("ATHENA_REPORTS_ENVIRONMENT", "ATHENA_REPORTS_ENV"),
+        ("ATHENA_REPORTS_deferrable", "ATHENA_REPORTS_DEFERRABLE"),
+    ],
+)
+def test_a_setting_that_nothing_reads_is_refused_with_the_one_meant(misspelt: str, meant: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(PRODUCTION | {misspelt: ""})
+
+    assert str(caught.value) == f"{misspelt} is set, and there is no such setting. Did you mean {meant}?"
+
+
+def test_others_variables_are_left_alone() -> None:
+    strange = {"ATHENA_REPORT": "x", "AIRFLOW__CORE__PARALLELISM": "4", "athena_reports_env": "x"}
+
+    assert read_settings(PRODUCTION | strange) == read_settings(PRODUCTION)
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:4566", "localhost", "s3://bucket", "http://"])
+def test_an_endpoint_that_is_no_url_is_refused(endpoint: str) -> None:
+    with pytest.raises(SettingsError, match=r"^AWS_ENDPOINT_URL is "):
+        read_settings(PRODUCTION | {"AWS_ENDPOINT_URL": endpoint})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,101 @@
+"""The pipeline's connection from Secrets Manager, as on MWAA, and from the environment, as elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from airflow.providers.amazon.aws.hooks.sts import StsHook
+from airflow.providers.common.compat.sdk import AirflowException
+
+from demo.services import Services
+from tests.integration.runner import XComs, load_dags, manifest_of, run_dag
+
+BACKEND = "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend"
+KWARGS = {
+    "connections_prefix": "airflow/connections",
+    "connections_lookup_pattern": "^(?!aws_default$)",
+    "variables_prefix": None,
+    "config_prefix": None,
+}
+ROLE = "arn:aws:iam::123456789012:role/reports"
+REPORTS = {"conn_type": "aws", "extra": {"role_arn": ROLE, "region_name": "us-east-1"}}
+ELSEWHERE = "eu-central-1"
+
+
+@pytest.fixture
+def secrets_manager(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Secrets Manager in the region of the process, which is not that of the lake."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", ELSEWHERE)
+    client = boto3.client("secretsmanager")
+    yield client
+    for secret in client.list_secrets()["SecretList"]:
+        client.delete_secret(SecretId=secret["ARN"], ForceDeleteWithoutRecovery=True)
+
+
+@pytest.fixture
+def backend(secrets_manager: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", BACKEND)
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND_KWARGS", json.dumps(KWARGS))
+    return secrets_manager
+
+
+def report(dags_folder: Path) -> XComs:
+    dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_monthly"]
+    return run_dag(dag, period="2013-02")
+
+
+@pytest.mark.usefixtures("flights_lake")
+def test_a_report_runs_with_a_connection_that_secrets_manager_alone_has(
+    services: Services, backend: Any, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_reports")
+    backend.create_secret(Name="airflow/connections/aws_reports", SecretString=json.dumps(REPORTS))
+
+    assert manifest_of(services.s3, report(dags_folder))["rows"] > 0
+
+    identity = StsHook(aws_conn_id="aws_reports").get_conn().get_caller_identity()
+    assert identity["Arn"].startswith("arn:aws:sts::123456789012:assumed-role/reports/")
+
+
+@pytest.mark.usefixtures("flights_lake")
+def test_a_report_runs_with_a_connection_of_the_environment(
+    services: Services, secrets_manager: Any, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_reports")
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_REPORTS", json.dumps(REPORTS))
+
+    assert manifest_of(services.s3, report(dags_folder))["rows"] > 0
+
+
+@pytest.mark.parametrize(
+    ("pattern", "region"), [(KWARGS["connections_lookup_pattern"], ELSEWHERE), (None, "xx-1")]
+)
+def test_the_pattern_keeps_aws_default_out_of_secrets_manager(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, pattern: str | None, region: str
+) -> None:
+    monkeypatch.setenv(
+        "AIRFLOW__SECRETS__BACKEND_KWARGS", json.dumps(KWARGS | {"connections_lookup_pattern": pattern})
+    )
+    secret = {"conn_type": "aws", "extra": {"region_name": "xx-1"}}
+    backend.create_secret(Name="airflow/connections/aws_default", SecretString=json.dumps(secret))
+
+    assert AthenaHook(aws_conn_id="aws_default").conn_region_name == region
+
+
+@pytest.mark.usefixtures("flights_lake")
+def test_a_connection_that_is_nowhere_is_named_before_a_query_is_paid(
+    services: Services, backend: Any, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_misspelt")
+    before = services.athena.list_query_executions(WorkGroup="dev")["QueryExecutionIds"]
+
+    with pytest.raises(AirflowException, match=r"no Airflow connection 'aws_misspelt'.*AWS_CONN_ID"):
+        report(dags_folder)
+
+    assert services.athena.list_query_executions(WorkGroup="dev")["QueryExecutionIds"] == before
