@@ -48,8 +48,8 @@ test: $(READY) ## Prove the package: lint, types and tests
 	@$(RUN) -m pytest -n 2 --dist loadfile -m "not ci and not full"
 
 .PHONY: test-ci
-test-ci: $(READY) ## Run the longer tests: they need Debian's postgresql, redis-server and chromium
-	@$(RUN) -m pytest tests/e2e -n 2 --dist loadfile -m "ci and not full"
+test-ci: $(READY) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
+	@$(RUN) -m pytest -n 2 --dist loadfile -m "ci and not full"
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, the long ones too

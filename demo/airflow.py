@@ -660,7 +660,7 @@ def _commands(config: AirflowConfig, ports: _Ports) -> dict[str, tuple[str, ...]
 
 def _airflow(python: Path, *args: str) -> tuple[str, ...]:
     # -P: a folder in the home must not shadow a package.
-    return (str(python), "-P", "-m", "airflow", *args)
+    return (str(python), "-P", str(python.with_name("airflow")), *args)
 
 
 def _environment(

@@ -2,7 +2,8 @@
 
 `python -m local_aws --port 4566` serves on 127.0.0.1 until it is stopped; in Python, `LocalAws.start()` does.
 Any AWS client reaches it by that endpoint URL and nothing else; every credential and every region is
-accepted. S3, Glue, STS and SNS are moto's. Athena is a service of our own over DuckDB.
+accepted. S3, Glue, STS and SNS are moto's. Athena is a service of our own over DuckDB. CloudFormation is
+moto's, with the types that `local_aws.cloudformation` adds.
 
 What this Athena does
     Query executions: StartQueryExecution (with ClientRequestToken and ExecutionParameters),
@@ -28,15 +29,16 @@ What it refuses, always with a message that says so
 
 Where it differs from the real one
     No limits on rates and sizes but those of the query text and, if set, the number of active queries;
-    tokens are not forgotten; permissions are not checked (`local_aws.faults` scripts such failures on
-    demand). A scan cutoff strikes before anything is read, and counts as if the limit had been. Positions
-    in error messages can differ, as can the wording of syntax errors; a few statements that Trino accepts
-    are refused as its grammar is only approximated (bare values after `VALUES` within a join, lists of
-    thousands of rows). upper and lower map a few letters otherwise, and
-    digit and word classes in regular expressions know ASCII only. A condition on one table's partitions does
-    not prune those of another that is joined on the same key. Without ORDER BY the order of rows is not
-    Athena's. The `.metadata` object is JSON. A failed UNLOAD has no data manifest. All belongs to one account
-    (`local_aws.server.ACCOUNT`): S3 answers 403 where another bucket owner is expected, and 400 to every ACL.
+    tokens are not forgotten; permissions are not checked, only recorded (`local_aws.actions`; such failures
+    are scripted on demand, `local_aws.faults`). A scan cutoff strikes before anything is read, and counts as
+    if the limit had been. Positions in error messages can differ, as can the wording of syntax errors; a few
+    statements that Trino accepts are refused as its grammar is only approximated (bare values after `VALUES`
+    within a join, lists of thousands of rows). upper and lower map a few letters otherwise, and digit and
+    word classes in regular expressions know ASCII only. A condition on one table's partitions does not prune
+    those of another that is joined on the same key. Without ORDER BY the order of rows is not Athena's. The
+    `.metadata` object is JSON. A failed UNLOAD has no data manifest. All belongs to one account
+    (`local_aws.actions.ACCOUNT`): S3 answers 403 where another bucket owner is expected, and 400 to every
+    ACL.
 
 For tests, `GET /_local/athena/executions/<id>` tells what a query read: `{"id", "state", "scans": [{"table",
 "partitions": [{key: value}], "columns", "scanned_bytes"}], "duckdb_sql"}`, a table as often as it stands in

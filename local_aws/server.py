@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -14,7 +15,6 @@ from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -23,6 +23,9 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from local_aws import actions, cloudformation
+from local_aws.actions import ACCOUNT, ActionLog
+from local_aws.actions import PATH as ACTIONS
 from local_aws.athena.api import AthenaApi
 from local_aws.athena.clients import OWN_KEY, Clients
 from local_aws.athena.errors import ApiError
@@ -30,8 +33,6 @@ from local_aws.faults import PATH as FAULTS
 from local_aws.faults import Call, CutBody, Dropped, FaultPlan, Slow, SlowDown, from_json
 
 HOST = "127.0.0.1"
-ACCOUNT: str = DEFAULT_ACCOUNT_ID
-"""The account that owns everything here."""
 _ATHENA = "AmazonAthena."
 _INSPECT = "/_local/athena/executions/"
 _OWNERS = ("HTTP_X_AMZ_EXPECTED_BUCKET_OWNER", "HTTP_X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER")
@@ -101,7 +102,7 @@ class LocalAws:
         return self._clients.get(service, region)
 
     def reset(self) -> None:
-        """Forgets everything, in all services, and all faults."""
+        """Forgets everything, in all services, all faults and all recorded actions."""
         self._application.open(self._own_clients)
 
     def stop(self) -> None:
@@ -152,6 +153,7 @@ class _Application:
         self._workers = workers
         self._max_active = max_active
         self._faults = FaultPlan()
+        self._log = ActionLog()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._athena: AthenaApi | None = None
 
@@ -159,6 +161,8 @@ class _Application:
         self.close()
         moto_api_backend.reset()
         self._faults = FaultPlan()
+        self._log.clear()
+        cloudformation.serve(clients)
         self._athena = AthenaApi(clients, self._faults, self._workers, self._max_active)
 
     def close(self) -> None:
@@ -170,6 +174,8 @@ class _Application:
         path = environ.get("PATH_INFO", "")
         if path == FAULTS or path.startswith(f"{FAULTS}/"):
             return self._script(environ, start_response, path.removeprefix(FAULTS).removeprefix("/"))
+        if path == ACTIONS:
+            return self._tell_actions(environ, start_response)
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         if not (target.startswith(_ATHENA) or path.startswith(_INSPECT)):
             return self._call_moto(environ, start_response)
@@ -182,9 +188,11 @@ class _Application:
             except ApiError as error:
                 return _respond(start_response, 404, json.dumps({"message": error.message}).encode())
             return _respond(start_response, 200, json.dumps(facts).encode())
-        region = _Signature.of(environ).region
+        signature, operation, body = _Signature.of(environ), target.removeprefix(_ATHENA), _body(environ)
+        needed = actions.of_athena(operation, body, signature.region, athena.workgroup_of)
+        self._log.add(signature.access_key, needed)
         try:
-            status, headers, answer = athena.call(target.removeprefix(_ATHENA), _body(environ), region)
+            status, headers, answer = athena.call(operation, body, signature.region)
         except Dropped:
             raise _reset(environ) from None
         return _respond(start_response, status, answer, **headers)
@@ -205,15 +213,29 @@ class _Application:
             status, answer = (200, {}) if known else (404, {"message": f"There is no fault {id_}"})
         return _respond(start_response, status, json.dumps(answer).encode())
 
+    def _tell_actions(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Lists and forgets what was done."""
+        status, answer = 200, {}
+        if environ["REQUEST_METHOD"] == "GET":
+            answer = self._log.to_json()
+        elif environ["REQUEST_METHOD"] == "DELETE":
+            self._log.clear()
+        else:
+            status, answer = 405, {"message": "GET the actions, or DELETE them"}
+        return _respond(start_response, status, json.dumps(answer).encode())
+
     def _call_moto(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         signature = _Signature.of(environ)
+        if signature.service == "s3":
+            self._log.add(signature.access_key, actions.of_s3(environ, lambda: _peek(environ)))
+        elif signature.service:
+            needed = actions.of_other(signature.service, environ, _peek(environ), signature.region)
+            self._log.add(signature.access_key, needed)
         if signature.service == "s3" and any(environ.get(owner) not in (None, ACCOUNT) for owner in _OWNERS):
             return _refuse(environ, start_response, 403, "AccessDenied", "Access Denied")
         if signature.access_key == OWN_KEY:
             return self._pass_on(environ, start_response)
-        # WSGI hands over the path's bytes as Latin-1.
-        path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
-        bucket, _, key = path.removeprefix("/").partition("/")
+        bucket, key = actions.s3_place(environ)
         call = Call(method=environ["REQUEST_METHOD"], bucket=bucket, key=key)
         slow = self._faults.take(Slow, call)
         if slow is not None:
@@ -251,6 +273,14 @@ class _Signature(NamedTuple):
 
 def _body(environ: dict[str, Any]) -> bytes:
     body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    return body
+
+
+def _peek(environ: dict[str, Any]) -> bytes:
+    """The body of a request that is still to be passed on."""
+    body = _body(environ)
+    if body:
+        environ["wsgi.input"] = io.BytesIO(body)
     return body
 
 

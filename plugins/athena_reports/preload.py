@@ -1,19 +1,27 @@
-"""Lets the scheduler import once what every task of a report needs.
+"""Lets the scheduler do once what every task of a report would do again.
 
-A LocalExecutor forks its tasks from the scheduler's process, so what is imported there costs a task nothing:
-boto3, the provider's operators and pyarrow are most of what a task of a report would spend. Airflow calls
+A LocalExecutor forks its tasks from the scheduler's process, so what is there costs a task nothing: boto3,
+the provider's operators and pyarrow, the models of the AWS services, and the sources that each AWS hook
+looks through for its User-Agent are most of what a task of a report would spend. Airflow calls
 `on_starting` in each component when it starts ("Listeners" in Airflow's documentation), and in each task.
 """
 
 from __future__ import annotations
 
 import inspect
+import linecache
+import logging
+import os
 import sys
+from functools import cache
 from importlib import import_module
+from typing import Any
 
 from airflow.configuration import conf
 from airflow.listeners import hookimpl
 from airflow.providers_manager import ProvidersManager
+
+_log = logging.getLogger(__name__)
 
 _MODULES = (
     "athena_reports.dag",
@@ -31,14 +39,60 @@ _MODULES = (
 )
 
 
+_SERVICES = ("athena", "glue", "s3")
+_ON_THE_STACK = (
+    "airflow.executors.base_executor",
+    "airflow.executors.local_executor",
+    "airflow.providers.amazon.aws.hooks.base_aws",
+    "airflow.providers.amazon.aws.utils.suppress",
+    "airflow.providers.standard.operators.python",
+    "airflow.sdk.bases.operator",
+    "airflow.sdk.execution_time.callback_runner",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
+    "athena_reports.operators",
+    "contextlib",
+    "functools",
+)
+"""Modules whose functions call each other when a task asks for an AWS client."""
+
+
 @hookimpl
 def on_starting() -> None:
-    """Import in a scheduler that forks tasks; by its command, for Airflow's component is not named yet."""
+    """Prepare a scheduler that forks tasks. Its command tells: Airflow has not named its component yet."""
     if sys.argv[1:2] == ["scheduler"] and "LocalExecutor" in conf.get("core", "executor"):
-        for name in _MODULES:
-            import_module(name)
-        import_module("pyarrow").array([0])  # imports pandas, where there is one
-        # What each AWS hook does for its User-Agent: it asks for its provider's version, and looks for its
-        # caller in the stack, for which Python goes through all modules unless it has done so before.
-        ProvidersManager().initialize_providers_hooks()
-        inspect.stack()
+        _prepare(os.environ.get("AWS_DEFAULT_REGION") or "us-east-1")
+
+
+@cache  # a task is a fork, in which Airflow calls again
+def _prepare(region: str) -> None:
+    try:
+        _do_once(region)
+    except Exception:  # no scheduler may fail for what only saves time
+        _log.warning("The tasks of reports start slower than they could.", exc_info=True)
+
+
+def _do_once(region: str) -> None:
+    for name in _MODULES:
+        import_module(name)
+    import_module("pyarrow").array([0])  # imports pandas, where there is one
+    _keep_service_models(region)
+    # What each AWS hook does for its User-Agent: it asks for its provider's version, and looks for its
+    # caller in the stack, for which Python goes through all modules and reads their sources.
+    ProvidersManager().initialize_providers_hooks()
+    for name in _ON_THE_STACK:
+        linecache.getlines(str(import_module(name).__file__))
+    inspect.stack()
+
+
+def _keep_service_models(region: str) -> None:
+    """Let all of botocore's sessions read the models of the services through one loader, which keeps them.
+
+    Otherwise each session has a loader of its own, and parses some megabytes of JSON again.
+    """
+    session: Any = import_module("botocore.session")
+    session.create_loader = cache(session.create_loader)
+    for service in _SERVICES:
+        import_module("boto3.session").Session().client(
+            service, region_name=region, aws_access_key_id="none", aws_secret_access_key="none"
+        )

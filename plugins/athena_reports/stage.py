@@ -11,7 +11,8 @@ same keys, whichever run does it and however often. Files that S3 copies as they
 that their bytes need not come here. Nobody sees it before `publish` names it in the manifest.
 
 One pass over the rows feeds every format and every observer, in constant memory: the rows are gathered into
-groups of a bounded size, and one group is written while the next one is gathered.
+groups of a bounded size, and one group is written while the next one is gathered. Large Parquet of rows in no
+order is written into two files at once.
 """
 
 from __future__ import annotations
@@ -52,6 +53,9 @@ _GROUP_BYTES = 16 * 1024 * 1024
 _SLICE_ROWS = 1 << 14
 _SLICE_BYTES = 2 * 1024 * 1024
 _DICTIONARY_BYTES = 64 * 1024
+# Encoding Parquet takes longest, and one file is encoded by one thread. Rows whose order means something stay
+# in one file.
+_UNORDERED_FILES = 2
 _PUTS_AT_ONCE = 4
 _CHUNK = 1024 * 1024
 _WORTH_THREADS_BYTES = 8 * 1024 * 1024
@@ -343,15 +347,17 @@ def _parts(
 ) -> list[_Written | _Copied]:
     """Return what becomes an object each, format by format; what has to be written is."""
     to_write = {
-        format: folder / f"part-0.{format}" for format in formats if format != "parquet" or not rows.files
+        format: _UNORDERED_FILES if format == "parquet" and not rows.ordered else 1
+        for format in formats
+        if format != "parquet" or not rows.files
     }
-    written: Mapping[str, _Written] = {}
+    written: Sequence[_Written] = ()
     if to_write or observers:
-        written = _encode(_observed(rows.batches, observers), rows.schema, to_write)
+        written = _encode(_observed(rows.batches, observers), rows.schema, to_write, folder)
     parts: list[_Written | _Copied] = []
     for format in formats:
-        if format in written:
-            parts.append(written[format])
+        if format in to_write:
+            parts += [file for file in written if file.format == format]
         else:
             parts += [_Copied(format, number, file) for number, file in enumerate(rows.files)]
     return parts
@@ -367,34 +373,75 @@ def _observed(
 
 
 def _encode(
-    batches: Iterator[pa.RecordBatch], schema: pa.Schema, paths: Mapping[str, Path]
-) -> Mapping[str, _Written]:
-    """Write the rows into a file for each format.
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, files: Mapping[str, int], folder: Path
+) -> Sequence[_Written]:
+    """Write the rows into at most so many files for each format, to which groups of rows go in turn.
 
-    A group is written by a thread while the next one is gathered; a single one needs no thread. What a file
-    has grown by is hashed meanwhile.
+    A file has a thread that writes a group while the next ones are gathered; a single group needs none.
+    What a file has grown by is hashed meanwhile.
     """
-    rows = 0
+    opened: dict[tuple[str, int], _File] = {}
     with ExitStack() as stack:
-        writers = stack.enter_context(ExitStack())
-        opened = [writers.enter_context(_writer(format, path, schema)) for format, path in paths.items()]
-        digests = {format: _Digest(stack.enter_context(path.open("rb"))) for format, path in paths.items()}
-        thread = stack.enter_context(ThreadPoolExecutor(1, "athena-reports-stage"))
-        writing: Future[None] | None = None
-        for group, is_last in _groups(_slices(batches), schema):
-            rows += group.num_rows
-            if writing is not None:
-                writing.result()
-            if is_last:
-                _write_group(opened, group)
-            else:
-                writing = thread.submit(_write_group, opened, group)
-                for digest in digests.values():
-                    digest.follow()
-        writers.close()
-        return {
-            format: _Written(format, path, rows, digests[format].follow()) for format, path in paths.items()
-        }
+
+        def file(format: str, part: int) -> _File:
+            if (format, part) not in opened:
+                opened[format, part] = stack.enter_context(_File(format, part, folder, schema))
+            return opened[format, part]
+
+        for format in files:
+            file(format, 0)  # even if there are no rows
+        for number, (group, is_last) in enumerate(_groups(_slices(batches), schema)):
+            for format, count in files.items():
+                file(format, number % count).write(group, wait=is_last)
+            for each in opened.values():
+                each.hash()
+        return [opened[key].finish() for key in sorted(opened)]
+
+
+class _File:
+    """A file that is being written."""
+
+    def __init__(self, format: str, part: int, folder: Path, schema: pa.Schema) -> None:
+        self._format = format
+        self._part = part
+        self._path = folder / f"part-{part}.{format}"
+        self._rows = 0
+        self._writing: Future[None] | None = None
+        self._stack, self._open = ExitStack(), ExitStack()
+        self._writer: _Writer = self._open.enter_context(_writer(format, self._path, schema))
+        self._digest = _Digest(self._stack.enter_context(self._path.open("rb")))
+        self._stack.enter_context(self._open)
+        self._thread = self._stack.enter_context(ThreadPoolExecutor(1, "athena-reports-stage"))
+
+    def __enter__(self) -> _File:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def write(self, group: pa.Table, *, wait: bool) -> None:
+        """Write a group after the one before; unless told to `wait`, while the caller goes on."""
+        self._settle()
+        self._rows += group.num_rows
+        if wait:
+            _write_group(self._writer, group)
+        else:
+            self._writing = self._thread.submit(_write_group, self._writer, group)
+
+    def hash(self) -> None:
+        """Take into the digest what has been written."""
+        self._digest.follow()
+
+    def finish(self) -> _Written:
+        """Write the rest and close the file."""
+        self._settle()
+        self._open.close()
+        return _Written(self._format, self._path, self._rows, self._digest.follow(), self._part)
+
+    def _settle(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
+            self._writing = None
 
 
 class _Digest:
@@ -411,9 +458,8 @@ class _Digest:
         return self._digest.hexdigest()
 
 
-def _write_group(writers: Iterable[_Writer], group: pa.Table) -> None:
-    for writer in writers:
-        writer.write_table(group)
+def _write_group(writer: _Writer, group: pa.Table) -> None:
+    writer.write_table(group)
 
 
 def _writer(format: str, path: Path, schema: pa.Schema) -> Any:

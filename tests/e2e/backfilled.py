@@ -18,13 +18,13 @@ import psutil  # type: ignore[import-untyped]
 
 from demo.airflow import AirflowApiError
 from demo.flights import archive_path
-from demo.lake import seed_plays
+from demo.lake import column_bytes, seed_plays
 from demo.plays import PlaysSpec, generate
 from demo.services import Services, local_services
 from tests.e2e.environment import PATIENCE, POOLS, ROOT
 from tests.e2e.report_run import TASK_TITLE, Query, queries_of, title_of, until
 from tests.integration.runner import object_of, rows_of
-from tests.integration.test_runs import WEEK_COLUMNS, column_bytes, inspect
+from tests.integration.test_runs import WEEK_COLUMNS, inspect
 from tests.oracles.carrier_ranking import carrier_ranking
 from tests.oracles.user_ranking import Event, events_of, user_ranking
 
@@ -104,7 +104,7 @@ class Plays:
     def scanned_bytes(self, week: Period) -> int:
         """What Athena must bill for a week."""
         return sum(
-            column_bytes(self.services, f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS)
+            column_bytes("dev", f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS, s3=self.services.s3)
             for day in self.partitions(week)
         )
 

@@ -70,24 +70,36 @@ def load_dags(file: Path) -> dict[str, DAG]:
 
 def run_dag(dag: DAG, run: RunFacts | None = None, *, period: str = "") -> XComs:
     """Run every task of a DAG in order and return what they pushed."""
-    integrate_macros_plugins()
     xcoms, run_id = XComs(dag.dag_id), f"run-{uuid4()}"
     for task in dag.topological_sort():
-        xcoms.task_id = task.task_id
-        context = {
-            "dag": dag,
-            "dag_run": run or RunFacts(datetime.now(UTC)),
-            "params": {"period": period},
-            "run_id": run_id,
-            "ti": xcoms,
-            "outlet_events": OutletEventAccessors(),
-            "macros": MacrosAccessor(),
-        }
-        copy = task.prepare_for_execution()
-        copy.render_template_fields(context, dag.get_template_env())
-        xcoms.max_tries = task.retries
+        copy, context = prepare(task, xcoms, run_id, run, {"period": period})
         xcoms.xcom_push("return_value", execute(copy, context))
     return xcoms
+
+
+def prepare(
+    task: BaseOperator,
+    xcoms: XComs,
+    run_id: str,
+    run: RunFacts | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> tuple[BaseOperator, dict[str, Any]]:
+    """A task as a worker gets it, rendered, and the context of its run."""
+    integrate_macros_plugins()
+    xcoms.task_id = task.task_id
+    context = {
+        "dag": task.dag,
+        "dag_run": run or RunFacts(datetime.now(UTC)),
+        "params": dict(params or {}),
+        "run_id": run_id,
+        "ti": xcoms,
+        "outlet_events": OutletEventAccessors(),
+        "macros": MacrosAccessor(),
+    }
+    copy = task.prepare_for_execution()
+    copy.render_template_fields(context, task.dag.get_template_env())
+    xcoms.max_tries = task.retries
+    return copy, context
 
 
 def execute(task: BaseOperator, context: Mapping[str, Any]) -> Any:

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from demo.lake import seed_flights
+from demo.lake import column_bytes, seed_flights
 from demo.services import Services
 from tests.integration.runner import RunFacts, load_dags, manifest_of, object_of, rows_of, run_dag
 
 TOKYO = ZoneInfo("Asia/Tokyo")
-LAKE = "athena-lake-dev"
 WEEK_COLUMNS = {"user_id", "user_name", "score", "played_at", "event_id"}
 
 
@@ -39,20 +37,9 @@ def test_a_week_reads_exactly_the_partitions_of_its_two_weeks(services: Services
     (scan,) = facts["scans"]
     assert {partition["dt"] for partition in scan["partitions"]} == expected
     assert xcoms.values["wait_for_query", "return_value"]["query"]["scanned_bytes"] == sum(
-        column_bytes(services, f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS) for day in expected
+        column_bytes("dev", f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS, s3=services.s3)
+        for day in expected
     )
-
-
-def column_bytes(services: Services, key: str, columns: set[str]) -> int:
-    """The compressed bytes of some columns of a Parquet object, from its footer."""
-    body = services.s3.get_object(Bucket=LAKE, Key=key)["Body"].read()
-    metadata = pq.read_metadata(io.BytesIO(body))
-    chunks = [
-        metadata.row_group(group).column(column)
-        for group in range(metadata.num_row_groups)
-        for column in range(metadata.num_columns)
-    ]
-    return sum(chunk.total_compressed_size for chunk in chunks if chunk.path_in_schema in columns)
 
 
 @pytest.mark.parametrize("environment", ["dev", "stg", "prd"])

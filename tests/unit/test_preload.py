@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from athena_reports import preload
+
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 HEAVY = [
     "boto3",
@@ -51,3 +53,60 @@ def test_a_scheduler_that_forks_its_tasks_imports_for_them_and_nobody_else_does(
     before, after = json.loads(done.stderr.splitlines()[-1])
     assert before == []
     assert after == (HEAVY if preloads else [])
+
+
+# A fork, as a LocalExecutor's task is one: what it asks for again must be there already.
+FORK = """
+import json, os, sys, time
+sys.argv = ["airflow", "scheduler"]
+from athena_reports.preload import on_starting
+on_starting()
+if os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+import botocore.loaders
+opened = []
+load_file = botocore.loaders.JSONFileLoader.load_file
+botocore.loaders.JSONFileLoader.load_file = lambda self, path: opened.append(path) or load_file(self, path)
+loaded = set(sys.modules)
+on_starting()
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
+endpoints = [
+    hook(aws_conn_id=None, region_name="eu-central-1").get_conn().meta.endpoint_url
+    for hook in (AthenaHook, S3Hook, GlueCatalogHook)
+]
+print(json.dumps([opened, sorted(set(sys.modules) - loaded), endpoints]), file=sys.stderr)
+"""
+
+
+def test_a_fork_neither_reads_service_models_nor_imports_again_and_its_clients_are_its_own() -> None:
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    done = subprocess.run(
+        [sys.executable, "-c", FORK],
+        env={**variables, "AIRFLOW__CORE__EXECUTOR": "LocalExecutor", "PYTHONPATH": str(PLUGINS)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    opened, imported, endpoints = json.loads(done.stderr.splitlines()[-1])
+    assert opened == []
+    assert imported == []
+    assert endpoints == [
+        f"https://{service}.eu-central-1.amazonaws.com" for service in ("athena", "s3", "glue")
+    ]
+
+
+def test_a_scheduler_starts_even_if_nothing_can_be_prepared(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["airflow", "scheduler"])
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "LocalExecutor")
+    monkeypatch.setattr(preload, "_MODULES", ["there_is_no_such_module"])
+    preload._prepare.cache_clear()
+    preload.on_starting()
+    preload.on_starting()
+    assert [record.message for record in caplog.records] == [
+        "The tasks of reports start slower than they could."
+    ]
+    preload._prepare.cache_clear()

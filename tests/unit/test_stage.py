@@ -421,6 +421,31 @@ def test_a_group_is_never_larger_than_its_limit_and_the_row_that_breaks_it(
     assert sorted(sizes)[len(sizes) // 2] <= 40_000
 
 
+def test_rows_in_no_order_are_two_files_whatever_the_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_GROUP_ROWS", 20_000)
+    monkeypatch.setattr(module, "_SLICE_ROWS", 1_000)
+
+    def unordered(batches: Iterator[pa.RecordBatch]) -> tuple[StagedVersion, dict[str, bytes]]:
+        disk = Disk()
+        rows = Rows(SCHEMA, batches, ordered=False)
+        return stage(rows, location=NOWHERE, formats=FORMATS, storage=disk), disk.uploaded
+
+    version, files = unordered(iter(LARGE.to_batches()))
+    tables = [pq.read_table(io.BytesIO(files[f"part-{part}.parquet"])) for part in (0, 1)]
+    assert tables[0].equals(pa.concat_tables([LARGE[:20_000], LARGE[40_000:]]))
+    assert tables[1].equals(LARGE[20_000:40_000])
+    assert files["part-0.csv"] == written(LARGE, "csv")[1]
+    found = [(item.key.rpartition("/")[2], item.rows) for item in version.objects]
+    assert found == [("part-0.parquet", 40_000), ("part-1.parquet", 20_000), ("part-0.csv", 60_000)]
+    assert version.rows == 60_000
+    assert unordered(cut(LARGE, [1, 30_000, 7])) == (version, files)
+
+
+def test_few_rows_in_no_order_are_one_file() -> None:
+    version = staged(Disk(), NOWHERE, "a", "b", formats=["parquet"], ordered=False)
+    assert [item.rows for item in version.objects] == [2]
+
+
 def test_other_rows_or_formats_are_another_version() -> None:
     versions = [
         staged(Disk(), NOWHERE, *names, formats=formats).version

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.server import ACCOUNT
+from local_aws.actions import ACCOUNT
 from tests.unit.local_aws.account import Account
 
 OTHER = "210987654321"

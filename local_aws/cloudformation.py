@@ -1,0 +1,286 @@
+"""Resource types that moto's CloudFormation passes over, or creates by half, made by calls of their services.
+
+moto finds its types among the direct subclasses of `CloudFormationModel`, and the last one of a type wins; so
+every class here names it as a base. A type that is neither here nor in moto is left out of a stack, with a
+warning. Policies of buckets are, on purpose: moto looks at no condition, and there is no TLS here that they
+could ask for.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from moto.core.common_models import CloudFormationModel
+from moto.iam.models import ManagedPolicy as MotoManagedPolicy
+from moto.s3.models import FakeBucket
+
+from local_aws.athena.clients import Clients
+
+_RESHAPED = {"Id", "Prefix", "ExpirationInDays", "ExpiredObjectDeleteMarker"}
+_clients: list[Clients] = []
+
+
+def serve(clients: Clients) -> None:
+    """Let stacks be made with these clients; like moto's state, they are those of the process."""
+    _clients[:] = [clients]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A resource as a stack wants it.
+
+    Attributes:
+        name: The name that it has, or gets if its properties give none.
+        properties: As the template has them, without functions.
+        exists: Whether it is there.
+    """
+
+    name: str
+    properties: dict[str, Any]
+    exists: bool
+
+
+def _client(service: str, region: str) -> Any:
+    return _clients[0].get(service, region)
+
+
+class _Resource:
+    """A resource that its service holds: put there, and removed, by the service's API.
+
+    Args:
+        physical_resource_id: What Ref gives.
+    """
+
+    type: ClassVar[str]
+    service: ClassVar[str]
+
+    def __init__(self, physical_resource_id: str) -> None:
+        self.physical_resource_id = physical_resource_id
+
+    @classmethod
+    def cloudformation_type(cls) -> str:
+        return cls.type
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        return ""
+
+    def is_created(self) -> bool:
+        return True
+
+    # The signatures are moto's, which passes some of these by name.
+
+    @classmethod
+    def has_cfn_attr(cls, attr: str) -> bool:  # noqa: ARG003
+        return False
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,  # noqa: ARG003
+        region_name: str,
+        **kwargs: Any,  # noqa: ARG003
+    ) -> Any:
+        wanted = _Wanted(resource_name, cloudformation_json["Properties"], exists=False)
+        return cls(cls._put(_client(cls.service, region_name), wanted))
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls,
+        original_resource: Any,
+        new_resource_name: str,  # noqa: ARG003
+        cloudformation_json: dict[str, Any],
+        account_id: str,  # noqa: ARG003
+        region_name: str,
+    ) -> Any:
+        name = original_resource.physical_resource_id
+        wanted = _Wanted(name, cloudformation_json["Properties"], exists=True)
+        return cls(cls._put(_client(cls.service, region_name), wanted))
+
+    @classmethod
+    def delete_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: dict[str, Any],  # noqa: ARG003
+        account_id: str,  # noqa: ARG003
+        region_name: str,
+    ) -> None:
+        cls._remove(_client(cls.service, region_name), resource_name)
+
+    @classmethod
+    def _put(cls, client: Any, wanted: _Wanted) -> str:
+        """Make the resource, or what is there of it, as it is wanted; return its physical id."""
+        raise NotImplementedError
+
+    @classmethod
+    def _remove(cls, client: Any, name: str) -> None:
+        """Delete it, by its physical id."""
+        raise NotImplementedError
+
+
+class Database(_Resource, CloudFormationModel):
+    """A Glue database."""
+
+    type = "AWS::Glue::Database"
+    service = "glue"
+
+    @classmethod
+    def _put(cls, client: Any, wanted: _Wanted) -> str:
+        database = wanted.properties["DatabaseInput"]
+        if wanted.exists:
+            client.update_database(Name=wanted.name, DatabaseInput=database)
+        else:
+            client.create_database(DatabaseInput=database)
+        return str(database["Name"])
+
+    @classmethod
+    def _remove(cls, client: Any, name: str) -> None:
+        client.delete_database(Name=name)
+
+
+class WorkGroup(_Resource, CloudFormationModel):
+    """A workgroup of the local Athena."""
+
+    type = "AWS::Athena::WorkGroup"
+    service = "athena"
+
+    @classmethod
+    def _put(cls, client: Any, wanted: _Wanted) -> str:
+        configuration = dict(wanted.properties.get("WorkGroupConfiguration", {}))
+        described = {"Description": wanted.properties.get("Description", "")}
+        if wanted.exists:
+            configuration["ResultConfigurationUpdates"] = configuration.pop("ResultConfiguration", {})
+            client.update_work_group(WorkGroup=wanted.name, ConfigurationUpdates=configuration, **described)
+        else:
+            client.create_work_group(Name=wanted.properties["Name"], Configuration=configuration, **described)
+        return str(wanted.properties["Name"])
+
+    @classmethod
+    def _remove(cls, client: Any, name: str) -> None:
+        client.delete_work_group(WorkGroup=name)
+
+
+class Alarm(_Resource, CloudFormationModel):
+    """An alarm of CloudWatch."""
+
+    type = "AWS::CloudWatch::Alarm"
+    service = "cloudwatch"
+
+    @classmethod
+    def _put(cls, client: Any, wanted: _Wanted) -> str:
+        alarm = {"AlarmName": wanted.name, **wanted.properties}
+        client.put_metric_alarm(**alarm)
+        return str(alarm["AlarmName"])
+
+    @classmethod
+    def _remove(cls, client: Any, name: str) -> None:
+        client.delete_alarms(AlarmNames=[name])
+
+
+class TopicPolicy(_Resource, CloudFormationModel):
+    """One policy of topics."""
+
+    type = "AWS::SNS::TopicPolicy"
+    service = "sns"
+
+    @classmethod
+    def _put(cls, client: Any, wanted: _Wanted) -> str:
+        policy = json.dumps(wanted.properties["PolicyDocument"])
+        for topic in wanted.properties["Topics"]:
+            client.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+        return wanted.name
+
+    @classmethod
+    def _remove(cls, client: Any, name: str) -> None:
+        """Leaves the policy where it is: it goes with its topics."""
+
+
+class Subscription(_Resource, CloudFormationModel):
+    """A subscription to a topic."""
+
+    type = "AWS::SNS::Subscription"
+    service = "sns"
+
+    @classmethod
+    def _put(cls, client: Any, wanted: _Wanted) -> str:
+        if wanted.exists:
+            client.unsubscribe(SubscriptionArn=wanted.name)
+        return str(client.subscribe(**wanted.properties, ReturnSubscriptionArn=True)["SubscriptionArn"])
+
+    @classmethod
+    def _remove(cls, client: Any, name: str) -> None:
+        client.unsubscribe(SubscriptionArn=name)
+
+
+class Bucket(FakeBucket, CloudFormationModel):
+    """A bucket with what moto leaves out: versioning, lifecycle, public access block and ownership."""
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **kwargs: Any
+    ) -> FakeBucket:
+        """Creates it with all that the properties say."""
+        bucket = super().create_from_cloudformation_json(
+            resource_name, cloudformation_json, account_id, region_name, **kwargs
+        )
+        _configure(bucket.name, cloudformation_json["Properties"], region_name)
+        return bucket
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls,
+        original_resource: Any,
+        new_resource_name: str,
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+    ) -> FakeBucket:
+        """Changes it to what the properties say."""
+        bucket = super().update_from_cloudformation_json(
+            original_resource, new_resource_name, cloudformation_json, account_id, region_name
+        )
+        _configure(bucket.name, cloudformation_json["Properties"], region_name)
+        return bucket
+
+
+class ManagedPolicy(MotoManagedPolicy, CloudFormationModel):
+    """A policy that may leave out statements: CloudFormation drops AWS::NoValue from lists, moto does not."""
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **kwargs: Any
+    ) -> MotoManagedPolicy:
+        """Creates it with the statements that are there."""
+        document = cloudformation_json["Properties"]["PolicyDocument"]
+        document["Statement"] = [statement for statement in document["Statement"] if statement is not None]
+        return super().create_from_cloudformation_json(
+            resource_name, cloudformation_json, account_id, region_name, **kwargs
+        )
+
+
+def _configure(bucket: str, properties: dict[str, Any], region: str) -> None:
+    s3 = _client("s3", region)
+    if versioning := properties.get("VersioningConfiguration"):
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=versioning)
+    if block := properties.get("PublicAccessBlockConfiguration"):
+        s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=block)
+    if controls := properties.get("OwnershipControls"):
+        s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=controls)
+    if lifecycle := properties.get("LifecycleConfiguration"):
+        rules = [_rule(rule) for rule in lifecycle["Rules"]]
+        s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+
+
+def _rule(rule: dict[str, Any]) -> dict[str, Any]:
+    """A lifecycle rule in the shape of S3's API, whose client refuses a member that it does not know."""
+    answer = {name: value for name, value in rule.items() if name not in _RESHAPED}
+    answer |= {"ID": rule["Id"], "Filter": {"Prefix": rule.get("Prefix", "")}}
+    if "ExpirationInDays" in rule:
+        answer["Expiration"] = {"Days": rule["ExpirationInDays"]}
+    if rule.get("ExpiredObjectDeleteMarker"):
+        answer["Expiration"] = {"ExpiredObjectDeleteMarker": True}
+    return answer

@@ -1,0 +1,89 @@
+"""The reports on the resources that the stack creates, reached by the variables that its outputs give."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import boto3
+import pytest
+
+from athena_reports.settings import settings
+from demo.flights import archive_path
+from demo.services import Services
+from tests.integration.conftest import ENVIRONMENT
+from tests.integration.runner import load_dags, manifest_of, rows_of, run_dag
+from tests.oracles.carrier_ranking import carrier_ranking
+from tests.stacks import Stack, create_stack, kept_parameters
+
+NEW_YORK = ZoneInfo("America/New_York")
+FEBRUARY = (datetime(2013, 2, 1, tzinfo=NEW_YORK), datetime(2013, 3, 1, tzinfo=NEW_YORK))
+
+
+@pytest.fixture(scope="module")
+def created(running_services: Services) -> Stack:
+    """The stack of an environment of its own, which reads the lake that is there."""
+    lake = f"arn:aws:s3:::athena-lake-{ENVIRONMENT}"
+    cloudformation = boto3.client(
+        "cloudformation",
+        endpoint_url=running_services.endpoint_url,
+        region_name=running_services.environment["AWS_DEFAULT_REGION"],
+    )
+    parameters = kept_parameters("stg") | {
+        "SourceDatabase": f"database_{ENVIRONMENT}",
+        "SourceDataArns": f"{lake},{lake}/*",
+    }
+    return create_stack(cloudformation, parameters)
+
+
+@pytest.fixture
+def stack(created: Stack, services: Services, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """The stack, with its variables set and no others."""
+    for name, value in created.variables.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    return created
+
+
+@pytest.mark.usefixtures("flights_lake")
+def test_a_report_is_published_on_what_the_stack_created(
+    services: Services, dags_folder: Path, stack: Stack
+) -> None:
+    dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_monthly"]
+    run = run_dag(dag, period="2013-02")
+    manifest = manifest_of(services.s3, run)
+
+    expected = carrier_ranking(archive_path(), *FEBRUARY)
+    assert manifest["environment"] == "stg"
+    assert manifest["bucket"] == stack.outputs["ReportBucket"]
+    assert rows_of(services.s3, manifest, "parquet") == expected
+
+    query = services.athena.get_query_execution(QueryExecutionId=manifest["query"]["id"])["QueryExecution"]
+    assert query["WorkGroup"] == stack.outputs["Workgroup"]
+    assert query["ResultConfiguration"]["OutputLocation"].startswith(stack.outputs["QueryResultsLocation"])
+    assert query["ResultConfiguration"]["ExpectedBucketOwner"] == stack.outputs["BucketOwner"]
+
+    table = {"DatabaseName": stack.outputs["ReportDatabase"], "TableName": "carrier_ranking_monthly"}
+    (partition,) = services.glue.get_partitions(**table)["Partitions"]
+    assert partition["Values"] == ["2013-02"]
+    assert partition["StorageDescriptor"]["Location"].startswith(f"s3://{stack.outputs['ReportBucket']}/")
+
+
+@pytest.mark.usefixtures("flights_lake")
+def test_a_period_that_is_published_again_keeps_what_it_was(
+    services: Services, dags_folder: Path, stack: Stack
+) -> None:
+    dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_weekly"]
+    first, second = (manifest_of(services.s3, run_dag(dag, period="2013-02-04")) for _ in range(2))
+
+    assert second["version"] == first["version"]
+    assert second["query"]["id"] != first["query"]["id"]
+    key = "carrier_ranking/weekly/2013-02-04/manifest.json"
+    found = services.s3.list_object_versions(Bucket=stack.outputs["ReportBucket"], Prefix=key)["Versions"]
+    assert [version["IsLatest"] for version in found] == [True, False]
+
+    upkeep = load_dags(dags_folder / "athena_reports_upkeep.py")["athena_reports_upkeep"]
+    (looked,) = (value for _, value in sorted(run_dag(upkeep).values.items()) if value and "periods" in value)
+    assert looked["periods"] >= 1
+    assert (looked["objects"], looked["repaired"]) == (0, [])

@@ -1,0 +1,54 @@
+"""Stacks of deploy/stack/, created in the local services with an environment's parameters."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+STACK_FOLDER = Path(__file__).resolve().parents[1] / "deploy" / "stack"
+REPORTS_TEMPLATE = STACK_FOLDER / "reports.yaml"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack of reports.yaml.
+
+    Attributes:
+        name: Its name.
+        outputs: Its outputs.
+        variables: Those outputs that are the values of variables, by the variables' names.
+    """
+
+    name: str
+    outputs: dict[str, str]
+    variables: dict[str, str]
+
+
+def kept_parameters(environment: str) -> dict[str, str]:
+    """The parameters in an environment's file, which has the form of `deploy --parameter-overrides`."""
+    overrides: list[str] = json.loads((STACK_FOLDER / f"{environment}.json").read_text())
+    return {name: value for name, _, value in (override.partition("=") for override in overrides)}
+
+
+def create_stack(cloudformation: Any, parameters: dict[str, str]) -> Stack:
+    """Create the stack of an environment as its documentation says; the environment is a parameter."""
+    name = f"athena-reports-{parameters['Environment']}"
+    cloudformation.create_stack(
+        StackName=name,
+        TemplateBody=REPORTS_TEMPLATE.read_text(),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=name)
+    outputs = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+    return Stack(
+        name,
+        {output["OutputKey"]: output["OutputValue"] for output in outputs},
+        {
+            output["Description"]: output["OutputValue"]
+            for output in outputs
+            if output["Description"].startswith("ATHENA_REPORTS_")
+        },
+    )

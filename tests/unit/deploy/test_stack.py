@@ -1,0 +1,455 @@
+"""The templates: clean, created in the local services, and no wider than they have to be."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from airflow.providers.amazon.aws.secrets.secrets_manager import SecretsManagerBackend
+from botocore.validate import ParamValidator
+from cfnlint.api import lint_file
+from cfnlint.decode import decode
+from moto.cloudformation.parsing import ResourceMap, clean_json
+
+from athena_reports import settings as settings_module
+from athena_reports.settings import read_settings
+from local_aws import LocalAws
+from tests.stacks import REPORTS_TEMPLATE, STACK_FOLDER, Stack, create_stack, kept_parameters
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
+ENVIRONMENTS = ["dev", "prd", "stg"]
+MWAA_TEMPLATE = STACK_FOLDER / "mwaa.yaml"
+
+# What Amazon MWAA's user guide grants on every resource, because these actions know none.
+ON_EVERY_RESOURCE = {"cloudwatch:PutMetricData", "logs:DescribeLogGroups", "s3:GetAccountPublicAccessBlock"}
+# What it grants by a pattern, on the environment's own bucket and keys.
+BY_PATTERN = {"s3:GetBucket*", "s3:GetObject*", "s3:List*", "kms:GenerateDataKey*"}
+# AWS's limit for a managed policy, in characters that are no white space.
+POLICY_CHARACTERS = 6144
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[LocalAws]:
+    with LocalAws.start() as aws:
+        yield aws
+
+
+@pytest.fixture
+def new_stack(aws: LocalAws) -> Callable[..., Stack]:
+    """Creates stacks in an account that is empty before the first one."""
+    aws.reset()
+
+    def create(environment: str = "dev", region: str = REGION, **parameters: str) -> Stack:
+        kept = kept_parameters(environment if environment in ENVIRONMENTS else "dev")
+        return create_stack(
+            aws.client("cloudformation", region), kept | {"Environment": environment} | parameters
+        )
+
+    return create
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def policies_of(aws: LocalAws, stack: Stack) -> dict[str, list[dict[str, Any]]]:
+    """The statements of both policies of the execution role, by the policy's logical id."""
+    iam = aws.client("iam")
+    role = stack.outputs["ExecutionRoleArn"].rpartition("/")[2]
+    assert iam.list_role_policies(RoleName=role)["PolicyNames"] == []
+    found = {}
+    for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        version = iam.get_policy(PolicyArn=attached["PolicyArn"])["Policy"]["DefaultVersionId"]
+        policy = iam.get_policy_version(PolicyArn=attached["PolicyArn"], VersionId=version)["PolicyVersion"]
+        document = policy["Document"]
+        assert len(json.dumps(document, separators=(",", ":"))) <= POLICY_CHARACTERS
+        found[attached["PolicyName"].split("-")[-2]] = document["Statement"]
+    return found
+
+
+def touches(statement: Mapping[str, Any], arn: str) -> bool:
+    """Whether a statement allows anything on a resource, whatever its conditions say."""
+    if statement["Effect"] != "Allow" or statement.get("Resource") == "*":
+        return False  # these are tested for their actions
+    if "NotResource" in statement:
+        others = as_list(statement["NotResource"])
+        service = statement["Action"][0].partition(":")[0]
+        return arn.split(":")[2] == service and not any(fnmatchcase(arn, other) for other in others)
+    return any(fnmatchcase(arn, pattern) for pattern in as_list(statement["Resource"]))
+
+
+def resources_of(aws: LocalAws, stack: Stack) -> set[str]:
+    """ARNs of what belongs to an environment: made by the stack, lying in it, or going by its name."""
+    environment = stack.outputs["Environment"]
+    here = f"{REGION}:{ACCOUNT}"
+    arns = {
+        f"arn:aws:athena:{here}:workgroup/{stack.outputs['Workgroup']}",
+        f"arn:aws:airflow:{here}:environment/{stack.outputs['MwaaEnvironmentName']}",
+        f"arn:aws:logs:{here}:log-group:airflow-{stack.outputs['MwaaEnvironmentName']}-Task:log-stream:x",
+        f"arn:aws:secretsmanager:{here}:secret:airflow/{environment}/connections/lake-AbCdEf",
+        f"arn:aws:secretsmanager:{here}:secret:airflow/{environment}/variables/key-AbCdEf",
+    }
+    for database in (stack.outputs["ReportDatabase"], stack.outputs["SourceDatabase"]):
+        arns |= {f"arn:aws:glue:{here}:database/{database}", f"arn:aws:glue:{here}:table/{database}/plays"}
+    made = aws.client("cloudformation").list_stack_resources(StackName=stack.name)["StackResourceSummaries"]
+    buckets = [made["PhysicalResourceId"] for made in made if made["ResourceType"] == "AWS::S3::Bucket"]
+    assert len(buckets) == 3
+    for bucket in buckets:
+        arns |= {f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/user_ranking/weekly/latest.json"}
+    lake = f"arn:aws:s3:::my-company-lake-{environment}"
+    return arns | {lake, f"{lake}/plays/dt=2025-01-01/part-0.parquet"}
+
+
+# --- The files -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("template", [REPORTS_TEMPLATE, MWAA_TEMPLATE], ids=lambda path: path.name)
+def test_a_template_has_no_error_and_no_warning(template: Path) -> None:
+    assert [f"{match.rule.id} {match.message}" for match in lint_file(template)] == []
+
+
+def test_a_grant_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    misspelt = REPORTS_TEMPLATE.read_text().replace("athena:StopQueryExecution", "athena:StopQuery")
+    (tmp_path / "reports.yaml").write_text(misspelt)
+    assert [match.rule.id for match in lint_file(tmp_path / "reports.yaml")] == ["W3037"]
+
+
+@pytest.mark.parametrize("template", [REPORTS_TEMPLATE, MWAA_TEMPLATE], ids=lambda path: path.name)
+def test_every_parameter_is_documented(template: Path) -> None:
+    text = (STACK_FOLDER.parents[1] / "docs" / "stack.md").read_text()
+    table = text.partition(f"| parameter of `{template.name}` |")[2].partition("\n\n")[0]
+    named = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1:2][0])]
+    assert sorted(named) == sorted(decode(str(template))[0]["Parameters"])
+
+
+def test_every_environment_of_the_bundle_has_its_parameters(new_stack: Callable[..., Stack]) -> None:
+    bundled = sorted(path.stem for path in (STACK_FOLDER.parent / "environments").glob("*.env"))
+    kept = sorted(path.stem for path in STACK_FOLDER.glob("*.json"))
+    assert (bundled, kept) == (ENVIRONMENTS, ENVIRONMENTS)
+    for environment in ENVIRONMENTS:
+        assert kept_parameters(environment)["Environment"] == environment
+        assert new_stack(environment).outputs["Environment"] == environment
+
+
+# --- What is created -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("key", "algorithm"), [("", "AES256"), (KEY, "aws:kms")])
+def test_every_bucket_is_versioned_encrypted_and_closed(
+    aws: LocalAws, new_stack: Callable[..., Stack], key: str, algorithm: str
+) -> None:
+    new_stack("dev", KmsKeyArn=key)
+    s3 = aws.client("s3")
+    buckets = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+    assert len(buckets) == 3
+    for bucket in buckets:
+        assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+        (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+        encryption = rule["ApplyServerSideEncryptionByDefault"]
+        assert (encryption["SSEAlgorithm"], encryption.get("KMSMasterKeyID", "")) == (algorithm, key)
+        block = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+        assert len(block) == 4
+        assert all(block.values())
+        (owner,) = s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
+        assert owner["ObjectOwnership"] == "BucketOwnerEnforced"
+
+
+def test_every_bucket_takes_tls_only() -> None:
+    """Read from the template: the local services have no TLS, so they leave policies of buckets out."""
+    resources = decode(str(REPORTS_TEMPLATE))[0]["Resources"]
+    buckets = [name for name, resource in resources.items() if resource["Type"] == "AWS::S3::Bucket"]
+    policies = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::S3::BucketPolicy"]
+    assert len(buckets) == 3
+    assert sorted(policy["Bucket"]["Ref"] for policy in policies) == sorted(buckets)
+    for policy in policies:
+        bucket = policy["Bucket"]["Ref"]
+        assert policy["PolicyDocument"]["Statement"] == [
+            {
+                "Sid": "OnlyByTls",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [{"Fn::GetAtt": [bucket, "Arn"]}, {"Fn::Sub": f"${{{bucket}.Arn}}/*"}],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ]
+
+
+def test_only_query_results_expire_by_themselves(aws: LocalAws, new_stack: Callable[..., Stack]) -> None:
+    outputs = new_stack("dev", QueryResultsDays="12", NoncurrentDays="45").outputs
+    s3 = aws.client("s3")
+
+    def rules_of(bucket: str) -> list[dict[str, Any]]:
+        rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+        assert {rule["Status"] for rule in rules} == {"Enabled"}
+        assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+        return list(rules)
+
+    def days_of(rules: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[int]]:
+        current = [rule["Expiration"]["Days"] for rule in rules if "Days" in rule.get("Expiration", {})]
+        earlier = [r["NoncurrentVersionExpiration"] for r in rules if "NoncurrentVersionExpiration" in r]
+        return current, [int(each["NoncurrentDays"]) for each in earlier]
+
+    results = outputs["QueryResultsLocation"].removeprefix("s3://").rstrip("/")
+    assert days_of(rules_of(results)) == ([12], [1])
+    assert days_of(rules_of(outputs["ReportBucket"])) == ([], [45])
+    assert days_of(rules_of(outputs["MwaaBucket"])) == ([], [365])
+    # An environment is pinned to versions, and a rollback needs the ones before; moto forgets their number.
+    template, _ = decode(str(REPORTS_TEMPLATE))
+    rules = template["Resources"]["MwaaBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    (kept,) = (r["NoncurrentVersionExpiration"] for r in rules if "NoncurrentVersionExpiration" in r)
+    assert kept["NewerNoncurrentVersions"] == 10
+
+
+@pytest.mark.parametrize(
+    ("key", "encryption"),
+    [
+        ("", {"EncryptionOption": "SSE_S3"}),
+        (KEY, {"EncryptionOption": "SSE_KMS", "KmsKey": KEY}),
+    ],
+)
+def test_the_workgroup_decides_for_its_queries(
+    aws: LocalAws, new_stack: Callable[..., Stack], key: str, encryption: dict[str, str]
+) -> None:
+    stack = new_stack("prd", KmsKeyArn=key, ScanCutoffBytes="20000000")
+    group = aws.client("athena").get_work_group(WorkGroup=stack.outputs["Workgroup"])["WorkGroup"]
+    configuration = group["Configuration"]
+    assert (group["Name"], group["State"]) == ("prd", "ENABLED")
+    assert configuration["EnforceWorkGroupConfiguration"]
+    assert configuration["PublishCloudWatchMetricsEnabled"]
+    assert configuration["BytesScannedCutoffPerQuery"] == 20_000_000
+    assert configuration["ResultConfiguration"] == {
+        "OutputLocation": stack.outputs["QueryResultsLocation"],
+        "ExpectedBucketOwner": ACCOUNT,
+        "EncryptionConfiguration": encryption,
+    }
+
+
+def test_a_changed_parameter_changes_the_workgroup_in_place(
+    aws: LocalAws, new_stack: Callable[..., Stack]
+) -> None:
+    stack = new_stack("dev")
+    changed = kept_parameters("dev") | {"ScanCutoffBytes": "30000000"}
+    aws.client("cloudformation").update_stack(
+        StackName=stack.name,
+        TemplateBody=REPORTS_TEMPLATE.read_text(),
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in changed.items()],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    group = aws.client("athena").get_work_group(WorkGroup="dev")["WorkGroup"]
+    assert group["Configuration"]["BytesScannedCutoffPerQuery"] == 30_000_000
+    assert (
+        group["Configuration"]["ResultConfiguration"]["OutputLocation"]
+        == (stack.outputs["QueryResultsLocation"])
+    )
+
+
+def test_the_source_database_is_created_on_demand_only(
+    aws: LocalAws, new_stack: Callable[..., Stack]
+) -> None:
+    new_stack("dev")
+    assert {database["Name"] for database in aws.client("glue").get_databases()["DatabaseList"]} == {
+        "report_dev"
+    }
+    new_stack("stg", CreateSourceDatabase="true")
+    new_stack("prd", CreateSourceDatabase="true", SourceDatabase="events")
+    assert {database["Name"] for database in aws.client("glue").get_databases()["DatabaseList"]} == {
+        *("report_dev", "report_stg", "report_prd", "database_stg", "events")
+    }
+
+
+def test_the_outputs_are_the_settings(new_stack: Callable[..., Stack]) -> None:
+    stack = new_stack("stg", SourceDatabase="events")
+    known = set(re.findall(r"ATHENA_REPORTS_\w+", settings_module.__doc__ or ""))
+    assert set(stack.variables) <= known
+    names = read_settings(stack.variables)  # as away from a local endpoint, where buckets have no default
+    assert names.environment == names.workgroup == "stg"
+    assert (names.database, names.report_database) == ("events", "report_stg")
+    assert names.report_bucket == f"athena-report-stg-{ACCOUNT}-{REGION}"
+    assert names.query_results == f"s3://athena-query-result-stg-{ACCOUNT}-{REGION}/"
+    assert names.bucket_owner == ACCOUNT
+
+
+def test_the_longest_names_are_not_too_long(new_stack: Callable[..., Stack]) -> None:
+    stack = new_stack("a" * 15, region="ap-southeast-1")
+    buckets = [stack.outputs[name] for name in ("ReportBucket", "MwaaBucket")]
+    buckets.append(stack.outputs["QueryResultsLocation"].removeprefix("s3://").rstrip("/"))
+    assert max(map(len, buckets)) == 63  # S3's limit
+
+
+def test_alarms_reach_the_topic(aws: LocalAws, new_stack: Callable[..., Stack]) -> None:
+    stack = new_stack("prd", KmsKeyArn=KEY, AlertEmail="reports@example.com", ScanAlarmBytesPerDay="7")
+    topic = stack.outputs["AlertTopicArn"]
+    alarms = aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    watched = {
+        (alarm["Namespace"], alarm["MetricName"]): (
+            {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]},
+            alarm["Statistic"],
+            alarm["Threshold"],
+        )
+        for alarm in alarms
+    }
+    # MWAA publishes ti_failures under these dimensions, Athena its metrics under the workgroup's.
+    failed = {"Environment": stack.outputs["MwaaEnvironmentName"], "DAG": "All", "Task": "All"}
+    assert watched == {
+        ("AmazonMWAA", "TaskInstanceFailures"): (failed, "Sum", 0),
+        ("AWS/Athena", "ProcessedBytes"): ({"WorkGroup": stack.outputs["Workgroup"]}, "Sum", 7),
+    }
+    assert [alarm["AlarmActions"] for alarm in alarms] == [[topic], [topic]]
+    assert {alarm["TreatMissingData"] for alarm in alarms} == {"notBreaching"}
+
+    sns = aws.client("sns")
+    attributes = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
+    assert attributes["KmsMasterKeyId"] == KEY
+    allowed, denied = json.loads(attributes["Policy"])["Statement"]
+    assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert (denied["Effect"], denied["Principal"]) == ("Deny", "*")
+    assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    (subscription,) = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "reports@example.com")
+
+
+# --- Permissions -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keys", [{}, {"KmsKeyArn": KEY, "SourceKmsKeyArn": KEY}], ids=["", "keys"])
+def test_grants_are_narrow(aws: LocalAws, new_stack: Callable[..., Stack], keys: dict[str, str]) -> None:
+    policies = policies_of(aws, new_stack("a" * 15, **keys))
+    assert set(policies) == {"ReportsPolicy", "MwaaPolicy"}
+    for policy, statements in policies.items():
+        sids = [statement["Sid"] for statement in statements]
+        assert len(set(sids)) == len(sids)
+        for statement in (s for s in statements if s["Effect"] == "Allow"):
+            actions = set(as_list(statement["Action"]))
+            exceptions = BY_PATTERN if policy == "MwaaPolicy" else set()
+            assert {action for action in actions if "*" in action} <= exceptions, statement
+            if "NotResource" in statement:
+                # The key of MWAA's own queue is in an account that nobody is told.
+                assert (policy, statement["Sid"]) == ("MwaaPolicy", "EncryptQueue")
+                (through,) = statement["Condition"]["StringLike"].values()
+                assert through == f"sqs.{REGION}.amazonaws.com"
+            elif "*" in as_list(statement["Resource"]):
+                assert policy == "MwaaPolicy"
+                assert actions <= ON_EVERY_RESOURCE, statement
+
+
+def test_what_only_athena_does_is_allowed_through_athena_only(
+    aws: LocalAws, new_stack: Callable[..., Stack]
+) -> None:
+    statements = policies_of(aws, new_stack("dev"))["ReportsPolicy"]
+    through = {
+        statement["Sid"]: statement["Condition"] for statement in statements if "Condition" in statement
+    }
+    assert {sid for sid in (statement["Sid"] for statement in statements) if sid.startswith("Athena")} == set(
+        through
+    )
+    assert all(
+        condition == {"ForAnyValue:StringEquals": {"aws:CalledVia": "athena.amazonaws.com"}}
+        for condition in through.values()
+    )
+    # Nobody but Athena reads the source data, and nobody but Athena writes query results.
+    results = f"arn:aws:s3:::athena-query-result-dev-{ACCOUNT}-{REGION}/x.csv"
+    for statement in statements:
+        if touches(statement, "arn:aws:s3:::my-company-lake-dev/plays/x.parquet"):
+            assert statement["Sid"] in through
+        if touches(statement, results) and "s3:PutObject" in statement["Action"]:
+            assert statement["Sid"] in through
+
+
+@pytest.mark.parametrize(("one", "other"), [("dev", "prd"), ("prd", "dev"), ("prd", "prd2")])
+def test_a_role_touches_its_own_environment_and_no_other(
+    aws: LocalAws, new_stack: Callable[..., Stack], one: str, other: str
+) -> None:
+    def with_lake(environment: str) -> Stack:
+        lake = f"arn:aws:s3:::my-company-lake-{environment}"
+        return new_stack(environment, SourceDataArns=f"{lake},{lake}/*")
+
+    own, others = with_lake(one), with_lake(other)
+    statements = [statement for policy in policies_of(aws, own).values() for statement in policy]
+    untouched = {arn for arn in resources_of(aws, own) if not any(touches(s, arn) for s in statements)}
+    assert untouched == set()
+    touched = {arn for arn in resources_of(aws, others) if any(touches(s, arn) for s in statements)}
+    assert touched == set()
+    # Nor any key of the account, as none was given.
+    assert not any(touches(statement, KEY) for statement in statements)
+
+
+def test_only_the_environment_itself_assumes_the_role(aws: LocalAws, new_stack: Callable[..., Stack]) -> None:
+    stack = new_stack("dev")
+    role = stack.outputs["ExecutionRoleArn"].rpartition("/")[2]
+    (trust,) = aws.client("iam").get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": ["airflow.amazonaws.com", "airflow-env.amazonaws.com"]}
+    environment = f"arn:aws:airflow:{REGION}:{ACCOUNT}:environment/{stack.outputs['MwaaEnvironmentName']}"
+    assert trust["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        "ArnLike": {"aws:SourceArn": environment},
+    }
+
+
+# --- The Amazon MWAA environment -------------------------------------------------------------------------
+
+
+def mwaa_properties(stack: Stack, **parameters: str) -> dict[str, Any]:
+    """The properties of the environment, resolved: neither moto nor the local services have MWAA."""
+    template, problems = decode(str(MWAA_TEMPLATE))
+    assert not problems
+    given = {
+        "Environment": stack.outputs["Environment"],
+        "EnvironmentName": stack.outputs["MwaaEnvironmentName"],
+        "ExecutionRoleArn": stack.outputs["ExecutionRoleArn"],
+        "SourceBucketArn": stack.outputs["MwaaBucketArn"],
+        "SubnetIds": "subnet-1,subnet-2",
+        "SecurityGroupIds": "sg-1",
+        **{f"{name}Version": f"version-of-{name}" for name in ("Plugins", "Requirements", "Startup")},
+        **parameters,
+    }
+    resources = ResourceMap("id", "mwaa", given, {}, REGION, ACCOUNT, template, {})
+    resources.load()
+    properties: dict[str, Any] = clean_json(template["Resources"]["Airflow"]["Properties"], resources)
+    return properties
+
+
+@pytest.mark.parametrize("key", ["", KEY])
+def test_the_mwaa_environment_is_one_that_the_service_takes(
+    new_stack: Callable[..., Stack], key: str
+) -> None:
+    stack = new_stack("dev")
+    properties = mwaa_properties(stack, KmsKeyArn=key)
+    service = botocore.session.get_session().get_service_model("mwaa")
+    report = ParamValidator().validate(properties, service.operation_model("CreateEnvironment").input_shape)
+    assert report.generate_report() == ""
+    assert properties["SourceBucketArn"] == f"arn:aws:s3:::{stack.outputs['MwaaBucket']}"
+    assert properties.get("KmsKey", "") == key
+    assert len(properties["NetworkConfiguration"]["SubnetIds"]) == 2
+
+
+def test_airflow_looks_for_secrets_where_the_role_may_read_them(
+    aws: LocalAws, new_stack: Callable[..., Stack], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = new_stack("dev")
+    options = mwaa_properties(stack)["AirflowConfigurationOptions"]
+    assert options["secrets.backend"] == (
+        f"{SecretsManagerBackend.__module__}.{SecretsManagerBackend.__qualname__}"
+    )
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    secrets = aws.client("secretsmanager")
+    made = {
+        name: secrets.create_secret(Name=f"airflow/dev/{name}", SecretString="s3://")["ARN"]
+        for name in ("connections/lake", "connections/aws_default", "variables/lake", "config/lake")
+    }
+    backend = SecretsManagerBackend(**json.loads(options["secrets.backend_kwargs"]))
+    assert backend.get_conn_value("lake") == "s3://"
+    assert backend.get_variable("lake") == "s3://"
+    assert backend.get_conn_value("aws_default") is None  # MWAA has made it the role itself
+    assert backend.get_config("lake") is None
+    statements = policies_of(aws, stack)["ReportsPolicy"]
+    readable = {name for name, arn in made.items() if any(touches(s, arn) for s in statements)}
+    assert readable == {"connections/lake", "connections/aws_default", "variables/lake"}
