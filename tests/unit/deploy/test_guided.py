@@ -15,6 +15,7 @@ import pytest
 from deploy.errors import TargetError
 from deploy.guided import Options, guide
 from local_aws import LocalAws
+from tests.stacks import create_stack, kept_parameters
 from tests.unit.deploy.conftest import NAME, SESSION, Account, Repository
 from tests.unit.deploy.mwaa import ACCOUNT, REGION
 
@@ -79,32 +80,18 @@ def test_what_is_remembered_can_be_deployed(
 
 
 def test_the_outputs_of_the_stack_are_the_defaults(
-    answer: Callable[..., list[str]], repository: Repository, local_aws: LocalAws
+    answer: Callable[..., list[str]], repository: Repository, account: Account, local_aws: LocalAws
 ) -> None:
-    outputs = {
-        "ReportBucket": ("ATHENA_REPORTS_BUCKET", "company-reports"),
-        "QueryResultsLocation": ("ATHENA_REPORTS_QUERY_RESULTS", "s3://company-results/"),
-        "Workgroup": ("ATHENA_REPORTS_WORKGROUP", "reports-of-qa"),
-        "Environment": ("ATHENA_REPORTS_ENV", "qa"),
-        "MwaaEnvironmentName": ("EnvironmentName of the other template", NAME),
-    }
-    template = {
-        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
-        "Outputs": {
-            key: {"Description": described, "Value": value} for key, (described, value) in outputs.items()
-        },
-    }
-    cloudformation = local_aws.client("cloudformation", REGION)
-    cloudformation.create_stack(StackName="athena-reports-qa", TemplateBody=json.dumps(template))
+    parameters = kept_parameters("stg") | {"Environment": "qa"}
+    stack = create_stack(local_aws.client("cloudformation", REGION), parameters)
+    account.mwaa.create("athena-reports-qa", stack.outputs["MwaaBucket"])
 
     answer(region=REGION, take_defaults=True)
 
-    assert json.loads(files(repository)["qa.json"]) == TARGET
-    assert files(repository)["qa.env"].splitlines() == [
-        "ATHENA_REPORTS_BUCKET=company-reports",
-        "ATHENA_REPORTS_QUERY_RESULTS=s3://company-results/",
-        "ATHENA_REPORTS_WORKGROUP=reports-of-qa",
-    ]
+    assert json.loads(files(repository)["qa.json"]) == TARGET | {"mwaa_environment": "athena-reports-qa"}
+    lines = {f"{name}={value}" for name, value in stack.variables.items() if name != "ATHENA_REPORTS_ENV"}
+    assert set(files(repository)["qa.env"].splitlines()) == lines
+    assert len(lines) > 2
 
 
 @pytest.mark.parametrize("count", range(len(ANSWERS)))
