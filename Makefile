@@ -15,7 +15,7 @@ USABLE := import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 
 
 .PHONY: help
 help: ## List the commands
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements.txt requirements-dev.txt $(wildcard constraints/*.txt)
 	@for python in $(CANDIDATES); do \
@@ -70,6 +70,31 @@ BUNDLE := PYTHONPATH=plugins $(RUN) -m deploy bundle --env '$(ENVIRONMENT)'
 .PHONY: bundle
 bundle: $(READY) ## Build what Amazon MWAA takes, into dist/mwaa (ENV=dev, stg or prd; prd)
 	@$(BUNDLE)
+
+DEPLOYS := $(firstword $(filter deploy deploy-guided rollback,$(MAKECMDGOALS)))
+ifneq ($(DEPLOYS),)
+ifneq ($(origin ENV),command line)
+$(error Name the environment: make $(DEPLOYS) ENV=stg)
+endif
+endif
+
+.PHONY: deploy-guided
+deploy-guided: $(READY) ## Ask where an environment is deployed to, and remember it (ENV=stg)
+	@PYTHONPATH=plugins $(RUN) -m deploy guided --env '$(ENVIRONMENT)' $(ANSWERS)
+
+.PHONY: deploy
+ifeq ($(ROLLBACK),)
+deploy: $(READY) ## Deploy to Amazon MWAA (ENV=stg, DRY_RUN=1, CHECK=no, REPLACE=1)
+	@PYTHONPATH=plugins $(RUN) -m deploy deploy --env '$(ENVIRONMENT)' $(if $(DRY_RUN),--dry-run) \
+		$(if $(filter no,$(CHECK)),--no-check) $(if $(REPLACE),--replace) \
+		--constraints '$(CONSTRAINTS)' --installed '$(INSTALLED)' --python '$(PYTHON)'
+else
+deploy: rollback
+endif
+
+.PHONY: rollback
+rollback: $(READY) ## Go back to the release before (ENV=stg, DRY_RUN=1)
+	@PYTHONPATH=plugins $(RUN) -m deploy rollback --env '$(ENVIRONMENT)' $(if $(DRY_RUN),--dry-run)
 
 ifeq ($(filter mwaa-check,$(MAKECMDGOALS))$(VERSION),mwaa-check)
 $(error Name the version of Airflow: make mwaa-check VERSION=3.3.1)

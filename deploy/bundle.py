@@ -3,7 +3,7 @@
     dags/               for the environment's dags/ prefix: the DAG files, include/, constraints.txt
     plugins.zip         the plugin and the library
     requirements.txt    what pip installs
-    startup.sh          the environment's variables
+    startup.sh          the environment's variables, after deploy/environments/<env>.sh if there is one
     SHA256SUMS          of all of these, for `sha256sum --check`
 
 MWAA ships nothing but these, so include/ is moved into dags/, where the library finds it too.
@@ -22,14 +22,14 @@ from pathlib import Path, PurePosixPath
 
 from athena_reports.errors import SettingsError
 from athena_reports.settings import read_settings
-from deploy.errors import BundleError
+from deploy.errors import BundleError, CheckError
 from deploy.image import HOME
 
 CHECKSUMS = "SHA256SUMS"
+ENVIRONMENTS = PurePosixPath("deploy/environments")
+PREFIX = "ATHENA_REPORTS_"
 
 _CONSTRAINTS = "constraints.txt"
-_ENVIRONMENTS = PurePosixPath("deploy/environments")
-_PREFIX = "ATHENA_REPORTS_"
 _IGNORE_FILE = ".airflowignore"
 _MADE_BY_TOOLS = ("~", ".pyc", ".pyo", ".swp", ".orig", ".rej")
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip archive can tell
@@ -67,14 +67,34 @@ def build_bundle(repository: Path, environment: str, folder: Path) -> Bundle:
             the folder holds something else than a bundle.
     """
     variables = _variables(repository, environment)
-    files = _contents(repository, variables)
+    script = repository / ENVIRONMENTS / f"{environment}.sh"
+    files = _contents(repository, variables, _read(script).decode() if script.exists() else "")
     sums = "".join(f"{hashlib.sha256(files[path]).hexdigest()}  {path}\n" for path in sorted(files))
     files[CHECKSUMS] = sums.encode()
     _write(files, folder)
-    return Bundle(folder, tuple(sorted(files)), _problem(variables))
+    return Bundle(folder, tuple(sorted(files)), settings_problem(variables))
 
 
-def _contents(repository: Path, variables: Mapping[str, str]) -> dict[str, bytes]:
+def read_bundle(folder: Path) -> dict[str, bytes]:
+    """Return the files of a bundle by their paths in it.
+
+    Raises:
+        CheckError: The folder does not hold a bundle as it was built.
+    """
+    sums = folder / CHECKSUMS
+    if not sums.is_file():
+        raise CheckError(f"There is no bundle in {folder}: build it with `make bundle`.")
+    files = {}
+    for line in sums.read_text().splitlines():
+        digest, path = line.split("  ", 1)
+        file = folder / path
+        files[path] = file.read_bytes() if file.is_file() else b""
+        if not file.is_file() or hashlib.sha256(files[path]).hexdigest() != digest:
+            raise CheckError(f"{file} is not the one that was built: build the bundle again.")
+    return files
+
+
+def _contents(repository: Path, variables: Mapping[str, str], script: str) -> dict[str, bytes]:
     dags = _tree(repository / "dags")
     if not any(path.endswith(".py") for path in dags):
         raise BundleError(f"There is no DAG file in {repository / 'dags'}.")
@@ -84,11 +104,16 @@ def _contents(repository: Path, variables: Mapping[str, str]) -> dict[str, bytes
     requirements = _read(repository / "requirements.txt").decode()
     files = {f"dags/{path}": content for path, content in dags.items()}
     files |= {f"dags/include/{path}": content for path, content in _tree(repository / "include").items()}
-    files[f"dags/{_CONSTRAINTS}"] = _read(repository / "deploy" / _CONSTRAINTS)
+    constraints = _read(repository / "deploy" / _CONSTRAINTS)
+    files[f"dags/{_CONSTRAINTS}"] = constraints
     files["plugins.zip"] = _zip(plugins)
-    files["requirements.txt"] = f'--constraint "{HOME / "dags" / _CONSTRAINTS}"\n{requirements}'.encode()
+    # MWAA reads both only when it is given another requirements.txt, so other constraints have to make one.
+    digest = hashlib.sha256(constraints).hexdigest()
+    head = f'--constraint "{HOME / "dags" / _CONSTRAINTS}"\n# SHA-256 of that file: {digest}\n'
+    files["requirements.txt"] = f"{head}{requirements}".encode()
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
-    files["startup.sh"] = exports.encode()
+    separator = "\n" if script and not script.endswith("\n") else ""
+    files["startup.sh"] = f"{script}{separator}{exports}".encode()
     return files
 
 
@@ -96,38 +121,46 @@ def _variables(repository: Path, environment: str) -> dict[str, str]:
     """The variables that startup.sh sets.
 
     Raises:
-        BundleError: The environment is unknown, or its file has a line that is not a setting.
+        BundleError: The environment is unknown, or its file is wrong.
     """
-    folder = repository / _ENVIRONMENTS
+    folder = repository / ENVIRONMENTS
     known = sorted(path.stem for path in folder.glob("*.env"))
     if environment not in known:
         raise BundleError(
-            f"There is no environment {environment!r}: {_ENVIRONMENTS}/ has {', '.join(known) or 'none'}. "
-            f"Name one of them, or describe a new one in {_ENVIRONMENTS}/<name>.env."
+            f"There is no environment {environment!r}: {ENVIRONMENTS}/ has {', '.join(known) or 'none'}. "
+            f"Name one of them, or describe a new one in {ENVIRONMENTS}/<name>.env."
         )
-    path = folder / f"{environment}.env"
-    variables = {f"{_PREFIX}ENV": environment}
+    return variables_in(folder / f"{environment}.env", environment)
+
+
+def variables_in(path: Path, environment: str) -> dict[str, str]:
+    """The variables that an environment's file and its name give.
+
+    Raises:
+        BundleError: The file has a line that is not a setting.
+    """
+    variables = {f"{PREFIX}ENV": environment}
     for number, line in enumerate(_read(path).decode().splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, equals, value = line.partition("=")
-        if not equals or not name.startswith(_PREFIX) or name in variables:
+        if not equals or not name.startswith(PREFIX) or name in variables:
             raise BundleError(
-                f"{path}, line {number}: {line!r} is not a setting. Write {_PREFIX}<NAME>=<value>, without "
-                f"spaces around the =, each name once; {_PREFIX}ENV is set already."
+                f"{path}, line {number}: {line!r} is not a setting. Write {PREFIX}<NAME>=<value>, without "
+                f"spaces around the =, each name once; {PREFIX}ENV is set already."
             )
         variables[name] = value
     # A local endpoint lets buckets be unset.
-    if problem := _problem(variables | {"AWS_ENDPOINT_URL": "http://127.0.0.1"}):
+    if problem := settings_problem(variables | {"AWS_ENDPOINT_URL": "http://127.0.0.1"}):
         raise BundleError(f"{path}: {problem}")
     return variables
 
 
-def _problem(variables: Mapping[str, str]) -> str:
+def settings_problem(variables: Mapping[str, str]) -> str:
     """What the library says of the settings; empty if nothing."""
     # The folder of the SQL is one of MWAA's and cannot be looked at here.
     try:
-        read_settings({name: value for name, value in variables.items() if name != f"{_PREFIX}SQL_FOLDER"})
+        read_settings({name: value for name, value in variables.items() if name != f"{PREFIX}SQL_FOLDER"})
     except SettingsError as error:
         return str(error)
     return ""

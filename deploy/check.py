@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping
@@ -22,7 +21,7 @@ from demo.seed import fill
 from demo.services import Services, ServicesError, local_services
 from demo.show import latest_manifest
 from deploy import image as mwaa
-from deploy.bundle import CHECKSUMS
+from deploy.bundle import read_bundle
 from deploy.errors import CheckError
 from deploy.twin import Image, Twin, build_twin
 
@@ -68,7 +67,7 @@ def check_bundle(
         CheckError: The bundle would not work; the message says what is wrong and what to do.
     """
     say = progress or Printed(Console())
-    _verify(bundle)
+    read_bundle(bundle)
     twin = build_twin(image, bundle, work, python, say)
     say(f"requirements.txt adds {_listed(f'{name} {v}' for name, v in twin.added.items())}")
     for name, (before, after) in twin.changed.items():
@@ -91,18 +90,6 @@ def check_bundle(
     ) as error:
         raise CheckError(f"{error}\nLogs: {twin.home / 'logs'} (Airflow), {log} (local services)") from error
     say(f"the bundle works in the twin of MWAA's image for Airflow {image.version}")
-
-
-def _verify(bundle: Path) -> None:
-    """Raise CheckError unless a folder holds a bundle as it was built."""
-    sums = bundle / CHECKSUMS
-    if not sums.is_file():
-        raise CheckError(f"There is no bundle in {bundle}: build it with `make bundle`.")
-    for line in sums.read_text().splitlines():
-        digest, path = line.split("  ", 1)
-        file = bundle / path
-        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-            raise CheckError(f"{file} is not the one that was built: build the bundle again.")
 
 
 def _airflow(twin: Twin, variables: Mapping[str, str], services: Services, say: Progress) -> AirflowRuntime:

@@ -13,3 +13,11 @@ class BundleError(DeployError):
 
 class CheckError(DeployError):
     """A bundle would not work on MWAA, or that could not be found out."""
+
+
+class TargetError(DeployError):
+    """Where to deploy is not described, or is something else than described."""
+
+
+class RolloutError(DeployError):
+    """A bundle cannot be rolled out; the message says what has been changed."""

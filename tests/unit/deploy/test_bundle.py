@@ -202,6 +202,29 @@ def test_an_environments_variables_are_exported_as_they_are(repository: Path, tm
     assert bundle.unset == ""
 
 
+def test_other_constraints_make_another_requirements_txt(repository: Path, tmp_path: Path) -> None:
+    """Or MWAA would not be told: workers that start later would install other packages than others have."""
+    build_bundle(repository, "prd", tmp_path / "first")
+    with (repository / "deploy" / "constraints.txt").open("a") as constraints:
+        constraints.write("duckdb==1.4.0\n")
+    build_bundle(repository, "prd", tmp_path / "second")
+
+    first, second = contents(tmp_path / "first"), contents(tmp_path / "second")
+    changed = {path for path in first if first[path] != second[path]}
+    assert changed == {"dags/constraints.txt", "requirements.txt", "SHA256SUMS"}
+    lines = [line for line in second["requirements.txt"].decode().splitlines() if line.startswith("#")]
+    assert hashlib.sha256(second["dags/constraints.txt"]).hexdigest() in lines[0]
+
+
+def test_a_startup_script_of_ones_own_comes_first(repository: Path, tmp_path: Path) -> None:
+    script = "export TEAM=ours\nexport ATHENA_REPORTS_ENV=theirs"
+    (repository / "deploy" / "environments" / "stg.sh").write_text(script)
+    bundle = build_bundle(repository, "stg", tmp_path / "bundle")
+
+    source = ["sh", "-c", '. "$0"; echo $TEAM $ATHENA_REPORTS_ENV', str(bundle.folder / "startup.sh")]
+    assert subprocess.run(source, capture_output=True, text=True, check=True).stdout == "ours stg\n"
+
+
 def test_a_bundle_says_which_variable_aws_still_lacks(repository: Path, tmp_path: Path) -> None:
     bundle = build_bundle(repository, "prd", tmp_path / "bundle")
     assert bundle.unset.startswith("ATHENA_REPORTS_QUERY_RESULTS is not set.")

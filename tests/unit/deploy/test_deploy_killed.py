@@ -1,0 +1,136 @@
+"""Deployments and rollbacks that die at every call to AWS in turn: whatever comes next ends right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.httpsession import URLLib3Session
+
+from tests.unit.deploy.conftest import NAME, SESSION, Account, Repository
+
+
+class Killed(BaseException):
+    """What ends the process in the middle."""
+
+
+@contextmanager
+def dying(at: int | None = None) -> Iterator[list[str]]:
+    """Dies after a call that changes something or waits was answered; gives the names of the calls.
+
+    That is also before the next one.
+    """
+    calls: list[str] = []
+
+    def count(model: Any, **_: Any) -> None:
+        if model.name in ("PutObject", "DeleteObject", "UpdateEnvironment", "GetEnvironment"):
+            calls.append(model.name)
+            if len(calls) == at:
+                raise Killed
+
+    SESSION.events.register("after-call", count)
+    try:
+        yield calls
+    finally:
+        SESSION.events.unregister("after-call", count)
+
+
+def release(repository: Repository, number: int) -> None:
+    """Changes of every kind; odd and even releases differ in which files there are."""
+    repository.change_library(number)
+    repository.write("deploy/constraints.txt", f"pyarrow=={number}.0.0\n")
+    repository.write("dags/plays.py", f"# airflow dag {number}\n")
+    for path, wanted in (("dags/new.py", number % 2), ("dags/flights.py", not number % 2)):
+        if wanted:
+            repository.write(path, "# airflow dag\n")
+        elif (repository.folder / path).exists():
+            repository.remove(path)
+
+
+def is_deployed(account: Account, repository: Repository, number: int) -> bool:
+    release(repository, number)
+    dags = account.dags() == repository.dags() | {"theirs.py": b"# theirs"}
+    return dags and account.library() == f"VERSION = {number}\n"
+
+
+def test_wherever_a_deployment_dies_the_next_one_ends_right(account: Account, deployed: Repository) -> None:
+    """At each call in turn; then the same again, another deployment, or a rollback."""
+    account.put("dags/theirs.py", b"# theirs")
+    release(deployed, 1)
+    deployed.deploy()
+    release(deployed, 2)
+    with dying() as calls:
+        deployed.deploy()
+    assert set(calls) == {"PutObject", "DeleteObject", "UpdateEnvironment", "GetEnvironment"}
+    latest = begun = 2
+    for call in range(1, len(calls) + 1):
+        begun += 2 if (begun - latest) % 2 else 1  # one that never was, with other files than the latest
+        release(deployed, begun)
+        with dying(call), pytest.raises(Killed):
+            deployed.deploy()
+        account.mwaa.settle(NAME)
+        finished = call == len(calls)
+        if call % 3 == 0 and not finished:
+            deployed.roll_back()
+        else:
+            latest = begun = begun + (call % 3 == 1)
+            release(deployed, latest)
+            deployed.deploy()
+        assert is_deployed(account, deployed, latest), call
+        assert deployed.deploy()[-1] == "nothing has to be changed", call
+
+
+def test_wherever_a_rollback_dies_the_next_one_ends_right(account: Account, deployed: Repository) -> None:
+    """At each call in turn; then the same again, or a deployment."""
+    account.put("dags/theirs.py", b"# theirs")
+    number = 2
+    for later in (2, 3):
+        release(deployed, later)
+        deployed.deploy()
+    with dying() as calls:
+        deployed.roll_back()
+    assert set(calls) == {"PutObject", "DeleteObject", "UpdateEnvironment", "GetEnvironment"}
+    for call in range(1, len(calls) + 1):
+        release(deployed, number + 1)
+        deployed.deploy()
+        with dying(call), pytest.raises(Killed):
+            deployed.roll_back()
+        account.mwaa.settle(NAME)
+        if call % 2:
+            number += 2
+            release(deployed, number)
+            deployed.deploy()
+        elif call != len(calls):
+            deployed.roll_back()
+        assert is_deployed(account, deployed, number), call
+        assert deployed.deploy()[-1] == "nothing has to be changed", call
+
+
+def test_a_record_whose_answer_was_lost_is_not_taken_for_that_of_somebody_else(
+    account: Account, deployed: Repository
+) -> None:
+    """The client repeats the call, and the condition then meets what it has written itself."""
+    lost: list[str] = []
+
+    def lose(request: AWSPreparedRequest, **_: Any) -> AWSResponse | None:
+        if "/athena-reports/" not in request.url or request.url in lost:
+            return None
+        lost.append(request.url)
+        answer = URLLib3Session().send(request)
+        assert answer.status_code == 200
+        request.reset_stream()
+        answer.status_code = 500
+        return answer
+
+    deployed.write("dags/plays.py", "# airflow dag, changed\n")
+    SESSION.events.register("before-send.s3.PutObject", lose)
+    try:
+        deployed.deploy()
+    finally:
+        SESSION.events.unregister("before-send.s3.PutObject", lose)
+    assert lost
+    assert account.dags() == deployed.dags()
+    assert deployed.deploy()[-1] == "nothing has to be changed"
