@@ -18,6 +18,7 @@ from tests.oracles.carrier_ranking import carrier_ranking
 from tests.stacks import Stack, create_stack, kept_parameters
 
 NEW_YORK = ZoneInfo("America/New_York")
+OWN_ENVIRONMENT = "stacked"
 FEBRUARY = (datetime(2013, 2, 1, tzinfo=NEW_YORK), datetime(2013, 3, 1, tzinfo=NEW_YORK))
 
 
@@ -31,6 +32,7 @@ def created(running_services: Services) -> Stack:
         region_name=running_services.environment["AWS_DEFAULT_REGION"],
     )
     parameters = kept_parameters("stg") | {
+        "Environment": OWN_ENVIRONMENT,  # other tests prepare stg in the same services
         "SourceDatabase": f"database_{ENVIRONMENT}",
         "SourceDataArns": f"{lake},{lake}/*",
     }
@@ -55,7 +57,7 @@ def test_a_report_is_published_on_what_the_stack_created(
     manifest = manifest_of(services.s3, run)
 
     expected = carrier_ranking(archive_path(), *FEBRUARY)
-    assert manifest["environment"] == "stg"
+    assert manifest["environment"] == OWN_ENVIRONMENT
     assert manifest["bucket"] == stack.outputs["ReportBucket"]
     assert rows_of(services.s3, manifest, "parquet") == expected
 
