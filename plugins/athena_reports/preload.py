@@ -13,7 +13,7 @@ import linecache
 import logging
 import os
 import sys
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -66,19 +66,25 @@ def on_starting() -> None:
 
 @cache  # a task is a fork, in which Airflow calls again
 def _prepare(region: str) -> None:
-    try:
-        _do_once(region)
-    except Exception:  # no scheduler may fail for what only saves time
-        _log.warning("The tasks of reports start slower than they could.", exc_info=True)
+    for step in (_import, _know_the_stack, partial(_keep_service_models, region)):
+        try:
+            step()
+        except Exception:  # no scheduler may fail for what only saves time
+            _log.warning("The tasks of reports start slower than they could.", exc_info=True)
 
 
-def _do_once(region: str) -> None:
+def _import() -> None:
     for name in _MODULES:
         import_module(name)
     import_module("pyarrow").array([0])  # imports pandas, where there is one
-    _keep_service_models(region)
-    # What each AWS hook does for its User-Agent: it asks for its provider's version, and looks for its
-    # caller in the stack, for which Python goes through all modules and reads their sources.
+
+
+def _know_the_stack() -> None:
+    """Do what each AWS hook does for its User-Agent.
+
+    It asks for its provider's version, and looks for its caller in the stack, for which Python goes through
+    all modules and reads their sources.
+    """
     ProvidersManager().initialize_providers_hooks()
     for name in _ON_THE_STACK:
         linecache.getlines(str(import_module(name).__file__))
@@ -86,12 +92,20 @@ def _do_once(region: str) -> None:
 
 
 def _keep_service_models(region: str) -> None:
-    """Let all of botocore's sessions read the models of the services through one loader, which keeps them.
+    """Let botocore's sessions share the models of the services that were read.
 
-    Otherwise each session has a loader of its own, and parses some megabytes of JSON again.
+    Each session has a loader of its own, which would parse some megabytes of JSON again.
     """
     session: Any = import_module("botocore.session")
-    session.create_loader = cache(session.create_loader)
+    create_loader = session.create_loader
+    models: dict[str | None, Any] = {None: create_loader(None)._cache}  # before anything depends on it
+
+    def create_sharing_loader(data_path: str | None = None) -> Any:
+        loader = create_loader(data_path)
+        loader._cache = models.setdefault(data_path, loader._cache)
+        return loader
+
+    session.create_loader = create_sharing_loader
     for service in _SERVICES:
         import_module("boto3.session").Session().client(
             service, region_name=region, aws_access_key_id="none", aws_secret_access_key="none"

@@ -97,16 +97,27 @@ def test_a_fork_neither_reads_service_models_nor_imports_again_and_its_clients_a
     ]
 
 
-def test_a_scheduler_starts_even_if_nothing_can_be_prepared(
+def test_a_step_that_fails_stops_neither_the_scheduler_nor_the_others(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    taken: list[str] = []
+
+    def fail(*_: str) -> None:
+        taken.append("failed")
+        raise ImportError("there is no such module")
+
     monkeypatch.setattr(sys, "argv", ["airflow", "scheduler"])
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "LocalExecutor")
-    monkeypatch.setattr(preload, "_MODULES", ["there_is_no_such_module"])
+    monkeypatch.setattr(preload, "_import", fail)
+    monkeypatch.setattr(preload, "_know_the_stack", lambda: taken.append("stack"))
+    monkeypatch.setattr(preload, "_keep_service_models", lambda region: taken.append(region))
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     preload._prepare.cache_clear()
     preload.on_starting()
-    preload.on_starting()
+    preload.on_starting()  # as in a task
+    preload._prepare.cache_clear()
+
+    assert taken == ["failed", "stack", "eu-west-1"]
     assert [record.message for record in caplog.records] == [
         "The tasks of reports start slower than they could."
     ]
-    preload._prepare.cache_clear()
