@@ -255,10 +255,19 @@ def _octets(array: pa.Array) -> pa.Array:
     if pa.types.is_floating(kind):
         array = pc.add(array, pa.scalar(0.0, kind))  # -0.0 becomes 0.0
     elif pa.types.is_timestamp(kind):
-        array = array.cast(pa.timestamp(kind.unit))  # its text needs no time zone database then
+        return _instants(array)
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return array.cast(pa.binary())
     return array.cast(pa.string()).cast(pa.binary())
+
+
+def _instants(array: pa.Array) -> pa.Array:
+    """Return timestamps as bytes, the same whatever the unit: Athena's files may have another than ours."""
+    # Without its zone the text needs no time zone database.
+    text = array.cast(pa.timestamp(array.type.unit)).cast(pa.string())
+    if array.type.unit != "s":
+        text = pc.replace_substring_regex(text, r"\.?0*$", "")
+    return text.cast(pa.binary())
 
 
 def _elements(lists: pa.Array) -> pa.Array:
