@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 SHOWN_ROWS = 100
 """How many rows of a period are shown."""
 
+SHOWN_BYTES = 32 * 10**6
+"""Of a larger object no row is shown: it would pass through the API server as a whole."""
+
 TABLES_AT_ONCE = 16
 
 _KEPT_SECONDS = 3.0
@@ -210,17 +213,18 @@ class Lake:
         """Return the first rows of what a manifest publishes, as values that JSON has.
 
         Raises:
-            LakeError: They are not Parquet, or cannot be read as that.
+            LakeError: They are not Parquet, too large, or cannot be read as that.
             StorageError: They cannot be read.
         """
         location = self.location(dag, manifest["period"]["id"])
-        uris = [location.uri(item["key"]) for item in manifest["objects"] if item["format"] == "parquet"]
-        if not uris:
+        parts = [item for item in manifest["objects"] if item["format"] == "parquet"]
+        if not parts:
             raise LakeError("This report publishes no Parquet, so its rows are not shown. Download them.")
         names = [column["name"] for column in manifest["columns"]]
         found: list[list[Any]] = []
-        for uri in uris:
-            rows = self._parquet_rows(uri, names, SHOWN_ROWS - len(found))
+        for part in parts:
+            uri = location.uri(part["key"])
+            rows = self._parquet_rows(uri, part["bytes"], names, SHOWN_ROWS - len(found))
             found.extend([_plain(row.get(name)) for name in names] for row in rows)
             if len(found) == SHOWN_ROWS:
                 break
@@ -232,13 +236,13 @@ class Lake:
         """Return the measures of some entries of a published version, by key.
 
         Raises:
-            LakeError: It cannot be read as Parquet.
+            LakeError: It is too large, or cannot be read as Parquet.
             StorageError: It cannot be read.
         """
         location = self.location(dag, period_id)
         found: dict[str, dict[str, Any]] = {}
         for item in self.storage.list(f"{location.uri(location.version_key(version))}parquet/"):
-            for row in self._parquet_rows(item.uri, [shape.key, *shape.measures], _HISTORY_ROWS):
+            for row in self._parquet_rows(item.uri, item.bytes, [shape.key, *shape.measures], _HISTORY_ROWS):
                 if row.get(shape.key) in keys:
                     found[row[shape.key]] = {name: _plain(row.get(name)) for name in shape.measures}
         return found
@@ -268,7 +272,14 @@ class Lake:
                 f"Airflow connection, or see why Glue does not answer."
             ) from error
 
-    def _parquet_rows(self, uri: str, names: Sequence[str], limit: int) -> Iterator[Mapping[str, Any]]:
+    def _parquet_rows(
+        self, uri: str, size: int, names: Sequence[str], limit: int
+    ) -> Iterator[Mapping[str, Any]]:
+        if size > SHOWN_BYTES:
+            raise LakeError(
+                f"{uri} has {size / 1e6:,.0f} MB, and no more than {SHOWN_BYTES / 1e6:,.0f} MB are read for "
+                f"this page. Download it, or query the table in Athena."
+            )
         with TemporaryDirectory(prefix="athena-report-page-") as folder:
             path = Path(folder) / "part.parquet"
             self.storage.download(uri, path)

@@ -107,6 +107,23 @@ def test_rows_that_are_damaged_are_a_message_and_not_an_accident(account: Accoun
         account.lake.rows(DAG, manifest)
 
 
+def test_a_large_object_is_not_fetched_to_show_some_rows(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.publisher("scores", WEEKS).put(WEEK)
+    manifest = account.lake.manifest(DAG, WEEK.id)
+    (size,) = [item["bytes"] for item in manifest["objects"] if item["format"] == "parquet"]
+    monkeypatch.setattr(lake_module, "SHOWN_BYTES", size)
+    assert account.lake.rows(DAG, manifest)
+
+    monkeypatch.setattr(lake_module, "SHOWN_BYTES", size - 1)
+    monkeypatch.setattr(type(account.lake.storage), "download", lambda *_: pytest.fail("it was fetched"))
+    with pytest.raises(LakeError, match=r"part-0\.parquet has .* Download it, or query the table in Athena"):
+        account.lake.rows(DAG, manifest)
+    with pytest.raises(LakeError, match="Download it"):
+        account.lake.entries(DAG, WEEK.id, manifest["version"], Shape.of(manifest["columns"]), ["u1"])
+
+
 def test_rows_are_read_in_threads_that_come_and_go(tmp_path: Path) -> None:
     """In a process of its own, which a crash of Arrow would end; a server's threads live for seconds."""
     pq.write_table(ranking(WEEK), tmp_path / "part.parquet")
@@ -121,7 +138,7 @@ dag = types.SimpleNamespace(report="scores", cadence=types.SimpleNamespace(name=
 manifest = {{
     "period": {{"id": "2026-03-01"}},
     "columns": [{{"name": "user_id"}}],
-    "objects": [{{"key": "x", "format": "parquet"}}],
+    "objects": [{{"key": "x", "format": "parquet", "bytes": 1}}],
 }}
 lake, seen = Lake("", "bucket", None, storage, ""), []
 for _ in range(4):
