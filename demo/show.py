@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.markup import escape
@@ -44,8 +45,9 @@ def latest_manifest(s3: S3Client, bucket: str, report: str, cadence: str) -> Map
 def show_ranking(console: Console, s3: S3Client, bucket: str, manifest: Mapping[str, Any]) -> None:
     """Print the first rows of a published ranking, where its objects are and what was scanned."""
     period, query = manifest["period"], manifest["query"]
-    objects = {entry["format"]: entry["key"] for entry in manifest["objects"]}
-    rows = pq.read_table(io.BytesIO(_read(s3, bucket, objects["parquet"])))
+    objects = sorted((entry["format"], entry["key"]) for entry in manifest["objects"])
+    parts = [_read(s3, bucket, key) for format, key in objects if format == "parquet"]
+    rows = pa.concat_tables(pq.read_table(io.BytesIO(part)) for part in parts)
     table = Table(
         title=f"{manifest['report']}, {period['cadence']} {period['id']}",
         caption=(
@@ -60,7 +62,7 @@ def show_ranking(console: Console, s3: S3Client, bucket: str, manifest: Mapping[
     for row in rows.slice(0, _SHOWN_ROWS).to_pylist():
         table.add_row(*(_cell(name, value) for name, value in row.items()))
     console.print(table)
-    for format, key in sorted(objects.items()):
+    for format, key in objects:
         console.print(f"  {format:<8} s3://{bucket}/{key}", soft_wrap=True, highlight=False)
     scanned, price = query["scanned_bytes"], query["price_usd"]
     console.print(

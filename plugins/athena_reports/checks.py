@@ -47,7 +47,7 @@ class CheckResult:
         severity: `fail` if nothing may be published when it does not pass, or `warn`.
         passed: Whether it passed.
         message: What was found, as a sentence.
-        rows: At most `MAX_EXAMPLES` offending rows as text, with their `row number` as published, from 1.
+        rows: At most `MAX_EXAMPLES` offending rows as text, with their `row number`, from 1, as they came.
         value: What was measured: for `rows` their number, for `change` the total, for `unique` how many rows
             repeat others, for checks of single rows how many failed. None if there is no such number.
     """

@@ -178,7 +178,7 @@ def read_manifest(location: Location, storage: Storage) -> tuple[Mapping[str, An
 
 
 def parquet_keys(version: Mapping[str, Any]) -> list[str]:
-    """Keys of a version's Parquet, in the order of the rows."""
+    """Keys of a version's Parquet, by their parts."""
     return [item["key"] for item in version["objects"] if item["format"] == "parquet"]
 
 

@@ -164,7 +164,7 @@ class StagedVersion:
         rows: Number of rows.
         columns: For each column its `name`, its Arrow `type`, and its type in a `glue` table, empty if that
             has none.
-        objects: The objects, format by format, each format's in the order of their rows.
+        objects: The objects, format by format; one for each format if the order of the rows means something.
     """
 
     version: str
