@@ -15,6 +15,7 @@ BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
     "wait": wait.measure,
     "results": results_path.measure,
     "results-large": results_path.measure_large,
+    "results-small": results_path.measure_small,
     "backfill": backfill.measure,
     "backfill-short": backfill.measure_short,
 }

@@ -6,6 +6,7 @@ is the way that the tasks `transform` and `publish` go, up to the manifest: over
 whose rows pass through a transform, and over an UNLOAD that is published as it is.
 
 `results-large`: the memory of ours for 20 million rows. It needs about 8 GB of disk for a while.
+`results-small`: the time that ours takes for 100 rows.
 """
 
 from __future__ import annotations
@@ -37,11 +38,13 @@ if TYPE_CHECKING:
 
 ROWS = 5_000_000
 LARGE_ROWS = 20_000_000
+SMALL_ROWS = 100
 ROUNDS = 3
 READS = 5
 MEMORY_LIMIT_MB = 200
 LARGE_MEMORY_LIMIT = 1.10
 READ_LIMIT = 1.1
+SMALL_SECONDS = 0.5
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = Path(__file__).with_name(".work") / "results"
@@ -199,6 +202,13 @@ def measure_large() -> Sequence[Row]:
     return [_large(name, usual[name], large[name]) for name in OURS]
 
 
+def measure_small() -> Sequence[Row]:
+    """Let ours publish 100 rows."""
+    with rig(SMALL_ROWS) as made:
+        found = _in_turns(made, OURS)
+    return [_small(name, each) for name, each in found.items()]
+
+
 def _in_turns(made: Rig, contenders: Sequence[str]) -> Mapping[str, Sequence[Measurement]]:
     rounds = [{name: made.run(name) for name in contenders} for _ in range(ROUNDS)]
     return {name: [each[name] for each in rounds] for name in contenders}
@@ -276,3 +286,10 @@ def _large(ours: str, usual: Sequence[Measurement], large: Sequence[Measurement]
         LARGE_MEMORY_LIMIT,
         machine(),
     )
+
+
+def _small(ours: str, found: Sequence[Measurement]) -> Row:
+    seconds = median(one.seconds for one in found)
+    unit = f"seconds from a finished query to 100 rows published; the ratio is to {SMALL_SECONDS} s"
+    name = f"results-small {_kind(ours)}: time"
+    return Row(name, unit, round(seconds, 3), {}, round(seconds / SMALL_SECONDS, 3), 1.0, machine())
