@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 
-from bench import backfill, parse, results_path, wait
+from bench import backfill, page, parse, results_path, wait
 from bench.results import Row, keep, show
 
 BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
@@ -16,6 +16,7 @@ BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
     "results": results_path.measure,
     "results-large": results_path.measure_large,
     "results-small": results_path.measure_small,
+    "page": page.measure,
     "backfill": backfill.measure,
     "backfill-short": backfill.measure_short,
 }

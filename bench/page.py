@@ -1,28 +1,29 @@
-"""How long the Reports page takes to show 50 reports over five years of weeks.
+"""`page`: how long the Reports page takes to show 50 reports over five years of weeks.
 
-`PYTHONPATH=plugins python -m tests.e2e.page_speed` starts all it needs, prints the times and stops all.
-Times are the browser's own, from the start of the navigation on, in milliseconds. The local Glue answers from
-one process of Python, so what is asked of it dominates.
+Times are the browser's own, from the start of the navigation on. The local Glue answers from one process of
+Python, so what is asked of it dominates. It needs Debian's Chromium.
 """
 
 from __future__ import annotations
 
-import statistics
-import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from playwright.sync_api import sync_playwright
 
+from bench.results import Row, machine
 from demo.airflow import AirflowConfig, AirflowRuntime
 from demo.services import Services, local_services
 from tests.e2e.page_browser import launch, log_in
 from tests.e2e.page_state import WEEKS, Publisher, last_periods
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 REPORTS, PERIODS, LOADS = 50, 260, 5
+FIRST_PAINT_SECONDS = 1.0
 _DAGS = '''
 """Many reports of Airflow."""
 from athena_reports import Report, build_dag, weekly
@@ -73,33 +74,8 @@ def publish(services: Services) -> str:
     return periods[0].start.date().isoformat()
 
 
-def measure(url: str, login: tuple[str, str]) -> None:
-    """Load the page again and again, each time in a browser without a cache, and print how long it took."""
-    first_paints, complete = [], []
-    with sync_playwright() as playwright, launch(playwright) as browser:
-        for load in range(LOADS + 1):
-            with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
-                page = context.new_page()
-                log_in(page, url, *login)
-                page.goto(f"{url}/athena-reports/")
-                cells = page.locator(".cell")
-                cells.first.wait_for()
-                shown = cells.count()
-                page.locator("#status[data-complete=true]").wait_for(timeout=120_000)
-                painted = page.evaluate("performance.getEntriesByName('shown')[0].startTime")
-                whole = page.evaluate("performance.now()")
-                page.get_by_label("Show").select_option("1827")
-                cells.nth(shown).wait_for()
-                print(f"{shown} cells after {painted:.0f} ms, {cells.count()} known after {whole:.0f} ms")
-                if load:
-                    first_paints.append(painted)
-                    complete.append(whole)
-    first, rest = statistics.median(first_paints), statistics.median(complete)
-    print(f"median of {LOADS}: first paint {first:.0f} ms, all periods {rest:.0f} ms")
-
-
-def main() -> int:
-    """Start everything, measure, stop everything."""
+def measure() -> Sequence[Row]:
+    """Start everything, load the page again and again, stop everything."""
     with tempfile.TemporaryDirectory() as folder, local_services(Path(folder) / "aws.log") as services:
         services.prepare("dev")
         since = publish(services)
@@ -114,10 +90,41 @@ def main() -> int:
             environment={**services.environment, "ATHENA_REPORTS_SQL_FOLDER": str(ROOT / "include" / "sql")},
         )
         ids = [f"report_{number:02d}_weekly" for number in range(REPORTS)]
-        with AirflowRuntime(config, dag_ids=ids, on_progress=print) as airflow:
-            measure(airflow.url, airflow.admin_login)
-    return 0
+        with AirflowRuntime(config, dag_ids=ids) as airflow:
+            loads = load(airflow.url, airflow.admin_login)
+    unit = f"seconds for {REPORTS} reports over {PERIODS} weeks; the ratio is to {FIRST_PAINT_SECONDS} s"
+    first, whole = (round(median(times), 3) for times in zip(*loads, strict=True))
+    others = {"until all periods are known": whole}
+    ratio = round(first / FIRST_PAINT_SECONDS, 3)
+    return [Row("page: first paint", unit, first, others, ratio, 1.0, machine())]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def load(url: str, login: tuple[str, str]) -> Sequence[tuple[float, float]]:
+    """Load the page, each time in a browser without a cache, and return how long it took.
+
+    Returns:
+        Seconds until cells are painted, and until all periods are known, for each load; the first load, in
+        which the server imports, is left out.
+
+    Raises:
+        RuntimeError: The page shows other periods than those that are published.
+    """
+    found = []
+    with sync_playwright() as playwright, launch(playwright) as browser:
+        for _ in range(LOADS + 1):
+            with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
+                page = context.new_page()
+                log_in(page, url, *login)
+                page.goto(f"{url}/athena-reports/")
+                cells = page.locator(".cell")
+                cells.first.wait_for()
+                shown = cells.count()
+                page.locator("#status[data-complete=true]").wait_for(timeout=120_000)
+                painted = page.evaluate("performance.getEntriesByName('shown')[0].startTime")
+                whole = page.evaluate("performance.now()")
+                page.get_by_label("Show").select_option("1827")
+                cells.nth(shown).wait_for()
+                if cells.count() < REPORTS * PERIODS:
+                    raise RuntimeError(f"The page shows {cells.count()} of {REPORTS * PERIODS} periods.")
+                found.append((painted / 1000, whole / 1000))
+    return found[1:]
