@@ -25,6 +25,8 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
+from athena_reports import stage as stage_module
+from athena_reports import storage as storage_module
 from athena_reports.publish import publish
 from athena_reports.result import UnloadedFile
 from athena_reports.stage import Location, Rows, stage
@@ -38,7 +40,10 @@ if TYPE_CHECKING:
 
 DATABASE = "reports"
 KILLED = 9
-WRITES = {"PutObject", "CopyObject", "CreateTable", "UpdateTable", "CreatePartition", "UpdatePartition"}
+WRITES = {
+    *("PutObject", "CopyObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"),
+    *("CreateTable", "UpdateTable", "CreatePartition", "UpdatePartition"),
+}
 IMPORTED_LATE = [
     *("pyarrow.csv", "pyarrow.compute", "pyarrow.parquet", "boto3.s3.transfer"),
     *(f"athena_reports.{name}" for name in ("jsonlines", "result", "schema", "tally")),
@@ -63,6 +68,7 @@ class Job:
     log: str
     wide: bool = False
     unloaded: bool = False
+    large: bool = False
     dies_at: int = 0
     dies: Literal["before", "after"] = "before"
     by: str = field(default_factory=lambda: f"run-{next(_numbers)}")
@@ -114,6 +120,8 @@ def run(job: Job, s3: S3Client, glue: GlueClient) -> None:
         if event_name.rpartition(".")[2] in WRITES and (len(writes), job.dies) == (job.dies_at, "after"):
             os._exit(KILLED)
 
+    if job.large:  # its rows make two files, each uploaded in parts
+        stage_module._SLICE_ROWS = stage_module._GROUP_ROWS = storage_module._MULTIPART_BYTES = 1
     try:
         rows = rows_of(job, s3)
         for client in (s3, glue):
@@ -136,7 +144,7 @@ def run(job: Job, s3: S3Client, glue: GlueClient) -> None:
 
 
 def rows_of(job: Job, s3: S3Client) -> Rows:
-    """The job's rows; wide ones have one column more, unloaded ones are in a file too."""
+    """The job's rows; wide ones have one column more, unloaded ones a file, large ones no order."""
     columns: dict[str, Any] = {"user_id": range(len(job.names)), "name": list(job.names)}
     schema = SCHEMA
     if job.wide:
@@ -144,7 +152,7 @@ def rows_of(job: Job, s3: S3Client) -> Rows:
         schema = SCHEMA.append(pa.field("more", pa.float64()))
     batch = pa.RecordBatch.from_pydict(columns, schema=schema)
     files = [unload(batch, job.bucket, s3)] if job.unloaded else []
-    return Rows(schema, iter([batch]), files)
+    return Rows(schema, iter([batch]), files, ordered=not job.large)
 
 
 def unload(batch: pa.RecordBatch, bucket: str, s3: S3Client) -> UnloadedFile:
@@ -264,7 +272,15 @@ FIRST = ["PutObject", "PutObject", "CreateTable", "PutObject", "CreatePartition"
 RESTATED = ["PutObject", "PutObject", "PutObject", "UpdatePartition", "PutObject"]
 WIDENED = ["PutObject", "PutObject", "UpdateTable", "PutObject", "UpdatePartition", "PutObject"]
 UNLOADED = ["CopyObject", *RESTATED[1:]]
-SCENARIOS = {"first": FIRST, "restated": RESTATED, "widened": WIDENED, "unloaded": UNLOADED}
+IN_PARTS = ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"]
+LARGE = [*IN_PARTS * 3, *RESTATED[2:]]  # two files of Parquet, a CSV
+SCENARIOS = {
+    "first": FIRST,
+    "restated": RESTATED,
+    "widened": WIDENED,
+    "unloaded": UNLOADED,
+    "large": LARGE,
+}
 
 
 def before_and_after(
@@ -273,7 +289,9 @@ def before_and_after(
     """Bring the scenario to where it begins, and return what makes the job that is to be killed."""
     if scenario != "first":
         publishers.finish(new_job("a", "b"))
-    kind = {"wide": scenario == "widened", "unloaded": scenario == "unloaded"}
+    kind = {"widened": {"wide": True}, "unloaded": {"unloaded": True}, "large": {"large": True}}.get(
+        scenario, {}
+    )
     return lambda **more: new_job("a", "c", submitted_at=LATE, **kind, **more)
 
 
