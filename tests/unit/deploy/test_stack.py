@@ -137,6 +137,21 @@ def test_every_environment_of_the_bundle_has_its_parameters(new_stack: Callable[
         assert new_stack(environment).outputs["Environment"] == environment
 
 
+@pytest.mark.parametrize("template", [REPORTS_TEMPLATE, MWAA_TEMPLATE], ids=lambda path: path.name)
+def test_what_holds_something_outlives_its_stack_but_not_a_creation_that_failed(template: Path) -> None:
+    resources = decode(str(template))[0]["Resources"].values()
+    holding = [
+        resource
+        for resource in resources
+        if resource["Type"].rpartition("::")[0] not in ("AWS::IAM", "AWS::SNS")
+    ]
+    holding = [r for r in holding if r["Type"] not in ("AWS::S3::BucketPolicy", "AWS::CloudWatch::Alarm")]
+    assert holding
+    for resource in holding:
+        assert resource["DeletionPolicy"] == "RetainExceptOnCreate", resource["Type"]
+        assert resource["UpdateReplacePolicy"] == "Retain", resource["Type"]
+
+
 # --- What is created -------------------------------------------------------------------------------------
 
 
