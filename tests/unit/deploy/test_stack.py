@@ -19,12 +19,19 @@ from moto.cloudformation.parsing import ResourceMap, clean_json
 
 from athena_reports.settings import read_settings
 from local_aws import LocalAws
-from tests.stacks import REPORTS_TEMPLATE, STACK_FOLDER, Stack, create_stack, kept_parameters
+from tests.stacks import (
+    MWAA_TEMPLATE,
+    REPORTS_TEMPLATE,
+    STACK_FOLDER,
+    Stack,
+    create_stack,
+    kept_parameters,
+    secrets_backend,
+)
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 ENVIRONMENTS = ["dev", "prd", "stg"]
-MWAA_TEMPLATE = STACK_FOLDER / "mwaa.yaml"
 
 # What Amazon MWAA's user guide grants on every resource, because these actions know none.
 ON_EVERY_RESOURCE = {"cloudwatch:PutMetricData", "logs:DescribeLogGroups", "s3:GetAccountPublicAccessBlock"}
@@ -93,7 +100,6 @@ def resources_of(aws: LocalAws, stack: Stack) -> set[str]:
         f"arn:aws:airflow:{here}:environment/{stack.outputs['MwaaEnvironmentName']}",
         f"arn:aws:logs:{here}:log-group:airflow-{stack.outputs['MwaaEnvironmentName']}-Task:log-stream:x",
         f"arn:aws:secretsmanager:{here}:secret:airflow/{environment}/connections/lake-AbCdEf",
-        f"arn:aws:secretsmanager:{here}:secret:airflow/{environment}/variables/key-AbCdEf",
     }
     for database in (stack.outputs["ReportDatabase"], stack.outputs["SourceDatabase"]):
         arns |= {f"arn:aws:glue:{here}:database/{database}", f"arn:aws:glue:{here}:table/{database}/plays"}
@@ -460,9 +466,15 @@ def test_airflow_looks_for_secrets_where_the_role_may_read_them(
     }
     backend = SecretsManagerBackend(**json.loads(options["secrets.backend_kwargs"]))
     assert backend.get_conn_value("lake") == "s3://"
-    assert backend.get_variable("lake") == "s3://"
+    assert backend.get_variable("lake") is None
     assert backend.get_conn_value("aws_default") is None  # MWAA has made it the role itself
     assert backend.get_config("lake") is None
     statements = policies_of(aws, stack)["ReportsPolicy"]
     readable = {name for name, arn in made.items() if any(touches(s, arn) for s in statements)}
-    assert readable == {"connections/lake", "connections/aws_default", "variables/lake"}
+    assert readable == {"connections/lake", "connections/aws_default"}
+
+
+def test_the_settings_page_shows_the_options_of_the_template() -> None:
+    text = (STACK_FOLDER.parents[1] / "docs" / "settings.md").read_text()
+    shown = dict(re.findall(r"^(secrets\.\w+) +(\S.*)$", text, re.MULTILINE))
+    assert (shown["secrets.backend"], json.loads(shown["secrets.backend_kwargs"])) == secrets_backend("prd")
