@@ -338,7 +338,10 @@ def test_alarms_reach_the_topic(aws: LocalAws, new_stack: Callable[..., Stack]) 
 # --- Permissions -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("keys", [{}, {"KmsKeyArn": KEY, "SourceKmsKeyArn": KEY}], ids=["", "keys"])
+KEYS = [{}, {"KmsKeyArn": KEY, "SourceKmsKeyArn": KEY}]
+
+
+@pytest.mark.parametrize("keys", KEYS, ids=["", "keys"])
 def test_grants_are_narrow(aws: LocalAws, new_stack: Callable[..., Stack], keys: dict[str, str]) -> None:
     policies = policies_of(aws, new_stack("a" * 15, **keys))
     assert set(policies) == {"ReportsPolicy", "MwaaPolicy"}
@@ -359,20 +362,23 @@ def test_grants_are_narrow(aws: LocalAws, new_stack: Callable[..., Stack], keys:
                 assert actions <= ON_EVERY_RESOURCE, statement
 
 
+@pytest.mark.parametrize("keys", KEYS, ids=["", "keys"])
 def test_what_only_athena_does_is_allowed_through_athena_only(
-    aws: LocalAws, new_stack: Callable[..., Stack]
+    aws: LocalAws, new_stack: Callable[..., Stack], keys: dict[str, str]
 ) -> None:
-    statements = policies_of(aws, new_stack("dev"))["ReportsPolicy"]
-    through = {
-        statement["Sid"]: statement["Condition"] for statement in statements if "Condition" in statement
-    }
-    assert {sid for sid in (statement["Sid"] for statement in statements) if sid.startswith("Athena")} == set(
-        through
+    statements = policies_of(aws, new_stack("dev", **keys))["ReportsPolicy"]
+    through, by_s3 = (
+        {statement["Sid"] for statement in statements if statement.get("Condition") == condition}
+        for condition in (
+            {"ForAnyValue:StringEquals": {"aws:CalledVia": "athena.amazonaws.com"}},
+            {"StringEquals": {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}},
+        )
     )
-    assert all(
-        condition == {"ForAnyValue:StringEquals": {"aws:CalledVia": "athena.amazonaws.com"}}
-        for condition in through.values()
-    )
+    conditional = {statement["Sid"] for statement in statements if "Condition" in statement}
+    of_keys = {s["Sid"] for s in statements if any(a.startswith("kms:") for a in as_list(s["Action"]))}
+    assert through == {s["Sid"] for s in statements if s["Sid"].startswith("Athena")} == conditional - of_keys
+    assert by_s3 == of_keys
+    assert bool(of_keys) is bool(keys)
     # Nobody but Athena reads the source data, and nobody but Athena writes query results.
     results = f"arn:aws:s3:::athena-query-result-dev-{ACCOUNT}-{REGION}/x.csv"
     for statement in statements:
