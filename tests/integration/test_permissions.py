@@ -73,8 +73,9 @@ def stacks(services: Services) -> dict[str, Stack]:
     february = [(day, table) for day, table in days if f"{day:%Y-%m}" == "2013-02"]
     for environment in ENVIRONMENTS:
         data = f"arn:aws:s3:::athena-lake-{environment}"
-        source = {"SourceDataArns": f"{data},{data}/*", "SourceKmsKeyArn": KEY, "KmsKeyArn": KEY}
-        stack = create_stack(client(services, "cloudformation"), kept_parameters(environment) | source)
+        keys = dict.fromkeys(("SourceKmsKeyArn", "KmsKeyArn", "FormerKmsKeyArns"), KEY)
+        given = kept_parameters(environment) | {"SourceDataArns": f"{data},{data}/*"} | keys
+        stack = create_stack(client(services, "cloudformation"), given)
         stacks[environment] = stack
         place = {"database": f"database_{environment}", "bucket": f"athena-lake-{environment}"}
         for table, days in ((lake.PLAYS, plays.generate(PLAYS)), (lake.FLIGHTS, february)):

@@ -338,7 +338,7 @@ def test_alarms_reach_the_topic(aws: LocalAws, new_stack: Callable[..., Stack]) 
 # --- Permissions -----------------------------------------------------------------------------------------
 
 
-KEYS = [{}, {"KmsKeyArn": KEY, "SourceKmsKeyArn": KEY}]
+KEYS = [{}, {"KmsKeyArn": KEY, "SourceKmsKeyArn": KEY, "FormerKmsKeyArns": f"{KEY}1,{KEY}2"}]
 
 
 @pytest.mark.parametrize("keys", KEYS, ids=["", "keys"])
@@ -386,6 +386,14 @@ def test_what_only_athena_does_is_allowed_through_athena_only(
             assert statement["Sid"] in through
         if touches(statement, results) and "s3:PutObject" in statement["Action"]:
             assert statement["Sid"] in through
+
+
+def test_a_former_key_may_only_decrypt(aws: LocalAws, new_stack: Callable[..., Stack]) -> None:
+    former = [f"{KEY}1", f"{KEY}2"]
+    stack = new_stack("dev", KmsKeyArn=KEY, FormerKmsKeyArns=",".join(former))
+    statements = [statement for policy in policies_of(aws, stack).values() for statement in policy]
+    for key in former:
+        assert [as_list(s["Action"]) for s in statements if touches(s, key)] == [["kms:Decrypt"]]
 
 
 @pytest.mark.parametrize(("one", "other"), [("dev", "prd"), ("prd", "dev"), ("prd", "prd2")])
