@@ -463,6 +463,14 @@ def test_the_mwaa_environment_is_one_that_the_service_takes(
     assert len(properties["NetworkConfiguration"]["SubnetIds"]) == 2
 
 
+def test_every_size_that_is_offered_takes_more_than_one_worker() -> None:
+    parameters = decode(str(MWAA_TEMPLATE))[0]["Parameters"]
+    assert parameters["MaxWorkers"]["Default"] > 1
+    sizes = parameters["EnvironmentClass"]["AllowedValues"]
+    assert parameters["EnvironmentClass"]["Default"] in sizes
+    assert "mw1.micro" not in sizes  # all in one container, and MaxWorkers has to be 1
+
+
 def test_airflow_looks_for_secrets_where_the_role_may_read_them(
     aws: LocalAws, new_stack: Callable[..., Stack], monkeypatch: pytest.MonkeyPatch
 ) -> None:
