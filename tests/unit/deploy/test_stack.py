@@ -463,6 +463,13 @@ def test_the_mwaa_environment_is_one_that_the_service_takes(
     assert len(properties["NetworkConfiguration"]["SubnetIds"]) == 2
 
 
+def test_the_logs_that_are_to_be_read_are_written(new_stack: Callable[..., Stack]) -> None:
+    """A task's own, and what pip said, which docs/deploying.md leads to in the scheduler's group."""
+    logging = mwaa_properties(new_stack("dev"))["LoggingConfiguration"]
+    read = {name for name, log in logging.items() if log["Enabled"] and log["LogLevel"] == "INFO"}
+    assert read == {"SchedulerLogs", "TaskLogs"}
+
+
 def test_every_size_that_is_offered_takes_more_than_one_worker() -> None:
     parameters = decode(str(MWAA_TEMPLATE))[0]["Parameters"]
     assert parameters["MaxWorkers"]["Default"] > 1
