@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cfnlint.decode import decode
+
 STACK_FOLDER = Path(__file__).resolve().parents[1] / "deploy" / "stack"
 REPORTS_TEMPLATE = STACK_FOLDER / "reports.yaml"
+MWAA_TEMPLATE = STACK_FOLDER / "mwaa.yaml"
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,15 @@ def kept_parameters(environment: str) -> dict[str, str]:
     """The parameters in an environment's file, which has the form of `deploy --parameter-overrides`."""
     overrides: list[str] = json.loads((STACK_FOLDER / f"{environment}.json").read_text())
     return {name: value for name, _, value in (override.partition("=") for override in overrides)}
+
+
+def secrets_backend(environment: str) -> tuple[str, dict[str, Any]]:
+    """The class and the arguments of the secrets backend that mwaa.yaml gives an environment."""
+    template, problems = decode(str(MWAA_TEMPLATE))
+    assert not problems
+    options = template["Resources"]["Airflow"]["Properties"]["AirflowConfigurationOptions"]
+    arguments = options["secrets.backend_kwargs"]["Fn::Sub"].replace("${Environment}", environment)
+    return options["secrets.backend"], json.loads(arguments)
 
 
 def create_stack(cloudformation: Any, parameters: dict[str, str]) -> Stack:

@@ -32,9 +32,16 @@ ACCOUNT = {
     "AWS_SECRET_ACCESS_KEY": "example",
     "AWS_SESSION_TOKEN": "token",
     "AWS_DEFAULT_REGION": "eu-west-1",
+    "AIRFLOW_CONN_AWS_DEFAULT": "aws://?region_name=eu-west-1",
     "ATHENA_REPORTS_ENV": "stg",
     "ATHENA_REPORTS_BUCKET": "acme-reports",
     "ATHENA_REPORTS_QUERY_RESULTS": "s3://acme-results/",
+    "ATHENA_REPORTS_DATABASE": "events",
+    "ATHENA_REPORTS_WORKGROUP": "analysts",
+    "ATHENA_REPORTS_REPORT_DATABASE": "results",
+    "ATHENA_REPORTS_BUCKET_OWNER": "123456789012",
+    "ATHENA_REPORTS_ENCRYPTION": "AES256",
+    "ATHENA_REPORTS_AWS_CONN_ID": "aws_reports",
 }
 
 
@@ -51,6 +58,22 @@ def test_by_default_everything_works_with_the_local_services() -> None:
         assert variables["AWS_ENDPOINT_URL"] == "http://local-aws:4566"
         assert variables["AWS_ACCESS_KEY_ID"] == variables["AWS_SECRET_ACCESS_KEY"] == "local"
         assert read_settings(variables).environment == "dev"
+
+
+def test_a_shell_that_is_set_up_for_an_account_does_not_reach_the_local_services() -> None:
+    shell = {name: value for name, value in ACCOUNT.items() if name != "AWS_ENDPOINT_URL"}
+    assert services(shell) == services({"ATHENA_REPORTS_ENV": "stg"})
+    dotenv = "".join(f"{name}={value}\n" for name, value in shell.items())
+    assert given(services(dotenv=dotenv)["worker"]) == given(services(shell)["worker"])
+    assert (
+        given(services(shell)["worker"])["AWS_DEFAULT_REGION"]
+        == Services("").environment["AWS_DEFAULT_REGION"]
+    )
+
+
+def test_another_endpoint_is_refused() -> None:
+    with pytest.raises(AssertionError, match="scale"):
+        services({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"})
 
 
 def test_with_an_empty_endpoint_all_components_work_in_the_account() -> None:

@@ -45,7 +45,7 @@ from tests.integration import permissions
 from tests.integration.permissions import Statement, Use, compare, grants, is_allowed
 from tests.integration.runner import RunFacts, XComs, load_dags, manifest_of, prepare, run_dag
 from tests.integration.scenarios import QUICK
-from tests.stacks import Stack, create_stack, kept_parameters
+from tests.stacks import Stack, create_stack, kept_parameters, secrets_backend
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DAGS = REPOSITORY / "dags"
@@ -73,8 +73,9 @@ def stacks(services: Services) -> dict[str, Stack]:
     february = [(day, table) for day, table in days if f"{day:%Y-%m}" == "2013-02"]
     for environment in ENVIRONMENTS:
         data = f"arn:aws:s3:::athena-lake-{environment}"
-        source = {"SourceDataArns": f"{data},{data}/*", "SourceKmsKeyArn": KEY, "KmsKeyArn": KEY}
-        stack = create_stack(client(services, "cloudformation"), kept_parameters(environment) | source)
+        keys = dict.fromkeys(("SourceKmsKeyArn", "KmsKeyArn", "FormerKmsKeyArns"), KEY)
+        given = kept_parameters(environment) | {"SourceDataArns": f"{data},{data}/*"} | keys
+        stack = create_stack(client(services, "cloudformation"), given)
         stacks[environment] = stack
         place = {"database": f"database_{environment}", "bucket": f"athena-lake-{environment}"}
         for table, days in ((lake.PLAYS, plays.generate(PLAYS)), (lake.FLIGHTS, february)):
@@ -243,11 +244,9 @@ class Everything:
         assert removed["objects"] > 0
 
     def read_secrets(self) -> None:
-        """As the components of the MWAA environment do for each connection and variable."""
-        folder = f"airflow/{settings().environment}"
-        backend = SecretsManagerBackend(
-            connections_prefix=f"{folder}/connections", variables_prefix=f"{folder}/variables"
-        )
+        """As the components of the MWAA environment do for each connection."""
+        _, arguments = secrets_backend(settings().environment)
+        backend = SecretsManagerBackend(**arguments)
         assert backend.get_conn_value("warehouse") is None
         assert backend.get_variable("colour") is None
 

@@ -15,14 +15,10 @@ from airflow.providers.common.compat.sdk import AirflowException
 
 from demo.services import Services
 from tests.integration.runner import XComs, load_dags, manifest_of, run_dag
+from tests.stacks import secrets_backend
 
-BACKEND = "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend"
-KWARGS = {
-    "connections_prefix": "airflow/connections",
-    "connections_lookup_pattern": "^(?!aws_default$)",
-    "variables_prefix": None,
-    "config_prefix": None,
-}
+BACKEND, KWARGS = secrets_backend("dev")
+PREFIX = "airflow/dev/connections"
 ROLE = "arn:aws:iam::123456789012:role/reports"
 REPORTS = {"conn_type": "aws", "extra": {"role_arn": ROLE, "region_name": "us-east-1"}}
 ELSEWHERE = "eu-central-1"
@@ -55,7 +51,7 @@ def test_a_report_runs_with_a_connection_that_secrets_manager_alone_has(
     services: Services, backend: Any, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_reports")
-    backend.create_secret(Name="airflow/connections/aws_reports", SecretString=json.dumps(REPORTS))
+    backend.create_secret(Name=f"{PREFIX}/aws_reports", SecretString=json.dumps(REPORTS))
 
     assert manifest_of(services.s3, report(dags_folder))["rows"] > 0
 
@@ -83,7 +79,7 @@ def test_the_pattern_keeps_aws_default_out_of_secrets_manager(
         "AIRFLOW__SECRETS__BACKEND_KWARGS", json.dumps(KWARGS | {"connections_lookup_pattern": pattern})
     )
     secret = {"conn_type": "aws", "extra": {"region_name": "xx-1"}}
-    backend.create_secret(Name="airflow/connections/aws_default", SecretString=json.dumps(secret))
+    backend.create_secret(Name=f"{PREFIX}/aws_default", SecretString=json.dumps(secret))
 
     assert AthenaHook(aws_conn_id="aws_default").conn_region_name == region
 

@@ -19,12 +19,19 @@ from moto.cloudformation.parsing import ResourceMap, clean_json
 
 from athena_reports.settings import read_settings
 from local_aws import LocalAws
-from tests.stacks import REPORTS_TEMPLATE, STACK_FOLDER, Stack, create_stack, kept_parameters
+from tests.stacks import (
+    MWAA_TEMPLATE,
+    REPORTS_TEMPLATE,
+    STACK_FOLDER,
+    Stack,
+    create_stack,
+    kept_parameters,
+    secrets_backend,
+)
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 ENVIRONMENTS = ["dev", "prd", "stg"]
-MWAA_TEMPLATE = STACK_FOLDER / "mwaa.yaml"
 
 # What Amazon MWAA's user guide grants on every resource, because these actions know none.
 ON_EVERY_RESOURCE = {"cloudwatch:PutMetricData", "logs:DescribeLogGroups", "s3:GetAccountPublicAccessBlock"}
@@ -93,7 +100,6 @@ def resources_of(aws: LocalAws, stack: Stack) -> set[str]:
         f"arn:aws:airflow:{here}:environment/{stack.outputs['MwaaEnvironmentName']}",
         f"arn:aws:logs:{here}:log-group:airflow-{stack.outputs['MwaaEnvironmentName']}-Task:log-stream:x",
         f"arn:aws:secretsmanager:{here}:secret:airflow/{environment}/connections/lake-AbCdEf",
-        f"arn:aws:secretsmanager:{here}:secret:airflow/{environment}/variables/key-AbCdEf",
     }
     for database in (stack.outputs["ReportDatabase"], stack.outputs["SourceDatabase"]):
         arns |= {f"arn:aws:glue:{here}:database/{database}", f"arn:aws:glue:{here}:table/{database}/plays"}
@@ -135,6 +141,21 @@ def test_every_environment_of_the_bundle_has_its_parameters(new_stack: Callable[
     for environment in ENVIRONMENTS:
         assert kept_parameters(environment)["Environment"] == environment
         assert new_stack(environment).outputs["Environment"] == environment
+
+
+@pytest.mark.parametrize("template", [REPORTS_TEMPLATE, MWAA_TEMPLATE], ids=lambda path: path.name)
+def test_what_holds_something_outlives_its_stack_but_not_a_creation_that_failed(template: Path) -> None:
+    resources = decode(str(template))[0]["Resources"].values()
+    holding = [
+        resource
+        for resource in resources
+        if resource["Type"].rpartition("::")[0] not in ("AWS::IAM", "AWS::SNS")
+    ]
+    holding = [r for r in holding if r["Type"] not in ("AWS::S3::BucketPolicy", "AWS::CloudWatch::Alarm")]
+    assert holding
+    for resource in holding:
+        assert resource["DeletionPolicy"] == "RetainExceptOnCreate", resource["Type"]
+        assert resource["UpdateReplacePolicy"] == "Retain", resource["Type"]
 
 
 # --- What is created -------------------------------------------------------------------------------------
@@ -317,7 +338,10 @@ def test_alarms_reach_the_topic(aws: LocalAws, new_stack: Callable[..., Stack]) 
 # --- Permissions -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("keys", [{}, {"KmsKeyArn": KEY, "SourceKmsKeyArn": KEY}], ids=["", "keys"])
+KEYS = [{}, {"KmsKeyArn": KEY, "SourceKmsKeyArn": KEY, "FormerKmsKeyArns": f"{KEY}1,{KEY}2"}]
+
+
+@pytest.mark.parametrize("keys", KEYS, ids=["", "keys"])
 def test_grants_are_narrow(aws: LocalAws, new_stack: Callable[..., Stack], keys: dict[str, str]) -> None:
     policies = policies_of(aws, new_stack("a" * 15, **keys))
     assert set(policies) == {"ReportsPolicy", "MwaaPolicy"}
@@ -338,20 +362,23 @@ def test_grants_are_narrow(aws: LocalAws, new_stack: Callable[..., Stack], keys:
                 assert actions <= ON_EVERY_RESOURCE, statement
 
 
+@pytest.mark.parametrize("keys", KEYS, ids=["", "keys"])
 def test_what_only_athena_does_is_allowed_through_athena_only(
-    aws: LocalAws, new_stack: Callable[..., Stack]
+    aws: LocalAws, new_stack: Callable[..., Stack], keys: dict[str, str]
 ) -> None:
-    statements = policies_of(aws, new_stack("dev"))["ReportsPolicy"]
-    through = {
-        statement["Sid"]: statement["Condition"] for statement in statements if "Condition" in statement
-    }
-    assert {sid for sid in (statement["Sid"] for statement in statements) if sid.startswith("Athena")} == set(
-        through
+    statements = policies_of(aws, new_stack("dev", **keys))["ReportsPolicy"]
+    through, by_s3 = (
+        {statement["Sid"] for statement in statements if statement.get("Condition") == condition}
+        for condition in (
+            {"ForAnyValue:StringEquals": {"aws:CalledVia": "athena.amazonaws.com"}},
+            {"StringEquals": {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}},
+        )
     )
-    assert all(
-        condition == {"ForAnyValue:StringEquals": {"aws:CalledVia": "athena.amazonaws.com"}}
-        for condition in through.values()
-    )
+    conditional = {statement["Sid"] for statement in statements if "Condition" in statement}
+    of_keys = {s["Sid"] for s in statements if any(a.startswith("kms:") for a in as_list(s["Action"]))}
+    assert through == {s["Sid"] for s in statements if s["Sid"].startswith("Athena")} == conditional - of_keys
+    assert by_s3 == of_keys
+    assert bool(of_keys) is bool(keys)
     # Nobody but Athena reads the source data, and nobody but Athena writes query results.
     results = f"arn:aws:s3:::athena-query-result-dev-{ACCOUNT}-{REGION}/x.csv"
     for statement in statements:
@@ -359,6 +386,14 @@ def test_what_only_athena_does_is_allowed_through_athena_only(
             assert statement["Sid"] in through
         if touches(statement, results) and "s3:PutObject" in statement["Action"]:
             assert statement["Sid"] in through
+
+
+def test_a_former_key_may_only_decrypt(aws: LocalAws, new_stack: Callable[..., Stack]) -> None:
+    former = [f"{KEY}1", f"{KEY}2"]
+    stack = new_stack("dev", KmsKeyArn=KEY, FormerKmsKeyArns=",".join(former))
+    statements = [statement for policy in policies_of(aws, stack).values() for statement in policy]
+    for key in former:
+        assert [as_list(s["Action"]) for s in statements if touches(s, key)] == [["kms:Decrypt"]]
 
 
 @pytest.mark.parametrize(("one", "other"), [("dev", "prd"), ("prd", "dev"), ("prd", "prd2")])
@@ -428,6 +463,21 @@ def test_the_mwaa_environment_is_one_that_the_service_takes(
     assert len(properties["NetworkConfiguration"]["SubnetIds"]) == 2
 
 
+def test_the_logs_that_are_to_be_read_are_written(new_stack: Callable[..., Stack]) -> None:
+    """A task's own, and what pip said, which docs/deploying.md leads to in the scheduler's group."""
+    logging = mwaa_properties(new_stack("dev"))["LoggingConfiguration"]
+    read = {name for name, log in logging.items() if log["Enabled"] and log["LogLevel"] == "INFO"}
+    assert read == {"SchedulerLogs", "TaskLogs"}
+
+
+def test_every_size_that_is_offered_takes_more_than_one_worker() -> None:
+    parameters = decode(str(MWAA_TEMPLATE))[0]["Parameters"]
+    assert parameters["MaxWorkers"]["Default"] > 1
+    sizes = parameters["EnvironmentClass"]["AllowedValues"]
+    assert parameters["EnvironmentClass"]["Default"] in sizes
+    assert "mw1.micro" not in sizes  # all in one container, and MaxWorkers has to be 1
+
+
 def test_airflow_looks_for_secrets_where_the_role_may_read_them(
     aws: LocalAws, new_stack: Callable[..., Stack], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -445,9 +495,15 @@ def test_airflow_looks_for_secrets_where_the_role_may_read_them(
     }
     backend = SecretsManagerBackend(**json.loads(options["secrets.backend_kwargs"]))
     assert backend.get_conn_value("lake") == "s3://"
-    assert backend.get_variable("lake") == "s3://"
+    assert backend.get_variable("lake") is None
     assert backend.get_conn_value("aws_default") is None  # MWAA has made it the role itself
     assert backend.get_config("lake") is None
     statements = policies_of(aws, stack)["ReportsPolicy"]
     readable = {name for name, arn in made.items() if any(touches(s, arn) for s in statements)}
-    assert readable == {"connections/lake", "connections/aws_default", "variables/lake"}
+    assert readable == {"connections/lake", "connections/aws_default"}
+
+
+def test_the_settings_page_shows_the_options_of_the_template() -> None:
+    text = (STACK_FOLDER.parents[1] / "docs" / "settings.md").read_text()
+    shown = dict(re.findall(r"^(secrets\.\w+) +(\S.*)$", text, re.MULTILINE))
+    assert (shown["secrets.backend"], json.loads(shown["secrets.backend_kwargs"])) == secrets_backend("prd")
