@@ -285,6 +285,7 @@ class AthenaSubmitOperator(AthenaOperator):
             run_id=context["run_id"],
             task_id=self.task_id + mapped,
             generation=generation_of(run.clear_number, ti.max_tries, self.retries or 0, run.start_date),
+            is_of_backfill=run.run_type == "backfill",
         )
         about = describe(self.dag_id, self.period, self.environment)
         require_connection(self.hook, about)

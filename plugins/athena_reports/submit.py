@@ -59,6 +59,8 @@ class Marker:
         task_id: Task that submitted it.
         generation: How often the run was cleared, so to speak; see `generation_of`.
         intention: Digest of all that makes the intention.
+        backfill: Whether the run was a backfill's when it submitted it; None in queries from before this was
+            written down. No part of whose query it is.
     """
 
     environment: str
@@ -67,6 +69,7 @@ class Marker:
     task_id: str
     generation: str
     intention: str
+    backfill: bool | None = field(default=None, compare=False)
 
     @property
     def line(self) -> str:
@@ -91,8 +94,11 @@ class Marker:
 
     @property
     def is_of_backfill(self) -> bool:
-        """Whether a backfill's run submitted it; Airflow begins the ids of these runs so."""
-        return self.run_id.startswith("backfill__")
+        """Whether a backfill's run submitted it.
+
+        Airflow begins the ids of the runs that a backfill makes so; a run that it reprocesses keeps its id.
+        """
+        return self.run_id.startswith("backfill__") if self.backfill is None else self.backfill
 
     @property
     def owner(self) -> tuple[str, ...]:
@@ -134,6 +140,7 @@ class Submission:
         run_id: str,
         task_id: str,
         generation: str,
+        is_of_backfill: bool | None = None,
         unload_to: str | None = None,
     ) -> Submission:
         """Return the submission of a task's rendered query.
@@ -144,7 +151,7 @@ class Submission:
         owner = (environment, dag_id, run_id, task_id, generation)
         what = [*owner, sql, database, catalog, workgroup, result_configuration, unload_to]
         intention = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
-        marker = Marker(*owner, intention)
+        marker = Marker(*owner, intention, is_of_backfill)
         text = sql.rstrip().removesuffix(";").rstrip()
         if unload_to is not None:
             text = f"UNLOAD (\n{text}\n) TO '{unload_to}{intention}/0/' {_FORMAT}"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -411,6 +412,28 @@ def test_the_marker_names_the_run(submit: Any, athena: MemoryAthena) -> None:
         "run_query",
     )
     assert marker.generation == "2.3.3"
+
+
+@pytest.mark.parametrize(
+    ("run_type", "run_id", "is_refused"),
+    [
+        ("backfill", "scheduled__2025-06-14T15:05:00+00:00", True),
+        ("backfill", "backfill__2025-06-14T15:05:00+00:00", True),
+        ("scheduled", "scheduled__2025-06-14T15:05:00+00:00", False),
+        ("manual", "backfill__by hand", False),
+    ],
+)
+def test_the_type_of_a_run_and_not_its_id_decides_whether_the_budget_of_backfills_holds_for_it(
+    submit: Any, athena: MemoryAthena, clock: VirtualClock, run_type: str, run_id: str, is_refused: bool
+) -> None:
+    """A backfill that reprocesses a scheduled run changes its type and leaves it its id."""
+    submit.backfill_budget_bytes = 30_000_000  # each of the queries scans 20 MB
+    run = context(run=Run(run_type=run_type))
+    submit.execute(run | {"run_id": f"{run_id} before"})
+    clock.sleep(3600)
+
+    with pytest.raises(AirflowFailException, match="not started") if is_refused else nullcontext():
+        submit.execute(run | {"run_id": run_id})
 
 
 def test_each_instance_of_a_mapped_task_has_an_intention_of_its_own(

@@ -92,6 +92,32 @@ def test_a_query_of_somebody_else_has_no_marker(sql: str) -> None:
     assert Marker.find(sql) is None
 
 
+def test_a_marker_tells_a_run_that_a_backfill_reprocesses() -> None:
+    """It keeps the id that the schedule gave it. A query of an earlier release says nothing but the id."""
+
+    def read_back(marker: Marker) -> bool:
+        found = Marker.find("SELECT 1" + marker.line)
+        assert found == marker
+        return found.is_of_backfill
+
+    assert read_back(submission(is_of_backfill=True).marker)
+    assert not read_back(submission(run_id="backfill__1", is_of_backfill=False).marker)
+    fields = {"environment": "dev", "dag_id": "plays", "task_id": "run_query", "generation": "0.3.3"}
+    for run_id, of_backfill in (("scheduled__1", False), ("backfill__1", True)):
+        earlier = json.dumps(fields | {"run_id": run_id, "intention": "0" * 32})
+        found = Marker.find(f"SELECT 1\n-- athena-reports: {earlier}")
+        assert found is not None
+        assert found.is_of_backfill is of_backfill
+
+
+def test_a_query_from_before_markers_told_of_backfills_is_found_again() -> None:
+    athena = MemoryAthena()
+    (id_,) = start_all(athena, submission())
+
+    again = submit_once(submission(is_of_backfill=False), athena=athena, start=starter(athena), is_retry=True)
+    assert again == id_
+
+
 # --- intentions and tokens
 
 SMALL = st.fixed_dictionaries(
@@ -545,7 +571,7 @@ def test_nothing_is_asked_to_stop_that_has_ended(clock: VirtualClock) -> None:
 
 def test_a_marker_can_be_read_by_people_and_other_tools() -> None:
     """The documented format: one JSON object, named by what it says."""
-    line = submission().sql.splitlines()[-1]
+    line = submission(is_of_backfill=False).sql.splitlines()[-1]
 
     told = json.loads(line.removeprefix("-- athena-reports: "))
     assert told | {"intention": "..."} == {
@@ -555,6 +581,7 @@ def test_a_marker_can_be_read_by_people_and_other_tools() -> None:
         "task_id": "run_query",
         "generation": "0.3.3",
         "intention": "...",
+        "backfill": False,
     }
 
 
@@ -610,7 +637,13 @@ def test_a_query_that_runs_counts_at_least_with_the_mean(clock: VirtualClock) ->
 
 @pytest.mark.parametrize(
     "fields",
-    [{"run_id": "scheduled__1"}, {"run_id": "manual__1"}, {"dag_id": "other"}, {"environment": "stg"}],
+    [
+        {"run_id": "scheduled__1"},
+        {"run_id": "manual__1"},
+        {"run_id": "backfill__by hand", "is_of_backfill": False},
+        {"dag_id": "other"},
+        {"environment": "stg"},
+    ],
 )
 def test_what_others_scan_is_not_counted(clock: VirtualClock, fields: dict[str, Any]) -> None:
     athena = MemoryAthena()
@@ -618,6 +651,14 @@ def test_what_others_scan_is_not_counted(clock: VirtualClock, fields: dict[str, 
     clock.sleep(60)
 
     assert affords(athena, 0)
+
+
+def test_a_scheduled_run_that_a_backfill_reprocesses_is_counted(clock: VirtualClock) -> None:
+    athena = MemoryAthena()
+    backfilled(athena, 5 * GIGABYTE, run_id="scheduled__1", is_of_backfill=True)
+    clock.sleep(60)
+
+    assert not affords(athena, 9)
 
 
 def test_the_budget_is_one_of_the_last_day(clock: VirtualClock) -> None:
