@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from athena_reports import submit as submit_module
 from athena_reports.errors import QueryError
 from athena_reports.submit import (
     LOOK_BACK,
@@ -668,6 +669,36 @@ def test_the_budget_is_one_of_the_last_day(clock: VirtualClock) -> None:
     assert not affords(athena, 6)
     clock.sleep(1)
     assert affords(athena, 0)
+
+
+def test_until_the_first_has_ended_a_query_counts_with_what_it_has_scanned(clock: VirtualClock) -> None:
+    """What the documentation says of the first wave: it starts, and may exceed the budget."""
+    athena = MemoryAthena()
+    for number in range(16):
+        assert affords(athena, 1)
+        (id_,) = start_all(athena, submission(run_id=f"backfill__{number}"))
+        athena.queries[id_].plan = Plan(scanned_bytes=0)
+
+    athena.queries[id_].plan = Plan(scanned_bytes=GIGABYTE + 1)
+    assert not affords(athena, 1)
+
+
+@pytest.mark.parametrize(("queries", "hours", "warns"), [(1, 23, False), (2, 23, True), (2, 25, False)])
+def test_a_look_back_of_less_than_a_day_is_told(
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    queries: int,
+    hours: int,
+    warns: bool,
+) -> None:
+    monkeypatch.setattr(submit_module, "BUDGET_LOOK_BACK", 2)
+    athena = MemoryAthena()
+    backfilled(athena, *[GIGABYTE] * queries)
+    clock.sleep(hours * 3600)
+
+    assert affords(athena, 3)
+    assert ("do not reach back 24 hours" in caplog.text) is warns
 
 
 def test_a_query_that_is_paid_is_never_refused(clock: VirtualClock) -> None:
