@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from athena_reports import checks as checking
-from athena_reports.errors import CheckError, EmptyResultError, PublishError
+from athena_reports.errors import CheckError, EmptyResultError, TransformError
 from athena_reports.inputs import why_empty
 from athena_reports.publish import read_manifest
 from athena_reports.stage import Location, Rows, StagedVersion, stage
@@ -152,7 +152,7 @@ def _rows(result: Result, recipe: Recipe, period: Period) -> Rows:
 def _peek(batches: Iterator[pa.RecordBatch], about: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     first = next(batches, None)
     if first is None:
-        raise PublishError(f"{about}: the transform yielded no batch, and so no columns. Yield an empty one.")
+        raise TransformError(f"{about}: the transform yielded no batch, so no columns. Yield an empty one.")
     return first.schema, chain([first], batches)
 
 

@@ -1083,6 +1083,13 @@ def test_a_transform_that_breaks_is_named_with_report_and_period(
     assert keys_in(s3, bucket) == ["q-1.csv"]
 
 
+def test_a_transform_that_yields_nothing_at_all_is_not_tried_again(
+    bucket: str, result: dict[str, Any]
+) -> None:
+    with pytest.raises(AirflowFailException, match="yielded no batch"):
+        staged_of(result, bucket, transforms=[lambda _batches, _period: iter(())])
+
+
 def test_a_check_that_fails_names_the_rows_and_leaves_the_version_for_inspection(
     s3: S3Client, bucket: str, result: dict[str, Any]
 ) -> None:
@@ -1130,6 +1137,7 @@ def test_a_result_that_is_gone_is_no_fault_of_the_transform(bucket: str, result:
         (MissingPartitionsError("dt=1"), AirflowException),
         (InputError("no table"), AirflowFailException),
         (PublishError("lost"), AirflowException),
+        (PublishError("not ours", retryable=False), AirflowFailException),
         (SchemaError("int, varchar"), AirflowFailException),
         (TableError("Glue is busy", retryable=True), AirflowException),
         (TableError("not allowed"), AirflowFailException),
