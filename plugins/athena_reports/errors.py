@@ -5,6 +5,8 @@ Every message says what happened, to which report and period, in which query, an
 
 from __future__ import annotations
 
+import errno
+
 
 class AthenaReportsError(Exception):
     """Base of every error that this package raises on purpose.
@@ -84,3 +86,8 @@ class SchemaError(PublishError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retryable=False)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error says that there is no space left on a disk, or none that may be used."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

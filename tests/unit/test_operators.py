@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -7,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import boto3
 import pytest
@@ -22,7 +24,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from airflow.sdk.execution_time.context import OutletEventAccessors
 from botocore.stub import Stubber
 
-from athena_reports import Input, Report, WaitPolicy, build_dag, checks, transforms
+from athena_reports import Input, Report, WaitPolicy, build_dag, checks, tally, transforms
 from athena_reports.errors import (
     CheckError,
     EmptyResultError,
@@ -1088,6 +1090,35 @@ def test_a_transform_that_yields_nothing_at_all_is_not_tried_again(
 ) -> None:
     with pytest.raises(AirflowFailException, match="yielded no batch"):
         staged_of(result, bucket, transforms=[lambda _batches, _period: iter(())])
+
+
+@pytest.mark.parametrize(
+    ("module", "method", "recipe"),
+    [
+        (transforms, "write", {"transforms": [transforms.share("rank")]}),
+        (tally, "write", {"checks": [checks.unique("rank")]}),
+        (tally, "flush", {"checks": [checks.unique("rank")]}),  # when all rows have been seen
+    ],
+)
+def test_a_full_disk_is_left_to_the_retries(
+    bucket: str,
+    result: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    module: Any,
+    method: str,
+    recipe: dict[str, Any],
+) -> None:
+    def fail(*_: Any) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    disk = type("FullDisk", (io.BytesIO,), {method: fail})
+    monkeypatch.setattr(module.tempfile, "TemporaryFile", lambda **_: disk())
+    monkeypatch.setattr(transforms, "_SPOOL_BYTES", 0)
+    monkeypatch.setattr(tally.Tally.__init__, "__defaults__", (0,))
+
+    with pytest.raises(AirflowException, match="no space left on the worker's disk") as caught:
+        staged_of(result, bucket, **recipe)
+    assert not isinstance(caught.value, AirflowFailException)
 
 
 def test_a_check_that_fails_names_the_rows_and_leaves_the_version_for_inspection(
