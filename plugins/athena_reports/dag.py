@@ -79,7 +79,10 @@ def build_dag(
             "Set ATHENA_REPORTS_QUERY_RESULTS to a location in S3, or leave unload out.",
         )
     dag_id = f"{report.name}_{cadence.name}"
-    query_slots: dict[str, Any] = {"pool": names.pool, "weight_rule": ScheduleFirst()}
+    # Not in default_args: Airflow would store the object's address, so a new version of the DAG each time.
+    schedule_first: dict[str, Any] = {"weight_rule": ScheduleFirst()}
+    # What has begun is finished before another query is started.
+    begun: dict[str, Any] = {**schedule_first, "priority_weight": 2}
     sql_params = report.params_for(cadence.name, params or {})
     # Airflow notices a second DAG of one id only where one process reads all files, and its DAG processor
     # does not. This set is Airflow's own: the DAGs of the file that is being read.
@@ -122,7 +125,8 @@ def build_dag(
             encryption=names.encryption,
             backfill_budget_bytes=names.backfill_budget_bytes,
             aws_conn_id=names.aws_conn_id,
-            **query_slots,
+            pool=names.pool,
+            **schedule_first,
         )
         wait_for_query = AthenaWaitSensor(
             task_id="wait_for_query",
@@ -132,8 +136,8 @@ def build_dag(
             environment=names.environment,
             deferrable=names.deferrable,
             aws_conn_id=names.aws_conn_id,
-            priority_weight=2,  # a query that runs is finished before another one is started
-            **query_slots,
+            pool=names.pool,
+            **begun,
         )
         transform = PythonOperator(
             task_id="transform",
@@ -156,6 +160,7 @@ def build_dag(
                 "waited": wait_for_query.output,
                 "submitted": XComArg(run_query, key=SUBMITTED_XCOM),
             },
+            **begun,
         )
         publish = S3PublishOperator(
             task_id="publish",
@@ -170,6 +175,7 @@ def build_dag(
             encryption=names.encryption,
             aws_conn_id=names.aws_conn_id,
             outlets=[Asset(dag_id, uri=f"s3://{names.report_bucket}/{report.name}/{cadence.name}/")],
+            **begun,
         )
         run_query >> wait_for_query >> transform >> publish
     return dag

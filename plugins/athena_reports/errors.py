@@ -5,9 +5,17 @@ Every message says what happened, to which report and period, in which query, an
 
 from __future__ import annotations
 
+import errno
+
 
 class AthenaReportsError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose.
+
+    Attributes:
+        retryable: Whether the same may succeed later as it is.
+    """
+
+    retryable = False
 
 
 class PeriodError(AthenaReportsError, ValueError):
@@ -42,6 +50,8 @@ class InputError(AthenaReportsError):
 class MissingPartitionsError(InputError):
     """A partition that a period needs is missing; the message names the table and the partitions."""
 
+    retryable = True
+
 
 class EmptyResultError(AthenaReportsError):
     """A query gave no rows where the report has to have some; the message says why there are none."""
@@ -60,8 +70,24 @@ class CheckError(AthenaReportsError):
 
 
 class PublishError(AthenaReportsError):
-    """A period that could not be made visible; what was published before stands unchanged."""
+    """A period that could not be made visible; what was published before stands unchanged.
+
+    Attributes:
+        retryable: Whether the same may succeed later as it is.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
 
 
 class SchemaError(PublishError):
     """The columns do not fit the published table; the message shows both."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=False)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error says that there is no space left on a disk, or none that may be used."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -34,12 +34,9 @@ from athena_reports.compat import (
 )
 from athena_reports.errors import (
     AthenaReportsError,
-    MissingPartitionsError,
-    PublishError,
     QueryError,
     ResultError,
     RunPeriodError,
-    SchemaError,
 )
 from athena_reports.failures import Decision, Verdict, of_call, of_execution
 from athena_reports.inputs import Coverage, find_coverage
@@ -49,7 +46,7 @@ from athena_reports.query import QueryExecution, WaitPolicy, console_url, elapse
 from athena_reports.runs import PERIOD_PARAM, period_of_run, require_complete
 from athena_reports.sql import ParamValue, SqlPeriod, keeps_order, template_context
 from athena_reports.stage import Location, StagedVersion
-from athena_reports.storage import Storage, StorageError
+from athena_reports.storage import Storage
 from athena_reports.submit import (
     Start,
     Submission,
@@ -60,7 +57,7 @@ from athena_reports.submit import (
     stop_all,
     submit_once,
 )
-from athena_reports.table import Table, TableError
+from athena_reports.table import Table
 from athena_reports.trigger import AthenaWaitTrigger
 
 if TYPE_CHECKING:
@@ -151,11 +148,8 @@ def worked(about: str = "") -> Iterator[None]:
     except SkipPeriodError as error:
         raise AirflowSkipException(str(error)) from error
     except AthenaReportsError as error:
-        passing = isinstance(error, PublishError | MissingPartitionsError) and not isinstance(
-            error, SchemaError
-        )
-        again = error.retryable if isinstance(error, StorageError | TableError) else passing
-        raise (AirflowException if again else AirflowFailException)(f"{about}{error}") from error
+        kind = AirflowException if error.retryable else AirflowFailException
+        raise kind(f"{about}{error}") from error
 
 
 def require_connection(hook: AthenaHook, about: str) -> None:
@@ -285,6 +279,7 @@ class AthenaSubmitOperator(AthenaOperator):
             run_id=context["run_id"],
             task_id=self.task_id + mapped,
             generation=generation_of(run.clear_number, ti.max_tries, self.retries or 0, run.start_date),
+            is_of_backfill=run.run_type == "backfill",
         )
         about = describe(self.dag_id, self.period, self.environment)
         require_connection(self.hook, about)

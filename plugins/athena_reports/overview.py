@@ -270,7 +270,10 @@ class Rerun:
 
     @property
     def is_of_backfill(self) -> bool:
-        """Whether the run was made by a backfill; Airflow begins the ids of these runs so."""
+        """Whether the run was made by a backfill; Airflow begins the ids of these runs so.
+
+        One that a backfill reprocessed keeps the id that it had, and is not recognised here.
+        """
         return self.run_id.startswith("backfill__")
 
 

@@ -11,10 +11,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from athena_reports import checks as checking
-from athena_reports.errors import CheckError, EmptyResultError, PublishError
+from athena_reports.errors import CheckError, EmptyResultError, TransformError
 from athena_reports.inputs import why_empty
 from athena_reports.publish import read_manifest
-from athena_reports.stage import Location, Rows, StagedVersion, stage
+from athena_reports.stage import Location, Rows, StagedVersion, disk_full_explained, stage
 from athena_reports.transforms import apply
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def prepare(
         CheckError: A check failed; the version stays staged for inspection.
         EmptyResultError: There are no rows, and the report has to have some; a SkipPeriodError if it says to
             skip the period then.
-        PublishError: The version cannot be written.
+        PublishError: The version cannot be written, or the disk is full.
         StorageError: S3 did not serve a call.
     """
     import pyarrow as pa
@@ -118,7 +118,7 @@ def prepare(
     pa.set_memory_pool(pa.system_memory_pool())
     location, about = recipe.location(period), recipe.describe(period)
     result = open_result(execution, athena=athena, storage=storage)
-    with checking.watch(recipe.checks) as watch:
+    with disk_full_explained(location), checking.watch(recipe.checks) as watch:
         version = stage(
             _rows(result, recipe, period),
             location=location,
@@ -152,7 +152,7 @@ def _rows(result: Result, recipe: Recipe, period: Period) -> Rows:
 def _peek(batches: Iterator[pa.RecordBatch], about: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     first = next(batches, None)
     if first is None:
-        raise PublishError(f"{about}: the transform yielded no batch, and so no columns. Yield an empty one.")
+        raise TransformError(f"{about}: the transform yielded no batch, so no columns. Yield an empty one.")
     return first.schema, chain([first], batches)
 
 

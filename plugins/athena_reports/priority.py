@@ -16,7 +16,9 @@ _AHEAD = 1000
 class ScheduleFirst(PriorityWeightStrategy):
     """Tasks of scheduled and manual runs go before those of backfills; else the task's own weight decides.
 
-    Airflow asks when a run is created, so a backfill of years cannot delay the report of this week.
+    Airflow asks when a run is created or cleared, so a backfill of years cannot delay the report of this
+    week. It tells the run's id and not its type, and a backfill clears a run before it changes the type: a
+    scheduled run that a backfill reprocesses keeps its id, and with it the weight of the schedule.
     """
 
     def get_weight(self, ti: TaskInstance) -> int:

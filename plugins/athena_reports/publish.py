@@ -172,7 +172,8 @@ def read_manifest(location: Location, storage: Storage) -> tuple[Mapping[str, An
     if not ours:
         raise PublishError(
             f"{location.manifest_uri} is no manifest of this package and period. Nothing was overwritten: "
-            f"see who wrote it, move it away, then clear publish."
+            f"see who wrote it, move it away, then clear publish.",
+            retryable=False,
         )
     return manifest, etag
 
@@ -408,7 +409,8 @@ def _parsed_latest(body: bytes, location: Location) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise PublishError(
             f"{location.latest_uri} is not of this package. It was not overwritten, the period itself is "
-            f"published: see who wrote it, move it away, then clear publish."
+            f"published: see who wrote it, move it away, then clear publish.",
+            retryable=False,
         ) from error
     return latest
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 STALE_PARAM = "stale"
 
+_DAY = timedelta(days=1)
+
 
 @dataclass(frozen=True)
 class Restatement:
@@ -35,18 +37,24 @@ class Restatement:
         period_id: The period.
         reason: `late events have landed`, or `the period before was restated`.
         submitted_at: When the query of what is published was submitted.
+        days_due: How many whole days ago it could first be reported again.
     """
 
     dag_id: str
     period_id: str
     reason: str
     submitted_at: str
+    days_due: int
 
     def to_trigger(self) -> dict[str, Any]:
-        """Return the arguments of a TriggerDagRunOperator; by its id a version is restated only once."""
+        """Return the arguments of a TriggerDagRunOperator.
+
+        By the run's id a version is restated once a day: a look finds it due while its run is under way, and
+        as long as that run has failed.
+        """
         return {
             "trigger_dag_id": self.dag_id,
-            "trigger_run_id": f"restatement__{self.period_id}__{self.submitted_at}",
+            "trigger_run_id": f"restatement__{self.period_id}__{self.submitted_at}__{self.days_due}",
             "conf": {PERIOD_PARAM: self.period_id},
         }
 
@@ -68,9 +76,24 @@ def find_restatements(
         if facts.get("provisional") == "true" and settles_at and datetime.fromisoformat(settles_at) <= now:
             reasons[period_id] = "late events have landed"
     return [
-        Restatement(dag_id, period_id, reasons[period_id], partitions[period_id]["submitted_at"])
+        Restatement(
+            dag_id,
+            period_id,
+            reasons[period_id],
+            partitions[period_id]["submitted_at"],
+            _days_due(partitions[period_id], now),
+        )
         for period_id in sorted(reasons, key=lambda period_id: partitions[period_id]["start"])
     ]
+
+
+def _days_due(facts: Mapping[str, str], now: datetime) -> int:
+    """Return how many whole days ago a version was published and its late events had landed.
+
+    Not a date: many periods become due just before midnight UTC, and their runs are under way after it.
+    """
+    times = [facts["submitted_at"], facts.get("settles_at", "")]
+    return (now - max(datetime.fromisoformat(time) for time in times if time)) // _DAY
 
 
 class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -30,6 +31,8 @@ from athena_reports.query import QueryExecution
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
 
+_log = logging.getLogger(__name__)
+
 MAX_EXECUTIONS = 4
 """How many executions an intention may have in all: the first, and those after Athena failed one."""
 
@@ -37,7 +40,10 @@ LOOK_BACK = 250
 """How many recent executions of the workgroup a retry looks through for its own."""
 
 BUDGET_LOOK_BACK = 2000
-"""How many recent executions of the workgroup count for the budget of a backfill."""
+"""How many recent executions of the workgroup count for the budget of a backfill.
+
+They take 80 calls; a log of the task says so where they do not reach back far enough.
+"""
 
 BUDGET_PERIOD = timedelta(days=1)
 
@@ -59,6 +65,8 @@ class Marker:
         task_id: Task that submitted it.
         generation: How often the run was cleared, so to speak; see `generation_of`.
         intention: Digest of all that makes the intention.
+        backfill: Whether the run was a backfill's when it submitted it; None in queries from before this was
+            written down. No part of whose query it is.
     """
 
     environment: str
@@ -67,6 +75,7 @@ class Marker:
     task_id: str
     generation: str
     intention: str
+    backfill: bool | None = field(default=None, compare=False)
 
     @property
     def line(self) -> str:
@@ -91,8 +100,11 @@ class Marker:
 
     @property
     def is_of_backfill(self) -> bool:
-        """Whether a backfill's run submitted it; Airflow begins the ids of these runs so."""
-        return self.run_id.startswith("backfill__")
+        """Whether a backfill's run submitted it.
+
+        Airflow begins the ids of the runs that a backfill makes so; a run that it reprocesses keeps its id.
+        """
+        return self.run_id.startswith("backfill__") if self.backfill is None else self.backfill
 
     @property
     def owner(self) -> tuple[str, ...]:
@@ -134,6 +146,7 @@ class Submission:
         run_id: str,
         task_id: str,
         generation: str,
+        is_of_backfill: bool | None = None,
         unload_to: str | None = None,
     ) -> Submission:
         """Return the submission of a task's rendered query.
@@ -144,7 +157,7 @@ class Submission:
         owner = (environment, dag_id, run_id, task_id, generation)
         what = [*owner, sql, database, catalog, workgroup, result_configuration, unload_to]
         intention = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
-        marker = Marker(*owner, intention)
+        marker = Marker(*owner, intention, is_of_backfill)
         text = sql.rstrip().removesuffix(";").rstrip()
         if unload_to is not None:
             text = f"UNLOAD (\n{text}\n) TO '{unload_to}{intention}/0/' {_FORMAT}"
@@ -255,8 +268,13 @@ def require_budget(
 ) -> None:
     """Refuse a query of a backfill when the backfills of its DAG have used up what they may scan in a day.
 
-    A query that has not ended counts with what it has scanned, and at least with the mean of those that have.
-    One that was started before is not refused: it is paid.
+    The query is expected to scan the mean of those that have ended. One that has not ended counts with what
+    it has scanned, and at least with that mean. One that was started before is not refused: it is paid.
+
+    So the budget can be exceeded, at most by what the queries scan that are under way together. Before the
+    first of them has ended there is no mean, and each counts only with what Athena says that it has scanned.
+    They do not wait for the first: the retries of a task are over before a long query is. What was started
+    before the latest `BUDGET_LOOK_BACK` executions is not counted, and a warning says so.
 
     Args:
         marker: Of the query that is to be started.
@@ -270,7 +288,7 @@ def require_budget(
     """
     ended: list[int] = []
     running: list[int] = []
-    for response in recent_executions(athena, workgroup, BUDGET_LOOK_BACK):
+    for number, response in enumerate(recent_executions(athena, workgroup, BUDGET_LOOK_BACK), start=1):
         execution, other = QueryExecution.from_response(response), _marker_of(response)
         if now - datetime.fromisoformat(execution.submitted_at) > BUDGET_PERIOD:
             break
@@ -278,6 +296,15 @@ def require_budget(
             return
         if other is not None and other.is_of_backfill and other.owner[:2] == marker.owner[:2]:
             (running if execution.is_running else ended).append(execution.scanned_bytes)
+        if number == BUDGET_LOOK_BACK:
+            _log.warning(
+                "The latest %d queries of workgroup %s do not reach back 24 hours, only to %s: what the "
+                "backfills of %s scanned before does not count for their budget.",
+                number,
+                workgroup,
+                execution.submitted_at,
+                marker.dag_id,
+            )
     mean = sum(ended) // len(ended) if ended else 0
     used = sum(ended) + sum(max(scanned, mean) for scanned in running)
     if used + mean > budget_bytes:

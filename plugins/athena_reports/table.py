@@ -73,8 +73,7 @@ class TableError(PublishError):
     """
 
     def __init__(self, message: str, *, retryable: bool = False) -> None:
-        super().__init__(message)
-        self.retryable = retryable
+        super().__init__(message, retryable=retryable)
 
 
 @dataclass(frozen=True)

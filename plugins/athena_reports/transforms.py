@@ -16,7 +16,7 @@ from itertools import chain
 from math import fsum
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from athena_reports.errors import TransformError
+from athena_reports.errors import TransformError, is_disk_full
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,6 +46,7 @@ def apply(
     Raises:
         TransformError: A transform raised, or yielded something other than record batches of one schema,
             each column with a name of its own.
+        OSError: The disk is full, which is no fault of the transform.
     """
     for number, transform in enumerate(transforms, start=1):
         stage = _Stage(
@@ -90,7 +91,7 @@ class _Stage:
                     )
                 yield batch
         except Exception as error:
-            if error is self._upstream:
+            if error is self._upstream or is_disk_full(error):
                 raise
             if isinstance(error, TransformError):
                 raise TransformError(f"{self._about}: {error}") from error

@@ -90,6 +90,7 @@ class Run:
         deferrable: Whether there is a triggerer.
         sql: The rendered query.
         policy: How it is waited for.
+        run_type: How the run was started.
         clear_number: How often the run was cleared.
         query_execution_id: What run_query returned.
         deferred: The wait that the triggerer has taken over.
@@ -101,6 +102,7 @@ class Run:
     deferrable: bool
     sql: str
     policy: WaitPolicy = QUICK
+    run_type: str = "scheduled"
     clear_number: int = 0
     start_date: datetime | None = None
     submitting: TaskInstance = field(default_factory=TaskInstance)

@@ -114,6 +114,7 @@ class Round:
     incidents: Counter[str] = field(default_factory=Counter)
     log: list[str] = field(default_factory=list)
     sql: str = "SELECT 1"
+    run_type: str = "scheduled"
     clear_number: int = 0
     start_date: datetime | None = None
     submitting: TaskInstance = field(default_factory=TaskInstance)

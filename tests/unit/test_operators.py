@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import errno
+import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import boto3
 import pytest
@@ -21,7 +24,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from airflow.sdk.execution_time.context import OutletEventAccessors
 from botocore.stub import Stubber
 
-from athena_reports import Input, Report, WaitPolicy, build_dag, checks, transforms
+from athena_reports import Input, Report, WaitPolicy, build_dag, checks, tally, transforms
 from athena_reports.errors import (
     CheckError,
     EmptyResultError,
@@ -411,6 +414,28 @@ def test_the_marker_names_the_run(submit: Any, athena: MemoryAthena) -> None:
         "run_query",
     )
     assert marker.generation == "2.3.3"
+
+
+@pytest.mark.parametrize(
+    ("run_type", "run_id", "is_refused"),
+    [
+        ("backfill", "scheduled__2025-06-14T15:05:00+00:00", True),
+        ("backfill", "backfill__2025-06-14T15:05:00+00:00", True),
+        ("scheduled", "scheduled__2025-06-14T15:05:00+00:00", False),
+        ("manual", "backfill__by hand", False),
+    ],
+)
+def test_the_type_of_a_run_and_not_its_id_decides_whether_the_budget_of_backfills_holds_for_it(
+    submit: Any, athena: MemoryAthena, clock: VirtualClock, run_type: str, run_id: str, is_refused: bool
+) -> None:
+    """A backfill that reprocesses a scheduled run changes its type and leaves it its id."""
+    submit.backfill_budget_bytes = 30_000_000  # each of the queries scans 20 MB
+    run = context(run=Run(run_type=run_type))
+    submit.execute(run | {"run_id": f"{run_id} before"})
+    clock.sleep(3600)
+
+    with pytest.raises(AirflowFailException, match="not started") if is_refused else nullcontext():
+        submit.execute(run | {"run_id": run_id})
 
 
 def test_each_instance_of_a_mapped_task_has_an_intention_of_its_own(
@@ -1060,6 +1085,42 @@ def test_a_transform_that_breaks_is_named_with_report_and_period(
     assert keys_in(s3, bucket) == ["q-1.csv"]
 
 
+def test_a_transform_that_yields_nothing_at_all_is_not_tried_again(
+    bucket: str, result: dict[str, Any]
+) -> None:
+    with pytest.raises(AirflowFailException, match="yielded no batch"):
+        staged_of(result, bucket, transforms=[lambda _batches, _period: iter(())])
+
+
+@pytest.mark.parametrize(
+    ("module", "method", "recipe"),
+    [
+        (transforms, "write", {"transforms": [transforms.share("rank")]}),
+        (tally, "write", {"checks": [checks.unique("rank")]}),
+        (tally, "flush", {"checks": [checks.unique("rank")]}),  # when all rows have been seen
+    ],
+)
+def test_a_full_disk_is_left_to_the_retries(
+    bucket: str,
+    result: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    module: Any,
+    method: str,
+    recipe: dict[str, Any],
+) -> None:
+    def fail(*_: Any) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    disk = type("FullDisk", (io.BytesIO,), {method: fail})
+    monkeypatch.setattr(module.tempfile, "TemporaryFile", lambda **_: disk())
+    monkeypatch.setattr(transforms, "_SPOOL_BYTES", 0)
+    monkeypatch.setattr(tally.Tally.__init__, "__defaults__", (0,))
+
+    with pytest.raises(AirflowException, match="no space left on the worker's disk") as caught:
+        staged_of(result, bucket, **recipe)
+    assert not isinstance(caught.value, AirflowFailException)
+
+
 def test_a_check_that_fails_names_the_rows_and_leaves_the_version_for_inspection(
     s3: S3Client, bucket: str, result: dict[str, Any]
 ) -> None:
@@ -1107,6 +1168,7 @@ def test_a_result_that_is_gone_is_no_fault_of_the_transform(bucket: str, result:
         (MissingPartitionsError("dt=1"), AirflowException),
         (InputError("no table"), AirflowFailException),
         (PublishError("lost"), AirflowException),
+        (PublishError("not ours", retryable=False), AirflowFailException),
         (SchemaError("int, varchar"), AirflowFailException),
         (TableError("Glue is busy", retryable=True), AirflowException),
         (TableError("not allowed"), AirflowFailException),

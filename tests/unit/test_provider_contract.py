@@ -46,6 +46,7 @@ class TaskInstance:
     try_number: int = 1
     map_index: int | None = -1
     max_tries: int = 0
+    run_type: str = "manual"
     clear_number: int = 0
     start_date: datetime | None = None
     xcoms: dict[str, Any] = field(default_factory=dict)

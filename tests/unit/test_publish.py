@@ -550,8 +550,9 @@ def test_a_latest_period_that_is_not_ours_is_not_overwritten(
     key = location.latest_uri.removeprefix(f"s3://{location.bucket}/")
     s3.put_object(Bucket=location.bucket, Key=key, Body=content)
 
-    with pytest.raises(PublishError, match=r"latest\.json is not of this package"):
+    with pytest.raises(PublishError, match=r"latest\.json is not of this package") as caught:
         publish(staged(storage, location, "a"), facts(), location=location, storage=storage)
+    assert not caught.value.retryable
     assert everything_at(s3, location.bucket)[key] == content
     read_complete(s3, location)
 
@@ -679,6 +680,7 @@ def test_a_manifest_that_is_not_ours_is_not_overwritten(
     with pytest.raises(PublishError, match="is no manifest of this package and period") as caught:
         publish(version, facts(), location=location, storage=storage)
     assert location.manifest_uri in str(caught.value)
+    assert not caught.value.retryable
     assert everything_at(s3, location.bucket) == before
 
 

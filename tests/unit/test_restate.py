@@ -85,12 +85,32 @@ def test_they_come_in_the_order_of_their_periods() -> None:
 
 
 def test_each_version_of_a_period_is_restated_under_an_id_of_its_own() -> None:
-    one = Restatement("plays_weekly", FIRST, "late events have landed", "2025-06-08T00:05:00.000+00:00")
-    other = Restatement("plays_weekly", FIRST, "late events have landed", "2025-06-09T00:05:00.000+00:00")
+    one = Restatement("plays_weekly", FIRST, "late events have landed", "2025-06-08T00:05:00.000+00:00", 0)
+    other = Restatement("plays_weekly", FIRST, "late events have landed", "2025-06-09T00:05:00.000+00:00", 0)
 
     assert one.to_trigger()["trigger_run_id"] != other.to_trigger()["trigger_run_id"]
     assert one.to_trigger()["conf"] == {"period": FIRST}
     assert one.to_trigger()["trigger_dag_id"] == "plays_weekly"
+
+
+@pytest.mark.parametrize("reason", ["late events", "stale"])
+def test_a_restatement_that_failed_is_tried_again_once_a_day(reason: str) -> None:
+    partitions = {FIRST: partition(FIRST)}
+    due = WEEKS.period(FIRST).end_utc + DAY
+    if reason == "stale":
+        partitions = {
+            FIRST: partition(FIRST, submitted=20 * DAY, restated=20 * DAY),
+            SECOND: partition(SECOND, submitted=2 * DAY),
+        }
+        due = WEEKS.period(SECOND).end_utc + 2 * DAY
+
+    def run_id(after: timedelta) -> str:
+        (found,) = find_restatements("plays_weekly", partitions, due + after, with_stale=True)
+        return str(found.to_trigger()["trigger_run_id"])
+
+    ids = [{run_id(day * DAY + DAY / 48 * look) for look in range(48)} for day in range(4)]
+    assert [len(of_day) for of_day in ids] == [1, 1, 1, 1]
+    assert len(set.union(*ids)) == 4
 
 
 def test_every_published_table_is_looked_through(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:

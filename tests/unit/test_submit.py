@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from athena_reports import submit as submit_module
 from athena_reports.errors import QueryError
 from athena_reports.submit import (
     LOOK_BACK,
@@ -90,6 +91,32 @@ def test_a_marker_is_one_line_of_ascii_that_no_id_can_break(marker: Marker) -> N
 )
 def test_a_query_of_somebody_else_has_no_marker(sql: str) -> None:
     assert Marker.find(sql) is None
+
+
+def test_a_marker_tells_a_run_that_a_backfill_reprocesses() -> None:
+    """It keeps the id that the schedule gave it. A query of an earlier release says nothing but the id."""
+
+    def read_back(marker: Marker) -> bool:
+        found = Marker.find("SELECT 1" + marker.line)
+        assert found == marker
+        return found.is_of_backfill
+
+    assert read_back(submission(is_of_backfill=True).marker)
+    assert not read_back(submission(run_id="backfill__1", is_of_backfill=False).marker)
+    fields = {"environment": "dev", "dag_id": "plays", "task_id": "run_query", "generation": "0.3.3"}
+    for run_id, of_backfill in (("scheduled__1", False), ("backfill__1", True)):
+        earlier = json.dumps(fields | {"run_id": run_id, "intention": "0" * 32})
+        found = Marker.find(f"SELECT 1\n-- athena-reports: {earlier}")
+        assert found is not None
+        assert found.is_of_backfill is of_backfill
+
+
+def test_a_query_from_before_markers_told_of_backfills_is_found_again() -> None:
+    athena = MemoryAthena()
+    (id_,) = start_all(athena, submission())
+
+    again = submit_once(submission(is_of_backfill=False), athena=athena, start=starter(athena), is_retry=True)
+    assert again == id_
 
 
 # --- intentions and tokens
@@ -545,7 +572,7 @@ def test_nothing_is_asked_to_stop_that_has_ended(clock: VirtualClock) -> None:
 
 def test_a_marker_can_be_read_by_people_and_other_tools() -> None:
     """The documented format: one JSON object, named by what it says."""
-    line = submission().sql.splitlines()[-1]
+    line = submission(is_of_backfill=False).sql.splitlines()[-1]
 
     told = json.loads(line.removeprefix("-- athena-reports: "))
     assert told | {"intention": "..."} == {
@@ -555,6 +582,7 @@ def test_a_marker_can_be_read_by_people_and_other_tools() -> None:
         "task_id": "run_query",
         "generation": "0.3.3",
         "intention": "...",
+        "backfill": False,
     }
 
 
@@ -610,7 +638,13 @@ def test_a_query_that_runs_counts_at_least_with_the_mean(clock: VirtualClock) ->
 
 @pytest.mark.parametrize(
     "fields",
-    [{"run_id": "scheduled__1"}, {"run_id": "manual__1"}, {"dag_id": "other"}, {"environment": "stg"}],
+    [
+        {"run_id": "scheduled__1"},
+        {"run_id": "manual__1"},
+        {"run_id": "backfill__by hand", "is_of_backfill": False},
+        {"dag_id": "other"},
+        {"environment": "stg"},
+    ],
 )
 def test_what_others_scan_is_not_counted(clock: VirtualClock, fields: dict[str, Any]) -> None:
     athena = MemoryAthena()
@@ -620,6 +654,14 @@ def test_what_others_scan_is_not_counted(clock: VirtualClock, fields: dict[str, 
     assert affords(athena, 0)
 
 
+def test_a_scheduled_run_that_a_backfill_reprocesses_is_counted(clock: VirtualClock) -> None:
+    athena = MemoryAthena()
+    backfilled(athena, 5 * GIGABYTE, run_id="scheduled__1", is_of_backfill=True)
+    clock.sleep(60)
+
+    assert not affords(athena, 9)
+
+
 def test_the_budget_is_one_of_the_last_day(clock: VirtualClock) -> None:
     athena = MemoryAthena()
     backfilled(athena, 5 * GIGABYTE)
@@ -627,6 +669,36 @@ def test_the_budget_is_one_of_the_last_day(clock: VirtualClock) -> None:
     assert not affords(athena, 6)
     clock.sleep(1)
     assert affords(athena, 0)
+
+
+def test_until_the_first_has_ended_a_query_counts_with_what_it_has_scanned(clock: VirtualClock) -> None:
+    """What the documentation says of the first wave: it starts, and may exceed the budget."""
+    athena = MemoryAthena()
+    for number in range(16):
+        assert affords(athena, 1)
+        (id_,) = start_all(athena, submission(run_id=f"backfill__{number}"))
+        athena.queries[id_].plan = Plan(scanned_bytes=0)
+
+    athena.queries[id_].plan = Plan(scanned_bytes=GIGABYTE + 1)
+    assert not affords(athena, 1)
+
+
+@pytest.mark.parametrize(("queries", "hours", "warns"), [(1, 23, False), (2, 23, True), (2, 25, False)])
+def test_a_look_back_of_less_than_a_day_is_told(
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    queries: int,
+    hours: int,
+    warns: bool,
+) -> None:
+    monkeypatch.setattr(submit_module, "BUDGET_LOOK_BACK", 2)
+    athena = MemoryAthena()
+    backfilled(athena, *[GIGABYTE] * queries)
+    clock.sleep(hours * 3600)
+
+    assert affords(athena, 3)
+    assert ("do not reach back 24 hours" in caplog.text) is warns
 
 
 def test_a_query_that_is_paid_is_never_refused(clock: VirtualClock) -> None:

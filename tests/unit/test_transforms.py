@@ -550,14 +550,18 @@ def test_share_spools_to_a_file_that_is_closed(monkeypatch: pytest.MonkeyPatch) 
     assert file.closed
 
 
-def test_share_on_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_no_fault_of_the_transform(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     class FullDisk(io.BytesIO):
         def write(self, _: Any) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise OSError(number, "No space left on device")
 
     monkeypatch.setattr(module.tempfile, "TemporaryFile", lambda **_: FullDisk())
     monkeypatch.setattr(module, "_SPOOL_BYTES", 100)
-    assert "No space left on device" in refusal(share("a"), column(list(range(1000))))
+    transforms = [share("a"), rename({"a": "b"})]
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        list(apply(transforms, cut(column(list(range(1000))), []), WEEK, ABOUT))
+    assert caught.value.errno == number
 
 
 def test_exact_sum_refuses_what_is_no_exact_number() -> None:
