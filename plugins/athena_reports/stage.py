@@ -17,7 +17,6 @@ order is written into two files at once.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from athena_reports.errors import PublishError
+from athena_reports.errors import PublishError, is_disk_full
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -302,7 +301,8 @@ def _require_formats(schema: pa.Schema, formats: Sequence[str], location: Locati
     def refuse(problem: str, format: str) -> None:
         raise PublishError(
             f"{location.prefix}: {problem}. CAST it to text in the SQL or the transform, or leave {format!r} "
-            f"out of the report's outputs."
+            f"out of the report's outputs.",
+            retryable=False,
         )
 
     for field in schema if "csv" in formats else ():
@@ -598,7 +598,7 @@ def disk_full_explained(location: Location) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_disk_full(error):
             raise
         raise PublishError(
             f"{location.prefix}: no space left on the worker's disk: {error}. Nothing of it is visible. Free "

@@ -304,6 +304,7 @@ def test_a_column_that_a_format_does_not_hold_is_refused_before_a_row_is_read(
 
     with pytest.raises(PublishError) as caught:
         stage(Rows(schema, none_read()), location=NOWHERE, formats=["parquet", format], storage=Disk())
+    assert not caught.value.retryable
     message = str(caught.value)
     assert NOWHERE.prefix in message
     assert f"'odd' is a {kind}" in message
