@@ -202,6 +202,7 @@ class Rollout:
         self._update(plan, files, stored)
         if not plan.dags_first:
             self._synchronise(plan, files, stored)
+        self._remove(plan.last)
         done = (*after[:-1], replace(after[-1], files=stored))
         self._bucket.replace_journal(name, Journal(done, etag=journal.etag))
         self._say(f"{name} has {done[-1]}")
@@ -214,30 +215,27 @@ class Rollout:
             pins[path] = replace(pins[path], version=self._bucket.write(pins[path].key, files[path]).version)
         hashes = _hashes(files)
         stored |= {path: Stored(hashes[path], pin.version) for path, pin in pins.items()}
+        self._write(plan.early, files, stored)
         if not plan.updates:
             return
-        earlier = {path: self._bucket.read(self.environment.key(path)) for path in plan.early}
-        self._write(plan.early, files, stored)
         self._say(f"updating {self.environment.name}: 20 minutes or more, even if this command ends")
         try:
             update(self._mwaa, self.environment, pins, self._say, self._poll_seconds)
         except UpdateFailedError as error:
-            for path, read in earlier.items():
-                if read:
-                    self._bucket.write(self.environment.key(path), read[0])
-                else:
-                    self._bucket.delete(self.environment.key(path))
             dags = "those of the release that was to be restored" if plan.dags_first else "as they were"
             raise UpdateFailedError(
-                f"{error} The files below {self.environment.dags_prefix} are {dags}. CloudWatch has the logs "
-                f"of the components, such as airflow-{self.environment.name}-Scheduler. Mend the cause and "
-                "run the same command again, or go back with `make rollback`."
+                f"{error} DAG files and SQL below {self.environment.dags_prefix} are {dags}. CloudWatch "
+                f"has the logs of the components, such as airflow-{self.environment.name}-Scheduler. Mend the "
+                "cause and run the same command again, or go back with `make rollback`."
             ) from error
 
     def _synchronise(self, plan: Plan, files: Mapping[str, bytes], stored: dict[str, Stored]) -> None:
         """Write and remove files below dags/; `stored` gets what is there then."""
         self._write(plan.writes, files, stored)
-        for path in plan.removals:
+        self._remove(plan.removals)
+
+    def _remove(self, paths: Sequence[str]) -> None:
+        for path in paths:
             self._say(f"removing {path}")
             self._bucket.delete(self.environment.key(path))
 

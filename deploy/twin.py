@@ -169,13 +169,8 @@ def build_twin(image: Image, bundle: Path, work: Path, python: str, progress: Pr
     interpreter, version = _find_python(python)
     installed = _text(image.installed) if image.installed else ""
     constraints = _constraints(image, needed=forced or not installed)
-    shipped = bundle / "dags" / "constraints.txt"
-    lists = (
-        installed or "\n".join(image.requested),
-        constraints,
-        requirements,
-        shipped.read_text() if shipped.is_file() else "",
-    )
+    # requirements.txt names the bundle's own constraints by their content.
+    lists = (installed or "\n".join(image.requested), constraints, requirements)
     inputs = [version, image.version, *map(_without_comments, lists)]
     key = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:12]
     folder = work.absolute() / f"{image.version}-{key}"

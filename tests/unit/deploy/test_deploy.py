@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 
@@ -31,7 +32,7 @@ def test_the_first_deployment_updates_once_and_then_brings_the_dags(
 
     said = repository.deploy()
 
-    assert at_update == [{"constraints.txt"}]  # which requirements.txt names, and nothing else
+    assert at_update == [set(repository.constraints())]  # which requirements.txt names, and nothing else
     assert account.dags() == repository.dags()
     assert account.library() == "VERSION = 1\n"
     assert account.pinned("requirements.txt").endswith(b"pyarrow\n")
@@ -94,7 +95,7 @@ def test_a_failed_update_leaves_the_dags_alone_and_the_next_one_mends_it(
 
     with pytest.raises(UpdateFailedError, match=r"UPDATE_FAILED, .*Unable to install.*as they were"):
         deployed.deploy()
-    assert account.dags() == dags
+    assert account.dags() == dags | deployed.constraints()
 
     deployed.deploy()
     assert len(account.mwaa.updates) == 2
@@ -106,7 +107,7 @@ def test_the_first_update_that_fails_leaves_no_dags(account: Account, repository
     account.mwaa.fails_with = "The role may not read the bucket"
     with pytest.raises(UpdateFailedError, match="may not read the bucket"):
         repository.deploy()
-    assert account.dags() == {}
+    assert account.dags() == repository.constraints()
 
 
 def test_an_update_that_does_not_end_is_given_up_without_the_dags(
@@ -143,7 +144,8 @@ def test_a_rollback_brings_back_dags_then_library_and_goes_further_back_each_tim
 
     for release, library in ((1, 2), (0, 1)):
         deployed.roll_back()
-        assert account.dags() == at_update.pop() == releases[release]
+        assert account.dags() == releases[release]
+        assert at_update.pop().items() >= releases[release].items()
         assert account.library() == f"VERSION = {library}\n"
     assert len(account.mwaa.updates) == 2
     with pytest.raises(RolloutError, match="No release of reports-stg is known"):
@@ -151,6 +153,41 @@ def test_a_rollback_brings_back_dags_then_library_and_goes_further_back_each_tim
     deployed.deploy()
     assert account.dags() == deployed.dags()
     assert account.library() == "VERSION = 3\n"
+
+
+@pytest.mark.parametrize("fails_with", ["", "No"])
+def test_a_pinned_requirements_txt_always_finds_the_constraints_it_was_written_with(
+    account: Account, deployed: Repository, fails_with: str
+) -> None:
+    """A worker can start at any time, and reads both; so also while an update runs, or after one failed."""
+    seen: list[bool] = []
+
+    def look() -> None:
+        for version in versions():
+            named = account.s3.get_object(Bucket=BUCKET, Key="requirements.txt", VersionId=version)[
+                "Body"
+            ].read()
+            name = named.decode().split('"')[1].removeprefix("/usr/local/airflow/dags/")
+            seen.append(hashlib.sha256(account.dags()[name]).hexdigest()[:8] in name)
+
+    def versions() -> set[str]:
+        pinned = "RequirementsS3ObjectVersion"
+        asked = account.mwaa.updates[-1:]
+        return {each[pinned] for each in (account.mwaa.environments[NAME], *asked)}
+
+    account.mwaa.on_update = look
+    deployed.write("deploy/constraints.txt", "pyarrow==26.0.0\n")
+    deployed.deploy()
+    account.mwaa.fails_with = fails_with
+    if fails_with:
+        with pytest.raises(UpdateFailedError):
+            deployed.roll_back()
+        look()
+        assert set(deployed.constraints()) <= set(account.dags())  # what still runs
+    deployed.roll_back()
+    look()
+    assert all(seen)
+    assert len([path for path in account.dags() if path.startswith("constraints")]) == 1
 
 
 def test_a_rollback_of_sql_needs_no_update(account: Account, deployed: Repository) -> None:
@@ -191,6 +228,8 @@ def test_a_dry_run_says_what_the_deployment_then_does_and_changes_nothing(
     deployed.write("deploy/constraints.txt", "pyarrow==26.0.0\n")
     deployed.remove("dags/flights.py")
     before = account.everything()
+    (earlier,) = [path for path in account.dags() if path.startswith("constraints")]
+    (later,) = deployed.constraints()
 
     said = deployed.deploy(dry_run=True)
 
@@ -198,10 +237,11 @@ def test_a_dry_run_says_what_the_deployment_then_does_and_changes_nothing(
     assert plan == [
         f"upload  s3://{BUCKET}/plugins.zip",
         f"upload  s3://{BUCKET}/requirements.txt",
-        f"put     s3://{BUCKET}/dags/constraints.txt",
+        f"put     s3://{BUCKET}/dags/{later}",
         f"update  {NAME}, of 20 minutes or more: plugins.zip, requirements.txt",
         f"put     s3://{BUCKET}/dags/new.py",
         f"remove  s3://{BUCKET}/dags/flights.py",
+        f"remove  s3://{BUCKET}/dags/{earlier}",
         f"record  s3://{BUCKET}/athena-reports/{NAME}.json",
     ]
     assert account.everything() == before
@@ -420,7 +460,7 @@ def test_of_two_deployments_at_once_one_is_refused(
 
 # --- the plan alone ---
 
-PATHS = [*ARTIFACTS, "dags/a.py", "dags/b.sql", "dags/constraints.txt"]
+PATHS = [*ARTIFACTS, "dags/a.py", "dags/b.sql", "dags/constraints-0123abcd.txt"]
 CONTENTS = st.sampled_from("xyz")
 
 
@@ -467,4 +507,4 @@ def test_what_a_plan_leaves_is_what_is_wanted(
     assert {*plan.kept} | written == set(PATHS[3:])
     for path in written & there.keys():
         assert (path in plan.taken) == (path not in known)
-    assert not plan.early or (plan.updates and not dags_first)
+    assert not plan.early or plan.early == ("dags/constraints-0123abcd.txt",)
