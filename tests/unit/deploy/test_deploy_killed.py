@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,10 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
 
+from deploy.environment import UpdateFailedError
 from tests.unit.deploy.conftest import NAME, SESSION, Account, Repository
+
+THEIRS = {"theirs.py": b"# theirs"}
 
 
 class Killed(BaseException):
@@ -38,6 +41,28 @@ def dying(at: int | None = None) -> Iterator[list[str]]:
         SESSION.events.unregister("after-call", count)
 
 
+@contextmanager
+def losing_answers(operation: str, of: str) -> Iterator[list[str]]:
+    """Does the first call for each address that has `of` in it, and answers that it has failed."""
+    lost: list[str] = []
+
+    def lose(request: AWSPreparedRequest, **_: Any) -> AWSResponse | None:
+        if of not in request.url or request.url in lost:
+            return None
+        lost.append(request.url)
+        answer = URLLib3Session().send(request)
+        assert answer.status_code == 200
+        request.reset_stream()
+        answer.status_code = 500
+        return answer
+
+    SESSION.events.register(f"before-send.{operation}", lose)
+    try:
+        yield lost
+    finally:
+        SESSION.events.unregister(f"before-send.{operation}", lose)
+
+
 def release(repository: Repository, number: int) -> None:
     """Changes of every kind; odd and even releases differ in which files there are."""
     repository.change_library(number)
@@ -50,9 +75,11 @@ def release(repository: Repository, number: int) -> None:
             repository.remove(path)
 
 
-def is_deployed(account: Account, repository: Repository, number: int) -> bool:
+def is_deployed(
+    account: Account, repository: Repository, number: int, others: Mapping[str, bytes] = THEIRS
+) -> bool:
     release(repository, number)
-    dags = account.dags() == repository.dags() | {"theirs.py": b"# theirs"}
+    dags = account.dags() == {**repository.dags(), **others}
     return dags and account.library() == f"VERSION = {number}\n"
 
 
@@ -109,28 +136,32 @@ def test_wherever_a_rollback_dies_the_next_one_ends_right(account: Account, depl
         assert deployed.deploy()[-1] == "nothing has to be changed", call
 
 
+def test_an_update_whose_answer_was_lost_is_waited_for(account: Account, deployed: Repository) -> None:
+    """The client repeats the call, and AWS refuses it since the environment is being updated."""
+    release(deployed, 2)
+    with losing_answers("mwaa.UpdateEnvironment", NAME) as lost:
+        deployed.deploy()
+    assert lost
+    assert len(account.mwaa.updates) == 1
+    assert is_deployed(account, deployed, 2, others={})
+
+
+def test_an_update_that_aws_refuses_has_failed(account: Account, deployed: Repository) -> None:
+    release(deployed, 2)
+    account.mwaa.refuses_with = "The version of plugins.zip does not exist"
+    with pytest.raises(UpdateFailedError, match=r"refused the update .*plugins\.zip does not exist"):
+        deployed.deploy()
+    assert account.mwaa.updates == []
+    assert account.library() == "VERSION = 1\n"
+
+
 def test_a_record_whose_answer_was_lost_is_not_taken_for_that_of_somebody_else(
     account: Account, deployed: Repository
 ) -> None:
     """The client repeats the call, and the condition then meets what it has written itself."""
-    lost: list[str] = []
-
-    def lose(request: AWSPreparedRequest, **_: Any) -> AWSResponse | None:
-        if "/athena-reports/" not in request.url or request.url in lost:
-            return None
-        lost.append(request.url)
-        answer = URLLib3Session().send(request)
-        assert answer.status_code == 200
-        request.reset_stream()
-        answer.status_code = 500
-        return answer
-
     deployed.write("dags/plays.py", "# airflow dag, changed\n")
-    SESSION.events.register("before-send.s3.PutObject", lose)
-    try:
+    with losing_answers("s3.PutObject", "/athena-reports/") as lost:
         deployed.deploy()
-    finally:
-        SESSION.events.unregister("before-send.s3.PutObject", lose)
     assert lost
     assert account.dags() == deployed.dags()
     assert deployed.deploy()[-1] == "nothing has to be changed"
