@@ -225,8 +225,8 @@ class Rollout:
             dags = "those of the release that was to be restored" if plan.dags_first else "as they were"
             raise UpdateFailedError(
                 f"{error} DAG files and SQL below {self.environment.dags_prefix} are {dags}. CloudWatch "
-                f"has the logs of the components, such as airflow-{self.environment.name}-Scheduler. Mend the "
-                "cause and run the same command again, or go back with `make rollback`."
+                f"has the logs of the components, such as airflow-{self.environment.name}-Scheduler. Mend "
+                "the cause and run the same command again, or go back with `make rollback`."
             ) from error
 
     def _synchronise(self, plan: Plan, files: Mapping[str, bytes], stored: dict[str, Stored]) -> None:
