@@ -76,6 +76,10 @@ ifneq ($(DEPLOYS),)
 ifneq ($(origin ENV),command line)
 $(error Name the environment: make $(DEPLOYS) ENV=stg)
 endif
+# Any other value could be meant as a no, and a variable of the shell for something else.
+$(foreach name,DRY_RUN REPLACE ROLLBACK,$(if $(filter-out undefined|,$(origin $(name))|$($(name))),\
+	$(if $(filter-out command line|1,$(origin $(name))|$($(name))),\
+	$(error $(name) is '$($(name))', from the $(origin $(name)): write $(name)=1 after make, or leave it out))))
 endif
 
 .PHONY: deploy-guided
