@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     for each in (guided, deploying, rollback):
         each.add_argument("--env", required=True, help="environment, as in deploy/environments/")
     for each in (deploying, rollback):
+        each.add_argument("--take-over", action="store_true", help="go on though another may be under way")
         each.add_argument("--dry-run", action="store_true", help="only say what would be changed")
     for each in (check, deploying):
         each.add_argument(
@@ -113,6 +114,7 @@ def _deploy(options: argparse.Namespace) -> None:
         _say,
         check=None if options.no_check else check,
         replace_others=options.replace,
+        take_over=options.take_over,
         dry_run=options.dry_run,
     )
     _end(options)
@@ -120,7 +122,7 @@ def _deploy(options: argparse.Namespace) -> None:
 
 def _rollback(options: argparse.Namespace) -> None:
     rollout = Rollout(read_target(ROOT, options.env), boto3.Session(), _say)
-    rollout.roll_back(dry_run=options.dry_run)
+    rollout.roll_back(take_over=options.take_over, dry_run=options.dry_run)
     _end(options)
 
 

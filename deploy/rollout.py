@@ -9,11 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.bundle import build_bundle, read_bundle
 from deploy.environment import (
@@ -24,7 +26,7 @@ from deploy.environment import (
     describe,
     update,
 )
-from deploy.errors import RolloutError, TargetError
+from deploy.errors import DeployError, RolloutError, TargetError
 from deploy.plan import Plan, make_plan
 from deploy.releases import Bucket, Journal, Release, Stored, journal_key
 from deploy.source import commit_of
@@ -32,6 +34,9 @@ from deploy.target import Target, read_target
 
 if TYPE_CHECKING:
     import boto3
+
+ALONE = dt.timedelta(minutes=60)
+"""How long after a deployment was begun no other one is, unless it is told to take over."""
 
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5})
 
@@ -78,6 +83,7 @@ class Rollout:
         check: Check | None,
         *,
         replace_others: bool = False,
+        take_over: bool = False,
         dry_run: bool = False,
     ) -> None:
         """Deploy a bundle.
@@ -87,6 +93,7 @@ class Rollout:
             commit: What it was made of.
             check: Checks it, if anything is to be changed; None to leave that out.
             replace_others: Whether to replace what somebody else has put where these files belong.
+            take_over: Whether to go on although another deployment may be under way.
             dry_run: Whether only to say what would be changed.
 
         Raises:
@@ -94,8 +101,7 @@ class Rollout:
         """
         earlier = self._journal.releases[-1:]
         self._say(f"deploying {commit}, after {earlier[0] if earlier else 'nothing that is known'}")
-        if self._journal.begun:
-            self._say("a deployment was begun after that and not finished: this one finishes or replaces it")
+        self._look_at_begun(refuse=not (take_over or dry_run))
         plan = self._plan(files, {})
         if plan.taken and not replace_others:
             raise RolloutError(
@@ -111,18 +117,20 @@ class Rollout:
         if not dry_run:
             if check is not None and not plan.is_empty:
                 check(self.environment.airflow_version)
-            release = Release(commit, dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), self._caller, {})
+            release = Release(commit, _now().isoformat(), self._caller, {})
             self._apply(plan, files, before=self._journal.releases, after=(*self._journal.releases, release))
 
-    def roll_back(self, *, dry_run: bool = False) -> None:
+    def roll_back(self, *, take_over: bool = False, dry_run: bool = False) -> None:
         """Go back to the release before the latest; to the latest if one was begun after it and not finished.
 
         Args:
+            take_over: Whether to go on although another deployment may be under way.
             dry_run: Whether only to say what would be changed.
 
         Raises:
             DeployError: It was refused, or failed; the message says what has been changed.
         """
+        self._look_at_begun(refuse=not (take_over or dry_run))
         kept = self._journal.releases if self._journal.begun else self._journal.releases[:-1]
         if not kept:
             raise RolloutError(f"No release of {self.environment.name} is known that one could go back to.")
@@ -133,6 +141,24 @@ class Rollout:
         self._say(self._record_line)
         if not dry_run:
             self._apply(plan, files, before=kept, after=kept)
+
+    def _look_at_begun(self, *, refuse: bool) -> None:
+        """Say what was begun and not finished; refuse to go on if it may be under way.
+
+        Raises:
+            RolloutError: It is refused.
+        """
+        journal = self._journal
+        if not journal.begun:
+            return
+        by = f" by {journal.begun_by} at {journal.begun_at}" if journal.begun_at else ""
+        if refuse and journal.begun_at and _now() - dt.datetime.fromisoformat(journal.begun_at) < ALONE:
+            raise RolloutError(
+                f"A deployment to {self.environment.name} was begun{by}, and may be under way. Nothing was "
+                "changed. Wait until it is over. If it was killed, run the same command again with "
+                "TAKE_OVER=1."
+            )
+        self._say(f"a deployment was begun{by} and not finished: this one finishes or replaces it")
 
     def _plan(
         self, files: Mapping[str, bytes], versions: Mapping[str, str], *, dags_first: bool = False
@@ -195,7 +221,22 @@ class Rollout:
         name = self.environment.name
         # First of all, so that whatever happens it is known which files are ours.
         begun = self._journal.ours | set(_hashes(files).items())
-        journal = self._bucket.replace_journal(name, Journal(before, begun, self._journal.etag))
+        journal = self._bucket.replace_journal(
+            name, Journal(before, begun, self._caller, _now().isoformat(), self._journal.etag)
+        )
+        try:
+            stored = self._carry_out(plan, files)
+        except (Exception, KeyboardInterrupt):
+            # It is over: the next one need not take over. If that cannot be said, it has to.
+            with suppress(DeployError, BotoCoreError, ClientError):
+                self._bucket.replace_journal(name, replace(journal, begun_by="", begun_at=""))
+            raise
+        done = (*after[:-1], replace(after[-1], files=stored))
+        self._bucket.replace_journal(name, Journal(done, etag=journal.etag))
+        self._say(f"{name} has {done[-1]}")
+
+    def _carry_out(self, plan: Plan, files: Mapping[str, bytes]) -> dict[str, Stored]:
+        """Do what a plan says; returns what is there then."""
         stored = dict(plan.kept)
         if plan.dags_first:
             self._synchronise(plan, files, stored)
@@ -203,9 +244,7 @@ class Rollout:
         if not plan.dags_first:
             self._synchronise(plan, files, stored)
         self._remove(plan.last)
-        done = (*after[:-1], replace(after[-1], files=stored))
-        self._bucket.replace_journal(name, Journal(done, etag=journal.etag))
-        self._say(f"{name} has {done[-1]}")
+        return stored
 
     def _update(self, plan: Plan, files: Mapping[str, bytes], stored: dict[str, Stored]) -> None:
         """Upload the pinned files and update the environment; `stored` gets what it then pins."""
@@ -254,6 +293,7 @@ def deploy(
     *,
     check: Check | None = None,
     replace_others: bool = False,
+    take_over: bool = False,
     dry_run: bool = False,
     poll_seconds: float = 15,
 ) -> None:
@@ -267,6 +307,7 @@ def deploy(
         say: Told what happens.
         check: Checks the bundle that is in `folder`, if anything is to be changed; None to leave that out.
         replace_others: Whether to replace what somebody else has put where the bundle's files belong.
+        take_over: Whether to go on although another deployment may be under way.
         dry_run: Whether only to say what would be changed.
         poll_seconds: Seconds between two looks at an environment that is being updated.
 
@@ -283,7 +324,7 @@ def deploy(
         )
     files = read_bundle(folder)
     rollout = Rollout(target, session, say, poll_seconds)
-    rollout.deploy(files, commit, check, replace_others=replace_others, dry_run=dry_run)
+    rollout.deploy(files, commit, check, replace_others=replace_others, take_over=take_over, dry_run=dry_run)
 
 
 def caller(session: boto3.Session, region: str) -> tuple[str, str]:
@@ -318,6 +359,10 @@ def _refuse_busy(environment: Environment) -> None:
             f"{environment.name} is {environment.status}. Nothing was changed: run the same command again "
             "when it is AVAILABLE."
         )
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(microsecond=0)
 
 
 def _hashes(files: Mapping[str, bytes]) -> dict[str, str]:

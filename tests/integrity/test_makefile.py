@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SWITCHES = {"DRY_RUN": "--dry-run", "REPLACE": "--replace", "ROLLBACK": " rollback "}
+SWITCHES = {
+    "DRY_RUN": "--dry-run",
+    "REPLACE": "--replace",
+    "ROLLBACK": " rollback ",
+    "TAKE_OVER": "--take-over",
+}
 
 
 def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

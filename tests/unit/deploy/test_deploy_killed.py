@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,8 +11,11 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
 
+from deploy import rollout
 from deploy.environment import UpdateFailedError
+from deploy.errors import RolloutError
 from tests.unit.deploy.conftest import NAME, SESSION, Account, Repository
+from tests.unit.deploy.mwaa import ACCOUNT
 
 THEIRS = {"theirs.py": b"# theirs"}
 
@@ -101,11 +105,11 @@ def test_wherever_a_deployment_dies_the_next_one_ends_right(account: Account, de
         account.mwaa.settle(NAME)
         finished = call == len(calls)
         if call % 3 == 0 and not finished:
-            deployed.roll_back()
+            deployed.roll_back(take_over=True)
         else:
             latest = begun = begun + (call % 3 == 1)
             release(deployed, latest)
-            deployed.deploy()
+            deployed.deploy(take_over=True)
         assert is_deployed(account, deployed, latest), call
         assert deployed.deploy()[-1] == "nothing has to be changed", call
 
@@ -129,11 +133,51 @@ def test_wherever_a_rollback_dies_the_next_one_ends_right(account: Account, depl
         if call % 2:
             number += 2
             release(deployed, number)
-            deployed.deploy()
+            deployed.deploy(take_over=True)
         elif call != len(calls):
-            deployed.roll_back()
+            deployed.roll_back(take_over=True)
         assert is_deployed(account, deployed, number), call
         assert deployed.deploy()[-1] == "nothing has to be changed", call
+
+
+def test_a_deployment_that_may_be_under_way_is_taken_over_on_demand_or_after_an_hour(
+    account: Account, deployed: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(deployed, 2)
+    with dying(2), pytest.raises(Killed):
+        deployed.deploy()
+    before = account.everything()
+    begun = rf"begun by arn:aws:sts::{ACCOUNT}:\S+ at 20\S+\+00:00, and may be under way.*TAKE_OVER=1"
+    for again in (deployed.deploy, deployed.roll_back):
+        with pytest.raises(RolloutError, match=begun):
+            again()
+        again(dry_run=True)
+    assert account.everything() == before
+
+    monkeypatch.setattr(rollout, "ALONE", dt.timedelta(0))
+    deployed.deploy()
+    assert is_deployed(account, deployed, 2, others={})
+
+
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, RuntimeError])
+def test_after_a_deployment_that_has_ended_itself_nothing_is_to_be_taken_over(
+    account: Account, deployed: Repository, ends: type[BaseException]
+) -> None:
+    def end() -> None:
+        raise ends
+
+    release(deployed, 2)
+    say = deployed.said.append
+    with pytest.raises(ends):
+        rollout.deploy(
+            deployed.folder,
+            "stg",
+            deployed.folder.parent / "bundle",
+            SESSION,
+            lambda line: end() if line.startswith("uploading") else say(line),
+        )
+    deployed.deploy()
+    assert is_deployed(account, deployed, 2, others={})
 
 
 def test_an_update_whose_answer_was_lost_is_waited_for(account: Account, deployed: Repository) -> None:
