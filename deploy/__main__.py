@@ -18,6 +18,16 @@ from deploy.target import read_target
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "dist" / "mwaa"
 
+_GOES_ON = (
+    "Interrupted. If an update of the environment has begun, it goes on in AWS: wait until it is over, and "
+    "run the same command again, which finishes what was begun."
+)
+_INTERRUPTED = {
+    "check": "Interrupted; everything that was started has been stopped.",
+    "deploy": _GOES_ON,
+    "rollback": _GOES_ON,
+}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
@@ -31,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"\nAWS: {error}\nThe same command, run again, goes on where this one ended.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted; everything that was started has been stopped.", file=sys.stderr)
+        print(f"\n{_INTERRUPTED.get(options.command, 'Interrupted.')}", file=sys.stderr)
         return 130
     return 0
 
