@@ -95,6 +95,18 @@ def read_bundle(folder: Path) -> dict[str, bytes]:
     return files
 
 
+def sources(environment: str) -> tuple[str, ...]:
+    """Folders and files of the repository that the bundle of an environment is made of."""
+    own = (f"{ENVIRONMENTS}/{environment}.env", f"{ENVIRONMENTS}/{environment}.sh")
+    return ("dags", "include", "plugins", "requirements.txt", f"deploy/{_CONSTRAINTS}", *own)
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a file or folder of that name belongs to the package."""
+    hidden = name.startswith(".") and name != _IGNORE_FILE
+    return not (hidden or name == "__pycache__" or name.endswith(_MADE_BY_TOOLS))
+
+
 def is_constraints(path: str) -> bool:
     """Whether a path in a bundle is that of the constraints that its requirements.txt names."""
     return re.fullmatch(r"dags/constraints-[0-9a-f]{8}\.txt", path) is not None
@@ -181,8 +193,7 @@ def _tree(folder: Path) -> dict[str, bytes]:
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        hidden = path.name.startswith(".") and path.name != _IGNORE_FILE
-        if hidden or path.name == "__pycache__" or path.name.endswith(_MADE_BY_TOOLS):
+        if not is_shipped(path.name):
             continue
         if path.is_dir():
             yield from _files(path)

@@ -315,7 +315,7 @@ def deploy(
         DeployError: It was refused, or failed; the message says what has been changed.
     """
     target = read_target(repository, environment)
-    commit = commit_of(repository, committed_only=target.committed_only)
+    commit = commit_of(repository, environment, committed_only=target.committed_only)
     bundle = build_bundle(repository, environment, folder)
     if bundle.unset:
         raise RolloutError(

@@ -384,15 +384,20 @@ def test_a_bundle_that_fails_its_check_is_not_uploaded(account: Account, reposit
     assert account.everything() == []
 
 
-@pytest.mark.parametrize("change", ["untracked", "modified", "no git"])
+@pytest.mark.parametrize("change", ["untracked", "ignored", "modified", "no git"])
 def test_an_environment_can_take_only_what_is_committed(
     account: Account, repository: Repository, change: str
 ) -> None:
     repository.target(committed_only=True)
+    repository.write(".gitignore", "*.log\n__pycache__/\nlogs/\nother.env\n.env\n")
     commit = repository.commit()
+    for path in ("dags/__pycache__/plays.pyc", "deploy/environments/other.env", "dags/.env", "pip.log"):
+        repository.write(path, "ignored, and not shipped")
     repository.deploy(dry_run=True)
     if change == "untracked":
         repository.write("dags/new.py", "# airflow dag\n")
+    elif change == "ignored":
+        repository.write("plugins/library/logs/rows.py", "")
     elif change == "modified":
         repository.write("dags/plays.py", "# airflow dag, changed\n")
     else:
