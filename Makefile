@@ -99,7 +99,7 @@ endif
 .PHONY: rollback
 rollback: $(READY) ## Go back to the release before (ENV=stg, DRY_RUN=1)
 	@PYTHONPATH=plugins $(RUN) -m deploy rollback --env '$(ENVIRONMENT)' $(if $(DRY_RUN),--dry-run) \
-		$(if $(TAKE_OVER),--take-over)
+		$(if $(REPLACE),--replace) $(if $(TAKE_OVER),--take-over)
 
 ifeq ($(filter mwaa-check,$(MAKECMDGOALS))$(VERSION),mwaa-check)
 $(error Name the version of Airflow: make mwaa-check VERSION=3.3.1)

@@ -65,13 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     guided.add_argument("--take-defaults", action="store_true", help="take defaults instead of asking")
     deploying = commands.add_parser("deploy", help="deploy to Amazon MWAA")
     deploying.set_defaults(run=_deploy)
-    deploying.add_argument("--replace", action="store_true", help="replace what others have put in the way")
     deploying.add_argument("--no-check", action="store_true", help="leave out the check in the twin")
     rollback = commands.add_parser("rollback", help="go back to the release before")
     rollback.set_defaults(run=_rollback)
     for each in (guided, deploying, rollback):
         each.add_argument("--env", required=True, help="environment, as in deploy/environments/")
     for each in (deploying, rollback):
+        each.add_argument("--replace", action="store_true", help="replace what others have put in the way")
         each.add_argument("--take-over", action="store_true", help="go on though another may be under way")
         each.add_argument("--dry-run", action="store_true", help="only say what would be changed")
     for each in (check, deploying):
@@ -132,7 +132,7 @@ def _deploy(options: argparse.Namespace) -> None:
 
 def _rollback(options: argparse.Namespace) -> None:
     rollout = Rollout(read_target(ROOT, options.env), boto3.Session(), _say)
-    rollout.roll_back(take_over=options.take_over, dry_run=options.dry_run)
+    rollout.roll_back(replace_others=options.replace, take_over=options.take_over, dry_run=options.dry_run)
     _end(options)
 
 

@@ -103,12 +103,8 @@ class Rollout:
         self._say(f"deploying {commit}, after {earlier[0] if earlier else 'nothing that is known'}")
         self._look_at_begun(refuse=not (take_over or dry_run))
         plan = self._plan(files, {})
-        if plan.taken and not replace_others:
-            raise RolloutError(
-                f"{', '.join(plan.taken)}: what is there has other content, and no deployment of this "
-                "package has put it there. Nothing was changed. Take it over into the repository "
-                "(docs/deploying.md says where), or replace it with REPLACE=1."
-            )
+        if not replace_others:
+            _refuse_taken(plan)
         latest = {path: stored.sha256 for path, stored in self._journal.latest.items()}
         if plan.is_empty and not self._journal.begun and latest == _hashes(files):
             self._say("nothing has to be changed")
@@ -120,10 +116,13 @@ class Rollout:
             release = Release(commit, _now().isoformat(), self._caller, {})
             self._apply(plan, files, before=self._journal.releases, after=(*self._journal.releases, release))
 
-    def roll_back(self, *, take_over: bool = False, dry_run: bool = False) -> None:
+    def roll_back(
+        self, *, replace_others: bool = False, take_over: bool = False, dry_run: bool = False
+    ) -> None:
         """Go back to the release before the latest; to the latest if one was begun after it and not finished.
 
         Args:
+            replace_others: Whether to replace what somebody else has put where the release's files belong.
             take_over: Whether to go on although another deployment may be under way.
             dry_run: Whether only to say what would be changed.
 
@@ -138,6 +137,8 @@ class Rollout:
         files = self._files_of(kept[-1])
         versions = {path: stored.version for path, stored in kept[-1].files.items()}
         plan = self._plan(files, versions, dags_first=True)
+        if not replace_others:
+            _refuse_taken(plan)
         self._say(self._record_line)
         if not dry_run:
             self._apply(plan, files, before=kept, after=kept)
@@ -350,6 +351,15 @@ def refuse_unversioned(bucket: Bucket) -> None:
         raise TargetError(
             f"s3://{bucket.name} does not keep versions. Enable that: aws s3api put-bucket-versioning "
             f"--bucket {bucket.name} --versioning-configuration Status=Enabled"
+        )
+
+
+def _refuse_taken(plan: Plan) -> None:
+    if plan.taken:
+        raise RolloutError(
+            f"{', '.join(plan.taken)}: what is there has other content, and no deployment of this "
+            "package has put it there. Nothing was changed. Take it over into the repository "
+            "(docs/deploying.md says where), or replace it with REPLACE=1."
         )
 
 

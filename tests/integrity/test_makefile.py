@@ -33,6 +33,11 @@ def test_a_switch_is_on_with_1_and_off_when_it_is_left_out(name: str, option: st
     assert option not in left_out.stdout
 
 
+@pytest.mark.parametrize("name", ["DRY_RUN", "REPLACE", "TAKE_OVER"])
+def test_a_rollback_has_the_same_switches(name: str) -> None:
+    assert SWITCHES[name] in make("ROLLBACK=1", f"{name}=1").stdout
+
+
 @pytest.mark.parametrize("name", SWITCHES)
 @pytest.mark.parametrize("value", ["0", "no", "true", "1 1", ""])
 def test_any_other_value_is_refused(name: str, value: str) -> None:

@@ -305,6 +305,23 @@ def test_what_an_environment_has_already_is_replaced_on_demand_only(
         assert account.mwaa.environments[NAME][f"{field}ObjectVersion"] != version
 
 
+def test_a_rollback_replaces_what_others_have_put_in_its_way_on_demand_only(
+    account: Account, deployed: Repository
+) -> None:
+    before = deployed.dags()
+    deployed.remove("dags/flights.py")
+    deployed.deploy()
+    account.put("dags/flights.py", b"# theirs")
+    there = account.everything()
+
+    with pytest.raises(RolloutError, match=r"dags/flights\.py: what is there .*REPLACE=1"):
+        deployed.roll_back()
+    assert account.everything() == there
+
+    deployed.roll_back(replace_others=True)
+    assert account.dags() == before
+
+
 def test_what_somebody_changed_in_our_files_is_put_right(account: Account, deployed: Repository) -> None:
     account.put("dags/plays.py", b"# mended in the console")
     account.s3.delete_object(Bucket=BUCKET, Key="dags/flights.py")
