@@ -103,6 +103,7 @@ class Rollout:
         self._say(f"deploying {commit}, after {earlier[0] if earlier else 'nothing that is known'}")
         self._look_at_begun(refuse=not (take_over or dry_run))
         plan = self._plan(files, {})
+        self._tell(plan)
         if not replace_others:
             _refuse_taken(plan)
         latest = {path: stored.sha256 for path, stored in self._journal.latest.items()}
@@ -113,6 +114,7 @@ class Rollout:
         if not dry_run:
             if check is not None and not plan.is_empty:
                 check(self.environment.airflow_version)
+                self._refuse_other_plan(plan, files)
             release = Release(commit, _now().isoformat(), self._caller, {})
             self._apply(plan, files, before=self._journal.releases, after=(*self._journal.releases, release))
 
@@ -137,11 +139,23 @@ class Rollout:
         files = self._files_of(kept[-1])
         versions = {path: stored.version for path, stored in kept[-1].files.items()}
         plan = self._plan(files, versions, dags_first=True)
+        self._tell(plan)
         if not replace_others:
             _refuse_taken(plan)
         self._say(self._record_line)
         if not dry_run:
             self._apply(plan, files, before=kept, after=kept)
+
+    def _refuse_other_plan(self, plan: Plan, files: Mapping[str, bytes]) -> None:
+        """Look again, and raise RolloutError if what was planned is not what would be planned now."""
+        before, self.environment = self.environment, describe(self._mwaa, self.environment.name)
+        _refuse_busy(self.environment)
+        same = _what_a_plan_is_for(before) == _what_a_plan_is_for(self.environment)
+        if not same or self._plan(files, {}) != plan:
+            raise RolloutError(
+                f"{self.environment.name} or its bucket has changed during the check. Nothing was changed by "
+                "this command: run it again."
+            )
 
     def _look_at_begun(self, *, refuse: bool) -> None:
         """Say what was begun and not finished; refuse to go on if it may be under way.
@@ -172,7 +186,7 @@ class Rollout:
             for path, pin in environment.pins.items()
             if pin.version
         }
-        plan = make_plan(
+        return make_plan(
             _hashes(files),
             environment,
             {path: read[1] for path, read in there.items() if read},
@@ -181,9 +195,10 @@ class Rollout:
             versions,
             dags_first=dags_first,
         )
-        for line in plan.lines(environment):
+
+    def _tell(self, plan: Plan) -> None:
+        for line in plan.lines(self.environment):
             self._say(line)
-        return plan
 
     @property
     def _record_line(self) -> str:
@@ -352,6 +367,10 @@ def refuse_unversioned(bucket: Bucket) -> None:
             f"s3://{bucket.name} does not keep versions. Enable that: aws s3api put-bucket-versioning "
             f"--bucket {bucket.name} --versioning-configuration Status=Enabled"
         )
+
+
+def _what_a_plan_is_for(environment: Environment) -> tuple[str, ...]:
+    return environment.airflow_version, environment.bucket, environment.dags_prefix
 
 
 def _refuse_taken(plan: Plan) -> None:

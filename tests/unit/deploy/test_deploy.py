@@ -480,6 +480,34 @@ def test_of_two_deployments_at_once_one_is_refused(
     assert account.dags() == deployed.dags()
 
 
+CHANGES_DURING_THE_CHECK: dict[str, Callable[[Account], object]] = {
+    "of others below dags": lambda account: account.put("dags/flights.py", b"# theirs"),
+    "what is pinned": lambda account: account.mwaa.environments[NAME].update(
+        PluginsS3Path="plugins.zip", PluginsS3ObjectVersion=account.put("plugins.zip", b"theirs")
+    ),
+    "an upgrade": lambda account: account.mwaa.environments[NAME].update(AirflowVersion="3.4.0"),
+    "another folder": lambda account: account.mwaa.environments[NAME].update(DagS3Path="elsewhere"),
+    "an update": lambda account: account.mwaa.environments[NAME].update(Status="UPDATING"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES_DURING_THE_CHECK)
+def test_what_changes_during_the_check_stops_the_deployment(
+    account: Account, deployed: Repository, change: str
+) -> None:
+    deployed.write("dags/plays.py", "# airflow dag, changed\n")
+    after: list[tuple[str, str]] = []
+
+    def check(_: str) -> None:
+        CHANGES_DURING_THE_CHECK[change](account)
+        after.extend(account.everything())
+
+    with pytest.raises(RolloutError, match=r"changed during the check|is UPDATING\. Nothing was changed"):
+        deployed.deploy(check=check)
+    assert account.everything() == after
+    assert account.mwaa.updates == []
+
+
 # --- the plan alone ---
 
 PATHS = [*ARTIFACTS, "dags/a.py", "dags/b.sql", "dags/constraints-0123abcd.txt"]
