@@ -350,8 +350,11 @@ def _run(
 
 
 def _clean_environment() -> dict[str, str]:
-    """This process's variables without those that could lead Airflow, AWS clients or Python astray."""
-    strange = ("AIRFLOW", "AWS_", "ATHENA_REPORTS_", "PYTHON", "VIRTUAL_ENV")
+    """This process's variables without those that could lead Airflow, AWS clients or Python astray.
+
+    Nor with those by which a job of GitHub asks for an identity: what is installed could take it.
+    """
+    strange = ("ACTIONS_", "AIRFLOW", "AWS_", "ATHENA_REPORTS_", "PYTHON", "VIRTUAL_ENV")
     return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
 
 
