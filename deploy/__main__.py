@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
             help="the image's constraints: path or URL; 'none' for none (default: Airflow's published ones)",
         )
         each.add_argument("--installed", default="", help="list of the image's packages: path or URL")
-        each.add_argument("--python", default="", help="a Python 3.12 (default: the first that works)")
+        each.add_argument("--python", default="", help="looked at first for a Python 3.12")
     return parser
 
 

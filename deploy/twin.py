@@ -157,7 +157,7 @@ def build_twin(image: Image, bundle: Path, work: Path, python: str, progress: Pr
         image: Which image.
         bundle: Folder of the bundle.
         work: Folder in which twins are kept.
-        python: A Python 3.12; empty to look for one.
+        python: Looked at first for a Python 3.12; may be empty.
         progress: Told what happens.
 
     Raises:
@@ -206,11 +206,14 @@ def _refuse_hidden_constraints(requirements: str, forced: bool) -> None:
 
 
 def _find_python(named: str) -> tuple[str, str]:
-    """An interpreter and its version. A name can exist and still fail, such as a shim: each is tried."""
+    """An interpreter and its version: the named one, or if that is no such Python the first that is.
+
+    A name can exist and still fail, such as a shim: each is tried.
+    """
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     usable = _USABLE.format(mwaa.PYTHON)
-    candidates = [sys.executable, "python3.12", *map(str, sorted(pyenv.glob("3.12*/bin/python")))]
-    for candidate in [named] if named else candidates:
+    candidates = [named, sys.executable, "python3.12", *map(str, sorted(pyenv.glob("3.12*/bin/python")))]
+    for candidate in filter(None, candidates):
         try:
             done = subprocess.run([candidate, "-c", usable], capture_output=True, text=True, timeout=60)
         except (OSError, subprocess.TimeoutExpired):
@@ -218,8 +221,8 @@ def _find_python(named: str) -> tuple[str, str]:
         if done.returncode == 0:
             return candidate, done.stdout.strip()
     raise CheckError(
-        f"MWAA runs Python 3.12, and there is no usable one with venv here: tried {named or candidates}. "
-        "Install it, or name it: PYTHON=/path/to/python3.12"
+        f"MWAA runs Python 3.12, and there is no usable one with venv here: tried "
+        f"{', '.join(filter(None, candidates))}. Install it, or name it: PYTHON=/path/to/python3.12"
     )
 
 

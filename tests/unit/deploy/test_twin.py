@@ -176,6 +176,12 @@ def test_without_a_python_of_mwaas_version_the_error_says_how_to_name_one(
         build("celery\n")
 
 
+@pytest.mark.parametrize("named", ["", "/no/such/python", "/bin/false", sys.executable])
+def test_a_named_python_that_is_not_mwaas_is_passed_over(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mwaa, "PYTHON", sys.version_info[:2])
+    assert module._find_python(named)[0] == sys.executable
+
+
 def test_constraints_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(CheckError, match=r"nowhere\.txt cannot be read.*CONSTRAINTS="):
         module._text(str(tmp_path / "nowhere.txt"))
