@@ -76,6 +76,10 @@ ifneq ($(DEPLOYS),)
 ifneq ($(origin ENV),command line)
 $(error Name the environment: make $(DEPLOYS) ENV=stg)
 endif
+# Any other value could be meant as a no, and a variable of the shell for something else.
+$(foreach name,DRY_RUN REPLACE ROLLBACK TAKE_OVER,$(if $(filter-out undefined|,$(origin $(name))|$($(name))),\
+	$(if $(filter-out command line|1,$(origin $(name))|$($(name))),\
+	$(error $(name) is '$($(name))', from the $(origin $(name)): write $(name)=1 after make, or leave it out))))
 endif
 
 .PHONY: deploy-guided
@@ -86,7 +90,7 @@ deploy-guided: $(READY) ## Ask where an environment is deployed to, and remember
 ifeq ($(ROLLBACK),)
 deploy: $(READY) ## Deploy to Amazon MWAA (ENV=stg, DRY_RUN=1, CHECK=no, REPLACE=1)
 	@PYTHONPATH=plugins $(RUN) -m deploy deploy --env '$(ENVIRONMENT)' $(if $(DRY_RUN),--dry-run) \
-		$(if $(filter no,$(CHECK)),--no-check) $(if $(REPLACE),--replace) \
+		$(if $(filter no,$(CHECK)),--no-check) $(if $(REPLACE),--replace) $(if $(TAKE_OVER),--take-over) \
 		--constraints '$(CONSTRAINTS)' --installed '$(INSTALLED)' --python '$(PYTHON)'
 else
 deploy: rollback
@@ -94,7 +98,8 @@ endif
 
 .PHONY: rollback
 rollback: $(READY) ## Go back to the release before (ENV=stg, DRY_RUN=1)
-	@PYTHONPATH=plugins $(RUN) -m deploy rollback --env '$(ENVIRONMENT)' $(if $(DRY_RUN),--dry-run)
+	@PYTHONPATH=plugins $(RUN) -m deploy rollback --env '$(ENVIRONMENT)' $(if $(DRY_RUN),--dry-run) \
+		$(if $(REPLACE),--replace) $(if $(TAKE_OVER),--take-over)
 
 ifeq ($(filter mwaa-check,$(MAKECMDGOALS))$(VERSION),mwaa-check)
 $(error Name the version of Airflow: make mwaa-check VERSION=3.3.1)

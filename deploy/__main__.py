@@ -18,6 +18,16 @@ from deploy.target import read_target
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "dist" / "mwaa"
 
+_GOES_ON = (
+    "Interrupted. If an update of the environment has begun, it goes on in AWS: wait until it is over, and "
+    "run the same command again, which finishes what was begun."
+)
+_INTERRUPTED = {
+    "check": "Interrupted; everything that was started has been stopped.",
+    "deploy": _GOES_ON,
+    "rollback": _GOES_ON,
+}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
@@ -31,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"\nAWS: {error}\nThe same command, run again, goes on where this one ended.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted; everything that was started has been stopped.", file=sys.stderr)
+        print(f"\n{_INTERRUPTED.get(options.command, 'Interrupted.')}", file=sys.stderr)
         return 130
     return 0
 
@@ -55,13 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     guided.add_argument("--take-defaults", action="store_true", help="take defaults instead of asking")
     deploying = commands.add_parser("deploy", help="deploy to Amazon MWAA")
     deploying.set_defaults(run=_deploy)
-    deploying.add_argument("--replace", action="store_true", help="replace what others have put in the way")
     deploying.add_argument("--no-check", action="store_true", help="leave out the check in the twin")
     rollback = commands.add_parser("rollback", help="go back to the release before")
     rollback.set_defaults(run=_rollback)
     for each in (guided, deploying, rollback):
         each.add_argument("--env", required=True, help="environment, as in deploy/environments/")
     for each in (deploying, rollback):
+        each.add_argument("--replace", action="store_true", help="replace what others have put in the way")
+        each.add_argument("--take-over", action="store_true", help="go on though another may be under way")
         each.add_argument("--dry-run", action="store_true", help="only say what would be changed")
     for each in (check, deploying):
         each.add_argument(
@@ -70,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
             help="the image's constraints: path or URL; 'none' for none (default: Airflow's published ones)",
         )
         each.add_argument("--installed", default="", help="list of the image's packages: path or URL")
-        each.add_argument("--python", default="", help="a Python 3.12 (default: the first that works)")
+        each.add_argument("--python", default="", help="looked at first for a Python 3.12")
     return parser
 
 
@@ -113,6 +124,7 @@ def _deploy(options: argparse.Namespace) -> None:
         _say,
         check=None if options.no_check else check,
         replace_others=options.replace,
+        take_over=options.take_over,
         dry_run=options.dry_run,
     )
     _end(options)
@@ -120,7 +132,7 @@ def _deploy(options: argparse.Namespace) -> None:
 
 def _rollback(options: argparse.Namespace) -> None:
     rollout = Rollout(read_target(ROOT, options.env), boto3.Session(), _say)
-    rollout.roll_back(dry_run=options.dry_run)
+    rollout.roll_back(replace_others=options.replace, take_over=options.take_over, dry_run=options.dry_run)
     _end(options)
 
 

@@ -1,6 +1,6 @@
 """What an MWAA environment takes, in one folder: the same bytes whenever and wherever it is built.
 
-    dags/               for the environment's dags/ prefix: the DAG files, include/, constraints.txt
+    dags/               for the environment's dags/ prefix: DAG files, include/, constraints-<checksum>.txt
     plugins.zip         the plugin and the library
     requirements.txt    what pip installs
     startup.sh          the environment's variables, after deploy/environments/<env>.sh if there is one
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import shlex
 import stat
 import zipfile
@@ -94,6 +95,23 @@ def read_bundle(folder: Path) -> dict[str, bytes]:
     return files
 
 
+def sources(environment: str) -> tuple[str, ...]:
+    """Folders and files of the repository that the bundle of an environment is made of."""
+    own = (f"{ENVIRONMENTS}/{environment}.env", f"{ENVIRONMENTS}/{environment}.sh")
+    return ("dags", "include", "plugins", "requirements.txt", f"deploy/{_CONSTRAINTS}", *own)
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a file or folder of that name belongs to the package."""
+    hidden = name.startswith(".") and name != _IGNORE_FILE
+    return not (hidden or name == "__pycache__" or name.endswith(_MADE_BY_TOOLS))
+
+
+def is_constraints(path: str) -> bool:
+    """Whether a path in a bundle is that of the constraints that its requirements.txt names."""
+    return re.fullmatch(r"dags/constraints-[0-9a-f]{8}\.txt", path) is not None
+
+
 def _contents(repository: Path, variables: Mapping[str, str], script: str) -> dict[str, bytes]:
     dags = _tree(repository / "dags")
     if not any(path.endswith(".py") for path in dags):
@@ -105,12 +123,12 @@ def _contents(repository: Path, variables: Mapping[str, str], script: str) -> di
     files = {f"dags/{path}": content for path, content in dags.items()}
     files |= {f"dags/include/{path}": content for path, content in _tree(repository / "include").items()}
     constraints = _read(repository / "deploy" / _CONSTRAINTS)
-    files[f"dags/{_CONSTRAINTS}"] = constraints
+    # MWAA pins requirements.txt by its version, and reads the constraints whenever a worker starts. Named by
+    # their content, they are always those that requirements.txt was written with.
+    named = f"dags/constraints-{hashlib.sha256(constraints).hexdigest()[:8]}.txt"
+    files[named] = constraints
     files["plugins.zip"] = _zip(plugins)
-    # MWAA reads both only when it is given another requirements.txt, so other constraints have to make one.
-    digest = hashlib.sha256(constraints).hexdigest()
-    head = f'--constraint "{HOME / "dags" / _CONSTRAINTS}"\n# SHA-256 of that file: {digest}\n'
-    files["requirements.txt"] = f"{head}{requirements}".encode()
+    files["requirements.txt"] = f'--constraint "{HOME / named}"\n{requirements}'.encode()
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
     separator = "\n" if script and not script.endswith("\n") else ""
     files["startup.sh"] = f"{script}{separator}{exports}".encode()
@@ -175,8 +193,7 @@ def _tree(folder: Path) -> dict[str, bytes]:
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        hidden = path.name.startswith(".") and path.name != _IGNORE_FILE
-        if hidden or path.name == "__pycache__" or path.name.endswith(_MADE_BY_TOOLS):
+        if not is_shipped(path.name):
             continue
         if path.is_dir():
             yield from _files(path)

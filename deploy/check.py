@@ -60,7 +60,7 @@ def check_bundle(
         bundle: Folder of the bundle.
         image: Which image of MWAA.
         work: Folder in which twins are kept.
-        python: A Python 3.12; empty to look for one.
+        python: Looked at first for a Python 3.12; may be empty.
         progress: Told what happens; by default it is printed.
 
     Raises:

@@ -27,6 +27,7 @@ _READY = frozenset({_AVAILABLE, "UPDATE_FAILED"})
 _FAILED = frozenset({"UPDATE_FAILED", "UNAVAILABLE", "CREATE_FAILED", "DELETING", "DELETED"})
 _LIMIT_SECONDS = 2 * 60 * 60
 _SILENCE_SECONDS = 60
+_LOOKS_AFTER_REFUSAL = 3
 
 Say = Callable[[str], None]
 
@@ -147,8 +148,23 @@ def update(
     try:
         client.update_environment(Name=environment.name, **arguments)
     except ClientError as error:
-        raise UpdateFailedError(f"AWS has refused the update of {environment.name}: {error}.") from error
+        # The client repeats a call whose answer was lost; AWS then refuses it, for it has taken the first.
+        if not _was_taken(client, environment, poll_seconds):
+            raise UpdateFailedError(f"AWS has refused the update of {environment.name}: {error}.") from error
     _wait(client, environment, pins, say, poll_seconds)
+
+
+def _was_taken(client: Any, before: Environment, poll_seconds: float) -> bool:
+    """Whether an environment is being updated after all; the first answers may still be those of before."""
+    for _ in range(_LOOKS_AFTER_REFUSAL):
+        time.sleep(poll_seconds)
+        if _has_begun(before, describe(client, before.name)):
+            return True
+    return False
+
+
+def _has_begun(before: Environment, now: Environment) -> bool:
+    return not now.is_ready or now.update_began != before.update_began
 
 
 def _wait(client: Any, before: Environment, pins: Mapping[str, Pin], say: Say, poll_seconds: float) -> None:
@@ -163,7 +179,7 @@ def _wait(client: Any, before: Environment, pins: Mapping[str, Pin], say: Say, p
         if now.status != status or time.monotonic() - said >= _SILENCE_SECONDS:
             say(f"{seconds / 60:5.1f} min  {now.status}")
             status, said = now.status, time.monotonic()
-        has_begun = has_begun or not now.is_ready or now.update_began != before.update_began
+        has_begun = has_begun or _has_begun(before, now)
         if has_begun and now.update_status != "PENDING":
             if now.has_failed:
                 raise UpdateFailedError(

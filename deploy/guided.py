@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
+from athena_reports.settings import ENVIRONMENT_NAME
 from deploy.bundle import ENVIRONMENTS, PREFIX, settings_problem, variables_in
 from deploy.environment import Say, describe
 from deploy.errors import TargetError
@@ -25,7 +26,6 @@ from deploy.target import PATTERNS, Target, read_target, target_path, target_tex
 if TYPE_CHECKING:
     import boto3
 
-_NAME = r"[a-z][a-z0-9]{0,15}"
 _BUCKET = f"{PREFIX}BUCKET"
 _QUERY_RESULTS = f"{PREFIX}QUERY_RESULTS"
 _MANAGED = "managed"
@@ -69,9 +69,10 @@ def guide(repository: Path, environment: str, session: boto3.Session, options: O
     Raises:
         TargetError: An answer that was given does not fit, or the answers end; nothing was written.
     """
-    if not re.fullmatch(_NAME, environment):
+    if not re.fullmatch(ENVIRONMENT_NAME, environment):
         raise TargetError(
-            f"ENV is {environment!r}: expected a short name in lower case, such as dev, stg or prd."
+            f"ENV is {environment!r}: expected a short name in lower case, of up to 15 letters and digits, "
+            "such as dev, stg or prd."
         )
     known = read_target(repository, environment) if target_path(repository, environment).exists() else None
     variables_path = repository / ENVIRONMENTS / f"{environment}.env"

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from deploy.bundle import is_constraints
 from deploy.environment import ARTIFACTS, Environment, Pin
 from deploy.releases import Journal, Stored
-
-# requirements.txt names it, so it has to be there when the environment is updated.
-_CONSTRAINTS = "dags/constraints.txt"
 
 
 @dataclass(frozen=True)
@@ -20,9 +18,10 @@ class Plan:
         uploads: Pinned files that have to be uploaded.
         pins: What the environment shall pin; the version is empty for what has to be uploaded.
         updates: Pinned files for which the environment is updated; empty for no update.
-        early: Files below dags/ that are written before the update, since it reads them.
+        early: Constraints that are written before the update, since it reads them.
         writes: Files below dags/ that are written otherwise, in this order.
         removals: Files below dags/ that are removed, in this order.
+        last: Constraints that are removed after all else: if the update fails, they are still needed.
         kept: Files below dags/ that are right as they are.
         taken: What somebody else has put where these files belong.
         dags_first: Whether the files below dags/ go before the update.
@@ -34,6 +33,7 @@ class Plan:
     early: tuple[str, ...]
     writes: tuple[str, ...]
     removals: tuple[str, ...]
+    last: tuple[str, ...]
     kept: Mapping[str, Stored]
     taken: tuple[str, ...]
     dags_first: bool
@@ -41,7 +41,7 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Whether everything is as it should be."""
-        return not (self.updates or self.early or self.writes or self.removals)
+        return not (self.updates or self.early or self.writes or self.removals or self.last)
 
     def lines(self, environment: Environment) -> list[str]:
         """The plan in words, in the order in which it is done."""
@@ -55,7 +55,8 @@ class Plan:
         pinned += [f"put     {address(path)}" for path in self.early]
         if self.updates:
             pinned.append(f"update  {environment.name}, of 20 minutes or more: {', '.join(self.updates)}")
-        return dags + pinned if self.dags_first else pinned + dags
+        last = [f"remove  {address(path)}" for path in self.last]
+        return (dags + pinned if self.dags_first else pinned + dags) + last
 
 
 def make_plan(
@@ -91,9 +92,11 @@ def make_plan(
             updates.append(path)
     dags = [path for path in wanted if path not in ARTIFACTS]
     wrong = [path for path in dags if not _is(there.get(path), wanted[path])]
-    early = [path for path in wrong if path == _CONSTRAINTS and updates and not dags_first]
+    early = [path for path in wrong if is_constraints(path)]
     writes = [path for path in wrong if path not in early]
-    removals = [path for path in there if path not in wanted]  # read at the journal's paths alone: ours
+    gone = [path for path in there if path not in wanted]  # read at the journal's paths alone: ours
+    last = [path for path in gone if is_constraints(path)]
+    removals = [path for path in gone if path not in last]
     pinned = {path: there[path] for path in ARTIFACTS if path in there} | dict(running)
     taken = [
         path
@@ -109,6 +112,7 @@ def make_plan(
         # Airflow reads the folder at any time: what a DAG file needs is there before it, and goes after it.
         writes=tuple(sorted(writes, key=_what_dags_need_first)),
         removals=tuple(sorted(removals, key=_what_dags_need_first, reverse=True)),
+        last=tuple(last),
         kept={path: there[path] for path in dags if path not in wrong},
         taken=tuple(taken),
         dags_first=dags_first,

@@ -2,7 +2,8 @@
 
 `athena-reports/<MWAA environment>.json` lists the last releases with version and SHA-256 of every file. So it
 is known which objects are ours, what a rollback goes back to, and what a deployment that died had begun. It
-is replaced on condition that it is the one that was read: of two deployments at once one is refused.
+is replaced on condition that it is the one that was read, and says who is deploying: of two deployments at
+once one is refused.
 """
 
 from __future__ import annotations
@@ -69,11 +70,15 @@ class Journal:
         releases: The last ones; the latest at the end.
         begun: While a deployment is under way, or if one has died: path and SHA-256 of every file that may be
             there by then. Else empty.
+        begun_by: ARN of who has begun that; empty if it has ended, by an error.
+        begun_at: When, in UTC; empty likewise.
         etag: ETag of the object that this was read from; empty if there was none.
     """
 
     releases: tuple[Release, ...] = ()
     begun: frozenset[tuple[str, str]] = frozenset()
+    begun_by: str = ""
+    begun_at: str = ""
     etag: str = ""
 
     @property
@@ -191,6 +196,8 @@ def _text(journal: Journal) -> str:
         "id": uuid.uuid4().hex,
         "releases": [asdict(release) for release in journal.releases[-KEPT:]],
         "begun": sorted(journal.begun),
+        "begun_by": journal.begun_by,
+        "begun_at": journal.begun_at,
     }
     return json.dumps(facts, indent=1)
 
@@ -200,4 +207,10 @@ def _journal(facts: Mapping[str, Any], etag: str) -> Journal:
         Release(**each | {"files": {path: Stored(**stored) for path, stored in each["files"].items()}})
         for each in facts["releases"]
     )
-    return Journal(tuple(releases), frozenset((path, sha256) for path, sha256 in facts["begun"]), etag)
+    return Journal(
+        tuple(releases),
+        frozenset((path, sha256) for path, sha256 in facts["begun"]),
+        facts["begun_by"],
+        facts["begun_at"],
+        etag,
+    )

@@ -157,7 +157,7 @@ def build_twin(image: Image, bundle: Path, work: Path, python: str, progress: Pr
         image: Which image.
         bundle: Folder of the bundle.
         work: Folder in which twins are kept.
-        python: A Python 3.12; empty to look for one.
+        python: Looked at first for a Python 3.12; may be empty.
         progress: Told what happens.
 
     Raises:
@@ -169,13 +169,8 @@ def build_twin(image: Image, bundle: Path, work: Path, python: str, progress: Pr
     interpreter, version = _find_python(python)
     installed = _text(image.installed) if image.installed else ""
     constraints = _constraints(image, needed=forced or not installed)
-    shipped = bundle / "dags" / "constraints.txt"
-    lists = (
-        installed or "\n".join(image.requested),
-        constraints,
-        requirements,
-        shipped.read_text() if shipped.is_file() else "",
-    )
+    # requirements.txt names the bundle's own constraints by their content.
+    lists = (installed or "\n".join(image.requested), constraints, requirements)
     inputs = [version, image.version, *map(_without_comments, lists)]
     key = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:12]
     folder = work.absolute() / f"{image.version}-{key}"
@@ -211,11 +206,14 @@ def _refuse_hidden_constraints(requirements: str, forced: bool) -> None:
 
 
 def _find_python(named: str) -> tuple[str, str]:
-    """An interpreter and its version. A name can exist and still fail, such as a shim: each is tried."""
+    """An interpreter and its version: the named one, or if that is no such Python the first that is.
+
+    A name can exist and still fail, such as a shim: each is tried.
+    """
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     usable = _USABLE.format(mwaa.PYTHON)
-    candidates = [sys.executable, "python3.12", *map(str, sorted(pyenv.glob("3.12*/bin/python")))]
-    for candidate in [named] if named else candidates:
+    candidates = [named, sys.executable, "python3.12", *map(str, sorted(pyenv.glob("3.12*/bin/python")))]
+    for candidate in filter(None, candidates):
         try:
             done = subprocess.run([candidate, "-c", usable], capture_output=True, text=True, timeout=60)
         except (OSError, subprocess.TimeoutExpired):
@@ -223,8 +221,8 @@ def _find_python(named: str) -> tuple[str, str]:
         if done.returncode == 0:
             return candidate, done.stdout.strip()
     raise CheckError(
-        f"MWAA runs Python 3.12, and there is no usable one with venv here: tried {named or candidates}. "
-        "Install it, or name it: PYTHON=/path/to/python3.12"
+        f"MWAA runs Python 3.12, and there is no usable one with venv here: tried "
+        f"{', '.join(filter(None, candidates))}. Install it, or name it: PYTHON=/path/to/python3.12"
     )
 
 
@@ -355,8 +353,11 @@ def _run(
 
 
 def _clean_environment() -> dict[str, str]:
-    """This process's variables without those that could lead Airflow, AWS clients or Python astray."""
-    strange = ("AIRFLOW", "AWS_", "ATHENA_REPORTS_", "PYTHON", "VIRTUAL_ENV")
+    """This process's variables without those that could lead Airflow, AWS clients or Python astray.
+
+    Nor with those by which a job of GitHub asks for an identity: what is installed could take it.
+    """
+    strange = ("ACTIONS_", "AIRFLOW", "AWS_", "ATHENA_REPORTS_", "PYTHON", "VIRTUAL_ENV")
     return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
 
 

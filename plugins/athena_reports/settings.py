@@ -18,6 +18,9 @@ from pathlib import Path
 
 from athena_reports.errors import SettingsError
 
+ENVIRONMENT_NAME = r"[a-z][a-z0-9]{0,14}"
+"""What an environment can be called; names of buckets with a longer one would be too long for S3."""
+
 _PREFIX = "ATHENA_REPORTS_"
 _NAMES = (
     *("ENV", "DATABASE", "WORKGROUP", "QUERY_RESULTS", "BUCKET", "REPORT_DATABASE", "BUCKET_OWNER"),
@@ -172,9 +175,9 @@ def _has_endpoint(variables: Mapping[str, str]) -> bool:
 
 
 def _environment(variables: Mapping[str, str], *, local: bool) -> str:
-    expected = "a short name in lower case, such as dev, stg or prd"
+    expected = "a short name in lower case, of up to 15 letters and digits, such as dev, stg or prd"
     default = _LOCAL_ENVIRONMENT if local else None
-    return _value(variables, "ENV", default, r"[a-z][a-z0-9]{0,15}", expected)
+    return _value(variables, "ENV", default, ENVIRONMENT_NAME, expected)
 
 
 def _value(variables: Mapping[str, str], name: str, default: str | None, pattern: str, expected: str) -> str:

@@ -29,7 +29,7 @@ def needed(job: str) -> set[str]:
 
 def test_only_commands_of_the_makefile_are_run() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert {command.split()[1] for command in COMMANDS} == {"test", "test-ci", "deploy"} <= targets
+    assert {command.split()[1] for command in COMMANDS} == {"setup", "test", "test-ci", "deploy"} <= targets
 
 
 def test_what_is_deployed_is_a_tag_that_was_tested_and_prd_comes_last() -> None:
@@ -57,6 +57,12 @@ def test_only_what_deploys_may_ask_for_an_identity_and_nothing_may_write() -> No
     assert len(checkouts) == 3
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
     assert not [name for name, text in TEXTS.items() if "secrets." in text]
+
+
+def test_packages_are_installed_before_there_are_credentials() -> None:
+    steps = [step.get("run") or step["uses"].partition("@")[0] for step in DEPLOY["steps"]]
+    credentials = steps.index("aws-actions/configure-aws-credentials")
+    assert steps.index("make setup PYTHON=python") < credentials == len(steps) - 2
 
 
 def test_every_action_is_pinned_to_a_commit_and_says_which_version_that_is() -> None:

@@ -77,6 +77,7 @@ def test_each_name_can_be_overridden_alone(variable: str, value: str, attribute:
         ("ENV", "Production"),
         ("ENV", "dev/../prd"),
         ("ENV", "dev\n"),
+        ("ENV", "a" * 16),
         ("DATABASE", "my database"),
         ("DATABASE", 'x"; DROP'),
         ("WORKGROUP", "a b"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
@@ -159,7 +160,12 @@ class Repository:
         files = {f"{path.name}": path.read_bytes() for path in (self.folder / "dags").iterdir()}
         sql = (self.folder / "include" / "sql").iterdir()
         files |= {f"include/sql/{path.name}": path.read_bytes() for path in sql}
-        return files | {"constraints.txt": (self.folder / "deploy" / "constraints.txt").read_bytes()}
+        return files | self.constraints()
+
+    def constraints(self) -> dict[str, bytes]:
+        """The constraints, likewise."""
+        content = (self.folder / "deploy" / "constraints.txt").read_bytes()
+        return {f"constraints-{hashlib.sha256(content).hexdigest()[:8]}.txt": content}
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ class Mwaa:
         fails_with: What AWS says of the next update's failure; empty if it succeeds.
         shows_requested: Whether an environment shows the versions that were asked for while it is being
             updated, and after it was restored; AWS does not document it.
+        refuses_with: What AWS says against the next update; empty if it takes it.
         on_update: Called when an update begins.
     """
 
@@ -42,9 +43,11 @@ class Mwaa:
     updates: list[dict[str, Any]] = field(default_factory=list)
     fails_with: str = ""
     shows_requested: bool = False
+    refuses_with: str = ""
     on_update: Callable[[], None] = lambda: None
     url: str = ""
     _looks: dict[str, Iterator[None]] = field(default_factory=dict)
+    _busy: set[str] = field(default_factory=set)
     _clock: int = 1_760_000_000
 
     def create(self, name: str, bucket: str, **more: Any) -> None:
@@ -72,8 +75,11 @@ class Mwaa:
 
     def update(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         environment = self.environments[name]
-        if environment["Status"] not in ("AVAILABLE", "UPDATE_FAILED"):
-            raise ValueError(f"Environment {name} is {environment['Status']} and cannot be updated")
+        if self.refuses_with:
+            raise ValueError(self.refuses_with)
+        if environment["Status"] not in ("AVAILABLE", "UPDATE_FAILED") or name in self._busy:
+            raise ValueError(f"Environment {name} is UPDATING and cannot be updated")
+        self._busy.add(name)
         self.updates.append(arguments)
         self.on_update()
         self._looks[name] = self._updating(environment, arguments)
@@ -102,6 +108,7 @@ class Mwaa:
             last = {"Status": "SUCCESS", "CreatedAt": began}
             environment |= arguments | {"Status": "AVAILABLE"}
         environment["LastUpdate"] = last
+        self._busy.discard(environment["Name"])
         yield
 
     def _now(self) -> dt.datetime:

@@ -108,7 +108,8 @@ def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
     """Of the repository itself; tests, demo, local services and tools have no place on MWAA."""
     bundle = build_bundle(ROOT, "prd", tmp_path / "bundle")
 
-    expected = {"plugins.zip", "requirements.txt", "startup.sh", "SHA256SUMS", "dags/constraints.txt"}
+    expected = {"plugins.zip", "requirements.txt", "startup.sh", "SHA256SUMS"}
+    expected |= {constraints_of((ROOT / "deploy" / "constraints.txt").read_bytes())}
     expected |= {f"dags/{path}" for path in files_of("dags")}
     expected |= {f"dags/include/{path}" for path in files_of("include")}
     assert set(bundle.files) == set(contents(bundle.folder)) == expected
@@ -118,6 +119,10 @@ def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
     text += b"".join(contents(bundle.folder / "dags").values())
     for module in ("local_aws", "demo", "deploy", "bench", "tests", "pytest", "moto", "duckdb"):
         assert not re.search(rf"^\s*(from|import) {module}\b".encode(), text, re.MULTILINE), module
+
+
+def constraints_of(content: bytes) -> str:
+    return f"dags/constraints-{hashlib.sha256(content).hexdigest()[:8]}.txt"
 
 
 def files_of(folder: str) -> set[str]:
@@ -178,9 +183,10 @@ def test_the_constraints_that_requirements_name_are_shipped_and_pin_what_is_test
 ) -> None:
     files = contents(build_bundle(repository, "prd", tmp_path / "bundle").folder)
 
-    assert files["requirements.txt"].startswith(b'--constraint "/usr/local/airflow/dags/constraints.txt"\n')
+    named = constraints_of((ROOT / "deploy" / "constraints.txt").read_bytes())
+    assert files["requirements.txt"].startswith(f'--constraint "/usr/local/airflow/{named}"\n'.encode())
     tested = (ROOT / "constraints" / "py3.12.txt").read_text().splitlines()
-    pins = [line for line in files["dags/constraints.txt"].decode().splitlines() if not line.startswith("#")]
+    pins = [line for line in files[named].decode().splitlines() if not line.startswith("#")]
     assert pins == [line for line in tested if line.startswith("pyarrow==")]
 
 
@@ -202,18 +208,20 @@ def test_an_environments_variables_are_exported_as_they_are(repository: Path, tm
     assert bundle.unset == ""
 
 
-def test_other_constraints_make_another_requirements_txt(repository: Path, tmp_path: Path) -> None:
-    """Or MWAA would not be told: workers that start later would install other packages than others have."""
+def test_other_constraints_have_another_name_and_make_another_requirements_txt(
+    repository: Path, tmp_path: Path
+) -> None:
+    """Or workers that start later would install other packages than others have."""
     build_bundle(repository, "prd", tmp_path / "first")
     with (repository / "deploy" / "constraints.txt").open("a") as constraints:
         constraints.write("duckdb==1.4.0\n")
     build_bundle(repository, "prd", tmp_path / "second")
 
     first, second = contents(tmp_path / "first"), contents(tmp_path / "second")
-    changed = {path for path in first if first[path] != second[path]}
-    assert changed == {"dags/constraints.txt", "requirements.txt", "SHA256SUMS"}
-    lines = [line for line in second["requirements.txt"].decode().splitlines() if line.startswith("#")]
-    assert hashlib.sha256(second["dags/constraints.txt"]).hexdigest() in lines[0]
+    changed = {path for path in first | second if first.get(path) != second.get(path)}
+    names = {constraints_of((repository / "deploy" / "constraints.txt").read_bytes())}
+    names |= {constraints_of((ROOT / "deploy" / "constraints.txt").read_bytes())}
+    assert changed == names | {"requirements.txt", "SHA256SUMS"}
 
 
 def test_a_startup_script_of_ones_own_comes_first(repository: Path, tmp_path: Path) -> None:

@@ -64,3 +64,17 @@ def test_what_aws_refuses_is_told_in_a_line(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     assert main(["rollback", "--env", "stg"]) == 1
     assert "AWS: Unable to locate credentials" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "goes_on"), [("deploy", True), ("rollback", True), ("guided", False)])
+def test_an_interrupt_says_that_an_update_goes_on(
+    command: str, goes_on: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"deploy.__main__._{command}", interrupted)
+    assert main([command, "--env", "stg"]) == 130
+    said = capsys.readouterr().err
+    assert ("it goes on in AWS" in said) == goes_on
+    assert "has been stopped" not in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 
@@ -31,7 +32,7 @@ def test_the_first_deployment_updates_once_and_then_brings_the_dags(
 
     said = repository.deploy()
 
-    assert at_update == [{"constraints.txt"}]  # which requirements.txt names, and nothing else
+    assert at_update == [set(repository.constraints())]  # which requirements.txt names, and nothing else
     assert account.dags() == repository.dags()
     assert account.library() == "VERSION = 1\n"
     assert account.pinned("requirements.txt").endswith(b"pyarrow\n")
@@ -94,7 +95,7 @@ def test_a_failed_update_leaves_the_dags_alone_and_the_next_one_mends_it(
 
     with pytest.raises(UpdateFailedError, match=r"UPDATE_FAILED, .*Unable to install.*as they were"):
         deployed.deploy()
-    assert account.dags() == dags
+    assert account.dags() == dags | deployed.constraints()
 
     deployed.deploy()
     assert len(account.mwaa.updates) == 2
@@ -106,7 +107,7 @@ def test_the_first_update_that_fails_leaves_no_dags(account: Account, repository
     account.mwaa.fails_with = "The role may not read the bucket"
     with pytest.raises(UpdateFailedError, match="may not read the bucket"):
         repository.deploy()
-    assert account.dags() == {}
+    assert account.dags() == repository.constraints()
 
 
 def test_an_update_that_does_not_end_is_given_up_without_the_dags(
@@ -143,7 +144,8 @@ def test_a_rollback_brings_back_dags_then_library_and_goes_further_back_each_tim
 
     for release, library in ((1, 2), (0, 1)):
         deployed.roll_back()
-        assert account.dags() == at_update.pop() == releases[release]
+        assert account.dags() == releases[release]
+        assert at_update.pop().items() >= releases[release].items()
         assert account.library() == f"VERSION = {library}\n"
     assert len(account.mwaa.updates) == 2
     with pytest.raises(RolloutError, match="No release of reports-stg is known"):
@@ -151,6 +153,41 @@ def test_a_rollback_brings_back_dags_then_library_and_goes_further_back_each_tim
     deployed.deploy()
     assert account.dags() == deployed.dags()
     assert account.library() == "VERSION = 3\n"
+
+
+@pytest.mark.parametrize("fails_with", ["", "No"])
+def test_a_pinned_requirements_txt_always_finds_the_constraints_it_was_written_with(
+    account: Account, deployed: Repository, fails_with: str
+) -> None:
+    """A worker can start at any time, and reads both; so also while an update runs, or after one failed."""
+    seen: list[bool] = []
+
+    def look() -> None:
+        for version in versions():
+            named = account.s3.get_object(Bucket=BUCKET, Key="requirements.txt", VersionId=version)[
+                "Body"
+            ].read()
+            name = named.decode().split('"')[1].removeprefix("/usr/local/airflow/dags/")
+            seen.append(hashlib.sha256(account.dags()[name]).hexdigest()[:8] in name)
+
+    def versions() -> set[str]:
+        pinned = "RequirementsS3ObjectVersion"
+        asked = account.mwaa.updates[-1:]
+        return {each[pinned] for each in (account.mwaa.environments[NAME], *asked)}
+
+    account.mwaa.on_update = look
+    deployed.write("deploy/constraints.txt", "pyarrow==26.0.0\n")
+    deployed.deploy()
+    account.mwaa.fails_with = fails_with
+    if fails_with:
+        with pytest.raises(UpdateFailedError):
+            deployed.roll_back()
+        look()
+        assert set(deployed.constraints()) <= set(account.dags())  # what still runs
+    deployed.roll_back()
+    look()
+    assert all(seen)
+    assert len([path for path in account.dags() if path.startswith("constraints")]) == 1
 
 
 def test_a_rollback_of_sql_needs_no_update(account: Account, deployed: Repository) -> None:
@@ -191,6 +228,8 @@ def test_a_dry_run_says_what_the_deployment_then_does_and_changes_nothing(
     deployed.write("deploy/constraints.txt", "pyarrow==26.0.0\n")
     deployed.remove("dags/flights.py")
     before = account.everything()
+    (earlier,) = [path for path in account.dags() if path.startswith("constraints")]
+    (later,) = deployed.constraints()
 
     said = deployed.deploy(dry_run=True)
 
@@ -198,10 +237,11 @@ def test_a_dry_run_says_what_the_deployment_then_does_and_changes_nothing(
     assert plan == [
         f"upload  s3://{BUCKET}/plugins.zip",
         f"upload  s3://{BUCKET}/requirements.txt",
-        f"put     s3://{BUCKET}/dags/constraints.txt",
+        f"put     s3://{BUCKET}/dags/{later}",
         f"update  {NAME}, of 20 minutes or more: plugins.zip, requirements.txt",
         f"put     s3://{BUCKET}/dags/new.py",
         f"remove  s3://{BUCKET}/dags/flights.py",
+        f"remove  s3://{BUCKET}/dags/{earlier}",
         f"record  s3://{BUCKET}/athena-reports/{NAME}.json",
     ]
     assert account.everything() == before
@@ -263,6 +303,23 @@ def test_what_an_environment_has_already_is_replaced_on_demand_only(
     if field:
         assert account.mwaa.environments[NAME][f"{field}Path"] == key
         assert account.mwaa.environments[NAME][f"{field}ObjectVersion"] != version
+
+
+def test_a_rollback_replaces_what_others_have_put_in_its_way_on_demand_only(
+    account: Account, deployed: Repository
+) -> None:
+    before = deployed.dags()
+    deployed.remove("dags/flights.py")
+    deployed.deploy()
+    account.put("dags/flights.py", b"# theirs")
+    there = account.everything()
+
+    with pytest.raises(RolloutError, match=r"dags/flights\.py: what is there .*REPLACE=1"):
+        deployed.roll_back()
+    assert account.everything() == there
+
+    deployed.roll_back(replace_others=True)
+    assert account.dags() == before
 
 
 def test_what_somebody_changed_in_our_files_is_put_right(account: Account, deployed: Repository) -> None:
@@ -344,15 +401,20 @@ def test_a_bundle_that_fails_its_check_is_not_uploaded(account: Account, reposit
     assert account.everything() == []
 
 
-@pytest.mark.parametrize("change", ["untracked", "modified", "no git"])
+@pytest.mark.parametrize("change", ["untracked", "ignored", "modified", "no git"])
 def test_an_environment_can_take_only_what_is_committed(
     account: Account, repository: Repository, change: str
 ) -> None:
     repository.target(committed_only=True)
+    repository.write(".gitignore", "*.log\n__pycache__/\nlogs/\nother.env\n.env\n")
     commit = repository.commit()
+    for path in ("dags/__pycache__/plays.pyc", "deploy/environments/other.env", "dags/.env", "pip.log"):
+        repository.write(path, "ignored, and not shipped")
     repository.deploy(dry_run=True)
     if change == "untracked":
         repository.write("dags/new.py", "# airflow dag\n")
+    elif change == "ignored":
+        repository.write("plugins/library/logs/rows.py", "")
     elif change == "modified":
         repository.write("dags/plays.py", "# airflow dag, changed\n")
     else:
@@ -418,9 +480,37 @@ def test_of_two_deployments_at_once_one_is_refused(
     assert account.dags() == deployed.dags()
 
 
+CHANGES_DURING_THE_CHECK: dict[str, Callable[[Account], object]] = {
+    "of others below dags": lambda account: account.put("dags/flights.py", b"# theirs"),
+    "what is pinned": lambda account: account.mwaa.environments[NAME].update(
+        PluginsS3Path="plugins.zip", PluginsS3ObjectVersion=account.put("plugins.zip", b"theirs")
+    ),
+    "an upgrade": lambda account: account.mwaa.environments[NAME].update(AirflowVersion="3.4.0"),
+    "another folder": lambda account: account.mwaa.environments[NAME].update(DagS3Path="elsewhere"),
+    "an update": lambda account: account.mwaa.environments[NAME].update(Status="UPDATING"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES_DURING_THE_CHECK)
+def test_what_changes_during_the_check_stops_the_deployment(
+    account: Account, deployed: Repository, change: str
+) -> None:
+    deployed.write("dags/plays.py", "# airflow dag, changed\n")
+    after: list[tuple[str, str]] = []
+
+    def check(_: str) -> None:
+        CHANGES_DURING_THE_CHECK[change](account)
+        after.extend(account.everything())
+
+    with pytest.raises(RolloutError, match=r"changed during the check|is UPDATING\. Nothing was changed"):
+        deployed.deploy(check=check)
+    assert account.everything() == after
+    assert account.mwaa.updates == []
+
+
 # --- the plan alone ---
 
-PATHS = [*ARTIFACTS, "dags/a.py", "dags/b.sql", "dags/constraints.txt"]
+PATHS = [*ARTIFACTS, "dags/a.py", "dags/b.sql", "dags/constraints-0123abcd.txt"]
 CONTENTS = st.sampled_from("xyz")
 
 
@@ -467,4 +557,4 @@ def test_what_a_plan_leaves_is_what_is_wanted(
     assert {*plan.kept} | written == set(PATHS[3:])
     for path in written & there.keys():
         assert (path in plan.taken) == (path not in known)
-    assert not plan.early or (plan.updates and not dags_first)
+    assert not plan.early or plan.early == ("dags/constraints-0123abcd.txt",)

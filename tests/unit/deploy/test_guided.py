@@ -104,6 +104,11 @@ def test_when_the_answers_end_nothing_is_written(
     assert files(repository) == {"qa.env": COMMENT}
 
 
+def test_a_name_that_the_stack_would_refuse_is_refused(repository: Repository) -> None:
+    with pytest.raises(TargetError, match="up to 15 letters and digits"):
+        guide(repository.folder, "a" * 16, SESSION, Options(), print)
+
+
 @pytest.mark.parametrize("ends", ["", "json"])
 def test_an_interrupt_leaves_no_half_of_a_file(
     answer: Callable[..., list[str]], repository: Repository, monkeypatch: pytest.MonkeyPatch, ends: str

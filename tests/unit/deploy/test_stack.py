@@ -296,6 +296,12 @@ def test_the_outputs_are_the_settings(new_stack: Callable[..., Stack]) -> None:
     assert names.bucket_owner == ACCOUNT
 
 
+@pytest.mark.parametrize("template", [REPORTS_TEMPLATE, MWAA_TEMPLATE], ids=lambda path: path.name)
+def test_an_environment_can_be_called_what_the_library_takes(template: Path) -> None:
+    parameter = decode(str(template))[0]["Parameters"]["Environment"]
+    assert parameter["AllowedPattern"] == settings_module.ENVIRONMENT_NAME
+
+
 def test_the_longest_names_are_not_too_long(new_stack: Callable[..., Stack]) -> None:
     stack = new_stack("a" * 15, region="ap-southeast-1")
     buckets = [stack.outputs[name] for name in ("ReportBucket", "MwaaBucket")]

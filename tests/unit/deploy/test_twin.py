@@ -153,6 +153,15 @@ def test_startup_sh_sets_variables_but_for_those_that_mwaa_protects(build: Build
         assert name in line
 
 
+def test_nothing_in_the_twin_has_this_process_s_credentials(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "AWS_SESSION_TOKEN", "OURS"):
+        monkeypatch.setenv(name, "secret")
+    twin = build("celery\n", startup="export SEEN=$(env | grep -c =secret)\n")
+    assert twin.startup_variables(print) == {"SEEN": "1"}
+
+
 def test_a_failing_startup_sh_fails_the_check(build: Build) -> None:
     twin = build("celery\n", startup="echo too bad >&2\nexit 3\n")
     with pytest.raises(CheckError, match=r"(?s)startup\.sh ended with exit code 3.*too bad"):
@@ -165,6 +174,12 @@ def test_without_a_python_of_mwaas_version_the_error_says_how_to_name_one(
     monkeypatch.setattr(mwaa, "PYTHON", (3, 99))
     with pytest.raises(CheckError, match=r"PYTHON=/path/to/python3\.12"):
         build("celery\n")
+
+
+@pytest.mark.parametrize("named", ["", "/no/such/python", "/bin/false", sys.executable])
+def test_a_named_python_that_is_not_mwaas_is_passed_over(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mwaa, "PYTHON", sys.version_info[:2])
+    assert module._find_python(named)[0] == sys.executable
 
 
 def test_constraints_that_cannot_be_read_are_named(tmp_path: Path) -> None:
