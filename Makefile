@@ -88,7 +88,7 @@ deploy-guided: $(READY) ## Ask where an environment is deployed to, and remember
 
 .PHONY: deploy
 ifeq ($(ROLLBACK),)
-deploy: $(READY) ## Deploy to Amazon MWAA (ENV=stg, DRY_RUN=1, CHECK=no, REPLACE=1)
+deploy: $(READY) ## Deploy to Amazon MWAA (ENV=stg, DRY_RUN=1, CHECK=no, REPLACE=1, TAKE_OVER=1)
 	@PYTHONPATH=plugins $(RUN) -m deploy deploy --env '$(ENVIRONMENT)' $(if $(DRY_RUN),--dry-run) \
 		$(if $(filter no,$(CHECK)),--no-check) $(if $(REPLACE),--replace) $(if $(TAKE_OVER),--take-over) \
 		--constraints '$(CONSTRAINTS)' --installed '$(INSTALLED)' --python '$(PYTHON)'
@@ -97,7 +97,7 @@ deploy: rollback
 endif
 
 .PHONY: rollback
-rollback: $(READY) ## Go back to the release before (ENV=stg, DRY_RUN=1)
+rollback: $(READY) ## Go back to the release before (ENV=stg, DRY_RUN=1, REPLACE=1, TAKE_OVER=1)
 	@PYTHONPATH=plugins $(RUN) -m deploy rollback --env '$(ENVIRONMENT)' $(if $(DRY_RUN),--dry-run) \
 		$(if $(REPLACE),--replace) $(if $(TAKE_OVER),--take-over)
 
