@@ -17,7 +17,7 @@ from cfnlint.api import lint_file
 from cfnlint.decode import decode
 from moto.cloudformation.parsing import ResourceMap, clean_json
 
-from athena_reports.settings import read_settings
+from athena_reports.settings import ENVIRONMENT_NAME, read_settings
 from local_aws import LocalAws
 from tests.stacks import (
     MWAA_TEMPLATE,
@@ -299,7 +299,7 @@ def test_the_outputs_are_the_settings(new_stack: Callable[..., Stack]) -> None:
 @pytest.mark.parametrize("template", [REPORTS_TEMPLATE, MWAA_TEMPLATE], ids=lambda path: path.name)
 def test_an_environment_can_be_called_what_the_library_takes(template: Path) -> None:
     parameter = decode(str(template))[0]["Parameters"]["Environment"]
-    assert parameter["AllowedPattern"] == settings_module.ENVIRONMENT_NAME
+    assert parameter["AllowedPattern"] == ENVIRONMENT_NAME
 
 
 def test_the_longest_names_are_not_too_long(new_stack: Callable[..., Stack]) -> None:
