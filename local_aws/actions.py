@@ -250,15 +250,30 @@ def of_other(service: str, environ: Mapping[str, Any], body: bytes, region: str)
     else:
         parameters = {name: values[0] for name, values in parse_qs(body.decode(errors="replace")).items()}
         operation = parameters.get("Action", f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
-    resources = ["*"]
     if service == "glue":
-        resources = _glue_resources(operation, parameters, region) or resources
-    elif service == "secretsmanager" and "SecretId" in parameters:
+        yield from of_glue(operation, parameters, region)
+        return
+    resources = ["*"]
+    if service == "secretsmanager" and "SecretId" in parameters:
         resources = [f"arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:{parameters['SecretId']}"]
     elif "TopicArn" in parameters:
         resources = [parameters["TopicArn"]]
     for resource in resources:
         yield Permission(f"{service}:{operation}", resource)
+
+
+def of_glue(operation: str, parameters: Mapping[str, Any], region: str) -> Iterator[Permission]:
+    """What a request to Glue needs: a resource of the Data Catalog and all that it lies in.
+
+    IAM asks for each (Glue developer guide, "Specifying AWS Glue resource ARNs").
+
+    Args:
+        operation: Name of the operation.
+        parameters: Its parameters.
+        region: Region that it is signed for.
+    """
+    for resource in _glue_resources(operation, parameters, region) or ["*"]:
+        yield Permission(f"glue:{operation}", resource)
 
 
 def s3_place(environ: Mapping[str, Any]) -> tuple[str, str]:
@@ -323,7 +338,6 @@ def _deletions(bucket: str, body: bytes) -> Iterator[Permission]:
 
 
 def _glue_resources(operation: str, parameters: Mapping[str, Any], region: str) -> list[str]:
-    """A resource of the Data Catalog and all that it lies in: IAM asks for each (Glue developer guide)."""
     arn = f"arn:aws:glue:{region}:{ACCOUNT}:"
     if operation == "GetDatabases":
         return [f"{arn}catalog", f"{arn}database/*"]

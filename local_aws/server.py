@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -146,6 +147,15 @@ class _QuietHandler(MotoRequestHandler):
         """Says nothing."""
 
 
+class _Dispatcher(DomainDispatcherApplication):
+    """moto's services; it looks on the disk which ones there are, in each request, without the cache."""
+
+    @lru_cache(maxsize=1_000)  # noqa: B019 - there is one in a process
+    def get_backend_for_host(self, host: str | None) -> Any:
+        """The service that a host stands for."""
+        return super().get_backend_for_host(host)
+
+
 class _Application:
     """The WSGI application."""
 
@@ -154,7 +164,7 @@ class _Application:
         self._max_active = max_active
         self._faults = FaultPlan()
         self._log = ActionLog()
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = _Dispatcher(create_backend_app)
         self._athena: AthenaApi | None = None
 
     def open(self, clients: Clients) -> None:
@@ -163,7 +173,7 @@ class _Application:
         self._faults = FaultPlan()
         self._log.clear()
         cloudformation.serve(clients)
-        self._athena = AthenaApi(clients, self._faults, self._workers, self._max_active)
+        self._athena = AthenaApi(clients, self._faults, self._log, self._workers, self._max_active)
 
     def close(self) -> None:
         if self._athena is not None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs
 from botocore.exceptions import ClientError
 
+from local_aws.actions import ActionLog
 from local_aws.athena import projection
 from local_aws.athena.clients import OWN_KEY, Clients
 from local_aws.athena.errors import QueryFailed, not_supported
+from local_aws.athena.lookups import Lookups
 from local_aws.athena.types import (
     BIGINT,
     BOOLEAN,
@@ -33,6 +36,8 @@ from local_aws.athena.types import (
 )
 
 if TYPE_CHECKING:
+    from moto.glue.models import FakePartition
+
     from local_aws.athena.relations import Scan
 
 _GLUE_TYPES = {
@@ -142,11 +147,18 @@ def arrow_type(type_: Type, timestamp_unit: str = "us") -> pa.DataType:
 
 
 class Catalog:
-    """Glue's data catalog in one region."""
+    """Glue's data catalog in one region.
 
-    def __init__(self, clients: Clients, region: str) -> None:
+    Args:
+        clients: Clients of S3 and Glue.
+        log: Where to note what is looked up without a request.
+        region: The region.
+    """
+
+    def __init__(self, clients: Clients, log: ActionLog, region: str) -> None:
         self._clients = clients
         self._region = region
+        self._lookups = Lookups(log, region)
         self._files = pyarrow.fs.S3FileSystem(
             endpoint_override=clients.endpoint_url,
             access_key=OWN_KEY,
@@ -156,6 +168,7 @@ class Catalog:
         )
         self._format = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
         self._fragments: dict[tuple[str, ...], ds.ParquetFileFragment] = {}
+        self._partitions: WeakKeyDictionary[FakePartition, Partition] = WeakKeyDictionary()
 
     def table(self, database: str, name: str) -> Table:
         """The table.
@@ -199,17 +212,18 @@ class Catalog:
             return list(table.projected)
         if not table.partition_types:
             return [Partition((), table.location)]
-        pages = (
-            self._clients.get("glue", self._region)
-            .get_paginator("get_partitions")
-            .paginate(DatabaseName=table.database, TableName=table.name)
-        )
-        return [
-            Partition(tuple(each["Values"]), storage.get("Location", ""), _types(storage.get("Columns", [])))
-            for page in pages
-            for each in page["Partitions"]
-            for storage in [each.get("StorageDescriptor", {})]
-        ]
+        registered = self._lookups.partitions(table.database, table.name)
+        return [self._partition(each) for each in registered]
+
+    def _partition(self, registered: FakePartition) -> Partition:
+        known = self._partitions.get(registered)
+        if known is None:
+            described = registered.as_dict()
+            storage = described.get("StorageDescriptor", {})
+            columns = _types(storage.get("Columns", []))
+            known = Partition(tuple(described["Values"]), storage.get("Location", ""), columns)
+            self._partitions[registered] = known
+        return known
 
     def read(self, scan: Scan, partitions: Sequence[Partition]) -> Reading:
         """The files of partitions, opened as far as their footers.
@@ -252,19 +266,13 @@ class Catalog:
     def _list(self, location: str) -> Iterator[tuple[str, str]]:
         bucket, _, prefix = location.partition("://")[2].partition("/")
         prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
-        pages = (
-            self._clients.get("s3", self._region)
-            .get_paginator("list_objects_v2")
-            .paginate(Bucket=bucket, Prefix=prefix)
-        )
         try:
-            for page in pages:
-                for each in page.get("Contents", []):
-                    names = each["Key"].removeprefix(prefix).split("/")
-                    hidden = any(name.startswith(("_", ".")) for name in names)
-                    if each["Size"] and not hidden:
-                        yield f"{bucket}/{each['Key']}", each["ETag"]
-        except ClientError as error:
+            for key, etag, size in self._lookups.objects(bucket, prefix):
+                names = key.removeprefix(prefix).split("/")
+                hidden = any(name.startswith(("_", ".")) for name in names)
+                if size and not hidden:
+                    yield f"{bucket}/{key}", etag
+        except LookupError as error:
             raise QueryFailed("HIVE_FILESYSTEM_ERROR", f"cannot list {location}: {error}") from None
 
 
@@ -303,28 +311,29 @@ def partition_values(table: Table, partitions: Sequence[Partition]) -> pa.Table:
     arrays = []
     for position, type_ in enumerate(table.partition_types.values()):
         texts = [partition.values[position] for partition in partitions]
-        arrays.append(pa.array([_value(table, text, type_) for text in texts], arrow_type(type_)))
+        arrays.append(_values(table, texts, type_))
     return pa.table(arrays, names=list(table.partition_types))
 
 
-def _value(table: Table, text: str, type_: Type) -> Any:
+def _values(table: Table, texts: Sequence[str], type_: Type) -> pa.Array:
     if type_.base == "unsupported":
         raise not_supported(f"a type among the partition keys of {table.database}.{table.name}")
-    if text == _NULL_PARTITION:
-        return None
+    known = pa.array([None if text == _NULL_PARTITION else text for text in texts], pa.string())
     try:
-        return pa.scalar(text).cast(arrow_type(type_)).as_py()
+        return known.cast(arrow_type(type_))
     except pa.ArrowInvalid:
-        message = f"Invalid partition value '{text}' for {type_} partition key"
+        if len(texts) > 1:
+            return pa.concat_arrays([_values(table, [text], type_) for text in texts])
+        message = f"Invalid partition value '{texts[0]}' for {type_} partition key"
         raise QueryFailed("HIVE_INVALID_PARTITION_VALUE", message) from None
 
 
 def _expression(table: Table, partition: Partition) -> ds.Expression:
     expression = ds.scalar(True)
     for (name, type_), text in zip(table.partition_types.items(), partition.values, strict=True):
-        value = _value(table, text, type_)
+        value = _values(table, [text], type_)[0]
         field = ds.field(name)
-        equal = field.is_null() if value is None else field == pa.scalar(value, arrow_type(type_))
+        equal = field == value if value.is_valid else field.is_null()
         expression = expression & equal
     return expression
 

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local_aws.actions import ActionLog
 from local_aws.athena import dialect, results, unload
 from local_aws.athena.catalog import Catalog, partition_values
 from local_aws.athena.clients import Clients
@@ -235,14 +236,21 @@ class Executions:
     Args:
         clients: Clients of S3 and Glue.
         faults: What shall go wrong.
+        log: Where to note what is looked up without a request.
         workers: How many run at once; more wait QUEUED.
         max_active: How many may be queued or running; None for any number.
     """
 
     def __init__(
-        self, clients: Clients, faults: FaultPlan, workers: int = 4, max_active: int | None = None
+        self,
+        clients: Clients,
+        faults: FaultPlan,
+        log: ActionLog,
+        workers: int = 4,
+        max_active: int | None = None,
     ) -> None:
         self._clients = clients
+        self._log = log
         self._faults = faults
         self._max_active = max_active
         self._catalogs: dict[str, Catalog] = {}
@@ -313,7 +321,7 @@ class Executions:
         """The data catalog of a region."""
         with self._lock:
             if region not in self._catalogs:
-                self._catalogs[region] = Catalog(self._clients, region)
+                self._catalogs[region] = Catalog(self._clients, self._log, region)
             return self._catalogs[region]
 
     def close(self) -> None:
