@@ -17,7 +17,7 @@ from local_aws.actions import ActionLog
 from local_aws.athena import projection
 from local_aws.athena.clients import OWN_KEY, Clients
 from local_aws.athena.errors import QueryFailed, not_supported
-from local_aws.athena.lookups import Lookups
+from local_aws.athena.lookups import FoundObject, Lookups
 from local_aws.athena.types import (
     BIGINT,
     BOOLEAN,
@@ -240,20 +240,22 @@ class Catalog:
         for partition in partitions:
             _check_columns(table, partition)
             expression = _expression(table, partition)
-            for path, etag in self._list(partition.location):
-                fragment = self._fragment(path, etag, partition, expression)
+            for found in self._list(partition.location):
+                path = found.path
+                fragment = self._fragment(found, partition, expression)
                 _check_types(fragment, {name: table.columns[name] for name in scan.columns}, path)
                 scanned_bytes += _column_bytes(fragment, scan.columns)
                 fragments.append(fragment)
         return Reading(ds.FileSystemDataset(fragments, schema, self._format, self._files), scanned_bytes)
 
     def _fragment(
-        self, path: str, etag: str, partition: Partition, expression: ds.Expression
+        self, found: FoundObject, partition: Partition, expression: ds.Expression
     ) -> ds.ParquetFileFragment:
-        key = (path, etag, *partition.values)
+        path = found.path
+        key = (path, found.etag, *partition.values)
         fragment = self._fragments.get(key)
         if fragment is None:
-            fragment = self._format.make_fragment(path, self._files, partition_expression=expression)
+            fragment = self._format.make_fragment(path, self._files, expression, file_size=found.size)
             try:
                 fragment.ensure_complete_metadata()
             except (pa.ArrowInvalid, OSError) as error:
@@ -263,15 +265,15 @@ class Catalog:
             self._fragments[key] = fragment
         return fragment
 
-    def _list(self, location: str) -> Iterator[tuple[str, str]]:
+    def _list(self, location: str) -> Iterator[FoundObject]:
         bucket, _, prefix = location.partition("://")[2].partition("/")
         prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
         try:
-            for key, etag, size in self._lookups.objects(bucket, prefix):
-                names = key.removeprefix(prefix).split("/")
+            for found in self._lookups.objects(bucket, prefix):
+                names = found.key.removeprefix(prefix).split("/")
                 hidden = any(name.startswith(("_", ".")) for name in names)
-                if size and not hidden:
-                    yield f"{bucket}/{key}", etag
+                if found.size and not hidden:
+                    yield found
         except LookupError as error:
             raise QueryFailed("HIVE_FILESYSTEM_ERROR", f"cannot list {location}: {error}") from None
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from moto.glue.models import FakePartition, glue_backends
 from moto.s3.exceptions import MissingBucket
-from moto.s3.models import s3_backends
+from moto.s3.models import FakeDeleteMarker, s3_backends
 
 from local_aws.actions import ACCOUNT, ActionLog, Permission, of_glue
 from local_aws.athena.clients import OWN_KEY
@@ -23,14 +23,21 @@ class FoundObject(NamedTuple):
     """An object in S3.
 
     Attributes:
+        bucket: Its bucket.
         key: Its key.
         etag: Its ETag, in quotes.
         size: Its bytes.
     """
 
+    bucket: str
     key: str
     etag: str
     size: int
+
+    @property
+    def path(self) -> str:
+        """Bucket and key."""
+        return f"{self.bucket}/{self.key}"
 
 
 class Lookups:
@@ -58,10 +65,12 @@ class Lookups:
             LookupError: There is no such bucket.
         """
         self._log.add(OWN_KEY, [Permission("s3:ListBucket", f"arn:aws:s3:::{bucket}")])
-        s3 = s3_backends[ACCOUNT]["aws"]
         try:
-            found = s3.list_objects(s3.get_bucket(bucket), prefix, delimiter=None, marker=None, max_keys=None)
+            held = s3_backends[ACCOUNT]["aws"].get_bucket(bucket).keys
         except MissingBucket:
             raise LookupError(f"there is no bucket {bucket}") from None
-        for each in found[0]:
-            yield FoundObject(each.name, each.etag, each.size)
+        # moto's own listing copies all keys with their versions for each prefix.
+        for key in sorted(name for name in list(held) if name.startswith(prefix)):
+            newest = held.get(key)
+            if newest is not None and not isinstance(newest, FakeDeleteMarker):
+                yield FoundObject(bucket, key, newest.etag, newest.size)

@@ -52,6 +52,60 @@ def _chunk_bytes(data: bytes, *columns: str) -> int:
     )
 
 
+def test_each_query_reads_the_newest_objects_of_a_bucket_with_versions(
+    account: Account, plays: dict[str, bytes]
+) -> None:
+    account.s3.put_bucket_versioning(Bucket="lake", VersioningConfiguration={"Status": "Enabled"})
+    account.put("plays/dt=2025-01-01/part-0.parquet", _plays(1, rows=7))
+    account.s3.delete_object(Bucket="lake", Key="plays/dt=2025-01-02/part-0.parquet")
+    query = "SELECT dt, count(*) FROM plays GROUP BY dt ORDER BY dt"
+
+    assert account.run(query).csv == '"dt","_col1"\n"2025-01-01","7"\n"2025-01-03","100"\n'
+
+    account.put("plays/dt=2025-01-02/part-0.parquet", _plays(2, rows=5))
+    account.put("plays/dt=2025-01-02-late/part-0.parquet", _plays(2))  # not below the partition's prefix
+    assert account.run(query).csv == (
+        '"dt","_col1"\n"2025-01-01","7"\n"2025-01-02","5"\n"2025-01-03","100"\n'
+    )
+
+
+def test_each_query_sees_what_glue_knows_of_the_partitions_now(
+    account: Account, plays: dict[str, bytes]
+) -> None:
+    query = "SELECT count(*) AS n FROM plays WHERE dt = '2025-01-04'"
+    assert account.run(query).csv == '"n"\n"0"\n'
+    account.glue.update_partition(
+        DatabaseName="db",
+        TableName="plays",
+        PartitionValueList=["2025-01-04"],
+        PartitionInput={
+            "Values": ["2025-01-04"],
+            "StorageDescriptor": account.storage("s3://lake/plays/dt=2025-01-05", COLUMNS),
+        },
+    )
+    assert account.run(query).csv == '"n"\n"100"\n'
+    account.glue.delete_partition(DatabaseName="db", TableName="plays", PartitionValues=["2025-01-04"])
+    assert account.run(query).csv == '"n"\n"0"\n'
+    account.add_partition("plays", ["2025-01-05"], "dt=2025-01-05")
+    assert account.run("SELECT count(*) AS n FROM plays").csv == '"n"\n"400"\n'
+
+
+def test_a_partition_in_a_bucket_that_is_not_there_fails_the_query(
+    account: Account, plays: dict[str, bytes]
+) -> None:
+    account.glue.create_partition(
+        DatabaseName="db",
+        TableName="plays",
+        PartitionInput={
+            "Values": ["2025-02-01"],
+            "StorageDescriptor": account.storage("s3://gone/plays/", COLUMNS),
+        },
+    )
+    outcome = account.run("SELECT count(*) FROM plays")
+    assert outcome.state == "FAILED"
+    assert outcome.reason == ("HIVE_FILESYSTEM_ERROR: cannot list s3://gone/plays/: there is no bucket gone")
+
+
 def test_scanned_bytes_are_those_of_the_footers(account: Account, plays: dict[str, bytes]) -> None:
     first, second, third, _ = plays.values()
     count = account.run("SELECT count(*) FROM plays")
