@@ -1,9 +1,10 @@
 """Lets the scheduler do once what every task of a report would do again.
 
 A LocalExecutor forks its tasks from the scheduler's process, so what is there costs a task nothing: boto3,
-the provider's operators and pyarrow, the models of the AWS services, and the sources that each AWS hook
-looks through for its User-Agent are most of what a task of a report would spend. Airflow calls
-`on_starting` in each component when it starts ("Listeners" in Airflow's documentation), and in each task.
+the provider's operators and pyarrow, the models of the AWS services, the sources that each AWS hook looks
+through for its User-Agent, and what a first DAG file loads are most of what a task of a report would spend.
+Airflow calls `on_starting` in each component when it starts ("Listeners" in Airflow's documentation), and in
+each task.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ import os
 import sys
 from functools import cache, partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from airflow.configuration import conf
 from airflow.listeners import hookimpl
 from airflow.providers_manager import ProvidersManager
+from airflow.sdk import Asset, Param
+
+from athena_reports.sql import template_problem
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +58,9 @@ _ON_THE_STACK = (
     "athena_reports.operators",
     "contextlib",
     "functools",
+    "multiprocessing.context",
+    "multiprocessing.popen_fork",
+    "multiprocessing.process",
 )
 """Modules whose functions call each other when a task asks for an AWS client."""
 
@@ -66,7 +74,7 @@ def on_starting() -> None:
 
 @cache  # a task is a fork, in which Airflow calls again
 def _prepare(region: str) -> None:
-    for step in (_import, _know_the_stack, partial(_keep_service_models, region)):
+    for step in (_import, _know_the_stack, _parse_once, partial(_keep_service_models, region)):
         try:
             step()
         except Exception:  # no scheduler may fail for what only saves time
@@ -89,6 +97,13 @@ def _know_the_stack() -> None:
     for name in _ON_THE_STACK:
         linecache.getlines(str(import_module(name).__file__))
     inspect.stack()
+
+
+def _parse_once() -> None:
+    """Do for the first time what a report's DAG file does: what Airflow, Jinja and jsonschema then keep."""
+    Asset("s3://bucket/key")
+    Param("", type="string").resolve()
+    template_problem('{{ period.partitions("dt") }}', {}, Path())
 
 
 def _keep_service_models(region: str) -> None:
