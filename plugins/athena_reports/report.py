@@ -13,6 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from airflow.sdk import get_parsing_context
+
 from athena_reports.checks import Check
 from athena_reports.errors import ReportError
 from athena_reports.period import FIRST_YEAR, LAST_YEAR
@@ -138,9 +140,8 @@ class Report:
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
         object.__setattr__(self, "outputs", tuple(self.outputs))
         self.require_literals(self.params)
-        problem = template_problem(self.sql_text, self.params, settings().sql_folder)
-        if problem:
-            self.refuse("sql", f"{self.sql}: {problem}", "Correct the SQL file.")
+        if not _is_read_for_a_task():
+            self._require_template()
 
     @property
     def transforms(self) -> Sequence[Transform]:
@@ -271,6 +272,11 @@ class Report:
         if len(set(tables)) < len(tables):
             self.refuse("inputs", f"{tables} names a table twice.", "Name each once.")
 
+    def _require_template(self) -> None:
+        problem = template_problem(self.sql_text, self.params, settings().sql_folder)
+        if problem:
+            self.refuse("sql", f"{self.sql}: {problem}", "Correct the SQL file.")
+
     def _sql_path(self) -> Path:
         folder = settings().sql_folder
         path = folder / str(self.sql)
@@ -298,3 +304,12 @@ def _takes_two(transform: object) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def _is_read_for_a_task() -> bool:
+    """Whether Airflow reads the DAG file to run one of its tasks.
+
+    The DAG processor has checked it then. See "Optimizing DAG parsing delays during execution" in Airflow's
+    documentation.
+    """
+    return get_parsing_context().task_id is not None
