@@ -279,6 +279,11 @@ class AirflowClient:
         rows = self._all(_path("dags", dag_id, "dagRuns"), "dag_runs", {"order_by": "run_after"})
         return [DagRun.from_json(row) for row in rows]
 
+    def ended(self, dag_id: str) -> int:
+        """How many runs of a DAG are over, whether well or not."""
+        query = {"state": ["success", "failed"], "limit": 1}
+        return int(self.request("GET", _path("dags", dag_id, "dagRuns"), params=query)["total_entries"])
+
     def run(self, dag_id: str, run_id: str) -> DagRun:
         """One run."""
         return DagRun.from_json(self.request("GET", _path("dags", dag_id, "dagRuns", run_id)))
