@@ -249,6 +249,35 @@ def test_coverage_can_be_used_by_keyboard_and_by_a_screen_reader(
     expect(page.get_by_role("rowheader").filter(has_text="user_ranking")).to_have_count(1)
 
 
+def test_the_focus_stays_where_it_is_and_in_sight(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("admin")
+    open_page(page, airflow)
+    page.get_by_label("Show").select_option("5 years")
+    cell(page, WEEK[-1]).focus()
+    for _ in range(25):
+        page.keyboard.press("ArrowLeft")
+        focused, names = page.locator(".cell:focus"), page.get_by_role("rowheader").first
+        left, right = focused.bounding_box(), names.bounding_box()
+        assert left is not None
+        assert right is not None
+        assert left["x"] >= right["x"] + right["width"]
+    fill = page.get_by_role("button", name=f"Fill the holes of {DAG_ID}")
+    fill.focus()
+    fill.evaluate("button => { button.id = 'old'; dispatchEvent(new Event('online')); }")
+    expect(page.locator("#old")).to_have_count(0)  # the coverage was drawn anew
+    expect(fill).to_be_focused()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    stale = dialog.get_by_role("checkbox", name=re.compile("^stale"))
+    stale.focus()
+    for checked in (False, True):
+        page.keyboard.press("Space")
+        expect(stale).to_be_checked(checked=checked)
+        expect(stale).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(fill).to_be_focused()
+
+
 def test_the_page_is_as_light_or_dark_as_airflow(enter: Enter, airflow: AirflowRuntime) -> None:
     page = enter("admin")
     open_page(page, airflow)

@@ -41,13 +41,18 @@ export function showCoverage(main, context) {
 // What is looked at stays where it is: the newest period at first, then what the viewer has scrolled to.
 function draw() {
   const [right, top] = [place.childElementCount ? place.scrollWidth - place.scrollLeft : 0, place.scrollTop];
-  const hadFocus = place.contains(document.activeElement);
+  const focus = place.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   hideTip();
   place.replaceChildren(grid(view.context));
   place.scrollLeft = place.scrollWidth - right;
   place.scrollTop = top;
-  if (hadFocus) focused(place)?.focus({ preventScroll: true });
+  refocus(focus);
 }
+
+// Puts the focus back on what stands again for what had it before it was drawn anew.
+export const refocus = (key) => keyed(place, key)?.focus({ preventScroll: true });
+
+const keyed = (within, key) => [...within.querySelectorAll("[data-key]")].find((element) => element.dataset.key === key);
 
 function toolbar() {
   const change = (name, read) => (event) => {
@@ -87,7 +92,7 @@ function grid(context) {
   const today = Date.now() / 86_400_000;
   const end = cells.reduce((latest, cell) => Math.max(latest, cell.day + cell.days), today);
   const begin = Math.max(end - view.days, cells.reduce((earliest, cell) => Math.min(earliest, cell.day), end - 28));
-  const shown = cells.filter((cell) => cell.day >= begin);
+  const shown = cells.filter((cell) => endsAfter(cell, begin));
   const shortest = shown.reduce((least, cell) => Math.min(least, cell.days), 31);
   const room = Math.max(place.clientWidth - NAME_PX - 16, 200);
   const axis = { begin, end, px: Math.max(room / (end - begin), CELL_PX / shortest) };
@@ -98,13 +103,13 @@ function grid(context) {
     h("div", { class: "row axis", "aria-hidden": "true" }, h("div", { class: "name" }), ticks(axis, width)),
     reports.map((report) => row(report, context, axis, width)),
   );
-  const first = focused(table) ?? [...table.querySelectorAll(".cell")].at(-1);
+  const first = keyed(table, view.focus) ?? [...table.querySelectorAll(".cell")].at(-1);
   if (first) first.tabIndex = 0;
   listen(table, context);
   return table;
 }
 
-const focused = (within) => [...within.querySelectorAll(".cell")].find((cell) => cell.dataset.key === view.focus);
+const endsAfter = (cell, day) => cell.day + cell.days > day;
 
 function ticks(axis, width) {
   const track = h("div", { class: "track" });
@@ -127,8 +132,10 @@ function ticks(axis, width) {
 function row(report, context, axis, width) {
   const track = h("div", { class: "track", role: "presentation" });
   track.style.width = width;
-  const cells = (report.cells ?? []).filter((cell) => cell.day >= axis.begin);
+  const cells = (report.cells ?? []).filter((cell) => endsAfter(cell, axis.begin));
   track.append(...cells.map((cell) => box(report, cell, axis)));
+  const latest = report.cells?.at(-1);
+  if (!cells.length && latest) track.append(h("a", { class: "latest", href: address(report, latest) }, `Before that: ${latest.id}`));
   return h("div", { role: "row", class: "row" }, heading(report, context), track);
 }
 
@@ -147,11 +154,11 @@ function heading(report, context) {
       report.is_paused && h("span", { class: "paused" }, "paused"),
       report.may_run &&
         open.length > 0 &&
-        h("button", { type: "button", class: "small", "aria-label": `Fill the holes of ${report.dag_id}`, onclick: () => context.fill(report, {}) }, "Fill\u2026"),
+        h("button", { type: "button", class: "small", "data-key": `${report.dag_id}#fill`, "aria-label": `Fill the holes of ${report.dag_id}`, onclick: () => context.fill(report, {}) }, "Fill\u2026"),
     ),
     report.problems.length > 0
-      ? h("div", { class: "row-problem", title: report.problems.join("\n"), tabindex: "0" }, report.problems[0])
-      : h("div", { class: "counts", title: report.note || null }, report.note || (open.length ? counts : report.description)),
+      ? h("div", { class: "row-problem", "data-key": `${report.dag_id}#problem`, title: report.problems.join("\n"), tabindex: "0" }, report.problems[0])
+      : h("div", { class: report.note ? "counts note" : "counts" }, report.note || (open.length ? counts : report.description)),
   );
 }
 
@@ -167,8 +174,9 @@ function box(report, cell, axis) {
     "data-key": `${report.dag_id}/${cell.id}`,
     "aria-label": `${report.dag_id}, ${report.noun} ${cell.id}: ${cell.states.join(", ")}`,
   });
-  element.style.left = `${(cell.day - axis.begin) * axis.px}px`;
-  element.style.width = `${cell.days * axis.px - 2}px`;
+  const left = Math.max(cell.day, axis.begin);
+  element.style.left = `${(left - axis.begin) * axis.px}px`;
+  element.style.width = `${(cell.day + cell.days - left) * axis.px - 2}px`;
   return element;
 }
 
@@ -224,9 +232,11 @@ function move(cell, key) {
   return key in beside || Boolean(step);
 }
 
+const address = (report, cell) => `#${encodeURIComponent(report.dag_id)}/${encodeURIComponent(cell.id)}`;
+
 function open({ report, cell }, context) {
   hideTip();
-  location.hash = `${encodeURIComponent(report.dag_id)}/${encodeURIComponent(cell.id)}`;
+  location.hash = address(report, cell);
 }
 
 function showTip(element, { report, cell }) {

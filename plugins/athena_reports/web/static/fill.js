@@ -1,7 +1,7 @@
 // Fill the holes: choose, see what it will run and cost, then start it through Airflow's API.
 
 import { AIRFLOW, follow, read, start } from "./api.js";
-import { FILLABLE } from "./coverage.js";
+import { FILLABLE, refocus } from "./coverage.js";
 import { bytes, count, dollars, h, plural, poolNotice } from "./dom.js";
 
 const dialog = document.getElementById("fill");
@@ -16,7 +16,7 @@ export function openFill(report, { periodId, states }, refresh) {
   };
   const summary = h("div", { class: "summary", "aria-live": "polite" });
   const go = h("button", { type: "submit", class: "primary", disabled: true }, "Start");
-  const kinds = h("fieldset", {});
+  const numbers = Object.fromEntries(FILLABLE.map((state) => [state, h("span", {})]));
   let plan = null;
   let asked = 0;
 
@@ -24,7 +24,7 @@ export function openFill(report, { periodId, states }, refresh) {
     const ticket = (asked += 1);
     plan = null;
     go.disabled = true;
-    kinds.replaceChildren(h("legend", {}, "Periods that are"), ...boxes());
+    showNumbers();
     summary.replaceChildren("\u2026");
     try {
       if (!choice.states.size) throw new Error("Choose which periods.");
@@ -40,20 +40,20 @@ export function openFill(report, { periodId, states }, refresh) {
     }
   };
 
-  const boxes = () => {
+  const showNumbers = () => {
     const ids = report.cells.map((cell) => cell.id);
-    const [from, to] = [ids.indexOf(choice.first), ids.indexOf(choice.last)];
-    const chosen = report.cells.slice(from, to + 1);
-    const toggle = (state) => (event) => {
+    const chosen = report.cells.slice(ids.indexOf(choice.first), ids.indexOf(choice.last) + 1);
+    for (const state of FILLABLE) numbers[state].textContent = `(${count(chosen.filter((cell) => cell.states.includes(state)).length)})`;
+  };
+
+  const box = (state) => {
+    const toggle = (event) => {
       if (event.target.checked) choice.states.add(state);
       else choice.states.delete(state);
       ask();
     };
-    return FILLABLE.map((state) => {
-      const number = chosen.filter((cell) => cell.states.includes(state)).length;
-      const box = h("input", { type: "checkbox", checked: choice.states.has(state), onchange: toggle(state) });
-      return h("label", {}, box, h("i", { class: "mark", "data-state": state }), ` ${state} (${count(number)})`);
-    });
+    const input = h("input", { type: "checkbox", checked: choice.states.has(state), onchange: toggle });
+    return h("label", {}, input, h("i", { class: "mark", "data-state": state }), ` ${state} `, numbers[state]);
   };
 
   const end = (name, label, meaning) =>
@@ -84,10 +84,13 @@ export function openFill(report, { periodId, states }, refresh) {
     { method: "dialog", onsubmit: submit },
     h("h2", { id: "fill-title" }, `Fill ${report.dag_id}`),
     h("div", { class: "ends" }, end("first", "From", "First period"), end("last", "to", "Last period")),
-    kinds,
+    h("fieldset", {}, h("legend", {}, "Periods that are"), FILLABLE.map(box)),
     summary,
     h("div", { class: "buttons" }, h("button", { type: "button", class: "close", onclick: () => dialog.close() }, "Cancel"), go),
   );
+  // The button may have been drawn anew meanwhile; the browser gives the focus back to the old one.
+  const from = document.activeElement?.dataset.key;
+  dialog.addEventListener("close", () => refocus(from), { once: true });
   dialog.replaceChildren(form);
   dialog.showModal();
   ask();
