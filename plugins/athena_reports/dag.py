@@ -27,7 +27,7 @@ from athena_reports.prepare import Recipe
 from athena_reports.priority import ScheduleFirst
 from athena_reports.query import WaitPolicy
 from athena_reports.reconcile import AthenaReconcileOperator
-from athena_reports.report import Report
+from athena_reports.report import NO_TABLE_TAG, REPORT_TAG, Report
 from athena_reports.restate import STALE_PARAM, AthenaRestatementsOperator
 from athena_reports.retention import Policy
 from athena_reports.runs import PERIOD_PARAM
@@ -104,7 +104,7 @@ def build_dag(
             "retry_exponential_backoff": True,
         },
         params={PERIOD_PARAM: _period_param(cadence)},
-        tags=["athena-report", cadence.name, names.environment],
+        tags=[REPORT_TAG, cadence.name, names.environment, *([] if report.has_table else [NO_TABLE_TAG])],
         template_searchpath=str(names.sql_folder),
         template_undefined=StrictUndefined,
     ) as dag:
@@ -170,7 +170,7 @@ def build_dag(
             environment=names.environment,
             late_by=report.late_by,
             reads_previous=any(source.previous for source in report.inputs),
-            database=names.report_database if "parquet" in report.outputs else None,
+            database=names.report_database if report.has_table else None,
             bucket_owner=names.bucket_owner,
             encryption=names.encryption,
             aws_conn_id=names.aws_conn_id,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import chain
 from statistics import fmean
@@ -51,11 +51,14 @@ class Run:
         run_id: Its id.
         state: Its state, as Airflow names it.
         ended_at: When it ended, with a zone; None if it has not.
+        is_of_another: Whether it has the logical date of a period, but reports another one: somebody
+            triggered it with that date, or with a param.
     """
 
     run_id: str
     state: str
     ended_at: datetime | None = None
+    is_of_another: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,18 +170,21 @@ def overview(
     runs: Mapping[str, Run],
     *,
     since: datetime,
-    until: datetime,
+    now: datetime,
+    delay: timedelta = timedelta(0),
 ) -> Overview:
-    """Return the state of every period that begins at or after `since`, and is due at `until`.
+    """Return the state of every period that begins at or after `since`, and is due.
 
-    A period that is published, or has a run, is listed although it begins earlier.
+    A period that is published, or has a run, is listed although it begins earlier or is not yet due; but not
+    for a run that came before its end, since it can only fail.
 
     Args:
         cadence: The periods.
         partitions: Parameters of the table's partitions, by period id.
         runs: The run that counts for each period, by period id, as `current_runs` returns them.
         since: Where the report begins, with a zone.
-        until: The instant, less the delay after which a period's run starts; with a zone.
+        now: The present, with a zone.
+        delay: How long after the end of a period its run starts.
     """
     problems: list[str] = []
     published: dict[str, Published] = {}
@@ -190,13 +196,16 @@ def overview(
                 f"The partition {period_id!r} is not of this package: {error}. See who added it and drop it, "
                 f"or clear the run of its period."
             )
-    periods = {period.id: period for period in _due(cadence, since, until)}
+    periods = {period.id: period for period in _due(cadence, since, now - delay)}
     for period_id in chain(partitions, runs):
         if period_id not in periods:
             try:
-                periods[period_id] = cadence.period(period_id)
+                period = cadence.period(period_id)
             except PeriodError as error:
                 problems.append(f"{error}. See whether the cadence was changed, and drop the partition.")
+            else:
+                if period_id in partitions or period.end_utc <= now:
+                    periods[period_id] = period
     out_of_date = frozenset(stale(partitions))
     found = [
         _cell(period, published.get(period_id), runs.get(period_id), is_stale=period_id in out_of_date)
@@ -314,16 +323,16 @@ def plan(
 
     Holes go as one covering backfill, because Airflow has one at a time for a DAG. It skips periods that have
     a run already; where it would not skip one that is not wanted, because Airflow has forgotten the run that
-    published it, the holes are run one by one. So nothing is paid for that was not chosen, and what is
-    running is left alone.
+    published it, or it lies before the report's first period, the holes are run one by one. So nothing is
+    paid for that was not chosen, and what is running is left alone.
 
     Args:
         cells: All periods of the report, in order.
         first_id: The first period of the range.
         last_id: The last one, included.
         states: Which periods of the range are wanted, by any of what holds of them.
-        scheduled: Runs whose logical date is the start of a period, by period id: they decide what a backfill
-            creates.
+        scheduled: Runs whose logical date is the start of a period, by that period's id: they decide what a
+            backfill creates.
         run_ids: Ids of all runs of the DAG that may be cleared.
 
     Raises:
@@ -331,7 +340,7 @@ def plan(
     """
     chosen, wanted = _range(cells, first_id, last_id), frozenset(states)
     picked = [cell for cell in chosen if wanted & set(cell.states) and State.RUNNING not in cell.states]
-    backfill = _covering([cell for cell in picked if cell.is_hole], chosen, scheduled)
+    backfill = _covering([cell.period for cell in picked if cell.is_hole], scheduled)
     covered = frozenset(backfill.periods if backfill else ())
     known = frozenset(run_ids)
     reruns = [
@@ -404,28 +413,30 @@ def _creates(run: Run | None, reprocess: str) -> bool:
     return run is None or (reprocess == run.state == _FAILED)
 
 
-def _covering(holes: Sequence[Cell], chosen: Sequence[Cell], scheduled: Mapping[str, Run]) -> Backfill | None:
+def _covering(holes: Sequence[Period], scheduled: Mapping[str, Run]) -> Backfill | None:
     """Return a backfill that runs holes and nothing else; None if there is no such one."""
-    filled = [cell.period for cell in holes if _creates(scheduled.get(cell.period.id), _FAILED)]
+    filled = [period for period in holes if _fills(scheduled.get(period.id))]
     if not filled:
         return None
     first, last = filled[0], filled[-1]
     reprocess = _FAILED if any(period.id in scheduled for period in filled) else "none"
-    runs = [
-        cell.period
-        for cell in chosen
-        if first <= cell.period <= last and _creates(scheduled.get(cell.period.id), reprocess)
-    ]
-    if runs != filled:
+    between = first.cadence.periods(first.id, last.id)
+    if [period for period in between if _creates(scheduled.get(period.id), reprocess)] != filled:
         return None
-    return Backfill(first.start, last.start, reprocess, tuple(period.id for period in runs))
+    return Backfill(first.start, last.start, reprocess, tuple(period.id for period in filled))
+
+
+def _fills(run: Run | None) -> bool:
+    """Whether a backfill reports a period itself, by the run that has its logical date already."""
+    return _creates(run, _FAILED) and not (run and run.is_of_another)
 
 
 def _run_to_clear(cell: Cell, scheduled: Mapping[str, Run], known: frozenset[str]) -> str:
     """Return the run that stands for what is published or failed, as far as Airflow still has it."""
+    by_date = scheduled.get(cell.period.id)
     candidates = [
         cell.run.run_id if cell.run else "",
         cell.published.run_id if cell.published else "",
-        scheduled[cell.period.id].run_id if cell.period.id in scheduled else "",
+        by_date.run_id if by_date and not by_date.is_of_another else "",
     ]
     return next((run_id for run_id in candidates if run_id in known), "")

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
     Transform = Callable[[Iterator[pa.RecordBatch], Period], Iterator[pa.RecordBatch]]
 
+REPORT_TAG = "athena-report"
+"""Airflow tag of the DAGs of all reports."""
+
+NO_TABLE_TAG = "no-table"
+"""Airflow tag of the DAGs of a report that publishes no Parquet, so that Glue has no table of it."""
+
 FORMATS = ("parquet", "csv", "jsonl")
 _MISSING = ("fail", "partial")
 _EMPTY = ("fail", "publish", "skip")
@@ -154,6 +160,11 @@ class Report:
     def unloads(self) -> bool | None:
         """Whether Athena writes Parquet files; None where that is up to the SQL."""
         return False if self.unload is None and "csv" in self.outputs else self.unload
+
+    @property
+    def has_table(self) -> bool:
+        """Whether what is published is a table in Glue too: its Parquet is."""
+        return "parquet" in self.outputs
 
     @property
     def since_date(self) -> date:

@@ -240,6 +240,20 @@ def test_runs_that_airflow_knows_are_seen_at_their_period(users: Users, airflow:
     assert [dag_id for dag_id, row in rows_of(users).items() if row["is_paused"]] == ["shop_revenue_monthly"]
 
 
+def test_a_period_whose_date_another_periods_run_has_gets_a_run_of_its_own(
+    users: Users, airflow: AirflowRuntime
+) -> None:
+    """Airflow makes no second run of a logical date; to run the one again would report the other period."""
+    missing = PERIODS[6]
+    occupying = airflow.client.trigger(DAG_ID, logical_date=missing.start_utc)
+    query = f"/api/dags/{DAG_ID}/plan?first={missing.id}&last={missing.id}&state=missing"
+    for state in ("success", "failed"):
+        airflow.client.set_state(DAG_ID, occupying.run_id, state)
+        found = users.get("admin", query).json()
+        assert found["backfill"] is None
+        assert found["reruns"] == [{"period_id": missing.id, "run_id": ""}]
+
+
 @pytest.mark.parametrize("reprocess", ["none", "failed"])
 def test_a_planned_backfill_is_what_airflow_would_run(
     users: Users, airflow: AirflowRuntime, reprocess: str

@@ -131,7 +131,7 @@ def expected_states(
 @given(situations())
 def test_states_are_those_of_the_oracle_and_the_worst_comes_first(situation: Any) -> None:
     cadence, periods, partitions, runs = situation
-    found = overview(cadence, partitions, runs, since=SINCE, until=periods[-1].end_utc)
+    found = overview(cadence, partitions, runs, since=SINCE, now=periods[-1].end_utc)
     assert [cell.period for cell in found.cells] == periods
     assert not found.problems
     order = ["running", "failed", "missing", "stale", "partial", "warned", "provisional", "published"]
@@ -146,7 +146,7 @@ def test_states_are_those_of_the_oracle_and_the_worst_comes_first(situation: Any
 @given(situations())
 def test_stale_is_every_period_that_the_overview_calls_so_in_order(situation: Any) -> None:
     cadence, periods, partitions, _ = situation
-    found = overview(cadence, partitions, {}, since=SINCE, until=periods[-1].end_utc)
+    found = overview(cadence, partitions, {}, since=SINCE, now=periods[-1].end_utc)
     assert stale(partitions) == [cell.period.id for cell in found.cells if State.STALE in cell.states]
 
 
@@ -164,7 +164,7 @@ def test_a_gap_between_two_periods_is_no_reason_to_be_stale() -> None:
 def test_a_period_is_listed_from_the_instant_at_which_it_is_due(seconds: int) -> None:
     last = WEEKS.period("2026-06-07")
     until = last.end_utc + timedelta(seconds=seconds)
-    found = overview(WEEKS, {}, {}, since=datetime(2026, 5, 1, tzinfo=UTC), until=until)
+    found = overview(WEEKS, {}, {}, since=datetime(2026, 5, 1, tzinfo=UTC), now=until)
     assert [cell.period.id for cell in found.cells] == [
         "2026-05-03",
         "2026-05-10",
@@ -176,9 +176,17 @@ def test_a_period_is_listed_from_the_instant_at_which_it_is_due(seconds: int) ->
     assert {cell.states for cell in found.cells} == {(State.MISSING,)}
 
 
+def test_a_run_for_a_period_that_is_not_over_is_not_listed_but_one_before_its_time_is() -> None:
+    this, following = periods_from(WEEKS.period("2026-06-07"), 2)
+    runs = {this.id: Run("by-hand", "running"), following.id: Run("too-early", "failed", this.end_utc)}
+    delay = timedelta(minutes=5)
+    found = overview(WEEKS, {}, runs, since=this.start_utc, now=this.end_utc + delay / 2, delay=delay)
+    assert [(cell.period.id, cell.state) for cell in found.cells] == [(this.id, State.RUNNING)]
+
+
 def test_what_is_published_before_the_report_began_is_listed_too() -> None:
     early = WEEKS.period("2020-01-05")
-    found = overview(WEEKS, {early.id: facts(early)}, {}, since=SINCE, until=WEEKS.first_from(SINCE).end_utc)
+    found = overview(WEEKS, {early.id: facts(early)}, {}, since=SINCE, now=WEEKS.first_from(SINCE).end_utc)
     assert [cell.period.id for cell in found.cells] == ["2020-01-05", "2024-03-10"]
 
 
@@ -201,7 +209,7 @@ def test_a_foreign_partition_is_named_and_hides_nothing(
         {period_id: parameters, good.id: facts(good)},
         {},
         since=good.start_utc,
-        until=good.next.end_utc,
+        now=good.next.end_utc,
     )
     (problem,) = found.problems
     assert says in problem
@@ -240,11 +248,12 @@ def cells_of(states: Mapping[str, Any]) -> list[Cell]:
     """Make cells: for each period id None for a hole, a Run for a hole with that run, or published facts."""
     runs = {id: value for id, value in states.items() if isinstance(value, Run)}
     partitions = {id: value for id, value in states.items() if isinstance(value, dict)}
-    periods = [WEEKS.period(id) for id in states]
-    found = overview(WEEKS, partitions, runs, since=periods[0].start_utc, until=periods[-1].end_utc)
+    periods = [WEEKS.period(id) for id in states if id != LONG_AGO]
+    found = overview(WEEKS, partitions, runs, since=periods[0].start_utc, now=periods[-1].end_utc)
     return list(found.cells)
 
 
+LONG_AGO = "2024-06-02"
 IDS = [period.id for period in periods_from(WEEKS.period("2026-03-01"), 8)]
 OPEN = [State.MISSING, State.FAILED, State.STALE]
 
@@ -255,32 +264,37 @@ def published(period_id: str, **changes: str) -> dict[str, str]:
 
 def airflow_runs(backfill: Any, scheduled: Mapping[str, Run]) -> list[str]:
     """What Airflow's backfill runs: what starts in the range, but for periods with a run that stays."""
+    starts = [WEEKS.containing(moment).id for moment in (backfill.from_date, backfill.to_date)]
     return [
-        period_id
-        for period_id in IDS
-        if backfill.from_date <= WEEKS.period(period_id).start <= backfill.to_date
-        and (
-            period_id not in scheduled
-            or (backfill.reprocess == "failed" and scheduled[period_id].state == "failed")
-        )
+        period.id
+        for period in WEEKS.periods(*starts)
+        if period.id not in scheduled
+        or (backfill.reprocess == "failed" and scheduled[period.id].state == "failed")
     ]
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[list[Cell], dict[str, Run], list[State], str, str]:
+    """Periods in any state; one long before the others may be listed, because somebody ran it by hand."""
     states: dict[str, Any] = {}
     scheduled: dict[str, Run] = {}
     ended = WEEKS.period(IDS[-1]).end_utc + timedelta(days=30)
+    if draw(st.booleans()):
+        states[LONG_AGO] = Run(f"m-{LONG_AGO}", "failed", ended)
     for period_id in IDS:
         run_state = draw(st.sampled_from([None, "success", "failed", "queued"]))
-        run = run_state and Run(f"s-{period_id}", run_state, None if run_state == "queued" else ended)
+        of_another = draw(st.booleans())
+        run = run_state and Run(
+            f"s-{period_id}", run_state, None if run_state == "queued" else ended, of_another
+        )
         if run:
             scheduled[period_id] = run
         if draw(st.booleans()):
             states[period_id] = published(period_id, partial=draw(st.sampled_from(["true", "false"])))
         else:
-            states[period_id] = run if run and run.state != "success" else None
-    first, last = sorted(draw(st.tuples(st.sampled_from(IDS), st.sampled_from(IDS))))
+            states[period_id] = run if run and not of_another and run.state != "success" else None
+    ids = list(states)
+    first, last = sorted(draw(st.tuples(st.sampled_from(ids), st.sampled_from(ids))))
     wanted = draw(st.lists(st.sampled_from([*OPEN, State.PARTIAL]), unique=True))
     return cells_of(states), scheduled, wanted, first, last
 
@@ -288,7 +302,7 @@ def plans(draw: st.DrawFn) -> tuple[list[Cell], dict[str, Run], list[State], str
 @given(plans())
 def test_a_plan_runs_what_was_chosen_and_nothing_else_each_once(drawn: Any) -> None:
     cells, scheduled, wanted, first, last = drawn
-    known = {run.run_id for run in scheduled.values()}
+    known = {run.run_id for run in scheduled.values()} | {f"m-{LONG_AGO}"}
     made = plan(cells, first, last, wanted, scheduled=scheduled, run_ids=known)
     chosen = {
         cell.period.id
@@ -304,10 +318,12 @@ def test_a_plan_runs_what_was_chosen_and_nothing_else_each_once(drawn: Any) -> N
     assert made.runs == len(reruns) + len(backfilled)
     if made.backfill:
         assert backfilled == airflow_runs(made.backfill, scheduled)
+        assert not any(scheduled[each].is_of_another for each in backfilled if each in scheduled)
         assert set(backfilled) <= {cell.period.id for cell in cells if cell.is_hole}
     for rerun in made.reruns:
         assert rerun.run_id in known or rerun.run_id == ""
         assert rerun.run_id == "" or rerun.run_id.endswith(rerun.period_id)
+        assert not any(run.is_of_another for run in scheduled.values() if run.run_id == rerun.run_id)
 
 
 def test_holes_go_as_one_backfill_over_periods_that_have_their_run() -> None:

@@ -6,12 +6,12 @@ Nothing here changes anything. What the page starts, it starts through Airflow's
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
@@ -28,7 +28,7 @@ from athena_reports.overview import Cell, Overview, OverviewError, Plan, Run, St
 from athena_reports.settings import settings
 from athena_reports.stage import CONTENT_TYPES
 from athena_reports.storage import MissingObjectError
-from athena_reports.web.lake import TABLES_AT_ONCE, AbsentTableError, Lake, LakeError, Shape
+from athena_reports.web.lake import TABLES_AT_ONCE, AbsentTableError, Lake, LakeError, NoTableError, Shape
 from athena_reports.web.metadata import (
     ReportDag,
     has_pool,
@@ -87,21 +87,24 @@ def create_app() -> FastAPI:
 
     @app.get("/api/coverage", dependencies=[_may_read])
     def coverage(user: GetUserDep, session: SessionDep, days: Days = None, limit: Limit = None) -> Response:
-        readable = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
-        dags = report_dags(readable, session)[:limit]
+        listed = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
+        readable = [dag for dag in report_dags(listed, session) if _may(["GET"], dag.dag_id, user)]
+        dags = readable[:limit]
         runs = unfinished_runs(dags, session)
+        missing_pool = _missing_pool(session)
+        _release(session)
         now = datetime.now(UTC)
         since = now - timedelta(days=days) if days else None
         lake = Lake.connect()
         with ThreadPoolExecutor(TABLES_AT_ONCE, "athena-reports-page") as threads:
             rows = list(threads.map(lambda dag: _look(lake, dag, runs[dag.dag_id], now, since), dags))
         for row in rows:
-            row["may_run"] = _may_run(row["dag_id"], user)
+            row["may_run"] = _may(["POST", "PUT"], row["dag_id"], user)
         return _json(
             {
                 "fields": _CELL_FIELDS,
                 "console": lake.console,
-                "missing_pool": _missing_pool(session),
+                "missing_pool": missing_pool,
                 "reports": rows,
             }
         )
@@ -116,19 +119,16 @@ def create_app() -> FastAPI:
     ) -> Response:
         dag = _dag(dag_id, session)
         runs = unfinished_runs([dag], session)[dag_id]
-        made = plan(
-            _overview(Lake.connect(), dag, runs, datetime.now(UTC), None)[0].cells,
-            first,
-            last,
-            state,
-            scheduled=scheduled_runs(dag, session),
-            run_ids=run_ids(dag, session),
-        )
+        scheduled, known = scheduled_runs(dag, session), run_ids(dag, session)
+        missing_pool = _missing_pool(session)
+        _release(session)
+        cells = _overview(Lake.connect(), dag, runs, datetime.now(UTC), None)[0].cells
+        made = plan(cells, first, last, state, scheduled=scheduled, run_ids=known)
         return _json(
             _plan(made)
             | {
                 "is_paused": dag.is_paused,
-                "missing_pool": _missing_pool(session),
+                "missing_pool": missing_pool,
                 "budget_bytes": settings().backfill_budget_bytes,
             }
         )
@@ -200,7 +200,7 @@ class _SecurityHeaders:
 def _refused(_request: Request, error: Exception) -> Response:
     """Answer with the error's own words; the page shows them."""
     is_request_wrong = isinstance(error, OverviewError | PeriodError)
-    status = 400 if is_request_wrong else 404 if isinstance(error, MissingObjectError) else 502
+    status = 400 if is_request_wrong else 404 if isinstance(error, MissingObjectError | NoTableError) else 502
     return JSONResponse({"detail": str(error)}, status)
 
 
@@ -211,6 +211,7 @@ def _json(content: Mapping[str, Any]) -> Response:
 
 def _dag(dag_id: str, session: Any) -> ReportDag:
     found = report_dags([dag_id], session)
+    _release(session)
     if not found:
         raise HTTPException(404, f"{dag_id!r} is no DAG of a report, or not any more.")
     return found[0]
@@ -225,25 +226,34 @@ def _missing_pool(session: Any) -> dict[str, str] | None:
     return {"name": names.pool, "command": command}
 
 
-def _may_run(dag_id: str, user: Any) -> bool:
-    """Whether a viewer may create runs of a DAG and clear them."""
+def _may(methods: Sequence[Literal["GET", "POST", "PUT"]], dag_id: str, user: Any) -> bool:
+    """Whether a viewer may read (GET), create (POST) or clear (PUT) runs of a DAG."""
     return all(
         get_auth_manager().is_authorized_dag(
             method=method, access_entity=DagAccessEntity.RUN, details=DagDetails(id=dag_id), user=user
         )
-        for method in ("POST", "PUT")
+        for method in methods
     )
+
+
+def _release(session: Any) -> None:
+    """Give the connection to the metadata database back, which others need while AWS is waited for."""
+    session.rollback()
 
 
 def _look(
     lake: Lake, dag: ReportDag, runs: Mapping[str, Run], now: datetime, since: datetime | None
 ) -> dict[str, Any]:
     """Return a row of the coverage; what cannot be read of one report must not hide the others."""
+    found, note = None, ""
+    problems: Sequence[str] = ()
     try:
         found, note = _overview(lake, dag, runs, now, since)
         problems = found.problems
+    except NoTableError as error:
+        note = str(error)
     except LakeError as error:
-        found, note, problems = None, "", [str(error)]
+        problems = [str(error)]
     return {
         "dag_id": dag.dag_id,
         "report": dag.report,
@@ -260,7 +270,16 @@ def _look(
 def _overview(
     lake: Lake, dag: ReportDag, runs: Mapping[str, Run], now: datetime, since: datetime | None
 ) -> tuple[Overview, str]:
-    """Return the periods of a report, and a word about a table that is not there yet."""
+    """Return the periods of a report, and a word about a table that is not there yet.
+
+    Raises:
+        NoTableError: The report has none.
+        LakeError: Glue refused.
+    """
+    if not dag.has_table:
+        raise NoTableError(
+            f"{dag.report} publishes no Parquet, so Glue knows none of its periods. See its runs in Airflow."
+        )
     first = dag.cadence.containing(since) if since else None
     note = ""
     try:
@@ -269,7 +288,7 @@ def _overview(
     except AbsentTableError as error:
         partitions, note = {}, str(error)
     begin = max(dag.since, first.start_utc) if first else dag.since
-    found = overview(dag.cadence, partitions, runs, since=begin, until=now - dag.timetable.delay)
+    found = overview(dag.cadence, partitions, runs, since=begin, now=now, delay=dag.timetable.delay)
     shown = [cell for cell in found.cells if first is None or cell.period >= first]
     return Overview(shown, found.problems), note
 

@@ -42,6 +42,9 @@ SHOWN_BYTES = 32 * 10**6
 
 TABLES_AT_ONCE = 16
 
+# A viewer waits, and a thread of the API server with them: botocore's defaults would be five minutes a table.
+_CONNECT_SECONDS = 5
+_READ_SECONDS = 20
 _KEPT_SECONDS = 3.0
 _CLIENTS_KEPT_SECONDS = 300.0  # a changed connection is noticed after this
 _HISTORY_ROWS = 10_000
@@ -58,6 +61,10 @@ class AbsentTableError(LakeError):
     """A report has no table yet, so nothing of it is published."""
 
 
+class NoTableError(LakeError):
+    """A report never has a table, since it publishes no Parquet."""
+
+
 class Kept:
     """Values that are made again once they have a certain age. Several threads may ask at once.
 
@@ -72,14 +79,14 @@ class Kept:
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """Return the value of a key, made now if there is none that is young enough."""
-        now = time.monotonic()
         with self._lock:
+            now = time.monotonic()
             self._values = {k: v for k, v in self._values.items() if now - v[0] < self._seconds}
             if key in self._values:
                 return self._values[key][1]
         value = make()
         with self._lock:
-            self._values[key] = (now, value)
+            self._values[key] = (time.monotonic(), value)
         return value
 
 
@@ -153,7 +160,12 @@ class Lake:
         from botocore.config import Config
 
         names = settings()
-        config = Config(max_pool_connections=TABLES_AT_ONCE)
+        config = Config(
+            max_pool_connections=TABLES_AT_ONCE,
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+            retries={"total_max_attempts": 2},
+        )
         try:
             hook = GlueCatalogHook(aws_conn_id=names.aws_conn_id, config=config)
             glue: GlueClient = hook.get_conn()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +16,12 @@ from sqlalchemy import select
 from athena_reports.errors import PeriodError, RunPeriodError
 from athena_reports.overview import Run, current_runs
 from athena_reports.period import Cadence
+from athena_reports.report import NO_TABLE_TAG, REPORT_TAG
 from athena_reports.runs import PERIOD_PARAM, period_of_run
 from athena_reports.timetable import PeriodTimetable
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
-
-TAG = "athena-report"
-"""Tag by which the DAG of a report is known."""
 
 _SUCCESS = "success"
 
@@ -37,12 +35,14 @@ class ReportDag:
         timetable: Its schedule, which says the periods.
         since: Where its periods begin, with a zone.
         is_paused: Whether it starts no runs.
+        has_table: Whether it publishes Parquet, and so a table in Glue.
     """
 
     dag_id: str
     timetable: PeriodTimetable
     since: datetime
     is_paused: bool
+    has_table: bool = True
 
     @property
     def cadence(self) -> Cadence:
@@ -65,7 +65,7 @@ def report_dags(dag_ids: Iterable[str], session: Session) -> list[ReportDag]:
     rows = session.execute(
         select(DagModel.dag_id, DagModel.is_paused)
         .join(DagTag, DagTag.dag_id == DagModel.dag_id)
-        .where(DagTag.name == TAG, DagModel.dag_id.in_(set(dag_ids)), ~DagModel.is_stale)
+        .where(DagTag.name == REPORT_TAG, DagModel.dag_id.in_(set(dag_ids)), ~DagModel.is_stale)
     )
     paused = {row.dag_id: row.is_paused for row in rows}
     serialized = SerializedDagModel.get_latest_serialized_dags(dag_ids=list(paused), session=session)
@@ -88,7 +88,7 @@ def unfinished_runs(dags: Sequence[ReportDag], session: Session) -> dict[str, di
 
 
 def scheduled_runs(dag: ReportDag, session: Session) -> dict[str, Run]:
-    """Return the runs of a DAG whose logical date is the start of a period, by period id."""
+    """Return the runs of a DAG whose logical date is the start of a period, by that period's id."""
     rows = session.execute(
         select(*_COLUMNS, DagRun.logical_date).where(
             DagRun.dag_id == dag.dag_id, DagRun.logical_date.is_not(None)
@@ -96,7 +96,9 @@ def scheduled_runs(dag: ReportDag, session: Session) -> dict[str, Run]:
     )
     placed = ((dag.cadence.containing(row.logical_date), row) for row in rows)
     return {
-        period.id: _run(row) for period, row in placed if period.start_utc == row.logical_date.astimezone(UTC)
+        period.id: replace(_run(row), is_of_another=_period_id(dag.cadence, row) != period.id)
+        for period, row in placed
+        if period.start_utc == row.logical_date.astimezone(UTC)
     }
 
 
@@ -130,16 +132,23 @@ def _report_dag(dag_id: str, data: Mapping[str, Any], is_paused: bool) -> Report
         timetable = PeriodTimetable.deserialize(dag["timetable"]["__var"])
     except (KeyError, TypeError, PeriodError):
         return None
-    return ReportDag(dag_id, timetable, datetime.fromtimestamp(dag["start_date"], UTC), is_paused)
+    since = datetime.fromtimestamp(dag["start_date"], UTC)
+    return ReportDag(dag_id, timetable, since, is_paused, NO_TABLE_TAG not in dag.get("tags", ()))
 
 
 def _placed(cadence: Cadence, rows: Iterable[Any]) -> Iterable[tuple[str, Run]]:
     for row in rows:
-        try:
-            period = period_of_run(cadence, row, param=(row.conf or {}).get(PERIOD_PARAM) or "")
-        except RunPeriodError:
-            continue  # it failed for that reason, and stands for no period
-        yield period.id, _run(row)
+        period_id = _period_id(cadence, row)
+        if period_id:
+            yield period_id, _run(row)
+
+
+def _period_id(cadence: Cadence, row: Any) -> str:
+    """Return the period that a run reports; empty if it stands for none, and failed for that reason."""
+    try:
+        return period_of_run(cadence, row, param=(row.conf or {}).get(PERIOD_PARAM) or "").id
+    except RunPeriodError:
+        return ""
 
 
 def _run(row: Any) -> Run:

@@ -48,10 +48,11 @@ def report_dag(report: str, cadence: Any = WEEKS) -> ReportDag:
 
 @dataclass
 class Viewer:
-    """A user, and what Airflow lets them do."""
+    """A user, and what Airflow lets them do; of the DAGs in `hidden` they may not see the runs."""
 
     reads: Collection[str] = ("scores_weekly", "empty_monthly")
     runs: Collection[str] = ("scores_weekly",)
+    hidden: Collection[str] = ()
 
     def get_authorized_dag_ids(self, *, user: Viewer, method: str) -> set[str]:
         assert (user, method) == (self, "GET")
@@ -59,8 +60,18 @@ class Viewer:
 
     def is_authorized_dag(self, *, method: str, details: Any, user: Viewer, access_entity: Any) -> bool:
         assert user is self
-        allowed = self.reads if method == "GET" else self.runs
+        allowed = set(self.reads) - set(self.hidden) if method == "GET" else self.runs
         return bool(allowed) if details.id is None else details.id in allowed
+
+
+@dataclass
+class Session:
+    """A session of the metadata database that knows whether it holds a connection."""
+
+    is_released: bool = False
+
+    def rollback(self) -> None:
+        self.is_released = True
 
 
 def use_settings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
@@ -89,8 +100,16 @@ def runs() -> dict[str, dict[str, Run]]:
 def client(
     account: Account, viewer: Viewer, runs: dict[str, dict[str, Run]], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[TestClient]:
-    dags = {dag.dag_id: dag for dag in (report_dag("scores"), report_dag("empty", monthly(TOKYO)))}
-    monkeypatch.setattr(app_module.Lake, "connect", lambda: account.lake)
+    tableless = replace(report_dag("texts"), has_table=False)
+    made = (report_dag("scores"), report_dag("empty", monthly(TOKYO)), tableless)
+    dags = {dag.dag_id: dag for dag in made}
+    session = Session()
+
+    def connect() -> Any:
+        assert session.is_released
+        return account.lake
+
+    monkeypatch.setattr(app_module.Lake, "connect", connect)
     monkeypatch.setattr(
         app_module, "report_dags", lambda ids, _: [dags[id] for id in sorted(ids) if id in dags]
     )
@@ -108,7 +127,7 @@ def client(
     monkeypatch.setattr(security.DagModel, "get_team_name", lambda _: None)
     app = app_module.create_app()
     app.dependency_overrides[security.get_user] = lambda: viewer
-    app.dependency_overrides[_get_session] = lambda: None
+    app.dependency_overrides[_get_session] = lambda: session
     # The moto server signs with the real clock.
     with time_machine.travel(NOW, tick=True):
         yield TestClient(app)
@@ -182,6 +201,16 @@ def test_a_report_without_a_table_is_all_holes_and_says_so(client: TestClient) -
     assert len(rows["empty_monthly"]["cells"]) == 2
 
 
+@pytest.mark.parametrize("viewer", [Viewer(reads=("texts_weekly",))])
+def test_a_report_without_parquet_has_no_holes_to_fill_and_says_why(client: TestClient) -> None:
+    (row,) = client.get("/api/coverage").json()["reports"]
+    assert (row["cells"], row["problems"]) == (None, [])
+    assert "publishes no Parquet" in row["note"]
+    answer = client.get("/api/dags/texts_weekly/plan?first=2026-03-01&last=2026-03-08&state=missing")
+    assert answer.status_code == 404
+    assert "publishes no Parquet" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(("viewer", "expected"), [(Viewer(), True), (Viewer(runs=()), False)])
 def test_only_who_may_start_runs_is_told_so(client: TestClient, expected: bool) -> None:
     rows = {row["dag_id"]: row["may_run"] for row in client.get("/api/coverage").json()["reports"]}
@@ -191,6 +220,13 @@ def test_only_who_may_start_runs_is_told_so(client: TestClient, expected: bool) 
 @pytest.mark.parametrize("viewer", [Viewer(reads=("empty_monthly",))])
 def test_reports_that_a_viewer_may_not_read_are_not_listed(client: TestClient) -> None:
     assert set(coverage(client)) == {"empty_monthly"}
+
+
+@pytest.mark.parametrize("viewer", [Viewer(hidden=("scores_weekly",))])
+@pytest.mark.parametrize("query", ["", "?dag_id=empty_monthly"])
+def test_reports_whose_runs_a_viewer_may_not_read_are_not_listed(client: TestClient, query: str) -> None:
+    rows = client.get(f"/api/coverage{query}").json()["reports"]
+    assert [row["dag_id"] for row in rows] == ["empty_monthly"]
 
 
 DATA_PATHS = [
