@@ -255,7 +255,7 @@ class Table:
         return [*merged, *(Column(name, type_) for name, type_ in types.items())]
 
     def _create(self, columns: Sequence[Column]) -> bool:
-        """Create the table; False if it is there by now."""
+        """Create the table; False if it is there by now, or somebody else creates it at this moment."""
         table = {
             "Name": self.name,
             "Description": "Published by athena-reports, one partition for each period.",
@@ -266,7 +266,7 @@ class Table:
         }
         return self._done(
             "it cannot be created",
-            {_PRESENT},
+            {_PRESENT, *_CHANGED_MEANWHILE},
             self.glue.create_table,
             DatabaseName=self.database,
             TableInput=table,

@@ -329,6 +329,15 @@ class Meddled:
         return getattr(self._client, name)
 
 
+class Refusing(Meddled):
+    """One whose first calls of that kind are answered by what the meddlers raise."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._call and self._meddlers:
+            return lambda **_: self._meddlers.pop(0)()
+        return super().__getattr__(name)
+
+
 def test_a_table_that_another_run_creates_meanwhile_is_taken(table: Table) -> None:
     meddled = Meddled(table.glue, "create_table", lambda: table.prepare(columns(score="int")))
     other = Table(table.database, LOCATION, meddled)  # type: ignore[arg-type]
@@ -340,6 +349,18 @@ def test_a_table_that_another_run_creates_meanwhile_is_taken(table: Table) -> No
     assert columns_of(table) == {"score": "bigint", "more": "string"}
 
 
+def test_a_table_that_another_run_is_creating_is_waited_for(table: Table) -> None:
+    def meddle() -> None:
+        table.prepare(columns(score="int"))
+        raise ClientError(
+            {"Error": {"Code": "ConcurrentModificationException", "Message": ""}}, "CreateTable"
+        )
+
+    refusing = Refusing(table.glue, "create_table", meddle)
+    other = Table(table.database, LOCATION, refusing)  # type: ignore[arg-type]
+    assert other.prepare(columns(score="int")) == [Column("score", "int")]
+
+
 def test_a_column_that_another_run_adds_meanwhile_is_not_lost(table: Table) -> None:
     """Glue refuses an update of another version than the present one; here the service does not."""
     table.prepare(columns(score="int"))
@@ -349,12 +370,6 @@ def test_a_column_that_another_run_adds_meanwhile_is_not_lost(table: Table) -> N
         raise ClientError(
             {"Error": {"Code": "ConcurrentModificationException", "Message": ""}}, "UpdateTable"
         )
-
-    class Refusing(Meddled):
-        def __getattr__(self, name: str) -> Any:
-            if name == "update_table" and self._meddlers:
-                return lambda **_: self._meddlers.pop(0)()
-            return super().__getattr__(name)
 
     refusing = Refusing(table.glue, "update_table", meddle)
     other = Table(table.database, LOCATION, refusing)  # type: ignore[arg-type]
