@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 STALE_PARAM = "stale"
 
 _DAY = timedelta(days=1)
+_ASKED_AT_ONCE = 50  # run ids in the address of one request
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,15 @@ class Restatement:
         """
         return {
             "trigger_dag_id": self.dag_id,
-            "trigger_run_id": f"restatement__{self.period_id}__{self.submitted_at}__{self.days_due}",
+            "trigger_run_id": self.run_ids[-1],
             "conf": {PERIOD_PARAM: self.period_id},
         }
+
+    @property
+    def run_ids(self) -> list[str]:
+        """The ids of the runs that may have been triggered for it since it is due, and of the next one."""
+        stem = f"restatement__{self.period_id}__{self.submitted_at}__"
+        return [f"{stem}{day}" for day in range(self.days_due + 1)]
 
 
 def find_restatements(
@@ -120,6 +127,16 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
                 table, partitions, datetime.now(UTC), with_stale=bool(context["params"][STALE_PARAM])
             )
         ]
+        due = [each for each in found if not _is_under_way(each, context["ti"])]
         for each in found:
-            self.log.info("%s, period %s: %s", each.dag_id, each.period_id, each.reason)
-        return [each.to_trigger() for each in found]
+            wait = "" if each in due else ", but its run has not ended; see whether the DAG is paused"
+            self.log.info("%s, period %s: %s%s", each.dag_id, each.period_id, each.reason, wait)
+        return [each.to_trigger() for each in due]
+
+
+def _is_under_way(restatement: Restatement, ti: Any) -> bool:
+    """Whether a run of it has not ended: those of a paused DAG would all be paid once it is unpaused."""
+    ids = restatement.run_ids
+    batches = (ids[start : start + _ASKED_AT_ONCE] for start in range(0, len(ids), _ASKED_AT_ONCE))
+    states = ["queued", "running"]
+    return any(ti.get_dr_count(dag_id=restatement.dag_id, run_ids=batch, states=states) for batch in batches)
