@@ -43,7 +43,7 @@ from athena_reports.inputs import Coverage, find_coverage
 from athena_reports.prepare import Recipe, SkipPeriodError, prepare
 from athena_reports.publish import Publication, publish
 from athena_reports.query import QueryExecution, WaitPolicy, console_url, elapsed_since, has_succeeded
-from athena_reports.runs import PERIOD_PARAM, period_of_run, require_complete
+from athena_reports.runs import FILL_RUN_ID, PERIOD_PARAM, period_of_run, require_complete
 from athena_reports.sql import ParamValue, SqlPeriod, keeps_order, template_context
 from athena_reports.stage import Location, StagedVersion
 from athena_reports.storage import Storage
@@ -279,7 +279,7 @@ class AthenaSubmitOperator(AthenaOperator):
             run_id=context["run_id"],
             task_id=self.task_id + mapped,
             generation=generation_of(run.clear_number, ti.max_tries, self.retries or 0, run.start_date),
-            is_of_backfill=run.run_type == "backfill",
+            is_of_backfill=run.run_type == "backfill" or context["run_id"].startswith(FILL_RUN_ID),
         )
         about = describe(self.dag_id, self.period, self.environment)
         require_connection(self.hook, about)
@@ -421,9 +421,20 @@ class AthenaWaitSensor(AthenaSensor):
         return self._defer()
 
     def resume_execution(self, next_method: str, next_kwargs: Any, context: Context) -> Any:
-        """Stop the query when the wait has taken too long."""
+        """Stop the query when the wait has taken too long, unless it has succeeded meanwhile.
+
+        It may have ended within the last pause, or while no triggerer was there to see it.
+        """
         with self._stopping_on_timeout():
-            return super().resume_execution(next_method, next_kwargs, context)
+            try:
+                return super().resume_execution(next_method, next_kwargs, context)
+            except AirflowSensorTimeout:
+                with called(self._about):
+                    execution = self._latest()
+                if execution.state != "SUCCEEDED":
+                    raise
+                self.query_execution_id = execution.id
+                return self._conclude(execution).xcom_value
 
     def poke(self, context: Context) -> PokeReturnValue:  # type: ignore[override]  # as BaseSensorOperator allows
         """Ask Athena once; a call that is not served is no answer, and asked again at the next look.
@@ -461,6 +472,12 @@ class AthenaWaitSensor(AthenaSensor):
 
     def _look(self) -> QueryExecution:
         return look(self.hook.get_conn(), self.query_execution_id)
+
+    def _latest(self) -> QueryExecution:
+        """Return the query, or what it was submitted again as: a new process knows only the first id."""
+        athena: Any = self.hook.get_conn()
+        response = athena.get_query_execution(QueryExecutionId=self.query_execution_id)
+        return standing_for(athena, response) or QueryExecution.from_response(response)
 
     def _conclude(self, execution: QueryExecution) -> PokeReturnValue:
         """Say whether the wait is over; where Athena failed the query in passing, submit it again first."""

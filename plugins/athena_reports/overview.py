@@ -16,6 +16,7 @@ from typing import Self
 
 from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.period import Cadence, Period
+from athena_reports.runs import BACKFILL_RUN_IDS
 
 ACTIVE = frozenset({"queued", "running"})
 """States of a run that has not ended."""
@@ -271,7 +272,8 @@ class Rerun:
 
     Attributes:
         period_id: The period.
-        run_id: The run that is cleared; empty if Airflow has none, so one is triggered for the period.
+        run_id: The run that is cleared; empty if Airflow has none that it would run again, so one is
+            triggered for the period.
     """
 
     period_id: str
@@ -279,11 +281,11 @@ class Rerun:
 
     @property
     def is_of_backfill(self) -> bool:
-        """Whether the run was made by a backfill; Airflow begins the ids of these runs so.
+        """Whether the run counts for the budget of backfills, by its id.
 
         One that a backfill reprocessed keeps the id that it had, and is not recognised here.
         """
-        return self.run_id.startswith("backfill__")
+        return not self.run_id or self.run_id.startswith(BACKFILL_RUN_IDS)
 
 
 @dataclass(frozen=True)

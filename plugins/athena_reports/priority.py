@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from airflow.task.priority_strategy import PriorityWeightStrategy
 
+from athena_reports.runs import BACKFILL_RUN_IDS
+
 if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
 
-_BACKFILL = "backfill__"  # how Airflow begins the ids of a backfill's runs
 _AHEAD = 1000
 
 
 class ScheduleFirst(PriorityWeightStrategy):
-    """Tasks of scheduled and manual runs go before those of backfills; else the task's own weight decides.
+    """Tasks of scheduled and manual runs go before those that fill holes; else the task's weight decides.
 
     Airflow asks when a run is created or cleared, so a backfill of years cannot delay the report of this
     week. It tells the run's id and not its type, and a backfill clears a run before it changes the type: a
@@ -24,4 +25,4 @@ class ScheduleFirst(PriorityWeightStrategy):
     def get_weight(self, ti: TaskInstance) -> int:
         """Return the weight of a task instance."""
         own: int = ti.task.priority_weight if ti.task else 1
-        return own if str(ti.run_id).startswith(_BACKFILL) else own + _AHEAD
+        return own if str(ti.run_id).startswith(BACKFILL_RUN_IDS) else own + _AHEAD

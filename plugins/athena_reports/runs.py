@@ -10,6 +10,12 @@ from athena_reports.period import Cadence, Period
 
 PERIOD_PARAM = "period"
 
+FILL_RUN_ID = "fill__"
+"""How the ids of runs begin that the Reports page triggers, where no backfill can fill a hole."""
+
+BACKFILL_RUN_IDS = ("backfill__", FILL_RUN_ID)
+"""How the ids of runs begin that fill holes: those of a backfill, as Airflow names them, and the page's."""
+
 
 class RunFacts(Protocol):
     """The part of Airflow's DAG run that decides on the period (`context["dag_run"]` has it)."""
@@ -17,6 +23,10 @@ class RunFacts(Protocol):
     @property
     def run_type(self) -> str:
         """`scheduled`, `backfill`, `manual` or `asset_triggered`."""
+
+    @property
+    def logical_date(self) -> datetime | None:
+        """The date that the run stands for; none for a run that was triggered without."""
 
     @property
     def run_after(self) -> datetime:
@@ -44,8 +54,8 @@ def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period
         param: The run's `period` param, a period id; empty for none.
 
     Raises:
-        RunPeriodError: The param is no period of this cadence or was given to a backfill, or the data
-            interval is no period of this cadence.
+        RunPeriodError: The param is no period of this cadence or was given to a backfill, the data interval
+            is no period of this cadence, or the backfill took over a run that reports another period.
     """
     if param:
         if run.run_type == "backfill":
@@ -53,7 +63,8 @@ def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period
                 f"The param {PERIOD_PARAM!r} is {param!r}, but this run belongs to a backfill, which would "
                 f"report that one period in each of its runs. Start the backfill again without the param: "
                 f"each run takes its period from its own data interval. For one period only, trigger a run "
-                f"with the param instead."
+                f"with the param instead. If the backfill has no param, it took over a run that somebody "
+                f"triggered with that one: delete the run, then start the backfill again."
             )
         try:
             return cadence.period(param)
@@ -61,6 +72,12 @@ def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period
             raise RunPeriodError(f"The param {PERIOD_PARAM!r} is not valid: {error}") from error
     if run.data_interval_start is None or run.data_interval_end is None:
         return cadence.last_complete(run.run_after)
+    if run.run_type == "backfill" and run.logical_date not in (None, run.data_interval_start):
+        raise RunPeriodError(
+            f"The backfill took over a run that somebody triggered with the logical date {run.logical_date}, "
+            f"and that reports the period before it, from {run.data_interval_start} on. Delete the run, then "
+            f"start the backfill again."
+        )
     period = cadence.containing(run.data_interval_start)
     if (period.start_utc, period.end_utc) != (run.data_interval_start, run.data_interval_end):
         raise RunPeriodError(

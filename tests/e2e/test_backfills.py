@@ -151,6 +151,11 @@ def test_a_backfill_cancelled_half_way_leaves_no_query_running_and_no_half_publi
     assert [weekly.manifest(period) for period in dropped] == [None] * len(dropped)
     assert weekly.partitions.isdisjoint(period.id for period in dropped)
 
+    # Airflow never begins a run of a cancelled backfill again, so the page triggers another one instead.
+    query = {"first": done[0].id, "last": done[0].id, "state": "published"}
+    plan = airflow.client.request("GET", f"/athena-reports/api/dags/{weekly.dag_id}/plan", params=query)
+    assert [(rerun["period_id"], rerun["run_id"]) for rerun in plan["reruns"]] == [(done[0].id, "")]
+
     weekly.begin(periods, reprocess="failed")
     runs = weekly.wait_until_success(periods)
     assert weekly.paid(runs) == [1] * len(periods)

@@ -251,7 +251,9 @@ def test_a_period_whose_date_another_periods_run_has_gets_a_run_of_its_own(
         airflow.client.set_state(DAG_ID, occupying.run_id, state)
         found = users.get("admin", query).json()
         assert found["backfill"] is None
-        assert found["reruns"] == [{"period_id": missing.id, "run_id": ""}]
+        (rerun,) = found["reruns"]
+        assert (rerun["period_id"], rerun["run_id"]) == (missing.id, "")
+        assert rerun["new_run_id"].startswith(f"fill__{missing.id}__")
 
 
 @pytest.mark.parametrize("reprocess", ["none", "failed"])

@@ -42,6 +42,7 @@ class RunFacts:
     data_interval_end: datetime | None = None
     clear_number: int = 0
     start_date: datetime | None = None
+    logical_date: datetime | None = None
 
 
 @dataclass

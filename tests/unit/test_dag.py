@@ -303,6 +303,7 @@ def test_the_schedule_goes_before_backfills_and_what_runs_before_what_waits(make
     ]
     assert all(max(later) < min(sooner) for later, sooner in pairwise(order))
     assert {weight("run_query", "manual__2025-06-08T00:00:00+00:00")} == order[2]
+    assert {weight("run_query", "fill__2025-06-08__2025-08-01T00:00:00+00:00")} == order[0]
 
 
 def test_a_dag_is_the_same_each_time_it_is_parsed(make_report: MakeReport) -> None:

@@ -72,6 +72,7 @@ class Run:
     data_interval_end: datetime | None = WEEK.end_utc
     clear_number: int = 0
     start_date: datetime | None = None
+    logical_date: datetime | None = None
 
 
 @dataclass
@@ -423,9 +424,10 @@ def test_the_marker_names_the_run(submit: Any, athena: MemoryAthena) -> None:
         ("backfill", "backfill__2025-06-14T15:05:00+00:00", True),
         ("scheduled", "scheduled__2025-06-14T15:05:00+00:00", False),
         ("manual", "backfill__by hand", False),
+        ("manual", "fill__2025-06-08__2025-08-01T00:00:00+00:00", True),
     ],
 )
-def test_the_type_of_a_run_and_not_its_id_decides_whether_the_budget_of_backfills_holds_for_it(
+def test_the_budget_holds_for_the_runs_of_a_backfill_and_those_that_the_page_triggers(
     submit: Any, athena: MemoryAthena, clock: VirtualClock, run_type: str, run_id: str, is_refused: bool
 ) -> None:
     """A backfill that reprocesses a scheduled run changes its type and leaves it its id."""
@@ -794,6 +796,23 @@ def test_a_wait_that_took_too_long_stops_the_query_and_fails_for_good(
         wait.resume_execution("__fail__", {"error": "Trigger timeout"}, context())
 
     assert athena.states == ["CANCELLED"]
+
+
+def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_out(
+    wait: Any, athena: MemoryAthena, build: BuildDag, clock: VirtualClock
+) -> None:
+    """It ended while no triggerer looked, or within the last pause; the second one was submitted again."""
+    clock.sleep(3600)
+    timed_out = ("__fail__", {"error": "Trigger timeout"}, context())
+    assert wait.resume_execution(*timed_out)["query"]["id"] == "q-1"
+
+    fate(athena, Plan.failing(0))
+    athena.plan = lambda _: Plan()
+    with pytest.raises(TaskDeferred):
+        wait_sensor(build, "q-1").execute(context())
+    clock.sleep(3600)
+    assert wait_sensor(build, "q-1").resume_execution(*timed_out)["query"]["id"] == "q-2"
+    assert athena.states == ["FAILED", "SUCCEEDED"]
 
 
 def test_a_wait_that_begins_after_its_time_stops_the_query_too(

@@ -359,8 +359,8 @@ def test_what_a_plan_costs_is_the_mean_of_what_was_paid() -> None:
     assert unknown.backfill_bytes is None
 
 
-def test_only_runs_of_backfills_count_for_their_budget() -> None:
-    """A run keeps its id when it is cleared; one that is triggered is of no backfill."""
+def test_runs_of_backfills_and_those_that_are_triggered_count_for_the_budget() -> None:
+    """A run keeps its id when it is cleared."""
     run_ids = ["backfill__0", "manual__1"]
     cells = cells_of(
         {
@@ -370,7 +370,7 @@ def test_only_runs_of_backfills_count_for_their_budget() -> None:
     )
     made = plan(cells, IDS[0], IDS[2], [State.PROVISIONAL], scheduled={}, run_ids=run_ids)
     assert [rerun.run_id for rerun in made.reruns] == [*run_ids, ""]
-    assert (made.scanned_bytes, made.backfill_bytes) == (3000, 1000)
+    assert (made.scanned_bytes, made.backfill_bytes) == (3000, 2000)
 
 
 def test_a_stale_period_is_restated_by_the_run_that_published_it_or_else_by_a_new_one() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -26,12 +26,24 @@ class Run:
     run_after: datetime = RUN_AFTER
     data_interval_start: datetime | None = None
     data_interval_end: datetime | None = None
+    logical_date: datetime | None = None
 
 
 def run_with_interval(run_type: str, period_id: str, cadence: Cadence = WEEKLY) -> Run:
     period = cadence.period(period_id)
     start, end = pendulum.instance(period.start_utc), pendulum.instance(period.end_utc)
-    return Run(run_type, data_interval_start=start, data_interval_end=end)
+    return Run(run_type, logical_date=start, data_interval_start=start, data_interval_end=end)
+
+
+def test_a_backfill_that_took_over_a_run_of_another_period_is_refused() -> None:
+    """Triggered by hand with the start of a week, a run is for the week before: its interval stays."""
+    of_the_week_before = replace(
+        run_with_interval("manual", "2025-03-02"), logical_date=WEEKLY.period("2025-03-09").start_utc
+    )
+    assert period_of_run(WEEKLY, of_the_week_before).id == "2025-03-02"
+
+    with pytest.raises(RunPeriodError, match="Delete the run"):
+        period_of_run(WEEKLY, replace(of_the_week_before, run_type="backfill"))
 
 
 @pytest.mark.parametrize("run_type", ["scheduled", "backfill", "manual"])

@@ -24,7 +24,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from athena_reports.errors import AthenaReportsError, PeriodError
-from athena_reports.overview import Cell, Overview, OverviewError, Plan, Run, State, overview, plan
+from athena_reports.overview import Cell, Overview, OverviewError, Plan, Rerun, Run, State, overview, plan
+from athena_reports.runs import FILL_RUN_ID
 from athena_reports.settings import settings
 from athena_reports.stage import CONTENT_TYPES
 from athena_reports.storage import MissingObjectError
@@ -325,7 +326,7 @@ def _plan(made: Plan) -> dict[str, Any]:
         "scanned_bytes": made.scanned_bytes,
         "price_usd": made.price_usd,
         "backfill_bytes": made.backfill_bytes,
-        "reruns": [asdict(rerun) for rerun in made.reruns],
+        "reruns": [asdict(rerun) | {"new_run_id": _new_run_id(rerun)} for rerun in made.reruns],
         "backfill": backfill
         and {
             "from_date": backfill.from_date.isoformat(),
@@ -334,6 +335,11 @@ def _plan(made: Plan) -> dict[str, Any]:
             "periods": backfill.periods,
         },
     }
+
+
+def _new_run_id(rerun: Rerun) -> str:
+    """Return the id of the run to trigger: by it the run goes and pays as those of a backfill do."""
+    return "" if rerun.run_id else f"{FILL_RUN_ID}{rerun.period_id}__{datetime.now(UTC).isoformat()}"
 
 
 def _history(lake: Lake, dag: ReportDag, period_id: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow.models.backfill import Backfill
 from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagrun import DagRun
 from airflow.models.pool import Pool
@@ -90,9 +91,7 @@ def unfinished_runs(dags: Sequence[ReportDag], session: Session) -> dict[str, di
 def scheduled_runs(dag: ReportDag, session: Session) -> dict[str, Run]:
     """Return the runs of a DAG whose logical date is the start of a period, by that period's id."""
     rows = session.execute(
-        select(*_COLUMNS, DagRun.logical_date).where(
-            DagRun.dag_id == dag.dag_id, DagRun.logical_date.is_not(None)
-        )
+        select(*_COLUMNS).where(DagRun.dag_id == dag.dag_id, DagRun.logical_date.is_not(None))
     )
     placed = ((dag.cadence.containing(row.logical_date), row) for row in rows)
     return {
@@ -103,8 +102,14 @@ def scheduled_runs(dag: ReportDag, session: Session) -> dict[str, Run]:
 
 
 def run_ids(dag: ReportDag, session: Session) -> set[str]:
-    """Return the ids of all runs of a DAG."""
-    return set(session.scalars(select(DagRun.run_id).where(DagRun.dag_id == dag.dag_id)))
+    """Return the ids of the runs of a DAG that may be cleared.
+
+    Those of a cancelled backfill may not: Airflow keeps it paused for good, and with it a run that is cleared
+    (apache/airflow#72337).
+    """
+    cancelled = select(Backfill.id).where(Backfill.is_paused.is_(True), Backfill.completed_at.is_not(None))
+    may_run = DagRun.backfill_id.is_(None) | DagRun.backfill_id.not_in(cancelled)
+    return set(session.scalars(select(DagRun.run_id).where(DagRun.dag_id == dag.dag_id, may_run)))
 
 
 def has_pool(name: str, session: Session) -> bool:
@@ -117,6 +122,7 @@ _COLUMNS = (
     DagRun.run_id,
     DagRun.run_type,
     DagRun.state,
+    DagRun.logical_date,
     DagRun.run_after,
     DagRun.data_interval_start,
     DagRun.data_interval_end,

@@ -402,7 +402,7 @@ def test_a_plan_is_what_the_browser_needs_to_start_it(
         "backfill_bytes": 2 * SCANNED_BYTES,
         "budget_bytes": None,
         "missing_pool": None,
-        "reruns": [{"period_id": first.id, "run_id": "manual__1"}],
+        "reruns": [{"period_id": first.id, "run_id": "manual__1", "new_run_id": ""}],
         "backfill": {
             "from_date": "2026-03-08T00:00:00+09:00",
             "to_date": "2026-03-15T00:00:00+09:00",

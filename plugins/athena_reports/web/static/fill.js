@@ -149,9 +149,9 @@ async function run(report, plan, summary) {
       });
       note(`Backfill of ${plural(periods.length, "run")} started.`);
     }
-    for (const { period_id, run_id } of plan.reruns) {
+    for (const { period_id, run_id, new_run_id } of plan.reruns) {
       if (run_id) await start(`dags/${dag}/dagRuns/${encodeURIComponent(run_id)}/clear`, { dry_run: false, only_failed: false });
-      else await start(`dags/${dag}/dagRuns`, { logical_date: null, conf: { period: period_id } });
+      else await start(`dags/${dag}/dagRuns`, { dag_run_id: new_run_id, logical_date: null, conf: { period: period_id } });
       note(`${period_id}: ${run_id ? "run cleared" : "run triggered"}.`);
     }
   } catch (error) {
