@@ -95,12 +95,13 @@ def find_restatements(
 
 
 def _days_due(facts: Mapping[str, str], now: datetime) -> int:
-    """Return how many whole days ago a version was published and its late events had landed.
+    """Return how many whole days ago a version was published and its late events had landed, or 0.
 
     Not a date: many periods become due just before midnight UTC, and their runs are under way after it.
     """
     times = [facts["submitted_at"], facts.get("settles_at", "")]
-    return (now - max(datetime.fromisoformat(time) for time in times if time)) // _DAY
+    since = max(datetime.fromisoformat(time) for time in times if time)
+    return max(now - since, timedelta(0)) // _DAY
 
 
 class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):

@@ -130,6 +130,17 @@ def test_a_restatement_that_failed_is_tried_again_once_a_day(reason: str) -> Non
     assert len(set.union(*ids)) == 4
 
 
+def test_a_stale_period_whose_own_late_events_may_still_land_is_restated_all_the_same() -> None:
+    partitions = {
+        FIRST: partition(FIRST, submitted=8 * DAY, restated=8 * DAY),
+        SECOND: partition(SECOND),
+    }
+    now = WEEKS.period(SECOND).end_utc + 6 * DAY / 24 + DAY / 2
+    partitions[FIRST]["restated_at"] = now.isoformat(timespec="milliseconds")
+    (of_second,) = find_restatements("plays_weekly", partitions, now, with_stale=True)
+    assert of_second.run_ids == [of_second.to_trigger()["trigger_run_id"]]
+
+
 def test_every_published_table_is_looked_through(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     glue = boto3.client("glue")
