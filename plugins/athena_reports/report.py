@@ -13,8 +13,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from airflow.sdk import get_parsing_context
-
 from athena_reports.checks import Check
 from athena_reports.errors import ReportError
 from athena_reports.period import FIRST_YEAR, LAST_YEAR
@@ -323,4 +321,7 @@ def _is_read_for_a_task() -> bool:
     The DAG processor has checked it then. See "Optimizing DAG parsing delays during execution" in Airflow's
     documentation.
     """
+    # Here, so that what needs no DAG can be imported without Airflow, which takes a second.
+    from airflow.sdk import get_parsing_context
+
     return get_parsing_context().task_id is not None
