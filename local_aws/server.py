@@ -30,6 +30,7 @@ from local_aws.actions import PATH as ACTIONS
 from local_aws.athena.api import AthenaApi
 from local_aws.athena.clients import OWN_KEY, Clients
 from local_aws.athena.errors import ApiError
+from local_aws.athena.executions import Executions
 from local_aws.faults import PATH as FAULTS
 from local_aws.faults import Call, CutBody, Dropped, FaultPlan, Slow, SlowDown, from_json
 
@@ -173,7 +174,8 @@ class _Application:
         self._faults = FaultPlan()
         self._log.clear()
         cloudformation.serve(clients)
-        self._athena = AthenaApi(clients, self._faults, self._log, self._workers, self._max_active)
+        executions = Executions(clients, self._faults, self._log, self._workers, self._max_active)
+        self._athena = AthenaApi(clients, self._faults, executions)
 
     def close(self) -> None:
         if self._athena is not None:

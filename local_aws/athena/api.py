@@ -14,7 +14,6 @@ import botocore.session
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 
-from local_aws.actions import ActionLog
 from local_aws.athena import results
 from local_aws.athena.clients import Clients
 from local_aws.athena.errors import ApiError
@@ -36,23 +35,14 @@ class AthenaApi:
     Args:
         clients: Clients of S3 and Glue.
         faults: What shall go wrong.
-        log: Where to note what is looked up without a request.
-        workers: How many queries run at once; more wait QUEUED.
-        max_active: How many queries may be queued or running; None for any number.
+        executions: The queries; closed with this.
     """
 
-    def __init__(
-        self,
-        clients: Clients,
-        faults: FaultPlan,
-        log: ActionLog,
-        workers: int = 4,
-        max_active: int | None = None,
-    ) -> None:
+    def __init__(self, clients: Clients, faults: FaultPlan, executions: Executions) -> None:
         self._clients = clients
         self._faults = faults
         self._groups = WorkGroups()
-        self._executions = Executions(clients, faults, log, workers, max_active)
+        self._executions = executions
         self._model = botocore.session.get_session().get_service_model("athena")
         self._operations: dict[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
             "StartQueryExecution": self._start,

@@ -246,8 +246,8 @@ class Executions:
         clients: Clients,
         faults: FaultPlan,
         log: ActionLog,
-        workers: int = 4,
-        max_active: int | None = None,
+        workers: int,
+        max_active: int | None,
     ) -> None:
         self._clients = clients
         self._log = log
