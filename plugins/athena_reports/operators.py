@@ -429,8 +429,7 @@ class AthenaWaitSensor(AthenaSensor):
             try:
                 return super().resume_execution(next_method, next_kwargs, context)
             except AirflowSensorTimeout:
-                with called(self._about):
-                    execution = self._latest()
+                execution = self._latest(self.query_execution_id)
                 if execution.state != "SUCCEEDED":
                     raise
                 self.query_execution_id = execution.id
@@ -473,11 +472,12 @@ class AthenaWaitSensor(AthenaSensor):
     def _look(self) -> QueryExecution:
         return look(self.hook.get_conn(), self.query_execution_id)
 
-    def _latest(self) -> QueryExecution:
-        """Return the query, or what it was submitted again as: a new process knows only the first id."""
-        athena: Any = self.hook.get_conn()
-        response = athena.get_query_execution(QueryExecutionId=self.query_execution_id)
-        return standing_for(athena, response) or QueryExecution.from_response(response)
+    def _latest(self, query_execution_id: str) -> QueryExecution:
+        """Return a query, or what it was submitted again as: a new process knows only the first id."""
+        with called(self._about):
+            athena: Any = self.hook.get_conn()
+            response = athena.get_query_execution(QueryExecutionId=query_execution_id)
+            return standing_for(athena, response) or QueryExecution.from_response(response)
 
     def _conclude(self, execution: QueryExecution) -> PokeReturnValue:
         """Say whether the wait is over; where Athena failed the query in passing, submit it again first."""
@@ -508,11 +508,9 @@ class AthenaWaitSensor(AthenaSensor):
                     self._resubmit(execution)
 
     def _renewed(self, execution: QueryExecution) -> QueryExecution | None:
-        """Return what a cancelled query was submitted again as: a new process knows only the first id."""
-        athena: Any = self.hook.get_conn()
-        with called(self._about):
-            renewed = standing_for(athena, athena.get_query_execution(QueryExecutionId=execution.id))
-        if renewed is None or renewed.id == execution.id:
+        """Return what a cancelled query was submitted again as, if it was."""
+        renewed = self._latest(execution.id)
+        if renewed.id == execution.id:
             return None
         self.query_execution_id = renewed.id
         return renewed

@@ -128,11 +128,15 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
                 table, partitions, datetime.now(UTC), with_stale=bool(context["params"][STALE_PARAM])
             )
         ]
-        due = [each for each in found if not _is_under_way(each, context["ti"])]
+        triggers = []
         for each in found:
-            wait = "" if each in due else ", but its run has not ended; see whether the DAG is paused"
+            wait = ""
+            if _is_under_way(each, context["ti"]):
+                wait = ", but its run has not ended; see whether the DAG is paused"
+            else:
+                triggers.append(each.to_trigger())
             self.log.info("%s, period %s: %s%s", each.dag_id, each.period_id, each.reason, wait)
-        return [each.to_trigger() for each in due]
+        return triggers
 
 
 def _is_under_way(restatement: Restatement, ti: Any) -> bool:
