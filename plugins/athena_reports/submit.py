@@ -27,6 +27,7 @@ from athena_reports import failures
 from athena_reports.errors import QueryError
 from athena_reports.failures import Decision
 from athena_reports.query import QueryExecution
+from athena_reports.runs import BACKFILL_RUN_IDS
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -104,7 +105,7 @@ class Marker:
 
         Airflow begins the ids of the runs that a backfill makes so; a run that it reprocesses keeps its id.
         """
-        return self.run_id.startswith("backfill__") if self.backfill is None else self.backfill
+        return self.run_id.startswith(BACKFILL_RUN_IDS) if self.backfill is None else self.backfill
 
     @property
     def owner(self) -> tuple[str, ...]:
