@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from athena_reports.period import Period
-    from athena_reports.query import QueryExecution
+    from athena_reports.periods.calendar import Period
+    from athena_reports.queries.execution import QueryExecution
 
 BUCKET = "reports"
 _CHUNK_ROWS = 500_000
@@ -144,9 +144,9 @@ def import_ours(*, transform: bool) -> Run:
     import pyarrow as pa
 
     from athena_reports import weekly
-    from athena_reports.prepare import Recipe, prepare
-    from athena_reports.publish import publish
-    from athena_reports.query import QueryExecution
+    from athena_reports.publication.publish import publish
+    from athena_reports.publication.transform_task import Recipe, prepare
+    from athena_reports.queries.execution import QueryExecution
     from athena_reports.storage import Storage
 
     for module in _IMPORTED_LATER:

@@ -111,7 +111,7 @@ def elapsed_seconds() -> float:
 
 def wait_with_ours(context: Mapping[str, Any]) -> float:
     """Wait with the sensor and its trigger, which holds no slot while it waits."""
-    from athena_reports.operators import AthenaWaitSensor
+    from athena_reports.queries.wait_sensor import AthenaWaitSensor
 
     sensor = AthenaWaitSensor(task_id="wait", query_execution_id="q")
     time.sleep(1)  # a task starts about a second after the one before it

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from athena_reports import preload
-from athena_reports.macros import period
-from athena_reports.period import daily, monthly, quarterly, weekly, yearly
+from athena_reports.page import PREFIX, ReportsPage
+from athena_reports.periods.calendar import daily, monthly, quarterly, weekly, yearly
+from athena_reports.periods.macros import period
+from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.priority import ScheduleFirst
-from athena_reports.sql import literal
-from athena_reports.timetable import PeriodTimetable
-from athena_reports.web import PREFIX, ReportsPage
+from athena_reports.reports.sql_template import literal
 
 
 class AthenaReportsPlugin(AirflowPlugin):
@@ -18,7 +17,6 @@ class AthenaReportsPlugin(AirflowPlugin):
 
     name = "athena_reports"
     timetables = [PeriodTimetable]  # noqa: RUF012  # Airflow's way to declare it
-    listeners = [preload]  # noqa: RUF012
     priority_weight_strategies = [ScheduleFirst]  # noqa: RUF012
     macros = [period, literal, daily, weekly, monthly, quarterly, yearly]  # noqa: RUF012
     fastapi_apps = [{"app": ReportsPage(), "url_prefix": PREFIX, "name": "Athena reports"}]  # noqa: RUF012

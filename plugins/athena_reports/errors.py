@@ -57,6 +57,10 @@ class EmptyResultError(AthenaReportsError):
     """A query gave no rows where the report has to have some; the message says why there are none."""
 
 
+class SkipPeriodError(EmptyResultError):
+    """There are no rows, and the report says to publish nothing then."""
+
+
 class ResultError(AthenaReportsError):
     """A query result that cannot be read as what it claims to be."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow.task.priority_strategy import PriorityWeightStrategy
 
-from athena_reports.runs import BACKFILL_RUN_IDS
+from athena_reports.periods.run_period import BACKFILL_RUN_IDS
 
 if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance

@@ -26,7 +26,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports import csvstream, schema
 from athena_reports.errors import QueryError, ResultError
-from athena_reports.query import QueryExecution, WaitPolicy, has_succeeded
+from athena_reports.queries.execution import QueryExecution
+from athena_reports.queries.failures import has_succeeded
+from athena_reports.queries.submission import Submission, inner_query, look
+from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.storage import (
     COPY_BYTES,
     ConditionError,
@@ -35,7 +38,6 @@ from athena_reports.storage import (
     StorageError,
     StoredObject,
 )
-from athena_reports.submit import Submission, inner_query, look
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient

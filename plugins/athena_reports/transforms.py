@@ -21,8 +21,8 @@ from athena_reports.errors import TransformError, is_disk_full
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from athena_reports.period import Period
-    from athena_reports.report import Transform
+    from athena_reports.periods.calendar import Period
+    from athena_reports.reports.report import Transform
 
     Row = dict[str, Any]
 

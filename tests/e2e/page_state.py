@@ -14,11 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from athena_reports.period import Cadence, Period, monthly, weekly
-from athena_reports.publish import publish
+from athena_reports.periods.calendar import Cadence, Period, monthly, weekly
+from athena_reports.publication.glue_table import Table
+from athena_reports.publication.publish import publish
 from athena_reports.stage import Location, Rows, stage
 from athena_reports.storage import Storage
-from athena_reports.table import Table
 from demo.services import Services
 
 TOKYO = "Asia/Tokyo"

@@ -34,7 +34,7 @@ from datetime import timedelta
 from airflow.sdk import DAG
 
 from athena_reports import Report, WaitPolicy, build_dag, transforms, weekly
-from athena_reports.reconcile import AthenaReconcileOperator
+from athena_reports.queries.orphans import AthenaReconcileOperator
 
 
 def build(name, **options):

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from athena_reports.period import Period
+from athena_reports.periods.calendar import Period
 from demo.airflow import AirflowConfig, AirflowRuntime
 from demo.services import Services, local_services
 from tests.e2e.page_auth import OUTSIDER

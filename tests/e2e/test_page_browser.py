@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
 
-from athena_reports.period import Period
+from athena_reports.periods.calendar import Period
 from demo.airflow import AirflowConfig, AirflowRuntime
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec

@@ -29,12 +29,12 @@ from airflow.sdk.exceptions import TaskDeferred
 from botocore import xform_name
 
 from athena_reports import storage
-from athena_reports.dag import build_upkeep
-from athena_reports.retention import Policy
+from athena_reports.page import published as page
+from athena_reports.page.runs import ReportDag
+from athena_reports.publication.cleanup import Policy
+from athena_reports.report_dag import build_upkeep
 from athena_reports.settings import settings
 from athena_reports.storage import Storage, StorageError
-from athena_reports.web import lake as page
-from athena_reports.web.metadata import ReportDag
 from demo import flights, lake, plays
 from demo.plays import PlaysSpec
 from demo.services import Services, local_services

@@ -14,9 +14,9 @@ from airflow.sdk import DAG
 from botocore.client import BaseClient
 
 from athena_reports import Input, Report, build_dag, checks, monthly, transforms
-from athena_reports.retention import Policy
+from athena_reports.publication.cleanup import Policy
+from athena_reports.publication.upkeep import AthenaReportsUpkeepOperator
 from athena_reports.settings import settings
-from athena_reports.upkeep import AthenaReportsUpkeepOperator
 from demo.services import Services
 from tests.integration.runner import XComs, execute, manifest_of, object_of, rows_of, run_dag
 

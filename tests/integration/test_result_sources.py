@@ -13,10 +13,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from athena_reports.errors import ResultError
-from athena_reports.query import QueryExecution, has_succeeded
+from athena_reports.queries.execution import QueryExecution
+from athena_reports.queries.failures import has_succeeded
+from athena_reports.queries.submission import Submission, look
 from athena_reports.result import Result, open_result
 from athena_reports.storage import Storage, StorageError
-from athena_reports.submit import Submission, look
 from demo.plays import PlaysSpec
 from demo.services import Services
 from local_aws.faults import CutBody, Faults, SlowDown

@@ -133,9 +133,12 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, XComArg
 
 from athena_reports import weekly
-from athena_reports.operators import AthenaSubmitOperator, AthenaWaitSensor, S3PublishOperator, stage_result
-from athena_reports.prepare import Recipe
-from athena_reports.timetable import PeriodTimetable
+from athena_reports.publication.publish_operator import S3PublishOperator
+from athena_reports.publication.transform_task import stage_result
+from athena_reports.queries.submit_operator import AthenaSubmitOperator
+from athena_reports.queries.wait_sensor import AthenaWaitSensor
+from athena_reports.publication.transform_task import Recipe
+from athena_reports.periods.timetable import PeriodTimetable
 
 weeks = weekly("monday", timezone="America/New_York")
 

@@ -17,7 +17,7 @@ import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from botocore.config import Config
 
-from athena_reports.submit import MAX_EXECUTIONS
+from athena_reports.queries.submission import MAX_EXECUTIONS
 from demo.services import Services
 from local_aws.faults import (
     Drop,

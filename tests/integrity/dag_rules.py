@@ -28,7 +28,7 @@ from airflow.sdk import DAG, BaseHook, Connection, Variable
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.file import list_py_file_paths
 
-from athena_reports.timetable import PeriodTimetable
+from athena_reports.periods.timetable import PeriodTimetable
 
 STEPS = ["run_query", "wait_for_query", "transform", "publish"]
 SECTIONS = ["Schedule", "Input", "Rerun", "Permissions"]

@@ -26,9 +26,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jinja2.utils import import_string
 
 from athena_reports import WaitPolicy
-from athena_reports.operators import AthenaSubmitOperator, AthenaWaitSensor
-from athena_reports.reconcile import AthenaReconcileOperator
-from athena_reports.submit import Marker
+from athena_reports.queries.orphans import AthenaReconcileOperator
+from athena_reports.queries.submission import Marker
+from athena_reports.queries.submit_operator import AthenaSubmitOperator
+from athena_reports.queries.wait_sensor import AthenaWaitSensor
 from tests.simulation.clock import VirtualClock, virtual_clock
 from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, serve
 

@@ -19,7 +19,7 @@ import trino_sql_validator
 from airflow.dag_processing.dagbag import DagBag
 from sqlfluff.core import FluffConfig, Linter
 
-from athena_reports.period import Cadence, Period
+from athena_reports.periods.calendar import Cadence, Period
 
 REPOSITORY = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"

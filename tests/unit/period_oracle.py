@@ -1,4 +1,4 @@
-"""When dates begin, worked out from the compiled time zone files, to compare `athena_reports.period` with.
+"""When dates begin, worked out from the compiled time zone files, for comparison with `periods.calendar`.
 
 Nothing is shared with the code under test, not even `zoneinfo`: the TZif files (RFC 9636) are decoded here,
 the POSIX rule at their end is expanded, and dates are read off by walking through the stretches of constant

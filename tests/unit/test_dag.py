@@ -25,8 +25,8 @@ from athena_reports import (
     yearly,
 )
 from athena_reports.errors import ReportError, SettingsError
+from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.settings import settings
-from athena_reports.timetable import PeriodTimetable
 
 TOKYO = "Asia/Tokyo"
 CADENCES = [

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports import failures
-from athena_reports.failures import ERROR_TYPES, SYSTEM, USER, Decision, of_call, of_execution
-from athena_reports.query import QueryExecution
+from athena_reports.queries import failures
+from athena_reports.queries.execution import QueryExecution
+from athena_reports.queries.failures import ERROR_TYPES, SYSTEM, USER, Decision, of_call, of_execution
 
 RESUBMIT, RETRY, FAIL = Decision.RESUBMIT, Decision.RETRY_CALL, Decision.FAIL
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.errors import InputError, MissingPartitionsError
-from athena_reports.inputs import Coverage, coverage, find_coverage, needed_dates, why_empty
-from athena_reports.period import Period, weekly, yearly
-from athena_reports.report import Input
-from athena_reports.sql import SqlPeriod
+from athena_reports.periods.calendar import Period, weekly, yearly
+from athena_reports.queries.input_partitions import Coverage, coverage, find_coverage, needed_dates, why_empty
+from athena_reports.reports.report import Input
+from athena_reports.reports.sql_template import SqlPeriod
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

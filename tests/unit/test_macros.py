@@ -12,9 +12,10 @@ import time_machine
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
 
-from athena_reports import macros, monthly, weekly
+from athena_reports import monthly, weekly
 from athena_reports.errors import RunPeriodError
-from athena_reports.sql import SqlPeriod, literal
+from athena_reports.periods import macros
+from athena_reports.reports.sql_template import SqlPeriod, literal
 from athena_reports_plugin import AthenaReportsPlugin
 
 TOKYO_WEEK = weekly("sunday", timezone="Asia/Tokyo")

@@ -34,25 +34,18 @@ from athena_reports.errors import (
     ReportError,
     SchemaError,
 )
-from athena_reports.operators import (
-    CLEAR_STOPS_WITHIN,
-    PERIOD_XCOM,
-    SUBMITTED_XCOM,
-    AthenaSubmitOperator,
-    AthenaWaitSensor,
-    S3PublishOperator,
-    period_facts,
-    stage_result,
-    worked,
-)
-from athena_reports.period import weekly
-from athena_reports.prepare import Recipe, SkipPeriodError
-from athena_reports.query import QueryExecution
-from athena_reports.sql import SqlPeriod, literal
+from athena_reports.periods.calendar import weekly
+from athena_reports.publication.glue_table import TableError
+from athena_reports.publication.publish_operator import S3PublishOperator
+from athena_reports.publication.transform_task import Recipe, SkipPeriodError, stage_result
+from athena_reports.queries.airflow_errors import period_facts, worked
+from athena_reports.queries.execution import QueryExecution
+from athena_reports.queries.submission import Marker
+from athena_reports.queries.submit_operator import PERIOD_XCOM, SUBMITTED_XCOM, AthenaSubmitOperator
+from athena_reports.queries.wait_sensor import CLEAR_STOPS_WITHIN, AthenaWaitSensor
+from athena_reports.queries.wait_trigger import AthenaWaitTrigger
+from athena_reports.reports.sql_template import SqlPeriod, literal
 from athena_reports.storage import StorageError
-from athena_reports.submit import Marker
-from athena_reports.table import TableError
-from athena_reports.trigger import AthenaWaitTrigger
 from tests.simulation.clock import START, VirtualClock, virtual_clock
 from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error, serve
 

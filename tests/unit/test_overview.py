@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.overview import (
+from athena_reports.page.coverage import (
     Cell,
     OverviewError,
     Published,
@@ -21,7 +21,7 @@ from athena_reports.overview import (
     plan,
     stale,
 )
-from athena_reports.period import Cadence, Period, daily, monthly, quarterly, weekly, yearly
+from athena_reports.periods.calendar import Cadence, Period, daily, monthly, quarterly, weekly, yearly
 
 WEEKS = weekly("sunday", timezone="Asia/Tokyo")
 CADENCES = [

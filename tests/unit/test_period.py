@@ -13,7 +13,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from athena_reports.errors import PeriodError
-from athena_reports.period import Cadence, Period, Unit, Weekday, daily, monthly, quarterly, weekly, yearly
+from athena_reports.periods.calendar import (
+    Cadence,
+    Period,
+    Unit,
+    Weekday,
+    daily,
+    monthly,
+    quarterly,
+    weekly,
+    yearly,
+)
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

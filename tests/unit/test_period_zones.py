@@ -12,7 +12,16 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 
 from athena_reports.errors import PeriodError
-from athena_reports.period import Cadence, Period, Weekday, daily, monthly, quarterly, weekly, yearly
+from athena_reports.periods.calendar import (
+    Cadence,
+    Period,
+    Weekday,
+    daily,
+    monthly,
+    quarterly,
+    weekly,
+    yearly,
+)
 from tests.unit import period_oracle as oracle
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -22,8 +22,9 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 
 from athena_reports import WaitPolicy
-from athena_reports.operators import AthenaSubmitOperator, AthenaWaitSensor
-from athena_reports.trigger import AthenaWaitTrigger
+from athena_reports.queries.submit_operator import AthenaSubmitOperator
+from athena_reports.queries.wait_sensor import AthenaWaitSensor
+from athena_reports.queries.wait_trigger import AthenaWaitTrigger
 from tests.simulation.clock import VirtualClock, virtual_clock
 from tests.simulation.memory_athena import MemoryAthena, Plan, api_error, serve
 
@@ -392,4 +393,4 @@ def test_differs_the_trigger_fires_facts_instead_of_a_status(
         return await anext(trigger.run())
 
     assert clock.run(first()).payload.keys() == {"query"}
-    assert trigger.serialize()[0] == "athena_reports.trigger.AthenaWaitTrigger"
+    assert trigger.serialize()[0] == "athena_reports.queries.wait_trigger.AthenaWaitTrigger"

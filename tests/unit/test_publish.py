@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from athena_reports.errors import PublishError, SchemaError
-from athena_reports.publish import Publication, follow, publish, read_manifest
+from athena_reports.publication.glue_table import Table
+from athena_reports.publication.publish import Publication, follow, publish, read_manifest
 from athena_reports.stage import Location, Rows, StagedVersion, stage
 from athena_reports.storage import Storage, StorageError
-from athena_reports.table import Table
 from tests.unit.publishing import (
     EARLY,
     FORMATS,
@@ -770,7 +770,8 @@ def test_a_manifest_that_others_change_each_time_is_given_up(
     version = staged(storage, location, "a")
     publish(version, facts(EARLY), location=location, storage=storage)
     monkeypatch.setattr(
-        "athena_reports.publish.read_manifest", lambda *_: (read_manifest(location, storage)[0], '"another"')
+        "athena_reports.publication.publish.read_manifest",
+        lambda *_: (read_manifest(location, storage)[0], '"another"'),
     )
 
     with pytest.raises(PublishError, match=r"manifest\.json was changed by others at each of 10 attempts"):

@@ -12,15 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from athena_reports.errors import QueryError
-from athena_reports.query import (
-    PATIENT,
-    STATE_MACHINE,
-    QueryExecution,
-    WaitPolicy,
-    console_url,
-    elapsed_since,
-    has_succeeded,
-)
+from athena_reports.queries.execution import QueryExecution, console_url, elapsed_since
+from athena_reports.queries.failures import has_succeeded
+from athena_reports.queries.wait_policy import PATIENT, STATE_MACHINE, WaitPolicy
 
 RESPONSE = {
     "QueryExecution": {

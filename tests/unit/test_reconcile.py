@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from athena_reports import build_reconciler
-from athena_reports.reconcile import GRACE, unwanted_executions
-from athena_reports.submit import Submission
+from athena_reports.queries.orphans import GRACE, unwanted_executions
+from athena_reports.queries.submission import Submission
 from tests.simulation.clock import VirtualClock, virtual_clock
 from tests.simulation.memory_athena import THROTTLED, MemoryAthena, Plan, serve
 

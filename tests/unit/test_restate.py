@@ -9,10 +9,10 @@ import boto3
 import pytest
 from airflow.sdk import DAG
 
-from athena_reports.period import weekly
-from athena_reports.restate import AthenaRestatementsOperator, Restatement, find_restatements
+from athena_reports.periods.calendar import weekly
+from athena_reports.publication.glue_table import Table
+from athena_reports.publication.restatement import AthenaRestatementsOperator, Restatement, find_restatements
 from athena_reports.stage import Location
-from athena_reports.table import Table
 
 WEEKS = weekly("sunday")
 

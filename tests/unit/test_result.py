@@ -24,10 +24,10 @@ from athena_reports import csvstream
 from athena_reports import result as module
 from athena_reports.csvstream import READ_BUDGET_BYTES
 from athena_reports.errors import ResultError
-from athena_reports.query import QueryExecution
+from athena_reports.queries.execution import QueryExecution
+from athena_reports.queries.submission import Submission
 from athena_reports.result import Result, UnloadedFile, open_result
 from athena_reports.storage import RESUMES, Storage, StorageError
-from athena_reports.submit import Submission
 from tests.unit.athena_output import (
     UNLOADED,
     Column,
@@ -552,7 +552,7 @@ def test_a_file_that_was_replaced_since_it_was_found_is_not_read() -> None:
 MEASURE = """
 import json, sys
 import pyarrow.parquet as pq
-from athena_reports.query import QueryExecution
+from athena_reports.queries.execution import QueryExecution
 from athena_reports.result import open_result
 from athena_reports.storage import Storage
 from tests.unit.athena_output import FakeS3

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.publish import publish
-from athena_reports.retention import Policy, Removal, plan, upkeep
+from athena_reports.publication.cleanup import Policy, Removal, plan, upkeep
+from athena_reports.publication.glue_table import Table
+from athena_reports.publication.publish import publish
 from athena_reports.stage import Location, StagedVersion
 from athena_reports.storage import Storage, StoredObject
-from athena_reports.table import Table
 from tests.unit.publishing import (
     assert_followed,
     everything_at,

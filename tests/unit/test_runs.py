@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.errors import RunPeriodError
-from athena_reports.period import Cadence, daily, monthly, quarterly, weekly, yearly
-from athena_reports.runs import period_of_run, require_complete
+from athena_reports.periods.calendar import Cadence, daily, monthly, quarterly, weekly, yearly
+from athena_reports.periods.run_period import period_of_run, require_complete
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 WEEKLY = weekly("sunday", timezone="Asia/Tokyo")

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from jinja2 import StrictUndefined, UndefinedError
 from jinja2.sandbox import SandboxedEnvironment
 
-from athena_reports.period import Cadence, Period, daily, monthly, weekly
-from athena_reports.sql import (
+from athena_reports.periods.calendar import Cadence, Period, daily, monthly, weekly
+from athena_reports.reports.sql_template import (
     ParamValue,
     SqlPeriod,
     keeps_order,

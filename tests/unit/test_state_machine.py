@@ -11,7 +11,7 @@ from statistics import mean
 
 import pytest
 
-from athena_reports.query import STATE_MACHINE, WaitPolicy
+from athena_reports.queries.wait_policy import STATE_MACHINE, WaitPolicy
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from athena_reports import submit as submit_module
 from athena_reports.errors import QueryError
-from athena_reports.submit import (
+from athena_reports.queries import submission as submit_module
+from athena_reports.queries.submission import (
     LOOK_BACK,
     MAX_EXECUTIONS,
     Marker,

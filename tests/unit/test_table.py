@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from botocore.stub import Stubber
 
 from athena_reports.errors import PublishError, SchemaError
+from athena_reports.publication.glue_table import Column, Table, TableError, published_tables
 from athena_reports.schema import glue_type
 from athena_reports.stage import Location
-from athena_reports.table import Column, Table, TableError, published_tables
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

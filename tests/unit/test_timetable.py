@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports import Report, build_dag
-from athena_reports.period import Cadence, daily, monthly, quarterly, weekly, yearly
-from athena_reports.timetable import PeriodTimetable
+from athena_reports.periods.calendar import Cadence, daily, monthly, quarterly, weekly, yearly
+from athena_reports.periods.timetable import PeriodTimetable
 
 TOKYO, NEW_YORK = "Asia/Tokyo", "America/New_York"
 DELAY = timedelta(minutes=5)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from athena_reports import transforms as module
 from athena_reports.errors import PublishError, TransformError
-from athena_reports.period import Period, weekly
+from athena_reports.periods.calendar import Period, weekly
 from athena_reports.transforms import (
     apply,
     cast,

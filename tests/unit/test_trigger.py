@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from jinja2.utils import import_string
 
 from athena_reports import PATIENT, WaitPolicy
-from athena_reports.query import QueryExecution
-from athena_reports.trigger import MAX_FAILED_POLLS, POLLS_PER_SECOND, AthenaWaitTrigger
+from athena_reports.queries.execution import QueryExecution
+from athena_reports.queries.wait_trigger import MAX_FAILED_POLLS, POLLS_PER_SECOND, AthenaWaitTrigger
 from tests.simulation.clock import START, VirtualClock, virtual_clock
 from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error, serve
 

@@ -263,7 +263,7 @@ def test_a_wrong_setting_is_refused(repository: Path, tmp_path: Path, line: str,
     assert message in str(failure.value)
 
 
-@pytest.mark.parametrize("path", ["dags/user_ranking.py", "plugins/athena_reports/sql.py"])
+@pytest.mark.parametrize("path", ["dags/user_ranking.py", "plugins/athena_reports/reports/sql_template.py"])
 def test_a_file_with_a_syntax_error_is_refused_by_its_line(
     repository: Path, tmp_path: Path, path: str
 ) -> None:

@@ -61,8 +61,8 @@ def test_a_bundle_that_was_changed_after_it_was_built_is_refused(tmp_path: Path)
     "said",
     [
         "<function period at 0x7f>",
-        "athena_reports.macros.period",
-        "<class 'athena_reports.macros.period'>",
+        "athena_reports.periods.macros.period",
+        "<class 'athena_reports.periods.macros.period'>",
         "period",
     ],
 )

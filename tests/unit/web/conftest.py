@@ -9,8 +9,8 @@ from uuid import uuid4
 import boto3
 import pytest
 
+from athena_reports.page.published import Lake
 from athena_reports.storage import Storage
-from athena_reports.web.lake import Lake
 from tests.e2e.page_state import Publisher
 
 if TYPE_CHECKING:

@@ -20,12 +20,12 @@ from airflow.api_fastapi.core_api import security
 from botocore.exceptions import EndpointConnectionError
 from fastapi.testclient import TestClient
 
-from athena_reports.overview import Run
-from athena_reports.period import monthly, weekly
+from athena_reports.page import app as app_module
+from athena_reports.page.coverage import Run
+from athena_reports.page.runs import ReportDag
+from athena_reports.periods.calendar import monthly, weekly
+from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.settings import read_settings
-from athena_reports.timetable import PeriodTimetable
-from athena_reports.web import app as app_module
-from athena_reports.web.metadata import ReportDag
 from tests.e2e.page_state import PASSED, PRICE_USD, SCANNED_BYTES, WARNED, ranking
 
 if TYPE_CHECKING:
@@ -502,7 +502,7 @@ def test_every_component_can_load_the_plugin_without_what_the_page_needs() -> No
 
     folder = Path(app_module.__file__).parents[2]
     code = (
-        f"import sys; sys.path.insert(0, {str(folder)!r}); import athena_reports.web; "
+        f"import sys; sys.path.insert(0, {str(folder)!r}); import athena_reports.page; "
         "heavy = {'fastapi', 'boto3', 'pyarrow', 'starlette'} & set(sys.modules); print(sorted(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

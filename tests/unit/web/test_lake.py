@@ -20,13 +20,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.errors import PublishError
-from athena_reports.overview import Published
-from athena_reports.period import weekly
+from athena_reports.page import published as lake_module
+from athena_reports.page.coverage import Published
+from athena_reports.page.published import SHOWN_ROWS, AbsentTableError, Kept, LakeError, Shape
+from athena_reports.page.runs import ReportDag
+from athena_reports.periods.calendar import weekly
+from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.storage import StorageError
-from athena_reports.timetable import PeriodTimetable
-from athena_reports.web import lake as lake_module
-from athena_reports.web.lake import SHOWN_ROWS, AbsentTableError, Kept, LakeError, Shape
-from athena_reports.web.metadata import ReportDag
 from tests.e2e.page_state import ranking
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def test_rows_are_read_in_threads_that_come_and_go(tmp_path: Path) -> None:
     code = f"""
 import sys; sys.path.insert(0, {str(Path(lake_module.__file__).parents[2])!r})
 import shutil, threading, types
-from athena_reports.web.lake import Lake
+from athena_reports.page.published import Lake
 
 part = {str(tmp_path / "part.parquet")!r}
 storage = types.SimpleNamespace(download=lambda uri, path: shutil.copy(part, path))

@@ -21,7 +21,7 @@ from types import SimpleNamespace
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError, meta
 from jinja2.sandbox import SandboxedEnvironment
 
-from athena_reports.period import Period, daily
+from athena_reports.periods.calendar import Period, daily
 
 _LITERAL_TYPES = "use str, int, float, bool, Decimal, date, datetime, None, or a list of these"
 

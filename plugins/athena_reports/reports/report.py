@@ -15,14 +15,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from athena_reports.checks import Check
 from athena_reports.errors import ReportError
-from athena_reports.period import FIRST_YEAR, LAST_YEAR
+from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
+from athena_reports.reports.sql_template import PARTITION_KINDS, ParamValue, literal, template_problem
 from athena_reports.settings import settings
-from athena_reports.sql import PARTITION_KINDS, ParamValue, literal, template_problem
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from athena_reports.period import Period
+    from athena_reports.periods.calendar import Period
 
     Transform = Callable[[Iterator[pa.RecordBatch], Period], Iterator[pa.RecordBatch]]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from athena_reports.period import Cadence
-from athena_reports.runs import RunFacts, period_of_run
-from athena_reports.sql import SqlPeriod
+from athena_reports.periods.calendar import Cadence
+from athena_reports.periods.run_period import RunFacts, period_of_run
+from athena_reports.reports.sql_template import SqlPeriod
 
 
 def period(dag_run: RunFacts, cadence: Cadence, param: str = "", late_days: float = 0) -> SqlPeriod:

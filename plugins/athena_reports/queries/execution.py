@@ -7,62 +7,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from athena_reports import failures
-from athena_reports.errors import QueryError
-
 # Athena bills by the terabyte scanned; 5 USD is the price in most regions ("Amazon Athena pricing").
 PRICE_USD_PER_TB = 5.0
 MINIMUM_BILLED_BYTES = 10_000_000
 
 _RUNNING = frozenset({"QUEUED", "RUNNING"})
-_FAILED = frozenset({"FAILED", "CANCELLED"})
-
-
-@dataclass(frozen=True)
-class WaitPolicy:
-    """When a running query is looked at: soon at first, then ever more seldom.
-
-    The pause grows with the time that has passed since the query was submitted, so that each pause is
-    `factor` times the one before, and the schedule needs no memory: whoever takes the wait over, after a
-    crash or on another machine, goes on with it.
-
-    Attributes:
-        first_poll_seconds: Pause after the first look.
-        factor: Each pause is this many times the one before; at least 1.
-        longest_pause_seconds: No pause is longer.
-        give_up_after: The wait fails, and the query is stopped, when it has not ended by then.
-    """
-
-    first_poll_seconds: float = 1.0
-    factor: float = 1.2
-    longest_pause_seconds: float = 60.0
-    give_up_after: timedelta = timedelta(hours=1)
-
-    def __post_init__(self) -> None:
-        if self.first_poll_seconds <= 0 or self.factor < 1:
-            raise ValueError(f"{self}: the first pause must be above 0 and the factor at least 1.")
-        if self.longest_pause_seconds < self.first_poll_seconds or self.give_up_after <= timedelta(0):
-            raise ValueError(
-                f"{self}: the longest pause is below the first, or give_up_after is not above 0."
-            )
-
-    def pause_after(self, elapsed_seconds: float) -> float:
-        """Return the seconds until the next look, `elapsed_seconds` after the query was submitted.
-
-        The sum of a geometric series of pauses p, pf, pf^2, ... up to now is e = p(f^n - 1)/(f - 1), and so
-        the next pause pf^n is p + (f - 1)e.
-        """
-        pause = self.first_poll_seconds + (self.factor - 1) * max(elapsed_seconds, 0.0)
-        return min(pause, self.longest_pause_seconds)
-
-
-PATIENT = WaitPolicy(first_poll_seconds=5.0, longest_pause_seconds=120.0, give_up_after=timedelta(hours=6))
-"""For queries that take long, such as a month over a large table."""
-
-STATE_MACHINE = WaitPolicy(
-    first_poll_seconds=5.0, factor=1.2, longest_pause_seconds=26.0, give_up_after=timedelta(seconds=130)
-)
-"""The wait of a Step Functions state machine as it is often written: from 5 s by 1.2, at most 10 times."""
 
 
 @dataclass(frozen=True)
@@ -174,36 +123,6 @@ def elapsed_since(submitted_at: str) -> timedelta:
 
 def _iso_utc(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds")
-
-
-def has_succeeded(execution: QueryExecution) -> bool:
-    """Return whether the query has succeeded; False while it is still under way.
-
-    A state that is missing or unknown is neither: guessing would publish a result that is not there.
-
-    Raises:
-        QueryError: The query failed or was cancelled, or its state is unknown.
-    """
-    if execution.state == "SUCCEEDED":
-        if not execution.submitted_at:
-            raise QueryError(
-                f"Query {execution.id} has succeeded, but Athena does not say when it was submitted. "
-                f"Clear wait_for_query to ask again."
-            )
-        return True
-    if execution.is_running:
-        return False
-    scanned = f"{execution.scanned_bytes:,} bytes scanned (about {execution.price_usd:.5f} USD)"
-    if execution.state in _FAILED:
-        verdict = failures.of_execution(execution)
-        raise QueryError(
-            f"Query {execution.id} is {execution.state}: {execution.reason or 'Athena gives no reason'} "
-            f"[{verdict.meaning}; {execution.error_facts}; {scanned}]. {verdict.advice}"
-        )
-    raise QueryError(
-        f"Query {execution.id} is in the state {execution.state or 'missing'!r}, which is neither success "
-        f"nor failure [{scanned}]. Look at it in the Athena console before clearing run_query."
-    )
 
 
 def console_url(query_execution_id: str, region: str, domain: str = "aws.amazon.com") -> str:

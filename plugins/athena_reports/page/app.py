@@ -24,13 +24,26 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from athena_reports.errors import AthenaReportsError, PeriodError
-from athena_reports.overview import Cell, Overview, OverviewError, Plan, Rerun, Run, State, overview, plan
-from athena_reports.runs import FILL_RUN_ID
-from athena_reports.settings import settings
-from athena_reports.stage import CONTENT_TYPES
-from athena_reports.storage import MissingObjectError
-from athena_reports.web.lake import TABLES_AT_ONCE, AbsentTableError, Lake, LakeError, NoTableError, Shape
-from athena_reports.web.metadata import (
+from athena_reports.page.coverage import (
+    Cell,
+    Overview,
+    OverviewError,
+    Plan,
+    Rerun,
+    Run,
+    State,
+    overview,
+    plan,
+)
+from athena_reports.page.published import (
+    TABLES_AT_ONCE,
+    AbsentTableError,
+    Lake,
+    LakeError,
+    NoTableError,
+    Shape,
+)
+from athena_reports.page.runs import (
     ReportDag,
     has_pool,
     report_dags,
@@ -38,6 +51,10 @@ from athena_reports.web.metadata import (
     scheduled_runs,
     unfinished_runs,
 )
+from athena_reports.periods.run_period import FILL_RUN_ID
+from athena_reports.settings import settings
+from athena_reports.stage import CONTENT_TYPES
+from athena_reports.storage import MissingObjectError
 
 HISTORY_PERIODS = 12
 HISTORY_ENTRIES = 5

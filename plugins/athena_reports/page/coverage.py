@@ -15,8 +15,9 @@ from statistics import fmean
 from typing import Self
 
 from athena_reports.errors import AthenaReportsError, PeriodError
-from athena_reports.period import Cadence, Period
-from athena_reports.runs import BACKFILL_RUN_IDS
+from athena_reports.periods.calendar import Cadence, Period
+from athena_reports.periods.run_period import BACKFILL_RUN_IDS
+from athena_reports.publication.restatement import stale
 
 ACTIVE = frozenset({"queued", "running"})
 """States of a run that has not ended."""
@@ -213,26 +214,6 @@ def overview(
         for period_id, period in periods.items()
     ]
     return Overview(sorted(found, key=lambda cell: cell.period.first_date), problems)
-
-
-def stale(partitions: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return the ids of published periods whose numbers depend on one restated since, earliest first.
-
-    Such a period's SQL reads the period before, and the query whose result replaced another one there was
-    submitted after its own. They are restated in this order. Times are ISO 8601 in one zone and one
-    precision, so they sort as texts.
-
-    Args:
-        partitions: Parameters of the table's partitions, by period id.
-    """
-    by_end = {facts["end"]: facts for facts in partitions.values() if facts.get("end")}
-    found = [
-        period_id
-        for period_id, facts in partitions.items()
-        if facts.get("reads_previous") == "true"
-        and by_end.get(facts.get("start", ""), {}).get("restated_at", "") > facts.get("submitted_at", "")
-    ]
-    return sorted(found, key=lambda period_id: partitions[period_id]["start"])
 
 
 def current_runs(runs: Iterable[tuple[str, Run]]) -> dict[str, Run]:

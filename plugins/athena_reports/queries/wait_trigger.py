@@ -13,7 +13,8 @@ from airflow.providers.amazon.aws.triggers.athena import AthenaTrigger
 from airflow.triggers.base import TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.query import QueryExecution, WaitPolicy, elapsed_since
+from athena_reports.queries.execution import QueryExecution, elapsed_since
+from athena_reports.queries.wait_policy import WaitPolicy
 
 POLLS_PER_SECOND = 40.0
 """What one triggerer asks of Athena at most, for all its queries; GetQueryExecution allows 100 an account."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from athena_reports.query import QueryExecution
+from athena_reports.errors import QueryError
+from athena_reports.queries.execution import QueryExecution
+
+_FAILED = frozenset({"FAILED", "CANCELLED"})
 
 
 class Decision(StrEnum):
@@ -145,3 +146,33 @@ def of_call(code: str, http_status: int) -> Verdict:
     if http_status == 0 or http_status >= 500:
         return Verdict(Decision.RETRY_CALL, "Athena did not answer", "See the network and its endpoints.")
     return Verdict(Decision.FAIL, f"Athena refused the request ({code})", f"Correct the request. {_AGAIN}.")
+
+
+def has_succeeded(execution: QueryExecution) -> bool:
+    """Return whether the query has succeeded; False while it is still under way.
+
+    A state that is missing or unknown is neither: guessing would publish a result that is not there.
+
+    Raises:
+        QueryError: The query failed or was cancelled, or its state is unknown.
+    """
+    if execution.state == "SUCCEEDED":
+        if not execution.submitted_at:
+            raise QueryError(
+                f"Query {execution.id} has succeeded, but Athena does not say when it was submitted. "
+                f"Clear wait_for_query to ask again."
+            )
+        return True
+    if execution.is_running:
+        return False
+    scanned = f"{execution.scanned_bytes:,} bytes scanned (about {execution.price_usd:.5f} USD)"
+    if execution.state in _FAILED:
+        verdict = of_execution(execution)
+        raise QueryError(
+            f"Query {execution.id} is {execution.state}: {execution.reason or 'Athena gives no reason'} "
+            f"[{verdict.meaning}; {execution.error_facts}; {scanned}]. {verdict.advice}"
+        )
+    raise QueryError(
+        f"Query {execution.id} is in the state {execution.state or 'missing'!r}, which is neither success "
+        f"nor failure [{scanned}]. Look at it in the Athena console before clearing run_query."
+    )

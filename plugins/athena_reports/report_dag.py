@@ -14,27 +14,22 @@ from airflow.sdk import DAG, Asset, Param, XComArg
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 from jinja2 import StrictUndefined
 
-from athena_reports.operators import (
-    PERIOD_XCOM,
-    SUBMITTED_XCOM,
-    AthenaSubmitOperator,
-    AthenaWaitSensor,
-    S3PublishOperator,
-    stage_result,
-)
-from athena_reports.period import Cadence
-from athena_reports.prepare import Recipe
+from athena_reports.periods.calendar import Cadence
+from athena_reports.periods.run_period import PERIOD_PARAM
+from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.priority import ScheduleFirst
-from athena_reports.query import WaitPolicy
-from athena_reports.reconcile import AthenaReconcileOperator
-from athena_reports.report import NO_TABLE_TAG, REPORT_TAG, Report
-from athena_reports.restate import STALE_PARAM, AthenaRestatementsOperator
-from athena_reports.retention import Policy
-from athena_reports.runs import PERIOD_PARAM
+from athena_reports.publication.cleanup import Policy
+from athena_reports.publication.publish_operator import S3PublishOperator
+from athena_reports.publication.restatement import STALE_PARAM, AthenaRestatementsOperator
+from athena_reports.publication.transform_task import Recipe, stage_result
+from athena_reports.publication.upkeep import AthenaReportsUpkeepOperator
+from athena_reports.queries.orphans import AthenaReconcileOperator
+from athena_reports.queries.submit_operator import PERIOD_XCOM, SUBMITTED_XCOM, AthenaSubmitOperator
+from athena_reports.queries.wait_policy import WaitPolicy
+from athena_reports.queries.wait_sensor import AthenaWaitSensor
+from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG, Report
+from athena_reports.reports.sql_template import ParamValue
 from athena_reports.settings import settings
-from athena_reports.sql import ParamValue
-from athena_reports.timetable import PeriodTimetable
-from athena_reports.upkeep import AthenaReportsUpkeepOperator
 
 
 def build_dag(

@@ -21,12 +21,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from athena_reports.errors import PublishError
-from athena_reports.publish import follow, parquet_keys, partition_parameters, read_manifest
+from athena_reports.publication.publish import follow, parquet_keys, partition_parameters, read_manifest
 
 if TYPE_CHECKING:
+    from athena_reports.publication.glue_table import Table
     from athena_reports.stage import Location
     from athena_reports.storage import Storage, StoredObject
-    from athena_reports.table import Table
 
 YOUNGEST = timedelta(days=1)
 """A version of which something was written within this time stays, whatever the policy says."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from athena_reports.errors import PeriodError, RunPeriodError
-from athena_reports.period import Cadence, Period
+from athena_reports.periods.calendar import Cadence, Period
 
 PERIOD_PARAM = "period"
 

@@ -23,11 +23,11 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from athena_reports import failures
 from athena_reports.errors import QueryError
-from athena_reports.failures import Decision
-from athena_reports.query import QueryExecution
-from athena_reports.runs import BACKFILL_RUN_IDS
+from athena_reports.periods.run_period import BACKFILL_RUN_IDS
+from athena_reports.queries import failures
+from athena_reports.queries.execution import QueryExecution
+from athena_reports.queries.failures import Decision
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient

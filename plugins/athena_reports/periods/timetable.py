@@ -8,7 +8,7 @@ from typing import Any
 import pendulum
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 
-from athena_reports.period import Cadence, Period
+from athena_reports.periods.calendar import Cadence, Period
 
 
 class PeriodTimetable(Timetable):

@@ -15,11 +15,11 @@ from airflow.models.serialized_dag import SerializedDagModel
 from sqlalchemy import select
 
 from athena_reports.errors import PeriodError, RunPeriodError
-from athena_reports.overview import Run, current_runs
-from athena_reports.period import Cadence
-from athena_reports.report import NO_TABLE_TAG, REPORT_TAG
-from athena_reports.runs import PERIOD_PARAM, period_of_run
-from athena_reports.timetable import PeriodTimetable
+from athena_reports.page.coverage import Run, current_runs
+from athena_reports.periods.calendar import Cadence
+from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run
+from athena_reports.periods.timetable import PeriodTimetable
+from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -31,6 +31,6 @@ class ReportsPage:
 
 @cache
 def _app() -> Any:
-    from athena_reports.web.app import create_app
+    from athena_reports.page.app import create_app
 
     return create_app()

@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.errors import AthenaReportsError
-from athena_reports.publish import read_manifest
-from athena_reports.query import console_url
+from athena_reports.publication.publish import read_manifest
+from athena_reports.queries.execution import console_url
 from athena_reports.settings import settings
 from athena_reports.stage import Location
 from athena_reports.storage import Storage
@@ -32,7 +32,7 @@ from athena_reports.storage import Storage
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
-    from athena_reports.web.metadata import ReportDag
+    from athena_reports.page.runs import ReportDag
 
 SHOWN_ROWS = 100
 """How many rows of a period are shown."""

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 
-from athena_reports.overview import stale
-from athena_reports.runs import PERIOD_PARAM
-from athena_reports.table import published_tables
+from athena_reports.periods.run_period import PERIOD_PARAM
+from athena_reports.publication.glue_table import published_tables
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -145,3 +144,23 @@ def _is_under_way(restatement: Restatement, ti: Any) -> bool:
     batches = (ids[start : start + _ASKED_AT_ONCE] for start in range(0, len(ids), _ASKED_AT_ONCE))
     states = ["queued", "running"]
     return any(ti.get_dr_count(dag_id=restatement.dag_id, run_ids=batch, states=states) for batch in batches)
+
+
+def stale(partitions: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return the ids of published periods whose numbers depend on one restated since, earliest first.
+
+    Such a period's SQL reads the period before, and the query whose result replaced another one there was
+    submitted after its own. They are restated in this order. Times are ISO 8601 in one zone and one
+    precision, so they sort as texts.
+
+    Args:
+        partitions: Parameters of the table's partitions, by period id.
+    """
+    by_end = {facts["end"]: facts for facts in partitions.values() if facts.get("end")}
+    found = [
+        period_id
+        for period_id, facts in partitions.items()
+        if facts.get("reads_previous") == "true"
+        and by_end.get(facts.get("start", ""), {}).get("restated_at", "") > facts.get("submitted_at", "")
+    ]
+    return sorted(found, key=lambda period_id: partitions[period_id]["start"])

@@ -28,8 +28,8 @@ from athena_reports.storage import ConditionError, MissingObjectError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from athena_reports.publication.glue_table import Column, Table
     from athena_reports.storage import Storage
-    from athena_reports.table import Column, Table
 
 MANIFEST_FORMAT = 2
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from athena_reports.errors import InputError, MissingPartitionsError
-from athena_reports.sql import partition_values
+from athena_reports.reports.sql_template import partition_values
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
-    from athena_reports.period import Period
-    from athena_reports.report import Input
+    from athena_reports.periods.calendar import Period
+    from athena_reports.reports.report import Input
 
 _AT_ONCE = 1000  # BatchGetPartition takes no more
 _NOW = re.compile(r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE)S?)?", re.IGNORECASE)

@@ -11,10 +11,10 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 
 from athena_reports.compat import AirflowException
-from athena_reports.retention import Policy, upkeep
+from athena_reports.publication.cleanup import Policy, upkeep
+from athena_reports.publication.glue_table import Table
 from athena_reports.stage import Location
 from athena_reports.storage import Storage
-from athena_reports.table import Table
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

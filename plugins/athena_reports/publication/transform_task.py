@@ -10,11 +10,26 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
 from athena_reports import checks as checking
-from athena_reports.errors import CheckError, EmptyResultError, TransformError
-from athena_reports.inputs import why_empty
-from athena_reports.publish import read_manifest
+from athena_reports.compat import (
+    AirflowFailException,
+)
+from athena_reports.errors import (
+    CheckError,
+    EmptyResultError,
+    ResultError,
+    SkipPeriodError,
+    TransformError,
+)
+from athena_reports.publication.publish import read_manifest
+from athena_reports.queries.airflow_errors import worked
+from athena_reports.queries.execution import QueryExecution
+from athena_reports.queries.input_partitions import Coverage, why_empty
+from athena_reports.queries.submit_operator import PERIOD_XCOM
 from athena_reports.stage import Location, Rows, StagedVersion, disk_full_explained, stage
+from athena_reports.storage import Storage
 from athena_reports.transforms import apply
 
 if TYPE_CHECKING:
@@ -22,11 +37,12 @@ if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
 
     from athena_reports.checks import Check, CheckResult
-    from athena_reports.inputs import Coverage
-    from athena_reports.period import Cadence, Period
-    from athena_reports.query import QueryExecution
-    from athena_reports.report import Transform
+    from athena_reports.periods.calendar import Cadence, Period
+    from athena_reports.queries.execution import QueryExecution
+    from athena_reports.queries.input_partitions import Coverage
+    from athena_reports.reports.report import Transform
     from athena_reports.result import Result
+    from athena_reports.settings import Encryption
     from athena_reports.storage import Storage
 
 
@@ -76,10 +92,6 @@ class Prepared:
     def to_dict(self) -> dict[str, Any]:
         """Return the facts for XCom."""
         return {"version": self.version.to_dict(), "checks": [result.to_dict() for result in self.checks]}
-
-
-class SkipPeriodError(EmptyResultError):
-    """There are no rows, and the report says to publish nothing then."""
 
 
 def prepare(
@@ -169,3 +181,58 @@ def _refuse_empty(
 def _manifest(location: Location, storage: Storage) -> Mapping[str, Any] | None:
     manifest, _ = read_manifest(location, storage)
     return manifest
+
+
+def stage_result(
+    waited: Mapping[str, Any] | None,
+    submitted: Mapping[str, Any] | None = None,
+    *,
+    recipe: Recipe,
+    bucket_owner: str = "",
+    encryption: Encryption | None = None,
+    aws_conn_id: str | None = "aws_default",
+) -> dict[str, Any]:
+    """Read a query's result, transform and check it, and stage it as the version that it may become.
+
+    The rows stream from S3 through the transforms back to S3; only facts are returned.
+
+    Args:
+        waited: What `AthenaWaitSensor` pushed, with its period.
+        submitted: What `AthenaSubmitOperator` pushed under the key `submitted`.
+        recipe: What becomes of the result.
+        bucket_owner: Account id that must own every bucket; empty for any.
+        encryption: How what is written is encrypted; None for the bucket's default.
+        aws_conn_id: Airflow connection.
+
+    Returns:
+        `waited` with `submitted` and the staged version, with the results of its checks, beside it.
+
+    Raises:
+        AirflowSkipException: There are no rows, and the report says to skip the period then.
+        AirflowFailException: There is no query, its result cannot be read, a transform or a check failed, or
+            there are no rows: the same would happen again.
+        AirflowException: A call was not served, or the version could not be written.
+    """
+    from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+
+    if not waited:
+        raise AirflowFailException(
+            f"Report {recipe.report!r}: wait_for_query handed no query on, as when it is marked as success, "
+            f"which stops the query. Clear run_query with all that is downstream."
+        )
+    if not waited["period"]:
+        raise ResultError(
+            f"Report {recipe.report!r}: the period is missing. Give the submitting operator its cadence, and "
+            f"the sensor period=XComArg(run_query, key={PERIOD_XCOM!r})."
+        )
+    submitted = submitted or {}
+    with worked():
+        prepared = prepare(
+            QueryExecution.from_dict(waited["query"]),
+            recipe.cadence.period(waited["period"]["id"]),
+            recipe,
+            coverages=[Coverage.from_dict(facts) for facts in submitted.get("inputs", [])],
+            athena=AthenaHook(aws_conn_id=aws_conn_id).get_conn(),
+            storage=Storage(S3Hook(aws_conn_id=aws_conn_id).get_conn(), bucket_owner, encryption),
+        )
+    return {**waited, "submitted": submitted, **prepared.to_dict()}

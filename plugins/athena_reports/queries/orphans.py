@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 
-from athena_reports.query import QueryExecution, elapsed_since
-from athena_reports.submit import Marker, recent_executions
+from athena_reports.queries.execution import QueryExecution, elapsed_since
+from athena_reports.queries.submission import Marker, recent_executions
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

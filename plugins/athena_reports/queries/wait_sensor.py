@@ -1,0 +1,265 @@
+"""Waits for a query in the triggerer, and knows what a failure means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.amazon.aws.links.athena import AthenaQueryResultsLink
+from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
+from airflow.sdk import PokeReturnValue
+from botocore.exceptions import BotoCoreError, ClientError
+
+from athena_reports.compat import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+)
+from athena_reports.errors import (
+    QueryError,
+)
+from athena_reports.queries.execution import QueryExecution, console_url, elapsed_since
+from athena_reports.queries.failures import Decision, has_succeeded, of_execution
+from athena_reports.queries.submission import (
+    Submission,
+    look,
+    standing_for,
+    stop_all,
+    submit_once,
+)
+from athena_reports.queries.wait_policy import WaitPolicy
+from athena_reports.queries.wait_trigger import AthenaWaitTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+from athena_reports.queries.airflow_errors import called, describe, refusal, starter, verdict_of
+
+CLEAR_STOPS_WITHIN = timedelta(minutes=1)
+"""How long after a cleared wait has begun again its old trigger may still stop the query.
+
+Airflow does not wait for it (2 s are usual). Whoever cancels the query later than this fails the run.
+"""
+
+
+class AthenaWaitSensor(AthenaSensor):
+    """Waits until a query has succeeded, and holds neither a worker slot nor a process meanwhile.
+
+    It looks once; a query that is still under way is then watched by the triggerer. Where there is none
+    (`deferrable=False`), the task is rescheduled between two looks, each a single call. A query that Athena
+    failed for a reason that passes is submitted again. Whoever stops the wait stops the query.
+
+    Pushes `{"period": ..., "query": ...}` to XCom: the period as it was given, and what Athena knows of the
+    execution that succeeded (see `QueryExecution`).
+
+    Args:
+        policy: When to look, and when to give up.
+        period: The period as `AthenaSubmitOperator` pushed it; shown in the UI, in messages, and handed on.
+        environment: Name of the environment, for messages.
+        deferrable: Whether the triggerer waits.
+    """
+
+    template_fields: Sequence[str] = ("period", *AthenaSensor.template_fields)
+
+    def __init__(
+        self,
+        *,
+        policy: WaitPolicy | None = None,
+        period: Any = None,
+        environment: str = "",
+        deferrable: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        self.policy = policy or WaitPolicy()
+        super().__init__(
+            mode="reschedule",
+            poke_interval=self.policy.first_poll_seconds,
+            timeout=self.policy.give_up_after.total_seconds(),
+            **kwargs,
+        )
+        self.period = period
+        self.environment = environment
+        self.deferrable = deferrable
+        self._submitted_at = ""  # not known before Athena has answered once
+
+    def execute(self, context: Context) -> Any:
+        """Look once, then hand the wait over to the triggerer, or come back later."""
+        self._renew_if_cleared(context)
+        with self._stopping_on_timeout():
+            if not self.deferrable:
+                return super().execute(context)
+            if looked := self.poke(context):
+                return looked.xcom_value
+            return self._defer()
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
+        """Go on when the trigger has seen the end of the query, or could not see it any more."""
+        if "error" in event:
+            raise AirflowException(f"{self._about}: {event['error']}")
+        execution = QueryExecution.from_dict(event["query"])
+        self.query_execution_id = execution.id
+        if self._was_stopped_by_clear(execution, context["ti"]):
+            execution = self._resubmit(execution)
+        if looked := self._conclude(execution):
+            return looked.xcom_value
+        return self._defer()
+
+    def resume_execution(self, next_method: str, next_kwargs: Any, context: Context) -> Any:
+        """Stop the query when the wait has taken too long, unless it has succeeded meanwhile.
+
+        It may have ended within the last pause, or while no triggerer was there to see it.
+        """
+        with self._stopping_on_timeout():
+            try:
+                return super().resume_execution(next_method, next_kwargs, context)
+            except AirflowSensorTimeout:
+                execution = self._latest(self.query_execution_id)
+                if execution.state != "SUCCEEDED":
+                    raise
+                self.query_execution_id = execution.id
+                return self._conclude(execution).xcom_value
+
+    def poke(self, context: Context) -> PokeReturnValue:  # type: ignore[override]  # as BaseSensorOperator allows
+        """Ask Athena once; a call that is not served is no answer, and asked again at the next look.
+
+        Raises:
+            AirflowFailException: The query failed for good, was cancelled, or is in no known state.
+        """
+        try:
+            execution = self._look()
+        except (ClientError, BotoCoreError) as error:
+            if verdict_of(error).decision is not Decision.RETRY_CALL:
+                raise AirflowFailException(f"{self._about}: {refusal(error)}") from error
+            self.log.warning("Athena did not answer: %s", error)
+            return PokeReturnValue(is_done=False)
+        return self._conclude(execution)
+
+    def on_kill(self) -> None:
+        """Stop the query."""
+        self._stop()
+
+    def _get_next_poke_interval(self, started_at: Any, run_duration: Any, poke_count: int) -> float:
+        return self.policy.pause_after(run_duration())
+
+    @property
+    def _about(self) -> str:
+        return describe(self.dag_id, self.period, self.environment)
+
+    def _link(self, query_execution_id: str) -> str:
+        """The query's page in the console, if the region is known."""
+        region, domain = (
+            self.hook.conn_region_name,
+            AthenaQueryResultsLink.get_aws_domain(self.hook.conn_partition),
+        )
+        return console_url(query_execution_id, region, domain) if region and domain else ""
+
+    def _look(self) -> QueryExecution:
+        return look(self.hook.get_conn(), self.query_execution_id)
+
+    def _latest(self, query_execution_id: str) -> QueryExecution:
+        """Return a query, or what it was submitted again as: a new process knows only the first id."""
+        with called(self._about):
+            athena: Any = self.hook.get_conn()
+            response = athena.get_query_execution(QueryExecutionId=query_execution_id)
+            return standing_for(athena, response) or QueryExecution.from_response(response)
+
+    def _conclude(self, execution: QueryExecution) -> PokeReturnValue:
+        """Say whether the wait is over; where Athena failed the query in passing, submit it again first."""
+        try:
+            done = has_succeeded(execution)
+        except QueryError as error:
+            if execution.state == "FAILED" and of_execution(execution).decision is Decision.RESUBMIT:
+                return self._conclude(self._resubmit(execution))
+            if execution.state == "CANCELLED" and (renewed := self._renewed(execution)):
+                return self._conclude(renewed)
+            raise AirflowFailException(f"{self._about}: {error} {self._link(execution.id)}") from error
+        self._submitted_at = execution.submitted_at
+        self.log.info(execution.progress())
+        handed_on = {"period": self.period, "query": execution.to_dict()}
+        return PokeReturnValue(done, handed_on if done else None)
+
+    def _renew_if_cleared(self, context: Context) -> None:
+        """Submit a cancelled query again when this task alone was cleared, which had stopped the query.
+
+        Clearing raises `max_tries` above the retries. A query that somebody cancels while it is waited for
+        fails the run: this is asked only where a wait begins.
+        """
+        begins = not context.get("task_reschedule_count")
+        if begins and context["ti"].max_tries > (self.retries or 0):
+            with called(self._about):
+                execution = self._look()
+                if execution.state == "CANCELLED":
+                    self._resubmit(execution)
+
+    def _renewed(self, execution: QueryExecution) -> QueryExecution | None:
+        """Return what a cancelled query was submitted again as, if it was."""
+        renewed = self._latest(execution.id)
+        if renewed.id == execution.id:
+            return None
+        self.query_execution_id = renewed.id
+        return renewed
+
+    def _was_stopped_by_clear(self, execution: QueryExecution, ti: Any) -> bool:
+        """Whether the trigger of a wait that was cleared stopped the query after this wait had begun."""
+        if execution.state != "CANCELLED" or ti.max_tries <= (self.retries or 0):
+            return False
+        stopped_at = datetime.fromisoformat(execution.completed_at) if execution.completed_at else None
+        return stopped_at is not None and stopped_at < ti.start_date + CLEAR_STOPS_WITHIN
+
+    def _resubmit(self, execution: QueryExecution) -> QueryExecution:
+        """Submit the query of an execution again, and return what there is of it now."""
+        athena: Any = self.hook.get_conn()
+        with called(self._about):
+            submission = Submission.of_response(athena.get_query_execution(QueryExecutionId=execution.id))
+            if submission is None:
+                raise QueryError(f"Query {execution.id} is {execution.state}, and not ours to submit again.")
+            self.query_execution_id = submit_once(
+                submission, athena=athena, start=starter(self.hook), is_retry=True
+            )
+            self.log.warning(
+                "Query %s is %s: %s. It was submitted again as %s.",
+                execution.id,
+                execution.state,
+                execution.reason,
+                self.query_execution_id,
+            )
+            return self._look()
+
+    def _defer(self) -> NoReturn:
+        left = self.policy.give_up_after - elapsed_since(self._submitted_at)
+        if left <= timedelta(0):
+            raise AirflowSensorTimeout("The wait is over before it could be handed over.")
+        self.defer(
+            trigger=AthenaWaitTrigger(
+                query_execution_id=self.query_execution_id,
+                submitted_at=self._submitted_at,
+                policy=self.policy,
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+            ),
+            method_name="execute_complete",
+            timeout=left,
+        )
+
+    @contextmanager
+    def _stopping_on_timeout(self) -> Iterator[None]:
+        try:
+            yield
+        except AirflowSensorTimeout as error:
+            with called(self._about):
+                self._stop()
+            raise AirflowFailException(
+                f"{self._about}: query {self.query_execution_id} had not ended after "
+                f"{self.policy.give_up_after}, so it was stopped. Make it lighter, or give the report a wait "
+                f"policy with a later give_up_after, then clear run_query with all that is downstream."
+            ) from error
+
+    def _stop(self) -> None:
+        """Stop the query, and what it was submitted again as: a new process knows only the first id."""
+        athena: Any = self.hook.get_conn()
+        stop_all(athena, athena.get_query_execution(QueryExecutionId=self.query_execution_id))
