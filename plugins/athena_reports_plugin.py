@@ -9,7 +9,7 @@ from athena_reports.periods.calendar import daily, monthly, quarterly, weekly, y
 from athena_reports.periods.macros import period
 from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.priority import ScheduleFirst
-from athena_reports.reports.sql_template import literal
+from athena_reports.periods.sql_period import literal
 
 
 class AthenaReportsPlugin(AirflowPlugin):
