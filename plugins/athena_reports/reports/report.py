@@ -29,7 +29,7 @@ REPORT_TAG = "athena-report"
 NO_TABLE_TAG = "no-table"
 """Airflow tag of the DAGs of a report without Parquet, so that Glue has no table of it."""
 
-_CONFIG = pydantic.ConfigDict(frozen=True, strict=True, extra="forbid")
+_CONFIG = pydantic.ConfigDict(strict=True, extra="forbid")
 _T = TypeVar("_T")
 
 
@@ -109,8 +109,8 @@ class Input:
         format: How one key writes its date (`strftime`).
         kind: Type of the keys.
         previous: Whether the SQL reads the previous period too.
-        missing: If a needed partition is missing: `fail` the run before its query is paid, or publish and mark
-            as `partial`.
+        missing: If a needed partition is missing: `fail` the run before its query is paid, or publish and
+            mark as `partial`.
         database: Glue database; None for the environment's.
 
     Raises:
@@ -144,7 +144,7 @@ class Input:
 _Transform = Annotated[Callable[..., Any], AfterValidator(_transform)]
 
 
-class Report(pydantic.BaseModel):
+class Report(pydantic.BaseModel, frozen=True):
     """One report: a SQL file, and what happens to its rows.
 
     Attributes:
