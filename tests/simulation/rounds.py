@@ -1,7 +1,6 @@
 """A round: one run of a report under random faults and kills, from its first try to its success.
 
-The world around the tasks is a model: Airflow's scheduler with its tries, clears and XComs (by the rules of
-3.3 or of 3.0), workers and a triggerer that die, people who cancel, clear and edit, an Athena in memory, and
+The world around the tasks is a model: Airflow's scheduler with its tries, clears and XComs, workers and a triggerer that die, people who cancel, clear and edit, an Athena in memory, and
 a clock that only moves when somebody waits. The tasks are the real operator, sensor, trigger and reconciler.
 
 All that is random comes from the seed, so a round can be played again.
@@ -27,7 +26,7 @@ from jinja2.utils import import_string
 
 from athena_reports import WaitPolicy
 from athena_reports.queries.orphans import AthenaReconcileOperator
-from athena_reports.queries.submission import Marker
+from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submit_operator import AthenaSubmitOperator
 from athena_reports.queries.wait_sensor import AthenaWaitSensor
 from tests.simulation.clock import VirtualClock, virtual_clock
@@ -97,8 +96,7 @@ class Round:
     Attributes:
         rng: All chance.
         clock: All time.
-        counts_each_clear: Whether each clear counts `clear_number` up (3.3), or only that of a finished run.
-        tells_triggers: Whether a trigger is told that its task was stopped (3.3).
+        tells_triggers: Whether a trigger is told that its task was stopped (from 3.3 on).
         deferrable: Whether there is a triggerer.
         athena: The Athena.
         incidents: What has happened.
@@ -107,7 +105,6 @@ class Round:
 
     rng: random.Random
     clock: VirtualClock
-    counts_each_clear: bool
     tells_triggers: bool
     deferrable: bool
     athena: MemoryAthena
@@ -147,9 +144,9 @@ class Round:
         if self.happens("back to the queue"):
             states += states
         if self.happens("failed in passing"):
-            return Plan.failing(self.rng.choice([0, 233, 1402, 1602]))
+            return Plan.failing(self.rng.choice([0, 233, 1403, 1602]))
         if self.happens("failed for good"):
-            return Plan.failing(self.rng.choice([1110, 401, 1500, 9999]), category=2)
+            return Plan.failing(self.rng.choice([1301, 1402, 401, 1500, 9999]), category=2)
         if self.happens("takes too long"):
             return Plan.endless()
         return Plan(states=tuple(states))
@@ -174,8 +171,6 @@ class Round:
         for told in ("worker killed", "task stopped", "task cleared"):
             if not self.told and self.happens(f"{told} during a call"):
                 self.told = told
-                if not self.tells_triggers:  # 3.0 does not forward the signal either
-                    raise CrashError
                 self.task.on_kill()
 
     def check_the_start(self) -> None:
@@ -247,7 +242,7 @@ class Round:
     def clear(self, running: TaskInstance | None = None) -> None:
         """Somebody clears both tasks, perhaps after having edited the report."""
         self.say("run cleared")
-        self.clear_number += self.counts_each_clear or not self.active
+        self.clear_number += 1
         self.edit()
         for ti in (self.submitting, self.waiting):
             ti.clear(running=ti is running)
@@ -357,7 +352,7 @@ class Round:
                 if incident == "run cleared":
                     self.clear()
                 else:
-                    self.clear_number += self.counts_each_clear
+                    self.clear_number += 1
                     ti.clear(running=False)
                 return True
         return False
@@ -406,12 +401,10 @@ def play(seed: int) -> Round:
     """Play the round of a seed to its end; what happened is printed, for whoever looks into a failure."""
     rng = random.Random(seed)
     with virtual_clock() as clock, pytest.MonkeyPatch.context() as patch:
-        newest_airflow = rng.random() < 0.7
         found = Round(
             rng=rng,
             clock=clock,
-            counts_each_clear=newest_airflow,
-            tells_triggers=newest_airflow,
+            tells_triggers=rng.random() < 0.7,
             deferrable=rng.random() < 0.7,
             athena=MemoryAthena(stop_seconds=rng.choice([0.0, 0.0, 2.0, 45.0])),
             left=rng.randint(0, MOST_INCIDENTS),
@@ -440,6 +433,6 @@ def _judge(found: Round) -> None:
         if state == "SUCCEEDED"
     )
     assert set(paid.values()) == {1}, f"an intention was paid more than once: {paid}"
-    wanted = found.athena.queries[found.result["query"]["id"]]
+    wanted = found.athena.queries[found.result["id"]]
     assert wanted.request["QueryString"] in paid
     assert wanted.request["QueryString"].startswith(found.sql)

@@ -15,7 +15,7 @@ from athena_reports import __version__
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.publish import Publication, publish
 from athena_reports.queries.execution import QueryExecution
-from athena_reports.queries.input_partitions import Coverage
+from athena_reports.queries.submission import Submitted
 from athena_reports.stage import Location, StagedVersion
 from athena_reports.storage import Storage
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from athena_reports.settings import Encryption
 
 
-from athena_reports.queries.airflow_errors import worked
+from athena_reports.queries.airflow_errors import report_errors
 
 
 class S3PublishOperator(AwsBaseOperator[S3Hook]):
@@ -76,9 +76,9 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish, and return where the manifest is and what was done."""
-        period = self.staged["period"]
+        period = self.staged["submitted"]["period"]
         location = Location(self.bucket, self.report, period["cadence"], period["id"])
-        with worked():
+        with report_errors():
             publication = publish(
                 StagedVersion.from_dict(self.staged["version"]),
                 self._facts(context),
@@ -114,10 +114,11 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
         }
 
     def _facts(self, context: Context) -> dict[str, Any]:
-        query, period = QueryExecution.from_dict(self.staged["query"]), self.staged["period"]
-        submitted = self.staged["submitted"]
+        query = QueryExecution.model_validate(self.staged["query"])
+        submitted = Submitted.model_validate(self.staged["submitted"])
+        period = self.staged["submitted"]["period"]
         settles_at = datetime.fromisoformat(period["end_utc"]) + self.late_by
-        missing = [gap for facts in submitted.get("inputs", []) for gap in Coverage.from_dict(facts).gaps]
+        missing = [gap for coverage in submitted.inputs for gap in coverage.gaps]
         return {
             "report": self.report,
             "environment": self.environment,
@@ -132,7 +133,7 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
                 "submitted_at": query.submitted_at,
                 "statement": query.statement,
                 "reads_previous": self.reads_previous,
-                "sql_sha256": submitted.get("sql_sha256", ""),
+                "sql_sha256": submitted.sql_sha256,
                 "scanned_bytes": query.scanned_bytes,
                 "price_usd": round(query.price_usd, 6),
                 "engine_version": query.engine_version,

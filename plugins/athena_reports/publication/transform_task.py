@@ -11,11 +11,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from athena_reports import checks as checking
-from athena_reports.compat import (
-    AirflowFailException,
-)
 from athena_reports.errors import (
     CheckError,
     EmptyResultError,
@@ -24,10 +22,10 @@ from athena_reports.errors import (
     TransformError,
 )
 from athena_reports.publication.publish import read_manifest
-from athena_reports.queries.airflow_errors import worked
+from athena_reports.queries.airflow_errors import report_errors
 from athena_reports.queries.execution import QueryExecution
-from athena_reports.queries.input_partitions import Coverage, why_empty
-from athena_reports.queries.submit_operator import PERIOD_XCOM
+from athena_reports.queries.input_partitions import InputCoverage, why_empty
+from athena_reports.queries.submission import Submitted
 from athena_reports.stage import Location, Rows, StagedVersion, disk_full_explained, stage
 from athena_reports.storage import Storage
 from athena_reports.transforms import apply
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
 
     from athena_reports.checks import Check, CheckResult
     from athena_reports.periods.calendar import Cadence, Period
-    from athena_reports.queries.execution import QueryExecution
-    from athena_reports.queries.input_partitions import Coverage
     from athena_reports.reports.report import Transform
     from athena_reports.result import Result
     from athena_reports.settings import Encryption
@@ -99,7 +95,7 @@ def prepare(
     period: Period,
     recipe: Recipe,
     *,
-    coverages: Sequence[Coverage] = (),
+    coverages: Sequence[InputCoverage] = (),
     athena: AthenaClient,
     storage: Storage,
 ) -> Prepared:
@@ -169,7 +165,7 @@ def _peek(batches: Iterator[pa.RecordBatch], about: str) -> tuple[pa.Schema, Ite
 
 
 def _refuse_empty(
-    execution: QueryExecution, recipe: Recipe, about: str, coverages: Sequence[Coverage]
+    execution: QueryExecution, recipe: Recipe, about: str, coverages: Sequence[InputCoverage]
 ) -> None:
     kind = SkipPeriodError if recipe.empty == "skip" else EmptyResultError
     raise kind(
@@ -184,8 +180,8 @@ def _manifest(location: Location, storage: Storage) -> Mapping[str, Any] | None:
 
 
 def stage_result(
-    waited: Mapping[str, Any] | None,
-    submitted: Mapping[str, Any] | None = None,
+    query: Mapping[str, Any] | None,
+    submitted: Mapping[str, Any],
     *,
     recipe: Recipe,
     bucket_owner: str = "",
@@ -197,7 +193,7 @@ def stage_result(
     The rows stream from S3 through the transforms back to S3; only facts are returned.
 
     Args:
-        waited: What `AthenaWaitSensor` pushed, with its period.
+        query: What `AthenaWaitSensor` returned.
         submitted: What `AthenaSubmitOperator` pushed under the key `submitted`.
         recipe: What becomes of the result.
         bucket_owner: Account id that must own every bucket; empty for any.
@@ -205,7 +201,7 @@ def stage_result(
         aws_conn_id: Airflow connection.
 
     Returns:
-        `waited` with `submitted` and the staged version, with the results of its checks, beside it.
+        `query`, `submitted`, and the staged version with the results of its checks.
 
     Raises:
         AirflowSkipException: There are no rows, and the report says to skip the period then.
@@ -215,24 +211,23 @@ def stage_result(
     """
     from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 
-    if not waited:
+    if not query:
         raise AirflowFailException(
             f"Report {recipe.report!r}: wait_for_query handed no query on, as when it is marked as success, "
             f"which stops the query. Clear run_query with all that is downstream."
         )
-    if not waited["period"]:
-        raise ResultError(
-            f"Report {recipe.report!r}: the period is missing. Give the submitting operator its cadence, and "
-            f"the sensor period=XComArg(run_query, key={PERIOD_XCOM!r})."
-        )
-    submitted = submitted or {}
-    with worked():
+    facts = Submitted.model_validate(submitted)
+    with report_errors():
+        if facts.period is None:
+            raise ResultError(
+                f"Report {recipe.report!r}: the period is missing. Give the submitting operator its cadence."
+            )
         prepared = prepare(
-            QueryExecution.from_dict(waited["query"]),
-            recipe.cadence.period(waited["period"]["id"]),
+            QueryExecution.model_validate(query),
+            recipe.cadence.period(facts.period.id),
             recipe,
-            coverages=[Coverage.from_dict(facts) for facts in submitted.get("inputs", [])],
+            coverages=facts.inputs,
             athena=AthenaHook(aws_conn_id=aws_conn_id).get_conn(),
             storage=Storage(S3Hook(aws_conn_id=aws_conn_id).get_conn(), bucket_owner, encryption),
         )
-    return {**waited, "submitted": submitted, **prepared.to_dict()}
+    return {"query": query, "submitted": submitted, **prepared.to_dict()}

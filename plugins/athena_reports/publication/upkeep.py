@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from airflow.providers.common.compat.sdk import AirflowException
 
-from athena_reports.compat import AirflowException
 from athena_reports.publication.cleanup import Policy, upkeep
 from athena_reports.publication.glue_table import Table
 from athena_reports.stage import Location
