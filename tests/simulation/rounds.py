@@ -1,7 +1,8 @@
 """A round: one run of a report under random faults and kills, from its first try to its success.
 
-The world around the tasks is a model: Airflow's scheduler with its tries, clears and XComs, workers and a triggerer that die, people who cancel, clear and edit, an Athena in memory, and
-a clock that only moves when somebody waits. The tasks are the real operator, sensor, trigger and reconciler.
+The world around the tasks is a model: Airflow's scheduler with its tries, clears and XComs, workers and a
+triggerer that die, people who cancel, clear, edit and copy, an Athena in memory, and a clock that only moves
+when somebody waits. The tasks are the real operator, sensor, trigger and reconciler.
 
 All that is random comes from the seed, so a round can be played again.
 """
@@ -30,13 +31,15 @@ from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submit_operator import AthenaSubmitOperator
 from athena_reports.queries.wait_sensor import AthenaWaitSensor
 from tests.simulation.clock import VirtualClock, virtual_clock
-from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, serve
+from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, Query, serve
 
 RETRIES = 2
 RETRY_DELAY_SECONDS = 30
 POLICY = WaitPolicy(give_up_after=timedelta(minutes=20))
 MOST_INCIDENTS = 30
 _MOST_STEPS = 500
+COPY = "SELECT 1000 +"
+"""How a query begins that somebody has made of ours, with our marker."""
 
 INCIDENTS = {
     "throttled": 0.08,
@@ -54,6 +57,7 @@ INCIDENTS = {
     "takes too long": 0.1,
     "back to the queue": 0.2,
     "cancelled in the console": 0.1,
+    "copied and edited in the console": 0.2,
     "triggerer restarted": 0.3,
     "wait lost": 0.15,
     "wait cleared": 0.15,
@@ -297,6 +301,11 @@ class Round:
     def wait(self, ti: TaskInstance) -> None:
         if self.happens("cancelled in the console"):
             self.athena.cancel([*self.athena.queries][-1])
+        if self.happens("copied and edited in the console"):
+            request = self.athena.queries[self.query_execution_id or ""].request
+            edited = COPY + request["QueryString"].partition("SELECT")[2]
+            id_ = f"copy-{len(self.athena.queries)}"
+            self.athena.queries[id_] = Query(id_, {**request, "QueryString": edited}, self.clock.now, Plan())
         resumed: tuple[str, Any] | None = None
         while True:
             self.task = self.sensor()
@@ -430,7 +439,7 @@ def _judge(found: Round) -> None:
     paid = Counter(
         query.request["QueryString"]
         for query, state in zip(queries, states, strict=True)
-        if state == "SUCCEEDED"
+        if state == "SUCCEEDED" and not query.request["QueryString"].startswith(COPY)
     )
     assert set(paid.values()) == {1}, f"an intention was paid more than once: {paid}"
     wanted = found.athena.queries[found.result["id"]]
