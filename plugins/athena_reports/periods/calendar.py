@@ -296,12 +296,12 @@ class Period:
         return self.cadence._first_date(self.index + 1) - _DAY
 
     @property
-    def startto_utc(self) -> datetime:
+    def start_utc(self) -> datetime:
         """The first instant of the period, in UTC."""
         return self.cadence._start(self.index)
 
     @property
-    def endto_utc(self) -> datetime:
+    def end_utc(self) -> datetime:
         """The first instant after the period, in UTC."""
         return self.cadence._start(self.index + 1)
 
