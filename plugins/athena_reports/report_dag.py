@@ -24,7 +24,12 @@ from athena_reports.publication.restatement import STALE_PARAM, AthenaRestatemen
 from athena_reports.publication.transform_task import Recipe, stage_result
 from athena_reports.publication.upkeep import AthenaReportsUpkeepOperator
 from athena_reports.queries.orphans import AthenaReconcileOperator
-from athena_reports.queries.submit_operator import PERIOD_XCOM, SUBMITTED_XCOM, AthenaSubmitOperator
+from athena_reports.queries.submit_operator import (
+    PERIOD_XCOM,
+    SUBMITTED_XCOM,
+    AthenaSubmitOperator,
+    result_configuration,
+)
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.queries.wait_sensor import AthenaWaitSensor
 from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG, Report
@@ -111,14 +116,13 @@ def build_dag(
             sql_params=sql_params,
             environment=names.environment,
             inputs=report.inputs,
-            unload=report.unloads,
-            unload_to=f"{names.query_results}unload/" if names.query_results else None,
+            unload_to=f"{names.query_results}unload/" if report.unload else None,
             database=names.database,
             workgroup=names.workgroup,
             output_location=names.query_results,
-            bucket_owner=names.bucket_owner,
-            encryption=names.encryption,
-            backfill_budget_bytes=names.backfill_budget_bytes,
+            result_configuration=(
+                result_configuration(names.bucket_owner, names.encryption) if names.query_results else None
+            ),
             aws_conn_id=names.aws_conn_id,
             pool=names.pool,
             **schedule_first,
@@ -152,7 +156,7 @@ def build_dag(
                 aws_conn_id=names.aws_conn_id,
             ),
             op_kwargs={
-                "waited": wait_for_query.output,
+                "query": wait_for_query.output,
                 "submitted": XComArg(run_query, key=SUBMITTED_XCOM),
             },
             **begun,

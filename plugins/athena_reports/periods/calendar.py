@@ -32,6 +32,8 @@ from functools import cached_property, lru_cache, total_ordering
 from typing import TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
+from pydantic import BaseModel, ConfigDict
+
 from athena_reports.errors import PeriodError
 
 FIRST_YEAR, LAST_YEAR = 1900, 2199
@@ -397,6 +399,20 @@ class Cadence:
             )
 
 
+class PeriodFacts(BaseModel):
+    """A period as tasks hand it on: id, name of the cadence, IANA zone, local and UTC bounds in ISO 8601."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    cadence: str
+    timezone: str
+    start: str
+    end: str
+    start_utc: str
+    end_utc: str
+
+
 @total_ordering
 @dataclass(frozen=True)
 class Period:
@@ -492,6 +508,19 @@ class Period:
     def dates(self) -> list[date]:
         """The nominal dates, first to last; one that the zone skipped is among them, as on a calendar."""
         return [self.first_date + _DAY * n for n in range((self.last_date - self.first_date).days + 1)]
+
+    @property
+    def facts(self) -> PeriodFacts:
+        """The period as tasks hand it on."""
+        return PeriodFacts(
+            id=self.id,
+            cadence=self.cadence.name,
+            timezone=self.cadence.timezone,
+            start=self.start.isoformat(),
+            end=self.end.isoformat(),
+            start_utc=self.start_utc.isoformat(),
+            end_utc=self.end_utc.isoformat(),
+        )
 
     def dates_in(self, timezone: str = "UTC", late_by: timedelta = timedelta(0)) -> list[date]:
         """The calendar dates that clocks in a zone show during [start, end + late_by), in order.
