@@ -51,9 +51,9 @@ class RetentionPolicy(BaseModel, frozen=True):
         abandoned_after_days: A version that was uploaded and never published stays for so many days.
     """
 
-    keep_versions: int = Field(3, ge=0)
-    keep_days: int = Field(90, ge=1)
-    abandoned_after_days: int = Field(7, ge=1)
+    keep_versions: int = Field(default=3, ge=0)
+    keep_days: int = Field(default=90, ge=1)
+    abandoned_after_days: int = Field(default=7, ge=1)
 
 
 class Removal(NamedTuple):

@@ -322,7 +322,8 @@ def published_tables(database: str, glue: GlueClient) -> Iterator[Table]:
         for found in filter(_is_ours, page["TableList"]):
             folder = found["StorageDescriptor"].get("Location", "")
             bucket, key = split_uri(folder)
-            table = Table(database, Location(bucket, *f"{key}//".split("/")[:2], ""), glue)
+            report, cadence, *_ = f"{key}//".split("/")
+            table = Table(database, Location(bucket, report, cadence, ""), glue)
             if (table.name, table.location.folder_uri) == (found["Name"], folder):
                 yield table
             else:

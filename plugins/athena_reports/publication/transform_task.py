@@ -23,7 +23,7 @@ from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.checks import Check, CheckResult, failures, run_checks
 from athena_reports.rows.columns import Column
 from athena_reports.rows.engine import open_engine
-from athena_reports.rows.transforms import Transform, apply
+from athena_reports.rows.transforms import apply
 from athena_reports.rows.writer import CONTENT_TYPES, Format, LocalFile, LocalTable, write_files, write_table
 from athena_reports.s3 import S3
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
     from mypy_boto3_glue import GlueClient
 
+    from athena_reports.rows.transforms import Transform
     from athena_reports.settings import Encryption
 
 
