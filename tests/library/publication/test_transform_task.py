@@ -147,7 +147,7 @@ def test_a_result_is_transformed_checked_uploaded_and_published(
         "engine_version": "Athena 3",
     }
     assert s3.get_object(Bucket=bucket, Key=manifest["objects"][0]["key"])["Body"].read() == (
-        b'rank,previous_rank,user_name,movement\n1,3,"a,b","up 2"\n2,,"","new"\n'
+        b'rank,previous_rank,"user_name","movement"\n1,3,"a,b","up 2"\n2,,"","new"\n'
     )
 
 
