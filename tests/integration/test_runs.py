@@ -161,7 +161,10 @@ with DAG("by_hand", schedule=PeriodTimetable(weeks)) as dag:
             stage_result,
             recipe=Recipe(report="by_hand", cadence=weeks, bucket="athena-report-dev", formats=["csv"]),
         ),
-        op_kwargs={"waited": wait_for_query.output},
+        op_kwargs={
+            "query": wait_for_query.output,
+            "submitted": XComArg(run_query, key="submitted"),
+        },
     )
     publish = S3PublishOperator(
         task_id="publish",
