@@ -143,7 +143,7 @@ def test_the_documented_dag_written_by_hand_reports(services: Services, tmp_path
     (tmp_path / "by_hand.py").write_text(code("python"))
     (dag,) = load_dags(tmp_path / "by_hand.py").values()
     manifest = manifest_of(services.s3, run_dag(dag, period="2013-03-04"))
-    assert object_of(services.s3, manifest, "csv") == f'"flights"\n{flights_in_week()}\n'.encode()
+    assert object_of(services.s3, manifest, "csv") == f'flights\n{flights_in_week()}\n'.encode()
 
 
 @pytest.mark.usefixtures("flights_lake")
