@@ -36,7 +36,7 @@ def test_a_week_reads_exactly_the_partitions_of_its_two_weeks(services: Services
     facts = inspect(services, xcoms.values["run_query", "return_value"])
     (scan,) = facts["scans"]
     assert {partition["dt"] for partition in scan["partitions"]} == expected
-    assert xcoms.values["wait_for_query", "return_value"]["query"]["scanned_bytes"] == sum(
+    assert xcoms.values["wait_for_query", "return_value"]["scanned_bytes"] == sum(
         column_bytes("dev", f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS, s3=services.s3)
         for day in expected
     )
@@ -82,7 +82,7 @@ def test_names_can_be_overridden(
     dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_monthly"]
     xcoms = run_dag(dag, period="2013-02")
     assert xcoms.values["publish", "return_value"]["manifest"].startswith("s3://my-company-reports/carrier")
-    location = xcoms.values["wait_for_query", "return_value"]["query"]["output_location"]
+    location = xcoms.values["wait_for_query", "return_value"]["output_location"]
     assert location.startswith("s3://my-company-reports/results/")
 
 
