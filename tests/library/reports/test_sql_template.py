@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import StrictUndefined, UndefinedError
+from jinja2.sandbox import SandboxedEnvironment
+
+from athena_reports.periods.calendar import daily, weekly
+from athena_reports.periods.sql_period import ParamValue, SqlPeriod, literal
+from athena_reports.reports.sql_template import template_context, template_problem
+
+TOKYO_WEEK = weekly("sunday", timezone="Asia/Tokyo")
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ds", "ds_nodash", "logical_date", "data_interval_start", "macros", "var", "dag_run", "ti", "conf"],
+)
+def test_the_names_of_airflow_are_refused_in_a_template(name: str, tmp_path: Path) -> None:
+    problem = template_problem(f"SELECT '{{{{ {name} }}}}'", {}, tmp_path)
+
+    assert problem is not None
+    assert f"it uses {name};" in problem
+    assert "period.contains" in problem
+
+
+def test_all_unknown_names_are_listed_but_not_those_that_the_template_sets(tmp_path: Path) -> None:
+    source = (
+        "{% set zone = params.zone %}{% for n in params.list %}{{ n }}{{ zone }}{% endfor %}{{ b }}{{ a }}"
+    )
+
+    problem = template_problem(source, {}, tmp_path)
+    assert problem is not None
+    assert problem.startswith("it uses a, b;")
+
+
+def test_a_syntax_error_of_the_template_names_its_line(tmp_path: Path) -> None:
+    problem = template_problem("SELECT 1\nFROM t\nWHERE {{ period.contains( }}", {}, tmp_path)
+
+    assert problem is not None
+    assert problem.startswith("line 3: ")
+
+
+def test_a_right_template_has_no_problem(tmp_path: Path) -> None:
+    source = "SELECT {{ params.top }} WHERE {{ period.previous.contains('at') }}"
+    assert template_problem(source, {"top": 5}, tmp_path) is None
+
+
+@given(TEXTS | st.sampled_from(["O'Brien", "{{ params }}{% raw %}{# #}", "\\'"]))
+def test_a_param_is_pasted_as_its_literal_and_never_rendered(text: str) -> None:
+    context = template_context(SqlPeriod(TOKYO_WEEK.period("2026-11-15")), {"text": text})
+
+    template = SandboxedEnvironment(undefined=StrictUndefined).from_string("SELECT {{ params.text }} AS x")
+    assert template.render(context) == f"SELECT {literal(text)} AS x"
+
+
+@pytest.mark.parametrize("expression", ["params.missing", "period.data_interval_start", "period.strat"])
+def test_an_unknown_attribute_is_an_error_and_not_an_empty_text(expression: str) -> None:
+    context = template_context(SqlPeriod(TOKYO_WEEK.period("2026-11-15")), {"top": 1})
+    template = SandboxedEnvironment(undefined=StrictUndefined).from_string(f"SELECT {{{{ {expression} }}}}")
+
+    with pytest.raises(UndefinedError):
+        template.render(context)
+
+
+def rendered(source: str, **params: ParamValue) -> str:
+    period = SqlPeriod(daily().period("2025-01-01"))
+    return SandboxedEnvironment().from_string(source).render(template_context(period, params))
+
+
+@pytest.mark.parametrize(
+    ("source", "value", "expected"),
+    [
+        ("{% if params.values %}yes{% else %}no{% endif %}", False, "no"),
+        ("{% if params.values %}yes{% else %}no{% endif %}", True, "yes"),
+        ("{% if params.values == 'x' %}yes{% endif %}", "x", "yes"),
+        ("{% if params.values == 'y' %}yes{% else %}no{% endif %}", "x", "no"),
+        ("{% for item in params.values %}{{ item }};{% endfor %}", ["a'b", 1], "'a''b';1;"),
+        # a name that dictionaries have as a method
+        ("{{ params.values }}", [1, 2], "(1, 2)"),
+    ],
+)
+def test_a_param_can_be_asked_about_and_prints_as_a_literal(
+    source: str, value: ParamValue, expected: str
+) -> None:
+    assert rendered(source, values=value) == expected
+
+
+@pytest.mark.parametrize(
+    "source", ["{{ params.top + 1 }}", "{% for x in params.top %}{% endfor %}", "{{ 1 / 0 }}"]
+)
+def test_what_a_literal_cannot_do_is_found_where_the_report_is_declared(source: str, tmp_path: Path) -> None:
+    assert "cannot be rendered" in (template_problem(source, {"top": 5}, tmp_path) or "")

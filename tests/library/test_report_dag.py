@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from airflow.serialization.serialized_objects import DagSerialization
+
+from athena_reports import (
+    PATIENT,
+    Report,
+    WaitPolicy,
+    build_dag,
+    daily,
+    monthly,
+    quarterly,
+    weekly,
+    yearly,
+)
+from athena_reports.errors import ReportError, SettingsError
+from athena_reports.periods.timetable import PeriodTimetable
+from athena_reports.settings import settings
+
+TOKYO = "Asia/Tokyo"
+CADENCES = [
+    (daily(TOKYO), "daily", "2025-06-15"),
+    (weekly("sunday", TOKYO), "weekly", "2025-06-15"),
+    (weekly("monday", TOKYO), "weekly", "2025-06-09"),
+    (monthly(TOKYO), "monthly", "2025-06"),
+    (quarterly(TOKYO), "quarterly", "2025-Q2"),
+    (yearly(TOKYO), "yearly", "2025"),
+]
+
+MakeReport = Callable[..., Report]
+
+
+@pytest.fixture
+def make_report(sql_folder: Path) -> MakeReport:
+    def make(**fields: Any) -> Report:
+        return Report(**{"name": "plays", "sql": "plays.sql", "since": "2025-01-01"} | fields)
+
+    return make
+
+
+@pytest.mark.parametrize(("cadence", "name", "example"), CADENCES)
+def test_the_contract_of_a_dag(make_report: MakeReport, cadence: Any, name: str, example: str) -> None:
+    dag: Any = build_dag(make_report(owner="analytics", doc="# Plays"), cadence)
+
+    assert dag.dag_id == f"plays_{name}"
+    assert [task.task_id for task in dag.topological_sort()] == [
+        "run_query",
+        "wait_for_query",
+        "transform",
+        "publish",
+    ]
+    assert dag.timetable == PeriodTimetable(cadence, timedelta(minutes=5))
+    assert dag.doc_md == "# Plays"
+    assert {task.owner for task in dag.tasks} == {"analytics"}
+    assert dag.tags == {"athena-report", name, "dev"}
+    assert dag.start_date == datetime(2025, 1, 1, tzinfo=ZoneInfo(TOKYO))
+    assert dag.timezone.name == TOKYO
+
+
+@pytest.mark.parametrize(("cadence", "name", "example"), CADENCES)
+def test_the_param_is_empty_by_default_and_explained_with_an_id_that_exists(
+    make_report: MakeReport, cadence: Any, name: str, example: str
+) -> None:
+    dag = build_dag(make_report(), cadence)
+
+    assert list(dag.params) == ["period"]
+    param = dag.params.get_param("period")
+    assert param.value == ""
+    text = param.schema["description_md"]
+    assert f"`{example}`" in text
+    assert cadence.period(example).id == example
+    for explained in ("logical date", "last period that is complete", "Not for backfills", TOKYO):
+        assert explained in text
+
+
+def test_each_step_waits_for_the_one_before_even_where_data_says_so_already(make_report: MakeReport) -> None:
+    dag = build_dag(make_report(), weekly("sunday", TOKYO))
+
+    assert dag.get_task("run_query").downstream_task_ids >= {"wait_for_query"}
+    assert "transform" in dag.get_task("wait_for_query").downstream_task_ids
+    assert "publish" in dag.get_task("transform").downstream_task_ids
+    assert dag.get_task("publish").downstream_task_ids == set()
+
+
+def test_reports_start_unpaused_and_without_catching_up(make_report: MakeReport) -> None:
+    dag = build_dag(make_report(), weekly("sunday", TOKYO))
+
+    assert dag.catchup is False
+    assert dag.is_paused_upon_creation is False
+
+
+@pytest.mark.parametrize("setting", ["CATCHUP", "PAUSED"])
+def test_one_setting_changes_either(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setenv(f"ATHENA_REPORTS_{setting}", "true")
+    dag = build_dag(make_report(), weekly("sunday", TOKYO))
+
+    assert dag.catchup is (setting == "CATCHUP")
+    assert dag.is_paused_upon_creation is (setting == "PAUSED")
+
+
+@pytest.mark.parametrize("environment", ["dev", "stg", "prd"])
+def test_the_names_of_the_environment_reach_every_step(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch, environment: str
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_ENV", environment)
+    dag = build_dag(make_report(), weekly("sunday", TOKYO))
+
+    run_query: Any = dag.get_task("run_query")
+    transform: Any = dag.get_task("transform")
+    publish: Any = dag.get_task("publish")
+    assert run_query.database == f"database_{environment}"
+    assert run_query.workgroup == environment
+    assert run_query.output_location == f"s3://athena-query-result-{environment}/"
+    assert transform.python_callable.keywords["recipe"].bucket == f"athena-report-{environment}"
+    assert publish.bucket == f"athena-report-{environment}"
+    assert publish.environment == environment
+    assert publish.database == f"report_{environment}"
+    assert environment in dag.tags
+    assert {task.pool for task in dag.tasks} == {"default_pool"}
+    sensor: Any = dag.get_task("wait_for_query")
+    assert run_query.environment == sensor.environment == environment
+
+
+def test_a_pool_of_ones_own_bounds_the_queries(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_POOL", "athena")
+    dag = build_dag(make_report(), weekly("sunday", TOKYO))
+
+    assert {task.task_id for task in dag.tasks if task.pool == "athena"} == {"run_query", "wait_for_query"}
+
+
+def test_the_memory_limit_reaches_the_steps_that_use_duckdb(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_MEMORY_LIMIT", "512MB")
+    dag: Any = build_dag(make_report(), weekly("sunday", TOKYO))
+
+    assert dag.get_task("transform").python_callable.keywords["memory_limit"] == "512MB"
+    assert dag.get_task("publish").memory_limit == "512MB"
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_where_there_is_no_triggerer_a_setting_says_so(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_DEFERRABLE", str(deferrable))
+    sensor: Any = build_dag(make_report(), weekly("sunday", TOKYO)).get_task("wait_for_query")
+
+    assert sensor.deferrable is deferrable
+    assert sensor.reschedule
+
+
+def test_the_connection_reaches_every_step(make_report: MakeReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_reports")
+    dag = build_dag(make_report(), weekly("sunday", TOKYO))
+
+    transform: Any = dag.get_task("transform")
+    found = {getattr(dag.get_task(id), "aws_conn_id") for id in ("run_query", "wait_for_query", "publish")}  # noqa: B009
+    assert found == {"aws_reports"}
+    assert transform.python_callable.keywords["aws_conn_id"] == "aws_reports"
+
+
+def test_retries_wait_limits_and_params_differ_by_cadence(make_report: MakeReport) -> None:
+    report = make_report(params={"top": 100})
+    week = build_dag(report, weekly("sunday", TOKYO), retries=1)
+    month = build_dag(
+        report,
+        monthly(TOKYO),
+        params={"top": 1000},
+        wait=PATIENT,
+        retries=5,
+        retry_delay=timedelta(minutes=2),
+        run_timeout=timedelta(hours=12),
+        max_active_runs=2,
+    )
+
+    of_week: Any = week.get_task("run_query")
+    of_month: Any = month.get_task("run_query")
+    assert (of_week.sql_params, of_month.sql_params) == ({"top": 100}, {"top": 1000})
+    sensor_of_week: Any = week.get_task("wait_for_query")
+    sensor_of_month: Any = month.get_task("wait_for_query")
+    assert (sensor_of_week.policy, sensor_of_month.policy) == (WaitPolicy(), PATIENT)
+    assert sensor_of_month.timeout == PATIENT.give_up_after.total_seconds()
+    assert {task.retries for task in week.tasks} == {1}
+    assert {task.retries for task in month.tasks} == {5}
+    assert {task.retry_delay for task in month.tasks} == {timedelta(minutes=2)}
+    assert (week.dagrun_timeout, month.dagrun_timeout) == (None, timedelta(hours=12))
+    assert month.max_active_runs == 2
+
+
+def test_the_lateness_reaches_the_filter_and_the_manifest(make_report: MakeReport) -> None:
+    dag = build_dag(make_report(late_by=timedelta(days=1)), weekly("sunday", TOKYO))
+
+    run_query: Any = dag.get_task("run_query")
+    publish: Any = dag.get_task("publish")
+    assert run_query.late_by == publish.late_by == timedelta(days=1)
+
+
+def test_a_dag_survives_the_metadata_database(make_report: MakeReport) -> None:
+    dag = build_dag(make_report(params={"top": 1}), weekly("sunday", TOKYO))
+
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert stored.timetable == dag.timetable
+    assert {task.task_id: task.task_type for task in stored.tasks} == {
+        "run_query": "AthenaSubmitOperator",
+        "wait_for_query": "AthenaWaitSensor",
+        "transform": "PythonOperator",
+        "publish": "S3PublishOperator",
+    }
+    assert stored.params.dump() == {"period": ""}
+
+
+# --- mistakes
+
+
+@pytest.mark.parametrize(
+    ("params", "field"), [({"topp": 1}, "params['topp']"), ({"top": "x"}, "params['top']")]
+)
+def test_params_of_a_cadence_that_do_not_fit_the_report(
+    make_report: MakeReport, params: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(ReportError) as caught:
+        build_dag(make_report(params={"top": 1}), monthly(TOKYO), params=params)
+    assert caught.value.field == field
+
+
+def test_a_missing_setting_is_an_error_while_parsing(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = make_report()
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    settings.cache_clear()
+
+    with pytest.raises(SettingsError, match="ATHENA_REPORTS_ENV is not set"):
+        build_dag(report, weekly("sunday", TOKYO))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "example"),
+    [
+        ("cadence", weekly, "weekly(timezone='Asia/Tokyo')"),
+        ("cadence", "weekly", "weekly(timezone='Asia/Tokyo')"),
+        ("delay", 5, "timedelta"),
+        ("params", ["top"], "{'top': 1000}"),
+        ("wait", 60, "PATIENT"),
+        ("retries", "3", "int"),
+        ("retry_delay", 30, "timedelta"),
+        ("max_active_runs", None, "int"),
+    ],
+)
+def test_an_option_of_the_wrong_type_names_the_report_and_what_is_expected(
+    make_report: MakeReport, option: str, value: Any, example: str
+) -> None:
+    options = {"cadence": weekly("sunday", TOKYO), option: value}
+
+    with pytest.raises(ReportError) as caught:
+        build_dag(make_report(), **options)
+    assert (caught.value.report, caught.value.field) == ("plays", option)
+    assert example in str(caught.value)
+
+
+@pytest.mark.parametrize("delay", [timedelta(minutes=-1), timedelta(microseconds=1)])
+def test_a_run_that_would_start_before_its_period_has_ended(
+    make_report: MakeReport, delay: timedelta
+) -> None:
+    with pytest.raises(ValueError, match="give whole seconds, zero or more"):
+        build_dag(make_report(), weekly("sunday", TOKYO), delay=delay)
+
+
+def test_a_workgroup_that_keeps_its_results_has_no_place_for_files(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
+
+    dag: Any = build_dag(make_report(), weekly("sunday", TOKYO))
+    assert dag.get_task("run_query").output_location is None
+    with pytest.raises(ReportError, match="ATHENA_REPORTS_QUERY_RESULTS"):
+        build_dag(make_report(unload=True), weekly("sunday", TOKYO))
+
+
+def test_files_are_written_where_the_report_says_so_only(make_report: MakeReport) -> None:
+    plain, unloading = make_report(), make_report(name="many", unload=True)
+
+    found = [build_dag(each, weekly("sunday", TOKYO)).get_task("run_query") for each in (plain, unloading)]
+    assert [each.unload_to for each in found] == [None, "s3://athena-query-result-dev/unload/"]  # type: ignore[attr-defined]
+
+
+@dataclass
+class Instance:
+    """The part of a task instance that a priority strategy looks at."""
+
+    task: Any
+    run_id: str
+
+
+def test_the_schedule_goes_before_backfills_and_what_runs_before_what_waits(make_report: MakeReport) -> None:
+    dag = build_dag(make_report(), weekly("sunday", TOKYO))
+
+    def weight(task_id: str, run_id: str) -> int:
+        task: Any = dag.get_task(task_id)
+        return int(task.weight_rule.get_weight(Instance(task, run_id)))
+
+    order = [
+        {weight(task_id, f"{kind}__2025-06-08T00:00:00+00:00") for task_id in task_ids}
+        for kind in ("backfill", "scheduled")
+        for task_ids in (["run_query"], ["wait_for_query", "transform", "publish"])
+    ]
+    assert all(max(later) < min(sooner) for later, sooner in pairwise(order))
+    assert {weight("run_query", "manual__2025-06-08T00:00:00+00:00")} == order[2]
+    assert {weight("run_query", "fill__2025-06-08__2025-08-01T00:00:00+00:00")} == order[0]
+
+
+def test_a_dag_is_the_same_each_time_it_is_parsed(make_report: MakeReport) -> None:
+    """Else Airflow would make a new version of it each time: no address of an object may be in it."""
+    dag = build_dag(make_report(), weekly("sunday", TOKYO))
+
+    assert " object at 0x" not in json.dumps(DagSerialization.to_dict(dag))
