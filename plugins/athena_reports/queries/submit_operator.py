@@ -15,11 +15,11 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from athena_reports.errors import RunPeriodError
 from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run, require_complete
+from athena_reports.periods.sql_period import ParamValue, SqlPeriod
 from athena_reports.queries.airflow_errors import aws_errors, describe, report_errors, require_connection
 from athena_reports.queries.input_partitions import InputCoverage, find_coverage
 from athena_reports.queries.ownership import Marker, Submission, generation_of
 from athena_reports.queries.submission import Start, Submitted, submit_once
-from athena_reports.periods.sql_period import ParamValue, SqlPeriod
 from athena_reports.reports.sql_template import template_context
 
 if TYPE_CHECKING:
