@@ -74,7 +74,7 @@ def unwanted_executions(
 
     Args:
         responses: Executions as GetQueryExecution answers them, in any order.
-        environment: Queries of other environments are left alone.
+        environment: Whose queries may be stopped.
         is_active: Whether the run that a marker names is queued or running.
         grace: Younger queries are left alone.
     """
