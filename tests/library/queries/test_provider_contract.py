@@ -105,8 +105,8 @@ def test_the_hook_is_made_of_the_same_connection(build: Any) -> None:
     )
     hooks: list[Any] = [build(kind).hook for kind in (theirs, ours)]
 
+    assert {type(hook) for hook in hooks} == {AthenaHook}
     for hook in hooks:
-        assert type(hook) is AthenaHook
         assert hook.aws_conn_id == "aws_games"
         assert hook._region_name == "eu-west-1"
         assert hook._verify is False
