@@ -1,0 +1,1 @@
+"""The rows of a report in DuckDB: read, transform, check, write."""

@@ -1,0 +1,108 @@
+"""One DuckDB connection for one task: bounded in memory, with no access to files outside its own folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from typing import TYPE_CHECKING
+
+from athena_reports.errors import AthenaReportsError, is_disk_full
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+class MemoryLimitError(AthenaReportsError):
+    """A step needs more memory than the task may use."""
+
+
+class DiskFullError(AthenaReportsError):
+    """The worker's disk is full."""
+
+    retryable = True
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The connection and the folder of one task.
+
+    Attributes:
+        connection: DuckDB; it reads and writes files in `folder` only.
+        folder: The task's temporary folder.
+        about: Report and period, the first words of an error.
+        explainers: Each returns our error for an error of DuckDB, or None; see `explain`.
+    """
+
+    connection: DuckDBPyConnection
+    folder: Path
+    about: str = ""
+    explainers: list[Callable[[Exception], AthenaReportsError | None]] = field(default_factory=list)
+
+    def explain(self, error: Exception) -> AthenaReportsError | None:
+        """Return our error for one of DuckDB or of the disk; None if the cause is not known here."""
+        text = str(error)
+        if is_disk_full(error) or "No space left on device" in text or "max_temp_directory_size" in text:
+            return DiskFullError(
+                f"{self.about}: no space left on the worker's disk: {reason(error)}. Nothing is published. Free "
+                f"space in {gettempdir()}, or let TMPDIR name a larger disk, then clear transform."
+            )
+        if type(error).__name__ == "OutOfMemoryException":
+            return MemoryLimitError(
+                f"{self.about}: the rows need more memory than the limit: {reason(error)}. Nothing is published. "
+                f"Raise ATHENA_REPORTS_MEMORY_LIMIT, or let the SQL or the transform hold fewer rows at once."
+            )
+        return next(filter(None, (explain(error) for explain in self.explainers)), None)
+
+
+current_engine: ContextVar[Engine] = ContextVar("current_engine")
+"""The engine of the running task."""
+
+
+@contextmanager
+def open_engine(memory_limit: str, *, about: str = "") -> Iterator[Engine]:
+    """Open DuckDB with one thread, so that equal rows in equal order give equal bytes.
+
+    Args:
+        memory_limit: What DuckDB may hold, such as `128MB`. What does not fit goes to the temporary folder.
+        about: Report and period, the first words of an error.
+
+    Raises:
+        MemoryLimitError: A step needs more memory.
+        DiskFullError: The disk is full.
+    """
+    import duckdb
+
+    with TemporaryDirectory(prefix="athena-reports-") as name:
+        folder = Path(name).resolve()
+        config = {
+            "memory_limit": memory_limit,
+            "threads": 1,
+            "preserve_insertion_order": True,
+            "temp_directory": str(folder / "spill"),
+            "autoload_known_extensions": False,
+            "autoinstall_known_extensions": False,
+        }
+        with duckdb.connect(":memory:", config=config) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET allowed_directories = [$folder]", {"folder": str(folder)})
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+            engine = Engine(connection, folder, about)
+            token = current_engine.set(engine)
+            try:
+                yield engine
+            except (duckdb.Error, OSError) as error:
+                if (explained := engine.explain(error)) is None:
+                    raise
+                raise explained from error
+            finally:
+                current_engine.reset(token)
+
+
+def reason(error: Exception) -> str:
+    """Return what DuckDB says is wrong, without its advice."""
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__

@@ -1,0 +1,231 @@
+"""Writes the rows of a report once, as Parquet, and makes every other format of that file.
+
+| column | JSON Lines | CSV |
+| --- | --- | --- |
+| NULL | `null` | an empty field; the empty string is `""` |
+| integer, decimal | a number with all its digits | the same |
+| float, double | the shortest number that reads back the same; else `"NaN"`, `"Infinity"`, `"-Infinity"` | `nan`, `inf` |
+| date, time | `"2026-11-24"`, `"01:02:03.000"` | the same, without quotes |
+| timestamp | `"2026-11-24T01:02:03.000"`, with a zone as UTC: `"2026-11-24T01:02:03.000Z"` | a space for the `T` |
+| varbinary | Base64 text | refused |
+| array, row, map | an array, an object, an object whose keys are text | refused |
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel
+
+from athena_reports.errors import PublishError, TransformError
+from athena_reports.rows.columns import (
+    MAX_PRECISION,
+    Column,
+    columns_of,
+    literal,
+    quoted,
+    refuse_duplicates,
+    rewritten,
+)
+from athena_reports.rows.engine import reason
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
+    from duckdb.sqltypes import DuckDBPyType
+
+    from athena_reports.rows.engine import Engine
+
+Format = Literal["parquet", "csv", "jsonl"]
+
+CONTENT_TYPES: dict[Format, str] = {
+    "parquet": "application/vnd.apache.parquet",
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/x-ndjson",
+}
+"""Content-Type of each format."""
+
+_NESTED = frozenset({"list", "array", "map", "struct"})
+_NOT_JSON = frozenset({"interval", "time with time zone", "timestamp_ns", "bit", "variant", "geometry"})
+# A row group is held in memory until it is written: 122,880 rows, or fewer if they are wide.
+_GROUP_BYTES = 16 * 1024 * 1024
+
+
+class LocalTable(BaseModel, frozen=True):
+    """The rows of a report as one Parquet file in the engine's folder."""
+
+    path: Path
+    rows: int
+    columns: tuple[Column, ...]
+
+    @property
+    def source(self) -> str:
+        """The rows as a table of SQL."""
+        return f"read_parquet({literal(str(self.path))})"
+
+
+class LocalFile(BaseModel, frozen=True):
+    """The rows of a report in one format; `sha256` is in hexadecimal."""
+
+    format: Format
+    path: Path
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def require_formats(relation: DuckDBPyRelation, formats: Sequence[Format], engine: Engine) -> None:
+    """Check, before a row is read, that each format can hold each column.
+
+    Raises:
+        PublishError: One cannot.
+    """
+    for name, kind in zip(relation.columns, relation.types, strict=True):
+        for format in formats:
+            if not _holds(format, kind):
+                raise PublishError(
+                    f"{engine.about}: the column {name!r} is a {kind}, which {format!r} does not hold. CAST it to "
+                    f"text in the SQL or the transform, or leave {format!r} out of the report's outputs.",
+                    retryable=False,
+                )
+
+
+def write_table(relation: DuckDBPyRelation, engine: Engine) -> LocalTable:
+    """Run the relation, once, into one Parquet file.
+
+    Types that Athena does not read become ones that it does: HUGEINT, which sum() of integers returns, is
+    DECIMAL(38,0), and UUID, JSON and ENUM are VARCHAR.
+
+    Raises:
+        TransformError: Two columns have the same name, or the SQL of a transform fails on a row.
+        ResultError: A value of the result cannot be read.
+        MemoryLimitError: A step needs more memory.
+        DiskFullError: The disk is full.
+    """
+    import duckdb
+
+    path = engine.folder / "table.parquet"
+    try:
+        refuse_duplicates(relation.columns)
+        stored = [rewritten(kind, _stored) for kind in relation.types]
+        values = (f"{quoted(name)}::{kind} AS {quoted(name)}" for name, kind in zip(relation.columns, stored, strict=True))
+        table = relation.project(", ".join(values))
+        table.write_parquet(str(path), compression="zstd", row_group_size_bytes=_GROUP_BYTES)
+    except ValueError as error:
+        raise TransformError(f"{engine.about}: {error}") from error
+    except duckdb.Error as error:
+        failed = TransformError(f"{engine.about}: DuckDB cannot compute the rows: {reason(error)}.")
+        raise engine.explain(error) or failed from error
+    rows = engine.connection.execute(f"SELECT num_rows FROM parquet_file_metadata({literal(str(path))})")
+    return LocalTable(path=path, rows=rows.fetchall()[0][0], columns=columns_of(table))
+
+
+def write_files(table: LocalTable, formats: Sequence[Format], engine: Engine) -> list[LocalFile]:
+    """Return the rows as one file for each format; the Parquet file is the table's own.
+
+    Raises:
+        DiskFullError: The disk is full.
+    """
+    files = []
+    for format in formats:
+        path = table.path.with_suffix(f".{format}")
+        if format == "csv":
+            _copy(table, path, engine, _csv_value, f"FORMAT csv, HEADER true{_force_quote(table)}")
+        elif format == "jsonl":
+            _copy(table, path, engine, _json_value, "FORMAT json")
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = path.stat().st_size
+        files.append(LocalFile(format=format, path=path, rows=table.rows, bytes=size, sha256=digest))
+    return files
+
+
+def count_differences(engine: Engine, new: Sequence[Path], old: Sequence[Path]) -> tuple[int, int]:
+    """Return how many rows only the new files have, and how many only the old ones.
+
+    A row that occurs several times counts each time. NULL equals NULL, NaN equals NaN, -0.0 equals 0.0. The files have
+    the same columns.
+    """
+    sides = []
+    for sign, paths in ((1, new), (-1, old)):
+        files = ", ".join(literal(str(path)) for path in paths)
+        sides.append(f"SELECT {sign}, * FROM read_parquet([{files}])")
+    columns = engine.connection.sql(sides[0]).columns[1:]
+    names = ", ".join(f"c{number}" for number in range(len(columns)))
+    counted = f"SELECT sum(side) AS n FROM ({' UNION ALL '.join(sides)}) AS rows(side, {names}) GROUP BY {names}"
+    total = f"SELECT coalesce(sum(n) FILTER (n > 0), 0), coalesce(-sum(n) FILTER (n < 0), 0) FROM ({counted})"
+    added, removed = engine.connection.execute(total).fetchall()[0]
+    return int(added), int(removed)
+
+
+def _stored(kind: str) -> str:
+    if kind in ("HUGEINT", "UHUGEINT"):
+        return f"DECIMAL({MAX_PRECISION},0)"
+    return "VARCHAR" if kind in ("UUID", "JSON") or kind.startswith("ENUM") else kind
+
+
+def _holds(format: Format, kind: DuckDBPyType) -> bool:
+    if format == "csv":
+        return kind.id not in _NESTED | {"blob"}
+    if format == "jsonl" and kind.id in _NESTED:
+        return all(_holds(format, child) for name, child in kind.children if name != "size")
+    return format == "parquet" or kind.id not in _NOT_JSON
+
+
+def _copy(table: LocalTable, path: Path, engine: Engine, value, options: str) -> None:
+    values = []
+    for column in table.columns:
+        kind = engine.connection.sqltype(column.type)
+        values.append(f"{value(quoted(column.name), kind)} AS {quoted(column.name)}")
+    select = f"SELECT {', '.join(values)} FROM {table.source}"
+    engine.connection.execute(f"COPY ({select}) TO {literal(str(path))} ({options})")
+
+
+def _force_quote(table: LocalTable) -> str:
+    texts = ", ".join(quoted(column.name) for column in table.columns if column.type == "VARCHAR")
+    return f", FORCE_QUOTE ({texts})" if texts else ""
+
+
+def _csv_value(value: str, kind: DuckDBPyType) -> str:
+    return _time_text(value, kind.id, " ") or value
+
+
+def _json_value(value: str, kind: DuckDBPyType, depth: int = 0) -> str:
+    """Return what COPY writes as JSON in the way of the table above; the value itself if COPY does so."""
+    item = f"x{depth}"
+    match kind.id:
+        case "float" | "double":
+            number = f"to_json({value})" if kind.id == "double" else f"{value}::VARCHAR::JSON"
+            words = f"CASE WHEN isnan({value}) THEN 'NaN' WHEN {value} > 0 THEN 'Infinity' ELSE '-Infinity' END"
+            return f"CASE WHEN isnan({value}) OR isinf({value}) THEN to_json({words}) ELSE {number} END"
+        case "blob":
+            return f"to_base64({value})"
+        case "list" | "array":
+            inner = _json_value(item, kind.children[0][1], depth + 1)
+            return value if inner == item else f"list_transform({value}, lambda {item}: {inner})"
+        case "map":
+            key, held = (_json_value(f"{item}.{name}", child, depth + 1) for name, child in kind.children)
+            entry = f"struct_pack(key := {key}::VARCHAR, value := {held})"
+            return f"map_from_entries(list_transform(map_entries({value}), lambda {item}: {entry}))"
+        case "struct":
+            fields = (
+                f"{quoted(name)} := {_json_value(f'struct_extract({value}, {literal(name)})', child, depth)}"
+                for name, child in kind.children
+            )
+            return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({', '.join(fields)}) END"
+    return _time_text(value, kind.id, "T") or value
+
+
+def _time_text(value: str, kind: str, separator: str) -> str:
+    """Return the text of a time, with milliseconds or, where that would lose something, microseconds; else nothing."""
+    if kind == "time":
+        at, form, zone = f"DATE '1970-01-01' + {value}", "%H:%M:%S", ""
+    elif kind == "timestamp with time zone":
+        at, form, zone = f"timezone('UTC', {value})", f"%Y-%m-%d{separator}%H:%M:%S", "Z"
+    elif kind.startswith("timestamp"):
+        at, form, zone = f"{value}::TIMESTAMP", f"%Y-%m-%d{separator}%H:%M:%S", ""
+    else:
+        return ""
+    return f"strftime({at}, CASE WHEN epoch_us({at}) % 1000 = 0 THEN '{form}.%g{zone}' ELSE '{form}.%f{zone}' END)"
