@@ -1,171 +1,260 @@
-"""What may be removed again, and what has to be repaired.
+"""Cleanup: repair what does not follow its manifest, and remove versions that the retention policy does not keep.
 
-Nothing but versions that no manifest names as current is ever removed, and only where the manifest is ours:
-earlier versions that are past the policy, and versions that were staged and never published. The manifest
-goes on naming removed versions as its history; its readers need the current one alone.
+Only versions that no manifest names as current are removed: earlier ones, and those that were never published. Where a
+manifest is missing or not ours, what the partition in Glue names stays too. The manifest goes on naming removed versions
+as its history.
 
-A version that is staged anew while it is removed could become current with objects missing. So whatever was
-written within a day stays, staging writes its objects anew, and the period is looked at again just before
-its objects are deleted; what remains is the moment between that look and the deletion.
-
-Parts of uploads that were broken off are no objects; the bucket's lifecycle rule removes them.
+A version that is uploaded again while it is removed could become current with objects missing. So a version with an
+object younger than a day stays, an upload writes its objects anew, and the period is read again just before the deletion.
+Parts of uploads that broke off are not objects; the bucket's lifecycle rule removes them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from airflow.providers.common.compat.sdk import AirflowException
+from pydantic import BaseModel, Field
 
 from athena_reports.errors import PublishError
-from athena_reports.publication.publish import follow, parquet_keys, partition_parameters, read_manifest
+from athena_reports.publication.glue_table import Partition, Table
+from athena_reports.publication.location import Location
+from athena_reports.publication.manifest import Manifest
+from athena_reports.publication.publish import follow, partition_of, read_manifest
+from athena_reports.queries.airflow_errors import report_errors
+from athena_reports.s3 import S3, StoredObject
 
 if TYPE_CHECKING:
-    from athena_reports.publication.glue_table import Table
-    from athena_reports.stage import Location
-    from athena_reports.storage import Storage, StoredObject
+    from airflow.sdk import Context
 
-YOUNGEST = timedelta(days=1)
-"""A version of which something was written within this time stays, whatever the policy says."""
+    from athena_reports.settings import Encryption
 
-
+_YOUNG = timedelta(days=1)
 _OBJECT = re.compile(r"versions/(?P<version>[0-9a-f]{16})/(?P<format>\w+)/part-\d+\.(?P=format)")
 
 
-@dataclass(frozen=True)
-class Policy:
+class RetentionPolicy(BaseModel, frozen=True):
     """How long versions stay that are not current.
 
     Attributes:
         keep_versions: So many of a period's earlier versions stay, the latest, however old they are.
         keep_days: An earlier version stays for so many days after it was replaced.
-        abandoned_after_days: A version that was staged and never published stays for so many days.
-
-    Raises:
-        ValueError: A number is too small to be meant.
+        abandoned_after_days: A version that was uploaded and never published stays for so many days.
     """
 
-    keep_versions: int = 3
-    keep_days: int = 90
-    abandoned_after_days: int = 7
-
-    def __post_init__(self) -> None:
-        if self.keep_versions < 0 or self.keep_days < 1 or self.abandoned_after_days < 1:
-            raise ValueError(f"{self}: no number of versions is below 0, and no number of days below 1.")
+    keep_versions: int = Field(3, ge=0)
+    keep_days: int = Field(90, ge=1)
+    abandoned_after_days: int = Field(7, ge=1)
 
 
-@dataclass(frozen=True)
-class Removal:
-    """An object that may go.
-
-    Attributes:
-        uri: Its `s3://` address.
-        bytes: Its size.
-        reason: Why.
-    """
+class Removal(NamedTuple):
+    """An object that may be removed."""
 
     uri: str
     bytes: int
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Summary:
-    """What `upkeep` found and did.
+    """What a pass found and did.
 
     Attributes:
-        periods: Number of periods looked at.
-        removals: What may go, or is gone.
-        deleted: Whether it is gone.
-        repaired: Ids of the periods whose partition did not say what their manifest says, and does now.
-        problems: What was left alone, and why.
+        periods: Number of periods.
+        removals: The objects that may be removed, or are.
+        repaired: `<report>/<cadence>/<period id>` of each period whose partition did not say what its manifest says.
+        problems: What was left as it is, and why.
     """
 
-    periods: int
-    removals: Sequence[Removal]
-    deleted: bool
-    repaired: Sequence[str]
-    problems: Sequence[str]
+    periods: int = 0
+    removals: list[Removal] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 def plan(
     objects: Iterable[StoredObject],
-    manifest: Mapping[str, Any] | None,
+    manifest: Manifest | None,
     *,
     location: Location,
-    policy: Policy,
+    policy: RetentionPolicy,
     now: datetime,
+    partition: Partition | None = None,
 ) -> list[Removal]:
-    """Return which of a period's objects may go.
+    """Return which of a period's objects may be removed.
 
     Args:
-        objects: What there is, sorted by key; others than those of the period's versions are passed over.
+        objects: Those of the period, sorted by key; other objects than those of versions stay.
         manifest: The period's manifest, read after the objects were listed; None if it has none.
         location: The period.
-        policy: How long what stays.
-        now: The present, with a time zone.
+        policy: The retention policy.
+        now: The present, with a zone.
+        partition: Of a period without a manifest, its partition in Glue: the version that it names stays.
     """
     removals = []
-    for version, found in groupby(objects, lambda item: _version_of(item, location)):
+    for version, found in groupby(objects, lambda each: _version_of(each, location)):
         stored = list(found)
-        written = max(item.modified for item in stored)
-        reason = _reason(version, written, manifest, policy, now) if version else ""
-        if reason and now - written > YOUNGEST:
-            removals += [Removal(item.uri, item.bytes, f"version {version} {reason}") for item in stored]
+        written = max(each.modified for each in stored)
+        if not version or now - written <= _YOUNG or (partition and _names(partition, version)):
+            continue
+        if reason := _reason(version, written, manifest, policy, now):
+            removals += [Removal(each.uri, each.bytes, f"version {version} {reason}") for each in stored]
     return removals
 
 
-def upkeep(
+def clean_up(
     location: Location,
+    summary: Summary,
     *,
-    storage: Storage,
+    s3: S3,
     table: Table | None,
-    policy: Policy,
+    policy: RetentionPolicy,
     now: datetime,
     delete: bool = False,
-) -> Summary:
-    """Look through all periods of a report in one cadence: repair what does not follow, remove what may go.
+) -> None:
+    """Clean up all periods of a report in one cadence.
+
+    If Glue does not list the partitions, that is a problem of the summary: then no partition is repaired, and periods
+    without a manifest stay as they are.
 
     Args:
-        location: Where they lie; which period makes no difference.
-        storage: S3.
-        table: Their Glue table; None for none.
-        policy: How long what stays.
-        now: The present, with a time zone.
-        delete: Whether to delete what may go; else it is only listed.
+        location: Where the periods are published; the period has no meaning here.
+        summary: What is found and done is added to it.
+        s3: S3.
+        table: The Glue table; None for none.
+        policy: The retention policy.
+        now: The present, with a zone.
+        delete: Whether to delete what may be removed, or only to list it.
 
     Raises:
-        StorageError: S3 refused.
-        TableError: Glue does not list the partitions.
+        S3Error: S3 refused a call.
     """
-    partitions = table.partitions() if table is not None else {}
-    removals: list[Removal] = []
-    repaired, problems = [], []
-    newest: Mapping[str, Any] | None = None
-    periods = 0
-    for period, objects in _periods(storage.list(location.folder_uri), location):
-        periods += 1
-        try:
-            manifest, _ = read_manifest(period, storage)
-            planned = plan(objects, manifest, location=period, policy=policy, now=now)
-            removals += _remove(period, storage, policy, now) if planned and delete else planned
+    partitions: Mapping[str, Partition] | None = None
+    with _noted(summary):
+        partitions = table.partitions() if table is not None else {}
+
+    def look(period: Location, objects: Sequence[StoredObject]) -> tuple[Manifest | None, list[Removal]]:
+        manifest, _ = read_manifest(period, s3)
+        partition = None
+        if manifest is None:
+            if partitions is None:
+                return None, []
+            partition = partitions.get(period.period_id)
+        planned = plan(objects, manifest, location=period, policy=policy, now=now, partition=partition)
+        return manifest, planned
+
+    newest: tuple[Manifest, Location] | None = None
+    for period, objects in _periods(s3.list(location.folder_uri), location):
+        summary.periods += 1
+        with _noted(summary):
+            manifest, removals = look(period, objects)
+            if removals and delete:
+                _, removals = look(period, list(s3.list(period.uri(period.prefix))))
+                s3.delete([each.uri for each in removals])
+            summary.removals += removals
             if manifest is None:
+                _require_unpublished(period, partitions)
                 continue
-            if newest is None or _start(manifest) > _start(newest):
-                newest = manifest
-            if table is not None and not _is_followed(manifest, period, partitions):
-                follow(manifest, location=period, storage=storage, table=table)
-                repaired.append(period.period_id)
-        except PublishError as error:
-            problems.append(str(error))
+            if newest is None or manifest.period.start_utc > newest[0].period.start_utc:
+                newest = manifest, period
+            if table is not None and partitions is not None and not _is_followed(manifest, period, partitions):
+                follow(manifest, location=period, s3=s3, table=table)
+                summary.repaired.append(period.prefix.rstrip("/"))
     if newest is not None:
-        # Nothing but the latest period's own run moves latest.json forward.
-        period = replace(location, period_id=newest["period"]["id"])
-        follow(newest, location=period, storage=storage, table=None)
-    return Summary(periods, removals, delete, repaired, problems)
+        # Only the latest period's own run moves latest.json forward.
+        with _noted(summary):
+            follow(newest[0], location=newest[1], s3=s3, table=None)
+
+
+class AthenaReportsCleanupOperator(AwsBaseOperator[S3Hook]):
+    """Cleans up all reports of a bucket.
+
+    Returns the number of periods, the number and bytes of the objects that may be removed or are, and what was repaired.
+
+    Args:
+        bucket: The report bucket.
+        database: Glue database of the published tables.
+        policy: The retention policy.
+        delete: Whether to delete what may be removed, or only to list it in the log.
+        bucket_owner: Account id that must own the bucket; empty for any.
+        encryption: How what is written is encrypted; None for the bucket's default.
+    """
+
+    aws_hook_class = S3Hook
+    template_fields: Sequence[str] = ("bucket", "database")
+    ui_color = "#e8d5b5"
+
+    def __init__(
+        self,
+        *,
+        bucket: str,
+        database: str,
+        policy: RetentionPolicy,
+        delete: bool = False,
+        bucket_owner: str = "",
+        encryption: Encryption | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.bucket = bucket
+        self.database = database
+        self.policy = policy
+        self.delete = delete
+        self.bucket_owner = bucket_owner
+        self.encryption = encryption
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Clean up.
+
+        Raises:
+            AirflowException: A period was left as it is, and somebody has to look at it; all others are done.
+        """
+        s3 = S3(self.hook.get_conn(), self.bucket_owner, self.encryption)
+        glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name).get_conn()
+        summary = Summary()
+        with report_errors():
+            for folder in (each for report in s3.folders(f"s3://{self.bucket}/") for each in s3.folders(report)):
+                *_, report, cadence, _ = folder.split("/")
+                location = Location(self.bucket, report, cadence, "")
+                clean_up(
+                    location,
+                    summary,
+                    s3=s3,
+                    table=Table(self.database, location, glue),
+                    policy=self.policy,
+                    now=datetime.now(UTC),
+                    delete=self.delete,
+                )
+        done = "removed" if self.delete else "may be removed"
+        for uri, size, reason in summary.removals:
+            self.log.info("%s: %s (%d bytes): %s", done, uri, size, reason)
+        if summary.problems:
+            raise AirflowException("Left as it is: " + "; ".join(summary.problems))
+        return {
+            "periods": summary.periods,
+            "objects": len(summary.removals),
+            "bytes": sum(each.bytes for each in summary.removals),
+            "deleted": self.delete,
+            "repaired": summary.repaired,
+        }
+
+
+@contextmanager
+def _noted(summary: Summary) -> Iterator[None]:
+    """Note a problem of one period, or of one table, and go on with the next."""
+    try:
+        yield
+    except PublishError as error:
+        summary.problems.append(str(error))
 
 
 def _periods(
@@ -173,8 +262,8 @@ def _periods(
 ) -> Iterator[tuple[Location, list[StoredObject]]]:
     """Yield each period with its objects, of all objects sorted by key."""
 
-    def period_of(item: StoredObject) -> str:
-        period_id, slash, _ = item.uri.removeprefix(location.folder_uri).partition("/")
+    def period_of(each: StoredObject) -> str:
+        period_id, slash, _ = each.uri.removeprefix(location.folder_uri).partition("/")
         return period_id if slash else ""
 
     for period_id, found in groupby(objects, period_of):
@@ -182,46 +271,48 @@ def _periods(
             yield replace(location, period_id=period_id), list(found)
 
 
-def _version_of(item: StoredObject, location: Location) -> str:
-    """Return the version that an object belongs to; empty if it is not one that `stage` writes."""
-    match = _OBJECT.fullmatch(item.uri.removeprefix(location.uri(location.prefix)))
+def _version_of(stored: StoredObject, location: Location) -> str:
+    """Return the version that an object belongs to; empty for any other object."""
+    match = _OBJECT.fullmatch(stored.uri.removeprefix(location.uri(location.prefix)))
     return match["version"] if match else ""
 
 
 def _reason(
-    version: str, written: datetime, manifest: Mapping[str, Any] | None, policy: Policy, now: datetime
+    version: str, written: datetime, manifest: Manifest | None, policy: RetentionPolicy, now: datetime
 ) -> str:
-    """Say why a version may go; empty if it stays."""
-    earlier = manifest["earlier_versions"] if manifest else []
-    if manifest and version == manifest["version"]:
+    """Say why a version may be removed; empty if it stays."""
+    if manifest and version == manifest.version:
         return ""
-    for number, entry in enumerate(earlier):
-        if entry["version"] == version:
-            replaced_at = datetime.fromisoformat(entry["replaced_at"])
-            if number < policy.keep_versions or now - replaced_at <= timedelta(days=policy.keep_days):
+    for number, entry in enumerate(manifest.earlier_versions if manifest else ()):
+        if entry.version == version:
+            age = now - datetime.fromisoformat(entry.replaced_at)
+            if number < policy.keep_versions or age <= timedelta(days=policy.keep_days):
                 return ""
-            return f"was replaced at {entry['replaced_at']}, and {number} later ones were too"
+            return f"was replaced at {entry.replaced_at}, and {number} later ones were too"
     if now - written <= timedelta(days=policy.abandoned_after_days):
         return ""
-    return f"was staged at {written.isoformat(timespec='seconds')} and never published"
+    return f"was uploaded at {written.isoformat(timespec='seconds')} and never published"
 
 
-def _remove(period: Location, storage: Storage, policy: Policy, now: datetime) -> list[Removal]:
-    """Look at a period again, delete what may go, and return it."""
-    objects = list(storage.list(period.uri(period.prefix)))
-    manifest, _ = read_manifest(period, storage)
-    removals = plan(objects, manifest, location=period, policy=policy, now=now)
-    storage.delete([removal.uri for removal in removals])
-    return removals
+def _names(partition: Partition, version: str) -> bool:
+    return version == partition.parameters.get("version") or f"/versions/{version}/" in partition.location
 
 
-def _is_followed(
-    manifest: Mapping[str, Any], period: Location, partitions: Mapping[str, Mapping[str, str]]
-) -> bool:
-    """Whether the period's partition says what the manifest says; Glue and others may add to it."""
-    expected = partition_parameters(manifest, period).items()
-    return not parquet_keys(manifest) or expected <= partitions.get(period.period_id, {}).items()
+def _is_followed(manifest: Manifest, period: Location, partitions: Mapping[str, Partition]) -> bool:
+    """Whether the period's partition says what the manifest says; Glue and others may add parameters."""
+    if not manifest.parquet_keys:
+        return True
+    expected, found = partition_of(manifest, period), partitions.get(period.period_id)
+    return (
+        found is not None
+        and found.location == expected.location
+        and expected.parameters.items() <= found.parameters.items()
+    )
 
 
-def _start(manifest: Mapping[str, Any]) -> str:
-    return str(manifest["period"]["start_utc"])
+def _require_unpublished(period: Location, partitions: Mapping[str, Partition] | None) -> None:
+    if partitions and period.period_id in partitions:
+        raise PublishError(
+            f"{period.manifest_uri} is missing, but the period is in Glue. What Glue names stays. Restore the manifest "
+            f"(a bucket with versions has it), or clear run_query with all that is downstream."
+        )

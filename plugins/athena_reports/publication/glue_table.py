@@ -1,48 +1,40 @@
-"""The Glue table of a report in one cadence: a partition for each published period.
+"""The Glue table of a report in one cadence: one partition for each published period.
 
-The table is EXTERNAL, of Parquet, and partitioned by `period`. A partition lies on the Parquet of the version
-that its period's manifest names, and carries the manifest's main facts as parameters, so that a list of
-periods needs no manifest. The manifest is the truth; the partition follows it.
+The table is EXTERNAL, of Parquet, and partitioned by `period`. A partition names the Parquet of the version that the
+period's manifest names, and has the main facts of the manifest as parameters: so a list of periods reads no manifest.
 
-When the columns of a report change, the table follows if every partition can still be read: a column may be
+If the columns of a report change, the table follows as long as every partition can still be read: a column may be
 added (NULL in earlier periods), left out (NULL from then on) or widened.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import BotoCoreError, ClientError
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from athena_reports.errors import PublishError, SchemaError
-from athena_reports.stage import Location
-from athena_reports.storage import split_uri
+from athena_reports.publication.location import Location
+from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.rows.columns import Column
+from athena_reports.s3 import split_uri
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
 MARK = {"written_by": "athena-reports"}
-"""Table parameter by which a table is known as ours."""
+"""Table parameter that marks a table as ours."""
 
 PARTITION_KEY = "period"
 
+_log = logging.getLogger(__name__)
 _ATTEMPTS = 10
 _WIDER = (("tinyint", "smallint", "int", "bigint"), ("float", "double"))
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 # What UpdateTable takes of what GetTable answers.
-_TABLE_INPUT = (
-    "Name",
-    "Description",
-    "Owner",
-    "Retention",
-    "StorageDescriptor",
-    "PartitionKeys",
-    "TableType",
-    "Parameters",
-)
+_TABLE_INPUT = "Name Description Owner Retention StorageDescriptor PartitionKeys TableType Parameters".split()
 _PARQUET = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
@@ -53,40 +45,25 @@ _PARQUET = {
 }
 _ABSENT = "EntityNotFoundException"
 _PRESENT = "AlreadyExistsException"
-_CHANGED_MEANWHILE = frozenset({"ConcurrentModificationException", "VersionMismatchException"})
-_PASSING = frozenset(
-    {
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "InternalServiceException",
-        "OperationTimeoutException",
-        "ResourceNotReadyException",
-    }
-)
+_CHANGED_MEANWHILE = {"ConcurrentModificationException", "VersionMismatchException"}
+_PASSING = {
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "InternalServiceException",
+    "OperationTimeoutException",
+    "ResourceNotReadyException",
+}
 
 
 class TableError(PublishError):
-    """Glue did not do what it was asked to; the message names the table, the reason and what to do.
-
-    Attributes:
-        retryable: Whether the same call may succeed later as it is.
-    """
-
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
-        super().__init__(message, retryable=retryable)
+    """Glue refused a call, or the table is not ours; the message names the table, the reason and what to do."""
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column as Glue names it.
+class Partition(NamedTuple):
+    """What Glue says of a period: the folder of its Parquet, as an `s3://` address, and the parameters."""
 
-    Attributes:
-        name: Its name, in lower case.
-        type: Glue's name of its type.
-    """
-
-    name: str
-    type: str
+    location: str
+    parameters: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -95,95 +72,74 @@ class Table:
 
     Attributes:
         database: Glue database of the reports.
-        location: Where its periods lie; which period makes no difference.
+        location: Where its periods are published; the period has no meaning here.
         glue: A boto3 client of Glue.
     """
 
     database: str
     location: Location
     glue: GlueClient
+    _prepared: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def name(self) -> str:
         """Name of the table, `<report>_<cadence>`."""
         return f"{self.location.report}_{self.location.cadence}"
 
-    def prepare(self, columns: Sequence[Mapping[str, str]]) -> list[Column]:
-        """Make the table one that can take a version with these columns; nothing that it holds changes.
+    def columns(self) -> tuple[Column, ...] | None:
+        """Return the columns of the table, with Glue's types only; None if there is no table.
 
-        Args:
-            columns: As `StagedVersion.columns` has them.
+        Raises:
+            TableError: The table is not ours, or Glue refused.
+        """
+        found = self._find()
+        return None if found is None else tuple(Column(name=n, type="", glue=t) for n, t in _types(found).items())
+
+    def prepare(self, columns: Sequence[Column]) -> Mapping[str, str]:
+        """Make the table one that can take a version with these columns; its partitions stay as they are.
+
+        It is done once: a second call returns what the first one did.
 
         Returns:
-            The table's columns, which are those and maybe others.
+            Glue's types of all columns of the table, by name.
 
         Raises:
             SchemaError: A column has no place in the table, or its type does not fit.
-            TableError: The database is not there, the table is somebody else's, or Glue refused.
+            TableError: The database is missing, the table is not ours, or Glue refused.
         """
-        wanted = self._glue_columns(columns)
-        for _ in range(_ATTEMPTS):
-            found = self._find()
-            if found is None:
-                if self._create(wanted):
-                    return wanted
-                continue
-            present = [
-                Column(entry["Name"], entry["Type"]) for entry in found["StorageDescriptor"]["Columns"]
-            ]
-            merged = self._merged(present, wanted)
-            if merged == present or self._update(found, merged):
-                return merged
-        raise TableError(
-            f"{self._about} was changed by others at each of {_ATTEMPTS} attempts. Nothing was published; "
-            f"see who writes it, then clear publish.",
-            retryable=True,
-        )
+        wanted = self._glue_types(columns)
+        key = tuple(wanted.items())
+        if key not in self._prepared:
+            self._prepared[key] = self._with_columns(wanted)
+        return self._prepared[key]
 
-    def put_partition(
-        self,
-        period_id: str,
-        columns: Sequence[Mapping[str, str]],
-        *,
-        within: Sequence[Column],
-        location_uri: str,
-        parameters: Mapping[str, str],
-        is_new: bool,
-    ) -> None:
-        """Create the partition of a period, or replace what it says.
-
-        Args:
-            period_id: The period.
-            columns: Those of the version, as `StagedVersion.columns` has them.
-            within: Those of the table, as `prepare` returned them.
-            location_uri: `s3://` address of the version's Parquet, with the closing slash.
-            parameters: The facts that the partition carries.
-            is_new: Whether it is probably not there yet; saves a call when right.
+    def put_partition(self, period_id: str, columns: Sequence[Column], partition: Partition) -> None:
+        """Create the partition of a period whose version has these columns, or replace what it says.
 
         Raises:
-            TableError: The table is not there any more, or Glue refused.
+            SchemaError: A column has no place in the table, or its type does not fit.
+            TableError: The table is not ours, was deleted meanwhile, or Glue refused.
         """
-        own = {column.name: column.type for column in self._glue_columns(columns)}
         # A partition has the table's columns in the table's order, because readers may go by position, but
         # the types that its files have, from which Athena widens.
-        declared = [Column(column.name, own.get(column.name, column.type)) for column in within]
-        partition = {
+        types = {**self.prepare(columns), **self._glue_types(columns)}
+        entry = {
             "Values": [period_id],
-            "StorageDescriptor": _descriptor(declared, location_uri),
-            "Parameters": dict(parameters),
+            "StorageDescriptor": _descriptor(types, partition.location),
+            "Parameters": dict(partition.parameters),
         }
-        steps = (self._create_partition, self._update_partition)
-        for step in (*steps, *steps) if is_new else (*reversed(steps), *reversed(steps)):
-            if step(partition):
+        for step in (self._create_partition, self._update_partition) * 2:
+            if step(entry):
                 return
         raise TableError(
-            f"{self._about} is not there any more. The period is published; clear publish to create the "
-            f"table again and add the period to it.",
-            retryable=True,
+            f"{self._about} was deleted meanwhile. The period is published. Clear publish to create the table "
+            f"again and to add the period to it."
         )
 
-    def partitions(self) -> Mapping[str, Mapping[str, str]]:
-        """Return the parameters of each partition, by period id; none where there is no table.
+    def partitions(self) -> Mapping[str, Partition]:
+        """Return each partition by period id; none if there is no table.
 
         Raises:
             TableError: Glue refused.
@@ -193,32 +149,45 @@ class Table:
         )
         found = self._call("its partitions cannot be listed", {_ABSENT}, lambda: list(pages))
         return {
-            partition["Values"][0]: partition.get("Parameters", {})
+            each["Values"][0]: Partition(
+                each.get("StorageDescriptor", {}).get("Location", ""), each.get("Parameters", {})
+            )
             for page in found or ()
-            for partition in page["Partitions"]
+            for each in page["Partitions"]
         }
+
+    def published_periods(self) -> Mapping[str, PartitionFacts]:
+        """Return what each partition of ours says, by period id.
+
+        Raises:
+            TableError: Glue refused.
+        """
+        found = {}
+        for period_id, partition in self.partitions().items():
+            try:
+                found[period_id] = PartitionFacts.from_parameters(partition.parameters)
+            except ValueError:
+                _log.warning("%s: the partition %s is not of a published period", self._about, period_id)
+        return found
 
     @property
     def _about(self) -> str:
         return f"Glue table {self.database}.{self.name}"
 
-    def _glue_columns(self, columns: Sequence[Mapping[str, str]]) -> list[Column]:
-        names = [column["name"].lower() for column in columns]
-        for name, column in zip(names, columns, strict=True):
-            problem = ""
+    def _glue_types(self, columns: Sequence[Column]) -> dict[str, str]:
+        types: dict[str, str] = {}
+        for column in columns:
+            name, problem = column.name.lower(), ""
             if name == PARTITION_KEY:
                 problem = "is what the table is partitioned by. Name it differently in the SQL (AS)."
-            elif names.count(name) > 1:
-                problem = "differs from another one only by case, which Glue does not tell apart. Rename one."
-            elif not column["glue"]:
-                problem = (
-                    f"is a {column['type']}, for which Glue has no type. CAST it in the SQL, to varchar say."
-                )
+            elif name in types:
+                problem = "differs from another one only by case, which Glue ignores. Rename one."
+            elif not column.glue:
+                problem = f"is a {column.type}, a type that Glue does not have. CAST it in the SQL, to varchar say."
             if problem:
-                raise SchemaError(
-                    f"{self._about}: the column {column['name']!r} {problem} Nothing was published."
-                )
-        return [Column(name, column["glue"]) for name, column in zip(names, columns, strict=True)]
+                raise SchemaError(f"{self._about}: the column {name!r} {problem} Nothing is published.")
+            types[name] = column.glue
+        return types
 
     def _find(self) -> Mapping[str, Any] | None:
         answer = self._call(
@@ -227,94 +196,98 @@ class Table:
         if answer is None:
             return None
         found: Mapping[str, Any] = answer["Table"]
-        parameters = found.get("Parameters", {})
-        lies_on = found.get("StorageDescriptor", {}).get("Location", "")
-        if not _is_ours(found) or lies_on != self.location.folder_uri:
+        folder = found.get("StorageDescriptor", {}).get("Location", "")
+        if not _is_ours(found) or folder != self.location.folder_uri:
+            writer = found.get("Parameters", {}).get("written_by", "another program")
             raise TableError(
-                f"{self._about} is not the table of {self.location.folder_uri}: it lies on "
-                f"{lies_on or 'nothing'} and was written by {parameters.get('written_by', 'somebody else')}. "
-                f"Nothing was published. Move it away, or let ATHENA_REPORTS_REPORT_DATABASE name a database "
-                f"of this environment's own."
+                f"{self._about} is not the table of {self.location.folder_uri}: its location is {folder or 'empty'}, "
+                f"and {writer} wrote it. Nothing is published. Move it away, or let ATHENA_REPORTS_REPORT_DATABASE "
+                f"name a database of this environment's own.",
+                retryable=False,
             )
         return found
 
-    def _merged(self, present: Sequence[Column], wanted: Sequence[Column]) -> list[Column]:
-        """Return the table's columns with those of a version brought in."""
-        types = {column.name: column.type for column in wanted}
-        merged = []
-        for column in present:
-            type_ = types.pop(column.name, column.type)
-            widest = _widest(column.type, type_)
+    def _with_columns(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
+        for _ in range(_ATTEMPTS):
+            found = self._find()
+            if found is None:
+                if self._create(wanted):
+                    return wanted
+                continue
+            present = _types(found)
+            merged = self._merged(present, wanted)
+            if merged == present or self._update(found, merged):
+                return merged
+        raise TableError(
+            f"{self._about} was changed by others at each of {_ATTEMPTS} attempts. Nothing is published. See "
+            f"who writes it, then clear publish."
+        )
+
+    def _merged(self, present: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+        """Return the table's columns with those of a version merged in."""
+        merged = {**present, **wanted}
+        for name in present.keys() & wanted.keys():
+            widest = _widest(present[name], wanted[name])
             if widest is None:
                 raise SchemaError(
-                    f"{self._about}: the column {column.name!r} cannot turn from {column.type} into {type_}. "
-                    f"The table has {_listed(present)}; the version {_listed(wanted)}. Nothing was "
-                    f"published. CAST it to {column.type}, or give the column a new name."
+                    f"{self._about}: the column {name!r} cannot change from {present[name]} to {wanted[name]}. The "
+                    f"table has {_listed(present)}; the version {_listed(wanted)}. Nothing is published. CAST it to "
+                    f"{present[name]}, or give the column a new name."
                 )
-            merged.append(Column(column.name, widest))
-        return [*merged, *(Column(name, type_) for name, type_ in types.items())]
+            merged[name] = widest
+        return merged
 
-    def _create(self, columns: Sequence[Column]) -> bool:
-        """Create the table; False if it is there by now, or somebody else creates it at this moment."""
+    def _create(self, types: Mapping[str, str]) -> bool:
+        """Create the table; False if another run creates it."""
         table = {
             "Name": self.name,
             "Description": "Published by athena-reports, one partition for each period.",
             "TableType": "EXTERNAL_TABLE",
             "PartitionKeys": [{"Name": PARTITION_KEY, "Type": "string"}],
             "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet", **MARK},
-            "StorageDescriptor": _descriptor(columns, self.location.folder_uri),
+            "StorageDescriptor": _descriptor(types, self.location.folder_uri),
         }
         return self._done(
-            "it cannot be created",
-            {_PRESENT, *_CHANGED_MEANWHILE},
-            self.glue.create_table,
-            DatabaseName=self.database,
-            TableInput=table,
+            "it cannot be created", {_PRESENT, *_CHANGED_MEANWHILE}, self.glue.create_table, TableInput=table
         )
 
-    def _update(self, found: Mapping[str, Any], columns: Sequence[Column]) -> bool:
-        """Give the table other columns; False if somebody else changed it meanwhile."""
-        kept = {entry["Name"]: entry for entry in found["StorageDescriptor"]["Columns"]}
-        entries = [{**kept.get(c.name, {}), "Name": c.name, "Type": c.type} for c in columns]
+    def _update(self, found: Mapping[str, Any], types: Mapping[str, str]) -> bool:
+        """Give the table other columns; False if it was changed meanwhile."""
+        descriptor = found["StorageDescriptor"]
+        kept = {entry["Name"]: entry for entry in descriptor["Columns"]}
+        entries = [{**kept.get(name, {}), "Name": name, "Type": type_} for name, type_ in types.items()]
         table = {name: found[name] for name in _TABLE_INPUT if name in found}
-        table["StorageDescriptor"] = {**found["StorageDescriptor"], "Columns": entries}
+        table["StorageDescriptor"] = {**descriptor, "Columns": entries}
         version = {"VersionId": found["VersionId"]} if "VersionId" in found else {}
         return self._done(
-            "it cannot be changed",
-            _CHANGED_MEANWHILE,
-            self.glue.update_table,
-            DatabaseName=self.database,
-            TableInput=table,
-            **version,
+            "it cannot be changed", _CHANGED_MEANWHILE, self.glue.update_table, TableInput=table, **version
         )
 
-    def _create_partition(self, partition: Mapping[str, Any]) -> bool:
-        """Create a partition; False if it is there by now, or the table is not."""
+    def _create_partition(self, entry: Mapping[str, Any]) -> bool:
+        """Create a partition; False if it exists, or the table does not."""
         return self._done(
             "the period cannot be added to it",
             {_PRESENT, _ABSENT},
             self.glue.create_partition,
-            DatabaseName=self.database,
             TableName=self.name,
-            PartitionInput=partition,
+            PartitionInput=entry,
         )
 
-    def _update_partition(self, partition: Mapping[str, Any]) -> bool:
-        """Replace a partition; False if it is not there."""
+    def _update_partition(self, entry: Mapping[str, Any]) -> bool:
+        """Replace a partition; False if it does not exist."""
         return self._done(
             "the period cannot be changed in it",
             {_ABSENT},
             self.glue.update_partition,
-            DatabaseName=self.database,
             TableName=self.name,
-            PartitionValueList=partition["Values"],
-            PartitionInput=partition,
+            PartitionValueList=entry["Values"],
+            PartitionInput=entry,
         )
 
     def _done(
         self, problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any
     ) -> bool:
-        return self._call(problem, expected, call, **arguments) is not None
+        return self._call(problem, expected, call, DatabaseName=self.database, **arguments) is not None
 
     def _call(
         self, problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any
@@ -322,33 +295,39 @@ class Table:
         return _answer(f"{self._about}: {problem}", expected, self.database, call, **arguments)
 
 
-def published_tables(
-    database: str, glue: GlueClient
-) -> Iterator[tuple[str, Mapping[str, Mapping[str, str]]]]:
-    """Yield the name of each table of ours in a database, and the parameters of its partitions by period id.
+def published_tables(database: str, glue: GlueClient) -> Iterator[Table]:
+    """Yield each table of ours in a database; a copy under another name is not one.
 
     Raises:
-        TableError: The database is not there, or Glue refused.
+        TableError: The database is missing, or Glue refused.
     """
     pages = glue.get_paginator("get_tables").paginate(DatabaseName=database)
     problem = f"Glue database {database}: its tables cannot be listed"
     for page in _answer(problem, (), database, lambda: list(pages)):
-        for found in page["TableList"]:
-            if _is_ours(found):
-                bucket, key = split_uri(found["StorageDescriptor"]["Location"])
-                report, cadence, _ = key.split("/")
-                table = Table(database, Location(bucket, report, cadence, ""), glue)
-                yield table.name, table.partitions()
+        for found in filter(_is_ours, page["TableList"]):
+            folder = found["StorageDescriptor"].get("Location", "")
+            bucket, key = split_uri(folder)
+            table = Table(database, Location(bucket, *f"{key}//".split("/")[:2], ""), glue)
+            if (table.name, table.location.folder_uri) == (found["Name"], folder):
+                yield table
+            else:
+                _log.warning("Glue table %s.%s is passed over: its location is %s", database, found["Name"], folder)
 
 
 def _is_ours(found: Mapping[str, Any]) -> bool:
     return bool(found.get("Parameters", {}).items() >= MARK.items())
 
 
+def _types(found: Mapping[str, Any]) -> dict[str, str]:
+    return {entry["Name"]: entry["Type"] for entry in found["StorageDescriptor"]["Columns"]}
+
+
 def _answer(
     problem: str, expected: Collection[str], database: str, call: Callable[..., Any], **arguments: Any
 ) -> Any:
-    """Return what Glue answers, or None if that is an error whose code is expected."""
+    """Return what Glue answers; None if it refuses with an expected code."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
     try:
         return call(**arguments)
     except (ClientError, BotoCoreError) as error:
@@ -364,10 +343,7 @@ def _answer(
 
 def _advice(code: str, message: str, database: str) -> str:
     if code == _ABSENT:
-        return (
-            f"Create the database {database}, or let ATHENA_REPORTS_REPORT_DATABASE name another; then clear "
-            f"the task."
-        )
+        return f"Create the database {database}, or let ATHENA_REPORTS_REPORT_DATABASE name another; clear the task."
     if "Lake Formation" in message:
         return "Grant it to the connection's role in Lake Formation, then clear the task."
     if code == "AccessDeniedException":
@@ -375,8 +351,8 @@ def _advice(code: str, message: str, database: str) -> str:
     return ""
 
 
-def _descriptor(columns: Sequence[Column], location_uri: str) -> dict[str, Any]:
-    entries = [{"Name": column.name, "Type": column.type} for column in columns]
+def _descriptor(types: Mapping[str, str], location_uri: str) -> dict[str, Any]:
+    entries = [{"Name": name, "Type": type_} for name, type_ in types.items()]
     return {"Columns": entries, "Location": location_uri, **_PARQUET}
 
 
@@ -387,20 +363,16 @@ def _widest(one: str, other: str) -> str | None:
     for types in _WIDER:
         if one in types and other in types:
             return max(one, other, key=types.index)
-    for wide, narrow in ((one, other), (other, one)):
-        if _holds_decimal(wide, narrow):
-            return wide
-    return None
+    return next((wide for wide, narrow in ((one, other), (other, one)) if _holds_decimal(wide, narrow)), None)
 
 
 def _holds_decimal(wide: str, narrow: str) -> bool:
     found, wanted = _DECIMAL.fullmatch(wide), _DECIMAL.fullmatch(narrow)
     if found is None or wanted is None:
         return False
-    digits, scale = int(found[1]), int(found[2])
-    narrow_digits, narrow_scale = int(wanted[1]), int(wanted[2])
+    (digits, scale), (narrow_digits, narrow_scale) = map(int, found.groups()), map(int, wanted.groups())
     return scale >= narrow_scale and digits - scale >= narrow_digits - narrow_scale
 
 
-def _listed(columns: Sequence[Column]) -> str:
-    return ", ".join(f"{column.name} {column.type}" for column in columns)
+def _listed(types: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {type_}" for name, type_ in types.items())

@@ -1,436 +1,261 @@
-"""How a period becomes visible: verify a staged version, flip the manifest, let the rest follow.
+"""Publish a version of a period: verify it, let the manifest name it, let Glue and `latest.json` follow.
 
-`manifest.json` is the truth of a period: it names the current version. A reader of it sees the old version or
-the new one, complete, because it is replaced by one conditional write (S3 user guide, "Conditional requests")
-and only after every object that it names is there.
+`manifest.json` is the truth of a period. One conditional write replaces it (S3 user guide, "Conditional
+requests") after every object that it names is there: a reader gets the old version or the new one, complete.
 
-Two things follow the manifest: the period's partition in Glue, and `latest.json`, which names the latest
-period that is published. Whoever publishes lets them follow the manifest as it stands then, whether it was
-changed or not; so a run of the period repairs what a crash left behind, and of racing runs the last one to
-write anything has seen the manifest that it wrote it for.
+The period's partition in Glue and `latest.json` follow the manifest as it is now, whether this run changed it
+or not. So each run of the period repairs what a crash left behind.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from enum import StrEnum
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TypeVar
 
 from athena_reports.errors import PublishError
-from athena_reports.stage import Location, StagedVersion, disk_full_explained
-from athena_reports.storage import ConditionError, MissingObjectError
+from athena_reports.publication.glue_table import Partition, Table
+from athena_reports.publication.location import Location
+from athena_reports.publication.manifest import (
+    Difference,
+    EarlierVersion,
+    Latest,
+    Manifest,
+    PublicationFacts,
+    Version,
+)
+from athena_reports.rows.engine import Engine, open_engine
+from athena_reports.rows.writer import count_differences
+from athena_reports.s3 import S3, ConditionError, MissingObjectError
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from athena_reports.publication.glue_table import Column, Table
-    from athena_reports.storage import Storage
-
-MANIFEST_FORMAT = 2
-
+_Document = TypeVar("_Document", Manifest, Latest)
 _ATTEMPTS = 10
-_BATCH_ROWS = 16_384
-_READ_BYTES = 1024 * 1024  # of a Parquet file, per column
-_JSON = "application/json"
-_NONE = {"added": 0, "removed": 0}
-# The facts that, with the version, say whether a manifest has to be written at all.
-_DECIDING = ("query", "provisional", "settles_at", "partial", "missing_partitions", "checks")
+# A manifest that would say the same of these is not written again.
+_DECIDING = ("version", "query", "provisional", "settles_at", "partial", "missing_partitions", "checks")
+
+
+class Outcome(StrEnum):
+    """The version is current now, or the current one has the same rows, or that of a later query stays."""
+
+    PUBLISHED = "published"
+    UNCHANGED = "unchanged"
+    SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What `publish` did.
+    """What `publish` did, and the manifest after it."""
 
-    Attributes:
-        outcome: `published` (the version is now the current one), `unchanged` (what is published has the same
-            content; the manifest names the later query now) or `superseded` (a newer query has been published
-            meanwhile; its version stays).
-        manifest: The manifest as it now stands.
-    """
-
-    outcome: str
-    manifest: Mapping[str, Any]
+    outcome: Outcome
+    manifest: Manifest
 
 
 def publish(
-    staged: StagedVersion,
-    facts: Mapping[str, Any],
+    version: Version,
+    facts: PublicationFacts,
     *,
     location: Location,
-    storage: Storage,
+    s3: S3,
     table: Table | None = None,
+    memory_limit: str = "128MB",
 ) -> Publication:
-    """Verify a staged version and make it the current one, in one conditional write.
+    """Verify an uploaded version and make it the current one of its period, in one conditional write.
 
     Args:
-        staged: The version.
-        facts: What the manifest says besides, all of JSON's types: `report`, `environment`, `period` (with
-            `id`, `timezone`, `start`, `end`, `start_utc`), `provisional`, `settles_at`, `partial`,
-            `missing_partitions`, `query` (with `id`, `submitted_at`, `reads_previous`, `scanned_bytes`,
-            `price_usd`), `run` (with `dag_id` and `run_id`), `checks` (as `CheckResult.to_dict` writes them),
-            `code_version`, `published_at`.
+        version: The version.
+        facts: What the manifest says besides.
         location: The period.
-        storage: Where it was staged.
-        table: The Glue table that the period is a partition of; None for none.
+        s3: S3.
+        table: The Glue table that has the period as a partition; None for none.
+        memory_limit: What the comparison with the current version may hold in memory.
 
     Raises:
         SchemaError: The columns do not fit the table.
-        PublishError: The staged objects are not what they should be, the manifest is not ours, or a write
-            kept losing against others.
-        StorageError: S3 refused.
+        PublishError: An object is missing, the manifest is not ours, or others won the write each time.
+        S3Error: S3 refused a call.
     """
-    _verify(staged, location, storage)
-    flip = _flip(staged, facts, location, storage, table)
-    manifest = flip.publication.manifest
-    follow(
-        manifest,
-        location=location,
-        storage=storage,
-        table=table,
-        columns=flip.columns,
-        replaced=flip.replaced,
-        is_new=flip.is_new,
-    )
-    return flip.publication
+    _verify(version, location, s3)
+    publication = _flip(version, facts, location, s3, table, memory_limit)
+    follow(publication.manifest, location=location, s3=s3, table=table)
+    return publication
 
 
-def follow(
-    manifest: Mapping[str, Any],
-    *,
-    location: Location,
-    storage: Storage,
-    table: Table | None,
-    columns: Sequence[Column] | None = None,
-    replaced: Mapping[str, Any] | None = None,
-    is_new: bool = False,
-) -> None:
-    """Let the period's partition and `latest.json` say what the manifest says.
-
-    Args:
-        manifest: The manifest as it was read or written last.
-        location: The period.
-        storage: Where it is.
-        table: The Glue table; None for none.
-        columns: The table's, if it was prepared for this manifest; else it is.
-        replaced: The manifest that this one replaced, if it did right now; saves a call.
-        is_new: Whether the period had no manifest before; saves a call.
+def follow(manifest: Manifest, *, location: Location, s3: S3, table: Table | None) -> None:
+    """Make the period's partition and `latest.json` say what the manifest says, as it was read or written last.
 
     Raises:
-        PublishError: Something is not ours, or was changed by others again and again.
-        StorageError: S3 refused.
+        PublishError: Something is not ours, Glue refused, or others won the write each time.
+        S3Error: S3 refused a call.
     """
     for _ in range(_ATTEMPTS):
-        if table is not None and parquet_keys(manifest):
-            table.put_partition(
-                location.period_id,
-                manifest["columns"],
-                within=columns or table.prepare(manifest["columns"]),
-                location_uri=f"{location.uri(location.version_key(manifest['version']))}parquet/",
-                parameters=partition_parameters(manifest, location),
-                is_new=is_new,
-            )
-        _move_latest(manifest, replaced, location, storage)
-        # What others wrote meanwhile is followed too: Glue knows no conditional write.
-        now, _etag = read_manifest(location, storage)
+        if table is not None and manifest.parquet_keys:
+            partition = partition_of(manifest, location)
+            table.put_partition(location.period_id, manifest.columns, partition)
+        _move_latest(manifest, location, s3)
+        # Glue has no conditional write: follow what others wrote meanwhile.
+        now, _etag = read_manifest(location, s3)
         if now is None:
             raise PublishError(
                 f"{location.manifest_uri} was deleted meanwhile. Clear publish to write it again."
             )
         if now == manifest:
             return
-        manifest, columns, replaced, is_new = now, None, None, False
+        manifest = now
     raise _lost(location.manifest_uri)
 
 
-def read_manifest(location: Location, storage: Storage) -> tuple[Mapping[str, Any] | None, str | None]:
-    """Return the manifest of a period and its ETag, or two Nones for a period that was never published.
+def partition_of(manifest: Manifest, location: Location) -> Partition:
+    """Return what the period's partition in Glue has to say."""
+    folder = location.uri(f"{location.version_key(manifest.version)}parquet/")
+    return Partition(folder, manifest.partition_parameters(location))
+
+
+def read_manifest(location: Location, s3: S3) -> tuple[Manifest | None, str | None]:
+    """Return the manifest of a period and its ETag, or two Nones for a period that is not published.
 
     Raises:
-        PublishError: What is there is no manifest of this package and period.
-        StorageError: It cannot be read.
+        PublishError: The object is not a manifest of this package and period.
+        S3Error: It cannot be read.
     """
-    try:
-        body, etag = storage.read(location.manifest_uri)
-    except MissingObjectError:
-        return None, None
-    try:
-        manifest = json.loads(body)
-        StagedVersion.from_dict(manifest)
-        ours = (
-            manifest["manifest_format"] == MANIFEST_FORMAT
-            and manifest["period"]["id"] == location.period_id
-            and manifest.keys() >= {"published_at", "provisional", "restated_at", "earlier_versions"}
-            and bool(manifest["query"]["submitted_at"])
-        )
-    except (ValueError, KeyError, TypeError):
-        ours = False
-    if not ours:
-        raise PublishError(
-            f"{location.manifest_uri} is no manifest of this package and period. Nothing was overwritten: "
-            f"see who wrote it, move it away, then clear publish.",
-            retryable=False,
-        )
+    manifest, etag = _read(Manifest, location.manifest_uri, s3)
+    if manifest is not None and manifest.period.id != location.period_id:
+        raise _foreign(location.manifest_uri)
     return manifest, etag
 
 
-def parquet_keys(version: Mapping[str, Any]) -> list[str]:
-    """Keys of a version's Parquet, by their parts."""
-    return [item["key"] for item in version["objects"] if item["format"] == "parquet"]
-
-
-def partition_parameters(manifest: Mapping[str, Any], location: Location) -> dict[str, str]:
-    """Return a manifest's main facts, as text, for the parameters of the period's partition."""
-    period, query, run = manifest["period"], manifest["query"], manifest["run"]
-    failed = [check["severity"] for check in manifest["checks"] if not check["passed"]]
-    facts = {
-        "version": manifest["version"],
-        "rows": manifest["rows"],
-        "bytes": sum(item["bytes"] for item in manifest["objects"]),
-        "published_at": manifest["published_at"],
-        "submitted_at": query["submitted_at"],
-        "settles_at": manifest.get("settles_at", ""),
-        "restated_at": manifest["restated_at"],
-        "reads_previous": query.get("reads_previous", False),
-        "provisional": manifest["provisional"],
-        "partial": manifest["partial"],
-        **{name: period[name] for name in ("start", "end", "timezone")},
-        "scanned_bytes": query["scanned_bytes"],
-        "price_usd": query["price_usd"],
-        "query_id": query["id"],
-        "dag_id": run["dag_id"],
-        "run_id": run["run_id"],
-        "manifest": location.manifest_uri,
-        "checks_failed": failed.count("fail"),
-        "checks_warned": failed.count("warn"),
-        "earlier": len(manifest["earlier_versions"]),
-    }
-    return {
-        name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in facts.items()
-    }
-
-
-def _verify(staged: StagedVersion, location: Location, storage: Storage) -> None:
-    """Check that every object is there, whole: S3 itself refused any that arrived otherwise than sent."""
-    folder = location.uri(location.version_key(staged.version))
-    found = {item.uri: item.bytes for item in storage.list(folder)}
-    for expected in staged.objects:
+def _verify(version: Version, location: Location, s3: S3) -> None:
+    """Check that every object is there with its size: S3 itself refused bytes that differ from those sent."""
+    found = {each.uri: each.bytes for each in s3.list(location.uri(location.version_key(version.version)))}
+    for expected in version.objects:
         uri = location.uri(expected.key)
         if found.get(uri) != expected.bytes:
-            problem = f"has {found[uri]:,} bytes" if uri in found else "is not there"
+            problem = f"it has {found[uri]:,} bytes" if uri in found else "it is missing"
             raise PublishError(
-                f"{uri} is not what transform staged: it {problem}, expected are {expected.bytes:,} bytes. "
-                f"Nothing was published; clear transform."
+                f"{uri} is not what transform uploaded: {problem}, expected are {expected.bytes:,} bytes. "
+                f"Nothing is published. Clear transform."
             )
 
 
-@dataclass(frozen=True)
-class _Flip:
-    """What became of the manifest, and what `follow` need not ask for."""
-
-    publication: Publication
-    columns: Sequence[Column] | None = None
-    replaced: Mapping[str, Any] | None = None
-    is_new: bool = False
-
-
 def _flip(
-    staged: StagedVersion,
-    facts: Mapping[str, Any],
+    version: Version,
+    facts: PublicationFacts,
     location: Location,
-    storage: Storage,
+    s3: S3,
     table: Table | None,
-) -> _Flip:
-    """Let the manifest name the version, unless it need not or must not."""
-    columns: Sequence[Column] | None = None
+    memory_limit: str,
+) -> Publication:
+    """Let the manifest name the version, unless it does already or must not."""
     written: Publication | None = None
     for _ in range(_ATTEMPTS):
-        current, etag = read_manifest(location, storage)
+        current, etag = read_manifest(location, s3)
         if written is not None and current == written.manifest:
-            # The answer to the write was lost, and its repetition refused.
-            return _Flip(written, columns)
-        if current is not None and _is_newer(current, facts):
-            return _Flip(Publication("superseded", current))
-        if table is not None and columns is None:
-            columns = table.prepare(staged.columns)
-        manifest = _next_manifest(staged, facts, current, location, storage)
-        is_same = current is not None and current["version"] == manifest["version"]
-        if current is not None and is_same and _says_the_same(current, manifest):
-            return _Flip(Publication("unchanged", current), columns)
-        written = Publication("unchanged" if is_same else "published", manifest)
-        if _replace(location.manifest_uri, manifest, etag, storage):
-            return _Flip(written, columns, replaced=current, is_new=current is None)
+            return written  # S3 did the write, and its answer was lost
+        if current is not None and current.query.submitted_at > facts.query.submitted_at:
+            return Publication(Outcome.SUPERSEDED, current)
+        if table is not None:
+            table.prepare(version.columns)
+        manifest = _next_manifest(version, facts, current, location, s3, memory_limit)
+        is_same = current is not None and current.version == manifest.version
+        if current and all(getattr(current, name) == getattr(manifest, name) for name in _DECIDING):
+            return Publication(Outcome.UNCHANGED, current)
+        written = Publication(Outcome.UNCHANGED if is_same else Outcome.PUBLISHED, manifest)
+        if _replace(location.manifest_uri, manifest, etag, s3):
+            return written
     raise _lost(location.manifest_uri)
 
 
-def _is_newer(current: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
-    """Whether what is published comes from a later query than what is to be published.
-
-    The texts are ISO 8601 in one zone and one precision, so they sort by time.
-    """
-    return bool(current["query"]["submitted_at"] > facts["query"]["submitted_at"])
-
-
-def _says_the_same(current: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
-    return all(current.get(name) == manifest.get(name) for name in _DECIDING)
-
-
 def _next_manifest(
-    staged: StagedVersion,
-    facts: Mapping[str, Any],
-    current: Mapping[str, Any] | None,
+    version: Version,
+    facts: PublicationFacts,
+    current: Manifest | None,
     location: Location,
-    storage: Storage,
-) -> dict[str, Any]:
+    s3: S3,
+    memory_limit: str,
+) -> Manifest:
     """Return the manifest that is to replace `current`, as reading it back gives it."""
-    earlier: Sequence[Mapping[str, Any]] = current["earlier_versions"] if current else []
-    restated_at = current["restated_at"] if current else ""
-    if current and current["version"] != staged.version:
-        difference = _difference(staged, current, location, storage)
-        if not staged.ordered and difference == _NONE and _formats(staged.to_dict()) == _formats(current):
-            staged = StagedVersion.from_dict(current)
+    parts = {"manifest_format": 1, **dict(facts), **dict(version)}
+    if current is not None:
+        parts |= {"restated_at": current.restated_at, "earlier_versions": current.earlier_versions}
+    if current is not None and current.version != version.version:
+        about = f"Report {facts.report!r}, period {facts.period.id}"
+        difference = _difference(version, current, location, s3, memory_limit, about)
+        same_rows = not version.ordered and difference == Difference(added=0, removed=0)
+        if same_rows and version.formats == current.formats:
+            parts |= {name: getattr(current, name) for name in Version.model_fields}
         else:
-            replaced = {name: current[name] for name in ("version", "rows", "published_at", "provisional")}
-            replaced |= {"replaced_at": facts["published_at"], "difference": difference}
-            restated_at = facts["query"]["submitted_at"]
-            earlier = [replaced, *(entry for entry in earlier if entry["version"] != staged.version)]
-    manifest = {
-        "manifest_format": MANIFEST_FORMAT,
-        **facts,
-        **staged.to_dict(),
-        "restated_at": restated_at,
-        "earlier_versions": list(earlier),
-    }
-    read_back: dict[str, Any] = json.loads(_json(manifest))
-    return read_back
-
-
-def _formats(version: Mapping[str, Any]) -> set[str]:
-    return {item["format"] for item in version["objects"]}
+            earlier = [each for each in current.earlier_versions if each.version != version.version]
+            replaced = EarlierVersion(
+                **current.model_dump(include={"version", "rows", "published_at", "provisional"}),
+                replaced_at=facts.published_at,
+                difference=difference,
+            )
+            parts |= {"restated_at": facts.query.submitted_at, "earlier_versions": (replaced, *earlier)}
+    return Manifest.from_json(Manifest.model_validate(parts).to_json())
 
 
 def _difference(
-    staged: StagedVersion, current: Mapping[str, Any], location: Location, storage: Storage
-) -> dict[str, int] | None:
-    """Count the rows that a version adds to the current one and those that it removes.
-
-    Rows are compared whole, and one that occurs twice counts twice; their order does not count.
-
-    Returns:
-        `added` and `removed`; None where the rows of one of the two cannot be read back, because it has no
-        Parquet or is gone.
-    """
-    from athena_reports.tally import Tally, row_keys
-
-    new, old = staged.to_dict(), current
-    if new["columns"] != old["columns"]:
-        return {"added": new["rows"], "removed": old["rows"]}
-    if not parquet_keys(new) or not parquet_keys(old):
+    new: Version, old: Version, location: Location, s3: S3, memory_limit: str, about: str
+) -> Difference | None:
+    """Count the rows that `new` adds to `old` and removes, as multisets; None without the Parquet of both."""
+    if new.columns != old.columns:
+        return Difference(added=new.rows, removed=old.rows)
+    if not new.parquet_keys or not old.parquet_keys:
         return None
-    with (
-        disk_full_explained(location),
-        TemporaryDirectory(prefix="athena-report-") as folder,
-        Tally() as tally,
-    ):
+    with open_engine(memory_limit, about=about) as engine:
         try:
-            batches = [
-                _published_rows(parquet_keys(version), Path(folder) / name, location, storage)
-                for name, version in (("new", new), ("old", old))
-            ]
-            # Side by side, so that rows which both have are soon forgotten.
-            for added, removed in zip_longest(*batches):
-                for batch, count in ((added, 1), (removed, -1)):
-                    if batch is not None:
-                        tally.add(row_keys(batch), count)
+            files = [_download(version.parquet_keys, location, s3, engine) for version in (new, old)]
         except MissingObjectError:
             return None
-        more, less = tally.difference()
-    return {"added": more, "removed": less}
+        added, removed = count_differences(engine, *files)
+    return Difference(added=added, removed=removed)
 
 
-def _published_rows(
-    keys: Sequence[str], path: Path, location: Location, storage: Storage
-) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of Parquet objects, of which one at a time is on disk."""
-    import pyarrow.parquet as pq
-
-    for key in keys:
-        storage.download(location.uri(key), path)
-        with pq.ParquetFile(
-            path, buffer_size=_READ_BYTES, pre_buffer=False, coerce_int96_timestamp_unit="ms"
-        ) as file:
-            yield from file.iter_batches(_BATCH_ROWS, use_threads=False)
+def _download(keys: list[str], location: Location, s3: S3, engine: Engine) -> list[Path]:
+    paths = [engine.folder / key.replace("/", "-") for key in keys]
+    for key, path in zip(keys, paths, strict=True):
+        s3.download(location.uri(key), path)
+    return paths
 
 
-def _move_latest(
-    manifest: Mapping[str, Any], replaced: Mapping[str, Any] | None, location: Location, storage: Storage
-) -> None:
-    """Let `latest.json` name the period, unless it names a later one."""
-    latest = _latest(manifest, location)
-    if replaced is not None:
-        # It most likely says what the manifest did until now, and the ETag of an object that was written in
-        # one part is the MD5 of its bytes (unless KMS encrypts it): so it can be replaced without a look.
-        digest = hashlib.md5(_json(_latest(replaced, location)), usedforsecurity=False).hexdigest()
-        if _replace(location.latest_uri, latest, f'"{digest}"', storage):
-            return
+def _move_latest(manifest: Manifest, location: Location, s3: S3) -> None:
+    """Make `latest.json` name the period, unless it names a later one."""
+    latest = manifest.latest(location)
     for _ in range(_ATTEMPTS):
-        try:
-            body, etag = storage.read(location.latest_uri)
-        except MissingObjectError:
-            present, etag = None, None
-        else:
-            present = _parsed_latest(body, location)
-            if present == latest or _age(present) > _age(latest):
-                return
-        if _replace(location.latest_uri, latest, etag, storage):
+        present, etag = _read(Latest, location.latest_uri, s3)
+        if present is not None and (present == latest or present.age > latest.age):
+            return
+        if _replace(location.latest_uri, latest, etag, s3):
             return
     raise _lost(location.latest_uri)
 
 
-def _latest(manifest: Mapping[str, Any], location: Location) -> dict[str, Any]:
-    return {
-        "report": location.report,
-        "cadence": location.cadence,
-        "period": manifest["period"],
-        "manifest": location.manifest_key,
-        **{name: manifest[name] for name in ("version", "rows", "provisional", "partial", "published_at")},
-        "submitted_at": manifest["query"]["submitted_at"],
-    }
-
-
-def _parsed_latest(body: bytes, location: Location) -> dict[str, Any]:
+def _read(model: type[_Document], uri: str, s3: S3) -> tuple[_Document | None, str | None]:
     try:
-        latest: dict[str, Any] = json.loads(body)
-        _age(latest)
-    except (ValueError, KeyError, TypeError) as error:
-        raise PublishError(
-            f"{location.latest_uri} is not of this package. It was not overwritten, the period itself is "
-            f"published: see who wrote it, move it away, then clear publish.",
-            retryable=False,
-        ) from error
-    return latest
-
-
-def _age(latest: Mapping[str, Any]) -> tuple[str, str]:
-    """By which a later period, and of one period the later query, is the greater."""
-    return str(latest["period"]["start_utc"]), str(latest["submitted_at"])
-
-
-def _json(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, indent=2, ensure_ascii=False).encode()
-
-
-def _replace(uri: str, content: Mapping[str, Any], etag: str | None, storage: Storage) -> bool:
-    """Replace the object that has `etag`, or create it; False when somebody else was faster."""
+        body, etag = s3.read(uri)
+    except MissingObjectError:
+        return None, None
     try:
-        storage.write(uri, _json(content), _JSON, replacing=etag)
+        return model.from_json(body), etag
+    except ValueError as error:
+        raise _foreign(uri) from error
+
+
+def _replace(uri: str, content: Manifest | Latest, etag: str | None, s3: S3) -> bool:
+    """Replace the object that has `etag`, or create it; False if another writer was faster."""
+    try:
+        s3.write(uri, content.to_json(), "application/json", replacing=etag)
     except (ConditionError, MissingObjectError):
         return False
     return True
+
+
+def _foreign(uri: str) -> PublishError:
+    return PublishError(
+        f"{uri} is not of this package and period. It was not overwritten: see who wrote it, move it away, "
+        f"then clear publish.",
+        retryable=False,
+    )
 
 
 def _lost(uri: str) -> PublishError:

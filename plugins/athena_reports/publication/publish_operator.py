@@ -1,4 +1,4 @@
-"""Publishes a staged version and registers it in Glue."""
+"""The operator that publishes a prepared version."""
 
 from __future__ import annotations
 
@@ -13,87 +13,98 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from athena_reports import __version__
 from athena_reports.publication.glue_table import Table
-from athena_reports.publication.publish import Publication, publish
-from athena_reports.queries.execution import QueryExecution
-from athena_reports.queries.input_partitions import Coverage
-from athena_reports.stage import Location, StagedVersion
-from athena_reports.storage import Storage
+from athena_reports.publication.location import Location
+from athena_reports.publication.manifest import PublicationFacts, QueryFacts, RunFacts
+from athena_reports.publication.publish import publish
+from athena_reports.publication.transform_task import PreparedVersion
+from athena_reports.queries.airflow_errors import report_errors
+from athena_reports.s3 import S3
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from athena_reports.settings import Encryption
 
-
-from athena_reports.queries.airflow_errors import worked
+_EVENT = {"period", "version", "rows", "provisional", "partial", "published_at"}
 
 
 class S3PublishOperator(AwsBaseOperator[S3Hook]):
-    """Verifies a staged version in S3, makes it the current one of its period, and registers it in Glue.
+    """Makes a prepared version the current one of its period in S3 and in Glue.
 
-    An asset among the `outlets` gets the manifest's main facts as its event's extra.
+    An asset among the `outlets` gets what the task returns as the extra of its event.
 
     Args:
-        staged: What `stage_result` returned: the version, and the period and the query that it is of.
+        prepared: What `transform_result` returned.
         bucket: The report bucket.
         report: Name of the report.
         environment: Name of the environment, for the manifest.
-        late_by: A period whose query was submitted before its end plus this is marked as provisional.
-        reads_previous: Whether the SQL reads the period before; this one is stale once that one is restated.
+        late_by: A period whose query was submitted before its end plus this is provisional.
+        reads_previous: Whether the SQL reads the period before; a restatement of that one makes this one stale.
         database: Glue database of the published table; None for no table.
+        memory_limit: What DuckDB may hold in memory, such as `128MB`.
         bucket_owner: Account id that must own the bucket; empty for any.
         encryption: How what is written is encrypted; None for the bucket's default.
     """
 
     aws_hook_class = S3Hook
-    template_fields: Sequence[str] = aws_template_fields("staged", "bucket")
+    template_fields: Sequence[str] = aws_template_fields("prepared", "bucket")
     ui_color = "#98d8a0"
 
     def __init__(
         self,
         *,
-        staged: Any,
+        prepared: Any,
         bucket: str,
         report: str,
         environment: str,
         late_by: timedelta = timedelta(0),
         reads_previous: bool = False,
         database: str | None = None,
+        memory_limit: str = "128MB",
         bucket_owner: str = "",
         encryption: Encryption | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.staged = staged
+        self.prepared = prepared
         self.bucket = bucket
         self.report = report
         self.environment = environment
         self.late_by = late_by
         self.reads_previous = reads_previous
         self.database = database
+        self.memory_limit = memory_limit
         self.bucket_owner = bucket_owner
         self.encryption = encryption
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Publish, and return where the manifest is and what was done."""
-        period = self.staged["period"]
-        location = Location(self.bucket, self.report, period["cadence"], period["id"])
-        with worked():
+        """Publish, and return the address of the manifest and its main facts."""
+        prepared = PreparedVersion.model_validate(self.prepared)
+        facts = self._facts(prepared, context)
+        location = Location(self.bucket, self.report, facts.period.cadence, facts.period.id)
+        with report_errors():
             publication = publish(
-                StagedVersion.from_dict(self.staged["version"]),
-                self._facts(context),
+                prepared.version,
+                facts,
                 location=location,
-                storage=Storage(self.hook.get_conn(), self.bucket_owner, self.encryption),
+                s3=S3(self.hook.get_conn(), self.bucket_owner, self.encryption),
                 table=self._table(location),
+                memory_limit=self.memory_limit,
             )
-        outcome = self._outcome(location, publication)
+        manifest = publication.manifest
+        warnings = [check for check in manifest.checks if not check.passed]
+        event = {
+            "manifest": location.manifest_uri,
+            "outcome": publication.outcome.value,
+            **manifest.model_dump(mode="json", include=_EVENT),
+            "warnings": [check.name for check in warnings],
+        }
         for outlet in self.outlets:
-            context["outlet_events"][outlet].extra = outcome
-        self.log.info("%(outcome)s: version %(version)s, %(rows)d rows, %(manifest)s", outcome)
-        for check in publication.manifest["checks"]:
-            if not check["passed"]:
-                self.log.warning("check %s: %s", check["name"], check["message"])
-        return outcome
+            context["outlet_events"][outlet].extra = event
+        self.log.info("%(outcome)s: version %(version)s, %(rows)d rows, %(manifest)s", event)
+        for check in warnings:
+            self.log.warning("check %s: %s", check.name, check.message)
+        return event
 
     def _table(self, location: Location) -> Table | None:
         if self.database is None:
@@ -101,43 +112,31 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name).get_conn()
         return Table(self.database, location, glue)
 
-    def _outcome(self, location: Location, publication: Publication) -> dict[str, Any]:
-        manifest = publication.manifest
-        return {
-            "manifest": location.manifest_uri,
-            "outcome": publication.outcome,
-            "period": manifest["period"],
-            **{
-                name: manifest[name] for name in ("version", "rows", "provisional", "partial", "published_at")
-            },
-            "warnings": [check["name"] for check in manifest["checks"] if not check["passed"]],
-        }
-
-    def _facts(self, context: Context) -> dict[str, Any]:
-        query, period = QueryExecution.from_dict(self.staged["query"]), self.staged["period"]
-        submitted = self.staged["submitted"]
-        settles_at = datetime.fromisoformat(period["end_utc"]) + self.late_by
-        missing = [gap for facts in submitted.get("inputs", []) for gap in Coverage.from_dict(facts).gaps]
-        return {
-            "report": self.report,
-            "environment": self.environment,
-            "period": period,
-            "settles_at": settles_at.isoformat(),
-            "provisional": datetime.fromisoformat(query.submitted_at) < settles_at,
-            "partial": bool(missing),
-            "missing_partitions": missing,
-            "published_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "query": {
-                "id": query.id,
-                "submitted_at": query.submitted_at,
-                "statement": query.statement,
-                "reads_previous": self.reads_previous,
-                "sql_sha256": submitted.get("sql_sha256", ""),
-                "scanned_bytes": query.scanned_bytes,
-                "price_usd": round(query.price_usd, 6),
-                "engine_version": query.engine_version,
-            },
-            "checks": self.staged["checks"],
-            "run": {"dag_id": self.dag_id, "run_id": context["run_id"]},
-            "code_version": __version__,
-        }
+    def _facts(self, prepared: PreparedVersion, context: Context) -> PublicationFacts:
+        query, submitted = prepared.query, prepared.submitted
+        assert submitted.period is not None
+        settles_at = datetime.fromisoformat(submitted.period.end_utc) + self.late_by
+        missing = tuple(gap for coverage in submitted.inputs for gap in coverage.gaps)
+        return PublicationFacts(
+            report=self.report,
+            environment=self.environment,
+            period=submitted.period,
+            settles_at=settles_at.isoformat(),
+            provisional=datetime.fromisoformat(query.submitted_at) < settles_at,
+            partial=bool(missing),
+            missing_partitions=missing,
+            published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            query=QueryFacts(
+                id=query.id,
+                submitted_at=query.submitted_at,
+                statement=query.statement,
+                reads_previous=self.reads_previous,
+                sql_sha256=submitted.sql_sha256,
+                scanned_bytes=query.scanned_bytes,
+                price_usd=round(query.price_usd, 6),
+                engine_version=query.engine_version,
+            ),
+            checks=prepared.checks,
+            run=RunFacts(dag_id=self.dag_id, run_id=context["run_id"]),
+            code_version=__version__,
+        )

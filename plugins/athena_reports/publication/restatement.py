@@ -1,9 +1,7 @@
-"""Finds published periods that have to be reported again.
+"""Finds published periods that have to be reported again, from the partitions of the published tables alone.
 
-- A provisional period whose late events have all landed: its numbers may have changed.
+- A provisional period whose late events have all arrived: its numbers may have changed.
 - A stale period: its SQL reads the period before, and that one was restated since.
-
-Which these are is read from the partitions of the published tables alone.
 """
 
 from __future__ import annotations
@@ -18,6 +16,8 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.publication.glue_table import published_tables
+from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.queries.airflow_errors import report_errors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -35,9 +35,9 @@ class Restatement:
     Attributes:
         dag_id: DAG of the report.
         period_id: The period.
-        reason: `late events have landed`, or `the period before was restated`.
+        reason: `late events have arrived`, or `the period before was restated`.
         submitted_at: When the query of what is published was submitted.
-        days_due: How many whole days ago it could first be reported again.
+        days_due: How many whole days ago it was due for the first time.
     """
 
     dag_id: str
@@ -46,60 +46,58 @@ class Restatement:
     submitted_at: str
     days_due: int
 
-    def to_trigger(self) -> dict[str, Any]:
-        """Return the arguments of a TriggerDagRunOperator.
+    @property
+    def run_ids(self) -> list[str]:
+        """Ids of the runs that may have been triggered for it, and last of the next one: a failed run is tried daily."""
+        stem = f"restatement__{self.period_id}__{self.submitted_at}__"
+        return [f"{stem}{day}" for day in range(self.days_due + 1)]
 
-        By the run's id a version is restated once a day: a look finds it due while its run is under way, and
-        as long as that run has failed.
-        """
+    def to_trigger(self) -> dict[str, Any]:
+        """Return the arguments of a TriggerDagRunOperator."""
         return {
             "trigger_dag_id": self.dag_id,
             "trigger_run_id": self.run_ids[-1],
             "conf": {PERIOD_PARAM: self.period_id},
         }
 
-    @property
-    def run_ids(self) -> list[str]:
-        """The ids of the runs that may have been triggered for it since it is due, and of the next one."""
-        stem = f"restatement__{self.period_id}__{self.submitted_at}__"
-        return [f"{stem}{day}" for day in range(self.days_due + 1)]
-
 
 def find_restatements(
-    dag_id: str, partitions: Mapping[str, Mapping[str, str]], now: datetime, *, with_stale: bool
+    dag_id: str, partitions: Mapping[str, PartitionFacts], now: datetime, *, with_stale: bool
 ) -> list[Restatement]:
     """Return which periods of a report have to be reported again, the earliest first.
 
     Args:
         dag_id: Its DAG, which is the name of its table too.
-        partitions: Parameters of the table's partitions, by period id.
+        partitions: The published periods, by id.
         now: The instant, with a zone.
         with_stale: Whether stale periods count, or provisional ones only.
     """
     reasons = dict.fromkeys(stale(partitions), "the period before was restated") if with_stale else {}
     for period_id, facts in partitions.items():
-        settles_at = facts.get("settles_at", "")
-        if facts.get("provisional") == "true" and settles_at and datetime.fromisoformat(settles_at) <= now:
-            reasons[period_id] = "late events have landed"
+        if facts.provisional and datetime.fromisoformat(facts.settles_at) <= now:
+            reasons[period_id] = "late events have arrived"
     return [
-        Restatement(
-            dag_id,
-            period_id,
-            reasons[period_id],
-            partitions[period_id]["submitted_at"],
-            _days_due(partitions[period_id], now),
-        )
-        for period_id in sorted(reasons, key=lambda period_id: partitions[period_id]["start"])
+        Restatement(dag_id, each, reasons[each], partitions[each].submitted_at, _days_due(partitions[each], now))
+        for each in sorted(reasons, key=lambda each: partitions[each].start)
     ]
 
 
-def _days_due(facts: Mapping[str, str], now: datetime) -> int:
-    """Return how many whole days ago a version was published and its late events had landed, or 0.
+def stale(partitions: Mapping[str, PartitionFacts]) -> list[str]:
+    """Return the ids of periods that read the period before, and did so before it was restated; earliest first."""
+    by_end = {facts.end: facts for facts in partitions.values()}
+    found = [
+        period_id
+        for period_id, facts in partitions.items()
+        if facts.reads_previous
+        and facts.start in by_end
+        and by_end[facts.start].restated_at > facts.submitted_at
+    ]
+    return sorted(found, key=lambda each: partitions[each].start)
 
-    Not a date: many periods become due just before midnight UTC, and their runs are under way after it.
-    """
-    times = [facts["submitted_at"], facts.get("settles_at", "")]
-    since = max(datetime.fromisoformat(time) for time in times if time)
+
+def _days_due(facts: PartitionFacts, now: datetime) -> int:
+    # Not a date: many periods become due just before midnight UTC, and their runs are active after it.
+    since = max(map(datetime.fromisoformat, (facts.submitted_at, facts.settles_at)))
     return max(now - since, timedelta(0)) // _DAY
 
 
@@ -119,48 +117,23 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
         self.database = database
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Look through all published tables."""
-        found = [
-            restatement
-            for table, partitions in published_tables(self.database, self.hook.get_conn())
-            for restatement in find_restatements(
-                table, partitions, datetime.now(UTC), with_stale=bool(context["params"][STALE_PARAM])
-            )
-        ]
+        """Find what is due, and leave out what has an active run."""
         triggers = []
-        for each in found:
-            wait = ""
-            if _is_under_way(each, context["ti"]):
-                wait = ", but its run has not ended; see whether the DAG is paused"
-            else:
-                triggers.append(each.to_trigger())
-            self.log.info("%s, period %s: %s%s", each.dag_id, each.period_id, each.reason, wait)
+        with_stale = bool(context["params"][STALE_PARAM])
+        with report_errors():
+            for table in published_tables(self.database, self.hook.get_conn()):
+                published = table.published_periods()
+                for each in find_restatements(table.name, published, datetime.now(UTC), with_stale=with_stale):
+                    # The runs of a paused DAG would all be paid for once it is unpaused.
+                    active = _has_active_run(each, context["ti"])
+                    note = ", but its run has not ended; see whether the DAG is paused" if active else ""
+                    self.log.info("%s, period %s: %s%s", each.dag_id, each.period_id, each.reason, note)
+                    triggers += [] if active else [each.to_trigger()]
         return triggers
 
 
-def _is_under_way(restatement: Restatement, ti: Any) -> bool:
-    """Whether a run of it has not ended: those of a paused DAG would all be paid once it is unpaused."""
+def _has_active_run(restatement: Restatement, ti: Any) -> bool:
     ids = restatement.run_ids
     batches = (ids[start : start + _ASKED_AT_ONCE] for start in range(0, len(ids), _ASKED_AT_ONCE))
     states = ["queued", "running"]
     return any(ti.get_dr_count(dag_id=restatement.dag_id, run_ids=batch, states=states) for batch in batches)
-
-
-def stale(partitions: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return the ids of published periods whose numbers depend on one restated since, earliest first.
-
-    Such a period's SQL reads the period before, and the query whose result replaced another one there was
-    submitted after its own. They are restated in this order. Times are ISO 8601 in one zone and one
-    precision, so they sort as texts.
-
-    Args:
-        partitions: Parameters of the table's partitions, by period id.
-    """
-    by_end = {facts["end"]: facts for facts in partitions.values() if facts.get("end")}
-    found = [
-        period_id
-        for period_id, facts in partitions.items()
-        if facts.get("reads_previous") == "true"
-        and by_end.get(facts.get("start", ""), {}).get("restated_at", "") > facts.get("submitted_at", "")
-    ]
-    return sorted(found, key=lambda period_id: partitions[period_id]["start"])

@@ -1,238 +1,206 @@
-"""From a finished query to a staged version: read the result, transform it, write it, check it.
-
-One pass over the rows does all of it, in constant memory; nothing becomes visible here.
-"""
+"""The step from a finished query to an unpublished version: read the result, transform, check, write, upload."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from pydantic import BaseModel
 
-from athena_reports import checks as checking
-from athena_reports.compat import (
-    AirflowFailException,
-)
-from athena_reports.errors import (
-    CheckError,
-    EmptyResultError,
-    ResultError,
-    SkipPeriodError,
-    TransformError,
-)
+from athena_reports.errors import CheckError, EmptyResultError, ResultError, SkipPeriodError
+from athena_reports.periods.calendar import Cadence, Period
+from athena_reports.publication.glue_table import Table
+from athena_reports.publication.location import Location
+from athena_reports.publication.manifest import PublishedObject, Version
 from athena_reports.publication.publish import read_manifest
-from athena_reports.queries.airflow_errors import worked
+from athena_reports.queries.airflow_errors import report_errors
 from athena_reports.queries.execution import QueryExecution
-from athena_reports.queries.input_partitions import Coverage, why_empty
-from athena_reports.queries.submit_operator import PERIOD_XCOM
-from athena_reports.stage import Location, Rows, StagedVersion, disk_full_explained, stage
-from athena_reports.storage import Storage
-from athena_reports.transforms import apply
+from athena_reports.queries.input_partitions import why_empty
+from athena_reports.queries.submission import Submitted
+from athena_reports.rows.athena_result import FinishedQuery, read_result
+from athena_reports.rows.checks import Check, CheckResult, failures, run_checks
+from athena_reports.rows.columns import Column
+from athena_reports.rows.engine import open_engine
+from athena_reports.rows.transforms import Transform, apply
+from athena_reports.rows.writer import CONTENT_TYPES, Format, LocalFile, LocalTable, write_files, write_table
+from athena_reports.s3 import S3
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from mypy_boto3_athena import AthenaClient
+    from mypy_boto3_glue import GlueClient
 
-    from athena_reports.checks import Check, CheckResult
-    from athena_reports.periods.calendar import Cadence, Period
-    from athena_reports.queries.execution import QueryExecution
-    from athena_reports.queries.input_partitions import Coverage
-    from athena_reports.reports.report import Transform
-    from athena_reports.result import Result
     from athena_reports.settings import Encryption
-    from athena_reports.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What becomes of a query's result.
+    """What is made of a query's result.
 
     Attributes:
         report: Name of the report.
         cadence: The periods of the DAG.
         bucket: The report bucket.
-        transforms: From the batches of the result to the batches that are published, applied in order.
-        checks: What must hold of them.
-        empty: What no rows mean: `fail`, `publish` or `skip`.
+        database: Glue database of the published table; None for no table.
+        transforms: Functions from rows to rows, applied in order.
+        checks: What must hold of the rows.
+        empty: What to do without rows: fail, publish, or skip the period.
         formats: Formats to write.
     """
 
     report: str
     cadence: Cadence
     bucket: str
+    database: str | None = None
     transforms: Sequence[Transform] = ()
     checks: Sequence[Check] = ()
-    empty: str = "fail"
-    formats: Sequence[str] = ("parquet", "csv")
+    empty: Literal["fail", "publish", "skip"] = "fail"
+    formats: Sequence[Format] = ("parquet", "csv")
 
     def location(self, period: Period) -> Location:
         """Where a period is published."""
         return Location(self.bucket, self.report, self.cadence.name, period.id)
 
-    def describe(self, period: Period) -> str:
-        """Whose rows these are, for the beginning of a message."""
-        return f"Report {self.report!r}, period {period.id} ({self.cadence.name})"
+
+class PreparedVersion(BaseModel, frozen=True):
+    """An unpublished version, the query that it comes from, and what the checks found."""
+
+    query: QueryExecution
+    submitted: Submitted
+    version: Version
+    checks: tuple[CheckResult, ...]
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A staged version, and what the checks say of it.
-
-    Attributes:
-        version: The version.
-        checks: One result per check.
-    """
-
-    version: StagedVersion
-    checks: Sequence[CheckResult]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the facts for XCom."""
-        return {"version": self.version.to_dict(), "checks": [result.to_dict() for result in self.checks]}
-
-
-def prepare(
-    execution: QueryExecution,
-    period: Period,
-    recipe: Recipe,
-    *,
-    coverages: Sequence[Coverage] = (),
-    athena: AthenaClient,
-    storage: Storage,
-) -> Prepared:
-    """Stage the result of a query as the version that it may become, and check it.
-
-    Args:
-        execution: The query, which has succeeded.
-        period: The period of the run.
-        recipe: What becomes of the rows.
-        coverages: Which partitions the query could see, to say why there are no rows.
-        athena: Client to read the result's columns with.
-        storage: S3.
-
-    Raises:
-        ResultError: The result cannot be read.
-        TransformError: A transform failed.
-        CheckError: A check failed; the version stays staged for inspection.
-        EmptyResultError: There are no rows, and the report has to have some; a SkipPeriodError if it says to
-            skip the period then.
-        PublishError: The version cannot be written, or the disk is full.
-        StorageError: S3 did not serve a call.
-    """
-    import pyarrow as pa
-
-    from athena_reports.result import open_result
-
-    # Arrow's own allocator keeps what batches have freed: 50 MB more at the peak, and a tenth more time.
-    pa.set_memory_pool(pa.system_memory_pool())
-    location, about = recipe.location(period), recipe.describe(period)
-    result = open_result(execution, athena=athena, storage=storage)
-    with disk_full_explained(location), checking.watch(recipe.checks) as watch:
-        version = stage(
-            _rows(result, recipe, period),
-            location=location,
-            formats=recipe.formats,
-            storage=storage,
-            observers=[watch.see] if recipe.checks else [],
-        )
-        if not version.rows and recipe.empty != "publish":
-            _refuse_empty(execution, recipe, about, coverages)
-        previous, current = (
-            _manifest(recipe.location(of), storage) if needed else None
-            for of, needed in ((period.previous, watch.compares_periods), (period, watch.compares_versions))
-        )
-        results = watch.conclude(previous, current)
-    if failed := checking.failures(results):
-        staged = f"s3://{location.bucket}/{location.prefix}versions/{version.version}/"
-        raise CheckError(f"{about}: {failed} Nothing was published. The rows are at {staged} for inspection.")
-    return Prepared(version, results)
-
-
-def _rows(result: Result, recipe: Recipe, period: Period) -> Rows:
-    """What is to be written: the result as it is, its files, or what the transforms make of it."""
-    if recipe.transforms:
-        batches = apply(recipe.transforms, result.batches, period, recipe.describe(period))
-        first, batches = _peek(batches, recipe.describe(period))
-        return Rows(first, batches, ordered=result.ordered)
-    files = result.find_files() if result.find_files and "parquet" in recipe.formats else ()
-    return Rows(result.schema, result.batches, files, ordered=result.ordered)
-
-
-def _peek(batches: Iterator[pa.RecordBatch], about: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    first = next(batches, None)
-    if first is None:
-        raise TransformError(f"{about}: the transform yielded no batch, so no columns. Yield an empty one.")
-    return first.schema, chain([first], batches)
-
-
-def _refuse_empty(
-    execution: QueryExecution, recipe: Recipe, about: str, coverages: Sequence[Coverage]
-) -> None:
-    kind = SkipPeriodError if recipe.empty == "skip" else EmptyResultError
-    raise kind(
-        f"{about}: query {execution.id} gave no rows, so nothing was published. {why_empty(coverages)} "
-        f'If no rows are right, declare empty="publish" or "skip".'
-    )
-
-
-def _manifest(location: Location, storage: Storage) -> Mapping[str, Any] | None:
-    manifest, _ = read_manifest(location, storage)
-    return manifest
-
-
-def stage_result(
-    waited: Mapping[str, Any] | None,
-    submitted: Mapping[str, Any] | None = None,
+def transform_result(
+    query: dict[str, Any] | None,
+    submitted: dict[str, Any] | None,
     *,
     recipe: Recipe,
+    memory_limit: str = "128MB",
     bucket_owner: str = "",
     encryption: Encryption | None = None,
     aws_conn_id: str | None = "aws_default",
 ) -> dict[str, Any]:
-    """Read a query's result, transform and check it, and stage it as the version that it may become.
-
-    The rows stream from S3 through the transforms back to S3; only facts are returned.
+    """Make an unpublished version of a query's result; the callable of a PythonOperator.
 
     Args:
-        waited: What `AthenaWaitSensor` pushed, with its period.
+        query: What `AthenaWaitSensor` returned.
         submitted: What `AthenaSubmitOperator` pushed under the key `submitted`.
-        recipe: What becomes of the result.
+        recipe: What is made of the result.
+        memory_limit: What DuckDB may hold in memory, such as `128MB`.
         bucket_owner: Account id that must own every bucket; empty for any.
         encryption: How what is written is encrypted; None for the bucket's default.
         aws_conn_id: Airflow connection.
 
     Returns:
-        `waited` with `submitted` and the staged version, with the results of its checks, beside it.
+        A PreparedVersion as JSON.
 
     Raises:
-        AirflowSkipException: There are no rows, and the report says to skip the period then.
-        AirflowFailException: There is no query, its result cannot be read, a transform or a check failed, or
-            there are no rows: the same would happen again.
-        AirflowException: A call was not served, or the version could not be written.
+        AirflowSkipException: There are no rows, and the report skips the period then.
+        AirflowFailException: There is no query, its result cannot be read, a transform or a check failed, or there are
+            no rows: a retry would not help.
+        AirflowException: AWS did not serve a call, or the disk is full.
     """
     from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+    from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
-    if not waited:
-        raise AirflowFailException(
-            f"Report {recipe.report!r}: wait_for_query handed no query on, as when it is marked as success, "
-            f"which stops the query. Clear run_query with all that is downstream."
-        )
-    if not waited["period"]:
-        raise ResultError(
-            f"Report {recipe.report!r}: the period is missing. Give the submitting operator its cadence, and "
-            f"the sensor period=XComArg(run_query, key={PERIOD_XCOM!r})."
-        )
-    submitted = submitted or {}
-    with worked():
-        prepared = prepare(
-            QueryExecution.from_dict(waited["query"]),
-            recipe.cadence.period(waited["period"]["id"]),
+    with report_errors():
+        if not query or not submitted or not submitted["period"]:
+            raise ResultError(
+                f"Report {recipe.report!r}: transform needs the query and its period. If wait_for_query was marked as "
+                f"success, clear run_query with all that is downstream. In a DAG of your own, give the submitting "
+                f"operator its cadence, and this task submitted=XComArg(run_query, key='submitted')."
+            )
+        return prepare_version(
+            QueryExecution.model_validate(query),
+            Submitted.model_validate(submitted),
             recipe,
-            coverages=[Coverage.from_dict(facts) for facts in submitted.get("inputs", [])],
             athena=AthenaHook(aws_conn_id=aws_conn_id).get_conn(),
-            storage=Storage(S3Hook(aws_conn_id=aws_conn_id).get_conn(), bucket_owner, encryption),
+            s3=S3(S3Hook(aws_conn_id=aws_conn_id).get_conn(), bucket_owner, encryption),
+            glue=lambda: GlueCatalogHook(aws_conn_id=aws_conn_id).get_conn(),
+            memory_limit=memory_limit,
+        ).model_dump(mode="json")
+
+
+def prepare_version(
+    query: QueryExecution,
+    submitted: Submitted,
+    recipe: Recipe,
+    *,
+    athena: AthenaClient,
+    s3: S3,
+    glue: Callable[[], GlueClient],
+    memory_limit: str = "128MB",
+) -> PreparedVersion:
+    """Make an unpublished version of the result of a query that has succeeded. `glue` returns a client.
+
+    Raises:
+        AthenaReportsError: Of the kind that says what failed; a version whose check failed stays for inspection.
+    """
+    assert submitted.period is not None
+    period = recipe.cadence.period(submitted.period.id)
+    location = recipe.location(period)
+    about = f"Report {recipe.report!r}, period {period.id} ({recipe.cadence.name})"
+    no_rows = (SkipPeriodError if recipe.empty == "skip" else EmptyResultError)(
+        f"{about}: query {query.id} returned no rows, so nothing is published. {why_empty(submitted.inputs)} "
+        f'If no rows are right, declare empty="publish" or "skip".'
+    )
+    transforms = list(recipe.transforms)
+
+    def published_columns() -> Sequence[Column] | None:
+        """Return the columns of an UNLOAD that wrote no file: those that the report published before."""
+        if recipe.empty != "publish":
+            raise no_rows
+        transforms.clear()  # they have the transforms' columns
+        return Table(recipe.database, location, glue()).columns() if recipe.database else None
+
+    with open_engine(memory_limit, about=about) as engine:
+        result = read_result(
+            FinishedQuery.model_validate(query, from_attributes=True),
+            engine=engine,
+            athena=athena,
+            s3=s3,
+            published_columns=published_columns,
         )
-    return {**waited, "submitted": submitted, **prepared.to_dict()}
+        table = write_table(
+            apply(transforms, result.relation, period, engine=engine, about=about), engine
+        )
+        if not table.rows and recipe.empty != "publish":
+            raise no_rows
+        against = {check.against for check in recipe.checks}
+        previous, current = (
+            read_manifest(recipe.location(of), s3)[0] if name in against else None
+            for of, name in ((period.previous, "previous_period"), (period, "previous_version"))
+        )
+        checks = run_checks(recipe.checks, table, engine, previous_period=previous, previous_version=current)
+        files = write_files(table, recipe.formats, engine)
+        version = upload_version(files, table, location, s3, ordered=result.ordered)
+    if failed := failures(checks):
+        uploaded = location.uri(location.version_key(version.version))
+        raise CheckError(f"{about}: {failed} Nothing is published. The rows are at {uploaded} for inspection.")
+    return PreparedVersion(query=query, submitted=submitted, version=version, checks=checks)
+
+
+def upload_version(
+    files: Sequence[LocalFile], table: LocalTable, location: Location, s3: S3, *, ordered: bool
+) -> Version:
+    """Upload the rows of a period in each format as a version named by its content.
+
+    Objects that exist are uploaded again: so cleanup, which leaves young objects, does not remove them before they are
+    published.
+
+    Raises:
+        S3Error: S3 refused an upload.
+    """
+    content = "\n".join(sorted(f"{file.format} {file.sha256}" for file in files))
+    version = hashlib.sha256(content.encode()).hexdigest()[:16]
+    objects = []
+    for file in files:
+        key = location.object_key(version, file.format)
+        s3.upload(file.path, location.uri(key), CONTENT_TYPES[file.format], sha256=file.sha256)
+        objects.append(PublishedObject(key=key, **file.model_dump(exclude={"path"})))
+    return Version(
+        version=version, ordered=ordered, rows=table.rows, columns=table.columns, objects=tuple(objects)
+    )
