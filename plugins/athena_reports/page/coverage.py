@@ -116,7 +116,7 @@ def coverage(
             else:
                 if period_id in published or period.end_utc <= now:
                     periods[period_id] = period
-    out_of_date = frozenset(stale(partitions))
+    out_of_date = frozenset(stale(published))
     cells = [
         _cell(period, published.get(period_id), runs.get(period_id), is_stale=period_id in out_of_date)
         for period_id, period in periods.items()
