@@ -194,7 +194,7 @@ def read_csv(
         about: The first words of an error.
         header: Whether the first line holds the names.
     """
-    readings = {name: _READINGS.get(kind, _Reading(kind)) for name, kind in columns.items()}
+    readings = {name: _READINGS.get(kind) or _reading(kind) for name, kind in columns.items()}
     types = ", ".join(f"c{n}: {literal(reading.read_as)}" for n, reading in enumerate(readings.values()))
     source = (
         f"read_csv({literal(str(path))}, header = {header}, auto_detect = false, delim = ',', quote = '\"', "
@@ -290,6 +290,13 @@ def _unloaded(query: FinishedQuery, uris: Sequence[str], engine: Engine, s3: S3)
     source = f"read_parquet([{', '.join(map(literal, paths))}])"
     readings = {name: _stored(kind) for name, kind in first.items()}
     return _read(source, [quoted(name) for name in first], readings, engine, f"Query {query.id}")
+
+
+def _reading(kind: str) -> _Reading:
+    if kind.endswith("]") or kind.startswith(("STRUCT(", "MAP(")):  # each_row() writes these as JSON
+        escaped = kind.replace("{", "{{").replace("}", "}}")
+        return _Reading("VARCHAR", f"{{c}}::JSON::{escaped}")
+    return _Reading(kind)
 
 
 def _stored(kind: DuckDBPyType) -> _Reading:

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -148,16 +148,15 @@ def count_differences(engine: Engine, new: Sequence[Path], old: Sequence[Path]) 
     A row that occurs several times counts each time. NULL equals NULL, NaN equals NaN, -0.0 equals 0.0. The files have
     the same columns.
     """
-    sides = []
-    for sign, paths in ((1, new), (-1, old)):
-        files = ", ".join(literal(str(path)) for path in paths)
-        sides.append(f"SELECT {sign}, * FROM read_parquet([{files}])")
-    columns = engine.connection.sql(sides[0]).columns[1:]
-    names = ", ".join(f"c{number}" for number in range(len(columns)))
-    counted = f"SELECT sum(side) AS n FROM ({' UNION ALL '.join(sides)}) AS rows(side, {names}) GROUP BY {names}"
-    total = f"SELECT coalesce(sum(n) FILTER (n > 0), 0), coalesce(-sum(n) FILTER (n < 0), 0) FROM ({counted})"
-    added, removed = engine.connection.execute(total).fetchall()[0]
-    return int(added), int(removed)
+    new_rows, old_rows = (
+        f"SELECT * FROM read_parquet([{', '.join(literal(str(path)) for path in paths)}])" for paths in (new, old)
+    )
+    # A GROUP BY over both runs out of memory where EXCEPT ALL spills.
+    added, count_new, count_old = engine.connection.execute(
+        f"SELECT (SELECT count(*) FROM ({new_rows} EXCEPT ALL {old_rows})), "
+        f"(SELECT count(*) FROM ({new_rows})), (SELECT count(*) FROM ({old_rows}))"
+    ).fetchall()[0]
+    return added, count_old - (count_new - added)
 
 
 def _stored(kind: str) -> str:
@@ -174,11 +173,14 @@ def _holds(format: Format, kind: DuckDBPyType) -> bool:
     return format == "parquet" or kind.id not in _NOT_JSON
 
 
-def _copy(table: LocalTable, path: Path, engine: Engine, value, options: str) -> None:
-    values = []
-    for column in table.columns:
-        kind = engine.connection.sqltype(column.type)
-        values.append(f"{value(quoted(column.name), kind)} AS {quoted(column.name)}")
+def _copy(
+    table: LocalTable, path: Path, engine: Engine, value: Callable[[str, DuckDBPyType], str], options: str
+) -> None:
+    rows = engine.connection.sql(f"FROM {table.source}")
+    values = (
+        f"{value(quoted(name), kind)} AS {quoted(name)}"
+        for name, kind in zip(rows.columns, rows.types, strict=True)
+    )
     select = f"SELECT {', '.join(values)} FROM {table.source}"
     engine.connection.execute(f"COPY ({select}) TO {literal(str(path))} ({options})")
 
@@ -228,4 +230,5 @@ def _time_text(value: str, kind: str, separator: str) -> str:
         at, form, zone = f"{value}::TIMESTAMP", f"%Y-%m-%d{separator}%H:%M:%S", ""
     else:
         return ""
-    return f"strftime({at}, CASE WHEN epoch_us({at}) % 1000 = 0 THEN '{form}.%g{zone}' ELSE '{form}.%f{zone}' END)"
+    milliseconds, microseconds = (f"strftime({at}, '{form}.{digits}{zone}')" for digits in ("%g", "%f"))
+    return f"CASE WHEN epoch_us({at}) % 1000 = 0 THEN {milliseconds} ELSE {microseconds} END"
