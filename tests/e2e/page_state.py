@@ -140,9 +140,7 @@ class Publisher:
                 engine_version="3",
             ),
             checks=tuple(checks),
-            run=RunFacts(
-                dag_id=self.table, run_id=run_id or f"backfill__{period.start_utc.isoformat()}"
-            ),
+            run=RunFacts(dag_id=self.table, run_id=run_id or f"backfill__{period.start_utc.isoformat()}"),
             code_version="0.1.0",
         )
         glue_table = Table(self.database, location, self.services.glue)

@@ -111,15 +111,13 @@ def create_app() -> FastAPI:
     def one_period(dag: Dag, period_id: str) -> Response:
         lake = Lake.connect()
         manifest = lake.manifest(dag, dag.cadence.period(period_id).id)
-        rows: list[list[Any]] = []
-        problem = ""
+        shape = asdict(Shape.of(manifest.columns))
+        found = {"manifest": manifest.model_dump(mode="json"), "shape": shape, "console": lake.console}
         try:
             rows = lake.rows(dag, manifest, [column.name for column in manifest.columns])
         except AthenaReportsError as error:
-            problem = str(error)
-        shape = asdict(Shape.of(manifest.columns))
-        facts = {"manifest": manifest.model_dump(mode="json"), "shape": shape, "console": lake.console}
-        return _json(facts | {"rows": rows, "problem": problem})
+            return _json(found | {"rows": [], "problem": str(error)})
+        return _json(found | {"rows": rows, "problem": ""})
 
     @app.get("/api/dags/{dag_id}/periods/{period_id}/history", dependencies=[_may_read])
     def history(dag: Dag, period_id: str) -> Response:
@@ -129,9 +127,7 @@ def create_app() -> FastAPI:
     def manifest(dag: Dag, period_id: str) -> Response:
         lake = Lake.connect()
         body, _etag = lake.s3.read(lake.location(dag, dag.cadence.period(period_id).id).manifest_uri)
-        return Response(
-            body, headers=_attachment(f"{dag.dag_id}-{period_id}.json"), media_type="application/json"
-        )
+        return Response(body, 200, _attachment(f"{dag.dag_id}-{period_id}.json"), "application/json")
 
     @app.get("/api/dags/{dag_id}/periods/{period_id}/objects/{format}", dependencies=[_may_read])
     def download(dag: Dag, period_id: str, format: str) -> Response:
@@ -148,7 +144,7 @@ def create_app() -> FastAPI:
 
         headers = _attachment(f"{dag.dag_id}-{period_id}-{published.version}.{format}")
         headers["Content-Length"] = str(found.bytes)
-        return StreamingResponse(chunks(), headers=headers, media_type=CONTENT_TYPES[found.format])
+        return StreamingResponse(chunks(), 200, headers, CONTENT_TYPES[found.format])
 
     return app
 
@@ -221,13 +217,15 @@ def _start(dag_id: str, start: Start, now: datetime) -> dict[str, Any]:
     """Return the request of Airflow's REST API that runs a period: its path below `/api/v2/` and its body."""
     runs, period = f"dags/{quote(dag_id, safe='')}/dagRuns", start.period
     if start.run_id:
-        path, body = f"{runs}/{quote(start.run_id, safe='')}/clear", {"dry_run": False, "only_failed": False}
-        return {"period": period.id, "action": "clear", "path": path, "body": body}
+        clear: dict[str, Any] = {"dry_run": False, "only_failed": False}
+        path = f"{runs}/{quote(start.run_id, safe='')}/clear"
+        return {"period": period.id, "action": "clear", "path": path, "body": clear}
     begin, end = period.start_utc.isoformat(), period.end_utc.isoformat()
-    dated = {"logical_date": begin, "data_interval_start": begin, "data_interval_end": end}
-    undated = {"logical_date": None, "conf": {PERIOD_PARAM: period.id}}
-    new = {"dag_run_id": f"{FILL_RUN_ID}{period.id}__{now.isoformat()}"}
-    body = new | (dated if start.has_logical_date else undated)
+    body: dict[str, Any] = {"dag_run_id": f"{FILL_RUN_ID}{period.id}__{now.isoformat()}"}
+    if start.has_logical_date:
+        body |= {"logical_date": begin, "data_interval_start": begin, "data_interval_end": end}
+    else:
+        body |= {"logical_date": None, "conf": {PERIOD_PARAM: period.id}}
     return {"period": period.id, "action": "trigger", "path": runs, "body": body}
 
 
@@ -242,7 +240,7 @@ def _history(lake: Lake, dag: ReportDag, period_id: str) -> dict[str, Any]:
     before = sorted(each for each in lake.partitions(dag.dag_id) if each < period_id)[1 - HISTORY_PERIODS :]
     problems: list[str] = []
 
-    def measured(each: str) -> dict[str, list[Any]]:
+    def measured(each: str) -> dict[str | None, list[str | None]]:
         try:
             rows = lake.rows(dag, lake.manifest(dag, each), [shape.key, *shape.measures], keys)
         except AthenaReportsError as error:

@@ -50,14 +50,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One period of a report.
-
-    Attributes:
-        period: The period.
-        states: All states that hold, in the order of `State`.
-        published: What the partition says; None if nothing is published.
-        run: The run that makes the period running or failed; None if it is neither.
-    """
+    """One period: its states in the order of `State`, what is published, and the running or failed run."""
 
     period: Period
     states: Sequence[State]
@@ -90,8 +83,8 @@ def coverage(
         cadence: The periods.
         partitions: Parameters of the table's partitions, by period id.
         runs: The run that counts for each period, by period id (`current_runs`).
-        since: Where the report begins, with a zone.
-        now: The present, with a zone.
+        since: Where the report begins; a datetime with a zone, as `now`.
+        now: The present.
         delay: How long after the end of a period its run starts.
     """
     problems: list[str] = []
@@ -170,7 +163,7 @@ def plan(
         cells: All periods of the report, in order.
         first_id: The first period of the range.
         last_id: The last one, included.
-        states: Which periods of the range are wanted.
+        states: The wanted states.
         dated_runs: The run to clear, by the id of the period whose logical date it has; empty if it cannot
             run that period.
 

@@ -13,8 +13,7 @@ from threading import Condition
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from cachetools import TTLCache, cached
-from cachetools.keys import hashkey
+from cachetools import TTLCache, cached  # type: ignore[import-untyped]
 
 from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.location import Location
@@ -36,8 +35,8 @@ SHOWN_BYTES = 32 * 10**6  # all of a Parquet object passes through the API serve
 CALLS_AT_ONCE = 16
 
 _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)")
-_partitions: TTLCache[Any, Any] = TTLCache(1024, ttl=3)
-_lakes: TTLCache[Any, Any] = TTLCache(1, ttl=300)  # a changed connection is noticed after this
+_partitions = TTLCache(1024, ttl=3)
+_lakes = TTLCache(1, ttl=300)  # a changed connection is noticed after this
 
 
 class LakeError(AthenaReportsError):
@@ -91,13 +90,12 @@ class Lake:
     console: str
 
     @classmethod
-    @cached(_lakes, condition=Condition())
+    @cached(_lakes, condition=Condition())  # type: ignore[untyped-decorator]
     def connect(cls) -> Lake:
         """Return the lake of this process's settings.
 
         Raises:
             LakeError: The Airflow connection cannot be used.
-            SettingsError: A setting is missing or wrong.
         """
         from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
         from airflow.providers.amazon.aws.hooks.s3 import S3Hook
@@ -106,7 +104,11 @@ class Lake:
 
         names = settings()
         # A viewer waits, and so does a thread of the API server: with botocore's defaults up to five minutes.
-        waiting = {"connect_timeout": 5, "read_timeout": 20, "retries": {"total_max_attempts": 2}}
+        waiting: dict[str, Any] = {
+            "connect_timeout": 5,
+            "read_timeout": 20,
+            "retries": {"total_max_attempts": 2},
+        }
         config = Config(max_pool_connections=CALLS_AT_ONCE, **waiting)
         try:
             glue: GlueClient = GlueCatalogHook(aws_conn_id=names.aws_conn_id, config=config).get_conn()
@@ -124,13 +126,11 @@ class Lake:
         """Where a period of a report lies."""
         return Location(self.bucket, dag.report, dag.cadence.name, period_id)
 
-    @cached(_partitions, lambda lake, *key: hashkey(lake.database, *key), condition=Condition())
+    @cached(_partitions, lambda lake, *key: (lake.database, *key), condition=Condition())  # type: ignore[untyped-decorator]
     def partitions(self, table: str, first_id: str = "") -> Mapping[str, Mapping[str, str]]:
-        """Return the parameters of a table's partitions, by period id; none if there is no table yet.
+        """Return the parameters of a table's partitions, by period id, from `first_id` on; ids sort by time.
 
-        Args:
-            table: The table.
-            first_id: The earliest period; empty for all. Ids sort by time.
+        There are none if there is no table yet.
 
         Raises:
             LakeError: Glue refused.
@@ -170,7 +170,11 @@ class Lake:
         return manifest
 
     def rows(
-        self, dag: ReportDag, manifest: Manifest, names: Sequence[str], keys: Sequence[str] | None = None
+        self,
+        dag: ReportDag,
+        manifest: Manifest,
+        names: Sequence[str],
+        keys: Sequence[str | None] | None = None,
     ) -> list[tuple[str | None, ...]]:
         """Return some columns of the first rows of a manifest's version, as text; NULL for an unknown column.
 

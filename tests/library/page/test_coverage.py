@@ -169,7 +169,11 @@ def test_what_is_published_before_the_report_began_is_listed_too() -> None:
         ("2026-03-02", facts(WEEKS.period("2026-03-01")), "2026-03-02"),
         ("2026-03", facts(WEEKS.period("2026-03-01")), "'2026-03'"),
         ("2026-03-01", {}, "version: Field required"),
-        ("2026-03-01", facts(WEEKS.period("2026-03-01"), rows="many"), "rows: Input should be a valid integer"),
+        (
+            "2026-03-01",
+            facts(WEEKS.period("2026-03-01"), rows="many"),
+            "rows: Input should be a valid integer",
+        ),
     ],
 )
 def test_a_foreign_partition_is_named_and_hides_nothing(
@@ -218,7 +222,7 @@ def test_a_run_under_way_counts_before_the_one_that_ended_last(runs: list[tuple[
 IDS = [period.id for period in periods_from(WEEKS.period("2026-03-01"), 8)]
 
 
-def cells_of(partitions: Mapping[str, dict[str, str]], runs: Mapping[str, Run] = {}) -> list[Cell]:  # noqa: B006
+def cells_of(partitions: Mapping[str, dict[str, str]], runs: Mapping[str, Run] = {}) -> list[Cell]:
     since, now = WEEKS.period(IDS[0]).start_utc, WEEKS.period(IDS[-1]).end_utc
     return list(coverage(WEEKS, partitions, runs, since=since, now=now).cells)
 
