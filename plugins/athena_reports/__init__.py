@@ -1,45 +1,67 @@
-"""Athena reports on Airflow: a SQL file and a few lines of Python become a weekly and a monthly report."""
+"""Athena reports on Airflow: a SQL file and a few lines of Python become a weekly and a monthly report.
+
+This is the public API: whatever a report or a hand-written DAG needs is imported from here. A name is loaded
+when it is asked for, so that Airflow's plugin manager does not load operators.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from athena_reports import checks, transforms
-from athena_reports.periods.calendar import Cadence, Period, daily, monthly, quarterly, weekly, yearly
-from athena_reports.queries.wait_policy import PATIENT, STATE_MACHINE, WaitPolicy
-from athena_reports.reports.report import Input, Report
-
 if TYPE_CHECKING:
-    from athena_reports.report_dag import build_dag, build_reconciler, build_restatement, build_upkeep
+    from athena_reports import settings
+    from athena_reports.errors import AthenaReportsError, ReportError
+    from athena_reports.maintenance_dags import build_cleanup, build_reconciler, build_restatement
+    from athena_reports.periods.calendar import Cadence, Period, daily, monthly, quarterly, weekly, yearly
+    from athena_reports.periods.run_period import period_of_run
+    from athena_reports.periods.sql_period import SqlPeriod, literal
+    from athena_reports.periods.timetable import PeriodTimetable
+    from athena_reports.priority import ScheduleFirst
+    from athena_reports.publication.cleanup import RetentionPolicy
+    from athena_reports.publication.publish_operator import S3PublishOperator
+    from athena_reports.publication.transform_task import Recipe, transform_result
+    from athena_reports.queries.submit_operator import AthenaSubmitOperator
+    from athena_reports.queries.wait_policy import PATIENT, STATE_MACHINE, WaitPolicy
+    from athena_reports.queries.wait_sensor import AthenaWaitSensor
+    from athena_reports.report_dag import build_dag
+    from athena_reports.reports.report import Input, Report
+    from athena_reports.rows import checks, transforms
+    from athena_reports.settings import Settings
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "PATIENT",
-    "STATE_MACHINE",
-    "Cadence",
-    "Input",
-    "Period",
-    "Report",
-    "WaitPolicy",
-    "build_dag",
-    "build_reconciler",
-    "build_restatement",
-    "build_upkeep",
-    "checks",
-    "daily",
-    "monthly",
-    "quarterly",
-    "transforms",
-    "weekly",
-    "yearly",
-]
+_HOMES = {
+    "errors": ("AthenaReportsError", "ReportError"),
+    "maintenance_dags": ("build_cleanup", "build_reconciler", "build_restatement"),
+    "periods.calendar": ("Cadence", "Period", "daily", "monthly", "quarterly", "weekly", "yearly"),
+    "periods.run_period": ("period_of_run",),
+    "periods.sql_period": ("SqlPeriod", "literal"),
+    "periods.timetable": ("PeriodTimetable",),
+    "priority": ("ScheduleFirst",),
+    "publication.cleanup": ("RetentionPolicy",),
+    "publication.publish_operator": ("S3PublishOperator",),
+    "publication.transform_task": ("Recipe", "transform_result"),
+    "queries.submit_operator": ("AthenaSubmitOperator",),
+    "queries.wait_policy": ("PATIENT", "STATE_MACHINE", "WaitPolicy"),
+    "queries.wait_sensor": ("AthenaWaitSensor",),
+    "report_dag": ("build_dag",),
+    "reports.report": ("Input", "Report"),
+    "rows": ("checks", "transforms"),
+    "settings": ("Settings",),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = ["Input", "Report", "build_cleanup", "build_dag", "build_reconciler", "build_restatement"]
+__all__ += ["Cadence", "Period", "daily", "monthly", "quarterly", "weekly", "yearly"]
+__all__ += ["PATIENT", "STATE_MACHINE", "RetentionPolicy", "WaitPolicy", "checks", "transforms"]
+__all__ += ["AthenaSubmitOperator", "AthenaWaitSensor", "Recipe", "S3PublishOperator", "transform_result"]
+__all__ += ["PeriodTimetable", "ScheduleFirst", "SqlPeriod", "literal", "period_of_run"]
+__all__ += ["AthenaReportsError", "ReportError", "Settings", "settings"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what makes DAGs when it is asked for: it brings operators, which the plugin must not load."""
-    if name in {"build_dag", "build_reconciler", "build_restatement", "build_upkeep"}:
-        from athena_reports import report_dag
-
-        return getattr(report_dag, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_MODULE_OF[name]}")
+    return getattr(module, name) if hasattr(module, name) else import_module(f"{module.__name__}.{name}")

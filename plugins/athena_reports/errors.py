@@ -1,4 +1,4 @@
-"""What can go wrong, as a small tree under `AthenaReportsError`.
+"""The errors of this package, as a small tree under `AthenaReportsError`.
 
 Every message says what happened, to which report and period, in which query, and what to do next.
 """
@@ -9,76 +9,68 @@ import errno
 
 
 class AthenaReportsError(Exception):
-    """Base of every error that this package raises on purpose.
-
-    Attributes:
-        retryable: Whether the same may succeed later as it is.
-    """
+    """Base of every error of this package. `retryable`: whether the same call may succeed later."""
 
     retryable = False
 
 
 class PeriodError(AthenaReportsError, ValueError):
-    """A cadence or a period that cannot be: an unknown time zone, an id that names no period."""
+    """A cadence or a period does not exist: an unknown time zone, a malformed period id."""
 
 
-class SettingsError(AthenaReportsError, ValueError):
-    """A setting of the environment that is missing or wrong; the message names the variable."""
+class SettingsError(AthenaReportsError):
+    """A setting is missing or wrong; the message names the variable."""
 
 
-class ReportError(AthenaReportsError, ValueError):
-    """A report that is declared wrongly; the message names the report, the field and the ways out."""
+class ReportError(AthenaReportsError):
+    """A report is declared wrongly; the message names report, field and way out."""
 
-    def __init__(self, report: str, field: str, problem: str, way_out: str) -> None:
-        super().__init__(f"Report {report!r}, field {field!r}: {problem} {way_out}")
+    def __init__(self, report: str, field: str, problem: str) -> None:
+        super().__init__(f"Report {report!r}, field {field!r}: {problem}")
         self.report = report
         self.field = field
 
 
 class RunPeriodError(AthenaReportsError):
-    """A run that cannot say which period it is for, or is for one that cannot be reported yet."""
+    """A run has no period, or one that cannot be reported yet."""
 
 
 class QueryError(AthenaReportsError):
-    """A query that did not succeed; the message holds its id, Athena's reason and the next step."""
+    """A query did not succeed; the message has its id, Athena's reason and the next step."""
 
 
 class InputError(AthenaReportsError):
-    """A table that a report reads is not as the report says."""
+    """A source table does not fit the report's declaration."""
 
 
 class MissingPartitionsError(InputError):
-    """A partition that a period needs is missing; the message names the table and the partitions."""
+    """A partition that a period needs is missing; the message names table and partitions."""
 
     retryable = True
 
 
 class EmptyResultError(AthenaReportsError):
-    """A query gave no rows where the report has to have some; the message says why there are none."""
+    """A query returned no rows, and the report needs some; the message says why there are none."""
 
 
 class SkipPeriodError(EmptyResultError):
-    """There are no rows, and the report says to publish nothing then."""
+    """A query returned no rows, and the report publishes nothing then."""
 
 
 class ResultError(AthenaReportsError):
-    """A query result that cannot be read as what it claims to be."""
+    """A query result cannot be read."""
 
 
 class TransformError(AthenaReportsError):
-    """A report's transform failed or returned something that is no table."""
+    """A report's transform failed, or did not return a table."""
 
 
 class CheckError(AthenaReportsError):
-    """A declared check failed; the message names it and a few of the rows. Nothing is published."""
+    """A declared check failed; the message names it and some of the rows. Nothing is published."""
 
 
 class PublishError(AthenaReportsError):
-    """A period that could not be made visible; what was published before stands unchanged.
-
-    Attributes:
-        retryable: Whether the same may succeed later as it is.
-    """
+    """A period could not be published; what was published before is unchanged."""
 
     def __init__(self, message: str, *, retryable: bool = True) -> None:
         super().__init__(message)
@@ -93,5 +85,5 @@ class SchemaError(PublishError):
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Return whether an error says that there is no space left on a disk, or none that may be used."""
+    """Return whether an error says that the disk or the quota is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

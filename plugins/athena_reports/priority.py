@@ -1,4 +1,4 @@
-"""Who goes first when the pool of an environment is full."""
+"""Which tasks go first when a pool is full."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ _AHEAD = 1000
 
 
 class ScheduleFirst(PriorityWeightStrategy):
-    """Tasks of scheduled and manual runs go before those that fill holes; else the task's weight decides.
+    """Tasks of scheduled and manual runs go before those that fill periods; else the task's weight decides.
 
-    Airflow asks when a run is created or cleared, so a backfill of years cannot delay the report of this
-    week. It tells the run's id and not its type, and a backfill clears a run before it changes the type: a
-    scheduled run that a backfill reprocesses keeps its id, and with it the weight of the schedule.
+    Airflow asks when a run is created or cleared. A scheduled run that a backfill reprocesses keeps its id,
+    and with it the weight of the schedule.
     """
 
     def get_weight(self, ti: TaskInstance) -> int:

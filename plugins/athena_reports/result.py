@@ -6,15 +6,12 @@ leaves Parquet files that its data manifest lists. All three give the same rows 
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -25,11 +22,8 @@ import pyarrow.parquet as pq
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports import csvstream, schema
-from athena_reports.errors import QueryError, ResultError
+from athena_reports.errors import ResultError
 from athena_reports.queries.execution import QueryExecution
-from athena_reports.queries.failures import has_succeeded
-from athena_reports.queries.submission import Submission, inner_query, look
-from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.storage import (
     COPY_BYTES,
     ConditionError,
@@ -44,11 +38,6 @@ if TYPE_CHECKING:
 
 ROWS_PER_GROUP = 65_536
 """Fewer rows than this in a row group, on average, make a Parquet file slow to read."""
-
-COLUMNS_WAIT = WaitPolicy(
-    first_poll_seconds=0.2, factor=1.5, longest_pause_seconds=5.0, give_up_after=timedelta(seconds=60)
-)
-"""How the query for the columns of an empty UNLOAD is waited for."""
 
 _AGAIN = "If it has expired, clear run_query with all that is downstream."
 _NESTED = frozenset({"array", "map", "row"})
@@ -368,76 +357,10 @@ def _cast(array: pa.Array, field: pa.Field, about: str) -> pa.Array:
 
 
 def _columns_of_nothing(execution: QueryExecution, athena: AthenaClient, storage: Storage) -> pa.Schema:
-    """Ask Athena for the columns of an UNLOAD that wrote no file, by a query that reads nothing.
-
-    Raises:
-        ResultError: Athena does not say; or the UNLOAD did write files, which no data manifest lists.
-    """
-    about = f"{_about(execution)} unloaded no rows"
-    try:
-        response = athena.get_query_execution(QueryExecutionId=execution.id)
-        unload = Submission.of_response(response)
-        statement = response["QueryExecution"]["Query"]
-        sql = inner_query(statement)
-        _, ours, rest = statement.partition(f"UNLOAD (\n{sql}\n) TO '")
-        if unload is None or not ours:
-            raise ResultError(
-                f"{about}, and its columns are not known: it is no UNLOAD that run_query wrote."
-            )
-        _check_nothing(execution, rest.partition("'")[0], storage)
-        request: dict[str, Any] = {
-            "QueryString": f"SELECT * FROM (\n{sql}\n) LIMIT 0",
-            # Whoever asks again gets the same query.
-            "ClientRequestToken": hashlib.sha256(f"columns of {execution.id}".encode()).hexdigest(),
-            "QueryExecutionContext": unload.context,
-            "WorkGroup": unload.workgroup,
-            "ResultConfiguration": dict(unload.result_configuration),
-        }
-        started = athena.start_query_execution(**request)
-        page = _answer(started["QueryExecutionId"], athena, about)
-    except (ClientError, BotoCoreError) as error:
-        raise ResultError(f"{about}, and Athena does not give its columns: {error}. {_AGAIN}") from error
-    _check_flat(page, about)
-    # An UNLOAD writes names in lower case, as Hive does.
-    return pa.schema([field.with_name(field.name.lower()) for field in _schema(execution, page)])
-
-
-def _check_nothing(execution: QueryExecution, target: str, storage: Storage) -> None:
-    with _explained(execution):
-        stray = next(storage.list(target), None)
-    if stray is not None:
-        raise ResultError(
-            f"{_about(execution)}: its data manifest ({execution.data_manifest or 'Athena names none'}) "
-            f"lists no file, but {stray.uri} is there. Clear run_query with all that is downstream."
-        )
-
-
-def _check_flat(page: Mapping[str, Any], about: str) -> None:
-    columns = page["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
-    nested = [column["Name"] for column in columns if column["Type"] in _NESTED]
-    if nested:
-        raise ResultError(
-            f"{about}, and Athena does not say what the column {', '.join(nested)} consists of. CAST it in "
-            f"the SQL, or let the report read a CSV."
-        )
-
-
-def _answer(query_execution_id: str, athena: AthenaClient, about: str) -> Mapping[str, Any]:
-    """Wait for the query for the columns, and return what GetQueryResults says of it."""
-    begun = time.monotonic()
-    try:
-        while not has_succeeded(look(athena, query_execution_id)):
-            elapsed = time.monotonic() - begun
-            if elapsed >= COLUMNS_WAIT.give_up_after.total_seconds():
-                athena.stop_query_execution(QueryExecutionId=query_execution_id)
-                raise ResultError(
-                    f"{about}, and the query {query_execution_id} for its columns has not ended in "
-                    f"{elapsed:.0f} s. Clear run_query with all that is downstream when Athena is less busy."
-                )
-            time.sleep(COLUMNS_WAIT.pause_after(elapsed))
-    except QueryError as error:
-        raise ResultError(f"{about}, and the query for its columns failed: {error}") from error
-    return athena.get_query_results(QueryExecutionId=query_execution_id, MaxResults=1)
+    """Refuse an UNLOAD that wrote no file: nobody says which columns it has."""
+    raise ResultError(
+        f"{_about(execution)} unloaded no rows, and its columns are not known."
+    )
 
 
 def _about(execution: QueryExecution, uri: str = "") -> str:

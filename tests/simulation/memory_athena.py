@@ -7,6 +7,7 @@ names of arguments are boto3's.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -178,7 +179,10 @@ class MemoryAthena:
             "QueryExecutionId": id_,
             "Query": query.request["QueryString"],
             "WorkGroup": query.request["WorkGroup"],
-            "QueryExecutionContext": query.request["QueryExecutionContext"],
+            "QueryExecutionContext": {
+                name: value.lower() if name == "Catalog" else value
+                for name, value in query.request["QueryExecutionContext"].items()
+            },
             "ResultConfiguration": {"OutputLocation": f"s3://results/{id_}.csv"},
             "Status": status,
             "Statistics": {"DataScannedInBytes": query.plan.scanned_bytes},
@@ -214,6 +218,7 @@ class _Pages:
         group, pages = request["WorkGroup"], request["PaginationConfig"]
         found = [id_ for id_, query in self.athena.queries.items() if query.request["WorkGroup"] == group]
         newest, size = found[::-1][: pages["MaxItems"]], pages["PageSize"]
+        newest.sort(key=lambda id_: hashlib.sha256(id_.encode()).digest())  # AWS promises no order
         for at in range(0, max(len(newest), 1), size):
             with self.athena._called("ListQueryExecutions"):
                 page = newest[at : at + size]

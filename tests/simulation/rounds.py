@@ -1,8 +1,8 @@
 """A round: one run of a report under random faults and kills, from its first try to its success.
 
-The world around the tasks is a model: Airflow's scheduler with its tries, clears and XComs (by the rules of
-3.3 or of 3.0), workers and a triggerer that die, people who cancel, clear and edit, an Athena in memory, and
-a clock that only moves when somebody waits. The tasks are the real operator, sensor, trigger and reconciler.
+The world around the tasks is a model: Airflow's scheduler with its tries, clears and XComs, workers and a
+triggerer that die, people who cancel, clear, edit and copy, an Athena in memory, and a clock that only moves
+when somebody waits. The tasks are the real operator, sensor, trigger and reconciler.
 
 All that is random comes from the seed, so a round can be played again.
 """
@@ -27,17 +27,19 @@ from jinja2.utils import import_string
 
 from athena_reports import WaitPolicy
 from athena_reports.queries.orphans import AthenaReconcileOperator
-from athena_reports.queries.submission import Marker
+from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submit_operator import AthenaSubmitOperator
 from athena_reports.queries.wait_sensor import AthenaWaitSensor
 from tests.simulation.clock import VirtualClock, virtual_clock
-from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, serve
+from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, Query, serve
 
 RETRIES = 2
 RETRY_DELAY_SECONDS = 30
 POLICY = WaitPolicy(give_up_after=timedelta(minutes=20))
 MOST_INCIDENTS = 30
 _MOST_STEPS = 500
+COPY = "SELECT 1000 +"
+"""How a query begins that somebody has made of ours, with our marker."""
 
 INCIDENTS = {
     "throttled": 0.08,
@@ -55,6 +57,7 @@ INCIDENTS = {
     "takes too long": 0.1,
     "back to the queue": 0.2,
     "cancelled in the console": 0.1,
+    "copied and edited in the console": 0.2,
     "triggerer restarted": 0.3,
     "wait lost": 0.15,
     "wait cleared": 0.15,
@@ -97,8 +100,7 @@ class Round:
     Attributes:
         rng: All chance.
         clock: All time.
-        counts_each_clear: Whether each clear counts `clear_number` up (3.3), or only that of a finished run.
-        tells_triggers: Whether a trigger is told that its task was stopped (3.3).
+        tells_triggers: Whether a trigger is told that its task was stopped (from 3.3 on).
         deferrable: Whether there is a triggerer.
         athena: The Athena.
         incidents: What has happened.
@@ -107,7 +109,6 @@ class Round:
 
     rng: random.Random
     clock: VirtualClock
-    counts_each_clear: bool
     tells_triggers: bool
     deferrable: bool
     athena: MemoryAthena
@@ -147,9 +148,9 @@ class Round:
         if self.happens("back to the queue"):
             states += states
         if self.happens("failed in passing"):
-            return Plan.failing(self.rng.choice([0, 233, 1402, 1602]))
+            return Plan.failing(self.rng.choice([0, 233, 1403, 1602]))
         if self.happens("failed for good"):
-            return Plan.failing(self.rng.choice([1110, 401, 1500, 9999]), category=2)
+            return Plan.failing(self.rng.choice([1301, 1402, 401, 1500, 9999]), category=2)
         if self.happens("takes too long"):
             return Plan.endless()
         return Plan(states=tuple(states))
@@ -174,8 +175,6 @@ class Round:
         for told in ("worker killed", "task stopped", "task cleared"):
             if not self.told and self.happens(f"{told} during a call"):
                 self.told = told
-                if not self.tells_triggers:  # 3.0 does not forward the signal either
-                    raise CrashError
                 self.task.on_kill()
 
     def check_the_start(self) -> None:
@@ -247,7 +246,7 @@ class Round:
     def clear(self, running: TaskInstance | None = None) -> None:
         """Somebody clears both tasks, perhaps after having edited the report."""
         self.say("run cleared")
-        self.clear_number += self.counts_each_clear or not self.active
+        self.clear_number += 1
         self.edit()
         for ti in (self.submitting, self.waiting):
             ti.clear(running=ti is running)
@@ -302,6 +301,11 @@ class Round:
     def wait(self, ti: TaskInstance) -> None:
         if self.happens("cancelled in the console"):
             self.athena.cancel([*self.athena.queries][-1])
+        if self.happens("copied and edited in the console"):
+            request = self.athena.queries[self.query_execution_id or ""].request
+            edited = COPY + request["QueryString"].partition("SELECT")[2]
+            id_ = f"copy-{len(self.athena.queries)}"
+            self.athena.queries[id_] = Query(id_, {**request, "QueryString": edited}, self.clock.now, Plan())
         resumed: tuple[str, Any] | None = None
         while True:
             self.task = self.sensor()
@@ -357,7 +361,7 @@ class Round:
                 if incident == "run cleared":
                     self.clear()
                 else:
-                    self.clear_number += self.counts_each_clear
+                    self.clear_number += 1
                     ti.clear(running=False)
                 return True
         return False
@@ -406,12 +410,10 @@ def play(seed: int) -> Round:
     """Play the round of a seed to its end; what happened is printed, for whoever looks into a failure."""
     rng = random.Random(seed)
     with virtual_clock() as clock, pytest.MonkeyPatch.context() as patch:
-        newest_airflow = rng.random() < 0.7
         found = Round(
             rng=rng,
             clock=clock,
-            counts_each_clear=newest_airflow,
-            tells_triggers=newest_airflow,
+            tells_triggers=rng.random() < 0.7,
             deferrable=rng.random() < 0.7,
             athena=MemoryAthena(stop_seconds=rng.choice([0.0, 0.0, 2.0, 45.0])),
             left=rng.randint(0, MOST_INCIDENTS),
@@ -437,9 +439,9 @@ def _judge(found: Round) -> None:
     paid = Counter(
         query.request["QueryString"]
         for query, state in zip(queries, states, strict=True)
-        if state == "SUCCEEDED"
+        if state == "SUCCEEDED" and not query.request["QueryString"].startswith(COPY)
     )
     assert set(paid.values()) == {1}, f"an intention was paid more than once: {paid}"
-    wanted = found.athena.queries[found.result["query"]["id"]]
+    wanted = found.athena.queries[found.result["id"]]
     assert wanted.request["QueryString"] in paid
     assert wanted.request["QueryString"].startswith(found.sql)

@@ -6,13 +6,11 @@ from datetime import timedelta
 
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import RunFacts, period_of_run
-from athena_reports.reports.sql_template import SqlPeriod
+from athena_reports.periods.sql_period import SqlPeriod
 
 
 def period(dag_run: RunFacts, cadence: Cadence, param: str = "", late_days: float = 0) -> SqlPeriod:
     """Return the period of a run, as a report's template sees it.
-
-    In a template:
 
         {% set period = macros.athena_reports.period(
             dag_run, macros.athena_reports.weekly("sunday", timezone="Asia/Tokyo")) %}
@@ -21,8 +19,8 @@ def period(dag_run: RunFacts, cadence: Cadence, param: str = "", late_days: floa
     Args:
         dag_run: Airflow's `dag_run`.
         cadence: The periods of the DAG.
-        param: A period id that goes before everything else, such as a param of the DAG.
-        late_days: How many days after it happened an event may still land.
+        param: A period id that overrides the run's own, such as a param of the DAG.
+        late_days: Days after it happened that an event may still land.
 
     Raises:
         RunPeriodError: The run has no period of this cadence.

@@ -1,4 +1,4 @@
-"""Which period is this run's? One answer for every way in which a run can come to be."""
+"""The period of a DAG run: one rule for scheduled, backfilled, manual and asset-triggered runs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from athena_reports.periods.calendar import Cadence, Period
 PERIOD_PARAM = "period"
 
 FILL_RUN_ID = "fill__"
-"""How the ids of runs begin that the Reports page triggers, where no backfill can fill a hole."""
+"""Prefix of the ids of runs that the Reports page triggers to fill a period."""
 
 BACKFILL_RUN_IDS = ("backfill__", FILL_RUN_ID)
-"""How the ids of runs begin that fill holes: those of a backfill, as Airflow names them, and the page's."""
+"""Prefixes of the ids of runs that fill periods: of Airflow's backfills, and of the Reports page."""
 
 
 class RunFacts(Protocol):
@@ -42,11 +42,10 @@ class RunFacts(Protocol):
 
 
 def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period:
-    """Return the period that `run` reports on, from the run alone.
+    """Return the period that a run reports on, from the run alone.
 
-    The `period` param if one is given, else the run's data interval if it has one, else the last period
-    that is complete at its `run_after`. The clock is not asked, so a run that is cleared a year later still
-    has its own period.
+    It is the `period` param if given, else the run's data interval, else the last period that is complete at
+    its `run_after`. The clock is not read: a run that is cleared a year later keeps its period.
 
     Args:
         cadence: The cadence of the run's DAG.
@@ -54,8 +53,8 @@ def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period
         param: The run's `period` param, a period id; empty for none.
 
     Raises:
-        RunPeriodError: The param is no period of this cadence or was given to a backfill, the data interval
-            is no period of this cadence, or the backfill took over a run that reports another period.
+        RunPeriodError: The param or the data interval is not a period of this cadence, the param was given to
+            a backfill, or a backfill took over a run that reports another period.
     """
     if param:
         if run.run_type == "backfill":
@@ -63,8 +62,8 @@ def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period
                 f"The param {PERIOD_PARAM!r} is {param!r}, but this run belongs to a backfill, which would "
                 f"report that one period in each of its runs. Start the backfill again without the param: "
                 f"each run takes its period from its own data interval. For one period only, trigger a run "
-                f"with the param instead. If the backfill has no param, it took over a run that somebody "
-                f"triggered with that one: delete the run, then start the backfill again."
+                f"with the param. If the backfill has no param, it took over a run that was triggered with "
+                f"one: delete that run, then start the backfill again."
             )
         try:
             return cadence.period(param)
@@ -74,27 +73,23 @@ def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period
         return cadence.last_complete(run.run_after)
     if run.run_type == "backfill" and run.logical_date not in (None, run.data_interval_start):
         raise RunPeriodError(
-            f"The backfill took over a run that somebody triggered with the logical date {run.logical_date}, "
-            f"and that reports the period before it, from {run.data_interval_start} on. Delete the run, then "
-            f"start the backfill again."
+            f"The backfill took over a run that was triggered with the logical date {run.logical_date} and "
+            f"reports the period before it, from {run.data_interval_start} on. Delete the run, then start "
+            f"the backfill again."
         )
     period = cadence.containing(run.data_interval_start)
     if (period.start_utc, period.end_utc) != (run.data_interval_start, run.data_interval_end):
         raise RunPeriodError(
             f"The run's data interval, {run.data_interval_start.isoformat()} to "
-            f"{run.data_interval_end.isoformat()}, is no period of {cadence.description}: the DAG's schedule "
-            f"has changed since the run was created. Trigger a run with the param {PERIOD_PARAM!r} instead, "
-            f"for example {period.id}."
+            f"{run.data_interval_end.isoformat()}, is not a period of {cadence.description}: the DAG's "
+            f"schedule has changed since the run was created. Trigger a run with the param "
+            f"{PERIOD_PARAM!r} instead, for example {period.id}."
         )
     return period
 
 
 def require_complete(period: Period, now: datetime) -> None:
-    """Refuse a period that has not ended at `now` (an aware datetime).
-
-    Raises:
-        RunPeriodError: The period has not ended; the message names the last one that has.
-    """
+    """Raise RunPeriodError if a period has not ended at `now`, an aware datetime."""
     if period.end_utc <= now:
         return
     state = "has not begun" if period.start_utc > now else "is not over"

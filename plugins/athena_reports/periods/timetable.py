@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,30 +15,25 @@ from athena_reports.periods.calendar import Cadence, Period
 class PeriodTimetable(Timetable):
     """Schedules one run per period of a cadence.
 
-    The data interval is the period exactly, and `run_after` is its end plus `delay`. A cron timetable
-    cannot say that: "5 0 * * 0" either has an interval of no width or one that is five minutes off.
+    The data interval is the period exactly, and `run_after` is its end plus `delay`. A cron timetable cannot
+    say that: "5 0 * * 0" has an interval of no width, or one that is five minutes off.
 
     Args:
         cadence: The periods.
-        delay: How long after the end of a period its run starts; zero or more.
+        delay: How long after the end of a period its run starts: whole seconds, zero or more.
     """
 
     periodic = True
     run_ordering = ("data_interval_end", "logical_date")
 
     def __init__(self, cadence: Cadence, delay: timedelta = timedelta(0)) -> None:
-        if delay < timedelta(0):
-            raise ValueError(f"delay is {delay}: a run cannot start before its period has ended.")
-        if delay.microseconds:
-            raise ValueError(f"delay is {delay}: give whole seconds.")
+        if delay < timedelta(0) or delay.microseconds:
+            raise ValueError(f"delay is {delay}: give whole seconds, zero or more.")
         self.cadence = cadence
         self.delay = delay
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, PeriodTimetable) and (self.cadence, self.delay) == (
-            other.cadence,
-            other.delay,
-        )
+        return isinstance(other, PeriodTimetable) and self.serialize() == other.serialize()
 
     def __hash__(self) -> int:
         return hash((self.cadence, self.delay))
@@ -54,42 +50,36 @@ class PeriodTimetable(Timetable):
 
     def serialize(self) -> dict[str, Any]:
         """Return what the metadata database stores of this timetable."""
-        return {"cadence": self.cadence.to_dict(), "delay_seconds": self.delay.total_seconds()}
+        return {"cadence": asdict(self.cadence), "delay_seconds": self.delay.total_seconds()}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> PeriodTimetable:
         """Return the timetable that `serialize` stored."""
-        return cls(Cadence.from_dict(data["cadence"]), timedelta(seconds=data["delay_seconds"]))
+        return cls(Cadence(**data["cadence"]), timedelta(seconds=data["delay_seconds"]))
 
     def infer_manual_data_interval(self, *, run_after: datetime) -> DataInterval:
         """Return the last period complete at `run_after`, a manual run's logical date."""
         return _interval(self.cadence.last_complete(run_after))
 
     def next_dagrun_info(
-        self,
-        *,
-        last_automated_data_interval: DataInterval | None,
-        restriction: TimeRestriction,
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
         """Return the run after `last_automated_data_interval`, or the first one.
 
         A start date in mid-period begins with the first whole period after it. Without catch-up nothing
         earlier is scheduled than the last period whose run is due now.
         """
-        bounds: list[datetime] = []
-        if last_automated_data_interval is not None:
-            bounds.append(last_automated_data_interval.end)
-        if restriction.earliest is not None:
-            bounds.append(restriction.earliest)
-        if not restriction.catchup:
-            bounds.append(self.cadence.last_complete(datetime.now(UTC) - self.delay).start_utc)
-        if not bounds:
+        last = last_automated_data_interval
+        due = None if restriction.catchup else self.cadence.last_complete(datetime.now(UTC) - self.delay)
+        bounds = [last and last.end, restriction.earliest, due and due.start_utc]
+        known = [bound for bound in bounds if bound is not None]
+        if not known:
             return None
-        period = self.cadence.first_from(max(bounds))
+        period = self.cadence.first_from(max(known))
         if restriction.latest is not None and period.start_utc > restriction.latest:
             return None
         interval = _interval(period)
-        # By `interval`, for in Airflow 3.2 the constructor has further arguments that must be given.
+        # `interval` fills the further arguments that the constructor needs since Airflow 3.2.
         return DagRunInfo.interval(interval.start, interval.end)._replace(run_after=interval.end + self.delay)
 
 

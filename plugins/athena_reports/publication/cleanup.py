@@ -166,7 +166,11 @@ def clean_up(
                 continue
             if newest is None or manifest.period.start_utc > newest[0].period.start_utc:
                 newest = manifest, period
-            if table is not None and partitions is not None and not _is_followed(manifest, period, partitions):
+            if (
+                table is not None
+                and partitions is not None
+                and not _is_followed(manifest, period, partitions)
+            ):
                 follow(manifest, location=period, s3=s3, table=table)
                 summary.repaired.append(period.prefix.rstrip("/"))
     if newest is not None:
@@ -222,7 +226,9 @@ class AthenaReportsCleanupOperator(AwsBaseOperator[S3Hook]):
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name).get_conn()
         summary = Summary()
         with report_errors():
-            for folder in (each for report in s3.folders(f"s3://{self.bucket}/") for each in s3.folders(report)):
+            for folder in (
+                each for report in s3.folders(f"s3://{self.bucket}/") for each in s3.folders(report)
+            ):
                 *_, report, cadence, _ = folder.split("/")
                 location = Location(self.bucket, report, cadence, "")
                 clean_up(

@@ -34,7 +34,16 @@ _ATTEMPTS = 10
 _WIDER = (("tinyint", "smallint", "int", "bigint"), ("float", "double"))
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 # What UpdateTable takes of what GetTable answers.
-_TABLE_INPUT = "Name Description Owner Retention StorageDescriptor PartitionKeys TableType Parameters".split()
+_TABLE_INPUT = [
+    "Name",
+    "Description",
+    "Owner",
+    "Retention",
+    "StorageDescriptor",
+    "PartitionKeys",
+    "TableType",
+    "Parameters",
+]
 _PARQUET = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
@@ -95,7 +104,11 @@ class Table:
             TableError: The table is not ours, or Glue refused.
         """
         found = self._find()
-        return None if found is None else tuple(Column(name=n, type="", glue=t) for n, t in _types(found).items())
+        return (
+            None
+            if found is None
+            else tuple(Column(name=n, type="", glue=t) for n, t in _types(found).items())
+        )
 
     def prepare(self, columns: Sequence[Column]) -> Mapping[str, str]:
         """Make the table one that can take a version with these columns; its partitions stay as they are.
@@ -183,7 +196,9 @@ class Table:
             elif name in types:
                 problem = "differs from another one only by case, which Glue ignores. Rename one."
             elif not column.glue:
-                problem = f"is a {column.type}, a type that Glue does not have. CAST it in the SQL, to varchar say."
+                problem = (
+                    f"is a {column.type}, a type that Glue does not have. CAST it in the SQL, to varchar say."
+                )
             if problem:
                 raise SchemaError(f"{self._about}: the column {name!r} {problem} Nothing is published.")
             types[name] = column.glue
@@ -311,7 +326,9 @@ def published_tables(database: str, glue: GlueClient) -> Iterator[Table]:
             if (table.name, table.location.folder_uri) == (found["Name"], folder):
                 yield table
             else:
-                _log.warning("Glue table %s.%s is passed over: its location is %s", database, found["Name"], folder)
+                _log.warning(
+                    "Glue table %s.%s is passed over: its location is %s", database, found["Name"], folder
+                )
 
 
 def _is_ours(found: Mapping[str, Any]) -> bool:

@@ -1,8 +1,8 @@
 """Where a period of a report is published in S3.
 
-    s3://<report bucket>/<report>/<cadence>/latest.json                       names the latest published period
-    s3://<report bucket>/<report>/<cadence>/<period id>/manifest.json         names the current version
-    .../<period id>/versions/<version>/<format>/part-0.<format>               the rows of a version
+s3://<report bucket>/<report>/<cadence>/latest.json                       names the latest published period
+s3://<report bucket>/<report>/<cadence>/<period id>/manifest.json         names the current version
+.../<period id>/versions/<version>/<format>/part-0.<format>               the rows of a version
 """
 
 from __future__ import annotations

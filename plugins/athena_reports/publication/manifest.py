@@ -167,9 +167,7 @@ class Manifest(Version, PublicationFacts, _Document, frozen=True):
             checks_warned=failed.count("warn"),
             earlier=len(self.earlier_versions),
         )
-        return {
-            name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in facts
-        }
+        return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in facts}
 
 
 class Latest(_Document, frozen=True):

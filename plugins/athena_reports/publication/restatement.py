@@ -77,7 +77,9 @@ def find_restatements(
         if facts.provisional and datetime.fromisoformat(facts.settles_at) <= now:
             reasons[period_id] = "late events have arrived"
     return [
-        Restatement(dag_id, each, reasons[each], partitions[each].submitted_at, _days_due(partitions[each], now))
+        Restatement(
+            dag_id, each, reasons[each], partitions[each].submitted_at, _days_due(partitions[each], now)
+        )
         for each in sorted(reasons, key=lambda each: partitions[each].start)
     ]
 
@@ -123,7 +125,9 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
         with report_errors():
             for table in published_tables(self.database, self.hook.get_conn()):
                 published = table.published_periods()
-                for each in find_restatements(table.name, published, datetime.now(UTC), with_stale=with_stale):
+                for each in find_restatements(
+                    table.name, published, datetime.now(UTC), with_stale=with_stale
+                ):
                     # The runs of a paused DAG would all be paid for once it is unpaused.
                     active = _has_active_run(each, context["ti"])
                     note = ", but its run has not ended; see whether the DAG is paused" if active else ""

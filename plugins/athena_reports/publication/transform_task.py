@@ -164,9 +164,7 @@ def prepare_version(
             s3=s3,
             published_columns=published_columns,
         )
-        table = write_table(
-            apply(transforms, result.relation, period, engine=engine, about=about), engine
-        )
+        table = write_table(apply(transforms, result.relation, period, engine=engine, about=about), engine)
         if not table.rows and recipe.empty != "publish":
             raise no_rows
         against = {check.against for check in recipe.checks}
@@ -179,7 +177,9 @@ def prepare_version(
         version = upload_version(files, table, location, s3, ordered=result.ordered)
     if failed := failures(checks):
         uploaded = location.uri(location.version_key(version.version))
-        raise CheckError(f"{about}: {failed} Nothing is published. The rows are at {uploaded} for inspection.")
+        raise CheckError(
+            f"{about}: {failed} Nothing is published. The rows are at {uploaded} for inspection."
+        )
     return PreparedVersion(query=query, submitted=submitted, version=version, checks=checks)
 
 

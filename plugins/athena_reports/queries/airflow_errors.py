@@ -1,78 +1,49 @@
-"""What an error means for Airflow: retry the task, or fail it for good."""
+"""Translates errors into AirflowException (retry the task) or AirflowFailException (do not retry)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
-
-from athena_reports.compat import (
+from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
     AirflowNotFoundException,
     AirflowSkipException,
 )
-from athena_reports.errors import (
-    AthenaReportsError,
-    QueryError,
-    SkipPeriodError,
-)
-from athena_reports.queries.failures import Decision, Verdict, of_call
-from athena_reports.queries.submission import (
-    Start,
-    Submission,
-)
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+from athena_reports.errors import AthenaReportsError, QueryError, SkipPeriodError
+from athena_reports.queries.failures import Decision, Verdict, call_verdict
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 
-    from athena_reports.periods.calendar import Period
+
+def describe(dag_id: str, period_id: str, environment: str) -> str:
+    """Return whose query it is, for the beginning of a message; period and environment may be empty."""
+    parts = [dag_id, period_id and f"period {period_id}", environment and f"environment {environment}"]
+    return ", ".join(filter(None, parts))
 
 
-def period_facts(period: Period) -> dict[str, str]:
-    """Return what a task shows, and hands on, of its period: id, cadence, zone, local and UTC bounds."""
-    return {
-        "id": period.id,
-        "cadence": period.cadence.name,
-        "timezone": period.cadence.timezone,
-        "start": period.start.isoformat(),
-        "end": period.end.isoformat(),
-        "start_utc": period.start_utc.isoformat(),
-        "end_utc": period.end_utc.isoformat(),
-    }
-
-
-def describe(dag_id: str, period: Mapping[str, str] | None, environment: str) -> str:
-    """Return whose query it is, for the beginning of a message."""
-    parts = [dag_id, f"period {period['id']}" if period else "", environment and f"environment {environment}"]
-    return ", ".join(part for part in parts if part)
-
-
-def verdict_of(error: ClientError | BotoCoreError) -> Verdict:
+def error_verdict(error: ClientError | BotoCoreError) -> Verdict:
     """Return what an error of an API call means."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return of_call(error.response.get("Error", {}).get("Code", ""), status)
+        return call_verdict(error.response.get("Error", {}).get("Code", ""), status)
     if isinstance(error, NoRegionError):
-        where = "Set AWS_DEFAULT_REGION, or the region of the Airflow connection."
-        return Verdict(Decision.FAIL, "no region is set", where)
+        hint = "Set AWS_DEFAULT_REGION, or the region of the Airflow connection."
+        return Verdict(Decision.FAIL, "no region is set", hint)
     if isinstance(error, NoCredentialsError):
-        where = "Give the Airflow connection some, or the environment: AWS_ACCESS_KEY_ID, or a role."
-        return Verdict(Decision.RETRY_CALL, "no credentials are there", where)
-    return of_call("", 0)
-
-
-def refusal(error: ClientError | BotoCoreError) -> str:
-    """Return what an error of an API call means, in words."""
-    verdict = verdict_of(error)
-    return f"{error} [{verdict.meaning}]. {verdict.advice}"
+        hint = "Give the Airflow connection some, or the environment: AWS_ACCESS_KEY_ID, or a role."
+        return Verdict(Decision.RETRY_CALL, "there are no credentials", hint)
+    return call_verdict("", 0)
 
 
 @contextmanager
-def called(about: str) -> Iterator[None]:
-    """Turn a failed call into what Airflow is to do: retry the task, or fail it for good.
+def aws_errors(about: str) -> Iterator[None]:
+    """Translate AWS errors, and failures of a query, into Airflow's exceptions.
 
     Raises:
         AirflowException: The call was not served; the task's retries apply.
@@ -81,19 +52,20 @@ def called(about: str) -> Iterator[None]:
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        again = verdict_of(error).decision is Decision.RETRY_CALL
-        raise (AirflowException if again else AirflowFailException)(f"{about}: {refusal(error)}") from error
+        verdict = error_verdict(error)
+        kind = AirflowException if verdict.decision is Decision.RETRY_CALL else AirflowFailException
+        raise kind(f"{about}: {error} [{verdict.meaning}]. {verdict.advice}") from error
     except QueryError as error:
         raise AirflowFailException(f"{about}: {error}") from error
 
 
 @contextmanager
-def worked(about: str = "") -> Iterator[None]:
-    """Turn an error of our own into what Airflow is to do: retry the task, or fail it for good.
+def report_errors(about: str = "") -> Iterator[None]:
+    """Translate this package's errors into Airflow's exceptions.
 
     Raises:
-        AirflowSkipException: There is nothing to publish, and that is right.
-        AirflowException: S3 or Glue did not serve a call; the task's retries apply.
+        AirflowSkipException: There is nothing to publish, and the report says to skip the period then.
+        AirflowException: The same may succeed later; the task's retries apply.
         AirflowFailException: The same would happen again.
     """
     try:
@@ -106,13 +78,13 @@ def worked(about: str = "") -> Iterator[None]:
 
 
 def require_connection(hook: AthenaHook, about: str) -> None:
-    """Refuse a named connection that does not exist: the hook would take whatever credentials there are.
+    """Refuse a named connection that does not exist: the hook would use whatever credentials there are.
 
-    Without the default one that is right: on MWAA they are the execution role's.
+    A missing default connection is right: on MWAA the credentials are the execution role's.
 
     Raises:
-        AirflowException: It is not found. The task's retries apply, since a secrets backend that did not
-            answer looks the same: Airflow passes over it.
+        AirflowException: It is not found. Airflow passes over a secrets backend that does not answer, so the
+            task's retries apply.
     """
     if hook.aws_conn_id in (None, hook.default_conn_name):
         return
@@ -123,19 +95,3 @@ def require_connection(hook: AthenaHook, about: str) -> None:
             f"{about}: there is no Airflow connection {hook.aws_conn_id!r}. Create it, or let "
             f"ATHENA_REPORTS_AWS_CONN_ID name another."
         ) from error
-
-
-def starter(hook: AthenaHook) -> Start:
-    """Return a function that starts a submission through the provider's hook."""
-
-    def start(submission: Submission, token: str) -> str:
-        query_execution_id: str = hook.run_query(
-            submission.sql,
-            submission.context,
-            dict(submission.result_configuration),
-            token,
-            submission.workgroup,
-        )
-        return query_execution_id
-
-    return start

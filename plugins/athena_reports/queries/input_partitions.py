@@ -1,19 +1,19 @@
-"""What a period reads: which partitions it needs, and which of them Glue has.
+"""What a period reads: which partitions it needs, and which of them Athena cannot see.
 
-A partition that is not registered is invisible to Athena, and so is one outside the range of a partition
+Athena sees neither a partition that is not registered in Glue nor one outside the range of a partition
 projection: the query gives fewer rows and no error (Athena user guide, "Partition your data" and "Partition
-projection"). So a report that declares its inputs is asked about them before its query is paid.
+projection"). So the partitions of declared inputs are looked for before the query is paid.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict
 
 from athena_reports.errors import InputError, MissingPartitionsError
 from athena_reports.reports.sql_template import partition_values
@@ -26,44 +26,32 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 1000  # BatchGetPartition takes no more
 _NOW = re.compile(r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE)S?)?", re.IGNORECASE)
-_UNITS = {
-    "YEAR": timedelta(days=366),
-    "MONTH": timedelta(days=31),
-    "WEEK": timedelta(weeks=1),
-    "DAY": timedelta(days=1),
-    "HOUR": timedelta(hours=1),
-    "MINUTE": timedelta(minutes=1),
-}
+_DAYS = {"YEAR": 366, "MONTH": 31, "WEEK": 7, "DAY": 1, "HOUR": 1 / 24, "MINUTE": 1 / 1440}
 # Java's date patterns, as projections write them, in Python's.
 _PATTERNS = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M"}
 
+Partition = tuple[str, ...]
+"""Values of a partition, in the order of the input's columns."""
 
-@dataclass(frozen=True)
-class Coverage:
+
+class InputCoverage(BaseModel):
     """What there is of one input for one period.
 
     Attributes:
         table: The table, with its database.
-        missing: The `fail` or `partial` of the declaration.
+        missing: What the input declares for missing partitions.
         needed: How many partitions the period needs.
         absent: Those that Glue does not have, as `dt=2025-06-29`.
         outside: Those outside the range of the table's projection.
     """
 
+    model_config = ConfigDict(frozen=True)
+
     table: str
-    missing: str
+    missing: Literal["fail", "partial"]
     needed: int
-    absent: Sequence[str] = ()
-    outside: Sequence[str] = ()
-
-    @classmethod
-    def from_dict(cls, facts: Mapping[str, Any]) -> Coverage:
-        """Return the coverage that `to_dict` wrote."""
-        return cls(**facts)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the facts for XCom."""
-        return {**asdict(self), "absent": list(self.absent), "outside": list(self.outside)}
+    absent: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
 
     @property
     def gaps(self) -> list[str]:
@@ -82,45 +70,41 @@ class Coverage:
         return "; ".join(parts) or f"all {self.needed} partitions of {self.table} that it needs are there"
 
 
-def coverage(
-    source: Input, period: Period, *, late_by: timedelta, now: datetime, database: str, glue: GlueClient
-) -> Coverage:
-    """Return which partitions of an input the period needs, and which of them are not there.
+def find_coverage(
+    sources: Sequence[Input],
+    period: Period,
+    *,
+    late_by: timedelta,
+    now: datetime,
+    database: str,
+    glue: GlueClient,
+) -> tuple[InputCoverage, ...]:
+    """Return the coverage of every input.
 
     Args:
-        source: The input.
+        sources: The inputs.
         period: The period.
         late_by: How long after it happened an event may still land.
         now: The instant of the query, with a zone.
-        database: Glue database, where the input names none.
+        database: Glue database of the inputs that name none.
         glue: Client to look with.
 
     Raises:
-        InputError: The table is not there, or has other partition keys.
-        botocore.exceptions.ClientError: Glue did not serve the call.
+        InputError: A table is not there, or has other partition keys than its input says.
+        MissingPartitionsError: A partition of an input with `missing="fail"` is missing.
+        botocore.exceptions.ClientError: Glue did not serve a call.
     """
-    database = source.database or database
-    table = _table(glue, database, source.table)
-    keys = [key["Name"] for key in table.get("PartitionKeys", [])]
-    if sorted(keys) != sorted(source.columns):
-        raise InputError(
-            f"{database}.{source.table} is partitioned by {', '.join(keys) or 'nothing'}, the report's input "
-            f"says {', '.join(source.columns)}. Correct the input."
-        )
-    dates = needed_dates(source, period, late_by, now)
-    needed = list(
-        dict.fromkeys(partition_values(source.columns, day, source.format, source.kind) for day in dates)
+    found = tuple(
+        _coverage(source, needed_dates(source, period, late_by, now), now, source.database or database, glue)
+        for source in sources
     )
-    projection = table.get("Parameters", {})
-    name = f"{database}.{source.table}"
-    if projection.get("projection.enabled", "").lower() == "true":
-        outside = [values for values in needed if not _projected(projection, source.columns, values, now)]
-        return Coverage(
-            name, source.missing, len(needed), outside=[_spec(source, values) for values in outside]
-        )
-    found = set(_registered(glue, database, source, keys, needed))
-    absent = [values for values in needed if _normal(source, values) not in found]
-    return Coverage(name, source.missing, len(needed), absent=[_spec(source, values) for values in absent])
+    for coverage in found:
+        if coverage.gaps and coverage.missing == "fail":
+            raise MissingPartitionsError(
+                f"{coverage}. No query was started. Wait for them or register them, then clear run_query; or "
+                f'declare missing="partial" to publish without them.'
+            )
+    return found
 
 
 def needed_dates(source: Input, period: Period, late_by: timedelta, now: datetime) -> list[date]:
@@ -137,72 +121,90 @@ def needed_dates(source: Input, period: Period, late_by: timedelta, now: datetim
     return sorted(day for day in dates if day <= today)
 
 
-def why_empty(coverages: Sequence[Coverage]) -> str:
+def why_empty(inputs: Sequence[InputCoverage]) -> str:
     """Say why a query may have given no rows: partitions missing, outside a projection, or no events."""
-    if not coverages:
+    if not inputs:
         return "The report declares no inputs, so nobody looked whether partitions are missing."
-    gaps = [str(found) for found in coverages if found.gaps]
-    if gaps:
+    if gaps := [str(coverage) for coverage in inputs if coverage.gaps]:
         return f"Perhaps because {'; '.join(gaps)}."
-    return f"There are no events: {'; '.join(map(str, coverages))}."
+    return f"There are no events: {'; '.join(map(str, inputs))}."
 
 
-def _table(glue: GlueClient, database: str, name: str) -> Mapping[str, Any]:
+def _coverage(
+    source: Input, dates: Sequence[date], now: datetime, database: str, glue: GlueClient
+) -> InputCoverage:
     try:
-        return glue.get_table(DatabaseName=database, Name=name)["Table"]
+        table: Mapping[str, Any] = glue.get_table(DatabaseName=database, Name=source.table)["Table"]
     except glue.exceptions.EntityNotFoundException as error:
         raise InputError(
-            f"The input {database}.{name} is not in Glue. Correct the report's inputs, or create the table."
+            f"The input {database}.{source.table} is not in Glue. Correct the report's inputs, or create the "
+            f"table."
         ) from error
+    keys = [key["Name"] for key in table.get("PartitionKeys", [])]
+    if sorted(keys) != sorted(source.columns):
+        raise InputError(
+            f"{database}.{source.table} is partitioned by {', '.join(keys) or 'nothing'}, the report's input "
+            f"says {', '.join(source.columns)}. Correct the input."
+        )
+    parameters = table.get("Parameters", {})
+    values = (partition_values(source.columns, day, source.format, source.kind) for day in dates)
+    needed = list(dict.fromkeys(values))
+    absent: list[Partition] = []
+    outside: list[Partition] = []
+    if parameters.get("projection.enabled", "").lower() == "true":
+        outside = [each for each in needed if not _projected(parameters, source, each, now)]
+    else:
+        registered = set(_registered(glue, database, source, keys, needed))
+        absent = [each for each in needed if each not in registered]
+    return InputCoverage(
+        table=f"{database}.{source.table}",
+        missing=source.missing,
+        needed=len(needed),
+        absent=tuple(_spec(source, each) for each in absent),
+        outside=tuple(_spec(source, each) for each in outside),
+    )
 
 
 def _registered(
-    glue: GlueClient, database: str, source: Input, keys: Sequence[str], needed: Sequence[tuple[str, ...]]
-) -> Iterator[tuple[str, ...]]:
-    order = [source.columns.index(key) for key in keys]
-    wanted = iter([form for values in needed for form in _forms(source, values)])
-    while some := list(islice(wanted, _AT_ONCE)):
-        asked: Any = [{"Values": [values[at] for at in order]} for values in some]
+    glue: GlueClient, database: str, source: Input, keys: Sequence[str], needed: Sequence[Partition]
+) -> Iterator[Partition]:
+    is_integer = source.kind == "integer"
+    wanted = [dict(zip(source.columns, each, strict=True)) for each in needed]
+    if is_integer:  # Glue may hold a number with or without its zeros
+        padded = [{key: value.zfill(2) for key, value in each.items()} for each in wanted]
+        wanted += [each for each in padded if each not in wanted]
+    for start in range(0, len(wanted), _AT_ONCE):
+        asked: Any = [{"Values": [each[key] for key in keys]} for each in wanted[start : start + _AT_ONCE]]
         while asked:
             answer = glue.batch_get_partition(
                 DatabaseName=database, TableName=source.table, PartitionsToGet=asked
             )
             for partition in answer.get("Partitions", []):
                 stored = dict(zip(keys, partition["Values"], strict=True))
-                yield _normal(source, tuple(stored[column] for column in source.columns))
+                values = (stored[column] for column in source.columns)
+                yield tuple(str(int(value)) if is_integer else value for value in values)
             asked = answer.get("UnprocessedKeys", [])
 
 
-def _forms(source: Input, values: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Yield how Glue may hold the values: a number with or without its zeros."""
-    yield values
-    if source.kind == "integer" and (padded := tuple(value.zfill(2) for value in values)) != values:
-        yield padded
-
-
-def _normal(source: Input, values: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(str(int(value)) for value in values) if source.kind == "integer" else values
-
-
-def _projected(
-    projection: Mapping[str, str], columns: Sequence[str], values: Sequence[str], now: datetime
-) -> bool:
+def _projected(parameters: Mapping[str, str], source: Input, values: Partition, now: datetime) -> bool:
     """Whether a projection reaches the values; types other than dates are taken to reach every value."""
-    for column, value in zip(columns, values, strict=True):
-        if projection.get(f"projection.{column}.type", "").lower() == "date":
-            form = projection.get(f"projection.{column}.format", "yyyy-MM-dd")
-            first, _, last = projection.get(f"projection.{column}.range", "").partition(",")
-            at = _moment(value, form, now)
-            if not _moment(first, form, now) <= at <= _moment(last, form, now):
+    for column, value in zip(source.columns, values, strict=True):
+        if parameters.get(f"projection.{column}.type", "").lower() == "date":
+            pattern = parameters.get(f"projection.{column}.format", "yyyy-MM-dd")
+            first, _, last = parameters.get(f"projection.{column}.range", "").partition(",")
+            if (
+                not _instant(first, pattern, now)
+                <= _instant(value, pattern, now)
+                <= _instant(last, pattern, now)
+            ):
                 return False
     return True
 
 
-def _moment(text: str, pattern: str, now: datetime) -> datetime:
-    """Return the instant that one end of a projection's range names."""
+def _instant(text: str, pattern: str, now: datetime) -> datetime:
     if relative := _NOW.fullmatch(text.strip()):
         sign, number, unit = relative.groups()
-        shift = _UNITS[unit.upper()] * int(number) if unit else timedelta(0)
+        shift = timedelta(days=_DAYS[unit.upper()]) * int(number) if unit else timedelta(0)
         return now.astimezone(UTC) + (-shift if sign == "-" else shift)
     form = re.sub("|".join(_PATTERNS), lambda match: _PATTERNS[match[0]], pattern).replace("'", "")
     try:
@@ -214,37 +216,10 @@ def _moment(text: str, pattern: str, now: datetime) -> datetime:
         ) from error
 
 
-def _spec(source: Input, values: Sequence[str]) -> str:
+def _spec(source: Input, values: Partition) -> str:
     return "/".join(f"{column}={value}" for column, value in zip(source.columns, values, strict=True))
 
 
 def _few(partitions: Sequence[str]) -> str:
     more = f" and {len(partitions) - 5} more" if len(partitions) > 5 else ""
     return ", ".join(partitions[:5]) + more
-
-
-def find_coverage(
-    sources: Sequence[Input],
-    period: Period,
-    *,
-    late_by: timedelta,
-    now: datetime,
-    database: str,
-    glue: GlueClient,
-) -> list[Coverage]:
-    """Return the coverage of every input.
-
-    Raises:
-        InputError: A table is not as the report says.
-        MissingPartitionsError: A partition is missing of an input whose policy is `fail`.
-    """
-    found = [
-        coverage(source, period, late_by=late_by, now=now, database=database, glue=glue) for source in sources
-    ]
-    for each in found:
-        if each.gaps and each.missing == "fail":
-            raise MissingPartitionsError(
-                f"{each}. No query was started. Wait for them or register them, then clear run_query; or "
-                f'declare missing="partial" to publish without them.'
-            )
-    return found

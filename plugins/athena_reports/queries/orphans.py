@@ -1,9 +1,8 @@
-"""Stops queries that nobody wants any more.
+"""Stops queries that nobody waits for any more.
 
-Whoever stops a task stops its query, but not every way of stopping leaves a process behind that could do it:
-a worker that is killed between submitting and handing over, a DAG run that times out, a DAG that is deleted,
-a deferred task under an Airflow that does not tell its trigger. What they leave running is found here, by the
-marker in the SQL, a few minutes later.
+Whoever stops a task stops its query, but some ways of stopping leave no process that could do it: a worker
+is killed between submitting and deferring, a run times out, the triggerer is down. Such queries are found by
+the marker in their SQL.
 """
 
 from __future__ import annotations
@@ -16,90 +15,71 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 
 from athena_reports.queries.execution import QueryExecution, elapsed_since
-from athena_reports.queries.submission import Marker, recent_executions
+from athena_reports.queries.ownership import Marker, Submission
+from athena_reports.queries.submission import recent_executions
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 GRACE = timedelta(minutes=1)
-"""By default a query younger than this is left alone: its run may not have been saved yet."""
-
-IsActive = Callable[[Marker], bool]
-"""Whether the run that a marker names is still queued or running."""
+"""A query younger than this is left alone: its run may not have been saved yet."""
 
 
 class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
     """Stops the environment's running queries whose run has ended, is gone, or has started a newer one.
 
-    Looks through the workgroup's latest executions (`submit.LOOK_BACK`). Queries of others are not touched.
-
     Args:
-        workgroup: Athena workgroup.
-        environment: Name of the environment whose queries are ours.
-        grace: Younger queries are left alone.
+        workgroup: Athena workgroup; its latest `submission.LOOK_BACK` executions are looked through.
+        environment: Name of the environment whose queries are ours; queries of others are not touched.
     """
 
     aws_hook_class = AthenaHook
     template_fields = ("workgroup", "environment")
     ui_color = "#e8d5b5"
 
-    def __init__(self, *, workgroup: str, environment: str, grace: timedelta = GRACE, **kwargs: Any) -> None:
+    def __init__(self, *, workgroup: str, environment: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.workgroup = workgroup
         self.environment = environment
-        self.grace = grace
 
     def execute(self, context: Context) -> list[str]:
-        """Stop what nobody wants, and return the query execution ids."""
-        athena: Any = self.hook.get_conn()
+        """Stop the unwanted queries, and return their query execution ids."""
         ti = context["ti"]
 
         def is_active(marker: Marker) -> bool:
             states = ["queued", "running"]
             return bool(ti.get_dr_count(dag_id=marker.dag_id, run_ids=[marker.run_id], states=states))
 
-        unwanted = unwanted_executions(
-            recent_executions(athena, self.workgroup),
-            environment=self.environment,
-            is_active=is_active,
-            grace=self.grace,
-        )
-        for execution, marker in unwanted:
-            self.log.warning(
-                "Stopping query %s of %s, run %s: nobody waits for it.",
-                execution.id,
-                marker.dag_id,
-                marker.run_id,
-            )
-            self.hook.stop_query(execution.id)
-        return [execution.id for execution, _ in unwanted]
+        responses = recent_executions(self.hook.get_conn(), self.workgroup)
+        unwanted = unwanted_executions(responses, environment=self.environment, is_active=is_active)
+        for query_execution_id, marker in unwanted:
+            about = (query_execution_id, marker.dag_id, marker.run_id)
+            self.log.warning("Stopping query %s of %s, run %s: nobody waits for it.", *about)
+            self.hook.stop_query(query_execution_id)
+        return [query_execution_id for query_execution_id, _ in unwanted]
 
 
 def unwanted_executions(
-    responses: Iterable[Mapping[str, Any]],
-    *,
-    environment: str,
-    is_active: IsActive,
-    grace: timedelta = GRACE,
-) -> list[tuple[QueryExecution, Marker]]:
-    """Return the running executions that nobody wants any more.
+    responses: Iterable[Mapping[str, Any]], *, environment: str, is_active: Callable[[Marker], bool]
+) -> list[tuple[str, Marker]]:
+    """Return id and marker of the running executions that nobody waits for any more.
 
     Args:
-        responses: Executions as GetQueryExecution answers them, newest first.
-        environment: Others' queries are left alone.
-        is_active: Asks Airflow about a run.
-        grace: Younger ones are left alone.
+        responses: Executions as GetQueryExecution answers them, in any order.
+        environment: Queries of other environments are left alone.
+        is_active: Whether the run that a marker names is queued or running.
     """
+    ours = [
+        (QueryExecution.from_response(response), submission.marker)
+        for response in responses
+        if (submission := Submission.from_response(response)) and submission.marker.environment == environment
+    ]
     unwanted, newest = [], set()
-    for response in responses:
-        execution = QueryExecution.from_response(response)
-        marker = Marker.find(response["QueryExecution"].get("Query", ""))
-        if marker is None or marker.environment != environment:
-            continue
+    for execution, marker in sorted(ours, key=lambda each: each[0].submitted_at, reverse=True):
         superseded = marker.owner in newest
         newest.add(marker.owner)
-        if not execution.is_running or elapsed_since(execution.submitted_at) < grace:
+        if not execution.is_running or elapsed_since(execution.submitted_at) < GRACE:
             continue
         if superseded or not is_active(marker):
-            unwanted.append((execution, marker))
+            unwanted.append((execution.id, marker))
     return unwanted

@@ -1,4 +1,4 @@
-"""Waits for a query in the triggerer, and knows what a failure means."""
+"""Waits for a query in the triggerer, and acts on how it ended."""
 
 from __future__ import annotations
 
@@ -9,34 +9,28 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.amazon.aws.links.athena import AthenaQueryResultsLink
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
 from airflow.sdk import PokeReturnValue
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.compat import (
-    AirflowException,
-    AirflowFailException,
-    AirflowSensorTimeout,
+from athena_reports.errors import QueryError
+from athena_reports.queries.airflow_errors import aws_errors, describe, error_verdict
+from athena_reports.queries.execution import (
+    QueryExecution,
+    QueryState,
+    console_url,
+    elapsed_since,
+    get_query_execution,
 )
-from athena_reports.errors import (
-    QueryError,
-)
-from athena_reports.queries.execution import QueryExecution, console_url, elapsed_since
-from athena_reports.queries.failures import Decision, has_succeeded, of_execution
-from athena_reports.queries.submission import (
-    Submission,
-    look,
-    standing_for,
-    stop_all,
-    submit_once,
-)
+from athena_reports.queries.failures import Decision, execution_verdict, has_succeeded
+from athena_reports.queries.ownership import Submission
+from athena_reports.queries.submission import current_execution, stop_all, submit_once
+from athena_reports.queries.submit_operator import starter
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.queries.wait_trigger import AthenaWaitTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-
-from athena_reports.queries.airflow_errors import called, describe, refusal, starter, verdict_of
 
 CLEAR_STOPS_WITHIN = timedelta(minutes=1)
 """How long after a cleared wait has begun again its old trigger may still stop the query.
@@ -48,18 +42,18 @@ Airflow does not wait for it (2 s are usual). Whoever cancels the query later th
 class AthenaWaitSensor(AthenaSensor):
     """Waits until a query has succeeded, and holds neither a worker slot nor a process meanwhile.
 
-    It looks once; a query that is still under way is then watched by the triggerer. Where there is none
-    (`deferrable=False`), the task is rescheduled between two looks, each a single call. A query that Athena
-    failed for a reason that passes is submitted again. Whoever stops the wait stops the query.
+    Asks Athena once; a query that is still running is then watched by the triggerer. Without a triggerer
+    (`deferrable=False`) the task is rescheduled between two calls. A query that Athena failed for a reason
+    that passes is submitted again. Whoever stops the wait stops the query.
 
-    Pushes `{"period": ..., "query": ...}` to XCom: the period as it was given, and what Athena knows of the
-    execution that succeeded (see `QueryExecution`).
+    Returns the `QueryExecution` that succeeded, as JSON.
 
     Args:
-        policy: When to look, and when to give up.
-        period: The period as `AthenaSubmitOperator` pushed it; shown in the UI, in messages, and handed on.
+        policy: When to ask, and when to give up; None for the default policy.
+        period: The period as `AthenaSubmitOperator` pushed it, for the UI and for messages.
         environment: Name of the environment, for messages.
         deferrable: Whether the triggerer waits.
+        kwargs: Arguments of AthenaSensor.
     """
 
     template_fields: Sequence[str] = ("period", *AthenaSensor.template_fields)
@@ -86,29 +80,29 @@ class AthenaWaitSensor(AthenaSensor):
         self._submitted_at = ""  # not known before Athena has answered once
 
     def execute(self, context: Context) -> Any:
-        """Look once, then hand the wait over to the triggerer, or come back later."""
+        """Ask once, then defer to the triggerer, or come back later."""
         self._renew_if_cleared(context)
         with self._stopping_on_timeout():
             if not self.deferrable:
                 return super().execute(context)
-            if looked := self.poke(context):
-                return looked.xcom_value
+            if found := self.poke(context):
+                return found.xcom_value
             return self._defer()
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
-        """Go on when the trigger has seen the end of the query, or could not see it any more."""
+        """Go on when the trigger has seen the end of the query, or could not ask any more."""
         if "error" in event:
             raise AirflowException(f"{self._about}: {event['error']}")
-        execution = QueryExecution.from_dict(event["query"])
+        execution = QueryExecution.model_validate(event["query"])
         self.query_execution_id = execution.id
         if self._was_stopped_by_clear(execution, context["ti"]):
             execution = self._resubmit(execution)
-        if looked := self._conclude(execution):
-            return looked.xcom_value
+        if found := self._conclude(execution):
+            return found.xcom_value
         return self._defer()
 
     def resume_execution(self, next_method: str, next_kwargs: Any, context: Context) -> Any:
-        """Stop the query when the wait has taken too long, unless it has succeeded meanwhile.
+        """Stop the query when the wait has timed out, unless the query has succeeded meanwhile.
 
         It may have ended within the last pause, or while no triggerer was there to see it.
         """
@@ -116,70 +110,72 @@ class AthenaWaitSensor(AthenaSensor):
             try:
                 return super().resume_execution(next_method, next_kwargs, context)
             except AirflowSensorTimeout:
-                execution = self._latest(self.query_execution_id)
-                if execution.state != "SUCCEEDED":
+                execution = self._current()
+                if execution.state is not QueryState.SUCCEEDED:
                     raise
-                self.query_execution_id = execution.id
                 return self._conclude(execution).xcom_value
 
     def poke(self, context: Context) -> PokeReturnValue:  # type: ignore[override]  # as BaseSensorOperator allows
-        """Ask Athena once; a call that is not served is no answer, and asked again at the next look.
+        """Ask Athena once; a call that is not served is repeated at the next poke.
 
         Raises:
-            AirflowFailException: The query failed for good, was cancelled, or is in no known state.
+            AirflowFailException: The query failed for good, was cancelled, or is in an unknown state.
         """
-        try:
-            execution = self._look()
-        except (ClientError, BotoCoreError) as error:
-            if verdict_of(error).decision is not Decision.RETRY_CALL:
-                raise AirflowFailException(f"{self._about}: {refusal(error)}") from error
-            self.log.warning("Athena did not answer: %s", error)
-            return PokeReturnValue(is_done=False)
+        with aws_errors(self._about):
+            try:
+                execution = self._get_query_execution()
+            except (ClientError, BotoCoreError) as error:
+                if error_verdict(error).decision is not Decision.RETRY_CALL:
+                    raise
+                self.log.warning("Athena did not answer: %s", error)
+                return PokeReturnValue(is_done=False)
         return self._conclude(execution)
 
     def on_kill(self) -> None:
-        """Stop the query."""
-        self._stop()
+        """Stop the query, and what it was submitted again as: a new process knows only the first id."""
+        athena: Any = self.hook.get_conn()
+        stop_all(athena, athena.get_query_execution(QueryExecutionId=self.query_execution_id))
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Any, poke_count: int) -> float:
         return self.policy.pause_after(run_duration())
 
     @property
     def _about(self) -> str:
-        return describe(self.dag_id, self.period, self.environment)
+        return describe(self.dag_id, self.period["id"] if self.period else "", self.environment)
 
     def _link(self, query_execution_id: str) -> str:
-        """The query's page in the console, if the region is known."""
-        region, domain = (
-            self.hook.conn_region_name,
-            AthenaQueryResultsLink.get_aws_domain(self.hook.conn_partition),
-        )
+        region = self.hook.conn_region_name
+        domain = AthenaQueryResultsLink.get_aws_domain(self.hook.conn_partition)
         return console_url(query_execution_id, region, domain) if region and domain else ""
 
-    def _look(self) -> QueryExecution:
-        return look(self.hook.get_conn(), self.query_execution_id)
+    def _get_query_execution(self) -> QueryExecution:
+        return get_query_execution(self.hook.get_conn(), self.query_execution_id)
 
-    def _latest(self, query_execution_id: str) -> QueryExecution:
-        """Return a query, or what it was submitted again as: a new process knows only the first id."""
-        with called(self._about):
+    def _current(self) -> QueryExecution:
+        """The query, or what it was submitted again as: a new process knows only the first id."""
+        with aws_errors(self._about):
             athena: Any = self.hook.get_conn()
-            response = athena.get_query_execution(QueryExecutionId=query_execution_id)
-            return standing_for(athena, response) or QueryExecution.from_response(response)
+            response = athena.get_query_execution(QueryExecutionId=self.query_execution_id)
+            execution = current_execution(athena, response) or QueryExecution.from_response(response)
+        self.query_execution_id = execution.id
+        return execution
 
     def _conclude(self, execution: QueryExecution) -> PokeReturnValue:
-        """Say whether the wait is over; where Athena failed the query in passing, submit it again first."""
+        """Whether the wait is over; a query that failed for a reason that passes is submitted again."""
         try:
             done = has_succeeded(execution)
         except QueryError as error:
-            if execution.state == "FAILED" and of_execution(execution).decision is Decision.RESUBMIT:
-                return self._conclude(self._resubmit(execution))
-            if execution.state == "CANCELLED" and (renewed := self._renewed(execution)):
-                return self._conclude(renewed)
+            if execution.state is QueryState.FAILED:
+                if execution_verdict(execution).decision is Decision.RESUBMIT:
+                    return self._conclude(self._resubmit(execution))
+            elif execution.state is QueryState.CANCELLED:
+                current = self._current()
+                if current.id != execution.id:
+                    return self._conclude(current)
             raise AirflowFailException(f"{self._about}: {error} {self._link(execution.id)}") from error
         self._submitted_at = execution.submitted_at
-        self.log.info(execution.progress())
-        handed_on = {"period": self.period, "query": execution.to_dict()}
-        return PokeReturnValue(done, handed_on if done else None)
+        self.log.info(execution.progress)
+        return PokeReturnValue(done, execution.model_dump(mode="json") if done else None)
 
     def _renew_if_cleared(self, context: Context) -> None:
         """Submit a cancelled query again when this task alone was cleared, which had stopped the query.
@@ -189,44 +185,30 @@ class AthenaWaitSensor(AthenaSensor):
         """
         begins = not context.get("task_reschedule_count")
         if begins and context["ti"].max_tries > (self.retries or 0):
-            with called(self._about):
-                execution = self._look()
-                if execution.state == "CANCELLED":
+            with aws_errors(self._about):
+                execution = self._get_query_execution()
+                if execution.state is QueryState.CANCELLED:
                     self._resubmit(execution)
-
-    def _renewed(self, execution: QueryExecution) -> QueryExecution | None:
-        """Return what a cancelled query was submitted again as, if it was."""
-        renewed = self._latest(execution.id)
-        if renewed.id == execution.id:
-            return None
-        self.query_execution_id = renewed.id
-        return renewed
 
     def _was_stopped_by_clear(self, execution: QueryExecution, ti: Any) -> bool:
         """Whether the trigger of a wait that was cleared stopped the query after this wait had begun."""
-        if execution.state != "CANCELLED" or ti.max_tries <= (self.retries or 0):
+        if execution.state is not QueryState.CANCELLED or ti.max_tries <= (self.retries or 0):
             return False
         stopped_at = datetime.fromisoformat(execution.completed_at) if execution.completed_at else None
         return stopped_at is not None and stopped_at < ti.start_date + CLEAR_STOPS_WITHIN
 
     def _resubmit(self, execution: QueryExecution) -> QueryExecution:
-        """Submit the query of an execution again, and return what there is of it now."""
+        """Submit the query of an execution again, and return its current execution."""
         athena: Any = self.hook.get_conn()
-        with called(self._about):
-            submission = Submission.of_response(athena.get_query_execution(QueryExecutionId=execution.id))
+        with aws_errors(self._about):
+            submission = Submission.from_response(athena.get_query_execution(QueryExecutionId=execution.id))
             if submission is None:
                 raise QueryError(f"Query {execution.id} is {execution.state}, and not ours to submit again.")
-            self.query_execution_id = submit_once(
-                submission, athena=athena, start=starter(self.hook), is_retry=True
-            )
-            self.log.warning(
-                "Query %s is %s: %s. It was submitted again as %s.",
-                execution.id,
-                execution.state,
-                execution.reason,
-                self.query_execution_id,
-            )
-            return self._look()
+            start = starter(self.hook)
+            self.query_execution_id = submit_once(submission, athena=athena, start=start, is_retry=True)
+            said = (execution.id, execution.state, execution.reason, self.query_execution_id)
+            self.log.warning("Query %s is %s: %s. It was submitted again as %s.", *said)
+            return self._get_query_execution()
 
     def _defer(self) -> NoReturn:
         left = self.policy.give_up_after - elapsed_since(self._submitted_at)
@@ -251,15 +233,10 @@ class AthenaWaitSensor(AthenaSensor):
         try:
             yield
         except AirflowSensorTimeout as error:
-            with called(self._about):
-                self._stop()
+            with aws_errors(self._about):
+                self.on_kill()
             raise AirflowFailException(
                 f"{self._about}: query {self.query_execution_id} had not ended after "
                 f"{self.policy.give_up_after}, so it was stopped. Make it lighter, or give the report a wait "
                 f"policy with a later give_up_after, then clear run_query with all that is downstream."
             ) from error
-
-    def _stop(self) -> None:
-        """Stop the query, and what it was submitted again as: a new process knows only the first id."""
-        athena: Any = self.hook.get_conn()
-        stop_all(athena, athena.get_query_execution(QueryExecutionId=self.query_execution_id))

@@ -2,67 +2,54 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import pyarrow as pa
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 from botocore.stub import Stubber
 
 from athena_reports.errors import PublishError, SchemaError
-from athena_reports.publication.glue_table import Column, Table, TableError, published_tables
-from athena_reports.schema import glue_type
-from athena_reports.stage import Location
+from athena_reports.publication.glue_table import Partition, Table, TableError, published_tables
+from athena_reports.publication.location import Location
+from athena_reports.rows.columns import Column
+from tests.library.publication.publishing import Place, facts
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
 LOCATION = Location("reports", "plays", "weekly", "2026-11-15")
 FOLDER = "s3://reports/plays/weekly/2026-11-15/versions/v1/parquet/"
-_databases = count(1)
-
-
-@pytest.fixture(scope="session")
-def glue(s3_endpoint: str) -> GlueClient:
-    return boto3.session.Session().client("glue", endpoint_url=s3_endpoint)
 
 
 @pytest.fixture
-def table(glue: GlueClient) -> Table:
-    database = f"tables_{next(_databases)}"
-    glue.create_database(DatabaseInput={"Name": database})
+def table(glue: GlueClient, database: str) -> Table:
     return Table(database, LOCATION, glue)
 
 
-def columns(**types: str) -> list[Mapping[str, str]]:
+def columns(**types: str) -> list[Column]:
     """Columns of a version, by name and Glue type."""
-    return [{"name": name, "type": "of Arrow", "glue": type_} for name, type_ in types.items()]
+    return [Column(name=name, type="of DuckDB", glue=type_) for name, type_ in types.items()]
+
+
+def again(table: Table) -> Table:
+    """The table as another run knows it."""
+    return Table(table.database, table.location, table.glue)
 
 
 def columns_of(table: Table) -> dict[str, str]:
-    found = table.glue.get_table(DatabaseName=table.database, Name=table.name)["Table"]
-    return {column["Name"]: column["Type"] for column in found["StorageDescriptor"]["Columns"]}
+    return {column.name: column.glue for column in again(table).columns() or ()}
 
 
 def put(
     table: Table,
-    version: Sequence[Mapping[str, str]],
+    version: Sequence[Column],
     *,
     period_id: str = "2026-11-15",
     parameters: Mapping[str, str] | None = None,
-    is_new: bool = True,
-    location_uri: str = FOLDER,
+    folder: str = FOLDER,
 ) -> None:
-    table.put_partition(
-        period_id,
-        version,
-        within=table.prepare(version),
-        location_uri=location_uri,
-        parameters=parameters or {"rows": "1"},
-        is_new=is_new,
-    )
+    again(table).put_partition(period_id, version, Partition(folder, parameters or {"rows": "1"}))
 
 
 def partition(table: Table, period_id: str = "2026-11-15") -> Any:
@@ -75,10 +62,7 @@ def partition(table: Table, period_id: str = "2026-11-15") -> Any:
 
 
 def test_the_table_is_external_parquet_partitioned_by_period(table: Table) -> None:
-    assert table.prepare(columns(User="string", score="bigint")) == [
-        Column("user", "string"),
-        Column("score", "bigint"),
-    ]
+    assert table.prepare(columns(User="string", score="bigint")) == {"user": "string", "score": "bigint"}
     found = table.glue.get_table(DatabaseName=table.database, Name="plays_weekly")["Table"]
     assert found["TableType"] == "EXTERNAL_TABLE"
     assert found["PartitionKeys"] == [{"Name": "period", "Type": "string"}]
@@ -93,35 +77,48 @@ def test_the_table_is_external_parquet_partitioned_by_period(table: Table) -> No
 
 
 @pytest.mark.parametrize("is_there", [False, True])
-@pytest.mark.parametrize("is_new", [False, True])
-def test_a_partition_is_put_whether_it_is_there_or_not(table: Table, is_there: bool, is_new: bool) -> None:
+def test_a_partition_is_put_whether_it_is_there_or_not(table: Table, is_there: bool) -> None:
     version = columns(score="bigint")
     if is_there:
-        put(table, version, location_uri="s3://reports/before/")
+        put(table, version, folder="s3://reports/before/")
 
-    put(table, version, is_new=is_new, parameters={"rows": "7", "version": "v1"})
-    assert partition(table)["StorageDescriptor"]["Location"] == FOLDER
-    assert table.partitions() == {"2026-11-15": {"rows": "7", "version": "v1"}}
+    put(table, version, parameters={"rows": "7", "version": "v1"})
+    assert table.partitions() == {"2026-11-15": Partition(FOLDER, {"rows": "7", "version": "v1"})}
 
 
-def test_there_are_no_partitions_where_there_is_no_table_or_no_database(
+def test_there_are_no_partitions_and_columns_where_there_is_no_table_or_no_database(
     glue: GlueClient, table: Table
 ) -> None:
-    assert table.partitions() == {}
-    assert Table("no_such_database", LOCATION, glue).partitions() == {}
+    for absent in (table, Table("no_such_database", LOCATION, glue)):
+        assert absent.partitions() == {}
+        assert absent.columns() is None
 
 
-def test_the_tables_of_ours_are_found_among_others(table: Table) -> None:
-    put(table, columns(score="bigint"))
+def test_the_tables_of_ours_are_found_among_others_and_copies(tabled: Place) -> None:
+    table = tabled.table
+    assert table is not None
+    tabled.publish(tabled.upload("a"), facts())
+    put(table, columns(user_id="bigint"), period_id="by hand")
     Table(table.database, Location("reports", "carriers", "monthly", ""), table.glue).prepare(
         columns(score="bigint")
     )
     table.glue.create_table(DatabaseName=table.database, TableInput={"Name": "of_somebody_else"})
+    for name, folder in (("copy", "s3://reports/plays/weekly/"), ("plays_copy", "s3://elsewhere")):
+        table.glue.create_table(
+            DatabaseName=table.database,
+            TableInput={
+                "Name": name,
+                "Parameters": {"written_by": "athena-reports"},
+                "StorageDescriptor": {"Columns": [], "Location": folder},
+            },
+        )
 
-    assert dict(published_tables(table.database, table.glue)) == {
-        "plays_weekly": {"2026-11-15": {"rows": "1"}},
-        "carriers_monthly": {},
+    found = {each.name: each.published_periods() for each in published_tables(table.database, table.glue)}
+    assert {name: list(periods) for name, periods in found.items()} == {
+        "plays_weekly": ["2026-11-15"],
+        "carriers_monthly": [],
     }
+    assert found["plays_weekly"]["2026-11-15"].query_id == "query of run-1"
 
 
 def test_tables_of_a_database_that_is_not_there_are_an_error(glue: GlueClient) -> None:
@@ -129,19 +126,12 @@ def test_tables_of_a_database_that_is_not_there_are_an_error(glue: GlueClient) -
         list(published_tables("no_such_database", glue))
 
 
-def test_a_table_that_is_gone_meanwhile_is_said(table: Table) -> None:
-    within = table.prepare(columns(score="bigint"))
+def test_a_table_that_is_deleted_meanwhile_is_said(table: Table) -> None:
+    table.prepare(columns(score="bigint"))
     table.glue.delete_table(DatabaseName=table.database, Name=table.name)
 
-    with pytest.raises(TableError, match=r"plays_weekly is not there any more.*clear publish") as caught:
-        table.put_partition(
-            "2026-11-15",
-            columns(score="bigint"),
-            within=within,
-            location_uri=FOLDER,
-            parameters={},
-            is_new=False,
-        )
+    with pytest.raises(TableError, match=r"plays_weekly was deleted meanwhile.*Clear publish") as caught:
+        table.put_partition("2026-11-15", columns(score="bigint"), Partition(FOLDER, {}))
     assert caught.value.retryable
 
 
@@ -190,7 +180,7 @@ def test_a_type_that_does_not_fit_is_refused_with_both(table: Table, one: str, o
         table.prepare(columns(id="bigint", score=other))
     for part in ("plays_weekly", "'score'", f"id bigint, score {one}", f"id bigint, score {other}"):
         assert part in str(caught.value)
-    assert "Nothing was published" in str(caught.value)
+    assert "Nothing is published" in str(caught.value)
     assert columns_of(table) == {"id": "bigint", "score": one}
 
 
@@ -227,26 +217,15 @@ def test_what_others_wrote_about_the_table_stays_when_it_is_widened(table: Table
     assert columns_of(table) == {"id": "bigint", "score": "double"}
 
 
-def test_every_type_that_a_result_has_is_one_that_the_table_takes(table: Table) -> None:
-    kinds = [pa.bool_(), pa.int8(), pa.int64(), pa.float32(), pa.decimal128(10, 2), pa.string(), pa.binary()]
-    kinds += [pa.date32(), pa.timestamp("ms"), pa.list_(pa.int32()), pa.struct([("x", pa.string())])]
-    version = [{"name": f"c{n}", "type": str(kind), "glue": glue_type(kind)} for n, kind in enumerate(kinds)]
-
-    put(table, version)
-    assert list(columns_of(table).values()) == [column["glue"] for column in version]
-
-
 @pytest.mark.parametrize(
     ("version", "says"),
     [
-        (columns(Period="string"), "'Period' is what the table is partitioned by.*AS"),
+        (columns(Period="string"), "'period' is what the table is partitioned by.*AS"),
         (columns(score="bigint", Score="bigint"), "'score' differs from another one only by case"),
-        ([{"name": "at", "type": "time32[ms]", "glue": ""}], r"'at' is a time32\[ms\].*CAST"),
+        ([Column(name="at", type="TIME", glue="")], r"'at' is a TIME.*CAST"),
     ],
 )
-def test_a_column_that_has_no_place_is_refused_before_glue_is_asked(
-    version: list[Mapping[str, str]], says: str
-) -> None:
+def test_a_column_that_has_no_place_is_refused_before_glue_is_asked(version: list[Column], says: str) -> None:
     with pytest.raises(SchemaError, match=says):
         Table("no_such_database", LOCATION, None).prepare(version)  # type: ignore[arg-type]
 
@@ -342,10 +321,7 @@ def test_a_table_that_another_run_creates_meanwhile_is_taken(table: Table) -> No
     meddled = Meddled(table.glue, "create_table", lambda: table.prepare(columns(score="int")))
     other = Table(table.database, LOCATION, meddled)  # type: ignore[arg-type]
 
-    assert other.prepare(columns(score="bigint", more="string")) == [
-        Column("score", "bigint"),
-        Column("more", "string"),
-    ]
+    assert other.prepare(columns(score="bigint", more="string")) == {"score": "bigint", "more": "string"}
     assert columns_of(table) == {"score": "bigint", "more": "string"}
 
 
@@ -358,7 +334,7 @@ def test_a_table_that_another_run_is_creating_is_waited_for(table: Table) -> Non
 
     refusing = Refusing(table.glue, "create_table", meddle)
     other = Table(table.database, LOCATION, refusing)  # type: ignore[arg-type]
-    assert other.prepare(columns(score="int")) == [Column("score", "int")]
+    assert other.prepare(columns(score="int")) == {"score": "int"}
 
 
 def test_a_column_that_another_run_adds_meanwhile_is_not_lost(table: Table) -> None:

@@ -15,7 +15,7 @@ from airflow.sdk import DAG
 from athena_reports import monthly, weekly
 from athena_reports.errors import RunPeriodError
 from athena_reports.periods import macros
-from athena_reports.reports.sql_template import SqlPeriod, literal
+from athena_reports.periods.sql_period import SqlPeriod, literal
 from athena_reports_plugin import AthenaReportsPlugin
 
 TOKYO_WEEK = weekly("sunday", timezone="Asia/Tokyo")

@@ -10,9 +10,11 @@ import pytest
 from airflow.sdk import DAG
 
 from athena_reports.periods.calendar import weekly
-from athena_reports.publication.glue_table import Table
+from athena_reports.publication.glue_table import Partition, Table
+from athena_reports.publication.location import Location
+from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.publication.restatement import AthenaRestatementsOperator, Restatement, find_restatements
-from athena_reports.stage import Location
+from athena_reports.rows.columns import Column
 
 WEEKS = weekly("sunday")
 
@@ -33,16 +35,16 @@ class Runs:
 DAY = timedelta(days=1)
 
 
-def partition(
+def parameters(
     period_id: str, *, restated: timedelta | None = None, submitted: timedelta = DAY / 24, **facts: str
 ) -> dict[str, str]:
-    """Parameters of a week that was reported some time after its end; its events may land a day late."""
+    """Parameters of a week that was reported some time after its end; its events may arrive a day late."""
     period = WEEKS.period(period_id)
-    submitted_at = period.end_utc + submitted
     return {
+        **dict.fromkeys(PartitionFacts.model_fields, "0"),
         "start": period.start.isoformat(),
         "end": period.end.isoformat(),
-        "submitted_at": submitted_at.isoformat(timespec="milliseconds"),
+        "submitted_at": (period.end_utc + submitted).isoformat(timespec="milliseconds"),
         "settles_at": (period.end_utc + DAY).isoformat(),
         "provisional": str(submitted < DAY).lower(),
         "restated_at": ""
@@ -53,10 +55,14 @@ def partition(
     }
 
 
+def partition(period_id: str, **options: Any) -> PartitionFacts:
+    return PartitionFacts.from_parameters(parameters(period_id, **options))
+
+
 FIRST, SECOND, THIRD = "2025-06-01", "2025-06-08", "2025-06-15"
 
 
-def found(partitions: dict[str, dict[str, str]], now: datetime, **options: Any) -> list[tuple[str, str]]:
+def found(partitions: dict[str, PartitionFacts], now: datetime, **options: Any) -> list[tuple[str, str]]:
     return [
         (each.period_id, each.reason)
         for each in find_restatements("plays_weekly", partitions, now, **options)
@@ -66,11 +72,11 @@ def found(partitions: dict[str, dict[str, str]], now: datetime, **options: Any) 
 @pytest.mark.parametrize(
     ("after", "due"), [(DAY - timedelta(seconds=1), False), (DAY, True), (9 * DAY, True)]
 )
-def test_a_provisional_period_is_due_when_its_late_events_have_landed(after: timedelta, due: bool) -> None:
+def test_a_provisional_period_is_due_when_its_late_events_have_arrived(after: timedelta, due: bool) -> None:
     now = WEEKS.period(FIRST).end_utc + after
 
     restatements = found({FIRST: partition(FIRST)}, now, with_stale=False)
-    assert restatements == ([(FIRST, "late events have landed")] if due else [])
+    assert restatements == ([(FIRST, "late events have arrived")] if due else [])
 
 
 def test_a_settled_period_is_not_due() -> None:
@@ -102,8 +108,8 @@ def test_they_come_in_the_order_of_their_periods() -> None:
 
 
 def test_each_version_of_a_period_is_restated_under_an_id_of_its_own() -> None:
-    one = Restatement("plays_weekly", FIRST, "late events have landed", "2025-06-08T00:05:00.000+00:00", 0)
-    other = Restatement("plays_weekly", FIRST, "late events have landed", "2025-06-09T00:05:00.000+00:00", 0)
+    one = Restatement("plays_weekly", FIRST, "late events have arrived", "2025-06-08T00:05:00.000+00:00", 0)
+    other = Restatement("plays_weekly", FIRST, "late events have arrived", "2025-06-09T00:05:00.000+00:00", 0)
 
     assert one.to_trigger()["trigger_run_id"] != other.to_trigger()["trigger_run_id"]
     assert one.to_trigger()["conf"] == {"period": FIRST}
@@ -136,7 +142,8 @@ def test_a_stale_period_whose_own_late_events_may_still_land_is_restated_all_the
         SECOND: partition(SECOND),
     }
     now = WEEKS.period(SECOND).end_utc + 6 * DAY / 24 + DAY / 2
-    partitions[FIRST]["restated_at"] = now.isoformat(timespec="milliseconds")
+    restated = {"restated_at": now.isoformat(timespec="milliseconds")}
+    partitions[FIRST] = partitions[FIRST].model_copy(update=restated)
     (of_second,) = find_restatements("plays_weekly", partitions, now, with_stale=True)
     assert of_second.run_ids == [of_second.to_trigger()["trigger_run_id"]]
 
@@ -145,18 +152,10 @@ def test_every_published_table_is_looked_through(s3_endpoint: str, monkeypatch: 
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     glue = boto3.client("glue")
     glue.create_database(DatabaseInput={"Name": "restated"})
-    columns = [{"name": "rank", "type": "int64", "glue": "bigint"}]
+    columns = [Column(name="rank", type="BIGINT", glue="bigint")]
     for report in ("plays", "flights"):
         table = Table("restated", Location("bucket", report, "weekly", FIRST), glue)
-        within = table.prepare(columns)
-        table.put_partition(
-            FIRST,
-            columns,
-            within=within,
-            location_uri="s3://bucket/x/",
-            parameters=partition(FIRST),
-            is_new=True,
-        )
+        table.put_partition(FIRST, columns, Partition("s3://bucket/x/", parameters(FIRST)))
     glue.create_table(DatabaseName="restated", TableInput={"Name": "foreign_weekly"})
     with DAG("restatement", schedule=None):
         task = AthenaRestatementsOperator(task_id="find", database="restated")

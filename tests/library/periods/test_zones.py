@@ -22,7 +22,7 @@ from athena_reports.periods.calendar import (
     weekly,
     yearly,
 )
-from tests.unit import period_oracle as oracle
+from tests.library.periods import period_oracle as oracle
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNTIL = datetime(2101, 1, 1, tzinfo=UTC)

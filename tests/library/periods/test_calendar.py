@@ -1,10 +1,10 @@
-"""What periods are, by example and by property; every zone is walked in `test_period_zones`."""
+"""What periods are, by example and by property; every zone is walked in `test_zones`."""
 
 import json
 import pickle
 import re
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pendulum
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from athena_reports.errors import PeriodError
 from athena_reports.periods.calendar import (
     Cadence,
-    Period,
     Unit,
     Weekday,
     daily,
@@ -54,9 +53,6 @@ instants = st.datetimes(
 def test_an_instant_lies_in_its_period_and_no_other(cadence: Cadence, instant: datetime) -> None:
     period = cadence.containing(instant)
     assert period.start_utc <= instant < period.end_utc
-    assert period.contains(instant)
-    assert not period.previous.contains(instant)
-    assert not period.next.contains(instant)
     assert cadence.containing(period.start) == period
     assert cadence.containing(period.end_utc - MOMENT) == period
     assert cadence.containing(period.end) == period.next
@@ -84,12 +80,8 @@ def test_an_id_names_its_period(cadence: Cadence, instant: datetime) -> None:
 @given(cadences, instants)
 def test_nominal_dates_lead_back_to_their_period(cadence: Cadence, instant: datetime) -> None:
     period = cadence.containing(instant)
-    dates = period.dates()
-    assert dates[0] == period.first_date
-    assert dates[-1] == period.last_date
-    assert all(later - earlier == DAY for earlier, later in pairwise(dates))
-    assert {cadence.on(day) for day in (dates[0], dates[len(dates) // 2], dates[-1])} == {period}
     assert period.next.first_date > period.last_date >= period.first_date
+    assert period.next.first_date - period.last_date <= 2 * DAY, "at most one date is skipped"
 
 
 @given(cadences, instants)
@@ -153,7 +145,7 @@ def test_dates_in_a_zone_are_those_that_its_clock_shows(
 
 @given(cadences)
 def test_a_cadence_survives_serialisation(cadence: Cadence) -> None:
-    assert Cadence.from_dict(json.loads(json.dumps(cadence.to_dict()))) == cadence
+    assert Cadence(**json.loads(json.dumps(asdict(cadence)))) == cadence
     assert cadence.zone.key == cadence.timezone
     copy = pickle.loads(pickle.dumps(cadence))
     assert (copy, hash(copy), copy.description) == (cadence, hash(cadence), cadence.description)
@@ -187,23 +179,23 @@ def test_a_tokyo_week() -> None:
     ],
 )
 def test_the_period_of_a_date(cadence: Cadence, day: str, id: str, start: str, end: str) -> None:
-    period = cadence.on(date.fromisoformat(day))
+    period = cadence.containing(utc(day))
     assert (period.id, period.start_utc, period.end_utc) == (id, utc(start), utc(end))
 
 
 def test_utc_partitions_of_a_local_period() -> None:
     week = TOKYO_WEEK.period("2026-11-15")
-    assert [str(day) for day in week.utc_dates()] == [f"2026-11-{day}" for day in range(14, 22)]
-    assert [str(day) for day in week.utc_dates(late_by=DAY)] == [f"2026-11-{day}" for day in range(14, 23)]
-    assert len(week.utc_dates(late_by=9 * HOUR)) == 8, "Saturday's partition ends nine hours after the week"
-    assert len(week.utc_dates(late_by=9 * HOUR + MOMENT)) == 9
-    assert week.dates_in("Asia/Tokyo") == week.dates()
+    assert [str(day) for day in week.dates_in()] == [f"2026-11-{day}" for day in range(14, 22)]
+    assert [str(day) for day in week.dates_in(late_by=DAY)] == [f"2026-11-{day}" for day in range(14, 23)]
+    assert len(week.dates_in(late_by=9 * HOUR)) == 8, "Saturday's partition ends nine hours after the week"
+    assert len(week.dates_in(late_by=9 * HOUR + MOMENT)) == 9
+    assert [str(day) for day in week.dates_in("Asia/Tokyo")] == [f"2026-11-{day}" for day in range(15, 22)]
     february = monthly("Asia/Tokyo").period("2025-02")
-    assert [str(february.utc_dates()[n]) for n in (0, -1)] == ["2025-01-31", "2025-02-28"]
-    assert len(weekly().period("2026-11-15").utc_dates()) == 7
-    assert len(weekly().period("2026-11-15").utc_dates(late_by=MOMENT)) == 8
+    assert [str(february.dates_in()[n]) for n in (0, -1)] == ["2025-01-31", "2025-02-28"]
+    assert len(weekly().period("2026-11-15").dates_in()) == 7
+    assert len(weekly().period("2026-11-15").dates_in(late_by=MOMENT)) == 8
     with pytest.raises(PeriodError, match="is negative: it is how long after"):
-        week.utc_dates(late_by=-MOMENT)
+        week.dates_in(late_by=-MOMENT)
 
 
 @pytest.mark.parametrize(("id", "hours"), [("2013-03-04", 167), ("2013-03-11", 168), ("2013-10-28", 169)])
@@ -211,7 +203,7 @@ def test_weeks_with_a_change_of_daylight_saving_time(id: str, hours: int) -> Non
     week = weekly("monday", "America/New_York").period(id)
     assert week.end_utc - week.start_utc == hours * HOUR
     assert (week.start.hour, week.end.hour) == (0, 0)
-    assert len(week.utc_dates()) == 8
+    assert len(week.dates_in()) == 8
 
 
 def test_airflow_s_instants_are_accepted_and_do_not_leak() -> None:
@@ -223,7 +215,6 @@ def test_airflow_s_instants_are_accepted_and_do_not_leak() -> None:
         date,
     ]
     assert TOKYO_WEEK.last_complete(pendulum.datetime(2026, 11, 21, 15)) == period
-    assert type(TOKYO_WEEK.on(pendulum.date(2026, 11, 18)).first_date) is date
 
 
 # --- Midnights that do not exist, or come twice
@@ -272,8 +263,8 @@ def test_instants_are_told_apart_where_clocks_show_the_same() -> None:
     assert havana.first_from(second).id == "2024-11-04"
     assert [day.id for day in havana.between(first, first + DAY)] == ["2024-11-03"]
     assert list(havana.between(second, second + HOUR)) == []
-    assert havana.period("2024-11-02").contains(first - MOMENT)
-    assert not havana.period("2024-11-02").contains(first)
+    assert havana.containing(first - MOMENT).id == "2024-11-02"
+    assert havana.containing(first).id == "2024-11-03"
 
 
 def test_a_last_hour_that_comes_twice() -> None:
@@ -297,7 +288,6 @@ def test_a_date_that_is_shown_again_after_the_next_has_begun() -> None:
     )
     assert (days.containing(once).id, days.containing(again).id) == ("2010-11-06", "2010-11-07")
     assert days.last_complete(again).id == "2010-11-06"
-    assert day.dates() == [date(2010, 11, 7)]
     both = [date(2010, 11, 6), date(2010, 11, 7)]
     assert day.dates_in("America/St_Johns") == both, "events are dated by what the clock shows"
     assert day.previous.dates_in("America/St_Johns") == both[:1]
@@ -324,11 +314,8 @@ def test_a_skipped_date(zone: str, skipped: str, before: str, after: str, instan
     with pytest.raises(PeriodError) as error:
         days.period(skipped)
     assert str(error.value) == (
-        f"'{skipped}' is not a day in {zone}, where that date was skipped; "
-        f"the days around it are {before} and {after} (Daily, {zone})"
+        f"no day begins on '{skipped}'; the days around it are {before} and {after} (Daily, {zone})"
     )
-    with pytest.raises(PeriodError, match="was skipped"):
-        days.on(date.fromisoformat(skipped))
 
     assert days.period(before).next == days.period(after)
     assert days.period(after).previous == days.period(before)
@@ -341,9 +328,8 @@ def test_a_skipped_date(zone: str, skipped: str, before: str, after: str, instan
     assert week.start_utc == utc(instant)
     assert week.start.date() == date.fromisoformat(after)
     assert week.end_utc - week.start_utc == 6 * DAY
-    assert len(week.dates()) == 7
-    assert week.dates_in(zone) == week.dates()[1:]
-    assert week.previous.dates_in(zone) == week.previous.dates()
+    assert week.dates_in(zone)[0] == date.fromisoformat(after)
+    assert [len(each.dates_in(zone)) for each in (week, week.previous)] == [6, 7]
 
 
 def test_a_year_that_lost_its_last_day() -> None:
@@ -363,38 +349,24 @@ def test_a_year_that_lost_its_last_day() -> None:
         (
             TOKYO_WEEK,
             "2026-11-16",
-            "'2026-11-16' is not the first day of a Sunday week; the weeks around it are 2026-11-15 "
-            "and 2026-11-22 (Weekly from Sunday, Asia/Tokyo)",
+            "no week begins on '2026-11-16'; the weeks around it are 2026-11-15 and 2026-11-22 "
+            "(Weekly from Sunday, Asia/Tokyo)",
         ),
         (
             monthly(),
             "2026-13",
-            "'2026-13' is not a month of the calendar; the months around it are 2026-12 and 2027-01 "
-            "(Monthly, UTC)",
+            "'2026-13' is not the id of a month: expected YYYY-MM, such as '2026-11' (Monthly, UTC)",
         ),
-        (monthly(), "2026-00", "are 2025-12 and 2026-01"),
-        (
-            quarterly(),
-            "2026-Q5",
-            "'2026-Q5' is not a quarter of the calendar; the quarters around it are 2026-Q4 and",
-        ),
-        (quarterly(), "2026-Q0", "are 2025-Q4 and 2026-Q1"),
-        (
-            daily(),
-            "2026-02-29",
-            "'2026-02-29' is not a date of the calendar; the days around it are 2026-02-28 and",
-        ),
-        (daily(), "2026-03-00", "are 2026-02-28 and 2026-03-01"),
-        (daily(), "2026-00-10", "are 2025-12-31 and 2026-01-01"),
-        (daily(), "2026-13-10", "are 2026-12-31 and 2027-01-01"),
-        (weekly("monday"), "2026-02-30", "are 2026-02-23 and 2026-03-02"),
-        (daily("Pacific/Apia"), "2011-12-32", "are 2011-12-31 and 2012-01-01"),
+        (quarterly(), "2026-Q5", "'2026-Q5' is not the id of a quarter"),
+        (quarterly(), "2026-Q0", "'2026-Q0' is not the id of a quarter"),
+        (daily(), "2026-02-29", "'2026-02-29' is not the id of a day"),
+        (daily(), "2026-13-10", "'2026-13-10' is not the id of a day"),
         (
             monthly(),
             "1899-12",
             "year 1899 is out of range: periods begin in the years 1900 to 2199 (Monthly, UTC)",
         ),
-        (yearly(), "0000", "year 0000 is out of range"),
+        (yearly(), "0000", "'0000' is not the id of a year"),
         (yearly(), "2200", "year 2200 is out of range"),
         (
             daily(),
@@ -465,12 +437,16 @@ def test_an_inverted_range_is_refused_at_the_call() -> None:
     assert list(monthly().between(utc("2026-11-02"), utc("2026-10-01"))) == []
 
 
-def test_a_period_must_begin_on_its_first_date() -> None:
-    assert Period(monthly(), date(2026, 11, 1)) == monthly().period("2026-11")
-    with pytest.raises(
-        PeriodError, match="'2026-11-02' is not the first day of a month; the months around it are 2026-11"
-    ):
-        Period(monthly(), date(2026, 11, 2))
+def test_the_facts_of_a_period_are_texts() -> None:
+    assert TOKYO_WEEK.period("2026-11-15").facts.model_dump(mode="json") == {
+        "id": "2026-11-15",
+        "cadence": "weekly",
+        "timezone": "Asia/Tokyo",
+        "start": "2026-11-15T00:00:00+09:00",
+        "end": "2026-11-22T00:00:00+09:00",
+        "start_utc": "2026-11-14T15:00:00+00:00",
+        "end_utc": "2026-11-21T15:00:00+00:00",
+    }
 
 
 def test_naive_instants_are_refused_everywhere() -> None:
@@ -483,20 +459,16 @@ def test_naive_instants_are_refused_everywhere() -> None:
         lambda: TOKYO_WEEK.first_from(naive),
         lambda: TOKYO_WEEK.between(naive, aware),
         lambda: TOKYO_WEEK.between(aware, naive),
-        lambda: week.contains(naive),
         lambda: TOKYO_WEEK.containing(date(2026, 11, 15)),  # type: ignore[arg-type]
     ):
         with pytest.raises(PeriodError, match="is not an instant: pass a datetime with a time zone"):
             call()
-    with pytest.raises(PeriodError, match="is an instant, not a date: use containing"):
-        TOKYO_WEEK.on(aware)
 
 
 def test_instants_far_away_are_refused() -> None:
     for instant in (datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)):
         with pytest.raises(PeriodError, match="is out of range"):
             TOKYO_WEEK.containing(instant)
-        assert not TOKYO_WEEK.period("2026-11-15").contains(instant)
 
 
 # --- Cadences
@@ -507,8 +479,6 @@ def test_names_and_descriptions() -> None:
     assert [cadence.noun for cadence in IDS] == ["day", "week", "month", "quarter", "year"]
     assert TOKYO_WEEK.description == "Weekly from Sunday, Asia/Tokyo"
     assert monthly("America/New_York").description == "Monthly, America/New_York"
-    assert TOKYO_WEEK.to_dict() == {"unit": "weekly", "timezone": "Asia/Tokyo", "first_day": "sunday"}
-    assert yearly().to_dict() == {"unit": "yearly", "timezone": "UTC"}
 
 
 def test_a_first_day_may_be_text_or_a_member() -> None:
@@ -556,13 +526,11 @@ def test_a_zone_that_is_no_iana_name(zone: str, suggestion: str) -> None:
             {"unit": "monthly", "first_day": "monday"},
             "first_day 'monday' has no meaning for a monthly cadence",
         ),
-        ({"timezone": "UTC"}, "does not describe a cadence"),
-        ({"unit": "daily", "zone": "UTC"}, "does not describe a cadence"),
     ],
 )
 def test_fields_that_describe_no_cadence(fields: dict[str, str], message: str) -> None:
     with pytest.raises(PeriodError, match=message):
-        Cadence.from_dict(fields)
+        Cadence(**fields)  # type: ignore[arg-type]
 
 
 def test_periods_of_two_cadences_have_no_order() -> None:
@@ -570,7 +538,7 @@ def test_periods_of_two_cadences_have_no_order() -> None:
     assert week != other
     assert len({week, other, TOKYO_WEEK.period("2026-11-15")}) == 2
     for compare in (lambda: week < other, lambda: week >= other, lambda: max(week, other)):
-        with pytest.raises(TypeError, match="periods of two cadences have no order"):
+        with pytest.raises(TypeError, match="not supported between instances of 'Cadence'"):
             compare()
     with pytest.raises(TypeError):
         sorted([week, "2026-11-15"])  # type: ignore[type-var]

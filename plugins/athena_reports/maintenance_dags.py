@@ -1,0 +1,101 @@
+"""The DAGs that keep the reports in order: reconciler, cleanup and restatement."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, Param
+
+from athena_reports.publication.cleanup import AthenaReportsCleanupOperator, RetentionPolicy
+from athena_reports.publication.restatement import STALE_PARAM, AthenaRestatementsOperator
+from athena_reports.queries.orphans import AthenaReconcileOperator
+from athena_reports.settings import settings
+
+MAINTENANCE_TAG = "athena-reports-maintenance"
+"""Airflow tag of the DAGs that keep the reports in order."""
+
+
+def build_reconciler(every: timedelta = timedelta(minutes=10), doc: str | None = None) -> DAG:
+    """Build the DAG `athena_reports_reconciler`: it stops queries that nobody waits for any more.
+
+    Args:
+        every: How often it runs.
+        doc: Markdown for the people who operate it.
+    """
+    names = settings()
+    description = "Stops the reports' queries that nobody waits for any more"
+    with _dag("reconciler", description, every, doc, retries=0, dagrun_timeout=every) as dag:
+        AthenaReconcileOperator(
+            task_id="stop_unwanted_queries", workgroup=names.workgroup, environment=names.environment
+        )
+    return dag
+
+
+def build_cleanup(
+    policy: RetentionPolicy | None = None,
+    *,
+    delete: bool = False,
+    every: timedelta = timedelta(days=1),
+    doc: str | None = None,
+) -> DAG:
+    """Build the DAG `athena_reports_cleanup`: it repairs what a crash left behind, and removes old versions.
+
+    Args:
+        policy: How long versions are kept that are not current; None for the default policy.
+        delete: Whether to delete old versions; else they are only listed.
+        every: How often it runs.
+        doc: Markdown for the people who operate it.
+    """
+    names = settings()
+    with _dag("cleanup", "Repairs and cleans up what the reports have published", every, doc) as dag:
+        AthenaReportsCleanupOperator(
+            task_id="clean_up",
+            bucket=names.report_bucket,
+            database=names.report_database,
+            policy=policy or RetentionPolicy(),
+            delete=delete,
+            bucket_owner=names.bucket_owner,
+            encryption=names.encryption,
+        )
+    return dag
+
+
+def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None = None) -> DAG:
+    """Build the DAG `athena_reports_restatement`: it reports periods again whose numbers have changed.
+
+    Those are provisional periods whose late events have landed. With the param `stale`, also periods whose
+    SQL reads the period before, if that one was restated since.
+
+    Args:
+        every: How often it runs.
+        doc: Markdown for the people who operate it.
+    """
+    params = {STALE_PARAM: Param(False, type="boolean", title="Stale periods too")}
+    description = "Reports periods again when late events have landed"
+    with _dag("restatement", description, every, doc, params=params) as dag:
+        found = AthenaRestatementsOperator(task_id="find", database=settings().report_database)
+        TriggerDagRunOperator.partial(
+            task_id="restate", logical_date=None, skip_when_already_exists=True, max_active_tis_per_dagrun=1
+        ).expand_kwargs(found.output)
+    return dag
+
+
+def _dag(
+    name: str, description: str, every: timedelta, doc: str | None, *, retries: int = 1, **options: Any
+) -> DAG:
+    names = settings()
+    return DAG(
+        f"athena_reports_{name}",
+        description=description,
+        doc_md=doc,
+        schedule=every,
+        start_date=datetime(2025, 1, 1, tzinfo=UTC),
+        catchup=False,
+        is_paused_upon_creation=names.paused,
+        max_active_runs=1,
+        default_args={"owner": "airflow", "retries": retries, "aws_conn_id": names.aws_conn_id},
+        tags=[MAINTENANCE_TAG, names.environment],
+        **options,
+    )

@@ -1,0 +1,164 @@
+"""What the tests of this room share: a report of two columns in a bucket, and a reader of what is published."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from athena_reports.periods.calendar import PeriodFacts
+from athena_reports.publication.glue_table import Table
+from athena_reports.publication.location import Location
+from athena_reports.publication.manifest import PublicationFacts, QueryFacts, RunFacts, Version
+from athena_reports.publication.publish import Publication, publish
+from athena_reports.publication.transform_task import upload_version
+from athena_reports.rows.engine import open_engine
+from athena_reports.rows.writer import Format, write_files, write_table
+from athena_reports.s3 import S3, split_uri
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+EARLY, LATE = "2026-11-21T15:05:01.000+00:00", "2026-11-22T15:05:01.000+00:00"
+FORMATS: Sequence[Format] = ("parquet", "csv")
+PLAYS = "SELECT (row_number() OVER () - 1)::BIGINT AS user_id, name FROM names"
+
+
+def week(bucket: str, period_id: str = "2026-11-15") -> Location:
+    return Location(bucket, "plays", "weekly", period_id)
+
+
+def upload(
+    s3: S3,
+    location: Location,
+    *names: str | None,
+    sql: str = PLAYS,
+    formats: Sequence[Format] = FORMATS,
+    ordered: bool = True,
+) -> Version:
+    """Upload a version with a row for each name."""
+    with open_engine("64MB") as engine:
+        engine.connection.execute("CREATE TABLE names (name VARCHAR)")
+        for name in names:
+            engine.connection.execute("INSERT INTO names VALUES ($1)", [name])
+        table = write_table(engine.connection.sql(sql), engine)
+        return upload_version(write_files(table, formats, engine), table, location, s3, ordered=ordered)
+
+
+def facts(
+    submitted_at: str = EARLY, *, by: str = "run-1", period_id: str = "2026-11-15", **more: Any
+) -> PublicationFacts:
+    start = f"{period_id}T00:00:00+00:00"
+    return PublicationFacts(
+        **{
+            "report": "plays",
+            "environment": "dev",
+            "period": PeriodFacts(
+                id=period_id,
+                cadence="weekly",
+                timezone="UTC",
+                start=start,
+                end="later",
+                start_utc=start,
+                end_utc="later",
+            ),
+            "settles_at": LATE,
+            "provisional": False,
+            "partial": False,
+            "missing_partitions": (),
+            "published_at": submitted_at,
+            "query": QueryFacts(
+                id=f"query of {by}",
+                submitted_at=submitted_at,
+                reads_previous=True,
+                scanned_bytes=20_000_000,
+                price_usd=0.0001,
+            ),
+            "checks": (),
+            "run": RunFacts(dag_id="plays_weekly", run_id=by),
+            "code_version": "1",
+        }
+        | more
+    )
+
+
+@dataclass(frozen=True)
+class Place:
+    """A period in a bucket, and its table if it has one."""
+
+    s3: S3
+    location: Location
+    table: Table | None = None
+
+    def upload(self, *names: str | None, **options: Any) -> Version:
+        return upload(self.s3, self.location, *names, **options)
+
+    def publish(self, version: Version, facts: PublicationFacts, s3: S3 | None = None) -> Publication:
+        return publish(version, facts, location=self.location, s3=s3 or self.s3, table=self.table)
+
+    def without_table(self) -> Place:
+        return replace(self, table=None)
+
+    def at(self, period_id: str) -> Place:
+        return replace(self, location=replace(self.location, period_id=period_id))
+
+    def put(self, key: str, body: bytes) -> None:
+        self.s3.client.put_object(Bucket=self.location.bucket, Key=key, Body=body)
+
+    def everything(self) -> dict[str, bytes]:
+        """Every object of the bucket, by key."""
+        client, bucket = self.s3.client, self.location.bucket
+        keys = [item["Key"] for item in client.list_objects_v2(Bucket=bucket).get("Contents", [])]
+        return {key: client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+
+    def latest(self) -> dict[str, Any]:
+        return read_json(self.s3.client, self.location.latest_uri)
+
+    def manifest(self) -> dict[str, Any]:
+        return read_complete(self.s3.client, self.location)
+
+    def partitions(self) -> dict[str, dict[str, Any]]:
+        assert self.table is not None
+        return partitions_of(self.table.glue, self.table.database)
+
+
+def read_json(s3: S3Client, uri: str) -> dict[str, Any]:
+    bucket, key = split_uri(uri)
+    found: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    return found
+
+
+def read_complete(s3: S3Client, location: Location) -> dict[str, Any]:
+    """Read a period as its readers do, and return its manifest: what that names is there, and whole."""
+    manifest = read_json(s3, location.manifest_uri)
+    assert manifest["objects"]
+    for named in manifest["objects"]:
+        content = s3.get_object(Bucket=location.bucket, Key=named["key"])["Body"].read()
+        assert len(content) == named["bytes"]
+        assert hashlib.sha256(content).hexdigest() == named["sha256"]
+    return manifest
+
+
+def assert_followed(
+    s3: S3Client, location: Location, partitions: dict[str, dict[str, Any]], *, is_latest: bool = True
+) -> None:
+    """The partition and `latest.json` say what the manifest says."""
+    manifest = read_json(s3, location.manifest_uri)
+    partition = partitions[location.period_id]
+    folder = f"s3://{location.bucket}/{location.prefix}versions/{manifest['version']}/parquet/"
+    assert partition["StorageDescriptor"]["Location"] == folder
+    for name in ("version", "rows", "published_at"):
+        assert partition["Parameters"][name] == str(manifest[name])
+    assert partition["Parameters"]["query_id"] == manifest["query"]["id"]
+    latest = read_json(s3, location.latest_uri)
+    if is_latest:
+        assert latest["version"] == manifest["version"]
+        assert latest["submitted_at"] == manifest["query"]["submitted_at"]
+        assert latest["period"] == manifest["period"]
+
+
+def partitions_of(glue: Any, database: str, name: str = "plays_weekly") -> dict[str, dict[str, Any]]:
+    found = glue.get_partitions(DatabaseName=database, TableName=name)["Partitions"]
+    return {partition["Values"][0]: partition for partition in found}

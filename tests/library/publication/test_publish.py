@@ -1,0 +1,621 @@
+from __future__ import annotations
+
+import errno
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from threading import Barrier
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from athena_reports.errors import AthenaReportsError, PublishError, SchemaError
+from athena_reports.publication.glue_table import Table
+from athena_reports.publication.publish import Publication, follow, publish, read_manifest
+from athena_reports.rows.checks import CheckResult
+from athena_reports.s3 import S3, S3Error
+from tests.library.publication.publishing import (
+    EARLY,
+    LATE,
+    Place,
+    assert_followed,
+    facts,
+    upload,
+    week,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+LATEST_KEY = "plays/weekly/latest.json"
+CHECK = CheckResult(name="rows", severity="warn", passed=False, message="few", value=1)
+
+
+# --- the manifest
+
+
+def test_the_first_publication(place: Place) -> None:
+    version = place.upload("a", "b")
+
+    publication = place.publish(version, facts())
+    assert publication.outcome == "published"
+    assert place.manifest() == publication.manifest.model_dump(mode="json")
+    assert place.manifest() == {
+        "manifest_format": 1,
+        **facts().model_dump(mode="json"),
+        **version.model_dump(mode="json"),
+        "restated_at": "",
+        "earlier_versions": [],
+    }
+
+
+def test_publishing_the_same_query_again_writes_nothing(place: Place) -> None:
+    place.publish(place.upload("a"), facts())
+    before = place.everything()
+
+    publication = place.publish(place.upload("a"), facts(published_at=LATE))
+    assert publication.outcome == "unchanged"
+    assert publication.manifest.published_at == EARLY
+    assert place.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("provisional", True),
+        ("partial", True),
+        ("missing_partitions", ("dt=2026-11-15",)),
+        ("checks", (CHECK,)),
+    ],
+)
+def test_the_same_query_with_other_findings_renews_the_manifest_without_a_new_version(
+    place: Place, fact: str, value: Any
+) -> None:
+    version = place.upload("a")
+    place.publish(version, facts())
+
+    assert place.publish(version, facts(**{fact: value})).outcome == "unchanged"
+    manifest, _ = read_manifest(place.location, place.s3)
+    assert manifest is not None
+    assert getattr(manifest, fact) == value
+    assert (manifest.version, manifest.earlier_versions) == (version.version, ())
+
+
+def test_the_same_rows_of_a_later_query_make_no_new_version_and_keep_older_queries_out(place: Place) -> None:
+    version, other = place.upload("a"), place.upload("b")
+    place.publish(version, facts(EARLY))
+    assert place.publish(version, facts(LATE)).outcome == "unchanged"
+    assert (place.manifest()["version"], place.manifest()["earlier_versions"]) == (version.version, [])
+
+    between = "2026-11-22T03:00:00.000+00:00"
+    assert EARLY < between < LATE
+    assert place.publish(other, facts(between)).outcome == "superseded"
+    assert place.manifest()["version"] == version.version
+
+
+def test_other_rows_of_a_later_query_become_current_and_the_earlier_stay(place: Place) -> None:
+    old, new = place.upload("a", "x"), place.upload("a", "b", "b")
+    place.publish(old, facts(EARLY))
+
+    assert place.publish(new, facts(LATE)).outcome == "published"
+    assert place.manifest()["version"] == new.version
+    assert place.manifest()["earlier_versions"] == [
+        {
+            "version": old.version,
+            "rows": 2,
+            "published_at": EARLY,
+            "provisional": False,
+            "replaced_at": LATE,
+            "difference": {"added": 2, "removed": 1},
+        }
+    ]
+    assert {item.key for item in old.objects} <= set(place.everything())
+
+
+def test_a_query_submitted_before_the_published_one_does_not_undo_it(place: Place) -> None:
+    old, new = place.upload("a"), place.upload("a", "b")
+    place.publish(new, facts(LATE))
+    before = place.everything()
+
+    publication = place.publish(old, facts(EARLY))
+    assert (publication.outcome, publication.manifest.version) == ("superseded", new.version)
+    assert place.everything() == before
+
+
+def test_a_settled_version_never_turns_provisional(place: Place) -> None:
+    version = place.upload("a")
+    place.publish(version, facts(EARLY, provisional=True))
+    assert place.publish(version, facts(LATE)).outcome == "unchanged"
+    assert place.publish(version, facts(EARLY, provisional=True)).outcome == "superseded"
+
+    assert (place.manifest()["provisional"], place.manifest()["query"]["submitted_at"]) == (False, LATE)
+
+
+def test_a_version_that_comes_back_is_current_again(place: Place) -> None:
+    a, b = place.upload("a"), place.upload("b")
+    for version in (a, b, a):
+        place.publish(version, facts())
+
+    assert place.manifest()["version"] == a.version
+    assert [earlier["version"] for earlier in place.manifest()["earlier_versions"]] == [b.version]
+
+
+def test_a_restatement_is_dated_by_the_query_that_brought_other_rows(place: Place) -> None:
+    later = "2026-11-23T00:00:00.000+00:00"
+    a, b = place.upload("a"), place.upload("b")
+
+    sequence = [(a, EARLY), (a, LATE), (b, LATE), (b, later)]
+    dated = [place.publish(version, facts(submitted_at)).manifest for version, submitted_at in sequence]
+    assert [manifest.restated_at for manifest in dated] == ["", "", LATE, LATE]
+
+
+# --- what differs between versions
+
+
+NAMES = st.lists(st.sampled_from([None, "", "a", "b", "1:a"]), max_size=7)
+
+
+def test_the_difference_counts_whole_rows_as_a_multiset(place: Place) -> None:
+    submitted = count(1)
+
+    @given(NAMES, NAMES)
+    @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def is_right(first: list[str | None], second: list[str | None]) -> None:
+        times = [f"2026-11-21T00:00:00.{next(submitted):03}+00:00" for _ in range(2)]
+        sql = "SELECT name FROM names"
+        old, new = (place.upload(*names, sql=sql, formats=["parquet"]) for names in (first, second))
+        place.publish(old, facts(times[0]))
+        if new.version != old.version:
+            difference = place.publish(new, facts(times[1])).manifest.earlier_versions[0].difference
+            before, after = Counter(first), Counter(second)
+            assert difference is not None
+            assert difference.added == (after - before).total()
+            assert difference.removed == (before - after).total()
+
+    is_right()
+
+
+@pytest.mark.parametrize(
+    ("formats", "other_formats", "expected"),
+    [
+        (["csv"], ["csv"], None),
+        (["parquet"], ["csv"], None),
+        (["csv"], ["parquet"], None),
+        (["parquet"], ["parquet", "csv"], {"added": 1, "removed": 1}),
+    ],
+)
+def test_without_parquet_on_both_sides_the_difference_is_unknown(
+    place: Place, formats: list[str], other_formats: list[str], expected: dict[str, int] | None
+) -> None:
+    place.publish(place.upload("a", formats=formats), facts(EARLY))
+    place.publish(place.upload("b", formats=other_formats), facts(LATE))
+
+    assert place.manifest()["earlier_versions"][0]["difference"] == expected
+
+
+def test_a_current_version_that_is_gone_can_be_replaced(place: Place) -> None:
+    old, new = place.upload("a"), place.upload("b")
+    place.publish(old, facts(EARLY))
+    place.s3.delete([place.location.uri(item.key) for item in old.objects])
+
+    assert place.publish(new, facts(LATE)).outcome == "published"
+    assert place.manifest()["earlier_versions"][0]["difference"] is None
+
+
+def test_with_other_columns_no_row_is_the_same(place: Place) -> None:
+    place.publish(place.upload("a", "b"), facts(EARLY))
+    wider = "SELECT 1::BIGINT AS user_id, name, NULL AS more FROM names"
+    place.publish(place.upload("a", "b", "c", sql=wider), facts(LATE))
+
+    assert place.manifest()["earlier_versions"][0]["difference"] == {"added": 3, "removed": 2}
+
+
+def test_the_same_rows_in_another_order_are_the_same_content_if_the_order_means_nothing(place: Place) -> None:
+    sql = "SELECT name FROM names"
+    first, other, ordered = (
+        place.upload(*names, sql=sql, formats=["parquet"], ordered=ordered)
+        for names, ordered in (("abc", False), ("cab", False), ("cba", True))
+    )
+    assert first.version != other.version
+    place.publish(first, facts(EARLY))
+    assert place.publish(other, facts(LATE)).outcome == "unchanged"
+    manifest = place.manifest()
+    assert (manifest["version"], manifest["query"]["submitted_at"]) == (first.version, LATE)
+    assert manifest["earlier_versions"] == []
+
+    assert place.publish(ordered, facts(LATE)).outcome == "published"
+    manifest = place.manifest()
+    assert (manifest["version"], manifest["ordered"]) == (ordered.version, True)
+    assert manifest["earlier_versions"][0]["difference"] == {"added": 0, "removed": 0}
+
+
+def test_the_same_rows_without_order_in_another_format_are_a_new_version(place: Place) -> None:
+    place.publish(place.upload("a", "b", formats=["parquet"], ordered=False), facts(EARLY))
+    other = place.upload("a", "b", formats=["parquet", "jsonl"], ordered=False)
+
+    assert place.publish(other, facts(LATE)).outcome == "published"
+
+
+# --- races
+
+
+RACERS = 8
+
+
+def race(place: Place, versions: Sequence[str], submitted: Sequence[str]) -> list[Publication]:
+    """Publish as many versions as there are times of submission, all at once."""
+    start = Barrier(len(submitted))
+
+    def run(number: int) -> Publication:
+        version = place.upload(versions[number])
+        start.wait()
+        return place.publish(version, facts(submitted[number], by=f"run-{number}"))
+
+    with ThreadPoolExecutor(len(submitted)) as threads:
+        return list(threads.map(run, range(len(submitted))))
+
+
+@pytest.fixture
+def raced(new_s3_client: Callable[[], S3Client], bucket: str) -> Place:
+    return Place(S3(new_s3_client()), week(bucket))
+
+
+def test_of_racing_publications_one_is_current_and_each_is_once_in_the_history(raced: Place) -> None:
+    publications = race(raced, "abcdefgh", [EARLY] * RACERS)
+
+    assert [publication.outcome for publication in publications] == ["published"] * RACERS
+    manifest = raced.manifest()
+    listed = [manifest["version"], *(earlier["version"] for earlier in manifest["earlier_versions"])]
+    assert sorted(listed) == sorted(publication.manifest.version for publication in publications)
+    assert len(set(listed)) == RACERS
+    assert raced.latest()["version"] == manifest["version"]
+
+
+def test_of_racing_publications_the_latest_query_wins(raced: Place) -> None:
+    submitted = [f"2026-11-21T15:05:{second:02}.000+00:00" for second in (3, 7, 1, 5, 8, 2, 6, 4)]
+    publications = race(raced, "abcdefgh", submitted)
+
+    manifest = raced.manifest()
+    assert manifest["query"]["submitted_at"] == max(submitted)
+    assert publications[4].outcome == "published"
+    listed = [manifest["version"], *(earlier["version"] for earlier in manifest["earlier_versions"])]
+    published = [found.manifest.version for found in publications if found.outcome == "published"]
+    assert sorted(listed) == sorted(published)
+    assert raced.latest()["submitted_at"] == max(submitted)
+
+
+def test_racing_publications_of_the_same_rows_publish_once(raced: Place) -> None:
+    outcomes = [publication.outcome for publication in race(raced, "a" * RACERS, [EARLY] * RACERS)]
+
+    assert sorted(outcomes) == ["published"] + ["unchanged"] * (RACERS - 1)
+    assert raced.manifest()["earlier_versions"] == []
+
+
+def test_racing_publications_leave_the_partition_on_the_current_version(raced: Place, tabled: Place) -> None:
+    place = Place(raced.s3, tabled.location, tabled.table)
+    for number in range(5):
+        times = [f"2026-11-21T15:{number:02}:0{second}.000+00:00" for second in (0, 0, 1)]
+        race(place, [f"round {number}, racer {racer}" for racer in range(3)], times)
+        assert place.manifest()["query"]["submitted_at"] == times[-1]
+        assert_followed(place.s3.client, place.location, place.partitions())
+
+
+class Lossy(S3):
+    """Loses the answer to the first write of some object, as a broken connection does."""
+
+    lost: str | None = None
+
+    def write(self, uri: str, body: bytes, content_type: str, *, replacing: str | None) -> None:
+        super().write(uri, body, content_type, replacing=replacing)
+        if self.lost is not None and uri.endswith(self.lost):
+            object.__setattr__(self, "lost", None)
+            super().write(uri, body, content_type, replacing=replacing)  # refused: its own write is there
+
+
+@pytest.mark.parametrize("lost", ["manifest.json", "latest.json"])
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_write_whose_answer_was_lost_counts(tabled: Place, lost: str, is_first: bool) -> None:
+    if not is_first:
+        tabled.publish(tabled.upload("old"), facts(EARLY))
+    lossy = Lossy(tabled.s3.client)
+    object.__setattr__(lossy, "lost", lost)
+    new = tabled.upload("new")
+
+    assert tabled.publish(new, facts(LATE), s3=lossy).outcome == "published"
+    assert lossy.lost is None
+    assert tabled.manifest()["version"] == new.version
+    assert len(tabled.manifest()["earlier_versions"]) == (0 if is_first else 1)
+    assert_followed(tabled.s3.client, tabled.location, tabled.partitions())
+
+
+# --- what follows the manifest
+
+
+def test_the_partition_and_the_latest_period_say_what_the_manifest_says(tabled: Place) -> None:
+    version = tabled.upload("a", "b")
+    tabled.publish(version, facts(checks=(CHECK,)))
+
+    assert tabled.partitions()["2026-11-15"]["Parameters"] == {
+        "version": version.version,
+        "rows": "2",
+        "bytes": str(sum(item.bytes for item in version.objects)),
+        "published_at": EARLY,
+        "submitted_at": EARLY,
+        "settles_at": LATE,
+        "restated_at": "",
+        "reads_previous": "true",
+        "provisional": "false",
+        "partial": "false",
+        "start": "2026-11-15T00:00:00+00:00",
+        "end": "later",
+        "timezone": "UTC",
+        "scanned_bytes": "20000000",
+        "price_usd": "0.0001",
+        "query_id": "query of run-1",
+        "dag_id": "plays_weekly",
+        "run_id": "run-1",
+        "manifest": tabled.location.manifest_uri,
+        "checks_failed": "0",
+        "checks_warned": "1",
+        "earlier": "0",
+    }
+    assert tabled.latest() == {
+        "report": "plays",
+        "cadence": "weekly",
+        "period": facts().period.model_dump(),
+        "manifest": tabled.location.manifest_key,
+        "version": version.version,
+        "rows": 2,
+        "provisional": False,
+        "partial": False,
+        "published_at": EARLY,
+        "submitted_at": EARLY,
+    }
+    assert_followed(tabled.s3.client, tabled.location, tabled.partitions())
+
+
+def test_the_latest_period_only_moves_forward(place: Place) -> None:
+    def publish_week(period_id: str, name: str, submitted_at: str) -> str:
+        some = place.at(period_id)
+        some.publish(some.upload(name), facts(submitted_at, period_id=period_id))
+        latest = place.latest()
+        assert latest["version"] == place.at(latest["period"]["id"]).manifest()["version"]
+        return str(latest["period"]["id"])
+
+    assert publish_week("2026-11-15", "a", EARLY) == "2026-11-15"
+    assert publish_week("2026-11-01", "a", LATE) == "2026-11-15"
+    assert publish_week("2026-11-15", "restated", LATE) == "2026-11-15"
+    assert publish_week("2026-11-22", "a", EARLY) == "2026-11-22"
+    assert publish_week("2026-11-15", "restated again", LATE) == "2026-11-22"
+
+
+def test_the_latest_period_follows_where_one_query_gave_two_versions(place: Place) -> None:
+    """A transform was changed, its task cleared, and the worker died before it came to latest.json."""
+    place.publish(place.upload("a"), facts())
+    before = place.everything()[LATEST_KEY]
+    changed = place.upload("b")
+    place.publish(changed, facts())
+    place.put(LATEST_KEY, before)
+
+    assert place.publish(changed, facts()).outcome == "unchanged"
+    assert place.latest()["version"] == changed.version
+
+
+@pytest.mark.parametrize("content", [b"not JSON", b"[]", b'{"period": null}'])
+def test_a_latest_period_that_is_not_ours_is_not_overwritten(place: Place, content: bytes) -> None:
+    place.put(LATEST_KEY, content)
+
+    with pytest.raises(PublishError, match=r"latest\.json is not of this package") as caught:
+        place.publish(place.upload("a"), facts())
+    assert not caught.value.retryable
+    assert place.everything()[LATEST_KEY] == content
+    place.manifest()
+
+
+@pytest.mark.parametrize("outcome", ["unchanged", "superseded"])
+def test_a_later_run_repairs_what_a_crash_left_behind(tabled: Place, outcome: str) -> None:
+    """The manifest was replaced, and then the worker died."""
+    old, new = tabled.upload("old"), tabled.upload("new")
+    tabled.publish(old, facts(EARLY))
+    tabled.without_table().publish(new, facts(LATE))
+    tabled.s3.delete([tabled.location.latest_uri])
+
+    again = (new, facts(LATE)) if outcome == "unchanged" else (old, facts(EARLY))
+    assert tabled.publish(*again).outcome == outcome
+    assert tabled.manifest()["version"] == new.version
+    assert_followed(tabled.s3.client, tabled.location, tabled.partitions())
+
+
+def test_a_run_that_follows_an_older_manifest_notices_and_follows_the_newer(tabled: Place) -> None:
+    """A publisher that was held up between the manifest and the partition."""
+    old, new = tabled.upload("old"), tabled.upload("new")
+    held = tabled.publish(old, facts(EARLY)).manifest
+    tabled.publish(new, facts(LATE))
+
+    follow(held, location=tabled.location, s3=tabled.s3, table=tabled.table)
+    assert_followed(tabled.s3.client, tabled.location, tabled.partitions())
+    assert tabled.partitions()["2026-11-15"]["Parameters"]["version"] == new.version
+
+
+# --- nothing is published
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("damage", ["other bytes", "removal"])
+def test_an_uploaded_object_that_is_damaged_is_not_published_and_uploading_again_helps(
+    tabled: Place, damage: str, number: int
+) -> None:
+    tabled.publish(tabled.upload("old"), facts(EARLY))
+    new = tabled.upload("new")
+    key = new.objects[number].key
+    if damage == "removal":
+        tabled.s3.delete([tabled.location.uri(key)])
+    else:
+        tabled.put(key, b"x")
+    before = tabled.everything()
+
+    with pytest.raises(PublishError, match=r"Nothing is published. Clear transform") as caught:
+        tabled.publish(new, facts(LATE))
+    assert tabled.location.uri(key) in str(caught.value)
+    assert tabled.everything() == before
+    assert tabled.publish(tabled.upload("new"), facts(LATE)).outcome == "published"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not JSON",
+        b"\xff\xfe",
+        b"[]",
+        b"{}",
+        b'{"manifest_format": 1, "period": {"id": "2026-11-15"}}',
+        json.dumps({**facts(period_id="2026-11-08").model_dump(mode="json"), "manifest_format": 1}).encode(),
+    ],
+)
+def test_a_manifest_that_is_not_ours_is_not_overwritten(place: Place, content: bytes) -> None:
+    place.put(place.location.manifest_key, content)
+    version = place.upload("a")
+    before = place.everything()
+
+    with pytest.raises(PublishError, match="is not of this package and period") as caught:
+        place.publish(version, facts())
+    assert place.location.manifest_uri in str(caught.value)
+    assert not caught.value.retryable
+    assert place.everything() == before
+
+
+def test_without_the_bucket_publishing_says_so(place: Place) -> None:
+    version = place.upload("a")
+
+    with pytest.raises(S3Error, match=r"s3://no-such-bucket/.*Create the bucket"):
+        publish(version, facts(), location=week("no-such-bucket"), s3=place.s3)
+
+
+def test_columns_that_do_not_fit_the_table_are_refused_before_anything_is_visible(tabled: Place) -> None:
+    tabled.publish(tabled.upload("a"), facts(EARLY))
+    new = tabled.upload("a", sql="SELECT '1' AS user_id, name FROM names")
+    before = tabled.everything(), tabled.partitions()
+
+    with pytest.raises(SchemaError, match="bigint to string"):
+        tabled.publish(new, facts(LATE))
+    assert (tabled.everything(), tabled.partitions()) == before
+
+
+def refusal(code: str, status: int) -> ClientError:
+    return ClientError(
+        {
+            "Error": {"Code": code, "Message": "refused"},
+            "ResponseMetadata": {"HTTPStatusCode": status},  # type: ignore[typeddict-item]
+        },
+        "x",
+    )
+
+
+@pytest.mark.parametrize("call", ["PutObject", "ListObjectsV2", "GetObject"])
+@pytest.mark.parametrize(
+    ("error", "retryable", "says"),
+    [
+        (refusal("SlowDown", 503), True, "refused"),
+        (EndpointConnectionError(endpoint_url="http://s3"), True, "Could not connect"),
+        (refusal("AccessDenied", 403), False, "ATHENA_REPORTS_BUCKET_OWNER"),
+    ],
+    ids=["503", "no connection", "denied or somebody else's bucket"],
+)
+def test_a_refused_call_says_what_to_do_and_a_repetition_succeeds(
+    new_s3_client: Callable[[], S3Client],
+    place: Place,
+    call: str,
+    error: Exception,
+    retryable: bool,
+    says: str,
+) -> None:
+    client = new_s3_client()
+    errors = [error]
+
+    def refuse(**_: Any) -> None:
+        if errors:
+            raise errors[0]
+
+    client.meta.events.register(f"before-call.s3.{call}", refuse)
+
+    def run() -> Publication:
+        version = upload(S3(client), place.location, "a")
+        return place.publish(version, facts(), s3=S3(client))
+
+    with pytest.raises(S3Error, match=says) as caught:
+        run()
+    assert caught.value.retryable is retryable
+    assert f"s3://{place.location.bucket}/plays/weekly/" in str(caught.value)
+    assert place.location.manifest_key not in place.everything()
+
+    errors.clear()
+    assert run().outcome == "published"
+    place.manifest()
+
+
+def test_a_manifest_that_others_change_each_time_is_given_up(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.publish(place.upload("a"), facts(EARLY))
+    manifest, _ = read_manifest(place.location, place.s3)
+    monkeypatch.setattr(
+        "athena_reports.publication.publish.read_manifest", lambda *_: (manifest, '"another"')
+    )
+
+    with pytest.raises(PublishError, match=r"manifest\.json was changed by others at each of 10 attempts"):
+        place.publish(place.upload("b"), facts(LATE))
+
+
+def test_a_full_disk_while_versions_are_compared_is_said_and_publishes_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.publish(place.upload("a"), facts(EARLY))
+    new = place.upload("b")
+    before = place.everything()
+
+    def download(self: S3, uri: str, path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(S3, "download", download)
+    with pytest.raises(AthenaReportsError, match="no space left on the worker's disk"):
+        place.publish(new, facts(LATE))
+    assert place.everything() == before
+
+
+# --- how many calls it takes
+
+
+FIRST = "PutObject PutObject ListObjectsV2 GetObject GetTable CreateTable PutObject CreatePartition GetObject PutObject GetObject"
+RESTATED = (
+    "PutObject PutObject ListObjectsV2 GetObject GetTable HeadObject GetObject HeadObject GetObject PutObject "
+    "CreatePartition UpdatePartition GetObject PutObject GetObject"
+)
+
+
+def test_a_ranking_takes_few_calls(
+    new_s3_client: Callable[[], S3Client], s3_endpoint: str, bucket: str, database: str
+) -> None:
+    location = week(bucket)
+    s3, glue = new_s3_client(), boto3.session.Session().client("glue", endpoint_url=s3_endpoint)
+    made: list[str] = []
+    for client in (s3, glue):
+        client.meta.events.register(
+            "before-send", lambda request, event_name, **_: made.append(event_name.rpartition(".")[2])
+        )
+
+    def run(name: str, submitted_at: str) -> str:
+        made.clear()
+        place = Place(S3(s3), location, Table(database, location, glue))
+        place.publish(place.upload(*[f"{name} {n}" for n in range(100)]), facts(submitted_at))
+        return " ".join(made)
+
+    assert run("first", EARLY) == FIRST
+    assert run("restated", LATE) == RESTATED
+    assert len(run("restated", LATE)) < len(RESTATED)
