@@ -126,7 +126,7 @@ class Lake:
         """Where a period of a report lies."""
         return Location(self.bucket, dag.report, dag.cadence.name, period_id)
 
-    @cached(_partitions, lambda lake, *key: (lake.database, *key), condition=Condition())  # type: ignore[untyped-decorator]
+    @cached(_partitions, condition=Condition())  # type: ignore[untyped-decorator]
     def partitions(self, table: str, first_id: str = "") -> Mapping[str, Mapping[str, str]]:
         """Return the parameters of a table's partitions, by period id, from `first_id` on; ids sort by time.
 
