@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict
 
 from athena_reports.errors import InputError, MissingPartitionsError
-from athena_reports.reports.sql_template import partition_values
+from athena_reports.periods.sql_period import partition_values
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

@@ -19,7 +19,8 @@ from athena_reports.queries.airflow_errors import aws_errors, describe, report_e
 from athena_reports.queries.input_partitions import InputCoverage, find_coverage
 from athena_reports.queries.ownership import Marker, Submission, generation_of
 from athena_reports.queries.submission import Start, Submitted, submit_once
-from athena_reports.reports.sql_template import ParamValue, SqlPeriod, template_context
+from athena_reports.periods.sql_period import ParamValue, SqlPeriod
+from athena_reports.reports.sql_template import template_context
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.athena import AthenaHook

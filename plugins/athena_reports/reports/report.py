@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, model_validator
 
-from athena_reports.checks import Check
+from athena_reports.rows.checks import Check
 from athena_reports.errors import InputError, ReportError
 from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
 from athena_reports.periods.sql_period import ParamValue, PartitionKind, literal

@@ -134,21 +134,6 @@ def test_a_wrong_template_is_found_where_the_report_is_declared(
     assert says in str(caught.value)
 
 
-def test_a_template_that_was_broken_since_a_run_began_does_not_fail_the_tasks_that_no_longer_need_it(
-    make_report: MakeReport, sql_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (sql_folder / "wrong.sql").write_text("SELECT {{ ds }}")
-    # What Airflow's task runner sets while it reads the file.
-    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "plays_weekly")
-    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "publish")
-
-    assert make_report(sql="wrong.sql").sql_text == "SELECT {{ ds }}\n"
-
-    monkeypatch.delenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID")
-    with pytest.raises(ReportError, match=r"wrong\.sql: it uses ds"):
-        make_report(sql="wrong.sql")
-
-
 def test_a_file_that_is_no_utf_8_is_a_mistake_too(make_report: MakeReport, sql_folder: Path) -> None:
     (sql_folder / "latin.sql").write_bytes("SELECT 'é'".encode("latin-1"))
 
