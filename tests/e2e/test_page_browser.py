@@ -403,7 +403,7 @@ def test_a_range_that_is_inverted_is_refused_in_the_form(enter: Enter, airflow: 
 def test_a_period_that_does_not_exist_is_explained(enter: Enter, airflow: AirflowRuntime) -> None:
     page = enter("admin")
     open_page(page, airflow, f"#{DAG_ID}/2026-13-01")
-    expect(page.get_by_role("alert")).to_contain_text("'2026-13-01' is not a date of the calendar")
+    expect(page.get_by_role("alert")).to_contain_text("'2026-13-01' is not the id of a week")
     page.get_by_role("link", name="All reports").click()
     expect(cell(page, WEEK[-1])).to_be_visible()
 
