@@ -111,7 +111,7 @@ function described(report, { starts, scanned_bytes, price_usd }) {
       : `About ${bytes(scanned_bytes)} scanned for ${dollars(price_usd)}, by the mean of the published periods.`;
   return [
     h("p", { class: "figure" }, h("strong", {}, plural(starts.length, "run")), ` \u00b7 ${cost}`),
-    h("ol", {}, steps.filter(Boolean).map((step) => h("li", {}, step))),
+    h("ul", {}, steps.filter(Boolean).map((step) => h("li", {}, step))),
     starts.length > MANY &&
       h("p", {}, "Keep this form open until all runs are started. For a long range without published periods, the backfill form of Airflow does it in one step: Trigger, Backfill."),
     report.is_paused && h("p", { class: "error" }, "The DAG is paused: its runs wait until it is unpaused."),
