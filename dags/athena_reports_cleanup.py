@@ -1,20 +1,20 @@
 """
-# Upkeep
+# Cleanup
 
-Looks after what the reports have published: Glue partitions and `latest.json` that a crash left behind their
-manifest are repaired, and old versions may go. This Airflow DAG only lists what may go until it is built with
-`delete=True`; read a few days' lists first.
+Keeps in order what the reports have published. It repairs Glue partitions and `latest.json` that a crash left behind
+their manifest, and lists old versions. It deletes them only if this Airflow DAG is built with `delete=True`: read a
+few days' lists first.
 
 **Schedule.** Daily.
 
 **Input.** Every object of the report bucket, the manifests, and the partitions of the published tables.
 
-**Rerun.** At any time; it looks at what is there.
+**Rerun.** At any time.
 
 **Permissions.** Report bucket: ListBucket, GetObject, PutObject, DeleteObject. Glue: GetTable, GetPartitions,
 CreatePartition, UpdatePartition on the published tables.
 """
 
-from athena_reports import build_upkeep
+from athena_reports import build_cleanup
 
-athena_reports_upkeep = build_upkeep(doc=__doc__)
+athena_reports_cleanup = build_cleanup(doc=__doc__)

@@ -10,7 +10,7 @@ query; this Airflow DAG finds what a killed process left behind.
 **Input.** The latest 250 query executions of the workgroup, and the states of the runs that they name.
 Queries that the reports of this environment did not submit are not touched.
 
-**Rerun.** At any time; it looks at what is there.
+**Rerun.** At any time.
 
 **Permissions.** Athena on the workgroup: ListQueryExecutions, BatchGetQueryExecution, StopQueryExecution.
 """

@@ -135,15 +135,13 @@ class AirflowConfig:
         database: Where the metadata are: in SQLite in `home`, or in a PostgreSQL that begins empty and is
             gone after the stop.
         database_url: SQLAlchemy URL of a metadata database that is there already, instead of these.
-        database_templates: A folder that keeps a database as it is before the first start, per kind, version
-            of Airflow and pools, made at first use: a copy takes no time, a migration 5 s. By default each
-            home migrates its own.
+        database_templates: A folder that keeps a database as it is before the first start, per kind and
+            version of Airflow, made at first use: a copy takes no time, a migration 5 s. By default each home
+            migrates its own.
         fresh: Whether SQLite in `home` and the logs begin empty. A database given by URL is never emptied.
         parallelism: How many tasks run at the same time.
         celery_workers: How many Celery workers (`worker-1`, `worker-2` and so on) run the tasks, each as many
             at a time as `parallelism` says; with 0 the scheduler's own processes do. They need PostgreSQL.
-        pools: Slots by name of the pools that are made before anything is scheduled. A deferred task keeps
-            its slot.
         auth_manager: Who decides what a user may: Airflow's simple auth manager, or that of the FAB provider,
             which has to be installed.
         python: Interpreter whose Airflow is started; by default this one.
@@ -165,7 +163,6 @@ class AirflowConfig:
     fresh: bool = True
     parallelism: int = 4
     celery_workers: int = 0
-    pools: Mapping[str, int] = field(default_factory=lambda: {"athena_dev": 16})
     auth_manager: Literal["simple", "fab"] = "simple"
     python: Path = Path(sys.executable)
     supervised: bool = False
@@ -440,8 +437,7 @@ class AirflowRuntime:
         """Where the database of a kind is kept as it is before the first start, if it is."""
         if self.config.database_templates is None:
             return None
-        pools = "".join(f"+{name}={slots}" for name, slots in sorted(self.config.pools.items()))
-        return self.config.database_templates / f"airflow-{version('apache-airflow')}{pools}.{kind}"
+        return self.config.database_templates / f"airflow-{version('apache-airflow')}.{kind}"
 
     def _prepare_database(self) -> None:
         """Bring the database to this Airflow's schema; SQLite appears in the home only when complete."""
@@ -477,11 +473,8 @@ class AirflowRuntime:
             self._start_stores([_POSTGRESQL])
 
     def _set_up(self, environment: Mapping[str, str]) -> None:
-        """Migrate the database and make the pools."""
+        """Migrate the database, and make the user of the FAB provider."""
         self._run_command(("db", "migrate"), environment, self.config.start_timeout_seconds)
-        for name, slots in self.config.pools.items():
-            args = ("pools", "set", name, str(slots), "", "--include-deferred")
-            self._run_command(args, environment, self.config.start_timeout_seconds)
         if self.config.auth_manager == "fab":
             user, password = self.admin_login
             options = {

@@ -16,7 +16,6 @@ _USER = "admin"
 _OWNER = 0o600  # Airflow alone
 _GROUP = 0o640  # PostgreSQL and Redis too
 _ACCOUNT = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
-_QUERIES_AT_ONCE = "16"
 
 
 class ComposeError(Exception):
@@ -31,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     writing.add_argument("folder", type=Path)
     writing.add_argument("--database", required=True, help="host:port/name of PostgreSQL")
     writing.add_argument("--broker", required=True, help="host:port/number of Redis")
-    commands.add_parser("migrate", help="check the settings, prepare the database and make the pool")
+    commands.add_parser("migrate", help="check the settings and prepare the database")
     telling = commands.add_parser("ready", help="say where to look")
     telling.add_argument("folder", type=Path)
     telling.add_argument("--aws", required=True, help="address of the local services on this machine")
@@ -86,7 +85,7 @@ def write_secrets(folder: Path, database: str, broker: str) -> None:
 
 
 def migrate(environment: Mapping[str, str]) -> None:
-    """Check the settings of the reports, bring the database to Airflow's schema and make the pool.
+    """Check the settings of the reports, and bring the database to Airflow's schema.
 
     Raises:
         ComposeError: A setting is missing or wrong, or Airflow's command failed.
@@ -101,11 +100,10 @@ def migrate(environment: Mapping[str, str]) -> None:
             f"credentials and region, or unset AWS_ENDPOINT_URL to work with the local services."
         )
     try:
-        pool = read_settings(environment).pool
+        read_settings(environment)
     except SettingsError as error:
         raise ComposeError(str(error)) from error
     _airflow("db", "migrate")
-    _airflow("pools", "set", pool, _QUERIES_AT_ONCE, "Athena queries", "--include-deferred")
 
 
 def where_to_look(environment: Mapping[str, str], folder: Path, local_aws: str) -> str:

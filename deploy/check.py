@@ -108,7 +108,6 @@ def _airflow(twin: Twin, variables: Mapping[str, str], services: Services, say: 
         auth_manager="fab",
         database="postgresql" if as_deployed else "sqlite",
         celery_workers=1 if as_deployed else 0,
-        pools={f"athena_{variables[_ENVIRONMENT]}": 16},
         start_timeout_seconds=_START_SECONDS,
         environment={
             **mwaa.DEFAULTS,

@@ -19,7 +19,7 @@ _ARGUMENTS = {"plugins.zip": "Plugins", "requirements.txt": "Requirements", "sta
 ARTIFACTS = tuple(_ARGUMENTS)
 """The files of a bundle that an environment pins by their version in S3."""
 
-OLDEST_AIRFLOW = (3, 0, 6)
+OLDEST_AIRFLOW = (3, 2, 1)
 
 _AVAILABLE = "AVAILABLE"
 # After a failed update AWS has restored the environment, and it is ready for another one.

@@ -21,7 +21,7 @@ from demo.flights import archive_path
 from demo.lake import column_bytes, seed_plays
 from demo.plays import PlaysSpec, generate
 from demo.services import Services, local_services
-from tests.e2e.environment import PATIENCE, POOLS, ROOT
+from tests.e2e.environment import PATIENCE, ROOT
 from tests.e2e.report_run import TASK_TITLE, Query, queries_of, title_of, until
 from tests.integration.runner import object_of, rows_of
 from tests.integration.test_runs import WEEK_COLUMNS, inspect
@@ -155,7 +155,6 @@ def start_reports(
         folder / "dags",
         dag_ids=DAG_IDS,
         plugins_folder=ROOT / "plugins",
-        pools=POOLS,
         environment=environment,
         **settings,
     )

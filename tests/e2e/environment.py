@@ -4,9 +4,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The pool that the reports of the tests' environment need, with room for all that any test starts at once.
-POOLS = {"athena_dev": 32}
-
 # Airflow's own patience, in seconds, so that a test does not wait for it; the defaults are beside it.
 PATIENCE = {
     "AIRFLOW__CORE__MAX_TASK_RETRY_DELAY": "1",  # a day

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil  # type: ignore[import-untyped]
 
-from athena_reports.queries.submission import Marker
+from athena_reports.queries.ownership import Marker
 
 if TYPE_CHECKING:
     from demo.airflow import AirflowRuntime, TaskInstance

@@ -132,10 +132,8 @@ def test_a_report_is_backfilled_by_the_worker(by_hand: ByHand) -> None:
         client.backfill(DAG_ID, WEEK, WEEK)
         (run,) = client.wait_for_runs(DAG_ID, timeout_seconds=120)
         assert (run.run_type, run.state) == ("backfill", "success")
-        pool = client.request("GET", "/api/v2/pools/athena_dev")
     finally:
         client.close()
-    assert (pool["slots"], pool["include_deferred"]) == (16, True)
     until(lambda: by_hand.log("worker").count("succeeded in") >= 4, "the worker has run the tasks")
     key = "user_ranking/weekly/2025-06-22/manifest.json"
     published = Services(by_hand.aws_url).s3.get_object(Bucket="athena-report-dev", Key=key)

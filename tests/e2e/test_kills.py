@@ -14,7 +14,7 @@ from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from demo.services import Services, local_services
 from local_aws.faults import Drop, End, Faults, ForgetToken, Hold, QueryFault, Slow, SlowDown
-from tests.e2e.environment import PATIENCE, POOLS, ROOT
+from tests.e2e.environment import PATIENCE, ROOT
 from tests.e2e.report_run import Query, ReportRun, now, until
 
 if TYPE_CHECKING:
@@ -82,7 +82,6 @@ def airflow(
         dags_folder,
         dag_ids=DAGS,
         plugins_folder=ROOT / "plugins",
-        pools=POOLS,
         environment={
             **services.environment,
             **PATIENCE,

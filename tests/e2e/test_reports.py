@@ -20,7 +20,6 @@ from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from demo.services import Services, local_services
 from local_aws.faults import Faults, Hold
-from tests.e2e.environment import POOLS
 from tests.e2e.report_run import ReportRun, until
 
 pytestmark = pytest.mark.e2e
@@ -82,7 +81,6 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Ite
         plugins_folder=ROOT / "plugins",
         environment=services.environment,
         parallelism=2,
-        pools=POOLS,
     )
     with AirflowRuntime(config, dag_ids=[DAG_ID]) as runtime:
         yield runtime

@@ -19,7 +19,7 @@ from demo.lake import land_late_plays, seed_plays
 from demo.plays import PlaysSpec, generate
 from demo.services import Services, local_services
 from tests.e2e.backfilled import BUCKET, TOKYO, Backfilled, Period, Rows, weeks
-from tests.e2e.environment import PATIENCE, POOLS, ROOT
+from tests.e2e.environment import PATIENCE, ROOT
 from tests.e2e.report_run import now, until
 from tests.integration.runner import rows_of
 from tests.oracles.user_ranking import Event, events_of, user_ranking
@@ -230,7 +230,6 @@ def reports(start_airflow: StartAirflow, lake: Lake, tmp_path_factory: pytest.Te
         dags,
         dag_ids=[DAG_ID, RESTATEMENT],
         plugins_folder=ROOT / "plugins",
-        pools=POOLS,
         environment={
             **lake.services.environment,
             **PATIENCE,

@@ -27,7 +27,7 @@ from jinja2.utils import import_string
 
 from athena_reports import WaitPolicy
 from athena_reports.queries.orphans import AthenaReconcileOperator
-from athena_reports.queries.submission import Marker
+from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submit_operator import AthenaSubmitOperator
 from athena_reports.queries.wait_sensor import AthenaWaitSensor
 from local_aws.faults import Fault, Faults
@@ -35,7 +35,7 @@ from local_aws.faults import Fault, Faults
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
 
-QUICK = WaitPolicy(0.02, 1.2, 0.05, timedelta(seconds=30))
+QUICK = WaitPolicy(first_poll_seconds=0.02, longest_pause_seconds=0.05, give_up_after=timedelta(seconds=30))
 RETRIES = 3
 _PATIENCE_SECONDS = 20
 
@@ -235,8 +235,8 @@ def submit(run: Run) -> None:
 def wait(run: Run) -> None:
     """wait_for_query to its end; what it hands on is a query that has succeeded."""
     waited = run.wait()
-    assert waited["query"]["state"] == "SUCCEEDED"
-    assert waited["query"]["id"] == run.queries[-1]["QueryExecutionId"]
+    assert waited["state"] == "SUCCEEDED"
+    assert waited["id"] == run.queries[-1]["QueryExecutionId"]
 
 
 def begin_wait(run: Run) -> None:
@@ -388,7 +388,9 @@ def give_up_after(seconds: float) -> Step:
     """Another policy."""
 
     def changing(run: Run) -> None:
-        run.policy = WaitPolicy(0.02, 1.2, 0.1, timedelta(seconds=seconds))
+        run.policy = WaitPolicy(
+            first_poll_seconds=0.02, longest_pause_seconds=0.1, give_up_after=timedelta(seconds=seconds)
+        )
 
     return changing
 

@@ -28,11 +28,9 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 from botocore import xform_name
 
-from athena_reports import storage
+from athena_reports import RetentionPolicy, build_cleanup, storage
 from athena_reports.page import published as page
 from athena_reports.page.runs import ReportDag
-from athena_reports.publication.cleanup import Policy
-from athena_reports.report_dag import build_upkeep
 from athena_reports.settings import settings
 from athena_reports.storage import Storage, StorageError
 from demo import flights, lake, plays
@@ -233,8 +231,8 @@ class Everything:
         self.services.glue.delete_partition(
             DatabaseName=names.report_database, TableName="user_ranking_weekly", PartitionValues=[WEEK]
         )
-        listing = self.dag("athena_reports_upkeep")
-        removing = build_upkeep(Policy(keep_versions=0, keep_days=1), delete=True)
+        listing = self.dag("athena_reports_cleanup")
+        removing = build_cleanup(RetentionPolicy(keep_versions=0, keep_days=1), delete=True)
         with time_machine.travel(datetime.now(UTC) + timedelta(days=400)):
             listed, removed = (
                 run_dag(dag).values["repair_and_tidy", "return_value"] for dag in (listing, removing)

@@ -13,9 +13,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from athena_reports.errors import ResultError
-from athena_reports.queries.execution import QueryExecution
+from athena_reports.queries.execution import QueryExecution, get_query_execution
 from athena_reports.queries.failures import has_succeeded
-from athena_reports.queries.submission import Submission, look
+from athena_reports.queries.ownership import Marker, Submission
 from athena_reports.result import Result, open_result
 from athena_reports.storage import Storage, StorageError
 from demo.plays import PlaysSpec
@@ -61,19 +61,20 @@ class Lake:
         managed = way.startswith(MANAGED)
         submission = Submission.make(
             sql,
-            database=f"database_{ENVIRONMENT}",
-            catalog="AwsDataCatalog",
+            owner=Marker(
+                environment=ENVIRONMENT,
+                dag_id="sources",
+                run_id=str(uuid.uuid4()),
+                task_id="run_query",
+                generation="0",
+            ),
+            context={"Database": f"database_{ENVIRONMENT}", "Catalog": "AwsDataCatalog"},
             workgroup=MANAGED if managed else ENVIRONMENT,
             result_configuration={} if managed else {"OutputLocation": f"s3://{RESULTS}/"},
-            environment=ENVIRONMENT,
-            dag_id="sources",
-            run_id=str(uuid.uuid4()),
-            task_id="run_query",
-            generation="0",
             unload_to=f"s3://{RESULTS}/unload/" if way.endswith("UNLOAD") else None,
         )
         request: dict[str, Any] = {
-            "QueryString": submission.sql,
+            "QueryString": submission.sql(0),
             "QueryExecutionContext": submission.context,
             "WorkGroup": submission.workgroup,
             "ResultConfiguration": dict(submission.result_configuration),
@@ -81,7 +82,7 @@ class Lake:
         }
         id_ = self.services.athena.start_query_execution(**request)["QueryExecutionId"]
         deadline = time.monotonic() + 60
-        while not has_succeeded(execution := look(self.services.athena, id_)):
+        while not has_succeeded(execution := get_query_execution(self.services.athena, id_)):
             assert time.monotonic() < deadline
         return execution
 

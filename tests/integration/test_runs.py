@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import re
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import DAG
 
+from athena_reports import AthenaSubmitOperator
 from demo.lake import column_bytes, seed_flights
 from demo.services import Services
 from tests.integration.runner import RunFacts, load_dags, manifest_of, object_of, rows_of, run_dag
@@ -126,80 +129,29 @@ def test_a_period_of_which_no_partition_is_there_is_no_empty_report(
     assert not [item for item in listed["Contents"] if item["Key"].endswith("manifest.json")]
 
 
-HAND_WRITTEN = """
-from functools import partial
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "by-hand.md").read_text(encoding="utf-8")
 
-from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, XComArg
 
-from athena_reports import weekly
-from athena_reports.publication.publish_operator import S3PublishOperator
-from athena_reports.publication.transform_task import stage_result
-from athena_reports.queries.submit_operator import AthenaSubmitOperator
-from athena_reports.queries.wait_sensor import AthenaWaitSensor
-from athena_reports.publication.transform_task import Recipe
-from athena_reports.periods.timetable import PeriodTimetable
-
-weeks = weekly("monday", timezone="America/New_York")
-
-with DAG("by_hand", schedule=PeriodTimetable(weeks)) as dag:
-    run_query = AthenaSubmitOperator(
-        task_id="run_query",
-        query="SELECT COUNT(*) AS flights FROM flights WHERE {{ period.contains('time_hour') }}",
-        cadence=weeks,
-        database="database_dev",
-        workgroup="dev",
-    )
-    wait_for_query = AthenaWaitSensor(
-        task_id="wait_for_query",
-        query_execution_id=run_query.output,
-        period=XComArg(run_query, key="period"),
-    )
-    transform = PythonOperator(
-        task_id="transform",
-        python_callable=partial(
-            stage_result,
-            recipe=Recipe(report="by_hand", cadence=weeks, bucket="athena-report-dev", formats=["csv"]),
-        ),
-        op_kwargs={"waited": wait_for_query.output},
-    )
-    publish = S3PublishOperator(
-        task_id="publish",
-        staged=transform.output,
-        bucket="athena-report-dev",
-        report="by_hand",
-        environment="dev",
-    )
-
-with DAG("with_macros", schedule=None) as with_macros:
-    AthenaSubmitOperator(
-        task_id="run_query",
-        query='''
-            {% set weeks = macros.athena_reports.weekly("monday", timezone="America/New_York") %}
-            {% set period = macros.athena_reports.period(dag_run, weeks, params.period) %}
-            SELECT COUNT(*) AS flights FROM flights
-            WHERE {{ period.partitions("dt") }} AND {{ period.contains("time_hour") }}
-        ''',
-        database="database_dev",
-        workgroup="dev",
-    )
-"""
+def code(language: str) -> str:
+    """The example of the page on hand-written DAGs in one language."""
+    (block,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return str(block)
 
 
 @pytest.mark.usefixtures("flights_lake")
-def test_the_pieces_work_in_a_hand_written_dag(services: Services, tmp_path: Path) -> None:
-    file = tmp_path / "by_hand.py"
-    file.write_text(HAND_WRITTEN)
-    manifest = manifest_of(services.s3, run_dag(load_dags(file)["by_hand"], period="2013-03-04"))
-    assert object_of(services.s3, manifest, "csv") == f'"flights"\n{flights_in_week()}\n'.encode()
+def test_the_documented_dag_written_by_hand_reports(services: Services, tmp_path: Path) -> None:
+    (tmp_path / "by_hand.py").write_text(code("python"))
+    (dag,) = load_dags(tmp_path / "by_hand.py").values()
+    manifest = manifest_of(services.s3, run_dag(dag, period="2013-03-04"))
+    assert object_of(services.s3, manifest, "csv") == f'flights\n{flights_in_week()}\n'.encode()
 
 
 @pytest.mark.usefixtures("flights_lake")
-def test_the_macros_give_any_dag_its_period(services: Services, tmp_path: Path) -> None:
-    file = tmp_path / "by_hand.py"
-    file.write_text(HAND_WRITTEN)
+def test_the_macros_give_any_dag_its_period(services: Services) -> None:
+    with DAG("with_macros", schedule=None) as dag:
+        AthenaSubmitOperator(task_id="run_query", query=code("sql"), database="database_dev", workgroup="dev")
     run = RunFacts(dt.datetime(2013, 7, 3, tzinfo=dt.UTC))
-    xcoms = run_dag(load_dags(file)["with_macros"], run, period="2013-03-04")
+    xcoms = run_dag(dag, run, period="2013-03-04")
     query = services.athena.get_query_execution(QueryExecutionId=xcoms.values["run_query", "return_value"])[
         "QueryExecution"
     ]["Query"]

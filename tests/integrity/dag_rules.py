@@ -33,7 +33,7 @@ from athena_reports.periods.timetable import PeriodTimetable
 STEPS = ["run_query", "wait_for_query", "transform", "publish"]
 SECTIONS = ["Schedule", "Input", "Rerun", "Permissions"]
 TAG = "athena-report"
-UPKEEP_TAG = "athena-reports-upkeep"
+MAINTENANCE_TAG = "athena-reports-maintenance"
 
 _MOMENTS = [datetime(2021, 3, 1, 11, tzinfo=UTC), datetime(2033, 11, 6, 23, 59, tzinfo=UTC)]
 
@@ -132,9 +132,9 @@ def every_report_is_scheduled_by_periods_of_a_zone(folder: ParsedFolder) -> list
 def every_dag_says_by_its_tag_what_it_is(folder: ParsedFolder) -> list[str]:
     """So that none escapes the contract of a report by forgetting to say that it is one."""
     return [
-        f"{dag.dag_id}: it must have one of the tags {TAG!r} and {UPKEEP_TAG!r}."
+        f"{dag.dag_id}: it must have one of the tags {TAG!r} and {MAINTENANCE_TAG!r}."
         for dag in folder.dags
-        if len({TAG, UPKEEP_TAG} & dag.tags) != 1
+        if len({TAG, MAINTENANCE_TAG} & dag.tags) != 1
     ]
 
 

@@ -38,7 +38,7 @@ with DAG("plays_weekly", schedule="5 15 * * 6", start_date=start, tags=["athena-
     EmptyOperator(task_id="run_query") >> EmptyOperator(task_id="publish")
 """
 
-UPKEEP = '''
+MAINTENANCE = '''
 """
 # Reconciler of an Airflow DAG
 
@@ -74,7 +74,7 @@ def folder_of(tmp_path: Path, sql_folder: Path) -> MakeFolder:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_a_folder_that_is_right_breaks_no_rule(folder_of: MakeFolder, rule: Rule) -> None:
-    assert rule(folder_of(plays=GOOD, upkeep=UPKEEP)) == []
+    assert rule(folder_of(plays=GOOD, maintenance=MAINTENANCE)) == []
 
 
 def test_an_empty_folder(folder_of: MakeFolder) -> None:
@@ -84,7 +84,7 @@ def test_an_empty_folder(folder_of: MakeFolder) -> None:
 
 
 def test_a_folder_without_a_report(folder_of: MakeFolder) -> None:
-    assert dag_rules.there_are_reports(folder_of(upkeep=UPKEEP))
+    assert dag_rules.there_are_reports(folder_of(maintenance=MAINTENANCE))
 
 
 def test_a_folder_of_nothing_but_broken_files(folder_of: MakeFolder) -> None:
@@ -136,16 +136,16 @@ def test_a_report_without_documentation(folder_of: MakeFolder) -> None:
 
 
 @pytest.mark.parametrize("section", dag_rules.SECTIONS)
-def test_upkeep_whose_documentation_lacks_a_section(folder_of: MakeFolder, section: str) -> None:
-    folder = folder_of(upkeep=UPKEEP.replace(f"**{section}.**", ""))
+def test_maintenance_whose_documentation_lacks_a_section(folder_of: MakeFolder, section: str) -> None:
+    folder = folder_of(maintenance=MAINTENANCE.replace(f"**{section}.**", ""))
 
     assert dag_rules.every_dag_is_documented(folder) == [
         f"athena_reports_reconciler: its documentation has no section {section!r}."
     ]
 
 
-def test_upkeep_of_nobody(folder_of: MakeFolder) -> None:
-    folder = folder_of(upkeep=f"{UPKEEP}\nreconciler.tasks[0].owner = ''\n")
+def test_maintenance_of_nobody(folder_of: MakeFolder) -> None:
+    folder = folder_of(maintenance=f"{MAINTENANCE}\nreconciler.tasks[0].owner = ''\n")
 
     assert dag_rules.every_dag_has_an_owner(folder) == [
         "athena_reports_reconciler: the task 'stop_unwanted_queries' has no owner."
@@ -153,11 +153,11 @@ def test_upkeep_of_nobody(folder_of: MakeFolder) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["plays_weekly.tags.clear()", "plays_weekly.tags.add('athena-reports-upkeep')"]
+    "line", ["plays_weekly.tags.clear()", "plays_weekly.tags.add('athena-reports-maintenance')"]
 )
-def test_a_dag_that_is_neither_a_report_nor_upkeep_or_both(folder_of: MakeFolder, line: str) -> None:
+def test_a_dag_that_is_neither_a_report_nor_maintenance_or_both(folder_of: MakeFolder, line: str) -> None:
     assert dag_rules.every_dag_says_by_its_tag_what_it_is(folder_of(plays=f"{GOOD}\n{line}\n")) == [
-        "plays_weekly: it must have one of the tags 'athena-report' and 'athena-reports-upkeep'."
+        "plays_weekly: it must have one of the tags 'athena-report' and 'athena-reports-maintenance'."
     ]
 
 

@@ -28,9 +28,9 @@ def test_the_reports_that_others_rely_on_are_there(dags: ParsedFolder) -> None:
     } <= {dag.dag_id for dag in dags.dags}
 
 
-def test_what_the_reports_leave_behind_is_looked_after(dags: ParsedFolder) -> None:
+def test_the_maintenance_dags_are_there(dags: ParsedFolder) -> None:
     others = sorted(dag.dag_id for dag in dags.dags if dag not in dags.reports)
-    assert others == ["athena_reports_reconciler", "athena_reports_restatement", "athena_reports_upkeep"]
+    assert others == ["athena_reports_cleanup", "athena_reports_reconciler", "athena_reports_restatement"]
 
 
 def test_every_dag_file_is_seen(dags: ParsedFolder) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from athena_reports import (
     Report,
     WaitPolicy,
     build_dag,
-    build_reconciler,
     daily,
     monthly,
     quarterly,
@@ -129,10 +128,28 @@ def test_the_names_of_the_environment_reach_every_step(
     assert publish.environment == environment
     assert publish.database == f"report_{environment}"
     assert environment in dag.tags
-    assert {task.pool for task in (run_query, dag.get_task("wait_for_query"))} == {f"athena_{environment}"}
-    assert {transform.pool, publish.pool} == {"default_pool"}
+    assert {task.pool for task in dag.tasks} == {"default_pool"}
     sensor: Any = dag.get_task("wait_for_query")
     assert run_query.environment == sensor.environment == environment
+
+
+def test_a_pool_of_ones_own_bounds_the_queries(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_POOL", "athena")
+    dag = build_dag(make_report(), weekly("sunday", TOKYO))
+
+    assert {task.task_id for task in dag.tasks if task.pool == "athena"} == {"run_query", "wait_for_query"}
+
+
+def test_the_memory_limit_reaches_the_steps_that_use_duckdb(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_MEMORY_LIMIT", "512MB")
+    dag: Any = build_dag(make_report(), weekly("sunday", TOKYO))
+
+    assert dag.get_task("transform").python_callable.keywords["memory_limit"] == "512MB"
+    assert dag.get_task("publish").memory_limit == "512MB"
 
 
 @pytest.mark.parametrize("deferrable", [True, False])
@@ -206,52 +223,7 @@ def test_a_dag_survives_the_metadata_database(make_report: MakeReport) -> None:
     assert stored.params.dump() == {"period": ""}
 
 
-# --- the reconciler
-
-
-def test_the_contract_of_the_reconciler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ATHENA_REPORTS_ENV", "stg")
-    monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_reports")
-    monkeypatch.setenv("ATHENA_REPORTS_PAUSED", "true")
-    dag: Any = build_reconciler(timedelta(minutes=3), doc="# Reconciler")
-
-    (task,) = dag.tasks
-    assert (dag.dag_id, task.task_id) == ("athena_reports_reconciler", "stop_unwanted_queries")
-    assert (task.workgroup, task.environment, task.aws_conn_id) == ("stg", "stg", "aws_reports")
-    assert dag.doc_md == "# Reconciler"
-    assert dag.tags == {"athena-reports-upkeep", "stg"}
-    assert dag.start_date == datetime(2025, 1, 1, tzinfo=UTC)
-    assert dag.is_paused_upon_creation is True
-
-
-def test_one_reconciliation_at_a_time_and_none_that_outlives_the_next() -> None:
-    dag: Any = build_reconciler(timedelta(minutes=3))
-
-    assert (dag.max_active_runs, dag.catchup) == (1, False)
-    assert dag.dagrun_timeout == timedelta(minutes=3)
-    assert dag.tasks[0].retries == 0  # the next one comes soon
-    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
-    assert stored.timetable == dag.timetable
-
-
 # --- mistakes
-
-
-def test_the_same_dag_twice_is_refused(make_report: MakeReport) -> None:
-    report = make_report()
-    build_dag(report, weekly("sunday", TOKYO))
-
-    with pytest.raises(ReportError, match="'plays_weekly' is built twice") as caught:
-        build_dag(report, weekly("monday", TOKYO))
-    assert (caught.value.report, caught.value.field) == ("plays", "name")
-    assert "a name of its own" in str(caught.value)
-    build_dag(report, monthly(TOKYO))
-
-
-def test_two_declarations_of_one_name_may_live_in_two_files(make_report: MakeReport) -> None:
-    """Airflow parses a file again and again in one process; that is no second DAG."""
-    for _ in range(2):
-        assert build_dag(make_report(), weekly("sunday", TOKYO)).dag_id == "plays_weekly"
 
 
 @pytest.mark.parametrize(
@@ -276,9 +248,54 @@ def test_a_missing_setting_is_an_error_while_parsing(
         build_dag(report, weekly("sunday", TOKYO))
 
 
-def test_a_run_that_would_start_before_its_period_has_ended(make_report: MakeReport) -> None:
-    with pytest.raises(ValueError, match="delay"):
-        build_dag(make_report(), weekly("sunday", TOKYO), delay=timedelta(minutes=-1))
+@pytest.mark.parametrize(
+    ("option", "value", "example"),
+    [
+        ("cadence", weekly, "weekly(timezone='Asia/Tokyo')"),
+        ("cadence", "weekly", "weekly(timezone='Asia/Tokyo')"),
+        ("delay", 5, "timedelta"),
+        ("params", ["top"], "{'top': 1000}"),
+        ("wait", 60, "PATIENT"),
+        ("retries", "3", "int"),
+        ("retry_delay", 30, "timedelta"),
+        ("max_active_runs", None, "int"),
+    ],
+)
+def test_an_option_of_the_wrong_type_names_the_report_and_what_is_expected(
+    make_report: MakeReport, option: str, value: Any, example: str
+) -> None:
+    options = {"cadence": weekly("sunday", TOKYO), option: value}
+
+    with pytest.raises(ReportError) as caught:
+        build_dag(make_report(), **options)
+    assert (caught.value.report, caught.value.field) == ("plays", option)
+    assert example in str(caught.value)
+
+
+@pytest.mark.parametrize("delay", [timedelta(minutes=-1), timedelta(microseconds=1)])
+def test_a_run_that_would_start_before_its_period_has_ended(
+    make_report: MakeReport, delay: timedelta
+) -> None:
+    with pytest.raises(ValueError, match="give whole seconds, zero or more"):
+        build_dag(make_report(), weekly("sunday", TOKYO), delay=delay)
+
+
+def test_a_workgroup_that_keeps_its_results_has_no_place_for_files(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
+
+    dag: Any = build_dag(make_report(), weekly("sunday", TOKYO))
+    assert dag.get_task("run_query").output_location is None
+    with pytest.raises(ReportError, match="ATHENA_REPORTS_QUERY_RESULTS"):
+        build_dag(make_report(unload=True), weekly("sunday", TOKYO))
+
+
+def test_files_are_written_where_the_report_says_so_only(make_report: MakeReport) -> None:
+    plain, unloading = make_report(), make_report(name="many", unload=True)
+
+    found = [build_dag(each, weekly("sunday", TOKYO)).get_task("run_query") for each in (plain, unloading)]
+    assert [each.unload_to for each in found] == [None, "s3://athena-query-result-dev/unload/"]  # type: ignore[attr-defined]
 
 
 @dataclass

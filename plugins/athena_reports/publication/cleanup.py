@@ -1,12 +1,12 @@
-"""Cleanup: repair what does not follow its manifest, and remove versions that the retention policy does not keep.
+"""Cleanup: repair what does not follow its manifest, and remove versions that are not kept any longer.
 
-Only versions that no manifest names as current are removed: earlier ones, and those that were never published. Where a
-manifest is missing or not ours, what the partition in Glue names stays too. The manifest goes on naming removed versions
-as its history.
+Only versions that no manifest names as current are removed: earlier ones by the retention policy, and those
+that were never published. Where the manifest is missing, what the partition in Glue names stays too. The
+manifest goes on naming removed versions as its history.
 
-A version that is uploaded again while it is removed could become current with objects missing. So a version with an
-object younger than a day stays, an upload writes its objects anew, and the period is read again just before the deletion.
-Parts of uploads that broke off are not objects; the bucket's lifecycle rule removes them.
+A version that is uploaded again while it is removed could become current with objects missing. So an upload
+writes its objects anew, a version with an object younger than a day stays, and the period is read again just
+before the deletion. Parts of uploads that broke off are for the bucket's lifecycle rule.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class RetentionPolicy(BaseModel, frozen=True):
         abandoned_after_days: A version that was uploaded and never published stays for so many days.
     """
 
-    keep_versions: int = Field(3, ge=0)
-    keep_days: int = Field(90, ge=1)
-    abandoned_after_days: int = Field(7, ge=1)
+    keep_versions: int = Field(default=3, ge=0)
+    keep_days: int = Field(default=90, ge=1)
+    abandoned_after_days: int = Field(default=7, ge=1)
 
 
 class Removal(NamedTuple):
@@ -71,8 +71,8 @@ class Summary:
     Attributes:
         periods: Number of periods.
         removals: The objects that may be removed, or are.
-        repaired: `<report>/<cadence>/<period id>` of each period whose partition did not say what its manifest says.
-        problems: What was left as it is, and why.
+        repaired: `<report>/<cadence>/<period id>` of each period whose partition is put right.
+        problems: What is left as it is, and why.
     """
 
     periods: int = 0
@@ -123,12 +123,12 @@ def clean_up(
 ) -> None:
     """Clean up all periods of a report in one cadence.
 
-    If Glue does not list the partitions, that is a problem of the summary: then no partition is repaired, and periods
-    without a manifest stay as they are.
+    If Glue refuses to list the partitions, they are not repaired, and periods without a manifest stay as
+    they are.
 
     Args:
         location: Where the periods are published; the period has no meaning here.
-        summary: What is found and done is added to it.
+        summary: Takes what is found and done.
         s3: S3.
         table: The Glue table; None for none.
         policy: The retention policy.
@@ -182,7 +182,7 @@ def clean_up(
 class AthenaReportsCleanupOperator(AwsBaseOperator[S3Hook]):
     """Cleans up all reports of a bucket.
 
-    Returns the number of periods, the number and bytes of the objects that may be removed or are, and what was repaired.
+    Returns the numbers of periods, of objects that may be removed or are, and of their bytes; the repairs.
 
     Args:
         bucket: The report bucket.
@@ -319,6 +319,6 @@ def _is_followed(manifest: Manifest, period: Location, partitions: Mapping[str, 
 def _require_unpublished(period: Location, partitions: Mapping[str, Partition] | None) -> None:
     if partitions and period.period_id in partitions:
         raise PublishError(
-            f"{period.manifest_uri} is missing, but the period is in Glue. What Glue names stays. Restore the manifest "
-            f"(a bucket with versions has it), or clear run_query with all that is downstream."
+            f"{period.manifest_uri} is missing, but the period is in Glue: what Glue names stays. Restore "
+            f"the manifest, or clear run_query of the period with all that is downstream."
         )

@@ -1,10 +1,10 @@
 """The Glue table of a report in one cadence: one partition for each published period.
 
-The table is EXTERNAL, of Parquet, and partitioned by `period`. A partition names the Parquet of the version that the
-period's manifest names, and has the main facts of the manifest as parameters: so a list of periods reads no manifest.
+The table is EXTERNAL, of Parquet, and partitioned by `period`. A partition names the Parquet of the version
+that the period's manifest names, and has the main facts of the manifest as parameters.
 
-If the columns of a report change, the table follows as long as every partition can still be read: a column may be
-added (NULL in earlier periods), left out (NULL from then on) or widened.
+If the columns of a report change, the table follows as long as every partition can still be read: a column
+may be added (NULL in earlier periods), left out (NULL from then on) or widened.
 """
 
 from __future__ import annotations
@@ -29,21 +29,13 @@ MARK = {"written_by": "athena-reports"}
 
 PARTITION_KEY = "period"
 
+_Types = Mapping[str, str]  # Glue's type of each column, by name
+
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 10
 _WIDER = (("tinyint", "smallint", "int", "bigint"), ("float", "double"))
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
-# What UpdateTable takes of what GetTable answers.
-_TABLE_INPUT = [
-    "Name",
-    "Description",
-    "Owner",
-    "Retention",
-    "StorageDescriptor",
-    "PartitionKeys",
-    "TableType",
-    "Parameters",
-]
+_TABLE_INPUT = {"Name", "Description", "Owner", "Retention", "PartitionKeys", "TableType", "Parameters"}
 _PARQUET = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
@@ -55,21 +47,16 @@ _PARQUET = {
 _ABSENT = "EntityNotFoundException"
 _PRESENT = "AlreadyExistsException"
 _CHANGED_MEANWHILE = {"ConcurrentModificationException", "VersionMismatchException"}
-_PASSING = {
-    "ThrottlingException",
-    "TooManyRequestsException",
-    "InternalServiceException",
-    "OperationTimeoutException",
-    "ResourceNotReadyException",
-}
+_THROTTLED = {"ThrottlingException", "TooManyRequestsException"}
+_PASSING = {"InternalServiceException", "OperationTimeoutException", "ResourceNotReadyException", *_THROTTLED}
 
 
 class TableError(PublishError):
-    """Glue refused a call, or the table is not ours; the message names the table, the reason and what to do."""
+    """Glue refused a call, or the table is not ours."""
 
 
 class Partition(NamedTuple):
-    """What Glue says of a period: the folder of its Parquet, as an `s3://` address, and the parameters."""
+    """What Glue says of a period: the `s3://` folder of its Parquet, and the parameters."""
 
     location: str
     parameters: Mapping[str, str]
@@ -77,7 +64,7 @@ class Partition(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """The table of one report in one cadence.
+    """The table of one report in one cadence. Every method raises TableError if Glue refuses a call.
 
     Attributes:
         database: Glue database of the reports.
@@ -88,9 +75,7 @@ class Table:
     database: str
     location: Location
     glue: GlueClient
-    _prepared: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
+    _prepared: dict[frozenset[tuple[str, str]], _Types] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
@@ -98,32 +83,26 @@ class Table:
         return f"{self.location.report}_{self.location.cadence}"
 
     def columns(self) -> tuple[Column, ...] | None:
-        """Return the columns of the table, with Glue's types only; None if there is no table.
-
-        Raises:
-            TableError: The table is not ours, or Glue refused.
-        """
+        """Return the columns of the table, with Glue's types only; None if there is no table."""
         found = self._find()
-        return (
-            None
-            if found is None
-            else tuple(Column(name=n, type="", glue=t) for n, t in _types(found).items())
-        )
+        if found is None:
+            return None
+        return tuple(Column(name=name, type="", glue=kind) for name, kind in _types(found).items())
 
-    def prepare(self, columns: Sequence[Column]) -> Mapping[str, str]:
+    def prepare(self, columns: Sequence[Column]) -> _Types:
         """Make the table one that can take a version with these columns; its partitions stay as they are.
 
-        It is done once: a second call returns what the first one did.
+        A second call for the same columns returns what the first one did.
 
         Returns:
-            Glue's types of all columns of the table, by name.
+            Glue's type of each column of the table, by name.
 
         Raises:
             SchemaError: A column has no place in the table, or its type does not fit.
             TableError: The database is missing, the table is not ours, or Glue refused.
         """
         wanted = self._glue_types(columns)
-        key = tuple(wanted.items())
+        key = frozenset(wanted.items())
         if key not in self._prepared:
             self._prepared[key] = self._with_columns(wanted)
         return self._prepared[key]
@@ -143,24 +122,27 @@ class Table:
             "StorageDescriptor": _descriptor(types, partition.location),
             "Parameters": dict(partition.parameters),
         }
-        for step in (self._create_partition, self._update_partition) * 2:
-            if step(entry):
+        arguments = {"TableName": self.name, "PartitionInput": entry}
+        create = (self.glue.create_partition, {_PRESENT, _ABSENT}, arguments)
+        update = (self.glue.update_partition, {_ABSENT}, {**arguments, "PartitionValueList": [period_id]})
+        for call, expected, arguments in (create, update, create, update):
+            if self._call("the period cannot be written to it", expected, call, **arguments) is not None:
                 return
         raise TableError(
-            f"{self._about} was deleted meanwhile. The period is published. Clear publish to create the table "
-            f"again and to add the period to it."
+            f"{self._about} was deleted meanwhile. The period is published. Clear publish to create the "
+            f"table again and to add the period to it."
         )
 
     def partitions(self) -> Mapping[str, Partition]:
-        """Return each partition by period id; none if there is no table.
-
-        Raises:
-            TableError: Glue refused.
-        """
-        pages = self.glue.get_paginator("get_partitions").paginate(
-            DatabaseName=self.database, TableName=self.name, ExcludeColumnSchema=True
+        """Return each partition by period id; none if there is no table."""
+        pages = self.glue.get_paginator("get_partitions")
+        found = self._call(
+            "its partitions cannot be listed",
+            {_ABSENT},
+            lambda **arguments: list(pages.paginate(**arguments)),
+            TableName=self.name,
+            ExcludeColumnSchema=True,
         )
-        found = self._call("its partitions cannot be listed", {_ABSENT}, lambda: list(pages))
         return {
             each["Values"][0]: Partition(
                 each.get("StorageDescriptor", {}).get("Location", ""), each.get("Parameters", {})
@@ -170,11 +152,7 @@ class Table:
         }
 
     def published_periods(self) -> Mapping[str, PartitionFacts]:
-        """Return what each partition of ours says, by period id.
-
-        Raises:
-            TableError: Glue refused.
-        """
+        """Return what each partition of ours says, by period id."""
         found = {}
         for period_id, partition in self.partitions().items():
             try:
@@ -196,18 +174,14 @@ class Table:
             elif name in types:
                 problem = "differs from another one only by case, which Glue ignores. Rename one."
             elif not column.glue:
-                problem = (
-                    f"is a {column.type}, a type that Glue does not have. CAST it in the SQL, to varchar say."
-                )
+                problem = f"is a {column.type}, which Glue does not have. CAST it in the SQL, to varchar say."
             if problem:
                 raise SchemaError(f"{self._about}: the column {name!r} {problem} Nothing is published.")
             types[name] = column.glue
         return types
 
     def _find(self) -> Mapping[str, Any] | None:
-        answer = self._call(
-            "it cannot be read", {_ABSENT}, self.glue.get_table, DatabaseName=self.database, Name=self.name
-        )
+        answer = self._call("it cannot be read", {_ABSENT}, self.glue.get_table, Name=self.name)
         if answer is None:
             return None
         found: Mapping[str, Any] = answer["Table"]
@@ -215,14 +189,15 @@ class Table:
         if not _is_ours(found) or folder != self.location.folder_uri:
             writer = found.get("Parameters", {}).get("written_by", "another program")
             raise TableError(
-                f"{self._about} is not the table of {self.location.folder_uri}: its location is {folder or 'empty'}, "
-                f"and {writer} wrote it. Nothing is published. Move it away, or let ATHENA_REPORTS_REPORT_DATABASE "
-                f"name a database of this environment's own.",
+                f"{self._about} is not the table of {self.location.folder_uri}: its location is "
+                f"{folder or 'empty'}, and {writer} wrote it. Nothing is published. Move it away, or let "
+                f"ATHENA_REPORTS_REPORT_DATABASE name a database of this environment's own.",
                 retryable=False,
             )
         return found
 
-    def _with_columns(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
+    def _with_columns(self, wanted: _Types) -> _Types:
+        """Create the table, or merge the columns of a version into it."""
         for _ in range(_ATTEMPTS):
             found = self._find()
             if found is None:
@@ -238,21 +213,20 @@ class Table:
             f"who writes it, then clear publish."
         )
 
-    def _merged(self, present: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
-        """Return the table's columns with those of a version merged in."""
+    def _merged(self, present: _Types, wanted: _Types) -> _Types:
         merged = {**present, **wanted}
         for name in present.keys() & wanted.keys():
             widest = _widest(present[name], wanted[name])
             if widest is None:
                 raise SchemaError(
-                    f"{self._about}: the column {name!r} cannot change from {present[name]} to {wanted[name]}. The "
-                    f"table has {_listed(present)}; the version {_listed(wanted)}. Nothing is published. CAST it to "
-                    f"{present[name]}, or give the column a new name."
+                    f"{self._about}: the column {name!r} cannot change from {present[name]} to "
+                    f"{wanted[name]}. The table has {_listed(present)}; the version {_listed(wanted)}. "
+                    f"Nothing is published. CAST it to {present[name]}, or give the column a new name."
                 )
             merged[name] = widest
         return merged
 
-    def _create(self, types: Mapping[str, str]) -> bool:
+    def _create(self, types: _Types) -> bool:
         """Create the table; False if another run creates it."""
         table = {
             "Name": self.name,
@@ -262,52 +236,27 @@ class Table:
             "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet", **MARK},
             "StorageDescriptor": _descriptor(types, self.location.folder_uri),
         }
-        return self._done(
-            "it cannot be created", {_PRESENT, *_CHANGED_MEANWHILE}, self.glue.create_table, TableInput=table
-        )
+        expected = {_PRESENT, *_CHANGED_MEANWHILE}
+        answer = self._call("it cannot be created", expected, self.glue.create_table, TableInput=table)
+        return answer is not None
 
-    def _update(self, found: Mapping[str, Any], types: Mapping[str, str]) -> bool:
+    def _update(self, found: Mapping[str, Any], types: _Types) -> bool:
         """Give the table other columns; False if it was changed meanwhile."""
         descriptor = found["StorageDescriptor"]
         kept = {entry["Name"]: entry for entry in descriptor["Columns"]}
-        entries = [{**kept.get(name, {}), "Name": name, "Type": type_} for name, type_ in types.items()]
-        table = {name: found[name] for name in _TABLE_INPUT if name in found}
-        table["StorageDescriptor"] = {**descriptor, "Columns": entries}
-        version = {"VersionId": found["VersionId"]} if "VersionId" in found else {}
-        return self._done(
-            "it cannot be changed", _CHANGED_MEANWHILE, self.glue.update_table, TableInput=table, **version
-        )
-
-    def _create_partition(self, entry: Mapping[str, Any]) -> bool:
-        """Create a partition; False if it exists, or the table does not."""
-        return self._done(
-            "the period cannot be added to it",
-            {_PRESENT, _ABSENT},
-            self.glue.create_partition,
-            TableName=self.name,
-            PartitionInput=entry,
-        )
-
-    def _update_partition(self, entry: Mapping[str, Any]) -> bool:
-        """Replace a partition; False if it does not exist."""
-        return self._done(
-            "the period cannot be changed in it",
-            {_ABSENT},
-            self.glue.update_partition,
-            TableName=self.name,
-            PartitionValueList=entry["Values"],
-            PartitionInput=entry,
-        )
-
-    def _done(
-        self, problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any
-    ) -> bool:
-        return self._call(problem, expected, call, DatabaseName=self.database, **arguments) is not None
+        columns = [{**kept.get(name, {}), "Name": name, "Type": kind} for name, kind in types.items()]
+        arguments: dict[str, Any] = {name: found[name] for name in ("VersionId",) if name in found}
+        arguments["TableInput"] = {
+            **{name: value for name, value in found.items() if name in _TABLE_INPUT},
+            "StorageDescriptor": {**descriptor, "Columns": columns},
+        }
+        call = self.glue.update_table
+        return self._call("it cannot be changed", _CHANGED_MEANWHILE, call, **arguments) is not None
 
     def _call(
         self, problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any
     ) -> Any:
-        return _answer(f"{self._about}: {problem}", expected, self.database, call, **arguments)
+        return _answer(f"{self._about}: {problem}", expected, call, DatabaseName=self.database, **arguments)
 
 
 def published_tables(database: str, glue: GlueClient) -> Iterator[Table]:
@@ -316,19 +265,18 @@ def published_tables(database: str, glue: GlueClient) -> Iterator[Table]:
     Raises:
         TableError: The database is missing, or Glue refused.
     """
-    pages = glue.get_paginator("get_tables").paginate(DatabaseName=database)
+    pages = glue.get_paginator("get_tables")
     problem = f"Glue database {database}: its tables cannot be listed"
-    for page in _answer(problem, (), database, lambda: list(pages)):
+    for page in _answer(problem, (), lambda **names: list(pages.paginate(**names)), DatabaseName=database):
         for found in filter(_is_ours, page["TableList"]):
             folder = found["StorageDescriptor"].get("Location", "")
             bucket, key = split_uri(folder)
-            table = Table(database, Location(bucket, *f"{key}//".split("/")[:2], ""), glue)
+            report, cadence, *_ = f"{key}//".split("/")
+            table = Table(database, Location(bucket, report, cadence, ""), glue)
             if (table.name, table.location.folder_uri) == (found["Name"], folder):
                 yield table
             else:
-                _log.warning(
-                    "Glue table %s.%s is passed over: its location is %s", database, found["Name"], folder
-                )
+                _log.warning("%s.%s is skipped: its location is %s", database, found["Name"], folder)
 
 
 def _is_ours(found: Mapping[str, Any]) -> bool:
@@ -339,9 +287,7 @@ def _types(found: Mapping[str, Any]) -> dict[str, str]:
     return {entry["Name"]: entry["Type"] for entry in found["StorageDescriptor"]["Columns"]}
 
 
-def _answer(
-    problem: str, expected: Collection[str], database: str, call: Callable[..., Any], **arguments: Any
-) -> Any:
+def _answer(problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any) -> Any:
     """Return what Glue answers; None if it refuses with an expected code."""
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -352,25 +298,20 @@ def _answer(
         code = str(response.get("Error", {}).get("Code", ""))
         if code in expected:
             return None
-        raise TableError(
-            f"{problem}: {error}. {_advice(code, str(error), database)}".rstrip(),
-            retryable=not response or code in _PASSING,
-        ) from error
+        advice = ""
+        if code == _ABSENT:
+            database = arguments["DatabaseName"]
+            advice = f"Create the database {database}, or let ATHENA_REPORTS_REPORT_DATABASE name another."
+        elif code == "AccessDeniedException":
+            service = "Lake Formation" if "Lake Formation" in str(error) else "IAM"
+            advice = f"Allow it for the connection's role in {service}."
+        retryable = not response or code in _PASSING
+        raise TableError(f"{problem}: {error}. {advice}".rstrip(), retryable=retryable) from error
 
 
-def _advice(code: str, message: str, database: str) -> str:
-    if code == _ABSENT:
-        return f"Create the database {database}, or let ATHENA_REPORTS_REPORT_DATABASE name another; clear the task."
-    if "Lake Formation" in message:
-        return "Grant it to the connection's role in Lake Formation, then clear the task."
-    if code == "AccessDeniedException":
-        return "Allow it for the connection's role in IAM, then clear the task."
-    return ""
-
-
-def _descriptor(types: Mapping[str, str], location_uri: str) -> dict[str, Any]:
-    entries = [{"Name": name, "Type": type_} for name, type_ in types.items()]
-    return {"Columns": entries, "Location": location_uri, **_PARQUET}
+def _descriptor(types: _Types, location_uri: str) -> dict[str, Any]:
+    columns = [{"Name": name, "Type": kind} for name, kind in types.items()]
+    return {"Columns": columns, "Location": location_uri, **_PARQUET}
 
 
 def _widest(one: str, other: str) -> str | None:
@@ -380,7 +321,8 @@ def _widest(one: str, other: str) -> str | None:
     for types in _WIDER:
         if one in types and other in types:
             return max(one, other, key=types.index)
-    return next((wide for wide, narrow in ((one, other), (other, one)) if _holds_decimal(wide, narrow)), None)
+    pairs = ((one, other), (other, one))
+    return next((wide for wide, narrow in pairs if _holds_decimal(wide, narrow)), None)
 
 
 def _holds_decimal(wide: str, narrow: str) -> bool:
@@ -391,5 +333,5 @@ def _holds_decimal(wide: str, narrow: str) -> bool:
     return scale >= narrow_scale and digits - scale >= narrow_digits - narrow_scale
 
 
-def _listed(types: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {type_}" for name, type_ in types.items())
+def _listed(types: _Types) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in types.items())

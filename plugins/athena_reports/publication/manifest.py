@@ -145,7 +145,7 @@ class Manifest(Version, PublicationFacts, _Document, frozen=True):
     def latest(self, location: Location) -> Latest:
         """Return what `latest.json` says if this period is the latest one."""
         return Latest(
-            **self.model_dump(include=Latest.model_fields.keys() - {"manifest"}),
+            **self.model_dump(include=set(Latest.model_fields) - {"manifest"}),
             cadence=location.cadence,
             manifest=location.manifest_key,
             submitted_at=self.query.submitted_at,
@@ -154,7 +154,7 @@ class Manifest(Version, PublicationFacts, _Document, frozen=True):
     def partition_parameters(self, location: Location) -> dict[str, str]:
         """Return the parameters of the period's partition in Glue; `PartitionFacts` reads them."""
         failed = [check.severity for check in self.checks if not check.passed]
-        named = PartitionFacts.model_fields.keys()
+        named = set(PartitionFacts.model_fields)
         facts = PartitionFacts(
             **self.model_dump(include=named - {"manifest"}),
             **self.period.model_dump(include=named),

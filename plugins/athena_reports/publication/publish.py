@@ -82,7 +82,7 @@ def publish(
 
 
 def follow(manifest: Manifest, *, location: Location, s3: S3, table: Table | None) -> None:
-    """Make the period's partition and `latest.json` say what the manifest says, as it was read or written last.
+    """Make the period's partition and `latest.json` say what the manifest, as read or written last, says.
 
     Raises:
         PublishError: Something is not ours, Glue refused, or others won the write each time.

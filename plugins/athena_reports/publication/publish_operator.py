@@ -39,7 +39,7 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
         report: Name of the report.
         environment: Name of the environment, for the manifest.
         late_by: A period whose query was submitted before its end plus this is provisional.
-        reads_previous: Whether the SQL reads the period before; a restatement of that one makes this one stale.
+        reads_previous: Whether the SQL reads the period before, whose restatement makes this one stale.
         database: Glue database of the published table; None for no table.
         memory_limit: What DuckDB may hold in memory, such as `128MB`.
         bucket_owner: Account id that must own the bucket; empty for any.

@@ -48,7 +48,7 @@ class Restatement:
 
     @property
     def run_ids(self) -> list[str]:
-        """Ids of the runs that may have been triggered for it, and last of the next one: a failed run is tried daily."""
+        """Ids of the runs that may exist for it, one a day while they fail, and last of the next one."""
         stem = f"restatement__{self.period_id}__{self.submitted_at}__"
         return [f"{stem}{day}" for day in range(self.days_due + 1)]
 
@@ -85,7 +85,7 @@ def find_restatements(
 
 
 def stale(partitions: Mapping[str, PartitionFacts]) -> list[str]:
-    """Return the ids of periods that read the period before, and did so before it was restated; earliest first."""
+    """Return the ids of the periods that read the period before it was restated, the earliest first."""
     by_end = {facts.end: facts for facts in partitions.values()}
     found = [
         period_id

@@ -1,4 +1,4 @@
-"""The step from a finished query to an unpublished version: read the result, transform, check, write, upload."""
+"""From a finished query to an unpublished version: read the result, transform, check, write, upload."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.checks import Check, CheckResult, failures, run_checks
 from athena_reports.rows.columns import Column
 from athena_reports.rows.engine import open_engine
-from athena_reports.rows.transforms import Transform, apply
+from athena_reports.rows.transforms import apply
 from athena_reports.rows.writer import CONTENT_TYPES, Format, LocalFile, LocalTable, write_files, write_table
 from athena_reports.s3 import S3
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
     from mypy_boto3_glue import GlueClient
 
+    from athena_reports.rows.transforms import Transform
     from athena_reports.settings import Encryption
 
 
@@ -98,8 +99,8 @@ def transform_result(
 
     Raises:
         AirflowSkipException: There are no rows, and the report skips the period then.
-        AirflowFailException: There is no query, its result cannot be read, a transform or a check failed, or there are
-            no rows: a retry would not help.
+        AirflowFailException: A retry would not help: there is no query, its result cannot be read, a transform
+            or a check failed, or there are no rows.
         AirflowException: AWS did not serve a call, or the disk is full.
     """
     from airflow.providers.amazon.aws.hooks.athena import AthenaHook
@@ -109,9 +110,9 @@ def transform_result(
     with report_errors():
         if not query or not submitted or not submitted["period"]:
             raise ResultError(
-                f"Report {recipe.report!r}: transform needs the query and its period. If wait_for_query was marked as "
-                f"success, clear run_query with all that is downstream. In a DAG of your own, give the submitting "
-                f"operator its cadence, and this task submitted=XComArg(run_query, key='submitted')."
+                f"Report {recipe.report!r}: transform needs the query and its period. If wait_for_query was "
+                f"marked as success, clear run_query with all that is downstream. In a DAG of your own, give "
+                f"run_query its cadence, and transform submitted=XComArg(run_query, key='submitted')."
             )
         return prepare_version(
             QueryExecution.model_validate(query),
@@ -137,7 +138,7 @@ def prepare_version(
     """Make an unpublished version of the result of a query that has succeeded. `glue` returns a client.
 
     Raises:
-        AthenaReportsError: Of the kind that says what failed; a version whose check failed stays for inspection.
+        AthenaReportsError: Its class says what failed. A version whose check failed stays for inspection.
     """
     assert submitted.period is not None
     period = recipe.cadence.period(submitted.period.id)
@@ -188,8 +189,7 @@ def upload_version(
 ) -> Version:
     """Upload the rows of a period in each format as a version named by its content.
 
-    Objects that exist are uploaded again: so cleanup, which leaves young objects, does not remove them before they are
-    published.
+    Objects that exist are uploaded again: cleanup leaves young objects, so they stay until they are published.
 
     Raises:
         S3Error: S3 refused an upload.

@@ -85,7 +85,7 @@ def user_ranking(request: pytest.FixtureRequest) -> dict[str, Timetable]:
     """The timetables of the report in dags/, before and after Airflow's database."""
     from airflow.dag_processing.dagbag import DagBag
 
-    path = Path(__file__).parents[2] / "dags" / "user_ranking.py"
+    path = Path(__file__).parents[3] / "dags" / "user_ranking.py"
     bag: Any = DagBag(path, collect_dags=False)
     dags = bag.process_file(str(path))
     assert len(dags) == 2, bag.import_errors

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from athena_reports.errors import InputError, MissingPartitionsError
 from athena_reports.periods.calendar import Period, weekly, yearly
-from athena_reports.queries.input_partitions import Coverage, coverage, find_coverage, needed_dates, why_empty
+from athena_reports.queries.input_partitions import InputCoverage, find_coverage, needed_dates, why_empty
 from athena_reports.reports.report import Input
 from athena_reports.reports.sql_template import SqlPeriod
 
@@ -63,8 +63,10 @@ def look(
     period: Period = WEEK,
     late_by: timedelta = timedelta(0),
     now: datetime = LONG_AFTER,
-) -> Coverage:
-    return coverage(source or Input("plays"), period, late_by=late_by, now=now, database=database, glue=glue)
+) -> InputCoverage:
+    source = source or Input("plays", missing="partial")
+    (found,) = find_coverage([source], period, late_by=late_by, now=now, database=database, glue=glue)
+    return found
 
 
 def test_partitions_that_glue_has_are_not_missing(glue: GlueClient, database: str) -> None:
@@ -79,7 +81,7 @@ def test_exactly_those_that_glue_lacks_are_missing(glue: GlueClient, database: s
     create(glue, database, ["dt"], [[day] for day in DAYS if day[-1] not in "35"])
 
     found = look(glue, database)
-    assert found.absent == ["dt=2025-06-23", "dt=2025-06-25"]
+    assert found.absent == ("dt=2025-06-23", "dt=2025-06-25")
     assert found.gaps == [f"{database}.plays/dt=2025-06-23", f"{database}.plays/dt=2025-06-25"]
     assert "2 of the 8 partitions" in str(found)
     assert "not registered in Glue: dt=2025-06-23, dt=2025-06-25" in str(found)
@@ -97,14 +99,14 @@ def test_three_keys_in_any_order_and_numbers_with_or_without_zeros(
         [[str(day), "2025", form.format(6)] for day in range(21, 28)],
     )
 
-    found = look(glue, database, Input("plays", ["year", "month", "day"], kind="integer"))
-    assert found.absent == ["year=2025/month=6/day=28"]
+    found = look(glue, database, Input("plays", ["year", "month", "day"], kind="integer", missing="partial"))
+    assert found.absent == ("year=2025/month=6/day=28",)
 
 
 def test_more_partitions_than_a_call_of_glue_takes(glue: GlueClient, database: str) -> None:
     create(glue, database, ["year", "month", "day"], [["2025", "6", "1"], ["2025", "12", "31"]])
 
-    source = Input("plays", ["year", "month", "day"], kind="integer", previous=True)
+    source = Input("plays", ["year", "month", "day"], kind="integer", previous=True, missing="partial")
     found = look(glue, database, source, yearly().period("2025"))
     assert found.needed == 366 + 365
     assert len(found.absent) == found.needed - 2
@@ -165,7 +167,7 @@ def test_a_table_that_is_not_there_is_named(glue: GlueClient, database: str) -> 
 def test_the_policy_of_each_input_decides(glue: GlueClient, database: str) -> None:
     create(glue, database, ["dt"], [[day] for day in DAYS[:-1]])
 
-    def find(missing: str) -> list[Coverage]:
+    def find(missing: str) -> tuple[InputCoverage, ...]:
         return find_coverage(
             [Input("plays", missing=missing)],
             WEEK,
@@ -177,7 +179,7 @@ def test_the_policy_of_each_input_decides(glue: GlueClient, database: str) -> No
 
     with pytest.raises(MissingPartitionsError, match=r"dt=2025-06-28\. No query was started"):
         find("fail")
-    assert [found.absent for found in find("partial")] == [["dt=2025-06-28"]]
+    assert [found.absent for found in find("partial")] == [("dt=2025-06-28",)]
 
 
 # --- which dates are needed
@@ -223,9 +225,9 @@ def test_the_dates_of_late_events_are_needed_when_they_all_have_landed(now: date
 
 
 def test_an_empty_result_is_told_apart() -> None:
-    whole = Coverage("lake.plays", "partial", 8)
-    absent = Coverage("lake.plays", "partial", 8, absent=("dt=2025-06-21",))
-    outside = Coverage("lake.plays", "partial", 8, outside=("dt=2025-06-21",))
+    whole = InputCoverage(table="lake.plays", missing="partial", needed=8)
+    absent = whole.model_copy(update={"absent": ("dt=2025-06-21",)})
+    outside = whole.model_copy(update={"outside": ("dt=2025-06-21",)})
 
     texts = [why_empty(each) for each in ([], [whole], [absent], [outside], [absent, outside])]
     assert len(set(texts)) == len(texts)
@@ -234,22 +236,3 @@ def test_an_empty_result_is_told_apart() -> None:
     assert "not registered" in texts[2]
     assert "projection" in texts[3]
     assert "no events" not in "".join(texts[2:])
-
-
-def test_a_coverage_survives_xcom() -> None:
-    found = Coverage("lake.plays", "partial", 8, absent=["dt=2025-06-21"], outside=["dt=2025-06-22"])
-    assert Coverage.from_dict(found.to_dict()) == found
-
-
-@pytest.mark.parametrize(
-    ("fields", "reason"),
-    [
-        ({"columns": ["year", "month"]}, "one partition key, or three"),
-        ({"kind": "text"}, "kind is 'text'"),
-        ({"missing": "ignore"}, "missing is 'ignore'"),
-        ({"zone": "Asia/Tokio"}, "no time zone"),
-    ],
-)
-def test_a_wrong_input_is_refused_where_it_is_declared(fields: dict[str, Any], reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
-        Input("plays", **fields)

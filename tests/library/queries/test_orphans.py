@@ -1,53 +1,28 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 
-from athena_reports import build_reconciler
-from athena_reports.queries.orphans import GRACE, unwanted_executions
-from athena_reports.queries.submission import Submission
-from tests.simulation.clock import VirtualClock, virtual_clock
-from tests.simulation.memory_athena import THROTTLED, MemoryAthena, Plan, serve
+from athena_reports.queries.orphans import GRACE, AthenaReconcileOperator
+from tests.library.queries.samples import start as start_all
+from tests.library.queries.samples import start_sql, submission
+from tests.simulation.clock import VirtualClock
+from tests.simulation.memory_athena import THROTTLED, MemoryAthena, Plan
 
 ACTIVE, ENDED = "run-active", "run-ended"
 
 
-@pytest.fixture
-def clock() -> Iterator[VirtualClock]:
-    with virtual_clock() as clock:
-        yield clock
-
-
-@pytest.fixture
-def athena(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> MemoryAthena:
-    athena = MemoryAthena(plan=lambda _: Plan.endless())
-    serve(athena, monkeypatch)
-    return athena
+@pytest.fixture(autouse=True)
+def _endless(athena: MemoryAthena) -> None:
+    athena.plan = lambda _: Plan.endless()
 
 
 def start(athena: MemoryAthena, run_id: str = ENDED, **fields: Any) -> str:
-    usual: dict[str, Any] = {
-        "sql": "SELECT 1",
-        "database": "database_dev",
-        "catalog": "AwsDataCatalog",
-        "workgroup": "dev",
-        "result_configuration": {},
-        "environment": "dev",
-        "dag_id": "plays_weekly",
-        "task_id": "run_query",
-        "generation": "0.3.3",
-    }
-    made = Submission.make(**usual | {"run_id": run_id} | fields)
-    return start_sql(athena, made.sql, made.workgroup)
-
-
-def start_sql(athena: MemoryAthena, sql: str, workgroup: str = "dev") -> str:
-    request = {"QueryString": sql, "WorkGroup": workgroup, "QueryExecutionContext": {}}
-    id_: str = athena.start_query_execution(**request)["QueryExecutionId"]
+    (id_,) = start_all(athena, submission(**{"run_id": run_id} | fields))
     return id_
 
 
@@ -65,9 +40,10 @@ class TaskInstance:
 def reconcile(clock: VirtualClock, ti: TaskInstance | None = None, after: timedelta = GRACE) -> list[str]:
     """Run the DAG's task some time later."""
     clock.sleep(after.total_seconds())
-    task: Any = build_reconciler().get_task("stop_unwanted_queries")
-    stopped: list[str] = task.execute({"ti": ti or TaskInstance()})
-    return stopped
+    with DAG("athena_reports_reconciler", schedule=None):
+        task = AthenaReconcileOperator(task_id="stop", workgroup="dev", environment="dev")
+    context: Any = {"ti": ti or TaskInstance()}
+    return task.execute(context)
 
 
 def test_what_a_run_left_behind_is_stopped(clock: VirtualClock, athena: MemoryAthena) -> None:
@@ -93,7 +69,8 @@ def test_what_a_run_has_replaced_is_stopped_whatever_the_run_does(
 ) -> None:
     """Cleared while it ran: the newer query is of another generation."""
     old = start(athena, run_id)
-    new = start(athena, run_id, generation="1.3.3")
+    clock.sleep(1)
+    new = start(athena, run_id, generation="1")
 
     assert set(reconcile(clock)) == ({old} if run_id == ACTIVE else {old, new})
 
@@ -125,7 +102,7 @@ def test_a_query_whose_run_may_not_be_saved_yet_has_a_grace(
 
 def test_queries_of_others_are_not_even_asked_about(clock: VirtualClock, athena: MemoryAthena) -> None:
     start_sql(athena, "SELECT 1")
-    start_sql(athena, "SELECT 1\n-- athena-reports: {}")
+    start_sql(athena, submission(run_id=ENDED).sql(0).replace("SELECT 1", "SELECT 1000"))  # an edited copy
     start(athena, environment="stg")
     start(athena, workgroup="stg")
     ti = TaskInstance()
@@ -176,15 +153,3 @@ def test_where_athena_is_busy_the_next_pass_does_it(clock: VirtualClock, athena:
     athena.before = lambda _: None
 
     assert reconcile(clock) == ["q-1"]
-
-
-def test_the_decision_knows_no_airflow(clock: VirtualClock, athena: MemoryAthena) -> None:
-    start(athena)
-    clock.sleep(60)
-    found = unwanted_executions(
-        [athena.get_query_execution("q-1")],
-        environment="dev",
-        is_active=lambda marker: marker.run_id != ENDED,
-    )
-
-    assert [(execution.id, marker.run_id) for execution, marker in found] == [("q-1", ENDED)]

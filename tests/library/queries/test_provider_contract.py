@@ -7,9 +7,6 @@ behaviour beside ours, so that a new version of the provider is noticed.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -21,12 +18,14 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 
-from athena_reports import WaitPolicy
 from athena_reports.queries.submit_operator import AthenaSubmitOperator
+from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.queries.wait_sensor import AthenaWaitSensor
 from athena_reports.queries.wait_trigger import AthenaWaitTrigger
-from tests.simulation.clock import VirtualClock, virtual_clock
-from tests.simulation.memory_athena import MemoryAthena, Plan, api_error, serve
+from tests.library.queries.samples import start_sql
+from tests.library.queries.tasks import context
+from tests.simulation.clock import VirtualClock
+from tests.simulation.memory_athena import MemoryAthena, Plan, api_error
 
 OPERATOR: dict[str, Any] = {
     "query": "SELECT * FROM plays",
@@ -42,39 +41,10 @@ OPERATOR: dict[str, Any] = {
 CONNECTION = {name: OPERATOR[name] for name in ("aws_conn_id", "region_name", "verify", "botocore_config")}
 
 
-@dataclass
-class TaskInstance:
-    try_number: int = 1
-    map_index: int | None = -1
-    max_tries: int = 0
-    run_type: str = "manual"
-    clear_number: int = 0
-    start_date: datetime | None = None
-    xcoms: dict[str, Any] = field(default_factory=dict)
-
-    def xcom_push(self, key: str, value: Any, **_: Any) -> None:
-        self.xcoms[key] = value
-
-
-def context(**fields: Any) -> Any:
-    ti = TaskInstance(**fields)
-    return {"ti": ti, "run_id": "run-1", "dag_run": ti}
-
-
-@pytest.fixture
-def clock() -> Iterator[VirtualClock]:
-    with virtual_clock() as clock, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("time.sleep", clock.sleep)  # the provider's polls
-        yield clock
-
-
-@pytest.fixture
-def athena(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> MemoryAthena:
-    athena = MemoryAthena()
-    serve(athena, monkeypatch)
+@pytest.fixture(autouse=True)
+def _provider(athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_AWS_GAMES", "aws://")
     monkeypatch.setattr(AthenaHook, "poll_query_status", _poll)
-    return athena
 
 
 def _poll(hook: AthenaHook, id_: str, max_polling_attempts: int | None = None, sleep_time: int = 30) -> Any:
@@ -172,6 +142,25 @@ def test_the_trigger_takes_the_providers_connection() -> None:
 
 
 @pytest.mark.parametrize("kind", [AthenaOperator, AthenaSubmitOperator])
+def test_what_the_request_holds_beside_the_query_reaches_athena(
+    athena: MemoryAthena, kind: type[AthenaOperator]
+) -> None:
+    configuration = {"ExpectedBucketOwner": "012345678901", "OutputLocation": "s3://elsewhere/"}
+    operator(
+        kind, database=None, query_execution_context={"Database": "games"}, result_configuration=configuration
+    ).execute(context())
+    operator(kind, query_execution_context={"Database": "elsewhere"}).execute(context())
+
+    first, second = (query.request for query in athena.queries.values())
+    assert first["QueryExecutionContext"] == {"Database": "games", "Catalog": "AwsDataCatalog"}
+    assert first["ResultConfiguration"] == {
+        "ExpectedBucketOwner": "012345678901",
+        "OutputLocation": "s3://results/",
+    }
+    assert second["QueryExecutionContext"] == first["QueryExecutionContext"]
+
+
+@pytest.mark.parametrize("kind", [AthenaOperator, AthenaSubmitOperator])
 def test_the_operator_returns_the_id_and_starts_the_query_where_it_was_told(
     athena: MemoryAthena, kind: type[AthenaOperator]
 ) -> None:
@@ -189,24 +178,9 @@ def test_the_operator_returns_the_id_and_starts_the_query_where_it_was_told(
 
 
 @pytest.mark.parametrize("kind", [AthenaOperator, AthenaSubmitOperator])
-def test_the_openlineage_of_a_query_names_its_execution(
-    athena: MemoryAthena, kind: type[AthenaOperator], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task = operator(kind)
-    task.execute(context())
-
-    assert (
-        task.get_openlineage_facets_on_complete.__func__ is AthenaOperator.get_openlineage_facets_on_complete
-    )
-    assert task.query_execution_id == "q-1"
-
-
-@pytest.mark.parametrize("kind", [AthenaOperator, AthenaSubmitOperator])
 def test_a_killed_operator_stops_its_query(athena: MemoryAthena, kind: type[AthenaOperator]) -> None:
     task = operator(kind)
-    task.query_execution_id = athena.start_query_execution(
-        QueryString="SELECT 1", WorkGroup="analysts", QueryExecutionContext={}
-    )["QueryExecutionId"]
+    task.query_execution_id = start_sql(athena, "SELECT 1")
     task.on_kill()
 
     assert athena.states == ["CANCELLED"]
@@ -232,7 +206,7 @@ def test_the_sensor_succeeds_and_fails_with_its_query(
 
 def started(athena: MemoryAthena, plan: Plan) -> None:
     athena.plan = lambda _: plan
-    athena.start_query_execution(QueryString="SELECT 1", WorkGroup="analysts", QueryExecutionContext={})
+    start_sql(athena, "SELECT 1")
 
 
 # --- different, on purpose
@@ -350,13 +324,13 @@ def test_differs_an_unknown_or_missing_state_is_an_error(athena: MemoryAthena, s
 
 
 def test_differs_a_failure_says_why(athena: MemoryAthena, clock: VirtualClock) -> None:
-    started(athena, Plan.failing(1110, category=2))
+    started(athena, Plan.failing(1301, category=2))
     clock.sleep(60)
     with pytest.raises(AirflowException, match=r"^Athena sensor failed$"):
         sensor(AthenaSensor).poke({})
 
     with pytest.raises(
-        AirflowFailException, match=r"q-1 is FAILED: Failed with type 1110 \[a table does not exist"
+        AirflowFailException, match=r"q-1 is FAILED: Failed with type 1301 \[a table does not exist"
     ):
         sensor(AthenaWaitSensor).poke({})
 
@@ -366,7 +340,7 @@ def test_differs_the_sensor_returns_the_facts_of_the_query(athena: MemoryAthena,
     clock.sleep(60)
 
     assert sensor(AthenaSensor).execute(context()) is None
-    assert sensor(AthenaWaitSensor).execute(context())["query"]["id"] == "q-1"
+    assert sensor(AthenaWaitSensor).execute(context())["id"] == "q-1"
 
 
 def test_differs_a_killed_wait_stops_the_query(athena: MemoryAthena, clock: VirtualClock) -> None:

@@ -1,79 +1,117 @@
-"""The wait of the state machine that this package replaces, beside ours, on the same scripted Athena.
-
-The machine as it was meant: a look, and while the query is in progress a retry from 5 s on, each pause 1.2
-times the one before, at most 10 times.
-"""
+"""The wait policies, beside the wait of the state machine that this package replaces."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
 from statistics import mean
+from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from athena_reports.queries.wait_policy import STATE_MACHINE, WaitPolicy
+from athena_reports.queries.wait_policy import PATIENT, STATE_MACHINE, WaitPolicy
 
-
-@dataclass(frozen=True)
-class Wait:
-    """The seconds at which a query was looked at, and whether its end was seen."""
-
-    looks: list[float]
-    ended: bool
-
-
-def machine(query_seconds: float) -> Wait:
-    """Step Functions' retrier: IntervalSeconds 5, BackoffRate 1.2, MaxAttempts 10."""
-    at, interval, looks = 0.0, 5.0, [0.0]
-    for _ in range(10):
-        if at >= query_seconds:
-            return Wait(looks, ended=True)
-        at, interval = at + interval, interval * 1.2
-        looks.append(at)
-    return Wait(looks, ended=at >= query_seconds)
+POLICIES = st.builds(
+    lambda first, factor, longest: WaitPolicy(
+        first_poll_seconds=first, factor=factor, longest_pause_seconds=first + longest
+    ),
+    st.floats(0.5, 10),
+    st.floats(1, 3),
+    st.floats(0, 100),
+)
 
 
-def ours(policy: WaitPolicy, query_seconds: float) -> Wait:
-    at, looks, give_up = 0.0, [0.0], policy.give_up_after.total_seconds()
+def looks(policy: WaitPolicy, query_seconds: float, begin: float = 0.0) -> list[float]:
+    """When somebody who looks first at `begin` looks, until the query has ended or the wait is given up."""
+    found, at = [begin], begin
     while at < query_seconds:
         at += policy.pause_after(at)
-        if at > give_up:
-            return Wait(looks, ended=False)
-        looks.append(at)
-    return Wait(looks, ended=True)
+        if at > policy.give_up_after.total_seconds():
+            break
+        found.append(at)
+    return found
 
 
-@pytest.mark.parametrize("query_seconds", [0.5, 1, 3, 5, 10, 60, 100, 129])
-def test_the_named_policy_looks_when_the_machine_did(query_seconds: float) -> None:
-    theirs, named = machine(query_seconds), ours(STATE_MACHINE, query_seconds)
-    assert named.looks == pytest.approx(theirs.looks)
-    assert named.ended == theirs.ended is True
+@given(POLICIES, st.floats(0, 500))
+def test_each_pause_is_the_one_before_times_the_factor_until_the_longest(
+    policy: WaitPolicy, end: float
+) -> None:
+    expected = policy.first_poll_seconds
+    for before, after in pairwise(looks(policy, end)):
+        assert after - before == pytest.approx(min(expected, policy.longest_pause_seconds))
+        expected *= policy.factor
 
 
-def test_both_give_up_on_a_query_that_takes_longer() -> None:
-    theirs, named = machine(600), ours(STATE_MACHINE, 600)
-    assert (theirs.ended, named.ended) == (False, False)
-    assert named.looks == pytest.approx(theirs.looks)
-    assert len(theirs.looks) == 11
-    assert theirs.looks[-1] == pytest.approx(129.8, abs=0.1)
+@given(st.floats(0, 1500), st.floats(0, 1500))
+@example(0, 59.999)
+@example(0, 60.0)
+def test_by_default_no_end_is_noticed_later_than_a_fifth_of_the_time_plus_a_second(
+    begin: float, more: float
+) -> None:
+    """Also by whoever takes a wait over at any time: a look that a crash adds shifts the schedule."""
+    end = begin + more
+    assert looks(WaitPolicy(), end, begin)[-1] - end <= 0.2 * end + 1 + 1e-9
+
+
+def test_a_clock_that_lags_behind_athenas_gives_the_first_pause() -> None:
+    assert WaitPolicy().pause_after(-30) == WaitPolicy().first_poll_seconds
+
+
+def test_patience_looks_more_seldom_and_gives_up_later() -> None:
+    usual = WaitPolicy()
+
+    assert PATIENT.first_poll_seconds > usual.first_poll_seconds
+    assert PATIENT.longest_pause_seconds > usual.longest_pause_seconds
+    assert PATIENT.give_up_after > usual.give_up_after
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"first_poll_seconds": 0},
+        {"first_poll_seconds": -1},
+        {"factor": 0.9},
+        {"longest_pause_seconds": 0.9},
+        {"give_up_after": timedelta(0)},
+        {"give_up": timedelta(hours=2)},
+    ],
+)
+def test_a_policy_that_cannot_be_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"WaitPolicy[\s\S]*{next(iter(fields))}"):
+        WaitPolicy(**fields)
+
+
+def machine(query_seconds: float) -> list[float]:
+    """When Step Functions' retrier looks: IntervalSeconds 5, BackoffRate 1.2, MaxAttempts 10."""
+    found, interval = [0.0], 5.0
+    while found[-1] < query_seconds and len(found) <= 10:
+        found.append(found[-1] + interval)
+        interval *= 1.2
+    return found
+
+
+@pytest.mark.parametrize("query_seconds", [0.5, 1, 3, 5, 10, 60, 100, 129, 600])
+def test_the_named_policy_looks_and_gives_up_when_the_machine_did(query_seconds: float) -> None:
+    assert looks(STATE_MACHINE, query_seconds) == pytest.approx(machine(query_seconds))
+    assert machine(600)[-1] == pytest.approx(129.8, abs=0.1)
 
 
 @pytest.mark.parametrize(("shortest", "longest", "saved"), [(0.1, 5, 1.5), (5, 20, 1), (20, 129, 0)])
-def test_the_default_policy_knows_the_end_sooner_and_asks_little_more(
+def test_the_default_policy_knows_the_end_sooner_than_the_machine_and_asks_little_more(
     shortest: float, longest: float, saved: float
 ) -> None:
     queries = [shortest + (longest - shortest) * n / 500 for n in range(500)]
-    theirs, default = [machine(query) for query in queries], [ours(WaitPolicy(), query) for query in queries]
-    delays = [
-        mean(wait.looks[-1] - query for wait, query in zip(waits, queries, strict=True))
-        for waits in (theirs, default)
-    ]
-    assert delays[1] <= delays[0] - saved
-    assert mean(len(wait.looks) for wait in default) <= mean(len(wait.looks) for wait in theirs) + 9
+    theirs, ours = [machine(query) for query in queries], [looks(WaitPolicy(), query) for query in queries]
+    late, sooner = (
+        mean(wait[-1] - query for wait, query in zip(waits, queries, strict=True)) for waits in (theirs, ours)
+    )
+    assert sooner <= late - saved
+    assert mean(map(len, ours)) <= mean(map(len, theirs)) + 9
 
 
 def test_the_default_policy_waits_for_a_query_that_the_machine_gave_up_on() -> None:
-    waited = ours(WaitPolicy(), 1800)
-    assert waited.ended
-    assert waited.looks[-1] - 1800 <= 60
-    assert len(waited.looks) < 60
+    waited = looks(WaitPolicy(), 1800)
+    assert 1800 <= waited[-1] <= 1860
+    assert len(waited) < 60

@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,29 +17,16 @@ from jinja2.utils import import_string
 from athena_reports import PATIENT, WaitPolicy
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.wait_trigger import MAX_FAILED_POLLS, POLLS_PER_SECOND, AthenaWaitTrigger
+from tests.library.queries.samples import start_sql
 from tests.simulation.clock import START, VirtualClock, virtual_clock
 from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error, serve
 
 SUBMITTED = START.isoformat(timespec="milliseconds")
 
 
-@pytest.fixture
-def clock() -> Iterator[VirtualClock]:
-    with virtual_clock() as clock:
-        yield clock
-
-
-@pytest.fixture
-def athena(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> MemoryAthena:
-    athena = MemoryAthena()
-    serve(athena, monkeypatch)
-    return athena
-
-
 def start(athena: MemoryAthena, plan: Plan) -> AthenaWaitTrigger:
     """A query that was submitted just now, and the trigger that waits for it."""
-    request = {"QueryString": "SELECT 1", "WorkGroup": "dev", "QueryExecutionContext": {}}
-    id_ = athena.start_query_execution(**request)["QueryExecutionId"]
+    id_ = start_sql(athena, "SELECT 1")
     athena.queries[id_].plan = plan
     return AthenaWaitTrigger(id_, athena.now.isoformat(), WaitPolicy(), "aws_default")
 
@@ -69,7 +55,7 @@ def test_a_trigger_comes_back_from_the_metadata_database_as_it_was() -> None:
     given: dict[str, Any] = {
         "query_execution_id": "q-1",
         "submitted_at": SUBMITTED,
-        "policy": WaitPolicy(2.5, 1.5, 30.0, timedelta(minutes=7)),
+        "policy": WaitPolicy(factor=1.5, give_up_after=timedelta(minutes=7, milliseconds=1)),
         "aws_conn_id": "aws_reports",
         "region_name": "eu-west-1",
         "verify": False,
@@ -102,7 +88,7 @@ def test_every_argument_of_the_providers_trigger_that_reaches_the_hook_is_kept()
         (running(10), "SUCCEEDED"),
         (replace(running(10), end="FAILED", reason="TABLE_NOT_FOUND"), "FAILED"),
         (replace(running(10), end="CANCELLED"), "CANCELLED"),
-        (replace(running(10), end="PAUSED"), "PAUSED"),
+        (replace(running(10), end="PAUSED"), "UNKNOWN"),
     ],
     ids=["succeeded", "failed", "cancelled", "unknown"],
 )
@@ -110,15 +96,12 @@ def test_it_fires_the_facts_of_a_query_that_is_no_longer_under_way(
     clock: VirtualClock, athena: MemoryAthena, plan: Plan, state: str
 ) -> None:
     trigger = start(athena, plan)
-    execution = QueryExecution.from_dict(clock.run(fired(trigger))["query"])
+    execution = QueryExecution.model_validate(clock.run(fired(trigger))["query"])
 
-    assert (execution.id, execution.state, execution.reason) == ("q-1", state, plan.reason)
+    assert (execution.id, execution.state) == ("q-1", state)
+    assert plan.reason in execution.reason
     assert execution.submitted_at == SUBMITTED
     assert execution.scanned_bytes == 20_000_000
-
-
-def test_an_answer_without_a_state_is_left_to_the_task(clock: VirtualClock, athena: MemoryAthena) -> None:
-    assert clock.run(fired(start(athena, Plan(states=(("", 60.0),)))))["query"]["state"] == ""
 
 
 def test_a_query_may_go_back_to_the_queue(clock: VirtualClock, athena: MemoryAthena) -> None:
@@ -253,12 +236,6 @@ def throttled(calls: list[float]) -> int:
         else:
             left -= 1
     return refused
-
-
-def test_the_bucket_refuses_what_the_quota_does() -> None:
-    assert throttled([0.0] * 201) == 1
-    assert throttled([at / 100 for at in range(1000)]) == 0
-    assert throttled([at / 150 for at in range(1500)]) > 200
 
 
 def test_500_queries_that_wait_at_once_stay_under_athenas_quota(

@@ -62,13 +62,13 @@ MISTAKES: list[tuple[str, Any, str, str]] = [
     ("outputs", ["parquet", "xlsx"], "outputs", "'parquet', 'csv' or 'jsonl'"),
     ("outputs", "csv", "outputs", "Sequence"),
     ("outputs", [], "outputs", "at least 1 item"),
-    ("outputs", None, "outputs", "sequence"),
+    ("outputs", None, "outputs", "Sequence"),
     ("outputs", ["csv", "csv"], "outputs", "name each once"),
     ("params", {"top ten": 10}, "params['top ten']", "letters, digits and underscores"),
     ("params", {3: 10}, "params[3]", "valid string"),
     ("params", {"top": object()}, "params['top']", "str, int, float"),
     ("params", {"ids": []}, "params['ids']", "empty list"),
-    ("params", ["top"], "params", "valid mapping"),
+    ("params", ["top"], "params", "valid dictionary"),
     ("owner", "", "owner", "at least 1 character"),
     ("owner", None, "owner", "valid string"),
     ("sql", "plaiz.sql", "sql", "plays.sql"),
@@ -205,7 +205,7 @@ def test_the_template_is_never_taken_for_a_file_name(make_report: MakeReport, sq
 
 
 def test_one_transform_several_or_none(make_report: MakeReport) -> None:
-    one, other = transforms.movement(), transforms.movement(previous="before")
+    one, other = transforms.movement(), transforms.each_row(lambda row: row)
 
     assert make_report().transforms == ()
     assert make_report(transform=one).transforms == (one,)
@@ -226,7 +226,7 @@ def test_checks_and_inputs_are_kept_in_order(make_report: MakeReport) -> None:
     ("fields", "named", "says"),
     [
         ({"columns": ("y", "m")}, "columns", "one partition key, or three"),
-        ({"columns": 1}, "columns", "sequence"),
+        ({"columns": 1}, "columns", "Sequence"),
         ({"zone": "Asia/Tokio"}, "zone", "did you mean Asia/Tokyo"),
         ({"kind": "varchar"}, "kind", "'string', 'date' or 'integer'"),
         ({"missing": "ignore"}, "missing", "'fail' or 'partial'"),

@@ -73,15 +73,10 @@ def airflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return calls
 
 
-@pytest.mark.parametrize(
-    ("environment", "pool"),
-    [(LOCAL, "athena_dev"), (ACCOUNT, "athena_stg"), (LOCAL | {"ATHENA_REPORTS_POOL": "queries"}, "queries")],
-)
-def test_the_database_gets_the_pool_of_the_environment(
-    airflow: Path, environment: dict[str, str], pool: str
-) -> None:
+@pytest.mark.parametrize("environment", [LOCAL, ACCOUNT])
+def test_the_database_is_migrated(airflow: Path, environment: dict[str, str]) -> None:
     compose.migrate(environment)
-    assert airflow.read_text() == f"db migrate\npools set {pool} 16 Athena queries --include-deferred\n"
+    assert airflow.read_text() == "db migrate\n"
 
 
 @pytest.mark.parametrize("missing", [*ACCOUNT][:3] + [*ACCOUNT][4:])

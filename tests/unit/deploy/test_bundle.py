@@ -187,12 +187,12 @@ def test_the_constraints_that_requirements_name_are_shipped_and_pin_what_is_test
     assert files["requirements.txt"].startswith(f'--constraint "/usr/local/airflow/{named}"\n'.encode())
     tested = (ROOT / "constraints" / "py3.12.txt").read_text().splitlines()
     pins = [line for line in files[named].decode().splitlines() if not line.startswith("#")]
-    assert pins == [line for line in tested if line.startswith("pyarrow==")]
+    assert pins == [line for line in tested if line.startswith("duckdb==")]
 
 
 def test_an_environments_variables_are_exported_as_they_are(repository: Path, tmp_path: Path) -> None:
     (repository / "deploy" / "environments" / "qa.env").write_text(
-        "# ours\n\nATHENA_REPORTS_BUCKET=acme-reports\nATHENA_REPORTS_BACKFILL_BUDGET=500 GB\n"
+        "# ours\n\nATHENA_REPORTS_BUCKET=acme-reports\nATHENA_REPORTS_MEMORY_LIMIT=256 MB\n"
         "ATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/\n"
     )
     bundle = build_bundle(repository, "qa", tmp_path / "bundle")
@@ -202,7 +202,7 @@ def test_an_environments_variables_are_exported_as_they_are(repository: Path, tm
     assert {line for line in seen.splitlines() if line.startswith("ATHENA_REPORTS_")} == {
         "ATHENA_REPORTS_ENV=qa",
         "ATHENA_REPORTS_BUCKET=acme-reports",
-        "ATHENA_REPORTS_BACKFILL_BUDGET=500 GB",
+        "ATHENA_REPORTS_MEMORY_LIMIT=256 MB",
         "ATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/",
     }
     assert bundle.unset == ""

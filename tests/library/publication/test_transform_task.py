@@ -1,0 +1,294 @@
+"""The last two tasks of a run: transform and publish, as a worker runs them."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk import DAG, Asset
+from airflow.sdk.execution_time.context import OutletEventAccessors
+from botocore.stub import Stubber
+
+from athena_reports.periods.calendar import weekly
+from athena_reports.publication.publish_operator import S3PublishOperator
+from athena_reports.publication.transform_task import Recipe, transform_result
+from athena_reports.queries.execution import QueryExecution, QueryState
+from athena_reports.queries.input_partitions import InputCoverage
+from athena_reports.queries.submission import Submitted
+from athena_reports.rows import checks, transforms
+from athena_reports.s3 import S3
+from tests.library.publication.publishing import Place, read_complete
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+TOKYO_WEEK = weekly("sunday", timezone="Asia/Tokyo")
+WEEK = TOKYO_WEEK.period("2025-06-08")
+COLUMNS = [("rank", "bigint"), ("previous_rank", "bigint"), ("user_name", "varchar")]
+CSV = b'"rank","previous_rank","user_name"\n"1","3","a,b"\n"2",,""\n'
+GAP = InputCoverage(table="lake.plays", missing="partial", needed=8, absent=("dt=2025-06-14",))
+PREFIX = "plays/weekly/2025-06-08/"
+
+
+@pytest.fixture
+def use_athena(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[tuple[str, dict[str, Any]]]], None]:
+    """Let Athena give the answers, in order."""
+
+    def use(answers: list[tuple[str, dict[str, Any]]]) -> None:
+        client = boto3.client("athena")
+        stubber = Stubber(client)
+        for call, answer in answers:
+            stubber.add_response(call, answer)
+        stubber.activate()
+        monkeypatch.setattr(AthenaHook, "get_conn", lambda _: client)
+
+    return use
+
+
+@pytest.fixture
+def query(
+    s3: S3Client, s3_endpoint: str, bucket: str, monkeypatch: pytest.MonkeyPatch, use_athena: Any
+) -> dict[str, Any]:
+    """What the sensor handed on, of a query whose result is in S3."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    s3.put_object(Bucket=bucket, Key="q-1.csv", Body=CSV)
+    info = [{"Name": name, "Type": type} for name, type in COLUMNS]
+    answer = {"ResultSet": {"ResultSetMetadata": {"ColumnInfo": info}, "Rows": []}}
+    use_athena([("get_query_results", answer)] * 2)
+    execution = QueryExecution(
+        id="q-1",
+        state=QueryState.SUCCEEDED,
+        output_location=f"s3://{bucket}/q-1.csv",
+        submitted_at="2025-06-16T00:00:00.000+00:00",
+        scanned_bytes=20_000_000,
+        engine_version="Athena 3",
+        statement="SELECT",
+    )
+    return execution.model_dump(mode="json")
+
+
+def transformed(
+    query: dict[str, Any] | None, bucket: str, *, inputs: tuple[InputCoverage, ...] = (), **recipe: Any
+) -> dict[str, Any]:
+    submitted = Submitted(period=WEEK.facts, sql_sha256="5ql", inputs=inputs)
+    usual: dict[str, Any] = {"report": "plays", "cadence": TOKYO_WEEK, "bucket": bucket, "formats": ["csv"]}
+    return transform_result(query, submitted.model_dump(mode="json"), recipe=Recipe(**usual | recipe))
+
+
+def published(prepared: dict[str, Any], bucket: str, **arguments: Any) -> dict[str, Any]:
+    with DAG("plays_weekly", schedule=None):
+        task = S3PublishOperator(
+            task_id="publish",
+            prepared=prepared,
+            bucket=bucket,
+            report="plays",
+            environment="dev",
+            **arguments,
+        )
+    events = OutletEventAccessors()
+    returned = task.execute({"run_id": "run-1", "outlet_events": events})  # type: ignore[arg-type]
+    assert [events[outlet].extra for outlet in task.outlets] == [returned] * len(task.outlets)
+    return returned
+
+
+def keys_in(s3: S3Client, bucket: str) -> list[str]:
+    found = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    return [key for key in found if not key.startswith("q-1")]
+
+
+def test_a_result_is_transformed_checked_uploaded_and_published(
+    s3: S3Client, bucket: str, query: dict[str, Any]
+) -> None:
+    prepared = transformed(
+        query,
+        bucket,
+        inputs=(GAP,),
+        transforms=[transforms.movement()],
+        checks=[checks.unique("rank"), checks.not_null("previous_rank", severity="warn")],
+    )
+    assert json.loads(json.dumps(prepared)) == prepared
+
+    outcome = published(prepared, bucket, outlets=[Asset("plays_weekly")])
+    manifest = read_complete(s3, Recipe(report="plays", cadence=TOKYO_WEEK, bucket=bucket).location(WEEK))
+    assert outcome == {
+        "manifest": f"s3://{bucket}/{PREFIX}manifest.json",
+        "outcome": "published",
+        "period": WEEK.facts.model_dump(),
+        "version": prepared["version"]["version"],
+        "rows": 2,
+        "provisional": False,
+        "partial": True,
+        "published_at": manifest["published_at"],
+        "warnings": ["not_null(previous_rank)"],
+    }
+    assert (manifest["report"], manifest["environment"]) == ("plays", "dev")
+    assert manifest["run"] == {"dag_id": "plays_weekly", "run_id": "run-1"}
+    assert manifest["missing_partitions"] == ["lake.plays/dt=2025-06-14"]
+    assert [(check["name"], check["passed"]) for check in manifest["checks"]] == [
+        ("unique(rank)", True),
+        ("not_null(previous_rank)", False),
+    ]
+    assert manifest["query"] == {
+        "id": "q-1",
+        "submitted_at": query["submitted_at"],
+        "statement": "SELECT",
+        "reads_previous": False,
+        "sql_sha256": "5ql",
+        "scanned_bytes": 20_000_000,
+        "price_usd": 0.0001,
+        "engine_version": "Athena 3",
+    }
+    assert s3.get_object(Bucket=bucket, Key=manifest["objects"][0]["key"])["Body"].read() == (
+        b'rank,previous_rank,"user_name","movement"\n1,3,"a,b","up 2"\n2,,"","new"\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("late_by", "provisional"),
+    [
+        (timedelta(0), False),
+        # the query was submitted at 2025-06-16 00:00 UTC, the week ended at 2025-06-14 15:00 UTC
+        (timedelta(hours=33), False),
+        (timedelta(hours=33, milliseconds=1), True),
+    ],
+)
+def test_what_is_published_before_all_events_can_have_arrived_is_provisional(
+    bucket: str, query: dict[str, Any], late_by: timedelta, provisional: bool
+) -> None:
+    assert published(transformed(query, bucket), bucket, late_by=late_by)["provisional"] is provisional
+
+
+def test_a_rerun_uploads_the_same_version_anew_in_whatever_order_the_formats_are_named(
+    s3: S3Client, bucket: str, query: dict[str, Any]
+) -> None:
+    first = transformed(query, bucket, formats=["csv", "jsonl"])
+    for key in keys_in(s3, bucket):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"old")
+    again = transformed(query, bucket, formats=["jsonl", "csv"])
+
+    assert first["version"]["version"] == again["version"]["version"]
+    sizes = {item["key"]: item["bytes"] for item in again["version"]["objects"]}
+    assert {item.uri: item.bytes for item in S3(s3).list(f"s3://{bucket}/{PREFIX}")} == {
+        f"s3://{bucket}/{key}": size for key, size in sizes.items()
+    }
+
+
+def test_a_transform_that_breaks_is_named_with_report_and_period(
+    s3: S3Client, bucket: str, query: dict[str, Any]
+) -> None:
+    def broken(rows: Any, period: Any) -> Any:
+        raise KeyError("score")
+
+    with pytest.raises(
+        AirflowFailException, match=r"^Report 'plays', period 2025-06-08 \(weekly\): .*KeyError"
+    ):
+        transformed(query, bucket, transforms=[broken])
+    assert keys_in(s3, bucket) == []
+
+
+def test_a_full_disk_is_left_to_the_retries(
+    bucket: str, query: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(self: S3, uri: str, path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(S3, "download", download)
+    with pytest.raises(AirflowException, match="no space left on the worker's disk") as caught:
+        transformed(query, bucket)
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_a_check_that_fails_names_the_rows_and_leaves_the_version_for_inspection(
+    s3: S3Client, bucket: str, query: dict[str, Any]
+) -> None:
+    with pytest.raises(AirflowFailException) as caught:
+        transformed(query, bucket, checks=[checks.not_null("previous_rank"), checks.unique("rank")])
+
+    message = str(caught.value)
+    assert message.startswith("Report 'plays', period 2025-06-08 (weekly): ")
+    assert "not_null(previous_rank)" in message
+    assert "unique" not in message
+    (kept,) = keys_in(s3, bucket)
+    assert f"s3://{bucket}/{kept.rpartition('csv/')[0]}" in message
+    assert kept.startswith(f"{PREFIX}versions/")
+
+
+@pytest.mark.parametrize("statement", ["SELECT", "UNLOAD"])
+@pytest.mark.parametrize(("empty", "error"), [("fail", AirflowFailException), ("skip", AirflowSkipException)])
+def test_a_result_without_rows_is_refused_before_anything_is_uploaded(
+    s3: S3Client, bucket: str, query: dict[str, Any], empty: str, error: type[Exception], statement: str
+) -> None:
+    s3.put_object(Bucket=bucket, Key="q-1.csv", Body=CSV.splitlines(keepends=True)[0])
+    s3.put_object(Bucket=bucket, Key="q-1-manifest.csv", Body=b"")
+    if statement == "UNLOAD":
+        query |= {"statement": "UNLOAD", "data_manifest": f"s3://{bucket}/q-1-manifest.csv"}
+
+    with pytest.raises(error, match=r"query q-1 returned no rows.*not registered in Glue: dt=2025-06-14"):
+        transformed(query, bucket, inputs=(GAP,), empty=empty)
+    assert keys_in(s3, bucket) == []
+
+
+def test_a_result_without_rows_can_be_published(bucket: str, query: dict[str, Any], s3: S3Client) -> None:
+    s3.put_object(Bucket=bucket, Key="q-1.csv", Body=CSV.splitlines(keepends=True)[0])
+
+    prepared = transformed(query, bucket, empty="publish", formats=["parquet", "csv"])
+    assert published(prepared, bucket)["rows"] == 0
+
+
+def test_an_empty_unload_has_the_columns_that_the_report_published_before(
+    s3: S3Client, tabled: Place, query: dict[str, Any]
+) -> None:
+    bucket = tabled.location.bucket
+    assert tabled.table is not None
+    recipe = {"formats": ["parquet"], "database": tabled.table.database, "empty": "publish"}
+    recipe["transforms"] = [transforms.movement()]
+    table = {"database": tabled.table.database}
+    published(transformed(query, bucket, **recipe), bucket, **table)
+    s3.put_object(Bucket=bucket, Key="q-1-manifest.csv", Body=b"")
+    query |= {"id": "q-2", "statement": "UNLOAD", "data_manifest": f"s3://{bucket}/q-1-manifest.csv"}
+
+    prepared = transformed(query, bucket, **recipe)
+    columns = [(column["name"], column["glue"]) for column in prepared["version"]["columns"]]
+    assert columns == [
+        ("rank", "bigint"),
+        ("previous_rank", "bigint"),
+        ("user_name", "string"),
+        ("movement", "string"),
+    ]
+    assert published(prepared, bucket, **table)["rows"] == 0
+
+    tabled.table.glue.delete_table(DatabaseName=tabled.table.database, Name=tabled.table.name)
+    with pytest.raises(AirflowFailException, match="Publish one period with rows first, or declare unload"):
+        transformed(query, bucket, **recipe)
+
+
+def test_a_result_that_is_gone_is_not_the_fault_of_the_transform(bucket: str, query: dict[str, Any]) -> None:
+    query["output_location"] = f"s3://{bucket}/gone.csv"
+
+    with pytest.raises(AirflowFailException, match="Query q-1"):
+        transformed(query, bucket, transforms=[transforms.movement()])
+
+
+@pytest.mark.parametrize("missing", ["query", "submitted", "period"])
+def test_without_a_query_or_a_period_the_way_out_is_named(
+    missing: str, bucket: str, query: dict[str, Any]
+) -> None:
+    submitted = {"period": None, "sql_sha256": ""} if missing == "period" else None
+    some_query = None if missing == "query" else query
+
+    with pytest.raises(AirflowFailException, match=r"clear run_query.*submitted=XComArg"):
+        recipe = Recipe(report="plays", cadence=TOKYO_WEEK, bucket=bucket)
+        transform_result(some_query, submitted, recipe=recipe)
+
+
+def test_publishing_to_a_bucket_that_is_not_there(bucket: str, query: dict[str, Any]) -> None:
+    with pytest.raises(AirflowFailException, match="s3://no-such-bucket/"):
+        published(transformed(query, bucket), "no-such-bucket")

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_reports.queries.ownership import Marker, Submission, generation_of
+from tests.library.queries.samples import OWNER, start, start_sql, submission
+from tests.simulation.memory_athena import MemoryAthena
+
+TEXTS = st.text(st.characters(codec="utf-8"))
+MARKERS = st.builds(Marker, **dict.fromkeys(Marker.model_fields, TEXTS))
+
+
+@given(TEXTS, MARKERS, TEXTS, MARKERS)
+def test_the_last_marker_is_found_whatever_the_query_and_the_ids_are(
+    before: str, quoted: Marker, after: str, marker: Marker
+) -> None:
+    assert Marker.find(before + marker.line) == marker
+    assert Marker.find(before + quoted.line + after + marker.line) == marker
+
+
+@given(MARKERS)
+def test_a_marker_is_one_line_of_ascii_that_no_id_can_break(marker: Marker) -> None:
+    first, line = marker.line.split("\n")
+
+    assert first == ""
+    assert line.startswith("-- ")
+    assert line.isascii()
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "",
+        "SELECT '-- athena-reports: '",
+        "SELECT 1\n-- athena-reports: ",
+        "SELECT 1\n-- athena-reports: by hand",
+        "SELECT 1\n-- athena-reports: [1, 2]",
+        'SELECT 1\n-- athena-reports: {"environment": "dev"}',
+        submission().sql(0) + "\nLIMIT 1",
+        submission().sql(0).replace('"dag_id"', '"dag"'),
+    ],
+)
+def test_a_query_of_somebody_else_has_no_marker(sql: str) -> None:
+    athena = MemoryAthena()
+    assert Marker.find(sql) is None
+    assert Submission.from_response(athena.get_query_execution(start_sql(athena, sql))) is None
+
+
+def test_a_marker_can_be_read_by_people_and_other_tools() -> None:
+    """The documented format: one JSON object, named by what it says."""
+    line = submission().sql(0).splitlines()[-1]
+
+    told = json.loads(line.removeprefix("-- athena-reports: "))
+    assert len(told.pop("intention")) == 32
+    assert told == {**OWNER, "output": "s3://results/"}
+
+
+# --- intentions and tokens
+
+SMALL = st.fixed_dictionaries(
+    {
+        "sql": st.sampled_from(["SELECT 1", "SELECT 2", "SELECT 1\n-- athena-reports: {}"]),
+        "database": st.sampled_from(["", "database_dev", "database_stg"]),
+        "catalog": st.sampled_from(["AwsDataCatalog", "other"]),
+        "workgroup": st.sampled_from(["dev", "stg"]),
+        "output": st.sampled_from(["", "s3://results/", "s3://others/"]),
+        "unload_to": st.sampled_from([None, "s3://results/unload/", "s3://others/"]),
+        "environment": st.sampled_from(["dev", "stg"]),
+        "dag_id": st.sampled_from(["plays", "plays_weekly"]),
+        "run_id": st.sampled_from(["run-1", "run-2", "weekly-run-1"]),
+        "task_id": st.sampled_from(["run_query", "other_query"]),
+        "generation": st.sampled_from(["0", "1", "10"]),
+    }
+)
+
+
+@st.composite
+def near_twins(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of two submissions that differ in a few at most."""
+    one, other = draw(SMALL), draw(SMALL)
+    taken = draw(st.sets(st.sampled_from(sorted(one)), max_size=2))
+    return one, one | {name: other[name] for name in taken}
+
+
+@given(near_twins(), st.integers(0, 3), st.integers(0, 3))
+def test_two_tokens_are_equal_exactly_if_intention_and_number_are(
+    twins: tuple[dict[str, Any], dict[str, Any]], number: int, other_number: int
+) -> None:
+    one, other = (submission(**fields) for fields in twins)
+    same_intention = twins[0] == twins[1]
+
+    assert (one.marker.intention == other.marker.intention) == same_intention
+    assert (one.token(number) == other.token(other_number)) == (same_intention and number == other_number)
+    assert 32 <= len(one.token(number)) <= 128
+
+
+@given(SMALL, st.integers(0, 3))
+def test_what_was_started_can_be_read_back_from_what_athena_tells(
+    fields: dict[str, Any], number: int
+) -> None:
+    """Athena answers the catalog in lower case, and the location that a workgroup may have decided."""
+    athena, made = MemoryAthena(), submission(**fields)
+    (id_,) = start(athena, made)
+    athena.queries[id_].request = {**athena.queries[id_].request, "QueryString": made.sql(number)}
+
+    found = Submission.from_response(athena.get_query_execution(id_))
+    catalog = {"Catalog": fields["catalog"].lower()}
+    assert found == made.model_copy(update={"context": {**made.context, **catalog}})
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"QueryString": ("SELECT 1", "SELECT 2")},
+        {"QueryString": ("s3://results/unload/", "s3://others/")},
+        {"QueryString": ('"generation": "0"', '"generation": "1"')},
+        {"QueryString": ('"output": "s3://results/"', '"output": "s3://others/"')},
+        {"WorkGroup": ("dev", "stg")},
+    ],
+    ids=str,
+)
+def test_a_marker_on_another_query_is_not_believed(edit: dict[str, tuple[str, str]]) -> None:
+    """Somebody copies the query from the console, edits it, and runs it."""
+    athena = MemoryAthena()
+    (id_,) = start(athena, submission(unload_to="s3://results/unload/"))
+    assert Submission.from_response(athena.get_query_execution(id_)) is not None
+
+    for name, (old, new) in edit.items():
+        text = athena.queries[id_].request[name]
+        assert old in text
+        athena.queries[id_].request = {**athena.queries[id_].request, name: text.replace(old, new)}
+    assert Submission.from_response(athena.get_query_execution(id_)) is None
+
+
+def test_a_marker_is_not_believed_in_another_database() -> None:
+    athena, made = MemoryAthena(), submission()
+    id_ = start_sql(athena, made.sql(0))
+    assert Submission.from_response(athena.get_query_execution(id_)) is not None
+
+    context = {"Database": "database_stg", "Catalog": "AwsDataCatalog"}
+    athena.queries[id_].request = {**athena.queries[id_].request, "QueryExecutionContext": context}
+    assert Submission.from_response(athena.get_query_execution(id_)) is None
+
+
+@given(TEXTS.filter(lambda text: not text.rstrip().endswith(";")), st.integers(0, 3))
+def test_each_execution_of_an_unload_writes_into_a_folder_of_its_own(text: str, number: int) -> None:
+    made = submission(f"SELECT {text}", unload_to="s3://results/unload/")
+    sql = made.sql(number)
+
+    lines = sql.split("\n")
+    folder = f"s3://results/unload/{made.marker.intention}/{number}/"
+    assert lines[0] == "UNLOAD ("
+    assert lines[-2] == f") TO '{folder}' WITH (format = 'PARQUET', compression = 'ZSTD')"
+    assert sql.startswith("UNLOAD (\n" + f"SELECT {text}".rstrip() + "\n) TO ")
+    assert Marker.find(sql) == made.marker
+
+
+def test_a_query_that_is_not_an_unload_has_one_text() -> None:
+    quoting = f"SELECT '{submission(unload_to='s3://results/').sql(0)}'"
+    made = submission(f"{quoting};\n")
+
+    assert made.sql(2) == made.sql(0) == quoting + made.marker.line
+
+
+# --- generations
+
+
+def test_the_generation_tells_clears_and_runs_of_the_same_id_apart_and_no_retries() -> None:
+    first, again = (datetime(2025, 6, 15, 0, minute, tzinfo=UTC) for minute in (5, 45))
+    runs = [(0, first), (1, first), (10, first), (0, again), (None, None)]
+
+    assert len({generation_of(*run) for run in runs}) == len(runs)
+    assert generation_of(None, first) == generation_of(0, first)
