@@ -74,13 +74,12 @@ def create_app() -> FastAPI:
     async def protect(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
         response = await answer(request)
         response.headers.update(_HEADERS)
-        is_static = "/static/" in request.url.path
-        response.headers.setdefault("Cache-Control", "no-cache" if is_static else "no-store")
+        response.headers["Cache-Control"] = "no-store" if "/api/" in request.url.path else "no-cache"
         return response
 
     @app.get("/")
     def page() -> FileResponse:
-        return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+        return FileResponse(_STATIC / "index.html")
 
     # Each endpoint returns its connection to the metadata database (rollback) before it calls AWS.
     @app.get("/api/coverage", dependencies=[_may_read])
@@ -215,17 +214,17 @@ def _cell(cell: Cell) -> list[Any]:
 
 def _start(dag_id: str, start: Start, now: datetime) -> dict[str, Any]:
     """Return the request of Airflow's REST API that runs a period: its path below `/api/v2/` and its body."""
+    body: dict[str, Any]
     runs, period = f"dags/{quote(dag_id, safe='')}/dagRuns", start.period
     if start.run_id:
-        clear: dict[str, Any] = {"dry_run": False, "only_failed": False}
         path = f"{runs}/{quote(start.run_id, safe='')}/clear"
-        return {"period": period.id, "action": "clear", "path": path, "body": clear}
+        body = {"dry_run": False, "only_failed": False}
+        return {"period": period.id, "action": "clear", "path": path, "body": body}
     begin, end = period.start_utc.isoformat(), period.end_utc.isoformat()
-    body: dict[str, Any] = {"dag_run_id": f"{FILL_RUN_ID}{period.id}__{now.isoformat()}"}
-    if start.has_logical_date:
-        body |= {"logical_date": begin, "data_interval_start": begin, "data_interval_end": end}
-    else:
-        body |= {"logical_date": None, "conf": {PERIOD_PARAM: period.id}}
+    dated = {"logical_date": begin, "data_interval_start": begin, "data_interval_end": end}
+    undated = {"logical_date": None, "conf": {PERIOD_PARAM: period.id}}
+    new = {"dag_run_id": f"{FILL_RUN_ID}{period.id}__{now.isoformat()}"}
+    body = new | (dated if start.has_logical_date else undated)
     return {"period": period.id, "action": "trigger", "path": runs, "body": body}
 
 

@@ -19,7 +19,7 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.location import Location
 from athena_reports.publication.publish import read_manifest
 from athena_reports.queries.execution import console_url
-from athena_reports.rows.columns import Column, quoted
+from athena_reports.rows.columns import Column, literal, quoted
 from athena_reports.rows.engine import open_engine, reason
 from athena_reports.s3 import S3
 from athena_reports.settings import settings
@@ -104,12 +104,8 @@ class Lake:
 
         names = settings()
         # A viewer waits, and so does a thread of the API server: with botocore's defaults up to five minutes.
-        waiting: dict[str, Any] = {
-            "connect_timeout": 5,
-            "read_timeout": 20,
-            "retries": {"total_max_attempts": 2},
-        }
-        config = Config(max_pool_connections=CALLS_AT_ONCE, **waiting)
+        twice: Any = {"total_max_attempts": 2}
+        config = Config(max_pool_connections=CALLS_AT_ONCE, connect_timeout=5, read_timeout=20, retries=twice)
         try:
             glue: GlueClient = GlueCatalogHook(aws_conn_id=names.aws_conn_id, config=config).get_conn()
             client = S3Hook(aws_conn_id=names.aws_conn_id, config=config).get_conn()
@@ -170,11 +166,7 @@ class Lake:
         return manifest
 
     def rows(
-        self,
-        dag: ReportDag,
-        manifest: Manifest,
-        names: Sequence[str],
-        keys: Sequence[str | None] | None = None,
+        self, dag: ReportDag, manifest: Manifest, names: Sequence[str], keys: Sequence[Any] | None = None
     ) -> list[tuple[str | None, ...]]:
         """Return some columns of the first rows of a manifest's version, as text; NULL for an unknown column.
 
@@ -197,11 +189,11 @@ class Lake:
             )
         known = {column.name for column in manifest.columns}
         columns = ", ".join(f"{quoted(name) if name in known else 'NULL'}::VARCHAR" for name in names)
-        where = "" if keys is None else f"WHERE list_contains($keys, {quoted(names[0])})"
+        where = "" if keys is None else f"WHERE list_contains($keys::VARCHAR[], {quoted(names[0])})"
         with open_engine(settings().memory_limit, about=uri) as engine:
             path = engine.folder / "rows.parquet"
             self.s3.download(uri, path)
-            sql = f"SELECT {columns} FROM read_parquet('{path}') {where} LIMIT {SHOWN_ROWS}"
+            sql = f"SELECT {columns} FROM read_parquet({literal(str(path))}) {where} LIMIT {SHOWN_ROWS}"
             try:
                 return engine.connection.execute(sql, {} if keys is None else {"keys": keys}).fetchall()
             except duckdb.Error as error:

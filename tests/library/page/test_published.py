@@ -88,6 +88,7 @@ def test_entries_are_found_by_their_key_and_an_unknown_column_is_empty(account: 
     wanted = [*list(rows)[:2], "nobody"]
     found = account.lake.rows(DAG, manifest, ["user_id", "plays", "not_yet"], wanted)
     assert found == [(key, str(rows[key]["plays"]), None) for key in wanted if key in rows]
+    assert account.lake.rows(DAG, manifest, ["user_id"], []) == []
 
 
 def test_rows_that_are_damaged_are_a_message_and_not_an_accident(account: Account) -> None:
