@@ -8,33 +8,24 @@ is measured begins when everything is imported. The peak of memory is the kernel
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from athena_reports.periods.calendar import Period
-    from athena_reports.queries.execution import QueryExecution
+    from athena_reports import Period
 
 BUCKET = "reports"
-_CHUNK_ROWS = 500_000
 _BLOCK_BYTES = 2 * 1024 * 1024  # PyAthena's own 128 MB take a third more processor time
-# What our modules import when they need it, so that DAG files need not.
-_IMPORTED_LATER = (
-    "athena_reports.jsonlines",
-    "athena_reports.result",
-    "pyarrow.compute",
-    "pyarrow.csv",
-    "pyarrow.parquet",
+_READ_CSV = (
+    "read_csv({paths}, header=true, auto_detect=false, delim=',', quote='\"', escape='\"', new_line='\\n', "
+    "nullstr='', allow_quoted_nulls=false, max_line_size=2000000, buffer_size=8000000, columns="
+    "{{'user_id': 'INTEGER', 'name': 'VARCHAR', 'played_at': 'TIMESTAMP', 'score': 'DOUBLE'}})"
 )
 
 
@@ -44,14 +35,18 @@ class Task:
 
     Attributes:
         contender: Its name, of CONTENDERS.
-        query_id: QueryExecutionId of the finished query.
-        table: The table in its text.
+        source: What it reads: `CSV` or `UNLOAD`.
+        query_id: QueryExecutionId of the finished query, and the name of the table in its text.
+        bucket: Bucket of the result.
+        keys: Keys of the objects that hold its rows.
         prefix: Key prefix, with the closing slash, under which it publishes.
     """
 
     contender: str
+    source: str
     query_id: str
-    table: str
+    bucket: str
+    keys: Sequence[str]
     prefix: str
 
 
@@ -61,185 +56,159 @@ class Measurement:
 
     Attributes:
         seconds: Wall time.
+        cpu_seconds: Processor time of all its threads, in user and system mode.
         peak_mb: Peak of resident memory above that after the imports, in 10^6 bytes.
     """
 
     seconds: float
+    cpu_seconds: float
     peak_mb: float
 
 
 Run = Callable[[Task], None]
 
 
-@dataclass(frozen=True)
-class Contender:
-    """One way to publish.
-
-    Attributes:
-        library: `ours`, `awswrangler` or `PyAthena`.
-        source: What it reads: `CSV` or `UNLOAD`.
-        load: Imports what it needs, and returns what is then measured.
-    """
-
-    library: str
-    source: str
-    load: Callable[[], Run]
-
-
-def import_awswrangler(publish: Callable[[Any, Any, Task], None], **options: Any) -> Run:
+def import_awswrangler() -> Run:
     """aws-sdk-pandas."""
     wr = import_module("awswrangler")
 
     def run(task: Task) -> None:
-        publish(wr, wr.athena.get_query_results(task.query_id, **options), task)
+        frame = wr.athena.get_query_results(task.query_id, dtype_backend="pyarrow")
+        wr.s3.to_parquet(frame, f"s3://{BUCKET}/{task.prefix}part-0.parquet", index=False)
 
     return run
 
 
-def publish_frame(wr: Any, frame: Any, task: Task) -> None:
-    """Publish a data frame in one file."""
-    wr.s3.to_parquet(frame, f"s3://{BUCKET}/{task.prefix}part-0.parquet", index=False)
-
-
-def publish_frames(wr: Any, frames: Iterator[Any], task: Task) -> None:
-    """Publish each data frame in a file of its own, so that only one is in memory."""
-    for number, frame in enumerate(frames):
-        wr.s3.to_parquet(frame, f"s3://{BUCKET}/{task.prefix}part-{number}.parquet", index=False)
-
-
-def import_pyathena(*, unload: bool) -> Run:
-    """PyAthena's Arrow cursor."""
+def import_pyathena() -> Run:
+    """PyAthena's Arrow cursor, which reads what boto3 has downloaded."""
     import boto3
-    import pyarrow as pa
     import pyarrow.parquet as pq
     from pyarrow import fs
     from pyathena import connect
     from pyathena.arrow.cursor import ArrowCursor
 
-    pa.array([0])  # imports pandas, where there is one
-    # It hands no endpoint on to pyarrow, which does not look for one itself.
-    fs.S3FileSystem = partial(fs.S3FileSystem, endpoint_override=os.environ["AWS_ENDPOINT_URL_S3"])
-
     def run(task: Task) -> None:
-        connection = connect(s3_staging_dir="s3://results/", cursor_class=ArrowCursor)
+        s3, unload = boto3.client("s3"), task.source == "UNLOAD"
         with TemporaryDirectory() as folder:
-            path = Path(folder) / "part-0.parquet"
+
+            def download(**_: Any) -> Any:
+                _download(s3, task, Path(folder, task.bucket))
+                return fs.SubTreeFileSystem(folder, fs.LocalFileSystem(use_mmap=False))
+
+            fs.S3FileSystem = download
+            connection = connect(s3_staging_dir=f"s3://{task.bucket}/", cursor_class=ArrowCursor)
             cursor = connection.cursor(unload=unload)
-            cursor.execute(_sql(task, unload=unload), block_size=_BLOCK_BYTES)
-            pq.write_table(cursor.as_arrow(), path)
-            boto3.client("s3").upload_file(str(path), BUCKET, f"{task.prefix}part-0.parquet")
+            cursor.execute(_sql(task), block_size=_BLOCK_BYTES)
+            path = Path(folder, "part-0.parquet")
+            pq.write_table(cursor.as_arrow(), path, compression="zstd")
+            s3.upload_file(str(path), BUCKET, f"{task.prefix}part-0.parquet")
 
     return run
 
 
-def _sql(task: Task, *, unload: bool) -> str:
-    select = f"SELECT * FROM {task.table}"
+def _sql(task: Task) -> str:
+    select = f"SELECT * FROM {task.query_id}"
     # An UNLOAD that the cursor writes would have a new location, where nothing is.
-    return f"UNLOAD ( {select} ) TO 's3://results/' WITH (format = 'PARQUET')" if unload else select
+    unload = f"UNLOAD ( {select} ) TO 's3://{task.bucket}/' WITH (format = 'PARQUET')"
+    return unload if task.source == "UNLOAD" else select
 
 
-def import_ours(*, transform: bool) -> Run:
+def _download(s3: Any, task: Task, folder: Path) -> list[str]:
+    """Download the objects of the result, and return their paths."""
+    paths = [folder / key for key in task.keys]
+    for key, path in zip(task.keys, paths, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file(task.bucket, key, str(path))
+    return [str(path) for path in paths]
+
+
+def import_duckdb() -> Run:
+    """The bare minimum: DuckDB, as bounded as ours."""
+    import boto3
+    import duckdb
+
+    def run(task: Task) -> None:
+        s3 = boto3.client("s3")
+        with TemporaryDirectory() as folder:
+            paths, written = _download(s3, task, Path(folder)), f"{folder}/part-0.parquet"
+            rows = (_READ_CSV if task.source == "CSV" else "read_parquet({paths})").format(paths=paths)
+            config = {"threads": 1, "memory_limit": "128MB", "temp_directory": folder}
+            with duckdb.connect(config=config) as connection:
+                connection.execute(f"COPY (FROM {rows}) TO '{written}' (FORMAT parquet, COMPRESSION zstd)")
+            s3.upload_file(written, BUCKET, f"{task.prefix}part-0.parquet")
+
+    return run
+
+
+def import_polars() -> Run:
+    """The bare minimum: polars."""
+    import boto3
+    import polars as pl
+
+    schema = {
+        "user_id": pl.Int32,
+        "name": pl.String,
+        "played_at": pl.Datetime("ms"),
+        "score": pl.Float64,
+    }
+
+    def run(task: Task) -> None:
+        s3 = boto3.client("s3")
+        with TemporaryDirectory() as folder:
+            paths, written = _download(s3, task, Path(folder)), f"{folder}/part-0.parquet"
+            rows = pl.scan_csv(paths, schema=schema) if task.source == "CSV" else pl.scan_parquet(paths)
+            rows.sink_parquet(written, compression="zstd")
+            s3.upload_file(written, BUCKET, f"{task.prefix}part-0.parquet")
+
+    return run
+
+
+def import_ours() -> Run:
     """The library: what its tasks `transform` and `publish` do."""
     import boto3
     import pyarrow as pa
 
     from athena_reports import weekly
-    from athena_reports.publication.publish import publish
-    from athena_reports.publication.transform_task import Recipe, prepare
-    from athena_reports.queries.execution import QueryExecution
+    from athena_reports.prepare import Recipe, prepare
+    from athena_reports.query import QueryExecution
     from athena_reports.storage import Storage
 
-    for module in _IMPORTED_LATER:
+    for module in ("athena_reports.result", "pyarrow.compute", "pyarrow.csv", "pyarrow.parquet"):
         import_module(module)
     pa.array([0])  # imports pandas, where there is one
     weeks = weekly(first_day="sunday", timezone="Asia/Tokyo")
-    transforms = [hand_on] if transform else []
+
+    def hand_on(batches: Any, _: Any) -> Any:
+        yield from batches
 
     def run(task: Task) -> None:
         athena, storage = boto3.client("athena"), Storage(boto3.client("s3"))
-        response = athena.get_query_execution(QueryExecutionId=task.query_id)
-        execution = QueryExecution.from_response(response)
-        recipe = Recipe(
-            report=task.prefix.rstrip("/"),
-            cadence=weeks,
-            bucket=BUCKET,
-            transforms=transforms,
-            formats=["parquet"],
-        )
-        period = weeks.period("2026-11-15")
-        prepared = prepare(execution, period, recipe, athena=athena, storage=storage)
-        facts = _facts(recipe.report, period, execution)
-        publish(prepared.version, facts, location=recipe.location(period), storage=storage)
+        execution = QueryExecution.from_response(athena.get_query_execution(QueryExecutionId=task.query_id))
+        recipe = Recipe(report=task.prefix.rstrip("/"), cadence=weeks, bucket=BUCKET, transforms=[hand_on], formats=["parquet"])
+        prepare(execution, weeks.period("2026-11-15"), recipe, athena=athena, storage=storage)
 
     return run
 
 
-def _facts(report: str, period: Period, execution: QueryExecution) -> Mapping[str, Any]:
-    """What the task `publish` says of a run."""
-    return {
-        "report": report,
-        "environment": "bench",
-        "period": {
-            "id": period.id,
-            "cadence": period.cadence.name,
-            "timezone": period.cadence.timezone,
-            "start": period.start.isoformat(),
-            "end": period.end.isoformat(),
-            "start_utc": period.start_utc.isoformat(),
-            "end_utc": period.end_utc.isoformat(),
-        },
-        "provisional": False,
-        "partial": False,
-        "missing_partitions": [],
-        "published_at": execution.completed_at,
-        "query": {
-            "id": execution.id,
-            "submitted_at": execution.submitted_at,
-            "statement": execution.statement,
-            "scanned_bytes": execution.scanned_bytes,
-            "price_usd": execution.price_usd,
-            "engine_version": execution.engine_version,
-        },
-        "checks": [],
-        "run": {"dag_id": report, "run_id": "bench"},
-        "code_version": "bench",
-    }
-
-
-def hand_on(batches: Iterator[pa.RecordBatch], _: Any) -> Iterator[pa.RecordBatch]:
-    """Publish the rows as they are, having seen each."""
-    yield from batches
-
-
-def _awswrangler(source: str, publish: Callable[[Any, Any, Task], None], **options: Any) -> Contender:
-    return Contender("awswrangler", source, lambda: import_awswrangler(publish, **options))
-
-
-CONTENDERS: Mapping[str, Contender] = {
-    "ours, CSV": Contender("ours", "CSV", lambda: import_ours(transform=True)),
-    "awswrangler, CSV": _awswrangler("CSV", publish_frame),
-    "awswrangler, CSV in chunks": _awswrangler("CSV", publish_frames, chunksize=_CHUNK_ROWS),
-    "PyAthena, CSV": Contender("PyAthena", "CSV", lambda: import_pyathena(unload=False)),
-    "ours, UNLOAD": Contender("ours", "UNLOAD", lambda: import_ours(transform=True)),
-    "ours, UNLOAD as it is": Contender("ours", "UNLOAD", lambda: import_ours(transform=False)),
-    "awswrangler, UNLOAD": _awswrangler("UNLOAD", publish_frame, dtype_backend="pyarrow"),
-    "awswrangler, UNLOAD in chunks": _awswrangler(
-        "UNLOAD", publish_frames, chunksize=_CHUNK_ROWS, dtype_backend="pyarrow"
-    ),
-    "PyAthena, UNLOAD": Contender("PyAthena", "UNLOAD", lambda: import_pyathena(unload=True)),
+CONTENDERS: Mapping[str, Callable[[], Run]] = {
+    "ours": import_ours,
+    "awswrangler": import_awswrangler,
+    "PyAthena": import_pyathena,
+    "DuckDB": import_duckdb,
+    "polars": import_polars,
 }
 
 
 def main() -> None:
     """Do a task and print what it took."""
     task = Task(**json.loads(sys.argv[1]))
-    run = CONTENDERS[task.contender].load()
+    run = CONTENDERS[task.contender]()
     Path("/proc/self/clear_refs").write_text("5")
     imported_mb = _memory_mb("VmRSS")
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     run(task)
-    seconds = time.perf_counter() - start
-    print(json.dumps(asdict(Measurement(seconds, _memory_mb("VmHWM") - imported_mb))))
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    print(json.dumps(asdict(Measurement(seconds, cpu_seconds, _memory_mb("VmHWM") - imported_mb))))
 
 
 def _memory_mb(field: str) -> float:
