@@ -19,30 +19,21 @@ _TYPE = {"CatalogName": "hive", "Precision": 0, "Scale": 0, "Nullable": "UNKNOWN
 
 @dataclass(frozen=True)
 class FinishedQuery:
-    """A query that has succeeded.
+    """A query that has succeeded."""
 
-    Attributes:
-        id: Its QueryExecutionId, and the name of the table that it alone reads.
-        sql: Its text.
-        statement: SubstatementType: `SELECT` or `UNLOAD`.
-        output_location: `s3://` location of its result.
-        data_manifest: `s3://` location of its data manifest; empty for none.
-        columns: Names and Athena's types of the columns that GetQueryResults names.
-        keys: Keys of the objects that hold the rows.
-    """
-
-    id: str
+    id: str  # and the name of the table that this query alone reads
     sql: str
-    statement: str
+    statement: str  # its SubstatementType: SELECT or UNLOAD
     output_location: str
-    data_manifest: str
-    columns: Sequence[tuple[str, str]]
-    keys: Sequence[str]
+    data_manifest: str  # its location; empty for none
+    columns: Sequence[tuple[str, str]]  # names and Athena's types, as GetQueryResults gives them
+    keys: Sequence[str]  # of the objects that hold the rows
 
     def execution(self) -> Mapping[str, Any]:
         """The answer of GetQueryExecution."""
         manifest = {"DataManifestLocation": self.data_manifest} if self.data_manifest else {}
-        ended = {"SubmissionDateTime": _ENDED - 60, "CompletionDateTime": _ENDED}
+        times = {"SubmissionDateTime": _ENDED - 60, "CompletionDateTime": _ENDED}
+        statistics = {"DataScannedInBytes": 10_000_000, "EngineExecutionTimeInMillis": 60_000}
         return {
             "QueryExecution": {
                 "QueryExecutionId": self.id,
@@ -51,12 +42,8 @@ class FinishedQuery:
                 "SubstatementType": self.statement,
                 "ResultConfiguration": {"OutputLocation": self.output_location},
                 "QueryExecutionContext": {"Database": "bench", "Catalog": "awsdatacatalog"},
-                "Status": {"State": "SUCCEEDED", **ended},
-                "Statistics": {
-                    "DataScannedInBytes": 10_000_000,
-                    "EngineExecutionTimeInMillis": 60_000,
-                    **manifest,
-                },
+                "Status": {"State": "SUCCEEDED", **times},
+                "Statistics": {**statistics, **manifest},
                 "WorkGroup": "primary",
                 "EngineVersion": {"EffectiveEngineVersion": "Athena engine version 3"},
             }
@@ -66,10 +53,7 @@ class FinishedQuery:
         """The answer of GetQueryResults to a client that needs the columns: the header is the first row."""
         columns = [{**_TYPE, "Name": name, "Label": name, "Type": type_} for name, type_ in self.columns]
         header = {"Data": [{"VarCharValue": name} for name, _ in self.columns]}
-        return {
-            "UpdateCount": 0,
-            "ResultSet": {"Rows": [header], "ResultSetMetadata": {"ColumnInfo": columns}},
-        }
+        return {"ResultSet": {"Rows": [header], "ResultSetMetadata": {"ColumnInfo": columns}}}
 
 
 @contextmanager

@@ -24,10 +24,11 @@ def rows(start: int, end: int) -> str:
     """Return a query for the rows with these numbers: random, but the same ones every time."""
     return f"""
         SELECT (hash(i, 0) % 10_000_000)::INTEGER AS user_id,
-            CASE WHEN hash(i, 1) % 10 > 0 THEN {_PLACES}[1 + (hash(i, 2) % 8)::INTEGER] || ' ' || user_id END AS name,
+            CASE WHEN hash(i, 1) % 10 > 0 THEN {_PLACES}[place] || ' ' || user_id END AS name,
             make_timestamp_ms(({_WEEK_START_MS} + hash(i, 3) % {_WEEK_MS})::BIGINT) AS played_at,
             (hash(i, 4) % 1_000_000_000_000_000) / 1e12 AS score
-        FROM range({start}, {end}) AS numbers(i)"""
+        FROM (SELECT i, 1 + (hash(i, 2) % {len(_PLACES)})::INTEGER AS place
+            FROM range({start}, {end}) AS numbers(i))"""
 
 
 def fingerprint(relation: str) -> tuple[int, int]:
@@ -55,15 +56,14 @@ def write_csv(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
         TO '{path}' (FORMAT csv, HEADER, FORCE_QUOTE *, NULLSTR '')""")
     key = f"{table}.csv"
     _move(path, key, s3)
-    return FinishedQuery(
-        table, f"SELECT * FROM {table}", "SELECT", f"s3://{BUCKET}/{key}", "", COLUMNS, [key]
-    )
+    sql, uri = f"SELECT * FROM {table}", f"s3://{BUCKET}/{key}"
+    return FinishedQuery(table, sql, "SELECT", uri, "", COLUMNS, [key])
 
 
 def write_unload(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
     """Write the files of an UNLOAD to S3, and their manifest.
 
-    As Athena's writer does: zstd, timestamps of 96 bits (DuckDB cannot write them), row groups of up to 128 MB.
+    As Athena's writer does: zstd, timestamps of 96 bits (DuckDB writes none), row groups of up to 128 MB.
     """
     import pyarrow.parquet as pq
 
@@ -75,19 +75,11 @@ def write_unload(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
         pq.write_table(batch, path, row_group_size=_FILE_ROWS, **options)
         keys.append(f"unloaded/{table}/20261129_000500_{len(keys):05d}_bench")
         _move(path, keys[-1], s3)
-    manifest = f"{table}-manifest.csv"
     body = "".join(f"s3://{BUCKET}/{key}\n" for key in keys)
-    s3.put_object(Bucket=BUCKET, Key=manifest, Body=body.encode())
-    return FinishedQuery(
-        table,
-        f"UNLOAD (\nSELECT * FROM {table}\n) TO 's3://{BUCKET}/unloaded/{table}/' "
-        "WITH (format = 'PARQUET', compression = 'ZSTD')",
-        "UNLOAD",
-        f"s3://{BUCKET}/{table}",
-        f"s3://{BUCKET}/{manifest}",
-        [("rows", "bigint")],
-        keys,
-    )
+    s3.put_object(Bucket=BUCKET, Key=f"{table}-manifest.csv", Body=body.encode())
+    target = f"'s3://{BUCKET}/unloaded/{table}/' WITH (format = 'PARQUET', compression = 'ZSTD')"
+    sql, uri = f"UNLOAD (\nSELECT * FROM {table}\n) TO {target}", f"s3://{BUCKET}/{table}"
+    return FinishedQuery(table, sql, "UNLOAD", uri, f"{uri}-manifest.csv", [("rows", "bigint")], keys)
 
 
 def _move(path: Path, key: str, s3: S3Client) -> None:

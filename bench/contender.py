@@ -15,10 +15,7 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from athena_reports import Period
+from typing import Any
 
 BUCKET = "reports"
 _BLOCK_BYTES = 2 * 1024 * 1024  # PyAthena's own 128 MB take a third more processor time
@@ -31,38 +28,23 @@ _READ_CSV = (
 
 @dataclass(frozen=True)
 class Task:
-    """What a contender has to do.
+    """What a contender has to do."""
 
-    Attributes:
-        contender: Its name, of CONTENDERS.
-        source: What it reads: `CSV` or `UNLOAD`.
-        query_id: QueryExecutionId of the finished query, and the name of the table in its text.
-        bucket: Bucket of the result.
-        keys: Keys of the objects that hold its rows.
-        prefix: Key prefix, with the closing slash, under which it publishes.
-    """
-
-    contender: str
-    source: str
-    query_id: str
-    bucket: str
-    keys: Sequence[str]
-    prefix: str
+    contender: str  # its name, of CONTENDERS
+    source: str  # what it reads: CSV or UNLOAD
+    query_id: str  # of the finished query; the table in its text has the same name
+    bucket: str  # of the result
+    keys: Sequence[str]  # of the objects that hold its rows
+    prefix: str  # under which it publishes, with the closing slash
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What it took.
-
-    Attributes:
-        seconds: Wall time.
-        cpu_seconds: Processor time of all its threads, in user and system mode.
-        peak_mb: Peak of resident memory above that after the imports, in 10^6 bytes.
-    """
+    """What it took."""
 
     seconds: float
-    cpu_seconds: float
-    peak_mb: float
+    cpu_seconds: float  # of all its threads, in user and system mode
+    peak_mb: float  # peak of resident memory above that after the imports, in 10^6 bytes
 
 
 Run = Callable[[Task], None]
@@ -79,88 +61,73 @@ def import_awswrangler() -> Run:
     return run
 
 
-def import_pyathena() -> Run:
-    """PyAthena's Arrow cursor, which reads what boto3 has downloaded."""
+def by_boto3(write: Callable[[Task, Path, Sequence[str], str], None]) -> Run:
+    """Download the result's objects by boto3, let `write` make one Parquet file of them, upload it by boto3.
+
+    `write` is given the task, the folder that stands for S3, the objects' paths in it, and the path to write.
+    """
     import boto3
+
+    def run(task: Task) -> None:
+        s3 = boto3.client("s3")
+        with TemporaryDirectory() as folder:
+            paths = [Path(folder, task.bucket, key) for key in task.keys]
+            for key, path in zip(task.keys, paths, strict=True):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                s3.download_file(task.bucket, key, str(path))
+            written = f"{folder}/part-0.parquet"
+            write(task, Path(folder), [str(path) for path in paths], written)
+            s3.upload_file(written, BUCKET, f"{task.prefix}part-0.parquet")
+
+    return run
+
+
+def import_pyathena() -> Run:
+    """PyAthena's Arrow cursor."""
     import pyarrow.parquet as pq
     from pyarrow import fs
     from pyathena import connect
     from pyathena.arrow.cursor import ArrowCursor
 
-    def run(task: Task) -> None:
-        s3, unload = boto3.client("s3"), task.source == "UNLOAD"
-        with TemporaryDirectory() as folder:
+    def write(task: Task, folder: Path, _: Sequence[str], written: str) -> None:
+        # It reads by pyarrow's own client of S3, in whose place it gets what boto3 has downloaded.
+        fs.S3FileSystem = lambda **_: fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem())
+        connection = connect(s3_staging_dir=f"s3://{task.bucket}/", cursor_class=ArrowCursor)
+        sql = f"SELECT * FROM {task.query_id}"
+        if unload := task.source == "UNLOAD":
+            # An UNLOAD that the cursor writes itself would have a new location, where nothing is.
+            sql = f"UNLOAD ( {sql} ) TO 's3://{task.bucket}/' WITH (format = 'PARQUET')"
+        cursor = connection.cursor(unload=unload).execute(sql, block_size=_BLOCK_BYTES)
+        pq.write_table(cursor.as_arrow(), written, compression="zstd")
 
-            def download(**_: Any) -> Any:
-                _download(s3, task, Path(folder, task.bucket))
-                return fs.SubTreeFileSystem(folder, fs.LocalFileSystem(use_mmap=False))
-
-            fs.S3FileSystem = download
-            connection = connect(s3_staging_dir=f"s3://{task.bucket}/", cursor_class=ArrowCursor)
-            cursor = connection.cursor(unload=unload)
-            cursor.execute(_sql(task), block_size=_BLOCK_BYTES)
-            path = Path(folder, "part-0.parquet")
-            pq.write_table(cursor.as_arrow(), path, compression="zstd")
-            s3.upload_file(str(path), BUCKET, f"{task.prefix}part-0.parquet")
-
-    return run
-
-
-def _sql(task: Task) -> str:
-    select = f"SELECT * FROM {task.query_id}"
-    # An UNLOAD that the cursor writes would have a new location, where nothing is.
-    unload = f"UNLOAD ( {select} ) TO 's3://{task.bucket}/' WITH (format = 'PARQUET')"
-    return unload if task.source == "UNLOAD" else select
-
-
-def _download(s3: Any, task: Task, folder: Path) -> list[str]:
-    """Download the objects of the result, and return their paths."""
-    paths = [folder / key for key in task.keys]
-    for key, path in zip(task.keys, paths, strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        s3.download_file(task.bucket, key, str(path))
-    return [str(path) for path in paths]
+    return by_boto3(write)
 
 
 def import_duckdb() -> Run:
     """The bare minimum: DuckDB, as bounded as ours."""
-    import boto3
     import duckdb
 
-    def run(task: Task) -> None:
-        s3 = boto3.client("s3")
-        with TemporaryDirectory() as folder:
-            paths, written = _download(s3, task, Path(folder)), f"{folder}/part-0.parquet"
-            rows = (_READ_CSV if task.source == "CSV" else "read_parquet({paths})").format(paths=paths)
-            config = {"threads": 1, "memory_limit": "128MB", "temp_directory": folder}
-            with duckdb.connect(config=config) as connection:
-                connection.execute(f"COPY (FROM {rows}) TO '{written}' (FORMAT parquet, COMPRESSION zstd)")
-            s3.upload_file(written, BUCKET, f"{task.prefix}part-0.parquet")
+    def write(task: Task, folder: Path, paths: Sequence[str], written: str) -> None:
+        rows = (_READ_CSV if task.source == "CSV" else "read_parquet({paths})").format(paths=paths)
+        config = {"threads": 1, "memory_limit": "128MB", "temp_directory": str(folder)}
+        with duckdb.connect(config=config) as connection:
+            connection.execute(f"COPY (FROM {rows}) TO '{written}' (FORMAT parquet, COMPRESSION zstd)")
 
-    return run
+    return by_boto3(write)
 
 
 def import_polars() -> Run:
     """The bare minimum: polars."""
-    import boto3
     import polars as pl
 
-    schema = {
-        "user_id": pl.Int32,
-        "name": pl.String,
-        "played_at": pl.Datetime("ms"),
-        "score": pl.Float64,
-    }
+    timestamp = pl.Datetime("ms")
+    schema = {"user_id": pl.Int32, "name": pl.String, "played_at": timestamp, "score": pl.Float64}
 
-    def run(task: Task) -> None:
-        s3 = boto3.client("s3")
-        with TemporaryDirectory() as folder:
-            paths, written = _download(s3, task, Path(folder)), f"{folder}/part-0.parquet"
-            rows = pl.scan_csv(paths, schema=schema) if task.source == "CSV" else pl.scan_parquet(paths)
-            rows.sink_parquet(written, compression="zstd")
-            s3.upload_file(written, BUCKET, f"{task.prefix}part-0.parquet")
+    def write(task: Task, _: Path, paths: Sequence[str], written: str) -> None:
+        rows = pl.scan_csv(paths, schema=schema) if task.source == "CSV" else pl.scan_parquet(paths)
+        rows.sink_parquet(written, compression="zstd")
 
-    return run
+    return by_boto3(write)
 
 
 def import_ours() -> Run:
@@ -184,7 +151,13 @@ def import_ours() -> Run:
     def run(task: Task) -> None:
         athena, storage = boto3.client("athena"), Storage(boto3.client("s3"))
         execution = QueryExecution.from_response(athena.get_query_execution(QueryExecutionId=task.query_id))
-        recipe = Recipe(report=task.prefix.rstrip("/"), cadence=weeks, bucket=BUCKET, transforms=[hand_on], formats=["parquet"])
+        recipe = Recipe(
+            report=task.prefix.rstrip("/"),
+            cadence=weeks,
+            bucket=BUCKET,
+            transforms=[hand_on],
+            formats=["parquet"],
+        )
         prepare(execution, weeks.period("2026-11-15"), recipe, athena=athena, storage=storage)
 
     return run

@@ -23,27 +23,16 @@ def machine() -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement.
-
-    Attributes:
-        name: Which; a row of the same name replaces it.
-        unit: Unit of `ours` and `others`.
-        ours: Our figure.
-        others: Figures of what it is compared with, by name.
-        ratio: Ours to the best of the others, or as the benchmark says.
-        required: What the ratio may be at most; None if it is reported only.
-        machine: What it was measured on.
-        cpu: Processor seconds of ours and of the others, by name, if they were measured.
-    """
+    """One measurement. It replaces a row of the same name."""
 
     name: str
-    unit: str
+    unit: str  # of `ours` and `others`
     ours: float
-    others: Mapping[str, float]
-    ratio: float
-    required: float | None
+    others: Mapping[str, float]  # figures by name
+    ratio: float  # of ours to the other, or as the unit says
+    required: float | None  # what the ratio may be at most; None if it is only reported
     machine: str = field(default_factory=machine)
-    cpu: Mapping[str, float] = field(default_factory=dict)
+    cpu: Mapping[str, float] = field(default_factory=dict)  # processor seconds by name, if they were measured
 
     def to_json(self) -> Mapping[str, object]:
         """Return the row as it is kept."""

@@ -50,21 +50,13 @@ REQUIREMENTS = ROOT / "requirements-bench.txt"
 
 @dataclass(frozen=True)
 class Rig:
-    """An S3 server with one result in it of either kind, and an Athena that knows their queries.
+    """An S3 server with one result in it of either kind, and an Athena that knows their queries."""
 
-    Attributes:
-        python: Interpreter of the others' virtual environment.
-        server: The S3 server.
-        athena_url: Address of Athena.
-        queries: The finished query by the kind of its result, `CSV` or `UNLOAD`.
-        fingerprint: What is true of the rows of either result.
-    """
-
-    python: Path
+    python: Path  # of the others' virtual environment
     server: S3Server
     athena_url: str
-    queries: Mapping[str, FinishedQuery]
-    fingerprint: tuple[int, int]
+    queries: Mapping[str, FinishedQuery]  # by the kind of result: CSV or UNLOAD
+    fingerprint: tuple[int, int]  # of the rows of either result
 
     def run(self, contender: str, source: str) -> Measurement:
         """Let a contender publish a result.
@@ -173,8 +165,9 @@ def _time(
         [each.seconds for each in theirs],
         limit,
     )
-    cpu = {name: median(each.cpu_seconds for each in found) for name, found in ((OURS, ours), (other, theirs))}
-    return replace(row, cpu={name: round(seconds, 3) for name, seconds in cpu.items()})
+    both = {OURS: ours, other: theirs}
+    cpu = {name: round(median(each.cpu_seconds for each in found), 3) for name, found in both.items()}
+    return replace(row, cpu=cpu)
 
 
 def _memory(source: str, found: Mapping[str, Sequence[tuple[Measurement, Measurement]]]) -> Row:
@@ -213,9 +206,7 @@ def measure_large() -> Sequence[Row]:
 def measure_small() -> Sequence[Row]:
     """Let ours publish 100 rows."""
     unit = f"seconds from a finished query to {SMALL_ROWS} rows published; the ratio is to {SMALL_SECONDS} s"
-    seconds = {
-        source: median(each.seconds for each in found) for source, found in _ours(SMALL_ROWS).items()
-    }
+    seconds = {source: median(each.seconds for each in found) for source, found in _ours(SMALL_ROWS).items()}
     return [
         Row(f"results-small {source}: time", unit, round(took, 3), {}, round(took / SMALL_SECONDS, 3), 1.0)
         for source, took in seconds.items()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _HOST = "127.0.0.1"
 _REGION = "us-east-1"
 _READY_SECONDS = 60
+_SERVERS = ("master", "volume", "filer", "s3")
+_PORTS = [f"{name}.port{kind}" for name in _SERVERS for kind in ("", ".grpc")]
 _OPTIONS = (
     "-dir=data",
     f"-ip={_HOST}",
@@ -73,14 +75,9 @@ class S3Server:
 
 @contextmanager
 def seaweedfs(weed: Path, folder: Path) -> Iterator[S3Server]:
-    """Run the program `weed` on free ports of 127.0.0.1 until the context ends; it keeps all in an empty folder.
-
-    Raises:
-        RuntimeError: It did not become ready; the message names its log.
-    """
+    """Run the program `weed` on free ports of 127.0.0.1 until the context ends, with an empty folder."""
     (folder / "data").mkdir()
-    names = [f"{name}.port{suffix}" for name in ("master", "volume", "filer", "s3") for suffix in ("", ".grpc")]
-    ports = dict(zip(names, _free_ports(len(names)), strict=True))
+    ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
     server, log_path = S3Server(f"http://{_HOST}:{ports['s3.port']}"), folder / "weed.log"
     command = [weed, "server", *_OPTIONS, *(f"-{name}={port}" for name, port in ports.items())]
     with log_path.open("wb") as log:
