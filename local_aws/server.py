@@ -166,6 +166,8 @@ class _Application:
         self._faults = FaultPlan()
         self._log = ActionLog()
         self._moto = _Dispatcher(create_backend_app)
+        # moto checks a condition and then writes; S3 does both at once.
+        self._s3_writes = threading.Lock()
         self._athena: AthenaApi | None = None
 
     def open(self, clients: Clients) -> None:
@@ -246,25 +248,33 @@ class _Application:
         if signature.service == "s3" and any(environ.get(owner) not in (None, ACCOUNT) for owner in _OWNERS):
             return _refuse(environ, start_response, 403, "AccessDenied", "Access Denied")
         if signature.access_key == OWN_KEY:
-            return self._pass_on(environ, start_response)
+            return self._pass_on(signature, environ, start_response)
         bucket, key = actions.s3_place(environ)
         call = Call(method=environ["REQUEST_METHOD"], bucket=bucket, key=key)
         slow = self._faults.take(Slow, call)
         if slow is not None:
             time.sleep(slow.milliseconds / 1000)
         if signature.service != "s3":
-            return self._pass_on(environ, start_response)
+            return self._pass_on(signature, environ, start_response)
         if self._faults.take(SlowDown, call) is not None:
             return _refuse(environ, start_response, 503, "SlowDown", "Please reduce your request rate.")
         if any(name.startswith(_ACLS) for name in environ):
             message = "The bucket does not allow ACLs"
             return _refuse(environ, start_response, 400, "AccessControlListNotSupported", message)
         cut = self._faults.take(CutBody, call)
-        answer = self._pass_on(environ, start_response)
+        answer = self._pass_on(signature, environ, start_response)
         return answer if cut is None else _cut(environ, b"".join(answer), cut.after_bytes)
 
-    def _pass_on(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        answer: Iterable[bytes] = self._moto(environ, start_response)
+    def _pass_on(
+        self, signature: _Signature, environ: dict[str, Any], start_response: StartResponse
+    ) -> Iterable[bytes]:
+        answer: Iterable[bytes]
+        if signature.service != "s3" or environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            answer = self._moto(environ, start_response)
+            return answer
+        _peek(environ)  # a slow sender keeps no other waiting
+        with self._s3_writes:
+            answer = self._moto(environ, start_response)
         return answer
 
 
