@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import (
@@ -38,6 +38,7 @@ HOST = "127.0.0.1"
 _ATHENA = "AmazonAthena."
 _INSPECT = "/_local/athena/executions/"
 _OWNERS = ("HTTP_X_AMZ_EXPECTED_BUCKET_OWNER", "HTTP_X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER")
+_LOOPBACK = re.compile(r"(([^/]+\.)?localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
 _ACLS = ("HTTP_X_AMZ_ACL", "HTTP_X_AMZ_GRANT_")
 
 StartResponse = Callable[..., Any]
@@ -85,7 +86,7 @@ class LocalAws:
         """
         # Regions that moto does not know must work too; it reads these at each request.
         os.environ.setdefault("MOTO_ALLOW_NONEXISTENT_REGION", "true")
-        application = _Application(workers, max_active)
+        application = _Application(workers, max_active, only_loopback=host == HOST)
         handler = MotoRequestHandler if verbose else _QuietHandler
         listener = _listen(host, port)
         try:
@@ -160,7 +161,8 @@ class _Dispatcher(DomainDispatcherApplication):
 class _Application:
     """The WSGI application."""
 
-    def __init__(self, workers: int, max_active: int | None) -> None:
+    def __init__(self, workers: int, max_active: int | None, *, only_loopback: bool) -> None:
+        self._only_loopback = only_loopback
         self._workers = workers
         self._max_active = max_active
         self._faults = FaultPlan()
@@ -185,6 +187,9 @@ class _Application:
             self._athena = None
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if self._is_of_a_web_page(environ):
+            message = "The local AWS serves this machine's programs, and no web page"
+            return _respond(start_response, 403, json.dumps({"message": message}).encode())
         path = environ.get("PATH_INFO", "")
         if path == FAULTS or path.startswith(f"{FAULTS}/"):
             return self._script(environ, start_response, path.removeprefix(FAULTS).removeprefix("/"))
@@ -210,6 +215,13 @@ class _Application:
         except Dropped:
             raise _reset(environ) from None
         return _respond(start_response, status, answer, **headers)
+
+    def _is_of_a_web_page(self, environ: dict[str, Any]) -> bool:
+        """Whether a browser asks for somebody's page, perhaps by a name that leads here (DNS rebinding)."""
+        host = environ.get("HTTP_HOST", "")
+        origin = environ.get("HTTP_ORIGIN", "")
+        is_foreign_host = self._only_loopback and not _LOOPBACK.fullmatch(host)
+        return is_foreign_host or bool(origin and urlsplit(origin).netloc != host)
 
     def _script(self, environ: dict[str, Any], start_response: StartResponse, id_: str) -> Iterable[bytes]:
         """Adds, lists and clears faults."""

@@ -1,4 +1,4 @@
-"""Of several writers with one condition S3 lets exactly one through (S3 user guide, "Conditional requests")."""
+"""Of several writers with one condition exactly one wins (S3 user guide, "Conditional requests")."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ class Racer:
 
     def put(self, key: str, body: str, **headers: str) -> tuple[int, str]:
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        self._connection.request(
-            "PUT", f"/{BUCKET}/{key}", body, {"Authorization": AUTHORIZATION, **headers}
-        )
+        self._connection.request("PUT", f"/{BUCKET}/{key}", body, {"Authorization": AUTHORIZATION, **headers})
         answer = self._connection.getresponse()
         answer.read()
         return answer.status, answer.getheader("ETag", "")
@@ -37,7 +35,7 @@ class Racer:
 
 @pytest.fixture(autouse=True)
 def threads_that_switch_often() -> Iterator[None]:
-    """The server's threads run in this process; seldom switched, they hardly ever meet between check and write."""
+    """The server's threads run in this process: switched often, they meet between check and write."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
