@@ -114,10 +114,12 @@ def test_a_file_without_a_dag_or_one_that_safe_mode_passes_over(folder_of: MakeF
     ]
 
 
-def test_one_dag_id_in_two_files(folder_of: MakeFolder) -> None:
-    assert dag_rules.dag_ids_are_unique(folder_of(one=GOOD, two=GOOD)) == [
-        "plays_weekly: 2 files have a DAG of this id."
-    ]
+AGAIN = 'again = build_dag(plays, weekly("monday", timezone="Asia/Tokyo"))'
+
+
+@pytest.mark.parametrize("files", [{"one": GOOD, "two": GOOD}, {"one": f"{GOOD}\n{AGAIN}\n"}])
+def test_one_dag_id_in_two_files_or_twice_in_one(folder_of: MakeFolder, files: dict[str, str]) -> None:
+    assert dag_rules.dag_ids_are_unique(folder_of(**files)) == ["plays_weekly: 2 DAGs have this id."]
 
 
 @pytest.mark.parametrize("section", dag_rules.SECTIONS)

@@ -256,9 +256,9 @@ def test_a_missing_setting_is_an_error_while_parsing(
         ("delay", 5, "timedelta"),
         ("params", ["top"], "{'top': 1000}"),
         ("wait", 60, "PATIENT"),
-        ("retries", "3", "int"),
+        ("retries", "3", "integer"),
         ("retry_delay", 30, "timedelta"),
-        ("max_active_runs", None, "int"),
+        ("max_active_runs", None, "integer"),
     ],
 )
 def test_an_option_of_the_wrong_type_names_the_report_and_what_is_expected(
