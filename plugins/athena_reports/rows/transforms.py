@@ -10,12 +10,10 @@ or reader, or a pandas or polars frame:
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from functools import partial
 from inspect import signature
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -133,12 +131,11 @@ def each_row(
         path = engine.folder / f"each_row-{next(_numbers)}.csv"
         arguments = (period,) if takes_period else ()
         with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
             for first, some in _slices(rows, engine):
                 made = list(_made(function, some, arguments, first))
                 _check_names(made, columns.keys(), drops)
                 fields = (_fields(made, name, kind) for name, kind in columns.items())
-                writer.writerows(zip(*fields, strict=True))
+                file.writelines(",".join(line) + "\n" for line in zip(*fields, strict=True))
         types = {name: str(kind) for name, kind in columns.items()}
         return read_csv(path, types, engine, about="each_row()", header=False)
 
@@ -216,8 +213,8 @@ def _check_names(rows: Sequence[_Numbered], names: KeysView[str], drops: Sequenc
             )
 
 
-def _fields(rows: Sequence[_Numbered], name: str, kind: DuckDBPyType) -> list[Any]:
-    """Return the values of a column as the csv module writes them; see _Null."""
+def _fields(rows: Sequence[_Numbered], name: str, kind: DuckDBPyType) -> list[str]:
+    """Return the values of a column as fields of a CSV in Athena's form."""
     values = [row[name] for _, row in rows]
     if not _fits(values, kind):
         number, value = next((number, row[name]) for number, row in rows if not _fits([row[name]], kind))
@@ -226,8 +223,8 @@ def _fields(rows: Sequence[_Numbered], name: str, kind: DuckDBPyType) -> list[An
             f"row {number:,} has {shown} in {name!r}, which is a column of {kind}: it would not stay the same. "
             f"Convert it, or declare another type in `adds`."
         )
-    text = _TEXTS.get(kind.id, lambda value: value)
-    return [_NULL if value is None else text(value) for value in values]
+    text = _TEXTS.get(kind.id, str)
+    return ["" if value is None else text(value) for value in values]
 
 
 def _fits(values: Sequence[Any], kind: DuckDBPyType) -> bool:
@@ -257,17 +254,10 @@ def _fits_decimal(value: Decimal, precision: int, scale: int) -> bool:
     )
 
 
-class _Null:
-    """NULL for the csv module: quoting all but numbers, it writes this number as an empty field without quotes."""
-
-    def __float__(self) -> float:
-        return 0.0
-
-    def __str__(self) -> str:
-        return ""
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
-_NULL = _Null()
 _NESTED = {"list", "array", "map", "struct"}
 _TYPES: dict[str, set[type]] = {
     **dict.fromkeys(_BITS, {int}),
@@ -281,7 +271,8 @@ _TYPES: dict[str, set[type]] = {
     "time": {time},
 }
 _TEXTS: dict[str, Callable[[Any], str]] = {
-    **dict.fromkeys(_NESTED, partial(json.dumps, default=str)),
+    **dict.fromkeys(_NESTED, lambda value: _quoted(json.dumps(value, default=str))),
     "timestamp with time zone": lambda at: f"{at.astimezone(UTC).replace(tzinfo=None)} UTC",
-    "blob": lambda value: value.hex(" "),
+    "blob": lambda value: _quoted(value.hex(" ")),
+    "varchar": lambda value: _quoted(value),
 }

@@ -114,7 +114,7 @@ def test_a_glue_type_is_that_of_its_type_in_duckdb(names: list[str]) -> None:
         ("TIME", ""),
         ("INTERVAL", ""),
         ("UINTEGER[]", ""),
-        ("STRUCT(at TIME)", ""),
+        ('STRUCT("at" TIME)', ""),
         ('STRUCT("a:b" INTEGER)', ""),
     ],
 )
