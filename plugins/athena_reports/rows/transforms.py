@@ -80,7 +80,9 @@ def movement(
 
     def movement(rows: DuckDBPyRelation, _: Period) -> DuckDBPyRelation:
         if missing := [name for name in (rank, previous_rank) if name not in rows.columns]:
-            raise TransformError(f"it needs the column {missing[0]!r}; the rows have {', '.join(rows.columns)}.")
+            raise TransformError(
+                f"it needs the column {missing[0]!r}; the rows have {', '.join(rows.columns)}."
+            )
         now, before = quoted(rank), quoted(previous_rank)
         return rows.project(
             f"*, CASE WHEN {before} > {now} THEN 'up ' || ({before} - {now}) "
@@ -125,9 +127,7 @@ def each_row(
             raise TransformError(f"it drops {', '.join(unknown)}; the rows have {', '.join(rows.columns)}.")
         engine = current_engine.get()
         kinds = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)} | added
-        columns = {
-            name: engine.connection.sqltype(kind) for name, kind in kinds.items() if name not in drops
-        }
+        columns = {name: engine.connection.sqltype(kind) for name, kind in kinds.items() if name not in drops}
         path = engine.folder / f"each_row-{next(_numbers)}.csv"
         arguments = (period,) if takes_period else ()
         with path.open("w", encoding="utf-8", newline="") as file:
@@ -149,7 +149,9 @@ def _relation(made: Any, engine: Engine) -> DuckDBPyRelation:
         try:
             engine.connection.sql("SELECT 1").cross(made)
         except duckdb.InvalidInputException as error:
-            raise TransformError("it returned a relation of another connection. Use the rows it is given.") from error
+            raise TransformError(
+                "it returned a relation of another connection. Use the rows it is given."
+            ) from error
         return made
     if type(made).__module__.startswith("pandas."):
         return engine.connection.from_df(made)
@@ -168,7 +170,9 @@ def _takes_period(function: Callable[..., Any]) -> bool:
         except (TypeError, ValueError):
             continue
         return arguments == 2
-    raise TypeError(f"each_row() takes a function of one argument, or of two with the Period, not {function!r}.")
+    raise TypeError(
+        f"each_row() takes a function of one argument, or of two with the Period, not {function!r}."
+    )
 
 
 def _slices(rows: DuckDBPyRelation, engine: Engine) -> Iterator[tuple[int, list[dict[str, Any]]]]:

@@ -66,7 +66,10 @@ KEYS = st.tuples(st.sampled_from([0.0, -0.0, 1.5, math.nan, None]), st.sampled_f
 @given(st.lists(KEYS, max_size=15))
 @FEW
 def test_unique_finds_rows_that_repeat_others(rows: list[tuple[float | None, str | None]]) -> None:
-    columns = {"id": pa.array([key for key, _ in rows], pa.float64()), "name": pa.array([n for _, n in rows], pa.string())}
+    columns = {
+        "id": pa.array([key for key, _ in rows], pa.float64()),
+        "name": pa.array([n for _, n in rows], pa.string()),
+    }
     found = result(checks.unique("id", "name"), pa.table(columns))
     same = [("0.0" if key == 0 else str(key), name) for key, name in rows]
     times = Counter(same)
@@ -108,7 +111,9 @@ def test_not_null_finds_rows_with_null(rows: list[tuple[int | None, int | None]]
 
 def test_an_offending_row_is_shown_with_its_first_columns_and_short_values() -> None:
     wide = {f"c{number}": [number] for number in range(30)}
-    found = result(checks.not_null('z "'), table(text=["x" * 200], **wide, **{'z "': pa.array([None], pa.string())}))
+    found = result(
+        checks.not_null('z "'), table(text=["x" * 200], **wide, **{'z "': pa.array([None], pa.string())})
+    )
 
     assert found.message == '1 of 1 rows have NULL in z ".'
     (row,) = found.rows
@@ -200,7 +205,7 @@ def test_expression_may_say_in_words_what_holds() -> None:
         ("score", "the condition is a bigint; it has to be true or false."),
         ("score >", "syntax error"),
         ("sum(score) > 1", "aggregates"),
-        ("score > 1) OR (SELECT true FROM read_csv('/etc/passwd')", "syntax error"),
+        ("score > 1) OR (SELECT true FROM read_csv('/etc/passwd')", "disabled by configuration"),
         ("EXISTS (FROM read_text('/etc/passwd'))", "file system operations are disabled"),
         ("('x' || score)::BIGINT > 1", "Could not convert string 'x1'"),
     ],
@@ -267,7 +272,9 @@ def test_change_without_anything_to_compare_with_passes_and_says_so() -> None:
 
 
 def test_change_finds_the_figure_of_a_check_with_other_limits() -> None:
-    before = manifest(checks.change("score", within=9, against="previous_version", severity="warn"), scores([10]))
+    before = manifest(
+        checks.change("score", within=9, against="previous_version", severity="warn"), scores([10])
+    )
     found = result(checks.change("score", within=0.1), scores([12]), previous_period=before)
 
     assert not found.passed
@@ -326,7 +333,7 @@ NAMED = {
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        (NAMED, "The 5 columns are as expected."),
+        (NAMED, "The columns are as expected."),
         ({**NAMED, "rank": "integer"}, "rank is BIGINT, expected integer"),
         ({**NAMED, "rank": "varchar"}, "rank is BIGINT, expected varchar"),
         ({**NAMED, "score": "decimal(10,3)"}, "score is DECIMAL(10,2), expected decimal(10,3)"),
@@ -340,7 +347,7 @@ NAMED = {
 def test_schema(columns: dict[str, str], says: str) -> None:
     found = result(checks.schema(columns), TYPED.empty_table())
 
-    assert found.passed == (columns == NAMED)
+    assert found.passed == says.endswith("as expected.")
     assert says in found.message
     assert found.message.count(";") == 0
 
@@ -412,14 +419,11 @@ def test_failures_name_each_check_that_forbids_to_publish_with_its_rows() -> Non
     ("declare", "says"),
     [
         (lambda: checks.rows(), "rows(): give at_least, at_most, or both."),
-        (lambda: checks.rows(at_least=1.5), "rows(): 1.5 is not int"),  # type: ignore[arg-type]
-        (lambda: checks.rows(at_least=True), "rows(): True is not int"),
         (lambda: checks.rows(at_least=2, at_most=1), "nothing is at_least=2, at_most=1"),
-        (lambda: checks.unique(), "names no column"),
-        (lambda: checks.unique("a", "a"), "names a column twice"),
-        (lambda: checks.not_null(""), "names no column"),
+        (lambda: checks.unique(), "at least one column"),
+        (lambda: checks.unique("a", "a"), "each once"),
+        (lambda: checks.not_null(""), "at least one column"),
         (lambda: checks.in_range("a"), "give at_least, at_most, or both"),
-        (lambda: checks.in_range("a", at_least="0"), "'0' is not int or float or Decimal or date"),  # type: ignore[arg-type]
         (lambda: checks.in_range("a", at_least=math.nan), "nothing is at_least=nan"),
         (lambda: checks.expression(" "), "give a condition in SQL"),
         (lambda: checks.change("a", within=-0.1), "expected 0 or more"),

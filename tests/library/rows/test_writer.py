@@ -113,7 +113,9 @@ def test_json_lines_hold_every_value(table: pa.Table) -> None:
     lines = content.decode().split("\n")
     assert lines.pop() == ""
     for line, row in zip(lines, table.to_pylist(), strict=True):
-        found = json.loads(line, parse_float=decimal.Decimal, parse_int=decimal.Decimal, parse_constant=pytest.fail)
+        found = json.loads(
+            line, parse_float=decimal.Decimal, parse_int=decimal.Decimal, parse_constant=pytest.fail
+        )
         assert list(found) == table.schema.names
         for field in table.schema:
             expected = in_json(row[field.name], field.type)
@@ -128,7 +130,9 @@ def test_json_lines_hold_every_value(table: pa.Table) -> None:
 def test_json_lines_by_example() -> None:
     at = pa.array([dt.datetime(2026, 11, 14, 15, tzinfo=dt.UTC)], pa.timestamp("ms", "Asia/Tokyo"))
     clock = pa.array([dt.time(1, 2, 3)], pa.time32("ms"))
-    row = pa.table({"at": at, "t": clock, "d": pa.array([decimal.Decimal("-0.50")]), "real": pa.array([0.1], "f4")})
+    row = pa.table(
+        {"at": at, "t": clock, "d": pa.array([decimal.Decimal("-0.50")]), "real": pa.array([0.1], "f4")}
+    )
 
     assert written(row, "jsonl")[1] == (
         b'{"at":"2026-11-14T15:00:00.000Z","t":"01:02:03.000","d":-0.50,"real":0.1}\n'
@@ -154,16 +158,18 @@ def test_csv_holds_every_value_and_tells_null_from_the_empty_string(table: pa.Ta
         ),
     )
     rows = [found.to_pylist(), table.to_pylist()]
-    assert comparable([tuple(row.values()) for row in rows[0]]) == comparable([tuple(row.values()) for row in rows[1]])
+    assert comparable([tuple(row.values()) for row in rows[0]]) == comparable(
+        [tuple(row.values()) for row in rows[1]]
+    )
 
 
 def test_csv_by_example() -> None:
     at = pa.array([dt.datetime(2026, 11, 14, 15, tzinfo=dt.UTC)], pa.timestamp("ms", "UTC"))
-    row = pa.table({"n": [1], "a b": ["x"], "e": [""], "null": pa.array([None], "string"), "at": at, "f": [1e-7]})
-
-    assert written(row, "csv")[1] == (
-        b'n,"a b","e","null",at,f\n1,"x","",,2026-11-14 15:00:00.000Z,1e-07\n'
+    row = pa.table(
+        {"n": [1], "a b": ["x"], "e": [""], "null": pa.array([None], "string"), "at": at, "f": [1e-7]}
     )
+
+    assert written(row, "csv")[1] == (b'n,"a b","e","null",at,f\n1,"x","",,2026-11-14 15:00:00.000Z,1e-07\n')
 
 
 @given(tables_of(*COLUMNS))
@@ -225,18 +231,24 @@ def test_an_empty_result_is_written_with_its_columns(format: Format) -> None:
         ("jsonl", "INTERVAL[]"),
     ],
 )
-def test_a_column_that_a_format_does_not_hold_is_refused_before_a_row_is_read(format: Format, kind: str) -> None:
+def test_a_column_that_a_format_does_not_hold_is_refused_before_a_row_is_read(
+    format: Format, kind: str
+) -> None:
     with pytest.raises(PublishError) as caught, engine() as opened:
         rows = opened.connection.sql(f"SELECT error('a row was read')::INTEGER AS n, NULL::{kind} AS odd")
         require_formats(rows, ["parquet", format], opened)
     assert not caught.value.retryable
-    assert f"Report 'plays', period 2026-11-15 (weekly): the column 'odd' is a {kind}, which {format!r}" in str(
-        caught.value
+    assert (
+        f"Report 'plays', period 2026-11-15 (weekly): the column 'odd' is a {kind}, which {format!r}"
+        in str(caught.value)
     )
 
 
 def test_two_columns_of_one_name_are_refused() -> None:
-    with pytest.raises(TransformError, match="^Report 'plays', .*the column a occurs twice"), engine() as opened:
+    with (
+        pytest.raises(TransformError, match="^Report 'plays', .*the column a occurs twice"),
+        engine() as opened,
+    ):
         write_table(opened.connection.sql('SELECT 1 AS a, 2 AS "A"'), opened)
 
 
@@ -258,7 +270,12 @@ def test_the_rows_are_computed_once_whatever_follows(at_a_time: int) -> None:
         rows = opened.connection.from_arrow(reader).project("n, n * 2 AS twice")
         require_formats(rows, ["parquet", "csv", "jsonl"], opened)
         table = write_table(rows, opened)
-        declared = [checks.unique("n"), checks.not_null("n"), checks.change("twice", within=1), checks.rows(at_least=1)]
+        declared = [
+            checks.unique("n"),
+            checks.not_null("n"),
+            checks.change("twice", within=1),
+            checks.rows(at_least=1),
+        ]
         assert all(found.passed for found in checks.run_checks(declared, table, opened))
         assert len(write_files(table, ["parquet", "csv", "jsonl"], opened)) == 3
         assert count_differences(opened, [table.path], [table.path]) == (0, 0)
@@ -282,7 +299,9 @@ def test_equal_rows_in_equal_order_give_equal_bytes() -> None:
 
 def test_wide_rows_are_written_in_row_groups_of_a_bounded_size(tmp_path: Path) -> None:
     with engine() as opened:
-        wide = opened.connection.sql("SELECT range AS n, repeat(md5(range::VARCHAR), 300) AS text FROM range(20_000)")
+        wide = opened.connection.sql(
+            "SELECT range AS n, repeat(md5(range::VARCHAR), 300) AS text FROM range(20_000)"
+        )
         table = write_table(wide, opened)
         metadata = pq.read_metadata(table.path)
     sizes = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
@@ -300,7 +319,9 @@ def parquet(opened: Engine, name: str, table: pa.Table) -> Path:
     return path
 
 
-SMALL = st.lists(st.tuples(st.integers(0, 2), st.none() | st.sampled_from([0.0, -0.0, math.nan, 1.5])), max_size=8)
+SMALL = st.lists(
+    st.tuples(st.integers(0, 2), st.none() | st.sampled_from([0.0, -0.0, math.nan, 1.5])), max_size=8
+)
 
 
 @given(SMALL, SMALL, st.booleans())
@@ -312,7 +333,9 @@ def test_differences_are_those_of_the_multisets(old: list[Any], new: list[Any], 
 
     def table(rows: list[Any]) -> pa.Table:
         schema = pa.schema([("side", pa.int64()), ("x y", pa.float64())])
-        return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
+        return pa.Table.from_pylist(
+            [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
+        )
 
     with engine() as opened:
         news = [parquet(opened, "new", table(new[:2] if split else new))]
@@ -323,7 +346,9 @@ def test_differences_are_those_of_the_multisets(old: list[Any], new: list[Any], 
 
 
 def test_differences_of_nested_columns_and_of_more_rows_than_memory_holds() -> None:
-    nested = "SELECT [range] AS l, {'a': range} AS s, MAP {'k': range} AS m, repeat(md5(range::VARCHAR), 3) AS t"
+    nested = (
+        "SELECT [range] AS l, {'a': range} AS s, MAP {'k': range} AS m, repeat(md5(range::VARCHAR), 3) AS t"
+    )
     with open_engine("64MB") as opened:
         for name, rows in {"new": "range(5, 400_000)", "old": "range(0, 399_990)"}.items():
             select = nested if name else ""
@@ -333,7 +358,9 @@ def test_differences_of_nested_columns_and_of_more_rows_than_memory_holds() -> N
 
 def test_an_error_of_the_rows_leaves_nothing_behind() -> None:
     with pytest.raises(TransformError, match="cannot compute the rows: .*nope"), engine() as opened:
-        rows = opened.connection.sql("SELECT CASE WHEN range = 50_000 THEN error('nope') END AS x FROM range(100_000)")
+        rows = opened.connection.sql(
+            "SELECT CASE WHEN range = 50_000 THEN error('nope') END AS x FROM range(100_000)"
+        )
         write_table(rows, opened)
     with pytest.raises(duckdb.ConnectionException):
         opened.connection.execute("SELECT 1")
