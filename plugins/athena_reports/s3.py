@@ -224,8 +224,9 @@ def _explained(uri: str, done: str) -> Iterator[None]:
 
 
 def _s3_error(error: Exception, uri: str, done: str) -> S3Error:
-    # boto3 wraps the error of an upload, whose answer says more.
-    cause = error.__context__ if hasattr(error.__context__, "response") else error
+    # boto3 wraps the error of an upload, whose answer says more, and the last one of a download.
+    wrapped = error.__context__ if hasattr(error.__context__, "response") else error
+    cause = getattr(wrapped, "last_exception", wrapped)
     response: dict[str, Any] = getattr(cause, "response", {})
     code = str(response.get("Error", {}).get("Code", ""))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
