@@ -26,13 +26,13 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.secrets.secrets_manager import SecretsManagerBackend
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
+from athena_reports.storage import Storage, StorageError
 from botocore import xform_name
 
 from athena_reports import RetentionPolicy, build_cleanup, storage
 from athena_reports.page import published as page
 from athena_reports.page.runs import ReportDag
 from athena_reports.settings import settings
-from athena_reports.storage import Storage, StorageError
 from demo import flights, lake, plays
 from demo.plays import PlaysSpec
 from demo.services import Services, local_services

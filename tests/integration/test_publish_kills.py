@@ -23,16 +23,16 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from athena_reports.result import UnloadedFile
+from athena_reports.stage import Location, Rows, stage
+from athena_reports.storage import Storage
 from botocore.exceptions import ClientError
+from tests.unit.publishing import EARLY, LATE, SCHEMA, assert_followed, facts, partitions_of, read_complete
 
 from athena_reports import stage as stage_module
 from athena_reports import storage as storage_module
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.publish import publish
-from athena_reports.result import UnloadedFile
-from athena_reports.stage import Location, Rows, stage
-from athena_reports.storage import Storage
-from tests.unit.publishing import EARLY, LATE, SCHEMA, assert_followed, facts, partitions_of, read_complete
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
