@@ -95,7 +95,7 @@ def _mistake(error: pydantic.ValidationError, fields: Mapping[str, object]) -> t
         return field, f"there is no such field. Did you mean {nearest}?"
     of_param = f"[{first['loc'][1]!r}]" if field == "params" and len(first["loc"]) > 1 else ""
     message = first["msg"].removeprefix("Value error, ")
-    return field + of_param, f"{first['input']!r} is not valid: {message}."
+    return field + of_param, f"{first['input']!r} is not valid: {message}"
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=_CONFIG)
@@ -138,7 +138,8 @@ class Input:
             return handler(fields)
         except pydantic.ValidationError as error:
             field, problem = _mistake(error, cls.__annotations__)
-            raise InputError(f"Input{fields.args}, field {field!r}: {problem}") from None
+            table = fields.args[0] if fields.args else (fields.kwargs or {}).get("table")
+            raise InputError(f"Input {table!r}, field {field!r}: {problem}") from None
 
 
 _Transform = Annotated[Callable[..., Any], AfterValidator(_transform)]
@@ -180,7 +181,7 @@ class Report(pydantic.BaseModel, frozen=True):
     params: Annotated[
         Mapping[Annotated[str, AfterValidator(_param_name)], Annotated[Any, AfterValidator(_param_value)]],
         AfterValidator(MappingProxyType),
-    ] = MappingProxyType({})
+    ] = Field(default_factory=dict, validate_default=True)
     transform: _Transform | Annotated[Sequence[_Transform], AfterValidator(tuple)] | None = None
     checks: Annotated[Sequence[InstanceOf[Check]], AfterValidator(tuple)] = ()
     inputs: Annotated[Sequence[InstanceOf[Input]], AfterValidator(_each_once)] = ()
@@ -255,7 +256,10 @@ class Report(pydantic.BaseModel, frozen=True):
             given, expected = type(value).__name__, type(self.params[name]).__name__
             if given != expected:
                 self.refuse(field, f"the {cadence} DAG sets a {given}, the report a {expected}.")
-        return type(self)(**{**dict(self), "params": {**self.params, **overrides}}) if overrides else self
+        if not overrides:
+            return self
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**fields, "params": {**self.params, **overrides}})
 
     def refuse(self, field: str, problem: str) -> NoReturn:
         """Raise a ReportError about a field of this report."""

@@ -1,15 +1,12 @@
 """An Athena result as a DuckDB relation, wherever Athena put it.
 
-A SELECT leaves a CSV in S3 or, in a workgroup with managed results, pages of GetQueryResults; an UNLOAD leaves Parquet
-files that its data manifest lists. Athena's CSV quotes every value; NULL is an unquoted empty field, the empty string
-is `""`; line breaks can stand inside quotes.
+A SELECT leaves a CSV in S3 or, in a workgroup with managed results, pages of GetQueryResults; an UNLOAD leaves
+Parquet files that its data manifest lists. All three give the same rows in the same types.
 """
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,14 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import BaseModel
 
 from athena_reports.errors import ResultError
-from athena_reports.rows.columns import (
-    Column,
-    literal,
-    quoted,
-    result_columns,
-    rewritten,
-    table_type,
-)
+from athena_reports.rows.athena_csv import Reading, csv_line, cut, read, read_csv
+from athena_reports.rows.columns import Column, literal, quoted, result_columns, rewritten, table_type
 from athena_reports.rows.engine import reason
 from athena_reports.s3 import ConditionError, MissingObjectError, S3Error
 
@@ -36,11 +27,7 @@ if TYPE_CHECKING:
     from athena_reports.rows.engine import Engine
     from athena_reports.s3 import S3
 
-MAX_ROW_BYTES = 16 * 1024 * 1024
-"""The longest row of a CSV that is sure to be read, as text."""
-
-_AGAIN = "If it has expired, clear run_query with all that is downstream."
-_CAST = "CAST it in the SQL, then clear run_query with all that is downstream."
+_AGAIN = "Clear run_query with all that is downstream."
 _PAGE_ROWS = 1_000  # GetQueryResults returns no more
 
 
@@ -61,7 +48,7 @@ class FinishedQuery(BaseModel, frozen=True):
 
 
 class ResultRows(NamedTuple):
-    """The rows of a result, and whether they come in the order of the query: an UNLOAD writes them in parallel."""
+    """Rows, and whether they come in the order of the query: an UNLOAD writes them in parallel."""
 
     relation: DuckDBPyRelation
     ordered: bool
@@ -75,11 +62,11 @@ def read_result(
     s3: S3,
     published_columns: Callable[[], Sequence[Column] | None],
 ) -> ResultRows:
-    """Download the result of a query and return its rows. They are read when the relation is used.
+    """Download the result of a query and return its rows, which are read when the relation is used.
 
     Args:
         query: The query.
-        engine: Where it is read. A value that cannot be read is explained there, as a ResultError.
+        engine: Where it is read. There a value that cannot be read becomes a ResultError.
         athena: Client for the columns and, of a managed result, for the rows.
         s3: S3.
         published_columns: Returns the columns of the report's table, for an UNLOAD that wrote no file.
@@ -90,24 +77,19 @@ def read_result(
     """
     if query.statement == "UNLOAD":
         uris = _unloaded_uris(query, athena, s3)
-        relation = (
-            _unloaded(query, uris, engine, s3) if uris else _nothing(query, engine, published_columns())
-        )
-        return ResultRows(relation, ordered=False)
+        if uris:
+            return ResultRows(_unloaded(query, uris, engine, s3), ordered=False)
+        return ResultRows(_nothing(query, engine, published_columns()), ordered=False)
     path = engine.folder / "result.csv"
     if query.output_location:
         page = _page(query, athena, MaxResults=1)
-        with _explained(query):
-            s3.download(query.output_location, path)
+        _download(query, query.output_location, path, s3)
     else:
         pages = _pages(query, athena)
         page = next(pages)
         with path.open("w", encoding="utf-8", newline="") as file:
-            for some in (page, *pages):
-                rows = (
-                    [datum.get("VarCharValue") for datum in row["Data"]] for row in some["ResultSet"]["Rows"]
-                )
-                file.writelines(csv_line(row) for row in rows)
+            for rows in (each["ResultSet"]["Rows"] for each in (page, *pages)):
+                file.writelines(csv_line(datum.get("VarCharValue") for datum in row["Data"]) for row in rows)
     try:
         columns = result_columns(page["ResultSet"]["ResultSetMetadata"]["ColumnInfo"])
     except ValueError as error:
@@ -116,137 +98,14 @@ def read_result(
     return ResultRows(read_csv(path, columns, engine, about=f"Query {query.id}", header=True), ordered=True)
 
 
-def csv_line(values: Iterable[str | None]) -> str:
-    """Return a row as Athena writes it into a CSV."""
-    return ",".join("" if value is None else '"' + value.replace('"', '""') + '"' for value in values) + "\n"
-
-
-class _Reading(NamedTuple):
-    """How a column is read: as which type, what is made of it, which values are refused and why; `{c}` is the column."""
-
-    read_as: str
-    value: str = "{c}"
-    refused: str = ""
-    problem: str = ""
-
-
-_IN_YEARS = "it is not in the years 0001 to 9999"
-_READINGS = {
-    "DATE": _Reading("DATE", "{c}", "{c} < '0001-01-01' OR {c} > '9999-12-31'", _IN_YEARS),
-    "TIMESTAMP_MS": _Reading(
-        "TIMESTAMP",
-        "{c}::TIMESTAMP_MS",
-        "epoch_us({c}) % 1000 <> 0 OR {c} < '0001-01-01' OR {c} >= '10000-01-01'",
-        f"it is finer than timestamp(3), or {_IN_YEARS}",
-    ),
-    "TIMESTAMP WITH TIME ZONE": _Reading(
-        "VARCHAR",
-        "athena_instant({c})",
-        "athena_refuses({c}, athena_instant({c}), athena_wall({c}))",
-        "it is not a timestamp(3) with a time zone in the years 0001 to 9999, or its zone has this time twice or "
-        "never: use AT TIME ZONE 'UTC'",
-    ),
-    "BLOB": _Reading(
-        "VARCHAR",
-        "unhex(replace({c}, ' ', ''))",
-        "NOT regexp_full_match({c}, '([0-9a-f]{{2}}( [0-9a-f]{{2}})*)?')",
-        "it is not hexadecimal",
-    ),
-}
-# A zone has a wall time twice if the offset of a day before, or after, gives another instant with that wall time.
-_MACROS = r"""
-CREATE OR REPLACE TEMP MACRO athena_wall(x) AS try_cast(regexp_extract(x, '^(\S+ \S+) \S+$', 1) AS TIMESTAMP);
-CREATE OR REPLACE TEMP MACRO athena_instant(x) AS try_cast(regexp_replace(x, ' ([+-])', '\1') AS TIMESTAMPTZ);
-CREATE OR REPLACE TEMP MACRO athena_twice(zone, t, wall, day) AS timezone(zone, t + day) - day <> wall
-    AND timezone(zone, t + (wall - (timezone(zone, t + day) - day))) = wall;
-CREATE OR REPLACE TEMP MACRO athena_refuses(x, t, wall) AS CASE
-    WHEN x IS NULL THEN false
-    WHEN t IS NULL OR wall IS NULL OR epoch_us(t) % 1000 <> 0 THEN true
-    WHEN t < '0001-01-01 00:00:00+00' OR t >= '10000-01-01 00:00:00+00' THEN true
-    WHEN regexp_matches(x, ' (UTC|[+-]\S+)$') THEN false
-    ELSE timezone(split_part(x, ' ', 3), t) <> wall
-        OR athena_twice(split_part(x, ' ', 3), t, wall, INTERVAL '24 hours')
-        OR athena_twice(split_part(x, ' ', 3), t, wall, INTERVAL '-24 hours') END;
-"""
-_REFUSED = re.compile(r"athena_reports: column (\d+)")
-_ROW = re.compile(r"CSV Error on Line: (\d+)")
-_VALUE = re.compile(
-    r'Error when converting column "c(\d+)"\. Could not convert string "(.*?)" to \'(.*?)\'', re.DOTALL
-)
-_PROBLEMS = {
-    "Maximum line size": f"it is longer than {MAX_ROW_BYTES:,} bytes. Select less of its longest column.",
-    "unterminated quote": "the file ends inside a quoted value. Clear run_query with all that is downstream.",
-    "Expected Number of Columns": "it has more or fewer values than there are columns. Clear run_query with all that "
-    "is downstream.",
-    "Invalid unicode": "it is not valid UTF-8. CAST it in the SQL, with from_utf8 for example.",
-}
-
-
-def read_csv(
-    path: Path, columns: Mapping[str, str], engine: Engine, *, about: str, header: bool
-) -> DuckDBPyRelation:
-    """Return the rows of a CSV in Athena's form; a value that cannot be read is a ResultError of the engine.
-
-    Args:
-        path: The file, in the engine's folder.
-        columns: For each name DuckDB's type.
-        engine: The engine.
-        about: The first words of an error.
-        header: Whether the first line holds the names.
-    """
-    readings = {name: _READINGS.get(kind) or _reading(kind) for name, kind in columns.items()}
-    types = ", ".join(f"c{n}: {literal(reading.read_as)}" for n, reading in enumerate(readings.values()))
-    source = (
-        f"read_csv({literal(str(path))}, header = {header}, auto_detect = false, delim = ',', quote = '\"', "
-        f"escape = '\"', new_line = '\\n', nullstr = '', allow_quoted_nulls = false, "
-        f"max_line_size = {MAX_ROW_BYTES}, buffer_size = {MAX_ROW_BYTES}, columns = {{{types}}})"
-    )
-    engine.connection.execute(_MACROS)
-    return _read(source, [f"c{n}" for n in range(len(columns))], readings, engine, about)
-
-
-def _read(
-    source: str, columns: Sequence[str], readings: Mapping[str, _Reading], engine: Engine, about: str
-) -> DuckDBPyRelation:
-    """Return what the readings, by name, make of the columns of a source; explain there what they refuse."""
-    values = []
-    for number, (column, (name, reading)) in enumerate(zip(columns, readings.items(), strict=True)):
-        value, refused = (text.format(c=column) for text in (reading.value, reading.refused))
-        if refused:
-            value = f"CASE WHEN {refused} THEN error('athena_reports: column {number}') ELSE {value} END"
-        values.append(f"{value} AS {quoted(name)}")
-
-    def explain(error: Exception) -> ResultError | None:
-        text = str(error)
-        if mark := _REFUSED.search(text):
-            column, (name, reading) = columns[int(mark[1])], list(readings.items())[int(mark[1])]
-            numbered = f"SELECT row_number() OVER () AS row, {column} FROM {source}"
-            refused = reading.refused.format(c=column)
-            found = f"SELECT row, {column}::VARCHAR FROM ({numbered}) WHERE {refused} ORDER BY row LIMIT 1"
-            row, value = engine.connection.execute(found).fetchall()[0]
-            problem = f"column {name!r}: {_cut(value)}: {reading.problem}. {_CAST}"
-        elif line := _ROW.search(text):
-            row = int(line[1]) - 1
-            problem = next((_PROBLEMS[words] for words in _PROBLEMS if words in text), f"{reason(error)}.")
-            if wrong := _VALUE.search(text):
-                name, kind = list(readings)[int(wrong[1])], wrong[3]
-                problem = f"column {name!r}: {_cut(wrong[2])} is not a valid {kind}. {_CAST}"
-        else:
-            return None
-        return ResultError(f"{about}: its result cannot be read, row {row:,}: {problem}")
-
-    engine.explainers.append(explain)
-    return engine.connection.sql(f"SELECT {', '.join(values)} FROM {source}")
-
-
 def _check_header(query: FinishedQuery, path: Path, names: list[str]) -> None:
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        beginning = file.read(1_000_000)
-    found = next(csv.reader(beginning.splitlines(keepends=True)), [])
-    if found != names:
+    expected = csv_line(names).encode()
+    with path.open("rb") as file:
+        beginning = file.read(len(expected))
+    if beginning != expected:
         raise ResultError(
-            f"Query {query.id}: its result cannot be read: it begins with {_cut(beginning)}, but its metadata names "
-            f"the columns {names}. Clear run_query with all that is downstream."
+            f"Query {query.id}: its result cannot be read: it begins with {cut(beginning.decode(errors='replace'))}, "
+            f"but its metadata names the columns {names}. {_AGAIN}"
         )
 
 
@@ -257,9 +116,8 @@ def _unloaded_uris(query: FinishedQuery, athena: AthenaClient, s3: S3) -> list[s
             lines = s3.read(query.data_manifest)[0].decode().splitlines()
     elif not query.output_location:  # a managed result
         pages = _pages(query, athena, QueryResultType="DATA_MANIFEST")
-        lines = [
-            row["Data"][0].get("VarCharValue", "") for page in pages for row in page["ResultSet"]["Rows"]
-        ]
+        rows = (row for page in pages for row in page["ResultSet"]["Rows"])
+        lines = [row["Data"][0].get("VarCharValue", "") for row in rows]
     uris = [line.strip().strip('"') for line in lines]
     return sorted(uri for uri in uris if uri.startswith("s3://"))
 
@@ -268,56 +126,43 @@ def _unloaded(query: FinishedQuery, uris: Sequence[str], engine: Engine, s3: S3)
     import duckdb
 
     paths: list[str] = []
-    first: dict[str, DuckDBPyType] = {}
+    first: list[tuple[str, DuckDBPyType]] = []
     for uri in uris:
         paths.append(str(engine.folder / f"unloaded-{len(paths):06}.parquet"))
-        with _explained(query):
-            s3.download(uri, Path(paths[-1]))
+        _download(query, uri, Path(paths[-1]), s3)
         try:
-            relation = engine.connection.from_parquet(paths[-1])
+            file = engine.connection.from_parquet(paths[-1])
         except duckdb.Error as error:
-            raise ResultError(
-                f"Query {query.id}, file {uri} does not read as Parquet: {reason(error)}. Clear run_query with all "
-                f"that is downstream."
-            ) from error
-        found = dict(zip(relation.columns, relation.types, strict=True))
-        first = first or found
-        if list(found.items()) != list(first.items()):
-            raise ResultError(
-                f"Query {query.id}, file {uri} has the columns ({_listed(found)}), but the first file has "
-                f"({_listed(first)}). {_CAST}"
-            )
+            problem = f"file {uri} does not read as Parquet: {reason(error)}"
+            raise ResultError(f"Query {query.id}, {problem}. {_AGAIN}") from error
+        columns = list(zip(file.columns, file.types, strict=True))
+        first = first or columns
+        if columns != first:
+            problem = f"file {uri} has the columns ({_listed(columns)}), the first file has ({_listed(first)})"
+            raise ResultError(f"Query {query.id}, {problem}. CAST them in the SQL. {_AGAIN}")
     source = f"read_parquet([{', '.join(map(literal, paths))}])"
-    readings = {name: _stored(kind) for name, kind in first.items()}
-    return _read(source, [quoted(name) for name in first], readings, engine, f"Query {query.id}")
+    readings = {name: _stored(kind) for name, kind in first}
+    return read(source, [quoted(name) for name, _ in first], readings, engine, about=f"Query {query.id}")
 
 
-def _reading(kind: str) -> _Reading:
-    if kind.endswith("]") or kind.startswith(("STRUCT(", "MAP(")):  # each_row() writes these as JSON
-        escaped = kind.replace("{", "{{").replace("}", "}}")
-        return _Reading("VARCHAR", f"{{c}}::JSON::{escaped}")
-    return _Reading(kind)
-
-
-def _stored(kind: DuckDBPyType) -> _Reading:
+def _stored(kind: DuckDBPyType) -> Reading:
     """A timestamp of an UNLOAD has no zone, however it is stored, and is of milliseconds, as in a CSV."""
-    name = str(kind)
     plain = rewritten(kind, lambda leaf: "TIMESTAMP_MS" if leaf.startswith("TIMESTAMP") else leaf)
     if plain == rewritten(kind, str):
-        return _Reading(name)
-    value, problem = f"CAST({{c}} AS {plain})", "it is finer than timestamp(3)"
-    return _Reading(name, value, f"CAST({value} AS {name}) IS DISTINCT FROM {{c}}", problem)
+        return Reading(plain)
+    value = f"{{c}}::{plain}"
+    return Reading(plain, value, f"({value})::{kind} IS DISTINCT FROM {{c}}", "it is finer than timestamp(3)")
 
 
-def _listed(columns: Mapping[str, DuckDBPyType]) -> str:
-    return ", ".join(f"{name} {kind}" for name, kind in columns.items())
+def _listed(columns: Sequence[tuple[str, DuckDBPyType]]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in columns)
 
 
 def _nothing(query: FinishedQuery, engine: Engine, columns: Sequence[Column] | None) -> DuckDBPyRelation:
     if columns is None:
         raise ResultError(
-            f"Query {query.id} unloaded no rows and so no columns, and the report has no table that names them. "
-            f"Publish one period with rows first, or declare unload=False."
+            f"Query {query.id} unloaded no rows and so no columns, and the report has no table yet. Publish one "
+            f"period with rows first, or declare unload=False."
         )
     values = ", ".join(f"NULL::{table_type(column.glue)} AS {quoted(column.name)}" for column in columns)
     return engine.connection.sql(f"SELECT {values} WHERE false")
@@ -338,9 +183,14 @@ def _page(query: FinishedQuery, athena: AthenaClient, **options: Any) -> Mapping
         return athena.get_query_results(QueryExecutionId=query.id, **options)
     except (ClientError, BotoCoreError) as error:
         raise ResultError(
-            f"Query {query.id}: GetQueryResults does not return its result: {error}. Athena keeps a managed result "
-            f"for 24 hours. {_AGAIN}"
+            f"Query {query.id}: GetQueryResults does not return its result: {error}. Athena keeps a managed "
+            f"result for 24 hours. {_AGAIN}"
         ) from error
+
+
+def _download(query: FinishedQuery, uri: str, path: Path, s3: S3) -> None:
+    with _explained(query):
+        s3.download(uri, path)
 
 
 @contextmanager
@@ -348,12 +198,7 @@ def _explained(query: FinishedQuery) -> Iterator[None]:
     try:
         yield
     except (MissingObjectError, ConditionError) as error:
-        raise ResultError(
-            f"Query {query.id}: its result is missing, or was replaced: {error} {_AGAIN}"
-        ) from error
+        problem = f"its result is missing or expired, or was replaced: {error}"
+        raise ResultError(f"Query {query.id}: {problem} {_AGAIN}") from error
     except S3Error as error:
         raise S3Error(f"Query {query.id}: {error}", retryable=error.retryable) from error
-
-
-def _cut(text: str) -> str:
-    return repr(text if len(text) <= 200 else f"{text[:200]}..")

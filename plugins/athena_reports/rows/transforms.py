@@ -121,7 +121,7 @@ def each_row(
         raise ValueError(f"each_row() both adds and drops {', '.join(both)}. Keep one.")
 
     def each_row(rows: DuckDBPyRelation, period: Period) -> DuckDBPyRelation:
-        from athena_reports.rows.athena_result import read_csv
+        from athena_reports.rows.athena_csv import read_csv
 
         if unknown := sorted(set(drops).difference(rows.columns)):
             raise TransformError(f"it drops {', '.join(unknown)}; the rows have {', '.join(rows.columns)}.")

@@ -1,0 +1,275 @@
+"""Results as Athena gives them, written by hand from its printing rules: an oracle for whoever reads them."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Context, Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import strategies as st
+
+from athena_reports.rows.engine import Engine, open_engine
+from athena_reports.s3 import MissingObjectError
+
+Row = Sequence[Any]
+
+_WIDE = Context(prec=60)
+
+
+@contextmanager
+def engine() -> Iterator[Engine]:
+    with open_engine("128MB", about="Report 'plays', period 2026-11-15 (weekly)") as opened:
+        yield opened
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a result as GetQueryResults describes it."""
+
+    name: str
+    type: str
+    precision: int = 0
+    scale: int = 0
+
+    @property
+    def info(self) -> dict[str, Any]:
+        return {"Name": self.name, "Type": self.type, "Precision": self.precision, "Scale": self.scale}
+
+
+class FakeAthena:
+    """A client that answers GetQueryResults from pages; `calls` is what it was asked."""
+
+    def __init__(self, pages: Sequence[Mapping[str, Any]]) -> None:
+        self._pages = pages
+        self.calls: list[dict[str, Any]] = []
+
+    def get_query_results(self, **request: Any) -> dict[str, Any]:
+        self.calls.append(request)
+        number = int(request.get("NextToken", 0))
+        more = {"NextToken": str(number + 1)} if number + 1 < len(self._pages) else {}
+        return {**self._pages[number], **more}
+
+
+@dataclass
+class FakeS3:
+    """The objects that a reader downloads, by `s3://` address."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+
+    def read(self, uri: str) -> tuple[bytes, str]:
+        if uri not in self.objects:
+            raise MissingObjectError(f"{uri} cannot be read: NoSuchKey.")
+        return self.objects[uri], '"etag"'
+
+    def download(self, uri: str, path: Path) -> None:
+        path.write_bytes(self.read(uri)[0])
+
+
+def csv_of(columns: Sequence[Column], rows: Sequence[Row]) -> bytes:
+    """The result file of a SELECT."""
+    lines = lines_of(columns, rows)
+    quoted = (
+        ["" if text is None else '"' + text.replace('"', '""') + '"' for text in line] for line in lines
+    )
+    return "".join(",".join(line) + "\n" for line in quoted).encode()
+
+
+def pages_of(columns: Sequence[Column], rows: Sequence[Row], size: int = 1000) -> list[dict[str, Any]]:
+    """The answers of GetQueryResults, with `size` rows each."""
+    lines = lines_of(columns, rows)
+    data = [{"Data": [{} if text is None else {"VarCharValue": text} for text in line]} for line in lines]
+    info = {"ColumnInfo": [column.info for column in columns]}
+    return [
+        {"ResultSet": {"Rows": data[start : start + size], "ResultSetMetadata": info}}
+        for start in range(0, len(data), size)
+    ]
+
+
+def lines_of(columns: Sequence[Column], rows: Sequence[Row]) -> list[list[str | None]]:
+    """The header and the rows as texts."""
+    lines: list[list[str | None]] = [[column.name for column in columns]]
+    for row in rows:
+        values = zip(row, columns, strict=True)
+        lines.append([None if value is None else printed(value, column) for value, column in values])
+    return lines
+
+
+def printed(value: Any, column: Column) -> str:
+    match column.type:
+        case "boolean":
+            return "true" if value else "false"
+        case "float" | "double":
+            return java(value, single=column.type == "float")
+        case "decimal":
+            digits = str(abs(int(value.scaleb(column.scale, _WIDE)))).rjust(column.scale + 1, "0")
+            whole, fraction = digits[: len(digits) - column.scale], digits[len(digits) - column.scale :]
+            return ("-" if value < 0 else "") + whole + ("." + fraction if fraction else "")
+        case "timestamp":
+            return wall(value)
+        case "timestamp with time zone":
+            return f"{wall(value)} {zone_of(value)}"
+        case "time":
+            return f"{value:%H:%M:%S}.{value.microsecond // 1000:03d}"
+        case "varbinary":
+            return " ".join(f"{byte:02x}" for byte in value)
+    return str(value)
+
+
+def wall(at: datetime) -> str:
+    day = f"{at.year:04d}-{at.month:02d}-{at.day:02d}"
+    return f"{day} {at.hour:02d}:{at.minute:02d}:{at.second:02d}.{at.microsecond // 1000:03d}"
+
+
+def zone_of(at: datetime) -> str:
+    if isinstance(at.tzinfo, ZoneInfo):
+        return at.tzinfo.key
+    minutes = int((at.utcoffset() or timedelta()).total_seconds()) // 60
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
+def java(value: float, *, single: bool) -> str:
+    """Double.toString and Float.toString: 1.0, 0.001, 1.0E-4, 1.0E7, NaN, -Infinity."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    if value == 0:
+        return "-0.0" if math.copysign(1, value) < 0 else "0.0"
+    mantissa, exponent = shortest(value, single=single).split("e")
+    sign = "-" if mantissa.startswith("-") else ""
+    digits, power = mantissa.lstrip("-").replace(".", "").rstrip("0") or "0", int(exponent)
+    if -3 <= power < 7:
+        digits = digits.rjust(len(digits) - power, "0") if power < 0 else digits.ljust(power + 1, "0")
+        point = max(power, 0) + 1
+        return f"{sign}{digits[:point]}.{digits[point:] or '0'}"
+    return f"{sign}{digits[0]}.{digits[1:] or '0'}E{power}"
+
+
+def shortest(value: float, *, single: bool) -> str:
+    """The fewest digits, in scientific notation, that give the value back."""
+    form = "<f" if single else "<d"
+    for digits in range(17):
+        text = f"{value:.{digits}e}"
+        try:
+            if struct.pack(form, float(text)) == struct.pack(form, value):
+                return text
+        except OverflowError:
+            continue
+    raise AssertionError(value)
+
+
+def unloaded(columns: Sequence[Column], rows: Sequence[Row], **options: Any) -> bytes:
+    """A file of an UNLOAD."""
+    schema = pa.schema([(column.name, UNLOADED[column.type](column)) for column in columns])
+    table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
+    return parquet_of(table, compression="zstd", store_schema=False, **options)
+
+
+def parquet_of(table: pa.Table, **options: Any) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(table, file, **options)
+    return file.getvalue()
+
+
+UNLOADED: Mapping[str, Any] = {
+    "boolean": lambda _: pa.bool_(),
+    "tinyint": lambda _: pa.int8(),
+    "smallint": lambda _: pa.int16(),
+    "integer": lambda _: pa.int32(),
+    "bigint": lambda _: pa.int64(),
+    "float": lambda _: pa.float32(),
+    "double": lambda _: pa.float64(),
+    "varchar": lambda _: pa.string(),
+    "char": lambda _: pa.string(),
+    "varbinary": lambda _: pa.binary(),
+    "date": lambda _: pa.date32(),
+    "timestamp": lambda _: pa.timestamp("ms"),
+    "decimal": lambda column: pa.decimal128(column.precision, column.scale),
+}
+"""The types that UNLOAD writes, as Parquet has them."""
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
+    [
+        *("", '"', '""', ",", "\n", "\r\n", "\r", 'a"\n"b', '",', '\n"', "\x00", "\ufeff", "{c}"),
+        *("NULL", "null", "N/A", "nan", "true", "0", " ", "\\N", "\\", "東京", "👩‍👩‍👧"),
+    ]
+)
+
+
+def _milliseconds(at: datetime) -> datetime:
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+def _is_told_by_its_wall(at: datetime) -> bool:
+    return at.replace(fold=0).utcoffset() == at.replace(fold=1).utcoffset()
+
+
+_ZONES = st.sampled_from(["UTC", "Asia/Tokyo", "America/New_York", "Europe/Berlin", "Asia/Kolkata"])
+_OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+_INSTANTS = st.builds(
+    lambda at, zone: at.astimezone(zone),
+    st.datetimes(datetime(1970, 1, 3), datetime(2037, 1, 1), timezones=st.just(UTC)).map(_milliseconds),  # noqa: DTZ001
+    _ZONES.map(ZoneInfo) | _OFFSETS,
+).filter(_is_told_by_its_wall)
+
+VALUES: Mapping[str, st.SearchStrategy[Any]] = {
+    "boolean": st.booleans(),
+    "tinyint": st.integers(-(2**7), 2**7 - 1),
+    "smallint": st.integers(-(2**15), 2**15 - 1),
+    "integer": st.integers(-(2**31), 2**31 - 1),
+    "bigint": st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-(2**63), 2**63 - 1]),
+    "float": st.floats(width=32),
+    "double": st.floats(),
+    "varchar": TEXTS,
+    "char": TEXTS,
+    "varbinary": st.binary(max_size=5),
+    "date": st.dates() | st.sampled_from([date.min, date.max]),
+    "time": st.times().map(lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000)),
+    "timestamp": (st.datetimes() | st.sampled_from([datetime.min, datetime.max])).map(_milliseconds),  # noqa: DTZ901
+    "timestamp with time zone": _INSTANTS,
+    "array": TEXTS,
+    "json": TEXTS,
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns and rows, each value of its column's type or None."""
+
+    columns: list[Column]
+    rows: list[tuple[Any, ...]]
+
+
+@st.composite
+def tables(draw: st.DrawFn, types: Sequence[str] = (*VALUES, "decimal"), max_rows: int = 8) -> Table:
+    names = draw(st.lists(TEXTS.filter(bool), min_size=1, max_size=5, unique_by=str.casefold))
+    columns, values = [], []
+    for name in names:
+        type = draw(st.sampled_from(types))
+        precision = draw(st.integers(1, 38)) if type == "decimal" else 0
+        scale = draw(st.integers(0, precision))
+        columns.append(Column(name, type, precision, scale))
+        values.append(_decimals(precision, scale) if type == "decimal" else VALUES[type])
+    rows = draw(st.lists(st.tuples(*(st.none() | value for value in values)), max_size=max_rows))
+    return Table(columns, rows)
+
+
+def _decimals(precision: int, scale: int) -> st.SearchStrategy[Decimal]:
+    most = 10**precision - 1
+    digits = st.integers(-most, most) | st.sampled_from([-most, most])
+    return digits.map(lambda number: Decimal(number).scaleb(-scale, _WIDE))
+
+
+def comparable(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+    """Rows whose equality tells -0.0 from 0.0 and takes NaN for NaN."""
+    return [tuple(repr(value) if isinstance(value, float) else value for value in row) for row in rows]

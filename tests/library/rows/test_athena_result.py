@@ -1,0 +1,458 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import boto3
+import pyarrow as pa
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from botocore.stub import Stubber
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from athena_reports.errors import ResultError
+from athena_reports.rows import columns as types
+from athena_reports.rows.athena_csv import MAX_ROW_BYTES
+from athena_reports.rows.athena_result import FinishedQuery, read_result
+from athena_reports.s3 import S3, S3Error
+from tests.library.rows.athena_output import (
+    UNLOADED,
+    Column,
+    FakeAthena,
+    FakeS3,
+    Table,
+    comparable,
+    csv_of,
+    engine,
+    pages_of,
+    parquet_of,
+    tables,
+    unloaded,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CSV = "s3://results/athena/q-1.csv"
+MANIFEST = "s3://results/athena/q-1-manifest.csv"
+SELECT = FinishedQuery(id="q-1", output_location=CSV)
+MANAGED = FinishedQuery(id="q-1")
+UNLOAD = FinishedQuery(
+    id="q-1", statement="UNLOAD", output_location="s3://results/athena/q-1", data_manifest=MANIFEST
+)
+WORDS = [Column("n", "bigint"), Column("word", "varchar")]
+
+
+class Found(list[tuple[Any, ...]]):
+    """The rows of a result, with the columns' types and whether they are in order."""
+
+    types: Mapping[str, str]
+    ordered: bool
+
+
+def read(
+    query: FinishedQuery,
+    athena: Any,
+    s3: Any,
+    published: Sequence[types.Column] | None = None,
+) -> Found:
+    with engine() as opened:
+        result = read_result(
+            query, engine=opened, athena=athena, s3=s3, published_columns=lambda: published
+        )
+        found = Found(result.relation.fetchall())
+        found.types = dict(zip(result.relation.columns, map(str, result.relation.types), strict=True))
+        found.ordered = result.ordered
+        return found
+
+
+def read_csv(columns: Sequence[Column], content: bytes) -> Found:
+    return read(SELECT, FakeAthena(pages_of(columns, [])), FakeS3({CSV: content}))
+
+
+def values_of(type: str, *values: bytes) -> list[Any]:
+    content = b'"x"\n' + b"".join(value + b"\n" for value in values)
+    return [value for (value,) in read_csv([Column("x", type, 38, 2)], content)]
+
+
+def unload_of(*files: bytes) -> dict[str, bytes]:
+    """The objects of an UNLOAD; its manifest lists them in another order than their keys'."""
+    objects = {f"s3://lake/unload/2026_{number:03}_part": file for number, file in enumerate(files)}
+    return {**objects, MANIFEST: "".join(f"{uri}\n" for uri in reversed(objects)).encode()}
+
+
+def read_unload(*files: bytes) -> Found:
+    return read(UNLOAD, FakeAthena([]), FakeS3(unload_of(*files)))
+
+
+# --- three sources, the same rows --------------------------------------------------------------------------
+
+
+@given(tables(), st.integers(1, 5))
+@settings(max_examples=60)
+def test_a_csv_and_pages_give_the_same_rows(table: Table, page: int) -> None:
+    csv = read_csv(table.columns, csv_of(table.columns, table.rows))
+    pages = read(MANAGED, FakeAthena(pages_of(table.columns, table.rows, page)), FakeS3())
+
+    assert csv.types == pages.types
+    assert list(csv.types) == [column.name for column in table.columns]
+    assert comparable(csv) == comparable(pages) == comparable(table.rows)
+    assert csv.ordered
+    assert pages.ordered
+
+
+@given(tables(sorted(UNLOADED)), st.integers(1, 4))
+@settings(max_examples=50)
+def test_an_unload_gives_the_rows_and_the_types_of_a_csv(table: Table, files: int) -> None:
+    columns, rows = table.columns, table.rows
+    size = -(-len(rows) // files) or 1
+    parts = [rows[start : start + size] for start in range(0, files * size, size)]
+    found = read_unload(*(unloaded(columns, part) for part in parts))
+
+    assert found.types == read_csv(columns, csv_of(columns, rows)).types
+    assert comparable(found) == comparable(rows)
+    assert not found.ordered
+
+
+# --- CSV ---------------------------------------------------------------------------------------------------
+
+
+def test_a_null_is_not_an_empty_text_and_no_text_means_null() -> None:
+    columns = [Column("a", "varchar"), Column("b", "varchar")]
+    content = b'"a","b"\n,""\n"",\n,\n"NULL","null"\n"NA","\\N"\n'
+
+    assert read_csv(columns, content) == [(None, ""), ("", None), (None, None), ("NULL", "null"), ("NA", "\\N")]
+
+
+def test_a_null_in_a_result_of_one_column_is_an_empty_line() -> None:
+    assert values_of("varchar", b"", b'"x"', b"", b'""', b"") == [None, "x", None, "", None]
+    assert values_of("timestamp with time zone", b"", b"") == [None, None]
+
+
+def test_what_a_csv_prints_of_each_type_by_example() -> None:
+    assert values_of("double", b'"1.0E10"', b'"-2.5E-7"', b'"4.9E-324"') == [1e10, -2.5e-7, 5e-324]
+    assert values_of("decimal", b'"-123456789012345678901234567890123456.78"') == [
+        Decimal("-123456789012345678901234567890123456.78")
+    ]
+    assert values_of("date", b'"0001-01-01"', b'"9999-12-31"') == [date.min, date.max]
+    assert values_of("time", b'"23:59:59.999"') == [time(23, 59, 59, 999_000)]
+    assert values_of("varbinary", b'"68 65 0a"', b'""', b"") == [b"he\n", b"", None]
+    assert values_of("array", b'"[1, 2]"') == ["[1, 2]"]
+    found = values_of("timestamp", b'"2026-11-24 01:02:03.004"', b'"2026-11-24 01:02:03.004000"')
+    assert found == [datetime(2026, 11, 24, 1, 2, 3, 4_000)] * 2  # noqa: DTZ001
+
+
+def test_the_zones_of_one_column_may_differ_from_row_to_row() -> None:
+    noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    found = values_of(
+        "timestamp with time zone",
+        b'"2026-11-24 21:00:00.000 Asia/Tokyo"',
+        b"",
+        b'"2026-11-24 12:00:00.000 UTC"',
+        b'"2026-11-24 21:00:00.000 +09:00"',
+        b'"2026-11-24 06:30:00.000 -05:30"',
+        b'"2026-11-24 07:00:00.000 America/New_York"',
+    )
+    assert found == [noon, None, noon, noon, noon, noon]
+
+
+INSTANTS = st.datetimes(datetime(1990, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/St_Johns", "Asia/Tokyo"]
+CHANGES = st.sampled_from(
+    [
+        datetime(2026, 10, 25, 0, 30, tzinfo=UTC),
+        datetime(2026, 11, 1, 5, 30, tzinfo=UTC),
+        datetime(2026, 4, 4, 14, 45, tzinfo=UTC),
+        datetime(2026, 11, 1, 4, 0, tzinfo=UTC),
+    ]
+)
+
+
+@given(INSTANTS | CHANGES, st.sampled_from(ZONES))
+@settings(max_examples=100)
+def test_a_wall_time_that_comes_twice_is_refused_and_never_guessed(at: datetime, zone: str) -> None:
+    at = at.replace(microsecond=0)
+    local = at.astimezone(ZoneInfo(zone))
+    twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+    printed = f'"{local:%Y-%m-%d %H:%M:%S}.000 {zone}"'.encode()
+    try:
+        assert values_of("timestamp with time zone", b"", printed) == [None, at]
+        assert not twice
+    except ResultError as error:
+        assert twice
+        assert "row 2: column 'x'" in str(error)
+        assert "use AT TIME ZONE 'UTC'" in str(error)
+
+
+BAD_VALUES = [
+    ("boolean", b'"maybe"', "maybe"),
+    ("tinyint", b'"128"', "128"),
+    ("bigint", b'"9223372036854775808"', "9223372036854775808"),
+    ("bigint", b'""', "'' is not a valid BIGINT"),
+    ("double", b'"one"', "one"),
+    ("varbinary", b'"6"', "not hexadecimal"),
+    ("varbinary", b'"zz"', "zz"),
+    ("time", b'"25:00:00.000"', "25:00:00.000"),
+    ("date", b'"10000-01-01"', "years 0001 to 9999"),
+    ("date", b'"0000-12-31"', "years 0001 to 9999"),
+    ("timestamp", b'"+10000-01-01 00:00:00.000"', "10000-01-01"),
+    ("timestamp", b'"0000-12-31 23:59:59.999"', "years 0001 to 9999"),
+    ("timestamp", b'"2026-11-24 00:00:00.000001"', r"000001'.*finer than timestamp\(3\)"),
+    ("timestamp with time zone", b'"2026-11-24 00:00:00.000"', r"not a timestamp\(3\) with a time zone"),
+    ("timestamp with time zone", b'"2026-11-24 00:00:00.000 Asia/Atlantis"', "Asia/Atlantis"),
+    ("timestamp with time zone", b'"2026-03-29 02:30:00.000 Europe/Berlin"', "or never"),
+    ("timestamp with time zone", b'"9999-12-31 23:00:00.000 -02:00"', "years 0001 to 9999"),
+    ("timestamp with time zone", b'"a day Asia/Tokyo"', "a day"),
+]
+GOOD_VALUES = {
+    "boolean": "true",
+    "tinyint": "1",
+    "bigint": "1",
+    "double": "1.0",
+    "varbinary": "01",
+    "time": "00:00:00.000",
+    "date": "2026-11-24",
+    "timestamp": "2026-11-24 00:00:00.000",
+    "timestamp with time zone": "2026-11-24 00:00:00.000 Asia/Tokyo",
+}
+
+
+@pytest.mark.parametrize("before", [16, 20_000])
+@pytest.mark.parametrize(("type", "bad", "says"), BAD_VALUES)
+def test_a_value_that_is_not_of_its_type_is_named_with_its_row_and_column(
+    type: str, bad: bytes, says: str, before: int
+) -> None:
+    columns = [Column("a\nb", "varchar"), Column("the value", type)]
+    good = f'"two\nlines","{GOOD_VALUES[type]}"\n'.encode()
+    content = b'"a\nb","the value"\n' + good * before + b'"x",%s\n' % bad + good * 20
+
+    expected = rf"(?s)^Query q-1: .* row {before + 1:,}: column 'the value': .*{says}.*CAST it in the SQL"
+    with pytest.raises(ResultError, match=expected) as caught:
+        read_csv(columns, content)
+    assert "Possible" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "it begins with ''.*the columns"),
+        (b'"other","b"\n"1","2"\n', "it begins with .*other.*the columns"),
+        (b'"a"\n"1"\n', "the columns"),
+        (b'"a","b","c"\n"1","2","3"\n', "the columns"),
+        (b'"a","b', "the columns"),
+        (b'"a","b"\n"1","2"\n"3","4","5"\n', "row 2: it has more or fewer values"),
+        (b'"a","b"\n"1","2"\n"3"\n', "row 2: it has more or fewer values"),
+        (b'"a","b"\n"1","2"\n"3","4', "row 2: the file ends inside a quoted value"),
+        (b'"a","b"\n"1","2"\n"\xff","4"\n', "row 2: it is not valid UTF-8"),
+        (b'"a","b"\n"1","2"\n"3","' + b"x" * (MAX_ROW_BYTES + 1) + b'"\n', "row 2: .*16,777,216 bytes"),
+    ],
+    ids=range(10),
+)
+def test_a_file_that_is_not_what_the_metadata_says_is_refused(content: bytes, says: str) -> None:
+    with pytest.raises(ResultError, match=f"(?s)^Query q-1: .*{says}"):
+        read_csv([Column("a", "varchar"), Column("b", "varchar")], content)
+
+
+def test_a_row_may_be_long_and_a_last_row_may_lack_its_line_break() -> None:
+    rows = [(1, "a"), (2, "x\n" * (MAX_ROW_BYTES // 2 - 100)), (3, None), (4, "b")]
+
+    assert read_csv(WORDS, csv_of(WORDS, rows)[:-1]) == rows
+
+
+def test_a_select_asks_athena_once_for_its_columns() -> None:
+    athena = FakeAthena(pages_of(WORDS, []))
+    read(SELECT, athena, FakeS3({CSV: csv_of(WORDS, [(1, "a")])}))
+
+    assert athena.calls == [{"QueryExecutionId": "q-1", "MaxResults": 1}]
+
+
+def test_a_result_is_read_from_s3_itself(s3: S3Client, bucket: str) -> None:
+    columns, rows = [Column("a", "varchar")], [("x\ny",), (None,), ("",)]
+    s3.put_object(Bucket=bucket, Key="deep/er/q 1.csv", Body=csv_of(columns, rows))
+    query = FinishedQuery(id="q-1", output_location=f"s3://{bucket}/deep/er/q 1.csv")
+
+    assert read(query, FakeAthena(pages_of(columns, [])), S3(s3)) == rows
+
+
+@pytest.mark.parametrize("query", [SELECT, UNLOAD])
+def test_a_result_that_is_missing_says_so_with_its_address_and_the_way_out(query: FinishedQuery) -> None:
+    with pytest.raises(ResultError, match=r"Query q-1: its result is missing.*s3://results/.*Clear run_query"):
+        read(query, FakeAthena(pages_of(WORDS, [])), FakeS3())
+
+
+def test_what_s3_refuses_names_the_query_and_stays_retryable() -> None:
+    class Busy(FakeS3):
+        def read(self, uri: str) -> tuple[bytes, str]:
+            raise S3Error(f"{uri} cannot be read: SlowDown.", retryable=True)
+
+    with pytest.raises(S3Error, match=f"^Query q-1: {CSV} cannot be read") as caught:
+        read(SELECT, FakeAthena(pages_of(WORDS, [])), Busy())
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ([Column("a", "bigint"), Column("A", "bigint")], r"Query q-1: the column a occurs twice.*\(AS\)"),
+        ([Column("a", "hyperloglog")], "Query q-1: the column 'a': its type hyperloglog.*CAST"),
+    ],
+)
+@pytest.mark.parametrize("query", [SELECT, MANAGED])
+def test_columns_that_cannot_be_read_are_refused_with_the_query(
+    columns: list[Column], says: str, query: FinishedQuery
+) -> None:
+    with pytest.raises(ResultError, match=says):
+        read(query, FakeAthena(pages_of(columns, [])), FakeS3({CSV: b""}))
+
+
+# --- pages -------------------------------------------------------------------------------------------------
+
+
+def test_pages_are_as_large_as_they_may_be() -> None:
+    rows = [(n, f"word {n}") for n in range(2500)]
+    athena = FakeAthena(pages_of(WORDS, rows))
+
+    assert read(MANAGED, athena, FakeS3()) == rows
+    assert [call.get("NextToken") for call in athena.calls] == [None, "1", "2"]
+    assert {call["MaxResults"] for call in athena.calls} == {1000}
+
+
+@pytest.mark.parametrize("query", [SELECT, MANAGED])
+def test_a_result_that_athena_no_longer_has(query: FinishedQuery) -> None:
+    client = boto3.client("athena")
+    with Stubber(client) as stubber:
+        stubber.add_client_error("get_query_results", "InvalidRequestException", "Results have expired")
+        with pytest.raises(
+            ResultError, match=r"Query q-1: .*Results have expired.*24 hours.*Clear run_query"
+        ):
+            read(query, client, FakeS3())
+
+
+def test_a_page_that_does_not_come_is_an_error_of_the_result() -> None:
+    class Breaking(FakeAthena):
+        def get_query_results(self, **request: Any) -> dict[str, Any]:
+            if "NextToken" in request:
+                raise EndpointConnectionError(endpoint_url="https://athena")
+            return super().get_query_results(**request)
+
+    with pytest.raises(ResultError, match="Query q-1: GetQueryResults does not return its result"):
+        read(MANAGED, Breaking(pages_of(WORDS, [(1, "a")] * 10, 5)), FakeS3())
+
+
+# --- UNLOAD ------------------------------------------------------------------------------------------------
+
+
+def numbers(count: int, first: int = 0) -> bytes:
+    return unloaded(WORDS, [(n, f"word {n}") for n in range(first, first + count)])
+
+
+def test_files_are_read_by_key_whatever_the_order_and_the_quotes_of_the_manifest() -> None:
+    objects = unload_of(*(numbers(10, 10 * n) for n in range(12)))
+    lines = objects[MANIFEST].decode().splitlines()
+    random.Random(1).shuffle(lines)
+    objects[MANIFEST] = ("\r\n".join(f'"{line}"' for line in lines) + "\n\n").encode()
+
+    found = read(UNLOAD, FakeAthena([]), FakeS3(objects))
+    assert found == [(n, f"word {n}") for n in range(120)]
+
+
+def test_the_files_of_an_unload_with_a_managed_result_are_those_that_athena_lists() -> None:
+    objects = unload_of(*(numbers(10, 10 * n) for n in range(5)))
+    uris = objects.pop(MANIFEST).decode().split()
+    athena = FakeAthena(pages_of([Column("file", "varchar")], [(uri,) for uri in uris], 2))
+
+    query = FinishedQuery(id="q-1", statement="UNLOAD")
+    assert read(query, athena, FakeS3(objects)) == [(n, f"word {n}") for n in range(50)]
+    assert {call["QueryResultType"] for call in athena.calls} == {"DATA_MANIFEST"}
+
+
+AT = datetime(2026, 11, 24, 1, 2, 3, 4000)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [pa.timestamp("us"), pa.timestamp("ns"), pa.timestamp("ms", "UTC"), pa.timestamp("us", "Asia/Tokyo")],
+    ids=str,
+)
+def test_timestamps_are_milliseconds_without_a_zone_however_they_are_stored(stored: pa.DataType) -> None:
+    nested = pa.list_(pa.struct([("a", pa.large_string()), ("at", pa.timestamp("us"))]))
+    table = pa.table({"at": pa.array([AT], stored), "n": pa.array([[{"a": "x", "at": AT}]], nested)})
+    found = read_unload(parquet_of(table))
+
+    assert found.types == {"at": "TIMESTAMP_MS", "n": 'STRUCT(a VARCHAR, "at" TIMESTAMP_MS)[]'}
+    assert found == [(AT, [{"a": "x", "at": AT}])]
+
+
+def test_timestamps_of_96_bits_are_read_to_the_ends_of_the_calendar() -> None:
+    ends = [(datetime(1, 1, 1),), (datetime(9999, 12, 31, 23, 59, 59, 999000),)]  # noqa: DTZ001
+    file = unloaded([Column("at", "timestamp")], ends, use_deprecated_int96_timestamps=True)
+
+    assert read_unload(file) == ends
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([0, 1], pa.timestamp("us")),
+        pa.array([0, 1], pa.timestamp("ns")),
+        pa.array([[], [1]], pa.list_(pa.timestamp("us"))),
+    ],
+    ids=lambda array: str(array.type),
+)
+def test_a_timestamp_finer_than_a_millisecond_is_refused(array: pa.Array) -> None:
+    with pytest.raises(ResultError, match=r"Query q-1: .*row 2: column 'at'.*1970.*timestamp\(3\)"):
+        read_unload(parquet_of(pa.table({"at": array})))
+
+
+def test_files_with_other_columns_are_refused() -> None:
+    other = unloaded([Column("n", "integer"), Column("word", "varchar")], [(1, "a")])
+
+    with pytest.raises(ResultError, match=r"file s3://lake/unload/2026_001_part has the columns \(n INTEGER"):
+        read_unload(numbers(1), other)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet", numbers(1)[:-20]])
+def test_a_file_that_is_not_parquet_is_named(content: bytes) -> None:
+    with pytest.raises(ResultError, match=r"2026_001_part does not read as Parquet.*Clear run_query"):
+        read_unload(numbers(1), content)
+
+
+def test_a_file_that_is_missing_names_the_query_and_the_way_out() -> None:
+    objects = unload_of(*(numbers(10) for _ in range(4)))
+    del objects["s3://lake/unload/2026_002_part"]
+
+    with pytest.raises(ResultError, match="Query q-1: its result is missing.*2026_002_part.*Clear run_query"):
+        read(UNLOAD, FakeAthena([]), FakeS3(objects))
+
+
+PUBLISHED = [
+    types.Column(name="n", type="BIGINT", glue="bigint"),
+    types.Column(name="at", type="TIMESTAMP", glue="timestamp"),
+    types.Column(name="nested", type="", glue="array<struct<a:string,b:map<string,decimal(10,2)>>>"),
+]
+
+
+@pytest.mark.parametrize("manifest", [b"", b"\n"])
+def test_an_unload_without_rows_has_the_columns_of_the_published_table(manifest: bytes) -> None:
+    found = read(UNLOAD, FakeAthena([]), FakeS3({MANIFEST: manifest}), PUBLISHED)
+
+    assert found == []
+    assert found.types == {
+        "n": "BIGINT",
+        "at": "TIMESTAMP_MS",
+        "nested": "STRUCT(a VARCHAR, b MAP(VARCHAR, DECIMAL(10,2)))[]",
+    }
+
+
+def test_an_unload_without_rows_and_without_a_table_says_the_ways_out() -> None:
+    with pytest.raises(ResultError, match=r"Query q-1 .*Publish one period with rows first, .*unload=False"):
+        read(UNLOAD, FakeAthena([]), FakeS3({MANIFEST: b""}))
+
+
+def test_files_without_rows_keep_their_columns() -> None:
+    assert read_unload(numbers(0), numbers(0)).types == {"n": "BIGINT", "word": "VARCHAR"}

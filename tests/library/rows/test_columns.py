@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from athena_reports.rows.columns import columns_of, duckdb_type, result_columns, table_type
+from tests.library.rows.athena_output import engine
+
+
+def info(name: str, type: str, precision: int = 0, scale: int = 0) -> dict[str, Any]:
+    return {"Name": name, "Type": type, "Precision": precision, "Scale": scale}
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["boolean", "BOOLEAN"], "BOOLEAN"),
+        (["tinyint"], "TINYINT"),
+        (["smallint"], "SMALLINT"),
+        (["integer", "int", "Integer"], "INTEGER"),
+        (["bigint"], "BIGINT"),
+        (["float", "real"], "FLOAT"),
+        (["double"], "DOUBLE"),
+        (["decimal(10,2)", "decimal( 10 , 2 )", "DECIMAL(10, 2)"], "DECIMAL(10,2)"),
+        (["decimal(5)"], "DECIMAL(5,0)"),
+        (["char", "char(3)", "varchar", "varchar(20)", "string"], "VARCHAR"),
+        (["varbinary", "binary"], "BLOB"),
+        (["date"], "DATE"),
+        (["time", "time(3)"], "TIME"),
+        (["timestamp", "timestamp(3)", "timestamp(6)"], "TIMESTAMP_MS"),
+        (["timestamp with time zone", "timestamp(3) with time zone"], "TIMESTAMP WITH TIME ZONE"),
+        (["array", "array(integer)", "map(varchar, array(bigint))", "row(a integer, b row(c date))"], "VARCHAR"),
+        (["json", "uuid", "ipaddress", "time with time zone", "interval day to second", "unknown"], "VARCHAR"),
+    ],
+)
+def test_every_type_of_athena_has_its_type_in_duckdb(names: list[str], expected: str) -> None:
+    assert {duckdb_type(name) for name in names} == {expected}
+
+
+@pytest.mark.parametrize("name", ["hyperloglog", "", "timestamp without a zone", "decimals(3,1)"])
+def test_a_type_that_is_not_known_is_refused_with_a_way_out(name: str) -> None:
+    with pytest.raises(ValueError, match="CAST it in the SQL"):
+        duckdb_type(name)
+
+
+@pytest.mark.parametrize("name", ["decimal(0,0)", "decimal(39,2)", "decimal(5,6)"])
+def test_a_decimal_that_cannot_be_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="is not a valid type"):
+        duckdb_type(name)
+
+
+def test_a_results_columns_have_their_names_in_order_and_a_decimals_digits() -> None:
+    described = [info("b", "decimal", 12, 4), info("a", "varchar", 2_147_483_647), info("c", "timestamp", 3)]
+
+    assert list(result_columns(described).items()) == [
+        ("b", "DECIMAL(12,4)"),
+        ("a", "VARCHAR"),
+        ("c", "TIMESTAMP_MS"),
+    ]
+
+
+@pytest.mark.parametrize("names", [("a", "b", "a"), ("Straße", "STRASSE")])
+def test_names_that_do_not_differ_but_in_case_are_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=rf"the column {names[0].casefold()} occurs twice.*\(AS\)"):
+        result_columns([info(name, "bigint") for name in names])
+
+
+def test_a_column_of_an_unknown_type_is_named() -> None:
+    with pytest.raises(ValueError, match="the column 'people': its type hyperloglog"):
+        result_columns([info("people", "hyperloglog")])
+
+
+SCALARS = st.sampled_from(
+    [
+        *("boolean", "tinyint", "smallint", "int", "bigint", "float", "double", "string", "binary", "date"),
+        *("timestamp", "decimal(38,0)", "decimal(1,1)", "decimal(10,2)"),
+    ]
+)
+NESTED = st.recursive(
+    SCALARS,
+    lambda inner: (
+        inner.map(lambda item: f"array<{item}>")
+        | st.tuples(inner, inner).map(lambda pair: f"map<{pair[0]},{pair[1]}>")
+        | st.lists(inner, min_size=1, max_size=3).map(
+            lambda items: "struct<" + ",".join(f"f{n}:{item}" for n, item in enumerate(items)) + ">"
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.lists(NESTED, min_size=20, max_size=20))
+@settings(max_examples=10)
+def test_a_glue_type_is_that_of_its_type_in_duckdb(names: list[str]) -> None:
+    with engine() as opened:
+        values = ", ".join(f"NULL::{table_type(name)} AS c{n}" for n, name in enumerate(names))
+        found = columns_of(opened.connection.sql(f"SELECT {values}"))
+    assert [column.glue for column in found] == names
+
+
+@pytest.mark.parametrize(
+    ("kind", "glue"),
+    [
+        ("TIMESTAMP", "timestamp"),
+        ("TIMESTAMP_NS", "timestamp"),
+        ("TIMESTAMP WITH TIME ZONE", "timestamp"),
+        ("INTEGER[3]", "array<int>"),
+        ("JSON", "string"),
+        ("HUGEINT", ""),
+        ("UTINYINT", ""),
+        ("TIME", ""),
+        ("INTERVAL", ""),
+        ("UINTEGER[]", ""),
+        ("STRUCT(at TIME)", ""),
+        ('STRUCT("a:b" INTEGER)', ""),
+    ],
+)
+def test_a_type_that_glue_does_not_have_is_an_empty_one(kind: str, glue: str) -> None:
+    with engine() as opened:
+        (found,) = columns_of(opened.connection.sql(f"SELECT NULL::{kind} AS x"))
+    assert found.glue == glue

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from athena_reports.errors import AthenaReportsError
+from athena_reports.rows import engine as module
+from athena_reports.rows.engine import DiskFullError, MemoryLimitError, open_engine
+from tests.library.rows.athena_output import engine
+
+PLUGINS = Path(module.__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_csv('{outside}/secret.csv')",
+        "SELECT * FROM read_csv('{inside}/../secret.csv')",
+        "SELECT * FROM read_csv('{inside}/link.csv')",
+        "SELECT * FROM read_text('/proc/self/environ')",
+        "SELECT * FROM glob('{outside}/*')",
+        "COPY (SELECT 1) TO '{outside}/out.csv'",
+        "ATTACH '{outside}/other.db'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET memory_limit = '10GB'",
+        "SET enable_external_access = true",
+        "SET allowed_directories = ['/']",
+        "SELECT getenv('HOME')",
+        "SELECT * FROM secret",
+    ],
+)
+def test_a_transform_reaches_nothing_outside_its_folder(sql: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    with engine() as opened:
+        (opened.folder / "link.csv").symlink_to(secret)
+        with pytest.raises(duckdb.Error):
+            opened.connection.execute(sql.format(outside=tmp_path, inside=opened.folder)).fetchall()
+    assert os.listdir(tmp_path) == ["secret.csv"]
+
+
+def test_the_session_is_in_utc_and_keeps_the_order_on_one_thread() -> None:
+    with engine() as opened:
+        settings = ("TimeZone", "threads", "preserve_insertion_order", "memory_limit")
+        query = "SELECT " + ", ".join(f"current_setting('{name}')" for name in settings)
+        assert opened.connection.execute(query).fetchall() == [("UTC", 1, True, "122.0 MiB")]
+
+
+def test_nothing_is_left_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with open_engine("64MB") as opened:
+        opened.connection.execute("CREATE TEMP TABLE t AS SELECT range AS i, md5(range::VARCHAR) FROM range(3e6::BIGINT)")
+        assert list((opened.folder / "spill").iterdir())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_step_that_needs_more_memory_names_the_setting() -> None:
+    with (
+        pytest.raises(MemoryLimitError, match=r"^Report 'plays', period .*ATHENA_REPORTS_MEMORY_LIMIT") as caught,
+        engine() as opened,
+    ):
+        opened.connection.execute("SELECT max(len(l)) FROM (SELECT list(range) AS l FROM range(100_000_000))")
+    assert "Possible solutions" not in str(caught.value)
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        duckdb.IOException('IO Error: Could not write file "x": No space left on device\n\nAdvice'),
+        duckdb.OutOfMemoryException("Out of Memory Error: this limit was set by 'max_temp_directory_size'."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_full_disk_says_what_to_do_and_may_pass(error: Exception) -> None:
+    with pytest.raises(DiskFullError, match=r"^Report 'plays', .*TMPDIR.*clear transform") as caught, engine():
+        raise error
+    assert caught.value.retryable
+    assert caught.value.__cause__ is error
+
+
+def test_what_a_part_of_the_room_explains_is_its_error_and_others_pass_unchanged() -> None:
+    class OwnError(AthenaReportsError):
+        pass
+
+    with pytest.raises(OwnError), engine() as opened:
+        opened.explainers.append(lambda error: OwnError() if "nope" in str(error) else None)
+        opened.connection.execute("SELECT nope")
+    with pytest.raises(duckdb.BinderException), engine() as opened:
+        opened.connection.execute("SELECT nope")
+    with pytest.raises(OSError, match="Input/output error"), engine():
+        raise OSError(errno.EIO, "Input/output error")
+
+
+WITHOUT = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("numpy", "pandas", "pyarrow", "polars"):
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+sys.meta_path.insert(0, Refuse())
+from athena_reports.rows import checks, transforms
+declared = [
+    checks.unique("a"), checks.not_null("a"), checks.in_range("a", at_least=0), checks.expression("a > 0"),
+    checks.change("a", within=1), checks.schema({"a": "bigint", "at": "timestamp with time zone", "b": "varchar"}),
+]
+steps = [
+    transforms.each_row(lambda row: {**row, "b": "x"}, adds={"b": "varchar"}),
+    lambda rows, period: rows.query("rows", "SELECT * FROM rows ORDER BY a DESC"),
+]
+assert "duckdb" not in sys.modules and "boto3" not in sys.modules
+from athena_reports.rows.athena_csv import read_csv
+from athena_reports.rows.engine import open_engine
+from athena_reports.rows.writer import count_differences, write_files, write_table
+with open_engine("64MB") as engine:
+    path = engine.folder / "x.csv"
+    path.write_text('"a","at"\\n"1","2026-11-24 21:00:00.000 Asia/Tokyo"\\n"2",\\n')
+    columns = {"a": "BIGINT", "at": "TIMESTAMP WITH TIME ZONE"}
+    rows = read_csv(path, columns, engine, about="q", header=True)
+    table = write_table(transforms.apply(steps, rows, None, engine=engine, about=""), engine)
+    assert all(found.passed for found in checks.run_checks(declared, table, engine))
+    files = write_files(table, ["parquet", "csv", "jsonl"], engine)
+    assert count_differences(engine, [table.path], [table.path]) == (0, 0)
+    print(files[2].path.read_text(), end="")
+"""
+
+
+def test_the_room_needs_neither_numpy_nor_pandas_nor_pyarrow() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", WITHOUT],
+        env={"PYTHONPATH": str(PLUGINS)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (answer.stdout, answer.stderr) == (
+        '{"a":2,"at":null,"b":"x"}\n{"a":1,"at":"2026-11-24T12:00:00.000Z","b":"x"}\n',
+        "",
+    )

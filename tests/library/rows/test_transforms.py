@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from athena_reports.errors import ResultError, TransformError
+from athena_reports.rows.athena_csv import read_csv
+from athena_reports.rows.engine import Engine
+from athena_reports.rows.transforms import apply, each_row, movement
+from athena_reports.rows.writer import write_table
+from tests.library.rows.athena_output import engine
+
+WEEK: Any = SimpleNamespace(id="2026-11-15")
+ABOUT = "Report 'plays', period 2026-11-15 (weekly)"
+
+
+def run(*transforms: Any, sql: str = "SELECT 1::BIGINT AS a") -> tuple[dict[str, str], list[Any]]:
+    with engine() as opened:
+        rows = apply(transforms, opened.connection.sql(sql), WEEK, engine=opened, about=ABOUT)
+        table = opened.connection.sql(f"FROM {write_table(rows, opened).source}")
+        return dict(zip(rows.columns, map(str, rows.types), strict=True)), table.fetchall()
+
+
+def refusal(*transforms: Any, sql: str = "SELECT 1::BIGINT AS a") -> str:
+    with pytest.raises(TransformError) as caught:
+        run(*transforms, sql=sql)
+    assert str(caught.value).startswith(f"{ABOUT}: ")
+    return str(caught.value)
+
+
+def numbers(values: list[int | None]) -> str:
+    listed = ", ".join(f"({'NULL' if value is None else value})" for value in values)
+    rows = f"FROM (VALUES {listed}) AS t(a)" if values else "FROM range(0) AS t(a)"
+    return f"SELECT a::BIGINT AS a {rows}"
+
+
+# --- movement
+
+
+RANKS = st.integers(1, 2**40)
+
+
+@given(st.lists(st.tuples(RANKS, st.none() | RANKS), min_size=1))
+@settings(max_examples=25)
+def test_movement_leads_from_the_previous_rank_to_this_one(ranks: list[tuple[int, int | None]]) -> None:
+    values = ", ".join(f"({now}, {'NULL' if before is None else before}::BIGINT)" for now, before in ranks)
+    types, rows = run(movement(), sql=f"SELECT * FROM (VALUES {values}) AS t(rank, previous_rank)")
+
+    assert list(types) == ["rank", "previous_rank", "movement"]
+    for now, previous, text in rows:
+        word, _, places = text.partition(" ")
+        step = {"up": -1, "down": 1, "same": 0, "new": 0}[word] * int(places or 0)
+        assert (word == "new") == (previous is None)
+        assert previous is None or previous + step == now
+        assert (places == "") == (word in {"same", "new"})
+
+
+def test_movement_of_columns_with_other_names_and_without_rows() -> None:
+    other = movement(rank="place", previous_rank="the one before", into="shift")
+    sql = 'SELECT 1 AS place, 3 AS "the one before"'
+
+    assert run(other, sql=sql)[1] == [(1, 3, "up 2")]
+    assert run(other, sql=f"{sql} WHERE false") == (
+        {"place": "INTEGER", "the one before": "INTEGER", "shift": "VARCHAR"},
+        [],
+    )
+    assert "it needs the column 'rank'; the rows have place, the one before." in refusal(movement(), sql=sql)
+    assert "the column place occurs twice" in refusal(movement(**{**NAMES, "into": "place"}), sql=sql)
+
+
+NAMES = {"rank": "place", "previous_rank": "the one before"}
+
+# --- what a transform returns
+
+
+TABLE = pa.table({"b": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: TABLE,
+        TABLE.to_reader,
+        lambda: TABLE.to_batches()[0],
+        TABLE.to_pandas,
+    ],
+    ids=["table", "reader", "batch", "pandas"],
+)
+@pytest.mark.parametrize("after", [[], [each_row(lambda row: row)], [lambda rows, _: rows.filter("b > 0")]])
+def test_a_transform_may_return_arrow_or_a_frame(make: Callable[[], Any], after: list[Any]) -> None:
+    assert run(lambda rows, period: make(), *after) == ({"b": "BIGINT"}, [(1,), (2,)])
+
+
+def doubled(rows: Any, period: Any) -> Any:
+    return rows.query("rows", f"SELECT a * 2 AS a, '{period.id}' AS period FROM rows")
+
+
+def test_transforms_are_applied_in_order_and_see_the_period() -> None:
+    found = run(doubled, lambda rows, _: rows.project("a + 1 AS a, period"))
+    assert found == ({"a": "BIGINT", "period": "VARCHAR"}, [(3, "2026-11-15")])
+
+
+@pytest.mark.parametrize(
+    ("transform", "says"),
+    [
+        (lambda rows, period: None, "it returned a NoneType. Return a DuckDB relation, an Arrow table"),
+        (lambda rows, period: [rows], "it returned a list"),
+        (lambda rows, period: duckdb.connect().sql("SELECT 1"), "a relation of another connection"),
+        (lambda rows, period: rows.project("*, a AS A"), "the column a occurs twice"),
+        (lambda rows, period: rows.project("nope"), 'Binder Error: Referenced column "nope" not found'),
+        (lambda rows, period: rows.query("rows", "FROM 'x.csv'"), "file system operations are disabled"),
+        (lambda rows, period: 1 / 0, "ZeroDivisionError: division by zero"),
+        (lambda rows: rows, "TypeError"),
+    ],
+)
+def test_a_transform_that_fails_or_returns_something_else_is_named(transform: Any, says: str) -> None:
+    assert says in refusal(transform)
+    assert f"{ABOUT}: transform 2 of 2 (<lambda>) failed: " in refusal(doubled, transform)
+
+
+def test_sql_that_fails_on_a_row_is_an_error_of_the_transform() -> None:
+    found = refusal(lambda rows, _: rows.project("('x' || a)::BIGINT AS a"))
+    assert "DuckDB cannot compute the rows: Conversion Error: Could not convert string 'x1'" in found
+    assert "LINE" not in found
+
+
+@pytest.mark.parametrize(
+    "transforms", [[], [each_row(lambda row: row)], [lambda rows, _: TABLE if len(rows) else rows]]
+)
+def test_an_error_of_the_result_is_not_blamed_on_the_transform(transforms: list[Any]) -> None:
+    def write(opened: Engine) -> None:
+        path = opened.folder / "x.csv"
+        path.write_text('"1"\n"x"\n')
+        rows = read_csv(path, {"a": "BIGINT"}, opened, about="Query q-1", header=False)
+        write_table(apply(transforms, rows, WEEK, engine=opened, about=ABOUT), opened)
+
+    with pytest.raises(ResultError, match="^Query q-1: .*column 'a': 'x' is not a valid BIGINT"), engine() as opened:
+        write(opened)
+
+
+# --- each_row
+
+
+def graded(row: dict[str, Any]) -> dict[str, Any] | None:
+    if row["score"] is None:
+        return None
+    return {**row, "score": str(row["score"]), "grade": "AB"[row["score"] % 2]}
+
+
+@pytest.mark.parametrize("times", [1, 3000])
+def test_each_row_makes_rows_in_order_and_leaves_them_out(times: int) -> None:
+    scores = [3, None, 4, -1] * times
+    transform = each_row(graded, adds={"grade": "varchar", "score": "varchar(10)"}, drops=["secret"])
+    types, rows = run(transform, sql=f"SELECT a AS score, 'x' AS secret FROM ({numbers(scores)})")
+
+    assert types == {"score": "VARCHAR", "grade": "VARCHAR"}
+    assert rows == [(str(score), "AB"[score % 2]) for score in scores if score is not None]
+
+
+def test_each_row_gives_the_period_to_a_function_of_two() -> None:
+    assert run(each_row(lambda _, period: {"a": period.id}, adds={"a": "varchar"}))[1] == [("2026-11-15",)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("bigint", [2**63 - 1, -(2**63), None, 1]),
+        ("double", [0.1, math.inf, 3, None]),
+        ("real", [0.5, -math.inf]),
+        ("decimal(10,2)", [Decimal("1.50"), 7, None, Decimal("-99999999.99"), Decimal("1.5000")]),
+        ("decimal(2,2)", [Decimal("0.99"), 0]),
+        ("date", [date(2026, 1, 1), None, date.min]),
+        ("timestamp", [datetime.fromisoformat("2026-01-01T01:02:03.004"), None]),
+        ("timestamp with time zone", [datetime(2026, 1, 1, 1, tzinfo=UTC), None]),
+        ("boolean", [True, False, None]),
+        ("varchar", ["", None, "\u96ea", 'a "b",\n\r\n\\N', "NULL", "\x00"]),
+        ("varbinary", [b"", None, b"\x00\xff"]),
+    ],
+)
+def test_each_row_takes_values_of_the_declared_type(kind: str, values: list[Any]) -> None:
+    made = iter(values)
+    found = run(each_row(lambda _: {"a": next(made)}, adds={"a": kind}), sql=numbers([0] * len(values)))
+
+    assert found[1] == [(value,) for value in values]
+
+
+NESTED = """SELECT [1, NULL] AS l, {'x': 'a"b', 'at': DATE '2026-01-01', 'd': 1.50::DECIMAL(10,2)} AS s,
+    MAP {'k': [1.5::DOUBLE]} AS m, NULL::INTEGER[] AS n, true AS b, TIME '01:02:03.004' AS t, 'x'::BLOB AS y"""
+
+
+def test_each_row_hands_on_values_of_every_type_that_a_result_has() -> None:
+    assert run(each_row(lambda row: row), sql=NESTED) == run(sql=NESTED)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("bigint", "1"),
+        ("bigint", 1.5),
+        ("bigint", 2**63),
+        ("bigint", True),
+        ("integer", 2**31),
+        ("double", "1"),
+        ("varchar", 1),
+        ("varchar", b"x"),
+        ("boolean", 1),
+        ("decimal(10,2)", 1.5),
+        ("decimal(10,2)", Decimal("1.505")),
+        ("decimal(10,2)", Decimal("NaN")),
+        ("decimal(10,2)", 10**8),
+        ("date", "2026-01-01"),
+        ("date", datetime(2026, 1, 1, 5, tzinfo=UTC)),
+        ("timestamp", date(2026, 1, 1)),
+        ("timestamp", datetime(2026, 1, 1, 5, tzinfo=UTC)),
+        ("timestamp", datetime.fromisoformat("2026-01-01T01:02:03.004005")),
+        ("timestamp with time zone", datetime.fromisoformat("2026-01-01T01:02:03")),
+    ],
+)
+def test_each_row_refuses_a_value_that_would_not_stay_the_same(kind: str, value: Any) -> None:
+    transform = each_row(lambda row: {"a": value if row["a"] == 4998 else None}, adds={"a": kind})
+    said = refusal(transform, sql="SELECT range AS a FROM range(5000)")
+    assert f"row 4,999 has {value!r} in 'a', which is a column of " in said
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (lambda _: {}, "row 1 was returned without a, grade. Give None for no value."),
+        (lambda row: {**row, "grade": 1, "b": 2}, "row 1 was returned with b, which is not a column."),
+        (lambda row: [row], "the function returned a list for row 1. Return a dict"),
+        (lambda row: row["b"], "KeyError: 'b', in row 1."),
+    ],
+)
+def test_each_row_names_the_row_of_a_mistake_and_keeps_its_cause(function: Any, says: str) -> None:
+    assert says in refusal(each_row(function, adds={"grade": "bigint"}))
+    with pytest.raises(TransformError) as caught:
+        run(each_row(lambda row: row["b"]))
+    cause = caught.value.__cause__
+    assert cause is not None
+    assert isinstance(cause.__cause__, KeyError)
+
+
+def test_each_row_knows_its_columns_without_rows() -> None:
+    transform = each_row(lambda row: row, adds={"grade": "decimal(5,1)"}, drops=["a"])
+
+    assert run(transform, sql=numbers([])) == ({"grade": "DECIMAL(5,1)"}, [])
+    assert "it drops b; the rows have a." in refusal(each_row(lambda row: row, drops=["b"]), sql=numbers([]))
+
+
+@pytest.mark.parametrize(
+    ("declare", "error", "says"),
+    [
+        (lambda: each_row(None), TypeError, "takes a function of one argument"),  # type: ignore[arg-type]
+        (lambda: each_row(lambda: None), TypeError, "takes a function of one argument"),
+        (lambda: each_row(lambda row: row, adds={"b": "date"}, drops=["b"]), ValueError, "adds and drops b"),
+        (lambda: each_row(lambda row: row, adds={"b": "decimel"}), ValueError, "its type decimel"),
+    ],
+)
+def test_a_mistake_is_refused_where_it_is_declared(declare: Any, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        declare()
