@@ -187,7 +187,7 @@ SUBMIT = [
         (BAD,),
         FAILED,
         "a table does not exist",
-        (Drop(), End(error_type=1110, category=2, reason="TABLE_NOT_FOUND")),
+        (Drop(), End(error_type=1301, category=2, reason="TABLE_NOT_FOUND: line 1:15")),
     ),
     Scenario(
         "answer of the start lost, the query fails in passing",

@@ -43,12 +43,7 @@ def error_verdict(error: ClientError | BotoCoreError) -> Verdict:
 
 @contextmanager
 def aws_errors(about: str) -> Iterator[None]:
-    """Translate AWS errors, and failures of a query, into Airflow's exceptions.
-
-    Raises:
-        AirflowException: The call was not served; the task's retries apply.
-        AirflowFailException: It was refused, or the query failed for good.
-    """
+    """Translate AWS errors and QueryError: only a call that was not served leads to a retry."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
@@ -61,13 +56,7 @@ def aws_errors(about: str) -> Iterator[None]:
 
 @contextmanager
 def report_errors(about: str = "") -> Iterator[None]:
-    """Translate this package's errors into Airflow's exceptions.
-
-    Raises:
-        AirflowSkipException: There is nothing to publish, and the report says to skip the period then.
-        AirflowException: The same may succeed later; the task's retries apply.
-        AirflowFailException: The same would happen again.
-    """
+    """Translate this package's errors: what is `retryable` is retried, SkipPeriodError skips."""
     try:
         yield
     except SkipPeriodError as error:
@@ -80,11 +69,8 @@ def report_errors(about: str = "") -> Iterator[None]:
 def require_connection(hook: AthenaHook, about: str) -> None:
     """Refuse a named connection that does not exist: the hook would use whatever credentials there are.
 
-    A missing default connection is right: on MWAA the credentials are the execution role's.
-
-    Raises:
-        AirflowException: It is not found. Airflow passes over a secrets backend that does not answer, so the
-            task's retries apply.
+    Without the default connection that is right: on MWAA they are the execution role's. A secrets backend
+    that does not answer looks the same, so the task's retries apply.
     """
     if hook.aws_conn_id in (None, hook.default_conn_name):
         return

@@ -7,8 +7,7 @@ name of the error decides first.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -17,80 +16,71 @@ from athena_reports.queries.execution import QueryExecution, QueryState
 
 
 class Decision(StrEnum):
-    """What to do about a failure."""
+    """What to do: start the query again, send the request again, or fail, since neither would help."""
 
     RESUBMIT = "resubmit"
-    """Start the query again: Athena failed it for a reason that passes."""
     RETRY_CALL = "retry the call"
-    """Send the request again after a pause: it was not served."""
     FAIL = "fail now"
-    """Trying again would cost and change nothing."""
 
 
 class Verdict(NamedTuple):
-    """What a failure means, what to do about it, and what a person can do when it is final."""
+    """What a failure means, what to do about it, and what a person can correct."""
 
     decision: Decision
     meaning: str
-    hint: str = ""
+    hint: str
 
     @property
     def advice(self) -> str:
-        """The next step for a person."""
+        """The next step for a person, when the failure is final."""
         return f"{self.hint} Clear run_query with all that is downstream to try again.".lstrip()
 
 
 _RESUBMIT, _RETRY, _FAIL = Decision
-CANCELLED = Verdict(_FAIL, "somebody cancelled the query", "See who did, and why.")
-_CUTOFF = Verdict(
+_NO_ACCESS = "Grant what is missing to the role of the Airflow workers."
+_QUOTA = "Run fewer queries at once, or raise the account's quota."
+_BUCKET = "See that the query result bucket exists and may be written to."
+_ROWS: tuple[tuple[Decision, str, str, Iterable[str | int]], ...] = (
+    # Failed queries: name of the error, AthenaError.ErrorType
+    (_RESUBMIT, "resources exhausted", "Make the query lighter if it happens again.", range(9)),
+    (_FAIL, "query timed out", "Make it smaller, or raise the workgroup's timeout quota.", (206, 210)),
+    (_RESUBMIT, "an Iceberg table changed meanwhile", "", [233]),
+    (_FAIL, "the result could not be written", _BUCKET, (401, 402)),
+    (_FAIL, "the SQL is not valid", "Correct it.", ("SYNTAX_ERROR", "COLUMN_NOT_FOUND", "TYPE_MISMATCH")),
+    (_FAIL, "the SQL is not valid", "Correct it.", ("CATALOG_NOT_FOUND", "FUNCTION_NOT_FOUND")),
+    (_FAIL, "the SQL is not valid", "Correct it.", ("NOT_SUPPORTED", 1002, 1006, 1200, 1303)),
+    (_FAIL, "a value does not fit", "Correct the SQL, or the data.", ("DIVISION_BY_ZERO", 1001)),
+    (_FAIL, "a value does not fit", "Correct the SQL, or the data.", ("INVALID_CAST_ARGUMENT", 1100)),
+    (_FAIL, "a table does not exist", "Create it, or correct the SQL.", ("TABLE_NOT_FOUND", 1301)),
+    (_FAIL, "a database does not exist", "Create it, or correct the SQL.", ["SCHEMA_NOT_FOUND"]),
+    (_FAIL, "the table exists already", "Correct the SQL.", ("TABLE_ALREADY_EXISTS", 1110)),
+    (_FAIL, "Athena rejected the query", "Correct what its reason says.", [1008]),
+    (_FAIL, "somebody cancelled the query", "See who did, and why.", (1011, 1014)),
+    (_RESUBMIT, "throttled by a service that Athena reads from", "", (1400, 1401, *range(1403, 1407))),
+    (_FAIL, "a Glue table has too many versions", "Delete old ones.", [1402]),
+    (_FAIL, "permission denied", _NO_ACCESS, (234, 1500, 1501)),
+    (_FAIL, "Glue refused the table", "Correct what the reason says.", [1502]),
+    (_RESUBMIT, "no capacity", "", [1602]),
+    # Failed calls: code of the error
+    (_RETRY, "throttled", _QUOTA, ("ThrottlingException", "TooManyRequestsException", "Throttling")),
+    (_RETRY, "throttled", _QUOTA, ("RequestLimitExceeded", "SlowDown")),
+    (_FAIL, "permission denied", _NO_ACCESS, ("AccessDeniedException", "AccessDenied")),
+    (_FAIL, "permission denied", _NO_ACCESS, ("UnrecognizedClientException", "ExpiredTokenException")),
+    (_FAIL, "Athena refused the request", "Correct what its reason says.", ["InvalidRequestException"]),
+)
+VERDICTS: Mapping[str | int | None, Verdict] = {
+    key: Verdict(decision, meaning, hint) for decision, meaning, hint, keys in _ROWS for key in keys
+}
+"""Verdicts by name of the error, ErrorType, and code of an API error."""
+CANCELLED = VERDICTS[1011]
+_SCAN_LIMIT = Verdict(
     _FAIL,
     "the workgroup's scan limit was exceeded",
     "See why the query reads so much (is every partition filter there?), or raise the limit.",
 )
-_TRANSIENT = Verdict(_RESUBMIT, "a fault of Athena's that may pass")
+_TRANSIENT = Verdict(_RESUBMIT, "a fault of Athena's that may pass", "")
 _UNKNOWN = Verdict(_FAIL, "no known reason", "Look at the query in the console.")
 _NO_ANSWER = Verdict(_RETRY, "Athena did not answer", "See the AWS health dashboard and the network.")
-_NO_ACCESS = Verdict(_FAIL, "permission denied", "Grant what is missing to the role of the Airflow workers.")
-_BAD_SQL = Verdict(_FAIL, "the SQL is not valid", "Correct the report's SQL.")
-_BAD_VALUE = Verdict(_FAIL, "a value does not fit", "Correct the report's SQL, or the data.")
-_NO_TABLE = Verdict(_FAIL, "a table does not exist", "Create it, or correct the SQL or the database.")
-_REFUSED = Verdict(_FAIL, "Athena refused the request", "Correct what its reason says.")
-_THROTTLED = Verdict(_RETRY, "throttled", "Run fewer queries at once, or raise the account's quota.")
-
-VERDICTS: Mapping[str | int | None, Verdict] = {
-    key: verdict
-    for keys, verdict in (
-        # Failed queries: name of the error, AthenaError.ErrorType
-        (range(9), Verdict(_RESUBMIT, "resources exhausted", "Make the query lighter if it happens again.")),
-        ((206, 210), Verdict(_FAIL, "query timed out", "Make it smaller, or raise the timeout quota.")),
-        ([233], Verdict(_RESUBMIT, "an Iceberg table changed meanwhile")),
-        ((401, 402), Verdict(_FAIL, "the result could not be written", "See the query result bucket.")),
-        (("SYNTAX_ERROR", "COLUMN_NOT_FOUND", "CATALOG_NOT_FOUND", 1006), _BAD_SQL),
-        (("TYPE_MISMATCH", 1002, "FUNCTION_NOT_FOUND", 1303, "NOT_SUPPORTED", 1200), _BAD_SQL),
-        (("DIVISION_BY_ZERO", 1001, "INVALID_CAST_ARGUMENT", 1100), _BAD_VALUE),
-        (("TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND", 1301), _NO_TABLE),
-        (("TABLE_ALREADY_EXISTS", 1110), Verdict(_FAIL, "the table exists already", "Correct the SQL.")),
-        ([1008], Verdict(_FAIL, "Athena rejected the query", "Correct what its reason says.")),
-        ((1011, 1014), CANCELLED),
-        ((1400, 1401, *range(1403, 1407)), Verdict(_RESUBMIT, "throttled by a service that Athena reads")),
-        ([1402], Verdict(_FAIL, "a Glue table has too many versions", "Delete old versions of the table.")),
-        ((234, 1500, 1501), _NO_ACCESS),
-        ([1502], Verdict(_FAIL, "Glue refused the table", "Correct what the reason says.")),
-        ([1602], Verdict(_RESUBMIT, "no capacity")),
-        # Failed calls: code of the error
-        (("ThrottlingException", "Throttling", "TooManyRequestsException", "SlowDown"), _THROTTLED),
-        (["RequestLimitExceeded"], _THROTTLED),
-        (("InternalServerException", "InternalServerError", "InternalFailure"), _NO_ANSWER),
-        (["ServiceUnavailable"], _NO_ANSWER),
-        (("AccessDeniedException", "AccessDenied"), _NO_ACCESS),
-        (("UnrecognizedClientException", "ExpiredTokenException"), _NO_ACCESS),
-        (["InvalidRequestException"], _REFUSED),
-    )
-    for key in keys
-}
-"""Verdicts by name of the error, ErrorType, and code of an API error."""
-
-_NAME = re.compile(r"[A-Z][A-Z0-9_]+(?=:)")
 
 
 def execution_verdict(execution: QueryExecution) -> Verdict:
@@ -100,11 +90,11 @@ def execution_verdict(execution: QueryExecution) -> Verdict:
     error is resubmitted only if Athena calls it its own fault and retryable.
     """
     if "bytes scanned limit" in execution.reason.lower():
-        return _CUTOFF
+        return _SCAN_LIMIT
     if execution.state is QueryState.CANCELLED:
         return CANCELLED
-    name = _NAME.match(execution.reason)
-    verdict = VERDICTS.get(name[0] if name else None) or VERDICTS.get(execution.error_type)
+    name = execution.reason.partition(":")[0]
+    verdict = VERDICTS.get(name) or VERDICTS.get(execution.error_type)
     if verdict is None:
         return _TRANSIENT if execution.error_category == 1 and execution.retryable else _UNKNOWN
     if verdict.decision is Decision.RESUBMIT and execution.retryable is False:
@@ -119,11 +109,9 @@ def call_verdict(code: str, http_status: int) -> Verdict:
         code: Code of the error, such as `ThrottlingException`; empty where no answer arrived.
         http_status: HTTP status; 0 where no answer arrived.
     """
-    if verdict := VERDICTS.get(code):
-        return verdict
-    if http_status == 0 or http_status >= 500:
+    if code not in VERDICTS and (http_status == 0 or http_status >= 500):
         return _NO_ANSWER
-    return Verdict(Decision.FAIL, f"Athena refused the request ({code})", "Correct the request.")
+    return VERDICTS.get(code) or Verdict(_FAIL, f"Athena refused the request ({code})", "Correct it.")
 
 
 def is_current(execution: QueryExecution) -> bool:
@@ -134,7 +122,7 @@ def is_current(execution: QueryExecution) -> bool:
     if execution.state not in (QueryState.FAILED, QueryState.CANCELLED):
         return True
     verdict = execution_verdict(execution)
-    return verdict is not CANCELLED and verdict.decision is Decision.FAIL
+    return verdict != CANCELLED and verdict.decision is Decision.FAIL
 
 
 def has_succeeded(execution: QueryExecution) -> bool:

@@ -149,19 +149,21 @@ def _coverage(
     parameters = table.get("Parameters", {})
     values = (partition_values(source.columns, day, source.format, source.kind) for day in dates)
     needed = list(dict.fromkeys(values))
-    absent: list[Partition] = []
-    outside: list[Partition] = []
-    if parameters.get("projection.enabled", "").lower() == "true":
-        outside = [each for each in needed if not _projected(parameters, source, each, now)]
+    if is_projected := parameters.get("projection.enabled", "").lower() == "true":
+        seen = {values for values in needed if _projected(parameters, source, values, now)}
     else:
-        registered = set(_registered(glue, database, source, keys, needed))
-        absent = [each for each in needed if each not in registered]
+        seen = set(_registered(glue, database, source, keys, needed))
+    gaps = tuple(
+        "/".join(f"{column}={value}" for column, value in zip(source.columns, values, strict=True))
+        for values in needed
+        if values not in seen
+    )
     return InputCoverage(
         table=f"{database}.{source.table}",
         missing=source.missing,
         needed=len(needed),
-        absent=tuple(_spec(source, each) for each in absent),
-        outside=tuple(_spec(source, each) for each in outside),
+        absent=() if is_projected else gaps,
+        outside=gaps if is_projected else (),
     )
 
 
@@ -214,10 +216,6 @@ def _instant(text: str, pattern: str, now: datetime) -> datetime:
             f"The table's partition projection has the range {text!r}, which does not read as {pattern!r}. "
             f"Correct the table's parameters."
         ) from error
-
-
-def _spec(source: Input, values: Partition) -> str:
-    return "/".join(f"{column}={value}" for column, value in zip(source.columns, values, strict=True))
 
 
 def _few(partitions: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 GRACE = timedelta(minutes=1)
-"""A query younger than this is left alone: its run may not have been saved yet."""
+"""Younger queries are left alone by default: their run may not have been saved yet."""
 
 
 class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
@@ -31,16 +31,18 @@ class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
     Args:
         workgroup: Athena workgroup; its latest `submission.LOOK_BACK` executions are looked through.
         environment: Name of the environment whose queries are ours; queries of others are not touched.
+        grace: Younger queries are left alone.
     """
 
     aws_hook_class = AthenaHook
     template_fields = ("workgroup", "environment")
     ui_color = "#e8d5b5"
 
-    def __init__(self, *, workgroup: str, environment: str, **kwargs: Any) -> None:
+    def __init__(self, *, workgroup: str, environment: str, grace: timedelta = GRACE, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.workgroup = workgroup
         self.environment = environment
+        self.grace = grace
 
     def execute(self, context: Context) -> list[str]:
         """Stop the unwanted queries, and return their query execution ids."""
@@ -51,7 +53,9 @@ class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
             return bool(ti.get_dr_count(dag_id=marker.dag_id, run_ids=[marker.run_id], states=states))
 
         responses = recent_executions(self.hook.get_conn(), self.workgroup)
-        unwanted = unwanted_executions(responses, environment=self.environment, is_active=is_active)
+        unwanted = unwanted_executions(
+            responses, environment=self.environment, is_active=is_active, grace=self.grace
+        )
         for query_execution_id, marker in unwanted:
             about = (query_execution_id, marker.dag_id, marker.run_id)
             self.log.warning("Stopping query %s of %s, run %s: nobody waits for it.", *about)
@@ -60,14 +64,19 @@ class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
 
 
 def unwanted_executions(
-    responses: Iterable[Mapping[str, Any]], *, environment: str, is_active: Callable[[Marker], bool]
+    responses: Iterable[Mapping[str, Any]],
+    *,
+    environment: str,
+    is_active: Callable[[Marker], bool],
+    grace: timedelta,
 ) -> list[tuple[str, Marker]]:
     """Return id and marker of the running executions that nobody waits for any more.
 
     Args:
         responses: Executions as GetQueryExecution answers them, in any order.
-        environment: Queries of other environments are left alone.
+        environment: Whose queries may be stopped.
         is_active: Whether the run that a marker names is queued or running.
+        grace: Younger queries are left alone.
     """
     ours = [
         (QueryExecution.from_response(response), submission.marker)
@@ -78,7 +87,7 @@ def unwanted_executions(
     for execution, marker in sorted(ours, key=lambda each: each[0].submitted_at, reverse=True):
         superseded = marker.owner in newest
         newest.add(marker.owner)
-        if not execution.is_running or elapsed_since(execution.submitted_at) < GRACE:
+        if not execution.is_running or elapsed_since(execution.submitted_at) < grace:
             continue
         if superseded or not is_active(marker):
             unwanted.append((execution.id, marker))

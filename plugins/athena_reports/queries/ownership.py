@@ -25,10 +25,7 @@ class Marker(BaseModel):
     """The last line of a query.
 
     Attributes:
-        environment: The environment that submitted it.
-        dag_id: DAG of the run.
-        run_id: Run that wants it.
-        task_id: Task that submitted it.
+        environment, dag_id, run_id, task_id: The task that submitted the query.
         generation: Which clear of the run wants it; see `generation_of`.
         output: The output location that was asked for; a workgroup may have overruled it.
         intention: Digest of all that makes the intention.
@@ -69,15 +66,7 @@ class Marker(BaseModel):
 
 
 class Submission(BaseModel):
-    """A query, and where it is to run.
-
-    Attributes:
-        statement: The query without its marker.
-        context: QueryExecutionContext of the request.
-        workgroup: Athena workgroup.
-        result_configuration: ResultConfiguration of the request; empty where the workgroup decides.
-        marker: Whose query it is.
-    """
+    """A query without and with its marker, and the rest of the request that starts it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -105,9 +94,9 @@ class Submission(BaseModel):
             owner: The marker, so far without output and intention.
             context: QueryExecutionContext of the request.
             workgroup: Athena workgroup.
-            result_configuration: ResultConfiguration of the request.
-            unload_to: `s3://` prefix with the closing slash: the query becomes an UNLOAD that writes Parquet
-                files below it. None for a SELECT, whose rows Athena writes as CSV.
+            result_configuration: ResultConfiguration of the request; empty where the workgroup decides.
+            unload_to: `s3://` prefix with the closing slash below which an UNLOAD writes Parquet files; None
+                for a SELECT.
         """
         statement = query.rstrip().removesuffix(";").rstrip()
         if unload_to is not None:

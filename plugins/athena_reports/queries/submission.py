@@ -40,13 +40,7 @@ Start = Callable[[Submission, int], str]
 
 
 class Submitted(BaseModel):
-    """What the submitting task hands on, beside the query execution id.
-
-    Attributes:
-        period: The period of the run; None for a query without one.
-        sql_sha256: Digest of the rendered query.
-        inputs: What there was of each input.
-    """
+    """What the submitting task hands on, beside the query execution id; without a cadence no period."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -15,11 +15,11 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from athena_reports.errors import RunPeriodError
 from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run, require_complete
+from athena_reports.periods.sql_period import ParamValue, SqlPeriod
 from athena_reports.queries.airflow_errors import aws_errors, describe, report_errors, require_connection
 from athena_reports.queries.input_partitions import InputCoverage, find_coverage
 from athena_reports.queries.ownership import Marker, Submission, generation_of
 from athena_reports.queries.submission import Start, Submitted, submit_once
-from athena_reports.periods.sql_period import ParamValue, SqlPeriod
 from athena_reports.reports.sql_template import template_context
 
 if TYPE_CHECKING:
@@ -38,10 +38,8 @@ class AthenaSubmitOperator(AthenaOperator):
     """Submits a query to Athena, once per intention, and returns its query execution id at once.
 
     With a `cadence` the query is a report's template: it sees `period` and `params` and nothing else. Without
-    one, Airflow's usual template context applies, with the plugin's macros.
-
-    Pushes to XCom, beside the query execution id: `Submitted` under the key `submitted`, and `PeriodFacts`
-    under the key `period` if there is a cadence.
+    one, Airflow's usual template context applies, with the plugin's macros. Pushes `Submitted` to XCom under
+    the key `submitted`, and with a cadence `PeriodFacts` under the key `period`.
 
     Args:
         cadence: The periods of the DAG; None for a query without a period.
@@ -79,11 +77,7 @@ class AthenaSubmitOperator(AthenaOperator):
         self._period: Period | None = None
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
-        """Render the query for the period of the run, which is decided here, before anything is started.
-
-        Raises:
-            AirflowFailException: The run has no period that could be reported.
-        """
+        """Decide on the period of the run, before anything is started, and render the query for it."""
         if self.cadence is None:
             super().render_template_fields(context, jinja_env)
             return
@@ -98,12 +92,7 @@ class AthenaSubmitOperator(AthenaOperator):
         self._period, self.period = period, period.facts.model_dump()
 
     def execute(self, context: Context) -> str:
-        """Submit the query, once per intention, and return its query execution id.
-
-        Raises:
-            AirflowFailException: Athena refused the query, or a table is not as `inputs` say.
-            AirflowException: A call was not served, a partition is missing, or the task was killed.
-        """
+        """Submit the query, once per intention, and return its query execution id."""
         about = describe(self.dag_id, self._period.id if self._period else "", self.environment)
         require_connection(self.hook, about)
         inputs = self._find_coverage(about)
@@ -179,18 +168,13 @@ class AthenaSubmitOperator(AthenaOperator):
 
 def starter(hook: AthenaHook) -> Start:
     """Return a function that starts an execution of a submission through the provider's hook."""
-
-    def start(submission: Submission, number: int) -> str:
-        query_execution_id: str = hook.run_query(
-            submission.sql(number),
-            dict(submission.context),
-            dict(submission.result_configuration),
-            submission.token(number),
-            submission.workgroup,
-        )
-        return query_execution_id
-
-    return start
+    return lambda submission, number: hook.run_query(
+        submission.sql(number),
+        dict(submission.context),
+        dict(submission.result_configuration),
+        submission.token(number),
+        submission.workgroup,
+    )
 
 
 def result_configuration(bucket_owner: str, encryption: Encryption | None) -> dict[str, Any]:

@@ -15,13 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.errors import QueryError
 from athena_reports.queries.airflow_errors import aws_errors, describe, error_verdict
-from athena_reports.queries.execution import (
-    QueryExecution,
-    QueryState,
-    console_url,
-    elapsed_since,
-    get_query_execution,
-)
+from athena_reports.queries.execution import QueryExecution, QueryState, console_url, elapsed_since
 from athena_reports.queries.failures import Decision, execution_verdict, has_succeeded
 from athena_reports.queries.ownership import Submission
 from athena_reports.queries.submission import current_execution, stop_all, submit_once
@@ -33,10 +27,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 CLEAR_STOPS_WITHIN = timedelta(minutes=1)
-"""How long after a cleared wait has begun again its old trigger may still stop the query.
-
-Airflow does not wait for it (2 s are usual). Whoever cancels the query later than this fails the run.
-"""
+"""How long after a cleared wait has begun again its old trigger may still stop the query; 2 s are usual."""
 
 
 class AthenaWaitSensor(AthenaSensor):
@@ -102,10 +93,7 @@ class AthenaWaitSensor(AthenaSensor):
         return self._defer()
 
     def resume_execution(self, next_method: str, next_kwargs: Any, context: Context) -> Any:
-        """Stop the query when the wait has timed out, unless the query has succeeded meanwhile.
-
-        It may have ended within the last pause, or while no triggerer was there to see it.
-        """
+        """Stop the query when the wait has timed out, unless it has succeeded while nobody looked."""
         with self._stopping_on_timeout():
             try:
                 return super().resume_execution(next_method, next_kwargs, context)
@@ -123,7 +111,7 @@ class AthenaWaitSensor(AthenaSensor):
         """
         with aws_errors(self._about):
             try:
-                execution = self._get_query_execution()
+                execution = self._look()
             except (ClientError, BotoCoreError) as error:
                 if error_verdict(error).decision is not Decision.RETRY_CALL:
                     raise
@@ -133,8 +121,7 @@ class AthenaWaitSensor(AthenaSensor):
 
     def on_kill(self) -> None:
         """Stop the query, and what it was submitted again as: a new process knows only the first id."""
-        athena: Any = self.hook.get_conn()
-        stop_all(athena, athena.get_query_execution(QueryExecutionId=self.query_execution_id))
+        stop_all(self.hook.get_conn(), self._response())
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Any, poke_count: int) -> float:
         return self.policy.pause_after(run_duration())
@@ -148,20 +135,22 @@ class AthenaWaitSensor(AthenaSensor):
         domain = AthenaQueryResultsLink.get_aws_domain(self.hook.conn_partition)
         return console_url(query_execution_id, region, domain) if region and domain else ""
 
-    def _get_query_execution(self) -> QueryExecution:
-        return get_query_execution(self.hook.get_conn(), self.query_execution_id)
+    def _response(self) -> Any:
+        athena: Any = self.hook.get_conn()
+        return athena.get_query_execution(QueryExecutionId=self.query_execution_id)
+
+    def _look(self) -> QueryExecution:
+        return QueryExecution.from_response(self._response())
 
     def _current(self) -> QueryExecution:
-        """The query, or what it was submitted again as: a new process knows only the first id."""
         with aws_errors(self._about):
-            athena: Any = self.hook.get_conn()
-            response = athena.get_query_execution(QueryExecutionId=self.query_execution_id)
-            execution = current_execution(athena, response) or QueryExecution.from_response(response)
+            response = self._response()
+            current = current_execution(self.hook.get_conn(), response)
+        execution = current or QueryExecution.from_response(response)
         self.query_execution_id = execution.id
         return execution
 
     def _conclude(self, execution: QueryExecution) -> PokeReturnValue:
-        """Whether the wait is over; a query that failed for a reason that passes is submitted again."""
         try:
             done = has_succeeded(execution)
         except QueryError as error:
@@ -178,37 +167,34 @@ class AthenaWaitSensor(AthenaSensor):
         return PokeReturnValue(done, execution.model_dump(mode="json") if done else None)
 
     def _renew_if_cleared(self, context: Context) -> None:
-        """Submit a cancelled query again when this task alone was cleared, which had stopped the query.
-
-        Clearing raises `max_tries` above the retries. A query that somebody cancels while it is waited for
-        fails the run: this is asked only where a wait begins.
-        """
+        # Clearing this task alone has stopped the query. Where the wait goes on, somebody has cancelled it.
         begins = not context.get("task_reschedule_count")
-        if begins and context["ti"].max_tries > (self.retries or 0):
+        if begins and self._was_cleared(context["ti"]):
             with aws_errors(self._about):
-                execution = self._get_query_execution()
+                execution = self._look()
                 if execution.state is QueryState.CANCELLED:
                     self._resubmit(execution)
 
+    def _was_cleared(self, ti: Any) -> bool:
+        return bool(ti.max_tries > (self.retries or 0))  # a clear adds the tries so far
+
     def _was_stopped_by_clear(self, execution: QueryExecution, ti: Any) -> bool:
-        """Whether the trigger of a wait that was cleared stopped the query after this wait had begun."""
-        if execution.state is not QueryState.CANCELLED or ti.max_tries <= (self.retries or 0):
+        if execution.state is not QueryState.CANCELLED or not execution.completed_at:
             return False
-        stopped_at = datetime.fromisoformat(execution.completed_at) if execution.completed_at else None
-        return stopped_at is not None and stopped_at < ti.start_date + CLEAR_STOPS_WITHIN
+        stopped_at = datetime.fromisoformat(execution.completed_at)
+        return self._was_cleared(ti) and stopped_at < ti.start_date + CLEAR_STOPS_WITHIN
 
     def _resubmit(self, execution: QueryExecution) -> QueryExecution:
-        """Submit the query of an execution again, and return its current execution."""
-        athena: Any = self.hook.get_conn()
         with aws_errors(self._about):
-            submission = Submission.from_response(athena.get_query_execution(QueryExecutionId=execution.id))
+            submission = Submission.from_response(self._response())
             if submission is None:
                 raise QueryError(f"Query {execution.id} is {execution.state}, and not ours to submit again.")
-            start = starter(self.hook)
-            self.query_execution_id = submit_once(submission, athena=athena, start=start, is_retry=True)
+            self.query_execution_id = submit_once(
+                submission, athena=self.hook.get_conn(), start=starter(self.hook), is_retry=True
+            )
             said = (execution.id, execution.state, execution.reason, self.query_execution_id)
             self.log.warning("Query %s is %s: %s. It was submitted again as %s.", *said)
-            return self._get_query_execution()
+            return self._look()
 
     def _defer(self) -> NoReturn:
         left = self.policy.give_up_after - elapsed_since(self._submitted_at)

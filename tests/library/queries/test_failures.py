@@ -42,7 +42,7 @@ DOCUMENTED: list[tuple[int, Decision, str]] = [
 # Recorded from the real service.
 RECORDED: list[tuple[str, int, str]] = [
     ("TABLE_NOT_FOUND", 1301, "a table does not exist"),
-    ("SCHEMA_NOT_FOUND", 1301, "a table does not exist"),
+    ("SCHEMA_NOT_FOUND", 1301, "does not exist"),
     ("COLUMN_NOT_FOUND", 1006, "SQL is not valid"),
     ("CATALOG_NOT_FOUND", 1006, "SQL is not valid"),
     ("TYPE_MISMATCH", 1002, "SQL is not valid"),

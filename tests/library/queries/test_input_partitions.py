@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from athena_reports.errors import InputError, MissingPartitionsError
 from athena_reports.periods.calendar import Period, weekly, yearly
+from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.queries.input_partitions import InputCoverage, find_coverage, needed_dates, why_empty
 from athena_reports.reports.report import Input
-from athena_reports.reports.sql_template import SqlPeriod
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -167,7 +167,7 @@ def test_a_table_that_is_not_there_is_named(glue: GlueClient, database: str) -> 
 def test_the_policy_of_each_input_decides(glue: GlueClient, database: str) -> None:
     create(glue, database, ["dt"], [[day] for day in DAYS[:-1]])
 
-    def find(missing: str) -> tuple[InputCoverage, ...]:
+    def find(missing: Any) -> tuple[InputCoverage, ...]:
         return find_coverage(
             [Input("plays", missing=missing)],
             WEEK,

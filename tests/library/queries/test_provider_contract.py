@@ -72,7 +72,7 @@ def sensor(kind: type[AthenaSensor], **fields: Any) -> Any:
 
 
 def parameters(kind: type) -> dict[str, Any]:
-    found = inspect.signature(kind.__init__).parameters
+    found = inspect.signature(kind).parameters
     return {
         name: parameter.default for name, parameter in found.items() if parameter.kind.name != "VAR_KEYWORD"
     }
@@ -103,10 +103,10 @@ def test_the_hook_is_made_of_the_same_connection(build: Any) -> None:
     theirs, ours = (
         (AthenaOperator, AthenaSubmitOperator) if build is operator else (AthenaSensor, AthenaWaitSensor)
     )
-    hooks = [build(kind).hook for kind in (theirs, ours)]
+    hooks: list[Any] = [build(kind).hook for kind in (theirs, ours)]
 
+    assert {type(hook) for hook in hooks} == {AthenaHook}
     for hook in hooks:
-        assert isinstance(hook, AthenaHook)
         assert hook.aws_conn_id == "aws_games"
         assert hook._region_name == "eu-west-1"
         assert hook._verify is False
@@ -174,7 +174,7 @@ def test_the_operator_returns_the_id_and_starts_the_query_where_it_was_told(
     assert request["ResultConfiguration"] == {"OutputLocation": "s3://results/"}
     assert request["WorkGroup"] == "analysts"
     (link,) = kind.operator_extra_links
-    assert given["ti"].xcoms[link.key]["query_execution_id"] == "q-1"  # type: ignore[attr-defined]
+    assert given["ti"].xcoms[link.key]["query_execution_id"] == "q-1"
 
 
 @pytest.mark.parametrize("kind", [AthenaOperator, AthenaSubmitOperator])

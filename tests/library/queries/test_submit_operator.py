@@ -11,6 +11,7 @@ import pytest
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from athena_reports.periods.sql_period import SqlPeriod, literal
 from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submission import Submitted
 from athena_reports.queries.submit_operator import (
@@ -20,7 +21,6 @@ from athena_reports.queries.submit_operator import (
     result_configuration,
 )
 from athena_reports.reports.report import Input
-from athena_reports.reports.sql_template import SqlPeriod, literal
 from athena_reports.settings import Encryption
 from tests.library.queries.tasks import FACTS, WEEK, Run, context, submit_task, submitted
 from tests.simulation.clock import START as NOW
@@ -137,7 +137,7 @@ def test_submitting_is_one_call_and_hands_the_facts_on(athena: MemoryAthena, clo
     sql, marker = athena.queries["q-1"].request["QueryString"].split("\n")
     assert sql == "SELECT 1 AS a"
     assert marker.startswith("-- ")
-    assert athena.queries["q-1"].request | {"QueryString": sql} == {
+    assert {**athena.queries["q-1"].request, "QueryString": sql} == {
         "QueryString": "SELECT 1 AS a",
         "QueryExecutionContext": {"Database": "database_dev", "Catalog": "AwsDataCatalog"},
         "ResultConfiguration": {"OutputLocation": "s3://results/"},
@@ -165,9 +165,9 @@ def test_athena_writes_files_if_it_is_told_where(athena: MemoryAthena) -> None:
     ("encryption", "told"),
     [
         (None, {}),
-        (Encryption(algorithm="AES256"), {"EncryptionOption": "SSE_S3"}),
+        (Encryption.from_text("AES256"), {"EncryptionOption": "SSE_S3"}),
         (
-            Encryption(algorithm="aws:kms", kms_key="alias/reports"),
+            Encryption.from_text("alias/reports"),
             {"EncryptionOption": "SSE_KMS", "KmsKey": "alias/reports"},
         ),
     ],
