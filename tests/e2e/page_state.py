@@ -12,13 +12,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from athena_reports.periods.calendar import Cadence, Period, monthly, weekly
 from athena_reports.publication.glue_table import Table
+from athena_reports.publication.location import Location
+from athena_reports.publication.manifest import PublicationFacts, QueryFacts, RunFacts
 from athena_reports.publication.publish import publish
-from athena_reports.stage import Location, Rows, stage
-from athena_reports.storage import Storage
+from athena_reports.publication.transform_task import upload_version
+from athena_reports.rows.checks import CheckResult
+from athena_reports.rows.engine import open_engine
+from athena_reports.rows.writer import write_files, write_table
+from athena_reports.s3 import S3
 from demo.services import Services
 
 TOKYO = "Asia/Tokyo"
@@ -92,9 +95,9 @@ class Publisher:
         at: datetime | None = None,
         provisional: bool = False,
         partial: bool = False,
-        checks: Sequence[Mapping[str, Any]] = (),
+        checks: Sequence[CheckResult] = (),
         run_id: str = "",
-        rows: pa.Table | None = None,
+        rows: Sequence[Mapping[str, Any]] | str | None = None,
     ) -> None:
         """Publish a version of a period.
 
@@ -106,56 +109,42 @@ class Publisher:
             partial: As in the manifest.
             checks: As in the manifest.
             run_id: The run that is said to have done it.
-            rows: What; by default a ranking.
+            rows: What, as rows or as SQL; by default a ranking.
         """
-        storage = Storage(self.services.s3)
+        s3 = S3(self.services.s3)
         location = Location(self.bucket, self.report, self.cadence.name, period.id)
-        table = ranking(period, seed) if rows is None else rows
-        staged = stage(
-            Rows(table.schema, iter(table.to_batches())),
-            location=location,
-            formats=["parquet", "csv"],
-            storage=storage,
-        )
+        rows = ranking(period, seed) if rows is None else rows
+        with open_engine("128MB") as engine:
+            sql = rows if isinstance(rows, str) else "SELECT unnest($rows, recursive := true)"
+            relation = engine.connection.sql(sql, params=None if isinstance(rows, str) else {"rows": rows})
+            table = write_table(relation, engine)
+            files = write_files(table, ["parquet", "csv"], engine)
+            version = upload_version(files, table, location, s3, ordered=True)
         when = (at or period.end_utc + timedelta(minutes=6)).isoformat(timespec="milliseconds")
-        facts = {
-            "report": self.report,
-            "environment": "dev",
-            "period": {
-                "id": period.id,
-                "cadence": self.cadence.name,
-                "timezone": self.cadence.timezone,
-                "start": period.start.isoformat(),
-                "end": period.end.isoformat(),
-                "start_utc": period.start_utc.isoformat(),
-                "end_utc": period.end_utc.isoformat(),
-            },
-            "provisional": provisional,
-            "settles_at": (period.end_utc + timedelta(days=1)).isoformat(timespec="milliseconds"),
-            "partial": partial,
-            "missing_partitions": [],
-            "published_at": when,
-            "query": {
-                "id": "3f1d9c52-0000-4000-8000-000000000000",
-                "submitted_at": when,
-                "statement": "SELECT user_id FROM plays",
-                "sql_sha256": "",
-                "reads_previous": True,
-                "scanned_bytes": SCANNED_BYTES,
-                "price_usd": PRICE_USD,
-                "engine_version": "3",
-            },
-            "checks": list(checks),
-            "run": {"dag_id": self.table, "run_id": run_id or f"backfill__{period.start_utc.isoformat()}"},
-            "code_version": "0.1.0",
-        }
-        publish(
-            staged,
-            facts,
-            location=location,
-            storage=storage,
-            table=Table(self.database, location, self.services.glue),
+        facts = PublicationFacts(
+            report=self.report,
+            environment="dev",
+            period=period.facts,
+            provisional=provisional,
+            settles_at=(period.end_utc + timedelta(days=1)).isoformat(timespec="milliseconds"),
+            partial=partial,
+            missing_partitions=(),
+            published_at=when,
+            query=QueryFacts(
+                id="3f1d9c52-0000-4000-8000-000000000000",
+                submitted_at=when,
+                statement="SELECT user_id FROM plays",
+                reads_previous=True,
+                scanned_bytes=SCANNED_BYTES,
+                price_usd=PRICE_USD,
+                engine_version="3",
+            ),
+            checks=tuple(checks),
+            run=RunFacts(dag_id=self.table, run_id=run_id or f"backfill__{period.start_utc.isoformat()}"),
+            code_version="0.1.0",
         )
+        glue_table = Table(self.database, location, self.services.glue)
+        publish(version, facts, location=location, s3=s3, table=glue_table)
 
     def alter(self, period: Period, **parameters: str) -> None:
         """Let the partition of a period say something else."""
@@ -175,7 +164,7 @@ class Publisher:
         )
 
 
-def ranking(period: Period, seed: int = 0, rows: int = 100) -> pa.Table:
+def ranking(period: Period, seed: int = 0, rows: int = 100) -> list[dict[str, Any]]:
     """Return a ranking that changes a little from one period to the next."""
     number = period.first_date.toordinal() // 7
     scores = {}
@@ -185,18 +174,17 @@ def ranking(period: Period, seed: int = 0, rows: int = 100) -> pa.Table:
     best = sorted(scores, key=lambda user: (-scores[user], user))[:rows]
     movements = ["same", "up 3", "down 2", "new", "up 1", "down 7"]
     names = [f"{_NAMES[int(user[1:]) % 10]} {_ANIMALS[int(user[1:]) // 10 % 10]}" for user in best]
-    return pa.table(
+    return [
         {
-            "rank": pa.array(range(1, rows + 1), pa.int64()),
-            "user_id": pa.array(best, pa.string()),
-            "user_name": pa.array(
-                [None if user.endswith("13") else name for user, name in zip(best, names, strict=True)]
-            ),
-            "score": pa.array([scores[user] for user in best], pa.int64()),
-            "plays": pa.array([scores[user] // 211 for user in best], pa.int64()),
-            "movement": pa.array([movements[(place + number) % 6] for place in range(rows)]),
+            "rank": place + 1,
+            "user_id": user,
+            "user_name": None if user.endswith("13") else name,
+            "score": scores[user],
+            "plays": scores[user] // 211,
+            "movement": movements[(place + number) % 6],
         }
-    )
+        for place, (user, name) in enumerate(zip(best, names, strict=True))
+    ]
 
 
 def last_periods(cadence: Cadence, number: int) -> list[Period]:
@@ -211,19 +199,13 @@ def last_periods(cadence: Cadence, number: int) -> list[Period]:
     return list(backwards())[::-1]
 
 
-WARNED = {
-    "name": "change(rows)",
-    "severity": "warn",
-    "passed": False,
-    "message": "rows changed by 62 % against the period before, allowed are 50 %",
-    "rows": [],
-    "value": 100,
-}
-PASSED = {
-    "name": "unique(user_id)",
-    "severity": "fail",
-    "passed": True,
-    "message": "no value occurs twice",
-    "rows": [],
-    "value": 0,
-}
+WARNED = CheckResult(
+    name="change(rows)",
+    severity="warn",
+    passed=False,
+    message="rows changed by 62 % against the period before, allowed are 50 %",
+    value=100,
+)
+PASSED = CheckResult(
+    name="unique(user_id)", severity="fail", passed=True, message="no value occurs twice", value=0
+)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -33,7 +31,7 @@ DATA_PATHS = [
     f"/api/dags/{DAG_ID}/periods/{MIDDLE}",
     f"/api/dags/{DAG_ID}/periods/{MIDDLE}/history",
     f"/api/dags/{DAG_ID}/periods/{MIDDLE}/manifest",
-    f"/api/dags/{DAG_ID}/periods/{MIDDLE}/objects/csv/0",
+    f"/api/dags/{DAG_ID}/periods/{MIDDLE}/objects/csv",
 ]
 
 
@@ -152,25 +150,6 @@ def test_airflow_puts_the_page_into_its_navigation(users: Users) -> None:
     assert (view["href"], view["destination"]) == ("athena-reports/", "nav")
 
 
-def test_the_command_that_the_page_gives_creates_the_missing_pool(
-    users: Users, airflow: AirflowRuntime
-) -> None:
-    def missing() -> list[Any]:
-        return [users.get("admin", path).json()["missing_pool"] for path in DATA_PATHS[:2]]
-
-    assert missing() == [None, None]
-    airflow.client.request("DELETE", "/api/v2/pools/athena_dev")
-    told, told_in_form = missing()
-    assert told == told_in_form
-    assert told["name"] == "athena_dev"
-    program, *arguments = shlex.split(told["command"])
-    assert program == "airflow"
-    airflow.cli(*arguments)
-    assert missing() == [None, None]
-    pool = airflow.client.request("GET", "/api/v2/pools/athena_dev")
-    assert (pool["slots"], pool["include_deferred"]) == (16, True)
-
-
 def test_who_may_not_start_runs_is_told_so_and_airflow_holds_to_it(users: Users) -> None:
     assert {row["may_run"] for row in rows_of(users).values()} == {True}
     assert {row["may_run"] for row in rows_of(users, "looker").values()} == {False}
@@ -240,82 +219,63 @@ def test_runs_that_airflow_knows_are_seen_at_their_period(users: Users, airflow:
     assert [dag_id for dag_id, row in rows_of(users).items() if row["is_paused"]] == ["shop_revenue_monthly"]
 
 
-def test_a_period_whose_date_another_periods_run_has_gets_a_run_of_its_own(
+def planned(users: Users, period: Period, state: str = "missing") -> dict[str, Any]:
+    """The request that the page makes for a period."""
+    query = f"/api/dags/{DAG_ID}/plan?first={period.id}&last={period.id}&state={state}"
+    (start,) = users.get("admin", query).json()["starts"]
+    assert start["period"] == period.id
+    return dict(start)
+
+
+def backfilled(users: Users, first: Period, last: Period, dag_id: str = DAG_ID) -> list[str]:
+    """The periods that a backfill would run, by Airflow's own dry run."""
+    body = {"dag_id": dag_id, "from_date": first.start.isoformat(), "to_date": last.start.isoformat()}
+    dry = users.post("admin", "/backfills/dry_run", body | {"reprocess_behavior": "none"}).json()["backfills"]
+    return [WEEKS.containing(datetime.fromisoformat(each["logical_date"])).id for each in dry]
+
+
+def test_a_hole_gets_a_run_that_a_later_backfill_finds_and_the_next_fill_clears(
     users: Users, airflow: AirflowRuntime
 ) -> None:
-    """Airflow makes no second run of a logical date; to run the one again would report the other period."""
-    missing = PERIODS[6]
-    occupying = airflow.client.trigger(DAG_ID, logical_date=missing.start_utc)
-    query = f"/api/dags/{DAG_ID}/plan?first={missing.id}&last={missing.id}&state=missing"
-    for state in ("success", "failed"):
-        airflow.client.set_state(DAG_ID, occupying.run_id, state)
-        found = users.get("admin", query).json()
-        assert found["backfill"] is None
-        (rerun,) = found["reruns"]
-        assert (rerun["period_id"], rerun["run_id"]) == (missing.id, "")
-        assert rerun["new_run_id"].startswith(f"fill__{missing.id}__")
+    before, hole = PERIODS[6], PERIODS[7]
+    start = planned(users, hole)
+    answer = users.post("admin", f"/{start['path']}", start["body"])
+    assert answer.status_code == 200, answer.text
+    run = answer.json()
+    dates = [run[name] for name in ("logical_date", "data_interval_start", "data_interval_end")]
+    expected = [hole.start_utc, hole.start_utc, hole.end_utc]
+    assert [datetime.fromisoformat(date) for date in dates] == expected
+    assert rows_of(users)[DAG_ID]["cells"][hole.id]["states"] == ["running", "missing"]
+    assert backfilled(users, before, hole) == [before.id]
+    airflow.client.set_state(DAG_ID, run["dag_run_id"], "failed")
+    again = planned(users, hole, "failed")
+    assert (again["action"], quote(run["dag_run_id"], safe="") in again["path"]) == ("clear", True)
+    assert users.post("admin", f"/{again['path']}", again["body"]).status_code == 200
+    states = {each.run_id: each.state for each in airflow.client.runs(DAG_ID)}
+    assert states[run["dag_run_id"]] == "queued"
 
 
-@pytest.mark.parametrize("reprocess", ["none", "failed"])
-def test_a_planned_backfill_is_what_airflow_would_run(
-    users: Users, airflow: AirflowRuntime, reprocess: str
+@pytest.mark.parametrize("occupied_by", ["the run of another period", "a cancelled backfill"])
+def test_a_period_whose_run_cannot_run_it_gets_a_run_of_its_own(
+    users: Users, airflow: AirflowRuntime, occupied_by: str
 ) -> None:
-    """Over periods that are published, and have their run; by the UI's own dry run."""
-    dag_id, client = "shop_revenue_weekly", airflow.client
-    if reprocess == "none":
-        backfill = client.backfill(dag_id, PERIODS[3].start, PERIODS[5].start)
-        for run in client.runs(dag_id):
-            if run.run_type == "backfill":
-                client.set_state(dag_id, run.run_id, "success")
-        client.cancel_backfill(backfill)
+    """Airflow makes no second run of a logical date, and never runs what a cancelled backfill left."""
+    client = airflow.client
+    if occupied_by == "a cancelled backfill":
+        hole = PERIODS[6]
+        client.cancel_backfill(client.backfill(DAG_ID, hole.start, hole.start))  # which fails the queued run
     else:
-        backfill = client.backfill(dag_id, PERIODS[6].start, PERIODS[6].start)
-        client.cancel_backfill(backfill)  # which fails the queued run
-    first, last = PERIODS[1].id, PERIODS[7].id
-    query = f"/api/dags/{dag_id}/plan?first={first}&last={last}&state=missing&state=failed"
-    found = users.get("admin", query).json()
-    planned = found["backfill"]
-    assert planned["reprocess"] == reprocess
-    body = {
-        "dag_id": dag_id,
-        "from_date": planned["from_date"],
-        "to_date": planned["to_date"],
-        "reprocess_behavior": planned["reprocess"],
-    }
-    dry = users.post("admin", "/backfills/dry_run", body).json()["backfills"]
-    dates = [datetime.fromisoformat(each["logical_date"]).astimezone(UTC) for each in dry]
-    assert [WEEKS.containing(date).id for date in dates] == planned["periods"]
-    assert planned["periods"] == [PERIODS[place].id for place in (1, 2, 6, 7)]
-    assert found["reruns"] == []
+        hole = PERIODS[1]  # the run that is triggered with its date reports the week before
+        occupying = client.trigger(DAG_ID, logical_date=hole.start_utc)
+        client.set_state(DAG_ID, occupying.run_id, "failed")
+    start = planned(users, hole)
+    assert (start["action"], start["body"]["logical_date"]) == ("trigger", None)
+    assert start["body"]["conf"] == {"period": hole.id}
+    assert users.post("admin", f"/{start['path']}", start["body"]).status_code == 200
+    assert rows_of(users)[DAG_ID]["cells"][hole.id]["states"] == ["running", "missing"]
 
 
 def test_airflow_backfills_no_period_that_is_not_over(users: Users) -> None:
-    """By the UI's own dry run: the week that is under way and those after it get no run."""
+    """The week that is under way and those after it get no run."""
     last = PERIODS[-1]
-    range_ = {"from_date": last.start.isoformat(), "to_date": last.next.next.start.isoformat()}
-    body = {"dag_id": DAG_ID, "reprocess_behavior": "completed", **range_}
-    dry = users.post("admin", "/backfills/dry_run", body).json()["backfills"]
-    dates = [datetime.fromisoformat(each["logical_date"]) for each in dry]
-    assert dates == [last.start_utc]
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "says"),
-    [
-        (PERIODS[-1].next, PERIODS[-1].next.next, "No runs to create"),
-        (PERIODS[1], PERIODS[0], "must not be after to_date"),
-    ],
-    ids=["not over", "inverted"],
-)
-def test_airflow_refuses_a_backfill_of_no_period(
-    users: Users, airflow: AirflowRuntime, first: Period, last: Period, says: str
-) -> None:
-    runs = airflow.client.runs(DAG_ID)
-    body = {"dag_id": DAG_ID, "from_date": first.start.isoformat(), "to_date": last.start.isoformat()}
-    answer = users.post("admin", "/backfills", body)
-    assert (answer.status_code, says in answer.json()["detail"]) == (422, True), answer.text
-    assert airflow.client.runs(DAG_ID) == runs
-    query = f"/api/dags/{DAG_ID}/plan?first={first.id}&last={last.id}&state=missing"
-    answer = users.get("admin", query)
-    assert answer.status_code == 400
-    assert re.search("no period of this report that is over|range is inverted", answer.json()["detail"])
+    assert backfilled(users, last, last.next.next, "shop_revenue_weekly") == [last.id]

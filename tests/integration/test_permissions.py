@@ -10,7 +10,7 @@ import ast
 import asyncio
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
@@ -200,17 +200,16 @@ class Everything:
     def look_at_the_page(self) -> None:
         dag = self.dag("user_ranking_weekly")
         report = ReportDag(dag.dag_id, dag.timetable, datetime(2025, 1, 1, tzinfo=UTC), is_paused=False)
-        self.patch.setattr(page, "_kept_lakes", page.Kept(60))
-        self.patch.setattr(page, "_kept_partitions", page.Kept(60))
+        page._lakes.clear()
         published = page.Lake.connect()
+        page._lakes.clear()
         assert WEEK in published.partitions(dag.dag_id)
         manifest = published.manifest(report, WEEK)
-        rows = published.rows(report, manifest)
+        rows = published.rows(report, manifest, ["user_id", "score"])
         assert len(rows) == 5
-        shape = page.Shape.of(manifest["columns"])
-        assert published.entries(report, WEEK, manifest["version"], shape, [rows[0][1]])
-        for item in manifest["objects"]:
-            with published.storage.open(published.location(report, WEEK).uri(item["key"])) as stream:
+        assert published.rows(report, manifest, ["user_id"], [rows[0][0]])
+        for item in manifest.objects:
+            with closing(published.s3.open(published.location(report, WEEK).uri(item.key))) as stream:
                 assert stream.read()
 
     def break_off_an_upload(self) -> None:

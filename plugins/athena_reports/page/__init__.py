@@ -1,30 +1,22 @@
-"""The Reports page: what is published of each report, and what is to be done about it.
+"""The Reports page: what is published of each report, what is missing, and how to fill it.
 
-The page is static; its data come from `app`, which Airflow's API server mounts. Every component of Airflow
-loads its plugins, so nothing else is imported here before the first request comes.
+Airflow's API server mounts `ReportsPage`. Every component of Airflow loads its plugins, so the application is
+imported at the first request only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cache
 from typing import Any
 
 PREFIX = "/athena-reports"
 """Where the page is mounted in Airflow's API server."""
 
-_Message = MutableMapping[str, Any]
-
 
 class ReportsPage:
-    """The ASGI application of the page, made at the first request."""
+    """The ASGI application of the page."""
 
-    async def __call__(
-        self,
-        scope: _Message,
-        receive: Callable[[], Awaitable[_Message]],
-        send: Callable[[_Message], Awaitable[None]],
-    ) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
         await _app()(scope, receive, send)
 

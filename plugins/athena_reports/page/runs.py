@@ -1,16 +1,16 @@
-"""What Airflow's metadata database knows of the reports: their DAGs and their runs."""
+"""What Airflow's metadata database has of the reports: their DAGs and their runs."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.models.backfill import Backfill
 from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagrun import DagRun
-from airflow.models.pool import Pool
 from airflow.models.serialized_dag import SerializedDagModel
 from sqlalchemy import select
 
@@ -24,18 +24,13 @@ from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-_SUCCESS = "success"
-
 
 @dataclass(frozen=True)
 class ReportDag:
-    """The DAG of a report in one cadence.
+    """The DAG of a report in one cadence; its id is the name of the published table too.
 
     Attributes:
-        dag_id: Its id, which is the name of the published table too.
-        timetable: Its schedule, which says the periods.
         since: Where its periods begin, with a zone.
-        is_paused: Whether it starts no runs.
         has_table: Whether it publishes Parquet, and so a table in Glue.
     """
 
@@ -57,12 +52,7 @@ class ReportDag:
 
 
 def report_dags(dag_ids: Iterable[str], session: Session) -> list[ReportDag]:
-    """Return those of some DAGs that are reports, by id.
-
-    Args:
-        dag_ids: The DAGs, such as those that a viewer may read.
-        session: Of the metadata database.
-    """
+    """Return the reports among some DAGs, by id."""
     rows = session.execute(
         select(DagModel.dag_id, DagModel.is_paused)
         .join(DagTag, DagTag.dag_id == DagModel.dag_id)
@@ -77,62 +67,46 @@ def report_dags(dag_ids: Iterable[str], session: Session) -> list[ReportDag]:
 def unfinished_runs(dags: Sequence[ReportDag], session: Session) -> dict[str, dict[str, Run]]:
     """Return for each DAG, by period id, the run that counts among those that did not succeed.
 
-    A run that succeeded has published its period, which is seen from the partitions.
+    A run that succeeded has published its period: the partitions show that.
     """
-    rows = session.execute(
-        select(*_COLUMNS).where(DagRun.dag_id.in_([dag.dag_id for dag in dags]), DagRun.state != _SUCCESS)
-    ).all()
-    return {
-        dag.dag_id: current_runs(_placed(dag.cadence, [row for row in rows if row.dag_id == dag.dag_id]))
-        for dag in dags
-    }
+    cadences = {dag.dag_id: dag.cadence for dag in dags}
+    rows = session.execute(select(*_COLUMNS).where(DagRun.dag_id.in_(cadences), DagRun.state != "success"))
+    runs = defaultdict(list)
+    for row in rows:
+        if period_id := _period_id(cadences[row.dag_id], row):
+            runs[row.dag_id].append((period_id, Run(row.run_id, str(row.state), row.end_date)))
+    return {dag_id: current_runs(runs[dag_id]) for dag_id in cadences}
 
 
-def scheduled_runs(dag: ReportDag, session: Session) -> dict[str, Run]:
-    """Return the runs of a DAG whose logical date is the start of a period, by that period's id."""
+def dated_runs(dag: ReportDag, session: Session) -> dict[str, str]:
+    """Return the id of the run that has the logical date of a period, by that period's id.
+
+    The id is empty if the run cannot run that period when it is cleared: it reports another period, or is of
+    a cancelled backfill, which Airflow keeps paused for good (apache/airflow#72337).
+    """
+    cancelled = select(Backfill.id).where(Backfill.is_paused.is_(True), Backfill.completed_at.is_not(None))
+    may_run = DagRun.backfill_id.is_(None) | DagRun.backfill_id.not_in(cancelled)
     rows = session.execute(
-        select(*_COLUMNS).where(DagRun.dag_id == dag.dag_id, DagRun.logical_date.is_not(None))
+        select(*_COLUMNS, may_run.label("may_run")).where(
+            DagRun.dag_id == dag.dag_id, DagRun.logical_date.is_not(None)
+        )
     )
     placed = ((dag.cadence.containing(row.logical_date), row) for row in rows)
     return {
-        period.id: replace(_run(row), is_of_another=_period_id(dag.cadence, row) != period.id)
+        period.id: row.run_id if row.may_run and _period_id(dag.cadence, row) == period.id else ""
         for period, row in placed
         if period.start_utc == row.logical_date.astimezone(UTC)
     }
 
 
-def run_ids(dag: ReportDag, session: Session) -> set[str]:
-    """Return the ids of the runs of a DAG that may be cleared.
-
-    Those of a cancelled backfill may not: Airflow keeps it paused for good, and with it a run that is cleared
-    (apache/airflow#72337).
-    """
-    cancelled = select(Backfill.id).where(Backfill.is_paused.is_(True), Backfill.completed_at.is_not(None))
-    may_run = DagRun.backfill_id.is_(None) | DagRun.backfill_id.not_in(cancelled)
-    return set(session.scalars(select(DagRun.run_id).where(DagRun.dag_id == dag.dag_id, may_run)))
-
-
-def has_pool(name: str, session: Session) -> bool:
-    """Return whether there is a pool of that name: without it the tasks that need it wait for ever."""
-    return session.scalar(select(Pool.id).where(Pool.pool == name)) is not None
-
-
 _COLUMNS = (
-    DagRun.dag_id,
-    DagRun.run_id,
-    DagRun.run_type,
-    DagRun.state,
-    DagRun.logical_date,
-    DagRun.run_after,
-    DagRun.data_interval_start,
-    DagRun.data_interval_end,
-    DagRun.end_date,
-    DagRun.conf,
+    *(DagRun.dag_id, DagRun.run_id, DagRun.run_type, DagRun.state, DagRun.conf, DagRun.end_date),
+    *(DagRun.logical_date, DagRun.run_after, DagRun.data_interval_start, DagRun.data_interval_end),
 )
 
 
 def _report_dag(dag_id: str, data: Mapping[str, Any], is_paused: bool) -> ReportDag | None:
-    """Return the DAG of a report from its serialised form, or None if its schedule is none of ours."""
+    """Return the DAG of a report from its serialised form; None if it has another kind of schedule."""
     dag = data["dag"]
     try:
         timetable = PeriodTimetable.deserialize(dag["timetable"]["__var"])
@@ -142,20 +116,9 @@ def _report_dag(dag_id: str, data: Mapping[str, Any], is_paused: bool) -> Report
     return ReportDag(dag_id, timetable, since, is_paused, NO_TABLE_TAG not in dag.get("tags", ()))
 
 
-def _placed(cadence: Cadence, rows: Iterable[Any]) -> Iterable[tuple[str, Run]]:
-    for row in rows:
-        period_id = _period_id(cadence, row)
-        if period_id:
-            yield period_id, _run(row)
-
-
 def _period_id(cadence: Cadence, row: Any) -> str:
-    """Return the period that a run reports; empty if it stands for none, and failed for that reason."""
+    """Return the period that a run reports; empty if it reports none, and failed for that reason."""
     try:
         return period_of_run(cadence, row, param=(row.conf or {}).get(PERIOD_PARAM) or "").id
     except RunPeriodError:
         return ""
-
-
-def _run(row: Any) -> Run:
-    return Run(row.run_id, str(row.state), row.end_date)

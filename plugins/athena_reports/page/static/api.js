@@ -1,4 +1,4 @@
-// Requests, as the viewer: with the session's cookie, or with the token that the UI of Airflow before 3.1 keeps.
+// Requests, as the viewer: with the session's cookie.
 
 const PAGE = new URL(".", location.origin + location.pathname);
 export const AIRFLOW = new URL("../", PAGE);
@@ -10,20 +10,16 @@ export class ApiError extends Error {
   }
 }
 
-function stored(name) {
+export function theme() {
   try {
-    return localStorage.getItem(name);
+    return localStorage.getItem("theme");
   } catch {
     return null; // a browser may refuse it to a frame
   }
 }
 
-export const token = () => stored("token");
-export const theme = () => stored("theme");
-
 async function send(url, options = {}) {
   const headers = { Accept: "application/json", ...options.headers };
-  if (token()) headers.Authorization = `Bearer ${token()}`;
   let response;
   try {
     response = await fetch(url, { ...options, headers, credentials: "same-origin" });
@@ -61,25 +57,11 @@ export const loginAddress = () =>
 // Airflow shows the page in a frame that may neither navigate its window nor open one nor download. The window
 // is of the same origin, so the click is made there.
 export function follow(event) {
-  const link = event.currentTarget;
-  const isDownload = link.hasAttribute("download");
-  if (isDownload && token()) {
-    event.preventDefault();
-    save(link);
-  } else if (window.parent !== window) {
-    event.preventDefault();
-    click(link.href, isDownload ? { download: link.download } : { target: link.target || "_top", rel: "noopener" });
-  }
-}
-
-async function save(link) {
-  const content = URL.createObjectURL(await (await send(link.href)).blob());
-  click(content, { download: link.download });
-  setTimeout(() => URL.revokeObjectURL(content), 60_000);
-}
-
-function click(href, attributes) {
+  if (window.parent === window) return;
+  event.preventDefault();
+  const { href, download, target } = event.currentTarget;
   const page = window.parent.document;
+  const attributes = download ? { download } : { target: target || "_top", rel: "noopener" };
   const link = Object.assign(page.createElement("a"), { href, ...attributes });
   page.body.append(link);
   link.click();

@@ -18,8 +18,9 @@ export const svg = (name, attributes = {}, ...children) => fill(document.createE
 const numbers = new Intl.NumberFormat("en", { maximumFractionDigits: 6 });
 const times = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
-export const count = (value) => numbers.format(value);
-export const time = (text) => times.format(new Date(text));
+// A text of digits keeps all of them; what is not a finite number is shown as it is.
+export const count = (value) => (Number.isFinite(Number(value)) ? numbers.format(value) : value);
+export const time = (text) => (Number.isNaN(Date.parse(text)) ? text : times.format(new Date(text)));
 export const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 
 export function bytes(value) {
@@ -29,15 +30,6 @@ export function bytes(value) {
   for (; rest >= 1000 && unit < units.length - 1; unit += 1) rest /= 1000;
   return `${rest.toLocaleString("en", { maximumSignificantDigits: 3 })} ${units[unit]}`;
 }
-
-// What to say of a pool that Airflow does not have, as an element of a kind.
-export const poolNotice = (pool, name, attributes) =>
-  h(
-    name,
-    attributes,
-    `Airflow has no pool ${pool.name}, so runs of reports wait until it is created: `,
-    h("code", {}, pool.command),
-  );
 
 export const dollars = (value) =>
   `$${value.toLocaleString("en", value < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 2 })}`;

@@ -2,10 +2,11 @@
 
 import { AIRFLOW, follow, read, start } from "./api.js";
 import { FILLABLE, refocus } from "./coverage.js";
-import { bytes, count, dollars, h, plural, poolNotice } from "./dom.js";
+import { bytes, count, dollars, h, plural } from "./dom.js";
 
 const dialog = document.getElementById("fill");
 const CHECKED = ["missing", "failed", "stale"];
+const MANY = 20;
 
 export function openFill(report, { periodId, states }, refresh) {
   const open = report.cells.filter((cell) => cell.states.some((state) => CHECKED.includes(state)));
@@ -34,7 +35,7 @@ export function openFill(report, { periodId, states }, refresh) {
       if (ticket !== asked) return;
       plan = found;
       summary.replaceChildren(...described(report, plan));
-      go.disabled = plan.runs === 0;
+      go.disabled = plan.starts.length === 0;
     } catch (error) {
       if (ticket === asked) summary.replaceChildren(h("p", { class: "error" }, error.message));
     }
@@ -96,66 +97,39 @@ export function openFill(report, { periodId, states }, refresh) {
   ask();
 }
 
-function described(report, plan) {
-  if (!plan.runs) return [h("p", {}, "Nothing to run: no period of this range is in such a state.")];
-  const { backfill, reruns } = plan;
-  const cleared = reruns.filter((each) => each.run_id);
-  const triggered = reruns.filter((each) => !each.run_id);
-  const list = (periods) => (periods.length > 3 ? `${periods[0]} to ${periods.at(-1)}` : periods.join(", "));
-  const steps = [
-    backfill &&
-      `One backfill of ${plural(backfill.periods.length, "run")}: ${list(backfill.periods)}` +
-        `${backfill.reprocess === "failed" ? "; runs that failed run again" : ""}.`,
-    cleared.length && `${plural(cleared.length, "run")} cleared${cleared.length > 1 ? ", earliest first" : ""}: ${list(cleared.map((each) => each.period_id))}.`,
-    triggered.length && `${plural(triggered.length, "run")} triggered, each for its period: ${list(triggered.map((each) => each.period_id))}.`,
-  ];
+function described(report, { starts, scanned_bytes, price_usd }) {
+  if (!starts.length) return [h("p", {}, "Nothing to run: no period of this range is in such a state.")];
+  const periods = (action) => starts.filter((each) => each.action === action).map((each) => each.period);
+  const list = (ids) => (ids.length > 3 ? `${ids[0]} to ${ids.at(-1)}` : ids.join(", "));
+  const steps = Object.entries({ clear: "cleared", trigger: "triggered" }).map(([action, done]) => {
+    const ids = periods(action);
+    return ids.length && `${plural(ids.length, "run")} ${done}${ids.length > 1 ? ", earliest first" : ""}: ${list(ids)}.`;
+  });
   const cost =
-    plan.scanned_bytes === null
+    scanned_bytes === null
       ? "What that scans is not known: no period of this report is published yet."
-      : `About ${bytes(plan.scanned_bytes)} scanned for ${dollars(plan.price_usd)}, by the mean of the published periods.`;
+      : `About ${bytes(scanned_bytes)} scanned for ${dollars(price_usd)}, by the mean of the published periods.`;
   return [
-    h("p", { class: "figure" }, h("strong", {}, plural(plan.runs, "run")), ` \u00b7 ${cost}`),
-    h("ol", {}, steps.filter(Boolean).map((step) => h("li", {}, step))),
-    ...budget(plan),
-    plan.missing_pool && poolNotice(plan.missing_pool, "p", { class: "error" }),
+    h("p", { class: "figure" }, h("strong", {}, plural(starts.length, "run")), ` \u00b7 ${cost}`),
+    h("ul", {}, steps.filter(Boolean).map((step) => h("li", {}, step))),
+    starts.length > MANY &&
+      h("p", {}, "Keep this form open until all runs are started. For a long range without published periods, the backfill form of Airflow does it in one step: Trigger, Backfill."),
     report.is_paused && h("p", { class: "error" }, "The DAG is paused: its runs wait until it is unpaused."),
   ].filter(Boolean);
 }
 
-function budget({ budget_bytes: allowed, backfill_bytes: wanted }) {
-  if (allowed === null || wanted === 0) return [];
-  return [
-    h("p", {}, `Backfills of this DAG may scan ${bytes(allowed)} in 24 hours; what they have scanned already counts.`),
-    wanted > allowed &&
-      h("p", { class: "error" }, `This is more than that: about ${bytes(wanted)}. Queries that would exceed it fail before they start; take a shorter range, or raise ATHENA_REPORTS_BACKFILL_BUDGET.`),
-  ];
-}
-
-async function run(report, plan, summary) {
-  const dag = encodeURIComponent(report.dag_id);
+async function run(report, { starts }, summary) {
   const done = h("ul", { class: "done" });
   summary.replaceChildren(done);
   const note = (text, isError) => done.append(h("li", { class: isError ? "error" : "" }, text));
   try {
-    if (plan.backfill) {
-      const { from_date, to_date, reprocess, periods } = plan.backfill;
-      await start("backfills", {
-        dag_id: report.dag_id,
-        from_date,
-        to_date,
-        reprocess_behavior: reprocess,
-        run_backwards: false,
-        dag_run_conf: {},
-      });
-      note(`Backfill of ${plural(periods.length, "run")} started.`);
-    }
-    for (const { period_id, run_id, new_run_id } of plan.reruns) {
-      if (run_id) await start(`dags/${dag}/dagRuns/${encodeURIComponent(run_id)}/clear`, { dry_run: false, only_failed: false });
-      else await start(`dags/${dag}/dagRuns`, { dag_run_id: new_run_id, logical_date: null, conf: { period: period_id } });
-      note(`${period_id}: ${run_id ? "run cleared" : "run triggered"}.`);
+    for (const { period, action, path, body } of starts) {
+      await start(path, body);
+      note(`${period}: run ${action === "clear" ? "cleared" : "triggered"}.`);
     }
   } catch (error) {
     note(`${error.message} What is listed above was started, nothing else.`, true);
   }
-  done.append(h("li", {}, h("a", { href: new URL(`dags/${dag}/runs`, AIRFLOW), target: "_top", onclick: follow }, "See the runs in Airflow")));
+  const runs = new URL(`dags/${encodeURIComponent(report.dag_id)}/runs`, AIRFLOW);
+  done.append(h("li", {}, h("a", { href: runs, target: "_top", onclick: follow }, "See the runs in Airflow")));
 }

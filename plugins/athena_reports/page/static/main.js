@@ -2,13 +2,10 @@
 
 import { ApiError, AIRFLOW, follow, loginAddress, read, theme } from "./api.js";
 import { showCoverage } from "./coverage.js";
-import { h, poolNotice } from "./dom.js";
+import { h } from "./dom.js";
 import { openFill } from "./fill.js";
 import { showPeriod } from "./period.js";
 
-// What a window shows is asked for first: the first reports lately, then all of them, then all periods.
-const FIRST_DAYS = 190;
-const FIRST_REPORTS = 20;
 const POLL_MS = 5000;
 
 const main = document.getElementById("main");
@@ -36,17 +33,9 @@ async function load(query = {}) {
   const answer = await read(`coverage?${new URLSearchParams(query)}`);
   known.reports = answer.reports.map((report) => asCells(answer.fields, report));
   known.console = answer.console;
-  known.isComplete = !query.days;
-  showNotice(answer.missing_pool);
+  known.isComplete = !query.recent;
   status.textContent = known.isComplete ? `As of ${new Date().toLocaleTimeString("en-GB")}` : "Loading\u2026";
   status.dataset.complete = known.isComplete;
-}
-
-// An element that stays as it is is read out once.
-function showNotice(pool) {
-  const notice = document.getElementById("notice");
-  if (!pool) notice.replaceChildren();
-  else if (!notice.childElementCount) notice.append(poolNotice(pool, "p", { class: "notice" }));
 }
 
 // What is known of the period that is shown, to compare with what is known later.
@@ -114,13 +103,10 @@ addEventListener("hashchange", render);
 addEventListener("online", refresh);
 showWays();
 try {
-  await load({ days: FIRST_DAYS, limit: FIRST_REPORTS });
+  // What a window shows is asked for first: the latest periods of the first reports.
+  await load({ recent: true });
   await render();
   requestAnimationFrame(() => setTimeout(() => performance.mark("shown")));
-  if (known.reports.length === FIRST_REPORTS) {
-    await load({ days: FIRST_DAYS });
-    await render();
-  }
   await refresh();
 } catch (error) {
   showError(error);

@@ -71,13 +71,8 @@ function facts(context, found, dagId, periodId) {
   const { manifest } = found;
   const { query } = manifest;
   const path = periodPath(dagId, periodId);
-  const parts = (format) => manifest.objects.filter((item) => item.format === format).length;
-  const part = (key) => Number(/part-(\d+)\./.exec(key)[1]);
-  const downloads = manifest.objects.map((item) => {
-    const number = parts(item.format) > 1 ? ` ${part(item.key)}` : "";
-    const name = `${dagId}-${periodId}.${item.format}`;
-    return downloadLink(`${path}/objects/${item.format}/${part(item.key)}`, name, `${FORMATS[item.format]}${number}, ${bytes(item.bytes)}`);
-  });
+  const downloads = manifest.objects.map(({ format, bytes: size }) =>
+    downloadLink(`${path}/objects/${format}`, `${dagId}-${periodId}.${format}`, `${FORMATS[format]}, ${bytes(size)}`));
   const values = {
     Rows: count(manifest.rows),
     Published: time(manifest.published_at),
@@ -99,26 +94,26 @@ function ranking({ manifest, rows, shape }) {
   const at = Object.fromEntries(names.map((name, place) => [name, place]));
   const chart = h("div", { class: "chart" });
   const draw = (measure) => {
-    const bars = rows.slice(0, BARS).map((row) => ({ label: String(row[at[shape.label]] ?? row[at[shape.key]] ?? ""), value: Number(row[at[measure]]) }));
+    const bars = rows.slice(0, BARS).map((row) => ({ label: row[at[shape.label]] ?? row[at[shape.key]] ?? "", value: Number(row[at[measure]]) }));
     chart.replaceChildren(barChart(bars, measure));
   };
   if (shape.key && shape.measures.length && rows.length) draw(shape.measures[0]);
   return section(
     rows.length < manifest.rows ? `Rows, the first ${rows.length} of ${count(manifest.rows)}` : plural(rows.length, "row"),
     chart.childElementCount > 0 && picker(shape.measures, draw),
-    h("div", { class: "side" }, h("div", { class: "table", tabindex: "0" }, table(manifest.columns, rows)), chart),
+    h("div", { class: "side" }, h("div", { class: "table", tabindex: "0" }, table(manifest.columns, rows, shape)), chart),
   );
 }
 
 const picker = (measures, draw) =>
   measures.length > 1 && h("label", { class: "picker" }, "By ", h("select", { onchange: (event) => draw(event.target.value) }, measures.map((name) => h("option", {}, name))));
 
-function table(columns, rows) {
-  const isNumber = columns.map((column) => /^(u?int|float|double|halffloat|decimal)/.test(column.type));
+function table(columns, rows, shape) {
+  const isNumber = columns.map((column) => shape.numbers.includes(column.name));
   const cell = (value, place) =>
     columns[place].name === "movement"
-      ? h("td", { class: "movement", "data-movement": String(value).split(" ")[0] }, String(value ?? ""))
-      : h("td", { class: isNumber[place] ? "number" : "" }, value === null ? h("span", { class: "null" }, "NULL") : isNumber[place] ? count(value) : String(value));
+      ? h("td", { class: "movement", "data-movement": (value ?? "").split(" ")[0] }, value ?? "")
+      : h("td", { class: isNumber[place] ? "number" : "" }, value === null ? h("span", { class: "null" }, "NULL") : isNumber[place] ? count(value) : value);
   return h(
     "table",
     {},
@@ -166,7 +161,7 @@ function versions(manifest) {
 }
 
 function checks(manifest) {
-  const all = manifest.checks ?? [];
+  const all = manifest.checks;
   if (!all.length) return section("Checks", h("p", { class: "empty" }, "The report declares none."));
   return section("Checks", h("ul", { class: "checks" }, all.map((check) =>
     h("li", {}, h("i", { class: "mark", "data-state": check.passed ? "published" : check.severity === "warn" ? "warned" : "failed" }), h("code", {}, check.name), ` ${check.passed ? "passed" : check.severity}: ${check.message}`))));

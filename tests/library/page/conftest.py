@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from athena_reports.page.published import Lake
-from athena_reports.storage import Storage
+from athena_reports.s3 import S3
 from tests.e2e.page_state import Publisher
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Account:
 
     @property
     def lake(self) -> Lake:
-        return Lake(self.database, self.bucket, self.glue, Storage(self.s3), "https://console.example/")
+        return Lake(self.database, self.bucket, self.glue, S3(self.s3), "https://console.example/")
 
     def publisher(self, report: str, cadence: object) -> Publisher:
         return Publisher(self, report, cadence, self.database, self.bucket)  # type: ignore[arg-type]

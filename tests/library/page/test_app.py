@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
-import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
 import pytest
 import time_machine
 from airflow.api_fastapi.common.db.common import _get_session
 from airflow.api_fastapi.core_api import security
+from airflow.api_fastapi.core_api.datamodels.dag_run import DAGRunClearBody, TriggerDAGRunPostBody
+from airflow.models.dagrun import DagRun
 from botocore.exceptions import EndpointConnectionError
 from fastapi.testclient import TestClient
 
@@ -24,15 +25,15 @@ from athena_reports.page import app as app_module
 from athena_reports.page.coverage import Run
 from athena_reports.page.runs import ReportDag
 from athena_reports.periods.calendar import monthly, weekly
+from athena_reports.periods.run_period import period_of_run
 from athena_reports.periods.timetable import PeriodTimetable
-from athena_reports.settings import read_settings
 from tests.e2e.page_state import PASSED, PRICE_USD, SCANNED_BYTES, WARNED, ranking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.e2e.page_state import Publisher
-    from tests.unit.web.conftest import Account
+    from tests.library.page.conftest import Account
 
 TOKYO = "Asia/Tokyo"
 WEEKS = weekly("sunday", timezone=TOKYO)
@@ -74,12 +75,6 @@ class Session:
         self.is_released = True
 
 
-def use_settings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
-    """Give the page the settings of an environment."""
-    names = read_settings({"AWS_ENDPOINT_URL": "http://127.0.0.1:1", **variables})
-    monkeypatch.setattr(app_module, "settings", lambda: names)
-
-
 @pytest.fixture
 def viewer() -> Viewer:
     return Viewer()
@@ -91,14 +86,14 @@ def publisher(account: Account) -> Publisher:
 
 
 @pytest.fixture
-def runs() -> dict[str, dict[str, Run]]:
-    """What Airflow knows of runs, by `unfinished`, `scheduled` and `ids`."""
-    return {"unfinished": {}, "scheduled": {}, "ids": {}}
+def runs() -> dict[str, dict[str, Any]]:
+    """What Airflow has of runs, as `unfinished_runs` and `dated_runs` return it."""
+    return {"unfinished": {}, "dated": {}}
 
 
 @pytest.fixture
 def client(
-    account: Account, viewer: Viewer, runs: dict[str, dict[str, Run]], monkeypatch: pytest.MonkeyPatch
+    account: Account, viewer: Viewer, runs: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[TestClient]:
     tableless = replace(report_dag("texts"), has_table=False)
     made = (report_dag("scores"), report_dag("empty", monthly(TOKYO)), tableless)
@@ -118,10 +113,7 @@ def client(
         "unfinished_runs",
         lambda some, _: {dag.dag_id: runs["unfinished"] if "scores" in dag.dag_id else {} for dag in some},
     )
-    monkeypatch.setattr(app_module, "scheduled_runs", lambda *_: runs["scheduled"])
-    monkeypatch.setattr(app_module, "run_ids", lambda *_: set(runs["ids"]))
-    monkeypatch.setattr(app_module, "has_pool", lambda name, _: name == "athena_dev")
-    use_settings(monkeypatch)
+    monkeypatch.setattr(app_module, "dated_runs", lambda *_: runs["dated"])
     for module in (app_module, security):
         monkeypatch.setattr(module, "get_auth_manager", lambda: viewer)
     monkeypatch.setattr(security.DagModel, "get_team_name", lambda _: None)
@@ -133,8 +125,8 @@ def client(
         yield TestClient(app)
 
 
-def coverage(client: TestClient, days: int | None = None) -> dict[str, list[dict[str, Any]]]:
-    answer = client.get("/api/coverage", params={"days": days} if days else {}).json()
+def coverage(client: TestClient, *, recent: bool = False) -> dict[str, list[dict[str, Any]]]:
+    answer = client.get("/api/coverage", params={"recent": recent}).json()
     return {
         row["dag_id"]: [dict(zip(answer["fields"], cell, strict=False)) for cell in row["cells"]]
         for row in answer["reports"]
@@ -163,14 +155,17 @@ def test_coverage_has_every_period_that_is_due(client: TestClient, publisher: Pu
     assert datetime.fromisoformat(cells[0]["published_at"]) == first.end_utc + timedelta(minutes=6)
 
 
-def test_the_last_days_show_the_same_as_all_of_them(client: TestClient, publisher: Publisher) -> None:
+def test_the_recent_periods_are_the_last_ones_of_all(
+    client: TestClient, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A period at the edge is stale because of one that is not shown."""
+    monkeypatch.setattr(app_module, "_RECENT_DAYS", timedelta(days=30))
     edge = WEEKS.containing(NOW - timedelta(days=30))
     publisher.put(edge.previous)
     publisher.put(edge)
     publisher.alter(edge.previous, restated_at=NOW.isoformat(timespec="milliseconds"))
     publisher.alter(edge, reads_previous="true")
-    recent, everything = coverage(client, days=30)["scores_weekly"], coverage(client)["scores_weekly"]
+    recent, everything = coverage(client, recent=True)["scores_weekly"], coverage(client)["scores_weekly"]
     assert recent == everything[-len(recent) :]
     assert recent[0]["id"] == edge.id
     assert recent[0]["states"] == ["stale", "published"]
@@ -197,7 +192,7 @@ def test_what_cannot_be_read_of_one_report_hides_no_other(
 def test_a_report_without_a_table_is_all_holes_and_says_so(client: TestClient) -> None:
     rows = {row["dag_id"]: row for row in client.get("/api/coverage").json()["reports"]}
     assert rows["empty_monthly"]["problems"] == []
-    assert "is not there" in rows["empty_monthly"]["note"]
+    assert "Nothing is published yet in the Glue table" in rows["empty_monthly"]["note"]
     assert len(rows["empty_monthly"]["cells"]) == 2
 
 
@@ -235,7 +230,7 @@ DATA_PATHS = [
     "/api/dags/scores_weekly/periods/2026-03-01",
     "/api/dags/scores_weekly/periods/2026-03-01/history",
     "/api/dags/scores_weekly/periods/2026-03-01/manifest",
-    "/api/dags/scores_weekly/periods/2026-03-01/objects/csv/0",
+    "/api/dags/scores_weekly/periods/2026-03-01/objects/csv",
 ]
 
 
@@ -292,12 +287,19 @@ def test_a_period_shows_its_rows_and_its_manifest(client: TestClient, publisher:
     publisher.put(week, seed=1, checks=[WARNED])
     publisher.put(week, seed=2, at=week.end_utc + timedelta(days=1))
     found = client.get("/api/dags/scores_weekly/periods/2026-03-01").json()
-    rows = ranking(week, seed=2).to_pylist()
-    assert found["rows"] == [list(row.values()) for row in rows]
+    rows = [list(row.values()) for row in ranking(week, seed=2)]
+    assert found["rows"] == [[None if value is None else str(value) for value in row] for row in rows]
     assert found["problem"] == ""
     (earlier,) = found["manifest"]["earlier_versions"]
     assert set(earlier["difference"]) == {"added", "removed"}
-    assert found["shape"] == {"key": "user_id", "label": "user_name", "measures": ["score", "plays"]}
+    measures = ["score", "plays"]
+    numbers = ["rank", *measures]
+    assert found["shape"] == {
+        "key": "user_id",
+        "label": "user_name",
+        "numbers": numbers,
+        "measures": measures,
+    }
 
 
 def test_a_period_whose_rows_are_gone_still_shows_its_manifest(
@@ -310,7 +312,7 @@ def test_a_period_whose_rows_are_gone_still_shows_its_manifest(
     found = client.get("/api/dags/scores_weekly/periods/2026-03-01").json()
     assert found["manifest"] == manifest
     assert "part-0.parquet cannot be read" in found["problem"]
-    assert client.get("/api/dags/scores_weekly/periods/2026-03-01/objects/csv/0").status_code == 404
+    assert client.get("/api/dags/scores_weekly/periods/2026-03-01/objects/csv").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -321,18 +323,16 @@ def test_a_period_whose_rows_are_gone_still_shows_its_manifest(
             502,
             "was never published, or its manifest was deleted",
         ),
-        ("/api/dags/scores_weekly/periods/2026-03-02", 400, "not the first day of a Sunday week"),
+        ("/api/dags/scores_weekly/periods/2026-03-02", 400, "no week begins on"),
         ("/api/dags/scores_weekly/periods/..%2f..%2fsecret", 404, ""),
-        ("/api/dags/scores_weekly/periods/2026-03-01/objects/exe/0", 404, "has no part 0 as exe"),
-        ("/api/dags/scores_weekly/periods/2026-03-01/objects/csv/7", 404, "has no part 7 as csv"),
+        ("/api/dags/scores_weekly/periods/2026-03-01/objects/exe", 404, "is not published as exe"),
         ("/api/dags/scores_weekly/plan?first=2026-03-08&last=2026-03-01&state=stale", 400, "inverted"),
         (
             "/api/dags/scores_weekly/plan?first=2026-03-01&last=2031-01-05&state=stale",
             400,
-            "no period of this report",
+            "not a period of this report",
         ),
         ("/api/dags/scores_weekly/plan?first=2026-03-01&last=2026-03-08&state=odd", 422, ""),
-        ("/api/coverage?days=0", 422, ""),
     ],
 )
 def test_a_request_that_cannot_be_answered_says_why(
@@ -350,12 +350,15 @@ def test_downloads_are_the_published_bytes(
     week = WEEKS.period("2026-03-01")
     publisher.put(week)
     base = "/api/dags/scores_weekly/periods/2026-03-01"
-    parquet = client.get(f"{base}/objects/parquet/0")
-    assert pq.read_table(io.BytesIO(parquet.content)).equals(ranking(week))
-    text = client.get(f"{base}/objects/csv/0")
+    parquet = client.get(f"{base}/objects/parquet")
+    (published,) = (
+        each for each in client.get(base).json()["manifest"]["objects"] if each["format"] == "parquet"
+    )
+    assert hashlib.sha256(parquet.content).hexdigest() == published["sha256"]
+    text = client.get(f"{base}/objects/csv")
     assert text.headers["content-type"] == "text/csv; charset=utf-8"
     names = [row["user_id"] for row in csv.DictReader(io.StringIO(text.text))]
-    assert names == ranking(week)["user_id"].to_pylist()
+    assert names == [row["user_id"] for row in ranking(week)]
     manifest = client.get(f"{base}/manifest")
     key = "scores/weekly/2026-03-01/manifest.json"
     assert manifest.content == account.s3.get_object(Bucket=account.bucket, Key=key)["Body"].read()
@@ -375,58 +378,50 @@ def test_history_follows_the_first_entries_through_the_periods_before(
         publisher.put(week)
     found = client.get(f"/api/dags/scores_weekly/periods/{weeks[2].id}/history").json()
     assert found["periods"] == [weeks[0].id, weeks[2].id]
-    top = ranking(weeks[2]).to_pylist()[:5]
+    top = ranking(weeks[2])[:5]
     assert [entry["key"] for entry in found["entries"]] == [row["user_id"] for row in top]
     assert [entry["label"] for entry in found["entries"]] == [
         row["user_name"] or row["user_id"] for row in top
     ]
-    before = {row["user_id"]: row["score"] for row in ranking(weeks[0]).to_pylist()}
-    assert found["values"]["score"] == [[before.get(row["user_id"]), row["score"]] for row in top]
+    before = {row["user_id"]: str(row["score"]) for row in ranking(weeks[0])}
+    assert found["values"]["score"] == [[before.get(row["user_id"]), str(row["score"])] for row in top]
     assert found["problems"] == []
 
 
-def test_a_plan_is_what_the_browser_needs_to_start_it(
-    client: TestClient, publisher: Publisher, runs: dict[str, dict[str, Run]]
+def test_a_plan_is_the_requests_that_start_it(
+    client: TestClient, publisher: Publisher, runs: dict[str, dict[str, Any]]
 ) -> None:
-    first = WEEKS.period("2026-03-01")
-    publisher.put(first, run_id="manual__1")
-    publisher.alter(first, provisional="true")
-    runs["scheduled"] = {first.id: Run("scheduled__1", "success")}
-    runs["ids"] = {"manual__1": Run("manual__1", "success")}
-    query = {"first": first.id, "last": first.next.next.id, "state": ["missing", "provisional"]}
+    """Each as Airflow's REST API takes it; the run with a logical date reports the very period."""
+    cleared, occupied, free = (WEEKS.period(f"2026-03-{day}") for day in ("01", "08", "15"))
+    publisher.put(cleared)
+    publisher.alter(cleared, provisional="true")
+    runs["dated"] = {cleared.id: "scheduled__2026-02-28T15:00:00+00:00", occupied.id: ""}
+    query = {"first": cleared.id, "last": free.id, "state": ["missing", "provisional"]}
     found = client.get("/api/dags/scores_weekly/plan", params=query).json()
-    assert found == {
-        "runs": 3,
-        "scanned_bytes": 3 * SCANNED_BYTES,
-        "price_usd": pytest.approx(3 * PRICE_USD),
-        "backfill_bytes": 2 * SCANNED_BYTES,
-        "budget_bytes": None,
-        "missing_pool": None,
-        "reruns": [{"period_id": first.id, "run_id": "manual__1", "new_run_id": ""}],
-        "backfill": {
-            "from_date": "2026-03-08T00:00:00+09:00",
-            "to_date": "2026-03-15T00:00:00+09:00",
-            "reprocess": "none",
-            "periods": ["2026-03-08", "2026-03-15"],
-        },
-        "is_paused": False,
+    assert (found["scanned_bytes"], found["price_usd"]) == (3 * SCANNED_BYTES, pytest.approx(3 * PRICE_USD))
+    clear, undated, dated = found["starts"]
+    assert clear == {
+        "period": cleared.id,
+        "action": "clear",
+        "path": "dags/scores_weekly/dagRuns/scheduled__2026-02-28T15%3A00%3A00%2B00%3A00/clear",
+        "body": {"dry_run": False, "only_failed": False},
     }
-
-
-def test_a_plan_says_what_a_backfill_may_scan(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_settings(monkeypatch, ATHENA_REPORTS_BACKFILL_BUDGET="1.5 GB")
-    assert client.get(DATA_PATHS[1]).json()["budget_bytes"] == 1_500_000_000
-
-
-@pytest.mark.parametrize("path", DATA_PATHS[:2])
-def test_a_pool_that_airflow_does_not_have_is_named_with_what_creates_it(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
-    assert client.get(path).json()["missing_pool"] is None
-    use_settings(monkeypatch, ATHENA_REPORTS_ENV="stg", ATHENA_REPORTS_POOL="queries")
-    missing = client.get(path).json()["missing_pool"]
-    assert missing["name"] == "queries"
-    assert missing["command"].startswith('airflow pools set queries 16 "Athena queries of stg"')
+    assert DAGRunClearBody.model_validate(clear["body"])
+    for start, period in ((undated, occupied), (dated, free)):
+        assert (start["period"], start["action"]) == (period.id, "trigger")
+        assert start["path"] == "dags/scores_weekly/dagRuns"
+        body = TriggerDAGRunPostBody.model_validate(start["body"])
+        assert str(body.dag_run_id).startswith(f"fill__{period.id}__")
+        is_dated = start is dated
+        assert body.logical_date == (period.start_utc if is_dated else None)
+        assert body.conf == ({} if is_dated else {"period": period.id})
+        run = DagRun(
+            run_type="manual",
+            run_after=NOW,
+            **body.model_dump(include={"logical_date"}),
+            data_interval=(body.data_interval_start, body.data_interval_end) if is_dated else None,
+        )
+        assert period_of_run(WEEKS, run, param=body.conf.get("period", "")) == period
 
 
 def test_a_bucket_that_cannot_be_read_is_told_where_it_is_needed_and_hides_nothing(
@@ -454,12 +449,12 @@ def test_a_foreign_manifest_is_no_accident_of_any_endpoint(
         assert answer.json() == {"hello": 1}
     else:
         assert answer.status_code == 502
-        assert "is no manifest of this package and period" in answer.json()["detail"]
+        assert "is not of this package and period" in answer.json()["detail"]
     assert coverage(client)["scores_weekly"][0]["states"] == ["published"]
 
 
 def test_runs_under_way_and_failed_ones_are_seen(
-    client: TestClient, runs: dict[str, dict[str, Run]], publisher: Publisher
+    client: TestClient, runs: dict[str, dict[str, Any]], publisher: Publisher
 ) -> None:
     week = WEEKS.period("2026-03-01")
     publisher.put(week)
@@ -483,18 +478,6 @@ def test_a_paused_dag_and_a_missing_console_are_told(
     assert [row["is_paused"] for row in answer["reports"]] == [True]
 
 
-def test_answers_are_json_that_any_reader_takes(client: TestClient, publisher: Publisher) -> None:
-    publisher.put(WEEKS.period("2026-03-01"))
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(constant)
-
-    for path in DATA_PATHS[:4]:
-        answer = client.get(path)
-        assert answer.status_code == 200, path
-        json.loads(answer.content, parse_constant=refuse)
-
-
 def test_every_component_can_load_the_plugin_without_what_the_page_needs() -> None:
     """In a process of its own: this one has imported everything already."""
     import subprocess
@@ -503,7 +486,7 @@ def test_every_component_can_load_the_plugin_without_what_the_page_needs() -> No
     folder = Path(app_module.__file__).parents[2]
     code = (
         f"import sys; sys.path.insert(0, {str(folder)!r}); import athena_reports.page; "
-        "heavy = {'fastapi', 'boto3', 'pyarrow', 'starlette'} & set(sys.modules); print(sorted(heavy))"
+        "heavy = {'fastapi', 'boto3', 'duckdb', 'starlette'} & set(sys.modules); print(sorted(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
