@@ -111,9 +111,11 @@ def test_an_empty_unload_has_the_columns_of_the_table(services: Services, run_re
 
 def test_the_empty_policy_tells_no_events_from_missing_partitions(run_report: RunReport) -> None:
     inputs = [Input("flights", missing="partial")]
-    with pytest.raises(AirflowFailException, match=r"gave no rows.*There are no events"):
+    with pytest.raises(AirflowFailException, match=r"returned no rows.*There are no events"):
         run_report(like="no carrier", inputs=inputs)
-    with pytest.raises(AirflowSkipException, match=r"gave no rows.*not registered in Glue: dt=2014-02-01"):
+    with pytest.raises(
+        AirflowSkipException, match=r"returned no rows.*not registered in Glue: dt=2014-02-01"
+    ):
         run_report(period="2014-02", inputs=inputs, empty="skip")
     with pytest.raises(AirflowException, match=r"not registered in Glue.*No query was started"):
         run_report(period="2014-02", inputs=[Input("flights")])

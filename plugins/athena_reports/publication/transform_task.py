@@ -145,7 +145,7 @@ def prepare_version(
     location = recipe.location(period)
     about = f"Report {recipe.report!r}, period {period.id} ({recipe.cadence.name})"
     no_rows = (SkipPeriodError if recipe.empty == "skip" else EmptyResultError)(
-        f"{about}: query {query.id} gave no rows, so nothing is published. {why_empty(submitted.inputs)} "
+        f"{about}: query {query.id} returned no rows, so nothing is published. {why_empty(submitted.inputs)} "
         f'If no rows are right, declare empty="publish" or "skip".'
     )
     transforms = list(recipe.transforms)
