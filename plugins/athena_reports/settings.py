@@ -47,7 +47,7 @@ class Encryption(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     algorithm: Literal["AES256", "aws:kms"]
-    kms_key: str = Field("", pattern=r"^(|arn:\S+|alias/\S+|[0-9a-f-]{36}|mrk-[0-9a-f]{32})$")
+    kms_key: str = Field(default="", pattern=r"^(|arn:\S+|alias/\S+|[0-9a-f-]{36}|mrk-[0-9a-f]{32})$")
 
     @classmethod
     def from_text(cls, text: str) -> Encryption:

@@ -176,17 +176,6 @@ class Cadence:
         """Return the periods that start in [start, end), in order; errors as for `containing`."""
         return self._walk(self.first_from(start), to_utc(end))
 
-    def periods(self, first_id: str, last_id: str) -> Iterator[Period]:
-        """Return the periods from one id to another, both included, in order.
-
-        Raises:
-            PeriodError: There is no such period, or the last lies before the first.
-        """
-        first, last = self.period(first_id), self.period(last_id)
-        if last < first:
-            raise PeriodError(f"the range is inverted: {last_id!r} lies before {first_id!r}")
-        return self._walk(first, last.end_utc)
-
     def _walk(self, period: Period, until: datetime) -> Iterator[Period]:
         while period.start_utc < until:
             yield period

@@ -18,27 +18,16 @@ BACKFILL_RUN_IDS = ("backfill__", FILL_RUN_ID)
 
 
 class RunFacts(Protocol):
-    """The part of Airflow's DAG run that decides on the period (`context["dag_run"]` has it)."""
+    """The part of Airflow's DAG run that decides on the period; `context["dag_run"]` has it.
 
-    @property
-    def run_type(self) -> str:
-        """`scheduled`, `backfill`, `manual` or `asset_triggered`."""
+    A run that was triggered without a logical date has no data interval either. Every run has `run_after`.
+    """
 
-    @property
-    def logical_date(self) -> datetime | None:
-        """The date that the run stands for; none for a run that was triggered without."""
-
-    @property
-    def run_after(self) -> datetime:
-        """When the run may start; every run has one."""
-
-    @property
-    def data_interval_start(self) -> datetime | None:
-        """Start of the data interval; none for a run without a logical date."""
-
-    @property
-    def data_interval_end(self) -> datetime | None:
-        """End of the data interval; none for a run without a logical date."""
+    run_type: str
+    logical_date: datetime | None
+    run_after: datetime
+    data_interval_start: datetime | None
+    data_interval_end: datetime | None
 
 
 def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period:

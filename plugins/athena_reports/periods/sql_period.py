@@ -38,30 +38,11 @@ class SqlPeriod:
     period: Period
     late_by: timedelta = timedelta(0)
 
-    @property
-    def id(self) -> str:
-        """The period id, for example `2026-11-15`."""
-        return self.period.id
-
-    @property
-    def start(self) -> datetime:
-        """The first instant, in the period's zone."""
-        return self.period.start
-
-    @property
-    def end(self) -> datetime:
-        """The first instant after the period, in the period's zone."""
-        return self.period.end
-
-    @property
-    def start_utc(self) -> datetime:
-        """The first instant, in UTC."""
-        return self.period.start_utc
-
-    @property
-    def end_utc(self) -> datetime:
-        """The first instant after the period, in UTC."""
-        return self.period.end_utc
+    id = property(lambda self: self.period.id, doc="The period id, for example `2026-11-15`.")
+    start = property(lambda self: self.period.start, doc="The first instant, in the period's zone.")
+    end = property(lambda self: self.period.end, doc="The first instant after it, in the period's zone.")
+    start_utc = property(lambda self: self.period.start_utc, doc="The first instant, in UTC.")
+    end_utc = property(lambda self: self.period.end_utc, doc="The first instant after it, in UTC.")
 
     @property
     def previous(self) -> SqlPeriod:
@@ -114,7 +95,7 @@ class SqlPeriod:
         )
 
     def __str__(self) -> str:
-        return self.id
+        return self.period.id
 
 
 def _listed(choices: object) -> str:
@@ -170,15 +151,14 @@ def literal(value: ParamValue) -> str:
     """Return a Python value as an Athena SQL literal; a list becomes the right side of `IN`.
 
     Raises:
-        TypeError: The type has no literal.
-        ValueError: An empty list, a NUL character, a number beyond Athena's bigint or 38 decimal digits, or a
-            datetime beyond millisecond precision.
+        ValueError: The type has no literal, or the value has none: an empty list, a NUL character, a number
+            beyond Athena's bigint or 38 decimal digits, a datetime beyond millisecond precision.
     """
     if isinstance(value, list | tuple):
         if not value:
             raise ValueError("an empty list has no literal: IN () is not valid SQL.")
         if any(isinstance(item, list | tuple) for item in value):
-            raise TypeError(f"a list within a list has no SQL literal: {_LITERAL_TYPES}.")
+            raise ValueError(f"a list within a list has no SQL literal: {_LITERAL_TYPES}.")
         return f"({', '.join(map(literal, value))})"
     match value:  # a class pattern takes subclasses too: bool before int, datetime before date
         case None:
@@ -197,7 +177,7 @@ def literal(value: ParamValue) -> str:
             return _timestamp(value)
         case date():
             return f"DATE '{value.isoformat()}'"
-    raise TypeError(f"{type(value).__name__} has no SQL literal: {_LITERAL_TYPES}.")
+    raise ValueError(f"{type(value).__name__} has no SQL literal: {_LITERAL_TYPES}.")
 
 
 def _string(value: str) -> str:

@@ -69,13 +69,16 @@ class PeriodTimetable(Timetable):
         A start date in mid-period begins with the first whole period after it. Without catch-up nothing
         earlier is scheduled than the last period whose run is due now.
         """
-        last = last_automated_data_interval
-        due = None if restriction.catchup else self.cadence.last_complete(datetime.now(UTC) - self.delay)
-        bounds = [last and last.end, restriction.earliest, due and due.start_utc]
-        known = [bound for bound in bounds if bound is not None]
-        if not known:
+        bounds: list[datetime] = []
+        if last_automated_data_interval is not None:
+            bounds.append(last_automated_data_interval.end)
+        if restriction.earliest is not None:
+            bounds.append(restriction.earliest)
+        if not restriction.catchup:
+            bounds.append(self.cadence.last_complete(datetime.now(UTC) - self.delay).start_utc)
+        if not bounds:
             return None
-        period = self.cadence.first_from(max(known))
+        period = self.cadence.first_from(max(bounds))
         if restriction.latest is not None and period.start_utc > restriction.latest:
             return None
         interval = _interval(period)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY
 from datetime import date, timedelta
@@ -33,33 +32,15 @@ _CONFIG = pydantic.ConfigDict(strict=True, extra="forbid")
 _T = TypeVar("_T")
 
 
-def _name(text: str) -> str:
-    if not re.fullmatch("[a-z][a-z0-9_]{0,63}", text):
-        raise ValueError("use at most 64 lower-case letters, digits and underscores, and begin with a letter")
-    return text
-
-
-def _since(since: str | date) -> str | date:
-    try:
-        day = date.fromisoformat(since) if isinstance(since, str) else since
-    except ValueError:
-        raise ValueError("write it as '2025-01-01'") from None
+def _since(since: str | date) -> date:
+    day = date.fromisoformat(since) if isinstance(since, str) else since
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         raise ValueError(f"give a date of the years {FIRST_YEAR} to {LAST_YEAR}")
-    return since
+    return day
 
 
-def _param_name(text: str) -> str:
-    if not text.isidentifier():
-        raise ValueError("use letters, digits and underscores")
-    return text
-
-
-def _param_value(value: ParamValue) -> ParamValue:
-    try:
-        literal(value)
-    except TypeError as error:  # pydantic explains a ValueError only
-        raise ValueError(str(error)) from None
+def _writable(value: ParamValue) -> ParamValue:
+    literal(value)
     return value
 
 
@@ -149,7 +130,7 @@ class Report(pydantic.BaseModel, frozen=True):
     """One report: a SQL file, and what happens to its rows.
 
     Attributes:
-        name: Name in lower case; DAG ids, S3 keys and tables begin with it.
+        name: Up to 64 lower-case letters, digits and underscores; DAG ids, S3 keys and tables begin with it.
         sql: SQL file, relative to the SQL folder.
         since: First date that has data, as `YYYY-MM-DD` or a date. No period before it is scheduled.
         owner: Who is asked when it fails; shown in Airflow.
@@ -173,13 +154,13 @@ class Report(pydantic.BaseModel, frozen=True):
 
     model_config = _CONFIG
 
-    name: Annotated[str, AfterValidator(_name)]
+    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     sql: str
     since: Annotated[str | date, AfterValidator(_since)]
     owner: Annotated[str, Field(min_length=1)] = "airflow"
     late_by: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=366))] = timedelta(0)
     params: Annotated[
-        Mapping[Annotated[str, AfterValidator(_param_name)], Annotated[Any, AfterValidator(_param_value)]],
+        Mapping[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], Annotated[Any, AfterValidator(_writable)]],
         AfterValidator(MappingProxyType),
     ] = Field(default_factory=dict, validate_default=True)
     transform: _Transform | Annotated[Sequence[_Transform], AfterValidator(tuple)] | None = None
@@ -221,7 +202,7 @@ class Report(pydantic.BaseModel, frozen=True):
     @property
     def since_date(self) -> date:
         """`since` as a date."""
-        return date.fromisoformat(self.since) if isinstance(self.since, str) else self.since
+        return _since(self.since)
 
     @cached_property
     def sql_text(self) -> str:

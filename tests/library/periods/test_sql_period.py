@@ -177,25 +177,25 @@ def test_a_list_is_the_right_side_of_in(values: list[int | str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "error", "says"),
+    ("value", "says"),
     [
-        ([], ValueError, "empty list"),
-        ("a\0b", ValueError, "NUL"),
-        (2**63, ValueError, "bigint"),
-        (-(2**63), ValueError, "bigint"),
-        (Decimal("NaN"), ValueError, "finite"),
-        (Decimal("-Infinity"), ValueError, "finite"),
-        (Decimal(10**38), ValueError, "38 digits"),
-        (datetime(2025, 1, 1, 0, 0, 0, 1, UTC), ValueError, "milliseconds"),
-        ([[1]], TypeError, "list within a list"),
-        ({"a": 1}, TypeError, "dict"),
-        (b"x", TypeError, "bytes"),
-        (timedelta(1), TypeError, "timedelta"),
-        (object(), TypeError, "object"),
+        ([], "empty list"),
+        ("a\0b", "NUL"),
+        (2**63, "bigint"),
+        (-(2**63), "bigint"),
+        (Decimal("NaN"), "finite"),
+        (Decimal("-Infinity"), "finite"),
+        (Decimal(10**38), "38 digits"),
+        (datetime(2025, 1, 1, 0, 0, 0, 1, UTC), "milliseconds"),
+        ([[1]], "list within a list"),
+        ({"a": 1}, "dict"),
+        (b"x", "bytes"),
+        (timedelta(1), "timedelta"),
+        (object(), "object"),
     ],
 )
-def test_what_has_no_literal_is_refused(value: ParamValue, error: type[Exception], says: str) -> None:
-    with pytest.raises(error, match=says):
+def test_what_has_no_literal_is_refused(value: ParamValue, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
         literal(value)
 
 
