@@ -28,11 +28,12 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 from botocore import xform_name
 
-from athena_reports import RetentionPolicy, build_cleanup, storage
+from athena_reports import RetentionPolicy, build_cleanup
+from athena_reports import s3 as s3_module
 from athena_reports.page import published as page
 from athena_reports.page.runs import ReportDag
+from athena_reports.s3 import S3, S3Error
 from athena_reports.settings import settings
-from athena_reports.storage import Storage, StorageError
 from demo import flights, lake, plays
 from demo.plays import PlaysSpec
 from demo.services import Services, local_services
@@ -215,13 +216,13 @@ class Everything:
     def break_off_an_upload(self) -> None:
         """A large object is uploaded in parts, and they are taken back when one fails."""
         names = settings()
-        self.patch.setattr(storage, "_MULTIPART_BYTES", 5 * 1024**2)
+        self.patch.setattr(s3_module, "_MULTIPART_BYTES", 5 * 1024**2)
         file = self.folder / "large"
         file.write_bytes(os.urandom(9 * 1024**2))
         faults = Faults(self.services.endpoint_url)
         faults.add(SlowDown(method="PUT", bucket=names.report_bucket, key_prefix="large/", times=None))
-        bucket = Storage(S3Hook().get_conn(), names.bucket_owner)
-        with pytest.raises(StorageError):
+        bucket = S3(S3Hook().get_conn(), names.bucket_owner)
+        with pytest.raises(S3Error):
             bucket.upload(file, f"s3://{names.report_bucket}/large/object", "text/plain", sha256="0" * 64)
         faults.clear()
 
@@ -234,9 +235,7 @@ class Everything:
         listing = self.dag("athena_reports_cleanup")
         removing = build_cleanup(RetentionPolicy(keep_versions=0, keep_days=1), delete=True)
         with time_machine.travel(datetime.now(UTC) + timedelta(days=400)):
-            listed, removed = (
-                run_dag(dag).values["repair_and_tidy", "return_value"] for dag in (listing, removing)
-            )
+            listed, removed = (run_dag(dag).values["clean_up", "return_value"] for dag in (listing, removing))
         assert listed["repaired"] == [f"user_ranking/weekly/{WEEK}"]
         assert removed["objects"] > 0
 

@@ -7,7 +7,6 @@ publication that it is told of on its standard input.
 from __future__ import annotations
 
 import importlib
-import io
 import json
 import os
 import subprocess
@@ -20,19 +19,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
-from athena_reports import stage as stage_module
-from athena_reports import storage as storage_module
+from athena_reports import s3 as s3_module
 from athena_reports.publication.glue_table import Table
+from athena_reports.publication.location import Location
 from athena_reports.publication.publish import publish
-from athena_reports.result import UnloadedFile
-from athena_reports.stage import Location, Rows, stage
-from athena_reports.storage import Storage
-from tests.unit.publishing import EARLY, LATE, SCHEMA, assert_followed, facts, partitions_of, read_complete
+from athena_reports.s3 import S3
+from tests.library.publication.publishing import (
+    EARLY,
+    LATE,
+    PLAYS,
+    assert_followed,
+    facts,
+    partitions_of,
+    read_complete,
+    upload,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -41,13 +45,10 @@ if TYPE_CHECKING:
 DATABASE = "reports"
 KILLED = 9
 WRITES = {
-    *("PutObject", "CopyObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"),
+    *("PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"),
     *("CreateTable", "UpdateTable", "CreatePartition", "UpdatePartition"),
 }
-IMPORTED_LATE = [
-    *("pyarrow.csv", "pyarrow.compute", "pyarrow.parquet", "boto3.s3.transfer"),
-    *(f"athena_reports.{name}" for name in ("jsonlines", "result", "schema", "tally")),
-]
+IMPORTED_LATE = ["duckdb", "boto3.s3.transfer"]
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 _numbers = count(1)
@@ -67,7 +68,6 @@ class Job:
     submitted_at: str
     log: str
     wide: bool = False
-    unloaded: bool = False
     large: bool = False
     dies_at: int = 0
     dies: Literal["before", "after"] = "before"
@@ -83,6 +83,8 @@ class Job:
 
 def serve(endpoint: str) -> None:
     """Fork a process for each job of each line, let them start at once, and answer with their exit codes."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # Airflow logs to the standard output
     for module in IMPORTED_LATE:
         importlib.import_module(module)
     s3 = boto3.client("s3", endpoint_url=endpoint)
@@ -100,7 +102,7 @@ def serve(endpoint: str) -> None:
         os.close(gate)
         os.close(opening)
         codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-        print(json.dumps(codes), flush=True)
+        print(json.dumps(codes), file=answers, flush=True)
 
 
 def run(job: Job, s3: S3Client, glue: GlueClient) -> None:
@@ -120,19 +122,18 @@ def run(job: Job, s3: S3Client, glue: GlueClient) -> None:
         if event_name.rpartition(".")[2] in WRITES and (len(writes), job.dies) == (job.dies_at, "after"):
             os._exit(KILLED)
 
-    if job.large:  # its rows make two files, each uploaded in parts
-        stage_module._SLICE_ROWS = stage_module._GROUP_ROWS = storage_module._MULTIPART_BYTES = 1
+    if job.large:  # each file is uploaded in parts
+        s3_module._MULTIPART_BYTES = 1
+    sql = PLAYS.replace(" FROM", ", 1.5::DOUBLE AS more FROM") if job.wide else PLAYS
     try:
-        rows = rows_of(job, s3)
         for client in (s3, glue):
             client.meta.events.register("before-send", count_writes)
             client.meta.events.register("after-call", die_after)
-        storage = Storage(s3)
         outcome = publish(
-            stage(rows, location=job.location, formats=["parquet", "csv"], storage=storage),
+            upload(S3(s3), job.location, *job.names, sql=sql),
             facts(job.submitted_at, by=job.by),
             location=job.location,
-            storage=storage,
+            s3=S3(s3),
             table=Table(DATABASE, job.location, glue),
         ).outcome
         Path(job.log).write_text(json.dumps({"outcome": outcome, "writes": writes}))
@@ -141,26 +142,6 @@ def run(job: Job, s3: S3Client, glue: GlueClient) -> None:
         sys.stderr.flush()
         os._exit(1)
     os._exit(0)
-
-
-def rows_of(job: Job, s3: S3Client) -> Rows:
-    """The job's rows; wide ones have one column more, unloaded ones a file, large ones no order."""
-    columns: dict[str, Any] = {"user_id": range(len(job.names)), "name": list(job.names)}
-    schema = SCHEMA
-    if job.wide:
-        columns["more"] = [1.5] * len(job.names)
-        schema = SCHEMA.append(pa.field("more", pa.float64()))
-    batch = pa.RecordBatch.from_pydict(columns, schema=schema)
-    files = [unload(batch, job.bucket, s3)] if job.unloaded else []
-    return Rows(schema, iter([batch]), files, ordered=not job.large)
-
-
-def unload(batch: pa.RecordBatch, bucket: str, s3: S3Client) -> UnloadedFile:
-    content = io.BytesIO()
-    pq.write_table(pa.Table.from_batches([batch]), content)
-    s3.put_object(Bucket=bucket, Key="unloaded/part", Body=content.getvalue())
-    (stored,) = Storage(s3).list(f"s3://{bucket}/unloaded/part")
-    return UnloadedFile(stored, batch.num_rows)
 
 
 # --- the tests
@@ -269,17 +250,13 @@ class Reader(threading.Thread):
 
 
 FIRST = ["PutObject", "PutObject", "CreateTable", "PutObject", "CreatePartition", "PutObject"]
-RESTATED = ["PutObject", "PutObject", "PutObject", "UpdatePartition", "PutObject"]
-WIDENED = ["PutObject", "PutObject", "UpdateTable", "PutObject", "UpdatePartition", "PutObject"]
-UNLOADED = ["CopyObject", *RESTATED[1:]]
+FLIP_AND_FOLLOW = ["PutObject", "CreatePartition", "UpdatePartition", "PutObject"]
 IN_PARTS = ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"]
-LARGE = [*IN_PARTS * 3, *RESTATED[2:]]  # two files of Parquet, a CSV
 SCENARIOS = {
     "first": FIRST,
-    "restated": RESTATED,
-    "widened": WIDENED,
-    "unloaded": UNLOADED,
-    "large": LARGE,
+    "restated": ["PutObject", "PutObject", *FLIP_AND_FOLLOW],
+    "widened": ["PutObject", "PutObject", "UpdateTable", *FLIP_AND_FOLLOW],
+    "large": [*IN_PARTS * 2, *FLIP_AND_FOLLOW],
 }
 
 
@@ -289,9 +266,7 @@ def before_and_after(
     """Bring the scenario to where it begins, and return what makes the job that is to be killed."""
     if scenario != "first":
         publishers.finish(new_job("a", "b"))
-    kind = {"widened": {"wide": True}, "unloaded": {"unloaded": True}, "large": {"large": True}}.get(
-        scenario, {}
-    )
+    kind = {"widened": {"wide": True}, "large": {"large": True}}.get(scenario, {})
     return lambda **more: new_job("a", "c", submitted_at=LATE, **kind, **more)
 
 
@@ -321,7 +296,7 @@ def test_a_publisher_that_dies_at_any_write_leaves_the_old_or_the_new_and_can_be
     make = before_and_after(scenario, new_job, publishers)
     job = make(dies_at=number, dies=dies)
     writes = SCENARIOS[scenario]
-    flip = len(writes) - 2
+    flip = len(writes) - (2 if scenario == "first" else 3)
     with Reader(s3, job.location) as reader:
         assert publishers.run(job) == [KILLED]
         reader_after_kill = Reader(s3, job.location)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-import pyarrow as pa
 import pytest
 from botocore.exceptions import ClientError
 
@@ -16,8 +15,10 @@ from athena_reports.errors import ResultError
 from athena_reports.queries.execution import QueryExecution, get_query_execution
 from athena_reports.queries.failures import has_succeeded
 from athena_reports.queries.ownership import Marker, Submission
-from athena_reports.result import Result, open_result
-from athena_reports.storage import Storage, StorageError
+from athena_reports.rows.athena_result import FinishedQuery, read_result
+from athena_reports.rows.columns import Column, columns_of
+from athena_reports.rows.engine import open_engine
+from athena_reports.s3 import S3, S3Error
 from demo.plays import PlaysSpec
 from demo.services import Services
 from local_aws.faults import CutBody, Faults, SlowDown
@@ -46,6 +47,13 @@ FROM (
 PLAYS = "SELECT user_id, score, played_at FROM plays"
 
 
+class Table(NamedTuple):
+    """Columns, and rows in one order."""
+
+    columns: tuple[Column, ...]
+    rows: list[tuple[Any, ...]]
+
+
 @dataclass(frozen=True)
 class Lake:
     """The local Athena with its lake, and the ways to run a query there."""
@@ -53,8 +61,8 @@ class Lake:
     services: Services
 
     @property
-    def storage(self) -> Storage:
-        return Storage(self.services.s3)
+    def s3(self) -> S3:
+        return S3(self.services.s3)
 
     def run(self, sql: str, way: str) -> QueryExecution:
         """Run a query to its end, in one of the `WAYS`."""
@@ -86,12 +94,19 @@ class Lake:
             assert time.monotonic() < deadline
         return execution
 
-    def open(self, execution: QueryExecution) -> Result:
-        return open_result(execution, athena=self.services.athena, storage=self.storage)
+    def read(self, execution: QueryExecution, published: tuple[Column, ...] | None = None) -> Table:
+        with open_engine("128MB") as engine:
+            relation, _ = read_result(
+                FinishedQuery.model_validate(execution, from_attributes=True),
+                engine=engine,
+                athena=self.services.athena,
+                s3=self.s3,
+                published_columns=lambda: published,
+            )
+            return Table(columns_of(relation), sorted(relation.fetchall(), key=str))
 
-    def rows(self, sql: str, way: str) -> pa.Table:
-        result = self.open(self.run(sql, way))
-        return pa.Table.from_batches(list(result.batches), result.schema)
+    def rows(self, sql: str, way: str) -> Table:
+        return self.read(self.run(sql, way))
 
 
 @pytest.fixture
@@ -112,34 +127,28 @@ def faults(services: Services) -> Iterator[Faults]:
 
 
 def test_all_ways_give_the_same_rows_and_types(lake: Lake) -> None:
-    csv, *others = (lake.rows(TYPES, way).sort_by("n") for way in WAYS)
+    csv, *others = (lake.rows(TYPES, way) for way in WAYS)
 
-    assert csv.num_rows == 3
-    assert csv.schema.field("price").type == pa.decimal128(22, 2)
-    assert [other == csv for other in others] == [True] * 3
+    assert len(csv.rows) == 3
+    assert {column.name: column.type for column in csv.columns}["price"] == "DECIMAL(22,2)"
+    assert others == [csv] * 3
 
 
 def test_all_ways_give_all_rows_of_a_larger_result(lake: Lake, plays_lake: PlaysSpec) -> None:
-    order = [(name, "ascending") for name in ("played_at", "user_id", "score")]
-    csv, *others = (lake.rows(PLAYS, way).sort_by(order) for way in WAYS)
+    csv, *others = (lake.rows(PLAYS, way) for way in WAYS)
 
-    assert csv.num_rows == plays_lake.events
+    assert len(csv.rows) == plays_lake.events
     assert [other == csv for other in others] == [True] * 3
 
 
-def test_a_result_without_rows_has_the_same_columns_by_all_ways(lake: Lake) -> None:
-    empty = [lake.rows(f"{TYPES}WHERE n > 3", way) for way in WAYS]
-
-    assert [table.num_rows for table in empty] == [0] * 4
-    assert [table.schema for table in empty] == [lake.rows(TYPES, "SELECT").schema] * 4
-
-
-def test_an_unload_without_rows_spells_its_columns_as_one_with_rows_does(lake: Lake) -> None:
-    sql = 'SELECT n AS "Number" FROM (VALUES 1, 2) AS t (n)'
-    some, none = lake.rows(sql, "UNLOAD"), lake.rows(f"{sql} WHERE n > 2", "UNLOAD")
-
-    assert (some.num_rows, none.num_rows) == (2, 0)
-    assert some.schema == none.schema
+def test_a_result_without_rows_has_its_columns(lake: Lake) -> None:
+    columns = lake.rows(TYPES, "SELECT").columns
+    for way in WAYS:
+        execution = lake.run(f"{TYPES}WHERE n > 3", way)
+        assert lake.read(execution, published=columns) == Table(columns, [])
+        if way.endswith("UNLOAD"):
+            with pytest.raises(ResultError, match=f"Query {execution.id} .*Publish one period with rows"):
+                lake.read(execution)
 
 
 def test_the_executions_tell_the_ways_apart(lake: Lake) -> None:
@@ -153,41 +162,22 @@ def test_the_executions_tell_the_ways_apart(lake: Lake) -> None:
     assert csv.database == f"database_{ENVIRONMENT}"
 
 
-def test_asking_again_for_the_columns_of_nothing_starts_no_other_query(lake: Lake) -> None:
-    execution = lake.run(f"{TYPES}WHERE n > 3", "UNLOAD")
-    lake.open(execution)
-    ids = lake.services.athena.list_query_executions(WorkGroup=ENVIRONMENT)["QueryExecutionIds"]
-    lake.open(execution)
-
-    assert lake.services.athena.list_query_executions(WorkGroup=ENVIRONMENT)["QueryExecutionIds"] == ids
-
-
-def test_the_files_of_an_unload_are_found_as_they_are(lake: Lake) -> None:
-    result = lake.open(lake.run(PLAYS, "UNLOAD"))
-    assert result.find_files is not None
-    files = result.find_files()
-
-    assert files
-    assert sum(file.rows for file in files) == lake.rows(PLAYS, "SELECT").num_rows
-
-
 @pytest.mark.parametrize("way", ["SELECT", "UNLOAD"])
-def test_a_read_that_breaks_off_goes_on_where_it_stopped(lake: Lake, faults: Faults, way: str) -> None:
+def test_a_download_that_breaks_off_is_repeated(lake: Lake, faults: Faults, way: str) -> None:
     execution = lake.run(PLAYS, way)
-    faults.add(CutBody(bucket=RESULTS, after_bytes=50_000, times=2))
-    result = lake.open(execution)
+    prefix = "unload/" if way == "UNLOAD" else ""
+    faults.add(CutBody(bucket=RESULTS, key_prefix=prefix, after_bytes=50_000, times=2))
 
-    assert sum(batch.num_rows for batch in result.batches) == lake.rows(PLAYS, "SELECT").num_rows
+    assert len(lake.read(execution).rows) == len(lake.rows(PLAYS, "SELECT").rows)
     assert faults.list()[0]["struck"] > 0
 
 
-def test_a_read_that_breaks_off_forever_is_an_error_that_may_pass(lake: Lake, faults: Faults) -> None:
+def test_a_download_that_breaks_off_forever_is_an_error_that_may_pass(lake: Lake, faults: Faults) -> None:
     execution = lake.run(PLAYS, "SELECT")
     faults.add(CutBody(bucket=RESULTS, after_bytes=50_000, times=None))
-    batches = lake.open(execution).batches
 
-    with pytest.raises(StorageError, match=f"Query {execution.id}: .*it broke off") as caught:
-        list(batches)
+    with pytest.raises(S3Error, match=f"Query {execution.id}: .*cannot be read") as caught:
+        lake.read(execution)
     assert caught.value.retryable
 
 
@@ -195,23 +185,23 @@ def test_an_s3_that_is_too_busy_is_an_error_that_may_pass(lake: Lake, faults: Fa
     execution = lake.run(TYPES, "SELECT")
     faults.add(SlowDown(bucket=RESULTS, times=None))
 
-    with pytest.raises(StorageError, match=f"Query {execution.id}: ") as caught:
-        lake.open(execution)
+    with pytest.raises(S3Error, match=f"Query {execution.id}: ") as caught:
+        lake.read(execution)
     assert caught.value.retryable
 
 
 @pytest.mark.parametrize("way", ["SELECT", "UNLOAD"])
 def test_a_result_that_was_deleted_says_what_to_do(lake: Lake, way: str) -> None:
     execution = lake.run(TYPES, way)
-    lake.storage.delete([execution.data_manifest or execution.output_location])
+    lake.s3.delete([execution.data_manifest or execution.output_location])
 
-    with pytest.raises(ResultError, match="clear run_query with all that is downstream"):
-        lake.open(execution)
+    with pytest.raises(ResultError, match="Clear run_query with all that is downstream"):
+        lake.read(execution)
 
 
 def test_a_query_that_athena_does_not_know_says_so(lake: Lake) -> None:
-    execution = replace(lake.run(TYPES, WAYS[2]), id=str(uuid.uuid4()))
+    execution = lake.run(TYPES, WAYS[2]).model_copy(update={"id": str(uuid.uuid4())})
 
-    with pytest.raises(ResultError, match=f"Query {execution.id}: GetQueryResults does not give") as caught:
-        lake.open(execution)
+    with pytest.raises(ResultError, match=f"Query {execution.id}: GetQueryResults does not") as caught:
+        lake.read(execution)
     assert isinstance(caught.value.__cause__, ClientError)

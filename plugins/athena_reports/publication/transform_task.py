@@ -99,7 +99,7 @@ def transform_result(
 
     Raises:
         AirflowSkipException: There are no rows, and the report skips the period then.
-        AirflowFailException: A retry would not help: there is no query, its result cannot be read, a transform
+        AirflowFailException: A retry does not help: there is no query, its result cannot be read, a transform
             or a check failed, or there are no rows.
         AirflowException: AWS did not serve a call, or the disk is full.
     """
@@ -189,7 +189,7 @@ def upload_version(
 ) -> Version:
     """Upload the rows of a period in each format as a version named by its content.
 
-    Objects that exist are uploaded again: cleanup leaves young objects, so they stay until they are published.
+    Objects that exist are uploaded again, since cleanup leaves young ones: they stay until published.
 
     Raises:
         S3Error: S3 refused an upload.

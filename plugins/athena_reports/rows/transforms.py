@@ -10,12 +10,10 @@ or reader, or a pandas or polars frame:
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from functools import partial
 from inspect import signature
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -82,7 +80,9 @@ def movement(
 
     def movement(rows: DuckDBPyRelation, _: Period) -> DuckDBPyRelation:
         if missing := [name for name in (rank, previous_rank) if name not in rows.columns]:
-            raise TransformError(f"it needs the column {missing[0]!r}; the rows have {', '.join(rows.columns)}.")
+            raise TransformError(
+                f"it needs the column {missing[0]!r}; the rows have {', '.join(rows.columns)}."
+            )
         now, before = quoted(rank), quoted(previous_rank)
         return rows.project(
             f"*, CASE WHEN {before} > {now} THEN 'up ' || ({before} - {now}) "
@@ -127,18 +127,15 @@ def each_row(
             raise TransformError(f"it drops {', '.join(unknown)}; the rows have {', '.join(rows.columns)}.")
         engine = current_engine.get()
         kinds = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)} | added
-        columns = {
-            name: engine.connection.sqltype(kind) for name, kind in kinds.items() if name not in drops
-        }
+        columns = {name: engine.connection.sqltype(kind) for name, kind in kinds.items() if name not in drops}
         path = engine.folder / f"each_row-{next(_numbers)}.csv"
         arguments = (period,) if takes_period else ()
         with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
             for first, some in _slices(rows, engine):
                 made = list(_made(function, some, arguments, first))
                 _check_names(made, columns.keys(), drops)
                 fields = (_fields(made, name, kind) for name, kind in columns.items())
-                writer.writerows(zip(*fields, strict=True))
+                file.writelines(",".join(line) + "\n" for line in zip(*fields, strict=True))
         types = {name: str(kind) for name, kind in columns.items()}
         return read_csv(path, types, engine, about="each_row()", header=False)
 
@@ -152,7 +149,9 @@ def _relation(made: Any, engine: Engine) -> DuckDBPyRelation:
         try:
             engine.connection.sql("SELECT 1").cross(made)
         except duckdb.InvalidInputException as error:
-            raise TransformError("it returned a relation of another connection. Use the rows it is given.") from error
+            raise TransformError(
+                "it returned a relation of another connection. Use the rows it is given."
+            ) from error
         return made
     if type(made).__module__.startswith("pandas."):
         return engine.connection.from_df(made)
@@ -171,7 +170,9 @@ def _takes_period(function: Callable[..., Any]) -> bool:
         except (TypeError, ValueError):
             continue
         return arguments == 2
-    raise TypeError(f"each_row() takes a function of one argument, or of two with the Period, not {function!r}.")
+    raise TypeError(
+        f"each_row() takes a function of one argument, or of two with the Period, not {function!r}."
+    )
 
 
 def _slices(rows: DuckDBPyRelation, engine: Engine) -> Iterator[tuple[int, list[dict[str, Any]]]]:
@@ -216,8 +217,8 @@ def _check_names(rows: Sequence[_Numbered], names: KeysView[str], drops: Sequenc
             )
 
 
-def _fields(rows: Sequence[_Numbered], name: str, kind: DuckDBPyType) -> list[Any]:
-    """Return the values of a column as the csv module writes them; see _Null."""
+def _fields(rows: Sequence[_Numbered], name: str, kind: DuckDBPyType) -> list[str]:
+    """Return the values of a column as fields of a CSV in Athena's form."""
     values = [row[name] for _, row in rows]
     if not _fits(values, kind):
         number, value = next((number, row[name]) for number, row in rows if not _fits([row[name]], kind))
@@ -226,8 +227,8 @@ def _fields(rows: Sequence[_Numbered], name: str, kind: DuckDBPyType) -> list[An
             f"row {number:,} has {shown} in {name!r}, which is a column of {kind}: it would not stay the same. "
             f"Convert it, or declare another type in `adds`."
         )
-    text = _TEXTS.get(kind.id, lambda value: value)
-    return [_NULL if value is None else text(value) for value in values]
+    text = _TEXTS.get(kind.id, str)
+    return ["" if value is None else text(value) for value in values]
 
 
 def _fits(values: Sequence[Any], kind: DuckDBPyType) -> bool:
@@ -257,17 +258,10 @@ def _fits_decimal(value: Decimal, precision: int, scale: int) -> bool:
     )
 
 
-class _Null:
-    """NULL for the csv module: quoting all but numbers, it writes this number as an empty field without quotes."""
-
-    def __float__(self) -> float:
-        return 0.0
-
-    def __str__(self) -> str:
-        return ""
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
-_NULL = _Null()
 _NESTED = {"list", "array", "map", "struct"}
 _TYPES: dict[str, set[type]] = {
     **dict.fromkeys(_BITS, {int}),
@@ -281,7 +275,8 @@ _TYPES: dict[str, set[type]] = {
     "time": {time},
 }
 _TEXTS: dict[str, Callable[[Any], str]] = {
-    **dict.fromkeys(_NESTED, partial(json.dumps, default=str)),
+    **dict.fromkeys(_NESTED, lambda value: _quoted(json.dumps(value, default=str))),
     "timestamp with time zone": lambda at: f"{at.astimezone(UTC).replace(tzinfo=None)} UTC",
-    "blob": lambda value: value.hex(" "),
+    "blob": lambda value: _quoted(value.hex(" ")),
+    "varchar": lambda value: _quoted(value),
 }

@@ -110,7 +110,10 @@ def write_table(relation: DuckDBPyRelation, engine: Engine) -> LocalTable:
     try:
         refuse_duplicates(relation.columns)
         stored = [rewritten(kind, _stored) for kind in relation.types]
-        values = (f"{quoted(name)}::{kind} AS {quoted(name)}" for name, kind in zip(relation.columns, stored, strict=True))
+        values = (
+            f"{quoted(name)}::{kind} AS {quoted(name)}"
+            for name, kind in zip(relation.columns, stored, strict=True)
+        )
         table = relation.project(", ".join(values))
         table.write_parquet(str(path), compression="zstd", row_group_size_bytes=_GROUP_BYTES)
     except ValueError as error:
@@ -149,7 +152,8 @@ def count_differences(engine: Engine, new: Sequence[Path], old: Sequence[Path]) 
     the same columns.
     """
     new_rows, old_rows = (
-        f"SELECT * FROM read_parquet([{', '.join(literal(str(path)) for path in paths)}])" for paths in (new, old)
+        f"SELECT * FROM read_parquet([{', '.join(literal(str(path)) for path in paths)}])"
+        for paths in (new, old)
     )
     # A GROUP BY over both runs out of memory where EXCEPT ALL spills.
     added, count_new, count_old = engine.connection.execute(
@@ -200,8 +204,12 @@ def _json_value(value: str, kind: DuckDBPyType, depth: int = 0) -> str:
     match kind.id:
         case "float" | "double":
             number = f"to_json({value})" if kind.id == "double" else f"{value}::VARCHAR::JSON"
-            words = f"CASE WHEN isnan({value}) THEN 'NaN' WHEN {value} > 0 THEN 'Infinity' ELSE '-Infinity' END"
+            words = (
+                f"CASE WHEN isnan({value}) THEN 'NaN' WHEN {value} > 0 THEN 'Infinity' ELSE '-Infinity' END"
+            )
             return f"CASE WHEN isnan({value}) OR isinf({value}) THEN to_json({words}) ELSE {number} END"
+        case "decimal":  # of few digits would become a double
+            return f"{value}::DECIMAL({MAX_PRECISION},{kind.children[1][1]})"
         case "blob":
             return f"to_base64({value})"
         case "list" | "array":

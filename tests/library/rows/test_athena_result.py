@@ -62,9 +62,7 @@ def read(
     published: Sequence[types.Column] | None = None,
 ) -> Found:
     with engine() as opened:
-        result = read_result(
-            query, engine=opened, athena=athena, s3=s3, published_columns=lambda: published
-        )
+        result = read_result(query, engine=opened, athena=athena, s3=s3, published_columns=lambda: published)
         found = Found(result.relation.fetchall())
         found.types = dict(zip(result.relation.columns, map(str, result.relation.types), strict=True))
         found.ordered = result.ordered
@@ -126,7 +124,13 @@ def test_a_null_is_not_an_empty_text_and_no_text_means_null() -> None:
     columns = [Column("a", "varchar"), Column("b", "varchar")]
     content = b'"a","b"\n,""\n"",\n,\n"NULL","null"\n"NA","\\N"\n'
 
-    assert read_csv(columns, content) == [(None, ""), ("", None), (None, None), ("NULL", "null"), ("NA", "\\N")]
+    assert read_csv(columns, content) == [
+        (None, ""),
+        ("", None),
+        (None, None),
+        ("NULL", "null"),
+        ("NA", "\\N"),
+    ]
 
 
 def test_a_null_in_a_result_of_one_column_is_an_empty_line() -> None:
@@ -281,7 +285,9 @@ def test_a_result_is_read_from_s3_itself(s3: S3Client, bucket: str) -> None:
 
 @pytest.mark.parametrize("query", [SELECT, UNLOAD])
 def test_a_result_that_is_missing_says_so_with_its_address_and_the_way_out(query: FinishedQuery) -> None:
-    with pytest.raises(ResultError, match=r"Query q-1: its result is missing.*s3://results/.*Clear run_query"):
+    with pytest.raises(
+        ResultError, match=r"Query q-1: its result is missing.*s3://results/.*Clear run_query"
+    ):
         read(query, FakeAthena(pages_of(WORDS, [])), FakeS3())
 
 

@@ -57,14 +57,18 @@ def test_the_session_is_in_utc_and_keeps_the_order_on_one_thread() -> None:
 def test_nothing_is_left_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with open_engine("64MB") as opened:
-        opened.connection.execute("CREATE TEMP TABLE t AS SELECT range AS i, md5(range::VARCHAR) FROM range(3e6::BIGINT)")
+        opened.connection.execute(
+            "CREATE TEMP TABLE t AS SELECT range AS i, md5(range::VARCHAR) FROM range(3e6::BIGINT)"
+        )
         assert list((opened.folder / "spill").iterdir())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_step_that_needs_more_memory_names_the_setting() -> None:
     with (
-        pytest.raises(MemoryLimitError, match=r"^Report 'plays', period .*ATHENA_REPORTS_MEMORY_LIMIT") as caught,
+        pytest.raises(
+            MemoryLimitError, match=r"^Report 'plays', period .*ATHENA_REPORTS_MEMORY_LIMIT"
+        ) as caught,
         engine() as opened,
     ):
         opened.connection.execute("SELECT max(len(l)) FROM (SELECT list(range) AS l FROM range(100_000_000))")
@@ -82,7 +86,10 @@ def test_a_step_that_needs_more_memory_names_the_setting() -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_a_full_disk_says_what_to_do_and_may_pass(error: Exception) -> None:
-    with pytest.raises(DiskFullError, match=r"^Report 'plays', .*TMPDIR.*clear transform") as caught, engine():
+    with (
+        pytest.raises(DiskFullError, match=r"^Report 'plays', .*TMPDIR.*clear transform") as caught,
+        engine(),
+    ):
         raise error
     assert caught.value.retryable
     assert caught.value.__cause__ is error

@@ -135,7 +135,7 @@ def test_sql_that_fails_on_a_row_is_an_error_of_the_transform() -> None:
 
 
 @pytest.mark.parametrize(
-    "transforms", [[], [each_row(lambda row: row)], [lambda rows, _: TABLE if len(rows) else rows]]
+    "transforms", [[], [each_row(lambda row: row)], [lambda rows, _: TABLE if rows.fetchall() else rows]]
 )
 def test_an_error_of_the_result_is_not_blamed_on_the_transform(transforms: list[Any]) -> None:
     def write(opened: Engine) -> None:
@@ -144,7 +144,10 @@ def test_an_error_of_the_result_is_not_blamed_on_the_transform(transforms: list[
         rows = read_csv(path, {"a": "BIGINT"}, opened, about="Query q-1", header=False)
         write_table(apply(transforms, rows, WEEK, engine=opened, about=ABOUT), opened)
 
-    with pytest.raises(ResultError, match="^Query q-1: .*column 'a': 'x' is not a valid BIGINT"), engine() as opened:
+    with (
+        pytest.raises(ResultError, match="^Query q-1: .*column 'a': 'x' is not a valid BIGINT"),
+        engine() as opened,
+    ):
         write(opened)
 
 

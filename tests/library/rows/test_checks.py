@@ -1,0 +1,439 @@
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from athena_reports.rows import checks
+from athena_reports.rows.checks import Check, CheckResult, failures, run_checks
+from athena_reports.rows.writer import write_table
+from tests.library.rows.athena_output import engine
+
+FEW = settings(max_examples=25)
+
+
+def table(**columns: Sequence[Any]) -> pa.Table:
+    return pa.table({name: pa.array(values) for name, values in columns.items()})
+
+
+def scores(values: Sequence[int | None]) -> pa.Table:
+    return pa.table({"score": pa.array(values, pa.int64())})
+
+
+def run(declared: Sequence[Check], rows: pa.Table, **baselines: Any) -> tuple[CheckResult, ...]:
+    with engine() as opened:
+        local = write_table(opened.connection.from_arrow(rows), opened)
+        return run_checks(declared, local, opened, **baselines)
+
+
+def result(check: Check, rows: pa.Table, **baselines: Any) -> CheckResult:
+    (found,) = run([check], rows, **baselines)
+    assert (found.name, found.severity) == (check.name, check.severity)
+    return found
+
+
+def row_numbers(found: CheckResult) -> list[str]:
+    return [row["row number"] for row in found.rows]
+
+
+# rows
+
+
+@pytest.mark.parametrize(("count", "passed"), [(0, False), (1, True), (3, True), (4, False)])
+def test_rows_are_counted(count: int, passed: bool) -> None:
+    found = result(checks.rows(at_least=1, at_most=3, severity="warn"), scores([1] * count))
+
+    assert (found.name, found.passed, found.value) == ("rows(at_least=1, at_most=3)", passed, count)
+    assert found.message == f"There are {count} rows; expected at_least=1, at_most=3."
+
+
+# unique
+
+
+KEYS = st.tuples(st.sampled_from([0.0, -0.0, 1.5, math.nan, None]), st.sampled_from(["a", "", None]))
+
+
+@given(st.lists(KEYS, max_size=15))
+@FEW
+def test_unique_finds_rows_that_repeat_others(rows: list[tuple[float | None, str | None]]) -> None:
+    columns = {
+        "id": pa.array([key for key, _ in rows], pa.float64()),
+        "name": pa.array([n for _, n in rows], pa.string()),
+    }
+    found = result(checks.unique("id", "name"), pa.table(columns))
+    same = [("0.0" if key == 0 else str(key), name) for key, name in rows]
+    times = Counter(same)
+
+    assert found.passed == (not found.value) == (max(times.values(), default=1) == 1)
+    assert found.value == len(rows) - len(times)
+    firsts = [str(same.index(key) + 1) for key in dict.fromkeys(same) if times[key] > 1]
+    assert [number.partition(" ")[0] for number in row_numbers(found)] == firsts[:5]
+
+
+def test_unique_names_the_rows() -> None:
+    rows = table(user_id=["u1", "u2", "u1", "u3", "u3", "u3"], rank=[1, 2, 3, 4, 5, 6])
+
+    assert result(checks.unique("user_id"), rows) == CheckResult(
+        name="unique(user_id)",
+        severity="fail",
+        passed=False,
+        message="3 of 6 rows repeat the user_id of one before.",
+        rows=(
+            {"row number": "1 and 3", "user_id": "u1"},
+            {"row number": "4 to 6, 3 times", "user_id": "u3"},
+        ),
+        value=3,
+    )
+
+
+# not_null
+
+
+@given(st.lists(st.tuples(st.none() | st.integers(0, 1), st.none() | st.integers(0, 1)), max_size=15))
+@FEW
+def test_not_null_finds_rows_with_null(rows: list[tuple[int | None, int | None]]) -> None:
+    pair = {"a": pa.array([a for a, _ in rows], pa.int64()), "b": pa.array([b for _, b in rows], pa.int64())}
+    found = run([checks.not_null("a"), checks.not_null("a", "b")], pa.table(pair))
+    for each, wrong in zip(found, [lambda row: row[0] is None, lambda row: None in row], strict=True):
+        numbers = [str(number) for number, row in enumerate(rows, 1) if wrong(row)]
+        assert (each.passed, each.value, row_numbers(each)) == (not numbers, len(numbers), numbers[:5])
+
+
+def test_an_offending_row_is_shown_with_its_first_columns_and_short_values() -> None:
+    wide = {f"c{number}": [number] for number in range(30)}
+    found = result(
+        checks.not_null('z "'), table(text=["x" * 200], **wide, **{'z "': pa.array([None], pa.string())})
+    )
+
+    assert found.message == '1 of 1 rows have NULL in z ".'
+    (row,) = found.rows
+    assert list(row)[:4] == ["row number", 'z "', "text", "c0"]
+    assert len(row) == 21
+    assert (row['z "'], row["text"]) == ("NULL", "x" * 77 + "...")
+
+
+# in_range
+
+
+UTC_NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+NOON = datetime.fromisoformat("2026-01-02T12:00:00")
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "bounds"),
+    [
+        (1, 2, {"at_most": 1.5}),
+        (2**53, 2**53 + 1, {"at_most": float(2**53)}),
+        (-(2**53), -(2**53) - 1, {"at_least": float(-(2**53))}),
+        (2**63 - 1, -(2**63), {"at_least": 0, "at_most": 10**40}),
+        (2**63 - 1, -(2**63), {"at_least": 0, "at_most": math.inf}),
+        (0.0, math.nan, {"at_least": 0}),
+        (-0.0, math.nan, {"at_least": Decimal(0)}),
+        (1e308, math.inf, {"at_most": 10**400}),
+        (0.1, math.nextafter(0.1, 0), {"at_least": Decimal("0.1")}),
+        (math.nextafter(0.3, 0), 0.30000000000000004, {"at_most": Decimal("0.3")}),
+        (Decimal("0.10"), Decimal("0.11"), {"at_most": Decimal("0.1")}),
+        (Decimal("0.10"), Decimal("-0.01"), {"at_least": 0, "at_most": 1.5}),
+        (Decimal("0.11"), Decimal("0.10"), {"at_least": 0.1}),
+        (Decimal("1e20"), Decimal("1e20") + 1, {"at_most": 10**20}),
+        (date(2026, 1, 2), date(2026, 1, 3), {"at_most": date(2026, 1, 2)}),
+        (NOON, datetime.fromisoformat("2026-01-01T23:59:59"), {"at_least": date(2026, 1, 2)}),
+        (NOON, datetime.fromisoformat("2026-01-02T12:00:01"), {"at_most": NOON}),
+        (UTC_NOON, datetime(2026, 1, 2, 13, tzinfo=UTC), {"at_most": UTC_NOON}),
+        (UTC_NOON, datetime(2026, 1, 1, 13, tzinfo=UTC), {"at_least": date(2026, 1, 2)}),
+    ],
+)
+def test_in_range_compares_exactly(inside: Any, outside: Any, bounds: dict[str, Any]) -> None:
+    check = checks.in_range("a", **bounds)
+
+    assert result(check, table(a=[inside, None])).passed
+    assert row_numbers(result(check, table(a=[inside, outside, None]))) == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds"),
+    [
+        ("a", {"at_least": 0}),
+        ([1], {"at_least": 0}),
+        (1, {"at_least": date(2026, 1, 1)}),
+        (date(2026, 1, 1), {"at_least": NOON}),
+        (NOON, {"at_least": UTC_NOON}),
+    ],
+)
+def test_in_range_of_what_does_not_compare_fails(value: Any, bounds: dict[str, Any]) -> None:
+    found = result(checks.in_range("a", **bounds), table(a=[value]))
+
+    assert not found.passed
+    assert found.message.startswith("It cannot be checked: a is ")
+    assert "which does not compare with at_least=" in found.message
+
+
+# expression
+
+
+@given(st.lists(st.none() | st.integers(-3, 3), max_size=12))
+@FEW
+def test_expression_passes_only_where_it_is_true(values: list[int | None]) -> None:
+    found = result(checks.expression("score > 0 -- positive"), scores(values))
+    wrong = [str(number) for number, value in enumerate(values, 1) if value is None or value <= 0]
+
+    assert (found.passed, found.value, row_numbers(found)) == (not wrong, len(wrong), wrong[:5])
+    assert found.message == f"{len(wrong)} of {len(values)} rows do not satisfy: score > 0 -- positive."
+
+
+def test_expression_may_say_in_words_what_holds() -> None:
+    found = result(checks.expression("score > 1", description="score is high"), scores([1]))
+
+    assert found.name == "expression(score is high)"
+    assert found.message == "1 of 1 rows do not satisfy: score is high."
+
+
+@pytest.mark.parametrize(
+    ("condition", "says"),
+    [
+        ("plays > 1", 'Referenced column "plays" not found'),
+        ("score", "the condition is a bigint; it has to be true or false."),
+        ("score >", "syntax error"),
+        ("sum(score) > 1", "aggregates"),
+        ("score > 1) OR (SELECT true FROM read_csv('/etc/passwd')", "disabled by configuration"),
+        ("EXISTS (FROM read_text('/etc/passwd'))", "file system operations are disabled"),
+        ("('x' || score)::BIGINT > 1", "Could not convert string 'x1'"),
+    ],
+)
+def test_expression_that_is_wrong_fails(condition: str, says: str) -> None:
+    found = result(checks.expression(condition), scores([1, 2, 3]))
+
+    assert not found.passed
+    assert found.message.startswith("It cannot be checked: ")
+    assert says in found.message
+    assert "\n" not in found.message
+
+
+# change
+
+
+def manifest(check: Check, rows: pa.Table) -> Any:
+    """What a publication of these rows leaves behind, through JSON as it does."""
+    kept = result(check, rows).model_dump_json()
+    return SimpleNamespace(rows=len(rows), checks=[CheckResult.model_validate_json(kept)])
+
+
+TENTHS = st.integers(-30, 30).map(lambda tenths: Decimal(tenths) / 10)
+
+
+@given(
+    st.lists(st.none() | TENTHS, max_size=6),
+    st.lists(st.none() | TENTHS, max_size=6),
+    st.sampled_from(["0", "0.1", "0.3", "1", "2.5"]),
+)
+@example([Decimal("1.0")], [Decimal("1.3")], "0.3")
+@example([Decimal("-1.0")], [Decimal("-1.3")], "0.3")
+@FEW
+def test_change_of_a_total(before: list[Any], now: list[Any], within: str) -> None:
+    earlier, later = (pa.table({"score": pa.array(values, pa.decimal128(10, 1))}) for values in (before, now))
+    check = checks.change("score", within=float(within))
+    found = result(check, later, previous_period=manifest(check, earlier))
+
+    old, new = (sum(Fraction(value) for value in values if value is not None) for values in (before, now))
+    assert found.value == pytest.approx(float(new))
+    assert found.passed == (abs(new - old) <= Fraction(within) * abs(old))
+
+
+def test_change_compares_with_what_it_was_told_to() -> None:
+    few, many = (SimpleNamespace(rows=rows, checks=[]) for rows in (1, 100))
+    period = checks.change("rows", within=0.1)
+    version = checks.change("rows", within=0.1, against="previous_version")
+
+    found = run([period, version], scores([1] * 100), previous_period=few, previous_version=many)
+    assert [(each.passed, each.message) for each in found] == [
+        (False, "100 rows, after 1 in the previous period (+9900.0%); expected within 10.0%."),
+        (True, "100 rows, after 100 in the previous version (+0.0%); expected within 10.0%."),
+    ]
+
+
+def test_change_without_anything_to_compare_with_passes_and_says_so() -> None:
+    check = checks.change("score", within=0)
+    other = manifest(checks.change("scores", within=0), table(scores=[7]))
+
+    for previous in (None, SimpleNamespace(rows=3, checks=[]), other):
+        found = result(check, scores([1, 2]), previous_period=previous, previous_version=other)
+        assert found.passed
+        assert found.message == "The total of score is 3; the previous period has nothing to compare with."
+
+
+def test_change_finds_the_figure_of_a_check_with_other_limits() -> None:
+    before = manifest(
+        checks.change("score", within=9, against="previous_version", severity="warn"), scores([10])
+    )
+    found = result(checks.change("score", within=0.1), scores([12]), previous_period=before)
+
+    assert not found.passed
+    assert found.message == (
+        "The total of score is 12, after 10 in the previous period (+20.0%); expected within 10.0%."
+    )
+
+
+def test_change_is_exact_for_great_numbers() -> None:
+    check = checks.change("score", within=0)
+    before = manifest(check, scores([2**63 - 1, 2**63 - 1, 1]))
+
+    assert before.checks[0].value == 2**64 - 1
+    assert result(check, scores([2**63 - 1, 1, 2**63 - 1]), previous_period=before).passed
+    assert not result(check, scores([2**63 - 1, 2**63 - 1, 2]), previous_period=before).passed
+
+
+@pytest.mark.parametrize("values", [["x"], [True], [math.nan], [math.inf, 1.0]])
+def test_change_of_what_has_no_total_fails(values: list[Any]) -> None:
+    found = result(checks.change("a", within=1), table(a=values))
+
+    assert not found.passed
+    assert "It cannot be checked: a has no total: " in found.message
+
+
+def test_change_of_floating_point() -> None:
+    check = checks.change("a", within=0.25)
+    before = manifest(check, table(a=[0.5, None, 0.3]))
+
+    assert before.checks[0].value == 0.8
+    assert result(check, table(a=[1.0]), previous_period=before).passed
+    assert not result(check, table(a=[1.01]), previous_period=before).passed
+
+
+# schema
+
+
+TYPED = pa.schema(
+    [
+        ("rank", pa.int64()),
+        ("score", pa.decimal128(10, 2)),
+        ("at", pa.timestamp("ms")),
+        ("tags", pa.list_(pa.string())),
+        ("clock", pa.time32("ms")),
+    ]
+)
+NAMED = {
+    "rank": "bigint",
+    "score": "DECIMAL(10, 2)",
+    "at": "timestamp",
+    "tags": "array<string>",
+    "clock": "time",
+}
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        (NAMED, "The columns are as expected."),
+        ({**NAMED, "rank": "integer"}, "rank is BIGINT, expected integer"),
+        ({**NAMED, "rank": "varchar"}, "rank is BIGINT, expected varchar"),
+        ({**NAMED, "score": "decimal(10,3)"}, "score is DECIMAL(10,2), expected decimal(10,3)"),
+        ({**NAMED, "tags": "array<bigint>"}, "tags is VARCHAR[], expected array<bigint>"),
+        ({**NAMED, "plays": "bigint"}, "plays is missing"),
+        ({name: NAMED[name] for name in list(NAMED)[1:]}, "rank is not expected"),
+        (dict(reversed(NAMED.items())), "they come as rank, score, at, tags, clock, expected clock, tags,"),
+        ({**NAMED, "rank": "bigit"}, "It cannot be checked: its type bigit"),
+    ],
+)
+def test_schema(columns: dict[str, str], says: str) -> None:
+    found = result(checks.schema(columns), TYPED.empty_table())
+
+    assert found.passed == says.endswith("as expected.")
+    assert says in found.message
+    assert found.message.count(";") == 0
+
+
+# all of them
+
+
+EVERY = [
+    checks.rows(at_least=1),
+    checks.unique("user_id"),
+    checks.not_null("user_id", "score"),
+    checks.in_range("score", at_least=0),
+    checks.expression("score >= 0"),
+    checks.change("score", within=0.1),
+    checks.change("rows", within=0.1, against="previous_version"),
+    checks.schema({"user_id": "varchar", "score": "bigint"}),
+]
+
+
+def test_every_check_can_pass_and_fail() -> None:
+    good = table(user_id=["u1", "u2"], score=[1, 2])
+    bad = pa.table({"user_id": ["u1", None, None], "score": pa.array([-100, -5, 3], pa.int32())})
+    published = manifest(EVERY[5], good)
+    baselines = {"previous_period": published, "previous_version": published}
+
+    assert all(found.passed for found in run(EVERY, good, **baselines))
+    found = run(EVERY[1:], bad, **baselines)
+    assert not any(each.passed for each in found)
+    assert not run(EVERY[:1], bad.slice(0, 0))[0].passed
+    assert [each.name for each in found] == [check.name for check in EVERY[1:]]
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        checks.unique("plays"),
+        checks.not_null("score", "plays"),
+        checks.in_range("plays", at_least=0),
+        checks.change("plays", within=0),
+    ],
+    ids=lambda check: check.name,
+)
+@pytest.mark.parametrize("values", [[1, 2], []])
+def test_a_check_of_a_column_that_is_not_there_fails(check: Check, values: list[int]) -> None:
+    found = result(check, scores(values))
+
+    assert not found.passed
+    assert found.message == "It cannot be checked: there is no column plays; the rows have score."
+
+
+def test_failures_name_each_check_that_forbids_to_publish_with_its_rows() -> None:
+    rows = table(user_id=["u1", "u1"], score=[1, None])
+    declared = [
+        checks.unique("user_id"),
+        checks.not_null("score", severity="warn"),
+        checks.in_range("score", at_least=2),
+        checks.rows(at_least=2),
+    ]
+    assert failures(run(declared, rows)) == (
+        "Check unique(user_id) failed: 1 of 2 rows repeat the user_id of one before. "
+        "For example row number 1 and 2, user_id u1. "
+        "Check in_range(score, at_least=2) failed: 1 of 2 rows have a score outside the range at_least=2. "
+        "For example row number 1, score 1, user_id u1."
+    )
+    assert failures(run(declared[1:2], rows)) == ""
+
+
+@pytest.mark.parametrize(
+    ("declare", "says"),
+    [
+        (lambda: checks.rows(), "rows(): give at_least, at_most, or both."),
+        (lambda: checks.rows(at_least=2, at_most=1), "nothing is at_least=2, at_most=1"),
+        (lambda: checks.unique(), "at least one column"),
+        (lambda: checks.unique("a", "a"), "each once"),
+        (lambda: checks.not_null(""), "at least one column"),
+        (lambda: checks.in_range("a"), "give at_least, at_most, or both"),
+        (lambda: checks.in_range("a", at_least=math.nan), "nothing is at_least=nan"),
+        (lambda: checks.expression(" "), "give a condition in SQL"),
+        (lambda: checks.change("a", within=-0.1), "expected 0 or more"),
+        (lambda: checks.change("a", within=math.nan), "expected 0 or more"),
+        (lambda: checks.change("a", within=1, against="yesterday"), "against"),  # type: ignore[arg-type]
+        (lambda: checks.schema({}), "give the type of each column"),
+        (lambda: checks.unique("a", severity="error"), "severity"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_mistake_is_refused_where_it_is_declared(declare: Any, says: str) -> None:
+    with pytest.raises((ValueError, TypeError)) as caught:
+        declare()
+    assert says in str(caught.value)

@@ -1,0 +1,366 @@
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import decimal
+import hashlib
+import io
+import json
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from athena_reports.errors import PublishError, TransformError
+from athena_reports.rows import checks
+from athena_reports.rows.engine import Engine, open_engine
+from athena_reports.rows.writer import (
+    Format,
+    LocalTable,
+    count_differences,
+    require_formats,
+    write_files,
+    write_table,
+)
+from tests.library.rows.athena_output import TEXTS, comparable, engine
+
+
+def written(table: pa.Table, format: Format) -> tuple[LocalTable, bytes]:
+    with engine() as opened:
+        local = write_table(opened.connection.from_arrow(table), opened)
+        (file,) = write_files(local, [format], opened)
+        content = file.path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    assert (file.format, file.rows, file.bytes, file.sha256) == (format, len(table), len(content), digest)
+    return local, content
+
+
+DECIMALS = st.integers(-(10**38) + 1, 10**38 - 1).map(
+    lambda n: decimal.Decimal(n).scaleb(-7, decimal.Context(prec=50))
+)
+INSTANTS = st.datetimes().map(lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000))
+FEW = st.none() | st.integers(0, 9)
+COLUMNS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
+    "bigint": (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
+    "double": (pa.float64(), st.floats()),
+    "real": (pa.float32(), st.floats(width=32)),
+    "decimal": (pa.decimal128(38, 7), DECIMALS),
+    "boolean": (pa.bool_(), st.booleans()),
+    "text": (pa.string(), TEXTS),
+    "date": (pa.date32(), st.dates()),
+    "time": (pa.time64("us"), st.times()),
+    "timestamp": (pa.timestamp("ms"), INSTANTS),
+    "microseconds": (pa.timestamp("us"), st.datetimes()),
+    "bytes": (pa.binary(), st.binary(max_size=4)),
+    "array": (pa.list_(pa.string()), st.lists(st.none() | TEXTS, max_size=3)),
+    "floats": (pa.list_(pa.float64()), st.lists(st.none() | st.floats(), max_size=3)),
+    "row": (
+        pa.struct([("x", pa.int32()), ('y "', pa.list_(pa.timestamp("ms")))]),
+        st.fixed_dictionaries({"x": FEW, 'y "': st.lists(INSTANTS, max_size=2)}),
+    ),
+    "map": (
+        pa.map_(pa.string(), pa.float64()),
+        st.lists(
+            st.tuples(st.text('ab"\\\n', max_size=3), st.none() | st.floats()),
+            max_size=3,
+            unique_by=lambda entry: entry[0],
+        ),
+    ),
+    "numbered": (
+        pa.map_(pa.int32(), pa.string()),
+        st.dictionaries(st.integers(0, 9), st.none() | TEXTS, max_size=2).map(lambda d: [*d.items()]),
+    ),
+}
+
+
+def tables_of(*names: str) -> st.SearchStrategy[pa.Table]:
+    schema = pa.schema([(name, COLUMNS[name][0]) for name in names])
+    rows = st.lists(st.fixed_dictionaries({name: st.none() | COLUMNS[name][1] for name in names}), max_size=6)
+    return rows.map(lambda found: pa.Table.from_pylist(found, schema=schema))
+
+
+def in_json(value: Any, kind: pa.DataType) -> Any:
+    """What a value is to be in JSON, told in Python's own types."""
+    if value is None:
+        return None
+    if pa.types.is_floating(kind) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if pa.types.is_list(kind):
+        return [in_json(element, kind.value_type) for element in value]
+    if pa.types.is_struct(kind):
+        return {field.name: in_json(value[field.name], field.type) for field in kind}
+    if pa.types.is_map(kind):
+        return {str(key): in_json(item, kind.item_type) for key, item in value}
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dt.datetime | dt.time):
+        return value.isoformat(timespec="microseconds" if value.microsecond % 1000 else "milliseconds")
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+@given(tables_of(*COLUMNS))
+@settings(max_examples=40)
+def test_json_lines_hold_every_value(table: pa.Table) -> None:
+    _, content = written(table, "jsonl")
+    lines = content.decode().split("\n")
+    assert lines.pop() == ""
+    for line, row in zip(lines, table.to_pylist(), strict=True):
+        found = json.loads(
+            line, parse_float=decimal.Decimal, parse_int=decimal.Decimal, parse_constant=pytest.fail
+        )
+        assert list(found) == table.schema.names
+        for field in table.schema:
+            expected = in_json(row[field.name], field.type)
+            if field.name == "real" and isinstance(expected, float):
+                assert pa.scalar(float(found["real"]), pa.float32()).as_py() == expected
+            elif field.name in ("double", "floats", "map"):
+                assert json.loads(line)[field.name] == expected
+            else:
+                assert found[field.name] == expected
+
+
+def test_json_lines_by_example() -> None:
+    at = pa.array([dt.datetime(2026, 11, 14, 15, tzinfo=dt.UTC)], pa.timestamp("ms", "Asia/Tokyo"))
+    clock = pa.array([dt.time(1, 2, 3)], pa.time32("ms"))
+    row = pa.table(
+        {"at": at, "t": clock, "d": pa.array([decimal.Decimal("-0.50")]), "real": pa.array([0.1], "f4")}
+    )
+
+    assert written(row, "jsonl")[1] == (
+        b'{"at":"2026-11-14T15:00:00.000Z","t":"01:02:03.000","d":-0.50,"real":0.1}\n'
+    )
+
+
+CSV_COLUMNS = ("bigint", "text", "double", "decimal", "boolean", "date", "timestamp")
+
+
+@given(tables_of(*CSV_COLUMNS) | tables_of("text"))
+@settings(max_examples=40)
+def test_csv_holds_every_value_and_tells_null_from_the_empty_string(table: pa.Table) -> None:
+    _, content = written(table, "csv")
+
+    found = pa_csv.read_csv(
+        io.BytesIO(content),
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=table.schema,
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+    rows = [found.to_pylist(), table.to_pylist()]
+    assert comparable([tuple(row.values()) for row in rows[0]]) == comparable(
+        [tuple(row.values()) for row in rows[1]]
+    )
+
+
+def test_csv_by_example() -> None:
+    at = pa.array([dt.datetime(2026, 11, 14, 15, tzinfo=dt.UTC)], pa.timestamp("ms", "UTC"))
+    row = pa.table(
+        {"n": [1], "a b": ["x"], "e": [""], "null": pa.array([None], "string"), "at": at, "f": [1e-7]}
+    )
+
+    assert written(row, "csv")[1] == (b'n,"a b","e","null",at,f\n1,"x","",,2026-11-14 15:00:00.000Z,1e-07\n')
+
+
+@given(tables_of(*COLUMNS))
+@settings(max_examples=30)
+def test_parquet_holds_every_value(table: pa.Table) -> None:
+    local, content = written(table, "parquet")
+    found = pq.read_table(io.BytesIO(content))
+
+    assert found.schema.names == table.schema.names
+    # As text, in which NaN equals itself.
+    assert str(found.to_pylist()) == str(table.to_pylist())
+    assert local.rows == len(table)
+    assert pq.read_metadata(io.BytesIO(content)).num_row_groups <= 1
+
+
+def test_the_columns_of_a_table_have_the_types_of_duckdb_and_of_glue() -> None:
+    with engine() as opened:
+        table = write_table(
+            opened.connection.sql(
+                """SELECT 1::BIGINT AS a, sum(2::BIGINT) AS total, uuid() AS u, '{}'::JSON AS j, 'x'::ENUM('x') AS e,
+                TIMESTAMP_MS '2026-01-01 00:00:00' AS ms, [1::HUGEINT] AS l, TIME '01:02:03' AS t"""
+            ),
+            opened,
+        )
+        kinds = {column.name: (column.type, column.glue) for column in table.columns}
+        rows = opened.connection.sql(f"SELECT a, total, j, l FROM {table.source}").fetchall()
+    assert kinds == {
+        "a": ("BIGINT", "bigint"),
+        "total": ("DECIMAL(38,0)", "decimal(38,0)"),
+        "u": ("VARCHAR", "string"),
+        "j": ("VARCHAR", "string"),
+        "e": ("VARCHAR", "string"),
+        "ms": ("TIMESTAMP_MS", "timestamp"),
+        "l": ("DECIMAL(38,0)[]", "array<decimal(38,0)>"),
+        "t": ("TIME", ""),
+    }
+    assert rows == [(1, 2, "{}", [1])]
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv", "jsonl"])
+def test_an_empty_result_is_written_with_its_columns(format: Format) -> None:
+    table = pa.table({"n": pa.array([], pa.int64()), "text": pa.array([], pa.string())})
+    _, content = written(table, format)
+
+    if format == "parquet":
+        assert pq.read_table(io.BytesIO(content)).schema.names == table.schema.names
+    else:
+        assert content == {"csv": b'n,"text"\n', "jsonl": b""}[format]
+
+
+@pytest.mark.parametrize(
+    ("format", "kind"),
+    [
+        ("csv", "INTEGER[]"),
+        ("csv", "STRUCT(x INTEGER)"),
+        ("csv", "MAP(VARCHAR, INTEGER)"),
+        ("csv", "BLOB"),
+        ("jsonl", "INTERVAL"),
+        ("jsonl", "INTERVAL[]"),
+    ],
+)
+def test_a_column_that_a_format_does_not_hold_is_refused_before_a_row_is_read(
+    format: Format, kind: str
+) -> None:
+    with pytest.raises(PublishError) as caught, engine() as opened:
+        rows = opened.connection.sql(f"SELECT error('a row was read')::INTEGER AS n, NULL::{kind} AS odd")
+        require_formats(rows, ["parquet", format], opened)
+    assert not caught.value.retryable
+    assert (
+        f"Report 'plays', period 2026-11-15 (weekly): the column 'odd' is a {kind}, which {format!r}"
+        in str(caught.value)
+    )
+
+
+def test_two_columns_of_one_name_are_refused() -> None:
+    with (
+        pytest.raises(TransformError, match="^Report 'plays', .*the column a occurs twice"),
+        engine() as opened,
+    ):
+        write_table(opened.connection.sql('SELECT 1 AS a, 2 AS "A"'), opened)
+
+
+# --- once, and the same bytes
+
+
+@pytest.mark.parametrize("at_a_time", [1, 3, 10])
+def test_the_rows_are_computed_once_whatever_follows(at_a_time: int) -> None:
+    calls = Counter[int]()
+
+    def batches() -> Any:
+        for start in range(0, 10, at_a_time):
+            numbers = list(range(start, min(start + at_a_time, 10)))
+            calls.update(numbers)
+            yield pa.record_batch({"n": numbers})
+
+    with engine() as opened:
+        reader = pa.RecordBatchReader.from_batches(pa.schema([("n", pa.int64())]), batches())
+        rows = opened.connection.from_arrow(reader).project("n, n * 2 AS twice")
+        require_formats(rows, ["parquet", "csv", "jsonl"], opened)
+        table = write_table(rows, opened)
+        declared = [
+            checks.unique("n"),
+            checks.not_null("n"),
+            checks.change("twice", within=1),
+            checks.rows(at_least=1),
+        ]
+        assert all(found.passed for found in checks.run_checks(declared, table, opened))
+        assert len(write_files(table, ["parquet", "csv", "jsonl"], opened)) == 3
+        assert count_differences(opened, [table.path], [table.path]) == (0, 0)
+    assert calls == Counter(range(10))
+
+
+ROWS = """SELECT range AS id, CASE range % 17 WHEN 0 THEN NULL ELSE repeat(md5(range::VARCHAR), (range % 5)::INTEGER) END AS name,
+    (range * 7919 % 1000003) / 7 AS score, TIMESTAMP_MS '2026-11-15 00:00:00' + to_milliseconds(range) AS at_,
+    [range, NULL] AS list FROM range(60_000)"""
+
+
+def test_equal_rows_in_equal_order_give_equal_bytes() -> None:
+    digests = set()
+    for limit in ["64MB", "128MB", "1GB", "100MB"] * 5:
+        with open_engine(limit) as opened:
+            table = write_table(opened.connection.sql(ROWS), opened)
+            files = write_files(table, ["parquet", "jsonl"], opened)
+            digests.add(tuple(file.sha256 for file in files))
+    assert len(digests) == 1
+
+
+def test_wide_rows_are_written_in_row_groups_of_a_bounded_size(tmp_path: Path) -> None:
+    with engine() as opened:
+        wide = opened.connection.sql(
+            "SELECT range AS n, repeat(md5(range::VARCHAR), 300) AS text FROM range(20_000)"
+        )
+        table = write_table(wide, opened)
+        metadata = pq.read_metadata(table.path)
+    sizes = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
+    assert table.rows == 20_000
+    assert 5 < len(sizes) < 30
+    assert max(sizes) < 32 * 1024 * 1024
+
+
+# --- differences
+
+
+def parquet(opened: Engine, name: str, table: pa.Table) -> Path:
+    path = opened.folder / name
+    pq.write_table(table, path)
+    return path
+
+
+SMALL = st.lists(
+    st.tuples(st.integers(0, 2), st.none() | st.sampled_from([0.0, -0.0, math.nan, 1.5])), max_size=8
+)
+
+
+@given(SMALL, SMALL, st.booleans())
+@settings(max_examples=40)
+def test_differences_are_those_of_the_multisets(old: list[Any], new: list[Any], split: bool) -> None:
+    def key(row: tuple[int, float | None]) -> tuple[int, str]:
+        number, value = row
+        return number, "0.0" if value == 0 else str(value)
+
+    def table(rows: list[Any]) -> pa.Table:
+        schema = pa.schema([("side", pa.int64()), ("x y", pa.float64())])
+        return pa.Table.from_pylist(
+            [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
+        )
+
+    with engine() as opened:
+        news = [parquet(opened, "new", table(new[:2] if split else new))]
+        news += [parquet(opened, "more", table(new[2:]))] if split else []
+        found = count_differences(opened, news, [parquet(opened, "old", table(old))])
+    counted = Counter(map(key, new)), Counter(map(key, old))
+    assert found == ((counted[0] - counted[1]).total(), (counted[1] - counted[0]).total())
+
+
+def test_differences_of_nested_columns_and_of_more_rows_than_memory_holds() -> None:
+    nested = (
+        "SELECT [range] AS l, {'a': range} AS s, MAP {'k': range} AS m, repeat(md5(range::VARCHAR), 3) AS t"
+    )
+    with open_engine("64MB") as opened:
+        for name, rows in {"new": "range(5, 400_000)", "old": "range(0, 399_990)"}.items():
+            select = nested if name else ""
+            opened.connection.sql(f"{select} FROM {rows}").write_parquet(str(opened.folder / name))
+        assert count_differences(opened, [opened.folder / "new"], [opened.folder / "old"]) == (10, 5)
+
+
+def test_an_error_of_the_rows_leaves_nothing_behind() -> None:
+    with pytest.raises(TransformError, match="cannot compute the rows: .*nope"), engine() as opened:
+        rows = opened.connection.sql(
+            "SELECT CASE WHEN range = 50_000 THEN error('nope') END AS x FROM range(100_000)"
+        )
+        write_table(rows, opened)
+    with pytest.raises(duckdb.ConnectionException):
+        opened.connection.execute("SELECT 1")

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ReadTimeoutError, ResponseStreamingError
+from botocore.stub import Stubber
+
+from athena_reports import s3 as module
+from athena_reports.s3 import S3, ConditionError, MissingObjectError, S3Error, split_uri
+from athena_reports.settings import Encryption
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BODY = bytes(range(256)) * 100_000  # downloaded in four parts
+
+
+@pytest.fixture
+def uri(s3: S3Client, bucket: str) -> str:
+    s3.put_object(Bucket=bucket, Key="a/b.csv", Body=BODY)
+    return f"s3://{bucket}/a/b.csv"
+
+
+class BreakingBody:
+    """A body that breaks off after some bytes."""
+
+    def __init__(self, body: Any, error: Exception) -> None:
+        self._rest = body.read()[:100_000]
+        self._error = error
+
+    def read(self, size: int) -> bytes:
+        if not self._rest:
+            raise self._error
+        chunk, self._rest = self._rest[:size], self._rest[size:]
+        return bytes(chunk)
+
+
+@pytest.fixture
+def breaking(
+    new_s3_client: Callable[[], S3Client], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[S3Client, list[str]]]:
+    """Makes a client whose first answers break off; the list is what it was asked for."""
+
+    def make(times: int, error: Exception, meanwhile: Callable[[], None] = lambda: None) -> Any:
+        client, asked, lock = new_s3_client(), [], Lock()
+        get_object = client.get_object
+
+        def answer(**request: Any) -> Any:
+            with lock:
+                asked.append(f"{request['Range']} {request['IfMatch']}")
+                breaks = len(asked) <= times
+            found = get_object(**request)
+            if breaks:
+                found["Body"] = BreakingBody(found["Body"], error)  # type: ignore[typeddict-item]
+                meanwhile()
+            return found
+
+        monkeypatch.setattr(client, "get_object", answer)
+        return client, asked
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ResponseStreamingError(error="reset"), ReadTimeoutError(endpoint_url="x"), ConnectionResetError()],
+)
+def test_a_download_that_breaks_off_is_taken_up_again(
+    breaking: Callable[..., Any], uri: str, tmp_path: Path, error: Exception
+) -> None:
+    client, asked = breaking(3, error)
+    S3(client).download(uri, tmp_path / "rows")
+
+    assert (tmp_path / "rows").read_bytes() == BODY
+    assert len(asked) == 4 + 3
+
+
+def test_a_download_that_always_breaks_off_is_an_error_that_may_pass(
+    breaking: Callable[..., Any], uri: str, tmp_path: Path
+) -> None:
+    client, _ = breaking(1000, ConnectionResetError("reset"))
+
+    with pytest.raises(S3Error, match=f"{uri} cannot be read: .*reset") as caught:
+        S3(client).download(uri, tmp_path / "rows")
+    assert caught.value.retryable
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [200_000, len(BODY)], ids=["one part", "four parts"])
+def test_an_object_that_is_replaced_during_the_download_is_noticed(
+    breaking: Callable[..., Any], s3: S3Client, bucket: str, tmp_path: Path, size: int
+) -> None:
+    s3.put_object(Bucket=bucket, Key="rows", Body=BODY[:size])
+    client, asked = breaking(
+        1,
+        ConnectionResetError(),
+        lambda: s3.put_object(Bucket=bucket, Key="rows", Body=BODY[:size][::-1]) and None,
+    )
+
+    with pytest.raises(ConditionError, match=f"s3://{bucket}/rows cannot be read: it was replaced"):
+        S3(client).download(f"s3://{bucket}/rows", tmp_path / "rows")
+    assert list(tmp_path.iterdir()) == []
+    assert len({each.partition(" ")[2] for each in asked}) == 1
+
+
+def test_a_missing_object_and_a_missing_bucket(s3: S3Client, bucket: str, tmp_path: Path) -> None:
+    for call in (S3(s3).read, S3(s3).open, lambda uri: S3(s3).download(uri, tmp_path / "x")):
+        with pytest.raises(MissingObjectError, match=rf"s3://{bucket}/none cannot be read") as caught:
+            call(f"s3://{bucket}/none")
+        assert not caught.value.retryable
+    with pytest.raises(S3Error, match=r"Create the bucket, or name another one in the settings") as other:
+        S3(s3).read("s3://no-such-bucket-anywhere/none")
+    assert not isinstance(other.value, MissingObjectError)
+
+
+def test_a_small_object_is_written_on_a_condition(s3: S3Client, bucket: str) -> None:
+    store, uri = S3(s3), f"s3://{bucket}/manifest.json"
+    store.write(uri, b"1", "application/json", replacing=None)
+    with pytest.raises(ConditionError):
+        store.write(uri, b"2", "application/json", replacing=None)
+    _, etag = store.read(uri)
+    store.write(uri, b"3", "application/json", replacing=etag)
+    with pytest.raises(ConditionError):
+        store.write(uri, b"4", "application/json", replacing=etag)
+
+    assert store.read(uri)[0] == b"3"
+    with store.open(uri) as body:
+        assert body.read() == b"3"
+    assert s3.head_object(Bucket=bucket, Key="manifest.json")["ContentType"] == "application/json"
+
+
+@pytest.mark.parametrize("size", [0, 10, 65 * 1024 * 1024], ids=["empty", "small", "in parts"])
+def test_a_file_arrives_as_it_is(s3: S3Client, bucket: str, tmp_path: Path, size: int) -> None:
+    path, back = tmp_path / "rows", tmp_path / "back"
+    path.write_bytes((BODY * (size // len(BODY) + 1))[:size])
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    store, uri = S3(s3), f"s3://{bucket}/rows"
+    for _ in range(2):  # a second upload is nothing new
+        store.upload(path, uri, "text/csv", sha256=digest)
+    store.download(uri, back)
+
+    assert back.read_bytes() == path.read_bytes()
+    head = s3.head_object(Bucket=bucket, Key="rows")
+    assert (head["Metadata"], head["ContentType"]) == ({"sha256": digest}, "text/csv")
+    (listed,) = store.list(f"s3://{bucket}/ro")
+    assert (listed.uri, listed.bytes, listed.etag) == (uri, size, head["ETag"])
+
+
+def test_more_objects_than_one_call_deletes(
+    s3: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_DELETED_AT_ONCE", 10)
+    store = S3(s3)
+    uris = [f"s3://{bucket}/old/{number % 2}/{number:04d}?#é" for number in range(21)]
+    for uri in [*uris, f"s3://{bucket}/new"]:
+        store.write(uri, b"", "text/plain", replacing=None)
+
+    assert sorted(listed.uri for listed in store.list(f"s3://{bucket}/old/")) == sorted(uris)
+    assert list(store.folders(f"s3://{bucket}/old/")) == [f"s3://{bucket}/old/0/", f"s3://{bucket}/old/1/"]
+    store.delete([*uris, f"s3://{bucket}/gone-already"])
+    assert [listed.uri for listed in store.list(f"s3://{bucket}/")] == [f"s3://{bucket}/new"]
+
+
+def test_a_key_may_hold_what_separates_in_other_addresses() -> None:
+    assert split_uri("s3://bucket/a b/c?d#e%20/f") == ("bucket", "a b/c?d#e%20/f")
+
+
+@pytest.fixture
+def recorded(s3_endpoint: str) -> Iterator[tuple[S3Client, list[tuple[str, dict[str, str]]]]]:
+    """A client, and the headers of what it has sent."""
+    client = boto3.client("s3", endpoint_url=s3_endpoint, config=Config(retries={"max_attempts": 1}))
+    sent: list[tuple[str, dict[str, str]]] = []
+
+    def record(request: Any, **_: Any) -> None:
+        headers = {name.lower(): str(value) for name, value in request.headers.items()}
+        sent.append((request.method, headers))
+
+    client.meta.events.register("before-send.s3", record)
+    yield client, sent
+    client.close()
+
+
+@pytest.mark.parametrize("call", ["write", "upload", "upload in parts", "list", "delete", "read", "download"])
+def test_every_call_names_the_owner_and_no_call_an_acl(
+    recorded: tuple[S3Client, list[tuple[str, dict[str, str]]]], bucket: str, tmp_path: Path, call: str
+) -> None:
+    client, sent = recorded
+    path = tmp_path / "rows"
+    path.write_bytes(b"x" * 65 * 1024 * 1024 if call == "upload in parts" else b"x")
+    uri = f"s3://{bucket}/key"
+    if call in ("read", "download"):
+        S3(client).write(uri, b"x", "text/plain", replacing=None)
+        sent.clear()
+    store = S3(client, "123456789012", Encryption("aws:kms", "alias/reports"))
+    if call == "write":
+        store.write(uri, b"x", "text/plain", replacing=None)
+    elif call.startswith("upload"):
+        store.upload(path, uri, "text/plain", sha256="0")
+    elif call == "list":
+        assert not list(store.list(uri))
+    elif call == "delete":
+        store.delete([uri])
+    elif call == "read":
+        store.read(uri)
+    else:
+        store.download(uri, path)
+
+    assert len(sent) > {"upload in parts": 5, "download": 1}.get(call, 0)
+    for method, headers in sent:
+        assert headers["x-amz-expected-bucket-owner"].strip("b'") == "123456789012", method
+        assert not [name for name in headers if name.startswith(("x-amz-acl", "x-amz-grant"))]
+    encrypted = [headers for _, headers in sent if "x-amz-server-side-encryption" in headers]
+    assert len(encrypted) == (1 if call.startswith(("write", "upload")) else 0)
+    for headers in encrypted:
+        assert "alias/reports" in headers["x-amz-server-side-encryption-aws-kms-key-id"]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "retryable", "advice"),
+    [
+        ("AccessDenied", 403, False, "Allow it for the connection's role"),
+        ("PermanentRedirect", 301, False, "another region"),
+        ("SlowDown", 503, True, ""),
+        ("InternalError", 500, True, ""),
+    ],
+)
+@pytest.mark.parametrize("operation", ["get_object", "put_object", "head_object"])
+def test_an_error_says_what_to_do_and_whether_it_may_pass(
+    s3_endpoint: str, tmp_path: Path, code: str, status: int, retryable: bool, advice: str, operation: str
+) -> None:
+    client = boto3.client("s3", endpoint_url=s3_endpoint)
+    path = tmp_path / "rows"
+    path.write_bytes(b"x")
+    with Stubber(client) as stub:
+        stub.add_client_error(operation, code, http_status_code=status)
+        with pytest.raises(S3Error, match=f"s3://bucket/key cannot be .*{code}.*{advice}") as caught:
+            if operation == "get_object":
+                S3(client).read("s3://bucket/key")
+            elif operation == "put_object":
+                S3(client).upload(path, "s3://bucket/key", "text/plain", sha256="0")
+            else:
+                S3(client).download("s3://bucket/key", path)
+    assert caught.value.retryable is retryable
