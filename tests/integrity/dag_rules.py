@@ -100,9 +100,7 @@ def dag_ids_are_unique(folder: ParsedFolder) -> list[str]:
     times: Counter[str] = Counter()
     for file, bag in folder.bags.items():
         found = {} if bag.import_errors else runpy.run_path(str(file))
-        declared = [
-            dag.dag_id for dag in {id(dag): dag for dag in found.values() if isinstance(dag, DAG)}.values()
-        ]
+        declared = [dag.dag_id for dag in {id(dag): dag for dag in found.values() if isinstance(dag, DAG)}.values()]
         times.update([*declared, *(bag.dags.keys() - set(declared))])
     return [f"{dag_id}: {number} DAGs have this id." for dag_id, number in times.items() if number > 1]
 

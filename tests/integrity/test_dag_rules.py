@@ -126,9 +126,7 @@ def test_one_dag_id_in_two_files_or_twice_in_one(folder_of: MakeFolder, files: d
 def test_a_report_whose_documentation_lacks_a_section(folder_of: MakeFolder, section: str) -> None:
     folder = folder_of(plays=GOOD.replace(f"**{section}.**", ""))
 
-    assert dag_rules.every_dag_is_documented(folder) == [
-        f"plays_weekly: its documentation has no section {section!r}."
-    ]
+    assert dag_rules.every_dag_is_documented(folder) == [f"plays_weekly: its documentation has no section {section!r}."]
 
 
 def test_a_report_without_documentation(folder_of: MakeFolder) -> None:
@@ -154,9 +152,7 @@ def test_maintenance_of_nobody(folder_of: MakeFolder) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "line", ["plays_weekly.tags.clear()", "plays_weekly.tags.add('athena-reports-maintenance')"]
-)
+@pytest.mark.parametrize("line", ["plays_weekly.tags.clear()", "plays_weekly.tags.add('athena-reports-maintenance')"])
 def test_a_dag_that_is_neither_a_report_nor_maintenance_or_both(folder_of: MakeFolder, line: str) -> None:
     assert dag_rules.every_dag_says_by_its_tag_what_it_is(folder_of(plays=f"{GOOD}\n{line}\n")) == [
         "plays_weekly: it must have one of the tags 'athena-report' and 'athena-reports-maintenance'."
