@@ -1,8 +1,8 @@
 """Every byte that the library reads from S3 or writes to it passes through here.
 
-The client comes from the caller's Airflow connection, so its credentials and its endpoint hold for each call. So do the
-environment's settings: the account that must own the buckets (`ExpectedBucketOwner`) and the encryption of what is
-written. No ACL is ever sent. Objects are named by their `s3://` address.
+The client comes from the caller's Airflow connection, so its credentials and its endpoint hold for each call.
+So do the environment's settings: the account that must own the buckets (`ExpectedBucketOwner`) and the
+encryption of what is written. No ACL is ever sent. Objects are named by their `s3://` address.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _DELETED_AT_ONCE = 1000  # DeleteObjects takes no more
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _CONDITION = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 _PERMISSION = (
-    "Allow it for the connection's role in IAM and in the bucket's policy and, if ATHENA_REPORTS_BUCKET_OWNER is set, "
-    "see that this account owns the bucket."
+    "Allow it for the connection's role in IAM and in the bucket's policy and, if "
+    "ATHENA_REPORTS_BUCKET_OWNER is set, see that this account owns the bucket."
 )
 _ADVICE = {
     "NoSuchBucket": "Create the bucket, or name another one in the settings (ATHENA_REPORTS_BUCKET, "
@@ -62,7 +62,7 @@ class ConditionError(S3Error):
 
 
 class StoredObject(BaseModel, frozen=True):
-    """An object as a listing describes it: address, size, ETag with its quotes, and time of the last write."""
+    """An object in a listing: its address, size, ETag with quotes, and time of the last write."""
 
     uri: str
     bytes: int
@@ -78,7 +78,7 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class S3:
-    """S3 as one environment uses it. Every method raises S3Error, or MissingObjectError for an object that is missing.
+    """S3 as one environment uses it. What S3 refuses is an S3Error, a missing object a MissingObjectError.
 
     Attributes:
         client: A boto3 client of S3.
@@ -91,8 +91,9 @@ class S3:
     encryption: Encryption | None = None
 
     def open(self, uri: str) -> StreamingBody:
-        """Return an object's body as a stream. The caller closes it."""
-        return self._get(uri)["Body"]  # type: ignore[no-any-return]
+        """Return an object's body as a stream, which the caller closes."""
+        body: StreamingBody = self._get(uri)["Body"]
+        return body
 
     def read(self, uri: str) -> tuple[bytes, str]:
         """Return a small object's bytes and its ETag."""
@@ -105,88 +106,68 @@ class S3:
 
         Raises:
             ConditionError: The object was replaced meanwhile.
-            OSError: The file cannot be written.
         """
         from boto3.s3.transfer import TransferConfig
 
         bucket, key = split_uri(uri)
-        # Only a ranged GET is sent with If-Match on the ETag of the HEAD before it: so every GET is one.
+        # s3transfer sends If-Match, with the ETag of its HEAD, for ranges only: so each GET is of a range.
         config = TransferConfig(multipart_threshold=1, max_concurrency=4)
         with _explained(uri, "read"):
             self.client.download_file(bucket, key, str(path), ExtraArgs=self._owner, Config=config)
 
     def upload(self, path: Path, uri: str, content_type: str, *, sha256: str) -> None:
-        """Upload a file, in parts if it is large; S3 itself refuses bytes that arrive otherwise than sent.
+        """Upload a file, in parts if it is large, with its SHA-256 (hexadecimal) in the object's metadata.
 
-        Args:
-            path: The file.
-            uri: Where.
-            content_type: Its Content-Type.
-            sha256: Its SHA-256 in hexadecimal, kept in the object's metadata.
+        S3 itself refuses bytes that arrive otherwise than sent.
         """
         from boto3.s3.transfer import TransferConfig
 
         bucket, key = split_uri(uri)
-        extra = {
-            "ContentType": content_type,
-            "Metadata": {"sha256": sha256},
-            "ChecksumAlgorithm": "SHA256",
-            **self._owner,
-            **self._encrypted,
-        }
+        extra = {"ContentType": content_type, "Metadata": {"sha256": sha256}, "ChecksumAlgorithm": "SHA256"}
+        extra |= self._owner | self._encrypted
         config = TransferConfig(multipart_threshold=_MULTIPART_BYTES, max_concurrency=4)
         with _explained(uri, "written"):
             self.client.upload_file(str(path), bucket, key, ExtraArgs=extra, Config=config)
 
     def write(self, uri: str, body: bytes, content_type: str, *, replacing: str | None) -> None:
-        """Write a small object in one conditional PUT.
-
-        Args:
-            uri: Where.
-            body: What.
-            content_type: Its Content-Type.
-            replacing: ETag of the object that is replaced; None if there must be none.
+        """Write a small object in one PUT, if it replaces the one with the ETag `replacing`; None for none.
 
         Raises:
             ConditionError: Another object is there, or none.
         """
         condition: dict[str, Any] = {"IfMatch": replacing} if replacing else {"IfNoneMatch": "*"}
         bucket, key = split_uri(uri)
-        extra = {"ContentType": content_type, **condition, **self._owner, **self._encrypted}
+        extra = condition | self._owner | self._encrypted
         with _explained(uri, "written"):
-            self.client.put_object(Bucket=bucket, Key=key, Body=body, **extra)
+            self.client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, **extra)
 
     def list(self, prefix_uri: str) -> Iterator[StoredObject]:
         """Yield the objects whose address begins with `prefix_uri`, by key."""
-        bucket = split_uri(prefix_uri)[0]
-        for page in self._pages(prefix_uri):
-            for entry in page.get("Contents", []):
-                uri = f"s3://{bucket}/{entry['Key']}"
-                yield StoredObject(
-                    uri=uri, bytes=entry["Size"], etag=entry["ETag"], modified=entry["LastModified"]
-                )
+        for entry in self._listed(prefix_uri, "Contents"):
+            yield StoredObject(
+                uri=f"s3://{split_uri(prefix_uri)[0]}/{entry['Key']}",
+                bytes=entry["Size"],
+                etag=entry["ETag"],
+                modified=entry["LastModified"],
+            )
 
     def folders(self, prefix_uri: str) -> Iterator[str]:
         """Yield the addresses of the folders directly below `prefix_uri`, each with its closing slash."""
-        bucket = split_uri(prefix_uri)[0]
-        for page in self._pages(prefix_uri, Delimiter="/"):
-            for entry in page.get("CommonPrefixes", []):
-                yield f"s3://{bucket}/{entry['Prefix']}"
+        for entry in self._listed(prefix_uri, "CommonPrefixes", Delimiter="/"):
+            yield f"s3://{split_uri(prefix_uri)[0]}/{entry['Prefix']}"
 
     def delete(self, uris: Sequence[str]) -> None:
-        """Delete objects of one bucket; a missing one counts as deleted. After an error some may be deleted."""
+        """Delete objects of one bucket; a missing one counts as deleted. After an error some may be gone."""
         for start in range(0, len(uris), _DELETED_AT_ONCE):
             some = uris[start : start + _DELETED_AT_ONCE]
             bucket = split_uri(some[0])[0]
-            keys: list[Any] = [{"Key": split_uri(uri)[1]} for uri in some]
-            delete: Any = {"Objects": keys, "Quiet": True}
+            delete: Any = {"Objects": [{"Key": split_uri(uri)[1]} for uri in some], "Quiet": True}
             with _explained(some[0], "deleted"):
                 answer = self.client.delete_objects(Bucket=bucket, Delete=delete, **self._owner)
             for failure in answer.get("Errors", [])[:1]:
-                advice = _ADVICE.get(failure.get("Code", ""), "")
-                reason = f"{failure.get('Code')}: {failure.get('Message')}"
+                problem = f"s3://{bucket}/{failure.get('Key')} cannot be deleted: {failure.get('Code')}"
                 raise S3Error(
-                    f"s3://{bucket}/{failure.get('Key')} cannot be deleted: {reason}. {advice}".rstrip()
+                    f"{problem}: {failure.get('Message')}. {_ADVICE.get(failure.get('Code', ''), '')}"
                 )
 
     def _get(self, uri: str) -> dict[str, Any]:
@@ -194,11 +175,12 @@ class S3:
         with _explained(uri, "read"):
             return dict(self.client.get_object(Bucket=bucket, Key=key, **self._owner))
 
-    def _pages(self, prefix_uri: str, **options: str) -> Iterator[Any]:
+    def _listed(self, prefix_uri: str, what: str, **options: Any) -> Iterator[Any]:
         bucket, prefix = split_uri(prefix_uri)
-        paginator = self.client.get_paginator("list_objects_v2")
+        paginator: Any = self.client.get_paginator("list_objects_v2")
         with _explained(prefix_uri, "listed"):
-            yield from paginator.paginate(Bucket=bucket, Prefix=prefix, **options, **self._owner)
+            for page in paginator.paginate(Bucket=bucket, Prefix=prefix, **options, **self._owner):
+                yield from page.get(what, [])
 
     @property
     def _owner(self) -> dict[str, Any]:

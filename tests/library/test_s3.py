@@ -238,13 +238,13 @@ def test_an_error_says_what_to_do_and_whether_it_may_pass(
     client = boto3.client("s3", endpoint_url=s3_endpoint)
     path = tmp_path / "rows"
     path.write_bytes(b"x")
+    calls: dict[str, Callable[[], object]] = {
+        "get_object": lambda: S3(client).read("s3://bucket/key"),
+        "put_object": lambda: S3(client).upload(path, "s3://bucket/key", "text/plain", sha256="0"),
+        "head_object": lambda: S3(client).download("s3://bucket/key", path),
+    }
     with Stubber(client) as stub:
         stub.add_client_error(operation, code, http_status_code=status)
         with pytest.raises(S3Error, match=f"s3://bucket/key cannot be .*{code}.*{advice}") as caught:
-            if operation == "get_object":
-                S3(client).read("s3://bucket/key")
-            elif operation == "put_object":
-                S3(client).upload(path, "s3://bucket/key", "text/plain", sha256="0")
-            else:
-                S3(client).download("s3://bucket/key", path)
+            calls[operation]()
     assert caught.value.retryable is retryable
