@@ -152,7 +152,7 @@ class Everything:
         assert manifest_of(self.services.s3, xcoms)["query"]["statement"] == "SELECT"
         by_files = self.dag("carrier_ranking_monthly")
         query = by_files.get_task("run_query")
-        query.unload = True
+        query.unload_to = f"{settings().query_results}unload/"
         query.query = query.query.rpartition("ORDER BY")[0]
         xcoms = run_dag(by_files, period="2013-02")
         assert manifest_of(self.services.s3, xcoms)["query"]["statement"] == "UNLOAD"
