@@ -66,14 +66,7 @@ class Removal(NamedTuple):
 
 @dataclass
 class Summary:
-    """What a pass found and did.
-
-    Attributes:
-        periods: Number of periods.
-        removals: The objects that may be removed, or are.
-        repaired: `<report>/<cadence>/<period id>` of each period whose partition is put right.
-        problems: What is left as it is, and why.
-    """
+    """What is found and done; `problems` says what is left as it is, and why."""
 
     periods: int = 0
     removals: list[Removal] = field(default_factory=list)
@@ -90,21 +83,15 @@ def plan(
     now: datetime,
     partition: Partition | None = None,
 ) -> list[Removal]:
-    """Return which of a period's objects may be removed.
+    """Return which of a period's objects, sorted by key, may be removed; those of no version stay.
 
-    Args:
-        objects: Those of the period, sorted by key; other objects than those of versions stay.
-        manifest: The period's manifest, read after the objects were listed; None if it has none.
-        location: The period.
-        policy: The retention policy.
-        now: The present, with a zone.
-        partition: Of a period without a manifest, its partition in Glue: the version that it names stays.
+    `manifest` was read after the objects were listed. If it is None, what `partition` names stays.
     """
     removals = []
     for version, found in groupby(objects, lambda each: _version_of(each, location)):
         stored = list(found)
         written = max(each.modified for each in stored)
-        if not version or now - written <= _YOUNG or (partition and _names(partition, version)):
+        if not version or now - written <= _YOUNG or (partition and f"/{version}/" in partition.location):
             continue
         if reason := _reason(version, written, manifest, policy, now):
             removals += [Removal(each.uri, each.bytes, f"version {version} {reason}") for each in stored]
@@ -123,20 +110,16 @@ def clean_up(
 ) -> None:
     """Clean up all periods of a report in one cadence.
 
-    If Glue refuses to list the partitions, they are not repaired, and periods without a manifest stay as
-    they are.
+    If Glue refuses to list the partitions, they are not repaired, and periods without a manifest stay.
 
     Args:
         location: Where the periods are published; the period has no meaning here.
-        summary: Takes what is found and done.
+        summary: What is found and done is added to it.
         s3: S3.
         table: The Glue table; None for none.
         policy: The retention policy.
         now: The present, with a zone.
         delete: Whether to delete what may be removed, or only to list it.
-
-    Raises:
-        S3Error: S3 refused a call.
     """
     partitions: Mapping[str, Partition] | None = None
     with _noted(summary):
@@ -298,10 +281,6 @@ def _reason(
     if now - written <= timedelta(days=policy.abandoned_after_days):
         return ""
     return f"was uploaded at {written.isoformat(timespec='seconds')} and never published"
-
-
-def _names(partition: Partition, version: str) -> bool:
-    return version == partition.parameters.get("version") or f"/versions/{version}/" in partition.location
 
 
 def _is_followed(manifest: Manifest, period: Location, partitions: Mapping[str, Partition]) -> bool:

@@ -30,15 +30,7 @@ _ASKED_AT_ONCE = 50  # run ids in the address of one request
 
 @dataclass(frozen=True)
 class Restatement:
-    """One period to report again.
-
-    Attributes:
-        dag_id: DAG of the report.
-        period_id: The period.
-        reason: `late events have arrived`, or `the period before was restated`.
-        submitted_at: When the query of what is published was submitted.
-        days_due: How many whole days ago it was due for the first time.
-    """
+    """A period to report again, when its published query was submitted, and since how many days it is due."""
 
     dag_id: str
     period_id: str
@@ -64,14 +56,7 @@ class Restatement:
 def find_restatements(
     dag_id: str, partitions: Mapping[str, PartitionFacts], now: datetime, *, with_stale: bool
 ) -> list[Restatement]:
-    """Return which periods of a report have to be reported again, the earliest first.
-
-    Args:
-        dag_id: Its DAG, which is the name of its table too.
-        partitions: The published periods, by id.
-        now: The instant, with a zone.
-        with_stale: Whether stale periods count, or provisional ones only.
-    """
+    """Return which periods of a report are to be reported again, the earliest first."""
     reasons = dict.fromkeys(stale(partitions), "the period before was restated") if with_stale else {}
     for period_id, facts in partitions.items():
         if facts.provisional and datetime.fromisoformat(facts.settles_at) <= now:
