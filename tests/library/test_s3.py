@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -48,13 +49,15 @@ def breaking(
     """Makes a client whose first answers break off; the list is what it was asked for."""
 
     def make(times: int, error: Exception, meanwhile: Callable[[], None] = lambda: None) -> Any:
-        client, asked = new_s3_client(), []
+        client, asked, lock = new_s3_client(), [], Lock()
         get_object = client.get_object
 
         def answer(**request: Any) -> Any:
-            asked.append(f"{request['Range']} {request['IfMatch']}")
+            with lock:
+                asked.append(f"{request['Range']} {request['IfMatch']}")
+                breaks = len(asked) <= times
             found = get_object(**request)
-            if len(asked) <= times:
+            if breaks:
                 found["Body"] = BreakingBody(found["Body"], error)  # type: ignore[typeddict-item]
                 meanwhile()
             return found
