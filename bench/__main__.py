@@ -18,7 +18,6 @@ BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
     "results-small": results_path.measure_small,
     "page": page.measure,
     "backfill": backfill.measure,
-    "backfill-short": backfill.measure_short,
 }
 
 

@@ -7,40 +7,33 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 _ENDED = 1_795_500_000.0
+_TYPE = {"CatalogName": "hive", "Precision": 0, "Scale": 0, "Nullable": "UNKNOWN", "CaseSensitive": False}
 
 
 @dataclass(frozen=True)
 class FinishedQuery:
-    """A query that has succeeded.
+    """A query that has succeeded."""
 
-    Attributes:
-        id: Its QueryExecutionId.
-        sql: Its text. A query that is started with a text of its own ends as this one if it names `table`.
-        table: Name of the table that it reads, which no other query reads.
-        statement: SubstatementType: `SELECT` or `UNLOAD`.
-        output_location: `s3://` location of its result.
-        data_manifest: `s3://` location of its data manifest; empty for none.
-        columns: Names and Athena's types of the columns of its result.
-    """
-
-    id: str
+    id: str  # and the name of the table that this query alone reads
     sql: str
-    table: str
-    statement: str
+    statement: str  # its SubstatementType: SELECT or UNLOAD
     output_location: str
-    data_manifest: str
-    columns: Sequence[tuple[str, str]]
+    data_manifest: str  # its location; empty for none
+    columns: Sequence[tuple[str, str]]  # names and Athena's types, as GetQueryResults gives them
+    keys: Sequence[str]  # of the objects that hold the rows
 
     def execution(self) -> Mapping[str, Any]:
-        """What GetQueryExecution says."""
+        """The answer of GetQueryExecution."""
         manifest = {"DataManifestLocation": self.data_manifest} if self.data_manifest else {}
+        times = {"SubmissionDateTime": _ENDED - 60, "CompletionDateTime": _ENDED}
+        statistics = {"DataScannedInBytes": 10_000_000, "EngineExecutionTimeInMillis": 60_000}
         return {
             "QueryExecution": {
                 "QueryExecutionId": self.id,
@@ -49,71 +42,37 @@ class FinishedQuery:
                 "SubstatementType": self.statement,
                 "ResultConfiguration": {"OutputLocation": self.output_location},
                 "QueryExecutionContext": {"Database": "bench", "Catalog": "awsdatacatalog"},
-                "Status": {
-                    "State": "SUCCEEDED",
-                    "SubmissionDateTime": _ENDED - 60,
-                    "CompletionDateTime": _ENDED,
-                },
-                "Statistics": {"DataScannedInBytes": 10_000_000, "EngineExecutionTimeInMillis": 60_000}
-                | manifest,
+                "Status": {"State": "SUCCEEDED", **times},
+                "Statistics": {**statistics, **manifest},
                 "WorkGroup": "primary",
-                "EngineVersion": {
-                    "SelectedEngineVersion": "AUTO",
-                    "EffectiveEngineVersion": "Athena engine version 3",
-                },
+                "EngineVersion": {"EffectiveEngineVersion": "Athena engine version 3"},
             }
         }
 
     def results(self) -> Mapping[str, Any]:
-        """What GetQueryResults says when it is asked for the columns: the header is the first row."""
-        columns = [
-            {
-                "CatalogName": "hive",
-                "Name": name,
-                "Label": name,
-                "Type": athena_type,
-                "Precision": 0,
-                "Scale": 0,
-                "Nullable": "UNKNOWN",
-                "CaseSensitive": athena_type == "varchar",
-            }
-            for name, athena_type in self.columns
-        ]
+        """The answer of GetQueryResults to a client that needs the columns: the header is the first row."""
+        columns = [{**_TYPE, "Name": name, "Label": name, "Type": type_} for name, type_ in self.columns]
         header = {"Data": [{"VarCharValue": name} for name, _ in self.columns]}
-        return {
-            "UpdateCount": 0,
-            "ResultSet": {"Rows": [header], "ResultSetMetadata": {"ColumnInfo": columns}},
-        }
-
-
-class _Front:
-    """The calls that are answered."""
-
-    def __init__(self, queries: Sequence[FinishedQuery]) -> None:
-        self._queries = {query.id: query for query in queries}
-        self.calls: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
-            "StartQueryExecution": self._start,
-            "GetQueryExecution": lambda asked: self._queries[asked["QueryExecutionId"]].execution(),
-            "GetQueryResults": lambda asked: self._queries[asked["QueryExecutionId"]].results(),
-        }
-
-    def _start(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        named = [query.id for query in self._queries.values() if query.table in asked["QueryString"].split()]
-        return {"QueryExecutionId": named[0]}
+        return {"ResultSet": {"Rows": [header], "ResultSetMetadata": {"ColumnInfo": columns}}}
 
 
 @contextmanager
 def athena_front(queries: Sequence[FinishedQuery]) -> Iterator[str]:
     """Answer for these queries on a free port of 127.0.0.1 until the context ends; yields the address."""
-    front = _Front(queries)
+
+    def answer(call: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        if call == "StartQueryExecution":
+            words = asked["QueryString"].split()
+            return {"QueryExecutionId": next(query.id for query in queries if query.id in words)}
+        query = next(query for query in queries if query.id == asked["QueryExecutionId"])
+        return query.results() if call == "GetQueryResults" else query.execution()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            call = self.headers["X-Amz-Target"].rpartition(".")[2]
-            body = json.dumps(front.calls[call](asked)).encode()
+            body = json.dumps(answer(self.headers["X-Amz-Target"].rpartition(".")[2], asked)).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/x-amz-json-1.1")
             self.send_header("Content-Length", str(len(body)))
@@ -121,15 +80,12 @@ def athena_front(queries: Sequence[FinishedQuery]) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Write no log."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()

@@ -8,238 +8,205 @@ is measured begins when everything is imported. The peak of memory is the kernel
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from athena_reports.periods.calendar import Period
-    from athena_reports.queries.execution import QueryExecution
+from unittest.mock import patch
 
 BUCKET = "reports"
-_CHUNK_ROWS = 500_000
-_BLOCK_BYTES = 2 * 1024 * 1024  # PyAthena's own 128 MB take a third more processor time
-# What our modules import when they need it, so that DAG files need not.
-_IMPORTED_LATER = (
-    "athena_reports.jsonlines",
-    "athena_reports.result",
-    "pyarrow.compute",
-    "pyarrow.csv",
-    "pyarrow.parquet",
+_BLOCK_BYTES = 8 * 1024 * 1024  # the fastest for PyAthena; its own 128 MB take a third more processor time
+_READ_CSV = (
+    "read_csv({paths}, header=true, auto_detect=false, delim=',', quote='\"', escape='\"', new_line='\\n', "
+    "nullstr='', allow_quoted_nulls=false, max_line_size=2000000, buffer_size=8000000, columns="
+    "{{'user_id': 'INTEGER', 'name': 'VARCHAR', 'played_at': 'TIMESTAMP', 'score': 'DOUBLE'}})"
 )
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a contender has to do.
+    """What a contender has to do."""
 
-    Attributes:
-        contender: Its name, of CONTENDERS.
-        query_id: QueryExecutionId of the finished query.
-        table: The table in its text.
-        prefix: Key prefix, with the closing slash, under which it publishes.
-    """
-
-    contender: str
-    query_id: str
-    table: str
-    prefix: str
+    contender: str  # its name, of CONTENDERS
+    source: str  # what it reads: CSV or UNLOAD
+    query_id: str  # of the finished query; the table in its text has the same name
+    bucket: str  # of the result
+    keys: Sequence[str]  # of the objects that hold its rows
+    prefix: str  # under which it publishes, with the closing slash
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What it took.
-
-    Attributes:
-        seconds: Wall time.
-        peak_mb: Peak of resident memory above that after the imports, in 10^6 bytes.
-    """
+    """What it took."""
 
     seconds: float
-    peak_mb: float
+    cpu_seconds: float  # of all its threads, in user and system mode
+    peak_mb: float  # peak of resident memory above that after the imports, in 10^6 bytes
 
 
 Run = Callable[[Task], None]
 
 
-@dataclass(frozen=True)
-class Contender:
-    """One way to publish.
-
-    Attributes:
-        library: `ours`, `awswrangler` or `PyAthena`.
-        source: What it reads: `CSV` or `UNLOAD`.
-        load: Imports what it needs, and returns what is then measured.
-    """
-
-    library: str
-    source: str
-    load: Callable[[], Run]
+def _import_early(*names: str) -> None:
+    """Import what a contender imports only when it needs it."""
+    for name in names:
+        import_module(name)
 
 
-def import_awswrangler(publish: Callable[[Any, Any, Task], None], **options: Any) -> Run:
-    """aws-sdk-pandas."""
+def import_awswrangler() -> Run:
+    """aws-sdk-pandas, with each setting that makes it faster; chunks and zstd make it slower."""
     wr = import_module("awswrangler")
 
     def run(task: Task) -> None:
-        publish(wr, wr.athena.get_query_results(task.query_id, **options), task)
+        frame = wr.athena.get_query_results(
+            task.query_id,
+            dtype_backend="pyarrow",
+            pyarrow_additional_kwargs={"split_blocks": True, "self_destruct": True},
+        )
+        path, faster = f"s3://{BUCKET}/{task.prefix}part-0.parquet", {"use_dictionary": False}
+        wr.s3.to_parquet(frame, path, index=False, pyarrow_additional_kwargs=faster)
 
     return run
 
 
-def publish_frame(wr: Any, frame: Any, task: Task) -> None:
-    """Publish a data frame in one file."""
-    wr.s3.to_parquet(frame, f"s3://{BUCKET}/{task.prefix}part-0.parquet", index=False)
+def by_boto3(write: Callable[[Task, Path, Sequence[str], str], None]) -> Run:
+    """Download the result's objects by boto3, let `write` make one Parquet file of them, upload it by boto3.
 
-
-def publish_frames(wr: Any, frames: Iterator[Any], task: Task) -> None:
-    """Publish each data frame in a file of its own, so that only one is in memory."""
-    for number, frame in enumerate(frames):
-        wr.s3.to_parquet(frame, f"s3://{BUCKET}/{task.prefix}part-{number}.parquet", index=False)
-
-
-def import_pyathena(*, unload: bool) -> Run:
-    """PyAthena's Arrow cursor."""
+    `write` is given the task, the folder that stands for S3, the objects' paths in it, and the path to write.
+    """
     import boto3
+
+    def run(task: Task) -> None:
+        s3 = boto3.client("s3")
+        with TemporaryDirectory() as folder:
+            paths = [Path(folder, task.bucket, key) for key in task.keys]
+            for key, path in zip(task.keys, paths, strict=True):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                s3.download_file(task.bucket, key, str(path))
+            written = f"{folder}/part-0.parquet"
+            write(task, Path(folder), [str(path) for path in paths], written)
+            s3.upload_file(written, BUCKET, f"{task.prefix}part-0.parquet")
+
+    return run
+
+
+def import_pyathena() -> Run:
+    """PyAthena's Arrow cursor."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from pyarrow import fs
     from pyathena import connect
     from pyathena.arrow.cursor import ArrowCursor
 
-    pa.array([0])  # imports pandas, where there is one
-    # It hands no endpoint on to pyarrow, which does not look for one itself.
-    fs.S3FileSystem = partial(fs.S3FileSystem, endpoint_override=os.environ["AWS_ENDPOINT_URL_S3"])
+    _import_early("pyarrow.csv", "pyarrow.dataset")
+    pa.array([0])  # imports pandas
 
-    def run(task: Task) -> None:
-        connection = connect(s3_staging_dir="s3://results/", cursor_class=ArrowCursor)
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "part-0.parquet"
-            cursor = connection.cursor(unload=unload)
-            cursor.execute(_sql(task, unload=unload), block_size=_BLOCK_BYTES)
-            pq.write_table(cursor.as_arrow(), path)
-            boto3.client("s3").upload_file(str(path), BUCKET, f"{task.prefix}part-0.parquet")
+    def write(task: Task, folder: Path, _: Sequence[str], written: str) -> None:
+        # It reads by pyarrow's own client of S3, in whose place it gets what boto3 has downloaded.
+        fs.S3FileSystem = lambda **_: fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem())
+        connection = connect(s3_staging_dir=f"s3://{task.bucket}/", cursor_class=ArrowCursor)
+        sql = f"SELECT * FROM {task.query_id}"
+        if unload := task.source == "UNLOAD":
+            # An UNLOAD that the cursor writes itself would have a new location, where nothing is.
+            sql = f"UNLOAD ( {sql} ) TO 's3://{task.bucket}/' WITH (format = 'PARQUET')"
+        cursor = connection.cursor(unload=unload).execute(sql, block_size=_BLOCK_BYTES)
+        pq.write_table(cursor.as_arrow(), written, compression="zstd", use_dictionary=False)
 
-    return run
-
-
-def _sql(task: Task, *, unload: bool) -> str:
-    select = f"SELECT * FROM {task.table}"
-    # An UNLOAD that the cursor writes would have a new location, where nothing is.
-    return f"UNLOAD ( {select} ) TO 's3://results/' WITH (format = 'PARQUET')" if unload else select
+    return by_boto3(write)
 
 
-def import_ours(*, transform: bool) -> Run:
-    """The library: what its tasks `transform` and `publish` do."""
+def import_duckdb() -> Run:
+    """The bare minimum: DuckDB, as bounded as ours."""
+    import duckdb
+
+    def write(task: Task, folder: Path, paths: Sequence[str], written: str) -> None:
+        rows = (_READ_CSV if task.source == "CSV" else "read_parquet({paths})").format(paths=paths)
+        config = {"threads": 1, "memory_limit": "128MB", "temp_directory": str(folder)}
+        with duckdb.connect(config=config) as connection:
+            options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
+            connection.execute(f"COPY (FROM {rows}) TO '{written}' ({options})")
+
+    return by_boto3(write)
+
+
+def import_polars() -> Run:
+    """The bare minimum: polars."""
+    import polars as pl
+
+    timestamp = pl.Datetime("ms")
+    schema = {"user_id": pl.Int32, "name": pl.String, "played_at": timestamp, "score": pl.Float64}
+
+    def write(task: Task, _: Path, paths: Sequence[str], written: str) -> None:
+        # For a CSV this is faster than a lazy scan.
+        rows = pl.read_csv(paths[0], schema=schema).lazy() if task.source == "CSV" else pl.scan_parquet(paths)
+        rows.sink_parquet(written, compression="zstd", compression_level=1)
+
+    return by_boto3(write)
+
+
+def import_ours() -> Run:
+    """The library: what its tasks `transform` and `publish` do, with AWS's settings from the environment."""
     import boto3
-    import pyarrow as pa
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
     from athena_reports import weekly
-    from athena_reports.publication.publish import publish
-    from athena_reports.publication.transform_task import Recipe, prepare
-    from athena_reports.queries.execution import QueryExecution
-    from athena_reports.storage import Storage
+    from athena_reports.publication.publish_operator import S3PublishOperator
+    from athena_reports.publication.transform_task import Recipe, transform_result
+    from athena_reports.queries.execution import get_query_execution
+    from athena_reports.queries.submission import Submitted
 
-    for module in _IMPORTED_LATER:
-        import_module(module)
-    pa.array([0])  # imports pandas, where there is one
+    _import_early(
+        "airflow.providers.amazon.aws.hooks.athena",
+        "athena_reports.rows.athena_result",
+        "duckdb",
+    )
     weeks = weekly(first_day="sunday", timezone="Asia/Tokyo")
-    transforms = [hand_on] if transform else []
 
     def run(task: Task) -> None:
-        athena, storage = boto3.client("athena"), Storage(boto3.client("s3"))
-        response = athena.get_query_execution(QueryExecutionId=task.query_id)
-        execution = QueryExecution.from_response(response)
+        report = task.prefix.rstrip("/")
+        clients = {name: boto3.client(name) for name in ("athena", "s3")}
+        query = get_query_execution(clients["athena"], task.query_id)
+        submitted = Submitted(period=weeks.period("2026-11-15").facts, sql_sha256="", inputs=())
         recipe = Recipe(
-            report=task.prefix.rstrip("/"),
+            report=report,
             cadence=weeks,
             bucket=BUCKET,
-            transforms=transforms,
+            transforms=[lambda rows, _: rows.filter("score >= 0")],
             formats=["parquet"],
         )
-        period = weeks.period("2026-11-15")
-        prepared = prepare(execution, period, recipe, athena=athena, storage=storage)
-        facts = _facts(recipe.report, period, execution)
-        publish(prepared.version, facts, location=recipe.location(period), storage=storage)
+        facts = query.model_dump(mode="json"), submitted.model_dump(mode="json")
+        # An Airflow connection's session costs the same whatever is done with it.
+        with patch.object(AwsGenericHook, "get_conn", lambda hook: clients[hook.client_type]):
+            prepared = transform_result(*facts, recipe=recipe)
+            S3PublishOperator(
+                task_id="publish", prepared=prepared, bucket=BUCKET, report=report, environment="bench"
+            ).execute({"run_id": "bench", "outlet_events": {}})
 
     return run
 
 
-def _facts(report: str, period: Period, execution: QueryExecution) -> Mapping[str, Any]:
-    """What the task `publish` says of a run."""
-    return {
-        "report": report,
-        "environment": "bench",
-        "period": {
-            "id": period.id,
-            "cadence": period.cadence.name,
-            "timezone": period.cadence.timezone,
-            "start": period.start.isoformat(),
-            "end": period.end.isoformat(),
-            "start_utc": period.start_utc.isoformat(),
-            "end_utc": period.end_utc.isoformat(),
-        },
-        "provisional": False,
-        "partial": False,
-        "missing_partitions": [],
-        "published_at": execution.completed_at,
-        "query": {
-            "id": execution.id,
-            "submitted_at": execution.submitted_at,
-            "statement": execution.statement,
-            "scanned_bytes": execution.scanned_bytes,
-            "price_usd": execution.price_usd,
-            "engine_version": execution.engine_version,
-        },
-        "checks": [],
-        "run": {"dag_id": report, "run_id": "bench"},
-        "code_version": "bench",
-    }
-
-
-def hand_on(batches: Iterator[pa.RecordBatch], _: Any) -> Iterator[pa.RecordBatch]:
-    """Publish the rows as they are, having seen each."""
-    yield from batches
-
-
-def _awswrangler(source: str, publish: Callable[[Any, Any, Task], None], **options: Any) -> Contender:
-    return Contender("awswrangler", source, lambda: import_awswrangler(publish, **options))
-
-
-CONTENDERS: Mapping[str, Contender] = {
-    "ours, CSV": Contender("ours", "CSV", lambda: import_ours(transform=True)),
-    "awswrangler, CSV": _awswrangler("CSV", publish_frame),
-    "awswrangler, CSV in chunks": _awswrangler("CSV", publish_frames, chunksize=_CHUNK_ROWS),
-    "PyAthena, CSV": Contender("PyAthena", "CSV", lambda: import_pyathena(unload=False)),
-    "ours, UNLOAD": Contender("ours", "UNLOAD", lambda: import_ours(transform=True)),
-    "ours, UNLOAD as it is": Contender("ours", "UNLOAD", lambda: import_ours(transform=False)),
-    "awswrangler, UNLOAD": _awswrangler("UNLOAD", publish_frame, dtype_backend="pyarrow"),
-    "awswrangler, UNLOAD in chunks": _awswrangler(
-        "UNLOAD", publish_frames, chunksize=_CHUNK_ROWS, dtype_backend="pyarrow"
-    ),
-    "PyAthena, UNLOAD": Contender("PyAthena", "UNLOAD", lambda: import_pyathena(unload=True)),
+CONTENDERS: Mapping[str, Callable[[], Run]] = {
+    "ours": import_ours,
+    "awswrangler": import_awswrangler,
+    "PyAthena": import_pyathena,
+    "DuckDB": import_duckdb,
+    "polars": import_polars,
 }
 
 
 def main() -> None:
     """Do a task and print what it took."""
     task = Task(**json.loads(sys.argv[1]))
-    run = CONTENDERS[task.contender].load()
+    run = CONTENDERS[task.contender]()
     Path("/proc/self/clear_refs").write_text("5")
     imported_mb = _memory_mb("VmRSS")
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     run(task)
-    seconds = time.perf_counter() - start
-    print(json.dumps(asdict(Measurement(seconds, _memory_mb("VmHWM") - imported_mb))))
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    print(json.dumps(asdict(Measurement(seconds, cpu_seconds, _memory_mb("VmHWM") - imported_mb))))
 
 
 def _memory_mb(field: str) -> float:

@@ -1,7 +1,7 @@
 """`wait`: how soon the end of a query is known, and what is held and asked meanwhile.
 
 Queries of 1, 3, 10, 60 and 600 seconds are waited for by our sensor with its trigger, and by the provider's
-operator and sensor, with their defaults and with a look every second. The code is the real one; the clock is
+operator and sensor, with their defaults and with a poll every second. The code is the real one; the clock is
 not: sleeping moves it, and Athena's answers follow it.
 
 The worker slots that ours holds are the start and the end of its two task processes, which no simulation
@@ -16,7 +16,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +29,7 @@ from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.sdk.exceptions import TaskDeferred
 
-from bench.results import Row, machine
+from bench.results import Row
 from demo.airflow import AirflowClient, AirflowConfig, AirflowRuntime, DagRun
 from demo.lake import seed_flights
 from demo.services import local_services
@@ -164,23 +164,13 @@ def waited(how: str, duration_seconds: float) -> Waited:
     return Waited(max(delay, 0.0), slots, athena.calls)
 
 
-@dataclass(frozen=True)
-class Live:
-    """What a wait did in a real Airflow.
+def live() -> tuple[float, float, float]:
+    """Wait for a query of a minute in a real Airflow on the local services.
 
-    Attributes:
-        slot_seconds: How long its task processes held a worker slot.
-        known_seconds: From the query's end until the wait's task had ended.
-        next_task_seconds: From the query's end until the next task had started.
+    Returns:
+        Seconds for which the wait's task processes held a worker slot; seconds from the query's end until the
+        wait's task had ended, and until the next task had started.
     """
-
-    slot_seconds: float
-    known_seconds: float
-    next_task_seconds: float
-
-
-def live() -> Live:
-    """Wait for a query of a minute in a real Airflow on the local services."""
     dag_id = "carrier_ranking_monthly"
     with local_services(WORK / "local-aws.log") as services:
         services.prepare("dev")
@@ -199,11 +189,11 @@ def live() -> Live:
             tasks = {task.task_id: task for task in client.task_instances(dag_id, run.run_id)}
             query = client.xcom(dag_id, run.run_id, "run_query")
         status = services.athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
-    ended = status["CompletionDateTime"]
-    wait_ended, next_started = tasks["wait_for_query"].end_date, tasks["transform"].start_date
-    if wait_ended is None or next_started is None:
+    known, started = tasks["wait_for_query"].end_date, tasks["transform"].start_date
+    if known is None or started is None:
         raise RuntimeError(f"the run did not get to its end: {tasks}")
-    return Live(held, (wait_ended - ended).total_seconds(), (next_started - ended).total_seconds())
+    ended = status["CompletionDateTime"]
+    return held, (known - ended).total_seconds(), (started - ended).total_seconds()
 
 
 def _slot_seconds(client: AirflowClient, run: DagRun) -> float:
@@ -221,45 +211,29 @@ def _slot_seconds(client: AirflowClient, run: DagRun) -> float:
 
 def measure() -> Sequence[Row]:
     """Wait for every query in every way."""
-    real = live()
+    held, known, started = live()
     found = {how: {seconds: waited(how, seconds) for seconds in DURATIONS_SECONDS} for how in WAITS}
-    rows = [
-        _row(f"wait {seconds} s: delay", "seconds until the end is known", found, seconds, "delay_seconds")
-        for seconds in DURATIONS_SECONDS
-    ]
-    ours = found["ours"]
-    rows = [
-        _against(row, limit=0.2 * seconds + 1, figure=ours[seconds].delay_seconds)
-        for row, seconds in zip(rows, DURATIONS_SECONDS, strict=True)
-    ]
-    slots = replace(
-        _row("wait 60 s: slots", "worker-slot seconds", found, 60, "slot_seconds"),
-        ours=round(real.slot_seconds, 2),
-    )
-    calls = _row("wait 60 s: calls", "GetQueryExecution calls", found, 60, "calls")
-    by_default = min(slots.others[who] for who in slots.others if who.endswith("defaults"))
-    by_second = min(calls.others[who] for who in calls.others if who.endswith("1 s"))
+    slots = {how: waits[60].slot_seconds for how, waits in found.items()} | {"ours": held}
+    calls = {how: waits[60].calls for how, waits in found.items()}
+    slots_limit = 0.05 * min(slots[how] for how in slots if how.endswith("defaults"))
+    calls_limit = min(calls[how] for how in calls if how.endswith("1 s")) / 4
+    next_task = {"ours": started, "until the wait's task has ended": known}
+    unit = "seconds from the query's end until the next task starts, in a real Airflow"
+    rows = []
+    for seconds in DURATIONS_SECONDS:
+        delays = {how: waits[seconds].delay_seconds for how, waits in found.items()}
+        limit = 0.2 * seconds + 1
+        rows.append(_row(f"wait {seconds} s: delay", "seconds until the end is known", delays, limit))
     return [
         *rows,
-        _against(slots, limit=0.05 * by_default, figure=slots.ours),
-        _against(calls, limit=by_second / 4, figure=calls.ours),
-        Row(
-            "wait 60 s: next task",
-            "seconds from the query's end until the next task starts, in a real Airflow",
-            round(real.next_task_seconds, 2),
-            {"until the wait's task has ended": round(real.known_seconds, 2)},
-            round(real.known_seconds / (0.2 * LIVE_SECONDS + 1), 3),
-            1.0,
-            machine(),
-        ),
+        _row("wait 60 s: slots", "worker-slot seconds", slots, slots_limit),
+        _row("wait 60 s: calls", "GetQueryExecution calls", calls, calls_limit),
+        _row("wait 60 s: next task", unit, next_task, 0.2 * LIVE_SECONDS + 1),
     ]
 
 
-def _row(name: str, unit: str, found: Mapping[str, Mapping[int, Waited]], seconds: int, figure: str) -> Row:
-    figures = {how: round(getattr(waits[seconds], figure), 2) for how, waits in found.items()}
-    return Row(name, unit, figures.pop("ours"), figures, 0.0, 1.0, machine())
-
-
-def _against(row: Row, *, limit: float, figure: float) -> Row:
-    """The row with its ratio: ours to what it may be at most."""
-    return replace(row, ratio=round(figure / limit, 3))
+def _row(name: str, unit: str, figures: Mapping[str, float], limit: float) -> Row:
+    """A row whose ratio is that of ours to what it may be at most."""
+    ours = figures["ours"]
+    others = {how: round(figure, 2) for how, figure in figures.items() if how != "ours"}
+    return Row(name, unit, round(ours, 2), others, round(ours / limit, 3), 1.0)

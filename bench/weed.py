@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import os
 import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,23 +22,32 @@ if TYPE_CHECKING:
 _HOST = "127.0.0.1"
 _REGION = "us-east-1"
 _READY_SECONDS = 60
-# Each server listens for HTTP and for gRPC.
-_PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
+_SERVERS = ("master", "volume", "filer", "s3")
+_PORTS = [f"{name}.port{kind}" for name in _SERVERS for kind in ("", ".grpc")]
+_OPTIONS = (
+    "-dir=data",
+    f"-ip={_HOST}",
+    f"-ip.bind={_HOST}",
+    "-s3",
+    "-s3.port.iceberg=0",
+    "-s3.port.lance=0",
+    "-s3.localSocket=s3.sock",
+    "-filer.localSocket=filer.sock",
+    # Volumes grow with what is written, up to 32 GB in all.
+    "-master.volumeSizeLimitMB=512",
+    "-volume.max=64",
+    "-volume.preStopSeconds=0",
+    "-master.telemetry=false",
+)
 
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running S3 server.
-
-    Attributes:
-        endpoint_url: Its address.
-        access_key: The one access key that it knows.
-        secret_key: Its secret.
-    """
+    """A running S3 server: its address, and the one access key that it knows, made for it."""
 
     endpoint_url: str
-    access_key: str
-    secret_key: str
+    access_key: str = field(default_factory=lambda: secrets.token_hex(10))
+    secret_key: str = field(default_factory=lambda: secrets.token_hex(20))
 
     @property
     def client(self) -> S3Client:
@@ -54,7 +63,7 @@ class S3Server:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables by which any AWS client, pyarrow's too, reaches it for S3."""
+        """The variables by which any AWS client reaches it for S3."""
         return {
             "AWS_ENDPOINT_URL_S3": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": self.access_key,
@@ -66,59 +75,21 @@ class S3Server:
 
 @contextmanager
 def seaweedfs(weed: Path, folder: Path) -> Iterator[S3Server]:
-    """Run a server on free ports of 127.0.0.1 until the context ends.
-
-    Args:
-        weed: The program.
-        folder: An empty folder, for all that it keeps.
-
-    Raises:
-        RuntimeError: It did not become ready; the message names its log.
-    """
-    server, arguments = _configured(folder)
-    log_path = folder / "weed.log"
+    """Run the program `weed` on free ports of 127.0.0.1 until the context ends, with an empty folder."""
+    (folder / "data").mkdir()
+    ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+    server, log_path = S3Server(f"http://{_HOST}:{ports['s3.port']}"), folder / "weed.log"
+    command = [weed, "server", *_OPTIONS, *(f"-{name}={port}" for name, port in ports.items())]
     with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            [weed, "server", *arguments], cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-        )
+        environment = {**os.environ, **server.environment}  # it takes its access key from there
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
         try:
-            _await_ready(process, server, log_path)
+            if not _becomes_ready(process, server.client):
+                raise RuntimeError(f"SeaweedFS is not ready; its log is {log_path}")
             yield server
         finally:
-            process.kill()  # what it keeps is thrown away: there is nothing to be put in order
+            process.kill()  # nothing of what it holds is needed again
             process.wait()
-
-
-def _configured(folder: Path) -> tuple[S3Server, Sequence[str]]:
-    ports = _free_ports(2 * len(_PORTS))
-    access_key, secret_key = secrets.token_hex(10), secrets.token_hex(20)
-    identity = {
-        "name": "bench",
-        "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
-    (folder / "identities.json").write_text(json.dumps({"identities": [identity]}))
-    (folder / "data").mkdir()
-    listening = [f"-{name}={ports.pop()}" for name in (*_PORTS, *(f"{name}.grpc" for name in _PORTS))]
-    arguments = [
-        "-dir=data",
-        f"-ip={_HOST}",
-        f"-ip.bind={_HOST}",
-        *listening,
-        "-s3",
-        "-s3.config=identities.json",
-        "-s3.port.iceberg=0",
-        "-s3.port.lance=0",
-        "-s3.localSocket=s3.sock",
-        "-filer.localSocket=filer.sock",
-        # Volumes grow with what is written, up to 32 GB in all.
-        "-master.volumeSizeLimitMB=512",
-        "-volume.max=64",
-        "-volume.preStopSeconds=0",
-        "-master.telemetry=false",
-    ]
-    s3_port = listening[_PORTS.index("s3.port")].partition("=")[2]
-    return S3Server(f"http://{_HOST}:{s3_port}", access_key, secret_key), arguments
 
 
 def _free_ports(count: int) -> list[int]:
@@ -129,14 +100,12 @@ def _free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def _await_ready(process: subprocess.Popen[bytes], server: S3Server, log_path: Path) -> None:
-    """Wait until a bucket can be made and written to."""
-    client = server.client
+def _becomes_ready(process: subprocess.Popen[bytes], client: S3Client) -> bool:
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(BotoCoreError, ClientError):
             client.create_bucket(Bucket="ready")
             client.put_object(Bucket="ready", Key="ready", Body=b"ready")
-            return
+            return True
         time.sleep(0.2)
-    raise RuntimeError(f"SeaweedFS is not ready; its log is {log_path}")
+    return False

@@ -44,6 +44,7 @@ from demo.airflow_client import (
     TaskInstance,
 )
 from demo.databases import Postgresql, Redis, unprivileged
+from demo.services import environment_without
 
 __all__ = [
     "COMPONENTS",
@@ -660,11 +661,7 @@ def _environment(
     config: AirflowConfig, keys: _Secrets, ports: _Ports, urls: Mapping[str, str]
 ) -> dict[str, str]:
     """All variables of a component: this process's harmless ones, the settings, the configured ones."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("AIRFLOW", "AWS_", "ATHENA_REPORTS_"))
-    }
+    inherited = environment_without("AIRFLOW", "AWS_", "ATHENA_REPORTS_")
     home = config.home.absolute()  # the components run in it
     settings = {
         "CORE__DAGS_FOLDER": str(config.dags_folder.absolute()),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
     from mypy_boto3_s3 import S3Client
 
+_OF_A_CI_JOB = ("ACTIONS_", "GITHUB_TOKEN")
 _ROOT = Path(__file__).resolve().parents[1]
 _STOP_SECONDS = 10
 # The services take any credentials; these can belong to no account.
@@ -100,6 +101,15 @@ class Services:
         )
 
 
+def environment_without(*prefixes: str) -> dict[str, str]:
+    """Return this process's variables for a process that it starts, without those that begin so.
+
+    Never among them is that by which a job of GitHub asks for an identity.
+    """
+    left_out = (*_OF_A_CI_JOB, *prefixes)
+    return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+
+
 @contextmanager
 def local_services(log_path: Path) -> Iterator[Services]:
     """Run the local services on a free port of 127.0.0.1 for as long as the context lasts.
@@ -116,7 +126,7 @@ def local_services(log_path: Path) -> Iterator[Services]:
         process = subprocess.Popen(
             [sys.executable, "-u", "-m", "local_aws", "--port", "0", "--until-input-ends"],
             cwd=_ROOT,
-            env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+            env=environment_without("AWS_"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -195,6 +195,10 @@ def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if not is_shipped(path.name):
             continue
+        if path.is_symlink():
+            raise BundleError(
+                f"{path} is a symbolic link, which could ship a file from elsewhere. Copy the file."
+            )
         if path.is_dir():
             yield from _files(path)
         else:

@@ -357,7 +357,7 @@ def _clean_environment() -> dict[str, str]:
 
     Nor with those by which a job of GitHub asks for an identity: what is installed could take it.
     """
-    strange = ("ACTIONS_", "AIRFLOW", "AWS_", "ATHENA_REPORTS_", "PYTHON", "VIRTUAL_ENV")
+    strange = ("ACTIONS_", "GITHUB_TOKEN", "AIRFLOW", "AWS_", "ATHENA_REPORTS_", "PYTHON", "VIRTUAL_ENV")
     return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import (
@@ -38,6 +38,7 @@ HOST = "127.0.0.1"
 _ATHENA = "AmazonAthena."
 _INSPECT = "/_local/athena/executions/"
 _OWNERS = ("HTTP_X_AMZ_EXPECTED_BUCKET_OWNER", "HTTP_X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER")
+_LOOPBACK = re.compile(r"(([^/]+\.)?localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
 _ACLS = ("HTTP_X_AMZ_ACL", "HTTP_X_AMZ_GRANT_")
 
 StartResponse = Callable[..., Any]
@@ -85,7 +86,7 @@ class LocalAws:
         """
         # Regions that moto does not know must work too; it reads these at each request.
         os.environ.setdefault("MOTO_ALLOW_NONEXISTENT_REGION", "true")
-        application = _Application(workers, max_active)
+        application = _Application(workers, max_active, only_loopback=host == HOST)
         handler = MotoRequestHandler if verbose else _QuietHandler
         listener = _listen(host, port)
         try:
@@ -160,12 +161,15 @@ class _Dispatcher(DomainDispatcherApplication):
 class _Application:
     """The WSGI application."""
 
-    def __init__(self, workers: int, max_active: int | None) -> None:
+    def __init__(self, workers: int, max_active: int | None, *, only_loopback: bool) -> None:
+        self._only_loopback = only_loopback
         self._workers = workers
         self._max_active = max_active
         self._faults = FaultPlan()
         self._log = ActionLog()
         self._moto = _Dispatcher(create_backend_app)
+        # moto checks a condition and then writes; S3 does both at once.
+        self._s3_writes = threading.Lock()
         self._athena: AthenaApi | None = None
 
     def open(self, clients: Clients) -> None:
@@ -183,6 +187,9 @@ class _Application:
             self._athena = None
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if self._is_of_a_web_page(environ):
+            message = "The local AWS serves this machine's programs, and no web page"
+            return _respond(start_response, 403, json.dumps({"message": message}).encode())
         path = environ.get("PATH_INFO", "")
         if path == FAULTS or path.startswith(f"{FAULTS}/"):
             return self._script(environ, start_response, path.removeprefix(FAULTS).removeprefix("/"))
@@ -208,6 +215,13 @@ class _Application:
         except Dropped:
             raise _reset(environ) from None
         return _respond(start_response, status, answer, **headers)
+
+    def _is_of_a_web_page(self, environ: dict[str, Any]) -> bool:
+        """Whether a browser asks for somebody's page, perhaps by a name that leads here (DNS rebinding)."""
+        host = environ.get("HTTP_HOST", "")
+        origin = environ.get("HTTP_ORIGIN", "")
+        is_foreign_host = self._only_loopback and not _LOOPBACK.fullmatch(host)
+        return is_foreign_host or bool(origin and urlsplit(origin).netloc != host)
 
     def _script(self, environ: dict[str, Any], start_response: StartResponse, id_: str) -> Iterable[bytes]:
         """Adds, lists and clears faults."""
@@ -246,25 +260,33 @@ class _Application:
         if signature.service == "s3" and any(environ.get(owner) not in (None, ACCOUNT) for owner in _OWNERS):
             return _refuse(environ, start_response, 403, "AccessDenied", "Access Denied")
         if signature.access_key == OWN_KEY:
-            return self._pass_on(environ, start_response)
+            return self._pass_on(signature, environ, start_response)
         bucket, key = actions.s3_place(environ)
         call = Call(method=environ["REQUEST_METHOD"], bucket=bucket, key=key)
         slow = self._faults.take(Slow, call)
         if slow is not None:
             time.sleep(slow.milliseconds / 1000)
         if signature.service != "s3":
-            return self._pass_on(environ, start_response)
+            return self._pass_on(signature, environ, start_response)
         if self._faults.take(SlowDown, call) is not None:
             return _refuse(environ, start_response, 503, "SlowDown", "Please reduce your request rate.")
         if any(name.startswith(_ACLS) for name in environ):
             message = "The bucket does not allow ACLs"
             return _refuse(environ, start_response, 400, "AccessControlListNotSupported", message)
         cut = self._faults.take(CutBody, call)
-        answer = self._pass_on(environ, start_response)
+        answer = self._pass_on(signature, environ, start_response)
         return answer if cut is None else _cut(environ, b"".join(answer), cut.after_bytes)
 
-    def _pass_on(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        answer: Iterable[bytes] = self._moto(environ, start_response)
+    def _pass_on(
+        self, signature: _Signature, environ: dict[str, Any], start_response: StartResponse
+    ) -> Iterable[bytes]:
+        answer: Iterable[bytes]
+        if signature.service != "s3" or environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            answer = self._moto(environ, start_response)
+            return answer
+        _peek(environ)  # a slow sender keeps no other waiting
+        with self._s3_writes:
+            answer = self._moto(environ, start_response)
         return answer
 
 

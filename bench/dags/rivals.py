@@ -42,8 +42,8 @@ def do_nothing() -> None:
     """Do nothing."""
 
 
-def weekly(dag_id: str, **defaults: float) -> DAG:
-    """A DAG with a run per week of Tokyo, and defaults for the arguments of its operators."""
+def weekly(dag_id: str) -> DAG:
+    """A DAG with a run per week of Tokyo."""
     return DAG(
         dag_id,
         schedule=CronDataIntervalTimetable("0 0 * * 0", timezone="Asia/Tokyo"),
@@ -52,34 +52,30 @@ def weekly(dag_id: str, **defaults: float) -> DAG:
         is_paused_upon_creation=False,
         params={"top": 100},
         template_searchpath=os.environ["ATHENA_REPORTS_SQL_FOLDER"],
-        default_args=defaults,
     )
 
 
-def by_hand(dag_id: str, **polling: float) -> None:
-    """The DAG that people write; without `polling` with the provider's defaults."""
-    with weekly(dag_id, **polling):
-        run_query = AthenaOperator(
-            task_id="run_query",
-            query=SQL,
-            database="database_dev",
-            workgroup="dev",
-            output_location=f"s3://{RESULTS}/",
-        )
-        wait_for_query = AthenaSensor(task_id="wait_for_query", query_execution_id=run_query.output)
-        transform = PythonOperator(task_id="transform", python_callable=as_csv, op_args=[run_query.output])
-        publish = S3CreateObjectOperator(
-            task_id="publish",
-            s3_bucket="athena-report-dev",
-            s3_key=f"{dag_id}/{{{{ data_interval_end | ds }}}}.csv",
-            data=transform.output,
-            replace=True,
-        )
-        chain(run_query, wait_for_query, transform, publish)
-
-
-by_hand("by_hand")
-by_hand("by_hand_1s", sleep_time=1, poke_interval=1)
+with weekly("by_hand_1s"):
+    run_query = AthenaOperator(
+        task_id="run_query",
+        query=SQL,
+        database="database_dev",
+        workgroup="dev",
+        output_location=f"s3://{RESULTS}/",
+        sleep_time=1,
+    )
+    wait_for_query = AthenaSensor(
+        task_id="wait_for_query", query_execution_id=run_query.output, sleep_time=1, poke_interval=1
+    )
+    transform = PythonOperator(task_id="transform", python_callable=as_csv, op_args=[run_query.output])
+    publish = S3CreateObjectOperator(
+        task_id="publish",
+        s3_bucket="athena-report-dev",
+        s3_key="by_hand_1s/{{ data_interval_end | ds }}.csv",
+        data=transform.output,
+        replace=True,
+    )
+    chain(run_query, wait_for_query, transform, publish)
 
 with weekly("nothing"):
     chain(*[PythonOperator(task_id=f"nothing_{number}", python_callable=do_nothing) for number in range(4)])

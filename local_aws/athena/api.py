@@ -80,7 +80,7 @@ class AthenaApi:
             answer = self._answer(operation, body, region)
             return 200, {}, json.dumps(answer).encode()
         except ApiError as error:
-            return error.status, {"x-amzn-ErrorType": error.code}, json.dumps(error.fields).encode()
+            return error.status, {}, json.dumps(error.fields).encode()
 
     def _answer(self, operation: str, body: bytes, region: str) -> dict[str, Any]:
         method = self._operations.get(operation)
@@ -156,7 +156,7 @@ class AthenaApi:
             if len(literal) > MAX_PARAMETER_CHARACTERS:
                 raise ApiError(f"An execution parameter is longer than {MAX_PARAMETER_CHARACTERS} characters")
         token = parameters.get("ClientRequestToken")
-        if token is not None and not 32 <= len(token) <= 128:
+        if token is None or not 32 <= len(token) <= 128:  # the AWS clients make one up
             raise ApiError("ClientRequestToken must have 32 to 128 characters")
         if (
             parameters.get("ResultReuseConfiguration", {})
@@ -173,7 +173,8 @@ class AthenaApi:
         request = Request(
             sql=sql,
             parameters=tuple(parameters.get("ExecutionParameters", [])),
-            database=context.get("Database", "default"),
+            database=context.get("Database"),
+            catalog=context.get("Catalog", "AwsDataCatalog"),
             workgroup=group.name,
             result_configuration=parameters.get("ResultConfiguration", {}),
             region=region,
@@ -314,11 +315,11 @@ def _check_finished(execution: Execution) -> None:
     state = execution.state
     if state not in FINAL_STATES:
         raise ApiError(
-            f"Query has not yet finished. Current state: {state}", athena_code="INVALID_QUERY_STATE"
+            f"Query has not yet finished. Current state: {state}", athena_code="INVALID_QUERY_EXECUTION_STATE"
         )
     if state != "SUCCEEDED":
         message = f"Query did not finish successfully. Final query state: {state}"
-        raise ApiError(message, athena_code="INVALID_QUERY_STATE")
+        raise ApiError(message, athena_code="INVALID_QUERY_EXECUTION_STATE")
 
 
 def _page(

@@ -8,10 +8,18 @@ SYSTEM, USER = 1, 2
 """Values of AthenaError's ErrorCategory (Athena user guide, "Athena error catalog")."""
 
 _ERROR_TYPES = {
-    "TABLE_NOT_FOUND": 1110,
-    "SCHEMA_NOT_FOUND": 1004,
-    "SYNTAX_ERROR": 1006,
-    "HIVE_BAD_DATA": 1001,
+    # recorded from the real service, which does not always keep to its catalog
+    "TABLE_NOT_FOUND": 1301,
+    "SCHEMA_NOT_FOUND": 1301,
+    "COLUMN_NOT_FOUND": 1006,
+    "CATALOG_NOT_FOUND": 1006,
+    "DIVISION_BY_ZERO": 1001,
+    "TYPE_MISMATCH": 1002,
+    "INVALID_CAST_ARGUMENT": 1100,
+    "TABLE_ALREADY_EXISTS": 1110,
+    "NOT_SUPPORTED": 1200,
+    "FUNCTION_NOT_FOUND": 1303,
+    # from the catalog
     "RESULT_WRITE": 401,
     "RESULT_BUCKET": 402,
     "RESOURCES": 0,
@@ -49,10 +57,10 @@ class ApiError(Exception):
 
     @property
     def fields(self) -> dict[str, str]:
-        """The members of the exception in the service model, and its name."""
-        fields = {"__type": self.code, "message": self.message, "Message": self.message}
+        """The body of the answer, as recorded: the exception's name is in it and in no header."""
+        fields = {"__type": self.code, "Message": self.message}
         if self.code == "InvalidRequestException":
-            fields["AthenaErrorCode"] = self.athena_code
+            fields |= {"AthenaErrorCode": self.athena_code, "ErrorCode": self.athena_code}
         if self.reason:
             fields["Reason"] = self.reason
         return fields

@@ -42,7 +42,8 @@ class Request:
     Attributes:
         sql: The query as submitted.
         parameters: Literals for its `?`.
-        database: Where unqualified tables are.
+        database: Where unqualified tables are; None for `default`.
+        catalog: The data catalog, as the client writes it.
         workgroup: The workgroup's name.
         result_configuration: The client's ResultConfiguration.
         region: The region that the request was signed for.
@@ -50,7 +51,8 @@ class Request:
 
     sql: str
     parameters: tuple[str, ...]
-    database: str
+    database: str | None
+    catalog: str
     workgroup: str
     result_configuration: Mapping[str, Any]
     region: str
@@ -174,12 +176,16 @@ class Execution:
                 "StatementType": "DML",
                 "SubstatementType": "SELECT" if self.unload is None else "UNLOAD",
                 **self._result_place(),
-                "QueryExecutionContext": {"Database": self.request.database, "Catalog": "awsdatacatalog"},
+                "QueryExecutionContext": self._context(),
                 "Status": status,
                 "Statistics": self._statistics(),
                 "WorkGroup": self.request.workgroup,
                 "EngineVersion": ENGINE_VERSION,
             }
+
+    def _context(self) -> dict[str, str]:
+        database = {"Database": self.request.database} if self.request.database else {}
+        return {**database, "Catalog": self.request.catalog.lower()}
 
     def _result_place(self) -> dict[str, Any]:
         if self.is_managed:
@@ -261,8 +267,11 @@ class Executions:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="athena")
         self._workers = threading.Semaphore(workers)
 
-    def start(self, request: Request, group: WorkGroup, token: str | None) -> Execution:
+    def start(self, request: Request, group: WorkGroup, token: str) -> Execution:
         """Accepts a query, or finds the one that its token stands for.
+
+        What is refused uses no token up: the location of the result and the syntax are looked at first, as
+        recorded.
 
         Args:
             request: What is asked for.
@@ -272,22 +281,22 @@ class Executions:
         Raises:
             ApiError: What Athena refuses at the start.
         """
-        with self._lock:
-            known = self._tokens.get(token) if token is not None else None
-        if known is not None:
-            if self._faults.take(ForgetToken, known.call("StartQueryExecution")) is None:
-                return _same_request(known, request)
-            with self._lock:
-                self._tokens.pop(token or "", None)
-        statement = dialect.parse(request.sql, request.parameters)
         place = group.result_configuration(request.result_configuration)
+        statement = dialect.parse(request.sql, request.parameters)
         execution = Execution(request, place, group.scan_cutoff_bytes, statement.unload)
         with self._lock:
+            known = self._tokens.get(token)
+        if (
+            known is not None
+            and self._faults.take(ForgetToken, known.call("StartQueryExecution")) is not None
+        ):
+            with self._lock:
+                self._tokens.pop(token, None)
+        with self._lock:
             if token in self._tokens:
-                return _same_request(self._tokens[token], request)
+                return _same_request(self._tokens[token], execution)
             self._check_room()
-            if token is not None:
-                self._tokens[token] = execution
+            self._tokens[token] = execution
             self._executions[execution.id] = execution
         self._pool.submit(self._work, execution, statement)
         return execution
@@ -300,7 +309,9 @@ class Executions:
         """
         execution = self._executions.get(execution_id)
         if execution is None:
-            raise ApiError(f"QueryExecution {execution_id} was not found")
+            raise ApiError(
+                f"QueryExecution {execution_id} was not found", athena_code="QUERY_EXECUTION_NOT_FOUND"
+            )
         return execution
 
     def stop(self, execution_id: str) -> None:
@@ -382,7 +393,7 @@ class Executions:
 
     def _run(self, execution: Execution, engine: Engine, statement: Statement) -> None:
         catalog = self.catalog(execution.request.region)
-        translation = translate(statement, catalog, execution.request.database)
+        translation = translate(statement, catalog, execution.request.database or "default")
         if execution.unload is not None:
             schema = unload.schema(translation.names, translation.types)
             self._check_empty(execution, execution.unload.target)
@@ -516,7 +527,12 @@ def _athena_error(end: End) -> dict[str, Any] | None:
     return error if end.retryable is None else {**error, "Retryable": end.retryable}
 
 
-def _same_request(execution: Execution, request: Request) -> Execution:
-    if execution.request != request:
-        raise ApiError("Idempotent parameters do not match")
-    return execution
+def _same_request(known: Execution, new: Execution) -> Execution:
+    """The execution that a token stands for; other parameters and workgroups do not count, as recorded."""
+    facts = [
+        (each.request.sql, each.request.database, each.request.catalog, each.result_configuration)
+        for each in (known, new)
+    ]
+    if facts[0] != facts[1]:
+        raise ApiError("Idempotent parameters do not match", athena_code="IDEMPOTENT_PARAMETER_MISMATCH")
+    return known

@@ -897,18 +897,23 @@ def _window_frame(spec: exp.WindowSpec | None) -> str:
 
 
 def _number(digits: str) -> Expr:
-    """A numeric literal: integer or bigint, decimal with a point, double with an exponent."""
+    """A numeric literal: integer or bigint, else double. Athena reads `1.5` as a double, unlike Trino."""
     if re.fullmatch(r"-?\d+", digits):
         if not -(2**63) <= int(digits) < 2**63:
             raise QueryFailed("NUMERIC_VALUE_OUT_OF_RANGE", f"Invalid numeric literal: {digits}")
         type_ = INTEGER if -(2**31) <= int(digits) < 2**31 else BIGINT
-    elif re.fullmatch(r"-?\d*\.\d*", digits):
-        whole, _, fraction = digits.lstrip("-").partition(".")
-        type_ = decimal(len(whole.lstrip("0")) + len(fraction), len(fraction))
-    elif re.fullmatch(r"-?(\d+\.?\d*|\.\d+)[eE][+-]?\d+", digits):
+    elif re.fullmatch(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", digits):
         type_ = DOUBLE
     else:
         raise not_supported(f"the number {digits}")
+    return Expr((f"CAST({quoted(digits)} AS {type_.duckdb})",), type_, constant=digits)
+
+
+def _decimal(digits: str) -> Expr:
+    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", digits):
+        raise not_supported(f"the decimal {digits}")
+    whole, _, fraction = digits.lstrip("+-").partition(".")
+    type_ = decimal(len(whole.lstrip("0")) + len(fraction), len(fraction))
     return Expr((f"CAST({quoted(digits)} AS {type_.duckdb})",), type_, constant=digits)
 
 
@@ -947,7 +952,7 @@ def _typed_literal(node: exp.Cast) -> Expr:
     if not isinstance(value, exp.Literal):
         raise not_supported(f"this {node.to.key} literal")
     if node.args["to"].this == exp.DType.DECIMAL:
-        return _number(value.name if "." in value.name else f"{value.name}.")
+        return _decimal(value.name)
     match = re.fullmatch(r"(\s*\S+(?: \d\S*)?)\s*(.*)", value.name, flags=re.DOTALL)
     if match is None or not match[2]:
         return cast(text(value.name), TIMESTAMP)

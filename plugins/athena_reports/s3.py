@@ -224,10 +224,12 @@ def _explained(uri: str, done: str) -> Iterator[None]:
 
 
 def _s3_error(error: Exception, uri: str, done: str) -> S3Error:
+    from botocore.exceptions import ClientError
+
     # boto3 wraps the error of an upload, whose answer says more, and the last one of a download.
-    wrapped = error.__context__ if hasattr(error.__context__, "response") else error
+    wrapped = error.__context__ if isinstance(error.__context__, ClientError) else error
     cause = getattr(wrapped, "last_exception", wrapped)
-    response: dict[str, Any] = getattr(cause, "response", {})
+    response: Any = cause.response if isinstance(cause, ClientError) else {}
     code = str(response.get("Error", {}).get("Code", ""))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     kind = MissingObjectError if code in _ABSENT else ConditionError if code in _CONDITION else S3Error

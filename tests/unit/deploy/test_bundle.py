@@ -276,9 +276,18 @@ def test_a_file_with_a_syntax_error_is_refused_by_its_line(
 
 
 def test_a_file_that_cannot_be_read_is_refused(repository: Path, tmp_path: Path) -> None:
-    (repository / "include" / "sql" / "gone.sql").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(BundleError, match=r"gone\.sql cannot be read: No such file"):
+    (repository / "requirements.txt").unlink()
+    with pytest.raises(BundleError, match=r"requirements\.txt cannot be read: No such file"):
         build_bundle(repository, "prd", tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("link", ["dags/secret.py", "plugins/secrets"])
+def test_a_symbolic_link_is_refused(repository: Path, tmp_path: Path, link: str) -> None:
+    (tmp_path / "outside").mkdir()
+    (repository / link).symlink_to(tmp_path / "outside")
+    with pytest.raises(BundleError, match=f"{link} is a symbolic link"):
+        build_bundle(repository, "prd", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_a_repository_without_a_dag_is_refused(repository: Path, tmp_path: Path) -> None:

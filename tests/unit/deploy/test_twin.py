@@ -156,7 +156,7 @@ def test_startup_sh_sets_variables_but_for_those_that_mwaa_protects(build: Build
 def test_nothing_in_the_twin_has_this_process_s_credentials(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "AWS_SESSION_TOKEN", "OURS"):
+    for name in ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "GITHUB_TOKEN", "AWS_SESSION_TOKEN", "OURS"):
         monkeypatch.setenv(name, "secret")
     twin = build("celery\n", startup="export SEEN=$(env | grep -c =secret)\n")
     assert twin.startup_variables(print) == {"SEEN": "1"}

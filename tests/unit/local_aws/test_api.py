@@ -136,7 +136,9 @@ def test_results_of_what_has_none(account: Account) -> None:
     account.s3.delete_object(Bucket="results", Key=f"some/where/{done['QueryExecutionId']}.csv")
     message = _refusal(account.athena.get_query_results, QueryExecutionId=done["QueryExecutionId"])
     assert message == "Could not find results"
-    assert "was not found" in _refusal(account.athena.get_query_execution, QueryExecutionId="none")
+    with pytest.raises(ClientError, match="was not found") as caught:
+        account.athena.get_query_execution(QueryExecutionId="none")
+    assert caught.value.response["AthenaErrorCode"] == "QUERY_EXECUTION_NOT_FOUND"
 
 
 def test_the_same_token_is_the_same_execution(account: Account) -> None:
@@ -145,15 +147,49 @@ def test_the_same_token_is_the_same_execution(account: Account) -> None:
     account.wait(first)
     assert account.start("SELECT 1", ClientRequestToken=TOKEN) == first
     assert account.start("SELECT 1", ClientRequestToken=TOKEN.upper()) != first
-    changes: list[dict[str, Any]] = [
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sql": "SELECT 2"},
         {"QueryExecutionContext": {"Database": "other"}},
+        {"QueryExecutionContext": {"Database": "db", "Catalog": "awsdatacatalog"}},
+        {"QueryExecutionContext": {}},
         {"ResultConfiguration": {"OutputLocation": "s3://results/else/"}},
-        {"ExecutionParameters": ["1"]},
-    ]
-    for change in changes:
-        message = _refusal(account.start, sql="SELECT 1", ClientRequestToken=TOKEN, **change)
-        assert message == "Idempotent parameters do not match"
-    assert "Idempotent" in _refusal(account.start, sql="SELECT 2", ClientRequestToken=TOKEN)
+    ],
+)
+def test_a_token_stands_for_one_sql_catalog_database_and_location(
+    account: Account, change: dict[str, Any]
+) -> None:
+    account.start("SELECT 1", ClientRequestToken=TOKEN)
+    with pytest.raises(ClientError) as caught:
+        account.start(**{"sql": "SELECT 1", "ClientRequestToken": TOKEN, **change})
+    assert caught.value.response["Error"]["Message"] == "Idempotent parameters do not match"
+    assert caught.value.response["AthenaErrorCode"] == "IDEMPOTENT_PARAMETER_MISMATCH"
+
+
+def test_other_parameters_or_another_workgroup_under_a_token_give_the_same_execution(
+    account: Account,
+) -> None:
+    first = account.start("SELECT ?", ClientRequestToken=TOKEN, ExecutionParameters=["1"])
+    assert account.start("SELECT ?", ClientRequestToken=TOKEN, ExecutionParameters=["2"]) == first
+    account.athena.create_work_group(Name="dev", Configuration={"EnforceWorkGroupConfiguration": False})
+    again = account.start("SELECT ?", ClientRequestToken=TOKEN, ExecutionParameters=["1"], WorkGroup="dev")
+    assert again == first
+
+
+def test_what_is_refused_uses_no_token_up(account: Account) -> None:
+    assert "mismatched" in _refusal(account.start, sql="SELECT * FORM t", ClientRequestToken=TOKEN)
+    assert account.run("SELECT 1", ClientRequestToken=TOKEN).execution["Status"]["State"] == "SUCCEEDED"
+
+
+def test_an_execution_tells_its_catalog_in_lower_case_and_no_database_where_none_was_given(
+    account: Account,
+) -> None:
+    id_ = account.start("SELECT 1", QueryExecutionContext={"Catalog": "AwsDataCatalog"})
+    execution = account.athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]
+    assert execution["QueryExecutionContext"] == {"Catalog": "awsdatacatalog"}
 
 
 def test_one_execution_of_many_racers_with_one_token(account: Account) -> None:
@@ -171,9 +207,9 @@ def test_one_execution_of_many_racers_with_one_token(account: Account) -> None:
     assert account.athena.list_query_executions()["QueryExecutionIds"] == [ids[0]]
 
 
-@pytest.mark.parametrize("token", ["x" * 31, "x" * 129])
-def test_tokens_have_32_to_128_characters(account: Account, token: str) -> None:
-    body = {"QueryString": "SELECT 1", "ClientRequestToken": token}
+@pytest.mark.parametrize("token", [{}, {"ClientRequestToken": "x" * 31}, {"ClientRequestToken": "x" * 129}])
+def test_each_start_has_a_token_of_32_to_128_characters(account: Account, token: dict[str, str]) -> None:
+    body = {"QueryString": "SELECT 1", **token}
     request = urllib.request.Request(
         account.aws.endpoint_url,
         json.dumps(body).encode(),
@@ -181,8 +217,13 @@ def test_tokens_have_32_to_128_characters(account: Account, token: str) -> None:
     )
     with pytest.raises(urllib.error.HTTPError, match="400") as caught:
         urllib.request.urlopen(request)
+    assert caught.value.headers["x-amzn-errortype"] is None
     answer = json.load(caught.value)
-    assert answer["__type"] == "InvalidRequestException"
+    assert (answer["__type"], answer["AthenaErrorCode"], answer["ErrorCode"]) == (
+        "InvalidRequestException",
+        "INVALID_INPUT",
+        "INVALID_INPUT",
+    )
     assert "ClientRequestToken" in answer["Message"]
 
 
@@ -267,7 +308,7 @@ def test_stopping_what_is_over_changes_nothing(account: Account) -> None:
 
 
 def test_a_stop_wins_over_an_engine_that_finishes_at_the_same_moment() -> None:
-    request = Request("SELECT 1", (), "db", "primary", {}, "us-east-1")
+    request = Request("SELECT 1", (), "db", "AwsDataCatalog", "primary", {}, "us-east-1")
     execution = Execution(request, {"OutputLocation": "s3://results/"}, None, None)
     execution.state, execution.started = "RUNNING", execution.submitted
     execution.stop()

@@ -225,7 +225,7 @@ def test_missing_schema_and_table(account: Account) -> None:
     assert missing.reason == "TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.db.nope' does not exist"
     assert missing.execution["Status"]["AthenaError"] == {
         "ErrorCategory": 2,
-        "ErrorType": 1110,
+        "ErrorType": 1301,
         "Retryable": False,
         "ErrorMessage": missing.reason,
     }

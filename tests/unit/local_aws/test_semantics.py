@@ -18,18 +18,18 @@ Compute = Callable[..., str]
 VALUES = [
     # arithmetic: integers truncate, decimals keep Trino's scale, doubles follow IEEE 754
     ("5 / 2, -7 / 2, 7 % -3, -7 % 3", '"2","-3","1","-1"'),
-    ("1.5 * 2.25, 10.0 / 3, 10.00 / 3, 1.0 / 3.00", '"3.375","3.3","3.33","0.33"'),
+    ("DECIMAL '1.5' * DECIMAL '2.25', DECIMAL '10.0' / 3, DECIMAL '10.00' / 3, DECIMAL '1.0' / DECIMAL '3.00'", '"3.375","3.3","3.33","0.33"'),
     ("1.25 + 0.5, 1 - 0.01, 7.5 % 2, -7.5 % 2.25", '"1.75","0.99","1.5","-0.75"'),
     ("1e0 / 0, -1e0 / 0, 0e0 / 0", '"Infinity","-Infinity","NaN"'),
     ("5 / 2e0, 1 + 0.5e0", '"2.5","1.5"'),
-    ("DECIMAL '1.50', 0.10, 00.5, .5", '"1.50","0.10","0.5","0.5"'),
+    ("DECIMAL '1.50', 0.10, 00.5, .5, 0.1 + 0.2", '"1.50","0.1","0.5","0.5","0.30000000000000004"'),
     ("-9223372036854775808, 2147483648, - -1", '"-9223372036854775808","2147483648","1"'),
     ("1 + NULL, NULL || 'a', NOT NULL", ",,"),
     # rounding is half away from zero
-    ("round(2.5), round(-2.5), round(1.255, 2), round(2.5e0), round(-2.5e0)", '"3","-3","1.260","3.0","-3.0"'),
+    ("round(DECIMAL '2.5'), round(DECIMAL '-2.5'), round(DECIMAL '1.255', 2), round(2.5e0), round(-2.5e0)", '"3","-3","1.260","3.0","-3.0"'),
     ("round(2.675e0, 2), round(1234.5e0, -2), round(7), round(7, 1)", '"2.68","1200.0","7","7"'),
-    ("floor(-1.5), ceil(1.2), ceiling(-1.2e0), truncate(-1.7), truncate(9e-1)", '"-2","2","-1.0","-1","0.0"'),
-    ("abs(-3), abs(-2.5), sign(-3), sign(0.0), sign(-2.5e0)", '"3","2.5","-1","0","-1.0"'),
+    ("floor(DECIMAL '-1.5'), ceil(DECIMAL '1.2'), ceiling(-1.2), truncate(DECIMAL '-1.7'), truncate(0.9)", '"-2","2","-1.0","-1","0.0"'),
+    ("abs(-3), abs(-2.5), sign(-3), sign(DECIMAL '0.0'), sign(-2.5e0)", '"3","2.5","-1","0","-1.0"'),
     ("mod(7, 3), power(2, 3), sqrt(2), sqrt(-1)", '"1","8.0","1.4142135623730951","NaN"'),
     ("greatest(1, 3, 2), least(1.5, 2), greatest(1, NULL), least('b', 'a')", '"3","1.5",,"a"'),
     # casts
@@ -40,7 +40,7 @@ VALUES = [
     ("TRY_CAST('300' AS TINYINT), TRY_CAST(300 AS TINYINT), CAST('+7' AS INTEGER)", ',,"7"'),
     ("CAST('1e3' AS DOUBLE), CAST('NaN' AS DOUBLE), TRY_CAST('1e3' AS DECIMAL(5))", '"1000.0","NaN",'),
     ("CAST('T' AS BOOLEAN), CAST('false' AS BOOLEAN), TRY_CAST('yes' AS BOOLEAN)", '"true","false",'),
-    ("CAST(5 AS VARCHAR), CAST(1.50 AS VARCHAR), CAST(true AS VARCHAR)", '"5","1.50","true"'),
+    ("CAST(5 AS VARCHAR), CAST(DECIMAL '1.50' AS VARCHAR), CAST(true AS VARCHAR)", '"5","1.50","true"'),
     ("CAST('abcdef' AS VARCHAR(3)), CAST(0 AS BOOLEAN), CAST(true AS BIGINT)", '"abc","false","1"'),
     ("CAST(TIMESTAMP '2024-01-02 03:04:05' AS VARCHAR)", '"2024-01-02 03:04:05.000"'),
     ("CAST(DATE '2024-01-02' AS VARCHAR), CAST('2024-1-2' AS DATE)", '"2024-01-02","2024-01-02"'),
@@ -109,7 +109,7 @@ VALUES = [
     ("ARRAY[X'00ff'], ARRAY[DATE '2024-01-01'], ARRAY[0.1e0, 1e10], ARRAY[TIMESTAMP '2024-01-01 00:00:00']", '"[00 ff]","[2024-01-01]","[0.1, 1.0E10]","[2024-01-01 00:00:00.000]"'),
     # how values print
     ("1e10, 0.1e0, 1e-5, 123456789.125e0, 1e7, 9999999e0, -0e0", '"1.0E10","0.1","1.0E-5","1.23456789125E8","1.0E7","9999999.0","-0.0"'),
-    ("CAST(0.1 AS REAL), CAST(16777216 AS REAL), 0.00000001", '"0.1","1.6777216E7","0.00000001"'),
+    ("CAST(0.1 AS REAL), CAST(16777216 AS REAL), DECIMAL '0.00000001'", '"0.1","1.6777216E7","0.00000001"'),
     ("true, X'00ff', NULL, ''", '"true","00 ff",,""'),
     ("'two\nlines', ',', '\"'", '"two\nlines",",",""""'),
 ]  # fmt: skip
@@ -124,7 +124,7 @@ def test_values(compute: Compute, expressions: str, expected: str) -> None:
     assert compute(f"SELECT {expressions}") == f"{expected}\n"
 
 
-T = "(VALUES (1, 'a', 1.5), (1, 'b', 2.5), (2, 'c', NULL), (3, NULL, 4.0)) AS t (x, y, z)"
+T = "(VALUES (1, 'a', DECIMAL '1.5'), (1, 'b', DECIMAL '2.5'), (2, 'c', NULL), (3, NULL, DECIMAL '4.0')) AS t (x, y, z)"
 
 QUERIES = [
     (f"SELECT count(*), count(y), count(DISTINCT x), sum(x), avg(x), sum(z), avg(z) FROM {T}", '"4","3","3","7","1.75","8.0","2.7"\n'),
@@ -135,7 +135,7 @@ QUERIES = [
     (f"SELECT array_agg(DISTINCT z), array_agg(x) FROM {T} WHERE x = 2", '"[null]","[2]"\n'),
     (f"SELECT MAP(ARRAY[x, 9], ARRAY[y, 'q']), CASE WHEN x < 3 THEN CAST(ROW(y) AS ROW(y VARCHAR)) END FROM {T} WHERE x > 1 ORDER BY x", '"{2=c, 9=q}","{y=c}"\n"{3=null, 9=q}",\n'),
     (f"SELECT sum(x), avg(x), count(*) FROM {T} WHERE x > 9", ',,"0"\n'),
-    ("SELECT avg(x), avg(-x) FROM (VALUES 0.01, 0.02) AS t (x)", '"0.02","-0.02"\n'),
+    ("SELECT avg(x), avg(-x) FROM (VALUES DECIMAL '0.01', DECIMAL '0.02') AS t (x)", '"0.02","-0.02"\n'),
     (f"SELECT x, count(*) FROM {T} GROUP BY x HAVING count(*) > 1", '"1","2"\n'),
     (f"SELECT x + 1, sum(z) FROM {T} GROUP BY x + 1 ORDER BY 2 DESC", '"2","4.0"\n"4","4.0"\n"3",\n'.replace('"2","4.0"\n"4","4.0"', '"2","4.0"\n"4","4.0"')),
     # NULLS LAST in both directions, unless said otherwise
@@ -180,7 +180,7 @@ def test_queries(compute: Compute, sql: str, expected: str) -> None:
 FAILURES = [
     ("SELECT 1 / 0", "DIVISION_BY_ZERO"),
     ("SELECT 5 % 0", "DIVISION_BY_ZERO"),
-    ("SELECT 1.5 / 0", "DIVISION_BY_ZERO"),
+    ("SELECT DECIMAL '1.5' / 0", "DIVISION_BY_ZERO"),
     ("SELECT 2147483647 + 1", "NUMERIC_VALUE_OUT_OF_RANGE"),
     ("SELECT 9999999999999999999", "NUMERIC_VALUE_OUT_OF_RANGE: line 1:8"),
     ("SELECT sum(x) FROM (VALUES 9223372036854775807, 1) AS t (x)", "NUMERIC_VALUE_OUT_OF_RANGE|INVALID_CAST_ARGUMENT"),

@@ -91,3 +91,30 @@ def test_the_other_services_are_there() -> None:
 def test_an_unknown_execution_is_not_found() -> None:
     with LocalAws.start() as aws, pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"{aws.endpoint_url}/_local/athena/executions/none")
+
+
+@pytest.mark.parametrize("path", ["/", "/_local/faults", "/_local/actions"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1.evil.example"},
+    ],
+)
+def test_web_pages_are_refused(path: str, headers: dict[str, str]) -> None:
+    with LocalAws.start() as aws:
+        request = urllib.request.Request(aws.endpoint_url + path, headers=headers)
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(request)
+
+
+def test_programs_may_use_any_name_of_this_machine() -> None:
+    with LocalAws.start() as aws:
+        aws.client("s3").create_bucket(Bucket="plays")
+        port = aws.endpoint_url.rpartition(":")[2]
+        for host in ("127.0.0.1", "localhost", "plays.localhost"):
+            request = urllib.request.Request(aws.endpoint_url, headers={"Host": f"{host}:{port}"})
+            with urllib.request.urlopen(request) as answer:
+                assert answer.status == 200
