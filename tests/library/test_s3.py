@@ -198,7 +198,7 @@ def test_every_call_names_the_owner_and_no_call_an_acl(
     if call in ("read", "download"):
         S3(client).write(uri, b"x", "text/plain", replacing=None)
         sent.clear()
-    store = S3(client, "123456789012", Encryption("aws:kms", "alias/reports"))
+    store = S3(client, "123456789012", Encryption(algorithm="aws:kms", kms_key="alias/reports"))
     if call == "write":
         store.write(uri, b"x", "text/plain", replacing=None)
     elif call.startswith("upload"):

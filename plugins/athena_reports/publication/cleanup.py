@@ -149,11 +149,7 @@ def clean_up(
                 continue
             if newest is None or manifest.period.start_utc > newest[0].period.start_utc:
                 newest = manifest, period
-            if (
-                table is not None
-                and partitions is not None
-                and not _is_followed(manifest, period, partitions)
-            ):
+            if table is not None and partitions is not None and not _is_followed(manifest, period, partitions):
                 follow(manifest, location=period, s3=s3, table=table)
                 summary.repaired.append(period.prefix.rstrip("/"))
     if newest is not None:
@@ -209,9 +205,7 @@ class AthenaReportsCleanupOperator(AwsBaseOperator[S3Hook]):
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name).get_conn()
         summary = Summary()
         with report_errors():
-            for folder in (
-                each for report in s3.folders(f"s3://{self.bucket}/") for each in s3.folders(report)
-            ):
+            for folder in (each for report in s3.folders(f"s3://{self.bucket}/") for each in s3.folders(report)):
                 *_, report, cadence, _ = folder.split("/")
                 location = Location(self.bucket, report, cadence, "")
                 clean_up(
@@ -246,9 +240,7 @@ def _noted(summary: Summary) -> Iterator[None]:
         summary.problems.append(str(error))
 
 
-def _periods(
-    objects: Iterable[StoredObject], location: Location
-) -> Iterator[tuple[Location, list[StoredObject]]]:
+def _periods(objects: Iterable[StoredObject], location: Location) -> Iterator[tuple[Location, list[StoredObject]]]:
     """Yield each period with its objects, of all objects sorted by key."""
 
     def period_of(each: StoredObject) -> str:
@@ -266,9 +258,7 @@ def _version_of(stored: StoredObject, location: Location) -> str:
     return match["version"] if match else ""
 
 
-def _reason(
-    version: str, written: datetime, manifest: Manifest | None, policy: RetentionPolicy, now: datetime
-) -> str:
+def _reason(version: str, written: datetime, manifest: Manifest | None, policy: RetentionPolicy, now: datetime) -> str:
     """Say why a version may be removed; empty if it stays."""
     if manifest and version == manifest.version:
         return ""

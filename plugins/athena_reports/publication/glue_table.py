@@ -239,9 +239,7 @@ class Table:
         call = self.glue.update_table
         return self._call("it cannot be changed", _CHANGED_MEANWHILE, call, **arguments) is not None
 
-    def _call(
-        self, problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any
-    ) -> Any:
+    def _call(self, problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any) -> Any:
         return _answer(f"{self._about}: {problem}", expected, call, DatabaseName=self.database, **arguments)
 
 

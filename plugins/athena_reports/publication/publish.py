@@ -115,9 +115,7 @@ def follow(manifest: Manifest, *, location: Location, s3: S3, table: Table | Non
         # Glue has no conditional write: follow what others wrote meanwhile.
         now, _etag = read_manifest(location, s3)
         if now is None:
-            raise PublishError(
-                f"{location.manifest_uri} was deleted meanwhile. Clear publish to write it again."
-            )
+            raise PublishError(f"{location.manifest_uri} was deleted meanwhile. Clear publish to write it again.")
         if now == manifest:
             return
         manifest = now

@@ -165,9 +165,7 @@ def _prepare(
         version = upload_version(files, table, location, s3, ordered=ordered)
     if failed := failures(checks):
         uploaded = location.uri(location.version_key(version.version))
-        raise CheckError(
-            f"{about}: {failed} Nothing is published. The rows are at {uploaded} for inspection."
-        )
+        raise CheckError(f"{about}: {failed} Nothing is published. The rows are at {uploaded} for inspection.")
     return PreparedVersion(query=query, submitted=submitted, version=version, checks=checks)
 
 
@@ -185,6 +183,4 @@ def upload_version(
         key = location.object_key(version, file.format)
         s3.upload(file.path, location.uri(key), CONTENT_TYPES[file.format], sha256=file.sha256)
         objects.append(PublishedObject(key=key, **file.model_dump(exclude={"path"})))
-    return Version(
-        version=version, ordered=ordered, rows=table.rows, columns=table.columns, objects=tuple(objects)
-    )
+    return Version(version=version, ordered=ordered, rows=table.rows, columns=table.columns, objects=tuple(objects))

@@ -117,7 +117,7 @@ def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
         assert set(plugins.namelist()) == files_of("plugins")
         text = b"".join(plugins.read(name) for name in plugins.namelist())
     text += b"".join(contents(bundle.folder / "dags").values())
-    for module in ("local_aws", "demo", "deploy", "bench", "tests", "pytest", "moto", "duckdb"):
+    for module in ("local_aws", "demo", "deploy", "bench", "tests", "pytest", "moto", "pyarrow"):
         assert not re.search(rf"^\s*(from|import) {module}\b".encode(), text, re.MULTILINE), module
 
 

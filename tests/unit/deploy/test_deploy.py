@@ -375,7 +375,7 @@ def test_a_busy_environment_is_refused(account: Account, repository: Repository,
 
 def test_an_old_airflow_is_refused(account: Account, repository: Repository) -> None:
     account.mwaa.environments[NAME]["AirflowVersion"] = "2.10.3"
-    refused(account, repository, TargetError, r"Airflow 2\.10\.3; this package needs 3\.0\.6")
+    refused(account, repository, TargetError, r"Airflow 2\.10\.3; this package needs 3\.2\.1")
 
 
 def test_a_bucket_without_versions_is_refused(account: Account, repository: Repository) -> None:
