@@ -116,7 +116,7 @@ def test_a_rerun_makes_no_new_version_and_an_edited_report_does(services: Servic
 @pytest.mark.usefixtures("plays_lake")
 def test_a_period_of_which_no_partition_is_there_is_no_empty_report(services: Services, dags_folder: Path) -> None:
     dag = load_dags(dags_folder / "user_ranking.py")["user_ranking_weekly"]
-    with pytest.raises(AirflowFailException, match=r"returned no rows.*16 of the 16 partitions.*not registered"):
+    with pytest.raises(AirflowFailException, match=r"returned no rows.*16 of the 16.*not registered"):
         run_dag(dag, period="2020-03-01")
     listed = services.s3.list_objects_v2(Bucket="athena-report-dev", Prefix="user_ranking/weekly/2020-03-01/")
     assert "Contents" not in listed

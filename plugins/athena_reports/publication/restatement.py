@@ -30,15 +30,7 @@ _ASKED_AT_ONCE = 50  # run ids in the address of one request
 
 @dataclass(frozen=True)
 class Restatement:
-    """One period to report again.
-
-    Attributes:
-        dag_id: DAG of the report.
-        period_id: The period.
-        reason: `late events have arrived`, or `the period before was restated`.
-        submitted_at: When the query of what is published was submitted.
-        days_due: How many whole days ago it was due for the first time.
-    """
+    """A period to report again, when its published query was submitted, and since how many days it is due."""
 
     dag_id: str
     period_id: str
@@ -64,22 +56,13 @@ class Restatement:
 def find_restatements(
     dag_id: str, partitions: Mapping[str, PartitionFacts], now: datetime, *, with_stale: bool
 ) -> list[Restatement]:
-    """Return which periods of a report have to be reported again, the earliest first.
-
-    Args:
-        dag_id: Its DAG, which is the name of its table too.
-        partitions: The published periods, by id.
-        now: The instant, with a zone.
-        with_stale: Whether stale periods count, or provisional ones only.
-    """
+    """Return which periods of a report are to be reported again, the earliest first."""
     reasons = dict.fromkeys(stale(partitions), "the period before was restated") if with_stale else {}
     for period_id, facts in partitions.items():
         if facts.provisional and datetime.fromisoformat(facts.settles_at) <= now:
             reasons[period_id] = "late events have arrived"
     return [
-        Restatement(
-            dag_id, each, reasons[each], partitions[each].submitted_at, _days_due(partitions[each], now)
-        )
+        Restatement(dag_id, each, reasons[each], partitions[each].submitted_at, _days_due(partitions[each], now))
         for each in sorted(reasons, key=lambda each: partitions[each].start)
     ]
 
@@ -90,9 +73,7 @@ def stale(partitions: Mapping[str, PartitionFacts]) -> list[str]:
     found = [
         period_id
         for period_id, facts in partitions.items()
-        if facts.reads_previous
-        and facts.start in by_end
-        and by_end[facts.start].restated_at > facts.submitted_at
+        if facts.reads_previous and facts.start in by_end and by_end[facts.start].restated_at > facts.submitted_at
     ]
     return sorted(found, key=lambda each: partitions[each].start)
 
@@ -125,9 +106,7 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
         with report_errors():
             for table in published_tables(self.database, self.hook.get_conn()):
                 published = table.published_periods()
-                for each in find_restatements(
-                    table.name, published, datetime.now(UTC), with_stale=with_stale
-                ):
+                for each in find_restatements(table.name, published, datetime.now(UTC), with_stale=with_stale):
                     # The runs of a paused DAG would all be paid for once it is unpaused.
                     active = _has_active_run(each, context["ti"])
                     note = ", but its run has not ended; see whether the DAG is paused" if active else ""
