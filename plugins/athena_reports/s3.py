@@ -166,9 +166,7 @@ class S3:
                 answer = self.client.delete_objects(Bucket=bucket, Delete=delete, **self._owner)
             for failure in answer.get("Errors", [])[:1]:
                 problem = f"s3://{bucket}/{failure.get('Key')} cannot be deleted: {failure.get('Code')}"
-                raise S3Error(
-                    f"{problem}: {failure.get('Message')}. {_ADVICE.get(failure.get('Code', ''), '')}"
-                )
+                raise S3Error(f"{problem}: {failure.get('Message')}. {_ADVICE.get(failure.get('Code', ''), '')}")
 
     def _get(self, uri: str) -> dict[str, Any]:
         bucket, key = split_uri(uri)

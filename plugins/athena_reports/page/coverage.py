@@ -180,9 +180,7 @@ def plan(
     if not published:
         return Plan(starts, None, None)
     scanned = fmean(each.scanned_bytes for each in published)
-    return Plan(
-        starts, round(len(starts) * scanned), len(starts) * fmean(each.price_usd for each in published)
-    )
+    return Plan(starts, round(len(starts) * scanned), len(starts) * fmean(each.price_usd for each in published))
 
 
 def _cell(period: Period, published: PartitionFacts | None, run: Run | None, *, is_stale: bool) -> Cell:
@@ -218,11 +216,8 @@ def _range(cells: Sequence[Cell], first_id: str, last_id: str) -> Sequence[Cell]
         if period_id not in places:
             between = f" from {cells[0].period.id} to {cells[-1].period.id}" if cells else ""
             raise RangeError(
-                f"{period_id!r} is not a period of this report that has ended. Choose one of its "
-                f"{len(cells)}{between}."
+                f"{period_id!r} is not a period of this report that has ended. Choose one of its {len(cells)}{between}."
             )
     if places[last_id] < places[first_id]:
-        raise RangeError(
-            f"The range is inverted: {last_id} lies before {first_id}. Exchange the two periods."
-        )
+        raise RangeError(f"The range is inverted: {last_id} lies before {first_id}. Exchange the two periods.")
     return cells[places[first_id] : places[last_id] + 1]

@@ -87,9 +87,7 @@ def dated_runs(dag: ReportDag, session: Session) -> dict[str, str]:
     cancelled = select(Backfill.id).where(Backfill.is_paused.is_(True), Backfill.completed_at.is_not(None))
     may_run = DagRun.backfill_id.is_(None) | DagRun.backfill_id.not_in(cancelled)
     rows = session.execute(
-        select(*_COLUMNS, may_run.label("may_run")).where(
-            DagRun.dag_id == dag.dag_id, DagRun.logical_date.is_not(None)
-        )
+        select(*_COLUMNS, may_run.label("may_run")).where(DagRun.dag_id == dag.dag_id, DagRun.logical_date.is_not(None))
     )
     placed = ((dag.cadence.containing(row.logical_date), row) for row in rows)
     return {

@@ -98,9 +98,7 @@ def csv_line(values: Iterable[str | None]) -> str:
     return ",".join("" if value is None else '"' + value.replace('"', '""') + '"' for value in values) + "\n"
 
 
-def read_csv(
-    path: Path, columns: Mapping[str, str], engine: Engine, *, about: str, header: bool
-) -> DuckDBPyRelation:
+def read_csv(path: Path, columns: Mapping[str, str], engine: Engine, *, about: str, header: bool) -> DuckDBPyRelation:
     """Return the rows of a CSV in Athena's form; a value that cannot be read is a ResultError of the engine.
 
     Args:

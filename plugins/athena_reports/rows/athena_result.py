@@ -138,9 +138,7 @@ def _unloaded(query: FinishedQuery, uris: Sequence[str], engine: Engine, s3: S3)
         columns = list(zip(file.columns, file.types, strict=True))
         first = first or columns
         if columns != first:
-            problem = (
-                f"file {uri} has the columns ({_listed(columns)}), the first file has ({_listed(first)})"
-            )
+            problem = f"file {uri} has the columns ({_listed(columns)}), the first file has ({_listed(first)})"
             raise ResultError(f"Query {query.id}, {problem}. CAST them in the SQL. {_AGAIN}")
     source = f"read_parquet([{', '.join(map(literal, paths))}])"
     readings = {name: _stored(kind) for name, kind in first}

@@ -197,9 +197,7 @@ def expression(condition: str, *, description: str = "", severity: Severity = "f
     return Check(name=f"expression({description or condition})", severity=severity, find=find)
 
 
-def change(
-    what: str, *, within: float, against: Against = "previous_period", severity: Severity = "fail"
-) -> Check:
+def change(what: str, *, within: float, against: Against = "previous_period", severity: Severity = "fail") -> Check:
     """Check that a figure has not changed by too much.
 
     Args:
@@ -267,9 +265,7 @@ class _Rows(NamedTuple):
         failed: int = self.value("count(*)", where)
         names = [_ROW_NUMBER, *dict.fromkeys([*first, *(each.name for each in self.table.columns)])]
         texts = _texts(names[: _MAX_COLUMNS + 1])
-        examples = self.query(
-            texts, f"{where} LIMIT {MAX_EXAMPLES if failed else 0}", numbered=True
-        ).fetchall()
+        examples = self.query(texts, f"{where} LIMIT {MAX_EXAMPLES if failed else 0}", numbered=True).fetchall()
         shown = [dict(zip(names, map(_shortened, example), strict=False)) for example in examples]
         return _Finding(not failed, f"{failed:,} of {self.table.rows:,} rows {fault}.", shown, failed)
 
@@ -348,11 +344,7 @@ def _limit(kind: str, bound: Bound, sign: int) -> str | None:
         is_instant = kind == "TIMESTAMP WITH TIME ZONE"
         if kind == "DATE" and not isinstance(bound, datetime):
             return f"DATE '{bound}'"
-        at = (
-            bound
-            if isinstance(bound, datetime)
-            else datetime.combine(bound, time(), UTC if is_instant else None)
-        )
+        at = bound if isinstance(bound, datetime) else datetime.combine(bound, time(), UTC if is_instant else None)
         comparable = kind.startswith("TIMESTAMP") and (at.tzinfo is not None) == is_instant
         return f"'{at.isoformat(' ')}'::{kind}" if comparable else None
     if kind in _FLOATS or math.isinf(bound):

@@ -64,9 +64,7 @@ def apply(
     return relation
 
 
-def movement(
-    *, rank: str = "rank", previous_rank: str = "previous_rank", into: str = "movement"
-) -> Transform:
+def movement(*, rank: str = "rank", previous_rank: str = "previous_rank", into: str = "movement") -> Transform:
     """Return a transform that says how far each row moved since the previous period.
 
     It adds one text column: `new` where there was no previous rank, `up 3`, `down 3` or `same`.
@@ -79,9 +77,7 @@ def movement(
 
     def movement(rows: DuckDBPyRelation, _: Period) -> DuckDBPyRelation:
         if missing := [name for name in (rank, previous_rank) if name not in rows.columns]:
-            raise TransformError(
-                f"there is no column {missing[0]!r}; the rows have {', '.join(rows.columns)}."
-            )
+            raise TransformError(f"there is no column {missing[0]!r}; the rows have {', '.join(rows.columns)}.")
         now, before = quoted(rank), quoted(previous_rank)
         return rows.project(
             f"*, CASE WHEN {before} > {now} THEN 'up ' || ({before} - {now}) "
@@ -258,10 +254,7 @@ _TYPES: dict[str, set[type]] = {
     "time": {time},
 }
 _TEXTS: dict[str, Callable[[Any], str]] = {
-    **{
-        name: lambda value: _quoted(json.dumps(value, default=str))
-        for name in ("list", "array", "map", "struct")
-    },
+    **{name: lambda value: _quoted(json.dumps(value, default=str)) for name in ("list", "array", "map", "struct")},
     "timestamp with time zone": lambda at: f"{at.astimezone(UTC).replace(tzinfo=None)} UTC",
     "blob": lambda value: _quoted(value.hex(" ")),
     "varchar": _quoted,

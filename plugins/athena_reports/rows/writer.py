@@ -144,8 +144,7 @@ def count_differences(engine: Engine, new: Sequence[Path], old: Sequence[Path]) 
     A row that occurs several times counts each time. NULL equals NULL, NaN equals NaN, -0.0 equals 0.0.
     """
     new_rows, old_rows = (
-        f"SELECT * FROM read_parquet([{', '.join(literal(str(path)) for path in paths)}])"
-        for paths in (new, old)
+        f"SELECT * FROM read_parquet([{', '.join(literal(str(path)) for path in paths)}])" for paths in (new, old)
     )
     # EXCEPT ALL spills where a GROUP BY over both runs out of memory.
     added, count_new, count_old = engine.connection.execute(
@@ -173,9 +172,7 @@ def _copy(
 ) -> None:
     rows = engine.connection.sql(f"FROM {table.source}")
     columns = zip(map(quoted, rows.columns), rows.types, strict=True)
-    select = (
-        f"SELECT {', '.join(f'{value(name, kind)} AS {name}' for name, kind in columns)} FROM {table.source}"
-    )
+    select = f"SELECT {', '.join(f'{value(name, kind)} AS {name}' for name, kind in columns)} FROM {table.source}"
     engine.connection.execute(f"COPY ({select}) TO {literal(str(path))} ({options})")
 
 
@@ -189,9 +186,7 @@ def _json_value(value: str, kind: DuckDBPyType, depth: int = 0) -> str:
     match kind.id:
         case "float" | "double":
             number = f"to_json({value})" if kind.id == "double" else f"{value}::VARCHAR::JSON"
-            words = (
-                f"CASE WHEN isnan({value}) THEN 'NaN' WHEN {value} > 0 THEN 'Infinity' ELSE '-Infinity' END"
-            )
+            words = f"CASE WHEN isnan({value}) THEN 'NaN' WHEN {value} > 0 THEN 'Infinity' ELSE '-Infinity' END"
             return f"CASE WHEN isnan({value}) OR isinf({value}) THEN to_json({words}) ELSE {number} END"
         case "decimal":  # COPY writes one of few digits as a double.
             return f"{value}::DECIMAL({MAX_PRECISION},{kind.children[1][1]})"

@@ -111,9 +111,7 @@ def test_not_null_finds_rows_with_null(rows: list[tuple[int | None, int | None]]
 
 def test_an_offending_row_is_shown_with_its_first_columns_and_short_values() -> None:
     wide = {f"c{number}": [number] for number in range(30)}
-    found = result(
-        checks.not_null('z "'), table(text=["x" * 200], **wide, **{'z "': pa.array([None], pa.string())})
-    )
+    found = result(checks.not_null('z "'), table(text=["x" * 200], **wide, **{'z "': pa.array([None], pa.string())}))
 
     assert found.message == '1 of 1 rows have NULL in z ".'
     (row,) = found.rows
@@ -272,9 +270,7 @@ def test_change_without_anything_to_compare_with_passes_and_says_so() -> None:
 
 
 def test_change_finds_the_figure_of_a_check_with_other_limits() -> None:
-    before = manifest(
-        checks.change("score", within=9, against="previous_version", severity="warn"), scores([10])
-    )
+    before = manifest(checks.change("score", within=9, against="previous_version", severity="warn"), scores([10]))
     found = result(checks.change("score", within=0.1), scores([12]), previous_period=before)
 
     assert not found.passed

@@ -67,9 +67,7 @@ def test_nothing_is_left_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_step_that_needs_more_memory_names_the_setting() -> None:
     with (
-        pytest.raises(
-            MemoryLimitError, match=r"^Report 'plays', period .*ATHENA_REPORTS_MEMORY_LIMIT"
-        ) as caught,
+        pytest.raises(MemoryLimitError, match=r"^Report 'plays', period .*ATHENA_REPORTS_MEMORY_LIMIT") as caught,
         engine() as opened,
     ):
         opened.connection.execute("SELECT max(len(l)) FROM (SELECT list(range) AS l FROM range(100_000_000))")

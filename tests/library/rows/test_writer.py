@@ -46,9 +46,7 @@ def written(table: pa.Table, format: Format) -> tuple[LocalTable, bytes]:
     return local, content
 
 
-DECIMALS = st.integers(-(10**38) + 1, 10**38 - 1).map(
-    lambda n: decimal.Decimal(n).scaleb(-7, decimal.Context(prec=50))
-)
+DECIMALS = st.integers(-(10**38) + 1, 10**38 - 1).map(lambda n: decimal.Decimal(n).scaleb(-7, decimal.Context(prec=50)))
 INSTANTS = st.datetimes().map(lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000))
 FEW = st.none() | st.integers(0, 9)
 COLUMNS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
@@ -116,9 +114,7 @@ def test_json_lines_hold_every_value(table: pa.Table) -> None:
     lines = content.decode().split("\n")
     assert lines.pop() == ""
     for line, row in zip(lines, table.to_pylist(), strict=True):
-        found = json.loads(
-            line, parse_float=decimal.Decimal, parse_int=decimal.Decimal, parse_constant=pytest.fail
-        )
+        found = json.loads(line, parse_float=decimal.Decimal, parse_int=decimal.Decimal, parse_constant=pytest.fail)
         assert list(found) == table.schema.names
         for field in table.schema:
             expected = in_json(row[field.name], field.type)
@@ -133,13 +129,9 @@ def test_json_lines_hold_every_value(table: pa.Table) -> None:
 def test_json_lines_by_example() -> None:
     at = pa.array([dt.datetime(2026, 11, 14, 15, tzinfo=dt.UTC)], pa.timestamp("ms", "Asia/Tokyo"))
     clock = pa.array([dt.time(1, 2, 3)], pa.time32("ms"))
-    row = pa.table(
-        {"at": at, "t": clock, "d": pa.array([decimal.Decimal("-0.50")]), "real": pa.array([0.1], "f4")}
-    )
+    row = pa.table({"at": at, "t": clock, "d": pa.array([decimal.Decimal("-0.50")]), "real": pa.array([0.1], "f4")})
 
-    assert written(row, "jsonl")[1] == (
-        b'{"at":"2026-11-14T15:00:00.000Z","t":"01:02:03.000","d":-0.50,"real":0.1}\n'
-    )
+    assert written(row, "jsonl")[1] == (b'{"at":"2026-11-14T15:00:00.000Z","t":"01:02:03.000","d":-0.50,"real":0.1}\n')
 
 
 CSV_COLUMNS = ("bigint", "text", "double", "decimal", "boolean", "date", "timestamp")
@@ -161,16 +153,12 @@ def test_csv_holds_every_value_and_tells_null_from_the_empty_string(table: pa.Ta
         ),
     )
     rows = [found.to_pylist(), table.to_pylist()]
-    assert comparable([tuple(row.values()) for row in rows[0]]) == comparable(
-        [tuple(row.values()) for row in rows[1]]
-    )
+    assert comparable([tuple(row.values()) for row in rows[0]]) == comparable([tuple(row.values()) for row in rows[1]])
 
 
 def test_csv_by_example() -> None:
     at = pa.array([dt.datetime(2026, 11, 14, 15, tzinfo=dt.UTC)], pa.timestamp("ms", "UTC"))
-    row = pa.table(
-        {"n": [1], "a b": ["x"], "e": [""], "null": pa.array([None], "string"), "at": at, "f": [1e-7]}
-    )
+    row = pa.table({"n": [1], "a b": ["x"], "e": [""], "null": pa.array([None], "string"), "at": at, "f": [1e-7]})
 
     assert written(row, "csv")[1] == (b'n,"a b","e","null",at,f\n1,"x","",,2026-11-14 15:00:00.000Z,1e-07\n')
 
@@ -235,17 +223,14 @@ def test_an_empty_result_is_written_with_its_columns(format: Format) -> None:
         ("jsonl", "INTERVAL[]"),
     ],
 )
-def test_a_column_that_a_format_does_not_hold_is_refused_before_a_row_is_read(
-    format: Format, kind: str
-) -> None:
+def test_a_column_that_a_format_does_not_hold_is_refused_before_a_row_is_read(format: Format, kind: str) -> None:
     with engine() as opened:
         rows = opened.connection.sql(f"SELECT error('a row was read')::INTEGER AS n, NULL::{kind} AS odd")
         with pytest.raises(PublishError) as caught:
             require_formats(rows, ["parquet", format], opened)
     assert not caught.value.retryable
-    assert (
-        f"Report 'plays', period 2026-11-15 (weekly): the column 'odd' is a {kind}, which {format!r}"
-        in str(caught.value)
+    assert f"Report 'plays', period 2026-11-15 (weekly): the column 'odd' is a {kind}, which {format!r}" in str(
+        caught.value
     )
 
 
@@ -311,9 +296,7 @@ def test_equal_rows_in_equal_order_give_equal_bytes() -> None:
 
 def test_wide_rows_are_written_in_row_groups_of_a_bounded_size(tmp_path: Path) -> None:
     with engine() as opened:
-        wide = opened.connection.sql(
-            "SELECT range AS n, repeat(md5(range::VARCHAR), 300) AS text FROM range(20_000)"
-        )
+        wide = opened.connection.sql("SELECT range AS n, repeat(md5(range::VARCHAR), 300) AS text FROM range(20_000)")
         table = write_table(wide, opened)
         metadata = pq.read_metadata(table.path)
     sizes = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
@@ -331,9 +314,7 @@ def parquet(opened: Engine, name: str, table: pa.Table) -> Path:
     return path
 
 
-SMALL = st.lists(
-    st.tuples(st.integers(0, 2), st.none() | st.sampled_from([0.0, -0.0, math.nan, 1.5])), max_size=8
-)
+SMALL = st.lists(st.tuples(st.integers(0, 2), st.none() | st.sampled_from([0.0, -0.0, math.nan, 1.5])), max_size=8)
 
 
 @given(SMALL, SMALL, st.booleans())
@@ -345,9 +326,7 @@ def test_differences_are_those_of_the_multisets(old: list[Any], new: list[Any], 
 
     def table(rows: list[Any]) -> pa.Table:
         schema = pa.schema([("side", pa.int64()), ("x y", pa.float64())])
-        return pa.Table.from_pylist(
-            [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
-        )
+        return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
 
     with engine() as opened:
         news = [parquet(opened, "new", table(new[:2] if split else new))]
@@ -358,9 +337,7 @@ def test_differences_are_those_of_the_multisets(old: list[Any], new: list[Any], 
 
 
 def test_differences_of_nested_columns_and_of_more_rows_than_memory_holds() -> None:
-    nested = (
-        "SELECT [range] AS l, {'a': range} AS s, MAP {'k': range} AS m, repeat(md5(range::VARCHAR), 3) AS t"
-    )
+    nested = "SELECT [range] AS l, {'a': range} AS s, MAP {'k': range} AS m, repeat(md5(range::VARCHAR), 3) AS t"
     with engine() as opened:
         for name, rows in {"new": "range(5, 400_000)", "old": "range(0, 399_990)"}.items():
             opened.connection.sql(f"{nested} FROM {rows}").write_parquet(str(opened.folder / name))
