@@ -152,7 +152,7 @@ def test_a_backfill_cancelled_half_way_leaves_no_query_running_and_no_half_publi
     # Airflow never begins a run of a cancelled backfill again, so the page triggers another one instead.
     query = {"first": done[0].id, "last": done[0].id, "state": "published"}
     plan = airflow.client.request("GET", f"/athena-reports/api/dags/{weekly.dag_id}/plan", params=query)
-    assert [(rerun["period_id"], rerun["run_id"]) for rerun in plan["reruns"]] == [(done[0].id, "")]
+    assert [(start["period"], start["action"]) for start in plan["starts"]] == [(done[0].id, "trigger")]
 
     weekly.begin(periods, reprocess="failed")
     runs = weekly.wait_until_success(periods)

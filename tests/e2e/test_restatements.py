@@ -316,7 +316,7 @@ def test_the_week_after_it_is_stale_and_restated_on_demand(reports: Reports, lak
     assert reports.manifest(AFTER)["restated_at"] == ""
     query = {"first": BEFORE.id, "last": LAST.id, "state": "stale"}
     plan = reports.airflow.client.request("GET", f"/athena-reports/api/dags/{DAG_ID}/plan", params=query)
-    assert [rerun["period_id"] for rerun in plan["reruns"]] == [AFTER.id]
+    assert [start["period"] for start in plan["starts"]] == [AFTER.id]
     assert reports.restate(stale=False) == []
 
     (trigger,) = reports.restate(stale=True)
