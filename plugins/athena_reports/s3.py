@@ -162,9 +162,7 @@ class S3:
         for page in self._pages(prefix_uri):
             for entry in page.get("Contents", []):
                 uri = f"s3://{bucket}/{entry['Key']}"
-                yield StoredObject(
-                    uri=uri, bytes=entry["Size"], etag=entry["ETag"], modified=entry["LastModified"]
-                )
+                yield StoredObject(uri=uri, bytes=entry["Size"], etag=entry["ETag"], modified=entry["LastModified"])
 
     def folders(self, prefix_uri: str) -> Iterator[str]:
         """Yield the addresses of the folders directly below `prefix_uri`, each with its closing slash."""
@@ -185,9 +183,7 @@ class S3:
             for failure in answer.get("Errors", [])[:1]:
                 advice = _ADVICE.get(failure.get("Code", ""), "")
                 reason = f"{failure.get('Code')}: {failure.get('Message')}"
-                raise S3Error(
-                    f"s3://{bucket}/{failure.get('Key')} cannot be deleted: {reason}. {advice}".rstrip()
-                )
+                raise S3Error(f"s3://{bucket}/{failure.get('Key')} cannot be deleted: {reason}. {advice}".rstrip())
 
     def _get(self, uri: str) -> dict[str, Any]:
         bucket, key = split_uri(uri)

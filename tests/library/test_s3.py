@@ -153,9 +153,7 @@ def test_a_file_arrives_as_it_is(s3: S3Client, bucket: str, tmp_path: Path, size
     assert (listed.uri, listed.bytes, listed.etag) == (uri, size, head["ETag"])
 
 
-def test_more_objects_than_one_call_deletes(
-    s3: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_objects_than_one_call_deletes(s3: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_DELETED_AT_ONCE", 10)
     store = S3(s3)
     uris = [f"s3://{bucket}/old/{number % 2}/{number:04d}?#é" for number in range(21)]

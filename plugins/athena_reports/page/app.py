@@ -5,11 +5,8 @@ What the page starts, it starts through Airflow's REST API, as the viewer.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,7 +16,8 @@ from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from botocore.response import StreamingBody
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -27,6 +25,7 @@ from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.page.coverage import Cell, Coverage, RangeError, Run, Start, State, coverage, plan
 from athena_reports.page.published import CALLS_AT_ONCE, Lake, LakeError, NoTableError, Shape
 from athena_reports.page.runs import ReportDag, dated_runs, report_dags, unfinished_runs
+from athena_reports.periods.calendar import Period
 from athena_reports.periods.run_period import FILL_RUN_ID, PERIOD_PARAM
 from athena_reports.rows.writer import CONTENT_TYPES
 from athena_reports.s3 import MissingObjectError
@@ -46,8 +45,17 @@ _HEADERS = {
 }
 # First the page asks for what a window shows: the latest periods of the first reports.
 _RECENT_DAYS, _RECENT_REPORTS = timedelta(days=190), 20
-_ATHENA = ("scanned_bytes", "price_usd", "query_id")
-_FACTS = ("version", "rows", "bytes", "published_at", "checks_warned", "earlier", *_ATHENA)
+_FACTS = (
+    "version",
+    "rows",
+    "bytes",
+    "published_at",
+    "checks_warned",
+    "earlier",
+    "scanned_bytes",
+    "price_usd",
+    "query_id",
+)
 _FIELDS = ("id", "date", "days", "states", "run_id", *_FACTS)
 
 
@@ -59,9 +67,119 @@ def _dag(dag_id: str, session: SessionDep) -> ReportDag:
     return found[0]
 
 
-_may_read = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
 Dag = Annotated[ReportDag, Depends(_dag)]
-States = Annotated[list[State], Query()]
+
+
+def _period(dag: Dag, period_id: str) -> Period:
+    return dag.cadence.period(period_id)
+
+
+OnePeriod = Annotated[Period, Depends(_period)]
+
+_PERIOD = "/dags/{dag_id}/periods/{period_id}"
+# Each endpoint returns its connection to the metadata database (rollback) before it calls AWS. FastAPI's own encoder
+# would inspect each of many thousand values, a JSONResponse does not.
+api = APIRouter(prefix="/api", dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN))])
+
+
+@api.get("/coverage")
+def all_reports(user: GetUserDep, session: SessionDep, recent: bool = False) -> Response:
+    """All reports that the viewer may read, with the state of their periods."""
+    listed = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
+    dags = [dag for dag in report_dags(listed, session) if _may("GET", dag.dag_id, user)]
+    dags = dags[: _RECENT_REPORTS if recent else None]
+    runs = unfinished_runs(dags, session)
+    session.rollback()
+    lake, now = Lake.connect(), datetime.now(UTC)
+    since = now - _RECENT_DAYS if recent else None
+    with _threads() as threads:
+        rows = list(threads.map(lambda dag: _report(lake, dag, runs[dag.dag_id], now, since), dags))
+    for row in rows:
+        row["may_run"] = all(_may(method, row["dag_id"], user) for method in ("POST", "PUT"))
+    return JSONResponse({"fields": _FIELDS, "console": lake.console, "reports": rows})
+
+
+@api.get("/dags/{dag_id}/plan")
+def what_fills(
+    dag: Dag, session: SessionDep, first: str, last: str, state: Annotated[list[State], Query()]
+) -> Response:
+    """The requests that fill the periods of a range, and their cost."""
+    runs, dated = unfinished_runs([dag], session)[dag.dag_id], dated_runs(dag, session)
+    session.rollback()
+    now = datetime.now(UTC)
+    made = plan(_coverage(Lake.connect(), dag, runs, now).cells, first, last, state, dated)
+    starts = [_start(dag.dag_id, start, now) for start in made.starts]
+    return JSONResponse(made._asdict() | {"starts": starts})
+
+
+@api.get(_PERIOD)
+def one_period(dag: Dag, period: OnePeriod) -> Response:
+    """The manifest and the first rows."""
+    lake = Lake.connect()
+    manifest = lake.manifest(dag, period.id)
+    rows, problem = [], ""
+    try:
+        rows = lake.rows(dag, manifest, [column.name for column in manifest.columns])
+    except AthenaReportsError as error:
+        problem = str(error)
+    shape = Shape.of(manifest.columns)._asdict()
+    return JSONResponse(
+        {"manifest": manifest.model_dump(mode="json"), "shape": shape, "rows": rows, "problem": problem}
+    )
+
+
+@api.get(_PERIOD + "/history")
+def history(dag: Dag, period: OnePeriod) -> Response:
+    """The measures of the first entries, in this period and in those before."""
+    lake = Lake.connect()
+    manifest = lake.manifest(dag, period.id)
+    shape = Shape.of(manifest.columns)
+    if not shape.key or not shape.measures:
+        return JSONResponse({"periods": [], "entries": [], "values": {}, "problems": []})
+    entries = lake.rows(dag, manifest, [shape.key, shape.label])[:HISTORY_ENTRIES]
+    keys = [key for key, _label in entries]
+    before = sorted(each for each in lake.partitions(dag.dag_id) if each < period.id)[1 - HISTORY_PERIODS :]
+    problems: list[str] = []
+
+    def measured(each: str) -> dict[str | None, list[str | None]]:
+        try:
+            rows = lake.rows(dag, lake.manifest(dag, each), [shape.key, *shape.measures], keys)
+        except AthenaReportsError as error:
+            problems.append(str(error))
+            return {}
+        return {key: values for key, *values in rows}
+
+    periods, unknown = [*before, period.id], [None] * len(shape.measures)
+    with _threads() as threads:
+        seen = list(threads.map(measured, periods))
+    values = {
+        measure: [[found.get(key, unknown)[place] for found in seen] for key in keys]
+        for place, measure in enumerate(shape.measures)
+    }
+    named = [{"key": key, "label": label or key} for key, label in entries]
+    return JSONResponse({"periods": periods, "entries": named, "values": values, "problems": problems})
+
+
+@api.get(_PERIOD + "/manifest")
+def manifest(dag: Dag, period: OnePeriod) -> Response:
+    """The manifest, as a file."""
+    lake = Lake.connect()
+    body, _etag = lake.s3.read(lake.location(dag, period.id).manifest_uri)
+    return Response(body, 200, _attachment(f"{dag.dag_id}-{period.id}.json"), "application/json")
+
+
+@api.get(_PERIOD + "/objects/{format}")
+def download(dag: Dag, period: OnePeriod, format: str) -> Response:
+    """The rows in one format, as a file."""
+    lake = Lake.connect()
+    published = lake.manifest(dag, period.id)
+    found = next((each for each in published.objects if each.format == format), None)
+    if found is None:
+        raise HTTPException(404, f"The version {published.version} is not published as {format}.")
+    stream = lake.s3.open(lake.location(dag, period.id).uri(found.key))
+    headers = _attachment(f"{dag.dag_id}-{period.id}-{published.version}.{format}")
+    headers["Content-Length"] = str(found.bytes)
+    return StreamingResponse(_chunks(stream), 200, headers, CONTENT_TYPES[found.format])
 
 
 def create_app() -> FastAPI:
@@ -69,6 +187,7 @@ def create_app() -> FastAPI:
     app = FastAPI(title="Athena reports", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(AthenaReportsError, _refused)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    app.include_router(api)
 
     @app.middleware("http")
     async def protect(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -81,70 +200,6 @@ def create_app() -> FastAPI:
     def page() -> FileResponse:
         return FileResponse(_STATIC / "index.html")
 
-    # Each endpoint returns its connection to the metadata database (rollback) before it calls AWS.
-    @app.get("/api/coverage", dependencies=[_may_read])
-    def all_reports(user: GetUserDep, session: SessionDep, recent: bool = False) -> Response:
-        listed = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
-        dags = [dag for dag in report_dags(listed, session) if _may("GET", dag.dag_id, user)]
-        dags = dags[: _RECENT_REPORTS if recent else None]
-        runs = unfinished_runs(dags, session)
-        session.rollback()
-        lake, now = Lake.connect(), datetime.now(UTC)
-        since = now - _RECENT_DAYS if recent else None
-        with ThreadPoolExecutor(CALLS_AT_ONCE, "athena-reports-page") as threads:
-            rows = list(threads.map(lambda dag: _report(lake, dag, runs[dag.dag_id], now, since), dags))
-        for row in rows:
-            row["may_run"] = all(_may(method, row["dag_id"], user) for method in ("POST", "PUT"))
-        return _json({"fields": _FIELDS, "console": lake.console, "reports": rows})
-
-    @app.get("/api/dags/{dag_id}/plan", dependencies=[_may_read])
-    def what_fills(dag: Dag, session: SessionDep, first: str, last: str, state: States) -> Response:
-        runs, dated = unfinished_runs([dag], session)[dag.dag_id], dated_runs(dag, session)
-        session.rollback()
-        now = datetime.now(UTC)
-        made = plan(_coverage(Lake.connect(), dag, runs, now).cells, first, last, state, dated)
-        starts = [_start(dag.dag_id, start, now) for start in made.starts]
-        return _json({"starts": starts, "scanned_bytes": made.scanned_bytes, "price_usd": made.price_usd})
-
-    @app.get("/api/dags/{dag_id}/periods/{period_id}", dependencies=[_may_read])
-    def one_period(dag: Dag, period_id: str) -> Response:
-        lake = Lake.connect()
-        manifest = lake.manifest(dag, dag.cadence.period(period_id).id)
-        shape = asdict(Shape.of(manifest.columns))
-        found = {"manifest": manifest.model_dump(mode="json"), "shape": shape, "console": lake.console}
-        try:
-            rows = lake.rows(dag, manifest, [column.name for column in manifest.columns])
-        except AthenaReportsError as error:
-            return _json(found | {"rows": [], "problem": str(error)})
-        return _json(found | {"rows": rows, "problem": ""})
-
-    @app.get("/api/dags/{dag_id}/periods/{period_id}/history", dependencies=[_may_read])
-    def history(dag: Dag, period_id: str) -> Response:
-        return _json(_history(Lake.connect(), dag, dag.cadence.period(period_id).id))
-
-    @app.get("/api/dags/{dag_id}/periods/{period_id}/manifest", dependencies=[_may_read])
-    def manifest(dag: Dag, period_id: str) -> Response:
-        lake = Lake.connect()
-        body, _etag = lake.s3.read(lake.location(dag, dag.cadence.period(period_id).id).manifest_uri)
-        return Response(body, 200, _attachment(f"{dag.dag_id}-{period_id}.json"), "application/json")
-
-    @app.get("/api/dags/{dag_id}/periods/{period_id}/objects/{format}", dependencies=[_may_read])
-    def download(dag: Dag, period_id: str, format: str) -> Response:
-        lake = Lake.connect()
-        published = lake.manifest(dag, dag.cadence.period(period_id).id)
-        found = next((each for each in published.objects if each.format == format), None)
-        if found is None:
-            raise HTTPException(404, f"The version {published.version} is not published as {format}.")
-        stream = lake.s3.open(lake.location(dag, period_id).uri(found.key))
-
-        def chunks() -> Iterator[bytes]:
-            with closing(stream):
-                yield from stream.iter_chunks(1024 * 1024)
-
-        headers = _attachment(f"{dag.dag_id}-{period_id}-{published.version}.{format}")
-        headers["Content-Length"] = str(found.bytes)
-        return StreamingResponse(chunks(), 200, headers, CONTENT_TYPES[found.format])
-
     return app
 
 
@@ -154,9 +209,13 @@ def _refused(_request: Request, error: Exception) -> Response:
     return JSONResponse({"detail": str(error)}, 400 if is_request_wrong else 404 if is_missing else 502)
 
 
-def _json(content: Mapping[str, Any]) -> Response:
-    # FastAPI's own encoder inspects each of the many thousand values.
-    return Response(json.dumps(content, separators=(",", ":")), media_type="application/json")
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(CALLS_AT_ONCE, "athena-reports-page")
+
+
+def _chunks(stream: StreamingBody) -> Iterator[bytes]:
+    with stream:
+        yield from stream.iter_chunks(1024 * 1024)
 
 
 def _attachment(name: str) -> dict[str, str]:
@@ -214,11 +273,10 @@ def _cell(cell: Cell) -> list[Any]:
 
 def _start(dag_id: str, start: Start, now: datetime) -> dict[str, Any]:
     """Return the request of Airflow's REST API that runs a period: its path below `/api/v2/` and its body."""
-    body: dict[str, Any]
     runs, period = f"dags/{quote(dag_id, safe='')}/dagRuns", start.period
     if start.run_id:
         path = f"{runs}/{quote(start.run_id, safe='')}/clear"
-        body = {"dry_run": False, "only_failed": False}
+        body: dict[str, Any] = {"dry_run": False, "only_failed": False}
         return {"period": period.id, "action": "clear", "path": path, "body": body}
     begin, end = period.start_utc.isoformat(), period.end_utc.isoformat()
     dated = {"logical_date": begin, "data_interval_start": begin, "data_interval_end": end}
@@ -226,33 +284,3 @@ def _start(dag_id: str, start: Start, now: datetime) -> dict[str, Any]:
     new = {"dag_run_id": f"{FILL_RUN_ID}{period.id}__{now.isoformat()}"}
     body = new | (dated if start.has_logical_date else undated)
     return {"period": period.id, "action": "trigger", "path": runs, "body": body}
-
-
-def _history(lake: Lake, dag: ReportDag, period_id: str) -> dict[str, Any]:
-    """Return the measures of a period's first entries, in it and in the periods before."""
-    manifest = lake.manifest(dag, period_id)
-    shape = Shape.of(manifest.columns)
-    if not shape.key or not shape.measures:
-        return {"periods": [], "entries": [], "values": {}, "problems": []}
-    entries = lake.rows(dag, manifest, [shape.key, shape.label])[:HISTORY_ENTRIES]
-    keys = [key for key, _label in entries]
-    before = sorted(each for each in lake.partitions(dag.dag_id) if each < period_id)[1 - HISTORY_PERIODS :]
-    problems: list[str] = []
-
-    def measured(each: str) -> dict[str | None, list[str | None]]:
-        try:
-            rows = lake.rows(dag, lake.manifest(dag, each), [shape.key, *shape.measures], keys)
-        except AthenaReportsError as error:
-            problems.append(str(error))
-            return {}
-        return {key: values for key, *values in rows}
-
-    periods, unknown = [*before, period_id], [None] * len(shape.measures)
-    with ThreadPoolExecutor(CALLS_AT_ONCE, "athena-reports-page") as threads:
-        seen = list(threads.map(measured, periods))
-    values = {
-        measure: [[found.get(key, unknown)[place] for found in seen] for key in keys]
-        for place, measure in enumerate(shape.measures)
-    }
-    named = [{"key": key, "label": label or key} for key, label in entries]
-    return {"periods": periods, "entries": named, "values": values, "problems": problems}

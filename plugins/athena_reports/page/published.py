@@ -1,7 +1,7 @@
 """What is published, as Glue and S3 have it, read with the environment's own connection.
 
-Lists of periods come from the parameters of partitions and are kept for seconds: many viewers cost as much as
-one. The manifest and the rows of a period are read when a viewer opens that period.
+Partitions are kept for seconds: many viewers cost as much as one. The manifest and the rows of a period are read when a
+viewer opens that period.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Condition
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 from cachetools import TTLCache, cached  # type: ignore[import-untyped]
@@ -47,21 +47,13 @@ class NoTableError(LakeError):
     """A report publishes no Parquet, so it has no table."""
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What the columns mean to a viewer, by their names and types.
+class Shape(NamedTuple):
+    """What the columns mean to a viewer, by their names and types."""
 
-    Attributes:
-        key: The column that tells entries apart: the first one of texts. Empty if there is none.
-        label: The column that names them, such as `user_name` for `user_id`; else the key itself.
-        numbers: The numeric columns.
-        measures: Those of them that are not ranks.
-    """
-
-    key: str
-    label: str
+    key: str  # the first text column, which tells entries apart; empty if there is none
+    label: str  # the column that names them, such as `user_name` for `user_id`; else the key
     numbers: Sequence[str]
-    measures: Sequence[str]
+    measures: Sequence[str]  # the numbers that are not ranks
 
     @classmethod
     def of(cls, columns: Sequence[Column]) -> Shape:
@@ -75,12 +67,9 @@ class Shape:
 
 @dataclass(frozen=True)
 class Lake:
-    """The published reports of an environment.
+    """The published reports of an environment. `console` is where Athena shows a query, up to its id; empty for none.
 
-    Attributes:
-        database: Glue database of the published tables.
-        bucket: The report bucket.
-        console: Address of a query in the Athena console, up to the query's id; empty if there is none.
+    Its methods raise LakeError and S3Error.
     """
 
     database: str
@@ -92,11 +81,7 @@ class Lake:
     @classmethod
     @cached(_lakes, condition=Condition())  # type: ignore[untyped-decorator]
     def connect(cls) -> Lake:
-        """Return the lake of this process's settings.
-
-        Raises:
-            LakeError: The Airflow connection cannot be used.
-        """
+        """Return the lake of this process's settings."""
         from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
         from airflow.providers.amazon.aws.hooks.s3 import S3Hook
         from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
@@ -108,7 +93,7 @@ class Lake:
         config = Config(max_pool_connections=CALLS_AT_ONCE, connect_timeout=5, read_timeout=20, retries=twice)
         try:
             glue: GlueClient = GlueCatalogHook(aws_conn_id=names.aws_conn_id, config=config).get_conn()
-            client = S3Hook(aws_conn_id=names.aws_conn_id, config=config).get_conn()
+            s3 = S3(S3Hook(aws_conn_id=names.aws_conn_id, config=config).get_conn(), names.bucket_owner)
         except Exception as error:  # whatever a connection, its secrets backend or its credentials raise
             raise LakeError(
                 f"The Airflow connection {names.aws_conn_id!r} cannot be used: {error}. Create it, or name "
@@ -116,46 +101,34 @@ class Lake:
             ) from error
         domain = BaseAwsLink.get_aws_domain(glue.meta.partition)
         console = console_url("", glue.meta.region_name, domain) if domain else ""
-        return cls(names.report_database, names.report_bucket, glue, S3(client, names.bucket_owner), console)
+        return cls(names.report_database, names.report_bucket, glue, s3, console)
 
     def location(self, dag: ReportDag, period_id: str) -> Location:
-        """Where a period of a report lies."""
+        """Return where a period of a report lies."""
         return Location(self.bucket, dag.report, dag.cadence.name, period_id)
 
     @cached(_partitions, condition=Condition())  # type: ignore[untyped-decorator]
     def partitions(self, table: str, first_id: str = "") -> Mapping[str, Mapping[str, str]]:
-        """Return the parameters of a table's partitions, by period id, from `first_id` on; ids sort by time.
+        """Return the parameters of a table's partitions by period id, from `first_id` on: ids sort by time.
 
-        There are none if there is no table yet.
-
-        Raises:
-            LakeError: Glue refused.
+        Without a table there are none.
         """
+        expression = f"period >= '{first_id}'" if first_id else ""
         pages = self.glue.get_paginator("get_partitions").paginate(
-            DatabaseName=self.database,
-            TableName=table,
-            ExcludeColumnSchema=True,
-            Expression=f"period >= '{first_id}'" if first_id else "",
+            DatabaseName=self.database, TableName=table, ExcludeColumnSchema=True, Expression=expression
         )
         try:
-            partitions = [each for page in pages for each in page["Partitions"]]
+            return {each["Values"][0]: each.get("Parameters", {}) for page in pages for each in page["Partitions"]}
+        except self.glue.exceptions.EntityNotFoundException:
+            return {}
         except (ClientError, BotoCoreError) as error:
-            if getattr(error, "response", {}).get("Error", {}).get("Code") == "EntityNotFoundException":
-                return {}
             raise LakeError(
                 f"The Glue table {self.database}.{table} cannot be read: {error}. Allow glue:GetPartitions "
                 f"for the role of the Airflow connection, or see why Glue does not answer."
             ) from error
-        return {each["Values"][0]: each.get("Parameters", {}) for each in partitions}
 
     def manifest(self, dag: ReportDag, period_id: str) -> Manifest:
-        """Return the manifest of a period.
-
-        Raises:
-            LakeError: There is none.
-            PublishError: It is not of this package.
-            S3Error: It cannot be read.
-        """
+        """Return the manifest of a period; raises PublishError too, for one that is not of this package."""
         location = self.location(dag, period_id)
         manifest, _etag = read_manifest(location, self.s3)
         if manifest is None:
@@ -168,13 +141,9 @@ class Lake:
     def rows(
         self, dag: ReportDag, manifest: Manifest, names: Sequence[str], keys: Sequence[Any] | None = None
     ) -> list[tuple[str | None, ...]]:
-        """Return some columns of the first rows of a manifest's version, as text; NULL for an unknown column.
+        """Return some columns of a manifest's first rows, as text; NULL for an unknown column.
 
         With `keys`, only rows that have one of these in the first column.
-
-        Raises:
-            LakeError: There is no Parquet, it is too large, or it is damaged.
-            S3Error: It cannot be read.
         """
         import duckdb
 
@@ -198,6 +167,5 @@ class Lake:
                 return engine.connection.execute(sql, {} if keys is None else {"keys": keys}).fetchall()
             except duckdb.Error as error:
                 raise LakeError(
-                    f"{uri} cannot be read as Parquet: {reason(error)}. Clear the run of the period to "
-                    f"publish it again."
+                    f"{uri} cannot be read as Parquet: {reason(error)}. Clear the run of the period to publish it again."
                 ) from error

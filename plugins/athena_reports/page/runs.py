@@ -24,15 +24,15 @@ from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+_COLUMNS = (
+    *(DagRun.dag_id, DagRun.run_id, DagRun.run_type, DagRun.state, DagRun.conf, DagRun.end_date),
+    *(DagRun.logical_date, DagRun.run_after, DagRun.data_interval_start, DagRun.data_interval_end),
+)
+
 
 @dataclass(frozen=True)
 class ReportDag:
-    """The DAG of a report in one cadence; its id is the name of the published table too.
-
-    Attributes:
-        since: Where its periods begin, with a zone.
-        has_table: Whether it publishes Parquet, and so a table in Glue.
-    """
+    """The DAG of a report in one cadence; its id is the name of the published table too. `since` has a zone."""
 
     dag_id: str
     timetable: PeriodTimetable
@@ -85,35 +85,24 @@ def dated_runs(dag: ReportDag, session: Session) -> dict[str, str]:
     a cancelled backfill, which Airflow keeps paused for good (apache/airflow#72337).
     """
     cancelled = select(Backfill.id).where(Backfill.is_paused.is_(True), Backfill.completed_at.is_not(None))
-    may_run = DagRun.backfill_id.is_(None) | DagRun.backfill_id.not_in(cancelled)
-    rows = session.execute(
-        select(*_COLUMNS, may_run.label("may_run")).where(
-            DagRun.dag_id == dag.dag_id, DagRun.logical_date.is_not(None)
-        )
-    )
-    placed = ((dag.cadence.containing(row.logical_date), row) for row in rows)
-    return {
-        period.id: row.run_id if row.may_run and _period_id(dag.cadence, row) == period.id else ""
-        for period, row in placed
-        if period.start_utc == row.logical_date.astimezone(UTC)
-    }
-
-
-_COLUMNS = (
-    *(DagRun.dag_id, DagRun.run_id, DagRun.run_type, DagRun.state, DagRun.conf, DagRun.end_date),
-    *(DagRun.logical_date, DagRun.run_after, DagRun.data_interval_start, DagRun.data_interval_end),
-)
+    may_run = (DagRun.backfill_id.is_(None) | DagRun.backfill_id.not_in(cancelled)).label("may_run")
+    is_dated = (DagRun.dag_id == dag.dag_id, DagRun.logical_date.is_not(None))
+    found = {}
+    for row in session.execute(select(*_COLUMNS, may_run).where(*is_dated)):
+        period = dag.cadence.containing(row.logical_date)
+        if period.start_utc == row.logical_date.astimezone(UTC):
+            can_run = row.may_run and _period_id(dag.cadence, row) == period.id
+            found[period.id] = row.run_id if can_run else ""
+    return found
 
 
 def _report_dag(dag_id: str, data: Mapping[str, Any], is_paused: bool) -> ReportDag | None:
-    """Return the DAG of a report from its serialised form; None if it has another kind of schedule."""
-    dag = data["dag"]
     try:
-        timetable = PeriodTimetable.deserialize(dag["timetable"]["__var"])
-    except (KeyError, TypeError, PeriodError):
+        timetable = PeriodTimetable.deserialize(data["dag"]["timetable"]["__var"])
+    except (KeyError, TypeError, PeriodError):  # it has the tag, but another kind of schedule
         return None
-    since = datetime.fromtimestamp(dag["start_date"], UTC)
-    return ReportDag(dag_id, timetable, since, is_paused, NO_TABLE_TAG not in dag.get("tags", ()))
+    since = datetime.fromtimestamp(data["dag"]["start_date"], UTC)
+    return ReportDag(dag_id, timetable, since, is_paused, NO_TABLE_TAG not in data["dag"].get("tags", ()))
 
 
 def _period_id(cadence: Cadence, row: Any) -> str:

@@ -77,9 +77,7 @@ def find_restatements(
         if facts.provisional and datetime.fromisoformat(facts.settles_at) <= now:
             reasons[period_id] = "late events have arrived"
     return [
-        Restatement(
-            dag_id, each, reasons[each], partitions[each].submitted_at, _days_due(partitions[each], now)
-        )
+        Restatement(dag_id, each, reasons[each], partitions[each].submitted_at, _days_due(partitions[each], now))
         for each in sorted(reasons, key=lambda each: partitions[each].start)
     ]
 
@@ -90,9 +88,7 @@ def stale(partitions: Mapping[str, PartitionFacts]) -> list[str]:
     found = [
         period_id
         for period_id, facts in partitions.items()
-        if facts.reads_previous
-        and facts.start in by_end
-        and by_end[facts.start].restated_at > facts.submitted_at
+        if facts.reads_previous and facts.start in by_end and by_end[facts.start].restated_at > facts.submitted_at
     ]
     return sorted(found, key=lambda each: partitions[each].start)
 
@@ -125,9 +121,7 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
         with report_errors():
             for table in published_tables(self.database, self.hook.get_conn()):
                 published = table.published_periods()
-                for each in find_restatements(
-                    table.name, published, datetime.now(UTC), with_stale=with_stale
-                ):
+                for each in find_restatements(table.name, published, datetime.now(UTC), with_stale=with_stale):
                     # The runs of a paused DAG would all be paid for once it is unpaused.
                     active = _has_active_run(each, context["ti"])
                     note = ", but its run has not ended; see whether the DAG is paused" if active else ""

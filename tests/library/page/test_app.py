@@ -105,9 +105,7 @@ def client(
         return account.lake
 
     monkeypatch.setattr(app_module.Lake, "connect", connect)
-    monkeypatch.setattr(
-        app_module, "report_dags", lambda ids, _: [dags[id] for id in sorted(ids) if id in dags]
-    )
+    monkeypatch.setattr(app_module, "report_dags", lambda ids, _: [dags[id] for id in sorted(ids) if id in dags])
     monkeypatch.setattr(
         app_module,
         "unfinished_runs",
@@ -276,9 +274,7 @@ def test_the_page_names_nothing_outside_and_builds_no_markup() -> None:
     for path in files:
         text = path.read_text()
         assert set(re.findall(r"https?://[^\s\"'`]+", text)) <= {"http://www.w3.org/2000/svg"}, path.name
-        assert not re.search(
-            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|DOMParser", text
-        )
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|DOMParser", text)
         assert not re.search(r"<[^>]+\s(on\w+|style)=", text), path.name
 
 
@@ -344,16 +340,12 @@ def test_a_request_that_cannot_be_answered_says_why(
     assert says in answer.text
 
 
-def test_downloads_are_the_published_bytes(
-    client: TestClient, publisher: Publisher, account: Account
-) -> None:
+def test_downloads_are_the_published_bytes(client: TestClient, publisher: Publisher, account: Account) -> None:
     week = WEEKS.period("2026-03-01")
     publisher.put(week)
     base = "/api/dags/scores_weekly/periods/2026-03-01"
     parquet = client.get(f"{base}/objects/parquet")
-    (published,) = (
-        each for each in client.get(base).json()["manifest"]["objects"] if each["format"] == "parquet"
-    )
+    (published,) = (each for each in client.get(base).json()["manifest"]["objects"] if each["format"] == "parquet")
     assert hashlib.sha256(parquet.content).hexdigest() == published["sha256"]
     text = client.get(f"{base}/objects/csv")
     assert text.headers["content-type"] == "text/csv; charset=utf-8"
@@ -363,14 +355,10 @@ def test_downloads_are_the_published_bytes(
     key = "scores/weekly/2026-03-01/manifest.json"
     assert manifest.content == account.s3.get_object(Bucket=account.bucket, Key=key)["Body"].read()
     for answer in (parquet, text, manifest):
-        assert re.fullmatch(
-            r'attachment; filename="scores_weekly-[\w.-]+"', answer.headers["content-disposition"]
-        )
+        assert re.fullmatch(r'attachment; filename="scores_weekly-[\w.-]+"', answer.headers["content-disposition"])
 
 
-def test_history_follows_the_first_entries_through_the_periods_before(
-    client: TestClient, publisher: Publisher
-) -> None:
+def test_history_follows_the_first_entries_through_the_periods_before(client: TestClient, publisher: Publisher) -> None:
     weeks = [WEEKS.period("2026-03-01")]
     while len(weeks) < 4:
         weeks.append(weeks[-1].next)
@@ -380,9 +368,7 @@ def test_history_follows_the_first_entries_through_the_periods_before(
     assert found["periods"] == [weeks[0].id, weeks[2].id]
     top = ranking(weeks[2])[:5]
     assert [entry["key"] for entry in found["entries"]] == [row["user_id"] for row in top]
-    assert [entry["label"] for entry in found["entries"]] == [
-        row["user_name"] or row["user_id"] for row in top
-    ]
+    assert [entry["label"] for entry in found["entries"]] == [row["user_name"] or row["user_id"] for row in top]
     before = {row["user_id"]: str(row["score"]) for row in ranking(weeks[0])}
     assert found["values"]["score"] == [[before.get(row["user_id"]), str(row["score"])] for row in top]
     assert found["problems"] == []

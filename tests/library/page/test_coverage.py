@@ -92,9 +92,7 @@ def situations(draw: st.DrawFn) -> tuple[Cadence, list[Period], dict[str, dict[s
     return cadence, periods, partitions, runs
 
 
-def expected_states(
-    period: Period, partitions: Mapping[str, Mapping[str, str]], runs: Mapping[str, Run]
-) -> set[str]:
+def expected_states(period: Period, partitions: Mapping[str, Mapping[str, str]], runs: Mapping[str, Run]) -> set[str]:
     """By the words of the definition, one period at a time, with instants where the code compares texts."""
     mine, before, run = (
         partitions.get(period.id),
@@ -176,9 +174,7 @@ def test_what_is_published_before_the_report_began_is_listed_too() -> None:
         ),
     ],
 )
-def test_a_foreign_partition_is_named_and_hides_nothing(
-    period_id: str, parameters: dict[str, str], says: str
-) -> None:
+def test_a_foreign_partition_is_named_and_hides_nothing(period_id: str, parameters: dict[str, str], says: str) -> None:
     good = WEEKS.period("2026-02-22")
     found = coverage(
         WEEKS,

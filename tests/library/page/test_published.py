@@ -65,14 +65,10 @@ def test_partitions_are_asked_for_again_only_after_some_seconds(account: Account
 
 def test_a_refusal_of_glue_names_the_table_and_what_to_allow(account: Account) -> None:
     def refuse(**_: Any) -> None:
-        raise ClientError(
-            {"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}, "GetPartitions"
-        )
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}, "GetPartitions")
 
     account.glue.meta.events.register("before-call.glue.GetPartitions", refuse)
-    with pytest.raises(
-        LakeError, match=r"scores_weekly cannot be read: .*not authorized.* glue:GetPartitions"
-    ):
+    with pytest.raises(LakeError, match=r"scores_weekly cannot be read: .*not authorized.* glue:GetPartitions"):
         account.lake.partitions(DAG.dag_id)
 
 
@@ -99,9 +95,7 @@ def test_rows_that_are_damaged_are_a_message_and_not_an_accident(account: Accoun
         account.lake.rows(DAG, manifest, names(manifest))
 
 
-def test_a_large_object_is_not_fetched_to_show_some_rows(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_object_is_not_fetched_to_show_some_rows(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = published(account)
     (size,) = [item.bytes for item in manifest.objects if item.format == "parquet"]
     monkeypatch.setattr(page, "SHOWN_BYTES", size)

@@ -47,9 +47,7 @@ def parameters(
         "submitted_at": (period.end_utc + submitted).isoformat(timespec="milliseconds"),
         "settles_at": (period.end_utc + DAY).isoformat(),
         "provisional": str(submitted < DAY).lower(),
-        "restated_at": ""
-        if restated is None
-        else (period.end_utc + restated).isoformat(timespec="milliseconds"),
+        "restated_at": "" if restated is None else (period.end_utc + restated).isoformat(timespec="milliseconds"),
         "reads_previous": "true",
         **facts,
     }
@@ -63,15 +61,10 @@ FIRST, SECOND, THIRD = "2025-06-01", "2025-06-08", "2025-06-15"
 
 
 def found(partitions: dict[str, PartitionFacts], now: datetime, **options: Any) -> list[tuple[str, str]]:
-    return [
-        (each.period_id, each.reason)
-        for each in find_restatements("plays_weekly", partitions, now, **options)
-    ]
+    return [(each.period_id, each.reason) for each in find_restatements("plays_weekly", partitions, now, **options)]
 
 
-@pytest.mark.parametrize(
-    ("after", "due"), [(DAY - timedelta(seconds=1), False), (DAY, True), (9 * DAY, True)]
-)
+@pytest.mark.parametrize(("after", "due"), [(DAY - timedelta(seconds=1), False), (DAY, True), (9 * DAY, True)])
 def test_a_provisional_period_is_due_when_its_late_events_have_arrived(after: timedelta, due: bool) -> None:
     now = WEEKS.period(FIRST).end_utc + after
 
