@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 PREFIX = "/athena-reports"  # the page's path in Airflow's API server
@@ -13,11 +12,6 @@ class ReportsPage:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
-        await _app()(scope, receive, send)
+        from athena_reports.page.app import app
 
-
-@cache
-def _app() -> Any:
-    from athena_reports.page.app import create_app
-
-    return create_app()
+        await app(scope, receive, send)

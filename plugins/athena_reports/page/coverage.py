@@ -1,27 +1,24 @@
-"""The state of every period of a report: published, missing, failed or out of date.
-
-It follows from the partitions of the published table and from the runs that Airflow has. No manifest is read, so years
-of periods need no more than a list of partitions.
-"""
+"""The state of every period of a report, from the partitions of its table and its runs alone: no manifest is read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from statistics import fmean
 from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from athena_reports.errors import AthenaReportsError, PeriodError
-from athena_reports.periods.calendar import Cadence, Period
+from athena_reports.errors import PeriodError
+from athena_reports.periods.calendar import Period
+from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.publication.restatement import stale
 
+Partitions = Mapping[str, Mapping[str, str]]  # parameters by period id
 
-class RangeError(AthenaReportsError):
-    """A range of periods that a report does not have."""
+_ACTIVE = ("queued", "running")
 
 
 class State(StrEnum):
@@ -38,22 +35,11 @@ class State(StrEnum):
 
 
 class Run(NamedTuple):
-    """A run of a report's DAG: its state as Airflow names it, and when it ended, with a zone."""
+    """A run of a report's DAG: its state as Airflow names it, and when it ended, as the manifest writes times."""
 
     run_id: str
     state: str
-    ended_at: datetime | None = None
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it has not ended."""
-        return self.state in ("queued", "running")
-
-    def failed_after(self, published: PartitionFacts | None) -> bool:
-        """Whether it failed, and nothing was published since."""
-        if self.state != "failed" or published is None or self.ended_at is None:
-            return self.state == "failed"
-        return self.ended_at.astimezone(UTC).isoformat(timespec="milliseconds") > published.published_at
+    ended_at: str = ""
 
 
 class Cell(NamedTuple):
@@ -72,36 +58,22 @@ class Coverage(NamedTuple):
     problems: Sequence[str]
 
 
-class Start(NamedTuple):
-    """How to run a period: clear the run `run_id`; if that is empty, trigger one, with a logical date or without."""
-
-    period: Period
-    run_id: str
-    has_logical_date: bool
-
-
 class Plan(NamedTuple):
-    """One start per period, earliest first, and what their queries will scan and cost; None if not known."""
+    """The periods to run, earliest first, and what their queries will scan and cost; None if not known."""
 
-    starts: Sequence[Start]
+    periods: Sequence[Period]
     scanned_bytes: int | None
     price_usd: float | None
 
 
 def coverage(
-    cadence: Cadence,
-    partitions: Mapping[str, Mapping[str, str]],
-    runs: Mapping[str, Run],
-    *,
-    since: datetime,
-    now: datetime,
-    delay: timedelta = timedelta(0),
+    timetable: PeriodTimetable, partitions: Partitions, runs: Mapping[str, Run], since: datetime, now: datetime
 ) -> Coverage:
-    """Return the state of every period that starts at or after `since` and whose run is due, `delay` after its end.
+    """Return the state of every period that starts at or after `since` and whose run is due.
 
-    Other periods are listed if they are published, or if they have a run and have ended. Partition parameters and the
-    runs that count (`current_runs`) come by period id.
+    Other periods are listed if they are published, or if they have a run and have ended.
     """
+    cadence, last = timetable.cadence, timetable.cadence.last_complete(now - timetable.delay)
     problems: list[str] = []
     published: dict[str, PartitionFacts] = {}
     for period_id, parameters in partitions.items():
@@ -109,11 +81,9 @@ def coverage(
             published[period_id] = PartitionFacts.from_parameters(parameters)
         except ValidationError as error:
             first = error.errors()[0]
-            problems.append(
-                f"The partition {period_id!r} is not of this package ({first['loc'][0]}: {first['msg']}). "
-                f"Drop it, or clear the run of its period."
-            )
-    periods = {period.id: period for period in cadence.between(since, cadence.last_complete(now - delay).end_utc)}
+            problem = f"({first['loc'][0]}: {first['msg']}). Drop it, or clear the run of its period."
+            problems.append(f"The partition {period_id!r} is not of this package {problem}")
+    periods = {period.id: period for period in cadence.between(since, last.end_utc)}
     for period_id in sorted({*published, *runs} - periods.keys()):
         try:
             period = cadence.period(period_id)
@@ -129,47 +99,38 @@ def coverage(
 
 def current_runs(runs: Iterable[tuple[str, Run]]) -> dict[str, Run]:
     """Return the run that counts for each period id: an active one, else the one that ended last."""
-
-    def weight(run: Run) -> tuple[bool, float]:
-        return run.is_active, run.ended_at.timestamp() if run.ended_at else 0.0
-
-    current: dict[str, Run] = {}
-    for period_id, run in runs:
-        current[period_id] = max(current.get(period_id, run), run, key=weight)
-    return current
+    return dict(sorted(runs, key=lambda each: (each[1].state in _ACTIVE, each[1].ended_at)))
 
 
-def plan(
-    cells: Sequence[Cell], first_id: str, last_id: str, states: Iterable[State], dated_runs: Mapping[str, str]
-) -> Plan:
-    """Return what to start for the periods from `first_id` to `last_id` that have one of the states and do not run.
-
-    Airflow has one run per logical date, in `dated_runs` by period id. That run is cleared; without one the period gets
-    a new run with the date. If that run cannot run the period, its id is empty, and the new run has no date.
+def plan(cells: Sequence[Cell], first_id: str, last_id: str, states: Iterable[State]) -> Plan:
+    """Return the periods from `first_id` to `last_id` that have one of the states and no active run.
 
     Raises:
-        RangeError: The range is inverted, or names a period that the report does not have.
+        PeriodError: The range is inverted, or names a period that the report does not have.
     """
+    places = {cell.period.id: place for place, cell in enumerate(cells)}
+    if unknown := {first_id, last_id} - places.keys():
+        raise PeriodError(f"{min(unknown)!r} is not a period of this report that has ended. Choose one that is shown.")
+    if places[last_id] < places[first_id]:
+        raise PeriodError(f"The range is inverted: {last_id} lies before {first_id}. Exchange the two periods.")
     wanted = frozenset(states)
-    starts = [
-        Start(cell.period, dated_runs.get(cell.period.id, ""), cell.period.id not in dated_runs)
-        for cell in _range(cells, first_id, last_id)
-        if wanted & set(cell.states) and State.RUNNING not in cell.states
-    ]
+    chosen = [cell for cell in cells[places[first_id] : places[last_id] + 1] if wanted & set(cell.states)]
+    periods = [cell.period for cell in chosen if State.RUNNING not in cell.states]
     paid = [cell.published for cell in cells if cell.published]
     if not paid:
-        return Plan(starts, None, None)
+        return Plan(periods, None, None)
     scanned, price = fmean(each.scanned_bytes for each in paid), fmean(each.price_usd for each in paid)
-    return Plan(starts, round(len(starts) * scanned), len(starts) * price)
+    return Plan(periods, round(len(periods) * scanned), len(periods) * price)
 
 
 def _cell(period: Period, published: PartitionFacts | None, run: Run | None, is_stale: bool) -> Cell:
-    running = run is not None and run.is_active
-    failed = run is not None and run.failed_after(published)
+    running = run is not None and run.state in _ACTIVE
+    is_repaired = run and published and run.ended_at and run.ended_at <= published.published_at
+    failed = run is not None and run.state == "failed" and not is_repaired
     holds = {
         State.RUNNING: running,
         State.FAILED: failed,
-        State.MISSING: published is None,
+        State.MISSING: not published,
         State.STALE: is_stale,
         State.PARTIAL: published and published.partial,
         State.WARNED: published and published.checks_warned,
@@ -177,13 +138,3 @@ def _cell(period: Period, published: PartitionFacts | None, run: Run | None, is_
         State.PUBLISHED: published,
     }
     return Cell(period, tuple(state for state in State if holds[state]), published, run if running or failed else None)
-
-
-def _range(cells: Sequence[Cell], first_id: str, last_id: str) -> Sequence[Cell]:
-    places = {cell.period.id: place for place, cell in enumerate(cells)}
-    for each in (first_id, last_id):
-        if each not in places:
-            raise RangeError(f"{each!r} is not a period of this report that has ended. Choose one that the page shows.")
-    if places[last_id] < places[first_id]:
-        raise RangeError(f"The range is inverted: {last_id} lies before {first_id}. Exchange the two periods.")
-    return cells[places[first_id] : places[last_id] + 1]

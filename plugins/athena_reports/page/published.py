@@ -1,13 +1,9 @@
-"""What is published, as Glue and S3 have it, read with the environment's own connection.
-
-Partitions are kept for seconds: many viewers cost as much as one. The manifest and the rows of a period are read when a
-viewer opens that period.
-"""
+"""What is published, as Glue and S3 have it. Partitions are kept for seconds: many viewers cost as much as one."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Condition
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,6 +23,7 @@ from athena_reports.settings import settings
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
+    from athena_reports.page.coverage import Partitions
     from athena_reports.page.runs import ReportDag
     from athena_reports.publication.manifest import Manifest
 
@@ -41,10 +38,6 @@ _lakes = TTLCache(1, ttl=300)  # a changed connection is noticed after this
 
 class LakeError(AthenaReportsError):
     """Something published cannot be read; the message says what, why, and what to do."""
-
-
-class NoTableError(LakeError):
-    """A report publishes no Parquet, so it has no table."""
 
 
 class Shape(NamedTuple):
@@ -67,10 +60,7 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Lake:
-    """The published reports of an environment. `console` is where Athena shows a query, up to its id; empty for none.
-
-    Its methods raise LakeError and S3Error.
-    """
+    """The published reports of an environment. `console` is Athena's page of a query, up to its id; empty for none."""
 
     database: str
     bucket: str
@@ -95,24 +85,21 @@ class Lake:
             glue: GlueClient = GlueCatalogHook(aws_conn_id=names.aws_conn_id, config=config).get_conn()
             s3 = S3(S3Hook(aws_conn_id=names.aws_conn_id, config=config).get_conn(), names.bucket_owner)
         except Exception as error:  # whatever a connection, its secrets backend or its credentials raise
+            advice = "Create it, or name another one in ATHENA_REPORTS_AWS_CONN_ID."
             raise LakeError(
-                f"The Airflow connection {names.aws_conn_id!r} cannot be used: {error}. Create it, or name "
-                f"another one in ATHENA_REPORTS_AWS_CONN_ID."
+                f"The Airflow connection {names.aws_conn_id!r} cannot be used: {error}. {advice}"
             ) from error
         domain = BaseAwsLink.get_aws_domain(glue.meta.partition)
         console = console_url("", glue.meta.region_name, domain) if domain else ""
         return cls(names.report_database, names.report_bucket, glue, s3, console)
 
     def location(self, dag: ReportDag, period_id: str) -> Location:
-        """Return where a period of a report lies."""
-        return Location(self.bucket, dag.report, dag.cadence.name, period_id)
+        """Return where a period of a report lies; raises PeriodError if the report has no such period."""
+        return Location(self.bucket, dag.report, dag.cadence.name, dag.cadence.period(period_id).id)
 
     @cached(_partitions, condition=Condition())  # type: ignore[untyped-decorator]
-    def partitions(self, table: str, first_id: str = "") -> Mapping[str, Mapping[str, str]]:
-        """Return the parameters of a table's partitions by period id, from `first_id` on: ids sort by time.
-
-        Without a table there are none.
-        """
+    def partitions(self, table: str, first_id: str = "") -> Partitions:
+        """Return the parameters of a table's partitions by period id, from `first_id` on; none without a table."""
         expression = f"period >= '{first_id}'" if first_id else ""
         pages = self.glue.get_paginator("get_partitions").paginate(
             DatabaseName=self.database, TableName=table, ExcludeColumnSchema=True, Expression=expression
@@ -122,20 +109,16 @@ class Lake:
         except self.glue.exceptions.EntityNotFoundException:
             return {}
         except (ClientError, BotoCoreError) as error:
-            raise LakeError(
-                f"The Glue table {self.database}.{table} cannot be read: {error}. Allow glue:GetPartitions "
-                f"for the role of the Airflow connection, or see why Glue does not answer."
-            ) from error
+            advice = "Allow glue:GetPartitions for the connection's role, or see why Glue does not answer."
+            raise LakeError(f"The Glue table {self.database}.{table} cannot be read: {error}. {advice}") from error
 
     def manifest(self, dag: ReportDag, period_id: str) -> Manifest:
         """Return the manifest of a period; raises PublishError too, for one that is not of this package."""
         location = self.location(dag, period_id)
         manifest, _etag = read_manifest(location, self.s3)
         if manifest is None:
-            raise LakeError(
-                f"{location.manifest_uri} does not exist: the period was never published, or its manifest "
-                f"was deleted. Clear the run of the period to publish it again."
-            )
+            cause = "the period was never published, or its manifest was deleted"
+            raise LakeError(f"{location.manifest_uri} does not exist: {cause}. Clear the run of the period.")
         return manifest
 
     def rows(
@@ -152,10 +135,8 @@ class Lake:
             raise LakeError("This report publishes no Parquet, so its rows are not shown. Download them.")
         uri = self.location(dag, manifest.period.id).uri(parquet.key)
         if parquet.bytes > SHOWN_BYTES:
-            raise LakeError(
-                f"{uri} has {parquet.bytes / 1e6:,.0f} MB, and this page reads no more than "
-                f"{SHOWN_BYTES / 1e6:,.0f} MB. Download it, or query the table in Athena."
-            )
+            size = f"{parquet.bytes / 1e6:,.0f} MB, more than the {SHOWN_BYTES / 1e6:,.0f} MB that this page reads"
+            raise LakeError(f"{uri} has {size}. Download it, or query the table in Athena.")
         known = {column.name for column in manifest.columns}
         columns = ", ".join(f"{quoted(name) if name in known else 'NULL'}::VARCHAR" for name in names)
         where = "" if keys is None else f"WHERE list_contains($keys::VARCHAR[], {quoted(names[0])})"
@@ -166,6 +147,5 @@ class Lake:
             try:
                 return engine.connection.execute(sql, {} if keys is None else {"keys": keys}).fetchall()
             except duckdb.Error as error:
-                raise LakeError(
-                    f"{uri} cannot be read as Parquet: {reason(error)}. Clear the run of the period to publish it again."
-                ) from error
+                advice = "Clear the run of the period to publish it again."
+                raise LakeError(f"{uri} cannot be read as Parquet: {reason(error)}. {advice}") from error
