@@ -115,7 +115,7 @@ def test_a_missing_object_and_a_missing_bucket(s3: S3Client, bucket: str, tmp_pa
         with pytest.raises(MissingObjectError, match=rf"s3://{bucket}/none cannot be read") as caught:
             call(f"s3://{bucket}/none")
         assert not caught.value.retryable
-    with pytest.raises(S3Error, match=r"Create the bucket, or name another one in the settings") as other:
+    with pytest.raises(S3Error, match="Create the bucket, or change ATHENA_REPORTS_BUCKET") as other:
         S3(s3).read("s3://no-such-bucket-anywhere/none")
     assert not isinstance(other.value, MissingObjectError)
 
@@ -150,7 +150,7 @@ def test_a_file_arrives_as_it_is(s3: S3Client, bucket: str, tmp_path: Path, size
     head = s3.head_object(Bucket=bucket, Key="rows")
     assert (head["Metadata"], head["ContentType"]) == ({"sha256": digest}, "text/csv")
     (listed,) = store.list(f"s3://{bucket}/ro")
-    assert (listed.uri, listed.bytes, listed.etag) == (uri, size, head["ETag"])
+    assert (listed.uri, listed.bytes, listed.modified) == (uri, size, head["LastModified"])
 
 
 def test_more_objects_than_one_call_deletes(s3: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ def test_every_call_names_the_owner_and_no_call_an_acl(
     if call in ("read", "download"):
         S3(client).write(uri, b"x", "text/plain", replacing=None)
         sent.clear()
-    store = S3(client, "123456789012", Encryption("aws:kms", "alias/reports"))
+    store = S3(client, "123456789012", Encryption(algorithm="aws:kms", kms_key="alias/reports"))
     if call == "write":
         store.write(uri, b"x", "text/plain", replacing=None)
     elif call.startswith("upload"):
@@ -223,7 +223,7 @@ def test_every_call_names_the_owner_and_no_call_an_acl(
 @pytest.mark.parametrize(
     ("code", "status", "retryable", "advice"),
     [
-        ("AccessDenied", 403, False, "Allow it for the connection's role"),
+        ("AccessDenied", 403, False, "Allow it in IAM and in the bucket's policy"),
         ("PermanentRedirect", 301, False, "another region"),
         ("SlowDown", 503, True, ""),
         ("InternalError", 500, True, ""),
