@@ -1,7 +1,4 @@
-"""Finds published periods to report again: provisional ones whose late events have all arrived, and stale ones.
-
-A period is stale if its SQL reads the period before, and that one was restated since.
-"""
+"""Finds published periods to report again: provisional ones whose late events have arrived, and stale ones."""
 
 from __future__ import annotations
 
@@ -68,7 +65,7 @@ def find_restatements(
 
 
 def stale(partitions: Mapping[str, PartitionFacts]) -> list[str]:
-    """Return the ids of the periods that read the period before it was restated."""
+    """Return the ids of the periods whose SQL read the period before, which was restated since."""
     restated = {facts.end: facts.restated_at for facts in partitions.values()}
     read = {period_id: facts for period_id, facts in partitions.items() if facts.reads_previous}
     return [id for id, facts in read.items() if restated.get(facts.start, "") > facts.submitted_at]
