@@ -45,7 +45,7 @@ DATA_PATHS = [
     *(f"{DAG_PATH}/periods/{WEEK.id}{rest}" for rest in ("", "/history", "/manifest", "/objects/csv")),
 ]
 
-Runs = dict[str, dict[str, Any]]
+Runs = dict[str, dict[str, Any]]  # what Airflow has of runs, as `unfinished_runs` and `dated_runs` return it
 
 
 def report_dag(report: str, cadence: Any = WEEKS, **facts: Any) -> ReportDag:
@@ -90,7 +90,6 @@ def published(publisher: Publisher) -> Publisher:
 
 @pytest.fixture
 def runs() -> Runs:
-    """What Airflow has of runs, as `unfinished_runs` and `dated_runs` return it."""
     return {"unfinished": {}, "dated": {}}
 
 
@@ -135,15 +134,23 @@ def coverage(client: TestClient, *, recent: bool = False) -> list[dict[str, Any]
     return listed(client, recent=recent)["scores_weekly"]["cells"]  # type: ignore[no-any-return]
 
 
-def test_coverage_has_every_period_that_is_due(client: TestClient, publisher: Publisher) -> None:
+def test_coverage_has_every_period_that_is_due(client: TestClient, publisher: Publisher, runs: Runs) -> None:
     publisher.put(WEEK, checks=[PASSED, WARNED])
     publisher.put(WEEK.next, provisional=True, partial=True, run_id="manual__1")
-    one, other, *rest = coverage(client)
-    assert (one["id"], other["id"], rest[-1]["id"]) == ("2026-03-01", "2026-03-08", "2026-05-03")
-    assert one["states"] == ["warned", "published"]
-    assert other["states"] == ["partial", "provisional", "published"]
-    assert {tuple(cell["states"]) for cell in rest} == {("missing",)}
-    assert (other["date"], other["days"], other["run_id"]) == ("2026-03-08", 7, "manual__1")
+    failed, active = WEEK.next.next, WEEK.next.next.next
+    publisher.put(failed)
+    runs["unfinished"] = {failed.id: Run("run-1", "failed", NOW.isoformat()), active.id: Run("run-2", "queued")}
+    cells = coverage(client)
+    assert cells[-1]["id"] == "2026-05-03"
+    assert [(cell["id"], cell["states"], cell["run_id"]) for cell in cells[:5]] == [
+        (WEEK.id, ["warned", "published"], f"backfill__{WEEK.start_utc.isoformat()}"),
+        (WEEK.next.id, ["partial", "provisional", "published"], "manual__1"),
+        (failed.id, ["failed", "published"], "run-1"),
+        (active.id, ["running", "missing"], "run-2"),
+        (active.next.id, ["missing"], ""),
+    ]
+    one, other, *_ = cells
+    assert (other["date"], other["days"]) == ("2026-03-08", 7)
     assert (one["rows"], one["scanned_bytes"], one["price_usd"]) == (100, SCANNED_BYTES, PRICE_USD)
     assert datetime.fromisoformat(one["published_at"]) == WEEK.end_utc + timedelta(minutes=6)
 
@@ -179,18 +186,14 @@ def test_what_cannot_be_read_of_one_report_hides_no_other(client: TestClient, ac
     assert rows["scores_weekly"]["cells"][0]["states"] == ["published"]
 
 
-def test_a_report_without_a_table_is_all_holes_and_says_so(client: TestClient) -> None:
-    row = listed(client)["empty_monthly"]
-    assert [cell["id"] for cell in row["cells"]] == ["2026-03", "2026-04"]
-    assert (row["problems"], row["is_paused"]) == ([], True)
-    assert "Nothing is published yet in the Glue table" in row["note"]
-
-
-@pytest.mark.parametrize("viewer", [Viewer(reads=("texts_weekly",))])
-def test_a_report_without_parquet_has_no_holes_to_fill_and_says_why(client: TestClient) -> None:
-    row = listed(client)["texts_weekly"]
-    assert (row["cells"], row["problems"]) == ([], [])
-    assert "publishes no Parquet" in row["note"]
+@pytest.mark.parametrize("viewer", [Viewer(reads=("empty_monthly", "texts_weekly"))])
+def test_a_report_without_a_table_says_so_and_without_parquet_has_no_holes_to_fill(client: TestClient) -> None:
+    empty, texts = listed(client).values()
+    assert [cell["id"] for cell in empty["cells"]] == ["2026-03", "2026-04"]
+    assert (empty["problems"], empty["is_paused"]) == ([], True)
+    assert "Nothing is published yet in the Glue table" in empty["note"]
+    assert (texts["cells"], texts["problems"]) == ([], [])
+    assert "publishes no Parquet" in texts["note"]
     assert client.get(DATA_PATHS[1].replace("scores", "texts")).status_code == 400
 
 
@@ -354,19 +357,9 @@ def test_a_plan_is_the_requests_that_start_it(client: TestClient, published: Pub
 
 
 @pytest.mark.usefixtures("published")
-def test_a_bucket_that_cannot_be_read_is_told_where_it_is_needed_and_hides_nothing(
+def test_what_is_broken_in_s3_is_told_where_it_is_needed_and_hides_nothing(
     client: TestClient, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app_module.Lake, "connect", lambda: replace(account.lake, bucket="nobodys-bucket"))
-    for path in DATA_PATHS[2:]:
-        answer = client.get(path)
-        assert answer.status_code in {404, 502}, path
-        assert re.search("s3://nobodys-bucket/.* Create the bucket", answer.json()["detail"])
-    assert coverage(client)[0]["states"] == ["published"]
-
-
-@pytest.mark.usefixtures("published")
-def test_a_foreign_manifest_is_no_accident_of_any_endpoint(client: TestClient, account: Account) -> None:
     account.s3.put_object(Bucket=account.bucket, Key=MANIFEST_KEY, Body=b'{"hello": 1}')
     for path in DATA_PATHS[2:]:
         answer = client.get(path)
@@ -374,15 +367,12 @@ def test_a_foreign_manifest_is_no_accident_of_any_endpoint(client: TestClient, a
             assert answer.json() == {"hello": 1}
         else:
             assert (answer.status_code, "is not of this package and period" in answer.text) == (502, True), path
+    monkeypatch.setattr(app_module.Lake, "connect", lambda: replace(account.lake, bucket="nobodys-bucket"))
+    for path in DATA_PATHS[2:]:
+        answer = client.get(path)
+        assert answer.status_code in {404, 502}, path
+        assert re.search("s3://nobodys-bucket/.* Create the bucket", answer.json()["detail"])
     assert coverage(client)[0]["states"] == ["published"]
-
-
-@pytest.mark.usefixtures("published")
-def test_active_and_failed_runs_are_seen(client: TestClient, runs: Runs) -> None:
-    runs["unfinished"] = {WEEK.id: Run("run-1", "failed", NOW.isoformat()), WEEK.next.id: Run("run-2", "queued")}
-    one, other, *_ = coverage(client)
-    assert (one["states"], one["run_id"]) == (["failed", "published"], "run-1")
-    assert (other["states"], other["run_id"]) == (["running", "missing"], "run-2")
 
 
 def test_every_component_can_load_the_plugin_without_what_the_page_needs() -> None:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.errors import PeriodError
 from athena_reports.page.coverage import Cell, Run, State, coverage, current_runs, plan
 from athena_reports.periods.calendar import Cadence, Period, daily, monthly, quarterly, weekly, yearly
 from athena_reports.periods.timetable import PeriodTimetable
@@ -202,16 +201,3 @@ def test_what_a_plan_costs_is_the_mean_of_what_was_paid() -> None:
     assert (len(made.periods), made.scanned_bytes, made.price_usd) == (3, 6000, 1.5)
     unknown = plan(cells_of({}), IDS[0], IDS[0], [State.MISSING])
     assert (len(unknown.periods), unknown.scanned_bytes, unknown.price_usd) == (1, None, None)
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "says"),
-    [
-        (IDS[2], IDS[1], "inverted"),
-        ("2026-03-02", IDS[1], "'2026-03-02' is not a period"),
-        (IDS[0], "2031-01-05", "'2031-01-05' is not a period"),
-    ],
-)
-def test_a_range_that_does_not_exist_is_refused(first: str, last: str, says: str) -> None:
-    with pytest.raises(PeriodError, match=says):
-        plan(cells_of({}), first, last, [State.MISSING])

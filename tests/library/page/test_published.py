@@ -105,21 +105,17 @@ def test_rows_of_every_type_are_shown_without_loss(account: Account) -> None:
     assert shown(account, published(account, sql)) == [row]
 
 
+RANKED = "rank BIGINT, user_id VARCHAR, user_name VARCHAR, n INTEGER, movement VARCHAR"
+CARRIERS = "carrier VARCHAR, carrier_name VARCHAR, flights DOUBLE, previous_rank BIGINT"
+MEASURED = "day DATE, amount DECIMAL(10,2), parts DECIMAL(10,2)[], length INTERVAL"
+
+
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        (
-            "rank BIGINT, user_id VARCHAR, user_name VARCHAR, n INTEGER, movement VARCHAR",
-            Shape("user_id", "user_name", ["rank", "n"], ["n"]),
-        ),
-        (
-            "carrier VARCHAR, carrier_name VARCHAR, flights DOUBLE, previous_rank BIGINT",
-            Shape("carrier", "carrier_name", ["flights", "previous_rank"], ["flights"]),
-        ),
-        (
-            "day DATE, amount DECIMAL(10,2), parts DECIMAL(10,2)[], length INTERVAL",
-            Shape("", "", ["amount"], ["amount"]),
-        ),
+        (RANKED, Shape("user_id", "user_name", ["rank", "n"], ["n"])),
+        (CARRIERS, Shape("carrier", "carrier_name", ["flights", "previous_rank"], ["flights"])),
+        (MEASURED, Shape("", "", ["amount"], ["amount"])),
         ("movement VARCHAR", Shape("", "", [], [])),
     ],
 )
