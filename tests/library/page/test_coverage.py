@@ -114,18 +114,14 @@ def test_a_period_is_listed_from_the_instant_at_which_it_is_due(seconds: int) ->
     assert {cell.states for cell in found.cells} == {(State.MISSING,)}
 
 
-def test_a_run_for_a_period_that_is_not_over_is_not_listed_but_one_before_its_time_is() -> None:
+def test_others_are_listed_if_they_are_published_or_have_a_run_and_are_over() -> None:
     this, following = periods_from(WEEKS.period("2026-06-07"), 2)
+    early = WEEKS.period("2020-01-05")
     runs = {this.id: Run("by-hand", "running"), following.id: Run("too-early", "failed", text(this.end_utc))}
     delay = timedelta(minutes=5)
-    found = coverage(PeriodTimetable(WEEKS, delay), {}, runs, this.start_utc, this.end_utc + delay / 2)
-    assert [(cell.period.id, cell.states[0]) for cell in found.cells] == [(this.id, State.RUNNING)]
-
-
-def test_what_is_published_before_the_report_began_is_listed_too() -> None:
-    early = WEEKS.period("2020-01-05")
-    found = coverage(WEEKLY, {early.id: facts(early)}, {}, SINCE, WEEKS.first_from(SINCE).end_utc)
-    assert [cell.period.id for cell in found.cells] == ["2020-01-05", "2024-03-10"]
+    now = this.end_utc + delay / 2
+    found = coverage(PeriodTimetable(WEEKS, delay), {early.id: facts(early)}, runs, this.start_utc, now)
+    assert [(cell.period, cell.states[0]) for cell in found.cells] == [(early, "published"), (this, "running")]
 
 
 GOOD = facts(WEEKS.period("2026-03-01"))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from athena_reports.page import published as page
-from athena_reports.page.published import SHOWN_ROWS, LakeError, Shape
+from athena_reports.page.published import LakeError, Shape
 from athena_reports.page.runs import ReportDag
 from athena_reports.periods.calendar import weekly
 from athena_reports.periods.timetable import PeriodTimetable
-from athena_reports.publication.manifest import Manifest, PartitionFacts
+from athena_reports.publication.manifest import Manifest
 from athena_reports.rows.columns import Column
 from tests.e2e.page_state import ranking
 from tests.library.page.conftest import Account
@@ -38,8 +37,6 @@ def test_partitions_are_those_from_the_first_period_on(account: Account) -> None
     assert set(account.lake.partitions(DAG.dag_id)) == {week.id for week in weeks}
     found = account.lake.partitions(DAG.dag_id, WEEK.next.id)
     assert set(found) == {week.id for week in weeks[1:]}
-    manifest = account.lake.manifest(DAG, WEEK.next.id)
-    assert PartitionFacts.from_parameters(found[WEEK.next.id]).version == manifest.version
 
 
 def test_partitions_are_asked_for_again_only_after_some_seconds(account: Account) -> None:
@@ -53,22 +50,6 @@ def test_partitions_are_asked_for_again_only_after_some_seconds(account: Account
     assert set(account.lake.partitions(DAG.dag_id)) == {WEEK.id}
 
 
-def test_a_refusal_of_glue_names_the_table_and_what_to_allow(account: Account) -> None:
-    def refuse(**_: Any) -> None:
-        error: Any = {"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}
-        raise ClientError(error, "GetPartitions")
-
-    account.glue.meta.events.register("before-call.glue.GetPartitions", refuse)
-    with pytest.raises(LakeError, match=r"scores_weekly cannot be read: .*not authorized.* glue:GetPartitions"):
-        account.lake.partitions(DAG.dag_id)
-
-
-def test_rows_are_the_first_ones_of_what_is_published(account: Account) -> None:
-    rows = ranking(WEEK, rows=SHOWN_ROWS + 30)
-    texts = [tuple(None if value is None else str(value) for value in row.values()) for row in rows]
-    assert shown(account, published(account, rows)) == texts[:SHOWN_ROWS]
-
-
 def test_entries_are_found_by_their_key_and_an_unknown_column_is_empty(account: Account) -> None:
     manifest = published(account)
     first, second = ranking(WEEK)[:2]
@@ -76,14 +57,6 @@ def test_entries_are_found_by_their_key_and_an_unknown_column_is_empty(account: 
     found = account.lake.rows(DAG, manifest, ["user_id", "plays", "not_yet"], keys)
     assert found == [(row["user_id"], str(row["plays"]), None) for row in (first, second)]
     assert account.lake.rows(DAG, manifest, ["user_id"], []) == []
-
-
-def test_rows_that_are_damaged_are_a_message_and_not_an_accident(account: Account) -> None:
-    manifest = published(account)
-    (key,) = manifest.parquet_keys
-    account.s3.put_object(Bucket=account.bucket, Key=key, Body=b"no parquet at all")
-    with pytest.raises(LakeError, match=r"part-0\.parquet cannot be read as Parquet: .*Clear the run"):
-        shown(account, manifest)
 
 
 def test_a_large_object_is_not_fetched_to_show_some_rows(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
