@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -21,15 +22,13 @@ CADENCES = [
     *(WEEKS, weekly("monday", timezone="America/New_York"), daily("Europe/Berlin")),
     *(monthly("Asia/Tokyo"), quarterly("UTC"), yearly("America/Sao_Paulo")),
 ]
+DELAY = timedelta(minutes=5)
 SINCE = datetime(2024, 3, 6, 5, tzinfo=UTC)
 Partitions = Mapping[str, Mapping[str, str]]
 
 
 def periods_from(period: Period, number: int) -> list[Period]:
-    found = [period]
-    while len(found) < number:
-        found.append(found[-1].next)
-    return found
+    return list(accumulate(range(number - 1), lambda each, _: each.next, initial=period))
 
 
 def text(instant: datetime) -> str:
@@ -107,9 +106,8 @@ def test_states_are_those_of_the_oracle_and_the_worst_comes_first(situation: Any
 @pytest.mark.parametrize("seconds", [-1, 0, 1])
 def test_a_period_is_listed_from_the_instant_at_which_it_is_due(seconds: int) -> None:
     first, *_, last = periods = periods_from(WEEKS.period("2026-05-03"), 6)
-    delay = timedelta(minutes=5)
-    now = last.end_utc + delay + timedelta(seconds=seconds)
-    found = coverage(PeriodTimetable(WEEKS, delay), {}, {}, first.start_utc - timedelta(days=1), now)
+    since, now = first.start_utc - timedelta(days=1), last.end_utc + DELAY + timedelta(seconds=seconds)
+    found = coverage(PeriodTimetable(WEEKS, DELAY), {}, {}, since, now)
     assert [cell.period for cell in found.cells] == (periods if seconds >= 0 else periods[:-1])
     assert {cell.states for cell in found.cells} == {(State.MISSING,)}
 
@@ -118,9 +116,8 @@ def test_others_are_listed_if_they_are_published_or_have_a_run_and_are_over() ->
     this, following = periods_from(WEEKS.period("2026-06-07"), 2)
     early = WEEKS.period("2020-01-05")
     runs = {this.id: Run("by-hand", "running"), following.id: Run("too-early", "failed", text(this.end_utc))}
-    delay = timedelta(minutes=5)
-    now = this.end_utc + delay / 2
-    found = coverage(PeriodTimetable(WEEKS, delay), {early.id: facts(early)}, runs, this.start_utc, now)
+    partitions, now = {early.id: facts(early)}, this.end_utc + DELAY / 2
+    found = coverage(PeriodTimetable(WEEKS, DELAY), partitions, runs, this.start_utc, now)
     assert [(cell.period, cell.states[0]) for cell in found.cells] == [(early, "published"), (this, "running")]
 
 
@@ -189,10 +186,8 @@ def test_a_plan_has_the_chosen_periods_of_the_range_without_an_active_run(
 
 
 def test_what_a_plan_costs_is_the_mean_of_what_was_paid() -> None:
-    paid = {IDS[0]: ("1000", "0.25"), IDS[1]: ("3000", "0.75")}
-    partitions = {
-        id: facts(WEEKS.period(id), scanned_bytes=scanned, price_usd=price) for id, (scanned, price) in paid.items()
-    }
+    cheap = facts(WEEKS.period(IDS[0]), scanned_bytes="1000", price_usd="0.25")
+    partitions = {IDS[0]: cheap, IDS[1]: facts(WEEKS.period(IDS[1]), scanned_bytes="3000", price_usd="0.75")}
     made = plan(cells_of(partitions), IDS[0], IDS[4], [State.MISSING])
     assert (len(made.periods), made.scanned_bytes, made.price_usd) == (3, 6000, 1.5)
     unknown = plan(cells_of({}), IDS[0], IDS[0], [State.MISSING])
