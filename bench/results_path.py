@@ -153,9 +153,7 @@ def measure() -> Sequence[Row]:
     return rows
 
 
-def _time(
-    source: str, other: str, pairs: Sequence[tuple[Measurement, Measurement]], limit: float | None
-) -> Row:
+def _time(source: str, other: str, pairs: Sequence[tuple[Measurement, Measurement]], limit: float | None) -> Row:
     ours, theirs = zip(*pairs, strict=True)
     row = paired(
         f"results {source}: time beside {other}",

@@ -132,9 +132,9 @@ async def _first(trigger: Any) -> Any:
 def wait_with_operator(context: Mapping[str, Any], **arguments: Any) -> float:
     """Submit and wait with the provider's operator; returns the slot seconds."""
     with patch("airflow.providers.amazon.aws.operators.athena.AthenaQueryResultsLink.persist"):
-        AthenaOperator(
-            task_id="run", query="SELECT 1", database="d", output_location="s3://b/", **arguments
-        ).execute(context)
+        AthenaOperator(task_id="run", query="SELECT 1", database="d", output_location="s3://b/", **arguments).execute(
+            context
+        )
     return elapsed_seconds()
 
 

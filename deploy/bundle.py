@@ -196,9 +196,7 @@ def _files(folder: Path) -> Iterator[Path]:
         if not is_shipped(path.name):
             continue
         if path.is_symlink():
-            raise BundleError(
-                f"{path} is a symbolic link, which could ship a file from elsewhere. Copy the file."
-            )
+            raise BundleError(f"{path} is a symbolic link, which could ship a file from elsewhere. Copy the file.")
         if path.is_dir():
             yield from _files(path)
         else:
@@ -239,11 +237,7 @@ def _zip(files: Mapping[str, bytes]) -> bytes:
 
 
 def _write(files: Mapping[str, bytes], folder: Path) -> None:
-    if (
-        folder.exists()
-        and not (folder / CHECKSUMS).is_file()
-        and (not folder.is_dir() or any(folder.iterdir()))
-    ):
+    if folder.exists() and not (folder / CHECKSUMS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise BundleError(f"{folder} holds something else than a bundle: remove it, or name another folder.")
     folder.mkdir(parents=True, exist_ok=True)
     for path in [path for path in folder.rglob("*") if not path.is_dir()]:

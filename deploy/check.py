@@ -51,9 +51,7 @@ _PARSE_SECONDS = 120
 _POLL_SECONDS = 1.0
 
 
-def check_bundle(
-    bundle: Path, image: Image, *, work: Path, python: str = "", progress: Progress | None = None
-) -> None:
+def check_bundle(bundle: Path, image: Image, *, work: Path, python: str = "", progress: Progress | None = None) -> None:
     """Check a bundle; what it finds out is told to `progress`.
 
     Args:
@@ -122,9 +120,7 @@ def _airflow(twin: Twin, variables: Mapping[str, str], services: Services, say: 
     return AirflowRuntime(config, dag_ids=[job.dag_id for job in JOBS], on_progress=say)
 
 
-def _check_airflow(
-    airflow: AirflowRuntime, twin: Twin, services: Services, environment: str, say: Progress
-) -> None:
+def _check_airflow(airflow: AirflowRuntime, twin: Twin, services: Services, environment: str, say: Progress) -> None:
     client = airflow.client
     dags = _check_dags(airflow, twin.home / "dags")
     say(f"no import errors; {len(dags)} DAGs: {', '.join(dags)}")

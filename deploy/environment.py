@@ -125,9 +125,7 @@ def describe(client: Any, name: str) -> Environment:
     )
 
 
-def update(
-    client: Any, environment: Environment, pins: Mapping[str, Pin], say: Say, poll_seconds: float
-) -> None:
+def update(client: Any, environment: Environment, pins: Mapping[str, Pin], say: Say, poll_seconds: float) -> None:
     """Make an environment pin other versions, and wait until it runs them.
 
     Args:

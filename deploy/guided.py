@@ -82,9 +82,7 @@ def guide(repository: Path, environment: str, session: boto3.Session, options: O
     def ask(given: str | None, question: str, default: str | None, fits: Callable[[str], None]) -> str:
         return _ask(given, question, default or "", fits, options, say)
 
-    region = ask(
-        options.region, "AWS region", known.region if known else session.region_name, _pattern("region")
-    )
+    region = ask(options.region, "AWS region", known.region if known else session.region_name, _pattern("region"))
     caller_account, arn = caller(session, region)
     say(f"The credentials are those of {arn}.")
     account = ask(
@@ -225,9 +223,7 @@ def _existing_place(s3: Any, place: str) -> None:
         return
     match = re.fullmatch(r"s3://([^/]+)/(.*/)?", place)
     if match is None:
-        raise TargetError(
-            f"{place!r} is neither s3://bucket/prefix/ with the closing slash nor '{_MANAGED}'."
-        )
+        raise TargetError(f"{place!r} is neither s3://bucket/prefix/ with the closing slash nor '{_MANAGED}'.")
     _existing_bucket(s3, match[1])
 
 

@@ -98,11 +98,7 @@ def make_plan(
     last = [path for path in gone if is_constraints(path)]
     removals = [path for path in gone if path not in last]
     pinned = {path: there[path] for path in ARTIFACTS if path in there} | dict(running)
-    taken = [
-        path
-        for path, stored in pinned.items()
-        if stored.sha256 not in {wanted[path], *journal.contents(path)}
-    ]
+    taken = [path for path, stored in pinned.items() if stored.sha256 not in {wanted[path], *journal.contents(path)}]
     taken += [path for path in wrong if path in there and path not in journal.paths]
     return Plan(
         uploads=tuple(uploads),

@@ -118,9 +118,7 @@ class Rollout:
             release = Release(commit, _now().isoformat(), self._caller, {})
             self._apply(plan, files, before=self._journal.releases, after=(*self._journal.releases, release))
 
-    def roll_back(
-        self, *, replace_others: bool = False, take_over: bool = False, dry_run: bool = False
-    ) -> None:
+    def roll_back(self, *, replace_others: bool = False, take_over: bool = False, dry_run: bool = False) -> None:
         """Go back to the release before the latest; to the latest if one was begun after it and not finished.
 
         Args:
@@ -175,16 +173,12 @@ class Rollout:
             )
         self._say(f"a deployment was begun{by} and not finished: this one finishes or replaces it")
 
-    def _plan(
-        self, files: Mapping[str, bytes], versions: Mapping[str, str], *, dags_first: bool = False
-    ) -> Plan:
+    def _plan(self, files: Mapping[str, bytes], versions: Mapping[str, str], *, dags_first: bool = False) -> Plan:
         environment = self.environment
         paths = sorted({*files, *self._journal.paths})
         there = {path: self._bucket.read(environment.key(path)) for path in paths}
         running = {
-            path: self._bucket.read(pin.key, pin.version)
-            for path, pin in environment.pins.items()
-            if pin.version
+            path: self._bucket.read(pin.key, pin.version) for path, pin in environment.pins.items() if pin.version
         }
         return make_plan(
             _hashes(files),

@@ -26,8 +26,7 @@ def commit_of(repository: Path, environment: str, *, committed_only: bool) -> st
         changes = "\n".join(filter(None, [changes, *_ignored(repository, environment)]))
     if committed_only and (commit is None or changes is None):
         raise RolloutError(
-            f"{repository} is no git repository with a commit, and this environment takes only what is "
-            "committed."
+            f"{repository} is no git repository with a commit, and this environment takes only what is committed."
         )
     if committed_only and changes:
         raise RolloutError(

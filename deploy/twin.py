@@ -188,9 +188,7 @@ def build_twin(image: Image, bundle: Path, work: Path, python: str, progress: Pr
     _install_requirements(requirements, constraints if forced else "", before, twin)
     after = _versions(twin)
     added = {name: after[name] for name in sorted(after.keys() - before.keys())}
-    changed = {
-        name: [old, after[name]] for name, old in sorted(before.items()) if after.get(name, old) != old
-    }
+    changed = {name: [old, after[name]] for name, old in sorted(before.items()) if after.get(name, old) != old}
     record.write_text(json.dumps({"added": added, "changed": changed}, indent=1))
     return Twin(folder, added, changed)
 
@@ -328,14 +326,10 @@ def _pip(twin: Twin, log_name: str, arguments: Sequence[str], seconds: float) ->
 
 def _versions(twin: Twin) -> dict[str, str]:
     (packages,) = (twin.folder / "venv" / "lib").glob("python3.*/site-packages")
-    return {
-        mwaa.normalised(each.metadata["Name"]): each.version for each in distributions(path=[str(packages)])
-    }
+    return {mwaa.normalised(each.metadata["Name"]): each.version for each in distributions(path=[str(packages)])}
 
 
-def _run(
-    command: Sequence[str], environment: Mapping[str, str], log_path: Path, seconds: float
-) -> int | None:
+def _run(command: Sequence[str], environment: Mapping[str, str], log_path: Path, seconds: float) -> int | None:
     """Run a command with its output in a file; returns the exit code, None if it took too long."""
     with log_path.open("w") as log:
         try:

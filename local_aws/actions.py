@@ -162,9 +162,7 @@ class Actions:
         """
         answer = self._send("GET")
         if answer["dropped"]:
-            raise RuntimeError(
-                f"{answer['dropped']} actions beyond the first {LIMIT:,} were dropped; clear earlier."
-            )
+            raise RuntimeError(f"{answer['dropped']} actions beyond the first {LIMIT:,} were dropped; clear earlier.")
         return [RecordedAction(**entry) for entry in answer["actions"]]
 
     def clear(self) -> None:
@@ -325,9 +323,7 @@ def _s3_operations() -> list[_S3Operation]:
         headers = {place["name"].lower() for place in places if place.get("location") == "header"}
         is_copy = "x-amz-copy-source" in headers
         literal = {part for part in query.split("&") if part}
-        found.append(
-            _S3Operation(name, operation.http["method"], level, frozenset(needed | literal), is_copy)
-        )
+        found.append(_S3Operation(name, operation.http["method"], level, frozenset(needed | literal), is_copy))
     return found
 
 
@@ -348,9 +344,7 @@ def _glue_resources(operation: str, parameters: Mapping[str, Any], region: str) 
     if database is None:
         return []
     # A list of tables is one of all tables.
-    table = (
-        parameters.get("TableName") or parameters.get("Name") or parameters.get("TableInput", {}).get("Name")
-    )
+    table = parameters.get("TableName") or parameters.get("Name") or parameters.get("TableInput", {}).get("Name")
     return [f"{arn}catalog", f"{arn}database/{database}", f"{arn}table/{database}/{table or '*'}"]
 
 

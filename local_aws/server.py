@@ -90,9 +90,7 @@ class LocalAws:
         handler = MotoRequestHandler if verbose else _QuietHandler
         listener = _listen(host, port)
         try:
-            server = make_server(
-                host, port, application, threaded=True, request_handler=handler, fd=listener.fileno()
-            )
+            server = make_server(host, port, application, threaded=True, request_handler=handler, fd=listener.fileno())
         finally:
             listener.close()
         aws = cls(server, application)
@@ -138,9 +136,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        raise PortInUseError(
-            f"cannot listen on {host}:{port} ({error.strerror}); choose another with PORT="
-        ) from error
+        raise PortInUseError(f"cannot listen on {host}:{port} ({error.strerror}); choose another with PORT=") from error
     return listener
 
 

@@ -33,8 +33,7 @@ def _is_loaded(name: str) -> bool:
     """Whether a plugin's module came to its end; one that failed stays in `sys.modules` as far as it got."""
     members = vars(sys.modules.get(name, object)).values()
     return any(
-        isinstance(each, type) and issubclass(each, AirflowPlugin) and each is not AirflowPlugin
-        for each in members
+        isinstance(each, type) and issubclass(each, AirflowPlugin) and each is not AirflowPlugin for each in members
     )
 
 

@@ -158,11 +158,7 @@ class AthenaApi:
         token = parameters.get("ClientRequestToken")
         if token is None or not 32 <= len(token) <= 128:  # the AWS clients make one up
             raise ApiError("ClientRequestToken must have 32 to 128 characters")
-        if (
-            parameters.get("ResultReuseConfiguration", {})
-            .get("ResultReuseByAgeConfiguration", {})
-            .get("Enabled")
-        ):
+        if parameters.get("ResultReuseConfiguration", {}).get("ResultReuseByAgeConfiguration", {}).get("Enabled"):
             raise ApiError("NOT_SUPPORTED: the local Athena does not do result reuse")
         context = parameters.get("QueryExecutionContext", {})
         if context.get("Catalog", "AwsDataCatalog").lower() != "awsdatacatalog":
@@ -254,9 +250,7 @@ class AthenaApi:
 
     def _update_group(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
         updates = parameters.get("ConfigurationUpdates", {})
-        self._groups.update(
-            parameters["WorkGroup"], updates, parameters.get("Description"), parameters.get("State")
-        )
+        self._groups.update(parameters["WorkGroup"], updates, parameters.get("Description"), parameters.get("State"))
         return {}
 
     def _delete_group(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
@@ -322,9 +316,7 @@ def _check_finished(execution: Execution) -> None:
         raise ApiError(message, athena_code="INVALID_QUERY_EXECUTION_STATE")
 
 
-def _page(
-    name: str, items: Sequence[_T], parameters: Mapping[str, Any], key: Callable[[_T], str]
-) -> dict[str, Any]:
+def _page(name: str, items: Sequence[_T], parameters: Mapping[str, Any], key: Callable[[_T], str]) -> dict[str, Any]:
     """One page of a list; its token names the last item shown, so that new items shift nothing."""
     start = 0
     token = parameters.get("NextToken")

@@ -248,9 +248,7 @@ class Catalog:
                 fragments.append(fragment)
         return Reading(ds.FileSystemDataset(fragments, schema, self._format, self._files), scanned_bytes)
 
-    def _fragment(
-        self, found: FoundObject, partition: Partition, expression: ds.Expression
-    ) -> ds.ParquetFileFragment:
+    def _fragment(self, found: FoundObject, partition: Partition, expression: ds.Expression) -> ds.ParquetFileFragment:
         path = found.path
         key = (path, found.etag, *partition.values)
         fragment = self._fragments.get(key)
@@ -376,9 +374,7 @@ def _fits(found: pa.DataType, type_: Type) -> bool:
     if pa.types.is_signed_integer(wanted):
         return bool(pa.types.is_signed_integer(found) and found.bit_width <= wanted.bit_width)
     if type_.base in ("varchar", "char"):
-        return bool(
-            pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
-        )
+        return bool(pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found))
     if type_.base == "varbinary":
         return bool(pa.types.is_binary(found) or pa.types.is_large_binary(found))
     if type_.base == "timestamp":

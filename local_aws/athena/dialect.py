@@ -220,9 +220,7 @@ def _literal(parameter: str) -> str:
         (node,) = tree.expressions if isinstance(tree, exp.Select) else [tree]
         while isinstance(node, (exp.Neg, exp.Cast)):
             node = node.this
-        plain = isinstance(node, (exp.Literal, exp.Boolean, exp.Null)) and set(_set_args(tree)) == {
-            "expressions"
-        }
+        plain = isinstance(node, (exp.Literal, exp.Boolean, exp.Null)) and set(_set_args(tree)) == {"expressions"}
     except (SqlglotError, ValueError) as error:
         raise ApiError(f"INVALID_PARAMETER_USAGE: not a literal: {parameter}") from error
     if not plain:

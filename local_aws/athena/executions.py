@@ -286,10 +286,7 @@ class Executions:
         execution = Execution(request, place, group.scan_cutoff_bytes, statement.unload)
         with self._lock:
             known = self._tokens.get(token)
-        if (
-            known is not None
-            and self._faults.take(ForgetToken, known.call("StartQueryExecution")) is not None
-        ):
+        if known is not None and self._faults.take(ForgetToken, known.call("StartQueryExecution")) is not None:
             with self._lock:
                 self._tokens.pop(token, None)
         with self._lock:
@@ -309,9 +306,7 @@ class Executions:
         """
         execution = self._executions.get(execution_id)
         if execution is None:
-            raise ApiError(
-                f"QueryExecution {execution_id} was not found", athena_code="QUERY_EXECUTION_NOT_FOUND"
-            )
+            raise ApiError(f"QueryExecution {execution_id} was not found", athena_code="QUERY_EXECUTION_NOT_FOUND")
         return execution
 
     def stop(self, execution_id: str) -> None:
@@ -412,9 +407,7 @@ class Executions:
         else:
             self._write_files(execution, execution.unload, translation, schema, batches)
 
-    def _write_csv(
-        self, execution: Execution, translation: Translation, batches: Iterator[pa.RecordBatch]
-    ) -> None:
+    def _write_csv(self, execution: Execution, translation: Translation, batches: Iterator[pa.RecordBatch]) -> None:
         with tempfile.TemporaryFile() as file:
             file.write(results.csv_header(translation.names))
             for batch in batches:

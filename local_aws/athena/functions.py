@@ -116,9 +116,7 @@ def _decimal_arithmetic(operator: str, left: Expr, right: Expr) -> Expr:
     if operator == "/":
         type_ = decimal(p1 + s2 + max(s2 - s1, 0), scale)
         shift = 10 ** (scale + s2 - s1)
-        quotient = build(
-            f"trino_divide(trino_unscaled({{0}}) * {shift}, trino_unscaled({{1}}))", type_, left, right
-        )
+        quotient = build(f"trino_divide(trino_unscaled({{0}}) * {shift}, trino_unscaled({{1}}))", type_, left, right)
     else:
         type_ = decimal(min(p2 - s2, p1 - s1) + scale, scale)
         wide = [10 ** (scale - own) for own in (s1, s2)]
@@ -453,9 +451,7 @@ def _from_iso8601_date(value: Expr) -> Expr:
 
 def _from_iso8601_timestamp(value: Expr) -> Expr:
     message = 'INVALID_FUNCTION_ARGUMENT: Invalid format: "%s"'
-    pattern = (
-        r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,3})?(Z|[+-][0-9]{2}:[0-9]{2})?"
-    )
+    pattern = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,3})?(Z|[+-][0-9]{2}:[0-9]{2})?"
     in_utc = value.constant is not None and not re.search(r"[+-]\d\d:\d\d$", value.constant)
     type_ = Type("timestamp with time zone", zone="UTC" if in_utc else None)
     return parsed(_want(value, VARCHAR), pattern, "TRY_CAST({0} AS TIMESTAMPTZ)", type_, message)
@@ -473,9 +469,7 @@ def _regexp_like(value: Expr, pattern: Expr) -> Expr:
     if not _SAFE_REGEX.fullmatch(regex) or re.search(r"\(\?(?!:|i\))|[*+?}]\+", regex):
         raise not_supported(f"the regular expression {regex!r}")
     # In Trino `$` also stands before a line break that ends the text.
-    translated = re.sub(
-        r"\\.|\[\^?(?:\\.|[^\]])+\]|\$", lambda m: r"(?:\n?\z)" if m[0] == "$" else m[0], regex
-    )
+    translated = re.sub(r"\\.|\[\^?(?:\\.|[^\]])+\]|\$", lambda m: r"(?:\n?\z)" if m[0] == "$" else m[0], regex)
     return build("regexp_matches({0}, {1})", BOOLEAN, _want(value, VARCHAR), text(translated))
 
 
@@ -609,9 +603,7 @@ class Call:
         for position, arg in enumerate(self.args):
             inner += [", " if position else "", arg]
         word = "DISTINCT " if distinct else ""
-        calls = [
-            joined(f"{name}({word}", *inner, order, ")", suffix, type_=self.type) for name in self.functions
-        ]
+        calls = [joined(f"{name}({word}", *inner, order, ")", suffix, type_=self.type) for name in self.functions]
         return build(self.result, self.type, *calls, opaque=True)
 
 

@@ -238,9 +238,7 @@ class _Translator:
                 qualifier = item.args["table"].name.lower() if isinstance(item, exp.Column) else None
                 found = [f.column for f in frame.scope.fields if qualifier in (None, f.qualifier)]
                 if not found:
-                    raise self._located(
-                        QueryFailed("TABLE_NOT_FOUND", "Relation not found or not visible"), item
-                    )
+                    raise self._located(QueryFailed("TABLE_NOT_FOUND", "Relation not found or not visible"), item)
                 for column in found:
                     yield column.name, column.as_expr()
                 count += len(found)
@@ -273,9 +271,7 @@ class _Translator:
                 key = self.expr(item.this, frame)
             frame.needs.append(key)
             # DuckDB takes a number for a position, and under DISTINCT nothing else.
-            position = next(
-                (str(i) for i, output in enumerate(outputs, 1) if output.parts == key.parts), key.sql
-            )
+            position = next((str(i) for i, output in enumerate(outputs, 1) if output.parts == key.parts), key.sql)
             keys.append(f"{position}{_direction(item)}")
         return ", ".join(keys)
 
@@ -305,10 +301,7 @@ class _Translator:
             raise self._located(QueryFailed("TYPE_MISMATCH", message), node)
         frame = _Frame(ctes, Scope())
         derived = [self._derive(side, frame) for side in sides]
-        rows = [
-            unify(*(column.as_expr() for column in pair))
-            for pair in zip(*(d[1] for d in derived), strict=True)
-        ]
+        rows = [unify(*(column.as_expr() for column in pair)) for pair in zip(*(d[1] for d in derived), strict=True)]
         selects = []
         for side in (0, 1):
             listed = ", ".join(f"{row[side].sql} AS c{i}" for i, row in enumerate(rows))
@@ -348,9 +341,7 @@ class _Translator:
         if len({len(row) for row in rows}) > 1:
             raise self._located(QueryFailed("TYPE_MISMATCH", "Values rows have mismatched sizes"), node)
         columns = [unify(*column) for column in zip(*rows, strict=True)]
-        listed = ", ".join(
-            "(" + ", ".join(expr.sql for expr in row) + ")" for row in zip(*columns, strict=True)
-        )
+        listed = ", ".join("(" + ", ".join(expr.sql for expr in row) + ")" for row in zip(*columns, strict=True))
         names = ", ".join(f"c{i}" for i in range(len(columns)))
         outputs = [Column(f"_col{i}", column[0].type, f"c{i}") for i, column in enumerate(columns)]
         query = Query(f"SELECT {names} FROM (VALUES {listed}) AS v({names})", outputs, [], frame.children)
@@ -363,9 +354,7 @@ class _Translator:
         frame.children.append(query)
         alias = f"r{next(self._numbers)}"
         columns = [
-            Column(
-                output.name, output.type, f"{alias}.{output.sql}", None, output.sources, output.transparent
-            )
+            Column(output.name, output.type, f"{alias}.{output.sql}", None, output.sources, output.transparent)
             for output in query.outputs
         ]
         return f"({query.sql}) AS {alias}", columns
@@ -486,9 +475,7 @@ class _Translator:
 
     def _find(self, name: str, qualifier: str | None, fields: list[Field], node: exp.Expr) -> Field | None:
         found = [
-            each
-            for each in fields
-            if each.column.name.lower() == name.lower() and qualifier in (None, each.qualifier)
+            each for each in fields if each.column.name.lower() == name.lower() and qualifier in (None, each.qualifier)
         ]
         if len(found) > 1:
             raise self._located(QueryFailed("AMBIGUOUS_NAME", f"Column '{name}' is ambiguous"), node)
@@ -670,9 +657,7 @@ class _Translator:
         sign = "-" if isinstance(value, exp.Neg) else ""
         value = value.this if sign else value
         name = unit.name.lower() if isinstance(unit, exp.Var) else ""
-        if name not in ("year", "month", "day", "hour", "minute", "second") or not re.fullmatch(
-            r"-?\d+", value.name
-        ):
+        if name not in ("year", "month", "day", "hour", "minute", "second") or not re.fullmatch(r"-?\d+", value.name):
             raise not_supported("this interval")
         type_ = MONTH_INTERVAL if name in ("year", "month") else DAY_INTERVAL
         return Expr((f"INTERVAL '{sign}{value.name} {name}'".replace("--", ""),), type_, constant=name)
@@ -714,9 +699,7 @@ class _Translator:
 
     def _trim(self, node: exp.Trim, frame: _Frame) -> Expr:
         _only(node, "this", "position", "expression")
-        kind = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(
-            (node.args.get("position") or "").upper(), "trim"
-        )
+        kind = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get((node.args.get("position") or "").upper(), "trim")
         characters = node.args.get("expression")
         return functions.trim(
             kind, self.expr(node.this, frame), None if characters is None else self.expr(characters, frame)
@@ -788,9 +771,7 @@ class _Translator:
                 for arg in args
             ]
         call = self._translated(name, table[name], args)
-        return call.expr(
-            distinct=distinct, order=joined(*order, type_=UNKNOWN), suffix=joined(*suffix, type_=UNKNOWN)
-        )
+        return call.expr(distinct=distinct, order=joined(*order, type_=UNKNOWN), suffix=joined(*suffix, type_=UNKNOWN))
 
     def _apply(self, name: str, args: list[Expr]) -> Expr:
         return self._translated(name, functions.SCALARS[name], args)
@@ -806,10 +787,7 @@ class _Translator:
             raise QueryFailed("FUNCTION_NOT_FOUND", message) from None
 
     def _unknown_function(self, name: str) -> QueryFailed:
-        if (
-            name not in functions.SCALARS
-            and validate(f'SELECT "{name}"()', function_arguments="off").unknown_functions
-        ):
+        if name not in functions.SCALARS and validate(f'SELECT "{name}"()', function_arguments="off").unknown_functions:
             return QueryFailed("FUNCTION_NOT_FOUND", f"Function '{name}' not registered")
         return not_supported(f"the function {name} here")
 

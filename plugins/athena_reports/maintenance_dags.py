@@ -82,9 +82,7 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
     return dag
 
 
-def _dag(
-    name: str, description: str, every: timedelta, doc: str | None, *, retries: int = 1, **options: Any
-) -> DAG:
+def _dag(name: str, description: str, every: timedelta, doc: str | None, *, retries: int = 1, **options: Any) -> DAG:
     names = settings()
     return DAG(
         f"athena_reports_{name}",

@@ -61,17 +61,17 @@ def build_dag(
         SettingsError: A setting of the environment is missing or wrong.
     """
     names = settings()
-    for name, value, kind, example in (
-        ("cadence", cadence, Cadence, "weekly(timezone='Asia/Tokyo')"),
-        ("delay", delay, timedelta, "timedelta(minutes=5)"),
-        ("params", params or {}, Mapping, "{'top': 1000}"),
-        ("wait", wait or WaitPolicy(), WaitPolicy, "PATIENT"),
-        ("retries", retries, int, "3"),
-        ("retry_delay", retry_delay, timedelta, "timedelta(seconds=30)"),
-        ("max_active_runs", max_active_runs, int, "16"),
+    for name, value, kind, expected in (
+        ("cadence", cadence, Cadence, "a cadence, such as weekly(timezone='Asia/Tokyo')"),
+        ("delay", delay, timedelta, "a timedelta"),
+        ("params", params, Mapping | None, "a dictionary, such as {'top': 1000}"),
+        ("wait", wait, WaitPolicy | None, "a WaitPolicy, such as PATIENT"),
+        ("retries", retries, int, "an integer"),
+        ("retry_delay", retry_delay, timedelta, "a timedelta"),
+        ("max_active_runs", max_active_runs, int, "an integer"),
     ):
         if not isinstance(value, kind):
-            report.refuse(name, f"{value!r} is not valid: give a {kind.__name__}, such as {example}.")
+            report.refuse(name, f"{value!r} is not valid: give {expected}.")
     if report.unload and not names.query_results:
         report.refuse(
             "unload",

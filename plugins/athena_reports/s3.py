@@ -112,7 +112,7 @@ class S3:
         return (uri for uri, _ in self._listed(prefix_uri, "CommonPrefixes", "Prefix", Delimiter="/"))
 
     def delete(self, uris: Sequence[str]) -> None:
-        """Delete objects of one bucket; a missing one counts as deleted. After an error some may be deleted."""
+        """Delete objects of one bucket; a missing one counts as deleted. After an error some may be gone."""
         for start in range(0, len(uris), _DELETED_AT_ONCE):
             some = uris[start : start + _DELETED_AT_ONCE]
             bucket = split_uri(some[0])[0]

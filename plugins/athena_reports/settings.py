@@ -119,9 +119,7 @@ class Settings(BaseModel):
         Field(description="AES256, or the ARN, the id or the alias of a KMS key"),
     ] = None
     pool: Annotated[str, _text(r"[A-Za-z0-9_.-]{1,256}", "the name of an Airflow pool")] = "default_pool"
-    memory_limit: Annotated[
-        str, _text(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", "an amount of memory, such as 256MB")
-    ] = "128MB"
+    memory_limit: Annotated[str, _text(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", "an amount of memory, such as 256MB")] = "128MB"
     aws_conn_id: Annotated[str, _text(r"\S+", "an Airflow connection id")] = "aws_default"
     sql_folder: Annotated[DirectoryPath, Field(description="a folder that exists")]
     paused: _Boolean = False
@@ -198,7 +196,6 @@ def _explained(error: ValidationError) -> SettingsError:
     (expected,) = (f.description for name, f in Settings.model_fields.items() if _variable(name) == variable)
     if first["type"] == "missing":
         return SettingsError(
-            f"{variable} is not set. Away from a local endpoint ({_ENDPOINT}) it has no default: "
-            f"set it to {expected}."
+            f"{variable} is not set. Away from a local endpoint ({_ENDPOINT}) it has no default: set it to {expected}."
         )
     return SettingsError(f"{variable} is {first['input']!r}: expected {expected}.")

@@ -90,9 +90,7 @@ class Plays:
         """Fill the lake with so many weeks, and what lies around them."""
         self.services = services
         days = 31 + 7 * weeks + 14
-        spec = PlaysSpec(
-            dt.date(2022, 12, 1), dt.date(2022, 12, 1) + _DAY * days, events=50 * days, users=1_000
-        )
+        spec = PlaysSpec(dt.date(2022, 12, 1), dt.date(2022, 12, 1) + _DAY * days, events=50 * days, users=1_000)
         seed_plays("dev", s3=services.s3, glue=services.glue, spec=spec)
         self._events = {day: list(events_of([table])) for day, table in generate(spec)}
 
@@ -138,9 +136,7 @@ def write_dags(folder: Path) -> None:
     shutil.copy(ROOT / "dags" / "carrier_ranking.py", folder)
 
 
-def start_reports(
-    start_airflow: StartAirflow, services: Services, folder: Path, **settings: Any
-) -> AirflowRuntime:
+def start_reports(start_airflow: StartAirflow, services: Services, folder: Path, **settings: Any) -> AirflowRuntime:
     """Start an Airflow with the reports, in which nothing runs before it is asked for."""
     write_dags(folder / "dags")
     environment = {

@@ -52,9 +52,7 @@ def compose(*arguments: str, environment: Mapping[str, str] | None = None, doten
         dotenv: What a file `.env` beside the file has.
     """
     command = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
-    assert shutil.which(command[0]), (
-        "install Debian's docker-compose, as with `apt-get install docker-compose`"
-    )
+    assert shutil.which(command[0]), "install Debian's docker-compose, as with `apt-get install docker-compose`"
     with tempfile.TemporaryDirectory() as folder:  # a clone of whoever runs the test may have a .env
         if dotenv:
             Path(folder, ".env").write_text(dotenv)

@@ -20,9 +20,7 @@ def database_templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def start_airflow(
-    database_templates: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[StartAirflow]:
+def start_airflow(database_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartAirflow]:
     """Starts Airflow, in a home of its own, and stops it after the module's last test.
 
     The function takes the DAGs folder, and optionally the DAGs to wait for and any field of AirflowConfig.

@@ -149,9 +149,9 @@ class Publisher:
     def alter(self, period: Period, **parameters: str) -> None:
         """Let the partition of a period say something else."""
         glue = self.services.glue
-        partition = glue.get_partition(
-            DatabaseName=self.database, TableName=self.table, PartitionValues=[period.id]
-        )["Partition"]
+        partition = glue.get_partition(DatabaseName=self.database, TableName=self.table, PartitionValues=[period.id])[
+            "Partition"
+        ]
         glue.update_partition(
             DatabaseName=self.database,
             TableName=self.table,
@@ -206,6 +206,4 @@ WARNED = CheckResult(
     message="rows changed by 62 % against the period before, allowed are 50 %",
     value=100,
 )
-PASSED = CheckResult(
-    name="unique(user_id)", severity="fail", passed=True, message="no value occurs twice", value=0
-)
+PASSED = CheckResult(name="unique(user_id)", severity="fail", passed=True, message="no value occurs twice", value=0)

@@ -42,9 +42,7 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
 
 
 @pytest.fixture(scope="module")
-def airflow(
-    start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory
-) -> AirflowRuntime:
+def airflow(start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory) -> AirflowRuntime:
     folder = tmp_path_factory.mktemp("reports")
     return start_reports(start_airflow, plays.services, folder, database="postgresql")
 

@@ -65,10 +65,7 @@ def test_a_shell_that_is_set_up_for_an_account_does_not_reach_the_local_services
     assert services(shell) == services({"ATHENA_REPORTS_ENV": "stg"})
     dotenv = "".join(f"{name}={value}\n" for name, value in shell.items())
     assert given(services(dotenv=dotenv)["worker"]) == given(services(shell)["worker"])
-    assert (
-        given(services(shell)["worker"])["AWS_DEFAULT_REGION"]
-        == Services("").environment["AWS_DEFAULT_REGION"]
-    )
+    assert given(services(shell)["worker"])["AWS_DEFAULT_REGION"] == Services("").environment["AWS_DEFAULT_REGION"]
 
 
 def test_another_endpoint_is_refused() -> None:
@@ -97,9 +94,7 @@ def test_with_an_empty_endpoint_all_components_work_in_the_account() -> None:
 
 def test_in_an_account_nothing_has_a_default() -> None:
     variables = given(services({"AWS_ENDPOINT_URL": ""})["worker"])
-    assert [
-        variables[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "DEFAULT_REGION")
-    ] == [""] * 3
+    assert [variables[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "DEFAULT_REGION")] == [""] * 3
     with pytest.raises(SettingsError, match="ATHENA_REPORTS_ENV is not set"):
         read_settings(variables)
 

@@ -189,9 +189,7 @@ def test_a_killed_transform_is_repeated_without_a_query(row: Row) -> None:
     assert "Process terminated by signal" in run.log("transform")
 
 
-@pytest.mark.parametrize(
-    "how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=full)], ids=["killed", "shut-down"]
-)
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=full)], ids=["killed", "shut-down"])
 def test_a_triggerer_restarted_goes_on_waiting(row: Row, how: signal.Signals) -> None:
     run, query = row.begin_and_hold()
 
@@ -317,9 +315,7 @@ def test_a_dag_deleted_stops_its_query(row: Row, stopped_after: StoppedAfter) ->
     row.airflow.restart("scheduler")
 
 
-def test_what_nobody_was_there_to_stop_is_stopped_by_the_reconciler(
-    row: Row, stopped_after: StoppedAfter
-) -> None:
+def test_what_nobody_was_there_to_stop_is_stopped_by_the_reconciler(row: Row, stopped_after: StoppedAfter) -> None:
     run, query = row.begin_and_hold()
     client = row.airflow.client
     row.airflow.kill("triggerer")

@@ -84,9 +84,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Ite
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"admin:admin,looker:viewer,{OUTSIDER}:viewer",
         },
     )
-    ids = [
-        f"{report}_{name}" for report in ("user_ranking", "shop_revenue") for name in ("weekly", "monthly")
-    ]
+    ids = [f"{report}_{name}" for report in ("user_ranking", "shop_revenue") for name in ("weekly", "monthly")]
     with AirflowRuntime(config, dag_ids=[*ids, "no_report"]) as runtime:
         yield runtime
 
@@ -129,9 +127,7 @@ def test_data_of_a_dag_is_for_those_who_may_read_it(users: Users, path: str) -> 
 def test_only_dags_that_the_viewer_may_read_are_listed(users: Users) -> None:
     assert set(rows_of(users, OUTSIDER)) == {"shop_revenue_weekly", "shop_revenue_monthly"}
     assert set(rows_of(users)) == {
-        f"{report}_{cadence}"
-        for report in ("user_ranking", "shop_revenue")
-        for cadence in ("weekly", "monthly")
+        f"{report}_{cadence}" for report in ("user_ranking", "shop_revenue") for cadence in ("weekly", "monthly")
     }
 
 
@@ -159,9 +155,7 @@ def test_who_may_not_start_runs_is_told_so_and_airflow_holds_to_it(users: Users)
     assert users.post("looker", f"/dags/{DAG_ID}/dagRuns", {"logical_date": None}).status_code == 403
 
 
-def test_another_site_cannot_start_anything_in_the_name_of_a_viewer(
-    users: Users, airflow: AirflowRuntime
-) -> None:
+def test_another_site_cannot_start_anything_in_the_name_of_a_viewer(users: Users, airflow: AirflowRuntime) -> None:
     """Its requests carry the session's cookie at most, and no content type but those of a form."""
     run = airflow.client.trigger("shop_revenue_weekly", conf={"period": PERIODS[0].id})
     airflow.client.set_state("shop_revenue_weekly", run.run_id, "failed")

@@ -215,9 +215,7 @@ def test_coverage_shows_every_state_by_colour_and_by_shape(enter: Enter, airflow
     expect(page.get_by_text("Nothing is published yet").first).to_be_visible()
 
 
-def test_coverage_can_be_used_by_keyboard_and_by_a_screen_reader(
-    enter: Enter, airflow: AirflowRuntime
-) -> None:
+def test_coverage_can_be_used_by_keyboard_and_by_a_screen_reader(enter: Enter, airflow: AirflowRuntime) -> None:
     page = enter("admin")
     open_page(page, airflow)
     cell(page, WEEK[-12]).focus()
@@ -225,9 +223,7 @@ def test_coverage_can_be_used_by_keyboard_and_by_a_screen_reader(
     for key, period in (("ArrowLeft", WEEK[-13]), ("ArrowRight", WEEK[-12]), ("End", WEEK[-1])):
         page.keyboard.press(key)
         expect(cell(page, period)).to_be_focused()
-    expect(
-        page.get_by_role("gridcell", name=f"{DAG_ID}, week {WEEK[-1].id}: provisional, published")
-    ).to_be_focused()
+    expect(page.get_by_role("gridcell", name=f"{DAG_ID}, week {WEEK[-1].id}: provisional, published")).to_be_focused()
     expect(page.get_by_role("tooltip")).to_contain_text("100 rows")
     page.keyboard.press("ArrowUp")
     expect(page.locator(".cell:focus")).to_have_attribute("data-key", re.compile("^user_ranking_monthly/"))
@@ -289,9 +285,7 @@ def test_the_page_is_as_light_or_dark_as_airflow(enter: Enter, airflow: AirflowR
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == colour
 
 
-def test_a_period_shows_its_ranking_history_versions_and_checks(
-    enter: Enter, airflow: AirflowRuntime
-) -> None:
+def test_a_period_shows_its_ranking_history_versions_and_checks(enter: Enter, airflow: AirflowRuntime) -> None:
     page = enter("admin")
     open_page(page, airflow)
     cell(page, WEEK[-8]).click()
@@ -427,9 +421,7 @@ def test_who_is_not_logged_in_is_asked_to(browser: Browser, airflow: AirflowRunt
         page.wait_for_url(re.compile("/auth/login"))
 
 
-def test_holes_are_filled_and_stale_periods_restated(
-    enter: Enter, airflow: AirflowRuntime, services: Services
-) -> None:
+def test_holes_are_filled_and_stale_periods_restated(enter: Enter, airflow: AirflowRuntime, services: Services) -> None:
     """Two holes get runs with their logical dates; the stale period's own run is cleared."""
     publisher = Publisher(services, "user_ranking", WEEKS)
     publisher.alter(BY_FORM[0], restated_at=datetime.now(UTC).isoformat(timespec="milliseconds"))

@@ -43,9 +43,7 @@ class Week:
         # Runs start five minutes after the week's end.
         today = (dt.datetime.now(TOKYO) - dt.timedelta(minutes=5)).date()
         sunday = today - dt.timedelta(days=(today.weekday() + 1) % 7)
-        start, end = (
-            dt.datetime.combine(day, dt.time.min, TOKYO) for day in (sunday - dt.timedelta(7), sunday)
-        )
+        start, end = (dt.datetime.combine(day, dt.time.min, TOKYO) for day in (sunday - dt.timedelta(7), sunday))
         return cls(start, end)
 
     @property

@@ -79,8 +79,7 @@ class Lake:
         land_late_plays("dev", landed, played_at, scores, s3=self.services.s3)
         as_stored = played_at.astimezone(dt.UTC).replace(tzinfo=None)
         self.events += [
-            Event(f"late-{number}", "u999999", "Late Ocelot", score, as_stored)
-            for number, score in enumerate(scores)
+            Event(f"late-{number}", "u999999", "Late Ocelot", score, as_stored) for number, score in enumerate(scores)
         ]
 
     def ranking(self, week: Period) -> Rows:

@@ -126,8 +126,7 @@ def test_a_backfill_runs_each_of_its_periods(airflow: AirflowRuntime) -> None:
     runs = client.wait_for_runs("daily", backfilled, timeout_seconds=60)
 
     assert [(run.data_interval_start, run.data_interval_end, run.state) for run in runs] == [
-        (datetime(2025, 3, day, tzinfo=UTC), datetime(2025, 3, day + 1, tzinfo=UTC), "success")
-        for day in (1, 2, 3)
+        (datetime(2025, 3, day, tzinfo=UTC), datetime(2025, 3, day + 1, tzinfo=UTC), "success") for day in (1, 2, 3)
     ]
 
 
@@ -180,9 +179,7 @@ def test_a_stop_leaves_no_process_and_frees_the_port(airflow: AirflowRuntime) ->
     airflow.stop()
 
 
-def test_an_unusable_database_is_an_error_with_the_log_of_the_migration(
-    dags_folder: Path, tmp_path: Path
-) -> None:
+def test_an_unusable_database_is_an_error_with_the_log_of_the_migration(dags_folder: Path, tmp_path: Path) -> None:
     config = AirflowConfig(
         home=tmp_path / "home",
         dags_folder=dags_folder,
@@ -262,9 +259,7 @@ def test_a_taken_port_is_refused(dags_folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def starting(
-    dags_folder: Path, tmp_path: Path, database_templates: Path
-) -> Iterator[subprocess.Popen[bytes]]:
+def starting(dags_folder: Path, tmp_path: Path, database_templates: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Another process that is about to start the API servers in `tmp_path`."""
     script = f"""
 from pathlib import Path
@@ -289,9 +284,7 @@ with AirflowRuntime(AirflowConfig(
         process.wait()
 
 
-def test_sigterm_while_starting_stops_what_was_started(
-    starting: subprocess.Popen[bytes], tmp_path: Path
-) -> None:
+def test_sigterm_while_starting_stops_what_was_started(starting: subprocess.Popen[bytes], tmp_path: Path) -> None:
     leaders = recorded_leaders(tmp_path)
 
     starting.terminate()
@@ -308,9 +301,7 @@ def test_what_a_killed_runtime_left_behind_is_ended_by_the_next(
     starting.kill()
     starting.wait()
     assert session_members(leaders)
-    broken = AirflowConfig(
-        home=tmp_path, dags_folder=dags_folder, database_url="sqlite:////no/such/folder/db"
-    )
+    broken = AirflowConfig(home=tmp_path, dags_folder=dags_folder, database_url="sqlite:////no/such/folder/db")
 
     with pytest.raises(AirflowProcessError), AirflowRuntime(broken):
         pass

@@ -89,9 +89,7 @@ def grants(statements: Iterable[Statement]) -> set[tuple[str, str]]:
     return {(each.sid, action) for each in statements if each.effect == "Allow" for action in each.actions}
 
 
-def compare(
-    uses: Iterable[Use], statements: Sequence[Statement], unseen: Mapping[tuple[str, str], str]
-) -> list[str]:
+def compare(uses: Iterable[Use], statements: Sequence[Statement], unseen: Mapping[tuple[str, str], str]) -> list[str]:
     """What is used and not granted, and what is granted and not used; empty if that is nothing.
 
     Args:
@@ -157,11 +155,7 @@ def _holds(operator: str, wanted: Mapping[str, Any], use: Use) -> bool:
     if operator.removeprefix("ForAnyValue:") not in ("StringEquals", "StringLike"):
         raise ValueError(f"The condition operator {operator} is not known here. Teach it to {__name__}.")
     return all(
-        any(
-            _matches(pattern, value)
-            for pattern in _listed(patterns)
-            for value in use.context.get(key.lower(), [])
-        )
+        any(_matches(pattern, value) for pattern in _listed(patterns) for value in use.context.get(key.lower(), []))
         for key, patterns in wanted.items()
     )
 

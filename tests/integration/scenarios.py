@@ -400,9 +400,7 @@ def reconciled(*, active: bool) -> Step:
 
     def reconciling(run: Run) -> None:
         with DAG("athena_reports_reconciler", schedule=None):
-            task = AthenaReconcileOperator(
-                task_id="stop", workgroup="dev", environment="dev", grace=timedelta(0)
-            )
+            task = AthenaReconcileOperator(task_id="stop", workgroup="dev", environment="dev", grace=timedelta(0))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(TaskInstance, "get_dr_count", lambda _, **__: int(active), raising=False)
             task.execute(run.context(TaskInstance()))

@@ -109,9 +109,7 @@ def test_plays_are_in_the_bucket_as_generated_and_each_partition_is_registered(
     assert result == lake.LoadResult(rows=3_000, partitions=109, bytes=sum(sizes), uploaded=109)
 
 
-def test_the_table_in_glue_says_what_is_in_the_files(
-    s3: S3Client, glue: GlueClient, environment: str
-) -> None:
+def test_the_table_in_glue_says_what_is_in_the_files(s3: S3Client, glue: GlueClient, environment: str) -> None:
     load(s3, glue, environment, DAYS[:1])
     table = glue.get_table(DatabaseName=f"database_{environment}", Name="plays")["Table"]
     columns = table["StorageDescriptor"]["Columns"]
@@ -146,9 +144,7 @@ def test_a_second_run_writes_nothing(s3: S3Client, glue: GlueClient, environment
     assert objects(s3, f"athena-lake-{environment}") == before
 
 
-def test_partitions_are_registered_at_most_100_a_call(
-    s3: S3Client, glue: GlueClient, environment: str
-) -> None:
+def test_partitions_are_registered_at_most_100_a_call(s3: S3Client, glue: GlueClient, environment: str) -> None:
     sizes: list[int] = []
     glue.meta.events.register(
         "provide-client-params.glue.BatchCreatePartition",
@@ -178,9 +174,7 @@ def test_a_run_after_an_interruption_does_what_was_left(
     s3: S3Client, glue: GlueClient, endpoint: str, environment: str, interruption: str
 ) -> None:
     broken_s3, broken_glue = client("s3", endpoint), client("glue", endpoint)
-    broken_s3.meta.events.register(
-        "before-call.s3.PutObject", raise_at(50 if interruption == "upload" else 0)
-    )
+    broken_s3.meta.events.register("before-call.s3.PutObject", raise_at(50 if interruption == "upload" else 0))
     broken_glue.meta.events.register(
         "before-call.glue.BatchCreatePartition", raise_at(2 if interruption == "registration" else 0)
     )
@@ -216,9 +210,7 @@ def test_an_object_with_other_content_is_replaced_and_others_are_left_alone(
     assert foreign["Body"].read() == b"of somebody else"
 
 
-def test_two_lakes_of_one_specification_are_equal_to_the_byte(
-    s3: S3Client, glue: GlueClient, environment: str
-) -> None:
+def test_two_lakes_of_one_specification_are_equal_to_the_byte(s3: S3Client, glue: GlueClient, environment: str) -> None:
     load(s3, glue, environment)
     load(s3, glue, f"{environment}-twin", plays.generate(SPEC))
     one, other = objects(s3, f"athena-lake-{environment}"), objects(s3, f"athena-lake-{environment}-twin")

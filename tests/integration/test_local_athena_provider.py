@@ -15,9 +15,8 @@ from airflow.providers.amazon.aws.triggers.athena import AthenaTrigger
 
 from demo.services import Services
 
-ENDLESS = (
-    "WITH d (x) AS (VALUES 1, 2, 3, 4, 5, 6, 7, 8, 9, 10) SELECT sum(a.x * b.x % c.x) FROM "
-    + ", ".join(f"d {name}" for name in "abcdefghijklm")
+ENDLESS = "WITH d (x) AS (VALUES 1, 2, 3, 4, 5, 6, 7, 8, 9, 10) SELECT sum(a.x * b.x % c.x) FROM " + ", ".join(
+    f"d {name}" for name in "abcdefghijklm"
 )
 
 
@@ -67,9 +66,7 @@ def test_the_operator_unloads(services: Services, hook: AthenaHook) -> None:
 
 def test_the_hook_reads_a_managed_result(services: Services, hook: AthenaHook) -> None:
     group = f"managed-{uuid.uuid4()}"
-    services.athena.create_work_group(
-        Name=group, Configuration={"ManagedQueryResultsConfiguration": {"Enabled": True}}
-    )
+    services.athena.create_work_group(Name=group, Configuration={"ManagedQueryResultsConfiguration": {"Enabled": True}})
     execution_id = hook.run_query("SELECT 1 AS one", {"Database": "default"}, {}, workgroup=group)
     assert hook.poll_query_status(execution_id, sleep_time=0) == "SUCCEEDED"
     results = hook.get_query_results(execution_id)
@@ -123,9 +120,7 @@ def test_the_same_token_runs_one_query(hook: AthenaHook) -> None:
 
 def test_the_sensor_sees_success_and_failure(services: Services, hook: AthenaHook) -> None:
     def sensor(execution_id: str) -> AthenaSensor:
-        return AthenaSensor(
-            task_id="wait", query_execution_id=execution_id, sleep_time=0, aws_conn_id="aws_default"
-        )
+        return AthenaSensor(task_id="wait", query_execution_id=execution_id, sleep_time=0, aws_conn_id="aws_default")
 
     assert sensor(_run(hook, "SELECT 1")).poke({}) is True
     with pytest.raises(AirflowException, match="Athena sensor failed"):

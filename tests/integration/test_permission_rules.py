@@ -34,9 +34,7 @@ def test_what_is_granted_and_used_is_no_problem() -> None:
 
 def test_an_action_in_the_code_alone_is_named_with_its_resource_and_what_to_do() -> None:
     tagging = Use("s3:PutObjectTagging", f"{REPORTS}/a")
-    assert compare(
-        {*USES, tagging, Use("s3:PutObjectTagging", f"{REPORTS}/b")}, policy(PUBLISH, LIST), {}
-    ) == [
+    assert compare({*USES, tagging, Use("s3:PutObjectTagging", f"{REPORTS}/b")}, policy(PUBLISH, LIST), {}) == [
         "s3:PutObjectTagging on arn:aws:s3:::reports/a (and 1 more) is used and not granted. If the code is "
         "right, grant it in ReportsPolicy of deploy/stack/reports.yaml and list it in docs/permissions.md; "
         "else take the call out of the code."
@@ -60,10 +58,7 @@ def test_each_resource_of_a_grant_must_be_used() -> None:
     table = Use("glue:GetTable", f"{CATALOG}table/db/plays")
     (problem,) = compare({*USES, table}, policy(PUBLISH, LIST, FIND), {})
     assert problem.startswith(f"glue:GetTable of Find is granted on {CATALOG}catalog and never used there.")
-    assert (
-        compare({*USES, table, Use("glue:GetTable", f"{CATALOG}catalog")}, policy(PUBLISH, LIST, FIND), {})
-        == []
-    )
+    assert compare({*USES, table, Use("glue:GetTable", f"{CATALOG}catalog")}, policy(PUBLISH, LIST, FIND), {}) == []
 
 
 def test_a_bucket_in_the_resources_of_objects_actions_is_nothing_to_use() -> None:
@@ -85,18 +80,14 @@ def test_what_only_athena_may_do_is_not_the_codes_to_do() -> None:
     (problem, unused) = compare(USES, policy(read, LIST, WRITE), {})
     assert problem.startswith("s3:PutObject on arn:aws:s3:::reports/a is used and not granted.")
     assert unused.startswith("s3:PutObject of Write is granted")
-    athenas = {use for use in USES if use.action != "s3:PutObject"} | {
-        Use("s3:PutObject", f"{REPORTS}/a", True)
-    }
+    athenas = {use for use in USES if use.action != "s3:PutObject"} | {Use("s3:PutObject", f"{REPORTS}/a", True)}
     assert compare(athenas, policy(read, LIST, WRITE), {}) == []
 
 
 def test_an_excuse_is_for_what_is_granted_and_not_seen() -> None:
     statements = policy(PUBLISH, LIST, WRITE)
     assert compare(USES, statements, {("Write", "s3:PutObject"): "large results"}) == []
-    (seen,) = compare(
-        {*USES, Use("s3:PutObject", f"{REPORTS}/b", True)}, statements, {("Write", "s3:PutObject"): "-"}
-    )
+    (seen,) = compare({*USES, Use("s3:PutObject", f"{REPORTS}/b", True)}, statements, {("Write", "s3:PutObject"): "-"})
     assert "says that nobody sees it" in seen
     (stale,) = compare(USES, policy(PUBLISH, LIST), {("Write", "s3:PutObject"): "large results"})
     assert stale.startswith("docs/permissions.md excuses s3:PutObject of Write")

@@ -102,9 +102,7 @@ def statements_of(services: Services, *policies: str) -> list[Statement]:
 
 
 @pytest.fixture(scope="module")
-def used(
-    services: Services, stacks: dict[str, Stack], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, set[Use]]:
+def used(services: Services, stacks: dict[str, Stack], tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[Use]]:
     """What the reports did in each environment, and Athena for them."""
     found = {}
     for environment, stack in stacks.items():
@@ -152,7 +150,7 @@ class Everything:
         assert manifest_of(self.services.s3, xcoms)["query"]["statement"] == "SELECT"
         by_files = self.dag("carrier_ranking_monthly")
         query = by_files.get_task("run_query")
-        query.unload = True
+        query.unload_to = f"{settings().query_results}unload/"
         query.query = query.query.rpartition("ORDER BY")[0]
         xcoms = run_dag(by_files, period="2013-02")
         assert manifest_of(self.services.s3, xcoms)["query"]["statement"] == "UNLOAD"
@@ -299,9 +297,7 @@ def called_actions(code: str) -> set[str]:
     """
     names = set()
     for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Attribute) and not (
-            isinstance(node.value, ast.Name) and node.value.id == "hook"
-        ):
+        if isinstance(node, ast.Attribute) and not (isinstance(node.value, ast.Name) and node.value.id == "hook"):
             names.add(node.attr)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             names.add(node.value)
@@ -362,9 +358,7 @@ def test_a_role_cannot_touch_another_environment(
     assert not [use for use in asked if is_allowed(use, statements)]
 
 
-def test_the_documentation_lists_what_the_template_grants(
-    services: Services, stacks: dict[str, Stack]
-) -> None:
+def test_the_documentation_lists_what_the_template_grants(services: Services, stacks: dict[str, Stack]) -> None:
     used_, unseen = permissions.read_document(REPOSITORY)
     granted = grants(reports_policy(services, stacks["dev"]))
     assert {*used_, *unseen} == granted

@@ -113,9 +113,7 @@ def test_the_empty_policy_tells_no_events_from_missing_partitions(run_report: Ru
     inputs = [Input("flights", missing="partial")]
     with pytest.raises(AirflowFailException, match=r"returned no rows.*There are no events"):
         run_report(like="no carrier", inputs=inputs)
-    with pytest.raises(
-        AirflowSkipException, match=r"returned no rows.*not registered in Glue: dt=2014-02-01"
-    ):
+    with pytest.raises(AirflowSkipException, match=r"no rows.*not registered in Glue: dt=2014-02-01"):
         run_report(period="2014-02", inputs=inputs, empty="skip")
     with pytest.raises(AirflowException, match=r"not registered in Glue.*No query was started"):
         run_report(period="2014-02", inputs=[Input("flights")])
@@ -126,9 +124,7 @@ def test_a_chain_of_transforms_in_three_formats(services: Services, run_report: 
         SQL + "ORDER BY flights DESC",
         transform=[
             lambda rows, _: rows.project("*, row_number() OVER () AS rank"),
-            transforms.each_row(
-                lambda row: {**row, "name": row["carrier"].lower()}, adds={"name": "varchar"}
-            ),
+            transforms.each_row(lambda row: {**row, "name": row["carrier"].lower()}, adds={"name": "varchar"}),
             lambda rows, _: rows.project("* RENAME (carrier AS code)"),
         ],
         outputs=["parquet", "csv", "jsonl"],
@@ -163,9 +159,7 @@ def test_a_failed_check_leaves_what_is_published_as_it_is(services: Services, ru
     assert now == {name: value for name, value in published.items() if name != "bucket"}
 
 
-def test_a_restatement_says_what_changed_and_the_table_follows(
-    services: Services, run_report: RunReport
-) -> None:
+def test_a_restatement_says_what_changed_and_the_table_follows(services: Services, run_report: RunReport) -> None:
     first = manifest_of(services.s3, run_report(like="U%"))
     second = manifest_of(services.s3, run_report())
 

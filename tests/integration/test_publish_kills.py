@@ -260,9 +260,7 @@ SCENARIOS = {
 }
 
 
-def before_and_after(
-    scenario: str, new_job: Callable[..., Job], publishers: Publishers
-) -> Callable[..., Job]:
+def before_and_after(scenario: str, new_job: Callable[..., Job], publishers: Publishers) -> Callable[..., Job]:
     """Bring the scenario to where it begins, and return what makes the job that is to be killed."""
     if scenario != "first":
         publishers.finish(new_job("a", "b"))

@@ -40,8 +40,7 @@ def test_a_week_reads_exactly_the_partitions_of_its_two_weeks(services: Services
     (scan,) = facts["scans"]
     assert {partition["dt"] for partition in scan["partitions"]} == expected
     assert xcoms.values["wait_for_query", "return_value"]["scanned_bytes"] == sum(
-        column_bytes("dev", f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS, s3=services.s3)
-        for day in expected
+        column_bytes("dev", f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS, s3=services.s3) for day in expected
     )
 
 
@@ -68,9 +67,7 @@ def test_one_dag_runs_in_each_environment_by_its_names(
 
 
 @pytest.mark.usefixtures("flights_lake")
-def test_names_can_be_overridden(
-    services: Services, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_can_be_overridden(services: Services, dags_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     services.s3.create_bucket(Bucket="my-company-reports")
     services.athena.create_work_group(Name="shared")
     services.glue.create_database(DatabaseInput={"Name": "my_company_reports"})
@@ -102,9 +99,7 @@ def test_a_run_before_the_last_events_can_have_landed_is_provisional(
 
 
 @pytest.mark.usefixtures("plays_lake")
-def test_a_rerun_makes_no_new_version_and_an_edited_report_does(
-    services: Services, dags_folder: Path
-) -> None:
+def test_a_rerun_makes_no_new_version_and_an_edited_report_does(services: Services, dags_folder: Path) -> None:
     dag = load_dags(dags_folder / "user_ranking.py")["user_ranking_weekly"]
     first = run_dag(dag, period="2025-03-23")
     again = run_dag(dag, period="2025-03-23")
@@ -119,13 +114,9 @@ def test_a_rerun_makes_no_new_version_and_an_edited_report_does(
 
 
 @pytest.mark.usefixtures("plays_lake")
-def test_a_period_of_which_no_partition_is_there_is_no_empty_report(
-    services: Services, dags_folder: Path
-) -> None:
+def test_a_period_of_which_no_partition_is_there_is_no_empty_report(services: Services, dags_folder: Path) -> None:
     dag = load_dags(dags_folder / "user_ranking.py")["user_ranking_weekly"]
-    with pytest.raises(
-        AirflowFailException, match=r"returned no rows.*16 of the 16 partitions.*not registered"
-    ):
+    with pytest.raises(AirflowFailException, match=r"returned no rows.*16 of the 16.*not registered"):
         run_dag(dag, period="2020-03-01")
     listed = services.s3.list_objects_v2(Bucket="athena-report-dev", Prefix="user_ranking/weekly/2020-03-01/")
     assert "Contents" not in listed

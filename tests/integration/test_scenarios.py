@@ -134,9 +134,7 @@ SUBMIT = [
         faults=(Refuse(code="InternalServerException"),),
         kinds=DEFERRED,
     ),
-    Scenario(
-        "syntax error", (submit,), (), FAILED, "mismatched input", sql="SELECT 1 FORM t", kinds=DEFERRED
-    ),
+    Scenario("syntax error", (submit,), (), FAILED, "mismatched input", sql="SELECT 1 FORM t", kinds=DEFERRED),
     Scenario("start refused", (submit,), (), FAILED, "Refused on demand", (Refuse(),), kinds=DEFERRED),
     Scenario(
         "start not allowed",
@@ -296,9 +294,7 @@ SUBMIT = [
         (HELD,),
         kinds=DEFERRED,
     ),
-    Scenario(
-        "killed at the end of run_query", (kill_submitted,), (GONE,), STOPPED, faults=(HELD,), kinds=DEFERRED
-    ),
+    Scenario("killed at the end of run_query", (kill_submitted,), (GONE,), STOPPED, faults=(HELD,), kinds=DEFERRED),
     Scenario(
         "killed at the end of run_query, then cleared",
         (kill_submitted, lift, clear_run, submit, wait),
@@ -544,9 +540,7 @@ WAIT = [
         STOPPED,
         faults=(HELD,),
     ),
-    Scenario(
-        "worker of the wait lost", (submit, begin_wait, crash_wait, lift, wait), (DONE,), faults=(HELD,)
-    ),
+    Scenario("worker of the wait lost", (submit, begin_wait, crash_wait, lift, wait), (DONE,), faults=(HELD,)),
     Scenario(
         "triggerer ends while it waits",
         (submit, begin_wait, restart_triggerer, lift, wait),

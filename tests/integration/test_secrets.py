@@ -69,15 +69,11 @@ def test_a_report_runs_with_a_connection_of_the_environment(
     assert manifest_of(services.s3, report(dags_folder))["rows"] > 0
 
 
-@pytest.mark.parametrize(
-    ("pattern", "region"), [(KWARGS["connections_lookup_pattern"], ELSEWHERE), (None, "xx-1")]
-)
+@pytest.mark.parametrize(("pattern", "region"), [(KWARGS["connections_lookup_pattern"], ELSEWHERE), (None, "xx-1")])
 def test_the_pattern_keeps_aws_default_out_of_secrets_manager(
     backend: Any, monkeypatch: pytest.MonkeyPatch, pattern: str | None, region: str
 ) -> None:
-    monkeypatch.setenv(
-        "AIRFLOW__SECRETS__BACKEND_KWARGS", json.dumps(KWARGS | {"connections_lookup_pattern": pattern})
-    )
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND_KWARGS", json.dumps(KWARGS | {"connections_lookup_pattern": pattern}))
     secret = {"conn_type": "aws", "extra": {"region_name": "xx-1"}}
     backend.create_secret(Name=f"{PREFIX}/aws_default", SecretString=json.dumps(secret))
 

@@ -49,9 +49,7 @@ def stack(created: Stack, services: Services, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.usefixtures("flights_lake")
-def test_a_report_is_published_on_what_the_stack_created(
-    services: Services, dags_folder: Path, stack: Stack
-) -> None:
+def test_a_report_is_published_on_what_the_stack_created(services: Services, dags_folder: Path, stack: Stack) -> None:
     dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_monthly"]
     run = run_dag(dag, period="2013-02")
     manifest = manifest_of(services.s3, run)
@@ -86,8 +84,6 @@ def test_a_period_that_is_published_again_keeps_what_it_was(
     assert [version["IsLatest"] for version in found] == [True, False]
 
     cleanup = load_dags(dags_folder / "athena_reports_cleanup.py")["athena_reports_cleanup"]
-    (looked,) = (
-        value for _, value in sorted(run_dag(cleanup).values.items()) if value and "periods" in value
-    )
+    (looked,) = (value for _, value in sorted(run_dag(cleanup).values.items()) if value and "periods" in value)
     assert looked["periods"] >= 1
     assert (looked["objects"], looked["repaired"]) == (0, [])

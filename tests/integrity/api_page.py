@@ -63,9 +63,7 @@ def _described(name: str, value: Any, *, heading: bool = True) -> Iterator[str]:
 
 def _signature(value: Any) -> str:
     signature = inspect.signature(value)
-    shown = [
-        each.replace(annotation=each.empty) for each in signature.parameters.values() if each.name != "self"
-    ]
+    shown = [each.replace(annotation=each.empty) for each in signature.parameters.values() if each.name != "self"]
     return str(signature.replace(parameters=shown, return_annotation=signature.empty))
 
 

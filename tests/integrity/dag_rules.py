@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -95,11 +96,13 @@ def every_file_holds_dags(folder: ParsedFolder) -> list[str]:
 
 
 def dag_ids_are_unique(folder: ParsedFolder) -> list[str]:
-    """Across files: Airflow would silently take one of them, now this and now that."""
-    times = Counter(dag.dag_id for dag in folder.dags)
-    return [
-        f"{dag_id}: {number} files have a DAG of this id." for dag_id, number in times.items() if number > 1
-    ]
+    """Across files and within one: Airflow would silently take one of them."""
+    times: Counter[str] = Counter()
+    for file, bag in folder.bags.items():
+        found = {} if bag.import_errors else runpy.run_path(str(file))
+        declared = [dag.dag_id for dag in {id(dag): dag for dag in found.values() if isinstance(dag, DAG)}.values()]
+        times.update([*declared, *(bag.dags.keys() - set(declared))])
+    return [f"{dag_id}: {number} DAGs have this id." for dag_id, number in times.items() if number > 1]
 
 
 def every_dag_is_documented(folder: ParsedFolder) -> list[str]:

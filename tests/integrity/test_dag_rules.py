@@ -114,19 +114,19 @@ def test_a_file_without_a_dag_or_one_that_safe_mode_passes_over(folder_of: MakeF
     ]
 
 
-def test_one_dag_id_in_two_files(folder_of: MakeFolder) -> None:
-    assert dag_rules.dag_ids_are_unique(folder_of(one=GOOD, two=GOOD)) == [
-        "plays_weekly: 2 files have a DAG of this id."
-    ]
+AGAIN = 'again = build_dag(plays, weekly("monday", timezone="Asia/Tokyo"))'
+
+
+@pytest.mark.parametrize("files", [{"one": GOOD, "two": GOOD}, {"one": f"{GOOD}\n{AGAIN}\n"}])
+def test_one_dag_id_in_two_files_or_twice_in_one(folder_of: MakeFolder, files: dict[str, str]) -> None:
+    assert dag_rules.dag_ids_are_unique(folder_of(**files)) == ["plays_weekly: 2 DAGs have this id."]
 
 
 @pytest.mark.parametrize("section", dag_rules.SECTIONS)
 def test_a_report_whose_documentation_lacks_a_section(folder_of: MakeFolder, section: str) -> None:
     folder = folder_of(plays=GOOD.replace(f"**{section}.**", ""))
 
-    assert dag_rules.every_dag_is_documented(folder) == [
-        f"plays_weekly: its documentation has no section {section!r}."
-    ]
+    assert dag_rules.every_dag_is_documented(folder) == [f"plays_weekly: its documentation has no section {section!r}."]
 
 
 def test_a_report_without_documentation(folder_of: MakeFolder) -> None:
@@ -152,9 +152,7 @@ def test_maintenance_of_nobody(folder_of: MakeFolder) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "line", ["plays_weekly.tags.clear()", "plays_weekly.tags.add('athena-reports-maintenance')"]
-)
+@pytest.mark.parametrize("line", ["plays_weekly.tags.clear()", "plays_weekly.tags.add('athena-reports-maintenance')"])
 def test_a_dag_that_is_neither_a_report_nor_maintenance_or_both(folder_of: MakeFolder, line: str) -> None:
     assert dag_rules.every_dag_says_by_its_tag_what_it_is(folder_of(plays=f"{GOOD}\n{line}\n")) == [
         "plays_weekly: it must have one of the tags 'athena-report' and 'athena-reports-maintenance'."

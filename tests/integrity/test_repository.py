@@ -76,9 +76,7 @@ def test_a_service_of_the_compose_file_is_pinned_bounded_and_nobody_important(na
 def test_every_service_of_the_compose_file_that_goes_on_has_a_health_check() -> None:
     services = COMPOSE["services"]
     waited = [item for service in services.values() for item in service.get("depends_on", {}).items()]
-    once = {other for other, how in waited if how["condition"] == "service_completed_successfully"} | {
-        "ready"
-    }
+    once = {other for other, how in waited if how["condition"] == "service_completed_successfully"} | {"ready"}
     healthy = {other for other, how in waited if how["condition"] == "service_healthy"}
     assert once == {"secrets", "lake", "migrate", "ready"}
     assert {name for name, service in services.items() if "healthcheck" in service} == set(services) - once
@@ -90,9 +88,7 @@ def test_the_compose_file_hands_the_package_and_every_setting_on() -> None:
     package = {f"./{folder}:/opt/airflow/{folder}:ro" for folder in ("dags", "plugins", "include")}
     for name in ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "migrate"):
         assert set(COMPOSE["services"][name]["volumes"]) >= package
-        handed_on = {
-            key for key in COMPOSE["services"][name]["environment"] if key.startswith("ATHENA_REPORTS_")
-        }
+        handed_on = {key for key in COMPOSE["services"][name]["environment"] if key.startswith("ATHENA_REPORTS_")}
         assert handed_on == listed - {"ATHENA_REPORTS_SQL_FOLDER"}  # a folder of the container
 
 

@@ -100,9 +100,7 @@ def test_reports_start_unpaused_and_without_catching_up(make_report: MakeReport)
 
 
 @pytest.mark.parametrize("setting", ["CATCHUP", "PAUSED"])
-def test_one_setting_changes_either(
-    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch, setting: str
-) -> None:
+def test_one_setting_changes_either(make_report: MakeReport, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     monkeypatch.setenv(f"ATHENA_REPORTS_{setting}", "true")
     dag = build_dag(make_report(), weekly("sunday", TOKYO))
 
@@ -133,9 +131,7 @@ def test_the_names_of_the_environment_reach_every_step(
     assert run_query.environment == sensor.environment == environment
 
 
-def test_a_pool_of_ones_own_bounds_the_queries(
-    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pool_of_ones_own_bounds_the_queries(make_report: MakeReport, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATHENA_REPORTS_POOL", "athena")
     dag = build_dag(make_report(), weekly("sunday", TOKYO))
 
@@ -226,9 +222,7 @@ def test_a_dag_survives_the_metadata_database(make_report: MakeReport) -> None:
 # --- mistakes
 
 
-@pytest.mark.parametrize(
-    ("params", "field"), [({"topp": 1}, "params['topp']"), ({"top": "x"}, "params['top']")]
-)
+@pytest.mark.parametrize(("params", "field"), [({"topp": 1}, "params['topp']"), ({"top": "x"}, "params['top']")])
 def test_params_of_a_cadence_that_do_not_fit_the_report(
     make_report: MakeReport, params: dict[str, Any], field: str
 ) -> None:
@@ -237,9 +231,7 @@ def test_params_of_a_cadence_that_do_not_fit_the_report(
     assert caught.value.field == field
 
 
-def test_a_missing_setting_is_an_error_while_parsing(
-    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_setting_is_an_error_while_parsing(make_report: MakeReport, monkeypatch: pytest.MonkeyPatch) -> None:
     report = make_report()
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     settings.cache_clear()
@@ -256,9 +248,9 @@ def test_a_missing_setting_is_an_error_while_parsing(
         ("delay", 5, "timedelta"),
         ("params", ["top"], "{'top': 1000}"),
         ("wait", 60, "PATIENT"),
-        ("retries", "3", "int"),
+        ("retries", "3", "integer"),
         ("retry_delay", 30, "timedelta"),
-        ("max_active_runs", None, "int"),
+        ("max_active_runs", None, "integer"),
     ],
 )
 def test_an_option_of_the_wrong_type_names_the_report_and_what_is_expected(
@@ -273,9 +265,7 @@ def test_an_option_of_the_wrong_type_names_the_report_and_what_is_expected(
 
 
 @pytest.mark.parametrize("delay", [timedelta(minutes=-1), timedelta(microseconds=1)])
-def test_a_run_that_would_start_before_its_period_has_ended(
-    make_report: MakeReport, delay: timedelta
-) -> None:
+def test_a_run_that_would_start_before_its_period_has_ended(make_report: MakeReport, delay: timedelta) -> None:
     with pytest.raises(ValueError, match="give whole seconds, zero or more"):
         build_dag(make_report(), weekly("sunday", TOKYO), delay=delay)
 

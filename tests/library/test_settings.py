@@ -162,9 +162,7 @@ def test_the_sql_folder_lies_beside_dags_or_inside(
     assert read_settings(LOCAL).sql_folder == home / found
 
 
-def test_without_a_sql_folder_the_error_names_both_places(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_sql_folder_the_error_names_both_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = _home(tmp_path, monkeypatch)
 
     with pytest.raises(SettingsError) as caught:

@@ -37,9 +37,7 @@ def carrier_ranking(csv_path: Path, start_local: datetime, end_local: datetime) 
             "carrier": carrier,
             "flights": len(flights),
             "distance_miles": sum(flight.distance for flight in flights),
-            "mean_arrival_delay_minutes": _mean(
-                [f.arrival_delay for f in flights if f.arrival_delay is not None]
-            ),
+            "mean_arrival_delay_minutes": _mean([f.arrival_delay for f in flights if f.arrival_delay is not None]),
         }
         for rank, (carrier, flights) in enumerate(order, start=1)
     ]

@@ -137,9 +137,7 @@ def linter() -> Linter:
 def test_it_reads_like_the_style_says(case: tuple[str, str]) -> None:
     found = linter().lint_string(rendered(*case))
 
-    assert [
-        f"line {error.line_no}: {error.rule_code()} {error.desc()}" for error in found.get_violations()
-    ] == []
+    assert [f"line {error.line_no}: {error.rule_code()} {error.desc()}" for error in found.get_violations()] == []
 
 
 @pytest.mark.parametrize(

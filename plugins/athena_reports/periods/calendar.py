@@ -101,9 +101,7 @@ class Cadence:
         if self.unit is Unit.WEEKLY:
             object.__setattr__(self, "first_day", _choice(Weekday, self.first_day, "first_day"))
         elif self.first_day is not None:
-            raise PeriodError(
-                f"first_day {self.first_day!r} has no meaning for a {self.unit} cadence: leave it out"
-            )
+            raise PeriodError(f"first_day {self.first_day!r} has no meaning for a {self.unit} cadence: leave it out")
         zone_of(self.timezone)
 
     @property
@@ -330,9 +328,7 @@ class Period:
             PeriodError: The zone is unknown, or `late_by` is negative.
         """
         if late_by < timedelta(0):
-            raise PeriodError(
-                f"late_by {late_by!r} is negative: it is how long after the end events may land"
-            )
+            raise PeriodError(f"late_by {late_by!r} is negative: it is how long after the end events may land")
         return dates_shown(zone_of(timezone), self.start_utc, self.end_utc + late_by)
 
 

@@ -23,7 +23,10 @@ class RunFacts(Protocol):
     A run that was triggered without a logical date has no data interval either. Every run has `run_after`.
     """
 
-    run_type: str
+    @property
+    def run_type(self) -> str:
+        """`scheduled`, `backfill`, `manual` or `asset_triggered`."""
+
     logical_date: datetime | None
     run_after: datetime
     data_interval_start: datetime | None

@@ -66,14 +66,7 @@ class Removal(NamedTuple):
 
 @dataclass
 class Summary:
-    """What a pass found and did.
-
-    Attributes:
-        periods: Number of periods.
-        removals: The objects that may be removed, or are.
-        repaired: `<report>/<cadence>/<period id>` of each period whose partition is put right.
-        problems: What is left as it is, and why.
-    """
+    """What is found and done; `problems` says what is left as it is, and why."""
 
     periods: int = 0
     removals: list[Removal] = field(default_factory=list)
@@ -90,21 +83,15 @@ def plan(
     now: datetime,
     partition: Partition | None = None,
 ) -> list[Removal]:
-    """Return which of a period's objects may be removed.
+    """Return which of a period's objects, sorted by key, may be removed; those of no version stay.
 
-    Args:
-        objects: Those of the period, sorted by key; other objects than those of versions stay.
-        manifest: The period's manifest, read after the objects were listed; None if it has none.
-        location: The period.
-        policy: The retention policy.
-        now: The present, with a zone.
-        partition: Of a period without a manifest, its partition in Glue: the version that it names stays.
+    `manifest` was read after the objects were listed. If it is None, what `partition` names stays.
     """
     removals = []
     for version, found in groupby(objects, lambda each: _version_of(each, location)):
         stored = list(found)
         written = max(each.modified for each in stored)
-        if not version or now - written <= _YOUNG or (partition and _names(partition, version)):
+        if not version or now - written <= _YOUNG or (partition and f"/{version}/" in partition.location):
             continue
         if reason := _reason(version, written, manifest, policy, now):
             removals += [Removal(each.uri, each.bytes, f"version {version} {reason}") for each in stored]
@@ -123,20 +110,16 @@ def clean_up(
 ) -> None:
     """Clean up all periods of a report in one cadence.
 
-    If Glue refuses to list the partitions, they are not repaired, and periods without a manifest stay as
-    they are.
+    If Glue refuses to list the partitions, they are not repaired, and periods without a manifest stay.
 
     Args:
         location: Where the periods are published; the period has no meaning here.
-        summary: Takes what is found and done.
+        summary: What is found and done is added to it.
         s3: S3.
         table: The Glue table; None for none.
         policy: The retention policy.
         now: The present, with a zone.
         delete: Whether to delete what may be removed, or only to list it.
-
-    Raises:
-        S3Error: S3 refused a call.
     """
     partitions: Mapping[str, Partition] | None = None
     with _noted(summary):
@@ -166,11 +149,7 @@ def clean_up(
                 continue
             if newest is None or manifest.period.start_utc > newest[0].period.start_utc:
                 newest = manifest, period
-            if (
-                table is not None
-                and partitions is not None
-                and not _is_followed(manifest, period, partitions)
-            ):
+            if table is not None and partitions is not None and not _is_followed(manifest, period, partitions):
                 follow(manifest, location=period, s3=s3, table=table)
                 summary.repaired.append(period.prefix.rstrip("/"))
     if newest is not None:
@@ -226,9 +205,7 @@ class AthenaReportsCleanupOperator(AwsBaseOperator[S3Hook]):
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name).get_conn()
         summary = Summary()
         with report_errors():
-            for folder in (
-                each for report in s3.folders(f"s3://{self.bucket}/") for each in s3.folders(report)
-            ):
+            for folder in (each for report in s3.folders(f"s3://{self.bucket}/") for each in s3.folders(report)):
                 *_, report, cadence, _ = folder.split("/")
                 location = Location(self.bucket, report, cadence, "")
                 clean_up(
@@ -263,9 +240,7 @@ def _noted(summary: Summary) -> Iterator[None]:
         summary.problems.append(str(error))
 
 
-def _periods(
-    objects: Iterable[StoredObject], location: Location
-) -> Iterator[tuple[Location, list[StoredObject]]]:
+def _periods(objects: Iterable[StoredObject], location: Location) -> Iterator[tuple[Location, list[StoredObject]]]:
     """Yield each period with its objects, of all objects sorted by key."""
 
     def period_of(each: StoredObject) -> str:
@@ -283,9 +258,7 @@ def _version_of(stored: StoredObject, location: Location) -> str:
     return match["version"] if match else ""
 
 
-def _reason(
-    version: str, written: datetime, manifest: Manifest | None, policy: RetentionPolicy, now: datetime
-) -> str:
+def _reason(version: str, written: datetime, manifest: Manifest | None, policy: RetentionPolicy, now: datetime) -> str:
     """Say why a version may be removed; empty if it stays."""
     if manifest and version == manifest.version:
         return ""
@@ -298,10 +271,6 @@ def _reason(
     if now - written <= timedelta(days=policy.abandoned_after_days):
         return ""
     return f"was uploaded at {written.isoformat(timespec='seconds')} and never published"
-
-
-def _names(partition: Partition, version: str) -> bool:
-    return version == partition.parameters.get("version") or f"/versions/{version}/" in partition.location
 
 
 def _is_followed(manifest: Manifest, period: Location, partitions: Mapping[str, Partition]) -> bool:

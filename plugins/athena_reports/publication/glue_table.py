@@ -90,16 +90,13 @@ class Table:
         return tuple(Column(name=name, type="", glue=kind) for name, kind in _types(found).items())
 
     def prepare(self, columns: Sequence[Column]) -> _Types:
-        """Make the table one that can take a version with these columns; its partitions stay as they are.
-
-        A second call for the same columns returns what the first one did.
+        """Make the table one that can take a version with these columns; its partitions do not change.
 
         Returns:
             Glue's type of each column of the table, by name.
 
         Raises:
             SchemaError: A column has no place in the table, or its type does not fit.
-            TableError: The database is missing, the table is not ours, or Glue refused.
         """
         wanted = self._glue_types(columns)
         key = frozenset(wanted.items())
@@ -108,12 +105,7 @@ class Table:
         return self._prepared[key]
 
     def put_partition(self, period_id: str, columns: Sequence[Column], partition: Partition) -> None:
-        """Create the partition of a period whose version has these columns, or replace what it says.
-
-        Raises:
-            SchemaError: A column has no place in the table, or its type does not fit.
-            TableError: The table is not ours, was deleted meanwhile, or Glue refused.
-        """
+        """Create the partition of a period whose version has these columns, or replace what it says."""
         # A partition has the table's columns in the table's order, because readers may go by position, but
         # the types that its files have, from which Athena widens.
         types = {**self.prepare(columns), **self._glue_types(columns)}
@@ -136,19 +128,13 @@ class Table:
     def partitions(self) -> Mapping[str, Partition]:
         """Return each partition by period id; none if there is no table."""
         pages = self.glue.get_paginator("get_partitions")
-        found = self._call(
-            "its partitions cannot be listed",
-            {_ABSENT},
-            lambda **arguments: list(pages.paginate(**arguments)),
-            TableName=self.name,
-            ExcludeColumnSchema=True,
-        )
+        arguments = {"TableName": self.name, "ExcludeColumnSchema": True}
+        listed = self._call("its partitions cannot be listed", {_ABSENT}, _all(pages), **arguments)
+        found = [partition for page in listed or () for partition in page["Partitions"]]
+        folders = [each.get("StorageDescriptor", {}).get("Location", "") for each in found]
         return {
-            each["Values"][0]: Partition(
-                each.get("StorageDescriptor", {}).get("Location", ""), each.get("Parameters", {})
-            )
-            for page in found or ()
-            for each in page["Partitions"]
+            each["Values"][0]: Partition(folder, each.get("Parameters", {}))
+            for each, folder in zip(found, folders, strict=True)
         }
 
     def published_periods(self) -> Mapping[str, PartitionFacts]:
@@ -253,9 +239,7 @@ class Table:
         call = self.glue.update_table
         return self._call("it cannot be changed", _CHANGED_MEANWHILE, call, **arguments) is not None
 
-    def _call(
-        self, problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any
-    ) -> Any:
+    def _call(self, problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any) -> Any:
         return _answer(f"{self._about}: {problem}", expected, call, DatabaseName=self.database, **arguments)
 
 
@@ -267,7 +251,7 @@ def published_tables(database: str, glue: GlueClient) -> Iterator[Table]:
     """
     pages = glue.get_paginator("get_tables")
     problem = f"Glue database {database}: its tables cannot be listed"
-    for page in _answer(problem, (), lambda **names: list(pages.paginate(**names)), DatabaseName=database):
+    for page in _answer(problem, (), _all(pages), DatabaseName=database):
         for found in filter(_is_ours, page["TableList"]):
             folder = found["StorageDescriptor"].get("Location", "")
             bucket, key = split_uri(folder)
@@ -277,6 +261,10 @@ def published_tables(database: str, glue: GlueClient) -> Iterator[Table]:
                 yield table
             else:
                 _log.warning("%s.%s is skipped: its location is %s", database, found["Name"], folder)
+
+
+def _all(pages: Any) -> Callable[..., list[Any]]:
+    return lambda **arguments: list(pages.paginate(**arguments))
 
 
 def _is_ours(found: Mapping[str, Any]) -> bool:

@@ -41,15 +41,7 @@ class PublishedObject(BaseModel, frozen=True):
 
 
 class Version(BaseModel, frozen=True):
-    """The rows of a period, in S3.
-
-    Attributes:
-        version: Its name, a hash of its content.
-        ordered: Whether the order of the rows has a meaning.
-        rows: Number of rows.
-        columns: The columns.
-        objects: One for each format.
-    """
+    """The rows of a period in S3, named by a hash of them; `ordered` says if their order has a meaning."""
 
     version: Text
     ordered: bool
@@ -59,7 +51,7 @@ class Version(BaseModel, frozen=True):
 
     @property
     def formats(self) -> set[str]:
-        """The formats in which it is written."""
+        """Its formats."""
         return {each.format for each in self.objects}
 
     @property
@@ -109,11 +101,8 @@ class EarlierVersion(BaseModel, frozen=True):
 class PublicationFacts(BaseModel, frozen=True):
     """What a manifest says besides its version.
 
-    Attributes:
-        settles_at: When the last event of the period has arrived.
-        provisional: Whether the query was submitted before that.
-        partial: Whether partitions of the input were missing; `missing_partitions` names them.
-        code_version: Version of this package.
+    `settles_at` is when the last event of the period has arrived; `provisional`, whether the query was
+    submitted before; `partial`, whether partitions of the input were missing.
     """
 
     report: str
@@ -131,11 +120,9 @@ class PublicationFacts(BaseModel, frozen=True):
 
 
 class Manifest(Version, PublicationFacts, _Document, frozen=True):
-    """`manifest.json`: the current version of a period, where it comes from, and its history.
+    """`manifest.json`: the current version of a period, where it comes from, and its history, latest first.
 
-    Attributes:
-        restated_at: When the query was submitted that last replaced the rows of another one; empty for never.
-        earlier_versions: The latest first.
+    `restated_at` is when the query was submitted that last replaced other rows; empty for never.
     """
 
     manifest_format: Literal[1]
@@ -153,7 +140,6 @@ class Manifest(Version, PublicationFacts, _Document, frozen=True):
 
     def partition_parameters(self, location: Location) -> dict[str, str]:
         """Return the parameters of the period's partition in Glue; `PartitionFacts` reads them."""
-        failed = [check.severity for check in self.checks if not check.passed]
         named = set(PartitionFacts.model_fields)
         facts = PartitionFacts(
             **self.model_dump(include=named - {"manifest"}),
@@ -163,8 +149,7 @@ class Manifest(Version, PublicationFacts, _Document, frozen=True):
             bytes=sum(each.bytes for each in self.objects),
             query_id=self.query.id,
             manifest=location.manifest_uri,
-            checks_failed=failed.count("fail"),
-            checks_warned=failed.count("warn"),
+            checks_warned=sum(not check.passed for check in self.checks),
             earlier=len(self.earlier_versions),
         )
         return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in facts}
@@ -212,7 +197,6 @@ class PartitionFacts(BaseModel, frozen=True):
     dag_id: str
     run_id: str
     manifest: str
-    checks_failed: int
     checks_warned: int
     earlier: int
 

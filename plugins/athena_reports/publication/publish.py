@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from itertools import chain
 from typing import TypeVar
 
 from athena_reports.errors import PublishError
@@ -25,7 +25,7 @@ from athena_reports.publication.manifest import (
     PublicationFacts,
     Version,
 )
-from athena_reports.rows.engine import Engine, open_engine
+from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import count_differences
 from athena_reports.s3 import S3, ConditionError, MissingObjectError
 
@@ -67,7 +67,7 @@ def publish(
         facts: What the manifest says besides.
         location: The period.
         s3: S3.
-        table: The Glue table that has the period as a partition; None for none.
+        table: The Glue table of the report; None for none.
         memory_limit: What the comparison with the current version may hold in memory.
 
     Raises:
@@ -76,9 +76,28 @@ def publish(
         S3Error: S3 refused a call.
     """
     _verify(version, location, s3)
-    publication = _flip(version, facts, location, s3, table, memory_limit)
-    follow(publication.manifest, location=location, s3=s3, table=table)
-    return publication
+    written: Publication | None = None
+    for _ in range(_ATTEMPTS):
+        current, etag = read_manifest(location, s3)
+        if written is not None and current == written.manifest:
+            break  # S3 did the write, and its answer was lost
+        if current is not None and current.query.submitted_at > facts.query.submitted_at:
+            written = Publication(Outcome.SUPERSEDED, current)
+            break
+        if table is not None:
+            table.prepare(version.columns)
+        manifest = _next_manifest(version, facts, current, location, s3, memory_limit)
+        if current and all(getattr(current, name) == getattr(manifest, name) for name in _DECIDING):
+            written = Publication(Outcome.UNCHANGED, current)
+            break
+        is_same = current is not None and current.version == manifest.version
+        written = Publication(Outcome.UNCHANGED if is_same else Outcome.PUBLISHED, manifest)
+        if _replace(location.manifest_uri, manifest, etag, s3):
+            break
+    else:
+        raise _lost(location.manifest_uri)
+    follow(written.manifest, location=location, s3=s3, table=table)
+    return written
 
 
 def follow(manifest: Manifest, *, location: Location, s3: S3, table: Table | None) -> None:
@@ -96,9 +115,7 @@ def follow(manifest: Manifest, *, location: Location, s3: S3, table: Table | Non
         # Glue has no conditional write: follow what others wrote meanwhile.
         now, _etag = read_manifest(location, s3)
         if now is None:
-            raise PublishError(
-                f"{location.manifest_uri} was deleted meanwhile. Clear publish to write it again."
-            )
+            raise PublishError(f"{location.manifest_uri} was deleted meanwhile. Clear publish to write it again.")
         if now == manifest:
             return
         manifest = now
@@ -135,34 +152,6 @@ def _verify(version: Version, location: Location, s3: S3) -> None:
                 f"{uri} is not what transform uploaded: {problem}, expected are {expected.bytes:,} bytes. "
                 f"Nothing is published. Clear transform."
             )
-
-
-def _flip(
-    version: Version,
-    facts: PublicationFacts,
-    location: Location,
-    s3: S3,
-    table: Table | None,
-    memory_limit: str,
-) -> Publication:
-    """Let the manifest name the version, unless it does already or must not."""
-    written: Publication | None = None
-    for _ in range(_ATTEMPTS):
-        current, etag = read_manifest(location, s3)
-        if written is not None and current == written.manifest:
-            return written  # S3 did the write, and its answer was lost
-        if current is not None and current.query.submitted_at > facts.query.submitted_at:
-            return Publication(Outcome.SUPERSEDED, current)
-        if table is not None:
-            table.prepare(version.columns)
-        manifest = _next_manifest(version, facts, current, location, s3, memory_limit)
-        is_same = current is not None and current.version == manifest.version
-        if current and all(getattr(current, name) == getattr(manifest, name) for name in _DECIDING):
-            return Publication(Outcome.UNCHANGED, current)
-        written = Publication(Outcome.UNCHANGED if is_same else Outcome.PUBLISHED, manifest)
-        if _replace(location.manifest_uri, manifest, etag, s3):
-            return written
-    raise _lost(location.manifest_uri)
 
 
 def _next_manifest(
@@ -203,19 +192,14 @@ def _difference(
     if not new.parquet_keys or not old.parquet_keys:
         return None
     with open_engine(memory_limit, about=about) as engine:
+        files = [[engine.folder / key.replace("/", "-") for key in v.parquet_keys] for v in (new, old)]
         try:
-            files = [_download(version.parquet_keys, location, s3, engine) for version in (new, old)]
+            for key, path in zip(new.parquet_keys + old.parquet_keys, chain(*files), strict=True):
+                s3.download(location.uri(key), path)
         except MissingObjectError:
             return None
         added, removed = count_differences(engine, *files)
     return Difference(added=added, removed=removed)
-
-
-def _download(keys: list[str], location: Location, s3: S3, engine: Engine) -> list[Path]:
-    paths = [engine.folder / key.replace("/", "-") for key in keys]
-    for key, path in zip(keys, paths, strict=True):
-        s3.download(location.uri(key), path)
-    return paths
 
 
 def _move_latest(manifest: Manifest, location: Location, s3: S3) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,9 +28,6 @@ from athena_reports.rows.writer import CONTENT_TYPES, Format, LocalFile, LocalTa
 from athena_reports.s3 import S3
 
 if TYPE_CHECKING:
-    from mypy_boto3_athena import AthenaClient
-    from mypy_boto3_glue import GlueClient
-
     from athena_reports.rows.transforms import Transform
     from athena_reports.settings import Encryption
 
@@ -99,12 +96,9 @@ def transform_result(
 
     Raises:
         AirflowSkipException: There are no rows, and the report skips the period then.
-        AirflowFailException: A retry does not help: there is no query, its result cannot be read, a transform
-            or a check failed, or there are no rows.
+        AirflowFailException: The query, its result, a transform or a check is wrong, or there are no rows.
         AirflowException: AWS did not serve a call, or the disk is full.
     """
-    from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-    from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
     with report_errors():
@@ -114,32 +108,23 @@ def transform_result(
                 f"marked as success, clear run_query with all that is downstream. In a DAG of your own, give "
                 f"run_query its cadence, and transform submitted=XComArg(run_query, key='submitted')."
             )
-        return prepare_version(
-            QueryExecution.model_validate(query),
-            Submitted.model_validate(submitted),
-            recipe,
-            athena=AthenaHook(aws_conn_id=aws_conn_id).get_conn(),
-            s3=S3(S3Hook(aws_conn_id=aws_conn_id).get_conn(), bucket_owner, encryption),
-            glue=lambda: GlueCatalogHook(aws_conn_id=aws_conn_id).get_conn(),
-            memory_limit=memory_limit,
-        ).model_dump(mode="json")
+        s3 = S3(S3Hook(aws_conn_id=aws_conn_id).get_conn(), bucket_owner, encryption)
+        execution, facts = QueryExecution.model_validate(query), Submitted.model_validate(submitted)
+        prepared = _prepare(execution, facts, recipe, s3, memory_limit, aws_conn_id)
+    return prepared.model_dump(mode="json")
 
 
-def prepare_version(
+def _prepare(
     query: QueryExecution,
     submitted: Submitted,
     recipe: Recipe,
-    *,
-    athena: AthenaClient,
     s3: S3,
-    glue: Callable[[], GlueClient],
-    memory_limit: str = "128MB",
+    memory_limit: str,
+    aws_conn_id: str | None,
 ) -> PreparedVersion:
-    """Make an unpublished version of the result of a query that has succeeded. `glue` returns a client.
+    from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+    from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 
-    Raises:
-        AthenaReportsError: Its class says what failed. A version whose check failed stays for inspection.
-    """
     assert submitted.period is not None
     period = recipe.cadence.period(submitted.period.id)
     location = recipe.location(period)
@@ -155,17 +140,19 @@ def prepare_version(
         if recipe.empty != "publish":
             raise no_rows
         transforms.clear()  # they have the transforms' columns
-        return Table(recipe.database, location, glue()).columns() if recipe.database else None
+        if recipe.database is None:
+            return None
+        return Table(recipe.database, location, GlueCatalogHook(aws_conn_id=aws_conn_id).get_conn()).columns()
 
     with open_engine(memory_limit, about=about) as engine:
-        result = read_result(
+        rows, ordered = read_result(
             FinishedQuery.model_validate(query, from_attributes=True),
             engine=engine,
-            athena=athena,
+            athena=AthenaHook(aws_conn_id=aws_conn_id).get_conn(),
             s3=s3,
             published_columns=published_columns,
         )
-        table = write_table(apply(transforms, result.relation, period, engine=engine, about=about), engine)
+        table = write_table(apply(transforms, rows, period, engine=engine, about=about), engine)
         if not table.rows and recipe.empty != "publish":
             raise no_rows
         against = {check.against for check in recipe.checks}
@@ -175,12 +162,10 @@ def prepare_version(
         )
         checks = run_checks(recipe.checks, table, engine, previous_period=previous, previous_version=current)
         files = write_files(table, recipe.formats, engine)
-        version = upload_version(files, table, location, s3, ordered=result.ordered)
+        version = upload_version(files, table, location, s3, ordered=ordered)
     if failed := failures(checks):
         uploaded = location.uri(location.version_key(version.version))
-        raise CheckError(
-            f"{about}: {failed} Nothing is published. The rows are at {uploaded} for inspection."
-        )
+        raise CheckError(f"{about}: {failed} Nothing is published. The rows are at {uploaded} for inspection.")
     return PreparedVersion(query=query, submitted=submitted, version=version, checks=checks)
 
 
@@ -190,9 +175,6 @@ def upload_version(
     """Upload the rows of a period in each format as a version named by its content.
 
     Objects that exist are uploaded again, since cleanup leaves young ones: they stay until published.
-
-    Raises:
-        S3Error: S3 refused an upload.
     """
     content = "\n".join(sorted(f"{file.format} {file.sha256}" for file in files))
     version = hashlib.sha256(content.encode()).hexdigest()[:16]
@@ -201,6 +183,4 @@ def upload_version(
         key = location.object_key(version, file.format)
         s3.upload(file.path, location.uri(key), CONTENT_TYPES[file.format], sha256=file.sha256)
         objects.append(PublishedObject(key=key, **file.model_dump(exclude={"path"})))
-    return Version(
-        version=version, ordered=ordered, rows=table.rows, columns=table.columns, objects=tuple(objects)
-    )
+    return Version(version=version, ordered=ordered, rows=table.rows, columns=table.columns, objects=tuple(objects))

@@ -113,7 +113,4 @@ def elapsed_since(submitted_at: str) -> timedelta:
 
 def console_url(query_execution_id: str, region: str, domain: str = "aws.amazon.com") -> str:
     """Return the page of a query execution in the Athena console; `domain` differs by AWS partition."""
-    return (
-        f"https://{region}.console.{domain}/athena/home?region={region}"
-        f"#/query-editor/history/{query_execution_id}"
-    )
+    return f"https://{region}.console.{domain}/athena/home?region={region}#/query-editor/history/{query_execution_id}"

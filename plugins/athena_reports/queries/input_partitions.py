@@ -130,15 +130,12 @@ def why_empty(inputs: Sequence[InputCoverage]) -> str:
     return f"There are no events: {'; '.join(map(str, inputs))}."
 
 
-def _coverage(
-    source: Input, dates: Sequence[date], now: datetime, database: str, glue: GlueClient
-) -> InputCoverage:
+def _coverage(source: Input, dates: Sequence[date], now: datetime, database: str, glue: GlueClient) -> InputCoverage:
     try:
         table: Mapping[str, Any] = glue.get_table(DatabaseName=database, Name=source.table)["Table"]
     except glue.exceptions.EntityNotFoundException as error:
         raise InputError(
-            f"The input {database}.{source.table} is not in Glue. Correct the report's inputs, or create the "
-            f"table."
+            f"The input {database}.{source.table} is not in Glue. Correct the report's inputs, or create the table."
         ) from error
     keys = [key["Name"] for key in table.get("PartitionKeys", [])]
     if sorted(keys) != sorted(source.columns):
@@ -178,9 +175,7 @@ def _registered(
     for start in range(0, len(wanted), _AT_ONCE):
         asked: Any = [{"Values": [each[key] for key in keys]} for each in wanted[start : start + _AT_ONCE]]
         while asked:
-            answer = glue.batch_get_partition(
-                DatabaseName=database, TableName=source.table, PartitionsToGet=asked
-            )
+            answer = glue.batch_get_partition(DatabaseName=database, TableName=source.table, PartitionsToGet=asked)
             for partition in answer.get("Partitions", []):
                 stored = dict(zip(keys, partition["Values"], strict=True))
                 values = (stored[column] for column in source.columns)
@@ -194,11 +189,7 @@ def _projected(parameters: Mapping[str, str], source: Input, values: Partition, 
         if parameters.get(f"projection.{column}.type", "").lower() == "date":
             pattern = parameters.get(f"projection.{column}.format", "yyyy-MM-dd")
             first, _, last = parameters.get(f"projection.{column}.range", "").partition(",")
-            if (
-                not _instant(first, pattern, now)
-                <= _instant(value, pattern, now)
-                <= _instant(last, pattern, now)
-            ):
+            if not _instant(first, pattern, now) <= _instant(value, pattern, now) <= _instant(last, pattern, now):
                 return False
     return True
 

@@ -53,9 +53,7 @@ class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
             return bool(ti.get_dr_count(dag_id=marker.dag_id, run_ids=[marker.run_id], states=states))
 
         responses = recent_executions(self.hook.get_conn(), self.workgroup)
-        unwanted = unwanted_executions(
-            responses, environment=self.environment, is_active=is_active, grace=self.grace
-        )
+        unwanted = unwanted_executions(responses, environment=self.environment, is_active=is_active, grace=self.grace)
         for query_execution_id, marker in unwanted:
             about = (query_execution_id, marker.dag_id, marker.run_id)
             self.log.warning("Stopping query %s of %s, run %s: nobody waits for it.", *about)

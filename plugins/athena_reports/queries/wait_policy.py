@@ -46,7 +46,5 @@ class WaitPolicy(BaseModel):
 PATIENT = WaitPolicy(first_poll_seconds=5.0, longest_pause_seconds=120.0, give_up_after=timedelta(hours=6))
 """For long queries, such as a month over a large table."""
 
-STATE_MACHINE = WaitPolicy(
-    first_poll_seconds=5.0, longest_pause_seconds=26.0, give_up_after=timedelta(seconds=130)
-)
+STATE_MACHINE = WaitPolicy(first_poll_seconds=5.0, longest_pause_seconds=26.0, give_up_after=timedelta(seconds=130))
 """The wait of the Step Functions state machine: 5 s, factor 1.2, at most 10 times."""

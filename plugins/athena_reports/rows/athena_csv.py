@@ -1,4 +1,4 @@
-"""Athena's CSV in DuckDB, with everything said and nothing guessed, and errors that name row, column and value.
+"""Athena's CSV in DuckDB: nothing is guessed, and errors name the row, the column and the value.
 
 Athena quotes every value; NULL is an unquoted empty field, the empty string is `""`; line breaks can stand
 inside quotes. What DuckDB would take without a word, such as the year 10000 or a microsecond, is refused.
@@ -55,8 +55,8 @@ _READINGS = {
         "VARCHAR",
         "athena_instant({c})",
         "athena_refuses({c}, athena_instant({c}), athena_wall({c}))",
-        f"it is not a timestamp(3) with a time zone, or {_YEARS}, or its zone has this time twice or never: use "
-        f"AT TIME ZONE 'UTC'",
+        f"it is not a timestamp(3) with a time zone, or {_YEARS}, or its zone has this time twice or never: "
+        f"use AT TIME ZONE 'UTC'",
     ),
     "BLOB": Reading(
         "VARCHAR",
@@ -65,7 +65,7 @@ _READINGS = {
         "it is not hexadecimal",
     ),
 }
-# A zone has a wall time twice if the offset of a day before, or after, gives another instant with that time.
+# A zone has a wall time twice if the offset of a day before, or after, gives another instant with it.
 _MACROS = r"""
 CREATE OR REPLACE TEMP MACRO athena_wall(x) AS try_cast(regexp_extract(x, '^(\S+ \S+) \S+$', 1) AS TIMESTAMP);
 CREATE OR REPLACE TEMP MACRO athena_instant(x) AS
@@ -98,9 +98,7 @@ def csv_line(values: Iterable[str | None]) -> str:
     return ",".join("" if value is None else '"' + value.replace('"', '""') + '"' for value in values) + "\n"
 
 
-def read_csv(
-    path: Path, columns: Mapping[str, str], engine: Engine, *, about: str, header: bool
-) -> DuckDBPyRelation:
+def read_csv(path: Path, columns: Mapping[str, str], engine: Engine, *, about: str, header: bool) -> DuckDBPyRelation:
     """Return the rows of a CSV in Athena's form; a value that cannot be read is a ResultError of the engine.
 
     Args:
@@ -124,7 +122,7 @@ def read_csv(
 def read(
     source: str, columns: Sequence[str], readings: Mapping[str, Reading], engine: Engine, *, about: str
 ) -> DuckDBPyRelation:
-    """Return what the readings, by name, make of the columns of a source; the engine explains what they refuse."""
+    """Return what readings make of the columns of a source; the engine explains what they refuse."""
     values = []
     for number, (column, (name, reading)) in enumerate(zip(columns, readings.items(), strict=True)):
         value, refused = (text.format(c=column) for text in (reading.value, reading.refused))

@@ -1,7 +1,7 @@
 """An Athena result as a DuckDB relation, wherever Athena put it.
 
-A SELECT leaves a CSV in S3 or, in a workgroup with managed results, pages of GetQueryResults; an UNLOAD leaves
-Parquet files that its data manifest lists. All three give the same rows in the same types.
+A SELECT leaves a CSV in S3 or, in a workgroup with managed results, pages of GetQueryResults; an UNLOAD
+leaves Parquet files that its data manifest lists. All three give the same rows in the same types.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def _check_header(query: FinishedQuery, path: Path, names: list[str]) -> None:
         beginning = file.read(len(expected))
     if beginning != expected:
         raise ResultError(
-            f"Query {query.id}: its result cannot be read: it begins with {cut(beginning.decode(errors='replace'))}, "
-            f"but its metadata names the columns {names}. {_AGAIN}"
+            f"Query {query.id}: its result cannot be read: it begins with "
+            f"{cut(beginning.decode(errors='replace'))}, but its metadata names the columns {names}. {_AGAIN}"
         )
 
 
@@ -138,9 +138,7 @@ def _unloaded(query: FinishedQuery, uris: Sequence[str], engine: Engine, s3: S3)
         columns = list(zip(file.columns, file.types, strict=True))
         first = first or columns
         if columns != first:
-            problem = (
-                f"file {uri} has the columns ({_listed(columns)}), the first file has ({_listed(first)})"
-            )
+            problem = f"file {uri} has the columns ({_listed(columns)}), the first file has ({_listed(first)})"
             raise ResultError(f"Query {query.id}, {problem}. CAST them in the SQL. {_AGAIN}")
     source = f"read_parquet([{', '.join(map(literal, paths))}])"
     readings = {name: _stored(kind) for name, kind in first}
@@ -163,8 +161,8 @@ def _listed(columns: Sequence[tuple[str, DuckDBPyType]]) -> str:
 def _nothing(query: FinishedQuery, engine: Engine, columns: Sequence[Column] | None) -> DuckDBPyRelation:
     if columns is None:
         raise ResultError(
-            f"Query {query.id} unloaded no rows and so no columns, and the report has no table yet. Publish one "
-            f"period with rows first, or declare unload=False."
+            f"Query {query.id} unloaded no rows and so no columns, and the report has no table yet. "
+            f"Publish one period with rows first, or declare unload=False."
         )
     values = ", ".join(f"NULL::{table_type(column.glue)} AS {quoted(column.name)}" for column in columns)
     return engine.connection.sql(f"SELECT {values} WHERE false")

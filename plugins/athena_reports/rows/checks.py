@@ -158,8 +158,8 @@ def in_range(
 ) -> Check:
     """Check that each value of a column is within bounds, which are included.
 
-    NULL passes; see `not_null`. NaN does not. Numbers are compared exactly, whatever their types. A date as the
-    bound of a timestamp means its midnight.
+    NULL passes; see `not_null`. NaN does not. Numbers are compared exactly, whatever their types. A date as
+    the bound of a timestamp means its midnight.
     """
     interval = _interval(at_least, at_most, f"in_range({column!r})")
 
@@ -168,9 +168,8 @@ def in_range(
         holds = [f"NOT isnan({name})"] if kind in _FLOATS else []
         for bound, sign in ((at_least, 1), (at_most, -1)):
             if bound is not None and (limit := _limit(kind, bound, sign)) is None:
-                problem = f"{column} is {kind}, which does not compare with {interval}"
-                raise _UncheckableError(problem)
-            elif bound is not None:
+                raise _UncheckableError(f"{column} is {kind}, which does not compare with {interval}")
+            if bound is not None:
                 holds.append(f"{name} {'>=' if sign == 1 else '<='} {limit}")
         condition = f"{name} IS NULL OR ({' AND '.join(holds)})"
         return rows.each(condition, f"have a {column} outside the range {interval}", [column])
@@ -182,8 +181,8 @@ def expression(condition: str, *, description: str = "", severity: Severity = "f
     """Check a condition of your own on each row.
 
     Args:
-        condition: One condition in DuckDB's SQL, such as `score >= plays`. A row passes only where it is true;
-            NULL does not pass.
+        condition: One condition in DuckDB's SQL, such as `score >= plays`. A row passes only where it is
+            true; NULL does not pass.
         description: What holds, in words; by default the condition.
         severity: `fail` or `warn`.
     """
@@ -198,17 +197,15 @@ def expression(condition: str, *, description: str = "", severity: Severity = "f
     return Check(name=f"expression({description or condition})", severity=severity, find=find)
 
 
-def change(
-    what: str, *, within: float, against: Against = "previous_period", severity: Severity = "fail"
-) -> Check:
+def change(what: str, *, within: float, against: Against = "previous_period", severity: Severity = "fail") -> Check:
     """Check that a figure has not changed by too much.
 
     Args:
-        what: `rows` for the number of rows, or a numeric column for its total. Integers and decimals are added
-            exactly; NULL counts for nothing.
+        what: `rows` for the number of rows, or a numeric column for its total. Integers and decimals are
+            added exactly; NULL counts for nothing.
         within: By which part of the earlier figure it may differ, up or down: 0.5 for half of it.
-        against: `previous_period`, or `previous_version` for what is published of the same period. If there is
-            none, or it was published without this check, the check passes and says so.
+        against: `previous_period`, or `previous_version` for what is published of the same period. If there
+            is none, or it was published without this check, the check passes and says so.
         severity: `fail` or `warn`.
     """
     if not 0 <= within < math.inf:
@@ -261,16 +258,14 @@ class _Rows(NamedTuple):
         return kinds[column]
 
     def each(self, condition: str, fault: str, first: Sequence[str]) -> _Finding:
-        """Count the rows that do not satisfy a condition, and show some of them, the columns `first` first."""
+        """Count the rows that do not satisfy a condition, and show some, the columns `first` first."""
         for column in first:
             self.type_of(column)
         where = f"WHERE ({condition}) IS NOT TRUE"
         failed: int = self.value("count(*)", where)
         names = [_ROW_NUMBER, *dict.fromkeys([*first, *(each.name for each in self.table.columns)])]
         texts = _texts(names[: _MAX_COLUMNS + 1])
-        examples = self.query(
-            texts, f"{where} LIMIT {MAX_EXAMPLES if failed else 0}", numbered=True
-        ).fetchall()
+        examples = self.query(texts, f"{where} LIMIT {MAX_EXAMPLES if failed else 0}", numbered=True).fetchall()
         shown = [dict(zip(names, map(_shortened, example), strict=False)) for example in examples]
         return _Finding(not failed, f"{failed:,} of {self.table.rows:,} rows {fault}.", shown, failed)
 
@@ -318,8 +313,10 @@ def _total(column: str, rows: _Rows) -> int | float:
 
 def _value_in(baseline: Baseline | None, what: str) -> int | float | None:
     """Return the earlier figure; a check with other limits has measured the same."""
-    if baseline is None or what == "rows":
-        return baseline and baseline.rows
+    if baseline is None:
+        return None
+    if what == "rows":
+        return baseline.rows
     same = (check.value for check in baseline.checks if check.name.startswith(f"change({what}, "))
     return next(same, None)
 
@@ -342,16 +339,12 @@ def _schema(expected: Mapping[str, str], rows: _Rows, _: Baseline | None) -> _Fi
 
 
 def _limit(kind: str, bound: Bound, sign: int) -> str | None:
-    """Return the least (sign 1) or greatest (-1) value of the type within a bound; None if they do not compare."""
+    """Return the least (sign 1) or greatest (-1) value within a bound; None if they do not compare."""
     if isinstance(bound, date):
         is_instant = kind == "TIMESTAMP WITH TIME ZONE"
         if kind == "DATE" and not isinstance(bound, datetime):
             return f"DATE '{bound}'"
-        at = (
-            bound
-            if isinstance(bound, datetime)
-            else datetime.combine(bound, time(), UTC if is_instant else None)
-        )
+        at = bound if isinstance(bound, datetime) else datetime.combine(bound, time(), UTC if is_instant else None)
         comparable = kind.startswith("TIMESTAMP") and (at.tzinfo is not None) == is_instant
         return f"'{at.isoformat(' ')}'::{kind}" if comparable else None
     if kind in _FLOATS or math.isinf(bound):

@@ -1,7 +1,7 @@
 """One place for the names of types: Athena's in a result, DuckDB's, and Glue's in a table.
 
-A result's types are Trino's ("Data types in Amazon Athena" in the user guide), a table's are Hive's. What a CSV carries
-only as printed text, such as an array, is text in DuckDB too.
+A result's types are Trino's ("Data types in Amazon Athena" in the user guide), a table's are Hive's. What a
+CSV carries only as printed text, such as an array, is text in DuckDB too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_PRECISION = 38
 """Digits of Athena's widest decimal."""
 
-_PLAIN = {
+_TABLE = {
     "boolean": "BOOLEAN",
     "tinyint": "TINYINT",
     "smallint": "SMALLINT",
@@ -32,8 +32,7 @@ _PLAIN = {
     "date": "DATE",
     "timestamp": "TIMESTAMP_MS",
 }
-_DUCKDB = {
-    **_PLAIN,
+_RESULT = {
     "integer": "INTEGER",
     "real": "FLOAT",
     "char": "VARCHAR",
@@ -42,19 +41,14 @@ _DUCKDB = {
     "time": "TIME",
     "timestamp with time zone": "TIMESTAMP WITH TIME ZONE",
 }
-_PRINTED = frozenset(
-    "array,map,row,struct,json,uuid,ipaddress,time with time zone,interval day to second,interval year to month,"
-    "unknown".split(",")
-)
-# Athena reads a timestamp with a zone as its UTC instant.
-_TIMESTAMPS = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
-_GLUE = {name: glue for glue, name in _PLAIN.items()} | dict.fromkeys(_TIMESTAMPS, "timestamp")
+_PRINTED = re.compile(r"array|map|row|struct|json|uuid|ipaddress|time with time zone|interval .*|unknown")
+_GLUE = {name: glue for glue, name in _TABLE.items()}
 _ARGUMENTS = re.compile(r"\s*[(<].*[)>]", re.DOTALL)
 _DECIMAL = re.compile(r"decimal\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 
 
 class Column(BaseModel, frozen=True):
-    """A column: its name, its type as DuckDB names it, and as Glue does; `glue` is empty if Glue has no such type."""
+    """A column: its name, its type in DuckDB, and in Glue; `glue` is empty if Glue has no such type."""
 
     name: str
     type: str
@@ -71,24 +65,25 @@ def duckdb_type(name: str) -> str:
     if decimal := _DECIMAL.fullmatch(lowered):
         return _decimal(int(decimal[1]), int(decimal[2] or 0))
     base = " ".join(_ARGUMENTS.sub("", lowered).split())
-    if base in _PRINTED:
+    if _PRINTED.fullmatch(base):
         return "VARCHAR"
-    if base not in _DUCKDB:
-        raise ValueError(f"its type {name} is not known. CAST it in the SQL, to varchar for example.")
-    return _DUCKDB[base]
+    if kind := (_TABLE | _RESULT).get(base):
+        return kind
+    raise ValueError(f"its type {name} is not known. CAST it in the SQL, to varchar for example.")
 
 
 def table_type(glue: str) -> str:
     """Return DuckDB's type for a type of a Glue table, such as `array<struct<a:int>>`."""
     base, _, inner = glue.partition("<")
     parts = list(_split(inner[:-1]))
-    if base == "array":
-        return f"{table_type(parts[0])}[]"
-    if base == "map":
-        return f"MAP({table_type(parts[0])}, {table_type(parts[1])})"
-    if base == "struct":
-        fields = (part.partition(":") for part in parts)
-        return f"STRUCT({', '.join(f'{quoted(name)} {table_type(kind)}' for name, _, kind in fields)})"
+    match base:
+        case "array":
+            return f"{table_type(parts[0])}[]"
+        case "map":
+            return f"MAP({', '.join(map(table_type, parts))})"
+        case "struct":
+            fields = (part.partition(":") for part in parts)
+            return f"STRUCT({', '.join(f'{quoted(name)} {table_type(kind)}' for name, _, kind in fields)})"
     return duckdb_type(glue)
 
 
@@ -103,11 +98,7 @@ def result_columns(described: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def refuse_duplicates(names: Iterable[str]) -> None:
-    """Check that the names differ, in more than upper and lower case: Athena and Glue read no others.
-
-    Raises:
-        ValueError: Two names are the same.
-    """
+    """Raise ValueError if two names are the same or, as Glue sees them, differ in case only."""
     folded = [name.casefold() for name in names]
     if twice := sorted({name for name in folded if folded.count(name) > 1}):
         raise ValueError(f"the column {', '.join(twice)} occurs twice. Name each column differently (AS).")
@@ -115,37 +106,27 @@ def refuse_duplicates(names: Iterable[str]) -> None:
 
 def columns_of(relation: DuckDBPyRelation) -> tuple[Column, ...]:
     """Return the columns of a relation."""
-    return tuple(
-        Column(name=name, type=str(kind), glue=glue_type(kind))
-        for name, kind in zip(relation.columns, relation.types, strict=True)
-    )
+    types = zip(relation.columns, relation.types, strict=True)
+    return tuple(Column(name=name, type=str(kind), glue=_glue_type(kind)) for name, kind in types)
 
 
-def glue_type(kind: DuckDBPyType) -> str:
-    """Return what a Glue table calls the type, as Athena reads it from Parquet; empty if Glue has no such type."""
-    match kind.id:
-        case "decimal":
-            return str(kind).replace(" ", "").lower()
-        case "list" | "array" | "map" | "struct":
-            inner = [(name, glue_type(child)) for name, child in kind.children if name != "size"]
-            if not all(glue and re.fullmatch(r"\w+", name) for name, glue in inner):
-                return ""
-            if kind.id == "struct":
-                return f"struct<{','.join(f'{name}:{glue}' for name, glue in inner)}>"
-            return f"{'map' if kind.id == 'map' else 'array'}<{','.join(glue for _, glue in inner)}>"
-    return _GLUE.get(kind.id.upper(), "")
+def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
+    """Return the types that a nested type consists of, with the names of its parts; of another type, none."""
+    if kind.id not in ("list", "array", "map", "struct"):
+        return []
+    return [(name, child) for name, child in kind.children if not isinstance(child, int | list)]
 
 
 def rewritten(kind: DuckDBPyType, leaf: Callable[[str], str]) -> str:
     """Return the name of the type whose innermost types are what `leaf` makes of the names of this one's."""
+    inner = [(name, rewritten(child, leaf)) for name, child in children(kind)]
     match kind.id:
         case "list" | "array":
-            return f"{rewritten(kind.children[0][1], leaf)}[]"
+            return f"{inner[0][1]}[]"
         case "map":
-            return f"MAP({', '.join(rewritten(child, leaf) for _, child in kind.children)})"
+            return f"MAP({inner[0][1]}, {inner[1][1]})"
         case "struct":
-            fields = (f"{quoted(name)} {rewritten(child, leaf)}" for name, child in kind.children)
-            return f"STRUCT({', '.join(fields)})"
+            return f"STRUCT({', '.join(f'{quoted(name)} {child}' for name, child in inner)})"
     return leaf(str(kind))
 
 
@@ -157,6 +138,21 @@ def quoted(name: str) -> str:
 def literal(text: str) -> str:
     """Return a text as a literal in SQL."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def _glue_type(kind: DuckDBPyType) -> str:
+    if kind.id == "decimal":
+        return str(kind).lower()
+    if kind.id.startswith("timestamp"):  # Athena reads one with a zone as its UTC instant.
+        return "timestamp"
+    inner = [(name, _glue_type(child)) for name, child in children(kind)]
+    if not inner:
+        return _GLUE.get(kind.id.upper(), "")
+    if not all(glue and re.fullmatch(r"\w+", name) for name, glue in inner):
+        return ""
+    if kind.id == "struct":
+        return f"struct<{','.join(f'{name}:{glue}' for name, glue in inner)}>"
+    return f"{'map' if kind.id == 'map' else 'array'}<{','.join(glue for _, glue in inner)}>"
 
 
 def _split(text: str) -> Iterator[str]:
@@ -180,9 +176,6 @@ def _result_type(column: Mapping[str, Any]) -> str:
 
 
 def _decimal(precision: int, scale: int) -> str:
-    if not 1 <= precision <= MAX_PRECISION or not 0 <= scale <= precision:
-        raise ValueError(
-            f"decimal({precision},{scale}) is not a valid type: a decimal has 1 to {MAX_PRECISION} digits, and its "
-            f"scale is not larger."
-        )
-    return f"DECIMAL({precision},{scale})"
+    if 0 <= scale <= precision and 1 <= precision <= MAX_PRECISION:
+        return f"DECIMAL({precision},{scale})"
+    raise ValueError(f"decimal({precision},{scale}) is not a valid type; it has 1 to {MAX_PRECISION} digits.")

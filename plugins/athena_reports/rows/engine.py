@@ -1,4 +1,4 @@
-"""One DuckDB connection for one task: bounded in memory, with no access to files outside its own folder."""
+"""One DuckDB connection for one task: bounded in memory, without access to files outside its own folder."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ class Engine:
 
     connection: DuckDBPyConnection
     folder: Path
-    about: str = ""
+    about: str
     explainers: list[Callable[[Exception], AthenaReportsError | None]] = field(default_factory=list)
 
     def explain(self, error: Exception) -> AthenaReportsError | None:
-        """Return our error for one of DuckDB or of the disk; None if the cause is not known here."""
+        """Return our error for one of DuckDB or of the disk; None if its cause is not known here."""
         text = str(error)
         if is_disk_full(error) or "No space left on device" in text or "max_temp_directory_size" in text:
             return DiskFullError(
-                f"{self.about}: no space left on the worker's disk: {reason(error)}. Nothing is published. Free "
-                f"space in {gettempdir()}, or let TMPDIR name a larger disk, then clear transform."
+                f"{self.about}: no space left on the worker's disk: {reason(error)}. Nothing is published. "
+                f"Free space in {gettempdir()}, or let TMPDIR name a larger disk, then clear transform."
             )
         if type(error).__name__ == "OutOfMemoryException":
             return MemoryLimitError(
-                f"{self.about}: the rows need more memory than the limit: {reason(error)}. Nothing is published. "
-                f"Raise ATHENA_REPORTS_MEMORY_LIMIT, or let the SQL or the transform hold fewer rows at once."
+                f"{self.about}: the rows need more memory than allowed: {reason(error)}. Nothing is "
+                f"published. Raise ATHENA_REPORTS_MEMORY_LIMIT, or hold fewer rows at once in the transform."
             )
         return next(filter(None, (explain(error) for explain in self.explainers)), None)
 
@@ -78,7 +78,7 @@ def open_engine(memory_limit: str, *, about: str = "") -> Iterator[Engine]:
 
     with TemporaryDirectory(prefix="athena-reports-") as name:
         folder = Path(name).resolve()
-        config = {
+        config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
             "threads": 1,
             "preserve_insertion_order": True,
@@ -89,8 +89,7 @@ def open_engine(memory_limit: str, *, about: str = "") -> Iterator[Engine]:
         with duckdb.connect(":memory:", config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET allowed_directories = [$folder]", {"folder": str(folder)})
-            connection.execute("SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
+            connection.execute("SET enable_external_access = false; SET lock_configuration = true")
             engine = Engine(connection, folder, about)
             token = current_engine.set(engine)
             try:
@@ -105,4 +104,4 @@ def open_engine(memory_limit: str, *, about: str = "") -> Iterator[Engine]:
 
 def reason(error: Exception) -> str:
     """Return what DuckDB says is wrong, without its advice."""
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    return str(error).strip().partition("\n")[0].rstrip(".!")

@@ -104,9 +104,7 @@ def test_a_boundary_ends_one_period_and_begins_the_next(cadence: Cadence, at: da
 
 
 @given(cadences, instants, st.timedeltas(timedelta(0), timedelta(days=60)))
-def test_between_takes_the_periods_that_start_in_the_range(
-    cadence: Cadence, start: datetime, span: timedelta
-) -> None:
+def test_between_takes_the_periods_that_start_in_the_range(cadence: Cadence, start: datetime, span: timedelta) -> None:
     end = start + span
     found = list(cadence.between(start, end))
     walked = [cadence.containing(start)]
@@ -273,17 +271,13 @@ def test_a_date_that_is_shown_again_after_the_next_has_begun() -> None:
     day = days.period("2010-11-07")
     assert (day.start_utc, day.end_utc) == (utc("2010-11-07T02:30"), utc("2010-11-08T03:30"))
     assert day.previous.end_utc - day.previous.start_utc == 24 * HOUR
-    once, again = (
-        datetime(2010, 11, 6, 23, 30, tzinfo=ZoneInfo("America/St_Johns"), fold=fold) for fold in (0, 1)
-    )
+    once, again = (datetime(2010, 11, 6, 23, 30, tzinfo=ZoneInfo("America/St_Johns"), fold=fold) for fold in (0, 1))
     assert (days.containing(once).id, days.containing(again).id) == ("2010-11-06", "2010-11-07")
     assert days.last_complete(again).id == "2010-11-06"
     both = [date(2010, 11, 6), date(2010, 11, 7)]
     assert day.dates_in("America/St_Johns") == both, "events are dated by what the clock shows"
     assert day.previous.dates_in("America/St_Johns") == both[:1]
-    assert day.previous.dates_in("America/St_Johns", late_by=HOUR / 2) == both, (
-        "the 7th was shown for a minute"
-    )
+    assert day.previous.dates_in("America/St_Johns", late_by=HOUR / 2) == both, "the 7th was shown for a minute"
 
 
 # --- Dates that a zone skipped

@@ -82,9 +82,7 @@ def test_the_plugin_loads_nothing_heavy() -> None:
         "before = set(sys.modules); import athena_reports_plugin; new = set(sys.modules) - before; "
         "print(*sorted({name.partition('.')[0] for name in new}))"
     )
-    loaded = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    ).stdout.split()
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
 
     assert "athena_reports" in loaded
     assert not {"pyarrow", "pandas", "duckdb", "boto3", "botocore", "local_aws"} & set(loaded)

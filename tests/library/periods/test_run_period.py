@@ -179,12 +179,8 @@ def test_a_period_may_be_reported_from_the_instant_of_its_end() -> None:
         require_complete(period, period.end_utc - timedelta(microseconds=1))
 
 
-@pytest.mark.parametrize(
-    ("period_id", "state"), [("2026-11-15", "is not over"), ("2026-11-22", "has not begun")]
-)
-def test_an_unfinished_and_a_future_period_are_refused_with_the_last_complete_one(
-    period_id: str, state: str
-) -> None:
+@pytest.mark.parametrize(("period_id", "state"), [("2026-11-15", "is not over"), ("2026-11-22", "has not begun")])
+def test_an_unfinished_and_a_future_period_are_refused_with_the_last_complete_one(period_id: str, state: str) -> None:
     with pytest.raises(RunPeriodError) as caught:
         require_complete(WEEKLY.period(period_id), datetime(2026, 11, 18, tzinfo=UTC))
 

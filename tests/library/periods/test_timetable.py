@@ -42,9 +42,7 @@ def instant(text: str) -> pendulum.DateTime:
     return pendulum.instance(datetime.fromisoformat(f"{day} {time}").replace(tzinfo=ZoneInfo(zone)))
 
 
-def restriction(
-    earliest: datetime | None, latest: datetime | None = None, *, catchup: bool = True
-) -> TimeRestriction:
+def restriction(earliest: datetime | None, latest: datetime | None = None, *, catchup: bool = True) -> TimeRestriction:
     first, last = (None if at is None else pendulum.instance(at) for at in (earliest, latest))
     return TimeRestriction(first, last, catchup)
 
@@ -135,9 +133,7 @@ def test_the_data_interval_is_the_period_exactly_and_the_run_comes_a_delay_after
 
 
 @given(st.sampled_from(CADENCES), INSTANTS)
-def test_the_first_run_is_for_the_first_whole_period_from_the_start_date_on(
-    cadence: Cadence, start: datetime
-) -> None:
+def test_the_first_run_is_for_the_first_whole_period_from_the_start_date_on(cadence: Cadence, start: datetime) -> None:
     info = next(chain(PeriodTimetable(cadence, DELAY), restriction(start)))
 
     first = cadence.containing(interval_of(info).start)
@@ -211,9 +207,7 @@ def test_with_catchup_a_pause_of_weeks_is_made_up_for() -> None:
     last = DataInterval(instant("2025-02-02 00:00 Asia/Tokyo"), instant("2025-02-09 00:00 Asia/Tokyo"))
 
     with time_machine.travel(instant("2025-04-08 09:00 Asia/Tokyo"), tick=False):
-        info = WEEKLY.next_dagrun_info(
-            last_automated_data_interval=last, restriction=restriction(instant(SINCE))
-        )
+        info = WEEKLY.next_dagrun_info(last_automated_data_interval=last, restriction=restriction(instant(SINCE)))
     assert info is not None
     assert interval_of(info).start == last.end
 
@@ -222,9 +216,7 @@ def test_with_catchup_a_pause_of_weeks_is_made_up_for() -> None:
 def test_a_manual_run_takes_the_last_period_complete_at_its_logical_date(
     cadence: Cadence, logical_date: datetime
 ) -> None:
-    interval = PeriodTimetable(cadence, DELAY).infer_manual_data_interval(
-        run_after=pendulum.instance(logical_date)
-    )
+    interval = PeriodTimetable(cadence, DELAY).infer_manual_data_interval(run_after=pendulum.instance(logical_date))
 
     period = cadence.containing(interval.start)
     assert (interval.start, interval.end) == (period.start_utc, period.end_utc)
@@ -256,9 +248,7 @@ def dag(sql_folder: Path, cadence: Cadence) -> SerializedDAG:
 
 
 @pytest.mark.parametrize("cadence", CADENCES, ids=lambda cadence: cadence.description)
-def test_a_backfill_makes_each_period_that_starts_in_its_range_once(
-    dag: SerializedDAG, cadence: Cadence
-) -> None:
+def test_a_backfill_makes_each_period_that_starts_in_its_range_once(dag: SerializedDAG, cadence: Cadence) -> None:
     first, last = datetime(2024, 10, 30, 17, tzinfo=UTC), datetime(2026, 4, 2, 3, tzinfo=UTC)
 
     starts = [interval_of(info).start for info in dag.iter_dagrun_infos_between(first, last)]

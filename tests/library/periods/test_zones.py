@@ -33,9 +33,7 @@ MARGIN = 400
 NAMES = sorted(available_timezones() - {"localtime"})
 CLOCKS: dict[tuple[oracle.Stretch, ...], str] = {}
 for name in NAMES:
-    CLOCKS.setdefault(
-        oracle.stretches_within(name, -MARGIN * oracle.DAY, (END_DAY + MARGIN) * oracle.DAY), name
-    )
+    CLOCKS.setdefault(oracle.stretches_within(name, -MARGIN * oracle.DAY, (END_DAY + MARGIN) * oracle.DAY), name)
 ZONES = list(CLOCKS.values())
 WEEKDAYS = list(Weekday)
 

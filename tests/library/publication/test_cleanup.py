@@ -59,12 +59,8 @@ def manifest(current: str, *earlier: tuple[str, float]) -> Manifest:
     )
 
 
-def removed(
-    objects: Sequence[StoredObject], found: Manifest | None, policy: RetentionPolicy = POLICY
-) -> set[str]:
-    planned = plan(
-        sorted(objects, key=lambda item: item.uri), found, location=LOCATION, policy=policy, now=NOW
-    )
+def removed(objects: Sequence[StoredObject], found: Manifest | None, policy: RetentionPolicy = POLICY) -> set[str]:
+    planned = plan(sorted(objects, key=lambda item: item.uri), found, location=LOCATION, policy=policy, now=NOW)
     calling = {named(version): version for version in [*"abcdefgh", "current", "old", "new"]}
     return {calling[removal.uri.split("/")[7]] for removal in planned}
 
@@ -203,9 +199,7 @@ def cleaned(place: Place, days: float = 0, *, s3: S3 | None = None, **options: A
 def test_a_dry_run_lists_what_deleting_then_deletes_and_the_period_stays_whole(place: Place) -> None:
     versions = [published(place, name, n) for n, name in enumerate("abcd")]
     abandoned = place.upload("never published")
-    other_report = Place(place.s3, Location(place.location.bucket, "plays", "weekly2", "2026-11-15")).upload(
-        "x"
-    )
+    other_report = Place(place.s3, Location(place.location.bucket, "plays", "weekly2", "2026-11-15")).upload("x")
     before = place.everything()
     policy = RetentionPolicy(keep_versions=1, keep_days=90, abandoned_after_days=7)
 
@@ -249,9 +243,7 @@ def test_what_glue_names_stays_where_the_manifest_is_missing(tabled: Place) -> N
     assert f"{tabled.location.manifest_uri} is missing, but the period is in Glue" in problem
 
 
-def test_a_refusal_of_glue_is_said_and_ends_no_other_work(
-    tabled: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refusal_of_glue_is_said_and_ends_no_other_work(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     published(tabled, "a", 1)
     published(tabled, "b", 2)
     lost = tabled.at("2026-11-08")

@@ -14,9 +14,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "results.md"
 
 
 def test_the_transforms_that_the_page_shows() -> None:
-    (block,) = (
-        each for each in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "grade" in each
-    )
+    (block,) = (each for each in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "grade" in each)
     names: dict[str, Any] = {"transforms": transforms}
     exec(block, names)
     period = weekly("sunday").period("2026-11-15")

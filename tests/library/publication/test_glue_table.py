@@ -53,9 +53,9 @@ def put(
 
 
 def partition(table: Table, period_id: str = "2026-11-15") -> Any:
-    return table.glue.get_partition(
-        DatabaseName=table.database, TableName=table.name, PartitionValues=[period_id]
-    )["Partition"]
+    return table.glue.get_partition(DatabaseName=table.database, TableName=table.name, PartitionValues=[period_id])[
+        "Partition"
+    ]
 
 
 # --- the table and its partitions
@@ -99,9 +99,7 @@ def test_the_tables_of_ours_are_found_among_others_and_copies(tabled: Place) -> 
     assert table is not None
     tabled.publish(tabled.upload("a"), facts())
     put(table, columns(user_id="bigint"), period_id="by hand")
-    Table(table.database, Location("reports", "carriers", "monthly", ""), table.glue).prepare(
-        columns(score="bigint")
-    )
+    Table(table.database, Location("reports", "carriers", "monthly", ""), table.glue).prepare(columns(score="bigint"))
     table.glue.create_table(DatabaseName=table.database, TableInput={"Name": "of_somebody_else"})
     for name, folder in (("copy", "s3://reports/plays/weekly/"), ("plays_copy", "s3://elsewhere")):
         table.glue.create_table(
@@ -246,16 +244,12 @@ def test_a_table_of_somebody_else_is_refused_by_name(table: Table, parameters: d
 
     with pytest.raises(TableError) as caught:
         table.prepare(columns(score="bigint"))
-    assert f"{table.database}.plays_weekly is not the table of s3://reports/plays/weekly/" in str(
-        caught.value
-    )
+    assert f"{table.database}.plays_weekly is not the table of s3://reports/plays/weekly/" in str(caught.value)
     assert not caught.value.retryable
 
 
 def test_the_table_of_another_environment_is_refused(table: Table) -> None:
-    Table(table.database, Location("reports-prd", "plays", "weekly", ""), table.glue).prepare(
-        columns(score="bigint")
-    )
+    Table(table.database, Location("reports-prd", "plays", "weekly", ""), table.glue).prepare(columns(score="bigint"))
 
     with pytest.raises(TableError, match=r"s3://reports-prd/plays/weekly/.*ATHENA_REPORTS_REPORT_DATABASE"):
         table.prepare(columns(score="bigint"))
@@ -328,9 +322,7 @@ def test_a_table_that_another_run_creates_meanwhile_is_taken(table: Table) -> No
 def test_a_table_that_another_run_is_creating_is_waited_for(table: Table) -> None:
     def meddle() -> None:
         table.prepare(columns(score="int"))
-        raise ClientError(
-            {"Error": {"Code": "ConcurrentModificationException", "Message": ""}}, "CreateTable"
-        )
+        raise ClientError({"Error": {"Code": "ConcurrentModificationException", "Message": ""}}, "CreateTable")
 
     refusing = Refusing(table.glue, "create_table", meddle)
     other = Table(table.database, LOCATION, refusing)  # type: ignore[arg-type]
@@ -343,9 +335,7 @@ def test_a_column_that_another_run_adds_meanwhile_is_not_lost(table: Table) -> N
 
     def meddle() -> None:
         table.prepare(columns(score="int", theirs="string"))
-        raise ClientError(
-            {"Error": {"Code": "ConcurrentModificationException", "Message": ""}}, "UpdateTable"
-        )
+        raise ClientError({"Error": {"Code": "ConcurrentModificationException", "Message": ""}}, "UpdateTable")
 
     refusing = Refusing(table.glue, "update_table", meddle)
     other = Table(table.database, LOCATION, refusing)  # type: ignore[arg-type]

@@ -187,9 +187,7 @@ def test_a_transform_that_breaks_is_named_with_report_and_period(
     def broken(rows: Any, period: Any) -> Any:
         raise KeyError("score")
 
-    with pytest.raises(
-        AirflowFailException, match=r"^Report 'plays', period 2025-06-08 \(weekly\): .*KeyError"
-    ):
+    with pytest.raises(AirflowFailException, match=r"^Report 'plays', period 2025-06-08 \(weekly\): .*KeyError"):
         transformed(query, bucket, transforms=[broken])
     assert keys_in(s3, bucket) == []
 
@@ -278,14 +276,12 @@ def test_a_result_that_is_gone_is_not_the_fault_of_the_transform(bucket: str, qu
 
 
 @pytest.mark.parametrize("missing", ["query", "submitted", "period"])
-def test_without_a_query_or_a_period_the_way_out_is_named(
-    missing: str, bucket: str, query: dict[str, Any]
-) -> None:
+def test_without_a_query_or_a_period_the_way_out_is_named(missing: str, bucket: str, query: dict[str, Any]) -> None:
     submitted = {"period": None, "sql_sha256": ""} if missing == "period" else None
     some_query = None if missing == "query" else query
 
+    recipe = Recipe(report="plays", cadence=TOKYO_WEEK, bucket=bucket)
     with pytest.raises(AirflowFailException, match=r"clear run_query.*submitted=XComArg"):
-        recipe = Recipe(report="plays", cadence=TOKYO_WEEK, bucket=bucket)
         transform_result(some_query, submitted, recipe=recipe)
 
 

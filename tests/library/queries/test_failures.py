@@ -85,9 +85,7 @@ def test_every_recorded_error_is_known_by_its_name_first_and_then_by_its_number(
 
 
 @given(st.sampled_from(TYPES), st.sampled_from([None, 1, 2, 3]))
-def test_what_athena_calls_not_retryable_is_never_started_again(
-    error_type: int, category: int | None
-) -> None:
+def test_what_athena_calls_not_retryable_is_never_started_again(error_type: int, category: int | None) -> None:
     verdict = execution_verdict(failed(error_type, error_category=category, retryable=False))
 
     assert verdict.decision is FAIL
@@ -103,9 +101,7 @@ def test_what_athena_calls_not_retryable_is_never_started_again(
 def test_an_unknown_error_is_started_again_only_if_athena_blames_itself_and_says_so(
     error_type: int | None, category: int | None, retryable: bool | None, reason: str
 ) -> None:
-    verdict = execution_verdict(
-        failed(error_type, error_category=category, retryable=retryable, reason=reason)
-    )
+    verdict = execution_verdict(failed(error_type, error_category=category, retryable=retryable, reason=reason))
 
     assert (verdict.decision is RESUBMIT) == (category == 1 and retryable is True)
     assert verdict.decision in (RESUBMIT, FAIL)
@@ -114,9 +110,7 @@ def test_an_unknown_error_is_started_again_only_if_athena_blames_itself_and_says
 @pytest.mark.parametrize("state", ["FAILED", "CANCELLED"])
 @pytest.mark.parametrize("error_type", [None, 0, 1401, 1011])
 def test_a_scan_cutoff_fails_now_however_athena_ends_it(state: str, error_type: int | None) -> None:
-    execution = failed(
-        error_type, state, error_category=1, retryable=True, reason="Bytes scanned limit was exceeded"
-    )
+    execution = failed(error_type, state, error_category=1, retryable=True, reason="Bytes scanned limit was exceeded")
     verdict = execution_verdict(execution)
 
     assert verdict.decision is FAIL

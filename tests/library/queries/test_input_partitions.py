@@ -40,9 +40,7 @@ def database(glue: GlueClient) -> Iterator[str]:
     glue.delete_database(Name=name)
 
 
-def create(
-    glue: GlueClient, database: str, keys: list[str], partitions: list[list[str]], **parameters: str
-) -> None:
+def create(glue: GlueClient, database: str, keys: list[str], partitions: list[list[str]], **parameters: str) -> None:
     columns: Any = [{"Name": key, "Type": "string"} for key in keys]
     glue.create_table(
         DatabaseName=database,
@@ -123,9 +121,7 @@ def test_more_partitions_than_a_call_of_glue_takes(glue: GlueClient, database: s
         ("NOW - 1 MONTHS , NOW", [f"dt={day}" for day in DAYS]),
     ],
 )
-def test_a_projection_answers_for_glue(
-    glue: GlueClient, database: str, range_: str, outside: list[str]
-) -> None:
+def test_a_projection_answers_for_glue(glue: GlueClient, database: str, range_: str, outside: list[str]) -> None:
     parameters = {
         "projection.enabled": "true",
         "projection.dt.type": "date",
@@ -185,9 +181,7 @@ def test_the_policy_of_each_input_decides(glue: GlueClient, database: str) -> No
 # --- which dates are needed
 
 LATE = timedelta(days=1)
-INSTANTS = st.timedeltas(timedelta(0), timedelta(days=50)).map(
-    lambda past: datetime(2025, 6, 1, tzinfo=UTC) + past
-)
+INSTANTS = st.timedeltas(timedelta(0), timedelta(days=50)).map(lambda past: datetime(2025, 6, 1, tzinfo=UTC) + past)
 
 
 @given(INSTANTS, st.booleans())

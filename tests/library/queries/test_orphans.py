@@ -112,9 +112,7 @@ def test_queries_of_others_are_not_even_asked_about(clock: VirtualClock, athena:
     assert ti.asked == []
 
 
-def test_what_has_ended_is_not_stopped_and_its_run_not_asked_about(
-    clock: VirtualClock, athena: MemoryAthena
-) -> None:
+def test_what_has_ended_is_not_stopped_and_its_run_not_asked_about(clock: VirtualClock, athena: MemoryAthena) -> None:
     athena.plan = lambda _: Plan()
     start(athena)
     ti = TaskInstance()

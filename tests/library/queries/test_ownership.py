@@ -102,9 +102,7 @@ def test_two_tokens_are_equal_exactly_if_intention_and_number_are(
 
 
 @given(SMALL, st.integers(0, 3))
-def test_what_was_started_can_be_read_back_from_what_athena_tells(
-    fields: dict[str, Any], number: int
-) -> None:
+def test_what_was_started_can_be_read_back_from_what_athena_tells(fields: dict[str, Any], number: int) -> None:
     """Athena answers the catalog in lower case, and the location that a workgroup may have decided."""
     athena, made = MemoryAthena(), submission(**fields)
     (id_,) = start(athena, made)

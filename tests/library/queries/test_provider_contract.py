@@ -73,16 +73,12 @@ def sensor(kind: type[AthenaSensor], **fields: Any) -> Any:
 
 def parameters(kind: type) -> dict[str, Any]:
     found = inspect.signature(kind).parameters
-    return {
-        name: parameter.default for name, parameter in found.items() if parameter.kind.name != "VAR_KEYWORD"
-    }
+    return {name: parameter.default for name, parameter in found.items() if parameter.kind.name != "VAR_KEYWORD"}
 
 
 @pytest.mark.parametrize("kind", [AthenaOperator, AthenaSubmitOperator])
 def test_the_operator_takes_and_keeps_the_providers_arguments(kind: type[AthenaOperator]) -> None:
-    task = operator(
-        kind, client_request_token="t" * 32, sleep_time=5, max_polling_attempts=7, log_query=False
-    )
+    task = operator(kind, client_request_token="t" * 32, sleep_time=5, max_polling_attempts=7, log_query=False)
 
     given = OPERATOR | {"client_request_token": "t" * 32, "sleep_time": 5, "max_polling_attempts": 7}
     assert {name: getattr(task, name) for name in given} == given
@@ -100,9 +96,7 @@ def test_the_sensor_takes_and_keeps_the_providers_arguments(kind: type[AthenaSen
 
 @pytest.mark.parametrize("build", [operator, sensor], ids=["operator", "sensor"])
 def test_the_hook_is_made_of_the_same_connection(build: Any) -> None:
-    theirs, ours = (
-        (AthenaOperator, AthenaSubmitOperator) if build is operator else (AthenaSensor, AthenaWaitSensor)
-    )
+    theirs, ours = (AthenaOperator, AthenaSubmitOperator) if build is operator else (AthenaSensor, AthenaWaitSensor)
     hooks: list[Any] = [build(kind).hook for kind in (theirs, ours)]
 
     assert {type(hook) for hook in hooks} == {AthenaHook}
@@ -113,9 +107,7 @@ def test_the_hook_is_made_of_the_same_connection(build: Any) -> None:
         assert hook._config.read_timeout == 42
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs"), [(AthenaSubmitOperator, AthenaOperator), (AthenaWaitSensor, AthenaSensor)]
-)
+@pytest.mark.parametrize(("ours", "theirs"), [(AthenaSubmitOperator, AthenaOperator), (AthenaWaitSensor, AthenaSensor)])
 def test_nothing_that_is_templated_there_is_not_templated_here(ours: Any, theirs: Any) -> None:
     assert set(ours.template_fields) - set(theirs.template_fields) == {"period"}
     assert set(theirs.template_fields) <= set(ours.template_fields)
@@ -212,9 +204,7 @@ def started(athena: MemoryAthena, plan: Plan) -> None:
 # --- different, on purpose
 
 
-def test_differs_the_operator_returns_at_once_and_never_looks(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
+def test_differs_the_operator_returns_at_once_and_never_looks(athena: MemoryAthena, clock: VirtualClock) -> None:
     operator(AthenaOperator, sleep_time=30).execute(context())
     assert clock.seconds == 30  # for a query of two seconds
     assert athena.count("GetQueryExecution") == 2
@@ -282,9 +272,7 @@ def test_differs_a_query_that_is_refused_is_not_retried(athena: MemoryAthena) ->
         assert isinstance(caught.value, AirflowFailException) is final
 
 
-def test_differs_a_killed_operator_does_not_wait_for_the_end(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
+def test_differs_a_killed_operator_does_not_wait_for_the_end(athena: MemoryAthena, clock: VirtualClock) -> None:
     athena.stop_seconds = 40
     for kind, seconds in ((AthenaOperator, 60), (AthenaSubmitOperator, 0)):
         started(athena, Plan.endless())
@@ -329,9 +317,7 @@ def test_differs_a_failure_says_why(athena: MemoryAthena, clock: VirtualClock) -
     with pytest.raises(AirflowException, match=r"^Athena sensor failed$"):
         sensor(AthenaSensor).poke({})
 
-    with pytest.raises(
-        AirflowFailException, match=r"q-1 is FAILED: Failed with type 1301 \[a table does not exist"
-    ):
+    with pytest.raises(AirflowFailException, match=r"q-1 is FAILED: Failed with type 1301 \[a table does not exist"):
         sensor(AthenaWaitSensor).poke({})
 
 
@@ -356,9 +342,7 @@ def test_differs_a_killed_wait_stops_the_query(athena: MemoryAthena, clock: Virt
     assert athena.states == ["CANCELLED"] * 2
 
 
-def test_differs_the_trigger_fires_facts_instead_of_a_status(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
+def test_differs_the_trigger_fires_facts_instead_of_a_status(athena: MemoryAthena, clock: VirtualClock) -> None:
     """So it is of use with our sensor only, and says so by its own class path."""
     started(athena, Plan())
     trigger = AthenaWaitTrigger("q-1", "", WaitPolicy(), **CONNECTION)

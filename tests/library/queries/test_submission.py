@@ -192,9 +192,7 @@ def test_the_latest_executions_are_asked_for_in_pages_that_athena_allows(athena:
     assert list(recent_executions(client, "empty")) == []
 
 
-STEPS = st.lists(
-    st.sampled_from(["crash before", "crash after", "forget", "wait", "cancel", "retry"]), max_size=12
-)
+STEPS = st.lists(st.sampled_from(["crash before", "crash after", "forget", "wait", "cancel", "retry"]), max_size=12)
 
 
 @settings(max_examples=60)

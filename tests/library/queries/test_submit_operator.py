@@ -42,9 +42,7 @@ def rendered(query: str, run: Run | None = None, param: str | None = "", **field
 def test_the_query_is_rendered_for_the_period_of_the_run() -> None:
     task = rendered('SELECT {{ period.contains("at") }} FROM {{ period.previous.partitions("dt") }}')
 
-    assert task.query == (
-        f"SELECT {SqlPeriod(WEEK).contains('at')} FROM {SqlPeriod(WEEK.previous).partitions('dt')}"
-    )
+    assert task.query == (f"SELECT {SqlPeriod(WEEK).contains('at')} FROM {SqlPeriod(WEEK.previous).partitions('dt')}")
     assert task.period == FACTS
     assert set(AthenaSubmitOperator.template_fields) == {*AthenaOperator.template_fields, "period"}
 
@@ -205,9 +203,7 @@ def test_a_missing_partition_fails_the_run_before_anything_is_paid(
         submitted(given, inputs=[Input("plays", database="submit_lake", missing=missing)])
         return Submitted.model_validate(given["ti"].xcoms[SUBMITTED_XCOM])
 
-    with pytest.raises(
-        AirflowException, match=r"period 2025-06-08.*submit_lake\.plays.*No query was started"
-    ):
+    with pytest.raises(AirflowException, match=r"period 2025-06-08.*submit_lake\.plays.*No query was started"):
         run("fail")
     assert not athena.queries
     (coverage,) = run("partial").inputs
@@ -228,9 +224,7 @@ def test_the_marker_names_the_run_and_the_instance_of_a_mapped_task(athena: Memo
 
 @pytest.mark.parametrize("crash", ["before its id was saved", "as the answer was lost"])
 @pytest.mark.parametrize("forgotten", [False, True])
-def test_a_retry_after_a_crash_leads_back_to_the_query(
-    athena: MemoryAthena, crash: str, forgotten: bool
-) -> None:
+def test_a_retry_after_a_crash_leads_back_to_the_query(athena: MemoryAthena, crash: str, forgotten: bool) -> None:
     """No XCom of the first try is left: Airflow clears them when a retry starts."""
 
     def lose(action: str) -> None:
@@ -311,9 +305,7 @@ def test_what_the_environment_lacks_is_named(
 # --- stopping
 
 
-def test_a_killed_submission_stops_its_query_and_waits_for_nothing(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
+def test_a_killed_submission_stops_its_query_and_waits_for_nothing(athena: MemoryAthena, clock: VirtualClock) -> None:
     task = submit_task()
     task.on_kill()
     assert athena.calls == []

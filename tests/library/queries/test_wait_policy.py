@@ -35,9 +35,7 @@ def looks(policy: WaitPolicy, query_seconds: float, begin: float = 0.0) -> list[
 
 
 @given(POLICIES, st.floats(0, 500))
-def test_each_pause_is_the_one_before_times_the_factor_until_the_longest(
-    policy: WaitPolicy, end: float
-) -> None:
+def test_each_pause_is_the_one_before_times_the_factor_until_the_longest(policy: WaitPolicy, end: float) -> None:
     expected = policy.first_poll_seconds
     for before, after in pairwise(looks(policy, end)):
         assert after - before == pytest.approx(min(expected, policy.longest_pause_seconds))
@@ -47,9 +45,7 @@ def test_each_pause_is_the_one_before_times_the_factor_until_the_longest(
 @given(st.floats(0, 1500), st.floats(0, 1500))
 @example(0, 59.999)
 @example(0, 60.0)
-def test_by_default_no_end_is_noticed_later_than_a_fifth_of_the_time_plus_a_second(
-    begin: float, more: float
-) -> None:
+def test_by_default_no_end_is_noticed_later_than_a_fifth_of_the_time_plus_a_second(begin: float, more: float) -> None:
     """Also by whoever takes a wait over at any time: a look that a crash adds shifts the schedule."""
     end = begin + more
     assert looks(WaitPolicy(), end, begin)[-1] - end <= 0.2 * end + 1 + 1e-9

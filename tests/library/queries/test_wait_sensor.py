@@ -42,9 +42,7 @@ def deferred(error: TaskDeferred) -> AthenaWaitTrigger:
 
 
 @pytest.mark.parametrize("seconds", [0, 1], ids=["queued", "running"])
-def test_a_poke_for_a_running_query_is_one_call(
-    athena: MemoryAthena, clock: VirtualClock, seconds: float
-) -> None:
+def test_a_poke_for_a_running_query_is_one_call(athena: MemoryAthena, clock: VirtualClock, seconds: float) -> None:
     clock.sleep(seconds)
     found = wait_task().poke({})
 
@@ -191,9 +189,7 @@ def test_a_cancellation_soon_after_a_cleared_wait_began_is_the_clears_own(
 
 
 @pytest.mark.parametrize("reschedules", [0, 1])
-def test_a_query_that_is_cancelled_during_a_wait_is_not_submitted_again(
-    athena: MemoryAthena, reschedules: int
-) -> None:
+def test_a_query_that_is_cancelled_during_a_wait_is_not_submitted_again(athena: MemoryAthena, reschedules: int) -> None:
     """Only where the wait itself was cleared, and begins."""
     athena.cancel("q-1")
     given = context(max_tries=4 if reschedules else 3) | {"task_reschedule_count": reschedules}
@@ -203,9 +199,7 @@ def test_a_query_that_is_cancelled_during_a_wait_is_not_submitted_again(
     assert athena.states == ["CANCELLED"]
 
 
-def test_an_edited_copy_of_a_cancelled_query_is_not_waited_for(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
+def test_an_edited_copy_of_a_cancelled_query_is_not_waited_for(athena: MemoryAthena, clock: VirtualClock) -> None:
     start_sql(athena, athena.queries["q-1"].request["QueryString"].replace("SELECT 1", "SELECT 1000"))
     athena.cancel("q-1")
     clock.sleep(60)
@@ -233,9 +227,7 @@ def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_l
     assert caught.value.method_name == "execute_complete"
 
 
-def test_what_the_trigger_saw_is_believed_without_another_call(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
+def test_what_the_trigger_saw_is_believed_without_another_call(athena: MemoryAthena, clock: VirtualClock) -> None:
     clock.sleep(60)
     seen = QueryExecution.from_response(athena.get_query_execution("q-1")).model_dump(mode="json")
     athena.calls.clear()
@@ -276,9 +268,7 @@ def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_ou
     assert athena.states == ["FAILED", "SUCCEEDED"]
 
 
-def test_a_wait_that_begins_after_its_time_stops_the_query_too(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
+def test_a_wait_that_begins_after_its_time_stops_the_query_too(athena: MemoryAthena, clock: VirtualClock) -> None:
     fate(athena, Plan.endless())
     clock.sleep(3600)
     with pytest.raises(AirflowFailException, match="so it was stopped"):
@@ -338,9 +328,7 @@ def test_without_a_triggerer_the_wait_gives_up_when_the_policy_says_so_and_stops
     fate(athena, Plan.endless())
     policy = WaitPolicy(give_up_after=timedelta(minutes=10))
     clock.sleep(601)
-    with pytest.raises(
-        AirflowFailException, match=r"had not ended after 0:10:00, so it was stopped\. Make it"
-    ):
+    with pytest.raises(AirflowFailException, match=r"had not ended after 0:10:00, so it was stopped\. Make it"):
         wait_task(policy=policy, deferrable=False).execute(context(first_reschedule_date=NOW))
 
     assert athena.states == ["CANCELLED"]

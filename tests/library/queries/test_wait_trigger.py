@@ -71,9 +71,7 @@ def test_a_trigger_comes_back_from_the_metadata_database_as_it_was() -> None:
 
 def test_every_argument_of_the_providers_trigger_that_reaches_the_hook_is_kept() -> None:
     ours = set(AthenaWaitTrigger("q-1", "", WaitPolicy(), None).serialize()[1])
-    theirs = set(
-        AthenaTrigger("q-1", 1, 1, "c", region_name="r", verify=True, botocore_config={"a": 1}).serialize()[1]
-    )
+    theirs = set(AthenaTrigger("q-1", 1, 1, "c", region_name="r", verify=True, botocore_config={"a": 1}).serialize()[1])
 
     assert theirs - ours == {"waiter_delay", "waiter_max_attempts"}  # the policy stands for them
     assert "self" in inspect.signature(AthenaWaitTrigger.on_kill).parameters
@@ -238,9 +236,7 @@ def throttled(calls: list[float]) -> int:
     return refused
 
 
-def test_500_queries_that_wait_at_once_stay_under_athenas_quota(
-    clock: VirtualClock, athena: MemoryAthena
-) -> None:
+def test_500_queries_that_wait_at_once_stay_under_athenas_quota(clock: VirtualClock, athena: MemoryAthena) -> None:
     """The look of each wait_for_query, as it starts, counts too."""
 
     async def wait_for(at: float, seconds: float) -> float:
@@ -266,9 +262,7 @@ def test_500_queries_that_wait_at_once_stay_under_athenas_quota(
     assert all(late <= most for late, most in zip(lateness, allowed, strict=True))
 
 
-def test_a_triggerer_that_starts_again_with_500_queries_takes_turns(
-    clock: VirtualClock, athena: MemoryAthena
-) -> None:
+def test_a_triggerer_that_starts_again_with_500_queries_takes_turns(clock: VirtualClock, athena: MemoryAthena) -> None:
     triggers = [start(athena, running(30)) for _ in range(500)]
     clock.sleep(29)
 

@@ -29,9 +29,7 @@ def test_the_names_of_airflow_are_refused_in_a_template(name: str, tmp_path: Pat
 
 
 def test_all_unknown_names_are_listed_but_not_those_that_the_template_sets(tmp_path: Path) -> None:
-    source = (
-        "{% set zone = params.zone %}{% for n in params.list %}{{ n }}{{ zone }}{% endfor %}{{ b }}{{ a }}"
-    )
+    source = "{% set zone = params.zone %}{% for n in params.list %}{{ n }}{{ zone }}{% endfor %}{{ b }}{{ a }}"
 
     problem = template_problem(source, {}, tmp_path)
     assert problem is not None
@@ -84,14 +82,10 @@ def rendered(source: str, **params: ParamValue) -> str:
         ("{{ params.values }}", [1, 2], "(1, 2)"),
     ],
 )
-def test_a_param_can_be_asked_about_and_prints_as_a_literal(
-    source: str, value: ParamValue, expected: str
-) -> None:
+def test_a_param_can_be_asked_about_and_prints_as_a_literal(source: str, value: ParamValue, expected: str) -> None:
     assert rendered(source, values=value) == expected
 
 
-@pytest.mark.parametrize(
-    "source", ["{{ params.top + 1 }}", "{% for x in params.top %}{% endfor %}", "{{ 1 / 0 }}"]
-)
+@pytest.mark.parametrize("source", ["{{ params.top + 1 }}", "{% for x in params.top %}{% endfor %}", "{{ 1 / 0 }}"])
 def test_what_a_literal_cannot_do_is_found_where_the_report_is_declared(source: str, tmp_path: Path) -> None:
     assert "cannot be rendered" in (template_problem(source, {"top": 5}, tmp_path) or "")

@@ -78,9 +78,7 @@ class FakeS3:
 def csv_of(columns: Sequence[Column], rows: Sequence[Row]) -> bytes:
     """The result file of a SELECT."""
     lines = lines_of(columns, rows)
-    quoted = (
-        ["" if text is None else '"' + text.replace('"', '""') + '"' for text in line] for line in lines
-    )
+    quoted = (["" if text is None else '"' + text.replace('"', '""') + '"' for text in line] for line in lines)
     return "".join(",".join(line) + "\n" for line in quoted).encode()
 
 

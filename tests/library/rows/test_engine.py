@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -66,9 +67,7 @@ def test_nothing_is_left_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_step_that_needs_more_memory_names_the_setting() -> None:
     with (
-        pytest.raises(
-            MemoryLimitError, match=r"^Report 'plays', period .*ATHENA_REPORTS_MEMORY_LIMIT"
-        ) as caught,
+        pytest.raises(MemoryLimitError, match=r"^Report 'plays', period .*ATHENA_REPORTS_MEMORY_LIMIT") as caught,
         engine() as opened,
     ):
         opened.connection.execute("SELECT max(len(l)) FROM (SELECT list(range) AS l FROM range(100_000_000))")
@@ -99,11 +98,15 @@ def test_what_a_part_of_the_room_explains_is_its_error_and_others_pass_unchanged
     class OwnError(AthenaReportsError):
         pass
 
-    with pytest.raises(OwnError), engine() as opened:
-        opened.explainers.append(lambda error: OwnError() if "nope" in str(error) else None)
-        opened.connection.execute("SELECT nope")
-    with pytest.raises(duckdb.BinderException), engine() as opened:
-        opened.connection.execute("SELECT nope")
+    def run(*explainers: Any) -> None:
+        with engine() as opened:
+            opened.explainers.extend(explainers)
+            opened.connection.execute("SELECT nope")
+
+    with pytest.raises(OwnError):
+        run(lambda error: OwnError() if "nope" in str(error) else None)
+    with pytest.raises(duckdb.BinderException):
+        run(lambda _: None)
     with pytest.raises(OSError, match="Input/output error"), engine():
         raise OSError(errno.EIO, "Input/output error")
 
@@ -120,7 +123,8 @@ sys.meta_path.insert(0, Refuse())
 from athena_reports.rows import checks, transforms
 declared = [
     checks.unique("a"), checks.not_null("a"), checks.in_range("a", at_least=0), checks.expression("a > 0"),
-    checks.change("a", within=1), checks.schema({"a": "bigint", "at": "timestamp with time zone", "b": "varchar"}),
+    checks.change("a", within=1),
+    checks.schema({"a": "bigint", "at": "timestamp with time zone", "b": "varchar"}),
 ]
 steps = [
     transforms.each_row(lambda row: {**row, "b": "x"}, adds={"b": "varchar"}),

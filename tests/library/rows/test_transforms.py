@@ -74,7 +74,7 @@ def test_movement_of_columns_with_other_names_and_without_rows() -> None:
         {"place": "INTEGER", "the one before": "INTEGER", "shift": "VARCHAR"},
         [],
     )
-    assert "it needs the column 'rank'; the rows have place, the one before." in refusal(movement(), sql=sql)
+    assert "there is no column 'rank'; the rows have place, the one before." in refusal(movement(), sql=sql)
     assert "the column place occurs twice" in refusal(movement(**{**NAMES, "into": "place"}), sql=sql)
 
 
@@ -98,7 +98,7 @@ TABLE = pa.table({"b": [1, 2]})
 )
 @pytest.mark.parametrize("after", [[], [each_row(lambda row: row)], [lambda rows, _: rows.filter("b > 0")]])
 def test_a_transform_may_return_arrow_or_a_frame(make: Callable[[], Any], after: list[Any]) -> None:
-    assert run(lambda rows, period: make(), *after) == ({"b": "BIGINT"}, [(1,), (2,)])
+    assert run(lambda _, __: make(), *after) == ({"b": "BIGINT"}, [(1,), (2,)])
 
 
 def doubled(rows: Any, period: Any) -> Any:
@@ -113,13 +113,13 @@ def test_transforms_are_applied_in_order_and_see_the_period() -> None:
 @pytest.mark.parametrize(
     ("transform", "says"),
     [
-        (lambda rows, period: None, "it returned a NoneType. Return a DuckDB relation, an Arrow table"),
-        (lambda rows, period: [rows], "it returned a list"),
-        (lambda rows, period: duckdb.connect().sql("SELECT 1"), "a relation of another connection"),
-        (lambda rows, period: rows.project("*, a AS A"), "the column a occurs twice"),
-        (lambda rows, period: rows.project("nope"), 'Binder Error: Referenced column "nope" not found'),
-        (lambda rows, period: rows.query("rows", "FROM 'x.csv'"), "file system operations are disabled"),
-        (lambda rows, period: 1 / 0, "ZeroDivisionError: division by zero"),
+        (lambda _, __: None, "it returned a NoneType. Return a DuckDB relation, an Arrow table"),
+        (lambda rows, _: [rows], "it returned a list"),
+        (lambda _, __: duckdb.connect().sql("SELECT 1"), "a relation of another connection"),
+        (lambda rows, _: rows.project("*, a AS A"), "the column a occurs twice"),
+        (lambda rows, _: rows.project("nope"), 'Binder Error: Referenced column "nope" not found'),
+        (lambda rows, _: rows.query("rows", "FROM 'x.csv'"), "file system operations are disabled"),
+        (lambda _, __: 1 / 0, "ZeroDivisionError: division by zero"),
         (lambda rows: rows, "TypeError"),
     ],
 )
@@ -130,7 +130,7 @@ def test_a_transform_that_fails_or_returns_something_else_is_named(transform: An
 
 def test_sql_that_fails_on_a_row_is_an_error_of_the_transform() -> None:
     found = refusal(lambda rows, _: rows.project("('x' || a)::BIGINT AS a"))
-    assert "DuckDB cannot compute the rows: Conversion Error: Could not convert string 'x1'" in found
+    assert "the rows cannot be computed: Conversion Error: Could not convert string 'x1'" in found
     assert "LINE" not in found
 
 
@@ -145,7 +145,7 @@ def test_an_error_of_the_result_is_not_blamed_on_the_transform(transforms: list[
         write_table(apply(transforms, rows, WEEK, engine=opened, about=ABOUT), opened)
 
     with (
-        pytest.raises(ResultError, match="^Query q-1: .*column 'a': 'x' is not a valid BIGINT"),
+        pytest.raises(ResultError, match=r"^Query q-1: .*column 'a': 'x' is not a valid BIGINT"),
         engine() as opened,
     ):
         write(opened)
@@ -198,7 +198,8 @@ def test_each_row_takes_values_of_the_declared_type(kind: str, values: list[Any]
 
 
 NESTED = """SELECT [1, NULL] AS l, {'x': 'a"b', 'at': DATE '2026-01-01', 'd': 1.50::DECIMAL(10,2)} AS s,
-    MAP {'k': [1.5::DOUBLE]} AS m, NULL::INTEGER[] AS n, true AS b, TIME '01:02:03.004' AS t, 'x'::BLOB AS y"""
+    MAP {'k': [1.5::DOUBLE]} AS m, NULL::INTEGER[] AS n, true AS b,
+    TIME '01:02:03.004' AS t, 'x'::BLOB AS y"""
 
 
 def test_each_row_hands_on_values_of_every_type_that_a_result_has() -> None:
@@ -263,8 +264,8 @@ def test_each_row_knows_its_columns_without_rows() -> None:
 @pytest.mark.parametrize(
     ("declare", "error", "says"),
     [
-        (lambda: each_row(None), TypeError, "takes a function of one argument"),  # type: ignore[arg-type]
-        (lambda: each_row(lambda: None), TypeError, "takes a function of one argument"),
+        (lambda: each_row(None), TypeError, "takes a function of a row"),  # type: ignore[arg-type]
+        (lambda: each_row(lambda: None), TypeError, "takes a function of a row"),
         (lambda: each_row(lambda row: row, adds={"b": "date"}, drops=["b"]), ValueError, "adds and drops b"),
         (lambda: each_row(lambda row: row, adds={"b": "decimel"}), ValueError, "its type decimel"),
     ],

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from athena_reports.errors import PublishError, TransformError
 from athena_reports.rows import checks
 from athena_reports.rows.engine import Engine, open_engine
+from athena_reports.rows.transforms import apply, each_row
 from athena_reports.rows.writer import (
     Format,
     LocalTable,
@@ -31,6 +32,8 @@ from athena_reports.rows.writer import (
     write_table,
 )
 from tests.library.rows.athena_output import TEXTS, comparable, engine
+
+PERIOD: Any = None
 
 
 def written(table: pa.Table, format: Format) -> tuple[LocalTable, bytes]:
@@ -43,9 +46,7 @@ def written(table: pa.Table, format: Format) -> tuple[LocalTable, bytes]:
     return local, content
 
 
-DECIMALS = st.integers(-(10**38) + 1, 10**38 - 1).map(
-    lambda n: decimal.Decimal(n).scaleb(-7, decimal.Context(prec=50))
-)
+DECIMALS = st.integers(-(10**38) + 1, 10**38 - 1).map(lambda n: decimal.Decimal(n).scaleb(-7, decimal.Context(prec=50)))
 INSTANTS = st.datetimes().map(lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000))
 FEW = st.none() | st.integers(0, 9)
 COLUMNS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
@@ -113,9 +114,7 @@ def test_json_lines_hold_every_value(table: pa.Table) -> None:
     lines = content.decode().split("\n")
     assert lines.pop() == ""
     for line, row in zip(lines, table.to_pylist(), strict=True):
-        found = json.loads(
-            line, parse_float=decimal.Decimal, parse_int=decimal.Decimal, parse_constant=pytest.fail
-        )
+        found = json.loads(line, parse_float=decimal.Decimal, parse_int=decimal.Decimal, parse_constant=pytest.fail)
         assert list(found) == table.schema.names
         for field in table.schema:
             expected = in_json(row[field.name], field.type)
@@ -130,13 +129,9 @@ def test_json_lines_hold_every_value(table: pa.Table) -> None:
 def test_json_lines_by_example() -> None:
     at = pa.array([dt.datetime(2026, 11, 14, 15, tzinfo=dt.UTC)], pa.timestamp("ms", "Asia/Tokyo"))
     clock = pa.array([dt.time(1, 2, 3)], pa.time32("ms"))
-    row = pa.table(
-        {"at": at, "t": clock, "d": pa.array([decimal.Decimal("-0.50")]), "real": pa.array([0.1], "f4")}
-    )
+    row = pa.table({"at": at, "t": clock, "d": pa.array([decimal.Decimal("-0.50")]), "real": pa.array([0.1], "f4")})
 
-    assert written(row, "jsonl")[1] == (
-        b'{"at":"2026-11-14T15:00:00.000Z","t":"01:02:03.000","d":-0.50,"real":0.1}\n'
-    )
+    assert written(row, "jsonl")[1] == (b'{"at":"2026-11-14T15:00:00.000Z","t":"01:02:03.000","d":-0.50,"real":0.1}\n')
 
 
 CSV_COLUMNS = ("bigint", "text", "double", "decimal", "boolean", "date", "timestamp")
@@ -158,16 +153,12 @@ def test_csv_holds_every_value_and_tells_null_from_the_empty_string(table: pa.Ta
         ),
     )
     rows = [found.to_pylist(), table.to_pylist()]
-    assert comparable([tuple(row.values()) for row in rows[0]]) == comparable(
-        [tuple(row.values()) for row in rows[1]]
-    )
+    assert comparable([tuple(row.values()) for row in rows[0]]) == comparable([tuple(row.values()) for row in rows[1]])
 
 
 def test_csv_by_example() -> None:
     at = pa.array([dt.datetime(2026, 11, 14, 15, tzinfo=dt.UTC)], pa.timestamp("ms", "UTC"))
-    row = pa.table(
-        {"n": [1], "a b": ["x"], "e": [""], "null": pa.array([None], "string"), "at": at, "f": [1e-7]}
-    )
+    row = pa.table({"n": [1], "a b": ["x"], "e": [""], "null": pa.array([None], "string"), "at": at, "f": [1e-7]})
 
     assert written(row, "csv")[1] == (b'n,"a b","e","null",at,f\n1,"x","",,2026-11-14 15:00:00.000Z,1e-07\n')
 
@@ -189,7 +180,8 @@ def test_the_columns_of_a_table_have_the_types_of_duckdb_and_of_glue() -> None:
     with engine() as opened:
         table = write_table(
             opened.connection.sql(
-                """SELECT 1::BIGINT AS a, sum(2::BIGINT) AS total, uuid() AS u, '{}'::JSON AS j, 'x'::ENUM('x') AS e,
+                """SELECT 1::BIGINT AS a, sum(2::BIGINT) AS total, uuid() AS u, '{}'::JSON AS j,
+                'x'::ENUM('x') AS e,
                 TIMESTAMP_MS '2026-01-01 00:00:00' AS ms, [1::HUGEINT] AS l, TIME '01:02:03' AS t"""
             ),
             opened,
@@ -231,22 +223,20 @@ def test_an_empty_result_is_written_with_its_columns(format: Format) -> None:
         ("jsonl", "INTERVAL[]"),
     ],
 )
-def test_a_column_that_a_format_does_not_hold_is_refused_before_a_row_is_read(
-    format: Format, kind: str
-) -> None:
-    with pytest.raises(PublishError) as caught, engine() as opened:
+def test_a_column_that_a_format_does_not_hold_is_refused_before_a_row_is_read(format: Format, kind: str) -> None:
+    with engine() as opened:
         rows = opened.connection.sql(f"SELECT error('a row was read')::INTEGER AS n, NULL::{kind} AS odd")
-        require_formats(rows, ["parquet", format], opened)
+        with pytest.raises(PublishError) as caught:
+            require_formats(rows, ["parquet", format], opened)
     assert not caught.value.retryable
-    assert (
-        f"Report 'plays', period 2026-11-15 (weekly): the column 'odd' is a {kind}, which {format!r}"
-        in str(caught.value)
+    assert f"Report 'plays', period 2026-11-15 (weekly): the column 'odd' is a {kind}, which {format!r}" in str(
+        caught.value
     )
 
 
 def test_two_columns_of_one_name_are_refused() -> None:
     with (
-        pytest.raises(TransformError, match="^Report 'plays', .*the column a occurs twice"),
+        pytest.raises(TransformError, match=r"^Report 'plays', .*the column a occurs twice"),
         engine() as opened,
     ):
         write_table(opened.connection.sql('SELECT 1 AS a, 2 AS "A"'), opened)
@@ -257,17 +247,23 @@ def test_two_columns_of_one_name_are_refused() -> None:
 
 @pytest.mark.parametrize("at_a_time", [1, 3, 10])
 def test_the_rows_are_computed_once_whatever_follows(at_a_time: int) -> None:
-    calls = Counter[int]()
+    calls, batched = Counter[int](), Counter[int]()
+
+    def called(number: int) -> int:
+        calls.update([number])
+        return calls[number]
 
     def batches() -> Any:
         for start in range(0, 10, at_a_time):
             numbers = list(range(start, min(start + at_a_time, 10)))
-            calls.update(numbers)
+            batched.update(numbers)
             yield pa.record_batch({"n": numbers})
 
     with engine() as opened:
         reader = pa.RecordBatchReader.from_batches(pa.schema([("n", pa.int64())]), batches())
-        rows = opened.connection.from_arrow(reader).project("n, n * 2 AS twice")
+        counted = each_row(lambda row: {**row, "calls": called(row["n"])}, adds={"calls": "bigint"})
+        rows = opened.connection.from_arrow(reader)
+        rows = apply([counted], rows, PERIOD, engine=opened, about="").project("*, n * 2 AS twice")
         require_formats(rows, ["parquet", "csv", "jsonl"], opened)
         table = write_table(rows, opened)
         declared = [
@@ -279,10 +275,11 @@ def test_the_rows_are_computed_once_whatever_follows(at_a_time: int) -> None:
         assert all(found.passed for found in checks.run_checks(declared, table, opened))
         assert len(write_files(table, ["parquet", "csv", "jsonl"], opened)) == 3
         assert count_differences(opened, [table.path], [table.path]) == (0, 0)
-    assert calls == Counter(range(10))
+    assert calls == batched == Counter(range(10))
 
 
-ROWS = """SELECT range AS id, CASE range % 17 WHEN 0 THEN NULL ELSE repeat(md5(range::VARCHAR), (range % 5)::INTEGER) END AS name,
+ROWS = """SELECT range AS id,
+    CASE WHEN range % 17 > 0 THEN repeat(md5(range::VARCHAR), (range % 5)::INTEGER) END AS name,
     (range * 7919 % 1000003) / 7 AS score, TIMESTAMP_MS '2026-11-15 00:00:00' + to_milliseconds(range) AS at_,
     [range, NULL] AS list FROM range(60_000)"""
 
@@ -299,9 +296,7 @@ def test_equal_rows_in_equal_order_give_equal_bytes() -> None:
 
 def test_wide_rows_are_written_in_row_groups_of_a_bounded_size(tmp_path: Path) -> None:
     with engine() as opened:
-        wide = opened.connection.sql(
-            "SELECT range AS n, repeat(md5(range::VARCHAR), 300) AS text FROM range(20_000)"
-        )
+        wide = opened.connection.sql("SELECT range AS n, repeat(md5(range::VARCHAR), 300) AS text FROM range(20_000)")
         table = write_table(wide, opened)
         metadata = pq.read_metadata(table.path)
     sizes = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
@@ -319,9 +314,7 @@ def parquet(opened: Engine, name: str, table: pa.Table) -> Path:
     return path
 
 
-SMALL = st.lists(
-    st.tuples(st.integers(0, 2), st.none() | st.sampled_from([0.0, -0.0, math.nan, 1.5])), max_size=8
-)
+SMALL = st.lists(st.tuples(st.integers(0, 2), st.none() | st.sampled_from([0.0, -0.0, math.nan, 1.5])), max_size=8)
 
 
 @given(SMALL, SMALL, st.booleans())
@@ -333,9 +326,7 @@ def test_differences_are_those_of_the_multisets(old: list[Any], new: list[Any], 
 
     def table(rows: list[Any]) -> pa.Table:
         schema = pa.schema([("side", pa.int64()), ("x y", pa.float64())])
-        return pa.Table.from_pylist(
-            [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
-        )
+        return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
 
     with engine() as opened:
         news = [parquet(opened, "new", table(new[:2] if split else new))]
@@ -346,21 +337,16 @@ def test_differences_are_those_of_the_multisets(old: list[Any], new: list[Any], 
 
 
 def test_differences_of_nested_columns_and_of_more_rows_than_memory_holds() -> None:
-    nested = (
-        "SELECT [range] AS l, {'a': range} AS s, MAP {'k': range} AS m, repeat(md5(range::VARCHAR), 3) AS t"
-    )
-    with open_engine("64MB") as opened:
+    nested = "SELECT [range] AS l, {'a': range} AS s, MAP {'k': range} AS m, repeat(md5(range::VARCHAR), 3) AS t"
+    with engine() as opened:
         for name, rows in {"new": "range(5, 400_000)", "old": "range(0, 399_990)"}.items():
-            select = nested if name else ""
-            opened.connection.sql(f"{select} FROM {rows}").write_parquet(str(opened.folder / name))
+            opened.connection.sql(f"{nested} FROM {rows}").write_parquet(str(opened.folder / name))
         assert count_differences(opened, [opened.folder / "new"], [opened.folder / "old"]) == (10, 5)
 
 
 def test_an_error_of_the_rows_leaves_nothing_behind() -> None:
-    with pytest.raises(TransformError, match="cannot compute the rows: .*nope"), engine() as opened:
-        rows = opened.connection.sql(
-            "SELECT CASE WHEN range = 50_000 THEN error('nope') END AS x FROM range(100_000)"
-        )
-        write_table(rows, opened)
+    sql = "SELECT CASE WHEN range = 50_000 THEN error('nope') END AS x FROM range(100_000)"
+    with pytest.raises(TransformError, match=r"the rows cannot be computed: .*nope"), engine() as opened:
+        write_table(opened.connection.sql(sql), opened)
     with pytest.raises(duckdb.ConnectionException):
         opened.connection.execute("SELECT 1")

@@ -56,9 +56,7 @@ def test_a_start_that_was_interrupted_is_completed(tmp_path: Path, lost: str) ->
     assert {name for name in before if before[name] != after[name]} <= {"fernet-key"}
 
 
-def test_a_volume_of_somebody_else_is_said_to_be_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_volume_of_somebody_else_is_said_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert compose.main(["secrets", str(tmp_path / "missing"), *PLACES]) == 1
     assert "docker compose down --volumes" in capsys.readouterr().err
 

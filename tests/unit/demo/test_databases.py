@@ -62,8 +62,6 @@ def test_the_brokers_password_is_in_its_configuration_that_only_its_owner_can_re
         ),
     ],
 )
-def test_settings_that_cannot_work_together_are_refused(
-    tmp_path: Path, settings: dict[str, Any], message: str
-) -> None:
+def test_settings_that_cannot_work_together_are_refused(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         AirflowConfig(home=tmp_path, dags_folder=tmp_path, **settings)

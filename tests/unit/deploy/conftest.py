@@ -51,9 +51,7 @@ class Account:
         """What Airflow would find below dags/."""
         listed = self.s3.list_objects_v2(Bucket=BUCKET, Prefix="dags/").get("Contents", [])
         return {
-            each["Key"].removeprefix("dags/"): self.s3.get_object(Bucket=BUCKET, Key=each["Key"])[
-                "Body"
-            ].read()
+            each["Key"].removeprefix("dags/"): self.s3.get_object(Bucket=BUCKET, Key=each["Key"])["Body"].read()
             for each in listed
         }
 
@@ -131,9 +129,7 @@ class Repository:
 
     def git(self, *arguments: str) -> str:
         command = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.com", *arguments]
-        return subprocess.run(
-            command, cwd=self.folder, check=True, capture_output=True, text=True
-        ).stdout.strip()
+        return subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True).stdout.strip()
 
     def commit(self) -> str:
         self.git("add", "--all")

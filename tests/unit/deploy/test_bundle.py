@@ -117,7 +117,7 @@ def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
         assert set(plugins.namelist()) == files_of("plugins")
         text = b"".join(plugins.read(name) for name in plugins.namelist())
     text += b"".join(contents(bundle.folder / "dags").values())
-    for module in ("local_aws", "demo", "deploy", "bench", "tests", "pytest", "moto", "duckdb"):
+    for module in ("local_aws", "demo", "deploy", "bench", "tests", "pytest", "moto", "pyarrow"):
         assert not re.search(rf"^\s*(from|import) {module}\b".encode(), text, re.MULTILINE), module
 
 
@@ -150,9 +150,7 @@ def test_where_mwaa_puts_it_the_library_finds_the_sql(repository: Path, tmp_path
     program = "from athena_reports.settings import settings; print(settings().sql_folder)"
     environment = {"PYTHONPATH": str(home / "plugins"), "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
     command = [sys.executable, "-c", program]
-    found = subprocess.run(
-        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
-    ).stdout
+    found = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
 
     assert Path(found.strip()) == home / "dags" / "include" / "sql"
     assert (home / "dags" / "include" / "sql" / "user_ranking.sql").is_file()
@@ -264,9 +262,7 @@ def test_a_wrong_setting_is_refused(repository: Path, tmp_path: Path, line: str,
 
 
 @pytest.mark.parametrize("path", ["dags/user_ranking.py", "plugins/athena_reports/reports/sql_template.py"])
-def test_a_file_with_a_syntax_error_is_refused_by_its_line(
-    repository: Path, tmp_path: Path, path: str
-) -> None:
+def test_a_file_with_a_syntax_error_is_refused_by_its_line(repository: Path, tmp_path: Path, path: str) -> None:
     lines = len((repository / path).read_text().splitlines())
     with (repository / path).open("a") as file:
         file.write("def broken(:\n")
@@ -306,8 +302,6 @@ def test_a_folder_with_something_else_in_it_is_left_alone(repository: Path, tmp_
     assert contents(folder) == {"thesis.txt": b"years of work"}
 
 
-def test_the_command_tells_an_error_in_a_line_and_fails(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_tells_an_error_in_a_line_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bundle", "--env", "nope", "--to", str(tmp_path / "bundle")]) == 1
     assert "There is no environment 'nope'" in capsys.readouterr().err

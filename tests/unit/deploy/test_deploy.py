@@ -24,9 +24,7 @@ STATES = {"CREATING", "UPDATING", "MAINTENANCE", "ROLLING_BACK", "UNAVAILABLE", 
 # --- the rehearsal ---
 
 
-def test_the_first_deployment_updates_once_and_then_brings_the_dags(
-    account: Account, repository: Repository
-) -> None:
+def test_the_first_deployment_updates_once_and_then_brings_the_dags(account: Account, repository: Repository) -> None:
     at_update: list[set[str]] = []
     account.mwaa.on_update = lambda: at_update.append(set(account.dags()))
 
@@ -64,9 +62,7 @@ def test_changed_sql_is_written_without_an_update(account: Account, deployed: Re
     assert changed <= {"dags/include/sql/plays.sql", f"athena-reports/{NAME}.json"}
 
 
-def test_a_changed_library_is_one_update_before_the_dags_that_need_it(
-    account: Account, deployed: Repository
-) -> None:
+def test_a_changed_library_is_one_update_before_the_dags_that_need_it(account: Account, deployed: Repository) -> None:
     requirements = account.mwaa.environments[NAME]["RequirementsS3ObjectVersion"]
     deployed.change_library(2)
     deployed.write("dags/plays.py", "# airflow dag, by version 2\n")
@@ -164,9 +160,7 @@ def test_a_pinned_requirements_txt_always_finds_the_constraints_it_was_written_w
 
     def look() -> None:
         for version in versions():
-            named = account.s3.get_object(Bucket=BUCKET, Key="requirements.txt", VersionId=version)[
-                "Body"
-            ].read()
+            named = account.s3.get_object(Bucket=BUCKET, Key="requirements.txt", VersionId=version)["Body"].read()
             name = named.decode().split('"')[1].removeprefix("/usr/local/airflow/dags/")
             seen.append(hashlib.sha256(account.dags()[name]).hexdigest()[:8] in name)
 
@@ -200,9 +194,7 @@ def test_a_rollback_of_sql_needs_no_update(account: Account, deployed: Repositor
     assert account.mwaa.updates == []
 
 
-def test_after_a_failed_update_a_rollback_restores_the_last_release(
-    account: Account, deployed: Repository
-) -> None:
+def test_after_a_failed_update_a_rollback_restores_the_last_release(account: Account, deployed: Repository) -> None:
     dags = account.dags()
     deployed.change_library(2)
     account.mwaa.fails_with = "No"
@@ -333,9 +325,7 @@ def test_what_somebody_changed_in_our_files_is_put_right(account: Account, deplo
     assert account.mwaa.updates == []
 
 
-def test_other_keys_and_prefixes_of_the_environment_are_kept(
-    account: Account, repository: Repository
-) -> None:
+def test_other_keys_and_prefixes_of_the_environment_are_kept(account: Account, repository: Repository) -> None:
     account.mwaa.environments[NAME] |= {"DagS3Path": "airflow/dags/", "PluginsS3Path": "airflow/p.zip"}
 
     repository.deploy()
@@ -375,7 +365,7 @@ def test_a_busy_environment_is_refused(account: Account, repository: Repository,
 
 def test_an_old_airflow_is_refused(account: Account, repository: Repository) -> None:
     account.mwaa.environments[NAME]["AirflowVersion"] = "2.10.3"
-    refused(account, repository, TargetError, r"Airflow 2\.10\.3; this package needs 3\.0\.6")
+    refused(account, repository, TargetError, r"Airflow 2\.10\.3; this package needs 3\.2\.1")
 
 
 def test_a_bucket_without_versions_is_refused(account: Account, repository: Repository) -> None:
@@ -402,9 +392,7 @@ def test_a_bundle_that_fails_its_check_is_not_uploaded(account: Account, reposit
 
 
 @pytest.mark.parametrize("change", ["untracked", "ignored", "modified", "no git"])
-def test_an_environment_can_take_only_what_is_committed(
-    account: Account, repository: Repository, change: str
-) -> None:
+def test_an_environment_can_take_only_what_is_committed(account: Account, repository: Repository, change: str) -> None:
     repository.target(committed_only=True)
     repository.write(".gitignore", "*.log\n__pycache__/\nlogs/\nother.env\n.env\n")
     commit = repository.commit()
@@ -423,9 +411,7 @@ def test_an_environment_can_take_only_what_is_committed(
 
     repository.target(committed_only=False)
     said = repository.deploy(dry_run=True)
-    assert any(
-        "without git" in line if change == "no git" else f"{commit} with changes" in line for line in said
-    )
+    assert any("without git" in line if change == "no git" else f"{commit} with changes" in line for line in said)
 
 
 @pytest.mark.parametrize(
@@ -451,9 +437,7 @@ def test_a_target_that_is_missing_or_wrong_is_refused(
 
 
 def test_a_release_whose_versions_are_gone_is_not_restored(account: Account, deployed: Repository) -> None:
-    journal = json.loads(
-        account.s3.get_object(Bucket=BUCKET, Key=f"athena-reports/{NAME}.json")["Body"].read()
-    )
+    journal = json.loads(account.s3.get_object(Bucket=BUCKET, Key=f"athena-reports/{NAME}.json")["Body"].read())
     version = journal["releases"][-1]["files"]["dags/plays.py"]["version"]
     deployed.write("dags/plays.py", "# airflow dag, changed\n")
     deployed.deploy()

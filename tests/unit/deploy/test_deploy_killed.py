@@ -79,9 +79,7 @@ def release(repository: Repository, number: int) -> None:
             repository.remove(path)
 
 
-def is_deployed(
-    account: Account, repository: Repository, number: int, others: Mapping[str, bytes] = THEIRS
-) -> bool:
+def is_deployed(account: Account, repository: Repository, number: int, others: Mapping[str, bytes] = THEIRS) -> bool:
     release(repository, number)
     dags = account.dags() == {**repository.dags(), **others}
     return dags and account.library() == f"VERSION = {number}\n"

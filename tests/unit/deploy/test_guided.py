@@ -26,9 +26,7 @@ COMMENT = "# Ours alone.\n# ATHENA_REPORTS_BUCKET=my-company-reports-qa\nATHENA_
 
 
 @pytest.fixture
-def answer(
-    account: Account, repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., list[str]]:
+def answer(account: Account, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Answers the questions for the environment `qa`; returns what was said."""
 
     def answer(*lines: str, **options: Any) -> list[str]:
@@ -141,9 +139,7 @@ WRONG = {
 
 
 def test_wrong_answers_are_asked_for_again(answer: Callable[..., list[str]], repository: Repository) -> None:
-    said = answer(
-        *(line for name, right in zip(QUESTIONS, ANSWERS, strict=True) for line in (WRONG[name][0], right))
-    )
+    said = answer(*(line for name, right in zip(QUESTIONS, ANSWERS, strict=True) for line in (WRONG[name][0], right)))
 
     for _, message in WRONG.values():
         assert any(message in line for line in said), message
@@ -151,9 +147,7 @@ def test_wrong_answers_are_asked_for_again(answer: Callable[..., list[str]], rep
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_a_wrong_option_is_refused(
-    answer: Callable[..., list[str]], repository: Repository, name: str
-) -> None:
+def test_a_wrong_option_is_refused(answer: Callable[..., list[str]], repository: Repository, name: str) -> None:
     wrong, message = WRONG[name]
     options = dict(zip(QUESTIONS, ANSWERS, strict=True)) | {name: wrong}
     with pytest.raises(TargetError, match=f"{message}.*Nothing was written"):

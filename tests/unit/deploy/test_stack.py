@@ -54,9 +54,7 @@ def new_stack(aws: LocalAws) -> Callable[..., Stack]:
 
     def create(environment: str = "dev", region: str = REGION, **parameters: str) -> Stack:
         kept = kept_parameters(environment if environment in ENVIRONMENTS else "dev")
-        return create_stack(
-            aws.client("cloudformation", region), kept | {"Environment": environment} | parameters
-        )
+        return create_stack(aws.client("cloudformation", region), kept | {"Environment": environment} | parameters)
 
     return create
 
@@ -147,9 +145,7 @@ def test_every_environment_of_the_bundle_has_its_parameters(new_stack: Callable[
 def test_what_holds_something_outlives_its_stack_but_not_a_creation_that_failed(template: Path) -> None:
     resources = decode(str(template))[0]["Resources"].values()
     holding = [
-        resource
-        for resource in resources
-        if resource["Type"].rpartition("::")[0] not in ("AWS::IAM", "AWS::SNS")
+        resource for resource in resources if resource["Type"].rpartition("::")[0] not in ("AWS::IAM", "AWS::SNS")
     ]
     holding = [r for r in holding if r["Type"] not in ("AWS::S3::BucketPolicy", "AWS::CloudWatch::Alarm")]
     assert holding
@@ -252,9 +248,7 @@ def test_the_workgroup_decides_for_its_queries(
     }
 
 
-def test_a_changed_parameter_changes_the_workgroup_in_place(
-    aws: LocalAws, new_stack: Callable[..., Stack]
-) -> None:
+def test_a_changed_parameter_changes_the_workgroup_in_place(aws: LocalAws, new_stack: Callable[..., Stack]) -> None:
     stack = new_stack("dev")
     changed = kept_parameters("dev") | {"ScanCutoffBytes": "30000000"}
     aws.client("cloudformation").update_stack(
@@ -265,19 +259,12 @@ def test_a_changed_parameter_changes_the_workgroup_in_place(
     )
     group = aws.client("athena").get_work_group(WorkGroup="dev")["WorkGroup"]
     assert group["Configuration"]["BytesScannedCutoffPerQuery"] == 30_000_000
-    assert (
-        group["Configuration"]["ResultConfiguration"]["OutputLocation"]
-        == (stack.outputs["QueryResultsLocation"])
-    )
+    assert group["Configuration"]["ResultConfiguration"]["OutputLocation"] == (stack.outputs["QueryResultsLocation"])
 
 
-def test_the_source_database_is_created_on_demand_only(
-    aws: LocalAws, new_stack: Callable[..., Stack]
-) -> None:
+def test_the_source_database_is_created_on_demand_only(aws: LocalAws, new_stack: Callable[..., Stack]) -> None:
     new_stack("dev")
-    assert {database["Name"] for database in aws.client("glue").get_databases()["DatabaseList"]} == {
-        "report_dev"
-    }
+    assert {database["Name"] for database in aws.client("glue").get_databases()["DatabaseList"]} == {"report_dev"}
     new_stack("stg", CreateSourceDatabase="true")
     new_stack("prd", CreateSourceDatabase="true", SourceDatabase="events")
     assert {database["Name"] for database in aws.client("glue").get_databases()["DatabaseList"]} == {
@@ -456,9 +443,7 @@ def mwaa_properties(stack: Stack, **parameters: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("key", ["", KEY])
-def test_the_mwaa_environment_is_one_that_the_service_takes(
-    new_stack: Callable[..., Stack], key: str
-) -> None:
+def test_the_mwaa_environment_is_one_that_the_service_takes(new_stack: Callable[..., Stack], key: str) -> None:
     stack = new_stack("dev")
     properties = mwaa_properties(stack, KmsKeyArn=key)
     service = botocore.session.get_session().get_service_model("mwaa")
@@ -489,9 +474,7 @@ def test_airflow_looks_for_secrets_where_the_role_may_read_them(
 ) -> None:
     stack = new_stack("dev")
     options = mwaa_properties(stack)["AirflowConfigurationOptions"]
-    assert options["secrets.backend"] == (
-        f"{SecretsManagerBackend.__module__}.{SecretsManagerBackend.__qualname__}"
-    )
+    assert options["secrets.backend"] == (f"{SecretsManagerBackend.__module__}.{SecretsManagerBackend.__qualname__}")
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     secrets = aws.client("secretsmanager")

@@ -30,12 +30,8 @@ def index(tmp_path: Path) -> Path:
             with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
                 wheel.writestr(f"{name}/__init__.py", "")
                 wheel.writestr(f"{name}/part.py", f"VERSION = {version!r}\n")
-                wheel.writestr(
-                    f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-                )
-                wheel.writestr(
-                    f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-                )
+                wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+                wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
                 record = "".join(f"{entry},,\n" for entry in [*wheel.namelist(), f"{info}/RECORD"])
                 wheel.writestr(f"{info}/RECORD", record)
     return folder
@@ -153,9 +149,7 @@ def test_startup_sh_sets_variables_but_for_those_that_mwaa_protects(build: Build
         assert name in line
 
 
-def test_nothing_in_the_twin_has_this_process_s_credentials(
-    build: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_in_the_twin_has_this_process_s_credentials(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "GITHUB_TOKEN", "AWS_SESSION_TOKEN", "OURS"):
         monkeypatch.setenv(name, "secret")
     twin = build("celery\n", startup="export SEEN=$(env | grep -c =secret)\n")

@@ -81,9 +81,7 @@ class Account:
         return self.wait(self.start(sql, **parameters))
 
     def inspect(self, execution_id: str) -> dict[str, Any]:
-        with urllib.request.urlopen(
-            f"{self.aws.endpoint_url}/_local/athena/executions/{execution_id}"
-        ) as answer:
+        with urllib.request.urlopen(f"{self.aws.endpoint_url}/_local/athena/executions/{execution_id}") as answer:
             facts: dict[str, Any] = json.load(answer)
         return facts
 

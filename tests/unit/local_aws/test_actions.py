@@ -103,9 +103,7 @@ Client = Callable[[str], Any]
         ),
     ],
 )
-def test_s3(
-    client: Client, recorded: Recorded, operation: str, parameters: dict[str, Any], expected: set[Any]
-) -> None:
+def test_s3(client: Client, recorded: Recorded, operation: str, parameters: dict[str, Any], expected: set[Any]) -> None:
     getattr(client("s3"), operation)(**parameters)
     assert recorded() == expected
 
@@ -179,9 +177,7 @@ def test_glue_needs_a_resource_and_all_that_it_lies_in(client: Client, recorded:
     assert recorded() == {("glue:CreateTable", each) for each in of_table}
     glue.get_partitions(DatabaseName="db", TableName="plays")
     glue.get_table(DatabaseName="db", Name="plays")
-    assert recorded() == {
-        (f"glue:{name}", each) for each in of_table for name in ("GetPartitions", "GetTable")
-    }
+    assert recorded() == {(f"glue:{name}", each) for each in of_table for name in ("GetPartitions", "GetTable")}
     glue.get_tables(DatabaseName="db")
     of_tables = {f"{GLUE}catalog", f"{GLUE}database/db", f"{GLUE}table/db/*"}
     assert recorded() == {("glue:GetTables", each) for each in of_tables}
@@ -189,9 +185,7 @@ def test_glue_needs_a_resource_and_all_that_it_lies_in(client: Client, recorded:
     assert recorded() == {("glue:GetDatabase", each) for each in (f"{GLUE}catalog", f"{GLUE}database/db")}
 
 
-def test_athena_is_asked_for_the_workgroup_of_each_query(
-    account: Account, client: Client, recorded: Recorded
-) -> None:
+def test_athena_is_asked_for_the_workgroup_of_each_query(account: Account, client: Client, recorded: Recorded) -> None:
     account.athena.create_work_group(Name="dev")
     place = {"ResultConfiguration": {"OutputLocation": "s3://results/"}}
     athena = client("athena")

@@ -16,9 +16,8 @@ from local_aws import LocalAws
 from local_aws.athena.executions import Execution, Request
 from tests.unit.local_aws.account import Account
 
-ENDLESS = (
-    "WITH d (x) AS (VALUES 1, 2, 3, 4, 5, 6, 7, 8, 9, 10) SELECT sum(a.x * b.x % c.x) FROM "
-    + ", ".join(f"d {name}" for name in "abcdefghijklm")
+ENDLESS = "WITH d (x) AS (VALUES 1, 2, 3, 4, 5, 6, 7, 8, 9, 10) SELECT sum(a.x * b.x % c.x) FROM " + ", ".join(
+    f"d {name}" for name in "abcdefghijklm"
 )
 TOKEN = "a-token-of-at-least-32-characters"
 
@@ -53,8 +52,7 @@ def test_a_query_from_submission_to_result(account: Account) -> None:
     status, statistics = execution["Status"], execution["Statistics"]
     assert status["SubmissionDateTime"] <= status["CompletionDateTime"]
     parts = sum(
-        statistics[f"{name}InMillis"]
-        for name in ("QueryQueueTime", "EngineExecutionTime", "ServiceProcessingTime")
+        statistics[f"{name}InMillis"] for name in ("QueryQueueTime", "EngineExecutionTime", "ServiceProcessingTime")
     )
     assert abs(parts - statistics["TotalExecutionTimeInMillis"]) <= 3
     assert statistics["QueryPlanningTimeInMillis"] <= statistics["EngineExecutionTimeInMillis"]
@@ -109,14 +107,10 @@ def test_results_in_pages(account: Account) -> None:
     id_ = account.run(sql).execution["QueryExecutionId"]
     pages = list(account.athena.get_paginator("get_query_results").paginate(QueryExecutionId=id_))
     assert [len(page["ResultSet"]["Rows"]) for page in pages] == [1000, 1000, 501]
-    data = [
-        [d.get("VarCharValue") for d in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]
-    ]
+    data = [[d.get("VarCharValue") for d in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
     assert data == [["n", "s"], *([str(i), None if i % 2 else f'"{i}"\n'] for i in range(2500))]
     first = account.athena.get_query_results(QueryExecutionId=id_, MaxResults=2)
-    second = account.athena.get_query_results(
-        QueryExecutionId=id_, MaxResults=2, NextToken=first["NextToken"]
-    )
+    second = account.athena.get_query_results(QueryExecutionId=id_, MaxResults=2, NextToken=first["NextToken"])
     assert [row["Data"][0]["VarCharValue"] for row in second["ResultSet"]["Rows"]] == ["1", "2"]
     assert "MaxResults" in _refusal(account.athena.get_query_results, QueryExecutionId=id_, MaxResults=1001)
     assert "NextToken" in _refusal(account.athena.get_query_results, QueryExecutionId=id_, NextToken="x")
@@ -129,9 +123,7 @@ def test_results_of_what_has_none(account: Account) -> None:
     assert "not yet finished" in _refusal(account.athena.get_query_results, QueryExecutionId=running)
     account.athena.stop_query_execution(QueryExecutionId=running)
     account.wait(running)
-    assert "Final query state: CANCELLED" in _refusal(
-        account.athena.get_query_results, QueryExecutionId=running
-    )
+    assert "Final query state: CANCELLED" in _refusal(account.athena.get_query_results, QueryExecutionId=running)
     done = account.run("SELECT 1").execution
     account.s3.delete_object(Bucket="results", Key=f"some/where/{done['QueryExecutionId']}.csv")
     message = _refusal(account.athena.get_query_results, QueryExecutionId=done["QueryExecutionId"])
@@ -159,9 +151,7 @@ def test_the_same_token_is_the_same_execution(account: Account) -> None:
         {"ResultConfiguration": {"OutputLocation": "s3://results/else/"}},
     ],
 )
-def test_a_token_stands_for_one_sql_catalog_database_and_location(
-    account: Account, change: dict[str, Any]
-) -> None:
+def test_a_token_stands_for_one_sql_catalog_database_and_location(account: Account, change: dict[str, Any]) -> None:
     account.start("SELECT 1", ClientRequestToken=TOKEN)
     with pytest.raises(ClientError) as caught:
         account.start(**{"sql": "SELECT 1", "ClientRequestToken": TOKEN, **change})
@@ -331,9 +321,7 @@ def test_a_workgroup_enforces_its_location(account: Account) -> None:
     configuration = {"ResultConfiguration": {"OutputLocation": "s3://results/own/"}}
     account.athena.create_work_group(Name="dev", Configuration=configuration)
     assert _where(account, WorkGroup="dev") == "s3://results/own"
-    account.athena.update_work_group(
-        WorkGroup="dev", ConfigurationUpdates={"EnforceWorkGroupConfiguration": False}
-    )
+    account.athena.update_work_group(WorkGroup="dev", ConfigurationUpdates={"EnforceWorkGroupConfiguration": False})
     assert _where(account, WorkGroup="dev") == "s3://results/some/where"
     assert _where(account, WorkGroup="dev", ResultConfiguration={}) == "s3://results/own"
     group = account.athena.get_work_group(WorkGroup="dev")["WorkGroup"]

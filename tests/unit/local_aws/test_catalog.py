@@ -22,9 +22,7 @@ def _plays(day: int, rows: int = 100) -> pa.Table:
             "user_id": pa.array(range(rows), pa.int64()),
             "score": pa.array([i % 7 for i in range(rows)], pa.int32()),
             "name": pa.array([None if i % 5 == 0 else f"name {i}" for i in range(rows)]),
-            "played_at": pa.array(
-                [dt.datetime(2025, 1, day, i % 24) for i in range(rows)], pa.timestamp("ms")
-            ),
+            "played_at": pa.array([dt.datetime(2025, 1, day, i % 24) for i in range(rows)], pa.timestamp("ms")),
         }
     )
 
@@ -64,14 +62,10 @@ def test_each_query_reads_the_newest_objects_of_a_bucket_with_versions(
 
     account.put("plays/dt=2025-01-02/part-0.parquet", _plays(2, rows=5))
     account.put("plays/dt=2025-01-02-late/part-0.parquet", _plays(2))  # not below the partition's prefix
-    assert account.run(query).csv == (
-        '"dt","_col1"\n"2025-01-01","7"\n"2025-01-02","5"\n"2025-01-03","100"\n'
-    )
+    assert account.run(query).csv == ('"dt","_col1"\n"2025-01-01","7"\n"2025-01-02","5"\n"2025-01-03","100"\n')
 
 
-def test_each_query_sees_what_glue_knows_of_the_partitions_now(
-    account: Account, plays: dict[str, bytes]
-) -> None:
+def test_each_query_sees_what_glue_knows_of_the_partitions_now(account: Account, plays: dict[str, bytes]) -> None:
     query = "SELECT count(*) AS n FROM plays WHERE dt = '2025-01-04'"
     assert account.run(query).csv == '"n"\n"0"\n'
     account.glue.update_partition(
@@ -90,9 +84,7 @@ def test_each_query_sees_what_glue_knows_of_the_partitions_now(
     assert account.run("SELECT count(*) AS n FROM plays").csv == '"n"\n"400"\n'
 
 
-def test_a_partition_in_a_bucket_that_is_not_there_fails_the_query(
-    account: Account, plays: dict[str, bytes]
-) -> None:
+def test_a_partition_in_a_bucket_that_is_not_there_fails_the_query(account: Account, plays: dict[str, bytes]) -> None:
     account.glue.create_partition(
         DatabaseName="db",
         TableName="plays",
@@ -115,19 +107,13 @@ def test_scanned_bytes_are_those_of_the_footers(account: Account, plays: dict[st
     outcome = account.run("SELECT user_id, sum(score) FROM plays WHERE dt >= '2025-01-02' GROUP BY 1 LIMIT 1")
     assert outcome.scanned_bytes == sum(_chunk_bytes(data, "user_id", "score") for data in (second, third))
     assert outcome.scans[0]["columns"] == ["score", "user_id"]
-    twice = account.run(
-        "SELECT a.score FROM plays a JOIN plays b ON a.user_id = b.user_id WHERE a.dt = '2025-01-01'"
-    )
-    both = _chunk_bytes(first, "score", "user_id") + sum(
-        _chunk_bytes(d, "user_id") for d in (first, second, third)
-    )
+    twice = account.run("SELECT a.score FROM plays a JOIN plays b ON a.user_id = b.user_id WHERE a.dt = '2025-01-01'")
+    both = _chunk_bytes(first, "score", "user_id") + sum(_chunk_bytes(d, "user_id") for d in (first, second, third))
     assert twice.scanned_bytes == both
     assert [len(scan["partitions"]) for scan in twice.scans] == [1, 4]
 
 
-def test_unregistered_partitions_and_hidden_files_are_invisible(
-    account: Account, plays: dict[str, bytes]
-) -> None:
+def test_unregistered_partitions_and_hidden_files_are_invisible(account: Account, plays: dict[str, bytes]) -> None:
     for name in ("_SUCCESS", ".part-1.parquet", "_temporary/part-2.parquet"):
         account.s3.put_object(Bucket="lake", Key=f"plays/dt=2025-01-01/{name}", Body=b"not Parquet")
     account.s3.put_object(Bucket="lake", Key="plays/dt=2025-01-01/empty.parquet", Body=b"")
@@ -182,9 +168,7 @@ def test_all_types(account: Account) -> None:
      ("decimal(9,2)", pa.decimal128(9, 3), Decimal(1)), ("date", pa.string(), "2025-01-01"),
      ("timestamp", pa.timestamp("ms", "Asia/Tokyo"), dt.datetime(2025, 1, 1))],
 )  # fmt: skip
-def test_a_file_of_other_types_is_bad_data(
-    account: Account, glue: str, arrow: pa.DataType, value: object
-) -> None:
+def test_a_file_of_other_types_is_bad_data(account: Account, glue: str, arrow: pa.DataType, value: object) -> None:
     account.create_table("bad", {"a": glue, "b": "int"})
     account.put("bad/a.parquet", pa.table({"a": pa.array([value], arrow), "b": pa.array([7], pa.int32())}))
     outcome = account.run("SELECT a FROM bad")
@@ -229,10 +213,7 @@ def test_missing_schema_and_table(account: Account) -> None:
         "Retryable": False,
         "ErrorMessage": missing.reason,
     }
-    assert (
-        account.run("SELECT * FROM nodb.t").reason
-        == "SCHEMA_NOT_FOUND: line 1:15: Schema 'nodb' does not exist"
-    )
+    assert account.run("SELECT * FROM nodb.t").reason == "SCHEMA_NOT_FOUND: line 1:15: Schema 'nodb' does not exist"
 
 
 # --- partitions with columns and places of their own ------------------------------------------------------
@@ -241,9 +222,7 @@ def test_missing_schema_and_table(account: Account) -> None:
 def _drifting(account: Account, own: dict[str, str]) -> None:
     """A table of two partitions, the older one elsewhere and with columns of its own."""
     account.create_table("drift", {"a": "bigint", "f": "double", "new": "string"}, {"dt": "string"})
-    account.put(
-        "elsewhere/x.parquet", pa.table({"a": pa.array([1], pa.int32()), "f": pa.array([0.5], pa.float32())})
-    )
+    account.put("elsewhere/x.parquet", pa.table({"a": pa.array([1], pa.int32()), "f": pa.array([0.5], pa.float32())}))
     columns = {"a": pa.array([2], pa.int64()), "f": pa.array([2.5]), "new": pa.array(["n"])}
     account.put("drift/new/x.parquet", pa.table(columns))
     account.add_partition("drift", ["new"], "new")

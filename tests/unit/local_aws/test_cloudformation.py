@@ -64,9 +64,7 @@ def template(*, seconds: int, days: int, address: str, location: str) -> str:
             },
         ),
     }
-    return json.dumps(
-        {"Resources": {name: {"Type": t, "Properties": p} for name, (t, p) in resources.items()}}
-    )
+    return json.dumps({"Resources": {name: {"Type": t, "Properties": p} for name, (t, p) in resources.items()}})
 
 
 def state(aws: LocalAws) -> dict[str, Any]:
@@ -93,8 +91,7 @@ def state(aws: LocalAws) -> dict[str, Any]:
             if group != "primary"
         ],
         "policies": [
-            json.loads(sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])["Id"]
-            for topic in topics
+            json.loads(sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])["Id"] for topic in topics
         ],
         "addresses": [each["Endpoint"] for each in sns.list_subscriptions()["Subscriptions"]],
         "seconds": [alarm["Period"] for alarm in aws.client("cloudwatch").describe_alarms()["MetricAlarms"]],
@@ -139,9 +136,7 @@ def test_a_statement_that_a_condition_leaves_out_is_not_in_the_policy(aws: Local
     document = {"Version": "2012-10-17", "Statement": [left_out, allow]}
     policy = {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": document}}
     body = {"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}}, "Resources": {"Policy": policy}}
-    aws.client("cloudformation").create_stack(
-        **NAME, TemplateBody=json.dumps(body), Capabilities=["CAPABILITY_IAM"]
-    )
+    aws.client("cloudformation").create_stack(**NAME, TemplateBody=json.dumps(body), Capabilities=["CAPABILITY_IAM"])
     iam = aws.client("iam")
     (made,) = iam.list_policies(Scope="Local")["Policies"]
     version = iam.get_policy_version(PolicyArn=made["Arn"], VersionId="v1")["PolicyVersion"]

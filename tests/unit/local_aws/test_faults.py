@@ -60,9 +60,7 @@ def _error(call: Callable[..., Any], **parameters: Any) -> dict[str, Any]:
 
 
 def _status(account: Account, id_: str) -> dict[str, Any]:
-    status: dict[str, Any] = account.athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"][
-        "Status"
-    ]
+    status: dict[str, Any] = account.athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]["Status"]
     return status
 
 
@@ -341,9 +339,7 @@ def test_a_query_ends_as_told(account: Account, faults: Faults) -> None:
         "Retryable": True,
         "ErrorMessage": "No room",
     }
-    assert (
-        outcome.execution["Status"]["CompletionDateTime"] >= outcome.execution["Status"]["SubmissionDateTime"]
-    )
+    assert outcome.execution["Status"]["CompletionDateTime"] >= outcome.execution["Status"]["SubmissionDateTime"]
     assert account.run("SELECT 1").state == "SUCCEEDED"
 
 
@@ -484,9 +480,7 @@ def test_the_queue_is_real_and_bounded(small: Account) -> None:
 def test_a_query_that_would_scan_too_much_is_cancelled(account: Account) -> None:
     account.create_table("t", {"a": "bigint", "b": "bigint"})
     numbers = pa.array(range(700_000), pa.int64())
-    account.put(
-        "t/1.parquet", pa.table({"a": numbers, "b": numbers}), compression="none", use_dictionary=False
-    )
+    account.put("t/1.parquet", pa.table({"a": numbers, "b": numbers}), compression="none", use_dictionary=False)
     cutoff = {"BytesScannedCutoffPerQuery": 10_000_000}
     account.athena.create_work_group(Name="frugal", Configuration=cutoff)
     both = "SELECT sum(a + b) FROM t"

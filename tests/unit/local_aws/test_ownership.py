@@ -43,11 +43,7 @@ def test_a_managed_result_is_in_no_bucket(account: Account, managed: dict[str, A
     assert account.s3.list_objects_v2(Bucket="results")["KeyCount"] == 0
     id_ = outcome.execution["QueryExecutionId"]
     pages = account.athena.get_paginator("get_query_results").paginate(QueryExecutionId=id_)
-    read = [
-        [datum.get("VarCharValue") for datum in row["Data"]]
-        for page in pages
-        for row in page["ResultSet"]["Rows"]
-    ]
+    read = [[datum.get("VarCharValue") for datum in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
     assert read == [["n", "t"], *([str(i), None if i % 2 else f'"{i}\n'] for i in range(1600))]
 
 
@@ -107,9 +103,7 @@ def test_a_result_is_written_for_the_expected_owner_alone(account: Account) -> N
     assert owned.state == "SUCCEEDED"
     configuration = {"ResultConfiguration": {**place, "OutputLocation": "s3://results/own/"}}
     account.athena.create_work_group(Name="enforced", Configuration=configuration)
-    enforced = account.run(
-        "SELECT 1", WorkGroup="enforced", ResultConfiguration={"ExpectedBucketOwner": ACCOUNT}
-    )
+    enforced = account.run("SELECT 1", WorkGroup="enforced", ResultConfiguration={"ExpectedBucketOwner": ACCOUNT})
     assert enforced.state == "FAILED"
 
 
@@ -123,9 +117,7 @@ def test_the_expected_owner_is_not_that_of_unloads_target(account: Account) -> N
 @pytest.mark.parametrize("acl", [{"ACL": "bucket-owner-full-control"}, {"GrantRead": 'id="x"'}])
 def test_no_request_may_carry_an_acl(account: Account, acl: dict[str, str]) -> None:
     key: dict[str, Any] = {"Bucket": "lake", "Key": "k"}
-    assert (
-        _refusal(account.s3.put_object, **key, Body=b"x" * 99_999, **acl) == "AccessControlListNotSupported"
-    )
+    assert _refusal(account.s3.put_object, **key, Body=b"x" * 99_999, **acl) == "AccessControlListNotSupported"
     account.s3.put_object(**key, Body=b"", ServerSideEncryption="aws:kms", SSEKMSKeyId="our-key")
     head = account.s3.head_object(**key)
     assert head["ServerSideEncryption"] == "aws:kms"

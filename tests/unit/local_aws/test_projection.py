@@ -129,9 +129,7 @@ def projected(account: Account) -> Account:
         ("WHERE dt IN ('2025-01-02', '2025-01-03')", ["2"], 2),
     ],
 )
-def test_a_query_sees_the_projected_days_alone(
-    projected: Account, where: str, rows: list[str], read: int
-) -> None:
+def test_a_query_sees_the_projected_days_alone(projected: Account, where: str, rows: list[str], read: int) -> None:
     outcome = projected.run(f"SELECT n FROM events {where} ORDER BY n")
     assert outcome.state == "SUCCEEDED"
     assert outcome.csv == "".join(f'"{row}"\n' for row in ["n", *rows])
@@ -159,6 +157,4 @@ def test_a_projection_that_is_not_done_fails_the_query(account: Account) -> None
     account.create_table("odd", {"a": "int"}, {"dt": "string"}, parameters)
     outcome = account.run("SELECT * FROM odd")
     assert outcome.state == "FAILED"
-    assert outcome.reason.startswith(
-        "NOT_SUPPORTED: line 1:15: the local Athena does not do partition projection"
-    )
+    assert outcome.reason.startswith("NOT_SUPPORTED: line 1:15: the local Athena does not do partition projection")

@@ -52,9 +52,7 @@ def _translate(sql: str) -> Translation:
 
 def _read(engine: Engine, sql: str) -> list[list[tuple[str | None, int]]]:
     """The partitions that each scan reads."""
-    return [
-        [PARTITIONS[i] for i in engine.satisfying(VALUES, scan.predicates)] for scan in _translate(sql).scans
-    ]
+    return [[PARTITIONS[i] for i in engine.satisfying(VALUES, scan.predicates)] for scan in _translate(sql).scans]
 
 
 def _rows(engine: Engine, sql: str, prune: bool) -> list[str]:
@@ -64,9 +62,7 @@ def _rows(engine: Engine, sql: str, prune: bool) -> list[str]:
         rows = ROWS
         if prune:
             kept = engine.satisfying(VALUES, scan.predicates)
-            rows = rows.filter(
-                pc.is_in(pa.array([i // 3 for i in range(len(ROWS))]), pa.array(kept, pa.int64()))
-            )
+            rows = rows.filter(pc.is_in(pa.array([i // 3 for i in range(len(ROWS))]), pa.array(kept, pa.int64())))
         datasets[scan.name] = rows
     batches: Iterator[pa.RecordBatch] = engine.run(translation.sql, datasets)
     lines = b"".join(bytes(results.csv_rows(batch, translation.types)) for batch in batches).decode()
@@ -187,9 +183,7 @@ SIDES = st.sampled_from(
     where=CONDITIONS,
 )
 @settings(max_examples=80)
-def test_pruning_changes_no_result(
-    engine: Engine, left: str, right: str, join: str, on: str, where: str
-) -> None:
+def test_pruning_changes_no_result(engine: Engine, left: str, right: str, join: str, on: str, where: str) -> None:
     # The equality first: DuckDB does full joins on equalities alone.
     on = on if join != "FULL JOIN" else "true"
     sql = f"SELECT x.v, x.dt, y.v, y.shop FROM {left} AS x {join} {right} AS y ON x.k = y.v AND {on} WHERE {where}"

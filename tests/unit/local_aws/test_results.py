@@ -14,9 +14,7 @@ from local_aws.athena import results
 from local_aws.athena.errors import ApiError
 from local_aws.athena.types import DOUBLE, INTEGER, VARCHAR, Type, array
 
-TEXTS = st.one_of(
-    st.none(), st.text(st.characters(codec="utf-8"), max_size=8), st.sampled_from(['"', '""', ",", "\n"])
-)
+TEXTS = st.one_of(st.none(), st.text(st.characters(codec="utf-8"), max_size=8), st.sampled_from(['"', '""', ",", "\n"]))
 ROWS = st.lists(st.tuples(TEXTS, TEXTS), max_size=30)
 
 
@@ -131,9 +129,7 @@ LISTS = st.lists(st.none() | st.lists(st.none() | st.integers(-9, 9), max_size=3
 
 
 @given(rows=LISTS, start=st.integers(0, 4))
-def test_slices_of_arrays_and_maps_print_their_own_values(
-    rows: list[list[int | None] | None], start: int
-) -> None:
+def test_slices_of_arrays_and_maps_print_their_own_values(rows: list[list[int | None] | None], start: int) -> None:
     def printed(row: list[int | None] | None, keys: bool) -> str | None:
         words = ["null" if each is None else str(each) for each in row or []]
         words = [f"{key}={word}" for key, word in enumerate(words)] if keys else words

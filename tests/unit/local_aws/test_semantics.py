@@ -299,9 +299,7 @@ def _plain(text: str) -> str:
 @settings(max_examples=40)
 def test_decimals_round_half_away_from_zero(compute: Compute, value: Decimal, places: int) -> None:
     rounded = value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
-    line = compute(
-        f"SELECT round(DECIMAL '{value:f}', {places}), CAST(DECIMAL '{value:f}' AS DECIMAL(20, {places}))"
-    )
+    line = compute(f"SELECT round(DECIMAL '{value:f}', {places}), CAST(DECIMAL '{value:f}' AS DECIMAL(20, {places}))")
     assert [_plain(each) for each in line.strip().split(",")] == [
         _plain(f"{rounded:.5f}"),
         _plain(f"{rounded:f}"),

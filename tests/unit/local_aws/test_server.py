@@ -65,9 +65,7 @@ def test_start_and_stop_leave_nothing_behind() -> None:
             aws.client("athena").start_query_execution(QueryString="SELECT 1", ResultConfiguration=location)
             with pytest.raises(PortInUseError, match="PORT="):
                 LocalAws.start(port)
-        assert {
-            thread for thread in threading.enumerate() if thread.name.startswith(("athena", "local-aws"))
-        } <= before
+        assert {thread for thread in threading.enumerate() if thread.name.startswith(("athena", "local-aws"))} <= before
         with socket.create_server(("127.0.0.1", port)):
             pass
 

@@ -24,9 +24,7 @@ ROWS = "(VALUES " + ", ".join(f"({i})" for i in range(100)) + ")"
 def _numbers(rows: int) -> str:
     """A query of the numbers below `rows`, in order; at most a million."""
     tables = ", ".join(f"{ROWS} AS {name} (x)" for name in "abc")
-    return (
-        f"SELECT * FROM (SELECT a.x * 10000 + b.x * 100 + c.x AS n FROM {tables}) WHERE n < {rows} ORDER BY n"
-    )
+    return f"SELECT * FROM (SELECT a.x * 10000 + b.x * 100 + c.x AS n FROM {tables}) WHERE n < {rows} ORDER BY n"
 
 
 def _unload(account: Account, sql: str, compression: str = "ZSTD", **parameters: Any) -> Outcome:
@@ -48,9 +46,7 @@ def _keys(account: Account, bucket: str = "lake") -> list[str]:
 
 
 def test_from_submission_to_files(account: Account) -> None:
-    outcome = _unload(
-        account, "SELECT n * ? AS N, 'x' AS t FROM (VALUES 1, 2) AS v (n)", ExecutionParameters=["2"]
-    )
+    outcome = _unload(account, "SELECT n * ? AS N, 'x' AS t FROM (VALUES 1, 2) AS v (n)", ExecutionParameters=["2"])
     execution, id_ = outcome.execution, outcome.execution["QueryExecutionId"]
     assert outcome.state == "SUCCEEDED"
     assert (execution["StatementType"], execution["SubstatementType"]) == ("DML", "UNLOAD")
@@ -58,9 +54,7 @@ def test_from_submission_to_files(account: Account) -> None:
     assert execution["ResultConfiguration"] == {"OutputLocation": f"s3://results/some/where/{id_}"}
     manifest = execution["Statistics"]["DataManifestLocation"]
     assert manifest == f"s3://results/some/where/{id_}-manifest.csv"
-    assert sorted(_keys(account, "results")) == [
-        f"some/where/{id_}{end}" for end in ("-manifest.csv", ".metadata")
-    ]
+    assert sorted(_keys(account, "results")) == [f"some/where/{id_}{end}" for end in ("-manifest.csv", ".metadata")]
     (uri,) = _manifest(account, outcome)
     assert re.fullmatch(TARGET + r"\d{8}_\d{6}_\d{5}_[a-z0-9]{5}_[0-9a-f-]{36}", uri)
     assert uri.removeprefix("s3://lake/") in _keys(account)
