@@ -1,9 +1,4 @@
-"""Every byte that the library reads from S3 or writes to it passes through here.
-
-The client comes from the caller's Airflow connection, so its credentials and its endpoint hold for each call.
-So do the environment's settings: the account that must own the buckets (`ExpectedBucketOwner`) and the
-encryption of what is written. No ACL is ever sent. Objects are named by their `s3://` address.
-"""
+"""Every byte that the library reads from S3 or writes to it passes through here, named by its `s3://` address."""
 
 from __future__ import annotations
 
@@ -24,29 +19,16 @@ if TYPE_CHECKING:
 
     from athena_reports.settings import Encryption
 
-_MULTIPART_BYTES = 64 * 1024 * 1024
 _DELETED_AT_ONCE = 1000  # DeleteObjects takes no more
-_ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
-_CONDITION = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
-_PERMISSION = (
-    "Allow it for the connection's role in IAM and in the bucket's policy and, if "
-    "ATHENA_REPORTS_BUCKET_OWNER is set, see that this account owns the bucket."
-)
 _ADVICE = {
-    "NoSuchBucket": "Create the bucket, or name another one in the settings (ATHENA_REPORTS_BUCKET, "
-    "ATHENA_REPORTS_QUERY_RESULTS).",
-    "AccessDenied": _PERMISSION,
-    "403": _PERMISSION,
+    "NoSuchBucket": "Create the bucket, or change ATHENA_REPORTS_BUCKET or ATHENA_REPORTS_QUERY_RESULTS.",
     "PermanentRedirect": "The bucket is in another region: set the region of the Airflow connection.",
+    "AccessDenied": "Allow it in IAM and in the bucket's policy, and check ATHENA_REPORTS_BUCKET_OWNER.",
 }
 
 
 class S3Error(AthenaReportsError):
-    """S3 refused a call; the message names the object, the reason and what to do.
-
-    Attributes:
-        retryable: Whether the same call may succeed later as it is.
-    """
+    """S3 refused a call; the message names the object, the reason and what to do."""
 
     def __init__(self, message: str, *, retryable: bool = False) -> None:
         super().__init__(message)
@@ -62,11 +44,10 @@ class ConditionError(S3Error):
 
 
 class StoredObject(BaseModel, frozen=True):
-    """An object in a listing: its address, size, ETag with quotes, and time of the last write."""
+    """An object as a listing describes it."""
 
     uri: str
     bytes: int
-    etag: str
     modified: datetime
 
 
@@ -78,83 +59,57 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class S3:
-    """S3 as one environment uses it. What S3 refuses is an S3Error, a missing object a MissingObjectError.
-
-    Attributes:
-        client: A boto3 client of S3.
-        owner: Account id that must own each bucket; empty for any.
-        encryption: How what is written is encrypted; None for the bucket's default.
-    """
+    """S3 as one environment uses it. Every method raises S3Error, and MissingObjectError for a missing object."""
 
     client: S3Client
-    owner: str = ""
-    encryption: Encryption | None = None
+    owner: str = ""  # account id that must own each bucket; empty for any
+    encryption: Encryption | None = None  # of what is written; None for the bucket's default
 
     def open(self, uri: str) -> StreamingBody:
-        """Return an object's body as a stream, which the caller closes."""
-        body: StreamingBody = self._get(uri)["Body"]
-        return body
+        """Return an object's body as a stream. The caller closes it."""
+        with _explained(uri, "read"):
+            return self.client.get_object(**self._object(uri))["Body"]
 
     def read(self, uri: str) -> tuple[bytes, str]:
         """Return a small object's bytes and its ETag."""
-        answer = self._get(uri)
         with _explained(uri, "read"):
+            answer = self.client.get_object(**self._object(uri))
             return answer["Body"].read(), answer["ETag"]
 
     def download(self, uri: str, path: Path) -> None:
-        """Copy an object into a file by boto3's transfer manager, which repeats a part that breaks off.
-
-        Raises:
-            ConditionError: The object was replaced meanwhile.
-        """
+        """Copy an object into a file by boto3's transfer manager; ConditionError if it is replaced meanwhile."""
         from boto3.s3.transfer import TransferConfig
 
-        bucket, key = split_uri(uri)
-        # s3transfer sends If-Match, with the ETag of its HEAD, for ranges only: so each GET is of a range.
+        # Only a ranged GET is sent with If-Match on the ETag of the HEAD before it: so every GET is one.
         config = TransferConfig(multipart_threshold=1, max_concurrency=4)
         with _explained(uri, "read"):
-            self.client.download_file(bucket, key, str(path), ExtraArgs=self._owner, Config=config)
+            self.client.download_file(*split_uri(uri), str(path), ExtraArgs=self._owner, Config=config)
 
     def upload(self, path: Path, uri: str, content_type: str, *, sha256: str) -> None:
-        """Upload a file, in parts if it is large, with its SHA-256 (hexadecimal) in the object's metadata.
-
-        S3 itself refuses bytes that arrive otherwise than sent.
-        """
+        """Upload a file, in parts if it is large, with its SHA-256 in hexadecimal in the object's metadata."""
         from boto3.s3.transfer import TransferConfig
 
-        bucket, key = split_uri(uri)
-        extra = {"ContentType": content_type, "Metadata": {"sha256": sha256}, "ChecksumAlgorithm": "SHA256"}
-        extra |= self._owner | self._encrypted
-        config = TransferConfig(multipart_threshold=_MULTIPART_BYTES, max_concurrency=4)
+        # With the checksum S3 itself refuses bytes that arrive otherwise than sent.
+        extra: dict[str, Any] = {"Metadata": {"sha256": sha256}, "ChecksumAlgorithm": "SHA256"}
+        extra |= self._owner | self._written(content_type)
+        config = TransferConfig(multipart_threshold=64 * 1024**2, max_concurrency=4)
         with _explained(uri, "written"):
-            self.client.upload_file(str(path), bucket, key, ExtraArgs=extra, Config=config)
+            self.client.upload_file(str(path), *split_uri(uri), ExtraArgs=extra, Config=config)
 
     def write(self, uri: str, body: bytes, content_type: str, *, replacing: str | None) -> None:
-        """Write a small object in one PUT, if it replaces the one with the ETag `replacing`; None for none.
-
-        Raises:
-            ConditionError: Another object is there, or none.
-        """
-        condition: dict[str, Any] = {"IfMatch": replacing} if replacing else {"IfNoneMatch": "*"}
-        bucket, key = split_uri(uri)
-        extra = condition | self._owner | self._encrypted
+        """Write a small object if the one there has the ETag `replacing`, or if there is none; else ConditionError."""
+        condition: Any = {"IfMatch": replacing} if replacing else {"IfNoneMatch": "*"}
         with _explained(uri, "written"):
-            self.client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, **extra)
+            self.client.put_object(**self._object(uri), **self._written(content_type), **condition, Body=body)
 
     def list(self, prefix_uri: str) -> Iterator[StoredObject]:
         """Yield the objects whose address begins with `prefix_uri`, by key."""
-        for entry in self._listed(prefix_uri, "Contents"):
-            yield StoredObject(
-                uri=f"s3://{split_uri(prefix_uri)[0]}/{entry['Key']}",
-                bytes=entry["Size"],
-                etag=entry["ETag"],
-                modified=entry["LastModified"],
-            )
+        for uri, each in self._listed(prefix_uri, "Contents", "Key"):
+            yield StoredObject(uri=uri, bytes=each["Size"], modified=each["LastModified"])
 
     def folders(self, prefix_uri: str) -> Iterator[str]:
-        """Yield the addresses of the folders directly below `prefix_uri`, each with its closing slash."""
-        for entry in self._listed(prefix_uri, "CommonPrefixes", Delimiter="/"):
-            yield f"s3://{split_uri(prefix_uri)[0]}/{entry['Prefix']}"
+        """Return the addresses of the folders directly below `prefix_uri`, each with its closing slash."""
+        return (uri for uri, _ in self._listed(prefix_uri, "CommonPrefixes", "Prefix", Delimiter="/"))
 
     def delete(self, uris: Sequence[str]) -> None:
         """Delete objects of one bucket; a missing one counts as deleted. After an error some may be gone."""
@@ -164,29 +119,27 @@ class S3:
             delete: Any = {"Objects": [{"Key": split_uri(uri)[1]} for uri in some], "Quiet": True}
             with _explained(some[0], "deleted"):
                 answer = self.client.delete_objects(Bucket=bucket, Delete=delete, **self._owner)
-            for failure in answer.get("Errors", [])[:1]:
-                problem = f"s3://{bucket}/{failure.get('Key')} cannot be deleted: {failure.get('Code')}"
-                raise S3Error(f"{problem}: {failure.get('Message')}. {_ADVICE.get(failure.get('Code', ''), '')}")
+            for failure in answer.get("Errors", []):
+                reason = f"{failure['Code']}: {failure.get('Message')}. {_ADVICE.get(failure['Code'], '')}"
+                raise S3Error(f"s3://{bucket}/{failure['Key']} cannot be deleted: {reason}")
 
-    def _get(self, uri: str) -> dict[str, Any]:
-        bucket, key = split_uri(uri)
-        with _explained(uri, "read"):
-            return dict(self.client.get_object(Bucket=bucket, Key=key, **self._owner))
-
-    def _listed(self, prefix_uri: str, what: str, **options: Any) -> Iterator[Any]:
+    def _listed(self, prefix_uri: str, kind: str, name: str, **options: Any) -> Iterator[tuple[str, Any]]:
         bucket, prefix = split_uri(prefix_uri)
-        paginator: Any = self.client.get_paginator("list_objects_v2")
+        pages: Any = self.client.get_paginator("list_objects_v2")
         with _explained(prefix_uri, "listed"):
-            for page in paginator.paginate(Bucket=bucket, Prefix=prefix, **options, **self._owner):
-                yield from page.get(what, [])
+            for page in pages.paginate(Bucket=bucket, Prefix=prefix, **options, **self._owner):
+                yield from ((f"s3://{bucket}/{each[name]}", each) for each in page.get(kind, []))
+
+    def _object(self, uri: str) -> dict[str, Any]:
+        bucket, key = split_uri(uri)
+        return {"Bucket": bucket, "Key": key, **self._owner}
 
     @property
     def _owner(self) -> dict[str, Any]:
         return {"ExpectedBucketOwner": self.owner} if self.owner else {}
 
-    @property
-    def _encrypted(self) -> dict[str, Any]:
-        return dict(self.encryption.arguments) if self.encryption else {}
+    def _written(self, content_type: str) -> dict[str, Any]:
+        return {"ContentType": content_type} | (self.encryption.arguments if self.encryption else {})
 
 
 @contextmanager
@@ -200,18 +153,13 @@ def _explained(uri: str, done: str) -> Iterator[None]:
     except S3DownloadFailedError as error:  # If-Match did not hold
         raise ConditionError(f"{uri} cannot be {done}: it was replaced meanwhile.") from error
     except (ClientError, BotoCoreError, Boto3Error) as error:
-        raise _s3_error(error, uri, done) from error
-
-
-def _s3_error(error: Exception, uri: str, done: str) -> S3Error:
-    from botocore.exceptions import ClientError
-
-    # boto3 wraps the error of an upload, whose answer says more, and the last one of a download.
-    wrapped = error.__context__ if isinstance(error.__context__, ClientError) else error
-    cause = getattr(wrapped, "last_exception", wrapped)
-    response: Any = cause.response if isinstance(cause, ClientError) else {}
-    code = str(response.get("Error", {}).get("Code", ""))
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    kind = MissingObjectError if code in _ABSENT else ConditionError if code in _CONDITION else S3Error
-    message = f"{uri} cannot be {done}: {cause}. {_ADVICE.get(code, '')}".rstrip()
-    return kind(message, retryable=not 300 <= status < 500)
+        # boto3 wraps the error of an upload, whose answer says more, and the last one of a download.
+        wrapped = error.__context__ if isinstance(error.__context__, ClientError) else error
+        cause = getattr(wrapped, "last_exception", wrapped)
+        response: Any = cause.response if isinstance(cause, ClientError) else {}
+        code = str(response.get("Error", {}).get("Code", "")).replace("403", "AccessDenied")  # of a HEAD
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        missing, conflict = ("NoSuchKey", "404"), ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
+        kind = MissingObjectError if code in missing else ConditionError if code in conflict else S3Error
+        message = f"{uri} cannot be {done}: {cause}. {_ADVICE.get(code, '')}".rstrip()
+        raise kind(message, retryable=not 300 <= status < 500) from error

@@ -5,11 +5,8 @@ What the page starts, it starts through Airflow's REST API, as the viewer.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,21 +16,20 @@ from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from athena_reports.errors import AthenaReportsError, PeriodError
-from athena_reports.page.coverage import Cell, Coverage, RangeError, Run, Start, State, coverage, plan
-from athena_reports.page.published import CALLS_AT_ONCE, Lake, LakeError, NoTableError, Shape
+from athena_reports.page.coverage import Cell, Coverage, Run, State, coverage, plan
+from athena_reports.page.published import CALLS_AT_ONCE, Lake, LakeError, Shape
 from athena_reports.page.runs import ReportDag, dated_runs, report_dags, unfinished_runs
+from athena_reports.periods.calendar import Period
 from athena_reports.periods.run_period import FILL_RUN_ID, PERIOD_PARAM
 from athena_reports.rows.writer import CONTENT_TYPES
 from athena_reports.s3 import MissingObjectError
 
-HISTORY_PERIODS = 12
-HISTORY_ENTRIES = 5
-
+HISTORY_PERIODS, HISTORY_ENTRIES = 12, 5
 _STATIC = Path(__file__).with_name("static")
 _HEADERS = {
     "Content-Security-Policy": (
@@ -46,8 +42,7 @@ _HEADERS = {
 }
 # First the page asks for what a window shows: the latest periods of the first reports.
 _RECENT_DAYS, _RECENT_REPORTS = timedelta(days=190), 20
-_ATHENA = ("scanned_bytes", "price_usd", "query_id")
-_FACTS = ("version", "rows", "bytes", "published_at", "checks_warned", "earlier", *_ATHENA)
+_FACTS = ("version", "rows", "bytes", "published_at", "checks_warned", "earlier", "scanned_bytes", "price_usd")
 _FIELDS = ("id", "date", "days", "states", "run_id", *_FACTS)
 
 
@@ -59,9 +54,108 @@ def _dag(dag_id: str, session: SessionDep) -> ReportDag:
     return found[0]
 
 
-_may_read = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
 Dag = Annotated[ReportDag, Depends(_dag)]
+Json = dict[str, Any]
+Runs = Mapping[str, Run]
 States = Annotated[list[State], Query()]
+
+_PERIOD = "/dags/{dag_id}/periods/{period_id}"
+# Each endpoint returns its connection to the metadata database (rollback) before it calls AWS. FastAPI's own encoder
+# would inspect each of many thousand values, a JSONResponse does not.
+api = APIRouter(prefix="/api", dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN))])
+
+
+@api.get("/coverage")
+def all_reports(user: GetUserDep, session: SessionDep, recent: bool = False) -> Response:
+    """All reports that the viewer may read, with the state of their periods."""
+    listed = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
+    readable = [dag for dag in report_dags(listed, session) if _may("GET", dag.dag_id, user)]
+    dags = readable[: _RECENT_REPORTS if recent else None]
+    runs = unfinished_runs(dags, session)
+    session.rollback()
+    lake, now = Lake.connect(), datetime.now(UTC)
+    since = now - _RECENT_DAYS if recent else None
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
+        rows = list(threads.map(lambda dag: _report(lake, dag, runs[dag.dag_id], now, since), dags))
+    for row in rows:
+        row["may_run"] = all(_may(method, row["dag_id"], user) for method in ("POST", "PUT"))
+    return JSONResponse({"fields": _FIELDS, "console": lake.console, "reports": rows})
+
+
+@api.get("/dags/{dag_id}/plan")
+def what_fills(dag: Dag, session: SessionDep, first: str, last: str, state: States) -> Response:
+    """The requests that fill the periods of a range, and what they cost."""
+    runs, dated = unfinished_runs([dag], session)[dag.dag_id], dated_runs(dag, session)
+    session.rollback()
+    now = datetime.now(UTC)
+    made = plan(_coverage(Lake.connect(), dag, runs, now, None).cells, first, last, state)
+    starts = [_start(dag.dag_id, period, dated.get(period.id), now) for period in made.periods]
+    return JSONResponse({"starts": starts, "scanned_bytes": made.scanned_bytes, "price_usd": made.price_usd})
+
+
+@api.get(_PERIOD)
+def one_period(dag: Dag, period_id: str) -> Response:
+    """The manifest and the first rows."""
+    lake = Lake.connect()
+    manifest = lake.manifest(dag, period_id)
+    found = {"manifest": manifest.model_dump(mode="json"), "shape": Shape.of(manifest.columns)._asdict()}
+    try:
+        rows = lake.rows(dag, manifest, [column.name for column in manifest.columns])
+    except AthenaReportsError as error:
+        return JSONResponse(found | {"rows": [], "problem": str(error)})
+    return JSONResponse(found | {"rows": rows, "problem": ""})
+
+
+@api.get(_PERIOD + "/history")
+def history(dag: Dag, period_id: str) -> Response:
+    """The measures of the first entries, in this period and in those before."""
+    lake = Lake.connect()
+    manifest = lake.manifest(dag, period_id)
+    shape = Shape.of(manifest.columns)
+    if not shape.key or not shape.measures:
+        return JSONResponse({"periods": [], "entries": [], "values": {}, "problems": []})
+    entries = lake.rows(dag, manifest, [shape.key, shape.label])[:HISTORY_ENTRIES]
+    keys = [key for key, _label in entries]
+    before = sorted(each for each in lake.partitions(dag.dag_id) if each < period_id)
+    periods = [*before[1 - HISTORY_PERIODS :], period_id]
+    problems: list[str] = []
+
+    def measured(each: str) -> dict[Any, dict[str, Any]]:
+        try:
+            rows = lake.rows(dag, lake.manifest(dag, each), [shape.key, *shape.measures], keys)
+        except AthenaReportsError as error:
+            problems.append(str(error))
+            return {}
+        return {key: dict(zip(shape.measures, values, strict=True)) for key, *values in rows}
+
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
+        seen = list(threads.map(measured, periods))
+    values = {name: [[found.get(key, {}).get(name) for found in seen] for key in keys] for name in shape.measures}
+    named = [{"key": key, "label": label or key} for key, label in entries]
+    return JSONResponse({"periods": periods, "entries": named, "values": values, "problems": problems})
+
+
+@api.get(_PERIOD + "/manifest")
+def manifest(dag: Dag, period_id: str) -> Response:
+    """The manifest, as a file."""
+    lake = Lake.connect()
+    body, _etag = lake.s3.read(lake.location(dag, period_id).manifest_uri)
+    headers = {"Content-Disposition": f'attachment; filename="{dag.dag_id}-{period_id}.json"'}
+    return Response(body, 200, headers, "application/json")
+
+
+@api.get(_PERIOD + "/objects/{format}")
+def download(dag: Dag, period_id: str, format: str) -> Response:
+    """The rows in one format, as a file."""
+    lake = Lake.connect()
+    published = lake.manifest(dag, period_id)
+    found = next((each for each in published.objects if each.format == format), None)
+    if found is None:
+        raise HTTPException(404, f"The version {published.version} is not published as {format}.")
+    chunks = lake.s3.open(lake.location(dag, period_id).uri(found.key)).iter_chunks(1024 * 1024)
+    name = f"{dag.dag_id}-{period_id}-{published.version}.{format}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(found.bytes)}
+    return StreamingResponse(chunks, 200, headers, CONTENT_TYPES[found.format])
 
 
 def create_app() -> FastAPI:
@@ -69,98 +163,22 @@ def create_app() -> FastAPI:
     app = FastAPI(title="Athena reports", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(AthenaReportsError, _refused)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    app.include_router(api)
+    app.add_api_route("/", lambda: FileResponse(_STATIC / "index.html"))
 
     @app.middleware("http")
     async def protect(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
         response = await answer(request)
-        response.headers.update(_HEADERS)
-        response.headers["Cache-Control"] = "no-store" if "/api/" in request.url.path else "no-cache"
+        cache = "no-store" if "/api/" in request.url.path else "no-cache"
+        response.headers.update(_HEADERS | {"Cache-Control": cache})
         return response
-
-    @app.get("/")
-    def page() -> FileResponse:
-        return FileResponse(_STATIC / "index.html")
-
-    # Each endpoint returns its connection to the metadata database (rollback) before it calls AWS.
-    @app.get("/api/coverage", dependencies=[_may_read])
-    def all_reports(user: GetUserDep, session: SessionDep, recent: bool = False) -> Response:
-        listed = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
-        dags = [dag for dag in report_dags(listed, session) if _may("GET", dag.dag_id, user)]
-        dags = dags[: _RECENT_REPORTS if recent else None]
-        runs = unfinished_runs(dags, session)
-        session.rollback()
-        lake, now = Lake.connect(), datetime.now(UTC)
-        since = now - _RECENT_DAYS if recent else None
-        with ThreadPoolExecutor(CALLS_AT_ONCE, "athena-reports-page") as threads:
-            rows = list(threads.map(lambda dag: _report(lake, dag, runs[dag.dag_id], now, since), dags))
-        for row in rows:
-            row["may_run"] = all(_may(method, row["dag_id"], user) for method in ("POST", "PUT"))
-        return _json({"fields": _FIELDS, "console": lake.console, "reports": rows})
-
-    @app.get("/api/dags/{dag_id}/plan", dependencies=[_may_read])
-    def what_fills(dag: Dag, session: SessionDep, first: str, last: str, state: States) -> Response:
-        runs, dated = unfinished_runs([dag], session)[dag.dag_id], dated_runs(dag, session)
-        session.rollback()
-        now = datetime.now(UTC)
-        made = plan(_coverage(Lake.connect(), dag, runs, now).cells, first, last, state, dated)
-        starts = [_start(dag.dag_id, start, now) for start in made.starts]
-        return _json({"starts": starts, "scanned_bytes": made.scanned_bytes, "price_usd": made.price_usd})
-
-    @app.get("/api/dags/{dag_id}/periods/{period_id}", dependencies=[_may_read])
-    def one_period(dag: Dag, period_id: str) -> Response:
-        lake = Lake.connect()
-        manifest = lake.manifest(dag, dag.cadence.period(period_id).id)
-        shape = asdict(Shape.of(manifest.columns))
-        found = {"manifest": manifest.model_dump(mode="json"), "shape": shape, "console": lake.console}
-        try:
-            rows = lake.rows(dag, manifest, [column.name for column in manifest.columns])
-        except AthenaReportsError as error:
-            return _json(found | {"rows": [], "problem": str(error)})
-        return _json(found | {"rows": rows, "problem": ""})
-
-    @app.get("/api/dags/{dag_id}/periods/{period_id}/history", dependencies=[_may_read])
-    def history(dag: Dag, period_id: str) -> Response:
-        return _json(_history(Lake.connect(), dag, dag.cadence.period(period_id).id))
-
-    @app.get("/api/dags/{dag_id}/periods/{period_id}/manifest", dependencies=[_may_read])
-    def manifest(dag: Dag, period_id: str) -> Response:
-        lake = Lake.connect()
-        body, _etag = lake.s3.read(lake.location(dag, dag.cadence.period(period_id).id).manifest_uri)
-        return Response(body, 200, _attachment(f"{dag.dag_id}-{period_id}.json"), "application/json")
-
-    @app.get("/api/dags/{dag_id}/periods/{period_id}/objects/{format}", dependencies=[_may_read])
-    def download(dag: Dag, period_id: str, format: str) -> Response:
-        lake = Lake.connect()
-        published = lake.manifest(dag, dag.cadence.period(period_id).id)
-        found = next((each for each in published.objects if each.format == format), None)
-        if found is None:
-            raise HTTPException(404, f"The version {published.version} is not published as {format}.")
-        stream = lake.s3.open(lake.location(dag, period_id).uri(found.key))
-
-        def chunks() -> Iterator[bytes]:
-            with closing(stream):
-                yield from stream.iter_chunks(1024 * 1024)
-
-        headers = _attachment(f"{dag.dag_id}-{period_id}-{published.version}.{format}")
-        headers["Content-Length"] = str(found.bytes)
-        return StreamingResponse(chunks(), 200, headers, CONTENT_TYPES[found.format])
 
     return app
 
 
 def _refused(_request: Request, error: Exception) -> Response:
-    is_request_wrong = isinstance(error, RangeError | PeriodError)
-    is_missing = isinstance(error, MissingObjectError | NoTableError)
-    return JSONResponse({"detail": str(error)}, 400 if is_request_wrong else 404 if is_missing else 502)
-
-
-def _json(content: Mapping[str, Any]) -> Response:
-    # FastAPI's own encoder inspects each of the many thousand values.
-    return Response(json.dumps(content, separators=(",", ":")), media_type="application/json")
-
-
-def _attachment(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{name}"'}
+    is_missing = isinstance(error, MissingObjectError)
+    return JSONResponse({"detail": str(error)}, 400 if isinstance(error, PeriodError) else 404 if is_missing else 502)
 
 
 def _may(method: Literal["GET", "POST", "PUT"], dag_id: str, user: Any) -> bool:
@@ -170,37 +188,30 @@ def _may(method: Literal["GET", "POST", "PUT"], dag_id: str, user: Any) -> bool:
     )
 
 
-def _report(
-    lake: Lake, dag: ReportDag, runs: Mapping[str, Run], now: datetime, since: datetime | None
-) -> dict[str, Any]:
+def _report(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: datetime | None) -> Json:
     """Return a row of the coverage; a report that cannot be read does not hide the others."""
     row = {"dag_id": dag.dag_id, "report": dag.report, "is_paused": dag.is_paused, "note": "", "problems": ()}
     row |= {"cadence": dag.cadence.name, "noun": dag.cadence.noun, "description": dag.cadence.description}
     try:
         found = _coverage(lake, dag, runs, now, since)
-    except NoTableError as error:
-        return row | {"note": str(error), "cells": None}
     except LakeError as error:
-        return row | {"problems": [str(error)], "cells": None}
-    if not since and not any(cell.published for cell in found.cells):
+        found = Coverage([], [str(error)])
+    if not dag.has_table:
+        row["note"] = f"{dag.report} publishes no Parquet, so Glue has none of its periods. See its runs in Airflow."
+    elif not (since or found.problems or any(cell.published for cell in found.cells)):
         row["note"] = f"Nothing is published yet in the Glue table {lake.database}.{dag.dag_id}."
     return row | {"problems": found.problems, "cells": [_cell(cell) for cell in found.cells]}
 
 
-def _coverage(
-    lake: Lake, dag: ReportDag, runs: Mapping[str, Run], now: datetime, since: datetime | None = None
-) -> Coverage:
+def _coverage(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: datetime | None) -> Coverage:
     if not dag.has_table:
-        raise NoTableError(
-            f"{dag.report} publishes no Parquet, so Glue has none of its periods. See its runs in Airflow."
-        )
+        return Coverage([], [])
     first = dag.cadence.containing(since) if since else None
     # The period before the first one decides whether that one is stale.
     partitions = lake.partitions(dag.dag_id, first.previous.id if first else "")
     begin = max(dag.since, first.start_utc) if first else dag.since
-    found = coverage(dag.cadence, partitions, runs, since=begin, now=now, delay=dag.timetable.delay)
-    shown = [cell for cell in found.cells if first is None or cell.period >= first]
-    return Coverage(shown, found.problems)
+    found = coverage(dag.timetable, partitions, runs, begin, now)
+    return Coverage([cell for cell in found.cells if first is None or cell.period >= first], found.problems)
 
 
 def _cell(cell: Cell) -> list[Any]:
@@ -212,47 +223,20 @@ def _cell(cell: Cell) -> list[Any]:
     return [period.id, period.first_date.isoformat(), days, cell.states, run_id, *facts]
 
 
-def _start(dag_id: str, start: Start, now: datetime) -> dict[str, Any]:
-    """Return the request of Airflow's REST API that runs a period: its path below `/api/v2/` and its body."""
-    body: dict[str, Any]
-    runs, period = f"dags/{quote(dag_id, safe='')}/dagRuns", start.period
-    if start.run_id:
-        path = f"{runs}/{quote(start.run_id, safe='')}/clear"
-        body = {"dry_run": False, "only_failed": False}
-        return {"period": period.id, "action": "clear", "path": path, "body": body}
+def _start(dag_id: str, period: Period, dated_run: str | None, now: datetime) -> Json:
+    """Return the request of Airflow's REST API that runs a period; its path is below `/api/v2/`.
+
+    Airflow has one run per logical date: `dated_run`, empty if that one cannot run the period, None if there is none.
+    """
+    path = f"dags/{quote(dag_id, safe='')}/dagRuns"
+    if dated_run:
+        clear = f"{path}/{quote(dated_run, safe='')}/clear"
+        return {"period": period.id, "action": "clear", "path": clear, "body": {"dry_run": False, "only_failed": False}}
     begin, end = period.start_utc.isoformat(), period.end_utc.isoformat()
     dated = {"logical_date": begin, "data_interval_start": begin, "data_interval_end": end}
     undated = {"logical_date": None, "conf": {PERIOD_PARAM: period.id}}
-    new = {"dag_run_id": f"{FILL_RUN_ID}{period.id}__{now.isoformat()}"}
-    body = new | (dated if start.has_logical_date else undated)
-    return {"period": period.id, "action": "trigger", "path": runs, "body": body}
+    body = {"dag_run_id": f"{FILL_RUN_ID}{period.id}__{now.isoformat()}"} | (dated if dated_run is None else undated)
+    return {"period": period.id, "action": "trigger", "path": path, "body": body}
 
 
-def _history(lake: Lake, dag: ReportDag, period_id: str) -> dict[str, Any]:
-    """Return the measures of a period's first entries, in it and in the periods before."""
-    manifest = lake.manifest(dag, period_id)
-    shape = Shape.of(manifest.columns)
-    if not shape.key or not shape.measures:
-        return {"periods": [], "entries": [], "values": {}, "problems": []}
-    entries = lake.rows(dag, manifest, [shape.key, shape.label])[:HISTORY_ENTRIES]
-    keys = [key for key, _label in entries]
-    before = sorted(each for each in lake.partitions(dag.dag_id) if each < period_id)[1 - HISTORY_PERIODS :]
-    problems: list[str] = []
-
-    def measured(each: str) -> dict[str | None, list[str | None]]:
-        try:
-            rows = lake.rows(dag, lake.manifest(dag, each), [shape.key, *shape.measures], keys)
-        except AthenaReportsError as error:
-            problems.append(str(error))
-            return {}
-        return {key: values for key, *values in rows}
-
-    periods, unknown = [*before, period_id], [None] * len(shape.measures)
-    with ThreadPoolExecutor(CALLS_AT_ONCE, "athena-reports-page") as threads:
-        seen = list(threads.map(measured, periods))
-    values = {
-        measure: [[found.get(key, unknown)[place] for found in seen] for key in keys]
-        for place, measure in enumerate(shape.measures)
-    }
-    named = [{"key": key, "label": label or key} for key, label in entries]
-    return {"periods": periods, "entries": named, "values": values, "problems": problems}
+app = create_app()

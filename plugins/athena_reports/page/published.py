@@ -1,16 +1,12 @@
-"""What is published, as Glue and S3 have it, read with the environment's own connection.
-
-Lists of periods come from the parameters of partitions and are kept for seconds: many viewers cost as much as
-one. The manifest and the rows of a period are read when a viewer opens that period.
-"""
+"""What is published, as Glue and S3 have it. Partitions are kept for seconds: many viewers cost as much as one."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Condition
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 from cachetools import TTLCache, cached  # type: ignore[import-untyped]
@@ -27,6 +23,7 @@ from athena_reports.settings import settings
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
+    from athena_reports.page.coverage import Partitions
     from athena_reports.page.runs import ReportDag
     from athena_reports.publication.manifest import Manifest
 
@@ -43,25 +40,13 @@ class LakeError(AthenaReportsError):
     """Something published cannot be read; the message says what, why, and what to do."""
 
 
-class NoTableError(LakeError):
-    """A report publishes no Parquet, so it has no table."""
+class Shape(NamedTuple):
+    """What the columns mean to a viewer, by their names and types."""
 
-
-@dataclass(frozen=True)
-class Shape:
-    """What the columns mean to a viewer, by their names and types.
-
-    Attributes:
-        key: The column that tells entries apart: the first one of texts. Empty if there is none.
-        label: The column that names them, such as `user_name` for `user_id`; else the key itself.
-        numbers: The numeric columns.
-        measures: Those of them that are not ranks.
-    """
-
-    key: str
-    label: str
+    key: str  # the first text column, which tells entries apart; empty if there is none
+    label: str  # the column that names them, such as `user_name` for `user_id`; else the key
     numbers: Sequence[str]
-    measures: Sequence[str]
+    measures: Sequence[str]  # the numbers that are not ranks
 
     @classmethod
     def of(cls, columns: Sequence[Column]) -> Shape:
@@ -75,13 +60,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Lake:
-    """The published reports of an environment.
-
-    Attributes:
-        database: Glue database of the published tables.
-        bucket: The report bucket.
-        console: Address of a query in the Athena console, up to the query's id; empty if there is none.
-    """
+    """The published reports of an environment. `console` is Athena's page of a query, up to its id; empty for none."""
 
     database: str
     bucket: str
@@ -92,11 +71,7 @@ class Lake:
     @classmethod
     @cached(_lakes, condition=Condition())  # type: ignore[untyped-decorator]
     def connect(cls) -> Lake:
-        """Return the lake of this process's settings.
-
-        Raises:
-            LakeError: The Airflow connection cannot be used.
-        """
+        """Return the lake of this process's settings."""
         from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
         from airflow.providers.amazon.aws.hooks.s3 import S3Hook
         from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
@@ -108,73 +83,50 @@ class Lake:
         config = Config(max_pool_connections=CALLS_AT_ONCE, connect_timeout=5, read_timeout=20, retries=twice)
         try:
             glue: GlueClient = GlueCatalogHook(aws_conn_id=names.aws_conn_id, config=config).get_conn()
-            client = S3Hook(aws_conn_id=names.aws_conn_id, config=config).get_conn()
+            s3 = S3(S3Hook(aws_conn_id=names.aws_conn_id, config=config).get_conn(), names.bucket_owner)
         except Exception as error:  # whatever a connection, its secrets backend or its credentials raise
+            advice = "Create it, or name another one in ATHENA_REPORTS_AWS_CONN_ID."
             raise LakeError(
-                f"The Airflow connection {names.aws_conn_id!r} cannot be used: {error}. Create it, or name "
-                f"another one in ATHENA_REPORTS_AWS_CONN_ID."
+                f"The Airflow connection {names.aws_conn_id!r} cannot be used: {error}. {advice}"
             ) from error
         domain = BaseAwsLink.get_aws_domain(glue.meta.partition)
         console = console_url("", glue.meta.region_name, domain) if domain else ""
-        return cls(names.report_database, names.report_bucket, glue, S3(client, names.bucket_owner), console)
+        return cls(names.report_database, names.report_bucket, glue, s3, console)
 
     def location(self, dag: ReportDag, period_id: str) -> Location:
-        """Where a period of a report lies."""
-        return Location(self.bucket, dag.report, dag.cadence.name, period_id)
+        """Return where a period of a report lies; raises PeriodError if the report has no such period."""
+        return Location(self.bucket, dag.report, dag.cadence.name, dag.cadence.period(period_id).id)
 
     @cached(_partitions, condition=Condition())  # type: ignore[untyped-decorator]
-    def partitions(self, table: str, first_id: str = "") -> Mapping[str, Mapping[str, str]]:
-        """Return the parameters of a table's partitions, by period id, from `first_id` on; ids sort by time.
-
-        There are none if there is no table yet.
-
-        Raises:
-            LakeError: Glue refused.
-        """
+    def partitions(self, table: str, first_id: str = "") -> Partitions:
+        """Return the parameters of a table's partitions by period id, from `first_id` on; none without a table."""
+        expression = f"period >= '{first_id}'" if first_id else ""
         pages = self.glue.get_paginator("get_partitions").paginate(
-            DatabaseName=self.database,
-            TableName=table,
-            ExcludeColumnSchema=True,
-            Expression=f"period >= '{first_id}'" if first_id else "",
+            DatabaseName=self.database, TableName=table, ExcludeColumnSchema=True, Expression=expression
         )
         try:
-            partitions = [each for page in pages for each in page["Partitions"]]
+            return {each["Values"][0]: each.get("Parameters", {}) for page in pages for each in page["Partitions"]}
+        except self.glue.exceptions.EntityNotFoundException:
+            return {}
         except (ClientError, BotoCoreError) as error:
-            if getattr(error, "response", {}).get("Error", {}).get("Code") == "EntityNotFoundException":
-                return {}
-            raise LakeError(
-                f"The Glue table {self.database}.{table} cannot be read: {error}. Allow glue:GetPartitions "
-                f"for the role of the Airflow connection, or see why Glue does not answer."
-            ) from error
-        return {each["Values"][0]: each.get("Parameters", {}) for each in partitions}
+            advice = "Allow glue:GetPartitions for the connection's role, or see why Glue does not answer."
+            raise LakeError(f"The Glue table {self.database}.{table} cannot be read: {error}. {advice}") from error
 
     def manifest(self, dag: ReportDag, period_id: str) -> Manifest:
-        """Return the manifest of a period.
-
-        Raises:
-            LakeError: There is none.
-            PublishError: It is not of this package.
-            S3Error: It cannot be read.
-        """
+        """Return the manifest of a period; raises PublishError too, for one that is not of this package."""
         location = self.location(dag, period_id)
         manifest, _etag = read_manifest(location, self.s3)
         if manifest is None:
-            raise LakeError(
-                f"{location.manifest_uri} does not exist: the period was never published, or its manifest "
-                f"was deleted. Clear the run of the period to publish it again."
-            )
+            cause = "the period was never published, or its manifest was deleted"
+            raise LakeError(f"{location.manifest_uri} does not exist: {cause}. Clear the run of the period.")
         return manifest
 
     def rows(
         self, dag: ReportDag, manifest: Manifest, names: Sequence[str], keys: Sequence[Any] | None = None
     ) -> list[tuple[str | None, ...]]:
-        """Return some columns of the first rows of a manifest's version, as text; NULL for an unknown column.
+        """Return some columns of a manifest's first rows, as text; NULL for an unknown column.
 
         With `keys`, only rows that have one of these in the first column.
-
-        Raises:
-            LakeError: There is no Parquet, it is too large, or it is damaged.
-            S3Error: It cannot be read.
         """
         import duckdb
 
@@ -183,10 +135,8 @@ class Lake:
             raise LakeError("This report publishes no Parquet, so its rows are not shown. Download them.")
         uri = self.location(dag, manifest.period.id).uri(parquet.key)
         if parquet.bytes > SHOWN_BYTES:
-            raise LakeError(
-                f"{uri} has {parquet.bytes / 1e6:,.0f} MB, and this page reads no more than "
-                f"{SHOWN_BYTES / 1e6:,.0f} MB. Download it, or query the table in Athena."
-            )
+            size = f"{parquet.bytes / 1e6:,.0f} MB, more than the {SHOWN_BYTES / 1e6:,.0f} MB that this page reads"
+            raise LakeError(f"{uri} has {size}. Download it, or query the table in Athena.")
         known = {column.name for column in manifest.columns}
         columns = ", ".join(f"{quoted(name) if name in known else 'NULL'}::VARCHAR" for name in names)
         where = "" if keys is None else f"WHERE list_contains($keys::VARCHAR[], {quoted(names[0])})"
@@ -197,7 +147,5 @@ class Lake:
             try:
                 return engine.connection.execute(sql, {} if keys is None else {"keys": keys}).fetchall()
             except duckdb.Error as error:
-                raise LakeError(
-                    f"{uri} cannot be read as Parquet: {reason(error)}. Clear the run of the period to "
-                    f"publish it again."
-                ) from error
+                advice = "Clear the run of the period to publish it again."
+                raise LakeError(f"{uri} cannot be read as Parquet: {reason(error)}. {advice}") from error

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.models.backfill import Backfill
 from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from athena_reports.errors import PeriodError, RunPeriodError
 from athena_reports.page.coverage import Run, current_runs
@@ -21,18 +21,10 @@ from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run
 from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG
 
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
 
 @dataclass(frozen=True)
 class ReportDag:
-    """The DAG of a report in one cadence; its id is the name of the published table too.
-
-    Attributes:
-        since: Where its periods begin, with a zone.
-        has_table: Whether it publishes Parquet, and so a table in Glue.
-    """
+    """The DAG of a report in one cadence; its id is the name of the published table too. `since` has a zone."""
 
     dag_id: str
     timetable: PeriodTimetable
@@ -70,12 +62,12 @@ def unfinished_runs(dags: Sequence[ReportDag], session: Session) -> dict[str, di
     A run that succeeded has published its period: the partitions show that.
     """
     cadences = {dag.dag_id: dag.cadence for dag in dags}
-    rows = session.execute(select(*_COLUMNS).where(DagRun.dag_id.in_(cadences), DagRun.state != "success"))
-    runs = defaultdict(list)
-    for row in rows:
-        if period_id := _period_id(cadences[row.dag_id], row):
-            runs[row.dag_id].append((period_id, Run(row.run_id, str(row.state), row.end_date)))
-    return {dag_id: current_runs(runs[dag_id]) for dag_id in cadences}
+    found: dict[str, list[tuple[str, Run]]] = {dag_id: [] for dag_id in cadences}
+    for run in session.scalars(select(DagRun).where(DagRun.dag_id.in_(cadences), DagRun.state != "success")):
+        if period_id := _period_id(cadences[run.dag_id], run):
+            ended_at = run.end_date.astimezone(UTC).isoformat(timespec="milliseconds") if run.end_date else ""
+            found[run.dag_id].append((period_id, Run(run.run_id, run.state, ended_at)))
+    return {dag_id: current_runs(runs) for dag_id, runs in found.items()}
 
 
 def dated_runs(dag: ReportDag, session: Session) -> dict[str, str]:
@@ -86,37 +78,27 @@ def dated_runs(dag: ReportDag, session: Session) -> dict[str, str]:
     """
     cancelled = select(Backfill.id).where(Backfill.is_paused.is_(True), Backfill.completed_at.is_not(None))
     may_run = DagRun.backfill_id.is_(None) | DagRun.backfill_id.not_in(cancelled)
-    rows = session.execute(
-        select(*_COLUMNS, may_run.label("may_run")).where(DagRun.dag_id == dag.dag_id, DagRun.logical_date.is_not(None))
-    )
-    placed = ((dag.cadence.containing(row.logical_date), row) for row in rows)
-    return {
-        period.id: row.run_id if row.may_run and _period_id(dag.cadence, row) == period.id else ""
-        for period, row in placed
-        if period.start_utc == row.logical_date.astimezone(UTC)
-    }
-
-
-_COLUMNS = (
-    *(DagRun.dag_id, DagRun.run_id, DagRun.run_type, DagRun.state, DagRun.conf, DagRun.end_date),
-    *(DagRun.logical_date, DagRun.run_after, DagRun.data_interval_start, DagRun.data_interval_end),
-)
+    dated = select(DagRun, may_run).where(DagRun.dag_id == dag.dag_id, DagRun.logical_date.is_not(None))
+    found = {}
+    for run, is_allowed in session.execute(dated):
+        period = dag.cadence.containing(run.logical_date)
+        if period.start_utc == run.logical_date:
+            found[period.id] = run.run_id if is_allowed and _period_id(dag.cadence, run) == period.id else ""
+    return found
 
 
 def _report_dag(dag_id: str, data: Mapping[str, Any], is_paused: bool) -> ReportDag | None:
-    """Return the DAG of a report from its serialised form; None if it has another kind of schedule."""
-    dag = data["dag"]
     try:
-        timetable = PeriodTimetable.deserialize(dag["timetable"]["__var"])
-    except (KeyError, TypeError, PeriodError):
+        timetable = PeriodTimetable.deserialize(data["dag"]["timetable"]["__var"])
+    except (KeyError, TypeError, PeriodError):  # it has the tag, but another kind of schedule
         return None
-    since = datetime.fromtimestamp(dag["start_date"], UTC)
-    return ReportDag(dag_id, timetable, since, is_paused, NO_TABLE_TAG not in dag.get("tags", ()))
+    since = datetime.fromtimestamp(data["dag"]["start_date"], UTC)
+    return ReportDag(dag_id, timetable, since, is_paused, NO_TABLE_TAG not in data["dag"].get("tags", ()))
 
 
-def _period_id(cadence: Cadence, row: Any) -> str:
+def _period_id(cadence: Cadence, run: Any) -> str:
     """Return the period that a run reports; empty if it reports none, and failed for that reason."""
     try:
-        return period_of_run(cadence, row, param=(row.conf or {}).get(PERIOD_PARAM) or "").id
+        return period_of_run(cadence, run, param=(run.conf or {}).get(PERIOD_PARAM) or "").id
     except RunPeriodError:
         return ""

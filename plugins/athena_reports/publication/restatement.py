@@ -1,8 +1,4 @@
-"""Finds published periods that have to be reported again, from the partitions of the published tables alone.
-
-- A provisional period whose late events have all arrived: its numbers may have changed.
-- A stale period: its SQL reads the period before, and that one was restated since.
-"""
+"""Finds published periods to report again: provisional ones whose late events have arrived, and stale ones."""
 
 from __future__ import annotations
 
@@ -23,20 +19,18 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 STALE_PARAM = "stale"
-
-_DAY = timedelta(days=1)
 _ASKED_AT_ONCE = 50  # run ids in the address of one request
 
 
 @dataclass(frozen=True)
 class Restatement:
-    """A period to report again, when its published query was submitted, and since how many days it is due."""
+    """One period to report again."""
 
     dag_id: str
     period_id: str
     reason: str
-    submitted_at: str
-    days_due: int
+    submitted_at: str  # when the query of what is published was submitted
+    days_due: int  # how many whole days ago it was due for the first time
 
     @property
     def run_ids(self) -> list[str]:
@@ -46,50 +40,39 @@ class Restatement:
 
     def to_trigger(self) -> dict[str, Any]:
         """Return the arguments of a TriggerDagRunOperator."""
-        return {
-            "trigger_dag_id": self.dag_id,
-            "trigger_run_id": self.run_ids[-1],
-            "conf": {PERIOD_PARAM: self.period_id},
-        }
+        period = {PERIOD_PARAM: self.period_id}
+        return {"trigger_dag_id": self.dag_id, "trigger_run_id": self.run_ids[-1], "conf": period}
 
 
 def find_restatements(
     dag_id: str, partitions: Mapping[str, PartitionFacts], now: datetime, *, with_stale: bool
 ) -> list[Restatement]:
-    """Return which periods of a report are to be reported again, the earliest first."""
-    reasons = dict.fromkeys(stale(partitions), "the period before was restated") if with_stale else {}
-    for period_id, facts in partitions.items():
+    """Return which of a report's published periods have to be reported again, the earliest first."""
+    outdated = stale(partitions) if with_stale else []
+    found = []
+    for period_id, facts in sorted(partitions.items(), key=lambda item: item[1].start):
         if facts.provisional and datetime.fromisoformat(facts.settles_at) <= now:
-            reasons[period_id] = "late events have arrived"
-    return [
-        Restatement(dag_id, each, reasons[each], partitions[each].submitted_at, _days_due(partitions[each], now))
-        for each in sorted(reasons, key=lambda each: partitions[each].start)
-    ]
+            reason = "late events have arrived"
+        elif period_id in outdated:
+            reason = "the period before was restated"
+        else:
+            continue
+        # Not a date: many periods become due just before midnight UTC, and their runs are active after it.
+        since = max(map(datetime.fromisoformat, (facts.submitted_at, facts.settles_at)))
+        days_due = max(now - since, timedelta(0)) // timedelta(days=1)
+        found.append(Restatement(dag_id, period_id, reason, facts.submitted_at, days_due))
+    return found
 
 
 def stale(partitions: Mapping[str, PartitionFacts]) -> list[str]:
-    """Return the ids of the periods that read the period before it was restated, the earliest first."""
-    by_end = {facts.end: facts for facts in partitions.values()}
-    found = [
-        period_id
-        for period_id, facts in partitions.items()
-        if facts.reads_previous and facts.start in by_end and by_end[facts.start].restated_at > facts.submitted_at
-    ]
-    return sorted(found, key=lambda each: partitions[each].start)
-
-
-def _days_due(facts: PartitionFacts, now: datetime) -> int:
-    # Not a date: many periods become due just before midnight UTC, and their runs are active after it.
-    since = max(map(datetime.fromisoformat, (facts.submitted_at, facts.settles_at)))
-    return max(now - since, timedelta(0)) // _DAY
+    """Return the ids of the periods whose SQL read the period before, which was restated since."""
+    restated = {facts.end: facts.restated_at for facts in partitions.values()}
+    read = {period_id: facts for period_id, facts in partitions.items() if facts.reads_previous}
+    return [id for id, facts in read.items() if restated.get(facts.start, "") > facts.submitted_at]
 
 
 class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
-    """Returns, for each period that has to be reported again, how to trigger its DAG.
-
-    Args:
-        database: Glue database of the published tables.
-    """
+    """Returns, for each period that has to be reported again, how to trigger its DAG; `database` is of Glue."""
 
     aws_hook_class = GlueCatalogHook
     template_fields: Sequence[str] = ("database",)
@@ -101,12 +84,11 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Find what is due, and leave out what has an active run."""
-        triggers = []
-        with_stale = bool(context["params"][STALE_PARAM])
+        triggers, with_stale = [], bool(context["params"][STALE_PARAM])
         with report_errors():
             for table in published_tables(self.database, self.hook.get_conn()):
-                published = table.published_periods()
-                for each in find_restatements(table.name, published, datetime.now(UTC), with_stale=with_stale):
+                partitions = table.published_periods()
+                for each in find_restatements(table.name, partitions, datetime.now(UTC), with_stale=with_stale):
                     # The runs of a paused DAG would all be paid for once it is unpaused.
                     active = _has_active_run(each, context["ti"])
                     note = ", but its run has not ended; see whether the DAG is paused" if active else ""
@@ -115,8 +97,7 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
         return triggers
 
 
-def _has_active_run(restatement: Restatement, ti: Any) -> bool:
-    ids = restatement.run_ids
+def _has_active_run(due: Restatement, ti: Any) -> bool:
+    ids, states = due.run_ids, ["queued", "running"]
     batches = (ids[start : start + _ASKED_AT_ONCE] for start in range(0, len(ids), _ASKED_AT_ONCE))
-    states = ["queued", "running"]
-    return any(ti.get_dr_count(dag_id=restatement.dag_id, run_ids=batch, states=states) for batch in batches)
+    return any(ti.get_dr_count(dag_id=due.dag_id, run_ids=batch, states=states) for batch in batches)

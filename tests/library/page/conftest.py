@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 from uuid import uuid4
 
 import boto3
@@ -13,17 +13,13 @@ from athena_reports.page.published import Lake
 from athena_reports.s3 import S3
 from tests.e2e.page_state import Publisher
 
-if TYPE_CHECKING:
-    from mypy_boto3_glue import GlueClient
-    from mypy_boto3_s3 import S3Client
-
 
 @dataclass(frozen=True)
 class Account:
     """The services of one test: a database and a bucket of its own."""
 
-    s3: S3Client
-    glue: GlueClient
+    s3: Any
+    glue: Any
     database: str
     bucket: str
 
@@ -36,7 +32,7 @@ class Account:
 
 
 @pytest.fixture
-def account(s3_endpoint: str, s3: S3Client, bucket: str) -> Account:
+def account(s3_endpoint: str, s3: Any, bucket: str) -> Account:
     glue = boto3.client("glue", endpoint_url=s3_endpoint)
     database = f"report_{uuid4().hex[:8]}"
     glue.create_database(DatabaseInput={"Name": database})

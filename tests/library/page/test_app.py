@@ -6,11 +6,14 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Collection
+import subprocess
+import sys
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import time_machine
@@ -18,33 +21,37 @@ from airflow.api_fastapi.common.db.common import _get_session
 from airflow.api_fastapi.core_api import security
 from airflow.api_fastapi.core_api.datamodels.dag_run import DAGRunClearBody, TriggerDAGRunPostBody
 from airflow.models.dagrun import DagRun
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError
 from fastapi.testclient import TestClient
 
 from athena_reports.page import app as app_module
 from athena_reports.page.coverage import Run
+from athena_reports.page.published import SHOWN_ROWS
 from athena_reports.page.runs import ReportDag
 from athena_reports.periods.calendar import monthly, weekly
 from athena_reports.periods.run_period import period_of_run
 from athena_reports.periods.timetable import PeriodTimetable
-from tests.e2e.page_state import PASSED, PRICE_USD, SCANNED_BYTES, WARNED, ranking
+from tests.e2e.page_state import PASSED, PRICE_USD, SCANNED_BYTES, WARNED, Publisher, ranking
+from tests.library.page.conftest import Account
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.e2e.page_state import Publisher
-    from tests.library.page.conftest import Account
-
-TOKYO = "Asia/Tokyo"
-WEEKS = weekly("sunday", timezone=TOKYO)
-SINCE = WEEKS.period("2026-03-01").start_utc
+WEEKS = weekly("sunday", timezone="Asia/Tokyo")
+WEEK = WEEKS.period("2026-03-01")
+MANIFEST_KEY = f"scores/weekly/{WEEK.id}/manifest.json"
 NOW = WEEKS.period("2026-05-03").end_utc + timedelta(hours=1)
 STATIC = Path(app_module.__file__).with_name("static")
+DAG_PATH = "/api/dags/scores_weekly"
+DATA_PATHS = [
+    "/api/coverage",
+    f"{DAG_PATH}/plan?first={WEEK.id}&last={WEEK.next.id}&state=missing",
+    *(f"{DAG_PATH}/periods/{WEEK.id}{rest}" for rest in ("", "/history", "/manifest", "/objects/csv")),
+]
+
+Runs = dict[str, dict[str, Any]]  # what Airflow has of runs, as `unfinished_runs` and `dated_runs` return it
 
 
-def report_dag(report: str, cadence: Any = WEEKS) -> ReportDag:
+def report_dag(report: str, cadence: Any = WEEKS, **facts: Any) -> ReportDag:
     timetable = PeriodTimetable(cadence, timedelta(minutes=5))
-    return ReportDag(f"{report}_{cadence.name}", timetable, SINCE, is_paused=False)
+    return ReportDag(f"{report}_{cadence.name}", timetable, WEEK.start_utc, **{"is_paused": False} | facts)
 
 
 @dataclass
@@ -65,16 +72,6 @@ class Viewer:
         return bool(allowed) if details.id is None else details.id in allowed
 
 
-@dataclass
-class Session:
-    """A session of the metadata database that knows whether it holds a connection."""
-
-    is_released: bool = False
-
-    def rollback(self) -> None:
-        self.is_released = True
-
-
 @pytest.fixture
 def viewer() -> Viewer:
     return Viewer()
@@ -86,31 +83,32 @@ def publisher(account: Account) -> Publisher:
 
 
 @pytest.fixture
-def runs() -> dict[str, dict[str, Any]]:
-    """What Airflow has of runs, as `unfinished_runs` and `dated_runs` return it."""
+def published(publisher: Publisher) -> Publisher:
+    publisher.put(WEEK)
+    return publisher
+
+
+@pytest.fixture
+def runs() -> Runs:
     return {"unfinished": {}, "dated": {}}
 
 
 @pytest.fixture
-def client(
-    account: Account, viewer: Viewer, runs: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[TestClient]:
-    tableless = replace(report_dag("texts"), has_table=False)
-    made = (report_dag("scores"), report_dag("empty", monthly(TOKYO)), tableless)
-    dags = {dag.dag_id: dag for dag in made}
-    session = Session()
+def client(account: Account, viewer: Viewer, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    empty = report_dag("empty", monthly("Asia/Tokyo"), is_paused=True)
+    dags = {dag.dag_id: dag for dag in (report_dag("scores"), empty, report_dag("texts", has_table=False))}
+    session = Mock()
 
     def connect() -> Any:
-        assert session.is_released
+        assert session.rollback.called
         return account.lake
+
+    def unfinished(some: list[ReportDag], _: Any) -> dict[str, Any]:
+        return {dag.dag_id: runs["unfinished"] if dag.report == "scores" else {} for dag in some}
 
     monkeypatch.setattr(app_module.Lake, "connect", connect)
     monkeypatch.setattr(app_module, "report_dags", lambda ids, _: [dags[id] for id in sorted(ids) if id in dags])
-    monkeypatch.setattr(
-        app_module,
-        "unfinished_runs",
-        lambda some, _: {dag.dag_id: runs["unfinished"] if "scores" in dag.dag_id else {} for dag in some},
-    )
+    monkeypatch.setattr(app_module, "unfinished_runs", unfinished)
     monkeypatch.setattr(app_module, "dated_runs", lambda *_: runs["dated"])
     for module in (app_module, security):
         monkeypatch.setattr(module, "get_auth_manager", lambda: viewer)
@@ -123,34 +121,38 @@ def client(
         yield TestClient(app)
 
 
-def coverage(client: TestClient, *, recent: bool = False) -> dict[str, list[dict[str, Any]]]:
+def listed(client: TestClient, *, recent: bool = False) -> dict[str, dict[str, Any]]:
+    """The rows of the coverage by DAG, their cells by name."""
     answer = client.get("/api/coverage", params={"recent": recent}).json()
     return {
-        row["dag_id"]: [dict(zip(answer["fields"], cell, strict=False)) for cell in row["cells"]]
+        row["dag_id"]: row | {"cells": [dict(zip(answer["fields"], cell, strict=False)) for cell in row["cells"]]}
         for row in answer["reports"]
-        if row["cells"] is not None
     }
 
 
-def test_coverage_has_every_period_that_is_due(client: TestClient, publisher: Publisher) -> None:
-    first = WEEKS.period("2026-03-01")
-    publisher.put(first, checks=[PASSED, WARNED])
-    publisher.put(first.next, provisional=True, partial=True, run_id="manual__1")
-    found = coverage(client)
-    assert [cell["id"] for cell in found["empty_monthly"]] == ["2026-03", "2026-04"]
-    cells = found["scores_weekly"]
-    assert [cell["id"] for cell in cells[:2]] == ["2026-03-01", "2026-03-08"]
+def coverage(client: TestClient, *, recent: bool = False) -> list[dict[str, Any]]:
+    return listed(client, recent=recent)["scores_weekly"]["cells"]  # type: ignore[no-any-return]
+
+
+def test_coverage_has_every_period_that_is_due(client: TestClient, publisher: Publisher, runs: Runs) -> None:
+    publisher.put(WEEK, checks=[PASSED, WARNED])
+    publisher.put(WEEK.next, provisional=True, partial=True, run_id="manual__1")
+    failed, active = WEEK.next.next, WEEK.next.next.next
+    publisher.put(failed)
+    runs["unfinished"] = {failed.id: Run("run-1", "failed", NOW.isoformat()), active.id: Run("run-2", "queued")}
+    cells = coverage(client)
     assert cells[-1]["id"] == "2026-05-03"
-    assert cells[0]["states"] == ["warned", "published"]
-    assert cells[1]["states"] == ["partial", "provisional", "published"]
-    assert {tuple(cell["states"]) for cell in cells[2:]} == {("missing",)}
-    assert (cells[1]["date"], cells[1]["days"], cells[1]["run_id"]) == ("2026-03-08", 7, "manual__1")
-    assert (cells[0]["rows"], cells[0]["scanned_bytes"], cells[0]["price_usd"]) == (
-        100,
-        SCANNED_BYTES,
-        PRICE_USD,
-    )
-    assert datetime.fromisoformat(cells[0]["published_at"]) == first.end_utc + timedelta(minutes=6)
+    assert [(cell["id"], cell["states"], cell["run_id"]) for cell in cells[:5]] == [
+        (WEEK.id, ["warned", "published"], f"backfill__{WEEK.start_utc.isoformat()}"),
+        (WEEK.next.id, ["partial", "provisional", "published"], "manual__1"),
+        (failed.id, ["failed", "published"], "run-1"),
+        (active.id, ["running", "missing"], "run-2"),
+        (active.next.id, ["missing"], ""),
+    ]
+    one, other, *_ = cells
+    assert (other["date"], other["days"]) == ("2026-03-08", 7)
+    assert (one["rows"], one["scanned_bytes"], one["price_usd"]) == (100, SCANNED_BYTES, PRICE_USD)
+    assert datetime.fromisoformat(one["published_at"]) == WEEK.end_utc + timedelta(minutes=6)
 
 
 def test_the_recent_periods_are_the_last_ones_of_all(
@@ -163,76 +165,57 @@ def test_the_recent_periods_are_the_last_ones_of_all(
     publisher.put(edge)
     publisher.alter(edge.previous, restated_at=NOW.isoformat(timespec="milliseconds"))
     publisher.alter(edge, reads_previous="true")
-    recent, everything = coverage(client, recent=True)["scores_weekly"], coverage(client)["scores_weekly"]
+    recent, everything = coverage(client, recent=True), coverage(client)
     assert recent == everything[-len(recent) :]
-    assert recent[0]["id"] == edge.id
-    assert recent[0]["states"] == ["stale", "published"]
+    assert (recent[0]["id"], recent[0]["states"]) == (edge.id, ["stale", "published"])
 
 
-def test_what_cannot_be_read_of_one_report_hides_no_other(
-    client: TestClient, account: Account, publisher: Publisher
-) -> None:
-    publisher.put(WEEKS.period("2026-03-01"))
-
+@pytest.mark.usefixtures("published")
+def test_what_cannot_be_read_of_one_report_hides_no_other(client: TestClient, account: Account) -> None:
     def refuse(params: Any, **_: Any) -> None:
         if b"empty_monthly" in params["body"]:
-            raise EndpointConnectionError(endpoint_url="https://glue.example")
+            error: Any = {"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}
+            raise ClientError(error, "GetPartitions")
 
     account.glue.meta.events.register("before-call.glue.GetPartitions", refuse)
-    rows = {row["dag_id"]: row for row in client.get("/api/coverage").json()["reports"]}
+    rows = listed(client)
     (problem,) = rows["empty_monthly"]["problems"]
-    assert "empty_monthly cannot be read: Could not connect" in problem
-    assert rows["empty_monthly"]["cells"] is None
-    assert rows["scores_weekly"]["problems"] == []
-    assert rows["scores_weekly"]["cells"][0][3] == ["published"]
+    assert re.search("empty_monthly cannot be read: .*not authorized.* glue:GetPartitions", problem)
+    assert (rows["empty_monthly"]["cells"], rows["empty_monthly"]["note"]) == ([], "")
+    scores = rows["scores_weekly"]
+    assert (scores["problems"], scores["cells"][0]["states"]) == ([], ["published"])
 
 
-def test_a_report_without_a_table_is_all_holes_and_says_so(client: TestClient) -> None:
-    rows = {row["dag_id"]: row for row in client.get("/api/coverage").json()["reports"]}
-    assert rows["empty_monthly"]["problems"] == []
-    assert "Nothing is published yet in the Glue table" in rows["empty_monthly"]["note"]
-    assert len(rows["empty_monthly"]["cells"]) == 2
+@pytest.mark.parametrize("viewer", [Viewer(reads=("empty_monthly", "texts_weekly"))])
+def test_a_report_without_a_table_says_so_and_without_parquet_has_no_holes_to_fill(client: TestClient) -> None:
+    empty, texts = listed(client).values()
+    assert [cell["id"] for cell in empty["cells"]] == ["2026-03", "2026-04"]
+    assert (empty["problems"], empty["is_paused"]) == ([], True)
+    assert "Nothing is published yet in the Glue table" in empty["note"]
+    assert (texts["cells"], texts["problems"]) == ([], [])
+    assert "publishes no Parquet" in texts["note"]
+    assert client.get(DATA_PATHS[1].replace("scores", "texts")).status_code == 400
 
 
-@pytest.mark.parametrize("viewer", [Viewer(reads=("texts_weekly",))])
-def test_a_report_without_parquet_has_no_holes_to_fill_and_says_why(client: TestClient) -> None:
-    (row,) = client.get("/api/coverage").json()["reports"]
-    assert (row["cells"], row["problems"]) == (None, [])
-    assert "publishes no Parquet" in row["note"]
-    answer = client.get("/api/dags/texts_weekly/plan?first=2026-03-01&last=2026-03-08&state=missing")
-    assert answer.status_code == 404
-    assert "publishes no Parquet" in answer.json()["detail"]
-
-
-@pytest.mark.parametrize(("viewer", "expected"), [(Viewer(), True), (Viewer(runs=()), False)])
-def test_only_who_may_start_runs_is_told_so(client: TestClient, expected: bool) -> None:
-    rows = {row["dag_id"]: row["may_run"] for row in client.get("/api/coverage").json()["reports"]}
-    assert rows == {"scores_weekly": expected, "empty_monthly": False}
-
-
-@pytest.mark.parametrize("viewer", [Viewer(reads=("empty_monthly",))])
-def test_reports_that_a_viewer_may_not_read_are_not_listed(client: TestClient) -> None:
-    assert set(coverage(client)) == {"empty_monthly"}
-
-
-@pytest.mark.parametrize("viewer", [Viewer(hidden=("scores_weekly",))])
+@pytest.mark.parametrize(
+    ("viewer", "may_run"),
+    [
+        (Viewer(), {"scores_weekly": True, "empty_monthly": False}),
+        (Viewer(runs=()), {"scores_weekly": False, "empty_monthly": False}),
+        (Viewer(reads=("empty_monthly",)), {"empty_monthly": False}),
+        (Viewer(hidden=("scores_weekly",)), {"empty_monthly": False}),
+    ],
+)
 @pytest.mark.parametrize("query", ["", "?dag_id=empty_monthly"])
-def test_reports_whose_runs_a_viewer_may_not_read_are_not_listed(client: TestClient, query: str) -> None:
-    rows = client.get(f"/api/coverage{query}").json()["reports"]
-    assert [row["dag_id"] for row in rows] == ["empty_monthly"]
+def test_a_viewer_sees_what_they_may_read_and_which_of_it_they_may_run(
+    client: TestClient, account: Account, query: str, may_run: dict[str, bool]
+) -> None:
+    answer = client.get(f"/api/coverage{query}").json()
+    assert {row["dag_id"]: row["may_run"] for row in answer["reports"]} == may_run
+    assert answer["console"] == account.lake.console
 
 
-DATA_PATHS = [
-    "/api/coverage",
-    "/api/dags/scores_weekly/plan?first=2026-03-01&last=2026-03-08&state=missing",
-    "/api/dags/scores_weekly/periods/2026-03-01",
-    "/api/dags/scores_weekly/periods/2026-03-01/history",
-    "/api/dags/scores_weekly/periods/2026-03-01/manifest",
-    "/api/dags/scores_weekly/periods/2026-03-01/objects/csv",
-]
-
-
-def test_the_paths_below_are_all_that_give_data(client: TestClient) -> None:
+def test_the_data_paths_are_all_that_there_are(client: TestClient) -> None:
     routes = {route.path for route in client.app.routes if hasattr(route, "methods")}  # type: ignore[attr-defined]
     known = {re.sub(r"\?.*", "", path) for path in DATA_PATHS}
     shapes = {re.sub(r"\{[^}]+\}", "[^/]+", route) for route in routes} - {"/"}
@@ -250,10 +233,6 @@ def test_nothing_of_our_own_changes_anything(client: TestClient, path: str, meth
 @pytest.mark.parametrize("viewer", [Viewer(reads=())])
 def test_who_may_not_read_is_refused(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 403
-
-
-@pytest.mark.parametrize("path", DATA_PATHS)
-def test_who_is_nobody_is_refused(client: TestClient, path: str) -> None:
     client.app.dependency_overrides.pop(security.get_user)  # type: ignore[attr-defined]
     assert client.get(path).status_code == 401
 
@@ -279,200 +258,125 @@ def test_the_page_names_nothing_outside_and_builds_no_markup() -> None:
 
 
 def test_a_period_shows_its_rows_and_its_manifest(client: TestClient, publisher: Publisher) -> None:
-    week = WEEKS.period("2026-03-01")
-    publisher.put(week, seed=1, checks=[WARNED])
-    publisher.put(week, seed=2, at=week.end_utc + timedelta(days=1))
-    found = client.get("/api/dags/scores_weekly/periods/2026-03-01").json()
-    rows = [list(row.values()) for row in ranking(week, seed=2)]
+    publisher.put(WEEK, seed=1, checks=[WARNED])
+    publisher.put(WEEK, at=WEEK.end_utc + timedelta(days=1), rows=ranking(WEEK, rows=SHOWN_ROWS + 30))
+    found = client.get(f"{DAG_PATH}/periods/{WEEK.id}").json()
+    rows = [list(row.values()) for row in ranking(WEEK, rows=SHOWN_ROWS + 30)[:SHOWN_ROWS]]
     assert found["rows"] == [[None if value is None else str(value) for value in row] for row in rows]
-    assert found["problem"] == ""
     (earlier,) = found["manifest"]["earlier_versions"]
-    assert set(earlier["difference"]) == {"added", "removed"}
-    measures = ["score", "plays"]
-    numbers = ["rank", *measures]
-    assert found["shape"] == {
-        "key": "user_id",
-        "label": "user_name",
-        "numbers": numbers,
-        "measures": measures,
-    }
+    assert (found["problem"], set(earlier["difference"])) == ("", {"added", "removed"})
+    shape = {"key": "user_id", "label": "user_name"}
+    assert found["shape"] == shape | {"numbers": ["rank", "score", "plays"], "measures": ["score", "plays"]}
 
 
-def test_a_period_whose_rows_are_gone_still_shows_its_manifest(
-    client: TestClient, account: Account, publisher: Publisher
-) -> None:
-    publisher.put(WEEKS.period("2026-03-01"))
-    manifest = client.get("/api/dags/scores_weekly/periods/2026-03-01").json()["manifest"]
-    for item in manifest["objects"]:
-        account.s3.delete_object(Bucket=account.bucket, Key=item["key"])
-    found = client.get("/api/dags/scores_weekly/periods/2026-03-01").json()
-    assert found["manifest"] == manifest
-    assert "part-0.parquet cannot be read" in found["problem"]
-    assert client.get("/api/dags/scores_weekly/periods/2026-03-01/objects/csv").status_code == 404
+@pytest.mark.usefixtures("published")
+def test_a_period_whose_rows_are_damaged_or_gone_still_shows_its_manifest(client: TestClient, account: Account) -> None:
+    path = f"{DAG_PATH}/periods/{WEEK.id}"
+    manifest = client.get(path).json()["manifest"]
+    keys = {item["format"]: item["key"] for item in manifest["objects"]}
+    account.s3.put_object(Bucket=account.bucket, Key=keys["parquet"], Body=b"no parquet at all")
+    assert re.search(r"part-0\.parquet cannot be read as Parquet: .*Clear the run", client.get(path).json()["problem"])
+    for key in keys.values():
+        account.s3.delete_object(Bucket=account.bucket, Key=key)
+    found = client.get(path).json()
+    assert (found["manifest"], "part-0.parquet cannot be read" in found["problem"]) == (manifest, True)
+    assert client.get(f"{path}/objects/csv").status_code == 404
 
 
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
-        (
-            "/api/dags/scores_weekly/periods/2026-03-08",
-            502,
-            "was never published, or its manifest was deleted",
-        ),
-        ("/api/dags/scores_weekly/periods/2026-03-02", 400, "no week begins on"),
-        ("/api/dags/scores_weekly/periods/..%2f..%2fsecret", 404, ""),
-        ("/api/dags/scores_weekly/periods/2026-03-01/objects/exe", 404, "is not published as exe"),
-        ("/api/dags/scores_weekly/plan?first=2026-03-08&last=2026-03-01&state=stale", 400, "inverted"),
-        (
-            "/api/dags/scores_weekly/plan?first=2026-03-01&last=2031-01-05&state=stale",
-            400,
-            "not a period of this report",
-        ),
-        ("/api/dags/scores_weekly/plan?first=2026-03-01&last=2026-03-08&state=odd", 422, ""),
+        ("periods/2026-03-08", 502, "was never published, or its manifest was deleted"),
+        ("periods/2026-03-02", 400, "no week begins on"),
+        ("periods/..%2f..%2fsecret", 404, ""),
+        ("periods/2026-03-01/objects/exe", 404, "is not published as exe"),
+        ("plan?first=2026-03-08&last=2026-03-01&state=stale", 400, "inverted"),
+        ("plan?first=2026-03-01&last=2031-01-05&state=stale", 400, "not a period of this report"),
+        ("plan?first=2026-03-01&last=2026-03-08&state=odd", 422, ""),
     ],
 )
-def test_a_request_that_cannot_be_answered_says_why(
-    client: TestClient, publisher: Publisher, path: str, status: int, says: str
-) -> None:
-    publisher.put(WEEKS.period("2026-03-01"))
-    answer = client.get(path)
-    assert answer.status_code == status
-    assert says in answer.text
+@pytest.mark.usefixtures("published")
+def test_a_request_that_cannot_be_answered_says_why(client: TestClient, path: str, status: int, says: str) -> None:
+    answer = client.get(f"{DAG_PATH}/{path}")
+    assert (answer.status_code, says in answer.text) == (status, True)
 
 
-def test_downloads_are_the_published_bytes(client: TestClient, publisher: Publisher, account: Account) -> None:
-    week = WEEKS.period("2026-03-01")
-    publisher.put(week)
-    base = "/api/dags/scores_weekly/periods/2026-03-01"
-    parquet = client.get(f"{base}/objects/parquet")
-    (published,) = (each for each in client.get(base).json()["manifest"]["objects"] if each["format"] == "parquet")
-    assert hashlib.sha256(parquet.content).hexdigest() == published["sha256"]
-    text = client.get(f"{base}/objects/csv")
+@pytest.mark.usefixtures("published")
+def test_downloads_are_the_published_bytes(client: TestClient, account: Account) -> None:
+    base = f"{DAG_PATH}/periods/{WEEK.id}"
+    answers = {name: client.get(f"{base}/{name}") for name in ("objects/parquet", "objects/csv", "manifest")}
+    parquet, text, manifest = answers.values()
+    published = {each["format"]: each for each in client.get(base).json()["manifest"]["objects"]}
+    assert hashlib.sha256(parquet.content).hexdigest() == published["parquet"]["sha256"]
+    assert int(parquet.headers["content-length"]) == published["parquet"]["bytes"]
     assert text.headers["content-type"] == "text/csv; charset=utf-8"
     names = [row["user_id"] for row in csv.DictReader(io.StringIO(text.text))]
-    assert names == [row["user_id"] for row in ranking(week)]
-    manifest = client.get(f"{base}/manifest")
-    key = "scores/weekly/2026-03-01/manifest.json"
-    assert manifest.content == account.s3.get_object(Bucket=account.bucket, Key=key)["Body"].read()
-    for answer in (parquet, text, manifest):
-        assert re.fullmatch(r'attachment; filename="scores_weekly-[\w.-]+"', answer.headers["content-disposition"])
+    assert names == [row["user_id"] for row in ranking(WEEK)]
+    assert manifest.content == account.s3.get_object(Bucket=account.bucket, Key=MANIFEST_KEY)["Body"].read()
+    named = re.compile(r'attachment; filename="scores_weekly-[\w.-]+"')
+    assert all(named.fullmatch(answer.headers["content-disposition"]) for answer in answers.values())
 
 
 def test_history_follows_the_first_entries_through_the_periods_before(client: TestClient, publisher: Publisher) -> None:
-    weeks = [WEEKS.period("2026-03-01")]
-    while len(weeks) < 4:
-        weeks.append(weeks[-1].next)
-    for week in (weeks[0], weeks[2], weeks[3]):
+    gap = WEEK.next
+    for week in (WEEK, gap.next, gap.next.next):
         publisher.put(week)
-    found = client.get(f"/api/dags/scores_weekly/periods/{weeks[2].id}/history").json()
-    assert found["periods"] == [weeks[0].id, weeks[2].id]
-    top = ranking(weeks[2])[:5]
-    assert [entry["key"] for entry in found["entries"]] == [row["user_id"] for row in top]
-    assert [entry["label"] for entry in found["entries"]] == [row["user_name"] or row["user_id"] for row in top]
-    before = {row["user_id"]: str(row["score"]) for row in ranking(weeks[0])}
+    found = client.get(f"{DAG_PATH}/periods/{gap.next.id}/history").json()
+    top = ranking(gap.next)[: app_module.HISTORY_ENTRIES]
+    assert found["entries"] == [{"key": row["user_id"], "label": row["user_name"] or row["user_id"]} for row in top]
+    before = {row["user_id"]: str(row["score"]) for row in ranking(WEEK)}
     assert found["values"]["score"] == [[before.get(row["user_id"]), str(row["score"])] for row in top]
-    assert found["problems"] == []
+    assert (found["periods"], found["problems"]) == ([WEEK.id, gap.next.id], [])
 
 
-def test_a_plan_is_the_requests_that_start_it(
-    client: TestClient, publisher: Publisher, runs: dict[str, dict[str, Any]]
-) -> None:
+def test_a_plan_is_the_requests_that_start_it(client: TestClient, published: Publisher, runs: Runs) -> None:
     """Each as Airflow's REST API takes it; the run with a logical date reports the very period."""
-    cleared, occupied, free = (WEEKS.period(f"2026-03-{day}") for day in ("01", "08", "15"))
-    publisher.put(cleared)
-    publisher.alter(cleared, provisional="true")
+    cleared, occupied, free = WEEK, WEEK.next, WEEK.next.next
+    published.alter(cleared, provisional="true")
     runs["dated"] = {cleared.id: "scheduled__2026-02-28T15:00:00+00:00", occupied.id: ""}
     query = {"first": cleared.id, "last": free.id, "state": ["missing", "provisional"]}
-    found = client.get("/api/dags/scores_weekly/plan", params=query).json()
+    found = client.get(f"{DAG_PATH}/plan", params=query).json()
     assert (found["scanned_bytes"], found["price_usd"]) == (3 * SCANNED_BYTES, pytest.approx(3 * PRICE_USD))
     clear, undated, dated = found["starts"]
-    assert clear == {
-        "period": cleared.id,
-        "action": "clear",
-        "path": "dags/scores_weekly/dagRuns/scheduled__2026-02-28T15%3A00%3A00%2B00%3A00/clear",
-        "body": {"dry_run": False, "only_failed": False},
-    }
+    assert (clear["period"], clear["action"]) == (cleared.id, "clear")
+    assert clear["path"] == "dags/scores_weekly/dagRuns/scheduled__2026-02-28T15%3A00%3A00%2B00%3A00/clear"
+    assert clear["body"] == {"dry_run": False, "only_failed": False}
     assert DAGRunClearBody.model_validate(clear["body"])
     for start, period in ((undated, occupied), (dated, free)):
-        assert (start["period"], start["action"]) == (period.id, "trigger")
-        assert start["path"] == "dags/scores_weekly/dagRuns"
+        told = (start["period"], start["action"], start["path"])
+        assert told == (period.id, "trigger", "dags/scores_weekly/dagRuns")
         body = TriggerDAGRunPostBody.model_validate(start["body"])
         assert str(body.dag_run_id).startswith(f"fill__{period.id}__")
         is_dated = start is dated
         assert body.logical_date == (period.start_utc if is_dated else None)
         assert body.conf == ({} if is_dated else {"period": period.id})
-        run = DagRun(
-            run_type="manual",
-            run_after=NOW,
-            **body.model_dump(include={"logical_date"}),
-            data_interval=(body.data_interval_start, body.data_interval_end) if is_dated else None,
-        )
+        interval = (body.data_interval_start, body.data_interval_end) if is_dated else None
+        run = DagRun(run_type="manual", run_after=NOW, logical_date=body.logical_date, data_interval=interval)
         assert period_of_run(WEEKS, run, param=body.conf.get("period", "")) == period
 
 
-def test_a_bucket_that_cannot_be_read_is_told_where_it_is_needed_and_hides_nothing(
-    client: TestClient, account: Account, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("published")
+def test_what_is_broken_in_s3_is_told_where_it_is_needed_and_hides_nothing(
+    client: TestClient, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publisher.put(WEEKS.period("2026-03-01"))
+    account.s3.put_object(Bucket=account.bucket, Key=MANIFEST_KEY, Body=b'{"hello": 1}')
+    for path in DATA_PATHS[2:]:
+        answer = client.get(path)
+        if path.endswith("/manifest"):  # it is what somebody would look at
+            assert answer.json() == {"hello": 1}
+        else:
+            assert (answer.status_code, "is not of this package and period" in answer.text) == (502, True), path
     monkeypatch.setattr(app_module.Lake, "connect", lambda: replace(account.lake, bucket="nobodys-bucket"))
     for path in DATA_PATHS[2:]:
         answer = client.get(path)
         assert answer.status_code in {404, 502}, path
-        assert "s3://nobodys-bucket/" in answer.json()["detail"]
-        assert "Create the bucket" in answer.json()["detail"]
-    assert coverage(client)["scores_weekly"][0]["states"] == ["published"]
-
-
-@pytest.mark.parametrize("path", DATA_PATHS[2:])
-def test_a_foreign_manifest_is_no_accident_of_any_endpoint(
-    client: TestClient, account: Account, publisher: Publisher, path: str
-) -> None:
-    publisher.put(WEEKS.period("2026-03-01"))
-    key = "scores/weekly/2026-03-01/manifest.json"
-    account.s3.put_object(Bucket=account.bucket, Key=key, Body=b'{"hello": 1}')
-    answer = client.get(path)
-    if path.endswith("/manifest"):  # it is what somebody would look at
-        assert answer.json() == {"hello": 1}
-    else:
-        assert answer.status_code == 502
-        assert "is not of this package and period" in answer.json()["detail"]
-    assert coverage(client)["scores_weekly"][0]["states"] == ["published"]
-
-
-def test_runs_under_way_and_failed_ones_are_seen(
-    client: TestClient, runs: dict[str, dict[str, Any]], publisher: Publisher
-) -> None:
-    week = WEEKS.period("2026-03-01")
-    publisher.put(week)
-    runs["unfinished"] = {
-        week.id: Run("run-1", "failed", NOW),
-        week.next.id: Run("run-2", "queued"),
-    }
-    cells = coverage(client)["scores_weekly"]
-    assert (cells[0]["states"], cells[0]["run_id"]) == (["failed", "published"], "run-1")
-    assert (cells[1]["states"], cells[1]["run_id"]) == (["running", "missing"], "run-2")
-
-
-def test_a_paused_dag_and_a_missing_console_are_told(
-    client: TestClient, account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paused = replace(report_dag("scores"), is_paused=True)
-    monkeypatch.setattr(app_module, "report_dags", lambda *_: [paused])
-    monkeypatch.setattr(app_module.Lake, "connect", lambda: replace(account.lake, console=""))
-    answer = client.get("/api/coverage").json()
-    assert answer["console"] == ""
-    assert [row["is_paused"] for row in answer["reports"]] == [True]
+        assert re.search("s3://nobodys-bucket/.* Create the bucket", answer.json()["detail"])
+    assert coverage(client)[0]["states"] == ["published"]
 
 
 def test_every_component_can_load_the_plugin_without_what_the_page_needs() -> None:
     """In a process of its own: this one has imported everything already."""
-    import subprocess
-    import sys
-
     folder = Path(app_module.__file__).parents[2]
-    code = (
-        f"import sys; sys.path.insert(0, {str(folder)!r}); import athena_reports.page; "
-        "heavy = {'fastapi', 'boto3', 'duckdb', 'starlette'} & set(sys.modules); print(sorted(heavy))"
-    )
+    code = f"import sys; sys.path.insert(0, {str(folder)!r}); import athena_reports.page; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert not {"fastapi", "boto3", "duckdb", "starlette"} & set(done.stdout.split())

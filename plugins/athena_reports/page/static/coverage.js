@@ -78,7 +78,7 @@ function toolbar() {
 }
 
 const needsLook = (report) => report.problems.length > 0 || FILLABLE.slice(0, 3).some((state) => countOf(report, state));
-const countOf = (report, state) => report.cells?.filter((cell) => cell.states.includes(state)).length ?? 0;
+const countOf = (report, state) => report.cells.filter((cell) => cell.states.includes(state)).length;
 
 function chosen(reports) {
   const wanted = view.filter.trim().toLowerCase();
@@ -87,7 +87,7 @@ function chosen(reports) {
 
 function grid(context) {
   const reports = chosen(context.reports);
-  const cells = reports.flatMap((report) => report.cells ?? []);
+  const cells = reports.flatMap((report) => report.cells);
   if (!reports.length) return h("p", { class: "empty" }, "No report fits.");
   const today = Date.now() / 86_400_000;
   const end = cells.reduce((latest, cell) => Math.max(latest, cell.day + cell.days), today);
@@ -132,9 +132,9 @@ function ticks(axis, width) {
 function row(report, context, axis, width) {
   const track = h("div", { class: "track", role: "presentation" });
   track.style.width = width;
-  const cells = (report.cells ?? []).filter((cell) => endsAfter(cell, axis.begin));
+  const cells = report.cells.filter((cell) => endsAfter(cell, axis.begin));
   track.append(...cells.map((cell) => box(report, cell, axis)));
-  const latest = report.cells?.at(-1);
+  const latest = report.cells.at(-1);
   if (!cells.length && latest) track.append(h("a", { class: "latest", href: address(report, latest) }, `Before that: ${latest.id}`));
   return h("div", { role: "row", class: "row" }, heading(report, context), track);
 }

@@ -21,7 +21,7 @@ function applyTheme() {
 }
 
 function asCells(fields, report) {
-  const cells = report.cells?.map((values) => {
+  const cells = report.cells.map((values) => {
     const cell = Object.fromEntries(fields.map((name, place) => [name, values[place]]));
     cell.day = Date.parse(cell.date) / 86_400_000;
     return cell;
@@ -41,7 +41,7 @@ async function load(query = {}) {
 // What is known of the period that is shown, to compare with what is known later.
 function shownCell() {
   const [dagId, periodId] = place();
-  return JSON.stringify(known.reports.find((each) => each.dag_id === dagId)?.cells?.find((each) => each.id === periodId));
+  return JSON.stringify(known.reports.find((each) => each.dag_id === dagId)?.cells.find((each) => each.id === periodId));
 }
 
 async function refresh() {
@@ -57,7 +57,7 @@ async function refresh() {
 }
 
 function schedulePoll() {
-  const isBusy = known.reports.some((report) => report.cells?.some((cell) => cell.states[0] === "running"));
+  const isBusy = known.reports.some((report) => report.cells.some((cell) => cell.states[0] === "running"));
   if (isBusy) pollTimer = setTimeout(() => (document.hidden ? schedulePoll() : refresh()), POLL_MS);
 }
 

@@ -11,7 +11,7 @@ const FORMATS = { parquet: "Parquet", csv: "CSV", jsonl: "JSON Lines" };
 export async function showPeriod(main, context, dagId, periodId, isShown) {
   document.title = `${dagId} ${periodId}`;
   const report = context.reports.find((each) => each.dag_id === dagId);
-  const cell = report?.cells?.find((each) => each.id === periodId);
+  const cell = report?.cells.find((each) => each.id === periodId);
   const body = h("div", { class: "period", "aria-busy": "true" }, h("p", {}, "\u2026"));
   main.replaceChildren(heading(context, report, cell, dagId, periodId), body);
   main.focus({ preventScroll: true });
