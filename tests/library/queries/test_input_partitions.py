@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.errors import InputError, MissingPartitionsError
+from athena_reports.errors import InputError
 from athena_reports.periods.calendar import Period, weekly, yearly
 from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.queries.input_partitions import InputCoverage, find_coverage, needed_dates, why_empty
@@ -40,9 +40,7 @@ def database(glue: GlueClient) -> Iterator[str]:
     glue.delete_database(Name=name)
 
 
-def create(
-    glue: GlueClient, database: str, keys: list[str], partitions: list[list[str]], **parameters: str
-) -> None:
+def create(glue: GlueClient, database: str, keys: list[str], partitions: list[list[str]], **parameters: str) -> None:
     columns: Any = [{"Name": key, "Type": "string"} for key in keys]
     glue.create_table(
         DatabaseName=database,
@@ -67,14 +65,6 @@ def look(
     source = source or Input("plays", missing="partial")
     (found,) = find_coverage([source], period, late_by=late_by, now=now, database=database, glue=glue)
     return found
-
-
-def test_partitions_that_glue_has_are_not_missing(glue: GlueClient, database: str) -> None:
-    create(glue, database, ["dt"], [[day] for day in ["2025-06-20", *DAYS, "2025-06-29"]])
-
-    found = look(glue, database)
-    assert (found.table, found.needed, found.gaps) == (f"{database}.plays", 8, [])
-    assert str(found) == f"all 8 partitions of {database}.plays that it needs are there"
 
 
 def test_exactly_those_that_glue_lacks_are_missing(glue: GlueClient, database: str) -> None:
@@ -123,9 +113,7 @@ def test_more_partitions_than_a_call_of_glue_takes(glue: GlueClient, database: s
         ("NOW - 1 MONTHS , NOW", [f"dt={day}" for day in DAYS]),
     ],
 )
-def test_a_projection_answers_for_glue(
-    glue: GlueClient, database: str, range_: str, outside: list[str]
-) -> None:
+def test_a_projection_answers_for_glue(glue: GlueClient, database: str, range_: str, outside: list[str]) -> None:
     parameters = {
         "projection.enabled": "true",
         "projection.dt.type": "date",
@@ -164,30 +152,8 @@ def test_a_table_that_is_not_there_is_named(glue: GlueClient, database: str) -> 
         look(glue, database)
 
 
-def test_the_policy_of_each_input_decides(glue: GlueClient, database: str) -> None:
-    create(glue, database, ["dt"], [[day] for day in DAYS[:-1]])
-
-    def find(missing: Any) -> tuple[InputCoverage, ...]:
-        return find_coverage(
-            [Input("plays", missing=missing)],
-            WEEK,
-            late_by=timedelta(0),
-            now=LONG_AFTER,
-            database=database,
-            glue=glue,
-        )
-
-    with pytest.raises(MissingPartitionsError, match=r"dt=2025-06-28\. No query was started"):
-        find("fail")
-    assert [found.absent for found in find("partial")] == [("dt=2025-06-28",)]
-
-
-# --- which dates are needed
-
 LATE = timedelta(days=1)
-INSTANTS = st.timedeltas(timedelta(0), timedelta(days=50)).map(
-    lambda past: datetime(2025, 6, 1, tzinfo=UTC) + past
-)
+INSTANTS = st.timedeltas(timedelta(0), timedelta(days=50)).map(lambda past: datetime(2025, 6, 1, tzinfo=UTC) + past)
 
 
 @given(INSTANTS, st.booleans())
@@ -207,21 +173,6 @@ def test_needed_is_what_the_sql_reads_as_far_as_it_can_be_there(now: datetime, p
         assert text.count("'") // 2 >= len(needed) >= len(period.dates_in("UTC", LATE))
     else:
         assert set(period.dates_in("UTC")) <= set(needed)
-
-
-@pytest.mark.parametrize(
-    ("now", "last"),
-    [
-        (datetime(2025, 6, 28, 15, 5, tzinfo=UTC), date(2025, 6, 28)),  # at the end of the week
-        (datetime(2025, 6, 29, 14, 59, tzinfo=UTC), date(2025, 6, 28)),  # before the last late event
-        (datetime(2025, 6, 29, 15, 0, tzinfo=UTC), date(2025, 6, 29)),
-    ],
-)
-def test_the_dates_of_late_events_are_needed_when_they_all_have_landed(now: datetime, last: date) -> None:
-    assert needed_dates(Input("plays"), WEEK, LATE, now)[-1] == last
-
-
-# --- why a result is empty
 
 
 def test_an_empty_result_is_told_apart() -> None:

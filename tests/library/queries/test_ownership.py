@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.queries.ownership import Marker, Submission, generation_of
+from athena_reports.queries.ownership import Marker, Submission
 from tests.library.queries.samples import OWNER, start, start_sql, submission
 from tests.simulation.memory_athena import MemoryAthena
 
@@ -22,16 +21,6 @@ def test_the_last_marker_is_found_whatever_the_query_and_the_ids_are(
 ) -> None:
     assert Marker.find(before + marker.line) == marker
     assert Marker.find(before + quoted.line + after + marker.line) == marker
-
-
-@given(MARKERS)
-def test_a_marker_is_one_line_of_ascii_that_no_id_can_break(marker: Marker) -> None:
-    first, line = marker.line.split("\n")
-
-    assert first == ""
-    assert line.startswith("-- ")
-    assert line.isascii()
-    assert line.isprintable()
 
 
 @pytest.mark.parametrize(
@@ -61,8 +50,6 @@ def test_a_marker_can_be_read_by_people_and_other_tools() -> None:
     assert len(told.pop("intention")) == 32
     assert told == {**OWNER, "output": "s3://results/"}
 
-
-# --- intentions and tokens
 
 SMALL = st.fixed_dictionaries(
     {
@@ -102,9 +89,7 @@ def test_two_tokens_are_equal_exactly_if_intention_and_number_are(
 
 
 @given(SMALL, st.integers(0, 3))
-def test_what_was_started_can_be_read_back_from_what_athena_tells(
-    fields: dict[str, Any], number: int
-) -> None:
+def test_what_was_started_can_be_read_back_from_what_athena_tells(fields: dict[str, Any], number: int) -> None:
     """Athena answers the catalog in lower case, and the location that a workgroup may have decided."""
     athena, made = MemoryAthena(), submission(**fields)
     (id_,) = start(athena, made)
@@ -139,16 +124,6 @@ def test_a_marker_on_another_query_is_not_believed(edit: dict[str, tuple[str, st
     assert Submission.from_response(athena.get_query_execution(id_)) is None
 
 
-def test_a_marker_is_not_believed_in_another_database() -> None:
-    athena, made = MemoryAthena(), submission()
-    id_ = start_sql(athena, made.sql(0))
-    assert Submission.from_response(athena.get_query_execution(id_)) is not None
-
-    context = {"Database": "database_stg", "Catalog": "AwsDataCatalog"}
-    athena.queries[id_].request = {**athena.queries[id_].request, "QueryExecutionContext": context}
-    assert Submission.from_response(athena.get_query_execution(id_)) is None
-
-
 @given(TEXTS.filter(lambda text: not text.rstrip().endswith(";")), st.integers(0, 3))
 def test_each_execution_of_an_unload_writes_into_a_folder_of_its_own(text: str, number: int) -> None:
     made = submission(f"SELECT {text}", unload_to="s3://results/unload/")
@@ -167,14 +142,3 @@ def test_a_query_that_is_not_an_unload_has_one_text() -> None:
     made = submission(f"{quoting};\n")
 
     assert made.sql(2) == made.sql(0) == quoting + made.marker.line
-
-
-# --- generations
-
-
-def test_the_generation_tells_clears_and_runs_of_the_same_id_apart_and_no_retries() -> None:
-    first, again = (datetime(2025, 6, 15, 0, minute, tzinfo=UTC) for minute in (5, 45))
-    runs = [(0, first), (1, first), (10, first), (0, again), (None, None)]
-
-    assert len({generation_of(*run) for run in runs}) == len(runs)
-    assert generation_of(None, first) == generation_of(0, first)
