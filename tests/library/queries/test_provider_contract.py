@@ -15,7 +15,6 @@ from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.providers.amazon.aws.triggers.athena import AthenaTrigger
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import TaskDeferred
 
 from athena_reports.queries.submit_operator import AthenaSubmitOperator
 from athena_reports.queries.wait_policy import WaitPolicy
@@ -118,18 +117,8 @@ def test_what_the_request_holds_beside_the_query_reaches_athena(
 
     first, second = (query.request for query in athena.queries.values())
     assert first["QueryExecutionContext"] == {"Database": "games", "Catalog": "AwsDataCatalog"}
-    assert first["ResultConfiguration"] == {
-        "ExpectedBucketOwner": "012345678901",
-        "OutputLocation": "s3://results/",
-    }
+    assert first["ResultConfiguration"] == {"ExpectedBucketOwner": "012345678901", "OutputLocation": "s3://results/"}
     assert second["QueryExecutionContext"] == first["QueryExecutionContext"]
-
-
-def test_differs_the_operator_is_never_deferred(athena: MemoryAthena) -> None:
-    with pytest.raises(TaskDeferred):
-        operator(AthenaOperator, deferrable=True).execute(context())
-
-    assert operator(AthenaSubmitOperator, deferrable=True).execute(context()) == "q-2"
 
 
 def test_differs_a_connection_that_is_missing_is_no_other_one(

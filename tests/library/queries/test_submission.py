@@ -7,7 +7,6 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from athena_reports.errors import QueryError
 from athena_reports.queries.ownership import Submission
 from athena_reports.queries.submission import (
     LOOK_BACK,
@@ -20,8 +19,6 @@ from athena_reports.queries.submission import (
 from tests.library.queries.samples import start, start_sql, submission
 from tests.simulation.clock import VirtualClock, virtual_clock
 from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error, nothing, serve
-
-FORGOTTEN = pytest.mark.parametrize("forgotten", [False, True], ids=["token known", "token forgotten"])
 
 
 def submit(made: Submission | None = None, *, is_retry: bool = True) -> str:
@@ -39,20 +36,6 @@ def test_a_first_try_is_one_call_that_botocore_does_not_repeat(
     assert [action for action, _ in athena.calls] == ["StartQueryExecution"]
     assert used[-1].retries["total_max_attempts"] == 1
     assert used[-1].read_timeout == 42
-
-
-@FORGOTTEN
-@pytest.mark.parametrize("seconds", [0, 1, 60], ids=["queued", "running", "succeeded"])
-def test_a_retry_finds_its_query_whatever_has_become_of_it(
-    clock: VirtualClock, athena: MemoryAthena, forgotten: bool, seconds: float
-) -> None:
-    first = submit(is_retry=False)
-    clock.sleep(seconds)
-    if forgotten:
-        athena.forget_tokens()
-
-    assert submit() == first
-    assert len(athena.queries) == 1
 
 
 def test_a_start_whose_answer_is_lost_is_looked_for_before_it_is_sent_again(athena: MemoryAthena) -> None:
@@ -103,51 +86,6 @@ def test_a_query_that_athena_failed_in_passing_is_submitted_again_with_a_folder_
     texts = [query.request["QueryString"] for query in athena.queries.values()]
     assert texts == [made.sql(0), made.sql(1)]
     assert len(set(texts)) == (1 if unload_to is None else 2)
-
-
-@FORGOTTEN
-def test_the_number_of_executions_is_bounded_and_the_last_reason_is_told(
-    clock: VirtualClock, athena: MemoryAthena, forgotten: bool
-) -> None:
-    athena.plan = lambda _: Plan.failing(0)
-    for _ in range(MAX_EXECUTIONS):
-        submit()
-        clock.sleep(60)
-        if forgotten:
-            athena.forget_tokens()
-    says = rf"^{MAX_EXECUTIONS} executions.* q-{MAX_EXECUTIONS}, FAILED: Failed with type 0 \[res.* Make"
-    with pytest.raises(QueryError, match=says):
-        submit()
-    assert len(athena.queries) == MAX_EXECUTIONS
-
-
-def test_a_retry_with_edited_sql_stops_its_predecessor_unless_it_has_ended(
-    clock: VirtualClock, athena: MemoryAthena
-) -> None:
-    submit(is_retry=False)
-
-    assert submit(submission("SELECT 2")) == "q-2"
-    assert athena.states == ["CANCELLED", "QUEUED"]
-    clock.sleep(60)
-    submit(submission("SELECT 3"))
-    assert athena.count("StopQueryExecution") == 1
-
-
-OTHERS: list[dict[str, str]] = [
-    *({"environment": "stg"}, {"dag_id": "plays_monthly"}, {"run_id": "manual__1"}, {"task_id": "other_query"}),
-    *({"generation": "1"}, {"workgroup": "stg", "sql": "SELECT 2"}),
-]
-
-
-@pytest.mark.parametrize("others", OTHERS, ids=str)
-def test_a_retry_takes_no_query_of_another_task_or_run_and_stops_none(
-    athena: MemoryAthena, others: dict[str, Any]
-) -> None:
-    start(athena, submission(**others))
-    start_sql(athena, "SELECT 1")
-
-    assert submit() == "q-3"
-    assert athena.count("StopQueryExecution") == 0
 
 
 def test_an_edited_copy_of_the_query_is_neither_taken_nor_stopped(athena: MemoryAthena) -> None:

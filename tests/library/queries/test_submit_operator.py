@@ -11,14 +11,10 @@ from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from athena_reports.periods.sql_period import SqlPeriod, literal
+from athena_reports.queries import submit_operator
 from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submission import Submitted
-from athena_reports.queries.submit_operator import (
-    PERIOD_XCOM,
-    SUBMITTED_XCOM,
-    AthenaSubmitOperator,
-    result_configuration,
-)
+from athena_reports.queries.submit_operator import PERIOD_XCOM, SUBMITTED_XCOM, AthenaSubmitOperator
 from athena_reports.reports.report import Input
 from athena_reports.settings import Encryption
 from tests.library.queries.tasks import FACTS, WEEK, Run, context, submit_task, submitted
@@ -63,16 +59,7 @@ def test_a_run_without_a_reportable_period_fails_for_good_before_anything_is_cal
     assert says in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{{ period.id }}",
-        "{% for x in range(9) %}{{ x }}{% endfor %}",
-        "'; DROP TABLE plays; --",
-        "{# #}{{ ds }}",
-        "plays.sql",
-    ],
-)
+@pytest.mark.parametrize("text", ["{{ period.id }}", "{% for x in '' %}{% endfor %}", "'; --", "{# #}", "a.sql"])
 def test_the_text_of_a_param_is_never_rendered(text: str) -> None:
     assert rendered("SELECT {{ params.text }}", sql_params={"text": text}).query == f"SELECT {literal(text)}"
 
@@ -124,23 +111,20 @@ def test_submitting_is_one_call_and_hands_the_facts_on(athena: MemoryAthena, clo
     [
         (None, {}),
         (Encryption.from_text("AES256"), {"EncryptionOption": "SSE_S3"}),
-        (
-            Encryption.from_text("alias/reports"),
-            {"EncryptionOption": "SSE_KMS", "KmsKey": "alias/reports"},
-        ),
+        (Encryption.from_text("alias/reports"), {"EncryptionOption": "SSE_KMS", "KmsKey": "alias/reports"}),
     ],
 )
 def test_owner_and_encryption_reach_athena(
     athena: MemoryAthena, encryption: Encryption | None, told: dict[str, str]
 ) -> None:
-    submitted(context(), result_configuration=result_configuration("012345678901", encryption))
+    submitted(context(), result_configuration=submit_operator.result_configuration("012345678901", encryption))
 
     assert athena.queries["q-1"].request["ResultConfiguration"] == {
         "OutputLocation": "s3://results/",
         "ExpectedBucketOwner": "012345678901",
         **({"EncryptionConfiguration": told} if told else {}),
     }
-    assert result_configuration("", None) == {}
+    assert submit_operator.result_configuration("", None) == {}
 
 
 def test_a_missing_partition_fails_the_run_before_anything_is_paid(

@@ -15,7 +15,7 @@ from athena_reports.queries.wait_trigger import AthenaWaitTrigger
 from tests.library.queries.tasks import context, submitted, wait_task
 from tests.simulation.clock import START as NOW
 from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error
+from tests.simulation.memory_athena import MemoryAthena, Plan
 
 CLEARED: dict[str, Any] = {"try_number": 2, "max_tries": 4}
 TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})  # as Airflow resumes a task whose trigger timed out
@@ -78,38 +78,8 @@ def test_a_query_that_failed_or_is_in_an_unknown_state_fails_the_wait_for_good(
     assert len(athena.queries) == 1
 
 
-def test_a_query_that_athena_failed_in_passing_is_submitted_again_and_its_id_handed_on(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
-    fate(athena, Plan.failing(1403))
-    clock.sleep(60)
-    with pytest.raises(TaskDeferred) as caught:
-        wait_task().execute(context())
-
-    assert len(athena.queries) == 2
-    assert deferred(caught.value).query_execution_id == "q-2"
-    clock.sleep(60)
-    assert wait_task().execute(context())["id"] == "q-2"
-
-
-def test_a_call_that_is_not_answered_is_no_failure_and_one_that_is_refused_is(
-    athena: MemoryAthena, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail(_: str) -> None:
-        raise errors.pop()
-
-    athena.before = fail
-    errors = [api_error("AccessDeniedException", "not allowed"), THROTTLED, LOST]
-    for _ in range(2):
-        assert not wait_task().poke({})
-        assert "Athena did not answer" in capsys.readouterr().out
-    with pytest.raises(AirflowFailException, match="permission denied"):
-        wait_task().poke({})
-
-
 @pytest.mark.parametrize(
-    ("after", "submitted_again"),
-    [(CLEAR_STOPS_WITHIN - timedelta(milliseconds=1), True), (CLEAR_STOPS_WITHIN, False)],
+    ("after", "submitted_again"), [(CLEAR_STOPS_WITHIN - timedelta(milliseconds=1), True), (CLEAR_STOPS_WITHIN, False)]
 )
 def test_a_cancellation_soon_after_a_cleared_wait_began_is_the_clears_own(
     athena: MemoryAthena, after: timedelta, submitted_again: bool
@@ -140,23 +110,6 @@ def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_l
     assert caught.value.method_name == "execute_complete"
 
 
-def test_what_the_trigger_saw_is_believed_without_another_call(athena: MemoryAthena, clock: VirtualClock) -> None:
-    clock.sleep(60)
-    seen = QueryExecution.from_response(athena.get_query_execution("q-1")).model_dump(mode="json")
-    athena.calls.clear()
-
-    event = {"event": {"query": seen}}
-    assert wait_task().resume_execution("execute_complete", event, context()) == seen
-    assert athena.calls == []
-
-
-def test_a_wait_that_took_too_long_stops_the_query_and_fails_for_good(athena: MemoryAthena) -> None:
-    with pytest.raises(AirflowFailException, match="had not ended after 1:00:00, so it was stopped"):
-        wait_task().resume_execution(*TIMED_OUT, context())
-
-    assert athena.states == ["CANCELLED"]
-
-
 def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_out(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
@@ -170,19 +123,6 @@ def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_ou
     clock.sleep(3600)
     assert wait_task().resume_execution(*TIMED_OUT, context())["id"] == "q-2"
     assert athena.states == ["FAILED", "SUCCEEDED"]
-
-
-def test_a_killed_wait_stops_the_query_and_what_it_was_submitted_again_as(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
-    fate(athena, Plan.failing(0))
-    athena.plan = lambda _: Plan.endless()
-    clock.sleep(60)
-    with pytest.raises(TaskDeferred):
-        wait_task().execute(context())
-    wait_task().on_kill()  # a new process knows the first id alone
-
-    assert athena.states == ["FAILED", "CANCELLED"]
 
 
 def test_without_a_triggerer_calls_follow_the_policy_and_hold_no_worker(

@@ -118,19 +118,6 @@ def test_too_many_in_a_row_are_the_tasks_to_decide(clock: VirtualClock, athena: 
     assert len(looks_of(athena)) == MAX_FAILED_POLLS
 
 
-def test_a_kill_stops_the_query(clock: VirtualClock, athena: MemoryAthena) -> None:
-    trigger = start(athena, Plan.endless())
-
-    async def killed() -> None:
-        waiting = asyncio.create_task(fired(trigger))
-        await asyncio.sleep(100)
-        waiting.cancel()
-        await trigger.on_kill()
-
-    clock.run(killed())
-    assert athena.states == ["CANCELLED"]
-
-
 def test_a_triggerer_that_starts_again_with_500_queries_takes_turns(clock: VirtualClock, athena: MemoryAthena) -> None:
     triggers = [start(athena, running(30)) for _ in range(500)]
     clock.sleep(29)
