@@ -57,9 +57,7 @@ def test_an_execution_is_read_from_what_athena_answers() -> None:
 
 @pytest.mark.parametrize("response", [{}, {"QueryExecution": {}}, {"QueryExecution": {"Status": {}}}])
 def test_what_athena_leaves_out_is_empty_and_no_error(response: dict[str, Any]) -> None:
-    found = QueryExecution.from_response(response)
-
-    assert found == QueryExecution()
+    assert QueryExecution.from_response(response) == QueryExecution()
 
 
 PRICES = [

@@ -106,14 +106,14 @@ def test_submitting_is_one_call_and_hands_the_facts_on(athena: MemoryAthena, clo
     assert xcoms[link.key]["region_name"] == "ap-northeast-1"
 
 
-@pytest.mark.parametrize(
-    ("encryption", "told"),
-    [
-        (None, {}),
-        (Encryption.from_text("AES256"), {"EncryptionOption": "SSE_S3"}),
-        (Encryption.from_text("alias/reports"), {"EncryptionOption": "SSE_KMS", "KmsKey": "alias/reports"}),
-    ],
-)
+ENCRYPTIONS = [
+    (None, {}),
+    (Encryption.from_text("AES256"), {"EncryptionOption": "SSE_S3"}),
+    (Encryption.from_text("alias/reports"), {"EncryptionOption": "SSE_KMS", "KmsKey": "alias/reports"}),
+]
+
+
+@pytest.mark.parametrize(("encryption", "told"), ENCRYPTIONS)
 def test_owner_and_encryption_reach_athena(
     athena: MemoryAthena, encryption: Encryption | None, told: dict[str, str]
 ) -> None:

@@ -52,12 +52,6 @@ def test_by_default_no_end_is_noticed_later_than_a_fifth_of_the_time_plus_a_seco
 
 NEVER = timedelta(0)
 WRONG = {"first_poll_seconds": -1, "factor": 0.9, "longest_pause_seconds": 0, "give_up_after": NEVER, "give_up": 1}
-    "first_poll_seconds": -1,
-    "factor": 0.9,
-    "longest_pause_seconds": 0,
-    "give_up_after": timedelta(0),
-    "give_up": 1,
-}
 
 
 @pytest.mark.parametrize(("field", "value"), WRONG.items())

@@ -11,7 +11,6 @@ from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.queries.wait_sensor import CLEAR_STOPS_WITHIN
-from athena_reports.queries.wait_trigger import AthenaWaitTrigger
 from tests.library.queries.tasks import context, submitted, wait_task
 from tests.simulation.clock import START as NOW
 from tests.simulation.clock import VirtualClock
@@ -32,11 +31,6 @@ def fate(athena: MemoryAthena, plan: Plan) -> None:
     athena.queries["q-1"].plan = plan
 
 
-def deferred(error: TaskDeferred) -> AthenaWaitTrigger:
-    assert isinstance(error.trigger, AthenaWaitTrigger)
-    return error.trigger
-
-
 def test_a_query_that_has_succeeded_is_known_at_the_first_call_and_handed_on(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
@@ -49,19 +43,16 @@ def test_a_query_that_has_succeeded_is_known_at_the_first_call_and_handed_on(
     assert execution.submitted_at == NOW.isoformat(timespec="milliseconds")
 
 
-@pytest.mark.parametrize(
-    ("plan", "says"),
-    [
-        (
-            Plan.failing(1006, category=2),
-            "Query q-1 is FAILED: Failed with type 1006 [the SQL is not valid; category 2",
-        ),
-        (Plan.failing(None), "[no known reason; category 1, type None"),
-        (Plan(end="CANCELLED", reason="Bytes scanned limit was exceeded"), "scan limit was exceeded"),
-        (Plan(end="CANCELLED", reason="by ops"), "is CANCELLED: by ops [somebody cancelled the query"),
-        (Plan(end="PAUSED"), "Query q-1 is UNKNOWN: Athena gives no reason [no known reason"),
-    ],
-)
+FAILURES = [
+    (Plan.failing(1006, category=2), "is FAILED: Failed with type 1006 [the SQL is not valid; category 2"),
+    (Plan.failing(None), "[no known reason; category 1, type None"),
+    (Plan(end="CANCELLED", reason="Bytes scanned limit was exceeded"), "scan limit was exceeded"),
+    (Plan(end="CANCELLED", reason="by ops"), "is CANCELLED: by ops [somebody cancelled the query"),
+    (Plan(end="PAUSED"), "Query q-1 is UNKNOWN: Athena gives no reason [no known reason"),
+]
+
+
+@pytest.mark.parametrize(("plan", "says"), FAILURES)
 def test_a_query_that_failed_or_is_in_an_unknown_state_fails_the_wait_for_good(
     athena: MemoryAthena, clock: VirtualClock, plan: Plan, says: str
 ) -> None:
@@ -106,7 +97,8 @@ def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_l
 
     assert athena.count("GetQueryExecution") == 1
     assert caught.value.timeout == timedelta(seconds=510)
-    assert (deferred(caught.value).query_execution_id, deferred(caught.value).policy) == ("q-1", policy)
+    trigger: Any = caught.value.trigger
+    assert (trigger.query_execution_id, trigger.policy) == ("q-1", policy)
     assert caught.value.method_name == "execute_complete"
 
 
