@@ -60,12 +60,7 @@ def test_what_athena_leaves_out_is_empty_and_no_error(response: dict[str, Any]) 
     assert QueryExecution.from_response(response) == QueryExecution()
 
 
-PRICES = [
-    ("SUCCEEDED", 0, 0.00005),
-    ("SUCCEEDED", 2 * 10**11, 1.0),
-    ("CANCELLED", 10**12, 5.0),
-    ("FAILED", 10**12, 0.0),
-]
+PRICES = [("SUCCEEDED", 0, 5e-5), ("SUCCEEDED", 2 * 10**11, 1.0), ("CANCELLED", 10**12, 5.0), ("FAILED", 10**12, 0.0)]
 
 
 @pytest.mark.parametrize(("state", "scanned_bytes", "usd"), PRICES)

@@ -22,8 +22,7 @@ def _endless(athena: MemoryAthena) -> None:
 
 
 def start(athena: MemoryAthena, run_id: str = ENDED, **fields: Any) -> str:
-    (id_,) = start_all(athena, submission(**{"run_id": run_id} | fields))
-    return id_
+    return start_all(athena, submission(**{"run_id": run_id} | fields))[0]
 
 
 @dataclass
@@ -54,13 +53,6 @@ def test_what_a_run_left_behind_is_stopped(clock: VirtualClock, athena: MemoryAt
     assert reconcile(clock, ti) == [id_]
     assert athena.states == ["CANCELLED"]
     assert ti.asked == [{"dag_id": "plays_weekly", "run_ids": [ENDED], "states": ["queued", "running"]}]
-
-
-def test_what_a_run_waits_for_is_left_alone(clock: VirtualClock, athena: MemoryAthena) -> None:
-    start(athena, ACTIVE)
-
-    assert reconcile(clock) == []
-    assert athena.states == ["RUNNING"]
 
 
 @pytest.mark.parametrize("run_id", [ACTIVE, ENDED])

@@ -8,15 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_reports.queries.ownership import Submission
-from athena_reports.queries.submission import (
-    LOOK_BACK,
-    MAX_EXECUTIONS,
-    PAUSES_SECONDS,
-    executions_of_intention,
-    recent_submissions,
-    submit_once,
-)
-from tests.library.queries.samples import start, start_sql, submission
+from athena_reports.queries.submission import LOOK_BACK, MAX_EXECUTIONS, PAUSES_SECONDS, recent_submissions, submit_once
+from tests.library.queries.samples import start, submission
 from tests.simulation.clock import VirtualClock, virtual_clock
 from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error, nothing, serve
 
@@ -86,16 +79,6 @@ def test_a_query_that_athena_failed_in_passing_is_submitted_again_with_a_folder_
     texts = [query.request["QueryString"] for query in athena.queries.values()]
     assert texts == [made.sql(0), made.sql(1)]
     assert len(set(texts)) == (1 if unload_to is None else 2)
-
-
-def test_an_edited_copy_of_the_query_is_neither_taken_nor_stopped(athena: MemoryAthena) -> None:
-    first = submit(is_retry=False)
-    start_sql(athena, submission().sql(0).replace("SELECT 1", "SELECT 1000"))
-    athena.cancel(first)
-
-    assert {each.id for each in executions_of_intention(athena, first)} == {first}
-    assert submit() == "q-3"
-    assert athena.states == ["CANCELLED", "QUEUED", "QUEUED"]
 
 
 def test_the_latest_executions_are_asked_for_in_pages_that_athena_allows(athena: MemoryAthena) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import boto3
 import pytest
-from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from athena_reports.periods.sql_period import SqlPeriod, literal
@@ -36,7 +35,6 @@ def test_the_query_is_rendered_for_the_period_of_the_run() -> None:
 
     assert task.query == (f"SELECT {SqlPeriod(WEEK).contains('at')} FROM {SqlPeriod(WEEK.previous).partitions('dt')}")
     assert task.period == FACTS
-    assert set(AthenaSubmitOperator.template_fields) == {*AthenaOperator.template_fields, "period"}
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,7 @@ def running(seconds: float, **fields: Any) -> Plan:
 
 async def fired(trigger: AthenaWaitTrigger) -> dict[str, Any]:
     """What it fires; nothing may follow."""
-    events = [event async for event in trigger.run()]
-    (event,) = events
+    (event,) = [event async for event in trigger.run()]
     payload: dict[str, Any] = json.loads(json.dumps(event.payload))
     return payload
 
