@@ -17,6 +17,7 @@ import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from botocore.config import Config
 
+from athena_reports.queries import submission
 from athena_reports.queries.submission import MAX_EXECUTIONS
 from demo.services import Services
 from local_aws.faults import (
@@ -338,7 +339,7 @@ WAIT = [
         (submit, settle, wait),
         (DONE,),
         FAILED,
-        "'PAUSED', which is neither",
+        "is UNKNOWN: Athena gives no reason",
         (Report(state="PAUSED"),),
     ),
     Scenario(
@@ -346,7 +347,7 @@ WAIT = [
         (submit, settle, wait),
         (DONE,),
         FAILED,
-        "'missing', which is neither",
+        "is UNKNOWN: Athena gives no reason",
         (Report(state=None),),
     ),
     Scenario(
@@ -354,7 +355,7 @@ WAIT = [
         (submit, begin_wait, add(Report(state="PAUSED")), wait),
         (DONE,),
         FAILED,
-        "Look at it in the Athena console",
+        "Look at the query in the console",
         (HELD,),
     ),
     Scenario("looks throttled", (submit, wait), (DONE,), faults=(THROTTLED_LOOKS,)),
@@ -396,7 +397,7 @@ WAIT = [
         (submit, wait),
         (BAD,),
         FAILED,
-        "See that the query result bucket exists",
+        "Check that the query result bucket",
         (FailResultWrite(error_type=402),),
         kinds=DEFERRED,
     ),
@@ -405,7 +406,7 @@ WAIT = [
         (submit, wait),
         (BAD,),
         FAILED,
-        "[permission denied; category user, type 234",
+        "[permission denied; category 2, type 234",
         (End(error_type=234, category=2, reason="Insufficient Lake Formation permission(s)"),),
         kinds=DEFERRED,
     ),
@@ -414,7 +415,7 @@ WAIT = [
         (submit, wait),
         (BAD,),
         FAILED,
-        "[query timed out; category system, type 210",
+        "[query timed out; category 1, type 210",
         (End(error_type=210, reason="Query timeout"),),
         kinds=DEFERRED,
     ),
@@ -423,7 +424,7 @@ WAIT = [
         (submit, wait),
         (BAD,),
         FAILED,
-        "[no known reason; category other, type 9999; 7,000,000,000 bytes scanned (about 0.00000 USD)]",
+        "[no known reason; category 3, type 9999; 7,000,000,000 bytes scanned (about 0.00000 USD)]",
         (End(error_type=9999, category=3, retryable=True, scanned_bytes=7_000_000_000),),
         kinds=DEFERRED,
     ),
@@ -447,7 +448,7 @@ WAIT = [
         (submit, wait),
         (BAD,),
         FAILED,
-        "is every partition filter there?",
+        "Check each partition filter",
         (End(reason="Query exhausted: Bytes scanned limit was exceeded", retryable=True),),
     ),
     Scenario("failed in passing", (submit, wait), (BAD, DONE), faults=(PASSING,)),
@@ -561,7 +562,7 @@ WAIT = [
         (give_up_after(0.4), submit, settle, add(HELD), wait),
         (BAD, GONE),
         FAILED,
-        "a wait policy with a later give_up_after",
+        "raise the wait policy's give_up_after",
         (PASSING,),
     ),
     Scenario(
@@ -600,6 +601,7 @@ def faults(services: Services, athena: AthenaClient, monkeypatch: pytest.MonkeyP
     """The faults of the local Athena that every hook talks to; those of other tests are gone."""
     monkeypatch.setattr(AthenaHook, "conn", athena)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # for the triggers' clients
+    monkeypatch.setattr(submission, "PAUSES_SECONDS", ())  # a scenario says when a start is repeated, by Airflow
     faults = Faults(services.endpoint_url)
     faults.clear()
     yield faults

@@ -56,6 +56,7 @@ def virtual_clock() -> Iterator[VirtualClock]:
     with time_machine.travel(START, tick=False) as traveller, pytest.MonkeyPatch.context() as patch:
         clock = VirtualClock(traveller)
         patch.setattr(trigger, "time", clock)
+        patch.setattr("time.sleep", clock.sleep)
         patch.setattr(trigger, "_next_turn", 0.0)
         yield clock
 

@@ -409,6 +409,7 @@ async def _first_event(trigger: Any) -> Any:
 def play(seed: int) -> Round:
     """Play the round of a seed to its end; what happened is printed, for whoever looks into a failure."""
     rng = random.Random(seed)
+    random.seed(seed)  # of the pauses between two starts
     with virtual_clock() as clock, pytest.MonkeyPatch.context() as patch:
         found = Round(
             rng=rng,

@@ -7,14 +7,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasPath, BaseModel, BeforeValidator, Field
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
-
-# 5 USD is the price in most regions, and 10 MB the least that is billed ("Amazon Athena pricing").
-PRICE_USD_PER_TB = 5.0
-MINIMUM_BILLED_BYTES = 10_000_000
 
 
 class QueryState(StrEnum):
@@ -25,18 +21,11 @@ class QueryState(StrEnum):
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
-    UNKNOWN = "UNKNOWN"
-    """Athena sent no state, or one that is not in its API reference."""
+    UNKNOWN = "UNKNOWN"  # Athena sent no state, or one that is not in its API reference
 
     @classmethod
     def _missing_(cls, _: object) -> QueryState:
         return cls.UNKNOWN
-
-
-def _iso_utc(instant: object) -> object:
-    if isinstance(instant, datetime):
-        return instant.astimezone(UTC).isoformat(timespec="milliseconds")
-    return instant
 
 
 def _at(*path: str, default: Any = "") -> Any:
@@ -44,14 +33,15 @@ def _at(*path: str, default: Any = "") -> Any:
     return Field(default, validation_alias=AliasPath(*path))
 
 
-Instant = Annotated[str, BeforeValidator(_iso_utc)]
-"""ISO 8601, UTC, milliseconds: such texts sort by time."""
+def _iso_utc(instant: object) -> object:
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds") if isinstance(instant, datetime) else instant
 
 
-class QueryExecution(BaseModel):
+Instant = Annotated[str, BeforeValidator(_iso_utc)]  # UTC, milliseconds: such texts sort by time
+
+
+class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
     """What Athena knows of one query execution; what it left out is empty or None."""
-
-    model_config = ConfigDict(frozen=True, validate_by_name=True)
 
     id: str = _at("QueryExecutionId")
     state: QueryState = _at("Status", "State", default=QueryState.UNKNOWN)
@@ -73,32 +63,23 @@ class QueryExecution(BaseModel):
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> Self:
         """Read the response of GetQueryExecution."""
-        answer = response.get("QueryExecution", {})
-        execution = cls.model_validate(answer)
-        if execution.state is not QueryState.UNKNOWN:
-            return execution
-        state = answer.get("Status", {}).get("State") or "missing"
-        return execution.model_copy(update={"reason": f"Athena answered with the state {state!r}"})
+        return cls.model_validate(response.get("QueryExecution", {}))
 
     @property
     def is_running(self) -> bool:
-        """Whether the query has not ended: it is in Athena's queue or in the engine."""
+        """Whether the query is in Athena's queue or in the engine."""
         return self.state in (QueryState.QUEUED, QueryState.RUNNING)
 
     @property
     def price_usd(self) -> float:
-        """Price of the scan in most regions. A failed query is free, a cancelled one is not."""
-        if self.state is QueryState.FAILED:
-            return 0.0
-        return max(self.scanned_bytes, MINIMUM_BILLED_BYTES) / 1e12 * PRICE_USD_PER_TB
+        """5 USD a TB in most regions, for 10 MB at least; a failed query is free ("Amazon Athena pricing")."""
+        return 0.0 if self.state is QueryState.FAILED else max(self.scanned_bytes / 1e12, 1e-5) * 5.0
 
     @property
     def progress(self) -> str:
-        """State, time in the queue and scanned bytes, in a sentence."""
-        return (
-            f"Query {self.id} is {self.state}: queued for {self.queue_milliseconds / 1000:.1f} s, "
-            f"{self.scanned_bytes:,} bytes scanned so far."
-        )
+        """A sentence for the log."""
+        queued = f"queued for {self.queue_milliseconds / 1000:.1f} s"
+        return f"Query {self.id} is {self.state}: {queued}, {self.scanned_bytes:,} bytes scanned so far."
 
 
 def get_query_execution(athena: AthenaClient, query_execution_id: str) -> QueryExecution:
@@ -113,4 +94,5 @@ def elapsed_since(submitted_at: str) -> timedelta:
 
 def console_url(query_execution_id: str, region: str, domain: str = "aws.amazon.com") -> str:
     """Return the page of a query execution in the Athena console; `domain` differs by AWS partition."""
-    return f"https://{region}.console.{domain}/athena/home?region={region}#/query-editor/history/{query_execution_id}"
+    console = f"https://{region}.console.{domain}/athena/home?region={region}"
+    return f"{console}#/query-editor/history/{query_execution_id}"

@@ -1,15 +1,14 @@
 """The decision table: which failure of a query or of a call means what.
 
-Sources: "Understand Amazon Athena error categories and types" in the Athena user guide, the exceptions of
-each action in the API reference, and recordings of real errors. One number stands for several errors, so the
-name of the error decides first.
+Sources: "Understand Amazon Athena error categories and types" in the Athena user guide, the exceptions of each action
+in the API reference, and recordings of real errors. One number stands for several errors, so the name decides first.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.errors import QueryError
 from athena_reports.queries.execution import QueryExecution, QueryState
@@ -24,11 +23,11 @@ class Decision(StrEnum):
 
 
 class Verdict(NamedTuple):
-    """What a failure means, what to do about it, and what a person can correct."""
+    """What a failure means, and what to do about it."""
 
     decision: Decision
     meaning: str
-    hint: str
+    hint: str  # what a person can correct
 
     @property
     def advice(self) -> str:
@@ -39,16 +38,15 @@ class Verdict(NamedTuple):
 _RESUBMIT, _RETRY, _FAIL = Decision
 _NO_ACCESS = "Grant what is missing to the role of the Airflow workers."
 _QUOTA = "Run fewer queries at once, or raise the account's quota."
-_BUCKET = "See that the query result bucket exists and may be written to."
 _ROWS: tuple[tuple[Decision, str, str, Iterable[str | int]], ...] = (
     # Failed queries: name of the error, AthenaError.ErrorType
     (_RESUBMIT, "resources exhausted", "Make the query lighter if it happens again.", range(9)),
     (_FAIL, "query timed out", "Make it smaller, or raise the workgroup's timeout quota.", (206, 210)),
     (_RESUBMIT, "an Iceberg table changed meanwhile", "", [233]),
-    (_FAIL, "the result could not be written", _BUCKET, (401, 402)),
-    (_FAIL, "the SQL is not valid", "Correct it.", ("SYNTAX_ERROR", "COLUMN_NOT_FOUND", "TYPE_MISMATCH")),
-    (_FAIL, "the SQL is not valid", "Correct it.", ("CATALOG_NOT_FOUND", "FUNCTION_NOT_FOUND")),
-    (_FAIL, "the SQL is not valid", "Correct it.", ("NOT_SUPPORTED", 1002, 1006, 1200, 1303)),
+    (_FAIL, "the result could not be written", "Check that the query result bucket can be written to.", (401, 402)),
+    (_FAIL, "the SQL is not valid", "Correct it.", ("SYNTAX_ERROR", "COLUMN_NOT_FOUND", "TYPE_MISMATCH", 1002, 1006)),
+    (_FAIL, "the SQL is not valid", "Correct it.", ("CATALOG_NOT_FOUND", "FUNCTION_NOT_FOUND", 1200, 1303)),
+    (_FAIL, "the SQL is not valid", "Correct it.", ["NOT_SUPPORTED"]),
     (_FAIL, "a value does not fit", "Correct the SQL, or the data.", ("DIVISION_BY_ZERO", 1001)),
     (_FAIL, "a value does not fit", "Correct the SQL, or the data.", ("INVALID_CAST_ARGUMENT", 1100)),
     (_FAIL, "a table does not exist", "Create it, or correct the SQL.", ("TABLE_NOT_FOUND", 1301)),
@@ -61,64 +59,47 @@ _ROWS: tuple[tuple[Decision, str, str, Iterable[str | int]], ...] = (
     (_FAIL, "permission denied", _NO_ACCESS, (234, 1500, 1501)),
     (_FAIL, "Glue refused the table", "Correct what the reason says.", [1502]),
     (_RESUBMIT, "no capacity", "", [1602]),
-    # Failed calls: code of the error
-    (_RETRY, "throttled", _QUOTA, ("ThrottlingException", "TooManyRequestsException", "Throttling")),
-    (_RETRY, "throttled", _QUOTA, ("RequestLimitExceeded", "SlowDown")),
-    (_FAIL, "permission denied", _NO_ACCESS, ("AccessDeniedException", "AccessDenied")),
-    (_FAIL, "permission denied", _NO_ACCESS, ("UnrecognizedClientException", "ExpiredTokenException")),
-    (_FAIL, "Athena refused the request", "Correct what its reason says.", ["InvalidRequestException"]),
+    # Failed calls: code of the error without "Exception", or class of botocore's
+    (_RETRY, "throttled", _QUOTA, ("Throttling", "TooManyRequests", "RequestLimitExceeded", "SlowDown")),
+    (_FAIL, "permission denied", _NO_ACCESS, ("AccessDenied", "UnrecognizedClient", "ExpiredToken")),
+    (_FAIL, "Athena refused the request", "Correct what its reason says.", ["InvalidRequest"]),
+    (_FAIL, "no region is set", "Set AWS_DEFAULT_REGION, or the connection's region.", ["NoRegionError"]),
+    (_RETRY, "there are no credentials", "Set AWS_ACCESS_KEY_ID, or grant a role.", ["NoCredentialsError"]),
 )
-VERDICTS: Mapping[str | int | None, Verdict] = {
-    key: Verdict(decision, meaning, hint) for decision, meaning, hint, keys in _ROWS for key in keys
-}
-"""Verdicts by name of the error, ErrorType, and code of an API error."""
+VERDICTS: Mapping[str | int | None, Verdict] = {key: Verdict(*row[:3]) for row in _ROWS for key in row[3]}
 CANCELLED = VERDICTS[1011]
-_SCAN_LIMIT = Verdict(
-    _FAIL,
-    "the workgroup's scan limit was exceeded",
-    "See why the query reads so much (is every partition filter there?), or raise the limit.",
-)
+_SCAN_LIMIT = Verdict(_FAIL, "the workgroup's scan limit was exceeded", "Check each partition filter, or the limit.")
 _TRANSIENT = Verdict(_RESUBMIT, "a fault of Athena's that may pass", "")
 _UNKNOWN = Verdict(_FAIL, "no known reason", "Look at the query in the console.")
 _NO_ANSWER = Verdict(_RETRY, "Athena did not answer", "See the AWS health dashboard and the network.")
 
 
 def execution_verdict(execution: QueryExecution) -> Verdict:
-    """Return what it means that a query is FAILED or CANCELLED.
-
-    The name of the error decides, then its number. `Retryable: false` overrules a resubmission. An unknown
-    error is resubmitted only if Athena calls it its own fault and retryable.
-    """
+    """Return what it means that a query has not succeeded."""
     if "bytes scanned limit" in execution.reason.lower():
         return _SCAN_LIMIT
     if execution.state is QueryState.CANCELLED:
         return CANCELLED
-    name = execution.reason.partition(":")[0]
-    verdict = VERDICTS.get(name) or VERDICTS.get(execution.error_type)
-    if verdict is None:
+    verdict = VERDICTS.get(execution.reason.partition(":")[0]) or VERDICTS.get(execution.error_type)
+    if verdict is None:  # only Athena's own faults are retryable without being known
         return _TRANSIENT if execution.error_category == 1 and execution.retryable else _UNKNOWN
     if verdict.decision is Decision.RESUBMIT and execution.retryable is False:
         return verdict._replace(decision=Decision.FAIL)
     return verdict
 
 
-def call_verdict(code: str, http_status: int) -> Verdict:
-    """Return what an API error means.
-
-    Args:
-        code: Code of the error, such as `ThrottlingException`; empty where no answer arrived.
-        http_status: HTTP status; 0 where no answer arrived.
-    """
-    if code not in VERDICTS and (http_status == 0 or http_status >= 500):
-        return _NO_ANSWER
-    return VERDICTS.get(code) or Verdict(_FAIL, f"Athena refused the request ({code})", "Correct it.")
+def call_verdict(error: ClientError | BotoCoreError) -> Verdict:
+    """Return what an error of an API call means; an error of botocore's own means that no answer arrived."""
+    code, status = type(error).__name__, 500
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    refused = Verdict(_FAIL, f"Athena refused the request ({code})", "Correct it.")
+    return VERDICTS.get(code.removesuffix("Exception")) or (_NO_ANSWER if status >= 500 else refused)
 
 
 def is_current(execution: QueryExecution) -> bool:
-    """Return whether the execution is active, succeeded, or failed for good.
-
-    A query that was cancelled, or that Athena failed for a reason that passes, may be submitted again.
-    """
+    """Return whether the execution is active, succeeded, or failed for good: else it may be submitted again."""
     if execution.state not in (QueryState.FAILED, QueryState.CANCELLED):
         return True
     verdict = execution_verdict(execution)
@@ -126,30 +107,13 @@ def is_current(execution: QueryExecution) -> bool:
 
 
 def has_succeeded(execution: QueryExecution) -> bool:
-    """Return whether the query has succeeded; False while it is running.
-
-    Raises:
-        QueryError: The query failed or was cancelled, or its state is unknown.
-    """
+    """Return whether the query has succeeded; False while it is running, else QueryError."""
     if execution.is_running:
         return False
     if execution.state is QueryState.SUCCEEDED:
-        if not execution.submitted_at:
-            raise QueryError(
-                f"Query {execution.id} has succeeded, but Athena does not say when it was submitted. "
-                f"Clear wait_for_query to ask again."
-            )
         return True
-    scanned = f"{execution.scanned_bytes:,} bytes scanned (about {execution.price_usd:.5f} USD)"
-    if execution.state is QueryState.UNKNOWN:
-        raise QueryError(
-            f"Query {execution.id}: {execution.reason}, which is neither success nor failure [{scanned}]. "
-            f"Look at it in the Athena console before clearing run_query."
-        )
     verdict = execution_verdict(execution)
-    category = {1: "system", 2: "user", 3: "other"}.get(execution.error_category or 0, "none")
-    number = "none" if execution.error_type is None else execution.error_type
-    raise QueryError(
-        f"Query {execution.id} is {execution.state}: {execution.reason or 'Athena gives no reason'} "
-        f"[{verdict.meaning}; category {category}, type {number}; {scanned}]. {verdict.advice}"
-    )
+    scanned = f"{execution.scanned_bytes:,} bytes scanned (about {execution.price_usd:.5f} USD)"
+    said = f"Query {execution.id} is {execution.state}: {execution.reason or 'Athena gives no reason'}"
+    why = f"{verdict.meaning}; category {execution.error_category}, type {execution.error_type}; {scanned}"
+    raise QueryError(f"{said} [{why}]. {verdict.advice}")

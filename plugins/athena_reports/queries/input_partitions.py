@@ -1,8 +1,7 @@
 """What a period reads: which partitions it needs, and which of them Athena cannot see.
 
-Athena sees neither a partition that is not registered in Glue nor one outside the range of a partition
-projection: the query gives fewer rows and no error (Athena user guide, "Partition your data" and "Partition
-projection"). So the partitions of declared inputs are looked for before the query is paid.
+Without a partition that is not registered in Glue, or lies outside the range of a partition projection, a query gives
+fewer rows and no error (Athena user guide, "Partition your data"), so they are looked for before the query is paid.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from athena_reports.errors import InputError, MissingPartitionsError
 from athena_reports.periods.sql_period import partition_values
@@ -27,31 +26,17 @@ if TYPE_CHECKING:
 _AT_ONCE = 1000  # BatchGetPartition takes no more
 _NOW = re.compile(r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE)S?)?", re.IGNORECASE)
 _DAYS = {"YEAR": 366, "MONTH": 31, "WEEK": 7, "DAY": 1, "HOUR": 1 / 24, "MINUTE": 1 / 1440}
-# Java's date patterns, as projections write them, in Python's.
-_PATTERNS = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M"}
-
-Partition = tuple[str, ...]
-"""Values of a partition, in the order of the input's columns."""
+_PATTERNS = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M"}  # Java's, as projections write them
 
 
-class InputCoverage(BaseModel):
-    """What there is of one input for one period.
+class InputCoverage(BaseModel, frozen=True):
+    """What there is of one input for one period; partitions are written as `dt=2025-06-29`."""
 
-    Attributes:
-        table: The table, with its database.
-        missing: What the input declares for missing partitions.
-        needed: How many partitions the period needs.
-        absent: Those that Glue does not have, as `dt=2025-06-29`.
-        outside: Those outside the range of the table's projection.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    table: str
-    missing: Literal["fail", "partial"]
+    table: str  # with its database
+    missing: Literal["fail", "partial"]  # what the input declares
     needed: int
-    absent: tuple[str, ...] = ()
-    outside: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()  # Glue does not have them
+    outside: tuple[str, ...] = ()  # outside the range of the table's projection
 
     @property
     def gaps(self) -> list[str]:
@@ -59,64 +44,30 @@ class InputCoverage(BaseModel):
         return [f"{self.table}/{partition}" for partition in (*self.absent, *self.outside)]
 
     def __str__(self) -> str:
-        parts = [
-            f"{len(gaps)} of the {self.needed} partitions of {self.table} that it needs {why}: {_few(gaps)}"
-            for gaps, why in (
-                (self.absent, "are not registered in Glue"),
-                (self.outside, "lie outside the range of its partition projection"),
-            )
-            if gaps
-        ]
-        return "; ".join(parts) or f"all {self.needed} partitions of {self.table} that it needs are there"
+        missing = self.absent or self.outside
+        if not missing:
+            return f"all {self.needed} partitions of {self.table} that it needs are there"
+        why = "are not registered in Glue" if self.absent else "lie outside the range of its partition projection"
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        which = f"{len(missing)} of the {self.needed} partitions of {self.table} that it needs"
+        return f"{which} {why}: {', '.join(missing[:5])}{more}"
 
 
 def find_coverage(
-    sources: Sequence[Input],
-    period: Period,
-    *,
-    late_by: timedelta,
-    now: datetime,
-    database: str,
-    glue: GlueClient,
+    sources: Sequence[Input], period: Period, *, late_by: timedelta, now: datetime, database: str, glue: GlueClient
 ) -> tuple[InputCoverage, ...]:
-    """Return the coverage of every input.
-
-    Args:
-        sources: The inputs.
-        period: The period.
-        late_by: How long after it happened an event may still land.
-        now: The instant of the query, with a zone.
-        database: Glue database of the inputs that name none.
-        glue: Client to look with.
-
-    Raises:
-        InputError: A table is not there, or has other partition keys than its input says.
-        MissingPartitionsError: A partition of an input with `missing="fail"` is missing.
-        botocore.exceptions.ClientError: Glue did not serve a call.
-    """
-    found = tuple(
+    """Return the coverage of every input at `now`; `database` is of those that name none."""
+    return tuple(
         _coverage(source, needed_dates(source, period, late_by, now), now, source.database or database, glue)
         for source in sources
     )
-    for coverage in found:
-        if coverage.gaps and coverage.missing == "fail":
-            raise MissingPartitionsError(
-                f"{coverage}. No query was started. Wait for them or register them, then clear run_query; or "
-                f'declare missing="partial" to publish without them.'
-            )
-    return found
 
 
 def needed_dates(source: Input, period: Period, late_by: timedelta, now: datetime) -> list[date]:
-    """Return the dates of the partitions that must be there at `now`.
-
-    Dates on which only late events land count from when they all have landed; a date that has not begun yet
-    is not missing.
-    """
+    """Return the dates of the partitions that must be there at `now`; of late events only when all have landed."""
     dates: set[date] = set()
     for each in (period.previous, period) if source.previous else (period,):
-        settled = each.end_utc + late_by <= now
-        dates.update(each.dates_in(source.zone, late_by if settled else timedelta(0)))
+        dates.update(each.dates_in(source.zone, late_by if each.end_utc + late_by <= now else timedelta(0)))
     today = now.astimezone(ZoneInfo(source.zone)).date()
     return sorted(day for day in dates if day <= today)
 
@@ -131,65 +82,55 @@ def why_empty(inputs: Sequence[InputCoverage]) -> str:
 
 
 def _coverage(source: Input, dates: Sequence[date], now: datetime, database: str, glue: GlueClient) -> InputCoverage:
+    name = f"{database}.{source.table}"
     try:
         table: Mapping[str, Any] = glue.get_table(DatabaseName=database, Name=source.table)["Table"]
     except glue.exceptions.EntityNotFoundException as error:
-        raise InputError(
-            f"The input {database}.{source.table} is not in Glue. Correct the report's inputs, or create the table."
-        ) from error
+        raise InputError(f"The input {name} is not in Glue. Correct the input, or create the table.") from error
     keys = [key["Name"] for key in table.get("PartitionKeys", [])]
     if sorted(keys) != sorted(source.columns):
-        raise InputError(
-            f"{database}.{source.table} is partitioned by {', '.join(keys) or 'nothing'}, the report's input "
-            f"says {', '.join(source.columns)}. Correct the input."
-        )
+        says = f"the report's input says {', '.join(source.columns)}. Correct the input."
+        raise InputError(f"{name} is partitioned by {', '.join(keys) or 'nothing'}, {says}")
     parameters = table.get("Parameters", {})
-    values = (partition_values(source.columns, day, source.format, source.kind) for day in dates)
-    needed = list(dict.fromkeys(values))
-    if is_projected := parameters.get("projection.enabled", "").lower() == "true":
-        seen = {values for values in needed if _projected(parameters, source, values, now)}
-    else:
-        seen = set(_registered(glue, database, source, keys, needed))
-    gaps = tuple(
-        "/".join(f"{column}={value}" for column, value in zip(source.columns, values, strict=True))
-        for values in needed
-        if values not in seen
-    )
-    return InputCoverage(
-        table=f"{database}.{source.table}",
-        missing=source.missing,
-        needed=len(needed),
-        absent=() if is_projected else gaps,
-        outside=gaps if is_projected else (),
-    )
+    needed = list(dict.fromkeys(partition_values(source.columns, day, source.format, source.kind) for day in dates))
+    is_projected = parameters.get("projection.enabled", "").lower() == "true"
+    projected = (values for values in needed if _is_projected(parameters, source, values, now))
+    seen = set(projected if is_projected else _registered(glue, database, source, keys, needed))
+    gaps = tuple("/".join(map("=".join, zip(source.columns, each, strict=True))) for each in needed if each not in seen)
+    where = {"outside" if is_projected else "absent": gaps}
+    coverage = InputCoverage(table=name, missing=source.missing, needed=len(needed), **where)
+    if gaps and source.missing == "fail":
+        way_out = 'Wait for them or register them, then clear run_query; or declare missing="partial".'
+        raise MissingPartitionsError(f"{coverage}. No query was started. {way_out}")
+    return coverage
 
 
 def _registered(
-    glue: GlueClient, database: str, source: Input, keys: Sequence[str], needed: Sequence[Partition]
-) -> Iterator[Partition]:
-    is_integer = source.kind == "integer"
-    wanted = [dict(zip(source.columns, each, strict=True)) for each in needed]
-    if is_integer:  # Glue may hold a number with or without its zeros
-        padded = [{key: value.zfill(2) for key, value in each.items()} for each in wanted]
-        wanted += [each for each in padded if each not in wanted]
+    glue: GlueClient, database: str, source: Input, keys: Sequence[str], needed: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[str, ...]]:
+    is_integer = source.kind == "integer"  # Glue may hold a number with or without its zeros
+    padded = [tuple(value.zfill(2) for value in each) for each in needed] if is_integer else []
+    wanted = list(dict.fromkeys([*needed, *padded]))
+    order = [source.columns.index(key) for key in keys]
     for start in range(0, len(wanted), _AT_ONCE):
-        asked: Any = [{"Values": [each[key] for key in keys]} for each in wanted[start : start + _AT_ONCE]]
+        asked: Any = [{"Values": [each[at] for at in order]} for each in wanted[start : start + _AT_ONCE]]
         while asked:
             answer = glue.batch_get_partition(DatabaseName=database, TableName=source.table, PartitionsToGet=asked)
             for partition in answer.get("Partitions", []):
                 stored = dict(zip(keys, partition["Values"], strict=True))
-                values = (stored[column] for column in source.columns)
+                values = [stored[column] for column in source.columns]
                 yield tuple(str(int(value)) if is_integer else value for value in values)
             asked = answer.get("UnprocessedKeys", [])
 
 
-def _projected(parameters: Mapping[str, str], source: Input, values: Partition, now: datetime) -> bool:
+def _is_projected(parameters: Mapping[str, str], source: Input, values: tuple[str, ...], now: datetime) -> bool:
     """Whether a projection reaches the values; types other than dates are taken to reach every value."""
     for column, value in zip(source.columns, values, strict=True):
         if parameters.get(f"projection.{column}.type", "").lower() == "date":
             pattern = parameters.get(f"projection.{column}.format", "yyyy-MM-dd")
             first, _, last = parameters.get(f"projection.{column}.range", "").partition(",")
-            if not _instant(first, pattern, now) <= _instant(value, pattern, now) <= _instant(last, pattern, now):
+            instants = [_instant(text, pattern, now) for text in (first, value, last)]
+            if instants != sorted(instants):
                 return False
     return True
 
@@ -203,12 +144,5 @@ def _instant(text: str, pattern: str, now: datetime) -> datetime:
     try:
         return datetime.strptime(text.strip(), form).replace(tzinfo=UTC)
     except ValueError as error:
-        raise InputError(
-            f"The table's partition projection has the range {text!r}, which does not read as {pattern!r}. "
-            f"Correct the table's parameters."
-        ) from error
-
-
-def _few(partitions: Sequence[str]) -> str:
-    more = f" and {len(partitions) - 5} more" if len(partitions) > 5 else ""
-    return ", ".join(partitions[:5]) + more
+        problem = f"The table's partition projection has the range {text!r}, which does not read as {pattern!r}."
+        raise InputError(f"{problem} Correct the table's parameters.") from error

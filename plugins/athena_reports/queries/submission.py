@@ -1,128 +1,105 @@
 """Submitting a query exactly once per intention, whatever crashes in between.
 
-Two things keep an intention from being paid twice:
-
-- `ClientRequestToken`: Athena answers a token that it knows with the query that it started for it
-  (StartQueryExecution in the API reference). How long it remembers is not documented.
-- The marker (see `ownership`). A retry lists the workgroup's recent executions and finds its own by it, also
-  when Athena has forgotten the token.
-
-Nothing here relies on the order in which Athena lists executions: AWS does not promise one.
+Athena answers a `ClientRequestToken` that it knows with the query that it started for it; how long it remembers is not
+documented (StartQueryExecution in the API reference). So a retry also looks for its marker among recent executions.
 """
 
-from __future__ import annotations
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
-
-from pydantic import BaseModel, ConfigDict
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import BaseModel
 
 from athena_reports.errors import QueryError
 from athena_reports.periods.calendar import PeriodFacts
 from athena_reports.queries.execution import QueryExecution, get_query_execution
-from athena_reports.queries.failures import execution_verdict, is_current
+from athena_reports.queries.failures import Decision, call_verdict, execution_verdict, is_current
 from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.queries.ownership import Submission
 
-if TYPE_CHECKING:
-    from mypy_boto3_athena import AthenaClient
-
-MAX_EXECUTIONS = 4
-"""How many executions an intention may have in all: the first, and those after Athena failed one."""
-
-LOOK_BACK = 250
-"""How many recent executions of the workgroup are looked through."""
-
+MAX_EXECUTIONS = 4  # of an intention in all: the first, and those after Athena failed one
+LOOK_BACK = 250  # so many recent executions of the workgroup are looked through
+PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)  # before a start that was not answered is sent again, less half by chance
 _PAGE = 50  # ListQueryExecutions and BatchGetQueryExecution take at most 50
 
-Start = Callable[[Submission, int], str]
-"""Starts the execution of a submission that has this number, and returns the query execution id."""
 
-
-class Submitted(BaseModel):
+class Submitted(BaseModel, frozen=True):
     """What the submitting task hands on, beside the query execution id; without a cadence no period."""
-
-    model_config = ConfigDict(frozen=True)
 
     period: PeriodFacts | None
     sql_sha256: str
     inputs: tuple[InputCoverage, ...] = ()
 
 
-def submit_once(submission: Submission, *, athena: AthenaClient, start: Start, is_retry: bool) -> str:
-    """Return the id of the intention's current execution; start one if there is none.
+def submit_once(submission: Submission, hook: AthenaHook, *, is_retry: bool) -> str:
+    """Return the id of the intention's current execution, or start one; a retry first looks for the marker."""
+    for pause in PAUSES_SECONDS:
+        try:
+            return _submit(submission, hook, is_retry)
+        except (ClientError, BotoCoreError) as error:
+            if call_verdict(error).decision is not Decision.RETRY_CALL:
+                raise
+            hook.log.warning("Athena did not answer, so the query is looked for again in %s s: %s", pause, error)
+        time.sleep(pause * random.uniform(0.5, 1))
+        is_retry = True
+    return _submit(submission, hook, is_retry)
 
-    Args:
-        submission: The query.
-        athena: Client to look with.
-        start: Starts it.
-        is_retry: Whether the task, or Airflow for it, may have been here before; a first try need not look.
 
-    Raises:
-        QueryError: Athena failed it too often.
-    """
+def _submit(submission: Submission, hook: AthenaHook, is_retry: bool) -> str:
+    athena: Any = hook.get_conn()
+    if not is_retry:
+        return _start(submission, hook, 0)
     spent: list[QueryExecution] = []
-    if is_retry:
-        for response in recent_executions(athena, submission.workgroup):
-            found, execution = Submission.from_response(response), QueryExecution.from_response(response)
-            if found is None:
-                continue
-            if found.marker == submission.marker:
-                if is_current(execution):
-                    return execution.id
-                spent.append(execution)
-            elif found.marker.is_predecessor_of(submission.marker) and execution.is_running:
-                athena.stop_query_execution(QueryExecutionId=execution.id)
+    for found, execution in recent_submissions(athena, submission.workgroup):
+        if found.marker == submission.marker:
+            if is_current(execution):
+                return execution.id
+            spent.append(execution)
+        elif found.marker.is_predecessor_of(submission.marker) and execution.is_running:
+            athena.stop_query_execution(QueryExecutionId=execution.id)
     for number in range(len(spent), MAX_EXECUTIONS):
-        query_execution_id = start(submission, number)
-        if not is_retry:
-            return query_execution_id
-        execution = get_query_execution(athena, query_execution_id)
-        if is_current(execution):
-            return query_execution_id
+        execution = get_query_execution(athena, _start(submission, hook, number))
+        if is_current(execution):  # it is an old one where Athena knows the token
+            return execution.id
         spent.append(execution)
     last = max(spent, key=lambda execution: execution.submitted_at)
     verdict = execution_verdict(last)
-    raise QueryError(
-        f"{len(spent)} executions of the query were cancelled, or failed for reasons that should pass. The "
-        f"last one is {last.id}, {last.state}: {last.reason} [{verdict.meaning}]. {verdict.advice}"
-    )
+    reason = f"The last one is {last.id}, {last.state}: {last.reason} [{verdict.meaning}]. {verdict.advice}"
+    raise QueryError(f"{len(spent)} executions of the query were cancelled, or failed in passing. {reason}")
 
 
-def recent_executions(athena: AthenaClient, workgroup: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the workgroup's latest executions, each as GetQueryExecution answers it, in no certain order."""
+def _start(submission: Submission, hook: AthenaHook, number: int) -> str:
+    """Send one request: botocore would repeat it by the token alone, which Athena may have forgotten."""
+    config = hook.config.merge(Config(retries={"total_max_attempts": 1}))
+    once = AthenaHook(hook.aws_conn_id, region_name=hook.region_name, verify=hook.verify, config=config)
+    once.log_query = hook.log_query
+    context, configuration = dict(submission.context), dict(submission.result_configuration)
+    token, workgroup = submission.token(number), submission.workgroup
+    return once.run_query(submission.sql(number), context, configuration, token, workgroup)
+
+
+def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission, QueryExecution]]:
+    """Yield those of the workgroup's latest executions that have a true marker, in no certain order."""
     pages = athena.get_paginator("list_query_executions").paginate(
         WorkGroup=workgroup, PaginationConfig={"MaxItems": LOOK_BACK, "PageSize": _PAGE}
     )
     for page in pages:
         if ids := page["QueryExecutionIds"]:
-            for execution in athena.batch_get_query_execution(QueryExecutionIds=ids)["QueryExecutions"]:
-                yield {"QueryExecution": execution}
+            for answer in athena.batch_get_query_execution(QueryExecutionIds=ids)["QueryExecutions"]:
+                response = {"QueryExecution": answer}
+                if submission := Submission.from_response(response):
+                    yield submission, QueryExecution.from_response(response)
 
 
-def current_execution(athena: AthenaClient, response: Mapping[str, Any]) -> QueryExecution | None:
-    """Return the current execution of a query's intention; None if it has none, or the query is not ours.
-
-    Args:
-        athena: Client to look with.
-        response: GetQueryExecution's answer about any execution of the intention.
-    """
-    return next(filter(is_current, _executions_of_intention(athena, response)), None)
-
-
-def stop_all(athena: AthenaClient, response: Mapping[str, Any]) -> list[str]:
-    """Stop a query and every other running execution of its intention; return their ids."""
-    found = [QueryExecution.from_response(response), *_executions_of_intention(athena, response)]
-    running = {execution.id: None for execution in found if execution.is_running}
-    for query_execution_id in running:
-        athena.stop_query_execution(QueryExecutionId=query_execution_id)
-    return list(running)
-
-
-def _executions_of_intention(athena: AthenaClient, response: Mapping[str, Any]) -> Iterator[QueryExecution]:
-    submission = Submission.from_response(response)
-    if submission is not None:
-        for other in recent_executions(athena, submission.workgroup):
-            found = Submission.from_response(other)
-            if found is not None and found.marker == submission.marker:
-                yield QueryExecution.from_response(other)
+def executions_of_intention(athena: Any, query_execution_id: str) -> Iterator[QueryExecution]:
+    """Yield an execution, then the recent ones of its intention; none where the query is not ours."""
+    response = athena.get_query_execution(QueryExecutionId=query_execution_id)
+    yield QueryExecution.from_response(response)
+    if submission := Submission.from_response(response):
+        for found, execution in recent_submissions(athena, submission.workgroup):
+            if found.marker == submission.marker:
+                yield execution

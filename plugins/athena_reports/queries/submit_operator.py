@@ -1,34 +1,27 @@
 """Submits a query to Athena, once per intention, and returns at once."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.links.athena import AthenaQueryResultsLink
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException
+from airflow.sdk import Context
 
-from athena_reports.errors import RunPeriodError
+from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run, require_complete
 from athena_reports.periods.sql_period import ParamValue, SqlPeriod
 from athena_reports.queries.airflow_errors import aws_errors, describe, report_errors, require_connection
 from athena_reports.queries.input_partitions import InputCoverage, find_coverage
-from athena_reports.queries.ownership import Marker, Submission, generation_of
-from athena_reports.queries.submission import Start, Submitted, submit_once
+from athena_reports.queries.ownership import Marker, Submission
+from athena_reports.queries.submission import Submitted, submit_once
+from athena_reports.reports.report import Input
 from athena_reports.reports.sql_template import template_context
-
-if TYPE_CHECKING:
-    from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-    from airflow.sdk import Context
-
-    from athena_reports.periods.calendar import Cadence, Period
-    from athena_reports.reports.report import Input
-    from athena_reports.settings import Encryption
+from athena_reports.settings import Encryption
 
 PERIOD_XCOM = "period"
 SUBMITTED_XCOM = "submitted"
@@ -37,17 +30,17 @@ SUBMITTED_XCOM = "submitted"
 class AthenaSubmitOperator(AthenaOperator):
     """Submits a query to Athena, once per intention, and returns its query execution id at once.
 
-    With a `cadence` the query is a report's template: it sees `period` and `params` and nothing else. Without
-    one, Airflow's usual template context applies, with the plugin's macros. Pushes `Submitted` to XCom under
-    the key `submitted`, and with a cadence `PeriodFacts` under the key `period`.
+    With a `cadence` the query is a report's template: it sees `period` and `params` and nothing else. Without one,
+    Airflow's usual template context applies, with the plugin's macros. Pushes `Submitted` to XCom under the key
+    `submitted`, and with a cadence `PeriodFacts` under the key `period`.
 
     Args:
         cadence: The periods of the DAG; None for a query without a period.
         late_by: How long after it happened an event may still land; the partition filter follows.
         sql_params: Constants of the template, as `{{ params.<name> }}`, written as SQL literals.
         inputs: Tables whose partitions are looked for before the query is paid.
-        unload_to: `s3://` prefix with the closing slash below which Athena writes the rows as Parquet files;
-            None for its usual CSV.
+        unload_to: `s3://` prefix with the closing slash below which Athena writes the rows as Parquet files; None for
+            its usual CSV.
         environment: Name of the environment, for the query's marker and for messages.
         kwargs: Arguments of AthenaOperator.
     """
@@ -81,46 +74,33 @@ class AthenaSubmitOperator(AthenaOperator):
         if self.cadence is None:
             super().render_template_fields(context, jinja_env)
             return
-        try:
+        with report_errors(f"{self.dag_id}: "):
             param = context["params"].get(PERIOD_PARAM) or ""
             period = period_of_run(self.cadence, context["dag_run"], param=param)
             require_complete(period, datetime.now(UTC))
-        except RunPeriodError as error:
-            raise AirflowFailException(f"{self.dag_id}: {error}") from error
         names = template_context(SqlPeriod(period, self.late_by), self.sql_params) | {"ti": context["ti"]}
         super().render_template_fields(names, jinja_env)  # type: ignore[arg-type]  # all that a report sees
         self._period, self.period = period, period.facts.model_dump()
 
     def execute(self, context: Context) -> str:
         """Submit the query, once per intention, and return its query execution id."""
-        about = describe(self.dag_id, self._period.id if self._period else "", self.environment)
+        about, ti = describe(self.dag_id, self._period.id if self._period else "", self.environment), context["ti"]
         require_connection(self.hook, about)
-        inputs = self._find_coverage(about)
         with aws_errors(about):
-            self.query_execution_id = submit_once(
-                self._submission(context),
-                athena=self.hook.get_conn(),
-                start=starter(self.hook),
-                is_retry=context["ti"].try_number > 1,
-            )
+            inputs = self._find_coverage()
+            submission = self._submission(context)
+            self.query_execution_id = submit_once(submission, self.hook, is_retry=ti.try_number > 1)
         if self.killed:
             self.on_kill()
             raise AirflowException(f"{about}: killed while query {self.query_execution_id} was submitted.")
-        AthenaQueryResultsLink.persist(
-            context=context,
-            operator=self,
-            region_name=self.hook.conn_region_name,
-            aws_partition=self.hook.conn_partition,
-            query_execution_id=self.query_execution_id,
-        )
-        submitted = Submitted(
-            period=self._period.facts if self._period else None,
-            sql_sha256=hashlib.sha256(self.query.encode()).hexdigest(),
-            inputs=inputs,
-        )
-        context["ti"].xcom_push(key=SUBMITTED_XCOM, value=submitted.model_dump(mode="json"))
+        where = {"region_name": self.hook.conn_region_name, "aws_partition": self.hook.conn_partition}
+        AthenaQueryResultsLink.persist(context, self, **where, query_execution_id=self.query_execution_id)
+        sha256 = hashlib.sha256(self.query.encode()).hexdigest()
+        facts = self._period.facts if self._period else None
+        submitted = Submitted(period=facts, sql_sha256=sha256, inputs=inputs)
+        ti.xcom_push(key=SUBMITTED_XCOM, value=submitted.model_dump(mode="json"))
         if self.period is not None:
-            context["ti"].xcom_push(key=PERIOD_XCOM, value=self.period)
+            ti.xcom_push(key=PERIOD_XCOM, value=self.period)
         return self.query_execution_id
 
     def on_kill(self) -> None:
@@ -132,49 +112,29 @@ class AthenaSubmitOperator(AthenaOperator):
     def _submission(self, context: Context) -> Submission:
         ti, run = context["ti"], context["dag_run"]
         mapped = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
+        # Airflow counts clear_number up at each clear; the start tells the run from a deleted one with the same id.
+        generation = f"{run.clear_number or 0}" + (f" since {run.start_date.isoformat()}" if run.start_date else "")
+        names = {"dag_id": self.dag_id, "run_id": context["run_id"], "task_id": self.task_id + mapped}
         database = {"Database": self.database} if self.database else {}
         output = {"OutputLocation": self.output_location} if self.output_location else {}
         return Submission.make(
             self.query,
-            owner=Marker(
-                environment=self.environment,
-                dag_id=self.dag_id,
-                run_id=context["run_id"],
-                task_id=self.task_id + mapped,
-                generation=generation_of(run.clear_number, run.start_date),
-            ),
+            owner=Marker(environment=self.environment, generation=generation, **names),
             context={**self.query_execution_context, **database, "Catalog": self.catalog},
             workgroup=self.workgroup,
             result_configuration={**self.result_configuration, **output},
             unload_to=self.unload_to,
         )
 
-    def _find_coverage(self, about: str) -> tuple[InputCoverage, ...]:
+    def _find_coverage(self) -> tuple[InputCoverage, ...]:
         if not self.inputs or self._period is None:
             return ()
-        with aws_errors(about), report_errors(f"{about}: "):
-            found = find_coverage(
-                self.inputs,
-                self._period,
-                late_by=self.late_by,
-                now=datetime.now(UTC),
-                database=self.database or "default",
-                glue=GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name).get_conn(),
-            )
+        glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name).get_conn()
+        now, database = datetime.now(UTC), self.database or "default"
+        found = find_coverage(self.inputs, self._period, late_by=self.late_by, now=now, database=database, glue=glue)
         for coverage in found:
             self.log.log(logging.WARNING if coverage.gaps else logging.INFO, "%s.", coverage)
         return found
-
-
-def starter(hook: AthenaHook) -> Start:
-    """Return a function that starts an execution of a submission through the provider's hook."""
-    return lambda submission, number: hook.run_query(
-        submission.sql(number),
-        dict(submission.context),
-        dict(submission.result_configuration),
-        submission.token(number),
-        submission.workgroup,
-    )
 
 
 def result_configuration(bucket_owner: str, encryption: Encryption | None) -> dict[str, Any]:

@@ -1,14 +1,11 @@
 """When a running query is looked at."""
 
-from __future__ import annotations
-
 from datetime import timedelta
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field
 
 
-class WaitPolicy(BaseModel):
+class WaitPolicy(BaseModel, frozen=True, extra="forbid"):
     """Pauses between two calls of GetQueryExecution: each is `factor` times the one before.
 
     A pause follows from the time since the query was submitted. So whoever takes the wait over, after a crash
@@ -21,18 +18,10 @@ class WaitPolicy(BaseModel):
         give_up_after: When the query has not ended by then, it is stopped and the wait fails.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     first_poll_seconds: float = Field(default=1.0, gt=0)
     factor: float = Field(default=1.2, ge=1)
-    longest_pause_seconds: float = 60.0
+    longest_pause_seconds: float = Field(default=60.0, gt=0)
     give_up_after: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
-
-    @model_validator(mode="after")
-    def _require_order(self) -> Self:
-        if self.longest_pause_seconds < self.first_poll_seconds:
-            raise ValueError("longest_pause_seconds must not be below first_poll_seconds.")
-        return self
 
     def pause_after(self, elapsed_seconds: float) -> float:
         """Return the seconds until the next call, `elapsed_seconds` after the query was submitted.

@@ -1,7 +1,5 @@
 """Waits for a query in the triggerer: many queries in one process, none in a worker."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator
@@ -14,60 +12,38 @@ from botocore.exceptions import BotoCoreError, ClientError
 from athena_reports.queries.execution import QueryExecution, elapsed_since
 from athena_reports.queries.wait_policy import WaitPolicy
 
-POLLS_PER_SECOND = 40.0
-"""Calls of GetQueryExecution that one triggerer makes at most; an account may make 100."""
-
-MAX_FAILED_POLLS = 10
-"""After so many calls in a row that were not answered, the task is asked to decide."""
+POLLS_PER_SECOND = 40.0  # GetQueryExecution by one triggerer at most; an account may make 100
+MAX_FAILED_POLLS = 10  # in a row, then the task is asked to decide
 
 
 class AthenaWaitTrigger(AthenaTrigger):
     """Asks Athena for a query when the policy says so, until the query has ended.
 
-    Fires `{"query": <QueryExecution>}` when the query is no longer running, or `{"error": <why>}` when Athena
-    could not be asked. Stops the query when somebody fails, clears or marks the task (from Airflow 3.3 on;
-    before, the reconciler stops it).
-
-    Args:
-        query_execution_id: The query.
-        submitted_at: When Athena accepted it (ISO 8601): the policy counts from there. Empty for now.
-        policy: The wait policy, or its JSON from the metadata database.
-        aws_conn_id: Airflow connection.
-        kwargs: What the provider's hooks take: `region_name`, `verify`, `botocore_config`.
+    Fires `{"query": <QueryExecution>}` when the query is no longer running, or `{"error": <why>}` when Athena could not
+    be asked. The policy counts from `submitted_at` (ISO 8601; empty for now).
     """
 
     def __init__(
-        self,
-        query_execution_id: str,
-        submitted_at: str,
-        policy: WaitPolicy | dict[str, Any],
-        aws_conn_id: str | None,
-        **kwargs: Any,
+        self, query_execution_id: str, submitted_at: str, policy: WaitPolicy | dict[str, Any], **connection: Any
     ) -> None:
-        super().__init__(query_execution_id, 1, 1, aws_conn_id, **kwargs)  # its own waiter is not used
+        super().__init__(query_execution_id, 1, 1, **connection)  # its own waiter is not used
         self.query_execution_id = query_execution_id
         self.submitted_at = submitted_at
         self.policy = WaitPolicy.model_validate(policy)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what the metadata database keeps while the task is deferred."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", {
-            "query_execution_id": self.query_execution_id,
-            "submitted_at": self.submitted_at,
-            "policy": self.policy.model_dump(mode="json"),
-            "aws_conn_id": self.aws_conn_id,
-            "region_name": self.region_name,
-            "verify": self.verify,
-            "botocore_config": self.botocore_config,
-        }
+        names = ("query_execution_id", "submitted_at", "aws_conn_id", "region_name", "verify", "botocore_config")
+        fields = {name: getattr(self, name) for name in names} | {"policy": self.policy.model_dump(mode="json")}
+        return f"{type(self).__module__}.{type(self).__qualname__}", fields
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Ask until the query has ended; the task has asked just now, so a pause comes first."""
         failed, submitted_at = 0, self.submitted_at
         async with await self.hook().get_async_conn() as athena:
             while failed < MAX_FAILED_POLLS:
-                elapsed = elapsed_since(submitted_at).total_seconds()
-                await asyncio.sleep(self.policy.pause_after(elapsed) * (1 + failed))
+                pause = self.policy.pause_after(elapsed_since(submitted_at).total_seconds())
+                await asyncio.sleep(pause * (1 + failed))
                 await _turn()
                 try:
                     response = await athena.get_query_execution(QueryExecutionId=self.query_execution_id)
@@ -84,7 +60,7 @@ class AthenaWaitTrigger(AthenaTrigger):
         yield TriggerEvent({"error": f"Athena could not be asked about {self.query_execution_id}: {problem}"})
 
     async def on_kill(self) -> None:
-        """Stop the query: somebody decided about the task while it was deferred."""
+        """Stop the query: somebody decided about the deferred task. Airflow calls this from 3.3 on."""
         self.log.warning("Stopping query %s: its task no longer waits for it.", self.query_execution_id)
         async with await self.hook().get_async_conn() as athena:
             await athena.stop_query_execution(QueryExecutionId=self.query_execution_id)

@@ -1,11 +1,10 @@
-"""Submissions for the tests of this room, and how they are started in an Athena in memory."""
+"""Submissions for the tests of this room, and queries in an Athena in memory."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from athena_reports.queries.ownership import Marker, Submission
-from athena_reports.queries.submission import Start
 from tests.simulation.memory_athena import MemoryAthena
 
 OWNER = {
@@ -37,33 +36,17 @@ def submission(
     )
 
 
-def starter(athena: MemoryAthena) -> Start:
-    def start(submission: Submission, number: int) -> str:
-        response = athena.start_query_execution(
-            QueryString=submission.sql(number),
-            QueryExecutionContext=submission.context,
-            ResultConfiguration=submission.result_configuration,
-            WorkGroup=submission.workgroup,
-            ClientRequestToken=submission.token(number),
-        )
-        found: str = response["QueryExecutionId"]
-        return found
-
-    return start
-
-
 def start(athena: MemoryAthena, *submissions: Submission) -> list[str]:
-    """Start queries past `submit_once`, and have Athena forget their tokens."""
-    ids = []
-    for each in submissions:
-        ids.append(starter(athena)(each, 0))
-        athena.forget_tokens()
-    return ids
+    """Start queries past `submit_once`, without a token."""
+    return [_started(athena, each.sql(0), each.workgroup, each.context) for each in submissions]
 
 
 def start_sql(athena: MemoryAthena, sql: str, workgroup: str = "dev") -> str:
     """Start a query of somebody else."""
-    context = {"Database": "database_dev", "Catalog": "AwsDataCatalog"}
-    request: dict[str, Any] = {"QueryString": sql, "WorkGroup": workgroup, "QueryExecutionContext": context}
-    found: str = athena.start_query_execution(**request)["QueryExecutionId"]
+    return _started(athena, sql, workgroup, {"Database": "database_dev", "Catalog": "AwsDataCatalog"})
+
+
+def _started(athena: MemoryAthena, sql: str, workgroup: str, context: Mapping[str, str]) -> str:
+    response = athena.start_query_execution(QueryString=sql, WorkGroup=workgroup, QueryExecutionContext=context)
+    found: str = response["QueryExecutionId"]
     return found

@@ -11,7 +11,7 @@ from athena_reports.queries.orphans import GRACE, AthenaReconcileOperator
 from tests.library.queries.samples import start as start_all
 from tests.library.queries.samples import start_sql, submission
 from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import THROTTLED, MemoryAthena, Plan
+from tests.simulation.memory_athena import MemoryAthena, Plan
 
 ACTIVE, ENDED = "run-active", "run-ended"
 
@@ -22,8 +22,7 @@ def _endless(athena: MemoryAthena) -> None:
 
 
 def start(athena: MemoryAthena, run_id: str = ENDED, **fields: Any) -> str:
-    (id_,) = start_all(athena, submission(**{"run_id": run_id} | fields))
-    return id_
+    return start_all(athena, submission(**{"run_id": run_id} | fields))[0]
 
 
 @dataclass
@@ -56,13 +55,6 @@ def test_what_a_run_left_behind_is_stopped(clock: VirtualClock, athena: MemoryAt
     assert ti.asked == [{"dag_id": "plays_weekly", "run_ids": [ENDED], "states": ["queued", "running"]}]
 
 
-def test_what_a_run_waits_for_is_left_alone(clock: VirtualClock, athena: MemoryAthena) -> None:
-    start(athena, ACTIVE)
-
-    assert reconcile(clock) == []
-    assert athena.states == ["RUNNING"]
-
-
 @pytest.mark.parametrize("run_id", [ACTIVE, ENDED])
 def test_what_a_run_has_replaced_is_stopped_whatever_the_run_does(
     clock: VirtualClock, athena: MemoryAthena, run_id: str
@@ -73,20 +65,6 @@ def test_what_a_run_has_replaced_is_stopped_whatever_the_run_does(
     new = start(athena, run_id, generation="1")
 
     assert set(reconcile(clock)) == ({old} if run_id == ACTIVE else {old, new})
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [{"task_id": "other"}, {"dag_id": "plays_monthly"}, {"run_id": "run-2"}],
-    ids=str,
-)
-def test_a_newer_query_of_another_task_replaces_nothing(
-    clock: VirtualClock, athena: MemoryAthena, fields: dict[str, str]
-) -> None:
-    start(athena, ACTIVE)
-    other = start(athena, **{"run_id": ACTIVE} | fields)
-
-    assert reconcile(clock) == ([other] if fields.get("run_id") else [])
 
 
 @pytest.mark.parametrize(
@@ -110,44 +88,3 @@ def test_queries_of_others_are_not_even_asked_about(clock: VirtualClock, athena:
     assert reconcile(clock, ti) == []
     assert athena.states == ["RUNNING"] * 4
     assert ti.asked == []
-
-
-def test_what_has_ended_is_not_stopped_and_its_run_not_asked_about(clock: VirtualClock, athena: MemoryAthena) -> None:
-    athena.plan = lambda _: Plan()
-    start(athena)
-    ti = TaskInstance()
-
-    assert reconcile(clock, ti) == []
-    assert athena.count("StopQueryExecution") == 0
-    assert ti.asked == []
-
-
-def test_it_says_what_it_stops_and_whose_it_was(
-    clock: VirtualClock, athena: MemoryAthena, capsys: pytest.CaptureFixture[str]
-) -> None:
-    start(athena)
-    reconcile(clock)
-
-    assert f"Stopping query q-1 of plays_weekly, run {ENDED}" in capsys.readouterr().out
-
-
-def test_a_second_pass_finds_nothing_left(clock: VirtualClock, athena: MemoryAthena) -> None:
-    for _ in range(3):
-        start(athena)
-
-    assert len(reconcile(clock)) == 3
-    assert reconcile(clock) == []
-
-
-def test_where_athena_is_busy_the_next_pass_does_it(clock: VirtualClock, athena: MemoryAthena) -> None:
-    def throttle(action: str) -> None:
-        if action == "StopQueryExecution":
-            raise THROTTLED
-
-    start(athena)
-    athena.before = throttle
-    with pytest.raises(type(THROTTLED)):
-        reconcile(clock)
-    athena.before = lambda _: None
-
-    assert reconcile(clock) == ["q-1"]

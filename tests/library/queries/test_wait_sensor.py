@@ -1,25 +1,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.wait_policy import WaitPolicy
-from athena_reports.queries.wait_sensor import CLEAR_STOPS_WITHIN, AthenaWaitSensor
-from athena_reports.queries.wait_trigger import AthenaWaitTrigger
-from tests.library.queries.samples import start_sql
+from athena_reports.queries.wait_sensor import CLEAR_STOPS_WITHIN
 from tests.library.queries.tasks import context, submitted, wait_task
 from tests.simulation.clock import START as NOW
 from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error
+from tests.simulation.memory_athena import MemoryAthena, Plan
 
 CLEARED: dict[str, Any] = {"try_number": 2, "max_tries": 4}
 TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})  # as Airflow resumes a task whose trigger timed out
@@ -36,22 +31,6 @@ def fate(athena: MemoryAthena, plan: Plan) -> None:
     athena.queries["q-1"].plan = plan
 
 
-def deferred(error: TaskDeferred) -> AthenaWaitTrigger:
-    assert isinstance(error.trigger, AthenaWaitTrigger)
-    return error.trigger
-
-
-@pytest.mark.parametrize("seconds", [0, 1], ids=["queued", "running"])
-def test_a_poke_for_a_running_query_is_one_call(athena: MemoryAthena, clock: VirtualClock, seconds: float) -> None:
-    clock.sleep(seconds)
-    found = wait_task().poke({})
-
-    assert not found
-    assert found.xcom_value is None
-    assert athena.count("GetQueryExecution") == 1
-    assert set(AthenaWaitSensor.template_fields) == {*AthenaSensor.template_fields, "period"}
-
-
 def test_a_query_that_has_succeeded_is_known_at_the_first_call_and_handed_on(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
@@ -64,19 +43,16 @@ def test_a_query_that_has_succeeded_is_known_at_the_first_call_and_handed_on(
     assert execution.submitted_at == NOW.isoformat(timespec="milliseconds")
 
 
-@pytest.mark.parametrize(
-    ("plan", "says"),
-    [
-        (
-            Plan.failing(1006, category=2),
-            "Query q-1 is FAILED: Failed with type 1006 [the SQL is not valid; category user",
-        ),
-        (Plan.failing(None), "[no known reason; category system, type none"),
-        (Plan(end="CANCELLED", reason="Bytes scanned limit was exceeded"), "scan limit was exceeded"),
-        (Plan(end="CANCELLED", reason="by ops"), "is CANCELLED: by ops [somebody cancelled the query"),
-        (Plan(end="PAUSED"), "Query q-1: Athena answered with the state 'PAUSED', which is neither"),
-    ],
-)
+FAILURES = [
+    (Plan.failing(1006, category=2), "is FAILED: Failed with type 1006 [the SQL is not valid; category 2"),
+    (Plan.failing(None), "[no known reason; category 1, type None"),
+    (Plan(end="CANCELLED", reason="Bytes scanned limit was exceeded"), "scan limit was exceeded"),
+    (Plan(end="CANCELLED", reason="by ops"), "is CANCELLED: by ops [somebody cancelled the query"),
+    (Plan(end="PAUSED"), "Query q-1 is UNKNOWN: Athena gives no reason [no known reason"),
+]
+
+
+@pytest.mark.parametrize(("plan", "says"), FAILURES)
 def test_a_query_that_failed_or_is_in_an_unknown_state_fails_the_wait_for_good(
     athena: MemoryAthena, clock: VirtualClock, plan: Plan, says: str
 ) -> None:
@@ -93,86 +69,8 @@ def test_a_query_that_failed_or_is_in_an_unknown_state_fails_the_wait_for_good(
     assert len(athena.queries) == 1
 
 
-def test_a_query_without_a_state_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Mute:
-        def get_query_execution(self, **_: str) -> dict[str, Any]:
-            return {"QueryExecution": {"QueryExecutionId": "q-1", "Status": {}}}
-
-    monkeypatch.setattr(AthenaHook, "get_conn", lambda _: Mute())
-    with pytest.raises(AirflowFailException, match="the state 'missing'"):
-        wait_task().execute(context())
-
-
-def test_a_query_that_athena_failed_in_passing_is_submitted_again_and_its_id_handed_on(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
-    fate(athena, Plan.failing(1403))
-    clock.sleep(60)
-    with pytest.raises(TaskDeferred) as caught:
-        wait_task().execute(context())
-
-    assert len(athena.queries) == 2
-    assert deferred(caught.value).query_execution_id == "q-2"
-    clock.sleep(60)
-    assert wait_task().execute(context())["id"] == "q-2"
-
-
-def test_it_is_submitted_again_a_bounded_number_of_times_and_the_last_reason_is_told(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
-    fate(athena, Plan.failing(1403))
-    athena.plan = lambda _: replace(Plan.failing(1403), states=())
-    clock.sleep(60)
-    with pytest.raises(AirflowFailException, match=r"4 executions of the query.*Failed with type 1403"):
-        wait_task().execute(context())
-
-    assert athena.states == ["FAILED"] * 4
-
-
-@pytest.mark.parametrize("sql", ["SELECT 1", "SELECT 1000 +"])
-def test_a_failed_query_of_somebody_else_is_not_submitted_again(
-    athena: MemoryAthena, clock: VirtualClock, sql: str
-) -> None:
-    ours = athena.queries["q-1"].request["QueryString"]
-    athena.plan = lambda _: Plan.failing(1403)
-    id_ = start_sql(athena, sql if sql == "SELECT 1" else ours.replace("SELECT", sql))
-    clock.sleep(60)
-    with pytest.raises(AirflowFailException, match="not ours to submit again"):
-        wait_task(id_).execute(context())
-
-    assert len(athena.queries) == 2
-
-
-def test_a_call_that_is_not_answered_is_no_failure_and_one_that_is_refused_is(
-    athena: MemoryAthena, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail(_: str) -> None:
-        raise errors.pop()
-
-    athena.before = fail
-    errors = [api_error("AccessDeniedException", "not allowed"), THROTTLED, LOST]
-    for _ in range(2):
-        assert not wait_task().poke({})
-        assert "Athena did not answer" in capsys.readouterr().out
-    with pytest.raises(AirflowFailException, match="permission denied"):
-        wait_task().poke({})
-
-
-# --- cleared and cancelled
-
-
-def test_a_wait_that_is_cleared_alone_submits_what_the_clear_had_stopped(athena: MemoryAthena) -> None:
-    athena.cancel("q-1")
-    with pytest.raises(TaskDeferred) as caught:
-        wait_task().execute(context(**CLEARED))
-
-    assert deferred(caught.value).query_execution_id == "q-2"
-    assert athena.states == ["CANCELLED", "QUEUED"]
-
-
 @pytest.mark.parametrize(
-    ("after", "submitted_again"),
-    [(CLEAR_STOPS_WITHIN - timedelta(milliseconds=1), True), (CLEAR_STOPS_WITHIN, False)],
+    ("after", "submitted_again"), [(CLEAR_STOPS_WITHIN - timedelta(milliseconds=1), True), (CLEAR_STOPS_WITHIN, False)]
 )
 def test_a_cancellation_soon_after_a_cleared_wait_began_is_the_clears_own(
     athena: MemoryAthena, after: timedelta, submitted_again: bool
@@ -188,30 +86,6 @@ def test_a_cancellation_soon_after_a_cleared_wait_began_is_the_clears_own(
     assert len(athena.queries) == 1 + submitted_again
 
 
-@pytest.mark.parametrize("reschedules", [0, 1])
-def test_a_query_that_is_cancelled_during_a_wait_is_not_submitted_again(athena: MemoryAthena, reschedules: int) -> None:
-    """Only where the wait itself was cleared, and begins."""
-    athena.cancel("q-1")
-    given = context(max_tries=4 if reschedules else 3) | {"task_reschedule_count": reschedules}
-    with pytest.raises(AirflowFailException, match="somebody cancelled"):
-        wait_task(deferrable=False).execute(given)
-
-    assert athena.states == ["CANCELLED"]
-
-
-def test_an_edited_copy_of_a_cancelled_query_is_not_waited_for(athena: MemoryAthena, clock: VirtualClock) -> None:
-    start_sql(athena, athena.queries["q-1"].request["QueryString"].replace("SELECT 1", "SELECT 1000"))
-    athena.cancel("q-1")
-    clock.sleep(60)
-    with pytest.raises(AirflowFailException, match="somebody cancelled"):
-        wait_task().execute(context())
-
-    assert athena.states == ["CANCELLED", "SUCCEEDED"]
-
-
-# --- deferred
-
-
 def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_left(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
@@ -223,34 +97,9 @@ def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_l
 
     assert athena.count("GetQueryExecution") == 1
     assert caught.value.timeout == timedelta(seconds=510)
-    assert (deferred(caught.value).query_execution_id, deferred(caught.value).policy) == ("q-1", policy)
+    trigger: Any = caught.value.trigger
+    assert (trigger.query_execution_id, trigger.policy) == ("q-1", policy)
     assert caught.value.method_name == "execute_complete"
-
-
-def test_what_the_trigger_saw_is_believed_without_another_call(athena: MemoryAthena, clock: VirtualClock) -> None:
-    clock.sleep(60)
-    seen = QueryExecution.from_response(athena.get_query_execution("q-1")).model_dump(mode="json")
-    athena.calls.clear()
-
-    event = {"event": {"query": seen}}
-    assert wait_task().resume_execution("execute_complete", event, context()) == seen
-    assert athena.calls == []
-
-
-def test_a_trigger_that_could_not_ask_leaves_it_to_the_retries(athena: MemoryAthena) -> None:
-    event = {"event": {"error": "Athena could not be asked about q-1"}}
-    with pytest.raises(AirflowException, match="could not be asked about q-1") as caught:
-        wait_task().resume_execution("execute_complete", event, context())
-
-    assert not isinstance(caught.value, AirflowFailException)
-    assert athena.states == ["QUEUED"]
-
-
-def test_a_wait_that_took_too_long_stops_the_query_and_fails_for_good(athena: MemoryAthena) -> None:
-    with pytest.raises(AirflowFailException, match="had not ended after 1:00:00, so it was stopped"):
-        wait_task().resume_execution(*TIMED_OUT, context())
-
-    assert athena.states == ["CANCELLED"]
 
 
 def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_out(
@@ -268,42 +117,6 @@ def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_ou
     assert athena.states == ["FAILED", "SUCCEEDED"]
 
 
-def test_a_wait_that_begins_after_its_time_stops_the_query_too(athena: MemoryAthena, clock: VirtualClock) -> None:
-    fate(athena, Plan.endless())
-    clock.sleep(3600)
-    with pytest.raises(AirflowFailException, match="so it was stopped"):
-        wait_task().execute(context(try_number=2))
-
-    assert athena.states == ["CANCELLED"]
-
-
-def test_a_first_call_that_is_not_answered_hands_over_all_the_same(athena: MemoryAthena) -> None:
-    def throttle(_: str) -> None:
-        raise THROTTLED
-
-    athena.before = throttle
-    with pytest.raises(TaskDeferred) as caught:
-        wait_task().execute(context())
-
-    assert caught.value.timeout == timedelta(hours=1)
-
-
-def test_a_killed_wait_stops_the_query_and_what_it_was_submitted_again_as(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
-    fate(athena, Plan.failing(0))
-    athena.plan = lambda _: Plan.endless()
-    clock.sleep(60)
-    with pytest.raises(TaskDeferred):
-        wait_task().execute(context())
-    wait_task().on_kill()  # a new process knows the first id alone
-
-    assert athena.states == ["FAILED", "CANCELLED"]
-
-
-# --- rescheduled
-
-
 def test_without_a_triggerer_calls_follow_the_policy_and_hold_no_worker(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
@@ -318,32 +131,4 @@ def test_without_a_triggerer_calls_follow_the_policy_and_hold_no_worker(
         given["ti"].first_reschedule_date = NOW
         clock.sleep((caught.value.reschedule_date - clock.now).total_seconds())
 
-    assert wait_task(deferrable=False).reschedule
     assert [(at - NOW).total_seconds() for _, at in athena.calls] == pytest.approx([0, 3, 9, 21, 41, 61])
-
-
-def test_without_a_triggerer_the_wait_gives_up_when_the_policy_says_so_and_stops_the_query(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
-    fate(athena, Plan.endless())
-    policy = WaitPolicy(give_up_after=timedelta(minutes=10))
-    clock.sleep(601)
-    with pytest.raises(AirflowFailException, match=r"had not ended after 0:10:00, so it was stopped\. Make it"):
-        wait_task(policy=policy, deferrable=False).execute(context(first_reschedule_date=NOW))
-
-    assert athena.states == ["CANCELLED"]
-
-
-def test_without_a_triggerer_a_wait_that_was_cleared_follows_what_it_submitted_again(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
-    """Each poke is a process of its own that knows only the id of the query that was stopped."""
-    athena.cancel("q-1")
-    given = context(**CLEARED)
-    with pytest.raises(AirflowRescheduleException):
-        wait_task(deferrable=False).execute(given)
-    clock.sleep(60)
-    found = wait_task(deferrable=False).execute(given | {"task_reschedule_count": 1})
-
-    assert found["id"] == "q-2"
-    assert athena.states == ["CANCELLED", "SUCCEEDED"]
