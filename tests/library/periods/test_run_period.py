@@ -105,8 +105,8 @@ def test_a_param_on_a_backfill_is_refused_with_the_reason_and_the_ways_out(param
     message = str(caught.value)
     assert repr(param) in message
     assert "backfill" in message
-    assert "each run takes its period from its own data interval" in message
-    assert "trigger a run with the param" in message
+    assert "each run of a backfill takes its own period" in message
+    assert "again without the param" in message
 
 
 def test_the_run_type_of_airflow_itself_is_understood() -> None:

@@ -177,25 +177,14 @@ def test_a_list_is_the_right_side_of_in(values: list[int | str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "says"),
+    "value",
     [
-        ([], "empty list"),
-        ("a\0b", "NUL"),
-        (2**63, "bigint"),
-        (-(2**63), "bigint"),
-        (Decimal("NaN"), "finite"),
-        (Decimal("-Infinity"), "finite"),
-        (Decimal(10**38), "38 digits"),
-        (datetime(2025, 1, 1, 0, 0, 0, 1, UTC), "milliseconds"),
-        ([[1]], "list within a list"),
-        ({"a": 1}, "dict"),
-        (b"x", "bytes"),
-        (timedelta(1), "timedelta"),
-        (object(), "object"),
+        *([], [[1]], "a\0b", 2**63, -(2**63), float("nan"), float("-inf"), {"a": 1}, b"x", timedelta(1), object()),
+        *(Decimal("NaN"), Decimal("-Infinity"), Decimal(10**38), datetime(2025, 1, 1, 0, 0, 0, 1, UTC)),
     ],
 )
-def test_what_has_no_literal_is_refused(value: ParamValue, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_what_has_no_literal_is_refused(value: ParamValue) -> None:
+    with pytest.raises(ValueError, match="has no SQL literal"):
         literal(value)
 
 
@@ -339,9 +328,3 @@ def test_the_previous_period_keeps_the_lateness() -> None:
         "2026-11-22T00:00:00+09:00",
     )
     assert f"{week}" == week.id == "2026-11-15"
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_no_number_has_no_literal(value: float) -> None:
-    with pytest.raises(ValueError, match="has no literal"):
-        literal(value)
