@@ -17,9 +17,7 @@ from athena_reports.settings import settings
 def build_reconciler(every: timedelta = timedelta(minutes=10), doc: str | None = None) -> DAG:
     """Build the DAG `athena_reports_reconciler`: it stops the reports' queries that nobody waits for any more.
 
-    Args:
-        every: How often it runs.
-        doc: Markdown for the people who operate it.
+    `every` says how often it runs; `doc` is Markdown for the people who operate it.
     """
     names = settings()
     with _dag(
@@ -64,10 +62,7 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
     """Build the DAG `athena_reports_restatement`: it reports provisional periods again once late events have landed.
 
     With the param `stale`, also periods whose SQL reads the period before, if that one was restated since.
-
-    Args:
-        every: How often it runs.
-        doc: Markdown for the people who operate it.
+    `every` says how often it runs; `doc` is Markdown for the people who operate it.
     """
     params = {STALE_PARAM: Param(False, type="boolean", title="Stale periods too")}
     with _dag("restatement", "Reports periods again when late events have landed", every, doc, params=params) as dag:

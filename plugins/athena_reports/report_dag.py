@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from airflow.providers.standard.operators.python import PythonOperator
@@ -79,6 +79,12 @@ def build_dag(
         report.refuse("unload", "the workgroup manages its results. Set ATHENA_REPORTS_QUERY_RESULTS, or leave it out.")
     report = report.with_params(cadence.name, params or {})
     database = names.report_database if report.has_table else None
+    defaults: dict[str, Any] = {
+        "owner": report.owner,
+        "environment": names.environment,
+        "aws_conn_id": names.aws_conn_id,
+    }
+    defaults |= {"retries": retries, "retry_delay": retry_delay, "retry_exponential_backoff": True}
     common: dict[str, Any] = {"memory_limit": names.memory_limit, "aws_conn_id": names.aws_conn_id}
     common |= {"bucket_owner": names.bucket_owner, "encryption": names.encryption}
     # Not in default_args: Airflow would store the object's address, so a new version of the DAG each time.
@@ -90,19 +96,12 @@ def build_dag(
         description=f"{report.name}: {cadence.description}",
         doc_md=report.doc,
         schedule=PeriodTimetable(cadence, delay),
-        start_date=datetime.combine(report.since_date, time.min, ZoneInfo(cadence.timezone)),
+        start_date=datetime.combine(cast(date, report.since), time.min, ZoneInfo(cadence.timezone)),
         catchup=names.catchup,
         is_paused_upon_creation=names.paused,
         max_active_runs=max_active_runs,
         dagrun_timeout=run_timeout,
-        default_args={
-            "owner": report.owner,
-            "retries": retries,
-            "retry_delay": retry_delay,
-            "retry_exponential_backoff": True,
-            "environment": names.environment,
-            "aws_conn_id": names.aws_conn_id,
-        },
+        default_args=defaults,
         tags=[REPORT_TAG, cadence.name, names.environment, *([] if report.has_table else [NO_TABLE_TAG])],
         template_searchpath=str(names.sql_folder),
         template_undefined=StrictUndefined,
@@ -172,9 +171,8 @@ def _period_param(cadence: Cadence) -> Param:
         type=["null", "string"],  # a text alone would have to be filled in in the trigger form
         title="Period",
         description_md=(
-            f"Id of the period to report, its first day in {cadence.timezone}, such as `{example}` "
-            f"({cadence.description}). If empty, a run with a logical date takes the last period that is "
-            f"complete at that date, a run without one the last period that is complete when it starts. "
+            f"Id of the period, its first day in {cadence.timezone}, such as `{example}` ({cadence.description}). "
+            f"If empty: the last period that is complete at the run's logical date, or when it starts if it has none. "
             f"Not for backfills: there each run takes its own period."
         ),
     )

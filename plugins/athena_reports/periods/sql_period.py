@@ -151,6 +151,6 @@ def literal(value: ParamValue) -> str:
         case list() | tuple() if value and not any(isinstance(item, list | tuple) for item in value):
             return f"({', '.join(map(literal, value))})"
     raise ValueError(
-        f"{value!r} has no SQL literal: give a str without NUL, a bigint, a finite float, a Decimal of up to 38 digits, "
+        f"{value!r} has no SQL literal: give a str without NUL, bigint, finite float, Decimal of up to 38 digits, "
         f"a bool, a date, None, a datetime in whole milliseconds, or a list of these that is not empty."
     )

@@ -190,11 +190,6 @@ class Report(pydantic.BaseModel, frozen=True):
         """Whether Glue has a table of what is published: it has one of Parquet."""
         return "parquet" in self.outputs
 
-    @property
-    def since_date(self) -> date:
-        """`since` as a date."""
-        return _since(self.since)
-
     @cached_property
     def sql_text(self) -> str:
         """The SQL template. It ends with a newline, so that Airflow never takes it for a file's name."""
@@ -217,13 +212,12 @@ class Report(pydantic.BaseModel, frozen=True):
         Raises:
             ReportError: An override is not a param of the report, or has another type.
         """
+        declared = {name: type(value).__name__ for name, value in self.params.items()}
         for name, value in overrides.items():
-            given, expected = type(value).__name__, type(self.params.get(name)).__name__
-            if name not in self.params:
-                declared = ", ".join(self.params) or "none"
-                self.refuse(f"params[{name!r}]", f"the {cadence} DAG sets it; the report declares {declared}.")
-            if given != expected:
-                self.refuse(f"params[{name!r}]", f"the {cadence} DAG sets a {given}, the report a {expected}.")
+            if declared.get(name) != type(value).__name__:
+                given = f"{type(value).__name__} {name}"
+                stated = ", ".join(f"{kind} {param}" for param, kind in declared.items()) or "none"
+                self.refuse(f"params[{name!r}]", f"the {cadence} DAG sets {given}; the report declares {stated}.")
         if not overrides:
             return self
         fields = {name: getattr(self, name) for name in type(self).model_fields}

@@ -57,9 +57,6 @@ class SqlValue:
     def __eq__(self, other: object) -> bool:
         return bool(self.value == (other.value if isinstance(other, SqlValue) else other))
 
-    def __hash__(self) -> int:
-        return hash(str(self))
-
 
 def template_context(period: SqlPeriod, params: Mapping[str, ParamValue]) -> dict[str, object]:
     """Return all that a report's template sees."""

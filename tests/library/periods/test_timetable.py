@@ -277,13 +277,6 @@ def test_a_timetable_survives_the_metadata_database(dag: SerializedDAG, cadence:
     assert dag.timetable.periodic is True
 
 
-@given(st.sampled_from(CADENCES), st.integers(0, 40 * 86_400).map(lambda seconds: timedelta(seconds=seconds)))
-def test_serialising_keeps_the_delay(cadence: Cadence, delay: timedelta) -> None:
-    timetable = PeriodTimetable(cadence, delay)
-
-    assert PeriodTimetable.deserialize(timetable.serialize()) == timetable
-
-
 def test_the_summary_reads_like_a_sentence() -> None:
     assert WEEKLY.summary == "Weekly from Sunday, Asia/Tokyo, +0:05:00"
     assert PeriodTimetable(WEEKLY.cadence).summary == WEEKLY.description == "Weekly from Sunday, Asia/Tokyo"
