@@ -44,8 +44,8 @@ def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period
     is_backfill = run.run_type == "backfill"
     if param and is_backfill:
         raise RunPeriodError(
-            f"The param {PERIOD_PARAM!r} is {param!r}, but each run of a backfill takes its own period. Start the "
-            f"backfill again without the param; if it has none, delete the triggered run that it took over first."
+            f"The param {PERIOD_PARAM!r} is {param!r}, but this run belongs to a backfill, where each run takes "
+            f"its own period. Start it again without the param; if it has none, delete the run that it took over first."
         )
     if param:
         try:

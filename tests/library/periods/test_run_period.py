@@ -98,7 +98,7 @@ def test_a_param_on_a_backfill_is_refused_with_the_reason_and_the_ways_out(param
     message = str(caught.value)
     assert repr(param) in message
     assert "backfill" in message
-    assert "each run of a backfill takes its own period" in message
+    assert "each run takes its own period" in message
     assert "again without the param" in message
 
 
