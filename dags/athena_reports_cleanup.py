@@ -1,9 +1,8 @@
 """
 # Cleanup
 
-Keeps in order what the reports have published. It repairs Glue partitions and `latest.json` that a crash left behind
-their manifest, and lists old versions. It deletes them only if this Airflow DAG is built with `delete=True`: read a
-few days' lists first.
+Repairs Glue partitions and `latest.json` that a crash left behind their manifest, and lists old versions. It deletes
+them only if this Airflow DAG is built with `delete=True`: read a few days' lists first.
 
 **Schedule.** Daily.
 
@@ -11,8 +10,8 @@ few days' lists first.
 
 **Rerun.** At any time.
 
-**Permissions.** Report bucket: ListBucket, GetObject, PutObject, DeleteObject. Glue: GetTable, GetPartitions,
-CreatePartition, UpdatePartition on the published tables.
+**Permissions.** Report bucket: ListBucket, GetObject, PutObject, DeleteObject. Published tables in Glue: GetTable,
+GetPartitions, CreatePartition, UpdatePartition.
 """
 
 from athena_reports import build_cleanup

@@ -1,14 +1,12 @@
 """
 # Reconciler
 
-Stops queries of the reports that nobody waits for any more: of a DAG run that has ended, timed out or was
-deleted, or that has submitted a newer one. Usually there are none, because whoever stops a task stops its
-query; this Airflow DAG finds what a killed process left behind.
+Stops queries of the reports that nobody waits for any more, which a killed process left behind: of an Airflow DAG run
+that has ended, timed out or was deleted, or that has submitted a newer one. Usually there are none.
 
 **Schedule.** Every ten minutes.
 
-**Input.** The latest 250 query executions of the workgroup, and the states of the runs that they name.
-Queries that the reports of this environment did not submit are not touched.
+**Input.** The latest 250 query executions of the workgroup that this environment submitted, and the runs they name.
 
 **Rerun.** At any time.
 

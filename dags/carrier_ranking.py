@@ -11,22 +11,17 @@ Which airline flew most out of New York City in a week or a month of America/New
 | `distance_miles` | sum of their distances |
 | `mean_arrival_delay_minutes` | exact mean of those that arrived, rounded to 0.01 half away from zero |
 
-**Schedule.** The weekly Airflow DAG runs on Mondays at 00:05, the monthly one on the 1st at 00:05, both in
-America/New_York, across the changes of daylight saving time.
+**Schedule.** The weekly Airflow DAG runs on Mondays, the monthly one on the 1st, at 00:05 in America/New_York.
 
-**Input.** `flights`, one row per scheduled flight, partitioned by the UTC date of the scheduled departure
-(`dt`). A flight belongs to the period of its scheduled departure hour. The year 2013 is there: the periods
-at its ends are marked as partial.
+**Input.** `flights`, partitioned by the UTC date of the scheduled departure (`dt`). The year 2013 is there: the
+periods at its ends are marked as partial.
 
 **Rerun.** Any run may be cleared at any time: it reports the same period again.
 
-**Permissions.** Athena on the workgroup; read `flights` in Glue and S3; read and write the query results and
-the report bucket.
+**Permissions.** Athena; read `flights` in Glue and S3; read and write the query results and the report bucket.
 """
 
 from athena_reports import Input, Report, build_dag, checks, monthly, weekly
-
-NEW_YORK = "America/New_York"
 
 carrier_ranking = Report(
     name="carrier_ranking",
@@ -38,5 +33,5 @@ carrier_ranking = Report(
     doc=__doc__,
 )
 
-carrier_ranking_weekly = build_dag(carrier_ranking, weekly(first_day="monday", timezone=NEW_YORK))
-carrier_ranking_monthly = build_dag(carrier_ranking, monthly(timezone=NEW_YORK))
+carrier_ranking_weekly = build_dag(carrier_ranking, weekly("monday", "America/New_York"))
+carrier_ranking_monthly = build_dag(carrier_ranking, monthly("America/New_York"))

@@ -11,25 +11,20 @@ Who scored most in a week or a month of Asia/Tokyo, and how far each user moved 
 | `previous_rank` | the user's rank among all users of the previous period; NULL for a newcomer |
 | `movement` | `new`, `up 3`, `down 3` or `same` |
 
-**Schedule.** The weekly Airflow DAG runs on Sundays at 00:05, the monthly one on the 1st at 00:05, both
-in Asia/Tokyo, for the period that ended five minutes before.
+**Schedule.** The weekly Airflow DAG runs on Sundays, the monthly one on the 1st, at 00:05 in Asia/Tokyo.
 
-**Input.** `plays`, one row per play, partitioned by the UTC date on which the event landed (`dt`), which
-is at most a day after it was played. What is published within a day of a period's end is therefore
-provisional, and what could not see all partitions is marked as partial.
+**Input.** `plays`, partitioned by the UTC date on which the event landed (`dt`), at most a day after it was played.
+What is published within a day of a period's end is provisional; without some partitions it is marked as partial.
 
-**Rerun.** Any run may be cleared at any time: it reports the same period again. For one period trigger the
-DAG with the param `period`, for many start a backfill. Runs do not depend on each other.
+**Rerun.** Any run may be cleared at any time: it reports the same period again. For one period trigger the DAG with
+the param `period`, for many start a backfill. Runs do not depend on each other.
 
-**Permissions.** Athena on the workgroup; read `plays` in Glue and S3; read and write the query results and
-the report bucket.
+**Permissions.** Athena; read `plays` in Glue and S3; read and write the query results and the report bucket.
 """
 
 from datetime import timedelta
 
 from athena_reports import PATIENT, Input, Report, build_dag, checks, monthly, transforms, weekly
-
-TOKYO = "Asia/Tokyo"
 
 user_ranking = Report(
     name="user_ranking",
@@ -49,17 +44,7 @@ user_ranking = Report(
     doc=__doc__,
 )
 
-user_ranking_weekly = build_dag(
-    user_ranking,
-    weekly(first_day="sunday", timezone=TOKYO),
-    retries=3,
-    run_timeout=timedelta(hours=3),
-)
-user_ranking_monthly = build_dag(
-    user_ranking,
-    monthly(timezone=TOKYO),
-    params={"top": 1000},
-    wait=PATIENT,
-    retries=5,
-    run_timeout=timedelta(hours=12),
+weekly_dag = build_dag(user_ranking, weekly("sunday", "Asia/Tokyo"), run_timeout=timedelta(hours=3))
+monthly_dag = build_dag(
+    user_ranking, monthly("Asia/Tokyo"), params={"top": 1000}, wait=PATIENT, retries=5, run_timeout=timedelta(hours=12)
 )

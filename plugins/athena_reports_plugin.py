@@ -1,3 +1,4 @@
+# ruff: noqa: RUF012  # lists are how Airflow declares what a plugin has
 """Registers the library with Airflow: the timetable, the macros `macros.athena_reports.<name>`, the page."""
 
 from __future__ import annotations
@@ -11,24 +12,25 @@ from athena_reports.periods.sql_period import literal
 from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.priority import ScheduleFirst
 
+_HREF = PREFIX.removeprefix("/")  # relative to the UI, which need not be the root of its host
+
 
 class AthenaReportsPlugin(AirflowPlugin):
     """What the package adds to Airflow."""
 
     name = "athena_reports"
-    timetables = [PeriodTimetable]  # noqa: RUF012  # Airflow's way to declare it
-    priority_weight_strategies = [ScheduleFirst]  # noqa: RUF012
-    macros = [period, literal, daily, weekly, monthly, quarterly, yearly]  # noqa: RUF012
-    fastapi_apps = [{"app": ReportsPage(), "url_prefix": PREFIX, "name": "Athena reports"}]  # noqa: RUF012
-    # The address is relative to that of the UI, which need not be the root of its host.
-    external_views = [  # noqa: RUF012
+    timetables = [PeriodTimetable]
+    priority_weight_strategies = [ScheduleFirst]
+    macros = [period, literal, daily, weekly, monthly, quarterly, yearly]
+    fastapi_apps = [{"app": ReportsPage(), "url_prefix": PREFIX, "name": "Athena reports"}]
+    external_views = [
         {
             "name": "Reports",
-            "href": f"{PREFIX.removeprefix('/')}/",
+            "href": f"{_HREF}/",
             "destination": "nav",
             "url_route": "athena-reports",
             "nav_top_level": True,
-            "icon": f"{PREFIX.removeprefix('/')}/static/icon.svg",
-            "icon_dark_mode": f"{PREFIX.removeprefix('/')}/static/icon-dark.svg",
+            "icon": f"{_HREF}/static/icon.svg",
+            "icon_dark_mode": f"{_HREF}/static/icon-dark.svg",
         }
     ]

@@ -1,7 +1,4 @@
-"""The errors of this package, as a small tree under `AthenaReportsError`.
-
-Every message says what happened, to which report and period, in which query, and what to do next.
-"""
+"""The errors of this package. A message names report, period and query, and says what happened and what to do next."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ class PeriodError(AthenaReportsError, ValueError):
 
 
 class SettingsError(AthenaReportsError):
-    """A setting is missing or wrong; the message names the variable."""
+    """A setting is missing or wrong."""
 
 
 class ReportError(AthenaReportsError):
@@ -36,7 +33,7 @@ class RunPeriodError(AthenaReportsError):
 
 
 class QueryError(AthenaReportsError):
-    """A query did not succeed; the message has its id, Athena's reason and the next step."""
+    """A query did not succeed."""
 
 
 class InputError(AthenaReportsError):
@@ -44,13 +41,13 @@ class InputError(AthenaReportsError):
 
 
 class MissingPartitionsError(InputError):
-    """A partition that a period needs is missing; the message names table and partitions."""
+    """A partition that a period needs is missing."""
 
     retryable = True
 
 
 class EmptyResultError(AthenaReportsError):
-    """A query returned no rows, and the report needs some; the message says why there are none."""
+    """A query returned no rows, and the report needs some."""
 
 
 class SkipPeriodError(EmptyResultError):
@@ -66,7 +63,7 @@ class TransformError(AthenaReportsError):
 
 
 class CheckError(AthenaReportsError):
-    """A declared check failed; the message names it and some of the rows. Nothing is published."""
+    """A declared check failed."""
 
 
 class PublishError(AthenaReportsError):
@@ -78,7 +75,7 @@ class PublishError(AthenaReportsError):
 
 
 class SchemaError(PublishError):
-    """The columns do not fit the published table; the message shows both."""
+    """The columns do not fit the published table."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retryable=False)

@@ -13,20 +13,16 @@ from athena_reports.publication.restatement import STALE_PARAM, AthenaRestatemen
 from athena_reports.queries.orphans import AthenaReconcileOperator
 from athena_reports.settings import settings
 
-MAINTENANCE_TAG = "athena-reports-maintenance"
-"""Airflow tag of the DAGs that keep the reports in order."""
-
 
 def build_reconciler(every: timedelta = timedelta(minutes=10), doc: str | None = None) -> DAG:
-    """Build the DAG `athena_reports_reconciler`: it stops queries that nobody waits for any more.
+    """Build the DAG `athena_reports_reconciler`: it stops the reports' queries that nobody waits for any more.
 
-    Args:
-        every: How often it runs.
-        doc: Markdown for the people who operate it.
+    `every` says how often it runs; `doc` is Markdown for the people who operate it.
     """
     names = settings()
-    description = "Stops the reports' queries that nobody waits for any more"
-    with _dag("reconciler", description, every, doc, retries=0, dagrun_timeout=every) as dag:
+    with _dag(
+        "reconciler", "Stops queries that nobody waits for any more", every, doc, retries=0, dagrun_timeout=every
+    ) as dag:
         AthenaReconcileOperator(
             task_id="stop_unwanted_queries", workgroup=names.workgroup, environment=names.environment
         )
@@ -63,18 +59,13 @@ def build_cleanup(
 
 
 def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None = None) -> DAG:
-    """Build the DAG `athena_reports_restatement`: it reports periods again whose numbers have changed.
+    """Build the DAG `athena_reports_restatement`: it reports provisional periods again once late events have landed.
 
-    Those are provisional periods whose late events have landed. With the param `stale`, also periods whose
-    SQL reads the period before, if that one was restated since.
-
-    Args:
-        every: How often it runs.
-        doc: Markdown for the people who operate it.
+    With the param `stale`, also periods whose SQL reads the period before, if that one was restated since.
+    `every` says how often it runs; `doc` is Markdown for the people who operate it.
     """
     params = {STALE_PARAM: Param(False, type="boolean", title="Stale periods too")}
-    description = "Reports periods again when late events have landed"
-    with _dag("restatement", description, every, doc, params=params) as dag:
+    with _dag("restatement", "Reports periods again when late events have landed", every, doc, params=params) as dag:
         found = AthenaRestatementsOperator(task_id="find", database=settings().report_database)
         TriggerDagRunOperator.partial(
             task_id="restate", logical_date=None, skip_when_already_exists=True, max_active_tis_per_dagrun=1
@@ -94,6 +85,6 @@ def _dag(name: str, description: str, every: timedelta, doc: str | None, *, retr
         is_paused_upon_creation=names.paused,
         max_active_runs=1,
         default_args={"owner": "airflow", "retries": retries, "aws_conn_id": names.aws_conn_id},
-        tags=[MAINTENANCE_TAG, names.environment],
+        tags=["athena-reports-maintenance", names.environment],
         **options,
     )

@@ -11,17 +11,14 @@ from athena_reports.periods.run_period import BACKFILL_RUN_IDS
 if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
 
-_AHEAD = 1000
-
 
 class ScheduleFirst(PriorityWeightStrategy):
     """Tasks of scheduled and manual runs go before those that fill periods; else the task's weight decides.
 
-    Airflow asks when a run is created or cleared. A scheduled run that a backfill reprocesses keeps its id,
-    and with it the weight of the schedule.
+    A scheduled run that a backfill reprocesses keeps its id, and with it the weight of the schedule.
     """
 
     def get_weight(self, ti: TaskInstance) -> int:
-        """Return the weight of a task instance."""
+        """Return the weight of a task instance; Airflow asks when its run is created or cleared."""
         own: int = ti.task.priority_weight if ti.task else 1
-        return own if str(ti.run_id).startswith(BACKFILL_RUN_IDS) else own + _AHEAD
+        return own if str(ti.run_id).startswith(BACKFILL_RUN_IDS) else own + 1000

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from airflow.providers.standard.operators.python import PythonOperator
@@ -29,6 +29,16 @@ from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.queries.wait_sensor import AthenaWaitSensor
 from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG, Report
 from athena_reports.settings import settings
+
+_OPTIONS = {  # type, and what to give
+    "cadence": (Cadence, "a cadence, such as weekly(timezone='Asia/Tokyo')"),
+    "delay": (timedelta, "a timedelta"),
+    "params": (Mapping | None, "a dictionary, such as {'top': 1000}"),
+    "wait": (WaitPolicy | None, "a WaitPolicy, such as PATIENT"),
+    "retries": (int, "an integer"),
+    "retry_delay": (timedelta, "a timedelta"),
+    "max_active_runs": (int, "an integer"),
+}
 
 
 def build_dag(
@@ -60,56 +70,38 @@ def build_dag(
         ReportError: An argument is wrong, or `params` do not fit the report.
         SettingsError: A setting of the environment is missing or wrong.
     """
+    given = locals()
+    for name, (kind, expected) in _OPTIONS.items():
+        if not isinstance(given[name], kind):
+            report.refuse(name, f"{given[name]!r} is not valid: give {expected}.")
     names = settings()
-    for name, value, kind, expected in (
-        ("cadence", cadence, Cadence, "a cadence, such as weekly(timezone='Asia/Tokyo')"),
-        ("delay", delay, timedelta, "a timedelta"),
-        ("params", params, Mapping | None, "a dictionary, such as {'top': 1000}"),
-        ("wait", wait, WaitPolicy | None, "a WaitPolicy, such as PATIENT"),
-        ("retries", retries, int, "an integer"),
-        ("retry_delay", retry_delay, timedelta, "a timedelta"),
-        ("max_active_runs", max_active_runs, int, "an integer"),
-    ):
-        if not isinstance(value, kind):
-            report.refuse(name, f"{value!r} is not valid: give {expected}.")
     if report.unload and not names.query_results:
-        report.refuse(
-            "unload",
-            "the workgroup keeps its results itself, so there is no place for files. "
-            "Set ATHENA_REPORTS_QUERY_RESULTS to a location in S3, or leave unload out.",
-        )
+        report.refuse("unload", "the workgroup manages its results. Set ATHENA_REPORTS_QUERY_RESULTS, or leave it out.")
     report = report.with_params(cadence.name, params or {})
     database = names.report_database if report.has_table else None
-    s3: dict[str, Any] = {
-        "memory_limit": names.memory_limit,
-        "bucket_owner": names.bucket_owner,
-        "encryption": names.encryption,
+    defaults: dict[str, Any] = {
+        "owner": report.owner,
+        "environment": names.environment,
         "aws_conn_id": names.aws_conn_id,
     }
+    defaults |= {"retries": retries, "retry_delay": retry_delay, "retry_exponential_backoff": True}
+    common: dict[str, Any] = {"memory_limit": names.memory_limit, "aws_conn_id": names.aws_conn_id}
+    common |= {"bucket_owner": names.bucket_owner, "encryption": names.encryption}
     # Not in default_args: Airflow would store the object's address, so a new version of the DAG each time.
     first: dict[str, Any] = {"weight_rule": ScheduleFirst()}
-    # What has begun is finished before another query is started.
-    then: dict[str, Any] = {**first, "priority_weight": 2}
+    then: dict[str, Any] = {**first, "priority_weight": 2}  # what has begun is finished before another query starts
 
     with DAG(
         f"{report.name}_{cadence.name}",
         description=f"{report.name}: {cadence.description}",
         doc_md=report.doc,
         schedule=PeriodTimetable(cadence, delay),
-        start_date=datetime.combine(report.since_date, time.min, ZoneInfo(cadence.timezone)),
+        start_date=datetime.combine(cast(date, report.since), time.min, ZoneInfo(cadence.timezone)),
         catchup=names.catchup,
         is_paused_upon_creation=names.paused,
         max_active_runs=max_active_runs,
         dagrun_timeout=run_timeout,
-        default_args={
-            "owner": report.owner,
-            "retries": retries,
-            "retry_delay": retry_delay,
-            "retry_exponential_backoff": True,
-            "environment": names.environment,
-            "aws_conn_id": names.aws_conn_id,
-        },
-        params={PERIOD_PARAM: _period_param(cadence)},
+        default_args=defaults,
         tags=[REPORT_TAG, cadence.name, names.environment, *([] if report.has_table else [NO_TABLE_TAG])],
         template_searchpath=str(names.sql_folder),
         template_undefined=StrictUndefined,
@@ -125,9 +117,7 @@ def build_dag(
             database=names.database,
             workgroup=names.workgroup,
             output_location=names.query_results,
-            result_configuration=(
-                result_configuration(names.bucket_owner, names.encryption) if names.query_results else None
-            ),
+            result_configuration=names.query_results and result_configuration(names.bucket_owner, names.encryption),
             pool=names.pool,
             **first,
         )
@@ -152,7 +142,7 @@ def build_dag(
         )
         transform = PythonOperator(
             task_id="transform",
-            python_callable=partial(transform_result, recipe=recipe, **s3),
+            python_callable=partial(transform_result, recipe=recipe, **common),
             op_kwargs={"query": wait_for_query.output, "submitted": XComArg(run_query, key=SUBMITTED_XCOM)},
             **then,
         )
@@ -165,10 +155,12 @@ def build_dag(
             reads_previous=any(source.previous for source in report.inputs),
             database=database,
             outlets=[Asset(dag.dag_id, uri=f"s3://{names.report_bucket}/{report.name}/{cadence.name}/")],
-            **s3,
+            **common,
             **then,
         )
         run_query >> wait_for_query >> transform >> publish
+    # Set last: Airflow copies what is there into each task, once for each class that the operator is made of.
+    dag.params[PERIOD_PARAM] = _period_param(cadence)
     return dag
 
 
@@ -179,9 +171,8 @@ def _period_param(cadence: Cadence) -> Param:
         type=["null", "string"],  # a text alone would have to be filled in in the trigger form
         title="Period",
         description_md=(
-            f"Id of the period to report, its first day in {cadence.timezone}, such as `{example}` "
-            f"({cadence.description}). If empty, a run with a logical date takes the last period that is "
-            f"complete at that date, a run without one the last period that is complete when it starts. "
+            f"Id of the period, its first day in {cadence.timezone}, such as `{example}` ({cadence.description}). "
+            f"If empty: the last period that is complete at the run's logical date, or when it starts if it has none. "
             f"Not for backfills: there each run takes its own period."
         ),
     )

@@ -95,17 +95,8 @@ def test_each_step_waits_for_the_one_before_even_where_data_says_so_already(make
 def test_reports_start_unpaused_and_without_catching_up(make_report: MakeReport) -> None:
     dag = build_dag(make_report(), weekly("sunday", TOKYO))
 
-    assert dag.catchup is False
-    assert dag.is_paused_upon_creation is False
-
-
-@pytest.mark.parametrize("setting", ["CATCHUP", "PAUSED"])
-def test_one_setting_changes_either(make_report: MakeReport, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
-    monkeypatch.setenv(f"ATHENA_REPORTS_{setting}", "true")
-    dag = build_dag(make_report(), weekly("sunday", TOKYO))
-
-    assert dag.catchup is (setting == "CATCHUP")
-    assert dag.is_paused_upon_creation is (setting == "PAUSED")
+    assert (dag.catchup, dag.is_paused_upon_creation) == (False, False)
+    assert dag.get_task("run_query").unload_to is None  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("environment", ["dev", "stg", "prd"])
@@ -131,42 +122,22 @@ def test_the_names_of_the_environment_reach_every_step(
     assert run_query.environment == sensor.environment == environment
 
 
-def test_a_pool_of_ones_own_bounds_the_queries(make_report: MakeReport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ATHENA_REPORTS_POOL", "athena")
-    dag = build_dag(make_report(), weekly("sunday", TOKYO))
+def test_each_setting_reaches_its_steps(make_report: MakeReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"POOL": "athena", "MEMORY_LIMIT": "512MB", "AWS_CONN_ID": "aws_reports"}.items():
+        monkeypatch.setenv(f"ATHENA_REPORTS_{name}", value)
+    for name in ("CATCHUP", "PAUSED"):
+        monkeypatch.setenv(f"ATHENA_REPORTS_{name}", "true")
+    monkeypatch.setenv("ATHENA_REPORTS_DEFERRABLE", "false")
+    dag: Any = build_dag(make_report(unload=True), weekly("sunday", TOKYO))
 
+    run_query, sensor, transform, publish = dag.topological_sort()
+    assert (dag.catchup, dag.is_paused_upon_creation) == (True, True)
+    assert (sensor.deferrable, sensor.reschedule) == (False, True)
     assert {task.task_id for task in dag.tasks if task.pool == "athena"} == {"run_query", "wait_for_query"}
-
-
-def test_the_memory_limit_reaches_the_steps_that_use_duckdb(
-    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ATHENA_REPORTS_MEMORY_LIMIT", "512MB")
-    dag: Any = build_dag(make_report(), weekly("sunday", TOKYO))
-
-    assert dag.get_task("transform").python_callable.keywords["memory_limit"] == "512MB"
-    assert dag.get_task("publish").memory_limit == "512MB"
-
-
-@pytest.mark.parametrize("deferrable", [True, False])
-def test_where_there_is_no_triggerer_a_setting_says_so(
-    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch, deferrable: bool
-) -> None:
-    monkeypatch.setenv("ATHENA_REPORTS_DEFERRABLE", str(deferrable))
-    sensor: Any = build_dag(make_report(), weekly("sunday", TOKYO)).get_task("wait_for_query")
-
-    assert sensor.deferrable is deferrable
-    assert sensor.reschedule
-
-
-def test_the_connection_reaches_every_step(make_report: MakeReport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_reports")
-    dag = build_dag(make_report(), weekly("sunday", TOKYO))
-
-    transform: Any = dag.get_task("transform")
-    found = {getattr(dag.get_task(id), "aws_conn_id") for id in ("run_query", "wait_for_query", "publish")}  # noqa: B009
-    assert found == {"aws_reports"}
+    assert transform.python_callable.keywords["memory_limit"] == publish.memory_limit == "512MB"
+    assert {task.aws_conn_id for task in (run_query, sensor, publish)} == {"aws_reports"}
     assert transform.python_callable.keywords["aws_conn_id"] == "aws_reports"
+    assert run_query.unload_to == "s3://athena-query-result-dev/unload/"
 
 
 def test_retries_wait_limits_and_params_differ_by_cadence(make_report: MakeReport) -> None:
@@ -279,13 +250,6 @@ def test_a_workgroup_that_keeps_its_results_has_no_place_for_files(
     assert dag.get_task("run_query").output_location is None
     with pytest.raises(ReportError, match="ATHENA_REPORTS_QUERY_RESULTS"):
         build_dag(make_report(unload=True), weekly("sunday", TOKYO))
-
-
-def test_files_are_written_where_the_report_says_so_only(make_report: MakeReport) -> None:
-    plain, unloading = make_report(), make_report(name="many", unload=True)
-
-    found = [build_dag(each, weekly("sunday", TOKYO)).get_task("run_query") for each in (plain, unloading)]
-    assert [each.unload_to for each in found] == [None, "s3://athena-query-result-dev/unload/"]  # type: ignore[attr-defined]
 
 
 @dataclass

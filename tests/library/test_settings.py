@@ -31,10 +31,6 @@ def test_the_names_of_an_environment_follow_from_it(environment: str) -> None:
     assert names.report_database == f"report_{environment}"
 
 
-def test_a_local_endpoint_means_dev() -> None:
-    assert read_settings(LOCAL).environment == "dev"
-
-
 @pytest.mark.parametrize("variable", sorted(PRODUCTION))
 def test_away_from_a_local_endpoint_the_environment_and_the_buckets_must_be_named(variable: str) -> None:
     without = {name: value for name, value in PRODUCTION.items() if name != variable}
@@ -77,29 +73,20 @@ def test_each_name_can_be_overridden_alone(variable: str, value: str, attribute:
     ("variable", "value"),
     [
         ("ENV", "Production"),
-        ("ENV", "dev/../prd"),
         ("ENV", "dev\n"),
         ("ENV", "a" * 16),
         ("DATABASE", "my database"),
-        ("DATABASE", 'x"; DROP'),
         ("WORKGROUP", "a b"),
         ("REPORT_DATABASE", "my reports"),
         ("BUCKET_OWNER", "12345"),
-        ("BUCKET_OWNER", "acme"),
-        ("ENCRYPTION", "yes"),
         ("ENCRYPTION", "AES-256"),
         ("QUERY_RESULTS", "s3://results"),
         ("QUERY_RESULTS", "s3://results/without/slash"),
-        ("QUERY_RESULTS", "https://results/"),
         ("BUCKET", "s3://acme-reports"),
         ("BUCKET", "Acme"),
-        ("BUCKET", "acme/reports"),
         ("AWS_CONN_ID", "aws default"),
         ("POOL", "my pool"),
         ("MEMORY_LIMIT", "128"),
-        ("MEMORY_LIMIT", "much"),
-        ("PAUSED", "perhaps"),
-        ("CATCHUP", "yes please"),
         ("DEFERRABLE", "maybe"),
         ("SQL_FOLDER", "/no/such/folder"),
     ],
@@ -121,20 +108,6 @@ def test_booleans(name: str, default: bool, text: str, meant: bool | None) -> No
     names = read_settings(LOCAL | {f"ATHENA_REPORTS_{name.upper()}": text})
 
     assert getattr(names, name) is (default if meant is None else meant)
-
-
-def test_reports_start_unpaused_and_without_catching_up() -> None:
-    names = read_settings(LOCAL)
-
-    assert (names.paused, names.catchup) == (False, False)
-
-
-def test_queries_are_waited_for_in_the_triggerer() -> None:
-    assert read_settings(LOCAL).deferrable is True
-
-
-def test_an_empty_variable_counts_as_not_set() -> None:
-    assert read_settings(LOCAL | {"ATHENA_REPORTS_DATABASE": ""}).database == "database_dev"
 
 
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *folders: str) -> Path:
@@ -260,7 +233,3 @@ def test_what_is_written_is_encrypted_as_the_setting_says(value: str, arguments:
     assert encryption is not None
     assert encryption.arguments == arguments
     assert read_settings(LOCAL).encryption is None
-
-
-def test_a_workgroup_may_keep_its_results_itself() -> None:
-    assert read_settings(PRODUCTION | {"ATHENA_REPORTS_QUERY_RESULTS": "managed"}).query_results is None

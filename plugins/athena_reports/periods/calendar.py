@@ -1,82 +1,41 @@
 """Calendar periods in a time zone: the days, weeks, months, quarters and years that a report is made for.
 
-A `Cadence` says how time is cut ("weekly from Sunday, in Asia/Tokyo"), a `Period` is one piece. Both are
-plain values: no clock is read, and all follows from the arguments and the IANA time zone database.
-
-A period is half-open, [start, end), and begins at local midnight of its first date. **A date begins at the
-first instant at which a clock in the zone reads that date's midnight or later.** By this one definition the
-periods of a cadence tile time without gap or overlap:
-
-- a midnight that does not exist (clocks go forward over it): the date begins at the next instant that exists;
-- a midnight that comes twice (clocks go back over it): the date begins at the first;
-- a date that does not exist (a zone moved across the date line): there is no daily period of it. A longer
-  period that starts with it keeps its nominal id.
-
-Instants are compared in UTC: Python compares two datetimes of the same zone by their wall time.
+A period is half-open, [start, end), and begins with its first date. **A date begins at the first instant at which a
+clock in the zone reads that date's midnight or later.** So the periods of a cadence tile time without gap or overlap,
+also where a midnight does not exist or comes twice. Of a date that a zone skipped there is no daily period.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from functools import cached_property
-from typing import TypeVar
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from athena_reports.errors import PeriodError
 from athena_reports.periods.zones import dates_shown, midnight, to_utc, zone_of
 
-FIRST_YEAR, LAST_YEAR = 1900, 2199
-"""The years in which a period may begin."""
+Unit = Literal["daily", "weekly", "monthly", "quarterly", "yearly"]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+FIRST_YEAR, LAST_YEAR = 1900, 2199  # the years in which a period may begin
 
-_DAY = timedelta(days=1)
-
-
-class Unit(StrEnum):
-    """Length of the periods of a cadence. The value is the cadence's name."""
-
-    DAILY = "daily"
-    WEEKLY = "weekly"
-    MONTHLY = "monthly"
-    QUARTERLY = "quarterly"
-    YEARLY = "yearly"
-
-
-class Weekday(StrEnum):
-    """First day of a week."""
-
-    MONDAY = "monday"
-    TUESDAY = "tuesday"
-    WEDNESDAY = "wednesday"
-    THURSDAY = "thursday"
-    FRIDAY = "friday"
-    SATURDAY = "saturday"
-    SUNDAY = "sunday"
-
-
-_DATE = "([0-9]{4})-([0-9]{2})-([0-9]{2})"
-_ID_FORMS = {  # noun, form of the id, an example, and its year, month or quarter, and day
-    Unit.DAILY: ("day", "YYYY-MM-DD", "2026-11-15", _DATE),
-    Unit.WEEKLY: ("week", "the YYYY-MM-DD of its first day", "2026-11-15", _DATE),
-    Unit.MONTHLY: ("month", "YYYY-MM", "2026-11", "([0-9]{4})-([0-9]{2})"),
-    Unit.QUARTERLY: ("quarter", "YYYY-Qn", "2026-Q4", "([0-9]{4})-Q([0-9])"),
-    Unit.YEARLY: ("year", "YYYY", "2026", "([0-9]{4})"),
+_IDS = {  # noun, form of the id, an example
+    "daily": ("day", "YYYY-MM-DD", "2026-11-15"),
+    "weekly": ("week", "the YYYY-MM-DD of its first day", "2026-11-15"),
+    "monthly": ("month", "YYYY-MM", "2026-11"),
+    "quarterly": ("quarter", "YYYY-Qn", "2026-Q4"),
+    "yearly": ("year", "YYYY", "2026"),
 }
-_MONTHS = {Unit.MONTHLY: 1, Unit.QUARTERLY: 3, Unit.YEARLY: 12}
-
-_Choice = TypeVar("_Choice", Unit, Weekday)
+_MONTHS = {"monthly": 1, "quarterly": 3, "yearly": 12}
 
 
-def _choice(kind: type[_Choice], value: str | None, field: str) -> _Choice:
-    try:
-        return kind(str(value))
-    except ValueError:
-        raise PeriodError(f"{field} {value!r} is not one of {', '.join(kind)}") from None
+def _require_one_of(choices: object, value: object, field: str) -> None:
+    if value not in get_args(choices):
+        raise PeriodError(f"{field} {value!r} is not one of {', '.join(get_args(choices))}")
 
 
 @dataclass(frozen=True)
@@ -84,9 +43,9 @@ class Cadence:
     """How time is cut into periods: a unit, in a time zone. Made by `daily`, `weekly`, `monthly` and so on.
 
     Attributes:
-        unit: The length of a period.
+        unit: The length of a period: `daily`, `weekly`, `monthly`, `quarterly` or `yearly`.
         timezone: IANA name of the zone at whose midnights periods begin.
-        first_day: The day that weeks begin with; None unless the unit is weekly.
+        first_day: The day that weeks begin with, such as `sunday`; None unless the unit is weekly.
 
     Raises:
         PeriodError: A field is wrong; the message lists the choices or close matches.
@@ -97,9 +56,9 @@ class Cadence:
     first_day: Weekday | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "unit", _choice(Unit, self.unit, "unit"))
-        if self.unit is Unit.WEEKLY:
-            object.__setattr__(self, "first_day", _choice(Weekday, self.first_day, "first_day"))
+        _require_one_of(Unit, self.unit, "unit")
+        if self.unit == "weekly":
+            _require_one_of(Weekday, self.first_day, "first_day")
         elif self.first_day is not None:
             raise PeriodError(f"first_day {self.first_day!r} has no meaning for a {self.unit} cadence: leave it out")
         zone_of(self.timezone)
@@ -107,12 +66,12 @@ class Cadence:
     @property
     def name(self) -> str:
         """The cadence in one word: "weekly"."""
-        return self.unit.value
+        return self.unit
 
     @property
     def noun(self) -> str:
         """What one period is called: "week"."""
-        return _ID_FORMS[self.unit][0]
+        return _IDS[self.unit][0]
 
     @property
     def description(self) -> str:
@@ -133,7 +92,7 @@ class Cadence:
         """
         first_date = self._read(id)
         if first_date is None:
-            noun, form, example, _ = _ID_FORMS[self.unit]
+            noun, form, example = _IDS[self.unit]
             raise PeriodError(
                 f"{id!r} is not the id of a {noun}: expected {form}, such as {example!r} ({self.description})"
             )
@@ -141,10 +100,8 @@ class Cadence:
         period = self._nearest(self._index(first_date), 1)
         if period.first_date != first_date:
             after = period if period.first_date > first_date else period.next
-            raise PeriodError(
-                f"no {self.noun} begins on {id!r}; the {self.noun}s around it are {after.previous} and "
-                f"{after} ({self.description})"
-            )
+            around = f"the {self.noun}s around it are {after.previous} and {after}"
+            raise PeriodError(f"no {self.noun} begins on {id!r}; {around} ({self.description})")
         return period
 
     def containing(self, instant: datetime) -> Period:
@@ -171,19 +128,16 @@ class Cadence:
         return period if period.start_utc == to_utc(at) else period.next
 
     def between(self, start: datetime, end: datetime) -> Iterator[Period]:
-        """Return the periods that start in [start, end), in order; errors as for `containing`."""
-        return self._walk(self.first_from(start), to_utc(end))
-
-    def _walk(self, period: Period, until: datetime) -> Iterator[Period]:
+        """Yield the periods that start in [start, end), in order; errors as for `containing`."""
+        period, until = self.first_from(start), to_utc(end)
         while period.start_utc < until:
             yield period
             period = period.next
 
     @cached_property
     def _days(self) -> tuple[int, int]:
-        """How many days a period has, and the ordinal of a date that one begins on."""
-        # Date ordinal 1 is a Monday.
-        return (7, list(Weekday).index(self.first_day) + 1) if self.first_day else (1, 1)
+        """How many days a period has, and the ordinal of a date that one begins on: ordinal 1 is a Monday."""
+        return (7, get_args(Weekday).index(self.first_day) + 1) if self.first_day else (1, 1)
 
     def _index(self, day: date) -> int:
         """The number of the nominal period that holds a date. Consecutive periods count up by one."""
@@ -204,34 +158,38 @@ class Cadence:
 
     def _nearest(self, index: int, step: int) -> Period:
         """The period of a number, or the nearest one in steps of 1 or -1 that the zone did not skip."""
-        while self.unit is Unit.DAILY and self._start(index) == self._start(index + 1):
+        while self.unit == "daily" and self._start(index) == self._start(index + 1):
             index += step
         self._check_year(self._first_date(index).year)
         return Period(self, index)
 
+    def _id(self, first_date: date) -> str:
+        if self.unit == "quarterly":
+            return f"{first_date.year}-Q{(first_date.month + 2) // 3}"
+        return first_date.isoformat()[: len(_IDS[self.unit][2])]
+
     def _read(self, id: str) -> date | None:
         """The nominal first date that an id names, or None."""
-        match = re.fullmatch(_ID_FORMS[self.unit][3], id) if isinstance(id, str) else None
-        if match is None:
-            return None
-        year, month, day, *_ = (*map(int, match.groups()), 1, 1)
         try:
-            return date(year, 3 * month - 2 if self.unit is Unit.QUARTERLY else month, day)
-        except ValueError:
+            if self.unit == "quarterly":
+                year, quarter = id.split("-Q")
+                first_date = date(int(year), 3 * int(quarter) - 2, 1)
+            else:
+                first_date = date.fromisoformat(id + {"monthly": "-01", "yearly": "-01-01"}.get(self.unit, ""))
+        except (AttributeError, TypeError, ValueError):
             return None
+        return first_date if self._id(first_date) == id else None
 
     def _check_year(self, year: int) -> None:
         if not FIRST_YEAR <= year <= LAST_YEAR:
+            years = f"{FIRST_YEAR} to {LAST_YEAR}"
             raise PeriodError(
-                f"year {year:04} is out of range: periods begin in the years {FIRST_YEAR} to {LAST_YEAR} "
-                f"({self.description})"
+                f"year {year:04} is out of range: periods begin in the years {years} ({self.description})"
             )
 
 
-class PeriodFacts(BaseModel):
+class PeriodFacts(BaseModel, frozen=True):
     """A period as tasks hand it on: id, name of the cadence, IANA zone, local and UTC bounds in ISO 8601."""
-
-    model_config = ConfigDict(frozen=True)
 
     id: str
     cadence: str
@@ -244,17 +202,10 @@ class PeriodFacts(BaseModel):
 
 @dataclass(frozen=True, order=True)
 class Period:
-    """One period of a cadence: [start, end), from local midnight to local midnight.
-
-    Made by a `Cadence`. Periods of one cadence are ordered in time; those of two cadences have no order.
-
-    Attributes:
-        cadence: The cadence that the period belongs to.
-        index: Its number. Consecutive periods count up by one, except over a date that the zone skipped.
-    """
+    """One period of a cadence, made by it: [start, end). Only periods of one cadence have an order."""
 
     cadence: Cadence
-    index: int
+    index: int  # counts up by one from period to period, and by two over a date that the zone skipped
 
     def __str__(self) -> str:
         return self.id
@@ -262,15 +213,7 @@ class Period:
     @property
     def id(self) -> str:
         """The nominal first date as the cadence writes it: "2026-11-15", "2026-11", "2026-Q4", "2026"."""
-        match self.cadence.unit:
-            case Unit.MONTHLY:
-                return f"{self.first_date:%Y-%m}"
-            case Unit.QUARTERLY:
-                return f"{self.first_date:%Y}-Q{(self.first_date.month + 2) // 3}"
-            case Unit.YEARLY:
-                return f"{self.first_date:%Y}"
-            case _:
-                return self.first_date.isoformat()
+        return self.cadence._id(self.first_date)
 
     @property
     def first_date(self) -> date:
@@ -280,7 +223,7 @@ class Period:
     @property
     def last_date(self) -> date:
         """The nominal last date, inclusive."""
-        return self.cadence._first_date(self.index + 1) - _DAY
+        return self.cadence._first_date(self.index + 1) - timedelta(days=1)
 
     @property
     def start_utc(self) -> datetime:
@@ -321,9 +264,6 @@ class Period:
     def dates_in(self, timezone: str = "UTC", late_by: timedelta = timedelta(0)) -> list[date]:
         """Return the calendar dates that clocks in a zone show during [start, end + late_by), in order.
 
-        These are the date partitions that can hold the period's events, if they are dated in that zone. A
-        week of Asia/Tokyo meets 8 dates of UTC, not 7.
-
         Raises:
             PeriodError: The zone is unknown, or `late_by` is negative.
         """
@@ -334,24 +274,24 @@ class Period:
 
 def daily(timezone: str = "UTC") -> Cadence:
     """Return the cadence of days in an IANA time zone. A date that the zone skipped is not a day."""
-    return Cadence(Unit.DAILY, timezone)
+    return Cadence("daily", timezone)
 
 
-def weekly(first_day: str = "sunday", timezone: str = "UTC") -> Cadence:
-    """Return the cadence of weeks that begin with `first_day`: a `Weekday`, or its name in lower case."""
-    return Cadence(Unit.WEEKLY, timezone, _choice(Weekday, first_day, "first_day"))
+def weekly(first_day: Weekday = "sunday", timezone: str = "UTC") -> Cadence:
+    """Return the cadence of weeks that begin with a day, in lower case, in an IANA time zone."""
+    return Cadence("weekly", timezone, first_day)
 
 
 def monthly(timezone: str = "UTC") -> Cadence:
     """Return the cadence of calendar months in an IANA time zone."""
-    return Cadence(Unit.MONTHLY, timezone)
+    return Cadence("monthly", timezone)
 
 
 def quarterly(timezone: str = "UTC") -> Cadence:
     """Return the cadence of calendar quarters in an IANA time zone. Q1 is January to March."""
-    return Cadence(Unit.QUARTERLY, timezone)
+    return Cadence("quarterly", timezone)
 
 
 def yearly(timezone: str = "UTC") -> Cadence:
     """Return the cadence of calendar years in an IANA time zone."""
-    return Cadence(Unit.YEARLY, timezone)
+    return Cadence("yearly", timezone)

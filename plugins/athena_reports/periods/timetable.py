@@ -13,10 +13,7 @@ from athena_reports.periods.calendar import Cadence, Period
 
 
 class PeriodTimetable(Timetable):
-    """Schedules one run per period of a cadence.
-
-    The data interval is the period exactly, and `run_after` is its end plus `delay`. A cron timetable cannot
-    say that: "5 0 * * 0" has an interval of no width, or one that is five minutes off.
+    """Schedules one run per period: the data interval is the period exactly, and `run_after` is its end plus `delay`.
 
     Args:
         cadence: The periods.
@@ -40,8 +37,8 @@ class PeriodTimetable(Timetable):
 
     @property
     def summary(self) -> str:
-        """The schedule as the UI shows it: `Weekly from Sunday, Asia/Tokyo, +5 min`."""
-        return f"{self.cadence.description}, +{_duration(self.delay)}" if self.delay else self.description
+        """The schedule as the UI shows it: `Weekly from Sunday, Asia/Tokyo, +0:05:00`."""
+        return f"{self.description}, +{self.delay}" if self.delay else self.description
 
     @property
     def description(self) -> str:  # type: ignore[override]  # a plain attribute in Airflow's protocol
@@ -64,21 +61,16 @@ class PeriodTimetable(Timetable):
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        """Return the run after `last_automated_data_interval`, or the first one.
+        """Return the run after `last_automated_data_interval`, or the first one; None if there is none.
 
-        A start date in mid-period begins with the first whole period after it. Without catch-up nothing
-        earlier is scheduled than the last period whose run is due now.
+        The first is of the first whole period since the start date, without catch-up of the last one that is due.
         """
-        bounds: list[datetime] = []
-        if last_automated_data_interval is not None:
-            bounds.append(last_automated_data_interval.end)
-        if restriction.earliest is not None:
-            bounds.append(restriction.earliest)
+        bounds = [last_automated_data_interval and last_automated_data_interval.end, restriction.earliest]
         if not restriction.catchup:
-            bounds.append(self.cadence.last_complete(datetime.now(UTC) - self.delay).start_utc)
-        if not bounds:
+            bounds.append(pendulum.instance(self.cadence.last_complete(datetime.now(UTC) - self.delay).start_utc))
+        if not any(bounds):
             return None
-        period = self.cadence.first_from(max(bounds))
+        period = self.cadence.first_from(max(filter(None, bounds)))
         if restriction.latest is not None and period.start_utc > restriction.latest:
             return None
         interval = _interval(period)
@@ -88,10 +80,3 @@ class PeriodTimetable(Timetable):
 
 def _interval(period: Period) -> DataInterval:
     return DataInterval(pendulum.instance(period.start_utc), pendulum.instance(period.end_utc))
-
-
-def _duration(delay: timedelta) -> str:
-    minutes, seconds = divmod(int(delay.total_seconds()), 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
-    return " ".join(f"{number} {unit}" for number, unit in parts if number)

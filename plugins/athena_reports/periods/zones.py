@@ -10,18 +10,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from athena_reports.errors import PeriodError
 
-_DAY = timedelta(days=1)
-_SECOND = timedelta(seconds=1)
-_INSTANT = timedelta(microseconds=1)
+_DAY, _SECOND, _INSTANT = timedelta(days=1), timedelta(seconds=1), timedelta(microseconds=1)
 _NOT_PORTABLE = ("localtime", "posixrules", "posix/", "right/")  # zones that differ from machine to machine
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """Return the time zone of an IANA name.
-
-    Raises:
-        PeriodError: The name is unknown, or means something else on another machine.
-    """
+    """Return the time zone of an IANA name; PeriodError if it is unknown, or not the same on every machine."""
     try:
         if not name.startswith(_NOT_PORTABLE):
             return ZoneInfo(name)
@@ -56,22 +50,19 @@ def midnight(zone: ZoneInfo, day: date, fold: int = 0) -> datetime:
     # Two datetimes of one zone compare by what the clock shows, which is wanted here.
     if instant.astimezone(zone) == local:
         return instant
-    # In a gap, PEP 495 gives the offset before the change for fold 0 and the one after it for fold 1. The
-    # change lies between the two resulting instants, the later included. Offsets change at whole seconds.
-    earlier = local.replace(fold=1).astimezone(UTC)
-    later = local.replace(fold=0).astimezone(UTC)
+    # In a gap, PEP 495 gives the offset before the change for fold 0 and the one after it for fold 1. The change
+    # lies between the two resulting instants, the later included. Offsets change at whole seconds.
+    earlier, later = (local.replace(fold=fold).astimezone(UTC) for fold in (1, 0))
     seconds = range(int((later - earlier).total_seconds()))
     until = bisect_left(seconds, local, key=lambda second: (earlier + second * _SECOND).astimezone(zone))
     return earlier + until * _SECOND
 
 
 def dates_shown(zone: ZoneInfo, start: datetime, end: datetime) -> list[date]:
-    """Return the dates that a clock in the zone shows in [start, end), two instants in UTC.
-
-    Every stretch in which the clock shows one date begins or ends at a midnight, first or last, or at one of
-    the two ends. The midnight after the last date counts: that date may be shown for the second time.
-    """
+    """Return the dates that a clock in the zone shows in [start, end), two instants in UTC."""
     first, last = (instant.astimezone(zone).date() for instant in (start, end))
+    # A stretch in which the clock shows one date begins or ends at a midnight, first or last, or at one of the two
+    # ends. The midnight after the last date counts: that date may be shown for the second time.
     days = [first + _DAY * n for n in range((last - first).days + 2)]
     edges = {midnight(zone, day, fold) for day in days for fold in (0, 1)}
     readings = {start, end - _INSTANT, *edges, *(edge - _INSTANT for edge in edges)}

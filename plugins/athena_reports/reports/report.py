@@ -22,11 +22,8 @@ from athena_reports.reports.sql_template import template_problem
 from athena_reports.rows.checks import Check
 from athena_reports.settings import settings
 
-REPORT_TAG = "athena-report"
-"""Airflow tag of the DAGs of all reports."""
-
-NO_TABLE_TAG = "no-table"
-"""Airflow tag of the DAGs of a report without Parquet, so that Glue has no table of it."""
+REPORT_TAG = "athena-report"  # of the Airflow DAGs of all reports
+NO_TABLE_TAG = "no-table"  # of those without Parquet, and so without a table in Glue
 
 _CONFIG = pydantic.ConfigDict(strict=True, extra="forbid")
 _T = TypeVar("_T")
@@ -68,15 +65,14 @@ def _each_once(items: Sequence[_T]) -> tuple[_T, ...]:
 def _mistake(error: pydantic.ValidationError, fields: Mapping[str, object]) -> tuple[str, str]:
     """The field of the first mistake, and what is wrong with it."""
     first = error.errors()[0]
-    field = str(first["loc"][0])
+    field, *inside = first["loc"]
     if first["type"] == "missing":
-        return field, "it is missing."
+        return str(field), "it is missing."
     if field not in fields:
-        (nearest,) = get_close_matches(field, fields, n=1, cutoff=0)
-        return field, f"there is no such field. Did you mean {nearest}?"
-    of_param = f"[{first['loc'][1]!r}]" if field == "params" and len(first["loc"]) > 1 else ""
-    message = first["msg"].removeprefix("Value error, ")
-    return field + of_param, f"{first['input']!r} is not valid: {message}"
+        (nearest,) = get_close_matches(str(field), fields, n=1, cutoff=0)
+        return str(field), f"there is no such field. Did you mean {nearest}?"
+    name = f"params[{inside[0]!r}]" if field == "params" and inside else str(field)
+    return name, f"{first['input']!r} is not valid: {first['msg'].removeprefix('Value error, ')}"
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=_CONFIG)
@@ -90,8 +86,7 @@ class Input:
         format: How one key writes its date (`strftime`).
         kind: Type of the keys.
         previous: Whether the SQL reads the previous period too.
-        missing: If a needed partition is missing: `fail` the run before its query is paid, or publish and
-            mark as `partial`.
+        missing: If a partition is missing: `fail` before the query is paid, or publish and mark as `partial`.
         database: Glue database; None for the environment's.
 
     Raises:
@@ -134,17 +129,15 @@ class Report(pydantic.BaseModel, frozen=True):
         sql: SQL file, relative to the SQL folder.
         since: First date that has data, as `YYYY-MM-DD` or a date. No period before it is scheduled.
         owner: Who is asked when it fails; shown in Airflow.
-        late_by: How long after it happened an event may still land. The partition filter reads that much
-            further, and a period published earlier than that after its end is marked as provisional.
-        params: Constants for the SQL, `{{ params.<name> }}`. They are not Airflow params: a trigger cannot
-            change them.
+        late_by: How long after it happened an event may still land. The partition filter reads that much further,
+            and a period published earlier than that after its end is marked as provisional.
+        params: Constants for the SQL, `{{ params.<name> }}`. They are not Airflow params: no trigger changes them.
         transform: A function of the rows (a DuckDB relation) and the period that returns the rows to publish,
             or a list of these, applied in order. None publishes the result as it is.
         checks: What must hold of the published rows, see `checks`.
         inputs: The tables that it reads, so that missing partitions are noticed.
         empty: What happens if there are no rows: `fail`, `publish` an empty report, or `skip` the period.
-        unload: Whether Athena writes the rows as Parquet files (UNLOAD). That is faster for millions of rows,
-            and keeps no order.
+        unload: Whether Athena writes the rows as Parquet (UNLOAD): faster for millions of rows, keeps no order.
         outputs: Formats to publish, of `parquet`, `csv` and `jsonl` (JSON Lines).
         doc: Markdown for the people who operate the DAG; usually the module's docstring, `__doc__`.
 
@@ -190,19 +183,12 @@ class Report(pydantic.BaseModel, frozen=True):
     @property
     def transforms(self) -> Sequence[Callable[..., Any]]:
         """The transforms, in order."""
-        if self.transform is None:
-            return ()
-        return (self.transform,) if callable(self.transform) else self.transform
+        return (self.transform,) if callable(self.transform) else self.transform or ()
 
     @property
     def has_table(self) -> bool:
         """Whether Glue has a table of what is published: it has one of Parquet."""
         return "parquet" in self.outputs
-
-    @property
-    def since_date(self) -> date:
-        """`since` as a date."""
-        return _since(self.since)
 
     @cached_property
     def sql_text(self) -> str:
@@ -213,11 +199,8 @@ class Report(pydantic.BaseModel, frozen=True):
             self.refuse("sql", f"{self.sql!r} lies outside {folder}. Move the file into that folder.")
         if not path.is_file():
             present = ", ".join(sorted(file.name for file in folder.glob("*.sql"))) or "none"
-            self.refuse(
-                "sql",
-                f"there is no {self.sql!r} in {folder}. "
-                f"Create it, correct the name (files there: {present}), or set ATHENA_REPORTS_SQL_FOLDER.",
-            )
+            way_out = f"Correct the name (files there: {present}), or set ATHENA_REPORTS_SQL_FOLDER."
+            self.refuse("sql", f"there is no {self.sql!r} in {folder}. {way_out}")
         try:
             return path.read_text(encoding="utf-8").rstrip() + "\n"
         except UnicodeDecodeError as error:
@@ -229,14 +212,12 @@ class Report(pydantic.BaseModel, frozen=True):
         Raises:
             ReportError: An override is not a param of the report, or has another type.
         """
+        declared = {name: type(value).__name__ for name, value in self.params.items()}
         for name, value in overrides.items():
-            field = f"params[{name!r}]"
-            if name not in self.params:
-                declared = ", ".join(self.params) or "none"
-                self.refuse(field, f"the {cadence} DAG sets it; the report declares {declared}.")
-            given, expected = type(value).__name__, type(self.params[name]).__name__
-            if given != expected:
-                self.refuse(field, f"the {cadence} DAG sets a {given}, the report a {expected}.")
+            if declared.get(name) != type(value).__name__:
+                given = f"{type(value).__name__} {name}"
+                stated = ", ".join(f"{kind} {param}" for param, kind in declared.items()) or "none"
+                self.refuse(f"params[{name!r}]", f"the {cadence} DAG sets {given}; the report declares {stated}.")
         if not overrides:
             return self
         fields = {name: getattr(self, name) for name in type(self).model_fields}

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
+from typing import get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -35,7 +36,7 @@ CLOCKS: dict[tuple[oracle.Stretch, ...], str] = {}
 for name in NAMES:
     CLOCKS.setdefault(oracle.stretches_within(name, -MARGIN * oracle.DAY, (END_DAY + MARGIN) * oracle.DAY), name)
 ZONES = list(CLOCKS.values())
-WEEKDAYS = list(Weekday)
+WEEKDAYS = get_args(Weekday)
 
 Expected = tuple[str, int, int]
 """A period's id, and the seconds since 1970 at which it starts and ends."""

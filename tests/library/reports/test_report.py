@@ -31,7 +31,7 @@ def test_the_least_that_a_report_needs(make_report: MakeReport) -> None:
     assert report.outputs == ("parquet", "csv")
     assert report.transform is None
     assert dict(report.params) == {}
-    assert report.since_date == date(2025, 1, 1)
+    assert report.since == date(2025, 1, 1)
 
 
 MISTAKES: list[tuple[str, Any, str, str]] = [
@@ -66,8 +66,8 @@ MISTAKES: list[tuple[str, Any, str, str]] = [
     ("outputs", ["csv", "csv"], "outputs", "name each once"),
     ("params", {"top ten": 10}, "params['top ten']", "[A-Za-z_]"),
     ("params", {3: 10}, "params[3]", "valid string"),
-    ("params", {"top": object()}, "params['top']", "str, int, float"),
-    ("params", {"ids": []}, "params['ids']", "empty list"),
+    ("params", {"top": object()}, "params['top']", "no SQL literal"),
+    ("params", {"ids": []}, "params['ids']", "no SQL literal"),
     ("params", ["top"], "params", "valid dictionary"),
     ("owner", "", "owner", "at least 1 character"),
     ("owner", None, "owner", "valid string"),
@@ -178,11 +178,11 @@ def test_params_of_a_cadence_lie_over_those_of_the_report(make_report: MakeRepor
 @pytest.mark.parametrize(
     ("overrides", "field", "says"),
     [
-        ({"topp": 1}, "params['topp']", "the report declares top, game"),
-        ({"top": "1000"}, "params['top']", "sets a str, the report a int"),
-        ({"top": True}, "params['top']", "sets a bool, the report a int"),
-        ({"top": 1.0}, "params['top']", "sets a float, the report a int"),
-        ({"top": None}, "params['top']", "sets a NoneType, the report a int"),
+        ({"topp": 1}, "params['topp']", "sets int topp; the report declares int top, str game"),
+        ({"top": "1000"}, "params['top']", "sets str top; the report declares int top"),
+        ({"top": True}, "params['top']", "sets bool top; the report declares int top"),
+        ({"top": 1.0}, "params['top']", "sets float top; the report declares int top"),
+        ({"top": None}, "params['top']", "sets NoneType top; the report declares int top"),
         ({"game": "a\0b"}, "params['game']", "NUL"),
     ],
 )
