@@ -9,7 +9,7 @@ its objects anew, a version with an object younger than a day stays, and a perio
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ from athena_reports.s3 import S3, StoredObject
 from athena_reports.settings import Encryption
 
 _log = logging.getLogger(__name__)
-_OBJECT = re.compile(r"versions/(?P<version>[0-9a-f]{16})/(?P<format>\w+)/part-\d+\.(?P=format)")
+_OBJECT = re.compile(r"s3://([^/]+/){4}versions/(?P<version>[0-9a-f]{16})/(?P<format>\w+)/part-\d+\.(?P=format)")
 
 
 class RetentionPolicy(BaseModel, frozen=True):
@@ -75,8 +75,7 @@ def clean_up_bucket(
 ) -> dict[str, Any]:
     """Clean up all reports of a bucket, and return what was done; the callable of a PythonOperator.
 
-    Unless `delete` is set, what may be removed is only listed in the log. If a period was left as it is, an
-    AirflowException is raised at the end.
+    Without `delete` it only lists what may be removed. At the end it fails if a period was left as it is.
     """
     from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
@@ -116,7 +115,7 @@ def clean_up(
         with summary.noting():
             objects = list(s3.list(folder))
             manifest, _ = read_manifest(period, s3)  # after the listing, so nothing listed is newer
-            removals = plan(objects, manifest, partition, location=period, policy=policy, now=now)
+            removals = plan(objects, manifest, partition, policy, now)
             if delete:
                 s3.delete([each.uri for each in removals])
             summary.removals |= removals
@@ -135,23 +134,16 @@ def clean_up(
 
 
 def plan(
-    objects: Iterable[StoredObject],
+    objects: list[StoredObject],
     manifest: Manifest | None,
     partition: Partition | None,
-    *,
-    location: Location,
     policy: RetentionPolicy,
     now: datetime,
 ) -> dict[StoredObject, str]:
     """Return which of a period's objects, sorted by key, may be removed, and why; those of no version stay."""
-
-    def version_of(stored: StoredObject) -> str:
-        match = _OBJECT.fullmatch(stored.uri.removeprefix(location.period_uri))
-        return match["version"] if match else ""
-
     removals: dict[StoredObject, str] = {}
     current = f"/{manifest.version}/" if manifest else partition.location if partition else ""
-    for version, found in groupby(objects, version_of):
+    for version, found in groupby(objects, _version_of):
         stored = list(found)
         written = max(each.modified for each in stored)
         if not version or f"/{version}/" in current or now - written <= timedelta(days=1):
@@ -159,6 +151,11 @@ def plan(
         if reason := _reason(version, written, manifest, policy, now):
             removals |= dict.fromkeys(stored, f"version {version} {reason}")
     return removals
+
+
+def _version_of(stored: StoredObject) -> str:
+    match = _OBJECT.fullmatch(stored.uri)
+    return match["version"] if match else ""
 
 
 def _reason(version: str, written: datetime, manifest: Manifest | None, policy: RetentionPolicy, now: datetime) -> str:

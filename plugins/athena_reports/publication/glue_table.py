@@ -40,10 +40,7 @@ _PARQUET = {
 }
 _ABSENT, _PRESENT = "EntityNotFoundException", "AlreadyExistsException"
 _CHANGED_MEANWHILE = {"ConcurrentModificationException", "VersionMismatchException"}
-_PASSING = {  # with a table that was deleted meanwhile: a retry creates it again
-    *(_ABSENT, "ThrottlingException", "TooManyRequestsException"),
-    *("InternalServiceException", "OperationTimeoutException", "ResourceNotReadyException"),
-}
+_FINAL = {"AccessDeniedException", "InvalidInputException", "ValidationException"}
 
 
 class TableError(PublishError):
@@ -52,9 +49,7 @@ class TableError(PublishError):
 
 def changed_by_others(what: str) -> PublishError:
     """Return the error for something that other writers change whenever this one is about to."""
-    return PublishError(
-        f"{what} was changed by others at each of {ATTEMPTS} attempts. See who does, then clear publish."
-    )
+    return PublishError(f"{what} was changed by others at each of {ATTEMPTS} attempts. See who, then clear publish.")
 
 
 @dataclass(frozen=True)
@@ -96,8 +91,7 @@ class Table:
 
     def partitions(self) -> Mapping[str, Partition]:
         """Return each partition by period id; none if there is no table."""
-        call = _all(self.glue, "get_partitions")
-        problem = "its partitions cannot be listed"
+        call, problem = _all(self.glue, "get_partitions"), "its partitions cannot be listed"
         listed = self._call(problem, {_ABSENT}, call, TableName=self.name, ExcludeColumnSchema=True) or {}
         return {
             each["Values"][0]: Partition(each["StorageDescriptor"].get("Location", ""), each.get("Parameters", {}))
@@ -132,11 +126,10 @@ class Table:
         found: Mapping[str, Any] = answer["Table"]
         folder = found.get("StorageDescriptor", {}).get("Location", "")
         if not _is_ours(found) or folder != self.location.folder_uri:
-            raise TableError(
-                f"{self._about} is not the table of {self.location.folder_uri}: its location is {folder!r}, or another "
-                f"program wrote it. Move it away, or let ATHENA_REPORTS_REPORT_DATABASE name another database.",
-                retryable=False,
-            )
+            problem = f"its location is {folder!r}, or another program wrote it. Move it away"
+            advice = "or let ATHENA_REPORTS_REPORT_DATABASE name another database"
+            about = f"{self._about} is not the table of {self.location.folder_uri}"
+            raise TableError(f"{about}: {problem}, {advice}.", retryable=False)
         return found
 
     def _with_columns(self, wanted: dict[str, str]) -> dict[str, str]:
@@ -226,8 +219,7 @@ def _answer(problem: str, expected: Collection[str], call: Callable[..., Any], *
             _ABSENT: " Create the database, or let ATHENA_REPORTS_REPORT_DATABASE name another.",
             "AccessDeniedException": " Allow it for the connection's role in IAM and in Lake Formation.",
         }.get(code, "")
-        retryable = isinstance(error, BotoCoreError) or code in _PASSING
-        raise TableError(f"{problem}: {error}.{advice}", retryable=retryable) from error
+        raise TableError(f"{problem}: {error}.{advice}", retryable=code not in _FINAL) from error
 
 
 def _descriptor(types: _Types, location_uri: str) -> dict[str, Any]:

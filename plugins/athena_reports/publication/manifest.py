@@ -98,18 +98,11 @@ class PublicationFacts(BaseModel, frozen=True):
     code_version: str
 
 
-class Latest(BaseModel, frozen=True):
-    """`latest.json`: which period of a report is the latest published one."""
+class Latest(BaseModel, frozen=True, extra="allow"):
+    """`latest.json`: which period of a report is the latest published one, with the facts of `Manifest.latest`."""
 
-    report: str
-    cadence: str
     period: PeriodFacts
     manifest: str
-    version: str
-    rows: int
-    provisional: bool
-    partial: bool
-    published_at: str
     submitted_at: str
 
     @property
@@ -165,9 +158,10 @@ class Manifest(Version, PublicationFacts, frozen=True):
 
     def latest(self, location: Location) -> Latest:
         """Return what `latest.json` says if this period is the latest one."""
+        shared = {"report", "period", "version", "rows", "provisional", "partial", "published_at"}
         key = split_uri(location.manifest_uri)[1]
         named = {"cadence": location.cadence, "manifest": key, "submitted_at": self.query.submitted_at}
-        return Latest.model_validate(self.model_dump() | named)
+        return Latest.model_validate(self.model_dump(include=shared) | named)
 
     def partition(self, location: Location) -> Partition:
         """Return what Glue says of the period; `PartitionFacts` reads the parameters."""

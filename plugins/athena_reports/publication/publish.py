@@ -8,7 +8,6 @@ after every object that it names is there: a reader gets the old version or the 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from operator import attrgetter
 from typing import Literal, NamedTuple, TypeVar
 
 from athena_reports.errors import PublishError
@@ -41,16 +40,17 @@ def publish(
     table: Table | None = None,
     memory_limit: str = "128MB",
 ) -> Publication:
-    """Verify an uploaded version and make it the current one of its period, in one conditional write.
-
-    Raises SchemaError if the columns do not fit the table, PublishError if an object is missing, the manifest is
-    not ours, or others won the write each time, S3Error if S3 refused a call.
-    """
+    """Verify an uploaded version and make it the current one of its period, in one conditional write."""
     _verify(version, location, s3)
 
     def next_manifest(current: Manifest | None) -> Manifest:
         if current is not None and current.query.submitted_at > facts.query.submitted_at:
-            _require_past(current, location)
+            if current.query.submitted_at > datetime.now(UTC).isoformat(timespec="milliseconds"):
+                raise PublishError(
+                    f"{location.manifest_uri} says that query {current.query.id} was submitted in the future, at "
+                    f"{current.query.submitted_at}: no later one could replace it. Move it away, then clear publish.",
+                    retryable=False,
+                )
             return current
         if table is not None:
             table.prepare(version.columns)
@@ -72,7 +72,8 @@ def follow(manifest: Manifest, *, location: Location, s3: S3, table: Table | Non
     for _ in range(ATTEMPTS):
         if table is not None and manifest.parquet_key:
             table.put_partition(location.period_id, manifest.columns, manifest.partition(location))
-        _move_latest(manifest.latest(location), location.latest_uri, s3)
+        latest = partial(_latest, manifest.latest(location))
+        _update(location.latest_uri, partial(_read, Latest, location.latest_uri, s3), latest, s3)
         # Glue has no conditional write: follow what others wrote meanwhile.
         now, _etag = read_manifest(location, s3)
         if now is None:
@@ -96,16 +97,6 @@ def _verify(version: Version, location: Location, s3: S3) -> None:
         if found.get(uri) != expected.bytes:
             problem = f"has {found[uri]:,} bytes" if uri in found else "is missing"
             raise PublishError(f"{uri} {problem}; transform uploaded {expected.bytes:,}. Clear transform.")
-
-
-def _require_past(current: Manifest, location: Location) -> None:
-    if current.query.submitted_at > datetime.now(UTC).isoformat(timespec="milliseconds"):
-        raise PublishError(
-            f"{location.manifest_uri} says that its query {current.query.id} was submitted at "
-            f"{current.query.submitted_at}, which is in the future: no later query could replace it. "
-            f"Correct the manifest, or move it away, then clear publish.",
-            retryable=False,
-        )
 
 
 def _successor(
@@ -148,10 +139,8 @@ def _difference(new: Version, old: Version, location: Location, s3: S3, memory_l
     return Difference(added=added, removed=removed)
 
 
-def _move_latest(latest: Latest, uri: str, s3: S3) -> None:
-    """Make `latest.json` name the period, unless it names a later one."""
-    later = attrgetter("age")
-    _update(uri, partial(_read, Latest, uri, s3), lambda present: max(latest, present or latest, key=later), s3)
+def _latest(ours: Latest, present: Latest | None) -> Latest:
+    return present if present is not None and present.age > ours.age else ours
 
 
 def _update(

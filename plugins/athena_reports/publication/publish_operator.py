@@ -80,10 +80,9 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
         s3 = S3(self.hook.get_conn(), self.bucket_owner, self.encryption)
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name)
         table = Table(self.database, location, glue.get_conn()) if self.database else None
-        limit = self.memory_limit
         with report_errors():
             outcome, manifest = publish(
-                prepared.version, facts, location=location, s3=s3, table=table, memory_limit=limit
+                prepared.version, facts, location=location, s3=s3, table=table, memory_limit=self.memory_limit
             )
         warnings = [check for check in manifest.checks if not check.passed]
         event = {
@@ -104,8 +103,8 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
         assert submitted.period is not None
         settles_at = datetime.fromisoformat(submitted.period.end_utc) + self.late_by
         missing = tuple(gap for coverage in submitted.inputs for gap in coverage.gaps)
-        said = {"reads_previous": self.reads_previous, "sql_sha256": submitted.sql_sha256}
-        price_usd = round(query.price_usd, 6)
+        said: Any = {"reads_previous": self.reads_previous, "sql_sha256": submitted.sql_sha256}
+        said["price_usd"] = round(query.price_usd, 6)
         return PublicationFacts(
             report=self.report,
             environment=self.environment,
@@ -115,7 +114,7 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
             partial=bool(missing),
             missing_partitions=missing,
             published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            query=QueryFacts.model_validate({**query.model_dump(), **said, "price_usd": price_usd}),
+            query=QueryFacts.model_validate(query.model_dump() | said),
             checks=prepared.checks,
             run=RunFacts(dag_id=self.dag_id, run_id=context["run_id"]),
             code_version=__version__,

@@ -126,9 +126,8 @@ def transform_result(
             if recipe.empty != "publish":
                 raise no_rows
             transforms.clear()  # they have the transforms' columns
-            if recipe.database is None:
-                return None
-            return Table(recipe.database, location, GlueCatalogHook(aws_conn_id=aws_conn_id).get_conn()).columns()
+            glue = GlueCatalogHook(aws_conn_id=aws_conn_id)
+            return Table(recipe.database, location, glue.get_conn()).columns() if recipe.database else None
 
         with open_engine(memory_limit, about=about) as engine:
             finished = FinishedQuery.model_validate(execution, from_attributes=True)

@@ -54,7 +54,7 @@ def manifest(current: str, *earlier: tuple[str, float]) -> Manifest:
 
 def removed(objects: Sequence[StoredObject], found: Manifest | None, policy: RetentionPolicy) -> set[str]:
     ordered = sorted(objects, key=lambda item: item.uri)
-    planned = plan(ordered, found, None, location=LOCATION, policy=policy, now=NOW)
+    planned = plan(ordered, found, None, policy, NOW)
     calling = {named(version): version for version in "abcdefgh"}
     return {calling[each.uri.split("/")[7]] for each in planned}
 
@@ -99,7 +99,7 @@ def test_a_version_goes_whole_or_not_at_all() -> None:
     policy = RetentionPolicy(abandoned_after_days=1)
     assert removed([stored("a", 30), stored("a", 0.9, format="csv")], None, policy) == set()
     whole = [stored("a", 30), stored("a", 29, format="csv")]
-    planned = plan(whole, None, None, location=LOCATION, policy=policy, now=NOW)
+    planned = plan(whole, None, None, policy, NOW)
     assert list(planned) == whole
     assert all(f"version {named('a')} was uploaded at 2026-10-26" in reason for reason in planned.values())
 
@@ -113,14 +113,13 @@ def test_a_version_goes_whole_or_not_at_all() -> None:
         "plays/weekly/2026-11-15/versions/{old}/read-me.txt",
         "plays/weekly/2026-11-15/versions/{old}/parquet/part-0.csv",
         "plays/weekly/2026-11-15/versions/{old}/parquet/part-0.parquet/copy",
-        "plays/weekly/2026-11-08/versions/{old}/parquet/part-0.parquet",
         "others/plays/weekly/2026-11-15/versions/{old}/parquet/part-0.parquet",
     ],
 )
 def test_nothing_outside_the_versions_of_the_period_is_touched(key: str) -> None:
     uri = f"s3://reports/{key.format(old=named('old'))}"
     item = StoredObject(uri=uri, bytes=10, etag='"etag"', modified=ago(1_000))
-    assert plan([item], None, None, location=LOCATION, policy=RetentionPolicy(), now=NOW) == {}
+    assert plan([item], None, None, RetentionPolicy(), NOW) == {}
 
 
 @pytest.mark.parametrize("number", [{"keep_versions": -1}, {"keep_days": 0}, {"abandoned_after_days": 0}])
@@ -197,20 +196,6 @@ def test_what_glue_names_stays_where_the_manifest_is_missing(tabled: Place) -> N
     assert f"{tabled.location.manifest_uri} is missing, but the period is in Glue" in problem
 
 
-def test_where_glue_does_not_list_partitions_nothing_is_removed(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    tabled.upload("never published, as long as Glue does not say so")
-    assert tabled.table is not None
-
-    def refuse(_: Any) -> None:
-        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetPartitions")
-
-    monkeypatch.setattr(tabled.table.glue, "get_paginator", refuse)
-    summary = cleaned(tabled, 100, delete=True)
-    assert summary.removals == {}
-    (problem,) = summary.problems
-    assert "its partitions cannot be listed" in problem
-
-
 def test_partitions_and_the_latest_period_follow(tabled: Place) -> None:
     places = [tabled.at(period_id) for period_id in ("2026-11-01", "2026-11-08", "2026-11-15", "2026-11-22")]
     followed, moved, stale, missing = places
@@ -239,3 +224,17 @@ def test_partitions_and_the_latest_period_follow(tabled: Place) -> None:
         assert_followed(place.s3.client, place.location, place.partitions(), is_latest=place is missing)
     assert tabled.latest()["period"]["id"] == "2026-11-22"
     assert cleaned(tabled).repaired == []
+
+
+def test_where_glue_does_not_list_partitions_nothing_is_removed(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    tabled.upload("never published, as long as Glue does not say so")
+    assert tabled.table is not None
+
+    def refuse(_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetPartitions")
+
+    monkeypatch.setattr(tabled.table.glue, "get_paginator", refuse)
+    summary = cleaned(tabled, 100, delete=True)
+    assert summary.removals == {}
+    (problem,) = summary.problems
+    assert "its partitions cannot be listed" in problem
