@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
+from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param
 
-from athena_reports.publication.cleanup import AthenaReportsCleanupOperator, RetentionPolicy
+from athena_reports.publication.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.publication.restatement import STALE_PARAM, AthenaRestatementsOperator
 from athena_reports.queries.orphans import AthenaReconcileOperator
 from athena_reports.settings import settings
@@ -46,15 +48,17 @@ def build_cleanup(
     """
     names = settings()
     with _dag("cleanup", "Repairs and cleans up what the reports have published", every, doc) as dag:
-        AthenaReportsCleanupOperator(
-            task_id="clean_up",
+        clean_up = partial(
+            clean_up_bucket,
             bucket=names.report_bucket,
             database=names.report_database,
             policy=policy or RetentionPolicy(),
             delete=delete,
             bucket_owner=names.bucket_owner,
             encryption=names.encryption,
+            aws_conn_id=names.aws_conn_id,
         )
+        PythonOperator(task_id="clean_up", python_callable=clean_up)
     return dag
 
 

@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
-from airflow.sdk import DAG
 from botocore.client import BaseClient
 
 from athena_reports import Input, Report, build_dag, checks, monthly, transforms
-from athena_reports.publication.cleanup import AthenaReportsCleanupOperator, RetentionPolicy
+from athena_reports.publication.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.settings import settings
 from demo.services import Services
-from tests.integration.runner import XComs, execute, manifest_of, object_of, rows_of, run_dag
+from tests.integration.runner import XComs, manifest_of, object_of, rows_of, run_dag
 
 pytestmark = pytest.mark.usefixtures("flights_lake")
 
@@ -208,16 +207,8 @@ def test_cleanup_lists_then_removes_and_repairs(services: Services, run_report: 
     services.glue.delete_partition(DatabaseName="report_dev", TableName=table, PartitionValues=["2013-02"])
 
     def look(*, delete: bool) -> dict[str, Any]:
-        with DAG("cleanup", schedule=None):
-            task = AthenaReportsCleanupOperator(
-                task_id="clean_up",
-                bucket=second["bucket"],
-                database="report_dev",
-                policy=RetentionPolicy(keep_versions=0, keep_days=1),
-                delete=delete,
-            )
-        found: dict[str, Any] = execute(task, {})
-        return found
+        policy = RetentionPolicy(keep_versions=0, keep_days=1)
+        return clean_up_bucket(bucket=second["bucket"], database="report_dev", policy=policy, delete=delete)
 
     assert f"{second['report']}/monthly/2013-02" in look(delete=False)["repaired"]
     assert athena_rows(services, f"SELECT COUNT(*) FROM {table}") == [["15"]]

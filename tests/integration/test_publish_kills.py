@@ -26,7 +26,7 @@ from athena_reports import s3 as s3_module
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import Location
 from athena_reports.publication.publish import publish
-from athena_reports.s3 import S3
+from athena_reports.s3 import S3, split_uri
 from tests.library.publication.publishing import (
     EARLY,
     LATE,
@@ -230,7 +230,7 @@ class Reader(threading.Thread):
             # Only the manifest may be missing, and only before the first publication.
             if error.response["Error"]["Code"] != "NoSuchKey" or any(self.versions):
                 raise
-            if error.response["Error"].get("Key") not in (None, self._location.manifest_key):
+            if error.response["Error"].get("Key") not in (None, split_uri(self._location.manifest_uri)[1]):
                 raise
             version = None
         if not self.versions or self.versions[-1] != version:

@@ -41,9 +41,11 @@ def test_the_contract_of_the_cleanup(monkeypatch: pytest.MonkeyPatch) -> None:
 
     (task,) = dag.tasks
     assert (dag.dag_id, task.task_id) == ("athena_reports_cleanup", "clean_up")
-    assert (task.bucket, task.database) == ("athena-report-stg", "report_stg")
-    assert (task.policy, task.delete) == (policy, True)
-    assert build_cleanup().tasks[0].delete is False  # type: ignore[attr-defined]
+    given = task.python_callable.keywords
+    assert (given["bucket"], given["database"]) == ("athena-report-stg", "report_stg")
+    assert (given["policy"], given["delete"]) == (policy, True)
+    listing: Any = build_cleanup()
+    assert listing.tasks[0].python_callable.keywords["delete"] is False
     assert (dag.doc_md, dag.max_active_runs) == ("# Cleanup", 1)
 
 

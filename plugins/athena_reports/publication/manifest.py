@@ -3,10 +3,8 @@
 Times are ISO 8601 in UTC with one precision, so that they sort as texts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, Field
 
@@ -15,23 +13,13 @@ from athena_reports.publication.location import Location
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import Column
 from athena_reports.rows.writer import Format
+from athena_reports.s3 import split_uri
 
 Text = Annotated[str, Field(min_length=1)]
 
 
-class _Document(BaseModel, frozen=True):
-    @classmethod
-    def from_json(cls, text: bytes) -> Self:
-        """Read it from S3; a ValueError says that it is something else."""
-        return cls.model_validate_json(text)
-
-    def to_json(self) -> bytes:
-        """Return its text."""
-        return self.model_dump_json(indent=2).encode()
-
-
 class PublishedObject(BaseModel, frozen=True):
-    """The rows of a version in one format: S3 key, size, SHA-256 in hexadecimal, and number of rows."""
+    """The rows of a version in one format; `sha256` is in hexadecimal."""
 
     format: Format
     key: str
@@ -50,14 +38,9 @@ class Version(BaseModel, frozen=True):
     objects: tuple[PublishedObject, ...]
 
     @property
-    def formats(self) -> set[str]:
-        """Its formats."""
-        return {each.format for each in self.objects}
-
-    @property
-    def parquet_keys(self) -> list[str]:
-        """Keys of its Parquet."""
-        return [each.key for each in self.objects if each.format == "parquet"]
+    def parquet_key(self) -> str:
+        """Key of its Parquet; empty if there is none."""
+        return next((each.key for each in self.objects if each.format == "parquet"), "")
 
 
 class QueryFacts(BaseModel, frozen=True):
@@ -99,18 +82,14 @@ class EarlierVersion(BaseModel, frozen=True):
 
 
 class PublicationFacts(BaseModel, frozen=True):
-    """What a manifest says besides its version.
-
-    `settles_at` is when the last event of the period has arrived; `provisional`, whether the query was
-    submitted before; `partial`, whether partitions of the input were missing.
-    """
+    """What a manifest says besides its version."""
 
     report: str
     environment: str
     period: PeriodFacts
-    settles_at: str
-    provisional: bool
-    partial: bool
+    settles_at: str  # when the last event of the period has arrived
+    provisional: bool  # the query was submitted before
+    partial: bool  # partitions of the input were missing
     missing_partitions: tuple[str, ...]
     published_at: str
     query: QueryFacts
@@ -119,54 +98,11 @@ class PublicationFacts(BaseModel, frozen=True):
     code_version: str
 
 
-class Manifest(Version, PublicationFacts, _Document, frozen=True):
-    """`manifest.json`: the current version of a period, where it comes from, and its history, latest first.
+class Latest(BaseModel, frozen=True, extra="allow"):
+    """`latest.json`: which period of a report is the latest published one, with the facts of `Manifest.latest`."""
 
-    `restated_at` is when the query was submitted that last replaced other rows; empty for never.
-    """
-
-    manifest_format: Literal[1]
-    restated_at: str = ""
-    earlier_versions: tuple[EarlierVersion, ...] = ()
-
-    def latest(self, location: Location) -> Latest:
-        """Return what `latest.json` says if this period is the latest one."""
-        return Latest(
-            **self.model_dump(include=set(Latest.model_fields) - {"manifest"}),
-            cadence=location.cadence,
-            manifest=location.manifest_key,
-            submitted_at=self.query.submitted_at,
-        )
-
-    def partition_parameters(self, location: Location) -> dict[str, str]:
-        """Return the parameters of the period's partition in Glue; `PartitionFacts` reads them."""
-        named = set(PartitionFacts.model_fields)
-        facts = PartitionFacts(
-            **self.model_dump(include=named - {"manifest"}),
-            **self.period.model_dump(include=named),
-            **self.query.model_dump(include=named),
-            **self.run.model_dump(),
-            bytes=sum(each.bytes for each in self.objects),
-            query_id=self.query.id,
-            manifest=location.manifest_uri,
-            checks_warned=sum(not check.passed for check in self.checks),
-            earlier=len(self.earlier_versions),
-        )
-        return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in facts}
-
-
-class Latest(_Document, frozen=True):
-    """`latest.json`: which period of a report is the latest published one."""
-
-    report: str
-    cadence: str
     period: PeriodFacts
     manifest: str
-    version: str
-    rows: int
-    provisional: bool
-    partial: bool
-    published_at: str
     submitted_at: str
 
     @property
@@ -202,9 +138,41 @@ class PartitionFacts(BaseModel, frozen=True):
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> Self:
-        """Read the parameters of a partition; those that others added are ignored.
-
-        Raises:
-            ValueError: They are not those of a published period.
-        """
+        """Read a partition's parameters, also among others'; ValueError if it is not of a published period."""
         return cls.model_validate(parameters)
+
+
+class Partition(NamedTuple):
+    """What Glue says of a period: the `s3://` folder of its Parquet, and the parameters."""
+
+    location: str
+    parameters: Mapping[str, str]
+
+
+class Manifest(Version, PublicationFacts, frozen=True):
+    """`manifest.json`: the current version of a period, where it comes from, and its history, latest first."""
+
+    manifest_format: Literal[1]
+    restated_at: str = ""  # when the query was submitted that last replaced other rows
+    earlier_versions: tuple[EarlierVersion, ...] = ()
+
+    def latest(self, location: Location) -> Latest:
+        """Return what `latest.json` says if this period is the latest one."""
+        shared = {"report", "period", "version", "rows", "provisional", "partial", "published_at"}
+        key = split_uri(location.manifest_uri)[1]
+        named = {"cadence": location.cadence, "manifest": key, "submitted_at": self.query.submitted_at}
+        return Latest.model_validate(self.model_dump(include=shared) | named)
+
+    def partition(self, location: Location) -> Partition:
+        """Return what Glue says of the period; `PartitionFacts` reads the parameters."""
+        named = {
+            "bytes": sum(each.bytes for each in self.objects),
+            "query_id": self.query.id,
+            "manifest": location.manifest_uri,
+            "checks_warned": sum(not check.passed for check in self.checks),
+            "earlier": len(self.earlier_versions),
+        }
+        parts = (self.period, self.query, self.run, self)
+        facts = PartitionFacts.model_validate({name: value for part in parts for name, value in part} | named)
+        parameters = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in facts}
+        return Partition(f"{location.version_uri(self.version)}parquet/", parameters)

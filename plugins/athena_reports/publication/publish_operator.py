@@ -1,15 +1,14 @@
 """The operator that publishes a prepared version."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.sdk import Context
 
 from athena_reports import __version__
 from athena_reports.publication.glue_table import Table
@@ -19,11 +18,7 @@ from athena_reports.publication.publish import publish
 from athena_reports.publication.transform_task import PreparedVersion
 from athena_reports.queries.airflow_errors import report_errors
 from athena_reports.s3 import S3
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from athena_reports.settings import Encryption
+from athena_reports.settings import Encryption
 
 _EVENT = {"period", "version", "rows", "provisional", "partial", "published_at"}
 
@@ -82,20 +77,17 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
         prepared = PreparedVersion.model_validate(self.prepared)
         facts = self._facts(prepared, context)
         location = Location(self.bucket, self.report, facts.period.cadence, facts.period.id)
+        s3 = S3(self.hook.get_conn(), self.bucket_owner, self.encryption)
+        glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name)
+        table = Table(self.database, location, glue.get_conn()) if self.database else None
         with report_errors():
-            publication = publish(
-                prepared.version,
-                facts,
-                location=location,
-                s3=S3(self.hook.get_conn(), self.bucket_owner, self.encryption),
-                table=self._table(location),
-                memory_limit=self.memory_limit,
+            outcome, manifest = publish(
+                prepared.version, facts, location=location, s3=s3, table=table, memory_limit=self.memory_limit
             )
-        manifest = publication.manifest
         warnings = [check for check in manifest.checks if not check.passed]
         event = {
             "manifest": location.manifest_uri,
-            "outcome": publication.outcome.value,
+            "outcome": outcome,
             **manifest.model_dump(mode="json", include=_EVENT),
             "warnings": [check.name for check in warnings],
         }
@@ -106,17 +98,13 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
             self.log.warning("check %s: %s", check.name, check.message)
         return event
 
-    def _table(self, location: Location) -> Table | None:
-        if self.database is None:
-            return None
-        glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name).get_conn()
-        return Table(self.database, location, glue)
-
     def _facts(self, prepared: PreparedVersion, context: Context) -> PublicationFacts:
         query, submitted = prepared.query, prepared.submitted
         assert submitted.period is not None
         settles_at = datetime.fromisoformat(submitted.period.end_utc) + self.late_by
         missing = tuple(gap for coverage in submitted.inputs for gap in coverage.gaps)
+        said: Any = {"reads_previous": self.reads_previous, "sql_sha256": submitted.sql_sha256}
+        said["price_usd"] = round(query.price_usd, 6)
         return PublicationFacts(
             report=self.report,
             environment=self.environment,
@@ -126,16 +114,7 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
             partial=bool(missing),
             missing_partitions=missing,
             published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            query=QueryFacts(
-                id=query.id,
-                submitted_at=query.submitted_at,
-                statement=query.statement,
-                reads_previous=self.reads_previous,
-                sql_sha256=submitted.sql_sha256,
-                scanned_bytes=query.scanned_bytes,
-                price_usd=round(query.price_usd, 6),
-                engine_version=query.engine_version,
-            ),
+            query=QueryFacts.model_validate(query.model_dump() | said),
             checks=prepared.checks,
             run=RunFacts(dag_id=self.dag_id, run_id=context["run_id"]),
             code_version=__version__,

@@ -25,11 +25,11 @@ from athena_reports.rows.columns import Column
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.transforms import apply
 from athena_reports.rows.writer import CONTENT_TYPES, Format, LocalFile, LocalTable, write_files, write_table
-from athena_reports.s3 import S3
+from athena_reports.s3 import S3, split_uri
+from athena_reports.settings import Encryption
 
 if TYPE_CHECKING:
     from athena_reports.rows.transforms import Transform
-    from athena_reports.settings import Encryption
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,74 +99,56 @@ def transform_result(
         AirflowFailException: The query, its result, a transform or a check is wrong, or there are no rows.
         AirflowException: AWS did not serve a call, or the disk is full.
     """
+    from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+    from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
     with report_errors():
         if not query or not submitted or not submitted["period"]:
             raise ResultError(
-                f"Report {recipe.report!r}: transform needs the query and its period. If wait_for_query was "
-                f"marked as success, clear run_query with all that is downstream. In a DAG of your own, give "
-                f"run_query its cadence, and transform submitted=XComArg(run_query, key='submitted')."
+                f"Report {recipe.report!r}: transform needs the query and its period. If wait_for_query was marked as "
+                f"success, clear run_query with all that is downstream. In a DAG of your own, give run_query its "
+                f"cadence, and transform submitted=XComArg(run_query, key='submitted')."
             )
-        s3 = S3(S3Hook(aws_conn_id=aws_conn_id).get_conn(), bucket_owner, encryption)
         execution, facts = QueryExecution.model_validate(query), Submitted.model_validate(submitted)
-        prepared = _prepare(execution, facts, recipe, s3, memory_limit, aws_conn_id)
-    return prepared.model_dump(mode="json")
-
-
-def _prepare(
-    query: QueryExecution,
-    submitted: Submitted,
-    recipe: Recipe,
-    s3: S3,
-    memory_limit: str,
-    aws_conn_id: str | None,
-) -> PreparedVersion:
-    from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-    from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
-
-    assert submitted.period is not None
-    period = recipe.cadence.period(submitted.period.id)
-    location = recipe.location(period)
-    about = f"Report {recipe.report!r}, period {period.id} ({recipe.cadence.name})"
-    no_rows = (SkipPeriodError if recipe.empty == "skip" else EmptyResultError)(
-        f"{about}: query {query.id} returned no rows, so nothing is published. {why_empty(submitted.inputs)} "
-        f'If no rows are right, declare empty="publish" or "skip".'
-    )
-    transforms = list(recipe.transforms)
-
-    def published_columns() -> Sequence[Column] | None:
-        """Return the columns of an UNLOAD that wrote no file: those that the report published before."""
-        if recipe.empty != "publish":
-            raise no_rows
-        transforms.clear()  # they have the transforms' columns
-        if recipe.database is None:
-            return None
-        return Table(recipe.database, location, GlueCatalogHook(aws_conn_id=aws_conn_id).get_conn()).columns()
-
-    with open_engine(memory_limit, about=about) as engine:
-        rows, ordered = read_result(
-            FinishedQuery.model_validate(query, from_attributes=True),
-            engine=engine,
-            athena=AthenaHook(aws_conn_id=aws_conn_id).get_conn(),
-            s3=s3,
-            published_columns=published_columns,
+        period = recipe.cadence.period(submitted["period"]["id"])
+        location = recipe.location(period)
+        s3 = S3(S3Hook(aws_conn_id=aws_conn_id).get_conn(), bucket_owner, encryption)
+        about = f"Report {recipe.report!r}, period {period.id} ({recipe.cadence.name})"
+        no_rows = (SkipPeriodError if recipe.empty == "skip" else EmptyResultError)(
+            f"{about}: query {execution.id} returned no rows, so nothing is published. {why_empty(facts.inputs)} "
+            f'If no rows are right, declare empty="publish" or "skip".'
         )
-        table = write_table(apply(transforms, rows, period, engine=engine, about=about), engine)
-        if not table.rows and recipe.empty != "publish":
-            raise no_rows
-        against = {check.against for check in recipe.checks}
-        previous, current = (
-            read_manifest(recipe.location(of), s3)[0] if name in against else None
-            for of, name in ((period.previous, "previous_period"), (period, "previous_version"))
-        )
-        checks = run_checks(recipe.checks, table, engine, previous_period=previous, previous_version=current)
-        files = write_files(table, recipe.formats, engine)
-        version = upload_version(files, table, location, s3, ordered=ordered)
-    if failed := failures(checks):
-        uploaded = location.uri(location.version_key(version.version))
-        raise CheckError(f"{about}: {failed} Nothing is published. The rows are at {uploaded} for inspection.")
-    return PreparedVersion(query=query, submitted=submitted, version=version, checks=checks)
+        transforms = list(recipe.transforms)
+
+        def published_columns() -> Sequence[Column] | None:
+            """Return the columns of an UNLOAD that wrote no file: those that the report published before."""
+            if recipe.empty != "publish":
+                raise no_rows
+            transforms.clear()  # they have the transforms' columns
+            glue = GlueCatalogHook(aws_conn_id=aws_conn_id)
+            return Table(recipe.database, location, glue.get_conn()).columns() if recipe.database else None
+
+        with open_engine(memory_limit, about=about) as engine:
+            finished = FinishedQuery.model_validate(execution, from_attributes=True)
+            athena = AthenaHook(aws_conn_id=aws_conn_id).get_conn()
+            rows, ordered = read_result(
+                finished, engine=engine, athena=athena, s3=s3, published_columns=published_columns
+            )
+            table = write_table(apply(transforms, rows, period, engine=engine, about=about), engine)
+            if not table.rows and recipe.empty != "publish":
+                raise no_rows
+            against = {check.against for check in recipe.checks}
+            previous, current = (
+                read_manifest(recipe.location(of), s3)[0] if name in against else None
+                for of, name in ((period.previous, "previous_period"), (period, "previous_version"))
+            )
+            checks = run_checks(recipe.checks, table, engine, previous_period=previous, previous_version=current)
+            version = upload_version(write_files(table, recipe.formats, engine), table, location, s3, ordered=ordered)
+        if failed := failures(checks):
+            uploaded = location.version_uri(version.version)
+            raise CheckError(f"{about}: {failed} Nothing is published. The rows are at {uploaded} for inspection.")
+    return PreparedVersion(query=execution, submitted=facts, version=version, checks=checks).model_dump(mode="json")
 
 
 def upload_version(
@@ -180,7 +162,7 @@ def upload_version(
     version = hashlib.sha256(content.encode()).hexdigest()[:16]
     objects = []
     for file in files:
-        key = location.object_key(version, file.format)
-        s3.upload(file.path, location.uri(key), CONTENT_TYPES[file.format], sha256=file.sha256)
-        objects.append(PublishedObject(key=key, **file.model_dump(exclude={"path"})))
+        uri = f"{location.version_uri(version)}{file.format}/part-0.{file.format}"
+        s3.upload(file.path, uri, CONTENT_TYPES[file.format], sha256=file.sha256)
+        objects.append(PublishedObject(key=split_uri(uri)[1], **file.model_dump(exclude={"path"})))
     return Version(version=version, ordered=ordered, rows=table.rows, columns=table.columns, objects=tuple(objects))

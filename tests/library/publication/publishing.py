@@ -104,8 +104,8 @@ class Place:
     def at(self, period_id: str) -> Place:
         return replace(self, location=replace(self.location, period_id=period_id))
 
-    def put(self, key: str, body: bytes) -> None:
-        self.s3.client.put_object(Bucket=self.location.bucket, Key=key, Body=body)
+    def put(self, uri: str, body: bytes) -> None:
+        self.s3.client.put_object(Bucket=self.location.bucket, Key=split_uri(uri)[1], Body=body)
 
     def everything(self) -> dict[str, bytes]:
         """Every object of the bucket, by key."""
@@ -147,8 +147,7 @@ def assert_followed(
     """The partition and `latest.json` say what the manifest says."""
     manifest = read_json(s3, location.manifest_uri)
     partition = partitions[location.period_id]
-    folder = f"s3://{location.bucket}/{location.prefix}versions/{manifest['version']}/parquet/"
-    assert partition["StorageDescriptor"]["Location"] == folder
+    assert partition["StorageDescriptor"]["Location"] == f"{location.version_uri(manifest['version'])}parquet/"
     for name in ("version", "rows", "published_at"):
         assert partition["Parameters"][name] == str(manifest[name])
     assert partition["Parameters"]["query_id"] == manifest["query"]["id"]
