@@ -46,10 +46,7 @@ class ResultRows(NamedTuple):
 def read_result(
     query: FinishedQuery, *, engine: Engine, athena: AthenaClient, s3: S3, published_columns: PublishedColumns
 ) -> ResultRows:
-    """Download the result of a query and return its rows, which are read when the relation is used.
-
-    `published_columns` returns the columns of the report's table, for an UNLOAD that wrote no file.
-    """
+    """Download a result and return its rows, with the table's columns for an UNLOAD that wrote no file."""
     try:
         if query.statement == "UNLOAD":
             uris = _unloaded_uris(query, athena, s3)
@@ -81,7 +78,8 @@ def _selected(query: FinishedQuery, engine: Engine, athena: AthenaClient, s3: S3
     with path.open("rb") as file:
         beginning = file.read(len(expected))
     if beginning != expected:
-        problem = f"it begins with {beginning.decode(errors='replace')!r:.200}, but its metadata names the columns {list(columns)}"
+        found = beginning.decode(errors="replace")
+        problem = f"it begins with {found!r:.200}, but its metadata names the columns {list(columns)}"
         raise ResultError(f"Query {query.id}: its result cannot be read: {problem}. {_AGAIN}")
     return read_csv(path, columns, engine, about=f"Query {query.id}")
 

@@ -107,8 +107,7 @@ def unique(*columns: str, severity: Severity = "fail") -> Check:
     names = ", ".join(map(quoted, columns))
     # A window spills where a GROUP BY over many values runs out of memory.
     nth = f', row_number() OVER (PARTITION BY {names} ORDER BY file_row_number) AS "nth of its values"'
-    fault = f"repeat the {_listed(columns)} of one before"
-    find = partial(_each, '"nth of its values" = 1', fault, columns, adds=nth)
+    find = partial(_each, '"nth of its values" = 1', f"repeat the {_listed(columns)} of one before", columns, adds=nth)
     return Check(name=f"unique({_listed(columns)})", severity=severity, find=find)
 
 
@@ -129,11 +128,9 @@ def in_range(
     """
     interval, name = _interval(at_least, at_most), quoted(column)
     # In DuckDB, NaN is greater than infinity.
-    upper = math.inf if at_most is None and not isinstance(at_least, date) else at_most
-    limits = ((">=", at_least), ("<=", upper))
-    holds = " AND ".join(f"{name} {sign} {_literal(bound)}" for sign, bound in limits if bound is not None)
-    fault = f"have a {column} outside the range {interval}"
-    find = partial(_each, f"{name} IS NULL OR ({holds})", fault, [column])
+    limits = {">=": at_least, "<=": math.inf if at_most is None and not isinstance(at_least, date) else at_most}
+    holds = " AND ".join(f"{name} {sign} {_literal(bound)}" for sign, bound in limits.items() if bound is not None)
+    find = partial(_each, f"{name} IS NULL OR ({holds})", f"have a {column} outside the range {interval}", [column])
     return Check(name=f"in_range({column}, {interval})", severity=severity, find=find)
 
 

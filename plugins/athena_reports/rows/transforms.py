@@ -65,9 +65,7 @@ def _relation(made: Any, engine: Engine) -> DuckDBPyRelation:
         return engine.connection.from_df(made)
     if hasattr(made, "__arrow_c_stream__") or hasattr(made, "__arrow_c_array__"):
         return engine.connection.from_arrow(made)
-    raise TransformError(
-        f"it returned a {type(made).__name__}. Return a relation, or an Arrow, pandas or polars table."
-    )
+    raise TransformError(f"it returned a {type(made).__name__}. Return a relation, an Arrow table or a data frame.")
 
 
 def movement(*, rank: str = "rank", previous_rank: str = "previous_rank", into: str = "movement") -> Transform:
