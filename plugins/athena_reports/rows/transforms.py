@@ -121,14 +121,17 @@ def each_row(
         engine = current_engine.get()
         types = dict(zip(rows.columns, map(str, rows.types), strict=True)) | added
         kinds = {name: engine.connection.sqltype(kind) for name, kind in types.items() if name not in drops}
-        path = engine.folder / f"each_row-{next(_numbers)}.jsonl"
+        path, separator = engine.folder / f"each_row-{next(_numbers)}.json", "["
         encode = json.JSONEncoder(ensure_ascii=False, default=_text).encode
         with path.open("w", encoding="utf-8") as file:
             for made in _slices(lambda row: function(row, period) if takes_period else function(row), rows, engine):
                 _refuse(made, kinds, drops)
-                file.writelines(f"{encode(row)}\n" for row in made.values())
+                if made:
+                    file.write(separator + encode(list(made.values()))[1:-1])
+                    separator = ","
+            file.write("]" if separator == "," else "[]")
         columns = ", ".join(f"{literal(name)}: {literal(types[name])}" for name in kinds)
-        source = f"read_json({literal(str(path))}, format = 'newline_delimited', columns = {{{columns}}})"
+        source = f"read_json({literal(str(path))}, format = 'array', columns = {{{columns}}})"
         return engine.connection.sql(f"FROM {source}")
 
     return each_row
