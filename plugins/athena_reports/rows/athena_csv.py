@@ -13,63 +13,41 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from athena_reports.errors import ResultError
 from athena_reports.rows.columns import literal, quoted
-from athena_reports.rows.engine import reason
+from athena_reports.rows.engine import Engine, reason
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
-    from athena_reports.rows.engine import Engine
-
-MAX_ROW_BYTES = 16 * 1024 * 1024
-"""The longest row that is sure to be read, as text."""
-
+MAX_ROW_BYTES = 16 * 1024 * 1024  # the longest row that is sure to be read, as text
 _CAST = "CAST it in the SQL, then clear run_query with all that is downstream."
 
 
 class Reading(NamedTuple):
-    """How a column is read; `{c}` stands for the column.
-
-    Attributes:
-        read_as: As which type of DuckDB.
-        value: What is made of it.
-        refused: Which values are refused.
-        problem: Why they are.
-    """
+    """How a column is read; `{c}` stands for the column."""
 
     read_as: str
     value: str = "{c}"
-    refused: str = ""
-    problem: str = ""
+    refused: str = ""  # the condition of the values that are refused
+    problem: str = ""  # why they are
 
 
 _YEARS = "it is not in the years 0001 to 9999"
+_NOT_HEX = "NOT regexp_full_match({c}, '([0-9a-f]{2}( [0-9a-f]{2})*)?')"
+_NOT_MS = "epoch_us({c}) % 1000 <> 0 OR {c} < '0001-01-01' OR {c} >= '10000-01-01'"
+_NOT_AT = "athena_refuses({c}, athena_instant({c}), athena_wall({c}))"
+_ZONE = (
+    f"a timestamp(3) with a time zone, or {_YEARS}, or its zone has this time twice or never: use AT TIME ZONE 'UTC'"
+)
 _READINGS = {
     "DATE": Reading("DATE", "{c}", "{c} < '0001-01-01' OR {c} > '9999-12-31'", _YEARS),
-    "TIMESTAMP_MS": Reading(
-        "TIMESTAMP",
-        "{c}::TIMESTAMP_MS",
-        "epoch_us({c}) % 1000 <> 0 OR {c} < '0001-01-01' OR {c} >= '10000-01-01'",
-        f"it is finer than timestamp(3), or {_YEARS}",
-    ),
-    "TIMESTAMP WITH TIME ZONE": Reading(
-        "VARCHAR",
-        "athena_instant({c})",
-        "athena_refuses({c}, athena_instant({c}), athena_wall({c}))",
-        f"it is not a timestamp(3) with a time zone, or {_YEARS}, or its zone has this time twice or never: "
-        f"use AT TIME ZONE 'UTC'",
-    ),
-    "BLOB": Reading(
-        "VARCHAR",
-        "unhex(replace({c}, ' ', ''))",
-        "NOT regexp_full_match({c}, '([0-9a-f]{{2}}( [0-9a-f]{{2}})*)?')",
-        "it is not hexadecimal",
-    ),
+    "TIMESTAMP_MS": Reading("TIMESTAMP", "{c}::TIMESTAMP_MS", _NOT_MS, f"it is finer than timestamp(3), or {_YEARS}"),
+    "TIMESTAMP WITH TIME ZONE": Reading("VARCHAR", "athena_instant({c})", _NOT_AT, f"it is not {_ZONE}"),
+    "BLOB": Reading("VARCHAR", "unhex(replace({c}, ' ', ''))", _NOT_HEX, "it is not hexadecimal"),
 }
 # A zone has a wall time twice if the offset of a day before, or after, gives another instant with it.
 _MACROS = r"""
 CREATE OR REPLACE TEMP MACRO athena_wall(x) AS try_cast(regexp_extract(x, '^(\S+ \S+) \S+$', 1) AS TIMESTAMP);
-CREATE OR REPLACE TEMP MACRO athena_instant(x) AS
-    try_cast(regexp_replace(x, ' ([+-])', '\1') AS TIMESTAMPTZ);
+CREATE OR REPLACE TEMP MACRO athena_instant(x) AS try_cast(regexp_replace(x, ' ([+-])', '\1') AS TIMESTAMPTZ);
 CREATE OR REPLACE TEMP MACRO athena_twice(zone, t, wall, day) AS
     timezone(zone, t + day) - day <> wall
     AND timezone(zone, t + (wall - (timezone(zone, t + day) - day))) = wall;
@@ -95,23 +73,15 @@ _PROBLEMS = {
 
 def csv_line(values: Iterable[str | None]) -> str:
     """Return a row as Athena writes it into a CSV."""
-    return ",".join("" if value is None else '"' + value.replace('"', '""') + '"' for value in values) + "\n"
+    return ",".join("" if value is None else quoted(value) for value in values) + "\n"
 
 
-def read_csv(path: Path, columns: Mapping[str, str], engine: Engine, *, about: str, header: bool) -> DuckDBPyRelation:
-    """Return the rows of a CSV in Athena's form; a value that cannot be read is a ResultError of the engine.
-
-    Args:
-        path: The file, in the engine's folder.
-        columns: For each name DuckDB's type. A value of a nested type is JSON.
-        engine: The engine.
-        about: The first words of an error.
-        header: Whether the first line holds the names.
-    """
-    readings = {name: _READINGS.get(kind) or _reading(kind) for name, kind in columns.items()}
+def read_csv(path: Path, columns: Mapping[str, str], engine: Engine, *, about: str) -> DuckDBPyRelation:
+    """Return the rows of a CSV with DuckDB's types; a value that cannot be read becomes a ResultError."""
+    readings = {name: _READINGS.get(kind) or Reading(kind) for name, kind in columns.items()}
     types = ", ".join(f"c{n}: {literal(reading.read_as)}" for n, reading in enumerate(readings.values()))
     source = (
-        f"read_csv({literal(str(path))}, header = {header}, auto_detect = false, delim = ',', quote = '\"', "
+        f"read_csv({literal(str(path))}, header = true, auto_detect = false, delim = ',', quote = '\"', "
         f"escape = '\"', new_line = '\\n', nullstr = '', allow_quoted_nulls = false, "
         f"max_line_size = {MAX_ROW_BYTES}, buffer_size = {MAX_ROW_BYTES}, columns = {{{types}}})"
     )
@@ -125,40 +95,28 @@ def read(
     """Return what readings make of the columns of a source; the engine explains what they refuse."""
     values = []
     for number, (column, (name, reading)) in enumerate(zip(columns, readings.items(), strict=True)):
-        value, refused = (text.format(c=column) for text in (reading.value, reading.refused))
+        value, refused = (text.replace("{c}", column) for text in (reading.value, reading.refused))
         if refused:
             value = f"CASE WHEN {refused} THEN error('athena_reports: column {number}') ELSE {value} END"
         values.append(f"{value} AS {quoted(name)}")
 
     def explain(error: Exception) -> ResultError | None:
-        text = str(error)
+        text, names = str(error), list(readings)
         if mark := _REFUSED.search(text):
-            column, (name, reading) = columns[int(mark[1])], list(readings.items())[int(mark[1])]
-            numbered = f"SELECT row_number() OVER () AS row, {column} AS c FROM {source}"
-            found = f"SELECT row, c::VARCHAR FROM ({numbered}) WHERE {reading.refused.format(c='c')} LIMIT 1"
+            number = int(mark[1])
+            reading = readings[names[number]]
+            numbered = f"SELECT row_number() OVER () AS row, {columns[number]} AS c FROM {source}"
+            found = f"SELECT row, c::VARCHAR FROM ({numbered}) WHERE {reading.refused.replace('{c}', 'c')} LIMIT 1"
             row, value = engine.connection.execute(found).fetchall()[0]
-            problem = f"column {name!r}: {cut(value)}: {reading.problem}. {_CAST}"
+            problem = f"column {names[number]!r}: {value!r:.200}: {reading.problem}. {_CAST}"
         elif line := _ROW.search(text):
             row = int(line[1]) - 1
             problem = next((_PROBLEMS[words] for words in _PROBLEMS if words in text), f"{reason(error)}.")
             if wrong := _VALUE.search(text):
-                name, kind = list(readings)[int(wrong[1])], wrong[3]
-                problem = f"column {name!r}: {cut(wrong[2])} is not a valid {kind}. {_CAST}"
+                problem = f"column {names[int(wrong[1])]!r}: {wrong[2]!r:.200} is not a valid {wrong[3]}. {_CAST}"
         else:
             return None
         return ResultError(f"{about}: its result cannot be read, row {row:,}: {problem}")
 
     engine.explainers.append(explain)
     return engine.connection.sql(f"SELECT {', '.join(values)} FROM {source}")
-
-
-def cut(text: str) -> str:
-    """Return a value for a message."""
-    return repr(text if len(text) <= 200 else f"{text[:200]}..")
-
-
-def _reading(kind: str) -> Reading:
-    if not kind.endswith("]") and not kind.startswith(("STRUCT(", "MAP(")):
-        return Reading(kind)
-    escaped = kind.replace("{", "{{").replace("}", "}}")
-    return Reading("VARCHAR", f"{{c}}::JSON::{escaped}")

@@ -7,44 +7,33 @@ leaves Parquet files that its data manifest lists. All three give the same rows 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
 from athena_reports.errors import ResultError
-from athena_reports.rows.athena_csv import Reading, csv_line, cut, read, read_csv
+from athena_reports.rows.athena_csv import Reading, csv_line, read, read_csv
 from athena_reports.rows.columns import Column, literal, quoted, result_columns, rewritten, table_type
-from athena_reports.rows.engine import reason
-from athena_reports.s3 import ConditionError, MissingObjectError, S3Error
+from athena_reports.rows.engine import Engine, reason
+from athena_reports.s3 import S3, ConditionError, MissingObjectError, S3Error
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
     from duckdb.sqltypes import DuckDBPyType
     from mypy_boto3_athena import AthenaClient
 
-    from athena_reports.rows.engine import Engine
-    from athena_reports.s3 import S3
-
+PublishedColumns = Callable[[], Sequence[Column] | None]
 _AGAIN = "Clear run_query with all that is downstream."
-_PAGE_ROWS = 1_000  # GetQueryResults returns no more
 
 
 class FinishedQuery(BaseModel, frozen=True):
-    """A query that has succeeded.
-
-    Attributes:
-        id: The QueryExecutionId.
-        statement: Athena's SubstatementType, such as SELECT or UNLOAD.
-        output_location: `s3://` location of the result; empty for a managed result.
-        data_manifest: `s3://` location of the list of files that an UNLOAD wrote; empty for none.
-    """
+    """A query that has succeeded."""
 
     id: str
-    statement: str = "SELECT"
-    output_location: str = ""
-    data_manifest: str = ""
+    statement: str = "SELECT"  # Athena's SubstatementType
+    output_location: str = ""  # empty for a managed result
+    data_manifest: str = ""  # `s3://` location of the list of the files that an UNLOAD wrote
 
 
 class ResultRows(NamedTuple):
@@ -55,38 +44,29 @@ class ResultRows(NamedTuple):
 
 
 def read_result(
-    query: FinishedQuery,
-    *,
-    engine: Engine,
-    athena: AthenaClient,
-    s3: S3,
-    published_columns: Callable[[], Sequence[Column] | None],
+    query: FinishedQuery, *, engine: Engine, athena: AthenaClient, s3: S3, published_columns: PublishedColumns
 ) -> ResultRows:
-    """Download the result of a query and return its rows, which are read when the relation is used.
+    """Download a result and return its rows, with the table's columns for an UNLOAD that wrote no file."""
+    try:
+        if query.statement == "UNLOAD":
+            uris = _unloaded_uris(query, athena, s3)
+            rows = _unloaded(query, uris, engine, s3) if uris else _nothing(query, engine, published_columns())
+            return ResultRows(rows, ordered=False)
+        return ResultRows(_selected(query, engine, athena, s3), ordered=True)
+    except (MissingObjectError, ConditionError) as error:
+        problem = f"its result is missing or expired, or was replaced: {error}"
+        raise ResultError(f"Query {query.id}: {problem} {_AGAIN}") from error
+    except S3Error as error:
+        raise S3Error(f"Query {query.id}: {error}", retryable=error.retryable) from error
 
-    Args:
-        query: The query.
-        engine: Where it is read. There a value that cannot be read becomes a ResultError.
-        athena: Client for the columns and, of a managed result, for the rows.
-        s3: S3.
-        published_columns: Returns the columns of the report's table, for an UNLOAD that wrote no file.
 
-    Raises:
-        ResultError: The result is missing, or is not what Athena says it is.
-        S3Error: S3 refuses to serve it.
-    """
-    if query.statement == "UNLOAD":
-        uris = _unloaded_uris(query, athena, s3)
-        if uris:
-            return ResultRows(_unloaded(query, uris, engine, s3), ordered=False)
-        return ResultRows(_nothing(query, engine, published_columns()), ordered=False)
+def _selected(query: FinishedQuery, engine: Engine, athena: AthenaClient, s3: S3) -> DuckDBPyRelation:
     path = engine.folder / "result.csv"
+    pages = _pages(query, athena, MaxResults=1 if query.output_location else 1000)
+    page = next(pages)
     if query.output_location:
-        page = _page(query, athena, MaxResults=1)
-        _download(query, query.output_location, path, s3)
+        s3.download(query.output_location, path)
     else:
-        pages = _pages(query, athena)
-        page = next(pages)
         with path.open("w", encoding="utf-8", newline="") as file:
             for rows in (each["ResultSet"]["Rows"] for each in (page, *pages)):
                 file.writelines(csv_line(datum.get("VarCharValue") for datum in row["Data"]) for row in rows)
@@ -94,55 +74,65 @@ def read_result(
         columns = result_columns(page["ResultSet"]["ResultSetMetadata"]["ColumnInfo"])
     except ValueError as error:
         raise ResultError(f"Query {query.id}: {error}") from error
-    _check_header(query, path, list(columns))
-    return ResultRows(read_csv(path, columns, engine, about=f"Query {query.id}", header=True), ordered=True)
-
-
-def _check_header(query: FinishedQuery, path: Path, names: list[str]) -> None:
-    expected = csv_line(names).encode()
+    expected = csv_line(columns).encode()
     with path.open("rb") as file:
         beginning = file.read(len(expected))
     if beginning != expected:
-        raise ResultError(
-            f"Query {query.id}: its result cannot be read: it begins with "
-            f"{cut(beginning.decode(errors='replace'))}, but its metadata names the columns {names}. {_AGAIN}"
-        )
+        found = beginning.decode(errors="replace")
+        problem = f"it begins with {found!r:.200}, but its metadata names the columns {list(columns)}"
+        raise ResultError(f"Query {query.id}: its result cannot be read: {problem}. {_AGAIN}")
+    return read_csv(path, columns, engine, about=f"Query {query.id}")
+
+
+def _pages(query: FinishedQuery, athena: AthenaClient, **options: Any) -> Iterator[Mapping[str, Any]]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    request = {"QueryExecutionId": query.id, **options}
+    try:
+        while True:
+            page = athena.get_query_results(**request)
+            yield page
+            if "NextToken" not in page:
+                return
+            request["NextToken"] = page["NextToken"]
+    except (ClientError, BotoCoreError) as error:
+        problem = f"GetQueryResults does not return its result: {error}. Athena keeps a managed result for 24 hours"
+        raise ResultError(f"Query {query.id}: {problem}. {_AGAIN}") from error
 
 
 def _unloaded_uris(query: FinishedQuery, athena: AthenaClient, s3: S3) -> list[str]:
     lines: list[str] = []
     if query.data_manifest:
-        with _explained(query):
-            lines = s3.read(query.data_manifest)[0].decode().splitlines()
+        lines = s3.read(query.data_manifest)[0].decode().splitlines()
     elif not query.output_location:  # a managed result
-        pages = _pages(query, athena, QueryResultType="DATA_MANIFEST")
+        pages = _pages(query, athena, MaxResults=1000, QueryResultType="DATA_MANIFEST")
         rows = (row for page in pages for row in page["ResultSet"]["Rows"])
         lines = [row["Data"][0].get("VarCharValue", "") for row in rows]
-    uris = [line.strip().strip('"') for line in lines]
+    uris = (line.strip().strip('"') for line in lines)
     return sorted(uri for uri in uris if uri.startswith("s3://"))
 
 
 def _unloaded(query: FinishedQuery, uris: Sequence[str], engine: Engine, s3: S3) -> DuckDBPyRelation:
     import duckdb
 
-    paths: list[str] = []
-    first: list[tuple[str, DuckDBPyType]] = []
-    for uri in uris:
-        paths.append(str(engine.folder / f"unloaded-{len(paths):06}.parquet"))
-        _download(query, uri, Path(paths[-1]), s3)
+    columns: dict[str, DuckDBPyType] = {}
+    paths = [str(engine.folder / f"unloaded-{number:06}.parquet") for number in range(len(uris))]
+    for uri, path in zip(uris, paths, strict=True):
+        s3.download(uri, Path(path))
         try:
-            file = engine.connection.from_parquet(paths[-1])
+            file = engine.connection.from_parquet(path)
         except duckdb.Error as error:
             problem = f"file {uri} does not read as Parquet: {reason(error)}"
             raise ResultError(f"Query {query.id}, {problem}. {_AGAIN}") from error
-        columns = list(zip(file.columns, file.types, strict=True))
-        first = first or columns
-        if columns != first:
-            problem = f"file {uri} has the columns ({_listed(columns)}), the first file has ({_listed(first)})"
+        found = dict(zip(file.columns, file.types, strict=True))
+        columns = columns or found
+        if list(found.items()) != list(columns.items()):
+            shown, first = (", ".join(f"{name} {kind}" for name, kind in each.items()) for each in (found, columns))
+            problem = f"file {uri} has the columns ({shown}), the first file has ({first})"
             raise ResultError(f"Query {query.id}, {problem}. CAST them in the SQL. {_AGAIN}")
     source = f"read_parquet([{', '.join(map(literal, paths))}])"
-    readings = {name: _stored(kind) for name, kind in first}
-    return read(source, [quoted(name) for name, _ in first], readings, engine, about=f"Query {query.id}")
+    readings = {name: _stored(kind) for name, kind in columns.items()}
+    return read(source, list(map(quoted, columns)), readings, engine, about=f"Query {query.id}")
 
 
 def _stored(kind: DuckDBPyType) -> Reading:
@@ -154,10 +144,6 @@ def _stored(kind: DuckDBPyType) -> Reading:
     return Reading(plain, value, f"({value})::{kind} IS DISTINCT FROM {{c}}", "it is finer than timestamp(3)")
 
 
-def _listed(columns: Sequence[tuple[str, DuckDBPyType]]) -> str:
-    return ", ".join(f"{name} {kind}" for name, kind in columns)
-
-
 def _nothing(query: FinishedQuery, engine: Engine, columns: Sequence[Column] | None) -> DuckDBPyRelation:
     if columns is None:
         raise ResultError(
@@ -166,39 +152,3 @@ def _nothing(query: FinishedQuery, engine: Engine, columns: Sequence[Column] | N
         )
     values = ", ".join(f"NULL::{table_type(column.glue)} AS {quoted(column.name)}" for column in columns)
     return engine.connection.sql(f"SELECT {values} WHERE false")
-
-
-def _pages(query: FinishedQuery, athena: AthenaClient, **options: Any) -> Iterator[Mapping[str, Any]]:
-    page = _page(query, athena, MaxResults=_PAGE_ROWS, **options)
-    yield page
-    while token := page.get("NextToken"):
-        page = _page(query, athena, MaxResults=_PAGE_ROWS, NextToken=token, **options)
-        yield page
-
-
-def _page(query: FinishedQuery, athena: AthenaClient, **options: Any) -> Mapping[str, Any]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        return athena.get_query_results(QueryExecutionId=query.id, **options)
-    except (ClientError, BotoCoreError) as error:
-        raise ResultError(
-            f"Query {query.id}: GetQueryResults does not return its result: {error}. Athena keeps a managed "
-            f"result for 24 hours. {_AGAIN}"
-        ) from error
-
-
-def _download(query: FinishedQuery, uri: str, path: Path, s3: S3) -> None:
-    with _explained(query):
-        s3.download(uri, path)
-
-
-@contextmanager
-def _explained(query: FinishedQuery) -> Iterator[None]:
-    try:
-        yield
-    except (MissingObjectError, ConditionError) as error:
-        problem = f"its result is missing or expired, or was replaced: {error}"
-        raise ResultError(f"Query {query.id}: {problem} {_AGAIN}") from error
-    except S3Error as error:
-        raise S3Error(f"Query {query.id}: {error}", retryable=error.retryable) from error

@@ -7,7 +7,7 @@ CSV carries only as printed text, such as an array, is text in DuckDB too.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -16,34 +16,17 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
     from duckdb.sqltypes import DuckDBPyType
 
-MAX_PRECISION = 38
-"""Digits of Athena's widest decimal."""
-
-_TABLE = {
-    "boolean": "BOOLEAN",
-    "tinyint": "TINYINT",
-    "smallint": "SMALLINT",
-    "int": "INTEGER",
-    "bigint": "BIGINT",
-    "float": "FLOAT",
-    "double": "DOUBLE",
-    "string": "VARCHAR",
-    "binary": "BLOB",
-    "date": "DATE",
-    "timestamp": "TIMESTAMP_MS",
-}
-_RESULT = {
-    "integer": "INTEGER",
-    "real": "FLOAT",
-    "char": "VARCHAR",
-    "varchar": "VARCHAR",
-    "varbinary": "BLOB",
-    "time": "TIME",
-    "timestamp with time zone": "TIMESTAMP WITH TIME ZONE",
-}
+_GLUE = {name.upper(): name for name in ("boolean", "tinyint", "smallint", "bigint", "float", "double", "date")}
+_GLUE |= {"INTEGER": "int", "VARCHAR": "string", "BLOB": "binary", "TIMESTAMP_MS": "timestamp"}
+_TYPES = {glue: name for name, glue in _GLUE.items()}
+_TYPES |= {"integer": "INTEGER", "real": "FLOAT", "char": "VARCHAR", "varchar": "VARCHAR", "varbinary": "BLOB"}
+_TYPES |= {"time": "TIME", "timestamp with time zone": "TIMESTAMP WITH TIME ZONE"}
+_SQL = {"list": "{}[]", "array": "{}[]", "map": "MAP({})", "struct": "STRUCT({})"}
 _PRINTED = re.compile(r"array|map|row|struct|json|uuid|ipaddress|time with time zone|interval .*|unknown")
-_GLUE = {name: glue for glue, name in _TABLE.items()}
 _ARGUMENTS = re.compile(r"\s*[(<].*[)>]", re.DOTALL)
+_LEAF = re.compile(r"\w+(\([\d,]+\))?(?![\w:<(])")
+_NESTED = re.compile(r"(\w+)<([^<>]*)>")
+_FIELD = re.compile(r"(\w+):")
 _DECIMAL = re.compile(r"decimal\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 
 
@@ -56,45 +39,40 @@ class Column(BaseModel, frozen=True):
 
 
 def duckdb_type(name: str) -> str:
-    """Return DuckDB's type for a type of an Athena result, such as `decimal(10,2)` or `timestamp(3)`.
-
-    Raises:
-        ValueError: There is none, or the decimal is not valid.
-    """
+    """Return DuckDB's type for a type of an Athena result, such as `decimal(10,2)`; ValueError if there is none."""
     lowered = name.strip().lower()
     if decimal := _DECIMAL.fullmatch(lowered):
-        return _decimal(int(decimal[1]), int(decimal[2] or 0))
+        precision, scale = int(decimal[1]), int(decimal[2] or 0)
+        if not max(scale, 1) <= precision <= 38:
+            raise ValueError(f"{name} is not a valid type; it has 1 to 38 digits.")
+        return f"DECIMAL({precision},{scale})"
     base = " ".join(_ARGUMENTS.sub("", lowered).split())
-    if _PRINTED.fullmatch(base):
-        return "VARCHAR"
-    if kind := (_TABLE | _RESULT).get(base):
+    if kind := "VARCHAR" if _PRINTED.fullmatch(base) else _TYPES.get(base):
         return kind
     raise ValueError(f"its type {name} is not known. CAST it in the SQL, to varchar for example.")
 
 
 def table_type(glue: str) -> str:
     """Return DuckDB's type for a type of a Glue table, such as `array<struct<a:int>>`."""
-    base, _, inner = glue.partition("<")
-    parts = list(_split(inner[:-1]))
-    match base:
-        case "array":
-            return f"{table_type(parts[0])}[]"
-        case "map":
-            return f"MAP({', '.join(map(table_type, parts))})"
-        case "struct":
-            fields = (part.partition(":") for part in parts)
-            return f"STRUCT({', '.join(f'{quoted(name)} {table_type(kind)}' for name, _, kind in fields)})"
-    return duckdb_type(glue)
+    kind = _LEAF.sub(lambda leaf: duckdb_type(leaf[0]), glue)
+    while "<" in kind:  # from the innermost one outwards
+        kind = _NESTED.sub(lambda nested: _SQL[nested[1]].format(_FIELD.sub(r'"\1" ', nested[2])), kind)
+    return kind
 
 
 def result_columns(described: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return DuckDB's type for each name of ResultSetMetadata.ColumnInfo (GetQueryResults).
-
-    Raises:
-        ValueError: A name occurs twice, or a type is not known; the message names the column.
-    """
-    refuse_duplicates([column["Name"] for column in described])
-    return {column["Name"]: _result_type(column) for column in described}
+    """Return DuckDB's type for each name of ResultSetMetadata.ColumnInfo; ValueError names a wrong column."""
+    refuse_duplicates(column["Name"] for column in described)
+    types = {}
+    for column in described:
+        kind = column["Type"]
+        if kind.lower() == "decimal":
+            kind = f"decimal({column['Precision']},{column['Scale']})"
+        try:
+            types[column["Name"]] = duckdb_type(kind)
+        except ValueError as error:
+            raise ValueError(f"the column {column['Name']!r}: {error}") from error
+    return types
 
 
 def refuse_duplicates(names: Iterable[str]) -> None:
@@ -110,72 +88,36 @@ def columns_of(relation: DuckDBPyRelation) -> tuple[Column, ...]:
     return tuple(Column(name=name, type=str(kind), glue=_glue_type(kind)) for name, kind in types)
 
 
-def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
-    """Return the types that a nested type consists of, with the names of its parts; of another type, none."""
-    if kind.id not in ("list", "array", "map", "struct"):
-        return []
-    return [(name, child) for name, child in kind.children if not isinstance(child, int | list)]
-
-
-def rewritten(kind: DuckDBPyType, leaf: Callable[[str], str]) -> str:
-    """Return the name of the type whose innermost types are what `leaf` makes of the names of this one's."""
-    inner = [(name, rewritten(child, leaf)) for name, child in children(kind)]
-    match kind.id:
-        case "list" | "array":
-            return f"{inner[0][1]}[]"
-        case "map":
-            return f"MAP({inner[0][1]}, {inner[1][1]})"
-        case "struct":
-            return f"STRUCT({', '.join(f'{quoted(name)} {child}' for name, child in inner)})"
-    return leaf(str(kind))
-
-
-def quoted(name: str) -> str:
-    """Return a name as an identifier in SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Return a text as a literal in SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _glue_type(kind: DuckDBPyType) -> str:
     if kind.id == "decimal":
         return str(kind).lower()
     if kind.id.startswith("timestamp"):  # Athena reads one with a zone as its UTC instant.
         return "timestamp"
     inner = [(name, _glue_type(child)) for name, child in children(kind)]
-    if not inner:
-        return _GLUE.get(kind.id.upper(), "")
     if not all(glue and re.fullmatch(r"\w+", name) for name, glue in inner):
         return ""
-    if kind.id == "struct":
-        return f"struct<{','.join(f'{name}:{glue}' for name, glue in inner)}>"
-    return f"{'map' if kind.id == 'map' else 'array'}<{','.join(glue for _, glue in inner)}>"
+    parts = ",".join(f"{name}:{glue}" if kind.id == "struct" else glue for name, glue in inner)
+    return f"{kind.id.replace('list', 'array')}<{parts}>" if inner else _GLUE.get(kind.id.upper(), "")
 
 
-def _split(text: str) -> Iterator[str]:
-    """Split at the commas that are not in brackets."""
-    depth = start = 0
-    for position, character in enumerate(text):
-        depth += (character in "<(") - (character in ">)")
-        if character == "," and not depth:
-            yield text[start:position]
-            start = position + 1
-    yield text[start:]
+def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
+    """Return the names and types of the parts of a nested type; of another type, none."""
+    nested = kind.children if kind.id in _SQL else []
+    return [(name, child) for name, child in nested if not isinstance(child, int | list)]
 
 
-def _result_type(column: Mapping[str, Any]) -> str:
-    try:
-        if column["Type"].lower() == "decimal":
-            return _decimal(column["Precision"], column["Scale"])
-        return duckdb_type(column["Type"])
-    except ValueError as error:
-        raise ValueError(f"the column {column['Name']!r}: {error}") from error
+def rewritten(kind: DuckDBPyType, leaf: Callable[[str], str]) -> str:
+    """Return the name of a type whose innermost types are replaced by what `leaf` makes of their names."""
+    inner = [(name, rewritten(child, leaf)) for name, child in children(kind)]
+    parts = ", ".join(f"{quoted(name)} {child}" if kind.id == "struct" else child for name, child in inner)
+    return _SQL[kind.id].format(parts) if inner else leaf(str(kind))
 
 
-def _decimal(precision: int, scale: int) -> str:
-    if 0 <= scale <= precision and 1 <= precision <= MAX_PRECISION:
-        return f"DECIMAL({precision},{scale})"
-    raise ValueError(f"decimal({precision},{scale}) is not a valid type; it has 1 to {MAX_PRECISION} digits.")
+def quoted(name: str) -> str:
+    """Return a name as an identifier in SQL, or a text as a value of Athena's CSV."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a text as a literal in SQL."""
+    return "'" + text.replace("'", "''") + "'"

@@ -28,18 +28,11 @@ class DiskFullError(AthenaReportsError):
 
 @dataclass(frozen=True)
 class Engine:
-    """The connection and the folder of one task.
-
-    Attributes:
-        connection: DuckDB; it reads and writes files in `folder` only.
-        folder: The task's temporary folder.
-        about: Report and period, the first words of an error.
-        explainers: Each returns our error for an error of DuckDB, or None; see `explain`.
-    """
+    """The connection and the temporary folder of one task."""
 
     connection: DuckDBPyConnection
     folder: Path
-    about: str
+    about: str  # report and period, the first words of an error
     explainers: list[Callable[[Exception], AthenaReportsError | None]] = field(default_factory=list)
 
     def explain(self, error: Exception) -> AthenaReportsError | None:
@@ -47,49 +40,33 @@ class Engine:
         text = str(error)
         if is_disk_full(error) or "No space left on device" in text or "max_temp_directory_size" in text:
             return DiskFullError(
-                f"{self.about}: no space left on the worker's disk: {reason(error)}. Nothing is published. "
-                f"Free space in {gettempdir()}, or let TMPDIR name a larger disk, then clear transform."
+                f"{self.about}: no space left on the worker's disk: {reason(error)}. Free space in {gettempdir()}, "
+                f"or let TMPDIR name a larger disk, then clear transform."
             )
         if type(error).__name__ == "OutOfMemoryException":
             return MemoryLimitError(
-                f"{self.about}: the rows need more memory than allowed: {reason(error)}. Nothing is "
-                f"published. Raise ATHENA_REPORTS_MEMORY_LIMIT, or hold fewer rows at once in the transform."
+                f"{self.about}: the rows need more memory than allowed: {reason(error)}. "
+                f"Raise ATHENA_REPORTS_MEMORY_LIMIT, or hold fewer rows at once in the transform."
             )
         return next(filter(None, (explain(error) for explain in self.explainers)), None)
 
 
+_SETTINGS = """SET TimeZone = 'UTC'; SET autoload_known_extensions = false; SET autoinstall_known_extensions = false;
+SET enable_external_access = false; SET lock_configuration = true"""
 current_engine: ContextVar[Engine] = ContextVar("current_engine")
-"""The engine of the running task."""
 
 
 @contextmanager
 def open_engine(memory_limit: str, *, about: str = "") -> Iterator[Engine]:
-    """Open DuckDB with one thread, so that equal rows in equal order give equal bytes.
-
-    Args:
-        memory_limit: What DuckDB may hold, such as `128MB`. What does not fit goes to the temporary folder.
-        about: Report and period, the first words of an error.
-
-    Raises:
-        MemoryLimitError: A step needs more memory.
-        DiskFullError: The disk is full.
-    """
+    """Open DuckDB with one thread, so that equal rows in equal order give equal bytes."""
     import duckdb
 
     with TemporaryDirectory(prefix="athena-reports-") as name:
         folder = Path(name).resolve()
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": memory_limit,
-            "threads": 1,
-            "preserve_insertion_order": True,
-            "temp_directory": str(folder / "spill"),
-            "autoload_known_extensions": False,
-            "autoinstall_known_extensions": False,
-        }
-        with duckdb.connect(":memory:", config=config) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+        config = {"memory_limit": memory_limit, "threads": "1", "temp_directory": str(folder / "spill")}
+        with duckdb.connect(":memory:", config={**config}) as connection:
             connection.execute("SET allowed_directories = [$folder]", {"folder": str(folder)})
-            connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+            connection.execute(_SETTINGS)
             engine = Engine(connection, folder, about)
             token = current_engine.set(engine)
             try:

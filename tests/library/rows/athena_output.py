@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
@@ -155,15 +155,7 @@ def java(value: float, *, single: bool) -> str:
 
 def shortest(value: float, *, single: bool) -> str:
     """The fewest digits, in scientific notation, that give the value back."""
-    form = "<f" if single else "<d"
-    for digits in range(17):
-        text = f"{value:.{digits}e}"
-        try:
-            if struct.pack(form, float(text)) == struct.pack(form, value):
-                return text
-        except OverflowError:
-            continue
-    raise AssertionError(value)
+    return np.format_float_scientific(np.float32(value) if single else np.float64(value))
 
 
 def unloaded(columns: Sequence[Column], rows: Sequence[Row], **options: Any) -> bytes:

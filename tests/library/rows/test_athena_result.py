@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -19,7 +18,6 @@ from athena_reports.errors import ResultError
 from athena_reports.rows import columns as types
 from athena_reports.rows.athena_csv import MAX_ROW_BYTES
 from athena_reports.rows.athena_result import FinishedQuery, read_result
-from athena_reports.s3 import S3, S3Error
 from tests.library.rows.athena_output import (
     UNLOADED,
     Column,
@@ -36,7 +34,7 @@ from tests.library.rows.athena_output import (
 )
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+    pass
 
 CSV = "s3://results/athena/q-1.csv"
 MANIFEST = "s3://results/athena/q-1-manifest.csv"
@@ -53,12 +51,7 @@ class Found(list[tuple[Any, ...]]):
     ordered: bool
 
 
-def read(
-    query: FinishedQuery,
-    athena: Any,
-    s3: Any,
-    published: Sequence[types.Column] | None = None,
-) -> Found:
+def read(query: FinishedQuery, athena: Any, s3: Any, published: Sequence[types.Column] | None = None) -> Found:
     with engine() as opened:
         result = read_result(query, engine=opened, athena=athena, s3=s3, published_columns=lambda: published)
         found = Found(result.relation.fetchall())
@@ -122,45 +115,12 @@ def test_a_null_is_not_an_empty_text_and_no_text_means_null() -> None:
     columns = [Column("a", "varchar"), Column("b", "varchar")]
     content = b'"a","b"\n,""\n"",\n,\n"NULL","null"\n"NA","\\N"\n'
 
-    assert read_csv(columns, content) == [
-        (None, ""),
-        ("", None),
-        (None, None),
-        ("NULL", "null"),
-        ("NA", "\\N"),
-    ]
+    assert read_csv(columns, content) == [(None, ""), ("", None), (None, None), ("NULL", "null"), ("NA", "\\N")]
 
 
 def test_a_null_in_a_result_of_one_column_is_an_empty_line() -> None:
     assert values_of("varchar", b"", b'"x"', b"", b'""', b"") == [None, "x", None, "", None]
     assert values_of("timestamp with time zone", b"", b"") == [None, None]
-
-
-def test_what_a_csv_prints_of_each_type_by_example() -> None:
-    assert values_of("double", b'"1.0E10"', b'"-2.5E-7"', b'"4.9E-324"') == [1e10, -2.5e-7, 5e-324]
-    assert values_of("decimal", b'"-123456789012345678901234567890123456.78"') == [
-        Decimal("-123456789012345678901234567890123456.78")
-    ]
-    assert values_of("date", b'"0001-01-01"', b'"9999-12-31"') == [date.min, date.max]
-    assert values_of("time", b'"23:59:59.999"') == [time(23, 59, 59, 999_000)]
-    assert values_of("varbinary", b'"68 65 0a"', b'""', b"") == [b"he\n", b"", None]
-    assert values_of("array", b'"[1, 2]"') == ["[1, 2]"]
-    found = values_of("timestamp", b'"2026-11-24 01:02:03.004"', b'"2026-11-24 01:02:03.004000"')
-    assert found == [datetime(2026, 11, 24, 1, 2, 3, 4_000)] * 2  # noqa: DTZ001
-
-
-def test_the_zones_of_one_column_may_differ_from_row_to_row() -> None:
-    noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
-    found = values_of(
-        "timestamp with time zone",
-        b'"2026-11-24 21:00:00.000 Asia/Tokyo"',
-        b"",
-        b'"2026-11-24 12:00:00.000 UTC"',
-        b'"2026-11-24 21:00:00.000 +09:00"',
-        b'"2026-11-24 06:30:00.000 -05:30"',
-        b'"2026-11-24 07:00:00.000 America/New_York"',
-    )
-    assert found == [noon, None, noon, noon, noon, noon]
 
 
 INSTANTS = st.datetimes(datetime(1990, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -262,37 +222,6 @@ def test_a_row_may_be_long_and_a_last_row_may_lack_its_line_break() -> None:
     rows = [(1, "a"), (2, "x\n" * (MAX_ROW_BYTES // 2 - 100)), (3, None), (4, "b")]
 
     assert read_csv(WORDS, csv_of(WORDS, rows)[:-1]) == rows
-
-
-def test_a_select_asks_athena_once_for_its_columns() -> None:
-    athena = FakeAthena(pages_of(WORDS, []))
-    read(SELECT, athena, FakeS3({CSV: csv_of(WORDS, [(1, "a")])}))
-
-    assert athena.calls == [{"QueryExecutionId": "q-1", "MaxResults": 1}]
-
-
-def test_a_result_is_read_from_s3_itself(s3: S3Client, bucket: str) -> None:
-    columns, rows = [Column("a", "varchar")], [("x\ny",), (None,), ("",)]
-    s3.put_object(Bucket=bucket, Key="deep/er/q 1.csv", Body=csv_of(columns, rows))
-    query = FinishedQuery(id="q-1", output_location=f"s3://{bucket}/deep/er/q 1.csv")
-
-    assert read(query, FakeAthena(pages_of(columns, [])), S3(s3)) == rows
-
-
-@pytest.mark.parametrize("query", [SELECT, UNLOAD])
-def test_a_result_that_is_missing_says_so_with_its_address_and_the_way_out(query: FinishedQuery) -> None:
-    with pytest.raises(ResultError, match=r"Query q-1: its result is missing.*s3://results/.*Clear run_query"):
-        read(query, FakeAthena(pages_of(WORDS, [])), FakeS3())
-
-
-def test_what_s3_refuses_names_the_query_and_stays_retryable() -> None:
-    class Busy(FakeS3):
-        def read(self, uri: str) -> tuple[bytes, str]:
-            raise S3Error(f"{uri} cannot be read: SlowDown.", retryable=True)
-
-    with pytest.raises(S3Error, match=f"^Query q-1: {CSV} cannot be read") as caught:
-        read(SELECT, FakeAthena(pages_of(WORDS, [])), Busy())
-    assert caught.value.retryable
 
 
 @pytest.mark.parametrize(
@@ -420,14 +349,6 @@ def test_a_file_that_is_not_parquet_is_named(content: bytes) -> None:
         read_unload(numbers(1), content)
 
 
-def test_a_file_that_is_missing_names_the_query_and_the_way_out() -> None:
-    objects = unload_of(*(numbers(10) for _ in range(4)))
-    del objects["s3://lake/unload/2026_002_part"]
-
-    with pytest.raises(ResultError, match=r"Query q-1: its result is missing.*2026_002_part.*Clear run_query"):
-        read(UNLOAD, FakeAthena([]), FakeS3(objects))
-
-
 PUBLISHED = [
     types.Column(name="n", type="BIGINT", glue="bigint"),
     types.Column(name="at", type="TIMESTAMP", glue="timestamp"),
@@ -445,12 +366,3 @@ def test_an_unload_without_rows_has_the_columns_of_the_published_table(manifest:
         "at": "TIMESTAMP_MS",
         "nested": "STRUCT(a VARCHAR, b MAP(VARCHAR, DECIMAL(10,2)))[]",
     }
-
-
-def test_an_unload_without_rows_and_without_a_table_says_the_ways_out() -> None:
-    with pytest.raises(ResultError, match=r"Query q-1 .*Publish one period with rows first, .*unload=False"):
-        read(UNLOAD, FakeAthena([]), FakeS3({MANIFEST: b""}))
-
-
-def test_files_without_rows_keep_their_columns() -> None:
-    assert read_unload(numbers(0), numbers(0)).types == {"n": "BIGINT", "word": "VARCHAR"}

@@ -11,7 +11,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
@@ -19,18 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from athena_reports.errors import PublishError, TransformError
+from athena_reports.errors import PublishError
 from athena_reports.rows import checks
 from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.transforms import apply, each_row
-from athena_reports.rows.writer import (
-    Format,
-    LocalTable,
-    count_differences,
-    require_formats,
-    write_files,
-    write_table,
-)
+from athena_reports.rows.writer import Format, LocalTable, count_differences, write_files, write_table
 from tests.library.rows.athena_output import TEXTS, comparable, engine
 
 PERIOD: Any = None
@@ -146,10 +138,7 @@ def test_csv_holds_every_value_and_tells_null_from_the_empty_string(table: pa.Ta
         io.BytesIO(content),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pa_csv.ConvertOptions(
-            column_types=table.schema,
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
+            column_types=table.schema, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
         ),
     )
     rows = [found.to_pylist(), table.to_pylist()]
@@ -217,61 +206,43 @@ def test_an_empty_result_is_written_with_its_columns(format: Format) -> None:
     [
         ("csv", "INTEGER[]"),
         ("csv", "STRUCT(x INTEGER)"),
-        ("csv", "MAP(VARCHAR, INTEGER)"),
         ("csv", "BLOB"),
         ("jsonl", "INTERVAL"),
         ("jsonl", "INTERVAL[]"),
     ],
 )
-def test_a_column_that_a_format_does_not_hold_is_refused_before_a_row_is_read(format: Format, kind: str) -> None:
+def test_a_column_that_a_format_does_not_hold_is_refused(format: Format, kind: str) -> None:
     with engine() as opened:
-        rows = opened.connection.sql(f"SELECT error('a row was read')::INTEGER AS n, NULL::{kind} AS odd")
-        with pytest.raises(PublishError) as caught:
-            require_formats(rows, ["parquet", format], opened)
+        table = write_table(opened.connection.sql(f"SELECT NULL::{kind} AS odd"), opened)
+        with pytest.raises(
+            PublishError, match=r"^Report 'plays', .*the column 'odd' is a .*which 'csv|jsonl'"
+        ) as caught:
+            write_files(table, ["parquet", format], opened)
     assert not caught.value.retryable
-    assert f"Report 'plays', period 2026-11-15 (weekly): the column 'odd' is a {kind}, which {format!r}" in str(
-        caught.value
-    )
-
-
-def test_two_columns_of_one_name_are_refused() -> None:
-    with (
-        pytest.raises(TransformError, match=r"^Report 'plays', .*the column a occurs twice"),
-        engine() as opened,
-    ):
-        write_table(opened.connection.sql('SELECT 1 AS a, 2 AS "A"'), opened)
 
 
 # --- once, and the same bytes
 
 
-@pytest.mark.parametrize("at_a_time", [1, 3, 10])
-def test_the_rows_are_computed_once_whatever_follows(at_a_time: int) -> None:
+def test_the_rows_are_computed_once_whatever_follows() -> None:
     calls, batched = Counter[int](), Counter[int]()
 
-    def called(number: int) -> int:
-        calls.update([number])
-        return calls[number]
+    def called(row: dict[str, Any]) -> dict[str, Any]:
+        calls.update([row["n"]])
+        return {**row, "calls": calls[row["n"]]}
 
     def batches() -> Any:
-        for start in range(0, 10, at_a_time):
-            numbers = list(range(start, min(start + at_a_time, 10)))
+        for start in range(0, 10, 3):
+            numbers = list(range(start, min(start + 3, 10)))
             batched.update(numbers)
             yield pa.record_batch({"n": numbers})
 
     with engine() as opened:
         reader = pa.RecordBatchReader.from_batches(pa.schema([("n", pa.int64())]), batches())
-        counted = each_row(lambda row: {**row, "calls": called(row["n"])}, adds={"calls": "bigint"})
         rows = opened.connection.from_arrow(reader)
-        rows = apply([counted], rows, PERIOD, engine=opened, about="").project("*, n * 2 AS twice")
-        require_formats(rows, ["parquet", "csv", "jsonl"], opened)
-        table = write_table(rows, opened)
-        declared = [
-            checks.unique("n"),
-            checks.not_null("n"),
-            checks.change("twice", within=1),
-            checks.rows(at_least=1),
-        ]
+        rows = apply([each_row(called, adds={"calls": "bigint"})], rows, PERIOD, engine=opened, about="")
+        table = write_table(rows.project("*, n * 2 AS twice"), opened)
+        declared = [checks.unique("n"), checks.not_null("n"), checks.change("twice", within=1), checks.rows(at_least=1)]
         assert all(found.passed for found in checks.run_checks(declared, table, opened))
         assert len(write_files(table, ["parquet", "csv", "jsonl"], opened)) == 3
         assert count_differences(opened, [table.path], [table.path]) == (0, 0)
@@ -308,31 +279,25 @@ def test_wide_rows_are_written_in_row_groups_of_a_bounded_size(tmp_path: Path) -
 # --- differences
 
 
-def parquet(opened: Engine, name: str, table: pa.Table) -> Path:
-    path = opened.folder / name
-    pq.write_table(table, path)
-    return path
-
-
 SMALL = st.lists(st.tuples(st.integers(0, 2), st.none() | st.sampled_from([0.0, -0.0, math.nan, 1.5])), max_size=8)
 
 
-@given(SMALL, SMALL, st.booleans())
+@given(SMALL, SMALL)
 @settings(max_examples=40)
-def test_differences_are_those_of_the_multisets(old: list[Any], new: list[Any], split: bool) -> None:
-    def key(row: tuple[int, float | None]) -> tuple[int, str]:
-        number, value = row
-        return number, "0.0" if value == 0 else str(value)
-
-    def table(rows: list[Any]) -> pa.Table:
+def test_differences_are_those_of_the_multisets(old: list[Any], new: list[Any]) -> None:
+    def file(opened: Engine, name: str, rows: list[Any]) -> Path:
         schema = pa.schema([("side", pa.int64()), ("x y", pa.float64())])
-        return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
+        table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
+        pq.write_table(table, opened.folder / name)
+        return opened.folder / name
 
     with engine() as opened:
-        news = [parquet(opened, "new", table(new[:2] if split else new))]
-        news += [parquet(opened, "more", table(new[2:]))] if split else []
-        found = count_differences(opened, news, [parquet(opened, "old", table(old))])
-    counted = Counter(map(key, new)), Counter(map(key, old))
+        news = [file(opened, "new", new[:2]), file(opened, "more", new[2:])]
+        found = count_differences(opened, news, [file(opened, "old", old)])
+    counted = [
+        Counter((number, str(value + 0 if value is not None else None)) for number, value in rows)
+        for rows in (new, old)
+    ]
     assert found == ((counted[0] - counted[1]).total(), (counted[1] - counted[0]).total())
 
 
@@ -342,11 +307,3 @@ def test_differences_of_nested_columns_and_of_more_rows_than_memory_holds() -> N
         for name, rows in {"new": "range(5, 400_000)", "old": "range(0, 399_990)"}.items():
             opened.connection.sql(f"{nested} FROM {rows}").write_parquet(str(opened.folder / name))
         assert count_differences(opened, [opened.folder / "new"], [opened.folder / "old"]) == (10, 5)
-
-
-def test_an_error_of_the_rows_leaves_nothing_behind() -> None:
-    sql = "SELECT CASE WHEN range = 50_000 THEN error('nope') END AS x FROM range(100_000)"
-    with pytest.raises(TransformError, match=r"the rows cannot be computed: .*nope"), engine() as opened:
-        write_table(opened.connection.sql(sql), opened)
-    with pytest.raises(duckdb.ConnectionException):
-        opened.connection.execute("SELECT 1")
