@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from athena_reports.settings import Encryption
 
+MULTIPART_BYTES = 64 * 1024**2  # a larger upload goes in parts
 _DELETED_AT_ONCE = 1000  # DeleteObjects takes no more
 _ADVICE = {
     "NoSuchBucket": "Create the bucket, or change ATHENA_REPORTS_BUCKET or ATHENA_REPORTS_QUERY_RESULTS.",
@@ -92,7 +93,7 @@ class S3:
         # With the checksum S3 itself refuses bytes that arrive otherwise than sent.
         extra: dict[str, Any] = {"Metadata": {"sha256": sha256}, "ChecksumAlgorithm": "SHA256"}
         extra |= self._owner | self._written(content_type)
-        config = TransferConfig(multipart_threshold=64 * 1024**2, max_concurrency=4)
+        config = TransferConfig(multipart_threshold=MULTIPART_BYTES, max_concurrency=4)
         with _explained(uri, "written"):
             self.client.upload_file(str(path), *split_uri(uri), ExtraArgs=extra, Config=config)
 

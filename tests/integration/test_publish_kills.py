@@ -123,7 +123,7 @@ def run(job: Job, s3: S3Client, glue: GlueClient) -> None:
             os._exit(KILLED)
 
     if job.large:  # each file is uploaded in parts
-        s3_module._MULTIPART_BYTES = 1
+        s3_module.MULTIPART_BYTES = 1
     sql = PLAYS.replace(" FROM", ", 1.5::DOUBLE AS more FROM") if job.wide else PLAYS
     try:
         for client in (s3, glue):
