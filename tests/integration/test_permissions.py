@@ -214,7 +214,7 @@ class Everything:
     def break_off_an_upload(self) -> None:
         """A large object is uploaded in parts, and they are taken back when one fails."""
         names = settings()
-        self.patch.setattr(s3_module, "_MULTIPART_BYTES", 5 * 1024**2)
+        self.patch.setattr(s3_module, "MULTIPART_BYTES", 5 * 1024**2)
         file = self.folder / "large"
         file.write_bytes(os.urandom(9 * 1024**2))
         faults = Faults(self.services.endpoint_url)
