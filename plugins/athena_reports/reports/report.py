@@ -69,7 +69,7 @@ def _mistake(error: pydantic.ValidationError, fields: Mapping[str, object]) -> t
 
 @pydantic.dataclasses.dataclass(frozen=True, config=_CONFIG)
 class Input:
-    """A table that a report reads, partitioned by date as `period.partitions` filters it; InputError if wrong.
+    """A table that a report reads, partitioned as `period.partitions` filters it; InputError if a field is wrong.
 
     Attributes:
         table: Its name in Glue.
@@ -117,7 +117,7 @@ class Report(pydantic.BaseModel, frozen=True):
         sql: SQL file, relative to the SQL folder.
         since: First date that has data, as `YYYY-MM-DD` or a date. No period before it is scheduled.
         owner: Who is asked when it fails; shown in Airflow.
-        late_by: How late an event may land. The partition filter reads on for it, and a period is provisional until then.
+        late_by: How late events may land. The filter reads that much further; until then a period is provisional.
         params: Constants for the SQL, `{{ params.<name> }}`. They are not Airflow params: no trigger changes them.
         transform: Function of rows (a DuckDB relation) and period that returns the rows to publish, or a list of these.
         checks: What must hold of the published rows, see `checks`.
