@@ -1,8 +1,6 @@
 # ruff: noqa: RUF012  # lists are how Airflow declares what a plugin has
 """Registers the library with Airflow: the timetable, the macros `macros.athena_reports.<name>`, the page."""
 
-from __future__ import annotations
-
 from airflow.plugins_manager import AirflowPlugin
 
 from athena_reports.page import PREFIX, ReportsPage
@@ -27,10 +25,9 @@ class AthenaReportsPlugin(AirflowPlugin):
         {
             "name": "Reports",
             "href": f"{_HREF}/",
-            "destination": "nav",
             "url_route": "athena-reports",
+            "destination": "nav",
             "nav_top_level": True,
-            "icon": f"{_HREF}/static/icon.svg",
-            "icon_dark_mode": f"{_HREF}/static/icon-dark.svg",
         }
+        | {"icon": f"{_HREF}/static/icon.svg", "icon_dark_mode": f"{_HREF}/static/icon-dark.svg"}
     ]

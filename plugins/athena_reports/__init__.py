@@ -1,10 +1,7 @@
 """Athena reports on Airflow: a SQL file and a few lines of Python become a weekly and a monthly report.
 
-This is the public API: whatever a report or a hand-written DAG needs is imported from here. A name is loaded
-when it is asked for, so that Airflow's plugin manager does not load operators.
+This is the public API. A name is loaded when it is asked for, so that Airflow's plugin manager loads no operators.
 """
-
-from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

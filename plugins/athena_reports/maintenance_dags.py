@@ -1,7 +1,5 @@
 """The DAGs that keep the reports in order: reconciler, cleanup and restatement."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -22,12 +20,10 @@ def build_reconciler(every: timedelta = timedelta(minutes=10), doc: str | None =
     `every` says how often it runs; `doc` is Markdown for the people who operate it.
     """
     names = settings()
-    with _dag(
-        "reconciler", "Stops queries that nobody waits for any more", every, doc, retries=0, dagrun_timeout=every
-    ) as dag:
-        AthenaReconcileOperator(
-            task_id="stop_unwanted_queries", workgroup=names.workgroup, environment=names.environment
-        )
+    description = "Stops queries that nobody waits for any more"
+    with _dag("reconciler", description, every, doc, retries=0, dagrun_timeout=every) as dag:
+        own: dict[str, Any] = {"workgroup": names.workgroup, "environment": names.environment}
+        AthenaReconcileOperator(task_id="stop_unwanted_queries", **own)
     return dag
 
 
@@ -35,7 +31,7 @@ def build_cleanup(
     policy: RetentionPolicy | None = None,
     *,
     delete: bool = False,
-    every: timedelta = timedelta(days=1),
+    every: timedelta = timedelta(1),
     doc: str | None = None,
 ) -> DAG:
     """Build the DAG `athena_reports_cleanup`: it repairs what a crash left behind, and removes old versions.
@@ -47,17 +43,10 @@ def build_cleanup(
         doc: Markdown for the people who operate it.
     """
     names = settings()
+    target: dict[str, Any] = {"bucket": names.report_bucket, "database": names.report_database}
+    target |= {"bucket_owner": names.bucket_owner, "encryption": names.encryption, "aws_conn_id": names.aws_conn_id}
     with _dag("cleanup", "Repairs and cleans up what the reports have published", every, doc) as dag:
-        clean_up = partial(
-            clean_up_bucket,
-            bucket=names.report_bucket,
-            database=names.report_database,
-            policy=policy or RetentionPolicy(),
-            delete=delete,
-            bucket_owner=names.bucket_owner,
-            encryption=names.encryption,
-            aws_conn_id=names.aws_conn_id,
-        )
+        clean_up = partial(clean_up_bucket, policy=policy or RetentionPolicy(), delete=delete, **target)
         PythonOperator(task_id="clean_up", python_callable=clean_up)
     return dag
 

@@ -1,7 +1,5 @@
 """Which tasks go first when a pool is full."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from airflow.task.priority_strategy import PriorityWeightStrategy
@@ -18,7 +16,7 @@ class ScheduleFirst(PriorityWeightStrategy):
     A scheduled run that a backfill reprocesses keeps its id, and with it the weight of the schedule.
     """
 
-    def get_weight(self, ti: TaskInstance) -> int:
+    def get_weight(self, ti: "TaskInstance") -> int:
         """Return the weight of a task instance; Airflow asks when its run is created or cleared."""
         own: int = ti.task.priority_weight if ti.task else 1
         return own if str(ti.run_id).startswith(BACKFILL_RUN_IDS) else own + 1000

@@ -1,7 +1,5 @@
 """A report and a cadence become a DAG of four steps: submit, wait, transform, publish."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -53,7 +51,7 @@ def build_dag(
     run_timeout: timedelta | None = None,
     max_active_runs: int = 16,
 ) -> DAG:
-    """Build the DAG `<report>_<cadence>`: submit, wait, transform, publish.
+    """Build the DAG `<report>_<cadence>`: submit, wait, transform, publish; ReportError if an argument is wrong.
 
     Args:
         report: The report.
@@ -65,10 +63,6 @@ def build_dag(
         retry_delay: Pause before the first retry; it doubles with each.
         run_timeout: How long a run may take in all; None for no limit.
         max_active_runs: How many periods may run at once.
-
-    Raises:
-        ReportError: An argument is wrong, or `params` do not fit the report.
-        SettingsError: A setting of the environment is missing or wrong.
     """
     given = locals()
     for name, (kind, expected) in _OPTIONS.items():
@@ -78,15 +72,13 @@ def build_dag(
     if report.unload and not names.query_results:
         report.refuse("unload", "the workgroup manages its results. Set ATHENA_REPORTS_QUERY_RESULTS, or leave it out.")
     report = report.with_params(cadence.name, params or {})
-    database = names.report_database if report.has_table else None
-    defaults: dict[str, Any] = {
-        "owner": report.owner,
-        "environment": names.environment,
-        "aws_conn_id": names.aws_conn_id,
-    }
+    connection: dict[str, Any] = {"aws_conn_id": names.aws_conn_id}
+    defaults = connection | {"owner": report.owner, "environment": names.environment}
     defaults |= {"retries": retries, "retry_delay": retry_delay, "retry_exponential_backoff": True}
-    common: dict[str, Any] = {"memory_limit": names.memory_limit, "aws_conn_id": names.aws_conn_id}
+    common = connection | {"memory_limit": names.memory_limit}
     common |= {"bucket_owner": names.bucket_owner, "encryption": names.encryption}
+    target: dict[str, Any] = {"report": report.name, "bucket": names.report_bucket}
+    target["database"] = names.report_database if report.has_table else None
     # Not in default_args: Airflow would store the object's address, so a new version of the DAG each time.
     first: dict[str, Any] = {"weight_rule": ScheduleFirst()}
     then: dict[str, Any] = {**first, "priority_weight": 2}  # what has begun is finished before another query starts
@@ -131,10 +123,8 @@ def build_dag(
             **then,
         )
         recipe = Recipe(
-            report=report.name,
+            **target,
             cadence=cadence,
-            bucket=names.report_bucket,
-            database=database,
             transforms=report.transforms,
             checks=report.checks,
             empty=report.empty,
@@ -149,24 +139,17 @@ def build_dag(
         publish = S3PublishOperator(
             task_id="publish",
             prepared=transform.output,
-            bucket=names.report_bucket,
-            report=report.name,
             late_by=report.late_by,
             reads_previous=any(source.previous for source in report.inputs),
-            database=database,
             outlets=[Asset(dag.dag_id, uri=f"s3://{names.report_bucket}/{report.name}/{cadence.name}/")],
+            **target,
             **common,
             **then,
         )
         run_query >> wait_for_query >> transform >> publish
     # Set last: Airflow copies what is there into each task, once for each class that the operator is made of.
-    dag.params[PERIOD_PARAM] = _period_param(cadence)
-    return dag
-
-
-def _period_param(cadence: Cadence) -> Param:
     example = cadence.containing(datetime(2025, 6, 15, 12, tzinfo=UTC)).id
-    return Param(
+    dag.params[PERIOD_PARAM] = Param(
         "",
         type=["null", "string"],  # a text alone would have to be filled in in the trigger form
         title="Period",
@@ -176,3 +159,4 @@ def _period_param(cadence: Cadence) -> Param:
             f"Not for backfills: there each run takes its own period."
         ),
     )
+    return dag

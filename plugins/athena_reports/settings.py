@@ -1,10 +1,4 @@
-"""The names of a deployment, read once from the process's environment variables; docs/settings.md lists them.
-
-Bucket names are global in AWS, so two of them have a default only with a local endpoint (`AWS_ENDPOINT_URL`). Airflow
-Variables are not used: reading one while a DAG file is parsed costs a query to the metadata database each time.
-"""
-
-from __future__ import annotations
+"""The names of a deployment, read once from the process's environment variables; docs/settings.md lists them."""
 
 import os
 import re
@@ -12,7 +6,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, DirectoryPath, Field, ValidationError
 
@@ -31,15 +25,14 @@ class Encryption(BaseModel, frozen=True):
     kms_key: str = Field(default="", pattern=r"^(|arn:\S+|alias/\S+|[0-9a-f-]{36}|mrk-[0-9a-f]{32})$")
 
     @classmethod
-    def from_text(cls, text: str) -> Encryption:
+    def from_text(cls, text: str) -> Self:
         """Return the encryption that `AES256`, or a KMS key, stands for."""
         return cls(algorithm="AES256") if text == "AES256" else cls(algorithm="aws:kms", kms_key=text)
 
     @property
     def arguments(self) -> dict[str, str]:
         """Arguments of PutObject and CreateMultipartUpload."""
-        key = {"SSEKMSKeyId": self.kms_key} if self.kms_key else {}
-        return {"ServerSideEncryption": self.algorithm, **key}
+        return {"ServerSideEncryption": self.algorithm} | ({"SSEKMSKeyId": self.kms_key} if self.kms_key else {})
 
 
 def _text(pattern: str, expected: str) -> object:
@@ -55,10 +48,9 @@ _Boolean = Annotated[bool, Field(description="true or false")]
 
 
 class Settings(BaseModel, frozen=True, alias_generator=_variable):
-    """The names that one deployment uses, field by field as docs/settings.md lists the variables.
+    """The names that one deployment uses, as docs/settings.md lists the variables.
 
-    Other than there, `query_results` is None if the workgroup manages its results, and `encryption` is None for the
-    bucket's default. A field's alias is its variable, its description what it takes.
+    `query_results` is None if the workgroup manages its results, and `encryption` is None for the bucket's default.
     """
 
     environment: Annotated[str, _text(ENVIRONMENT_NAME, "up to 15 lower-case letters and digits, such as stg or prd")]
@@ -88,11 +80,7 @@ class Settings(BaseModel, frozen=True, alias_generator=_variable):
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process.
-
-    Raises:
-        SettingsError: A variable is missing, wrong, or unknown.
-    """
+    """Return the settings of this process; SettingsError if a variable is missing, wrong, or unknown."""
     return read_settings(os.environ)
 
 
@@ -116,16 +104,14 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
 
 
 def _defaults(variables: Mapping[str, str]) -> dict[str, object]:
-    """The defaults that depend on other variables or on the machine."""
     endpoint = variables.get(_ENDPOINT, "")
     if endpoint and not re.match(r"https?://[^/]", endpoint):
         raise SettingsError(f"{_ENDPOINT} is {endpoint!r}: expected a URL, such as http://127.0.0.1:4566.")
     environment = variables.get(_variable("environment")) or ("dev" if endpoint else "")
-    values: dict[str, object] = {"database": f"database_{environment}", "workgroup": environment}
-    values["report_database"] = f"report_{environment}"
-    if endpoint:
-        values["environment"] = environment
-        values["query_results"] = f"s3://athena-query-result-{environment}/"
+    values: dict[str, object] = {"database": f"database_{environment}", "report_database": f"report_{environment}"}
+    values["workgroup"] = environment
+    if endpoint:  # bucket names are global in AWS: no default there
+        values |= {"environment": environment, "query_results": f"s3://athena-query-result-{environment}/"}
         values["report_bucket"] = f"athena-report-{environment}"
     # Beside dags/, else inside it: Amazon MWAA ships only a dags folder.
     home = Path(__file__).resolve().parents[2]

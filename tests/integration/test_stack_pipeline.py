@@ -83,7 +83,7 @@ def test_a_period_that_is_published_again_keeps_what_it_was(
     found = services.s3.list_object_versions(Bucket=stack.outputs["ReportBucket"], Prefix=key)["Versions"]
     assert [version["IsLatest"] for version in found] == [True, False]
 
-    cleanup = load_dags(dags_folder / "athena_reports_cleanup.py")["athena_reports_cleanup"]
+    cleanup = load_dags(dags_folder / "athena_reports_maintenance.py")["athena_reports_cleanup"]
     (looked,) = (value for _, value in sorted(run_dag(cleanup).values.items()) if value and "periods" in value)
     assert looked["periods"] >= 1
     assert (looked["objects"], looked["repaired"]) == (0, [])

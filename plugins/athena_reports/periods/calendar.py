@@ -5,8 +5,6 @@ clock in the zone reads that date's midnight or later.** So the periods of a cad
 also where a midnight does not exist or comes twice. Of a date that a zone skipped there is no daily period.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -40,15 +38,12 @@ def _require_one_of(choices: object, value: object, field: str) -> None:
 
 @dataclass(frozen=True)
 class Cadence:
-    """How time is cut into periods: a unit, in a time zone. Made by `daily`, `weekly`, `monthly` and so on.
+    """How time is cut into periods; PeriodError if a field is wrong. Made by `daily`, `weekly` and so on.
 
     Attributes:
         unit: The length of a period: `daily`, `weekly`, `monthly`, `quarterly` or `yearly`.
         timezone: IANA name of the zone at whose midnights periods begin.
         first_day: The day that weeks begin with, such as `sunday`; None unless the unit is weekly.
-
-    Raises:
-        PeriodError: A field is wrong; the message lists the choices or close matches.
     """
 
     unit: Unit
@@ -84,18 +79,13 @@ class Cadence:
         """The time zone at whose midnights periods begin."""
         return ZoneInfo(self.timezone)
 
-    def period(self, id: str) -> Period:
-        """Return the period with an id: "2026-11-15" for a day or week, "2026-11", "2026-Q4", "2026".
-
-        Raises:
-            PeriodError: The id is malformed, or there is no such period; the message says what is expected.
-        """
+    def period(self, id: str) -> "Period":
+        """Return the period of an id: "2026-11-15" (day, week), "2026-11", "2026-Q4", "2026"; PeriodError if none."""
         first_date = self._read(id)
         if first_date is None:
             noun, form, example = _IDS[self.unit]
-            raise PeriodError(
-                f"{id!r} is not the id of a {noun}: expected {form}, such as {example!r} ({self.description})"
-            )
+            expected = f"expected {form}, such as {example!r} ({self.description})"
+            raise PeriodError(f"{id!r} is not the id of a {noun}: {expected}")
         self._check_year(first_date.year)
         period = self._nearest(self._index(first_date), 1)
         if period.first_date != first_date:
@@ -104,12 +94,8 @@ class Cadence:
             raise PeriodError(f"no {self.noun} begins on {id!r}; {around} ({self.description})")
         return period
 
-    def containing(self, instant: datetime) -> Period:
-        """Return the period with start <= instant < end.
-
-        Raises:
-            PeriodError: The datetime is naive, or outside the supported years.
-        """
+    def containing(self, instant: datetime) -> "Period":
+        """Return the period with start <= instant < end; PeriodError if it is naive or outside the supported years."""
         utc = to_utc(instant)
         self._check_year(utc.year)
         index = self._index(utc.astimezone(self.zone).date())
@@ -118,16 +104,16 @@ class Cadence:
             index += 1
         return self._nearest(index, 1)
 
-    def last_complete(self, at: datetime) -> Period:
+    def last_complete(self, at: datetime) -> "Period":
         """Return the latest period with end <= at; errors as for `containing`."""
         return self.containing(at).previous
 
-    def first_from(self, at: datetime) -> Period:
+    def first_from(self, at: datetime) -> "Period":
         """Return the earliest period with start >= at; errors as for `containing`."""
         period = self.containing(at)
         return period if period.start_utc == to_utc(at) else period.next
 
-    def between(self, start: datetime, end: datetime) -> Iterator[Period]:
+    def between(self, start: datetime, end: datetime) -> Iterator["Period"]:
         """Yield the periods that start in [start, end), in order; errors as for `containing`."""
         period, until = self.first_from(start), to_utc(end)
         while period.start_utc < until:
@@ -156,7 +142,7 @@ class Cadence:
     def _start(self, index: int) -> datetime:
         return midnight(self.zone, self._first_date(index))
 
-    def _nearest(self, index: int, step: int) -> Period:
+    def _nearest(self, index: int, step: int) -> "Period":
         """The period of a number, or the nearest one in steps of 1 or -1 that the zone did not skip."""
         while self.unit == "daily" and self._start(index) == self._start(index + 1):
             index += step
@@ -169,7 +155,6 @@ class Cadence:
         return first_date.isoformat()[: len(_IDS[self.unit][2])]
 
     def _read(self, id: str) -> date | None:
-        """The nominal first date that an id names, or None."""
         try:
             if self.unit == "quarterly":
                 year, quarter = id.split("-Q")
@@ -182,10 +167,8 @@ class Cadence:
 
     def _check_year(self, year: int) -> None:
         if not FIRST_YEAR <= year <= LAST_YEAR:
-            years = f"{FIRST_YEAR} to {LAST_YEAR}"
-            raise PeriodError(
-                f"year {year:04} is out of range: periods begin in the years {years} ({self.description})"
-            )
+            years = f"the years {FIRST_YEAR} to {LAST_YEAR} ({self.description})"
+            raise PeriodError(f"year {year:04} is out of range: periods begin in {years}")
 
 
 class PeriodFacts(BaseModel, frozen=True):
@@ -246,12 +229,12 @@ class Period:
         return self.end_utc.astimezone(self.cadence.zone)
 
     @property
-    def next(self) -> Period:
+    def next(self) -> "Period":
         """The period that begins when this one ends."""
         return self.cadence._nearest(self.index + 1, 1)
 
     @property
-    def previous(self) -> Period:
+    def previous(self) -> "Period":
         """The period that ends when this one begins."""
         return self.cadence._nearest(self.index - 1, -1)
 
@@ -262,11 +245,7 @@ class Period:
         return PeriodFacts(id=self.id, cadence=self.cadence.name, timezone=self.cadence.timezone, **bounds)
 
     def dates_in(self, timezone: str = "UTC", late_by: timedelta = timedelta(0)) -> list[date]:
-        """Return the calendar dates that clocks in a zone show during [start, end + late_by), in order.
-
-        Raises:
-            PeriodError: The zone is unknown, or `late_by` is negative.
-        """
+        """Return the dates that clocks in a zone show in [start, end + late_by); PeriodError if a value is wrong."""
         if late_by < timedelta(0):
             raise PeriodError(f"late_by {late_by!r} is negative: it is how long after the end events may land")
         return dates_shown(zone_of(timezone), self.start_utc, self.end_utc + late_by)

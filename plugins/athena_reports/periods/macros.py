@@ -1,7 +1,5 @@
 """What `macros.athena_reports` offers to the templates of any DAG."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from athena_reports.periods.calendar import Cadence

@@ -1,7 +1,5 @@
 """The period of a DAG run: one rule for scheduled, backfilled, manual and asset-triggered runs."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Protocol
 
@@ -30,15 +28,12 @@ def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period
     """Return the period that a run reports on, from the run alone: a run cleared a year later keeps its period.
 
     It is the `period` param if given, else the run's data interval, else the last period complete at `run_after`.
+    RunPeriodError if that is not a period of this cadence, or a backfill has a param or took over another period.
 
     Args:
         cadence: The cadence of the run's DAG.
         run: Airflow's `dag_run`.
         param: The run's `period` param, a period id; empty for none.
-
-    Raises:
-        RunPeriodError: The param or the data interval is not a period of this cadence, or a backfill has a param
-            or took over a run that reports another period.
     """
     start, end = run.data_interval_start, run.data_interval_end
     is_backfill = run.run_type == "backfill"

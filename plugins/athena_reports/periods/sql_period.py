@@ -1,7 +1,5 @@
 """A period as SQL: its bounds, the filters on event time and partitions, and literals (Athena user guide)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +35,7 @@ class SqlPeriod:
     end_utc = property(lambda self: self.period.end_utc, doc="The first instant after it, in UTC.")
 
     @property
-    def previous(self) -> SqlPeriod:
+    def previous(self) -> "SqlPeriod":
         """The period before this one."""
         return SqlPeriod(self.period.previous, self.late_by)
 
@@ -46,11 +44,7 @@ class SqlPeriod:
 
         Args:
             column: The event time: a column or an expression.
-            kind: What the column holds: `timestamp` (UTC, without a zone), `timestamp with time zone`,
-                `epoch_seconds` or `epoch_milliseconds`.
-
-        Raises:
-            ValueError: Unknown `kind`.
+            kind: `timestamp` (UTC, without a zone), `timestamp with time zone`, `epoch_seconds`, `epoch_milliseconds`.
         """
         start, end = (_instant(at, kind) for at in (self.start_utc, self.end_utc))
         return f"({column} >= {start} AND {column} < {end})"
@@ -66,12 +60,8 @@ class SqlPeriod:
         Args:
             columns: One partition key that holds a date, or three that hold year, month and day.
             zone: The time zone in which the partitions are dated.
-            format: How one key writes its date (`strftime`). It need not sort by date, and may write longer
-                partitions, such as `%Y-%m`.
+            format: How one key writes its date (`strftime`); also of longer partitions, such as `%Y-%m`.
             kind: Type of the partition keys: `string`, `date` or `integer`.
-
-        Raises:
-            ValueError: Neither one nor three columns, an unknown `kind`, or one that the format does not fit.
         """
         if kind not in get_args(PartitionKind):
             raise ValueError(f"partitions(): kind is {kind!r}, expected one of {', '.join(get_args(PartitionKind))}.")
@@ -124,12 +114,7 @@ def _wall_clock(at: datetime) -> str:
 
 
 def literal(value: ParamValue) -> str:
-    """Return a Python value as an Athena SQL literal; a list becomes the right side of `IN`.
-
-    Raises:
-        ValueError: The type has no literal, or the value has none: an empty list, a NUL character, a number
-            beyond Athena's bigint or 38 decimal digits, a datetime beyond millisecond precision.
-    """
+    """Return a Python value as an Athena SQL literal, a list as the right side of `IN`; ValueError if it has none."""
     match value:  # a class pattern takes subclasses too: bool before int, datetime before date
         case None:
             return "NULL"

@@ -1,10 +1,8 @@
 """Airflow's view of a cadence: a run per period, shortly after the period has closed."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import pendulum
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
@@ -15,9 +13,7 @@ from athena_reports.periods.calendar import Cadence, Period
 class PeriodTimetable(Timetable):
     """Schedules one run per period: the data interval is the period exactly, and `run_after` is its end plus `delay`.
 
-    Args:
-        cadence: The periods.
-        delay: How long after the end of a period its run starts: whole seconds, zero or more.
+    `delay` is in whole seconds, zero or more.
     """
 
     periodic = True
@@ -26,8 +22,7 @@ class PeriodTimetable(Timetable):
     def __init__(self, cadence: Cadence, delay: timedelta = timedelta(0)) -> None:
         if delay < timedelta(0) or delay.microseconds:
             raise ValueError(f"delay is {delay}: give whole seconds, zero or more.")
-        self.cadence = cadence
-        self.delay = delay
+        self.cadence, self.delay, self.description = cadence, delay, cadence.description
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PeriodTimetable) and self.serialize() == other.serialize()
@@ -37,20 +32,15 @@ class PeriodTimetable(Timetable):
 
     @property
     def summary(self) -> str:
-        """The schedule as the UI shows it: `Weekly from Sunday, Asia/Tokyo, +0:05:00`."""
-        return f"{self.description}, +{self.delay}" if self.delay else self.description
-
-    @property
-    def description(self) -> str:  # type: ignore[override]  # a plain attribute in Airflow's protocol
-        """What the UI shows beside the summary."""
-        return self.cadence.description
+        """The schedule as the UI shows it: `Weekly from Sunday, Asia/Tokyo, +5 min`."""
+        return f"{self.description}, +{self.delay / timedelta(minutes=1):g} min" if self.delay else self.description
 
     def serialize(self) -> dict[str, Any]:
         """Return what the metadata database stores of this timetable."""
         return {"cadence": asdict(self.cadence), "delay_seconds": self.delay.total_seconds()}
 
     @classmethod
-    def deserialize(cls, data: dict[str, Any]) -> PeriodTimetable:
+    def deserialize(cls, data: dict[str, Any]) -> Self:
         """Return the timetable that `serialize` stored."""
         return cls(Cadence(**data["cadence"]), timedelta(seconds=data["delay_seconds"]))
 
@@ -61,10 +51,7 @@ class PeriodTimetable(Timetable):
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        """Return the run after `last_automated_data_interval`, or the first one; None if there is none.
-
-        The first is of the first whole period since the start date, without catch-up of the last one that is due.
-        """
+        """Return the next run; the first is of the first whole period, without catch-up of the last that is due."""
         bounds = [last_automated_data_interval and last_automated_data_interval.end, restriction.earliest]
         if not restriction.catchup:
             bounds.append(pendulum.instance(self.cadence.last_complete(datetime.now(UTC) - self.delay).start_utc))

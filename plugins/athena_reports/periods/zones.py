@@ -1,7 +1,5 @@
 """Clocks of IANA time zones: when they read midnight, and which dates they show."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
@@ -41,10 +39,7 @@ def to_utc(instant: datetime) -> datetime:
 
 @lru_cache(maxsize=65_536)
 def midnight(zone: ZoneInfo, day: date, fold: int = 0) -> datetime:
-    """Return when a clock in the zone reads midnight of a date, in UTC: first (fold 0) or last (fold 1).
-
-    If it never does, because it is put forward over midnight, this is the instant at which that happens.
-    """
+    """Return when a clock in the zone reads a date's midnight, first (fold 0) or last (fold 1), or is put over it."""
     local = datetime(day.year, day.month, day.day, tzinfo=zone, fold=fold)
     instant = local.astimezone(UTC)
     # Two datetimes of one zone compare by what the clock shows, which is wanted here.

@@ -1,7 +1,5 @@
 """The declaration of a report. It is validated at once, so a mistake is an import error of its DAG file."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY
 from datetime import date, timedelta
@@ -36,11 +34,6 @@ def _since(since: str | date) -> date:
     return day
 
 
-def _writable(value: ParamValue) -> ParamValue:
-    literal(value)
-    return value
-
-
 def _transform(function: Callable[..., Any]) -> Callable[..., Any]:
     try:
         signature(function).bind(None, None)
@@ -49,7 +42,7 @@ def _transform(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _one_or_three(columns: Sequence[str]) -> tuple[str, ...]:
+def _date_keys(columns: Sequence[str]) -> tuple[str, ...]:
     if len(columns) not in (1, 3):
         raise ValueError("give one partition key, or three")
     return tuple(columns)
@@ -63,7 +56,6 @@ def _each_once(items: Sequence[_T]) -> tuple[_T, ...]:
 
 
 def _mistake(error: pydantic.ValidationError, fields: Mapping[str, object]) -> tuple[str, str]:
-    """The field of the first mistake, and what is wrong with it."""
     first = error.errors()[0]
     field, *inside = first["loc"]
     if first["type"] == "missing":
@@ -77,7 +69,7 @@ def _mistake(error: pydantic.ValidationError, fields: Mapping[str, object]) -> t
 
 @pydantic.dataclasses.dataclass(frozen=True, config=_CONFIG)
 class Input:
-    """A table that a report reads, partitioned by date, as `period.partitions` filters it.
+    """A table that a report reads, partitioned as `period.partitions` filters it; InputError if a field is wrong.
 
     Attributes:
         table: Its name in Glue.
@@ -88,16 +80,11 @@ class Input:
         previous: Whether the SQL reads the previous period too.
         missing: If a partition is missing: `fail` before the query is paid, or publish and mark as `partial`.
         database: Glue database; None for the environment's.
-
-    Raises:
-        InputError: A field is wrong.
     """
 
     table: str
     columns: Annotated[
-        Sequence[str],
-        BeforeValidator(lambda columns: (columns,) if isinstance(columns, str) else columns),
-        AfterValidator(_one_or_three),
+        Sequence[str], BeforeValidator(lambda key: (key,) if isinstance(key, str) else key), AfterValidator(_date_keys)
     ] = ("dt",)
     _: KW_ONLY
     zone: Annotated[str, AfterValidator(lambda name: zone_of(name).key)] = "UTC"
@@ -119,30 +106,26 @@ class Input:
 
 
 _Transform = Annotated[Callable[..., Any], AfterValidator(_transform)]
+_Param = Annotated[Any, AfterValidator(lambda value: literal(value) and value)]  # `literal` refuses what SQL cannot say
 
 
 class Report(pydantic.BaseModel, frozen=True):
-    """One report: a SQL file, and what happens to its rows.
+    """One report: a SQL file, and what happens to its rows. A ReportError names a field that is wrong.
 
     Attributes:
         name: Up to 64 lower-case letters, digits and underscores; DAG ids, S3 keys and tables begin with it.
         sql: SQL file, relative to the SQL folder.
         since: First date that has data, as `YYYY-MM-DD` or a date. No period before it is scheduled.
         owner: Who is asked when it fails; shown in Airflow.
-        late_by: How long after it happened an event may still land. The partition filter reads that much further,
-            and a period published earlier than that after its end is marked as provisional.
+        late_by: How late events may land. The filter reads that much further; until then a period is provisional.
         params: Constants for the SQL, `{{ params.<name> }}`. They are not Airflow params: no trigger changes them.
-        transform: A function of the rows (a DuckDB relation) and the period that returns the rows to publish,
-            or a list of these, applied in order. None publishes the result as it is.
+        transform: Function of rows (a DuckDB relation) and period that returns the rows to publish, or a list of these.
         checks: What must hold of the published rows, see `checks`.
         inputs: The tables that it reads, so that missing partitions are noticed.
         empty: What happens if there are no rows: `fail`, `publish` an empty report, or `skip` the period.
         unload: Whether Athena writes the rows as Parquet (UNLOAD): faster for millions of rows, keeps no order.
         outputs: Formats to publish, of `parquet`, `csv` and `jsonl` (JSON Lines).
         doc: Markdown for the people who operate the DAG; usually the module's docstring, `__doc__`.
-
-    Raises:
-        ReportError: A field is wrong; the message names the report, the field and the way out.
     """
 
     model_config = _CONFIG
@@ -153,8 +136,7 @@ class Report(pydantic.BaseModel, frozen=True):
     owner: Annotated[str, Field(min_length=1)] = "airflow"
     late_by: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=366))] = timedelta(0)
     params: Annotated[
-        Mapping[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], Annotated[Any, AfterValidator(_writable)]],
-        AfterValidator(MappingProxyType),
+        Mapping[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], _Param], AfterValidator(MappingProxyType)
     ] = Field(default_factory=dict, validate_default=True)
     transform: _Transform | Annotated[Sequence[_Transform], AfterValidator(tuple)] | None = None
     checks: Annotated[Sequence[InstanceOf[Check]], AfterValidator(tuple)] = ()
@@ -207,11 +189,7 @@ class Report(pydantic.BaseModel, frozen=True):
             self.refuse("sql", f"{self.sql}: {error}. Save the file as UTF-8.")
 
     def with_params(self, cadence: str, overrides: Mapping[str, ParamValue]) -> Self:
-        """Return the report with the params of one cadence laid over its own.
-
-        Raises:
-            ReportError: An override is not a param of the report, or has another type.
-        """
+        """Return the report with the params of one cadence laid over its own; ReportError if they do not fit."""
         declared = {name: type(value).__name__ for name, value in self.params.items()}
         for name, value in overrides.items():
             if declared.get(name) != type(value).__name__:

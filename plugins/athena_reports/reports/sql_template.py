@@ -1,7 +1,5 @@
 """A report's SQL: a Jinja template that knows two names, `period` (a `SqlPeriod`) and `params` (SQL literals)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +23,8 @@ def template_problem(source: str, params: Mapping[str, ParamValue], folder: Path
         # Which names the template sets itself takes long to find out: most templates set none.
         read = {name.name for name in template.find_all(nodes.Name)}
         if not read <= _NAMES and (unknown := sorted(meta.find_undeclared_variables(template) - _NAMES)):
-            return (
-                f"it uses {', '.join(unknown)}; a report's SQL knows only 'period' and 'params'. "
-                f'Dates come from the period, for example {{{{ period.contains("event_time") }}}}.'
-            )
+            example = 'Dates come from the period, for example {{ period.contains("event_time") }}.'
+            return f"it uses {', '.join(unknown)}; a report's SQL knows only 'period' and 'params'. {example}"
         environment.from_string(template).render(template_context(_SAMPLE, params))
     except TemplateSyntaxError as error:
         return f"line {error.lineno}: {error.message}."
@@ -49,7 +45,7 @@ class SqlValue:
     def __bool__(self) -> bool:
         return bool(self.value)
 
-    def __iter__(self) -> Iterator[SqlValue]:
+    def __iter__(self) -> Iterator["SqlValue"]:
         if not isinstance(self.value, list | tuple):
             raise TypeError(f"{self} is not a list")
         return map(SqlValue, self.value)

@@ -278,7 +278,7 @@ def test_a_timetable_survives_the_metadata_database(dag: SerializedDAG, cadence:
 
 
 def test_the_summary_reads_like_a_sentence() -> None:
-    assert WEEKLY.summary == "Weekly from Sunday, Asia/Tokyo, +0:05:00"
+    assert WEEKLY.summary == "Weekly from Sunday, Asia/Tokyo, +5 min"
     assert PeriodTimetable(WEEKLY.cadence).summary == WEEKLY.description == "Weekly from Sunday, Asia/Tokyo"
 
 
