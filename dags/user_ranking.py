@@ -44,7 +44,7 @@ user_ranking = Report(
     doc=__doc__,
 )
 
-weekly_dag = build_dag(user_ranking, weekly("sunday", "Asia/Tokyo"), run_timeout=timedelta(hours=3))
-monthly_dag = build_dag(
+user_ranking_weekly = build_dag(user_ranking, weekly("sunday", "Asia/Tokyo"), run_timeout=timedelta(hours=3))
+user_ranking_monthly = build_dag(
     user_ranking, monthly("Asia/Tokyo"), params={"top": 1000}, wait=PATIENT, retries=5, run_timeout=timedelta(hours=12)
 )
