@@ -1,4 +1,4 @@
-"""The Reports page's own endpoints. They only read; what the page starts, it starts by Airflow's REST API."""
+"""The Reports page's own endpoints: they only read. What the page starts, Airflow's REST API starts for the viewer."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor

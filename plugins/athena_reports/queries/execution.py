@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class QueryState(StrEnum):
-    """State of a query execution; RUNNING can go back to QUEUED."""
+    """State of a query execution; RUNNING can go back to QUEUED. Any other name that Athena gives stays a text."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"

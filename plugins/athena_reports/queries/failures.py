@@ -1,4 +1,7 @@
-"""Which failure means what, by Athena's user guide ("error categories and types"), API reference and recordings."""
+"""The decision table: which failure of a query or of a call means what.
+
+Sources: Athena's user guide ("error categories and types"), its API reference, and recordings of real errors.
+"""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -43,12 +46,8 @@ _ROWS: tuple[tuple[Decision, str, str, Iterable[str | int]], ...] = (
     (_FAIL, "the SQL is not valid", "Correct it.", ("SYNTAX_ERROR", "COLUMN_NOT_FOUND", "TYPE_MISMATCH", 1002, 1006)),
     (_FAIL, "the SQL is not valid", "Correct it.", ("CATALOG_NOT_FOUND", "FUNCTION_NOT_FOUND", 1200, 1303)),
     (_FAIL, "the SQL is not valid", "Correct it.", ["NOT_SUPPORTED"]),
-    (
-        _FAIL,
-        "a value does not fit",
-        "Correct the SQL, or the data.",
-        ("DIVISION_BY_ZERO", "INVALID_CAST_ARGUMENT", 1001, 1100),
-    ),
+    (_FAIL, "a value does not fit", "Correct the SQL, or the data.", ("DIVISION_BY_ZERO", 1001)),
+    (_FAIL, "a value does not fit", "Correct the SQL, or the data.", ("INVALID_CAST_ARGUMENT", 1100)),
     (_FAIL, "a table does not exist", "Create it, or correct the SQL.", ("TABLE_NOT_FOUND", 1301)),
     (_FAIL, "a database does not exist", "Create it, or correct the SQL.", ["SCHEMA_NOT_FOUND"]),
     (_FAIL, "the table exists already", "Correct the SQL.", ("TABLE_ALREADY_EXISTS", 1110)),
@@ -98,11 +97,10 @@ def call_verdict(error: ClientError | BotoCoreError) -> Verdict:
 
 def is_current(execution: QueryExecution) -> bool:
     """Return whether the execution is active, succeeded, or failed for good: else it may be submitted again."""
-    verdict, has_ended_badly = (
-        execution_verdict(execution),
-        execution.state in (QueryState.FAILED, QueryState.CANCELLED),
-    )
-    return not has_ended_badly or (verdict != CANCELLED and verdict.decision is Decision.FAIL)
+    if execution.state not in (QueryState.FAILED, QueryState.CANCELLED):
+        return True
+    verdict = execution_verdict(execution)
+    return verdict != CANCELLED and verdict.decision is Decision.FAIL
 
 
 def has_succeeded(execution: QueryExecution) -> bool:
