@@ -339,7 +339,7 @@ WAIT = [
         (submit, settle, wait),
         (DONE,),
         FAILED,
-        "is UNKNOWN: Athena gives no reason",
+        "is PAUSED: Athena gives no reason",
         (Report(state="PAUSED"),),
     ),
     Scenario(

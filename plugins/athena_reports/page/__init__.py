@@ -1,7 +1,5 @@
 """The Reports page: what is published of each report, what is missing, and how to fill it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 PREFIX = "/athena-reports"  # the page's path in Airflow's API server

@@ -1,9 +1,4 @@
-"""The Reports page's own endpoints. They only read; each asks Airflow whether the viewer may see its data.
-
-What the page starts, it starts through Airflow's REST API, as the viewer.
-"""
-
-from __future__ import annotations
+"""The Reports page's own endpoints: they only read. What the page starts, Airflow's REST API starts for the viewer."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,15 +26,10 @@ from athena_reports.s3 import MissingObjectError
 
 HISTORY_PERIODS, HISTORY_ENTRIES = 12, 5
 _STATIC = Path(__file__).with_name("static")
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+_SOURCES = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
+_POLICY = f"{_SOURCES}; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+_HEADERS = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+_HEADERS |= {"Referrer-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin"}
 # First the page asks for what a window shows: the latest periods of the first reports.
 _RECENT_DAYS, _RECENT_REPORTS = timedelta(days=190), 20
 _FACTS = ("version", "rows", "bytes", "published_at", "checks_warned", "earlier", "scanned_bytes", "price_usd")
@@ -55,13 +45,10 @@ def _dag(dag_id: str, session: SessionDep) -> ReportDag:
 
 
 Dag = Annotated[ReportDag, Depends(_dag)]
-Json = dict[str, Any]
 Runs = Mapping[str, Run]
 States = Annotated[list[State], Query()]
-
 _PERIOD = "/dags/{dag_id}/periods/{period_id}"
-# Each endpoint returns its connection to the metadata database (rollback) before it calls AWS. FastAPI's own encoder
-# would inspect each of many thousand values, a JSONResponse does not.
+# Each endpoint returns its connection (rollback) before it calls AWS. A JSONResponse does not inspect every value.
 api = APIRouter(prefix="/api", dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN))])
 
 
@@ -160,8 +147,7 @@ def download(dag: Dag, period_id: str, format: str) -> Response:
 
 def create_app() -> FastAPI:
     """Return the application, to be mounted in Airflow's API server."""
-    app = FastAPI(title="Athena reports", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_exception_handler(AthenaReportsError, _refused)
+    app = FastAPI(title="Athena reports", openapi_url=None, exception_handlers={AthenaReportsError: _refused})
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.include_router(api)
     app.add_api_route("/", lambda: FileResponse(_STATIC / "index.html"))
@@ -169,26 +155,23 @@ def create_app() -> FastAPI:
     @app.middleware("http")
     async def protect(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
         response = await answer(request)
-        cache = "no-store" if "/api/" in request.url.path else "no-cache"
-        response.headers.update(_HEADERS | {"Cache-Control": cache})
+        response.headers.update(_HEADERS | {"Cache-Control": "no-store" if "/api/" in request.url.path else "no-cache"})
         return response
 
     return app
 
 
-def _refused(_request: Request, error: Exception) -> Response:
-    is_missing = isinstance(error, MissingObjectError)
-    return JSONResponse({"detail": str(error)}, 400 if isinstance(error, PeriodError) else 404 if is_missing else 502)
+async def _refused(_request: Request, error: Exception) -> Response:
+    status = 400 if isinstance(error, PeriodError) else 404 if isinstance(error, MissingObjectError) else 502
+    return JSONResponse({"detail": str(error)}, status)
 
 
 def _may(method: Literal["GET", "POST", "PUT"], dag_id: str, user: Any) -> bool:
-    """Whether a viewer may read (GET), create (POST) or clear (PUT) runs of a DAG."""
-    return get_auth_manager().is_authorized_dag(
-        method=method, access_entity=DagAccessEntity.RUN, details=DagDetails(id=dag_id), user=user
-    )
+    details, entity = DagDetails(id=dag_id), DagAccessEntity.RUN
+    return get_auth_manager().is_authorized_dag(method=method, access_entity=entity, details=details, user=user)
 
 
-def _report(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: datetime | None) -> Json:
+def _report(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: datetime | None) -> dict[str, Any]:
     """Return a row of the coverage; a report that cannot be read does not hide the others."""
     row = {"dag_id": dag.dag_id, "report": dag.report, "is_paused": dag.is_paused, "note": "", "problems": ()}
     row |= {"cadence": dag.cadence.name, "noun": dag.cadence.noun, "description": dag.cadence.description}
@@ -223,11 +206,8 @@ def _cell(cell: Cell) -> list[Any]:
     return [period.id, period.first_date.isoformat(), days, cell.states, run_id, *facts]
 
 
-def _start(dag_id: str, period: Period, dated_run: str | None, now: datetime) -> Json:
-    """Return the request of Airflow's REST API that runs a period; its path is below `/api/v2/`.
-
-    Airflow has one run per logical date: `dated_run`, empty if that one cannot run the period, None if there is none.
-    """
+def _start(dag_id: str, period: Period, dated_run: str | None, now: datetime) -> dict[str, Any]:
+    """Return the request below `/api/v2/` that runs a period; `dated_run` is empty if that run cannot, None without."""
     path = f"dags/{quote(dag_id, safe='')}/dagRuns"
     if dated_run:
         clear = f"{path}/{quote(dated_run, safe='')}/clear"

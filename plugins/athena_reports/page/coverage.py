@@ -1,7 +1,5 @@
 """The state of every period of a report, from the partitions of its table and its runs alone: no manifest is read."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -17,7 +15,6 @@ from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.publication.restatement import stale
 
 Partitions = Mapping[str, Mapping[str, str]]  # parameters by period id
-
 _ACTIVE = ("queued", "running")
 
 
@@ -69,10 +66,7 @@ class Plan(NamedTuple):
 def coverage(
     timetable: PeriodTimetable, partitions: Partitions, runs: Mapping[str, Run], since: datetime, now: datetime
 ) -> Coverage:
-    """Return the state of every period that starts at or after `since` and whose run is due.
-
-    Other periods are listed if they are published, or if they have a run and have ended.
-    """
+    """Return the periods from `since` whose run is due, and others that are published, or have ended and have a run."""
     cadence, last = timetable.cadence, timetable.cadence.last_complete(now - timetable.delay)
     problems: list[str] = []
     published: dict[str, PartitionFacts] = {}
@@ -80,9 +74,9 @@ def coverage(
         try:
             published[period_id] = PartitionFacts.from_parameters(parameters)
         except ValidationError as error:
-            first = error.errors()[0]
-            problem = f"({first['loc'][0]}: {first['msg']}). Drop it, or clear the run of its period."
-            problems.append(f"The partition {period_id!r} is not of this package {problem}")
+            first, advice = error.errors()[0], "Drop it, or clear the run of its period."
+            why = f"({first['loc'][0]}: {first['msg']})"
+            problems.append(f"The partition {period_id!r} is not of this package {why}. {advice}")
     periods = {period.id: period for period in cadence.between(since, last.end_utc)}
     for period_id in sorted({*published, *runs} - periods.keys()):
         try:
@@ -103,19 +97,14 @@ def current_runs(runs: Iterable[tuple[str, Run]]) -> dict[str, Run]:
 
 
 def plan(cells: Sequence[Cell], first_id: str, last_id: str, states: Iterable[State]) -> Plan:
-    """Return the periods from `first_id` to `last_id` that have one of the states and no active run.
-
-    Raises:
-        PeriodError: The range is inverted, or names a period that the report does not have.
-    """
+    """Return the periods of a range that have one of the states and no active run; PeriodError for a wrong range."""
     places = {cell.period.id: place for place, cell in enumerate(cells)}
     if unknown := {first_id, last_id} - places.keys():
         raise PeriodError(f"{min(unknown)!r} is not a period of this report that has ended. Choose one that is shown.")
     if places[last_id] < places[first_id]:
         raise PeriodError(f"The range is inverted: {last_id} lies before {first_id}. Exchange the two periods.")
-    wanted = frozenset(states)
-    chosen = [cell for cell in cells[places[first_id] : places[last_id] + 1] if wanted & set(cell.states)]
-    periods = [cell.period for cell in chosen if State.RUNNING not in cell.states]
+    wanted, between = frozenset(states), cells[places[first_id] : places[last_id] + 1]
+    periods = [each.period for each in between if wanted & {*each.states} and State.RUNNING not in each.states]
     paid = [cell.published for cell in cells if cell.published]
     if not paid:
         return Plan(periods, None, None)
@@ -127,14 +116,7 @@ def _cell(period: Period, published: PartitionFacts | None, run: Run | None, is_
     running = run is not None and run.state in _ACTIVE
     is_repaired = run and published and run.ended_at and run.ended_at <= published.published_at
     failed = run is not None and run.state == "failed" and not is_repaired
-    holds = {
-        State.RUNNING: running,
-        State.FAILED: failed,
-        State.MISSING: not published,
-        State.STALE: is_stale,
-        State.PARTIAL: published and published.partial,
-        State.WARNED: published and published.checks_warned,
-        State.PROVISIONAL: published and published.provisional,
-        State.PUBLISHED: published,
-    }
-    return Cell(period, tuple(state for state in State if holds[state]), published, run if running or failed else None)
+    seen = (published.partial, published.checks_warned, published.provisional, True) if published else ()
+    holds = (running, failed, not published, is_stale, *seen)  # in the order of State
+    states = tuple(state for state, is_so in zip(State, holds, strict=False) if is_so)
+    return Cell(period, states, published, run if running or failed else None)

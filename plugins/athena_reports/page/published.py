@@ -1,18 +1,19 @@
 """What is published, as Glue and S3 have it. Partitions are kept for seconds: many viewers cost as much as one."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Condition
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 from cachetools import TTLCache, cached  # type: ignore[import-untyped]
 
 from athena_reports.errors import AthenaReportsError
+from athena_reports.page.coverage import Partitions
+from athena_reports.page.runs import ReportDag
 from athena_reports.publication.location import Location
+from athena_reports.publication.manifest import Manifest
 from athena_reports.publication.publish import read_manifest
 from athena_reports.queries.execution import console_url
 from athena_reports.rows.columns import Column, literal, quoted
@@ -23,17 +24,11 @@ from athena_reports.settings import settings
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
-    from athena_reports.page.coverage import Partitions
-    from athena_reports.page.runs import ReportDag
-    from athena_reports.publication.manifest import Manifest
-
 SHOWN_ROWS = 100
 SHOWN_BYTES = 32 * 10**6  # all of a Parquet object passes through the API server
 CALLS_AT_ONCE = 16
-
 _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)")
 _partitions = TTLCache(1024, ttl=3)
-_lakes = TTLCache(1, ttl=300)  # a changed connection is noticed after this
 
 
 class LakeError(AthenaReportsError):
@@ -49,7 +44,7 @@ class Shape(NamedTuple):
     measures: Sequence[str]  # the numbers that are not ranks
 
     @classmethod
-    def of(cls, columns: Sequence[Column]) -> Shape:
+    def of(cls, columns: Sequence[Column]) -> Self:
         """Return what the columns of a manifest mean."""
         names = [column.name for column in columns]
         key = next((c.name for c in columns if c.type == "VARCHAR" and c.name != "movement"), "")
@@ -64,14 +59,14 @@ class Lake:
 
     database: str
     bucket: str
-    glue: GlueClient
+    glue: "GlueClient"
     s3: S3
     console: str
 
     @classmethod
-    @cached(_lakes, condition=Condition())  # type: ignore[untyped-decorator]
-    def connect(cls) -> Lake:
-        """Return the lake of this process's settings."""
+    @cached(TTLCache(1, ttl=300), condition=Condition())  # type: ignore[untyped-decorator]
+    def connect(cls) -> Self:
+        """Return the lake of this process's settings; a changed connection is noticed after five minutes."""
         from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
         from airflow.providers.amazon.aws.hooks.s3 import S3Hook
         from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
@@ -85,10 +80,8 @@ class Lake:
             glue: GlueClient = GlueCatalogHook(aws_conn_id=names.aws_conn_id, config=config).get_conn()
             s3 = S3(S3Hook(aws_conn_id=names.aws_conn_id, config=config).get_conn(), names.bucket_owner)
         except Exception as error:  # whatever a connection, its secrets backend or its credentials raise
-            advice = "Create it, or name another one in ATHENA_REPORTS_AWS_CONN_ID."
-            raise LakeError(
-                f"The Airflow connection {names.aws_conn_id!r} cannot be used: {error}. {advice}"
-            ) from error
+            problem = f"The Airflow connection {names.aws_conn_id!r} cannot be used: {error}."
+            raise LakeError(f"{problem} Create it, or name another one in ATHENA_REPORTS_AWS_CONN_ID.") from error
         domain = BaseAwsLink.get_aws_domain(glue.meta.partition)
         console = console_url("", glue.meta.region_name, domain) if domain else ""
         return cls(names.report_database, names.report_bucket, glue, s3, console)
@@ -101,9 +94,8 @@ class Lake:
     def partitions(self, table: str, first_id: str = "") -> Partitions:
         """Return the parameters of a table's partitions by period id, from `first_id` on; none without a table."""
         expression = f"period >= '{first_id}'" if first_id else ""
-        pages = self.glue.get_paginator("get_partitions").paginate(
-            DatabaseName=self.database, TableName=table, ExcludeColumnSchema=True, Expression=expression
-        )
+        which: Any = {"DatabaseName": self.database, "TableName": table, "Expression": expression}
+        pages = self.glue.get_paginator("get_partitions").paginate(**which, ExcludeColumnSchema=True)
         try:
             return {each["Values"][0]: each.get("Parameters", {}) for page in pages for each in page["Partitions"]}
         except self.glue.exceptions.EntityNotFoundException:
@@ -124,10 +116,7 @@ class Lake:
     def rows(
         self, dag: ReportDag, manifest: Manifest, names: Sequence[str], keys: Sequence[Any] | None = None
     ) -> list[tuple[str | None, ...]]:
-        """Return some columns of a manifest's first rows, as text; NULL for an unknown column.
-
-        With `keys`, only rows that have one of these in the first column.
-        """
+        """Return columns of the first rows (that have one of `keys` in the first) as text; NULL for unknown columns."""
         import duckdb
 
         parquet = next((each for each in manifest.objects if each.format == "parquet"), None)

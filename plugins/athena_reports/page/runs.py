@@ -1,7 +1,5 @@
 """What Airflow's metadata database has of the reports: their DAGs and their runs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,22 +43,16 @@ class ReportDag:
 
 def report_dags(dag_ids: Iterable[str], session: Session) -> list[ReportDag]:
     """Return the reports among some DAGs, by id."""
-    rows = session.execute(
-        select(DagModel.dag_id, DagModel.is_paused)
-        .join(DagTag, DagTag.dag_id == DagModel.dag_id)
-        .where(DagTag.name == REPORT_TAG, DagModel.dag_id.in_(set(dag_ids)), ~DagModel.is_stale)
-    )
-    paused = {row.dag_id: row.is_paused for row in rows}
+    tagged = select(DagModel.dag_id, DagModel.is_paused).join(DagTag, DagTag.dag_id == DagModel.dag_id)
+    wanted = tagged.where(DagTag.name == REPORT_TAG, DagModel.dag_id.in_(set(dag_ids)), ~DagModel.is_stale)
+    paused = {row.dag_id: row.is_paused for row in session.execute(wanted)}
     serialized = SerializedDagModel.get_latest_serialized_dags(dag_ids=list(paused), session=session)
     found = (_report_dag(row.dag_id, row.data or {}, paused[row.dag_id]) for row in serialized)
     return sorted((dag for dag in found if dag), key=lambda dag: dag.dag_id)
 
 
 def unfinished_runs(dags: Sequence[ReportDag], session: Session) -> dict[str, dict[str, Run]]:
-    """Return for each DAG, by period id, the run that counts among those that did not succeed.
-
-    A run that succeeded has published its period: the partitions show that.
-    """
+    """Return for each DAG, by period id, the run that counts; of one that succeeded, the partitions show the period."""
     cadences = {dag.dag_id: dag.cadence for dag in dags}
     found: dict[str, list[tuple[str, Run]]] = {dag_id: [] for dag_id in cadences}
     for run in session.scalars(select(DagRun).where(DagRun.dag_id.in_(cadences), DagRun.state != "success")):
@@ -71,11 +63,8 @@ def unfinished_runs(dags: Sequence[ReportDag], session: Session) -> dict[str, di
 
 
 def dated_runs(dag: ReportDag, session: Session) -> dict[str, str]:
-    """Return the id of the run that has the logical date of a period, by that period's id.
-
-    The id is empty if the run cannot run that period when it is cleared: it reports another period, or is of
-    a cancelled backfill, which Airflow keeps paused for good (apache/airflow#72337).
-    """
+    """Return by period id the run that has its logical date; an empty id if clearing that one would not run it."""
+    # Either it reports another period, or its backfill is cancelled: Airflow keeps it paused (apache/airflow#72337).
     cancelled = select(Backfill.id).where(Backfill.is_paused.is_(True), Backfill.completed_at.is_not(None))
     may_run = DagRun.backfill_id.is_(None) | DagRun.backfill_id.not_in(cancelled)
     dated = select(DagRun, may_run).where(DagRun.dag_id == dag.dag_id, DagRun.logical_date.is_not(None))

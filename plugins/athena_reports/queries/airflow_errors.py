@@ -4,12 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-from airflow.providers.common.compat.sdk import (
-    AirflowException,
-    AirflowFailException,
-    AirflowNotFoundException,
-    AirflowSkipException,
-)
+from airflow.providers.common.compat import sdk
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.errors import AthenaReportsError, SkipPeriodError
@@ -18,8 +13,7 @@ from athena_reports.queries.failures import Decision, call_verdict
 
 def describe(dag_id: str, period_id: str, environment: str) -> str:
     """Return whose query it is, for the beginning of a message; period and environment may be empty."""
-    parts = [dag_id, period_id and f"period {period_id}", environment and f"environment {environment}"]
-    return ", ".join(filter(None, parts))
+    return dag_id + (period_id and f", period {period_id}") + (environment and f", environment {environment}")
 
 
 @contextmanager
@@ -30,7 +24,7 @@ def aws_errors(about: str) -> Iterator[None]:
             yield
     except (ClientError, BotoCoreError) as error:
         verdict = call_verdict(error)
-        kind = AirflowException if verdict.decision is Decision.RETRY_CALL else AirflowFailException
+        kind = sdk.AirflowException if verdict.decision is Decision.RETRY_CALL else sdk.AirflowFailException
         raise kind(f"{about}: {error} [{verdict.meaning}]. {verdict.advice}") from error
 
 
@@ -40,9 +34,9 @@ def report_errors(about: str = "") -> Iterator[None]:
     try:
         yield
     except SkipPeriodError as error:
-        raise AirflowSkipException(str(error)) from error
+        raise sdk.AirflowSkipException(str(error)) from error
     except AthenaReportsError as error:
-        kind = AirflowException if error.retryable else AirflowFailException
+        kind = sdk.AirflowException if error.retryable else sdk.AirflowFailException
         raise kind(f"{about}{error}") from error
 
 
@@ -52,6 +46,6 @@ def require_connection(hook: AthenaHook, about: str) -> None:
         return
     try:
         hook.get_connection(hook.aws_conn_id)
-    except AirflowNotFoundException as error:  # also where a secrets backend does not answer, so it is retried
-        way_out = "Create it, or let ATHENA_REPORTS_AWS_CONN_ID name another."
-        raise AirflowException(f"{about}: there is no Airflow connection {hook.aws_conn_id!r}. {way_out}") from error
+    except sdk.AirflowNotFoundException as error:  # also where a secrets backend does not answer, so it is retried
+        problem = f"{about}: there is no Airflow connection {hook.aws_conn_id!r}."
+        raise sdk.AirflowException(f"{problem} Create it, or let ATHENA_REPORTS_AWS_CONN_ID name another.") from error

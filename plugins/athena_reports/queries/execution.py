@@ -1,7 +1,5 @@
 """A query execution as Athena reports it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -14,22 +12,16 @@ if TYPE_CHECKING:
 
 
 class QueryState(StrEnum):
-    """State of a query execution; RUNNING can go back to QUEUED."""
+    """State of a query execution; RUNNING can go back to QUEUED. Any other name that Athena gives stays a text."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
-    UNKNOWN = "UNKNOWN"  # Athena sent no state, or one that is not in its API reference
-
-    @classmethod
-    def _missing_(cls, _: object) -> QueryState:
-        return cls.UNKNOWN
 
 
 def _at(*path: str, default: Any = "") -> Any:
-    """A field, and where GetQueryExecution has it."""
     return Field(default, validation_alias=AliasPath(*path))
 
 
@@ -44,7 +36,7 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
     """What Athena knows of one query execution; what it left out is empty or None."""
 
     id: str = _at("QueryExecutionId")
-    state: QueryState = _at("Status", "State", default=QueryState.UNKNOWN)
+    state: Annotated[QueryState | str, Field(union_mode="left_to_right")] = _at("Status", "State", default="UNKNOWN")
     reason: str = _at("Status", "StateChangeReason")
     submitted_at: Instant = _at("Status", "SubmissionDateTime")
     completed_at: Instant = _at("Status", "CompletionDateTime")
@@ -82,7 +74,7 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
         return f"Query {self.id} is {self.state}: {queued}, {self.scanned_bytes:,} bytes scanned so far."
 
 
-def get_query_execution(athena: AthenaClient, query_execution_id: str) -> QueryExecution:
+def get_query_execution(athena: "AthenaClient", query_execution_id: str) -> QueryExecution:
     """Return what Athena knows of an execution."""
     return QueryExecution.from_response(athena.get_query_execution(QueryExecutionId=query_execution_id))
 

@@ -1,12 +1,11 @@
 """The decision table: which failure of a query or of a call means what.
 
-Sources: "Understand Amazon Athena error categories and types" in the Athena user guide, the exceptions of each action
-in the API reference, and recordings of real errors. One number stands for several errors, so the name decides first.
+Sources: Athena's user guide ("error categories and types"), its API reference, and recordings of real errors.
 """
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -39,7 +38,7 @@ _RESUBMIT, _RETRY, _FAIL = Decision
 _NO_ACCESS = "Grant what is missing to the role of the Airflow workers."
 _QUOTA = "Run fewer queries at once, or raise the account's quota."
 _ROWS: tuple[tuple[Decision, str, str, Iterable[str | int]], ...] = (
-    # Failed queries: name of the error, AthenaError.ErrorType
+    # Failed queries: name of the error, AthenaError.ErrorType; one number stands for several, so the name decides first
     (_RESUBMIT, "resources exhausted", "Make the query lighter if it happens again.", range(9)),
     (_FAIL, "query timed out", "Make it smaller, or raise the workgroup's timeout quota.", (206, 210)),
     (_RESUBMIT, "an Iceberg table changed meanwhile", "", [233]),
@@ -68,7 +67,6 @@ _ROWS: tuple[tuple[Decision, str, str, Iterable[str | int]], ...] = (
 )
 VERDICTS: Mapping[str | int | None, Verdict] = {key: Verdict(*row[:3]) for row in _ROWS for key in row[3]}
 CANCELLED = VERDICTS[1011]
-_SCAN_LIMIT = Verdict(_FAIL, "the workgroup's scan limit was exceeded", "Check each partition filter, or the limit.")
 _TRANSIENT = Verdict(_RESUBMIT, "a fault of Athena's that may pass", "")
 _UNKNOWN = Verdict(_FAIL, "no known reason", "Look at the query in the console.")
 _NO_ANSWER = Verdict(_RETRY, "Athena did not answer", "See the AWS health dashboard and the network.")
@@ -77,7 +75,7 @@ _NO_ANSWER = Verdict(_RETRY, "Athena did not answer", "See the AWS health dashbo
 def execution_verdict(execution: QueryExecution) -> Verdict:
     """Return what it means that a query has not succeeded."""
     if "bytes scanned limit" in execution.reason.lower():
-        return _SCAN_LIMIT
+        return Verdict(_FAIL, "the workgroup's scan limit was exceeded", "Check each partition filter, or the limit.")
     if execution.state is QueryState.CANCELLED:
         return CANCELLED
     verdict = VERDICTS.get(execution.reason.partition(":")[0]) or VERDICTS.get(execution.error_type)
@@ -90,10 +88,9 @@ def execution_verdict(execution: QueryExecution) -> Verdict:
 
 def call_verdict(error: ClientError | BotoCoreError) -> Verdict:
     """Return what an error of an API call means; an error of botocore's own means that no answer arrived."""
-    code, status = type(error).__name__, 500
-    if isinstance(error, ClientError):
-        code = error.response.get("Error", {}).get("Code", "")
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    answer: Any = error.response if isinstance(error, ClientError) else {"Error": {"Code": type(error).__name__}}
+    code = answer.get("Error", {}).get("Code", "")
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
     refused = Verdict(_FAIL, f"Athena refused the request ({code})", "Correct it.")
     return VERDICTS.get(code.removesuffix("Exception")) or (_NO_ANSWER if status >= 500 else refused)
 
@@ -108,10 +105,8 @@ def is_current(execution: QueryExecution) -> bool:
 
 def has_succeeded(execution: QueryExecution) -> bool:
     """Return whether the query has succeeded; False while it is running, else QueryError."""
-    if execution.is_running:
-        return False
-    if execution.state is QueryState.SUCCEEDED:
-        return True
+    if execution.is_running or execution.state is QueryState.SUCCEEDED:
+        return execution.state is QueryState.SUCCEEDED
     verdict = execution_verdict(execution)
     scanned = f"{execution.scanned_bytes:,} bytes scanned (about {execution.price_usd:.5f} USD)"
     said = f"Query {execution.id} is {execution.state}: {execution.reason or 'Athena gives no reason'}"

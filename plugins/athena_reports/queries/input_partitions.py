@@ -1,10 +1,4 @@
-"""What a period reads: which partitions it needs, and which of them Athena cannot see.
-
-Without a partition that is not registered in Glue, or lies outside the range of a partition projection, a query gives
-fewer rows and no error (Athena user guide, "Partition your data"), so they are looked for before the query is paid.
-"""
-
-from __future__ import annotations
+"""Which partitions a period needs that Athena cannot see: a query would give fewer rows, and no error."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,15 +9,13 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel
 
 from athena_reports.errors import InputError, MissingPartitionsError
+from athena_reports.periods.calendar import Period
 from athena_reports.periods.sql_period import partition_values
+from athena_reports.reports.report import Input
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
-    from athena_reports.periods.calendar import Period
-    from athena_reports.reports.report import Input
-
-_AT_ONCE = 1000  # BatchGetPartition takes no more
 _NOW = re.compile(r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE)S?)?", re.IGNORECASE)
 _DAYS = {"YEAR": 366, "MONTH": 31, "WEEK": 7, "DAY": 1, "HOUR": 1 / 24, "MINUTE": 1 / 1440}
 _PATTERNS = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M"}  # Java's, as projections write them
@@ -54,13 +46,10 @@ class InputCoverage(BaseModel, frozen=True):
 
 
 def find_coverage(
-    sources: Sequence[Input], period: Period, *, late_by: timedelta, now: datetime, database: str, glue: GlueClient
+    sources: Sequence[Input], period: Period, *, late_by: timedelta, now: datetime, database: str, glue: "GlueClient"
 ) -> tuple[InputCoverage, ...]:
     """Return the coverage of every input at `now`; `database` is of those that name none."""
-    return tuple(
-        _coverage(source, needed_dates(source, period, late_by, now), now, source.database or database, glue)
-        for source in sources
-    )
+    return tuple(_coverage(each, needed_dates(each, period, late_by, now), now, database, glue) for each in sources)
 
 
 def needed_dates(source: Input, period: Period, late_by: timedelta, now: datetime) -> list[date]:
@@ -81,7 +70,8 @@ def why_empty(inputs: Sequence[InputCoverage]) -> str:
     return f"There are no events: {'; '.join(map(str, inputs))}."
 
 
-def _coverage(source: Input, dates: Sequence[date], now: datetime, database: str, glue: GlueClient) -> InputCoverage:
+def _coverage(source: Input, dates: Sequence[date], now: datetime, database: str, glue: "GlueClient") -> InputCoverage:
+    database = source.database or database
     name = f"{database}.{source.table}"
     try:
         table: Mapping[str, Any] = glue.get_table(DatabaseName=database, Name=source.table)["Table"]
@@ -106,14 +96,14 @@ def _coverage(source: Input, dates: Sequence[date], now: datetime, database: str
 
 
 def _registered(
-    glue: GlueClient, database: str, source: Input, keys: Sequence[str], needed: Sequence[tuple[str, ...]]
+    glue: "GlueClient", database: str, source: Input, keys: Sequence[str], needed: Sequence[tuple[str, ...]]
 ) -> Iterator[tuple[str, ...]]:
     is_integer = source.kind == "integer"  # Glue may hold a number with or without its zeros
     padded = [tuple(value.zfill(2) for value in each) for each in needed] if is_integer else []
     wanted = list(dict.fromkeys([*needed, *padded]))
     order = [source.columns.index(key) for key in keys]
-    for start in range(0, len(wanted), _AT_ONCE):
-        asked: Any = [{"Values": [each[at] for at in order]} for each in wanted[start : start + _AT_ONCE]]
+    for start in range(0, len(wanted), 1000):  # BatchGetPartition takes no more
+        asked: Any = [{"Values": [each[at] for at in order]} for each in wanted[start : start + 1000]]
         while asked:
             answer = glue.batch_get_partition(DatabaseName=database, TableName=source.table, PartitionsToGet=asked)
             for partition in answer.get("Partitions", []):

@@ -1,8 +1,4 @@
-"""Stops queries that nobody waits for any more.
-
-Whoever stops a task stops its query, but some ways of stopping leave no process that could do it: a worker is killed
-between submitting and deferring, a run times out, the triggerer is down. Such queries are known by their marker.
-"""
+"""Stops queries that nobody waits for: their worker was killed, their run timed out, the triggerer was down."""
 
 from datetime import timedelta
 from typing import Any
@@ -18,10 +14,7 @@ GRACE = timedelta(minutes=1)  # younger queries are left alone: their run may no
 
 
 class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
-    """Stops the environment's running queries whose run has ended, is gone, or has started a newer one.
-
-    It looks through the latest `submission.LOOK_BACK` executions of the workgroup.
-    """
+    """Stops the environment's running queries whose run has ended, is gone, or has started a newer one."""
 
     aws_hook_class = AthenaHook
     template_fields = ("workgroup", "environment")
@@ -29,9 +22,7 @@ class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
 
     def __init__(self, *, workgroup: str, environment: str, grace: timedelta = GRACE, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.workgroup = workgroup
-        self.environment = environment
-        self.grace = grace
+        self.workgroup, self.environment, self.grace = workgroup, environment, grace
 
     def execute(self, context: Context) -> list[str]:
         """Stop the unwanted queries, and return their query execution ids."""
@@ -40,8 +31,8 @@ class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
         for marker, query in sorted(recent, key=lambda each: each[1].submitted_at, reverse=True):
             superseded = marker.owner in newest
             newest.add(marker.owner)
-            is_ours = marker.environment == self.environment
-            if not is_ours or not query.is_running or elapsed_since(query.submitted_at) < self.grace:
+            is_old = elapsed_since(query.submitted_at) >= self.grace
+            if marker.environment != self.environment or not query.is_running or not is_old:
                 continue
             run: dict[str, Any] = {"dag_id": marker.dag_id, "run_ids": [marker.run_id]}
             if superseded or not context["ti"].get_dr_count(**run, states=["queued", "running"]):

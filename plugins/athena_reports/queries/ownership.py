@@ -1,8 +1,4 @@
-"""Whose query it is: an intention, and the marker comment in the query's last line that carries it.
-
-An intention is what a run wants: this SQL, in this database, catalog and workgroup, with this output, for this run of
-this DAG. A run that is cleared is a new intention: its generation has changed.
-"""
+"""Whose query it is: an intention (a request of a run since its last clear), and the SQL comment that carries it."""
 
 import hashlib
 import json
@@ -41,8 +37,7 @@ class Marker(BaseModel, frozen=True, extra="forbid", strict=True):
 
     def is_predecessor_of(self, other: Self) -> bool:
         """Whether this is the same task's intention from before its SQL or settings were edited."""
-        same_task = (self.owner, self.generation) == (other.owner, other.generation)
-        return same_task and self.intention != other.intention
+        return (*self.owner, self.generation) == (*other.owner, other.generation) and self.intention != other.intention
 
     @classmethod
     def find(cls, sql: str) -> Self | None:

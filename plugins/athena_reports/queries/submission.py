@@ -1,8 +1,4 @@
-"""Submitting a query exactly once per intention, whatever crashes in between.
-
-Athena answers a `ClientRequestToken` that it knows with the query that it started for it; how long it remembers is not
-documented (StartQueryExecution in the API reference). So a retry also looks for its marker among recent executions.
-"""
+"""Submits a query once per intention, by a token that Athena remembers for a time, and by the marker after that."""
 
 import random
 import time
@@ -24,7 +20,6 @@ from athena_reports.queries.ownership import Submission
 MAX_EXECUTIONS = 4  # of an intention in all: the first, and those after Athena failed one
 LOOK_BACK = 250  # so many recent executions of the workgroup are looked through
 PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)  # before a start that was not answered is sent again, less half by chance
-_PAGE = 50  # ListQueryExecutions and BatchGetQueryExecution take at most 50
 
 
 class Submitted(BaseModel, frozen=True):
@@ -77,16 +72,14 @@ def _start(submission: Submission, hook: AthenaHook, number: int) -> str:
     config = hook.config.merge(Config(retries={"total_max_attempts": 1}))
     once = AthenaHook(hook.aws_conn_id, region_name=hook.region_name, verify=hook.verify, config=config)
     once.log_query = hook.log_query
-    context, configuration = dict(submission.context), dict(submission.result_configuration)
-    token, workgroup = submission.token(number), submission.workgroup
-    return once.run_query(submission.sql(number), context, configuration, token, workgroup)
+    where, output, token = dict(submission.context), dict(submission.result_configuration), submission.token(number)
+    return once.run_query(submission.sql(number), where, output, token, submission.workgroup)
 
 
 def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission, QueryExecution]]:
     """Yield those of the workgroup's latest executions that have a true marker, in no certain order."""
-    pages = athena.get_paginator("list_query_executions").paginate(
-        WorkGroup=workgroup, PaginationConfig={"MaxItems": LOOK_BACK, "PageSize": _PAGE}
-    )
+    limits = {"MaxItems": LOOK_BACK, "PageSize": 50}  # as many as both calls take
+    pages = athena.get_paginator("list_query_executions").paginate(WorkGroup=workgroup, PaginationConfig=limits)
     for page in pages:
         if ids := page["QueryExecutionIds"]:
             for answer in athena.batch_get_query_execution(QueryExecutionIds=ids)["QueryExecutions"]:

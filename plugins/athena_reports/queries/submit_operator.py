@@ -39,8 +39,7 @@ class AthenaSubmitOperator(AthenaOperator):
         late_by: How long after it happened an event may still land; the partition filter follows.
         sql_params: Constants of the template, as `{{ params.<name> }}`, written as SQL literals.
         inputs: Tables whose partitions are looked for before the query is paid.
-        unload_to: `s3://` prefix with the closing slash below which Athena writes the rows as Parquet files; None for
-            its usual CSV.
+        unload_to: `s3://` prefix with the closing slash for the rows as Parquet files; None for Athena's usual CSV.
         environment: Name of the environment, for the query's marker and for messages.
         kwargs: Arguments of AthenaOperator.
     """
@@ -59,12 +58,8 @@ class AthenaSubmitOperator(AthenaOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.cadence = cadence
-        self.late_by = late_by
-        self.sql_params = dict(sql_params or {})
-        self.inputs = tuple(inputs)
-        self.unload_to = unload_to
-        self.environment = environment
+        self.cadence, self.late_by, self.sql_params = cadence, late_by, dict(sql_params or {})
+        self.inputs, self.unload_to, self.environment = tuple(inputs), unload_to, environment
         self.killed = False
         self.period: dict[str, str] | None = None  # shown in the UI
         self._period: Period | None = None
@@ -75,8 +70,7 @@ class AthenaSubmitOperator(AthenaOperator):
             super().render_template_fields(context, jinja_env)
             return
         with report_errors(f"{self.dag_id}: "):
-            param = context["params"].get(PERIOD_PARAM) or ""
-            period = period_of_run(self.cadence, context["dag_run"], param=param)
+            period = period_of_run(self.cadence, context["dag_run"], param=context["params"].get(PERIOD_PARAM) or "")
             require_complete(period, datetime.now(UTC))
         names = template_context(SqlPeriod(period, self.late_by), self.sql_params) | {"ti": context["ti"]}
         super().render_template_fields(names, jinja_env)  # type: ignore[arg-type]  # all that a report sees
@@ -95,8 +89,7 @@ class AthenaSubmitOperator(AthenaOperator):
             raise AirflowException(f"{about}: killed while query {self.query_execution_id} was submitted.")
         where = {"region_name": self.hook.conn_region_name, "aws_partition": self.hook.conn_partition}
         AthenaQueryResultsLink.persist(context, self, **where, query_execution_id=self.query_execution_id)
-        sha256 = hashlib.sha256(self.query.encode()).hexdigest()
-        facts = self._period.facts if self._period else None
+        facts, sha256 = self._period.facts if self._period else None, hashlib.sha256(self.query.encode()).hexdigest()
         submitted = Submitted(period=facts, sql_sha256=sha256, inputs=inputs)
         ti.xcom_push(key=SUBMITTED_XCOM, value=submitted.model_dump(mode="json"))
         if self.period is not None:
@@ -117,14 +110,10 @@ class AthenaSubmitOperator(AthenaOperator):
         names = {"dag_id": self.dag_id, "run_id": context["run_id"], "task_id": self.task_id + mapped}
         database = {"Database": self.database} if self.database else {}
         output = {"OutputLocation": self.output_location} if self.output_location else {}
-        return Submission.make(
-            self.query,
-            owner=Marker(environment=self.environment, generation=generation, **names),
-            context={**self.query_execution_context, **database, "Catalog": self.catalog},
-            workgroup=self.workgroup,
-            result_configuration={**self.result_configuration, **output},
-            unload_to=self.unload_to,
-        )
+        owner = Marker(environment=self.environment, generation=generation, **names)
+        request: dict[str, Any] = {"context": {**self.query_execution_context, **database, "Catalog": self.catalog}}
+        request |= {"workgroup": self.workgroup, "result_configuration": self.result_configuration | output}
+        return Submission.make(self.query, owner=owner, unload_to=self.unload_to, **request)
 
     def _find_coverage(self) -> tuple[InputCoverage, ...]:
         if not self.inputs or self._period is None:

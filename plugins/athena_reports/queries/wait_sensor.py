@@ -52,9 +52,7 @@ class AthenaWaitSensor(AthenaSensor):
         self.policy = policy or WaitPolicy()
         pause, timeout = self.policy.first_poll_seconds, self.policy.give_up_after.total_seconds()
         super().__init__(mode="reschedule", poke_interval=pause, timeout=timeout, **kwargs)
-        self.period = period
-        self.environment = environment
-        self.deferrable = deferrable
+        self.period, self.environment, self.deferrable = period, environment, deferrable
         self._submitted_at = ""  # not known before Athena has answered once
 
     def execute(self, context: Context) -> Any:
@@ -105,10 +103,9 @@ class AthenaWaitSensor(AthenaSensor):
 
     def on_kill(self) -> None:
         """Stop the query, and what it was submitted again as: a new process knows only the first id."""
-        athena: Any = self.hook.get_conn()
-        found = executions_of_intention(athena, self.query_execution_id)
-        for query_execution_id in dict.fromkeys(each.id for each in found if each.is_running):
-            athena.stop_query_execution(QueryExecutionId=query_execution_id)
+        found = executions_of_intention(self.hook.get_conn(), self.query_execution_id)
+        for running in dict.fromkeys(each.id for each in found if each.is_running):
+            self.hook.stop_query(running)
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Any, poke_count: int) -> float:
         return self.policy.pause_after(run_duration())
@@ -146,8 +143,7 @@ class AthenaWaitSensor(AthenaSensor):
         return PokeReturnValue(done, execution.model_dump(mode="json") if done else None)
 
     def _resubmit(self, execution: QueryExecution) -> QueryExecution:
-        response = self.hook.get_query_info(execution.id)
-        if (submission := Submission.from_response(response)) is None:
+        if (submission := Submission.from_response(self.hook.get_query_info(execution.id))) is None:
             raise QueryError(f"Query {execution.id} is {execution.state}, and not ours to submit again.")
         self.query_execution_id = submit_once(submission, self.hook, is_retry=True)
         told = (execution.id, execution.state, execution.reason, self.query_execution_id)

@@ -14,21 +14,17 @@ from athena_reports.queries.wait_policy import WaitPolicy
 
 POLLS_PER_SECOND = 40.0  # GetQueryExecution by one triggerer at most; an account may make 100
 MAX_FAILED_POLLS = 10  # in a row, then the task is asked to decide
+_next_turn = 0.0
 
 
 class AthenaWaitTrigger(AthenaTrigger):
-    """Asks Athena for a query when the policy says so, until the query has ended.
-
-    Fires `{"query": <QueryExecution>}` when the query is no longer running, or `{"error": <why>}` when Athena could not
-    be asked. The policy counts from `submitted_at` (ISO 8601; empty for now).
-    """
+    """Fires `{"query": <QueryExecution>}` when the query has ended, `{"error": <why>}` when Athena does not answer."""
 
     def __init__(
         self, query_execution_id: str, submitted_at: str, policy: WaitPolicy | dict[str, Any], **connection: Any
     ) -> None:
         super().__init__(query_execution_id, 1, 1, **connection)  # its own waiter is not used
-        self.query_execution_id = query_execution_id
-        self.submitted_at = submitted_at
+        self.query_execution_id, self.submitted_at = query_execution_id, submitted_at
         self.policy = WaitPolicy.model_validate(policy)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -42,8 +38,7 @@ class AthenaWaitTrigger(AthenaTrigger):
         failed, submitted_at = 0, self.submitted_at
         async with await self.hook().get_async_conn() as athena:
             while failed < MAX_FAILED_POLLS:
-                pause = self.policy.pause_after(elapsed_since(submitted_at).total_seconds())
-                await asyncio.sleep(pause * (1 + failed))
+                await asyncio.sleep(self.policy.pause_after(elapsed_since(submitted_at).total_seconds()) * (1 + failed))
                 await _turn()
                 try:
                     response = await athena.get_query_execution(QueryExecutionId=self.query_execution_id)
@@ -64,9 +59,6 @@ class AthenaWaitTrigger(AthenaTrigger):
         self.log.warning("Stopping query %s: its task no longer waits for it.", self.query_execution_id)
         async with await self.hook().get_async_conn() as athena:
             await athena.stop_query_execution(QueryExecutionId=self.query_execution_id)
-
-
-_next_turn = 0.0
 
 
 async def _turn() -> None:

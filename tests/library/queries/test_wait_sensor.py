@@ -48,7 +48,7 @@ FAILURES = [
     (Plan.failing(None), "[no known reason; category 1, type None"),
     (Plan(end="CANCELLED", reason="Bytes scanned limit was exceeded"), "scan limit was exceeded"),
     (Plan(end="CANCELLED", reason="by ops"), "is CANCELLED: by ops [somebody cancelled the query"),
-    (Plan(end="PAUSED"), "Query q-1 is UNKNOWN: Athena gives no reason [no known reason"),
+    (Plan(end="PAUSED"), "Query q-1 is PAUSED: Athena gives no reason [no known reason"),
 ]
 
 

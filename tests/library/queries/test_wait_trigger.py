@@ -62,11 +62,11 @@ def test_a_trigger_comes_back_from_the_metadata_database_as_it_was() -> None:
     assert again.serialize() == (classpath, fields)
 
 
-@pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", "CANCELLED", "UNKNOWN"])
+@pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", "CANCELLED", "PAUSED"])
 def test_it_fires_the_facts_of_a_query_that_is_no_longer_under_way(
     clock: VirtualClock, athena: MemoryAthena, state: str
 ) -> None:
-    trigger = start(athena, running(10, end=state.replace("UNKNOWN", "PAUSED"), reason="for a reason"))
+    trigger = start(athena, running(10, end=state, reason="for a reason"))
     execution = QueryExecution.model_validate(clock.run(fired(trigger))["query"])
 
     assert (execution.id, execution.state, execution.reason) == ("q-1", state, "for a reason")
