@@ -20,8 +20,6 @@ from athena_reports.queries.airflow_errors import report_errors
 from athena_reports.s3 import S3
 from athena_reports.settings import Encryption
 
-_EVENT = {"period", "version", "rows", "provisional", "partial", "published_at"}
-
 
 class S3PublishOperator(AwsBaseOperator[S3Hook]):
     """Makes a prepared version the current one of its period in S3 and in Glue.
@@ -61,16 +59,11 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.prepared = prepared
-        self.bucket = bucket
-        self.report = report
-        self.environment = environment
-        self.late_by = late_by
-        self.reads_previous = reads_previous
-        self.database = database
-        self.memory_limit = memory_limit
-        self.bucket_owner = bucket_owner
-        self.encryption = encryption
+        self.prepared, self.bucket = prepared, bucket
+        self.report, self.environment = report, environment
+        self.late_by, self.reads_previous = late_by, reads_previous
+        self.database, self.memory_limit = database, memory_limit
+        self.bucket_owner, self.encryption = bucket_owner, encryption
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish, and return the address of the manifest and its main facts."""
@@ -84,13 +77,10 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
             outcome, manifest = publish(
                 prepared.version, facts, location=location, s3=s3, table=table, memory_limit=self.memory_limit
             )
+        shared = {"period", "version", "rows", "provisional", "partial", "published_at"}
         warnings = [check for check in manifest.checks if not check.passed]
-        event = {
-            "manifest": location.manifest_uri,
-            "outcome": outcome,
-            **manifest.model_dump(mode="json", include=_EVENT),
-            "warnings": [check.name for check in warnings],
-        }
+        event: dict[str, Any] = {"manifest": location.manifest_uri, "outcome": outcome}
+        event |= manifest.model_dump(mode="json", include=shared) | {"warnings": [check.name for check in warnings]}
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = event
         self.log.info("%(outcome)s: version %(version)s, %(rows)d rows, %(manifest)s", event)
@@ -103,8 +93,7 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
         assert submitted.period is not None
         settles_at = datetime.fromisoformat(submitted.period.end_utc) + self.late_by
         missing = tuple(gap for coverage in submitted.inputs for gap in coverage.gaps)
-        said: Any = {"reads_previous": self.reads_previous, "sql_sha256": submitted.sql_sha256}
-        said["price_usd"] = round(query.price_usd, 6)
+        said = {"reads_previous": self.reads_previous, "sql_sha256": submitted.sql_sha256}
         return PublicationFacts(
             report=self.report,
             environment=self.environment,
@@ -114,7 +103,7 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
             partial=bool(missing),
             missing_partitions=missing,
             published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            query=QueryFacts.model_validate(query.model_dump() | said),
+            query=QueryFacts(**query.model_dump() | said | {"price_usd": round(query.price_usd, 6)}),
             checks=prepared.checks,
             run=RunFacts(dag_id=self.dag_id, run_id=context["run_id"]),
             code_version=__version__,
