@@ -65,10 +65,7 @@ def clean_up_bucket(
     encryption: Encryption | None = None,
     aws_conn_id: str | None = "aws_default",
 ) -> dict[str, Any]:
-    """Clean up all reports of a bucket, and return what was done; the callable of a PythonOperator.
-
-    Without `delete` it only lists what may be removed. At the end it fails if a period was left as it is.
-    """
+    """Clean up all reports of a bucket, without `delete` only list what may be removed; PublishError after problems."""
     from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 

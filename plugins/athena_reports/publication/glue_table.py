@@ -118,11 +118,9 @@ class Table:
 
     def _find(self) -> Mapping[str, Any] | None:
         answer = self._call("it cannot be read", {_ABSENT}, self.glue.get_table, Name=self.name)
-        if answer is None:
-            return None
-        found: Mapping[str, Any] = answer["Table"]
-        folder = found.get("StorageDescriptor", {}).get("Location", "")
-        if not _is_ours(found) or folder != self.location.folder_uri:
+        found: Mapping[str, Any] | None = answer and answer["Table"]
+        folder = found.get("StorageDescriptor", {}).get("Location", "") if found else ""
+        if found and (not _is_ours(found) or folder != self.location.folder_uri):
             raise TableError(
                 f"{self._about} is not the table of {self.location.folder_uri}: its location is {folder!r}, or another "
                 f"program wrote it. Move it away, or let ATHENA_REPORTS_REPORT_DATABASE name another database.",

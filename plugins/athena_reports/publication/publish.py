@@ -1,9 +1,8 @@
-"""Publish a version: one conditional write makes `manifest.json` name it; Glue and `latest.json` follow the manifest."""
+"""Publish a version: one conditional write makes `manifest.json` name it; Glue and `latest.json` follow it."""
 
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from typing import Literal, NamedTuple, TypeVar
 
 from athena_reports.errors import PublishError
@@ -54,12 +53,11 @@ def publish(
             return current
         return manifest
 
-    before, manifest = _update(location.manifest_uri, partial(read_manifest, location, s3), next_manifest, s3)
+    before, manifest = _update(Manifest, location.manifest_uri, next_manifest, s3, location.period_id)
     follow(manifest, location=location, s3=s3, table=table)
-    if manifest.query.submitted_at > facts.query.submitted_at:
-        return Publication("superseded", manifest)
+    is_later = manifest.query.submitted_at > facts.query.submitted_at
     is_same = before is not None and before.version == manifest.version
-    return Publication("unchanged" if is_same else "published", manifest)
+    return Publication("superseded" if is_later else "unchanged" if is_same else "published", manifest)
 
 
 def follow(manifest: Manifest, *, location: Location, s3: S3, table: Table | None) -> None:
@@ -67,8 +65,7 @@ def follow(manifest: Manifest, *, location: Location, s3: S3, table: Table | Non
     for _ in range(ATTEMPTS):
         if table is not None and manifest.parquet_key:
             table.put_partition(location.period_id, manifest.columns, manifest.partition(location))
-        read = partial(_read, Latest, location.latest_uri, s3)
-        _update(location.latest_uri, read, manifest.latest(location).or_later, s3)
+        _update(Latest, location.latest_uri, manifest.latest(location).or_later, s3)
         # Glue has no conditional write: follow what others wrote meanwhile.
         now, _ = read_manifest(location, s3)
         if now is None:
@@ -121,12 +118,12 @@ def _difference(new: Version, old: Version, location: Location, s3: S3, memory_l
 
 
 def _update(
-    uri: str, read: Callable[[], _Found[_Document]], change: Callable[[_Document | None], _Document], s3: S3
+    model: type[_Document], uri: str, change: Callable[[_Document | None], _Document], s3: S3, period_id: str = ""
 ) -> tuple[_Document | None, _Document]:
     """Replace what is read by what `change` makes of it, again if another writer is faster; return both."""
     before, after = None, None
     for _ in range(ATTEMPTS):
-        present, etag = read()
+        present, etag = _read(model, uri, s3, period_id)
         if after is not None and present == after:
             return before, after  # S3 did the write, and its answer was lost
         before, after = present, change(present)

@@ -68,7 +68,25 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish, and return the address of the manifest and its main facts."""
         prepared = PreparedVersion.model_validate(self.prepared)
-        facts = self._facts(prepared, context)
+        query, submitted = prepared.query, prepared.submitted
+        assert submitted.period is not None
+        settles_at = datetime.fromisoformat(submitted.period.end_utc) + self.late_by
+        missing = tuple(gap for coverage in submitted.inputs for gap in coverage.gaps)
+        said = {"reads_previous": self.reads_previous, "sql_sha256": submitted.sql_sha256}
+        facts = PublicationFacts(
+            report=self.report,
+            environment=self.environment,
+            period=submitted.period,
+            settles_at=settles_at.isoformat(),
+            provisional=datetime.fromisoformat(query.submitted_at) < settles_at,
+            partial=bool(missing),
+            missing_partitions=missing,
+            published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            query=QueryFacts(**query.model_dump() | said | {"price_usd": round(query.price_usd, 6)}),
+            checks=prepared.checks,
+            run=RunFacts(dag_id=self.dag_id, run_id=context["run_id"]),
+            code_version=__version__,
+        )
         location = Location(self.bucket, self.report, facts.period.cadence, facts.period.id)
         s3 = S3(self.hook.get_conn(), self.bucket_owner, self.encryption)
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name)
@@ -87,24 +105,3 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
         for check in warnings:
             self.log.warning("check %s: %s", check.name, check.message)
         return event
-
-    def _facts(self, prepared: PreparedVersion, context: Context) -> PublicationFacts:
-        query, submitted = prepared.query, prepared.submitted
-        assert submitted.period is not None
-        settles_at = datetime.fromisoformat(submitted.period.end_utc) + self.late_by
-        missing = tuple(gap for coverage in submitted.inputs for gap in coverage.gaps)
-        said = {"reads_previous": self.reads_previous, "sql_sha256": submitted.sql_sha256}
-        return PublicationFacts(
-            report=self.report,
-            environment=self.environment,
-            period=submitted.period,
-            settles_at=settles_at.isoformat(),
-            provisional=datetime.fromisoformat(query.submitted_at) < settles_at,
-            partial=bool(missing),
-            missing_partitions=missing,
-            published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            query=QueryFacts(**query.model_dump() | said | {"price_usd": round(query.price_usd, 6)}),
-            checks=prepared.checks,
-            run=RunFacts(dag_id=self.dag_id, run_id=context["run_id"]),
-            code_version=__version__,
-        )
