@@ -8,7 +8,7 @@ class AthenaReportsError(Exception):
 
     retryable = False
 
-    def __init__(self, message: str, *, retryable: bool | None = None) -> None:
+    def __init__(self, message: str = "", *, retryable: bool | None = None) -> None:
         super().__init__(message)
         self.retryable = self.retryable if retryable is None else retryable
 
