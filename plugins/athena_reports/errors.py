@@ -1,7 +1,5 @@
 """The errors of this package. A message names report, period and query, and says what happened and what to do next."""
 
-from __future__ import annotations
-
 import errno
 
 
@@ -9,6 +7,10 @@ class AthenaReportsError(Exception):
     """Base of every error of this package. `retryable`: whether the same call may succeed later."""
 
     retryable = False
+
+    def __init__(self, message: str = "", *, retryable: bool | None = None) -> None:
+        super().__init__(message)
+        self.retryable = self.retryable if retryable is None else retryable
 
 
 class PeriodError(AthenaReportsError, ValueError):
@@ -24,8 +26,7 @@ class ReportError(AthenaReportsError):
 
     def __init__(self, report: str, field: str, problem: str) -> None:
         super().__init__(f"Report {report!r}, field {field!r}: {problem}")
-        self.report = report
-        self.field = field
+        self.report, self.field = report, field
 
 
 class RunPeriodError(AthenaReportsError):
@@ -69,16 +70,13 @@ class CheckError(AthenaReportsError):
 class PublishError(AthenaReportsError):
     """A period could not be published; what was published before is unchanged."""
 
-    def __init__(self, message: str, *, retryable: bool = True) -> None:
-        super().__init__(message)
-        self.retryable = retryable
+    retryable = True
 
 
 class SchemaError(PublishError):
     """The columns do not fit the published table."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, retryable=False)
+    retryable = False
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -1,7 +1,5 @@
 """Every byte that the library reads from S3 or writes to it passes through here, named by its `s3://` address."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from athena_reports.errors import AthenaReportsError
+from athena_reports.settings import Encryption
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
-
-    from athena_reports.settings import Encryption
 
 MULTIPART_BYTES = 64 * 1024**2  # a larger upload goes in parts
 _DELETED_AT_ONCE = 1000  # DeleteObjects takes no more
@@ -30,10 +27,6 @@ _ADVICE = {
 
 class S3Error(AthenaReportsError):
     """S3 refused a call; the message names the object, the reason and what to do."""
-
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
-        super().__init__(message)
-        self.retryable = retryable
 
 
 class MissingObjectError(S3Error):
@@ -62,11 +55,11 @@ def split_uri(uri: str) -> tuple[str, str]:
 class S3:
     """S3 as one environment uses it. Every method raises S3Error, and MissingObjectError for a missing object."""
 
-    client: S3Client
+    client: "S3Client"
     owner: str = ""  # account id that must own each bucket; empty for any
     encryption: Encryption | None = None  # of what is written; None for the bucket's default
 
-    def open(self, uri: str) -> StreamingBody:
+    def open(self, uri: str) -> "StreamingBody":
         """Return an object's body as a stream. The caller closes it."""
         with _explained(uri, "read"):
             return self.client.get_object(**self._object(uri))["Body"]
@@ -79,23 +72,17 @@ class S3:
 
     def download(self, uri: str, path: Path) -> None:
         """Copy an object into a file by boto3's transfer manager; ConditionError if it is replaced meanwhile."""
-        from boto3.s3.transfer import TransferConfig
-
         # Only a ranged GET is sent with If-Match on the ETag of the HEAD before it: so every GET is one.
-        config = TransferConfig(multipart_threshold=1, max_concurrency=4)
         with _explained(uri, "read"):
-            self.client.download_file(*split_uri(uri), str(path), ExtraArgs=self._owner, Config=config)
+            self.client.download_file(*split_uri(uri), str(path), ExtraArgs=self._owner, Config=_transfer(1))
 
     def upload(self, path: Path, uri: str, content_type: str, *, sha256: str) -> None:
         """Upload a file, in parts if it is large, with its SHA-256 in hexadecimal in the object's metadata."""
-        from boto3.s3.transfer import TransferConfig
-
         # With the checksum S3 itself refuses bytes that arrive otherwise than sent.
         extra: dict[str, Any] = {"Metadata": {"sha256": sha256}, "ChecksumAlgorithm": "SHA256"}
         extra |= self._owner | self._written(content_type)
-        config = TransferConfig(multipart_threshold=MULTIPART_BYTES, max_concurrency=4)
         with _explained(uri, "written"):
-            self.client.upload_file(str(path), *split_uri(uri), ExtraArgs=extra, Config=config)
+            self.client.upload_file(str(path), *split_uri(uri), ExtraArgs=extra, Config=_transfer(MULTIPART_BYTES))
 
     def write(self, uri: str, body: bytes, content_type: str, *, replacing: str | None) -> None:
         """Write a small object if the one there has the ETag `replacing`, or if there is none; else ConditionError."""
@@ -141,6 +128,12 @@ class S3:
 
     def _written(self, content_type: str) -> dict[str, Any]:
         return {"ContentType": content_type} | (self.encryption.arguments if self.encryption else {})
+
+
+def _transfer(multipart_threshold: int) -> Any:
+    from boto3.s3.transfer import TransferConfig
+
+    return TransferConfig(multipart_threshold=multipart_threshold, max_concurrency=4)
 
 
 @contextmanager

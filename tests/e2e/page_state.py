@@ -144,7 +144,7 @@ class Publisher:
             code_version="0.1.0",
         )
         glue_table = Table(self.database, location, self.services.glue)
-        publish(version, facts, location=location, s3=s3, table=glue_table)
+        publish(version, facts, location=location, s3=s3, table=glue_table, memory_limit="128MB")
 
     def alter(self, period: Period, **parameters: str) -> None:
         """Let the partition of a period say something else."""

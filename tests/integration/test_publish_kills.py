@@ -135,6 +135,7 @@ def run(job: Job, s3: S3Client, glue: GlueClient) -> None:
             location=job.location,
             s3=S3(s3),
             table=Table(DATABASE, job.location, glue),
+            memory_limit="128MB",
         ).outcome
         Path(job.log).write_text(json.dumps({"outcome": outcome, "writes": writes}))
     except BaseException:

@@ -1,11 +1,4 @@
-"""Cleanup: repair what does not follow its manifest, and remove versions that are not kept any longer.
-
-Earlier versions go by the retention policy, and so do those that were never published; the manifest goes on naming
-them. What is current stays, and where the manifest is missing, what the partition in Glue names.
-
-A version that is uploaded again while it is removed could become current with objects missing. So an upload writes
-its objects anew, a version with an object younger than a day stays, and a period is listed just before its deletion.
-"""
+"""Cleanup: repair what does not follow its manifest, and remove versions that are not kept any longer."""
 
 import logging
 import re
@@ -27,7 +20,6 @@ from athena_reports.queries.airflow_errors import report_errors
 from athena_reports.s3 import S3, StoredObject
 from athena_reports.settings import Encryption
 
-_log = logging.getLogger(__name__)
 _OBJECT = re.compile(r"s3://([^/]+/){4}versions/(?P<version>[0-9a-f]{16})/(?P<format>\w+)/part-\d+\.(?P=format)")
 
 
@@ -47,7 +39,7 @@ class RetentionPolicy(BaseModel, frozen=True):
 
 @dataclass
 class Summary:
-    """What is found and done: the objects to remove with the reasons, and what is left as it is, and why."""
+    """What is found and done: the objects to remove, with the reasons, and why other periods are left as they are."""
 
     periods: int = 0
     removals: dict[StoredObject, str] = field(default_factory=dict)
@@ -73,10 +65,7 @@ def clean_up_bucket(
     encryption: Encryption | None = None,
     aws_conn_id: str | None = "aws_default",
 ) -> dict[str, Any]:
-    """Clean up all reports of a bucket, and return what was done; the callable of a PythonOperator.
-
-    Without `delete` it only lists what may be removed. At the end it fails if a period was left as it is.
-    """
+    """Clean up all reports of a bucket, without `delete` only list what may be removed; PublishError after problems."""
     from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
@@ -91,16 +80,12 @@ def clean_up_bucket(
                 clean_up(table, summary, s3=s3, policy=policy, now=now, delete=delete)
         for each, reason in summary.removals.items():
             done = "removed" if delete else "may be removed"
-            _log.info("%s: %s (%d bytes): %s", done, each.uri, each.bytes, reason)
+            logging.getLogger(__name__).info("%s: %s (%d bytes): %s", done, each.uri, each.bytes, reason)
         if summary.problems:
             raise PublishError("Left as it is: " + "; ".join(summary.problems))
-    return {
-        "periods": summary.periods,
-        "objects": len(summary.removals),
-        "bytes": sum(each.bytes for each in summary.removals),
-        "deleted": delete,
-        "repaired": summary.repaired,
-    }
+    sizes = [each.bytes for each in summary.removals]
+    removed = {"objects": len(sizes), "bytes": sum(sizes), "deleted": delete, "repaired": summary.repaired}
+    return {"periods": summary.periods, **removed}
 
 
 def clean_up(
@@ -121,7 +106,9 @@ def clean_up(
             summary.removals |= removals
             if manifest is not None:
                 newest = manifest, period  # ids sort by time
-                if not _is_followed(manifest, period, partition):
+                says, found = manifest.partition(period), partition or Partition("", {})
+                is_same = says.location == found.location and says.parameters.items() <= found.parameters.items()
+                if manifest.parquet_key and not is_same:  # Glue and others may add parameters
                     follow(manifest, location=period, s3=s3, table=table)
                     summary.repaired.append(f"{period.report}/{period.cadence}/{period.period_id}")
             elif partition is not None:
@@ -143,19 +130,15 @@ def plan(
     """Return which of a period's objects, sorted by key, may be removed, and why; those of no version stay."""
     removals: dict[StoredObject, str] = {}
     current = f"/{manifest.version}/" if manifest else partition.location if partition else ""
-    for version, found in groupby(objects, _version_of):
+    for version, found in groupby(objects, lambda each: (match := _OBJECT.fullmatch(each.uri)) and match["version"]):
         stored = list(found)
         written = max(each.modified for each in stored)
+        # A young version may be one that is uploaded again and becomes current.
         if not version or f"/{version}/" in current or now - written <= timedelta(days=1):
             continue
         if reason := _reason(version, written, manifest, policy, now):
             removals |= dict.fromkeys(stored, f"version {version} {reason}")
     return removals
-
-
-def _version_of(stored: StoredObject) -> str:
-    match = _OBJECT.fullmatch(stored.uri)
-    return match["version"] if match else ""
 
 
 def _reason(version: str, written: datetime, manifest: Manifest | None, policy: RetentionPolicy, now: datetime) -> str:
@@ -166,14 +149,5 @@ def _reason(version: str, written: datetime, manifest: Manifest | None, policy: 
             if number < policy.keep_versions or age <= timedelta(days=policy.keep_days):
                 return ""
             return f"was replaced at {entry.replaced_at}, and {number} later ones were too"
-    if now - written <= timedelta(days=policy.abandoned_after_days):
-        return ""
-    return f"was uploaded at {written.isoformat(timespec='seconds')} and never published"
-
-
-def _is_followed(manifest: Manifest, period: Location, found: Partition | None) -> bool:
-    """Whether the period's partition says what the manifest says; Glue and others may add parameters."""
-    if not manifest.parquet_key:
-        return True
-    folder, parameters = manifest.partition(period)
-    return found is not None and found.location == folder and parameters.items() <= found.parameters.items()
+    is_kept = now - written <= timedelta(days=policy.abandoned_after_days)
+    return "" if is_kept else f"was uploaded at {written.isoformat(timespec='seconds')} and never published"

@@ -1,11 +1,4 @@
-"""The Glue table of a report in a cadence: EXTERNAL, Parquet, one partition for each published period.
-
-A partition names the Parquet of the version that the period's manifest names. If the columns of a report change, the
-table follows as long as every partition can still be read: a column may be added (NULL in earlier periods), left out
-(NULL from then on) or widened.
-"""
-
-from __future__ import annotations
+"""The Glue table of a report in a cadence; its columns may be added or left out (NULL in other periods) or widened."""
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -23,23 +16,21 @@ from athena_reports.s3 import split_uri
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
-_Types = Mapping[str, str]  # Glue's type of each column, by name
-
 _MARK = {"written_by": "athena-reports"}  # parameter of our tables
 ATTEMPTS = 10
 _INTEGERS = ("tinyint", "smallint", "int", "bigint")
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 _TABLE_INPUT = {"Name", "Description", "Owner", "Retention", "PartitionKeys", "TableType", "Parameters"}
-_PARQUET = {
-    "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
-    "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
-    "SerdeInfo": {
-        "SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
-        "Parameters": {"serialization.format": "1"},
-    },
-}
+_HIVE = "org.apache.hadoop.hive.ql.io.parquet"
+_SERDE = {"SerializationLibrary": f"{_HIVE}.serde.ParquetHiveSerDe", "Parameters": {"serialization.format": "1"}}
+_FORMATS = {f"{kind}Format": f"{_HIVE}.MapredParquet{kind}Format" for kind in ("Input", "Output")}
+_PARQUET: dict[str, Any] = {**_FORMATS, "SerdeInfo": _SERDE}
 _ABSENT, _PRESENT = "EntityNotFoundException", "AlreadyExistsException"
-_CHANGED_MEANWHILE = {"ConcurrentModificationException", "VersionMismatchException"}
+_CHANGED_MEANWHILE = {_PRESENT, "ConcurrentModificationException", "VersionMismatchException"}
+_ADVICE = {
+    _ABSENT: " Create the database, or let ATHENA_REPORTS_REPORT_DATABASE name another.",
+    "AccessDeniedException": " Allow it for the connection's role in IAM and in Lake Formation.",
+}
 _FINAL = {"AccessDeniedException", "InvalidInputException", "ValidationException"}
 
 
@@ -58,7 +49,7 @@ class Table:
 
     database: str
     location: Location
-    glue: GlueClient
+    glue: "GlueClient"
     _prepared: dict[Sequence[Column], dict[str, str]] = field(default_factory=dict, compare=False)
 
     @property
@@ -68,21 +59,27 @@ class Table:
 
     def columns(self) -> tuple[Column, ...] | None:
         """Return the columns of the table, with Glue's types only; None if there is no table."""
-        found = self._find()
-        types = _types(found) if found else {}
+        types = _types(self._find())
         return tuple(Column(name=name, type="", glue=kind) for name, kind in types.items()) or None
 
     def prepare(self, columns: Sequence[Column]) -> dict[str, str]:
         """Make the table take a version with these columns, and return its types; SchemaError if they do not fit."""
-        key = tuple(columns)
-        if key not in self._prepared:
-            self._prepared[key] = self._with_columns(self._glue_types(columns))
-        return self._prepared[key]
+        key, wanted = tuple(columns), self._glue_types(columns)
+        for _ in range(ATTEMPTS):
+            if key in self._prepared:
+                return self._prepared[key]
+            found = self._find()
+            types = self._merged(_types(found), wanted)
+            call = self.glue.update_table if found else self.glue.create_table
+            arguments = _changed(found, types) if found else self._new(types)
+            is_same = found and types == _types(found)
+            if is_same or self._call("it cannot be changed", _CHANGED_MEANWHILE, call, **arguments) is not None:
+                return self._prepared.setdefault(key, types)
+        raise changed_by_others(self._about)
 
     def put_partition(self, period_id: str, columns: Sequence[Column], partition: Partition) -> None:
         """Create the partition of a period whose version has these columns, or replace what it says."""
-        # Readers may go by position, so it has the table's columns in their order; but with the types that its files
-        # have, from which Athena widens.
+        # Readers may go by position: the table's columns in their order, with its files' types. Athena widens them.
         descriptor = _descriptor(self.prepare(columns) | self._glue_types(columns), partition.location)
         entry = {"Values": [period_id], "StorageDescriptor": descriptor, "Parameters": dict(partition.parameters)}
         put = partial(self._call, "the period cannot be written to it", TableName=self.name, PartitionInput=entry)
@@ -91,8 +88,8 @@ class Table:
 
     def partitions(self) -> Mapping[str, Partition]:
         """Return each partition by period id; none if there is no table."""
-        call, problem = _all(self.glue, "get_partitions"), "its partitions cannot be listed"
-        listed = self._call(problem, {_ABSENT}, call, TableName=self.name, ExcludeColumnSchema=True) or {}
+        call, options = _all(self.glue, "get_partitions"), {"TableName": self.name, "ExcludeColumnSchema": True}
+        listed = self._call("its partitions cannot be listed", {_ABSENT}, call, **options) or {}
         return {
             each["Values"][0]: Partition(each["StorageDescriptor"].get("Location", ""), each.get("Parameters", {}))
             for each in listed.get("Partitions", [])
@@ -121,31 +118,17 @@ class Table:
 
     def _find(self) -> Mapping[str, Any] | None:
         answer = self._call("it cannot be read", {_ABSENT}, self.glue.get_table, Name=self.name)
-        if answer is None:
-            return None
-        found: Mapping[str, Any] = answer["Table"]
-        folder = found.get("StorageDescriptor", {}).get("Location", "")
-        if not _is_ours(found) or folder != self.location.folder_uri:
-            problem = f"its location is {folder!r}, or another program wrote it. Move it away"
-            advice = "or let ATHENA_REPORTS_REPORT_DATABASE name another database"
-            about = f"{self._about} is not the table of {self.location.folder_uri}"
-            raise TableError(f"{about}: {problem}, {advice}.", retryable=False)
+        found: Mapping[str, Any] | None = answer and answer["Table"]
+        folder = found.get("StorageDescriptor", {}).get("Location", "") if found else ""
+        if found and (not _is_ours(found) or folder != self.location.folder_uri):
+            raise TableError(
+                f"{self._about} is not the table of {self.location.folder_uri}: its location is {folder!r}, or another "
+                f"program wrote it. Move it away, or let ATHENA_REPORTS_REPORT_DATABASE name another database.",
+                retryable=False,
+            )
         return found
 
-    def _with_columns(self, wanted: dict[str, str]) -> dict[str, str]:
-        """Create the table, or merge the columns of a version into it."""
-        for _ in range(ATTEMPTS):
-            found = self._find()
-            types = self._merged(_types(found), wanted) if found else wanted
-            if found and types == _types(found):
-                return types
-            call = self.glue.update_table if found else self.glue.create_table
-            arguments = _changed(found, types) if found else {"TableInput": self._new(types)}
-            if self._call("it cannot be changed", {_PRESENT, *_CHANGED_MEANWHILE}, call, **arguments) is not None:
-                return types
-        raise changed_by_others(self._about)
-
-    def _merged(self, present: _Types, wanted: _Types) -> dict[str, str]:
+    def _merged(self, present: dict[str, str], wanted: dict[str, str]) -> dict[str, str]:
         merged = {**present, **wanted}
         for name in present.keys() & wanted.keys():
             pair = present[name], wanted[name]
@@ -159,20 +142,16 @@ class Table:
             merged[name] = wider[0]
         return merged
 
-    def _new(self, types: _Types) -> dict[str, Any]:
-        return {
-            "Name": self.name,
-            "TableType": "EXTERNAL_TABLE",
-            "PartitionKeys": [{"Name": "period", "Type": "string"}],
-            "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet", **_MARK},
-            "StorageDescriptor": _descriptor(types, self.location.folder_uri),
-        }
+    def _new(self, types: dict[str, str]) -> dict[str, Any]:
+        keys, marks = [{"Name": "period", "Type": "string"}], {"EXTERNAL": "TRUE", "classification": "parquet", **_MARK}
+        described = {"StorageDescriptor": _descriptor(types, self.location.folder_uri), "PartitionKeys": keys}
+        return {"TableInput": {"Name": self.name, "TableType": "EXTERNAL_TABLE", "Parameters": marks, **described}}
 
     def _call(self, problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any) -> Any:
         return _answer(f"{self._about}: {problem}", expected, call, DatabaseName=self.database, **arguments)
 
 
-def published_tables(database: str, glue: GlueClient) -> Iterator[Table]:
+def published_tables(database: str, glue: "GlueClient") -> Iterator[Table]:
     """Yield each table of ours in a database; a copy under another name is not one."""
     problem = f"Glue database {database}: its tables cannot be listed"
     for found in _answer(problem, (), _all(glue, "get_tables"), DatabaseName=database)["TableList"]:
@@ -184,7 +163,7 @@ def published_tables(database: str, glue: GlueClient) -> Iterator[Table]:
             yield table
 
 
-def _all(glue: GlueClient, operation: Any) -> Callable[..., Any]:
+def _all(glue: "GlueClient", operation: Any) -> Callable[..., Any]:
     return lambda **arguments: glue.get_paginator(operation).paginate(**arguments).build_full_result()
 
 
@@ -192,11 +171,11 @@ def _is_ours(found: Mapping[str, Any]) -> bool:
     return bool(found.get("Parameters", {}).items() >= _MARK.items())
 
 
-def _types(found: Mapping[str, Any]) -> dict[str, str]:
-    return {entry["Name"]: entry["Type"] for entry in found["StorageDescriptor"]["Columns"]}
+def _types(found: Mapping[str, Any] | None) -> dict[str, str]:
+    return {entry["Name"]: entry["Type"] for entry in found["StorageDescriptor"]["Columns"]} if found else {}
 
 
-def _changed(found: Mapping[str, Any], types: _Types) -> dict[str, Any]:
+def _changed(found: Mapping[str, Any], types: dict[str, str]) -> dict[str, Any]:
     """Return the arguments of UpdateTable for other columns; it is refused if the table has changed since."""
     kept = {entry["Name"]: entry for entry in found["StorageDescriptor"]["Columns"]}
     columns = [{**kept.get(name, {}), "Name": name, "Type": kind} for name, kind in types.items()]
@@ -215,16 +194,11 @@ def _answer(problem: str, expected: Collection[str], call: Callable[..., Any], *
         code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
         if code in expected:
             return None
-        advice = {
-            _ABSENT: " Create the database, or let ATHENA_REPORTS_REPORT_DATABASE name another.",
-            "AccessDeniedException": " Allow it for the connection's role in IAM and in Lake Formation.",
-        }.get(code, "")
-        raise TableError(f"{problem}: {error}.{advice}", retryable=code not in _FINAL) from error
+        raise TableError(f"{problem}: {error}.{_ADVICE.get(code, '')}", retryable=code not in _FINAL) from error
 
 
-def _descriptor(types: _Types, location_uri: str) -> dict[str, Any]:
-    columns = [{"Name": name, "Type": kind} for name, kind in types.items()]
-    return {"Columns": columns, "Location": location_uri, **_PARQUET}
+def _descriptor(types: dict[str, str], location_uri: str) -> dict[str, Any]:
+    return {"Columns": [{"Name": name, "Type": types[name]} for name in types], "Location": location_uri, **_PARQUET}
 
 
 def _holds(wide: str, narrow: str) -> bool:

@@ -1,9 +1,4 @@
-"""Where a period of a report is published in S3.
-
-s3://<report bucket>/<report>/<cadence>/latest.json                       names the latest published period
-s3://<report bucket>/<report>/<cadence>/<period id>/manifest.json         names the current version
-.../<period id>/versions/<version>/<format>/part-0.<format>               the rows of a version
-"""
+"""Addresses in S3: s3://<bucket>/<report>/<cadence>/<period id>/versions/<version>/<format>/part-0.<format>."""
 
 from dataclasses import dataclass
 
@@ -28,18 +23,13 @@ class Location:
         return f"{self.folder_uri}latest.json"
 
     @property
-    def period_uri(self) -> str:
-        """All objects of the period."""
-        return f"{self.folder_uri}{self.period_id}/"
-
-    @property
     def manifest_uri(self) -> str:
         """The manifest."""
-        return f"{self.period_uri}manifest.json"
+        return f"{self.folder_uri}{self.period_id}/manifest.json"
 
     def version_uri(self, version: str) -> str:
         """All objects of a version."""
-        return f"{self.period_uri}versions/{version}/"
+        return f"{self.folder_uri}{self.period_id}/versions/{version}/"
 
     def uri(self, key: str) -> str:
         """Address of a key in the report bucket."""

@@ -1,10 +1,7 @@
-"""The manifest of a period, and what Glue and `latest.json` say of it: the one place that knows their names.
-
-Times are ISO 8601 in UTC with one precision, so that they sort as texts.
-"""
+"""The manifest of a period, and what Glue and `latest.json` say of it; times are ISO 8601 in UTC and sort as texts."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, Field
 
@@ -105,10 +102,9 @@ class Latest(BaseModel, frozen=True, extra="allow"):
     manifest: str
     submitted_at: str
 
-    @property
-    def age(self) -> tuple[str, str]:
-        """The later period is greater, and of one period the later query."""
-        return self.period.start_utc, self.submitted_at
+    def or_later(self, found: Self | None) -> Self:
+        """Return the one of the later period, and of one period the one of the later query."""
+        return max(self, found or self, key=lambda each: (each.period.start_utc, each.submitted_at))
 
 
 class PartitionFacts(BaseModel, frozen=True):
@@ -159,20 +155,14 @@ class Manifest(Version, PublicationFacts, frozen=True):
     def latest(self, location: Location) -> Latest:
         """Return what `latest.json` says if this period is the latest one."""
         shared = {"report", "period", "version", "rows", "provisional", "partial", "published_at"}
-        key = split_uri(location.manifest_uri)[1]
-        named = {"cadence": location.cadence, "manifest": key, "submitted_at": self.query.submitted_at}
-        return Latest.model_validate(self.model_dump(include=shared) | named)
+        named: dict[str, Any] = {"cadence": location.cadence, "manifest": split_uri(location.manifest_uri)[1]}
+        return Latest(**self.model_dump(include=shared), **named, submitted_at=self.query.submitted_at)
 
     def partition(self, location: Location) -> Partition:
         """Return what Glue says of the period; `PartitionFacts` reads the parameters."""
-        named = {
-            "bytes": sum(each.bytes for each in self.objects),
-            "query_id": self.query.id,
-            "manifest": location.manifest_uri,
-            "checks_warned": sum(not check.passed for check in self.checks),
-            "earlier": len(self.earlier_versions),
-        }
-        parts = (self.period, self.query, self.run, self)
-        facts = PartitionFacts.model_validate({name: value for part in parts for name, value in part} | named)
+        named: dict[str, Any] = {"query_id": self.query.id, "manifest": location.manifest_uri}
+        named |= {"bytes": sum(each.bytes for each in self.objects), "earlier": len(self.earlier_versions)}
+        named["checks_warned"] = sum(not check.passed for check in self.checks)
+        facts = PartitionFacts(**dict(self.period) | dict(self.query) | dict(self.run) | dict(self) | named)
         parameters = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in facts}
         return Partition(f"{location.version_uri(self.version)}parquet/", parameters)

@@ -1,13 +1,8 @@
-"""Publish a version of a period: verify it, let the manifest name it, let Glue and `latest.json` follow.
-
-`manifest.json` is the truth of a period. One conditional write replaces it (S3 user guide, "Conditional requests")
-after every object that it names is there: a reader gets the old version or the new one, complete. Glue and
-`latest.json` follow the manifest as it is now, whoever wrote it, so each run repairs what a crash left behind.
-"""
+"""Publish a version: one conditional write makes `manifest.json` name it; Glue and `latest.json` follow it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from typing import Literal, NamedTuple, TypeVar
 
 from athena_reports.errors import PublishError
@@ -32,16 +27,15 @@ class Publication(NamedTuple):
 
 
 def publish(
-    version: Version,
-    facts: PublicationFacts,
-    *,
-    location: Location,
-    s3: S3,
-    table: Table | None = None,
-    memory_limit: str = "128MB",
+    version: Version, facts: PublicationFacts, *, location: Location, s3: S3, table: Table | None, memory_limit: str
 ) -> Publication:
     """Verify an uploaded version and make it the current one of its period, in one conditional write."""
-    _verify(version, location, s3)
+    found = {each.uri: each.bytes for each in s3.list(location.version_uri(version.version))}
+    for expected in version.objects:  # S3 itself refused bytes that differ from those sent
+        uri = location.uri(expected.key)
+        if found.get(uri) != expected.bytes:
+            problem = f"has {found[uri]:,} bytes" if uri in found else "is missing"
+            raise PublishError(f"{uri} {problem}; transform uploaded {expected.bytes:,}. Clear transform.")
 
     def next_manifest(current: Manifest | None) -> Manifest:
         if current is not None and current.query.submitted_at > facts.query.submitted_at:
@@ -59,12 +53,11 @@ def publish(
             return current
         return manifest
 
-    before, manifest = _update(location.manifest_uri, partial(read_manifest, location, s3), next_manifest, s3)
+    before, manifest = _update(Manifest, location.manifest_uri, next_manifest, s3, location.period_id)
     follow(manifest, location=location, s3=s3, table=table)
-    if manifest.query.submitted_at > facts.query.submitted_at:
-        return Publication("superseded", manifest)
+    is_later = manifest.query.submitted_at > facts.query.submitted_at
     is_same = before is not None and before.version == manifest.version
-    return Publication("unchanged" if is_same else "published", manifest)
+    return Publication("superseded" if is_later else "unchanged" if is_same else "published", manifest)
 
 
 def follow(manifest: Manifest, *, location: Location, s3: S3, table: Table | None) -> None:
@@ -72,10 +65,9 @@ def follow(manifest: Manifest, *, location: Location, s3: S3, table: Table | Non
     for _ in range(ATTEMPTS):
         if table is not None and manifest.parquet_key:
             table.put_partition(location.period_id, manifest.columns, manifest.partition(location))
-        latest = partial(_latest, manifest.latest(location))
-        _update(location.latest_uri, partial(_read, Latest, location.latest_uri, s3), latest, s3)
+        _update(Latest, location.latest_uri, manifest.latest(location).or_later, s3)
         # Glue has no conditional write: follow what others wrote meanwhile.
-        now, _etag = read_manifest(location, s3)
+        now, _ = read_manifest(location, s3)
         if now is None:
             raise PublishError(f"{location.manifest_uri} was deleted meanwhile. Clear publish to write it again.")
         if now == manifest:
@@ -87,16 +79,6 @@ def follow(manifest: Manifest, *, location: Location, s3: S3, table: Table | Non
 def read_manifest(location: Location, s3: S3) -> _Found[Manifest]:
     """Return the manifest of a period and its ETag, or two Nones; PublishError if it is not one of this period."""
     return _read(Manifest, location.manifest_uri, s3, location.period_id)
-
-
-def _verify(version: Version, location: Location, s3: S3) -> None:
-    """Check that every object is there with its size: S3 itself refused bytes that differ from those sent."""
-    found = {each.uri: each.bytes for each in s3.list(location.version_uri(version.version))}
-    for expected in version.objects:
-        uri = location.uri(expected.key)
-        if found.get(uri) != expected.bytes:
-            problem = f"has {found[uri]:,} bytes" if uri in found else "is missing"
-            raise PublishError(f"{uri} {problem}; transform uploaded {expected.bytes:,}. Clear transform.")
 
 
 def _successor(
@@ -113,11 +95,8 @@ def _successor(
             parts |= {name: getattr(current, name) for name in Version.model_fields}
         else:
             earlier = [each for each in current.earlier_versions if each.version != version.version]
-            replaced = EarlierVersion(
-                **current.model_dump(include={"version", "rows", "published_at", "provisional"}),
-                replaced_at=facts.published_at,
-                difference=difference,
-            )
+            same = current.model_dump(include={"version", "rows", "published_at", "provisional"})
+            replaced = EarlierVersion(**same, replaced_at=facts.published_at, difference=difference)
             parts |= {"restated_at": facts.query.submitted_at, "earlier_versions": (replaced, *earlier)}
     return Manifest.model_validate_json(Manifest.model_validate(parts).model_dump_json())
 
@@ -128,53 +107,43 @@ def _difference(new: Version, old: Version, location: Location, s3: S3, memory_l
         return Difference(added=new.rows, removed=old.rows)
     if not new.parquet_key or not old.parquet_key:
         return None
-    with open_engine(memory_limit, about=f"Report {location.report!r}, period {location.period_id}") as engine:
+    about = f"Report {location.report!r}, period {location.period_id}"
+    with suppress(MissingObjectError), open_engine(memory_limit, about=about) as engine:
         paths = [engine.folder / "new.parquet", engine.folder / "old.parquet"]
-        try:
-            for version, path in zip((new, old), paths, strict=True):
-                s3.download(location.uri(version.parquet_key), path)
-        except MissingObjectError:
-            return None
+        for version, path in zip((new, old), paths, strict=True):
+            s3.download(location.uri(version.parquet_key), path)
         added, removed = count_differences(engine, paths[:1], paths[1:])
-    return Difference(added=added, removed=removed)
-
-
-def _latest(ours: Latest, present: Latest | None) -> Latest:
-    return present if present is not None and present.age > ours.age else ours
+        return Difference(added=added, removed=removed)
+    return None
 
 
 def _update(
-    uri: str, read: Callable[[], _Found[_Document]], change: Callable[[_Document | None], _Document], s3: S3
+    model: type[_Document], uri: str, change: Callable[[_Document | None], _Document], s3: S3, period_id: str = ""
 ) -> tuple[_Document | None, _Document]:
     """Replace what is read by what `change` makes of it, again if another writer is faster; return both."""
     before, after = None, None
     for _ in range(ATTEMPTS):
-        present, etag = read()
+        present, etag = _read(model, uri, s3, period_id)
         if after is not None and present == after:
             return before, after  # S3 did the write, and its answer was lost
         before, after = present, change(present)
         if after == before:
             return before, after
-        try:
+        with suppress(ConditionError, MissingObjectError):
             s3.write(uri, after.model_dump_json(indent=2).encode(), "application/json", replacing=etag)
-        except (ConditionError, MissingObjectError):
-            continue
-        return before, after
+            return before, after
     raise changed_by_others(uri)
 
 
 def _read(model: type[_Document], uri: str, s3: S3, period_id: str = "") -> _Found[_Document]:
     try:
         body, etag = s3.read(uri)
-    except MissingObjectError:
-        return None, None
-    try:
         found = model.model_validate_json(body)
         if period_id and found.period.id != period_id:
             raise ValueError(f"it is of the period {found.period.id}")
+    except MissingObjectError:
+        return None, None
     except ValueError as error:
-        raise PublishError(
-            f"{uri} is not of this package and period. See who wrote it, move it away, then clear publish.",
-            retryable=False,
-        ) from error
+        advice = "See who wrote it, move it away, then clear publish."
+        raise PublishError(f"{uri} is not of this package and period. {advice}", retryable=False) from error
     return found, etag

@@ -20,8 +20,6 @@ from athena_reports.queries.airflow_errors import report_errors
 from athena_reports.s3 import S3
 from athena_reports.settings import Encryption
 
-_EVENT = {"period", "version", "rows", "provisional", "partial", "published_at"}
-
 
 class S3PublishOperator(AwsBaseOperator[S3Hook]):
     """Makes a prepared version the current one of its period in S3 and in Glue.
@@ -61,51 +59,21 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.prepared = prepared
-        self.bucket = bucket
-        self.report = report
-        self.environment = environment
-        self.late_by = late_by
-        self.reads_previous = reads_previous
-        self.database = database
-        self.memory_limit = memory_limit
-        self.bucket_owner = bucket_owner
-        self.encryption = encryption
+        self.prepared, self.bucket = prepared, bucket
+        self.report, self.environment = report, environment
+        self.late_by, self.reads_previous = late_by, reads_previous
+        self.database, self.memory_limit = database, memory_limit
+        self.bucket_owner, self.encryption = bucket_owner, encryption
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish, and return the address of the manifest and its main facts."""
         prepared = PreparedVersion.model_validate(self.prepared)
-        facts = self._facts(prepared, context)
-        location = Location(self.bucket, self.report, facts.period.cadence, facts.period.id)
-        s3 = S3(self.hook.get_conn(), self.bucket_owner, self.encryption)
-        glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name)
-        table = Table(self.database, location, glue.get_conn()) if self.database else None
-        with report_errors():
-            outcome, manifest = publish(
-                prepared.version, facts, location=location, s3=s3, table=table, memory_limit=self.memory_limit
-            )
-        warnings = [check for check in manifest.checks if not check.passed]
-        event = {
-            "manifest": location.manifest_uri,
-            "outcome": outcome,
-            **manifest.model_dump(mode="json", include=_EVENT),
-            "warnings": [check.name for check in warnings],
-        }
-        for outlet in self.outlets:
-            context["outlet_events"][outlet].extra = event
-        self.log.info("%(outcome)s: version %(version)s, %(rows)d rows, %(manifest)s", event)
-        for check in warnings:
-            self.log.warning("check %s: %s", check.name, check.message)
-        return event
-
-    def _facts(self, prepared: PreparedVersion, context: Context) -> PublicationFacts:
         query, submitted = prepared.query, prepared.submitted
         assert submitted.period is not None
         settles_at = datetime.fromisoformat(submitted.period.end_utc) + self.late_by
         missing = tuple(gap for coverage in submitted.inputs for gap in coverage.gaps)
-        said: Any = {"reads_previous": self.reads_previous, "sql_sha256": submitted.sql_sha256}
-        said["price_usd"] = round(query.price_usd, 6)
-        return PublicationFacts(
+        said = {"reads_previous": self.reads_previous, "sql_sha256": submitted.sql_sha256}
+        facts = PublicationFacts(
             report=self.report,
             environment=self.environment,
             period=submitted.period,
@@ -114,8 +82,26 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
             partial=bool(missing),
             missing_partitions=missing,
             published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            query=QueryFacts.model_validate(query.model_dump() | said),
+            query=QueryFacts(**query.model_dump() | said | {"price_usd": round(query.price_usd, 6)}),
             checks=prepared.checks,
             run=RunFacts(dag_id=self.dag_id, run_id=context["run_id"]),
             code_version=__version__,
         )
+        location = Location(self.bucket, self.report, facts.period.cadence, facts.period.id)
+        s3 = S3(self.hook.get_conn(), self.bucket_owner, self.encryption)
+        glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name)
+        table = Table(self.database, location, glue.get_conn()) if self.database else None
+        with report_errors():
+            outcome, manifest = publish(
+                prepared.version, facts, location=location, s3=s3, table=table, memory_limit=self.memory_limit
+            )
+        shared = {"period", "version", "rows", "provisional", "partial", "published_at"}
+        warnings = [check for check in manifest.checks if not check.passed]
+        event: dict[str, Any] = {"manifest": location.manifest_uri, "outcome": outcome}
+        event |= manifest.model_dump(mode="json", include=shared) | {"warnings": [check.name for check in warnings]}
+        for outlet in self.outlets:
+            context["outlet_events"][outlet].extra = event
+        self.log.info("%(outcome)s: version %(version)s, %(rows)d rows, %(manifest)s", event)
+        for check in warnings:
+            self.log.warning("check %s: %s", check.name, check.message)
+        return event

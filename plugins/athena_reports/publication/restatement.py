@@ -1,25 +1,20 @@
 """Finds published periods to report again: provisional ones whose late events have arrived, and stale ones."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from airflow.sdk import Context
 
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.publication.glue_table import published_tables
 from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.queries.airflow_errors import report_errors
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
 STALE_PARAM = "stale"
-_ASKED_AT_ONCE = 50  # run ids in the address of one request
 
 
 @dataclass(frozen=True)
@@ -35,13 +30,12 @@ class Restatement:
     @property
     def run_ids(self) -> list[str]:
         """Ids of the runs that may exist for it, one a day while they fail, and last of the next one."""
-        stem = f"restatement__{self.period_id}__{self.submitted_at}__"
-        return [f"{stem}{day}" for day in range(self.days_due + 1)]
+        return [f"restatement__{self.period_id}__{self.submitted_at}__{day}" for day in range(self.days_due + 1)]
 
     def to_trigger(self) -> dict[str, Any]:
         """Return the arguments of a TriggerDagRunOperator."""
-        period = {PERIOD_PARAM: self.period_id}
-        return {"trigger_dag_id": self.dag_id, "trigger_run_id": self.run_ids[-1], "conf": period}
+        conf = {PERIOD_PARAM: self.period_id}
+        return {"trigger_dag_id": self.dag_id, "trigger_run_id": self.run_ids[-1], "conf": conf}
 
 
 def find_restatements(
@@ -51,16 +45,13 @@ def find_restatements(
     outdated = stale(partitions) if with_stale else []
     found = []
     for period_id, facts in sorted(partitions.items(), key=lambda item: item[1].start):
-        if facts.provisional and datetime.fromisoformat(facts.settles_at) <= now:
-            reason = "late events have arrived"
-        elif period_id in outdated:
-            reason = "the period before was restated"
-        else:
-            continue
-        # Not a date: many periods become due just before midnight UTC, and their runs are active after it.
-        since = max(map(datetime.fromisoformat, (facts.submitted_at, facts.settles_at)))
-        days_due = max(now - since, timedelta(0)) // timedelta(days=1)
-        found.append(Restatement(dag_id, period_id, reason, facts.submitted_at, days_due))
+        has_settled = facts.provisional and datetime.fromisoformat(facts.settles_at) <= now
+        if has_settled or period_id in outdated:
+            reason = "late events have arrived" if has_settled else "the period before was restated"
+            # Not a date: many periods become due just before midnight UTC, and their runs are active after it.
+            since = max(map(datetime.fromisoformat, (facts.submitted_at, facts.settles_at)))
+            days_due = max(now - since, timedelta(0)) // timedelta(days=1)
+            found.append(Restatement(dag_id, period_id, reason, facts.submitted_at, days_due))
     return found
 
 
@@ -90,14 +81,10 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
                 partitions = table.published_periods()
                 for each in find_restatements(table.name, partitions, datetime.now(UTC), with_stale=with_stale):
                     # The runs of a paused DAG would all be paid for once it is unpaused.
-                    active = _has_active_run(each, context["ti"])
+                    ids, count, states = each.run_ids, context["ti"].get_dr_count, ["queued", "running"]
+                    batches = [ids[start : start + 50] for start in range(0, len(ids), 50)]  # for a request's address
+                    active = any(count(dag_id=each.dag_id, run_ids=batch, states=states) for batch in batches)
                     note = ", but its run has not ended; see whether the DAG is paused" if active else ""
                     self.log.info("%s, period %s: %s%s", each.dag_id, each.period_id, each.reason, note)
                     triggers += [] if active else [each.to_trigger()]
         return triggers
-
-
-def _has_active_run(due: Restatement, ti: Any) -> bool:
-    ids, states = due.run_ids, ["queued", "running"]
-    batches = (ids[start : start + _ASKED_AT_ONCE] for start in range(0, len(ids), _ASKED_AT_ONCE))
-    return any(ti.get_dr_count(dag_id=due.dag_id, run_ids=batch, states=states) for batch in batches)

@@ -1,11 +1,9 @@
 """From a finished query to an unpublished version: read the result, transform, check, write, upload."""
 
-from __future__ import annotations
-
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -21,15 +19,11 @@ from athena_reports.queries.input_partitions import why_empty
 from athena_reports.queries.submission import Submitted
 from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.checks import Check, CheckResult, failures, run_checks
-from athena_reports.rows.columns import Column
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.transforms import apply
 from athena_reports.rows.writer import CONTENT_TYPES, Format, LocalFile, LocalTable, write_files, write_table
 from athena_reports.s3 import S3, split_uri
 from athena_reports.settings import Encryption
-
-if TYPE_CHECKING:
-    from athena_reports.rows.transforms import Transform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +45,7 @@ class Recipe:
     cadence: Cadence
     bucket: str
     database: str | None = None
-    transforms: Sequence[Transform] = ()
+    transforms: Sequence[Callable[[Any, Period], Any]] = ()
     checks: Sequence[Check] = ()
     empty: Literal["fail", "publish", "skip"] = "fail"
     formats: Sequence[Format] = ("parquet", "csv")
@@ -80,7 +74,7 @@ def transform_result(
     encryption: Encryption | None = None,
     aws_conn_id: str | None = "aws_default",
 ) -> dict[str, Any]:
-    """Make an unpublished version of a query's result; the callable of a PythonOperator.
+    """Make an unpublished version of a query's result, and return it as JSON; the callable of a PythonOperator.
 
     Args:
         query: What `AthenaWaitSensor` returned.
@@ -90,9 +84,6 @@ def transform_result(
         bucket_owner: Account id that must own every bucket; empty for any.
         encryption: How what is written is encrypted; None for the bucket's default.
         aws_conn_id: Airflow connection.
-
-    Returns:
-        A PreparedVersion as JSON.
 
     Raises:
         AirflowSkipException: There are no rows, and the report skips the period then.
@@ -121,8 +112,7 @@ def transform_result(
         )
         transforms = list(recipe.transforms)
 
-        def published_columns() -> Sequence[Column] | None:
-            """Return the columns of an UNLOAD that wrote no file: those that the report published before."""
+        def published() -> Any:
             if recipe.empty != "publish":
                 raise no_rows
             transforms.clear()  # they have the transforms' columns
@@ -132,9 +122,7 @@ def transform_result(
         with open_engine(memory_limit, about=about) as engine:
             finished = FinishedQuery.model_validate(execution, from_attributes=True)
             athena = AthenaHook(aws_conn_id=aws_conn_id).get_conn()
-            rows, ordered = read_result(
-                finished, engine=engine, athena=athena, s3=s3, published_columns=published_columns
-            )
+            rows, ordered = read_result(finished, engine=engine, athena=athena, s3=s3, published_columns=published)
             table = write_table(apply(transforms, rows, period, engine=engine, about=about), engine)
             if not table.rows and recipe.empty != "publish":
                 raise no_rows
@@ -154,10 +142,7 @@ def transform_result(
 def upload_version(
     files: Sequence[LocalFile], table: LocalTable, location: Location, s3: S3, *, ordered: bool
 ) -> Version:
-    """Upload the rows of a period in each format as a version named by its content.
-
-    Objects that exist are uploaded again, since cleanup leaves young ones: they stay until published.
-    """
+    """Upload the rows of a period as a version named by its content; again if it is there, since young ones stay."""
     content = "\n".join(sorted(f"{file.format} {file.sha256}" for file in files))
     version = hashlib.sha256(content.encode()).hexdigest()[:16]
     objects = []

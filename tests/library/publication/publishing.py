@@ -96,7 +96,8 @@ class Place:
         return upload(self.s3, self.location, *names, **options)
 
     def publish(self, version: Version, facts: PublicationFacts, s3: S3 | None = None) -> Publication:
-        return publish(version, facts, location=self.location, s3=s3 or self.s3, table=self.table)
+        s3, table = s3 or self.s3, self.table
+        return publish(version, facts, location=self.location, s3=s3, table=table, memory_limit="128MB")
 
     def without_table(self) -> Place:
         return replace(self, table=None)

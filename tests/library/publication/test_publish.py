@@ -410,8 +410,8 @@ def test_columns_that_do_not_fit_the_table_are_refused_before_anything_is_visibl
 
 def test_a_manifest_that_others_change_each_time_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.publish(place.upload("a"), facts(EARLY))
-    manifest, _ = read_manifest(place.location, place.s3)
-    monkeypatch.setattr("athena_reports.publication.publish.read_manifest", lambda *_: (manifest, '"another"'))
+    body, _ = place.s3.read(place.location.manifest_uri)
+    monkeypatch.setattr(S3, "read", lambda *_: (body, '"another"'))
 
     with pytest.raises(PublishError, match=r"manifest\.json was changed by others at each of 10 attempts"):
         place.publish(place.upload("b"), facts(LATE))
