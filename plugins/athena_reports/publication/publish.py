@@ -1,4 +1,9 @@
-"""Publish a version: one conditional write makes `manifest.json` name it; Glue and `latest.json` follow it."""
+"""Publish a version of a period: verify it, let the manifest name it, let Glue and `latest.json` follow.
+
+`manifest.json` is the truth. One conditional write replaces it (S3 user guide, "Conditional requests") after every
+object that it names is there: a reader gets the old version or the new one, complete. What follows it is repaired by
+each run of the period, since Glue has no conditional write.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
