@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.e2e.harness import StartAirflow
 
 pytest_plugins = ["tests.e2e.harness"]
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 REPOSITORY = Path(__file__).parents[2]
 DAG_FILE = """

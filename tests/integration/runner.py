@@ -7,6 +7,7 @@ task of a scheduled run takes. The scheduler's own part is tested in tests/e2e.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import io
 import json
 import runpy
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
@@ -148,3 +150,21 @@ def rows_of(s3: S3Client, manifest: Mapping[str, Any], format: str) -> list[dict
 def object_of(s3: S3Client, manifest: Mapping[str, Any], format: str) -> bytes:
     (key,) = (entry["key"] for entry in manifest["objects"] if entry["format"] == format)
     return s3.get_object(Bucket=manifest["bucket"], Key=key)["Body"].read()
+
+
+def midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time.min, zone)
+
+
+def weeks(first: dt.date, last: dt.date) -> list[tuple[dt.date, dt.date, dt.date]]:
+    """Of each week: the first day of the week before, its own, and that of the week after."""
+    week = dt.timedelta(days=7)
+    starts = [first + week * n for n in range((last - first) // week + 1)]
+    return [(start - week, start, start + week) for start in starts]
+
+
+def months(year: int, first: int, last: int) -> list[tuple[dt.date, dt.date, dt.date]]:
+    def month(number: int) -> dt.date:
+        return dt.date(year + (number - 1) // 12, (number - 1) % 12 + 1, 1)
+
+    return [(month(n - 1), month(n), month(n + 1)) for n in range(first, last + 1)]

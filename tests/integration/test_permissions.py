@@ -199,9 +199,9 @@ class Everything:
     def look_at_the_page(self) -> None:
         dag = self.dag("user_ranking_weekly")
         report = ReportDag(dag.dag_id, dag.timetable, datetime(2025, 1, 1, tzinfo=UTC), is_paused=False)
-        page._lakes.clear()
+        page.Lake.connect.cache_clear()
         published = page.Lake.connect()
-        page._lakes.clear()
+        page.Lake.connect.cache_clear()
         assert WEEK in published.partitions(dag.dag_id)
         manifest = published.manifest(report, WEEK)
         rows = published.rows(report, manifest, ["user_id", "score"])

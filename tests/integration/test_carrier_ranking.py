@@ -1,0 +1,56 @@
+"""The carrier ranking against what a few lines of plain Python compute from the raw data.
+
+The oracle shares neither the SQL nor the period code: bounds are made here, from dates and zoneinfo alone.
+All weeks of a year are backfilled by tests/e2e/test_backfills_years.py; here are some of them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from demo.flights import archive_path
+from demo.services import Services
+from tests.integration.runner import load_dags, manifest_of, midnight, months, rows_of, run_dag, weeks
+from tests.oracles.carrier_ranking import carrier_ranking
+
+NEW_YORK = ZoneInfo("America/New_York")
+WEEKS_OF_2013 = weeks(dt.date(2012, 12, 31), dt.date(2013, 12, 30))
+CLOCKS_CHANGE = (dt.date(2013, 3, 10), dt.date(2013, 11, 3))  # in New York
+SOME_WEEKS_OF_2013 = [
+    week
+    for number, week in enumerate(WEEKS_OF_2013)
+    if number % 6 == 0 or week == WEEKS_OF_2013[-1] or any(week[1] <= day < week[2] for day in CLOCKS_CHANGE)
+]
+
+
+@pytest.mark.usefixtures("flights_lake")
+@pytest.mark.parametrize(
+    ("cadence", "form", "periods", "departures"),
+    [
+        ("weekly", "%Y-%m-%d", SOME_WEEKS_OF_2013, None),
+        # Every departure of the year is in exactly one month: 336,776 flights, 8,255 of them without one.
+        ("monthly", "%Y-%m", months(2013, 1, 12), 328_521),
+    ],
+)
+def test_carrier_ranking_is_what_the_csv_says(
+    services: Services,
+    dags_folder: Path,
+    cadence: str,
+    form: str,
+    periods: list[tuple[dt.date, dt.date, dt.date]],
+    departures: int | None,
+) -> None:
+    dag = load_dags(dags_folder / "carrier_ranking.py")[f"carrier_ranking_{cadence}"]
+    flights = 0
+    for _, start, end in periods:
+        manifest = manifest_of(services.s3, run_dag(dag, period=start.strftime(form)))
+        expected = carrier_ranking(archive_path(), midnight(start, NEW_YORK), midnight(end, NEW_YORK))
+        assert rows_of(services.s3, manifest, "parquet") == expected, start
+        assert rows_of(services.s3, manifest, "csv") == expected, start
+        assert manifest["rows"] == len(expected)
+        flights += sum(row["flights"] for row in expected)
+    assert departures in (None, flights)

@@ -1,0 +1,52 @@
+"""The user ranking against what a few lines of plain Python compute from the raw data.
+
+The oracle shares neither the SQL nor the period code: bounds are made here, from dates and zoneinfo alone.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from demo.plays import PlaysSpec, generate
+from demo.services import Services
+from tests.integration.runner import load_dags, manifest_of, midnight, months, rows_of, run_dag, weeks
+from tests.oracles.user_ranking import Event, events_of, user_ranking
+
+TOKYO = ZoneInfo("Asia/Tokyo")
+
+
+@pytest.fixture(scope="module")
+def plays(plays_lake: PlaysSpec) -> list[Event]:
+    return list(events_of(table for _, table in generate(plays_lake)))
+
+
+@pytest.mark.parametrize(
+    ("cadence", "form", "top", "periods"),
+    [
+        ("weekly", "%Y-%m-%d", 100, weeks(dt.date(2024, 12, 29), dt.date(2025, 6, 29))[::3]),
+        ("monthly", "%Y-%m", 1000, months(2025, 1, 6)),
+    ],
+)
+def test_user_ranking_is_what_the_events_say(
+    services: Services,
+    plays: list[Event],
+    dags_folder: Path,
+    cadence: str,
+    form: str,
+    top: int,
+    periods: list[tuple[dt.date, dt.date, dt.date]],
+) -> None:
+    dag = load_dags(dags_folder / "user_ranking.py")[f"user_ranking_{cadence}"]
+    seen: set[str] = set()
+    for previous, start, end in periods:
+        manifest = manifest_of(services.s3, run_dag(dag, period=start.strftime(form)))
+        bounds = (midnight(day, TOKYO) for day in (start, end, previous, start))
+        expected = user_ranking(plays, *bounds, top)
+        assert rows_of(services.s3, manifest, "parquet") == expected, start
+        assert rows_of(services.s3, manifest, "csv") == expected, start
+        seen |= {row["movement"].split(" ")[0] for row in expected}
+    assert seen == {"new", "up", "down", "same"}
