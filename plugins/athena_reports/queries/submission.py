@@ -19,6 +19,7 @@ from athena_reports.queries.ownership import Submission
 
 MAX_EXECUTIONS = 4  # of an intention in all: the first, and those after Athena failed one
 LOOK_BACK = 250  # so many recent executions of the workgroup are looked through
+ONE_ATTEMPT: Any = {"total_max_attempts": 1}  # of botocore; `submit_once` repeats
 PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)  # before a start that was not answered is sent again, less half by chance
 
 
@@ -69,9 +70,11 @@ def _submit(submission: Submission, hook: AthenaHook, is_retry: bool) -> str:
 
 def _start(submission: Submission, hook: AthenaHook, number: int) -> str:
     """Send one request: botocore would repeat it by the token alone, which Athena may have forgotten."""
-    config = hook.config.merge(Config(retries={"total_max_attempts": 1}))
-    once = AthenaHook(hook.aws_conn_id, region_name=hook.region_name, verify=hook.verify, config=config)
-    once.log_query = hook.log_query
+    once = hook
+    if hook.config.retries != ONE_ATTEMPT:
+        config = hook.config.merge(Config(retries=ONE_ATTEMPT))
+        once = AthenaHook(hook.aws_conn_id, region_name=hook.region_name, verify=hook.verify, config=config)
+        once.log_query = hook.log_query
     where, output, token = dict(submission.context), dict(submission.result_configuration), submission.token(number)
     return once.run_query(submission.sql(number), where, output, token, submission.workgroup)
 

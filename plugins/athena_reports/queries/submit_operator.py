@@ -18,7 +18,7 @@ from athena_reports.periods.sql_period import ParamValue, SqlPeriod
 from athena_reports.queries.airflow_errors import aws_errors, describe, report_errors, require_connection
 from athena_reports.queries.input_partitions import InputCoverage, find_coverage
 from athena_reports.queries.ownership import Marker, Submission
-from athena_reports.queries.submission import Submitted, submit_once
+from athena_reports.queries.submission import ONE_ATTEMPT, Submitted, submit_once
 from athena_reports.reports.report import Input
 from athena_reports.reports.sql_template import template_context
 from athena_reports.settings import Encryption
@@ -57,7 +57,8 @@ class AthenaSubmitOperator(AthenaOperator):
         environment: str = "",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        config = {**(kwargs.pop("botocore_config", None) or {}), "retries": ONE_ATTEMPT}
+        super().__init__(botocore_config=config, **kwargs)
         self.cadence, self.late_by, self.sql_params = cadence, late_by, dict(sql_params or {})
         self.inputs, self.unload_to, self.environment = tuple(inputs), unload_to, environment
         self.killed = False
