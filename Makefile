@@ -49,7 +49,7 @@ test: $(READY) ## Prove the package: lint, types and tests
 
 .PHONY: test-ci
 test-ci: $(READY) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
-	@$(RUN) -m pytest -n 2 --dist loadfile -m "ci and not full"
+	@$(RUN) -m pytest tests/e2e -n 2 --dist loadfile -m "ci and not full"
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, the long ones too

@@ -71,7 +71,7 @@ def _submit(submission: Submission, hook: AthenaHook, is_retry: bool) -> str:
 def _start(submission: Submission, hook: AthenaHook, number: int) -> str:
     """Send one request: botocore would repeat it by the token alone, which Athena may have forgotten."""
     once = hook
-    if hook.config.retries != ONE_ATTEMPT:
+    if getattr(hook.config, "retries", None) != ONE_ATTEMPT:
         config = hook.config.merge(Config(retries=ONE_ATTEMPT))
         once = AthenaHook(hook.aws_conn_id, region_name=hook.region_name, verify=hook.verify, config=config)
         once.log_query = hook.log_query
