@@ -67,18 +67,18 @@ class Lake:
     @cached(TTLCache(1, ttl=300), condition=Condition())  # type: ignore[untyped-decorator]
     def connect(cls) -> Self:
         """Return the lake of this process's settings; a changed connection is noticed after five minutes."""
-        from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
-        from airflow.providers.amazon.aws.hooks.s3 import S3Hook
         from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
         from botocore.config import Config
+
+        from athena_reports.aws_hook import SharedSessionHook
 
         names = settings()
         # A viewer waits, and so does a thread of the API server: with botocore's defaults up to five minutes.
         twice: Any = {"total_max_attempts": 2}
         config = Config(max_pool_connections=CALLS_AT_ONCE, connect_timeout=5, read_timeout=20, retries=twice)
         try:
-            glue: GlueClient = GlueCatalogHook(aws_conn_id=names.aws_conn_id, config=config).get_conn()
-            s3 = S3(S3Hook(aws_conn_id=names.aws_conn_id, config=config).get_conn(), names.bucket_owner)
+            hook = SharedSessionHook(aws_conn_id=names.aws_conn_id, config=config)
+            glue, s3 = hook.client("glue"), S3(hook.client("s3"), names.bucket_owner)
         except Exception as error:  # whatever a connection, its secrets backend or its credentials raise
             problem = f"The Airflow connection {names.aws_conn_id!r} cannot be used: {error}."
             raise LakeError(f"{problem} Create it, or name another one in ATHENA_REPORTS_AWS_CONN_ID.") from error

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from athena_reports.aws_hook import SharedSessionHook
 from athena_reports.errors import PublishError
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import Location
@@ -66,11 +67,8 @@ def clean_up_bucket(
     aws_conn_id: str | None = "aws_default",
 ) -> dict[str, Any]:
     """Clean up all reports of a bucket, without `delete` only list what may be removed; PublishError after problems."""
-    from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
-    s3 = S3(S3Hook(aws_conn_id=aws_conn_id).get_conn(), bucket_owner, encryption)
-    glue = GlueCatalogHook(aws_conn_id=aws_conn_id).get_conn()
+    hook = SharedSessionHook(aws_conn_id=aws_conn_id)
+    s3, glue = S3(hook.client("s3"), bucket_owner, encryption), hook.client("glue")
     summary, now = Summary(), datetime.now(UTC)
     with report_errors():
         for folder in (each for report in s3.folders(f"s3://{bucket}/") for each in s3.folders(report)):

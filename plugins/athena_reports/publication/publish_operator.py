@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk import Context
 
 from athena_reports import __version__
+from athena_reports.aws_hook import SharedSessionHook
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import PublicationFacts, QueryFacts, RunFacts
@@ -21,7 +20,7 @@ from athena_reports.s3 import S3
 from athena_reports.settings import Encryption
 
 
-class S3PublishOperator(AwsBaseOperator[S3Hook]):
+class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     """Makes a prepared version the current one of its period in S3 and in Glue.
 
     An asset among the `outlets` gets what the task returns as the extra of its event.
@@ -39,7 +38,7 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
         encryption: How what is written is encrypted; None for the bucket's default.
     """
 
-    aws_hook_class = S3Hook
+    aws_hook_class = SharedSessionHook
     template_fields: Sequence[str] = aws_template_fields("prepared", "bucket")
     ui_color = "#98d8a0"
 
@@ -88,9 +87,8 @@ class S3PublishOperator(AwsBaseOperator[S3Hook]):
             code_version=__version__,
         )
         location = Location(self.bucket, self.report, facts.period.cadence, facts.period.id)
-        s3 = S3(self.hook.get_conn(), self.bucket_owner, self.encryption)
-        glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name)
-        table = Table(self.database, location, glue.get_conn()) if self.database else None
+        s3 = S3(self.hook.client("s3"), self.bucket_owner, self.encryption)
+        table = Table(self.database, location, self.hook.client("glue")) if self.database else None
         with report_errors():
             outcome, manifest = publish(
                 prepared.version, facts, location=location, s3=s3, table=table, memory_limit=self.memory_limit

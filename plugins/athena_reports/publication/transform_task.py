@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from athena_reports.aws_hook import SharedSessionHook
 from athena_reports.errors import CheckError, EmptyResultError, ResultError, SkipPeriodError
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.publication.glue_table import Table
@@ -90,10 +91,6 @@ def transform_result(
         AirflowFailException: The query, its result, a transform or a check is wrong, or there are no rows.
         AirflowException: AWS did not serve a call, or the disk is full.
     """
-    from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-    from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
     with report_errors():
         if not query or not submitted or not submitted["period"]:
             raise ResultError(
@@ -104,7 +101,8 @@ def transform_result(
         execution, facts = QueryExecution.model_validate(query), Submitted.model_validate(submitted)
         period = recipe.cadence.period(submitted["period"]["id"])
         location = recipe.location(period)
-        s3 = S3(S3Hook(aws_conn_id=aws_conn_id).get_conn(), bucket_owner, encryption)
+        hook = SharedSessionHook(aws_conn_id=aws_conn_id)
+        s3 = S3(hook.client("s3"), bucket_owner, encryption)
         about = f"Report {recipe.report!r}, period {period.id} ({recipe.cadence.name})"
         no_rows = (SkipPeriodError if recipe.empty == "skip" else EmptyResultError)(
             f"{about}: query {execution.id} returned no rows, so nothing is published. {why_empty(facts.inputs)} "
@@ -116,13 +114,12 @@ def transform_result(
             if recipe.empty != "publish":
                 raise no_rows
             transforms.clear()  # they have the transforms' columns
-            glue = GlueCatalogHook(aws_conn_id=aws_conn_id)
-            return Table(recipe.database, location, glue.get_conn()).columns() if recipe.database else None
+            return Table(recipe.database, location, hook.client("glue")).columns() if recipe.database else None
 
         with open_engine(memory_limit, about=about) as engine:
             finished = FinishedQuery.model_validate(execution, from_attributes=True)
-            athena = AthenaHook(aws_conn_id=aws_conn_id).get_conn()
-            rows, ordered = read_result(finished, engine=engine, athena=athena, s3=s3, published_columns=published)
+            sources = {"athena": hook.get_conn(), "s3": s3, "published_columns": published}
+            rows, ordered = read_result(finished, engine=engine, **sources)
             table = write_table(apply(transforms, rows, period, engine=engine, about=about), engine)
             if not table.rows and recipe.empty != "publish":
                 raise no_rows

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.links.athena import AthenaQueryResultsLink
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import Context
 
+from athena_reports.aws_hook import SharedSessionHook
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run, require_complete
 from athena_reports.periods.sql_period import ParamValue, SqlPeriod
@@ -44,6 +44,7 @@ class AthenaSubmitOperator(AthenaOperator):
         kwargs: Arguments of AthenaOperator.
     """
 
+    aws_hook_class = SharedSessionHook
     template_fields: Sequence[str] = ("period", *AthenaOperator.template_fields)
 
     def __init__(
@@ -119,9 +120,10 @@ class AthenaSubmitOperator(AthenaOperator):
     def _find_coverage(self) -> tuple[InputCoverage, ...]:
         if not self.inputs or self._period is None:
             return ()
-        glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name).get_conn()
         now, database = datetime.now(UTC), self.database or "default"
-        found = find_coverage(self.inputs, self._period, late_by=self.late_by, now=now, database=database, glue=glue)
+        hook: Any = self.hook  # typed as AthenaOperator's
+        where = {"database": database, "glue": hook.client("glue")}
+        found = find_coverage(self.inputs, self._period, late_by=self.late_by, now=now, **where)
         for coverage in found:
             self.log.log(logging.WARNING if coverage.gaps else logging.INFO, "%s.", coverage)
         return found

@@ -70,7 +70,7 @@ def test_the_hook_is_made_of_the_same_connection(build: Any) -> None:
     theirs, ours = (AthenaOperator, AthenaSubmitOperator) if build is operator else (AthenaSensor, AthenaWaitSensor)
     hooks: list[Any] = [build(kind).hook for kind in (theirs, ours)]
 
-    assert {type(hook) for hook in hooks} == {AthenaHook}
+    assert all(isinstance(hook, AthenaHook) for hook in hooks)
     for hook in hooks:
         assert hook.aws_conn_id == "aws_games"
         assert hook._region_name == "eu-west-1"

@@ -1,0 +1,30 @@
+"""One AWS session for all clients of a task: one look-up of the connection, and one role assumed."""
+
+from copy import copy
+from functools import cached_property
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+
+
+class SharedSessionHook(AthenaHook):
+    """Athena's hook that also makes the clients of other services, in the same session.
+
+    A hook of the provider makes a session of its own: for each it asks Airflow for the connection, assumes the role
+    again, and reads botocore's data again.
+    """
+
+    def client(self, service: str) -> Any:
+        """Return a client of a service, such as `s3`, for this hook's connection."""
+        self.get_session()
+        other = copy(self)  # with that session
+        other.client_type = service
+        return other.get_client_type()
+
+    def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
+        """Return the session of all clients; aiobotocore has another."""
+        return super().get_session(region_name, deferrable) if deferrable else self._session
+
+    @cached_property
+    def _session(self) -> Any:
+        return super().get_session()
