@@ -150,9 +150,9 @@ def import_polars() -> Run:
 def import_ours() -> Run:
     """The library: what its tasks `transform` and `publish` do, with AWS's settings from the environment."""
     import boto3
-    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
     from athena_reports import weekly
+    from athena_reports.aws_hook import SharedSessionHook
     from athena_reports.publication.publish_operator import S3PublishOperator
     from athena_reports.publication.transform_task import Recipe, transform_result
     from athena_reports.queries.execution import get_query_execution
@@ -179,7 +179,10 @@ def import_ours() -> Run:
         )
         facts = query.model_dump(mode="json"), submitted.model_dump(mode="json")
         # An Airflow connection's session costs the same whatever is done with it.
-        with patch.object(AwsGenericHook, "get_conn", lambda hook: clients[hook.client_type]):
+        with (
+            patch.object(SharedSessionHook, "client", lambda _, service: clients[service]),
+            patch.object(SharedSessionHook, "get_conn", lambda _: clients["athena"]),
+        ):
             prepared = transform_result(*facts, recipe=recipe)
             S3PublishOperator(
                 task_id="publish", prepared=prepared, bucket=BUCKET, report=report, environment="bench"
