@@ -54,6 +54,7 @@ class AthenaWaitSensor(AthenaSensor):
         super().__init__(mode="reschedule", poke_interval=pause, timeout=timeout, **kwargs)
         self.period, self.environment, self.deferrable = period, environment, deferrable
         self._submitted_at = ""  # not known before Athena has answered once
+        self._killed = False
 
     def execute(self, context: Context) -> Any:
         """Ask once, then defer to the triggerer, or come back later."""
@@ -103,6 +104,7 @@ class AthenaWaitSensor(AthenaSensor):
 
     def on_kill(self) -> None:
         """Stop the query, and what it was submitted again as: a new process knows only the first id."""
+        self._killed = True
         found = executions_of_intention(self.hook.get_conn(), self.query_execution_id)
         for running in dict.fromkeys(each.id for each in found if each.is_running):
             self.hook.stop_query(running)
@@ -146,6 +148,8 @@ class AthenaWaitSensor(AthenaSensor):
         if (submission := Submission.from_response(self.hook.get_query_info(execution.id))) is None:
             raise QueryError(f"Query {execution.id} is {execution.state}, and not ours to submit again.")
         self.query_execution_id = submit_once(submission, self.hook, is_retry=True)
+        if self._killed:  # during the pause before it
+            self.on_kill()
         told = (execution.id, execution.state, execution.reason, self.query_execution_id)
         self.log.warning("Query %s is %s: %s. It was submitted again as %s.", *told)
         return self._get_execution()

@@ -117,6 +117,19 @@ def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_ou
     assert athena.states == ["FAILED", "SUCCEEDED"]
 
 
+def test_a_wait_that_is_killed_before_the_query_is_submitted_again_stops_the_new_one(
+    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow calls `on_kill` out of the pause, and then the code goes on."""
+    fate(athena, Plan.failing(0))
+    clock.sleep(60)
+    task = wait_task()
+    monkeypatch.setattr("time.sleep", lambda _: task.on_kill())
+    with pytest.raises(AirflowFailException):
+        task.execute(context())
+    assert athena.states == ["FAILED", "CANCELLED"]
+
+
 def test_without_a_triggerer_calls_follow_the_policy_and_hold_no_worker(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
