@@ -20,7 +20,9 @@ from athena_reports.queries.airflow_errors import report_errors
 from athena_reports.s3 import S3, StoredObject
 from athena_reports.settings import Encryption
 
-_OBJECT = re.compile(r"s3://([^/]+/){4}versions/(?P<version>[0-9a-f]{16})/(?P<format>\w+)/part-\d+\.(?P=format)")
+_OBJECT = re.compile(
+    r"s3://([^/]+/){4}versions/(?P<version>[0-9a-f]{16})/(?P<suffix>[a-z]+)(_\w+)?/part-\d+\.(?P=suffix)"
+)
 
 
 class RetentionPolicy(BaseModel, frozen=True):
