@@ -57,6 +57,7 @@ class Summary:
             self.problems.append(str(error))
 
 
+@report_errors()
 def clean_up_bucket(
     *,
     bucket: str,
@@ -74,17 +75,16 @@ def clean_up_bucket(
     s3 = S3(S3Hook(aws_conn_id=aws_conn_id).get_conn(), bucket_owner, encryption)
     glue = GlueCatalogHook(aws_conn_id=aws_conn_id).get_conn()
     summary, now = Summary(), datetime.now(UTC)
-    with report_errors():
-        for folder in (each for report in s3.folders(f"s3://{bucket}/") for each in s3.folders(report)):
-            *_, report, cadence, _ = folder.split("/")
-            table = Table(database, Location(bucket, report, cadence, ""), glue)
-            with summary.noting():
-                clean_up(table, summary, s3=s3, policy=policy, now=now, delete=delete)
-        for each, reason in summary.removals.items():
-            done = "removed" if delete else "may be removed"
-            logging.getLogger(__name__).info("%s: %s (%d bytes): %s", done, each.uri, each.bytes, reason)
-        if summary.problems:
-            raise PublishError("Left as it is: " + "; ".join(summary.problems))
+    for folder in (each for report in s3.folders(f"s3://{bucket}/") for each in s3.folders(report)):
+        *_, report, cadence, _ = folder.split("/")
+        table = Table(database, Location(bucket, report, cadence, ""), glue)
+        with summary.noting():
+            clean_up(table, summary, s3=s3, policy=policy, now=now, delete=delete)
+    for each, reason in summary.removals.items():
+        done = "removed" if delete else "may be removed"
+        logging.getLogger(__name__).info("%s: %s (%d bytes): %s", done, each.uri, each.bytes, reason)
+    if summary.problems:
+        raise PublishError("Left as it is: " + "; ".join(summary.problems))
     sizes = [each.bytes for each in summary.removals]
     removed = {"objects": len(sizes), "bytes": sum(sizes), "deleted": delete, "repaired": summary.repaired}
     return {"periods": summary.periods, **removed}
