@@ -106,7 +106,7 @@ $(error Name the version of Airflow: make mwaa-check VERSION=3.3.1)
 endif
 
 .PHONY: mwaa-check
-mwaa-check: $(READY) ## Run the bundle in a twin of MWAA's image (VERSION=3.3.1, CONSTRAINTS=, INSTALLED=)
+mwaa-check: $(READY) ## Run the bundle in a twin of MWAA's image (VERSION=3.3.1 or newest, CONSTRAINTS=, INSTALLED=)
 	@$(BUNDLE)
 	@PYTHONPATH=plugins $(RUN) -m deploy check --version '$(VERSION)' --constraints '$(CONSTRAINTS)' \
 		--installed '$(INSTALLED)' --python '$(PYTHON)'

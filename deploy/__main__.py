@@ -78,9 +78,9 @@ def _parser() -> argparse.ArgumentParser:
         each.add_argument(
             "--constraints",
             default="",
-            help="the image's constraints: path or URL; 'none' for none (default: Airflow's published ones)",
+            help="the image's constraints: path or URL, 'none' for none (default: those kept, or Airflow's own)",
         )
-        each.add_argument("--installed", default="", help="list of the image's packages: path or URL")
+        each.add_argument("--installed", default="", help="list of the image's packages: path, URL or 'none'")
         each.add_argument("--python", default="", help="looked at first for a Python 3.12")
     return parser
 
@@ -99,9 +99,11 @@ def _check(options: argparse.Namespace) -> None:
 
 def _run_in_twin(options: argparse.Namespace, bundle: Path, version: str) -> None:
     from deploy.check import check_bundle
-    from deploy.twin import Image
+    from deploy.twin import NEWEST, Image, newest_airflow
 
-    image = Image(version, constraints=options.constraints, installed=options.installed)
+    image = Image(
+        newest_airflow() if version == NEWEST else version, constraints=options.constraints, installed=options.installed
+    )
     check_bundle(bundle, image, work=ROOT / ".airflow" / "mwaa", python=options.python)
 
 

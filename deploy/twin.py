@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,9 +25,12 @@ from demo.airflow import Progress, tail
 from deploy import image as mwaa
 from deploy.errors import CheckError
 
-NO_CONSTRAINTS = "none"
-"""In place of a constraints file: pip may take the newest of everything."""
+NONE = "none"
+"""In place of a list: pip may take the newest of everything, or choose the image's packages itself."""
+NEWEST = "newest"
+"""In place of a version: that of the newest Airflow that pip finds."""
 
+_KEPT = Path(__file__).resolve().parents[1] / "constraints" / "mwaa"
 _PUBLISHED = "https://raw.githubusercontent.com/apache/airflow/constraints-{version}/constraints-3.12.txt"
 _DOWNLOAD_SECONDS = 30
 _IMAGE_SECONDS = 30 * 60
@@ -43,9 +47,9 @@ class Image:
     Attributes:
         version: Airflow's.
         constraints: Path or URL of the constraints that the image was built with and forces; empty for
-            those that Airflow publishes; `none` for none at all.
-        installed: Path or URL of the list of the image's packages; empty to let pip choose by the
-            constraints.
+            those of `constraints/mwaa`, or else those that Airflow publishes; `none` for none at all.
+        installed: Path or URL of the list of the image's packages; empty for that of `constraints/mwaa`, unless
+            there are other constraints; `none`, or without such a list, to let pip choose by the constraints.
     """
 
     version: str
@@ -55,12 +59,35 @@ class Image:
     @property
     def constraints_source(self) -> str:
         """Where the constraints are."""
-        return self.constraints or _PUBLISHED.format(version=self.version)
+        return self.constraints or self._kept("constraints") or _PUBLISHED.format(version=self.version)
+
+    @property
+    def installed_source(self) -> str:
+        """Where the list of its packages is; empty if there is none."""
+        given = self.installed or ("" if self.constraints else self._kept("installed"))
+        return "" if given == NONE else given
 
     @property
     def requested(self) -> tuple[str, ...]:
         """What pip is asked for where there is no list of the packages."""
         return (f"apache-airflow[{','.join(mwaa.EXTRAS)}]=={self.version}", *mwaa.FURTHER)
+
+    def _kept(self, kind: str) -> str:
+        path = _KEPT / f"{self.version}-{kind}.txt"
+        return str(path) if path.is_file() else ""
+
+
+def newest_airflow() -> str:
+    """The version of the newest Airflow that pip finds.
+
+    Raises:
+        CheckError: It finds none.
+    """
+    command = [sys.executable, "-m", "pip", "index", "versions", "--disable-pip-version-check", "apache-airflow"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS)
+    if found := re.match(r"apache-airflow \(([\d.]+)\)", done.stdout):
+        return found[1]
+    raise CheckError(f"pip finds no Airflow. Name a version instead of {NEWEST!r}.\n{done.stderr}")
 
 
 @dataclass(frozen=True)
@@ -167,7 +194,7 @@ def build_twin(image: Image, bundle: Path, work: Path, python: str, progress: Pr
     forced = not mwaa.names_constraints(requirements)
     _refuse_hidden_constraints(requirements, forced)
     interpreter, version = _find_python(python)
-    installed = _text(image.installed) if image.installed else ""
+    installed = _text(image.installed_source) if image.installed_source else ""
     constraints = _constraints(image, needed=forced or not installed)
     # requirements.txt names the bundle's own constraints by their content.
     lists = (installed or "\n".join(image.requested), constraints, requirements)
@@ -225,7 +252,8 @@ def _find_python(named: str) -> tuple[str, str]:
 
 
 def _constraints(image: Image, *, needed: bool) -> str:
-    if image.constraints == NO_CONSTRAINTS or not (needed or image.constraints):
+    is_published = "://" in image.constraints_source and not image.constraints
+    if image.constraints == NONE or (is_published and not needed):
         return ""
     return _text(image.constraints_source)
 

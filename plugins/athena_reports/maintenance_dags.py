@@ -7,6 +7,7 @@ from typing import Any
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param
+from airflow.utils.types import DagRunType
 
 from athena_reports.publication.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.publication.restatement import STALE_PARAM, AthenaRestatementsOperator
@@ -68,6 +69,8 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
 
 def _dag(name: str, description: str, every: timedelta, doc: str | None, *, retries: int = 1, **options: Any) -> DAG:
     names = settings()
+    # A backfill would do today's work many times over.
+    options |= {"allowed_run_types": [kind.value for kind in DagRunType if kind is not DagRunType.BACKFILL_JOB]}
     return DAG(
         f"athena_reports_{name}",
         description=description,

@@ -1,13 +1,19 @@
 """A report and a cadence become a DAG of four steps: submit, wait, transform, publish."""
 
+import ast
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
+from airflow.configuration import conf
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Asset, Param, XComArg
+from airflow.utils.file import list_py_file_paths
 from jinja2 import StrictUndefined
 
 from athena_reports.periods.calendar import Cadence
@@ -53,6 +59,8 @@ def build_dag(
 ) -> DAG:
     """Build the DAG `<report>_<cadence>`: submit, wait, transform, publish; ReportError if an argument is wrong.
 
+    It is a ReportError too if another file of Airflow's `dags_folder` declares a report of the same name.
+
     Args:
         report: The report.
         cadence: The periods that it is made for.
@@ -71,6 +79,7 @@ def build_dag(
     names = settings()
     if report.unload and not names.query_results:
         report.refuse("unload", "the workgroup manages its results. Set ATHENA_REPORTS_QUERY_RESULTS, or leave it out.")
+    _refuse_second_declaration(report, Path(sys._getframe(1).f_code.co_filename).resolve())
     report = report.with_params(cadence.name, params or {})
     connection: dict[str, Any] = {"aws_conn_id": names.aws_conn_id}
     defaults = connection | {"owner": report.owner, "environment": names.environment}
@@ -160,3 +169,26 @@ def build_dag(
         ),
     )
     return dag
+
+
+def _refuse_second_declaration(report: Report, file: Path) -> None:
+    """Airflow parses each file by itself, and lets two files with one DAG id take each other's DAG over."""
+    folder = Path(conf.get_mandatory_value("core", "dags_folder")).resolve()
+    paths = list_py_file_paths(folder, safe_mode=False) if file.is_relative_to(folder) else []
+    declaring = sorted(path for path in {Path(path).resolve() for path in paths} if _declares(path, report.name))
+    if file in declaring[1:]:
+        way_out = "Give it another name, or import the report from there."
+        report.refuse(
+            "name", f"{file} declares it, and so does {declaring[0]}: their DAGs have the same ids. {way_out}"
+        )
+
+
+def _declares(path: Path, report: str) -> bool:
+    source = path.read_bytes()
+    if report.encode() not in source:
+        return False
+    with suppress(SyntaxError, ValueError):  # it has an import error of its own
+        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+        given = [word for call in calls if ast.unparse(call.func).endswith("Report") for word in call.keywords]
+        return any(word.arg == "name" and ast.unparse(word.value) == repr(report) for word in given)
+    return False

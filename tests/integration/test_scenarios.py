@@ -602,6 +602,7 @@ def faults(services: Services, athena: AthenaClient, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(AthenaHook, "conn", athena)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # for the triggers' clients
     monkeypatch.setattr(submission, "PAUSES_SECONDS", ())  # a scenario says when a start is repeated, by Airflow
+    monkeypatch.setattr(submission, "RESUBMIT_PAUSES_SECONDS", [0.0] * MAX_EXECUTIONS)
     faults = Faults(services.endpoint_url)
     faults.clear()
     yield faults

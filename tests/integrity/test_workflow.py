@@ -29,7 +29,9 @@ def needed(job: str) -> set[str]:
 
 def test_only_commands_of_the_makefile_are_run() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert {command.split()[1] for command in COMMANDS} == {"setup", "test", "test-ci", "deploy"} <= targets
+    assert (
+        {command.split()[1] for command in COMMANDS} == {"setup", "test", "test-ci", "mwaa-check", "deploy"} <= targets
+    )
 
 
 def test_what_is_deployed_is_a_tag_that_was_tested_and_prd_comes_last() -> None:
@@ -54,7 +56,7 @@ def test_only_what_deploys_may_ask_for_an_identity_and_nothing_may_write() -> No
     assert {job for job, facts in JOBS.items() if "permissions" in facts} == DEPLOYING.keys()
     assert all(JOBS[job]["permissions"] == identity for job in DEPLOYING)
     checkouts = [step for step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
-    assert len(checkouts) == 3
+    assert len(checkouts) == 4
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
     assert not [name for name, text in TEXTS.items() if "secrets." in text]
 
@@ -74,10 +76,24 @@ def test_every_action_is_pinned_to_a_commit_and_says_which_version_that_is() -> 
 
 def test_no_script_is_put_together_from_what_an_event_says() -> None:
     scripts = [step["run"] for step in STEPS if "run" in step]
-    assert len(scripts) == len(COMMANDS) + 2  # and two that install Debian's and Ubuntu's packages
+    assert len(scripts) == len(COMMANDS) + 3  # and three that install Debian's and Ubuntu's packages
     assert not [script for script in scripts if "${{" in script]
 
 
 def test_each_supported_python_is_tested() -> None:
     pinned = {path.stem.removeprefix("py") for path in (ROOT / "constraints").glob("py*.txt")}
     assert set(JOBS["test"]["strategy"]["matrix"]["python"]) == pinned
+
+
+def test_each_image_of_mwaa_whose_packages_are_kept_is_tested_and_the_newest_airflow() -> None:
+    kept = sorted((ROOT / "constraints" / "mwaa").iterdir())
+    versions = {path.stem.rpartition("-")[0] for path in kept}
+    assert {path.name for path in kept} == {
+        f"{v}-{kind}.txt" for v in versions for kind in ("constraints", "installed")
+    }
+    assert set(JOBS["mwaa"]["strategy"]["matrix"]["airflow"]) == versions | {"newest"}
+    for path in kept:
+        comment, *packages = path.read_text(encoding="utf-8").splitlines()
+        assert comment.startswith("# ")
+        assert len(packages) > 100
+        assert all(re.fullmatch(r"[\w.-]+==[\w.+!-]+", each) for each in packages)

@@ -55,3 +55,11 @@ def test_the_contract_of_the_restatement() -> None:
     assert (dag.dag_id, dag.task_ids) == ("athena_reports_restatement", ["find", "restate"])
     assert dag.params.dump() == {"stale": False}
     assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable == dag.timetable
+
+
+@pytest.mark.parametrize("build", [build_reconciler, build_cleanup, build_restatement])
+def test_a_backfill_is_refused(build: Any) -> None:
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(build()))
+
+    assert "backfill" not in stored.allowed_run_types
+    assert {"scheduled", "manual"} <= set(stored.allowed_run_types)

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
 
 from athena_reports import (
@@ -282,3 +283,57 @@ def test_a_dag_is_the_same_each_time_it_is_parsed(make_report: MakeReport) -> No
     dag = build_dag(make_report(), weekly("sunday", TOKYO))
 
     assert " object at 0x" not in json.dumps(DagSerialization.to_dict(dag))
+
+
+DECLARATION = """
+from athena_reports import Report, build_dag, monthly, weekly
+plays = Report(name="plays", sql="plays.sql", since="2025-01-01")
+plays_weekly = build_dag(plays, weekly())
+plays_monthly = build_dag(plays, monthly())
+"""
+
+
+def parsed(file: Path) -> Any:
+    """What Airflow's DAG processor finds in one file: it parses each in a process of its own."""
+    return DagBag(file, safe_mode=False)
+
+
+@pytest.mark.usefixtures("sql_folder")
+@pytest.mark.parametrize("second", ["plays_copy.py", "team/plays.py"])
+def test_a_second_file_that_declares_a_report_is_an_import_error_that_names_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: str
+) -> None:
+    first, copy = tmp_path / "dags" / "plays.py", tmp_path / "dags" / second
+    copy.parent.mkdir(parents=True)
+    for file in (first, copy):
+        file.write_text(DECLARATION)
+    assert not parsed(copy).import_errors  # what lies elsewhere, such as a test, is not Airflow's
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))
+
+    assert sorted(parsed(first).dags) == ["plays_monthly", "plays_weekly"]
+    found = parsed(copy)
+    (error,) = found.import_errors.values()
+    assert str(first) in error
+    assert str(copy) in error
+    assert not found.dags
+
+
+@pytest.mark.usefixtures("sql_folder")
+def test_a_report_that_another_file_imports_mentions_or_no_longer_has_is_declared_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    (tmp_path / "declared_once.py").write_text(DECLARATION)
+    (tmp_path / "a.py").write_text("from declared_once import plays  # plays\nfrom athena_reports import *\n")
+    (tmp_path / "a_broken.py").write_text(DECLARATION + "(")
+    (tmp_path / "a_ignored.py").write_text(DECLARATION)
+    (tmp_path / ".airflowignore").write_text("a_ignored.py")
+    (tmp_path / "z.py").write_text(
+        "from athena_reports import build_dag, daily\nfrom declared_once import plays\ndag = build_dag(plays, daily())"
+    )
+
+    for file in ("declared_once.py", "z.py"):
+        found = parsed(tmp_path / file)
+        assert not found.import_errors
+        assert found.dags

@@ -21,7 +21,9 @@ from athena_reports.queries.airflow_errors import report_errors
 from athena_reports.s3 import S3, StoredObject
 from athena_reports.settings import Encryption
 
-_OBJECT = re.compile(r"s3://([^/]+/){4}versions/(?P<version>[0-9a-f]{16})/(?P<format>\w+)/part-\d+\.(?P=format)")
+_OBJECT = re.compile(
+    r"s3://([^/]+/){4}versions/(?P<version>[0-9a-f]{16})/(?P<suffix>[a-z]+)(_\w+)?/part-\d+\.(?P=suffix)"
+)
 
 
 class RetentionPolicy(BaseModel, frozen=True):
@@ -56,6 +58,7 @@ class Summary:
             self.problems.append(str(error))
 
 
+@report_errors()
 def clean_up_bucket(
     *,
     bucket: str,
@@ -70,17 +73,16 @@ def clean_up_bucket(
     hook = SharedSessionHook(aws_conn_id=aws_conn_id)
     s3, glue = S3(hook.client("s3"), bucket_owner, encryption), hook.client("glue")
     summary, now = Summary(), datetime.now(UTC)
-    with report_errors():
-        for folder in (each for report in s3.folders(f"s3://{bucket}/") for each in s3.folders(report)):
-            *_, report, cadence, _ = folder.split("/")
-            table = Table(database, Location(bucket, report, cadence, ""), glue)
-            with summary.noting():
-                clean_up(table, summary, s3=s3, policy=policy, now=now, delete=delete)
-        for each, reason in summary.removals.items():
-            done = "removed" if delete else "may be removed"
-            logging.getLogger(__name__).info("%s: %s (%d bytes): %s", done, each.uri, each.bytes, reason)
-        if summary.problems:
-            raise PublishError("Left as it is: " + "; ".join(summary.problems))
+    for folder in (each for report in s3.folders(f"s3://{bucket}/") for each in s3.folders(report)):
+        *_, report, cadence, _ = folder.split("/")
+        table = Table(database, Location(bucket, report, cadence, ""), glue)
+        with summary.noting():
+            clean_up(table, summary, s3=s3, policy=policy, now=now, delete=delete)
+    for each, reason in summary.removals.items():
+        done = "removed" if delete else "may be removed"
+        logging.getLogger(__name__).info("%s: %s (%d bytes): %s", done, each.uri, each.bytes, reason)
+    if summary.problems:
+        raise PublishError("Left as it is: " + "; ".join(summary.problems))
     sizes = [each.bytes for each in summary.removals]
     removed = {"objects": len(sizes), "bytes": sum(sizes), "deleted": delete, "repaired": summary.repaired}
     return {"periods": summary.periods, **removed}

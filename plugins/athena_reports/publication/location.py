@@ -1,4 +1,4 @@
-"""Addresses in S3: s3://<bucket>/<report>/<cadence>/<period id>/versions/<version>/<format>/part-0.<format>."""
+"""Addresses in S3: s3://<bucket>/<report>/<cadence>/<period id>/versions/<version>/<format>/part-0.<suffix>."""
 
 from dataclasses import dataclass
 

@@ -64,6 +64,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.database, self.memory_limit = database, memory_limit
         self.bucket_owner, self.encryption = bucket_owner, encryption
 
+    @report_errors()
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish, and return the address of the manifest and its main facts."""
         prepared = PreparedVersion.model_validate(self.prepared)
@@ -89,10 +90,9 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         location = Location(self.bucket, self.report, facts.period.cadence, facts.period.id)
         s3 = S3(self.hook.client("s3"), self.bucket_owner, self.encryption)
         table = Table(self.database, location, self.hook.client("glue")) if self.database else None
-        with report_errors():
-            outcome, manifest = publish(
-                prepared.version, facts, location=location, s3=s3, table=table, memory_limit=self.memory_limit
-            )
+        outcome, manifest = publish(
+            prepared.version, facts, location=location, s3=s3, table=table, memory_limit=self.memory_limit
+        )
         shared = {"period", "version", "rows", "provisional", "partial", "published_at"}
         warnings = [check for check in manifest.checks if not check.passed]
         event: dict[str, Any] = {"manifest": location.manifest_uri, "outcome": outcome}

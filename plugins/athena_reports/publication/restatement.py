@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from airflow.configuration import conf
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.sdk import Context
@@ -73,18 +74,27 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
         super().__init__(**kwargs)
         self.database = database
 
+    @report_errors()
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Find what is due, and leave out what has an active run."""
-        triggers, with_stale = [], bool(context["params"][STALE_PARAM])
-        with report_errors():
-            for table in published_tables(self.database, self.hook.get_conn()):
-                partitions = table.published_periods()
-                for each in find_restatements(table.name, partitions, datetime.now(UTC), with_stale=with_stale):
-                    # The runs of a paused DAG would all be paid for once it is unpaused.
-                    ids, count, states = each.run_ids, context["ti"].get_dr_count, ["queued", "running"]
-                    batches = [ids[start : start + 50] for start in range(0, len(ids), 50)]  # for a request's address
-                    active = any(count(dag_id=each.dag_id, run_ids=batch, states=states) for batch in batches)
-                    note = ", but its run has not ended; see whether the DAG is paused" if active else ""
-                    self.log.info("%s, period %s: %s%s", each.dag_id, each.period_id, each.reason, note)
-                    triggers += [] if active else [each.to_trigger()]
+        """Find what is due, the oldest first, and leave out what has an active run."""
+        triggers: list[dict[str, Any]] = []
+        due: list[Restatement] = []
+        now, with_stale = datetime.now(UTC), bool(context["params"][STALE_PARAM])
+        for table in published_tables(self.database, self.hook.get_conn()):
+            due += find_restatements(table.name, table.published_periods(), now, with_stale=with_stale)
+        due.sort(key=lambda each: each.period_id)
+        most = conf.getint("core", "max_map_length", fallback=1024)  # else Airflow fails the task
+        for number, each in enumerate(due):
+            if len(triggers) == most:
+                self.log.warning(
+                    "Airflow maps %d at once; %d later periods wait for the next look.", most, len(due) - number
+                )
+                break
+            # The runs of a paused DAG would all be paid for once it is unpaused.
+            ids, count, states = each.run_ids, context["ti"].get_dr_count, ["queued", "running"]
+            batches = [ids[start : start + 50] for start in range(0, len(ids), 50)]  # for a request's address
+            active = any(count(dag_id=each.dag_id, run_ids=batch, states=states) for batch in batches)
+            note = ", but its run has not ended; see whether the DAG is paused" if active else ""
+            self.log.info("%s, period %s: %s%s", each.dag_id, each.period_id, each.reason, note)
+            triggers += [] if active else [each.to_trigger()]
         return triggers

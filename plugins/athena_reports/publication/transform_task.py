@@ -144,7 +144,7 @@ def upload_version(
     version = hashlib.sha256(content.encode()).hexdigest()[:16]
     objects = []
     for file in files:
-        uri = f"{location.version_uri(version)}{file.format}/part-0.{file.format}"
+        uri = f"{location.version_uri(version)}{file.format}/part-0.{file.format.partition('_')[0]}"
         s3.upload(file.path, uri, CONTENT_TYPES[file.format], sha256=file.sha256)
         objects.append(PublishedObject(key=split_uri(uri)[1], **file.model_dump(exclude={"path"})))
     return Version(version=version, ordered=ordered, rows=table.rows, columns=table.columns, objects=tuple(objects))

@@ -89,8 +89,10 @@ def execution_verdict(execution: QueryExecution) -> Verdict:
 def call_verdict(error: ClientError | BotoCoreError) -> Verdict:
     """Return what an error of an API call means; an error of botocore's own means that no answer arrived."""
     answer: Any = error.response if isinstance(error, ClientError) else {"Error": {"Code": type(error).__name__}}
-    code = answer.get("Error", {}).get("Code", "")
+    code, message = answer.get("Error", {}).get("Code", ""), answer.get("Error", {}).get("Message", "")
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    if message.startswith("WorkGroup") and "is not found" in message:
+        return Verdict(_FAIL, "the workgroup does not exist", "Create it, or correct ATHENA_REPORTS_WORKGROUP.")
     refused = Verdict(_FAIL, f"Athena refused the request ({code})", "Correct it.")
     return VERDICTS.get(code.removesuffix("Exception")) or (_NO_ANSWER if status >= 500 else refused)
 

@@ -7,6 +7,7 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.sdk import Context
 
+from athena_reports.queries.airflow_errors import aws_errors
 from athena_reports.queries.execution import elapsed_since
 from athena_reports.queries.submission import recent_submissions
 
@@ -24,6 +25,7 @@ class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
         super().__init__(**kwargs)
         self.workgroup, self.environment, self.grace = workgroup, environment, grace
 
+    @aws_errors("athena_reports_reconciler")
     def execute(self, context: Context) -> list[str]:
         """Stop the unwanted queries, and return their query execution ids."""
         recent = [(each.marker, query) for each, query in recent_submissions(self.hook.get_conn(), self.workgroup)]

@@ -21,6 +21,7 @@ MAX_EXECUTIONS = 4  # of an intention in all: the first, and those after Athena 
 LOOK_BACK = 250  # so many recent executions of the workgroup are looked through
 ONE_ATTEMPT: Any = {"total_max_attempts": 1}  # of botocore; `submit_once` repeats
 PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)  # before a start that was not answered is sent again, less half by chance
+RESUBMIT_PAUSES_SECONDS = PAUSES_SECONDS[: MAX_EXECUTIONS - 1]  # likewise, before each execution after the first
 
 
 class Submitted(BaseModel, frozen=True):
@@ -40,9 +41,13 @@ def submit_once(submission: Submission, hook: AthenaHook, *, is_retry: bool) -> 
             if call_verdict(error).decision is not Decision.RETRY_CALL:
                 raise
             hook.log.warning("Athena did not answer, so the query is looked for again in %s s: %s", pause, error)
-        time.sleep(pause * random.uniform(0.5, 1))
+        _sleep(pause)
         is_retry = True
     return _submit(submission, hook, is_retry)
+
+
+def _sleep(pause: float) -> None:
+    time.sleep(pause * random.uniform(0.5, 1))
 
 
 def _submit(submission: Submission, hook: AthenaHook, is_retry: bool) -> str:
@@ -58,6 +63,8 @@ def _submit(submission: Submission, hook: AthenaHook, is_retry: bool) -> str:
         elif found.marker.is_predecessor_of(submission.marker) and execution.is_running:
             athena.stop_query_execution(QueryExecutionId=execution.id)
     for number in range(len(spent), MAX_EXECUTIONS):
+        if number:
+            _sleep(RESUBMIT_PAUSES_SECONDS[number - 1])
         execution = get_query_execution(athena, _start(submission, hook, number))
         if is_current(execution):  # it is an old one where Athena knows the token
             return execution.id

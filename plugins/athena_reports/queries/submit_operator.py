@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Any
 
 from airflow.providers.amazon.aws.links.athena import AthenaQueryResultsLink
@@ -12,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import Context
 
 from athena_reports.aws_hook import SharedSessionHook
+from athena_reports.errors import RunPeriodError
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run, require_complete
 from athena_reports.periods.sql_period import ParamValue, SqlPeriod
@@ -72,10 +74,13 @@ class AthenaSubmitOperator(AthenaOperator):
             super().render_template_fields(context, jinja_env)
             return
         with report_errors(f"{self.dag_id}: "):
+            unknown = context["params"].keys() - self.dag.params.keys()
+            if misspelt := get_close_matches(PERIOD_PARAM, unknown - {PERIOD_PARAM}, n=1):
+                raise RunPeriodError(f"There is no param {misspelt[0]!r}. Did you mean {PERIOD_PARAM!r}?")
             period = period_of_run(self.cadence, context["dag_run"], param=context["params"].get(PERIOD_PARAM) or "")
             require_complete(period, datetime.now(UTC))
-        names = template_context(SqlPeriod(period, self.late_by), self.sql_params) | {"ti": context["ti"]}
-        super().render_template_fields(names, jinja_env)  # type: ignore[arg-type]  # all that a report sees
+            names = template_context(SqlPeriod(period, self.late_by), self.sql_params) | {"ti": context["ti"]}
+            super().render_template_fields(names, jinja_env)  # type: ignore[arg-type]  # all that a report sees
         self._period, self.period = period, period.facts.model_dump()
 
     def execute(self, context: Context) -> str:

@@ -7,8 +7,14 @@ from typing import Any, NoReturn
 
 from airflow.providers.amazon.aws.links.athena import AthenaQueryResultsLink
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+)
 from airflow.sdk import Context, PokeReturnValue
+from airflow.sdk.exceptions import AirflowRescheduleException
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.errors import QueryError
@@ -21,6 +27,8 @@ from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.queries.wait_trigger import AthenaWaitTrigger
 
 CLEAR_STOPS_WITHIN = timedelta(minutes=1)  # after a cleared wait has begun again; 2 s are usual
+_FINAL = (AirflowFailException, AirflowSensorTimeout)  # no retry follows
+_POLICY_INSTEAD = "Its policy says it by first_poll_seconds, factor, longest_pause_seconds and give_up_after."
 
 
 class AthenaWaitSensor(AthenaSensor):
@@ -31,11 +39,15 @@ class AthenaWaitSensor(AthenaSensor):
     is submitted again. Whoever stops the wait stops the query. Returns the `QueryExecution` that succeeded, as JSON.
 
     Args:
-        policy: When to ask, and when to give up; None for the default policy.
+        policy: When to ask, and when to give up; None for the default policy, or what the next two say.
+        poke_interval: Seconds, or a timedelta, between two calls. Give either a policy or this.
+        timeout: Seconds, or a timedelta, until the query is stopped. Give either a policy or this.
+        mode: Without a triggerer, `reschedule` frees the worker between two calls, and `poke` holds it.
         period: The period as `AthenaSubmitOperator` pushed it, for the UI and for messages.
         environment: Name of the environment, for messages.
         deferrable: Whether the triggerer waits.
-        kwargs: Arguments of AthenaSensor.
+        kwargs: Arguments of AthenaSensor. A wait that `soft_fail` or `never_fail` skips stops the query. The policy
+            takes the place of `sleep_time`, `max_retries`, `exponential_backoff` and `max_wait`.
     """
 
     template_fields: Sequence[str] = ("period", *AthenaSensor.template_fields)
@@ -44,16 +56,24 @@ class AthenaWaitSensor(AthenaSensor):
         self,
         *,
         policy: WaitPolicy | None = None,
+        poke_interval: timedelta | float | None = None,
+        timeout: timedelta | float | None = None,
+        mode: str = "reschedule",
         period: Any = None,
         environment: str = "",
         deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
-        self.policy = policy or WaitPolicy()
-        pause, timeout = self.policy.first_poll_seconds, self.policy.give_up_after.total_seconds()
-        super().__init__(mode="reschedule", poke_interval=pause, timeout=timeout, **kwargs)
+        self.policy = policy or _policy(poke_interval, timeout)
+        pause, time_out = self.policy.first_poll_seconds, self.policy.give_up_after
+        super().__init__(mode=mode, poke_interval=pause, timeout=time_out, **kwargs)
+        given: dict[str, Any] = {"exponential_backoff": self.exponential_backoff or None, "max_wait": self.max_wait}
+        given |= {"poke_interval": poke_interval, "timeout": timeout} if policy else {}
+        if refused := [name for name, value in given.items() if value is not None]:
+            raise ValueError(f"{self.task_id}: leave out {', '.join(refused)}. {_POLICY_INSTEAD}")
         self.period, self.environment, self.deferrable = period, environment, deferrable
         self._submitted_at = ""  # not known before Athena has answered once
+        self._killed = False
 
     def execute(self, context: Context) -> Any:
         """Ask once, then defer to the triggerer, or come back later."""
@@ -84,7 +104,7 @@ class AthenaWaitSensor(AthenaSensor):
         with self._translated_errors():
             try:
                 return super().resume_execution(next_method, next_kwargs, context)
-            except AirflowSensorTimeout:
+            except (AirflowSensorTimeout, AirflowSkipException):
                 if (execution := self._get_current()).state is not QueryState.SUCCEEDED:
                     raise
                 return self._conclude(execution).xcom_value
@@ -103,6 +123,7 @@ class AthenaWaitSensor(AthenaSensor):
 
     def on_kill(self) -> None:
         """Stop the query, and what it was submitted again as: a new process knows only the first id."""
+        self._killed = True
         found = executions_of_intention(self.hook.get_conn(), self.query_execution_id)
         for running in dict.fromkeys(each.id for each in found if each.is_running):
             self.hook.stop_query(running)
@@ -146,6 +167,8 @@ class AthenaWaitSensor(AthenaSensor):
         if (submission := Submission.from_response(self.hook.get_query_info(execution.id))) is None:
             raise QueryError(f"Query {execution.id} is {execution.state}, and not ours to submit again.")
         self.query_execution_id = submit_once(submission, self.hook, is_retry=True)
+        if self._killed:  # during the pause before it
+            self.on_kill()
         told = (execution.id, execution.state, execution.reason, self.query_execution_id)
         self.log.warning("Query %s is %s: %s. It was submitted again as %s.", *told)
         return self._get_execution()
@@ -162,9 +185,29 @@ class AthenaWaitSensor(AthenaSensor):
     def _translated_errors(self) -> Iterator[None]:
         with aws_errors(self._about):
             try:
-                yield
-            except AirflowSensorTimeout as error:
+                with aws_errors(self._about):
+                    yield
+            except AirflowRescheduleException:
+                raise
+            except AirflowException as error:
+                is_skipped = isinstance(error, AirflowSkipException)  # by the class that this one derives from
+                reason = error.__cause__ if is_skipped and error.__cause__ else error
+                timed_out = isinstance(reason, AirflowSensorTimeout)
+                is_skipped |= self.never_fail or (self.soft_fail and isinstance(reason, _FINAL))
+                if not timed_out and not is_skipped:
+                    raise
                 self.on_kill()
-                problem = f"query {self.query_execution_id} had not ended after {self.policy.give_up_after}"
-                way_out = "Make it lighter or raise the wait policy's give_up_after, then clear run_query."
-                raise AirflowFailException(f"{self._about}: {problem}, so it was stopped. {way_out}") from error
+                problem = str(reason)
+                if timed_out:
+                    problem = f"{self._about}: query {self.query_execution_id} had not ended after "
+                    problem += f"{self.policy.give_up_after}, so it was stopped. Make it lighter or raise the wait "
+                    problem += "policy's give_up_after, then clear run_query."
+                raise (AirflowSkipException if is_skipped else AirflowFailException)(problem) from error
+
+
+def _policy(poke_interval: timedelta | float | None, timeout: timedelta | float | None) -> WaitPolicy:
+    options: dict[str, Any] = {} if timeout is None else {"give_up_after": timeout}
+    if poke_interval is not None:
+        seconds = poke_interval.total_seconds() if isinstance(poke_interval, timedelta) else poke_interval
+        options |= {"first_poll_seconds": seconds, "longest_pause_seconds": seconds, "factor": 1.0}
+    return WaitPolicy(**options)

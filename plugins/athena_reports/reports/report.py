@@ -18,6 +18,7 @@ from athena_reports.periods.sql_period import ParamValue, PartitionKind, literal
 from athena_reports.periods.zones import zone_of
 from athena_reports.reports.sql_template import template_problem
 from athena_reports.rows.checks import Check
+from athena_reports.rows.writer import Format
 from athena_reports.settings import settings
 
 REPORT_TAG = "athena-report"  # of the Airflow DAGs of all reports
@@ -124,7 +125,7 @@ class Report(pydantic.BaseModel, frozen=True):
         inputs: The tables that it reads, so that missing partitions are noticed.
         empty: What happens if there are no rows: `fail`, `publish` an empty report, or `skip` the period.
         unload: Whether Athena writes the rows as Parquet (UNLOAD): faster for millions of rows, keeps no order.
-        outputs: Formats to publish, of `parquet`, `csv` and `jsonl` (JSON Lines).
+        outputs: Formats to publish: `parquet`, `csv`, `csv_for_spreadsheets` (no text is a formula there), `jsonl`.
         doc: Markdown for the people who operate the DAG; usually the module's docstring, `__doc__`.
     """
 
@@ -143,9 +144,7 @@ class Report(pydantic.BaseModel, frozen=True):
     inputs: Annotated[Sequence[InstanceOf[Input]], AfterValidator(_each_once)] = ()
     empty: Literal["fail", "publish", "skip"] = "fail"
     unload: bool = False
-    outputs: Annotated[
-        Sequence[Literal["parquet", "csv", "jsonl"]], Field(min_length=1), AfterValidator(_each_once)
-    ] = ("parquet", "csv")
+    outputs: Annotated[Sequence[Format], Field(min_length=1), AfterValidator(_each_once)] = ("parquet", "csv")
     doc: str | None = None
 
     @model_validator(mode="wrap")

@@ -29,7 +29,7 @@ def template_problem(source: str, params: Mapping[str, ParamValue], folder: Path
     except TemplateSyntaxError as error:
         return f"line {error.lineno}: {error.message}."
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        return f"it cannot be rendered: {error}."
+        return f"it cannot be rendered: {error}. The params are: {', '.join(params) or 'none'}."
     return None
 
 

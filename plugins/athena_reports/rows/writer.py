@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,13 +18,18 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
     from duckdb.sqltypes import DuckDBPyType
 
-Format = Literal["parquet", "csv", "jsonl"]
+Format = Literal["parquet", "csv", "csv_for_spreadsheets", "jsonl"]
 
 CONTENT_TYPES: dict[Format, str] = {
     "parquet": "application/vnd.apache.parquet",
     "csv": "text/csv; charset=utf-8",
+    "csv_for_spreadsheets": "text/csv; charset=utf-8",
     "jsonl": "application/x-ndjson",
 }
+# A cell that begins so is a formula in a spreadsheet; the wide characters are where Japanese or Chinese is set.
+_FORMULA = re.compile(r"^([=+@\t\r\n＝＋－＠-])")
+_ESCAPE = r"'\1"
+_NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*")
 # A row group is held in memory until it is written: 122,880 rows, or fewer if they are wide.
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE_BYTES 16777216"
 
@@ -77,16 +83,16 @@ def _stored(kind: str) -> str:
 
 def write_files(table: LocalTable, formats: Sequence[Format], engine: Engine) -> list[LocalFile]:
     """Return the rows as one file for each format; the Parquet file is the table's own."""
-    texts = ", ".join(quoted(column.name) for column in table.columns if column.type == "VARCHAR")
-    csv = "FORMAT csv, HEADER true" + (f", FORCE_QUOTE ({texts})" if texts else "")
     rows = engine.connection.sql(f"FROM {table.source}")
     files = []
     for format in formats:
         path = table.path.with_suffix(f".{format}")
         if format != "parquet":
-            columns = zip(rows.columns, rows.types, strict=True)
-            values = ", ".join(_value(format, name, kind, engine) for name, kind in columns)
-            options = csv if format == "csv" else "FORMAT json"
+            columns = [(_header(format, name), name, kind) for name, kind in zip(rows.columns, rows.types, strict=True)]
+            values = ", ".join(f"{_value(format, name, kind, engine)} AS {header}" for header, name, kind in columns)
+            texts = ", ".join(header for header, _, kind in columns if kind == "VARCHAR")
+            csv = "FORMAT csv, HEADER true" + (f", FORCE_QUOTE ({texts})" if texts else "")
+            options = "FORMAT json" if format == "jsonl" else csv
             engine.connection.execute(f"COPY (SELECT {values} FROM {table.source}) TO {literal(str(path))} ({options})")
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -110,18 +116,26 @@ def _parquet(*paths: Path) -> str:
     return f"read_parquet([{', '.join(literal(str(path)) for path in paths)}])"
 
 
+def _header(format: Format, name: str) -> str:
+    return quoted(_FORMULA.sub(_ESCAPE, name) if format == "csv_for_spreadsheets" else name)
+
+
 def _value(format: Format, name: str, kind: DuckDBPyType, engine: Engine) -> str:
     try:
-        if format == "csv" and (children(kind) or kind.id == "blob"):
+        if format == "jsonl":
+            return _json_value(quoted(name), kind)
+        if children(kind) or kind.id == "blob":
             raise NotImplementedError
-        value = _text(quoted(name), kind.id, " ") if format == "csv" else _json_value(quoted(name), kind)
+        value = _text(quoted(name), kind.id, " ")
+        if format == "csv" or _NUMBER.fullmatch(str(kind)):
+            return value
+        return f"regexp_replace({value}::VARCHAR, {literal(_FORMULA.pattern)}, {literal(_ESCAPE)})"
     except NotImplementedError:
         raise PublishError(
             f"{engine.about}: the column {name!r} is a {kind}, which {format!r} does not hold. CAST it "
             f"to text in the SQL or the transform, or leave {format!r} out of the report's outputs.",
             retryable=False,
         ) from None
-    return f"{value} AS {quoted(name)}"
 
 
 def _json_value(value: str, kind: DuckDBPyType, depth: int = 0) -> str:

@@ -30,7 +30,7 @@ def named(version: str) -> str:
 
 
 def stored(version: str, days: float, *, format: str = "parquet") -> StoredObject:
-    uri = f"{LOCATION.version_uri(named(version))}{format}/part-0.{format}"
+    uri = f"{LOCATION.version_uri(named(version))}{format}/part-0.{format.partition('_')[0]}"
     return StoredObject(uri=uri, bytes=10, etag='"etag"', modified=ago(days))
 
 
@@ -98,7 +98,7 @@ def test_what_must_stay_stays(
 def test_a_version_goes_whole_or_not_at_all() -> None:
     policy = RetentionPolicy(abandoned_after_days=1)
     assert removed([stored("a", 30), stored("a", 0.9, format="csv")], None, policy) == set()
-    whole = [stored("a", 30), stored("a", 29, format="csv")]
+    whole = [stored("a", 30), stored("a", 29, format="csv"), stored("a", 29, format="csv_for_spreadsheets")]
     planned = plan(whole, None, None, policy, NOW)
     assert list(planned) == whole
     assert all(f"version {named('a')} was uploaded at 2026-10-26" in reason for reason in planned.values())

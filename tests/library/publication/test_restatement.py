@@ -164,3 +164,31 @@ def test_every_published_table_is_looked_through(s3_endpoint: str, monkeypatch: 
     airflow.unfinished = {("plays_weekly", first_id)}
     assert [trigger["trigger_dag_id"] for trigger in task.execute(context)] == ["flights_weekly"]
     assert airflow.most_asked_at_once <= 50
+
+
+def test_no_more_are_found_at_once_than_airflow_maps(
+    s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The oldest first, of all reports; those with an active run do not count."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "3")
+    glue = boto3.client("glue")
+    glue.create_database(DatabaseInput={"Name": "many"})
+    columns = [Column(name="rank", type="BIGINT", glue="bigint")]
+    for report in ("plays", "flights"):
+        for period_id in (THIRD, FIRST, SECOND):
+            table = Table("many", Location("bucket", report, "weekly", period_id), glue)
+            table.put_partition(period_id, columns, Partition("s3://bucket/x/", parameters(period_id)))
+    with DAG("restatement", schedule=None):
+        task = AthenaRestatementsOperator(task_id="find", database="many")
+    airflow = Runs()
+    context: Any = {"params": {"stale": False}, "ti": airflow}
+
+    def periods() -> list[tuple[str, str]]:
+        return sorted((each["conf"]["period"], each["trigger_dag_id"]) for each in task.execute(context))
+
+    assert [period_id for period_id, _ in periods()] == [FIRST, FIRST, SECOND]
+    assert "Airflow maps 3 at once; 3 later periods wait for the next look." in capsys.readouterr().out
+    (of_plays,) = find_restatements("plays_weekly", {FIRST: partition(FIRST)}, datetime.now(UTC), with_stale=False)
+    airflow.unfinished = {("plays_weekly", of_plays.run_ids[-1])}
+    assert periods() == [(FIRST, "flights_weekly"), (SECOND, "flights_weekly"), (SECOND, "plays_weekly")]

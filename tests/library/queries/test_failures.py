@@ -108,6 +108,7 @@ def test_a_failure_says_which_query_why_what_it_scanned_and_what_to_do(state: st
     ("error", "decision", "meaning"),
     [
         (api_error("InvalidRequestException"), FAIL, "refused the request"),
+        (api_error("InvalidRequestException", "WorkGroup stg is not found."), FAIL, "the workgroup does not exist"),
         (api_error("InternalServerException", status=500), RETRY, "did not answer"),
         (api_error("TooManyRequestsException"), RETRY, "throttled"),
         (api_error("ThrottlingException"), RETRY, "throttled"),

@@ -14,13 +14,15 @@ from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.providers.amazon.aws.triggers.athena import AthenaTrigger
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import TaskDeferred
 
 from athena_reports.queries.submit_operator import AthenaSubmitOperator
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.queries.wait_sensor import AthenaWaitSensor
 from athena_reports.queries.wait_trigger import AthenaWaitTrigger
 from tests.library.queries.tasks import context
-from tests.simulation.memory_athena import MemoryAthena
+from tests.simulation.clock import VirtualClock
+from tests.simulation.memory_athena import MemoryAthena, Plan
 
 OPERATOR: dict[str, Any] = {
     "query": "SELECT * FROM plays",
@@ -124,3 +126,58 @@ def test_differs_a_connection_that_is_missing_is_no_other_one(
     with pytest.raises(AirflowException, match="no Airflow connection 'aws_games'"):
         operator(AthenaSubmitOperator).execute(context())
     assert len(athena.queries) == 1
+
+
+def test_differs_a_query_has_a_marker_and_a_token_made_of_the_run(athena: MemoryAthena) -> None:
+    """A token of one's own would give the next run the rows of this one: it is taken, and not used."""
+    token = "t" * 32
+    operator(AthenaOperator, client_request_token=token).execute(context())
+    operator(AthenaSubmitOperator, client_request_token=token).execute(context())
+
+    texts = [query.request["QueryString"] for query in athena.queries.values()]
+    assert texts[0] == OPERATOR["query"]
+    assert texts[1].startswith(OPERATOR["query"] + "\n-- athena-reports: ")
+    theirs, ours = athena.tokens
+    assert theirs == token != ours
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "FAILED", "CANCELLED"])
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_differs_the_operator_waits_for_nothing(
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch, state: str, deferrable: bool
+) -> None:
+    """AthenaWaitSensor waits, so that a wait which is repeated submits nothing."""
+    monkeypatch.setattr(AthenaHook, "poll_query_status", lambda *_, **__: state)
+    with pytest.raises((AirflowException, TaskDeferred)):
+        operator(AthenaOperator, deferrable=deferrable).execute(context())
+    assert operator(AthenaSubmitOperator, deferrable=deferrable).execute(context()) == "q-2"
+
+
+def test_differs_a_poke_is_one_call_whose_answer_holds_the_query(
+    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider's polls `max_retries` times, `sleep_time` apart, and takes an unknown state for the end."""
+    operator(AthenaSubmitOperator).execute(context())
+    athena.calls.clear()
+    waiting = sensor(AthenaWaitSensor, max_retries=3, sleep_time=5)
+    assert not waiting.poke(context())
+    clock.sleep(60)
+    found = waiting.poke(context())
+    assert found
+    assert (found.xcom_value["id"], len(athena.calls)) == ("q-1", 2)
+    assert sensor(AthenaSensor).poke({}) is True
+
+    monkeypatch.setattr(AthenaHook, "poll_query_status", lambda *_, **__: "PAUSED")
+    athena.queries["q-1"].plan = Plan(end="PAUSED")
+    assert sensor(AthenaSensor).poke({}) is True
+    with pytest.raises(AirflowException, match="Query q-1 is PAUSED"):  # and not "Athena sensor failed"
+        waiting.poke(context())
+
+
+def test_differs_the_trigger_has_a_policy_for_a_delay_and_a_number_of_attempts() -> None:
+    classpath, fields = AthenaWaitTrigger("q-1", "", WaitPolicy(), **CONNECTION).serialize()
+    _, theirs = AthenaTrigger("q-1", 30, 60, **CONNECTION).serialize()
+
+    assert classpath == "athena_reports.queries.wait_trigger.AthenaWaitTrigger"
+    assert theirs.keys() - fields.keys() == {"waiter_delay", "waiter_max_attempts"}
+    assert fields.keys() - theirs.keys() == {"submitted_at", "policy"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from athena_reports.errors import QueryError
 from athena_reports.queries.ownership import Submission
 from athena_reports.queries.submission import LOOK_BACK, MAX_EXECUTIONS, PAUSES_SECONDS, recent_submissions, submit_once
 from tests.library.queries.samples import start, submission
@@ -62,6 +64,20 @@ def test_only_a_start_that_was_not_served_is_sent_again_after_longer_and_longer_
     assert athena.count("StartQueryExecution") == starts
     longest = sum(PAUSES_SECONDS[: starts - 1])
     assert longest / 2 <= clock.seconds <= longest
+
+
+def test_executions_that_fail_in_passing_follow_each_other_after_longer_and_longer_pauses(
+    clock: VirtualClock, athena: MemoryAthena
+) -> None:
+    athena.plan = lambda _: Plan(states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 1403})
+    submit(is_retry=False)
+    with pytest.raises(QueryError, match="4 executions of the query"):
+        submit()
+
+    started = [query.submitted_at.timestamp() for query in athena.queries.values()]
+    pauses = [later - earlier for earlier, later in pairwise(started)]
+    assert len(pauses) == MAX_EXECUTIONS - 1
+    assert all(most / 2 <= pause <= most for pause, most in zip(pauses, PAUSES_SECONDS, strict=False))
 
 
 @pytest.mark.parametrize("error_type", [0, 233, 1403, 1602])

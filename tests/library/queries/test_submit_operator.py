@@ -9,6 +9,7 @@ import boto3
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from athena_reports.periods.calendar import yearly
 from athena_reports.periods.sql_period import SqlPeriod, literal
 from athena_reports.queries import submit_operator
 from athena_reports.queries.ownership import Marker
@@ -19,7 +20,7 @@ from athena_reports.settings import Encryption
 from tests.library.queries.tasks import FACTS, WEEK, Run, context, submit_task, submitted
 from tests.simulation.clock import START as NOW
 from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import MemoryAthena
+from tests.simulation.memory_athena import MemoryAthena, api_error
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -55,6 +56,34 @@ def test_a_run_without_a_reportable_period_fails_for_good_before_anything_is_cal
 
     assert str(caught.value).startswith("plays_weekly: ")
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["perod", "Period", "period_id"])
+def test_a_misspelt_param_is_refused_and_not_ignored(name: str) -> None:
+    task, given = submit_task(), context()
+    given["params"] |= {name: "2025-06-01"}
+    with pytest.raises(AirflowFailException, match=f"There is no param '{name}'. Did you mean 'period'?"):
+        task.render_template_fields(given)
+
+    task.dag.params[name] = ""  # of a DAG written by hand
+    task.render_template_fields(given)
+
+
+def test_a_period_that_the_template_cannot_have_is_not_retried() -> None:
+    years = yearly()
+    first = years.period("1900")
+    run = Run(data_interval_start=first.start_utc, data_interval_end=first.end_utc)
+    with pytest.raises(AirflowFailException, match="year 1899 is out of range"):
+        rendered("SELECT {{ period.previous.contains('at') }}", run, cadence=years)
+
+
+def test_a_missing_workgroup_names_its_setting(athena: MemoryAthena) -> None:
+    def refuse(action: str) -> None:
+        raise api_error("InvalidRequestException", "WorkGroup dev is not found.")
+
+    athena.before = refuse
+    with pytest.raises(AirflowFailException, match=r"the workgroup does not exist.*ATHENA_REPORTS_WORKGROUP"):
+        submitted(context())
 
 
 @pytest.mark.parametrize("text", ["{{ period.id }}", "{% for x in '' %}{% endfor %}", "'; --", "{# #}", "a.sql"])

@@ -5,16 +5,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
 from athena_reports.queries.execution import QueryExecution
+from athena_reports.queries.submission import PAUSES_SECONDS
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.queries.wait_sensor import CLEAR_STOPS_WITHIN
-from tests.library.queries.tasks import context, submitted, wait_task
+from tests.library.queries.tasks import Run, context, submitted, wait_task
 from tests.simulation.clock import START as NOW
 from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import MemoryAthena, Plan
+from tests.simulation.memory_athena import THROTTLED, MemoryAthena, Plan
 
 CLEARED: dict[str, Any] = {"try_number": 2, "max_tries": 4}
 TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})  # as Airflow resumes a task whose trigger timed out
@@ -117,6 +118,19 @@ def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_ou
     assert athena.states == ["FAILED", "SUCCEEDED"]
 
 
+def test_a_wait_that_is_killed_before_the_query_is_submitted_again_stops_the_new_one(
+    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow calls `on_kill` out of the pause, and then the code goes on."""
+    fate(athena, Plan.failing(0))
+    clock.sleep(60)
+    task = wait_task()
+    monkeypatch.setattr("time.sleep", lambda _: task.on_kill())
+    with pytest.raises(AirflowFailException):
+        task.execute(context())
+    assert athena.states == ["FAILED", "CANCELLED"]
+
+
 def test_without_a_triggerer_calls_follow_the_policy_and_hold_no_worker(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
@@ -132,3 +146,85 @@ def test_without_a_triggerer_calls_follow_the_policy_and_hold_no_worker(
         clock.sleep((caught.value.reschedule_date - clock.now).total_seconds())
 
     assert [(at - NOW).total_seconds() for _, at in athena.calls] == pytest.approx([0, 3, 9, 21, 41, 61])
+
+
+@pytest.mark.parametrize("by", ["arguments", "default_args"])
+def test_what_every_sensor_takes_is_taken(athena: MemoryAthena, clock: VirtualClock, by: str) -> None:
+    given: dict[str, Any] = {"mode": "poke", "poke_interval": timedelta(seconds=30), "timeout": 100}
+    fields: dict[str, Any] = {"default_args": given} if by == "default_args" else given
+    fate(athena, Plan(states=(("RUNNING", 70),)))
+    athena.calls.clear()
+    found = wait_task(deferrable=False, **fields).execute(context())
+
+    assert found["state"] == "SUCCEEDED"
+    assert [(at - NOW).total_seconds() for action, at in athena.calls] == pytest.approx([0, 30, 60, 90])
+
+    with pytest.raises(TaskDeferred) as caught:
+        wait_task(submitted(context(Run(clear_number=1))), **fields).execute(context())
+    assert caught.value.timeout == timedelta(seconds=100)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        (
+            {"poke_interval": 5, "policy": WaitPolicy()},
+            "wait_for_query: leave out poke_interval. Its policy",
+        ),
+        ({"timeout": 60, "policy": WaitPolicy()}, "leave out timeout"),
+        ({"exponential_backoff": True, "max_wait": 60}, "leave out exponential_backoff, max_wait"),
+        ({"default_args": {"max_wait": 60}}, "leave out max_wait"),
+    ],
+)
+def test_what_would_speak_against_the_policy_is_refused(fields: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        wait_task(**fields)
+
+
+SKIPPING = ["soft_fail", "never_fail"]
+
+
+@pytest.mark.parametrize("option", SKIPPING)
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_wait_that_is_skipped_at_its_time_out_stops_the_query(
+    athena: MemoryAthena, clock: VirtualClock, option: str, deferrable: bool
+) -> None:
+    fate(athena, Plan.endless())
+    given = context(first_reschedule_date=NOW - timedelta(seconds=61))
+    task = wait_task(timeout=60, deferrable=deferrable, **{option: True})
+    with pytest.raises(AirflowSkipException, match=r"had not ended|timed out"):
+        task.resume_execution(*TIMED_OUT, given) if deferrable else task.execute(given)
+    assert athena.states == ["CANCELLED"]
+
+
+@pytest.mark.parametrize("option", SKIPPING)
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_query_that_failed_skips_a_wait_that_may_not_fail(
+    athena: MemoryAthena, clock: VirtualClock, option: str, deferrable: bool
+) -> None:
+    fate(athena, Plan.failing(1006, category=2))
+    clock.sleep(60)
+    with pytest.raises(AirflowSkipException, match="the SQL is not valid"):
+        wait_task(deferrable=deferrable, **{option: True}).execute(context())
+
+
+def test_a_query_that_succeeded_unseen_is_not_skipped(athena: MemoryAthena, clock: VirtualClock) -> None:
+    clock.sleep(3600)
+    assert wait_task(soft_fail=True).resume_execution(*TIMED_OUT, context())["id"] == "q-1"
+
+
+@pytest.mark.parametrize(("option", "raised"), [("soft_fail", AirflowException), ("never_fail", AirflowSkipException)])
+def test_what_a_retry_may_mend_is_skipped_only_by_never_fail(
+    athena: MemoryAthena, option: str, raised: type[Exception]
+) -> None:
+    """The query fails in passing, and Athena does not say which executions there are."""
+
+    def refuse(action: str) -> None:
+        if action == "ListQueryExecutions" and athena.count(action) <= 1 + len(PAUSES_SECONDS):
+            raise THROTTLED
+
+    fate(athena, Plan(states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 0}))
+    athena.before = refuse
+    with pytest.raises(AirflowException) as caught:
+        wait_task(**{option: True}).execute(context())
+    assert type(caught.value) is raised

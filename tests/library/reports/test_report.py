@@ -59,7 +59,7 @@ MISTAKES: list[tuple[str, Any, str, str]] = [
     ("empty", "ignore", "empty", "'fail', 'publish' or 'skip'"),
     ("unload", "yes", "unload", "valid boolean"),
     ("unload", None, "unload", "valid boolean"),
-    ("outputs", ["parquet", "xlsx"], "outputs", "'parquet', 'csv' or 'jsonl'"),
+    ("outputs", ["parquet", "xlsx"], "outputs", "'parquet', 'csv', 'csv_for_spreadsheets' or 'jsonl'"),
     ("outputs", "csv", "outputs", "Sequence"),
     ("outputs", [], "outputs", "at least 1 item"),
     ("outputs", None, "outputs", "Sequence"),

@@ -43,6 +43,17 @@ def test_a_syntax_error_of_the_template_names_its_line(tmp_path: Path) -> None:
     assert problem.startswith("line 3: ")
 
 
+@pytest.mark.parametrize(("params", "told"), [({"top": 5, "zone": "x"}, "top, zone"), ({}, "none")])
+def test_a_misspelt_param_is_told_which_params_there_are(
+    params: dict[str, ParamValue], told: str, tmp_path: Path
+) -> None:
+    problem = template_problem("SELECT {{ params.topp }}", params, tmp_path)
+
+    assert problem is not None
+    assert "has no attribute 'topp'" in problem
+    assert problem.endswith(f"The params are: {told}.")
+
+
 def test_a_right_template_has_no_problem(tmp_path: Path) -> None:
     source = "SELECT {{ params.top }} WHERE {{ period.previous.contains('at') }}"
     assert template_problem(source, {"top": 5}, tmp_path) is None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import datetime as dt
 import decimal
 import hashlib
@@ -152,6 +153,39 @@ def test_csv_by_example() -> None:
     assert written(row, "csv")[1] == (b'n,"a b","e","null",at,f\n1,"x","",,2026-11-14 15:00:00.000Z,1e-07\n')
 
 
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+RISKY = st.none() | st.text(st.sampled_from([*FORMULA, "a", "1", "'", '"', ",", " "]), max_size=4)
+HEADERS = st.text(st.sampled_from([*FORMULA, "a", '"', ","]), min_size=1, max_size=3)
+
+
+@given(HEADERS, st.lists(st.tuples(RISKY, st.integers(-9, 9)), max_size=6))
+@settings(max_examples=80)
+def test_no_text_in_a_csv_for_spreadsheets_is_a_formula(header: str, rows: list[Any]) -> None:
+    texts, numbers = [text for text, _ in rows], [number for _, number in rows]
+    table = pa.table({"n": pa.array(numbers, pa.int64()), header: pa.array(texts, pa.string())})
+    cells = [*csv.reader(io.StringIO(written(table, "csv_for_spreadsheets")[1].decode(), newline=""))]
+
+    def escaped(text: str) -> str:
+        return f"'{text}" if text.startswith(FORMULA) else text
+
+    assert cells[0] == ["n", escaped(header)]
+    assert [(int(number), text) for number, text in cells[1:]] == [
+        (number, escaped(text or "")) for number, text in zip(numbers, texts, strict=True)
+    ]
+    plain = [*csv.reader(io.StringIO(written(table, "csv")[1].decode(), newline=""))]
+    assert [row[1] for row in plain] == [header, *[text or "" for text in texts]]
+
+
+def test_a_csv_for_spreadsheets_by_example() -> None:
+    numbers = {"n": [-1], "f": [-1e-7], "d": pa.array([decimal.Decimal("-1.50")])}
+    row = pa.table({**numbers, "=a": ['=HYPERLINK("x")'], "e": [""], "null": pa.array([None], "string"), "b": [True]})
+
+    assert written(row, "csv_for_spreadsheets")[1] == (
+        b"""n,f,d,"'=a","e","null",b\n-1,-1e-07,-1.50,"'=HYPERLINK(""x"")","",,true\n"""
+    )
+    assert written(row, "csv")[1] == (b"""n,f,d,"=a","e","null",b\n-1,-1e-07,-1.50,"=HYPERLINK(""x"")","",,true\n""")
+
+
 @given(tables_of(*COLUMNS))
 @settings(max_examples=30)
 def test_parquet_holds_every_value(table: pa.Table) -> None:
@@ -207,6 +241,7 @@ def test_an_empty_result_is_written_with_its_columns(format: Format) -> None:
         ("csv", "INTEGER[]"),
         ("csv", "STRUCT(x INTEGER)"),
         ("csv", "BLOB"),
+        ("csv_for_spreadsheets", "INTEGER[]"),
         ("jsonl", "INTERVAL"),
         ("jsonl", "INTERVAL[]"),
     ],

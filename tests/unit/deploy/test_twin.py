@@ -13,7 +13,7 @@ import pytest
 from deploy import image as mwaa
 from deploy import twin as module
 from deploy.errors import CheckError
-from deploy.twin import Image, Twin, build_twin
+from deploy.twin import Image, Twin, build_twin, newest_airflow
 
 CONSTRAINED = '--constraint "/usr/local/airflow/dags/constraints.txt"\n'
 Build = Callable[..., Twin]
@@ -183,6 +183,28 @@ def test_constraints_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         module._text("http://127.0.0.1:9/x")
 
 
-def test_by_default_the_constraints_are_those_that_airflow_publishes() -> None:
-    source = Image("3.3.1").constraints_source
-    assert source.endswith("/apache/airflow/constraints-3.3.1/constraints-3.12.txt")
+@pytest.mark.parametrize(
+    ("image", "constraints", "installed"),
+    [
+        (Image("3.3.1"), "constraints/mwaa/3.3.1-constraints.txt", "constraints/mwaa/3.3.1-installed.txt"),
+        (Image("3.3.1", installed="none"), "constraints/mwaa/3.3.1-constraints.txt", ""),
+        (Image("3.3.1", installed="mine.txt"), "constraints/mwaa/3.3.1-constraints.txt", "mine.txt"),
+        (Image("3.3.1", constraints="mine.txt"), "mine.txt", ""),
+        (Image("3.3.1", constraints="none"), "none", ""),
+        (Image("3.9.9"), "/apache/airflow/constraints-3.9.9/constraints-3.12.txt", ""),
+    ],
+)
+def test_the_lists_of_an_image_are_found_by_its_version(image: Image, constraints: str, installed: str) -> None:
+    assert image.constraints_source.endswith(constraints)
+    assert image.installed_source.endswith(installed)
+    assert bool(image.installed_source) is bool(installed)
+
+
+def test_the_newest_airflow_is_the_one_that_pip_finds(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    with pytest.raises(CheckError, match="pip finds no Airflow"):
+        newest_airflow()
+    for version in ("3.9.1", "3.10.0", "4.0.0rc1"):
+        (index / f"apache_airflow-{version}-py3-none-any.whl").touch()
+    assert newest_airflow() == "3.10.0"

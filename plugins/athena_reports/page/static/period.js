@@ -6,7 +6,7 @@ import { FILLABLE, STATES } from "./coverage.js";
 import { bytes, count, dollars, h, plural, time } from "./dom.js";
 
 const BARS = 15;
-const FORMATS = { parquet: "Parquet", csv: "CSV", jsonl: "JSON Lines" };
+const FORMATS = { parquet: "Parquet", csv: "CSV", csv_for_spreadsheets: "CSV for spreadsheets", jsonl: "JSON Lines" };
 
 export async function showPeriod(main, context, dagId, periodId, isShown) {
   document.title = `${dagId} ${periodId}`;
@@ -71,8 +71,11 @@ function facts(context, found, dagId, periodId) {
   const { manifest } = found;
   const { query } = manifest;
   const path = periodPath(dagId, periodId);
-  const downloads = manifest.objects.map(({ format, bytes: size }) =>
-    downloadLink(`${path}/objects/${format}`, `${dagId}-${periodId}.${format}`, `${FORMATS[format]}, ${bytes(size)}`));
+  const downloads = manifest.objects.map(({ format, bytes: size }) => {
+    const [suffix] = format.split("_");
+    const name = `${dagId}-${periodId}${format.slice(suffix.length)}.${suffix}`;
+    return downloadLink(`${path}/objects/${format}`, name, `${FORMATS[format]}, ${bytes(size)}`);
+  });
   const values = {
     Rows: count(manifest.rows),
     Published: time(manifest.published_at),

@@ -1,0 +1,74 @@
+"""No error of this package that a retry cannot mend is left to Airflow's retries, whichever task meets it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import DAG
+
+from athena_reports import Input, Report, build_cleanup, build_dag, build_reconciler, build_restatement
+from athena_reports.errors import AthenaReportsError
+from athena_reports.periods.calendar import PeriodFacts
+from athena_reports.publication.manifest import Version
+from athena_reports.publication.transform_task import PreparedVersion
+from athena_reports.queries.execution import QueryExecution
+from athena_reports.queries.submission import Submitted
+from tests.library.queries.tasks import TOKYO_WEEK, WEEK, context
+
+SUBMITTED = Submitted(period=PeriodFacts.model_validate(WEEK.facts), sql_sha256="")
+QUERY = QueryExecution(id="q-1", submitted_at="2025-06-16T00:00:00.000+00:00", statement="SELECT")
+PREPARED = PreparedVersion(
+    query=QUERY,
+    submitted=SUBMITTED,
+    version=Version(version="v", ordered=True, rows=0, columns=(), objects=()),
+    checks=(),
+)
+GIVEN: dict[str, dict[str, Any]] = {
+    "run_query": {},
+    "wait_for_query": {"query_execution_id": "q-1", "period": WEEK.facts.model_dump()},
+    "transform": {"op_kwargs": {"query": QUERY.model_dump(), "submitted": SUBMITTED.model_dump()}},
+    "publish": {"prepared": PREPARED.model_dump()},
+    "stop_unwanted_queries": {},
+    "clean_up": {},
+    "find": {},
+}
+
+
+def dags() -> list[DAG]:
+    plays = Report(name="plays", sql="plays.sql", since="2025-01-01", inputs=[Input("plays")])
+    return [build_dag(plays, TOKYO_WEEK), build_reconciler(), build_cleanup(), build_restatement()]
+
+
+@pytest.mark.usefixtures("sql_folder")
+@pytest.mark.parametrize("task_id", GIVEN)
+@pytest.mark.parametrize("where", ["client", "call"])
+def test_an_error_of_ours_is_final_in_every_task(task_id: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Client:
+        """Whatever is called, or asked for, fails."""
+
+        meta: Any = None
+
+        def __getattr__(self, name: str) -> Any:
+            raise AthenaReportsError("of ours")
+
+    def get_conn(_: AwsGenericHook[Any]) -> Any:
+        return Client() if where == "call" else Client().anything
+
+    (task,) = (task for dag in dags() for task in dag.tasks if task.task_id == task_id)
+    monkeypatch.setattr(AwsGenericHook, "get_conn", get_conn)
+    given = context()
+    given["params"] |= {"stale": False}
+    if task_id == "run_query":
+        task.render_template_fields(given)
+    for name, value in GIVEN[task_id].items():
+        setattr(task, name, value)
+    with pytest.raises(AirflowFailException, match="of ours"):
+        task.execute(given)
+
+
+@pytest.mark.usefixtures("sql_folder")
+def test_no_task_is_left_out() -> None:
+    assert {task.task_id for dag in dags() for task in dag.tasks} == GIVEN.keys() | {"restate"}  # Airflow's own
