@@ -141,7 +141,7 @@ def build_dag(
             prepared=transform.output,
             late_by=report.late_by,
             reads_previous=any(source.previous for source in report.inputs),
-            outlets=[Asset(dag.dag_id, uri=f"s3://{names.report_bucket}/{report.name}/{cadence.name}/")],
+            outlets=[Asset(dag.dag_id)],  # no uri: a consumer that names the asset could not know it
             **target,
             **common,
             **then,

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from airflow.sdk import Asset
 from airflow.serialization.serialized_objects import DagSerialization
 
 from athena_reports import (
@@ -90,6 +91,12 @@ def test_each_step_waits_for_the_one_before_even_where_data_says_so_already(make
     assert "transform" in dag.get_task("wait_for_query").downstream_task_ids
     assert "publish" in dag.get_task("transform").downstream_task_ids
     assert dag.get_task("publish").downstream_task_ids == set()
+
+
+def test_its_asset_is_the_one_that_a_consumer_names(make_report: MakeReport) -> None:
+    publish: Any = build_dag(make_report(), weekly("sunday", TOKYO)).get_task("publish")
+
+    assert publish.outlets == [Asset("plays_weekly")]
 
 
 def test_reports_start_unpaused_and_without_catching_up(make_report: MakeReport) -> None:
