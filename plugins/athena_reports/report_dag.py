@@ -11,6 +11,7 @@ from airflow.sdk import DAG, Asset, Param, XComArg
 from jinja2 import StrictUndefined
 
 from athena_reports.periods.calendar import Cadence
+from athena_reports.periods.partitions import period_asset
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.periods.sql_period import ParamValue
 from athena_reports.periods.timetable import PeriodTimetable
@@ -142,6 +143,7 @@ def build_dag(
             late_by=report.late_by,
             reads_previous=any(source.previous for source in report.inputs),
             outlets=[Asset(dag.dag_id)],  # no uri: a consumer that names the asset could not know it
+            keyed_outlets=[period_asset(dag.dag_id)],
             **target,
             **common,
             **then,

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,10 +24,13 @@ from athena_reports import (
     monthly,
     quarterly,
     weekly,
+    when_published,
     yearly,
 )
 from athena_reports.errors import ReportError, SettingsError
+from athena_reports.periods import partitions
 from athena_reports.periods.timetable import PeriodTimetable
+from athena_reports.publication import publish_operator
 from athena_reports.settings import settings
 
 TOKYO = "Asia/Tokyo"
@@ -93,7 +98,20 @@ def test_each_step_waits_for_the_one_before_even_where_data_says_so_already(make
     assert dag.get_task("publish").downstream_task_ids == set()
 
 
-def test_its_asset_is_the_one_that_a_consumer_names(make_report: MakeReport) -> None:
+def test_its_assets_are_those_that_a_consumer_names(make_report: MakeReport) -> None:
+    publish: Any = build_dag(make_report(), weekly("sunday", TOKYO)).get_task("publish")
+    by_period: Any = when_published("plays", weekly("sunday", TOKYO)).asset_condition
+
+    consumed = [Asset("plays_weekly"), by_period]
+    assert [(asset.name, asset.uri) for asset in publish.outlets] == [(asset.name, asset.uri) for asset in consumed]
+
+
+def test_before_airflow_3_3_there_is_no_asset_with_keyed_events(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "airflow.partition_mappers.window", None)
+    without = runpy.run_path(partitions.__file__)["HAS_KEYED_EVENTS"]
+    monkeypatch.setattr(publish_operator, "HAS_KEYED_EVENTS", without)
     publish: Any = build_dag(make_report(), weekly("sunday", TOKYO)).get_task("publish")
 
     assert publish.outlets == [Asset("plays_weekly")]
