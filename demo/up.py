@@ -1,6 +1,7 @@
 """`python -m demo.up`: Airflow with the reports, the demo's lakes and the Reports page, until it is stopped.
 
-It starts what the demo starts, lets the demo's periods run, prints where to look, and waits for Ctrl-C.
+It starts what the demo starts, and lets the demo's periods run. Unlike there, Airflow keeps its schedule, so what is
+added to dags/ runs as it would anywhere. It prints where to look, and waits for Ctrl-C.
 """
 
 from __future__ import annotations
@@ -31,13 +32,15 @@ def main() -> int:
     try:
         with local_services(SERVICES_LOG) as services:
             fill(services, ENVIRONMENT, progress)
-            with airflow_of(services, progress, port) as airflow:
+            with airflow_of(services, progress, port=port) as airflow:
                 for job in JOBS:
                     start(airflow.client, job)
                 user, password = airflow.admin_login
                 console.print(f"\nAirflow  {airflow.url}  user {user}, password {password}", soft_wrap=True)
                 console.print(f"Reports  {airflow.url}/athena-reports/", soft_wrap=True)
                 console.print(f"AWS      {services.endpoint_url}  (S3, Glue, Athena)", soft_wrap=True)
+                late = "The lakes end in 2013 and 2025: the scheduled runs of the latest periods find no rows and fail."
+                console.print(late, soft_wrap=True)
                 console.print("Ctrl-C stops all of it.")
                 while True:
                     time.sleep(_LOOK_SECONDS)

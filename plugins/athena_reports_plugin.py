@@ -6,6 +6,7 @@ from airflow.plugins_manager import AirflowPlugin
 from athena_reports.page import PREFIX, ReportsPage
 from athena_reports.periods.calendar import daily, monthly, quarterly, weekly, yearly
 from athena_reports.periods.macros import period
+from athena_reports.periods.partitions import PeriodMapper, PeriodWindow
 from athena_reports.periods.sql_period import literal
 from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.priority import ScheduleFirst
@@ -18,6 +19,8 @@ class AthenaReportsPlugin(AirflowPlugin):
 
     name = "athena_reports"
     timetables = [PeriodTimetable]
+    partition_mappers = [PeriodMapper]
+    windows = [PeriodWindow]
     priority_weight_strategies = [ScheduleFirst]
     macros = [period, literal, daily, weekly, monthly, quarterly, yearly]
     fastapi_apps = [{"app": ReportsPage(), "url_prefix": PREFIX, "name": "Athena reports"}]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from athena_reports.errors import AthenaReportsError, ReportError
     from athena_reports.maintenance_dags import build_cleanup, build_reconciler, build_restatement
     from athena_reports.periods.calendar import Cadence, Period, daily, monthly, quarterly, weekly, yearly
+    from athena_reports.periods.partitions import PeriodMapper, PeriodWindow, when_published
     from athena_reports.periods.run_period import period_of_run
     from athena_reports.periods.sql_period import SqlPeriod, literal
     from athena_reports.periods.timetable import PeriodTimetable
@@ -32,6 +33,7 @@ _HOMES = {
     "errors": ("AthenaReportsError", "ReportError"),
     "maintenance_dags": ("build_cleanup", "build_reconciler", "build_restatement"),
     "periods.calendar": ("Cadence", "Period", "daily", "monthly", "quarterly", "weekly", "yearly"),
+    "periods.partitions": ("PeriodMapper", "PeriodWindow", "when_published"),
     "periods.run_period": ("period_of_run",),
     "periods.sql_period": ("SqlPeriod", "literal"),
     "periods.timetable": ("PeriodTimetable",),
@@ -54,6 +56,7 @@ __all__ += ["Cadence", "Period", "daily", "monthly", "quarterly", "weekly", "yea
 __all__ += ["PATIENT", "STATE_MACHINE", "RetentionPolicy", "WaitPolicy", "checks", "transforms"]
 __all__ += ["AthenaSubmitOperator", "AthenaWaitSensor", "Recipe", "S3PublishOperator", "transform_result"]
 __all__ += ["PeriodTimetable", "ScheduleFirst", "SqlPeriod", "literal", "period_of_run"]
+__all__ += ["PeriodMapper", "PeriodWindow", "when_published"]
 __all__ += ["AthenaReportsError", "ReportError", "Settings", "settings"]
 
 

@@ -17,6 +17,7 @@ from airflow.utils.file import list_py_file_paths
 from jinja2 import StrictUndefined
 
 from athena_reports.periods.calendar import Cadence
+from athena_reports.periods.partitions import period_asset
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.periods.sql_period import ParamValue
 from athena_reports.periods.timetable import PeriodTimetable
@@ -150,7 +151,8 @@ def build_dag(
             prepared=transform.output,
             late_by=report.late_by,
             reads_previous=any(source.previous for source in report.inputs),
-            outlets=[Asset(dag.dag_id, uri=f"s3://{names.report_bucket}/{report.name}/{cadence.name}/")],
+            outlets=[Asset(dag.dag_id)],  # no uri: a consumer that names the asset could not know it
+            keyed_outlets=[period_asset(dag.dag_id)],
             **target,
             **common,
             **then,

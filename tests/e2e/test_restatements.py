@@ -1,5 +1,6 @@
 """Late events in a real Airflow: what was published provisionally is reported again, and nothing else is.
 
+Other DAGs start for what is published, and for nothing else. Some of them are read before the report, one after it.
 The report waits so long for late events that one of its weeks settles while the tests run.
 The tests follow one another: each finds what the ones before have left.
 """
@@ -11,10 +12,12 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from demo.airflow import AirflowApiError
 from demo.lake import land_late_plays, seed_plays
 from demo.plays import PlaysSpec, generate
 from demo.services import Services, local_services
@@ -22,6 +25,7 @@ from tests.e2e.backfilled import BUCKET, TOKYO, Backfilled, Period, Rows, weeks
 from tests.e2e.environment import PATIENCE, ROOT
 from tests.e2e.report_run import now, until
 from tests.integration.runner import rows_of
+from tests.integration.test_asset_events import consumers
 from tests.oracles.user_ranking import Event, events_of, user_ranking
 
 if TYPE_CHECKING:
@@ -35,6 +39,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
 DAG_ID = "user_ranking_weekly"
 RESTATEMENT = "athena_reports_restatement"
+CONSUMERS = ("after_publications", "after_each_week", "after_all_weeks_of_a_month")
+LATE_CONSUMER = "late_after_publications"
 LATEST = "user_ranking/weekly/latest.json"
 DAY = dt.timedelta(days=1)
 # At least; until then a week is published, and it is seen that nothing is restated.
@@ -174,6 +180,27 @@ class Reports:
         triggers: list[dict[str, Any]] = client.xcom(RESTATEMENT, run_id, "find")
         return triggers
 
+    def events(self, **filters: str) -> list[dict[str, Any]]:
+        """The events of the report's assets, once no run that they started is queued: before, the API answers 500."""
+
+        def look() -> list[dict[str, Any]] | None:
+            try:
+                return self.airflow.client.request("GET", "/api/v2/assets/events", params=query)["asset_events"]
+            except AirflowApiError as refusal:
+                if refusal.status != HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise
+                return None
+
+        query = {"source_dag_id": DAG_ID} | filters
+        return self.until(look, "the events are listed")
+
+    def seen_by(self, consumer: str) -> tuple[list[str | None], Counter[str]]:
+        """What the runs of a consumer were for, and the periods of the events that they saw, once all have ended."""
+        client = self.airflow.client
+        self.until(lambda: all(run.finished for run in client.runs(consumer)), f"{consumer} has ended")
+        seen = [client.xcom(consumer, run.run_id, "published") for run in client.runs(consumer)]
+        return [each["run_for"] for each in seen], Counter(id for each in seen for id in each["periods"])
+
     def stale(self) -> list[str]:
         """The weeks that the Reports page lists as stale."""
         answer = self.airflow.client.request("GET", "/athena-reports/api/coverage")
@@ -204,6 +231,19 @@ def write_restatement(folder: Path) -> None:
     (folder / "restatement.py").write_text("\n".join(lines))
 
 
+def write_consumers(folder: Path) -> None:
+    """Put the consumers that the page shows into a folder; instead of for months they run for other weeks."""
+    months = 'monthly("Asia/Tokyo")'
+    assert consumers().count(months) == 1
+    (folder / "consumers.py").write_text(consumers().replace(months, 'weekly("monday", "Asia/Tokyo")'))
+
+
+def write_late_consumer(folder: Path) -> None:
+    """Put one of them into a folder once more, under another name."""
+    begin, _, end = consumers().partition('with DAG("after_publications"')
+    (folder / "late.py").write_text(f'{begin}with DAG("{LATE_CONSUMER}"{end.partition("with DAG")[0]}')
+
+
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     with local_services(tmp_path_factory.mktemp("local-aws") / "log") as services:
@@ -218,19 +258,23 @@ def reports(start_airflow: StartAirflow, lake: Lake, tmp_path_factory: pytest.Te
     """All four weeks, published; the late events of the second one will all have landed soon."""
     dags = tmp_path_factory.mktemp("dags")
     write_restatement(dags)
-    late_end = LATE.midnight(LATE.end)
-    write_report(dags, now() + DAY - late_end)
+    write_consumers(dags)
     airflow = start_airflow(
         dags,
-        dag_ids=[DAG_ID, RESTATEMENT],
+        dag_ids=[RESTATEMENT, *CONSUMERS],
         plugins_folder=ROOT / "plugins",
         environment={
             **lake.services.environment,
             **PATIENCE,
             "ATHENA_REPORTS_ENV": "dev",
             "ATHENA_REPORTS_SQL_FOLDER": str(ROOT / "include" / "sql"),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         },
     )
+    late_end = LATE.midnight(LATE.end)
+    write_report(dags, now() + DAY - late_end)
+    airflow.wait_until_parsed([DAG_ID])
+    write_late_consumer(dags)
     weekly = Backfilled(airflow, lake.services, "user_ranking", "weekly", lake.ranking)
     # The last week is scheduled without catch-up; a backfill over it at the same time would be a race.
     until(lambda: weekly.runs([LAST]), "the scheduler has made its run")
@@ -297,12 +341,10 @@ def test_a_provisional_week_is_restated_by_itself_once_its_late_events_have_land
         }.items()
     )
     assert f"/versions/{manifest['version']}/" in partition["StorageDescriptor"]["Location"]
-    events = reports.airflow.client.request(
-        "GET", "/api/v2/assets/events", params={"source_run_id": run.run_id, "source_dag_id": DAG_ID}
-    )["asset_events"]
+    events = reports.events(source_run_id=run.run_id)
     assert [(event["extra"]["outcome"], event["extra"]["version"]) for event in events] == [
         ("published", manifest["version"])
-    ]
+    ] * 2
 
 
 def test_the_week_after_it_is_stale_and_restated_on_demand(reports: Reports, lake: Lake) -> None:
@@ -369,6 +411,29 @@ def test_the_restatement_comes_to_rest(reports: Reports, lake: Lake) -> None:
     periods = [latest["period"]["id"] for latest in reports.latest]
     assert periods == sorted(periods)
     assert periods[-1] == LAST.id
+
+
+def test_consumers_have_seen_one_event_for_each_version(reports: Reports) -> None:
+    """Some queries found the same rows as the ones before them, and nobody was told."""
+    assert len(reports.weekly.queries) > sum(reports.versions())
+    versions = Counter({week.id: number for week, number in zip(WEEKS, reports.versions(), strict=True)})
+    plain, keyed = (
+        [event for event in reports.events() if event["name"] == name] for name in (DAG_ID, f"{DAG_ID}_periods")
+    )
+    for events in (plain, keyed):
+        assert Counter(event["extra"]["period"]["id"] for event in events) == versions
+    assert Counter(event["partition_key"] for event in keyed) == versions
+
+    assert reports.seen_by("after_publications")[1] == versions
+    run_for, seen = reports.seen_by("after_each_week")
+    assert Counter(run_for) == seen == versions
+    run_for, seen = reports.seen_by("after_all_weeks_of_a_month")
+    assert set(run_for) == {
+        (week.first + DAY).isoformat() for week in WEEKS[:-1]
+    }  # two of the weeks make one of theirs
+    _, seen = reports.seen_by(LATE_CONSUMER)
+    assert seen
+    assert seen <= versions
 
 
 def difference(before: Rows, after: Rows) -> dict[str, int]:

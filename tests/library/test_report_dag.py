@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import Asset
 from airflow.serialization.serialized_objects import DagSerialization
 
 from athena_reports import (
@@ -22,10 +25,13 @@ from athena_reports import (
     monthly,
     quarterly,
     weekly,
+    when_published,
     yearly,
 )
 from athena_reports.errors import ReportError, SettingsError
+from athena_reports.periods import partitions
 from athena_reports.periods.timetable import PeriodTimetable
+from athena_reports.publication import publish_operator
 from athena_reports.settings import settings
 
 TOKYO = "Asia/Tokyo"
@@ -91,6 +97,25 @@ def test_each_step_waits_for_the_one_before_even_where_data_says_so_already(make
     assert "transform" in dag.get_task("wait_for_query").downstream_task_ids
     assert "publish" in dag.get_task("transform").downstream_task_ids
     assert dag.get_task("publish").downstream_task_ids == set()
+
+
+def test_its_assets_are_those_that_a_consumer_names(make_report: MakeReport) -> None:
+    publish: Any = build_dag(make_report(), weekly("sunday", TOKYO)).get_task("publish")
+    by_period: Any = when_published("plays", weekly("sunday", TOKYO)).asset_condition
+
+    consumed = [Asset("plays_weekly"), by_period]
+    assert [(asset.name, asset.uri) for asset in publish.outlets] == [(asset.name, asset.uri) for asset in consumed]
+
+
+def test_before_airflow_3_3_there_is_no_asset_with_keyed_events(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "airflow.partition_mappers.window", None)
+    without = runpy.run_path(partitions.__file__)["HAS_KEYED_EVENTS"]
+    monkeypatch.setattr(publish_operator, "HAS_KEYED_EVENTS", without)
+    publish: Any = build_dag(make_report(), weekly("sunday", TOKYO)).get_task("publish")
+
+    assert publish.outlets == [Asset("plays_weekly")]
 
 
 def test_reports_start_unpaused_and_without_catching_up(make_report: MakeReport) -> None:

@@ -120,6 +120,10 @@ class Cadence:
             yield period
             period = period.next
 
+    def overlapping(self, period: "Period") -> Iterator["Period"]:
+        """Yield the periods that overlap with a period of any cadence, in order; errors as for `containing`."""
+        return self.between(self.containing(period.start_utc).start_utc, period.end_utc)
+
     @cached_property
     def _days(self) -> tuple[int, int]:
         """How many days a period has, and the ordinal of a date that one begins on: ordinal 1 is a Monday."""

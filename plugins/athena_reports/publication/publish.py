@@ -25,7 +25,7 @@ _DECIDING = ("version", "query", "provisional", "settles_at", "partial", "missin
 
 
 class Publication(NamedTuple):
-    """What `publish` did, and the manifest after it: its version, one of the same rows, or that of a later query."""
+    """What the query changed, and the manifest after it: its own, that of the same rows, or that of a later query."""
 
     outcome: Literal["published", "unchanged", "superseded"]
     manifest: Manifest
@@ -61,7 +61,8 @@ def publish(
     before, manifest = _update(Manifest, location.manifest_uri, next_manifest, s3, location.period_id)
     follow(manifest, location=location, s3=s3, table=table)
     is_later = manifest.query.submitted_at > facts.query.submitted_at
-    is_same = before is not None and before.version == manifest.version
+    # Of the same query it is a retry: the try that wrote it may have died before it could tell anybody.
+    is_same = before is not None and before.version == manifest.version and before.query.id != facts.query.id
     return Publication("superseded" if is_later else "unchanged" if is_same else "published", manifest)
 
 

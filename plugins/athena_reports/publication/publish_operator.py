@@ -6,10 +6,11 @@ from typing import Any
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.sdk import Context
+from airflow.sdk import Asset, Context
 
 from athena_reports import __version__
 from athena_reports.aws_hook import SharedSessionHook
+from athena_reports.periods.partitions import HAS_KEYED_EVENTS
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import PublicationFacts, QueryFacts, RunFacts
@@ -23,7 +24,8 @@ from athena_reports.settings import Encryption
 class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     """Makes a prepared version the current one of its period in S3 and in Glue.
 
-    An asset among the `outlets` gets what the task returns as the extra of its event.
+    An asset among the `outlets` gets what the task returns as the extra of its event. There is no event if nothing new
+    was published: if the period has the same rows by another query already, or rows of a later query.
 
     Args:
         prepared: What `transform_result` returned.
@@ -32,6 +34,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         environment: Name of the environment, for the manifest.
         late_by: A period whose query was submitted before its end plus this is provisional.
         reads_previous: Whether the SQL reads the period before, whose restatement makes this one stale.
+        keyed_outlets: Further assets, whose events have the id of the period as partition key; none before Airflow 3.3.
         database: Glue database of the published table; None for no table.
         memory_limit: What DuckDB may hold in memory, such as `128MB`.
         bucket_owner: Account id that must own the bucket; empty for any.
@@ -51,6 +54,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         environment: str,
         late_by: timedelta = timedelta(0),
         reads_previous: bool = False,
+        keyed_outlets: Sequence[Asset] = (),
         database: str | None = None,
         memory_limit: str = "128MB",
         bucket_owner: str = "",
@@ -61,6 +65,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.prepared, self.bucket = prepared, bucket
         self.report, self.environment = report, environment
         self.late_by, self.reads_previous = late_by, reads_previous
+        self.keyed_outlets = list(keyed_outlets) if HAS_KEYED_EVENTS else []
+        self.add_outlets(self.keyed_outlets)
         self.database, self.memory_limit = database, memory_limit
         self.bucket_owner, self.encryption = bucket_owner, encryption
 
@@ -97,8 +103,13 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         warnings = [check for check in manifest.checks if not check.passed]
         event: dict[str, Any] = {"manifest": location.manifest_uri, "outcome": outcome}
         event |= manifest.model_dump(mode="json", include=shared) | {"warnings": [check.name for check in warnings]}
+        if outcome != "published":
+            # Airflow makes an event for each outlet that a task has when it ends: its own @task adds some meanwhile.
+            self.outlets = []
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = event
+            if outlet in self.keyed_outlets:
+                context["outlet_events"][outlet].add_partitions(facts.period.id)
         self.log.info("%(outcome)s: version %(version)s, %(rows)d rows, %(manifest)s", event)
         for check in warnings:
             self.log.warning("check %s: %s", check.name, check.message)

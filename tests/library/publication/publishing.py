@@ -70,7 +70,7 @@ def facts(
             "missing_partitions": (),
             "published_at": submitted_at,
             "query": QueryFacts(
-                id=f"query of {by}",
+                id=f"query of {by} at {submitted_at}",
                 submitted_at=submitted_at,
                 reads_previous=True,
                 scanned_bytes=20_000_000,

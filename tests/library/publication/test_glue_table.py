@@ -106,7 +106,7 @@ def test_the_tables_of_ours_are_found_among_others_and_copies(tabled: Place) -> 
         "plays_weekly": ["2026-11-15"],
         "carriers_monthly": [],
     }
-    assert found["plays_weekly"]["2026-11-15"].query_id == "query of run-1"
+    assert found["plays_weekly"]["2026-11-15"].query_id == facts().query.id
 
 
 def test_a_table_that_is_deleted_meanwhile_is_said(table: Table) -> None:

@@ -50,12 +50,13 @@ def test_the_first_publication(place: Place) -> None:
     }
 
 
-def test_publishing_the_same_query_again_writes_nothing(place: Place) -> None:
+def test_publishing_the_same_query_again_writes_nothing_and_says_the_same_again(place: Place) -> None:
+    """A try that died may have told nobody what it published."""
     place.publish(place.upload("a"), facts())
     before = place.everything()
 
     publication = place.publish(place.upload("a"), facts(published_at=LATE))
-    assert (publication.outcome, publication.manifest.published_at) == ("unchanged", EARLY)
+    assert (publication.outcome, publication.manifest.published_at) == ("published", EARLY)
     assert place.everything() == before
 
 
@@ -69,7 +70,7 @@ def test_the_same_query_with_other_findings_renews_the_manifest_without_a_new_ve
     version = place.upload("a")
     place.publish(version, facts())
 
-    assert place.publish(version, facts(**{fact: value})).outcome == "unchanged"
+    place.publish(version, facts(**{fact: value}))
     manifest, _ = read_manifest(place.location, place.s3)
     assert manifest is not None
     assert getattr(manifest, fact) == value
@@ -277,7 +278,7 @@ def test_the_partition_and_the_latest_period_say_what_the_manifest_says(tabled: 
         assert found[name] == str(manifest[name])
     named = {"start": "2026-11-15T00:00:00+00:00", "end": "later", "timezone": "UTC", "submitted_at": EARLY}
     named |= {"reads_previous": "true", "provisional": "false", "partial": "false", "checks_warned": "1"}
-    named |= {"scanned_bytes": "20000000", "price_usd": "0.0001", "query_id": "query of run-1", "run_id": "run-1"}
+    named |= {"scanned_bytes": "20000000", "price_usd": "0.0001", "query_id": facts().query.id, "run_id": "run-1"}
     named |= {"dag_id": "plays_weekly", "manifest": tabled.location.manifest_uri, "earlier": "0"}
     named |= {"bytes": str(sum(item.bytes for item in version.objects))}
     assert found.items() >= named.items()
@@ -311,7 +312,7 @@ def test_the_latest_period_follows_where_one_query_gave_two_versions(place: Plac
     place.publish(changed, facts())
     place.put(place.location.latest_uri, before)
 
-    assert place.publish(changed, facts()).outcome == "unchanged"
+    place.publish(changed, facts())
     assert place.latest()["version"] == changed.version
 
 
@@ -326,7 +327,7 @@ def test_a_latest_period_that_is_not_ours_is_not_overwritten(place: Place, conte
     place.manifest()
 
 
-@pytest.mark.parametrize("outcome", ["unchanged", "superseded"])
+@pytest.mark.parametrize("outcome", ["published", "unchanged", "superseded"])
 def test_a_later_run_repairs_what_a_crash_left_behind(tabled: Place, outcome: str) -> None:
     """The manifest was replaced, and then the worker died."""
     old, new = tabled.upload("old"), tabled.upload("new")
@@ -334,7 +335,8 @@ def test_a_later_run_repairs_what_a_crash_left_behind(tabled: Place, outcome: st
     tabled.without_table().publish(new, facts(LATE))
     tabled.s3.delete([tabled.location.latest_uri])
 
-    again = (new, facts(LATE)) if outcome == "unchanged" else (old, facts(EARLY))
+    by = "run-1" if outcome == "published" else "run-2"  # the same query again, or another
+    again = (old, facts(EARLY)) if outcome == "superseded" else (new, facts(LATE, by=by))
     assert tabled.publish(*again).outcome == outcome
     assert tabled.manifest()["version"] == new.version
     assert_followed(tabled.s3.client, tabled.location, tabled.partitions())

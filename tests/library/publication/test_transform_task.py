@@ -80,10 +80,16 @@ def published(prepared: dict[str, Any], bucket: str, **arguments: Any) -> dict[s
             environment="dev",
             **arguments,
         )
-    events = OutletEventAccessors()
-    returned = task.execute({"run_id": "run-1", "outlet_events": events})  # type: ignore[arg-type]
-    assert [events[outlet].extra for outlet in task.outlets] == [returned] * len(task.outlets)
-    return returned
+    context: Any = {"run_id": "run-1", "outlet_events": OutletEventAccessors()}
+    returned = task.execute(context)
+    # Airflow makes an event for each outlet that the task has now.
+    events = {outlet.name: context["outlet_events"][outlet] for outlet in task.outlets}
+    assert [event.extra for event in events.values()] == [returned] * len(events)
+    return returned | {"keys": {name: event.partition_keys for name, event in events.items()}}
+
+
+ASSETS: dict[str, Any] = {"outlets": [Asset("plays_weekly")], "keyed_outlets": [Asset("plays_weekly_periods")]}
+ONE_EVENT_EACH = {"plays_weekly": set(), "plays_weekly_periods": {"2025-06-08"}}
 
 
 def keys_in(s3: S3Client, bucket: str) -> list[str]:
@@ -103,11 +109,11 @@ def test_a_result_is_transformed_checked_uploaded_and_published(
     )
     assert json.loads(json.dumps(prepared)) == prepared
 
-    outcome = published(prepared, bucket, outlets=[Asset("plays_weekly")])
+    outcome = published(prepared, bucket, **ASSETS)
     manifest = read_complete(s3, Recipe(report="plays", cadence=TOKYO_WEEK, bucket=bucket).location(WEEK))
     shared = {name: manifest[name] for name in ("period", "version", "rows", "provisional", "partial", "published_at")}
     named = {"manifest": f"s3://{bucket}/{PREFIX}manifest.json", "outcome": "published"}
-    assert outcome == shared | named | {"warnings": ["not_null(previous_rank)"]}
+    assert outcome == shared | named | {"warnings": ["not_null(previous_rank)"], "keys": ONE_EVENT_EACH}
     assert (outcome["version"], outcome["rows"]) == (prepared["version"]["version"], 2)
     assert (manifest["provisional"], manifest["partial"], manifest["period"]) == (False, True, WEEK.facts.model_dump())
     assert (manifest["report"], manifest["environment"]) == ("plays", "dev")
@@ -122,6 +128,23 @@ def test_a_result_is_transformed_checked_uploaded_and_published(
     assert s3.get_object(Bucket=bucket, Key=manifest["objects"][0]["key"])["Body"].read() == (
         b'rank,previous_rank,"user_name","movement"\n1,3,"a,b","up 2"\n2,,"","new"\n'
     )
+
+
+def test_there_is_an_event_only_if_something_new_was_published(bucket: str, query: dict[str, Any]) -> None:
+    prepared = transformed(query, bucket)
+    earlier, later = (
+        {**prepared, "query": query | {"id": f"q-{day}", "submitted_at": f"2025-06-{day}T00:00:00.000+00:00"}}
+        for day in (15, 17)
+    )
+    outcomes = [published(each, bucket, **ASSETS) for each in (prepared, prepared, earlier, later)]
+
+    # The second is a retry after a crash, of which nobody has heard.
+    assert [(each["outcome"], each["keys"]) for each in outcomes] == [
+        ("published", ONE_EVENT_EACH),
+        ("published", ONE_EVENT_EACH),
+        ("superseded", {}),
+        ("unchanged", {}),
+    ]
 
 
 @pytest.mark.parametrize(

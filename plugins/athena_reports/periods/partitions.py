@@ -1,0 +1,84 @@
+"""Airflow's view of periods as partition keys: asset events with the id of a period, and DAGs that wait for them."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from airflow.partition_mappers.base import PartitionMapper
+from airflow.sdk import Asset
+
+from athena_reports.periods.calendar import Cadence
+
+if TYPE_CHECKING:
+    from airflow.sdk import PartitionedAssetTimetable
+
+try:
+    from airflow.partition_mappers.window import Window
+except ImportError:
+    Window = object  # type: ignore[assignment,misc]
+
+HAS_KEYED_EVENTS = Window is not object  # both came with Airflow 3.3
+
+
+def period_asset(dag_id: str) -> Asset:
+    """Return the asset whose events have the id of the published period as partition key."""
+    return Asset(f"{dag_id}_periods")
+
+
+def when_published(report: str, cadence: Cadence, *, all_of: Cadence | None = None) -> "PartitionedAssetTimetable":
+    """Return the schedule of a DAG that runs once for each published period; needs Airflow 3.3.
+
+    The run's `partition_key` is the id of the period.
+
+    Args:
+        report: Name of the report.
+        cadence: The cadence in which it is published.
+        all_of: Periods of another cadence to run for instead, each once all that overlap with it are published.
+    """
+    from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, RollupMapper
+
+    mapper: Any = IdentityMapper()
+    if all_of is not None:
+        parts: Any = PeriodMapper(cadence, all_of)
+        window: Any = PeriodWindow(cadence, all_of)
+        mapper = RollupMapper(upstream_mapper=parts, window=window)
+    asset = period_asset(f"{report}_{cadence.name}")
+    return PartitionedAssetTimetable(assets=asset, default_partition_mapper=mapper)
+
+
+class _Cadences:
+    """What Airflow stores of a mapper and of a window: the cadence of the `parts` and that of the `whole`."""
+
+    def __init__(self, parts: Cadence, whole: Cadence) -> None:
+        super().__init__()
+        self.parts, self.whole = parts, whole
+
+    def serialize(self) -> dict[str, Any]:
+        """Return what the metadata database stores."""
+        return {"parts": asdict(self.parts), "whole": asdict(self.whole)}
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> Self:
+        """Return what `serialize` stored."""
+        return cls(Cadence(**data["parts"]), Cadence(**data["whole"]))
+
+
+class PeriodMapper(_Cadences, PartitionMapper):
+    """Maps the id of a period of the cadence `parts` to the ids of those of `whole` that it overlaps with."""
+
+    def to_downstream(self, key: str) -> Iterable[str]:
+        """Return the ids of the periods that need this one: two for a week across the end of a month."""
+        return [period.id for period in self.whole.overlapping(self.parts.period(key))]
+
+    def to_partition_date(self, downstream_key: str) -> datetime:
+        """Return the start of a period, for the run's `partition_date`."""
+        return self.whole.period(downstream_key).start_utc
+
+
+class PeriodWindow(_Cadences, Window):
+    """The periods of the cadence `parts` that overlap with one of `whole`."""
+
+    def to_upstream(self, decoded_downstream: str) -> Iterable[str]:
+        """Return the ids of all periods that have to be published for this one."""
+        return [period.id for period in self.parts.overlapping(self.whole.period(decoded_downstream))]

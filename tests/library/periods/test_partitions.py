@@ -1,0 +1,66 @@
+"""Periods as partition keys: which runs of another cadence a period belongs to, also through the metadata database."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.serialization.serialized_objects import DagSerialization
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_reports import Cadence, daily, monthly, quarterly, weekly, when_published, yearly
+
+TOKYO, BERLIN = "Asia/Tokyo", "Europe/Berlin"
+CADENCES = [daily(TOKYO), weekly("sunday", TOKYO), weekly("monday", BERLIN), monthly(BERLIN), quarterly(TOKYO)]
+
+
+def stored(cadence: Cadence, all_of: Cadence) -> Any:
+    """The mapper of a DAG as the scheduler reads it."""
+    dag = DAG("consumer", schedule=when_published("plays", cadence, all_of=all_of))
+    timetable: Any = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    assert timetable.partitioned
+    return timetable.get_partition_mapper(name="plays_weekly_periods", uri="plays_weekly_periods")
+
+
+def test_a_month_needs_every_week_that_overlaps_with_it() -> None:
+    mapper = stored(weekly("sunday", TOKYO), monthly(TOKYO))
+
+    assert sorted(mapper.to_upstream("2025-06")) == [
+        "2025-06-01",
+        "2025-06-08",
+        "2025-06-15",
+        "2025-06-22",
+        "2025-06-29",
+    ]
+    assert sorted(mapper.to_upstream("2025-05"))[::4] == ["2025-04-27", "2025-05-25"]
+    assert list(mapper.to_downstream("2025-06-29")) == ["2025-06", "2025-07"]
+    assert list(mapper.to_downstream("2025-05-25")) == ["2025-05"]  # its last day is the month's
+    assert mapper.to_partition_date("2025-06").isoformat() == "2025-05-31T15:00:00+00:00"
+
+
+@pytest.mark.parametrize(("parts", "whole"), [(daily(BERLIN), yearly(BERLIN)), (monthly(), quarterly())])
+def test_periods_that_tile_others_belong_to_one(parts: Cadence, whole: Cadence) -> None:
+    mapper = stored(parts, whole)
+    of = whole.period("2024" if whole.unit == "yearly" else "2024-Q1")
+    keys = mapper.to_upstream(of.id)
+
+    assert len(keys) == (366 if whole.unit == "yearly" else 3)
+    assert {key for part in keys for key in mapper.to_downstream(part)} == {of.id}
+
+
+@given(
+    st.sampled_from(CADENCES),
+    st.sampled_from(CADENCES),
+    st.dates(date(1901, 1, 1), date(2198, 1, 1)),
+)
+def test_a_run_waits_for_exactly_the_periods_that_are_mapped_to_it(parts: Cadence, whole: Cadence, day: date) -> None:
+    """Else a run would wait for ever, or start too early."""
+    period = whole.containing(datetime.combine(day, time(), UTC))
+    around = parts.between(period.start_utc - timedelta(100), period.end_utc + timedelta(100))
+    needed = list(parts.overlapping(period))
+
+    assert needed == [part for part in around if period in whole.overlapping(part)]
+    assert needed[0].start_utc <= period.start_utc < period.end_utc <= needed[-1].end_utc
