@@ -17,6 +17,7 @@ from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.priority import ScheduleFirst
 from athena_reports.publication.publish_operator import S3PublishOperator
 from athena_reports.publication.transform_task import Recipe, transform_result
+from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.queries.submit_operator import (
     PERIOD_XCOM,
     SUBMITTED_XCOM,
@@ -33,8 +34,7 @@ _OPTIONS = {  # type, and what to give
     "delay": (timedelta, "a timedelta"),
     "params": (Mapping | None, "a dictionary, such as {'top': 1000}"),
     "wait": (WaitPolicy | None, "a WaitPolicy, such as PATIENT"),
-    "retries": (int, "an integer"),
-    "retry_delay": (timedelta, "a timedelta"),
+    "retry": (RetryPolicy | None, "a RetryPolicy of athena_reports, such as RetryPolicy(retries=5)"),
     "max_active_runs": (int, "an integer"),
 }
 
@@ -46,8 +46,7 @@ def build_dag(
     delay: timedelta = timedelta(minutes=5),
     params: Mapping[str, ParamValue] | None = None,
     wait: WaitPolicy | None = None,
-    retries: int = 3,
-    retry_delay: timedelta = timedelta(seconds=30),
+    retry: RetryPolicy | None = None,
     run_timeout: timedelta | None = None,
     max_active_runs: int = 16,
 ) -> DAG:
@@ -59,8 +58,7 @@ def build_dag(
         delay: How long after the end of a period its run starts: whole seconds.
         params: Params of the report that are different for this cadence.
         wait: How the query is waited for; None for the default policy.
-        retries: How often a failed task is tried again.
-        retry_delay: Pause before the first retry; it doubles with each.
+        retry: How often and when a failed task is tried again; None for the default policy.
         run_timeout: How long a run may take in all; None for no limit.
         max_active_runs: How many periods may run at once.
     """
@@ -74,7 +72,7 @@ def build_dag(
     report = report.with_params(cadence.name, params or {})
     connection: dict[str, Any] = {"aws_conn_id": names.aws_conn_id}
     defaults = connection | {"owner": report.owner, "environment": names.environment}
-    defaults |= {"retries": retries, "retry_delay": retry_delay, "retry_exponential_backoff": True}
+    defaults |= (retry or RetryPolicy()).arguments
     common = connection | {"memory_limit": names.memory_limit}
     common |= {"bucket_owner": names.bucket_owner, "encryption": names.encryption}
     target: dict[str, Any] = {"report": report.name, "bucket": names.report_bucket}

@@ -33,7 +33,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from athena_reports import Report, WaitPolicy, build_dag, transforms, weekly
+from athena_reports import Report, RetryPolicy, WaitPolicy, build_dag, transforms, weekly
 from athena_reports.queries.orphans import AthenaReconcileOperator
 
 
@@ -48,7 +48,7 @@ def build(name, **options):
         doc="Runs whose query is held, and whose tasks are killed.",
     )
     sundays = weekly(first_day="sunday", timezone="Asia/Tokyo")
-    return build_dag(report, sundays, retries=2, retry_delay=timedelta(seconds=1), **options)
+    return build_dag(report, sundays, retry=RetryPolicy(retries=2, first_pause=timedelta(seconds=1)), **options)
 
 
 steady = build("steady")
