@@ -24,7 +24,7 @@ the param `period`, for many start a backfill. Runs do not depend on each other.
 
 from datetime import timedelta
 
-from athena_reports import PATIENT, Input, Report, build_dag, checks, monthly, transforms, weekly
+from athena_reports import PATIENT, Input, Report, RetryPolicy, build_dag, checks, monthly, transforms, weekly
 
 user_ranking = Report(
     name="user_ranking",
@@ -46,5 +46,10 @@ user_ranking = Report(
 
 user_ranking_weekly = build_dag(user_ranking, weekly("sunday", "Asia/Tokyo"), run_timeout=timedelta(hours=3))
 user_ranking_monthly = build_dag(
-    user_ranking, monthly("Asia/Tokyo"), params={"top": 1000}, wait=PATIENT, retries=5, run_timeout=timedelta(hours=12)
+    user_ranking,
+    monthly("Asia/Tokyo"),
+    params={"top": 1000},
+    wait=PATIENT,
+    retry=RetryPolicy(retries=5),
+    run_timeout=timedelta(hours=12),
 )

@@ -2,7 +2,7 @@
 
 `python -m local_aws --port 4566` serves on 127.0.0.1 until it is stopped; in Python, `LocalAws.start()` does.
 Any AWS client reaches it by that endpoint URL and nothing else; every credential and every region is
-accepted. S3, Glue, STS and SNS are moto's. Athena is a service of our own over DuckDB. CloudFormation is
+accepted. S3, Glue, STS, SNS and SQS are moto's. Athena is a service of our own over DuckDB. CloudFormation is
 moto's, with the types that `local_aws.cloudformation` adds.
 
 What this Athena does

@@ -254,8 +254,8 @@ def of_other(service: str, environ: Mapping[str, Any], body: bytes, region: str)
     resources = ["*"]
     if service == "secretsmanager" and "SecretId" in parameters:
         resources = [f"arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:{parameters['SecretId']}"]
-    elif "TopicArn" in parameters:
-        resources = [parameters["TopicArn"]]
+    elif topic := parameters.get("TopicArn") or parameters.get("TargetArn"):
+        resources = [topic]
     for resource in resources:
         yield Permission(f"{service}:{operation}", resource)
 

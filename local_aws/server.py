@@ -45,7 +45,7 @@ StartResponse = Callable[..., Any]
 
 
 class LocalAws:
-    """S3, Glue, STS, SNS and Athena on this machine, served by threads of this process.
+    """S3, Glue, STS, SNS, SQS and Athena on this machine, served by threads of this process.
 
     moto keeps its state in the process, so one at a time: starting another one forgets what the first held.
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from athena_reports.publication.cleanup import RetentionPolicy
     from athena_reports.publication.publish_operator import S3PublishOperator
     from athena_reports.publication.transform_task import Recipe, transform_result
+    from athena_reports.queries.retry_policy import STATE_MACHINE_RETRIES, RetryPolicy
     from athena_reports.queries.submit_operator import AthenaSubmitOperator
     from athena_reports.queries.wait_policy import PATIENT, STATE_MACHINE, WaitPolicy
     from athena_reports.queries.wait_sensor import AthenaWaitSensor
@@ -41,6 +42,7 @@ _HOMES = {
     "publication.cleanup": ("RetentionPolicy",),
     "publication.publish_operator": ("S3PublishOperator",),
     "publication.transform_task": ("Recipe", "transform_result"),
+    "queries.retry_policy": ("STATE_MACHINE_RETRIES", "RetryPolicy"),
     "queries.submit_operator": ("AthenaSubmitOperator",),
     "queries.wait_policy": ("PATIENT", "STATE_MACHINE", "WaitPolicy"),
     "queries.wait_sensor": ("AthenaWaitSensor",),
@@ -53,7 +55,8 @@ _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names
 
 __all__ = ["Input", "Report", "build_cleanup", "build_dag", "build_reconciler", "build_restatement"]
 __all__ += ["Cadence", "Period", "daily", "monthly", "quarterly", "weekly", "yearly"]
-__all__ += ["PATIENT", "STATE_MACHINE", "RetentionPolicy", "WaitPolicy", "checks", "transforms"]
+__all__ += ["PATIENT", "STATE_MACHINE", "STATE_MACHINE_RETRIES", "RetentionPolicy", "RetryPolicy", "WaitPolicy"]
+__all__ += ["checks", "transforms"]
 __all__ += ["AthenaSubmitOperator", "AthenaWaitSensor", "Recipe", "S3PublishOperator", "transform_result"]
 __all__ += ["PeriodTimetable", "ScheduleFirst", "SqlPeriod", "literal", "period_of_run"]
 __all__ += ["PeriodMapper", "PeriodWindow", "when_published"]

@@ -12,6 +12,7 @@ from airflow.utils.types import DagRunType
 from athena_reports.publication.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.publication.restatement import STALE_PARAM, AthenaRestatementsOperator
 from athena_reports.queries.orphans import AthenaReconcileOperator
+from athena_reports.reports.report import MAINTENANCE_TAG
 from athena_reports.settings import settings
 
 
@@ -81,6 +82,6 @@ def _dag(name: str, description: str, every: timedelta, doc: str | None, *, retr
         is_paused_upon_creation=names.paused,
         max_active_runs=1,
         default_args={"owner": "airflow", "retries": retries, "aws_conn_id": names.aws_conn_id},
-        tags=["athena-reports-maintenance", names.environment],
+        tags=[MAINTENANCE_TAG, names.environment],
         **options,
     )

@@ -16,6 +16,14 @@ from airflow.sdk import DAG, Asset, Param, XComArg
 from airflow.utils.file import list_py_file_paths
 from jinja2 import StrictUndefined
 
+from athena_reports.alerts import (
+    CallbackDag,
+    Notifiers,
+    build_late_check,
+    failure_callback,
+    keep_reason,
+    require_notifiers,
+)
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.partitions import period_asset
 from athena_reports.periods.run_period import PERIOD_PARAM
@@ -24,6 +32,7 @@ from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.priority import ScheduleFirst
 from athena_reports.publication.publish_operator import S3PublishOperator
 from athena_reports.publication.transform_task import Recipe, transform_result
+from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.queries.submit_operator import (
     PERIOD_XCOM,
     SUBMITTED_XCOM,
@@ -40,9 +49,9 @@ _OPTIONS = {  # type, and what to give
     "delay": (timedelta, "a timedelta"),
     "params": (Mapping | None, "a dictionary, such as {'top': 1000}"),
     "wait": (WaitPolicy | None, "a WaitPolicy, such as PATIENT"),
-    "retries": (int, "an integer"),
-    "retry_delay": (timedelta, "a timedelta"),
+    "retry": (RetryPolicy | None, "a RetryPolicy of athena_reports, such as RetryPolicy(retries=5)"),
     "max_active_runs": (int, "an integer"),
+    "due": (timedelta, "a timedelta"),
 }
 
 
@@ -53,10 +62,12 @@ def build_dag(
     delay: timedelta = timedelta(minutes=5),
     params: Mapping[str, ParamValue] | None = None,
     wait: WaitPolicy | None = None,
-    retries: int = 3,
-    retry_delay: timedelta = timedelta(seconds=30),
+    retry: RetryPolicy | None = None,
     run_timeout: timedelta | None = None,
     max_active_runs: int = 16,
+    on_failure: Notifiers = (),
+    due: timedelta = timedelta(hours=3),
+    on_late: Notifiers = (),
 ) -> DAG:
     """Build the DAG `<report>_<cadence>`: submit, wait, transform, publish; ReportError if an argument is wrong.
 
@@ -68,15 +79,21 @@ def build_dag(
         delay: How long after the end of a period its run starts: whole seconds.
         params: Params of the report that are different for this cadence.
         wait: How the query is waited for; None for the default policy.
-        retries: How often a failed task is tried again.
-        retry_delay: Pause before the first retry; it doubles with each.
+        retry: How often and when a failed task is tried again; None for the default policy.
         run_timeout: How long a run may take in all; None for no limit.
         max_active_runs: How many periods may run at once.
+        on_failure: Notifiers that are called when a run has failed.
+        due: How long after its end a period is published at the latest: whole seconds, more than `delay`.
+        on_late: Notifiers that are called when it is not; the DAG `<report>_<cadence>_late` looks.
     """
     given = locals()
     for name, (kind, expected) in _OPTIONS.items():
         if not isinstance(given[name], kind):
             report.refuse(name, f"{given[name]!r} is not valid: give {expected}.")
+    require_notifiers(report, "on_failure", on_failure)
+    require_notifiers(report, "on_late", on_late)
+    if on_late and due <= delay:
+        report.refuse("due", f"{due} is not after the run starts, {delay} after the end. Give more time.")
     names = settings()
     if report.unload and not names.query_results:
         report.refuse("unload", "the workgroup manages its results. Set ATHENA_REPORTS_QUERY_RESULTS, or leave it out.")
@@ -84,7 +101,7 @@ def build_dag(
     report = report.with_params(cadence.name, params or {})
     connection: dict[str, Any] = {"aws_conn_id": names.aws_conn_id}
     defaults = connection | {"owner": report.owner, "environment": names.environment}
-    defaults |= {"retries": retries, "retry_delay": retry_delay, "retry_exponential_backoff": True}
+    defaults |= (retry or RetryPolicy()).arguments | {"on_failure_callback": keep_reason if on_failure else None}
     common = connection | {"memory_limit": names.memory_limit}
     common |= {"bucket_owner": names.bucket_owner, "encryption": names.encryption}
     target: dict[str, Any] = {"report": report.name, "bucket": names.report_bucket}
@@ -93,7 +110,7 @@ def build_dag(
     first: dict[str, Any] = {"weight_rule": ScheduleFirst()}
     then: dict[str, Any] = {**first, "priority_weight": 2}  # what has begun is finished before another query starts
 
-    with DAG(
+    with CallbackDag(
         f"{report.name}_{cadence.name}",
         description=f"{report.name}: {cadence.description}",
         doc_md=report.doc,
@@ -107,6 +124,7 @@ def build_dag(
         tags=[REPORT_TAG, cadence.name, names.environment, *([] if report.has_table else [NO_TABLE_TAG])],
         template_searchpath=str(names.sql_folder),
         template_undefined=StrictUndefined,
+        on_failure_callback=failure_callback(cadence, on_failure),
     ) as dag:
         run_query = AthenaSubmitOperator(
             task_id="run_query",
@@ -170,6 +188,8 @@ def build_dag(
             f"Not for backfills: there each run takes its own period."
         ),
     )
+    if on_late:
+        build_late_check(dag, report, cadence, due=due, on_late=on_late, on_failure=on_failure)
     return dag
 
 

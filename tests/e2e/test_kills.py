@@ -16,6 +16,7 @@ from demo.services import Services, local_services
 from local_aws.faults import Drop, End, Faults, ForgetToken, Hold, QueryFault, Slow, SlowDown
 from tests.e2e.environment import PATIENCE, ROOT
 from tests.e2e.report_run import Query, ReportRun, now, until
+from tests.inbox import Inbox
 
 if TYPE_CHECKING:
     from demo.airflow import AirflowRuntime
@@ -27,13 +28,14 @@ pytestmark = pytest.mark.e2e
 full = pytest.mark.full
 
 PERIOD = "2025-06-08"
-DAGS = ("steady_weekly", "expiring_weekly", "impatient_weekly", "doomed_weekly", "reconciler")
+DAGS = ("steady_weekly", "expiring_weekly", "impatient_weekly", "doomed_weekly", "told_weekly", "reconciler")
 DAG_FILE = """
 from datetime import timedelta
 
+from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 from airflow.sdk import DAG
 
-from athena_reports import Report, WaitPolicy, build_dag, transforms, weekly
+from athena_reports import Report, RetryPolicy, WaitPolicy, build_dag, transforms, weekly
 from athena_reports.queries.orphans import AthenaReconcileOperator
 
 
@@ -48,11 +50,20 @@ def build(name, **options):
         doc="Runs whose query is held, and whose tasks are killed.",
     )
     sundays = weekly(first_day="sunday", timezone="Asia/Tokyo")
-    return build_dag(report, sundays, retries=2, retry_delay=timedelta(seconds=1), **options)
+    return build_dag(report, sundays, retry=RetryPolicy(retries=2, first_pause=timedelta(seconds=1)), **options)
 
 
+nobody, somebody = (
+    SnsNotifier(
+        target_arn=f"arn:aws:sns:us-east-1:123456789012:{topic}",
+        subject="{{ alert.subject }}",
+        message="{{ alert.message }}",
+    )
+    for topic in ("there-is-none", "alerts")
+)
 steady = build("steady")
-expiring = build("expiring", run_timeout=timedelta(seconds=12))
+expiring = build("expiring", run_timeout=timedelta(seconds=12), on_failure=[somebody])
+told = build("told", on_failure=[nobody, somebody], on_late=[nobody, somebody])
 doomed = build("doomed")
 impatient = build("impatient", wait=WaitPolicy(give_up_after=timedelta(seconds=5)))
 
@@ -70,6 +81,11 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         spec = PlaysSpec(dt.date(2025, 5, 30), dt.date(2025, 6, 18), events=5_000, users=500)
         seed_plays("dev", s3=running.s3, glue=running.glue, spec=spec)
         yield running
+
+
+@pytest.fixture(scope="module")
+def inbox(services: Services) -> Inbox:
+    return Inbox.create(services, "alerts")
 
 
 @pytest.fixture(scope="module")
@@ -97,14 +113,14 @@ class Row:
     def __init__(self, airflow: AirflowRuntime, services: Services, name: str) -> None:
         self.airflow = airflow
         self.faults = Faults(services.endpoint_url)
-        self._services = services
+        self.services = services
         self._name = name
 
     def strike(self, kind: type[QueryFault], **fields: Any) -> str:
         return self.faults.add(kind(sql=self._name, **fields))
 
     def begin(self, dag_id: str = "steady_weekly") -> ReportRun:
-        return ReportRun.begin(self.airflow, self._services, dag_id, self._name, PERIOD)
+        return ReportRun.begin(self.airflow, self.services, dag_id, self._name, PERIOD)
 
     def begin_and_hold(self, dag_id: str = "steady_weekly") -> tuple[ReportRun, Query]:
         """Begin a run and bring it where its query runs, in the triggerer's care, and does not end."""
@@ -278,7 +294,27 @@ def test_a_run_marked_failed_stops_its_query(row: Row, stopped_after: StoppedAft
     assert f"Stopping query {query.id}" in run.log("wait_for_query")
 
 
-def test_a_run_that_times_out_stops_its_query(row: Row, stopped_after: StoppedAfter) -> None:
+def test_a_failed_run_and_a_late_period_are_told_once_though_a_notifier_fails(
+    row: Row, airflow: AirflowRuntime, inbox: Inbox
+) -> None:
+    run = ReportRun.begin(airflow, row.services, "told_weekly", "of+the+future", "2199-01-06")
+    assert run.wait_until_over() == "failed"
+    ((subject, message),) = until(inbox.take, "the failure is told")
+    assert subject == "dev: told_weekly 2199-01-06 failed"
+    assert "Reason: run_query: told_weekly: The period 2199-01-06" in message
+    assert message.endswith("/dags/told_weekly/runs/of%2Bthe%2Bfuture")
+
+    check = airflow.client.trigger("told_weekly_late", logical_date=dt.datetime(2025, 6, 30, tzinfo=dt.UTC))
+    (check,) = airflow.client.wait_for_runs("told_weekly_late", [check.run_id], timeout_seconds=60)
+    assert check.state == "success"
+    (task,) = airflow.client.task_instances("told_weekly_late", check.run_id)
+    assert task.try_number == 1
+    ((subject, message),) = inbox.take()
+    assert subject == "dev: told_weekly 2025-06-22 is late"
+    assert "it was due at 2025-06-29 03:00 Asia/Tokyo and is not published" in message
+
+
+def test_a_run_that_times_out_stops_its_query_and_is_told(row: Row, inbox: Inbox, stopped_after: StoppedAfter) -> None:
     run, query = row.begin_and_hold("expiring_weekly")
 
     assert run.wait_until_over() == "failed"
@@ -288,6 +324,9 @@ def test_a_run_that_times_out_stops_its_query(row: Row, stopped_after: StoppedAf
     assert run.states == ["CANCELLED"]
     assert run.task("wait_for_query").state == "skipped"
     assert f"Stopping query {query.id}" in run.log("wait_for_query")
+    ((subject, message),) = until(inbox.take, "the time-out is told")
+    assert subject == f"dev: expiring_weekly {PERIOD} failed"
+    assert "wait_for_query: the run took longer than its run_timeout" in message
 
 
 def test_a_wait_that_is_given_up_stops_its_query_and_says_so(row: Row, stopped_after: StoppedAfter) -> None:

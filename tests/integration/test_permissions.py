@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import os
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -44,6 +45,8 @@ from tests.integration import permissions
 from tests.integration.permissions import Statement, Use, compare, grants, is_allowed
 from tests.integration.runner import RunFacts, XComs, load_dags, manifest_of, prepare, run_dag
 from tests.integration.scenarios import QUICK
+from tests.integration.test_alerts import example
+from tests.parsed import parse_dags
 from tests.stacks import Stack, create_stack, kept_parameters, secrets_backend
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -74,6 +77,7 @@ def stacks(services: Services) -> dict[str, Stack]:
         data = f"arn:aws:s3:::athena-lake-{environment}"
         keys = dict.fromkeys(("SourceKmsKeyArn", "KmsKeyArn", "FormerKmsKeyArns"), KEY)
         given = kept_parameters(environment) | {"SourceDataArns": f"{data},{data}/*"} | keys
+        given |= {"ReportsPublishAlerts": "true"}
         stack = create_stack(client(services, "cloudformation"), given)
         stacks[environment] = stack
         place = {"database": f"database_{environment}", "bucket": f"athena-lake-{environment}"}
@@ -114,7 +118,8 @@ def used(services: Services, stacks: dict[str, Stack], tmp_path_factory: pytest.
             patch.setenv("AWS_ACCESS_KEY_ID", REPORTS)
             patch.setenv("AWS_MAX_ATTEMPTS", "1")
             settings.cache_clear()
-            everything = Everything(services, tmp_path_factory.mktemp(environment), patch)
+            topic = stack.outputs["AlertTopicArn"]
+            everything = Everything(services, tmp_path_factory.mktemp(environment), patch, topic)
             everything.run() if environment == "prd" else everything.publish_by_both_ways()
         found[environment] = {
             Use(each.action, each.resource, via_athena=each.principal == OWN_KEY)
@@ -132,6 +137,7 @@ class Everything:
     services: Services
     folder: Path
     patch: pytest.MonkeyPatch
+    topic: str
 
     def run(self) -> None:
         self.publish_by_both_ways()
@@ -143,6 +149,7 @@ class Everything:
         self.break_off_an_upload()
         self.tidy()
         self.read_secrets()
+        self.tell()
 
     def publish_by_both_ways(self) -> None:
         by_csv = self.dag("user_ranking_weekly")
@@ -243,6 +250,12 @@ class Everything:
         backend = SecretsManagerBackend(**arguments)
         assert backend.get_conn_value("warehouse") is None
         assert backend.get_variable("colour") is None
+
+    def tell(self) -> None:
+        file = self.folder / "told.py"
+        file.write_text(re.sub('arn:aws:sns:[^"]+', self.topic, example()))
+        late = run_dag(parse_dags(file)["best_users_weekly_late"], RunFacts(datetime(2025, 3, 20, tzinfo=UTC)))
+        assert late.values["tell_if_late", "return_value"] is True
 
     @staticmethod
     def dag(dag_id: str) -> DAG:

@@ -19,6 +19,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from athena_reports import (
     PATIENT,
     Report,
+    RetryPolicy,
     WaitPolicy,
     build_dag,
     daily,
@@ -168,14 +169,13 @@ def test_each_setting_reaches_its_steps(make_report: MakeReport, monkeypatch: py
 
 def test_retries_wait_limits_and_params_differ_by_cadence(make_report: MakeReport) -> None:
     report = make_report(params={"top": 100})
-    week = build_dag(report, weekly("sunday", TOKYO), retries=1)
+    week = build_dag(report, weekly("sunday", TOKYO), retry=RetryPolicy(retries=1))
     month = build_dag(
         report,
         monthly(TOKYO),
         params={"top": 1000},
         wait=PATIENT,
-        retries=5,
-        retry_delay=timedelta(minutes=2),
+        retry=RetryPolicy(retries=5, first_pause=timedelta(minutes=2)),
         run_timeout=timedelta(hours=12),
         max_active_runs=2,
     )
@@ -245,8 +245,7 @@ def test_a_missing_setting_is_an_error_while_parsing(make_report: MakeReport, mo
         ("delay", 5, "timedelta"),
         ("params", ["top"], "{'top': 1000}"),
         ("wait", 60, "PATIENT"),
-        ("retries", "3", "integer"),
-        ("retry_delay", 30, "timedelta"),
+        ("retry", 3, "RetryPolicy(retries=5)"),
         ("max_active_runs", None, "integer"),
     ],
 )

@@ -22,6 +22,7 @@ from athena_reports.rows.writer import Format
 from athena_reports.settings import settings
 
 REPORT_TAG = "athena-report"  # of the Airflow DAGs of all reports
+MAINTENANCE_TAG = "athena-reports-maintenance"  # of the others
 NO_TABLE_TAG = "no-table"  # of those without Parquet, and so without a table in Glue
 
 _CONFIG = pydantic.ConfigDict(strict=True, extra="forbid")

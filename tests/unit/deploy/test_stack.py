@@ -331,7 +331,10 @@ def test_alarms_reach_the_topic(aws: LocalAws, new_stack: Callable[..., Stack]) 
 # --- Permissions -----------------------------------------------------------------------------------------
 
 
-KEYS = [{}, {"KmsKeyArn": KEY, "SourceKmsKeyArn": KEY, "FormerKmsKeyArns": f"{KEY}1,{KEY}2"}]
+KEYS = [
+    {"ReportsPublishAlerts": "true"},
+    {"KmsKeyArn": KEY, "SourceKmsKeyArn": KEY, "FormerKmsKeyArns": f"{KEY}1,{KEY}2"},
+]
 
 
 @pytest.mark.parametrize("keys", KEYS, ids=["", "keys"])
@@ -371,7 +374,7 @@ def test_what_only_athena_does_is_allowed_through_athena_only(
     of_keys = {s["Sid"] for s in statements if any(a.startswith("kms:") for a in as_list(s["Action"]))}
     assert through == {s["Sid"] for s in statements if s["Sid"].startswith("Athena")} == conditional - of_keys
     assert by_s3 == of_keys
-    assert bool(of_keys) is bool(keys)
+    assert bool(of_keys) is ("KmsKeyArn" in keys)
     # Nobody but Athena reads the source data, and nobody but Athena writes query results.
     results = f"arn:aws:s3:::athena-query-result-dev-{ACCOUNT}-{REGION}/x.csv"
     for statement in statements:
@@ -379,6 +382,23 @@ def test_what_only_athena_does_is_allowed_through_athena_only(
             assert statement["Sid"] in through
         if touches(statement, results) and "s3:PutObject" in statement["Action"]:
             assert statement["Sid"] in through
+
+
+@pytest.mark.parametrize("key", ["", KEY])
+@pytest.mark.parametrize("publishes", ["false", "true"])
+def test_reports_publish_alerts_on_demand_and_to_one_topic(
+    aws: LocalAws, new_stack: Callable[..., Stack], publishes: str, key: str
+) -> None:
+    stack = new_stack("dev", ReportsPublishAlerts=publishes, KmsKeyArn=key)
+    statements = policies_of(aws, stack)["ReportsPolicy"]
+    found = {s["Sid"]: s for s in statements if s["Sid"].endswith("Alerts")}
+    expected = {"PublishAlerts", "EncryptAlerts"} if key else {"PublishAlerts"}
+    assert set(found) == (expected if publishes == "true" else set())
+    if "PublishAlerts" in found:
+        assert as_list(found["PublishAlerts"]["Resource"]) == [stack.outputs["AlertTopicArn"]]
+    if "EncryptAlerts" in found:
+        through = {"StringEquals": {"kms:ViaService": f"sns.{REGION}.amazonaws.com"}}
+        assert (found["EncryptAlerts"]["Resource"], found["EncryptAlerts"]["Condition"]) == (KEY, through)
 
 
 def test_a_former_key_may_only_decrypt(aws: LocalAws, new_stack: Callable[..., Stack]) -> None:

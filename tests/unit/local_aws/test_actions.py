@@ -228,6 +228,8 @@ def test_other_services_are_recorded_by_their_protocols(client: Client, recorded
     client("sts").get_caller_identity()
     topic = client("sns").create_topic(Name="alerts")["TopicArn"]
     client("sns").publish(TopicArn=topic, Message="late")
+    other = client("sns").create_topic(Name="others")["TopicArn"]
+    client("sns").publish(TargetArn=other, Message="late")
     client("secretsmanager").create_secret(Name="airflow/dev/connections/a", SecretString="b")
     recorded_now = recorded()
     client("secretsmanager").get_secret_value(SecretId="airflow/dev/connections/a")
@@ -235,6 +237,7 @@ def test_other_services_are_recorded_by_their_protocols(client: Client, recorded
         ("sts:GetCallerIdentity", "*"),
         ("sns:CreateTopic", "*"),
         ("sns:Publish", topic),
+        ("sns:Publish", other),
         ("secretsmanager:CreateSecret", "*"),
     }
     secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:airflow/dev/connections/a"
