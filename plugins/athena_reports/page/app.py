@@ -10,7 +10,7 @@ from urllib.parse import quote
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.common.db.common import SessionDep
-from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
@@ -36,7 +36,10 @@ _FACTS = ("version", "rows", "bytes", "published_at", "checks_warned", "earlier"
 _FIELDS = ("id", "date", "days", "states", "run_id", *_FACTS)
 
 
-def _dag(dag_id: str, session: SessionDep) -> ReportDag:
+_Allowed = Annotated[None, Depends(requires_access_dag("GET", DagAccessEntity.RUN))]
+
+
+def _dag(dag_id: str, session: SessionDep, _allowed: _Allowed) -> ReportDag:
     found = report_dags([dag_id], session)
     session.rollback()
     if not found:
@@ -49,7 +52,8 @@ Runs = Mapping[str, Run]
 States = Annotated[list[State], Query()]
 _PERIOD = "/dags/{dag_id}/periods/{period_id}"
 # Each endpoint returns its connection (rollback) before it calls AWS. A JSONResponse does not inspect every value.
-api = APIRouter(prefix="/api", dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN))])
+# Whoever is logged in may ask for the coverage, which holds what they may read; a `Dag` is for those who may read it.
+api = APIRouter(prefix="/api", dependencies=[Depends(get_user)])
 
 
 @api.get("/coverage")
