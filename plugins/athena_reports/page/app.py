@@ -1,6 +1,6 @@
 """The Reports page's own endpoints: they only read. What the page starts, Airflow's REST API starts for the viewer."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
@@ -25,6 +26,9 @@ from athena_reports.rows.writer import CONTENT_TYPES
 from athena_reports.s3 import MissingObjectError
 
 HISTORY_PERIODS, HISTORY_ENTRIES = 12, 5
+# Of the 40 threads that Airflow's API server answers with in a process: a lake that hangs holds no more than these.
+AT_ONCE, MAY_WAIT, RETRY_SECONDS = 8, 24, 3
+_BUSY = "The page answers as many requests as it may already. It asks again by itself; else load it again."
 _STATIC = Path(__file__).with_name("static")
 _SOURCES = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
 _POLICY = f"{_SOURCES}; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -49,6 +53,7 @@ def _dag(dag_id: str, session: SessionDep, _allowed: _Allowed) -> ReportDag:
 
 Dag = Annotated[ReportDag, Depends(_dag)]
 Runs = Mapping[str, Run]
+_downloads = CapacityLimiter(AT_ONCE)
 States = Annotated[list[State], Query()]
 _PERIOD = "/dags/{dag_id}/periods/{period_id}"
 # Each endpoint returns its connection (rollback) before it calls AWS. A JSONResponse does not inspect every value.
@@ -143,10 +148,15 @@ def download(dag: Dag, period_id: str, format: str) -> Response:
     found = next((each for each in published.objects if each.format == format), None)
     if found is None:
         raise HTTPException(404, f"The version {published.version} is not published as {format}.")
-    chunks = lake.s3.open(lake.location(dag, period_id).uri(found.key)).iter_chunks(1024 * 1024)
+    body = lake.s3.open(lake.location(dag, period_id).uri(found.key))
+
+    async def chunks() -> AsyncIterator[bytes]:
+        while chunk := await to_thread.run_sync(body.read, 1024**2, limiter=_downloads):  # in none of Airflow's threads
+            yield chunk
+
     name = f"{dag.dag_id}-{period_id}-{published.version}.{format}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(found.bytes)}
-    return StreamingResponse(chunks, 200, headers, CONTENT_TYPES[found.format])
+    return StreamingResponse(chunks(), 200, headers, CONTENT_TYPES[found.format])
 
 
 def create_app() -> FastAPI:
@@ -155,11 +165,18 @@ def create_app() -> FastAPI:
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.include_router(api)
     app.add_api_route("/", lambda: FileResponse(_STATIC / "index.html"))
+    turns = CapacityLimiter(AT_ONCE)
 
     @app.middleware("http")
     async def protect(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await answer(request)
-        response.headers.update(_HEADERS | {"Cache-Control": "no-store" if "/api/" in request.url.path else "no-cache"})
+        if "/api/" not in request.url.path:
+            response, cache = await answer(request), "no-cache"
+        elif turns.statistics().tasks_waiting >= MAY_WAIT:
+            response, cache = JSONResponse({"detail": _BUSY}, 503, {"Retry-After": str(RETRY_SECONDS)}), "no-store"
+        else:
+            async with turns:
+                response, cache = await answer(request), "no-store"
+        response.headers.update(_HEADERS | {"Cache-Control": cache})
         return response
 
     return app

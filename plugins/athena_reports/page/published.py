@@ -75,7 +75,7 @@ class Lake:
         names = settings()
         # A viewer waits, and so does a thread of the API server: with botocore's defaults up to five minutes.
         twice: Any = {"total_max_attempts": 2}
-        config = Config(max_pool_connections=CALLS_AT_ONCE, connect_timeout=5, read_timeout=20, retries=twice)
+        config = Config(max_pool_connections=CALLS_AT_ONCE, connect_timeout=2, read_timeout=5, retries=twice)
         try:
             glue: GlueClient = GlueCatalogHook(aws_conn_id=names.aws_conn_id, config=config).get_conn()
             s3 = S3(S3Hook(aws_conn_id=names.aws_conn_id, config=config).get_conn(), names.bucket_owner)
@@ -90,9 +90,16 @@ class Lake:
         """Return where a period of a report lies; raises PeriodError if the report has no such period."""
         return Location(self.bucket, dag.report, dag.cadence.name, dag.cadence.period(period_id).id)
 
-    @cached(_partitions, condition=Condition())  # type: ignore[untyped-decorator]
     def partitions(self, table: str, first_id: str = "") -> Partitions:
         """Return the parameters of a table's partitions by period id, from `first_id` on; none without a table."""
+        found: Partitions | str = self._listed(table, first_id)
+        if isinstance(found, str):
+            raise LakeError(found)
+        return found
+
+    @cached(_partitions, condition=Condition())  # type: ignore[untyped-decorator]
+    def _listed(self, table: str, first_id: str) -> Partitions | str:
+        """Return partitions or the problem. One call is under way for a key, and all who ask meanwhile share it."""
         expression = f"period >= '{first_id}'" if first_id else ""
         which: Any = {"DatabaseName": self.database, "TableName": table, "Expression": expression}
         pages = self.glue.get_paginator("get_partitions").paginate(**which, ExcludeColumnSchema=True)
@@ -102,7 +109,7 @@ class Lake:
             return {}
         except (ClientError, BotoCoreError) as error:
             advice = "Allow glue:GetPartitions for the connection's role, or see why Glue does not answer."
-            raise LakeError(f"The Glue table {self.database}.{table} cannot be read: {error}. {advice}") from error
+            return f"The Glue table {self.database}.{table} cannot be read: {error}. {advice}"
 
     def manifest(self, dag: ReportDag, period_id: str) -> Manifest:
         """Return the manifest of a period; raises PublishError too, for one that is not of this package."""

@@ -8,13 +8,17 @@ import io
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 from unittest.mock import Mock
 
+import anyio
+import httpx
 import pytest
 import time_machine
 from airflow.api_fastapi.common.db.common import _get_session
@@ -184,6 +188,43 @@ def test_what_cannot_be_read_of_one_report_hides_no_other(client: TestClient, ac
     assert (rows["empty_monthly"]["cells"], rows["empty_monthly"]["note"]) == ([], "")
     scores = rows["scores_weekly"]
     assert (scores["problems"], scores["cells"][0]["states"]) == ([], ["published"])
+
+
+def test_a_glue_that_hangs_holds_up_a_few_requests_and_nothing_else(client: TestClient, account: Account) -> None:
+    """What waits too long is told when to ask again; the rest of the API server answers meanwhile."""
+    answers: list[httpx.Response] = []
+    calls: list[bytes] = []
+    hangs = Event()
+
+    def hang(params: Any, **_: Any) -> None:
+        calls.append(params["body"])
+        hangs.wait()
+
+    async def ask(session: httpx.AsyncClient, days: int) -> None:
+        answers.append(await session.get(f"/api/coverage?days={days}"))
+
+    async def everybody() -> None:
+        transport = httpx.ASGITransport(client.app)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://page") as session,
+            anyio.create_task_group() as many,
+        ):
+            for days in range(60):
+                many.start_soon(ask, session, days)
+            try:
+                with anyio.fail_after(60):
+                    while len(answers) < 60 - app_module.AT_ONCE - app_module.MAY_WAIT:
+                        await anyio.sleep(0.01)
+                    assert (await session.get("/")).status_code == 200  # by one of the threads that Airflow has
+            finally:
+                hangs.set()
+
+    account.glue.meta.events.register("before-call.glue.GetPartitions", hang)
+    anyio.run(everybody)
+    states = Counter(answer.status_code for answer in answers)
+    assert states == {200: app_module.AT_ONCE + app_module.MAY_WAIT, 503: len(answers) - states[200]}
+    assert {answer.headers.get("retry-after", "-") for answer in answers} == {"3", "-"}
+    assert len(calls) == len(set(calls)) == 2
 
 
 @pytest.mark.parametrize("viewer", [Viewer(reads=("empty_monthly", "texts_weekly"))])

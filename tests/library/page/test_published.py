@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectTimeoutError
 
 from athena_reports.page import published as page
 from athena_reports.page.published import LakeError, Shape
@@ -48,6 +52,26 @@ def test_partitions_are_asked_for_again_only_after_some_seconds(account: Account
     assert len(calls) == 1
     page._partitions.clear()  # as time does
     assert set(account.lake.partitions(DAG.dag_id)) == {WEEK.id}
+
+
+def test_all_who_ask_at_once_share_one_answer_of_glue(account: Account) -> None:
+    """A refusal too: were it asked for again by each, a Glue that hangs would hold them up one after another."""
+    calls: list[str] = []
+    hangs = Event()
+
+    def refuse(**_: Any) -> None:
+        calls.append("one")
+        hangs.wait()
+        raise ConnectTimeoutError(endpoint_url="glue")
+
+    account.glue.meta.events.register("before-call.glue.GetPartitions", refuse)
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(account.lake.partitions, DAG.dag_id) for _ in range(8)]
+        hangs.set()
+        problems = [str(each.exception()) for each in asked]
+    assert len(calls) == 1
+    assert re.fullmatch(r"The Glue table .*scores_weekly cannot be read: Connect timeout.*", problems[0])
+    assert len(set(problems)) == 1
 
 
 def test_entries_are_found_by_their_key_and_an_unknown_column_is_empty(account: Account) -> None:
