@@ -16,7 +16,7 @@ from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import Difference, EarlierVersion, Latest, Manifest, PublicationFacts, Version
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import count_differences
-from athena_reports.s3 import S3, ConditionError, MissingObjectError
+from athena_reports.s3 import S3, ConditionError, MissingObjectError, split_uri
 
 _Document = TypeVar("_Document", Manifest, Latest)
 _Found = tuple[_Document | None, str | None]  # with its ETag, or two Nones
@@ -146,6 +146,10 @@ def _read(model: type[_Document], uri: str, s3: S3, period_id: str = "") -> _Fou
         found = model.model_validate_json(body)
         if period_id and found.period.id != period_id:
             raise ValueError(f"it is of the period {found.period.id}")
+        folder = uri.removesuffix("manifest.json")
+        for each in found.objects if isinstance(found, Manifest) else ():
+            if not f"s3://{split_uri(uri)[0]}/{each.key}".startswith(folder):
+                raise ValueError(f"it names {each.key}, which is not of the period")
     except MissingObjectError:
         return None, None
     except ValueError as error:

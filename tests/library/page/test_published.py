@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 from typing import Any
 
+import duckdb
 import pytest
 from botocore.exceptions import ConnectTimeoutError
 
+from athena_reports.errors import PublishError
 from athena_reports.page import published as page
 from athena_reports.page.published import LakeError, Shape
 from athena_reports.page.runs import ReportDag
@@ -92,6 +95,46 @@ def test_a_large_object_is_not_fetched_to_show_some_rows(account: Account, monke
     monkeypatch.setattr(type(account.lake.s3), "download", lambda *_: pytest.fail("it was fetched"))
     with pytest.raises(LakeError, match=r"part-0\.parquet has .* Download it, or query the table in Athena"):
         shown(account, manifest)
+
+
+@pytest.mark.parametrize("limit", ["SHOWN_COLUMNS", "SHOWN_UNFOLDED", "SHOWN_VALUES"])
+def test_what_unfolds_too_far_is_not_read(account: Account, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    manifest = published(account)
+    monkeypatch.setattr(page, limit, 1)
+    with pytest.raises(LakeError, match=r"part-0\.parquet has .* more than the 1 .* Download it"):
+        shown(account, manifest)
+
+
+def test_a_small_file_of_huge_values_stays_small(account: Account, tmp_path: Path) -> None:
+    """A kilobyte of Parquet with a hundred values of eight megabytes each, and one with a single value of half a GB."""
+    manifest = published(account, "SELECT 'x' AS user_id, 1 AS score")
+    cut = "x" * (page.SHOWN_CHARS - 1) + "…"
+    for rows, length in ((1, 250_000_000), (100, 8_000_000)):
+        path = tmp_path / "bomb.parquet"
+        bomb = f"SELECT repeat('x', {length}) AS user_id, 1 AS score FROM range({rows})"
+        duckdb.sql(f"COPY ({bomb}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+        account.s3.upload_file(str(path), account.bucket, manifest.parquet_key)
+        with pytest.raises(LakeError, match=r"needs more memory than the 128MB of this page\. Download it"):
+            shown(account, manifest)
+    assert set(account.lake.rows(DAG, manifest, ["user_id", "score"], [cut])) == {(cut, "1")}
+
+
+def test_a_long_value_is_cut(account: Account) -> None:
+    ((text, number),) = shown(
+        account, published(account, "SELECT repeat('ä', 201) AS text, repeat('1', 200) AS number")
+    )
+    assert (text, number) == ("ä" * 199 + "…", "1" * 200)
+
+
+def test_rows_are_read_from_their_period_alone(account: Account) -> None:
+    """A manifest that somebody else wrote could name any object that the page may read."""
+    manifest = published(account)
+    account.publisher("scores", WEEKS).put(WEEK.next)
+    key = f"scores/weekly/{WEEK.id}/manifest.json"
+    body = manifest.model_dump_json().replace(f"/{WEEK.id}/versions/", f"/{WEEK.next.id}/versions/")
+    account.s3.put_object(Bucket=account.bucket, Key=key, Body=body)
+    with pytest.raises(PublishError, match="is not of this package and period"):
+        account.lake.manifest(DAG, WEEK.id)
 
 
 def test_rows_of_every_type_are_shown_without_loss(account: Account) -> None:
