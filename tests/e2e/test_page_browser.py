@@ -304,8 +304,13 @@ def test_a_period_shows_its_ranking_history_versions_and_checks(enter: Enter, ai
     expect(versions.locator("tbody tr")).to_have_count(2)
     expect(versions).to_contain_text(re.compile(r"\d+ rows added, \d+ removed"))
     expect(page.get_by_text("unique(user_id)")).to_be_visible()
-    expect(page.get_by_text("SELECT user_id FROM plays")).to_be_visible()
-    expect(page.get_by_role("link", name="3f1d9c52")).to_have_attribute(
+    expect(page.get_by_text(f"SELECT user_id FROM plays -- {WEEK[-8].id}, 3")).to_be_visible()
+    versions.get_by_role("button", name="SQL").last.click()
+    expect(page.get_by_role("heading", name="SQL of the earlier version")).to_be_visible()
+    expect(page.get_by_text(f"SELECT user_id FROM plays -- {WEEK[-8].id}, 0")).to_be_visible()
+    versions.get_by_role("button", name="SQL").first.click()
+    expect(page.get_by_text(f"SELECT user_id FROM plays -- {WEEK[-8].id}, 3")).to_be_visible()
+    expect(page.locator(".facts").get_by_role("link", name="3f1d9c52")).to_have_attribute(
         "href", re.compile(r"^https://us-east-1\.console\.aws\.amazon\.com/athena/.*/history/3f1d9c52")
     )
     history.get_by_text("As a table").click()
@@ -346,7 +351,7 @@ def test_airflows_frame_takes_nothing_away(enter: Enter, airflow: AirflowRuntime
         frame.locator(".facts").wait_for()
         assert_downloads(page, frame.locator("body"))
         with page.context.expect_page() as opened:
-            frame.get_by_role("link", name="3f1d9c52").click()
+            frame.locator(".facts").get_by_role("link", name="3f1d9c52").click()
         opened.value.close()
         frame.get_by_role("link", name="Open in full page").click()
     page.wait_for_url(f"{airflow.url}/athena-reports/#{DAG_ID}/{WEEK[-10].id}")

@@ -26,6 +26,7 @@ from athena_reports.rows.writer import CONTENT_TYPES
 from athena_reports.s3 import MissingObjectError
 
 HISTORY_PERIODS, HISTORY_ENTRIES = 12, 5
+SHOWN_SQL_BYTES = 300_000  # Athena takes 262,144
 # Of the 40 threads that Airflow's API server answers with in a process: a lake that hangs holds no more than these.
 AT_ONCE, MAY_WAIT, RETRY_SECONDS = 8, 24, 3
 _BUSY = "The page answers as many requests as it may already. It asks again by itself; else load it again."
@@ -138,6 +139,21 @@ def manifest(dag: Dag, period_id: str) -> Response:
     body, _etag = lake.s3.read(lake.location(dag, period_id).manifest_uri)
     headers = {"Content-Disposition": f'attachment; filename="{dag.dag_id}-{period_id}.json"'}
     return Response(body, 200, headers, "application/json")
+
+
+@api.get(_PERIOD + "/versions/{version}/sql")
+def sql(dag: Dag, period_id: str, version: str) -> Response:
+    """The SQL that a version, current or earlier, was made by."""
+    lake = Lake.connect()
+    published = lake.manifest(dag, period_id)
+    query = next((each.query for each in (published, *published.earlier_versions) if each.version == version), None)
+    if query is None:
+        raise HTTPException(404, f"The period {period_id} has no version {version}.")
+    try:
+        body = lake.s3.open(lake.location(dag, period_id).sql_uri(version, query.sql_sha256)).read(SHOWN_SQL_BYTES)
+    except MissingObjectError:
+        return JSONResponse({"sql": None})  # its retention has passed, or it was made before SQL was kept
+    return JSONResponse({"sql": body.decode(errors="replace")})
 
 
 @api.get(_PERIOD + "/objects/{format}")

@@ -20,7 +20,8 @@ from athena_reports.queries.airflow_errors import report_errors
 from athena_reports.s3 import S3, StoredObject
 from athena_reports.settings import Encryption
 
-_OBJECT = re.compile(r"s3://([^/]+/){4}versions/(?P<version>[0-9a-f]{16})/(?P<format>\w+)/part-\d+\.(?P=format)")
+_FILE = r"((?P<format>\w+)/part-\d+\.(?P=format)|sql/[0-9a-f]{16}\.sql)"
+_OBJECT = re.compile(r"s3://([^/]+/){4}versions/(?P<version>[0-9a-f]{16})/" + _FILE)
 
 
 class RetentionPolicy(BaseModel, frozen=True):

@@ -100,7 +100,7 @@ def _successor(
             parts |= {name: getattr(current, name) for name in Version.model_fields}
         else:
             earlier = [each for each in current.earlier_versions if each.version != version.version]
-            same = current.model_dump(include={"version", "rows", "published_at", "provisional"})
+            same = current.model_dump(include=EarlierVersion.model_fields.keys() & Manifest.model_fields.keys())
             replaced = EarlierVersion(**same, replaced_at=facts.published_at, difference=difference)
             parts |= {"restated_at": facts.query.submitted_at, "earlier_versions": (replaced, *earlier)}
     return Manifest.model_validate_json(Manifest.model_validate(parts).model_dump_json())

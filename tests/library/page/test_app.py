@@ -47,7 +47,10 @@ DAG_PATH = "/api/dags/scores_weekly"
 DATA_PATHS = [
     "/api/coverage",
     f"{DAG_PATH}/plan?first={WEEK.id}&last={WEEK.next.id}&state=missing",
-    *(f"{DAG_PATH}/periods/{WEEK.id}{rest}" for rest in ("", "/history", "/manifest", "/objects/csv")),
+    *(
+        f"{DAG_PATH}/periods/{WEEK.id}{rest}"
+        for rest in ("", "/history", "/manifest", "/objects/csv", "/versions/v/sql")
+    ),
 ]
 
 Runs = dict[str, dict[str, Any]]  # what Airflow has of runs, as `unfinished_runs` and `dated_runs` return it
@@ -312,6 +315,27 @@ def test_a_period_shows_its_rows_and_its_manifest(client: TestClient, publisher:
     assert (found["problem"], set(earlier["difference"])) == ("", {"added", "removed"})
     shape = {"key": "user_id", "label": "user_name"}
     assert found["shape"] == shape | {"numbers": ["rank", "score", "plays"], "measures": ["score", "plays"]}
+
+
+def test_each_version_shows_the_sql_that_ran(client: TestClient, publisher: Publisher, account: Account) -> None:
+    path = f"{DAG_PATH}/periods/{WEEK.id}"
+    for seed in (1, 2):
+        publisher.put(WEEK, seed=seed, at=WEEK.end_utc + timedelta(days=seed))
+    manifest = client.get(path).json()["manifest"]
+    (earlier,) = manifest["earlier_versions"]
+    shown = {name: manifest[name] for name in ("query", "code_version")}
+    at = (WEEK.end_utc + timedelta(days=1)).isoformat(timespec="milliseconds")
+    assert {name: earlier[name] for name in shown} == shown | {
+        "query": shown["query"] | {"submitted_at": at, "sql_sha256": earlier["query"]["sql_sha256"]}
+    }
+    for seed, version in ((1, earlier["version"]), (2, manifest["version"])):
+        assert client.get(f"{path}/versions/{version}/sql").json() == {
+            "sql": f"SELECT user_id FROM plays -- {WEEK.id}, {seed}"
+        }
+    assert client.get(f"{path}/versions/0123456789abcdef/sql").status_code == 404
+    sql_key = f"versions/{earlier['version']}/sql/{earlier['query']['sql_sha256'][:16]}.sql"
+    account.s3.delete_object(Bucket=account.bucket, Key=f"scores/weekly/{WEEK.id}/{sql_key}")
+    assert client.get(f"{path}/versions/{earlier['version']}/sql").json() == {"sql": None}
 
 
 @pytest.mark.usefixtures("published")

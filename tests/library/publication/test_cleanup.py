@@ -37,6 +37,7 @@ def stored(version: str, days: float, *, format: str = "parquet") -> StoredObjec
 def manifest(current: str, *earlier: tuple[str, float]) -> Manifest:
     """A manifest with its current version and the earlier ones, each replaced so many days ago."""
     same = {"rows": 1, "published_at": "", "provisional": False, "difference": None}
+    same |= {"query": facts().query, "code_version": "1"}
     return Manifest(
         manifest_format=1,
         **dict(facts()),
@@ -98,7 +99,8 @@ def test_what_must_stay_stays(
 def test_a_version_goes_whole_or_not_at_all() -> None:
     policy = RetentionPolicy(abandoned_after_days=1)
     assert removed([stored("a", 30), stored("a", 0.9, format="csv")], None, policy) == set()
-    whole = [stored("a", 30), stored("a", 29, format="csv")]
+    sql = StoredObject(uri=LOCATION.sql_uri(named("a"), "0" * 64), bytes=10, modified=ago(30))
+    whole = [stored("a", 30), stored("a", 29, format="csv"), sql]
     planned = plan(whole, None, None, policy, NOW)
     assert list(planned) == whole
     assert all(f"version {named('a')} was uploaded at 2026-10-26" in reason for reason in planned.values())
@@ -111,6 +113,7 @@ def test_a_version_goes_whole_or_not_at_all() -> None:
         "plays/weekly/2026-11-15/notes/versions/{old}/parquet/part-0.parquet",
         "plays/weekly/2026-11-15/versions/1.0/parquet/part-0.parquet",
         "plays/weekly/2026-11-15/versions/{old}/read-me.txt",
+        "plays/weekly/2026-11-15/versions/{old}/sql/notes.sql",
         "plays/weekly/2026-11-15/versions/{old}/parquet/part-0.csv",
         "plays/weekly/2026-11-15/versions/{old}/parquet/part-0.parquet/copy",
         "others/plays/weekly/2026-11-15/versions/{old}/parquet/part-0.parquet",
