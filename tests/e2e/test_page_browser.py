@@ -87,6 +87,7 @@ def fill(services: Services) -> None:
         Bucket=foreign.bucket, Key=f"device_share/weekly/{WEEK[-3].id}/manifest.json", Body=b'{"a": 1}'
     )
     services.s3.delete_object(Bucket=foreign.bucket, Key=f"device_share/weekly/{WEEK[-4].id}/manifest.json")
+    foreign.alter(WEEK[-4], broken="its manifest is missing")  # as the cleanup notes
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +197,7 @@ def test_coverage_shows_every_state_by_colour_and_by_shape(enter: Enter, airflow
             ("warned", WARNING, DAG_ID),
             ("missing", FORGOTTEN, DAG_ID),
             ("failed", FAILED, DAG_ID),
+            ("broken", WEEK[-4], "device_share_weekly"),
             ("running", WEEK[-2], shop),
         )
     }

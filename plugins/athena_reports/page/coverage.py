@@ -24,6 +24,7 @@ class State(StrEnum):
     RUNNING = "running"
     FAILED = "failed"
     MISSING = "missing"
+    BROKEN = "broken"
     STALE = "stale"
     PARTIAL = "partial"
     WARNED = "warned"
@@ -116,7 +117,8 @@ def _cell(period: Period, published: PartitionFacts | None, run: Run | None, is_
     running = run is not None and run.state in _ACTIVE
     is_repaired = run and published and run.ended_at and run.ended_at <= published.published_at
     failed = run is not None and run.state == "failed" and not is_repaired
-    seen = (published.partial, published.checks_warned, published.provisional, True) if published else ()
-    holds = (running, failed, not published, is_stale, *seen)  # in the order of State
+    broken = published is not None and published.broken
+    seen = (published.partial, published.checks_warned, published.provisional, not broken) if published else ()
+    holds = (running, failed, not published, broken, is_stale, *seen)  # in the order of State
     states = tuple(state for state, is_so in zip(State, holds, strict=False) if is_so)
     return Cell(period, states, published, run if running or failed else None)

@@ -136,6 +136,7 @@ class PartitionFacts(BaseModel, frozen=True):
     manifest: str
     checks_warned: int
     earlier: int
+    broken: str = ""  # what the cleanup found missing or damaged in S3
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> Self:

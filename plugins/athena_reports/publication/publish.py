@@ -5,7 +5,7 @@ object that it names is there: a reader gets the old version or the new one, com
 each run of the period, since Glue has no conditional write.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TypeVar
@@ -16,7 +16,7 @@ from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import Difference, EarlierVersion, Latest, Manifest, PublicationFacts, Version
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import count_differences
-from athena_reports.s3 import S3, ConditionError, MissingObjectError, split_uri
+from athena_reports.s3 import S3, ConditionError, MissingObjectError, StoredObject, split_uri
 
 _Document = TypeVar("_Document", Manifest, Latest)
 _Found = tuple[_Document | None, str | None]  # with its ETag, or two Nones
@@ -35,12 +35,8 @@ def publish(
     version: Version, facts: PublicationFacts, *, location: Location, s3: S3, table: Table | None, memory_limit: str
 ) -> Publication:
     """Verify an uploaded version and make it the current one of its period, in one conditional write."""
-    found = {each.uri: each.bytes for each in s3.list(location.version_uri(version.version))}
-    for expected in version.objects:  # S3 itself refused bytes that differ from those sent
-        uri = location.uri(expected.key)
-        if found.get(uri) != expected.bytes:
-            problem = f"has {found[uri]:,} bytes" if uri in found else "is missing"
-            raise PublishError(f"{uri} {problem}; transform uploaded {expected.bytes:,}. Clear transform.")
+    if problem := damage(version, location, s3.list(location.version_uri(version.version))):
+        raise PublishError(f"{problem}. Clear transform.")
 
     def next_manifest(current: Manifest | None) -> Manifest:
         if current is not None and current.query.submitted_at > facts.query.submitted_at:
@@ -63,6 +59,17 @@ def publish(
     is_later = manifest.query.submitted_at > facts.query.submitted_at
     is_same = before is not None and before.version == manifest.version
     return Publication("superseded" if is_later else "unchanged" if is_same else "published", manifest)
+
+
+def damage(version: Version, location: Location, stored: Iterable[StoredObject]) -> str:
+    """Say which object of a version is not among those stored as it was uploaded; empty if each is."""
+    found = {each.uri: each.bytes for each in stored}
+    for expected in version.objects:  # S3 itself refused bytes that differ from those sent
+        uri = location.uri(expected.key)
+        if found.get(uri) != expected.bytes:
+            problem = f"has {found[uri]:,} bytes" if uri in found else "is missing"
+            return f"{uri} {problem}; transform uploaded {expected.bytes:,}"
+    return ""
 
 
 def follow(manifest: Manifest, *, location: Location, s3: S3, table: Table | None) -> None:

@@ -147,15 +147,19 @@ def test_coverage_has_every_period_that_is_due(client: TestClient, publisher: Pu
     failed, active = WEEK.next.next, WEEK.next.next.next
     publisher.put(failed)
     runs["unfinished"] = {failed.id: Run("run-1", "failed", NOW.isoformat()), active.id: Run("run-2", "queued")}
+    publisher.put(broken := active.next)
+    publisher.alter(broken, broken="the manifest is gone", provisional="true")
     cells = coverage(client)
     assert cells[-1]["id"] == "2026-05-03"
-    assert [(cell["id"], cell["states"], cell["run_id"]) for cell in cells[:5]] == [
+    assert [(cell["id"], cell["states"], cell["run_id"]) for cell in cells[:6]] == [
         (WEEK.id, ["warned", "published"], f"backfill__{WEEK.start_utc.isoformat()}"),
         (WEEK.next.id, ["partial", "provisional", "published"], "manual__1"),
         (failed.id, ["failed", "published"], "run-1"),
         (active.id, ["running", "missing"], "run-2"),
-        (active.next.id, ["missing"], ""),
+        (broken.id, ["broken", "provisional"], f"backfill__{broken.start_utc.isoformat()}"),
+        (broken.next.id, ["missing"], ""),
     ]
+    assert cells[4]["broken"] == "the manifest is gone"
     one, other, *_ = cells
     assert (other["date"], other["days"]) == ("2026-03-08", 7)
     assert (one["rows"], one["scanned_bytes"], one["price_usd"]) == (100, SCANNED_BYTES, PRICE_USD)

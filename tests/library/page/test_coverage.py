@@ -38,7 +38,7 @@ def text(instant: datetime) -> str:
 def facts(period: Period, **changes: str) -> dict[str, str]:
     """What the partition of a period says, published an hour after the period."""
     times = dict.fromkeys(["published_at", "submitted_at", "settles_at"], text(period.end_utc + timedelta(hours=1)))
-    places = {"start": period.start.isoformat(), "end": period.end.isoformat(), "restated_at": ""}
+    places = {"start": period.start.isoformat(), "end": period.end.isoformat(), "restated_at": "", "broken": ""}
     return dict.fromkeys(PartitionFacts.model_fields, "0") | times | places | changes
 
 
@@ -60,6 +60,7 @@ def situations(draw: st.DrawFn) -> tuple[Cadence, list[Period], dict[str, dict[s
                 provisional=draw(flag),
                 partial=draw(flag),
                 checks_warned=str(draw(st.integers(0, 2))),
+                broken=draw(st.sampled_from(["", "it is gone"])),
             )
         if draw(st.booleans()):
             state = draw(st.sampled_from(["queued", "running", "failed"]))
@@ -71,7 +72,7 @@ def situations(draw: st.DrawFn) -> tuple[Cadence, list[Period], dict[str, dict[s
 def expected_states(period: Period, partitions: Partitions, runs: Mapping[str, Run]) -> set[str]:
     """By the words of the definition, one period at a time, with instants where the code compares texts."""
     mine, before, run = partitions.get(period.id), partitions.get(period.previous.id), runs.get(period.id)
-    states = {"missing"} if mine is None else {"published"}
+    states = {"missing"} if mine is None else {"broken"} if mine["broken"] else {"published"}
     if run is not None and run.state in ("queued", "running"):
         states.add("running")
     elif run is not None:
@@ -95,7 +96,7 @@ def test_states_are_those_of_the_oracle_and_the_worst_comes_first(situation: Any
     found = coverage(PeriodTimetable(cadence), partitions, runs, SINCE, periods[-1].end_utc)
     assert [cell.period for cell in found.cells] == periods
     assert not found.problems
-    order = ["running", "failed", "missing", "stale", "partial", "warned", "provisional", "published"]
+    order = ["running", "failed", "missing", "broken", "stale", "partial", "warned", "provisional", "published"]
     for cell in found.cells:
         expected = expected_states(cell.period, partitions, runs)
         assert list(cell.states) == [name for name in order if name in expected]

@@ -6,13 +6,15 @@ export const STATES = {
   running: "A run is under way",
   failed: "The last run failed",
   missing: "Nothing is published",
+  broken: "What was published is gone or damaged in S3: clear the run",
   stale: "The period before was restated since",
   partial: "Made while partitions of its input were missing",
   warned: "Checks warned",
   provisional: "Late events may still land",
   published: "The current version stands",
 };
-export const FILLABLE = ["missing", "failed", "stale", "partial", "provisional"];
+export const OPEN = ["missing", "broken", "failed", "stale"];
+export const FILLABLE = [...OPEN, "partial", "provisional"];
 
 const RANGES = { 183: "6 months", 366: "1 year", 731: "2 years", 1827: "5 years", 40_000: "All" };
 const CELL_PX = 15; // the narrowest cell that shows its shape
@@ -77,7 +79,7 @@ function toolbar() {
   );
 }
 
-const needsLook = (report) => report.problems.length > 0 || FILLABLE.slice(0, 3).some((state) => countOf(report, state));
+const needsLook = (report) => report.problems.length > 0 || OPEN.some((state) => countOf(report, state));
 const countOf = (report, state) => report.cells.filter((cell) => cell.states.includes(state)).length;
 
 function chosen(reports) {
@@ -140,7 +142,7 @@ function row(report, context, axis, width) {
 }
 
 function heading(report, context) {
-  const open = FILLABLE.slice(0, 3).filter((state) => countOf(report, state));
+  const open = OPEN.filter((state) => countOf(report, state));
   const suffix = context.isComplete ? "" : " lately";
   const counts = open.map((state) => h("span", { class: "count", "data-state": state }, `${count(countOf(report, state))} ${state}${suffix}`));
   return h(
@@ -245,6 +247,7 @@ function showTip(element, { report, cell }) {
     cell.version && `published ${time(cell.published_at)}`,
     cell.version && `version ${cell.version}${cell.earlier ? `, ${plural(cell.earlier, "earlier one")}` : ""}`,
     cell.version && `scanned ${bytes(cell.scanned_bytes)} for ${dollars(cell.price_usd)}`,
+    cell.broken,
     cell.checks_warned && `${plural(cell.checks_warned, "check")} warned`,
   ];
   tip.replaceChildren(

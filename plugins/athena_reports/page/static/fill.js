@@ -1,19 +1,18 @@
 // Fill the holes: choose, see what it will run and cost, then start it through Airflow's API.
 
 import { AIRFLOW, follow, read, start } from "./api.js";
-import { FILLABLE, refocus } from "./coverage.js";
+import { FILLABLE, OPEN, refocus } from "./coverage.js";
 import { bytes, count, dollars, h, plural } from "./dom.js";
 
 const dialog = document.getElementById("fill");
-const CHECKED = ["missing", "failed", "stale"];
 const MANY = 20;
 
 export function openFill(report, { periodId, states }, refresh) {
-  const open = report.cells.filter((cell) => cell.states.some((state) => CHECKED.includes(state)));
+  const open = report.cells.filter((cell) => cell.states.some((state) => OPEN.includes(state)));
   const choice = {
     first: periodId ?? open[0].id,
     last: periodId ?? open.at(-1).id,
-    states: new Set(states ?? CHECKED),
+    states: new Set(states ?? OPEN),
   };
   const summary = h("div", { class: "summary", "aria-live": "polite" });
   const go = h("button", { type: "submit", class: "primary", disabled: true }, "Start");
