@@ -1,9 +1,9 @@
 """A report and a cadence become a DAG of four steps: submit, wait, transform, publish."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import partial
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.providers.standard.operators.python import PythonOperator
@@ -83,12 +83,15 @@ def build_dag(
     first: dict[str, Any] = {"weight_rule": ScheduleFirst()}
     then: dict[str, Any] = {**first, "priority_weight": 2}  # what has begun is finished before another query starts
 
+    days: Any = (report.since, report.until)
+    begin, end = (day and datetime.combine(day, time.min, ZoneInfo(cadence.timezone)) for day in days)
     with DAG(
         f"{report.name}_{cadence.name}",
         description=f"{report.name}: {cadence.description}",
         doc_md=report.doc,
         schedule=PeriodTimetable(cadence, delay),
-        start_date=datetime.combine(cast(date, report.since), time.min, ZoneInfo(cadence.timezone)),
+        start_date=begin,
+        end_date=end,  # no period is scheduled that starts later
         catchup=names.catchup,
         is_paused_upon_creation=names.paused,
         max_active_runs=max_active_runs,

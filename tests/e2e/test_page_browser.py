@@ -234,6 +234,14 @@ def test_coverage_can_be_used_by_keyboard_and_by_a_screen_reader(enter: Enter, a
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=f"user_ranking weekly {WEEK[-1].id}")).to_be_visible()
     page.get_by_role("link", name="All reports").click()
+    page.get_by_label("Go to").fill(str(WEEK[-1].first_date - timedelta(700)))
+    page.get_by_label("Go to").press("Enter")
+    expect(page.get_by_label("Show")).to_have_value("731")
+    expect(page.get_by_text("Jan").first).to_be_in_viewport()
+    expect(cell(page, WEEK[-1])).not_to_be_in_viewport()
+    page.get_by_label("Go to").fill(str(WEEK[-2].first_date))
+    expect(cell(page, WEEK[-2])).to_be_in_viewport()
+    page.get_by_label("Show").select_option("6 months")
     page.get_by_label("Find").fill("shop")
     expect(page.get_by_role("rowheader")).to_have_count(2)
     page.get_by_label("Find").fill("")
@@ -446,6 +454,8 @@ def test_holes_are_filled_and_stale_periods_restated(enter: Enter, airflow: Airf
     triggered = f"2 runs triggered, earliest first: {HOLES[0].id}, {HOLES[1].id}."
     expect(dialog.get_by_text(triggered)).to_be_visible()
     expect(dialog.get_by_text(f"1 run cleared: {BY_FORM[1].id}.")).to_be_visible()
+    bounds = [f"{period.start_utc.isoformat()}" for period in (HOLES[0], BY_FORM[1])]
+    assert dialog.locator("code.copy").all_inner_texts() == bounds
     SCREENSHOTS.take(page, "fill")
     dialog.get_by_role("button", name="Start").click()
     for period in HOLES:

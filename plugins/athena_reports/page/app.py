@@ -97,7 +97,10 @@ def what_fills(dag: Dag, session: SessionDep, first: str, last: str, state: Stat
     now = datetime.now(UTC)
     made = plan(_coverage(Lake.connect(), dag, runs, now, None).cells, first, last, state)
     starts = [_start(dag.dag_id, period, dated.get(period.id), now) for period in made.periods]
-    return JSONResponse({"starts": starts, "scanned_bytes": made.scanned_bytes, "price_usd": made.price_usd})
+    # Airflow's backfills take the periods that start between two instants, the last one included.
+    ends = [dag.cadence.period(each).start_utc.isoformat() for each in (first, last)]
+    cost = {"scanned_bytes": made.scanned_bytes, "price_usd": made.price_usd}
+    return JSONResponse({"starts": starts, "backfill": ends, **cost})
 
 
 @api.get(_PERIOD)
@@ -115,13 +118,16 @@ def one_period(dag: Dag, period_id: str) -> Response:
 
 @api.get(_PERIOD + "/history")
 def history(dag: Dag, period_id: str) -> Response:
-    """The measures of the first entries, in this period and in those before."""
+    """The measures of the first entries, in this period and in those before; of a single row whatever its key is."""
     lake = Lake.connect()
     manifest = lake.manifest(dag, period_id)
     shape = Shape.of(manifest.columns)
-    if not shape.key or not shape.measures:
+    is_single = manifest.rows == 1
+    if not (shape.key or is_single) or not shape.measures:
         return JSONResponse({"periods": [], "entries": [], "values": {}, "problems": []})
-    entries = lake.rows(dag, manifest, [shape.key, shape.label])[:HISTORY_ENTRIES]
+    entries: list[Any] = [(None, dag.report)]
+    if not is_single:
+        entries = lake.rows(dag, manifest, [shape.key, shape.label])[:HISTORY_ENTRIES]
     keys = [key for key, _label in entries]
     before = sorted(each for each in lake.partitions(dag.dag_id) if each < period_id)
     periods = [*before[1 - HISTORY_PERIODS :], period_id]
@@ -129,7 +135,10 @@ def history(dag: Dag, period_id: str) -> Response:
 
     def measured(each: str) -> dict[Any, dict[str, Any]]:
         try:
-            rows = lake.rows(dag, lake.manifest(dag, each), [shape.key, *shape.measures], keys)
+            of = lake.manifest(dag, each)
+            if is_single and of.rows != 1:
+                return {}
+            rows = lake.rows(dag, of, ["" if is_single else shape.key, *shape.measures], None if is_single else keys)
         except AthenaReportsError as error:
             problems.append(str(error))
             return {}
@@ -240,7 +249,7 @@ def _coverage(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: date
     # The period before the first one decides whether that one is stale.
     partitions = lake.partitions(dag.dag_id, first.previous.id if first else "")
     begin = max(dag.since, first.start_utc) if first else dag.since
-    found = coverage(dag.timetable, partitions, runs, begin, now)
+    found = coverage(dag.timetable, partitions, runs, begin, now, dag.until)
     return Coverage([cell for cell in found.cells if first is None or cell.period >= first], found.problems)
 
 

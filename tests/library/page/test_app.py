@@ -402,6 +402,24 @@ def test_history_follows_the_first_entries_through_the_periods_before(client: Te
     assert (found["periods"], found["problems"]) == ([WEEK.id, gap.next.id], [])
 
 
+def test_history_of_a_single_row_is_a_line_whatever_its_key_is(client: TestClient, publisher: Publisher) -> None:
+    """Its text may differ in each period, such as the period's name."""
+    weeks = [WEEK, WEEK.next, WEEK.next.next]
+    for number, week in enumerate(weeks):
+        publisher.put(week, rows=f"SELECT 'week {number}' AS name, {number} AS total")
+    publisher.put(weeks[1], rows="SELECT name, 5 AS total FROM (VALUES ('a'), ('b')) t(name)", at=NOW)
+    found = client.get(f"{DAG_PATH}/periods/{weeks[-1].id}/history").json()
+    assert (found["periods"], found["problems"]) == ([week.id for week in weeks], [])
+    assert found["entries"] == [{"key": None, "label": "scores"}]
+    assert found["values"] == {"total": [["0", None, "2"]]}
+
+
+def test_a_plan_names_its_range_for_a_backfill_of_airflow_in_utc(client: TestClient) -> None:
+    """A date of the cadence's zone taken as UTC would drop the last period, or the first one."""
+    found = client.get(f"{DAG_PATH}/plan", params={"first": WEEK.id, "last": WEEK.next.id, "state": "missing"}).json()
+    assert found["backfill"] == ["2026-02-28T15:00:00+00:00", "2026-03-07T15:00:00+00:00"]
+
+
 def test_a_plan_is_the_requests_that_start_it(client: TestClient, published: Publisher, runs: Runs) -> None:
     """Each as Airflow's REST API takes it; the run with a logical date reports the very period."""
     cleared, occupied, free = WEEK, WEEK.next, WEEK.next.next

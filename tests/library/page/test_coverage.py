@@ -113,6 +113,16 @@ def test_a_period_is_listed_from_the_instant_at_which_it_is_due(seconds: int) ->
     assert {cell.states for cell in found.cells} == {(State.MISSING,)}
 
 
+def test_of_a_report_that_ended_no_later_period_is_missing() -> None:
+    first, *_, last, later = periods_from(WEEKS.period("2026-05-03"), 6)
+    now, last_day = later.end_utc + DELAY, last.start_utc
+    found = coverage(PeriodTimetable(WEEKS, DELAY), {}, {}, first.start_utc, now, last_day)
+    assert [cell.period for cell in found.cells] == periods_from(first, 5)
+    run = {later.id: Run("by-hand", "running")}
+    found = coverage(PeriodTimetable(WEEKS, DELAY), {}, run, first.start_utc, now, last_day)
+    assert found.cells[-1].period == later
+
+
 def test_others_are_listed_if_they_are_published_or_have_a_run_and_are_over() -> None:
     this, following = periods_from(WEEKS.period("2026-06-07"), 2)
     early = WEEKS.period("2020-01-05")
@@ -186,10 +196,21 @@ def test_a_plan_has_the_chosen_periods_of_the_range_without_an_active_run(
     ]
 
 
-def test_what_a_plan_costs_is_the_mean_of_what_was_paid() -> None:
-    cheap = facts(WEEKS.period(IDS[0]), scanned_bytes="1000", price_usd="0.25")
-    partitions = {IDS[0]: cheap, IDS[1]: facts(WEEKS.period(IDS[1]), scanned_bytes="3000", price_usd="0.75")}
-    made = plan(cells_of(partitions), IDS[0], IDS[4], [State.MISSING])
-    assert (len(made.periods), made.scanned_bytes, made.price_usd) == (3, 6000, 1.5)
+def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
+    """A lake grows: what a period of long ago cost says little, and one odd price less."""
+    weeks = periods_from(WEEKS.period(IDS[0]), 40)
+    prices = ["0.25"] * 10 + ["0.75"] * 30
+    prices[38] = "900"
+    partitions = {
+        week.id: facts(week, scanned_bytes=str(4000 * float(price)), price_usd=price)
+        for week, price in zip(weeks, prices, strict=True)
+        if week not in (weeks[0], weeks[4], weeks[39])
+    }
+    cells = coverage(WEEKLY, partitions, {}, weeks[0].start_utc, weeks[-1].end_utc).cells
+    early, late = (plan(cells, week.id, week.id, [State.MISSING]) for week in (weeks[4], weeks[39]))
+    assert (early.scanned_bytes, early.price_usd) == (1000, 0.25)
+    assert (late.scanned_bytes, late.price_usd) == (3000, 0.75)
+    both = plan(cells, weeks[0].id, weeks[39].id, [State.MISSING])
+    assert (len(both.periods), both.scanned_bytes, both.price_usd) == (3, 5000, 1.25)
     unknown = plan(cells_of({}), IDS[0], IDS[0], [State.MISSING])
     assert (len(unknown.periods), unknown.scanned_bytes, unknown.price_usd) == (1, None, None)

@@ -21,7 +21,7 @@ const CELL_PX = 15; // the narrowest cell that shows its shape
 const NAME_PX = 300;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-const view = { days: 183, filter: "", onlyOpen: false, focus: "", context: null };
+const view = { days: 183, filter: "", onlyOpen: false, focus: "", context: null, axis: { begin: 0, end: 0, px: 1 } };
 const tip = document.getElementById("tip");
 const place = h("div", { class: "scroller", tabindex: "-1" });
 
@@ -71,12 +71,26 @@ function toolbar() {
       "Show ",
       h(
         "select",
-        { onchange: change("days", (select) => Number(select.value)) },
+        { name: "days", onchange: change("days", (select) => Number(select.value)) },
         Object.entries(RANGES).map(([days, name]) => h("option", { value: days, selected: Number(days) === view.days }, name)),
       ),
     ),
+    h("label", {}, "Go to ", h("input", { type: "date", onchange: (event) => goTo(event.target.value, event.target.form.elements.days) })),
     h("label", {}, h("input", { type: "checkbox", checked: view.onlyOpen, onchange: change("onlyOpen", (box) => box.checked) }), " Only what needs a look"),
   );
+}
+
+// Brings a date into the middle, in a wider range if it lies before what is shown.
+function goTo(date, select) {
+  const day = Date.parse(date) / 86_400_000;
+  if (Number.isNaN(day)) return;
+  if (day < view.axis.begin) {
+    const days = Object.keys(RANGES).map(Number);
+    view.days = days.find((each) => view.axis.end - each <= day) ?? days.at(-1);
+    select.value = view.days;
+    draw();
+  }
+  place.scrollLeft = (day - view.axis.begin) * view.axis.px - (place.clientWidth - NAME_PX) / 2;
 }
 
 const needsLook = (report) => report.problems.length > 0 || OPEN.some((state) => countOf(report, state));
@@ -98,6 +112,7 @@ function grid(context) {
   const shortest = shown.reduce((least, cell) => Math.min(least, cell.days), 31);
   const room = Math.max(place.clientWidth - NAME_PX - 16, 200);
   const axis = { begin, end, px: Math.max(room / (end - begin), CELL_PX / shortest) };
+  view.axis = axis;
   const width = `${Math.round((end - begin) * axis.px)}px`;
   const table = h(
     "div",
