@@ -4,15 +4,15 @@ import ast
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, date, datetime, time, timedelta
-from functools import partial
+from datetime import UTC, datetime, time, timedelta
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.configuration import conf
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, Asset, Param, XComArg
+from airflow.sdk import DAG, Asset, Param, XComArg, get_parsing_context
 from airflow.utils.file import list_py_file_paths
 from jinja2 import StrictUndefined
 
@@ -110,12 +110,15 @@ def build_dag(
     first: dict[str, Any] = {"weight_rule": ScheduleFirst()}
     then: dict[str, Any] = {**first, "priority_weight": 2}  # what has begun is finished before another query starts
 
+    days: Any = (report.since, report.until)
+    begin, end = (day and datetime.combine(day, time.min, ZoneInfo(cadence.timezone)) for day in days)
     with CallbackDag(
         f"{report.name}_{cadence.name}",
         description=f"{report.name}: {cadence.description}",
         doc_md=report.doc,
         schedule=PeriodTimetable(cadence, delay),
-        start_date=datetime.combine(cast(date, report.since), time.min, ZoneInfo(cadence.timezone)),
+        start_date=begin,
+        end_date=end,  # no period is scheduled that starts later
         catchup=names.catchup,
         is_paused_upon_creation=names.paused,
         max_active_runs=max_active_runs,
@@ -196,13 +199,19 @@ def build_dag(
 def _refuse_second_declaration(report: Report, file: Path) -> None:
     """Airflow parses each file by itself, and lets two files with one DAG id take each other's DAG over."""
     folder = Path(conf.get_mandatory_value("core", "dags_folder")).resolve()
-    paths = list_py_file_paths(folder, safe_mode=False) if file.is_relative_to(folder) else []
-    declaring = sorted(path for path in {Path(path).resolve() for path in paths} if _declares(path, report.name))
+    is_task = get_parsing_context().task_id is not None  # its DAG has been looked at
+    declaring = [] if is_task or not file.is_relative_to(folder) else _declaring(report.name, folder)
     if file in declaring[1:]:
         way_out = "Give it another name, or import the report from there."
         report.refuse(
             "name", f"{file} declares it, and so does {declaring[0]}: their DAGs have the same ids. {way_out}"
         )
+
+
+@cache
+def _declaring(report: str, folder: Path) -> list[Path]:
+    paths = {Path(path).resolve() for path in list_py_file_paths(folder, safe_mode=False)}
+    return sorted(path for path in paths if _declares(path, report))
 
 
 def _declares(path: Path, report: str) -> bool:

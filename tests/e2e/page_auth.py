@@ -1,4 +1,7 @@
-"""An auth manager with a user who may read some DAGs only; with the simple one every viewer reads all."""
+"""An auth manager with a user who may read some DAGs only; with the simple one every viewer reads all.
+
+As with FAB's, the right to some DAGs is no right to all of them, which is asked for without an id.
+"""
 
 from __future__ import annotations
 
@@ -15,5 +18,5 @@ class SomeDagsAuthManager(SimpleAuthManager):
 
     def is_authorized_dag(self, *, user: Any, details: Any = None, **kwargs: Any) -> bool:
         dag_id = details.id if details else None
-        hidden = user.username == OUTSIDER and dag_id is not None and not dag_id.startswith(READABLE)
+        hidden = user.username == OUTSIDER and not (dag_id or "").startswith(READABLE)
         return not hidden and super().is_authorized_dag(user=user, details=details, **kwargs)

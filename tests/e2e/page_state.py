@@ -5,6 +5,7 @@ What needs no run is published by the library itself, which is how it looks to e
 
 from __future__ import annotations
 
+import hashlib
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import PublicationFacts, QueryFacts, RunFacts
 from athena_reports.publication.publish import publish
-from athena_reports.publication.transform_task import upload_version
+from athena_reports.publication.transform_task import keep_sql, upload_version
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import write_files, write_table
@@ -120,6 +121,9 @@ class Publisher:
             table = write_table(relation, engine)
             files = write_files(table, ["parquet", "csv"], engine)
             version = upload_version(files, table, location, s3, ordered=True)
+            query = f"SELECT user_id FROM plays -- {period.id}, {seed}"
+            sha256 = hashlib.sha256(query.encode()).hexdigest()
+            keep_sql(query, sha256, version, location, s3, engine.folder)
         when = (at or period.end_utc + timedelta(minutes=6)).isoformat(timespec="milliseconds")
         facts = PublicationFacts(
             report=self.report,
@@ -133,7 +137,8 @@ class Publisher:
             query=QueryFacts(
                 id="3f1d9c52-0000-4000-8000-000000000000",
                 submitted_at=when,
-                statement="SELECT user_id FROM plays",
+                statement="SELECT",
+                sql_sha256=sha256,
                 reads_previous=True,
                 scanned_bytes=SCANNED_BYTES,
                 price_usd=PRICE_USD,

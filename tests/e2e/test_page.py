@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.e2e]
 
 ROOT = Path(__file__).resolve().parents[2]
 DAG_ID = "user_ranking_weekly"
+REPORTS = ("user_ranking", "shop_revenue", "shop_closed")
 PERIODS = last_periods(WEEKS, 8)
 MIDDLE = PERIODS[4].id
 DATA_PATHS = [
@@ -67,6 +68,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Ite
     folder = tmp_path_factory.mktemp("page")
     sql = ROOT / "include" / "sql" / "user_ranking.sql"
     dags = write_dags(folder / "dags", sql, PERIODS[0].start, ["user_ranking", "shop_revenue"])
+    ended = (dags / "shop_revenue.py").read_text().replace("since=", f'until="{PERIODS[1].first_date}", since=')
+    (dags / "shop_closed.py").write_text(ended.replace("shop_revenue", "shop_closed"))
     (dags / "no_report.py").write_text(
         '"""A DAG of Airflow."""\nfrom airflow.sdk import DAG\n'
         'dag = DAG("no_report", schedule=None, tags=["athena-report"])\n'
@@ -84,7 +87,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Ite
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"admin:admin,looker:viewer,{OUTSIDER}:viewer",
         },
     )
-    ids = [f"{report}_{name}" for report in ("user_ranking", "shop_revenue") for name in ("weekly", "monthly")]
+    ids = [f"{report}_{name}" for report in REPORTS for name in ("weekly", "monthly")]
     with AirflowRuntime(config, dag_ids=[*ids, "no_report"]) as runtime:
         yield runtime
 
@@ -125,10 +128,13 @@ def test_data_of_a_dag_is_for_those_who_may_read_it(users: Users, path: str) -> 
 
 
 def test_only_dags_that_the_viewer_may_read_are_listed(users: Users) -> None:
-    assert set(rows_of(users, OUTSIDER)) == {"shop_revenue_weekly", "shop_revenue_monthly"}
-    assert set(rows_of(users)) == {
-        f"{report}_{cadence}" for report in ("user_ranking", "shop_revenue") for cadence in ("weekly", "monthly")
-    }
+    ids = {f"{report}_{cadence}" for report in REPORTS for cadence in ("weekly", "monthly")}
+    assert set(rows_of(users)) == ids
+    assert set(rows_of(users, OUTSIDER)) == {each for each in ids if each.startswith("shop_")}
+
+
+def test_a_report_that_ended_misses_nothing_after_its_end(users: Users) -> None:
+    assert list(rows_of(users)["shop_closed_weekly"]["cells"]) == [period.id for period in PERIODS[:2]]
 
 
 def test_the_page_without_its_data_loads_for_everybody(users: Users) -> None:

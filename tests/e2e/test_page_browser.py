@@ -87,6 +87,7 @@ def fill(services: Services) -> None:
         Bucket=foreign.bucket, Key=f"device_share/weekly/{WEEK[-3].id}/manifest.json", Body=b'{"a": 1}'
     )
     services.s3.delete_object(Bucket=foreign.bucket, Key=f"device_share/weekly/{WEEK[-4].id}/manifest.json")
+    foreign.alter(WEEK[-4], broken="its manifest is missing")  # as the cleanup notes
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +197,7 @@ def test_coverage_shows_every_state_by_colour_and_by_shape(enter: Enter, airflow
             ("warned", WARNING, DAG_ID),
             ("missing", FORGOTTEN, DAG_ID),
             ("failed", FAILED, DAG_ID),
+            ("broken", WEEK[-4], "device_share_weekly"),
             ("running", WEEK[-2], shop),
         )
     }
@@ -237,6 +239,20 @@ def test_coverage_can_be_used_by_keyboard_and_by_a_screen_reader(enter: Enter, a
     page.get_by_label("Find").fill("")
     page.get_by_label("Only what needs a look").check()
     expect(page.get_by_role("rowheader").filter(has_text="user_ranking")).to_have_count(1)
+
+
+def test_coverage_goes_to_a_date(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("admin")
+    page.set_viewport_size({"width": 400, "height": 900})  # too narrow for half a year
+    open_page(page, airflow)
+    first, last = cell(page, WEEK[1]), cell(page, WEEK[-1])
+    for date, shown, hidden in ((WEEK[1], first, last), (WEEK[-1], last, first)):
+        page.get_by_label("Go to").fill(str(date.first_date))
+        expect(shown).to_be_in_viewport()
+        expect(hidden).not_to_be_in_viewport()
+    page.get_by_label("Go to").fill(str(WEEK[-1].first_date - timedelta(700)))
+    expect(page.get_by_label("Show")).to_have_value("731")
+    expect(first).to_be_in_viewport()
 
 
 def test_the_focus_stays_where_it_is_and_in_sight(enter: Enter, airflow: AirflowRuntime) -> None:
@@ -304,8 +320,13 @@ def test_a_period_shows_its_ranking_history_versions_and_checks(enter: Enter, ai
     expect(versions.locator("tbody tr")).to_have_count(2)
     expect(versions).to_contain_text(re.compile(r"\d+ rows added, \d+ removed"))
     expect(page.get_by_text("unique(user_id)")).to_be_visible()
-    expect(page.get_by_text("SELECT user_id FROM plays")).to_be_visible()
-    expect(page.get_by_role("link", name="3f1d9c52")).to_have_attribute(
+    expect(page.get_by_text(f"SELECT user_id FROM plays -- {WEEK[-8].id}, 3")).to_be_visible()
+    versions.get_by_role("button", name="SQL").last.click()
+    expect(page.get_by_role("heading", name="SQL of the earlier version")).to_be_visible()
+    expect(page.get_by_text(f"SELECT user_id FROM plays -- {WEEK[-8].id}, 0")).to_be_visible()
+    versions.get_by_role("button", name="SQL").first.click()
+    expect(page.get_by_text(f"SELECT user_id FROM plays -- {WEEK[-8].id}, 3")).to_be_visible()
+    expect(page.locator(".facts").get_by_role("link", name="3f1d9c52")).to_have_attribute(
         "href", re.compile(r"^https://us-east-1\.console\.aws\.amazon\.com/athena/.*/history/3f1d9c52")
     )
     history.get_by_text("As a table").click()
@@ -346,7 +367,7 @@ def test_airflows_frame_takes_nothing_away(enter: Enter, airflow: AirflowRuntime
         frame.locator(".facts").wait_for()
         assert_downloads(page, frame.locator("body"))
         with page.context.expect_page() as opened:
-            frame.get_by_role("link", name="3f1d9c52").click()
+            frame.locator(".facts").get_by_role("link", name="3f1d9c52").click()
         opened.value.close()
         frame.get_by_role("link", name="Open in full page").click()
     page.wait_for_url(f"{airflow.url}/athena-reports/#{DAG_ID}/{WEEK[-10].id}")
@@ -439,6 +460,8 @@ def test_holes_are_filled_and_stale_periods_restated(enter: Enter, airflow: Airf
     triggered = f"2 runs triggered, earliest first: {HOLES[0].id}, {HOLES[1].id}."
     expect(dialog.get_by_text(triggered)).to_be_visible()
     expect(dialog.get_by_text(f"1 run cleared: {BY_FORM[1].id}.")).to_be_visible()
+    bounds = [f"{period.start_utc.isoformat()}" for period in (HOLES[0], BY_FORM[1])]
+    assert dialog.locator("code.copy").all_inner_texts() == bounds
     SCREENSHOTS.take(page, "fill")
     dialog.get_by_role("button", name="Start").click()
     for period in HOLES:

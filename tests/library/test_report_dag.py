@@ -15,6 +15,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import Asset
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import TimeRestriction
 
 from athena_reports import (
     PATIENT,
@@ -214,6 +215,23 @@ def test_a_dag_survives_the_metadata_database(make_report: MakeReport) -> None:
         "publish": "S3PublishOperator",
     }
     assert stored.params.dump() == {"period": ""}
+
+
+@pytest.mark.parametrize(
+    ("cadence", "last"),
+    [(weekly("sunday", TOKYO), "2025-06-29"), (monthly(TOKYO), "2025-06"), (daily(TOKYO), "2025-06-30")],
+)
+def test_a_report_that_ended_schedules_no_period_that_starts_later(
+    make_report: MakeReport, cadence: Any, last: str
+) -> None:
+    dag = build_dag(make_report(until="2025-06-30"), cadence)
+    stored: Any = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    within = TimeRestriction(*stored._time_restriction[:2], catchup=True)
+    starts, interval = [], None
+    while info := stored.timetable.next_dagrun_info(last_automated_data_interval=interval, restriction=within):
+        interval = info.data_interval
+        starts.append(cadence.containing(interval.start).id)
+    assert starts[-1] == last
 
 
 # --- mistakes

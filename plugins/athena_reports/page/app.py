@@ -1,6 +1,6 @@
 """The Reports page's own endpoints: they only read. What the page starts, Airflow's REST API starts for the viewer."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,8 @@ from urllib.parse import quote
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.common.db.common import SessionDep
-from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
@@ -25,6 +26,10 @@ from athena_reports.rows.writer import CONTENT_TYPES
 from athena_reports.s3 import MissingObjectError
 
 HISTORY_PERIODS, HISTORY_ENTRIES = 12, 5
+SHOWN_SQL_BYTES = 300_000  # Athena takes 262,144
+# Of the 40 threads that Airflow's API server answers with in a process: a lake that hangs holds no more than these.
+AT_ONCE, MAY_WAIT, RETRY_SECONDS = 8, 24, 3
+_BUSY = "The page answers as many requests as it may already. It asks again by itself; else load it again."
 _STATIC = Path(__file__).with_name("static")
 _SOURCES = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
 _POLICY = f"{_SOURCES}; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -32,11 +37,24 @@ _HEADERS = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosni
 _HEADERS |= {"Referrer-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin"}
 # First the page asks for what a window shows: the latest periods of the first reports.
 _RECENT_DAYS, _RECENT_REPORTS = timedelta(days=190), 20
-_FACTS = ("version", "rows", "bytes", "published_at", "checks_warned", "earlier", "scanned_bytes", "price_usd")
+_FACTS = (
+    "version",
+    "rows",
+    "bytes",
+    "published_at",
+    "checks_warned",
+    "earlier",
+    "scanned_bytes",
+    "price_usd",
+    "broken",
+)
 _FIELDS = ("id", "date", "days", "states", "run_id", *_FACTS)
 
 
-def _dag(dag_id: str, session: SessionDep) -> ReportDag:
+_Allowed = Annotated[None, Depends(requires_access_dag("GET", DagAccessEntity.RUN))]
+
+
+def _dag(dag_id: str, session: SessionDep, _allowed: _Allowed) -> ReportDag:
     found = report_dags([dag_id], session)
     session.rollback()
     if not found:
@@ -46,10 +64,12 @@ def _dag(dag_id: str, session: SessionDep) -> ReportDag:
 
 Dag = Annotated[ReportDag, Depends(_dag)]
 Runs = Mapping[str, Run]
+_downloads = CapacityLimiter(AT_ONCE)
 States = Annotated[list[State], Query()]
 _PERIOD = "/dags/{dag_id}/periods/{period_id}"
 # Each endpoint returns its connection (rollback) before it calls AWS. A JSONResponse does not inspect every value.
-api = APIRouter(prefix="/api", dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN))])
+# Whoever is logged in may ask for the coverage, which holds what they may read; a `Dag` is for those who may read it.
+api = APIRouter(prefix="/api", dependencies=[Depends(get_user)])
 
 
 @api.get("/coverage")
@@ -77,7 +97,10 @@ def what_fills(dag: Dag, session: SessionDep, first: str, last: str, state: Stat
     now = datetime.now(UTC)
     made = plan(_coverage(Lake.connect(), dag, runs, now, None).cells, first, last, state)
     starts = [_start(dag.dag_id, period, dated.get(period.id), now) for period in made.periods]
-    return JSONResponse({"starts": starts, "scanned_bytes": made.scanned_bytes, "price_usd": made.price_usd})
+    # Airflow's backfills take the periods that start between two instants, the last one included.
+    ends = [dag.cadence.period(each).start_utc.isoformat() for each in (first, last)]
+    cost = {"scanned_bytes": made.scanned_bytes, "price_usd": made.price_usd}
+    return JSONResponse({"starts": starts, "backfill": ends, **cost})
 
 
 @api.get(_PERIOD)
@@ -95,13 +118,16 @@ def one_period(dag: Dag, period_id: str) -> Response:
 
 @api.get(_PERIOD + "/history")
 def history(dag: Dag, period_id: str) -> Response:
-    """The measures of the first entries, in this period and in those before."""
+    """The measures of the first entries, in this period and in those before; of a single row whatever its key is."""
     lake = Lake.connect()
     manifest = lake.manifest(dag, period_id)
     shape = Shape.of(manifest.columns)
-    if not shape.key or not shape.measures:
+    is_single = manifest.rows == 1
+    if not (shape.key or is_single) or not shape.measures:
         return JSONResponse({"periods": [], "entries": [], "values": {}, "problems": []})
-    entries = lake.rows(dag, manifest, [shape.key, shape.label])[:HISTORY_ENTRIES]
+    entries: list[Any] = [(None, dag.report)]
+    if not is_single:
+        entries = lake.rows(dag, manifest, [shape.key, shape.label])[:HISTORY_ENTRIES]
     keys = [key for key, _label in entries]
     before = sorted(each for each in lake.partitions(dag.dag_id) if each < period_id)
     periods = [*before[1 - HISTORY_PERIODS :], period_id]
@@ -109,7 +135,10 @@ def history(dag: Dag, period_id: str) -> Response:
 
     def measured(each: str) -> dict[Any, dict[str, Any]]:
         try:
-            rows = lake.rows(dag, lake.manifest(dag, each), [shape.key, *shape.measures], keys)
+            of = lake.manifest(dag, each)
+            if is_single and of.rows != 1:
+                return {}
+            rows = lake.rows(dag, of, ["" if is_single else shape.key, *shape.measures], None if is_single else keys)
         except AthenaReportsError as error:
             problems.append(str(error))
             return {}
@@ -131,6 +160,21 @@ def manifest(dag: Dag, period_id: str) -> Response:
     return Response(body, 200, headers, "application/json")
 
 
+@api.get(_PERIOD + "/versions/{version}/sql")
+def sql(dag: Dag, period_id: str, version: str) -> Response:
+    """The SQL that a version, current or earlier, was made by."""
+    lake = Lake.connect()
+    published = lake.manifest(dag, period_id)
+    query = next((each.query for each in (published, *published.earlier_versions) if each.version == version), None)
+    if query is None:
+        raise HTTPException(404, f"The period {period_id} has no version {version}.")
+    try:
+        body = lake.s3.open(lake.location(dag, period_id).sql_uri(version, query.sql_sha256)).read(SHOWN_SQL_BYTES)
+    except MissingObjectError:
+        return JSONResponse({"sql": None})  # its retention has passed, or it was made before SQL was kept
+    return JSONResponse({"sql": body.decode(errors="replace")})
+
+
 @api.get(_PERIOD + "/objects/{format}")
 def download(dag: Dag, period_id: str, format: str) -> Response:
     """The rows in one format, as a file."""
@@ -139,10 +183,15 @@ def download(dag: Dag, period_id: str, format: str) -> Response:
     found = next((each for each in published.objects if each.format == format), None)
     if found is None:
         raise HTTPException(404, f"The version {published.version} is not published as {format}.")
-    chunks = lake.s3.open(lake.location(dag, period_id).uri(found.key)).iter_chunks(1024 * 1024)
+    body = lake.s3.open(lake.location(dag, period_id).uri(found.key))
+
+    async def chunks() -> AsyncIterator[bytes]:
+        while chunk := await to_thread.run_sync(body.read, 1024**2, limiter=_downloads):  # in none of Airflow's threads
+            yield chunk
+
     name = f"{dag.dag_id}-{period_id}-{published.version}.{format}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(found.bytes)}
-    return StreamingResponse(chunks, 200, headers, CONTENT_TYPES[found.format])
+    return StreamingResponse(chunks(), 200, headers, CONTENT_TYPES[found.format])
 
 
 def create_app() -> FastAPI:
@@ -151,11 +200,18 @@ def create_app() -> FastAPI:
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.include_router(api)
     app.add_api_route("/", lambda: FileResponse(_STATIC / "index.html"))
+    turns = CapacityLimiter(AT_ONCE)
 
     @app.middleware("http")
     async def protect(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await answer(request)
-        response.headers.update(_HEADERS | {"Cache-Control": "no-store" if "/api/" in request.url.path else "no-cache"})
+        if "/api/" not in request.url.path:
+            response, cache = await answer(request), "no-cache"
+        elif turns.statistics().tasks_waiting >= MAY_WAIT:
+            response, cache = JSONResponse({"detail": _BUSY}, 503, {"Retry-After": str(RETRY_SECONDS)}), "no-store"
+        else:
+            async with turns:
+                response, cache = await answer(request), "no-store"
+        response.headers.update(_HEADERS | {"Cache-Control": cache})
         return response
 
     return app
@@ -193,7 +249,7 @@ def _coverage(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: date
     # The period before the first one decides whether that one is stale.
     partitions = lake.partitions(dag.dag_id, first.previous.id if first else "")
     begin = max(dag.since, first.start_utc) if first else dag.since
-    found = coverage(dag.timetable, partitions, runs, begin, now)
+    found = coverage(dag.timetable, partitions, runs, begin, now, dag.until)
     return Coverage([cell for cell in found.cells if first is None or cell.period >= first], found.problems)
 
 

@@ -1,9 +1,10 @@
 """The state of every period of a report, from the partitions of its table and its runs alone: no manifest is read."""
 
+from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from statistics import fmean
+from statistics import median
 from typing import NamedTuple
 
 from pydantic import ValidationError
@@ -15,6 +16,7 @@ from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.publication.restatement import stale
 
 Partitions = Mapping[str, Mapping[str, str]]  # parameters by period id
+_NEAR = 5
 _ACTIVE = ("queued", "running")
 
 
@@ -24,6 +26,7 @@ class State(StrEnum):
     RUNNING = "running"
     FAILED = "failed"
     MISSING = "missing"
+    BROKEN = "broken"
     STALE = "stale"
     PARTIAL = "partial"
     WARNED = "warned"
@@ -64,10 +67,21 @@ class Plan(NamedTuple):
 
 
 def coverage(
-    timetable: PeriodTimetable, partitions: Partitions, runs: Mapping[str, Run], since: datetime, now: datetime
+    timetable: PeriodTimetable,
+    partitions: Partitions,
+    runs: Mapping[str, Run],
+    since: datetime,
+    now: datetime,
+    until: datetime | None = None,
 ) -> Coverage:
-    """Return the periods from `since` whose run is due, and others that are published, or have ended and have a run."""
-    cadence, last = timetable.cadence, timetable.cadence.last_complete(now - timetable.delay)
+    """Return the periods that start from `since` to `until` and whose run is due, and others that are there anyway.
+
+    These are published, or have ended and have a run.
+    """
+    cadence = timetable.cadence
+    end = cadence.last_complete(now - timetable.delay).end_utc
+    if until is not None:
+        end = min(end, until + timedelta(seconds=1))
     problems: list[str] = []
     published: dict[str, PartitionFacts] = {}
     for period_id, parameters in partitions.items():
@@ -77,7 +91,7 @@ def coverage(
             first, advice = error.errors()[0], "Drop it, or clear the run of its period."
             why = f"({first['loc'][0]}: {first['msg']})"
             problems.append(f"The partition {period_id!r} is not of this package {why}. {advice}")
-    periods = {period.id: period for period in cadence.between(since, last.end_utc)}
+    periods = {period.id: period for period in cadence.between(since, end)}
     for period_id in sorted({*published, *runs} - periods.keys()):
         try:
             period = cadence.period(period_id)
@@ -105,18 +119,26 @@ def plan(cells: Sequence[Cell], first_id: str, last_id: str, states: Iterable[St
         raise PeriodError(f"The range is inverted: {last_id} lies before {first_id}. Exchange the two periods.")
     wanted, between = frozenset(states), cells[places[first_id] : places[last_id] + 1]
     periods = [each.period for each in between if wanted & {*each.states} and State.RUNNING not in each.states]
-    paid = [cell.published for cell in cells if cell.published]
+    paid = {place: cell.published for place, cell in enumerate(cells) if cell.published}
     if not paid:
         return Plan(periods, None, None)
-    scanned, price = fmean(each.scanned_bytes for each in paid), fmean(each.price_usd for each in paid)
-    return Plan(periods, round(len(periods) * scanned), len(periods) * price)
+    near = [_nearest(places[each.id], [*paid]) for each in periods]
+    scanned = sum(median(paid[place].scanned_bytes for place in some) for some in near)
+    return Plan(periods, round(scanned), sum(median(paid[place].price_usd for place in some) for some in near))
+
+
+def _nearest(place: int, places: Sequence[int]) -> list[int]:
+    """Return the few of sorted places that are nearest: a lake grows, so periods far away cost something else."""
+    at = bisect(places, place)
+    return sorted(places[max(at - _NEAR, 0) : at + _NEAR], key=lambda each: abs(each - place))[:_NEAR]
 
 
 def _cell(period: Period, published: PartitionFacts | None, run: Run | None, is_stale: bool) -> Cell:
     running = run is not None and run.state in _ACTIVE
     is_repaired = run and published and run.ended_at and run.ended_at <= published.published_at
     failed = run is not None and run.state == "failed" and not is_repaired
-    seen = (published.partial, published.checks_warned, published.provisional, True) if published else ()
-    holds = (running, failed, not published, is_stale, *seen)  # in the order of State
+    broken = published is not None and published.broken
+    seen = (published.partial, published.checks_warned, published.provisional, not broken) if published else ()
+    holds = (running, failed, not published, broken, is_stale, *seen)  # in the order of State
     states = tuple(state for state, is_so in zip(State, holds, strict=False) if is_so)
     return Cell(period, states, published, run if running or failed else None)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Condition
+from threading import BoundedSemaphore, Condition
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,9 +24,12 @@ from athena_reports.settings import settings
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
-SHOWN_ROWS = 100
-SHOWN_BYTES = 32 * 10**6  # all of a Parquet object passes through the API server
+SHOWN_ROWS, SHOWN_CHARS = 100, 200  # of a value
+# Of one object: all of it passes through the API server, and a kilobyte of Parquet may unfold to gigabytes.
+SHOWN_COLUMNS, SHOWN_BYTES, SHOWN_UNFOLDED, SHOWN_VALUES = 200, 32 * 10**6, 256 * 10**6, 10**7
+MEMORY_LIMIT = "128MB"
 CALLS_AT_ONCE = 16
+_engines = BoundedSemaphore(4)
 _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)")
 _partitions = TTLCache(1024, ttl=3)
 
@@ -75,7 +78,7 @@ class Lake:
         names = settings()
         # A viewer waits, and so does a thread of the API server: with botocore's defaults up to five minutes.
         twice: Any = {"total_max_attempts": 2}
-        config = Config(max_pool_connections=CALLS_AT_ONCE, connect_timeout=5, read_timeout=20, retries=twice)
+        config = Config(max_pool_connections=CALLS_AT_ONCE, connect_timeout=2, read_timeout=5, retries=twice)
         try:
             hook = SharedSessionHook(aws_conn_id=names.aws_conn_id, config=config)
             glue, s3 = hook.client("glue"), S3(hook.client("s3"), names.bucket_owner)
@@ -90,9 +93,16 @@ class Lake:
         """Return where a period of a report lies; raises PeriodError if the report has no such period."""
         return Location(self.bucket, dag.report, dag.cadence.name, dag.cadence.period(period_id).id)
 
-    @cached(_partitions, condition=Condition())  # type: ignore[untyped-decorator]
     def partitions(self, table: str, first_id: str = "") -> Partitions:
         """Return the parameters of a table's partitions by period id, from `first_id` on; none without a table."""
+        found: Partitions | str = self._listed(table, first_id)
+        if isinstance(found, str):
+            raise LakeError(found)
+        return found
+
+    @cached(_partitions, condition=Condition())  # type: ignore[untyped-decorator]
+    def _listed(self, table: str, first_id: str) -> Partitions | str:
+        """Return partitions or the problem. One call is under way for a key, and all who ask meanwhile share it."""
         expression = f"period >= '{first_id}'" if first_id else ""
         which: Any = {"DatabaseName": self.database, "TableName": table, "Expression": expression}
         pages = self.glue.get_paginator("get_partitions").paginate(**which, ExcludeColumnSchema=True)
@@ -102,7 +112,7 @@ class Lake:
             return {}
         except (ClientError, BotoCoreError) as error:
             advice = "Allow glue:GetPartitions for the connection's role, or see why Glue does not answer."
-            raise LakeError(f"The Glue table {self.database}.{table} cannot be read: {error}. {advice}") from error
+            return f"The Glue table {self.database}.{table} cannot be read: {error}. {advice}"
 
     def manifest(self, dag: ReportDag, period_id: str) -> Manifest:
         """Return the manifest of a period; raises PublishError too, for one that is not of this package."""
@@ -116,25 +126,47 @@ class Lake:
     def rows(
         self, dag: ReportDag, manifest: Manifest, names: Sequence[str], keys: Sequence[Any] | None = None
     ) -> list[tuple[str | None, ...]]:
-        """Return columns of the first rows (that have one of `keys` in the first) as text; NULL for unknown columns."""
+        """Return columns of the first rows (that have one of `keys` in the first) as text; NULL for unknown columns.
+
+        A long value is cut; a key is compared as it is returned.
+        """
         import duckdb
 
         parquet = next((each for each in manifest.objects if each.format == "parquet"), None)
         if parquet is None:
             raise LakeError("This report publishes no Parquet, so its rows are not shown. Download them.")
         uri = self.location(dag, manifest.period.id).uri(parquet.key)
-        if parquet.bytes > SHOWN_BYTES:
-            size = f"{parquet.bytes / 1e6:,.0f} MB, more than the {SHOWN_BYTES / 1e6:,.0f} MB that this page reads"
-            raise LakeError(f"{uri} has {size}. Download it, or query the table in Athena.")
+        advice = "Download it, or query the table in Athena."
+
+        def require(found: int, most: int, unit: str) -> None:
+            if found > most:
+                raise LakeError(f"{uri} has {found:,} {unit}, more than the {most:,} that this page reads. {advice}")
+
+        require(len(names), SHOWN_COLUMNS, "columns")
+        require(max((each.bytes for each in self.s3.list(uri)), default=0), SHOWN_BYTES, "bytes")
         known = {column.name for column in manifest.columns}
-        columns = ", ".join(f"{quoted(name) if name in known else 'NULL'}::VARCHAR" for name in names)
-        where = "" if keys is None else f"WHERE list_contains($keys::VARCHAR[], {quoted(names[0])})"
-        with open_engine(settings().memory_limit, about=uri) as engine:
+        columns = [_shown(f"{quoted(name) if name in known else 'NULL'}::VARCHAR") for name in names]
+        where = "" if keys is None else f"WHERE list_contains($keys::VARCHAR[], {columns[0]})"
+        with _engines, open_engine(MEMORY_LIMIT, about=uri) as engine:
             path = engine.folder / "rows.parquet"
             self.s3.download(uri, path)
-            sql = f"SELECT {columns} FROM read_parquet({literal(str(path))}) {where} LIMIT {SHOWN_ROWS}"
+            file, run = literal(str(path)), engine.connection.execute
+            sizes = (
+                f"SELECT sum(num_values)::BIGINT, sum(total_uncompressed_size)::BIGINT FROM parquet_metadata({file})"
+            )
+            sql = f"SELECT {', '.join(columns)} FROM read_parquet({file}) {where} LIMIT {SHOWN_ROWS}"
             try:
-                return engine.connection.execute(sql, {} if keys is None else {"keys": keys}).fetchall()
+                values, unfolded = run(sizes).fetchone() or (0, 0)
+                require(values or 0, SHOWN_VALUES, "values")
+                require(unfolded or 0, SHOWN_UNFOLDED, "bytes uncompressed")
+                return run(sql, {} if keys is None else {"keys": keys}).fetchall()
+            except duckdb.OutOfMemoryException as error:
+                raise LakeError(f"{uri} needs more memory than the {MEMORY_LIMIT} of this page. {advice}") from error
             except duckdb.Error as error:
                 advice = "Clear the run of the period to publish it again."
                 raise LakeError(f"{uri} cannot be read as Parquet: {reason(error)}. {advice}") from error
+
+
+def _shown(text: str) -> str:
+    """Return SQL of a text, cut if it is long."""
+    return f"if(length({text}) > {SHOWN_CHARS}, left({text}, {SHOWN_CHARS - 1}) || '…', {text})"

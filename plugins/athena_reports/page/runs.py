@@ -22,13 +22,17 @@ from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG
 
 @dataclass(frozen=True)
 class ReportDag:
-    """The DAG of a report in one cadence; its id is the name of the published table too. `since` has a zone."""
+    """The DAG of a report in one cadence; its id is the name of the published table too.
+
+    Its periods start from `since` to `until`, instants; it goes on if that is None.
+    """
 
     dag_id: str
     timetable: PeriodTimetable
     since: datetime
     is_paused: bool
     has_table: bool = True
+    until: datetime | None = None
 
     @property
     def cadence(self) -> Cadence:
@@ -81,8 +85,10 @@ def _report_dag(dag_id: str, data: Mapping[str, Any], is_paused: bool) -> Report
         timetable = PeriodTimetable.deserialize(data["dag"]["timetable"]["__var"])
     except (KeyError, TypeError, PeriodError):  # it has the tag, but another kind of schedule
         return None
-    since = datetime.fromtimestamp(data["dag"]["start_date"], UTC)
-    return ReportDag(dag_id, timetable, since, is_paused, NO_TABLE_TAG not in data["dag"].get("tags", ()))
+    since, until = (
+        each and datetime.fromtimestamp(each, UTC) for each in (data["dag"]["start_date"], data["dag"].get("end_date"))
+    )
+    return ReportDag(dag_id, timetable, since, is_paused, NO_TABLE_TAG not in data["dag"].get("tags", ()), until)
 
 
 def _period_id(cadence: Cadence, run: Any) -> str:

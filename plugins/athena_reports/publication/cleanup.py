@@ -12,18 +12,17 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from athena_reports.aws_hook import SharedSessionHook
-from athena_reports.errors import PublishError
-from athena_reports.publication.glue_table import Table
+from athena_reports.errors import AthenaReportsError, PublishError
+from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import Manifest, Partition
-from athena_reports.publication.publish import follow, read_manifest
+from athena_reports.publication.publish import damage, follow, read_manifest
 from athena_reports.queries.airflow_errors import report_errors
 from athena_reports.s3 import S3, StoredObject
 from athena_reports.settings import Encryption
 
-_OBJECT = re.compile(
-    r"s3://([^/]+/){4}versions/(?P<version>[0-9a-f]{16})/(?P<suffix>[a-z]+)(_\w+)?/part-\d+\.(?P=suffix)"
-)
+_FILE = r"((?P<suffix>[a-z]+)(_\w+)?/part-\d+\.(?P=suffix)|sql/[0-9a-f]{16}\.sql)"
+_OBJECT = re.compile(r"s3://([^/]+/){4}versions/(?P<version>[0-9a-f]{16})/" + _FILE)
 
 
 class RetentionPolicy(BaseModel, frozen=True):
@@ -54,7 +53,7 @@ class Summary:
         """Note a problem of one period, or of one table, and go on with the next."""
         try:
             yield
-        except PublishError as error:
+        except AthenaReportsError as error:
             self.problems.append(str(error))
 
 
@@ -73,7 +72,11 @@ def clean_up_bucket(
     hook = SharedSessionHook(aws_conn_id=aws_conn_id)
     s3, glue = S3(hook.client("s3"), bucket_owner, encryption), hook.client("glue")
     summary, now = Summary(), datetime.now(UTC)
-    for folder in (each for report in s3.folders(f"s3://{bucket}/") for each in s3.folders(report)):
+    folders = {each for report in s3.folders(f"s3://{bucket}/") for each in s3.folders(report)}
+    with summary.noting():  # a report may be published, and all of it gone
+        tables = [each.location for each in published_tables(database, glue)]
+        folders |= {each.folder_uri for each in tables if each.bucket == bucket}
+    for folder in sorted(folders):
         *_, report, cadence, _ = folder.split("/")
         table = Table(database, Location(bucket, report, cadence, ""), glue)
         with summary.noting():
@@ -93,31 +96,55 @@ def clean_up(
 ) -> None:
     """Clean up all periods of a report in one cadence; PublishError if Glue does not list its partitions."""
     partitions, newest = table.partitions(), None
-    for folder in s3.folders(table.location.folder_uri):
-        period = replace(table.location, period_id=folder.split("/")[-2])
-        partition = partitions.get(period.period_id)
+    folders = {folder.split("/")[-2] for folder in s3.folders(table.location.folder_uri)}
+    for period_id in sorted(folders | partitions.keys()):
+        period = replace(table.location, period_id=period_id)
+        partition = partitions.get(period_id)
+        if period_id not in folders and not _is_ours(partition, period):
+            continue
         summary.periods += 1
         with summary.noting():
-            objects = list(s3.list(folder))
-            manifest, _ = read_manifest(period, s3)  # after the listing, so nothing listed is newer
+            objects = list(s3.list(period.folder_uri + period_id + "/"))
+            with _marking(table, period, partition):
+                manifest, _ = read_manifest(period, s3)  # after the listing, so nothing listed is newer
             removals = plan(objects, manifest, partition, policy, now)
             if delete:
                 s3.delete([each.uri for each in removals])
             summary.removals |= removals
             if manifest is not None:
                 newest = manifest, period  # ids sort by time
+                version = s3.list(period.version_uri(manifest.version))  # again: it may be younger than the listing
+                with _marking(table, period, partition):
+                    if damage(manifest, period, objects) and (problem := damage(manifest, period, version)):
+                        raise PublishError(f"{problem}. Clear run_query of the period with all that is downstream.")
                 says, found = manifest.partition(period), partition or Partition("", {})
                 is_same = says.location == found.location and says.parameters.items() <= found.parameters.items()
                 if manifest.parquet_key and not is_same:  # Glue and others may add parameters
                     follow(manifest, location=period, s3=s3, table=table)
                     summary.repaired.append(f"{period.report}/{period.cadence}/{period.period_id}")
             elif partition is not None:
-                raise PublishError(
-                    f"{period.manifest_uri} is missing, but the period is in Glue: what Glue names stays. Restore "
-                    f"the manifest, or clear run_query of the period with all that is downstream."
-                )
+                with _marking(table, period, partition):
+                    raise PublishError(
+                        f"{period.manifest_uri} is missing, but the period is in Glue: what Glue names stays. Restore "
+                        f"the manifest, or clear run_query of the period with all that is downstream."
+                    )
     if newest is not None:  # only the latest period's own run moves latest.json forward
         follow(newest[0], location=newest[1], s3=s3, table=None)
+
+
+def _is_ours(partition: Partition | None, period: Location) -> bool:
+    return partition is not None and partition.parameters.get("manifest") == period.manifest_uri
+
+
+@contextmanager
+def _marking(table: Table, period: Location, partition: Partition | None) -> Iterator[None]:
+    """Mark a period in Glue with the error that says what is wrong with it; whoever publishes it removes the mark."""
+    try:
+        yield
+    except PublishError as error:
+        if partition and _is_ours(partition, period) and partition.parameters.get("broken") != str(error):
+            table.mark_broken(period.period_id, partition, str(error))
+        raise
 
 
 def plan(

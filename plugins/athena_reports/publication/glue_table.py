@@ -86,6 +86,19 @@ class Table:
         if put({_PRESENT}, self.glue.create_partition) is None:
             put((), self.glue.update_partition, PartitionValueList=[period_id])
 
+    def mark_broken(self, period_id: str, listed: Partition, why: str) -> None:
+        """Let the partition of a period say why it is broken, unless it has changed since it was listed."""
+        call, options = (
+            _all(self.glue, "get_partitions"),
+            {"TableName": self.name, "Expression": f"period = '{period_id}'"},
+        )
+        found = self._call("its partitions cannot be listed", (), call, **options)["Partitions"]
+        for each in (each for each in found if each.get("Parameters", {}) == listed.parameters):
+            entry = {name: each[name] for name in ("Values", "StorageDescriptor")}
+            entry["Parameters"] = {**listed.parameters, "broken": why}
+            put = {"TableName": self.name, "PartitionValueList": [period_id], "PartitionInput": entry}
+            self._call("the period cannot be marked", (), self.glue.update_partition, **put)
+
     def partitions(self) -> Mapping[str, Partition]:
         """Return each partition by period id; none if there is no table."""
         call, options = _all(self.glue, "get_partitions"), {"TableName": self.name, "ExcludeColumnSchema": True}

@@ -31,6 +31,10 @@ class Location:
         """All objects of a version."""
         return f"{self.folder_uri}{self.period_id}/versions/{version}/"
 
+    def sql_uri(self, version: str, sql_sha256: str) -> str:
+        """The SQL of a version; another SQL with the same rows lies beside it."""
+        return f"{self.version_uri(version)}sql/{sql_sha256[:16]}.sql"
+
     def uri(self, key: str) -> str:
         """Address of a key in the report bucket."""
         return f"s3://{self.bucket}/{key}"

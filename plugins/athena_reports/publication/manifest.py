@@ -41,7 +41,10 @@ class Version(BaseModel, frozen=True):
 
 
 class QueryFacts(BaseModel, frozen=True):
-    """The query of a version. `reads_previous` says whether its SQL reads the period before."""
+    """The query of a version; its SQL is at `Location.sql_uri`.
+
+    `statement` is its kind, SELECT or UNLOAD. `reads_previous` says whether its SQL reads the period before.
+    """
 
     id: str
     submitted_at: Text
@@ -76,6 +79,8 @@ class EarlierVersion(BaseModel, frozen=True):
     provisional: bool
     replaced_at: str
     difference: Difference | None
+    query: QueryFacts
+    code_version: str
 
 
 class PublicationFacts(BaseModel, frozen=True):
@@ -131,6 +136,7 @@ class PartitionFacts(BaseModel, frozen=True):
     manifest: str
     checks_warned: int
     earlier: int
+    broken: str = ""  # what the cleanup found missing or damaged in S3
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> Self:

@@ -5,7 +5,7 @@ object that it names is there: a reader gets the old version or the new one, com
 each run of the period, since Glue has no conditional write.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TypeVar
@@ -16,7 +16,7 @@ from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import Difference, EarlierVersion, Latest, Manifest, PublicationFacts, Version
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import count_differences
-from athena_reports.s3 import S3, ConditionError, MissingObjectError
+from athena_reports.s3 import S3, ConditionError, MissingObjectError, StoredObject, split_uri
 
 _Document = TypeVar("_Document", Manifest, Latest)
 _Found = tuple[_Document | None, str | None]  # with its ETag, or two Nones
@@ -35,12 +35,8 @@ def publish(
     version: Version, facts: PublicationFacts, *, location: Location, s3: S3, table: Table | None, memory_limit: str
 ) -> Publication:
     """Verify an uploaded version and make it the current one of its period, in one conditional write."""
-    found = {each.uri: each.bytes for each in s3.list(location.version_uri(version.version))}
-    for expected in version.objects:  # S3 itself refused bytes that differ from those sent
-        uri = location.uri(expected.key)
-        if found.get(uri) != expected.bytes:
-            problem = f"has {found[uri]:,} bytes" if uri in found else "is missing"
-            raise PublishError(f"{uri} {problem}; transform uploaded {expected.bytes:,}. Clear transform.")
+    if problem := damage(version, location, s3.list(location.version_uri(version.version))):
+        raise PublishError(f"{problem}. Clear transform.")
 
     def next_manifest(current: Manifest | None) -> Manifest:
         if current is not None and current.query.submitted_at > facts.query.submitted_at:
@@ -64,6 +60,17 @@ def publish(
     # Of the same query it is a retry: the try that wrote it may have died before it could tell anybody.
     is_same = before is not None and before.version == manifest.version and before.query.id != facts.query.id
     return Publication("superseded" if is_later else "unchanged" if is_same else "published", manifest)
+
+
+def damage(version: Version, location: Location, stored: Iterable[StoredObject]) -> str:
+    """Say which object of a version is not among those stored as it was uploaded; empty if each is."""
+    found = {each.uri: each.bytes for each in stored}
+    for expected in version.objects:  # S3 itself refused bytes that differ from those sent
+        uri = location.uri(expected.key)
+        if found.get(uri) != expected.bytes:
+            problem = f"has {found[uri]:,} bytes" if uri in found else "is missing"
+            return f"{uri} {problem}; transform uploaded {expected.bytes:,}"
+    return ""
 
 
 def follow(manifest: Manifest, *, location: Location, s3: S3, table: Table | None) -> None:
@@ -101,7 +108,7 @@ def _successor(
             parts |= {name: getattr(current, name) for name in Version.model_fields}
         else:
             earlier = [each for each in current.earlier_versions if each.version != version.version]
-            same = current.model_dump(include={"version", "rows", "published_at", "provisional"})
+            same = current.model_dump(include=EarlierVersion.model_fields.keys() & Manifest.model_fields.keys())
             replaced = EarlierVersion(**same, replaced_at=facts.published_at, difference=difference)
             parts |= {"restated_at": facts.query.submitted_at, "earlier_versions": (replaced, *earlier)}
     return Manifest.model_validate_json(Manifest.model_validate(parts).model_dump_json())
@@ -147,6 +154,10 @@ def _read(model: type[_Document], uri: str, s3: S3, period_id: str = "") -> _Fou
         found = model.model_validate_json(body)
         if period_id and found.period.id != period_id:
             raise ValueError(f"it is of the period {found.period.id}")
+        folder = uri.removesuffix("manifest.json")
+        for each in found.objects if isinstance(found, Manifest) else ():
+            if not f"s3://{split_uri(uri)[0]}/{each.key}".startswith(folder):
+                raise ValueError(f"it names {each.key}, which is not of the period")
     except MissingObjectError:
         return None, None
     except ValueError as error:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -14,10 +15,10 @@ from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import PublishedObject, Version
 from athena_reports.publication.publish import read_manifest
-from athena_reports.queries.airflow_errors import report_errors
+from athena_reports.queries.airflow_errors import aws_errors, report_errors
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.input_partitions import why_empty
-from athena_reports.queries.submission import Submitted
+from athena_reports.queries.submission import Submitted, executed_sql
 from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.checks import Check, CheckResult, failures, run_checks
 from athena_reports.rows.engine import open_engine
@@ -130,6 +131,9 @@ def transform_result(
             )
             checks = run_checks(recipe.checks, table, engine, previous_period=previous, previous_version=current)
             version = upload_version(write_files(table, recipe.formats, engine), table, location, s3, ordered=ordered)
+            with aws_errors(about):
+                sql = executed_sql(hook.get_conn(), execution.id)
+            keep_sql(sql, facts.sql_sha256, version, location, s3, engine.folder)
         if failed := failures(checks):
             uploaded = location.version_uri(version.version)
             raise CheckError(f"{about}: {failed} Nothing is published. The rows are at {uploaded} for inspection.")
@@ -148,3 +152,11 @@ def upload_version(
         s3.upload(file.path, uri, CONTENT_TYPES[file.format], sha256=file.sha256)
         objects.append(PublishedObject(key=split_uri(uri)[1], **file.model_dump(exclude={"path"})))
     return Version(version=version, ordered=ordered, rows=table.rows, columns=table.columns, objects=tuple(objects))
+
+
+def keep_sql(sql: str, sql_sha256: str, version: Version, location: Location, s3: S3, folder: Path) -> None:
+    """Keep the SQL that a version was made by beside its rows: 256 KB are too many for XCom or the manifest."""
+    path = folder / "query.sql"
+    path.write_bytes(content := sql.encode())
+    sha256, uri = hashlib.sha256(content).hexdigest(), location.sql_uri(version.version, sql_sha256)
+    s3.upload(path, uri, "text/plain; charset=utf-8", sha256=sha256)

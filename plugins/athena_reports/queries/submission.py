@@ -98,6 +98,13 @@ def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission
                     yield submission, QueryExecution.from_response(response)
 
 
+def executed_sql(athena: Any, query_execution_id: str) -> str:
+    """Return the SQL that ran without its marker; in an UNLOAD stands no folder of its execution, but zeros."""
+    response = athena.get_query_execution(QueryExecutionId=query_execution_id)
+    found = Submission.from_response(response)
+    return found.statement if found else str(response["QueryExecution"].get("Query", ""))
+
+
 def executions_of_intention(athena: Any, query_execution_id: str) -> Iterator[QueryExecution]:
     """Yield an execution, then the recent ones of its intention; none where the query is not ours."""
     response = athena.get_query_execution(QueryExecutionId=query_execution_id)

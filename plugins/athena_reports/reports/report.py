@@ -29,8 +29,8 @@ _CONFIG = pydantic.ConfigDict(strict=True, extra="forbid")
 _T = TypeVar("_T")
 
 
-def _since(since: str | date) -> date:
-    day = date.fromisoformat(since) if isinstance(since, str) else since
+def _day(given: str | date) -> date:
+    day = date.fromisoformat(given) if isinstance(given, str) else given
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         raise ValueError(f"give a date of the years {FIRST_YEAR} to {LAST_YEAR}")
     return day
@@ -118,6 +118,7 @@ class Report(pydantic.BaseModel, frozen=True):
         name: Up to 64 lower-case letters, digits and underscores; DAG ids, S3 keys and tables begin with it.
         sql: SQL file, relative to the SQL folder.
         since: First date that has data, as `YYYY-MM-DD` or a date. No period before it is scheduled.
+        until: Last date that has data; None while the report goes on. No period that starts after it is scheduled.
         owner: Who is asked when it fails; shown in Airflow.
         late_by: How late events may land. The filter reads that much further; until then a period is provisional.
         params: Constants for the SQL, `{{ params.<name> }}`. They are not Airflow params: no trigger changes them.
@@ -134,7 +135,8 @@ class Report(pydantic.BaseModel, frozen=True):
 
     name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     sql: str
-    since: Annotated[str | date, AfterValidator(_since)]
+    since: Annotated[str | date, AfterValidator(_day)]
+    until: Annotated[str | date, AfterValidator(_day)] | None = None
     owner: Annotated[str, Field(min_length=1)] = "airflow"
     late_by: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=366))] = timedelta(0)
     params: Annotated[
@@ -155,6 +157,12 @@ class Report(pydantic.BaseModel, frozen=True):
             return handler(fields)
         except pydantic.ValidationError as error:
             raise ReportError(str(fields.get("name")), *_mistake(error, cls.model_fields)) from None
+
+    @model_validator(mode="after")
+    def _require_order(self) -> Self:
+        if self.until is not None and str(self.until) < str(self.since):
+            self.refuse("until", f"{self.until} is before since, {self.since}. Give the last date that has data.")
+        return self
 
     @model_validator(mode="after")
     def _require_template(self) -> Self:

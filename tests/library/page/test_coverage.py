@@ -38,7 +38,7 @@ def text(instant: datetime) -> str:
 def facts(period: Period, **changes: str) -> dict[str, str]:
     """What the partition of a period says, published an hour after the period."""
     times = dict.fromkeys(["published_at", "submitted_at", "settles_at"], text(period.end_utc + timedelta(hours=1)))
-    places = {"start": period.start.isoformat(), "end": period.end.isoformat(), "restated_at": ""}
+    places = {"start": period.start.isoformat(), "end": period.end.isoformat(), "restated_at": "", "broken": ""}
     return dict.fromkeys(PartitionFacts.model_fields, "0") | times | places | changes
 
 
@@ -60,6 +60,7 @@ def situations(draw: st.DrawFn) -> tuple[Cadence, list[Period], dict[str, dict[s
                 provisional=draw(flag),
                 partial=draw(flag),
                 checks_warned=str(draw(st.integers(0, 2))),
+                broken=draw(st.sampled_from(["", "it is gone"])),
             )
         if draw(st.booleans()):
             state = draw(st.sampled_from(["queued", "running", "failed"]))
@@ -71,7 +72,7 @@ def situations(draw: st.DrawFn) -> tuple[Cadence, list[Period], dict[str, dict[s
 def expected_states(period: Period, partitions: Partitions, runs: Mapping[str, Run]) -> set[str]:
     """By the words of the definition, one period at a time, with instants where the code compares texts."""
     mine, before, run = partitions.get(period.id), partitions.get(period.previous.id), runs.get(period.id)
-    states = {"missing"} if mine is None else {"published"}
+    states = {"missing"} if mine is None else {"broken"} if mine["broken"] else {"published"}
     if run is not None and run.state in ("queued", "running"):
         states.add("running")
     elif run is not None:
@@ -95,7 +96,7 @@ def test_states_are_those_of_the_oracle_and_the_worst_comes_first(situation: Any
     found = coverage(PeriodTimetable(cadence), partitions, runs, SINCE, periods[-1].end_utc)
     assert [cell.period for cell in found.cells] == periods
     assert not found.problems
-    order = ["running", "failed", "missing", "stale", "partial", "warned", "provisional", "published"]
+    order = ["running", "failed", "missing", "broken", "stale", "partial", "warned", "provisional", "published"]
     for cell in found.cells:
         expected = expected_states(cell.period, partitions, runs)
         assert list(cell.states) == [name for name in order if name in expected]
@@ -110,6 +111,16 @@ def test_a_period_is_listed_from_the_instant_at_which_it_is_due(seconds: int) ->
     found = coverage(PeriodTimetable(WEEKS, DELAY), {}, {}, since, now)
     assert [cell.period for cell in found.cells] == (periods if seconds >= 0 else periods[:-1])
     assert {cell.states for cell in found.cells} == {(State.MISSING,)}
+
+
+def test_of_a_report_that_ended_no_later_period_is_missing() -> None:
+    first, *_, last, later = periods_from(WEEKS.period("2026-05-03"), 6)
+    now, last_day = later.end_utc + DELAY, last.start_utc
+    found = coverage(PeriodTimetable(WEEKS, DELAY), {}, {}, first.start_utc, now, last_day)
+    assert [cell.period for cell in found.cells] == periods_from(first, 5)
+    run = {later.id: Run("by-hand", "running")}
+    found = coverage(PeriodTimetable(WEEKS, DELAY), {}, run, first.start_utc, now, last_day)
+    assert found.cells[-1].period == later
 
 
 def test_others_are_listed_if_they_are_published_or_have_a_run_and_are_over() -> None:
@@ -185,10 +196,21 @@ def test_a_plan_has_the_chosen_periods_of_the_range_without_an_active_run(
     ]
 
 
-def test_what_a_plan_costs_is_the_mean_of_what_was_paid() -> None:
-    cheap = facts(WEEKS.period(IDS[0]), scanned_bytes="1000", price_usd="0.25")
-    partitions = {IDS[0]: cheap, IDS[1]: facts(WEEKS.period(IDS[1]), scanned_bytes="3000", price_usd="0.75")}
-    made = plan(cells_of(partitions), IDS[0], IDS[4], [State.MISSING])
-    assert (len(made.periods), made.scanned_bytes, made.price_usd) == (3, 6000, 1.5)
+def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
+    """A lake grows: what a period of long ago cost says little, and one odd price less."""
+    weeks = periods_from(WEEKS.period(IDS[0]), 40)
+    prices = ["0.25"] * 10 + ["0.75"] * 30
+    prices[38] = "900"
+    partitions = {
+        week.id: facts(week, scanned_bytes=str(4000 * float(price)), price_usd=price)
+        for week, price in zip(weeks, prices, strict=True)
+        if week not in (weeks[0], weeks[4], weeks[39])
+    }
+    cells = coverage(WEEKLY, partitions, {}, weeks[0].start_utc, weeks[-1].end_utc).cells
+    early, late = (plan(cells, week.id, week.id, [State.MISSING]) for week in (weeks[4], weeks[39]))
+    assert (early.scanned_bytes, early.price_usd) == (1000, 0.25)
+    assert (late.scanned_bytes, late.price_usd) == (3000, 0.75)
+    both = plan(cells, weeks[0].id, weeks[39].id, [State.MISSING])
+    assert (len(both.periods), both.scanned_bytes, both.price_usd) == (3, 5000, 1.25)
     unknown = plan(cells_of({}), IDS[0], IDS[0], [State.MISSING])
     assert (len(unknown.periods), unknown.scanned_bytes, unknown.price_usd) == (1, None, None)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
 from typing import Any
 
+import duckdb
 import pytest
+from botocore.exceptions import ConnectTimeoutError
 
+from athena_reports.errors import PublishError
 from athena_reports.page import published as page
 from athena_reports.page.published import LakeError, Shape
 from athena_reports.page.runs import ReportDag
@@ -50,6 +57,26 @@ def test_partitions_are_asked_for_again_only_after_some_seconds(account: Account
     assert set(account.lake.partitions(DAG.dag_id)) == {WEEK.id}
 
 
+def test_all_who_ask_at_once_share_one_answer_of_glue(account: Account) -> None:
+    """A refusal too: were it asked for again by each, a Glue that hangs would hold them up one after another."""
+    calls: list[str] = []
+    hangs = Event()
+
+    def refuse(**_: Any) -> None:
+        calls.append("one")
+        hangs.wait()
+        raise ConnectTimeoutError(endpoint_url="glue")
+
+    account.glue.meta.events.register("before-call.glue.GetPartitions", refuse)
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(account.lake.partitions, DAG.dag_id) for _ in range(8)]
+        hangs.set()
+        problems = [str(each.exception()) for each in asked]
+    assert len(calls) == 1
+    assert re.fullmatch(r"The Glue table .*scores_weekly cannot be read: Connect timeout.*", problems[0])
+    assert len(set(problems)) == 1
+
+
 def test_entries_are_found_by_their_key_and_an_unknown_column_is_empty(account: Account) -> None:
     manifest = published(account)
     first, second = ranking(WEEK)[:2]
@@ -68,6 +95,46 @@ def test_a_large_object_is_not_fetched_to_show_some_rows(account: Account, monke
     monkeypatch.setattr(type(account.lake.s3), "download", lambda *_: pytest.fail("it was fetched"))
     with pytest.raises(LakeError, match=r"part-0\.parquet has .* Download it, or query the table in Athena"):
         shown(account, manifest)
+
+
+@pytest.mark.parametrize("limit", ["SHOWN_COLUMNS", "SHOWN_UNFOLDED", "SHOWN_VALUES"])
+def test_what_unfolds_too_far_is_not_read(account: Account, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    manifest = published(account)
+    monkeypatch.setattr(page, limit, 1)
+    with pytest.raises(LakeError, match=r"part-0\.parquet has .* more than the 1 .* Download it"):
+        shown(account, manifest)
+
+
+def test_a_small_file_of_huge_values_stays_small(account: Account, tmp_path: Path) -> None:
+    """A kilobyte of Parquet with a hundred values of eight megabytes each, and one with a single value of half a GB."""
+    manifest = published(account, "SELECT 'x' AS user_id, 1 AS score")
+    cut = "x" * (page.SHOWN_CHARS - 1) + "…"
+    for rows, length in ((1, 250_000_000), (100, 8_000_000)):
+        path = tmp_path / "bomb.parquet"
+        bomb = f"SELECT repeat('x', {length}) AS user_id, 1 AS score FROM range({rows})"
+        duckdb.sql(f"COPY ({bomb}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+        account.s3.upload_file(str(path), account.bucket, manifest.parquet_key)
+        with pytest.raises(LakeError, match=r"needs more memory than the 128MB of this page\. Download it"):
+            shown(account, manifest)
+    assert set(account.lake.rows(DAG, manifest, ["user_id", "score"], [cut])) == {(cut, "1")}
+
+
+def test_a_long_value_is_cut(account: Account) -> None:
+    ((text, number),) = shown(
+        account, published(account, "SELECT repeat('ä', 201) AS text, repeat('1', 200) AS number")
+    )
+    assert (text, number) == ("ä" * 199 + "…", "1" * 200)
+
+
+def test_rows_are_read_from_their_period_alone(account: Account) -> None:
+    """A manifest that somebody else wrote could name any object that the page may read."""
+    manifest = published(account)
+    account.publisher("scores", WEEKS).put(WEEK.next)
+    key = f"scores/weekly/{WEEK.id}/manifest.json"
+    body = manifest.model_dump_json().replace(f"/{WEEK.id}/versions/", f"/{WEEK.next.id}/versions/")
+    account.s3.put_object(Bucket=account.bucket, Key=key, Body=body)
+    with pytest.raises(PublishError, match="is not of this package and period"):
+        account.lake.manifest(DAG, WEEK.id)
 
 
 def test_rows_of_every_type_are_shown_without_loss(account: Account) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from athena_reports.publication.cleanup import RetentionPolicy, Summary, clean_up, plan
 from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
-from athena_reports.s3 import StoredObject
+from athena_reports.s3 import S3, StoredObject
 from tests.library.publication.publishing import Place, assert_followed, facts, week
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
@@ -37,6 +37,7 @@ def stored(version: str, days: float, *, format: str = "parquet") -> StoredObjec
 def manifest(current: str, *earlier: tuple[str, float]) -> Manifest:
     """A manifest with its current version and the earlier ones, each replaced so many days ago."""
     same = {"rows": 1, "published_at": "", "provisional": False, "difference": None}
+    same |= {"query": facts().query, "code_version": "1"}
     return Manifest(
         manifest_format=1,
         **dict(facts()),
@@ -98,7 +99,8 @@ def test_what_must_stay_stays(
 def test_a_version_goes_whole_or_not_at_all() -> None:
     policy = RetentionPolicy(abandoned_after_days=1)
     assert removed([stored("a", 30), stored("a", 0.9, format="csv")], None, policy) == set()
-    whole = [stored("a", 30), stored("a", 29, format="csv"), stored("a", 29, format="csv_for_spreadsheets")]
+    sql = StoredObject(uri=LOCATION.sql_uri(named("a"), "0" * 64), bytes=10, modified=ago(30))
+    whole = [stored("a", 30), stored("a", 29, format="csv"), stored("a", 29, format="csv_for_spreadsheets"), sql]
     planned = plan(whole, None, None, policy, NOW)
     assert list(planned) == whole
     assert all(f"version {named('a')} was uploaded at 2026-10-26" in reason for reason in planned.values())
@@ -111,6 +113,7 @@ def test_a_version_goes_whole_or_not_at_all() -> None:
         "plays/weekly/2026-11-15/notes/versions/{old}/parquet/part-0.parquet",
         "plays/weekly/2026-11-15/versions/1.0/parquet/part-0.parquet",
         "plays/weekly/2026-11-15/versions/{old}/read-me.txt",
+        "plays/weekly/2026-11-15/versions/{old}/sql/notes.sql",
         "plays/weekly/2026-11-15/versions/{old}/parquet/part-0.csv",
         "plays/weekly/2026-11-15/versions/{old}/parquet/part-0.parquet/copy",
         "others/plays/weekly/2026-11-15/versions/{old}/parquet/part-0.parquet",
@@ -194,6 +197,81 @@ def test_what_glue_names_stays_where_the_manifest_is_missing(tabled: Place) -> N
     assert {item.key for item in current.objects} <= set(tabled.everything())
     (problem,) = summary.problems
     assert f"{tabled.location.manifest_uri} is missing, but the period is in Glue" in problem
+
+
+def gone(place: Place, version: Version) -> None:
+    place.s3.delete([place.location.uri(each.key) for each in version.objects])
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (lambda place, _: place.s3.delete([place.location.manifest_uri]), "manifest.json is missing"),
+        (lambda place, _: place.put(place.location.manifest_uri, b"{}"), "is not of this package and period"),
+        (lambda place, version: gone(place, version), "part-0.parquet is missing"),
+        (lambda place, version: place.put(place.location.uri(version.parquet_key), b"x"), "part-0.parquet has 1 bytes"),
+        (
+            lambda place, _: place.s3.delete([f"s3://{place.location.bucket}/{key}" for key in place.everything()]),
+            "missing",
+        ),
+    ],
+)
+def test_a_published_period_that_is_broken_is_marked_until_it_is_whole_again(
+    tabled: Place, harm: Any, why: str
+) -> None:
+    """Glue names it, so the page, which reads nothing else, would say that it is published."""
+    version, other = published(tabled, "a"), tabled.at("2026-11-22")
+    before = tabled.everything()
+    harm(tabled, version)
+    published(other, "b")
+
+    def marks() -> dict[str, str]:
+        return {each: found["Parameters"]["broken"] for each, found in tabled.partitions().items()}
+
+    for _ in range(2):
+        (problem,) = cleaned(tabled).problems
+        assert marks() == {"2026-11-15": problem, "2026-11-22": ""}
+        assert why in problem
+        assert "lear run_query" in problem or "lear publish" in problem
+    for key, body in before.items():
+        tabled.s3.client.put_object(Bucket=tabled.location.bucket, Key=key, Body=body)
+    assert cleaned(tabled).problems == []
+    assert set(marks().values()) == {""}
+
+
+def test_a_version_that_becomes_current_meanwhile_is_not_broken(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a pass has listed is older than the manifest that it reads then."""
+    published(tabled, "a")
+    list_objects, later = S3.list, iter("b")
+
+    def listed(self: S3, prefix_uri: str) -> list[StoredObject]:
+        found = list(list_objects(self, prefix_uri))
+        for name in later:
+            published(tabled, name, 2)
+        return found
+
+    monkeypatch.setattr(S3, "list", listed)
+    assert cleaned(tabled).problems == []
+
+
+def test_one_refusal_of_glue_ends_neither_the_pass_nor_the_table(tabled: Place) -> None:
+    broken, behind = tabled.at("2026-11-01"), tabled.at("2026-11-08")
+    gone(broken, published(broken, "a"))
+    published(behind, "a")
+    published(behind.without_table(), "b", 2)
+    assert tabled.table is not None
+
+    def refuse(params: Any, **_: Any) -> None:
+        if b"2026-11-01" in params["body"]:
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "UpdatePartition")
+
+    events = tabled.table.glue.meta.events
+    events.register("before-call.glue.UpdatePartition", refuse)
+    summary = cleaned(tabled)
+    events.unregister("before-call.glue.UpdatePartition", refuse)
+    (problem,) = summary.problems
+    assert "the period cannot be marked: " in problem
+    assert summary.repaired == ["plays/weekly/2026-11-08"]
 
 
 def test_partitions_and_the_latest_period_follow(tabled: Place) -> None:

@@ -34,6 +34,7 @@ WEEK = TOKYO_WEEK.period("2025-06-08")
 COLUMNS = [("rank", "bigint"), ("previous_rank", "bigint"), ("user_name", "varchar")]
 CSV = b'"rank","previous_rank","user_name"\n"1","3","a,b"\n"2",,""\n'
 GAP = InputCoverage(table="lake.plays", missing="partial", needed=8, absent=("dt=2025-06-14",))
+SQL = "SELECT rank, 'ä' FROM plays"
 PREFIX = "plays/weekly/2025-06-08/"
 
 
@@ -49,6 +50,7 @@ def query(s3: S3Client, s3_endpoint: str, bucket: str, monkeypatch: pytest.Monke
         answer = {"ResultSet": {"ResultSetMetadata": {"ColumnInfo": info}, "Rows": []}}
         stubber.add_response("get_query_results", answer)
     stubber.activate()
+    monkeypatch.setattr(client, "get_query_execution", lambda **_: {"QueryExecution": {"Query": SQL}})
     monkeypatch.setattr(AthenaHook, "get_conn", lambda _: client)
     execution = QueryExecution(
         id="q-1",
@@ -161,6 +163,17 @@ def test_what_is_published_before_all_events_can_have_arrived_is_provisional(
     assert published(transformed(query, bucket), bucket, late_by=late_by)["provisional"] is provisional
 
 
+def test_the_sql_that_ran_is_kept_with_its_version(s3: S3Client, bucket: str, query: dict[str, Any]) -> None:
+    """Beside the rows, so that what goes through XCom, the manifest and what follows it stay small."""
+    prepared = transformed(query, bucket)
+    published(prepared, bucket)
+    location = Recipe(report="plays", cadence=TOKYO_WEEK, bucket=bucket).location(WEEK)
+    manifest = read_complete(s3, location)
+    uri = location.sql_uri(manifest["version"], manifest["query"]["sql_sha256"])
+    assert S3(s3).read(uri)[0].decode() == SQL
+    assert all(SQL not in json.dumps(each) for each in (prepared, manifest))
+
+
 def test_a_rerun_uploads_the_same_version_anew_in_whatever_order_the_formats_are_named(
     s3: S3Client, bucket: str, query: dict[str, Any]
 ) -> None:
@@ -171,6 +184,7 @@ def test_a_rerun_uploads_the_same_version_anew_in_whatever_order_the_formats_are
 
     assert first["version"]["version"] == again["version"]["version"]
     sizes = {item["key"]: item["bytes"] for item in again["version"]["objects"]}
+    sizes[f"{PREFIX}versions/{again['version']['version']}/sql/5ql.sql"] = len(SQL.encode())
     assert {item.uri: item.bytes for item in S3(s3).list(f"s3://{bucket}/{PREFIX}")} == {
         f"s3://{bucket}/{key}": size for key, size in sizes.items()
     }
@@ -198,7 +212,7 @@ def test_a_check_that_fails_names_the_rows_and_leaves_the_version_for_inspection
     assert message.startswith("Report 'plays', period 2025-06-08 (weekly): ")
     assert "not_null(previous_rank)" in message
     assert "unique" not in message
-    (kept,) = keys_in(s3, bucket)
+    kept, _sql = keys_in(s3, bucket)
     assert f"s3://{bucket}/{kept.rpartition('csv/')[0]}" in message
     assert kept.startswith(f"{PREFIX}versions/")
 

@@ -46,6 +46,8 @@ MISTAKES: list[tuple[str, Any, str, str]] = [
     ("since", "2025-02-30", "since", "day"),
     ("since", "1066-10-14", "since", "1900 to 2199"),
     ("since", 2025, "since", "valid string"),
+    ("until", "2024-12-31", "until", "2024-12-31 is before since, 2025-01-01"),
+    ("until", "soon", "until", "isoformat"),
     ("late_by", timedelta(days=-1), "late_by", "greater than or equal to 0"),
     ("late_by", 1, "late_by", "valid timedelta"),
     ("transform", "movement", "transform", "callable"),

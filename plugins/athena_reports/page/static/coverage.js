@@ -6,20 +6,22 @@ export const STATES = {
   running: "A run is under way",
   failed: "The last run failed",
   missing: "Nothing is published",
+  broken: "What was published is gone or damaged in S3: clear the run",
   stale: "The period before was restated since",
   partial: "Made while partitions of its input were missing",
   warned: "Checks warned",
   provisional: "Late events may still land",
   published: "The current version stands",
 };
-export const FILLABLE = ["missing", "failed", "stale", "partial", "provisional"];
+export const OPEN = ["missing", "broken", "failed", "stale"];
+export const FILLABLE = [...OPEN, "partial", "provisional"];
 
 const RANGES = { 183: "6 months", 366: "1 year", 731: "2 years", 1827: "5 years", 40_000: "All" };
 const CELL_PX = 15; // the narrowest cell that shows its shape
 const NAME_PX = 300;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-const view = { days: 183, filter: "", onlyOpen: false, focus: "", context: null };
+const view = { days: 183, filter: "", onlyOpen: false, focus: "", context: null, axis: { begin: 0, end: 0, px: 1 } };
 const tip = document.getElementById("tip");
 const place = h("div", { class: "scroller", tabindex: "-1" });
 
@@ -69,15 +71,29 @@ function toolbar() {
       "Show ",
       h(
         "select",
-        { onchange: change("days", (select) => Number(select.value)) },
+        { name: "days", onchange: change("days", (select) => Number(select.value)) },
         Object.entries(RANGES).map(([days, name]) => h("option", { value: days, selected: Number(days) === view.days }, name)),
       ),
     ),
+    h("label", {}, "Go to ", h("input", { type: "date", onchange: (event) => goTo(event.target.value, event.target.form.elements.days) })),
     h("label", {}, h("input", { type: "checkbox", checked: view.onlyOpen, onchange: change("onlyOpen", (box) => box.checked) }), " Only what needs a look"),
   );
 }
 
-const needsLook = (report) => report.problems.length > 0 || FILLABLE.slice(0, 3).some((state) => countOf(report, state));
+// Brings a date into the middle, in a wider range if it lies before what is shown.
+function goTo(date, select) {
+  const day = Date.parse(date) / 86_400_000;
+  if (Number.isNaN(day)) return;
+  if (day < view.axis.begin) {
+    const days = Object.keys(RANGES).map(Number);
+    view.days = days.find((each) => view.axis.end - each <= day) ?? days.at(-1);
+    select.value = view.days;
+    draw();
+  }
+  place.scrollLeft = (day - view.axis.begin) * view.axis.px - (place.clientWidth - NAME_PX) / 2;
+}
+
+const needsLook = (report) => report.problems.length > 0 || OPEN.some((state) => countOf(report, state));
 const countOf = (report, state) => report.cells.filter((cell) => cell.states.includes(state)).length;
 
 function chosen(reports) {
@@ -96,6 +112,7 @@ function grid(context) {
   const shortest = shown.reduce((least, cell) => Math.min(least, cell.days), 31);
   const room = Math.max(place.clientWidth - NAME_PX - 16, 200);
   const axis = { begin, end, px: Math.max(room / (end - begin), CELL_PX / shortest) };
+  view.axis = axis;
   const width = `${Math.round((end - begin) * axis.px)}px`;
   const table = h(
     "div",
@@ -140,7 +157,7 @@ function row(report, context, axis, width) {
 }
 
 function heading(report, context) {
-  const open = FILLABLE.slice(0, 3).filter((state) => countOf(report, state));
+  const open = OPEN.filter((state) => countOf(report, state));
   const suffix = context.isComplete ? "" : " lately";
   const counts = open.map((state) => h("span", { class: "count", "data-state": state }, `${count(countOf(report, state))} ${state}${suffix}`));
   return h(
@@ -245,6 +262,7 @@ function showTip(element, { report, cell }) {
     cell.version && `published ${time(cell.published_at)}`,
     cell.version && `version ${cell.version}${cell.earlier ? `, ${plural(cell.earlier, "earlier one")}` : ""}`,
     cell.version && `scanned ${bytes(cell.scanned_bytes)} for ${dollars(cell.price_usd)}`,
+    cell.broken,
     cell.checks_warned && `${plural(cell.checks_warned, "check")} warned`,
   ];
   tip.replaceChildren(

@@ -1,19 +1,18 @@
 // Fill the holes: choose, see what it will run and cost, then start it through Airflow's API.
 
 import { AIRFLOW, follow, read, start } from "./api.js";
-import { FILLABLE, refocus } from "./coverage.js";
+import { FILLABLE, OPEN, refocus } from "./coverage.js";
 import { bytes, count, dollars, h, plural } from "./dom.js";
 
 const dialog = document.getElementById("fill");
-const CHECKED = ["missing", "failed", "stale"];
 const MANY = 20;
 
 export function openFill(report, { periodId, states }, refresh) {
-  const open = report.cells.filter((cell) => cell.states.some((state) => CHECKED.includes(state)));
+  const open = report.cells.filter((cell) => cell.states.some((state) => OPEN.includes(state)));
   const choice = {
     first: periodId ?? open[0].id,
     last: periodId ?? open.at(-1).id,
-    states: new Set(states ?? CHECKED),
+    states: new Set(states ?? OPEN),
   };
   const summary = h("div", { class: "summary", "aria-live": "polite" });
   const go = h("button", { type: "submit", class: "primary", disabled: true }, "Start");
@@ -97,7 +96,7 @@ export function openFill(report, { periodId, states }, refresh) {
   ask();
 }
 
-function described(report, { starts, scanned_bytes, price_usd }) {
+function described(report, { starts, scanned_bytes, price_usd, backfill }) {
   if (!starts.length) return [h("p", {}, "Nothing to run: no period of this range is in such a state.")];
   const periods = (action) => starts.filter((each) => each.action === action).map((each) => each.period);
   const list = (ids) => (ids.length > 3 ? `${ids[0]} to ${ids.at(-1)}` : ids.join(", "));
@@ -108,12 +107,13 @@ function described(report, { starts, scanned_bytes, price_usd }) {
   const cost =
     scanned_bytes === null
       ? "What that scans is not known: no period of this report is published yet."
-      : `About ${bytes(scanned_bytes)} scanned for ${dollars(price_usd)}, by the mean of the published periods.`;
+      : `About ${bytes(scanned_bytes)} scanned for ${dollars(price_usd)}, by the median of the nearest published periods.`;
   return [
     h("p", { class: "figure" }, h("strong", {}, plural(starts.length, "run")), ` \u00b7 ${cost}`),
     h("ul", {}, steps.filter(Boolean).map((step) => h("li", {}, step))),
     starts.length > MANY &&
       h("p", {}, "Keep this form open until all runs are started. For a long range without published periods, the backfill form of Airflow does it in one step: Trigger, Backfill."),
+    h("p", {}, "This range as a backfill of Airflow, in UTC: from ", h("code", { class: "copy" }, backfill[0]), " to ", h("code", { class: "copy" }, backfill[1]), "."),
     report.is_paused && h("p", { class: "error" }, "The DAG is paused: its runs wait until it is unpaused."),
   ].filter(Boolean);
 }

@@ -31,16 +31,28 @@ export async function showPeriod(main, context, dagId, periodId, isShown) {
   if (!isShown()) return;
   body.removeAttribute("aria-busy");
   const { manifest } = found;
+  const sql = section("SQL", h("p", { class: "empty" }, "\u2026"));
+  const showSql = async (version) => {
+    const title = h("h3", {}, version === manifest.version ? "SQL" : `SQL of the earlier version ${version}`);
+    try {
+      const answer = await read(`${periodPath(dagId, periodId)}/versions/${version}/sql`);
+      const none = "It is not kept, or not any longer. Athena has it for 45 days: see the query.";
+      sql.replaceChildren(title, answer.sql === null ? h("p", { class: "empty" }, none) : h("pre", { tabindex: "0" }, answer.sql));
+    } catch (error) {
+      sql.replaceChildren(title, problem(error.message));
+    }
+    return sql;
+  };
   const history = section("History", h("p", { class: "empty" }, "\u2026"));
   body.replaceChildren(
     facts(context, found, dagId, periodId),
     found.problem ? section("Rows", problem(found.problem)) : ranking(found),
     history,
-    versions(manifest),
+    versions(context, manifest, showSql),
     checks(manifest),
-    section("SQL", h("pre", { tabindex: "0" }, manifest.query.statement)),
+    sql,
   );
-  await showHistory(history, dagId, periodId);
+  await Promise.all([showHistory(history, dagId, periodId), showSql(manifest.version)]);
 }
 
 const section = (title, ...content) => h("section", { class: "card" }, h("h3", {}, title), content);
@@ -67,6 +79,8 @@ function heading(context, report, cell, dagId, periodId) {
 const link = (href, text, target) => h("a", { href, target, rel: target === "_blank" ? "noopener noreferrer" : null, onclick: follow }, text);
 const downloadLink = (path, name, text) => h("a", { class: "button", href: `api/${path}`, download: name, onclick: follow }, text);
 
+const queryLink = (context, { id }) => (context.console && id ? link(`${context.console}${encodeURIComponent(id)}`, id, "_blank") : id);
+
 function facts(context, found, dagId, periodId) {
   const { manifest } = found;
   const { query } = manifest;
@@ -82,7 +96,7 @@ function facts(context, found, dagId, periodId) {
     Version: h("code", {}, manifest.version),
     Period: `${manifest.period.start} to ${manifest.period.end}`,
     Scanned: `${bytes(query.scanned_bytes)} for ${dollars(query.price_usd)}`,
-    Query: context.console && query.id ? link(`${context.console}${encodeURIComponent(query.id)}`, query.id, "_blank") : query.id,
+    Query: queryLink(context, query),
   };
   return h(
     "section",
@@ -140,7 +154,7 @@ async function showHistory(place, dagId, periodId) {
   }
 }
 
-function versions(manifest) {
+function versions(context, manifest, showSql) {
   const current = { ...manifest, replaced_at: null, difference: null };
   const all = [current, ...manifest.earlier_versions];
   // What a version changed is noted where it replaced the one before.
@@ -155,9 +169,21 @@ function versions(manifest) {
     h(
       "table",
       {},
-      h("thead", {}, h("tr", {}, ["version", "published", "rows", "against the one before", ""].map((name) => h("th", { scope: "col" }, name)))),
+      h("thead", {}, h("tr", {}, ["version", "published", "rows", "against the one before", "", "cost", "code", "query", ""].map((name) => h("th", { scope: "col" }, name)))),
       h("tbody", {}, all.map((each, place) =>
-        h("tr", {}, h("td", {}, h("code", {}, each.version)), h("td", {}, time(each.published_at)), h("td", { class: "number" }, count(each.rows)), h("td", {}, change(place)), h("td", {}, [place === 0 && "current", each.provisional && "provisional"].filter(Boolean).join(", "))),
+        h(
+          "tr",
+          {},
+          h("td", {}, h("code", {}, each.version)),
+          h("td", {}, time(each.published_at)),
+          h("td", { class: "number" }, count(each.rows)),
+          h("td", {}, change(place)),
+          h("td", {}, [place === 0 && "current", each.provisional && "provisional"].filter(Boolean).join(", ")),
+          h("td", { class: "number" }, dollars(each.query.price_usd)),
+          h("td", {}, each.code_version),
+          h("td", {}, queryLink(context, each.query)),
+          h("td", {}, h("button", { type: "button", class: "small", "aria-label": `SQL of ${each.version}`, onclick: async () => (await showSql(each.version)).scrollIntoView() }, "SQL")),
+        ),
       )),
     ),
   );
