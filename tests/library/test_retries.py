@@ -54,11 +54,11 @@ def test_an_error_of_ours_is_final_in_every_task(task_id: str, where: str, monke
         def __getattr__(self, name: str) -> Any:
             raise AthenaReportsError("of ours")
 
-    def get_conn(_: AwsGenericHook[Any]) -> Any:
+    def get_client_type(*_: Any, **__: Any) -> Any:
         return Client() if where == "call" else Client().anything
 
     (task,) = (task for dag in dags() for task in dag.tasks if task.task_id == task_id)
-    monkeypatch.setattr(AwsGenericHook, "get_conn", get_conn)
+    monkeypatch.setattr(AwsGenericHook, "get_client_type", get_client_type)
     given = context()
     given["params"] |= {"stale": False}
     if task_id == "run_query":

@@ -38,7 +38,7 @@ class VirtualClock:
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
         self.seconds += seconds
-        self._traveller.move_to(self.now)
+        self._traveller.move_to(START.timestamp() + self.seconds)
 
     def monotonic(self) -> float:
         """As `time.monotonic`."""

@@ -156,8 +156,9 @@ class MemoryAthena:
         return sum(called == action for called, _ in self.calls)
 
     def cancel(self, id_: str) -> None:
-        """Stop a query in the console."""
-        self.queries[id_].cancelled_at = self.now
+        """Stop a query in the console, which has no effect on one that has ended."""
+        if self.queries[id_].state_at(self.now) not in FINAL:
+            self.queries[id_].cancelled_at = self.now
 
     def forget_tokens(self) -> None:
         """As Athena does after a time that is not documented."""

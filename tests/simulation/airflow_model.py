@@ -1,0 +1,353 @@
+"""Airflow as the library sees it: a run of four tasks with tries, clears, XComs, deferral and workers that die.
+
+The tasks are the real operator, sensor, trigger and publisher; in `transform` only the rows are made up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
+from botocore.exceptions import BotoCoreError, ClientError
+from jinja2.utils import import_string
+
+from athena_reports import WaitPolicy
+from athena_reports.periods.calendar import Period
+from athena_reports.publication.publish_operator import S3PublishOperator
+from athena_reports.publication.transform_task import PreparedVersion, upload_version
+from athena_reports.queries.airflow_errors import report_errors
+from athena_reports.queries.execution import QueryExecution
+from athena_reports.queries.submission import Submitted
+from athena_reports.queries.submit_operator import AthenaSubmitOperator
+from athena_reports.queries.wait_sensor import AthenaWaitSensor
+from athena_reports.rows.columns import Column
+from athena_reports.rows.writer import LocalFile, LocalTable
+from tests.simulation.memory_athena import Plan, Query
+from tests.simulation.world import BUCKET, DATABASE, DEAD_AFTER_SECONDS, REPORT, CrashError, World
+
+TASKS = ("run_query", "wait_for_query", "transform", "publish")
+RETRIES = 2
+RETRY_DELAY_SECONDS = 30.0
+POLICY = WaitPolicy(give_up_after=timedelta(minutes=20))
+COPY = "SELECT 1000 +"
+"""How a query begins that somebody has made of ours, with our marker."""
+_COLUMNS = (Column(name="user", type="VARCHAR", glue="string"),)
+_MOST_TRIES = 200
+_TASKS: dict[type[Any], Any] = {}
+
+
+def task(kind: type[Any], given: Mapping[str, Any], **options: Any) -> Any:
+    """Return a task as a new process has it; a copy, since to make operators takes most of the time."""
+    if kind not in _TASKS:
+        with DAG(f"{REPORT}_weekly", schedule=None):
+            _TASKS[kind] = kind(task_id=kind.__name__, retries=RETRIES, **given, **options)
+    made = copy(_TASKS[kind])
+    for name, value in given.items():
+        setattr(made, name, value)
+    return made
+
+
+class WaitOverError(Exception):
+    """What a deferred task waited for is over: its time, its trigger, or the wait itself."""
+
+
+@dataclass
+class TaskInstance:
+    """What Airflow keeps of a task."""
+
+    try_number: int = 0
+    map_index: int | None = -1
+    max_tries: int = RETRIES
+    first_reschedule_date: datetime | None = None
+    start_date: datetime | None = None
+
+    def xcom_push(self, key: str, value: Any, **_: Any) -> None:
+        json.dumps(value)
+
+    def get_first_reschedule_date(self, _: Any) -> datetime | None:
+        return self.first_reschedule_date
+
+    def clear(self, *, running: bool) -> None:
+        """As Airflow does: a task that runs keeps its `max_tries`."""
+        if not running:
+            self.max_tries = self.try_number + RETRIES
+        self.first_reschedule_date = None
+
+
+@dataclass(eq=False)
+class Run:
+    """One run of the report, and its scheduler; it is also the `dag_run` that tasks see.
+
+    `published` has the submission times of the queries that its publish task has succeeded with.
+    """
+
+    world: World
+    run_id: str
+    period: Period
+    tells_triggers: bool  # whether a trigger is told that its task was stopped (from Airflow 3.3 on)
+    deferrable: bool  # whether there is a triggerer
+    run_type: str = "scheduled"
+    clear_number: int = 0
+    start_date: datetime | None = None
+    active: bool = True
+    sql: str = "SELECT 1"
+    tasks: dict[str, TaskInstance] = field(default_factory=lambda: {name: TaskInstance() for name in TASKS})
+    xcoms: dict[str, Any] = field(default_factory=dict)
+    published: list[str] = field(default_factory=list)
+
+    def play(self) -> None:
+        """Run the tasks, and again what fails or is cleared, until all have succeeded."""
+        for _ in range(_MOST_TRIES):
+            name = next((name for name in TASKS if name not in self.xcoms), None)
+            if name is not None:
+                self._try(name)
+                continue
+            self.active = False
+            self.world.say("the run has succeeded")
+            if not self.world.happens("cleared days later"):
+                return
+            self.world.pause_until_morning(self.world.rng.randint(1, 4))
+            self.active = True
+            self.clear(self.world.rng.choice(TASKS))
+        raise AssertionError(f"{self.run_id} has not come to an end")
+
+    def _try(self, name: str) -> None:
+        ti = self.tasks[name]
+        if ti.try_number > ti.max_tries:
+            self._give_up()
+            return
+        ti.try_number, ti.first_reschedule_date, ti.start_date = ti.try_number + 1, None, self.world.clock.now
+        attempt = Attempt(self, name, ti)
+        scheduler = self.world.acting
+        child = self.world.spawn(f"{self.run_id} {name} {ti.try_number}", attempt.execute, attempt=attempt)
+
+        def wake() -> None:
+            scheduler.wake = min(scheduler.wake, self.world.clock.seconds + 0.1)
+
+        child.ended = wake
+        while attempt.outcome is None:
+            self.world.pause(DEAD_AFTER_SECONDS / 2)
+            if attempt.outcome is None and child.wake - self.world.clock.seconds > DEAD_AFTER_SECONDS:
+                if not attempt.is_frozen:
+                    continue
+                attempt.outcome, attempt.calls_left = "gone", self.world.rng.randint(0, 3)
+                self.world.say(f"{child.name} is taken for dead, and will go on for {attempt.calls_left} calls")
+        if attempt.outcome == "failed":
+            self._give_up()
+        elif attempt.outcome == "cleared":
+            self.clear(self.world.rng.choice([name, "run_query"]), running=ti)
+        self.world.forget_tokens()
+        if attempt.outcome != "done":
+            self.world.pause(RETRY_DELAY_SECONDS)
+
+    def _give_up(self) -> None:
+        """The run has failed; after a while somebody clears it."""
+        self.active = False
+        self.world.pause(self.world.rng.uniform(1, 600))
+        self.active = True
+        self.clear("run_query")
+
+    def clear(self, first: str, running: TaskInstance | None = None) -> None:
+        """Somebody clears a task with all that is downstream, perhaps after having edited the report."""
+        self.world.say(f"{self.run_id}: {first} cleared")
+        self.clear_number += 1
+        self.edit()
+        for name in TASKS[TASKS.index(first) :]:
+            self.tasks[name].clear(running=self.tasks[name] is running)
+            self.xcoms.pop(name, None)
+
+    def edit(self) -> None:
+        if self.world.happens("SQL edited"):
+            self.sql = self.world.rng.choice(["SELECT 1", "SELECT 2"])
+
+
+@dataclass(eq=False)
+class Attempt:
+    """One try of a task, in a process of its own; `outcome` is None while it lasts."""
+
+    run: Run
+    name: str
+    ti: TaskInstance
+    task: Any = None
+    told: str = ""
+    outcome: str | None = None
+    calls_left: int | None = None  # before Airflow kills the process that it takes for dead
+    is_frozen: bool = False
+    trigger: Any = None
+    deadline: float = 0.0
+
+    def execute(self) -> None:
+        """Do the task, and let the scheduler know how it ended."""
+        steps: dict[str, Callable[[], Any]] = {
+            "run_query": self._submit,
+            "wait_for_query": self._wait,
+            "transform": self._transform,
+            "publish": self._publish,
+        }
+        outcome, found = "gone", None
+        try:
+            found = steps[self.name]()
+            outcome = "done" if found is not None else "gone"
+        except CrashError:
+            self.run.world.say("the worker is gone")
+        except AirflowFailException as error:
+            self.run.world.say(f"failed: {error}")
+            outcome = "failed"
+        except (AirflowException, ClientError, BotoCoreError) as error:
+            self.run.world.say(f"to be retried: {error}")
+        if self.outcome is not None:
+            return  # Airflow has taken it for dead
+        if self.told:
+            outcome = {"task stopped": "failed", "task cleared": "cleared"}.get(self.told, "gone")
+        if outcome == "done" and self.run.world.happens("XCom lost"):
+            outcome = "gone"
+        if outcome == "done":
+            self.run.xcoms[self.name] = found
+            if self.name == "publish":
+                self.run.published.append(self.run.xcoms["wait_for_query"]["submitted_at"])
+        self.outcome = outcome
+
+    def go_on(self) -> None:
+        """Called when the process has slept, or has had its turn."""
+        if self.calls_left is not None:
+            if self.calls_left <= 0:
+                raise CrashError
+            self.calls_left -= 1
+
+    def after_a_call(self) -> None:
+        world = self.run.world
+        if world.happens("crash after a call"):
+            raise CrashError
+        for told in ("worker killed", "task stopped", "task cleared"):
+            if self.task is not None and not self.told and world.happens(f"{told} during a call"):
+                self.told = told
+                self.task.on_kill()
+                raise CrashError
+
+    @property
+    def _context(self) -> Any:
+        again = int(self.ti.first_reschedule_date is not None)
+        named = {"ti": self.ti, "run_id": self.run.run_id, "dag_run": self.run, "task_reschedule_count": again}
+        return {**named, "outlet_events": {}}
+
+    # --- the tasks
+
+    def _submit(self) -> Any:
+        if self.ti.try_number > 1:
+            self.run.edit()
+        named = {"database": "database_dev", "workgroup": "dev", "environment": "dev"}
+        self.task = task(AthenaSubmitOperator, {"query": self.run.sql}, **named)
+        return self.task.execute(self._context)
+
+    def _wait(self) -> Any:
+        world, id_ = self.run.world, self.run.xcoms["run_query"]
+        if world.happens("cancelled in the console"):
+            world.athena.cancel(id_)
+        if world.happens("copied and edited in the console"):
+            request = world.athena.queries[id_].request
+            edited, copied = COPY + request["QueryString"].partition("SELECT")[2], f"copy-{len(world.athena.queries)}"
+            world.athena.queries[copied] = Query(copied, {**request, "QueryString": edited}, world.clock.now, Plan())
+            world.rows[copied] = "rows of somebody else"
+        resumed: tuple[str, Any] | None = None
+        while True:
+            given = {"query_execution_id": id_, "deferrable": self.run.deferrable}
+            self.task = task(AthenaWaitSensor, given, policy=POLICY, environment="dev")
+            try:
+                if resumed:
+                    return self.task.resume_execution(*resumed, self._context)
+                return self.task.execute(self._context)
+            except AirflowRescheduleException as again:
+                resumed = None
+                self.ti.first_reschedule_date = self.ti.first_reschedule_date or world.clock.now
+                try:
+                    self._sleep((again.reschedule_date - world.clock.now).total_seconds())
+                except WaitOverError:
+                    return None
+            except TaskDeferred as deferred:
+                timeout: Any = deferred.timeout
+                self.deadline = world.clock.seconds + timeout.total_seconds()
+                resumed = self._watch(deferred)
+                if resumed is None:
+                    return None
+
+    def _transform(self) -> Any:
+        query = QueryExecution.model_validate(self.run.xcoms["wait_for_query"])
+        rows = self.run.world.rows[query.id].encode()
+        path = self.run.world.folder / hashlib.sha256(rows).hexdigest()
+        path.write_bytes(rows)
+        file = LocalFile(format="parquet", path=path, rows=1, bytes=len(rows), sha256=path.name)
+        table, location = LocalTable(path=path, rows=1, columns=_COLUMNS), self.run.world.location(self.run.period.id)
+        with report_errors():
+            version = upload_version([file], table, location, self.run.world.store, ordered=True)
+        submitted = Submitted(period=self.run.period.facts, sql_sha256=self.run.sql)
+        prepared = PreparedVersion(query=query, submitted=submitted, version=version, checks=())
+        return prepared.model_dump(mode="json")
+
+    def _publish(self) -> Any:
+        named: dict[str, Any] = {"report": REPORT, "bucket": BUCKET, "database": DATABASE, "environment": "dev"}
+        named |= {"late_by": timedelta(days=3, hours=12), "reads_previous": True}
+        operator = task(S3PublishOperator, {"prepared": self.run.xcoms["transform"]}, **named)
+        return operator.execute(self._context)
+
+    # --- the triggerer
+
+    def _watch(self, deferred: TaskDeferred) -> tuple[str, Any] | None:
+        """What the task is resumed with; None if it was stopped or lost while it was deferred."""
+        while True:
+            classpath, fields = deferred.trigger.serialize()
+            self.task, self.trigger = None, import_string(classpath)(**json.loads(json.dumps(fields)))
+            try:
+                event = _run(_first_event(self.trigger))
+                return deferred.method_name, {"event": event}
+            except WaitOverError as over:
+                if str(over) != "triggerer restarted":
+                    return ("__fail__", {"error": "Trigger timeout"}) if str(over) == "timeout" else None
+            finally:
+                self.trigger = None
+
+    def watch_for(self, seconds: float) -> None:
+        """Sleep as the trigger; WaitOverError if it is ended from outside."""
+        left = self.deadline - self.run.world.clock.seconds
+        self._sleep(min(seconds, max(left, 0)))
+        if seconds >= left:
+            raise WaitOverError("timeout")
+        if self.run.world.happens("triggerer restarted"):
+            raise WaitOverError("triggerer restarted")
+
+    def _sleep(self, seconds: float) -> None:
+        world = self.run.world
+        world.pause(seconds)
+        if world.happens("wait lost"):
+            raise WaitOverError
+        for told in ("wait cleared", "run cleared"):
+            if world.happens(told):
+                if self.trigger is not None and self.run.tells_triggers:
+                    try:
+                        _run(self.trigger.on_kill())
+                    except (ClientError, BotoCoreError) as error:
+                        world.say(f"the trigger could not stop the query: {error}")
+                self.run.clear("run_query" if told == "run cleared" else "wait_for_query")
+                raise WaitOverError
+
+
+async def _first_event(trigger: Any) -> Any:
+    async for event in trigger.run():
+        return json.loads(json.dumps(event.payload))
+    raise AssertionError("the trigger fired nothing")
+
+
+def _run(coroutine: Any) -> Any:
+    """Run a coroutine that never waits: its sleeps are turns of others."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("the trigger waits for something that no time will bring")

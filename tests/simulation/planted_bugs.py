@@ -1,0 +1,112 @@
+"""Bugs that the library does not have, to show that the simulation would find them: each takes one guard away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from athena_reports.publication import cleanup, publish
+from athena_reports.publication.location import Location
+from athena_reports.publication.manifest import Manifest
+from athena_reports.queries import submission
+from athena_reports.queries.ownership import Marker, Submission
+from athena_reports.s3 import S3
+
+Plant = Callable[[pytest.MonkeyPatch], dict[str, Any]]
+
+
+def no_condition_on_writes(patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    def write(self: S3, uri: str, body: bytes, content_type: str, *, replacing: str | None) -> None:
+        self.client.put_object(**self._object(uri), Body=body, ContentType=content_type)
+
+    patch.setattr(S3, "write", write)
+    return {}
+
+
+def no_look_for_the_marker(patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    submit = submission._submit
+    patch.setattr(submission, "_submit", lambda made, hook, _: submit(made, hook, False))
+    return {}
+
+
+def an_older_query_replaces_a_newer_one(patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    update = publish._update
+
+    def forgetful(model: Any, uri: str, change: Callable[[Any], Any], *given: Any) -> Any:
+        def change_anything(present: Any) -> Any:
+            if isinstance(present, Manifest):
+                query = present.query.model_copy(update={"submitted_at": "0"})
+                return change(present.model_copy(update={"query": query}))
+            return change(present)
+
+        return update(model, uri, change_anything, *given)
+
+    patch.setattr(publish, "_update", forgetful)
+    return {}
+
+
+def a_marker_is_believed_without_its_text(patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    from_response = Submission.from_response
+
+    def believe(response: Mapping[str, Any]) -> Submission | None:
+        execution = response["QueryExecution"]
+        if (marker := Marker.find(execution["Query"])) is None:
+            return None
+        text = execution["Query"].rpartition("\n-- ")[0]
+        context, group = execution["QueryExecutionContext"], execution["WorkGroup"]
+        found = Submission(statement=text, context=context, workgroup=group, result_configuration={}, marker=marker)
+        return from_response(response) or found
+
+    patch.setattr(Submission, "from_response", believe)
+    return {}
+
+
+def cleanup_has_no_second_look(patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    list_objects, read, plan = S3.list, cleanup.read_manifest, cleanup.plan
+    known: dict[str, Any] = {}
+
+    def look_first(store: S3, uri: str) -> Any:
+        if (found := re.fullmatch(r"s3://([^/]+)/([^/]+)/([^/]+)/([^/]+)/", uri)) is not None:
+            known[uri] = read(Location(*found.groups()), store)
+        return list_objects(store, uri)
+
+    patch.setattr(S3, "list", look_first)
+    patch.setattr(cleanup, "read_manifest", lambda location, _: known[f"{location.folder_uri}{location.period_id}/"])
+    patch.setattr(cleanup, "plan", lambda *given: plan(*given[:-1], given[-1] + timedelta(days=1)))
+    return {}
+
+
+def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    original, successor = publish.publish, publish._successor
+
+    def publish_early(*given: Any, table: Any, **named: Any) -> Any:
+        def early(version: Any, facts: Any, current: Any, location: Any, *rest: Any) -> Manifest:
+            manifest = successor(version, facts, current, location, *rest)
+            table.put_partition(location.period_id, manifest.columns, manifest.partition(location))
+            return manifest
+
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(publish, "_successor", early)
+            return original(*given, table=table, **named)
+
+    patch.setattr("athena_reports.publication.publish_operator.publish", publish_early)
+    return {}
+
+
+def the_client_repeats_a_start(_: pytest.MonkeyPatch) -> dict[str, Any]:
+    return {"repeats_starts": True}
+
+
+BUGS: dict[Plant, int] = {  # each with a seed that has found it
+    no_condition_on_writes: 85,
+    no_look_for_the_marker: 3,
+    an_older_query_replaces_a_newer_one: 1,
+    a_marker_is_believed_without_its_text: 0,
+    cleanup_has_no_second_look: 3,
+    the_partition_comes_before_the_manifest: 63,
+    the_client_repeats_a_start: 2,
+}

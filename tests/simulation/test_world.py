@@ -1,0 +1,48 @@
+"""Random faults, kills and interleavings: in every world what is published is true, paid once, and complete.
+
+One seed is one world, and is played again with `pytest tests/simulation -k seed-<number>`; `make simulate` plays more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.simulation.checker import play
+from tests.simulation.planted_bugs import BUGS, Plant
+from tests.simulation.world import INCIDENTS
+
+SEEDS = range(500)
+_happened: Counter[str] = Counter()
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"seed-{seed}")
+def test_nothing_is_paid_twice_lost_or_half_published(seed: int) -> None:
+    _happened.update(play(seed).incidents)
+
+
+def test_a_world_can_be_played_again() -> None:
+    assert play(7).log == play(7).log
+
+
+def test_the_worlds_hold_every_incident() -> None:
+    """A simulation in which nothing goes wrong would show nothing."""
+    happened = _happened or sum((play(seed).incidents for seed in range(50)), Counter())
+    assert set(happened) == set(INCIDENTS)
+
+
+@pytest.mark.parametrize(("plant", "seed"), BUGS.items(), ids=[plant.__name__ for plant in BUGS])
+def test_a_planted_bug_is_found(plant: Plant, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = plant(monkeypatch)
+    seeds = (seed, *range(2000))  # a seed that has found it comes first, to save time
+    assert any(_finds_something(each, given) for each in seeds)
+
+
+def _finds_something(seed: int, given: dict[str, Any]) -> bool:
+    try:
+        play(seed, **given)
+    except AssertionError:
+        return True
+    return False

@@ -1,0 +1,334 @@
+"""The world of the simulation: services in memory, a clock, chance, and actors that take turns at every call.
+
+An actor is a greenlet: it runs until it calls a service or sleeps. Then the actor goes on whose time comes first. All
+that is random comes from the seed, so a world can be played again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk._shared.dagnode.node import GenericDAGNode
+from airflow.sdk.definitions._internal.logging_mixin import LoggingMixin as SdkLogging
+from airflow.utils.log.logging_mixin import LoggingMixin as AirflowLogging
+from botocore.exceptions import BotoCoreError, ClientError
+from greenlet import getcurrent, greenlet
+
+from athena_reports import weekly
+from athena_reports.aws_hook import SharedSessionHook
+from athena_reports.publication import publish, restatement
+from athena_reports.publication.glue_table import Table
+from athena_reports.publication.location import Location
+from athena_reports.queries import wait_trigger
+from athena_reports.queries.ownership import Marker
+from athena_reports.s3 import S3
+from tests.simulation.clock import VirtualClock, virtual_clock
+from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error, serve
+from tests.simulation.memory_store import MemoryGlue, MemoryS3
+
+if TYPE_CHECKING:
+    from tests.simulation.airflow_model import Attempt, Run
+
+INCIDENTS = {
+    # of any call
+    "throttled": 0.02,
+    "answer lost": 0.03,
+    "server error after the effect": 0.02,
+    "slow": 0.1,
+    "process frozen": 0.01,
+    # of a task's process
+    "crash before a call": 0.015,
+    "crash after a call": 0.015,
+    "worker killed during a call": 0.01,
+    "task stopped during a call": 0.01,
+    "task cleared during a call": 0.015,
+    "XCom lost": 0.05,
+    # of the query
+    "tokens forgotten": 0.3,
+    "failed in passing": 0.3,
+    "failed for good": 0.05,
+    "takes too long": 0.05,
+    "back to the queue": 0.2,
+    "cancelled in the console": 0.1,
+    "copied and edited in the console": 0.2,
+    # of the wait
+    "triggerer restarted": 0.1,
+    "wait lost": 0.05,
+    "wait cleared": 0.05,
+    "run cleared": 0.05,
+    # of people, and of the lake
+    "SQL edited": 0.2,
+    "cleared days later": 0.8,
+    "late events": 0.5,
+}
+"""What can happen, and how probable it is each time that it can."""
+_ORDINARY = ("slow", "late events", "cleared days later")  # they count for nothing
+BUCKET, DATABASE, REPORT = "reports", "report_dev", "plays"
+WEEKS = weekly("sunday", timezone="Asia/Tokyo")
+PERIODS = [
+    WEEKS.period("2025-06-01"),
+    WEEKS.period("2025-06-08"),
+]  # the last one ends three days before the clock starts
+DAY, MORNING_SECONDS = 86_400.0, 120.0
+DEAD_AFTER_SECONDS = 300.0  # Airflow takes a task without a heartbeat for dead
+MOST_TRIES = 3  # of one call, by the AWS client
+_MOST_INCIDENTS = 20  # a day
+DAYS = 6
+
+
+class CrashError(BaseException):
+    """The process is gone."""
+
+
+@dataclass(eq=False)
+class Actor:
+    """Whoever acts beside others; `attempt` is the task's process that it is."""
+
+    name: str
+    thread: greenlet
+    wake: float
+    attempt: Attempt | None = None
+    ended: Callable[[], None] = lambda: None
+
+
+@dataclass(eq=False)
+class World:
+    """All that there is. `left` counts, by day, the incidents that may still happen."""
+
+    seed: int
+    clock: VirtualClock
+    folder: Path
+    rng: random.Random = field(init=False)
+    left: dict[int, int] = field(default_factory=dict)
+    repeats_starts: bool = False
+    incidents: Counter[str] = field(default_factory=Counter)
+    log: list[str] = field(default_factory=list)
+    actors: list[Actor] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    lake: dict[str, int] = field(default_factory=Counter)
+    rows: dict[str, str] = field(default_factory=dict)  # of each query, by its id
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+        self.hub = getcurrent()
+        stop_seconds = self.rng.choice([0.0, 0.0, 2.0, 45.0])
+        self.athena = MemoryAthena(plan=self._plan, stop_seconds=stop_seconds, before=self._before, after=self._after)
+        self.s3, self.glue = MemoryS3(self._call), MemoryGlue(self._call)
+        self.store = S3(self.s3)  # type: ignore[arg-type]
+
+    # --- time and turns
+
+    def spawn(self, name: str, act: Callable[[], None], *, after: float = 0.0, attempt: Attempt | None = None) -> Actor:
+        """Let somebody act from some seconds on."""
+        actor = Actor(name, greenlet(act, parent=self.hub), self.clock.seconds + after, attempt)
+        self.actors.append(actor)
+        return actor
+
+    def play(self) -> None:
+        """Let the actors act until all rest."""
+        while self.actors:
+            actor = min(self.actors, key=lambda each: each.wake)
+            if actor.wake > self.clock.seconds:
+                self.clock.sleep(actor.wake - self.clock.seconds)
+            self.acting = actor
+            actor.thread.switch()
+            if actor.thread.dead:
+                self.actors.remove(actor)
+                actor.ended()
+
+    def pause(self, seconds: float) -> None:
+        """Let others act for so long."""
+        actor = self.acting
+        actor.wake = self.clock.seconds + seconds
+        self.hub.switch()
+        if actor.attempt is not None:
+            actor.attempt.go_on()
+
+    def pause_until_morning(self, days: int = 1) -> None:
+        """Let others act until some minutes of a later day in which everybody is at work."""
+        begins = (self.clock.seconds // DAY + days) * DAY
+        self.pause(begins + self.rng.uniform(0, MORNING_SECONDS) - self.clock.seconds)
+
+    # --- chance
+
+    def happens(self, incident: str) -> bool:
+        """Whether it happens now."""
+        day = int(self.clock.seconds // DAY)
+        if day not in self.left:
+            self.left[day] = self.rng.randint(0, _MOST_INCIDENTS)
+        is_over = day >= DAYS or (self.left[day] <= 0 and incident not in _ORDINARY)
+        if is_over or self.rng.random() >= INCIDENTS[incident]:
+            return False
+        self.left[day] -= incident not in _ORDINARY
+        self.incidents[incident] += 1
+        self.say(incident.upper())
+        return True
+
+    def forget_tokens(self) -> None:
+        """As Athena does after an unknown time; not while a frozen process may be about to start a query."""
+        frozen = [
+            actor for actor in self.actors if actor.attempt and (actor.attempt.is_frozen or actor.attempt.outcome)
+        ]
+        if not frozen and self.happens("tokens forgotten"):
+            self.athena.forget_tokens()
+
+    def say(self, what: str) -> None:
+        at = f"{self.clock.now:%d %H:%M:%S}"
+        self.log.append(f"{at} {self.acting.name if self.actors else '':<28} {what}")
+
+    def _plan(self, number: int) -> Plan:
+        """How the next query goes, and what its rows are."""
+        period_id = self.acting.attempt.run.period.id if self.acting.attempt else ""
+        if self.happens("late events"):
+            self.lake[period_id] = 1 - self.lake[period_id]
+        self.rows[f"q-{number + 1}"] = f"rows of {period_id} in state {self.lake[period_id]} of the lake"
+        states = [("QUEUED", self.rng.uniform(0, 5)), ("RUNNING", self.rng.expovariate(1 / 40))]
+        if self.happens("back to the queue"):
+            states += states
+        if self.happens("failed in passing"):
+            return Plan.failing(self.rng.choice([0, 233, 1403, 1602]))
+        if self.happens("failed for good"):
+            return Plan.failing(self.rng.choice([1301, 1402, 401, 1500, 9999]), category=2)
+        return Plan.endless() if self.happens("takes too long") else Plan(states=tuple(states))
+
+    # --- faults of calls
+
+    def _call(self, action: str, effect: Callable[[], Any]) -> Any:
+        """A call of S3 or Glue, which the AWS client repeats."""
+        tries = 0
+        while True:
+            try:
+                self._before(action)
+                answer = effect()
+                self._after(action)
+            except (ClientError, BotoCoreError) as error:
+                tries += 1
+                if tries == MOST_TRIES or error not in (THROTTLED, LOST, _FAULT):
+                    raise
+                self.pause(self.rng.uniform(0.1, 2))
+            else:
+                return answer
+
+    def _before(self, action: str) -> None:
+        self.pause(self.rng.expovariate(1 / 20) if self.happens("slow") else self.rng.uniform(0, 0.4))
+        if self.happens("process frozen"):
+            self._freeze(self.rng.uniform(60, 1800))
+        self.say(action)
+        if self.happens("throttled"):
+            raise THROTTLED
+        if self.acting.attempt and self.happens("crash before a call"):
+            raise CrashError
+
+    def _freeze(self, seconds: float) -> None:
+        attempt = self.acting.attempt
+        if attempt is not None:
+            attempt.is_frozen = True
+        self.pause(seconds)
+        if attempt is not None:
+            attempt.is_frozen = False
+
+    def _after(self, action: str) -> None:
+        if action == "StartQueryExecution":
+            self._check_the_start()
+        self.pause(self.rng.uniform(0, 0.4))
+        if self.happens("answer lost"):
+            if action == "StartQueryExecution" and self.repeats_starts:
+                self.athena.forget_tokens()
+                request = dict([*self.athena.queries.values()][-1].request)
+                self.athena._start(request)
+                self._check_the_start()
+            raise LOST
+        if self.happens("server error after the effect"):
+            raise _FAULT
+        if self.acting.attempt is not None:
+            self.acting.attempt.after_a_call()
+
+    def _check_the_start(self) -> None:
+        """No intention may have two queries at once, or another one when it has been paid."""
+        *others, newest = self.athena.queries.values()
+        sql = newest.request["QueryString"]
+        for other in others:
+            is_same = other.request["QueryString"] == sql and not newest.id.startswith("copy")
+            if is_same and other.cancelled_at is None:
+                state = other.state_at(self.clock.now)
+                assert state == "FAILED", f"{newest.id} was started while {other.id} is {state}: {Marker.find(sql)}"
+
+    # --- what others ask
+
+    def get_dr_count(self, *, run_ids: list[str], **_: Any) -> int:
+        """As Airflow's task instance: how many of the runs are active."""
+        return sum(run.run_id in run_ids and run.active for run in self.runs)
+
+    def location(self, period_id: str) -> Location:
+        return Location(BUCKET, REPORT, WEEKS.name, period_id)
+
+    @property
+    def table(self) -> Table:
+        return Table(DATABASE, self.location(""), self.glue)  # type: ignore[arg-type]
+
+
+_FAULT = api_error("InternalError", "We encountered an internal error", status=500)
+
+
+@contextmanager
+def world(seed: int) -> Iterator[World]:
+    """Make the world of a seed; the library's clients, its clock and its pauses are those of this world."""
+    random.seed(seed)  # of the pauses between two starts
+    with virtual_clock() as clock, pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        made = World(seed, clock, Path(folder))
+        serve(made.athena, patch)
+        clients: Mapping[str, Any] = {"s3": made.s3, "glue": made.glue}
+        patch.setattr(SharedSessionHook, "client", lambda _, service: clients[service])
+        patch.setattr(restatement.AthenaRestatementsOperator, "hook", SimpleNamespace(get_conn=lambda: made.glue))
+        for kind in (GenericDAGNode, SdkLogging, AirflowLogging):
+            patch.setattr(kind, "log", property(lambda _: _Story(made)))
+        patch.setattr("time.sleep", made.pause)
+        patch.setattr(wait_trigger, "asyncio", SimpleNamespace(sleep=partial(_sleep, made)))
+        # DuckDB is not what is looked at: the rows are a text.
+        patch.setattr(publish, "open_engine", lambda *_, **__: _engine(made.folder))
+        patch.setattr(publish, "count_differences", _count_differences)
+        yield made
+
+
+class _Story:
+    """The log of operators, hooks and triggers, which is a part of the story."""
+
+    def __init__(self, made: World) -> None:
+        self._made = made
+
+    def info(self, message: str, *values: Any, **_: Any) -> None:
+        if "outside of the Task Runner" not in message and not message.startswith(("Running Query", "Unable to find")):
+            given = values[0] if len(values) == 1 and isinstance(values[0], Mapping) else values
+            self._made.say(f"  {message % given if given else message}")
+
+    warning = error = info
+
+    def debug(self, *_: Any, **__: Any) -> None:
+        """Too much for a story."""
+
+
+async def _sleep(made: World, seconds: float) -> None:
+    attempt = made.acting.attempt
+    assert attempt is not None
+    attempt.watch_for(seconds)
+
+
+@contextmanager
+def _engine(folder: Path) -> Iterator[Any]:
+    with TemporaryDirectory(dir=folder) as name:
+        yield SimpleNamespace(folder=Path(name))
+
+
+def _count_differences(_: Any, new: list[Path], old: list[Path]) -> tuple[int, int]:
+    differ = new[0].read_bytes() != old[0].read_bytes()
+    return int(differ), int(differ)
