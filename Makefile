@@ -47,6 +47,10 @@ test: $(READY) ## Prove the package: lint, types and tests
 	@$(VENV)/bin/mypy
 	@$(RUN) -m pytest -n 2 --dist loadfile -m "not ci and not full"
 
+.PHONY: simulate
+simulate: $(READY) ## Play many seeded worlds of faults and kills: SEEDS=10000
+	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins $(RUN) -m tests.simulation --seeds $(or $(SEEDS),10000)
+
 .PHONY: test-ci
 test-ci: $(READY) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
 	@$(RUN) -m pytest tests/e2e -n 2 --dist loadfile -m "ci and not full"
