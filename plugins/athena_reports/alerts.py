@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.common.compat.sdk import conf
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, BaseNotifier
 
+from athena_reports.aws_hook import SharedSessionHook
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run
@@ -109,7 +109,7 @@ def _tell_if_late(*, report: Report, cadence: Cadence, due: timedelta, notifiers
     names, dag_id = settings(), f"{report.name}_{cadence.name}"
     with report_errors():
         period = period_of_run(cadence, context["dag_run"])
-        s3 = S3(S3Hook(aws_conn_id=names.aws_conn_id).get_conn(), names.bucket_owner)
+        s3 = S3(SharedSessionHook(aws_conn_id=names.aws_conn_id).client("s3"), names.bucket_owner)
         manifest, _ = read_manifest(Location(names.report_bucket, report.name, cadence.name, period.id), s3)
     runs = {"dag_id": dag_id, "logical_dates": [period.start_utc], "states": ["success"]}
     if manifest or (report.empty == "skip" and context["ti"].get_dr_count(**runs)):
