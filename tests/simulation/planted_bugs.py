@@ -8,8 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from greenlet import getcurrent
 
 from athena_reports.publication import cleanup, publish
+from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import Manifest
 from athena_reports.queries import submission
@@ -81,19 +83,20 @@ def cleanup_has_no_second_look(patch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> dict[str, Any]:
-    original, successor = publish.publish, publish._successor
+    prepare, successor = Table.prepare, publish._successor
+    tables: dict[Any, Table] = {}  # of each actor
 
-    def publish_early(*given: Any, table: Any, **named: Any) -> Any:
-        def early(version: Any, facts: Any, current: Any, location: Any, *rest: Any) -> Manifest:
-            manifest = successor(version, facts, current, location, *rest)
-            table.put_partition(location.period_id, manifest.columns, manifest.partition(location))
-            return manifest
+    def remember(table: Table, columns: Any) -> dict[str, str]:
+        tables[getcurrent()] = table
+        return prepare(table, columns)
 
-        with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(publish, "_successor", early)
-            return original(*given, table=table, **named)
+    def early(version: Any, facts: Any, current: Any, location: Location, *rest: Any) -> Manifest:
+        manifest = successor(version, facts, current, location, *rest)
+        tables[getcurrent()].put_partition(location.period_id, manifest.columns, manifest.partition(location))
+        return manifest
 
-    patch.setattr("athena_reports.publication.publish_operator.publish", publish_early)
+    patch.setattr(Table, "prepare", remember)
+    patch.setattr(publish, "_successor", early)
     return {}
 
 

@@ -297,7 +297,12 @@ def world(seed: int) -> Iterator[World]:
         # DuckDB is not what is looked at: the rows are a text.
         patch.setattr(publish, "open_engine", lambda *_, **__: _engine(made.folder))
         patch.setattr(publish, "count_differences", _count_differences)
-        yield made
+        try:
+            yield made
+        finally:
+            for actor in made.actors:  # of a world that has ended badly: none goes on in another one
+                while not actor.thread.dead:
+                    actor.thread.throw()
 
 
 class _Story:
