@@ -56,8 +56,8 @@ test-ci: $(READY) ## Run the longer tests: they need Debian's postgresql, redis-
 	@$(RUN) -m pytest tests/e2e -n 2 --dist loadfile -m "ci and not full"
 
 .PHONY: test-e2e
-test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, the long ones too
-	@$(RUN) -m pytest tests/e2e -n 2 --dist loadfile
+test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other tests that take very long
+	@$(RUN) -m pytest -n 2 --dist loadfile -m "e2e or full"
 
 .PHONY: up
 up: $(READY) ## Run Airflow with the demo's lakes and the Reports page on 127.0.0.1:8080 until stopped

@@ -45,6 +45,7 @@ def weekly(airflow: AirflowRuntime, plays: Plays) -> Backfilled:
     return Backfilled(airflow, plays.services, "user_ranking", "weekly", plays.ranking)
 
 
+@pytest.mark.ci
 def test_a_backfill_outlives_the_death_of_the_scheduler_its_tasks_and_the_triggerer(
     weekly: Backfilled, airflow: AirflowRuntime, plays: Plays
 ) -> None:
@@ -97,7 +98,7 @@ def test_the_command_line_starts_a_backfill_and_reprocess_does_what_it_says(
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("paused", ["backfill", "dag"])
+@pytest.mark.parametrize("paused", [pytest.param("backfill", marks=pytest.mark.full), "dag"])
 def test_a_pause_lets_what_runs_end_and_a_resume_does_the_rest(
     weekly: Backfilled, airflow: AirflowRuntime, paused: Literal["backfill", "dag"]
 ) -> None:

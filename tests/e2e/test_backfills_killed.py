@@ -60,7 +60,12 @@ def restart_the_database(weekly: Backfilled) -> None:
 
 
 @pytest.mark.parametrize(
-    ("strike", "first"), [(kill_a_task, 0), (restart_the_triggerer, 6), (restart_the_database, 12)]
+    ("strike", "first"),
+    [
+        pytest.param(kill_a_task, 0, marks=pytest.mark.full),
+        pytest.param(restart_the_triggerer, 6, marks=pytest.mark.full),
+        (restart_the_database, 12),
+    ],
 )
 def test_a_backfill_goes_on_after_a_blow_and_pays_nothing_twice(
     weekly: Backfilled, plays: Plays, strike: Callable[[Backfilled], None], first: int

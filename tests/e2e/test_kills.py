@@ -256,6 +256,7 @@ def test_a_wait_marked_stops_its_query(
         assert "Clear run_query with all that is downstream" in run.log("transform")
 
 
+@full
 def test_a_wait_cleared_alone_gets_a_new_query(row: Row, stopped_after: StoppedAfter) -> None:
     run, query = row.begin_and_hold()
 
