@@ -485,7 +485,7 @@ class AirflowRuntime:
                 "lastname": user,
                 "email": f"{user}@example.com",
             }
-            words = [word for name, value in options.items() for word in (f"--{name}", value)]
+            words = [f"--{name}={value}" for name, value in options.items()]  # a password may begin with a dash
             self._run_command(("users", "create", *words), environment, self.config.start_timeout_seconds)
 
     def _run_command(self, args: Sequence[str], environment: Mapping[str, str], timeout_seconds: float) -> Path:
