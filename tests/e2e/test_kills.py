@@ -253,7 +253,7 @@ def test_a_wait_marked_stops_its_query(
     if state == "success":
         transform = run.task("transform")
         assert (transform.state, transform.try_number) == ("failed", 1)
-        assert "Clear run_query with all that is downstream" in run.log("transform")
+        assert "clear run_query with all that is downstream" in run.log("transform")
 
 
 @full
@@ -400,8 +400,7 @@ def test_a_submit_cleared_before_it_knows_its_query_leaves_it_to_the_reconciler(
     process.wait(60)
     row.faults.clear(drop)
     run.wait_until_watched()
-    assert run.states == ["RUNNING", "RUNNING"]
-    assert row.reconcile() == [query.id]
+    assert row.reconcile() in ([], [query.id])  # none if the task has found it by its marker before it died
 
     stopped_after(run, query, asked)
     row.faults.clear()
@@ -423,7 +422,7 @@ def test_a_failure_that_passes_is_submitted_again_in_the_wait(row: Row) -> None:
     assert run.states == ["FAILED", "SUCCEEDED"]
     assert (run.task("run_query").try_number, run.task("wait_for_query").try_number) == (1, 1)
     assert run.xcom("run_query") == first.id
-    assert run.xcom("wait_for_query")["query"]["id"] == second.id
+    assert run.xcom("wait_for_query")["id"] == second.id
     assert f"It was submitted again as {second.id}" in run.log("wait_for_query")
 
 
