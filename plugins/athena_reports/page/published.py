@@ -1,6 +1,5 @@
 """What is published, as Glue and S3 have it. Partitions are kept for seconds: many viewers cost as much as one."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import BoundedSemaphore, Condition
@@ -16,7 +15,7 @@ from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import Manifest
 from athena_reports.publication.publish import read_manifest
 from athena_reports.queries.execution import console_url
-from athena_reports.rows.columns import Column, literal, quoted
+from athena_reports.rows.columns import Column, is_number, literal, quoted
 from athena_reports.rows.engine import open_engine, reason
 from athena_reports.s3 import S3
 from athena_reports.settings import settings
@@ -30,7 +29,6 @@ SHOWN_COLUMNS, SHOWN_BYTES, SHOWN_UNFOLDED, SHOWN_VALUES = 200, 32 * 10**6, 256 
 MEMORY_LIMIT = "128MB"
 CALLS_AT_ONCE = 16
 _engines = BoundedSemaphore(4)
-_NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)")
 _partitions = TTLCache(1024, ttl=3)
 
 
@@ -52,7 +50,7 @@ class Shape(NamedTuple):
         names = [column.name for column in columns]
         key = next((c.name for c in columns if c.type == "VARCHAR" and c.name != "movement"), "")
         label = next((n for n in (f"{key.removesuffix('_id')}_name", f"{key}_name") if n in names), key)
-        numbers = [c.name for c in columns if _NUMBER.fullmatch(c.type)]
+        numbers = [c.name for c in columns if is_number(c.type)]
         return cls(key, label, numbers, [name for name in numbers if name not in ("rank", "previous_rank")])
 
 

@@ -88,11 +88,9 @@ class Table:
 
     def mark_broken(self, period_id: str, listed: Partition, why: str) -> None:
         """Let the partition of a period say why it is broken, unless it has changed since it was listed."""
-        call, options = (
-            _all(self.glue, "get_partitions"),
-            {"TableName": self.name, "Expression": f"period = '{period_id}'"},
-        )
-        found = self._call("its partitions cannot be listed", (), call, **options)["Partitions"]
+        which = {"TableName": self.name, "Expression": f"period = '{period_id}'"}
+        call = _all(self.glue, "get_partitions")
+        found = self._call("its partitions cannot be listed", (), call, **which)["Partitions"]
         for each in (each for each in found if each.get("Parameters", {}) == listed.parameters):
             entry = {name: each[name] for name in ("Values", "StorageDescriptor")}
             entry["Parameters"] = {**listed.parameters, "broken": why}

@@ -27,6 +27,7 @@ _ARGUMENTS = re.compile(r"\s*[(<].*[)>]", re.DOTALL)
 _LEAF = re.compile(r"\w+(\([\d,]+\))?(?![\w:<(])")
 _NESTED = re.compile(r"(\w+)<([^<>]*)>")
 _FIELD = re.compile(r"(\w+):")
+_NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)")
 _DECIMAL = re.compile(r"decimal\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 
 
@@ -36,6 +37,11 @@ class Column(BaseModel, frozen=True):
     name: str
     type: str
     glue: str
+
+
+def is_number(kind: str) -> bool:
+    """Return whether a type of DuckDB is one of numbers."""
+    return _NUMBER.fullmatch(kind) is not None
 
 
 def duckdb_type(name: str) -> str:

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel
 
 from athena_reports.errors import PublishError, TransformError
-from athena_reports.rows.columns import Column, children, columns_of, literal, quoted, refuse_duplicates, rewritten
+from athena_reports.rows.columns import (
+    Column,
+    children,
+    columns_of,
+    is_number,
+    literal,
+    quoted,
+    refuse_duplicates,
+    rewritten,
+)
 from athena_reports.rows.engine import Engine, reason
 
 if TYPE_CHECKING:
@@ -29,7 +38,6 @@ CONTENT_TYPES: dict[Format, str] = {
 # A cell that begins so is a formula in a spreadsheet; the wide characters are where Japanese or Chinese is set.
 _FORMULA = re.compile(r"^([=+@\t\r\n＝＋－＠-])")
 _ESCAPE = r"'\1"
-_NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*")
 # A row group is held in memory until it is written: 122,880 rows, or fewer if they are wide.
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE_BYTES 16777216"
 
@@ -127,7 +135,7 @@ def _value(format: Format, name: str, kind: DuckDBPyType, engine: Engine) -> str
         if children(kind) or kind.id == "blob":
             raise NotImplementedError
         value = _text(quoted(name), kind.id, " ")
-        if format == "csv" or _NUMBER.fullmatch(str(kind)):
+        if format == "csv" or is_number(str(kind)):
             return value
         return f"regexp_replace({value}::VARCHAR, {literal(_FORMULA.pattern)}, {literal(_ESCAPE)})"
     except NotImplementedError:
