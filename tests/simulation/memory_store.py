@@ -130,24 +130,28 @@ class MemoryGlue:
     def update_table(self, **_: Any) -> None:
         raise AssertionError("all versions have the same columns")
 
-    def create_partition(self, *, TableName: str, PartitionInput: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
-        def create() -> dict[str, Any]:
+    def create_partition(self, **given: Any) -> dict[str, Any]:
+        return self._put_partition("CreatePartition", _absent, **given)
+
+    def update_partition(self, **given: Any) -> dict[str, Any]:
+        return self._put_partition("UpdatePartition", _present, **given)
+
+    def _put_partition(
+        self,
+        action: str,
+        require: Callable[[Mapping[Any, Any], Any], Any],
+        *,
+        TableName: str,  # noqa: N803
+        PartitionInput: dict[str, Any],  # noqa: N803
+        **_: Any,
+    ) -> dict[str, Any]:
+        def put() -> dict[str, Any]:
             key = (TableName, PartitionInput["Values"][0])
-            _absent(self.partitions, key)
+            require(self.partitions, key)
             self.partitions[key] = PartitionInput
             return {}
 
-        answer: dict[str, Any] = self.call("CreatePartition", create)
-        return answer
-
-    def update_partition(self, *, TableName: str, PartitionInput: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
-        def update() -> dict[str, Any]:
-            key = (TableName, PartitionInput["Values"][0])
-            _present(self.partitions, key)
-            self.partitions[key] = PartitionInput
-            return {}
-
-        answer: dict[str, Any] = self.call("UpdatePartition", update)
+        answer: dict[str, Any] = self.call(action, put)
         return answer
 
     def get_paginator(self, name: str) -> _Listing:
