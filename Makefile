@@ -5,6 +5,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 VENV := .venv
 RUN := $(VENV)/bin/python
+DEV := PYTHONPATH=dev $(RUN)
 READY := $(VENV)/.ready
 PORT ?= 4566
 
@@ -17,7 +18,7 @@ USABLE := import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): requirements.txt requirements-dev.txt $(wildcard constraints/*.txt)
+$(READY): requirements.txt $(wildcard dev/pins/*.txt)
 	@for python in $(CANDIDATES); do \
 		if $$python -c "$(USABLE)" >/dev/null 2>&1; then found=$$python; break; fi; \
 	done; \
@@ -30,7 +31,7 @@ $(READY): requirements.txt requirements-dev.txt $(wildcard constraints/*.txt)
 	echo "Installing into $(VENV) for Python $$version; the first time this takes a minute or two."; \
 	rm -rf $(VENV) && $$found -m venv $(VENV) && \
 	$(RUN) -m pip install --quiet --disable-pip-version-check \
-		-r requirements-dev.txt -c constraints/py$$version.txt
+		-r dev/pins/dev.txt -c dev/pins/py$$version.txt
 	@touch $@
 
 .PHONY: setup
@@ -38,7 +39,7 @@ setup: $(READY) ## Install what the commands below need, into .venv
 
 .PHONY: demo
 demo: $(READY) ## Run both reports in Airflow on local services, to their end
-	@$(RUN) -m demo.run
+	@$(DEV) -m demo.run
 
 .PHONY: test
 test: $(READY) ## Prove the package: lint, types and tests
@@ -49,7 +50,7 @@ test: $(READY) ## Prove the package: lint, types and tests
 
 .PHONY: simulate
 simulate: $(READY) ## Play many seeded worlds of faults and kills: SEEDS=10000
-	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins $(RUN) -m tests.simulation --seeds $(or $(SEEDS),10000)
+	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(RUN) -m tests.simulation --seeds $(or $(SEEDS),10000)
 
 .PHONY: test-ci
 test-ci: $(READY) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
@@ -61,15 +62,15 @@ test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other
 
 .PHONY: up
 up: $(READY) ## Run Airflow with the demo's lakes and the Reports page on 127.0.0.1:8080 until stopped
-	@$(RUN) -m demo.up --port $(if $(filter-out 4566,$(PORT)),$(PORT),8080)
+	@$(DEV) -m demo.up --port $(if $(filter-out 4566,$(PORT)),$(PORT),8080)
 
 .PHONY: local-aws
 local-aws: $(READY) ## Serve S3, Glue and Athena on 127.0.0.1:4566 until stopped (PORT= to change)
-	@$(RUN) -m local_aws --port $(PORT)
+	@$(DEV) -m local_aws --port $(PORT)
 
 # ENV only from the command line: shells have a variable of that name for something else.
 ENVIRONMENT := $(if $(findstring command,$(origin ENV)),$(ENV),prd)
-BUNDLE := PYTHONPATH=plugins $(RUN) -m deploy bundle --env '$(ENVIRONMENT)'
+BUNDLE := PYTHONPATH=plugins:dev $(RUN) -m deploy bundle --env '$(ENVIRONMENT)'
 
 .PHONY: bundle
 bundle: $(READY) ## Build what Amazon MWAA takes, into dist/mwaa (ENV=dev, stg or prd; prd)
@@ -88,12 +89,12 @@ endif
 
 .PHONY: deploy-guided
 deploy-guided: $(READY) ## Ask where an environment is deployed to, and remember it (ENV=stg)
-	@PYTHONPATH=plugins $(RUN) -m deploy guided --env '$(ENVIRONMENT)' $(ANSWERS)
+	@PYTHONPATH=plugins:dev $(RUN) -m deploy guided --env '$(ENVIRONMENT)' $(ANSWERS)
 
 .PHONY: deploy
 ifeq ($(ROLLBACK),)
 deploy: $(READY) ## Deploy to Amazon MWAA (ENV=stg, DRY_RUN=1, CHECK=no, REPLACE=1, TAKE_OVER=1)
-	@PYTHONPATH=plugins $(RUN) -m deploy deploy --env '$(ENVIRONMENT)' $(if $(DRY_RUN),--dry-run) \
+	@PYTHONPATH=plugins:dev $(RUN) -m deploy deploy --env '$(ENVIRONMENT)' $(if $(DRY_RUN),--dry-run) \
 		$(if $(filter no,$(CHECK)),--no-check) $(if $(REPLACE),--replace) $(if $(TAKE_OVER),--take-over) \
 		--constraints '$(CONSTRAINTS)' --installed '$(INSTALLED)' --python '$(PYTHON)'
 else
@@ -102,7 +103,7 @@ endif
 
 .PHONY: rollback
 rollback: $(READY) ## Go back to the release before (ENV=stg, DRY_RUN=1, REPLACE=1, TAKE_OVER=1)
-	@PYTHONPATH=plugins $(RUN) -m deploy rollback --env '$(ENVIRONMENT)' $(if $(DRY_RUN),--dry-run) \
+	@PYTHONPATH=plugins:dev $(RUN) -m deploy rollback --env '$(ENVIRONMENT)' $(if $(DRY_RUN),--dry-run) \
 		$(if $(REPLACE),--replace) $(if $(TAKE_OVER),--take-over)
 
 ifeq ($(filter mwaa-check,$(MAKECMDGOALS))$(VERSION),mwaa-check)
@@ -112,12 +113,12 @@ endif
 .PHONY: mwaa-check
 mwaa-check: $(READY) ## Run the bundle in a twin of MWAA's image (VERSION=3.3.1 or newest, CONSTRAINTS=, INSTALLED=)
 	@$(BUNDLE)
-	@PYTHONPATH=plugins $(RUN) -m deploy check --version '$(VERSION)' --constraints '$(CONSTRAINTS)' \
+	@PYTHONPATH=plugins:dev $(RUN) -m deploy check --version '$(VERSION)' --constraints '$(CONSTRAINTS)' \
 		--installed '$(INSTALLED)' --python '$(PYTHON)'
 
 .PHONY: bench
-bench: $(READY) ## Measure speed and cost (ONLY=<name> for one row), into bench/results.json
-	@AIRFLOW_HOME=$(CURDIR)/bench/.work/home PYTHONPATH=plugins $(RUN) -m bench $(if $(ONLY),--only $(ONLY))
+bench: $(READY) ## Measure speed and cost (ONLY=<name> for one row), into dev/bench/results.json
+	@AIRFLOW_HOME=$(CURDIR)/dev/bench/.work/home PYTHONPATH=plugins:dev $(RUN) -m bench $(if $(ONLY),--only $(ONLY))
 
 .PHONY: format
 format: $(READY) ## Format the code and mend what the linter can
@@ -126,4 +127,4 @@ format: $(READY) ## Format the code and mend what the linter can
 
 .PHONY: clean
 clean: ## Remove everything that the other commands created
-	rm -rf $(VENV) .airflow demo-output dist bench/.work .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .airflow demo-output dist dev/bench/.work .pytest_cache .mypy_cache .ruff_cache .hypothesis

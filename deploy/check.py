@@ -12,13 +12,13 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from demo.airflow import AirflowClient, AirflowConfig, AirflowRuntime, AirflowRuntimeError, Progress
-from demo.databases import are_installed
+from airflow_local.databases import are_installed
+from airflow_local.runtime import AirflowClient, AirflowConfig, AirflowRuntime, AirflowRuntimeError, Progress
+from airflow_local.services import Services, ServicesError, local_services
 from demo.lake import LakeError
 from demo.run import DemoError, Job, Watch, finish, start
 from demo.run import Progress as Printed
 from demo.seed import fill
-from demo.services import Services, ServicesError, local_services
 from demo.show import latest_manifest
 from deploy import image as mwaa
 from deploy.bundle import read_bundle

@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from demo.airflow import Progress, tail
+from airflow_local.runtime import Progress, tail
 from deploy import image as mwaa
 from deploy.errors import CheckError
 
@@ -30,7 +30,7 @@ NONE = "none"
 NEWEST = "newest"
 """In place of a version: that of the newest Airflow that pip finds."""
 
-_KEPT = Path(__file__).resolve().parents[1] / "constraints" / "mwaa"
+_KEPT = Path(__file__).resolve().parents[1] / "dev" / "pins" / "mwaa"
 _PUBLISHED = "https://raw.githubusercontent.com/apache/airflow/constraints-{version}/constraints-3.12.txt"
 _DOWNLOAD_SECONDS = 30
 _IMAGE_SECONDS = 30 * 60
@@ -47,8 +47,8 @@ class Image:
     Attributes:
         version: Airflow's.
         constraints: Path or URL of the constraints that the image was built with and forces; empty for
-            those of `constraints/mwaa`, or else those that Airflow publishes; `none` for none at all.
-        installed: Path or URL of the list of the image's packages; empty for that of `constraints/mwaa`, unless
+            those of `dev/pins/mwaa`, or else those that Airflow publishes; `none` for none at all.
+        installed: Path or URL of the list of the image's packages; empty for that of `dev/pins/mwaa`, unless
             there are other constraints; `none`, or without such a list, to let pip choose by the constraints.
     """
 

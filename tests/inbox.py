@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 
-from demo.services import Services
+from airflow_local.services import Services
 
 
 @dataclass(frozen=True)

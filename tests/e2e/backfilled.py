@@ -16,11 +16,11 @@ from zoneinfo import ZoneInfo
 
 import psutil  # type: ignore[import-untyped]
 
-from demo.airflow import AirflowApiError
+from airflow_local.runtime import AirflowApiError
+from airflow_local.services import Services, local_services
 from demo.flights import archive_path
 from demo.lake import column_bytes, seed_plays
 from demo.plays import PlaysSpec, generate
-from demo.services import Services, local_services
 from tests.e2e.environment import PATIENCE, ROOT
 from tests.e2e.report_run import TASK_TITLE, Query, queries_of, title_of, until
 from tests.integration.runner import object_of, rows_of
@@ -29,7 +29,7 @@ from tests.oracles.carrier_ranking import carrier_ranking
 from tests.oracles.user_ranking import Event, events_of, user_ranking
 
 if TYPE_CHECKING:
-    from demo.airflow import AirflowRuntime, DagRun
+    from airflow_local.runtime import AirflowRuntime, DagRun
     from tests.e2e.harness import StartAirflow
 
 BUCKET = "athena-report-dev"

@@ -3,7 +3,7 @@
 Command lines, environments, health checks and dependencies are those that Compose's own `config` prints. What
 is different:
 
-- Paths: /opt/airflow is a temporary folder with links to the tree, /package is the tree.
+- Paths: /opt/airflow is a temporary folder with links to the tree, /package is its dev/.
 - Addresses: host names of services are 127.0.0.1, 0.0.0.0 is too, and each port is a free one.
 - Programs: those of this virtual environment and of Debian's packages, instead of the images'. For what the
   image of PostgreSQL does before its command, `initdb` and CREATE DATABASE stand in.
@@ -31,8 +31,8 @@ from typing import Any, Self
 
 import psutil
 
-from demo.airflow import tail
-from demo.databases import Postgresql, unprivileged
+from airflow_local.databases import Postgresql, unprivileged
+from airflow_local.runtime import tail
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTS = ("4566", "5432", "6379", "8080", "8974")
@@ -279,7 +279,7 @@ class ByHand:
             text = re.sub(rf"\b{port}\b", free, text)
         text = re.sub(rf"\b({'|'.join(HOSTS)})(?=:\d)", "127.0.0.1", text)
         text = text.replace("0.0.0.0", "127.0.0.1").replace("/opt/airflow", str(self.home))
-        return text.replace("/package", str(ROOT))
+        return text.replace("/package", str(ROOT / "dev"))
 
 
 def _free_port() -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from demo.airflow import AirflowConfig, AirflowRuntime
+from airflow_local.runtime import AirflowConfig, AirflowRuntime
 
 StartAirflow = Callable[..., AirflowRuntime]
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from airflow_local.services import Services
 from athena_reports.periods.calendar import Cadence, Period, monthly, weekly
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import Location
@@ -23,7 +24,6 @@ from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import write_files, write_table
 from athena_reports.s3 import S3
-from demo.services import Services
 
 TOKYO = "Asia/Tokyo"
 WEEKS = weekly("sunday", timezone=TOKYO)

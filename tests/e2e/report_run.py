@@ -14,8 +14,8 @@ import psutil  # type: ignore[import-untyped]
 from athena_reports.queries.ownership import Marker
 
 if TYPE_CHECKING:
-    from demo.airflow import AirflowRuntime, TaskInstance
-    from demo.services import Services
+    from airflow_local.runtime import AirflowRuntime, TaskInstance
+    from airflow_local.services import Services
 
 _T = TypeVar("_T")
 

@@ -19,7 +19,7 @@ from tests.e2e.backfilled import (
 from tests.e2e.report_run import until
 
 if TYPE_CHECKING:
-    from demo.airflow import AirflowRuntime
+    from airflow_local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
 pytest_plugins = ["tests.e2e.harness"]

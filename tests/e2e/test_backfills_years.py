@@ -23,7 +23,7 @@ from tests.e2e.backfilled import (
 )
 
 if TYPE_CHECKING:
-    from demo.airflow import AirflowRuntime
+    from airflow_local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
 pytest_plugins = ["tests.e2e.harness"]

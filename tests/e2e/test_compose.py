@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 import psutil
 import pytest
 
+from airflow_local.client import AirflowClient
+from airflow_local.services import Services
 from athena_reports.errors import SettingsError
 from athena_reports.settings import read_settings
-from demo.airflow_client import AirflowClient
-from demo.services import Services
 from tests.e2e.compose_by_hand import ByHand, compose, services
 from tests.e2e.report_run import until
 

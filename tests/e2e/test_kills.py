@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from airflow_local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
-from demo.services import Services, local_services
 from local_aws.faults import Drop, End, Faults, ForgetToken, Hold, QueryFault, Slow, SlowDown
 from tests.e2e.environment import PATIENCE, ROOT
 from tests.e2e.report_run import Query, ReportRun, now, until
 from tests.inbox import Inbox
 
 if TYPE_CHECKING:
-    from demo.airflow import AirflowRuntime
+    from airflow_local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
 pytest_plugins = ["tests.e2e.harness"]

@@ -13,9 +13,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from airflow_local.runtime import AirflowConfig, AirflowRuntime
+from airflow_local.services import Services, local_services
 from athena_reports.periods.calendar import Period
-from demo.airflow import AirflowConfig, AirflowRuntime
-from demo.services import Services, local_services
 from tests.e2e.page_auth import OUTSIDER
 from tests.e2e.page_state import MONTHS, WEEKS, Publisher, last_periods, write_dags
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
 
+from airflow_local.runtime import AirflowConfig, AirflowRuntime
+from airflow_local.services import Services, local_services
 from athena_reports.periods.calendar import Period
-from demo.airflow import AirflowConfig, AirflowRuntime
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
-from demo.services import Services, local_services
 from tests.e2e.page_browser import Screenshots, launch, log_in
 from tests.e2e.page_state import (
     MONTHS,

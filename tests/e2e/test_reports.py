@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from demo.airflow import AirflowClient, AirflowConfig, AirflowRuntime, DagRun
+from airflow_local.runtime import AirflowClient, AirflowConfig, AirflowRuntime, DagRun
+from airflow_local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
-from demo.services import Services, local_services
 from local_aws.faults import Faults, Hold
 from tests.e2e.report_run import ReportRun, until
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from demo.airflow import AirflowApiError
+from airflow_local.runtime import AirflowApiError
+from airflow_local.services import Services, local_services
 from demo.lake import land_late_plays, seed_plays
 from demo.plays import PlaysSpec, generate
-from demo.services import Services, local_services
 from tests.e2e.backfilled import BUCKET, TOKYO, Backfilled, Period, Rows, weeks
 from tests.e2e.environment import PATIENCE, ROOT
 from tests.e2e.report_run import now, until
@@ -31,7 +31,7 @@ from tests.oracles.user_ranking import Event, events_of, user_ranking
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demo.airflow import AirflowRuntime, DagRun
+    from airflow_local.runtime import AirflowRuntime, DagRun
     from tests.e2e.harness import StartAirflow
 
 pytest_plugins = ["tests.e2e.harness"]

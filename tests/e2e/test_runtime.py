@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from demo.airflow import (
+from airflow_local.runtime import (
     AirflowApiError,
     AirflowConfig,
     AirflowProcessError,
@@ -263,7 +263,7 @@ def starting(dags_folder: Path, tmp_path: Path, database_templates: Path) -> Ite
     """Another process that is about to start the API servers in `tmp_path`."""
     script = f"""
 from pathlib import Path
-from demo.airflow import AirflowConfig, AirflowRuntime
+from airflow_local.runtime import AirflowConfig, AirflowRuntime
 with AirflowRuntime(AirflowConfig(
     home=Path({str(tmp_path)!r}), dags_folder=Path({str(dags_folder)!r}), components=("api-server",),
     database_templates=Path({str(database_templates)!r}),

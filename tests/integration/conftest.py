@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_local.services import Services, local_services
 from demo.lake import seed_flights, seed_plays
 from demo.plays import PlaysSpec
-from demo.services import Services, local_services
 
 ENVIRONMENT = "dev"
 PLAYS = PlaysSpec(dt.date(2025, 1, 1), dt.date(2025, 7, 2), events=40_000, users=2_000, seed=11)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from airflow_local.services import Services
 from athena_reports import weekly
-from demo.services import Services
 from tests.inbox import Inbox
 from tests.integration.runner import RunFacts, XComs, run_dag
 from tests.parsed import parse_dags

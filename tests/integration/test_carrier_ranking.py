@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from airflow_local.services import Services
 from demo.flights import archive_path
-from demo.services import Services
 from tests.integration.runner import load_dags, manifest_of, midnight, months, rows_of, run_dag, weeks
 from tests.oracles.carrier_ranking import carrier_ranking
 

@@ -29,6 +29,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 from botocore import xform_name
 
+from airflow_local.services import Services, local_services
 from athena_reports import RetentionPolicy, build_cleanup
 from athena_reports import s3 as s3_module
 from athena_reports.page import published as page
@@ -37,7 +38,6 @@ from athena_reports.s3 import S3, S3Error
 from athena_reports.settings import settings
 from demo import flights, lake, plays
 from demo.plays import PlaysSpec
-from demo.services import Services, local_services
 from local_aws.actions import S3_ACTIONS, Actions
 from local_aws.athena.clients import OWN_KEY
 from local_aws.faults import Faults, Hold, SlowDown

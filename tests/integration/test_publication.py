@@ -12,10 +12,10 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 from botocore.client import BaseClient
 
+from airflow_local.services import Services
 from athena_reports import Input, Report, build_dag, checks, monthly, transforms
 from athena_reports.publication.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.settings import settings
-from demo.services import Services
 from tests.integration.runner import XComs, manifest_of, object_of, rows_of, run_dag
 
 pytestmark = pytest.mark.usefixtures("flights_lake")

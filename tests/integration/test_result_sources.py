@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from botocore.exceptions import ClientError
 
+from airflow_local.services import Services
 from athena_reports.errors import ResultError
 from athena_reports.queries.execution import QueryExecution, get_query_execution
 from athena_reports.queries.failures import has_succeeded
@@ -20,7 +21,6 @@ from athena_reports.rows.columns import Column, columns_of
 from athena_reports.rows.engine import open_engine
 from athena_reports.s3 import S3, S3Error
 from demo.plays import PlaysSpec
-from demo.services import Services
 from local_aws.faults import CutBody, Faults, SlowDown
 from tests.integration.conftest import ENVIRONMENT
 

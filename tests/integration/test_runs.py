@@ -15,9 +15,9 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
+from airflow_local.services import Services
 from athena_reports import AthenaSubmitOperator
 from demo.lake import column_bytes, seed_flights
-from demo.services import Services
 from tests.integration.runner import RunFacts, load_dags, manifest_of, object_of, rows_of, run_dag
 
 TOKYO = ZoneInfo("Asia/Tokyo")

@@ -17,9 +17,9 @@ import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from botocore.config import Config
 
+from airflow_local.services import Services
 from athena_reports.queries import submission
 from athena_reports.queries.submission import MAX_EXECUTIONS
-from demo.services import Services
 from local_aws.faults import (
     Drop,
     End,

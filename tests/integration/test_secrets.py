@@ -13,7 +13,7 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.hooks.sts import StsHook
 from airflow.providers.common.compat.sdk import AirflowException
 
-from demo.services import Services
+from airflow_local.services import Services
 from tests.integration.runner import XComs, load_dags, manifest_of, run_dag
 from tests.stacks import secrets_backend
 

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import boto3
 import pytest
 
+from airflow_local.services import Services
 from athena_reports.settings import settings
 from demo.flights import archive_path
-from demo.services import Services
 from tests.integration.conftest import ENVIRONMENT
 from tests.integration.runner import load_dags, manifest_of, rows_of, run_dag
 from tests.oracles.carrier_ranking import carrier_ranking

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from airflow_local.services import Services
 from demo.plays import PlaysSpec, generate
-from demo.services import Services
 from tests.integration.runner import load_dags, manifest_of, midnight, months, rows_of, run_dag, weeks
 from tests.oracles.user_ranking import Event, events_of, user_ranking
 

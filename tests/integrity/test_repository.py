@@ -105,6 +105,6 @@ def test_secrets_of_the_compose_file_live_in_a_volume_and_are_written_by_those_w
 
 
 def test_the_compose_file_runs_the_airflow_that_is_tested() -> None:
-    pinned = re.search(r"^apache-airflow==(\S+)$", (ROOT / "constraints" / "py3.12.txt").read_text(), re.M)
+    pinned = re.search(r"^apache-airflow==(\S+)$", (ROOT / "dev" / "pins" / "py3.12.txt").read_text(), re.M)
     assert pinned is not None
     assert f"FROM apache/airflow:{pinned[1]}-python3.12" in COMPOSE["x-image"]["build"]["dockerfile_inline"]

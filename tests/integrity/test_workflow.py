@@ -81,12 +81,12 @@ def test_no_script_is_put_together_from_what_an_event_says() -> None:
 
 
 def test_each_supported_python_is_tested() -> None:
-    pinned = {path.stem.removeprefix("py") for path in (ROOT / "constraints").glob("py*.txt")}
+    pinned = {path.stem.removeprefix("py") for path in (ROOT / "dev" / "pins").glob("py*.txt")}
     assert set(JOBS["test"]["strategy"]["matrix"]["python"]) == pinned
 
 
 def test_each_image_of_mwaa_whose_packages_are_kept_is_tested_and_the_newest_airflow() -> None:
-    kept = sorted((ROOT / "constraints" / "mwaa").iterdir())
+    kept = sorted((ROOT / "dev" / "pins" / "mwaa").iterdir())
     versions = {path.stem.rpartition("-")[0] for path in kept}
     assert {path.name for path in kept} == {
         f"{v}-{kind}.txt" for v in versions for kind in ("constraints", "installed")

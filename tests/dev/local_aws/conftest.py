@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from local_aws import LocalAws
+from local_aws.athena import results
+from local_aws.athena.catalog import Table
+from local_aws.athena.dialect import parse
+from local_aws.athena.engine import Engine
+from local_aws.athena.errors import QueryFailed
+from local_aws.athena.translate import translate
+from tests.dev.local_aws.account import Account
+
+
+class NoTables:
+    def table(self, database: str, name: str) -> Table:
+        raise QueryFailed("TABLE_NOT_FOUND", f"Table 'awsdatacatalog.{database}.{name}' does not exist")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    engine = Engine()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def compute(engine: Engine) -> Callable[..., str]:
+    """Runs a query without tables and gives its CSV, without the header."""
+
+    def compute(sql: str, *parameters: str) -> str:
+        translation = translate(parse(sql, parameters), NoTables(), "db")
+        batches = engine.run(translation.sql, {})
+        return b"".join(bytes(results.csv_rows(b, translation.types)) for b in batches).decode()
+
+    return compute
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[LocalAws]:
+    with LocalAws.start() as aws:
+        yield aws
+
+
+@pytest.fixture
+def account(aws: LocalAws) -> Account:
+    """A new account: what other tests left is gone."""
+    aws.reset()
+    account = Account(aws)
+    account.prepare()
+    return account

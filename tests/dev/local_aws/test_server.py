@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from local_aws import LocalAws, PortInUseError
+from local_aws.__main__ import main
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def _serve(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "local_aws", *arguments],
+        cwd=REPOSITORY / "dev",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+    )
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_serves_until_it_is_stopped(stop: signal.Signals) -> None:
+    process = _serve("--port", "0")
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    endpoint = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
+    with urllib.request.urlopen(endpoint) as answer:
+        assert b"ListAllMyBucketsResult" in answer.read()
+    process.send_signal(stop)
+    rest, errors = process.communicate()
+    assert (process.returncode, rest, errors) == (0, "", "")
+
+
+def test_a_port_in_use_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["--port", str(port)]) == 1
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors.count("\n") == 1
+    assert f"127.0.0.1:{port}" in errors
+    assert "PORT=" in errors
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT, signal.SIGTERM}
+
+
+def test_start_and_stop_leave_nothing_behind() -> None:
+    before = set(threading.enumerate())
+    for _ in range(2):
+        with LocalAws.start() as aws:
+            port = int(aws.endpoint_url.rpartition(":")[2])
+            assert aws.client("s3").list_buckets()["Buckets"] == []
+            aws.client("s3").create_bucket(Bucket="left")
+            location = {"OutputLocation": "s3://left/"}
+            aws.client("athena").start_query_execution(QueryString="SELECT 1", ResultConfiguration=location)
+            with pytest.raises(PortInUseError, match="PORT="):
+                LocalAws.start(port)
+        assert {thread for thread in threading.enumerate() if thread.name.startswith(("athena", "local-aws"))} <= before
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+
+
+def test_a_reset_forgets_everything() -> None:
+    with LocalAws.start() as aws:
+        aws.client("s3").create_bucket(Bucket="left")
+        aws.client("athena").create_work_group(Name="dev")
+        aws.reset()
+        assert aws.client("s3").list_buckets()["Buckets"] == []
+        assert [g["Name"] for g in aws.client("athena").list_work_groups()["WorkGroups"]] == ["primary"]
+
+
+def test_the_other_services_are_there() -> None:
+    with LocalAws.start() as aws:
+        assert aws.client("sts").get_caller_identity()["Account"]
+        assert aws.client("sns").create_topic(Name="t")["TopicArn"].endswith(":t")
+        assert aws.client("glue", "eu-nowhere-9").get_databases()["DatabaseList"] == []
+
+
+def test_an_unknown_execution_is_not_found() -> None:
+    with LocalAws.start() as aws, pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{aws.endpoint_url}/_local/athena/executions/none")
+
+
+@pytest.mark.parametrize("path", ["/", "/_local/faults", "/_local/actions"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1.evil.example"},
+    ],
+)
+def test_web_pages_are_refused(path: str, headers: dict[str, str]) -> None:
+    with LocalAws.start() as aws:
+        request = urllib.request.Request(aws.endpoint_url + path, headers=headers)
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(request)
+
+
+def test_programs_may_use_any_name_of_this_machine() -> None:
+    with LocalAws.start() as aws:
+        aws.client("s3").create_bucket(Bucket="plays")
+        port = aws.endpoint_url.rpartition(":")[2]
+        for host in ("127.0.0.1", "localhost", "plays.localhost"):
+            request = urllib.request.Request(aws.endpoint_url, headers={"Host": f"{host}:{port}"})
+            with urllib.request.urlopen(request) as answer:
+                assert answer.status == 200
