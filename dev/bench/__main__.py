@@ -1,4 +1,4 @@
-"""`python -m bench [--only NAME]`: measure, print a table, and keep the rows in `bench/results.json`."""
+"""`python -m bench [--only NAME]`: measure, print a table, and keep the rows in `dev/bench/results.json`."""
 
 from __future__ import annotations
 

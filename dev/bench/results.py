@@ -1,4 +1,4 @@
-"""What a benchmark says: rows of one form, printed as a table and kept in `bench/results.json`."""
+"""What a benchmark says: rows of one form, printed as a table and kept in `dev/bench/results.json`."""
 
 from __future__ import annotations
 
