@@ -64,6 +64,12 @@ test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other
 up: $(READY) ## Run Airflow with the demo's lakes and the Reports page on 127.0.0.1:8080 until stopped
 	@$(DEV) -m demo.up --port $(if $(filter-out 4566,$(PORT)),$(PORT),8080)
 
+AUTHORS := AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(RUN) -m demo.beside $(RUN) -m athena_reports
+
+.PHONY: preview
+preview: $(READY) ## Show what a period queries, reads and costs: REPORT=user_ranking PERIOD=2025-06-22 RUN=1
+	@$(AUTHORS) preview '$(REPORT)' $(PERIOD) $(if $(RUN),--run)
+
 .PHONY: local-aws
 local-aws: $(READY) ## Serve S3, Glue and Athena on 127.0.0.1:4566 until stopped (PORT= to change)
 	@$(DEV) -m local_aws --port $(PORT)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
@@ -45,11 +45,30 @@ class InputCoverage(BaseModel, frozen=True):
         return f"{which} {why}: {', '.join(missing[:5])}{more}"
 
 
+class InputPartitions(NamedTuple):
+    """The partitions of an input that a period needs: what is missing, and the `s3://` folders of the others."""
+
+    coverage: InputCoverage
+    folders: Mapping[str, str]  # by partition, such as `dt=2025-06-29`
+
+
 def find_coverage(
     sources: Sequence[Input], period: Period, *, late_by: timedelta, now: datetime, database: str, glue: "GlueClient"
 ) -> tuple[InputCoverage, ...]:
-    """Return the coverage of every input at `now`; `database` is of those that name none."""
-    return tuple(_coverage(each, needed_dates(each, period, late_by, now), now, database, glue) for each in sources)
+    """Return the coverage of every input at `now`; MissingPartitionsError for a gap that the input does not allow."""
+    found = find_partitions(sources, period, late_by=late_by, now=now, database=database, glue=glue)
+    for coverage, _ in found:
+        if coverage.gaps and coverage.missing == "fail":
+            way_out = 'Wait for them or register them, then clear run_query; or declare missing="partial".'
+            raise MissingPartitionsError(f"{coverage}. No query was started. {way_out}")
+    return tuple(coverage for coverage, _ in found)
+
+
+def find_partitions(
+    sources: Sequence[Input], period: Period, *, late_by: timedelta, now: datetime, database: str, glue: "GlueClient"
+) -> list[InputPartitions]:
+    """Return the partitions of every input that are needed at `now`; `database` is of those that name none."""
+    return [_partitions(each, needed_dates(each, period, late_by, now), now, database, glue) for each in sources]
 
 
 def needed_dates(source: Input, period: Period, late_by: timedelta, now: datetime) -> list[date]:
@@ -70,7 +89,9 @@ def why_empty(inputs: Sequence[InputCoverage]) -> str:
     return f"There are no events: {'; '.join(map(str, inputs))}."
 
 
-def _coverage(source: Input, dates: Sequence[date], now: datetime, database: str, glue: "GlueClient") -> InputCoverage:
+def _partitions(
+    source: Input, dates: Sequence[date], now: datetime, database: str, glue: "GlueClient"
+) -> InputPartitions:
     database = source.database or database
     name = f"{database}.{source.table}"
     try:
@@ -84,20 +105,26 @@ def _coverage(source: Input, dates: Sequence[date], now: datetime, database: str
     parameters = table.get("Parameters", {})
     needed = list(dict.fromkeys(partition_values(source.columns, day, source.format, source.kind) for day in dates))
     is_projected = parameters.get("projection.enabled", "").lower() == "true"
-    projected = (values for values in needed if _is_projected(parameters, source, values, now))
-    seen = set(projected if is_projected else _registered(glue, database, source, keys, needed))
-    gaps = tuple("/".join(map("=".join, zip(source.columns, each, strict=True))) for each in needed if each not in seen)
-    where = {"outside" if is_projected else "absent": gaps}
-    coverage = InputCoverage(table=name, missing=source.missing, needed=len(needed), **where)
-    if gaps and source.missing == "fail":
-        way_out = 'Wait for them or register them, then clear run_query; or declare missing="partial".'
-        raise MissingPartitionsError(f"{coverage}. No query was started. {way_out}")
-    return coverage
+    if is_projected:
+        folders = {
+            each: _projected(table, keys, dict(zip(source.columns, each, strict=True)))
+            for each in needed
+            if _is_projected(parameters, source, each, now)
+        }
+    else:
+        folders = dict(_registered(glue, database, source, keys, needed))
+    names = {each: "/".join(map("=".join, zip(source.columns, each, strict=True))) for each in needed}
+    gaps = tuple(name for each, name in names.items() if each not in folders)
+    coverage = InputCoverage(
+        table=name, missing=source.missing, needed=len(needed), **{"outside" if is_projected else "absent": gaps}
+    )
+    return InputPartitions(coverage, {name: folders[each] for each, name in names.items() if each in folders})
 
 
 def _registered(
     glue: "GlueClient", database: str, source: Input, keys: Sequence[str], needed: Sequence[tuple[str, ...]]
-) -> Iterator[tuple[str, ...]]:
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the values of each partition that Glue has, and its folder."""
     is_integer = source.kind == "integer"  # Glue may hold a number with or without its zeros
     padded = [tuple(value.zfill(2) for value in each) for each in needed] if is_integer else []
     wanted = list(dict.fromkeys([*needed, *padded]))
@@ -108,9 +135,18 @@ def _registered(
             answer = glue.batch_get_partition(DatabaseName=database, TableName=source.table, PartitionsToGet=asked)
             for partition in answer.get("Partitions", []):
                 stored = dict(zip(keys, partition["Values"], strict=True))
-                values = [stored[column] for column in source.columns]
-                yield tuple(str(int(value)) if is_integer else value for value in values)
+                values = (stored[column] for column in source.columns)
+                folder = partition.get("StorageDescriptor", {}).get("Location", "")
+                yield tuple(str(int(value)) if is_integer else value for value in values), folder
             asked = answer.get("UnprocessedKeys", [])
+
+
+def _projected(table: Mapping[str, Any], keys: Sequence[str], values: Mapping[str, str]) -> str:
+    """Return the folder that Athena reads for the values of a projection."""
+    below = "/".join(f"{key}=${{{key}}}" for key in keys)
+    usual = f"{table.get('StorageDescriptor', {}).get('Location', '').rstrip('/')}/{below}/"
+    template = table.get("Parameters", {}).get("storage.location.template", usual)
+    return str(re.sub(r"\$\{(\w+)\}", lambda match: values.get(match[1].lower(), match[0]), template))
 
 
 def _is_projected(parameters: Mapping[str, str], source: Input, values: tuple[str, ...], now: datetime) -> bool:

@@ -1,0 +1,60 @@
+"""`python -m athena_reports`: look at a report before it is paid."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from athena_reports.errors import AthenaReportsError
+
+_DAGS_FOLDER = "AIRFLOW__CORE__DAGS_FOLDER"
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+ReportName = Annotated[str, typer.Argument(metavar="REPORT", help="A report's name, or the id of its DAG.")]
+PeriodId = Annotated[str, typer.Argument(metavar="[PERIOD]", help="A period id; by default the last complete one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def options(
+    dags: Annotated[Path, typer.Option(help="The folder of the DAG files.", file_okay=False)] = Path("dags"),
+) -> None:
+    """Tools for those who write reports. They use the AWS endpoint, account and region of the shell."""
+    os.environ.setdefault(_DAGS_FOLDER, str(dags.resolve()))
+
+
+@app.command()
+def preview(
+    report: ReportName,
+    period: PeriodId = "",
+    run: Annotated[bool, typer.Option("--run", help="Pay the query, and show its rows and checks.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a period would query, which partitions it reads, and what it costs. Nothing is published."""
+    from athena_reports.authors import preview as view
+    from athena_reports.authors.declared import find_report
+    from athena_reports.authors.trial import Aws
+
+    console = Console()
+    found = view.preview(*find_report(report, period), Aws.connect(), run=run)
+    if as_json:
+        print(found.model_dump_json(indent=2))
+    else:
+        view.show(found, console)
+
+
+def main() -> None:
+    """Run the command line; a known error is one message, and exit code 1."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    # Airflow and botocore say how they were set up, on standard output.
+    logging.disable(logging.WARNING)
+    os.environ |= {"AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore"}
+    try:
+        app(prog_name="python -m athena_reports")
+    except (AthenaReportsError, BotoCoreError, ClientError) as error:
+        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(1) from None

@@ -1,0 +1,102 @@
+"""The reports of the DAGs folder, as they run: what the operators of their DAGs hold."""
+
+import importlib.util
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Self
+
+from airflow.configuration import conf
+from airflow.sdk import DAG
+
+from athena_reports.errors import AthenaReportsError, PeriodError
+from athena_reports.periods.calendar import Cadence, Period
+from athena_reports.periods.sql_period import SqlPeriod
+from athena_reports.publication.transform_task import Recipe
+from athena_reports.queries.submit_operator import AthenaSubmitOperator
+from athena_reports.reports.report import REPORT_TAG
+from athena_reports.reports.sql_template import template_context
+
+
+class UnknownReportError(AthenaReportsError):
+    """There is no such report, or no such period of it."""
+
+
+@dataclass(frozen=True)
+class DeclaredReport:
+    """A report in one cadence: its DAG, the operator that queries, and what is made of the result."""
+
+    dag: DAG
+    query: AthenaSubmitOperator
+    recipe: Recipe
+
+    @classmethod
+    def of(cls, dag: DAG) -> Self:
+        """Return the report of a DAG that `build_dag` made."""
+        query: Any = dag.get_task("run_query")
+        transform: Any = dag.get_task("transform")
+        return cls(dag, query, transform.python_callable.keywords["recipe"])
+
+    @property
+    def cadence(self) -> Cadence:
+        """The periods of the DAG."""
+        return self.recipe.cadence
+
+    def sql(self, period: Period) -> str:
+        """Return the SQL of a period, rendered as its run renders it."""
+        context: Any = template_context(SqlPeriod(period, self.query.late_by), self.query.sql_params)
+        return str(self.query.render_template(self.query.query, context, self.dag.get_template_env())).strip()
+
+    def latest_period(self) -> Period:
+        """Return the last period that is complete, and that the report has data for."""
+        complete, end = self.cadence.last_complete(datetime.now(UTC)), self.dag.end_date
+        return min(complete, self.cadence.containing(end)) if end else complete
+
+
+def declared_reports() -> tuple[list[DeclaredReport], list[str]]:
+    """Import the files of Airflow's `dags_folder`; return their reports, and why a file has none."""
+    folder = Path(conf.get_mandatory_value("core", "dags_folder"))
+    files = [path for path in sorted(folder.glob("**/*.py")) if "build_dag" in path.read_text(encoding="utf-8")]
+    found: list[DeclaredReport] = []
+    problems = []
+    for path in files:
+        try:
+            found += [DeclaredReport.of(dag) for dag in _dags(path) if REPORT_TAG in dag.tags]
+        except Exception as error:  # whatever a file of an author raises
+            kind = "" if isinstance(error, AthenaReportsError) else f"{type(error).__name__}: "
+            problems.append(f"{path} cannot be imported: {kind}{error}")
+    return found, problems
+
+
+def find_report(name: str, period_id: str = "") -> tuple[DeclaredReport, Period]:
+    """Return the report of a name or a DAG id, and a period of it: the last complete one without an id.
+
+    A name without a cadence means the first DAG that has such a period. UnknownReportError if there is none.
+    """
+    known, problems = declared_reports()
+    named = [each for each in known if name in (each.recipe.report, each.dag.dag_id)]
+    if not named:
+        names = sorted({text for each in known for text in (each.recipe.report, each.dag.dag_id)})
+        near = ", ".join(get_close_matches(name, names, n=3, cutoff=0.3)) or ", ".join(names) or "none"
+        raise UnknownReportError("\n".join([f"There is no report {name!r}. Is it one of these: {near}?", *problems]))
+    problems = []
+    for each in named:
+        try:
+            return each, each.cadence.period(period_id) if period_id else each.latest_period()
+        except PeriodError as error:
+            problems.append(str(error))
+    raise UnknownReportError(f"{name}: " + "; ".join(problems))
+
+
+def _dags(path: Path) -> Iterator[DAG]:
+    spec = importlib.util.spec_from_file_location(f"report_file_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        return
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    found: Sequence[object] = list(vars(module).values())
+    yield from (each for each in found if isinstance(each, DAG))

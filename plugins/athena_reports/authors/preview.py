@@ -1,0 +1,179 @@
+"""What a run of a period would do: bounds, SQL, partitions, price; and with its query, rows and checks."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console, Group
+from rich.syntax import Syntax
+from rich.table import Table as Grid
+from rich.text import Text
+
+from athena_reports.authors.declared import DeclaredReport
+from athena_reports.authors.trial import CALLS_AT_ONCE, Aws, trial
+from athena_reports.periods.calendar import Period, PeriodFacts
+from athena_reports.publication.glue_table import Table
+from athena_reports.queries.execution import QueryExecution, QueryState
+from athena_reports.queries.input_partitions import InputPartitions, find_partitions
+from athena_reports.rows.checks import CheckResult
+
+_NEAREST = 3  # published periods that an estimate is made of
+_SHOWN_ROWS = 10
+
+
+class InputPreview(BaseModel, frozen=True):
+    """The partitions of a table that a period needs; `bytes` are those of all its columns."""
+
+    table: str
+    partitions: tuple[str, ...]  # that are there
+    missing: tuple[str, ...]
+    bytes: int
+
+
+class Estimate(BaseModel, frozen=True):
+    """What the query will scan. Before the first run of a report every column counts, so it is an upper bound."""
+
+    bytes: int
+    price_usd: float | None
+    basis: str
+
+
+class TrialPreview(BaseModel, frozen=True):
+    """What the query gave; values are texts, as DuckDB writes them, NULL is None."""
+
+    scanned_bytes: int
+    price_usd: float | None
+    rows: int
+    columns: dict[str, str]
+    first_rows: list[tuple[str | None, ...]]
+    checks: tuple[CheckResult, ...]
+
+
+class Preview(BaseModel, frozen=True):
+    """A period of a report, before it is paid; `trial` is None if its query was not run."""
+
+    dag_id: str
+    period: PeriodFacts
+    sql: str
+    inputs: tuple[InputPreview, ...]
+    estimate: Estimate | None  # None: the report declares no inputs, and has published nothing
+    trial: TrialPreview | None = None
+
+
+def preview(declared: DeclaredReport, period: Period, aws: Aws, *, run: bool = False) -> Preview:
+    """Look at a period, and with `run` pay its query; nothing is published."""
+    sql = declared.sql(period)
+    query, now = declared.query, datetime.now(UTC)
+    where: dict[str, Any] = {"database": query.database, "glue": aws.glue}
+    found = find_partitions(query.inputs, period, late_by=query.late_by, now=now, **where)
+    inputs = tuple(_input(each, aws) for each in found)
+    return Preview(
+        dag_id=declared.dag.dag_id,
+        period=period.facts,
+        sql=sql,
+        inputs=inputs,
+        estimate=estimate(declared, period, inputs, aws),
+        trial=_trial(declared, period, aws) if run else None,
+    )
+
+
+def estimate(declared: DeclaredReport, period: Period, inputs: Sequence[InputPreview], aws: Aws) -> Estimate | None:
+    """Return what the nearest published periods scanned, or before the first one the bytes of the partitions."""
+    database = declared.recipe.database
+    table = Table(database, declared.recipe.location(period), aws.glue) if database else None
+    published = table.published_periods() if table else {}
+    nearest = sorted(published, key=lambda each: abs(declared.cadence.period(each).index - period.index))[:_NEAREST]
+    if nearest:
+        scanned = round(median(published[each].scanned_bytes for each in nearest))
+        return Estimate(bytes=scanned, price_usd=_price(scanned), basis=f"median of {', '.join(sorted(nearest))}")
+    if not inputs:
+        return None
+    scanned = sum(each.bytes for each in inputs)
+    basis = "every column of the partitions: nothing is published yet, and the query reads only the columns it names"
+    return Estimate(bytes=scanned, price_usd=_price(scanned), basis=basis)
+
+
+def _input(found: InputPartitions, aws: Aws) -> InputPreview:
+    def size(folder: str) -> int:
+        return sum(each.bytes for each in aws.s3.list(f"{folder.rstrip('/')}/"))
+
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
+        sizes = sum(threads.map(size, found.folders.values()))
+    missing = (*found.coverage.absent, *found.coverage.outside)
+    return InputPreview(table=found.coverage.table, partitions=tuple(found.folders), missing=missing, bytes=sizes)
+
+
+def _trial(declared: DeclaredReport, period: Period, aws: Aws) -> TrialPreview:
+    with trial(declared, period, aws) as done:
+        shown = done.engine.connection.sql(f"SELECT columns(*)::VARCHAR FROM {done.table.source} LIMIT {_SHOWN_ROWS}")
+        return TrialPreview(
+            scanned_bytes=done.execution.scanned_bytes,
+            price_usd=done.execution.price_usd,
+            rows=done.table.rows,
+            columns={column.name: column.type for column in done.table.columns},
+            first_rows=shown.fetchall(),
+            checks=done.checks,
+        )
+
+
+def _price(scanned_bytes: int) -> float | None:
+    return QueryExecution(state=QueryState.SUCCEEDED, scanned_bytes=scanned_bytes).price_usd
+
+
+def show(found: Preview, console: Console) -> None:
+    """Print a preview for a person."""
+    period = found.period
+    facts = Grid.grid(padding=(0, 2))
+    facts.add_row("period", f"{period.id}, {period.cadence}")
+    facts.add_row("local", f"{period.start} to {period.end} ({period.timezone})")
+    facts.add_row("UTC", f"{period.start_utc} to {period.end_utc}")
+    for each in found.inputs:
+        there = f"{len(each.partitions)} of {len(each.partitions) + len(each.missing)} partitions"
+        facts.add_row(each.table, f"{there}, {_bytes(each.bytes)} in all columns: {_range(each.partitions)}")
+        if each.missing:
+            facts.add_row("", Text(f"missing: {_range(each.missing)}", style="red"))
+    if found.estimate:
+        facts.add_row("will scan", f"about {_cost(found.estimate.bytes, found.estimate.price_usd)}")
+        facts.add_row("", Text(f"({found.estimate.basis})", style="dim"))
+    title = Text(found.dag_id, style="bold")
+    console.print(Group(title, facts, Text()))
+    console.print(Syntax(found.sql, "sql", theme="ansi_dark").highlight(found.sql), soft_wrap=True)
+    if found.trial:
+        show_trial(found.trial, console)
+    else:
+        console.print(Text("\nNothing was run. --run pays the query and shows the first rows.", style="dim"))
+
+
+def show_trial(done: TrialPreview, console: Console) -> None:
+    """Print the rows of a query, and what the checks say of them."""
+    grid = Grid(caption=f"{len(done.first_rows)} of {done.rows:,} rows")
+    for name, kind in done.columns.items():
+        grid.add_column(f"{name}\n{kind.lower()}", overflow="fold")
+    for row in done.first_rows:
+        grid.add_row(*(Text("NULL", style="dim") if value is None else Text(value) for value in row))
+    console.print(grid)
+    for check in done.checks:
+        word, style = ("passed", "green") if check.passed else (check.severity, "red")
+        console.print(Text.assemble((f"{word:7}", style), f"{check.name}: {check.message}"))
+    console.print(f"It scanned {_cost(done.scanned_bytes, done.price_usd)}. Nothing is published.")
+
+
+def _cost(scanned_bytes: int, price_usd: float | None) -> str:
+    price = "no price by the byte" if price_usd is None else f"{price_usd:.5f} USD"
+    return f"{_bytes(scanned_bytes)}, {price}"
+
+
+def _bytes(number: int) -> str:
+    size, units = float(number), iter(("bytes", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while size >= 1000 and unit != "TB":
+        size, unit = size / 1000, next(units)
+    return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+
+
+def _range(partitions: Sequence[str]) -> str:
+    some = [*partitions] if len(partitions) <= 3 else [partitions[0], "...", partitions[-1]]
+    return ", ".join(some) or "none"

@@ -1,0 +1,123 @@
+"""`preview`: what it says before a run is what the run then does, and it publishes nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_local.services import Services
+from athena_reports.authors.command_line import main
+from demo.plays import PlaysSpec
+from tests.integration.runner import load_dags, manifest_of, rows_of, run_dag
+
+WEEK = "2025-06-15"
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+
+
+class Shell:
+    """Runs a command of `python -m athena_reports` in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._patch, self._capsys = monkeypatch, capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str]:
+        """Return the exit code, and what was printed: on standard output, or if it failed on standard error."""
+        self._patch.setattr(sys, "argv", ["athena_reports", *arguments])
+        self._capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        code = int(stopped.value.code or 0)
+        printed = self._capsys.readouterr()
+        return code, printed.err if code else printed.out
+
+    def json(self, *arguments: str) -> Any:
+        code, printed = self(*arguments, "--json")
+        assert code == 0, printed
+        return json.loads(printed)
+
+
+@pytest.fixture
+def shell(services: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
+    for name in ("AIRFLOW__LOGGING__LOGGING_LEVEL", "PYTHONWARNINGS"):
+        monkeypatch.setenv(name, "")  # put back after the command has set them
+    yield Shell(monkeypatch, capsys)
+    logging.disable(logging.NOTSET)
+
+
+def stored(services: Services, bucket: str, prefix: str = "") -> dict[str, int]:
+    pages = services.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", [])}
+
+
+def test_what_is_shown_is_what_the_run_does(
+    shell: Shell, services: Services, plays_lake: PlaysSpec, dags_folder: Path
+) -> None:
+    before = stored(services, "athena-report-dev", "user_ranking/weekly/")
+    seen = shell.json("preview", "user_ranking", WEEK, "--run")
+    assert stored(services, "athena-report-dev", "user_ranking/weekly/") == before
+
+    dag = load_dags(dags_folder / "user_ranking.py")["user_ranking_weekly"]
+    manifest = manifest_of(services.s3, run_dag(dag, period=WEEK))
+    execution = services.athena.get_query_execution(QueryExecutionId=manifest["query"]["id"])["QueryExecution"]
+    assert seen["sql"] in execution["Query"]
+    assert seen["period"] == manifest["period"]
+    assert seen["trial"]["scanned_bytes"] == manifest["query"]["scanned_bytes"] <= seen["estimate"]["bytes"]
+    rows = rows_of(services.s3, manifest, "parquet")
+    assert seen["trial"]["rows"] == len(rows)
+    names = list(seen["trial"]["columns"])
+    shown = [dict(zip(names, row, strict=True)) for row in seen["trial"]["first_rows"]]
+    assert shown == [{name: value and str(value) for name, value in row.items()} for row in rows[:10]]
+    assert [check["passed"] for check in seen["trial"]["checks"]] == [True] * 4
+
+    # Once periods are published, they say what the next one scans.
+    again = shell.json("preview", "user_ranking_weekly", WEEK)
+    assert again["trial"] is None
+    assert again["estimate"]["bytes"] == manifest["query"]["scanned_bytes"]
+    assert again["estimate"]["basis"] == f"median of {WEEK}"
+
+
+def test_partitions_and_their_bytes_are_those_of_the_lake(
+    shell: Shell, services: Services, plays_lake: PlaysSpec
+) -> None:
+    # The last Tokyo month: two months of 33 UTC dates at most, and the lake ends before the last of them.
+    (plays,) = shell.json("preview", "user_ranking", "2025-07")["inputs"]
+    pages = services.glue.get_paginator("get_partitions").paginate(DatabaseName="database_dev", TableName="plays")
+    folders = {
+        each["Values"][0]: each["StorageDescriptor"]["Location"] for page in pages for each in page["Partitions"]
+    }
+    there = sorted(day for day in folders if "2025-05-31" <= day <= "2025-08-01")
+    assert plays["partitions"] == [f"dt={day}" for day in there]
+    assert plays["missing"][-1] == "dt=2025-08-01"
+    sizes = [stored(services, *folders[day].removeprefix("s3://").split("/", 1)) for day in there]
+    assert plays["bytes"] == sum(sum(each.values()) for each in sizes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["user_rankin"], "There is no report 'user_rankin'. Is it one of these: user_ranking"),
+        (["user_ranking", "2025-06-16"], "no week begins on '2025-06-16'; the weeks around it are 2025-06-15"),
+        (["user_ranking_weekly", "2025-06"], "'2025-06' is not the id of a week"),
+    ],
+)
+def test_a_wrong_name_or_period_is_one_message(shell: Shell, arguments: list[str], said: str) -> None:
+    code, printed = shell("preview", *arguments)
+    assert code == 1
+    assert said in printed
+    assert "Traceback" not in printed
+
+
+def test_a_file_that_cannot_be_imported_is_named_where_its_report_is_asked_for(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.py").write_text("from athena_reports import build_dag\nthis is no Python\n")
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    code, printed = shell("preview", "broken")
+    assert code == 1
+    assert "broken.py cannot be imported: SyntaxError" in printed
