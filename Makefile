@@ -70,6 +70,10 @@ AUTHORS := AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(RUN) -m demo
 preview: $(READY) ## Show what a period queries, reads and costs: REPORT=user_ranking PERIOD=2025-06-22 RUN=1
 	@$(AUTHORS) preview '$(REPORT)' $(PERIOD) $(if $(RUN),--run)
 
+.PHONY: cases
+cases: $(READY) ## Run the cases of tests/reports on the local Athena: REPORT=user_ranking/ties ACCEPT=1
+	@$(AUTHORS) test $(REPORT) $(if $(ACCEPT),--accept)
+
 .PHONY: local-aws
 local-aws: $(READY) ## Serve S3, Glue and Athena on 127.0.0.1:4566 until stopped (PORT= to change)
 	@$(DEV) -m local_aws --port $(PORT)

@@ -1,7 +1,9 @@
 """`python -m athena_reports`: look at a report before it is paid."""
 
+import json
 import logging
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -35,15 +37,42 @@ def preview(
 ) -> None:
     """Show what a period would query, which partitions it reads, and what it costs. Nothing is published."""
     from athena_reports.authors import preview as view
-    from athena_reports.authors.declared import find_report
+    from athena_reports.authors.declared import declared_reports, find_report
     from athena_reports.authors.trial import Aws
 
     console = Console()
-    found = view.preview(*find_report(report, period), Aws.connect(), run=run)
+    found = view.preview(*find_report(report, period, declared_reports()), Aws.connect(), run=run)
     if as_json:
         print(found.model_dump_json(indent=2))
     else:
         view.show(found, console)
+
+
+@app.command("test")
+def run_cases(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[REPORT or REPORT/CASE]...")] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Keep what comes out as expected.csv, for review.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where the cases are.")] = Path("tests/reports"),
+    as_json: AsJson = False,
+) -> None:
+    """Run the cases of reports on the local Athena, transform and checks included."""
+    from athena_reports.authors import cases
+    from athena_reports.authors.declared import declared_reports
+    from athena_reports.authors.trial import Aws
+
+    folders = cases.case_folders(folder, names or [])
+    console, aws, reports, results = Console(), Aws.connect(), declared_reports(), []
+    for each in folders:
+        results.append(cases.run_case(each, reports, aws, accept=accept))
+        if not as_json:
+            cases.show(results[-1], console)
+    counts = Counter(result.outcome for result in results)
+    if as_json:
+        print(json.dumps([result.model_dump() for result in results], indent=2))
+    else:
+        console.print(", ".join(f"{number} {outcome}" for outcome, number in counts.items()))
+    if counts["failed"] or counts["not run"]:
+        raise typer.Exit(1)
 
 
 def main() -> None:

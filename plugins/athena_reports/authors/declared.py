@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from airflow.configuration import conf
 from airflow.sdk import DAG
@@ -56,7 +56,14 @@ class DeclaredReport:
         return min(complete, self.cadence.containing(end)) if end else complete
 
 
-def declared_reports() -> tuple[list[DeclaredReport], list[str]]:
+class Declared(NamedTuple):
+    """The reports of a DAGs folder, and why its other files have none."""
+
+    reports: list[DeclaredReport]
+    problems: list[str]
+
+
+def declared_reports() -> Declared:
     """Import the files of Airflow's `dags_folder`; return their reports, and why a file has none."""
     folder = Path(conf.get_mandatory_value("core", "dags_folder"))
     files = [path for path in sorted(folder.glob("**/*.py")) if "build_dag" in path.read_text(encoding="utf-8")]
@@ -68,15 +75,15 @@ def declared_reports() -> tuple[list[DeclaredReport], list[str]]:
         except Exception as error:  # whatever a file of an author raises
             kind = "" if isinstance(error, AthenaReportsError) else f"{type(error).__name__}: "
             problems.append(f"{path} cannot be imported: {kind}{error}")
-    return found, problems
+    return Declared(found, problems)
 
 
-def find_report(name: str, period_id: str = "") -> tuple[DeclaredReport, Period]:
+def find_report(name: str, period_id: str, declared: Declared) -> tuple[DeclaredReport, Period]:
     """Return the report of a name or a DAG id, and a period of it: the last complete one without an id.
 
     A name without a cadence means the first DAG that has such a period. UnknownReportError if there is none.
     """
-    known, problems = declared_reports()
+    known, problems = declared
     named = [each for each in known if name in (each.recipe.report, each.dag.dag_id)]
     if not named:
         names = sorted({text for each in known for text in (each.recipe.report, each.dag.dag_id)})

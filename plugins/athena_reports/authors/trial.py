@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
@@ -59,11 +59,22 @@ class Trial:
 
 
 @contextmanager
-def trial(declared: DeclaredReport, period: Period, aws: Aws) -> Iterator[Trial]:
-    """Pay the query of a period and make its rows; QueryError if it does not succeed. Ctrl-C stops the query."""
+def trial(
+    declared: DeclaredReport, period: Period, aws: Aws, *, sql: str = "", database: str = "", is_whole: bool = True
+) -> Iterator[Trial]:
+    """Pay the query of a period and make its rows; QueryError if it does not succeed. Ctrl-C stops the query.
+
+    Args:
+        declared: The report.
+        period: The period.
+        aws: The services.
+        sql: Another query; empty for the report's.
+        database: Another database, whose rows are compared with nothing published; empty for the report's.
+        is_whole: Whether the rows are those of the report: only then it has transforms and checks for them.
+    """
     about = f"{declared.dag.dag_id}, period {period.id}"
-    recipe = declared.recipe
-    execution = _run(declared, declared.sql(period), aws)
+    recipe = declared.recipe if is_whole else replace(declared.recipe, transforms=(), checks=())
+    execution = _run(declared, sql or declared.sql(period), database or declared.query.database or "default", aws)
     if execution.state != QueryState.SUCCEEDED:
         verdict = execution_verdict(execution)
         raise QueryError(f"{about}: query {execution.id} is {execution.state}: {execution.reason}. {verdict.advice}")
@@ -72,16 +83,16 @@ def trial(declared: DeclaredReport, period: Period, aws: Aws) -> Iterator[Trial]
         found = read_result(finished, engine=engine, athena=aws.athena, s3=aws.s3, published_columns=lambda: None)
         rows = apply(recipe.transforms, found.relation, period, engine=engine, about=about)
         table = write_table(rows, engine)
-        against = {"previous_period": period.previous, "previous_version": period}
+        against = {} if database else {"previous_period": period.previous, "previous_version": period}
         baselines = {name: read_manifest(recipe.location(of), aws.s3)[0] for name, of in against.items()}
         yield Trial(execution, engine, table, run_checks(recipe.checks, table, engine, **baselines))
 
 
-def _run(declared: DeclaredReport, sql: str, aws: Aws) -> QueryExecution:
+def _run(declared: DeclaredReport, sql: str, database: str, aws: Aws) -> QueryExecution:
     query = declared.query
     output = {"OutputLocation": query.output_location} if query.output_location else {}
     request: dict[str, Any] = {"QueryString": sql, "WorkGroup": query.workgroup, "ClientRequestToken": str(uuid4())}
-    request["QueryExecutionContext"] = {"Database": query.database, "Catalog": query.catalog}
+    request["QueryExecutionContext"] = {"Database": database, "Catalog": query.catalog}
     if result := (query.result_configuration or {}) | output:
         request["ResultConfiguration"] = result
     query_execution_id = aws.athena.start_query_execution(**request)["QueryExecutionId"]

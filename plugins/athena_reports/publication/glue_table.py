@@ -80,7 +80,7 @@ class Table:
     def put_partition(self, period_id: str, columns: Sequence[Column], partition: Partition) -> None:
         """Create the partition of a period whose version has these columns, or replace what it says."""
         # Readers may go by position: the table's columns in their order, with its files' types. Athena widens them.
-        descriptor = _descriptor(self.prepare(columns) | self._glue_types(columns), partition.location)
+        descriptor = parquet_descriptor(self.prepare(columns) | self._glue_types(columns), partition.location)
         entry = {"Values": [period_id], "StorageDescriptor": descriptor, "Parameters": dict(partition.parameters)}
         put = partial(self._call, "the period cannot be written to it", TableName=self.name, PartitionInput=entry)
         if put({_PRESENT}, self.glue.create_partition) is None:
@@ -155,7 +155,7 @@ class Table:
 
     def _new(self, types: dict[str, str]) -> dict[str, Any]:
         keys, marks = [{"Name": "period", "Type": "string"}], {"EXTERNAL": "TRUE", "classification": "parquet", **_MARK}
-        described = {"StorageDescriptor": _descriptor(types, self.location.folder_uri), "PartitionKeys": keys}
+        described = {"StorageDescriptor": parquet_descriptor(types, self.location.folder_uri), "PartitionKeys": keys}
         return {"TableInput": {"Name": self.name, "TableType": "EXTERNAL_TABLE", "Parameters": marks, **described}}
 
     def _call(self, problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any) -> Any:
@@ -208,7 +208,8 @@ def _answer(problem: str, expected: Collection[str], call: Callable[..., Any], *
         raise TableError(f"{problem}: {error}.{_ADVICE.get(code, '')}", retryable=code not in _FINAL) from error
 
 
-def _descriptor(types: dict[str, str], location_uri: str) -> dict[str, Any]:
+def parquet_descriptor(types: Mapping[str, str], location_uri: str) -> dict[str, Any]:
+    """Return Glue's StorageDescriptor of Parquet files with these columns and types."""
     return {"Columns": [{"Name": name, "Type": types[name]} for name in types], "Location": location_uri, **_PARQUET}
 
 
