@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from athena_reports.queries.wait_policy import PATIENT, STATE_MACHINE, WaitPolicy
     from athena_reports.queries.wait_sensor import AthenaWaitSensor
     from athena_reports.report_dag import build_dag
-    from athena_reports.reports.report import Input, Report
+    from athena_reports.reports.input import Input
+    from athena_reports.reports.report import Report
     from athena_reports.rows import checks, transforms
     from athena_reports.settings import Settings
 
@@ -47,7 +48,8 @@ _HOMES = {
     "queries.wait_policy": ("PATIENT", "STATE_MACHINE", "WaitPolicy"),
     "queries.wait_sensor": ("AthenaWaitSensor",),
     "report_dag": ("build_dag",),
-    "reports.report": ("Input", "Report"),
+    "reports.input": ("Input",),
+    "reports.report": ("Report",),
     "rows": ("checks", "transforms"),
     "settings": ("Settings",),
 }

@@ -30,7 +30,9 @@ from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.periods.sql_period import ParamValue
 from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.priority import ScheduleFirst
+from athena_reports.publication.location import Location
 from athena_reports.publication.publish_operator import S3PublishOperator
+from athena_reports.publication.scan_history import measured_scan
 from athena_reports.publication.transform_task import Recipe, transform_result
 from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.queries.submit_operator import (
@@ -106,6 +108,11 @@ def build_dag(
     common |= {"bucket_owner": names.bucket_owner, "encryption": names.encryption}
     target: dict[str, Any] = {"report": report.name, "bucket": names.report_bucket}
     target["database"] = names.report_database if report.has_table else None
+    measured: dict[str, Any] = {}
+    if report.has_table:
+        where: dict[str, Any] = {"database": names.report_database}
+        where["location"] = Location(names.report_bucket, report.name, cadence.name, "")
+        measured["measured"] = partial(measured_scan, **where)
     # Not in default_args: Airflow would store the object's address, so a new version of the DAG each time.
     first: dict[str, Any] = {"weight_rule": ScheduleFirst()}
     then: dict[str, Any] = {**first, "priority_weight": 2}  # what has begun is finished before another query starts
@@ -136,6 +143,8 @@ def build_dag(
             late_by=report.late_by,
             sql_params=report.params,
             inputs=report.inputs,
+            max_scan=report.max_scan,
+            **measured,
             unload_to=f"{names.query_results}unload/" if report.unload else None,
             database=names.database,
             workgroup=names.workgroup,

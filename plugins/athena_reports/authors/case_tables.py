@@ -9,7 +9,7 @@ from uuid import uuid4
 from athena_reports.authors.trial import Aws
 from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.glue_table import parquet_descriptor
-from athena_reports.reports.report import Input
+from athena_reports.reports.input import Input
 from athena_reports.rows.columns import literal, quoted, table_type
 from athena_reports.rows.engine import Engine, open_engine, reason
 from athena_reports.rows.writer import CONTENT_TYPES

@@ -47,7 +47,7 @@ class DeclaredReport:
 
     def sql(self, period: Period) -> str:
         """Return the SQL of a period, rendered as its run renders it."""
-        context: Any = template_context(SqlPeriod(period, self.query.late_by), self.query.sql_params)
+        context: Any = template_context(SqlPeriod(period, self.query.late_by), self.query.sql_params, self.query.inputs)
         return str(self.query.render_template(self.query.query, context, self.dag.get_template_env())).strip()
 
     def latest_period(self) -> Period:

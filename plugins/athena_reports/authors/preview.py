@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from statistics import median
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,12 +14,10 @@ from rich.text import Text
 from athena_reports.authors.declared import DeclaredReport
 from athena_reports.authors.trial import CALLS_AT_ONCE, Aws, trial
 from athena_reports.periods.calendar import Period, PeriodFacts
-from athena_reports.publication.glue_table import Table
 from athena_reports.queries.execution import QueryExecution, QueryState
 from athena_reports.queries.input_partitions import InputPartitions, find_partitions
 from athena_reports.rows.checks import CheckResult
 
-_NEAREST = 3  # published periods that an estimate is made of
 _SHOWN_ROWS = 10
 
 
@@ -60,6 +57,7 @@ class Preview(BaseModel, frozen=True):
     sql: str
     inputs: tuple[InputPreview, ...]
     estimate: Estimate | None  # None: the report declares no inputs, and has published nothing
+    max_scan: int | None  # bytes
     trial: TrialPreview | None = None
 
 
@@ -76,19 +74,15 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws, *, run: bool = F
         sql=sql,
         inputs=inputs,
         estimate=estimate(declared, period, inputs, aws),
+        max_scan=query.max_scan,
         trial=_trial(declared, period, aws) if run else None,
     )
 
 
 def estimate(declared: DeclaredReport, period: Period, inputs: Sequence[InputPreview], aws: Aws) -> Estimate | None:
     """Return what the nearest published periods scanned, or before the first one the bytes of the partitions."""
-    database = declared.recipe.database
-    table = Table(database, declared.recipe.location(period), aws.glue) if database else None
-    published = table.published_periods() if table else {}
-    nearest = sorted(published, key=lambda each: abs(declared.cadence.period(each).index - period.index))[:_NEAREST]
-    if nearest:
-        scanned = round(median(published[each].scanned_bytes for each in nearest))
-        return Estimate(bytes=scanned, price_usd=_price(scanned), basis=f"median of {', '.join(sorted(nearest))}")
+    if measured := declared.query.measured(period, aws.glue):
+        return Estimate(bytes=measured.bytes, price_usd=_price(measured.bytes), basis=measured.basis)
     if not inputs:
         return None
     scanned = sum(each.bytes for each in inputs)
@@ -138,6 +132,9 @@ def show(found: Preview, console: Console) -> None:
     if found.estimate:
         facts.add_row("will scan", f"about {_cost(found.estimate.bytes, found.estimate.price_usd)}")
         facts.add_row("", Text(f"({found.estimate.basis})", style="dim"))
+    if found.max_scan:
+        over = found.estimate is not None and found.estimate.bytes > found.max_scan
+        facts.add_row("max_scan", Text(_bytes(found.max_scan) + over * ", less than that", style="red" if over else ""))
     title = Text(found.dag_id, style="bold")
     console.print(Group(title, facts, Text()))
     console.print(Syntax(found.sql, "sql", theme="ansi_dark").highlight(found.sql), soft_wrap=True)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from athena_reports.errors import InputError, MissingPartitionsError
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.sql_period import partition_values
-from athena_reports.reports.report import Input
+from athena_reports.reports.input import Input
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

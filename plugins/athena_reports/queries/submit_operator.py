@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
@@ -20,8 +20,9 @@ from athena_reports.periods.sql_period import ParamValue, SqlPeriod
 from athena_reports.queries.airflow_errors import aws_errors, describe, report_errors, require_connection
 from athena_reports.queries.input_partitions import InputCoverage, find_coverage
 from athena_reports.queries.ownership import Marker, Submission
+from athena_reports.queries.scan_limit import ScanEstimate, require_within
 from athena_reports.queries.submission import ONE_ATTEMPT, Submitted, submit_once
-from athena_reports.reports.report import Input
+from athena_reports.reports.input import Input
 from athena_reports.reports.sql_template import template_context
 from athena_reports.settings import Encryption
 
@@ -42,6 +43,8 @@ class AthenaSubmitOperator(AthenaOperator):
         sql_params: Constants of the template, as `{{ params.<name> }}`, written as SQL literals.
         inputs: Tables whose partitions are looked for before the query is paid.
         unload_to: `s3://` prefix with the closing slash for the rows as Parquet files; None for Athena's usual CSV.
+        max_scan: The most bytes that the query may scan, by `measured`; None for no limit.
+        measured: Function of the period and a Glue client that says what the query will scan; None if it cannot.
         environment: Name of the environment, for the query's marker and for messages.
         kwargs: Arguments of AthenaOperator.
     """
@@ -57,6 +60,8 @@ class AthenaSubmitOperator(AthenaOperator):
         sql_params: Mapping[str, ParamValue] | None = None,
         inputs: Sequence[Input] = (),
         unload_to: str | None = None,
+        max_scan: int | None = None,
+        measured: Callable[[Period, Any], ScanEstimate | None] = lambda _period, _glue: None,
         environment: str = "",
         **kwargs: Any,
     ) -> None:
@@ -64,6 +69,7 @@ class AthenaSubmitOperator(AthenaOperator):
         super().__init__(botocore_config=config, **kwargs)
         self.cadence, self.late_by, self.sql_params = cadence, late_by, dict(sql_params or {})
         self.inputs, self.unload_to, self.environment = tuple(inputs), unload_to, environment
+        self.max_scan, self.measured = max_scan, measured
         self.killed = False
         self.period: dict[str, str] | None = None  # shown in the UI
         self._period: Period | None = None
@@ -79,7 +85,9 @@ class AthenaSubmitOperator(AthenaOperator):
                 raise RunPeriodError(f"There is no param {misspelt[0]!r}. Did you mean {PERIOD_PARAM!r}?")
             period = period_of_run(self.cadence, context["dag_run"], param=context["params"].get(PERIOD_PARAM) or "")
             require_complete(period, datetime.now(UTC))
-            names = template_context(SqlPeriod(period, self.late_by), self.sql_params) | {"ti": context["ti"]}
+            names = template_context(SqlPeriod(period, self.late_by), self.sql_params, self.inputs) | {
+                "ti": context["ti"]
+            }
             super().render_template_fields(names, jinja_env)  # type: ignore[arg-type]  # all that a report sees
         self._period, self.period = period, period.facts.model_dump()
 
@@ -89,6 +97,7 @@ class AthenaSubmitOperator(AthenaOperator):
         require_connection(self.hook, about)
         with aws_errors(about):
             inputs = self._find_coverage()
+            self._require_small_scan()
             submission = self._submission(context)
             self.query_execution_id = submit_once(submission, self.hook, is_retry=ti.try_number > 1)
         if self.killed:
@@ -132,6 +141,15 @@ class AthenaSubmitOperator(AthenaOperator):
         for coverage in found:
             self.log.log(logging.WARNING if coverage.gaps else logging.INFO, "%s.", coverage)
         return found
+
+    def _require_small_scan(self) -> None:
+        if self.max_scan is None or self._period is None:
+            return
+        hook: Any = self.hook
+        if estimate := self.measured(self._period, hook.client("glue")):
+            require_within(self.max_scan, estimate)
+        else:
+            self.log.warning("Nothing is published yet that says what the query will scan: max_scan is not held.")
 
 
 def result_configuration(bucket_owner: str, encryption: Encryption | None) -> dict[str, Any]:

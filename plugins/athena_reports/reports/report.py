@@ -1,21 +1,19 @@
 """The declaration of a report. It is validated at once, so a mistake is an import error of its DAG file."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY
 from datetime import date, timedelta
-from difflib import get_close_matches
 from functools import cached_property
 from inspect import signature
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, model_validator
+from pydantic import AfterValidator, ByteSize, Field, InstanceOf, model_validator
 
-from athena_reports.errors import InputError, ReportError
+from athena_reports.errors import ReportError
 from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
-from athena_reports.periods.sql_period import ParamValue, PartitionKind, literal
-from athena_reports.periods.zones import zone_of
+from athena_reports.periods.sql_period import ParamValue, literal
+from athena_reports.reports.input import CONFIG, Input, mistake
 from athena_reports.reports.sql_template import template_problem
 from athena_reports.rows.checks import Check
 from athena_reports.rows.writer import Format
@@ -25,7 +23,6 @@ REPORT_TAG = "athena-report"  # of the Airflow DAGs of all reports
 MAINTENANCE_TAG = "athena-reports-maintenance"  # of the others
 NO_TABLE_TAG = "no-table"  # of those without Parquet, and so without a table in Glue
 
-_CONFIG = pydantic.ConfigDict(strict=True, extra="forbid")
 _T = TypeVar("_T")
 
 
@@ -44,67 +41,11 @@ def _transform(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _date_keys(columns: Sequence[str]) -> tuple[str, ...]:
-    if len(columns) not in (1, 3):
-        raise ValueError("give one partition key, or three")
-    return tuple(columns)
-
-
 def _each_once(items: Sequence[_T]) -> tuple[_T, ...]:
     keys = [getattr(item, "table", item) for item in items]
     if len(set(keys)) < len(keys):
         raise ValueError("name each once")
     return tuple(items)
-
-
-def _mistake(error: pydantic.ValidationError, fields: Mapping[str, object]) -> tuple[str, str]:
-    first = error.errors()[0]
-    field, *inside = first["loc"]
-    if first["type"] == "missing":
-        return str(field), "it is missing."
-    if field not in fields:
-        (nearest,) = get_close_matches(str(field), fields, n=1, cutoff=0)
-        return str(field), f"there is no such field. Did you mean {nearest}?"
-    name = f"params[{inside[0]!r}]" if field == "params" and inside else str(field)
-    return name, f"{first['input']!r} is not valid: {first['msg'].removeprefix('Value error, ')}"
-
-
-@pydantic.dataclasses.dataclass(frozen=True, config=_CONFIG)
-class Input:
-    """A table that a report reads, partitioned as `period.partitions` filters it; InputError if a field is wrong.
-
-    Attributes:
-        table: Its name in Glue.
-        columns: Its partition keys: one that holds a date, or three that hold year, month and day.
-        zone: IANA zone in which the partitions are dated.
-        format: How one key writes its date (`strftime`).
-        kind: Type of the keys.
-        previous: Whether the SQL reads the previous period too.
-        missing: If a partition is missing: `fail` before the query is paid, or publish and mark as `partial`.
-        database: Glue database; None for the environment's.
-    """
-
-    table: str
-    columns: Annotated[
-        Sequence[str], BeforeValidator(lambda key: (key,) if isinstance(key, str) else key), AfterValidator(_date_keys)
-    ] = ("dt",)
-    _: KW_ONLY
-    zone: Annotated[str, AfterValidator(lambda name: zone_of(name).key)] = "UTC"
-    format: str = "%Y-%m-%d"
-    kind: PartitionKind = "string"
-    previous: bool = False
-    missing: Literal["fail", "partial"] = "fail"
-    database: str | None = None
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _explain(cls, fields: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
-        try:
-            return handler(fields)
-        except pydantic.ValidationError as error:
-            field, problem = _mistake(error, cls.__annotations__)
-            table = fields.args[0] if fields.args else (fields.kwargs or {}).get("table")
-            raise InputError(f"Input {table!r}, field {field!r}: {problem}") from None
 
 
 _Transform = Annotated[Callable[..., Any], AfterValidator(_transform)]
@@ -127,11 +68,12 @@ class Report(pydantic.BaseModel, frozen=True):
         inputs: The tables that it reads, so that missing partitions are noticed.
         empty: What happens if there are no rows: `fail`, `publish` an empty report, or `skip` the period.
         unload: Whether Athena writes the rows as Parquet (UNLOAD): faster for millions of rows, keeps no order.
+        max_scan: The most that a query may scan, such as `20 GB`; None for no limit. Needs `inputs`.
         outputs: Formats to publish: `parquet`, `csv`, `csv_for_spreadsheets` (no text is a formula there), `jsonl`.
         doc: Markdown for the people who operate the DAG; usually the module's docstring, `__doc__`.
     """
 
-    model_config = _CONFIG
+    model_config = CONFIG
 
     name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     sql: str
@@ -147,6 +89,7 @@ class Report(pydantic.BaseModel, frozen=True):
     inputs: Annotated[Sequence[InstanceOf[Input]], AfterValidator(_each_once)] = ()
     empty: Literal["fail", "publish", "skip"] = "fail"
     unload: bool = False
+    max_scan: Annotated[ByteSize, Field(gt=0)] | None = None
     outputs: Annotated[Sequence[Format], Field(min_length=1), AfterValidator(_each_once)] = ("parquet", "csv")
     doc: str | None = None
 
@@ -156,7 +99,7 @@ class Report(pydantic.BaseModel, frozen=True):
         try:
             return handler(fields)
         except pydantic.ValidationError as error:
-            raise ReportError(str(fields.get("name")), *_mistake(error, cls.model_fields)) from None
+            raise ReportError(str(fields.get("name")), *mistake(error, cls.model_fields)) from None
 
     @model_validator(mode="after")
     def _require_order(self) -> Self:
@@ -165,8 +108,15 @@ class Report(pydantic.BaseModel, frozen=True):
         return self
 
     @model_validator(mode="after")
+    def _require_inputs(self) -> Self:
+        if self.max_scan is not None and not self.inputs:
+            self.refuse("max_scan", "the report declares no inputs, so nothing says what it reads. Declare them.")
+        return self
+
+    @model_validator(mode="after")
     def _require_template(self) -> Self:
-        if problem := template_problem(self.sql_text, self.params, settings().sql_folder):
+        folder, must_filter = settings().sql_folder, self.max_scan is not None
+        if problem := template_problem(self.sql_text, self.params, folder, self.inputs, must_filter=must_filter):
             self.refuse("sql", f"{self.sql}: {problem} Correct the SQL file.")
         return self
 

@@ -10,6 +10,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from athena_reports.periods.calendar import daily, weekly
 from athena_reports.periods.sql_period import ParamValue, SqlPeriod, literal
+from athena_reports.reports.input import Input
 from athena_reports.reports.sql_template import template_context, template_problem
 
 TOKYO_WEEK = weekly("sunday", timezone="Asia/Tokyo")
@@ -33,7 +34,7 @@ def test_all_unknown_names_are_listed_but_not_those_that_the_template_sets(tmp_p
 
     problem = template_problem(source, {}, tmp_path)
     assert problem is not None
-    assert problem.startswith("it uses a, b;")
+    assert "it uses a, b;" in problem
 
 
 def test_a_syntax_error_of_the_template_names_its_line(tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ def test_a_misspelt_param_is_told_which_params_there_are(
 
     assert problem is not None
     assert "has no attribute 'topp'" in problem
-    assert problem.endswith(f"The params are: {told}.")
+    assert f"The params are: {told}." in problem
 
 
 def test_a_right_template_has_no_problem(tmp_path: Path) -> None:
@@ -100,3 +101,43 @@ def test_a_param_can_be_asked_about_and_prints_as_a_literal(source: str, value: 
 @pytest.mark.parametrize("source", ["{{ params.top + 1 }}", "{% for x in params.top %}{% endfor %}", "{{ 1 / 0 }}"])
 def test_what_a_literal_cannot_do_is_found_where_the_report_is_declared(source: str, tmp_path: Path) -> None:
     assert "cannot be rendered" in (template_problem(source, {"top": 5}, tmp_path) or "")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        Input("plays", "dt"),
+        Input("plays", ("year", "month", "day"), kind="integer", zone="Asia/Tokyo"),
+        Input("plays", "dt", format="%Y-%m", previous=True),
+    ],
+)
+def test_an_input_filters_its_partitions_as_it_is_declared(source: Input) -> None:
+    period = SqlPeriod(TOKYO_WEEK.period("2026-11-15"))
+    options = f"zone='{source.zone}', format='{source.format}', kind='{source.kind}'"
+    columns = ", ".join(map(repr, source.columns))
+    said = f"{{{{ period.partitions({columns}, {options}) }}}}"
+    if source.previous:
+        said = f"({{{{ period.previous.partitions({columns}, {options}) }}}} OR {said})"
+    context = template_context(period, {}, [source])
+    rendered = [
+        SandboxedEnvironment().from_string(each).render(context) for each in (said, "{{ inputs.plays.partitions }}")
+    ]
+    assert rendered[0] == rendered[1]
+
+
+def test_with_a_limit_each_input_has_to_be_asked_for_its_filter(tmp_path: Path) -> None:
+    inputs = [Input("plays", "dt"), Input("users", "dt")]
+    source = "SELECT 1 FROM plays, users WHERE {{ inputs.users.partitions }}"
+    assert template_problem(source, {}, tmp_path, inputs) is None
+    problem = template_problem(source, {}, tmp_path, inputs, must_filter=True) or ""
+    assert problem.startswith("it has no filter on the partitions of plays, so max_scan cannot hold.")
+    whole = f"{source} AND {{{{ inputs.plays.partitions }}}}"
+    assert template_problem(whole, {}, tmp_path, inputs, must_filter=True) is None
+
+
+@pytest.mark.parametrize("name", ["period.contain('at')", "inputs.play.partitions", "params.topp", "perod.id"])
+def test_a_misspelt_name_is_found_in_its_line(tmp_path: Path, name: str) -> None:
+    problem = template_problem(
+        f"SELECT 1\nFROM t\nWHERE {{{{ {name} }}}}", {"top": 1}, tmp_path, [Input("plays", "dt")]
+    )
+    assert (problem or "").startswith("line 3: ")
