@@ -54,7 +54,7 @@ simulate: $(READY) ## Play many seeded worlds of faults and kills: SEEDS=10000
 
 .PHONY: test-ci
 test-ci: $(READY) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
-	@$(RUN) -m pytest tests/e2e -n 2 --dist loadfile -m "ci and not full"
+	@$(RUN) -m pytest tests/e2e tests/integrity -n 2 --dist loadfile -m "ci and not full"
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other tests that take very long

@@ -56,7 +56,7 @@ def test_only_what_deploys_may_ask_for_an_identity_and_nothing_may_write() -> No
     assert {job for job, facts in JOBS.items() if "permissions" in facts} == DEPLOYING.keys()
     assert all(JOBS[job]["permissions"] == identity for job in DEPLOYING)
     checkouts = [step for step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
-    assert len(checkouts) == 4
+    assert len(checkouts) == 5
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
     assert not [name for name, text in TEXTS.items() if "secrets." in text]
 
@@ -76,7 +76,7 @@ def test_every_action_is_pinned_to_a_commit_and_says_which_version_that_is() -> 
 
 def test_no_script_is_put_together_from_what_an_event_says() -> None:
     scripts = [step["run"] for step in STEPS if "run" in step]
-    assert len(scripts) == len(COMMANDS) + 3  # and three that install Debian's and Ubuntu's packages
+    assert len(scripts) == len(COMMANDS) + 6  # three that install packages, three of the containers
     assert not [script for script in scripts if "${{" in script]
 
 

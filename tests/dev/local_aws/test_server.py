@@ -116,3 +116,10 @@ def test_programs_may_use_any_name_of_this_machine() -> None:
             request = urllib.request.Request(aws.endpoint_url, headers={"Host": f"{host}:{port}"})
             with urllib.request.urlopen(request) as answer:
                 assert answer.status == 200
+
+
+def test_containers_use_the_name_of_their_service() -> None:
+    with LocalAws.start(host="localhost") as aws:  # stands for 0.0.0.0: any other than the default
+        request = urllib.request.Request(aws.endpoint_url, headers={"Host": "local-aws:4566"})
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status == 200

@@ -1,0 +1,139 @@
+"""The compose files: Airflow's own services, with the local AWS services or in an account."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+
+from athena_reports.settings import read_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text("utf-8"))["services"]
+LOCAL = {"local-aws", "demo-seed"}
+AIRFLOW = {name for name in SERVICES if name.startswith("airflow-")}
+ACCOUNT = {
+    "ATHENA_REPORTS_ENV": "stg",
+    "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "example",
+    "AWS_SESSION_TOKEN": "token",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+}
+NAMES = "ATHENA_REPORTS_BUCKET=acme-reports\nATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/\n"
+
+
+def test_the_services_are_those_of_the_page() -> None:
+    page = (ROOT / "docs" / "compose.md").read_text("utf-8")
+    cells = re.findall(r"^\| (`[a-z`, -]+`) \|", page, re.MULTILINE)
+    assert {name.strip("`") for cell in cells for name in cell.split(", ")} == set(SERVICES)
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_service_has_an_exact_image_and_is_reached_from_this_machine_only(name: str) -> None:
+    assert re.fullmatch(r"[\w-]+:\d+\.\d+(\.\d+)?(-\w+)?", SERVICES[name]["image"])
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
+
+
+def test_airflow_has_the_tree_and_the_local_services_what_is_under_dev() -> None:
+    folders = ("dags", "include", "plugins", "config", "logs")
+    for name in AIRFLOW:
+        assert SERVICES[name]["volumes"] == [f"${{AIRFLOW_PROJ_DIR:-.}}/{each}:/opt/airflow/{each}" for each in folders]
+    on_path = {name for name, service in SERVICES.items() if "PYTHONPATH" in service.get("environment", {})}
+    assert on_path == LOCAL
+    assert {".env", "config/airflow.cfg", "logs/"} <= set((ROOT / ".gitignore").read_text("utf-8").split())
+
+
+def test_the_airflow_is_the_tested_one() -> None:
+    pinned = re.search(r"^apache-airflow==(\S+)$", (ROOT / "dev" / "pins" / "py3.12.txt").read_text("utf-8"), re.M)
+    assert pinned is not None
+    (built,) = [service["build"]["dockerfile_inline"] for service in SERVICES.values() if "build" in service]
+    assert built.startswith(f"FROM apache/airflow:{pinned[1]}-python3.12\n")
+    assert {SERVICES[name]["image"] for name in AIRFLOW | LOCAL} == {f"athena-reports-airflow:{pinned[1]}"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A clone whose environments name their buckets."""
+    environments = tmp_path / "deploy" / "environments"
+    environments.mkdir(parents=True)
+    (environments / "stg.env").write_text(NAMES)
+    return tmp_path
+
+
+def read(folder: Path, *overrides: str, shell: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Let Compose read the files in a folder, with all that the shell has beside PATH."""
+    assert shutil.which("docker-compose"), "install it, as with `apt-get install docker-compose`"
+    files = [word for name in ("docker-compose.yaml", *overrides) for word in ("--file", str(ROOT / name))]
+    return subprocess.run(
+        ["docker-compose", *files, "--project-directory", str(folder), "--profile=debug", "config", "--format=json"],
+        env={"PATH": os.environ["PATH"], **(shell or {})},
+        capture_output=True,
+        text=True,
+    )
+
+
+def services(folder: Path, *overrides: str, shell: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The services as Compose understands them."""
+    done = read(folder, *overrides, shell=shell)
+    assert (done.returncode, done.stderr) == (0, "")
+    found: dict[str, Any] = json.loads(done.stdout)["services"]
+    return found
+
+
+@pytest.mark.ci
+def test_by_default_nothing_knows_of_the_shells_account(folder: Path) -> None:
+    defined = services(folder)
+    assert defined.keys() == SERVICES.keys()
+    assert services(folder, shell=ACCOUNT) == defined
+    (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in ACCOUNT.items()))
+    assert services(folder) == defined
+    for name in AIRFLOW:
+        variables = defined[name]["environment"]
+        assert variables["AWS_ENDPOINT_URL"] == "http://local-aws:4566"
+        assert variables["AWS_ACCESS_KEY_ID"] == variables["AWS_SECRET_ACCESS_KEY"] == "local"
+        assert read_settings(variables).environment == "dev"
+    assert defined["demo-seed"]["environment"]["AWS_ENDPOINT_URL"] == "http://local-aws:4566"
+
+
+@pytest.mark.ci
+def test_in_an_account_all_of_airflow_works_with_it_and_nothing_local_starts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defined = services(folder, "compose.aws.yaml", shell=ACCOUNT)
+    assert defined.keys() == SERVICES.keys() - LOCAL
+    for name in AIRFLOW:
+        variables = defined[name]["environment"]
+        assert {key: variables[key] for key in ACCOUNT} == ACCOUNT
+        settings = read_settings(variables)
+        assert (settings.environment, settings.report_bucket, settings.paused) == ("stg", "acme-reports", True)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", variables["AWS_ENDPOINT_URL"])
+        athena = boto3.client("athena", region_name=variables["AWS_DEFAULT_REGION"])
+        assert athena.meta.endpoint_url == "https://athena.eu-west-1.amazonaws.com"
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("missing", [name for name in ACCOUNT if name != "AWS_SESSION_TOKEN"])
+def test_what_an_account_needs_is_asked_for(folder: Path, missing: str) -> None:
+    refused = read(folder, "compose.aws.yaml", shell=ACCOUNT | {missing: ""})
+    assert refused.returncode != 0
+    assert f"variable {missing} is missing a value" in refused.stderr
+
+
+@pytest.mark.ci
+def test_user_folder_and_ports_can_be_changed(folder: Path) -> None:
+    shell = {"AIRFLOW_UID": "1234", "AIRFLOW_PROJ_DIR": "/srv/reports", "AIRFLOW_PORT": "1", "LOCAL_AWS_PORT": "2"}
+    defined = services(folder, shell=shell)
+    assert {defined[name]["user"] for name in AIRFLOW - {"airflow-init"}} == {"1234:0"}
+    assert "chown -R 1234:0" in defined["airflow-init"]["command"][-1].replace('"', "")
+    assert {volume["source"] for volume in defined["airflow-worker"]["volumes"]} >= {"/srv/reports/dags"}
+    ports = [defined[name]["ports"][0] for name in ("airflow-apiserver", "local-aws")]
+    assert [(port["published"], port["target"]) for port in ports] == [("1", 8080), ("2", 4566)]
