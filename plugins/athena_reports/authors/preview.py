@@ -81,7 +81,7 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws, *, run: bool = F
 
 def estimate(declared: DeclaredReport, period: Period, inputs: Sequence[InputPreview], aws: Aws) -> Estimate | None:
     """Return what the nearest published periods scanned, or before the first one the bytes of the partitions."""
-    if measured := declared.query.measured(period, aws.glue):
+    if (measure := declared.query.measured) and (measured := measure(period, aws.glue)):
         return Estimate(bytes=measured.bytes, price_usd=_price(measured.bytes), basis=measured.basis)
     if not inputs:
         return None

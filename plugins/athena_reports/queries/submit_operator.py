@@ -44,7 +44,7 @@ class AthenaSubmitOperator(AthenaOperator):
         inputs: Tables whose partitions are looked for before the query is paid.
         unload_to: `s3://` prefix with the closing slash for the rows as Parquet files; None for Athena's usual CSV.
         max_scan: The most bytes that the query may scan, by `measured`; None for no limit.
-        measured: Function of the period and a Glue client that says what the query will scan; None if it cannot.
+        measured: Function of the period and a Glue client that says what the query will scan; None if nothing does.
         environment: Name of the environment, for the query's marker and for messages.
         kwargs: Arguments of AthenaOperator.
     """
@@ -61,7 +61,7 @@ class AthenaSubmitOperator(AthenaOperator):
         inputs: Sequence[Input] = (),
         unload_to: str | None = None,
         max_scan: int | None = None,
-        measured: Callable[[Period, Any], ScanEstimate | None] = lambda _period, _glue: None,
+        measured: Callable[[Period, Any], ScanEstimate | None] | None = None,
         environment: str = "",
         **kwargs: Any,
     ) -> None:
@@ -146,7 +146,7 @@ class AthenaSubmitOperator(AthenaOperator):
         if self.max_scan is None or self._period is None:
             return
         hook: Any = self.hook
-        if estimate := self.measured(self._period, hook.client("glue")):
+        if estimate := self.measured and self.measured(self._period, hook.client("glue")):
             require_within(self.max_scan, estimate)
         else:
             self.log.warning("Nothing is published yet that says what the query will scan: max_scan is not held.")
