@@ -70,6 +70,10 @@ AUTHORS := AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(RUN) -m demo
 preview: $(READY) ## Show what a period queries, reads and costs: REPORT=user_ranking PERIOD=2025-06-22 RUN=1
 	@$(AUTHORS) preview '$(REPORT)' $(PERIOD) $(if $(RUN),--run)
 
+.PHONY: plan
+plan: $(READY) ## Show what an edited report would change: REPORT=user_ranking LAST=3 YES=1 APPLY=mwaa:NAME
+	@$(AUTHORS) plan '$(REPORT)' $(if $(LAST),--last $(LAST)) $(if $(YES),--yes) $(if $(APPLY),--apply '$(APPLY)')
+
 .PHONY: cases
 cases: $(READY) ## Run the cases of tests/reports on the local Athena: REPORT=user_ranking/ties ACCEPT=1
 	@$(AUTHORS) test $(REPORT) $(if $(ACCEPT),--accept)

@@ -48,6 +48,40 @@ def preview(
         view.show(found, console)
 
 
+@app.command()
+def plan(
+    report: ReportName,
+    last: Annotated[int, typer.Option(min=1, help="How many of the last published periods.")] = 3,
+    key: Annotated[
+        list[str] | None, typer.Option(help="A column that tells rows apart; several times for more.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Pay without asking.")] = False,
+    apply: Annotated[str, typer.Option(metavar="URL or mwaa:NAME", help="Let this Airflow restate what changes.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what an edited report would change in its last published periods, as Markdown. Nothing is published."""
+    from athena_reports.authors import plan as planning
+    from athena_reports.authors.airflow_api import connect
+    from athena_reports.authors.declared import declared_reports, find_report
+    from athena_reports.authors.preview import expected_cost
+    from athena_reports.authors.trial import Aws
+
+    declared, _ = find_report(report, "", declared_reports())
+    aws, airflow = Aws.connect(), connect(apply) if apply else None
+    periods = planning.published_before(declared, last, aws)
+    asked = f"Query {', '.join(map(str, periods))} of {declared.dag.dag_id}: {expected_cost(declared, periods, aws)}."
+    if not yes:
+        typer.confirm(f"{asked} Pay?", abort=True, err=True)
+    made = planning.make_plan(
+        declared, periods, key or (), aws, lambda text: Console(stderr=True).print(text, style="dim")
+    )
+    print(made.model_dump_json(indent=2) if as_json else planning.markdown(made))
+    if airflow and made.changed:
+        for period in made.changed:
+            airflow.restate(declared.dag.dag_id, period)
+        Console(stderr=True).print(f"{declared.dag.dag_id} restates {', '.join(made.changed)}.")
+
+
 @app.command("test")
 def run_cases(
     names: Annotated[list[str] | None, typer.Argument(metavar="[REPORT or REPORT/CASE]...")] = None,

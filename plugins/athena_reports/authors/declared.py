@@ -50,6 +50,11 @@ class DeclaredReport:
         context: Any = template_context(SqlPeriod(period, self.query.late_by), self.query.sql_params, self.query.inputs)
         return str(self.query.render_template(self.query.query, context, self.dag.get_template_env())).strip()
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that a check declares as unique; empty if none does."""
+        return next((check.key for check in self.recipe.checks if check.key), ())
+
     def latest_period(self) -> Period:
         """Return the last period that is complete, and that the report has data for."""
         complete, end = self.cadence.last_complete(datetime.now(UTC)), self.dag.end_date

@@ -90,6 +90,16 @@ def estimate(declared: DeclaredReport, period: Period, inputs: Sequence[InputPre
     return Estimate(bytes=scanned, price_usd=_price(scanned), basis=basis)
 
 
+def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> str:
+    """Say what the queries of published periods will scan and cost."""
+    measure = declared.query.measured
+    found = [measure(period, aws.glue) for period in periods] if measure else []
+    scanned = sum(each.bytes for each in found if each)
+    prices = [_price(each.bytes) for each in found if each]
+    price = None if None in prices else sum(each for each in prices if each)
+    return f"about {_cost(scanned, price)}"
+
+
 def _input(found: InputPartitions, aws: Aws) -> InputPreview:
     def size(folder: str) -> int:
         return sum(each.bytes for each in aws.s3.list(f"{folder.rstrip('/')}/"))

@@ -59,6 +59,7 @@ class Check(BaseModel, frozen=True):
     severity: Severity
     find: Callable[[Any, Any, Baseline | None], Any]  # of the table, the engine, and what it compares with
     against: Against | None = None
+    key: tuple[str, ...] = ()  # columns that tell rows apart, if that is what is checked
 
 
 def run_checks(
@@ -108,7 +109,7 @@ def unique(*columns: str, severity: Severity = "fail") -> Check:
     # A window spills where a GROUP BY over many values runs out of memory.
     nth = f', row_number() OVER (PARTITION BY {names} ORDER BY file_row_number) AS "nth of its values"'
     find = partial(_each, '"nth of its values" = 1', f"repeat the {_listed(columns)} of one before", columns, adds=nth)
-    return Check(name=f"unique({_listed(columns)})", severity=severity, find=find)
+    return Check(name=f"unique({_listed(columns)})", severity=severity, find=find, key=columns)
 
 
 def not_null(*columns: str, severity: Severity = "fail") -> Check:

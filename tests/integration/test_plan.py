@@ -1,0 +1,116 @@
+"""`plan`: what an edit changes in the published periods, beside a comparison in plain Python."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections import Counter
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_local.services import Services
+from athena_reports.authors import plan as planning
+from athena_reports.authors.declared import DeclaredReport, declared_reports, find_report
+from athena_reports.authors.trial import Aws
+from tests.integration.runner import load_dags, manifest_of, object_of, run_dag
+
+SOURCE = Path(__file__).resolve().parents[2] / "include" / "sql" / "carrier_ranking.sql"
+MONTHS = [f"2013-{month:02}" for month in range(1, 13)]
+EDITS = {
+    "a filter": ("AND dep_time IS NOT NULL", "AND dep_time IS NOT NULL AND distance > 300"),
+    "a rounding": ("AS DECIMAL(18, 2)", "AS DECIMAL(18, 1)"),
+    "a tie rule": ("flights DESC, carrier ASC", "distance_miles DESC, carrier ASC"),
+    "a renamed column": ("    flights,\n    distance_miles,", "    flights AS departures,\n    distance_miles,"),
+    "no change": ("-- One row", "-- One single row"),
+}
+Rows = dict[str, dict[str, Any]]
+
+
+def value(text: str | None) -> Any:
+    try:
+        return Decimal(text or "none")
+    except InvalidOperation:
+        return text or None
+
+
+def queried(services: Services, declared: DeclaredReport, period: Any) -> Rows:
+    """The rows of the edited SQL, as GetQueryResults has them."""
+    start = services.athena.start_query_execution(
+        QueryString=declared.sql(period), QueryExecutionContext={"Database": "database_dev"}, WorkGroup="dev"
+    )
+    while True:
+        found = services.athena.get_query_execution(QueryExecutionId=start["QueryExecutionId"])["QueryExecution"]
+        if found["Status"]["State"] == "SUCCEEDED":
+            break
+        assert found["Status"]["State"] in ("QUEUED", "RUNNING"), found
+        time.sleep(0.02)
+    answer = services.athena.get_query_results(QueryExecutionId=start["QueryExecutionId"])["ResultSet"]["Rows"]
+    header, *rows = [[datum.get("VarCharValue") for datum in row["Data"]] for row in answer]
+    dicts = [{str(name): value(text) for name, text in zip(header, row, strict=True)} for row in rows]
+    return {row["carrier"]: row for row in dicts}
+
+
+def published(services: Services, dag: Any, period_id: str) -> Rows:
+    manifest = manifest_of(services.s3, run_dag(dag, period=period_id))
+    rows = csv.DictReader(io.StringIO(object_of(services.s3, manifest, "csv").decode()))
+    return {row["carrier"]: {name: value(text) for name, text in row.items()} for row in rows}
+
+
+@pytest.mark.parametrize("months", [MONTHS[4:6], pytest.param(MONTHS, marks=pytest.mark.full)], ids=len)
+def test_a_plan_finds_what_a_plain_comparison_finds(
+    services: Services,
+    flights_lake: None,
+    dags_folder: Path,
+    sql_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    months: list[str],
+) -> None:
+    for name in ("carrier_ranking", "user_ranking"):
+        (sql_folder / f"{name}.sql").write_text((SOURCE.with_name(f"{name}.sql")).read_text())
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(dags_folder))
+    dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_monthly"]
+    before = {month: published(services, dag, month) for month in months}
+    for edit, (old, new) in EDITS.items():
+        assert SOURCE.read_text().count(old) == 1
+        (sql_folder / "carrier_ranking.sql").write_text(SOURCE.read_text().replace(old, new))
+        declared, _ = find_report("carrier_ranking_monthly", "", declared_reports())
+        aws = Aws.connect()
+        periods = planning.published_before(declared, len(months), aws)
+        assert [str(each) for each in periods] == months
+        made = planning.make_plan(declared, periods, (), aws, lambda _: None)
+        for planned, period in zip(made.periods, periods, strict=True):
+            rows, base, found = queried(services, declared, period), before[period.id], planned.differences
+            shared = set(next(iter(rows.values()))) & set(next(iter(base.values())))
+            columns = Counter(
+                name for key in rows.keys() & base.keys() for name in shared if rows[key][name] != base[key][name]
+            )
+            changed = {
+                key for key in rows.keys() & base.keys() if any(rows[key][name] != base[key][name] for name in shared)
+            }
+            counted = (len(rows.keys() - base.keys()), len(base.keys() - rows.keys()), len(changed))
+            assert (found.added, found.removed, found.changed) == counted, (edit, period)
+            assert found.columns == columns, (edit, period)
+        assert bool(made.changed) == (edit != "no change")
+        assert f"{len(made.changed)} of {len(months)} periods change" in planning.markdown(made)
+
+
+def test_a_plan_publishes_nothing_and_leaves_no_result(
+    services: Services, flights_lake: None, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stored(bucket: str) -> set[tuple[str, str]]:
+        pages = services.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return {(each["Key"], each["ETag"]) for page in pages for each in page.get("Contents", [])}
+
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(dags_folder))
+    dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_weekly"]
+    run_dag(dag, period="2013-03-04")
+    buckets = ("athena-report-dev", "athena-query-result-dev")
+    before = [stored(bucket) for bucket in buckets]
+    declared, _ = find_report("carrier_ranking_weekly", "", declared_reports())
+    made = planning.make_plan(declared, [declared.cadence.period("2013-03-04")], (), Aws.connect(), lambda _: None)
+    assert made.changed == []
+    assert [stored(bucket) for bucket in buckets] == before
