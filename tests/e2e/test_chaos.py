@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.e2e.harness"]
 pytestmark = pytest.mark.e2e
 
-TASKS_OF_A_RUN = 4
+LONG = 300  # seconds, after which a state is not waited for any more
 
 
 @contextmanager
@@ -68,35 +68,35 @@ class Blows:
         self._airflow = weekly.airflow
 
     def kill_task(self, pick: int) -> None:
-        self._task(pick).kill()
+        with self._caught(pick) as (task, _, _):
+            task.kill()
 
-    def kill_supervisor_of_task(self, pick: int) -> None:
-        """The task goes on, and reports to nobody."""
-        self._task(pick).parent().kill()
+    def kill_supervisor(self, pick: int) -> None:
+        """Its task goes on, and reports to nobody."""
+        with self._caught(pick) as (_, supervisor, _):
+            supervisor.kill()
 
     def freeze_task(self, pick: int) -> None:
         """It goes on once it has been taken for dead, beside its next try."""
-        task = self._task(pick)
-        id_ = title_of(task).removeprefix(TASK_TITLE)
-        with frozen([task.parent(), task]):
-            until(lambda: id_ not in self._running(), f"task instance {id_} is taken for dead")
+        with self._caught(pick) as (_, _, id_):
+            until(lambda: id_ not in self._running(), f"task instance {id_} is taken for dead", seconds=LONG)
 
     def kill_scheduler(self, pick: int) -> None:
         """Its tasks die with it."""
-        self._airflow.restart("scheduler")
+        self._airflow.restart("scheduler", timeout_seconds=LONG)
 
     def freeze_scheduler(self, pick: int) -> None:
         """Its tasks freeze with it."""
         self._freeze("scheduler")
 
     def kill_triggerer(self, pick: int) -> None:
-        self._airflow.restart("triggerer")
+        self._airflow.restart("triggerer", timeout_seconds=LONG)
 
     def freeze_triggerer(self, pick: int) -> None:
         self._freeze("triggerer")
 
     def kill_api_server(self, pick: int) -> None:
-        self._airflow.restart("api-server")
+        self._airflow.restart("api-server", timeout_seconds=LONG)
 
     def freeze_api_server(self, pick: int) -> None:
         with frozen(self._airflow.processes("api-server")):
@@ -104,7 +104,7 @@ class Blows:
 
     def kill_database(self, pick: int) -> None:
         """Its clients lose their connections, and with them what they were about to write."""
-        self._airflow.restart("postgresql")
+        self._airflow.restart("postgresql", timeout_seconds=LONG)
 
     def freeze_services(self, pick: int) -> None:
         """S3, Glue and Athena answer nobody."""
@@ -117,11 +117,27 @@ class Blows:
             return bool(self._airflow.client.health()[component]["status"] == "unhealthy")
 
         with frozen(self._airflow.processes(component)):
-            until(is_missed, f"the frozen {component} is missed")
+            until(is_missed, f"the frozen {component} is missed", seconds=LONG)
 
-    def _task(self, pick: int) -> psutil.Process:
-        processes = until(self._weekly.task_processes, "a task runs")
-        return processes[pick % len(processes)]
+    @contextmanager
+    def _caught(self, pick: int) -> Iterator[tuple[psutil.Process, psutil.Process, str]]:
+        """Hold a task that runs and its supervisor; the text is the id of the task instance."""
+        while True:
+            found = until(self._tasks, "a task runs", seconds=LONG)
+            task, supervisor = found[pick % len(found)]
+            with frozen([supervisor, task]):
+                id_ = title_of(task).removeprefix(TASK_TITLE)
+                if id_ in self._running():  # else it has just ended
+                    yield task, supervisor, id_
+                    return
+
+    def _tasks(self) -> list[tuple[psutil.Process, psutil.Process]]:
+        """The tasks that run, each with its supervisor; those that have lost theirs are left out."""
+        supervisors = {each.pid: each for each in self._airflow.processes("scheduler")}
+        with suppress(psutil.NoSuchProcess):
+            pairs = ((task, supervisors.get(task.ppid())) for task in self._weekly.task_processes())
+            return [(task, supervisor) for task, supervisor in pairs if supervisor is not None]
+        return []
 
     def _running(self) -> set[str]:
         return {row["id"] for row in tasks(self._weekly, "running")["task_instances"]}
@@ -154,8 +170,8 @@ def draw_plan(seed: int, weeks: int, rounds: int) -> list[Step]:
             CutBody(after_bytes=random.randrange(1_000), times=random.randint(1, 2)),
         ]
     random.shuffle(drawn)
-    # The last quarter is left out, so that there still is something to strike.
-    moments = random.choices(range((TASKS_OF_A_RUN - 1) * weeks), k=len(drawn))
+    # In the second half nothing new happens, so that there still is something to strike.
+    moments = random.choices(range(2 * weeks), k=len(drawn))
     return list(map(Step, sorted(moments), drawn))
 
 
@@ -172,7 +188,7 @@ def play(plan: Sequence[Step], weekly: Backfilled, faults: Faults) -> None:
             weekly.airflow.check_alive()
             return bool(tasks(weekly, "success")["total_entries"] >= after)
 
-        until(has_come, f"{after} tasks have succeeded", seconds=300)
+        until(has_come, f"{after} tasks have succeeded", seconds=LONG)
         print(f"after {after} tasks: {what}")
         if isinstance(what, Fault):
             faults.add(what)
@@ -204,9 +220,9 @@ def assert_whole(weekly: Backfilled, periods: Sequence[Period]) -> None:
         folder = f"{weekly.report}/{weekly.cadence}/{period.id}/versions/"
         stored = {each["Key"] for each in s3.list_objects_v2(Bucket=BUCKET, Prefix=folder)["Contents"]}
         assert {key for key in stored if "/sql/" not in key} == {entry["key"] for entry in manifest["objects"]}
-        partition = glue.get_partition(
-            DatabaseName="report_dev", TableName=weekly.dag_id, PartitionValues=[period.id]
-        )["Partition"]
+        partition = glue.get_partition(DatabaseName="report_dev", TableName=weekly.dag_id, PartitionValues=[period.id])[
+            "Partition"
+        ]
         said = partition["Parameters"]
         assert (said["version"], said["query_id"]) == (manifest["version"], manifest["query"]["id"]), period
         assert (int(said["rows"]), said["published_at"]) == (manifest["rows"], manifest["published_at"]), period
@@ -240,18 +256,18 @@ def test_a_backfill_is_paid_once_whole_and_right_whatever_happens(
         faults = Faults(plays.services.endpoint_url)
         faults.add(Hold(state="QUEUED", seconds=3, times=None))  # else no query is ever waited for
 
-        weekly.begin(periods)
+        weekly.begin(periods, max_active_runs=3)
         play(draw_plan(seed, number, rounds), weekly, faults)
         weekly.wait_until_success(periods)
-        until(lambda: not weekly.task_processes(), "what was taken for dead has ended")
+        until(lambda: not weekly.task_processes(), "what was taken for dead has ended", seconds=LONG)
 
         struck = Counter[str]()
         for fault in faults.list():
             struck[fault["kind"]] += fault["struck"]
         faults.clear()
         print(f"struck: {struck}")
-        assert_queries(weekly, periods, failed=struck["End"])
         assert_whole(weekly, periods)
+        assert_queries(weekly, periods, failed=struck["End"])
         weekly.assert_right(periods)
         weekly.assert_read(periods, plays)
         airflow.stop()
