@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.e2e.harness"]
 pytestmark = pytest.mark.e2e
 
-LONG = 300  # seconds, after which a state is not waited for any more
 BLOWS = (
     *(("kill", "task"), ("kill", "supervisor"), ("freeze", "task")),
     *(("kill", "scheduler"), ("freeze", "scheduler"), ("kill", "triggerer"), ("freeze", "triggerer")),
@@ -87,10 +86,9 @@ def play(plan: Sequence[tuple[int, Blow | Fault]], weekly: Backfilled, faults: F
     for after, what in plan:
 
         def has_come(after: int = after) -> bool:
-            weekly.airflow.check_alive()
             return bool(tasks(weekly, "success")["total_entries"] >= after)
 
-        until(has_come, f"{after} tasks have succeeded", seconds=LONG)
+        wait(weekly, has_come, f"{after} tasks have succeeded")
         print(f"after {after} tasks: {what}")
         if isinstance(what, Fault):
             faults.add(what)
@@ -106,7 +104,7 @@ def kill(weekly: Backfilled, blow: Blow) -> None:
         with caught_task(weekly, blow.pick) as caught:
             getattr(caught, blow.target).kill()
     else:
-        weekly.airflow.restart(blow.target, timeout_seconds=LONG)
+        weekly.airflow.restart(blow.target, timeout_seconds=300)
 
 
 def freeze(weekly: Backfilled, blow: Blow) -> None:
@@ -114,10 +112,10 @@ def freeze(weekly: Backfilled, blow: Blow) -> None:
     airflow, what = weekly.airflow, f"the frozen {blow.target} is missed"
     if blow.target == "task":  # it goes on beside its next try
         with caught_task(weekly, blow.pick) as caught:
-            until(lambda: caught.id not in running_ids(weekly), what, seconds=LONG)
+            wait(weekly, lambda: caught.id not in running_ids(weekly), what)
     elif blow.target in ("scheduler", "triggerer"):
         with frozen(airflow.processes(blow.target)):
-            until(lambda: airflow.client.health()[blow.target]["status"] == "unhealthy", what, seconds=LONG)
+            wait(weekly, lambda: airflow.client.health()[blow.target]["status"] == "unhealthy", what)
     else:
         services = [each for each in psutil.Process().children() if "local_aws" in title_of(each)]
         url, processes = weekly.services.endpoint_url, services
@@ -125,6 +123,16 @@ def freeze(weekly: Backfilled, blow: Blow) -> None:
             url, processes = airflow.url, airflow.processes(blow.target)
         with frozen(processes), pytest.raises(httpx.ReadTimeout):
             httpx.get(url, trust_env=False)
+
+
+def wait(weekly: Backfilled, happened: Callable[[], Any], what: str) -> Any:
+    """Wait, and start again what ends meanwhile: a scheduler may do so when it loses the database."""
+
+    def looked() -> Any:
+        weekly.airflow.check_alive()
+        return happened()
+
+    return until(looked, what, seconds=300)
 
 
 @contextmanager
@@ -154,7 +162,7 @@ def caught_task(weekly: Backfilled, pick: int) -> Iterator[Caught]:
         return []
 
     while True:
-        pairs = until(found, "a task runs", seconds=LONG)
+        pairs = wait(weekly, found, "a task runs")
         task, supervisor = pairs[pick % len(pairs)]
         with frozen([supervisor, task]):
             id_ = title_of(task).removeprefix(TASK_TITLE)
@@ -229,7 +237,7 @@ def test_a_backfill_is_paid_once_whole_and_right_whatever_happens(
         weekly.begin(periods, max_active_runs=3)
         play(draw_plan(seed, number, rounds), weekly, faults)
         weekly.wait_until_success(periods)
-        until(lambda: not weekly.task_processes(), "what was taken for dead has ended", seconds=LONG)
+        wait(weekly, lambda: not weekly.task_processes(), "what was taken for dead has ended")
 
         struck = Counter[str]()
         for fault in faults.list():
