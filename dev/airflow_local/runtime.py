@@ -310,8 +310,11 @@ class AirflowRuntime:
 
     def processes(self, name: str) -> list[psutil.Process]:
         """The living processes of a component or worker: its own and all that it started, such as tasks."""
-        leader = self._components[name].leader
-        return [psutil.Process(pid) for pid in leader.session()]
+        found = []
+        for pid in self._components[name].leader.session():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+                found.append(psutil.Process(pid))
+        return found
 
     def kill(self, name: str) -> None:
         """Kill all processes of a component, a worker or `postgresql` at once; the others are not told."""

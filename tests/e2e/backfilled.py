@@ -127,12 +127,19 @@ def lake_of_plays(log_path: Path, weeks: int) -> Iterator[Plays]:
 
 
 def write_dags(folder: Path) -> None:
-    """Put the repository's reports into a folder; that of the users begins in 2023, two years earlier."""
+    """Put the repository's reports into a folder; that of the users begins in 2023, two years earlier.
+
+    Its weekly tasks have more tries than a test takes from them.
+    """
     source = (ROOT / "dags" / "user_ranking.py").read_text()
-    since = 'since="2025-01-01"'
-    assert since in source
+    for given, wanted in {
+        'since="2025-01-01"': f'since="{FIRST_SUNDAY}"',
+        "run_timeout=timedelta(hours=3)": "retry=RetryPolicy(retries=50)",
+    }.items():
+        assert given in source
+        source = source.replace(given, wanted)
     folder.mkdir()
-    (folder / "user_ranking.py").write_text(source.replace(since, f'since="{FIRST_SUNDAY}"'))
+    (folder / "user_ranking.py").write_text(source)
     shutil.copy(ROOT / "dags" / "carrier_ranking.py", folder)
 
 

@@ -162,7 +162,7 @@ def _query(execution: Any, run_id: str) -> Query:
 def title_of(process: psutil.Process) -> str:
     """The title of a process; nothing for one that is gone."""
     with contextlib.suppress(psutil.Error):
-        return " ".join(process.cmdline())
+        return " ".join(process.cmdline()).strip()  # setproctitle pads it
     return ""
 
 
