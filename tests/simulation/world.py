@@ -26,7 +26,7 @@ from greenlet import getcurrent, greenlet
 
 from athena_reports import weekly
 from athena_reports.aws_hook import SharedSessionHook
-from athena_reports.publication import publish, restatement
+from athena_reports.publication import publish, restatement, transform_task
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import Location
 from athena_reports.queries import wait_trigger
@@ -70,9 +70,10 @@ INCIDENTS = {
     "SQL edited": 0.2,
     "cleared days later": 0.8,
     "late events": 0.5,
+    "slow removal": 0.5,
 }
 """What can happen, and how probable it is each time that it can."""
-_ORDINARY = ("slow", "late events", "cleared days later")  # they count for nothing
+_ORDINARY = ("slow", "late events", "cleared days later", "slow removal")  # they count for nothing
 BUCKET, DATABASE, REPORT = "reports", "report_dev", "plays"
 WEEKS = weekly("sunday", timezone="Asia/Tokyo")
 PERIODS = [
@@ -221,6 +222,8 @@ class World:
 
     def _before(self, action: str) -> None:
         self.pause(self.rng.expovariate(1 / 20) if self.happens("slow") else self.rng.uniform(0, 0.4))
+        if action == "DeleteObjects" and self.happens("slow removal"):
+            self.pause(self.rng.uniform(60, 1800))
         if self.happens("process frozen"):
             self._freeze(self.rng.uniform(60, 1800))
         self.say(action)
@@ -269,6 +272,9 @@ class World:
         """As Airflow's task instance: how many of the runs are active."""
         return sum(run.run_id in run_ids and run.active for run in self.runs)
 
+    def version_name(self, _: int) -> str:
+        return f"{self.rng.getrandbits(64):016x}"
+
     def location(self, period_id: str) -> Location:
         return Location(BUCKET, REPORT, WEEKS.name, period_id)
 
@@ -293,6 +299,7 @@ def world(seed: int) -> Iterator[World]:
         for kind in (GenericDAGNode, SdkLogging, AirflowLogging):
             patch.setattr(kind, "log", property(lambda _: _Story(made)))
         patch.setattr("time.sleep", made.pause)
+        patch.setattr(transform_task, "token_hex", made.version_name)
         patch.setattr(wait_trigger, "asyncio", SimpleNamespace(sleep=partial(_sleep, made)))
         # DuckDB is not what is looked at: the rows are a text.
         patch.setattr(publish, "open_engine", lambda *_, **__: _engine(made.folder))
