@@ -8,7 +8,6 @@ functions below it are the steps of which scenarios are made.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +21,6 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
-from airflow.triggers.base import BaseTrigger
-from jinja2.utils import import_string
 
 from athena_reports import WaitPolicy
 from athena_reports.queries.orphans import AthenaReconcileOperator
@@ -31,6 +28,7 @@ from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submit_operator import AthenaSubmitOperator
 from athena_reports.queries.wait_sensor import AthenaWaitSensor
 from local_aws.faults import Fault, Faults
+from tests.library.queries.tasks import TaskInstance, first_event, through_the_database
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -51,33 +49,6 @@ class Outcome(Enum):
 
 class CrashError(BaseException):
     """The process is gone: no code of the task runs any more."""
-
-
-@dataclass
-class TaskInstance:
-    """What the tasks see of Airflow's: its numbers and its XComs."""
-
-    try_number: int = 1
-    map_index: int | None = -1
-    max_tries: int = RETRIES
-    first_reschedule_date: datetime | None = None
-    xcoms: dict[str, Any] = field(default_factory=dict)
-
-    def xcom_push(self, key: str, value: Any, **_: Any) -> None:
-        self.xcoms[key] = json.loads(json.dumps(value))
-
-    def get_first_reschedule_date(self, _: Any) -> datetime | None:
-        return self.first_reschedule_date
-
-    def begin_next_try(self) -> None:
-        self.try_number += 1
-        self.xcoms = {}
-        self.first_reschedule_date = None
-
-    def clear(self) -> None:
-        """As Airflow clears a task that does not run."""
-        self.max_tries = self.try_number + RETRIES
-        self.begin_next_try()
 
 
 @dataclass
@@ -199,7 +170,7 @@ class Run:
         trigger = through_the_database(deferred.trigger)
         left = deferred.timeout.total_seconds() if isinstance(deferred.timeout, timedelta) else None
         try:
-            event = asyncio.run(asyncio.wait_for(_first_event(trigger), left))
+            event = asyncio.run(asyncio.wait_for(first_event(trigger), left))
             method, kwargs = deferred.method_name, {"event": event}
         except TimeoutError:
             method, kwargs = "__fail__", {"error": "Trigger timeout"}
@@ -208,18 +179,6 @@ class Run:
         except TaskDeferred as again:
             self.deferred = again
             return None
-
-
-def through_the_database(trigger: BaseTrigger) -> Any:
-    """A trigger as the triggerer gets it."""
-    classpath, fields = trigger.serialize()
-    return import_string(classpath)(**json.loads(json.dumps(fields)))
-
-
-async def _first_event(trigger: BaseTrigger) -> Any:
-    async for event in trigger.run():
-        return json.loads(json.dumps(event.payload))
-    raise AssertionError("the trigger fired nothing")
 
 
 # --- steps
@@ -332,15 +291,21 @@ def restart_triggerer(run: Run) -> None:
     assert run.deferred is not None
     trigger = through_the_database(run.deferred.trigger)
     with pytest.raises(TimeoutError):
-        asyncio.run(asyncio.wait_for(_first_event(trigger), 0.15))
+        asyncio.run(asyncio.wait_for(first_event(trigger), 0.15))
 
 
 def clear_run(run: Run) -> None:
     """All tasks are cleared; what waits is told by nobody (as in Airflow 3.0)."""
     run.clear_number += 1
     run.deferred = None
-    run.submitting.clear()
-    run.waiting.clear()
+    _clear(run.submitting)
+    _clear(run.waiting)
+
+
+def _clear(ti: TaskInstance) -> None:
+    """As Airflow clears a task that does not run."""
+    ti.max_tries = ti.try_number + RETRIES
+    ti.begin_next_try()
 
 
 def clear_wait(run: Run) -> None:
@@ -348,7 +313,7 @@ def clear_wait(run: Run) -> None:
     kill_wait(run)
     settle(run)
     run.clear_number += 1
-    run.waiting.clear()
+    _clear(run.waiting)
 
 
 def edit(run: Run) -> None:

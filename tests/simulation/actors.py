@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException
@@ -43,18 +42,11 @@ def add_run(world: World, run_id: str, period_id: str, *, after: float = 0.0) ->
 def _repeat(world: World, act: Callable[[World], None]) -> None:
     world.pause(world.rng.uniform(0, 3 * MORNING_SECONDS))
     for _ in range(DAYS):
-        with _problems(world):
+        try:
             act(world)
+        except (AirflowException, AthenaReportsError, ClientError, BotoCoreError) as error:
+            world.say(f"could not: {error}")  # so it is done the next time
         world.pause_until_morning()
-
-
-@contextmanager
-def _problems(world: World) -> Iterator[None]:
-    """What others could not do is done at the next time."""
-    try:
-        yield
-    except (AirflowException, AthenaReportsError, ClientError, BotoCoreError) as error:
-        world.say(f"could not: {error}")
 
 
 def reconcile(world: World) -> None:

@@ -6,8 +6,7 @@ The tasks are the real operator, sensor, trigger and publisher; in `transform` o
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,7 +16,6 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from botocore.exceptions import BotoCoreError, ClientError
-from jinja2.utils import import_string
 
 from athena_reports import WaitPolicy
 from athena_reports.periods.calendar import Period
@@ -30,6 +28,7 @@ from athena_reports.queries.submit_operator import AthenaSubmitOperator
 from athena_reports.queries.wait_sensor import AthenaWaitSensor
 from athena_reports.rows.columns import Column
 from athena_reports.rows.writer import LocalFile, LocalTable
+from tests.library.queries.tasks import TaskInstance, first_event, through_the_database
 from tests.simulation.memory_athena import Plan, Query
 from tests.simulation.world import BUCKET, DATABASE, DEAD_AFTER_SECONDS, REPORT, CrashError, World
 
@@ -59,29 +58,6 @@ class WaitOverError(Exception):
     """What a deferred task waited for is over: its time, its trigger, or the wait itself."""
 
 
-@dataclass
-class TaskInstance:
-    """What Airflow keeps of a task."""
-
-    try_number: int = 0
-    map_index: int | None = -1
-    max_tries: int = RETRIES
-    first_reschedule_date: datetime | None = None
-    start_date: datetime | None = None
-
-    def xcom_push(self, key: str, value: Any, **_: Any) -> None:
-        json.dumps(value)
-
-    def get_first_reschedule_date(self, _: Any) -> datetime | None:
-        return self.first_reschedule_date
-
-    def clear(self, *, running: bool) -> None:
-        """As Airflow does: a task that runs keeps its `max_tries`."""
-        if not running:
-            self.max_tries = self.try_number + RETRIES
-        self.first_reschedule_date = None
-
-
 @dataclass(eq=False)
 class Run:
     """One run of the report, and its scheduler; it is also the `dag_run` that tasks see.
@@ -99,7 +75,9 @@ class Run:
     start_date: datetime | None = None
     active: bool = True
     sql: str = "SELECT 1"
-    tasks: dict[str, TaskInstance] = field(default_factory=lambda: {name: TaskInstance() for name in TASKS})
+    tasks: dict[str, TaskInstance] = field(
+        default_factory=lambda: {name: TaskInstance(try_number=0, max_tries=RETRIES) for name in TASKS}
+    )
     xcoms: dict[str, Any] = field(default_factory=dict)
     published: list[str] = field(default_factory=list)
 
@@ -124,19 +102,14 @@ class Run:
         if ti.try_number > ti.max_tries:
             self._give_up()
             return
-        ti.try_number, ti.first_reschedule_date, ti.start_date = ti.try_number + 1, None, self.world.clock.now
+        ti.begin_next_try()
+        ti.start_date = self.world.clock.now
         attempt = Attempt(self, name, ti)
-        scheduler = self.world.acting
         child = self.world.spawn(f"{self.run_id} {name} {ti.try_number}", attempt.execute, attempt=attempt)
-
-        def wake() -> None:
-            scheduler.wake = min(scheduler.wake, self.world.clock.seconds + 0.1)
-
-        child.ended = wake
         while attempt.outcome is None:
             self.world.pause(DEAD_AFTER_SECONDS / 2)
             if attempt.outcome is None and child.wake - self.world.clock.seconds > DEAD_AFTER_SECONDS:
-                if not attempt.is_frozen:
+                if not child.is_frozen:
                     continue
                 attempt.outcome, attempt.calls_left = "gone", self.world.rng.randint(0, 3)
                 self.world.say(f"{child.name} is taken for dead, and will go on for {attempt.calls_left} calls")
@@ -161,8 +134,9 @@ class Run:
         self.clear_number += 1
         self.edit()
         for name in TASKS[TASKS.index(first) :]:
-            self.tasks[name].clear(running=self.tasks[name] is running)
             self.xcoms.pop(name, None)
+            if (ti := self.tasks[name]) is not running:  # as in Airflow: a task that runs keeps its `max_tries`
+                ti.max_tries = ti.try_number + RETRIES
 
     def edit(self) -> None:
         if self.world.happens("SQL edited"):
@@ -180,24 +154,19 @@ class Attempt:
     told: str = ""
     outcome: str | None = None
     calls_left: int | None = None  # before Airflow kills the process that it takes for dead
-    is_frozen: bool = False
     trigger: Any = None
     deadline: float = 0.0
 
     def execute(self) -> None:
         """Do the task, and let the scheduler know how it ended."""
-        steps: dict[str, Callable[[], Any]] = {
-            "run_query": self._submit,
-            "wait_for_query": self._wait,
-            "transform": self._transform,
-            "publish": self._publish,
-        }
         outcome, found = "gone", None
         try:
-            found = steps[self.name]()
-            outcome = "done" if found is not None else "gone"
+            found = getattr(self, self.name)()
+            outcome = "done"
         except CrashError:
             self.run.world.say("the worker is gone")
+        except WaitOverError as over:
+            self.run.world.say(f"the wait is over: {over}")
         except AirflowFailException as error:
             self.run.world.say(f"failed: {error}")
             outcome = "failed"
@@ -240,14 +209,14 @@ class Attempt:
 
     # --- the tasks
 
-    def _submit(self) -> Any:
+    def run_query(self) -> Any:
         if self.ti.try_number > 1:
             self.run.edit()
         named = {"database": "database_dev", "workgroup": "dev", "environment": "dev"}
         self.task = task(AthenaSubmitOperator, {"query": self.run.sql}, **named)
         return self.task.execute(self._context)
 
-    def _wait(self) -> Any:
+    def wait_for_query(self) -> Any:
         world, id_ = self.run.world, self.run.xcoms["run_query"]
         if world.happens("cancelled in the console"):
             world.athena.cancel(id_)
@@ -267,18 +236,13 @@ class Attempt:
             except AirflowRescheduleException as again:
                 resumed = None
                 self.ti.first_reschedule_date = self.ti.first_reschedule_date or world.clock.now
-                try:
-                    self._sleep((again.reschedule_date - world.clock.now).total_seconds())
-                except WaitOverError:
-                    return None
+                self._sleep((again.reschedule_date - world.clock.now).total_seconds())
             except TaskDeferred as deferred:
                 timeout: Any = deferred.timeout
                 self.deadline = world.clock.seconds + timeout.total_seconds()
                 resumed = self._watch(deferred)
-                if resumed is None:
-                    return None
 
-    def _transform(self) -> Any:
+    def transform(self) -> Any:
         query = QueryExecution.model_validate(self.run.xcoms["wait_for_query"])
         rows = self.run.world.rows[query.id].encode()
         path = self.run.world.folder / hashlib.sha256(rows).hexdigest()
@@ -291,7 +255,7 @@ class Attempt:
         prepared = PreparedVersion(query=query, submitted=submitted, version=version, checks=())
         return prepared.model_dump(mode="json")
 
-    def _publish(self) -> Any:
+    def publish(self) -> Any:
         named: dict[str, Any] = {"report": REPORT, "bucket": BUCKET, "database": DATABASE, "environment": "dev"}
         named |= {"late_by": timedelta(days=3, hours=12), "reads_previous": True}
         operator = task(S3PublishOperator, {"prepared": self.run.xcoms["transform"]}, **named)
@@ -299,17 +263,17 @@ class Attempt:
 
     # --- the triggerer
 
-    def _watch(self, deferred: TaskDeferred) -> tuple[str, Any] | None:
-        """What the task is resumed with; None if it was stopped or lost while it was deferred."""
+    def _watch(self, deferred: TaskDeferred) -> tuple[str, Any]:
+        """What the task is resumed with; WaitOverError if it was stopped or lost while it was deferred."""
         while True:
-            classpath, fields = deferred.trigger.serialize()
-            self.task, self.trigger = None, import_string(classpath)(**json.loads(json.dumps(fields)))
+            self.task, self.trigger = None, through_the_database(deferred.trigger)
             try:
-                event = _run(_first_event(self.trigger))
-                return deferred.method_name, {"event": event}
+                return deferred.method_name, {"event": _run(first_event(self.trigger))}
             except WaitOverError as over:
+                if str(over) == "timeout":
+                    return "__fail__", {"error": "Trigger timeout"}
                 if str(over) != "triggerer restarted":
-                    return ("__fail__", {"error": "Trigger timeout"}) if str(over) == "timeout" else None
+                    raise
             finally:
                 self.trigger = None
 
@@ -326,7 +290,7 @@ class Attempt:
         world = self.run.world
         world.pause(seconds)
         if world.happens("wait lost"):
-            raise WaitOverError
+            raise WaitOverError("lost")
         for told in ("wait cleared", "run cleared"):
             if world.happens(told):
                 if self.trigger is not None and self.run.tells_triggers:
@@ -335,13 +299,7 @@ class Attempt:
                     except (ClientError, BotoCoreError) as error:
                         world.say(f"the trigger could not stop the query: {error}")
                 self.run.clear("run_query" if told == "run cleared" else "wait_for_query")
-                raise WaitOverError
-
-
-async def _first_event(trigger: Any) -> Any:
-    async for event in trigger.run():
-        return json.loads(json.dumps(event.payload))
-    raise AssertionError("the trigger fired nothing")
+                raise WaitOverError(told)
 
 
 def _run(coroutine: Any) -> Any:

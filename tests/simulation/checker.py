@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any
 
-from athena_reports.publication.manifest import Manifest
 from athena_reports.publication.publish import read_manifest
 from tests.simulation.actors import clean_up, populate, reconcile
 from tests.simulation.airflow_model import COPY
 from tests.simulation.world import BUCKET, DAY, DAYS, PERIODS, World, world
 
 
-def play(seed: int, **planted: Any) -> World:
+def play(seed: int) -> World:
     """Play the world of a seed to its end and judge it; its story is printed if something does not hold."""
     with world(seed) as made:
-        for name, value in planted.items():
-            setattr(made, name, value)
         populate(made)
         try:
             made.play()
             made.spawn("at rest", lambda: _rest(made), after=DAYS * DAY)
             made.play()
         except BaseException:
-            print(f"The world of seed {seed}:", *made.log, sep="\n")
+            print(f"The world of seed {seed}:\n{made.story}")
             raise
     return made
 
@@ -76,6 +72,6 @@ def _latest(made: World) -> None:
     """`latest.json` names the manifest of the last period."""
     location = made.location(PERIODS[-1].id)
     manifest, _ = read_manifest(location, made.store)
-    assert isinstance(manifest, Manifest)
+    assert manifest is not None
     found = json.loads(made.s3.objects[location.latest_uri.removeprefix(f"s3://{BUCKET}/")].body)
     assert found == json.loads(manifest.latest(location).model_dump_json()), f"latest.json says {found}"

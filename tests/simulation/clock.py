@@ -6,7 +6,7 @@ import asyncio
 import selectors
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pytest
@@ -33,12 +33,12 @@ class VirtualClock:
     @property
     def now(self) -> datetime:
         """The time in UTC."""
-        return START + timedelta(seconds=self.seconds)
+        return datetime.now(UTC)
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
         self.seconds += seconds
-        self._traveller.move_to(START.timestamp() + self.seconds)
+        self._traveller.shift(seconds)
 
     def monotonic(self) -> float:
         """As `time.monotonic`."""
@@ -46,7 +46,9 @@ class VirtualClock:
 
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         """As `asyncio.run`, without waiting for anything."""
-        with asyncio.Runner(loop_factory=lambda: _VirtualLoop(self)) as runner:
+        loop = asyncio.SelectorEventLoop(_NoWaiting(self))
+        loop.time = self.monotonic  # type: ignore[method-assign]
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
             return runner.run(coroutine)
 
 
@@ -61,18 +63,9 @@ def virtual_clock() -> Iterator[VirtualClock]:
         yield clock
 
 
-class _VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop that moves the clock to its next timer instead of waiting for it."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        super().__init__(_NoWaiting(clock))
-        self._clock = clock
-
-    def time(self) -> float:
-        return self._clock.seconds
-
-
 class _NoWaiting(selectors.SelectSelector):
+    """Moves the clock to the next timer of an event loop instead of waiting for it."""
+
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__()
         self._clock = clock

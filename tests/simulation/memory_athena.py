@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -76,10 +77,7 @@ class Query:
 
 def api_error(code: str, message: str = "", status: int = 400) -> ClientError:
     """An error as botocore raises it."""
-    response: Any = {
-        "Error": {"Code": code, "Message": message},
-        "ResponseMetadata": {"HTTPStatusCode": status},
-    }
+    response: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(response, "AnyOperation")
 
 
@@ -118,26 +116,35 @@ class MemoryAthena:
         with self._called("StartQueryExecution"):
             return {"QueryExecutionId": self._start(request)}
 
-    def get_query_execution(self, QueryExecutionId: str) -> dict[str, Any]:  # noqa: N803
+    def get_query_execution(self, QueryExecutionId: str) -> dict[str, Any]:
         with self._called("GetQueryExecution"):
             return {"QueryExecution": self.describe(QueryExecutionId)}
 
-    def batch_get_query_execution(self, QueryExecutionIds: list[str]) -> dict[str, Any]:  # noqa: N803
+    def batch_get_query_execution(self, QueryExecutionIds: list[str]) -> dict[str, Any]:
         assert len(QueryExecutionIds) <= 50
         with self._called("BatchGetQueryExecution"):
             # The answer has no order that could be relied on.
             return {"QueryExecutions": [self.describe(id_) for id_ in sorted(QueryExecutionIds)]}
 
-    def stop_query_execution(self, QueryExecutionId: str) -> dict[str, Any]:  # noqa: N803
+    def stop_query_execution(self, QueryExecutionId: str) -> dict[str, Any]:
         with self._called("StopQueryExecution"):
             query = self.queries[QueryExecutionId]
             if query.cancelled_at is None:
                 query.cancelled_at = self.now + timedelta(seconds=self.stop_seconds)
             return {"ResponseMetadata": {"HTTPStatusCode": 200}}
 
-    def get_paginator(self, name: str) -> _Pages:
+    def get_paginator(self, name: str) -> Any:
         assert name == "list_query_executions"
-        return _Pages(self)
+        return SimpleNamespace(paginate=self._pages)
+
+    def _pages(self, WorkGroup: str, PaginationConfig: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+        found = [id_ for id_, query in self.queries.items() if query.request["WorkGroup"] == WorkGroup]
+        newest, size = found[::-1][: PaginationConfig["MaxItems"]], PaginationConfig["PageSize"]
+        newest.sort(key=lambda id_: hashlib.sha256(id_.encode()).digest())  # AWS promises no order
+        for at in range(0, max(len(newest), 1), size):
+            with self._called("ListQueryExecutions"):
+                page = newest[at : at + size]
+            yield {"QueryExecutionIds": page}
 
     # --- what a test asks and does
 
@@ -211,45 +218,19 @@ class MemoryAthena:
         self.after(action)
 
 
-@dataclass(frozen=True)
-class _Pages:
-    athena: MemoryAthena
-
-    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
-        group, pages = request["WorkGroup"], request["PaginationConfig"]
-        found = [id_ for id_, query in self.athena.queries.items() if query.request["WorkGroup"] == group]
-        newest, size = found[::-1][: pages["MaxItems"]], pages["PageSize"]
-        newest.sort(key=lambda id_: hashlib.sha256(id_.encode()).digest())  # AWS promises no order
-        for at in range(0, max(len(newest), 1), size):
-            with self.athena._called("ListQueryExecutions"):
-                page = newest[at : at + size]
-            yield {"QueryExecutionIds": page}
-
-
-class AsyncAthena:
-    """The same as the client of aiobotocore."""
-
-    def __init__(self, athena: MemoryAthena) -> None:
-        self._athena = athena
-
-    async def get_query_execution(self, **request: Any) -> dict[str, Any]:
-        return self._athena.get_query_execution(**request)
-
-    async def stop_query_execution(self, **request: Any) -> dict[str, Any]:
-        return self._athena.stop_query_execution(**request)
-
-
 def serve(athena: MemoryAthena, patch: pytest.MonkeyPatch) -> None:
     """Let every hook of this process talk to it."""
 
-    @asynccontextmanager
-    async def client() -> Any:
-        yield AsyncAthena(athena)
+    def awaited(call: Callable[..., Any]) -> Callable[..., Any]:
+        async def answer(*given: Any, **named: Any) -> Any:
+            return call(*given, **named)
 
-    async def get_async_conn(_: AthenaHook) -> Any:
-        return client()
+        return answer
+
+    actions = ("get_query_execution", "stop_query_execution")
+    of_aiobotocore = SimpleNamespace(**{name: awaited(getattr(athena, name)) for name in actions})
 
     patch.setattr(AthenaHook, "get_conn", lambda _: athena)
-    patch.setattr(AthenaHook, "get_async_conn", get_async_conn)
+    patch.setattr(AthenaHook, "get_async_conn", awaited(lambda _: nullcontext(of_aiobotocore)))
     patch.setattr(AthenaHook, "conn_region_name", "ap-northeast-1")
     patch.setattr(AthenaHook, "conn_partition", "aws")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
+import hashlib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import BotoCoreError
 from greenlet import getcurrent
 
 from athena_reports.publication import cleanup, publish
@@ -17,25 +18,25 @@ from athena_reports.publication.manifest import Manifest
 from athena_reports.queries import submission
 from athena_reports.queries.ownership import Marker, Submission
 from athena_reports.s3 import S3
+from tests.simulation.memory_athena import MemoryAthena
+from tests.simulation.world import World
 
-Plant = Callable[[pytest.MonkeyPatch], dict[str, Any]]
+Plant = Callable[[pytest.MonkeyPatch], None]
 
 
-def no_condition_on_writes(patch: pytest.MonkeyPatch) -> dict[str, Any]:
+def no_condition_on_writes(patch: pytest.MonkeyPatch) -> None:
     def write(self: S3, uri: str, body: bytes, content_type: str, *, replacing: str | None) -> None:
         self.client.put_object(**self._object(uri), Body=body, ContentType=content_type)
 
     patch.setattr(S3, "write", write)
-    return {}
 
 
-def no_look_for_the_marker(patch: pytest.MonkeyPatch) -> dict[str, Any]:
+def no_look_for_the_marker(patch: pytest.MonkeyPatch) -> None:
     submit = submission._submit
     patch.setattr(submission, "_submit", lambda made, hook, _: submit(made, hook, False))
-    return {}
 
 
-def an_older_query_replaces_a_newer_one(patch: pytest.MonkeyPatch) -> dict[str, Any]:
+def an_older_query_replaces_a_newer_one(patch: pytest.MonkeyPatch) -> None:
     update = publish._update
 
     def forgetful(model: Any, uri: str, change: Callable[[Any], Any], *given: Any) -> Any:
@@ -48,10 +49,9 @@ def an_older_query_replaces_a_newer_one(patch: pytest.MonkeyPatch) -> dict[str, 
         return update(model, uri, change_anything, *given)
 
     patch.setattr(publish, "_update", forgetful)
-    return {}
 
 
-def a_marker_is_believed_without_its_text(patch: pytest.MonkeyPatch) -> dict[str, Any]:
+def a_marker_is_believed_without_its_text(patch: pytest.MonkeyPatch) -> None:
     from_response = Submission.from_response
 
     def believe(response: Mapping[str, Any]) -> Submission | None:
@@ -64,25 +64,14 @@ def a_marker_is_believed_without_its_text(patch: pytest.MonkeyPatch) -> dict[str
         return from_response(response) or found
 
     patch.setattr(Submission, "from_response", believe)
-    return {}
 
 
-def cleanup_has_no_second_look(patch: pytest.MonkeyPatch) -> dict[str, Any]:
-    list_objects, read, plan = S3.list, cleanup.read_manifest, cleanup.plan
-    known: dict[str, Any] = {}
-
-    def look_first(store: S3, uri: str) -> Any:
-        if (found := re.fullmatch(r"s3://([^/]+)/([^/]+)/([^/]+)/([^/]+)/", uri)) is not None:
-            known[uri] = read(Location(*found.groups()), store)
-        return list_objects(store, uri)
-
-    patch.setattr(S3, "list", look_first)
-    patch.setattr(cleanup, "read_manifest", lambda location, _: known[f"{location.folder_uri}{location.period_id}/"])
-    patch.setattr(cleanup, "plan", lambda *given: plan(*given[:-1], given[-1] + timedelta(days=1)))
-    return {}
+def the_cleanup_removes_young_uploads(patch: pytest.MonkeyPatch) -> None:
+    plan = cleanup.plan
+    patch.setattr(cleanup, "plan", lambda *given: plan(*given[:-1], given[-1] + timedelta(days=3)))
 
 
-def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> dict[str, Any]:
+def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> None:
     prepare, successor = Table.prepare, publish._successor
     tables: dict[Any, Table] = {}  # of each actor
 
@@ -97,19 +86,35 @@ def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> dict[s
 
     patch.setattr(Table, "prepare", remember)
     patch.setattr(publish, "_successor", early)
-    return {}
 
 
-def the_client_repeats_a_start(_: pytest.MonkeyPatch) -> dict[str, Any]:
-    return {"repeats_starts": True}
+def a_version_is_named_by_its_content(patch: pytest.MonkeyPatch) -> None:
+    def name(world: World, _: int) -> str:
+        rows = world.rows[world.attempt.run.xcoms["wait_for_query"]["id"]]
+        return hashlib.sha256(rows.encode()).hexdigest()[:16]
+
+    patch.setattr(World, "version_name", name)
+
+
+def the_client_repeats_a_start(patch: pytest.MonkeyPatch) -> None:
+    start = MemoryAthena.start_query_execution
+
+    def repeated(athena: MemoryAthena, **request: Any) -> dict[str, Any]:
+        try:
+            return start(athena, **request)
+        except BotoCoreError:
+            return start(athena, **request | {"ClientRequestToken": "another one".ljust(32)})
+
+    patch.setattr(MemoryAthena, "start_query_execution", repeated)
 
 
 BUGS: dict[Plant, int] = {  # each with a seed that has found it
-    no_condition_on_writes: 85,
-    no_look_for_the_marker: 3,
-    an_older_query_replaces_a_newer_one: 1,
-    a_marker_is_believed_without_its_text: 0,
-    cleanup_has_no_second_look: 3,
-    the_partition_comes_before_the_manifest: 63,
-    the_client_repeats_a_start: 2,
+    no_condition_on_writes: 6,
+    no_look_for_the_marker: 2,
+    an_older_query_replaces_a_newer_one: 0,
+    a_marker_is_believed_without_its_text: 17,
+    the_cleanup_removes_young_uploads: 24,
+    the_partition_comes_before_the_manifest: 36,
+    a_version_is_named_by_its_content: 63,
+    the_client_repeats_a_start: 0,
 }

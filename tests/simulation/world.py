@@ -9,9 +9,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -26,7 +28,7 @@ from greenlet import getcurrent, greenlet
 
 from athena_reports import weekly
 from athena_reports.aws_hook import SharedSessionHook
-from athena_reports.publication import publish, restatement
+from athena_reports.publication import publish, restatement, transform_task
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import Location
 from athena_reports.queries import wait_trigger
@@ -70,15 +72,14 @@ INCIDENTS = {
     "SQL edited": 0.2,
     "cleared days later": 0.8,
     "late events": 0.5,
+    "slow removal": 0.5,
 }
 """What can happen, and how probable it is each time that it can."""
-_ORDINARY = ("slow", "late events", "cleared days later")  # they count for nothing
+_ORDINARY = ("slow", "late events", "cleared days later", "slow removal")  # they count for nothing
 BUCKET, DATABASE, REPORT = "reports", "report_dev", "plays"
 WEEKS = weekly("sunday", timezone="Asia/Tokyo")
-PERIODS = [
-    WEEKS.period("2025-06-01"),
-    WEEKS.period("2025-06-08"),
-]  # the last one ends three days before the clock starts
+# The last one ends three days before the clock starts.
+PERIODS = [WEEKS.period("2025-06-01"), WEEKS.period("2025-06-08")]
 DAY, MORNING_SECONDS = 86_400.0, 120.0
 DEAD_AFTER_SECONDS = 300.0  # Airflow takes a task without a heartbeat for dead
 MOST_TRIES = 3  # of one call, by the AWS client
@@ -92,13 +93,14 @@ class CrashError(BaseException):
 
 @dataclass(eq=False)
 class Actor:
-    """Whoever acts beside others; `attempt` is the task's process that it is."""
+    """Whoever acts beside others; `attempt` is the task's process that it is, `scheduler` who waits for its end."""
 
     name: str
     thread: greenlet
     wake: float
     attempt: Attempt | None = None
-    ended: Callable[[], None] = lambda: None
+    scheduler: Actor | None = None
+    is_frozen: bool = False
 
 
 @dataclass(eq=False)
@@ -110,9 +112,8 @@ class World:
     folder: Path
     rng: random.Random = field(init=False)
     left: dict[int, int] = field(default_factory=dict)
-    repeats_starts: bool = False
     incidents: Counter[str] = field(default_factory=Counter)
-    log: list[str] = field(default_factory=list)
+    log: list[tuple[datetime, str, str]] = field(default_factory=list)  # when, who, what
     actors: list[Actor] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     lake: dict[str, int] = field(default_factory=Counter)
@@ -130,44 +131,51 @@ class World:
 
     def spawn(self, name: str, act: Callable[[], None], *, after: float = 0.0, attempt: Attempt | None = None) -> Actor:
         """Let somebody act from some seconds on."""
-        actor = Actor(name, greenlet(act, parent=self.hub), self.clock.seconds + after, attempt)
+        scheduler = self.acting if attempt else None
+        actor = Actor(name, greenlet(act, parent=self.hub), self.clock.seconds + after, attempt, scheduler)
         self.actors.append(actor)
         return actor
 
     def play(self) -> None:
         """Let the actors act until all rest."""
         while self.actors:
-            actor = min(self.actors, key=lambda each: each.wake)
+            actor = min(self.actors, key=attrgetter("wake"))
             if actor.wake > self.clock.seconds:
                 self.clock.sleep(actor.wake - self.clock.seconds)
             self.acting = actor
             actor.thread.switch()
             if actor.thread.dead:
                 self.actors.remove(actor)
-                actor.ended()
+                if actor.scheduler is not None:
+                    actor.scheduler.wake = min(actor.scheduler.wake, self.clock.seconds + 0.1)
 
     def pause(self, seconds: float) -> None:
         """Let others act for so long."""
-        actor = self.acting
-        actor.wake = self.clock.seconds + seconds
+        self.acting.wake = self.clock.seconds + seconds
         self.hub.switch()
-        if actor.attempt is not None:
-            actor.attempt.go_on()
+        if self.attempt is not None:
+            self.attempt.go_on()
 
     def pause_until_morning(self, days: int = 1) -> None:
         """Let others act until some minutes of a later day in which everybody is at work."""
         begins = (self.clock.seconds // DAY + days) * DAY
         self.pause(begins + self.rng.uniform(0, MORNING_SECONDS) - self.clock.seconds)
 
+    @property
+    def attempt(self) -> Any:
+        """The process of a task, if it is one that acts."""
+        return self.acting.attempt
+
     # --- chance
 
     def happens(self, incident: str) -> bool:
         """Whether it happens now."""
+        if self.rng.random() >= INCIDENTS[incident]:
+            return False
         day = int(self.clock.seconds // DAY)
         if day not in self.left:
             self.left[day] = self.rng.randint(0, _MOST_INCIDENTS)
-        is_over = day >= DAYS or (self.left[day] <= 0 and incident not in _ORDINARY)
-        if is_over or self.rng.random() >= INCIDENTS[incident]:
+        if day >= DAYS or (self.left[day] <= 0 and incident not in _ORDINARY):
             return False
         self.left[day] -= incident not in _ORDINARY
         self.incidents[incident] += 1
@@ -176,19 +184,26 @@ class World:
 
     def forget_tokens(self) -> None:
         """As Athena does after an unknown time; not while a frozen process may be about to start a query."""
-        frozen = [
-            actor for actor in self.actors if actor.attempt and (actor.attempt.is_frozen or actor.attempt.outcome)
-        ]
+        frozen = any(each.attempt and (each.is_frozen or each.attempt.outcome) for each in self.actors)
         if not frozen and self.happens("tokens forgotten"):
             self.athena.forget_tokens()
 
     def say(self, what: str) -> None:
-        at = f"{self.clock.now:%d %H:%M:%S}"
-        self.log.append(f"{at} {self.acting.name if self.actors else '':<28} {what}")
+        self.log.append((self.clock.now, self.acting.name if self.actors else "", what))
+
+    @property
+    def story(self) -> str:
+        return "\n".join(f"{at:%d %H:%M:%S} {name:<28} {what}" for at, name, what in self.log)
+
+    def log_line(self, message: str, *values: Any, **_: Any) -> None:
+        """What operators, hooks and triggers log is a part of the story."""
+        if "outside of the Task Runner" not in message and not message.startswith(("Running Query", "Unable to find")):
+            given = values[0] if len(values) == 1 and isinstance(values[0], Mapping) else values
+            self.say(f"  {message % given if given else message}")
 
     def _plan(self, number: int) -> Plan:
         """How the next query goes, and what its rows are."""
-        period_id = self.acting.attempt.run.period.id if self.acting.attempt else ""
+        period_id = self.attempt.run.period.id
         if self.happens("late events"):
             self.lake[period_id] = 1 - self.lake[period_id]
         self.rows[f"q-{number + 1}"] = f"rows of {period_id} in state {self.lake[period_id]} of the lake"
@@ -205,53 +220,42 @@ class World:
 
     def _call(self, action: str, effect: Callable[[], Any]) -> Any:
         """A call of S3 or Glue, which the AWS client repeats."""
-        tries = 0
-        while True:
+        for number in range(MOST_TRIES):
             try:
                 self._before(action)
                 answer = effect()
                 self._after(action)
+                return answer
             except (ClientError, BotoCoreError) as error:
-                tries += 1
-                if tries == MOST_TRIES or error not in (THROTTLED, LOST, _FAULT):
+                if number + 1 == MOST_TRIES or error not in (THROTTLED, LOST, _FAULT):
                     raise
                 self.pause(self.rng.uniform(0.1, 2))
-            else:
-                return answer
+        raise AssertionError("the last try returns or raises")
 
     def _before(self, action: str) -> None:
         self.pause(self.rng.expovariate(1 / 20) if self.happens("slow") else self.rng.uniform(0, 0.4))
+        if action == "DeleteObjects" and self.happens("slow removal"):
+            self.pause(self.rng.uniform(60, 1800))
         if self.happens("process frozen"):
-            self._freeze(self.rng.uniform(60, 1800))
+            self.acting.is_frozen = True
+            self.pause(self.rng.uniform(60, 1800))
+            self.acting.is_frozen = False
         self.say(action)
         if self.happens("throttled"):
-            raise THROTTLED
-        if self.acting.attempt and self.happens("crash before a call"):
+            raise THROTTLED.with_traceback(None)  # else it would keep all that has ever raised it
+        if self.attempt and self.happens("crash before a call"):
             raise CrashError
-
-    def _freeze(self, seconds: float) -> None:
-        attempt = self.acting.attempt
-        if attempt is not None:
-            attempt.is_frozen = True
-        self.pause(seconds)
-        if attempt is not None:
-            attempt.is_frozen = False
 
     def _after(self, action: str) -> None:
         if action == "StartQueryExecution":
             self._check_the_start()
         self.pause(self.rng.uniform(0, 0.4))
         if self.happens("answer lost"):
-            if action == "StartQueryExecution" and self.repeats_starts:
-                self.athena.forget_tokens()
-                request = dict([*self.athena.queries.values()][-1].request)
-                self.athena._start(request)
-                self._check_the_start()
-            raise LOST
+            raise LOST.with_traceback(None)
         if self.happens("server error after the effect"):
-            raise _FAULT
-        if self.acting.attempt is not None:
-            self.acting.attempt.after_a_call()
+            raise _FAULT.with_traceback(None)
+        if self.attempt is not None:
+            self.attempt.after_a_call()
 
     def _check_the_start(self) -> None:
         """No intention may have two queries at once, or another one when it has been paid."""
@@ -268,6 +272,9 @@ class World:
     def get_dr_count(self, *, run_ids: list[str], **_: Any) -> int:
         """As Airflow's task instance: how many of the runs are active."""
         return sum(run.run_id in run_ids and run.active for run in self.runs)
+
+    def version_name(self, _: int) -> str:
+        return f"{self.rng.getrandbits(64):016x}"
 
     def location(self, period_id: str) -> Location:
         return Location(BUCKET, REPORT, WEEKS.name, period_id)
@@ -290,13 +297,16 @@ def world(seed: int) -> Iterator[World]:
         clients: Mapping[str, Any] = {"s3": made.s3, "glue": made.glue}
         patch.setattr(SharedSessionHook, "client", lambda _, service: clients[service])
         patch.setattr(restatement.AthenaRestatementsOperator, "hook", SimpleNamespace(get_conn=lambda: made.glue))
+        levels = dict.fromkeys(("info", "warning", "error"), made.log_line)
+        log = SimpleNamespace(**levels, debug=lambda *_, **__: None)
         for kind in (GenericDAGNode, SdkLogging, AirflowLogging):
-            patch.setattr(kind, "log", property(lambda _: _Story(made)))
+            patch.setattr(kind, "log", log)
         patch.setattr("time.sleep", made.pause)
+        patch.setattr(transform_task, "token_hex", made.version_name)
         patch.setattr(wait_trigger, "asyncio", SimpleNamespace(sleep=partial(_sleep, made)))
         # DuckDB is not what is looked at: the rows are a text.
-        patch.setattr(publish, "open_engine", lambda *_, **__: _engine(made.folder))
-        patch.setattr(publish, "count_differences", _count_differences)
+        patch.setattr(publish, "open_engine", lambda *_, **__: nullcontext(SimpleNamespace(folder=made.folder)))
+        patch.setattr(publish, "count_differences", lambda *_: (1, 1))
         try:
             yield made
         finally:
@@ -305,35 +315,5 @@ def world(seed: int) -> Iterator[World]:
                     actor.thread.throw()
 
 
-class _Story:
-    """The log of operators, hooks and triggers, which is a part of the story."""
-
-    def __init__(self, made: World) -> None:
-        self._made = made
-
-    def info(self, message: str, *values: Any, **_: Any) -> None:
-        if "outside of the Task Runner" not in message and not message.startswith(("Running Query", "Unable to find")):
-            given = values[0] if len(values) == 1 and isinstance(values[0], Mapping) else values
-            self._made.say(f"  {message % given if given else message}")
-
-    warning = error = info
-
-    def debug(self, *_: Any, **__: Any) -> None:
-        """Too much for a story."""
-
-
 async def _sleep(made: World, seconds: float) -> None:
-    attempt = made.acting.attempt
-    assert attempt is not None
-    attempt.watch_for(seconds)
-
-
-@contextmanager
-def _engine(folder: Path) -> Iterator[Any]:
-    with TemporaryDirectory(dir=folder) as name:
-        yield SimpleNamespace(folder=Path(name))
-
-
-def _count_differences(_: Any, new: list[Path], old: list[Path]) -> tuple[int, int]:
-    differ = new[0].read_bytes() != old[0].read_bytes()
-    return int(differ), int(differ)
+    made.attempt.watch_for(seconds)

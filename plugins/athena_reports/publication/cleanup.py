@@ -16,7 +16,7 @@ from athena_reports.errors import AthenaReportsError, PublishError
 from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import Manifest, Partition
-from athena_reports.publication.publish import damage, follow, read_manifest
+from athena_reports.publication.publish import PUBLISHED_WITHIN, damage, follow, read_manifest
 from athena_reports.queries.airflow_errors import report_errors
 from athena_reports.s3 import S3, StoredObject
 from athena_reports.settings import Encryption
@@ -160,8 +160,7 @@ def plan(
     for version, found in groupby(objects, lambda each: (match := _OBJECT.fullmatch(each.uri)) and match["version"]):
         stored = list(found)
         written = max(each.modified for each in stored)
-        # A young version may be one that is uploaded again and becomes current.
-        if not version or f"/{version}/" in current or now - written <= timedelta(days=1):
+        if not version or f"/{version}/" in current or now - written <= 2 * PUBLISHED_WITHIN:
             continue
         if reason := _reason(version, written, manifest, policy, now):
             removals |= dict.fromkeys(stored, f"version {version} {reason}")

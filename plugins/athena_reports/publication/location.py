@@ -27,9 +27,14 @@ class Location:
         """The manifest."""
         return f"{self.folder_uri}{self.period_id}/manifest.json"
 
+    @property
+    def versions_uri(self) -> str:
+        """All versions."""
+        return f"{self.folder_uri}{self.period_id}/versions/"
+
     def version_uri(self, version: str) -> str:
         """All objects of a version."""
-        return f"{self.folder_uri}{self.period_id}/versions/{version}/"
+        return f"{self.versions_uri}{version}/"
 
     def sql_uri(self, version: str, sql_sha256: str) -> str:
         """The SQL of a version; another SQL with the same rows lies beside it."""

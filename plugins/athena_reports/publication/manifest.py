@@ -26,13 +26,18 @@ class PublishedObject(BaseModel, frozen=True):
 
 
 class Version(BaseModel, frozen=True):
-    """The rows of a period in S3, named by a hash of them; `ordered` says if their order has a meaning."""
+    """The rows of a period in S3; no two uploads share a name. `ordered` says if the order has a meaning."""
 
     version: Text
     ordered: bool
     rows: int
     columns: tuple[Column, ...]
     objects: tuple[PublishedObject, ...]
+
+    @property
+    def content(self) -> frozenset[tuple[Format, str]]:
+        """The SHA-256 of the rows in each format."""
+        return frozenset((each.format, each.sha256) for each in self.objects)
 
     @property
     def parquet_key(self) -> str:

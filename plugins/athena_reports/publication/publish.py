@@ -7,7 +7,7 @@ each run of the period, since Glue has no conditional write.
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, TypeVar
 
 from athena_reports.errors import PublishError
@@ -20,6 +20,8 @@ from athena_reports.s3 import S3, ConditionError, MissingObjectError, StoredObje
 
 _Document = TypeVar("_Document", Manifest, Latest)
 _Found = tuple[_Document | None, str | None]  # with its ETag, or two Nones
+# An upload that is older is not published any more, and twice as old it may be removed. So no removal meets a flip.
+PUBLISHED_WITHIN = timedelta(hours=12)
 # A manifest that would say the same of these is not written again.
 _DECIDING = ("version", "query", "provisional", "settles_at", "partial", "missing_partitions", "checks")
 
@@ -35,8 +37,6 @@ def publish(
     version: Version, facts: PublicationFacts, *, location: Location, s3: S3, table: Table | None, memory_limit: str
 ) -> Publication:
     """Verify an uploaded version and make it the current one of its period, in one conditional write."""
-    if problem := damage(version, location, s3.list(location.version_uri(version.version))):
-        raise PublishError(f"{problem}. Clear transform.")
 
     def next_manifest(current: Manifest | None) -> Manifest:
         if current is not None and current.query.submitted_at > facts.query.submitted_at:
@@ -98,24 +98,51 @@ def _successor(
     version: Version, facts: PublicationFacts, current: Manifest | None, location: Location, s3: S3, memory_limit: str
 ) -> Manifest:
     """Return the manifest that is to replace `current`, as reading it back gives it."""
+    stored = list(s3.list(location.versions_uri))  # after the manifest was read, so all that it names is older
+    is_whole = current is not None and not damage(current, location, stored)
+    is_same = current is not None and version.content == current.content
+    if not is_whole or not is_same:
+        _verify(version, location, stored)
     parts = {"manifest_format": 1, **dict(facts), **dict(version)}
     if current is not None:
         parts |= {"restated_at": current.restated_at, "earlier_versions": current.earlier_versions}
-    if current is not None and current.version != version.version:
-        difference = _difference(version, current, location, s3, memory_limit)
+        difference = _difference(version, current, location, s3, memory_limit) if is_whole else None
         formats, old_formats = ({each.format for each in one.objects} for one in (version, current))
-        if not version.ordered and difference == Difference(added=0, removed=0) and formats == old_formats:
+        is_same |= not version.ordered and difference == Difference(added=0, removed=0) and formats == old_formats
+        if is_whole and is_same:
             parts |= {name: getattr(current, name) for name in Version.model_fields}
+            _keep_sql(facts.query.sql_sha256, version, current, location, s3)
         else:
             earlier = [each for each in current.earlier_versions if each.version != version.version]
             same = current.model_dump(include=EarlierVersion.model_fields.keys() & Manifest.model_fields.keys())
             replaced = EarlierVersion(**same, replaced_at=facts.published_at, difference=difference)
-            parts |= {"restated_at": facts.query.submitted_at, "earlier_versions": (replaced, *earlier)}
+            parts["earlier_versions"] = (replaced, *earlier)
+            parts["restated_at"] = current.restated_at if is_same else facts.query.submitted_at
     return Manifest.model_validate_json(Manifest.model_validate(parts).model_dump_json())
+
+
+def _verify(version: Version, location: Location, stored: Iterable[StoredObject]) -> None:
+    """PublishError if an upload is not whole, or if a cleanup may be removing it."""
+    ours = [each for each in stored if each.uri.startswith(location.version_uri(version.version))]
+    problem = damage(version, location, ours)
+    if not problem and (oldest := min(each.modified for each in ours)) < datetime.now(UTC) - PUBLISHED_WITHIN:
+        problem = f"Version {version.version} was uploaded at {oldest:%Y-%m-%d %H:%M} UTC, too long ago to be published"
+    if problem:
+        raise PublishError(f"{problem}. Clear transform.", retryable=False)
+
+
+def _keep_sql(sql_sha256: str, version: Version, current: Manifest, location: Location, s3: S3) -> None:
+    """Keep the SQL of a version beside the same rows, which stay current."""
+    if sql_sha256 != current.query.sql_sha256:
+        with suppress(MissingObjectError, ConditionError):
+            body, _ = s3.read(location.sql_uri(version.version, sql_sha256))
+            s3.write(location.sql_uri(current.version, sql_sha256), body, "text/plain; charset=utf-8", replacing=None)
 
 
 def _difference(new: Version, old: Version, location: Location, s3: S3, memory_limit: str) -> Difference | None:
     """Count the rows that `new` adds to `old` and removes, as multisets; None without the Parquet of both."""
+    if new.content == old.content:
+        return Difference(added=0, removed=0)
     if new.columns != old.columns:
         return Difference(added=new.rows, removed=old.rows)
     if not new.parquet_key or not old.parquet_key:

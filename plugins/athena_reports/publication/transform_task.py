@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -143,10 +144,8 @@ def transform_result(
 def upload_version(
     files: Sequence[LocalFile], table: LocalTable, location: Location, s3: S3, *, ordered: bool
 ) -> Version:
-    """Upload the rows of a period as a version named by its content; again if it is there, since young ones stay."""
-    content = "\n".join(sorted(f"{file.format} {file.sha256}" for file in files))
-    version = hashlib.sha256(content.encode()).hexdigest()[:16]
-    objects = []
+    """Upload the rows of a period as a version with a name of its own: what a cleanup removes never comes back."""
+    version, objects = token_hex(8), []
     for file in files:
         uri = f"{location.version_uri(version)}{file.format}/part-0.{file.format.partition('_')[0]}"
         s3.upload(file.path, uri, CONTENT_TYPES[file.format], sha256=file.sha256)

@@ -77,7 +77,7 @@ class Bucket:
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    def get_object(self, *, Bucket: str, Key: str, Range: str) -> dict[str, Any]:  # noqa: N803
+    def get_object(self, *, Bucket: str, Key: str, Range: str) -> dict[str, Any]:
         first, last = map(int, Range.removeprefix("bytes=").split("-"))
         part = self._data[first : last + 1]
         return {"Body": pa.BufferReader(part), "ContentRange": f"bytes {first}-{last}/{len(self._data)}"}

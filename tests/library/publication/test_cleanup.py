@@ -254,6 +254,25 @@ def test_a_version_that_becomes_current_meanwhile_is_not_broken(tabled: Place, m
     assert cleaned(tabled).problems == []
 
 
+def test_rows_that_are_published_again_while_they_are_removed_stay(
+    tabled: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the cleanup's last look at the manifest."""
+    first = published(tabled, "a", 1)
+    published(tabled, "b", 2)
+    delete = S3.delete
+
+    def publish_first(self: S3, uris: Sequence[str]) -> None:
+        published(tabled, "a", 3)
+        delete(self, uris)
+
+    monkeypatch.setattr(S3, "delete", publish_first)
+    policy = RetentionPolicy(keep_versions=0, keep_days=1)
+    removals = cleaned(tabled, 2, policy=policy, delete=True).removals
+    assert {each.uri.split("/")[7] for each in removals} == {first.version}
+    assert tabled.manifest()["rows"] == 1
+
+
 def test_one_refusal_of_glue_ends_neither_the_pass_nor_the_table(tabled: Place) -> None:
     broken, behind = tabled.at("2026-11-01"), tabled.at("2026-11-08")
     gone(broken, published(broken, "a"))

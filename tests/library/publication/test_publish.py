@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from itertools import count
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from athena_reports.errors import PublishError, SchemaError
+from athena_reports.publication import publish
 from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.publication.publish import Publication, follow, read_manifest
 from athena_reports.rows.checks import CheckResult
@@ -53,9 +55,10 @@ def test_the_first_publication(place: Place) -> None:
 def test_publishing_the_same_query_again_writes_nothing_and_says_the_same_again(place: Place) -> None:
     """A try that died may have told nobody what it published."""
     place.publish(place.upload("a"), facts())
+    again = place.upload("a")
     before = place.everything()
 
-    publication = place.publish(place.upload("a"), facts(published_at=LATE))
+    publication = place.publish(again, facts(published_at=LATE))
     assert (publication.outcome, publication.manifest.published_at) == ("published", EARLY)
     assert place.everything() == before
 
@@ -78,9 +81,10 @@ def test_the_same_query_with_other_findings_renews_the_manifest_without_a_new_ve
 
 
 def test_the_same_rows_of_a_later_query_make_no_new_version_and_keep_older_queries_out(place: Place) -> None:
-    version, other = place.upload("a"), place.upload("b")
+    version, again, other = place.upload("a"), place.upload("a"), place.upload("b")
+    assert version.version != again.version
     place.publish(version, facts(EARLY))
-    assert place.publish(version, facts(LATE)).outcome == "unchanged"
+    assert place.publish(again, facts(LATE)).outcome == "unchanged"
     assert (place.manifest()["version"], place.manifest()["earlier_versions"]) == (version.version, [])
 
     between = "2026-11-22T03:00:00.000+00:00"
@@ -113,11 +117,12 @@ def test_a_query_submitted_before_the_published_one_does_not_undo_it(place: Plac
 
 
 def test_a_manifest_of_the_future_does_not_keep_every_later_query_out(place: Place) -> None:
-    place.publish(place.upload("a"), facts("2226-11-21T15:05:01.000+00:00"))
+    version = place.upload("a")
+    place.publish(version, facts("2226-11-21T15:05:01.000+00:00"))
     before = place.everything()
 
     with pytest.raises(PublishError, match=r"manifest\.json says .*in the future, at 2226-11-21") as caught:
-        place.publish(place.upload("a"), facts(LATE))
+        place.publish(version, facts(LATE))
     assert not caught.value.retryable
     assert place.everything() == before
 
@@ -156,7 +161,7 @@ def test_the_difference_counts_whole_rows_as_a_multiset(place: Place) -> None:
         sql = "SELECT name FROM names"
         old, new = (place.upload(*names, sql=sql, formats=["parquet"]) for names in (first, second))
         place.publish(old, facts(times[0]))
-        if new.version != old.version:
+        if new.content != old.content:
             difference = place.publish(new, facts(times[1])).manifest.earlier_versions[0].difference
             before, after = Counter(first), Counter(second)
             assert difference is not None
@@ -173,6 +178,27 @@ def test_a_current_version_that_is_gone_can_be_replaced(place: Place) -> None:
 
     assert place.publish(new, facts(LATE)).outcome == "published"
     assert place.manifest()["earlier_versions"][0]["difference"] is None
+
+
+def test_a_current_version_that_is_damaged_is_replaced_by_the_same_rows_and_nothing_is_restated(place: Place) -> None:
+    broken, again = place.upload("a"), place.upload("a")
+    place.publish(broken, facts(EARLY))
+    place.put(place.location.uri(broken.parquet_key), b"x")
+
+    publication = place.publish(again, facts(LATE))
+    assert (publication.outcome, publication.manifest.restated_at) == ("published", "")
+    assert place.manifest()["version"] == again.version
+
+
+def test_the_sql_of_a_later_query_is_kept_beside_the_same_rows(place: Place) -> None:
+    first, again = place.upload("a"), place.upload("a")
+    place.publish(first, facts(EARLY))
+    place.put(place.location.sql_uri(again.version, "5ql"), b"SELECT 1")
+
+    edited = facts(LATE).query.model_copy(update={"sql_sha256": "5ql"})
+    for _ in range(2):
+        assert place.publish(again, facts(LATE, query=edited)).manifest.version == first.version
+    assert place.s3.read(place.location.sql_uri(first.version, "5ql"))[0] == b"SELECT 1"
 
 
 def test_the_same_rows_in_another_order_are_the_same_content_if_the_order_means_nothing(place: Place) -> None:
@@ -374,8 +400,24 @@ def test_an_uploaded_object_that_is_damaged_is_not_published_and_uploading_again
     with pytest.raises(PublishError, match=r"Clear transform") as caught:
         tabled.publish(new, facts(LATE))
     assert tabled.location.uri(key) in str(caught.value)
+    assert not caught.value.retryable
     assert tabled.everything() == before
     assert tabled.publish(tabled.upload("new"), facts(LATE)).outcome == "published"
+
+
+def test_an_upload_that_a_cleanup_may_be_removing_is_not_published(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current, again, other = place.upload("a"), place.upload("a"), place.upload("b")
+    place.publish(current, facts(EARLY))
+    before = place.everything()
+
+    monkeypatch.setattr(publish, "PUBLISHED_WITHIN", timedelta(minutes=-1))
+    with pytest.raises(PublishError, match=rf"{other.version} was uploaded at .* too long ago.* Clear transform"):
+        place.publish(other, facts(LATE))
+    assert place.everything() == before
+    assert place.publish(again, facts(LATE)).outcome == "unchanged"
+    assert place.publish(other, facts(EARLY)).outcome == "superseded"
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from airflow.sdk import DAG
+from airflow.triggers.base import BaseTrigger
+from jinja2.utils import import_string
 
 from athena_reports.periods.calendar import weekly
 from athena_reports.queries.submit_operator import AthenaSubmitOperator
@@ -32,7 +35,7 @@ class Run:
 
 @dataclass
 class TaskInstance:
-    """XComs, tries, and when the first look was."""
+    """What Airflow keeps of a task: XComs, tries, and when the first look was."""
 
     xcoms: dict[str, Any] = field(default_factory=dict)
     first_reschedule_date: datetime | None = None
@@ -42,10 +45,13 @@ class TaskInstance:
     start_date: datetime = NOW
 
     def xcom_push(self, key: str, value: Any, **_: Any) -> None:
-        self.xcoms[key] = value
+        self.xcoms[key] = json.loads(json.dumps(value))
 
     def get_first_reschedule_date(self, _: Mapping[str, Any]) -> datetime | None:
         return self.first_reschedule_date
+
+    def begin_next_try(self) -> None:
+        self.try_number, self.first_reschedule_date, self.xcoms = self.try_number + 1, None, {}
 
 
 def context(run: Run | None = None, param: str | None = "", **of_task: Any) -> Any:
@@ -77,3 +83,16 @@ def wait_task(id_: str = "q-1", **fields: Any) -> Any:
     usual: dict[str, Any] = {"period": FACTS, "environment": "dev", "retries": 3}
     with DAG("plays_weekly", schedule=None):
         return AthenaWaitSensor(task_id="wait_for_query", query_execution_id=id_, **usual | fields)
+
+
+def through_the_database(trigger: BaseTrigger) -> Any:
+    """A trigger as the triggerer gets it."""
+    classpath, fields = trigger.serialize()
+    return import_string(classpath)(**json.loads(json.dumps(fields)))
+
+
+async def first_event(trigger: BaseTrigger) -> Any:
+    """What a trigger resumes its task with."""
+    async for event in trigger.run():
+        return json.loads(json.dumps(event.payload))
+    raise AssertionError("the trigger fired nothing")
