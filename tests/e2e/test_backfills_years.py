@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_local.databases import postgresql
 from demo.lake import seed_flights
 from tests.e2e.backfilled import (
     FIRST_SUNDAY,
@@ -37,14 +38,17 @@ MONTHS_OF_2013 = months(2013, NEW_YORK)
 @pytest.fixture(scope="module")
 def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
     with lake_of_plays(tmp_path_factory.mktemp("local-aws") / "log", len(TWO_YEARS)) as plays:
-        seed_flights("dev", s3=plays.services.s3, glue=plays.services.glue)
+        seed_flights(plays.services, "dev")
         yield plays
 
 
 @pytest.fixture(scope="module")
-def airflow(start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory) -> AirflowRuntime:
-    folder = tmp_path_factory.mktemp("reports")
-    return start_reports(start_airflow, plays.services, folder, database="postgresql")
+def airflow(
+    start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AirflowRuntime]:
+    with postgresql() as server:
+        folder = tmp_path_factory.mktemp("reports")
+        yield start_reports(start_airflow, plays.services, folder, environment=server.environment)
 
 
 def test_two_years_of_weeks_are_right_and_those_by_schedule_are_the_same_bytes(
