@@ -85,7 +85,6 @@ class AirflowRuntime:
         self._environment: dict[str, str] = {}
         self._commands: dict[str, list[str]] = {}
         self._running: dict[str, Process] = {}
-        self._is_supervising = False
         self._held = ExitStack()
 
     @property
@@ -154,7 +153,7 @@ class AirflowRuntime:
         """
         for name, process in list(self._running.items()):
             if process.poll() is not None:
-                if not self._is_supervising:
+                if not self.config.supervised:
                     raise AirflowRuntimeError(f"`{name}` ended with {process.returncode}:\n{tail(process.log)}")
                 self.kill(name)
                 self._start_process(name)
@@ -208,8 +207,9 @@ class AirflowRuntime:
         self.cli("db", "migrate")
         user, password = self.admin_login
         if "fab" in self._environment["AIRFLOW__CORE__AUTH_MANAGER"]:
-            names = [f"--{each}={user}" for each in ("username", "firstname", "lastname", "email")]
-            self.cli("users", "create", *names, "--role=Admin", f"--password={password}")
+            names = [f"--{each}={user}" for each in ("username", "firstname", "lastname")]
+            options = [f"--email={user}@example.com", "--role=Admin", f"--password={password}"]
+            self.cli("users", "create", *names, *options)
         self._progress(f"starting {', '.join(config.components)}")
         since = datetime.now(UTC)
         for name in self._commands:
@@ -217,7 +217,6 @@ class AirflowRuntime:
         self.client = AirflowClient(f"http://127.0.0.1:{port}", user, password, self.check_alive)
         self._wait_until_none(lambda: self._unhealthy(config.components, since), "healthy")
         self.wait_until_parsed(self._dag_ids)
-        self._is_supervising = config.supervised
         self._progress(f"Airflow is ready at {self.url}")
 
     def _make_environment(self, port: int, execution_port: int) -> dict[str, str]:
