@@ -159,7 +159,7 @@ def test_one_period_is_the_same_bytes_by_every_way(
     published["cleared"] = take_objects(services, week)
 
     # One run has one logical date, so the backfill takes the scheduled run over.
-    backfill_id = client.backfill(DAG_ID, week.start, week.start, reprocess="completed")
+    backfill_id = client.backfill(DAG_ID, week.start, week.start, reprocess_behavior="completed")
     (backfilled,) = client.wait_for_runs(DAG_ID, [scheduled.run_id], timeout_seconds=120)
     assert (backfilled.run_type, backfilled.state) == ("backfill", "success")
     published["backfill"] = take_objects(services, week)
@@ -187,7 +187,7 @@ def test_a_period_on_a_backfill_fails_before_any_query_and_without_retries(
     client = airflow.client
     before = services.athena.list_query_executions(WorkGroup="dev")["QueryExecutionIds"]
     first = week.start - dt.timedelta(days=7)
-    client.backfill(DAG_ID, first, first, conf={"period": week.id})
+    client.backfill(DAG_ID, first, first, dag_run_conf={"period": week.id})
 
     def failed(runs: Any) -> bool:
         return any(run.run_type == "backfill" and run.finished for run in runs if run.logical_date == first)
