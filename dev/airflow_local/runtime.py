@@ -192,7 +192,7 @@ class AirflowRuntime:
         settings = Path(__file__).with_name("sqlite_settings.py")
         shutil.copy(settings, home / "config" / "airflow_local_settings.py")
 
-        port = execution_port = config.port or _free_port()
+        port = execution_port = _free_port(config.port or 0)
         self._commands = {name: self._command(name) for name in config.components}
         if _DATABASE not in config.environment:
             # With SQLite the tasks' API is a process apart. The public API logs each action in its event loop
@@ -285,7 +285,8 @@ def tail(log: Path) -> str:
     return log.read_text(errors="replace")[-3000:]
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+def _free_port(number: int = 0) -> int:
+    """A free port, or this one; OSError says if it is taken."""
+    with socket.create_server(("127.0.0.1", number)) as server:
         port: int = server.getsockname()[1]
         return port
