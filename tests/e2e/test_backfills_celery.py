@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_local.databases import postgresql, redis
+from airflow_local.databases import redis
 from airflow_local.runtime import COMPONENTS
 from tests.e2e.backfilled import (
     FIRST_SUNDAY,
@@ -42,23 +42,24 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
 
 
 @pytest.fixture
-def databases() -> Iterator[Mapping[str, str]]:
-    with postgresql() as server, redis() as celery:
-        yield server.environment | celery
+def celery() -> Iterator[Mapping[str, str]]:
+    with redis() as environment:
+        yield environment
 
 
 def test_a_backfill_on_two_workers_outlives_one_of_them(
     start_airflow: StartAirflow,
     plays: Plays,
-    databases: Mapping[str, str],
+    celery: Mapping[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     airflow = start_reports(
         start_airflow,
         plays.services,
         tmp_path_factory.mktemp("reports"),
+        database="postgresql",
         components=(*COMPONENTS, *WORKERS),
-        environment={"AIRFLOW__CELERY__WORKER_CONCURRENCY": "2", **databases, **IMPATIENCE},
+        environment={"AIRFLOW__CELERY__WORKER_CONCURRENCY": "2", **celery, **IMPATIENCE},
     )
     weekly = Backfilled(airflow, plays.services, "user_ranking", "weekly", plays.ranking)
     weekly.begin(WEEKS)

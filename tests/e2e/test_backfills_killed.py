@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_local.databases import Postgresql, postgresql
 from tests.e2e.backfilled import (
     FIRST_SUNDAY,
     TOKYO,
@@ -37,17 +36,9 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[Postgresql]:
-    with postgresql() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def airflow(
-    start_airflow: StartAirflow, plays: Plays, database: Postgresql, tmp_path_factory: pytest.TempPathFactory
-) -> AirflowRuntime:
+def airflow(start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory) -> AirflowRuntime:
     folder = tmp_path_factory.mktemp("reports")
-    return start_reports(start_airflow, plays.services, folder, environment=database.environment, supervised=True)
+    return start_reports(start_airflow, plays.services, folder, database="postgresql", supervised=True)
 
 
 @pytest.fixture
@@ -55,17 +46,17 @@ def weekly(airflow: AirflowRuntime, plays: Plays) -> Backfilled:
     return Backfilled(airflow, plays.services, "user_ranking", "weekly", plays.ranking)
 
 
-def kill_a_task(weekly: Backfilled, _: Postgresql) -> None:
+def kill_a_task(weekly: Backfilled) -> None:
     until(weekly.task_processes, "a task runs")[0].send_signal(signal.SIGKILL)
 
 
-def restart_the_triggerer(weekly: Backfilled, _: Postgresql) -> None:
+def restart_the_triggerer(weekly: Backfilled) -> None:
     weekly.airflow.restart("triggerer")
 
 
-def restart_the_database(_: Backfilled, database: Postgresql) -> None:
+def restart_the_database(weekly: Backfilled) -> None:
     """Its clients lose their connections, and with them what they were about to write."""
-    database.restart()
+    weekly.airflow.restart("postgresql")
 
 
 @pytest.mark.parametrize(
@@ -77,17 +68,13 @@ def restart_the_database(_: Backfilled, database: Postgresql) -> None:
     ],
 )
 def test_a_backfill_goes_on_after_a_blow_and_pays_nothing_twice(
-    weekly: Backfilled,
-    plays: Plays,
-    database: Postgresql,
-    strike: Callable[[Backfilled, Postgresql], None],
-    first: int,
+    weekly: Backfilled, plays: Plays, strike: Callable[[Backfilled], None], first: int
 ) -> None:
     periods = WEEKS[first : first + 6]
     weekly.begin(periods, max_active_runs=6)
     weekly.wait_until_published(periods, 1)
 
-    strike(weekly, database)
+    strike(weekly)
 
     runs = weekly.wait_until_success(periods)
     assert weekly.paid(runs) == [1] * len(periods)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_local.databases import postgresql
 from demo.lake import seed_flights
 from tests.e2e.backfilled import (
     FIRST_SUNDAY,
@@ -43,12 +42,9 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
 
 
 @pytest.fixture(scope="module")
-def airflow(
-    start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[AirflowRuntime]:
-    with postgresql() as server:
-        folder = tmp_path_factory.mktemp("reports")
-        yield start_reports(start_airflow, plays.services, folder, environment=server.environment)
+def airflow(start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory) -> AirflowRuntime:
+    folder = tmp_path_factory.mktemp("reports")
+    return start_reports(start_airflow, plays.services, folder, database="postgresql")
 
 
 def test_two_years_of_weeks_are_right_and_those_by_schedule_are_the_same_bytes(
