@@ -239,7 +239,7 @@ class AirflowRuntime:
             # A host name only where it is needed: a worker of provider 3.18 that has one takes tasks and never runs
             # them (https://github.com/apache/airflow/issues/59707).
             hostname = [f"--celery-hostname={name}@%h"] if name != "worker" else []
-            options = ["--without-mingle", "--without-gossip", f"--pid={self._home}/{name}.pid"]
+            options = ["--without-mingle", "--without-gossip", f"--pid={self._home}/logs/{name}.pid"]
             return self._airflow("celery", "worker", "--skip-serve-logs", *hostname, *options)
         # Log servers listen on all interfaces; on one machine the API server reads the files itself.
         return self._airflow(name, *["--skip-serve-logs"] * (name in ("scheduler", "triggerer")))
