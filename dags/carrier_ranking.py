@@ -11,7 +11,8 @@ Which airline flew most out of New York City in a week or a month of America/New
 | `distance_miles` | sum of their distances |
 | `mean_arrival_delay_minutes` | exact mean of those that arrived, rounded to 0.01 half away from zero |
 
-**Schedule.** The weekly Airflow DAG runs on Mondays, the monthly one on the 1st, at 00:05 in America/New_York.
+**Schedule.** The weekly Airflow DAG runs on Mondays, the monthly one on the 1st, at 00:05 in America/New_York, but for
+no period that starts after 2013: backfill those before, or trigger them with the param `period`.
 
 **Input.** `flights`, partitioned by the UTC date of the scheduled departure (`dt`). The year 2013 is there: the
 periods at its ends are marked as partial.
@@ -28,6 +29,7 @@ carrier_ranking = Report(
     sql="carrier_ranking.sql",
     owner="analytics",
     since="2013-01-01",
+    until="2013-12-31",
     inputs=[Input("flights", "dt", missing="partial")],
     checks=[checks.unique("carrier"), checks.rows(at_least=10, at_most=30, severity="warn")],
     doc=__doc__,

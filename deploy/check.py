@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from airflow_local.databases import are_installed
-from airflow_local.runtime import AirflowClient, AirflowConfig, AirflowRuntime, AirflowRuntimeError, Progress
+from airflow_local.client import AirflowClient, AirflowRuntimeError
+from airflow_local.databases import are_installed, postgresql, redis
+from airflow_local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime, Progress
 from airflow_local.services import Services, ServicesError, local_services
-from demo.lake import LakeError
 from demo.run import DemoError, Job, Watch, finish, start
 from demo.run import Progress as Printed
 from demo.seed import fill
@@ -46,7 +47,7 @@ _NAMES_IN_AWS = frozenset(
     )
 )
 _ENVIRONMENT = "ATHENA_REPORTS_ENV"
-_START_SECONDS = 300
+_AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 _PARSE_SECONDS = 120
 _POLL_SECONDS = 1.0
 
@@ -83,41 +84,46 @@ def check_bundle(bundle: Path, image: Image, *, work: Path, python: str = "", pr
             with _airflow(twin, variables, services, say) as airflow:
                 _check_airflow(airflow, twin, services, variables[_ENVIRONMENT], say)
     except (
-        *(ServicesError, AirflowRuntimeError, LakeError, DemoError),
+        *(ServicesError, AirflowRuntimeError, DemoError),
         *(LookupError, BotoCoreError, ClientError),
     ) as error:
         raise CheckError(f"{error}\nLogs: {twin.home / 'logs'} (Airflow), {log} (local services)") from error
     say(f"the bundle works in the twin of MWAA's image for Airflow {image.version}")
 
 
-def _airflow(twin: Twin, variables: Mapping[str, str], services: Services, say: Progress) -> AirflowRuntime:
-    """The twin's Airflow, not started yet; with Celery workers, as on MWAA, if this machine can."""
+@contextmanager
+def _airflow(twin: Twin, variables: Mapping[str, str], services: Services, say: Progress) -> Iterator[AirflowRuntime]:
+    """The twin's Airflow; with a Celery worker, as on MWAA, if this machine can."""
     as_deployed = are_installed()
     if not as_deployed:
         say("PostgreSQL or Redis is not installed: metadata in SQLite, and tasks without Celery workers")
     environment = {name: value for name, value in variables.items() if name not in _NAMES_IN_AWS}
     if left_out := sorted(variables.keys() - environment.keys()):
         say(f"left out, for they name what is in AWS: {', '.join(left_out)}")
-    config = AirflowConfig(
-        home=twin.home,
-        dags_folder=twin.home / "dags",
-        plugins_folder=twin.home / "plugins",
-        python=twin.python,
-        auth_manager="fab",
-        database="postgresql" if as_deployed else "sqlite",
-        celery_workers=1 if as_deployed else 0,
-        start_timeout_seconds=_START_SECONDS,
-        environment={
-            **mwaa.DEFAULTS,
-            **environment,
-            **mwaa.FORCED,
-            **services.environment,
-            # The lakes end in the past: a run for last week would find nothing.
-            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
-        },
-    )
-    twin.add_probe()
-    return AirflowRuntime(config, dag_ids=[job.dag_id for job in JOBS], on_progress=say)
+    with ExitStack() as stack:
+        databases: dict[str, str] = {}
+        if as_deployed:
+            databases = {**stack.enter_context(postgresql()).environment, **stack.enter_context(redis())}
+        config = AirflowConfig(
+            home=twin.home,
+            dags_folder=twin.home / "dags",
+            plugins_folder=twin.home / "plugins",
+            python=twin.python,
+            components=(*COMPONENTS, "worker") if as_deployed else COMPONENTS,
+            environment={
+                **mwaa.DEFAULTS,
+                **environment,
+                **mwaa.FORCED,
+                **services.environment,
+                **databases,
+                "AIRFLOW__CORE__AUTH_MANAGER": _AUTH_MANAGER,
+                # The lakes end in the past: a run for last week would find nothing.
+                "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+            },
+        )
+        twin.add_probe()
+        jobs = [job.dag_id for job in JOBS]
+        yield stack.enter_context(AirflowRuntime(config, dag_ids=jobs, on_progress=say))
 
 
 def _check_airflow(airflow: AirflowRuntime, twin: Twin, services: Services, environment: str, say: Progress) -> None:
@@ -147,8 +153,9 @@ def _check_dags(airflow: AirflowRuntime, folder: Path) -> list[str]:
     deadline = time.monotonic() + _PARSE_SECONDS
     files = {path.name for path in folder.glob("*.py")}
     while True:
-        airflow.wait_until_parsed([], timeout_seconds=_PARSE_SECONDS)  # looks for import errors
-        found = airflow.client.dag_files()
+        airflow.wait_until_parsed([])  # looks for import errors
+        rows = airflow.client.rows("/api/v2/dags", "dags")
+        found = {row["dag_id"]: Path(row["fileloc"]) for row in rows}
         without = files - {path.name for path in found.values()}
         if not without:
             return sorted(found)

@@ -3,87 +3,52 @@
 from __future__ import annotations
 
 import os
-import signal
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import boto3
-
-if TYPE_CHECKING:
-    from mypy_boto3_athena import AthenaClient
-    from mypy_boto3_glue import GlueClient
-    from mypy_boto3_s3 import S3Client
-
-_OF_A_CI_JOB = ("ACTIONS_", "GITHUB_TOKEN")
-_ROOT = Path(__file__).resolve().parents[1]
-_STOP_SECONDS = 10
-# The services take any credentials; these can belong to no account.
-_ACCESS_KEY = "local"
-_REGION = "us-east-1"
 
 
 class ServicesError(RuntimeError):
     """The local services could not be started."""
 
 
-@dataclass(frozen=True)
 class Services:
-    """The running local services.
+    """The running local services: clients of them, and how others reach them."""
 
-    Attributes:
-        endpoint_url: Address of all of them.
-    """
-
-    endpoint_url: str
-
-    @property
-    def s3(self) -> S3Client:
-        """A client of S3."""
-        client: S3Client = self._client("s3")
-        return client
-
-    @property
-    def glue(self) -> GlueClient:
-        """A client of Glue."""
-        client: GlueClient = self._client("glue")
-        return client
-
-    @property
-    def athena(self) -> AthenaClient:
-        """A client of Athena."""
-        client: AthenaClient = self._client("athena")
-        return client
+    def __init__(self, endpoint_url: str) -> None:
+        self.endpoint_url = endpoint_url
+        session = boto3.Session("local", "local", region_name="us-east-1")
+        self.s3 = session.client("s3", endpoint_url=endpoint_url)
+        self.glue = session.client("glue", endpoint_url=endpoint_url)
+        self.athena = session.client("athena", endpoint_url=endpoint_url)
 
     @property
     def environment(self) -> Mapping[str, str]:
         """The variables by which any AWS client reaches these services, and nothing else."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_ACCESS_KEY_ID": _ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": _ACCESS_KEY,
-            "AWS_DEFAULT_REGION": _REGION,
+            # They take any credentials; these can belong to no account.
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": "us-east-1",
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
         }
 
     def prepare(self, environment: str) -> None:
-        """Create the buckets, the database and the workgroup that the reports of an environment use.
-
-        Args:
-            environment: Its short name, such as `dev`.
-        """
-        for bucket in (f"athena-query-result-{environment}", f"athena-report-{environment}"):
+        """Create the buckets, the databases and the workgroup of an environment, such as `dev`."""
+        for name in ("athena-lake", "athena-query-result", "athena-report"):
             with suppress(self.s3.exceptions.BucketAlreadyOwnedByYou):
-                self.s3.create_bucket(Bucket=bucket)
-        with suppress(self.glue.exceptions.AlreadyExistsException):
-            self.glue.create_database(DatabaseInput={"Name": f"report_{environment}"})
-        athena = self.athena
-        if environment not in {group["Name"] for group in athena.list_work_groups()["WorkGroups"]}:
-            athena.create_work_group(
+                self.s3.create_bucket(Bucket=f"{name}-{environment}")
+        for name in ("database", "report"):
+            with suppress(self.glue.exceptions.AlreadyExistsException):
+                self.glue.create_database(DatabaseInput={"Name": f"{name}_{environment}"})
+        if environment not in {group["Name"] for group in self.athena.list_work_groups()["WorkGroups"]}:
+            self.athena.create_work_group(
                 Name=environment,
                 Configuration={
                     "EnforceWorkGroupConfiguration": True,
@@ -91,22 +56,13 @@ class Services:
                 },
             )
 
-    def _client(self, service: Any) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.endpoint_url,
-            aws_access_key_id=_ACCESS_KEY,
-            aws_secret_access_key=_ACCESS_KEY,
-            region_name=_REGION,
-        )
-
 
 def environment_without(*prefixes: str) -> dict[str, str]:
     """Return this process's variables for a process that it starts, without those that begin so.
 
     Never among them is that by which a job of GitHub asks for an identity.
     """
-    left_out = (*_OF_A_CI_JOB, *prefixes)
+    left_out = ("ACTIONS_", "GITHUB_TOKEN", *prefixes)
     return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
 
 
@@ -114,50 +70,28 @@ def environment_without(*prefixes: str) -> dict[str, str]:
 def local_services(log_path: Path) -> Iterator[Services]:
     """Run the local services on a free port of 127.0.0.1 for as long as the context lasts.
 
-    Args:
-        log_path: File for what they print on standard error.
-
     Raises:
-        ServicesError: They ended before they were ready; the message names the log.
+        ServicesError: They ended before they were ready; the message has what they printed into `log_path`.
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    with log_path.open("w") as log:
+    with (
+        log_path.open("w") as log,
         # A session of its own: an interrupt from the terminal must end Airflow first, then this.
-        process = subprocess.Popen(
+        subprocess.Popen(
             [sys.executable, "-u", "-m", "local_aws", "--port", "0", "--until-input-ends"],
-            cwd=_ROOT,
+            cwd=Path(__file__).resolve().parents[1],
             env=environment_without("AWS_"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
             start_new_session=True,
-        )
+        ) as process,
+    ):
         try:
-            yield Services(_endpoint(process, log_path))
+            address = re.search(r"http://\S+", process.stdout.readline() if process.stdout else "")
+            if address is None:
+                raise ServicesError(f"The local services have ended. Log: {log_path}\n{log_path.read_text()[-2000:]}")
+            yield Services(address[0])
         finally:
-            _stop(process)
-
-
-def _endpoint(process: subprocess.Popen[str], log_path: Path) -> str:
-    assert process.stdout is not None  # opened as a pipe
-    for line in process.stdout:
-        for word in line.split():
-            if word.startswith("http://127.0.0.1:"):
-                return word
-    raise ServicesError(
-        f"The local services ended with exit code {process.wait()} before they were ready. Log: {log_path}\n"
-        f"{log_path.read_text()[-2000:]}"
-    )
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
+            process.kill()

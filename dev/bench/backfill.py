@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from airflow_local.databases import postgresql
 from airflow_local.runtime import AirflowConfig, AirflowRuntime
 from airflow_local.services import Services, local_services
 from bench.results import Row
-from demo.lake import column_bytes, seed_plays
+from demo.lake import seed_plays
 from demo.plays import PlaysSpec
+from tests.integration.runner import column_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = Path(__file__).with_name(".work") / "backfill"
@@ -55,13 +57,13 @@ class Rig:
         """
         client = self.airflow.client
         begun = time.monotonic()
-        before = client.ended(dag_id)
+        before = self._ended(dag_id)
         last = first + _WEEK * (weeks - 1)
         id_ = client.backfill(dag_id, first, last, max_active_runs=MAX_ACTIVE_RUNS)
         while time.monotonic() - begun < _TIMEOUT_SECONDS:
             self.airflow.check_alive()
             # Counted, since a list of all runs would keep the server busy that the tasks need.
-            if client.ended(dag_id) - before == weeks:
+            if self._ended(dag_id) - before == weeks:
                 elapsed = time.monotonic() - begun
                 if {run.state for run in client.runs(dag_id)} != {"success"}:
                     raise RuntimeError(f"A run of {dag_id} failed; the logs are in {WORK}.")
@@ -70,6 +72,12 @@ class Rig:
                 return elapsed
             time.sleep(_POLL_SECONDS)
         raise RuntimeError(f"The backfill of {dag_id} is not over after an hour; the logs are in {WORK}.")
+
+    def _ended(self, dag_id: str) -> int:
+        """How many runs of a DAG are over."""
+        query = {"state": ["success", "failed"], "limit": 1}
+        answer = self.airflow.client.request("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)
+        return int(answer["total_entries"])
 
     def scans(self) -> tuple[int, int]:
         """Return how many queries there were in all, and the bytes that they scanned."""
@@ -87,7 +95,7 @@ class Rig:
         first = FIRST.date() - dt.timedelta(days=8)  # in UTC, and with the week before
         days = [first + dt.timedelta(days=day) for day in range(7 * weeks + 9)]
         keys = [f"plays/dt={day}/part-0.parquet" for day in days]
-        sizes = [column_bytes("dev", key, COLUMNS, s3=self.services.s3) for key in keys]
+        sizes = [column_bytes(self.services.s3, key, COLUMNS) for key in keys]
         return sum(sizes[7 * week + day] for week in range(weeks) for day in range(16))
 
 
@@ -100,11 +108,11 @@ def rig(weeks: int) -> Iterator[Rig]:
     report = (ROOT / "dags" / "user_ranking.py").read_text()
     (dags / "user_ranking.py").write_text(report.replace('since="2025-01-01"', f'since="{FIRST.date()}"'))
     shutil.copy(Path(__file__).with_name("dags") / "rivals.py", dags)
-    with local_services(WORK / "services.log") as services:
+    with local_services(WORK / "services.log") as services, postgresql() as server:
         services.prepare("dev")
         days = 31 + 7 * weeks + 14
         spec = PlaysSpec(_LAKE_BEGINS, _LAKE_BEGINS + dt.timedelta(days=days), events=50 * days, users=1_000)
-        seed_plays("dev", s3=services.s3, glue=services.glue, spec=spec)
+        seed_plays(services, "dev", spec)
         config = AirflowConfig(
             home=WORK / "airflow",
             dags_folder=dags,
@@ -114,9 +122,9 @@ def rig(weeks: int) -> Iterator[Rig]:
                 "ATHENA_REPORTS_ENV": "dev",
                 "ATHENA_REPORTS_SQL_FOLDER": str(ROOT / "include" / "sql"),
                 "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+                "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM),
+                **server.environment,
             },
-            database="postgresql",
-            parallelism=PARALLELISM,
         )
         with AirflowRuntime(config, dag_ids=[OURS, *LIMITS]) as airflow:
             yield Rig(airflow, services)

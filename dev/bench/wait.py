@@ -29,7 +29,8 @@ from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_local.runtime import AirflowClient, AirflowConfig, AirflowRuntime, DagRun
+from airflow_local.client import AirflowClient, DagRun
+from airflow_local.runtime import AirflowConfig, AirflowRuntime
 from airflow_local.services import local_services
 from bench.results import Row
 from demo.lake import seed_flights
@@ -174,7 +175,7 @@ def live() -> tuple[float, float, float]:
     dag_id = "carrier_ranking_monthly"
     with local_services(WORK / "local-aws.log") as services:
         services.prepare("dev")
-        seed_flights("dev", s3=services.s3, glue=services.glue)
+        seed_flights(services, "dev")
         Faults(services.endpoint_url).add(Hold(seconds=LIVE_SECONDS))
         config = AirflowConfig(
             home=WORK / "airflow",

@@ -1,15 +1,16 @@
 """The main job, to its end: two reports, weekly and monthly, by a real Airflow on the local AWS services.
 
-`python -m demo.run` starts the services on free ports, fills both lakes, runs the DAGs for several periods
-each, lets late events land and restates their week, prints every latest ranking with its versions and checks,
-queries the published tables, mirrors what was published into `demo-output/`, and stops all it started.
+`python -m demo.run` starts the services on free ports, fills both lakes, runs the DAGs for several periods each, lets
+late events land and restates their week, prints every latest ranking with its versions and checks, queries the
+published tables, mirrors what was published into `demo-output/`, and stops all it started.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,36 +18,25 @@ from zoneinfo import ZoneInfo
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
-from airflow_local.runtime import AirflowClient, AirflowConfig, AirflowRuntime, AirflowRuntimeError, DagRun
+from airflow_local.client import AirflowClient, AirflowRuntimeError, DagRun
+from airflow_local.runtime import AirflowConfig, AirflowRuntime
 from airflow_local.services import Services, ServicesError, local_services
-from demo.lake import LakeError, land_late_plays
+from demo.lake import land_late_plays
 from demo.seed import fill
 from demo.show import latest_manifest, mirror, show_query, show_ranking
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".airflow" / "demo"
-SERVICES_LOG = HOME.with_name("local-aws.log")
 OUTPUT = ROOT / "demo-output"
 ENVIRONMENT = "dev"
-REPORT_BUCKET = f"athena-report-{ENVIRONMENT}"
-_RUNS_TIMEOUT_SECONDS = 600
-_PROGRESS_SECONDS = 5
+BUCKET = f"athena-report-{ENVIRONMENT}"
 
 
 @dataclass(frozen=True)
 class Job:
-    """What one DAG is to run: the periods that start in a range, and single ones beside it.
-
-    Attributes:
-        report: Name of the report.
-        cadence: Name of the cadence.
-        timezone: Zone of its periods.
-        first: Local date from which periods are backfilled.
-        last: Local date to which, included.
-        periods: Ids of periods that are triggered one by one, with the param `period`.
-    """
+    """What one DAG is to run: the periods that start from one local date to another, and `periods` beside them."""
 
     report: str
     cadence: str
@@ -68,14 +58,15 @@ class Job:
 
 
 # The weeks of carrier_ranking hold both changes of daylight saving time: 2013-03-10 and 2013-11-03.
-JOBS = (
-    Job("user_ranking", "weekly", "Asia/Tokyo", "2025-06-01", "2025-06-22"),
-    Job("user_ranking", "monthly", "Asia/Tokyo", "2025-04-01", "2025-06-01"),
+CARRIER_JOBS = (
     Job("carrier_ranking", "weekly", "America/New_York", "2013-10-21", "2013-11-04", ["2013-03-04"]),
     Job("carrier_ranking", "monthly", "America/New_York", "2013-10-01", "2013-12-01"),
 )
-
-
+JOBS = (
+    Job("user_ranking", "weekly", "Asia/Tokyo", "2025-06-01", "2025-06-22"),
+    Job("user_ranking", "monthly", "Asia/Tokyo", "2025-04-01", "2025-06-01"),
+    *CARRIER_JOBS,
+)
 LATE_WEEK = "2025-06-22"
 TABLE_QUERIES = (
     """SELECT period, COUNT(*) AS users, SUM(plays) AS plays, MAX(score) AS best_score
@@ -90,6 +81,10 @@ ORDER BY m."rank\"""",
 )
 
 
+class DemoError(RuntimeError):
+    """A run of the demo failed; the message says which task, and how its log ends."""
+
+
 class Watch:
     """Says every few seconds how many tasks of all runs are done."""
 
@@ -100,19 +95,15 @@ class Watch:
 
     def all_finished(self, runs: Sequence[DagRun]) -> bool:
         """Whether the runs have finished; called at each look."""
-        if time.monotonic() - self._told_at > _PROGRESS_SECONDS:
+        if time.monotonic() - self._told_at > 5:
             done, created = (self._tasks(**states) for states in ({"state": "success"}, {}))
             self._progress(f"{done} of {created} tasks done")
             self._told_at = time.monotonic()
-        return bool(runs) and all(run.finished for run in runs)
+        return all(run.finished for run in runs)
 
     def _tasks(self, **filters: str) -> int:
         path = "/api/v2/dags/~/dagRuns/~/taskInstances"
         return int(self._client.request("GET", path, params={"limit": 1, **filters})["total_entries"])
-
-
-class DemoError(RuntimeError):
-    """A run of the demo failed; the message says which task, and where its log is."""
 
 
 class Progress:
@@ -124,50 +115,45 @@ class Progress:
 
     def __call__(self, message: str) -> None:
         """Print a line."""
-        self._console.print(
-            f"[dim]{time.monotonic() - self._start:6.1f} s[/dim]  {escape(message)}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        line = Text.assemble((f"{time.monotonic() - self._start:6.1f} s", "dim"), f"  {message}")
+        self._console.print(line, soft_wrap=True)
 
 
-def main() -> int:
-    """Run the demo; returns the exit code."""
+@contextmanager
+def told(console: Console) -> Iterator[None]:
+    """Tell a person of an error or an interrupt, and exit with 1 or 130."""
+    try:
+        yield
+    except (ServicesError, AirflowRuntimeError, DemoError, OSError, BotoCoreError, ClientError) as error:
+        console.print(f"\nIt failed: {error}\nLogs: {HOME.parent}", style="red", markup=False, highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("\nInterrupted; all that was started has been stopped.")
+        sys.exit(130)
+
+
+def main() -> None:
+    """Run the demo."""
     console = Console()
     if not console.is_terminal:
         console.width = 110
     progress = Progress(console)
-    try:
-        with local_services(SERVICES_LOG) as services:
+    with told(console):
+        with local_services(HOME.with_name("local-aws.log")) as services:
             progress(f"local S3, Glue and Athena are at {services.endpoint_url}")
             fill(services, ENVIRONMENT, progress)
-            run_jobs(services, progress)
+            # The lakes end in the past: a run for last week would find nothing.
+            with airflow_of(services, progress, schedule=False) as airflow:
+                run_jobs(services, airflow.client, progress)
             for job in JOBS:
-                manifest = latest_manifest(services.s3, REPORT_BUCKET, job.report, job.cadence)
+                manifest = latest_manifest(services.s3, BUCKET, job.report, job.cadence)
                 console.print()
-                show_ranking(console, services.s3, REPORT_BUCKET, manifest)
+                show_ranking(console, services.s3, BUCKET, manifest)
             for sql in TABLE_QUERIES:
                 show_query(console, services.athena, f"report_{ENVIRONMENT}", ENVIRONMENT, sql)
-            files = mirror(services.s3, REPORT_BUCKET, OUTPUT)
+            files = mirror(services.s3, BUCKET, OUTPUT)
             progress(f"{files} published objects are mirrored in {OUTPUT.relative_to(ROOT)}/")
-    except (
-        ServicesError,
-        AirflowRuntimeError,
-        LakeError,
-        DemoError,
-        LookupError,
-        OSError,
-        BotoCoreError,
-        ClientError,
-    ) as error:
-        console.print(f"\nThe demo failed: {error}", style="red", markup=False, highlight=False)
-        console.print(f"Logs: {HOME / 'logs'} (Airflow), {SERVICES_LOG} (local services)", highlight=False)
-        return 1
-    except KeyboardInterrupt:
-        console.print("\nInterrupted; everything that was started has been stopped.")
-        return 130
-    progress("done; all that was started has been stopped")
-    return 0
+        progress("done; all that was started has been stopped")
 
 
 def airflow_of(
@@ -177,58 +163,30 @@ def airflow_of(
 
     Without its `schedule`, Airflow starts no run by itself, for an asset's event neither.
     """
+    environment = {"ATHENA_REPORTS_ENV": ENVIRONMENT, "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(schedule)}
     config = AirflowConfig(
         home=HOME,
         dags_folder=ROOT / "dags",
         plugins_folder=ROOT / "plugins",
-        database_templates=HOME.with_name("databases"),
         port=port,
-        environment={
-            **services.environment,
-            "ATHENA_REPORTS_ENV": ENVIRONMENT,
-            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(schedule),
-        },
+        environment={**services.environment, **environment},
     )
     return AirflowRuntime(config, dag_ids=[job.dag_id for job in JOBS], on_progress=progress)
 
 
-def run_jobs(services: Services, progress: Progress) -> None:
-    """Run every job in Airflow.
-
-    Raises:
-        DemoError: A run failed.
-    """
-    # The lakes end in the past: a run for last week would find nothing.
-    with airflow_of(services, progress, schedule=False) as airflow:
-        for job in JOBS:
-            start(airflow.client, job)
-            progress(f"{job.dag_id}: {job.summary}")
-        watch = Watch(airflow.client, progress)
-        for job in JOBS:
-            finish(airflow.client, job.dag_id, watch)
-        restated = JOBS[0].dag_id
-        land_late_plays(
-            ENVIRONMENT,
-            date(2025, 6, 29),
-            datetime(2025, 6, 28, 14, 59, tzinfo=UTC),
-            [70_000],
-            s3=services.s3,
-        )
-        airflow.client.trigger(restated, conf={"period": LATE_WEEK})
-        progress(f"{restated}: a play of {LATE_WEEK} landed late, so that week is run again")
-        finish(airflow.client, restated, watch)
-
-
-def finish(client: AirflowClient, dag_id: str, watch: Watch) -> None:
-    """Wait for all runs of a DAG.
-
-    Raises:
-        DemoError: A run failed.
-    """
-    runs = client.wait_for_runs(dag_id, until=watch.all_finished, timeout_seconds=_RUNS_TIMEOUT_SECONDS)
-    for run in runs:
-        if run.state != "success":
-            raise DemoError(_failure(client, run))
+def run_jobs(services: Services, client: AirflowClient, progress: Progress) -> None:
+    """Run every job in Airflow, and one week once more for a play that lands late."""
+    for job in JOBS:
+        start(client, job)
+        progress(f"{job.dag_id}: {job.summary}")
+    watch = Watch(client, progress)
+    for job in JOBS:
+        finish(client, job.dag_id, watch)
+    late = datetime(2025, 6, 28, 14, 59, tzinfo=UTC)
+    land_late_plays(services, ENVIRONMENT, date(2025, 6, 29), late, [70_000])
+    client.trigger(JOBS[0].dag_id, conf={"period": LATE_WEEK})
+    progress(f"{JOBS[0].dag_id}: a play of {LATE_WEEK} landed late, so that week is run again")
+    finish(client, JOBS[0].dag_id, watch)
 
 
 def start(client: AirflowClient, job: Job) -> None:
@@ -240,14 +198,19 @@ def start(client: AirflowClient, job: Job) -> None:
         client.trigger(job.dag_id, conf={"period": period})
 
 
-def _failure(client: AirflowClient, run: DagRun) -> str:
-    tasks = client.task_instances(run.dag_id, run.run_id)
-    failed = next((task for task in tasks if task.state == "failed"), None)
-    if failed is None:
-        return f"the run {run.run_id} of {run.dag_id} is {run.state}."
-    log = client.task_log(run.dag_id, run.run_id, failed.task_id, failed.try_number)
-    return f"{failed.task_id} of {run.dag_id}, run {run.run_id}, failed. Its log ends:\n{log[-2000:]}"
+def finish(client: AirflowClient, dag_id: str, watch: Watch) -> None:
+    """Wait for all runs of a DAG.
+
+    Raises:
+        DemoError: A run failed.
+    """
+    for run in client.wait_for_runs(dag_id, until=watch.all_finished, timeout_seconds=600):
+        if run.state != "success":
+            tasks = client.task_instances(dag_id, run.run_id)
+            failed = [task for task in tasks if task.state == "failed"]
+            logs = [client.task_log(dag_id, run.run_id, task.task_id, task.try_number)[-2000:] for task in failed]
+            raise DemoError(f"run {run.run_id} of {dag_id} is {run.state}.\n" + "\n".join(logs))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

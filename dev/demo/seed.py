@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable
 
 from airflow_local.services import Services
-from demo.lake import LoadResult, seed_flights, seed_plays
+from demo.lake import DEMO_PLAYS, seed_flights, seed_plays
+from demo.plays import PlaysSpec
 
 
 def main() -> int:
@@ -16,31 +17,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo.seed", description=__doc__)
     parser.add_argument("--env", default="dev", help="environment whose lakes to fill (default: dev)")
     environment = parser.parse_args().env
-    endpoint_url = os.environ.get("AWS_ENDPOINT_URL")
-    if not endpoint_url:
+    if not os.environ.get("AWS_ENDPOINT_URL"):
         print("AWS_ENDPOINT_URL is not set: start `make local-aws` and set it to the address it prints.")
         return 2
-    fill(Services(endpoint_url), environment, print)
+    fill(Services(os.environ["AWS_ENDPOINT_URL"]), environment, print)
     return 0
 
 
-def fill(services: Services, environment: str, progress: Callable[[str], None]) -> None:
-    """Create the buckets and the workgroup of an environment, and fill both lakes.
-
-    Args:
-        services: Where.
-        environment: Its short name, such as `dev`.
-        progress: Told what was done.
-    """
+def fill(services: Services, environment: str, progress: Callable[[str], None], plays: PlaysSpec = DEMO_PLAYS) -> None:
+    """Create what an environment, such as `dev`, needs in the services, and fill both lakes."""
     services.prepare(environment)
-    plays = seed_plays(environment, s3=services.s3, glue=services.glue)
-    progress(f"lake of plays: {_loaded(plays)}")
-    flights = seed_flights(environment, s3=services.s3, glue=services.glue)
-    progress(f"lake of flights: {_loaded(flights)}")
-
-
-def _loaded(result: LoadResult) -> str:
-    return f"{result.rows:,} rows, {result.partitions} partitions, {result.bytes / 1e6:.1f} MB"
+    progress(f"lake of plays: {seed_plays(services, environment, plays)}")
+    progress(f"lake of flights: {seed_flights(services, environment)}")
 
 
 if __name__ == "__main__":

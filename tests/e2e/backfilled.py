@@ -16,20 +16,21 @@ from zoneinfo import ZoneInfo
 
 import psutil  # type: ignore[import-untyped]
 
-from airflow_local.runtime import AirflowApiError
+from airflow_local.client import AirflowApiError
 from airflow_local.services import Services, local_services
 from demo.flights import archive_path
-from demo.lake import column_bytes, seed_plays
+from demo.lake import seed_plays
 from demo.plays import PlaysSpec, generate
 from tests.e2e.environment import PATIENCE, ROOT
 from tests.e2e.report_run import TASK_TITLE, Query, queries_of, title_of, until
-from tests.integration.runner import object_of, rows_of
+from tests.integration.runner import column_bytes, object_of, rows_of
 from tests.integration.test_runs import WEEK_COLUMNS, inspect
 from tests.oracles.carrier_ranking import carrier_ranking
 from tests.oracles.user_ranking import Event, events_of, user_ranking
 
 if TYPE_CHECKING:
-    from airflow_local.runtime import AirflowRuntime, DagRun
+    from airflow_local.client import DagRun
+    from airflow_local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
 BUCKET = "athena-report-dev"
@@ -91,7 +92,7 @@ class Plays:
         self.services = services
         days = 31 + 7 * weeks + 14
         spec = PlaysSpec(dt.date(2022, 12, 1), dt.date(2022, 12, 1) + _DAY * days, events=50 * days, users=1_000)
-        seed_plays("dev", s3=services.s3, glue=services.glue, spec=spec)
+        seed_plays(services, "dev", spec)
         self._events = {day: list(events_of([table])) for day, table in generate(spec)}
 
     def partitions(self, week: Period) -> set[dt.date]:
@@ -102,7 +103,7 @@ class Plays:
     def scanned_bytes(self, week: Period) -> int:
         """What Athena must bill for a week."""
         return sum(
-            column_bytes("dev", f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS, s3=self.services.s3)
+            column_bytes(self.services.s3, f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS)
             for day in self.partitions(week)
         )
 
@@ -201,7 +202,7 @@ class Backfilled:
             periods[-1].start,
             max_active_runs=max_active_runs,
             run_backwards=run_backwards,
-            reprocess=reprocess,
+            reprocess_behavior=reprocess,
         )
 
     def end(self) -> None:
@@ -320,7 +321,8 @@ class Backfilled:
 
     def task_processes(self, *hosts: str) -> list[psutil.Process]:
         """The processes that run a task at this moment, of all task hosts or of some."""
-        names = hosts or self.airflow.task_hosts
+        workers = [name for name in self.airflow.config.components if name.startswith("worker")]
+        names = hosts or workers or ["scheduler"]
         return [each for name in names for each in self.airflow.processes(name) if _is_task(each)]
 
     def _prefix(self, period: Period) -> str:

@@ -14,7 +14,8 @@ import psutil  # type: ignore[import-untyped]
 from athena_reports.queries.ownership import Marker
 
 if TYPE_CHECKING:
-    from airflow_local.runtime import AirflowRuntime, TaskInstance
+    from airflow_local.client import TaskInstance
+    from airflow_local.runtime import AirflowRuntime
     from airflow_local.services import Services
 
 _T = TypeVar("_T")

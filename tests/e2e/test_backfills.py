@@ -85,7 +85,7 @@ def test_a_pause_lets_what_runs_end_and_a_resume_does_the_rest(
     weekly.wait_until_published(periods, 1)
 
     if paused == "backfill":
-        client.pause_backfill(backfill)
+        client.request("PUT", f"/api/v2/backfills/{backfill}/pause")
         until(lambda: all(run.state != "running" for run in weekly.runs(periods)), "what had begun has ended")
     else:
         client.pause(weekly.dag_id)
@@ -99,7 +99,7 @@ def test_a_pause_lets_what_runs_end_and_a_resume_does_the_rest(
     assert weekly.task_states() == stopped
 
     if paused == "backfill":
-        client.unpause_backfill(backfill)
+        client.request("PUT", f"/api/v2/backfills/{backfill}/unpause")
     else:
         client.unpause(weekly.dag_id)
     runs = weekly.wait_until_success(periods)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_local.databases import redis
+from airflow_local.runtime import COMPONENTS
 from tests.e2e.backfilled import (
     FIRST_SUNDAY,
     TOKYO,
@@ -25,6 +27,7 @@ pytest_plugins = ["tests.e2e.harness"]
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
 WEEKS = weeks(FIRST_SUNDAY, 8, TOKYO)
+WORKERS = ("worker-1", "worker-2")
 # What a killed worker had taken and not begun is given to another one after this; the default is 600 s.
 IMPATIENCE = {
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "20",
@@ -38,17 +41,25 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
         yield plays
 
 
+@pytest.fixture
+def celery() -> Iterator[Mapping[str, str]]:
+    with redis() as environment:
+        yield environment
+
+
 def test_a_backfill_on_two_workers_outlives_one_of_them(
-    start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory
+    start_airflow: StartAirflow,
+    plays: Plays,
+    celery: Mapping[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     airflow = start_reports(
         start_airflow,
         plays.services,
         tmp_path_factory.mktemp("reports"),
         database="postgresql",
-        celery_workers=2,
-        parallelism=2,
-        environment=IMPATIENCE,
+        components=(*COMPONENTS, *WORKERS),
+        environment={"AIRFLOW__CELERY__WORKER_CONCURRENCY": "2", **celery, **IMPATIENCE},
     )
     weekly = Backfilled(airflow, plays.services, "user_ranking", "weekly", plays.ranking)
     weekly.begin(WEEKS)
@@ -61,5 +72,6 @@ def test_a_backfill_on_two_workers_outlives_one_of_them(
     assert weekly.paid(runs) == [1] * len(WEEKS)
     weekly.assert_right(WEEKS)
     weekly.assert_read(WEEKS, plays)
-    for worker in airflow.task_hosts:
-        assert "succeeded in" in airflow.log_path(worker).read_text(), f"{worker} has run no task"
+    for worker in WORKERS:
+        log = airflow.config.home / "logs" / "components" / f"{worker}.log"
+        assert "succeeded in" in log.read_text(), f"{worker} has run no task"

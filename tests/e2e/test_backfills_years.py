@@ -37,7 +37,7 @@ MONTHS_OF_2013 = months(2013, NEW_YORK)
 @pytest.fixture(scope="module")
 def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
     with lake_of_plays(tmp_path_factory.mktemp("local-aws") / "log", len(TWO_YEARS)) as plays:
-        seed_flights("dev", s3=plays.services.s3, glue=plays.services.glue)
+        seed_flights(plays.services, "dev")
         yield plays
 
 

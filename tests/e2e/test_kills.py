@@ -79,7 +79,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     with local_services(tmp_path_factory.mktemp("local-aws") / "log") as running:
         running.prepare("dev")
         spec = PlaysSpec(dt.date(2025, 5, 30), dt.date(2025, 6, 18), events=5_000, users=500)
-        seed_plays("dev", s3=running.s3, glue=running.glue, spec=spec)
+        seed_plays(running, "dev", spec)
         yield running
 
 

@@ -53,7 +53,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         running.prepare("dev")
         first = WEEK[-7].start_utc.date() - timedelta(2)
         spec = PlaysSpec(first, WEEK[-1].end_utc.date() + timedelta(2), events=20_000, users=1_000)
-        seed_plays("dev", s3=running.s3, glue=running.glue, spec=spec)
+        seed_plays(running, "dev", spec)
         fill(running)
         yield running
 
@@ -105,7 +105,6 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Ite
             # What is missing is to stay so until somebody fills it.
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         },
-        start_timeout_seconds=240,
     )
     with AirflowRuntime(config, dag_ids=[f"{report}_weekly" for report in REPORTS]) as runtime:
         runtime.client.pause("shop_revenue_weekly")

@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from airflow_local.runtime import AirflowClient, AirflowConfig, AirflowRuntime, DagRun
+from airflow_local.client import AirflowClient, DagRun
+from airflow_local.runtime import AirflowConfig, AirflowRuntime
 from airflow_local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
@@ -67,7 +68,7 @@ def services(tmp_path_factory: pytest.TempPathFactory, earliest: Week) -> Iterat
         first = earliest.start.date() - dt.timedelta(days=9)
         last = earliest.next.end.date() + dt.timedelta(days=2)
         spec = PlaysSpec(first, last, events=20_000, users=1_000)
-        seed_plays("dev", s3=running.s3, glue=running.glue, spec=spec)
+        seed_plays(running, "dev", spec)
         yield running
 
 
@@ -77,8 +78,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Ite
         home=tmp_path_factory.mktemp("airflow"),
         dags_folder=ROOT / "dags",
         plugins_folder=ROOT / "plugins",
-        environment=services.environment,
-        parallelism=2,
+        environment={**services.environment, "AIRFLOW__CORE__PARALLELISM": "2"},
     )
     with AirflowRuntime(config, dag_ids=[DAG_ID]) as runtime:
         yield runtime
@@ -155,7 +155,7 @@ def test_one_period_is_the_same_bytes_by_every_way(
     published["cleared"] = take_objects(services, week)
 
     # One run has one logical date, so the backfill takes the scheduled run over.
-    backfill_id = client.backfill(DAG_ID, week.start, week.start, reprocess="completed")
+    backfill_id = client.backfill(DAG_ID, week.start, week.start, reprocess_behavior="completed")
     (backfilled,) = client.wait_for_runs(DAG_ID, [scheduled.run_id], timeout_seconds=120)
     assert (backfilled.run_type, backfilled.state) == ("backfill", "success")
     published["backfill"] = take_objects(services, week)
@@ -183,7 +183,7 @@ def test_a_period_on_a_backfill_fails_before_any_query_and_without_retries(
     client = airflow.client
     before = services.athena.list_query_executions(WorkGroup="dev")["QueryExecutionIds"]
     first = week.start - dt.timedelta(days=7)
-    client.backfill(DAG_ID, first, first, conf={"period": week.id})
+    client.backfill(DAG_ID, first, first, dag_run_conf={"period": week.id})
 
     def failed(runs: Any) -> bool:
         return any(run.run_type == "backfill" and run.finished for run in runs if run.logical_date == first)
@@ -222,7 +222,7 @@ def assert_tasks_show_what_went_in_and_out(client: AirflowClient, run: DagRun, w
         "PythonOperator",
         "S3PublishOperator",
     ]
-    fields = {task: json.dumps(client.rendered_fields(DAG_ID, run.run_id, task)) for task in TASKS}
+    fields = {task: json.dumps(tasks[task].rendered_fields) for task in TASKS}
     for task in TASKS:
         assert week.id in fields[task], task
         assert week.start.isoformat() in fields[task], task

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from airflow_local.runtime import AirflowApiError
+from airflow_local.client import AirflowApiError
 from airflow_local.services import Services, local_services
 from demo.lake import land_late_plays, seed_plays
 from demo.plays import PlaysSpec, generate
@@ -31,7 +31,8 @@ from tests.oracles.user_ranking import Event, events_of, user_ranking
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_local.runtime import AirflowRuntime, DagRun
+    from airflow_local.client import DagRun
+    from airflow_local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
 pytest_plugins = ["tests.e2e.harness"]
@@ -76,13 +77,13 @@ class Lake:
     def fill(self) -> None:
         first, end = BEFORE.previous - 2 * DAY, LAST.end + 40 * DAY
         spec = PlaysSpec(first, end, events=50 * (end - first).days, users=300)
-        seed_plays("dev", s3=self.services.s3, glue=self.services.glue, spec=spec)
+        seed_plays(self.services, "dev", spec)
         self.events = list(events_of(table for _, table in generate(spec)))
 
     def land(self, week: Period, scores: Sequence[int], landed: dt.date) -> None:
         """Let plays of the middle of a week land in a partition of a later day."""
         played_at = week.midnight(week.first + 3 * DAY)
-        land_late_plays("dev", landed, played_at, scores, s3=self.services.s3)
+        land_late_plays(self.services, "dev", landed, played_at, scores)
         as_stored = played_at.astimezone(dt.UTC).replace(tzinfo=None)
         self.events += [
             Event(f"late-{number}", "u999999", "Late Ocelot", score, as_stored) for number, score in enumerate(scores)

@@ -12,14 +12,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from airflow_local.runtime import (
-    AirflowApiError,
-    AirflowConfig,
-    AirflowProcessError,
-    AirflowRuntime,
-    AirflowRuntimeError,
-    DagImportErrors,
-)
+from airflow_local.client import AirflowApiError, AirflowRuntimeError
+from airflow_local.databases import postgresql
+from airflow_local.runtime import AirflowConfig, AirflowRuntime
 
 if TYPE_CHECKING:
     from tests.e2e.harness import StartAirflow
@@ -28,6 +23,7 @@ pytest_plugins = ["tests.e2e.harness"]
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 REPOSITORY = Path(__file__).parents[2]
+UNUSABLE = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////no/such/folder/airflow.db"}
 DAG_FILE = """
 from datetime import datetime, timezone
 
@@ -61,7 +57,7 @@ def session_members(leaders: set[int]) -> list[int]:
 
 
 def recorded_leaders(home: Path) -> set[int]:
-    return {leader["pid"] for leader in json.loads((home / "leaders.json").read_text())}
+    return {json.loads(line)[0] for line in (home / "processes").read_text().splitlines()}
 
 
 def is_listening(port: int) -> bool:
@@ -100,15 +96,15 @@ def test_a_manual_run_without_a_logical_date_succeeds_and_can_be_inspected(airfl
         None,
     )
     assert client.xcom("daily", run.run_id, "greet") == {"hello": "world"}
-    assert run.run_id in client.rendered_fields("daily", run.run_id, "render")["bash_command"]
     assert "Returned value was: {'hello': 'world'}" in client.task_log("daily", run.run_id, "greet")
     tasks = {task.task_id: task for task in client.task_instances("daily", run.run_id)}
+    assert run.run_id in tasks["render"].rendered_fields["bash_command"]
     assert {task_id: task.operator_name for task_id, task in tasks.items()} == {
         "greet": "@task",
         "render": "BashOperator",
     }
 
-    assert client.clear("daily", run.run_id, task_ids=["render"]) == ["render"]
+    client.clear("daily", run.run_id, task_ids=["render"])
     client.wait_for_runs("daily", [run.run_id], timeout_seconds=60)
     tries = {task.task_id: task.try_number for task in client.task_instances("daily", run.run_id)}
     assert tries == {"greet": 1, "render": 2}
@@ -135,7 +131,7 @@ def test_a_refusal_tells_status_and_body(airflow: AirflowRuntime) -> None:
         airflow.client.trigger("nightly")
 
     assert refusal.value.status == 404
-    assert "nightly" in refusal.value.body["detail"]
+    assert "nightly" in refusal.value.body
 
 
 def test_the_command_line_meets_the_same_airflow(airflow: AirflowRuntime) -> None:
@@ -150,12 +146,10 @@ def test_a_file_that_cannot_be_imported_is_named_with_its_stack_trace(
     broken = dags_folder / "broken.py"
     broken.write_text("from airflow.sdk import DAG\nimport no_such_module\n")
     try:
-        with pytest.raises(DagImportErrors, match="No module named 'no_such_module'") as failure:
-            airflow.wait_until_parsed(["absent"], timeout_seconds=60)
+        with pytest.raises(AirflowRuntimeError, match=r"(?s)broken\.py:.*No module named 'no_such_module'"):
+            airflow.wait_until_parsed(["absent"])
     finally:
         broken.unlink()
-
-    assert [error.filename for error in failure.value.errors] == ["broken.py"]
 
 
 def test_a_home_in_use_is_refused_and_left_alone(airflow: AirflowRuntime) -> None:
@@ -179,94 +173,66 @@ def test_a_stop_leaves_no_process_and_frees_the_port(airflow: AirflowRuntime) ->
     airflow.stop()
 
 
-def test_an_unusable_database_is_an_error_with_the_log_of_the_migration(dags_folder: Path, tmp_path: Path) -> None:
-    config = AirflowConfig(
-        home=tmp_path / "home",
-        dags_folder=dags_folder,
-        database_url=f"sqlite:///{tmp_path}/no/such/folder/airflow.db",
-    )
-
+def test_an_unusable_database_is_an_error_with_what_the_migration_printed(dags_folder: Path, tmp_path: Path) -> None:
     with (
-        pytest.raises(AirflowProcessError, match="unable to open database file") as failure,
-        AirflowRuntime(config),
+        pytest.raises(AirflowRuntimeError, match=r"(?s)`airflow db migrate` failed:.*unable to open database file"),
+        AirflowRuntime(AirflowConfig(home=tmp_path, dags_folder=dags_folder, environment=UNUSABLE)),
     ):
         pass
 
-    assert failure.value.name == "db migrate"
-    assert failure.value.returncode > 0
-    assert len(failure.value.log_tail.splitlines()) <= 30
-    assert failure.value.log_tail in failure.value.log_path.read_text()
 
-
-def test_a_component_that_ends_is_named_and_the_others_are_stopped(
-    dags_folder: Path, tmp_path: Path, database_templates: Path
-) -> None:
+def test_a_component_that_ends_is_named_and_the_others_are_stopped(dags_folder: Path, tmp_path: Path) -> None:
     config = AirflowConfig(
         home=tmp_path,
         dags_folder=dags_folder,
         components=("api-server", "triggerer"),
         environment={"AIRFLOW__TRIGGERER__CAPACITY": "many"},
-        database_templates=database_templates,
     )
-
     before = set(psutil.Process().children(recursive=True))
 
     with (
-        pytest.raises(AirflowProcessError, match='"capacity" key in "triggerer" section') as failure,
+        pytest.raises(AirflowRuntimeError, match=r'(?s)`triggerer` ended.*"capacity" key in "triggerer" section'),
         AirflowRuntime(config),
     ):
         pass
 
-    assert failure.value.name == "triggerer"
-    assert failure.value.log_path == tmp_path / "logs" / "components" / "triggerer.log"
     assert set(psutil.Process().children(recursive=True)) <= before
 
 
 @pytest.mark.ci
-def test_a_postgresql_is_made_once_and_copied_and_gone_after_the_stop(
-    dags_folder: Path, tmp_path: Path, database_templates: Path
-) -> None:
-    config = AirflowConfig(
-        home=tmp_path,
-        dags_folder=dags_folder,
-        components=("api-server",),
-        database="postgresql",
-        database_templates=database_templates,
-    )
-    migrated = []
-    for _ in range(2):
+def test_a_restarted_postgresql_has_what_was_stored(dags_folder: Path, tmp_path: Path) -> None:
+    with postgresql() as server:
+        config = AirflowConfig(
+            home=tmp_path, dags_folder=dags_folder, components=("api-server",), environment=server.environment
+        )
         with AirflowRuntime(config) as runtime:
-            leaders, folder = recorded_leaders(tmp_path), (tmp_path / "postgresql").resolve()
-            assert folder.is_dir()
-            runtime.restart("postgresql")
-            runtime.client.request("GET", "/api/v2/pools")
-            leaders |= recorded_leaders(tmp_path)
-            migrated.append(runtime.log_path("db migrate").exists())
+            leaders = recorded_leaders(tmp_path)
+            runtime.client.request("POST", "/api/v2/pools", json={"name": "kept", "slots": 1})
+            server.restart()
+            runtime.restart("api-server")
+            assert runtime.client.request("GET", "/api/v2/pools/kept")["slots"] == 1
         assert session_members(leaders) == []
-        assert not folder.exists()
-    assert migrated == [True, False]
 
 
-def test_a_taken_port_is_refused(dags_folder: Path, tmp_path: Path) -> None:
+def test_a_taken_port_is_named(dags_folder: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         config = AirflowConfig(home=tmp_path, dags_folder=dags_folder, port=server.getsockname()[1])
 
         with (
-            pytest.raises(AirflowRuntimeError, match=f"port {config.port} on 127.0.0.1 is taken"),
+            pytest.raises(OSError, match=f"in use.*{config.port}"),
             AirflowRuntime(config),
         ):
             pass
 
 
 @pytest.fixture
-def starting(dags_folder: Path, tmp_path: Path, database_templates: Path) -> Iterator[subprocess.Popen[bytes]]:
+def starting(dags_folder: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Another process that is about to start the API servers in `tmp_path`."""
     script = f"""
 from pathlib import Path
 from airflow_local.runtime import AirflowConfig, AirflowRuntime
 with AirflowRuntime(AirflowConfig(
     home=Path({str(tmp_path)!r}), dags_folder=Path({str(dags_folder)!r}), components=("api-server",),
-    database_templates=Path({str(database_templates)!r}),
 )):
     pass
 """
@@ -274,7 +240,7 @@ with AirflowRuntime(AirflowConfig(
         process = subprocess.Popen([sys.executable, "-c", script], cwd=REPOSITORY, stderr=stderr)
     try:
         deadline = time.monotonic() + 60
-        while not (tmp_path / "leaders.json").exists() or len(recorded_leaders(tmp_path)) < 2:
+        while not (tmp_path / "processes").exists() or len(recorded_leaders(tmp_path)) < 2:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -301,9 +267,9 @@ def test_what_a_killed_runtime_left_behind_is_ended_by_the_next(
     starting.kill()
     starting.wait()
     assert session_members(leaders)
-    broken = AirflowConfig(home=tmp_path, dags_folder=dags_folder, database_url="sqlite:////no/such/folder/db")
+    broken = AirflowConfig(home=tmp_path, dags_folder=dags_folder, environment=UNUSABLE)
 
-    with pytest.raises(AirflowProcessError), AirflowRuntime(broken):
+    with pytest.raises(AirflowRuntimeError), AirflowRuntime(broken):
         pass
 
     assert session_members(leaders) == []

@@ -33,12 +33,12 @@ def services(running_services: Services, monkeypatch: pytest.MonkeyPatch) -> Ser
 
 @pytest.fixture(scope="session")
 def flights_lake(running_services: Services) -> None:
-    seed_flights(ENVIRONMENT, s3=running_services.s3, glue=running_services.glue)
+    seed_flights(running_services, ENVIRONMENT)
 
 
 @pytest.fixture(scope="session")
 def plays_lake(running_services: Services) -> PlaysSpec:
-    seed_plays(ENVIRONMENT, s3=running_services.s3, glue=running_services.glue, spec=PLAYS)
+    seed_plays(running_services, ENVIRONMENT, PLAYS)
     return PLAYS
 
 

@@ -36,7 +36,7 @@ from athena_reports.page import published as page
 from athena_reports.page.runs import ReportDag
 from athena_reports.s3 import S3, S3Error
 from athena_reports.settings import settings
-from demo import flights, lake, plays
+from demo import flights, lake
 from demo.plays import PlaysSpec
 from local_aws.actions import S3_ACTIONS, Actions
 from local_aws.athena.clients import OWN_KEY
@@ -80,9 +80,10 @@ def stacks(services: Services) -> dict[str, Stack]:
         given |= {"ReportsPublishAlerts": "true"}
         stack = create_stack(client(services, "cloudformation"), given)
         stacks[environment] = stack
-        place = {"database": f"database_{environment}", "bucket": f"athena-lake-{environment}"}
-        for table, days in ((lake.PLAYS, plays.generate(PLAYS)), (lake.FLIGHTS, february)):
-            lake.load(table, days, s3=services.s3, glue=services.glue, **place)
+        services.s3.create_bucket(Bucket=f"athena-lake-{environment}")
+        services.glue.create_database(DatabaseInput={"Name": f"database_{environment}"})
+        lake.seed_plays(services, environment, PLAYS)
+        lake.load(services, environment, "flights", flights.SCHEMA, february)
     return stacks
 
 

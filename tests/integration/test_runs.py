@@ -17,8 +17,8 @@ from airflow.sdk import DAG
 
 from airflow_local.services import Services
 from athena_reports import AthenaSubmitOperator
-from demo.lake import column_bytes, seed_flights
-from tests.integration.runner import RunFacts, load_dags, manifest_of, object_of, rows_of, run_dag
+from demo.lake import seed_flights
+from tests.integration.runner import RunFacts, column_bytes, load_dags, manifest_of, object_of, rows_of, run_dag
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 WEEK_COLUMNS = {"user_id", "user_name", "score", "played_at", "event_id"}
@@ -40,7 +40,7 @@ def test_a_week_reads_exactly_the_partitions_of_its_two_weeks(services: Services
     (scan,) = facts["scans"]
     assert {partition["dt"] for partition in scan["partitions"]} == expected
     assert xcoms.values["wait_for_query", "return_value"]["scanned_bytes"] == sum(
-        column_bytes("dev", f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS, s3=services.s3) for day in expected
+        column_bytes(services.s3, f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS) for day in expected
     )
 
 
@@ -49,7 +49,7 @@ def test_one_dag_runs_in_each_environment_by_its_names(
     services: Services, dags_folder: Path, environment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services.prepare(environment)
-    seed_flights(environment, s3=services.s3, glue=services.glue)
+    seed_flights(services, environment)
     monkeypatch.setenv("ATHENA_REPORTS_ENV", environment)
     dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_monthly"]
     xcoms = run_dag(dag, period="2013-02")

