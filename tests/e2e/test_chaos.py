@@ -104,7 +104,7 @@ def kill(weekly: Backfilled, blow: Blow) -> None:
         with caught_task(weekly, blow.pick) as caught:
             getattr(caught, blow.target).kill()
     else:
-        weekly.airflow.restart(blow.target, timeout_seconds=300)
+        weekly.airflow.restart(blow.target)
 
 
 def freeze(weekly: Backfilled, blow: Blow) -> None:
