@@ -41,6 +41,7 @@ def measure() -> Sequence[Row]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
         "ATHENA_REPORTS_SQL_FOLDER": str(folders["sql"]),
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
     }
     # In a process of its own, since Airflow takes its folders from the environment when it is imported.
     command = [sys.executable, "-m", "bench.parse", folders["report"], folders["by_hand"]]

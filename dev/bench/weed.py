@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _HOST = "127.0.0.1"
-_READY_SECONDS = 60
 _PORTS = [f"{server}.port{kind}" for server in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
 # Volumes grow with what is written, up to 32 GB in all.
 _OPTIONS = f"""-dir=data -ip={_HOST} -ip.bind={_HOST} -master.telemetry=false -master.volumeSizeLimitMB=512
@@ -59,7 +58,7 @@ def seaweedfs(weed: Path, folder: Path) -> Iterator[tuple[S3Client, Mapping[str,
 
 
 def _becomes_ready(process: subprocess.Popen[bytes], client: S3Client) -> bool:
-    deadline = time.monotonic() + _READY_SECONDS
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(BotoCoreError, ClientError):
             client.create_bucket(Bucket="ready")
