@@ -7,6 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 DEV := PYTHONPATH=dev $(RUN)
 READY := $(VENV)/.ready
+UV := $(VENV)/bin/uv
 PORT ?= 4566
 
 # MWAA's Python first. A name can exist and still fail, such as a version manager's shim: each is tried.
@@ -18,7 +19,7 @@ USABLE := import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): requirements.txt $(wildcard dev/pins/*.txt)
+$(READY): $(wildcard dev/pins/*.txt)
 	@for python in $(CANDIDATES); do \
 		if $$python -c "$(USABLE)" >/dev/null 2>&1; then found=$$python; break; fi; \
 	done; \
@@ -27,11 +28,10 @@ $(READY): requirements.txt $(wildcard dev/pins/*.txt)
 		echo "Install one (on Debian and Ubuntu with python3-venv), or name it: make PYTHON=/path/to/python" >&2; \
 		exit 1; \
 	fi; \
-	version=$$($$found -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
-	echo "Installing into $(VENV) for Python $$version; the first time this takes a minute or two."; \
-	rm -rf $(VENV) && $$found -m venv $(VENV) && \
-	$(RUN) -m pip install --quiet --disable-pip-version-check \
-		-r dev/pins/dev.txt -c dev/pins/py$$version.txt
+	echo "Installing into $(VENV) for $$($$found --version); the first time this takes a minute or two."; \
+	rm -rf $(VENV) && $$found -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r dev/pins/uv.txt
+	@$(UV) pip install --quiet --python $(RUN) --compile-bytecode --require-hashes -r dev/pins/dev.txt
 	@touch $@
 
 .PHONY: setup
@@ -133,6 +133,14 @@ mwaa-check: $(READY) ## Run the bundle in a twin of MWAA's image (VERSION=3.3.1 
 .PHONY: bench
 bench: $(READY) ## Measure speed and cost (ONLY=<name> for one row), into dev/bench/results.json
 	@AIRFLOW_HOME=$(CURDIR)/dev/bench/.work/home PYTHONPATH=plugins:dev $(RUN) -m bench $(if $(ONLY),--only $(ONLY))
+
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-annotate --custom-compile-command 'make lock' $(addprefix --upgrade-package=,$(UPGRADE))
+
+.PHONY: lock
+lock: $(READY) ## Renew the locks in dev/pins from what their *.in ask for (UPGRADE="duckdb ruff" for newer versions)
+	@for name in dev bench uv; do $(LOCK) dev/pins/$$name.in --output-file dev/pins/$$name.txt >/dev/null || exit 1; done
+	@$(LOCK) dev/pins/local.in --constraint dev/pins/dev.txt --output-file dev/pins/local.txt >/dev/null
 
 .PHONY: format
 format: $(READY) ## Format the code and mend what the linter can

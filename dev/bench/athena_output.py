@@ -1,23 +1,66 @@
-"""What Athena leaves in S3 for one result, as a CSV and as an UNLOAD, and the fingerprint of its rows."""
+"""What Athena leaves in S3 for one result, as a CSV and as an UNLOAD, and its API for these finished queries.
+
+So a benchmark measures what comes after a query. Only what a client asks about a finished query is answered.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from bench.athena_front import FinishedQuery
+from bench.contender import BUCKET
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-COLUMNS = (("user_id", "integer"), ("name", "varchar"), ("played_at", "timestamp"), ("score", "double"))
-BUCKET = "results"
+COLUMNS = {"user_id": "integer", "name": "varchar", "played_at": "timestamp", "score": "double"}
 _FILE_ROWS = 1_250_000
 _PLACES = ["札幌市", "仙台市", "東京都渋谷区", "横浜市", "名古屋市", "大阪市北区", "広島市", "福岡市博多区"]
 _WEEK_START_MS, _WEEK_MS = 1_794_700_800_000, 7 * 24 * 3600 * 1000
+_ENDED = 1_795_500_000.0
+_TYPE = {"CatalogName": "hive", "Precision": 0, "Scale": 0, "Nullable": "UNKNOWN", "CaseSensitive": False}
+
+
+@dataclass(frozen=True)
+class FinishedQuery:
+    """A query that has succeeded."""
+
+    id: str  # and the name of the table that this query alone reads
+    sql: str
+    output_location: str
+    keys: Sequence[str]  # of the objects that hold the rows
+    data_manifest: str = ""  # its location, of an UNLOAD
+
+    def execution(self) -> Mapping[str, Any]:
+        """The answer of GetQueryExecution."""
+        manifest = {"DataManifestLocation": self.data_manifest} if self.data_manifest else {}
+        return {
+            "QueryExecution": {
+                "QueryExecutionId": self.id,
+                "Query": self.sql,
+                "StatementType": "DML",
+                "SubstatementType": self.sql.split()[0],
+                "ResultConfiguration": {"OutputLocation": self.output_location},
+                "Status": {"State": "SUCCEEDED", "SubmissionDateTime": _ENDED - 60, "CompletionDateTime": _ENDED},
+                "Statistics": {"DataScannedInBytes": 10_000_000, "EngineExecutionTimeInMillis": 60_000, **manifest},
+                "WorkGroup": "primary",
+            }
+        }
+
+    def results(self) -> Mapping[str, Any]:
+        """The answer of GetQueryResults to a client that needs the columns: the header is the first row."""
+        types = {"rows": "bigint"} if self.data_manifest else COLUMNS
+        columns = [{**_TYPE, "Name": name, "Label": name, "Type": type_} for name, type_ in types.items()]
+        header = {"Data": [{"VarCharValue": name} for name in types]}
+        return {"ResultSet": {"Rows": [header], "ResultSetMetadata": {"ColumnInfo": columns}}}
 
 
 def rows(start: int, end: int) -> str:
@@ -43,11 +86,6 @@ def fingerprint(relation: str) -> tuple[int, int]:
     return count, total
 
 
-def fingerprint_of_files(paths: Sequence[Path]) -> tuple[int, int]:
-    """Return the fingerprint of the rows in Parquet files."""
-    return fingerprint(f"FROM read_parquet({[str(path) for path in paths]})")
-
-
 def write_csv(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
     """Write the result of a SELECT to S3: every value is quoted, a NULL is an empty field without quotes."""
     table, path = f"csv_{count}", folder / "result.csv"
@@ -55,9 +93,9 @@ def write_csv(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
     duckdb.sql(f"""COPY (SELECT * REPLACE ({as_text}) FROM ({rows(0, count)}))
         TO '{path}' (FORMAT csv, HEADER, FORCE_QUOTE *, NULLSTR '')""")
     key = f"{table}.csv"
-    _move(path, key, s3)
-    sql, uri = f"SELECT * FROM {table}", f"s3://{BUCKET}/{key}"
-    return FinishedQuery(table, sql, "SELECT", uri, "", COLUMNS, [key])
+    s3.upload_file(str(path), BUCKET, key)
+    path.unlink()
+    return FinishedQuery(table, f"SELECT * FROM {table}", f"s3://{BUCKET}/{key}", [key])
 
 
 def write_unload(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
@@ -68,20 +106,50 @@ def write_unload(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
     import pyarrow.parquet as pq
 
     table, keys = f"unload_{count}", list[str]()
+    options = {"compression": "zstd", "use_deprecated_int96_timestamps": True, "store_schema": False}
     for start in range(0, count, _FILE_ROWS):
         path = folder / "file.parquet"
         batch = duckdb.sql(rows(start, min(start + _FILE_ROWS, count))).to_arrow_table()
-        options = {"compression": "zstd", "use_deprecated_int96_timestamps": True, "store_schema": False}
         pq.write_table(batch, path, row_group_size=_FILE_ROWS, **options)
         keys.append(f"unloaded/{table}/20261129_000500_{len(keys):05d}_bench")
-        _move(path, keys[-1], s3)
+        s3.upload_file(str(path), BUCKET, keys[-1])
+        path.unlink()
     body = "".join(f"s3://{BUCKET}/{key}\n" for key in keys)
     s3.put_object(Bucket=BUCKET, Key=f"{table}-manifest.csv", Body=body.encode())
-    target = f"'s3://{BUCKET}/unloaded/{table}/' WITH (format = 'PARQUET', compression = 'ZSTD')"
-    sql, uri = f"UNLOAD (\nSELECT * FROM {table}\n) TO {target}", f"s3://{BUCKET}/{table}"
-    return FinishedQuery(table, sql, "UNLOAD", uri, f"{uri}-manifest.csv", [("rows", "bigint")], keys)
+    target, uri = f"s3://{BUCKET}/unloaded/{table}/", f"s3://{BUCKET}/{table}"
+    sql = f"UNLOAD (\nSELECT * FROM {table}\n) TO '{target}' WITH (format = 'PARQUET', compression = 'ZSTD')"
+    return FinishedQuery(table, sql, uri, keys, f"{uri}-manifest.csv")
 
 
-def _move(path: Path, key: str, s3: S3Client) -> None:
-    s3.upload_file(str(path), BUCKET, key)
-    path.unlink()
+@contextmanager
+def athena_front(queries: Sequence[FinishedQuery]) -> Iterator[str]:
+    """Answer for these queries on a free port of 127.0.0.1 until the context ends; yields the address."""
+    known = {query.id: query for query in queries}
+
+    def answer(call: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        if call == "StartQueryExecution":
+            return {"QueryExecutionId": next(word for word in asked["QueryString"].split() if word in known)}
+        query = known[asked["QueryExecutionId"]]
+        return query.results() if call == "GetQueryResults" else query.execution()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = json.dumps(answer(self.headers["X-Amz-Target"].rpartition(".")[2], asked)).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Write no log."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()

@@ -12,25 +12,19 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from zoneinfo import ZoneInfo
 
-from airflow_local.databases import postgresql
-from airflow_local.runtime import AirflowConfig, AirflowRuntime
+from airflow_local.runtime import AirflowRuntime
 from airflow_local.services import Services, local_services
+from bench.local_airflow import DAGS, ROOT, WORK, airflow_config
 from bench.results import Row
-from demo.lake import seed_plays
+from demo.lake import column_bytes, seed_plays
 from demo.plays import PlaysSpec
-from tests.integration.runner import column_bytes
-
-ROOT = Path(__file__).resolve().parents[2]
-WORK = Path(__file__).with_name(".work") / "backfill"
 
 WEEKS = 104
 FEW_WEEKS = 26
 FIRST = dt.datetime(2023, 1, 1, tzinfo=ZoneInfo("Asia/Tokyo"))
-OURS = "user_ranking_weekly"
 LIMITS: Mapping[str, float | None] = {"nothing": None, "by_hand_1s": 1.10}
 GROWTH_LIMIT = 1.10
 PARALLELISM = 5  # tasks of one worker of MWAA's smallest class
@@ -42,125 +36,80 @@ _TIMEOUT_SECONDS = 3600.0
 _POLL_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
-class Rig:
-    """An Airflow with all DAGs, and the services that they use."""
-
-    airflow: AirflowRuntime
-    services: Services
-
-    def seconds(self, dag_id: str, first: dt.datetime, weeks: int) -> float:
-        """Backfill so many weeks from one on, and return the wall time until the last run has ended.
-
-        Raises:
-            RuntimeError: A run failed, or it takes longer than an hour.
-        """
-        client = self.airflow.client
-        begun = time.monotonic()
-        before = self._ended(dag_id)
-        last = first + _WEEK * (weeks - 1)
-        id_ = client.backfill(dag_id, first, last, max_active_runs=MAX_ACTIVE_RUNS)
-        while time.monotonic() - begun < _TIMEOUT_SECONDS:
-            self.airflow.check_alive()
-            # Counted, since a list of all runs would keep the server busy that the tasks need.
-            if self._ended(dag_id) - before == weeks:
-                elapsed = time.monotonic() - begun
-                if {run.state for run in client.runs(dag_id)} != {"success"}:
-                    raise RuntimeError(f"A run of {dag_id} failed; the logs are in {WORK}.")
-                if client.request("GET", f"/api/v2/backfills/{id_}")["completed_at"] is None:
-                    client.cancel_backfill(id_)  # Airflow would look in half a minute whether it has ended
-                return elapsed
-            time.sleep(_POLL_SECONDS)
-        raise RuntimeError(f"The backfill of {dag_id} is not over after an hour; the logs are in {WORK}.")
-
-    def _ended(self, dag_id: str) -> int:
-        """How many runs of a DAG are over."""
-        query = {"state": ["success", "failed"], "limit": 1}
-        answer = self.airflow.client.request("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)
-        return int(answer["total_entries"])
-
-    def scans(self) -> tuple[int, int]:
-        """Return how many queries there were in all, and the bytes that they scanned."""
-        athena = self.services.athena
-        pages = athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
-        ids = [id_ for page in pages for id_ in page["QueryExecutionIds"]]
-        scanned = 0
-        for start in range(0, len(ids), 50):
-            batch = athena.batch_get_query_execution(QueryExecutionIds=ids[start : start + 50])
-            scanned += sum(one["Statistics"]["DataScannedInBytes"] for one in batch["QueryExecutions"])
-        return len(ids), scanned
-
-    def needed_bytes(self, weeks: int) -> int:
-        """Return what queries for so many weeks have to read: the query's columns of the dates of each."""
-        first = FIRST.date() - dt.timedelta(days=8)  # in UTC, and with the week before
-        days = [first + dt.timedelta(days=day) for day in range(7 * weeks + 9)]
-        keys = [f"plays/dt={day}/part-0.parquet" for day in days]
-        sizes = [column_bytes(self.services.s3, key, COLUMNS) for key in keys]
-        return sum(sizes[7 * week + day] for week in range(weeks) for day in range(16))
-
-
 @contextmanager
-def rig(weeks: int) -> Iterator[Rig]:
-    """Start the services with a lake of so many weeks and Airflow with all DAGs; nothing runs by schedule."""
-    shutil.rmtree(WORK, ignore_errors=True)
-    dags = WORK / "dags"
+def rig() -> Iterator[tuple[AirflowRuntime, Services]]:
+    """Start the services with a lake of all weeks and Airflow with all DAGs."""
+    work = WORK / "backfill"
+    shutil.rmtree(work, ignore_errors=True)
+    dags = work / "dags"
     dags.mkdir(parents=True)
     report = (ROOT / "dags" / "user_ranking.py").read_text()
     (dags / "user_ranking.py").write_text(report.replace('since="2025-01-01"', f'since="{FIRST.date()}"'))
-    shutil.copy(Path(__file__).with_name("dags") / "rivals.py", dags)
-    with local_services(WORK / "services.log") as services, postgresql() as server:
+    shutil.copy(DAGS / "by_hand.py", dags / "by_hand_1s.py")
+    shutil.copy(DAGS / "nothing.py", dags)
+    with local_services(work / "services.log") as services:
         services.prepare("dev")
-        days = 31 + 7 * weeks + 14
+        days = 31 + 7 * WEEKS + 14
         spec = PlaysSpec(_LAKE_BEGINS, _LAKE_BEGINS + dt.timedelta(days=days), events=50 * days, users=1_000)
-        seed_plays(services, "dev", spec)
-        config = AirflowConfig(
-            home=WORK / "airflow",
-            dags_folder=dags,
-            plugins_folder=ROOT / "plugins",
-            environment={
-                **services.environment,
-                "ATHENA_REPORTS_ENV": "dev",
-                "ATHENA_REPORTS_SQL_FOLDER": str(ROOT / "include" / "sql"),
-                "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
-                "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM),
-                **server.environment,
-            },
-        )
-        with AirflowRuntime(config, dag_ids=[OURS, *LIMITS]) as airflow:
-            yield Rig(airflow, services)
+        seed_plays("dev", s3=services.s3, glue=services.glue, spec=spec)
+        config = airflow_config(services, work, dags, database="postgresql", parallelism=PARALLELISM)
+        with AirflowRuntime(config, dag_ids=[f"{name}_weekly" for name in ("user_ranking", *LIMITS)]) as airflow:
+            yield airflow, services
+
+
+def _seconds(airflow: AirflowRuntime, name: str, first_week: int, weeks: int) -> float:
+    """Backfill so many weeks from one on, and return the wall time until the last run has ended."""
+    client, dag_id, first = airflow.client, f"{name}_weekly", FIRST + first_week * _WEEK
+    begun = time.monotonic()
+    ended = client.ended(dag_id) + weeks
+    id_ = client.backfill(dag_id, first, first + _WEEK * (weeks - 1), max_active_runs=MAX_ACTIVE_RUNS)
+    # Counted, since a list of all runs would keep the server busy that the tasks need.
+    while client.ended(dag_id) < ended:
+        airflow.check_alive()
+        if time.monotonic() - begun > _TIMEOUT_SECONDS:
+            raise RuntimeError(f"The backfill of {dag_id} is not over after an hour; the logs are in {WORK}.")
+        time.sleep(_POLL_SECONDS)
+    elapsed = time.monotonic() - begun
+    if {run.state for run in client.runs(dag_id)} != {"success"}:
+        raise RuntimeError(f"A run of {dag_id} failed; the logs are in {WORK}.")
+    if client.request("GET", f"/api/v2/backfills/{id_}")["completed_at"] is None:
+        client.cancel_backfill(id_)  # Airflow would look in half a minute whether it has ended
+    return elapsed
+
+
+def _scans(services: Services) -> tuple[int, int]:
+    """Return how many queries there were in all, and the bytes that they scanned."""
+    athena = services.athena
+    pages = athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
+    ids = [id_ for page in pages for id_ in page["QueryExecutionIds"]]
+    found = [athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"] for id_ in ids]
+    return len(ids), sum(one["Statistics"]["DataScannedInBytes"] for one in found)
+
+
+def _needed_bytes(services: Services) -> int:
+    """Return what the queries have to read: the query's columns of the dates of each week."""
+    first = FIRST.date() - dt.timedelta(days=8)  # in UTC, and with the week before
+    days = [first + dt.timedelta(days=day) for day in range(7 * WEEKS + 9)]
+    sizes = [column_bytes("dev", f"plays/dt={day}/part-0.parquet", COLUMNS, s3=services.s3) for day in days]
+    return sum(sizes[7 * week + day] for week in range(WEEKS) for day in range(16))
 
 
 def measure() -> Sequence[Row]:
-    """Backfill two years with each DAG in turn; ours begins with half a year, to see how it grows."""
-    with rig(WEEKS) as made:
-        made.seconds("nothing", FIRST - 2 * _WEEK, 2)  # whatever Airflow does only once
-        few = made.seconds(OURS, FIRST, FEW_WEEKS)
-        rest = made.seconds(OURS, FIRST + FEW_WEEKS * _WEEK, WEEKS - FEW_WEEKS)
-        queries, scanned_bytes = made.scans()
-        others = {dag_id: made.seconds(dag_id, FIRST, WEEKS) for dag_id in LIMITS}
-        needed_bytes = made.needed_bytes(WEEKS)
-    early, late = few / FEW_WEEKS, rest / (WEEKS - FEW_WEEKS)
-    exact = {"queries": (queries, WEEKS), "scanned bytes": (scanned_bytes, needed_bytes)}
+    """Backfill two years with each DAG in turn; ours begins with a quarter of them, to see how it grows."""
+    with rig() as (airflow, services):
+        seconds = partial(_seconds, airflow)
+        seconds("nothing", -2, 2)  # whatever Airflow does only once
+        few = seconds("user_ranking", 0, FEW_WEEKS)
+        rest = seconds("user_ranking", FEW_WEEKS, WEEKS - FEW_WEEKS)
+        queries, scanned_bytes = _scans(services)
+        others = {name: seconds(name, 0, WEEKS) for name in LIMITS}
+        needed_bytes = _needed_bytes(services)
+    ours, early, late = few + rest, few / FEW_WEEKS, rest / (WEEKS - FEW_WEEKS)
+    unit, exact, growth = f"seconds for {WEEKS} weeks", "the ratio has to be 1", "seconds per week of the later ones"
+    beside = [Row.of(f"backfill: beside {name}", unit, ours, {name: s}, s, LIMITS[name]) for name, s in others.items()]
     return [
-        *(_beside(dag_id, few + rest, seconds) for dag_id, seconds in others.items()),
-        *(_exact(what, found, needed) for what, (found, needed) in exact.items()),
-        Row(
-            "backfill: growth",
-            "seconds per week of those that came later",
-            round(late, 2),
-            {f"of the first {FEW_WEEKS}": round(early, 2)},
-            round(late / early, 3),
-            GROWTH_LIMIT,
-        ),
+        *beside,
+        Row.of("backfill: queries", exact, queries, {"needed": WEEKS}, WEEKS),
+        Row.of("backfill: scanned bytes", exact, scanned_bytes, {"needed": needed_bytes}, needed_bytes),
+        Row.of("backfill: growth", growth, late, {f"of the first {FEW_WEEKS}": early}, early, GROWTH_LIMIT),
     ]
-
-
-def _beside(dag_id: str, ours: float, theirs: float) -> Row:
-    name, unit = f"backfill: beside {dag_id}", f"seconds for {WEEKS} weeks"
-    others = {dag_id: round(theirs, 1)}
-    return Row(name, unit, round(ours, 1), others, round(ours / theirs, 3), LIMITS[dag_id])
-
-
-def _exact(what: str, found: int, needed: int) -> Row:
-    ratio = round(found / needed, 3)
-    return Row(f"backfill: {what}", "the ratio has to be 1", found, {"needed": needed}, ratio, 1.0)

@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
-BUCKET = "reports"
+import boto3
+
+BUCKET = "bench"
 _BLOCK_BYTES = 8 * 1024 * 1024  # the fastest for PyAthena; its own 128 MB take a third more processor time
 _READ_CSV = (
     "read_csv({paths}, header=true, auto_detect=false, delim=',', quote='\"', escape='\"', new_line='\\n', "
@@ -33,8 +36,7 @@ class Task:
     contender: str  # its name, of CONTENDERS
     source: str  # what it reads: CSV or UNLOAD
     query_id: str  # of the finished query; the table in its text has the same name
-    bucket: str  # of the result
-    keys: Sequence[str]  # of the objects that hold its rows
+    keys: Sequence[str]  # of the objects that hold its rows, in BUCKET
     prefix: str  # under which it publishes, with the closing slash
 
 
@@ -47,110 +49,80 @@ class Measurement:
     peak_mb: float  # peak of resident memory above that after the imports, in 10^6 bytes
 
 
-Run = Callable[[Task], None]
-
-
-def _import_early(*names: str) -> None:
-    """Import what a contender imports only when it needs it."""
-    for name in names:
-        import_module(name)
-
-
-def import_awswrangler() -> Run:
+def awswrangler(task: Task) -> Iterator[None]:
     """aws-sdk-pandas, with each setting that makes it faster; chunks and zstd make it slower."""
     wr = import_module("awswrangler")
-
-    def run(task: Task) -> None:
-        frame = wr.athena.get_query_results(
-            task.query_id,
-            dtype_backend="pyarrow",
-            pyarrow_additional_kwargs={"split_blocks": True, "self_destruct": True},
-        )
-        path, faster = f"s3://{BUCKET}/{task.prefix}part-0.parquet", {"use_dictionary": False}
-        wr.s3.to_parquet(frame, path, index=False, pyarrow_additional_kwargs=faster)
-
-    return run
+    yield
+    faster = {"split_blocks": True, "self_destruct": True}
+    frame = wr.athena.get_query_results(task.query_id, dtype_backend="pyarrow", pyarrow_additional_kwargs=faster)
+    path = f"s3://{BUCKET}/{task.prefix}part-0.parquet"
+    wr.s3.to_parquet(frame, path, index=False, pyarrow_additional_kwargs={"use_dictionary": False})
 
 
-def by_boto3(write: Callable[[Task, Path, Sequence[str], str], None]) -> Run:
-    """Download the result's objects by boto3, let `write` make one Parquet file of them, upload it by boto3.
-
-    `write` is given the task, the folder that stands for S3, the objects' paths in it, and the path to write.
-    """
-    import boto3
-
-    def run(task: Task) -> None:
-        s3 = boto3.client("s3")
-        with TemporaryDirectory() as folder:
-            paths = [Path(folder, task.bucket, key) for key in task.keys]
-            for key, path in zip(task.keys, paths, strict=True):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                s3.download_file(task.bucket, key, str(path))
-            written = f"{folder}/part-0.parquet"
-            write(task, Path(folder), [str(path) for path in paths], written)
-            s3.upload_file(written, BUCKET, f"{task.prefix}part-0.parquet")
-
-    return run
+@contextmanager
+def by_boto3(task: Task) -> Iterator[tuple[Path, Sequence[str], str]]:
+    """Yield a folder with the result's objects, their paths in it, and the path of the Parquet file to upload."""
+    s3 = boto3.client("s3")
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder, BUCKET, key) for key in task.keys]
+        for key, path in zip(task.keys, paths, strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            s3.download_file(BUCKET, key, str(path))
+        written = f"{folder}/part-0.parquet"
+        yield Path(folder), [str(path) for path in paths], written
+        s3.upload_file(written, BUCKET, f"{task.prefix}part-0.parquet")
 
 
-def import_pyathena() -> Run:
+def pyathena(task: Task) -> Iterator[None]:
     """PyAthena's Arrow cursor."""
-    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.dataset
     import pyarrow.parquet as pq
     from pyarrow import fs
     from pyathena import connect
     from pyathena.arrow.cursor import ArrowCursor
 
-    _import_early("pyarrow.csv", "pyarrow.dataset")
-    pa.array([0])  # imports pandas
-
-    def write(task: Task, folder: Path, _: Sequence[str], written: str) -> None:
+    pyarrow.array([0])  # imports pandas
+    yield
+    with by_boto3(task) as (folder, _, written):
         # It reads by pyarrow's own client of S3, in whose place it gets what boto3 has downloaded.
         fs.S3FileSystem = lambda **_: fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem())
-        connection = connect(s3_staging_dir=f"s3://{task.bucket}/", cursor_class=ArrowCursor)
+        connection = connect(s3_staging_dir=f"s3://{BUCKET}/", cursor_class=ArrowCursor)
         sql = f"SELECT * FROM {task.query_id}"
         if unload := task.source == "UNLOAD":
             # An UNLOAD that the cursor writes itself would have a new location, where nothing is.
-            sql = f"UNLOAD ( {sql} ) TO 's3://{task.bucket}/' WITH (format = 'PARQUET')"
+            sql = f"UNLOAD ( {sql} ) TO 's3://{BUCKET}/' WITH (format = 'PARQUET')"
         cursor = connection.cursor(unload=unload).execute(sql, block_size=_BLOCK_BYTES)
         pq.write_table(cursor.as_arrow(), written, compression="zstd", use_dictionary=False)
 
-    return by_boto3(write)
 
-
-def import_duckdb() -> Run:
+def duckdb(task: Task) -> Iterator[None]:
     """The bare minimum: DuckDB, as bounded as ours."""
     import duckdb
 
-    def write(task: Task, folder: Path, paths: Sequence[str], written: str) -> None:
+    yield
+    with by_boto3(task) as (folder, paths, written):
         rows = (_READ_CSV if task.source == "CSV" else "read_parquet({paths})").format(paths=paths)
         config = {"threads": 1, "memory_limit": "128MB", "temp_directory": str(folder)}
         with duckdb.connect(config=config) as connection:
             options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
             connection.execute(f"COPY (FROM {rows}) TO '{written}' ({options})")
 
-    return by_boto3(write)
 
-
-def import_polars() -> Run:
+def polars(task: Task) -> Iterator[None]:
     """The bare minimum: polars."""
     import polars as pl
 
-    timestamp = pl.Datetime("ms")
-    schema = {"user_id": pl.Int32, "name": pl.String, "played_at": timestamp, "score": pl.Float64}
-
-    def write(task: Task, _: Path, paths: Sequence[str], written: str) -> None:
+    yield
+    schema = {"user_id": pl.Int32, "name": pl.String, "played_at": pl.Datetime("ms"), "score": pl.Float64}
+    with by_boto3(task) as (_, paths, written):
         # For a CSV this is faster than a lazy scan.
         rows = pl.read_csv(paths[0], schema=schema).lazy() if task.source == "CSV" else pl.scan_parquet(paths)
         rows.sink_parquet(written, compression="zstd", compression_level=1)
 
-    return by_boto3(write)
 
-
-def import_ours() -> Run:
+def ours(task: Task) -> Iterator[None]:
     """The library: what its tasks `transform` and `publish` do, with AWS's settings from the environment."""
-    import boto3
-
     from athena_reports import weekly
     from athena_reports.aws_hook import SharedSessionHook
     from athena_reports.publication.publish_operator import S3PublishOperator
@@ -158,65 +130,53 @@ def import_ours() -> Run:
     from athena_reports.queries.execution import get_query_execution
     from athena_reports.queries.submission import Submitted
 
-    _import_early(
-        "airflow.providers.amazon.aws.hooks.athena",
-        "athena_reports.rows.athena_result",
-        "duckdb",
-    )
+    for late in ("airflow.providers.amazon.aws.hooks.athena", "athena_reports.rows.athena_result", "duckdb"):
+        import_module(late)
     weeks = weekly(first_day="sunday", timezone="Asia/Tokyo")
-
-    def run(task: Task) -> None:
-        report = task.prefix.rstrip("/")
-        clients = {name: boto3.client(name) for name in ("athena", "s3")}
-        query = get_query_execution(clients["athena"], task.query_id)
-        submitted = Submitted(period=weeks.period("2026-11-15").facts, sql_sha256="", inputs=())
-        recipe = Recipe(
-            report=report,
-            cadence=weeks,
-            bucket=BUCKET,
-            transforms=[lambda rows, _: rows.filter("score >= 0")],
-            formats=["parquet"],
-        )
-        facts = query.model_dump(mode="json"), submitted.model_dump(mode="json")
-        # An Airflow connection's session costs the same whatever is done with it.
-        with (
-            patch.object(SharedSessionHook, "client", lambda _, service: clients[service]),
-            patch.object(SharedSessionHook, "get_conn", lambda _: clients["athena"]),
-        ):
-            prepared = transform_result(*facts, recipe=recipe)
-            S3PublishOperator(
-                task_id="publish", prepared=prepared, bucket=BUCKET, report=report, environment="bench"
-            ).execute({"run_id": "bench", "outlet_events": {}})
-
-    return run
+    yield
+    clients = {name: boto3.client(name) for name in ("athena", "s3")}
+    query = get_query_execution(clients["athena"], task.query_id)
+    submitted = Submitted(period=weeks.period("2026-11-15").facts, sql_sha256="", inputs=())
+    facts = query.model_dump(mode="json"), submitted.model_dump(mode="json")
+    place = {"report": task.prefix.rstrip("/"), "bucket": BUCKET}
+    transforms = [lambda rows, _: rows.filter("score >= 0")]
+    recipe = Recipe(cadence=weeks, transforms=transforms, formats=["parquet"], **place)
+    # An Airflow connection's session costs the same whatever is done with it.
+    with (
+        patch.object(SharedSessionHook, "client", lambda _, service: clients[service]),
+        patch.object(SharedSessionHook, "get_conn", lambda _: clients["athena"]),
+    ):
+        prepared = transform_result(*facts, recipe=recipe)
+        publish = S3PublishOperator(task_id="publish", prepared=prepared, environment="bench", **place)
+        publish.execute({"run_id": "bench", "outlet_events": {}})
 
 
-CONTENDERS: Mapping[str, Callable[[], Run]] = {
-    "ours": import_ours,
-    "awswrangler": import_awswrangler,
-    "PyAthena": import_pyathena,
-    "DuckDB": import_duckdb,
-    "polars": import_polars,
+# Each imports what it needs, yields, and does its task.
+CONTENDERS: Mapping[str, Callable[[Task], Iterator[None]]] = {
+    "ours": ours,
+    "awswrangler": awswrangler,
+    "PyAthena": pyathena,
+    "DuckDB": duckdb,
+    "polars": polars,
 }
 
 
 def main() -> None:
     """Do a task and print what it took."""
     task = Task(**json.loads(sys.argv[1]))
-    run = CONTENDERS[task.contender]()
+    contender = CONTENDERS[task.contender](task)
+    next(contender)
     Path("/proc/self/clear_refs").write_text("5")
     imported_mb = _memory_mb("VmRSS")
     start, cpu_start = time.perf_counter(), time.process_time()
-    run(task)
+    next(contender, None)
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
     print(json.dumps(asdict(Measurement(seconds, cpu_seconds, _memory_mb("VmHWM") - imported_mb))))
 
 
 def _memory_mb(field: str) -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    raise RuntimeError(f"/proc/self/status has no {field}: this benchmark runs on Linux.")
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines[field].split()[0]) * 1024 / 1e6
 
 
 if __name__ == "__main__":

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from airflow_local.runtime import AirflowConfig, AirflowRuntime
+from airflow_local.runtime import AirflowRuntime
 from airflow_local.services import Services, local_services
+from bench.local_airflow import airflow_config
 from bench.results import Row
 from tests.e2e.page_browser import launch, log_in
 from tests.e2e.page_state import WEEKS, Publisher, last_periods
 
-ROOT = Path(__file__).resolve().parents[2]
 REPORTS, PERIODS, LOADS = 50, 260, 5
 FIRST_PAINT_SECONDS = 1.0
 _DAGS = '''
@@ -38,33 +36,24 @@ for number in range({reports}):
 
 
 def publish(services: Services) -> str:
-    """Register every partition, and return the date from which on the reports are made."""
+    """Publish the periods of one report, and register them for the others; returns the date of the first."""
+    glue, database = services.glue, "report_dev"
     periods = last_periods(WEEKS, PERIODS)
-    Publisher(services, "report_00", WEEKS).put(periods[-1])
-    table = services.glue.get_table(DatabaseName="report_dev", Name="report_00_weekly")["Table"]
-    partition = services.glue.get_partition(
-        DatabaseName="report_dev", TableName="report_00_weekly", PartitionValues=[periods[-1].id]
-    )["Partition"]
-    kept = ("TableType", "Parameters", "StorageDescriptor", "PartitionKeys")
-    for number in range(REPORTS):
+    publisher = Publisher(services, "report_00", WEEKS)
+    for period in periods:
+        publisher.put(period)
+    first = {"DatabaseName": database, "TableName": "report_00_weekly"}
+    pages = glue.get_paginator("get_partitions").paginate(**first)
+    keys = ("Values", "StorageDescriptor", "Parameters")
+    partitions = [{key: each[key] for key in keys} for page in pages for each in page["Partitions"]]
+    table = glue.get_table(DatabaseName=database, Name="report_00_weekly")["Table"]
+    kept = {key: table[key] for key in ("TableType", "Parameters", "StorageDescriptor", "PartitionKeys")}
+    for number in range(1, REPORTS):
         name = f"report_{number:02d}_weekly"
-        if number:
-            services.glue.create_table(
-                DatabaseName="report_dev", TableInput={"Name": name, **{key: table[key] for key in kept}}
-            )
-        wanted: list[Any] = [
-            {"Values": [period.id], "StorageDescriptor": partition["StorageDescriptor"], "Parameters": {
-                **partition["Parameters"],
-                "start": period.start.isoformat(),
-                "end": period.end.isoformat(),
-                "published_at": (period.end_utc + timedelta(minutes=6)).isoformat(timespec="milliseconds"),
-            }}
-            for period in periods[: -1 if number == 0 else None]
-        ]  # fmt: skip
-        for start in range(0, len(wanted), 100):
-            services.glue.batch_create_partition(
-                DatabaseName="report_dev", TableName=name, PartitionInputList=wanted[start : start + 100]
-            )
+        glue.create_table(DatabaseName=database, TableInput={"Name": name, **kept})
+        for start in range(0, PERIODS, 100):
+            batch = partitions[start : start + 100]
+            glue.batch_create_partition(DatabaseName=database, TableName=name, PartitionInputList=batch)
     return periods[0].start.date().isoformat()
 
 
@@ -72,36 +61,22 @@ def measure() -> Sequence[Row]:
     """Start everything, load the page again and again, stop everything."""
     with tempfile.TemporaryDirectory() as folder, local_services(Path(folder) / "aws.log") as services:
         services.prepare("dev")
-        since = publish(services)
         dags = Path(folder) / "dags"
         dags.mkdir()
-        (dags / "reports.py").write_text(_DAGS.format(reports=REPORTS, since=since))
-        config = AirflowConfig(
-            home=Path(folder) / "airflow",
-            dags_folder=dags,
-            plugins_folder=ROOT / "plugins",
-            components=("api-server", "dag-processor"),
-            environment={**services.environment, "ATHENA_REPORTS_SQL_FOLDER": str(ROOT / "include" / "sql")},
-        )
+        (dags / "reports.py").write_text(_DAGS.format(reports=REPORTS, since=publish(services)))
+        config = airflow_config(services, Path(folder), dags, components=("api-server", "dag-processor"))
         ids = [f"report_{number:02d}_weekly" for number in range(REPORTS)]
         with AirflowRuntime(config, dag_ids=ids) as airflow:
             loads = load(airflow.url, airflow.admin_login)
     unit = f"seconds for {REPORTS} reports over {PERIODS} weeks; the ratio is to {FIRST_PAINT_SECONDS} s"
-    first, whole = (round(median(times), 3) for times in zip(*loads, strict=True))
-    others = {"until all periods are known": whole}
-    ratio = round(first / FIRST_PAINT_SECONDS, 3)
-    return [Row("page: first paint", unit, first, others, ratio, 1.0)]
+    first, whole = (median(times) for times in zip(*loads, strict=True))
+    return [Row.of("page: first paint", unit, first, {"until all periods are known": whole}, FIRST_PAINT_SECONDS)]
 
 
 def load(url: str, login: tuple[str, str]) -> Sequence[tuple[float, float]]:
-    """Load the page, each time in a browser without a cache, and return how long it took.
+    """Load the page, each time in a browser without a cache; all but the first load, in which the server imports.
 
-    Returns:
-        Seconds until cells are painted, and until all periods are known, for each load; the first load, in
-        which the server imports, is left out.
-
-    Raises:
-        RuntimeError: The page shows other periods than those that are published.
+    Returns seconds until cells are painted, and until all periods are known, for each load.
     """
     found = []
     with sync_playwright() as playwright, launch(playwright) as browser:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Self
 
 from rich.console import Console
 from rich.table import Table
@@ -34,30 +35,28 @@ class Row:
     machine: str = field(default_factory=machine)
     cpu: Mapping[str, float] = field(default_factory=dict)  # processor seconds by name, if they were measured
 
-    def to_json(self) -> Mapping[str, object]:
-        """Return the row as it is kept."""
-        return {key: value for key, value in asdict(self).items() if key != "cpu" or value}
-
-
-def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Return the median of the ratios of figures that were taken pair by pair."""
-    return round(median(mine / other for mine, other in zip(ours, theirs, strict=True)), 3)
+    @classmethod
+    def of(
+        cls, name: str, unit: str, ours: float, others: Mapping[str, float], to: float, required: float | None = 1.0
+    ) -> Self:
+        """Make a row of the ratio of ours to a figure; all are rounded."""
+        rounded = {key: round(figure, 3) for key, figure in others.items()}
+        return cls(name, unit, round(ours, 3), rounded, round(ours / to, 3), required)
 
 
 def paired(
     name: str, unit: str, ours: Sequence[float], other: str, theirs: Sequence[float], required: float | None
 ) -> Row:
     """Make a row of figures taken pair by pair: their medians, and the median of their ratios."""
-    others = {other: round(median(theirs), 3)}
-    return Row(name, unit, round(median(ours), 3), others, paired_ratio(ours, theirs), required)
+    ratio = median(mine / figure for mine, figure in zip(ours, theirs, strict=True))
+    return Row(name, unit, round(median(ours), 3), {other: round(median(theirs), 3)}, round(ratio, 3), required)
 
 
-def keep(rows: Sequence[Row], path: Path = RESULTS) -> None:
+def keep(rows: Sequence[Row]) -> None:
     """Write the rows, beside those of other benchmarks that are there already."""
-    kept = json.loads(path.read_text()) if path.exists() else []
-    fresh = {row.name for row in rows}
-    kept = [row for row in kept if row["name"] not in fresh] + [row.to_json() for row in rows]
-    path.write_text(json.dumps(kept, indent=2) + "\n")
+    kept = {row["name"]: row for row in json.loads(RESULTS.read_text())}
+    kept |= {row.name: asdict(row) for row in rows}
+    RESULTS.write_text(json.dumps(list(kept.values()), indent=2) + "\n")
 
 
 def show(rows: Sequence[Row], console: Console) -> None:
@@ -66,10 +65,8 @@ def show(rows: Sequence[Row], console: Console) -> None:
     for row in rows:
         required = "-" if row.required is None else f"<= {row.required:g}"
         style = "" if row.required is None else "green" if row.ratio <= row.required else "red"
-        ratio, others, cpu = f"{row.ratio:.2f}", _listed(row.others), _listed(row.cpu)
-        table.add_row(row.name, row.unit, f"{row.ours:g}", others, ratio, required, cpu, style=style)
+        others, cpu = (
+            ", ".join(f"{name} {figure:g}" for name, figure in each.items()) for each in (row.others, row.cpu)
+        )
+        table.add_row(row.name, row.unit, f"{row.ours:g}", others, f"{row.ratio:.2f}", required, cpu, style=style)
     console.print(table)
-
-
-def _listed(figures: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {figure:g}" for name, figure in figures.items())

@@ -16,17 +16,22 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
+from airflow_local.services import environment_without
 from bench import athena_output
-from bench.athena_front import FinishedQuery, athena_front
 from bench.contender import BUCKET, Measurement, Task
+from bench.local_airflow import ROOT, WORK
 from bench.results import Row, paired
-from bench.weed import S3Server, seaweedfs
+from bench.weed import seaweedfs
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 ROWS = 5_000_000
 LARGE_ROWS = 20_000_000
@@ -41,103 +46,76 @@ LIMITS: Mapping[str, Mapping[str, float | None]] = {
     "CSV": {"awswrangler": 0.45, "PyAthena": 0.90, "DuckDB": 1.25, "polars": None},
     "UNLOAD": {"awswrangler": 0.80, "PyAthena": 0.90, "DuckDB": 1.35, "polars": None},
 }
-
-ROOT = Path(__file__).resolve().parents[2]
-WORK = Path(__file__).with_name(".work") / "results"
-VENV = Path(__file__).with_name(".work") / "contenders"
 REQUIREMENTS = ROOT / "dev" / "pins" / "bench.txt"
-
-
-@dataclass(frozen=True)
-class Rig:
-    """An S3 server with one result in it of either kind, and an Athena that knows their queries."""
-
-    python: Path  # of the others' virtual environment
-    server: S3Server
-    athena_url: str
-    queries: Mapping[str, FinishedQuery]  # by the kind of result: CSV or UNLOAD
-    fingerprint: tuple[int, int]  # of the rows of either result
-
-    def run(self, contender: str, source: str) -> Measurement:
-        """Let a contender publish a result.
-
-        Raises:
-            RuntimeError: It failed, or published other rows than those of the result.
-        """
-        query, prefix = self.queries[source], f"{contender.lower()}_{source.lower()}/"
-        task = Task(contender, source, query.id, athena_output.BUCKET, query.keys, prefix)
-        python = sys.executable if contender == OURS else self.python
-        command = [python, "-m", "bench.contender", json.dumps(asdict(task))]
-        done = subprocess.run(command, cwd=ROOT, env=self._environment(), capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"{contender}, {source}, failed:\n{done.stdout}\n{done.stderr}")
-        found = self._published(prefix)
-        if found != self.fingerprint:
-            raise RuntimeError(f"{contender}, {source}, published {found}, not {self.fingerprint}.")
-        return Measurement(**json.loads(done.stdout.splitlines()[-1]))
-
-    def pairs(self, contender: str, source: str) -> Sequence[tuple[Measurement, Measurement]]:
-        """Let ours and another publish a result in turns, each of them first in every other round."""
-        found = []
-        for number in range(ROUNDS):
-            order = [OURS, contender] if number % 2 else [contender, OURS]
-            done = {name: self.run(name, source) for name in order}
-            found.append((done[OURS], done[contender]))
-        return found
-
-    def _environment(self) -> Mapping[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        return {
-            **inherited,
-            **self.server.environment,
-            "AWS_ENDPOINT_URL_ATHENA": self.athena_url,
-            "NO_PROXY": "127.0.0.1",
-            "PYTHONPATH": os.pathsep.join((str(ROOT / "plugins"), str(ROOT / "dev"))),
-        }
-
-    def _published(self, prefix: str) -> tuple[int, int]:
-        """Move what was published out of S3, and return the fingerprint of its rows."""
-        folder, s3 = WORK / "published", self.server.client
-        folder.mkdir()
-        keys = [found["Key"] for found in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]]
-        for key in keys:
-            if key.endswith(".parquet"):
-                s3.download_file(BUCKET, key, str(folder / Path(key).name))
-            s3.delete_object(Bucket=BUCKET, Key=key)
-        found = athena_output.fingerprint_of_files(list(folder.iterdir()))
-        shutil.rmtree(folder)
-        return found
+Run = Callable[[str, str], Measurement]
+"""Lets a contender publish a result, given its name and CSV or UNLOAD; fails if it publishes other rows."""
+_WORK = WORK / "results"
+_MEMORY = "MB at the peak above the imports"
 
 
 @contextmanager
-def rig(rows: int) -> Iterator[Rig]:
+def rig(rows: int) -> Iterator[Run]:
     """Start the servers and make the results, of so many rows; nothing is kept."""
     python = _others_python()
-    shutil.rmtree(WORK, ignore_errors=True)
-    store = WORK / "seaweedfs"
-    store.mkdir(parents=True)
-    with seaweedfs(python.with_name("weed"), store) as server:
-        for bucket in (athena_output.BUCKET, BUCKET):
-            server.client.create_bucket(Bucket=bucket)
+    shutil.rmtree(_WORK, ignore_errors=True)
+    with seaweedfs(python.with_name("weed"), _WORK / "seaweedfs") as (s3, environment):
+        s3.create_bucket(Bucket=BUCKET)
         queries = {
-            "CSV": athena_output.write_csv(rows, WORK, server.client),
-            "UNLOAD": athena_output.write_unload(rows, WORK, server.client),
+            "CSV": athena_output.write_csv(rows, _WORK, s3),
+            "UNLOAD": athena_output.write_unload(rows, _WORK, s3),
         }
-        fingerprint = athena_output.fingerprint(athena_output.rows(0, rows))
-        with athena_front(list(queries.values())) as athena_url:
-            yield Rig(python, server, athena_url, queries, fingerprint)
-    shutil.rmtree(WORK)
+        expected = athena_output.fingerprint(athena_output.rows(0, rows))
+
+        def run(contender: str, source: str) -> Measurement:
+            query, prefix = queries[source], f"{contender.lower()}_{source.lower()}/"
+            task = json.dumps(asdict(Task(contender, source, query.id, query.keys, prefix)))
+            command = [sys.executable if contender == OURS else python, "-m", "bench.contender", task]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            if done.returncode:
+                raise RuntimeError(f"{contender}, {source}, failed:\n{done.stdout}\n{done.stderr}")
+            if (found := _take(s3, prefix)) != expected:
+                raise RuntimeError(f"{contender}, {source}, published {found}, not {expected}.")
+            return Measurement(**json.loads(done.stdout.splitlines()[-1]))
+
+        with athena_output.athena_front(list(queries.values())) as athena_url:
+            path = os.pathsep.join((str(ROOT / "plugins"), str(ROOT / "dev")))
+            own = {"AWS_ENDPOINT_URL_ATHENA": athena_url, "NO_PROXY": "127.0.0.1", "PYTHONPATH": path}
+            environment = {**environment_without("AWS_"), **environment, **own}
+            yield run
+    shutil.rmtree(_WORK)
+
+
+def _take(s3: S3Client, prefix: str) -> tuple[int, int]:
+    """Move what was published out of S3, and return the fingerprint of its rows."""
+    folder = _WORK / "published"
+    folder.mkdir()
+    for key in [found["Key"] for found in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]]:
+        if key.endswith(".parquet"):
+            s3.download_file(BUCKET, key, str(folder / Path(key).name))
+        s3.delete_object(Bucket=BUCKET, Key=key)
+    found = athena_output.fingerprint(f"FROM '{folder}/*.parquet'")
+    shutil.rmtree(folder)
+    return found
+
+
+def _pairs(run: Run, contender: str, source: str) -> Sequence[tuple[Measurement, Measurement]]:
+    """Let ours and another publish a result in turns, each of them first in every other round."""
+    found = []
+    for number in range(ROUNDS):
+        order = [OURS, contender] if number % 2 else [contender, OURS]
+        done = {name: run(name, source) for name in order}
+        found.append((done[OURS], done[contender]))
+    return found
 
 
 def _others_python() -> Path:
     """Return the interpreter of the others' virtual environment, which is made unless it is there."""
-    python, installed = VENV / "bin" / "python", VENV / "installed.txt"
-    wanted = REQUIREMENTS.read_text()
+    venv, wanted = WORK / "contenders", REQUIREMENTS.read_text()
+    python, installed = venv / "bin" / "python", venv / "installed.txt"
     if not installed.exists() or installed.read_text() != wanted:
-        shutil.rmtree(VENV, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "-r", REQUIREMENTS], check=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--require-hashes", "-r", REQUIREMENTS], check=True)
         installed.write_text(wanted)
     return python
 
@@ -145,67 +123,46 @@ def _others_python() -> Path:
 def measure() -> Sequence[Row]:
     """Let all contenders publish 5 million rows, and compare."""
     rows = list[Row]()
-    with rig(ROWS) as made:
+    with rig(ROWS) as run:
         for source, limits in LIMITS.items():
-            found = {name: made.pairs(name, source) for name in limits}
+            found = {name: _pairs(run, name, source) for name in limits}
             rows += [_time(source, name, pairs, limits[name]) for name, pairs in found.items()]
-            rows.append(_memory(source, found))
+            ours = median(mine.peak_mb for pairs in found.values() for mine, _ in pairs)
+            others = {name: median(theirs.peak_mb for _, theirs in pairs) for name, pairs in found.items()}
+            unit = f"{_MEMORY}; the ratio is to {MEMORY_LIMIT_MB} MB"
+            rows.append(Row.of(f"results {source}: memory", unit, ours, others, MEMORY_LIMIT_MB))
     return rows
 
 
 def _time(source: str, other: str, pairs: Sequence[tuple[Measurement, Measurement]], limit: float | None) -> Row:
     ours, theirs = zip(*pairs, strict=True)
-    row = paired(
+    name, unit = (
         f"results {source}: time beside {other}",
         f"seconds from a finished query to {ROWS / 1e6:g} million rows published",
-        [each.seconds for each in ours],
-        other,
-        [each.seconds for each in theirs],
-        limit,
     )
-    both = {OURS: ours, other: theirs}
-    cpu = {name: round(median(each.cpu_seconds for each in found), 3) for name, found in both.items()}
-    return replace(row, cpu=cpu)
+    row = paired(name, unit, [each.seconds for each in ours], other, [each.seconds for each in theirs], limit)
+    cpu = {name: median(each.cpu_seconds for each in found) for name, found in ((OURS, ours), (other, theirs))}
+    return replace(row, cpu={name: round(seconds, 3) for name, seconds in cpu.items()})
 
 
-def _memory(source: str, found: Mapping[str, Sequence[tuple[Measurement, Measurement]]]) -> Row:
-    ours = median(mine.peak_mb for pairs in found.values() for mine, _ in pairs)
-    others = {name: round(median(theirs.peak_mb for _, theirs in pairs)) for name, pairs in found.items()}
-    unit = f"MB at the peak above the imports; the ratio is to {MEMORY_LIMIT_MB} MB"
-    return Row(f"results {source}: memory", unit, round(ours), others, round(ours / MEMORY_LIMIT_MB, 3), 1.0)
-
-
-def _ours(rows: int) -> Mapping[str, Sequence[Measurement]]:
-    """Let ours publish so many rows again and again, from either source."""
-    with rig(rows) as made:
-        return {source: [made.run(OURS, source) for _ in range(ROUNDS)] for source in LIMITS}
+def _ours(rows: int, figure: str) -> Mapping[str, float]:
+    """Let ours publish so many rows again and again; returns the median of a figure, by the source."""
+    with rig(rows) as run:
+        return {source: median(getattr(run(OURS, source), figure) for _ in range(ROUNDS)) for source in LIMITS}
 
 
 def measure_large() -> Sequence[Row]:
     """Let ours publish 5 million rows and 20 million, and compare the memory."""
-    usual, large = (
-        {source: median(each.peak_mb for each in found) for source, found in _ours(rows).items()}
-        for rows in (ROWS, LARGE_ROWS)
-    )
-    unit = f"MB at the peak above the imports, for {LARGE_ROWS / 1e6:g} million rows"
+    usual, large = _ours(ROWS, "peak_mb"), _ours(LARGE_ROWS, "peak_mb")
+    unit, other = f"{_MEMORY}, for {LARGE_ROWS / 1e6:g} million rows", f"for {ROWS / 1e6:g} million rows"
     return [
-        Row(
-            f"results-large {source}: memory",
-            unit,
-            round(large[source]),
-            {f"for {ROWS / 1e6:g} million rows": round(usual[source])},
-            round(large[source] / usual[source], 3),
-            LARGE_MEMORY_LIMIT,
-        )
-        for source in LIMITS
+        Row.of(f"results-large {name}: memory", unit, large[name], {other: mb}, mb, LARGE_MEMORY_LIMIT)
+        for name, mb in usual.items()
     ]
 
 
 def measure_small() -> Sequence[Row]:
     """Let ours publish 100 rows."""
     unit = f"seconds from a finished query to {SMALL_ROWS} rows published; the ratio is to {SMALL_SECONDS} s"
-    seconds = {source: median(each.seconds for each in found) for source, found in _ours(SMALL_ROWS).items()}
-    return [
-        Row(f"results-small {source}: time", unit, round(took, 3), {}, round(took / SMALL_SECONDS, 3), 1.0)
-        for source, took in seconds.items()
-    ]
+    found = _ours(SMALL_ROWS, "seconds")
+    return [Row.of(f"results-small {name}: time", unit, took, {}, SMALL_SECONDS) for name, took in found.items()]

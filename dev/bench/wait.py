@@ -15,33 +15,31 @@ import asyncio
 import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import AsyncMock, patch
 
 import boto3
 import time_machine
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-from airflow.providers.amazon.aws.operators.athena import AthenaOperator
+from airflow.providers.amazon.aws.operators.athena import AthenaOperator, AthenaQueryResultsLink
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_local.client import AirflowClient, DagRun
-from airflow_local.runtime import AirflowConfig, AirflowRuntime
+from airflow_local.runtime import AirflowRuntime
 from airflow_local.services import local_services
+from bench.local_airflow import ROOT, WORK, airflow_config
 from bench.results import Row
 from demo.lake import seed_flights
 from local_aws.faults import Faults, Hold
 
-ROOT = Path(__file__).resolve().parents[2]
-WORK = Path(__file__).with_name(".work") / "wait"
-
 DURATIONS_SECONDS = (1, 3, 10, 60, 600)
 LIVE_SECONDS = 60
 SAMPLE_SECONDS = 0.05
+_NEXT_TASK = "seconds from the query's end until the next task starts, in a real Airflow"
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
@@ -61,7 +59,8 @@ class ScriptedAthena:
         self.ends = START + dt.timedelta(seconds=duration_seconds)
         self.calls = 0
         self.client = boto3.client("athena", region_name="us-east-1")
-        self.client.meta.events.register("before-call.athena.GetQueryExecution", self._answer_call)
+        answer = lambda **_: (SimpleNamespace(status_code=200), self.answer())  # noqa: E731
+        self.client.meta.events.register("before-call.athena.GetQueryExecution", answer)
 
     def answer(self) -> dict[str, Any]:
         """What GetQueryExecution says now."""
@@ -70,39 +69,23 @@ class ScriptedAthena:
         status = {"State": state, "SubmissionDateTime": START}
         return {"QueryExecution": {"QueryExecutionId": "q", "Query": "SELECT 1", "Status": status}}
 
-    def _answer_call(self, **_: Any) -> tuple[Any, Mapping[str, Any]]:
-        return SimpleNamespace(status_code=200), self.answer()
+    @contextmanager
+    def virtual_time(self) -> Iterator[None]:
+        """Let sleeping move the clock, and hooks reach this Athena."""
 
-    async def get_query_execution(self, **_: Any) -> dict[str, Any]:
-        """As the asynchronous client."""
-        return self.answer()
+        async def answer(**_: Any) -> dict[str, Any]:
+            return self.answer()
 
-    async def __aenter__(self) -> ScriptedAthena:
-        return self
-
-    async def __aexit__(self, *_: Any) -> None:
-        """Nothing is open."""
-
-
-@contextmanager
-def virtual_time(athena: ScriptedAthena) -> Iterator[None]:
-    """Let sleeping move the clock, and hooks reach the scripted Athena."""
-    with ExitStack() as stack:
-        clock = stack.enter_context(time_machine.travel(START, tick=False))
-
-        async def sleep(seconds: float) -> None:
-            clock.shift(seconds)
-
-        async def async_client(_: AthenaHook) -> ScriptedAthena:
-            return athena
-
-        stack.enter_context(patch.object(time, "sleep", clock.shift))
-        stack.enter_context(patch.object(asyncio, "sleep", sleep))
-        stack.enter_context(patch.object(AthenaHook, "get_conn", lambda _: athena.client))
-        stack.enter_context(patch.object(AthenaHook, "conn", athena.client))
-        stack.enter_context(patch.object(AthenaHook, "get_async_conn", async_client))
-        stack.enter_context(patch.object(AthenaHook, "run_query", lambda *_: "q"))
-        yield
+        connection = AsyncMock(get_query_execution=answer)
+        connection.__aenter__.return_value = connection
+        hook = {"get_conn": lambda _: self.client, "conn": self.client, "run_query": lambda *_: "q"}
+        with (
+            time_machine.travel(START, tick=False) as clock,
+            patch.object(time, "sleep", clock.shift),
+            patch.object(asyncio, "sleep", AsyncMock(side_effect=clock.shift)),
+            patch.multiple(AthenaHook, get_async_conn=AsyncMock(return_value=connection), **hook),
+        ):
+            yield
 
 
 def elapsed_seconds() -> float:
@@ -114,28 +97,24 @@ def wait_with_ours(context: Mapping[str, Any]) -> float:
     """Wait with the sensor and its trigger, which holds no slot while it waits."""
     from athena_reports.queries.wait_sensor import AthenaWaitSensor
 
+    async def first(trigger: Any) -> Any:
+        return await anext(trigger.run())
+
     sensor = AthenaWaitSensor(task_id="wait", query_execution_id="q")
     time.sleep(1)  # a task starts about a second after the one before it
     try:
         sensor.execute(context)
     except TaskDeferred as deferred:
-        event = asyncio.run(_first(deferred.trigger))
+        event = asyncio.run(first(deferred.trigger))
         sensor.resume_execution(deferred.method_name, {"event": event.payload}, context)
     return 0.0
 
 
-async def _first(trigger: Any) -> Any:
-    async for event in trigger.run():
-        return event
-    raise AssertionError("the trigger fired nothing")
-
-
 def wait_with_operator(context: Mapping[str, Any], **arguments: Any) -> float:
     """Submit and wait with the provider's operator; returns the slot seconds."""
-    with patch("airflow.providers.amazon.aws.operators.athena.AthenaQueryResultsLink.persist"):
-        AthenaOperator(task_id="run", query="SELECT 1", database="d", output_location="s3://b/", **arguments).execute(
-            context
-        )
+    run = AthenaOperator(task_id="run", query="SELECT 1", database="d", output_location="s3://b/", **arguments)
+    with patch.object(AthenaQueryResultsLink, "persist"):
+        run.execute(context)
     return elapsed_seconds()
 
 
@@ -150,45 +129,42 @@ WAITS: Mapping[str, Callable[[Mapping[str, Any]], float]] = {
     "ours": wait_with_ours,
     "AthenaOperator, defaults": wait_with_operator,
     "AthenaSensor, defaults": wait_with_sensor,
-    "AthenaOperator, 1 s": lambda context: wait_with_operator(context, sleep_time=1),
-    "AthenaSensor, 1 s": lambda context: wait_with_sensor(context, sleep_time=1),
+    "AthenaOperator, 1 s": partial(wait_with_operator, sleep_time=1),
+    "AthenaSensor, 1 s": partial(wait_with_sensor, sleep_time=1),
 }
 
 
 def waited(how: str, duration_seconds: float) -> Waited:
     """Wait for a query of some length."""
     athena = ScriptedAthena(duration_seconds)
-    context = {"ti": SimpleNamespace(max_tries=0), "task_reschedule_count": 0}
-    with virtual_time(athena):
-        slots = WAITS[how](context)
-        delay = (dt.datetime.now(dt.UTC) - athena.ends).total_seconds()
-    return Waited(max(delay, 0.0), slots, athena.calls)
+    with athena.virtual_time():
+        slots = WAITS[how]({"ti": SimpleNamespace(max_tries=0), "task_reschedule_count": 0})
+        return Waited(max(elapsed_seconds() - duration_seconds, 0.0), slots, athena.calls)
 
 
 def live() -> tuple[float, float, float]:
     """Wait for a query of a minute in a real Airflow on the local services.
 
-    Returns:
-        Seconds for which the wait's task processes held a worker slot; seconds from the query's end until the
-        wait's task had ended, and until the next task had started.
+    Returns seconds for which the wait's task processes held a worker slot, sampled; seconds from the query's end until
+    the wait's task had ended, and until the next task had started.
     """
-    dag_id = "carrier_ranking_monthly"
-    with local_services(WORK / "local-aws.log") as services:
+    dag_id, work, held = "carrier_ranking_monthly", WORK / "wait", 0.0
+    with local_services(work / "local-aws.log") as services:
         services.prepare("dev")
-        seed_flights(services, "dev")
+        seed_flights("dev", s3=services.s3, glue=services.glue)
         Faults(services.endpoint_url).add(Hold(seconds=LIVE_SECONDS))
-        config = AirflowConfig(
-            home=WORK / "airflow",
-            dags_folder=ROOT / "dags",
-            plugins_folder=ROOT / "plugins",
-            environment={**services.environment, "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"},
-        )
-        with AirflowRuntime(config, dag_ids=[dag_id]) as airflow:
+        with AirflowRuntime(airflow_config(services, work, ROOT / "dags"), dag_ids=[dag_id]) as airflow:
             client = airflow.client
-            run = client.trigger(dag_id, conf={"period": "2013-02"})
-            held = _slot_seconds(client, run)
-            tasks = {task.task_id: task for task in client.task_instances(dag_id, run.run_id)}
-            query = client.xcom(dag_id, run.run_id, "run_query")
+            run_id = client.trigger(dag_id, conf={"period": "2013-02"}).run_id
+            before = time.monotonic()
+            while not client.run(dag_id, run_id).finished:
+                tasks = {task.task_id: task for task in client.task_instances(dag_id, run_id)}
+                now = time.monotonic()
+                held += now - before if tasks["wait_for_query"].state == "running" else 0.0
+                before = now
+                time.sleep(SAMPLE_SECONDS)
+            tasks = {task.task_id: task for task in client.task_instances(dag_id, run_id)}
+            query = client.xcom(dag_id, run_id, "run_query")
         status = services.athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
     known, started = tasks["wait_for_query"].end_date, tasks["transform"].start_date
     if known is None or started is None:
@@ -197,44 +173,24 @@ def live() -> tuple[float, float, float]:
     return held, (known - ended).total_seconds(), (started - ended).total_seconds()
 
 
-def _slot_seconds(client: AirflowClient, run: DagRun) -> float:
-    """Sample until the run has ended how long wait_for_query was queued to, or held by, an executor."""
-    held, before = 0.0, time.monotonic()
-    while not client.run(run.dag_id, run.run_id).finished:
-        tasks = client.task_instances(run.dag_id, run.run_id)
-        state = next(task.state for task in tasks if task.task_id == "wait_for_query")
-        now = time.monotonic()
-        held += now - before if state == "running" else 0.0
-        before = now
-        time.sleep(SAMPLE_SECONDS)
-    return held
-
-
 def measure() -> Sequence[Row]:
     """Wait for every query in every way."""
     held, known, started = live()
-    found = {how: {seconds: waited(how, seconds) for seconds in DURATIONS_SECONDS} for how in WAITS}
-    slots = {how: waits[60].slot_seconds for how, waits in found.items()} | {"ours": held}
-    calls = {how: waits[60].calls for how, waits in found.items()}
+    found = {seconds: {how: waited(how, seconds) for how in WAITS} for seconds in DURATIONS_SECONDS}
+    slots = {how: each.slot_seconds for how, each in found[60].items()} | {"ours": held}
+    calls = {how: each.calls for how, each in found[60].items()}
     slots_limit = 0.05 * min(slots[how] for how in slots if how.endswith("defaults"))
     calls_limit = min(calls[how] for how in calls if how.endswith("1 s")) / 4
     next_task = {"ours": started, "until the wait's task has ended": known}
-    unit = "seconds from the query's end until the next task starts, in a real Airflow"
-    rows = []
-    for seconds in DURATIONS_SECONDS:
-        delays = {how: waits[seconds].delay_seconds for how, waits in found.items()}
-        limit = 0.2 * seconds + 1
-        rows.append(_row(f"wait {seconds} s: delay", "seconds until the end is known", delays, limit))
+    rows = {
+        "60 s: slots": ("worker-slot seconds", slots, slots_limit),
+        "60 s: calls": ("GetQueryExecution calls", calls, calls_limit),
+        "60 s: next task": (_NEXT_TASK, next_task, 0.2 * LIVE_SECONDS + 1),
+    }
+    for seconds, waits in found.items():
+        delays = {how: each.delay_seconds for how, each in waits.items()}
+        rows[f"{seconds} s: delay"] = ("seconds until the end is known", delays, 0.2 * seconds + 1)
     return [
-        *rows,
-        _row("wait 60 s: slots", "worker-slot seconds", slots, slots_limit),
-        _row("wait 60 s: calls", "GetQueryExecution calls", calls, calls_limit),
-        _row("wait 60 s: next task", unit, next_task, 0.2 * LIVE_SECONDS + 1),
+        Row.of(f"wait {name}", unit, figures.pop("ours"), figures, limit)
+        for name, (unit, figures, limit) in rows.items()
     ]
-
-
-def _row(name: str, unit: str, figures: Mapping[str, float], limit: float) -> Row:
-    """A row whose ratio is that of ours to what it may be at most."""
-    ours = figures["ours"]
-    others = {how: round(figure, 2) for how, figure in figures.items() if how != "ours"}
-    return Row(name, unit, round(ours, 2), others, round(ours / limit, 3), 1.0)

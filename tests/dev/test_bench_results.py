@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import athena_output
-from bench.athena_output import fingerprint, fingerprint_of_files, rows
+from bench.athena_output import fingerprint, rows
 from bench.results import paired
 
 ROWS = 200
@@ -68,7 +68,7 @@ def test_both_kinds_of_result_hold_the_rows(tmp_path: Path) -> None:
     assert header == '"user_id","name","played_at","score"'
     assert first.count('"') == 8
     assert fingerprint(f"FROM read_csv('{csv_path}')") == fingerprint(RESULT)
-    assert fingerprint_of_files(unloaded) == fingerprint(RESULT)
+    assert fingerprint(f"FROM read_parquet({list(map(str, unloaded))})") == fingerprint(RESULT)
 
 
 def test_the_ratio_is_the_median_of_the_ratios_pair_by_pair() -> None:

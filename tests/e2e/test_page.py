@@ -16,13 +16,13 @@ import pytest
 from airflow_local.runtime import AirflowConfig, AirflowRuntime
 from airflow_local.services import Services, local_services
 from athena_reports.periods.calendar import Period
-from tests.e2e.page_auth import OUTSIDER
 from tests.e2e.page_state import MONTHS, WEEKS, Publisher, last_periods, write_dags
 
 pytestmark = [pytest.mark.e2e]
 
 ROOT = Path(__file__).resolve().parents[2]
 DAG_ID = "user_ranking_weekly"
+OUTSIDER = "outsider"  # of page_auth, which imports the API server: that takes a second
 REPORTS = ("user_ranking", "shop_revenue", "shop_closed")
 PERIODS = last_periods(WEEKS, 8)
 MIDDLE = PERIODS[4].id

@@ -53,7 +53,7 @@ def test_airflow_has_the_tree_and_the_local_services_what_is_under_dev() -> None
 
 
 def test_the_airflow_is_the_tested_one() -> None:
-    pinned = re.search(r"^apache-airflow==(\S+)$", (ROOT / "dev" / "pins" / "py3.12.txt").read_text("utf-8"), re.M)
+    pinned = re.search(r"^apache-airflow==(\S+)", (ROOT / "dev" / "pins" / "dev.txt").read_text("utf-8"), re.M)
     assert pinned is not None
     (built,) = [service["build"]["dockerfile_inline"] for service in SERVICES.values() if "build" in service]
     assert built.startswith(f"FROM apache/airflow:{pinned[1]}-python3.12\n")
