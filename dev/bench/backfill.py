@@ -15,12 +15,15 @@ from contextlib import contextmanager
 from functools import partial
 from zoneinfo import ZoneInfo
 
+from airflow_local.client import AirflowClient
+from airflow_local.databases import postgresql
 from airflow_local.runtime import AirflowRuntime
 from airflow_local.services import Services, local_services
 from bench.local_airflow import DAGS, ROOT, WORK, airflow_config
 from bench.results import Row
-from demo.lake import column_bytes, seed_plays
+from demo.lake import seed_plays
 from demo.plays import PlaysSpec
+from tests.integration.runner import column_bytes
 
 WEEKS = 104
 FEW_WEEKS = 26
@@ -47,12 +50,13 @@ def rig() -> Iterator[tuple[AirflowRuntime, Services]]:
     (dags / "user_ranking.py").write_text(report.replace('since="2025-01-01"', f'since="{FIRST.date()}"'))
     shutil.copy(DAGS / "by_hand.py", dags / "by_hand_1s.py")
     shutil.copy(DAGS / "nothing.py", dags)
-    with local_services(work / "services.log") as services:
+    with local_services(work / "services.log") as services, postgresql() as server:
         services.prepare("dev")
         days = 31 + 7 * WEEKS + 14
         spec = PlaysSpec(_LAKE_BEGINS, _LAKE_BEGINS + dt.timedelta(days=days), events=50 * days, users=1_000)
-        seed_plays("dev", s3=services.s3, glue=services.glue, spec=spec)
-        config = airflow_config(services, work, dags, database="postgresql", parallelism=PARALLELISM)
+        seed_plays(services, "dev", spec)
+        options = {**server.environment, "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM)}
+        config = airflow_config(services, work, dags, environment=options)
         with AirflowRuntime(config, dag_ids=[f"{name}_weekly" for name in ("user_ranking", *LIMITS)]) as airflow:
             yield airflow, services
 
@@ -61,10 +65,10 @@ def _seconds(airflow: AirflowRuntime, name: str, first_week: int, weeks: int) ->
     """Backfill so many weeks from one on, and return the wall time until the last run has ended."""
     client, dag_id, first = airflow.client, f"{name}_weekly", FIRST + first_week * _WEEK
     begun = time.monotonic()
-    ended = client.ended(dag_id) + weeks
+    ended = _ended(client, dag_id) + weeks
     id_ = client.backfill(dag_id, first, first + _WEEK * (weeks - 1), max_active_runs=MAX_ACTIVE_RUNS)
     # Counted, since a list of all runs would keep the server busy that the tasks need.
-    while client.ended(dag_id) < ended:
+    while _ended(client, dag_id) < ended:
         airflow.check_alive()
         if time.monotonic() - begun > _TIMEOUT_SECONDS:
             raise RuntimeError(f"The backfill of {dag_id} is not over after an hour; the logs are in {WORK}.")
@@ -75,6 +79,12 @@ def _seconds(airflow: AirflowRuntime, name: str, first_week: int, weeks: int) ->
     if client.request("GET", f"/api/v2/backfills/{id_}")["completed_at"] is None:
         client.cancel_backfill(id_)  # Airflow would look in half a minute whether it has ended
     return elapsed
+
+
+def _ended(client: AirflowClient, dag_id: str) -> int:
+    """How many runs of a DAG are over."""
+    query = {"state": ["success", "failed"], "limit": 1}
+    return int(client.request("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)["total_entries"])
 
 
 def _scans(services: Services) -> tuple[int, int]:
@@ -90,7 +100,7 @@ def _needed_bytes(services: Services) -> int:
     """Return what the queries have to read: the query's columns of the dates of each week."""
     first = FIRST.date() - dt.timedelta(days=8)  # in UTC, and with the week before
     days = [first + dt.timedelta(days=day) for day in range(7 * WEEKS + 9)]
-    sizes = [column_bytes("dev", f"plays/dt={day}/part-0.parquet", COLUMNS, s3=services.s3) for day in days]
+    sizes = [column_bytes(services.s3, f"plays/dt={day}/part-0.parquet", COLUMNS) for day in days]
     return sum(sizes[7 * week + day] for week in range(WEEKS) for day in range(16))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ DAGS = Path(__file__).with_name("dags")
 WORK = Path(__file__).with_name(".work")
 
 
-def airflow_config(services: Services, work: Path, dags: Path, **options: Any) -> AirflowConfig:
+def airflow_config(
+    services: Services, work: Path, dags: Path, *, environment: Mapping[str, str] | None = None, **options: Any
+) -> AirflowConfig:
     """Configure an Airflow for a folder of DAGs, with its files in `work`."""
     return AirflowConfig(
         home=work / "airflow",
@@ -23,6 +26,7 @@ def airflow_config(services: Services, work: Path, dags: Path, **options: Any) -
             **services.environment,
             "ATHENA_REPORTS_SQL_FOLDER": str(ROOT / "include" / "sql"),
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+            **(environment or {}),
         },
         **options,
     )

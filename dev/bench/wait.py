@@ -151,7 +151,7 @@ def live() -> tuple[float, float, float]:
     dag_id, work, held = "carrier_ranking_monthly", WORK / "wait", 0.0
     with local_services(work / "local-aws.log") as services:
         services.prepare("dev")
-        seed_flights("dev", s3=services.s3, glue=services.glue)
+        seed_flights(services, "dev")
         Faults(services.endpoint_url).add(Hold(seconds=LIVE_SECONDS))
         with AirflowRuntime(airflow_config(services, work, ROOT / "dags"), dag_ids=[dag_id]) as airflow:
             client = airflow.client
