@@ -54,6 +54,26 @@ def test_between_takes_the_periods_that_start_in_the_range(cadence: Cadence, sta
     assert list(cadence.between(start, start + span)) == expected
 
 
+@pytest.mark.parametrize(
+    ("cadence", "day", "id", "start", "end"),
+    [
+        (daily(), "2024-02-29", "2024-02-29", "2024-02-29", "2024-03-01"),
+        (weekly("monday"), "2024-12-31", "2024-12-30", "2024-12-30", "2025-01-06"),
+        (monthly(), "2024-02-29", "2024-02", "2024-02-01", "2024-03-01"),
+        (monthly(), "2024-12-31", "2024-12", "2024-12-01", "2025-01-01"),
+        (quarterly(), "2024-03-31", "2024-Q1", "2024-01-01", "2024-04-01"),
+        (quarterly(), "2024-04-01", "2024-Q2", "2024-04-01", "2024-07-01"),
+        (quarterly(), "2024-12-01", "2024-Q4", "2024-10-01", "2025-01-01"),
+        (yearly(), "2024-12-31", "2024", "2024-01-01", "2025-01-01"),
+    ],
+)
+def test_the_period_of_a_date(cadence: Cadence, day: str, id: str, start: str, end: str) -> None:
+    at, *bounds = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (day, start, end))
+    period = cadence.containing(at)
+    assert (period.id, [period.start_utc, period.end_utc]) == (id, bounds)
+    assert (str(period.first_date), period.last_date) == (start, bounds[1].date() - DAY)
+
+
 def test_dates_in_a_zone_reach_as_far_as_late_events_do() -> None:
     week = TOKYO_WEEK.period("2026-11-15")
     assert [str(day) for day in week.dates_in()] == [f"2026-11-{day}" for day in range(14, 22)]
@@ -164,12 +184,6 @@ def test_naive_and_far_away_instants_are_refused_everywhere() -> None:
 
 
 # --- Cadences
-
-
-def test_names_and_descriptions() -> None:
-    assert [cadence.name for cadence in IDS] == ["daily", "weekly", "monthly", "quarterly", "yearly"]
-    assert [cadence.noun for cadence in IDS] == ["day", "week", "month", "quarter", "year"]
-    assert [TOKYO_WEEK.description, monthly("UTC").description] == ["Weekly from Sunday, Asia/Tokyo", "Monthly, UTC"]
 
 
 @pytest.mark.parametrize(

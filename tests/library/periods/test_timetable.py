@@ -31,9 +31,8 @@ INSTANTS = st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1), timezones=st
 
 
 def instant(text: str) -> pendulum.DateTime:
-    """`2025-01-05 00:00`, in Tokyo or, as `2025-01-05 00:00 UTC`, in another zone."""
-    day, time, *zone = text.split()
-    return pendulum.instance(datetime.fromisoformat(f"{day} {time}").replace(tzinfo=ZoneInfo(*zone or [TOKYO])))
+    """A wall time in Tokyo."""
+    return pendulum.instance(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(TOKYO)))
 
 
 def restriction(earliest: datetime | None, latest: datetime | None = None, *, catchup: bool = True) -> TimeRestriction:
@@ -145,22 +144,6 @@ def test_a_manual_run_takes_the_last_period_complete_at_its_logical_date(
     period = cadence.containing(interval.start)
     assert (interval.start, interval.end) == (period.start_utc, period.end_utc)
     assert period.end_utc <= logical_date < period.next.end_utc
-
-
-@pytest.mark.parametrize(
-    ("week", "start", "hours"),
-    [
-        ("2025-03-03", "2025-03-03 05:00 UTC", 167),  # clocks go forward on Sunday the 9th
-        ("2025-10-27", "2025-10-27 04:00 UTC", 169),  # and back on Sunday the 2nd of November
-    ],
-)
-def test_the_weeks_in_which_new_york_changes_its_clocks(week: str, start: str, hours: int) -> None:
-    timetable = PeriodTimetable(weekly("monday", NEW_YORK), DELAY)
-    info = next(chain(timetable, restriction(instant(f"{week} 00:00 {NEW_YORK}"))))
-
-    interval = interval_of(info)
-    assert (interval.start, interval.end - interval.start) == (instant(start), timedelta(hours=hours))
-    assert info.run_after.in_timezone(NEW_YORK).strftime("%a %H:%M") == "Mon 00:05"
 
 
 @pytest.fixture

@@ -6,26 +6,24 @@ each clock is walked once.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
 from athena_reports.errors import PeriodError
-from athena_reports.periods.calendar import Cadence, Period, Weekday, daily, monthly, quarterly, weekly, yearly
+from athena_reports.periods.calendar import Period, Weekday, daily, weekly
 
 DAY = 86_400
 WEEK = 7 * DAY
 """No zone has kept an offset for a shorter time."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-UNTIL = datetime(2040, 1, 1, tzinfo=UTC)
-END_DAY = (UNTIL - EPOCH).days
-MARGIN = 400
-"""Days that are known on either side of the span, so that its outer periods are known whole."""
+END_DAY = (datetime(2040, 1, 1, tzinfo=UTC) - EPOCH).days
+MARGIN = 20
+"""Days that are known on either side of the span."""
 WEEKDAYS = get_args(Weekday)
 NAMES = sorted(available_timezones() - {"localtime"})
 
@@ -94,29 +92,6 @@ def facts(period: Period) -> tuple[str, int, int]:
     return str(period), *(int((bound - EPOCH).total_seconds()) for bound in (period.start_utc, period.end_utc))  # type: ignore[return-value]
 
 
-def nominal(key: Callable[[date], str]) -> list[tuple[str, int]]:
-    """The ids and first days of all periods, the days being grouped by what an id is written from."""
-    days = ((day, date.fromisoformat(iso(day))) for day in range(1 - MARGIN, END_DAY + MARGIN))
-    groups = [(id, next(group)[0]) for id, group in groupby(days, lambda each: key(each[1]))]
-    return groups[1:]
-
-
-DAYS = nominal(date.isoformat)
-WEEKS = {first: [(id, day) for id, day in DAYS if (day + 3) % 7 == n] for n, first in enumerate(WEEKDAYS)}
-MONTHS = nominal(lambda day: f"{day:%Y-%m}")
-QUARTERS = nominal(lambda day: f"{day:%Y}-Q{'111222333444'[day.month - 1]}")
-YEARS = nominal(lambda day: f"{day:%Y}")
-
-
-def check_span(cadence: Cadence, clock: Clock, ids: list[tuple[str, int]]) -> None:
-    bounds = pairwise([clock.start(day) for _, day in ids])
-    expected = [(id, a, b) for (id, _), (a, b) in zip(ids, bounds, strict=False) if 0 <= a < END_DAY * DAY]
-    found = [facts(period) for period in cadence.between(EPOCH, UNTIL)]
-    wrong = [pair for pair in zip(found, expected, strict=False) if pair[0] != pair[1]][:3]
-    assert not wrong, f"{cadence.description}: found and expected differ first at {wrong}"
-    assert len(found) == len(expected) >= 69, cadence.description
-
-
 def test_every_zone_is_walked_and_makes_a_cadence_but_not_the_machine_s_own(zones: Zones) -> None:
     assert len(NAMES) > 590
     assert len(zones) > 250
@@ -125,15 +100,6 @@ def test_every_zone_is_walked_and_makes_a_cadence_but_not_the_machine_s_own(zone
     for name in ("localtime", "local", "posixrules", "posix/Asia/Tokyo", "right/Asia/Tokyo"):
         with pytest.raises(PeriodError, match="is not the name of an IANA time zone"):
             daily(name)
-
-
-def test_weeks_months_quarters_and_years_over_the_whole_span(zones: Zones) -> None:
-    for number, (stretches, zone) in list(enumerate(zones.items()))[::8]:
-        clock, first_day = Clock(stretches), WEEKDAYS[number % 7]
-        check_span(weekly(first_day, zone), clock, WEEKS[first_day])
-        check_span(monthly(zone), clock, MONTHS)
-        check_span(quarterly(zone), clock, QUARTERS)
-        check_span(yearly(zone), clock, YEARS)
 
 
 def test_days_weeks_and_dates_shown_around_every_change_of_offset(zones: Zones) -> None:
