@@ -14,14 +14,14 @@ from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 from airflow.sdk import BaseNotifier
 from airflow.serialization.serialized_objects import DagSerialization
 
-from athena_reports import Report, build_dag, weekly
+from athena_reports import build_dag, weekly
 from athena_reports.errors import ReportError
 from athena_reports.periods.timetable import PeriodTimetable
 from tests.integrity.dag_rules import RULES, ParsedFolder
+from tests.library.conftest import MakeReport
 from tests.library.queries.tasks import TOKYO_WEEK, WEEK, Run
 from tests.parsed import parse_dags
 
-TASKS = ["run_query", "wait_for_query", "transform", "publish"]
 DAG_FILE = """
 from datetime import timedelta
 
@@ -81,11 +81,8 @@ Build = Callable[..., Any]
 
 
 @pytest.fixture
-def build(sql_folder: Path) -> Build:
-    def build(**options: Any) -> Any:
-        return build_dag(Report(name="plays", sql="plays.sql", since="2025-01-01"), TOKYO_WEEK, **options)
-
-    return build
+def build(make_report: MakeReport) -> Build:
+    return lambda **options: build_dag(make_report(), TOKYO_WEEK, **options)
 
 
 def fail(dag: Any, reason: str = "task_failure", run_id: str = "manual__1", **known: Any) -> None:
@@ -136,21 +133,15 @@ def test_a_failure_is_told_with_what_airflow_knows(
 def test_a_notifier_that_fails_is_logged_and_keeps_no_other_from_being_called(
     build: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """And each failure is told in its own words."""
     recorder = Recorder()
-    fail(build(on_failure=[Broken(), Recorder("{{ alert.misspelt }}"), recorder]), ti=TaskInstance())
-
-    assert len(recorder.told) == 1
-    assert "A Broken could not tell: plays_weekly, period unknown" in caplog.text
-    assert "the chat is down" in caplog.text
-
-
-def test_each_alert_has_its_own_text(build: Build) -> None:
-    recorder = Recorder()
-    dag = build(on_failure=[recorder])
+    dag = build(on_failure=[Broken(), Recorder("{{ alert.misspelt }}"), recorder])
     for run_id in ("one", "two"):
-        fail(dag, run_id=run_id)
+        fail(dag, ti=TaskInstance(), run_id=run_id)
 
     assert [message.rpartition("/")[2] for message in recorder.told] == ["one", "two"]
+    assert "A Broken could not tell: plays_weekly, period unknown" in caplog.text
+    assert "the chat is down" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["on_failure_callback", "on_success_callback"])
@@ -166,18 +157,13 @@ def test_a_callback_that_is_set_later_is_called(build: Build, kind: str) -> None
     assert f"has_{kind}" not in DagSerialization.to_dict(dag)["dag"]
 
 
-def test_nobody_is_told_unless_wanted(build: Build) -> None:
-    dag = build()
+def test_nobody_is_told_unless_wanted_and_a_dag_is_the_same_each_time_it_is_parsed(build: Build) -> None:
+    quiet, loud = build(), build(on_failure=[Recorder()], on_late=[Recorder()])
 
-    assert not DagSerialization.to_dict(dag)["dag"].get("has_on_failure_callback")
-    assert not any(task.has_on_failure_callback for task in dag.tasks)
-
-
-def test_a_dag_that_tells_is_the_same_each_time_it_is_parsed(build: Build) -> None:
-    dag = build(on_failure=[Recorder()], on_late=[Recorder()])
-
-    assert all(dag.get_task(task_id).has_on_failure_callback for task_id in TASKS)
-    assert " object at 0x" not in json.dumps(DagSerialization.to_dict(dag))
+    assert not DagSerialization.to_dict(quiet)["dag"].get("has_on_failure_callback")
+    assert {task.has_on_failure_callback for task in quiet.tasks} == {False}
+    assert [task.has_on_failure_callback for task in loud.tasks] == [True] * 4
+    assert " object at 0x" not in json.dumps(DagSerialization.to_dict(loud))
 
 
 def test_a_dag_of_its_own_looks_for_late_periods_and_keeps_the_rules(sql_folder: Path, tmp_path: Path) -> None:
@@ -196,15 +182,17 @@ def test_a_dag_of_its_own_looks_for_late_periods_and_keeps_the_rules(sql_folder:
     assert " object at 0x" not in json.dumps(DagSerialization.to_dict(late))
 
 
-@pytest.mark.parametrize("option", ["on_failure", "on_late"])
-@pytest.mark.parametrize("value", [SnsNotifier(target_arn="arn", message="late"), [print], "sns", None])
-def test_what_is_not_a_list_of_notifiers_is_refused(build: Build, option: str, value: Any) -> None:
-    with pytest.raises(ReportError, match=r"list of Airflow notifiers, such as \[SnsNotifier") as caught:
-        build(**{option: value})
-    assert caught.value.field == option
-
-
-def test_a_period_that_is_due_before_its_run_begins_is_refused(build: Build) -> None:
-    with pytest.raises(ReportError, match="Give more time") as caught:
-        build(due=timedelta(minutes=5), on_late=[Recorder()])
-    assert caught.value.field == "due"
+@pytest.mark.parametrize(
+    ("field", "options", "says"),
+    [
+        *(("on_failure", {"on_failure": wrong}, "list of Airflow notifiers") for wrong in ([print], "sns", None)),
+        ("on_late", {"on_late": SnsNotifier(target_arn="arn", message="late")}, "such as [SnsNotifier"),
+        ("due", {"on_late": [Recorder()], "due": timedelta(minutes=5)}, "Give more time"),
+    ],
+)
+def test_what_is_not_a_list_of_notifiers_or_due_too_early_is_refused(
+    build: Build, field: str, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ReportError) as caught:
+        build(**options)
+    assert (caught.value.field, says in str(caught.value)) == (field, True)

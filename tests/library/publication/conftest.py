@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-from itertools import count
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 
 from athena_reports.publication.glue_table import Table
@@ -13,21 +11,6 @@ from tests.library.publication.publishing import Place, week
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
     from mypy_boto3_s3 import S3Client
-
-_databases = count(1)
-
-
-@pytest.fixture(scope="session")
-def glue(s3_endpoint: str) -> GlueClient:
-    return boto3.session.Session().client("glue", endpoint_url=s3_endpoint)
-
-
-@pytest.fixture
-def database(glue: GlueClient) -> str:
-    """A new and empty Glue database."""
-    name = f"reports_{next(_databases)}"
-    glue.create_database(DatabaseInput={"Name": name})
-    return name
 
 
 @pytest.fixture

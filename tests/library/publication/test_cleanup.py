@@ -110,13 +110,15 @@ def test_a_version_goes_whole_or_not_at_all() -> None:
     "key",
     [
         "plays/weekly/2026-11-15/manifest.json",
-        "plays/weekly/2026-11-15/notes/versions/{old}/parquet/part-0.parquet",
-        "plays/weekly/2026-11-15/versions/1.0/parquet/part-0.parquet",
-        "plays/weekly/2026-11-15/versions/{old}/read-me.txt",
-        "plays/weekly/2026-11-15/versions/{old}/sql/notes.sql",
-        "plays/weekly/2026-11-15/versions/{old}/parquet/part-0.csv",
-        "plays/weekly/2026-11-15/versions/{old}/parquet/part-0.parquet/copy",
         "others/plays/weekly/2026-11-15/versions/{old}/parquet/part-0.parquet",
+        *(
+            f"plays/weekly/2026-11-15/{each}"
+            for each in (
+                *("notes/versions/{old}/parquet/part-0.parquet", "versions/1.0/parquet/part-0.parquet"),
+                *("versions/{old}/read-me.txt", "versions/{old}/sql/notes.sql", "versions/{old}/parquet/part-0.csv"),
+                "versions/{old}/parquet/part-0.parquet/copy",
+            )
+        ),
     ],
 )
 def test_nothing_outside_the_versions_of_the_period_is_touched(key: str) -> None:
@@ -203,17 +205,18 @@ def gone(place: Place, version: Version) -> None:
     place.s3.delete([place.location.uri(each.key) for each in version.objects])
 
 
+def all_gone(place: Place, _: Version) -> None:
+    place.s3.delete([f"s3://{place.location.bucket}/{key}" for key in place.everything()])
+
+
 @pytest.mark.parametrize(
     ("harm", "why"),
     [
         (lambda place, _: place.s3.delete([place.location.manifest_uri]), "manifest.json is missing"),
         (lambda place, _: place.put(place.location.manifest_uri, b"{}"), "is not of this package and period"),
-        (lambda place, version: gone(place, version), "part-0.parquet is missing"),
+        (gone, "part-0.parquet is missing"),
         (lambda place, version: place.put(place.location.uri(version.parquet_key), b"x"), "part-0.parquet has 1 bytes"),
-        (
-            lambda place, _: place.s3.delete([f"s3://{place.location.bucket}/{key}" for key in place.everything()]),
-            "missing",
-        ),
+        (all_gone, "missing"),
     ],
 )
 def test_a_published_period_that_is_broken_is_marked_until_it_is_whole_again(
@@ -237,21 +240,6 @@ def test_a_published_period_that_is_broken_is_marked_until_it_is_whole_again(
         tabled.s3.client.put_object(Bucket=tabled.location.bucket, Key=key, Body=body)
     assert cleaned(tabled).problems == []
     assert set(marks().values()) == {""}
-
-
-def test_a_version_that_becomes_current_meanwhile_is_not_broken(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a pass has listed is older than the manifest that it reads then."""
-    published(tabled, "a")
-    list_objects, later = S3.list, iter("b")
-
-    def listed(self: S3, prefix_uri: str) -> list[StoredObject]:
-        found = list(list_objects(self, prefix_uri))
-        for name in later:
-            published(tabled, name, 2)
-        return found
-
-    monkeypatch.setattr(S3, "list", listed)
-    assert cleaned(tabled).problems == []
 
 
 def test_rows_that_are_published_again_while_they_are_removed_stay(

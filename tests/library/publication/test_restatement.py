@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from airflow.sdk import DAG
 
@@ -16,23 +14,13 @@ from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.publication.restatement import AthenaRestatementsOperator, Restatement, find_restatements
 from athena_reports.rows.columns import Column
 
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+
 WEEKS = weekly("sunday")
-
-
-@dataclass
-class Runs:
-    """What Airflow answers a task about runs."""
-
-    unfinished: set[tuple[str, str]] = field(default_factory=set)
-    most_asked_at_once: int = 0
-
-    def get_dr_count(self, *, dag_id: str, run_ids: list[str], states: list[str]) -> int:
-        assert states == ["queued", "running"]
-        self.most_asked_at_once = max(self.most_asked_at_once, len(run_ids))
-        return len(self.unfinished & {(dag_id, run_id) for run_id in run_ids})
-
-
 DAY = timedelta(days=1)
+FIRST, SECOND, THIRD = "2025-06-01", "2025-06-08", "2025-06-15"
+LATER = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def parameters(
@@ -57,72 +45,53 @@ def partition(period_id: str, **options: Any) -> PartitionFacts:
     return PartitionFacts.from_parameters(parameters(period_id, **options))
 
 
-FIRST, SECOND, THIRD = "2025-06-01", "2025-06-08", "2025-06-15"
+def found(partitions: dict[str, PartitionFacts], now: datetime = LATER, *, stale: bool = False) -> list[Restatement]:
+    return find_restatements("plays_weekly", partitions, now, with_stale=stale)
 
 
-def found(partitions: dict[str, PartitionFacts], now: datetime, **options: Any) -> list[tuple[str, str]]:
-    return [(each.period_id, each.reason) for each in find_restatements("plays_weekly", partitions, now, **options)]
+RESTATED_FIRST = {FIRST: partition(FIRST, submitted=20 * DAY, restated=20 * DAY)}
 
 
 @pytest.mark.parametrize(("after", "due"), [(DAY - timedelta(seconds=1), False), (DAY, True), (9 * DAY, True)])
 def test_a_provisional_period_is_due_when_its_late_events_have_arrived(after: timedelta, due: bool) -> None:
     now = WEEKS.period(FIRST).end_utc + after
-
-    restatements = found({FIRST: partition(FIRST)}, now, with_stale=False)
-    assert restatements == ([(FIRST, "late events have arrived")] if due else [])
-
-
-def test_a_settled_period_is_not_due() -> None:
-    settled = {FIRST: partition(FIRST, submitted=2 * DAY)}
-    assert found(settled, datetime(2026, 1, 1, tzinfo=UTC), with_stale=True) == []
+    reasons = [each.reason for each in found({FIRST: partition(FIRST)}, now)]
+    assert reasons == ["late events have arrived"] * due
+    assert found({FIRST: partition(FIRST, submitted=2 * DAY)}, now, stale=True) == []
 
 
-def test_a_period_is_stale_if_the_one_before_was_restated_after_it_was_read() -> None:
-    partitions = {
-        FIRST: partition(FIRST, submitted=20 * DAY, restated=20 * DAY),
-        SECOND: partition(SECOND, submitted=2 * DAY),
-        THIRD: partition(THIRD, submitted=2 * DAY),
-    }
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-
-    assert found(partitions, now, with_stale=True) == [(SECOND, "the period before was restated")]
-    assert found(partitions, now, with_stale=False) == []
-    partitions[SECOND] = partition(SECOND, submitted=30 * DAY)
-    assert found(partitions, now, with_stale=True) == []
-    partitions[SECOND] = partition(SECOND, submitted=2 * DAY, reads_previous="false")
-    assert found(partitions, now, with_stale=True) == []
+@pytest.mark.parametrize(
+    ("options", "stale"),
+    [
+        ({"submitted": 2 * DAY}, True),
+        ({"submitted": 30 * DAY}, False),
+        ({"submitted": 2 * DAY, "reads_previous": "false"}, False),
+    ],
+)
+def test_a_period_is_stale_if_the_one_before_was_restated_after_it_was_read(
+    options: dict[str, Any], stale: bool
+) -> None:
+    partitions = RESTATED_FIRST | {SECOND: partition(SECOND, **options), THIRD: partition(THIRD, submitted=2 * DAY)}
+    told = [(each.period_id, each.reason) for each in found(partitions, stale=True)]
+    assert told == [(SECOND, "the period before was restated")] * stale
+    assert found(partitions) == []
 
 
 def test_they_come_in_the_order_of_their_periods() -> None:
     partitions = {period_id: partition(period_id) for period_id in (THIRD, FIRST, SECOND)}
-
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert [period_id for period_id, _ in found(partitions, now, with_stale=False)] == [FIRST, SECOND, THIRD]
-
-
-def test_each_version_of_a_period_is_restated_under_an_id_of_its_own() -> None:
-    one = Restatement("plays_weekly", FIRST, "late events have arrived", "2025-06-08T00:05:00.000+00:00", 0)
-    other = Restatement("plays_weekly", FIRST, "late events have arrived", "2025-06-09T00:05:00.000+00:00", 0)
-
-    assert one.to_trigger()["trigger_run_id"] != other.to_trigger()["trigger_run_id"]
-    assert one.to_trigger()["conf"] == {"period": FIRST}
-    assert one.to_trigger()["trigger_dag_id"] == "plays_weekly"
+    assert [each.period_id for each in found(partitions)] == [FIRST, SECOND, THIRD]
 
 
 @pytest.mark.parametrize("reason", ["late events", "stale"])
 def test_a_restatement_that_failed_is_tried_again_once_a_day(reason: str) -> None:
-    partitions = {FIRST: partition(FIRST)}
-    due = WEEKS.period(FIRST).end_utc + DAY
+    partitions, due = {FIRST: partition(FIRST)}, WEEKS.period(FIRST).end_utc + DAY
     if reason == "stale":
-        partitions = {
-            FIRST: partition(FIRST, submitted=20 * DAY, restated=20 * DAY),
-            SECOND: partition(SECOND, submitted=2 * DAY),
-        }
+        partitions = RESTATED_FIRST | {SECOND: partition(SECOND, submitted=2 * DAY)}
         due = WEEKS.period(SECOND).end_utc + 2 * DAY
 
     def run_id(after: timedelta) -> str:
-        (found,) = find_restatements("plays_weekly", partitions, due + after, with_stale=True)
-        return str(found.to_trigger()["trigger_run_id"])
+        (each,) = found(partitions, due + after, stale=True)
+        return str(each.to_trigger()["trigger_run_id"])
 
     ids = [{run_id(day * DAY + DAY / 48 * look) for look in range(48)} for day in range(4)]
     assert [len(of_day) for of_day in ids] == [1, 1, 1, 1]
@@ -130,65 +99,52 @@ def test_a_restatement_that_failed_is_tried_again_once_a_day(reason: str) -> Non
 
 
 def test_a_stale_period_whose_own_late_events_may_still_land_is_restated_all_the_same() -> None:
-    partitions = {
-        FIRST: partition(FIRST, submitted=8 * DAY, restated=8 * DAY),
-        SECOND: partition(SECOND),
-    }
-    now = WEEKS.period(SECOND).end_utc + 6 * DAY / 24 + DAY / 2
-    restated = {"restated_at": now.isoformat(timespec="milliseconds")}
-    partitions[FIRST] = partitions[FIRST].model_copy(update=restated)
-    (of_second,) = find_restatements("plays_weekly", partitions, now, with_stale=True)
-    assert of_second.run_ids == [of_second.to_trigger()["trigger_run_id"]]
+    now = WEEKS.period(SECOND).end_utc + 18 * DAY / 24
+    restated = partition(FIRST, restated=now - WEEKS.period(FIRST).end_utc)
+    (of_second,) = found({FIRST: restated, SECOND: partition(SECOND)}, now, stale=True)[1:]
+    assert (of_second.period_id, of_second.run_ids) == (SECOND, [of_second.to_trigger()["trigger_run_id"]])
 
 
-def test_every_published_table_is_looked_through(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
-    glue = boto3.client("glue")
-    glue.create_database(DatabaseInput={"Name": "restated"})
-    columns = [Column(name="rank", type="BIGINT", glue="bigint")]
-    for report in ("plays", "flights"):
-        table = Table("restated", Location("bucket", report, "weekly", FIRST), glue)
-        table.put_partition(FIRST, columns, Partition("s3://bucket/x/", parameters(FIRST)))
-    glue.create_table(DatabaseName="restated", TableInput={"Name": "foreign_weekly"})
-    with DAG("restatement", schedule=None):
-        task = AthenaRestatementsOperator(task_id="find", database="restated")
+@dataclass
+class Runs:
+    """What Airflow answers a task about runs."""
 
-    airflow = Runs()
-    context: Any = {"params": {"stale": False}, "ti": airflow}
-    triggers = task.execute(context)
-    assert sorted(trigger["trigger_dag_id"] for trigger in triggers) == ["flights_weekly", "plays_weekly"]
+    unfinished: set[tuple[str, str]] = field(default_factory=set)
+    most_asked_at_once: int = 0
 
-    # The first day's run of one of them has not ended, as in a paused DAG: no second one is added to it.
-    (of_plays,) = (each for each in triggers if each["trigger_dag_id"] == "plays_weekly")
-    first_id = re.sub(r"\d+$", "0", of_plays["trigger_run_id"])
-    airflow.unfinished = {("plays_weekly", first_id)}
-    assert [trigger["trigger_dag_id"] for trigger in task.execute(context)] == ["flights_weekly"]
-    assert airflow.most_asked_at_once <= 50
+    def get_dr_count(self, *, dag_id: str, run_ids: list[str], states: list[str]) -> int:
+        assert states == ["queued", "running"]
+        self.most_asked_at_once = max(self.most_asked_at_once, len(run_ids))
+        return len(self.unfinished & {(dag_id, run_id) for run_id in run_ids})
 
 
-def test_no_more_are_found_at_once_than_airflow_maps(
-    s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_oldest_of_all_tables_come_first_as_many_as_airflow_maps_and_none_with_an_active_run(
+    glue: GlueClient,
+    database: str,
+    s3_endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The oldest first, of all reports; those with an active run do not count."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "3")
-    glue = boto3.client("glue")
-    glue.create_database(DatabaseInput={"Name": "many"})
     columns = [Column(name="rank", type="BIGINT", glue="bigint")]
     for report in ("plays", "flights"):
         for period_id in (THIRD, FIRST, SECOND):
-            table = Table("many", Location("bucket", report, "weekly", period_id), glue)
+            table = Table(database, Location("bucket", report, "weekly", period_id), glue)
             table.put_partition(period_id, columns, Partition("s3://bucket/x/", parameters(period_id)))
+    glue.create_table(DatabaseName=database, TableInput={"Name": "foreign_weekly"})
     with DAG("restatement", schedule=None):
-        task = AthenaRestatementsOperator(task_id="find", database="many")
+        task = AthenaRestatementsOperator(task_id="find", database=database)
     airflow = Runs()
     context: Any = {"params": {"stale": False}, "ti": airflow}
 
-    def periods() -> list[tuple[str, str]]:
+    def triggers() -> list[tuple[str, str]]:
         return sorted((each["conf"]["period"], each["trigger_dag_id"]) for each in task.execute(context))
 
-    assert [period_id for period_id, _ in periods()] == [FIRST, FIRST, SECOND]
+    assert [period_id for period_id, _ in triggers()] == [FIRST, FIRST, SECOND]
     assert "Airflow maps 3 at once; 3 later periods wait for the next look." in capsys.readouterr().out
-    (of_plays,) = find_restatements("plays_weekly", {FIRST: partition(FIRST)}, datetime.now(UTC), with_stale=False)
-    airflow.unfinished = {("plays_weekly", of_plays.run_ids[-1])}
-    assert periods() == [(FIRST, "flights_weekly"), (SECOND, "flights_weekly"), (SECOND, "plays_weekly")]
+    # The first day's run of one of them has not ended, as in a paused DAG: no second one is added to it.
+    (of_plays,) = found({FIRST: partition(FIRST)}, datetime.now(UTC))
+    airflow.unfinished = {("plays_weekly", of_plays.run_ids[0])}
+    assert triggers() == [(FIRST, "flights_weekly"), (SECOND, "flights_weekly"), (SECOND, "plays_weekly")]
+    assert airflow.most_asked_at_once <= 50

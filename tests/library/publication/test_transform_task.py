@@ -24,7 +24,7 @@ from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.queries.submission import Submitted
 from athena_reports.rows import checks, transforms
 from athena_reports.s3 import S3
-from tests.library.publication.publishing import Place, read_complete
+from tests.library.publication.publishing import read_complete
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -218,48 +218,15 @@ def test_a_check_that_fails_names_the_rows_and_leaves_the_version_for_inspection
     assert kept.startswith(f"{PREFIX}versions/")
 
 
-@pytest.mark.parametrize("statement", ["SELECT", "UNLOAD"])
 @pytest.mark.parametrize(("empty", "error"), [("fail", AirflowFailException), ("skip", AirflowSkipException)])
 def test_a_result_without_rows_is_refused_before_anything_is_uploaded(
-    s3: S3Client, bucket: str, query: dict[str, Any], empty: str, error: type[Exception], statement: str
+    s3: S3Client, bucket: str, query: dict[str, Any], empty: str, error: type[Exception]
 ) -> None:
-    s3.put_object(Bucket=bucket, Key="q-1.csv", Body=CSV.splitlines(keepends=True)[0])
     s3.put_object(Bucket=bucket, Key="q-1-manifest.csv", Body=b"")
-    if statement == "UNLOAD":
-        query |= {"statement": "UNLOAD", "data_manifest": f"s3://{bucket}/q-1-manifest.csv"}
-
+    query |= {"statement": "UNLOAD", "data_manifest": f"s3://{bucket}/q-1-manifest.csv"}
     with pytest.raises(error, match=r"query q-1 returned no rows.*not registered in Glue: dt=2025-06-14"):
         transformed(query, bucket, inputs=(GAP,), empty=empty)
     assert keys_in(s3, bucket) == []
-
-
-def test_an_empty_unload_has_the_columns_that_the_report_published_before(
-    s3: S3Client, tabled: Place, query: dict[str, Any]
-) -> None:
-    bucket = tabled.location.bucket
-    assert tabled.table is not None
-    recipe = {"formats": ["parquet"], "database": tabled.table.database, "empty": "publish"}
-    recipe["transforms"] = [transforms.movement()]
-    table = {"database": tabled.table.database}
-    published(transformed(query, bucket, **recipe), bucket, **table)
-    s3.put_object(Bucket=bucket, Key="q-1-manifest.csv", Body=b"")
-    query |= {"id": "q-2", "statement": "UNLOAD", "data_manifest": f"s3://{bucket}/q-1-manifest.csv"}
-
-    prepared = transformed(query, bucket, **recipe)
-    columns = {column["name"]: column["glue"] for column in prepared["version"]["columns"]}
-    assert columns == {"rank": "bigint", "previous_rank": "bigint", "user_name": "string", "movement": "string"}
-    assert published(prepared, bucket, **table)["rows"] == 0
-
-    tabled.table.glue.delete_table(DatabaseName=tabled.table.database, Name=tabled.table.name)
-    with pytest.raises(AirflowFailException, match="Publish one period with rows first, or declare unload"):
-        transformed(query, bucket, **recipe)
-
-
-def test_a_result_that_is_gone_is_not_the_fault_of_the_transform(bucket: str, query: dict[str, Any]) -> None:
-    query["output_location"] = f"s3://{bucket}/gone.csv"
-
-    with pytest.raises(AirflowFailException, match="Query q-1"):
-        transformed(query, bucket, transforms=[transforms.movement()])
 
 
 @pytest.mark.parametrize("missing", ["query", "submitted", "period"])

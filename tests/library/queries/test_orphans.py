@@ -1,3 +1,5 @@
+"""The reconciler's decisions; tests/integration/test_scenarios.py and tests/simulation show it at work."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from tests.library.queries.samples import start_sql, submission
 from tests.simulation.clock import VirtualClock
 from tests.simulation.memory_athena import MemoryAthena, Plan
 
-ACTIVE, ENDED = "run-active", "run-ended"
+ENDED = "run-ended"
 
 
 @pytest.fixture(autouse=True)
@@ -21,19 +23,19 @@ def _endless(athena: MemoryAthena) -> None:
     athena.plan = lambda _: Plan.endless()
 
 
-def start(athena: MemoryAthena, run_id: str = ENDED, **fields: Any) -> str:
-    return start_all(athena, submission(**{"run_id": run_id} | fields))[0]
+def start(athena: MemoryAthena, **fields: Any) -> str:
+    return start_all(athena, submission(**{"run_id": ENDED} | fields))[0]
 
 
 @dataclass
 class TaskInstance:
-    """Answers about runs as Airflow's does, and keeps what it was asked."""
+    """Knows no active run, and keeps what it was asked."""
 
     asked: list[dict[str, Any]] = field(default_factory=list)
 
     def get_dr_count(self, **question: Any) -> int:
         self.asked.append(question)
-        return int(question["run_ids"] == [ACTIVE])
+        return 0
 
 
 def reconcile(clock: VirtualClock, ti: TaskInstance | None = None, after: timedelta = GRACE) -> list[str]:
@@ -45,37 +47,15 @@ def reconcile(clock: VirtualClock, ti: TaskInstance | None = None, after: timede
     return task.execute(context)
 
 
-def test_what_a_run_left_behind_is_stopped(clock: VirtualClock, athena: MemoryAthena) -> None:
-    """The run has ended, or was deleted: Airflow finds none that is queued or running."""
+def test_what_a_run_left_behind_is_stopped_after_a_grace(clock: VirtualClock, athena: MemoryAthena) -> None:
+    """The run has ended, or was deleted: Airflow finds none. A query whose run may not be saved yet is left alone."""
     id_ = start(athena)
+    assert reconcile(clock, after=GRACE - timedelta(seconds=1)) == []
     ti = TaskInstance()
 
-    assert reconcile(clock, ti) == [id_]
+    assert reconcile(clock, ti, timedelta(seconds=1)) == [id_]
     assert athena.states == ["CANCELLED"]
     assert ti.asked == [{"dag_id": "plays_weekly", "run_ids": [ENDED], "states": ["queued", "running"]}]
-
-
-@pytest.mark.parametrize("run_id", [ACTIVE, ENDED])
-def test_what_a_run_has_replaced_is_stopped_whatever_the_run_does(
-    clock: VirtualClock, athena: MemoryAthena, run_id: str
-) -> None:
-    """Cleared while it ran: the newer query is of another generation."""
-    old = start(athena, run_id)
-    clock.sleep(1)
-    new = start(athena, run_id, generation="1")
-
-    assert set(reconcile(clock)) == ({old} if run_id == ACTIVE else {old, new})
-
-
-@pytest.mark.parametrize(
-    ("after", "stopped"), [(GRACE - timedelta(seconds=1), False), (GRACE, True)], ids=["younger", "older"]
-)
-def test_a_query_whose_run_may_not_be_saved_yet_has_a_grace(
-    clock: VirtualClock, athena: MemoryAthena, after: timedelta, stopped: bool
-) -> None:
-    start(athena)
-
-    assert bool(reconcile(clock, after=after)) is stopped
 
 
 def test_queries_of_others_are_not_even_asked_about(clock: VirtualClock, athena: MemoryAthena) -> None:

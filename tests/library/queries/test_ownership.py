@@ -26,14 +26,9 @@ def test_the_last_marker_is_found_whatever_the_query_and_the_ids_are(
 @pytest.mark.parametrize(
     "sql",
     [
-        "",
-        "SELECT '-- athena-reports: '",
-        "SELECT 1\n-- athena-reports: ",
-        "SELECT 1\n-- athena-reports: by hand",
-        "SELECT 1\n-- athena-reports: [1, 2]",
-        'SELECT 1\n-- athena-reports: {"environment": "dev"}',
-        submission().sql(0) + "\nLIMIT 1",
-        submission().sql(0).replace('"dag_id"', '"dag"'),
+        *("", "SELECT '-- athena-reports: '", "SELECT 1\n-- athena-reports: ", "SELECT 1\n-- athena-reports: by hand"),
+        *("SELECT 1\n-- athena-reports: [1, 2]", 'SELECT 1\n-- athena-reports: {"environment": "dev"}'),
+        *(submission().sql(0) + "\nLIMIT 1", submission().sql(0).replace('"dag_id"', '"dag"')),
     ],
 )
 def test_a_query_of_somebody_else_has_no_marker(sql: str) -> None:
@@ -44,9 +39,7 @@ def test_a_query_of_somebody_else_has_no_marker(sql: str) -> None:
 
 def test_a_marker_can_be_read_by_people_and_other_tools() -> None:
     """The documented format: one JSON object, named by what it says."""
-    line = submission().sql(0).splitlines()[-1]
-
-    told = json.loads(line.removeprefix("-- athena-reports: "))
+    told = json.loads(submission().sql(0).splitlines()[-1].removeprefix("-- athena-reports: "))
     assert len(told.pop("intention")) == 32
     assert told == {**OWNER, "output": "s3://results/"}
 
@@ -68,24 +61,17 @@ SMALL = st.fixed_dictionaries(
 )
 
 
-@st.composite
-def near_twins(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields of two submissions that differ in a few at most."""
-    one, other = draw(SMALL), draw(SMALL)
-    taken = draw(st.sets(st.sampled_from(sorted(one)), max_size=2))
-    return one, one | {name: other[name] for name in taken}
-
-
-@given(near_twins(), st.integers(0, 3), st.integers(0, 3))
+@given(SMALL, SMALL, st.data(), st.integers(0, 3), st.integers(0, 3))
 def test_two_tokens_are_equal_exactly_if_intention_and_number_are(
-    twins: tuple[dict[str, Any], dict[str, Any]], number: int, other_number: int
+    one: dict[str, Any], other: dict[str, Any], data: st.DataObject, number: int, other_number: int
 ) -> None:
-    one, other = (submission(**fields) for fields in twins)
-    same_intention = twins[0] == twins[1]
+    """Of two submissions that differ in two fields at most."""
+    twin = one | {name: other[name] for name in data.draw(st.sets(st.sampled_from(sorted(one)), max_size=2))}
+    first, second = submission(**one), submission(**twin)
 
-    assert (one.marker.intention == other.marker.intention) == same_intention
-    assert (one.token(number) == other.token(other_number)) == (same_intention and number == other_number)
-    assert 32 <= len(one.token(number)) <= 128
+    assert (first.marker.intention == second.marker.intention) == (one == twin)
+    assert (first.token(number) == second.token(other_number)) == (one == twin and number == other_number)
+    assert 32 <= len(first.token(number)) <= 128
 
 
 @given(SMALL, st.integers(0, 3))
@@ -95,9 +81,9 @@ def test_what_was_started_can_be_read_back_from_what_athena_tells(fields: dict[s
     (id_,) = start(athena, made)
     athena.queries[id_].request = {**athena.queries[id_].request, "QueryString": made.sql(number)}
 
+    context = {**made.context, "Catalog": fields["catalog"].lower()}
     found = Submission.from_response(athena.get_query_execution(id_))
-    catalog = {"Catalog": fields["catalog"].lower()}
-    assert found == made.model_copy(update={"context": {**made.context, **catalog}})
+    assert found == made.model_copy(update={"context": context})
 
 
 EDITS = [
@@ -125,11 +111,9 @@ def test_a_marker_on_another_query_is_not_believed(field: str, old: str, new: st
 @given(TEXTS.filter(lambda text: not text.rstrip().endswith(";")), st.integers(0, 3))
 def test_each_execution_of_an_unload_writes_into_a_folder_of_its_own(text: str, number: int) -> None:
     made = submission(f"SELECT {text}", unload_to="s3://results/unload/")
-    sql = made.sql(number)
+    sql, folder = made.sql(number), f"s3://results/unload/{made.marker.intention}/{number}/"
 
-    lines = sql.split("\n")
-    folder = f"s3://results/unload/{made.marker.intention}/{number}/"
-    assert lines[0] == "UNLOAD ("
-    assert lines[-2] == f") TO '{folder}' WITH (format = 'PARQUET', compression = 'ZSTD')"
-    assert sql.startswith("UNLOAD (\n" + f"SELECT {text}".rstrip() + "\n) TO ")
+    statement = f"SELECT {text}".rstrip()
+    options = "WITH (format = 'PARQUET', compression = 'ZSTD')"
+    assert sql == f"UNLOAD (\n{statement}\n) TO '{folder}' {options}{made.marker.line}"
     assert Marker.find(sql) == made.marker

@@ -11,7 +11,7 @@ import pytest
 from airflow.models.taskinstance import TaskInstance
 from airflow.serialization.serialized_objects import DagSerialization
 
-from athena_reports import STATE_MACHINE_RETRIES, Report, RetryPolicy, build_dag, weekly
+from athena_reports import STATE_MACHINE_RETRIES, Report, RetryPolicy, WaitPolicy, build_dag, weekly
 
 FAILED_AT = datetime(2025, 6, 15, tzinfo=UTC)
 
@@ -20,13 +20,12 @@ def pauses(policy: RetryPolicy | None) -> list[float]:
     """The seconds that Airflow waits before each retry of a report's first task."""
     report = Report(name="plays", sql="plays.sql", since="2025-01-01")
     stored = DagSerialization.from_dict(DagSerialization.to_dict(build_dag(report, weekly(), retry=policy)))
-    task = stored.get_task("run_query")
+    task: Any = stored.get_task("run_query")
     of_run: Any = {"dag_id": "plays_weekly", "task_id": "run_query", "logical_date": FAILED_AT, "end_date": FAILED_AT}
-    tries = [
-        SimpleNamespace(task=task, try_number=n, retry_delay_override=None, **of_run)
-        for n in range(1, task.retries + 1)
+    tries: Any = [
+        SimpleNamespace(task=task, try_number=n + 1, retry_delay_override=None, **of_run) for n in range(task.retries)
     ]
-    return [(TaskInstance.next_retry_datetime(each) - FAILED_AT).total_seconds() for each in tries]  # type: ignore[arg-type]
+    return [(TaskInstance.next_retry_datetime(each) - FAILED_AT).total_seconds() for each in tries]
 
 
 def test_the_named_policy_pauses_as_the_machine_did(sql_folder: Path) -> None:
@@ -37,24 +36,23 @@ def test_the_named_policy_pauses_as_the_machine_did(sql_folder: Path) -> None:
 @pytest.mark.parametrize("policy", [None, RetryPolicy(retries=4, first_pause=timedelta(seconds=10), factor=3)])
 def test_pauses_grow_by_the_factor_and_airflow_spreads_them(sql_folder: Path, policy: RetryPolicy | None) -> None:
     expected = policy or RetryPolicy()
-    found = pauses(policy)
-
-    assert len(found) == expected.retries
-    for number, pause in enumerate(found):
-        least = expected.first_pause.total_seconds() * expected.factor**number
-        assert least <= pause < 2 * least
+    least = [expected.first_pause.total_seconds() * expected.factor**number for number in range(expected.retries)]
+    assert all(low <= pause < 2 * low for low, pause in zip(least, pauses(policy), strict=True))
 
 
 def test_no_pause_is_longer_than_the_longest(sql_folder: Path) -> None:
-    policy = RetryPolicy(retries=6, factor=2, longest_pause=timedelta(minutes=1))
-
-    assert max(pauses(policy)) == 60.0
+    assert max(pauses(RetryPolicy(retries=6, factor=2, longest_pause=timedelta(minutes=1)))) == 60.0
 
 
-WRONG = {"retries": -1, "first_pause": timedelta(-1), "factor": 0.5, "longest_pause": timedelta(0), "delay": 3}
+WRONG: list[tuple[type, str, Any]] = [
+    *((RetryPolicy, "retries", -1), (RetryPolicy, "first_pause", timedelta(-1)), (RetryPolicy, "factor", 0.5)),
+    *((RetryPolicy, "longest_pause", timedelta(0)), (RetryPolicy, "delay", 3), (WaitPolicy, "give_up", 1)),
+    *((WaitPolicy, "first_poll_seconds", 0), (WaitPolicy, "factor", 0.9), (WaitPolicy, "longest_pause_seconds", 0)),
+    (WaitPolicy, "give_up_after", timedelta(0)),
+]
 
 
-@pytest.mark.parametrize(("field", "value"), WRONG.items())
-def test_a_policy_that_cannot_be_is_refused(field: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=rf"RetryPolicy[\s\S]*{field}"):
-        RetryPolicy(**{field: value})
+@pytest.mark.parametrize(("policy", "field", "value"), WRONG)
+def test_a_policy_that_cannot_be_is_refused(policy: type, field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"{policy.__name__}[\s\S]*{field}"):
+        policy(**{field: value})

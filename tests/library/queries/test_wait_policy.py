@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from athena_reports.queries.wait_policy import STATE_MACHINE, WaitPolicy
-
-POLICIES = st.builds(
-    lambda first, factor, longest: WaitPolicy(
-        first_poll_seconds=first, factor=factor, longest_pause_seconds=first + longest
-    ),
-    st.floats(0.5, 10),
-    st.floats(1, 3),
-    st.floats(0, 100),
-)
 
 
 def looks(policy: WaitPolicy, query_seconds: float, begin: float = 0.0) -> list[float]:
@@ -33,12 +22,15 @@ def looks(policy: WaitPolicy, query_seconds: float, begin: float = 0.0) -> list[
     return found
 
 
-@given(POLICIES, st.floats(0, 500))
-def test_each_pause_is_the_one_before_times_the_factor_until_the_longest(policy: WaitPolicy, end: float) -> None:
-    expected = policy.first_poll_seconds
+@given(st.floats(0.5, 10), st.floats(1, 3), st.floats(0, 100), st.floats(0, 500))
+def test_each_pause_is_the_one_before_times_the_factor_until_the_longest(
+    first: float, factor: float, more: float, end: float
+) -> None:
+    policy = WaitPolicy(first_poll_seconds=first, factor=factor, longest_pause_seconds=first + more)
+    expected = first
     for before, after in pairwise(looks(policy, end)):
-        assert after - before == pytest.approx(min(expected, policy.longest_pause_seconds))
-        expected *= policy.factor
+        assert after - before == pytest.approx(min(expected, first + more))
+        expected *= factor
 
 
 @given(st.floats(0, 1500), st.floats(0, 1500))
@@ -50,16 +42,6 @@ def test_by_default_no_end_is_noticed_later_than_a_fifth_of_the_time_plus_a_seco
     assert looks(WaitPolicy(), end, begin)[-1] - end <= 0.2 * end + 1 + 1e-9
 
 
-NEVER = timedelta(0)
-WRONG = {"first_poll_seconds": -1, "factor": 0.9, "longest_pause_seconds": 0, "give_up_after": NEVER, "give_up": 1}
-
-
-@pytest.mark.parametrize(("field", "value"), WRONG.items())
-def test_a_policy_that_cannot_be_is_refused(field: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=rf"WaitPolicy[\s\S]*{field}"):
-        WaitPolicy(**{field: value})
-
-
 def machine(query_seconds: float) -> list[float]:
     """When Step Functions' retrier looks: IntervalSeconds 5, BackoffRate 1.2, MaxAttempts 10."""
     found, interval = [0.0], 5.0
@@ -69,7 +51,7 @@ def machine(query_seconds: float) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("query_seconds", [0.5, 1, 3, 5, 10, 60, 100, 129, 600])
+@pytest.mark.parametrize("query_seconds", [0.5, 10, 60, 129, 600])
 def test_the_named_policy_looks_and_gives_up_when_the_machine_did(query_seconds: float) -> None:
     assert looks(STATE_MACHINE, query_seconds) == pytest.approx(machine(query_seconds))
     assert machine(600)[-1] == pytest.approx(129.8, abs=0.1)

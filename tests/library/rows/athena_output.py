@@ -137,25 +137,12 @@ def zone_of(at: datetime) -> str:
 
 def java(value: float, *, single: bool) -> str:
     """Double.toString and Float.toString: 1.0, 0.001, 1.0E-4, 1.0E7, NaN, -Infinity."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    if value == 0:
-        return "-0.0" if math.copysign(1, value) < 0 else "0.0"
-    mantissa, exponent = shortest(value, single=single).split("e")
-    sign = "-" if mantissa.startswith("-") else ""
-    digits, power = mantissa.lstrip("-").replace(".", "").rstrip("0") or "0", int(exponent)
-    if -3 <= power < 7:
-        digits = digits.rjust(len(digits) - power, "0") if power < 0 else digits.ljust(power + 1, "0")
-        point = max(power, 0) + 1
-        return f"{sign}{digits[:point]}.{digits[point:] or '0'}"
-    return f"{sign}{digits[0]}.{digits[1:] or '0'}E{power}"
-
-
-def shortest(value: float, *, single: bool) -> str:
-    """The fewest digits, in scientific notation, that give the value back."""
-    return np.format_float_scientific(np.float32(value) if single else np.float64(value))
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    number: Any = np.float32(value) if single else np.float64(value)
+    if value == 0 or 1e-3 <= abs(number) < 1e7:
+        return np.format_float_positional(number, trim="0")
+    return np.format_float_scientific(number, trim="0", exp_digits=1).replace("+", "").upper()
 
 
 def unloaded(columns: Sequence[Column], rows: Sequence[Row], **options: Any) -> bytes:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -46,9 +45,6 @@ def row_numbers(found: CheckResult) -> list[str]:
     return [row["row number"] for row in found.rows]
 
 
-# rows
-
-
 @pytest.mark.parametrize(("count", "passed"), [(0, False), (1, True), (3, True), (4, False)])
 def test_rows_are_counted(count: int, passed: bool) -> None:
     found = result(checks.rows(at_least=1, at_most=3, severity="warn"), scores([1] * count))
@@ -57,40 +53,30 @@ def test_rows_are_counted(count: int, passed: bool) -> None:
     assert found.message == f"There are {count} rows; expected at_least=1, at_most=3."
 
 
-# unique
-
-
 KEYS = st.tuples(st.sampled_from([0.0, -0.0, 1.5, math.nan, None]), st.sampled_from(["a", "", None]))
 
 
 @given(st.lists(KEYS, max_size=15))
 @FEW
-def test_unique_finds_rows_that_repeat_others(rows: list[tuple[float | None, str | None]]) -> None:
+def test_unique_finds_rows_that_repeat_others_and_not_null_those_with_null(
+    rows: list[tuple[float | None, str | None]],
+) -> None:
     columns = {
         "id": pa.array([key for key, _ in rows], pa.float64()),
-        "name": pa.array([n for _, n in rows], pa.string()),
+        "name": pa.array([name for _, name in rows], pa.string()),
     }
-    found = result(checks.unique("id", "name"), pa.table(columns))
+    declared = [checks.unique("id", "name"), checks.not_null("id"), checks.not_null("id", "name")]
+    found = run(declared, pa.table(columns))
+
     same = [("0.0" if key == 0 else str(key), name) for key, name in rows]
-    times = Counter(same)
-
-    assert found.passed == (not found.value) == (max(times.values(), default=1) == 1)
-    assert found.value == len(rows) - len(times)
-    repeated = [str(number) for number, key in enumerate(same, 1) if key in same[: number - 1]]
-    assert row_numbers(found) == repeated[:5]
-
-
-# not_null
-
-
-@given(st.lists(st.tuples(st.none() | st.integers(0, 1), st.none() | st.integers(0, 1)), max_size=15))
-@FEW
-def test_not_null_finds_rows_with_null(rows: list[tuple[int | None, int | None]]) -> None:
-    pair = {"a": pa.array([a for a, _ in rows], pa.int64()), "b": pa.array([b for _, b in rows], pa.int64())}
-    found = run([checks.not_null("a"), checks.not_null("a", "b")], pa.table(pair))
-    for each, columns in zip(found, (1, 2), strict=True):
-        numbers = [str(number) for number, row in enumerate(rows, 1) if None in row[:columns]]
-        assert (each.passed, each.value, row_numbers(each)) == (not numbers, len(numbers), numbers[:5])
+    wrong = [
+        [number for number, key in enumerate(same, 1) if key in same[: number - 1]],
+        [number for number, row in enumerate(rows, 1) if row[0] is None],
+        [number for number, row in enumerate(rows, 1) if None in row],
+    ]
+    for each, expected in zip(found, wrong, strict=True):
+        assert (each.passed, each.value) == (not expected, len(expected))
+        assert row_numbers(each) == [str(number) for number in expected[:5]]
 
 
 def test_an_offending_row_is_shown_with_its_first_columns_and_short_values() -> None:
@@ -104,9 +90,6 @@ def test_an_offending_row_is_shown_with_its_first_columns_and_short_values() -> 
     assert (row['z "'], row["text"]) == ("NULL", "x" * 80)
 
 
-# in_range
-
-
 UTC_NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 NOON = datetime.fromisoformat("2026-01-02T12:00:00")
 
@@ -118,13 +101,11 @@ NOON = datetime.fromisoformat("2026-01-02T12:00:00")
         (2**53, 2**53 + 1, {"at_most": 2**53}),
         (2**63 - 1, -(2**63), {"at_least": 0, "at_most": 10**40}),
         (2**63 - 1, -(2**63), {"at_least": 0, "at_most": math.inf}),
-        (0.0, math.nan, {"at_least": 0}),
         (-0.0, math.nan, {"at_least": Decimal(0)}),
         (0.1, math.nextafter(0.1, 0), {"at_least": Decimal("0.1")}),
         (math.nextafter(0.3, 0), 0.30000000000000004, {"at_most": Decimal("0.3")}),
         (Decimal("0.10"), Decimal("0.11"), {"at_most": Decimal("0.1")}),
-        (Decimal("0.10"), Decimal("-0.01"), {"at_least": 0, "at_most": 1.5}),
-        (Decimal("0.10"), Decimal("0.09"), {"at_least": 0.1}),
+        (Decimal("0.10"), Decimal("0.09"), {"at_least": 0.1, "at_most": 1.5}),
         (Decimal("1e20"), Decimal("1e20") + 1, {"at_most": 10**20}),
         (date(2026, 1, 2), date(2026, 1, 3), {"at_most": date(2026, 1, 2)}),
         (NOON, datetime.fromisoformat("2026-01-01T23:59:59"), {"at_least": date(2026, 1, 2)}),
@@ -135,22 +116,8 @@ NOON = datetime.fromisoformat("2026-01-02T12:00:00")
 )
 def test_in_range_compares_exactly(inside: Any, outside: Any, bounds: dict[str, Any]) -> None:
     check = checks.in_range("a", **bounds)
-
     assert result(check, table(a=[inside, None])).passed
     assert row_numbers(result(check, table(a=[inside, outside, None]))) == ["2"]
-
-
-@pytest.mark.parametrize(
-    ("value", "bounds"), [("a", {"at_least": 0}), ([1], {"at_least": 0}), (1, {"at_least": date(2026, 1, 1)})]
-)
-def test_in_range_of_what_does_not_compare_fails(value: Any, bounds: dict[str, Any]) -> None:
-    found = result(checks.in_range("a", **bounds), table(a=[value]))
-
-    assert not found.passed
-    assert found.message.startswith("It cannot be checked: Binder Error: Cannot compare values of type ")
-
-
-# expression
 
 
 @given(st.lists(st.none() | st.integers(-3, 3), max_size=12))
@@ -164,27 +131,35 @@ def test_expression_passes_only_where_it_is_true(values: list[int | None]) -> No
 
 
 @pytest.mark.parametrize(
-    ("condition", "says"),
+    ("check", "says"),
     [
-        ("plays > 1", 'Referenced column "plays" not found'),
-        ("score", "the condition is a bigint; it has to be true or false."),
-        ("score >", "syntax error"),
-        ("sum(score) > 1", "aggregates"),
-        ("score > 1) OR (SELECT true FROM read_csv('/etc/passwd')", "disabled by configuration"),
-        ("EXISTS (FROM read_text('/etc/passwd'))", "file system operations are disabled"),
-        ("('x' || score)::BIGINT > 1", "Could not convert string 'x1'"),
+        (checks.expression("score"), "the condition is a bigint; it has to be true or false."),
+        (checks.expression("score >"), "syntax error"),
+        (checks.expression("sum(score) > 1"), "aggregates"),
+        (checks.expression("score > 1) OR (SELECT true FROM read_csv('/etc/passwd')"), "disabled by configuration"),
+        (checks.expression("('x' || score)::BIGINT > 1"), "Could not convert string 'x1'"),
+        (checks.in_range("score", at_least=date(2026, 1, 1)), "Binder Error: Cannot compare values of type "),
+        (checks.change("word", within=1), "sum(VARCHAR)"),
+        (checks.change("odd", within=1), "odd has no total: it is "),
+        *(
+            (check, 'Binder Error: Referenced column "plays" not found')
+            for check in (
+                *(checks.unique("plays"), checks.not_null("score", "plays"), checks.in_range("plays", at_least=0)),
+                *(checks.expression("plays > 1"), checks.change("plays", within=0)),
+            )
+        ),
     ],
+    ids=str,
 )
-def test_expression_that_is_wrong_fails(condition: str, says: str) -> None:
-    found = result(checks.expression(condition), scores([1, 2, 3]))
-
+def test_a_check_that_cannot_be_made_fails(check: Check, says: str) -> None:
+    found = result(check, table(score=[1, 2], word=["a", "b"], odd=[math.inf, 1.0]))
     assert not found.passed
     assert found.message.startswith("It cannot be checked: ")
     assert says in found.message
     assert "\n" not in found.message
 
 
-# change
+# --- change
 
 
 def manifest(check: Check, rows: pa.Table) -> Any:
@@ -226,24 +201,18 @@ def test_change_compares_with_what_it_was_told_to() -> None:
     ]
 
 
-def test_change_without_anything_to_compare_with_passes_and_says_so() -> None:
-    check = checks.change("score", within=0)
-    other = manifest(checks.change("scores", within=0), table(scores=[7]))
-
-    for previous in (None, SimpleNamespace(rows=3, checks=[]), other):
-        found = result(check, scores([1, 2]), previous_period=previous, previous_version=other)
-        assert found.passed
-        assert found.message == "The total of score is 3; the previous period has nothing to compare with."
-
-
-def test_change_finds_the_figure_of_a_check_with_other_limits() -> None:
+def test_change_finds_the_figure_of_a_check_with_other_limits_and_else_passes_and_says_so() -> None:
     before = manifest(checks.change("score", within=9, against="previous_version", severity="warn"), scores([10]))
-    found = result(checks.change("score", within=0.1), scores([12]), previous_period=before)
+    check = checks.change("score", within=0.1)
+    found = result(check, scores([12]), previous_period=before)
+    after = "The total of score is 12, after 10 in the previous period (+20.0%); expected within 10.0%."
+    assert (found.passed, found.message) == (False, after)
 
-    assert not found.passed
-    assert found.message == (
-        "The total of score is 12, after 10 in the previous period (+20.0%); expected within 10.0%."
-    )
+    other = manifest(checks.change("scores", within=0), table(scores=[7]))
+    for previous in (None, SimpleNamespace(rows=3, checks=[]), other):
+        found = result(check, scores([12]), previous_period=previous, previous_version=before)
+        nothing = "The total of score is 12; the previous period has nothing to compare with."
+        assert (found.passed, found.message) == (True, nothing)
 
 
 def test_change_is_exact_for_great_numbers() -> None:
@@ -255,24 +224,13 @@ def test_change_is_exact_for_great_numbers() -> None:
     assert not result(check, scores([2**63 - 1, 2**63 - 1, 2]), previous_period=before).passed
 
 
-@pytest.mark.parametrize("values", [["x"], [math.nan], [math.inf, 1.0]])
-def test_change_of_what_has_no_total_fails(values: list[Any]) -> None:
-    found = result(checks.change("a", within=1), table(a=values))
-
-    assert not found.passed
-    assert found.message.startswith("It cannot be checked: ")
-
-
-# schema
+# --- schema
 
 
 TYPED = pa.schema(
     [
-        ("rank", pa.int64()),
-        ("score", pa.decimal128(10, 2)),
-        ("at", pa.timestamp("ms")),
-        ("tags", pa.list_(pa.string())),
-        ("clock", pa.time32("ms")),
+        *(("rank", pa.int64()), ("score", pa.decimal128(10, 2)), ("at", pa.timestamp("ms"))),
+        *(("tags", pa.list_(pa.string())), ("clock", pa.time32("ms"))),
     ]
 )
 NAMED = {"rank": "bigint", "score": "DECIMAL(10, 2)", "at": "timestamp", "tags": "array<string>", "clock": "time"}
@@ -283,7 +241,6 @@ NAMED = {"rank": "bigint", "score": "DECIMAL(10, 2)", "at": "timestamp", "tags":
     [
         (NAMED, "The columns are as expected."),
         ({**NAMED, "rank": "integer"}, "rank is BIGINT, expected integer"),
-        ({**NAMED, "rank": "varchar"}, "rank is BIGINT, expected varchar"),
         ({**NAMED, "score": "decimal(10,3)"}, "score is DECIMAL(10,2), expected decimal(10,3)"),
         ({**NAMED, "tags": "array<bigint>"}, "tags is VARCHAR[], expected array<bigint>"),
         ({**NAMED, "plays": "bigint"}, "plays is missing, expected bigint"),
@@ -293,48 +250,25 @@ NAMED = {"rank": "bigint", "score": "DECIMAL(10, 2)", "at": "timestamp", "tags":
 )
 def test_schema(columns: dict[str, str], says: str) -> None:
     found = result(checks.schema(columns), TYPED.empty_table())
-
     assert found.passed == says.endswith("as expected.")
     assert says in found.message
     assert found.message.count(";") == 0
 
 
-# all of them
-
-
-@pytest.mark.parametrize(
-    "check",
-    [
-        checks.unique("plays"),
-        checks.not_null("score", "plays"),
-        checks.in_range("plays", at_least=0),
-        checks.change("plays", within=0),
-    ],
-    ids=lambda check: check.name,
-)
-@pytest.mark.parametrize("values", [[1, 2], []])
-def test_a_check_of_a_column_that_is_not_there_fails(check: Check, values: list[int]) -> None:
-    found = result(check, scores(values))
-
-    assert not found.passed
-    assert found.message.startswith('It cannot be checked: Binder Error: Referenced column "plays" not found')
+# --- all of them
 
 
 def test_failures_name_each_check_that_forbids_to_publish_with_its_rows() -> None:
     rows = table(user_id=["u1", "u1"], score=[1, None])
-    declared = [
-        checks.unique("user_id"),
-        checks.not_null("score", severity="warn"),
-        checks.in_range("score", at_least=2),
-        checks.rows(at_least=2),
-    ]
+    warns = checks.not_null("score", severity="warn")
+    declared = [checks.unique("user_id"), warns, checks.in_range("score", at_least=2), checks.rows(at_least=2)]
     assert failures(run(declared, rows)) == (
         "Check unique(user_id) failed: 1 of 2 rows repeat the user_id of one before. "
         "For example row number 2, user_id u1, score NULL. "
         "Check in_range(score, at_least=2) failed: 1 of 2 rows have a score outside the range at_least=2. "
         "For example row number 1, score 1, user_id u1."
     )
-    assert failures(run(declared[1:2], rows)) == ""
+    assert failures(run([warns], rows)) == ""
 
 
 @pytest.mark.parametrize(
@@ -347,8 +281,7 @@ def test_failures_name_each_check_that_forbids_to_publish_with_its_rows() -> Non
         (lambda: checks.not_null(""), "at least one column"),
         (lambda: checks.in_range("a"), "give at_least, at_most, or both"),
         (lambda: checks.expression(" "), "give a condition in SQL"),
-        (lambda: checks.change("a", within=-0.1), "expected 0 or more"),
-        (lambda: checks.change("a", within=math.nan), "expected 0 or more"),
+        *((lambda part=part: checks.change("a", within=part), "expected 0 or more") for part in (-0.1, math.nan)),
         (lambda: checks.change("a", within=1, against="yesterday"), "against"),  # type: ignore[arg-type]
         (lambda: checks.schema({"a": "bigit"}), "its type bigit"),
         (lambda: checks.schema({}), "give the type of each column"),

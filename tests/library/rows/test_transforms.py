@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import SimpleNamespace
@@ -22,26 +21,21 @@ from tests.library.rows.athena_output import engine
 
 WEEK: Any = SimpleNamespace(id="2026-11-15")
 ABOUT = "Report 'plays', period 2026-11-15 (weekly)"
+ONE = "SELECT 1::BIGINT AS a"
 
 
-def run(*transforms: Any, sql: str = "SELECT 1::BIGINT AS a") -> tuple[dict[str, str], list[Any]]:
+def run(*transforms: Any, sql: str = ONE) -> tuple[dict[str, str], list[Any]]:
     with engine() as opened:
         rows = apply(transforms, opened.connection.sql(sql), WEEK, engine=opened, about=ABOUT)
         table = opened.connection.sql(f"FROM {write_table(rows, opened).source}")
         return dict(zip(rows.columns, map(str, rows.types), strict=True)), table.fetchall()
 
 
-def refusal(*transforms: Any, sql: str = "SELECT 1::BIGINT AS a") -> str:
+def refusal(*transforms: Any, sql: str = ONE) -> str:
     with pytest.raises(TransformError) as caught:
         run(*transforms, sql=sql)
     assert str(caught.value).startswith(f"{ABOUT}: ")
     return str(caught.value)
-
-
-def numbers(values: list[int | None]) -> str:
-    listed = ", ".join(f"({'NULL' if value is None else value})" for value in values)
-    rows = f"FROM (VALUES {listed}) AS t(a)" if values else "FROM range(0) AS t(a)"
-    return f"SELECT a::BIGINT AS a {rows}"
 
 
 # --- movement
@@ -69,31 +63,26 @@ def test_movement_of_columns_with_other_names_and_without_rows() -> None:
     other = movement(rank="place", previous_rank="the one before", into="shift")
     sql = 'SELECT 1 AS place, 3 AS "the one before"'
 
-    assert run(other, sql=sql)[1] == [(1, 3, "up 2")]
-    assert run(other, sql=f"{sql} WHERE false") == (
-        {"place": "INTEGER", "the one before": "INTEGER", "shift": "VARCHAR"},
-        [],
-    )
+    types = {"place": "INTEGER", "the one before": "INTEGER", "shift": "VARCHAR"}
+    assert run(other, sql=sql) == (types, [(1, 3, "up 2")])
+    assert run(other, sql=f"{sql} WHERE false") == (types, [])
     assert '"previous_rank" not found' in refusal(movement(), sql=sql)
-    assert "the column place occurs twice" in refusal(movement(**{**NAMES, "into": "place"}), sql=sql)
+    again = movement(rank="place", previous_rank="the one before", into="place")
+    assert "the column place occurs twice" in refusal(again, sql=sql)
 
-
-NAMES = {"rank": "place", "previous_rank": "the one before"}
 
 # --- what a transform returns
 
 
 TABLE = pa.table({"b": [1, 2]})
+MADE = {"table": lambda: TABLE, "reader": TABLE.to_reader, "batch": lambda: TABLE.to_batches()[0]}
+MADE["pandas"] = TABLE.to_pandas
 
 
-@pytest.mark.parametrize(
-    "make",
-    [lambda: TABLE, TABLE.to_reader, lambda: TABLE.to_batches()[0], TABLE.to_pandas],
-    ids=["table", "reader", "batch", "pandas"],
-)
+@pytest.mark.parametrize("kind", MADE)
 @pytest.mark.parametrize("after", [[], [each_row(lambda row: row)], [lambda rows, _: rows.filter("b > 0")]])
-def test_a_transform_may_return_arrow_or_a_frame(make: Callable[[], Any], after: list[Any]) -> None:
-    assert run(lambda _, __: make(), *after) == ({"b": "BIGINT"}, [(1,), (2,)])
+def test_a_transform_may_return_arrow_or_a_frame(kind: str, after: list[Any]) -> None:
+    assert run(lambda _, __: MADE[kind](), *after) == ({"b": "BIGINT"}, [(1,), (2,)])
 
 
 def doubled(rows: Any, period: Any) -> Any:
@@ -109,13 +98,11 @@ def test_transforms_are_applied_in_order_and_see_the_period() -> None:
     ("transform", "says"),
     [
         (lambda _, __: None, "it returned a NoneType. Return a relation"),
-        (lambda rows, _: [rows], "it returned a list"),
         (lambda _, __: duckdb.connect().sql("SELECT 1"), "a relation of another connection"),
         (lambda rows, _: rows.project("*, a AS A"), "the column a occurs twice"),
         (lambda rows, _: rows.project("nope"), 'Binder Error: Referenced column "nope" not found'),
         (lambda rows, _: rows.query("rows", "FROM 'x.csv'"), "file system operations are disabled"),
         (lambda _, __: 1 / 0, "ZeroDivisionError: division by zero"),
-        (lambda rows: rows, "TypeError"),
     ],
 )
 def test_a_transform_that_fails_or_returns_something_else_is_named(transform: Any, says: str) -> None:
@@ -152,18 +139,20 @@ def graded(row: dict[str, Any]) -> dict[str, Any] | None:
     return {**row, "score": str(row["score"]), "grade": "AB"[row["score"] % 2]}
 
 
-@pytest.mark.parametrize("times", [1, 3000])
-def test_each_row_makes_rows_in_order_and_leaves_them_out(times: int) -> None:
-    scores = [3, None, 4, -1] * times
+def test_each_row_makes_rows_in_order_and_leaves_them_out() -> None:
     transform = each_row(graded, adds={"grade": "varchar", "score": "varchar(10)"}, drops=["secret"])
-    types, rows = run(transform, sql=f"SELECT a AS score, 'x' AS secret FROM ({numbers(scores)})")
+    scores = "SELECT CASE WHEN range % 5 <> 1 THEN 7 - range END AS score, 'x' AS secret FROM range(9000)"
+    types, rows = run(transform, sql=scores)
 
     assert types == {"score": "VARCHAR", "grade": "VARCHAR"}
-    assert rows == [(str(score), "AB"[score % 2]) for score in scores if score is not None]
+    assert rows == [(str(7 - n), "AB"[(7 - n) % 2]) for n in range(9000) if n % 5 != 1]
 
 
 def test_each_row_gives_the_period_to_a_function_of_two() -> None:
     assert run(each_row(lambda _, period: {"a": period.id}, adds={"a": "varchar"}))[1] == [("2026-11-15",)]
+
+
+WITHOUT_ZONE = datetime.fromisoformat("2026-01-01T01:02:03.004")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +164,7 @@ def test_each_row_gives_the_period_to_a_function_of_two() -> None:
         ("decimal(10,2)", [Decimal("1.50"), 7, None, Decimal("-99999999.99"), Decimal("1.5000")]),
         ("decimal(2,2)", [Decimal("0.99"), 0]),
         ("date", [date(2026, 1, 1), None, date.min]),
-        ("timestamp", [datetime.fromisoformat("2026-01-01T01:02:03.004"), None]),
+        ("timestamp", [WITHOUT_ZONE, None]),
         ("timestamp with time zone", [datetime(2026, 1, 1, 1, tzinfo=UTC), None]),
         ("boolean", [True, False, None]),
         ("varchar", ["", None, "\u96ea", 'a "b",\n\r\n\\N', "NULL", "\x00"]),
@@ -184,8 +173,7 @@ def test_each_row_gives_the_period_to_a_function_of_two() -> None:
 )
 def test_each_row_takes_values_of_the_declared_type(kind: str, values: list[Any]) -> None:
     made = iter(values)
-    found = run(each_row(lambda _: {"a": next(made)}, adds={"a": kind}), sql=numbers([0] * len(values)))
-
+    found = run(each_row(lambda _: {"a": next(made)}, adds={"a": kind}), sql=f"{ONE} FROM range({len(values)})")
     assert found[1] == [(value,) for value in values]
 
 
@@ -201,25 +189,13 @@ def test_each_row_hands_on_values_of_every_type_that_a_result_has() -> None:
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
-        ("bigint", "1"),
-        ("bigint", 1.5),
-        ("bigint", 2**63),
-        ("bigint", True),
-        ("integer", 2**31),
-        ("double", "1"),
-        ("varchar", 1),
-        ("varchar", b"x"),
-        ("boolean", 1),
-        ("decimal(10,2)", 1.5),
-        ("decimal(10,2)", Decimal("1.505")),
-        ("decimal(10,2)", Decimal("NaN")),
-        ("decimal(10,2)", 10**8),
-        ("date", "2026-01-01"),
-        ("date", datetime(2026, 1, 1, 5, tzinfo=UTC)),
-        ("timestamp", date(2026, 1, 1)),
-        ("timestamp", datetime(2026, 1, 1, 5, tzinfo=UTC)),
-        ("timestamp", datetime.fromisoformat("2026-01-01T01:02:03.004005")),
-        ("timestamp with time zone", datetime.fromisoformat("2026-01-01T01:02:03")),
+        *(("bigint", value) for value in ("1", 1.5, 2**63, True)),
+        *(("integer", 2**31), ("double", "1"), ("varchar", 1), ("varchar", b"x"), ("boolean", 1)),
+        *(("decimal(10,2)", value) for value in (1.5, Decimal("1.505"), Decimal("NaN"), 10**8)),
+        *(("date", "2026-01-01"), ("date", datetime(2026, 1, 1, 5, tzinfo=UTC))),
+        *(("timestamp", value) for value in (date(2026, 1, 1), datetime(2026, 1, 1, 5, tzinfo=UTC))),
+        ("timestamp", WITHOUT_ZONE.replace(microsecond=4005)),
+        ("timestamp with time zone", WITHOUT_ZONE),
     ],
 )
 def test_each_row_refuses_a_value_that_would_not_stay_the_same(kind: str, value: Any) -> None:
@@ -238,28 +214,18 @@ def test_each_row_refuses_a_value_that_would_not_stay_the_same(kind: str, value:
     ],
 )
 def test_each_row_names_the_row_of_a_mistake_and_keeps_its_cause(function: Any, says: str) -> None:
-    assert says in refusal(each_row(function, adds={"grade": "bigint"}))
     with pytest.raises(TransformError) as caught:
-        run(each_row(lambda row: row["b"]))
+        run(each_row(function, adds={"grade": "bigint"}))
+    assert says in str(caught.value)
     cause = caught.value.__cause__
     assert cause is not None
-    assert isinstance(cause.__cause__, KeyError)
+    assert isinstance(cause.__cause__, KeyError) == says.startswith("KeyError")
 
 
 def test_each_row_knows_its_columns_without_rows() -> None:
+    none = f"{ONE} WHERE false"
     transform = each_row(lambda row: row, adds={"grade": "decimal(5,1)"}, drops=["a"])
-
-    assert run(transform, sql=numbers([])) == ({"grade": "DECIMAL(5,1)"}, [])
-    assert "it drops b; the rows have a." in refusal(each_row(lambda row: row, drops=["b"]), sql=numbers([]))
-
-
-@pytest.mark.parametrize(
-    ("declare", "error", "says"),
-    [
-        (lambda: each_row(None), TypeError, "not a callable"),  # type: ignore[arg-type]
-        (lambda: each_row(lambda row: row, adds={"b": "decimel"}), ValueError, "its type decimel"),
-    ],
-)
-def test_a_mistake_is_refused_where_it_is_declared(declare: Any, error: type[Exception], says: str) -> None:
-    with pytest.raises(error, match=says):
-        declare()
+    assert run(transform, sql=none) == ({"grade": "DECIMAL(5,1)"}, [])
+    assert "it drops b; the rows have a." in refusal(each_row(lambda row: row, drops=["b"]), sql=none)
+    with pytest.raises(ValueError, match="its type decimel"):
+        each_row(lambda row: row, adds={"b": "decimel"})
