@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,26 @@ def options(
 ) -> None:
     """Tools for those who write reports. They use the AWS endpoint, account and region of the shell."""
     os.environ.setdefault(_DAGS_FOLDER, str(dags.resolve()))
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the report.")],
+    table: Annotated[str, typer.Option(prompt="Table of events", help="The table of events, in Glue.")],
+    key: Annotated[str, typer.Option(prompt="Column to rank", help="The column whose values are ranked.")],
+    time: Annotated[str, typer.Option(prompt="Event time (a timestamp in UTC)", help="The event time.")],
+    since: Annotated[datetime, typer.Option(prompt="First date with data", formats=["%Y-%m-%d"], help="First date.")],
+    partition: Annotated[str, typer.Option(help="The partition key, a UTC date as text.")] = "dt",
+    timezone: Annotated[str, typer.Option(help="IANA zone of its weeks and months.")] = "UTC",
+    owner: Annotated[str, typer.Option(help="Who is asked when it fails.")] = "airflow",
+) -> None:
+    """Write a report: DAG file, SQL and a case. It asks for what is not given, and overwrites nothing."""
+    from athena_reports.authors.new import NewReport, write_report
+
+    given = {"name": name, "table": table, "key": key, "time": time, "partition": partition}
+    report = NewReport(**given, since=since.date(), timezone=timezone, owner=owner)
+    for path in write_report(report, Path()):
+        print(path)
 
 
 @app.command()

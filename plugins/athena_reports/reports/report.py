@@ -19,6 +19,7 @@ from athena_reports.rows.checks import Check
 from athena_reports.rows.writer import Format
 from athena_reports.settings import settings
 
+NAME_PATTERN = "[a-z][a-z0-9_]{0,63}"
 REPORT_TAG = "athena-report"  # of the Airflow DAGs of all reports
 MAINTENANCE_TAG = "athena-reports-maintenance"  # of the others
 NO_TABLE_TAG = "no-table"  # of those without Parquet, and so without a table in Glue
@@ -75,7 +76,7 @@ class Report(pydantic.BaseModel, frozen=True):
 
     model_config = CONFIG
 
-    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
     sql: str
     since: Annotated[str | date, AfterValidator(_day)]
     until: Annotated[str | date, AfterValidator(_day)] | None = None
