@@ -103,6 +103,21 @@ def plan(
         Console(stderr=True).print(f"{declared.dag.dag_id} restates {', '.join(made.changed)}.")
 
 
+@app.command()
+def status(report: ReportName, as_json: AsJson = False) -> None:
+    """Show which periods are published, and which of them by other SQL, params or transform than today's."""
+    from athena_reports.authors import status as view
+    from athena_reports.authors.declared import declared_reports, find_report
+    from athena_reports.authors.trial import Aws
+
+    declared, _ = find_report(report, "", declared_reports())
+    found = view.status(declared, Aws.connect())
+    if as_json:
+        print(found.model_dump_json(indent=2))
+    else:
+        view.show(found, Console())
+
+
 @app.command("test")
 def run_cases(
     names: Annotated[list[str] | None, typer.Argument(metavar="[REPORT or REPORT/CASE]...")] = None,

@@ -14,6 +14,7 @@ from athena_reports.errors import ReportError
 from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
 from athena_reports.periods.sql_period import ParamValue, literal
 from athena_reports.reports.input import CONFIG, Input, mistake
+from athena_reports.reports.logic import logic_digest
 from athena_reports.reports.sql_template import template_problem
 from athena_reports.rows.checks import Check
 from athena_reports.rows.writer import Format
@@ -146,6 +147,12 @@ class Report(pydantic.BaseModel, frozen=True):
             return path.read_text(encoding="utf-8").rstrip() + "\n"
         except UnicodeDecodeError as error:
             self.refuse("sql", f"{self.sql}: {error}. Save the file as UTF-8.")
+
+    @property
+    def logic(self) -> str:
+        """A digest of what makes the rows."""
+        made_by: dict[str, Any] = {name: getattr(self, name) for name in ("params", "inputs", "late_by", "transforms")}
+        return logic_digest(self.sql_text, settings().sql_folder, **made_by)
 
     def with_params(self, cadence: str, overrides: Mapping[str, ParamValue]) -> Self:
         """Return the report with the params of one cadence laid over its own; ReportError if they do not fit."""
