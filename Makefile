@@ -66,6 +66,10 @@ up: $(READY) ## Run Airflow with the demo's lakes and the Reports page on 127.0.
 
 AUTHORS := AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(RUN) -m demo.beside $(RUN) -m athena_reports
 
+.PHONY: report
+report: $(READY) ## Write a new report with its first case: NAME=best_users (asks for the rest, or takes NEW='--table ...')
+	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins $(RUN) -m athena_reports new '$(NAME)' $(NEW)
+
 .PHONY: preview
 preview: $(READY) ## Show what a period queries, reads and costs: REPORT=user_ranking PERIOD=2025-06-22 RUN=1
 	@$(AUTHORS) preview '$(REPORT)' $(PERIOD) $(if $(RUN),--run)

@@ -180,6 +180,7 @@ def build_dag(
             task_id="publish",
             prepared=transform.output,
             late_by=report.late_by,
+            logic=report.logic,
             reads_previous=any(source.previous for source in report.inputs),
             outlets=[Asset(dag.dag_id)],  # no uri: a consumer that names the asset could not know it
             keyed_outlets=[period_asset(dag.dag_id)],

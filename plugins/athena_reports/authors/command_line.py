@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,26 @@ def options(
 ) -> None:
     """Tools for those who write reports. They use the AWS endpoint, account and region of the shell."""
     os.environ.setdefault(_DAGS_FOLDER, str(dags.resolve()))
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the report.")],
+    table: Annotated[str, typer.Option(prompt="Table of events", help="The table of events, in Glue.")],
+    key: Annotated[str, typer.Option(prompt="Column to rank", help="The column whose values are ranked.")],
+    time: Annotated[str, typer.Option(prompt="Event time (a timestamp in UTC)", help="The event time.")],
+    since: Annotated[datetime, typer.Option(prompt="First date with data", formats=["%Y-%m-%d"], help="First date.")],
+    partition: Annotated[str, typer.Option(help="The partition key, a UTC date as text.")] = "dt",
+    timezone: Annotated[str, typer.Option(help="IANA zone of its weeks and months.")] = "UTC",
+    owner: Annotated[str, typer.Option(help="Who is asked when it fails.")] = "airflow",
+) -> None:
+    """Write a report: DAG file, SQL and a case. It asks for what is not given, and overwrites nothing."""
+    from athena_reports.authors.new import NewReport, write_report
+
+    given = {"name": name, "table": table, "key": key, "time": time, "partition": partition}
+    report = NewReport(**given, since=since.date(), timezone=timezone, owner=owner)
+    for path in write_report(report, Path()):
+        print(path)
 
 
 @app.command()
@@ -80,6 +101,21 @@ def plan(
         for period in made.changed:
             airflow.restate(declared.dag.dag_id, period)
         Console(stderr=True).print(f"{declared.dag.dag_id} restates {', '.join(made.changed)}.")
+
+
+@app.command()
+def status(report: ReportName, as_json: AsJson = False) -> None:
+    """Show which periods are published, and which of them by other SQL, params or transform than today's."""
+    from athena_reports.authors import status as view
+    from athena_reports.authors.declared import declared_reports, find_report
+    from athena_reports.authors.trial import Aws
+
+    declared, _ = find_report(report, "", declared_reports())
+    found = view.status(declared, Aws.connect())
+    if as_json:
+        print(found.model_dump_json(indent=2))
+    else:
+        view.show(found, Console())
 
 
 @app.command("test")

@@ -51,6 +51,12 @@ class DeclaredReport:
         return str(self.query.render_template(self.query.query, context, self.dag.get_template_env())).strip()
 
     @property
+    def logic(self) -> str:
+        """The digest of what makes its rows today."""
+        publish: Any = self.dag.get_task("publish")
+        return str(publish.logic)
+
+    @property
     def key(self) -> tuple[str, ...]:
         """The columns that a check declares as unique; empty if none does."""
         return next((check.key for check in self.recipe.checks if check.key), ())

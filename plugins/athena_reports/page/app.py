@@ -240,7 +240,7 @@ def _coverage(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: date
     # The period before the first one decides whether that one is stale.
     partitions = lake.partitions(dag.dag_id, first.previous.id if first else "")
     begin = max(dag.since, first.start_utc) if first else dag.since
-    found = coverage(dag.timetable, partitions, runs, begin, now, dag.until)
+    found = coverage(dag.timetable, partitions, runs, begin, now, dag.until, dag.logic)
     return Coverage([cell for cell in found.cells if first is None or cell.period >= first], found.problems)
 
 

@@ -28,6 +28,7 @@ class State(StrEnum):
     MISSING = "missing"
     BROKEN = "broken"
     STALE = "stale"
+    OUTDATED = "outdated"
     PARTIAL = "partial"
     WARNED = "warned"
     PROVISIONAL = "provisional"
@@ -73,10 +74,11 @@ def coverage(
     since: datetime,
     now: datetime,
     until: datetime | None = None,
+    logic: str = "",
 ) -> Coverage:
     """Return the periods that start from `since` to `until` and whose run is due, and others that are there anyway.
 
-    These are published, or have ended and have a run.
+    These are published, or have ended and have a run. `logic` is today's, empty if unknown.
     """
     cadence = timetable.cadence
     end = cadence.last_complete(now - timetable.delay).end_utc
@@ -100,8 +102,9 @@ def coverage(
         else:
             if period_id in published or period.end_utc <= now:
                 periods[period_id] = period
-    out_of_date = set(stale(published))
-    cells = [_cell(each, published.get(id), runs.get(id), id in out_of_date) for id, each in periods.items()]
+    old = set(stale(published))
+    other = {id for id, facts in published.items() if logic and facts.logic not in ("", logic)}
+    cells = [_cell(each, published.get(id), runs.get(id), id in old, id in other) for id, each in periods.items()]
     return Coverage(sorted(cells, key=lambda cell: cell.period.first_date), problems)
 
 
@@ -133,12 +136,12 @@ def _nearest(place: int, places: Sequence[int]) -> list[int]:
     return sorted(places[max(at - _NEAR, 0) : at + _NEAR], key=lambda each: abs(each - place))[:_NEAR]
 
 
-def _cell(period: Period, published: PartitionFacts | None, run: Run | None, is_stale: bool) -> Cell:
+def _cell(period: Period, published: PartitionFacts | None, run: Run | None, is_stale: bool, is_outdated: bool) -> Cell:
     running = run is not None and run.state in _ACTIVE
     is_repaired = run and published and run.ended_at and run.ended_at <= published.published_at
     failed = run is not None and run.state == "failed" and not is_repaired
     broken = published is not None and published.broken
     seen = (published.partial, published.checks_warned, published.provisional, not broken) if published else ()
-    holds = (running, failed, not published, broken, is_stale, *seen)  # in the order of State
+    holds = (running, failed, not published, broken, is_stale, is_outdated, *seen)  # in the order of State
     states = tuple(state for state, is_so in zip(State, holds, strict=False) if is_so)
     return Cell(period, states, published, run if running or failed else None)

@@ -33,6 +33,7 @@ class ReportDag:
     is_paused: bool
     has_table: bool = True
     until: datetime | None = None
+    logic: str = ""  # of its publications from now on; empty for a DAG without
 
     @property
     def cadence(self) -> Cadence:
@@ -88,7 +89,9 @@ def _report_dag(dag_id: str, data: Mapping[str, Any], is_paused: bool) -> Report
     since, until = (
         each and datetime.fromtimestamp(each, UTC) for each in (data["dag"]["start_date"], data["dag"].get("end_date"))
     )
-    return ReportDag(dag_id, timetable, since, is_paused, NO_TABLE_TAG not in data["dag"].get("tags", ()), until)
+    has_table = NO_TABLE_TAG not in data["dag"].get("tags", ())
+    logic = (each["__var"].get("logic", "") for each in data["dag"]["tasks"])
+    return ReportDag(dag_id, timetable, since, is_paused, has_table, until, next(filter(None, logic), ""))
 
 
 def _period_id(cadence: Cadence, run: Any) -> str:

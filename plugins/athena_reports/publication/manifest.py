@@ -86,6 +86,7 @@ class EarlierVersion(BaseModel, frozen=True):
     difference: Difference | None
     query: QueryFacts
     code_version: str
+    logic: str = ""
 
 
 class PublicationFacts(BaseModel, frozen=True):
@@ -103,6 +104,7 @@ class PublicationFacts(BaseModel, frozen=True):
     checks: tuple[CheckResult, ...]
     run: RunFacts
     code_version: str
+    logic: str = ""  # what the rows were made by: see `logic_digest`; empty in a DAG of one's own
 
 
 class Latest(BaseModel, frozen=True, extra="allow"):
@@ -141,6 +143,7 @@ class PartitionFacts(BaseModel, frozen=True):
     manifest: str
     checks_warned: int
     earlier: int
+    logic: str = ""
     broken: str = ""  # what the cleanup found missing or damaged in S3
 
     @classmethod

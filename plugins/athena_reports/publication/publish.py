@@ -23,7 +23,7 @@ _Found = tuple[_Document | None, str | None]  # with its ETag, or two Nones
 # An upload that is older is not published any more, and twice as old it may be removed. So no removal meets a flip.
 PUBLISHED_WITHIN = timedelta(hours=12)
 # A manifest that would say the same of these is not written again.
-_DECIDING = ("version", "query", "provisional", "settles_at", "partial", "missing_partitions", "checks")
+_DECIDING = ("version", "query", "logic", "provisional", "settles_at", "partial", "missing_partitions", "checks")
 
 
 class Publication(NamedTuple):

@@ -33,6 +33,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         report: Name of the report.
         environment: Name of the environment, for the manifest.
         late_by: A period whose query was submitted before its end plus this is provisional.
+        logic: Digest of what makes the rows; a period that was published by another one is outdated.
         reads_previous: Whether the SQL reads the period before, whose restatement makes this one stale.
         keyed_outlets: Further assets, whose events have the id of the period as partition key; none before Airflow 3.3.
         database: Glue database of the published table; None for no table.
@@ -42,7 +43,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     """
 
     aws_hook_class = SharedSessionHook
-    template_fields: Sequence[str] = aws_template_fields("prepared", "bucket")
+    template_fields: Sequence[str] = aws_template_fields("prepared", "bucket", "logic")
     ui_color = "#98d8a0"
 
     def __init__(
@@ -54,6 +55,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         environment: str,
         late_by: timedelta = timedelta(0),
         reads_previous: bool = False,
+        logic: str = "",
         keyed_outlets: Sequence[Asset] = (),
         database: str | None = None,
         memory_limit: str = "128MB",
@@ -64,7 +66,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         super().__init__(**kwargs)
         self.prepared, self.bucket = prepared, bucket
         self.report, self.environment = report, environment
-        self.late_by, self.reads_previous = late_by, reads_previous
+        self.late_by, self.reads_previous, self.logic = late_by, reads_previous, logic
         self.keyed_outlets = list(keyed_outlets) if HAS_KEYED_EVENTS else []
         self.add_outlets(self.keyed_outlets)
         self.database, self.memory_limit = database, memory_limit
@@ -92,6 +94,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             checks=prepared.checks,
             run=RunFacts(dag_id=self.dag_id, run_id=context["run_id"]),
             code_version=__version__,
+            logic=self.logic,
         )
         location = Location(self.bucket, self.report, facts.period.cadence, facts.period.id)
         s3 = S3(self.hook.client("s3"), self.bucket_owner, self.encryption)

@@ -16,6 +16,7 @@ from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.queries.airflow_errors import report_errors
 
 STALE_PARAM = "stale"
+TOGETHER = timedelta(minutes=1)  # queries of two periods that are reported again together start so far apart
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,10 @@ def find_restatements(
 
 def stale(partitions: Mapping[str, PartitionFacts]) -> list[str]:
     """Return the ids of the periods whose SQL read the period before, which was restated since."""
-    restated = {facts.end: facts.restated_at for facts in partitions.values()}
-    read = {period_id: facts for period_id, facts in partitions.items() if facts.reads_previous}
-    return [id for id, facts in read.items() if restated.get(facts.start, "") > facts.submitted_at]
+    restated = {facts.end: facts.restated_at for facts in partitions.values() if facts.restated_at}
+    read = {id: facts for id, facts in partitions.items() if facts.reads_previous and facts.start in restated}
+    since = {id: datetime.fromisoformat(restated[facts.start]) - TOGETHER for id, facts in read.items()}
+    return [id for id, facts in read.items() if since[id] > datetime.fromisoformat(facts.submitted_at)]
 
 
 class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):

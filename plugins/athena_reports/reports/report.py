@@ -14,11 +14,13 @@ from athena_reports.errors import ReportError
 from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
 from athena_reports.periods.sql_period import ParamValue, literal
 from athena_reports.reports.input import CONFIG, Input, mistake
+from athena_reports.reports.logic import logic_digest
 from athena_reports.reports.sql_template import template_problem
 from athena_reports.rows.checks import Check
 from athena_reports.rows.writer import Format
 from athena_reports.settings import settings
 
+NAME_PATTERN = "[a-z][a-z0-9_]{0,63}"
 REPORT_TAG = "athena-report"  # of the Airflow DAGs of all reports
 MAINTENANCE_TAG = "athena-reports-maintenance"  # of the others
 NO_TABLE_TAG = "no-table"  # of those without Parquet, and so without a table in Glue
@@ -75,7 +77,7 @@ class Report(pydantic.BaseModel, frozen=True):
 
     model_config = CONFIG
 
-    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
     sql: str
     since: Annotated[str | date, AfterValidator(_day)]
     until: Annotated[str | date, AfterValidator(_day)] | None = None
@@ -145,6 +147,12 @@ class Report(pydantic.BaseModel, frozen=True):
             return path.read_text(encoding="utf-8").rstrip() + "\n"
         except UnicodeDecodeError as error:
             self.refuse("sql", f"{self.sql}: {error}. Save the file as UTF-8.")
+
+    @property
+    def logic(self) -> str:
+        """A digest of what makes the rows."""
+        made_by: dict[str, Any] = {name: getattr(self, name) for name in ("params", "inputs", "late_by", "transforms")}
+        return logic_digest(self.sql_text, settings().sql_folder, **made_by)
 
     def with_params(self, cadence: str, overrides: Mapping[str, ParamValue]) -> Self:
         """Return the report with the params of one cadence laid over its own; ReportError if they do not fit."""

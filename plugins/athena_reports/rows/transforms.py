@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Context, Decimal
+from functools import partial
 from inspect import signature
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -46,10 +47,15 @@ def apply(
         except Exception as error:
             if explained := engine.explain(error):
                 raise explained from error
-            which = f"transform {number} of {len(transforms)} ({getattr(transform, '__name__', transform)})"
+            which = f"transform {number} of {len(transforms)} ({_name(transform)})"
             problem = error if isinstance(error, TransformError) else f"{type(error).__name__}: {error}"
             raise TransformError(f"{about}: {which} failed: {problem}") from error
     return relation
+
+
+def _name(transform: Any) -> str:
+    function = transform.func if isinstance(transform, partial) else transform
+    return str(getattr(function, "__name__", function)).strip("_")
 
 
 def _relation(made: Any, engine: Engine) -> DuckDBPyRelation:
@@ -78,17 +84,16 @@ def movement(*, rank: str = "rank", previous_rank: str = "previous_rank", into: 
         previous_rank: Integer column of the previous period's rank, NULL for a newcomer.
         into: Name of the column that is added.
     """
+    return partial(_movement, rank=rank, previous_rank=previous_rank, into=into)
+
+
+def _movement(rows: DuckDBPyRelation, _: Period, *, rank: str, previous_rank: str, into: str) -> DuckDBPyRelation:
     now, before = quoted(rank), quoted(previous_rank)
-    values = (
+    return rows.project(
         f"*, CASE WHEN {before} > {now} THEN 'up ' || ({before} - {now}) "
         f"WHEN {before} < {now} THEN 'down ' || ({now} - {before}) "
         f"WHEN {before} = {now} THEN 'same' ELSE 'new' END AS {quoted(into)}"
     )
-
-    def movement(rows: DuckDBPyRelation, _: Period) -> DuckDBPyRelation:
-        return rows.project(values)
-
-    return movement
 
 
 def each_row(
@@ -112,29 +117,36 @@ def each_row(
     Raises:
         ValueError: A type is not known.
     """
-    takes_period = len(signature(function).parameters) == 2
     added = {name: duckdb_type(kind) for name, kind in (adds or {}).items()}
+    return partial(_each_row, function=function, added=added, drops=tuple(drops))
 
-    def each_row(rows: DuckDBPyRelation, period: Period) -> DuckDBPyRelation:
-        if unknown := sorted(set(drops).difference(rows.columns)):
-            raise TransformError(f"it drops {', '.join(unknown)}; the rows have {', '.join(rows.columns)}.")
-        engine = current_engine.get()
-        types = dict(zip(rows.columns, map(str, rows.types), strict=True)) | added
-        kinds = {name: engine.connection.sqltype(kind) for name, kind in types.items() if name not in drops}
-        path, separator = engine.folder / f"each_row-{next(_numbers)}.json", "["
-        encode = json.JSONEncoder(ensure_ascii=False, default=_text).encode
-        with path.open("w", encoding="utf-8") as file:
-            for made in _slices(lambda row: function(row, period) if takes_period else function(row), rows, engine):
-                _refuse(made, kinds, drops)
-                if made:
-                    file.write(separator + encode(list(made.values()))[1:-1])
-                    separator = ","
-            file.write("]" if separator == "," else "[]")
-        columns = ", ".join(f"{literal(name)}: {literal(types[name])}" for name in kinds)
-        source = f"read_json({literal(str(path))}, format = 'array', columns = {{{columns}}})"
-        return engine.connection.sql(f"FROM {source}")
 
-    return each_row
+def _each_row(
+    rows: DuckDBPyRelation,
+    period: Period,
+    *,
+    function: Callable[..., Mapping[str, Any] | None],
+    added: Mapping[str, str],
+    drops: Sequence[str],
+) -> DuckDBPyRelation:
+    if unknown := sorted(set(drops).difference(rows.columns)):
+        raise TransformError(f"it drops {', '.join(unknown)}; the rows have {', '.join(rows.columns)}.")
+    engine = current_engine.get()
+    takes_period = len(signature(function).parameters) == 2
+    types = {**dict(zip(rows.columns, map(str, rows.types), strict=True)), **added}
+    kinds = {name: engine.connection.sqltype(kind) for name, kind in types.items() if name not in drops}
+    path, separator = engine.folder / f"each_row-{next(_numbers)}.json", "["
+    encode = json.JSONEncoder(ensure_ascii=False, default=_text).encode
+    with path.open("w", encoding="utf-8") as file:
+        for made in _slices(lambda row: function(row, period) if takes_period else function(row), rows, engine):
+            _refuse(made, kinds, drops)
+            if made:
+                file.write(separator + encode(list(made.values()))[1:-1])
+                separator = ","
+        file.write("]" if separator == "," else "[]")
+    columns = ", ".join(f"{literal(name)}: {literal(types[name])}" for name in kinds)
+    source = f"read_json({literal(str(path))}, format = 'array', columns = {{{columns}}})"
+    return engine.connection.sql(f"FROM {source}")
 
 
 def _slices(function: Callable[..., Any], rows: DuckDBPyRelation, engine: Engine) -> Iterator[dict[int, Any]]:

@@ -214,3 +214,23 @@ def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
     assert (len(both.periods), both.scanned_bytes, both.price_usd) == (3, 5000, 1.25)
     unknown = plan(cells_of({}), IDS[0], IDS[0], [State.MISSING])
     assert (len(unknown.periods), unknown.scanned_bytes, unknown.price_usd) == (1, None, None)
+
+
+@pytest.mark.parametrize(
+    ("published", "today", "states"),
+    [
+        ("a", "b", [State.OUTDATED, State.PUBLISHED]),
+        ("a", "a", [State.PUBLISHED]),
+        ("", "b", [State.PUBLISHED]),  # by a DAG that says nothing of it
+        ("a", "", [State.PUBLISHED]),
+    ],
+)
+def test_a_period_of_other_logic_than_todays_is_outdated_and_can_be_filled(
+    published: str, today: str, states: list[State]
+) -> None:
+    period = WEEKS.first_from(SINCE)
+    said = facts(period, logic=published, provisional="false", partial="false", reads_previous="false")
+    cells = coverage(WEEKLY, {period.id: said}, {}, period.start_utc, period.end_utc + DELAY, logic=today).cells
+    assert [*cells[0].states] == states
+    chosen = plan(cells, period.id, period.id, [State.OUTDATED]).periods
+    assert [each.id for each in chosen] == [period.id] * (State.OUTDATED in states)

@@ -83,7 +83,7 @@ def test_other_rows_of_a_later_query_become_current_and_the_earlier_stay(place: 
     assert place.publish(new, facts(LATE)).outcome == "published"
     assert place.manifest()["version"] == new.version
     earlier = {"version": old.version, "rows": 2, "published_at": EARLY, "provisional": False, "replaced_at": LATE}
-    earlier |= {"query": facts(EARLY).query.model_dump(), "code_version": "1"}
+    earlier |= {"query": facts(EARLY).query.model_dump(), "code_version": "1", "logic": ""}
     assert place.manifest()["earlier_versions"] == [earlier | {"difference": {"added": 2, "removed": 1}}]
     assert {item.key for item in old.objects} <= set(place.everything())
 

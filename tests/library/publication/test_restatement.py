@@ -65,6 +65,8 @@ def test_a_provisional_period_is_due_when_its_late_events_have_arrived(after: ti
     [
         ({"submitted": 2 * DAY}, True),
         ({"submitted": 30 * DAY}, False),
+        ({"submitted": 13 * DAY - timedelta(seconds=0.4)}, False),  # reported again together with it
+        ({"submitted": 13 * DAY - timedelta(minutes=2)}, True),
         ({"submitted": 2 * DAY, "reads_previous": "false"}, False),
     ],
 )

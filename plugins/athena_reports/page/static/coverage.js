@@ -8,13 +8,14 @@ export const STATES = {
   missing: "Nothing is published",
   broken: "What was published is gone or damaged in S3: clear the run",
   stale: "The period before was restated since",
+  outdated: "Made by other SQL, params or transform than today's",
   partial: "Made while partitions of its input were missing",
   warned: "Checks warned",
   provisional: "Late events may still land",
   published: "The current version stands",
 };
 export const OPEN = ["missing", "broken", "failed", "stale"];
-export const FILLABLE = [...OPEN, "partial", "provisional"];
+export const FILLABLE = [...OPEN, "outdated", "partial", "provisional"];
 
 const RANGES = { 183: "6 months", 366: "1 year", 731: "2 years", 1827: "5 years", 40_000: "All" };
 const CELL_PX = 15; // the narrowest cell that shows its shape

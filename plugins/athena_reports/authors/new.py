@@ -1,0 +1,121 @@
+"""Writes a new report: its DAG file, its SQL and a case. They run as they are, and are meant to be edited."""
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from athena_reports.authors.case_tables import EXPECTED_FILE
+from athena_reports.authors.cases import CASE_FILE
+from athena_reports.errors import AthenaReportsError
+from athena_reports.periods.calendar import weekly
+from athena_reports.reports.report import NAME_PATTERN
+
+_DAG = '''"""
+# {title}
+
+How many events each {key} had.
+
+**Schedule.** The Airflow DAGs run five minutes after each week and month of {timezone}.
+
+**Input.** `{table}`, partitioned by the UTC date `{partition}`.
+
+**Rerun.** Any run may be cleared at any time: it reports the same period again.
+
+**Permissions.** Athena on the workgroup; read `{table}`; write the query results and the report bucket.
+"""
+
+from athena_reports import Input, Report, build_dag, checks, monthly, weekly
+
+{name} = Report(
+    name="{name}",
+    sql="{name}.sql",
+    owner="{owner}",
+    since="{since}",
+    params={{"top": 100}},
+    inputs=[Input("{table}", "{partition}")],
+    checks=[checks.unique("{key}"), checks.not_null("{key}")],
+    doc=__doc__,
+)
+
+{name}_weekly = build_dag({name}, weekly("monday", "{timezone}"))
+{name}_monthly = build_dag({name}, monthly("{timezone}"))
+'''
+_SQL = """-- One row per {key} of the period, most events first.
+SELECT
+    {key},
+    COUNT(*) AS events
+FROM {table}
+WHERE {{{{ inputs.{table}.partitions }}}}
+    AND {{{{ period.contains("{time}") }}}}
+    AND {key} IS NOT NULL
+GROUP BY {key}
+ORDER BY events DESC, {key} ASC
+LIMIT {{{{ params.top }}}}
+"""
+_CASE = "# The first and the last instant of a week are in it, those around it are not.\n"
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+class NewReportError(AthenaReportsError):
+    """The report cannot be written."""
+
+
+class NewReport(BaseModel, frozen=True):
+    """What a new report is made of.
+
+    Attributes:
+        name: Name of the report.
+        table: The table of events.
+        key: The column whose values are ranked.
+        time: The event time, a timestamp in UTC.
+        partition: The partition key, a UTC date as text.
+        timezone: IANA zone of its weeks and months.
+        since: First date that has data.
+        owner: Who is asked when it fails.
+    """
+
+    name: str
+    table: str
+    key: str
+    time: str
+    partition: str = "dt"
+    timezone: str = "UTC"
+    since: date
+    owner: str = "airflow"
+
+
+def write_report(report: NewReport, root: Path) -> list[Path]:
+    """Write the files of a report below the root of the repository, and return them; none if one is there already."""
+    if not re.fullmatch(NAME_PATTERN, report.name):
+        raise NewReportError(f"{report.name!r} is not a name: use up to 64 lower-case letters, digits and '_'.")
+    named = {field: getattr(report, field) for field in ("table", "key", "time", "partition")}
+    if wrong := {field: text for field, text in named.items() if not _IDENTIFIER.fullmatch(text)}:
+        raise NewReportError(f"{wrong} are not names of Athena: use lower-case letters, digits and '_'.")
+    files = {root / path: text for path, text in _files(report).items()}
+    if there := [str(path) for path in files if path.exists()]:
+        raise NewReportError(f"{', '.join(there)} exists already, so nothing is written. Choose another name.")
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return list(files)
+
+
+def _files(report: NewReport) -> Mapping[str, str]:
+    fields = report.model_dump(mode="json") | {"title": report.name.replace("_", " ").capitalize()}
+    weeks, tick = weekly("monday", report.timezone), timedelta(milliseconds=1)
+    week = weeks.first_from(datetime.combine(report.since, time.min, weeks.zone))
+    start, end = week.start_utc, week.end_utc
+    events = {"first": start, "last": end - tick, "before": start - tick, "after": end}
+    rows = [f"{key},{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03},{at:%Y-%m-%d}" for key, at in events.items()]
+    header = f"{report.key} string,{report.time} timestamp,{report.partition} string"
+    case = f"tests/reports/{report.name}/bounds"
+    return {
+        f"dags/{report.name}.py": _DAG.format(**fields),
+        f"include/sql/{report.name}.sql": _SQL.format(**fields),
+        f"{case}/{CASE_FILE}": f"{_CASE}period: {week.id}\n",
+        f"{case}/{report.table}.csv": "\n".join([header, *rows, ""]),
+        f"{case}/{EXPECTED_FILE}": f'"{report.key}",events\n"first",1\n"last",1\n',
+    }
