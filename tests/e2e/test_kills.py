@@ -186,6 +186,29 @@ def test_a_killed_submit_leads_back_to_its_query_though_athena_forgot_the_token(
 
 
 @full
+def test_a_submit_taken_for_dead_that_comes_back_stops_its_query_and_not_the_run(row: Row) -> None:
+    row.strike(Hold)
+    drop = row.strike(Drop, times=None)
+    run = row.begin()
+    query = run.wait_for_query()
+    process = run.process("run_query")
+    supervisor = process.parent()
+
+    for each in (supervisor, process):
+        each.suspend()
+    row.faults.clear(drop)
+    run.wait_until_watched()
+    for each in (supervisor, process):
+        each.resume()
+
+    assert run.wait_until_ended(query.id).state == "CANCELLED"
+    row.faults.clear()
+    run.wait_until_success()
+    assert run.states == ["CANCELLED", "SUCCEEDED"]
+    assert (run.task("run_query").try_number, run.task("wait_for_query").try_number) == (2, 1)
+
+
+@full
 def test_a_killed_transform_is_repeated_without_a_query(row: Row) -> None:
     hold = row.strike(Hold)
     run = row.begin()

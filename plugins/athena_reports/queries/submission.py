@@ -30,6 +30,7 @@ class Submitted(BaseModel, frozen=True):
     period: PeriodFacts | None
     sql_sha256: str
     inputs: tuple[InputCoverage, ...] = ()
+    is_retry: bool = False
 
 
 def submit_once(submission: Submission, hook: AthenaHook, *, is_retry: bool) -> str:

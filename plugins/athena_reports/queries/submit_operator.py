@@ -99,14 +99,15 @@ class AthenaSubmitOperator(AthenaOperator):
             inputs = self._find_coverage()
             self._require_small_scan()
             submission = self._submission(context)
-            self.query_execution_id = submit_once(submission, self.hook, is_retry=ti.try_number > 1)
+            is_retry = ti.try_number > 1
+            self.query_execution_id = submit_once(submission, self.hook, is_retry=is_retry)
         if self.killed:
             self.on_kill()
             raise AirflowException(f"{about}: killed while query {self.query_execution_id} was submitted.")
         where = {"region_name": self.hook.conn_region_name, "aws_partition": self.hook.conn_partition}
         AthenaQueryResultsLink.persist(context, self, **where, query_execution_id=self.query_execution_id)
         facts, sha256 = self._period.facts if self._period else None, hashlib.sha256(self.query.encode()).hexdigest()
-        submitted = Submitted(period=facts, sql_sha256=sha256, inputs=inputs)
+        submitted = Submitted(period=facts, sql_sha256=sha256, inputs=inputs, is_retry=is_retry)
         ti.xcom_push(key=SUBMITTED_XCOM, value=submitted.model_dump(mode="json"))
         if self.period is not None:
             ti.xcom_push(key=PERIOD_XCOM, value=self.period)

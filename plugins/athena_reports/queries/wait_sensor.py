@@ -20,9 +20,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 from athena_reports.errors import QueryError
 from athena_reports.queries.airflow_errors import aws_errors, describe
 from athena_reports.queries.execution import QueryExecution, QueryState, console_url, elapsed_since, get_query_execution
-from athena_reports.queries.failures import Decision, call_verdict, execution_verdict, has_succeeded, is_current
+from athena_reports.queries.failures import (
+    CANCELLED,
+    Decision,
+    call_verdict,
+    execution_verdict,
+    has_succeeded,
+    is_current,
+)
 from athena_reports.queries.ownership import Submission
-from athena_reports.queries.submission import executions_of_intention, submit_once
+from athena_reports.queries.submission import Submitted, executions_of_intention, submit_once
+from athena_reports.queries.submit_operator import SUBMITTED_XCOM
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.queries.wait_trigger import AthenaWaitTrigger
 
@@ -77,9 +85,10 @@ class AthenaWaitSensor(AthenaSensor):
 
     def execute(self, context: Context) -> Any:
         """Ask once, then defer to the triggerer, or come back later."""
+        self._ti = context["ti"]
         with self._translated_errors():
             # Clearing this task alone has stopped the query. Where the wait goes on, somebody has cancelled it.
-            begins_again = self._was_cleared(context) and not context.get("task_reschedule_count")
+            begins_again = self._was_cleared and not context.get("task_reschedule_count")
             if begins_again and (execution := self._get_execution()).state is QueryState.CANCELLED:
                 self._resubmit(execution)
             if not self.deferrable:
@@ -89,12 +98,13 @@ class AthenaWaitSensor(AthenaSensor):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Go on when the trigger has seen the end of the query, or could not ask any more."""
+        self._ti = context["ti"]
         if "error" in event:
             raise AirflowException(f"{self._about}: {event['error']}")
         execution = QueryExecution.model_validate(event["query"])
         self.query_execution_id = execution.id
-        if execution.state is QueryState.CANCELLED and execution.completed_at and self._was_cleared(context):
-            stopped_after = datetime.fromisoformat(execution.completed_at) - context["ti"].start_date
+        if execution.state is QueryState.CANCELLED and execution.completed_at and self._was_cleared:
+            stopped_after = datetime.fromisoformat(execution.completed_at) - self._ti.start_date
             execution = self._resubmit(execution) if stopped_after < CLEAR_STOPS_WITHIN else execution
         found = self._conclude(execution)
         return found.xcom_value if found else self._defer()
@@ -135,8 +145,17 @@ class AthenaWaitSensor(AthenaSensor):
     def _about(self) -> str:
         return describe(self.dag_id, self.period["id"] if self.period else "", self.environment)
 
-    def _was_cleared(self, context: Context) -> bool:
-        return bool(context["ti"].max_tries > (self.retries or 0))  # a clear adds the tries so far
+    @property
+    def _was_cleared(self) -> bool:
+        return bool(self._ti.max_tries > (self.retries or 0))  # a clear adds the tries so far
+
+    def _may_be_stopped_by_earlier_try(self, execution: QueryExecution) -> bool:
+        """Whether a try, of this task or of the submit, that was killed or taken for dead may have done it."""
+        if self._ti.try_number > 1 and not self._was_cleared:
+            return True
+        submission = Submission.from_response(self.hook.get_query_info(execution.id))
+        found = submission and self._ti.xcom_pull(task_ids=submission.marker.task_id, key=SUBMITTED_XCOM)
+        return bool(found) and Submitted.model_validate(found).is_retry
 
     def _get_execution(self) -> QueryExecution:
         return get_query_execution(self.hook.get_conn(), self.query_execution_id)
@@ -155,6 +174,8 @@ class AthenaWaitSensor(AthenaSensor):
                 return self._conclude(self._resubmit(execution))
             if execution.state is QueryState.CANCELLED and (current := self._get_current()).id != execution.id:
                 return self._conclude(current)
+            if execution_verdict(execution) == CANCELLED and self._may_be_stopped_by_earlier_try(execution):
+                return self._conclude(self._resubmit(execution))
             region = self.hook.conn_region_name
             domain = AthenaQueryResultsLink.get_aws_domain(self.hook.conn_partition)
             link = console_url(execution.id, region, domain) if region and domain else ""

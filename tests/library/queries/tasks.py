@@ -47,6 +47,9 @@ class TaskInstance:
     def xcom_push(self, key: str, value: Any, **_: Any) -> None:
         self.xcoms[key] = json.loads(json.dumps(value))
 
+    def xcom_pull(self, *, task_ids: str, key: str) -> Any:
+        return self.xcoms.get(key) if task_ids == "run_query" else None
+
     def get_first_reschedule_date(self, _: Mapping[str, Any]) -> datetime | None:
         return self.first_reschedule_date
 

@@ -93,6 +93,19 @@ def test_a_cancellation_soon_after_a_cleared_wait_began_is_the_clears_own(
     assert len(athena.queries) == 1 + submitted_again
 
 
+@pytest.mark.parametrize("retried", ["run_query", "wait_for_query"])
+def test_a_query_that_an_earlier_try_may_have_stopped_is_submitted_again(athena: MemoryAthena, retried: str) -> None:
+    """A try that was taken for dead comes back, is told to stop, and stops the query that the next try uses."""
+    given = context(try_number=2)
+    if retried == "run_query":
+        submitted(given)
+        given["ti"].try_number = 1
+    athena.cancel("q-1")
+    with pytest.raises(TaskDeferred):
+        wait_task().execute(given)
+    assert (len(athena.queries), athena.states[0]) == (2, "CANCELLED")
+
+
 def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_left(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
