@@ -1,7 +1,5 @@
 """The state of every period, against a slow oracle that asks period by period."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate

@@ -1,7 +1,5 @@
 """What the page reads from Glue and S3, and what it says of what it cannot read."""
 
-from __future__ import annotations
-
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Periods as partition keys: which runs of another cadence a period belongs to, also through the metadata database."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 

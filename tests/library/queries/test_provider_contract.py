@@ -1,7 +1,5 @@
 """What users of the provider's Athena operator, sensor and trigger rely on, held by ours too."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """How a query is started; tests/simulation and tests/integration/test_scenarios.py show that it is paid once."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the sensor decides; tests/integration/test_scenarios.py takes it through faults, kills and clears."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

@@ -1,7 +1,5 @@
 """When it looks; tests/integration/test_scenarios.py shows what it fires, and that it survives the database."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections import Counter

@@ -1,7 +1,5 @@
 """Results as Athena gives them, for whoever reads them."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
