@@ -1,7 +1,5 @@
 """Who is told what; that it arrives is tested in tests/integration and tests/e2e."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

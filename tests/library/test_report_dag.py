@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import runpy
 import sys
@@ -14,7 +12,6 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import Asset
 from airflow.serialization.serialized_objects import DagSerialization
-from airflow.timetables.base import TimeRestriction
 
 from athena_reports import (
     PATIENT,
@@ -65,7 +62,7 @@ def stored(dag: Any) -> Any:
     ],
 )
 def test_the_contract_of_a_dag(build: Any, cadence: Cadence, example: str) -> None:
-    dag = build(cadence, owner="analytics", doc="# Plays")
+    dag = build(cadence, owner="analytics", doc="# Plays", until="2025-06-30")
 
     assert dag.dag_id == f"plays_{cadence.unit}"
     assert [task.task_id for task in dag.topological_sort()] == TASKS
@@ -74,7 +71,8 @@ def test_the_contract_of_a_dag(build: Any, cadence: Cadence, example: str) -> No
     assert dag.timetable == PeriodTimetable(cadence, timedelta(minutes=5)) == stored(dag).timetable
     assert (dag.doc_md, {task.owner for task in dag.tasks}) == ("# Plays", {"analytics"})
     assert dag.tags == {"athena-report", cadence.unit, "dev"}
-    assert (dag.start_date, dag.timezone.name) == (datetime(2025, 1, 1, tzinfo=ZoneInfo(TOKYO)), TOKYO)
+    days = [datetime(2025, month, day, tzinfo=ZoneInfo(TOKYO)) for month, day in ((1, 1), (6, 30))]
+    assert [dag.start_date, dag.end_date, dag.timezone.name] == [*days, TOKYO]
     assert (dag.catchup, dag.is_paused_upon_creation) == (False, False)
     assert stored(dag).params.dump() == {"period": ""}
     text = dag.params.get_param("period").schema["description_md"]
@@ -100,21 +98,8 @@ def test_its_assets_are_those_that_a_consumer_names(build: Any, monkeypatch: pyt
     assert build().get_task("publish").outlets == [Asset("plays_weekly")]
 
 
-def test_the_names_of_the_environment_reach_every_step(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ATHENA_REPORTS_ENV", "stg")
-    dag = build()
-
-    run_query, sensor, transform, publish = dag.topological_sort()
-    recipe = transform.python_callable.keywords["recipe"]
-    assert (run_query.database, run_query.workgroup) == ("database_stg", "stg")
-    assert (run_query.output_location, run_query.unload_to) == ("s3://athena-query-result-stg/", None)
-    assert (recipe.bucket, recipe.database) == (publish.bucket, publish.database) == ("athena-report-stg", "report_stg")
-    assert {task.environment for task in (run_query, sensor, publish)} == {"stg"}
-    assert "stg" in dag.tags
-    assert {task.pool for task in dag.tasks} == {"default_pool"}
-
-
 def test_each_setting_reaches_its_steps(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """tests/integration/test_runs.py has the names of the environment."""
     given = {"POOL": "athena", "MEMORY_LIMIT": "512MB", "AWS_CONN_ID": "aws_reports", "DEFERRABLE": "false"}
     for name, value in (given | {"CATCHUP": "true", "PAUSED": "true"}).items():
         monkeypatch.setenv(f"ATHENA_REPORTS_{name}", value)
@@ -123,7 +108,7 @@ def test_each_setting_reaches_its_steps(build: Any, monkeypatch: pytest.MonkeyPa
     run_query, sensor, transform, publish = dag.topological_sort()
     assert (dag.catchup, dag.is_paused_upon_creation) == (True, True)
     assert (sensor.deferrable, sensor.reschedule) == (False, True)
-    assert {task.task_id for task in dag.tasks if task.pool == "athena"} == {"run_query", "wait_for_query"}
+    assert [task.pool for task in dag.topological_sort()] == ["athena", "athena", "default_pool", "default_pool"]
     assert transform.python_callable.keywords["memory_limit"] == publish.memory_limit == "512MB"
     assert {task.aws_conn_id for task in (run_query, sensor, publish)} == {"aws_reports"}
     assert transform.python_callable.keywords["aws_conn_id"] == "aws_reports"
@@ -144,20 +129,6 @@ def test_lateness_retries_wait_limits_and_params_differ_by_cadence(build: Any) -
     assert {task.retry_delay for task in month.tasks} == {timedelta(minutes=2)}
     assert (week.dagrun_timeout, month.dagrun_timeout, month.max_active_runs) == (None, timedelta(hours=12), 2)
     assert week.get_task("run_query").late_by == week.get_task("publish").late_by == timedelta(days=1)
-
-
-@pytest.mark.parametrize(
-    ("cadence", "last"),
-    [(WEEKS, "2025-06-29"), (monthly(TOKYO), "2025-06"), (daily(TOKYO), "2025-06-30")],
-)
-def test_a_report_that_ended_schedules_no_period_that_starts_later(build: Any, cadence: Cadence, last: str) -> None:
-    dag = stored(build(cadence, until="2025-06-30"))
-    within = TimeRestriction(*dag._time_restriction[:2], catchup=True)
-    starts, interval = [], None
-    while info := dag.timetable.next_dagrun_info(last_automated_data_interval=interval, restriction=within):
-        interval = info.data_interval
-        starts.append(cadence.containing(interval.start).id)
-    assert starts[-1] == last
 
 
 @dataclass

@@ -1,7 +1,5 @@
 """No error of this package that a retry cannot mend is left to Airflow's retries, whichever task meets it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Differences of two versions, beside plain Python on small tables with NULL and repeated rows."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any

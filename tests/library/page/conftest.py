@@ -1,7 +1,5 @@
 """Published reports in a Glue and an S3 of this process."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

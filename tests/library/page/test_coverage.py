@@ -1,7 +1,5 @@
 """The state of every period, against a slow oracle that asks period by period."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
@@ -111,16 +109,6 @@ def test_a_period_is_listed_from_the_instant_at_which_it_is_due(seconds: int) ->
     found = coverage(PeriodTimetable(WEEKS, DELAY), {}, {}, since, now)
     assert [cell.period for cell in found.cells] == (periods if seconds >= 0 else periods[:-1])
     assert {cell.states for cell in found.cells} == {(State.MISSING,)}
-
-
-def test_of_a_report_that_ended_no_later_period_is_missing() -> None:
-    first, *_, last, later = periods_from(WEEKS.period("2026-05-03"), 6)
-    now, last_day = later.end_utc + DELAY, last.start_utc
-    found = coverage(PeriodTimetable(WEEKS, DELAY), {}, {}, first.start_utc, now, last_day)
-    assert [cell.period for cell in found.cells] == periods_from(first, 5)
-    run = {later.id: Run("by-hand", "running")}
-    found = coverage(PeriodTimetable(WEEKS, DELAY), {}, run, first.start_utc, now, last_day)
-    assert found.cells[-1].period == later
 
 
 def test_others_are_listed_if_they_are_published_or_have_a_run_and_are_over() -> None:

@@ -1,7 +1,5 @@
 """What the page reads from Glue and S3, and what it says of what it cannot read."""
 
-from __future__ import annotations
-
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -79,21 +77,15 @@ def test_entries_are_found_by_their_key_and_an_unknown_column_is_empty(account: 
     assert account.lake.rows(DAG, manifest, ["user_id"], []) == []
 
 
-def test_a_large_object_is_not_fetched_to_show_some_rows(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limit", ["SHOWN_BYTES", "SHOWN_COLUMNS", "SHOWN_UNFOLDED", "SHOWN_VALUES"])
+def test_what_is_too_large_or_unfolds_too_far_is_not_read(
+    account: Account, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
     manifest = published(account)
-    (size,) = [item.bytes for item in manifest.objects if item.format == "parquet"]
-    monkeypatch.setattr(page, "SHOWN_BYTES", size)
     assert shown(account, manifest)
-    monkeypatch.setattr(page, "SHOWN_BYTES", size - 1)
-    monkeypatch.setattr(type(account.lake.s3), "download", lambda *_: pytest.fail("it was fetched"))
-    with pytest.raises(LakeError, match=r"part-0\.parquet has .* Download it, or query the table in Athena"):
-        shown(account, manifest)
-
-
-@pytest.mark.parametrize("limit", ["SHOWN_COLUMNS", "SHOWN_UNFOLDED", "SHOWN_VALUES"])
-def test_what_unfolds_too_far_is_not_read(account: Account, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
-    manifest = published(account)
     monkeypatch.setattr(page, limit, 1)
+    if limit == "SHOWN_BYTES":
+        monkeypatch.setattr(type(account.lake.s3), "download", lambda *_: pytest.fail("it was fetched"))
     with pytest.raises(LakeError, match=r"part-0\.parquet has .* more than the 1 .* Download it"):
         shown(account, manifest)
 

@@ -1,14 +1,9 @@
-from __future__ import annotations
-
 import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG
 
 from athena_reports.errors import RunPeriodError
 from athena_reports.periods import macros
@@ -24,24 +19,6 @@ def test_the_macro_gives_what_a_report_sees() -> None:
     assert macros.period(by_hand, TOKYO_WEEK, param="2025-01-05").id == "2025-01-05"
     with pytest.raises(RunPeriodError):
         macros.period(Run("backfill"), TOKYO_WEEK, param="2025-01-05")
-
-
-def test_a_hand_written_dag_has_the_macros_under_the_name_of_the_package() -> None:
-    """As Airflow's plugin manager offers them."""
-    from airflow.sdk.execution_time import macros as airflow_macros
-    from airflow.sdk.plugins_manager import integrate_macros_plugins
-
-    integrate_macros_plugins()
-    template = (
-        "{% set week = macros.athena_reports.period("
-        "dag_run, macros.athena_reports.weekly('sunday', timezone='Asia/Tokyo')) %}"
-        "{{ week.contains('at') }} {{ macros.athena_reports.literal(\"it's\") }}"
-    )
-    with DAG("by_hand", schedule=None):
-        echo: Any = BashOperator(task_id="echo", bash_command=template)
-    echo.render_template_fields({"macros": airflow_macros, "dag_run": Run()})
-
-    assert echo.bash_command == f"{SqlPeriod(WEEK).contains('at')} 'it''s'"
     names = {macro.__name__ for macro in AthenaReportsPlugin.macros}
     assert names == {"period", "literal", "daily", "weekly", "monthly", "quarterly", "yearly"}
 

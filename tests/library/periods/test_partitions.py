@@ -1,17 +1,14 @@
 """Periods as partition keys: which runs of another cadence a period belongs to, also through the metadata database."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports import Cadence, daily, monthly, quarterly, weekly, when_published, yearly
+from athena_reports import Cadence, daily, monthly, quarterly, weekly, when_published
 
 TOKYO, BERLIN = "Asia/Tokyo", "Europe/Berlin"
 CADENCES = [daily(TOKYO), weekly("sunday", TOKYO), weekly("monday", BERLIN), monthly(BERLIN), quarterly(TOKYO)]
@@ -33,18 +30,6 @@ def test_a_month_needs_every_week_that_overlaps_with_it() -> None:
     assert list(mapper.to_downstream("2025-06-29")) == ["2025-06", "2025-07"]
     assert list(mapper.to_downstream("2025-05-25")) == ["2025-05"]  # its last day is the month's
     assert mapper.to_partition_date("2025-06").isoformat() == "2025-05-31T15:00:00+00:00"
-
-
-@pytest.mark.parametrize(
-    ("parts", "whole", "id", "number"),
-    [(daily(BERLIN), yearly(BERLIN), "2024", 366), (monthly(), quarterly(), "2024-Q1", 3)],
-)
-def test_periods_that_tile_others_belong_to_one(parts: Cadence, whole: Cadence, id: str, number: int) -> None:
-    mapper = stored(parts, whole)
-    keys = mapper.to_upstream(id)
-
-    assert len(keys) == number
-    assert {key for part in keys for key in mapper.to_downstream(part)} == {id}
 
 
 @given(st.sampled_from(CADENCES), st.sampled_from(CADENCES), st.dates(date(1901, 1, 1), date(2198, 1, 1)))

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import datetime as dt
 import hashlib
 from collections.abc import Sequence
@@ -14,7 +12,7 @@ from athena_reports.publication.cleanup import RetentionPolicy, Summary, clean_u
 from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
 from athena_reports.s3 import S3, StoredObject
-from tests.library.publication.publishing import Place, assert_followed, facts, week
+from tests.library.publication.publishing import Place, facts, week
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 LOCATION = week("reports")
@@ -279,36 +277,6 @@ def test_one_refusal_of_glue_ends_neither_the_pass_nor_the_table(tabled: Place) 
     (problem,) = summary.problems
     assert "the period cannot be marked: " in problem
     assert summary.repaired == ["plays/weekly/2026-11-08"]
-
-
-def test_partitions_and_the_latest_period_follow(tabled: Place) -> None:
-    places = [tabled.at(period_id) for period_id in ("2026-11-01", "2026-11-08", "2026-11-15", "2026-11-22")]
-    followed, moved, stale, missing = places
-    for place in (followed, moved, stale):
-        published(place, "a")
-    published(stale.without_table(), "b", 2)
-    published(missing.without_table(), "a")
-    tabled.s3.delete([tabled.location.latest_uri])
-    assert tabled.table is not None
-    for period_id, folder, more in (("2026-11-08", "s3://elsewhere/", {}), ("2026-11-01", "", {"of_a_crawler": "yes"})):
-        found = tabled.partitions()[period_id]
-        descriptor = found["StorageDescriptor"] | ({"Location": folder} if folder else {})
-        tabled.table.glue.update_partition(
-            DatabaseName=tabled.table.database,
-            TableName=tabled.table.name,
-            PartitionValueList=[period_id],
-            PartitionInput={
-                "Values": [period_id],
-                "StorageDescriptor": descriptor,
-                "Parameters": found["Parameters"] | more,
-            },
-        )
-
-    assert cleaned(tabled).repaired == [f"plays/weekly/{each.location.period_id}" for each in (moved, stale, missing)]
-    for place in places:
-        assert_followed(place.s3.client, place.location, place.partitions(), is_latest=place is missing)
-    assert tabled.latest()["period"]["id"] == "2026-11-22"
-    assert cleaned(tabled).repaired == []
 
 
 def test_where_glue_does_not_list_partitions_nothing_is_removed(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,5 @@
 """The transforms that docs/results.md shows."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -105,15 +105,6 @@ def test_the_tables_of_ours_are_found_among_others_and_copies(tabled: Place) -> 
     assert found["plays_weekly"]["2026-11-15"].query_id == facts().query.id
 
 
-def test_a_table_that_is_deleted_meanwhile_is_said(table: Table) -> None:
-    table.prepare(columns(score="bigint"))
-    table.glue.delete_table(DatabaseName=table.database, Name=table.name)
-
-    with pytest.raises(TableError, match=r"plays_weekly: the period cannot be written") as caught:
-        table.put_partition("2026-11-15", columns(score="bigint"), Partition(FOLDER, {}))
-    assert caught.value.retryable
-
-
 # --- columns that change
 
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from typing import Any
@@ -97,15 +95,6 @@ def test_a_manifest_of_the_future_does_not_keep_every_later_query_out(place: Pla
         place.publish(version, facts(LATE))
     assert not caught.value.retryable
     assert place.everything() == before
-
-
-def test_a_version_that_comes_back_is_current_again(place: Place) -> None:
-    a, b = place.upload("a"), place.upload("b")
-    for version in (a, b, a):
-        place.publish(version, facts())
-
-    assert place.manifest()["version"] == a.version
-    assert [earlier["version"] for earlier in place.manifest()["earlier_versions"]] == [b.version]
 
 
 def test_a_restatement_is_dated_by_the_query_that_brought_other_rows(place: Place) -> None:

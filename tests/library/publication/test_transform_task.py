@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.sdk import DAG, Asset
 from airflow.sdk.execution_time.context import OutletEventAccessors
 from botocore.stub import Stubber
@@ -189,18 +187,6 @@ def test_a_rerun_uploads_the_same_bytes_as_a_version_of_its_own_which_changes_no
     digests = [{item["format"]: item["sha256"] for item in version["objects"]} for version in versions]
     assert digests[0] == digests[1]
     assert {published(each, bucket)["version"] for each in (first, again)} == {versions[0]["version"]}
-
-
-def test_a_full_disk_is_left_to_the_retries(
-    bucket: str, query: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def download(self: S3, uri: str, path: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(S3, "download", download)
-    with pytest.raises(AirflowException, match="no space left on the worker's disk") as caught:
-        transformed(query, bucket)
-    assert not isinstance(caught.value, AirflowFailException)
 
 
 def test_a_check_that_fails_names_the_rows_and_leaves_the_version_for_inspection(

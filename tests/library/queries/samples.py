@@ -1,7 +1,5 @@
 """Submissions for the tests of this room, and queries in an Athena in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from athena_reports.queries.ownership import Marker, Submission

@@ -1,7 +1,5 @@
 """What the operators need of Airflow, and the two tasks of a hand-written DAG."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any
 
@@ -20,24 +18,13 @@ def test_an_execution_is_read_from_what_athena_answers() -> None:
     answer["ResultConfiguration"] = {"OutputLocation": "s3://results/q-1"}
     answer["EngineVersion"] = {"EffectiveEngineVersion": "Athena engine version 3"}
 
-    assert QueryExecution.from_response({"QueryExecution": answer}) == QueryExecution(
-        id="q-1",
-        state=QueryState.FAILED,
-        reason="TABLE_NOT_FOUND: line 1:15",
-        output_location="s3://results/q-1",
-        submitted_at="2026-11-21T15:05:01.023+00:00",
-        completed_at="2026-11-21T15:05:03.000+00:00",
-        scanned_bytes=123,
-        queue_milliseconds=1500,
-        run_milliseconds=2500,
-        engine_version="Athena engine version 3",
-        error_category=2,
-        error_type=1301,
-        retryable=False,
-        statement="UNLOAD",
-        data_manifest="s3://results/m.csv",
-        database="database_dev",
-    )
+    expected: dict[str, Any] = {"id": "q-1", "state": QueryState.FAILED, "reason": "TABLE_NOT_FOUND: line 1:15"}
+    expected |= {"output_location": "s3://results/q-1", "data_manifest": "s3://results/m.csv", "scanned_bytes": 123}
+    expected |= {"submitted_at": "2026-11-21T15:05:01.023+00:00", "completed_at": "2026-11-21T15:05:03.000+00:00"}
+    expected |= {"queue_milliseconds": 1500, "run_milliseconds": 2500, "engine_version": "Athena engine version 3"}
+    expected |= {"error_category": 2, "error_type": 1301, "retryable": False}
+    expected |= {"statement": "UNLOAD", "database": "database_dev"}
+    assert QueryExecution.from_response({"QueryExecution": answer}) == QueryExecution(**expected)
     for less in ({}, {"QueryExecution": {"Status": {}}}):
         assert QueryExecution.from_response(less) == QueryExecution()
 

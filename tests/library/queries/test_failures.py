@@ -1,7 +1,5 @@
 """The decision table, beside the user guide and recordings of the real service."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """The reconciler's decisions; tests/integration/test_scenarios.py and tests/simulation show it at work."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any

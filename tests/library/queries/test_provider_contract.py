@@ -1,14 +1,11 @@
 """What users of the provider's Athena operator, sensor and trigger rely on, held by ours too."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
-from airflow.providers.amazon.aws.triggers.athena import AthenaTrigger
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG
 
@@ -26,9 +23,8 @@ OPERATOR |= {"workgroup": "analysts", "catalog": "AwsDataCatalog"}
 
 
 @pytest.fixture(autouse=True)
-def _provider(athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch) -> None:
+def _connection(athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_AWS_GAMES", "aws://")
-    monkeypatch.setattr(AthenaHook, "poll_query_status", lambda *_, **__: "SUCCEEDED")
 
 
 def build(kind: type[Any], **fields: Any) -> Any:
@@ -65,27 +61,17 @@ def test_nothing_that_is_templated_there_is_not_templated_here(ours: Any, theirs
         assert getattr(ours, name) == getattr(theirs, name)
 
 
-def test_the_trigger_has_a_policy_for_a_delay_and_a_number_of_attempts() -> None:
-    _, ours = AthenaWaitTrigger("q-1", "", WaitPolicy(), **CONNECTION).serialize()
-    _, theirs = AthenaTrigger("q-1", 30, 60, **CONNECTION).serialize()
-
-    assert theirs.keys() - ours.keys() == {"waiter_delay", "waiter_max_attempts"}
-    assert ours.keys() - theirs.keys() == {"submitted_at", "policy"}
-
-
-@pytest.mark.parametrize("kind", [AthenaOperator, AthenaSubmitOperator])
-def test_what_the_request_holds_beside_the_query_reaches_athena(
-    athena: MemoryAthena, kind: type[AthenaOperator]
-) -> None:
+def test_what_the_request_holds_beside_the_query_reaches_athena(athena: MemoryAthena) -> None:
+    """But for a token of one's own, which would give the next run the rows of this one."""
     configuration = {"ExpectedBucketOwner": "012345678901", "OutputLocation": "s3://elsewhere/"}
     wanted: dict[str, Any] = {"database": None, "query_execution_context": {"Database": "games"}}
-    build(kind, **wanted, result_configuration=configuration).execute(context())
-    build(kind, query_execution_context={"Database": "elsewhere"}).execute(context())
+    token = {"client_request_token": "t" * 32}
+    build(AthenaSubmitOperator, **wanted, **token, result_configuration=configuration).execute(context())
 
-    first, second = (query.request for query in athena.queries.values())
-    assert first["QueryExecutionContext"] == {"Database": "games", "Catalog": "AwsDataCatalog"}
-    assert first["ResultConfiguration"] == {"ExpectedBucketOwner": "012345678901", "OutputLocation": "s3://results/"}
-    assert second["QueryExecutionContext"] == first["QueryExecutionContext"]
+    request = athena.queries["q-1"].request
+    assert request["QueryExecutionContext"] == {"Database": "games", "Catalog": "AwsDataCatalog"}
+    assert request["ResultConfiguration"] == {"ExpectedBucketOwner": "012345678901", "OutputLocation": "s3://results/"}
+    assert not athena.tokens.keys() & {*token.values()}
 
 
 def test_differs_a_connection_that_is_missing_is_no_other_one(
@@ -96,10 +82,3 @@ def test_differs_a_connection_that_is_missing_is_no_other_one(
     with pytest.raises(AirflowException, match="no Airflow connection 'aws_games'"):
         build(AthenaSubmitOperator).execute(context())
     assert not athena.queries
-
-
-def test_differs_a_token_of_ones_own_is_taken_and_not_used(athena: MemoryAthena) -> None:
-    """It would give the next run the rows of this one."""
-    token = "t" * 32
-    build(AthenaSubmitOperator, client_request_token=token).execute(context())
-    assert token not in athena.tokens

@@ -1,7 +1,5 @@
 """The retry policies, as Airflow's scheduler reads them from a stored DAG."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """How a query is started; tests/simulation and tests/integration/test_scenarios.py show that it is paid once."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import Any
 
@@ -51,34 +49,20 @@ def test_only_a_start_that_was_not_served_is_sent_again_after_longer_and_longer_
     assert longest / 2 <= clock.seconds <= longest
 
 
-def test_executions_that_fail_in_passing_follow_each_other_after_longer_and_longer_pauses(
-    clock: VirtualClock, athena: MemoryAthena
+def test_a_query_that_fails_in_passing_is_started_again_in_a_folder_of_its_own_after_longer_and_longer_pauses(
+    athena: MemoryAthena, clock: VirtualClock
 ) -> None:
     athena.plan = lambda _: Plan(states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 1403})
-    submit(is_retry=False)
+    made = submission(unload_to="s3://results/unload/")
+    submit(made, is_retry=False)
     with pytest.raises(QueryError, match="4 executions of the query"):
-        submit()
+        submit(made)
 
+    assert [query.request["QueryString"] for query in athena.queries.values()] == [made.sql(n) for n in range(4)]
     started = [query.submitted_at.timestamp() for query in athena.queries.values()]
     pauses = [later - earlier for earlier, later in pairwise(started)]
     assert len(pauses) == MAX_EXECUTIONS - 1
     assert all(most / 2 <= pause <= most for pause, most in zip(pauses, PAUSES_SECONDS, strict=False))
-
-
-@pytest.mark.parametrize("unload_to", [None, "s3://results/unload/"])
-def test_a_query_that_athena_failed_in_passing_is_submitted_again_with_a_folder_of_its_own(
-    clock: VirtualClock, athena: MemoryAthena, unload_to: str | None
-) -> None:
-    athena.plan = lambda number: Plan() if number else Plan.failing(1403)
-    made = submission(unload_to=unload_to)
-    submit(made, is_retry=False)
-    clock.sleep(60)
-
-    second = submit(made)
-    assert (submit(made), len(athena.queries)) == (second, 2)
-    texts = [query.request["QueryString"] for query in athena.queries.values()]
-    assert texts == [made.sql(0), made.sql(1)]
-    assert len(set(texts)) == (1 if unload_to is None else 2)
 
 
 def test_the_latest_executions_are_asked_for_in_pages_that_athena_allows(athena: MemoryAthena) -> None:

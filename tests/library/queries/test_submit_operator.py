@@ -19,7 +19,7 @@ from athena_reports.settings import Encryption
 from tests.library.queries.tasks import FACTS, WEEK, Run, context, submit_task, submitted
 from tests.simulation.clock import START as NOW
 from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import MemoryAthena, api_error
+from tests.simulation.memory_athena import MemoryAthena
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -139,15 +139,6 @@ def test_owner_and_encryption_reach_athena(
     expected |= {"EncryptionConfiguration": told} if told else {}  # type: ignore[dict-item]
     assert athena.queries["q-1"].request["ResultConfiguration"] == expected
     assert submit_operator.result_configuration("", None) == {}
-
-
-def test_a_missing_workgroup_names_its_setting(athena: MemoryAthena) -> None:
-    def refuse(action: str) -> None:
-        raise api_error("InvalidRequestException", "WorkGroup dev is not found.")
-
-    athena.before = refuse
-    with pytest.raises(AirflowFailException, match=r"the workgroup does not exist.*ATHENA_REPORTS_WORKGROUP"):
-        submitted(context())
 
 
 def test_a_missing_partition_fails_the_run_before_anything_is_paid(

@@ -1,7 +1,5 @@
 """The wait policies, beside the wait of the state machine that this package replaces."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import pytest

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -116,14 +114,6 @@ def test_params_of_a_cadence_lie_over_those_of_the_report_if_they_fit(
     assert says in str(caught.value)
 
 
-def test_one_transform_several_or_none(make_report: MakeReport) -> None:
-    one, other = transforms.movement(), transforms.each_row(lambda row: row)
-
-    assert make_report().transforms == ()
-    assert make_report(transform=one).transforms == (one,)
-    assert make_report(transform=[one, other]).transforms == (one, other)
-
-
 @pytest.mark.parametrize(
     ("fields", "named", "says"),
     [
@@ -138,8 +128,3 @@ def test_an_input_that_cannot_be_names_the_field(fields: dict[str, Any], named: 
     with pytest.raises(InputError, match=f"Input 'plays', field '{named}'") as caught:
         Input("plays", **fields)
     assert says in str(caught.value)
-
-
-def test_an_input_keeps_its_keys_as_a_tuple() -> None:
-    assert Input("plays", "day").columns == ("day",)
-    assert Input("plays", ["y", "m", "d"]).columns == ("y", "m", "d")

@@ -1,9 +1,6 @@
-"""Results as Athena gives them, written by hand from its printing rules: an oracle for whoever reads them."""
-
-from __future__ import annotations
+"""Results as Athena gives them, for whoever reads them."""
 
 import io
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,13 +10,14 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.s3 import MissingObjectError
+from local_aws.athena.results import as_text
+from local_aws.athena.types import Type
 
 Row = Sequence[Any]
 
@@ -77,8 +75,10 @@ class FakeS3:
 
 def csv_of(columns: Sequence[Column], rows: Sequence[Row]) -> bytes:
     """The result file of a SELECT."""
-    lines = lines_of(columns, rows)
-    quoted = (["" if text is None else '"' + text.replace('"', '""') + '"' for text in line] for line in lines)
+    quoted = (
+        ["" if text is None else '"' + text.replace('"', '""') + '"' for text in line]
+        for line in lines_of(columns, rows)
+    )
     return "".join(",".join(line) + "\n" for line in quoted).encode()
 
 
@@ -94,60 +94,27 @@ def pages_of(columns: Sequence[Column], rows: Sequence[Row], size: int = 1000) -
 
 
 def lines_of(columns: Sequence[Column], rows: Sequence[Row]) -> list[list[str | None]]:
-    """The header and the rows as texts."""
-    lines: list[list[str | None]] = [[column.name for column in columns]]
-    for row in rows:
-        values = zip(row, columns, strict=True)
-        lines.append([None if value is None else printed(value, column) for value, column in values])
-    return lines
+    """The header and the rows as texts, which the local Athena prints as the real one does."""
+    texts = [printed([row[number] for row in rows], column) for number, column in enumerate(columns)]
+    return [[column.name for column in columns], *map(list, zip(*texts, strict=True))]
 
 
-def printed(value: Any, column: Column) -> str:
-    match column.type:
-        case "boolean":
-            return "true" if value else "false"
-        case "float" | "double":
-            return java(value, single=column.type == "float")
-        case "decimal":
-            digits = str(abs(int(value.scaleb(column.scale, _WIDE)))).rjust(column.scale + 1, "0")
-            whole, fraction = digits[: len(digits) - column.scale], digits[len(digits) - column.scale :]
-            return ("-" if value < 0 else "") + whole + ("." + fraction if fraction else "")
-        case "timestamp":
-            return wall(value)
-        case "timestamp with time zone":
-            return f"{wall(value)} {zone_of(value)}"
-        case "time":
-            return f"{value:%H:%M:%S}.{value.microsecond // 1000:03d}"
-        case "varbinary":
-            return " ".join(f"{byte:02x}" for byte in value)
-    return str(value)
-
-
-def wall(at: datetime) -> str:
-    day = f"{at.year:04d}-{at.month:02d}-{at.day:02d}"
-    return f"{day} {at.hour:02d}:{at.minute:02d}:{at.second:02d}.{at.microsecond // 1000:03d}"
+def printed(values: Sequence[Any], column: Column) -> list[str | None]:
+    if column.type == "timestamp with time zone":
+        walls = printed([value and value.replace(tzinfo=None) for value in values], Column("", "timestamp"))
+        return [value and f"{wall} {zone_of(value)}" for wall, value in zip(walls, values, strict=True)]
+    base, kind = {"float": "real"}.get(column.type, column.type), STORED.get(column.type, lambda _: pa.string())
+    texts: list[str | None] = as_text(pa.array(values, kind(column)), Type(base, scale=column.scale)).to_pylist()
+    return texts
 
 
 def zone_of(at: datetime) -> str:
-    if isinstance(at.tzinfo, ZoneInfo):
-        return at.tzinfo.key
-    minutes = int((at.utcoffset() or timedelta()).total_seconds()) // 60
-    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
-
-
-def java(value: float, *, single: bool) -> str:
-    """Double.toString and Float.toString: 1.0, 0.001, 1.0E-4, 1.0E7, NaN, -Infinity."""
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    number: Any = np.float32(value) if single else np.float64(value)
-    if value == 0 or 1e-3 <= abs(number) < 1e7:
-        return np.format_float_positional(number, trim="0")
-    return np.format_float_scientific(number, trim="0", exp_digits=1).replace("+", "").upper()
+    return at.tzinfo.key if isinstance(at.tzinfo, ZoneInfo) else at.isoformat()[-6:]
 
 
 def unloaded(columns: Sequence[Column], rows: Sequence[Row], **options: Any) -> bytes:
     """A file of an UNLOAD."""
-    schema = pa.schema([(column.name, UNLOADED[column.type](column)) for column in columns])
+    schema = pa.schema([(column.name, STORED[column.type](column)) for column in columns])
     table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
     return parquet_of(table, compression="zstd", store_schema=False, **options)
 
@@ -158,7 +125,7 @@ def parquet_of(table: pa.Table, **options: Any) -> bytes:
     return file.getvalue()
 
 
-UNLOADED: Mapping[str, Any] = {
+STORED: Mapping[str, Any] = {
     "boolean": lambda _: pa.bool_(),
     "tinyint": lambda _: pa.int8(),
     "smallint": lambda _: pa.int16(),
@@ -170,10 +137,12 @@ UNLOADED: Mapping[str, Any] = {
     "char": lambda _: pa.string(),
     "varbinary": lambda _: pa.binary(),
     "date": lambda _: pa.date32(),
+    "time": lambda _: pa.time32("ms"),
     "timestamp": lambda _: pa.timestamp("ms"),
     "decimal": lambda column: pa.decimal128(column.precision, column.scale),
 }
-"""The types that UNLOAD writes, as Parquet has them."""
+"""The types that Arrow has, and UNLOAD too, but for times."""
+UNLOADED = sorted({*STORED} - {"time"})
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
     [

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import base64
 import csv
 import datetime as dt
@@ -171,27 +169,21 @@ def test_the_formats_by_example() -> None:
     assert (lines, plain) == (b"", IN_CSV[: IN_CSV.index(b"\n") + 1])
 
 
-def test_the_columns_of_a_table_have_the_types_of_duckdb_and_of_glue() -> None:
+def test_types_that_athena_does_not_read_become_ones_that_it_does() -> None:
+    odd = "sum(2::BIGINT) AS total, uuid() AS u, '{}'::JSON AS j, 'x'::ENUM('x') AS e, [1::HUGEINT] AS l, "
+    odd += "TIME '01:02:03' AS t"
     with engine() as opened:
-        table = write_table(
-            opened.connection.sql(
-                """SELECT 1::BIGINT AS a, sum(2::BIGINT) AS total, uuid() AS u, '{}'::JSON AS j,
-                'x'::ENUM('x') AS e,
-                TIMESTAMP_MS '2026-01-01 00:00:00' AS ms, [1::HUGEINT] AS l, TIME '01:02:03' AS t"""
-            ),
-            opened,
-        )
-        rows = opened.connection.sql(f"SELECT a, total, j, l FROM {table.source}").fetchall()
+        table = write_table(opened.connection.sql(f"SELECT {odd}"), opened)
+        rows = opened.connection.sql(f"SELECT total, j, l FROM {table.source}").fetchall()
     great, texts = "DECIMAL(38,0)", dict.fromkeys("uje", ("VARCHAR", "string"))
     expected = {
-        "a": ("BIGINT", "bigint"),
         "total": (great, great.lower()),
         **texts,
-        "ms": ("TIMESTAMP_MS", "timestamp"),
+        "l": (f"{great}[]", f"array<{great.lower()}>"),
+        "t": ("TIME", ""),
     }
-    expected |= {"l": (f"{great}[]", f"array<{great.lower()}>"), "t": ("TIME", "")}
     assert {column.name: (column.type, column.glue) for column in table.columns} == expected
-    assert rows == [(1, 2, "{}", [1])]
+    assert rows == [(2, "{}", [1])]
 
 
 @pytest.mark.parametrize(
