@@ -165,7 +165,7 @@ def test_every_kind_survives_the_wire(faults: Faults) -> None:
 
 
 def test_the_documented_faults_are_faults() -> None:
-    text = (Path(__file__).resolve().parents[3] / "docs" / "local-aws.md").read_text()
+    text = (Path(__file__).resolve().parents[3] / "dev" / "local_aws" / "README.md").read_text()
     examples = re.findall(r"-d '(.*?)'", text)
     assert len(examples) >= 5
     for example in examples:

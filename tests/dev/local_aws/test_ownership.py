@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.actions import ACCOUNT
+from local_aws.athena.clients import ACCOUNT
 from tests.dev.local_aws.account import Account
 
 OTHER = "210987654321"

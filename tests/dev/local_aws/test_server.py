@@ -91,7 +91,7 @@ def test_an_unknown_execution_is_not_found() -> None:
         urllib.request.urlopen(f"{aws.endpoint_url}/_local/athena/executions/none")
 
 
-@pytest.mark.parametrize("path", ["/", "/_local/faults", "/_local/actions"])
+@pytest.mark.parametrize("path", ["/", "/_local/faults"])
 @pytest.mark.parametrize(
     "headers",
     [
