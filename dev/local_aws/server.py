@@ -24,11 +24,9 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from local_aws import actions, cloudformation
-from local_aws.actions import ACCOUNT, ActionLog
-from local_aws.actions import PATH as ACTIONS
+from local_aws import cloudformation
 from local_aws.athena.api import AthenaApi
-from local_aws.athena.clients import OWN_KEY, Clients
+from local_aws.athena.clients import ACCOUNT, OWN_KEY, Clients
 from local_aws.athena.errors import ApiError
 from local_aws.athena.executions import Executions
 from local_aws.faults import PATH as FAULTS
@@ -103,7 +101,7 @@ class LocalAws:
         return self._clients.get(service, region)
 
     def reset(self) -> None:
-        """Forgets everything, in all services, all faults and all recorded actions."""
+        """Forgets everything, in all services, and all faults."""
         self._application.open(self._own_clients)
 
     def stop(self) -> None:
@@ -136,7 +134,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        raise PortInUseError(f"cannot listen on {host}:{port} ({error.strerror}); choose another with PORT=") from error
+        raise PortInUseError(
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port (make: PORT=)"
+        ) from error
     return listener
 
 
@@ -162,7 +162,6 @@ class _Application:
         self._workers = workers
         self._max_active = max_active
         self._faults = FaultPlan()
-        self._log = ActionLog()
         self._moto = _Dispatcher(create_backend_app)
         # moto checks a condition and then writes; S3 does both at once.
         self._s3_writes = threading.Lock()
@@ -172,9 +171,8 @@ class _Application:
         self.close()
         moto_api_backend.reset()
         self._faults = FaultPlan()
-        self._log.clear()
         cloudformation.serve(clients)
-        executions = Executions(clients, self._faults, self._log, self._workers, self._max_active)
+        executions = Executions(clients, self._faults, self._workers, self._max_active)
         self._athena = AthenaApi(clients, self._faults, executions)
 
     def close(self) -> None:
@@ -189,8 +187,6 @@ class _Application:
         path = environ.get("PATH_INFO", "")
         if path == FAULTS or path.startswith(f"{FAULTS}/"):
             return self._script(environ, start_response, path.removeprefix(FAULTS).removeprefix("/"))
-        if path == ACTIONS:
-            return self._tell_actions(environ, start_response)
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         if not (target.startswith(_ATHENA) or path.startswith(_INSPECT)):
             return self._call_moto(environ, start_response)
@@ -203,11 +199,9 @@ class _Application:
             except ApiError as error:
                 return _respond(start_response, 404, json.dumps({"message": error.message}).encode())
             return _respond(start_response, 200, json.dumps(facts).encode())
-        signature, operation, body = _Signature.of(environ), target.removeprefix(_ATHENA), _body(environ)
-        needed = actions.of_athena(operation, body, signature.region, athena.workgroup_of)
-        self._log.add(signature.access_key, needed)
+        region = _Signature.of(environ).region
         try:
-            status, headers, answer = athena.call(operation, body, signature.region)
+            status, headers, answer = athena.call(target.removeprefix(_ATHENA), _body(environ), region)
         except Dropped:
             raise _reset(environ) from None
         return _respond(start_response, status, answer, **headers)
@@ -235,29 +229,15 @@ class _Application:
             status, answer = (200, {}) if known else (404, {"message": f"There is no fault {id_}"})
         return _respond(start_response, status, json.dumps(answer).encode())
 
-    def _tell_actions(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Lists and forgets what was done."""
-        status, answer = 200, {}
-        if environ["REQUEST_METHOD"] == "GET":
-            answer = self._log.to_json()
-        elif environ["REQUEST_METHOD"] == "DELETE":
-            self._log.clear()
-        else:
-            status, answer = 405, {"message": "GET the actions, or DELETE them"}
-        return _respond(start_response, status, json.dumps(answer).encode())
-
     def _call_moto(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         signature = _Signature.of(environ)
-        if signature.service == "s3":
-            self._log.add(signature.access_key, actions.of_s3(environ, lambda: _peek(environ)))
-        elif signature.service:
-            needed = actions.of_other(signature.service, environ, _peek(environ), signature.region)
-            self._log.add(signature.access_key, needed)
         if signature.service == "s3" and any(environ.get(owner) not in (None, ACCOUNT) for owner in _OWNERS):
             return _refuse(environ, start_response, 403, "AccessDenied", "Access Denied")
         if signature.access_key == OWN_KEY:
             return self._pass_on(signature, environ, start_response)
-        bucket, key = actions.s3_place(environ)
+        # WSGI hands over the path's bytes as Latin-1.
+        path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
+        bucket, _, key = path.removeprefix("/").partition("/")
         call = Call(method=environ["REQUEST_METHOD"], bucket=bucket, key=key)
         slow = self._faults.take(Slow, call)
         if slow is not None:
@@ -280,7 +260,8 @@ class _Application:
         if signature.service != "s3" or environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             answer = self._moto(environ, start_response)
             return answer
-        _peek(environ)  # a slow sender keeps no other waiting
+        # A slow sender keeps no other waiting.
+        environ["wsgi.input"] = io.BytesIO(_body(environ))
         with self._s3_writes:
             answer = self._moto(environ, start_response)
         return answer
@@ -303,14 +284,6 @@ class _Signature(NamedTuple):
 
 def _body(environ: dict[str, Any]) -> bytes:
     body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    return body
-
-
-def _peek(environ: dict[str, Any]) -> bytes:
-    """The body of a request that is still to be passed on."""
-    body = _body(environ)
-    if body:
-        environ["wsgi.input"] = io.BytesIO(body)
     return body
 
 

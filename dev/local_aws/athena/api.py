@@ -140,12 +140,6 @@ class AthenaApi:
                 "duckdb_sql": execution.translation.sql if execution.translation is not None else None,
             }
 
-    def workgroup_of(self, execution_id: str) -> str | None:
-        """The workgroup of a query execution; None if there is no such one."""
-        with contextlib.suppress(ApiError):
-            return self._executions.get(execution_id).request.workgroup
-        return None
-
     # --- query executions ----------------------------------------------------------------------------
 
     def _start(self, parameters: dict[str, Any], region: str) -> dict[str, Any]:

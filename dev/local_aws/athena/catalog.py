@@ -13,7 +13,6 @@ import pyarrow.dataset as ds
 import pyarrow.fs
 from botocore.exceptions import ClientError
 
-from local_aws.actions import ActionLog
 from local_aws.athena import projection
 from local_aws.athena.clients import OWN_KEY, Clients
 from local_aws.athena.errors import QueryFailed, not_supported
@@ -151,14 +150,13 @@ class Catalog:
 
     Args:
         clients: Clients of S3 and Glue.
-        log: Where to note what is looked up without a request.
         region: The region.
     """
 
-    def __init__(self, clients: Clients, log: ActionLog, region: str) -> None:
+    def __init__(self, clients: Clients, region: str) -> None:
         self._clients = clients
         self._region = region
-        self._lookups = Lookups(log, region)
+        self._lookups = Lookups(region)
         self._files = pyarrow.fs.S3FileSystem(
             endpoint_override=clients.endpoint_url,
             access_key=OWN_KEY,

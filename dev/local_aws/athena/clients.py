@@ -7,6 +7,10 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from moto.core.models import DEFAULT_ACCOUNT_ID
+
+ACCOUNT: str = DEFAULT_ACCOUNT_ID
+"""The account that owns everything here."""
 
 OWN_KEY = "local-athena"
 """Access key of what the local Athena itself asks of S3 and Glue."""

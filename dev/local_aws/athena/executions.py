@@ -18,7 +18,6 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local_aws.actions import ActionLog
 from local_aws.athena import dialect, results, unload
 from local_aws.athena.catalog import Catalog, partition_values
 from local_aws.athena.clients import Clients
@@ -242,7 +241,6 @@ class Executions:
     Args:
         clients: Clients of S3 and Glue.
         faults: What shall go wrong.
-        log: Where to note what is looked up without a request.
         workers: How many run at once; more wait QUEUED.
         max_active: How many may be queued or running; None for any number.
     """
@@ -251,12 +249,10 @@ class Executions:
         self,
         clients: Clients,
         faults: FaultPlan,
-        log: ActionLog,
         workers: int,
         max_active: int | None,
     ) -> None:
         self._clients = clients
-        self._log = log
         self._faults = faults
         self._max_active = max_active
         self._catalogs: dict[str, Catalog] = {}
@@ -327,7 +323,7 @@ class Executions:
         """The data catalog of a region."""
         with self._lock:
             if region not in self._catalogs:
-                self._catalogs[region] = Catalog(self._clients, self._log, region)
+                self._catalogs[region] = Catalog(self._clients, region)
             return self._catalogs[region]
 
     def close(self) -> None:

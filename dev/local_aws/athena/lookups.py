@@ -2,8 +2,7 @@
 
 Athena asks GetPartitions with a filter, and lists the prefix of each partition that is left. Here all
 partitions are filtered. moto takes half a millisecond over HTTP for each partition that it describes and five
-for each listing, more than most queries; so both are read from its state in this process, and noted as the
-requests that they stand for.
+for each listing, more than most queries; so both are read from its state in this process.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ from moto.glue.models import FakePartition, glue_backends
 from moto.s3.exceptions import MissingBucket
 from moto.s3.models import FakeDeleteMarker, s3_backends
 
-from local_aws.actions import ACCOUNT, ActionLog, Permission, of_glue
-from local_aws.athena.clients import OWN_KEY
+from local_aws.athena.clients import ACCOUNT
 
 
 class FoundObject(NamedTuple):
@@ -44,18 +42,14 @@ class Lookups:
     """Glue and S3 in one region, as far as a query looks something up there.
 
     Args:
-        log: Where to note what is asked.
         region: The region.
     """
 
-    def __init__(self, log: ActionLog, region: str) -> None:
-        self._log = log
+    def __init__(self, region: str) -> None:
         self._region = region
 
     def partitions(self, database: str, table: str) -> list[FakePartition]:
         """All partitions of a table, in the order of their registration; an update makes a new object."""
-        place = {"DatabaseName": database, "TableName": table}
-        self._log.add(OWN_KEY, of_glue("GetPartitions", place, self._region))
         return glue_backends[ACCOUNT][self._region].get_partitions(database, table, expression="")
 
     def objects(self, bucket: str, prefix: str) -> Iterator[FoundObject]:
@@ -64,7 +58,6 @@ class Lookups:
         Raises:
             LookupError: There is no such bucket.
         """
-        self._log.add(OWN_KEY, [Permission("s3:ListBucket", f"arn:aws:s3:::{bucket}")])
         try:
             held = s3_backends[ACCOUNT]["aws"].get_bucket(bucket).keys
         except MissingBucket:

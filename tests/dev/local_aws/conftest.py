@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,11 +15,6 @@ from local_aws.athena.translate import translate
 from tests.dev.local_aws.account import Account
 
 
-class NoTables:
-    def table(self, database: str, name: str) -> Table:
-        raise QueryFailed("TABLE_NOT_FOUND", f"Table 'awsdatacatalog.{database}.{name}' does not exist")
-
-
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     engine = Engine()
@@ -30,8 +26,11 @@ def engine() -> Iterator[Engine]:
 def compute(engine: Engine) -> Callable[..., str]:
     """Runs a query without tables and gives its CSV, without the header."""
 
+    def no_table(database: str, name: str) -> Table:
+        raise QueryFailed("TABLE_NOT_FOUND", f"Table 'awsdatacatalog.{database}.{name}' does not exist")
+
     def compute(sql: str, *parameters: str) -> str:
-        translation = translate(parse(sql, parameters), NoTables(), "db")
+        translation = translate(parse(sql, parameters), SimpleNamespace(table=no_table), "db")
         batches = engine.run(translation.sql, {})
         return b"".join(bytes(results.csv_rows(b, translation.types)) for b in batches).decode()
 
@@ -48,6 +47,4 @@ def aws() -> Iterator[LocalAws]:
 def account(aws: LocalAws) -> Account:
     """A new account: what other tests left is gone."""
     aws.reset()
-    account = Account(aws)
-    account.prepare()
-    return account
+    return Account(aws)

@@ -1,3 +1,5 @@
+"""Faults on demand: what each does, to which calls, and how often; and Athena's own limits."""
+
 from __future__ import annotations
 
 import json
@@ -5,507 +7,314 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
-import pyarrow as pa
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ResponseStreamingError
 
-from local_aws import LocalAws
-from local_aws.faults import (
-    KINDS,
-    CutBody,
-    Drop,
-    End,
-    FailResultWrite,
-    Fault,
-    Faults,
-    ForgetToken,
-    Hold,
-    Refuse,
-    Report,
-    Slow,
-    SlowDown,
-    Throttle,
-    from_json,
-)
-from tests.dev.local_aws.account import Account
+from local_aws import LocalAws, faults
+from local_aws.faults import CutBody, Drop, End, Hold, Refuse, Report, Slow, SlowDown, Throttle
+from tests.dev.local_aws.account import TOKEN, Account, ints, refused
 
-TOKEN = "a-token-of-at-least-32-characters"
+TOO_MANY = "TooManyRequestsException"
+LIMIT = "CONCURRENT_QUERY_LIMIT_EXCEEDED"
 
 
-@pytest.fixture
-def faults(account: Account) -> Faults:
-    return Faults(account.aws.endpoint_url)
+def held(account: Account, **hold: Any) -> tuple[str, str]:
+    """A hold, and a query that it keeps."""
+    fault = account.faults.add(Hold(**hold))
+    id_ = account.start("SELECT 1")
+    account.wait_for(id_, hold.get("state", "RUNNING"))
+    return fault, id_
 
 
-@pytest.fixture
-def small() -> Iterator[Account]:
-    """An account whose Athena runs one query at a time and takes two."""
-    with LocalAws.start(workers=1, max_active=2) as aws:
-        account = Account(aws)
-        account.prepare()
-        yield account
+# --- scripting
 
 
-def _error(call: Callable[..., Any], **parameters: Any) -> dict[str, Any]:
-    with pytest.raises(ClientError) as caught:
-        call(**parameters)
-    response: dict[str, Any] = dict(caught.value.response)
-    return {**response, **response["Error"], "Status": response["ResponseMetadata"]["HTTPStatusCode"]}
-
-
-def _status(account: Account, id_: str) -> dict[str, Any]:
-    status: dict[str, Any] = account.athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]["Status"]
-    return status
-
-
-def _wait_for(account: Account, id_: str, state: str) -> None:
-    while _status(account, id_)["State"] != state:
-        time.sleep(0.005)
-
-
-def _collect(chunks: Iterable[bytes], read: list[bytes]) -> None:
-    for chunk in chunks:
-        read.append(chunk)  # noqa: PERF402 - what came before an error must be kept
-
-
-def _created(account: Account, workgroup: str = "primary") -> list[str]:
-    ids: list[str] = account.athena.list_query_executions(WorkGroup=workgroup)["QueryExecutionIds"]
-    return ids
-
-
-def _send(account: Account, method: str, path: str = "", body: bytes | None = None) -> tuple[int, Any]:
+def send(account: Account, method: str, path: str = "", body: str = "") -> tuple[int, Any]:
     url = f"{account.aws.endpoint_url}/_local/faults{path}"
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, method=method)) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, body.encode() or None, method=method)) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
 
 
-# --- scripting --------------------------------------------------------------------------------------------
-
-
-def test_faults_are_added_listed_and_cleared(account: Account, faults: Faults) -> None:
-    first = faults.add(Throttle(action="GetQueryExecution", times=2))
-    second = faults.add(Hold(sql="x", seconds=0.5))
-    id_ = account.start("SELECT 1")
-    _error(account.athena.get_query_execution, QueryExecutionId=id_)
-    assert [(each["id"], each["kind"], each["struck"]) for each in faults.list()] == [
-        (first, "Throttle", 1),
-        (second, "Hold", 0),
-    ]
-    faults.clear(first)
-    assert account.wait(id_).state == "SUCCEEDED"
-    assert [each["id"] for each in faults.list()] == [second]
-    with pytest.raises(KeyError):
-        faults.clear(first)
-    faults.clear()
-    assert faults.list() == []
-
-
 def test_plain_http(account: Account) -> None:
-    body = b'{"kind": "Refuse", "action": "ListWorkGroups", "message": "No."}'
-    status, answer = _send(account, "POST", body=body)
+    fields = {"kind": "Refuse", "action": "ListWorkGroups", "message": "No."}
+    status, answer = send(account, "POST", body=json.dumps(fields))
     assert status == 200
-    assert _error(account.athena.list_work_groups)["Message"] == "No."
-    (listed,) = _send(account, "GET")[1]["faults"]
-    assert listed == {
-        "id": answer["id"],
-        "kind": "Refuse",
-        "times": 1,
-        "skip": 0,
-        "sql": "",
-        "workgroup": None,
-        "action": "ListWorkGroups",
-        "code": "InvalidRequestException",
-        "message": "No.",
-        "athena_error_code": "INVALID_INPUT",
-        "struck": 1,
-    }
-    assert _send(account, "DELETE", f"/{answer['id']}") == (200, {})
-    assert _send(account, "DELETE", f"/{answer['id']}")[0] == 404
-    assert _send(account, "PUT", body=body)[0] == 405
+    assert refused(account.athena.list_work_groups)["Message"] == "No."
+    defaults = {"times": 1, "skip": 0, "sql": "", "workgroup": None, "code": "InvalidRequestException"}
+    listed = {**fields, **defaults, "id": answer["id"], "athena_error_code": "INVALID_INPUT", "struck": 1}
+    assert send(account, "GET") == (200, {"faults": [listed]})
+    assert send(account, "DELETE", f"/{answer['id']}") == (200, {})
+    assert send(account, "DELETE", f"/{answer['id']}")[0] == 404
+    assert send(account, "PUT", body="{}")[0] == 405
 
 
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
         ("nonsense", "Expecting value"),
-        ("[]", "kind is one of Throttle"),
         ('{"kind": "Storm"}', "kind is one of Throttle"),
         ('{"kind": "Slow"}', "milliseconds"),
         ('{"kind": "Slow", "milliseconds": "9"}', "milliseconds is '9'"),
         ('{"kind": "Slow", "milliseconds": -9}', "milliseconds is -9"),
         ('{"kind": "Drop", "bucket": "b"}', "has the fields times, skip, sql, workgroup, action"),
         ('{"kind": "End", "state": "SUCCEEDED"}', "Literal['FAILED', 'CANCELLED']"),
-        ('{"kind": "Hold", "state": "FAILED"}', "Literal['QUEUED', 'RUNNING']"),
-        ('{"kind": "FailResultWrite", "error_type": 7}', "Literal[401, 402]"),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(account: Account, body: str, complaint: str) -> None:
-    status, answer = _send(account, "POST", body=body.encode())
+    status, answer = send(account, "POST", body=body)
     assert status == 400
     assert complaint in answer["message"]
-    assert _send(account, "GET")[1] == {"faults": []}
+    assert account.faults.list() == []
 
 
-def test_every_kind_survives_the_wire(faults: Faults) -> None:
+def test_every_kind_survives_the_wire_and_is_documented(account: Account) -> None:
     needed: dict[str, dict[str, Any]] = {"Slow": {"milliseconds": 0}, "Report": {"state": None}}
-    added = [kind(**needed.get(name, {})) for name, kind in KINDS.items()]
+    added = [kind(**needed.get(name, {})) for name, kind in faults.KINDS.items()]
     for fault in added:
-        faults.add(fault)
-    listed = [{k: v for k, v in each.items() if k not in ("id", "struck")} for each in faults.list()]
-    assert [from_json(json.dumps(each).encode()) for each in listed] == added
-
-
-def test_the_documented_faults_are_faults() -> None:
-    text = (Path(__file__).resolve().parents[3] / "docs" / "local-aws.md").read_text()
-    examples = re.findall(r"-d '(.*?)'", text)
-    assert len(examples) >= 5
-    for example in examples:
-        from_json(example.encode())
-    assert set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)) == set(KINDS)
-
-
-def test_a_reset_forgets_faults(account: Account, faults: Faults) -> None:
-    faults.add(Hold(seconds=None))
-    held = account.start("SELECT 1")
-    _wait_for(account, held, "RUNNING")
+        account.faults.add(fault)
+    listed = [{k: v for k, v in each.items() if k not in ("id", "struck")} for each in account.faults.list()]
+    assert [faults.from_json(json.dumps(each).encode()) for each in listed] == added
     account.aws.reset()
-    assert faults.list() == []
+    assert account.faults.list() == []
+    text = Path(faults.__file__).with_name("README.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)) == set(faults.KINDS)
+    examples = [faults.from_json(each.encode()) for each in re.findall(r"-d '(.*?)'", text)]
+    assert len(examples) >= 5
 
 
 @pytest.mark.parametrize(
     ("scope", "struck"),
     [
         ({}, "abc"),
-        ({"times": 2}, "ab"),
         ({"times": 2, "skip": 1}, "bc"),
         ({"sql": "'b'"}, "b"),
         ({"workgroup": "other"}, "c"),
         ({"workgroup": "other", "sql": "'b'"}, ""),
     ],
 )
-def test_scope_and_count(account: Account, faults: Faults, scope: dict[str, Any], struck: str) -> None:
+def test_scope_and_count(account: Account, scope: dict[str, Any], struck: str) -> None:
     account.athena.create_work_group(Name="other")
-    ids = {
-        name: account.start(f"SELECT '{name}'", WorkGroup=group)
-        for name, group in (("a", "primary"), ("b", "primary"), ("c", "other"))
-    }
-    faults.add(Throttle(**{"action": "GetQueryExecution", "times": None, **scope}))
+    groups = {"a": "primary", "b": "primary", "c": "other"}
+    ids = {name: account.start(f"SELECT '{name}'", WorkGroup=group) for name, group in groups.items()}
+    account.faults.add(Throttle(**{"action": "GetQueryExecution", "times": None, **scope}))
     seen = ""
     for name, id_ in ids.items():
         try:
-            account.athena.get_query_execution(QueryExecutionId=id_)
+            account.status(id_)
         except ClientError:
             seen += name
     assert seen == struck
-    assert faults.list()[0]["struck"] == len(struck)
+    assert account.faults.list()[0]["struck"] == len(struck)
 
 
-def test_faults_of_one_kind_strike_one_after_the_other(account: Account, faults: Faults) -> None:
-    faults.add(Throttle(message="first"))
-    faults.add(Throttle(message="second"))
-    assert [_error(account.athena.list_work_groups)["Message"] for _ in range(2)] == ["first", "second"]
+def test_faults_of_one_kind_strike_one_after_the_other_and_are_cleared_alone(account: Account) -> None:
+    first, second = (account.faults.add(Throttle(message=message)) for message in ("first", "second"))
+    assert [refused(account.athena.list_work_groups)["Message"] for _ in range(2)] == ["first", "second"]
     account.athena.list_work_groups()
+    account.faults.clear(first)
+    assert [each["id"] for each in account.faults.list()] == [second]
+    with pytest.raises(KeyError):
+        account.faults.clear(first)
+    account.faults.clear()
+    assert account.faults.list() == []
 
 
-# --- calls ------------------------------------------------------------------------------------------------
+# --- calls
 
 
-def test_throttled_calls_do_nothing(account: Account, faults: Faults) -> None:
-    faults.add(Throttle(action="StartQueryExecution"))
-    limit = "CONCURRENT_QUERY_LIMIT_EXCEEDED"
-    faults.add(Throttle(action="StartQueryExecution", code="TooManyRequestsException", reason=limit))
-    error = _error(account.start, sql="SELECT 1")
-    assert (error["Code"], error["Message"], error["Status"]) == ("ThrottlingException", "Rate exceeded", 400)
-    error = _error(account.start, sql="SELECT 1")
-    assert (error["Code"], error["Reason"]) == ("TooManyRequestsException", limit)
-    assert _created(account) == []
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (Throttle(action="StartQueryExecution"), {"Code": "ThrottlingException", "Message": "Rate exceeded"}),
+        (Throttle(code=TOO_MANY, reason=LIMIT), {"Code": TOO_MANY, "Reason": LIMIT, "Status": 400}),
+        (Refuse(message="No", athena_error_code="X"), {"Code": "InvalidRequestException", "AthenaErrorCode": "X"}),
+        (Refuse(code="InternalServerException", message="Ours."), {"Status": 500, "Message": "Ours."}),
+    ],
+)
+def test_a_start_is_refused_and_does_nothing(account: Account, fault: faults.Fault, expected: dict[str, Any]) -> None:
+    account.faults.add(fault)
+    error = refused(account.start, sql="SELECT 1")
+    assert {name: error[name] for name in expected} == expected
+    assert account.created() == []
     assert account.run("SELECT 1").state == "SUCCEEDED"
 
 
-def test_a_client_that_retries_gets_through(account: Account, faults: Faults) -> None:
-    faults.add(Throttle(action="ListWorkGroups"))
-    patient = boto3.Session("local", "local", region_name="us-east-1").client(
-        "athena",
-        endpoint_url=account.aws.endpoint_url,
-        config=Config(proxies={}, retries={"mode": "standard", "total_max_attempts": 2}),
-    )
-    answer = patient.list_work_groups()
-    assert answer["ResponseMetadata"]["RetryAttempts"] == 1
-
-
-def test_a_start_is_refused(account: Account, faults: Faults) -> None:
-    faults.add(Refuse(message="line 1:8: no", athena_error_code="MALFORMED_QUERY"))
-    faults.add(Refuse(code="InternalServerException", message="Ours."))
-    error = _error(account.start, sql="SELECT 1")
-    assert (error["Code"], error["Message"], error["Status"]) == (
-        "InvalidRequestException",
-        "line 1:8: no",
-        400,
-    )
-    assert error["AthenaErrorCode"] == "MALFORMED_QUERY"
-    error = _error(account.start, sql="SELECT 1")
-    assert (error["Code"], error["Message"], error["Status"]) == ("InternalServerException", "Ours.", 500)
-    assert _created(account) == []
-
-
-def test_a_start_is_accepted_and_its_connection_dropped(account: Account, faults: Faults) -> None:
-    faults.add(Drop())
+def test_a_start_is_accepted_and_its_connection_dropped(account: Account) -> None:
+    account.faults.add(Drop())
+    refused(account.start, sql="SELECT * FORM t")
+    assert account.faults.list()[0]["struck"] == 0
     with pytest.raises(ConnectionClosedError):
         account.start("SELECT 1", ClientRequestToken=TOKEN)
-    (created,) = _created(account)
+    (created,) = account.created()
     assert account.start("SELECT 1", ClientRequestToken=TOKEN) == created
     assert account.wait(created).state == "SUCCEEDED"
 
 
-def test_a_refused_start_does_not_use_up_a_drop(account: Account, faults: Faults) -> None:
-    faults.add(Drop())
-    _error(account.start, sql="SELECT * FORM t")
-    assert faults.list()[0]["struck"] == 0
-
-
-def test_calls_are_slow_until_that_is_cleared(account: Account, faults: Faults) -> None:
-    id_ = faults.add(Slow(milliseconds=60))
-    calls: list[Callable[[], Any]] = [
-        account.athena.list_work_groups,
-        account.s3.list_buckets,
-        account.glue.get_databases,
-    ]
+def test_calls_of_every_service_are_slow_until_that_is_cleared(account: Account) -> None:
+    account.faults.add(Slow(milliseconds=60))
+    calls = (account.athena.list_work_groups, account.s3.list_buckets, account.glue.get_databases)
     for call in calls:
         before = time.monotonic()
         call()
         assert time.monotonic() - before >= 0.06
-    assert account.run("SELECT 1").state == "SUCCEEDED"
-    faults.clear(id_)
-    faults.add(Slow(milliseconds=60_000, action="StopQueryExecution"))
+    account.faults.clear()
+    account.faults.add(Slow(milliseconds=60_000, action="StopQueryExecution"))
     for call in calls:
         call()
-    assert faults.list()[0]["struck"] == 0
+    assert account.faults.list()[0]["struck"] == 0
 
 
-def test_a_forgotten_token_starts_another_query(account: Account, faults: Faults) -> None:
-    faults.add(ForgetToken())
-    first = account.start("SELECT 1", ClientRequestToken=TOKEN)
-    assert faults.list()[0]["struck"] == 0
-    second = account.start("SELECT 1", ClientRequestToken=TOKEN)
-    assert second != first
-    assert account.start("SELECT 1", ClientRequestToken=TOKEN) == second
-    faults.add(ForgetToken())
+def test_a_forgotten_token_starts_another_query(account: Account) -> None:
+    account.faults.add(faults.ForgetToken())
+    first, second, again = (account.start("SELECT 1", ClientRequestToken=TOKEN) for _ in range(3))
+    assert second == again != first
+    account.faults.add(faults.ForgetToken())
     third = account.start("SELECT 2", ClientRequestToken=TOKEN)
-    assert _created(account) == [third, second, first]
+    assert account.created() == [third, second, first]
 
 
 @pytest.mark.parametrize("state", ["PAUSED", "QUEUED", None])
-def test_another_state_is_reported(account: Account, faults: Faults, state: str | None) -> None:
-    hold = faults.add(Hold())
-    id_ = account.start("SELECT 1")
-    _wait_for(account, id_, "RUNNING")
-    faults.add(Report(state=state, instead_of="RUNNING", times=2))
-    assert [_status(account, id_).get("State") for _ in range(3)] == [state, state, "RUNNING"]
-    faults.clear(hold)
-    assert account.wait(id_).state == "SUCCEEDED"
+def test_another_state_is_reported_instead_of_one(account: Account, state: str | None) -> None:
+    hold, id_ = held(account)
+    account.faults.add(Report(state="FAILED", instead_of="SUCCEEDED"))
+    account.faults.add(Report(state=state, instead_of="RUNNING", times=2))
+    assert [account.status(id_).get("State") for _ in range(3)] == [state, state, "RUNNING"]
+    account.faults.clear(hold)
+    account.wait_for(id_, "FAILED")
+    assert account.status(id_)["State"] == "SUCCEEDED"
 
 
-def test_a_state_is_reported_instead_of_one_only(account: Account, faults: Faults) -> None:
-    id_ = account.run("SELECT 1").execution["QueryExecutionId"]
-    faults.add(Report(state="RUNNING", instead_of="FAILED"))
-    assert _status(account, id_)["State"] == "SUCCEEDED"
-    faults.add(Report(state="RUNNING"))
-    assert _status(account, id_)["State"] == "RUNNING"
-    assert _status(account, id_)["State"] == "SUCCEEDED"
+# --- queries
 
 
-# --- queries ----------------------------------------------------------------------------------------------
-
-
-def test_a_query_ends_as_told(account: Account, faults: Faults) -> None:
-    end = End(reason="No room", error_type=4, category=1, retryable=True, scanned_bytes=12_345)
-    faults.add(end)
-    outcome = account.run("SELECT * FROM no_such_table")
-    assert outcome.state == "FAILED"
-    assert outcome.reason == "No room"
-    assert outcome.scanned_bytes == 12_345
-    assert outcome.execution["Status"]["AthenaError"] == {
-        "ErrorCategory": 1,
-        "ErrorType": 4,
-        "Retryable": True,
-        "ErrorMessage": "No room",
-    }
-    assert outcome.execution["Status"]["CompletionDateTime"] >= outcome.execution["Status"]["SubmissionDateTime"]
+def test_a_query_ends_as_told(account: Account) -> None:
+    account.faults.add(End(reason="No room", error_type=4, category=1, retryable=True, scanned_bytes=12_345))
+    failed = account.run("SELECT * FROM no_such_table")
+    assert (failed.state, failed.reason, failed.scanned_bytes) == ("FAILED", "No room", 12_345)
+    assert failed.error == {"ErrorCategory": 1, "ErrorType": 4, "Retryable": True, "ErrorMessage": "No room"}
+    account.faults.add(End(state="CANCELLED", reason="Query cancelled by user"))
+    cancelled = account.run("SELECT 1")
+    assert (cancelled.state, cancelled.reason, cancelled.error) == ("CANCELLED", "Query cancelled by user", {})
+    assert account.keys("results") == []
     assert account.run("SELECT 1").state == "SUCCEEDED"
 
 
-def test_a_query_is_cancelled_by_somebody(account: Account, faults: Faults) -> None:
-    faults.add(End(state="CANCELLED", reason="Query cancelled by user"))
-    outcome = account.run("SELECT 1")
-    assert (outcome.state, outcome.reason) == ("CANCELLED", "Query cancelled by user")
-    assert "AthenaError" not in outcome.execution["Status"]
-    assert account.s3.list_objects_v2(Bucket="results")["KeyCount"] == 0
-
-
 @pytest.mark.parametrize("state", ["QUEUED", "RUNNING"])
-def test_a_state_is_held_until_released(account: Account, faults: Faults, state: str) -> None:
-    hold = faults.add(Hold(state=state))
-    id_ = account.start("SELECT 1")
-    _wait_for(account, id_, state)
-    other = account.run("SELECT 2")
-    assert other.state == "SUCCEEDED"
-    assert _status(account, id_)["State"] == state
-    faults.clear(hold)
-    assert account.wait(id_).state == "SUCCEEDED"
+def test_a_state_is_held_until_it_is_released_stopped_or_over(account: Account, state: str) -> None:
+    hold, id_ = held(account, state=state)
+    assert account.run("SELECT 2").state == "SUCCEEDED"
+    assert account.status(id_)["State"] == state
+    account.faults.add(End(error_type=1403))
+    account.faults.clear(hold)
+    assert account.wait(id_).error["ErrorType"] == 1403
 
-
-def test_a_state_is_held_for_a_time(account: Account, faults: Faults) -> None:
-    faults.add(Hold(state="QUEUED", seconds=0.2))
-    faults.add(Hold(state="RUNNING", seconds=0.3))
-    statistics = account.run("SELECT 1").execution["Statistics"]
-    assert statistics["QueryQueueTimeInMillis"] >= 150
-    assert statistics["EngineExecutionTimeInMillis"] >= 250
-
-
-@pytest.mark.parametrize("state", ["QUEUED", "RUNNING"])
-def test_a_held_query_is_stopped_at_once_and_for_good(account: Account, faults: Faults, state: str) -> None:
-    hold = faults.add(Hold(state=state))
-    id_ = account.start("SELECT 1")
-    _wait_for(account, id_, state)
-    faults.add(End())
+    hold, id_ = held(account, state=state)
     account.athena.stop_query_execution(QueryExecutionId=id_)
     stopped = account.wait(id_)
     assert (stopped.state, stopped.reason) == ("CANCELLED", "Query cancelled by user")
-    faults.clear(hold)
-    assert account.run("SELECT 2").state == "FAILED"
+    account.faults.clear(hold)
+
+    account.faults.add(Hold(state=state, seconds=0.2))
+    statistics = account.run("SELECT 1").execution["Statistics"]
+    time_in_state = {"QUEUED": "QueryQueueTimeInMillis", "RUNNING": "EngineExecutionTimeInMillis"}[state]
+    assert statistics[time_in_state] >= 150
     assert account.wait(id_).execution == stopped.execution
 
 
-def test_a_query_is_held_and_then_ended(account: Account, faults: Faults) -> None:
-    hold = faults.add(Hold())
-    id_ = account.start("SELECT 1")
-    _wait_for(account, id_, "RUNNING")
-    faults.add(End(error_type=1403, reason="Slow down", retryable=True))
-    faults.clear(hold)
-    assert account.wait(id_).execution["Status"]["AthenaError"]["ErrorType"] == 1403
-
-
 @pytest.mark.parametrize("error_type", [401, 402])
-def test_a_result_is_not_written(account: Account, faults: Faults, error_type: int) -> None:
+def test_a_result_is_not_written(account: Account, error_type: int) -> None:
     account.create_table("t", {"a": "int"})
-    account.put("t/1.parquet", pa.table({"a": pa.array([1], pa.int32())}))
-    faults.add(FailResultWrite(error_type=error_type))
+    account.put("t/1.parquet", {"a": ints(1)})
+    account.faults.add(faults.FailResultWrite(error_type=error_type))
     outcome = account.run("SELECT a FROM t")
-    assert outcome.state == "FAILED"
-    assert outcome.execution["Status"]["AthenaError"]["ErrorType"] == error_type
+    assert (outcome.state, outcome.error["ErrorType"]) == ("FAILED", error_type)
     assert outcome.scanned_bytes > 0
-    assert account.s3.list_objects_v2(Bucket="results")["KeyCount"] == 0
+    assert account.keys("results") == []
     assert account.run("SELECT a FROM t").csv == '"a"\n"1"\n'
 
 
-# --- S3 ---------------------------------------------------------------------------------------------------
+# --- S3
 
 
-def test_s3_asks_to_slow_down(account: Account, faults: Faults) -> None:
-    faults.add(SlowDown(method="PUT", bucket="lake", key_prefix="a/é"))
-    for key in ("a/b", "b"):
-        account.s3.put_object(Bucket="lake", Key=key, Body=b"x")
-    account.s3.put_object(Bucket="results", Key="a/é", Body=b"x")
-    error = _error(account.s3.put_object, Bucket="lake", Key="a/é!", Body=b"x" * 100_000)
+def test_s3_asks_to_slow_down(account: Account) -> None:
+    account.faults.add(SlowDown(method="PUT", bucket="lake", key_prefix="a/é"))
+    for bucket, key in (("lake", "a/b"), ("lake", "b"), ("results", "a/é")):
+        account.s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    error = refused(account.s3.put_object, Bucket="lake", Key="a/é!", Body=b"x" * 100_000)
     assert (error["Code"], error["Status"]) == ("SlowDown", 503)
-    assert [each["Key"] for each in account.s3.list_objects_v2(Bucket="lake")["Contents"]] == ["a/b", "b"]
+    assert account.keys("lake") == ["a/b", "b"]
     account.s3.put_object(Bucket="lake", Key="a/é!", Body=b"x")
 
 
-def test_s3_breaks_off_in_the_middle_of_an_object(account: Account, faults: Faults) -> None:
-    data = bytes(range(256)) * 4_000
+@pytest.mark.parametrize(("size", "after_bytes"), [(1_000_000, 300_000), (3, 10)])
+def test_s3_breaks_off_before_the_end_of_an_object(account: Account, size: int, after_bytes: int) -> None:
+    data = bytes(n % 251 for n in range(size))
     account.s3.put_object(Bucket="lake", Key="big", Body=data)
-    faults.add(CutBody(key_prefix="big", after_bytes=300_000))
-    assert account.s3.head_object(Bucket="lake", Key="big")["ContentLength"] == len(data)
-    account.s3.list_objects_v2(Bucket="lake", Prefix="big")
-    body = account.s3.get_object(Bucket="lake", Key="big")["Body"]
-    read: list[bytes] = []
+    account.faults.add(CutBody(key_prefix="big", after_bytes=after_bytes))
+    assert account.s3.head_object(Bucket="lake", Key="big")["ContentLength"] == size
+    body, chunks = account.s3.get_object(Bucket="lake", Key="big")["Body"], list[bytes]()
     with pytest.raises((ResponseStreamingError, ConnectionError)):
-        _collect(body.iter_chunks(1_000), read)
-    assert 0 < sum(map(len, read)) <= 300_000
-    assert data.startswith(b"".join(read))
+        chunks.extend(body.iter_chunks(1_000))
+    read = b"".join(chunks)
+    assert len(read) < min(size, after_bytes + 1)
+    assert data.startswith(read)
     assert account.read("s3://lake/big") == data
 
 
-def test_a_body_is_never_sent_to_its_end(account: Account, faults: Faults) -> None:
-    account.s3.put_object(Bucket="lake", Key="k", Body=b"abc")
-    faults.add(CutBody(after_bytes=10))
-    with pytest.raises((ResponseStreamingError, ConnectionError)):
-        account.read("s3://lake/k")
-
-
 @pytest.mark.parametrize("fault", [SlowDown(times=None), CutBody(times=None)])
-def test_what_athena_itself_does_is_spared(account: Account, faults: Faults, fault: Fault) -> None:
+def test_what_athena_itself_does_is_spared(account: Account, fault: faults.Fault) -> None:
     account.create_table("t", {"a": "int"})
-    account.put("t/1.parquet", pa.table({"a": pa.array([1], pa.int32())}))
-    faults.add(fault)
-    id_ = account.start("SELECT a FROM t")
-    _wait_for(account, id_, "SUCCEEDED")
-    assert faults.list()[0]["struck"] == 0
+    account.put("t/1.parquet", {"a": ints(1)})
+    account.faults.add(fault)
+    account.wait_for(account.start("SELECT a FROM t"), "SUCCEEDED")
+    assert account.faults.list()[0]["struck"] == 0
 
 
-# --- Athena's own limits ----------------------------------------------------------------------------------
+# --- Athena's own limits
+
+
+@pytest.fixture
+def small() -> Iterator[Account]:
+    """An account whose Athena runs one query at a time and takes two."""
+    with LocalAws.start(workers=1, max_active=2) as aws:
+        yield Account(aws)
 
 
 def test_the_queue_is_real_and_bounded(small: Account) -> None:
-    faults = Faults(small.aws.endpoint_url)
-    hold = faults.add(Hold())
+    hold = small.faults.add(Hold())
     running = small.start("SELECT 1", ClientRequestToken=TOKEN)
-    _wait_for(small, running, "RUNNING")
+    small.wait_for(running, "RUNNING")
     queued = small.start("SELECT 2")
-    assert _status(small, queued)["State"] == "QUEUED"
-    error = _error(small.start, sql="SELECT 3")
-    assert (error["Code"], error["Reason"]) == ("TooManyRequestsException", "CONCURRENT_QUERY_LIMIT_EXCEEDED")
+    assert small.status(queued)["State"] == "QUEUED"
+    error = refused(small.start, sql="SELECT 3")
+    assert (error["Code"], error["Reason"]) == (TOO_MANY, LIMIT)
     assert small.start("SELECT 1", ClientRequestToken=TOKEN) == running
     small.athena.stop_query_execution(QueryExecutionId=queued)
+    assert small.status(queued)["State"] == "CANCELLED"
     third = small.start("SELECT 3")
-    assert _created(small) == [third, queued, running]
-    faults.clear(hold)
-    assert [small.wait(id_).state for id_ in (running, queued, third)] == [
-        "SUCCEEDED",
-        "CANCELLED",
-        "SUCCEEDED",
-    ]
+    small.faults.clear(hold)
+    ended = {id_: small.wait(id_).state for id_ in small.created()}
+    assert ended == {third: "SUCCEEDED", queued: "CANCELLED", running: "SUCCEEDED"}
 
 
 def test_a_query_that_would_scan_too_much_is_cancelled(account: Account) -> None:
-    account.create_table("t", {"a": "bigint", "b": "bigint"})
-    numbers = pa.array(range(700_000), pa.int64())
-    account.put("t/1.parquet", pa.table({"a": numbers, "b": numbers}), compression="none", use_dictionary=False)
-    cutoff = {"BytesScannedCutoffPerQuery": 10_000_000}
-    account.athena.create_work_group(Name="frugal", Configuration=cutoff)
-    both = "SELECT sum(a + b) FROM t"
+    account.create_table("t", {"a": "int", "b": "int"})
+    numbers = ints(*range(1_400_000))
+    account.put("t/1.parquet", {"a": numbers, "b": numbers}, compression="none", use_dictionary=False)
+    account.athena.create_work_group(Name="frugal", Configuration={"BytesScannedCutoffPerQuery": 10_000_000})
+    both = "SELECT count(a + b) FROM t"
     outcome = account.run(both, WorkGroup="frugal")
     assert (outcome.state, outcome.reason) == ("CANCELLED", "Bytes scanned limit was exceeded")
     assert outcome.scanned_bytes == 10_000_000
-    assert account.run("SELECT sum(a) FROM t", WorkGroup="frugal").state == "SUCCEEDED"
+    assert account.run("SELECT count(a) FROM t", WorkGroup="frugal").state == "SUCCEEDED"
     assert account.run(both).state == "SUCCEEDED"
-    account.athena.update_work_group(
-        WorkGroup="frugal", ConfigurationUpdates={"RemoveBytesScannedCutoffPerQuery": True}
-    )
-    group = account.athena.get_work_group(WorkGroup="frugal")["WorkGroup"]
-    assert "BytesScannedCutoffPerQuery" not in group["Configuration"]
+    update = {"RemoveBytesScannedCutoffPerQuery": True}
+    account.athena.update_work_group(WorkGroup="frugal", ConfigurationUpdates=update)
     assert account.run(both, WorkGroup="frugal").state == "SUCCEEDED"
-
-
-def test_a_scan_limit_is_at_least_10_megabytes(account: Account) -> None:
-    unchecked = boto3.Session("local", "local", region_name="us-east-1").client(
-        "athena",
-        endpoint_url=account.aws.endpoint_url,
-        config=Config(proxies={}, parameter_validation=False),
-    )
-    low = {"BytesScannedCutoffPerQuery": 9_999_999}
-    error = _error(unchecked.create_work_group, Name="x", Configuration=low)
-    assert error["Code"] == "InvalidRequestException"
-    assert "BytesScannedCutoffPerQuery" in error["Message"]
-    error = _error(unchecked.update_work_group, WorkGroup="primary", ConfigurationUpdates=low)
-    assert "BytesScannedCutoffPerQuery" in error["Message"]
