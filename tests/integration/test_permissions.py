@@ -41,6 +41,7 @@ from demo.plays import PlaysSpec
 from local_aws.actions import S3_ACTIONS, Actions
 from local_aws.athena.clients import OWN_KEY
 from local_aws.faults import Faults, Hold, SlowDown
+from tests.fixtures import reports
 from tests.integration import permissions
 from tests.integration.permissions import Statement, Use, compare, grants, is_allowed
 from tests.integration.runner import RunFacts, XComs, load_dags, manifest_of, prepare, run_dag
@@ -50,7 +51,7 @@ from tests.parsed import parse_dags
 from tests.stacks import Stack, create_stack, kept_parameters, secrets_backend
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-DAGS = REPOSITORY / "dags"
+DAGS = [*reports.DAGS.glob("*.py"), REPOSITORY / "dags" / "athena_reports_maintenance.py"]
 PLUGINS = REPOSITORY / "plugins"
 ENVIRONMENTS = ("dev", "prd")
 KEY = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000"
@@ -117,6 +118,7 @@ def used(services: Services, stacks: dict[str, Stack], tmp_path_factory: pytest.
                 patch.setenv(name, value)
             patch.setenv("AWS_ACCESS_KEY_ID", REPORTS)
             patch.setenv("AWS_MAX_ATTEMPTS", "1")
+            patch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(reports.SQL))
             settings.cache_clear()
             topic = stack.outputs["AlertTopicArn"]
             everything = Everything(services, tmp_path_factory.mktemp(environment), patch, topic)
@@ -152,22 +154,22 @@ class Everything:
         self.tell()
 
     def publish_by_both_ways(self) -> None:
-        by_csv = self.dag("user_ranking_weekly")
+        by_csv = self.dag("top_users_weekly")
         xcoms = run_dag(by_csv, period=WEEK)
         assert manifest_of(self.services.s3, xcoms)["query"]["statement"] == "SELECT"
-        by_files = self.dag("carrier_ranking_monthly")
+        by_files = self.dag("carriers_monthly")
         query = by_files.get_task("run_query")
         query.unload_to = f"{settings().query_results}unload/"
         query.query = query.query.rpartition("ORDER BY")[0]
         xcoms = run_dag(by_files, period="2013-02")
         assert manifest_of(self.services.s3, xcoms)["query"]["statement"] == "UNLOAD"
         # A column more changes the table.
-        query.query = query.query.replace("    flights,", "    flights,\n    1 AS one,")
+        query.query = query.query.replace(" AS flights,", " AS flights,\n    1 AS one,")
         edited = manifest_of(self.services.s3, run_dag(by_files, period="2013-02"))
         assert len(edited["earlier_versions"]) == 1
 
     def backfill_and_report_again(self) -> None:
-        dag = self.dag("user_ranking_weekly")
+        dag = self.dag("top_users_weekly")
         cadence = dag.timetable.cadence
         for week in ("2025-02-09", "2025-02-16"):
             period = cadence.period(week)
@@ -178,7 +180,7 @@ class Everything:
 
     def stop(self) -> None:
         """Stops one query as a worker does, and one as the triggerer does."""
-        dag = self.dag("user_ranking_weekly")
+        dag = self.dag("top_users_weekly")
         with self.held():
             query, _ = self.submit(dag)
             query.on_kill()
@@ -192,7 +194,7 @@ class Everything:
     def reconcile(self) -> None:
         dag = self.dag("athena_reports_reconciler")
         with self.held():
-            self.submit(self.dag("user_ranking_weekly"))
+            self.submit(self.dag("top_users_weekly"))
             self.patch.setattr(XComs, "get_dr_count", lambda *_, **__: 0, raising=False)
             task, context = prepare(dag.get_task("stop_unwanted_queries"), XComs(dag.dag_id), "run")
             task.grace = timedelta(0)
@@ -204,7 +206,7 @@ class Everything:
         assert task.execute(context), "the week after the one that was restated is stale"
 
     def look_at_the_page(self) -> None:
-        dag = self.dag("user_ranking_weekly")
+        dag = self.dag("top_users_weekly")
         report = ReportDag(dag.dag_id, dag.timetable, datetime(2025, 1, 1, tzinfo=UTC), is_paused=False)
         page.Lake.connect.cache_clear()
         published = page.Lake.connect()
@@ -235,13 +237,13 @@ class Everything:
         """Lists what may go, and repairs; then lets it go."""
         names = settings()
         self.services.glue.delete_partition(
-            DatabaseName=names.report_database, TableName="user_ranking_weekly", PartitionValues=[WEEK]
+            DatabaseName=names.report_database, TableName="top_users_weekly", PartitionValues=[WEEK]
         )
         listing = self.dag("athena_reports_cleanup")
         removing = build_cleanup(RetentionPolicy(keep_versions=0, keep_days=1), delete=True)
         with time_machine.travel(datetime.now(UTC) + timedelta(days=400)):
             listed, removed = (run_dag(dag).values["clean_up", "return_value"] for dag in (listing, removing))
-        assert listed["repaired"] == [f"user_ranking/weekly/{WEEK}"]
+        assert listed["repaired"] == [f"top_users/weekly/{WEEK}"]
         assert removed["objects"] > 0
 
     def read_secrets(self) -> None:
@@ -259,8 +261,8 @@ class Everything:
 
     @staticmethod
     def dag(dag_id: str) -> DAG:
-        """A DAG of the repository's; it looks at its queries more often than in earnest."""
-        (dag,) = (dags[dag_id] for file in DAGS.glob("*.py") if dag_id in (dags := load_dags(file)))
+        """A DAG of the tests' reports or of maintenance; it looks at its queries more often than in earnest."""
+        (dag,) = (dags[dag_id] for file in DAGS if dag_id in (dags := load_dags(file)))
         if dag.has_task("wait_for_query"):
             dag.get_task("wait_for_query").policy = QUICK
         return dag
@@ -335,7 +337,7 @@ def test_a_call_that_the_code_makes_anew_is_noticed(
     services.s3.put_object(Bucket=bucket, Key="tagged")
     log = Actions(services.endpoint_url)
     log.clear()
-    tags = {"TagSet": [{"Key": "report", "Value": "user_ranking"}]}
+    tags = {"TagSet": [{"Key": "report", "Value": "top_users"}]}
     client(services, "s3", REPORTS).put_object_tagging(Bucket=bucket, Key="tagged", Tagging=tags)
     (anew,) = (Use(each.action, each.resource) for each in log.list())
     statements, unseen = reports_policy(services, stacks["prd"]), permissions.read_document(REPOSITORY)[1]

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pendulum
@@ -21,6 +20,7 @@ from hypothesis import strategies as st
 from athena_reports import Report, build_dag
 from athena_reports.periods.calendar import Cadence, daily, monthly, quarterly, weekly, yearly
 from athena_reports.periods.timetable import PeriodTimetable
+from tests.parsed import parse_dags
 
 TOKYO, NEW_YORK = "Asia/Tokyo", "America/New_York"
 DELAY = timedelta(minutes=5)
@@ -79,24 +79,19 @@ def last_days_of_months_at_15_05_utc(first: datetime, last: datetime) -> list[da
 
 
 @pytest.fixture(params=["as declared", "serialised"])
-def user_ranking(request: pytest.FixtureRequest) -> dict[str, Timetable]:
-    """The timetables of the report in dags/, before and after Airflow's database."""
-    from airflow.dag_processing.dagbag import DagBag
-
-    path = Path(__file__).parents[3] / "dags" / "user_ranking.py"
-    bag: Any = DagBag(path, collect_dags=False)
-    dags = bag.process_file(str(path))
-    assert len(dags) == 2, bag.import_errors
+def timetables(request: pytest.FixtureRequest, dags_folder: Path) -> dict[str, Timetable]:
+    """The timetables of a report, before and after Airflow's database."""
+    dags = parse_dags(dags_folder / "top_users.py")
     if request.param == "serialised":
-        return {dag.dag_id: round_trip(dag).timetable for dag in dags}
-    return {dag.dag_id: dag.timetable for dag in dags}
+        return {id: round_trip(dag).timetable for id, dag in dags.items()}
+    return {id: dag.timetable for id, dag in dags.items()}
 
 
 def test_two_years_of_weekly_runs_are_those_of_the_reference_schedule(
-    user_ranking: dict[str, Timetable],
+    timetables: dict[str, Timetable],
 ) -> None:
     begin, end = datetime(2025, 1, 5, tzinfo=UTC), datetime(2027, 1, 10, tzinfo=UTC)
-    runs = chain(user_ranking["user_ranking_weekly"], restriction(begin - timedelta(days=7)))
+    runs = chain(timetables["top_users_weekly"], restriction(begin - timedelta(days=7)))
 
     expected = saturdays_at_15_05_utc(begin, end)
     assert len(expected) == 105
@@ -104,11 +99,11 @@ def test_two_years_of_weekly_runs_are_those_of_the_reference_schedule(
 
 
 def test_two_years_of_monthly_runs_are_those_of_the_reference_schedule(
-    user_ranking: dict[str, Timetable],
+    timetables: dict[str, Timetable],
 ) -> None:
     begin, end = datetime(2024, 1, 15, tzinfo=UTC), datetime(2026, 1, 15, tzinfo=UTC)
     first_start = datetime(2023, 12, 31, 15, tzinfo=UTC)
-    runs = chain(user_ranking["user_ranking_monthly"], restriction(first_start))
+    runs = chain(timetables["top_users_monthly"], restriction(first_start))
 
     expected = last_days_of_months_at_15_05_utc(begin, end)
     assert len(expected) == 24
