@@ -41,8 +41,16 @@ setup: $(READY) ## Install what the commands below need, into .venv
 demo: $(READY) ## Run both reports in Airflow on local services, to their end
 	@$(DEV) -m demo.run
 
+.PHONY: check
+check: $(READY) ## Hold the reports against their rules, in seconds: what an author runs
+	@PYTHONPATH=plugins:dev $(RUN) -m report_rules
+
+.PHONY: golden
+golden: $(READY) ## Renew the rendered SQL in tests/reports, then check
+	@PYTHONPATH=plugins:dev $(RUN) -m report_rules --renew
+
 .PHONY: test
-test: $(READY) ## Prove the package: lint, types and tests
+test: check ## Prove the package: check, lint, types and tests
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy

@@ -6,6 +6,7 @@ collected. Each process of pytest-xdist has a home of its own.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 import socket
@@ -21,6 +22,9 @@ import pytest_socket
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+    from airflow_local.services import Services
+    from demo.plays import PlaysSpec
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -62,7 +66,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--renew-golden",
         action="store_true",
-        help="write the rendered SQL into tests/sql/golden/ instead of comparing it",
+        help="write docs/api.md instead of comparing it",
     )
 
 
@@ -138,3 +142,48 @@ def bucket(s3: S3Client) -> str:
     name = f"bucket-{next(_bucket_numbers)}"
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"})
     return name
+
+
+@pytest.fixture(scope="session")
+def running_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """The local services, prepared for the environment dev."""
+    from airflow_local.services import local_services
+
+    with local_services(tmp_path_factory.mktemp("local-aws") / "log") as services:
+        services.prepare("dev")
+        yield services
+
+
+@pytest.fixture
+def services(running_services: Services, monkeypatch: pytest.MonkeyPatch) -> Services:
+    """The services, reached as any AWS client reaches them: by the environment's endpoint."""
+    for name, value in running_services.environment.items():
+        monkeypatch.setenv(name, value)
+    return running_services
+
+
+@pytest.fixture(scope="session")
+def flights_lake(running_services: Services) -> None:
+    from demo.lake import seed_flights
+
+    seed_flights(running_services, "dev")
+
+
+@pytest.fixture(scope="session")
+def plays_lake(running_services: Services) -> PlaysSpec:
+    from demo.lake import seed_plays
+    from demo.plays import PlaysSpec
+
+    spec = PlaysSpec(dt.date(2025, 1, 1), dt.date(2025, 7, 2), events=40_000, users=2_000, seed=11)
+    seed_plays(running_services, "dev", spec)
+    return spec
+
+
+@pytest.fixture
+def dags_folder(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The reports of the tests; those in dags/ are samples, which a team replaces by its own."""
+    from tests.fixtures.reports import DAGS, SQL
+
+    monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(SQL))
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(DAGS))
+    return DAGS

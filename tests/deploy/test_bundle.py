@@ -15,9 +15,10 @@ import pytest
 from deploy.__main__ import main
 from deploy.bundle import build_bundle
 from deploy.errors import BundleError
-from tests.integrity.dag_rules import ParsedFolder
+from report_rules.dag_rules import Repository
 
 ROOT = Path(__file__).resolve().parents[2]
+MAINTENANCE = "dags/athena_reports_maintenance.py"
 SHIPPED = ("dags", "include", "plugins", "deploy/environments", "deploy/constraints.txt", "requirements.txt")
 
 
@@ -88,20 +89,21 @@ def test_environments_differ_in_startup_sh_alone(repository: Path, tmp_path: Pat
 
 
 def test_what_did_not_change_keeps_its_time_and_what_is_gone_goes(repository: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "bundle"
+    folder, gone = tmp_path / "bundle", repository / "dags" / "gone.py"
+    gone.write_text("# no report any more\n")
     build_bundle(repository, "prd", folder)
+    assert (folder / "dags" / "gone.py").is_file()
     for path in folder.rglob("*"):
         os.utime(path, (1e9, 1e9))
-    (repository / "dags" / "carrier_ranking.py").unlink()
-    (repository / "include" / "sql" / "carrier_ranking.sql").unlink()
-    with (repository / "dags" / "user_ranking.py").open("a") as file:
+    gone.unlink()
+    with (repository / MAINTENANCE).open("a") as file:
         file.write("# Reviewed.\n")
 
     build_bundle(repository, "prd", folder)
 
-    assert not (folder / "dags" / "carrier_ranking.py").exists()
+    assert not (folder / "dags" / "gone.py").exists()
     written = {path for path in contents(folder) if (folder / path).stat().st_mtime != 1e9}
-    assert written == {"dags/user_ranking.py", "SHA256SUMS"}
+    assert written == {MAINTENANCE, "SHA256SUMS"}
 
 
 def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
@@ -153,7 +155,6 @@ def test_where_mwaa_puts_it_the_library_finds_the_sql(repository: Path, tmp_path
     found = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
 
     assert Path(found.strip()) == home / "dags" / "include" / "sql"
-    assert (home / "dags" / "include" / "sql" / "user_ranking.sql").is_file()
 
 
 def test_airflow_looks_at_the_dag_files_alone(repository: Path, tmp_path: Path) -> None:
@@ -161,16 +162,16 @@ def test_airflow_looks_at_the_dag_files_alone(repository: Path, tmp_path: Path) 
     folder = build_bundle(repository, "prd", tmp_path / "bundle").folder / "dags"
 
     assert (folder / "include" / "helper.py").is_file()
-    assert ParsedFolder(folder).files == sorted(folder.glob("*.py"))
+    assert Repository(folder.parent).files == sorted(folder.glob("*.py"))
 
 
 def test_without_startup_sh_no_dag_file_is_imported_as_if_it_were_dev(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    folder = build_bundle(repository, "prd", tmp_path / "bundle").folder / "dags"
+    folder = build_bundle(repository, "prd", tmp_path / "bundle").folder
 
-    for file, bag in ParsedFolder(folder).bags.items():
+    for file, bag in Repository(folder).bags.items():
         assert not bag.dags, file
         (error,) = bag.import_errors.values()
         assert "ATHENA_REPORTS_ENV is not set" in error
@@ -260,7 +261,7 @@ def test_a_wrong_setting_is_refused(repository: Path, tmp_path: Path, line: str,
     assert message in str(failure.value)
 
 
-@pytest.mark.parametrize("path", ["dags/user_ranking.py", "plugins/athena_reports/reports/sql_template.py"])
+@pytest.mark.parametrize("path", [MAINTENANCE, "plugins/athena_reports/reports/sql_template.py"])
 def test_a_file_with_a_syntax_error_is_refused_by_its_line(repository: Path, tmp_path: Path, path: str) -> None:
     lines = len((repository / path).read_text().splitlines())
     with (repository / path).open("a") as file:

@@ -18,15 +18,13 @@ import psutil  # type: ignore[import-untyped]
 
 from airflow_local.client import AirflowApiError
 from airflow_local.services import Services, local_services
-from demo.flights import archive_path
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec, generate
 from tests.e2e.environment import PATIENCE, ROOT
 from tests.e2e.report_run import TASK_TITLE, Query, queries_of, title_of, until
+from tests.fixtures.reports import DAGS, SQL, WEEK_COLUMNS, Play, carriers, plays_of, top_users
 from tests.integration.runner import column_bytes, object_of, rows_of
-from tests.integration.test_runs import WEEK_COLUMNS, inspect
-from tests.oracles.carrier_ranking import carrier_ranking
-from tests.oracles.user_ranking import Event, events_of, user_ranking
+from tests.integration.test_runs import inspect
 
 if TYPE_CHECKING:
     from airflow_local.client import DagRun
@@ -37,10 +35,10 @@ BUCKET = "athena-report-dev"
 TOKYO, NEW_YORK = ZoneInfo("Asia/Tokyo"), ZoneInfo("America/New_York")
 FIRST_SUNDAY = dt.date(2023, 1, 1)
 DAG_IDS = (
-    "user_ranking_weekly",
-    "user_ranking_monthly",
-    "carrier_ranking_weekly",
-    "carrier_ranking_monthly",
+    "top_users_weekly",
+    "top_users_monthly",
+    "carriers_weekly",
+    "carriers_monthly",
 )
 _DAY, _WEEK = dt.timedelta(days=1), dt.timedelta(days=7)
 
@@ -93,7 +91,7 @@ class Plays:
         days = 31 + 7 * weeks + 14
         spec = PlaysSpec(dt.date(2022, 12, 1), dt.date(2022, 12, 1) + _DAY * days, events=50 * days, users=1_000)
         seed_plays(services, "dev", spec)
-        self._events = {day: list(events_of([table])) for day, table in generate(spec)}
+        self._plays = {day: list(plays_of([table])) for day, table in generate(spec)}
 
     def partitions(self, week: Period) -> set[dt.date]:
         """The UTC dates on which events of a week or of the one before may have landed."""
@@ -109,14 +107,13 @@ class Plays:
 
     def ranking(self, week: Period) -> Rows:
         """What the report must say of a week."""
-        events: list[Event] = [event for day in self.partitions(week) for event in self._events[day]]
-        bounds = (week.midnight(day) for day in (week.first, week.end, week.previous, week.first))
-        return user_ranking(events, *bounds, top=100)
+        plays: list[Play] = [play for day in self.partitions(week) for play in self._plays[day]]
+        return top_users(plays, *(week.midnight(day) for day in (week.first, week.end, week.previous)))
 
 
 def flights_ranking(period: Period) -> Rows:
     """What the report of the carriers must say of a period."""
-    return carrier_ranking(archive_path(), period.start, period.midnight(period.end))
+    return carriers(period.start, period.midnight(period.end))
 
 
 @contextmanager
@@ -128,20 +125,13 @@ def lake_of_plays(log_path: Path, weeks: int) -> Iterator[Plays]:
 
 
 def write_dags(folder: Path) -> None:
-    """Put the repository's reports into a folder; that of the users begins in 2023, two years earlier.
-
-    Its weekly tasks have more tries than a test takes from them.
-    """
-    source = (ROOT / "dags" / "user_ranking.py").read_text()
-    for given, wanted in {
-        'since="2025-01-01"': f'since="{FIRST_SUNDAY}"',
-        "run_timeout=timedelta(hours=3)": "retry=RetryPolicy(retries=50)",
-    }.items():
-        assert given in source
-        source = source.replace(given, wanted)
-    folder.mkdir()
-    (folder / "user_ranking.py").write_text(source)
-    shutil.copy(ROOT / "dags" / "carrier_ranking.py", folder)
+    """Put the reports of the tests into a folder; the weekly tasks have more tries than a test takes from them."""
+    shutil.copytree(DAGS, folder)
+    users, given = folder / "top_users.py", 'weekly("sunday", "Asia/Tokyo")'
+    source = users.read_text()
+    assert source.count(given) == 1
+    source = source.replace(given, f"{given}, retry=RetryPolicy(retries=50)")
+    users.write_text(source.replace("import Input", "import RetryPolicy, Input"))
 
 
 def start_reports(start_airflow: StartAirflow, services: Services, folder: Path, **settings: Any) -> AirflowRuntime:
@@ -151,7 +141,7 @@ def start_reports(start_airflow: StartAirflow, services: Services, folder: Path,
         **services.environment,
         **PATIENCE,
         "ATHENA_REPORTS_ENV": "dev",
-        "ATHENA_REPORTS_SQL_FOLDER": str(ROOT / "include" / "sql"),
+        "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         **settings.pop("environment", {}),
     }

@@ -42,7 +42,7 @@ def airflow(start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.
 
 @pytest.fixture
 def weekly(airflow: AirflowRuntime, plays: Plays) -> Backfilled:
-    return Backfilled(airflow, plays.services, "user_ranking", "weekly", plays.ranking)
+    return Backfilled(airflow, plays.services, "top_users", "weekly", plays.ranking)
 
 
 def test_the_command_line_starts_a_backfill_and_reprocess_does_what_it_says(
@@ -93,7 +93,7 @@ def test_a_pause_lets_what_runs_end_and_a_resume_does_the_rest(
     stopped = weekly.task_states()
     assert "queued" in {run.state for run in weekly.runs(periods)}
     # A run of another DAG, begun later, shows that the scheduler has had its time.
-    other = client.trigger("user_ranking_monthly", conf={"period": "2023-02"})
+    other = client.trigger("top_users_monthly", conf={"period": "2023-02"})
     (run,) = client.wait_for_runs(other.dag_id, [other.run_id], timeout_seconds=120)
     assert run.state == "success"
     assert weekly.task_states() == stopped

@@ -61,7 +61,7 @@ def test_a_backfill_on_two_workers_outlives_one_of_them(
         components=(*COMPONENTS, *WORKERS),
         environment={"AIRFLOW__CELERY__WORKER_CONCURRENCY": "2", **celery, **IMPATIENCE},
     )
-    weekly = Backfilled(airflow, plays.services, "user_ranking", "weekly", plays.ranking)
+    weekly = Backfilled(airflow, plays.services, "top_users", "weekly", plays.ranking)
     weekly.begin(WEEKS)
     weekly.wait_until_published(WEEKS, 1)
     until(lambda: weekly.task_processes("worker-1"), "the first worker runs a task", seconds=120)

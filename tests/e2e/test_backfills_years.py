@@ -53,7 +53,7 @@ def test_two_years_of_weeks_are_right_and_those_by_schedule_are_the_same_bytes(
     start_airflow: StartAirflow,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    weekly = Backfilled(airflow, plays.services, "user_ranking", "weekly", plays.ranking)
+    weekly = Backfilled(airflow, plays.services, "top_users", "weekly", plays.ranking)
     weekly.begin(TWO_YEARS, run_backwards=True)
     runs = weekly.wait_until_success(TWO_YEARS)
     assert weekly.paid(runs) == [1] * 104
@@ -72,7 +72,7 @@ def test_two_years_of_weeks_are_right_and_those_by_schedule_are_the_same_bytes(
                 "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
             },
         )
-        scheduled = Backfilled(scheduling, lake.services, "user_ranking", "weekly", lake.ranking)
+        scheduled = Backfilled(scheduling, lake.services, "top_users", "weekly", lake.ranking)
         scheduling.client.unpause(scheduled.dag_id)
         runs = scheduled.wait_until_success(TWO_YEARS)
         assert {run.run_type for run in runs} == {"scheduled"}
@@ -83,8 +83,7 @@ def test_two_years_of_weeks_are_right_and_those_by_schedule_are_the_same_bytes(
 
 def test_a_year_of_carriers_by_week_and_by_month_at_once(airflow: AirflowRuntime, plays: Plays) -> None:
     weekly, monthly = (
-        Backfilled(airflow, plays.services, "carrier_ranking", cadence, flights_ranking)
-        for cadence in ("weekly", "monthly")
+        Backfilled(airflow, plays.services, "carriers", cadence, flights_ranking) for cadence in ("weekly", "monthly")
     )
     weekly.begin(WEEKS_OF_2013, run_backwards=True)
     monthly.begin(MONTHS_OF_2013)

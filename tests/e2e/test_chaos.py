@@ -234,7 +234,7 @@ def test_a_backfill_is_paid_once_whole_and_right_whatever_happens(
     with lake_of_plays(tmp_path_factory.mktemp("local-aws") / "log", number) as plays:
         folder = tmp_path_factory.mktemp("reports")
         airflow = start_reports(start_airflow, plays.services, folder, database="postgresql", supervised=True)
-        weekly = Backfilled(airflow, plays.services, "user_ranking", "weekly", plays.ranking)
+        weekly = Backfilled(airflow, plays.services, "top_users", "weekly", plays.ranking)
         faults = Faults(plays.services.endpoint_url)
         faults.add(Hold(state="QUEUED", seconds=3, times=None))  # else no query is ever waited for
 

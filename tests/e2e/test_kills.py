@@ -42,7 +42,7 @@ from athena_reports.queries.orphans import AthenaReconcileOperator
 def build(name, **options):
     report = Report(
         name=name,
-        sql="user_ranking.sql",
+        sql="top_users.sql",
         owner="tests",
         since="2025-01-01",
         params={"top": 100},

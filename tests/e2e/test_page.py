@@ -17,6 +17,7 @@ from airflow_local.runtime import AirflowConfig, AirflowRuntime
 from airflow_local.services import Services, local_services
 from athena_reports.periods.calendar import Period
 from tests.e2e.page_state import MONTHS, WEEKS, Publisher, last_periods, write_dags
+from tests.fixtures.reports import SQL
 
 pytestmark = [pytest.mark.e2e]
 
@@ -66,7 +67,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Iterator[AirflowRuntime]:
     folder = tmp_path_factory.mktemp("page")
-    sql = ROOT / "include" / "sql" / "user_ranking.sql"
+    sql = SQL / "top_users.sql"
     dags = write_dags(folder / "dags", sql, PERIODS[0].start, ["user_ranking", "shop_revenue"])
     ended = (dags / "shop_revenue.py").read_text().replace("since=", f'until="{PERIODS[1].first_date}", since=')
     (dags / "shop_closed.py").write_text(ended.replace("shop_revenue", "shop_closed"))

@@ -32,6 +32,7 @@ from tests.e2e.page_state import (
     ranking,
     write_dags,
 )
+from tests.fixtures.reports import SQL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
@@ -93,7 +94,7 @@ def fill(services: Services) -> None:
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Iterator[AirflowRuntime]:
     folder = tmp_path_factory.mktemp("page")
-    sql = ROOT / "include" / "sql" / "user_ranking.sql"
+    sql = SQL / "top_users.sql"
     config = AirflowConfig(
         home=folder / "airflow",
         dags_folder=write_dags(folder / "dags", sql, WEEK[0].start, REPORTS),

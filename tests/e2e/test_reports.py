@@ -22,11 +22,12 @@ from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from local_aws.faults import Faults, Hold
 from tests.e2e.report_run import ReportRun, until
+from tests.fixtures.reports import DAGS, SQL
 
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).resolve().parents[2]
-DAG_ID = "user_ranking_weekly"
+DAG_ID = "top_users_weekly"
 BUCKET = "athena-report-dev"
 TOKYO = ZoneInfo("Asia/Tokyo")
 TASKS = ["run_query", "wait_for_query", "transform", "publish"]
@@ -76,9 +77,13 @@ def services(tmp_path_factory: pytest.TempPathFactory, earliest: Week) -> Iterat
 def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Iterator[AirflowRuntime]:
     config = AirflowConfig(
         home=tmp_path_factory.mktemp("airflow"),
-        dags_folder=ROOT / "dags",
+        dags_folder=DAGS,
         plugins_folder=ROOT / "plugins",
-        environment={**services.environment, "AIRFLOW__CORE__PARALLELISM": "2"},
+        environment={
+            **services.environment,
+            "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
+            "AIRFLOW__CORE__PARALLELISM": "2",
+        },
     )
     with AirflowRuntime(config, dag_ids=[DAG_ID]) as runtime:
         yield runtime
@@ -235,7 +240,7 @@ def assert_tasks_show_what_went_in_and_out(client: AirflowClient, run: DagRun, w
 
 
 def read_manifest(services: Services, week: Week) -> Mapping[str, Any]:
-    key = f"user_ranking/weekly/{week.id}/manifest.json"
+    key = f"top_users/weekly/{week.id}/manifest.json"
     manifest: Mapping[str, Any] = json.loads(services.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
     return manifest
 
@@ -246,7 +251,7 @@ def take_objects(services: Services, week: Week) -> Mapping[str, bytes]:
         entry["format"]: services.s3.get_object(Bucket=BUCKET, Key=entry["key"])["Body"].read()
         for entry in read_manifest(services, week)["objects"]
     }
-    prefix = f"user_ranking/weekly/{week.id}/"
+    prefix = f"top_users/weekly/{week.id}/"
     for entry in services.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]:
         services.s3.delete_object(Bucket=BUCKET, Key=entry["Key"])
     return objects

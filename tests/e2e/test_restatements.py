@@ -24,9 +24,9 @@ from demo.plays import PlaysSpec, generate
 from tests.e2e.backfilled import BUCKET, TOKYO, Backfilled, Period, Rows, weeks
 from tests.e2e.environment import PATIENCE, ROOT
 from tests.e2e.report_run import now, until
+from tests.fixtures.reports import DAGS, SQL, Play, plays_of, top_users
 from tests.integration.runner import rows_of
 from tests.integration.test_asset_events import consumers
-from tests.oracles.user_ranking import Event, events_of, user_ranking
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.e2e.harness"]
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
-DAG_ID = "user_ranking_weekly"
+DAG_ID = "top_users_weekly"
 RESTATEMENT = "athena_reports_restatement"
 CONSUMERS = ("after_publications", "after_each_week", "after_all_weeks_of_a_month")
 LATE_CONSUMER = "late_after_publications"
-LATEST = "user_ranking/weekly/latest.json"
+LATEST = "top_users/weekly/latest.json"
 DAY = dt.timedelta(days=1)
 # At least; until then a week is published, and it is seen that nothing is restated.
 SETTLES_AFTER = dt.timedelta(seconds=60)
@@ -68,31 +68,28 @@ class Lake:
 
     Attributes:
         services: Where they are.
-        events: All plays, as the report should see them by now.
+        plays: All plays, as the report should see them by now.
     """
 
     services: Services
-    events: list[Event] = field(default_factory=list)
+    plays: list[Play] = field(default_factory=list)
 
     def fill(self) -> None:
         first, end = BEFORE.previous - 2 * DAY, LAST.end + 40 * DAY
         spec = PlaysSpec(first, end, events=50 * (end - first).days, users=300)
         seed_plays(self.services, "dev", spec)
-        self.events = list(events_of(table for _, table in generate(spec)))
+        self.plays = list(plays_of(table for _, table in generate(spec)))
 
     def land(self, week: Period, scores: Sequence[int], landed: dt.date) -> None:
         """Let plays of the middle of a week land in a partition of a later day."""
         played_at = week.midnight(week.first + 3 * DAY)
         land_late_plays(self.services, "dev", landed, played_at, scores)
         as_stored = played_at.astimezone(dt.UTC).replace(tzinfo=None)
-        self.events += [
-            Event(f"late-{number}", "u999999", "Late Ocelot", score, as_stored) for number, score in enumerate(scores)
-        ]
+        self.plays += [Play("u999999", score, as_stored) for score in scores]
 
     def ranking(self, week: Period) -> Rows:
         """What the report must say of a week by now."""
-        bounds = (week.midnight(day) for day in (week.first, week.end, week.previous, week.first))
-        return user_ranking(self.events, *bounds, top=TOP)
+        return top_users(self.plays, *(week.midnight(day) for day in (week.first, week.end, week.previous)), top=TOP)
 
 
 @dataclass
@@ -217,12 +214,12 @@ class Reports:
 
 
 def write_report(folder: Path, late_by: dt.timedelta) -> None:
-    """Put the repository's own report into a folder, weekly only, with another lateness."""
-    text = (ROOT / "dags" / "user_ranking.py").read_text().partition("user_ranking_monthly = ")[0]
+    """Put the report into a folder, weekly only, with another lateness."""
+    text = (DAGS / "top_users.py").read_text().partition("top_users_monthly = ")[0]
     old = "late_by=timedelta(days=1)"
     assert text.count(old) == 1
     text = text.replace(old, f"late_by=timedelta(seconds={late_by.total_seconds():.0f})")
-    (folder / "user_ranking.py").write_text(text)
+    (folder / "top_users.py").write_text(text)
 
 
 def write_restatement(folder: Path) -> None:
@@ -268,7 +265,7 @@ def reports(start_airflow: StartAirflow, lake: Lake, tmp_path_factory: pytest.Te
             **lake.services.environment,
             **PATIENCE,
             "ATHENA_REPORTS_ENV": "dev",
-            "ATHENA_REPORTS_SQL_FOLDER": str(ROOT / "include" / "sql"),
+            "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         },
     )
@@ -276,7 +273,7 @@ def reports(start_airflow: StartAirflow, lake: Lake, tmp_path_factory: pytest.Te
     write_report(dags, now() + DAY - late_end)
     airflow.wait_until_parsed([DAG_ID])
     write_late_consumer(dags)
-    weekly = Backfilled(airflow, lake.services, "user_ranking", "weekly", lake.ranking)
+    weekly = Backfilled(airflow, lake.services, "top_users", "weekly", lake.ranking)
     # The last week is scheduled without catch-up; a backfill over it at the same time would be a race.
     until(lambda: weekly.runs([LAST]), "the scheduler has made its run")
     begun = now()

@@ -21,9 +21,12 @@ WEEK = weekly("sunday", "Asia/Tokyo").period("2025-03-09")
 
 
 def example() -> str:
-    """The DAG file that the page shows."""
+    """The DAG file that the page shows, with the SQL of the tests."""
     (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    return str(block)
+    return str(block).replace("best_users.sql", "top_users.sql")
+
+
+pytestmark = pytest.mark.usefixtures("dags_folder")
 
 
 @pytest.fixture

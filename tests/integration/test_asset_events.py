@@ -23,23 +23,24 @@ from airflow.utils.session import create_session
 from sqlalchemy import select, update
 
 from athena_reports import monthly, weekly
+from tests.fixtures.reports import DAGS
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "results.md"
-WEEKLY, PERIODS = "user_ranking_weekly", "user_ranking_weekly_periods"
+WEEKLY, PERIODS = "top_users_weekly", "top_users_weekly_periods"
 
 
 def consumers() -> str:
-    """The example of the page."""
+    """The example of the page, for the report of the tests."""
     (block,) = (each for each in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "MONTHS" in each)
-    return str(block)
+    return str(block).replace("user_ranking", "top_users")
 
 
 @pytest.fixture
-def session() -> Iterator[Session]:
+def session(dags_folder: Path) -> Iterator[Session]:
     airflow_settings.initialize()
     import_all_models()
     Base.metadata.create_all(airflow_settings.engine)
@@ -55,14 +56,14 @@ def session() -> Iterator[Session]:
 def parse(names: Sequence[str], folder: Path, session: Session) -> None:
     """Store the DAGs of each file in turn, as the DAG processor does."""
     (folder / "consumers.py").write_text(consumers())
-    shutil.copy(ROOT / "dags" / "user_ranking.py", folder)
+    shutil.copy(DAGS / "top_users.py", folder)
     for name in names:
         bag = DagBag(folder / f"{name}.py", bundle_path=folder, bundle_name="dags")
         assert bag.import_errors == {}
         sync_bag_to_db(bag, "dags", None, session=session)
 
 
-@pytest.mark.parametrize("names", [("user_ranking", "consumers"), ("consumers", "user_ranking")])
+@pytest.mark.parametrize("names", [("top_users", "consumers"), ("consumers", "top_users")])
 def test_a_consumer_and_the_report_mean_the_same_assets_whichever_is_parsed_first(
     names: Sequence[str], tmp_path: Path, session: Session
 ) -> None:
@@ -78,7 +79,7 @@ def test_a_consumer_and_the_report_mean_the_same_assets_whichever_is_parsed_firs
 
 
 def test_a_month_starts_once_all_its_weeks_are_published(tmp_path: Path, session: Session) -> None:
-    parse(["user_ranking", "consumers"], tmp_path, session)
+    parse(["top_users", "consumers"], tmp_path, session)
     session.execute(update(DagModel).values(is_paused=False))
     job = Job()
     session.add(job)

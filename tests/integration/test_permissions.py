@@ -40,6 +40,7 @@ from athena_reports.settings import settings
 from demo import flights, lake
 from demo.plays import PlaysSpec
 from local_aws.faults import Faults, Hold, SlowDown
+from tests.fixtures import reports
 from tests.integration.runner import RunFacts, XComs, load_dags, manifest_of, prepare, run_dag
 from tests.integration.scenarios import QUICK
 from tests.integration.test_alerts import example
@@ -47,7 +48,7 @@ from tests.parsed import parse_dags
 from tests.stacks import Stack, create_stack, kept_parameters, secrets_backend
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-DAGS = [*(REPOSITORY / "dags").glob("*.py")]
+DAGS = [*reports.DAGS.glob("*.py"), REPOSITORY / "dags" / "athena_reports_maintenance.py"]
 ENVIRONMENT = "prd"
 ARN = "arn:aws:{}:us-east-1:123456789012:{}"
 KEY = ARN.format("kms", "key/00000000-0000-0000-0000-000000000000")
@@ -134,6 +135,7 @@ def used(services: Services, stack: Stack, tmp_path_factory: pytest.TempPathFact
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**services.environment, **stack.variables, "AWS_MAX_ATTEMPTS": "1"}.items():
             patch.setenv(name, value)
+        patch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(reports.SQL))
         settings.cache_clear()
         everything = Everything(services, stack, tmp_path_factory.mktemp("files"), patch)
         call = BaseClient._make_api_call
@@ -194,19 +196,19 @@ class Everything:
         self.read_secrets_and_tell()
 
     def publish_by_both_ways(self) -> None:
-        by_csv = run_dag(self.dag("user_ranking_weekly"), period=WEEK)
+        by_csv = run_dag(self.dag("top_users_weekly"), period=WEEK)
         assert manifest_of(self.s3, by_csv)["query"]["statement"] == "SELECT"
-        dag = self.dag("carrier_ranking_monthly")
+        dag = self.dag("carriers_monthly")
         query = dag.get_task("run_query")
         query.unload_to = f"{settings().query_results}unload/"
         query.query = query.query.rpartition("ORDER BY")[0]
         assert manifest_of(self.s3, run_dag(dag, period="2013-02"))["query"]["statement"] == "UNLOAD"
         # A column more changes the table.
-        query.query = query.query.replace("    flights,", "    flights,\n    1 AS one,")
+        query.query = query.query.replace(" AS flights,", " AS flights,\n    1 AS one,")
         assert len(manifest_of(self.s3, run_dag(dag, period="2013-02"))["earlier_versions"]) == 1
 
     def backfill_and_report_again(self) -> None:
-        dag = self.dag("user_ranking_weekly")
+        dag = self.dag("top_users_weekly")
         for week in ("2025-02-09", "2025-02-16"):
             period = dag.timetable.cadence.period(week)
             run_dag(dag, RunFacts(datetime.now(UTC), "backfill", period.start_utc, period.end_utc))
@@ -215,7 +217,7 @@ class Everything:
 
     def stop_and_reconcile(self) -> None:
         """Stops one query as its submitter does, one as its waiter and its trigger do, one as nobody's."""
-        dag, reconciler = self.dag("user_ranking_weekly"), self.dag("athena_reports_reconciler")
+        dag, reconciler = self.dag("top_users_weekly"), self.dag("athena_reports_reconciler")
         with self.held():
             self.submit(dag)[0].on_kill()
         with self.held():
@@ -237,7 +239,7 @@ class Everything:
         assert task.execute(context), "the week after the one that was restated is stale"
 
     def look_at_the_page(self) -> None:
-        dag = self.dag("user_ranking_weekly")
+        dag = self.dag("top_users_weekly")
         report = ReportDag(dag.dag_id, dag.timetable, datetime(2025, 1, 1, tzinfo=UTC), is_paused=False)
         page.Lake.connect.cache_clear()
         published = page.Lake.connect()
@@ -264,13 +266,13 @@ class Everything:
 
     def tidy(self) -> None:
         """Lists what may go, and repairs; then lets it go."""
-        place = {"DatabaseName": settings().report_database, "TableName": "user_ranking_weekly"}
+        place = {"DatabaseName": settings().report_database, "TableName": "top_users_weekly"}
         self.glue.delete_partition(**place, PartitionValues=[WEEK])
         removing = build_cleanup(RetentionPolicy(keep_versions=0, keep_days=1), delete=True)
         with time_machine.travel(datetime.now(UTC) + timedelta(days=400)):
             both = [run_dag(dag) for dag in (self.dag("athena_reports_cleanup"), removing)]
         listed, removed = (each.values["clean_up", "return_value"] for each in both)
-        assert listed["repaired"] == [f"user_ranking/weekly/{WEEK}"]
+        assert listed["repaired"] == [f"top_users/weekly/{WEEK}"]
         assert removed["objects"] > 0
 
     def read_secrets_and_tell(self) -> None:
@@ -283,7 +285,7 @@ class Everything:
 
     @staticmethod
     def dag(dag_id: str) -> DAG:
-        """A DAG of the repository's; it looks at its queries more often than in earnest."""
+        """A DAG of the tests' reports or of maintenance; it looks at its queries more often than in earnest."""
         (dag,) = (dags[dag_id] for file in DAGS if dag_id in (dags := load_dags(file)))
         if dag.has_task("wait_for_query"):
             dag.get_task("wait_for_query").policy = QUICK

@@ -43,7 +43,9 @@ class Shell:
 
 
 @pytest.fixture
-def shell(services: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
+def shell(
+    services: Services, dags_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Shell]:
     for name in ("AIRFLOW__LOGGING__LOGGING_LEVEL", "PYTHONWARNINGS"):
         monkeypatch.setenv(name, "")  # put back after the command has set them
     yield Shell(monkeypatch, capsys)
@@ -58,11 +60,11 @@ def stored(services: Services, bucket: str, prefix: str = "") -> dict[str, int]:
 def test_what_is_shown_is_what_the_run_does(
     shell: Shell, services: Services, plays_lake: PlaysSpec, dags_folder: Path
 ) -> None:
-    before = stored(services, "athena-report-dev", "user_ranking/weekly/")
-    seen = shell.json("preview", "user_ranking", WEEK, "--run")
-    assert stored(services, "athena-report-dev", "user_ranking/weekly/") == before
+    before = stored(services, "athena-report-dev", "top_users/weekly/")
+    seen = shell.json("preview", "top_users", WEEK, "--run")
+    assert stored(services, "athena-report-dev", "top_users/weekly/") == before
 
-    dag = load_dags(dags_folder / "user_ranking.py")["user_ranking_weekly"]
+    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
     manifest = manifest_of(services.s3, run_dag(dag, period=WEEK))
     execution = services.athena.get_query_execution(QueryExecutionId=manifest["query"]["id"])["QueryExecution"]
     assert seen["sql"] in execution["Query"]
@@ -73,10 +75,10 @@ def test_what_is_shown_is_what_the_run_does(
     names = list(seen["trial"]["columns"])
     shown = [dict(zip(names, row, strict=True)) for row in seen["trial"]["first_rows"]]
     assert shown == [{name: value and str(value) for name, value in row.items()} for row in rows[:10]]
-    assert [check["passed"] for check in seen["trial"]["checks"]] == [True] * 4
+    assert [check["passed"] for check in seen["trial"]["checks"]] == [True]
 
     # Once periods are published, they say what the next one scans.
-    again = shell.json("preview", "user_ranking_weekly", WEEK)
+    again = shell.json("preview", "top_users_weekly", WEEK)
     assert again["trial"] is None
     assert again["estimate"]["bytes"] == manifest["query"]["scanned_bytes"]
     assert again["estimate"]["basis"] == f"median of {WEEK}"
@@ -86,7 +88,7 @@ def test_partitions_and_their_bytes_are_those_of_the_lake(
     shell: Shell, services: Services, plays_lake: PlaysSpec
 ) -> None:
     # The last Tokyo month: two months of 33 UTC dates at most, and the lake ends before the last of them.
-    (plays,) = shell.json("preview", "user_ranking", "2025-07")["inputs"]
+    (plays,) = shell.json("preview", "top_users", "2025-07")["inputs"]
     pages = services.glue.get_paginator("get_partitions").paginate(DatabaseName="database_dev", TableName="plays")
     folders = {
         each["Values"][0]: each["StorageDescriptor"]["Location"] for page in pages for each in page["Partitions"]
@@ -101,9 +103,9 @@ def test_partitions_and_their_bytes_are_those_of_the_lake(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["user_rankin"], "There is no report 'user_rankin'. Is it one of these: user_ranking"),
-        (["user_ranking", "2025-06-16"], "no week begins on '2025-06-16'; the weeks around it are 2025-06-15"),
-        (["user_ranking_weekly", "2025-06"], "'2025-06' is not the id of a week"),
+        (["top_user"], "There is no report 'top_user'. Is it one of these: top_users"),
+        (["top_users", "2025-06-16"], "no week begins on '2025-06-16'; the weeks around it are 2025-06-15"),
+        (["top_users_weekly", "2025-06"], "'2025-06' is not the id of a week"),
     ],
 )
 def test_a_wrong_name_or_period_is_one_message(shell: Shell, arguments: list[str], said: str) -> None:

@@ -22,8 +22,8 @@ from athena_reports.rows.engine import open_engine
 from athena_reports.s3 import S3, S3Error
 from demo.plays import PlaysSpec
 from local_aws.faults import CutBody, Faults, SlowDown
-from tests.integration.conftest import ENVIRONMENT
 
+ENVIRONMENT = "dev"
 RESULTS = f"athena-query-result-{ENVIRONMENT}"
 MANAGED = "managed"
 WAYS = ("SELECT", "UNLOAD", f"{MANAGED} SELECT", f"{MANAGED} UNLOAD")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 import json
 import re
 import urllib.request
@@ -18,10 +17,10 @@ from airflow.sdk import DAG
 from airflow_local.services import Services
 from athena_reports import AthenaSubmitOperator
 from demo.lake import seed_flights
+from tests.fixtures.reports import WEEK_COLUMNS, carriers
 from tests.integration.runner import RunFacts, column_bytes, load_dags, manifest_of, object_of, rows_of, run_dag
 
-TOKYO = ZoneInfo("Asia/Tokyo")
-WEEK_COLUMNS = {"user_id", "user_name", "score", "played_at", "event_id"}
+WEEK_OF_NEW_YORK = [dt.datetime(2013, 3, day, tzinfo=ZoneInfo("America/New_York")) for day in (4, 11)]
 
 
 def inspect(services: Services, query_execution_id: str) -> dict[str, Any]:
@@ -32,7 +31,7 @@ def inspect(services: Services, query_execution_id: str) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("plays_lake")
 def test_a_week_reads_exactly_the_partitions_of_its_two_weeks(services: Services, dags_folder: Path) -> None:
-    dag = load_dags(dags_folder / "user_ranking.py")["user_ranking_weekly"]
+    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
     xcoms = run_dag(dag, period="2025-03-09")
     # The two Tokyo weeks run from 2025-03-01 15:00 to 2025-03-15 15:00 UTC; events land up to a day later.
     expected = {(dt.date(2025, 3, 1) + dt.timedelta(days=n)).isoformat() for n in range(16)}
@@ -51,7 +50,7 @@ def test_one_dag_runs_in_each_environment_by_its_names(
     services.prepare(environment)
     seed_flights(services, environment)
     monkeypatch.setenv("ATHENA_REPORTS_ENV", environment)
-    dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_monthly"]
+    dag = load_dags(dags_folder / "carriers.py")["carriers_monthly"]
     xcoms = run_dag(dag, period="2013-02")
     query = services.athena.get_query_execution(QueryExecutionId=xcoms.values["run_query", "return_value"])[
         "QueryExecution"
@@ -62,7 +61,7 @@ def test_one_dag_runs_in_each_environment_by_its_names(
     assert output == f"s3://athena-query-result-{environment}/{query['QueryExecutionId']}.csv"
     manifest = manifest_of(services.s3, xcoms)
     assert manifest["environment"] == environment
-    published = f"s3://athena-report-{environment}/carrier_ranking/monthly/2013-02/manifest.json"
+    published = f"s3://athena-report-{environment}/carriers/monthly/2013-02/manifest.json"
     assert xcoms.values["publish", "return_value"]["manifest"] == published
 
 
@@ -79,7 +78,7 @@ def test_names_can_be_overridden(services: Services, dags_folder: Path, monkeypa
     }
     for name, value in overrides.items():
         monkeypatch.setenv(f"ATHENA_REPORTS_{name}", value)
-    dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_monthly"]
+    dag = load_dags(dags_folder / "carriers.py")["carriers_monthly"]
     xcoms = run_dag(dag, period="2013-02")
     assert xcoms.values["publish", "return_value"]["manifest"].startswith("s3://my-company-reports/carrier")
     location = xcoms.values["wait_for_query", "return_value"]["output_location"]
@@ -90,7 +89,7 @@ def test_names_can_be_overridden(services: Services, dags_folder: Path, monkeypa
 def test_a_run_before_the_last_events_can_have_landed_is_provisional(
     services: Services, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dag = load_dags(dags_folder / "user_ranking.py")["user_ranking_weekly"]
+    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
     assert manifest_of(services.s3, run_dag(dag, period="2025-03-16"))["provisional"] is False
     # Athena decides when a query was submitted, so the lateness is made long instead of the query early.
     for task in (dag.get_task("run_query"), dag.get_task("publish")):
@@ -100,7 +99,7 @@ def test_a_run_before_the_last_events_can_have_landed_is_provisional(
 
 @pytest.mark.usefixtures("plays_lake")
 def test_a_rerun_makes_no_new_version_and_an_edited_report_does(services: Services, dags_folder: Path) -> None:
-    dag = load_dags(dags_folder / "user_ranking.py")["user_ranking_weekly"]
+    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
     first = run_dag(dag, period="2025-03-23")
     again = run_dag(dag, period="2025-03-23")
     assert first.values["publish", "return_value"]["outcome"] == "published"
@@ -115,10 +114,10 @@ def test_a_rerun_makes_no_new_version_and_an_edited_report_does(services: Servic
 
 @pytest.mark.usefixtures("plays_lake")
 def test_a_period_of_which_no_partition_is_there_is_no_empty_report(services: Services, dags_folder: Path) -> None:
-    dag = load_dags(dags_folder / "user_ranking.py")["user_ranking_weekly"]
+    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
     with pytest.raises(AirflowFailException, match=r"returned no rows.*16 of the 16.*not registered"):
         run_dag(dag, period="2020-03-01")
-    listed = services.s3.list_objects_v2(Bucket="athena-report-dev", Prefix="user_ranking/weekly/2020-03-01/")
+    listed = services.s3.list_objects_v2(Bucket="athena-report-dev", Prefix="top_users/weekly/2020-03-01/")
     assert "Contents" not in listed
 
 
@@ -136,7 +135,8 @@ def test_the_documented_dag_written_by_hand_reports(services: Services, tmp_path
     (tmp_path / "by_hand.py").write_text(code("python"))
     (dag,) = load_dags(tmp_path / "by_hand.py").values()
     manifest = manifest_of(services.s3, run_dag(dag, period="2013-03-04"))
-    assert object_of(services.s3, manifest, "csv") == f"flights\n{flights_in_week()}\n".encode()
+    flights = sum(row["flights"] for row in carriers(*WEEK_OF_NEW_YORK))
+    assert object_of(services.s3, manifest, "csv") == f"flights\n{flights}\n".encode()
 
 
 @pytest.mark.usefixtures("flights_lake")
@@ -151,17 +151,3 @@ def test_the_macros_give_any_dag_its_period(services: Services) -> None:
     # The first Monday of that March in New York began at 05:00 UTC; its week has 167 hours.
     assert "time_hour >= TIMESTAMP '2013-03-04 05:00:00.000'" in query
     assert "time_hour < TIMESTAMP '2013-03-11 04:00:00.000'" in query
-
-
-def flights_in_week() -> int:
-    import csv
-    import zipfile
-
-    from demo.flights import archive_path
-
-    new_york = ZoneInfo("America/New_York")
-    start, end = (dt.datetime(2013, 3, day, tzinfo=new_york).astimezone(dt.UTC) for day in (4, 11))
-    with zipfile.ZipFile(archive_path()) as archive:
-        text = archive.read(archive.namelist()[0]).decode()
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    return sum(start <= dt.datetime.fromisoformat(row["time_hour"]) < end for row in rows)

@@ -42,7 +42,7 @@ def backend(secrets_manager: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def report(dags_folder: Path) -> XComs:
-    dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_monthly"]
+    dag = load_dags(dags_folder / "carriers.py")["carriers_monthly"]
     return run_dag(dag, period="2013-02")
 
 

@@ -11,21 +11,20 @@ import pytest
 
 from airflow_local.services import Services
 from athena_reports.settings import settings
-from demo.flights import archive_path
-from tests.integration.conftest import ENVIRONMENT
+from tests.fixtures.reports import carriers
 from tests.integration.runner import load_dags, manifest_of, rows_of, run_dag
-from tests.oracles.carrier_ranking import carrier_ranking
 from tests.stacks import Stack, create_stack, kept_parameters
 
 NEW_YORK = ZoneInfo("America/New_York")
 OWN_ENVIRONMENT = "stacked"
+MAINTENANCE = Path(__file__).resolve().parents[2] / "dags" / "athena_reports_maintenance.py"
 FEBRUARY = (datetime(2013, 2, 1, tzinfo=NEW_YORK), datetime(2013, 3, 1, tzinfo=NEW_YORK))
 
 
 @pytest.fixture(scope="module")
 def created(running_services: Services) -> Stack:
     """The stack of an environment of its own, which reads the lake that is there."""
-    lake = f"arn:aws:s3:::athena-lake-{ENVIRONMENT}"
+    lake = "arn:aws:s3:::athena-lake-dev"
     cloudformation = boto3.client(
         "cloudformation",
         endpoint_url=running_services.endpoint_url,
@@ -33,7 +32,7 @@ def created(running_services: Services) -> Stack:
     )
     parameters = kept_parameters("stg") | {
         "Environment": OWN_ENVIRONMENT,  # other tests prepare stg in the same services
-        "SourceDatabase": f"database_{ENVIRONMENT}",
+        "SourceDatabase": "database_dev",
         "SourceDataArns": f"{lake},{lake}/*",
     }
     return create_stack(cloudformation, parameters)
@@ -50,11 +49,11 @@ def stack(created: Stack, services: Services, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("flights_lake")
 def test_a_report_is_published_on_what_the_stack_created(services: Services, dags_folder: Path, stack: Stack) -> None:
-    dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_monthly"]
+    dag = load_dags(dags_folder / "carriers.py")["carriers_monthly"]
     run = run_dag(dag, period="2013-02")
     manifest = manifest_of(services.s3, run)
 
-    expected = carrier_ranking(archive_path(), *FEBRUARY)
+    expected = carriers(*FEBRUARY)
     assert manifest["environment"] == OWN_ENVIRONMENT
     assert manifest["bucket"] == stack.outputs["ReportBucket"]
     assert rows_of(services.s3, manifest, "parquet") == expected
@@ -64,7 +63,7 @@ def test_a_report_is_published_on_what_the_stack_created(services: Services, dag
     assert query["ResultConfiguration"]["OutputLocation"].startswith(stack.outputs["QueryResultsLocation"])
     assert query["ResultConfiguration"]["ExpectedBucketOwner"] == stack.outputs["BucketOwner"]
 
-    table = {"DatabaseName": stack.outputs["ReportDatabase"], "TableName": "carrier_ranking_monthly"}
+    table = {"DatabaseName": stack.outputs["ReportDatabase"], "TableName": "carriers_monthly"}
     (partition,) = services.glue.get_partitions(**table)["Partitions"]
     assert partition["Values"] == ["2013-02"]
     assert partition["StorageDescriptor"]["Location"].startswith(f"s3://{stack.outputs['ReportBucket']}/")
@@ -74,16 +73,16 @@ def test_a_report_is_published_on_what_the_stack_created(services: Services, dag
 def test_a_period_that_is_published_again_keeps_what_it_was(
     services: Services, dags_folder: Path, stack: Stack
 ) -> None:
-    dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_weekly"]
+    dag = load_dags(dags_folder / "carriers.py")["carriers_weekly"]
     first, second = (manifest_of(services.s3, run_dag(dag, period="2013-02-04")) for _ in range(2))
 
     assert second["version"] == first["version"]
     assert second["query"]["id"] != first["query"]["id"]
-    key = "carrier_ranking/weekly/2013-02-04/manifest.json"
+    key = "carriers/weekly/2013-02-04/manifest.json"
     found = services.s3.list_object_versions(Bucket=stack.outputs["ReportBucket"], Prefix=key)["Versions"]
     assert [version["IsLatest"] for version in found] == [True, False]
 
-    cleanup = load_dags(dags_folder / "athena_reports_maintenance.py")["athena_reports_cleanup"]
+    cleanup = load_dags(MAINTENANCE)["athena_reports_cleanup"]
     (looked,) = (value for _, value in sorted(run_dag(cleanup).values.items()) if value and "periods" in value)
     assert looked["periods"] >= 1
     assert (looked["objects"], looked["repaired"]) == (0, [])

@@ -14,10 +14,11 @@ import pytest
 from airflow_local.services import Services
 from demo.plays import PlaysSpec, generate
 from tests.integration.runner import load_dags, manifest_of, midnight, months, rows_of, run_dag, weeks
-from tests.oracles.user_ranking import Event, events_of, user_ranking
+from tests.reports.user_ranking.oracle import Event, events_of, user_ranking
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 WEEKS, MONTHS = weeks(dt.date(2024, 12, 29), dt.date(2025, 6, 29)), months(2025, 1, 6)
+DAG_FILE = Path(__file__).parents[3] / "dags" / "user_ranking.py"
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +38,12 @@ def plays(plays_lake: PlaysSpec) -> list[Event]:
 def test_user_ranking_is_what_the_events_say(
     services: Services,
     plays: list[Event],
-    dags_folder: Path,
     cadence: str,
     form: str,
     top: int,
     periods: list[tuple[dt.date, dt.date, dt.date]],
 ) -> None:
-    dag = load_dags(dags_folder / "user_ranking.py")[f"user_ranking_{cadence}"]
+    dag = load_dags(DAG_FILE)[f"user_ranking_{cadence}"]
     seen: set[str] = set()
     for previous, start, end in periods:
         manifest = manifest_of(services.s3, run_dag(dag, period=start.strftime(form)))

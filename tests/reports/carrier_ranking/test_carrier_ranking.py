@@ -15,7 +15,7 @@ import pytest
 from airflow_local.services import Services
 from demo.flights import archive_path
 from tests.integration.runner import load_dags, manifest_of, midnight, months, rows_of, run_dag, weeks
-from tests.oracles.carrier_ranking import carrier_ranking
+from tests.reports.carrier_ranking.oracle import carrier_ranking
 
 NEW_YORK = ZoneInfo("America/New_York")
 WEEKS_OF_2013 = weeks(dt.date(2012, 12, 31), dt.date(2013, 12, 30))
@@ -25,6 +25,7 @@ SOME_WEEKS_OF_2013 = [
     for number, week in enumerate(WEEKS_OF_2013)
     if number % 6 == 0 or week == WEEKS_OF_2013[-1] or any(week[1] <= day < week[2] for day in CLOCKS_CHANGE)
 ]
+DAG_FILE = Path(__file__).parents[3] / "dags" / "carrier_ranking.py"
 
 
 @pytest.mark.usefixtures("flights_lake")
@@ -39,13 +40,12 @@ SOME_WEEKS_OF_2013 = [
 )
 def test_carrier_ranking_is_what_the_csv_says(
     services: Services,
-    dags_folder: Path,
     cadence: str,
     form: str,
     periods: list[tuple[dt.date, dt.date, dt.date]],
     departures: int | None,
 ) -> None:
-    dag = load_dags(dags_folder / "carrier_ranking.py")[f"carrier_ranking_{cadence}"]
+    dag = load_dags(DAG_FILE)[f"carrier_ranking_{cadence}"]
     flights = 0
     for _, start, end in periods:
         manifest = manifest_of(services.s3, run_dag(dag, period=start.strftime(form)))

@@ -58,8 +58,6 @@ def _between(events: list[Event], start: datetime, end: datetime) -> list[Event]
 
 
 def _utc(bound: datetime) -> datetime:
-    if bound.tzinfo is None:
-        raise ValueError(f"the bound {bound} has no zone")
     return bound.astimezone(UTC).replace(tzinfo=None)
 
 

@@ -1,0 +1,177 @@
+"""The rules for a report's SQL, as it is rendered: what a reviewer reads in tests/reports/<report>/golden/.
+
+The files there say for which periods. A cadence without one is rendered for its first whole period; for another one
+too, add an empty file of its name, `weekly_2025-03-02.sql`, and run `make golden`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlglot
+import trino_sql_validator
+from sqlfluff.core import FluffConfig, Linter, SQLParseError
+from sqlglot import exp
+
+from athena_reports.authors.declared import DeclaredReport
+from athena_reports.errors import PeriodError
+from report_rules.dag_rules import Repository, Rule
+
+_CONFIG = Path(__file__).with_name("sqlfluff.cfg")
+_DIFF_LINES = 24
+_LITERALS = re.compile(r"'[^']*'(, '[^']*')*|\b\d+\b")
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The query of a report for one period.
+
+    Attributes:
+        report: Name of the report.
+        sql: As Athena gets it.
+        file: The golden file, relative to the repository.
+        unload: Whether Athena writes files of it, which have no order.
+    """
+
+    report: str
+    sql: str
+    file: Path
+    unload: bool
+
+
+def rendered(repository: Repository) -> Iterator[Rendered]:
+    """Render each DAG's query for the periods that its golden files name, or for its first whole one."""
+    for dag in repository.reports.values():
+        declared = DeclaredReport.of(dag)
+        report, cadence, since = declared.recipe.report, declared.cadence, dag.start_date
+        folder = Path("tests", "reports", report, "golden")
+        names = [file.stem for file in sorted((repository.root / folder).glob(f"{cadence.name}_*.sql"))]
+        ids = [name.removeprefix(f"{cadence.name}_") for name in names]
+        for id in ids or [cadence.first_from(since).id]:  # type: ignore[arg-type]  # a report has one
+            with suppress(PeriodError):  # the file of no period is left over
+                sql = declared.sql(cadence.period(id))
+                unload = declared.query.unload_to is not None
+                yield Rendered(report, f"{sql}\n", folder / f"{cadence.name}_{id}.sql", unload)
+
+
+def _left_over(repository: Repository) -> set[Path]:
+    """Golden files of no DAG; none while a DAG file cannot be imported."""
+    if len(repository.imported) < len(repository.bags):
+        return set()
+    there = {file.relative_to(repository.root) for file in repository.root.glob("tests/reports/*/golden/*")}
+    return there - {each.file for each in rendered(repository)}
+
+
+def renew(repository: Repository) -> list[Path]:
+    """Write the golden files, remove those that are left over, and return what changed."""
+    changed = sorted(_left_over(repository))
+    for file in changed:
+        (repository.root / file).unlink()
+    for each in rendered(repository):
+        path = repository.root / each.file
+        if not path.is_file() or path.read_text(encoding="utf-8") != each.sql:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(each.sql, encoding="utf-8")
+            changed.append(each.file)
+    return changed
+
+
+def sql_is_the_golden_one(repository: Repository) -> list[str]:
+    """A reviewer sees what a change does to the SQL. Look at the difference; if it is meant, run `make golden`."""
+    findings = {file: f"{file}: no DAG has this SQL any more." for file in sorted(_left_over(repository))}
+    differences = set()
+    for each in rendered(repository):
+        path = repository.root / each.file
+        if not path.is_file():
+            findings[each.file] = f"{each.file}: it is not there yet."
+        elif (golden := path.read_text(encoding="utf-8")) != each.sql:
+            lines = list(difflib.unified_diff(golden.splitlines(), each.sql.splitlines(), lineterm="", n=1))[2:]
+            changed = (each.report, *(line for line in lines if line[0] in "+-"))
+            if changed in differences:
+                lines = ["    differs in the same lines"]
+            differences.add(changed)
+            # A line that stays the same may list the partitions of a year.
+            shown = [line[:100] if line[0] == " " else line for line in lines[:_DIFF_LINES]]
+            more = [f"... {len(lines) - _DIFF_LINES} more lines"] if len(lines) > _DIFF_LINES else []
+            findings[each.file] = "\n".join([f"{each.file}:", *shown, *more])
+    return list(findings.values())
+
+
+Look = Callable[[Rendered], Iterable[tuple[int | None, str]]]
+
+
+def _findings(repository: Repository, look: Look) -> list[str]:
+    """What is found, with its line; SQL that differs from a report's other SQL in literals alone is passed over."""
+    shapes: dict[tuple[str, str], Rendered] = {}
+    for each in rendered(repository):
+        shapes.setdefault((each.report, _LITERALS.sub("?", each.sql)), each)
+    findings = []
+    for each in shapes.values():
+        findings += [f"{each.file}{f', line {line}' if line else ''}: {text}" for line, text in look(each)]
+    return findings
+
+
+def sql_is_one_query_that_trino_accepts(repository: Repository) -> list[str]:
+    """Athena would refuse it in the first run, or run half of it. Names of functions and types count too."""
+
+    def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
+        verdict = trino_sql_validator.validate(each.sql, jinja="reject")
+        if verdict.error:
+            yield verdict.error.line, verdict.error.message
+        elif verdict.statement_count != 1:
+            yield None, f"there are {verdict.statement_count} statements."
+        for found in verdict.warnings:
+            if not isinstance(found, trino_sql_validator.AliasWarning):
+                yield found.line, str(found)
+
+    return _findings(repository, look)
+
+
+def sql_orders_its_rows(repository: Repository) -> list[str]:
+    """Without an outer ORDER BY equal rows come in another order, and a rerun publishes another version."""
+
+    def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
+        if not each.unload and not _is_ordered(each.sql):
+            yield None, "the outer query has no ORDER BY."
+
+    return _findings(repository, look)
+
+
+def _is_ordered(sql: str) -> bool:
+    try:
+        query = sqlglot.parse_one(sql, read="athena")
+    except sqlglot.ParseError:
+        return True  # that is another rule's
+    return query.args.get("order") is not None or _has_one_row(query)
+
+
+def _has_one_row(query: exp.Expr) -> bool:
+    if not isinstance(query, exp.Select) or query.args.get("group"):
+        return False
+    aggregates = (found for column in query.selects for found in column.find_all(exp.AggFunc))
+    return any(found.find_ancestor(exp.Window, exp.Subquery) is None for found in aggregates)
+
+
+def sql_reads_well(repository: Repository) -> list[str]:
+    """What sqlfluff finds is rarely meant; dev/report_rules/sqlfluff.cfg has each rule's reason, and the way round."""
+    linter = Linter(config=FluffConfig.from_path(str(_CONFIG.parent), str(_CONFIG), ignore_local_config=True))
+
+    def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
+        for error in linter.lint_string(each.sql).get_violations():
+            if not isinstance(error, SQLParseError):  # Trino's parser is the judge of that
+                yield error.line_no, f"{error.rule_code()} {error.desc()}"
+
+    return _findings(repository, look)
+
+
+RULES: list[Rule] = [
+    sql_is_the_golden_one,
+    sql_is_one_query_that_trino_accepts,
+    sql_orders_its_rows,
+    sql_reads_well,
+]
