@@ -16,15 +16,16 @@ from airflow_local.services import Services
 from athena_reports.authors import plan as planning
 from athena_reports.authors.declared import DeclaredReport, declared_reports, find_report
 from athena_reports.authors.trial import Aws
+from tests.fixtures.reports import SQL
 from tests.integration.runner import load_dags, manifest_of, object_of, run_dag
 
-SOURCE = Path(__file__).resolve().parents[2] / "include" / "sql" / "carrier_ranking.sql"
+SOURCE = SQL / "carriers.sql"
 MONTHS = [f"2013-{month:02}" for month in range(1, 13)]
 EDITS = {
-    "a filter": ("AND dep_time IS NOT NULL", "AND dep_time IS NOT NULL AND distance > 300"),
-    "a rounding": ("AS DECIMAL(18, 2)", "AS DECIMAL(18, 1)"),
-    "a tie rule": ("flights DESC, carrier ASC", "distance_miles DESC, carrier ASC"),
-    "a renamed column": ("    flights,\n    distance_miles,", "    flights AS departures,\n    distance_miles,"),
+    "a filter": ("GROUP BY", "AND distance > 300 GROUP BY"),
+    "a rounding": ("SUM(distance)", "ROUND(SUM(distance), -4)"),
+    "an order": ("COUNT(*) DESC", "SUM(distance) DESC"),
+    "a renamed column": ("AS flights", "AS departures"),
     "no change": ("-- One row", "-- One single row"),
 }
 Rows = dict[str, dict[str, Any]]
@@ -66,18 +67,16 @@ def test_a_plan_finds_what_a_plain_comparison_finds(
     flights_lake: None,
     dags_folder: Path,
     sql_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
     months: list[str],
 ) -> None:
-    for name in ("carrier_ranking", "user_ranking"):
+    for name in ("carriers", "top_users"):
         (sql_folder / f"{name}.sql").write_text((SOURCE.with_name(f"{name}.sql")).read_text())
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(dags_folder))
-    dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_monthly"]
+    dag = load_dags(dags_folder / "carriers.py")["carriers_monthly"]
     before = {month: published(services, dag, month) for month in months}
     for edit, (old, new) in EDITS.items():
         assert SOURCE.read_text().count(old) == 1
-        (sql_folder / "carrier_ranking.sql").write_text(SOURCE.read_text().replace(old, new))
-        declared, _ = find_report("carrier_ranking_monthly", "", declared_reports())
+        (sql_folder / "carriers.sql").write_text(SOURCE.read_text().replace(old, new))
+        declared, _ = find_report("carriers_monthly", "", declared_reports())
         aws = Aws.connect()
         periods = planning.published_before(declared, len(months), aws)
         assert [str(each) for each in periods] == months
@@ -99,18 +98,17 @@ def test_a_plan_finds_what_a_plain_comparison_finds(
 
 
 def test_a_plan_publishes_nothing_and_leaves_no_result(
-    services: Services, flights_lake: None, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
+    services: Services, flights_lake: None, dags_folder: Path
 ) -> None:
     def stored(bucket: str) -> set[tuple[str, str]]:
         pages = services.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         return {(each["Key"], each["ETag"]) for page in pages for each in page.get("Contents", [])}
 
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(dags_folder))
-    dag = load_dags(dags_folder / "carrier_ranking.py")["carrier_ranking_weekly"]
+    dag = load_dags(dags_folder / "carriers.py")["carriers_weekly"]
     run_dag(dag, period="2013-03-04")
     buckets = ("athena-report-dev", "athena-query-result-dev")
     before = [stored(bucket) for bucket in buckets]
-    declared, _ = find_report("carrier_ranking_weekly", "", declared_reports())
+    declared, _ = find_report("carriers_weekly", "", declared_reports())
     made = planning.make_plan(declared, [declared.cadence.period("2013-03-04")], (), Aws.connect(), lambda _: None)
     assert made.changed == []
     assert [stored(bucket) for bucket in buckets] == before

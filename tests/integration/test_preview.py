@@ -16,7 +16,7 @@ from athena_reports.authors.command_line import main
 from demo.plays import PlaysSpec
 from tests.integration.runner import load_dags, manifest_of, rows_of, run_dag
 
-WEEK = "2025-06-15"
+MONTH = "2025-05"
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 
 
@@ -60,12 +60,12 @@ def stored(services: Services, bucket: str, prefix: str = "") -> dict[str, int]:
 def test_what_is_shown_is_what_the_run_does(
     shell: Shell, services: Services, plays_lake: PlaysSpec, dags_folder: Path
 ) -> None:
-    before = stored(services, "athena-report-dev", "top_users/weekly/")
-    seen = shell.json("preview", "top_users", WEEK, "--run")
-    assert stored(services, "athena-report-dev", "top_users/weekly/") == before
+    before = stored(services, "athena-report-dev", "top_users/monthly/")
+    seen = shell.json("preview", "top_users", MONTH, "--run")
+    assert stored(services, "athena-report-dev", "top_users/monthly/") == before
 
-    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
-    manifest = manifest_of(services.s3, run_dag(dag, period=WEEK))
+    dag = load_dags(dags_folder / "top_users.py")["top_users_monthly"]
+    manifest = manifest_of(services.s3, run_dag(dag, period=MONTH))
     execution = services.athena.get_query_execution(QueryExecutionId=manifest["query"]["id"])["QueryExecution"]
     assert seen["sql"] in execution["Query"]
     assert seen["period"] == manifest["period"]
@@ -78,10 +78,10 @@ def test_what_is_shown_is_what_the_run_does(
     assert [check["passed"] for check in seen["trial"]["checks"]] == [True]
 
     # Once periods are published, they say what the next one scans.
-    again = shell.json("preview", "top_users_weekly", WEEK)
+    again = shell.json("preview", "top_users_monthly", MONTH)
     assert again["trial"] is None
     assert again["estimate"]["bytes"] == manifest["query"]["scanned_bytes"]
-    assert again["estimate"]["basis"] == f"median of {WEEK}"
+    assert again["estimate"]["basis"] == f"median of {MONTH}"
 
 
 def test_partitions_and_their_bytes_are_those_of_the_lake(
