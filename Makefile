@@ -77,6 +77,7 @@ AUTHORS := AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(RUN) -m demo
 .PHONY: report
 report: $(READY) ## Write a new report with its first case: NAME=best_users (asks for the rest, or takes NEW='--table ...')
 	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins $(RUN) -m athena_reports new '$(NAME)' $(NEW)
+	@PYTHONPATH=plugins:dev $(RUN) -m report_rules --renew
 
 .PHONY: preview
 preview: $(READY) ## Show what a period queries, reads and costs: REPORT=user_ranking PERIOD=2025-06-22 RUN=1

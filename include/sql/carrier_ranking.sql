@@ -7,7 +7,7 @@ WITH departed AS (
         distance,
         arr_delay
     FROM flights
-    WHERE {{ period.partitions("dt") }}
+    WHERE {{ inputs.flights.partitions }}
         AND {{ period.contains("time_hour") }}
         AND dep_time IS NOT NULL
 ),

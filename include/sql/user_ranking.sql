@@ -9,7 +9,7 @@ WITH events AS (
         event_id,
         {{ period.contains("played_at") }} AS is_current
     FROM plays
-    WHERE ({{ period.previous.partitions("dt") }} OR {{ period.partitions("dt") }})
+    WHERE {{ inputs.plays.partitions }}
         AND ({{ period.previous.contains("played_at") }} OR {{ period.contains("played_at") }})
 ),
 
