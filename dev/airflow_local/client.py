@@ -115,11 +115,10 @@ class AirflowClient:
         """Let a DAG run."""
         self.request("PATCH", f"{_DAGS}/{dag_id}", json={"is_paused": False})
 
-    def trigger(
-        self, dag_id: str, *, conf: Mapping[str, Any] | None = None, logical_date: datetime | None = None
-    ) -> DagRun:
+    def trigger(self, dag_id: str, *, conf: Mapping[str, Any] | None = None, **dates: datetime) -> DagRun:
         """Make a manual run; without a logical date, as from the UI's plain trigger, it has no data interval."""
-        body = {"conf": dict(conf or {}), "logical_date": logical_date and logical_date.isoformat()}
+        body: dict[str, Any] = {"conf": dict(conf or {}), "logical_date": None}
+        body |= {name: date.isoformat() for name, date in dates.items()}
         return DagRun(**self.request("POST", f"{_DAGS}/{dag_id}/dagRuns", json=body))
 
     def backfill(self, dag_id: str, first: datetime, last: datetime, **options: Any) -> int:
