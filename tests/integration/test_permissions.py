@@ -91,7 +91,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 
 def client(services: Services, name: str) -> Any:
-    return boto3.Session("seeding", "secret", region_name="us-east-1").client(name, endpoint_url=services.endpoint_url)  # type: ignore[call-overload]
+    session: Any = boto3.Session("seeding", "secret", region_name="us-east-1")
+    return session.client(name, endpoint_url=services.endpoint_url)
 
 
 @pytest.fixture(scope="module")
