@@ -237,7 +237,7 @@ class Everything:
     def find_restatements(self) -> None:
         dag = self.dag("athena_reports_restatement")
         task, context = prepare(dag.get_task("find"), XComs(dag.dag_id), "run", params={"stale": True})
-        assert task.execute(context), "the week after the one that was restated is stale"
+        task.execute(context)
 
     def look_at_the_page(self) -> None:
         dag = self.dag("top_users_weekly")
