@@ -7,6 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 DEV := PYTHONPATH=dev $(RUN)
 READY := $(VENV)/.ready
+# In place of pip, since it unpacks and compiles on all cores. Another index than PyPI is its UV_DEFAULT_INDEX.
 UV := $(VENV)/bin/uv
 PORT ?= 4566
 

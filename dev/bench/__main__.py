@@ -22,7 +22,6 @@ BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
 
 
 def main() -> None:
-    """Run the benchmarks that are asked for."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", choices=sorted(BENCHMARKS), help="one benchmark instead of all")
     only = parser.parse_args().only

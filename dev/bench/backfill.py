@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from airflow_local.client import AirflowClient
 from airflow_local.databases import postgresql
 from airflow_local.runtime import AirflowRuntime
 from airflow_local.services import Services, local_services
@@ -35,8 +34,6 @@ MAX_ACTIVE_RUNS = 16
 COLUMNS = {"user_id", "user_name", "score", "played_at", "event_id"}
 _WEEK = dt.timedelta(days=7)
 _LAKE_BEGINS = dt.date(2022, 12, 1)
-_TIMEOUT_SECONDS = 3600.0
-_POLL_SECONDS = 0.5
 
 
 @contextmanager
@@ -55,8 +52,8 @@ def rig() -> Iterator[tuple[AirflowRuntime, Services]]:
         days = 31 + 7 * WEEKS + 14
         spec = PlaysSpec(_LAKE_BEGINS, _LAKE_BEGINS + dt.timedelta(days=days), events=50 * days, users=1_000)
         seed_plays(services, "dev", spec)
-        options = {**server.environment, "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM)}
-        config = airflow_config(services, work, dags, environment=options)
+        tasks = {"AIRFLOW__CORE__PARALLELISM": str(PARALLELISM)}
+        config = airflow_config({**services.environment, **server.environment, **tasks}, work, dags)
         with AirflowRuntime(config, dag_ids=[f"{name}_weekly" for name in ("user_ranking", *LIMITS)]) as airflow:
             yield airflow, services
 
@@ -64,27 +61,25 @@ def rig() -> Iterator[tuple[AirflowRuntime, Services]]:
 def _seconds(airflow: AirflowRuntime, name: str, first_week: int, weeks: int) -> float:
     """Backfill so many weeks from one on, and return the wall time until the last run has ended."""
     client, dag_id, first = airflow.client, f"{name}_weekly", FIRST + first_week * _WEEK
-    begun = time.monotonic()
-    ended = _ended(client, dag_id) + weeks
+
+    def ended() -> int:
+        # Counted, since a list of all runs would keep the server busy that the tasks need.
+        query = {"state": ["success", "failed"], "limit": 1}
+        return int(client.request("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)["total_entries"])
+
+    begun, due = time.monotonic(), ended() + weeks
     id_ = client.backfill(dag_id, first, first + _WEEK * (weeks - 1), max_active_runs=MAX_ACTIVE_RUNS)
-    # Counted, since a list of all runs would keep the server busy that the tasks need.
-    while _ended(client, dag_id) < ended:
+    while ended() < due:
         airflow.check_alive()
-        if time.monotonic() - begun > _TIMEOUT_SECONDS:
+        if time.monotonic() - begun > 3600:
             raise RuntimeError(f"The backfill of {dag_id} is not over after an hour; the logs are in {WORK}.")
-        time.sleep(_POLL_SECONDS)
+        time.sleep(0.5)
     elapsed = time.monotonic() - begun
     if {run.state for run in client.runs(dag_id)} != {"success"}:
         raise RuntimeError(f"A run of {dag_id} failed; the logs are in {WORK}.")
     if client.request("GET", f"/api/v2/backfills/{id_}")["completed_at"] is None:
         client.cancel_backfill(id_)  # Airflow would look in half a minute whether it has ended
     return elapsed
-
-
-def _ended(client: AirflowClient, dag_id: str) -> int:
-    """How many runs of a DAG are over."""
-    query = {"state": ["success", "failed"], "limit": 1}
-    return int(client.request("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)["total_entries"])
 
 
 def _scans(services: Services) -> tuple[int, int]:

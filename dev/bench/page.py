@@ -64,7 +64,7 @@ def measure() -> Sequence[Row]:
         dags = Path(folder) / "dags"
         dags.mkdir()
         (dags / "reports.py").write_text(_DAGS.format(reports=REPORTS, since=publish(services)))
-        config = airflow_config(services, Path(folder), dags, components=("api-server", "dag-processor"))
+        config = airflow_config(services.environment, Path(folder), dags, components=("api-server", "dag-processor"))
         ids = [f"report_{number:02d}_weekly" for number in range(REPORTS)]
         with AirflowRuntime(config, dag_ids=ids) as airflow:
             loads = load(airflow.url, airflow.admin_login)

@@ -18,7 +18,6 @@ RESULTS = Path(__file__).with_name("results.json")
 
 
 def machine() -> str:
-    """Return what the figures were measured on."""
     return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
 
 
@@ -60,7 +59,6 @@ def keep(rows: Sequence[Row]) -> None:
 
 
 def show(rows: Sequence[Row], console: Console) -> None:
-    """Print the rows as a table."""
     table = Table("name", "unit", "ours", "others", "ratio", "required", "CPU seconds", title=machine())
     for row in rows:
         required = "-" if row.required is None else f"<= {row.required:g}"

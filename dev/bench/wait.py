@@ -38,7 +38,6 @@ from local_aws.faults import Faults, Hold
 
 DURATIONS_SECONDS = (1, 3, 10, 60, 600)
 LIVE_SECONDS = 60
-SAMPLE_SECONDS = 0.05
 _NEXT_TASK = "seconds from the query's end until the next task starts, in a real Airflow"
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -153,7 +152,7 @@ def live() -> tuple[float, float, float]:
         services.prepare("dev")
         seed_flights(services, "dev")
         Faults(services.endpoint_url).add(Hold(seconds=LIVE_SECONDS))
-        with AirflowRuntime(airflow_config(services, work, ROOT / "dags"), dag_ids=[dag_id]) as airflow:
+        with AirflowRuntime(airflow_config(services.environment, work, ROOT / "dags"), dag_ids=[dag_id]) as airflow:
             client = airflow.client
             run_id = client.trigger(dag_id, conf={"period": "2013-02"}).run_id
             before = time.monotonic()
@@ -162,7 +161,7 @@ def live() -> tuple[float, float, float]:
                 now = time.monotonic()
                 held += now - before if tasks["wait_for_query"].state == "running" else 0.0
                 before = now
-                time.sleep(SAMPLE_SECONDS)
+                time.sleep(0.05)
             tasks = {task.task_id: task for task in client.task_instances(dag_id, run_id)}
             query = client.xcom(dag_id, run_id, "run_query")
         status = services.athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]

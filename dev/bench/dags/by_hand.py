@@ -9,7 +9,6 @@ import io
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
@@ -33,7 +32,7 @@ SQL = """
 def as_csv(query_execution_id: str) -> str:
     """Read the CSV, add how far each user has moved, and return a CSV."""
     text = S3Hook().read_key(f"{query_execution_id}.csv", RESULTS)
-    rows = list[dict[str, Any]](csv.DictReader(io.StringIO(text)))
+    rows = list(csv.DictReader(io.StringIO(text)))
     for row in rows:
         row["movement"] = int(row["previous_rank"]) - int(row["rank"]) if row["previous_rank"] else ""
     out = io.StringIO()
