@@ -4,6 +4,9 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 VENV := .venv
+# The SAM CLI and checkov ask for other versions of boto3 than Airflow and each other: each has an environment alone.
+SAM := .venv-deploy/.ready
+CHECKOV := .venv-checkov/.ready
 RUN := $(VENV)/bin/python
 DEV := PYTHONPATH=dev $(RUN)
 READY := $(VENV)/.ready
@@ -20,7 +23,7 @@ USABLE := import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): $(wildcard dev/pins/*.txt)
+$(READY): $(filter-out dev/pins/deploy.txt dev/pins/checkov.txt,$(wildcard dev/pins/*.txt))
 	@for python in $(CANDIDATES); do \
 		if $$python -c "$(USABLE)" >/dev/null 2>&1; then found=$$python; break; fi; \
 	done; \
@@ -35,8 +38,16 @@ $(READY): $(wildcard dev/pins/*.txt)
 	@$(UV) pip install --quiet --python $(RUN) --compile-bytecode --require-hashes -r dev/pins/dev.txt
 	@touch $@
 
+$(SAM): dev/pins/deploy.txt
+$(CHECKOV): dev/pins/checkov.txt
+$(SAM) $(CHECKOV): | $(READY)
+	@echo "Installing $(firstword $(subst ==, ,$(shell tail -1 $<))) into $(@D)."
+	@rm -rf $(@D) && $(RUN) -m venv $(@D) && \
+		$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r $<
+	@touch $@
+
 .PHONY: setup
-setup: $(READY) ## Install what the commands below need, into .venv
+setup: $(READY) $(SAM) $(CHECKOV) ## Install what the commands below need (faster with -j3)
 
 .PHONY: demo
 demo: $(READY) ## Run both reports in Airflow on local services, to their end
@@ -51,7 +62,7 @@ golden: $(READY) ## Renew the rendered SQL in tests/reports, then check
 	@PYTHONPATH=plugins:dev $(RUN) -m report_rules --renew
 
 .PHONY: test
-test: check ## Prove the package: check, lint, types and tests
+test: check $(CHECKOV) ## Prove the package: check, lint, types and tests
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
@@ -62,8 +73,8 @@ simulate: $(READY) ## Play many seeded worlds of faults and kills: SEEDS=10000
 	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(RUN) -m tests.simulation --seeds $(or $(SEEDS),10000)
 
 .PHONY: test-ci
-test-ci: $(READY) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
-	@$(RUN) -m pytest tests/e2e tests/integrity -n 2 --dist loadfile -m "ci and not full"
+test-ci: $(READY) $(SAM) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
+	@$(RUN) -m pytest tests/e2e tests/integrity tests/deploy -n 2 --dist loadfile -m "ci and not full"
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other tests that take very long
@@ -104,45 +115,37 @@ BUNDLE := PYTHONPATH=plugins:dev $(RUN) -m deploy bundle --env '$(ENVIRONMENT)'
 bundle: $(READY) ## Build what Amazon MWAA takes, into dist/mwaa (ENV=dev, stg or prd; prd)
 	@$(BUNDLE)
 
-DEPLOYS := $(firstword $(filter deploy deploy-guided rollback,$(MAKECMDGOALS)))
+DEPLOYS := $(firstword $(filter deploy deploy-guided,$(MAKECMDGOALS)))
 ifneq ($(DEPLOYS),)
 ifneq ($(origin ENV),command line)
 $(error Name the environment: make $(DEPLOYS) ENV=stg)
 endif
 # Any other value could be meant as a no, and a variable of the shell for something else.
-$(foreach name,DRY_RUN REPLACE ROLLBACK TAKE_OVER,$(if $(filter-out undefined|,$(origin $(name))|$($(name))),\
-	$(if $(filter-out command line|1,$(origin $(name))|$($(name))),\
-	$(error $(name) is '$($(name))', from the $(origin $(name)): write $(name)=1 after make, or leave it out))))
+ifneq ($(filter-out undefined|,$(origin DRY_RUN)|$(DRY_RUN)),)
+ifneq ($(origin DRY_RUN)|$(DRY_RUN),command line|1)
+$(error DRY_RUN is '$(DRY_RUN)', from the $(origin DRY_RUN): write DRY_RUN=1 after make, or leave it out)
 endif
+endif
+endif
+DEPLOY := PYTHONPATH=plugins:dev $(RUN) -m deploy deploy --env '$(ENVIRONMENT)' $(if $(filter no,$(CHECK)),--no-check)
 
 .PHONY: deploy-guided
-deploy-guided: $(READY) ## Ask where an environment is deployed to, and remember it (ENV=stg)
-	@PYTHONPATH=plugins:dev $(RUN) -m deploy guided --env '$(ENVIRONMENT)' $(ANSWERS)
+deploy-guided: $(READY) $(SAM) ## Ask where an environment is deployed to, remember it, and create it (ENV=stg)
+	@$(DEPLOY) --guided
 
 .PHONY: deploy
-ifeq ($(ROLLBACK),)
-deploy: $(READY) ## Deploy to Amazon MWAA (ENV=stg, DRY_RUN=1, CHECK=no, REPLACE=1, TAKE_OVER=1)
-	@PYTHONPATH=plugins:dev $(RUN) -m deploy deploy --env '$(ENVIRONMENT)' $(if $(DRY_RUN),--dry-run) \
-		$(if $(filter no,$(CHECK)),--no-check) $(if $(REPLACE),--replace) $(if $(TAKE_OVER),--take-over) \
-		--constraints '$(CONSTRAINTS)' --installed '$(INSTALLED)' --python '$(PYTHON)'
-else
-deploy: rollback
-endif
-
-.PHONY: rollback
-rollback: $(READY) ## Go back to the release before (ENV=stg, DRY_RUN=1, REPLACE=1, TAKE_OVER=1)
-	@PYTHONPATH=plugins:dev $(RUN) -m deploy rollback --env '$(ENVIRONMENT)' $(if $(DRY_RUN),--dry-run) \
-		$(if $(REPLACE),--replace) $(if $(TAKE_OVER),--take-over)
+deploy: $(READY) $(SAM) ## Deploy to Amazon MWAA (ENV=stg, DRY_RUN=1, CHECK=no)
+	@$(DEPLOY) $(if $(DRY_RUN),--dry-run)
 
 ifeq ($(filter mwaa-check,$(MAKECMDGOALS))$(VERSION),mwaa-check)
 $(error Name the version of Airflow: make mwaa-check VERSION=3.3.1)
 endif
 
 .PHONY: mwaa-check
-mwaa-check: $(READY) ## Run the bundle in a twin of MWAA's image (VERSION=3.3.1 or newest, CONSTRAINTS=, INSTALLED=)
+mwaa-check: $(READY) ## Run the bundle in a twin of MWAA's image (VERSION=3.3.1 or newest, CONSTRAINTS=)
 	@$(BUNDLE)
-	@PYTHONPATH=plugins:dev $(RUN) -m deploy check --version '$(VERSION)' --constraints '$(CONSTRAINTS)' \
-		--installed '$(INSTALLED)' --python '$(PYTHON)'
+	@PYTHONPATH=plugins:dev $(RUN) -m deploy.check --version '$(VERSION)' --constraints '$(CONSTRAINTS)' \
+		--python '$(PYTHON)'
 
 .PHONY: bench
 bench: $(READY) ## Measure speed and cost (ONLY=<name> for one row), into dev/bench/results.json
@@ -163,4 +166,4 @@ format: $(READY) ## Format the code and mend what the linter can
 
 .PHONY: clean
 clean: ## Remove everything that the other commands created
-	rm -rf $(VENV) .airflow demo-output dist dev/bench/.work .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-* .airflow demo-output dist dev/bench/.work .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,1 +1,5 @@
-"""Bundles the package for Amazon MWAA, and proves a bundle in a twin of MWAA's image on this machine."""
+"""The bundle for Amazon MWAA, its check in a twin of MWAA's image, and its deployment."""
+
+
+class DeployError(RuntimeError):
+    """Something is wrong with what was asked for; the message says what, and what to do."""

@@ -1,7 +1,7 @@
-"""A twin of MWAA's image on this machine, without Docker: its packages, its folders, its way with a bundle.
+"""A twin of MWAA's image for Airflow 3, without Docker: its packages, its folders, its way with a bundle.
 
-A twin is a virtual environment beside a folder that stands for the image's root. Both are kept in a folder
-that is named by what they were made of: a second check of the same image and requirements starts at once.
+It is a virtual environment beside a folder that stands for the image's root, kept by the name of what it is made of.
+Facts are from github.com/aws/amazon-mwaa-docker-images and MWAA's user guide.
 """
 
 from __future__ import annotations
@@ -14,364 +14,215 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import distributions
 from pathlib import Path
-from urllib.error import URLError
+from typing import Any
 from urllib.request import urlopen
 
 from airflow_local.runtime import Progress, tail
-from deploy import image as mwaa
-from deploy.errors import CheckError
+from deploy import DeployError
+from deploy.bundle import HOME
 
-NONE = "none"
-"""In place of a list: pip may take the newest of everything, or choose the image's packages itself."""
-NEWEST = "newest"
-"""In place of a version: that of the newest Airflow that pip finds."""
+PYTHON = (3, 12)
+PIP_SECONDS = 9 * 60
+"""How long requirements.txt may take; after that MWAA goes on without what is missing."""
+STARTUP_SECONDS = 5 * 60
+PACKAGES = "apache-airflow[amazon,celery,fab,http,postgres,smtp,standard]=={version} aiobotocore gunicorn statsd"
+"""What every image has, where the list of its packages is not kept in dev/pins/mwaa/."""
+ESSENTIAL = (
+    "apache-airflow billiard celery fluent-logger gevent greenlet gunicorn kombu flask flask-appbuilder flask-babel "
+    "flask-bcrypt flask-caching flask-jwt-extended flask-limiter flask-login flask-sqlalchemy flask-session flask-wtf "
+    "sqlalchemy sqlalchemy-jsonfield sqlalchemy-utils statsd vine watchtower"
+)
+"""Packages whose versions requirements.txt cannot change, by their normalised names."""
+DEFAULTS: Mapping[str, str] = {
+    "AIRFLOW__API__SERVER_TYPE": "gunicorn",
+    "AIRFLOW__CORE__EXECUTE_TASKS_NEW_PYTHON_INTERPRETER": "True",
+    "AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES": "proxy,proxies",
+    "AIRFLOW__SCHEDULER__SCHEDULE_AFTER_TASK_EXECUTION": "False",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "1800.0",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+}
+"""Airflow's settings that MWAA makes unless startup.sh does, as far as they mean something outside of AWS."""
+FORCED: Mapping[str, str] = {
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__MULTI_TEAM": "False",
+    "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "86400",
+    "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True",
+    "AIRFLOW__TRIGGERER__QUEUES_ENABLED": "False",
+}
+"""Airflow's settings that MWAA makes whatever startup.sh says."""
+_PROTECTED = re.compile(
+    r"MWAA__.*|AIRFLOW_(ENV_ID|ENV_NAME|HOME|TASK_REVISION_ID|VERSION)|AWS_(DEFAULT_)?REGION|AWS_EXECUTION_ENV|ECS_.*"
+    r"|AWS_CONTAINER_CREDENTIALS_RELATIVE_URI|CUSTOMER_ACCOUNT_ID|JWT_PUBLIC_KEY|PYTHONPATH|PYTHONUNBUFFERED"
+    r"|AIRFLOW__(API|WEBSERVER)__BASE_URL|AIRFLOW__AWS_MWAA__REDIRECT_URL|AIRFLOW__API__SECRET_KEY"
+    r"|AIRFLOW__API_AUTH__JWT_(ALGORITHM|SECRET)|AIRFLOW__CELERY__(BROKER_URL|CELERY_CONFIG_OPTIONS)"
+    r"|AIRFLOW__CELERY__(EXTRA_CELERY_CONFIG|RESULT_BACKEND|WORKER_ENABLE_REMOTE_CONTROL)"
+    r"|AIRFLOW__CORE__(AUTH_MANAGER|DATABASE_ACCESS_ISOLATION|EXECUTION_API_SERVER_URL|EXECUTOR|FERNET_KEY)"
+    r"|AIRFLOW__DATABASE__SQL_ALCHEMY_CONN|AIRFLOW__OPERATORS__DEFAULT_QUEUE"
+)
 
 _KEPT = Path(__file__).resolve().parents[1] / "dev" / "pins" / "mwaa"
-_PUBLISHED = "https://raw.githubusercontent.com/apache/airflow/constraints-{version}/constraints-3.12.txt"
-_DOWNLOAD_SECONDS = 30
-_IMAGE_SECONDS = 30 * 60
-_IMPORT_SECONDS = 120
-_INSIDE = Path(__file__).with_name("inside")
-_OF_THE_SHELL = frozenset({"_", "OLDPWD", "PWD", "SHLVL"})
-_USABLE = "import sys, venv, ensurepip; assert sys.version_info[:2] == {}; print(sys.version.split()[0])"
+_PUBLISHED = "https://raw.githubusercontent.com/apache/airflow/constraints-{}/constraints-3.12.txt"
+_IMPORT_PLUGINS = Path(__file__).with_name("import_plugins.py")
+_USABLE = f"import sys, venv, ensurepip; assert sys.version_info[:2] == {PYTHON}"
 
 
-@dataclass(frozen=True)
-class Image:
-    """Which image of MWAA is meant.
-
-    Attributes:
-        version: Airflow's.
-        constraints: Path or URL of the constraints that the image was built with and forces; empty for
-            those of `dev/pins/mwaa`, or else those that Airflow publishes; `none` for none at all.
-        installed: Path or URL of the list of the image's packages; empty for that of `dev/pins/mwaa`, unless
-            there are other constraints; `none`, or without such a list, to let pip choose by the constraints.
-    """
-
-    version: str
-    constraints: str = ""
-    installed: str = ""
-
-    @property
-    def constraints_source(self) -> str:
-        """Where the constraints are."""
-        return self.constraints or self._kept("constraints") or _PUBLISHED.format(version=self.version)
-
-    @property
-    def installed_source(self) -> str:
-        """Where the list of its packages is; empty if there is none."""
-        given = self.installed or ("" if self.constraints else self._kept("installed"))
-        return "" if given == NONE else given
-
-    @property
-    def requested(self) -> tuple[str, ...]:
-        """What pip is asked for where there is no list of the packages."""
-        return (f"apache-airflow[{','.join(mwaa.EXTRAS)}]=={self.version}", *mwaa.FURTHER)
-
-    def _kept(self, kind: str) -> str:
-        path = _KEPT / f"{self.version}-{kind}.txt"
-        return str(path) if path.is_file() else ""
-
-
-def newest_airflow() -> str:
-    """The version of the newest Airflow that pip finds.
-
-    Raises:
-        CheckError: It finds none.
-    """
-    command = [sys.executable, "-m", "pip", "index", "versions", "--disable-pip-version-check", "apache-airflow"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS)
-    if found := re.match(r"apache-airflow \(([\d.]+)\)", done.stdout):
-        return found[1]
-    raise CheckError(f"pip finds no Airflow. Name a version instead of {NEWEST!r}.\n{done.stderr}")
-
-
-@dataclass(frozen=True)
 class Twin:
-    """A twin with a bundle in it.
+    """A twin with a bundle in it; `added` are the packages that its requirements.txt has brought."""
 
-    Attributes:
-        folder: Holds all of it.
-        added: Packages that requirements.txt has brought, with their versions.
-        changed: Packages of the image that requirements.txt has changed: both versions.
-    """
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.python = folder / "venv" / "bin" / "python"
+        self.home = folder / "root" / HOME.relative_to("/")
+        self.added: dict[str, str] = {}
 
-    folder: Path
-    added: Mapping[str, str] = field(default_factory=dict)
-    changed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    def lay_out(self, bundle: Path) -> None:
+        """Put the parts of a bundle where MWAA puts them, in place of what is there."""
+        for name in ("dags", "plugins", "startup"):
+            shutil.rmtree(self.home / name, ignore_errors=True)
+        shutil.copytree(bundle / "dags", self.home / "dags")
+        with zipfile.ZipFile(bundle / "plugins.zip") as plugins:
+            plugins.extractall(self.home / "plugins")
+        (self.home / "startup").mkdir()
+        shutil.copy(bundle / "startup.sh", self.home / "startup")
 
-    @property
-    def python(self) -> Path:
-        """Its interpreter."""
-        return self.folder / "venv" / "bin" / "python"
-
-    @property
-    def home(self) -> Path:
-        """Its AIRFLOW_HOME."""
-        return self.folder / "root" / mwaa.HOME.relative_to("/")
-
-    @property
-    def notes(self) -> Path:
-        """Where the probe notes which plugins each component has loaded."""
-        return self.home / "plugins.jsonl"
-
-    def add_probe(self) -> None:
-        """Put the probe beside the bundle's plugins; its notes begin empty."""
-        shutil.copy(_INSIDE / "probe_plugin.py", self.home / "plugins")
-        self.notes.write_text("")
+    def install(self, image: str, constraints: str, requirements: str) -> None:
+        """Install what the image has, then requirements.txt by the image's rules; only that a failure is one."""
+        listed = [line for line in image.splitlines() if "==" in line]
+        pins = {_name(line) for line in listed}
+        # The list wins: an image may have another version than its constraints say.
+        others = [line for line in constraints.splitlines() if _name(line) not in pins]
+        files = ["-r", self._file("image.txt", image), "-c", self._file("constraints.txt", "\n".join(others))]
+        self._pip("pip-image.log", "psycopg2 and pycurl need a compiler and the headers of libpq and libcurl.", files)
+        before = self._versions()
+        essential = "".join(f"{name}=={version}\n" for name, version in before.items() if name in ESSENTIAL.split())
+        local = requirements.replace(f"{HOME}/", f"{self.home}/")
+        files = ["-c", self._file("essential.txt", essential), "-r", self._file("requirements.txt", local)]
+        self._pip("pip.log", "MWAA only logs that, and runs on without the packages.", files, PIP_SECONDS)
+        self.added = {name: version for name, version in self._versions().items() if before.get(name) != version}
 
     def import_plugins(self) -> None:
-        """Import the plugins as if requirements.txt had not been installed.
-
-        Raises:
-            CheckError: One cannot be imported so.
-        """
+        """Import the plugins as if requirements.txt had not been installed: components of MWAA do so."""
+        log = self.folder / "import.log"
+        script = [str(_IMPORT_PLUGINS), str(self.home / "plugins"), *self.added]
         # In a home of its own: Airflow writes its configuration into that at its first import.
-        environment = _clean_environment() | {"AIRFLOW_HOME": str(self.folder / "import")}
-        script = str(_INSIDE / "import_plugins.py")
-        done = _run(
-            [str(self.python), "-P", script, str(self.home / "plugins"), *self.added],
-            environment,
-            self.folder / "import.log",
-            _IMPORT_SECONDS,
-        )
-        if done != 0:
-            raise CheckError(
-                "A plugin cannot be imported without what requirements.txt installs: "
-                f"{', '.join(self.added) or 'nothing'}. On MWAA that breaks components: import such a "
-                f"package where it is used, in a function.\n{tail(self.folder / 'import.log')}"
+        home = {"AIRFLOW_HOME": str(self.folder / "import")}
+        if self._run(["-P", *script], log, 120, home) != 0:
+            raise DeployError(
+                f"A plugin cannot be imported without what requirements.txt installs ({', '.join(self.added)}). On "
+                f"MWAA that breaks components: import such a package in a function that uses it.\n{tail(log)}"
             )
 
     def startup_variables(self, progress: Progress) -> dict[str, str]:
-        """Run startup.sh and return what it exports, but for the variables that MWAA protects.
-
-        Raises:
-            CheckError: It fails, or takes longer than MWAA gives it.
-        """
-        given = _clean_environment() | {"AIRFLOW_HOME": str(self.home), **mwaa.DEFAULTS}
+        """Run startup.sh and return what it exports, but for the variables that MWAA protects."""
+        given = _clean_environment() | {"AIRFLOW_HOME": str(self.home), **DEFAULTS}
         # The exit trap also answers for a script that calls exit.
         script = "exec 3>&1 1>&2; trap 'env -0 >&3' EXIT; source \"$0\""
+        command = ["bash", "-c", script, str(self.home / "startup" / "startup.sh")]
         try:
-            done = subprocess.run(
-                ["bash", "-c", script, str(self.home / "startup" / "startup.sh")],
-                env=given,
-                cwd=self.home,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=mwaa.STARTUP_SECONDS,
-            )
+            done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=STARTUP_SECONDS)
         except subprocess.TimeoutExpired:
-            raise CheckError(f"startup.sh took longer than {mwaa.STARTUP_SECONDS} s.") from None
+            raise DeployError(f"startup.sh took longer than {STARTUP_SECONDS} s.") from None
         if done.returncode != 0:
-            raise CheckError(f"startup.sh ended with exit code {done.returncode}:\n{done.stderr}")
+            raise DeployError(f"startup.sh ended with exit code {done.returncode}:\n{done.stderr}")
         after = dict(entry.split("=", 1) for entry in done.stdout.split("\0") if entry)
-        exported = {name: value for name, value in after.items() if given.get(name) != value}
-        kept = {name for name in exported if not mwaa.is_protected(name) and name not in _OF_THE_SHELL}
-        if ignored := sorted(exported.keys() - kept - _OF_THE_SHELL):
+        exported = {name for name in after.keys() - {"_", "OLDPWD", "PWD", "SHLVL"} if given.get(name) != after[name]}
+        if ignored := sorted(filter(_is_protected, exported)):
             progress(f"startup.sh: MWAA keeps its own value of {', '.join(ignored)}")
-        return {name: exported[name] for name in sorted(kept)}
+        return {name: after[name] for name in sorted(exported) if not _is_protected(name)}
+
+    def _pip(self, log_name: str, advice: str, arguments: list[str], seconds: float = 30 * 60) -> None:
+        log = self.folder / log_name
+        done = self._run(
+            ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments], log, seconds
+        )
+        if done != 0:
+            reason = f"failed with exit code {done}" if done else f"took longer than {seconds} s"
+            raise DeployError(f"pip {reason}. {advice} Log: {log}\n{tail(log)}")
+
+    def _run(
+        self, arguments: list[str], log: Path, seconds: float, more: Mapping[str, str] | None = None
+    ) -> int | None:
+        """Run the twin's Python with its output in a file; returns the exit code, None if it took too long."""
+        environment = _clean_environment() | dict(more or {})
+        with log.open("w") as output, suppress(subprocess.TimeoutExpired):
+            options: dict[str, Any] = {"env": environment, "cwd": self.folder, "timeout": seconds}
+            command = [str(self.python), *arguments]
+            return subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, **options).returncode
+        return None
+
+    def _versions(self) -> dict[str, str]:
+        (packages,) = (self.folder / "venv" / "lib").glob("python3.*/site-packages")
+        return {_name(each.metadata["Name"]): each.version for each in distributions(path=[str(packages)])}
+
+    def _file(self, name: str, text: str) -> str:
+        (self.folder / name).write_text(text)
+        return str(self.folder / name)
 
 
-def build_twin(image: Image, bundle: Path, work: Path, python: str, progress: Progress) -> Twin:
+def build_twin(version: str, constraints: str, bundle: Path, work: Path, python: str, progress: Progress) -> Twin:
     """Make the twin of an image, or take the one that is there, and put a bundle into it.
 
-    Args:
-        image: Which image.
-        bundle: Folder of the bundle.
-        work: Folder in which twins are kept.
-        python: Looked at first for a Python 3.12; may be empty.
-        progress: Told what happens.
-
-    Raises:
-        CheckError: No Python is found, a list cannot be read, or pip fails.
+    `constraints` are those that the image was built with: path or URL, `none`, or empty for those of dev/pins/mwaa/,
+    with the list of the image's packages, or else those that Airflow publishes.
     """
     requirements = (bundle / "requirements.txt").read_text()
-    forced = not mwaa.names_constraints(requirements)
-    _refuse_hidden_constraints(requirements, forced)
-    interpreter, version = _find_python(python)
-    installed = _text(image.installed_source) if image.installed_source else ""
-    constraints = _constraints(image, needed=forced or not installed)
-    # requirements.txt names the bundle's own constraints by their content.
-    lists = (installed or "\n".join(image.requested), constraints, requirements)
-    inputs = [version, image.version, *map(_without_comments, lists)]
-    key = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:12]
-    folder = work.absolute() / f"{image.version}-{key}"
-    twin = Twin(folder)
-    _lay_out(bundle, twin.home)
-    record = twin.folder / "packages.json"
+    kept = {kind: _KEPT / f"{version}-{kind}.txt" for kind in ("constraints", "installed")}
+    is_kept = not constraints and kept["installed"].is_file()
+    image = kept["installed"].read_text() if is_kept else PACKAGES.format(version=version).replace(" ", "\n")
+    source = constraints or (str(kept["constraints"]) if is_kept else _PUBLISHED.format(version))
+    constraints = "" if source == "none" else _text(source)
+    key = hashlib.sha256("\0".join([image, constraints, requirements]).encode()).hexdigest()[:12]
+    twin = Twin(work.absolute() / f"{version}-{key}")
+    twin.lay_out(bundle)
+    record = twin.folder / "added.json"
     if record.exists():
-        progress(f"the twin is there: {folder}")
-        return Twin(folder, **json.loads(record.read_text()))
-    progress(f"making a twin of the image for Airflow {image.version}; it takes minutes")
-    _make_environment(interpreter, twin)
-    _install_image(image, installed, constraints, twin)
-    before = _versions(twin)
-    progress(f"the image has {len(before)} packages; installing requirements.txt")
-    _install_requirements(requirements, constraints if forced else "", before, twin)
-    after = _versions(twin)
-    added = {name: after[name] for name in sorted(after.keys() - before.keys())}
-    changed = {name: [old, after[name]] for name, old in sorted(before.items()) if after.get(name, old) != old}
-    record.write_text(json.dumps({"added": added, "changed": changed}, indent=1))
-    return Twin(folder, added, changed)
+        progress(f"the twin is there: {twin.folder}")
+        twin.added = json.loads(record.read_text())
+        return twin
+    progress(f"making a twin of the image for Airflow {version}; it takes minutes")
+    make_environment(python, twin)
+    twin.install(image, constraints, requirements)
+    record.write_text(json.dumps(twin.added))
+    return twin
 
 
-def _refuse_hidden_constraints(requirements: str, forced: bool) -> None:
-    """Raise CheckError if the image would force no constraints and pip would see none either."""
-    if not forced and not mwaa.constraints_that_pip_reads(requirements):
-        raise CheckError(
-            "requirements.txt names a constraints file in a comment only. The image takes that for one and "
-            "forces none of its own, so pip would choose any versions: name a file, or reword the comment "
-            "without '-c ' and '--constraint '."
-        )
-
-
-def _find_python(named: str) -> tuple[str, str]:
-    """An interpreter and its version: the named one, or if that is no such Python the first that is.
-
-    A name can exist and still fail, such as a shim: each is tried.
-    """
+def make_environment(python: str, twin: Twin) -> None:
+    """Make the twin's virtual environment, by the first usable Python: a name can exist and still fail, as a shim."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    usable = _USABLE.format(mwaa.PYTHON)
-    candidates = [named, sys.executable, "python3.12", *map(str, sorted(pyenv.glob("3.12*/bin/python")))]
+    candidates = [python, sys.executable, "python3.12", *map(str, sorted(pyenv.glob("3.12*/bin/python")))]
     for candidate in filter(None, candidates):
         try:
-            done = subprocess.run([candidate, "-c", usable], capture_output=True, text=True, timeout=60)
-        except (OSError, subprocess.TimeoutExpired):
+            subprocess.run([candidate, "-c", _USABLE], capture_output=True, check=True)
+            subprocess.run([candidate, "-m", "venv", "--clear", str(twin.folder / "venv")], check=True)
+        except (OSError, subprocess.CalledProcessError):
             continue
-        if done.returncode == 0:
-            return candidate, done.stdout.strip()
-    raise CheckError(
-        f"MWAA runs Python 3.12, and there is no usable one with venv here: tried "
-        f"{', '.join(filter(None, candidates))}. Install it, or name it: PYTHON=/path/to/python3.12"
+        return
+    raise DeployError(
+        f"MWAA runs Python 3.12, and there is no usable one with venv: tried {', '.join(filter(None, candidates))}. "
+        "Install it, or name it: PYTHON=/path/to/python3.12"
     )
 
 
-def _constraints(image: Image, *, needed: bool) -> str:
-    is_published = "://" in image.constraints_source and not image.constraints
-    if image.constraints == NONE or (is_published and not needed):
-        return ""
-    return _text(image.constraints_source)
+def _is_protected(variable: str) -> bool:
+    """Whether MWAA keeps its own value of a variable, whatever startup.sh exports."""
+    return variable in FORCED or _PROTECTED.fullmatch(variable) is not None
 
 
 def _text(source: str) -> str:
-    """Read a list of packages from a path or a URL."""
     try:
-        if "://" in source:
-            with urlopen(source, timeout=_DOWNLOAD_SECONDS) as response:
-                return str(response.read().decode())
-        return Path(source).read_text()
-    except (URLError, OSError, UnicodeDecodeError) as error:
-        raise CheckError(
-            f"{source} cannot be read: {error}. Give the image's constraints as a path or a URL "
-            "(CONSTRAINTS=), and the list of its packages if you have it (INSTALLED=)."
-        ) from error
+        with urlopen(source if "://" in source else Path(source).absolute().as_uri(), timeout=30) as response:
+            return str(response.read().decode())
+    except OSError as error:
+        raise DeployError(f"{source} cannot be read: {error}. Name the image's constraints: CONSTRAINTS=") from error
 
 
-def _without_comments(text: str) -> str:
-    lines = (line.strip() for line in text.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("#"))
-
-
-def _lay_out(bundle: Path, home: Path) -> None:
-    """Put the parts of a bundle where MWAA puts them, in place of what is there."""
-    for name in ("dags", "plugins", "requirements", "startup"):
-        shutil.rmtree(home / name, ignore_errors=True)
-    shutil.copytree(bundle / "dags", home / "dags")
-    with zipfile.ZipFile(bundle / "plugins.zip") as plugins:
-        plugins.extractall(home / "plugins")
-    for folder, name in (("requirements", "requirements.txt"), ("startup", "startup.sh")):
-        (home / folder).mkdir()
-        shutil.copy(bundle / name, home / folder)
-
-
-def _make_environment(interpreter: str, twin: Twin) -> None:
-    venv = twin.folder / "venv"
-    shutil.rmtree(venv, ignore_errors=True)
-    log = twin.folder / "venv.log"
-    if _run([interpreter, "-m", "venv", str(venv)], _clean_environment(), log, _IMPORT_SECONDS) != 0:
-        raise CheckError(f"{interpreter} cannot make a virtual environment:\n{tail(log)}")
-
-
-def _install_image(image: Image, installed: str, constraints: str, twin: Twin) -> None:
-    """Install what the image has: exactly its list, or what pip chooses by its constraints.
-
-    An image's bill of materials leaves out a few packages that others need; pip adds these.
-    """
-    if installed:
-        listed = _pinned(installed)
-        arguments = ["-r", _file(twin, "installed.txt", installed)]
-        # The list wins: an image may have another version than its constraints say.
-        constraints = "".join(
-            f"{name}=={version}\n" for name, version in _pinned(constraints).items() if name not in listed
-        )
-    else:
-        arguments = list(image.requested)
-    arguments += ["-c", _file(twin, "image-constraints.txt", constraints)]
-    log = twin.folder / "pip-image.log"
-    if _pip(twin, log.name, arguments, _IMAGE_SECONDS) != 0:
-        raise CheckError(
-            "pip cannot install the image's packages. psycopg2 and pycurl need a compiler and the headers of "
-            f"libpq and libcurl. Log: {log}\n{tail(log)}"
-        )
-
-
-def _pinned(packages: str) -> dict[str, str]:
-    """The versions in a list of `name==version`, by normalised names."""
-    pairs = (line.split("#")[0].strip().partition("==") for line in packages.splitlines())
-    return {mwaa.normalised(name): version for name, _, version in pairs if version}
-
-
-def _install_requirements(requirements: str, constraints: str, before: Mapping[str, str], twin: Twin) -> None:
-    """Install requirements.txt as the image does; only that a failure is one.
-
-    The image's paths in it are those of the twin's root, where the same files lie.
-    """
-    essential = "".join(f"{name}=={version}\n" for name, version in before.items() if name in mwaa.ESSENTIAL)
-    local = requirements.replace(f"{mwaa.HOME}/", f"{twin.home}/")
-    arguments = ["-c", _file(twin, "essential.txt", essential)]
-    arguments += ["-r", _file(twin, "requirements.txt", local)]
-    if constraints:
-        arguments += ["-c", _file(twin, "constraints.txt", constraints)]
-    log = twin.folder / "pip-requirements.log"
-    done = _pip(twin, log.name, arguments, mwaa.PIP_SECONDS)
-    if done != 0:
-        reason = f"failed with exit code {done}" if done else f"took longer than {mwaa.PIP_SECONDS} s"
-        raise CheckError(
-            f"pip {reason} for requirements.txt. MWAA only logs that and runs on without the packages. "
-            f"Log: {log}\n{tail(log)}"
-        )
-
-
-def _pip(twin: Twin, log_name: str, arguments: Sequence[str], seconds: float) -> int | None:
-    pip = [str(twin.python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    return _run([*pip, *arguments], _clean_environment(), twin.folder / log_name, seconds)
-
-
-def _versions(twin: Twin) -> dict[str, str]:
-    (packages,) = (twin.folder / "venv" / "lib").glob("python3.*/site-packages")
-    return {mwaa.normalised(each.metadata["Name"]): each.version for each in distributions(path=[str(packages)])}
-
-
-def _run(command: Sequence[str], environment: Mapping[str, str], log_path: Path, seconds: float) -> int | None:
-    """Run a command with its output in a file; returns the exit code, None if it took too long."""
-    with log_path.open("w") as log:
-        try:
-            return subprocess.run(
-                command,
-                env=environment,
-                cwd=log_path.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                timeout=seconds,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            return None
+def _name(requirement: str) -> str:
+    """The name of a package as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", requirement.split("==")[0].strip()).lower()
 
 
 def _clean_environment() -> dict[str, str]:
@@ -381,9 +232,3 @@ def _clean_environment() -> dict[str, str]:
     """
     strange = ("ACTIONS_", "GITHUB_TOKEN", "AIRFLOW", "AWS_", "ATHENA_REPORTS_", "PYTHON", "VIRTUAL_ENV")
     return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
-
-
-def _file(twin: Twin, name: str, text: str) -> str:
-    path = twin.folder / name
-    path.write_text(text)
-    return str(path)

@@ -1,4 +1,4 @@
-"""Stacks of deploy/stack/, created in the local services with an environment's parameters."""
+"""The stack of deploy/stack/, created in the local services."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from cfnlint.decode import decode
 
 STACK_FOLDER = Path(__file__).resolve().parents[1] / "deploy" / "stack"
 REPORTS_TEMPLATE = STACK_FOLDER / "reports.yaml"
-MWAA_TEMPLATE = STACK_FOLDER / "mwaa.yaml"
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,14 @@ class Stack:
 
 
 def kept_parameters(environment: str) -> dict[str, str]:
-    """The parameters in an environment's file, which has the form of `deploy --parameter-overrides`."""
-    overrides: list[str] = json.loads((STACK_FOLDER / f"{environment}.json").read_text())
-    return {name: value for name, _, value in (override.partition("=") for override in overrides)}
+    """The parameters that have no default."""
+    lake = f"arn:aws:s3:::my-company-lake-{environment}"
+    return {"Environment": environment, "SourceDataArns": f"{lake},{lake}/*"}
 
 
 def secrets_backend(environment: str) -> tuple[str, dict[str, Any]]:
-    """The class and the arguments of the secrets backend that mwaa.yaml gives an environment."""
-    template, problems = decode(str(MWAA_TEMPLATE))
+    """The class and the arguments of the secrets backend that an environment gets."""
+    template, problems = decode(str(REPORTS_TEMPLATE))
     assert not problems
     options = template["Resources"]["Airflow"]["Properties"]["AirflowConfigurationOptions"]
     arguments = options["secrets.backend_kwargs"]["Fn::Sub"].replace("${Environment}", environment)

@@ -12,7 +12,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from moto.cloudformation import parsing
+from moto.cloudformation.models import CloudFormationBackend, Stack
+from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.common_models import CloudFormationModel
+from moto.core.responses import ActionResult
 from moto.iam.models import ManagedPolicy as MotoManagedPolicy
 from moto.s3.models import FakeBucket
 
@@ -20,6 +24,53 @@ from local_aws.athena.clients import Clients
 
 _RESHAPED = {"Id", "Prefix", "ExpirationInDays", "ExpiredObjectDeleteMarker"}
 _clients: list[Clients] = []
+
+
+def _execute_change_set(backend: CloudFormationBackend, change_set_name: str, stack_name: str | None = None) -> None:
+    """What moto does, and then the outputs and parameters of the stack, which it leaves as they were."""
+    change_set: Any = backend.describe_change_set(change_set_name)
+    _moto_executes(backend, change_set_name, stack_name)
+    stack = change_set.stack
+    stack.template_dict, stack.parameters = change_set.template_dict, change_set.parameters
+    stack.output_map = stack._create_output_map()
+
+
+def _update_termination_protection(response: CloudFormationResponse) -> ActionResult:
+    stack = response.cloudformation_backend.get_stack(response._get_param("StackName"))
+    stack.enable_termination_protection = response._get_bool_param("EnableTerminationProtection")
+    return ActionResult({"StackId": stack.stack_id})
+
+
+def _parameters(stack: Stack) -> dict[str, str]:
+    """Parameters as they were given; moto answers lists in Python's notation, and cannot use them again."""
+    given = stack.resource_map.resolved_parameters.items()
+    return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in given}
+
+
+def _parameter_list(stack: Stack) -> list[dict[str, str]]:
+    return [{"ParameterKey": name, "ParameterValue": value} for name, value in _parameters(stack).items()]
+
+
+def _update_resource(
+    logical_id: str, resource_json: dict[str, Any], resources_map: parsing.ResourceMap, *args: Any, **kwargs: Any
+) -> Any:
+    """What moto does, which has no look at conditions and drops a resource that knows no update."""
+    condition = resource_json.get("Condition")
+    if condition and not resources_map.lazy_condition_map[condition]:
+        return None
+    return _moto_updates(logical_id, resource_json, resources_map, *args, **kwargs) or resources_map[logical_id]
+
+
+_moto_updates = parsing.parse_and_update_resource
+_moto_executes = CloudFormationBackend.execute_change_set
+for _owner, _name, _ours in (
+    (parsing, "parse_and_update_resource", _update_resource),
+    (CloudFormationBackend, "execute_change_set", _execute_change_set),
+    (Stack, "stack_parameters", property(_parameters)),
+    (Stack, "parameter_list", property(_parameter_list)),
+    (CloudFormationResponse, "update_termination_protection", _update_termination_protection),
+):
+    setattr(_owner, _name, _ours)
 
 
 def serve(clients: Clients) -> None:
@@ -255,11 +306,32 @@ class ManagedPolicy(MotoManagedPolicy, CloudFormationModel):
         cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **kwargs: Any
     ) -> MotoManagedPolicy:
         """Creates it with the statements that are there."""
-        document = cloudformation_json["Properties"]["PolicyDocument"]
-        document["Statement"] = [statement for statement in document["Statement"] if statement is not None]
+        _without_nothing(cloudformation_json)
         return super().create_from_cloudformation_json(
             resource_name, cloudformation_json, account_id, region_name, **kwargs
         )
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls,
+        original_resource: Any,
+        new_resource_name: str,  # noqa: ARG003
+        cloudformation_json: Any,
+        account_id: str,  # noqa: ARG003
+        region_name: str,
+    ) -> MotoManagedPolicy:
+        """Makes the document its new default version."""
+        document = json.dumps(_without_nothing(cloudformation_json))
+        iam = _client("iam", region_name)
+        iam.create_policy_version(PolicyArn=original_resource.arn, PolicyDocument=document, SetAsDefault=True)
+        changed: MotoManagedPolicy = original_resource
+        return changed
+
+
+def _without_nothing(cloudformation_json: Any) -> Any:
+    document = cloudformation_json["Properties"]["PolicyDocument"]
+    document["Statement"] = [statement for statement in document["Statement"] if statement is not None]
+    return document
 
 
 def _configure(bucket: str, properties: dict[str, Any], region: str) -> None:

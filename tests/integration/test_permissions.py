@@ -101,7 +101,6 @@ def stack(services: Services) -> Stack:
     data = f"arn:aws:s3:::athena-lake-{ENVIRONMENT}"
     given = kept_parameters(ENVIRONMENT) | {"SourceDataArns": f"{data},{data}/*"}
     given |= dict.fromkeys(("SourceKmsKeyArn", "KmsKeyArn", "FormerKmsKeyArns"), KEY)
-    given |= {"ReportsPublishAlerts": "true"}
     stack = create_stack(client(services, "cloudformation"), given)
     days = flights.partitions(flights.read_flights())
     february = [(day, table) for day, table in days if f"{day:%Y-%m}" == "2013-02"]

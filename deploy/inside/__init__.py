@@ -1,1 +1,0 @@
-"""What runs inside the twin, by its interpreter: nothing here imports the rest of `deploy`."""
