@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +16,10 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from airflow_local.databases import are_installed
-from airflow_local.runtime import AirflowConfig, AirflowRuntime, AirflowRuntimeError
+from airflow_local.client import AirflowRuntimeError
+from airflow_local.databases import are_installed, postgresql, redis
+from airflow_local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime
 from airflow_local.services import Services, ServicesError, local_services
-from demo.lake import LakeError
 from demo.run import JOBS, DemoError, Progress, Watch, finish, start
 from demo.seed import fill
 from demo.show import latest_manifest
@@ -26,6 +28,7 @@ from deploy.twin import DEFAULTS, FORCED, Twin, build_twin
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGIN = "athena_reports"
+_AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
 # They name what is in an AWS account; the local services have the names that follow from the environment.
 _NAMES_IN_AWS = re.compile(
@@ -48,25 +51,26 @@ def check_bundle(twin: Twin, say: Progress) -> None:
             _run_dags(airflow, twin, services, environment, say)
 
 
-def _airflow(twin: Twin, variables: dict[str, str], services: Services, say: Progress) -> AirflowRuntime:
-    """The twin's Airflow, not started yet; with Celery workers, as on MWAA, if this machine can."""
+@contextmanager
+def _airflow(twin: Twin, variables: dict[str, str], services: Services, say: Progress) -> Iterator[AirflowRuntime]:
+    """The twin's Airflow; with a Celery worker, as on MWAA, if this machine can."""
     as_deployed = are_installed()
     if not as_deployed:
         say("PostgreSQL or Redis is not installed: metadata in SQLite, and tasks without Celery workers")
     # The lakes end in the past: a run for last week would find nothing.
-    unscheduled = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
-    config = AirflowConfig(
-        home=twin.home,
-        dags_folder=twin.home / "dags",
-        plugins_folder=twin.home / "plugins",
-        python=twin.python,
-        auth_manager="fab",
-        database="postgresql" if as_deployed else "sqlite",
-        celery_workers=1 if as_deployed else 0,
-        start_timeout_seconds=300,
-        environment={**DEFAULTS, **variables, **FORCED, **services.environment, **unscheduled},
-    )
-    return AirflowRuntime(config, dag_ids=[], on_progress=say)
+    ours = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False", "AIRFLOW__CORE__AUTH_MANAGER": _AUTH_MANAGER}
+    with ExitStack() as stack:
+        if as_deployed:
+            ours |= {**stack.enter_context(postgresql()).environment, **stack.enter_context(redis())}
+        config = AirflowConfig(
+            home=twin.home,
+            dags_folder=twin.home / "dags",
+            plugins_folder=twin.home / "plugins",
+            python=twin.python,
+            components=(*COMPONENTS, "worker") if as_deployed else COMPONENTS,
+            environment={**DEFAULTS, **variables, **FORCED, **services.environment, **ours},
+        )
+        yield stack.enter_context(AirflowRuntime(config, dag_ids=[], on_progress=say))
 
 
 def _check_plugin(airflow: AirflowRuntime) -> None:
@@ -123,7 +127,7 @@ def main() -> int:
             found = re.search(r"\(([\d.]+)\)", subprocess.run(index, capture_output=True, text=True).stdout)
             options.version = found[1] if found else "newest"
         check_bundle(build_twin(options.version, options.constraints, bundle, work, options.python, say), say)
-    except (DeployError, ServicesError, AirflowRuntimeError, LakeError, DemoError, BotoCoreError, ClientError) as error:
+    except (DeployError, ServicesError, AirflowRuntimeError, DemoError, BotoCoreError, ClientError) as error:
         print(f"\n{error}\nLogs are in {work}.", file=sys.stderr)
         return 1
     say(f"the bundle works in the twin of MWAA's image for Airflow {options.version}")

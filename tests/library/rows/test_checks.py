@@ -147,7 +147,7 @@ def test_expression_passes_only_where_it_is_true(values: list[int | None]) -> No
             )
         ),
     ],
-    ids=str,
+    ids=lambda value: value.name if isinstance(value, Check) else value,
 )
 def test_a_check_that_cannot_be_made_fails(check: Check, says: str) -> None:
     found = result(check, table(score=[1, 2], word=["a", "b"], odd=[math.inf, 1.0]))
