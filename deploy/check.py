@@ -6,7 +6,6 @@ import argparse
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -20,7 +19,7 @@ from airflow_local.client import AirflowRuntimeError
 from airflow_local.databases import are_installed, postgresql, redis
 from airflow_local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime
 from airflow_local.services import Services, ServicesError, local_services
-from demo.run import JOBS, DemoError, Progress, Watch, finish, start
+from demo.run import JOBS, DemoError, Progress, Watch, finish, jobs_of, start
 from demo.seed import fill
 from demo.show import latest_manifest
 from deploy import DeployError
@@ -48,7 +47,7 @@ def check_bundle(twin: Twin, say: Progress) -> None:
         kept = {name: value for name, value in variables.items() if not _NAMES_IN_AWS.fullmatch(name)}
         with _airflow(twin, kept, services, say) as airflow:
             _check_plugin(airflow)
-            _run_dags(airflow, twin, services, environment, say)
+            _run_dags(airflow, services, environment, say)
 
 
 @contextmanager
@@ -86,21 +85,10 @@ def _check_plugin(airflow: AirflowRuntime) -> None:
         raise DeployError(f"Without a login the API server answers {status} to {path}.")
 
 
-def _run_dags(airflow: AirflowRuntime, twin: Twin, services: Services, environment: str, say: Progress) -> None:
+def _run_dags(airflow: AirflowRuntime, services: Services, environment: str, say: Progress) -> None:
     """Every DAG file gives a DAG, and those that the demo's lakes have data for publish."""
-    without = {path.name for path in (twin.home / "dags").glob("*.py")}
-    dags: set[str] = set()
-    deadline = time.monotonic() + 120
-    while without:
-        airflow.wait_until_parsed([])  # looks for import errors
-        rows = airflow.client.request("GET", "/api/v2/dags", params={"limit": 1000})["dags"]
-        dags = {row["dag_id"] for row in rows}
-        without -= {Path(row["fileloc"]).name for row in rows}
-        if time.monotonic() > deadline:
-            raise DeployError(f"No DAG came of {', '.join(sorted(without))}.")
-        time.sleep(1)
-    say(f"no import errors; {len(dags)} DAGs: {', '.join(sorted(dags))}")
-    jobs = [replace(job, first=job.last) for job in JOBS if job.dag_id in dags]
+    jobs = [replace(job, first=job.last) for job in jobs_of(airflow, JOBS)]
+    say(f"each DAG file has given a DAG; of reports: {', '.join(job.dag_id for job in jobs)}")
     for job in jobs:
         airflow.client.unpause(job.dag_id)
         start(airflow.client, job)

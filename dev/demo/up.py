@@ -16,7 +16,7 @@ from rich.console import Console
 
 from airflow_local.services import local_services
 from demo.lake import DEMO_PLAYS
-from demo.run import CARRIER_JOBS, ENVIRONMENT, HOME, Job, Progress, airflow_of, start, told
+from demo.run import CARRIER_JOBS, ENVIRONMENT, HOME, Job, Progress, airflow_of, jobs_of, start, told
 from demo.seed import fill
 
 
@@ -29,11 +29,11 @@ def main() -> None:
     progress = Progress(console)
     today = datetime.now(ZoneInfo("Asia/Tokyo")).date()
     shown = ("Asia/Tokyo", str(today - timedelta(days=214)), str(today))  # by the Reports page at first
-    users = (Job("user_ranking", cadence, *shown) for cadence in ("weekly", "monthly"))
+    users = [Job("user_ranking", cadence, *shown) for cadence in ("weekly", "monthly")]
     with told(console), local_services(HOME.with_name("local-aws.log")) as services:
         fill(services, ENVIRONMENT, progress, replace(DEMO_PLAYS, end=today + timedelta(days=1)))
         with airflow_of(services, progress, port=port) as airflow:
-            for job in (*users, *CARRIER_JOBS):
+            for job in jobs_of(airflow, [*users, *CARRIER_JOBS]):
                 start(airflow.client, job)
                 progress(f"{job.dag_id}: {job.summary}")
             user, password = airflow.admin_login
