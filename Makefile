@@ -41,13 +41,12 @@ $(READY): $(filter-out dev/pins/deploy.txt dev/pins/checkov.txt,$(wildcard dev/p
 $(SAM): dev/pins/deploy.txt
 $(CHECKOV): dev/pins/checkov.txt
 $(SAM) $(CHECKOV): | $(READY)
-	@echo "Installing $(firstword $(subst ==, ,$(shell tail -1 $<))) into $(@D)."
-	@rm -rf $(@D) && $(RUN) -m venv $(@D) && \
-		$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r $<
+	@rm -rf $(@D) && $(RUN) -m venv --without-pip $(@D)
+	@$(UV) pip install --quiet --python $(@D)/bin/python --require-hashes -r $<
 	@touch $@
 
 .PHONY: setup
-setup: $(READY) $(SAM) $(CHECKOV) ## Install what the commands below need (faster with -j3)
+setup: $(READY) $(SAM) $(CHECKOV) ## Install what the commands below need
 
 .PHONY: demo
 demo: $(READY) ## Run both reports in Airflow on local services, to their end
@@ -156,7 +155,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 
 .PHONY: lock
 lock: $(READY) ## Renew the locks in dev/pins from what their *.in ask for (UPGRADE="duckdb ruff" for newer versions)
-	@for name in dev bench uv; do $(LOCK) dev/pins/$$name.in --output-file dev/pins/$$name.txt >/dev/null || exit 1; done
+	@for name in dev bench uv deploy checkov; do $(LOCK) dev/pins/$$name.in --output-file dev/pins/$$name.txt >/dev/null || exit 1; done
 	@$(LOCK) dev/pins/local.in --constraint dev/pins/dev.txt --output-file dev/pins/local.txt >/dev/null
 
 .PHONY: format
