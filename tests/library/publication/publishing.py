@@ -51,37 +51,13 @@ def facts(
     submitted_at: str = EARLY, *, by: str = "run-1", period_id: str = "2026-11-15", **more: Any
 ) -> PublicationFacts:
     start = f"{period_id}T00:00:00+00:00"
-    return PublicationFacts(
-        **{
-            "report": "plays",
-            "environment": "dev",
-            "period": PeriodFacts(
-                id=period_id,
-                cadence="weekly",
-                timezone="UTC",
-                start=start,
-                end="later",
-                start_utc=start,
-                end_utc="later",
-            ),
-            "settles_at": LATE,
-            "provisional": False,
-            "partial": False,
-            "missing_partitions": (),
-            "published_at": submitted_at,
-            "query": QueryFacts(
-                id=f"query of {by} at {submitted_at}",
-                submitted_at=submitted_at,
-                reads_previous=True,
-                scanned_bytes=20_000_000,
-                price_usd=0.0001,
-            ),
-            "checks": (),
-            "run": RunFacts(dag_id="plays_weekly", run_id=by),
-            "code_version": "1",
-        }
-        | more
-    )
+    bounds = {"start": start, "end": "later", "start_utc": start, "end_utc": "later"}
+    query = {"id": f"query of {by} at {submitted_at}", "submitted_at": submitted_at, "reads_previous": True}
+    usual: dict[str, Any] = {"report": "plays", "environment": "dev", "settles_at": LATE, "published_at": submitted_at}
+    usual |= {"provisional": False, "partial": False, "missing_partitions": (), "checks": (), "code_version": "1"}
+    usual |= {"period": PeriodFacts(id=period_id, cadence="weekly", timezone="UTC", **bounds)}
+    usual |= {"query": QueryFacts(**query, scanned_bytes=20_000_000, price_usd=0.0001)}
+    return PublicationFacts(**usual | {"run": RunFacts(dag_id="plays_weekly", run_id=by)} | more)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from athena_reports.errors import PublishError
@@ -135,6 +135,7 @@ HEADERS = st.text(st.sampled_from([*FORMULA, "a", '"', ","]), min_size=1, max_si
 
 
 @given(HEADERS, st.lists(st.tuples(st.integers(-9, 9), RISKY), max_size=6))
+@example("=", [(-1, f"{each}x") for each in FORMULA])
 @settings(max_examples=40)
 def test_no_text_in_a_csv_for_spreadsheets_is_a_formula(header: str, rows: list[tuple[int, str | None]]) -> None:
     numbers, texts = [number for number, _ in rows], [text for _, text in rows]
