@@ -24,12 +24,12 @@ REPORTS, PERIODS, LOADS = 50, 260, 5
 FIRST_PAINT_SECONDS = 1.0
 _DAGS = '''
 """Many reports of Airflow."""
-from athena_reports import Report, build_dag, weekly
+from athena_reports import Input, Report, build_dag, weekly
 
 for number in range({reports}):
     report = Report(
         name=f"report_{{number:02d}}", sql="user_ranking.sql", owner="analytics", since="{since}",
-        params={{"top": 100}}, doc=__doc__,
+        params={{"top": 100}}, inputs=[Input("plays", "dt", previous=True)], doc=__doc__,
     )
     globals()[report.name] = build_dag(report, weekly("sunday", timezone="Asia/Tokyo"))
 '''

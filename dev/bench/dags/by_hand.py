@@ -1,8 +1,4 @@
-"""
-# A report by hand
-
-What people write by hand in place of a report: a weekly and a monthly DAG of Airflow, named by their file.
-"""
+"""What people write by hand in place of a report: a weekly and a monthly DAG of Airflow, named by their file."""
 
 import csv
 import io
@@ -25,6 +21,8 @@ KEY = "{{ dag.dag_id }}/{{ data_interval_end | ds }}.csv"
 SQL = """
 {% set period = macros.athena_reports.period(
     dag_run, macros.athena_reports.weekly("sunday", timezone="Asia/Tokyo"), late_days=1) %}
+{% set partitions = "(" ~ period.previous.partitions("dt") ~ " OR " ~ period.partitions("dt") ~ ")" %}
+{% set inputs = {"plays": {"partitions": partitions}} %}
 {% include "user_ranking.sql" %}
 """
 
