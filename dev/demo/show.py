@@ -55,7 +55,7 @@ def show_ranking(console: Console, s3: S3Client, bucket: str, manifest: Mapping[
     for format, key in objects:
         console.print(f"  {format:<8} s3://{bucket}/{key}", soft_wrap=True, highlight=False)
     scanned, price = query["scanned_bytes"], query["price_usd"]
-    console.print(f"  scanned  {scanned:,} bytes, {price:.5f} USD at 5 USD/TB (10 MB at least)", highlight=False)
+    console.print(f"  scanned  {scanned:,} bytes, {price:.5f} USD (10 MB at least)", highlight=False)
     marks = [name for name in ("provisional", "partial") if manifest[name]]
     missing = ", ".join(manifest["missing_partitions"]) or "more may land"
     noted = f" ({', '.join(marks)}: {missing})" if marks else ""

@@ -110,6 +110,10 @@ class MemoryAthena:
     tokens: dict[str, str] = field(default_factory=dict)
     calls: list[tuple[str, datetime]] = field(default_factory=list)
 
+    @property
+    def meta(self) -> SimpleNamespace:
+        return SimpleNamespace(region_name="us-east-1")
+
     # --- what the client does
 
     def start_query_execution(self, **request: Any) -> dict[str, Any]:
@@ -228,7 +232,7 @@ def serve(athena: MemoryAthena, patch: pytest.MonkeyPatch) -> None:
         return answer
 
     actions = ("get_query_execution", "stop_query_execution")
-    of_aiobotocore = SimpleNamespace(**{name: awaited(getattr(athena, name)) for name in actions})
+    of_aiobotocore = SimpleNamespace(meta=athena.meta, **{name: awaited(getattr(athena, name)) for name in actions})
 
     patch.setattr(AthenaHook, "get_conn", lambda _: athena)
     patch.setattr(AthenaHook, "get_async_conn", awaited(lambda _: nullcontext(of_aiobotocore)))

@@ -14,8 +14,8 @@ from rich.text import Text
 from athena_reports.authors.declared import DeclaredReport
 from athena_reports.authors.trial import CALLS_AT_ONCE, Aws, trial
 from athena_reports.periods.calendar import Period, PeriodFacts
-from athena_reports.queries.execution import QueryExecution, QueryState
 from athena_reports.queries.input_partitions import InputPartitions, find_partitions
+from athena_reports.queries.prices import price_usd
 from athena_reports.rows.checks import CheckResult
 
 _SHOWN_ROWS = 10
@@ -82,12 +82,12 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws, *, run: bool = F
 def estimate(declared: DeclaredReport, period: Period, inputs: Sequence[InputPreview], aws: Aws) -> Estimate | None:
     """Return what the nearest published periods scanned, or before the first one the bytes of the partitions."""
     if (measure := declared.query.measured) and (measured := measure(period, aws.glue)):
-        return Estimate(bytes=measured.bytes, price_usd=_price(measured.bytes), basis=measured.basis)
+        return Estimate(bytes=measured.bytes, price_usd=_price(measured.bytes, aws), basis=measured.basis)
     if not inputs:
         return None
     scanned = sum(each.bytes for each in inputs)
     basis = "every column of the partitions: nothing is published yet, and the query reads only the columns it names"
-    return Estimate(bytes=scanned, price_usd=_price(scanned), basis=basis)
+    return Estimate(bytes=scanned, price_usd=_price(scanned, aws), basis=basis)
 
 
 def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> str:
@@ -95,7 +95,7 @@ def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws)
     measure = declared.query.measured
     found = [measure(period, aws.glue) for period in periods] if measure else []
     scanned = sum(each.bytes for each in found if each)
-    prices = [_price(each.bytes) for each in found if each]
+    prices = [_price(each.bytes, aws) for each in found if each]
     price = None if None in prices else sum(each for each in prices if each)
     return f"about {_cost(scanned, price)}"
 
@@ -123,8 +123,8 @@ def _trial(declared: DeclaredReport, period: Period, aws: Aws) -> TrialPreview:
         )
 
 
-def _price(scanned_bytes: int) -> float | None:
-    return QueryExecution(state=QueryState.SUCCEEDED, scanned_bytes=scanned_bytes).price_usd
+def _price(scanned_bytes: int, aws: Aws) -> float | None:
+    return price_usd(scanned_bytes, aws.athena.meta.region_name)
 
 
 def show(found: Preview, console: Console) -> None:

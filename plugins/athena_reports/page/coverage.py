@@ -127,7 +127,9 @@ def plan(cells: Sequence[Cell], first_id: str, last_id: str, states: Iterable[St
         return Plan(periods, None, None)
     near = [_nearest(places[each.id], [*paid]) for each in periods]
     scanned = sum(median(paid[place].scanned_bytes for place in some) for some in near)
-    return Plan(periods, round(scanned), sum(median(paid[place].price_usd for place in some) for some in near))
+    prices = [[paid[place].price_usd for place in some] for some in near]
+    known = [[price for price in some if price is not None] for some in prices]
+    return Plan(periods, round(scanned), sum(map(median, known)) if known == prices else None)
 
 
 def _nearest(place: int, places: Sequence[int]) -> list[int]:

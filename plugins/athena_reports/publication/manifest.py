@@ -49,6 +49,7 @@ class QueryFacts(BaseModel, frozen=True):
     """The query of a version; its SQL is at `Location.sql_uri`.
 
     `statement` is its kind, SELECT or UNLOAD. `reads_previous` says whether its SQL reads the period before.
+    `price_usd` is None on a capacity reservation, which bills no bytes, and where the region's price is not known.
     """
 
     id: str
@@ -57,7 +58,7 @@ class QueryFacts(BaseModel, frozen=True):
     reads_previous: bool = False
     sql_sha256: str = ""
     scanned_bytes: int = 0
-    price_usd: float = 0.0
+    price_usd: float | None = None
     engine_version: str = ""
 
 
@@ -136,7 +137,7 @@ class PartitionFacts(BaseModel, frozen=True):
     end: str
     timezone: str
     scanned_bytes: int
-    price_usd: float
+    price_usd: float | None = None
     query_id: str
     dag_id: str
     run_id: str
@@ -178,5 +179,9 @@ class Manifest(Version, PublicationFacts, frozen=True):
         named |= {"bytes": sum(each.bytes for each in self.objects), "earlier": len(self.earlier_versions)}
         named["checks_warned"] = sum(not check.passed for check in self.checks)
         facts = PartitionFacts(**dict(self.period) | dict(self.query) | dict(self.run) | dict(self) | named)
-        parameters = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in facts}
+        parameters = {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in facts
+            if value is not None
+        }
         return Partition(f"{location.version_uri(self.version)}parquet/", parameters)

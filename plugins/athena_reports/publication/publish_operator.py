@@ -80,7 +80,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         assert submitted.period is not None
         settles_at = datetime.fromisoformat(submitted.period.end_utc) + self.late_by
         missing = tuple(gap for coverage in submitted.inputs for gap in coverage.gaps)
-        said = {"reads_previous": self.reads_previous, "sql_sha256": submitted.sql_sha256}
+        price = None if query.price_usd is None else round(query.price_usd, 6)
+        said = {"reads_previous": self.reads_previous, "sql_sha256": submitted.sql_sha256, "price_usd": price}
         facts = PublicationFacts(
             report=self.report,
             environment=self.environment,
@@ -90,7 +91,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             partial=bool(missing),
             missing_partitions=missing,
             published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            query=QueryFacts(**query.model_dump() | said | {"price_usd": round(query.price_usd, 6)}),
+            query=QueryFacts(**query.model_dump() | said),
             checks=prepared.checks,
             run=RunFacts(dag_id=self.dag_id, run_id=context["run_id"]),
             code_version=__version__,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AliasPath, BaseModel, BeforeValidator, Field
 
+from athena_reports.queries.prices import price_usd
+
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
 
@@ -51,11 +53,13 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
     queue_milliseconds: int = _at("Statistics", "QueryQueueTimeInMillis", default=0)
     run_milliseconds: int = _at("Statistics", "EngineExecutionTimeInMillis", default=0)
     engine_version: str = _at("EngineVersion", "EffectiveEngineVersion")
+    dpu_count: float | None = _at("Statistics", "DpuCount", default=None)  # of a capacity reservation
+    region: str = ""
 
     @classmethod
-    def from_response(cls, response: Mapping[str, Any]) -> Self:
-        """Read the response of GetQueryExecution."""
-        return cls.model_validate(response.get("QueryExecution", {}))
+    def from_response(cls, response: Mapping[str, Any], region: str = "") -> Self:
+        """Read the response of GetQueryExecution in a region."""
+        return cls.model_validate({**response.get("QueryExecution", {}), "region": region})
 
     @property
     def is_running(self) -> bool:
@@ -63,9 +67,11 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
         return self.state in (QueryState.QUEUED, QueryState.RUNNING)
 
     @property
-    def price_usd(self) -> float:
-        """5 USD a TB in most regions, for 10 MB at least; a failed query is free ("Amazon Athena pricing")."""
-        return 0.0 if self.state is QueryState.FAILED else max(self.scanned_bytes / 1e12, 1e-5) * 5.0
+    def price_usd(self) -> float | None:
+        """By bytes and region, 0 for a failed query; None on a reservation, or if the region's price is not known."""
+        if self.dpu_count is not None:
+            return None
+        return 0.0 if self.state is QueryState.FAILED else price_usd(self.scanned_bytes, self.region)
 
     @property
     def progress(self) -> str:
@@ -76,7 +82,8 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
 
 def get_query_execution(athena: "AthenaClient", query_execution_id: str) -> QueryExecution:
     """Return what Athena knows of an execution."""
-    return QueryExecution.from_response(athena.get_query_execution(QueryExecutionId=query_execution_id))
+    response = athena.get_query_execution(QueryExecutionId=query_execution_id)
+    return QueryExecution.from_response(response, athena.meta.region_name)
 
 
 def elapsed_since(submitted_at: str) -> timedelta:

@@ -110,7 +110,8 @@ def has_succeeded(execution: QueryExecution) -> bool:
     if execution.is_running or execution.state is QueryState.SUCCEEDED:
         return execution.state is QueryState.SUCCEEDED
     verdict = execution_verdict(execution)
-    scanned = f"{execution.scanned_bytes:,} bytes scanned (about {execution.price_usd:.5f} USD)"
+    price = "" if execution.price_usd is None else f" (about {execution.price_usd:.5f} USD)"
+    scanned = f"{execution.scanned_bytes:,} bytes scanned{price}"
     said = f"Query {execution.id} is {execution.state}: {execution.reason or 'Athena gives no reason'}"
     why = f"{verdict.meaning}; category {execution.error_category}, type {execution.error_type}; {scanned}"
     raise QueryError(f"{said} [{why}]. {verdict.advice}")

@@ -96,7 +96,7 @@ def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission
             for answer in athena.batch_get_query_execution(QueryExecutionIds=ids)["QueryExecutions"]:
                 response = {"QueryExecution": answer}
                 if submission := Submission.from_response(response):
-                    yield submission, QueryExecution.from_response(response)
+                    yield submission, QueryExecution.from_response(response, athena.meta.region_name)
 
 
 def executed_sql(athena: Any, query_execution_id: str) -> str:
@@ -109,7 +109,7 @@ def executed_sql(athena: Any, query_execution_id: str) -> str:
 def executions_of_intention(athena: Any, query_execution_id: str) -> Iterator[QueryExecution]:
     """Yield an execution, then the recent ones of its intention; none where the query is not ours."""
     response = athena.get_query_execution(QueryExecutionId=query_execution_id)
-    yield QueryExecution.from_response(response)
+    yield QueryExecution.from_response(response, athena.meta.region_name)
     if submission := Submission.from_response(response):
         for found, execution in recent_submissions(athena, submission.workgroup):
             if found.marker == submission.marker:

@@ -46,7 +46,7 @@ class AthenaWaitTrigger(AthenaTrigger):
                     failed, problem = failed + 1, error
                     self.log.warning("Athena did not answer (%d in a row): %s", failed, error)
                     continue
-                failed, execution = 0, QueryExecution.from_response(response)
+                failed, execution = 0, QueryExecution.from_response(response, athena.meta.region_name)
                 if not execution.is_running:
                     yield TriggerEvent({"query": execution.model_dump(mode="json")})
                     return

@@ -200,6 +200,9 @@ def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
     assert (late.scanned_bytes, late.price_usd) == (3000, 0.75)
     both = plan(cells, weeks[0].id, weeks[39].id, [State.MISSING])
     assert (len(both.periods), both.scanned_bytes, both.price_usd) == (3, 5000, 1.25)
+    del partitions[weeks[38].id]["price_usd"]  # of a query on a reservation
+    cells = coverage(WEEKLY, partitions, {}, weeks[0].start_utc, weeks[-1].end_utc).cells
+    assert plan(cells, weeks[39].id, weeks[39].id, [State.MISSING])[1:] == (3000, None)
     unknown = plan(cells_of({}), IDS[0], IDS[0], [State.MISSING])
     assert (len(unknown.periods), unknown.scanned_bytes, unknown.price_usd) == (1, None, None)
 

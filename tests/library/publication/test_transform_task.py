@@ -58,6 +58,7 @@ def query(s3: S3Client, s3_endpoint: str, bucket: str, monkeypatch: pytest.Monke
         scanned_bytes=20_000_000,
         engine_version="Athena 3",
         statement="SELECT",
+        region="us-east-1",
     )
     return execution.model_dump(mode="json")
 

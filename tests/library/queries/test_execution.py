@@ -29,11 +29,19 @@ def test_an_execution_is_read_from_what_athena_answers() -> None:
         assert QueryExecution.from_response(less) == QueryExecution()
 
 
-PRICES = [("SUCCEEDED", 0, 5e-5), ("SUCCEEDED", 2 * 10**11, 1.0), ("CANCELLED", 10**12, 5.0), ("FAILED", 10**12, 0.0)]
+PRICES = [
+    *[("us-east-1", "SUCCEEDED", 0, 5e-5), ("us-east-1", "SUCCEEDED", 2 * 10**11, 1.0)],  # 10 MB at least
+    *[("sa-east-1", "CANCELLED", 10**12, 9.0), ("us-east-1", "FAILED", 10**12, 0.0)],
+    ("mars-east-1", "SUCCEEDED", 10**12, None),
+]
 
 
-@pytest.mark.parametrize(("state", "scanned_bytes", "usd"), PRICES)
-def test_a_scan_costs_five_dollars_a_terabyte_and_ten_megabytes_at_least(
-    state: str, scanned_bytes: int, usd: float
+@pytest.mark.parametrize(("region", "state", "scanned_bytes", "usd"), PRICES)
+def test_a_scan_costs_by_the_terabyte_and_region_and_nothing_on_a_reservation(
+    region: str, state: str, scanned_bytes: int, usd: float | None
 ) -> None:
-    assert QueryExecution(state=QueryState(state), scanned_bytes=scanned_bytes).price_usd == pytest.approx(usd)
+    answer: dict[str, Any] = {"Status": {"State": state}, "Statistics": {"DataScannedInBytes": scanned_bytes}}
+    price = QueryExecution.from_response({"QueryExecution": answer}, region).price_usd
+    assert price == (usd if usd is None else pytest.approx(usd))
+    answer["Statistics"]["DpuCount"] = 4.0
+    assert QueryExecution.from_response({"QueryExecution": answer}, region).price_usd is None

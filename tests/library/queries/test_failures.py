@@ -91,7 +91,9 @@ def test_a_scan_cutoff_fails_now_however_athena_ends_it(state: str, error_type: 
 @pytest.mark.parametrize(("state", "usd"), [("FAILED", "0.00000"), ("CANCELLED", "0.01000")])
 def test_a_failure_says_which_query_why_what_it_scanned_and_what_to_do(state: str, usd: str) -> None:
     with pytest.raises(QueryError) as caught:
-        has_succeeded(failed(1301, state, reason="TABLE_NOT_FOUND: line 1:15", scanned_bytes=2_000_000_000))
+        has_succeeded(
+            failed(1301, state, reason="TABLE_NOT_FOUND: line 1:15", scanned_bytes=2_000_000_000, region="us-east-1")
+        )
 
     message = str(caught.value)
     assert message.startswith(f"Query q-1 is {state}: TABLE_NOT_FOUND: line 1:15")

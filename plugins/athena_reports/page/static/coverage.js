@@ -1,6 +1,6 @@
 // Reports as rows, periods as cells on one axis of time.
 
-import { bytes, count, dollars, h, plural, time } from "./dom.js";
+import { bytes, count, h, plural, scan, time } from "./dom.js";
 
 export const STATES = {
   running: "A run is under way",
@@ -262,7 +262,7 @@ function showTip(element, { report, cell }) {
     cell.version && `${plural(cell.rows, "row")}, ${bytes(cell.bytes)}`,
     cell.version && `published ${time(cell.published_at)}`,
     cell.version && `version ${cell.version}${cell.earlier ? `, ${plural(cell.earlier, "earlier one")}` : ""}`,
-    cell.version && `scanned ${bytes(cell.scanned_bytes)} for ${dollars(cell.price_usd)}`,
+    cell.version && scan(cell.scanned_bytes, cell.price_usd),
     cell.broken,
     cell.checks_warned && `${plural(cell.checks_warned, "check")} warned`,
   ];

@@ -31,5 +31,9 @@ export function bytes(value) {
   return `${rest.toLocaleString("en", { maximumSignificantDigits: 3 })} ${units[unit]}`;
 }
 
-export const dollars = (value) =>
-  `$${value.toLocaleString("en", value < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 2 })}`;
+export function dollars(value) {
+  if (value === null) return "\u2013";
+  return `$${value.toLocaleString("en", value < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 2 })}`;
+}
+
+export const scan = (scanned, usd) => `${bytes(scanned)} scanned${usd === null ? "" : ` for ${dollars(usd)}`}`;

@@ -2,7 +2,7 @@
 
 import { AIRFLOW, follow, read, start } from "./api.js";
 import { FILLABLE, OPEN, refocus } from "./coverage.js";
-import { bytes, count, dollars, h, plural } from "./dom.js";
+import { count, h, plural, scan } from "./dom.js";
 
 const dialog = document.getElementById("fill");
 const MANY = 20;
@@ -107,7 +107,7 @@ function described(report, { starts, scanned_bytes, price_usd, backfill }) {
   const cost =
     scanned_bytes === null
       ? "What that scans is not known: no period of this report is published yet."
-      : `About ${bytes(scanned_bytes)} scanned for ${dollars(price_usd)}, by the median of the nearest published periods.`;
+      : `About ${scan(scanned_bytes, price_usd)}, by the median of the nearest published periods.`;
   return [
     h("p", { class: "figure" }, h("strong", {}, plural(starts.length, "run")), ` \u00b7 ${cost}`),
     h("ul", {}, steps.filter(Boolean).map((step) => h("li", {}, step))),

@@ -3,7 +3,7 @@
 import { AIRFLOW, follow, periodPath, read } from "./api.js";
 import { barChart, lineChart } from "./charts.js";
 import { FILLABLE, STATES } from "./coverage.js";
-import { bytes, count, dollars, h, plural, time } from "./dom.js";
+import { bytes, count, dollars, h, plural, scan, time } from "./dom.js";
 
 const BARS = 15;
 const FORMATS = { parquet: "Parquet", csv: "CSV", csv_for_spreadsheets: "CSV for spreadsheets", jsonl: "JSON Lines" };
@@ -95,7 +95,7 @@ function facts(context, found, dagId, periodId) {
     Published: time(manifest.published_at),
     Version: h("code", {}, manifest.version),
     Period: `${manifest.period.start} to ${manifest.period.end}`,
-    Scanned: `${bytes(query.scanned_bytes)} for ${dollars(query.price_usd)}`,
+    Scanned: scan(query.scanned_bytes, query.price_usd),
     Query: queryLink(context, query),
   };
   return h(

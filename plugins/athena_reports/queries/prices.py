@@ -1,0 +1,24 @@
+"""What Athena bills for a terabyte that a query scans, by region; a region that is not here has no price.
+
+From AWS's price list of 2026-03-22, by secondary sources. Look a price up before you rely on it.
+"""
+
+from __future__ import annotations
+
+USD_PER_TB = {
+    "ap-northeast-1": 5.0,
+    "ap-southeast-1": 5.0,
+    "eu-central-1": 5.0,
+    "eu-west-1": 5.0,
+    "sa-east-1": 9.0,
+    "us-east-1": 5.0,
+    "us-east-2": 5.0,
+    "us-west-1": 6.75,
+    "us-west-2": 5.0,
+}
+
+
+def price_usd(scanned_bytes: int, region: str) -> float | None:
+    """Return what a query costs that scans so much, for 10 MB at least; None if the region's price is not known."""
+    per_tb = USD_PER_TB.get(region)
+    return None if per_tb is None else max(scanned_bytes / 1e12, 1e-5) * per_tb
