@@ -16,6 +16,7 @@ from demo.plays import PlaysSpec
 from local_aws.faults import Drop, End, Faults, ForgetToken, Hold, QueryFault, Slow, SlowDown
 from tests.e2e.environment import PATIENCE, ROOT
 from tests.e2e.report_run import Query, ReportRun, now, until
+from tests.fixtures.reports import SQL
 from tests.inbox import Inbox
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def airflow(
         dag_ids=DAGS,
         plugins_folder=ROOT / "plugins",
         environment={
+            "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
             **services.environment,
             **PATIENCE,
             "ATHENA_REPORTS_ENV": "dev",
