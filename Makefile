@@ -23,7 +23,7 @@ USABLE := import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): $(filter-out dev/pins/deploy.txt dev/pins/checkov.txt,$(wildcard dev/pins/*.txt))
+$(READY): dev/pins/uv.txt dev/pins/dev.txt
 	@for python in $(CANDIDATES); do \
 		if $$python -c "$(USABLE)" >/dev/null 2>&1; then found=$$python; break; fi; \
 	done; \
