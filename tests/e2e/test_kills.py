@@ -63,7 +63,7 @@ nobody, somebody = (
     for topic in ("there-is-none", "alerts")
 )
 steady = build("steady")
-expiring = build("expiring", run_timeout=timedelta(seconds=12), on_failure=[somebody])
+expiring = build("expiring", run_timeout=timedelta(seconds=30), on_failure=[somebody])
 told = build("told", on_failure=[nobody, somebody], on_late=[nobody, somebody])
 doomed = build("doomed")
 impatient = build("impatient", wait=WaitPolicy(give_up_after=timedelta(seconds=5)))
