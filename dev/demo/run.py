@@ -150,7 +150,7 @@ def main() -> None:
                 manifest = latest_manifest(services.s3, BUCKET, job.report, job.cadence)
                 console.print()
                 show_ranking(console, services.s3, BUCKET, manifest)
-            for sql in TABLE_QUERIES if set(JOBS) <= set(jobs) else ():
+            for sql in TABLE_QUERIES if all(job in jobs for job in JOBS) else ():
                 show_query(console, services.athena, f"report_{ENVIRONMENT}", ENVIRONMENT, sql)
             files = mirror(services.s3, BUCKET, OUTPUT)
             progress(f"{files} published objects are mirrored in {OUTPUT.relative_to(ROOT)}/")

@@ -82,13 +82,12 @@ def test_airflow_with_the_demos_lakes_has_it(repository: Path) -> None:
     with subprocess.Popen(command, cwd=repository, env=SHELL, stdout=pipe, text=True, start_new_session=True) as up:
         assert up.stdout is not None
         said = list(itertools.takewhile(lambda line: "Ctrl-C" not in line, up.stdout))
-        assert up.poll() is None, "".join(said)
         try:
-            (login,) = filter(None, (re.search(r"user (\S+), password (\S+)", line) for line in said))
+            login = re.search(r"user (\S+), password (\S+)", "".join(said))
+            assert login is not None, "".join(said)
             client = AirflowClient(f"http://127.0.0.1:{port}", *login.groups())
-            assert client.import_errors() == []
-            assert set(client.parsed_dags()) >= {"best_users_weekly", "best_users_monthly"}
-            client.close()
+            assert client.rows("/api/v2/importErrors", "import_errors") == []
+            assert all(client.runs(f"best_users_{cadence}") for cadence in ("weekly", "monthly"))
         finally:
             os.killpg(up.pid, signal.SIGINT)
 
