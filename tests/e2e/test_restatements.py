@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tests.e2e.harness import StartAirflow
 
 pytest_plugins = ["tests.e2e.harness"]
-pytestmark = [pytest.mark.e2e, pytest.mark.ci]
+pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 DAG_ID = "top_users_weekly"
 RESTATEMENT = "athena_reports_restatement"
