@@ -68,7 +68,9 @@ class StubAws:
 
     def get_template_summary(self, **asked: Any) -> dict[str, Any]:
         if "TemplateBody" in asked:
-            return get_template_summary_response_from_template(asked["TemplateBody"])
+            found = get_template_summary_response_from_template(asked["TemplateBody"])["Parameters"]
+            defaults = {each["ParameterKey"]: each["DefaultValue"] for each in found}
+            return {"Parameters": [{"ParameterKey": n, "DefaultValue": str(v or "")} for n, v in defaults.items()]}
         return {"Parameters": [{"ParameterKey": name} for name in self.parameters]}
 
     def create_change_set(self, **asked: Any) -> dict[str, Any]:
