@@ -114,7 +114,8 @@ class Stack:
         ours = ("PYTHON", "AIRFLOW")  # variables of this Python alone
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         environment["SAM_CLI_TELEMETRY"] = "0"
-        return subprocess.run([*self._command, *overrides, *options], env=environment, stdout=stdout, text=True)
+        done: dict[str, Any] = {"env": environment, "stdin": subprocess.DEVNULL, "stdout": stdout, "text": True}
+        return subprocess.run([*self._command, *overrides, *options], **done)
 
     def _next_step(self, status: str) -> str:
         again = "then run the same command again."

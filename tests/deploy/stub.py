@@ -1,19 +1,15 @@
-"""What moto does not do of CloudFormation and Amazon MWAA: contents of change sets, "no changes", failures, pools.
-
-There is one stack. Requests are parsed, and answers made, by botocore's models of the services.
-"""
+"""What moto does not do of CloudFormation and Amazon MWAA, by botocore's models: change sets, failures, pools."""
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore import xform_name
 from botocore.validate import ParamValidator
-from moto.cloudformation.responses import get_template_summary_response_from_template
 from moto.core.exceptions import ServiceException
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.serialize import get_serializer_class
@@ -34,48 +30,41 @@ _CHANGES = {
 
 
 class _Refused(ServiceException):
-    """An error of AWS, with the members that the service's model gives it."""
+    code = "ValidationError"
 
-    def __init__(self, code: str, message: str, **members: Any) -> None:
-        super().__init__(code, message)
-        vars(self).update(members)
+
+class _Conflict(ServiceException):
+    code, message, RestApiStatusCode = "RestApiClientException", "Conflict", 409
 
 
 class StubAws:
     """An account; `status` of its stack is empty if there is none, `fails_with` is why the next change fails."""
 
     def __init__(self, bucket: str) -> None:
-        self.status = ""
-        self.fails_with = ""
+        self.status, self.fails_with = "", ""
         self.parameters = {"AirflowVersion": "3.3.1"}
-        self.outputs = {"MwaaBucket": (bucket, "For the bundle")}
-        self.outputs |= {"Reports": (bucket, "ATHENA_REPORTS_BUCKET")}
-        self.outputs |= {"Results": (f"s3://{bucket}/", "ATHENA_REPORTS_QUERY_RESULTS")}
+        self.outputs = {"MwaaBucket": (bucket, "For the bundle"), "Reports": (bucket, "ATHENA_REPORTS_BUCKET")}
         self.pools: list[dict[str, Any]] = []
         self.operations: list[str] = []
-        self.url = ""
         self._events: list[dict[str, Any]] = []
         self._event(NAME, "AWS::CloudFormation::Stack", "REVIEW_IN_PROGRESS")
         self._change_sets: dict[str, dict[str, str]] = {}
 
     def describe_stacks(self, **_: Any) -> dict[str, Any]:
         if not self.status:
-            raise _Refused("ValidationError", f"Stack with id {NAME} does not exist")
-        stack = {"StackName": NAME, "StackId": _STACK, "CreationTime": _now(), "StackStatus": self.status}
+            raise _Refused(f"Stack with id {NAME} does not exist")
+        stack = {"StackName": NAME, "StackId": _STACK, "CreationTime": datetime.now(UTC), "StackStatus": self.status}
         parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in self.parameters.items()]
         outputs = [{"OutputKey": n, "OutputValue": v, "Description": d} for n, (v, d) in self.outputs.items()]
         return {"Stacks": [stack | {"Parameters": parameters, "Outputs": outputs}]}
 
-    def get_template_summary(self, **asked: Any) -> dict[str, Any]:
-        if "TemplateBody" in asked:
-            return get_template_summary_response_from_template(asked["TemplateBody"])
+    def get_template_summary(self, **_: Any) -> dict[str, Any]:
         return {"Parameters": [{"ParameterKey": name} for name in self.parameters]}
 
     def create_change_set(self, **asked: Any) -> dict[str, Any]:
         if self.status.endswith("_IN_PROGRESS"):
-            raise _Refused("ValidationError", f"Stack:{_STACK} is in {self.status} state and can not be updated.")
-        given = {each["ParameterKey"]: each.get("ParameterValue") for each in asked["Parameters"]}
-        given = {name: value for name, value in given.items() if value is not None}  # those with UsePreviousValue
+            raise _Refused(f"Stack:{_STACK} is in {self.status} state and can not be updated.")
+        given = {each["ParameterKey"]: each["ParameterValue"] for each in asked["Parameters"]}
         self._change_sets[asked["ChangeSetName"]] = self.parameters | given
         self.status = self.status or "REVIEW_IN_PROGRESS"
         return {"Id": asked["ChangeSetName"], "StackId": _STACK}
@@ -85,15 +74,13 @@ class StubAws:
         had, has = (bool(each.get("SubnetIds") and each.get("PluginsVersion")) for each in (self.parameters, after))
         changes = {}
         for name, (resource, kind, replacement) in _CHANGES.items():
-            is_airflow = resource == "Airflow"
-            if after.get(name, "") != self.parameters.get(name, "") and (not is_airflow or had or has):
-                action = "Add" if is_airflow and not had else "Remove" if is_airflow and not has else "Modify"
+            if after.get(name, "") != self.parameters.get(name, "") and (resource != "Airflow" or had or has):
+                action = "Modify" if resource != "Airflow" or had == has else "Add" if has else "Remove"
                 replaces = {"Replacement": replacement} if action == "Modify" else {}
                 changes[resource] = {"Action": action, "LogicalResourceId": resource, "ResourceType": kind} | replaces
-        answer: dict[str, Any] = {"Status": "CREATE_COMPLETE"}
         if not changes and self.status != "REVIEW_IN_PROGRESS":
-            answer = {"Status": "FAILED", "StatusReason": _NOTHING}
-        return answer | {"Changes": [{"Type": "Resource", "ResourceChange": each} for each in changes.values()]}
+            return {"Status": "FAILED", "StatusReason": _NOTHING}
+        return {"Status": "CREATE_COMPLETE", "Changes": [{"ResourceChange": each} for each in changes.values()]}
 
     def delete_change_set(self, **asked: Any) -> dict[str, Any]:
         del self._change_sets[asked["ChangeSetName"]]
@@ -105,7 +92,7 @@ class StubAws:
         self.status = f"{change}_COMPLETE"
         if self.fails_with:
             self._event(*_AIRFLOW, f"{change}_FAILED", self.fails_with)
-            self.status = "ROLLBACK_COMPLETE" if change == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"
+            self.status = {"CREATE": "ROLLBACK_COMPLETE", "UPDATE": "UPDATE_ROLLBACK_COMPLETE"}[change]
             self.fails_with = ""
         else:
             self.parameters = self._change_sets[asked["ChangeSetName"]]
@@ -122,14 +109,14 @@ class StubAws:
 
     def invoke_rest_api(self, **asked: Any) -> dict[str, Any]:
         if asked["Body"]["name"] in {pool["name"] for pool in self.pools}:
-            raise _Refused("RestApiClientException", "Conflict", RestApiStatusCode=409)
+            raise _Conflict
         self.pools.append(asked["Body"])
         return {"RestApiStatusCode": 201, "RestApiResponse": asked["Body"]}
 
     def _event(self, resource: str, kind: str, status: str, reason: str = "-") -> None:
-        event = {"StackId": _STACK, "EventId": str(len(self._events)), "StackName": NAME, "Timestamp": _now()}
-        event |= {"LogicalResourceId": resource, "PhysicalResourceId": _STACK, "ResourceType": kind}
-        self._events.insert(0, event | {"ResourceStatus": status, "ResourceStatusReason": reason})
+        event = {"StackId": _STACK, "EventId": str(len(self._events)), "StackName": NAME, "PhysicalResourceId": _STACK}
+        event |= {"LogicalResourceId": resource, "ResourceType": kind, "ResourceStatus": status}
+        self._events.insert(0, {**event, "Timestamp": datetime.now(UTC), "ResourceStatusReason": reason})
 
     def _answer(self, request: Request) -> Response:
         action = request.values.get("Action", "InvokeRestApi")
@@ -152,17 +139,10 @@ class StubAws:
 
     @contextmanager
     def served(self) -> Iterator[StubAws]:
-        """Serves on 127.0.0.1 for as long as the context lasts."""
         server = make_server("127.0.0.1", 0, Request.application(self._answer), threaded=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
         self.url = f"http://127.0.0.1:{server.server_port}"
         try:
             yield self
         finally:
             server.shutdown()
-            thread.join()
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
