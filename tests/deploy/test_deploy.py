@@ -14,7 +14,7 @@ from local_aws import LocalAws
 from tests.deploy.conftest import ACCOUNT, BUCKET, LAKE, REGION, Repository, keys
 from tests.deploy.stub import NAME, StubAws
 
-pytestmark = pytest.mark.full
+pytestmark = pytest.mark.ci
 
 AIRFLOW = {"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}
 
