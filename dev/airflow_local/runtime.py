@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import random
 import secrets
 import shutil
 import socket
@@ -32,6 +33,8 @@ Progress = Callable[[str], None]
 """Told in a few words what is going on."""
 
 _START_SECONDS = 300
+# Below those that Linux and macOS give to outgoing connections: one of them could get a free port before its server.
+_PORTS = range(20_000, 32_000)
 _DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 
@@ -192,13 +195,13 @@ class AirflowRuntime:
         settings = Path(__file__).with_name("sqlite_settings.py")
         shutil.copy(settings, home / "config" / "airflow_local_settings.py")
 
-        port = execution_port = _free_port(config.port or 0)
+        port = execution_port = free_port(config.port or 0)
         self._commands = {name: self._command(name) for name in config.components}
         if _DATABASE not in config.environment:
             # With SQLite the tasks' API is a process apart. The public API logs each action in its event loop
             # (airflow.api_fastapi.logging.decorators), so it waits there for SQLite's only writer. Were that a task's
             # request in the same process, which needs the loop to commit, both would wait until SQLite gives up.
-            execution_port = _free_port()
+            execution_port = free_port()
             self._commands["api-server"] += ["--apps=core"]
             execution = self._airflow("api-server", "--apps=execution", f"--port={execution_port}")
             self._commands["execution-api"] = execution
@@ -285,8 +288,12 @@ def tail(log: Path) -> str:
     return log.read_text(errors="replace")[-3000:]
 
 
-def _free_port(number: int = 0) -> int:
+def free_port(number: int = 0) -> int:
     """A free port, or this one; OSError says if it is taken."""
-    with socket.create_server(("127.0.0.1", number)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    for port in [number] if number else random.sample(_PORTS, 50):
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError as error:
+            taken = error
+    raise taken

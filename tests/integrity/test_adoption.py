@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from airflow_local.client import AirflowClient
+from airflow_local.runtime import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 MAINTENANCE = "athena_reports_maintenance.py"
@@ -75,8 +75,7 @@ def test_the_demo_runs_it_to_its_end(repository: Path) -> None:
 
 @pytest.mark.full
 def test_airflow_with_the_demos_lakes_has_it(repository: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     command = ["make", "up", f"PORT={port}", *USING]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=repository, env=SHELL, stdout=pipe, text=True, start_new_session=True) as up:
