@@ -84,8 +84,7 @@ class Run:
     def play(self) -> None:
         """Run the tasks, and again what fails or is cleared, until all have succeeded."""
         for _ in range(_MOST_TRIES):
-            name = next((name for name in TASKS if name not in self.xcoms), None)
-            if name is not None:
+            if (name := next((name for name in TASKS if name not in self.xcoms), None)) is not None:
                 self._try(name)
                 continue
             self.active = False
@@ -298,7 +297,8 @@ class Attempt:
                         _run(self.trigger.on_kill())
                     except (ClientError, BotoCoreError) as error:
                         world.say(f"the trigger could not stop the query: {error}")
-                self.run.clear("run_query" if told == "run cleared" else "wait_for_query")
+                if self.outcome is None:  # nobody clears a wait that Airflow has taken for dead
+                    self.run.clear("run_query" if told == "run cleared" else "wait_for_query")
                 raise WaitOverError(told)
 
 
