@@ -114,6 +114,14 @@ def test_a_workgroup_that_cannot_take_the_query_is_named(
         assert problem in printed
 
 
+@pytest.mark.usefixtures("reports")
+def test_without_a_region_the_way_out_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    code, printed = shell("check-account")
+    assert code == 1
+    assert "Set AWS_DEFAULT_REGION" in printed
+
+
 @pytest.fixture
 def airflow() -> Iterator[str]:
     """The address of an Airflow that has one pool."""

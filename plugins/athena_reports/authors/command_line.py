@@ -178,11 +178,18 @@ def main() -> None:
     """Run the command line; a known error is one message, and exit code 1."""
     from botocore.exceptions import BotoCoreError, ClientError
 
+    from athena_reports.queries.failures import call_verdict
+
     # Airflow and botocore say how they were set up, on standard output.
     logging.disable(logging.WARNING)
     os.environ |= {"AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore"}
     try:
         app(prog_name="python -m athena_reports")
-    except (AthenaReportsError, BotoCoreError, ClientError) as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        raise SystemExit(1) from None
+    except AthenaReportsError as error:
+        problem = str(error)
+    except (BotoCoreError, ClientError) as error:
+        problem = f"{error} {call_verdict(error).hint}"
+    else:
+        return
+    Console(stderr=True).print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
+    raise SystemExit(1)
