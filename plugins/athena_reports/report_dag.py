@@ -16,6 +16,7 @@ from airflow.sdk import DAG, Asset, Param, XComArg, get_parsing_context
 from airflow.utils.file import list_py_file_paths
 from jinja2 import StrictUndefined
 
+from athena_reports.account import require_account
 from athena_reports.alerts import (
     CallbackDag,
     Notifiers,
@@ -108,11 +109,10 @@ def build_dag(
     common |= {"bucket_owner": names.bucket_owner, "encryption": names.encryption}
     target: dict[str, Any] = {"report": report.name, "bucket": names.report_bucket}
     target["database"] = names.report_database if report.has_table else None
+    location = Location(names.report_bucket, report.name, cadence.name, "")
     measured: dict[str, Any] = {}
     if report.has_table:
-        where: dict[str, Any] = {"database": names.report_database}
-        where["location"] = Location(names.report_bucket, report.name, cadence.name, "")
-        measured["measured"] = partial(measured_scan, **where)
+        measured["measured"] = partial(measured_scan, database=names.report_database, location=location)
     # Not in default_args: Airflow would store the object's address, so a new version of the DAG each time.
     first: dict[str, Any] = {"weight_rule": ScheduleFirst()}
     then: dict[str, Any] = {**first, "priority_weight": 2}  # what has begun is finished before another query starts
@@ -145,6 +145,7 @@ def build_dag(
             inputs=report.inputs,
             max_scan=report.max_scan,
             **measured,
+            require=partial(require_account, names=names, location=location, has_table=report.has_table),
             unload_to=f"{names.query_results}unload/" if report.unload else None,
             database=names.database,
             workgroup=names.workgroup,

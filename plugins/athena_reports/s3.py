@@ -84,6 +84,13 @@ class S3:
         with _explained(uri, "written"):
             self.client.upload_file(str(path), *split_uri(uri), ExtraArgs=extra, Config=_transfer(MULTIPART_BYTES))
 
+    def try_upload(self, prefix_uri: str) -> None:
+        """Begin an upload below an address and break it off; S3Error if it is refused."""
+        where = self._object(f"{prefix_uri}.athena-reports-check")
+        with _explained(prefix_uri, "written"):
+            begun = self.client.create_multipart_upload(**where, **self._written("text/plain"))
+            self.client.abort_multipart_upload(**where, UploadId=begun["UploadId"])
+
     def write(self, uri: str, body: bytes, content_type: str, *, replacing: str | None) -> None:
         """Write a small object if the one there has the ETag `replacing`, or if there is none; else ConditionError."""
         condition: Any = {"IfMatch": replacing} if replacing else {"IfNoneMatch": "*"}

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from athena_reports.errors import AthenaReportsError
 
@@ -82,7 +83,7 @@ def plan(
 ) -> None:
     """Show what an edited report would change in its last published periods, as Markdown. Nothing is published."""
     from athena_reports.authors import plan as planning
-    from athena_reports.authors.airflow_api import connect
+    from athena_reports.authors.airflow_api import connect, restate
     from athena_reports.authors.declared import declared_reports, find_report
     from athena_reports.authors.preview import expected_cost
     from athena_reports.authors.trial import Aws
@@ -99,7 +100,7 @@ def plan(
     print(made.model_dump_json(indent=2) if as_json else planning.markdown(made))
     if airflow and made.changed:
         for period in made.changed:
-            airflow.restate(declared.dag.dag_id, period)
+            restate(airflow, declared.dag.dag_id, period)
         Console(stderr=True).print(f"{declared.dag.dag_id} restates {', '.join(made.changed)}.")
 
 
@@ -145,15 +146,50 @@ def run_cases(
         raise typer.Exit(1)
 
 
+@app.command("check-account")
+def account(
+    airflow: Annotated[str, typer.Option(metavar="URL or mwaa:NAME", help="Look for the pool in this Airflow.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Check that the account has what the settings name, and may be written to. Nothing is queried or left behind."""
+    from athena_reports.account import check_account
+    from athena_reports.authors.airflow_api import check_pool, connect
+    from athena_reports.authors.declared import declared_reports
+    from athena_reports.authors.trial import Aws
+    from athena_reports.settings import settings
+
+    aws, names = Aws.connect(), settings()
+    inputs = sorted({each.table for declared in declared_reports().reports for each in declared.query.inputs})
+    found = [*check_account(names, aws.athena, aws.glue, aws.s3, inputs=inputs)]
+    if airflow:
+        found.append(check_pool(connect(airflow), names.pool))
+    if as_json:
+        print(json.dumps([each._asdict() for each in found], indent=2))
+    console = Console(quiet=as_json)
+    for each in found:
+        console.print("[red]✗[/]" if each.problem else "[green]✓[/]", escape(each.name), soft_wrap=True)
+        if each.problem:
+            console.print(f"  {each.problem}", markup=False, highlight=False, soft_wrap=True)
+    if any(each.problem for each in found):
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run the command line; a known error is one message, and exit code 1."""
     from botocore.exceptions import BotoCoreError, ClientError
+
+    from athena_reports.queries.failures import call_verdict
 
     # Airflow and botocore say how they were set up, on standard output.
     logging.disable(logging.WARNING)
     os.environ |= {"AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore"}
     try:
         app(prog_name="python -m athena_reports")
-    except (AthenaReportsError, BotoCoreError, ClientError) as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        raise SystemExit(1) from None
+    except AthenaReportsError as error:
+        problem = str(error)
+    except (BotoCoreError, ClientError) as error:
+        problem = f"{error} {call_verdict(error).hint}"
+    else:
+        return
+    Console(stderr=True).print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
+    raise SystemExit(1)

@@ -1,5 +1,6 @@
 """Writes a new report: its DAG file, its SQL and a case. They run as they are, and are meant to be edited."""
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
@@ -32,7 +33,7 @@ from athena_reports import Input, Report, build_dag, checks, monthly, weekly
 {name} = Report(
     name="{name}",
     sql="{name}.sql",
-    owner="{owner}",
+    owner={owner},
     since="{since}",
     params={{"top": 100}},
     inputs=[Input("{table}", "{partition}")],
@@ -97,14 +98,20 @@ def write_report(report: NewReport, root: Path) -> list[Path]:
     files = {root / path: text for path, text in _files(report).items()}
     if there := [str(path) for path in files if path.exists()]:
         raise NewReportError(f"{', '.join(there)} exists already, so nothing is written. Choose another name.")
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    try:
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        for path in filter(Path.is_file, files):
+            path.unlink()
+        raise NewReportError(f"{error}, so nothing is written.") from error
     return list(files)
 
 
 def _files(report: NewReport) -> Mapping[str, str]:
-    fields = report.model_dump(mode="json") | {"title": report.name.replace("_", " ").capitalize()}
+    texts = {"title": report.name.replace("_", " ").capitalize(), "owner": json.dumps(report.owner)}
+    fields = report.model_dump(mode="json") | texts
     weeks, tick = weekly("monday", report.timezone), timedelta(milliseconds=1)
     week = weeks.first_from(datetime.combine(report.since, time.min, weeks.zone))
     start, end = week.start_utc, week.end_utc

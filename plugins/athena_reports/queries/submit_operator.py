@@ -45,6 +45,7 @@ class AthenaSubmitOperator(AthenaOperator):
         unload_to: `s3://` prefix with the closing slash for the rows as Parquet files; None for Athena's usual CSV.
         max_scan: The most bytes that the query may scan, by `measured`; None for no limit.
         measured: Function of the period and a Glue client that says what the query will scan; None if nothing does.
+        require: Called with the hook before anything else; what it raises fails the task, before a query is paid.
         environment: Name of the environment, for the query's marker and for messages.
         kwargs: Arguments of AthenaOperator.
     """
@@ -62,6 +63,7 @@ class AthenaSubmitOperator(AthenaOperator):
         unload_to: str | None = None,
         max_scan: int | None = None,
         measured: Callable[[Period, Any], ScanEstimate | None] | None = None,
+        require: Callable[[SharedSessionHook], None] | None = None,
         environment: str = "",
         **kwargs: Any,
     ) -> None:
@@ -69,7 +71,7 @@ class AthenaSubmitOperator(AthenaOperator):
         super().__init__(botocore_config=config, **kwargs)
         self.cadence, self.late_by, self.sql_params = cadence, late_by, dict(sql_params or {})
         self.inputs, self.unload_to, self.environment = tuple(inputs), unload_to, environment
-        self.max_scan, self.measured = max_scan, measured
+        self.max_scan, self.measured, self.require = max_scan, measured, require
         self.killed = False
         self.period: dict[str, str] | None = None  # shown in the UI
         self._period: Period | None = None
@@ -96,6 +98,8 @@ class AthenaSubmitOperator(AthenaOperator):
         about, ti = describe(self.dag_id, self._period.id if self._period else "", self.environment), context["ti"]
         require_connection(self.hook, about)
         with aws_errors(about):
+            if self.require:
+                self.require(self.hook)  # type: ignore[arg-type]  # typed as AthenaOperator's
             inputs = self._find_coverage()
             self._require_small_scan()
             submission = self._submission(context)

@@ -1,0 +1,47 @@
+"""The command line for authors, in this process."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_local.services import Services
+from athena_reports.authors.command_line import main
+
+
+class Shell:
+    """Runs a command of `python -m athena_reports` in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._patch, self._capsys = monkeypatch, capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str]:
+        """Return the exit code, and what was printed: where it failed, on standard error if anything."""
+        self._patch.setattr(sys, "argv", ["athena_reports", *arguments])
+        self._capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        code = int(stopped.value.code or 0)
+        printed = self._capsys.readouterr()
+        return code, (printed.err or printed.out) if code else printed.out
+
+    def json(self, *arguments: str) -> Any:
+        code, printed = self(*arguments, "--json")
+        assert code == 0, printed
+        return json.loads(printed)
+
+
+@pytest.fixture
+def shell(
+    services: Services, dags_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Shell]:
+    for name in ("AIRFLOW__LOGGING__LOGGING_LEVEL", "PYTHONWARNINGS"):
+        monkeypatch.setenv(name, "")  # put back after the command has set them
+    yield Shell(monkeypatch, capsys)
+    logging.disable(logging.NOTSET)

@@ -1,0 +1,177 @@
+"""`check-account`, and the first run of a report: what is missing is named, and no query is paid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import boto3
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException
+from botocore.stub import Stubber
+
+from airflow_local.services import Services
+from athena_reports.authors.airflow_api import AirflowApiError, MwaaAirflow, check_pool, restate
+from athena_reports.settings import settings
+from demo.plays import PlaysSpec
+from tests.integration.conftest import Shell
+from tests.integration.runner import load_dags, run_dag
+from tests.integration.test_max_scan import executions
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+REPORT = """
+from airflow.sdk import DAG
+from athena_reports import Input, Report, build_dag, weekly
+
+first = Report(name="first_{}", sql="plays_of_users.sql", since="2025-01-01", inputs=[Input("plays", "dt")])
+first_weekly = build_dag(first, weekly("sunday", "Asia/Tokyo"))
+"""
+SQL = """SELECT user_id, COUNT(*) AS plays FROM plays
+WHERE {{ inputs.plays.partitions }} AND {{ period.contains("played_at") }} GROUP BY user_id ORDER BY user_id
+"""
+NO_BUCKET = "there-is-no-such-bucket"
+# A wrong value of a setting, what is then missing, and the way out.
+WRONG = {
+    "WORKGROUP": ("absent", "workgroup absent", "ATHENA_REPORTS_WORKGROUP"),
+    "QUERY_RESULTS": (f"s3://{NO_BUCKET}/", f"query results s3://{NO_BUCKET}/", "Create the bucket"),
+    "BUCKET": (NO_BUCKET, f"report bucket {NO_BUCKET}", "Create the bucket"),
+    "REPORT_DATABASE": ("absent", "report database absent", "Create the database"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_settings() -> Iterator[None]:
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture
+def reports(services: Services, plays_lake: PlaysSpec, flights_lake: None, dags_folder: Path) -> None:
+    """The reports of the tests, with all that they need."""
+
+
+@pytest.mark.usefixtures("reports")
+def test_what_the_settings_name_is_there_and_nothing_is_left_behind(shell: Shell, services: Services) -> None:
+    found = {each["name"]: each["problem"] for each in shell.json("check-account")}
+    assert set(found.values()) == {""}
+    assert {"workgroup dev", "report bucket athena-report-dev", "table database_dev.plays"} <= found.keys()
+    assert not services.s3.list_multipart_uploads(Bucket="athena-report-dev").get("Uploads")
+
+
+@pytest.mark.usefixtures("reports")
+@pytest.mark.parametrize("variable", [*WRONG, "DATABASE"])
+def test_what_is_missing_is_named_alone(variable: str, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    value, name, way_out = WRONG.get(variable, ("absent", "table absent.", "not found"))
+    monkeypatch.setenv(f"ATHENA_REPORTS_{variable}", value)
+    code, printed = shell("check-account")
+    assert code == 1
+    missing = [line.removeprefix("✗ ") for line in printed.splitlines() if line.startswith("✗")]
+    assert missing
+    assert all(line.startswith(name) for line in missing)
+    assert way_out in printed
+
+
+@pytest.mark.parametrize("variable", WRONG)
+@pytest.mark.usefixtures("plays_lake")
+def test_a_first_run_pays_no_query_where_something_is_missing(
+    variable: str, services: Services, sql_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value, name, way_out = WRONG[variable]
+    (sql_folder / "plays_of_users.sql").write_text(SQL)
+    file, dag_id = tmp_path / "first.py", f"first_{variable.lower()}_weekly"
+    file.write_text(REPORT.format(variable.lower()))
+    before = executions(services)
+    monkeypatch.setenv(f"ATHENA_REPORTS_{variable}", value)
+    dag = load_dags(file)[dag_id]
+    with pytest.raises(AirflowException) as refused:
+        run_dag(dag, period="2025-06-08")
+    assert executions(services) == before
+    assert name in str(refused.value)
+    assert way_out in str(refused.value)
+
+    monkeypatch.delenv(f"ATHENA_REPORTS_{variable}")
+    settings.cache_clear()
+    run_dag(load_dags(file)[dag_id], period="2025-06-08")
+    assert executions(services) == before + 1
+
+
+@pytest.mark.usefixtures("reports")
+def test_a_workgroup_that_cannot_take_the_query_is_named(
+    shell: Shell, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.athena.create_work_group(Name="resting", Configuration={})
+    services.athena.update_work_group(WorkGroup="resting", State="DISABLED")
+    for name, results, problem in (("resting", "", "it is disabled"), ("dev", "managed", "does not manage")):
+        settings.cache_clear()
+        monkeypatch.setenv("ATHENA_REPORTS_WORKGROUP", name)
+        monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", results)
+        code, printed = shell("check-account")
+        assert code == 1
+        assert problem in printed
+
+
+@pytest.mark.usefixtures("reports")
+def test_without_a_region_the_way_out_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    code, printed = shell("check-account")
+    assert code == 1
+    assert "Set AWS_DEFAULT_REGION" in printed
+
+
+@pytest.fixture
+def airflow() -> Iterator[str]:
+    """The address of an Airflow that has one pool."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            is_known = self.path == "/api/v2/pools/athena" and self.headers["Authorization"] == "Bearer token"
+            self.send_response(HTTPStatus.OK if is_known else HTTPStatus.NOT_FOUND)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("reports")
+def test_the_pool_is_looked_for_in_airflow(airflow: str, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_POOL", "athena")
+    code, printed = shell("check-account", "--airflow", airflow)
+    assert code == 1
+    assert "AIRFLOW_TOKEN is not set" in printed
+    monkeypatch.setenv("AIRFLOW_TOKEN", "token")
+    pool = shell.json("check-account", "--airflow", airflow)[-1]
+    assert (pool["name"], pool["problem"]) == ("pool athena", "")
+    settings.cache_clear()
+    monkeypatch.setenv("ATHENA_REPORTS_POOL", "absent")
+    code, printed = shell("check-account", "--airflow", airflow)
+    assert code == 1
+    assert "ATHENA_REPORTS_POOL" in printed
+
+
+def test_on_mwaa_airflow_is_reached_by_invoke_rest_api() -> None:
+    client = boto3.client("mwaa", region_name="us-east-1")
+    pool = {"Name": "reports-stg", "Path": "/pools/athena", "Method": "GET"}
+    body = {"logical_date": None, "conf": {"period": "2025-06"}}
+    run = {"Name": "reports-stg", "Path": "/dags/best_monthly/dagRuns", "Method": "POST", "Body": body}
+    mwaa = MwaaAirflow(client, "reports-stg")
+    with Stubber(client) as stubber:
+        for asked in (pool, run):
+            stubber.add_response("invoke_rest_api", {"RestApiStatusCode": 200, "RestApiResponse": {}}, asked)
+            stubber.add_client_error("invoke_rest_api", "RestApiClientException", expected_params=asked)
+        assert not check_pool(mwaa, "athena").problem
+        assert "ATHENA_REPORTS_POOL" in check_pool(mwaa, "athena").problem
+        restate(mwaa, "best_monthly", "2025-06")
+        with pytest.raises(AirflowApiError, match="POST /dags/best_monthly/dagRuns"):
+            restate(mwaa, "best_monthly", "2025-06")
+        stubber.assert_no_pending_responses()

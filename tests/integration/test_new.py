@@ -1,0 +1,81 @@
+"""`new`: what it writes is a report whose case passes, and it never leaves half of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_local.services import Services
+from tests.integration.conftest import Shell
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+FILES = {
+    "dags/busy_users.py",
+    "include/sql/busy_users.sql",
+    *(f"tests/reports/busy_users/bounds/{name}" for name in ("case.yaml", "plays.csv", "expected.csv")),
+}
+ASKED = {"--table": "plays", "--key": "user_id", "--time": "played_at", "--since": "2025-01-01"}
+
+
+def written(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
+def options(**changed: str) -> list[str]:
+    given = ASKED | {f"--{name}": text for name, text in changed.items()}
+    return [word for pair in given.items() for word in pair]
+
+
+@pytest.fixture
+def root(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty repository, which is the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", "include/sql")
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))
+    (tmp_path / "include" / "sql").mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize("timezone", ["Asia/Tokyo", "America/Santiago", "UTC"])  # Santiago has days without midnight
+def test_the_case_of_a_new_report_passes(timezone: str, shell: Shell, root: Path) -> None:
+    code, printed = shell("new", "busy_users", *options(timezone=timezone, owner='The "best" team'))
+    assert code == 0, printed
+    assert set(printed.split()) == written(root) == FILES
+    code, printed = shell("test", "busy_users")
+    assert (code, printed.split()[0]) == (0, "passed"), printed
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "problem"),
+    [
+        ("Busy-Users", {}, "'Busy-Users' is not a name"),
+        ("../busy", {}, "is not a name"),
+        ("busy_users", {"table": "plays; DROP"}, "not names of Athena"),
+        ("busy_users", {"timezone": "Asia/Tokio"}, "Asia/Tokio"),
+        ("busy_users", {"since": "yesterday"}, "yesterday"),
+    ],
+)
+def test_what_cannot_be_a_report_is_refused_and_nothing_is_written(
+    name: str, changed: dict[str, str], problem: str, shell: Shell, root: Path
+) -> None:
+    code, printed = shell("new", name, *options(**changed))
+    assert code != 0
+    assert problem in printed
+    assert written(root) == set()
+
+
+def test_nothing_is_overwritten(shell: Shell, root: Path) -> None:
+    (root / "include" / "sql" / "busy_users.sql").write_text("mine")
+    code, printed = shell("new", "busy_users", *options())
+    assert code == 1
+    assert "busy_users.sql exists already" in printed
+    assert written(root) == {"include/sql/busy_users.sql"}
+
+
+def test_what_cannot_be_written_whole_is_taken_back(shell: Shell, root: Path) -> None:
+    (root / "tests").write_text("A file where a folder would have to be.")
+    code, printed = shell("new", "busy_users", *options())
+    assert code == 1
+    assert "so nothing is written" in printed
+    assert written(root) == {"tests"}
