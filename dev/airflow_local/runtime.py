@@ -235,7 +235,9 @@ class AirflowRuntime:
             secret=secrets.token_urlsafe(64),
         )
         settings = dict(line.split("=", 1) for line in text.splitlines() if not line.startswith("#"))
-        return environment_without("AIRFLOW", "AWS_", "ATHENA_REPORTS_") | settings | dict(config.environment)
+        # A deployment keeps compiled modules, and each task is a process that imports them.
+        theirs = environment_without("AIRFLOW", "AWS_", "ATHENA_REPORTS_", "PYTHONDONTWRITEBYTECODE")
+        return theirs | settings | dict(config.environment)
 
     def _command(self, name: str) -> list[str]:
         if name.startswith("worker"):
