@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.aws_hook import SharedSessionHook
 from athena_reports.errors import AthenaReportsError
-from athena_reports.publication.glue_table import published_tables
+from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import Location
 from athena_reports.queries.failures import Decision, call_verdict
 from athena_reports.s3 import S3, S3Error
@@ -34,11 +34,15 @@ class AccountCheck(NamedTuple):
 
 def require_account(hook: SharedSessionHook, *, names: Settings, location: Location, has_table: bool) -> None:
     """Check the account if nothing of the report is published yet; AccountError names each problem."""
+    glue = hook.client("glue")
+    with suppress(AthenaReportsError):
+        if has_table and Table(names.report_database, location, glue).columns():
+            return
     s3 = S3(hook.client("s3"), names.bucket_owner, names.encryption)
     with suppress(S3Error):
         s3.read(location.latest_uri)
         return
-    found = [*check_account(names, hook.client("athena"), hook.client("glue"), s3, has_table=has_table)]
+    found = [*check_account(names, hook.client("athena"), glue, s3, has_table=has_table)]
     if problems := [each for each in found if each.problem]:
         listed = "\n".join(f"{each.name}: {each.problem}" for each in problems)
         why = "the first run needs what is not there. No query was started."

@@ -16,14 +16,20 @@ class SharedSessionHook(AthenaHook):
 
     def client(self, service: str) -> Any:
         """Return a client of a service, such as `s3`, for this hook's connection."""
-        self.get_session()
-        other = copy(self)  # with that session
-        other.client_type = service
-        return other.get_client_type()
+        if service not in self._clients:
+            self.get_session()
+            other = copy(self)  # with that session
+            other.client_type = service
+            self._clients[service] = other.get_client_type()
+        return self._clients[service]
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """Return the session of all clients; aiobotocore has another."""
         return super().get_session(region_name, deferrable) if deferrable else self._session
+
+    @cached_property
+    def _clients(self) -> dict[str, Any]:
+        return {}
 
     @cached_property
     def _session(self) -> Any:
