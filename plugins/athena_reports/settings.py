@@ -1,4 +1,4 @@
-"""The names of a deployment, read once from the process's environment variables; docs/settings.md lists them."""
+"""The names of a deployment, read once from the process's environment variables; docs/reference/settings.md lists them."""
 
 import os
 import re
@@ -48,7 +48,7 @@ _Boolean = Annotated[bool, Field(description="true or false")]
 
 
 class Settings(BaseModel, frozen=True, alias_generator=_variable):
-    """The names that one deployment uses, as docs/settings.md lists the variables.
+    """The names that one deployment uses, as docs/reference/settings.md lists the variables.
 
     `query_results` is None if the workgroup manages its results, and `encryption` is None for the bucket's default.
     """

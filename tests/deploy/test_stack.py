@@ -147,7 +147,7 @@ def test_cfn_lint_and_checkov_have_nothing_to_say() -> None:
 
 
 def test_every_parameter_is_documented() -> None:
-    table = (ROOT / "docs" / "stack.md").read_text().partition("| parameter |")[2].partition("\n\n")[0]
+    table = (ROOT / "docs" / "reference" / "stack.md").read_text().partition("| parameter |")[2].partition("\n\n")[0]
     named = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1:2][0])]
     assert sorted(named) == sorted(TEMPLATE["Parameters"])
     assert TEMPLATE["Parameters"]["Environment"]["AllowedPattern"] == ENVIRONMENT_NAME
@@ -327,7 +327,7 @@ def test_the_mwaa_environment_is_one_that_the_service_takes(new_stack: Callable[
     assert properties["PluginsS3ObjectVersion"] == "version-of-plugins"
     assert properties.get("KmsKey", "") == key
     assert properties["NetworkConfiguration"]["SubnetIds"] == ["subnet-1", "subnet-2"]
-    # A task's own log, and what pip said, which docs/deploying.md leads to in the scheduler's group.
+    # A task's own log, and what pip said, which docs/how-to/deploy.md leads to in the scheduler's group.
     logging = properties["LoggingConfiguration"]
     read = {name for name, log in logging.items() if log["Enabled"] and log["LogLevel"] == "INFO"}
     assert read == {"SchedulerLogs", "TaskLogs"}
@@ -365,5 +365,5 @@ def test_airflow_looks_for_secrets_where_the_role_may_read_them(
 
 
 def test_the_settings_page_shows_the_options_of_the_template() -> None:
-    shown = dict(re.findall(r"^(secrets\.\w+) +(\S.*)$", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE))
+    shown = dict(re.findall(r"^(secrets\.\w+) +(\S.*)$", (ROOT / "docs" / "reference" / "settings.md").read_text(), re.MULTILINE))
     assert (shown["secrets.backend"], json.loads(shown["secrets.backend_kwargs"])) == secrets_backend("prd")

@@ -17,7 +17,7 @@ from demo import flights, lake, plays
 
 SPEC = plays.PlaysSpec(dt.date(2025, 1, 1), dt.date(2025, 4, 20), events=3_000, users=100)  # 109 days
 DAYS = list(plays.generate(SPEC))
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "local-aws.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "add-a-local-table.md").read_text(encoding="utf-8")
 
 _environments = itertools.count()
 

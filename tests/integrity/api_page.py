@@ -1,4 +1,4 @@
-"""Writes docs/api.md from the docstrings of what `athena_reports` exports."""
+"""Writes docs/reference/api.md from the docstrings of what `athena_reports` exports."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import pytest
 import athena_reports
 from tests.integrity.api_page import page
 
-FILE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+FILE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "api.md"
 
 
 def test_the_page_of_the_api_is_that_of_the_docstrings(request: pytest.FixtureRequest) -> None:

@@ -9,7 +9,7 @@ from athena_reports.settings import Settings, read_settings, settings
 
 LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS_PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+SETTINGS_PAGE = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
 PRODUCTION = {
     "ATHENA_REPORTS_ENV": "prd",
     "ATHENA_REPORTS_QUERY_RESULTS": "s3://acme-results/athena/",

@@ -1,4 +1,4 @@
-"""The transforms that docs/results.md shows."""
+"""The transforms that docs/reference/published.md shows."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from athena_reports import transforms, weekly
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.transforms import apply
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "results.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "published.md"
 
 
 def test_the_transforms_that_the_page_shows() -> None:
