@@ -1,4 +1,4 @@
-"""The names of a deployment, read once from the process's environment variables; docs/reference/settings.md lists them."""
+"""The names of a deployment, read once from the process's environment variables."""
 
 import os
 import re

@@ -365,5 +365,7 @@ def test_airflow_looks_for_secrets_where_the_role_may_read_them(
 
 
 def test_the_settings_page_shows_the_options_of_the_template() -> None:
-    shown = dict(re.findall(r"^(secrets\.\w+) +(\S.*)$", (ROOT / "docs" / "reference" / "settings.md").read_text(), re.MULTILINE))
+    shown = dict(
+        re.findall(r"^(secrets\.\w+) +(\S.*)$", (ROOT / "docs" / "reference" / "settings.md").read_text(), re.MULTILINE)
+    )
     assert (shown["secrets.backend"], json.loads(shown["secrets.backend_kwargs"])) == secrets_backend("prd")

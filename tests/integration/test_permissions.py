@@ -310,7 +310,10 @@ class Everything:
 def documented(heading: str) -> set[tuple[str, str]]:
     """The rows `| statement | action | for |` below a heading of the page."""
     section = (
-        (REPOSITORY / "docs" / "reference" / "permissions.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+        (REPOSITORY / "docs" / "reference" / "permissions.md")
+        .read_text()
+        .partition(f"\n## {heading}\n")[2]
+        .partition("\n## ")[0]
     )
     return set(re.findall(r"^\| `(\w+)` \| `([\w-]+:\w+)` \| .+ \|$", section, re.MULTILINE))
 
