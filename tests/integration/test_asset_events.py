@@ -1,4 +1,4 @@
-"""The DAGs of docs/reference/published.md that start when a report is published, in a metadata database as Airflow fills it."""
+"""The DAGs of the docs that start when a report is published, in a metadata database as Airflow fills it."""
 
 from __future__ import annotations
 
