@@ -1,4 +1,4 @@
-"""Least privilege: what the tasks call, what the stack's template grants and what the page of permissions lists are one.
+"""Least privilege: what the tasks call, what the stack grants and what docs/reference/permissions.md lists are one.
 
 Everything that calls AWS runs once on the resources of a stack, and each call of a client is recorded. What Athena
 and KMS do in the tasks' name is AWS's to decide: no local run shows it, so the second table of the page lists it.

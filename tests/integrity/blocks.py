@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import re
 import shlex
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+_UNDER_WAY = ("QUEUED", "RUNNING")
 
 # Options of every command of the AWS CLI, and commands that it has beside the operations of the services.
 _AWS_OPTIONS = {"region", "profile", "output", "query", "endpoint-url", "no-cli-pager", "cli-input-json"}
@@ -68,17 +71,17 @@ def run_python(block: Block, names: dict[str, Any]) -> None:
 
 def run_sql(text: str, athena: AthenaClient, *, database: str, workgroup: str) -> list[dict[str, str]]:
     """Run a query on the local Athena; the first rows, as text by column. A query that fails is an AssertionError."""
-    context = {"Database": database}
-    query = athena.start_query_execution(QueryString=text, QueryExecutionContext=context, WorkGroup=workgroup)
-    deadline = time.monotonic() + 60
-    while (execution := athena.get_query_execution(**query)["QueryExecution"])["Status"]["State"] in (
-        "QUEUED",
-        "RUNNING",
-    ):
+    started = athena.start_query_execution(
+        QueryString=text, QueryExecutionContext={"Database": database}, WorkGroup=workgroup
+    )
+    deadline, id_ = time.monotonic() + 60, started["QueryExecutionId"]
+    while (status := athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]["Status"])[
+        "State"
+    ] in _UNDER_WAY:
         assert time.monotonic() < deadline, text
         time.sleep(0.02)
-    assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"]
-    head, *rows = athena.get_query_results(**query)["ResultSet"]["Rows"]
+    assert status["State"] == "SUCCEEDED", status
+    head, *rows = athena.get_query_results(QueryExecutionId=id_)["ResultSet"]["Rows"]
     columns = [each["VarCharValue"] for each in head["Data"]]
     return [dict(zip(columns, (each.get("VarCharValue", "") for each in row["Data"]), strict=True)) for row in rows]
 
@@ -175,7 +178,7 @@ def _airflow(words: list[str]) -> None:
 def _docker(words: list[str]) -> None:
     """No engine is at hand: the files exist, and a command of Airflow in a container is one of Airflow."""
     assert words[0] == "compose"
-    assert all((ROOT / file).is_file() for option, file in zip(words, words[1:], strict=False) if option == "-f")
+    assert all((ROOT / file).is_file() for option, file in itertools.pairwise(words) if option == "-f")
     if "airflow" in words:
         _airflow(words[words.index("airflow") + 1 :])
 

@@ -120,7 +120,9 @@ def status(report: ReportName, as_json: AsJson = False) -> None:
 
 @app.command("test")
 def run_cases(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[REPORT or REPORT/CASE]...")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[REPORT or REPORT/CASE]...", help="By default all.")
+    ] = None,
     accept: Annotated[bool, typer.Option("--accept", help="Keep what comes out as expected.csv, for review.")] = False,
     folder: Annotated[Path, typer.Option(help="Where the cases are.")] = Path("tests/reports"),
     as_json: AsJson = False,
