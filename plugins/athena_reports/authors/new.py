@@ -71,20 +71,20 @@ class NewReport(BaseModel, frozen=True):
         table: The table of events.
         key: The column whose values are ranked.
         time: The event time, a timestamp in UTC.
+        owner: Who is asked when it fails.
+        since: First date that has data.
         partition: The partition key, a UTC date as text.
         timezone: IANA zone of its weeks and months.
-        since: First date that has data.
-        owner: Who is asked when it fails.
     """
 
     name: str
     table: str
     key: str
     time: str
+    owner: str
+    since: date
     partition: str = "dt"
     timezone: str = "UTC"
-    since: date
-    owner: str = "airflow"
 
 
 def write_report(report: NewReport, root: Path) -> list[Path]:
