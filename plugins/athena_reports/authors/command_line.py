@@ -37,6 +37,9 @@ def new(
     time: Annotated[str, typer.Option(prompt="Event time (a timestamp in UTC)", help="The event time.")],
     since: Annotated[datetime, typer.Option(prompt="First date with data", formats=["%Y-%m-%d"], help="First date.")],
     owner: Annotated[str, typer.Option(prompt="Owner", help="Who is asked when it fails.")],
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last date; without it the report goes on.")
+    ] = None,
     partition: Annotated[str, typer.Option(help="The partition key, a UTC date as text.")] = "dt",
     timezone: Annotated[str, typer.Option(help="IANA zone of its weeks and months.")] = "UTC",
 ) -> None:
@@ -44,7 +47,7 @@ def new(
     from athena_reports.authors.new import NewReport, write_report
 
     given = {"name": name, "table": table, "key": key, "time": time, "owner": owner, "partition": partition}
-    report = NewReport(**given, since=since.date(), timezone=timezone)
+    report = NewReport(**given, since=since.date(), until=until.date() if until else None, timezone=timezone)
     for path in write_report(report, Path()):
         print(path)
 

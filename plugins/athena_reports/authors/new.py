@@ -33,7 +33,7 @@ from athena_reports import Input, Report, build_dag, checks, monthly, weekly
     name="{name}",
     sql="{name}.sql",
     owner="{owner}",
-    since="{since}",
+    since="{since}",{until_line}
     params={{"top": 100}},
     inputs=[Input("{table}", "{partition}")],
     checks=[checks.unique("{key}"), checks.not_null("{key}")],
@@ -73,6 +73,7 @@ class NewReport(BaseModel, frozen=True):
         time: The event time, a timestamp in UTC.
         owner: Who is asked when it fails.
         since: First date that has data.
+        until: Last date that has data; None if it goes on.
         partition: The partition key, a UTC date as text.
         timezone: IANA zone of its weeks and months.
     """
@@ -83,6 +84,7 @@ class NewReport(BaseModel, frozen=True):
     time: str
     owner: str
     since: date
+    until: date | None = None
     partition: str = "dt"
     timezone: str = "UTC"
 
@@ -104,7 +106,9 @@ def write_report(report: NewReport, root: Path) -> list[Path]:
 
 
 def _files(report: NewReport) -> Mapping[str, str]:
-    fields = report.model_dump(mode="json") | {"title": report.name.replace("_", " ").capitalize()}
+    until_line = f'\n    until="{report.until}",' if report.until else ""
+    title = report.name.replace("_", " ").capitalize()
+    fields = report.model_dump(mode="json") | {"title": title, "until_line": until_line}
     weeks, tick = weekly("monday", report.timezone), timedelta(milliseconds=1)
     week = weeks.first_from(datetime.combine(report.since, time.min, weeks.zone))
     start, end = week.start_utc, week.end_utc
