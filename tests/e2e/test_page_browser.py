@@ -164,20 +164,6 @@ def in_airflow(page: Page, airflow: AirflowRuntime) -> Iterator[FrameLocator]:
     yield frame
 
 
-def test_airflows_graph_shows_the_steps_from_left_to_right(enter: Enter, airflow: AirflowRuntime) -> None:
-    page = enter("admin")
-    page.set_viewport_size({"width": 1400, "height": 560})
-    page.goto(f"{airflow.url}/dags/{DAG_ID}")
-    page.get_by_role("button", name="Graph").click()
-    left = []
-    for step in ("run_query", "wait_for_query", "transform", "publish"):
-        box = page.get_by_test_id(f"rf__node-{step}").bounding_box()
-        assert box is not None
-        left.append(box["x"])
-    assert left == sorted(left)
-    SCREENSHOTS.take(page, "graph", "dark", "light")
-
-
 def test_a_backfill_from_airflows_own_form_fills_the_coverage(enter: Enter, airflow: AirflowRuntime) -> None:
     page = enter("admin")
     page.goto(f"{airflow.url}/dags/{DAG_ID}")
@@ -489,3 +475,17 @@ def test_holes_are_filled_and_stale_periods_restated(enter: Enter, airflow: Airf
         )
     runs = [run for run in airflow.client.runs(DAG_ID) if run.run_id.startswith("fill__")]
     assert {run.data_interval_start for run in runs} == {period.start_utc for period in HOLES}
+
+
+def test_airflows_graph_shows_the_steps_from_left_to_right(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("admin")
+    page.set_viewport_size({"width": 1400, "height": 600})
+    page.goto(f"{airflow.url}/dags/{DAG_ID}")
+    page.get_by_role("button", name="Graph").click()
+    left = []
+    for step in ("run_query", "wait_for_query", "transform", "publish"):
+        box = page.get_by_test_id(f"rf__node-{step}").bounding_box()
+        assert box is not None
+        left.append(box["x"])
+    assert left == sorted(left)
+    SCREENSHOTS.take(page, "graph", "dark", "light")
