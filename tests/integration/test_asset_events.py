@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "reference" / "published.md"
+PAGE = ROOT / "docs" / "how-to" / "start-a-dag.md"
 WEEKLY, PERIODS = "top_users_weekly", "top_users_weekly_periods"
 
 
