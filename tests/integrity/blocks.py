@@ -122,7 +122,7 @@ def _check_words(words: list[str]) -> None:
         words = words[1:]
     if not words or words[0] in _SHELL:
         return
-    check = _PROGRAMS.get(words[0])
+    check = _PROGRAMS.get(words[0].removeprefix(".venv/bin/"))
     assert check, f"no check for the program {words[0]}: add one to {Path(__file__).name}"
     check(words[1:])
 
@@ -137,7 +137,9 @@ def _make(words: list[str]) -> None:
 
 
 def _python(words: list[str]) -> None:
-    assert words[0] == "-m", "not a module"
+    if words[0] != "-m":
+        assert words[0].endswith(".py"), "neither a module nor a script"  # which the page has written
+        return
     assert importlib.util.find_spec(words[1]), f"no module {words[1]}"
     if words[1] == "athena_reports":
         group: Any = typer.main.get_command(app)

@@ -30,6 +30,8 @@ RUN_HERE = {"docs/explanation/periods.md", READ_A_REPORT, TAKE_OVER, TRANSFORM}
 # A page whose blocks other than console have a test of their own, which reads the page.
 RUN_ELSEWHERE = {
     "README.md": "tests/integrity/test_adoption.py",
+    "README.ja.md": "tests/integrity/test_readme.py",
+    "docs/tutorial.md": "tests/integration/test_tutorial.py",
     "docs/how-to/add-a-local-table.md": "tests/integration/test_lake.py",
     "docs/how-to/be-told.md": "tests/integration/test_alerts.py",
     "docs/how-to/configure.md": "tests/deploy/test_stack.py",
