@@ -18,7 +18,7 @@ from airflow_local.client import AirflowClient
 from tests.integrity.blocks import Block, blocks_of
 
 ROOT = Path(__file__).resolve().parents[1]
-USING = ("READY=", f"RUN={sys.executable}")
+USING = ("READY=", f"PY={sys.executable}")
 # As in a shell that is set up for nothing.
 SHELL = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
 
