@@ -32,7 +32,6 @@ RUN_ELSEWHERE = {
     "README.md": "tests/integrity/test_adoption.py",
     "README.ja.md": "tests/integrity/test_readme.py",
     "docs/tutorial.md": "tests/integration/test_tutorial.py",
-    "docs/how-to/add-a-local-table.md": "tests/integration/test_lake.py",
     "docs/how-to/be-told.md": "tests/integration/test_alerts.py",
     "docs/how-to/configure.md": "tests/deploy/test_stack.py",
     "docs/how-to/start-a-dag.md": "tests/integration/test_asset_events.py",
