@@ -308,14 +308,15 @@ class Everything:
 
 
 def documented(heading: str) -> set[tuple[str, str]]:
-    """The rows `| statement | action | for |` below a heading of the page."""
-    section = (
-        (REPOSITORY / "docs" / "reference" / "permissions.md")
-        .read_text()
-        .partition(f"\n## {heading}\n")[2]
-        .partition("\n## ")[0]
-    )
-    return set(re.findall(r"^\| `(\w+)` \| `([\w-]+:\w+)` \| .+ \|$", section, re.MULTILINE))
+    """The statements below a heading of the page, with the actions that are listed for each."""
+    page = (REPOSITORY / "docs" / "reference" / "permissions.md").read_text()
+    section, rows, sid = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0], set(), ""
+    for line in section.splitlines():
+        if statement := re.match(r"`(\w+)`[,:]", line):
+            sid = statement[1]
+        elif action := re.match(r"- `([\w-]+:\w+)`: .+", line):
+            rows.add((sid, action[1]))
+    return rows
 
 
 def test_the_tasks_use_what_is_granted_to_them_and_nothing_else(used: set[Use], grants: list[Grant]) -> None:
