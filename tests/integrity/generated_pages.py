@@ -1,4 +1,4 @@
-"""The pages of docs/reference that follow from the settings, the command line and the stack's template."""
+"""The pages of docs/reference that follow from docstrings, settings, the command line and the stack's template."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cfnlint.decode import decode
 
 from athena_reports.authors.command_line import app
 from athena_reports.settings import Settings, _defaults, read_settings
+from tests.integrity import api_page
 
 ROOT = Path(__file__).resolve().parents[2]
 RENEW = "`.venv/bin/pytest tests/integrity/test_generated_pages.py --renew-golden` writes it."
@@ -108,3 +109,11 @@ def stack_page() -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+PAGES = {
+    "api": api_page.page,
+    "settings": settings_page,
+    "command-line": command_line_page,
+    "stack": stack_page,
+}

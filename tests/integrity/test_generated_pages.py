@@ -6,16 +6,9 @@ from pathlib import Path
 import pytest
 
 import athena_reports
-from tests.integrity import api_page
-from tests.integrity.generated_pages import command_line_page, settings_page, stack_page
+from tests.integrity.generated_pages import PAGES
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
-PAGES = {
-    "api": api_page.page,
-    "settings": settings_page,
-    "command-line": command_line_page,
-    "stack": stack_page,
-}
 
 
 @pytest.mark.parametrize("name", PAGES)
