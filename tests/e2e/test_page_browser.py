@@ -449,6 +449,7 @@ def test_holes_are_filled_and_stale_periods_restated(enter: Enter, airflow: Airf
     publisher.alter(BY_FORM[0], restated_at=datetime.now(UTC).isoformat(timespec="milliseconds"))
     publisher.alter(BY_FORM[1], reads_previous="true", submitted_at=read)
     page = enter("admin")
+    page.set_viewport_size({"width": 1440, "height": 680})  # the pictures end where the page does
     open_page(page, airflow)
     expect(cell(page, BY_FORM[1])).to_have_attribute("data-state", "stale")
     SCREENSHOTS.take(page, "page-coverage", "dark", "light")
