@@ -36,7 +36,7 @@ from athena_reports.queries.wait_trigger import AthenaWaitTrigger
 
 CLEAR_STOPS_WITHIN = timedelta(minutes=1)  # after a cleared wait has begun again; 2 s are usual
 _FINAL = (AirflowFailException, AirflowSensorTimeout)  # no retry follows
-_POLICY_INSTEAD = "Set them in its policy: first_poll_seconds, factor, longest_pause_seconds, give_up_after."
+_POLICY_INSTEAD = "Its policy has first_poll_seconds, factor, longest_pause_seconds and give_up_after instead."
 
 
 class AthenaWaitSensor(AthenaSensor):
