@@ -7,8 +7,8 @@ VENV := .venv
 # The SAM CLI and checkov ask for other versions of boto3 than Airflow and each other: each has an environment alone.
 SAM := .venv-deploy/.ready
 CHECKOV := .venv-checkov/.ready
-RUN := $(VENV)/bin/python
-DEV := PYTHONPATH=dev $(RUN)
+PY := $(VENV)/bin/python
+DEV := PYTHONPATH=dev $(PY)
 READY := $(VENV)/.ready
 # In place of pip, since it unpacks and compiles on all cores. Another index than PyPI is its UV_DEFAULT_INDEX.
 UV := $(VENV)/bin/uv
@@ -21,7 +21,7 @@ USABLE := import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 
 
 .PHONY: help
 help: ## List the commands
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): dev/pins/uv.txt dev/pins/dev.txt
 	@for python in $(CANDIDATES); do \
@@ -34,14 +34,14 @@ $(READY): dev/pins/uv.txt dev/pins/dev.txt
 	fi; \
 	echo "Installing into $(VENV) for $$($$found --version); the first time this takes a minute or two."; \
 	rm -rf $(VENV) && $$found -m venv $(VENV)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r dev/pins/uv.txt
-	@$(UV) pip install --quiet --python $(RUN) --compile-bytecode --require-hashes -r dev/pins/dev.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r dev/pins/uv.txt
+	@$(UV) pip install --quiet --python $(PY) --compile-bytecode --require-hashes -r dev/pins/dev.txt
 	@touch $@
 
 $(SAM): dev/pins/deploy.txt
 $(CHECKOV): dev/pins/checkov.txt
 $(SAM) $(CHECKOV): | $(READY)
-	@rm -rf $(@D) && $(RUN) -m venv --without-pip $(@D)
+	@rm -rf $(@D) && $(PY) -m venv --without-pip $(@D)
 	@$(UV) pip install --quiet --python $(@D)/bin/python --require-hashes -r $<
 	@touch $@
 
@@ -54,41 +54,41 @@ demo: $(READY) ## Run both reports in Airflow on local services, to their end
 
 .PHONY: check
 check: $(READY) ## Hold the reports against their rules, in seconds: what an author runs
-	@PYTHONPATH=plugins:dev $(RUN) -m report_rules
+	@PYTHONPATH=plugins:dev $(PY) -m report_rules
 
 .PHONY: golden
 golden: $(READY) ## Renew the rendered SQL in tests/reports, then check
-	@PYTHONPATH=plugins:dev $(RUN) -m report_rules --renew
+	@PYTHONPATH=plugins:dev $(PY) -m report_rules --renew
 
 .PHONY: test
 test: check $(CHECKOV) ## Prove the package: check, lint, types and tests
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@$(RUN) -m pytest -n 2 --dist loadfile -m "not ci and not full"
+	@$(PY) -m pytest -n 2 --dist loadfile -m "not ci and not full"
 
 .PHONY: simulate
 simulate: $(READY) ## Play many seeded worlds of faults and kills: SEEDS=10000
-	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(RUN) -m tests.simulation --seeds $(or $(SEEDS),10000)
+	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(PY) -m tests.simulation --seeds $(or $(SEEDS),10000)
 
 .PHONY: test-ci
 test-ci: $(READY) $(SAM) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
-	@$(RUN) -m pytest tests/e2e tests/integrity tests/deploy -n 2 --dist loadfile -m "ci and not full"
+	@$(PY) -m pytest tests/e2e tests/integrity tests/deploy -n 2 --dist loadfile -m "ci and not full"
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other tests that take very long
-	@$(RUN) -m pytest -n 2 --dist loadfile -m "e2e or full"
+	@$(PY) -m pytest -n 2 --dist loadfile -m "e2e or full"
 
 .PHONY: up
 up: $(READY) ## Run Airflow with the demo's lakes and the Reports page on 127.0.0.1:8080 until stopped
 	@$(DEV) -m demo.up --port $(if $(filter-out 4566,$(PORT)),$(PORT),8080)
 
-AUTHORS := AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(RUN) -m demo.beside $(RUN) -m athena_reports
+AUTHORS := AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(PY) -m demo.beside $(PY) -m athena_reports
 
 .PHONY: report
 report: $(READY) ## Write a new report with its first case: NAME=best_users (asks for the rest, or takes NEW='--table ...')
-	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins $(RUN) -m athena_reports new '$(NAME)' $(NEW)
-	@PYTHONPATH=plugins:dev $(RUN) -m report_rules --renew
+	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins $(PY) -m athena_reports new '$(NAME)' $(NEW)
+	@PYTHONPATH=plugins:dev $(PY) -m report_rules --renew
 
 .PHONY: preview
 preview: $(READY) ## Show what a period queries, reads and costs: REPORT=user_ranking PERIOD=2025-06-22 RUN=1
@@ -108,7 +108,7 @@ local-aws: $(READY) ## Serve S3, Glue and Athena on 127.0.0.1:4566 until stopped
 
 # ENV only from the command line: shells have a variable of that name for something else.
 ENVIRONMENT := $(if $(findstring command,$(origin ENV)),$(ENV),prd)
-BUNDLE := PYTHONPATH=plugins:dev $(RUN) -m deploy bundle --env '$(ENVIRONMENT)'
+BUNDLE := PYTHONPATH=plugins:dev $(PY) -m deploy bundle --env '$(ENVIRONMENT)'
 
 .PHONY: bundle
 bundle: $(READY) ## Build what Amazon MWAA takes, into dist/mwaa (ENV=dev, stg or prd; prd)
@@ -126,7 +126,7 @@ $(error DRY_RUN is '$(DRY_RUN)', from the $(origin DRY_RUN): write DRY_RUN=1 aft
 endif
 endif
 endif
-DEPLOY := PYTHONPATH=plugins:dev $(RUN) -m deploy deploy --env '$(ENVIRONMENT)' $(if $(filter no,$(CHECK)),--no-check)
+DEPLOY := PYTHONPATH=plugins:dev $(PY) -m deploy deploy --env '$(ENVIRONMENT)' $(if $(filter no,$(CHECK)),--no-check)
 
 .PHONY: deploy-guided
 deploy-guided: $(READY) $(SAM) ## Ask where an environment is deployed to, remember it, and create it (ENV=stg)
@@ -143,12 +143,12 @@ endif
 .PHONY: mwaa-check
 mwaa-check: $(READY) ## Run the bundle in a twin of MWAA's image (VERSION=3.3.1 or newest, CONSTRAINTS=)
 	@$(BUNDLE)
-	@PYTHONPATH=plugins:dev $(RUN) -m deploy.check --version '$(VERSION)' --constraints '$(CONSTRAINTS)' \
+	@PYTHONPATH=plugins:dev $(PY) -m deploy.check --version '$(VERSION)' --constraints '$(CONSTRAINTS)' \
 		--python '$(PYTHON)'
 
 .PHONY: bench
 bench: $(READY) ## Measure speed and cost (ONLY=<name> for one row), into dev/bench/results.json
-	@AIRFLOW_HOME=$(CURDIR)/dev/bench/.work/home PYTHONPATH=plugins:dev $(RUN) -m bench $(if $(ONLY),--only $(ONLY))
+	@AIRFLOW_HOME=$(CURDIR)/dev/bench/.work/home PYTHONPATH=plugins:dev $(PY) -m bench $(if $(ONLY),--only $(ONLY))
 
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --custom-compile-command 'make lock' $(addprefix --upgrade-package=,$(UPGRADE))

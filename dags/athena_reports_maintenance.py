@@ -1,18 +1,18 @@
 """
 # Maintenance of the reports
 
-- `athena_reports_reconciler` stops queries that nobody waits for any more, which a killed process left behind: of an
-  Airflow DAG run that has ended, timed out or was deleted, or that has submitted a newer one. Usually there are none.
-- `athena_reports_restatement` reports provisional periods again once all their late events can have landed. Trigger it
-  with the param `stale` to report also periods whose SQL reads a period that was restated since; repeat until it finds
-  nothing. It triggers each version of a period once.
-- `athena_reports_cleanup` repairs Glue partitions and `latest.json` that a crash left behind their manifest, and lists
-  old versions. It deletes them only if it is built with `delete=True`: read a few days' lists first.
+- `athena_reports_reconciler` stops queries that a killed process left behind. Their Airflow DAG run has ended, timed
+  out, was deleted, or has submitted a newer query. Usually there are none.
+- `athena_reports_restatement` reports a provisional period again when its late events have landed. Trigger it with the
+  param `stale` to also repeat periods whose SQL reads a period that was restated. Repeat that until it finds nothing.
+  It triggers each version of a period once.
+- `athena_reports_cleanup` lets Glue partitions and `latest.json` follow their manifest after a crash. It lists old
+  versions. With `delete=True` it deletes them: read the lists of a few days first.
 
 **Schedule.** Every ten minutes, every 30 minutes, daily.
 
-**Input.** The latest 250 query executions of the workgroup that this environment submitted, and their runs; every
-object of the report bucket, the manifests, and the partitions of the published tables.
+**Input.** The latest 250 query executions of the workgroup, and the runs that submitted them. All objects of the report
+bucket, and the partitions of the published tables.
 
 **Rerun.** At any time.
 

@@ -9,12 +9,12 @@ Which airline flew most out of New York City in a week or a month of America/New
 | `carrier` | two-letter code of the airline |
 | `flights` | flights that departed |
 | `distance_miles` | sum of their distances |
-| `mean_arrival_delay_minutes` | exact mean of those that arrived, rounded to 0.01 half away from zero |
+| `mean_arrival_delay_minutes` | mean delay of the flights that arrived, rounded to 0.01 |
 
-**Schedule.** The weekly Airflow DAG runs on Mondays, the monthly one on the 1st, at 00:05 in America/New_York, but for
-no period that starts after 2013: backfill those before, or trigger them with the param `period`.
+**Schedule.** The weekly Airflow DAG covers Monday to Sunday, the monthly one a calendar month, in America/New_York. The
+data end in 2013, so nothing runs by schedule. Backfill the periods, or trigger one with the param `period`.
 
-**Input.** `flights`, partitioned by the UTC date of the scheduled departure (`dt`). The year 2013 is there: the
+**Input.** `flights`, partitioned by the UTC date of the scheduled departure (`dt`). The lake has the year 2013. The
 periods at its ends are marked as partial.
 
 **Rerun.** Any run may be cleared at any time: it reports the same period again.

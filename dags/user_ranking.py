@@ -13,11 +13,11 @@ Who scored most in a week or a month of Asia/Tokyo, and how far each user moved 
 
 **Schedule.** The weekly Airflow DAG runs on Sundays, the monthly one on the 1st, at 00:05 in Asia/Tokyo.
 
-**Input.** `plays`, partitioned by the UTC date on which the event landed (`dt`), at most a day after it was played.
-What is published within a day of a period's end is provisional; without some partitions it is marked as partial.
+**Input.** `plays`, partitioned by the UTC date on which the event landed (`dt`). Events land at most a day late. A
+period that is published earlier is provisional. A period with missing partitions is marked as partial.
 
 **Rerun.** Any run may be cleared at any time: it reports the same period again. For one period trigger the DAG with
-the param `period`, for many start a backfill. Runs do not depend on each other.
+the param `period`. For many start a backfill. Runs do not depend on each other.
 
 **Permissions.** Athena; read `plays` in Glue and S3; read and write the query results and the report bucket.
 """

@@ -127,7 +127,8 @@ class Stack:
             return f"Mend that, let the rollback end ({aws.format('continue-update-rollback')}), {again}"
         return (
             f"It was not created; nothing runs in it. Remove it ({aws.format('delete-stack')}), mend the cause, and "
-            f"run `make deploy-guided ENV={self._config.environment}`. docs/stack.md says how to import what exists."
+            f"run `make deploy-guided ENV={self._config.environment}`. docs/reference/stack.md "
+            "says how to import what exists."
         )
 
     def _reasons(self) -> str:

@@ -66,7 +66,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--renew-golden",
         action="store_true",
-        help="write docs/api.md instead of comparing it",
+        help="write the generated pages of docs/reference instead of comparing them",
     )
 
 

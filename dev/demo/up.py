@@ -39,7 +39,8 @@ def main() -> None:
             user, password = airflow.admin_login
             console.print(f"\nAirflow  {airflow.url}  user {user}, password {password}", soft_wrap=True)
             console.print(f"Reports  {airflow.url}/athena-reports/", soft_wrap=True)
-            console.print(f"AWS      {services.endpoint_url}  (S3, Glue, Athena)", soft_wrap=True)
+            variables = " ".join(f"{name}={value}" for name, value in services.environment.items())
+            console.print(f"AWS      export {variables}", soft_wrap=True, highlight=False)
             console.print("Ctrl-C stops all of it.")
             while True:
                 airflow.check_alive()

@@ -27,7 +27,7 @@ from athena_reports.settings import settings
 
 _REASON_XCOM = "reason"
 _REASONS = {"timed_out": "the run took longer than its run_timeout", "all_tasks_deadlocked": "no task could run"}
-_DOC = """Tells that a period of `{dag_id}` is not published.\n
+_DOC = """Tells the notifiers when a period of `{dag_id}` is not published in time.\n
 **Schedule.** Once for each period, {due} after its end.\n
 **Input.** The manifest of the period.\n
 **Rerun.** At any time: it tells again if the period is still not published.\n
@@ -131,4 +131,4 @@ def _tell(notifiers: Notifiers, context: _Context, dag_id: str, period: str, pro
             # A copy: a notifier puts what it has rendered in the place of its templates.
             copy(notifier)({**context, "alert": alert})
         except Exception:
-            _log.exception("A %s could not tell: %s", type(notifier).__name__, message)
+            _log.exception("The notifier %s failed: %s", type(notifier).__name__, message)

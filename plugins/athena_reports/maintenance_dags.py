@@ -22,7 +22,7 @@ def build_reconciler(every: timedelta = timedelta(minutes=10), doc: str | None =
     `every` says how often it runs; `doc` is Markdown for the people who operate it.
     """
     names = settings()
-    description = "Stops queries that nobody waits for any more"
+    description = "Stops queries that nobody waits for"
     with _dag("reconciler", description, every, doc, retries=0, dagrun_timeout=every) as dag:
         own: dict[str, Any] = {"workgroup": names.workgroup, "environment": names.environment}
         AthenaReconcileOperator(task_id="stop_unwanted_queries", **own)
@@ -47,7 +47,7 @@ def build_cleanup(
     names = settings()
     target: dict[str, Any] = {"bucket": names.report_bucket, "database": names.report_database}
     target |= {"bucket_owner": names.bucket_owner, "encryption": names.encryption, "aws_conn_id": names.aws_conn_id}
-    with _dag("cleanup", "Repairs and cleans up what the reports have published", every, doc) as dag:
+    with _dag("cleanup", "Repairs what a crash left behind, and lists or deletes old versions", every, doc) as dag:
         clean_up = partial(clean_up_bucket, policy=policy or RetentionPolicy(), delete=delete, **target)
         PythonOperator(task_id="clean_up", python_callable=clean_up)
     return dag

@@ -96,7 +96,7 @@ def build_dag(
     require_notifiers(report, "on_failure", on_failure)
     require_notifiers(report, "on_late", on_late)
     if on_late and due <= delay:
-        report.refuse("due", f"{due} is not after the run starts, {delay} after the end. Give more time.")
+        report.refuse("due", f"{due} is not later than the start of the run, {delay} after the end. Give more time.")
     names = settings()
     if report.unload and not names.query_results:
         report.refuse("unload", "the workgroup manages its results. Set ATHENA_REPORTS_QUERY_RESULTS, or leave it out.")

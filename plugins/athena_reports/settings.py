@@ -1,4 +1,4 @@
-"""The names of a deployment, read once from the process's environment variables; docs/settings.md lists them."""
+"""The names of a deployment, read once from the process's environment variables."""
 
 import os
 import re
@@ -36,7 +36,7 @@ class Encryption(BaseModel, frozen=True):
 
 
 def _text(pattern: str, expected: str) -> object:
-    return Field(pattern=f"^({pattern})$", description=expected)
+    return Field(pattern=f"^({pattern})$", title=expected)
 
 
 def _variable(field: str) -> str:
@@ -44,38 +44,53 @@ def _variable(field: str) -> str:
 
 
 _Identifier = Annotated[str, _text(r"[A-Za-z0-9_.-]{1,128}", "a name of letters, digits, '_', '-' and '.'")]
-_Boolean = Annotated[bool, Field(description="true or false")]
+_Boolean = Annotated[bool, Field(title="true or false")]
 
 
-class Settings(BaseModel, frozen=True, alias_generator=_variable):
-    """The names that one deployment uses, as docs/settings.md lists the variables.
+class Settings(BaseModel, frozen=True, alias_generator=_variable, use_attribute_docstrings=True):
+    """The names that one deployment uses. Each field is the variable that docs/reference/settings.md lists.
 
     `query_results` is None if the workgroup manages its results, and `encryption` is None for the bucket's default.
     """
 
     environment: Annotated[str, _text(ENVIRONMENT_NAME, "up to 15 lower-case letters and digits, such as stg or prd")]
+    """The environment. The defaults below contain its name."""
     database: _Identifier
+    """The Glue database that the queries read."""
     workgroup: _Identifier
+    """The Athena workgroup that runs the queries."""
     query_results: Annotated[
         str | None,
         _text(rf"s3://{_BUCKET}/(.*/)?|managed", "an S3 location, such as s3://my-results/reports/, or 'managed'"),
         AfterValidator(lambda location: None if location == "managed" else location),
     ]
+    """Where Athena writes query results. Say `managed` for a workgroup with managed query results."""
     report_bucket: Annotated[str, _text(_BUCKET, "a bucket's name, such as my-company-reports-prd")]
+    """The bucket that reports are published to."""
     report_database: _Identifier
+    """The Glue database of the published tables. It must exist."""
     bucket_owner: Annotated[str, _text("[0-9]{12}", "an account id of 12 digits")] = ""
+    """The account that must own every bucket. A bucket of another account is neither read nor written."""
     encryption: Annotated[
         Encryption | None,
         BeforeValidator(Encryption.from_text),
-        Field(description="AES256, or the ARN, the id or the alias of a KMS key"),
+        Field(title="AES256, or the ARN, the id or the alias of a KMS key"),
     ] = None
+    """How published objects and query results are encrypted. The default is the bucket's own setting."""
     pool: Annotated[str, _text(r"[A-Za-z0-9_.-]{1,256}", "the name of an Airflow pool")] = "default_pool"
+    """The Airflow pool of the tasks that submit queries and wait for them."""
     memory_limit: Annotated[str, _text(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", "an amount of memory, such as 256MB")] = "128MB"
+    """The memory of DuckDB in one task. Beyond it, DuckDB writes to the disk."""
     aws_conn_id: Annotated[str, _text(r"\S+", "an Airflow connection id")] = "aws_default"
-    sql_folder: Annotated[DirectoryPath, Field(description="a folder that exists")]
+    """The Airflow connection of every AWS call."""
+    sql_folder: Annotated[DirectoryPath, Field(title="a folder that exists")]
+    """The folder of the SQL files, beside `dags/` or inside it."""
     paused: _Boolean = False
+    """Whether a new DAG starts paused."""
     catchup: _Boolean = False
+    """Whether a new DAG runs its past periods."""
     deferrable: _Boolean = True
+    """Whether the triggerer waits for queries. Otherwise the waiting task is rescheduled."""
 
 
 @cache
@@ -96,7 +111,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         variable = str(first["loc"][0])
-        expected = Settings.model_fields[known[variable]].description
+        expected = Settings.model_fields[known[variable]].title
         problem = f"{variable} is {first['input']!r}: expected {expected}."
         if first["type"] == "missing":
             problem = f"{variable} is not set. Away from a local endpoint ({_ENDPOINT}), set it to {expected}."

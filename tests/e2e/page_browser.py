@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright
@@ -47,12 +47,13 @@ class Screenshots:
 
     folder: Path
 
-    def take(self, page: Page, name: str) -> None:
-        """Write `page-<name>-light.png` and `page-<name>-dark.png`."""
+    def take(self, page: Page, name: str, *schemes: Literal["light", "dark"]) -> None:
+        """Write `<name>-light.png` and `<name>-dark.png`, as far as they are asked for."""
         if not os.environ.get("SCREENSHOTS"):
             return
         page.mouse.move(0, 0)
         page.evaluate("window.scrollTo(0, 0)")
-        for scheme in ("dark", "light"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            page.screenshot(path=self.folder / f"page-{name}-{scheme}.png")
+        for scheme in schemes:
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_load_state("networkidle")  # Airflow has an icon of the page for each scheme
+            page.screenshot(path=self.folder / f"{name}-{scheme}.png")

@@ -278,7 +278,7 @@ def test_a_wait_marked_stops_its_query(
     if state == "success":
         transform = run.task("transform")
         assert (transform.state, transform.try_number) == ("failed", 1)
-        assert "clear run_query with all that is downstream" in run.log("transform")
+        assert "clear run_query and its downstream tasks" in run.log("transform")
 
 
 @full

@@ -330,7 +330,7 @@ def test_a_period_shows_its_ranking_history_versions_and_checks(enter: Enter, ai
         "href", re.compile(r"^https://us-east-1\.console\.aws\.amazon\.com/athena/.*/history/3f1d9c52")
     )
     history.get_by_text("As a table").click()
-    SCREENSHOTS.take(page, "period")
+    SCREENSHOTS.take(page, "page-period", "light")
 
 
 def test_what_comes_from_data_is_text(enter: Enter, airflow: AirflowRuntime) -> None:
@@ -362,7 +362,6 @@ def assert_downloads(page: Page, place: Locator) -> None:
 def test_airflows_frame_takes_nothing_away(enter: Enter, airflow: AirflowRuntime) -> None:
     page = enter("admin")
     with in_airflow(page, airflow) as frame:
-        SCREENSHOTS.take(page, "in-airflow")
         cell(frame, WEEK[-10]).click()
         frame.locator(".facts").wait_for()
         assert_downloads(page, frame.locator("body"))
@@ -450,9 +449,10 @@ def test_holes_are_filled_and_stale_periods_restated(enter: Enter, airflow: Airf
     publisher.alter(BY_FORM[0], restated_at=datetime.now(UTC).isoformat(timespec="milliseconds"))
     publisher.alter(BY_FORM[1], reads_previous="true", submitted_at=read)
     page = enter("admin")
+    page.set_viewport_size({"width": 1440, "height": 680})  # the pictures end where the page does
     open_page(page, airflow)
     expect(cell(page, BY_FORM[1])).to_have_attribute("data-state", "stale")
-    SCREENSHOTS.take(page, "coverage")
+    SCREENSHOTS.take(page, "page-coverage", "dark", "light")
     page.get_by_role("button", name=f"Fill the holes of {DAG_ID}").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("First period").select_option(HOLES[0].id)
@@ -464,7 +464,7 @@ def test_holes_are_filled_and_stale_periods_restated(enter: Enter, airflow: Airf
     expect(dialog.get_by_text(f"1 run cleared: {BY_FORM[1].id}.")).to_be_visible()
     bounds = [f"{period.start_utc.isoformat()}" for period in (HOLES[0], BY_FORM[1])]
     assert dialog.locator("code.copy").all_inner_texts() == bounds
-    SCREENSHOTS.take(page, "fill")
+    SCREENSHOTS.take(page, "page-fill", "light")
     dialog.get_by_role("button", name="Start").click()
     for period in HOLES:
         expect(dialog.get_by_text(f"{period.id}: run triggered.")).to_be_visible()
@@ -476,3 +476,17 @@ def test_holes_are_filled_and_stale_periods_restated(enter: Enter, airflow: Airf
         )
     runs = [run for run in airflow.client.runs(DAG_ID) if run.run_id.startswith("fill__")]
     assert {run.data_interval_start for run in runs} == {period.start_utc for period in HOLES}
+
+
+def test_airflows_graph_shows_the_steps_from_left_to_right(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("admin")
+    page.set_viewport_size({"width": 1400, "height": 600})
+    page.goto(f"{airflow.url}/dags/{DAG_ID}")
+    page.get_by_role("button", name="Graph").click()
+    left = []
+    for step in ("run_query", "wait_for_query", "transform", "publish"):
+        box = page.get_by_test_id(f"rf__node-{step}").bounding_box()
+        assert box is not None
+        left.append(box["x"])
+    assert left == sorted(left)
+    SCREENSHOTS.take(page, "graph", "dark", "light")

@@ -1,4 +1,4 @@
-"""The example of docs/operating.md: a late period arrives at SNS, a published one does not."""
+"""The example of docs/how-to/be-told.md: a late period arrives at SNS, a published one does not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.inbox import Inbox
 from tests.integration.runner import RunFacts, XComs, run_dag
 from tests.parsed import parse_dags
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "operating.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "be-told.md"
 WEEK = weekly("sunday", "Asia/Tokyo").period("2025-03-09")
 
 

@@ -1,4 +1,4 @@
-"""The DAGs of docs/results.md that start when a report is published, in a metadata database as Airflow fills it."""
+"""The DAGs of the docs that start when a report is published, in a metadata database as Airflow fills it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "results.md"
+PAGE = ROOT / "docs" / "how-to" / "start-a-dag.md"
 WEEKLY, PERIODS = "top_users_weekly", "top_users_weekly_periods"
 
 

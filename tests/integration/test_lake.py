@@ -5,7 +5,6 @@ import io
 import itertools
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +16,6 @@ from demo import flights, lake, plays
 
 SPEC = plays.PlaysSpec(dt.date(2025, 1, 1), dt.date(2025, 4, 20), events=3_000, users=100)  # 109 days
 DAYS = list(plays.generate(SPEC))
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "local-aws.md").read_text(encoding="utf-8")
 
 _environments = itertools.count()
 
@@ -106,33 +104,6 @@ def test_plays_that_landed_late_are_beside_the_others(running_services: Services
     assert late.schema.equals(plays.SCHEMA)
     assert late["score"].to_pylist() == [7, 8]
     assert {at.isoformat() for at in late["played_at"].to_pylist()} == {"2024-12-31T00:00:00"}
-
-
-@pytest.mark.usefixtures("plays_lake")
-def test_a_table_comes_into_the_lake_as_the_page_says(
-    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    section = PAGE.partition("## A table of your own")[2].partition("\n## ")[0]
-    csv, code = (section.partition(f"```{language}\n")[2].partition("```")[0] for language in ("csv", "python"))
-    (tmp_path / "orders.csv").write_text(csv)
-    monkeypatch.chdir(tmp_path)
-
-    exec(code, {})
-
-    athena = services.athena
-    query = athena.start_query_execution(
-        QueryString="SELECT dt, SUM(amount) AS amount, MAX(order_id) AS latest FROM orders GROUP BY dt ORDER BY dt",
-        QueryExecutionContext={"Database": "database_dev"},
-        WorkGroup="dev",
-    )["QueryExecutionId"]
-
-    def state() -> str:
-        return athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]["State"]
-
-    until(lambda: state() == "SUCCEEDED")
-    _header, *rows = athena.get_query_results(QueryExecutionId=query)["ResultSet"]["Rows"]
-    values = [[datum["VarCharValue"] for datum in row["Data"]] for row in rows]
-    assert values == [["2026-11-01", "12.5", "2"], ["2026-11-02", "7.25", "3"]]
 
 
 def test_flights_of_all_of_2013_are_in_the_lake(running_services: Services, environment: str) -> None:

@@ -1,4 +1,4 @@
-"""Least privilege: what the tasks call, what the stack's template grants and what docs/permissions.md lists are one.
+"""Least privilege: what the tasks call, what the stack grants and what docs/reference/permissions.md lists are one.
 
 Everything that calls AWS runs once on the resources of a stack, and each call of a client is recorded. What Athena
 and KMS do in the tasks' name is AWS's to decide: no local run shows it, so the second table of the page lists it.
@@ -308,16 +308,20 @@ class Everything:
 
 
 def documented(heading: str) -> set[tuple[str, str]]:
-    """The rows `| statement | action | for |` below a heading of the page."""
-    section = (
-        (REPOSITORY / "docs" / "permissions.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    )
-    return set(re.findall(r"^\| `(\w+)` \| `([\w-]+:\w+)` \| .+ \|$", section, re.MULTILINE))
+    """The statements below a heading of the page, with the actions that are listed for each."""
+    page = (REPOSITORY / "docs" / "reference" / "permissions.md").read_text()
+    section, rows, sid = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0], set(), ""
+    for line in section.splitlines():
+        if statement := re.match(r"`(\w+)`[,:]", line):
+            sid = statement[1]
+        elif action := re.match(r"- `([\w-]+:\w+)`: .+", line):
+            rows.add((sid, action[1]))
+    return rows
 
 
 def test_the_tasks_use_what_is_granted_to_them_and_nothing_else(used: set[Use], grants: list[Grant]) -> None:
     missing = {use for use in used if not any(grant.covers(use) for grant in grants)}
-    assert not missing, "grant it in ReportsPolicy and list it in docs/permissions.md, or take the call out"
+    assert not missing, "grant it in ReportsPolicy and list it in docs/reference/permissions.md, or take the call out"
     seen = {(grant.sid, grant.action) for grant in grants if any(grant.covers(use) for use in used)}
     assert seen == documented("What tasks call")
 

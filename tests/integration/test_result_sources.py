@@ -195,7 +195,7 @@ def test_a_result_that_was_deleted_says_what_to_do(lake: Lake, way: str) -> None
     execution = lake.run(TYPES, way)
     lake.s3.delete([execution.data_manifest or execution.output_location])
 
-    with pytest.raises(ResultError, match="Clear run_query with all that is downstream"):
+    with pytest.raises(ResultError, match="Clear run_query and its downstream tasks"):
         lake.read(execution)
 
 

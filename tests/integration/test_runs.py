@@ -121,7 +121,7 @@ def test_a_period_of_which_no_partition_is_there_is_no_empty_report(services: Se
     assert "Contents" not in listed
 
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "by-hand.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "write-a-dag-by-hand.md").read_text(encoding="utf-8")
 
 
 def code(language: str) -> str:

@@ -507,7 +507,7 @@ WAIT = [
         (submit, cancel, wait),
         (GONE,),
         FAILED,
-        "See who did, and why",
+        "Find out who did, and why",
         (HELD,),
     ),
     Scenario("killed while it waits", (submit, begin_wait, kill_wait), (GONE,), STOPPED, faults=(HELD,)),

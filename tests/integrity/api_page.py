@@ -1,4 +1,4 @@
-"""Writes docs/api.md from the docstrings of what `athena_reports` exports."""
+"""Writes docs/reference/api.md from the docstrings of what `athena_reports` exports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import athena_reports
 HEAD = """# API
 
 What can be imported from `athena_reports`. This page is generated from the docstrings:
-`.venv/bin/pytest tests/integrity/test_api_page.py --renew-golden` writes it.
+`.venv/bin/pytest tests/integrity/test_generated_pages.py --renew-golden` writes it.
 """
 _SECTION = re.compile(r"^(Args|Attributes|Returns|Raises):$")
 _ITEM = re.compile(r"^ {4}([\w*]+): (.*)$")

@@ -32,7 +32,7 @@ NAMES = "ATHENA_REPORTS_BUCKET=acme-reports\nATHENA_REPORTS_QUERY_RESULTS=s3://a
 
 
 def test_the_services_are_those_of_the_page() -> None:
-    page = (ROOT / "docs" / "compose.md").read_text("utf-8")
+    page = (ROOT / "docs" / "how-to" / "run-in-containers.md").read_text("utf-8")
     cells = re.findall(r"^\| (`[a-z`, -]+`) \|", page, re.MULTILINE)
     assert {name.strip("`") for cell in cells for name in cell.split(", ")} == set(SERVICES)
 

@@ -12,8 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Asks make what it would run."""
-    command = ["make", "--dry-run", "deploy", "ENV=stg", *arguments]
+    """Asks make what a deployment would run."""
+    return dry_run("deploy", "ENV=stg", *arguments, **variables)
+
+
+def dry_run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = ["make", "--dry-run", *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(command, cwd=ROOT, env=environment | variables, capture_output=True, text=True)
 
@@ -37,3 +41,10 @@ def test_one_from_the_shell_is_refused() -> None:
     refused = make(DRY_RUN="1")
     assert refused.returncode == 2
     assert "DRY_RUN is '1', from the environment" in refused.stderr
+
+
+@pytest.mark.parametrize(("given", "pays"), [([], False), (["RUN=1"], True)])
+def test_a_preview_pays_when_it_is_told_to(given: list[str], pays: bool) -> None:
+    told = dry_run("preview", "REPORT=user_ranking", *given).stdout
+    assert ".venv/bin/python -m athena_reports preview 'user_ranking'" in told
+    assert ("--run" in told) == pays

@@ -14,7 +14,7 @@ import athena_reports
 ROOT = Path(__file__).resolve().parents[2]
 PINS = ROOT / "dev" / "pins"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SETTINGS_PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+SETTINGS_PAGE = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
 
 
 def test_the_readme_names_settings_that_there_are() -> None:

@@ -137,7 +137,7 @@ def test_a_notifier_that_fails_is_logged_and_keeps_no_other_from_being_called(
         fail(dag, ti=TaskInstance(), run_id=run_id)
 
     assert [message.rpartition("/")[2] for message in recorder.told] == ["one", "two"]
-    assert "A Broken could not tell: plays_weekly, period unknown" in caplog.text
+    assert "The notifier Broken failed: plays_weekly, period unknown" in caplog.text
     assert "the chat is down" in caplog.text
 
 

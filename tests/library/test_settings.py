@@ -1,4 +1,3 @@
-import re
 from pathlib import Path
 
 import pytest
@@ -8,8 +7,6 @@ from athena_reports.errors import SettingsError
 from athena_reports.settings import Settings, read_settings, settings
 
 LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
-ROOT = Path(__file__).resolve().parents[2]
-SETTINGS_PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 PRODUCTION = {
     "ATHENA_REPORTS_ENV": "prd",
     "ATHENA_REPORTS_QUERY_RESULTS": "s3://acme-results/athena/",
@@ -109,22 +106,6 @@ def test_the_process_reads_its_settings_once(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("ATHENA_REPORTS_ENV", "stg")
 
     assert settings() is before
-
-
-def test_the_documentation_lists_every_variable_that_is_read_with_its_default() -> None:
-    names = read_settings(LOCAL)
-    documented = dict(re.findall(r"^\| `(ATHENA_REPORTS_\w+)` \| (.+?) \|", SETTINGS_PAGE, re.MULTILINE))
-    defaults = {
-        name: found[1].format(env="dev") if (found := re.match("`(.+?)`", text)) else ""
-        for name, text in documented.items()
-    }
-    values = {field.alias: getattr(names, name) for name, field in Settings.model_fields.items()}
-    values |= {"ATHENA_REPORTS_SQL_FOLDER": names.sql_folder.relative_to(ROOT).as_posix()}
-    texts = {name: "" if value is None else str(value) for name, value in values.items()}
-    assert defaults == {name: text.lower() if text in ("True", "False") else text for name, text in texts.items()}
-
-    local_only = {name for name, default in documented.items() if default.endswith("with a local endpoint only")}
-    assert local_only == set(PRODUCTION)
 
 
 @pytest.mark.parametrize(

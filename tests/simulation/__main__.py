@@ -1,4 +1,4 @@
-"""Play many worlds on all cores: `python -m tests.simulation --seeds 100000 --from 500`; see docs/proof.md."""
+"""Play many worlds on all cores: `python -m tests.simulation --seeds 100000 --from 500`."""
 
 from __future__ import annotations
 

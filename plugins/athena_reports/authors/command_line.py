@@ -37,15 +37,18 @@ def new(
     key: Annotated[str, typer.Option(prompt="Column to rank", help="The column whose values are ranked.")],
     time: Annotated[str, typer.Option(prompt="Event time (a timestamp in UTC)", help="The event time.")],
     since: Annotated[datetime, typer.Option(prompt="First date with data", formats=["%Y-%m-%d"], help="First date.")],
+    owner: Annotated[str, typer.Option(prompt="Owner", help="Who is asked when it fails.")],
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last date; without it the report goes on.")
+    ] = None,
     partition: Annotated[str, typer.Option(help="The partition key, a UTC date as text.")] = "dt",
     timezone: Annotated[str, typer.Option(help="IANA zone of its weeks and months.")] = "UTC",
-    owner: Annotated[str, typer.Option(help="Who is asked when it fails.")] = "airflow",
 ) -> None:
     """Write a report: DAG file, SQL and a case. It asks for what is not given, and overwrites nothing."""
     from athena_reports.authors.new import NewReport, write_report
 
-    given = {"name": name, "table": table, "key": key, "time": time, "partition": partition}
-    report = NewReport(**given, since=since.date(), timezone=timezone, owner=owner)
+    given = {"name": name, "table": table, "key": key, "time": time, "owner": owner, "partition": partition}
+    report = NewReport(**given, since=since.date(), until=until.date() if until else None, timezone=timezone)
     for path in write_report(report, Path()):
         print(path)
 
@@ -121,7 +124,9 @@ def status(report: ReportName, as_json: AsJson = False) -> None:
 
 @app.command("test")
 def run_cases(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[REPORT or REPORT/CASE]...")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[REPORT or REPORT/CASE]...", help="By default all.")
+    ] = None,
     accept: Annotated[bool, typer.Option("--accept", help="Keep what comes out as expected.csv, for review.")] = False,
     folder: Annotated[Path, typer.Option(help="Where the cases are.")] = Path("tests/reports"),
     as_json: AsJson = False,

@@ -34,7 +34,7 @@ from athena_reports import Input, Report, build_dag, checks, monthly, weekly
     name="{name}",
     sql="{name}.sql",
     owner={owner},
-    since="{since}",
+    since="{since}",{until_line}
     params={{"top": 100}},
     inputs=[Input("{table}", "{partition}")],
     checks=[checks.unique("{key}"), checks.not_null("{key}")],
@@ -72,20 +72,22 @@ class NewReport(BaseModel, frozen=True):
         table: The table of events.
         key: The column whose values are ranked.
         time: The event time, a timestamp in UTC.
+        owner: Who is asked when it fails.
+        since: First date that has data.
+        until: Last date that has data; None if it goes on.
         partition: The partition key, a UTC date as text.
         timezone: IANA zone of its weeks and months.
-        since: First date that has data.
-        owner: Who is asked when it fails.
     """
 
     name: str
     table: str
     key: str
     time: str
+    owner: str
+    since: date
+    until: date | None = None
     partition: str = "dt"
     timezone: str = "UTC"
-    since: date
-    owner: str = "airflow"
 
 
 def write_report(report: NewReport, root: Path) -> list[Path]:
@@ -111,6 +113,7 @@ def write_report(report: NewReport, root: Path) -> list[Path]:
 
 def _files(report: NewReport) -> Mapping[str, str]:
     texts = {"title": report.name.replace("_", " ").capitalize(), "owner": json.dumps(report.owner)}
+    texts["until_line"] = f'\n    until="{report.until}",' if report.until else ""
     fields = report.model_dump(mode="json") | texts
     weeks, tick = weekly("monday", report.timezone), timedelta(milliseconds=1)
     week = weeks.first_from(datetime.combine(report.since, time.min, weeks.zone))

@@ -29,7 +29,7 @@ HISTORY_PERIODS, HISTORY_ENTRIES = 12, 5
 SHOWN_SQL_BYTES = 300_000  # Athena takes 262,144
 # Of the 40 threads that Airflow's API server answers with in a process: a lake that hangs holds no more than these.
 AT_ONCE, MAY_WAIT, RETRY_SECONDS = 8, 24, 3
-_BUSY = "The page answers as many requests as it may already. It asks again by itself; else load it again."
+_BUSY = "The page has too many requests. It asks again by itself."
 _STATIC = Path(__file__).with_name("static")
 _SOURCES = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
 _POLICY = f"{_SOURCES}; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"

@@ -82,7 +82,7 @@ class Lake:
             glue, s3 = hook.client("glue"), S3(hook.client("s3"), names.bucket_owner)
         except Exception as error:  # whatever a connection, its secrets backend or its credentials raise
             problem = f"The Airflow connection {names.aws_conn_id!r} cannot be used: {error}."
-            raise LakeError(f"{problem} Create it, or name another one in ATHENA_REPORTS_AWS_CONN_ID.") from error
+            raise LakeError(f"{problem} Create it, or set ATHENA_REPORTS_AWS_CONN_ID to another one.") from error
         domain = BaseAwsLink.get_aws_domain(glue.meta.partition)
         console = console_url("", glue.meta.region_name, domain) if domain else ""
         return cls(names.report_database, names.report_bucket, glue, s3, console)

@@ -116,7 +116,7 @@ def clean_up(
                 version = s3.list(period.version_uri(manifest.version))  # again: it may be younger than the listing
                 with _marking(table, period, partition):
                     if damage(manifest, period, objects) and (problem := damage(manifest, period, version)):
-                        raise PublishError(f"{problem}. Clear run_query of the period with all that is downstream.")
+                        raise PublishError(f"{problem}. Clear run_query of the period and its downstream tasks.")
                 says, found = manifest.partition(period), partition or Partition("", {})
                 is_same = says.location == found.location and says.parameters.items() <= found.parameters.items()
                 if manifest.parquet_key and not is_same:  # Glue and others may add parameters
@@ -125,8 +125,8 @@ def clean_up(
             elif partition is not None:
                 with _marking(table, period, partition):
                     raise PublishError(
-                        f"{period.manifest_uri} is missing, but the period is in Glue: what Glue names stays. Restore "
-                        f"the manifest, or clear run_query of the period with all that is downstream."
+                        f"{period.manifest_uri} is missing, but Glue has the period. Its version is kept. Restore "
+                        f"the manifest, or clear run_query of the period and its downstream tasks."
                     )
     if newest is not None:  # only the latest period's own run moves latest.json forward
         follow(newest[0], location=newest[1], s3=s3, table=None)

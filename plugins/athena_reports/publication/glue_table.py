@@ -28,7 +28,7 @@ _PARQUET: dict[str, Any] = {**_FORMATS, "SerdeInfo": _SERDE}
 _ABSENT, _PRESENT = "EntityNotFoundException", "AlreadyExistsException"
 _CHANGED_MEANWHILE = {_PRESENT, "ConcurrentModificationException", "VersionMismatchException"}
 _ADVICE = {
-    _ABSENT: " Create the database, or let ATHENA_REPORTS_REPORT_DATABASE name another.",
+    _ABSENT: " Create the database, or set ATHENA_REPORTS_REPORT_DATABASE to another one.",
     "AccessDeniedException": " Allow it for the connection's role in IAM and in Lake Formation.",
 }
 _FINAL = {"AccessDeniedException", "InvalidInputException", "ValidationException"}
@@ -40,7 +40,9 @@ class TableError(PublishError):
 
 def changed_by_others(what: str) -> PublishError:
     """Return the error for something that other writers change whenever this one is about to."""
-    return PublishError(f"{what} was changed by others at each of {ATTEMPTS} attempts. See who, then clear publish.")
+    return PublishError(
+        f"{what} was changed by others at each of {ATTEMPTS} attempts. Find that program, then clear publish."
+    )
 
 
 @dataclass(frozen=True)

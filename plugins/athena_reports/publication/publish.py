@@ -188,6 +188,6 @@ def _read(model: type[_Document], uri: str, s3: S3, period_id: str = "") -> _Fou
     except MissingObjectError:
         return None, None
     except ValueError as error:
-        advice = "See who wrote it, move it away, then clear publish."
+        advice = "Find out who wrote it, move it away, then clear publish."
         raise PublishError(f"{uri} is not of this package and period. {advice}", retryable=False) from error
     return found, etag

@@ -89,7 +89,7 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
         for number, each in enumerate(due):
             if len(triggers) == most:
                 self.log.warning(
-                    "Airflow maps %d at once; %d later periods wait for the next look.", most, len(due) - number
+                    "Airflow maps %d at once; %d later periods wait for the next run.", most, len(due) - number
                 )
                 break
             # The runs of a paused DAG would all be paid for once it is unpaused.

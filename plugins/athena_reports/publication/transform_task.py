@@ -97,7 +97,7 @@ def transform_result(
         if not query or not submitted or not submitted["period"]:
             raise ResultError(
                 f"Report {recipe.report!r}: transform needs the query and its period. If wait_for_query was marked as "
-                f"success, clear run_query with all that is downstream. In a DAG of your own, give run_query its "
+                f"success, clear run_query and its downstream tasks. In a DAG of your own, give run_query its "
                 f"cadence, and transform submitted=XComArg(run_query, key='submitted')."
             )
         execution, facts = QueryExecution.model_validate(query), Submitted.model_validate(submitted)
@@ -108,7 +108,7 @@ def transform_result(
         about = f"Report {recipe.report!r}, period {period.id} ({recipe.cadence.name})"
         no_rows = (SkipPeriodError if recipe.empty == "skip" else EmptyResultError)(
             f"{about}: query {execution.id} returned no rows, so nothing is published. {why_empty(facts.inputs)} "
-            f'If no rows are right, declare empty="publish" or "skip".'
+            f'If a period may have no rows, declare empty="publish" or "skip".'
         )
         transforms = list(recipe.transforms)
 

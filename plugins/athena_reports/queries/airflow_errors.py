@@ -48,4 +48,4 @@ def require_connection(hook: AthenaHook, about: str) -> None:
         hook.get_connection(hook.aws_conn_id)
     except sdk.AirflowNotFoundException as error:  # also where a secrets backend does not answer, so it is retried
         problem = f"{about}: there is no Airflow connection {hook.aws_conn_id!r}."
-        raise sdk.AirflowException(f"{problem} Create it, or let ATHENA_REPORTS_AWS_CONN_ID name another.") from error
+        raise sdk.AirflowException(f"{problem} Create it, or set ATHENA_REPORTS_AWS_CONN_ID to another one.") from error

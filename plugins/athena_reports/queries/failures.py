@@ -31,7 +31,7 @@ class Verdict(NamedTuple):
     @property
     def advice(self) -> str:
         """The next step for a person, when the failure is final."""
-        return f"{self.hint} Clear run_query with all that is downstream to try again.".lstrip()
+        return f"{self.hint} Clear run_query and its downstream tasks to try again.".lstrip()
 
 
 _RESUBMIT, _RETRY, _FAIL = Decision
@@ -52,7 +52,7 @@ _ROWS: tuple[tuple[Decision, str, str, Iterable[str | int]], ...] = (
     (_FAIL, "a database does not exist", "Create it, or correct the SQL.", ["SCHEMA_NOT_FOUND"]),
     (_FAIL, "the table exists already", "Correct the SQL.", ("TABLE_ALREADY_EXISTS", 1110)),
     (_FAIL, "Athena rejected the query", "Correct what its reason says.", [1008]),
-    (_FAIL, "somebody cancelled the query", "See who did, and why.", (1011, 1014)),
+    (_FAIL, "somebody cancelled the query", "Find out who did, and why.", (1011, 1014)),
     (_RESUBMIT, "throttled by a service that Athena reads from", "", (1400, 1401, *range(1403, 1407))),
     (_FAIL, "a Glue table has too many versions", "Delete old ones.", [1402]),
     (_FAIL, "permission denied", _NO_ACCESS, (234, 1500, 1501)),
@@ -67,7 +67,7 @@ _ROWS: tuple[tuple[Decision, str, str, Iterable[str | int]], ...] = (
 )
 VERDICTS: Mapping[str | int | None, Verdict] = {key: Verdict(*row[:3]) for row in _ROWS for key in row[3]}
 CANCELLED = VERDICTS[1011]
-_TRANSIENT = Verdict(_RESUBMIT, "a fault of Athena's that may pass", "")
+_TRANSIENT = Verdict(_RESUBMIT, "a transient fault of Athena", "")
 _UNKNOWN = Verdict(_FAIL, "no known reason", "Look at the query in the console.")
 _NO_ANSWER = Verdict(_RETRY, "Athena did not answer", "See the AWS health dashboard and the network.")
 

@@ -83,7 +83,7 @@ def needed_dates(source: Input, period: Period, late_by: timedelta, now: datetim
 def why_empty(inputs: Sequence[InputCoverage]) -> str:
     """Say why a query may have given no rows: partitions missing, outside a projection, or no events."""
     if not inputs:
-        return "The report declares no inputs, so nobody looked whether partitions are missing."
+        return "The report declares no inputs, so its partitions were not checked."
     if gaps := [str(coverage) for coverage in inputs if coverage.gaps]:
         return f"Perhaps because {'; '.join(gaps)}."
     return f"There are no events: {'; '.join(map(str, inputs))}."
@@ -170,5 +170,5 @@ def _instant(text: str, pattern: str, now: datetime) -> datetime:
     try:
         return datetime.strptime(text.strip(), form).replace(tzinfo=UTC)
     except ValueError as error:
-        problem = f"The table's partition projection has the range {text!r}, which does not read as {pattern!r}."
+        problem = f"The table's partition projection has the range {text!r}, which is not of the form {pattern!r}."
         raise InputError(f"{problem} Correct the table's parameters.") from error

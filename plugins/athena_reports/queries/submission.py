@@ -41,7 +41,7 @@ def submit_once(submission: Submission, hook: AthenaHook, *, is_retry: bool) -> 
         except (ClientError, BotoCoreError) as error:
             if call_verdict(error).decision is not Decision.RETRY_CALL:
                 raise
-            hook.log.warning("Athena did not answer, so the query is looked for again in %s s: %s", pause, error)
+            hook.log.warning("Athena did not answer, so the query is looked up again in %s s: %s", pause, error)
         _sleep(pause)
         is_retry = True
     return _submit(submission, hook, is_retry)
@@ -73,7 +73,7 @@ def _submit(submission: Submission, hook: AthenaHook, is_retry: bool) -> str:
     last = max(spent, key=lambda execution: execution.submitted_at)
     verdict = execution_verdict(last)
     reason = f"The last one is {last.id}, {last.state}: {last.reason} [{verdict.meaning}]. {verdict.advice}"
-    raise QueryError(f"{len(spent)} executions of the query were cancelled, or failed in passing. {reason}")
+    raise QueryError(f"{len(spent)} executions of the query were cancelled, or failed for a transient reason. {reason}")
 
 
 def _start(submission: Submission, hook: AthenaHook, number: int) -> str:

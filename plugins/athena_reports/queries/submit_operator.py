@@ -154,7 +154,7 @@ class AthenaSubmitOperator(AthenaOperator):
         if estimate := self.measured and self.measured(self._period, hook.client("glue")):
             require_within(self.max_scan, estimate)
         else:
-            self.log.warning("Nothing is published yet that says what the query will scan: max_scan is not held.")
+            self.log.warning("No period is published yet, so there is no estimate: max_scan is not checked.")
 
 
 def result_configuration(bucket_owner: str, encryption: Encryption | None) -> dict[str, Any]:

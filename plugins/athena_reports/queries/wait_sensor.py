@@ -36,7 +36,7 @@ from athena_reports.queries.wait_trigger import AthenaWaitTrigger
 
 CLEAR_STOPS_WITHIN = timedelta(minutes=1)  # after a cleared wait has begun again; 2 s are usual
 _FINAL = (AirflowFailException, AirflowSensorTimeout)  # no retry follows
-_POLICY_INSTEAD = "Its policy says it by first_poll_seconds, factor, longest_pause_seconds and give_up_after."
+_POLICY_INSTEAD = "Its policy has first_poll_seconds, factor, longest_pause_seconds and give_up_after instead."
 
 
 class AthenaWaitSensor(AthenaSensor):
@@ -186,7 +186,7 @@ class AthenaWaitSensor(AthenaSensor):
 
     def _resubmit(self, execution: QueryExecution) -> QueryExecution:
         if (submission := Submission.from_response(self.hook.get_query_info(execution.id))) is None:
-            raise QueryError(f"Query {execution.id} is {execution.state}, and not ours to submit again.")
+            raise QueryError(f"Query {execution.id} is {execution.state}, and this run did not submit it.")
         self.query_execution_id = submit_once(submission, self.hook, is_retry=True)
         if self._killed:  # during the pause before it
             self.on_kill()
@@ -197,7 +197,7 @@ class AthenaWaitSensor(AthenaSensor):
     def _defer(self) -> NoReturn:
         left = self.policy.give_up_after - elapsed_since(self._submitted_at)
         if left <= timedelta(0):
-            raise AirflowSensorTimeout("The wait is over before it could be handed over.")
+            raise AirflowSensorTimeout("The wait timed out before the task could defer.")
         names = ("query_execution_id", "policy", "aws_conn_id", "region_name", "verify", "botocore_config")
         trigger = AthenaWaitTrigger(submitted_at=self._submitted_at, **{name: getattr(self, name) for name in names})
         self.defer(trigger=trigger, method_name="execute_complete", timeout=left)

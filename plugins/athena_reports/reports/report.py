@@ -112,7 +112,7 @@ class Report(pydantic.BaseModel, frozen=True):
     @model_validator(mode="after")
     def _require_inputs(self) -> Self:
         if self.max_scan is not None and not self.inputs:
-            self.refuse("max_scan", "the report declares no inputs, so nothing says what it reads. Declare them.")
+            self.refuse("max_scan", "max_scan needs the report's inputs. Declare them.")
         return self
 
     @model_validator(mode="after")

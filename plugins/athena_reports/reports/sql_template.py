@@ -52,7 +52,7 @@ def template_problem(
     asked = vars(context["inputs"])
     if must_filter and (unasked := [table for table, each in asked.items() if not each.asked]):
         way_out = f"Write {{{{ inputs.{unasked[0]}.partitions }}}} into its WHERE."
-        return f"it has no filter on the partitions of {', '.join(unasked)}, so max_scan cannot hold. {way_out}"
+        return f"it has no filter on the partitions of {', '.join(unasked)}, so max_scan cannot be checked. {way_out}"
     return None
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
 MAX_ROW_BYTES = 16 * 1024 * 1024  # the longest row that is sure to be read, as text
-_CAST = "CAST it in the SQL, then clear run_query with all that is downstream."
+_CAST = "CAST it in the SQL, then clear run_query and its downstream tasks."
 
 
 class Reading(NamedTuple):
@@ -65,7 +65,7 @@ _ROW = re.compile(r"CSV Error on Line: (\d+)")
 _VALUE = re.compile(r'converting column "c(\d+)"\. Could not convert string "(.*?)" to \'(.*?)\'', re.DOTALL)
 _PROBLEMS = {
     "Maximum line size": f"it is longer than {MAX_ROW_BYTES:,} bytes. Select less of its longest column.",
-    "unterminated quote": "the file ends inside a quoted value. Clear run_query with all that is downstream.",
+    "unterminated quote": "the file ends inside a quoted value. Clear run_query and its downstream tasks.",
     "Expected Number of Columns": "it has more or fewer values than there are columns.",
     "Invalid unicode": "it is not valid UTF-8. CAST it in the SQL, with from_utf8 for example.",
 }

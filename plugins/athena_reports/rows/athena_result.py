@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
 
 PublishedColumns = Callable[[], Sequence[Column] | None]
-_AGAIN = "Clear run_query with all that is downstream."
+_AGAIN = "Clear run_query and its downstream tasks."
 
 
 class FinishedQuery(BaseModel, frozen=True):

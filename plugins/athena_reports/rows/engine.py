@@ -41,7 +41,7 @@ class Engine:
         if is_disk_full(error) or "No space left on device" in text or "max_temp_directory_size" in text:
             return DiskFullError(
                 f"{self.about}: no space left on the worker's disk: {reason(error)}. Free space in {gettempdir()}, "
-                f"or let TMPDIR name a larger disk, then clear transform."
+                f"or set TMPDIR to a larger disk, then clear transform."
             )
         if type(error).__name__ == "OutOfMemoryException":
             return MemoryLimitError(

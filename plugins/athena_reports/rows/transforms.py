@@ -177,7 +177,7 @@ def _refuse(rows: Mapping[int, Any], kinds: Mapping[str, DuckDBPyType], drops: S
         if not _stay([row[name] for row in rows.values()], kind):
             number, value = next((number, row[name]) for number, row in rows.items() if not _stay([row[name]], kind))
             problem = f"row {number:,} has {value!r:.80} in {name!r}, which is a column of {kind}"
-            raise TransformError(f"{problem}: it would not stay the same. Convert it, or change its type in `adds`.")
+            raise TransformError(f"{problem}: its value would change. Convert it, or change its type in `adds`.")
 
 
 _BITS = {"tinyint": 8, "smallint": 16, "integer": 32, "bigint": 64, "hugeint": 128}

@@ -1,4 +1,4 @@
-"""Writes the rows of a report once, as Parquet, and makes every other format of that file (see docs/results.md)."""
+"""Writes the rows of a report once, as Parquet, and makes every other format of that file."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def test_what_glue_names_stays_where_the_manifest_is_missing(tabled: Place) -> N
     assert len(summary.removals) == 2
     assert {item.key for item in current.objects} <= set(tabled.everything())
     (problem,) = summary.problems
-    assert f"{tabled.location.manifest_uri} is missing, but the period is in Glue" in problem
+    assert f"{tabled.location.manifest_uri} is missing, but Glue has the period" in problem
 
 
 def gone(place: Place, version: Version) -> None:

@@ -144,7 +144,7 @@ def test_the_oldest_of_all_tables_come_first_as_many_as_airflow_maps_and_none_wi
         return sorted((each["conf"]["period"], each["trigger_dag_id"]) for each in task.execute(context))
 
     assert [period_id for period_id, _ in triggers()] == [FIRST, FIRST, SECOND]
-    assert "Airflow maps 3 at once; 3 later periods wait for the next look." in capsys.readouterr().out
+    assert "Airflow maps 3 at once; 3 later periods wait for the next run." in capsys.readouterr().out
     # The first day's run of one of them has not ended, as in a paused DAG: no second one is added to it.
     (of_plays,) = found({FIRST: partition(FIRST)}, datetime.now(UTC))
     airflow.unfinished = {("plays_weekly", of_plays.run_ids[0])}

@@ -98,7 +98,7 @@ def test_a_failure_says_which_query_why_what_it_scanned_and_what_to_do(state: st
     message = str(caught.value)
     assert message.startswith(f"Query q-1 is {state}: TABLE_NOT_FOUND: line 1:15")
     assert f"category None, type 1301; 2,000,000,000 bytes scanned (about {usd} USD)" in message
-    assert "Clear run_query with all that is downstream to try again." in message
+    assert "Clear run_query and its downstream tasks to try again." in message
 
 
 @pytest.mark.parametrize(

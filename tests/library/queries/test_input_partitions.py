@@ -87,7 +87,7 @@ def test_a_projection_answers_for_glue(glue: GlueClient, database: str, range_: 
 def test_a_projection_that_cannot_be_read_is_named(glue: GlueClient, database: str) -> None:
     parameters = {"projection.enabled": "true", "projection.dt.type": "date", "projection.dt.range": "yesterday,NOW"}
     create(glue, database, ["dt"], [], **parameters)
-    with pytest.raises(InputError, match="the range 'yesterday', which does not read as 'yyyy-MM-dd'"):
+    with pytest.raises(InputError, match="the range 'yesterday', which is not of the form 'yyyy-MM-dd'"):
         look(glue, database)
 
 

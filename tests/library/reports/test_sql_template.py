@@ -96,6 +96,6 @@ def test_with_a_limit_each_input_has_to_be_asked_for_its_filter(tmp_path: Path) 
     source = "SELECT 1 FROM plays, users WHERE {{ inputs.users.partitions }}"
     assert template_problem(source, {}, tmp_path, inputs) is None
     problem = template_problem(source, {}, tmp_path, inputs, must_filter=True) or ""
-    assert problem.startswith("it has no filter on the partitions of plays, so max_scan cannot hold.")
+    assert problem.startswith("it has no filter on the partitions of plays, so max_scan cannot be checked.")
     whole = f"{source} AND {{{{ inputs.plays.partitions }}}}"
     assert template_problem(whole, {}, tmp_path, inputs, must_filter=True) is None

@@ -12,7 +12,7 @@ export const STATES = {
   partial: "Made while partitions of its input were missing",
   warned: "Checks warned",
   provisional: "Late events may still land",
-  published: "The current version stands",
+  published: "Published, and none of the other states",
 };
 export const OPEN = ["missing", "broken", "failed", "stale"];
 export const FILLABLE = [...OPEN, "outdated", "partial", "provisional"];
@@ -289,6 +289,6 @@ function legend() {
     "section",
     { class: "legend", "aria-label": "Legend" },
     Object.entries(STATES).map(([state, meaning]) => h("span", {}, h("i", { class: "mark", "data-state": state }), h("b", {}, state), ` ${meaning[0].toLowerCase()}${meaning.slice(1)}`)),
-    h("span", {}, "A dot in a corner: one more of these holds; the details name it."),
+    h("span", {}, "A dot in a corner: another state holds too. The details name it."),
   );
 }

@@ -36,7 +36,7 @@ export async function showPeriod(main, context, dagId, periodId, isShown) {
     const title = h("h3", {}, version === manifest.version ? "SQL" : `SQL of the earlier version ${version}`);
     try {
       const answer = await read(`${periodPath(dagId, periodId)}/versions/${version}/sql`);
-      const none = "It is not kept, or not any longer. Athena has it for 45 days: see the query.";
+      const none = "It was not kept, or it was removed. Athena keeps it for 45 days: see the query.";
       sql.replaceChildren(title, answer.sql === null ? h("p", { class: "empty" }, none) : h("pre", { tabindex: "0" }, answer.sql));
     } catch (error) {
       sql.replaceChildren(title, problem(error.message));

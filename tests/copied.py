@@ -1,0 +1,69 @@
+"""A copy of the repository, in which a test types what a page says."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from airflow_local.client import AirflowClient
+from airflow_local.runtime import free_port
+from tests.integrity.blocks import Block, blocks_of
+
+ROOT = Path(__file__).resolve().parents[1]
+USING = ("READY=", f"PY={sys.executable}")
+# As in a shell that is set up for nothing.
+SHELL = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
+
+
+def copy_repository(root: Path) -> Path:
+    """Copy what a clone has."""
+    kept = shutil.ignore_patterns(
+        ".git", ".venv*", ".airflow", "demo-output", "dist", "__pycache__", ".*_cache", ".work"
+    )
+    shutil.copytree(ROOT, root, ignore=kept)
+    return root
+
+
+def make(root: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run make with this interpreter."""
+    command = ["make", *arguments, *USING]
+    return subprocess.run(command, cwd=root, env=SHELL | variables, capture_output=True, text=True)
+
+
+def files_of(page: Path) -> list[tuple[str, Block]]:
+    """The blocks of a page that are to be saved, each with the path that the paragraph before it ends with."""
+    lines, found = page.read_text(encoding="utf-8").splitlines(), []
+    for block in blocks_of(page):
+        before = itertools.takewhile(str.strip, reversed(lines[: block.line - 2]))
+        paths = re.findall(r"`([\w./]+/[\w.]+\.(?:py|sql|csv))`", " ".join(reversed([*before])))
+        if paths and block.language in {"python", "sql", "csv"}:
+            found.append((paths[-1], block))
+    return found
+
+
+@contextmanager
+def airflow_up(root: Path) -> Iterator[tuple[AirflowClient, Mapping[str, str]]]:
+    """Run `make up`; yields a client of its Airflow, and the variables that it tells other shells to export."""
+    port = free_port()
+    command = ["make", "up", f"PORT={port}", *USING]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=root, env=SHELL, stdout=pipe, text=True, start_new_session=True) as up:
+        assert up.stdout is not None
+        said = "".join(itertools.takewhile(lambda line: "Ctrl-C" not in line, up.stdout))
+        try:
+            login = re.search(r"user (\S+), password (\S+)", said)
+            exported = re.search(r"export (.+)", said)
+            assert login is not None, said
+            assert exported is not None, said
+            variables = dict(word.split("=", 1) for word in exported[1].split())
+            yield AirflowClient(f"http://127.0.0.1:{port}", *login.groups()), variables
+        finally:
+            os.killpg(up.pid, signal.SIGINT)

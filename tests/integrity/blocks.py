@@ -1,0 +1,209 @@
+"""The code blocks of Markdown pages, and what runs or checks one of each kind."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+import typer.main
+from botocore import xform_name
+
+from athena_reports.authors.command_line import app
+from athena_reports.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_athena import AthenaClient
+
+ROOT = Path(__file__).resolve().parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+_UNDER_WAY = ("QUEUED", "RUNNING")
+
+# Options of every command of the AWS CLI, and commands that it has beside the operations of the services.
+_AWS_OPTIONS = {"region", "profile", "output", "query", "endpoint-url", "no-cli-pager", "cli-input-json"}
+_AWS_CUSTOM = {("s3", "sync"), ("s3", "cp"), ("s3", "ls"), ("configure", "export-credentials")}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: where it is, its language, and its text without the indent of its fence."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """The blocks of a page, in their order."""
+    found, opened = [], None
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+        if fence := re.match(r"( *)```(.*)$", line):
+            if opened is None:
+                opened, lines = (number, fence[1], fence[2].strip()), list[str]()
+            else:
+                found.append(Block(page, opened[0], opened[2], "".join(f"{each}\n" for each in lines)))
+                opened = None
+        elif opened is not None:
+            lines.append(line.removeprefix(opened[1]))
+    assert opened is None, f"{page}: the block of line {opened} has no end"
+    return found
+
+
+def run_python(block: Block, names: dict[str, Any]) -> None:
+    """Execute a block; what it defines is added to the names."""
+    exec(compile(block.text, str(block), "exec"), names)
+
+
+def run_sql(text: str, athena: AthenaClient, *, database: str, workgroup: str) -> list[dict[str, str]]:
+    """Run a query on the local Athena; the first rows, as text by column. A query that fails is an AssertionError."""
+    started = athena.start_query_execution(
+        QueryString=text, QueryExecutionContext={"Database": database}, WorkGroup=workgroup
+    )
+    deadline, id_ = time.monotonic() + 60, started["QueryExecutionId"]
+    while (status := athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]["Status"])[
+        "State"
+    ] in _UNDER_WAY:
+        assert time.monotonic() < deadline, text
+        time.sleep(0.02)
+    assert status["State"] == "SUCCEEDED", status
+    head, *rows = athena.get_query_results(QueryExecutionId=id_)["ResultSet"]["Rows"]
+    columns = [each["VarCharValue"] for each in head["Data"]]
+    return [dict(zip(columns, (each.get("VarCharValue", "") for each in row["Data"]), strict=True)) for row in rows]
+
+
+def commands_of(block: Block) -> list[str]:
+    """What a console block types after its prompts; a command goes on where its line ends with a backslash."""
+    text = block.text.replace("\\\n", "")
+    return [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
+
+
+def check_console(block: Block) -> None:
+    """Hold every command of a console block against the program that it names."""
+    commands = commands_of(block)
+    assert commands, f"{block}: no line begins with '$ '"
+    for command in commands:
+        try:
+            _check(command)
+        except (Exception, SystemExit) as error:
+            raise AssertionError(f"{block}: {command}: {error}") from error
+
+
+def _check(line: str) -> None:
+    for inner in re.findall(r"\$\((.+)\)", line):
+        _check(inner)
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&")
+    lexer.whitespace_split = True
+    words: list[str] = []
+    for word in [*lexer, ";"]:
+        if word.strip(";|&"):
+            words.append(word)
+            continue
+        _check_words(words)
+        words = []
+
+
+def _check_words(words: list[str]) -> None:
+    while words and re.match(r"[A-Za-z_]+=", words[0]):
+        words = words[1:]
+    if not words or words[0] in _SHELL:
+        return
+    check = _PROGRAMS.get(words[0].removeprefix(".venv/bin/"))
+    assert check, f"no check for the program {words[0]}: add one to {Path(__file__).name}"
+    check(words[1:])
+
+
+def _make(words: list[str]) -> None:
+    for word in words:
+        name, is_variable, _ = word.partition("=")
+        assert not is_variable or re.search(rf"\$\({name}\b|origin {name}\b", MAKEFILE), f"make has no variable {name}"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(["make", "--dry-run", *words], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def _python(words: list[str]) -> None:
+    if words[0] != "-m":
+        assert words[0].endswith(".py"), "neither a module nor a script"  # which the page has written
+        return
+    assert importlib.util.find_spec(words[1]), f"no module {words[1]}"
+    if words[1] == "athena_reports":
+        group: Any = typer.main.get_command(app)
+        with group.make_context("athena_reports", words[2:], allow_extra_args=True) as context:
+            if rest := [*context._protected_args, *context.args]:
+                name, command, arguments = group.resolve_command(context, rest)
+                command.make_context(name, arguments, parent=context).close()
+
+
+def _aws(words: list[str]) -> None:
+    service, operation, *rest = words
+    if (service, operation) in _AWS_CUSTOM:
+        return
+    model = _service(service)
+    name = {xform_name(each, "-"): each for each in model.operation_names}[operation]
+    shape = model.operation_model(name).input_shape
+    members: Mapping[str, Any] = shape.members if shape else {}
+    known = {xform_name(each, "-"): each for each in members}
+    given = {word.partition("=")[0].removeprefix("--") for word in rest if word.startswith("--")}
+    given = {each.removeprefix("no-") if each not in known else each for each in given}
+    assert given <= known.keys() | _AWS_OPTIONS, f"unknown: {sorted(given - known.keys() - _AWS_OPTIONS)}"
+    required = set(shape.required_members) if shape else set()
+    missing = required - {known[each] for each in given & known.keys()}
+    assert not missing or "..." in rest or "cli-input-json" in given, f"missing: {sorted(missing)}"
+
+
+@cache
+def _service(name: str) -> Any:
+    return botocore.session.Session().get_service_model(name)
+
+
+def _airflow(words: list[str]) -> None:
+    from airflow.cli.cli_parser import get_parser
+
+    get_parser().parse_args(words)
+
+
+def _docker(words: list[str]) -> None:
+    """No engine is at hand: the files exist, and a command of Airflow in a container is one of Airflow."""
+    assert words[0] == "compose"
+    assert all((ROOT / file).is_file() for option, file in itertools.pairwise(words) if option == "-f")
+    if "airflow" in words:
+        _airflow(words[words.index("airflow") + 1 :])
+
+
+def _pytest(words: list[str]) -> None:
+    assert all((ROOT / word).exists() for word in words if word.startswith("tests"))
+
+
+def _export(words: list[str]) -> None:
+    names = {word.partition("=")[0] for word in words}
+    settings = {field.alias for field in Settings.model_fields.values()}
+    unknown = {name for name in names if name.startswith("ATHENA_REPORTS_")} - settings
+    assert not unknown, f"no such setting: {sorted(unknown)}"
+
+
+# Programs whose arguments mean nothing to this repository.
+_SHELL = {"echo", "cd", "eval", "git", "curl", "id"}
+_PROGRAMS = {
+    "make": _make,
+    "python": _python,
+    "aws": _aws,
+    "airflow": _airflow,
+    "docker": _docker,
+    "pytest": _pytest,
+    "export": _export,
+}

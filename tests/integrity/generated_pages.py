@@ -1,0 +1,119 @@
+"""The pages of docs/reference that follow from docstrings, settings, the command line and the stack's template."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer.main
+from cfnlint.decode import decode
+
+from athena_reports.authors.command_line import app
+from athena_reports.settings import Settings, _defaults, read_settings
+from tests.integrity import api_page
+
+ROOT = Path(__file__).resolve().parents[2]
+RENEW = "`.venv/bin/pytest tests/integrity/test_generated_pages.py --renew-golden` writes it."
+
+_SETTINGS = f"""# Settings
+
+A deployment is set up by environment variables. Each process reads them once. A variable that is missing, wrong or
+misspelt is an import error of every DAG file, and the error names it. An empty variable counts as not set.
+[How to set them](../how-to/configure.md). This page is generated from the model `Settings`:
+{RENEW}
+
+| variable | default | what it says | value |
+| --- | --- | --- | --- |
+"""
+_COMMANDS = f"""# Command line
+
+The tools for authors of reports. They use the AWS endpoint, region and credentials of the shell, and the
+[settings](settings.md). Without `--json` the output is for people. The exit code is not 0 if something is wrong.
+[How to write a report](../how-to/write-a-report.md) shows them at work. This page is generated from the commands:
+{RENEW}
+"""
+_STACK = f"""# The stack
+
+`deploy/stack/reports.yaml` is a CloudFormation template of what the reports of one environment need.
+[`make deploy`](../how-to/deploy.md) creates and changes it. This page is generated from the template:
+{RENEW}
+
+- **Buckets.** All are versioned and encrypted, closed to the public and to requests without TLS. `ReportBucket` keeps
+  replaced and deleted objects for `NoncurrentDays`. No lifecycle rule expires a current object there. Objects of
+  `QueryResultsBucket` expire after `QueryResultsDays`. `MwaaBucket` keeps ten earlier versions of each file, and others
+  for a year. `AccessLogsBucket` has the access logs of the other three for 90 days. Broken uploads go after a week.
+- **Queries.** `Workgroup` enforces output location, encryption and scan cutoff, and publishes metrics.
+- **Tables.** `ReportDatabase` holds the published tables. `CreatedSourceDatabase` is made on demand.
+- **Permissions.** `ExecutionRole` has `ReportsPolicy` and `MwaaPolicy`: [each action](permissions.md).
+- **Alerts.** `AlertTopic` gets failed and late reports, and two alarms: `SchedulerAlarm` (no heartbeat for half an
+  hour) and `ScannedBytesAlarm` (more scanned in a day than expected). `LateOrFailedAlarm` is for dashboards.
+- **Amazon MWAA.** `Airflow` is the environment. There is none without subnets.
+
+Buckets, databases and the workgroup stay when the stack is deleted. The environment goes, because it bills by the hour.
+"""
+
+
+def settings_page() -> str:
+    """Each variable with its default: away from a local endpoint some have none."""
+    local = dict(read_settings({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}))
+    away = _defaults({"ATHENA_REPORTS_ENV": "dev"})
+    rows = []
+    for name, field in Settings.model_fields.items():
+        value = local[name]
+        if isinstance(value, Path):
+            value = value.relative_to(ROOT)
+        text = str(value).lower() if isinstance(value, bool) else str(value or "").replace("dev", "{env}")
+        default = f"`{'dev' if name == 'environment' else text}`" if text else ""
+        default += ", with a local endpoint only" if field.is_required() and field.alias not in away else ""
+        rows.append(f"| `{field.alias}` | {default} | {field.description} | {field.title} |")
+    return _SETTINGS + "\n".join(rows) + "\n"
+
+
+def command_line_page() -> str:
+    """Each command with its arguments and options."""
+    group: Any = typer.main.get_command(app)
+    return _COMMANDS + "\n".join(_command("python -m athena_reports", group)) + "\n"
+
+
+def _command(name: str, command: Any) -> Iterator[str]:
+    yield f"\n## {name.removeprefix('python -m athena_reports ')}\n\n{_one_line(command.help)}\n"
+    shown = [each for each in command.params if each.name != "help"]
+    if shown:
+        yield "| | default | |\n| --- | --- | --- |"
+    for each in shown:
+        is_option = each.param_type_name == "option"
+        says = " ".join([*each.opts, each.metavar or ""]).strip() if is_option else each.metavar or each.name.upper()
+        default = f"`{each.default}`" if each.default not in (None, "", False) else ""
+        default = "asked for" if getattr(each, "prompt", None) else "must be given" if each.required else default
+        yield f"| `{says}` | {default} | {_one_line(each.help or '')} |"
+    for sub, each in getattr(command, "commands", {}).items():
+        yield from _command(f"{name} {sub}", each)
+
+
+def stack_page() -> str:
+    """The parameters and the outputs of the template."""
+    template, problems = decode(str(ROOT / "deploy" / "stack" / "reports.yaml"))
+    assert not problems
+    rows = ["\n## Parameters\n", "| parameter | default | what it says |", "| --- | --- | --- |"]
+    for name, each in template["Parameters"].items():
+        default = f"`{each['Default']}`" if each.get("Default") else "none" if "Default" in each else "must be given"
+        rows.append(f"| `{name}` | {default} | {_one_line(each['Description'])} |")
+    rows += ["\n## Outputs\n", "| output | what it is |", "| --- | --- |"]
+    for name, each in template["Outputs"].items():
+        variable = re.fullmatch("ATHENA_REPORTS_[A-Z_]+", each["Description"])
+        rows.append(f"| `{name}` | {f'the value of `{variable[0]}`' if variable else each['Description']} |")
+    return _STACK + "\n".join(rows) + "\n"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+PAGES = {
+    "api": api_page.page,
+    "settings": settings_page,
+    "command-line": command_line_page,
+    "stack": stack_page,
+}

@@ -1,0 +1,206 @@
+"""Every link of a Markdown page leads somewhere, and every code block is run or held against what it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import athena_reports
+from airflow_local.services import Services
+from athena_reports import weekly
+from athena_reports.rows.engine import open_engine
+from athena_reports.rows.transforms import apply
+from athena_reports.settings import settings
+from tests.integration.runner import load_dags, run_dag
+from tests.integrity.blocks import ROOT, Block, blocks_of, check_console, run_python, run_sql
+from tests.integrity.generated_pages import PAGES as GENERATED
+
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(page for name in ("docs", "dev", "deploy") for page in (ROOT / name).rglob("*.md"))]
+)
+READ_A_REPORT = "docs/how-to/read-a-report.md"
+TAKE_OVER = "docs/how-to/take-over-from-step-functions.md"
+TRANSFORM = "docs/how-to/transform-and-check.md"
+RUN_HERE = {"docs/explanation/periods.md", READ_A_REPORT, TAKE_OVER, TRANSFORM}
+
+# A page whose blocks other than console have a test of their own, which reads the page.
+RUN_ELSEWHERE = {
+    "README.md": "tests/integrity/test_adoption.py",
+    "README.ja.md": "tests/integrity/test_readme.py",
+    "docs/tutorial.md": "tests/integration/test_tutorial.py",
+    "docs/how-to/be-told.md": "tests/integration/test_alerts.py",
+    "docs/how-to/configure.md": "tests/deploy/test_stack.py",
+    "docs/how-to/start-a-dag.md": "tests/integration/test_asset_events.py",
+    "docs/how-to/write-a-dag-by-hand.md": "tests/integration/test_runs.py",
+}
+NOT_RUN = {
+    ("docs/reference/api.md", "python"): "signatures, which test_generated_pages.py compares with the code",
+    ("docs/reference/published.md", ""): "a listing of keys",
+    ("dev/local_aws/README.md", "python"): "pieces of one session; tests/dev/local_aws makes each of these calls",
+    ("dev/local_aws/README.md", "sql"): "the target is a bucket of the reader's; tests/dev/local_aws/test_unload.py",
+}
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_a_block_is_run_or_checked_or_declared(block: Block) -> None:
+    page = name_of(block.page)
+    if block.language == "console":
+        check_console(block)
+    elif page in RUN_HERE:
+        assert block.language in ("python", "sql")
+    elif page in RUN_ELSEWHERE:
+        assert block.page.name in (ROOT / RUN_ELSEWHERE[page]).read_text(encoding="utf-8")
+    else:
+        assert (page, block.language) in NOT_RUN, "run it in a test, or declare here why not"
+
+
+def test_what_is_declared_is_there() -> None:
+    kinds = {(name_of(block.page), block.language) for block in BLOCKS}
+    pages = {page for page, language in kinds if language != "console"}
+    assert pages >= RUN_HERE | RUN_ELSEWHERE.keys()
+    assert kinds >= NOT_RUN.keys()
+
+
+def test_the_docs_are_short() -> None:
+    """Below 12,000 words, without what is generated and the decisions."""
+    pages = [page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "adr" and page.stem not in GENERATED]
+    assert sum(len(page.read_text(encoding="utf-8").split()) for page in pages) < 12_000
+
+
+# --- links
+
+
+def prose(page: Path) -> str:
+    """A page without its code."""
+    text = re.sub(r"^( *)```.*?^\1```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"`[^`\n]+`", lambda code: "" if "](" in code[0] else code[0], text)
+
+
+def anchors(page: Path) -> Iterator[str]:
+    """The anchors of the headings, as GitHub makes them."""
+    seen: dict[str, int] = {}
+    for heading in re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE):
+        text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
+        anchor = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+        seen[anchor] = seen.get(anchor, -1) + 1
+        yield f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
+    found = re.findall(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"", prose(page))
+    for link in ("".join(pair) for pair in found):
+        if re.match(r"https?:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{link}: no such file"
+        assert not anchor or anchor in anchors(target), f"{link}: no such heading"
+
+
+def test_the_pages_that_files_name_exist() -> None:
+    folders = ("dags", "plugins", "deploy", "dev/local_aws", "dev/demo", "tests", ".github")
+    kinds = {".py", ".yaml", ".env", ".md", ".toml"}
+    inside = [file for folder in folders for file in (ROOT / folder).rglob("*.*")]
+    files = [file for file in [*ROOT.iterdir(), *PAGES, *inside] if file.suffix in kinds]
+    named = {page for file in files for page in re.findall(r"\bdocs/[\w/-]+\.md", file.read_text(encoding="utf-8"))}
+    assert len(named) > 10
+    assert not [page for page in named if not (ROOT / page).is_file()]
+
+
+@pytest.mark.parametrize("image", sorted((ROOT / "docs" / "images").iterdir()), ids=lambda path: path.name)
+def test_an_image_is_shown(image: Path) -> None:
+    assert any(image.name in page.read_text(encoding="utf-8") for page in PAGES)
+
+
+# --- blocks that are run here
+
+
+@pytest.fixture
+def published(
+    services: Services, plays_lake: object, dags_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two weeks of a report, published in the environment prd."""
+    services.prepare("prd")
+    monkeypatch.setenv("ATHENA_REPORTS_ENV", "prd")
+    monkeypatch.setenv("ATHENA_REPORTS_DATABASE", "database_dev")
+    monkeypatch.chdir(tmp_path)
+    settings.cache_clear()
+    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
+    for period in ("2025-02-23", "2025-03-02"):
+        run_dag(dag, period=period)
+
+
+def run_page(name: str, services: Services | None = None, **names: Any) -> tuple[dict[str, Any], list[Any]]:
+    """Run the blocks of a page in their order; what the Python defines, and the rows of each query."""
+    rows = []
+    for block in blocks_of(ROOT / name):
+        text = block.text.replace("user_ranking", "top_users")  # the report of the tests
+        if block.language == "python":
+            run_python(Block(block.page, block.line, "python", text), names)
+        elif block.language == "sql":
+            assert services
+            rows.append(run_sql(text, services.athena, database="report_prd", workgroup="prd"))
+    return names, rows
+
+
+def test_a_week_with_a_change_of_the_clocks() -> None:
+    names, _ = run_page("docs/explanation/periods.md")
+    assert names["hours"] == 167
+
+
+@pytest.mark.usefixtures("published")
+def test_the_ways_to_read_a_report_give_the_same_rows(services: Services) -> None:
+    names, [firsts] = run_page(READ_A_REPORT, services)
+    ranking = [
+        (str(user), int(score)) for user, score in names["ranking"][["user_id", "score"]].itertuples(index=False)
+    ]
+    assert len(ranking) == 100
+    assert names["best"] == ranking[:10]
+    assert names["rows"] == ranking
+    assert [row["period"] for row in firsts] == ["2025-02-23", "2025-03-02"]
+    assert (firsts[1]["user_id"], int(firsts[1]["score"])) == ranking[0]
+
+
+@pytest.mark.usefixtures("published")
+def test_the_comparison_with_a_machine_shows_what_only_one_has(services: Services) -> None:
+    glue = services.glue
+    table: Any = glue.get_table(DatabaseName="report_prd", Name="top_users_weekly")["Table"]
+    week = glue.get_partition(DatabaseName="report_prd", TableName=table["Name"], PartitionValues=["2025-02-23"])
+    glue.create_database(DatabaseInput={"Name": "compare"})
+    copy: Any = {"Name": "machine_weekly"} | {key: table[key] for key in ("PartitionKeys", "StorageDescriptor")}
+    glue.create_table(DatabaseName="compare", TableInput=copy)
+    facts: Any = {key: week["Partition"][key] for key in ("Values", "StorageDescriptor")}
+    glue.create_partition(DatabaseName="compare", TableName="machine_weekly", PartitionInput=facts)
+
+    _, [differences] = run_page(TAKE_OVER, services)
+    assert len(differences) == 100
+    assert {(row["side"], row["period"]) for row in differences} == {("airflow only", "2025-03-02")}
+
+
+def test_the_transforms_of_the_page() -> None:
+    names, _ = run_page(TRANSFORM, transforms=athena_reports.transforms, Input=athena_reports.Input)
+    assert names["inputs"][0].previous
+    with open_engine("128MB") as engine:
+        rows = engine.connection.sql(
+            "SELECT 'u' || n AS user_id, (n * 10)::BIGINT AS score, DATE '2026-11-10' + n::INTEGER AS day "
+            "FROM range(1, 16) AS r (n)"
+        )
+        made = apply(names["transform"], rows, weekly("sunday").period("2026-11-15"), engine=engine, about="docs")
+        assert made.columns == ["rank", "user", "score", "day", "share", "grade"]
+        found = made.fetchall()
+    assert [row[0] for row in found] == list(range(5, 16))
+    assert found[0][1:3] == ("u11", 110)
+    assert [row[-1] for row in found] == ["gold"] * 6 + ["silver"] * 5
+    assert found[0][4] == 110 / 1200

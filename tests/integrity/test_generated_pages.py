@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import athena_reports
+from tests.integrity.generated_pages import PAGES
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_generated_page_is_what_the_code_says(name: str, request: pytest.FixtureRequest) -> None:
+    write: Callable[[], str] = PAGES[name]
+    file = FOLDER / f"{name}.md"
+    if request.config.getoption("--renew-golden"):
+        file.write_text(write(), encoding="utf-8")
+    assert file.read_text(encoding="utf-8") == write(), "write it anew with --renew-golden"
+
+
+@pytest.mark.parametrize("name", athena_reports.__all__)
+def test_what_is_exported_is_there_and_documented(name: str) -> None:
+    assert getattr(athena_reports, name).__doc__
+
+
+def test_what_is_loaded_on_demand_is_exported() -> None:
+    assert {*athena_reports._MODULE_OF, "settings"} == set(athena_reports.__all__)
+    assert len(athena_reports.__all__) == len(set(athena_reports.__all__))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = athena_reports.nothing
