@@ -75,7 +75,8 @@ def test_the_command_line_starts_a_backfill_and_reprocess_does_what_it_says(
     weekly.assert_right(periods)
 
 
-@pytest.mark.parametrize("paused", [pytest.param("backfill", marks=pytest.mark.full), "dag"])
+@pytest.mark.full
+@pytest.mark.parametrize("paused", ["backfill", "dag"])
 def test_a_pause_lets_what_runs_end_and_a_resume_does_the_rest(
     weekly: Backfilled, airflow: AirflowRuntime, paused: Literal["backfill", "dag"]
 ) -> None:
