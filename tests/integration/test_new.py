@@ -15,7 +15,7 @@ FILES = {
     "include/sql/busy_users.sql",
     *(f"tests/reports/busy_users/bounds/{name}" for name in ("case.yaml", "plays.csv", "expected.csv")),
 }
-ASKED = {"--table": "plays", "--key": "user_id", "--time": "played_at", "--since": "2025-01-01"}
+ASKED = {"--table": "plays", "--key": "user_id", "--time": "played_at", "--since": "2025-01-01", "--owner": "us"}
 
 
 def written(root: Path) -> set[str]:
