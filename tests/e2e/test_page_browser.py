@@ -319,6 +319,8 @@ def test_a_period_shows_its_ranking_history_versions_and_checks(enter: Enter, ai
     versions = page.locator("section", has=page.get_by_role("heading", name="Versions"))
     expect(versions.locator("tbody tr")).to_have_count(2)
     expect(versions).to_contain_text(re.compile(r"\d+ rows added, \d+ removed"))
+    columns = page.locator("section", has=page.get_by_role("heading", name="Columns"))
+    expect(columns.get_by_role("row", name="user_id")).to_contain_text("meaning of user_id")
     expect(page.get_by_text("unique(user_id)")).to_be_visible()
     expect(page.get_by_text(f"SELECT user_id FROM plays -- {WEEK[-8].id}, 3")).to_be_visible()
     versions.get_by_role("button", name="SQL").last.click()

@@ -108,6 +108,19 @@ def plan(
 
 
 @app.command()
+def docs(
+    report: ReportName,
+    odcs: Annotated[bool, typer.Option("--odcs", help="Print an ODCS data contract as YAML.")] = False,
+) -> None:
+    """Describe a report as Markdown, for its readers: schedule, inputs, columns, checks, and where it is published."""
+    from athena_reports.authors import docs as describing
+    from athena_reports.authors.declared import declared_reports, find_dags
+
+    found = find_dags(report, declared_reports())
+    print(describing.contract(found) if odcs else describing.markdown(found))
+
+
+@app.command()
 def status(report: ReportName, as_json: AsJson = False) -> None:
     """Show which periods are published, and which of them by other SQL, params or transform than today's."""
     from athena_reports.authors import status as view

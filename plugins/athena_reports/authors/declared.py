@@ -51,6 +51,11 @@ class DeclaredReport:
         return str(self.query.render_template(self.query.query, context, self.dag.get_template_env())).strip()
 
     @property
+    def prefix(self) -> str:
+        """Address of all that it publishes."""
+        return self.recipe.location(self.latest_period()).folder_uri
+
+    @property
     def logic(self) -> str:
         """The digest of what makes its rows today."""
         publish: Any = self.dag.get_task("publish")
@@ -89,19 +94,24 @@ def declared_reports() -> Declared:
     return Declared(found, problems)
 
 
-def find_report(name: str, period_id: str, declared: Declared) -> tuple[DeclaredReport, Period]:
-    """Return the report of a name or a DAG id, and a period of it: the last complete one without an id.
-
-    A name without a cadence means the first DAG that has such a period. UnknownReportError if there is none.
-    """
+def find_dags(name: str, declared: Declared) -> list[DeclaredReport]:
+    """Return the DAGs of a report, or the one of an id; UnknownReportError if there is none."""
     known, problems = declared
     named = [each for each in known if name in (each.recipe.report, each.dag.dag_id)]
     if not named:
         names = sorted({text for each in known for text in (each.recipe.report, each.dag.dag_id)})
         near = ", ".join(get_close_matches(name, names, n=3, cutoff=0.3)) or ", ".join(names) or "none"
         raise UnknownReportError("\n".join([f"There is no report {name!r}. Is it one of these: {near}?", *problems]))
+    return named
+
+
+def find_report(name: str, period_id: str, declared: Declared) -> tuple[DeclaredReport, Period]:
+    """Return the report of a name or a DAG id, and a period of it: the last complete one without an id.
+
+    A name without a cadence means the first DAG that has such a period. UnknownReportError if there is none.
+    """
     problems = []
-    for each in named:
+    for each in find_dags(name, declared):
         try:
             return each, each.cadence.period(period_id) if period_id else each.latest_period()
         except PeriodError as error:
