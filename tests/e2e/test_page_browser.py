@@ -335,6 +335,16 @@ def test_a_period_shows_its_ranking_history_versions_and_checks(enter: Enter, ai
     SCREENSHOTS.take(page, "page-period", "light")
 
 
+def test_costs_are_listed_dearest_first(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("admin")
+    open_page(page, airflow)
+    page.get_by_text("Costs of the last 12 months").click()
+    ours = page.locator("details tbody tr", has=page.get_by_role("rowheader", name=DAG_ID))
+    expect(ours).to_contain_text("+0%")
+    queries = [int(text) for text in page.locator("details tbody td:nth-child(2)").all_inner_texts()]
+    assert queries == sorted(queries, reverse=True)  # each one costs the same
+
+
 def test_what_comes_from_data_is_text(enter: Enter, airflow: AirflowRuntime) -> None:
     page = enter("admin")
     open_page(page, airflow, f"#{DAG_ID}/{WEEK[-7].id}")

@@ -135,6 +135,25 @@ def status(report: ReportName, as_json: AsJson = False) -> None:
         view.show(found, Console())
 
 
+@app.command()
+def costs(
+    report: Annotated[str, typer.Argument(metavar="[REPORT]", help="A report, or the id of a DAG; else all.")] = "",
+    months: Annotated[int, typer.Option(min=1, help="How many of the last months, in UTC.")] = 12,
+    as_json: AsJson = False,
+) -> None:
+    """Show what reports, their owners and months scanned and cost, dearest first."""
+    from athena_reports.authors import costs as view
+    from athena_reports.authors.declared import declared_reports, find_dags
+    from athena_reports.authors.trial import Aws
+
+    known = declared_reports()
+    found = view.costs(find_dags(report, known) if report else known.reports, months, Aws.connect())
+    if as_json:
+        print(found.model_dump_json(indent=2))
+    else:
+        view.show(found, Console())
+
+
 @app.command("test")
 def run_cases(
     names: Annotated[

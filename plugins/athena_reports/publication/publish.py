@@ -107,11 +107,14 @@ def _successor(
     parts = {"manifest_format": 1, **dict(facts), **dict(version)}
     if current is not None:
         parts |= {"restated_at": current.restated_at, "earlier_versions": current.earlier_versions}
+        parts["repeated_queries"] = current.repeated_queries
         difference = _difference(version, current, location, s3, memory_limit) if is_whole else None
         formats, old_formats = ({each.format for each in one.objects} for one in (version, current))
         is_same |= not version.ordered and difference == Difference(added=0, removed=0) and formats == old_formats
         if is_whole and is_same:
             parts |= {name: getattr(current, name) for name in Version.model_fields if name != "columns"}
+            if current.query.id != facts.query.id:
+                parts["repeated_queries"] = (current.query, *current.repeated_queries)
             _keep_sql(facts.query.sql_sha256, version, current, location, s3)
         else:
             earlier = [each for each in current.earlier_versions if each.version != version.version]

@@ -30,6 +30,7 @@ def test_the_first_publication(place: Place) -> None:
         **version.model_dump(mode="json"),
         "restated_at": "",
         "earlier_versions": [],
+        "repeated_queries": [],
     }
 
 
