@@ -28,33 +28,27 @@ class Costs(BaseModel, frozen=True):
     reports: dict[str, Summary]
     owners: dict[str, Summary]
     months: dict[str, Summary]
-    owner_of: dict[str, str]
 
 
 def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
     """Return what the queries of the last months cost, by one listing of each table."""
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
         ledgers = list(threads.map(lambda each: _ledger(each, aws), dags))
-    shown, owners = last_months(months, datetime.now(UTC)), {each.dag.dag_id: each.dag.owner for each in dags}
-    reports = dict(zip(owners, ledgers, strict=True))
-    by_owner = {
-        owner: merged(reports[dag_id] for dag_id in owners if owners[dag_id] == owner) for owner in owners.values()
-    }
-    everything = merged(ledgers)
+    shown, everything, owners = last_months(months, datetime.now(UTC)), merged(ledgers), dict[str, Ledger]()
+    for each, ledger in zip(dags, ledgers, strict=True):
+        owners[each.dag.owner] = merged([owners.get(each.dag.owner, {}), ledger])
     return Costs(
-        reports=_dearest_first(reports, shown),
-        owners=_dearest_first(by_owner, shown),
+        reports=_dearest_first({each.dag.dag_id: ledger for each, ledger in zip(dags, ledgers, strict=True)}, shown),
+        owners=_dearest_first(owners, shown),
         months={month: summary(everything, [month]) for month in shown if month in everything},
-        owner_of=owners,
     )
 
 
 def _ledger(each: DeclaredReport, aws: Aws) -> Ledger:
     location = each.recipe.location(each.latest_period())
     if each.recipe.database:
-        return merged(
-            facts.ledger for facts in Table(each.recipe.database, location, aws.glue).published_periods().values()
-        )
+        table = Table(each.recipe.database, location, aws.glue)
+        return merged(facts.ledger for facts in table.published_periods().values())
     ids = (folder.split("/")[-2] for folder in aws.s3.folders(location.folder_uri))
     found = (read_manifest(replace(location, period_id=period_id), aws.s3)[0] for period_id in ids)
     return merged(manifest.ledger for manifest in found if manifest)
@@ -62,21 +56,20 @@ def _ledger(each: DeclaredReport, aws: Aws) -> Ledger:
 
 def _dearest_first(ledgers: Mapping[str, Ledger], months: Sequence[str]) -> dict[str, Summary]:
     found = {name: summary(ledger, months) for name, ledger in ledgers.items()}
-    order = sorted(found.items(), key=lambda each: (each[1].price_usd or 0, each[1].scanned_bytes, each[1].growth or 0))
-    return dict(order[::-1])
+    worth = {name: (each.price_usd or 0, each.scanned_bytes, each.growth or 0) for name, each in found.items()}
+    return {name: found[name] for name in sorted(found, key=worth.__getitem__, reverse=True)}
 
 
 def show(found: Costs, console: Console) -> None:
     """Print the costs for a person."""
     for title, lines in (("report", found.reports), ("owner", found.owners), ("month", found.months)):
-        grid = Grid(title, *(["owner"] if title == "report" else []))
+        grid = Grid(title)
         for name in ("queries", "scanned", "USD", "growth"):
             grid.add_column(name, justify="right")
         for name, each in lines.items():
-            price = "by capacity" if each.price_usd is None and each.queries else f"{each.price_usd or 0:.5f}"
+            price = "none" if each.price_usd is None and each.queries else f"{each.price_usd or 0:.5f}"
             price += f" and {each.unpriced} without" if each.unpriced and each.price_usd is not None else ""
             growth = "" if each.growth is None else f"{each.growth:+.0%}"
-            owner = [Text(found.owner_of[name])] if title == "report" else []
-            grid.add_row(Text(name), *owner, f"{each.queries:,}", size(each.scanned_bytes), price, growth)
+            grid.add_row(Text(name), f"{each.queries:,}", size(each.scanned_bytes), price, growth)
         console.print(grid)
     console.print(Text(" ".join(_NOTES.split()), style="dim"))

@@ -45,9 +45,10 @@ class DeclaredReport:
         """The periods of the DAG."""
         return self.recipe.cadence
 
-    def sql(self, period: Period) -> str:
-        """Return the SQL of a period, rendered as its run renders it."""
-        context: Any = template_context(SqlPeriod(period, self.query.late_by), self.query.sql_params, self.query.inputs)
+    def sql(self, period: Period, context: Any = None) -> str:
+        """Return the SQL of a period, rendered as its run renders it, or in another context."""
+        seen = SqlPeriod(period, self.query.late_by)
+        context = context or template_context(seen, self.query.sql_params, self.query.inputs)
         return str(self.query.render_template(self.query.query, context, self.dag.get_template_env())).strip()
 
     @property

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from html import escape
 from typing import Any
 
-import boto3
 import yaml  # type: ignore[import-untyped]
 
 from athena_reports.authors.declared import DeclaredReport
+from athena_reports.reports.column import Column
 from athena_reports.settings import settings
 
 _MARKUP = re.compile(r"([\\`*\[\]|])")
@@ -21,25 +21,18 @@ _LOGICAL |= {"map": "object", "struct": "object"}  # the other types have the sa
 
 def markdown(dags: Sequence[DeclaredReport]) -> str:
     """Return what a report counts, when, from what, and where it is published."""
-    first = dags[0]
-    inputs, columns, checks = first.query.inputs, first.recipe.columns, first.recipe.checks
+    first, recipe = dags[0], dags[0].recipe
+    hours = first.query.late_by / timedelta(hours=1)
+    late = f" Events may land {hours:g} hours late; until then a period is provisional." if hours else ""
+    inputs = ([each.table, ", ".join(each.columns), each.zone, each.missing] for each in first.query.inputs)
+    columns = ([name, each.type, each.unit, each.description] for name, each in recipe.columns.items())
     parts = [
-        (first.dag.doc_md or f"# {first.recipe.report}").strip(),
-        "## Published",
-        f"Owner: {_cell(first.dag.owner)}. Formats: {', '.join(first.recipe.formats)}. Events may land {_late(first)}.",
-        _table(["DAG", "schedule", "since", "until", "table", "objects"], map(_published, dags)),
-        "## Inputs" if inputs else "",
-        _table(
-            ["table", "partitioned by", "dated in", "if one is missing"],
-            ([each.table, ", ".join(each.columns), each.zone, each.missing] for each in inputs),
-        ),
-        "## Columns" if columns else "",
-        _table(
-            ["column", "type", "unit", "meaning"],
-            ([name, each.type, each.unit, each.description] for name, each in columns.items()),
-        ),
-        "## Checks" if checks else "",
-        _table(["check", "if it does not hold"], ([each.name, each.severity] for each in checks)),
+        (first.dag.doc_md or f"# {recipe.report}").strip(),
+        f"Owner: {_cell(first.dag.owner)}. Formats: {', '.join(recipe.formats)}.{late}",
+        _table("Published", ["DAG", "schedule", "since", "until", "table", "objects"], map(_published, dags)),
+        _table("Inputs", ["table", "partitioned by", "dated in", "if one is missing"], inputs),
+        _table("Columns", ["column", "type", "unit", "meaning"], columns),
+        _table("Checks", ["check", "if it does not hold"], ([each.name, each.severity] for each in recipe.checks)),
     ]
     return "\n\n".join(filter(None, parts))
 
@@ -47,18 +40,14 @@ def markdown(dags: Sequence[DeclaredReport]) -> str:
 def contract(dags: Sequence[DeclaredReport]) -> str:
     """Return the data contract as YAML; its version is a digest of what it promises."""
     names, first = settings(), dags[0]
-    common = {"environment": names.environment}
-    servers: list[dict[str, Any]] = [
-        {"server": each.dag.dag_id, "type": "s3", **common, "location": each.prefix} for each in dags
-    ]
-    if names.query_results and any(each.recipe.database for each in dags):
-        athena = {"server": "athena", "type": "athena", **common, "stagingDir": names.query_results}
-        region = boto3.Session().region_name
-        servers.append(athena | {"schema": names.report_database} | ({"regionName": region} if region else {}))
+    servers = [{"server": each.dag.dag_id, "type": "s3", "location": each.prefix} for each in dags]
+    if names.query_results and first.recipe.database:
+        athena = {"server": "athena", "type": "athena", "stagingDir": names.query_results}
+        servers.append(athena | {"schema": names.report_database})
     promised = {
         "description": {"purpose": (first.dag.doc_md or first.recipe.report).strip()},
         "team": {"name": first.dag.owner},
-        "servers": servers,
+        "servers": [each | {"environment": names.environment} for each in servers],
         "schema": [_object(each) for each in dags],
         "slaProperties": [line for each in dags for line in _service_levels(each)],
     }
@@ -80,40 +69,26 @@ def _date(each: DeclaredReport, at: datetime) -> str:
     return at.astimezone(each.cadence.zone).date().isoformat()
 
 
-def _late(each: DeclaredReport) -> str:
-    late_by = each.query.late_by
-    if not late_by:
-        return "no later than their period ends"
-    return f"{late_by / timedelta(hours=1):g} hours late; until then a period is provisional"
-
-
 def _object(each: DeclaredReport) -> dict[str, Any]:
-    columns = [
-        {"name": name, "logicalType": _logical(column.type), "physicalType": column.type}
-        | ({"unique": True} if each.key == (name,) else {})
-        | {"description": column.description}
-        | ({"customProperties": [{"property": "unit", "value": column.unit}]} if column.unit else {})
-        for name, column in each.recipe.columns.items()
-    ]
+    severity, is_table = {"fail": "error", "warn": "warning"}, each.recipe.database is not None
     period = {"name": "period", "logicalType": "string", "physicalType": "string", "partitioned": True}
-    period |= {"partitionKeyPosition": 1, "description": f"Id of the {each.cadence.noun}."}
-    kind, last = ("table", [period]) if each.recipe.database else ("file", [])
-    severity = {"fail": "error", "warn": "warning"}
+    columns = [_property(name, column, each.key) for name, column in each.recipe.columns.items()]
+    checks = [{"name": one.name, "type": "text", "severity": severity[one.severity]} for one in each.recipe.checks]
     return {
         "name": each.dag.dag_id,
         "logicalType": "object",
-        "physicalType": kind,
+        "physicalType": "table" if is_table else "file",
         "description": each.cadence.description,
-        "properties": [*columns, *last],
-        "quality": [
-            {"name": check.name, "type": "text", "severity": severity[check.severity]} for check in each.recipe.checks
-        ],
+        "properties": [*columns, *([period | {"partitionKeyPosition": 1}] if is_table else [])],
+        "quality": checks,
     }
 
 
-def _logical(kind: str) -> str:
-    base = re.split(r"[(<]", kind)[0]
-    return _LOGICAL.get(base, base)
+def _property(name: str, column: Column, key: Sequence[str]) -> dict[str, Any]:
+    base = re.split(r"[(<]", column.type)[0]
+    found = {"name": name, "logicalType": _LOGICAL.get(base, base), "physicalType": column.type}
+    unit = {"customProperties": [{"property": "unit", "value": column.unit}]} if column.unit else {}
+    return found | {"unique": key == (name,), "description": column.description} | unit
 
 
 def _service_levels(each: DeclaredReport) -> list[dict[str, Any]]:
@@ -125,9 +100,9 @@ def _service_levels(each: DeclaredReport) -> list[dict[str, Any]]:
     return [level | {"element": dag.dag_id} for level in levels]
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [list(map(_cell, row)) for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *lines]) if lines else ""
+def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *(list(map(_cell, row)) for row in rows)]
+    return "\n".join([f"## {title}", "", *(f"| {' | '.join(line)} |" for line in lines)]) if len(lines) > 2 else ""
 
 
 def _cell(text: str) -> str:

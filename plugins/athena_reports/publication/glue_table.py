@@ -65,12 +65,9 @@ class Table:
         return tuple(Column(name=name, type="", glue=kind) for name, kind in types.items()) or None
 
     def prepare(self, columns: Sequence[Column], *, commented: bool = False) -> dict[str, str]:
-        """Make the table take a version with these columns, and return its types; SchemaError if they do not fit.
-
-        With `commented` the table says what they mean. Only who publishes does that: who repairs an old period may
-        know older words.
-        """
+        """Make the table take a version with these columns, and return its types; SchemaError if they do not fit."""
         key, wanted = tuple(columns), self._glue_types(columns)
+        # Only who publishes comments: who repairs an old period may know older words.
         comments = {each.name.lower(): each.description for each in columns if commented and each.description}
         for _ in range(ATTEMPTS):
             if key in self._prepared:

@@ -37,11 +37,6 @@ class Version(BaseModel, frozen=True):
     objects: tuple[PublishedObject, ...]
 
     @property
-    def types(self) -> list[tuple[str, str]]:
-        """Name and type of each column."""
-        return [(column.name, column.type) for column in self.columns]
-
-    @property
     def content(self) -> frozenset[tuple[Format, str]]:
         """The SHA-256 of the rows in each format."""
         return frozenset((each.format, each.sha256) for each in self.objects)

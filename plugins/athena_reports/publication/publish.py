@@ -147,7 +147,8 @@ def _difference(new: Version, old: Version, location: Location, s3: S3, memory_l
     """Count the rows that `new` adds to `old` and removes, as multisets; None without the Parquet of both."""
     if new.content == old.content:
         return Difference(added=0, removed=0)
-    if new.types != old.types:
+    types, old_types = ([(each.name, each.type) for each in one.columns] for one in (new, old))
+    if types != old_types:
         return Difference(added=new.rows, removed=old.rows)
     if not new.parquet_key or not old.parquet_key:
         return None

@@ -61,11 +61,6 @@ class Recipe:
         """Where a period is published."""
         return Location(self.bucket, self.report, self.cadence.name, period.id)
 
-    def promised(self) -> tuple[TableColumn, ...] | None:
-        """The columns that the report declares, with Glue's types only; None if it declares none."""
-        columns = self.columns.items()
-        return tuple(TableColumn(name=name, type="", glue=column.type) for name, column in columns) or None
-
     def described(self, version: Version) -> Version:
         """Return a version with what its columns mean."""
         said = {name: column.comment for name, column in self.columns.items()}
@@ -131,8 +126,8 @@ def transform_result(
             if recipe.empty != "publish":
                 raise no_rows
             transforms.clear()  # they have the transforms' columns
-            if columns := recipe.promised():
-                return columns
+            if recipe.columns:
+                return [TableColumn(name=name, type="", glue=each.type) for name, each in recipe.columns.items()]
             return Table(recipe.database, location, hook.client("glue")).columns() if recipe.database else None
 
         with open_engine(memory_limit, about=about) as engine:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import pydantic
 
@@ -40,12 +41,13 @@ def as_in_glue(column: Column) -> Column:
     return replace(column, type=glue_name(column.type))
 
 
-def require_names(columns: Mapping[str, Column]) -> None:
-    """Raise ValueError if a table cannot have columns of these names."""
+def named(columns: Mapping[str, Column]) -> Mapping[str, Column]:
+    """Return the columns; ValueError if a table cannot have columns of these names."""
     refuse_duplicates(columns)
     for name in columns:
         if not name or not _is_line(name) or name.lower() == "period":
             raise ValueError(f"{name!r} cannot be a column: `period` is the partition key, a name is one short line.")
+    return MappingProxyType(columns)
 
 
 def _is_line(text: str) -> bool:

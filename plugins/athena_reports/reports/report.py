@@ -13,7 +13,7 @@ from pydantic import AfterValidator, ByteSize, Field, InstanceOf, model_validato
 from athena_reports.errors import ReportError
 from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
 from athena_reports.periods.sql_period import ParamValue, literal
-from athena_reports.reports.column import Column, as_in_glue, require_names
+from athena_reports.reports.column import Column, as_in_glue, named
 from athena_reports.reports.input import CONFIG, Input, mistake
 from athena_reports.reports.logic import logic_digest
 from athena_reports.reports.sql_template import template_problem
@@ -49,11 +49,6 @@ def _each_once(items: Sequence[_T]) -> tuple[_T, ...]:
     if len(set(keys)) < len(keys):
         raise ValueError("name each once")
     return tuple(items)
-
-
-def _columns(columns: Mapping[str, Column]) -> Mapping[str, Column]:
-    require_names(columns)
-    return MappingProxyType(columns)
 
 
 _Transform = Annotated[Callable[..., Any], AfterValidator(_transform)]
@@ -95,7 +90,7 @@ class Report(pydantic.BaseModel, frozen=True):
     ] = Field(default_factory=dict, validate_default=True)
     transform: _Transform | Annotated[Sequence[_Transform], AfterValidator(tuple)] | None = None
     columns: Annotated[
-        Mapping[str, Annotated[InstanceOf[Column], AfterValidator(as_in_glue)]], AfterValidator(_columns)
+        Mapping[str, Annotated[InstanceOf[Column], AfterValidator(as_in_glue)]], AfterValidator(named)
     ] = Field(default_factory=dict, validate_default=True)
     checks: Annotated[Sequence[InstanceOf[Check]], AfterValidator(tuple)] = ()
     inputs: Annotated[Sequence[InstanceOf[Input]], AfterValidator(_each_once)] = ()
