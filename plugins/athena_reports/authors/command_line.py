@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -152,6 +153,8 @@ def costs(
         print(found.model_dump_json(indent=2))
     else:
         view.show(found, Console())
+    for problem in known.problems:  # its reports are not among them
+        print(problem, file=sys.stderr)
 
 
 @app.command("test")
