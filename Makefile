@@ -98,6 +98,10 @@ preview: $(READY) ## Show what a period queries, reads and costs: REPORT=user_ra
 plan: $(READY) ## Show what an edited report would change: REPORT=user_ranking LAST=3 YES=1 APPLY=mwaa:NAME
 	@$(AUTHORS) plan '$(REPORT)' $(if $(LAST),--last $(LAST)) $(if $(YES),--yes) $(if $(APPLY),--apply '$(APPLY)')
 
+.PHONY: costs
+costs: $(READY) ## Show what reports scanned and cost by month: REPORT=user_ranking MONTHS=3
+	@$(AUTHORS) costs $(if $(REPORT),'$(REPORT)') $(if $(MONTHS),--months '$(MONTHS)')
+
 .PHONY: cases
 cases: $(READY) ## Run the cases of tests/reports on the local Athena: REPORT=user_ranking/ties ACCEPT=1
 	@$(AUTHORS) test $(REPORT) $(if $(ACCEPT),--accept)

@@ -3,14 +3,6 @@
 
 Who scored most in a week or a month of Asia/Tokyo, and how far each user moved since the one before.
 
-| column | meaning |
-| --- | --- |
-| `rank` | 1 for the highest score; equal scores are ordered by plays, then by `user_id` |
-| `user_id`, `user_name` | the user, and the latest name within the period (NULL if there was none) |
-| `score`, `plays` | sum of the scores, and number of plays, within the period |
-| `previous_rank` | the user's rank among all users of the previous period; NULL for a newcomer |
-| `movement` | `new`, `up 3`, `down 3` or `same` |
-
 **Schedule.** The weekly Airflow DAG runs on Sundays, the monthly one on the 1st, at 00:05 in Asia/Tokyo.
 
 **Input.** `plays`, partitioned by the UTC date on which the event landed (`dt`). Events land at most a day late. A
@@ -24,7 +16,7 @@ the param `period`. For many start a backfill. Runs do not depend on each other.
 
 from datetime import timedelta
 
-from athena_reports import PATIENT, Input, Report, RetryPolicy, build_dag, checks, monthly, transforms, weekly
+from athena_reports import PATIENT, Column, Input, Report, RetryPolicy, build_dag, checks, monthly, transforms, weekly
 
 user_ranking = Report(
     name="user_ranking",
@@ -35,6 +27,15 @@ user_ranking = Report(
     params={"top": 100},
     transform=transforms.movement(),
     inputs=[Input("plays", "dt", previous=True, missing="partial")],
+    columns={
+        "rank": Column("bigint", "1 for the highest score; equal scores are ordered by plays, then by user_id"),
+        "user_id": Column("varchar", "the user"),
+        "user_name": Column("varchar", "the latest name within the period; NULL if there was none"),
+        "score": Column("bigint", "sum of the scores within the period", unit="points"),
+        "plays": Column("bigint", "number of plays within the period"),
+        "previous_rank": Column("bigint", "rank among all users of the previous period; NULL for a newcomer"),
+        "movement": Column("varchar", "new, up 3, down 3 or same"),
+    },
     checks=[
         checks.unique("user_id"),
         checks.not_null("rank", "score"),

@@ -10,8 +10,9 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import sqlglot
 import trino_sql_validator
@@ -20,10 +21,15 @@ from sqlglot import exp
 
 from athena_reports.authors.declared import DeclaredReport
 from athena_reports.errors import PeriodError
+from athena_reports.periods.calendar import Period
+from athena_reports.periods.sql_period import SqlPeriod
+from athena_reports.reports.input import Input
+from athena_reports.reports.sql_template import template_context
 from report_rules.dag_rules import Repository, Rule
 
 _CONFIG = Path(__file__).with_name("sqlfluff.cfg")
 _DIFF_LINES = 24
+_CLOCKS = (exp.CurrentDate, exp.CurrentTime, exp.CurrentTimestamp, exp.Localtime, exp.Localtimestamp)
 _LITERALS = re.compile(r"'[^']*'(, '[^']*')*|\b\d+\b")
 
 
@@ -36,12 +42,41 @@ class Rendered:
         sql: As Athena gets it.
         file: The golden file, relative to the repository.
         unload: Whether Athena writes files of it, which have no order.
+        promised: The columns that the report declares.
+        unfiltered: The inputs whose partitions the template asks no filter for.
     """
 
     report: str
     sql: str
     file: Path
     unload: bool
+    promised: frozenset[str]
+    unfiltered: tuple[Input, ...]
+
+
+@dataclass(frozen=True)
+class _AskedPeriod(SqlPeriod):
+    """A period that notes for which partition keys a template asks the filter."""
+
+    asked: set[frozenset[str]] = field(default_factory=set)
+
+    @property
+    def previous(self) -> _AskedPeriod:
+        return _AskedPeriod(self.period.previous, self.late_by, self.asked)
+
+    def partitions(self, *columns: str, **how: Any) -> str:
+        self.asked.add(frozenset(column.rpartition(".")[2].strip('"').lower() for column in columns))
+        return super().partitions(*columns, **how)
+
+
+def _rendered(declared: DeclaredReport, period: Period) -> tuple[str, tuple[Input, ...]]:
+    """Return the SQL of a period, and the inputs whose partitions it does not filter."""
+    query = declared.query
+    plain, asked = SqlPeriod(period, query.late_by), _AskedPeriod(period, query.late_by)
+    context: Any = template_context(plain, query.sql_params, query.inputs)
+    sql = declared.sql(period, context | {"period": asked})
+    unfiltered = (each for each in query.inputs if not vars(context["inputs"])[each.table].asked)
+    return sql, tuple(each for each in unfiltered if frozenset(each.columns) not in asked.asked)
 
 
 def rendered(repository: Repository) -> Iterator[Rendered]:
@@ -54,9 +89,10 @@ def rendered(repository: Repository) -> Iterator[Rendered]:
         ids = [name.removeprefix(f"{cadence.name}_") for name in names]
         for id in ids or [cadence.first_from(since).id]:  # type: ignore[arg-type]  # a report has one
             with suppress(PeriodError):  # the file of no period is left over
-                sql = declared.sql(cadence.period(id))
-                unload = declared.query.unload_to is not None
-                yield Rendered(report, f"{sql}\n", folder / f"{cadence.name}_{id}.sql", unload)
+                sql, unfiltered = _rendered(declared, cadence.period(id))
+                unload, promised = declared.query.unload_to is not None, frozenset(declared.recipe.columns)
+                file = folder / f"{cadence.name}_{id}.sql"
+                yield Rendered(report, f"{sql}\n", file, unload, promised, unfiltered)
 
 
 def _left_over(repository: Repository) -> set[Path]:
@@ -157,6 +193,49 @@ def _has_one_row(query: exp.Expr) -> bool:
     return any(found.find_ancestor(exp.Window, exp.Subquery) is None for found in aggregates)
 
 
+def sql_asks_no_clock(repository: Repository) -> list[str]:
+    """A rerun reports its own period, whenever it runs: with a clock it reports another one, or other rows."""
+
+    def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
+        for found in _parsed(each.sql).find_all(*_CLOCKS):
+            way_out = 'Take dates from the period: {{ period.contains("event_time") }}, {{ period.end_utc }}.'
+            yield None, f"it asks for {found.sql('athena')}, the time at which the query runs. {way_out}"
+
+    return _findings(repository, look)
+
+
+def sql_filters_the_partitions_of_its_inputs(repository: Repository) -> list[str]:
+    """Without the filter Athena reads, and bills, every partition of the table: for the same rows."""
+
+    def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
+        for source in each.unfiltered:
+            keys = ", ".join(f'"{key}"' for key in source.columns)
+            way_out = f"Write {{{{ inputs.{source.table}.partitions }}}} or {{{{ period.partitions({keys}) }}}}."
+            yield None, f"the template asks for no filter on {source.table}. {way_out}"
+
+    return _findings(repository, look)
+
+
+def column_names_are_snake_case(repository: Repository) -> list[str]:
+    """Athena and Glue make names lower case, and every query has to quote one that is not plain."""
+
+    def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
+        for name in _parsed(each.sql).named_selects:
+            if not re.fullmatch(r"[a-z_][a-z0-9_]*|\*|", name) and name not in each.promised:
+                way_out = "Name it such as mean_score (AS), or declare it in Report(columns=...) if it is meant."
+                yield None, f"the column {name!r} is not in snake_case. {way_out}"
+
+    return _findings(repository, look)
+
+
+def _parsed(sql: str) -> exp.Query:
+    with suppress(sqlglot.ParseError):  # that is another rule's
+        query = sqlglot.parse_one(sql, read="athena")
+        if isinstance(query, exp.Query):
+            return query
+    return exp.Select()
+
+
 def sql_reads_well(repository: Repository) -> list[str]:
     """What sqlfluff finds is rarely meant; dev/report_rules/sqlfluff.cfg has each rule's reason, and the way round."""
     linter = Linter(config=FluffConfig.from_path(str(_CONFIG.parent), str(_CONFIG), ignore_local_config=True))
@@ -173,5 +252,8 @@ RULES: list[Rule] = [
     sql_is_the_golden_one,
     sql_is_one_query_that_trino_accepts,
     sql_orders_its_rows,
+    sql_asks_no_clock,
+    sql_filters_the_partitions_of_its_inputs,
+    column_names_are_snake_case,
     sql_reads_well,
 ]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from athena_reports.queries.wait_policy import PATIENT, STATE_MACHINE, WaitPolicy
     from athena_reports.queries.wait_sensor import AthenaWaitSensor
     from athena_reports.report_dag import build_dag
+    from athena_reports.reports.column import Column
     from athena_reports.reports.input import Input
     from athena_reports.reports.report import Report
     from athena_reports.rows import checks, transforms
@@ -48,6 +49,7 @@ _HOMES = {
     "queries.wait_policy": ("PATIENT", "STATE_MACHINE", "WaitPolicy"),
     "queries.wait_sensor": ("AthenaWaitSensor",),
     "report_dag": ("build_dag",),
+    "reports.column": ("Column",),
     "reports.input": ("Input",),
     "reports.report": ("Report",),
     "rows": ("checks", "transforms"),
@@ -55,7 +57,7 @@ _HOMES = {
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = ["Input", "Report", "build_cleanup", "build_dag", "build_reconciler", "build_restatement"]
+__all__ = ["Column", "Input", "Report", "build_cleanup", "build_dag", "build_reconciler", "build_restatement"]
 __all__ += ["Cadence", "Period", "daily", "monthly", "quarterly", "weekly", "yearly"]
 __all__ += ["PATIENT", "STATE_MACHINE", "STATE_MACHINE_RETRIES", "RetentionPolicy", "RetryPolicy", "WaitPolicy"]
 __all__ += ["checks", "transforms"]

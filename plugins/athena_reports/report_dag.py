@@ -167,7 +167,8 @@ def build_dag(
             **target,
             cadence=cadence,
             transforms=report.transforms,
-            checks=report.checks,
+            columns=report.columns,
+            checks=report.all_checks,
             empty=report.empty,
             formats=report.outputs,
         )

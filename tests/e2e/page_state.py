@@ -121,6 +121,8 @@ class Publisher:
             table = write_table(relation, engine)
             files = write_files(table, ["parquet", "csv"], engine)
             version = upload_version(files, table, location, s3, ordered=True)
+            said = (each.model_copy(update={"description": f"meaning of {each.name}"}) for each in version.columns)
+            version = version.model_copy(update={"columns": tuple(said)})
             query = f"SELECT user_id FROM plays -- {period.id}, {seed}"
             sha256 = hashlib.sha256(query.encode()).hexdigest()
             keep_sql(query, sha256, version, location, s3, engine.folder)

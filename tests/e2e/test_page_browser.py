@@ -319,6 +319,8 @@ def test_a_period_shows_its_ranking_history_versions_and_checks(enter: Enter, ai
     versions = page.locator("section", has=page.get_by_role("heading", name="Versions"))
     expect(versions.locator("tbody tr")).to_have_count(2)
     expect(versions).to_contain_text(re.compile(r"\d+ rows added, \d+ removed"))
+    columns = page.locator("section", has=page.get_by_role("heading", name="Columns"))
+    expect(columns.get_by_role("row", name="user_id")).to_contain_text("meaning of user_id")
     expect(page.get_by_text("unique(user_id)")).to_be_visible()
     expect(page.get_by_text(f"SELECT user_id FROM plays -- {WEEK[-8].id}, 3")).to_be_visible()
     versions.get_by_role("button", name="SQL").last.click()
@@ -331,6 +333,16 @@ def test_a_period_shows_its_ranking_history_versions_and_checks(enter: Enter, ai
     )
     history.get_by_text("As a table").click()
     SCREENSHOTS.take(page, "page-period", "light")
+
+
+def test_costs_are_listed_dearest_first(enter: Enter, airflow: AirflowRuntime) -> None:
+    page = enter("admin")
+    open_page(page, airflow)
+    page.get_by_text("Costs of the last 12 months").click()
+    ours = page.locator("details tbody tr", has=page.get_by_role("rowheader", name=DAG_ID))
+    expect(ours).to_contain_text("+0%")
+    queries = [int(text) for text in page.locator("details tbody td:nth-child(2)").all_inner_texts()]
+    assert queries == sorted(queries, reverse=True)  # each one costs the same
 
 
 def test_what_comes_from_data_is_text(enter: Enter, airflow: AirflowRuntime) -> None:

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from botocore.client import BaseClient
 
 from airflow_local.services import Services
-from athena_reports import Input, Report, build_dag, checks, monthly, transforms
+from athena_reports import Column, Input, Report, build_dag, checks, monthly, transforms
 from athena_reports.publication.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.settings import settings
 from tests.integration.runner import XComs, manifest_of, object_of, rows_of, run_dag
@@ -146,6 +146,58 @@ def test_a_chain_of_transforms_in_three_formats(services: Services, run_report: 
     assert all(row["name"] == row["code"].lower() for row in rows)
     assert rows_of(services.s3, manifest, "csv") == rows
     assert [json.loads(line) for line in object_of(services.s3, manifest, "jsonl").splitlines()] == rows
+
+
+COLUMNS = {
+    "flights": Column("bigint", "departures"),  # in another order than the SQL's
+    "carrier": Column("varchar", "code | `of` <the> airline"),
+    "miles": Column("bigint", "distance flown", unit="miles"),
+}
+
+
+def test_declared_columns_are_published_with_what_they_mean(services: Services, run_report: RunReport) -> None:
+    manifest = manifest_of(services.s3, run_report(columns=COLUMNS))
+    described = {each["name"]: each["description"] for each in manifest["columns"]}
+    assert described == {name: column.comment for name, column in COLUMNS.items()}
+    table = services.glue.get_table(DatabaseName="report_dev", Name=f"{manifest['report']}_monthly")["Table"]
+    columns = table["StorageDescriptor"]["Columns"]
+    assert {each["Name"]: each["Comment"] for each in columns} == described
+    assert described["miles"] == "distance flown (miles)"
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({**COLUMNS, "miles": Column("double", "a")}, "'miles' is bigint, declared as double"),
+        ({**COLUMNS, "hours": Column("bigint", "a")}, "'hours' is missing, declared as bigint"),
+        ({"carrier": COLUMNS["carrier"]}, "'flights' is bigint, declared as no column"),
+        ({**COLUMNS, "Miles'|": Column("bigint", "a")}, "Miles'|\" is missing"),
+    ],
+)
+def test_other_columns_than_declared_are_not_published(
+    services: Services, run_report: RunReport, columns: dict[str, Column], says: str
+) -> None:
+    with pytest.raises(AirflowFailException) as caught:
+        run_report(columns=columns)
+    message = str(caught.value)
+    assert says in message
+    for part in ("Report 'flights_", "period 2013-02", "CAST or name them", "Nothing is published"):
+        assert part in message
+    (report,) = {part for part in message.split("'") if part.startswith("flights_")}
+    keys = services.s3.list_objects_v2(Bucket="athena-report-dev", Prefix=f"{report}/").get("Contents", [])
+    assert not any("manifest.json" in each["Key"] for each in keys)
+
+
+def test_an_empty_unload_has_the_declared_columns_before_anything_is_published(
+    services: Services, run_report: RunReport
+) -> None:
+    options: dict[str, Any] = {"unload": True, "empty": "publish", "columns": COLUMNS}
+    manifest = manifest_of(services.s3, run_report(SQL, like="no carrier", **options))
+
+    assert manifest["rows"] == 0
+    assert [(each["name"], each["glue"]) for each in manifest["columns"]] == [
+        (name, column.type.replace("varchar", "string")) for name, column in COLUMNS.items()
+    ]
 
 
 def test_a_failed_check_leaves_what_is_published_as_it_is(services: Services, run_report: RunReport) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -108,6 +109,19 @@ def plan(
 
 
 @app.command()
+def docs(
+    report: ReportName,
+    odcs: Annotated[bool, typer.Option("--odcs", help="Print an ODCS data contract as YAML.")] = False,
+) -> None:
+    """Describe a report as Markdown, for its readers: schedule, inputs, columns, checks, and where it is published."""
+    from athena_reports.authors import docs as describing
+    from athena_reports.authors.declared import declared_reports, find_dags
+
+    found = find_dags(report, declared_reports())
+    print(describing.contract(found) if odcs else describing.markdown(found))
+
+
+@app.command()
 def status(report: ReportName, as_json: AsJson = False) -> None:
     """Show which periods are published, and which of them by other SQL, params or transform than today's."""
     from athena_reports.authors import status as view
@@ -120,6 +134,27 @@ def status(report: ReportName, as_json: AsJson = False) -> None:
         print(found.model_dump_json(indent=2))
     else:
         view.show(found, Console())
+
+
+@app.command()
+def costs(
+    report: Annotated[str, typer.Argument(metavar="[REPORT]", help="A report, or the id of a DAG; else all.")] = "",
+    months: Annotated[int, typer.Option(min=1, help="How many of the last months, in UTC.")] = 12,
+    as_json: AsJson = False,
+) -> None:
+    """Show what reports, their owners and months scanned and cost, dearest first."""
+    from athena_reports.authors import costs as view
+    from athena_reports.authors.declared import declared_reports, find_dags
+    from athena_reports.authors.trial import Aws
+
+    known = declared_reports()
+    found = view.costs(find_dags(report, known) if report else known.reports, months, Aws.connect())
+    if as_json:
+        print(found.model_dump_json(indent=2))
+    else:
+        view.show(found, Console())
+    for problem in known.problems:  # its reports are not among them
+        print(problem, file=sys.stderr)
 
 
 @app.command("test")

@@ -45,10 +45,16 @@ class DeclaredReport:
         """The periods of the DAG."""
         return self.recipe.cadence
 
-    def sql(self, period: Period) -> str:
-        """Return the SQL of a period, rendered as its run renders it."""
-        context: Any = template_context(SqlPeriod(period, self.query.late_by), self.query.sql_params, self.query.inputs)
+    def sql(self, period: Period, context: Any = None) -> str:
+        """Return the SQL of a period, rendered as its run renders it, or in another context."""
+        seen = SqlPeriod(period, self.query.late_by)
+        context = context or template_context(seen, self.query.sql_params, self.query.inputs)
         return str(self.query.render_template(self.query.query, context, self.dag.get_template_env())).strip()
+
+    @property
+    def prefix(self) -> str:
+        """Address of all that it publishes."""
+        return self.recipe.location(self.latest_period()).folder_uri
 
     @property
     def logic(self) -> str:
@@ -89,19 +95,24 @@ def declared_reports() -> Declared:
     return Declared(found, problems)
 
 
-def find_report(name: str, period_id: str, declared: Declared) -> tuple[DeclaredReport, Period]:
-    """Return the report of a name or a DAG id, and a period of it: the last complete one without an id.
-
-    A name without a cadence means the first DAG that has such a period. UnknownReportError if there is none.
-    """
+def find_dags(name: str, declared: Declared) -> list[DeclaredReport]:
+    """Return the DAGs of a report, or the one of an id; UnknownReportError if there is none."""
     known, problems = declared
     named = [each for each in known if name in (each.recipe.report, each.dag.dag_id)]
     if not named:
         names = sorted({text for each in known for text in (each.recipe.report, each.dag.dag_id)})
         near = ", ".join(get_close_matches(name, names, n=3, cutoff=0.3)) or ", ".join(names) or "none"
         raise UnknownReportError("\n".join([f"There is no report {name!r}. Is it one of these: {near}?", *problems]))
+    return named
+
+
+def find_report(name: str, period_id: str, declared: Declared) -> tuple[DeclaredReport, Period]:
+    """Return the report of a name or a DAG id, and a period of it: the last complete one without an id.
+
+    A name without a cadence means the first DAG that has such a period. UnknownReportError if there is none.
+    """
     problems = []
-    for each in named:
+    for each in find_dags(name, declared):
         try:
             return each, each.cadence.period(period_id) if period_id else each.latest_period()
         except PeriodError as error:

@@ -101,11 +101,11 @@ def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws)
 
 
 def _input(found: InputPartitions, aws: Aws) -> InputPreview:
-    def size(folder: str) -> int:
+    def stored(folder: str) -> int:
         return sum(each.bytes for each in aws.s3.list(f"{folder.rstrip('/')}/"))
 
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
-        sizes = sum(threads.map(size, found.folders.values()))
+        sizes = sum(threads.map(stored, found.folders.values()))
     missing = (*found.coverage.absent, *found.coverage.outside)
     return InputPreview(table=found.coverage.table, partitions=tuple(found.folders), missing=missing, bytes=sizes)
 
@@ -136,7 +136,7 @@ def show(found: Preview, console: Console) -> None:
     facts.add_row("UTC", f"{period.start_utc} to {period.end_utc}")
     for each in found.inputs:
         there = f"{len(each.partitions)} of {len(each.partitions) + len(each.missing)} partitions"
-        facts.add_row(each.table, f"{there}, {_bytes(each.bytes)} in all columns: {_range(each.partitions)}")
+        facts.add_row(each.table, f"{there}, {size(each.bytes)} in all columns: {_range(each.partitions)}")
         if each.missing:
             facts.add_row("", Text(f"missing: {_range(each.missing)}", style="red"))
     if found.estimate:
@@ -144,7 +144,7 @@ def show(found: Preview, console: Console) -> None:
         facts.add_row("", Text(f"({found.estimate.basis})", style="dim"))
     if found.max_scan:
         over = found.estimate is not None and found.estimate.bytes > found.max_scan
-        facts.add_row("max_scan", Text(_bytes(found.max_scan) + over * ", less than that", style="red" if over else ""))
+        facts.add_row("max_scan", Text(size(found.max_scan) + over * ", less than that", style="red" if over else ""))
     title = Text(found.dag_id, style="bold")
     console.print(Group(title, facts, Text()))
     console.print(Syntax(found.sql, "sql", theme="ansi_dark").highlight(found.sql), soft_wrap=True)
@@ -170,15 +170,16 @@ def show_trial(done: TrialPreview, console: Console) -> None:
 
 def _cost(scanned_bytes: int, price_usd: float | None) -> str:
     price = "no price by the byte" if price_usd is None else f"{price_usd:.5f} USD"
-    return f"{_bytes(scanned_bytes)}, {price}"
+    return f"{size(scanned_bytes)}, {price}"
 
 
-def _bytes(number: int) -> str:
-    size, units = float(number), iter(("bytes", "kB", "MB", "GB", "TB"))
+def size(number: int) -> str:
+    """Return a number of bytes for a person."""
+    amount, units = float(number), iter(("bytes", "kB", "MB", "GB", "TB"))
     unit = next(units)
-    while size >= 1000 and unit != "TB":
-        size, unit = size / 1000, next(units)
-    return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+    while amount >= 1000 and unit != "TB":
+        amount, unit = amount / 1000, next(units)
+    return f"{amount:,.0f} {unit}" if unit == "bytes" else f"{amount:,.1f} {unit}"
 
 
 def _range(partitions: Sequence[str]) -> str:

@@ -22,10 +22,12 @@ from athena_reports.page.published import CALLS_AT_ONCE, Lake, LakeError, Shape
 from athena_reports.page.runs import ReportDag, dated_runs, report_dags, unfinished_runs
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.run_period import FILL_RUN_ID, PERIOD_PARAM
+from athena_reports.publication.costs import last_months, merged, summary
 from athena_reports.rows.writer import CONTENT_TYPES
 from athena_reports.s3 import MissingObjectError
 
 HISTORY_PERIODS, HISTORY_ENTRIES = 12, 5
+COST_MONTHS = 12
 SHOWN_SQL_BYTES = 300_000  # Athena takes 262,144
 # Of the 40 threads that Airflow's API server answers with in a process: a lake that hangs holds no more than these.
 AT_ONCE, MAY_WAIT, RETRY_SECONDS = 8, 24, 3
@@ -230,6 +232,9 @@ def _report(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: dateti
         row["note"] = f"{dag.report} publishes no Parquet, so Glue has none of its periods. See its runs in Airflow."
     elif not (since or found.problems or any(cell.published for cell in found.cells)):
         row["note"] = f"Nothing is published yet in the Glue table {lake.database}.{dag.dag_id}."
+    if since is None:
+        ledger = merged(cell.published.ledger for cell in found.cells if cell.published)
+        row["costs"] = summary(ledger, last_months(COST_MONTHS, now)).model_dump()
     return row | {"problems": found.problems, "cells": [_cell(cell) for cell in found.cells]}
 
 

@@ -64,17 +64,19 @@ class Table:
         types = _types(self._find())
         return tuple(Column(name=name, type="", glue=kind) for name, kind in types.items()) or None
 
-    def prepare(self, columns: Sequence[Column]) -> dict[str, str]:
+    def prepare(self, columns: Sequence[Column], *, commented: bool = False) -> dict[str, str]:
         """Make the table take a version with these columns, and return its types; SchemaError if they do not fit."""
         key, wanted = tuple(columns), self._glue_types(columns)
+        # Only who publishes comments: who repairs an old period may know older words.
+        comments = {each.name.lower(): each.description for each in columns if commented and each.description}
         for _ in range(ATTEMPTS):
             if key in self._prepared:
                 return self._prepared[key]
             found = self._find()
             types = self._merged(_types(found), wanted)
             call = self.glue.update_table if found else self.glue.create_table
-            arguments = _changed(found, types) if found else self._new(types)
-            is_same = found and types == _types(found)
+            arguments = _changed(found, types, comments) if found else self._new(types, comments)
+            is_same = found and types == _types(found) and comments.items() <= _types(found, "Comment").items()
             if is_same or self._call("it cannot be changed", _CHANGED_MEANWHILE, call, **arguments) is not None:
                 return self._prepared.setdefault(key, types)
         raise changed_by_others(self._about)
@@ -155,9 +157,10 @@ class Table:
             merged[name] = wider[0]
         return merged
 
-    def _new(self, types: dict[str, str]) -> dict[str, Any]:
+    def _new(self, types: Mapping[str, str], comments: Mapping[str, str]) -> dict[str, Any]:
         keys, marks = [{"Name": "period", "Type": "string"}], {"EXTERNAL": "TRUE", "classification": "parquet", **_MARK}
-        described = {"StorageDescriptor": parquet_descriptor(types, self.location.folder_uri), "PartitionKeys": keys}
+        descriptor = parquet_descriptor({}, self.location.folder_uri) | {"Columns": _columns(types, comments, {})}
+        described = {"StorageDescriptor": descriptor, "PartitionKeys": keys}
         return {"TableInput": {"Name": self.name, "TableType": "EXTERNAL_TABLE", "Parameters": marks, **described}}
 
     def _call(self, problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any) -> Any:
@@ -184,14 +187,19 @@ def _is_ours(found: Mapping[str, Any]) -> bool:
     return bool(found.get("Parameters", {}).items() >= _MARK.items())
 
 
-def _types(found: Mapping[str, Any] | None) -> dict[str, str]:
-    return {entry["Name"]: entry["Type"] for entry in found["StorageDescriptor"]["Columns"]} if found else {}
+def _types(found: Mapping[str, Any] | None, what: str = "Type") -> dict[str, str]:
+    columns = found["StorageDescriptor"]["Columns"] if found else []
+    return {entry["Name"]: entry.get(what, "") for entry in columns}
 
 
-def _changed(found: Mapping[str, Any], types: dict[str, str]) -> dict[str, Any]:
+def _columns(types: Mapping[str, str], comments: Mapping[str, str], kept: Mapping[str, Any]) -> list[dict[str, str]]:
+    said = {name: {"Comment": comment} for name, comment in comments.items()}
+    return [{**kept.get(name, {}), "Name": name, "Type": types[name], **said.get(name, {})} for name in types]
+
+
+def _changed(found: Mapping[str, Any], types: Mapping[str, str], comments: Mapping[str, str]) -> dict[str, Any]:
     """Return the arguments of UpdateTable for other columns; it is refused if the table has changed since."""
-    kept = {entry["Name"]: entry for entry in found["StorageDescriptor"]["Columns"]}
-    columns = [{**kept.get(name, {}), "Name": name, "Type": kind} for name, kind in types.items()]
+    columns = _columns(types, comments, {entry["Name"]: entry for entry in found["StorageDescriptor"]["Columns"]})
     table = {name: value for name, value in found.items() if name in _TABLE_INPUT}
     table["StorageDescriptor"] = {**found["StorageDescriptor"], "Columns": columns}
     return {"TableInput": table} | {name: found[name] for name in ("VersionId",) if name in found}

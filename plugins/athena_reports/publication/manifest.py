@@ -1,11 +1,13 @@
 """The manifest of a period, and what Glue and `latest.json` say of it; times are ISO 8601 in UTC and sort as texts."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, Json
 
 from athena_reports.periods.calendar import PeriodFacts
+from athena_reports.publication.costs import Cost, Ledger, merged, paid_for
 from athena_reports.publication.location import Location
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import Column
@@ -145,12 +147,18 @@ class PartitionFacts(BaseModel, frozen=True):
     checks_warned: int
     earlier: int
     logic: str = ""
+    paid: Json[dict[str, Cost]] = Field(default_factory=dict)  # for all its queries; empty if an older release wrote it
     broken: str = ""  # what the cleanup found missing or damaged in S3
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> Self:
         """Read a partition's parameters, also among others'; ValueError if it is not of a published period."""
         return cls.model_validate(parameters)
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the queries of the period cost."""
+        return self.paid or paid_for(self)
 
 
 class Partition(NamedTuple):
@@ -166,6 +174,13 @@ class Manifest(Version, PublicationFacts, frozen=True):
     manifest_format: Literal[1]
     restated_at: str = ""  # when the query was submitted that last replaced other rows
     earlier_versions: tuple[EarlierVersion, ...] = ()
+    repeated_queries: tuple[QueryFacts, ...] = ()  # that gave the rows of a version once more
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the queries of the period cost."""
+        earlier = (each.query for each in self.earlier_versions)
+        return merged(map(paid_for, (self.query, *earlier, *self.repeated_queries)))
 
     def latest(self, location: Location) -> Latest:
         """Return what `latest.json` says if this period is the latest one."""
@@ -184,4 +199,5 @@ class Manifest(Version, PublicationFacts, frozen=True):
             for name, value in facts
             if value is not None
         }
+        parameters["paid"] = json.dumps(self.ledger)
         return Partition(f"{location.version_uri(self.version)}parquet/", parameters)

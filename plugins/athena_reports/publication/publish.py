@@ -23,7 +23,8 @@ _Found = tuple[_Document | None, str | None]  # with its ETag, or two Nones
 # An upload that is older is not published any more, and twice as old it may be removed. So no removal meets a flip.
 PUBLISHED_WITHIN = timedelta(hours=12)
 # A manifest that would say the same of these is not written again.
-_DECIDING = ("version", "query", "logic", "provisional", "settles_at", "partial", "missing_partitions", "checks")
+_DECIDING = ["version", "columns", "query", "logic", "checks"]
+_DECIDING += ["provisional", "settles_at", "partial", "missing_partitions"]
 
 
 class Publication(NamedTuple):
@@ -48,7 +49,7 @@ def publish(
                 )
             return current
         if table is not None:
-            table.prepare(version.columns)
+            table.prepare(version.columns, commented=True)
         manifest = _successor(version, facts, current, location, s3, memory_limit)
         if current is not None and all(getattr(current, name) == getattr(manifest, name) for name in _DECIDING):
             return current
@@ -106,11 +107,14 @@ def _successor(
     parts = {"manifest_format": 1, **dict(facts), **dict(version)}
     if current is not None:
         parts |= {"restated_at": current.restated_at, "earlier_versions": current.earlier_versions}
+        parts["repeated_queries"] = current.repeated_queries
         difference = _difference(version, current, location, s3, memory_limit) if is_whole else None
         formats, old_formats = ({each.format for each in one.objects} for one in (version, current))
         is_same |= not version.ordered and difference == Difference(added=0, removed=0) and formats == old_formats
         if is_whole and is_same:
-            parts |= {name: getattr(current, name) for name in Version.model_fields}
+            parts |= {name: getattr(current, name) for name in Version.model_fields if name != "columns"}
+            if current.query.id != facts.query.id:
+                parts["repeated_queries"] = (current.query, *current.repeated_queries)
             _keep_sql(facts.query.sql_sha256, version, current, location, s3)
         else:
             earlier = [each for each in current.earlier_versions if each.version != version.version]
@@ -143,7 +147,8 @@ def _difference(new: Version, old: Version, location: Location, s3: S3, memory_l
     """Count the rows that `new` adds to `old` and removes, as multisets; None without the Parquet of both."""
     if new.content == old.content:
         return Difference(added=0, removed=0)
-    if new.columns != old.columns:
+    types, old_types = ([(each.name, each.type) for each in one.columns] for one in (new, old))
+    if types != old_types:
         return Difference(added=new.rows, removed=old.rows)
     if not new.parquet_key or not old.parquet_key:
         return None

@@ -1,8 +1,8 @@
 """From a finished query to an unpublished version: read the result, transform, check, write, upload."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Literal
@@ -20,8 +20,10 @@ from athena_reports.queries.airflow_errors import aws_errors, report_errors
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.input_partitions import why_empty
 from athena_reports.queries.submission import Submitted, executed_sql
+from athena_reports.reports.column import Column
 from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.checks import Check, CheckResult, failures, run_checks
+from athena_reports.rows.columns import Column as TableColumn
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.transforms import apply
 from athena_reports.rows.writer import CONTENT_TYPES, Format, LocalFile, LocalTable, write_files, write_table
@@ -39,6 +41,7 @@ class Recipe:
         bucket: The report bucket.
         database: Glue database of the published table; None for no table.
         transforms: Functions from rows to rows, applied in order.
+        columns: What the columns mean, by name; they are those of an empty UNLOAD too.
         checks: What must hold of the rows.
         empty: What to do without rows: fail, publish, or skip the period.
         formats: Formats to write.
@@ -49,6 +52,7 @@ class Recipe:
     bucket: str
     database: str | None = None
     transforms: Sequence[Callable[[Any, Period], Any]] = ()
+    columns: Mapping[str, Column] = field(default_factory=dict)
     checks: Sequence[Check] = ()
     empty: Literal["fail", "publish", "skip"] = "fail"
     formats: Sequence[Format] = ("parquet", "csv")
@@ -56,6 +60,12 @@ class Recipe:
     def location(self, period: Period) -> Location:
         """Where a period is published."""
         return Location(self.bucket, self.report, self.cadence.name, period.id)
+
+    def described(self, version: Version) -> Version:
+        """Return a version with what its columns mean."""
+        said = {name: column.comment for name, column in self.columns.items()}
+        columns = (each.model_copy(update={"description": said.get(each.name, "")}) for each in version.columns)
+        return version.model_copy(update={"columns": tuple(columns)})
 
 
 class PreparedVersion(BaseModel, frozen=True):
@@ -116,6 +126,8 @@ def transform_result(
             if recipe.empty != "publish":
                 raise no_rows
             transforms.clear()  # they have the transforms' columns
+            if recipe.columns:
+                return [TableColumn(name=name, type="", glue=each.type) for name, each in recipe.columns.items()]
             return Table(recipe.database, location, hook.client("glue")).columns() if recipe.database else None
 
         with open_engine(memory_limit, about=about) as engine:
@@ -138,6 +150,7 @@ def transform_result(
         if failed := failures(checks):
             uploaded = location.version_uri(version.version)
             raise CheckError(f"{about}: {failed} Nothing is published. The rows are at {uploaded} for inspection.")
+    version = recipe.described(version)
     return PreparedVersion(query=execution, submitted=facts, version=version, checks=checks).model_dump(mode="json")
 
 

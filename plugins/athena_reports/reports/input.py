@@ -30,7 +30,7 @@ def mistake(error: pydantic.ValidationError, fields: Mapping[str, object]) -> tu
     if field not in fields:
         (nearest,) = get_close_matches(str(field), fields, n=1, cutoff=0)
         return str(field), f"there is no such field. Did you mean {nearest}?"
-    name = f"params[{inside[0]!r}]" if field == "params" and inside else str(field)
+    name = f"{field}[{inside[0]!r}]" if field in ("params", "columns") and inside else str(field)
     return name, f"{first['input']!r} is not valid: {first['msg'].removeprefix('Value error, ')}"
 
 

@@ -13,10 +13,11 @@ from pydantic import AfterValidator, ByteSize, Field, InstanceOf, model_validato
 from athena_reports.errors import ReportError
 from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
 from athena_reports.periods.sql_period import ParamValue, literal
+from athena_reports.reports.column import Column, as_in_glue, named
 from athena_reports.reports.input import CONFIG, Input, mistake
 from athena_reports.reports.logic import logic_digest
 from athena_reports.reports.sql_template import template_problem
-from athena_reports.rows.checks import Check
+from athena_reports.rows.checks import Check, promised
 from athena_reports.rows.writer import Format
 from athena_reports.settings import settings
 
@@ -66,6 +67,7 @@ class Report(pydantic.BaseModel, frozen=True):
         late_by: How late events may land. The filter reads that much further; until then a period is provisional.
         params: Constants for the SQL, `{{ params.<name> }}`. They are not Airflow params: no trigger changes them.
         transform: Function of rows (a DuckDB relation) and period that returns the rows to publish, or a list of these.
+        columns: The `Column` of each name that the rows must have, in any order; empty if the report promises none.
         checks: What must hold of the published rows, see `checks`.
         inputs: The tables that it reads, so that missing partitions are noticed.
         empty: What happens if there are no rows: `fail`, `publish` an empty report, or `skip` the period.
@@ -87,6 +89,9 @@ class Report(pydantic.BaseModel, frozen=True):
         Mapping[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], _Param], AfterValidator(MappingProxyType)
     ] = Field(default_factory=dict, validate_default=True)
     transform: _Transform | Annotated[Sequence[_Transform], AfterValidator(tuple)] | None = None
+    columns: Annotated[
+        Mapping[str, Annotated[InstanceOf[Column], AfterValidator(as_in_glue)]], AfterValidator(named)
+    ] = Field(default_factory=dict, validate_default=True)
     checks: Annotated[Sequence[InstanceOf[Check]], AfterValidator(tuple)] = ()
     inputs: Annotated[Sequence[InstanceOf[Input]], AfterValidator(_each_once)] = ()
     empty: Literal["fail", "publish", "skip"] = "fail"
@@ -126,6 +131,12 @@ class Report(pydantic.BaseModel, frozen=True):
     def transforms(self) -> Sequence[Callable[..., Any]]:
         """The transforms, in order."""
         return (self.transform,) if callable(self.transform) else self.transform or ()
+
+    @property
+    def all_checks(self) -> Sequence[Check]:
+        """The checks, that of the promised columns first."""
+        types = {name: column.type for name, column in self.columns.items()}
+        return (*([promised(types)] if types else []), *self.checks)
 
     @property
     def has_table(self) -> bool:

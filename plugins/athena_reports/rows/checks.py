@@ -215,6 +215,24 @@ def schema(columns: Mapping[str, str], *, severity: Severity = "fail") -> Check:
     return Check(name="schema", severity=severity, find=find)
 
 
+def promised(columns: Mapping[str, str]) -> Check:
+    """Return the check that the rows have exactly these columns, in any order; types are called as in Glue."""
+
+    def find(table: LocalTable, *_: Any) -> _Finding:
+        found = {column.name: column.glue or column.type for column in table.columns}
+        problems = [
+            f"{name!r} is {found.get(name, 'missing')}, declared as {columns.get(name, 'no column')}"
+            for name in {**columns, **found}
+            if found.get(name) != columns.get(name)
+        ]
+        if not problems:
+            return _Finding(True, "The columns are those that the report declares.")
+        way_out = "CAST or name them in the SQL (AS), or correct the columns of the report."
+        return _Finding(False, f"The columns are not those that the report declares: {'; '.join(problems)}. {way_out}")
+
+    return Check(name="columns", severity="fail", find=find)
+
+
 class _Finding(NamedTuple):
     passed: bool
     message: str

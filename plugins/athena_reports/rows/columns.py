@@ -25,7 +25,7 @@ _SQL = {"list": "{}[]", "array": "{}[]", "map": "MAP({})", "struct": "STRUCT({})
 _PRINTED = re.compile(r"array|map|row|struct|json|uuid|ipaddress|time with time zone|interval .*|unknown")
 _ARGUMENTS = re.compile(r"\s*[(<].*[)>]", re.DOTALL)
 _LEAF = re.compile(r"\w+(\([\d,]+\))?(?![\w:<(])")
-_NESTED = re.compile(r"(\w+)<([^<>]*)>")
+_NESTED = re.compile(r"(array|map|struct)<([^<>]+)>")
 _FIELD = re.compile(r"(\w+):")
 _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)")
 _DECIMAL = re.compile(r"decimal\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
@@ -37,6 +37,7 @@ class Column(BaseModel, frozen=True):
     name: str
     type: str
     glue: str
+    description: str = ""  # as the report declares it, with its unit
 
 
 def is_number(kind: str) -> bool:
@@ -61,9 +62,25 @@ def duckdb_type(name: str) -> str:
 def table_type(glue: str) -> str:
     """Return DuckDB's type for a type of a Glue table, such as `array<struct<a:int>>`."""
     kind = _LEAF.sub(lambda leaf: duckdb_type(leaf[0]), glue)
-    while "<" in kind:  # from the innermost one outwards
-        kind = _NESTED.sub(lambda nested: _SQL[nested[1]].format(_FIELD.sub(r'"\1" ', nested[2])), kind)
+    while nested := _NESTED.search(kind):  # from the innermost one outwards
+        kind = kind.replace(nested[0], _SQL[nested[1]].format(_FIELD.sub(r'"\1" ', nested[2])))
+    if "<" in kind or ">" in kind:
+        raise ValueError(f"{glue} is not a type of a table.")
     return kind
+
+
+def glue_name(name: str) -> str:
+    """Return what a Glue table calls a type of Athena or Glue; ValueError if it has none."""
+    lowered = name.strip().lower()
+    if re.match(r"(array|map|row|struct)\b", lowered):
+        if "<" not in lowered or re.search(r"(array|map|row)\s*\(", lowered) or not table_type(lowered):
+            raise ValueError(f"{name}: write it as a table has it, such as array<string>.")
+        return lowered.replace(" ", "")
+    kind = duckdb_type(lowered)
+    found = kind.lower() if kind.startswith("DECIMAL") else _GLUE.get(kind.replace(" WITH TIME ZONE", "_MS"), "")
+    if not found:
+        raise ValueError(f"a table has no type {name}. CAST it in the SQL, to varchar for example.")
+    return found
 
 
 def result_columns(described: Sequence[Mapping[str, Any]]) -> dict[str, str]:

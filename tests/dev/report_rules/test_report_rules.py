@@ -94,6 +94,63 @@ def test_sql_that_is_right(make: Make, sql: str) -> None:
     assert findings(make(sql=sql)) == {}
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT COUNT(*) AS now FROM plays WHERE note = 'NOW()' -- CURRENT_DATE",
+        'SELECT COUNT(*) AS today FROM plays WHERE "current_date" = {{ period.start_utc.date() | string | length }}',
+    ],
+)
+def test_what_only_looks_like_a_clock_is_none(make: Make, sql: str) -> None:
+    assert sql_rules.sql_asks_no_clock(make(sql=sql)) == []
+
+
+def test_one_column_alone_needs_a_name_too(make: Make) -> None:
+    (finding,) = sql_rules.sql_reads_well(make(sql="SELECT COUNT(*) FROM plays"))
+    assert "AL03" in finding
+
+
+def test_a_name_that_the_report_declares_is_meant(make: Make) -> None:
+    declaring = DAG_FILE.replace("Report(", 'Report(columns={"順位": Column("bigint", "rank")}, ').replace(
+        "import ", "import Column, "
+    )
+    sql = SQL.replace("AS position", 'AS "順位"')
+    assert sql_rules.column_names_are_snake_case(make(declaring, sql)) == []
+
+
+INPUTS = """inputs=[Input("plays", ["dt"]), Input("scores", ["year", "month", "day"])], """
+
+
+@pytest.mark.parametrize(
+    ("sql", "unfiltered"),
+    [
+        ("WHERE {{ inputs.plays.partitions }} AND {{ inputs.scores.partitions }}", []),
+        ('WHERE {{ period.partitions("p.dt") }} AND {{ period.previous.partitions("year", "month", "s.day") }}', []),
+        ('{% set days = period.partitions("dt") %}WHERE {{ days }} AND {{ inputs.scores.partitions }}', []),
+        ("WHERE {{ inputs.plays.partitions }} -- scores", ["scores"]),
+        ('WHERE {{ period.contains("at") }} AND dt = {{ "inputs.plays.partitions" | length }}', ["plays", "scores"]),
+        ('WHERE {{ inputs.scores.partitions }} AND {{ period.partitions("day") }}', ["plays"]),
+    ],
+)
+def test_the_partitions_of_each_input_are_filtered(make: Make, sql: str, unfiltered: list[str]) -> None:
+    dag_file = DAG_FILE.replace("Report(", f"Report({INPUTS}").replace("import ", "import Input, ")
+    found = sql_rules.sql_filters_the_partitions_of_its_inputs(make(dag_file, f"SELECT COUNT(*) AS a FROM plays {sql}"))
+    assert [each.partition("no filter on ")[2].partition(".")[0] for each in found] == unfiltered
+    for each in found:
+        assert "Write {{ inputs." in each
+
+
+def test_two_inputs_of_one_key_are_told_apart(make: Make) -> None:
+    two = DAG_FILE.replace("Report(", 'Report(inputs=[Input("plays"), Input("scores")], ').replace(
+        "import ", "import Input, "
+    )
+    found = sql_rules.sql_filters_the_partitions_of_its_inputs(
+        make(two, "SELECT COUNT(*) AS a FROM plays, scores WHERE {{ inputs.plays.partitions }}")
+    )
+    assert len(found) == 1
+    assert "inputs.scores.partitions" in found[0]
+
+
 def test_an_unload_needs_no_order(make: Make) -> None:
     unloading = DAG_FILE.replace("doc=__doc__", "doc=__doc__, unload=True")
 
@@ -127,6 +184,29 @@ def broken(rule: Rule, finding: str, old: str = "", new: str = "") -> object:
             "MAXIMUM(p.score)",
         ),
         broken(sql_rules.sql_orders_its_rows, "no ORDER BY", "ORDER BY position DESC, country\n"),
+        *(
+            broken(
+                sql_rules.sql_asks_no_clock, "the time at which the query runs. Take", "p.country,", f"{clock} AS a,"
+            )
+            for clock in (
+                "CURRENT_DATE",
+                "current_timestamp(3)",
+                "NOW()",
+                "LOCALTIMESTAMP",
+                "LOCALTIME",
+                "CURRENT_TIME",
+            )
+        ),
+        broken(
+            sql_rules.sql_asks_no_clock, "CURRENT_DATE", "GROUP BY 1", "AND p.dt < (SELECT CURRENT_DATE) GROUP BY 1"
+        ),
+        *(
+            broken(
+                sql_rules.column_names_are_snake_case, f"{name!r} is not in snake_case", "AS position", f'AS "{name}"'
+            )
+            for name in ("Position", "mean score", "2024", "a-b", "順位", "a'b")
+        ),
+        broken(sql_rules.column_names_are_snake_case, "'meanScore'", "AS position", "AS meanScore"),
         broken(sql_rules.sql_reads_well, "CP01", "FROM plays", "from plays"),
         broken(sql_rules.sql_reads_well, "AL08", "AS position", "AS country"),
         broken(sql_rules.sql_reads_well, "AL03", " AS position", ""),

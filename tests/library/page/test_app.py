@@ -139,6 +139,18 @@ def coverage(client: TestClient, *, recent: bool = False) -> list[dict[str, Any]
     return listed(client, recent=recent)["scores_weekly"]["cells"]  # type: ignore[no-any-return]
 
 
+def test_coverage_sums_up_what_the_queries_of_the_last_months_cost(client: TestClient, publisher: Publisher) -> None:
+    for seed in (0, 1):
+        publisher.put(WEEK, seed=seed, at=WEEK.end_utc + timedelta(days=seed))
+    publisher.put(WEEK.next, at=NOW)
+    rows = listed(client)
+    costs = rows["scores_weekly"]["costs"]
+    assert (costs["queries"], costs["scanned_bytes"]) == (3, 3 * SCANNED_BYTES)
+    assert (costs["price_usd"], costs["growth"]) == (pytest.approx(3 * PRICE_USD), 0)
+    assert rows["empty_monthly"]["costs"]["queries"] == 0
+    assert "costs" not in listed(client, recent=True)["scores_weekly"]
+
+
 def test_coverage_has_every_period_that_is_due(client: TestClient, publisher: Publisher, runs: Runs) -> None:
     publisher.put(WEEK, checks=[PASSED, WARNED])
     publisher.put(WEEK.next, provisional=True, partial=True, run_id="manual__1")

@@ -105,6 +105,24 @@ def test_the_tables_of_ours_are_found_among_others_and_copies(tabled: Place) -> 
     assert found["plays_weekly"]["2026-11-15"].query_id == facts().query.id
 
 
+def comments_of(table: Table) -> dict[str, str]:
+    found = table.glue.get_table(DatabaseName=table.database, Name=table.name)["Table"]
+    return {each["Name"]: each.get("Comment", "") for each in found["StorageDescriptor"]["Columns"]}
+
+
+def test_the_table_says_what_its_columns_mean_as_it_was_published_last(table: Table) -> None:
+    def described(**said: str) -> list[Column]:
+        return [Column(name=name, type="", glue="bigint", description=text) for name, text in said.items()]
+
+    table.prepare(described(Score="points won", plays=""), commented=True)
+    assert comments_of(table) == {"score": "points won", "plays": ""}
+    again(table).prepare(described(score="points (sum)", plays="their number"), commented=True)
+    put(table, described(score="points won", plays=""))  # the repair of an older period
+    assert comments_of(table) == {"score": "points (sum)", "plays": "their number"}
+    again(table).prepare(columns(score="bigint", rank="int"), commented=True)
+    assert comments_of(table) == {"score": "points (sum)", "plays": "their number", "rank": ""}
+
+
 # --- columns that change
 
 

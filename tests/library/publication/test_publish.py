@@ -30,6 +30,7 @@ def test_the_first_publication(place: Place) -> None:
         **version.model_dump(mode="json"),
         "restated_at": "",
         "earlier_versions": [],
+        "repeated_queries": [],
     }
 
 
@@ -72,6 +73,17 @@ def test_the_same_rows_of_a_later_query_make_no_new_version_and_keep_older_queri
     assert EARLY < between < LATE
     assert place.publish(other, facts(between)).outcome == "superseded"
     assert place.manifest()["version"] == version.version
+
+
+def test_other_words_for_the_columns_are_told_without_a_new_version(place: Place) -> None:
+    version = place.upload("a")
+    place.publish(version, facts())
+    described = tuple(each.model_copy(update={"description": "what it means"}) for each in version.columns)
+    for by, rows in (("run-1", ("a",)), ("run-2", ("a", "b"))):
+        place.publish(place.upload(*rows).model_copy(update={"columns": described}), facts(LATE, by=by))
+        assert {each["description"] for each in place.manifest()["columns"]} == {"what it means"}
+    (earlier,) = place.manifest()["earlier_versions"]
+    assert (earlier["version"], earlier["difference"]) == (version.version, {"added": 1, "removed": 0})
 
 
 def test_other_rows_of_a_later_query_become_current_and_the_earlier_stay(place: Place) -> None:

@@ -30,6 +30,7 @@ def parameters(
     period = WEEKS.period(period_id)
     return {
         **dict.fromkeys(PartitionFacts.model_fields, "0"),
+        "paid": "{}",
         "start": period.start.isoformat(),
         "end": period.end.isoformat(),
         "submitted_at": (period.end_utc + submitted).isoformat(timespec="milliseconds"),

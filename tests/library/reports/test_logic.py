@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from athena_reports import Input, Report, transforms
+from athena_reports import Column, Input, Report, transforms
 
 SQL = "{% include 'filter.sql' %} SELECT {{ params.top }}"
 
@@ -59,3 +59,7 @@ def test_the_source_and_the_arguments_of_a_function_count(sql_folder: Path) -> N
 @pytest.mark.parametrize("other", [{"doc": "text"}, {"owner": "you"}, {"outputs": ["parquet"]}, {"empty": "publish"}])
 def test_what_makes_the_same_rows_makes_the_same_digest(sql_folder: Path, other: dict[str, Any]) -> None:
     assert made_by(sql_folder, **other) == made_by(sql_folder)
+
+
+def test_what_a_report_promises_of_its_columns_does_not_make_its_rows(sql_folder: Path) -> None:
+    assert made_by(sql_folder, columns={"score": Column("bigint", "points won")}) == made_by(sql_folder)

@@ -1,6 +1,6 @@
 // Reports as rows, periods as cells on one axis of time.
 
-import { bytes, count, h, plural, scan, time } from "./dom.js";
+import { bytes, count, dollars, h, plural, scan, time } from "./dom.js";
 
 export const STATES = {
   running: "A run is under way",
@@ -25,6 +25,7 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 const view = { days: 183, filter: "", onlyOpen: false, focus: "", context: null, axis: { begin: 0, end: 0, px: 1 } };
 const tip = document.getElementById("tip");
 const place = h("div", { class: "scroller", tabindex: "-1" });
+const costs = h("div", {});
 
 export function showCoverage(main, context) {
   document.title = "Reports";
@@ -36,7 +37,7 @@ export function showCoverage(main, context) {
   view.context = context;
   if (!main.contains(place)) {
     place.replaceChildren();
-    main.replaceChildren(toolbar(), place, legend());
+    main.replaceChildren(toolbar(), place, costs, legend());
   }
   draw();
 }
@@ -47,6 +48,7 @@ function draw() {
   const focus = place.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   hideTip();
   place.replaceChildren(grid(view.context));
+  if (view.context.isComplete) fillCosts(view.context.reports);
   place.scrollLeft = place.scrollWidth - right;
   place.scrollTop = top;
   refocus(focus);
@@ -282,6 +284,22 @@ function showTip(element, { report, cell }) {
 
 function hideTip() {
   tip.hidden = true;
+}
+
+function fillCosts(reports) {
+  const paid = reports.filter((report) => report.costs.queries);
+  paid.sort((one, other) => other.costs.price_usd - one.costs.price_usd || other.costs.scanned_bytes - one.costs.scanned_bytes);
+  const line = ({ dag_id, costs: cost }) => {
+    const growth = cost.growth === null ? "" : `${cost.growth < 0 ? "" : "+"}${Math.round(cost.growth * 100)}%`;
+    const values = [count(cost.queries), bytes(cost.scanned_bytes), dollars(cost.price_usd), growth];
+    return h("tr", {}, h("th", { scope: "row" }, dag_id), values.map((value) => h("td", { class: "number" }, value)));
+  };
+  const head = ["report", "queries", "scanned", "cost", "growth per query"].map((name) => h("th", { scope: "col" }, name));
+  const note = "Of published queries, earlier versions included; of failed and cancelled ones nothing is known. On a capacity reservation a query has no price.";
+  const open = costs.querySelector("details")?.open;
+  costs.replaceChildren(
+    h("details", { class: "card", open }, h("summary", {}, "Costs of the last 12 months"), h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, paid.map(line))), h("p", {}, note)),
+  );
 }
 
 function legend() {

@@ -49,6 +49,7 @@ export async function showPeriod(main, context, dagId, periodId, isShown) {
     found.problem ? section("Rows", problem(found.problem)) : ranking(found),
     history,
     versions(context, manifest, showSql),
+    meanings(manifest),
     checks(manifest),
     sql,
   );
@@ -187,6 +188,12 @@ function versions(context, manifest, showSql) {
       )),
     ),
   );
+}
+
+function meanings({ columns }) {
+  if (!columns.some((column) => column.description)) return "";
+  const line = (column) => h("tr", {}, h("th", { scope: "row" }, column.name), h("td", {}, h("code", {}, column.glue)), h("td", {}, column.description));
+  return section("Columns", h("table", {}, h("thead", {}, h("tr", {}, ["column", "type", "meaning"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, columns.map(line))));
 }
 
 function checks(manifest) {

@@ -1,0 +1,54 @@
+"""A column that a report promises: its type, what it means, and its unit."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import pydantic
+
+from athena_reports.reports.input import CONFIG
+from athena_reports.rows.columns import glue_name, refuse_duplicates
+
+_GLUE_BYTES = 255  # of a name, and of a comment
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
+class Column:
+    """A column that a report promises.
+
+    Attributes:
+        type: Its type as Athena or Glue calls it, such as `bigint`, `varchar`, `decimal(10,2)` or `array<string>`.
+        description: What it means, in one line.
+        unit: What it is counted in, such as `points` or `USD`; empty for none.
+    """
+
+    type: str
+    description: str
+    unit: str = ""
+
+    @property
+    def comment(self) -> str:
+        """What the published table says of it."""
+        return f"{self.description} ({self.unit})" if self.unit else self.description
+
+
+def as_in_glue(column: Column) -> Column:
+    """Return a column with Glue's name of its type; ValueError if Glue does not take its type or its comment."""
+    if not column.description.strip() or not _is_line(column.comment):
+        raise ValueError(f"describe it in one line; with its unit Glue takes {_GLUE_BYTES} bytes.")
+    return replace(column, type=glue_name(column.type))
+
+
+def named(columns: Mapping[str, Column]) -> Mapping[str, Column]:
+    """Return the columns; ValueError if a table cannot have columns of these names."""
+    refuse_duplicates(columns)
+    for name in columns:
+        if not name or not _is_line(name) or name.lower() == "period":
+            raise ValueError(f"{name!r} cannot be a column: `period` is the partition key, a name is one short line.")
+    return MappingProxyType(columns)
+
+
+def _is_line(text: str) -> bool:
+    return not _CONTROL.search(text) and len(text.encode()) <= _GLUE_BYTES

@@ -1,0 +1,133 @@
+"""`costs`: beside the queries that Athena itself lists, and fast for years of daily periods."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+
+from airflow_local.services import Services
+from athena_reports import Report, build_dag, daily, monthly
+from athena_reports.authors import costs as view
+from athena_reports.authors.command_line import main
+from athena_reports.authors.declared import DeclaredReport
+from athena_reports.authors.trial import Aws
+from athena_reports.publication.glue_table import Table
+from athena_reports.queries.prices import price_usd
+from athena_reports.settings import settings
+from tests.integration.runner import run_dag
+
+SQL = """SELECT carrier, COUNT(*) AS flights FROM flights
+WHERE {{ period.partitions("dt") }} AND carrier LIKE {{ params.like }} GROUP BY carrier ORDER BY carrier
+"""
+YEARS = 730
+
+
+def declared(sql_folder: Path, name: str, cadence: Any = None, like: str = "%", **fields: Any) -> DeclaredReport:
+    (sql_folder / "costs.sql").write_text(SQL)
+    settings.cache_clear()
+    fields = {"since": "2013-01-01", "params": {"like": like}, "owner": name[-1]} | fields
+    dag = build_dag(Report(name=name, sql="costs.sql", **fields), cadence or monthly("America/New_York"))
+    return DeclaredReport.of(dag)
+
+
+def athena_lists(services: Services) -> dict[str, int]:
+    """The bytes that each successful query of the workgroup scanned, by its id."""
+    pages = services.athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
+    ids = [id for page in pages for id in page["QueryExecutionIds"]]
+    found = {}
+    for start in range(0, len(ids), 50):
+        some = services.athena.batch_get_query_execution(QueryExecutionIds=ids[start : start + 50])
+        for each in some["QueryExecutions"]:
+            if each["Status"]["State"] == "SUCCEEDED":
+                found[each["QueryExecutionId"]] = each["Statistics"]["DataScannedInBytes"]
+    return found
+
+
+def test_costs_are_those_of_the_queries_that_athena_lists(
+    services: Services, flights_lake: object, sql_folder: Path
+) -> None:
+    paid: dict[str, dict[str, int]] = {}
+    for name, outputs in (("costs_a", ("parquet",)), ("costs_b", ("csv",))):
+        before = athena_lists(services)
+        for like in ("U%", "%", "%", "D%"):  # the first version, another, the same again, another
+            run_dag(declared(sql_folder, name, like=like, outputs=outputs).dag, period="2013-02")
+        if name == "costs_a":
+            run_dag(declared(sql_folder, name, outputs=outputs).dag, period="2013-03")
+        paid[name] = {id: each for id, each in athena_lists(services).items() if id not in before}
+    unpublished = declared(sql_folder, "costs_c")
+
+    dags = [declared(sql_folder, "costs_a", outputs=["parquet"]), declared(sql_folder, "costs_b", outputs=["csv"])]
+    found = view.costs([*dags, unpublished], 1, Aws.connect())
+    for name, scanned in paid.items():
+        line = found.reports[f"{name}_monthly"]
+        assert (line.queries, line.scanned_bytes) == (len(scanned), sum(scanned.values()))
+        assert line.price_usd == pytest.approx(sum(price_usd(each, "ap-northeast-1") or 0 for each in scanned.values()))
+        assert found.owners[name[-1]] == line
+    assert list(found.reports)[-1] == "costs_c_monthly"
+    assert found.reports["costs_c_monthly"].queries == 0
+    assert found.months[f"{datetime.now(UTC):%Y-%m}"].queries == sum(map(len, paid.values()))
+
+
+def test_two_years_of_days_take_one_listing_and_seconds(
+    services: Services, flights_lake: object, sql_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_days = declared(sql_folder, "costs_daily", daily("America/New_York"))
+    run_dag(of_days.dag, period="2013-03-01")
+    location = of_days.recipe.location(of_days.cadence.period("2013-03-01"))
+    table = Table("report_dev", location, services.glue)
+    ((_, partition),) = table.partitions().items()
+    columns, day = table.columns() or (), datetime(2013, 3, 2, tzinfo=UTC)
+    for number in range(YEARS - 1):
+        table.put_partition(f"{day + timedelta(number):%Y-%m-%d}", columns, partition)
+    calls: list[str] = []
+    call = BaseClient._make_api_call
+
+    def counted(client: Any, operation: str, parameters: Any) -> Any:
+        calls.append(operation)
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", counted)
+    begun = time.monotonic()
+    found = view.costs([of_days], 1, Aws.connect())
+    seconds = time.monotonic() - begun
+    assert found.reports["costs_daily_daily"].queries == YEARS
+    assert set(calls) == {"GetPartitions"}
+    assert len(calls) <= YEARS / 100 + 1
+    assert seconds < 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "code", "said"),
+    [
+        (["user_rankin"], {}, 1, "There is no report 'user_rankin'"),
+        (["--months", "0"], {}, 2, "--months"),
+        ([], {"AWS_DEFAULT_REGION": ""}, 1, "You must specify a region"),
+        ([], {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, 1, "Unable to locate credentials"),
+    ],
+)
+def test_what_is_wrong_is_one_message(
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    variables: dict[str, str],
+    code: int,
+    said: str,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
+    for name in ("AIRFLOW__LOGGING__LOGGING_LEVEL", "PYTHONWARNINGS"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(sys, "argv", ["athena_reports", "costs", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    logging.disable(logging.NOTSET)
+    assert stopped.value.code == code
+    assert said in capsys.readouterr().err

@@ -1,0 +1,69 @@
+"""What is summed up of costs: every query of a period once, in its month."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from athena_reports.publication.costs import Cost, last_months, merged, summary
+from athena_reports.publication.manifest import PartitionFacts, QueryFacts
+from athena_reports.publication.publish import read_manifest
+from tests.library.publication.publishing import Place, facts
+
+
+def query(month: str, scanned: int, price: float | None = 1.0) -> QueryFacts:
+    return QueryFacts(
+        id=f"{month} {scanned}", submitted_at=f"{month}-02T00:00:00", scanned_bytes=scanned, price_usd=price
+    )
+
+
+def test_each_query_of_a_period_is_counted_once_whatever_became_of_its_rows(tabled: Place) -> None:
+    assert tabled.table is not None
+    first = tabled.upload("a")
+    for month, by, names in (
+        ("09", "1", "a"),
+        ("09", "1", "a"),
+        ("10", "2", "a"),
+        ("11", "3", "ab"),
+        ("11", "4", "ab"),
+    ):
+        version = first if by == "1" else tabled.upload(*names)
+        tabled.publish(version, facts(by=by, query=query(f"2026-{month}", int(by))))
+    late = facts(by="2", query=query("2026-10", 2))  # a retry of an older query
+    assert tabled.publish(tabled.upload("a"), late).outcome == "superseded"
+
+    expected = {"2026-09": (1, 1, 1.0, 0), "2026-10": (1, 2, 1.0, 0), "2026-11": (2, 7, 2.0, 0)}
+    manifest, _ = read_manifest(tabled.location, tabled.s3)
+    assert manifest is not None
+    assert manifest.ledger == expected
+    (listed,) = tabled.table.published_periods().values()
+    assert listed.ledger == expected
+
+
+def test_a_partition_of_an_older_release_counts_its_own_query(tabled: Place) -> None:
+    assert tabled.table is not None
+    tabled.publish(tabled.upload("a"), facts(query=query("2026-09", 5, None)))
+    (partition,) = tabled.table.partitions().values()
+    parameters = {name: text for name, text in partition.parameters.items() if name != "paid"}
+    assert PartitionFacts.from_parameters(parameters).ledger == {"2026-09": (1, 5, 0.0, 1)}
+    for broken in ("", "{", json.dumps({"2026-09": [1]})[:-1]):
+        with pytest.raises(ValueError, match="paid"):
+            PartitionFacts.from_parameters({**parameters, "paid": broken})
+
+
+def test_a_summary_is_of_its_months_alone_and_growth_is_per_query() -> None:
+    ledger = merged([{"2026-01": Cost(4, 400, 4.0)}, {"2026-02": Cost(1, 100, 1.0)}, {"2026-03": Cost(2, 300, 0, 2)}])
+    assert summary(ledger, ["2026-01", "2026-02"]).model_dump() == {
+        "queries": 5, "scanned_bytes": 500, "price_usd": 5.0, "unpriced": 0, "growth": 0.0
+    }  # fmt: skip
+    everything = summary(ledger, last_months(12, datetime(2026, 3, 1, tzinfo=UTC)))
+    assert (everything.price_usd, everything.unpriced, everything.growth) == (5.0, 2, 0.5)
+    assert (summary(ledger, ["2026-03"]).price_usd, summary(ledger, ["2026-03"]).growth) == (None, None)
+    assert summary(ledger, []).queries == 0
+
+
+def test_the_last_months_go_over_the_turn_of_the_year() -> None:
+    assert last_months(3, datetime(2026, 2, 28, tzinfo=UTC)) == ["2025-12", "2026-01", "2026-02"]
+    assert last_months(14, datetime(2026, 12, 31, tzinfo=UTC))[0] == "2025-11"
