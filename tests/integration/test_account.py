@@ -42,13 +42,6 @@ WRONG = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _fresh_settings() -> Iterator[None]:
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
-
-
 @pytest.fixture
 def reports(services: Services, plays_lake: PlaysSpec, flights_lake: None, dags_folder: Path) -> None:
     """The reports of the tests, with all that they need."""

@@ -67,7 +67,9 @@ def preview(
     from athena_reports.authors.trial import Aws
 
     console = Console()
-    found = view.preview(*find_report(report, period, declared_reports()), Aws.connect(), run=run)
+    seen = find_report(report, period, declared_reports())
+    with Console(stderr=True).status("Athena runs the query." if run else "Partitions are looked for."):
+        found = view.preview(*seen, Aws.connect(), run=run)
     if as_json:
         print(found.model_dump_json(indent=2))
     else:
