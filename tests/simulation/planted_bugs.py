@@ -75,9 +75,9 @@ def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> None:
     prepare, successor = Table.prepare, publish._successor
     tables: dict[Any, Table] = {}  # of each actor
 
-    def remember(table: Table, columns: Any) -> dict[str, str]:
+    def remember(table: Table, columns: Any, **options: Any) -> dict[str, str]:
         tables[getcurrent()] = table
-        return prepare(table, columns)
+        return prepare(table, columns, **options)
 
     def early(version: Any, facts: Any, current: Any, location: Location, *rest: Any) -> Manifest:
         manifest = successor(version, facts, current, location, *rest)
