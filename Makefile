@@ -73,7 +73,7 @@ simulate: $(READY) ## Play many seeded worlds of faults and kills: SEEDS=10000
 
 .PHONY: test-ci
 test-ci: $(READY) $(SAM) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
-	@$(PY) -m pytest tests/e2e tests/integrity tests/deploy -n 2 --dist loadfile -m "ci and not full"
+	@$(PY) -m pytest tests/e2e tests/integration tests/integrity tests/deploy -n 2 --dist loadfile -m "ci and not full"
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other tests that take very long

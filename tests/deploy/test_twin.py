@@ -15,6 +15,7 @@ from deploy import DeployError
 from deploy import twin as module
 from deploy.twin import Twin, build_twin
 
+pytestmark = pytest.mark.ci
 CONSTRAINED = '--constraint "/usr/local/airflow/dags/constraints.txt"\n'
 Build = Callable[..., Twin]
 

@@ -45,6 +45,7 @@ def weekly(airflow: AirflowRuntime, plays: Plays) -> Backfilled:
     return Backfilled(airflow, plays.services, "top_users", "weekly", plays.ranking)
 
 
+@pytest.mark.full
 def test_the_command_line_starts_a_backfill_and_reprocess_does_what_it_says(
     weekly: Backfilled, airflow: AirflowRuntime
 ) -> None:

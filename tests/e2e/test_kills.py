@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.e2e.harness import StartAirflow
 
 pytest_plugins = ["tests.e2e.harness"]
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
 full = pytest.mark.full
 
@@ -340,6 +340,7 @@ def test_a_failed_run_and_a_late_period_are_told_once_though_a_notifier_fails(
     assert "it was due at 2025-06-29 03:00 Asia/Tokyo and is not published" in message
 
 
+@full
 def test_a_run_that_times_out_stops_its_query_and_is_told(row: Row, inbox: Inbox, stopped_after: StoppedAfter) -> None:
     run, query = row.begin_and_hold("expiring_weekly")
 

@@ -19,7 +19,7 @@ from athena_reports.periods.calendar import Period
 from tests.e2e.page_state import MONTHS, WEEKS, Publisher, last_periods, write_dags
 from tests.fixtures.reports import SQL
 
-pytestmark = [pytest.mark.e2e]
+pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
 ROOT = Path(__file__).resolve().parents[2]
 DAG_ID = "user_ranking_weekly"

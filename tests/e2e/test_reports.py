@@ -24,7 +24,7 @@ from local_aws.faults import Faults, Hold
 from tests.e2e.report_run import ReportRun, until
 from tests.fixtures.reports import DAGS, SQL
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
 ROOT = Path(__file__).resolve().parents[2]
 DAG_ID = "top_users_weekly"
@@ -114,7 +114,6 @@ def scheduled_objects(services: Services, scheduled: DagRun, week: Week) -> Mapp
     return take_objects(services, week)
 
 
-@pytest.mark.ci
 def test_a_scheduled_and_a_manual_run_of_one_period_at_once_end_in_one_publication(
     airflow: AirflowRuntime,
     services: Services,

@@ -315,6 +315,7 @@ def test_a_publisher_that_dies_at_any_write_leaves_the_old_or_the_new_and_can_be
 ROUNDS = 12
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("same", [False, True], ids=["different queries", "the same query"])
 def test_of_two_processes_that_race_the_newer_query_wins_and_all_agree(
     publishers: Publishers, s3: S3Client, glue: GlueClient, new_job: Callable[..., Job], same: bool

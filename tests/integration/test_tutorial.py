@@ -88,6 +88,7 @@ def assert_published(services: Services) -> None:
     assert [(row["period"], row["dest"], int(row["late"])) for row in rows] == [(*each, late[each]) for each in best]
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures("flights_lake")
 def test_the_tutorial_leads_to_a_published_report(
     repository: Path, services: Services, monkeypatch: pytest.MonkeyPatch

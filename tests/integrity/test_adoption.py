@@ -11,6 +11,7 @@ import pytest
 from tests.copied import ROOT, airflow_up, copy_repository, files_of, make
 from tests.integrity.blocks import blocks_of, commands_of
 
+pytestmark = pytest.mark.ci
 README = ROOT / "README.md"
 MAINTENANCE = "athena_reports_maintenance.py"
 
