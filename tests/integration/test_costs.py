@@ -50,6 +50,7 @@ def athena_lists(services: Services) -> dict[str, int]:
     return found
 
 
+@pytest.mark.ci
 def test_costs_are_those_of_the_queries_that_athena_lists(
     services: Services, flights_lake: object, sql_folder: Path
 ) -> None:
