@@ -42,6 +42,8 @@ def _sources(source: str, folder: Path) -> Iterator[str]:
     while waiting:
         text = waiting.pop()
         yield text
+        if "{%" not in text:  # then it includes nothing, and to parse it would take long
+            continue
         for name in sorted(filter(None, meta.find_referenced_templates(environment.parse(text))), reverse=True):
             if name not in seen:
                 seen.add(name)

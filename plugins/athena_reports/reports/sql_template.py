@@ -41,7 +41,7 @@ def template_problem(
                 f"{where}it uses {', '.join(unknown)}; a report's SQL knows only period, params and inputs. {example}"
             )
         context = template_context(_SAMPLE, params, inputs)
-        environment.from_string(source).render(context)
+        environment.from_string(template).render(context)
     except TemplateSyntaxError as error:
         return f"line {error.lineno}: {error.message}."
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
