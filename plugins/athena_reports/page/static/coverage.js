@@ -37,7 +37,7 @@ export function showCoverage(main, context) {
   view.context = context;
   if (!main.contains(place)) {
     place.replaceChildren();
-    main.replaceChildren(toolbar(), place, costs, legend());
+    main.replaceChildren(toolbar(), place, legend(), costs);
   }
   draw();
 }
