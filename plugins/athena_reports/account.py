@@ -12,6 +12,7 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import Location
 from athena_reports.queries.failures import Decision, call_verdict
+from athena_reports.reports.input import Input
 from athena_reports.s3 import S3, S3Error
 from athena_reports.settings import Settings
 
@@ -56,7 +57,7 @@ def check_account(
     s3: S3,
     *,
     has_table: bool = True,
-    inputs: Iterable[str] = (),
+    inputs: Iterable[Input] = (),
 ) -> Iterator[AccountCheck]:
     """Yield what was looked at: workgroup, buckets, databases, and tables of the source database.
 
@@ -69,9 +70,8 @@ def check_account(
     if has_table:
         listed = f"report database {names.report_database}"
         yield _checked(listed, lambda: next(published_tables(names.report_database, glue), None))
-    for table in inputs:
-        find = partial(glue.get_table, DatabaseName=names.database, Name=table)
-        yield _checked(f"table {names.database}.{table}", find)
+    for database, table in sorted({(each.database or names.database, each.table) for each in inputs}):
+        yield _checked(f"table {database}.{table}", partial(glue.get_table, DatabaseName=database, Name=table))
 
 
 def _require_workgroup(names: Settings, athena: "AthenaClient") -> None:

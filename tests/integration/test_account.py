@@ -14,7 +14,10 @@ from airflow.providers.common.compat.sdk import AirflowException
 from botocore.stub import Stubber
 
 from airflow_local.services import Services
+from athena_reports import Input
+from athena_reports.account import check_account
 from athena_reports.authors.airflow_api import AirflowApiError, MwaaAirflow, check_pool, restate
+from athena_reports.s3 import S3
 from athena_reports.settings import settings
 from demo.plays import PlaysSpec
 from tests.integration.conftest import Shell
@@ -66,6 +69,14 @@ def test_what_is_missing_is_named_alone(variable: str, shell: Shell, monkeypatch
     assert missing
     assert all(line.startswith(name) for line in missing)
     assert way_out in printed
+
+
+def test_an_input_of_another_database_is_looked_for_there_once(services: Services) -> None:
+    elsewhere = Input("plays", "dt", database="elsewhere")
+    found = [*check_account(settings(), services.athena, services.glue, S3(services.s3), inputs=[elsewhere] * 2)]
+    tables = [each for each in found if each.name.startswith("table")]
+    assert [each.name for each in tables] == ["table elsewhere.plays"]
+    assert tables[0].problem
 
 
 @pytest.mark.parametrize("variable", WRONG)

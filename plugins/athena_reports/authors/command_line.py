@@ -5,11 +5,13 @@ import logging
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
 
@@ -66,14 +68,10 @@ def preview(
     from athena_reports.authors.declared import declared_reports, find_report
     from athena_reports.authors.trial import Aws
 
-    console = Console()
     seen = find_report(report, period, declared_reports())
     with Console(stderr=True).status("Athena runs the query." if run else "Partitions are looked for."):
         found = view.preview(*seen, Aws.connect(), run=run)
-    if as_json:
-        print(found.model_dump_json(indent=2))
-    else:
-        view.show(found, console)
+    _show(found, view.show, as_json)
 
 
 @app.command()
@@ -132,10 +130,7 @@ def status(report: ReportName, as_json: AsJson = False) -> None:
 
     declared, _ = find_report(report, "", declared_reports())
     found = view.status(declared, Aws.connect())
-    if as_json:
-        print(found.model_dump_json(indent=2))
-    else:
-        view.show(found, Console())
+    _show(found, view.show, as_json)
 
 
 @app.command()
@@ -151,10 +146,7 @@ def costs(
 
     known = declared_reports()
     found = view.costs(find_dags(report, known) if report else known.reports, months, Aws.connect())
-    if as_json:
-        print(found.model_dump_json(indent=2))
-    else:
-        view.show(found, Console())
+    _show(found, view.show, as_json)
     for problem in known.problems:  # its reports are not among them
         print(problem, file=sys.stderr)
 
@@ -201,7 +193,7 @@ def account(
     from athena_reports.settings import settings
 
     aws, names = Aws.connect(), settings()
-    inputs = sorted({each.table for declared in declared_reports().reports for each in declared.query.inputs})
+    inputs = [each for declared in declared_reports().reports for each in declared.query.inputs]
     found = [*check_account(names, aws.athena, aws.glue, aws.s3, inputs=inputs)]
     if airflow:
         found.append(check_pool(connect(airflow), names.pool))
@@ -214,6 +206,13 @@ def account(
             console.print(f"  {each.problem}", markup=False, highlight=False, soft_wrap=True)
     if any(each.problem for each in found):
         raise typer.Exit(1)
+
+
+def _show(found: BaseModel, show: Callable[[Any, Console], None], as_json: bool) -> None:
+    if as_json:
+        print(found.model_dump_json(indent=2))
+    else:
+        show(found, Console())
 
 
 def main() -> None:
