@@ -32,10 +32,10 @@ def copy_repository(root: Path) -> Path:
     return root
 
 
-def make(root: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run make with this interpreter."""
+def make(root: Path, *arguments: str, typed: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run make with this interpreter; `typed` is what its commands read."""
     command = ["make", *arguments, *USING]
-    return subprocess.run(command, cwd=root, env=SHELL | variables, capture_output=True, text=True)
+    return subprocess.run(command, cwd=root, env=SHELL | variables, input=typed, capture_output=True, text=True)
 
 
 def files_of(page: Path) -> list[tuple[str, Block]]:
