@@ -67,11 +67,22 @@ def preview(
     from athena_reports.authors import preview as view
     from athena_reports.authors.declared import declared_reports, find_report
     from athena_reports.authors.trial import Aws
+    from athena_reports.queries.scan_limit import ScanLimitError
 
-    seen = find_report(report, period, declared_reports())
-    with Console(stderr=True).status("Athena runs the query." if run else "Partitions are looked for."):
-        found = view.preview(*seen, Aws.connect(), run=run)
-    _show(found, view.show, as_json)
+    declared, shown_period = find_report(report, period, declared_reports())
+    aws, progress = Aws.connect(), Console(stderr=True)
+    with progress.status("Partitions are looked for."):
+        seen = view.preview(declared, shown_period, aws)
+    if not run:
+        _show(seen, view.show, as_json)
+        return
+    try:
+        with progress.status("Athena runs the query."):
+            done = view.run_preview(seen, declared, shown_period, aws)
+    except ScanLimitError:
+        _show(seen, view.show, as_json)
+        raise
+    _show(done, view.show, as_json)
 
 
 @app.command()

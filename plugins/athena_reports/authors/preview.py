@@ -14,8 +14,10 @@ from rich.text import Text
 from athena_reports.authors.declared import DeclaredReport
 from athena_reports.authors.trial import CALLS_AT_ONCE, Aws, trial
 from athena_reports.periods.calendar import Period, PeriodFacts
+from athena_reports.queries.airflow_errors import describe
 from athena_reports.queries.input_partitions import InputPartitions, find_partitions
 from athena_reports.queries.prices import price_usd
+from athena_reports.queries.scan_limit import ScanEstimate, ScanLimitError, require_within
 from athena_reports.rows.checks import CheckResult
 
 _SHOWN_ROWS = 10
@@ -36,6 +38,7 @@ class Estimate(BaseModel, frozen=True):
     bytes: int
     price_usd: float | None
     basis: str
+    is_measured: bool  # by published periods, as `max_scan` is checked
 
 
 class TrialPreview(BaseModel, frozen=True):
@@ -58,46 +61,97 @@ class Preview(BaseModel, frozen=True):
     inputs: tuple[InputPreview, ...]
     estimate: Estimate | None  # None: the report declares no inputs, and has published nothing
     max_scan: int | None  # bytes
+    refused: str  # why a run would not start the query; empty if it would
     trial: TrialPreview | None = None
 
 
-def preview(declared: DeclaredReport, period: Period, aws: Aws, *, run: bool = False) -> Preview:
-    """Look at a period, and with `run` pay its query; nothing is published."""
+def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
+    """Look at a period, without its query."""
     sql = declared.sql(period)
     query, now = declared.query, datetime.now(UTC)
     where: dict[str, Any] = {"database": query.database, "glue": aws.glue}
     found = find_partitions(query.inputs, period, late_by=query.late_by, now=now, **where)
     inputs = tuple(_input(each, aws) for each in found)
+    expected = estimate(declared, period, inputs, aws)
     return Preview(
         dag_id=declared.dag.dag_id,
         period=period.facts,
         sql=sql,
         inputs=inputs,
-        estimate=estimate(declared, period, inputs, aws),
+        estimate=expected,
         max_scan=query.max_scan,
-        trial=_trial(declared, period, aws) if run else None,
+        refused=_refused(declared, period, expected),
     )
+
+
+def run_preview(seen: Preview, declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
+    """Pay the query of a period that was looked at; nothing is published. ScanLimitError if a run would not start it.
+
+    Args:
+        seen: What `preview` found.
+        declared: The report.
+        period: The period.
+        aws: The services.
+    """
+    if seen.refused:
+        raise ScanLimitError(seen.refused)
+    return seen.model_copy(update={"trial": _trial(declared, period, aws)})
 
 
 def estimate(declared: DeclaredReport, period: Period, inputs: Sequence[InputPreview], aws: Aws) -> Estimate | None:
     """Return what the nearest published periods scanned, or before the first one the bytes of the partitions."""
     if (measure := declared.query.measured) and (measured := measure(period, aws.glue)):
-        return Estimate(bytes=measured.bytes, price_usd=_price(measured.bytes, aws), basis=measured.basis)
+        price = _price(measured.bytes, aws)
+        return Estimate(bytes=measured.bytes, price_usd=price, basis=measured.basis, is_measured=True)
     if not inputs:
         return None
     scanned = sum(each.bytes for each in inputs)
     basis = "every column of the partitions: nothing is published yet, and the query reads only the columns it names"
-    return Estimate(bytes=scanned, price_usd=_price(scanned, aws), basis=basis)
+    return Estimate(bytes=scanned, price_usd=_price(scanned, aws), basis=basis, is_measured=False)
 
 
 def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> str:
-    """Say what the queries of published periods will scan and cost."""
-    measure = declared.query.measured
-    found = [measure(period, aws.glue) for period in periods] if measure else []
-    scanned = sum(each.bytes for each in found if each)
-    prices = [_price(each.bytes, aws) for each in found if each]
+    """Say what the queries of published periods will scan and cost. ScanLimitError if a run would not start one."""
+    scans = _measured_scans(declared, periods, aws)
+    scanned = sum(scan.bytes for scan in scans)
+    prices = [_price(scan.bytes, aws) for scan in scans]
     price = None if None in prices else sum(each for each in prices if each)
     return f"about {_cost(scanned, price)}"
+
+
+def _measured_scans(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> list[ScanEstimate]:
+    measure = declared.query.measured
+    if measure is None:
+        return []
+    scans = []
+    for period in periods:
+        scan = measure(period, aws.glue)
+        if scan is not None:
+            _require_within(declared, period, scan)
+            scans.append(scan)
+    return scans
+
+
+def _refused(declared: DeclaredReport, period: Period, expected: Estimate | None) -> str:
+    if expected is None or not expected.is_measured:
+        return ""
+    try:
+        _require_within(declared, period, ScanEstimate(expected.bytes, expected.basis))
+    except ScanLimitError as error:
+        return str(error)
+    return ""
+
+
+def _require_within(declared: DeclaredReport, period: Period, scan: ScanEstimate) -> None:
+    """Refuse what the run of a period refuses, in its words."""
+    query = declared.query
+    if query.max_scan is None:
+        return
+    try:
+        require_within(query.max_scan, scan)
+    except ScanLimitError as error:
+        about = describe(declared.dag.dag_id, period.id, query.environment)
+        raise ScanLimitError(f"{about}: {error}") from None
 
 
 def _input(found: InputPartitions, aws: Aws) -> InputPreview:
@@ -143,15 +197,24 @@ def show(found: Preview, console: Console) -> None:
         facts.add_row("will scan", f"about {_cost(found.estimate.bytes, found.estimate.price_usd)}")
         facts.add_row("", Text(f"({found.estimate.basis})", style="dim"))
     if found.max_scan:
-        over = found.estimate is not None and found.estimate.bytes > found.max_scan
-        facts.add_row("max_scan", Text(size(found.max_scan) + over * ", less than that", style="red" if over else ""))
+        facts.add_row("max_scan", _limit(found, found.max_scan))
     title = Text(found.dag_id, style="bold")
     console.print(Group(title, facts, Text()))
     console.print(Syntax(found.sql, "sql", theme="ansi_dark").highlight(found.sql), soft_wrap=True)
     if found.trial:
         show_trial(found.trial, console)
+    elif found.refused:
+        console.print(Text("\nNothing was run. A run of this period would be refused.", style="red"))
     else:
         console.print(Text("\nNothing was run. --run pays the query and shows the first rows.", style="dim"))
+
+
+def _limit(found: Preview, max_scan: int) -> Text:
+    if found.refused:
+        return Text(f"{size(max_scan)}, less than that", style="red")
+    if found.estimate is None or not found.estimate.is_measured:
+        return Text(f"{size(max_scan)}, not checked: no published period to measure by")
+    return Text(size(max_scan))
 
 
 def show_trial(done: TrialPreview, console: Console) -> None:
