@@ -108,6 +108,8 @@ def dag_ids_are_unique(repository: Repository) -> list[str]:
     """Of two DAGs with one id Airflow takes either, in turn."""
     times: Counter[str] = Counter()
     for file, bag in repository.imported.items():
+        if not bag.dags:  # a file that Airflow does not import may end the process, as a script does
+            continue
         found = {id(value): value for value in runpy.run_path(str(file)).values() if isinstance(value, DAG)}
         declared = [dag.dag_id for dag in found.values()]
         times.update([*declared, *(bag.dags.keys() - set(declared))])

@@ -20,7 +20,7 @@ class Shell:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._patch, self._capsys = monkeypatch, capsys
-        self.output = ""  # standard output of the last command
+        self.output, self.errors = "", ""  # what the last command printed
 
     def __call__(self, *arguments: str) -> tuple[int, str]:
         """Return the exit code, and what was printed: where it failed, on standard error if anything."""
@@ -30,7 +30,7 @@ class Shell:
             main()
         code = int(stopped.value.code or 0)
         printed = self._capsys.readouterr()
-        self.output = printed.out
+        self.output, self.errors = printed
         return code, (printed.err or printed.out) if code else printed.out
 
     def json(self, *arguments: str) -> Any:

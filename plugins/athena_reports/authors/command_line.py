@@ -3,12 +3,11 @@
 import json
 import logging
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import BaseModel
@@ -16,6 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from athena_reports.errors import AthenaReportsError
+
+if TYPE_CHECKING:
+    from athena_reports.authors.declared import Declared
 
 _DAGS_FOLDER = "AIRFLOW__CORE__DAGS_FOLDER"
 
@@ -65,11 +67,11 @@ def preview(
 ) -> None:
     """Show what a period would query, which partitions it reads, and what it costs. Nothing is published."""
     from athena_reports.authors import preview as view
-    from athena_reports.authors.declared import declared_reports, find_report
+    from athena_reports.authors.declared import find_report
     from athena_reports.authors.trial import Aws
     from athena_reports.queries.scan_limit import ScanLimitError
 
-    declared, shown_period = find_report(report, period, declared_reports())
+    declared, shown_period = find_report(report, period, _reports())
     aws, progress = Aws.connect(), Console(stderr=True)
     with progress.status("Partitions are looked for."):
         seen = view.preview(declared, shown_period, aws)
@@ -99,11 +101,11 @@ def plan(
     """Show what an edited report would change in its last published periods, as Markdown. Nothing is published."""
     from athena_reports.authors import plan as planning
     from athena_reports.authors.airflow_api import connect, restate
-    from athena_reports.authors.declared import declared_reports, find_report
+    from athena_reports.authors.declared import find_report
     from athena_reports.authors.preview import expected_cost
     from athena_reports.authors.trial import Aws
 
-    declared, _ = find_report(report, "", declared_reports())
+    declared, _ = find_report(report, "", _reports())
     aws, airflow = Aws.connect(), connect(apply) if apply else None
     periods = planning.published_before(declared, last, aws)
     asked = f"Query {', '.join(map(str, periods))} of {declared.dag.dag_id}: {expected_cost(declared, periods, aws)}."
@@ -126,9 +128,9 @@ def docs(
 ) -> None:
     """Describe a report as Markdown, for its readers: schedule, inputs, columns, checks, and where it is published."""
     from athena_reports.authors import docs as describing
-    from athena_reports.authors.declared import declared_reports, find_dags
+    from athena_reports.authors.declared import find_dags
 
-    found = find_dags(report, declared_reports())
+    found = find_dags(report, _reports())
     print(describing.contract(found) if odcs else describing.markdown(found))
 
 
@@ -136,10 +138,10 @@ def docs(
 def status(report: ReportName, as_json: AsJson = False) -> None:
     """Show which periods are published, and which of them by other SQL, params or transform than today's."""
     from athena_reports.authors import status as view
-    from athena_reports.authors.declared import declared_reports, find_report
+    from athena_reports.authors.declared import find_report
     from athena_reports.authors.trial import Aws
 
-    declared, _ = find_report(report, "", declared_reports())
+    declared, _ = find_report(report, "", _reports())
     found = view.status(declared, Aws.connect())
     _show(found, view.show, as_json)
 
@@ -152,14 +154,12 @@ def costs(
 ) -> None:
     """Show what reports, their owners and months scanned and cost, dearest first."""
     from athena_reports.authors import costs as view
-    from athena_reports.authors.declared import declared_reports, find_dags
+    from athena_reports.authors.declared import find_dags
     from athena_reports.authors.trial import Aws
 
-    known = declared_reports()
+    known = _reports()
     found = view.costs(find_dags(report, known) if report else known.reports, months, Aws.connect())
     _show(found, view.show, as_json)
-    for problem in known.problems:  # its reports are not among them
-        print(problem, file=sys.stderr)
 
 
 @app.command("test")
@@ -173,11 +173,10 @@ def run_cases(
 ) -> None:
     """Run the cases of reports on the local Athena, transform and checks included."""
     from athena_reports.authors import cases
-    from athena_reports.authors.declared import declared_reports
     from athena_reports.authors.trial import Aws
 
     folders = cases.case_folders(folder, names or [])
-    console, aws, reports, results = Console(), Aws.connect(), declared_reports(), []
+    console, aws, reports, results = Console(), Aws.connect(), _reports(), []
     for each in folders:
         results.append(cases.run_case(each, reports, aws, accept=accept))
         if not as_json:
@@ -199,12 +198,11 @@ def account(
     """Check that the account has what the settings name, and may be written to. Nothing is queried or left behind."""
     from athena_reports.account import check_account
     from athena_reports.authors.airflow_api import check_pool, connect
-    from athena_reports.authors.declared import declared_reports
     from athena_reports.authors.trial import Aws
     from athena_reports.settings import settings
 
     aws, names = Aws.connect(), settings()
-    inputs = [each for declared in declared_reports().reports for each in declared.query.inputs]
+    inputs = [each for declared in _reports().reports for each in declared.query.inputs]
     found = [*check_account(names, aws.athena, aws.glue, aws.s3, inputs=inputs)]
     if airflow:
         found.append(check_pool(connect(airflow), names.pool))
@@ -217,6 +215,20 @@ def account(
             console.print(f"  {each.problem}", markup=False, highlight=False, soft_wrap=True)
     if any(each.problem for each in found):
         raise typer.Exit(1)
+
+
+def _reports() -> "Declared":
+    """Return the reports of the DAGs folder, and print which files have none because they are broken."""
+    from athena_reports.authors.declared import declared_reports
+
+    declared = declared_reports()
+    for problem in declared.problems:
+        _print_problem(problem)
+    return declared
+
+
+def _print_problem(problem: str) -> None:
+    Console(stderr=True).print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def _show(found: BaseModel, show: Callable[[Any, Console], None], as_json: bool) -> None:
@@ -243,5 +255,5 @@ def main() -> None:
         problem = f"{error} {call_verdict(error).hint}"
     else:
         return
-    Console(stderr=True).print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
+    _print_problem(problem)
     raise SystemExit(1)

@@ -25,6 +25,10 @@ class UnknownReportError(AthenaReportsError):
     """There is no such report, or no such period of it."""
 
 
+class DagFileError(AthenaReportsError):
+    """A DAG file is not text."""
+
+
 @dataclass(frozen=True)
 class DeclaredReport:
     """A report in one cadence: its DAG, the operator that queries, and what is made of the result."""
@@ -81,28 +85,31 @@ class Declared(NamedTuple):
 
 
 def declared_reports() -> Declared:
-    """Import the files of Airflow's `dags_folder`; return their reports, and why a file has none."""
-    folder = Path(conf.get_mandatory_value("core", "dags_folder"))
-    files = [path for path in sorted(folder.glob("**/*.py")) if "build_dag" in path.read_text(encoding="utf-8")]
-    found: list[DeclaredReport] = []
+    """Import the files of Airflow's `dags_folder`; return their reports, and why a file has none.
+
+    As in Airflow, only Ctrl-C ends the import of all files.
+    """
+    reports: list[DeclaredReport] = []
     problems = []
-    for path in files:
+    for path in sorted(Path(conf.get_mandatory_value("core", "dags_folder")).glob("**/*.py")):
         try:
-            found += [DeclaredReport.of(dag) for dag in _dags(path) if REPORT_TAG in dag.tags]
-        except Exception as error:  # whatever a file of an author raises
-            kind = "" if isinstance(error, AthenaReportsError) else f"{type(error).__name__}: "
-            problems.append(f"{path} cannot be imported: {kind}{error}")
-    return Declared(found, problems)
+            if "build_dag" in _source(path):
+                reports += [DeclaredReport.of(dag) for dag in _dags(path) if REPORT_TAG in dag.tags]
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a file of an author raises, SystemExit too
+            problems.append(f"{path} cannot be imported: {_reason(error)}")
+    return Declared(reports, problems)
 
 
 def find_dags(name: str, declared: Declared) -> list[DeclaredReport]:
     """Return the DAGs of a report, or the one of an id; UnknownReportError if there is none."""
-    known, problems = declared
+    known = declared.reports
     named = [each for each in known if name in (each.recipe.report, each.dag.dag_id)]
     if not named:
         names = sorted({text for each in known for text in (each.recipe.report, each.dag.dag_id)})
         near = ", ".join(get_close_matches(name, names, n=3, cutoff=0.3)) or ", ".join(names) or "none"
-        raise UnknownReportError("\n".join([f"There is no report {name!r}. Is it one of these: {near}?", *problems]))
+        raise UnknownReportError(f"There is no report {name!r}. Is it one of these: {near}?")
     return named
 
 
@@ -118,6 +125,20 @@ def find_report(name: str, period_id: str, declared: Declared) -> tuple[Declared
         except PeriodError as error:
             problems.append(str(error))
     raise UnknownReportError(f"{name}: " + "; ".join(problems))
+
+
+def _source(path: Path) -> str:
+    try:
+        return importlib.util.decode_source(path.read_bytes())
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise DagFileError(f"{error}. Save the file as UTF-8.") from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, AthenaReportsError):
+        return str(error)
+    kind = type(error).__name__
+    return f"{kind}: {error}" if str(error) else kind
 
 
 def _dags(path: Path) -> Iterator[DAG]:

@@ -239,6 +239,25 @@ def test_a_file_that_cannot_be_imported_breaks_one_rule_and_no_golden_file_is_th
 
 
 @pytest.mark.parametrize(
+    ("content", "finding"),
+    [
+        ('"""Café, an Airflow DAG."""\n'.encode("latin-1"), "broken.py, line 1: SyntaxError"),
+        (b'"""An Airflow DAG."""\nraise SystemExit(0)\n', "broken.py, line 2: SystemExit: 0"),
+        (b'"""A helper."""\nraise SystemExit(0)\n', "broken.py: Airflow finds no DAG in it."),
+        ('"""An Airflow DAG."""\n'.encode("utf-16"), "broken.py: Airflow finds no DAG in it."),
+    ],
+)
+def test_a_file_that_is_no_text_or_ends_the_process_is_a_finding(make: Make, content: bytes, finding: str) -> None:
+    repository = make()
+    (repository.root / "dags" / "broken.py").write_bytes(content)
+
+    found = [text for texts in findings(Repository(repository.root)).values() for text in texts]
+
+    assert any(finding in text for text in found), found
+    assert not any("plays" in text for text in found)
+
+
+@pytest.mark.parametrize(
     ("line", "finding"),
     [
         ("import socket; socket.create_connection(('127.0.0.1', 9))", "it asks for a service"),
