@@ -107,6 +107,25 @@ def test_ctrl_c_still_ends_a_command(shell: Shell, dags: Path) -> None:
     assert "cannot be imported" not in shell.errors
 
 
+IGNORED = "from athena_reports import build_dag\nfrom pathlib import Path\nPath('read').touch()\n1 / 0\n"
+
+
+def test_what_airflowignore_names_is_not_read(shell: Shell, dags: Path) -> None:
+    (dags / "drafts" / "deep").mkdir(parents=True)
+    for path in ("idea.py", "drafts/first.py", "drafts/deep/second.py", "team/local.py", "team/kept.py"):
+        (dags / path).parent.mkdir(exist_ok=True)
+        (dags / path).write_text(IGNORED)
+    (dags / ".airflowignore").write_text("# not ready\nidea*\ndrafts/\n")
+    (dags / "team" / ".airflowignore").write_text("*\n!kept.py\n")
+    shutil.copy(DAGS / "carriers.py", dags / "team" / "kept.py")
+
+    code, printed = shell("docs", "carriers")
+
+    assert (code, shell.errors) == (0, "")
+    assert "carriers" in printed
+    assert not Path("read").exists()
+
+
 @pytest.mark.parametrize("there", [True, False], ids=["empty", "missing"])
 def test_a_folder_without_files_has_no_report(there: bool, shell: Shell, dags: Path) -> None:
     shutil.rmtree(dags)

@@ -257,6 +257,13 @@ def test_a_file_that_is_no_text_or_ends_the_process_is_a_finding(make: Make, con
     assert not any("plays" in text for text in found)
 
 
+def test_a_file_that_airflowignore_names_is_not_read(make: Make) -> None:
+    repository = make(ideas='"""An Airflow DAG."""\n\nraise SystemExit(0)\n')
+    (repository.root / "dags" / ".airflowignore").write_text("ideas.py\n")
+
+    assert findings(Repository(repository.root)) == {}
+
+
 @pytest.mark.parametrize(
     ("line", "finding"),
     [
