@@ -406,6 +406,17 @@ def test_history_follows_the_first_entries_through_the_periods_before(client: Te
     assert (found["periods"], found["problems"]) == ([WEEK.id, gap.next.id], [])
 
 
+def test_history_leaves_out_the_weeks_that_were_published_before_first_day_was_changed(
+    client: TestClient, account: Account, publisher: Publisher
+) -> None:
+    since_monday = account.publisher("scores", weekly("monday", "Asia/Tokyo"))
+    since_monday.put(since_monday.cadence.containing(WEEK.end_utc))
+    for week in (WEEK, WEEK.next.next):
+        publisher.put(week)
+    found = client.get(f"{DAG_PATH}/periods/{WEEK.next.next.id}/history").json()
+    assert (found["periods"], found["problems"]) == ([WEEK.id, WEEK.next.next.id], [])
+
+
 def test_history_of_a_single_row_is_a_line_whatever_its_key_is(client: TestClient, publisher: Publisher) -> None:
     """Its text may differ in each period, such as the period's name."""
     weeks = [WEEK, WEEK.next, WEEK.next.next]
