@@ -127,6 +127,7 @@ class Publisher:
             sha256 = hashlib.sha256(query.encode()).hexdigest()
             keep_sql(query, sha256, version, location, s3, engine.folder)
         when = (at or period.end_utc + timedelta(minutes=6)).isoformat(timespec="milliseconds")
+        number = hashlib.sha256(f"{query} {when}".encode()).hexdigest()[:12]
         facts = PublicationFacts(
             report=self.report,
             environment="dev",
@@ -137,7 +138,7 @@ class Publisher:
             missing_partitions=(),
             published_at=when,
             query=QueryFacts(
-                id="3f1d9c52-0000-4000-8000-000000000000",
+                id=f"3f1d9c52-0000-4000-8000-{number}",
                 submitted_at=when,
                 statement="SELECT",
                 sql_sha256=sha256,

@@ -21,12 +21,24 @@ from athena_reports.authors.trial import Aws
 from athena_reports.publication.glue_table import Table
 from athena_reports.queries.prices import price_usd
 from athena_reports.settings import settings
-from tests.integration.runner import run_dag
+from tests.integration.conftest import Shell
+from tests.integration.runner import XComs, execute, load_dags, prepare, run_dag
 
 SQL = """SELECT carrier, COUNT(*) AS flights FROM flights
 WHERE {{ period.partitions("dt") }} AND carrier LIKE {{ params.like }} GROUP BY carrier ORDER BY carrier
 """
 YEARS = 730
+TRANSFORMED = """
+from athena_reports import Report, build_dag, monthly
+
+def first_rows(rows, period):
+    return rows.limit({rows})
+
+report = Report(
+    name="costs_transformed", sql="costs.sql", since="2013-01-01", params={{"like": "%"}}, transform=first_rows
+)
+monthly_dag = build_dag(report, monthly("America/New_York"))
+"""
 
 
 def declared(sql_folder: Path, name: str, cadence: Any = None, like: str = "%", **fields: Any) -> DeclaredReport:
@@ -74,6 +86,36 @@ def test_costs_are_those_of_the_queries_that_athena_lists(
     assert list(found.reports)[-1] == "costs_c_monthly"
     assert found.reports["costs_c_monthly"].queries == 0
     assert found.months[f"{datetime.now(UTC):%Y-%m}"].queries == sum(map(len, paid.values()))
+
+
+def test_a_query_whose_transform_was_changed_and_cleared_alone_is_counted_once(
+    services: Services,
+    shell: Shell,
+    flights_lake: object,
+    sql_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    (sql_folder / "costs.sql").write_text(SQL)
+    file, xcoms, before = tmp_path / "transformed.py", XComs("costs_transformed_monthly"), athena_lists(services)
+    runs = [
+        (2, ["run_query", "wait_for_query", "transform", "publish"]),
+        (3, ["transform", "publish"]),
+        (2, ["transform", "publish"]),
+    ]
+    for rows, tasks in runs:
+        file.write_text(TRANSFORMED.format(rows=rows))
+        dag = load_dags(file)["costs_transformed_monthly"]
+        for name in tasks:
+            task, context = prepare(dag.get_task(name), xcoms, "run", params={"period": "2013-02"})
+            xcoms.xcom_push("return_value", execute(task, context))
+        published = xcoms.values["publish", "return_value"]
+        assert (published["outcome"], published["rows"]) == ("published", rows)
+
+    (scanned,) = (bytes for query, bytes in athena_lists(services).items() if query not in before)
+    line = shell.json("costs", "costs_transformed")["reports"]["costs_transformed_monthly"]
+    assert (line["queries"], line["scanned_bytes"]) == (1, scanned)
 
 
 def test_two_years_of_days_take_one_listing_and_seconds(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,25 @@ def test_a_file_arrives_as_it_is(
     assert (head["Metadata"], head["ContentType"]) == ({"sha256": digest}, "text/csv")
     (listed,) = store.list(f"s3://{bucket}/ro")
     assert (listed.uri, listed.bytes, listed.modified) == (uri, size, head["LastModified"])
+
+
+@pytest.mark.parametrize("size", [200_000, len(BODY)], ids=["whole", "in parts"])
+def test_each_part_of_an_upload_is_sent_with_its_sha_256_by_which_s3_refuses_other_bytes(
+    new_s3_client: Callable[[], S3Client], bucket: str, tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part_bytes = 8 * 1024**2  # of boto3's transfer manager
+    monkeypatch.setattr(module, "MULTIPART_BYTES", part_bytes)
+    path, client, sent = tmp_path / "rows", new_s3_client(), set[str]()
+    path.write_bytes(BODY[:size])
+
+    def record(request: Any, **_: Any) -> None:
+        if request.method == "PUT":
+            sent.add(request.headers["x-amz-checksum-sha256"].decode())
+
+    client.meta.events.register("before-send.s3", record)
+    S3(client).upload(path, f"s3://{bucket}/rows", "text/csv", sha256="0")
+    parts = [BODY[:size][start : start + part_bytes] for start in range(0, size, part_bytes)]
+    assert sent == {base64.b64encode(hashlib.sha256(part).digest()).decode() for part in parts}
 
 
 def test_more_objects_than_one_call_deletes(s3: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:

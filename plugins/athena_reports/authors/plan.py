@@ -46,10 +46,13 @@ def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Pe
     """Return the last published periods of a report, oldest first; PlanError if there is none."""
     database = declared.recipe.database
     location = declared.recipe.location(declared.latest_period())
-    found = Table(database, location, aws.glue).published_periods() if database else {}
-    if not found:
-        raise PlanError(f"Nothing of {declared.dag.dag_id} is published in Glue, so there is nothing to compare with.")
-    return sorted(map(declared.cadence.period, found))[-number:]
+    published = Table(database, location, aws.glue).periods_of(declared.cadence) if database else {}
+    if not published:
+        raise PlanError(
+            f"No period of {declared.dag.dag_id} ({declared.cadence.description}) is published in Glue, "
+            "so there is nothing to compare with."
+        )
+    return sorted(published)[-number:]
 
 
 def make_plan(

@@ -106,7 +106,7 @@ def estimate(declared: DeclaredReport, period: Period, inputs: Sequence[InputPre
     if not inputs:
         return None
     scanned = sum(each.bytes for each in inputs)
-    basis = "every column of the partitions: nothing is published yet, and the query reads only the columns it names"
+    basis = "every column of the partitions: no period is published yet, and the query reads only the columns it names"
     return Estimate(bytes=scanned, price_usd=_price(scanned, aws), basis=basis, is_measured=False)
 
 

@@ -20,7 +20,7 @@ from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.page.coverage import Cell, Coverage, Run, State, coverage, plan
 from athena_reports.page.published import CALLS_AT_ONCE, Lake, LakeError, Shape
 from athena_reports.page.runs import ReportDag, dated_runs, report_dags, unfinished_runs
-from athena_reports.periods.calendar import Period
+from athena_reports.periods.calendar import Period, periods_among
 from athena_reports.periods.run_period import FILL_RUN_ID, PERIOD_PARAM
 from athena_reports.publication.costs import last_months, merged, summary
 from athena_reports.rows.writer import CONTENT_TYPES
@@ -122,7 +122,8 @@ def history(dag: Dag, period_id: str) -> Response:
     if not is_single:
         entries = lake.rows(dag, manifest, [shape.key, shape.label])[:HISTORY_ENTRIES]
     keys = [key for key, _label in entries]
-    before = sorted(each for each in lake.partitions(dag.dag_id) if each < period_id)
+    published = [period.id for period in periods_among(dag.cadence, lake.partitions(dag.dag_id))]
+    before = sorted(each for each in published if each < period_id)
     periods = [*before[1 - HISTORY_PERIODS :], period_id]
     problems: list[str] = []
 

@@ -5,7 +5,7 @@ clock in the zone reads that date's midnight or later.** So the periods of a cad
 also where a midnight does not exist or comes twice. Of a date that a zone skipped there is no daily period.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -253,6 +253,16 @@ class Period:
         if late_by < timedelta(0):
             raise PeriodError(f"late_by {late_by!r} is negative: it is how long after the end events may land")
         return dates_shown(zone_of(timezone), self.start_utc, self.end_utc + late_by)
+
+
+def periods_among(cadence: Cadence, ids: Iterable[str]) -> Iterator[Period]:
+    """Yield the periods that have one of the ids, and leave out other ids, such as those of another `first_day`."""
+    for id in ids:
+        try:
+            period = cadence.period(id)
+        except PeriodError:
+            continue
+        yield period
 
 
 def daily(timezone: str = "UTC") -> Cadence:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from athena_reports.errors import PublishError, SchemaError
+from athena_reports.periods.calendar import Cadence, Period, periods_among
 from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import Partition, PartitionFacts
 from athena_reports.rows.columns import Column
@@ -117,6 +118,11 @@ class Table:
             with suppress(ValueError):
                 found[period_id] = PartitionFacts.from_parameters(partition.parameters)
         return found
+
+    def periods_of(self, cadence: Cadence) -> Mapping[Period, PartitionFacts]:
+        """Return what each partition of ours says whose id is that of a period of the cadence, by period."""
+        published = self.published_periods()
+        return {period: published[period.id] for period in periods_among(cadence, published)}
 
     @property
     def _about(self) -> str:

@@ -178,9 +178,11 @@ class Manifest(Version, PublicationFacts, frozen=True):
 
     @property
     def ledger(self) -> Ledger:
-        """What the queries of the period cost."""
-        earlier = (each.query for each in self.earlier_versions)
-        return merged(map(paid_for, (self.query, *earlier, *self.repeated_queries)))
+        """What the queries of the period cost, each query counted once."""
+        earlier = [version.query for version in self.earlier_versions]
+        # One query has several versions if its transform was changed and cleared.
+        queries = {query.id: query for query in (self.query, *earlier, *self.repeated_queries)}
+        return merged(paid_for(query) for query in queries.values())
 
     def latest(self, location: Location) -> Latest:
         """Return what `latest.json` says if this period is the latest one."""

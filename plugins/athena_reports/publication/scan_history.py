@@ -16,11 +16,9 @@ NEAREST = 3
 
 def measured_scan(period: Period, glue: "GlueClient", *, database: str, location: Location) -> ScanEstimate | None:
     """Return the median of the nearest published periods of a report, whichever its location names; None without."""
-    found = Table(database, location, glue).published_periods()
-    indexes = {each: period.cadence.period(each).index for each in found}
-    nearest = sorted(found, key=lambda each: (abs(indexes[each] - period.index), each))[:NEAREST]
+    published = Table(database, location, glue).periods_of(period.cadence)
+    nearest = sorted(published, key=lambda other: (abs(other.index - period.index), other))[:NEAREST]
     if not nearest:
         return None
-    return ScanEstimate(
-        round(median(found[each].scanned_bytes for each in nearest)), f"median of {', '.join(sorted(nearest))}"
-    )
+    scanned = median(published[other].scanned_bytes for other in nearest)
+    return ScanEstimate(round(scanned), f"median of {', '.join(map(str, sorted(nearest)))}")

@@ -332,8 +332,9 @@ def test_each_version_shows_the_sql_that_ran(client: TestClient, publisher: Publ
     (earlier,) = manifest["earlier_versions"]
     shown = {name: manifest[name] for name in ("query", "code_version")}
     at = (WEEK.end_utc + timedelta(days=1)).isoformat(timespec="milliseconds")
+    of_its_own = {name: earlier["query"][name] for name in ("id", "sql_sha256")}
     assert {name: earlier[name] for name in shown} == shown | {
-        "query": shown["query"] | {"submitted_at": at, "sql_sha256": earlier["query"]["sql_sha256"]}
+        "query": shown["query"] | {"submitted_at": at} | of_its_own
     }
     for seed, version in ((1, earlier["version"]), (2, manifest["version"])):
         assert client.get(f"{path}/versions/{version}/sql").json() == {
@@ -403,6 +404,17 @@ def test_history_follows_the_first_entries_through_the_periods_before(client: Te
     before = {row["user_id"]: str(row["score"]) for row in ranking(WEEK)}
     assert found["values"]["score"] == [[before.get(row["user_id"]), str(row["score"])] for row in top]
     assert (found["periods"], found["problems"]) == ([WEEK.id, gap.next.id], [])
+
+
+def test_history_leaves_out_the_weeks_that_were_published_before_first_day_was_changed(
+    client: TestClient, account: Account, publisher: Publisher
+) -> None:
+    since_monday = account.publisher("scores", weekly("monday", "Asia/Tokyo"))
+    since_monday.put(since_monday.cadence.containing(WEEK.end_utc))
+    for week in (WEEK, WEEK.next.next):
+        publisher.put(week)
+    found = client.get(f"{DAG_PATH}/periods/{WEEK.next.next.id}/history").json()
+    assert (found["periods"], found["problems"]) == ([WEEK.id, WEEK.next.next.id], [])
 
 
 def test_history_of_a_single_row_is_a_line_whatever_its_key_is(client: TestClient, publisher: Publisher) -> None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from itertools import count
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from athena_reports.publication.costs import Cost, last_months, merged, summary
 from athena_reports.publication.manifest import PartitionFacts, QueryFacts
 from athena_reports.publication.publish import read_manifest
 from tests.library.publication.publishing import Place, facts
+
+# Of each run of `transform` and `publish`: the number of its query, later ones of later queries, and the rows.
+PUBLICATIONS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from("ab")), min_size=1, max_size=6)
+period_numbers = count(1)
 
 
 def query(month: str, scanned: int, price: float | None = 1.0) -> QueryFacts:
@@ -40,6 +47,27 @@ def test_each_query_of_a_period_is_counted_once_whatever_became_of_its_rows(tabl
     assert manifest.ledger == expected
     (listed,) = tabled.table.published_periods().values()
     assert listed.ledger == expected
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(PUBLICATIONS)
+@example([(0, "a"), (0, "b")])
+@example([(0, "a"), (1, "a"), (1, "b"), (1, "a"), (2, "a")])
+def test_whatever_versions_its_queries_make_a_period_counts_each_query_that_was_published_once(
+    place: Place, publications: list[tuple[int, str]]
+) -> None:
+    period_id = f"period {next(period_numbers)}"
+    period, published = place.at(period_id), set[int]()
+    for number, rows in publications:
+        paid = QueryFacts(id=str(number), submitted_at=f"2026-11-0{number + 1}", scanned_bytes=2**number, price_usd=1.0)
+        period.publish(period.upload(*rows, formats=["parquet"]), facts(period_id=period_id, query=paid))
+        if number >= max(published, default=0):  # else a later query has already published
+            published.add(number)
+
+    manifest, _ = read_manifest(period.location, period.s3)
+    assert manifest is not None
+    scanned = sum(2**number for number in published)  # of no other set of queries
+    assert manifest.ledger == {"2026-11": (len(published), scanned, float(len(published)), 0)}
 
 
 def test_a_partition_of_an_older_release_counts_its_own_query(tabled: Place) -> None:
