@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Literal, get_args
 
 from athena_reports.periods.calendar import Period
+from athena_reports.periods.partition_format import require_dates
 
 Scalar = str | int | float | bool | Decimal | date | datetime | None
 ParamValue = Scalar | Sequence[Scalar]
@@ -60,11 +61,19 @@ class SqlPeriod:
         Args:
             columns: One partition key that holds a date, or three that hold year, month and day.
             zone: The time zone in which the partitions are dated.
-            format: How one key writes its date (`strftime`); also of longer partitions, such as `%Y-%m`.
+            format: How one key writes its date (`strftime`); also of longer partitions, such as `%Y-%m`. Hourly
+                partitions are not supported yet.
             kind: Type of the partition keys: `string`, `date` or `integer`.
+
+        Raises:
+            ValueError: An argument is wrong, such as a format that has hours or no year.
         """
         if kind not in get_args(PartitionKind):
             raise ValueError(f"partitions(): kind is {kind!r}, expected one of {', '.join(get_args(PartitionKind))}.")
+        try:
+            require_dates(format)
+        except ValueError as error:
+            raise ValueError(f"partitions(): format {format!r} is not valid: {error}") from error
         dates = self.period.dates_in(zone, self.late_by)
         match columns:
             case (column,):

@@ -9,6 +9,7 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from athena_reports.errors import InputError
+from athena_reports.periods.partition_format import require_dates
 from athena_reports.periods.sql_period import PartitionKind
 from athena_reports.periods.zones import zone_of
 
@@ -42,7 +43,7 @@ class Input:
         table: Its name in Glue.
         columns: Its partition keys: one that holds a date, or three that hold year, month and day.
         zone: IANA zone in which the partitions are dated.
-        format: How one key writes its date (`strftime`).
+        format: How one key writes its date (`strftime`), or its month or year. Hourly partitions are not supported yet.
         kind: Type of the keys.
         previous: Whether the SQL reads the previous period too.
         missing: If a partition is missing: `fail` before the query is paid, or publish and mark as `partial`.
@@ -55,7 +56,7 @@ class Input:
     ] = ("dt",)
     _: KW_ONLY
     zone: Annotated[str, AfterValidator(lambda name: zone_of(name).key)] = "UTC"
-    format: str = "%Y-%m-%d"
+    format: Annotated[str, AfterValidator(require_dates)] = "%Y-%m-%d"
     kind: PartitionKind = "string"
     previous: bool = False
     missing: Literal["fail", "partial"] = "fail"

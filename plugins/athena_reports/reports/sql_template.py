@@ -48,7 +48,7 @@ def template_problem(
         frames = traceback.extract_tb(error.__traceback__)
         where = "".join(f"line {frame.lineno}: " for frame in frames[::-1] if frame.filename == "<template>")
         known = f"The params are: {', '.join(params) or 'none'}. The inputs are: {_tables(inputs) or 'none'}."
-        return f"{where}it cannot be rendered: {error}. {known}"
+        return f"{where}it cannot be rendered: {str(error).removesuffix('.')}. {known}"
     asked = vars(context["inputs"])
     if must_filter and (unasked := [table for table, each in asked.items() if not each.asked]):
         way_out = f"Write {{{{ inputs.{unasked[0]}.partitions }}}} into its WHERE."

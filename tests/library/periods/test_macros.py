@@ -4,12 +4,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from airflow.sdk.execution_time.context import MacrosAccessor
+from airflow.sdk.plugins_manager import integrate_macros_plugins
 
 from athena_reports.errors import RunPeriodError
 from athena_reports.periods import macros
 from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports_plugin import AthenaReportsPlugin
-from tests.library.queries.tasks import TOKYO_WEEK, WEEK, Run
+from tests.library.queries.tasks import TOKYO_WEEK, WEEK, Run, context, submit_task
 
 
 def test_the_macro_gives_what_a_report_sees() -> None:
@@ -21,6 +23,18 @@ def test_the_macro_gives_what_a_report_sees() -> None:
         macros.period(Run("backfill"), TOKYO_WEEK, param="2025-01-05")
     names = {macro.__name__ for macro in AthenaReportsPlugin.macros}
     assert names == {"period", "literal", "daily", "weekly", "monthly", "quarterly", "yearly"}
+
+
+@pytest.mark.parametrize("with_cadence", [True, False])
+def test_a_dag_written_by_hand_that_asks_for_hourly_partitions_fails_before_its_query(with_cadence: bool) -> None:
+    integrate_macros_plugins()
+    by_macro = (
+        '{% set period = macros.athena_reports.period(dag_run, macros.athena_reports.weekly(timezone="Asia/Tokyo")) %}'
+    )
+    sql = 'SELECT 1 FROM plays WHERE {{ period.partitions("datehour", format="%Y/%m/%d/%H") }}'
+    task = submit_task(sql) if with_cadence else submit_task(f"{by_macro}{sql}", cadence=None)
+    with pytest.raises(ValueError, match=r"format '%Y/%m/%d/%H'.*hourly partitions are not supported yet"):
+        task.render_template_fields(context() | {"macros": MacrosAccessor()})
 
 
 def test_the_plugin_loads_nothing_heavy() -> None:

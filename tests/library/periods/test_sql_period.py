@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from athena_reports.periods.calendar import Cadence, Period, daily, monthly, weekly
 from athena_reports.periods.sql_period import ParamValue, SqlPeriod, literal
+from tests.library.periods.directives import OF_A_DATE, OF_A_TIME
 
 TOKYO_WEEK = weekly("sunday", timezone="Asia/Tokyo")
 WEEK = SqlPeriod(TOKYO_WEEK.period("2026-11-15"))
@@ -223,6 +224,38 @@ def test_partitions_longer_than_a_day_are_named_once() -> None:
 def test_a_partition_filter_that_cannot_be_is_refused(columns: Any, options: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         WEEK.partitions(*columns, **options)
+
+
+@given(
+    PERIODS,
+    LATENESS,
+    st.sampled_from(ZONES),
+    st.lists(st.sampled_from([*OF_A_DATE, *OF_A_TIME, "/", "-"]), min_size=1, max_size=5).map("".join),
+    st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=5),
+    st.timedeltas(timedelta(days=367), timedelta(days=365 * 60)),
+)
+@example(WEEK.period, timedelta(0), "UTC", "%Y/%m/%d/%H", [0.5], timedelta(days=400))
+@example(WEEK.period, timedelta(0), "UTC", "%Y%-m%-d", [0.5], timedelta(days=400))
+@example(WEEK.period, timedelta(0), "UTC", "%Y-%m", [0.5], timedelta(days=400))
+@settings(max_examples=300)
+def test_a_filter_that_is_not_refused_reads_every_partition_of_the_period_and_none_of_other_years(
+    period: Period, late_by: timedelta, zone: str, format: str, fractions: list[float], distance: timedelta
+) -> None:
+    """As whoever writes the lake names a partition: by the event's own time."""
+
+    def partition_of(instant: datetime) -> str:
+        return instant.astimezone(ZoneInfo(zone)).strftime(format)
+
+    try:
+        predicate = SqlPeriod(period, late_by).partitions("dt", zone=zone, format=format)
+    except ValueError:
+        return
+    read = set(re.findall(r"'([^']*)'", predicate))
+    end = period.end_utc + late_by
+    for fraction in fractions:
+        assert partition_of(period.start_utc + (end - period.start_utc) * fraction) in read
+    assert partition_of(period.start_utc - distance) not in read
+    assert partition_of(end + distance) not in read
 
 
 KINDS = {  # the event time as a column of each kind

@@ -161,9 +161,37 @@ def test_params_of_a_cadence_lie_over_those_of_the_report_if_they_fit(
         ({"kind": "varchar"}, "kind", "'string', 'date' or 'integer'"),
         ({"missing": "ignore"}, "missing", "'fail' or 'partial'"),
         ({"mising": "fail"}, "mising", "Did you mean missing?"),
+        ({"format": "%Y/%m/%d/%H"}, "format", "hourly partitions are not supported yet"),
+        ({"format": "%Y-%m-%d %p"}, "format", "hourly partitions are not supported yet"),
+        ({"format": "%Y/%m/%d/%H", "columns": ("year", "month", "day")}, "format", "not supported yet"),
+        ({"format": "x"}, "format", "2024-01-01 and 2025-01-01 are both 'x'"),
+        ({"format": "%Y-%d"}, "format", "2024-01-01 and 2024-02-01 are both '2024-01'"),
+        ({"format": "%m-%d"}, "format", "Name the year"),
+        ({"format": "%d"}, "format", "Name the year"),
     ],
 )
 def test_an_input_that_cannot_be_names_the_field(fields: dict[str, Any], named: str, says: str) -> None:
     with pytest.raises(InputError, match=f"Input 'plays', field '{named}'") as caught:
         Input("plays", **fields)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("format", ["%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%y", "%Y-%m", "%Y", "%G-W%V", "%Y-%j"])
+def test_an_input_may_have_partitions_of_a_day_or_longer(format: str) -> None:
+    assert Input("plays", format=format).format == format
+
+
+@pytest.mark.parametrize(
+    ("format", "says"),
+    [("%Y/%m/%d/%H", "hourly partitions are not supported yet"), ("%m-%d", "does not name the day, month or year")],
+)
+def test_a_template_that_asks_for_partitions_that_are_no_dates_is_a_mistake_of_its_dag_file(
+    make_report: MakeReport, sql_folder: Path, format: str, says: str
+) -> None:
+    sql = f"SELECT 1 FROM plays\nWHERE {{{{ period.partitions('datehour', format='{format}') }}}}"
+    (sql_folder / "hours.sql").write_text(sql)
+    with pytest.raises(ReportError) as caught:
+        make_report(sql="hours.sql")
+    assert (caught.value.report, caught.value.field) == ("plays", "sql")
+    assert f"hours.sql: line 2: it cannot be rendered: partitions(): format '{format}'" in str(caught.value)
     assert says in str(caught.value)
