@@ -10,10 +10,11 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
+from athena_reports.aws.errors import call_verdict
 from athena_reports.errors import QueryError
 from athena_reports.periods.calendar import PeriodFacts
 from athena_reports.queries.execution import QueryExecution, get_query_execution
-from athena_reports.queries.failures import Decision, call_verdict, execution_verdict, is_current
+from athena_reports.queries.failures import execution_verdict, is_current
 from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.queries.ownership import Submission
 
@@ -39,7 +40,7 @@ def submit_once(submission: Submission, hook: AthenaHook, *, is_retry: bool) -> 
         try:
             return _submit(submission, hook, is_retry)
         except (ClientError, BotoCoreError) as error:
-            if call_verdict(error).decision is not Decision.RETRY_CALL:
+            if not call_verdict(error).retryable:
                 raise
             hook.log.warning("Athena did not answer, so the query is looked up again in %s s: %s", pause, error)
         _sleep(pause)

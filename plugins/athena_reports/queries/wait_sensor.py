@@ -17,13 +17,13 @@ from airflow.sdk import Context, PokeReturnValue
 from airflow.sdk.exceptions import AirflowRescheduleException
 from botocore.exceptions import BotoCoreError, ClientError
 
+from athena_reports.aws.errors import call_verdict
 from athena_reports.errors import QueryError
 from athena_reports.queries.airflow_errors import aws_errors, describe
 from athena_reports.queries.execution import QueryExecution, QueryState, console_url, elapsed_since, get_query_execution
 from athena_reports.queries.failures import (
     CANCELLED,
     Decision,
-    call_verdict,
     execution_verdict,
     has_succeeded,
     is_current,
@@ -125,7 +125,7 @@ class AthenaWaitSensor(AthenaSensor):
             try:
                 execution = self._get_execution()
             except (ClientError, BotoCoreError) as error:
-                if call_verdict(error).decision is not Decision.RETRY_CALL:
+                if not call_verdict(error).retryable:
                     raise
                 self.log.warning("Athena did not answer: %s", error)
                 return PokeReturnValue(is_done=False)
