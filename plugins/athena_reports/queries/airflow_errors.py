@@ -17,15 +17,20 @@ def describe(dag_id: str, period_id: str, environment: str) -> str:
 
 
 @contextmanager
-def aws_errors(about: str) -> Iterator[None]:
-    """Translate AWS errors and this package's: only a call that was not served leads to a retry."""
+def aws_errors(about: str, *, task: str = "run_query") -> Iterator[None]:
+    """Translate AWS errors and this package's: only a call that was not served leads to a retry.
+
+    Args:
+        about: Whose call it is, for the beginning of the message.
+        task: The task to clear when the cause is removed.
+    """
     try:
         with report_errors(f"{about}: "):
             yield
     except (ClientError, BotoCoreError) as error:
         verdict = call_verdict(error)
         kind = sdk.AirflowException if verdict.retryable else sdk.AirflowFailException
-        advice = f"{verdict.hint} Clear run_query and its downstream tasks to try again."
+        advice = f"{verdict.hint} Clear {task} and its downstream tasks to try again."
         raise kind(f"{about}: {error} [{verdict.meaning}]. {advice}") from error
 
 
