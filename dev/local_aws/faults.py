@@ -42,6 +42,7 @@ class Call:
         method: HTTP method of a request to S3.
         bucket: Its bucket.
         key: Its key.
+        glue_action: Glue's operation; empty for other services.
     """
 
     action: str = ""
@@ -51,6 +52,7 @@ class Call:
     method: str = ""
     bucket: str = ""
     key: str = ""
+    glue_action: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,9 +169,14 @@ class Refuse(CallFault):
 
 @dataclass(frozen=True, kw_only=True)
 class Drop(CallFault):
-    """Athena does what a call asks, and resets the connection instead of answering."""
+    """Athena does what a call asks, and resets the connection instead of answering.
+
+    Attributes:
+        status: HTTP status, such as 500, of an InternalServerException that it answers with instead; None for a reset.
+    """
 
     action: str | None = "StartQueryExecution"
+    status: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +266,21 @@ class FailResultWrite(QueryFault):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ThrottleGlue(Fault):
+    """Glue answers that there are too many calls, and does nothing.
+
+    Attributes:
+        action: The operation, such as GetTable; None for any.
+    """
+
+    action: str | None = None
+
+    def fits(self, call: Call) -> bool:
+        """Whether a call is in the scope."""
+        return bool(call.glue_action) and self.action in (None, call.glue_action)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SlowDown(S3Fault):
     """S3 answers 503 SlowDown, and does nothing."""
 
@@ -281,7 +303,7 @@ class CutBody(S3Fault):
 
 _QUERY_KINDS = (End, Hold, Report, ForgetToken, FailResultWrite)
 KINDS: dict[str, type[Fault]] = {
-    kind.__name__: kind for kind in (Throttle, Refuse, Drop, Slow, *_QUERY_KINDS, SlowDown, CutBody)
+    kind.__name__: kind for kind in (Throttle, Refuse, Drop, Slow, *_QUERY_KINDS, ThrottleGlue, SlowDown, CutBody)
 }
 
 _F = TypeVar("_F", bound=Fault)

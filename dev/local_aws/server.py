@@ -30,10 +30,11 @@ from local_aws.athena.clients import ACCOUNT, OWN_KEY, Clients
 from local_aws.athena.errors import ApiError
 from local_aws.athena.executions import Executions
 from local_aws.faults import PATH as FAULTS
-from local_aws.faults import Call, CutBody, Dropped, FaultPlan, Slow, SlowDown, from_json
+from local_aws.faults import Call, CutBody, Dropped, FaultPlan, Slow, SlowDown, ThrottleGlue, from_json
 
 HOST = "127.0.0.1"
 _ATHENA = "AmazonAthena."
+_GLUE = "AWSGlue."
 _INSPECT = "/_local/athena/executions/"
 _OWNERS = ("HTTP_X_AMZ_EXPECTED_BUCKET_OWNER", "HTTP_X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER")
 _LOOPBACK = re.compile(r"(([^/]+\.)?localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
@@ -238,10 +239,16 @@ class _Application:
         # WSGI hands over the path's bytes as Latin-1.
         path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
         bucket, _, key = path.removeprefix("/").partition("/")
-        call = Call(method=environ["REQUEST_METHOD"], bucket=bucket, key=key)
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        glue_action = target.removeprefix(_GLUE) if target.startswith(_GLUE) else ""
+        call = Call(method=environ["REQUEST_METHOD"], bucket=bucket, key=key, glue_action=glue_action)
         slow = self._faults.take(Slow, call)
         if slow is not None:
             time.sleep(slow.milliseconds / 1000)
+        if self._faults.take(ThrottleGlue, call) is not None:
+            _body(environ)  # what the client still sends is read, or it would never see the answer
+            error = {"__type": "ThrottlingException", "message": "Rate exceeded"}
+            return _respond(start_response, 400, json.dumps(error).encode())
         if signature.service != "s3":
             return self._pass_on(signature, environ, start_response)
         if self._faults.take(SlowDown, call) is not None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from athena_reports.aws.errors import call_verdict
 from athena_reports.aws_hook import SharedSessionHook
 from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import Location
-from athena_reports.queries.failures import Decision, call_verdict
 from athena_reports.reports.input import Input
 from athena_reports.s3 import S3, S3Error
 from athena_reports.settings import Settings
@@ -92,5 +92,5 @@ def _checked(name: str, look: Callable[[], object]) -> AccountCheck:
         return AccountCheck(name, str(error), error.retryable)
     except (ClientError, BotoCoreError) as error:
         verdict = call_verdict(error)
-        return AccountCheck(name, f"{error}. {verdict.hint}", verdict.decision is Decision.RETRY_CALL)
+        return AccountCheck(name, f"{error}. {verdict.hint}", verdict.retryable)
     return AccountCheck(name)

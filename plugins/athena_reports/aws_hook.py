@@ -2,9 +2,11 @@
 
 from copy import copy
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+from botocore.config import Config
 
 
 class SharedSessionHook(AthenaHook):
@@ -22,6 +24,14 @@ class SharedSessionHook(AthenaHook):
             other.client_type = service
             self._clients[service] = other.get_client_type()
         return self._clients[service]
+
+    def sending_once(self) -> Self:
+        """Return a hook in the same session whose calls botocore does not repeat; the rest of its config is kept."""
+        config = self.config.merge(Config(retries={"total_max_attempts": 1}))
+        once = type(self)(self.aws_conn_id, log_query=self.log_query)
+        once.conn_config = AwsConnectionWrapper(self.conn_config, botocore_config=config)
+        once._session = self.get_session()
+        return once
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """Return the session of all clients; aiobotocore has another."""

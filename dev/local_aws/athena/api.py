@@ -98,9 +98,12 @@ class AthenaApi:
         call = self._call(operation, parameters)
         self._strike(call)
         answer = method(parameters, region)
-        if self._faults.take(Drop, call) is not None:
+        drop = self._faults.take(Drop, call)
+        if drop is None:
+            return answer
+        if drop.status is None:
             raise Dropped
-        return answer
+        raise ApiError("The answer was dropped on demand", "InternalServerException", status=drop.status)
 
     def _call(self, operation: str, parameters: dict[str, Any]) -> Call:
         if "QueryExecutionId" in parameters:

@@ -242,7 +242,7 @@ def main() -> None:
     """Run the command line; a known error is one message, and exit code 1."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from athena_reports.queries.failures import call_verdict
+    from athena_reports.aws.errors import call_verdict
 
     # Airflow and botocore say how they were set up, on standard output.
     logging.disable(logging.WARNING)

@@ -144,7 +144,7 @@ def transform_result(
             )
             checks = run_checks(recipe.checks, table, engine, previous_period=previous, previous_version=current)
             version = upload_version(write_files(table, recipe.formats, engine), table, location, s3, ordered=ordered)
-            with aws_errors(about):
+            with aws_errors(about, task="transform"):
                 sql = executed_sql(hook.get_conn(), execution.id)
             keep_sql(sql, facts.sql_sha256, version, location, s3, engine.folder)
         if failed := failures(checks):

@@ -7,8 +7,8 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.common.compat import sdk
 from botocore.exceptions import BotoCoreError, ClientError
 
+from athena_reports.aws.errors import call_verdict
 from athena_reports.errors import AthenaReportsError, SkipPeriodError
-from athena_reports.queries.failures import Decision, call_verdict
 
 
 def describe(dag_id: str, period_id: str, environment: str) -> str:
@@ -17,15 +17,21 @@ def describe(dag_id: str, period_id: str, environment: str) -> str:
 
 
 @contextmanager
-def aws_errors(about: str) -> Iterator[None]:
-    """Translate AWS errors and this package's: only a call that was not served leads to a retry."""
+def aws_errors(about: str, *, task: str = "run_query") -> Iterator[None]:
+    """Translate AWS errors and this package's: only a call that was not served leads to a retry.
+
+    Args:
+        about: Whose call it is, for the beginning of the message.
+        task: The task to clear when the cause is removed.
+    """
     try:
         with report_errors(f"{about}: "):
             yield
     except (ClientError, BotoCoreError) as error:
         verdict = call_verdict(error)
-        kind = sdk.AirflowException if verdict.decision is Decision.RETRY_CALL else sdk.AirflowFailException
-        raise kind(f"{about}: {error} [{verdict.meaning}]. {verdict.advice}") from error
+        kind = sdk.AirflowException if verdict.retryable else sdk.AirflowFailException
+        advice = f"{verdict.hint} Clear {task} and its downstream tasks to try again."
+        raise kind(f"{about}: {error} [{verdict.meaning}]. {advice}") from error
 
 
 @contextmanager

@@ -1,23 +1,21 @@
-"""The decision table: which failure of a query or of a call means what.
+"""The decision table: which failure of a query means what.
 
 Sources: Athena's user guide ("error categories and types"), its API reference, and recordings of real errors.
 """
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from athena_reports.aws.errors import GRANT_ACCESS
 from athena_reports.errors import QueryError
 from athena_reports.queries.execution import QueryExecution, QueryState
 
 
 class Decision(StrEnum):
-    """What to do: start the query again, send the request again, or fail, since neither would help."""
+    """What to do: start the query again, or fail, since that would not help."""
 
     RESUBMIT = "resubmit"
-    RETRY_CALL = "retry the call"
     FAIL = "fail now"
 
 
@@ -34,11 +32,9 @@ class Verdict(NamedTuple):
         return f"{self.hint} Clear run_query and its downstream tasks to try again.".lstrip()
 
 
-_RESUBMIT, _RETRY, _FAIL = Decision
-_NO_ACCESS = "Grant what is missing to the role of the Airflow workers."
-_QUOTA = "Run fewer queries at once, or raise the account's quota."
+_RESUBMIT, _FAIL = Decision
 _ROWS: tuple[tuple[Decision, str, str, Iterable[str | int]], ...] = (
-    # Failed queries: name of the error, AthenaError.ErrorType; one number stands for several, so the name decides first
+    # Name of the error, AthenaError.ErrorType; one number stands for several, so the name decides first
     (_RESUBMIT, "resources exhausted", "Make the query lighter if it happens again.", range(9)),
     (_FAIL, "query timed out", "Make it smaller, or raise the workgroup's timeout quota.", (206, 210)),
     (_RESUBMIT, "an Iceberg table changed meanwhile", "", [233]),
@@ -55,21 +51,14 @@ _ROWS: tuple[tuple[Decision, str, str, Iterable[str | int]], ...] = (
     (_FAIL, "somebody cancelled the query", "Find out who did, and why.", (1011, 1014)),
     (_RESUBMIT, "throttled by a service that Athena reads from", "", (1400, 1401, *range(1403, 1407))),
     (_FAIL, "a Glue table has too many versions", "Delete old ones.", [1402]),
-    (_FAIL, "permission denied", _NO_ACCESS, (234, 1500, 1501)),
+    (_FAIL, "permission denied", GRANT_ACCESS, (234, 1500, 1501)),
     (_FAIL, "Glue refused the table", "Correct what the reason says.", [1502]),
     (_RESUBMIT, "no capacity", "", [1602]),
-    # Failed calls: code of the error without "Exception", or class of botocore's
-    (_RETRY, "throttled", _QUOTA, ("Throttling", "TooManyRequests", "RequestLimitExceeded", "SlowDown")),
-    (_FAIL, "permission denied", _NO_ACCESS, ("AccessDenied", "UnrecognizedClient", "ExpiredToken")),
-    (_FAIL, "Athena refused the request", "Correct what its reason says.", ["InvalidRequest"]),
-    (_FAIL, "no region is set", "Set AWS_DEFAULT_REGION, or the connection's region.", ["NoRegionError"]),
-    (_RETRY, "there are no credentials", "Set AWS_ACCESS_KEY_ID, or grant a role.", ["NoCredentialsError"]),
 )
 VERDICTS: Mapping[str | int | None, Verdict] = {key: Verdict(*row[:3]) for row in _ROWS for key in row[3]}
 CANCELLED = VERDICTS[1011]
 _TRANSIENT = Verdict(_RESUBMIT, "a transient fault of Athena", "")
 _UNKNOWN = Verdict(_FAIL, "no known reason", "Look at the query in the console.")
-_NO_ANSWER = Verdict(_RETRY, "Athena did not answer", "See the AWS health dashboard and the network.")
 
 
 def execution_verdict(execution: QueryExecution) -> Verdict:
@@ -84,17 +73,6 @@ def execution_verdict(execution: QueryExecution) -> Verdict:
     if verdict.decision is Decision.RESUBMIT and execution.retryable is False:
         return verdict._replace(decision=Decision.FAIL)
     return verdict
-
-
-def call_verdict(error: ClientError | BotoCoreError) -> Verdict:
-    """Return what an error of an API call means; an error of botocore's own means that no answer arrived."""
-    answer: Any = error.response if isinstance(error, ClientError) else {"Error": {"Code": type(error).__name__}}
-    code, message = answer.get("Error", {}).get("Code", ""), answer.get("Error", {}).get("Message", "")
-    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-    if message.startswith("WorkGroup") and "is not found" in message:
-        return Verdict(_FAIL, "the workgroup does not exist", "Create it, or correct ATHENA_REPORTS_WORKGROUP.")
-    refused = Verdict(_FAIL, f"Athena refused the request ({code})", "Correct it.")
-    return VERDICTS.get(code.removesuffix("Exception")) or (_NO_ANSWER if status >= 500 else refused)
 
 
 def is_current(execution: QueryExecution) -> bool:

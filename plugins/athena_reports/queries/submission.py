@@ -5,21 +5,20 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
+from athena_reports.aws.errors import call_verdict
+from athena_reports.aws_hook import SharedSessionHook
 from athena_reports.errors import QueryError
 from athena_reports.periods.calendar import PeriodFacts
 from athena_reports.queries.execution import QueryExecution, get_query_execution
-from athena_reports.queries.failures import Decision, call_verdict, execution_verdict, is_current
+from athena_reports.queries.failures import execution_verdict, is_current
 from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.queries.ownership import Submission
 
 MAX_EXECUTIONS = 4  # of an intention in all: the first, and those after Athena failed one
 LOOK_BACK = 250  # so many recent executions of the workgroup are looked through
-ONE_ATTEMPT: Any = {"total_max_attempts": 1}  # of botocore; `submit_once` repeats
 PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)  # before a start that was not answered is sent again, less half by chance
 RESUBMIT_PAUSES_SECONDS = PAUSES_SECONDS[: MAX_EXECUTIONS - 1]  # likewise, before each execution after the first
 
@@ -33,13 +32,13 @@ class Submitted(BaseModel, frozen=True):
     is_retry: bool = False
 
 
-def submit_once(submission: Submission, hook: AthenaHook, *, is_retry: bool) -> str:
+def submit_once(submission: Submission, hook: SharedSessionHook, *, is_retry: bool) -> str:
     """Return the id of the intention's current execution, or start one; a retry first looks for the marker."""
     for pause in PAUSES_SECONDS:
         try:
             return _submit(submission, hook, is_retry)
         except (ClientError, BotoCoreError) as error:
-            if call_verdict(error).decision is not Decision.RETRY_CALL:
+            if not call_verdict(error).retryable:
                 raise
             hook.log.warning("Athena did not answer, so the query is looked up again in %s s: %s", pause, error)
         _sleep(pause)
@@ -51,7 +50,7 @@ def _sleep(pause: float) -> None:
     time.sleep(pause * random.uniform(0.5, 1))
 
 
-def _submit(submission: Submission, hook: AthenaHook, is_retry: bool) -> str:
+def _submit(submission: Submission, hook: SharedSessionHook, is_retry: bool) -> str:
     athena: Any = hook.get_conn()
     if not is_retry:
         return _start(submission, hook, 0)
@@ -76,15 +75,10 @@ def _submit(submission: Submission, hook: AthenaHook, is_retry: bool) -> str:
     raise QueryError(f"{len(spent)} executions of the query were cancelled, or failed for a transient reason. {reason}")
 
 
-def _start(submission: Submission, hook: AthenaHook, number: int) -> str:
+def _start(submission: Submission, hook: SharedSessionHook, number: int) -> str:
     """Send one request: botocore would repeat it by the token alone, which Athena may have forgotten."""
-    once = hook
-    if getattr(hook.config, "retries", None) != ONE_ATTEMPT:
-        config = hook.config.merge(Config(retries=ONE_ATTEMPT))
-        once = AthenaHook(hook.aws_conn_id, region_name=hook.region_name, verify=hook.verify, config=config)
-        once.log_query = hook.log_query
     where, output, token = dict(submission.context), dict(submission.result_configuration), submission.token(number)
-    return once.run_query(submission.sql(number), where, output, token, submission.workgroup)
+    return hook.sending_once().run_query(submission.sql(number), where, output, token, submission.workgroup)
 
 
 def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission, QueryExecution]]:

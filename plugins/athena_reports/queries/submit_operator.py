@@ -21,7 +21,7 @@ from athena_reports.queries.airflow_errors import aws_errors, describe, report_e
 from athena_reports.queries.input_partitions import InputCoverage, find_coverage
 from athena_reports.queries.ownership import Marker, Submission
 from athena_reports.queries.scan_limit import ScanEstimate, require_within
-from athena_reports.queries.submission import ONE_ATTEMPT, Submitted, submit_once
+from athena_reports.queries.submission import Submitted, submit_once
 from athena_reports.reports.input import Input
 from athena_reports.reports.sql_template import template_context
 from athena_reports.settings import Encryption
@@ -67,8 +67,7 @@ class AthenaSubmitOperator(AthenaOperator):
         environment: str = "",
         **kwargs: Any,
     ) -> None:
-        config = {**(kwargs.pop("botocore_config", None) or {}), "retries": ONE_ATTEMPT}
-        super().__init__(botocore_config=config, **kwargs)
+        super().__init__(**kwargs)
         self.cadence, self.late_by, self.sql_params = cadence, late_by, dict(sql_params or {})
         self.inputs, self.unload_to, self.environment = tuple(inputs), unload_to, environment
         self.max_scan, self.measured, self.require = max_scan, measured, require
@@ -97,14 +96,15 @@ class AthenaSubmitOperator(AthenaOperator):
         """Submit the query, once per intention, and return its query execution id."""
         about, ti = describe(self.dag_id, self._period.id if self._period else "", self.environment), context["ti"]
         require_connection(self.hook, about)
+        hook: Any = self.hook  # typed as AthenaOperator's
         with aws_errors(about):
             if self.require:
-                self.require(self.hook)  # type: ignore[arg-type]  # typed as AthenaOperator's
+                self.require(hook)
             inputs = self._find_coverage()
             self._require_small_scan()
             submission = self._submission(context)
             is_retry = ti.try_number > 1
-            self.query_execution_id = submit_once(submission, self.hook, is_retry=is_retry)
+            self.query_execution_id = submit_once(submission, hook, is_retry=is_retry)
         if self.killed:
             self.on_kill()
             raise AirflowException(f"{about}: killed while query {self.query_execution_id} was submitted.")

@@ -17,13 +17,14 @@ from airflow.sdk import Context, PokeReturnValue
 from airflow.sdk.exceptions import AirflowRescheduleException
 from botocore.exceptions import BotoCoreError, ClientError
 
+from athena_reports.aws.errors import call_verdict
+from athena_reports.aws_hook import SharedSessionHook
 from athena_reports.errors import QueryError
 from athena_reports.queries.airflow_errors import aws_errors, describe
 from athena_reports.queries.execution import QueryExecution, QueryState, console_url, elapsed_since, get_query_execution
 from athena_reports.queries.failures import (
     CANCELLED,
     Decision,
-    call_verdict,
     execution_verdict,
     has_succeeded,
     is_current,
@@ -58,6 +59,7 @@ class AthenaWaitSensor(AthenaSensor):
             takes the place of `sleep_time`, `max_retries`, `exponential_backoff` and `max_wait`.
     """
 
+    aws_hook_class = SharedSessionHook
     template_fields: Sequence[str] = ("period", *AthenaSensor.template_fields)
 
     def __init__(
@@ -125,7 +127,7 @@ class AthenaWaitSensor(AthenaSensor):
             try:
                 execution = self._get_execution()
             except (ClientError, BotoCoreError) as error:
-                if call_verdict(error).decision is not Decision.RETRY_CALL:
+                if not call_verdict(error).retryable:
                     raise
                 self.log.warning("Athena did not answer: %s", error)
                 return PokeReturnValue(is_done=False)
@@ -187,7 +189,8 @@ class AthenaWaitSensor(AthenaSensor):
     def _resubmit(self, execution: QueryExecution) -> QueryExecution:
         if (submission := Submission.from_response(self.hook.get_query_info(execution.id))) is None:
             raise QueryError(f"Query {execution.id} is {execution.state}, and this run did not submit it.")
-        self.query_execution_id = submit_once(submission, self.hook, is_retry=True)
+        hook: Any = self.hook  # typed as AthenaSensor's
+        self.query_execution_id = submit_once(submission, hook, is_retry=True)
         if self._killed:  # during the pause before it
             self.on_kill()
         told = (execution.id, execution.state, execution.reason, self.query_execution_id)

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
+from athena_reports.aws.errors import REFUSED, call_verdict
 from athena_reports.errors import ResultError
 from athena_reports.rows.athena_csv import Reading, csv_line, read, read_csv
 from athena_reports.rows.columns import Column, literal, quoted, result_columns, rewritten, table_type
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 PublishedColumns = Callable[[], Sequence[Column] | None]
 _AGAIN = "Clear run_query and its downstream tasks."
+_READ_AGAIN = "The query need not run again: clear transform and its downstream tasks."
 
 
 class FinishedQuery(BaseModel, frozen=True):
@@ -46,7 +49,12 @@ class ResultRows(NamedTuple):
 def read_result(
     query: FinishedQuery, *, engine: Engine, athena: AthenaClient, s3: S3, published_columns: PublishedColumns
 ) -> ResultRows:
-    """Download a result and return its rows, with the table's columns for an UNLOAD that wrote no file."""
+    """Download a result and return its rows, with the table's columns for an UNLOAD that wrote no file.
+
+    Raises:
+        ResultError: The result cannot be read; `retryable` if Athena did not serve the call.
+        S3Error: S3 refused the call, or did not serve it.
+    """
     try:
         if query.statement == "UNLOAD":
             uris = _unloaded_uris(query, athena, s3)
@@ -85,8 +93,6 @@ def _selected(query: FinishedQuery, engine: Engine, athena: AthenaClient, s3: S3
 
 
 def _pages(query: FinishedQuery, athena: AthenaClient, **options: Any) -> Iterator[Mapping[str, Any]]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
     request = {"QueryExecutionId": query.id, **options}
     try:
         while True:
@@ -96,8 +102,12 @@ def _pages(query: FinishedQuery, athena: AthenaClient, **options: Any) -> Iterat
                 return
             request["NextToken"] = page["NextToken"]
     except (ClientError, BotoCoreError) as error:
-        problem = f"GetQueryResults does not return its result: {error}. Athena keeps a managed result for 24 hours"
-        raise ResultError(f"Query {query.id}: {problem}. {_AGAIN}") from error
+        problem = f"Query {query.id}: GetQueryResults does not return its result: {error}"
+        verdict = call_verdict(error)
+        if verdict == REFUSED:
+            raise ResultError(f"{problem}. Athena keeps a managed result for 24 hours. {_AGAIN}") from error
+        advice = f"{verdict.hint} {_READ_AGAIN}"
+        raise ResultError(f"{problem} [{verdict.meaning}]. {advice}", retryable=verdict.retryable) from error
 
 
 def _unloaded_uris(query: FinishedQuery, athena: AthenaClient, s3: S3) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ResponseStreamingError
 
 from local_aws import LocalAws, faults
-from local_aws.faults import CutBody, Drop, End, Hold, Refuse, Report, Slow, SlowDown, Throttle
+from local_aws.faults import CutBody, Drop, End, Hold, Refuse, Report, Slow, SlowDown, Throttle, ThrottleGlue
 from tests.dev.local_aws.account import TOKEN, Account, ints, refused
 
 TOO_MANY = "TooManyRequestsException"
@@ -157,6 +157,25 @@ def test_a_start_is_accepted_and_its_connection_dropped(account: Account) -> Non
     assert account.wait(created).state == "SUCCEEDED"
 
 
+def test_a_start_is_accepted_and_answered_by_an_error(account: Account) -> None:
+    account.faults.add(Drop(status=500))
+    error = refused(account.start, sql="SELECT 1", ClientRequestToken=TOKEN)
+    assert (error["Code"], error["Status"]) == ("InternalServerException", 500)
+    assert account.created() == [account.start("SELECT 1", ClientRequestToken=TOKEN)]
+
+
+def test_glue_is_throttled(account: Account) -> None:
+    account.create_table("t", {"a": "int"})
+    account.faults.add(ThrottleGlue(action="DeleteTable"))
+    account.faults.add(ThrottleGlue(action="GetTables"))
+    table = {"DatabaseName": "db", "Name": "t"}
+    error = refused(account.glue.delete_table, **table)
+    assert (error["Code"], error["Status"]) == ("ThrottlingException", 400)
+    account.glue.get_table(**table)
+    account.glue.delete_table(**table)
+    assert [each["struck"] for each in account.faults.list()] == [1, 0]
+
+
 def test_calls_of_every_service_are_slow_until_that_is_cleared(account: Account) -> None:
     account.faults.add(Slow(milliseconds=60))
     calls = (account.athena.list_work_groups, account.s3.list_buckets, account.glue.get_databases)
@@ -268,7 +287,7 @@ def test_s3_breaks_off_before_the_end_of_an_object(account: Account, size: int, 
     assert account.read("s3://lake/big") == data
 
 
-@pytest.mark.parametrize("fault", [SlowDown(times=None), CutBody(times=None)])
+@pytest.mark.parametrize("fault", [SlowDown(times=None), CutBody(times=None), ThrottleGlue(times=None)])
 def test_what_athena_itself_does_is_spared(account: Account, fault: faults.Fault) -> None:
     account.create_table("t", {"a": "int"})
     account.put("t/1.parquet", {"a": ints(1)})

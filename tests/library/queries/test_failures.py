@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from botocore.exceptions import NoCredentialsError, NoRegionError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,14 +11,12 @@ from athena_reports.queries.execution import QueryExecution, QueryState
 from athena_reports.queries.failures import (
     VERDICTS,
     Decision,
-    call_verdict,
     execution_verdict,
     has_succeeded,
     is_current,
 )
-from tests.simulation.memory_athena import LOST, api_error
 
-RESUBMIT, RETRY, FAIL = Decision
+RESUBMIT, FAIL = Decision
 TYPES = [key for key in VERDICTS if isinstance(key, int)]
 
 # From the user guide, without the numbers that real errors use differently.
@@ -99,26 +96,3 @@ def test_a_failure_says_which_query_why_what_it_scanned_and_what_to_do(state: st
     assert message.startswith(f"Query q-1 is {state}: TABLE_NOT_FOUND: line 1:15")
     assert f"category None, type 1301; 2,000,000,000 bytes scanned (about {usd} USD)" in message
     assert "Clear run_query and its downstream tasks to try again." in message
-
-
-@pytest.mark.parametrize(
-    ("error", "decision", "meaning"),
-    [
-        (api_error("InvalidRequestException"), FAIL, "refused the request"),
-        (api_error("InvalidRequestException", "WorkGroup stg is not found."), FAIL, "the workgroup does not exist"),
-        (api_error("InternalServerException", status=500), RETRY, "did not answer"),
-        (api_error("TooManyRequestsException"), RETRY, "throttled"),
-        (api_error("ThrottlingException"), RETRY, "throttled"),
-        (api_error("AccessDeniedException"), FAIL, "permission"),
-        (api_error("ExpiredTokenException", status=403), FAIL, "permission"),
-        (api_error("SomethingNew"), FAIL, "SomethingNew"),
-        (api_error("SomethingNew", status=500), RETRY, "did not answer"),
-        (LOST, RETRY, "did not answer"),
-        (NoRegionError(), FAIL, "no region"),
-        (NoCredentialsError(), RETRY, "no credentials"),  # a role may be there in a moment
-    ],
-    ids=str,
-)
-def test_every_documented_exception_of_a_call_has_its_verdict(error: Any, decision: Decision, meaning: str) -> None:
-    verdict = call_verdict(error)
-    assert (verdict.decision, meaning in verdict.meaning) == (decision, True)

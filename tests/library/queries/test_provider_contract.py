@@ -44,8 +44,6 @@ def test_the_providers_arguments_are_taken_and_kept_and_reach_the_hook(kind: Any
     task = build(kind, **given)
 
     given |= OPERATOR if kind is AthenaSubmitOperator else CONNECTION
-    if kind is AthenaSubmitOperator:  # repeats a start itself
-        given["botocore_config"] = {**given["botocore_config"], "retries": {"total_max_attempts": 1}}
     assert {name: getattr(task, name) for name in given} == given
     trigger: Any = AthenaWaitTrigger("q-1", "", WaitPolicy(), **CONNECTION)
     for hook in (task.hook, trigger.hook()):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 
+from athena_reports.aws_hook import SharedSessionHook
 from athena_reports.errors import QueryError
 from athena_reports.queries.ownership import Submission
 from athena_reports.queries.submission import LOOK_BACK, MAX_EXECUTIONS, PAUSES_SECONDS, recent_submissions, submit_once
@@ -15,19 +16,20 @@ from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, 
 
 
 def submit(made: Submission | None = None, *, is_retry: bool = True) -> str:
-    return submit_once(made or submission(), AthenaHook(), is_retry=is_retry)
+    return submit_once(made or submission(), SharedSessionHook(), is_retry=is_retry)
 
 
 def test_a_first_try_is_one_call_that_botocore_does_not_repeat(
     athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hook = AthenaHook(config={"read_timeout": 42, "retries": {"total_max_attempts": 5}})
+    hook = SharedSessionHook(config={"read_timeout": 42, "retries": {"total_max_attempts": 5}})
     used: list[Any] = []
     monkeypatch.setattr(AthenaHook, "get_conn", lambda hook: used.append(hook.config) or athena)
     submit_once(submission(), hook, is_retry=False)
 
     assert [action for action, _ in athena.calls] == ["StartQueryExecution"]
-    assert (used[-1].retries["total_max_attempts"], used[-1].read_timeout) == (1, 42)
+    assert (used[-1].retries, used[-1].read_timeout) == ({"total_max_attempts": 1}, 42)
+    assert hook.config.retries == {"total_max_attempts": 5}
 
 
 @pytest.mark.parametrize(

@@ -45,14 +45,21 @@ class Column:
 
 
 class FakeAthena:
-    """A client that answers GetQueryResults from pages; `calls` is what it was asked."""
+    """A client that answers GetQueryResults from pages; `calls` is what it was asked.
 
-    def __init__(self, pages: Sequence[Mapping[str, Any]]) -> None:
-        self._pages = pages
+    With an `error` it raises that once it has answered `failing_after` calls.
+    """
+
+    def __init__(
+        self, pages: Sequence[Mapping[str, Any]], *, failing_after: int = 0, error: Exception | None = None
+    ) -> None:
+        self._pages, self._failing_after, self._error = pages, failing_after, error
         self.calls: list[dict[str, Any]] = []
 
     def get_query_results(self, **request: Any) -> dict[str, Any]:
         self.calls.append(request)
+        if self._error is not None and len(self.calls) > self._failing_after:
+            raise self._error
         number = int(request.get("NextToken", 0))
         more = {"NextToken": str(number + 1)} if number + 1 < len(self._pages) else {}
         return {**self._pages[number], **more}

@@ -6,6 +6,12 @@ from zoneinfo import ZoneInfo
 import boto3
 import pyarrow as pa
 import pytest
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
 from botocore.stub import Stubber
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -28,11 +34,13 @@ from tests.library.rows.athena_output import (
     tables,
     unloaded,
 )
+from tests.simulation.memory_athena import api_error
 
 CSV = "s3://results/athena/q-1.csv"
 MANIFEST = "s3://results/athena/q-1-manifest.csv"
 SELECT = FinishedQuery(id="q-1", output_location=CSV)
 MANAGED = FinishedQuery(id="q-1")
+MANAGED_UNLOAD = FinishedQuery(id="q-1", statement="UNLOAD")
 UNLOAD = FinishedQuery(id="q-1", statement="UNLOAD", output_location="s3://results/athena/q-1", data_manifest=MANIFEST)
 WORDS = [Column("n", "bigint"), Column("word", "varchar")]
 TEXTS = [Column("a", "varchar"), Column("b", "varchar")]
@@ -222,13 +230,59 @@ def test_pages_are_as_large_as_they_may_be() -> None:
     ]
 
 
-@pytest.mark.parametrize("query", [SELECT, MANAGED])
+ENDPOINT = "https://athena.us-east-1.amazonaws.com"
+NOT_SERVED = st.one_of(
+    st.sampled_from(["ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"]).map(api_error),
+    st.builds(api_error, st.text(), st.text(), st.integers(500, 599)),
+    st.builds(EndpointConnectionError, endpoint_url=st.just(ENDPOINT)),
+    st.builds(ConnectionClosedError, endpoint_url=st.just(ENDPOINT)),
+    st.builds(ConnectTimeoutError, endpoint_url=st.just(ENDPOINT)),
+    st.builds(ReadTimeoutError, endpoint_url=st.just(ENDPOINT)),
+)
+
+
+@given(st.sampled_from([SELECT, MANAGED, MANAGED_UNLOAD]), NOT_SERVED, st.integers(0, 1))
+@settings(max_examples=100)
+def test_a_page_that_is_not_served_may_be_asked_for_again_and_the_query_is_not(
+    query: FinishedQuery, error: Exception, served: int
+) -> None:
+    rows = [(n, f"word {n}") for n in range(3)]
+    athena = FakeAthena(pages_of(WORDS, rows, size=2), failing_after=served, error=error)
+    if query is SELECT and served:  # one page has its columns
+        assert read(query, athena, FakeS3({CSV: csv_of(WORDS, rows)})) == rows
+        return
+    with pytest.raises(ResultError, match=r"^Query q-1: ") as caught:
+        read(query, athena, FakeS3())
+
+    assert caught.value.retryable
+    assert str(error) in str(caught.value)
+    assert "run_query" not in str(caught.value)
+    assert "clear transform" in str(caught.value)
+
+
+@given(
+    st.sampled_from([SELECT, MANAGED, MANAGED_UNLOAD]),
+    st.sampled_from(["AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException"]),
+)
+def test_a_page_that_is_not_allowed_is_final_but_the_query_need_not_be_paid_again(
+    query: FinishedQuery, code: str
+) -> None:
+    with pytest.raises(ResultError, match=r"Query q-1: .*Grant what is missing.*[cC]lear transform") as caught:
+        read(query, FakeAthena([], failing_after=0, error=api_error(code)), FakeS3())
+
+    assert not caught.value.retryable
+    assert "run_query" not in str(caught.value)
+
+
+@pytest.mark.parametrize("query", [SELECT, MANAGED, MANAGED_UNLOAD])
 def test_a_result_that_athena_no_longer_has(query: FinishedQuery) -> None:
     client = boto3.client("athena")
     with Stubber(client) as stubber:
         stubber.add_client_error("get_query_results", "InvalidRequestException", "Results have expired")
-        with pytest.raises(ResultError, match=r"Query q-1: .*Results have expired.*24 hours.*Clear run_query"):
+        says = r"Query q-1: .*Results have expired.*24 hours.*Clear run_query"
+        with pytest.raises(ResultError, match=says) as caught:
             read(query, client, FakeS3())
+    assert not caught.value.retryable
 
 
 # --- UNLOAD
@@ -245,7 +299,7 @@ def test_the_files_of_an_unload_are_read_by_key_also_if_athena_lists_them() -> N
 
     uris = objects.pop(MANIFEST).decode().replace('"', "").split()
     athena = FakeAthena(pages_of([Column("file", "varchar")], [(uri,) for uri in uris], 2))
-    assert read(FinishedQuery(id="q-1", statement="UNLOAD"), athena, FakeS3(objects)) == expected
+    assert read(MANAGED_UNLOAD, athena, FakeS3(objects)) == expected
     assert {call["QueryResultType"] for call in athena.calls} == {"DATA_MANIFEST"}
 
 

@@ -1,0 +1,139 @@
+"""What a run does when AWS does not serve a call: which calls are repeated, by whom, and what is paid."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.sdk import DAG
+
+from airflow_local.services import Services
+from athena_reports.queries import submission
+from local_aws.faults import Drop, Fault, Faults, ForgetToken, Refuse, Throttle, ThrottleGlue
+from tests.fixtures.reports import carriers
+from tests.integration.runner import XComs, execute, load_dags, manifest_of, prepare, rows_of
+
+WEEK = [dt.datetime(2013, 3, day, tzinfo=ZoneInfo("America/New_York")) for day in (4, 11)]
+pytestmark = pytest.mark.usefixtures("flights_lake")
+
+
+@pytest.fixture
+def faults(services: Services) -> Iterator[Faults]:
+    faults = Faults(services.endpoint_url)
+    yield faults
+    faults.clear()
+
+
+@pytest.fixture
+def workgroup(services: Services, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A workgroup of the test's own, which keeps its results itself; so all of its queries are of one run."""
+    name = f"managed-{uuid4()}"
+    managed = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
+    services.athena.create_work_group(Name=name, Configuration=managed)
+    monkeypatch.setenv("ATHENA_REPORTS_WORKGROUP", name)
+    monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
+    return name
+
+
+class Run:
+    """A run of the carriers of a week, whose tasks a test starts one by one."""
+
+    def __init__(self, services: Services, dag: DAG) -> None:
+        self.services, self.dag, self.xcoms = services, dag, XComs(dag.dag_id)
+
+    def start(self, task_id: str) -> None:
+        """A try of a task, to its end."""
+        task, context = prepare(self.dag.get_task(task_id), self.xcoms, "run-1", params={"period": "2013-03-04"})
+        self.xcoms.xcom_push("return_value", execute(task, context))
+
+    @property
+    def has_published_all(self) -> bool:
+        """Whether the rows are published that were counted without the package."""
+        rows = rows_of(self.services.s3, manifest_of(self.services.s3, self.xcoms), "parquet")
+        return rows == carriers(*WEEK)
+
+
+@pytest.fixture
+def run(services: Services, workgroup: str, dags_folder: Path) -> Run:
+    return Run(services, load_dags(dags_folder / "carriers.py")["carriers_weekly"])
+
+
+def queries(services: Services, workgroup: str) -> list[str]:
+    """The ids of all queries that were ever started in a workgroup."""
+    return services.athena.list_query_executions(WorkGroup=workgroup)["QueryExecutionIds"]
+
+
+UNSERVED = {
+    "throttled": Throttle(action="GetQueryResults", times=None),
+    "failing": Refuse(action="GetQueryResults", code="InternalServerException", times=None),
+    "unconnected": Drop(action="GetQueryResults", times=None),
+    "throttled when its SQL is asked for": Throttle(action="GetQueryExecution", times=None),
+}
+
+
+@pytest.mark.parametrize("fault", UNSERVED.values(), ids=UNSERVED)
+def test_a_transform_that_athena_does_not_serve_is_tried_again_and_publishes_the_query_that_was_paid(
+    run: Run, services: Services, workgroup: str, faults: Faults, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")  # botocore's
+    run.start("run_query")
+    run.start("wait_for_query")
+    faults.add(fault)
+    with pytest.raises(AirflowException) as caught:
+        run.start("transform")
+    assert faults.list()[0]["struck"] == 2
+    faults.clear()
+
+    assert not isinstance(caught.value, AirflowFailException)
+    assert run.dag.get_task("transform").retries > 0
+    assert "run_query" not in str(caught.value)
+    run.start("transform")
+    run.start("publish")
+    assert run.has_published_all
+    assert queries(services, workgroup) == [run.xcoms.values["run_query", "return_value"]]
+
+
+@pytest.mark.parametrize("action", ["GetTable", "BatchGetPartition"])
+def test_a_call_of_run_query_that_glue_throttles_is_repeated_by_botocore_and_costs_no_try(
+    run: Run, services: Services, workgroup: str, faults: Faults, action: str
+) -> None:
+    faults.add(ThrottleGlue(action=action, times=2))
+    run.start("run_query")
+
+    assert faults.list()[0]["struck"] == 2
+    assert queries(services, workgroup) == [run.xcoms.values["run_query", "return_value"]]
+
+
+@pytest.mark.parametrize("action", ["ListQueryExecutions", "BatchGetQueryExecution", "GetQueryExecution"])
+def test_a_call_of_run_query_that_athena_throttles_is_repeated_by_botocore_and_costs_no_try(
+    run: Run, services: Services, workgroup: str, faults: Faults, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submission, "PAUSES_SECONDS", ())  # so that nobody else repeats it
+    foreign = services.athena.start_query_execution(QueryString="SELECT 1", WorkGroup=workgroup)["QueryExecutionId"]
+    faults.add(Throttle(action=action, times=2))
+    run.xcoms.try_number = 2  # which looks for the query of the first
+    run.start("run_query")
+
+    assert faults.list()[0]["struck"] == 2
+    assert queries(services, workgroup) == [run.xcoms.values["run_query", "return_value"], foreign]
+
+
+@pytest.mark.parametrize("botocore_config", [None, {"retries": {"total_max_attempts": 5, "mode": "standard"}}])
+def test_a_start_that_is_answered_by_an_error_is_not_repeated_by_botocore_and_paid_once(
+    run: Run, services: Services, workgroup: str, faults: Faults, botocore_config: dict[str, Any] | None
+) -> None:
+    """Botocore would repeat it by the token, which Athena may have forgotten."""
+    run_query: Any = run.dag.get_task("run_query")
+    run_query.botocore_config = botocore_config
+    faults.add(Drop(status=500))
+    faults.add(ForgetToken(times=None))
+    run.start("run_query")
+
+    assert faults.list()[0]["struck"] == 1
+    assert queries(services, workgroup) == [run.xcoms.values["run_query", "return_value"]]
