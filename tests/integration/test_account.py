@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 
 import boto3
 import pytest
@@ -21,6 +19,7 @@ from athena_reports.s3 import S3
 from athena_reports.settings import settings
 from demo.plays import PlaysSpec
 from tests.integration.conftest import Shell
+from tests.integration.rest_api import TOKEN, RestApi, rest_api
 from tests.integration.runner import load_dags, run_dag
 from tests.integration.test_max_scan import executions
 
@@ -127,38 +126,24 @@ def test_without_a_region_the_way_out_is_told(shell: Shell, monkeypatch: pytest.
 
 
 @pytest.fixture
-def airflow() -> Iterator[str]:
-    """The address of an Airflow that has one pool."""
-
-    class Answers(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            is_known = self.path == "/api/v2/pools/athena" and self.headers["Authorization"] == "Bearer token"
-            self.send_response(HTTPStatus.OK if is_known else HTTPStatus.NOT_FOUND)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Answers) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+def airflow() -> Iterator[RestApi]:
+    """An Airflow that has one pool."""
+    with rest_api({"GET /api/v2/pools/athena": HTTPStatus.OK}) as api:
+        yield api
 
 
 @pytest.mark.usefixtures("reports")
-def test_the_pool_is_looked_for_in_airflow(airflow: str, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pool_is_looked_for_in_airflow(airflow: RestApi, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATHENA_REPORTS_POOL", "athena")
-    code, printed = shell("check-account", "--airflow", airflow)
+    code, printed = shell("check-account", "--airflow", airflow.url)
     assert code == 1
     assert "AIRFLOW_TOKEN is not set" in printed
-    monkeypatch.setenv("AIRFLOW_TOKEN", "token")
-    pool = shell.json("check-account", "--airflow", airflow)[-1]
+    monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
+    pool = shell.json("check-account", "--airflow", airflow.url)[-1]
     assert (pool["name"], pool["problem"]) == ("pool athena", "")
     settings.cache_clear()
     monkeypatch.setenv("ATHENA_REPORTS_POOL", "absent")
-    code, printed = shell("check-account", "--airflow", airflow)
+    code, printed = shell("check-account", "--airflow", airflow.url)
     assert code == 1
     assert "ATHENA_REPORTS_POOL" in printed
 

@@ -1,0 +1,106 @@
+"""A report with three published weeks, in a folder of its own, and the shell of an author who edits it there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_local.services import Services
+from tests.copied import ROOT, SHELL
+
+DAG_ID = "flown_weekly"
+WEEKS = ("2013-03-04", "2013-03-11", "2013-03-18")  # published
+ALL_WEEKS = (*WEEKS, "2013-03-25")
+REPORT = """
+from athena_reports import Input, Report, build_dag, checks, weekly
+
+flown = Report(
+    name="flown",
+    sql="flown.sql",
+    owner="analytics",
+    since="2013-03-04",
+    until="2013-03-25",
+    inputs=[Input("flights", "dt", missing="partial")],
+    checks=[checks.unique("carrier")],
+)
+flown_weekly = build_dag(flown, weekly("monday", "America/New_York"))
+"""
+SQL = """-- The miles of each carrier.
+SELECT carrier, COUNT(*) AS flights, SUM(distance) AS distance
+FROM flights
+WHERE {{ inputs.flights.partitions }} AND {{ period.contains("time_hour") }}
+GROUP BY carrier
+ORDER BY carrier
+"""
+# An edit that changes one day, and so one week.
+EDITED_DAY = "2013-03-13"
+EDITED_WEEK = "2013-03-11"
+EDIT = ("SUM(distance)", f"SUM(IF(dt = '{EDITED_DAY}', 0, distance))")
+
+
+def write(root: Path) -> None:
+    """Write the report into an empty folder."""
+    (root / "dags").mkdir(parents=True)
+    (root / "dags" / "flown.py").write_text(REPORT)
+    (root / "sql").mkdir()
+    (root / "sql" / "flown.sql").write_text(SQL)
+
+
+@dataclass(frozen=True)
+class Flown:
+    """The folder of the report, and the services that it is published in."""
+
+    root: Path
+    services: Services
+
+    def edit(self, old: str, new: str) -> None:
+        """Replace a part of the SQL."""
+        file = self.root / "sql" / "flown.sql"
+        assert file.read_text().count(old) == 1
+        file.write_text(file.read_text().replace(old, new))
+
+    def queries(self) -> dict[str, dict[str, Any]]:
+        """Every query that Athena was ever asked for, by its id."""
+        athena = self.services.athena
+        pages = athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
+        ids = [query_id for page in pages for query_id in page["QueryExecutionIds"]]
+        found: dict[str, Any] = {}
+        for start in range(0, len(ids), 50):
+            some = athena.batch_get_query_execution(QueryExecutionIds=ids[start : start + 50])
+            found |= {query["QueryExecutionId"]: query for query in some["QueryExecutions"]}
+        return found
+
+    def start(self, *arguments: str, stdin: int | None = subprocess.PIPE, **variables: str) -> subprocess.Popen[str]:
+        """Start `python -m athena_reports` in the report's folder; whoever reads its output ends it."""
+        process_variables = {
+            "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
+            "ATHENA_REPORTS_SQL_FOLDER": str(self.root / "sql"),
+            "PYTHONPATH": str(ROOT / "plugins"),
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "athena_reports", *arguments],
+            cwd=self.root,
+            env=SHELL | self.services.environment | process_variables | variables,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, answer: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; `answer` is all that its standard input has."""
+        with self.start(*arguments, **variables) as process:
+            printed, errors = process.communicate(answer)
+        return subprocess.CompletedProcess(process.args, process.returncode, printed, errors)
+
+
+def interrupt(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """Interrupt a command as Ctrl-C does, and wait for its end."""
+    process.send_signal(signal.SIGINT)
+    printed, errors = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, printed, errors)

@@ -1,0 +1,63 @@
+"""`status` as a command: what is published, what an edit has made outdated, and what is missing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import Shell
+from tests.integration.flown import ALL_WEEKS, DAG_ID, EDIT, WEEKS, Flown
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+
+
+def states(status: dict[str, Any]) -> dict[str, list[str]]:
+    return {period["period"]: period["states"] for period in status["periods"]}
+
+
+def test_what_is_published_is_told_apart_from_what_is_missing(flown: Flown) -> None:
+    done = flown.run("status", "flown")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{DAG_ID}, logic ")
+    assert done.stdout.endswith(": 3 published, 1 missing\n")
+
+
+def test_as_json_each_period_has_its_states_and_its_version(shell: Shell, flown: Flown) -> None:
+    status = shell.json("status", DAG_ID)
+    assert states(status) == {week: ["published"] if week in WEEKS else ["missing"] for week in ALL_WEEKS}
+    for period in status["periods"]:
+        if period["states"] == ["missing"]:
+            assert (period["version"], period["logic"]) == ("", "")
+            continue
+        key = f"flown/weekly/{period['period']}/manifest.json"
+        manifest = json.load(flown.services.s3.get_object(Bucket="athena-report-dev", Key=key)["Body"])
+        assert period["version"] == manifest["version"]
+        assert period["logic"] == status["logic"]
+
+
+def test_an_edit_of_the_sql_makes_what_is_published_outdated(shell: Shell, flown: Flown) -> None:
+    before = flown.queries().keys()
+    old = shell.json("status", "flown")["logic"]
+    flown.edit(*EDIT)
+    code, printed = shell("status", "flown")
+    assert code == 0, printed
+    assert f"outdated: {', '.join(WEEKS)}\n" in printed
+    status = shell.json("status", "flown")
+    assert states(status) == {week: ["outdated", "published"] if week in WEEKS else ["missing"] for week in ALL_WEEKS}
+    assert status["logic"] != old
+    assert {period["logic"] for period in status["periods"] if "published" in period["states"]} == {old}
+    assert flown.queries().keys() == before
+
+
+def test_of_a_report_that_published_nothing_all_is_missing(shell: Shell, flown: Flown) -> None:
+    file = flown.root / "dags" / "flown.py"
+    file.write_text(file.read_text().replace('name="flown"', 'name="unflown"'))
+    assert states(shell.json("status", "unflown")) == {week: ["missing"] for week in ALL_WEEKS}
+
+
+def test_an_unknown_report_is_one_message(shell: Shell, flown: Flown) -> None:
+    code, printed = shell("status", "flow")
+    assert code == 1
+    assert printed.startswith("There is no report 'flow'. Is it one of these: flown")
