@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from airflow_local.services import Services
+from report_rules import dag_rules, sql_rules
+from report_rules.dag_rules import Repository
+from tests.copied import ROOT
 from tests.integration.conftest import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
@@ -43,6 +46,34 @@ def test_the_case_of_a_new_report_passes(timezone: str, shell: Shell, root: Path
     assert code == 0, printed
     assert set(printed.split()) == written(root) == FILES
     code, printed = shell("test", "busy_users")
+    assert (code, printed.split()[0]) == (0, "passed"), printed
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("class", {}),  # keywords of Python
+        ("match", {"until": "2025-12-31"}),
+        ("weekly", {}),  # what the file imports
+        ("checks", {}),
+        ("report", {}),
+    ],
+)
+def test_a_report_of_any_valid_name_breaks_no_rule_and_its_case_passes(
+    name: str, changed: dict[str, str], shell: Shell, root: Path
+) -> None:
+    code, printed = shell("new", name, *options(**changed))
+    assert code == 0, printed
+    (root / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    repository = Repository(root)
+    assert len(sql_rules.renew(repository)) == 2
+    for rule in [*dag_rules.RULES, *sql_rules.RULES]:
+        assert rule(repository) == [], rule.__name__
+
+    assert repository.reports.keys() == {f"{name}_weekly", f"{name}_monthly"}
+    for dag in repository.reports.values():
+        assert dag.default_args["owner"] == changed.get("owner", ASKED["--owner"])
+    code, printed = shell("test", name)
     assert (code, printed.split()[0]) == (0, "passed"), printed
 
 

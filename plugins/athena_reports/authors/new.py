@@ -14,6 +14,7 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import weekly
 from athena_reports.reports.report import NAME_PATTERN
 
+# The variables do not have the report's name, which may be a keyword of Python or a name that the file imports.
 _DAG = '''"""
 # {title}
 
@@ -30,7 +31,7 @@ How many events each {key} had.
 
 from athena_reports import Input, Report, build_dag, checks, monthly, weekly
 
-{name} = Report(
+report = Report(
     name="{name}",
     sql="{name}.sql",
     owner={owner},
@@ -41,8 +42,8 @@ from athena_reports import Input, Report, build_dag, checks, monthly, weekly
     doc=__doc__,
 )
 
-{name}_weekly = build_dag({name}, weekly("monday", "{timezone}"))
-{name}_monthly = build_dag({name}, monthly("{timezone}"))
+weekly_dag = build_dag(report, weekly("monday", "{timezone}"))
+monthly_dag = build_dag(report, monthly("{timezone}"))
 '''
 _SQL = """-- One row per {key} of the period, most events first.
 SELECT

@@ -1,0 +1,77 @@
+"""What `new` writes is a report, whatever valid name it gets."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import keyword
+import re
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from athena_reports.authors.new import NewReport, write_report
+from athena_reports.reports.report import NAME_PATTERN
+
+FIELDS: dict[str, Any] = {"table": "plays", "key": "user_id", "time": "played_at", "owner": "analytics"}
+FIELDS |= {"name": "busy_users", "since": date(2025, 1, 1)}
+
+
+def new_report(**changed: Any) -> NewReport:
+    return NewReport(**FIELDS | changed)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("repository")
+
+
+@pytest.fixture(autouse=True)
+def _folders(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(root / "include" / "sql"))
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(root / "dags"))
+
+
+def parsed(root: Path, *reports: NewReport) -> dict[str, Any]:
+    """The DAGs by id, as Airflow finds them in a repository of these reports alone."""
+    shutil.rmtree(root, ignore_errors=True)
+    for report in reports:
+        write_report(report, root)
+    bag: Any = DagBag(root / "dags", bundle_path=root / "dags")
+    assert bag.import_errors == {}
+    dags: dict[str, Any] = bag.dags
+    return dags
+
+
+def ids(names: set[str]) -> set[str]:
+    return {f"{name}_{cadence}" for name in names for cadence in ("weekly", "monthly")}
+
+
+def names_in_use(root: Path) -> set[str]:
+    """The names that mean something to Python, or to the file that is written."""
+    (file, *_) = write_report(new_report(name="sample"), root)
+    tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    in_file = {node.id for node in tree if isinstance(node, ast.Name)}
+    names = {*keyword.kwlist, *keyword.softkwlist, *vars(builtins), *in_file, "athena_reports", "airflow"}
+    return {name for name in names if re.fullmatch(NAME_PATTERN, name)}
+
+
+def test_a_name_that_python_or_the_file_uses_is_a_report(root: Path) -> None:
+    names = names_in_use(root)
+    assert names >= {"class", "lambda", "match", "print", "weekly", "monthly", "checks", "report", "build_dag"}
+
+    dags = parsed(root, *(new_report(name=name) for name in names))
+
+    assert dags.keys() == ids(names)
+
+
+@given(st.sets(st.from_regex(NAME_PATTERN, fullmatch=True), min_size=1, max_size=5))
+@settings(max_examples=20)
+def test_every_valid_name_is_a_report(root: Path, names: set[str]) -> None:
+    assert parsed(root, *(new_report(name=name) for name in names)).keys() == ids(names)
