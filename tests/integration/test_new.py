@@ -55,8 +55,8 @@ def test_the_case_of_a_new_report_passes(timezone: str, shell: Shell, root: Path
         ("class", {}),  # keywords of Python
         ("match", {"until": "2025-12-31"}),
         ("weekly", {}),  # what the file imports
-        ("checks", {}),
-        ("report", {}),
+        ("checks", {"owner": "Données 🦊"}),
+        ("report", {"owner": """It's the "best" \\ team"""}),
     ],
 )
 def test_a_report_of_any_valid_name_breaks_no_rule_and_its_case_passes(
@@ -85,6 +85,8 @@ def test_a_report_of_any_valid_name_breaks_no_rule_and_its_case_passes(
         ("busy_users", {"table": "plays; DROP"}, "not names of Athena"),
         ("busy_users", {"timezone": "Asia/Tokio"}, "Asia/Tokio"),
         ("busy_users", {"since": "yesterday"}, "yesterday"),
+        ("busy_users", {"owner": "two\nlines"}, "'two\\nlines' is not an owner: give one line of text."),
+        ("busy_users", {"owner": " "}, "' ' is not an owner"),
     ],
 )
 def test_what_cannot_be_a_report_is_refused_and_nothing_is_written(

@@ -1,7 +1,7 @@
 """Writes a new report: its DAG file, its SQL and a case. They run as they are, and are meant to be edited."""
 
-import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -59,6 +59,7 @@ LIMIT {{{{ params.top }}}}
 """
 _CASE = "# The first and the last instant of a week are in it, those around it are not.\n"
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]*")
+_NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}  # categories of Unicode: control characters, surrogates, line separators
 
 
 class NewReportError(AthenaReportsError):
@@ -98,6 +99,7 @@ def write_report(report: NewReport, root: Path) -> list[Path]:
     named = {field: getattr(report, field) for field in ("table", "key", "time", "partition")}
     if wrong := {field: text for field, text in named.items() if not _IDENTIFIER.fullmatch(text)}:
         raise NewReportError(f"{wrong} are not names of Athena: use lower-case letters, digits and '_'.")
+    _require_owner(report.owner)
     files = {root / path: text for path, text in _files(report).items()}
     if there := [str(path) for path in files if path.exists()]:
         raise NewReportError(f"{', '.join(there)} exists already, so nothing is written. Choose another name.")
@@ -112,8 +114,20 @@ def write_report(report: NewReport, root: Path) -> list[Path]:
     return list(files)
 
 
+def _require_owner(owner: str) -> None:
+    if not owner.strip() or any(unicodedata.category(character) in _NOT_IN_A_LINE for character in owner):
+        raise NewReportError(f"{owner!r} is not an owner: give one line of text.")
+
+
+def _python_text(text: str) -> str:
+    """Return a line of text as Python writes it, in the quotes that the formatter chooses."""
+    quote = "'" if text.count('"') > text.count("'") else '"'
+    escaped = text.replace("\\", "\\\\").replace(quote, f"\\{quote}")
+    return f"{quote}{escaped}{quote}"
+
+
 def _files(report: NewReport) -> Mapping[str, str]:
-    texts = {"title": report.name.replace("_", " ").capitalize(), "owner": json.dumps(report.owner)}
+    texts = {"title": report.name.replace("_", " ").capitalize(), "owner": _python_text(report.owner)}
     texts["until_line"] = f'\n    until="{report.until}",' if report.until else ""
     fields = report.model_dump(mode="json") | texts
     weeks, tick = weekly("monday", report.timezone), timedelta(milliseconds=1)

@@ -1,4 +1,4 @@
-"""What `new` writes is a report, whatever valid name it gets."""
+"""What `new` writes is a report, whatever valid name and owner it gets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow.dag_processing.dagbag import DagBag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from athena_reports.authors.new import NewReport, write_report
+from athena_reports.authors.new import NewReport, NewReportError, write_report
 from athena_reports.reports.report import NAME_PATTERN
 
 FIELDS: dict[str, Any] = {"table": "plays", "key": "user_id", "time": "played_at", "owner": "analytics"}
@@ -75,3 +75,29 @@ def test_a_name_that_python_or_the_file_uses_is_a_report(root: Path) -> None:
 @settings(max_examples=20)
 def test_every_valid_name_is_a_report(root: Path, names: set[str]) -> None:
     assert parsed(root, *(new_report(name=name) for name in names)).keys() == ids(names)
+
+
+LINES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).filter(str.strip)
+
+
+@given(LINES | st.text("""'"\\{}#🦊é \u200d\u3000""", min_size=1).filter(str.strip))
+@settings(max_examples=100)
+def test_the_owner_is_read_as_it_was_given(root: Path, owner: str) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    (file, *_) = write_report(new_report(owner=owner), root)
+    source = file.read_text(encoding="utf-8")
+
+    (written,) = (
+        node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.keyword) and node.arg == "owner"
+    )
+
+    assert ast.literal_eval(written) == owner
+    assert set(owner) <= set(source)  # readable, not escaped
+
+
+@pytest.mark.parametrize("owner", ["", " ", "a\nb", "a\tb", "a\r", "a\x00b", "a\u2028b", "a\x85b", "a\udce9b"])
+def test_an_owner_that_is_no_line_of_text_is_refused(root: Path, owner: str) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    with pytest.raises(NewReportError, match="is not an owner: give one line of text"):
+        write_report(new_report(owner=owner), root)
+    assert not root.exists()
