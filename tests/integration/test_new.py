@@ -57,6 +57,9 @@ def test_the_case_of_a_new_report_passes(timezone: str, shell: Shell, root: Path
         ("weekly", {}),  # what the file imports
         ("checks", {"owner": "Données 🦊"}),
         ("report", {"owner": """It's the "best" \\ team"""}),
+        ("order", {"table": "order", "key": "end", "time": "from"}),  # reserved words of SQL
+        ("range", {"table": "table", "key": "user", "time": "limit"}),
+        ("events", {"table": "events", "key": "events", "time": "at"}),
     ],
 )
 def test_a_report_of_any_valid_name_breaks_no_rule_and_its_case_passes(
@@ -87,6 +90,7 @@ def test_a_report_of_any_valid_name_breaks_no_rule_and_its_case_passes(
         ("busy_users", {"since": "yesterday"}, "yesterday"),
         ("busy_users", {"owner": "two\nlines"}, "'two\\nlines' is not an owner: give one line of text."),
         ("busy_users", {"owner": " "}, "' ' is not an owner"),
+        ("busy_users", {"key": "dt"}, "are not three columns"),
     ],
 )
 def test_what_cannot_be_a_report_is_refused_and_nothing_is_written(

@@ -1,4 +1,4 @@
-"""What `new` writes is a report, whatever valid name and owner it gets."""
+"""What `new` writes is a report, whatever valid name, table, columns and owner it gets."""
 
 from __future__ import annotations
 
@@ -11,13 +11,22 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+import sqlglot
+import trino_sql_validator
 from airflow.dag_processing.dagbag import DagBag
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2 import Environment
+from sqlglot.dialects.trino import Trino
 
 from athena_reports.authors.new import NewReport, NewReportError, write_report
+from athena_reports.periods.calendar import weekly
+from athena_reports.periods.sql_period import SqlPeriod
+from athena_reports.reports.input import Input
 from athena_reports.reports.report import NAME_PATTERN
+from athena_reports.reports.sql_template import template_context
 
 FIELDS: dict[str, Any] = {"table": "plays", "key": "user_id", "time": "played_at", "owner": "analytics"}
 FIELDS |= {"name": "busy_users", "since": date(2025, 1, 1)}
@@ -100,4 +109,47 @@ def test_an_owner_that_is_no_line_of_text_is_refused(root: Path, owner: str) -> 
     shutil.rmtree(root, ignore_errors=True)
     with pytest.raises(NewReportError, match="is not an owner: give one line of text"):
         write_report(new_report(owner=owner), root)
+    assert not root.exists()
+
+
+def words_of_sql() -> list[str]:
+    """The words that mean something to some SQL: DuckDB's own list, and that of sqlglot's Trino."""
+    keywords = duckdb.sql("SELECT keyword_name FROM duckdb_keywords()").fetchall()
+    words = {name for (name,) in keywords} | {word.lower() for word in Trino.Tokenizer.KEYWORDS}
+    return sorted(word for word in words if re.fullmatch("[a-z][a-z0-9_]*", word))
+
+
+def test_the_sql_names_what_it_was_given_whatever_sql_reserves(root: Path) -> None:
+    words = words_of_sql()
+    assert {"order", "select", "user", "end", "limit", "date"} <= set(words)
+    shutil.rmtree(root, ignore_errors=True)
+    for table, key, time in zip(words, words[1:] + words[:1], words[2:] + words[:2], strict=True):
+        (_, file, *_) = write_report(new_report(name=f"report_{key}", table=table, key=key, time=time), root)
+        context = template_context(SqlPeriod(weekly().period("2025-01-05")), {"top": 10}, [Input(table, "dt")])
+        sql = Environment().from_string(file.read_text(encoding="utf-8")).render(context)
+
+        verdict = trino_sql_validator.validate(sql, jinja="reject")
+        assert (verdict.error, verdict.statement_count) == (None, 1), sql
+        query = sqlglot.parse_one(sql, read="athena")
+        assert [found.name for found in query.find_all(sqlglot.exp.Table)] == [table]
+        assert {found.name for found in query.find_all(sqlglot.exp.Column)} == {key, time, "dt", "events"}, sql
+        assert query.named_selects == [key, "events"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"table": "_plays"}, "begin a table with a letter"),
+        ({"key": "played_at"}, "are not three columns"),
+        ({"key": "dt"}, "are not three columns"),
+        ({"partition": "order"}, "The partition key 'order' is a reserved word"),
+        ({"until": date(2024, 12, 31)}, "The last date, 2024-12-31, is before the first one, 2025-01-01"),
+    ],
+)
+def test_what_could_not_run_is_refused_and_nothing_is_written(
+    root: Path, changed: dict[str, Any], problem: str
+) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    with pytest.raises(NewReportError, match=problem):
+        write_report(new_report(**changed), root)
     assert not root.exists()
