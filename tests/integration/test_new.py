@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from airflow_local.services import Services
+from report_rules import dag_rules, sql_rules
+from report_rules.dag_rules import Repository
+from tests.copied import ROOT
 from tests.integration.conftest import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
@@ -47,6 +50,37 @@ def test_the_case_of_a_new_report_passes(timezone: str, shell: Shell, root: Path
 
 
 @pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("class", {}),  # keywords of Python
+        ("match", {"until": "2025-12-31"}),
+        ("weekly", {}),  # what the file imports
+        ("checks", {"owner": "Données 🦊"}),
+        ("report", {"owner": """It's the "best" \\ team"""}),
+        ("order", {"table": "order", "key": "end", "time": "from"}),  # reserved words of SQL
+        ("range", {"table": "table", "key": "user", "time": "limit"}),
+        ("events", {"table": "events", "key": "events", "time": "at"}),
+    ],
+)
+def test_a_report_of_any_valid_name_breaks_no_rule_and_its_case_passes(
+    name: str, changed: dict[str, str], shell: Shell, root: Path
+) -> None:
+    code, printed = shell("new", name, *options(**changed))
+    assert code == 0, printed
+    (root / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    repository = Repository(root)
+    assert len(sql_rules.renew(repository)) == 2
+    for rule in [*dag_rules.RULES, *sql_rules.RULES]:
+        assert rule(repository) == [], rule.__name__
+
+    assert repository.reports.keys() == {f"{name}_weekly", f"{name}_monthly"}
+    for dag in repository.reports.values():
+        assert dag.default_args["owner"] == changed.get("owner", ASKED["--owner"])
+    code, printed = shell("test", name)
+    assert (code, printed.split()[0]) == (0, "passed"), printed
+
+
+@pytest.mark.parametrize(
     ("name", "changed", "problem"),
     [
         ("Busy-Users", {}, "'Busy-Users' is not a name"),
@@ -54,6 +88,9 @@ def test_the_case_of_a_new_report_passes(timezone: str, shell: Shell, root: Path
         ("busy_users", {"table": "plays; DROP"}, "not names of Athena"),
         ("busy_users", {"timezone": "Asia/Tokio"}, "Asia/Tokio"),
         ("busy_users", {"since": "yesterday"}, "yesterday"),
+        ("busy_users", {"owner": "two\nlines"}, "'two\\nlines' is not an owner: give one line of text."),
+        ("busy_users", {"owner": " "}, "' ' is not an owner"),
+        ("busy_users", {"key": "dt"}, "are not three columns"),
     ],
 )
 def test_what_cannot_be_a_report_is_refused_and_nothing_is_written(

@@ -54,8 +54,8 @@ def walk(root: Path, variables: Mapping[str, str]) -> None:
 def save(root: Path, path: str, text: str) -> None:
     file = root / path.removeprefix("/")
     file.parent.mkdir(exist_ok=True)
-    if text.startswith("late_destinations = Report("):  # a part of a file
-        (old,) = re.findall(r"^late_destinations = Report\(\n.*?^\)\n", file.read_text(), re.MULTILINE | re.DOTALL)
+    if text.startswith("report = Report("):  # a part of a file
+        (old,) = re.findall(r"^report = Report\(\n.*?^\)\n", file.read_text(), re.MULTILINE | re.DOTALL)
         text = file.read_text().replace(old, text)
     file.write_text(text.replace("/tmp/", f"{root}/tmp/"))
 

@@ -1,0 +1,155 @@
+"""What `new` writes is a report, whatever valid name, table, columns and owner it gets."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import keyword
+import re
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import sqlglot
+import trino_sql_validator
+from airflow.dag_processing.dagbag import DagBag
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jinja2 import Environment
+from sqlglot.dialects.trino import Trino
+
+from athena_reports.authors.new import NewReport, NewReportError, write_report
+from athena_reports.periods.calendar import weekly
+from athena_reports.periods.sql_period import SqlPeriod
+from athena_reports.reports.input import Input
+from athena_reports.reports.report import NAME_PATTERN
+from athena_reports.reports.sql_template import template_context
+
+FIELDS: dict[str, Any] = {"table": "plays", "key": "user_id", "time": "played_at", "owner": "analytics"}
+FIELDS |= {"name": "busy_users", "since": date(2025, 1, 1)}
+
+
+def new_report(**changed: Any) -> NewReport:
+    return NewReport(**FIELDS | changed)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("repository")
+
+
+@pytest.fixture(autouse=True)
+def _folders(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(root / "include" / "sql"))
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(root / "dags"))
+
+
+def parsed(root: Path, *reports: NewReport) -> dict[str, Any]:
+    """The DAGs by id, as Airflow finds them in a repository of these reports alone."""
+    shutil.rmtree(root, ignore_errors=True)
+    for report in reports:
+        write_report(report, root)
+    bag: Any = DagBag(root / "dags", bundle_path=root / "dags")
+    assert bag.import_errors == {}
+    dags: dict[str, Any] = bag.dags
+    return dags
+
+
+def ids(names: set[str]) -> set[str]:
+    return {f"{name}_{cadence}" for name in names for cadence in ("weekly", "monthly")}
+
+
+def names_in_use(root: Path) -> set[str]:
+    """The names that mean something to Python, or to the file that is written."""
+    (file, *_) = write_report(new_report(name="sample"), root)
+    tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    in_file = {node.id for node in tree if isinstance(node, ast.Name)}
+    names = {*keyword.kwlist, *keyword.softkwlist, *vars(builtins), *in_file, "athena_reports", "airflow"}
+    return {name for name in names if re.fullmatch(NAME_PATTERN, name)}
+
+
+def test_a_name_that_python_or_the_file_uses_is_a_report(root: Path) -> None:
+    names = names_in_use(root)
+    assert names >= {"class", "lambda", "match", "print", "weekly", "monthly", "checks", "report", "build_dag"}
+
+    dags = parsed(root, *(new_report(name=name) for name in names))
+
+    assert dags.keys() == ids(names)
+
+
+@given(st.sets(st.from_regex(NAME_PATTERN, fullmatch=True), min_size=1, max_size=5))
+@settings(max_examples=20)
+def test_every_valid_name_is_a_report(root: Path, names: set[str]) -> None:
+    assert parsed(root, *(new_report(name=name) for name in names)).keys() == ids(names)
+
+
+LINES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).filter(str.strip)
+
+
+@given(LINES | st.text("""'"\\{}#🦊é \u200d\u3000""", min_size=1).filter(str.strip))
+@settings(max_examples=100)
+def test_the_owner_is_read_as_it_was_given(root: Path, owner: str) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    (file, *_) = write_report(new_report(owner=owner), root)
+    source = file.read_text(encoding="utf-8")
+
+    (written,) = (
+        node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.keyword) and node.arg == "owner"
+    )
+
+    assert ast.literal_eval(written) == owner
+    assert set(owner) <= set(source)  # readable, not escaped
+
+
+@pytest.mark.parametrize("owner", ["", " ", "a\nb", "a\tb", "a\r", "a\x00b", "a\u2028b", "a\x85b", "a\udce9b"])
+def test_an_owner_that_is_no_line_of_text_is_refused(root: Path, owner: str) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    with pytest.raises(NewReportError, match="is not an owner: give one line of text"):
+        write_report(new_report(owner=owner), root)
+    assert not root.exists()
+
+
+def words_of_sql() -> list[str]:
+    """The words that mean something to some SQL: DuckDB's own list, and that of sqlglot's Trino."""
+    keywords = duckdb.sql("SELECT keyword_name FROM duckdb_keywords()").fetchall()
+    words = {name for (name,) in keywords} | {word.lower() for word in Trino.Tokenizer.KEYWORDS}
+    return sorted(word for word in words if re.fullmatch("[a-z][a-z0-9_]*", word))
+
+
+def test_the_sql_names_what_it_was_given_whatever_sql_reserves(root: Path) -> None:
+    words = words_of_sql()
+    assert {"order", "select", "user", "end", "limit", "date"} <= set(words)
+    shutil.rmtree(root, ignore_errors=True)
+    for table, key, time in zip(words, words[1:] + words[:1], words[2:] + words[:2], strict=True):
+        (_, file, *_) = write_report(new_report(name=f"report_{key}", table=table, key=key, time=time), root)
+        context = template_context(SqlPeriod(weekly().period("2025-01-05")), {"top": 10}, [Input(table, "dt")])
+        sql = Environment().from_string(file.read_text(encoding="utf-8")).render(context)
+
+        verdict = trino_sql_validator.validate(sql, jinja="reject")
+        assert (verdict.error, verdict.statement_count) == (None, 1), sql
+        query = sqlglot.parse_one(sql, read="athena")
+        assert [found.name for found in query.find_all(sqlglot.exp.Table)] == [table]
+        assert {found.name for found in query.find_all(sqlglot.exp.Column)} == {key, time, "dt", "events"}, sql
+        assert query.named_selects == [key, "events"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"table": "_plays"}, "begin a table with a letter"),
+        ({"key": "played_at"}, "are not three columns"),
+        ({"key": "dt"}, "are not three columns"),
+        ({"partition": "order"}, "The partition key 'order' is a reserved word"),
+        ({"until": date(2024, 12, 31)}, "The last date, 2024-12-31, is before the first one, 2025-01-01"),
+    ],
+)
+def test_what_could_not_run_is_refused_and_nothing_is_written(
+    root: Path, changed: dict[str, Any], problem: str
+) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    with pytest.raises(NewReportError, match=problem):
+        write_report(new_report(**changed), root)
+    assert not root.exists()
