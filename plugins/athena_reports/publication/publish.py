@@ -48,9 +48,10 @@ def publish(
                     retryable=False,
                 )
             return current
-        if table is not None:
-            table.prepare(version.columns, commented=True)
         manifest = _successor(version, facts, current, location, s3, memory_limit)
+        if table is not None:
+            # After the upload is verified: readers would see the columns of a version that is not published.
+            table.prepare(version.columns, commented=True)
         if current is not None and all(getattr(current, name) == getattr(manifest, name) for name in _DECIDING):
             return current
         return manifest

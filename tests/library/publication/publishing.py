@@ -96,6 +96,11 @@ class Place:
     def manifest(self) -> dict[str, Any]:
         return read_complete(self.s3.client, self.location)
 
+    def tables(self) -> list[Any]:
+        """What Glue says of each table."""
+        assert self.table is not None
+        return list(self.table.glue.get_tables(DatabaseName=self.table.database)["TableList"])
+
     def partitions(self) -> dict[str, dict[str, Any]]:
         assert self.table is not None
         return partitions_of(self.table.glue, self.table.database)

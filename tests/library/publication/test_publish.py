@@ -86,6 +86,19 @@ def test_other_words_for_the_columns_are_told_without_a_new_version(place: Place
     assert (earlier["version"], earlier["difference"]) == (version.version, {"added": 1, "removed": 0})
 
 
+def test_other_words_for_the_columns_of_the_same_rows_are_told_in_the_table_too(tabled: Place) -> None:
+    """The published objects stay, so those that were uploaded again need not be whole."""
+    version, again = tabled.upload("a"), tabled.upload("a")
+    tabled.publish(version, facts(EARLY))
+    tabled.s3.delete([tabled.location.uri(again.parquet_key)])
+    described = tuple(each.model_copy(update={"description": "what it means"}) for each in again.columns)
+
+    publication = tabled.publish(again.model_copy(update={"columns": described}), facts(LATE))
+    assert (publication.outcome, publication.manifest.version) == ("unchanged", version.version)
+    (table,) = tabled.tables()
+    assert {each["Comment"] for each in table["StorageDescriptor"]["Columns"]} == {"what it means"}
+
+
 def test_other_rows_of_a_later_query_become_current_and_the_earlier_stay(place: Place) -> None:
     old, new = place.upload("a", "x"), place.upload("a", "b", "b")
     place.publish(old, facts(EARLY))
@@ -266,6 +279,30 @@ def test_an_uploaded_object_that_is_damaged_is_not_published_and_uploading_again
     assert not caught.value.retryable
     assert tabled.everything() == before
     assert tabled.publish(tabled.upload("new"), facts(LATE)).outcome == "published"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("damage", ["other bytes", "removal", "too old"])
+def test_an_upload_that_is_not_published_changes_no_column_of_the_table(
+    tabled: Place, monkeypatch: pytest.MonkeyPatch, damage: str, is_first: bool
+) -> None:
+    if not is_first:
+        tabled.publish(tabled.upload("old"), facts(EARLY))
+    new = tabled.upload("new", sql="SELECT name, 1::BIGINT AS score FROM names")
+    described = tuple(each.model_copy(update={"description": "what it means"}) for each in new.columns)
+    uri = tabled.location.uri(new.parquet_key)
+    if damage == "removal":
+        tabled.s3.delete([uri])
+    elif damage == "other bytes":
+        tabled.put(uri, b"x")
+    else:
+        monkeypatch.setattr(publish, "PUBLISHED_WITHIN", timedelta(minutes=-1))
+    before = tabled.tables()
+
+    with pytest.raises(PublishError, match=r"Clear transform"):
+        tabled.publish(new.model_copy(update={"columns": described}), facts(LATE))
+    assert tabled.tables() == before
+    assert len(before) == (0 if is_first else 1)
 
 
 def test_an_upload_that_a_cleanup_may_be_removing_is_not_published(
