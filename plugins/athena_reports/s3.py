@@ -1,7 +1,7 @@
 """Every byte that the library reads from S3 or writes to it passes through here, named by its `s3://` address."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -68,7 +68,9 @@ class S3:
         """Return a small object's bytes and its ETag."""
         with _explained(uri, "read"):
             answer = self.client.get_object(**self._object(uri))
-            return answer["Body"].read(), answer["ETag"]
+            # Not `with body`: botocore gives its raw stream there, which does not notice that it is cut off.
+            with closing(answer["Body"]) as body:
+                return body.read(), answer["ETag"]
 
     def download(self, uri: str, path: Path) -> None:
         """Copy an object into a file by boto3's transfer manager; ConditionError if it is replaced meanwhile."""

@@ -3,11 +3,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 import pytest
+from botocore.exceptions import IncompleteReadError
 from botocore.stub import Stubber
 
 from athena_reports import s3 as module
@@ -50,6 +52,25 @@ def test_a_missing_object_and_a_missing_bucket(s3: S3Client, bucket: str, tmp_pa
     with pytest.raises(S3Error, match="Create the bucket, or change ATHENA_REPORTS_BUCKET") as other:
         S3(s3).read("s3://no-such-bucket-anywhere/none")
     assert not isinstance(other.value, MissingObjectError)
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["to its end", "broken off"])
+def test_the_body_of_a_small_object_is_closed(new_s3_client: Callable[[], S3Client], bucket: str, ends: bool) -> None:
+    client, uri, bodies = new_s3_client(), f"s3://{bucket}/manifest.json", list[Any]()
+    S3(client).write(uri, b"1", "application/json", replacing=None)
+    get_object = client.get_object
+
+    def watched(**request: Any) -> Any:
+        found = get_object(**request)
+        read = found["Body"].read if ends else Mock(side_effect=IncompleteReadError(actual_bytes=0, expected_bytes=1))
+        bodies.append(Mock(wraps=found["Body"], read=read))
+        return {**found, "Body": bodies[-1]}
+
+    client.get_object = watched  # type: ignore[method-assign]
+    with nullcontext() if ends else pytest.raises(S3Error, match=r"manifest\.json cannot be read: 0 read"):
+        S3(client).read(uri)
+    (body,) = bodies
+    body.close.assert_called_once()
 
 
 def test_a_small_object_is_written_on_a_condition(s3: S3Client, bucket: str) -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -15,6 +16,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.page.coverage import Cell, Coverage, Run, State, coverage, plan
@@ -26,9 +28,13 @@ from athena_reports.publication.costs import last_months, merged, summary
 from athena_reports.rows.writer import CONTENT_TYPES
 from athena_reports.s3 import MissingObjectError
 
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+
 HISTORY_PERIODS, HISTORY_ENTRIES = 12, 5
 COST_MONTHS = 12
 SHOWN_SQL_BYTES = 300_000  # Athena takes 262,144
+_CHUNK_BYTES = 1024**2  # of a download
 # Of the 40 threads that Airflow's API server answers with in a process: a lake that hangs holds no more than these.
 AT_ONCE, MAY_WAIT, RETRY_SECONDS = 8, 24, 3
 _BUSY = "The page has too many requests. It asks again by itself."
@@ -163,10 +169,12 @@ def sql(dag: Dag, period_id: str, version: str) -> Response:
     if query is None:
         raise HTTPException(404, f"The period {period_id} has no version {version}.")
     try:
-        body = lake.s3.open(lake.location(dag, period_id).sql_uri(version, query.sql_sha256)).read(SHOWN_SQL_BYTES)
+        body = lake.s3.open(lake.location(dag, period_id).sql_uri(version, query.sql_sha256))
     except MissingObjectError:
         return JSONResponse({"sql": None})  # its retention has passed, or it was made before SQL was kept
-    return JSONResponse({"sql": body.decode(errors="replace")})
+    with closing(body):
+        text = body.read(SHOWN_SQL_BYTES).decode(errors="replace")
+    return JSONResponse({"sql": text})
 
 
 @api.get(_PERIOD + "/objects/{format}")
@@ -177,15 +185,30 @@ def download(dag: Dag, period_id: str, format: str) -> Response:
     found = next((each for each in published.objects if each.format == format), None)
     if found is None:
         raise HTTPException(404, f"The version {published.version} is not published as {format}.")
-    body = lake.s3.open(lake.location(dag, period_id).uri(found.key))
-
-    async def chunks() -> AsyncIterator[bytes]:
-        while chunk := await to_thread.run_sync(body.read, 1024**2, limiter=_downloads):  # in none of Airflow's threads
-            yield chunk
-
     name = f"{dag.dag_id}-{period_id}-{published.version}.{format}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(found.bytes)}
-    return StreamingResponse(chunks(), 200, headers, CONTENT_TYPES[found.format])
+    body = lake.s3.open(lake.location(dag, period_id).uri(found.key))
+    return _BodyResponse(body, headers, CONTENT_TYPES[found.format])
+
+
+class _BodyResponse(StreamingResponse):
+    """Sends the body of an S3 object and closes it, also if the client goes away meanwhile.
+
+    Starlette then cancels the response. The iterator may not have begun, so it cannot close the body itself.
+    """
+
+    def __init__(self, body: "StreamingBody", headers: Mapping[str, str], media_type: str) -> None:
+        super().__init__(self._chunks(), 200, headers, media_type)
+        self._body = body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with closing(self._body):
+            await super().__call__(scope, receive, send)
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        # In none of Airflow's threads. A read that has begun ends before a cancelled response does.
+        while chunk := await to_thread.run_sync(self._body.read, _CHUNK_BYTES, limiter=_downloads):
+            yield chunk
 
 
 def create_app() -> FastAPI:

@@ -6,12 +6,16 @@ import csv
 import hashlib
 import io
 import re
+import socket
+import time
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 from unittest.mock import Mock
 
@@ -19,6 +23,7 @@ import anyio
 import httpx
 import pytest
 import time_machine
+import uvicorn
 from airflow.api_fastapi.common.db.common import _get_session
 from airflow.api_fastapi.core_api import security
 from airflow.api_fastapi.core_api.datamodels.dag_run import DAGRunClearBody, TriggerDAGRunPostBody
@@ -392,6 +397,81 @@ def test_downloads_are_the_published_bytes(client: TestClient, account: Account)
     assert manifest.content == account.s3.get_object(Bucket=account.bucket, Key=MANIFEST_KEY)["Body"].read()
     named = re.compile(r'attachment; filename="scores_weekly-[\w.-]+"')
     assert all(named.fullmatch(answer.headers["content-disposition"]) for answer in answers.values())
+
+
+@dataclass
+class Bodies:
+    """The bodies of S3 objects that the page has opened; of each, whether it is closed."""
+
+    closed: list[bool] = field(default_factory=list)
+
+    def watch(self, get_object: Callable[..., Any], **request: Any) -> Any:
+        answer, number = get_object(**request), len(self.closed)
+        close = answer["Body"].close
+        self.closed.append(False)
+
+        def note() -> None:
+            close()
+            self.closed[number] = True
+
+        answer["Body"].close = note
+        return answer
+
+
+@pytest.fixture
+def bodies(account: Account, monkeypatch: pytest.MonkeyPatch) -> Bodies:
+    bodies = Bodies()
+    monkeypatch.setattr(account.s3, "get_object", partial(bodies.watch, account.s3.get_object))
+    return bodies
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[int]:
+    """Serve an application as Airflow's API server is served; the port is given."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error"))
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("received", [0, 1, 1_000_000], ids=["nothing", "a byte", "a part"])
+def test_a_download_that_the_client_breaks_off_leaves_no_body_open(
+    client: TestClient, publisher: Publisher, bodies: Bodies, received: int
+) -> None:
+    publisher.put(WEEK, rows="SELECT repeat('x', 1_000_000) AS text FROM range(30)")  # more than sockets buffer
+    of_manifest = 1
+    with serving(client.app) as port, socket.create_connection(("127.0.0.1", port)) as connection:
+        bodies.closed.clear()
+        connection.sendall(f"GET {DAG_PATH}/periods/{WEEK.id}/objects/csv HTTP/1.1\r\nHost: page\r\n\r\n".encode())
+        while received > 0:
+            received -= len(connection.recv(received))
+        wait_until(lambda: len(bodies.closed) > of_manifest)
+        assert bodies.closed == [True, False]
+        connection.close()
+        wait_until(lambda: all(bodies.closed))
+
+
+@pytest.mark.usefixtures("published")
+def test_what_is_read_to_its_end_is_closed_too(client: TestClient, bodies: Bodies, account: Account) -> None:
+    base = f"{DAG_PATH}/periods/{WEEK.id}"
+    version = account.lake.manifest(report_dag("scores"), WEEK.id).version
+    for path in ("manifest", "objects/csv", "objects/parquet", f"versions/{version}/sql"):
+        bodies.closed.clear()
+        assert client.get(f"{base}/{path}").status_code == 200
+        assert bodies.closed
+        assert all(bodies.closed), path
 
 
 def test_history_follows_the_first_entries_through_the_periods_before(client: TestClient, publisher: Publisher) -> None:
