@@ -15,22 +15,23 @@ from airflow.sdk import DAG, BaseNotifier
 
 from athena_reports.aws_hook import SharedSessionHook
 from athena_reports.errors import AthenaReportsError
-from athena_reports.periods.calendar import Cadence
+from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run
 from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.publication.location import Location
 from athena_reports.publication.publish import read_manifest
 from athena_reports.queries.airflow_errors import report_errors
 from athena_reports.reports.report import MAINTENANCE_TAG, Report
+from athena_reports.run_types import ALL_BUT_BACKFILLS
 from athena_reports.s3 import S3
 from athena_reports.settings import settings
 
 _REASON_XCOM = "reason"
 _REASONS = {"timed_out": "the run took longer than its run_timeout", "all_tasks_deadlocked": "no task could run"}
 _DOC = """Tells the notifiers when a period of `{dag_id}` is not published in time.\n
-**Schedule.** Once for each period, {due} after its end.\n
+**Schedule.** Once for each period of the report, {due} after its end.\n
 **Input.** The manifest of the period.\n
-**Rerun.** At any time: it tells again if the period is still not published.\n
+**Rerun.** At any time: it tells again if the period is still not published. A backfill is refused.\n
 **Permissions.** Read the report bucket; what the notifiers need.
 """
 _NEXT_STEPS = {
@@ -64,6 +65,7 @@ def build_late_check(
 ) -> None:
     """Build the DAG `<report>_<cadence>_late`, which runs when a period is due, also while the report is paused.
 
+    It begins and ends with `dag`, the report's DAG. It refuses backfills, which would tell of each old period.
     Airflow finds it without a variable. It is in the report's file because only there the notifiers are known.
     """
     with DAG(
@@ -71,7 +73,9 @@ def build_late_check(
         doc_md=_DOC.format(dag_id=dag.dag_id, due=due),
         schedule=PeriodTimetable(cadence, due),
         start_date=dag.start_date,
+        end_date=dag.end_date,
         catchup=False,
+        allowed_run_types=ALL_BUT_BACKFILLS,
         is_paused_upon_creation=dag.is_paused_upon_creation,
         default_args={**dag.default_args, "on_failure_callback": keep_reason},
         on_failure_callback=failure_callback(cadence, on_failure or on_late),
@@ -109,6 +113,9 @@ def _tell_if_late(*, report: Report, cadence: Cadence, due: timedelta, notifiers
     names, dag_id = settings(), f"{report.name}_{cadence.name}"
     with report_errors():
         period = period_of_run(cadence, context["dag_run"])
+        if not _is_scheduled(period, context["dag"]):
+            _log.info("The period %s is not one that the report is made for, so it is not late.", period)
+            return False
         s3 = S3(SharedSessionHook(aws_conn_id=names.aws_conn_id).client("s3"), names.bucket_owner)
         manifest, _ = read_manifest(Location(names.report_bucket, report.name, cadence.name, period.id), s3)
     runs = {"dag_id": dag_id, "logical_dates": [period.start_utc], "states": ["success"]}
@@ -117,6 +124,13 @@ def _tell_if_late(*, report: Report, cadence: Cadence, due: timedelta, notifiers
     due_at = f"{(period.end_utc + due).astimezone(cadence.zone):%Y-%m-%d %H:%M} {cadence.timezone}"
     _tell(notifiers, context, dag_id, period.id, "is late", f"it was due at {due_at} and is not published")
     return True
+
+
+def _is_scheduled(period: Period, dag: DAG) -> bool:
+    """Whether a DAG has a run of a period by its schedule. A run that somebody triggers can be of any period."""
+    if dag.start_date is not None and period.start_utc < dag.start_date:
+        return False
+    return dag.end_date is None or period.start_utc <= dag.end_date
 
 
 def _tell(notifiers: Notifiers, context: _Context, dag_id: str, period: str, problem: str, reason: str) -> None:

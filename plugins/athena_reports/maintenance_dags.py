@@ -7,12 +7,12 @@ from typing import Any
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param
-from airflow.utils.types import DagRunType
 
 from athena_reports.publication.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.publication.restatement import STALE_PARAM, AthenaRestatementsOperator
 from athena_reports.queries.orphans import AthenaReconcileOperator
 from athena_reports.reports.report import MAINTENANCE_TAG
+from athena_reports.run_types import ALL_BUT_BACKFILLS
 from athena_reports.settings import settings
 
 
@@ -70,8 +70,6 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
 
 def _dag(name: str, description: str, every: timedelta, doc: str | None, *, retries: int = 1, **options: Any) -> DAG:
     names = settings()
-    # A backfill would do today's work many times over.
-    options |= {"allowed_run_types": [kind.value for kind in DagRunType if kind is not DagRunType.BACKFILL_JOB]}
     return DAG(
         f"athena_reports_{name}",
         description=description,
@@ -80,6 +78,7 @@ def _dag(name: str, description: str, every: timedelta, doc: str | None, *, retr
         start_date=datetime(2025, 1, 1, tzinfo=UTC),
         catchup=False,
         is_paused_upon_creation=names.paused,
+        allowed_run_types=ALL_BUT_BACKFILLS,
         max_active_runs=1,
         default_args={"owner": "airflow", "retries": retries, "aws_conn_id": names.aws_conn_id},
         tags=[MAINTENANCE_TAG, names.environment],

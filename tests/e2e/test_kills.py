@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from airflow_local.client import AirflowApiError
 from airflow_local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
@@ -338,6 +339,8 @@ def test_a_failed_run_and_a_late_period_are_told_once_though_a_notifier_fails(
     ((subject, message),) = inbox.take()
     assert subject == "dev: told_weekly 2025-06-22 is late"
     assert "it was due at 2025-06-29 03:00 Asia/Tokyo and is not published" in message
+    with pytest.raises(AirflowApiError, match="told_weekly_late' does not allow backfill runs"):
+        airflow.client.backfill("told_weekly_late", dt.datetime(2025, 6, 1, tzinfo=dt.UTC), check.run_after)
 
 
 @full

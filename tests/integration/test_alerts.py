@@ -56,6 +56,29 @@ def test_a_period_is_late_until_it_is_published(services: Services, dags: Mappin
     assert inbox.take() == []
 
 
+@pytest.mark.parametrize(
+    ("since", "until", "is_late"),
+    [
+        ("2025-01-01", "2025-03-08", False),
+        ("2025-01-01", "2025-03-09", True),
+        ("2025-03-09", "2025-03-09", True),
+        ("2025-03-10", None, False),
+    ],
+)
+def test_a_period_that_the_report_does_not_have_is_not_late_whoever_looks_for_it(
+    services: Services, tmp_path: Path, since: str, until: str | None, is_late: bool
+) -> None:
+    """A run without a logical date, as somebody triggers it, takes the last period that is complete."""
+    dates = f'since="{since}", until={until!r}'
+    file = tmp_path / "ended_users.py"
+    file.write_text(example().replace("best_users", "ended_users").replace('since="2025-01-01"', dates))
+    inbox = Inbox.create(services, "reports-dev")
+    run = run_dag(parse_dags(file)["ended_users_weekly_late"], RunFacts(WEEK.end_utc))
+
+    assert run.values["tell_if_late", "return_value"] is is_late
+    assert [subject for subject, _ in inbox.take()] == ["dev: ended_users_weekly 2025-03-09 is late"] * is_late
+
+
 @pytest.mark.parametrize("skipped", [True, False])
 def test_a_period_that_a_run_has_skipped_is_not_late(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skipped: bool

@@ -3,16 +3,22 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+import time_machine
+from airflow.models.backfill import DagRunTypeNotAllowed, ReprocessBehavior, _do_dry_run
 from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 from airflow.sdk import BaseNotifier
 from airflow.serialization.serialized_objects import DagSerialization
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from athena_reports import build_dag, weekly
+from athena_reports import Cadence, build_dag, daily, monthly, quarterly, weekly, yearly
 from athena_reports.errors import ReportError
 from athena_reports.periods.timetable import PeriodTimetable
 from tests.library.conftest import MakeReport
@@ -174,6 +180,76 @@ def test_a_dag_of_its_own_looks_for_late_periods(sql_folder: Path, tmp_path: Pat
     assert late.has_on_failure_callback, "who is told of late periods is told that nobody can look for them"
     assert not report.has_on_failure_callback
     assert " object at 0x" not in json.dumps(DagSerialization.to_dict(late))
+
+
+def file_of(cadence: Cadence, since: date, until: date) -> str:
+    """A DAG file whose report has these dates."""
+    text = DAG_FILE.replace("weekly\n", "Cadence\n").replace('weekly("sunday", "Asia/Tokyo")', repr(cadence))
+    return text.replace('since="2025-01-01"', f'since="{since}", until="{until}"')
+
+
+def scheduled(dag: Any) -> list[datetime]:
+    """Where the first twenty periods begin for which Airflow's scheduler makes runs."""
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    starts: list[datetime] = []
+    info = stored.next_dagrun_info(last_automated_run_info=None)
+    while info is not None and len(starts) < 20:
+        assert info.data_interval is not None
+        starts.append(info.data_interval.start)
+        info = stored.next_dagrun_info(last_automated_run_info=info)
+    return starts
+
+
+CADENCES = {  # and how many days a report of the test goes on at most, which are fewer than twenty periods
+    daily("America/New_York"): 9,
+    weekly("monday", "Asia/Tokyo"): 60,
+    monthly("America/Sao_Paulo"): 150,
+    quarterly("Pacific/Apia"): 400,
+    yearly("UTC"): 1200,
+}
+
+
+@given(st.sampled_from([*CADENCES]), st.dates(date(2008, 1, 1), date(2030, 1, 1)), st.floats(0, 1))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_late_periods_are_looked_for_as_long_as_the_report_goes_on(
+    sql_folder: Path, tmp_path: Path, cadence: Cadence, since: date, length: float
+) -> None:
+    """The periods that start from `since` to `until`, both included, and no other."""
+    until = since + timedelta(days=round(length * CADENCES[cadence]))
+    (tmp_path / "plays.py").write_text(file_of(cadence, since, until))
+    first, last = (datetime.combine(day, time.min, cadence.zone) for day in (since, until))
+    with time_machine.travel(first.astimezone(UTC), tick=False):
+        dags = parse_dags(tmp_path / "plays.py")
+        report = scheduled(dags[f"plays_{cadence.name}"])
+        late = scheduled(dags[f"plays_{cadence.name}_late"])
+
+    hours = (first + timedelta(hours=hour) for hour in range(-24, 24 * (until - since).days + 25))
+    periods = {cadence.containing(hour.astimezone(UTC)) for hour in hours}
+    assert late == report == sorted(period.start_utc for period in periods if first <= period.start_utc <= last)
+
+
+def test_a_backfill_which_would_tell_of_each_old_period_is_refused(sql_folder: Path, tmp_path: Path) -> None:
+    """By Airflow, which asks the stored DAG."""
+    (tmp_path / "plays.py").write_text(DAG_FILE)
+    dags = parse_dags(tmp_path / "plays.py")
+
+    def backfilled(dag_id: str) -> int:
+        stored = SimpleNamespace(dag=DagSerialization.from_dict(DagSerialization.to_dict(dags[dag_id])))
+        session = Mock(scalar=Mock(side_effect=[stored, None, None, None]))  # none of the three weeks has a run
+        first, last = datetime(2025, 5, 31, tzinfo=UTC), datetime(2025, 6, 21, tzinfo=UTC)
+        infos = _do_dry_run(
+            dag_id=dag_id,
+            from_date=first,
+            to_date=last,
+            reverse=False,
+            reprocess_behavior=ReprocessBehavior.COMPLETED,
+            session=session,
+        )
+        return len([*infos])
+
+    assert backfilled("plays_weekly") == 3
+    with pytest.raises(DagRunTypeNotAllowed, match="plays_weekly_late"):
+        backfilled("plays_weekly_late")
 
 
 @pytest.mark.parametrize(
