@@ -158,6 +158,19 @@ def test_the_messages_that_a_page_quotes_are_those_of_the_code() -> None:
             assert any(pattern.search(message) for message in messages), f"no message says {quote!r}"
 
 
+# --- what knows Airflow
+
+
+def test_the_modules_of_periods_that_import_airflow_are_those_that_the_page_names() -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+\.py)`", page.partition("In `periods/`")[2].partition(". ")[0])
+    folder = ROOT / "plugins" / "athena_reports" / "periods"
+    importing = [
+        file.name for file in folder.glob("*.py") if re.search(r"^\s*(from|import) airflow\b", file.read_text(), re.M)
+    ]
+    assert sorted(named) == sorted(importing)
+
+
 # --- blocks that are run here
 
 
