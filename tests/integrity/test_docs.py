@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.integrity.generated_pages import PAGES as GENERATED
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(page for name in ("docs", "dev", "deploy") for page in (ROOT / name).rglob("*.md"))]
 )
+FIX = "docs/how-to/fix-a-failed-run.md"
 READ_A_REPORT = "docs/how-to/read-a-report.md"
 TAKE_OVER = "docs/how-to/take-over-from-step-functions.md"
 TRANSFORM = "docs/how-to/transform-and-check.md"
@@ -122,6 +124,51 @@ def test_the_pages_that_files_name_exist() -> None:
 @pytest.mark.parametrize("image", sorted((ROOT / "docs" / "images").iterdir()), ids=lambda path: path.name)
 def test_an_image_is_shown(image: Path) -> None:
     assert any(image.name in page.read_text(encoding="utf-8") for page in PAGES)
+
+
+# --- messages
+
+
+def messages_of(file: Path) -> Iterator[str]:
+    """What each function, and each assignment of a module, says in its strings: in their order, without docstrings."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assignments = [node for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign)]
+    for place in [*functions, *assignments]:
+        nodes = list(ast.walk(place))
+        docstrings = [node.value for node in nodes if isinstance(node, ast.Expr)]
+        strings = [node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        messages = [node for node in strings if node not in docstrings]
+        messages.sort(key=lambda node: (node.lineno, node.col_offset))
+        yield "\0".join(str(node.value) for node in messages)
+
+
+def test_the_messages_that_a_page_quotes_are_those_of_the_code() -> None:
+    """Three dots stand for what differs from one message to another."""
+    text = " ".join((ROOT / FIX).read_text(encoding="utf-8").split())
+    section = text.partition(" ## What the message says, and what to do - ")[2].partition(" Without a message: ")[0]
+    entries = section.split(" - ")
+    assert len(entries) > 5
+    messages = [message for file in (ROOT / "plugins").rglob("*.py") for message in messages_of(file)]
+    for entry in entries:
+        quotes = re.findall(r'\*\*"(.+?)"\*\*', entry.partition(": ")[0])
+        assert quotes, f"{entry}: quote the message"
+        for quote in quotes:
+            pattern = re.compile(".*".join(map(re.escape, quote.split("..."))), re.DOTALL)
+            assert any(pattern.search(message) for message in messages), f"no message says {quote!r}"
+
+
+# --- what knows Airflow
+
+
+def test_the_modules_of_periods_that_import_airflow_are_those_that_the_page_names() -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+\.py)`", page.partition("In `periods/`")[2].partition(". ")[0])
+    folder = ROOT / "plugins" / "athena_reports" / "periods"
+    importing = [
+        file.name for file in folder.glob("*.py") if re.search(r"^\s*(from|import) airflow\b", file.read_text(), re.M)
+    ]
+    assert sorted(named) == sorted(importing)
 
 
 # --- blocks that are run here
