@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from athena_reports.errors import SettingsError
 
 ENVIRONMENT_NAME = r"[a-z][a-z0-9]{0,14}"  # longer ones would make bucket names too long for S3
 
+_PREFIX = "ATHENA_REPORTS_"
 _ENDPOINT = "AWS_ENDPOINT_URL"
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 
@@ -27,20 +28,35 @@ class Encryption(BaseModel, frozen=True):
     @classmethod
     def from_text(cls, text: str) -> Self:
         """Return the encryption that `AES256`, or a KMS key, stands for."""
-        return cls(algorithm="AES256") if text == "AES256" else cls(algorithm="aws:kms", kms_key=text)
+        if text == "AES256":
+            return cls(algorithm="AES256")
+        return cls(algorithm="aws:kms", kms_key=text)
 
     @property
     def arguments(self) -> dict[str, str]:
         """Arguments of PutObject and CreateMultipartUpload."""
-        return {"ServerSideEncryption": self.algorithm} | ({"SSEKMSKeyId": self.kms_key} if self.kms_key else {})
+        arguments: dict[str, str] = {"ServerSideEncryption": self.algorithm}
+        if self.kms_key:
+            arguments["SSEKMSKeyId"] = self.kms_key
+        return arguments
 
 
 def _text(pattern: str, expected: str) -> object:
+    """Return a field for texts of a pattern; an error says that it expects what `expected` describes."""
     return Field(pattern=f"^({pattern})$", title=expected)
 
 
+def _none_if_managed(location: str) -> str | None:
+    return None if location == "managed" else location
+
+
 def _variable(field: str) -> str:
-    return "ATHENA_REPORTS_" + {"environment": "ENV", "report_bucket": "BUCKET"}.get(field, field.upper())
+    """Return the environment variable of a field."""
+    if field == "environment":
+        return f"{_PREFIX}ENV"
+    if field == "report_bucket":
+        return f"{_PREFIX}BUCKET"
+    return _PREFIX + field.upper()
 
 
 _Identifier = Annotated[str, _text(r"[A-Za-z0-9_.-]{1,128}", "a name of letters, digits, '_', '-' and '.'")]
@@ -62,7 +78,7 @@ class Settings(BaseModel, frozen=True, alias_generator=_variable, use_attribute_
     query_results: Annotated[
         str | None,
         _text(rf"s3://{_BUCKET}/(.*/)?|managed", "an S3 location, such as s3://my-results/reports/, or 'managed'"),
-        AfterValidator(lambda location: None if location == "managed" else location),
+        AfterValidator(_none_if_managed),
     ]
     """Where Athena writes query results. Say `managed` for a workgroup with managed query results."""
     report_bucket: Annotated[str, _text(_BUCKET, "a bucket's name, such as my-company-reports-prd")]
@@ -101,38 +117,61 @@ def settings() -> Settings:
 
 def read_settings(variables: Mapping[str, str]) -> Settings:
     """Read the settings from environment variables; an empty one counts as not set. Errors as for `settings`."""
-    known = {_variable(field): field for field in Settings.model_fields}
-    given = {name: text for name, text in variables.items() if name.startswith(_variable(""))}
-    for name in sorted(given.keys() - known):
-        (nearest,) = get_close_matches(name.upper(), sorted(known), n=1, cutoff=0)
-        raise SettingsError(f"{name} is set, and there is no such setting. Did you mean {nearest}?")
+    ours = {name: text for name, text in variables.items() if name.startswith(_PREFIX)}
+    fields = {_variable(field): field for field in Settings.model_fields}
+    _refuse_unknown(ours, list(fields))
+
+    values = _defaults(variables)
+    for name, text in ours.items():
+        if text:
+            values[name] = text
     try:
-        return Settings.model_validate(_defaults(variables) | {name: text for name, text in given.items() if text})
+        return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        variable = str(first["loc"][0])
-        expected = Settings.model_fields[known[variable]].title
-        problem = f"{variable} is {first['input']!r}: expected {expected}."
+        name = str(first["loc"][0])
+        expected = Settings.model_fields[fields[name]].title
         if first["type"] == "missing":
-            problem = f"{variable} is not set. Away from a local endpoint ({_ENDPOINT}), set it to {expected}."
+            problem = f"{name} is not set. Away from a local endpoint ({_ENDPOINT}), set it to {expected}."
+        else:
+            problem = f"{name} is {first['input']!r}: expected {expected}."
         raise SettingsError(problem) from None
 
 
+def _refuse_unknown(names: Iterable[str], known: Sequence[str]) -> None:
+    for name in sorted(names):
+        if name not in known:
+            nearest = get_close_matches(name.upper(), sorted(known), n=1, cutoff=0)[0]
+            raise SettingsError(f"{name} is set, and there is no such setting. Did you mean {nearest}?")
+
+
 def _defaults(variables: Mapping[str, str]) -> dict[str, object]:
+    """Return the values of the variables that have a default, some of them with a local endpoint only."""
     endpoint = variables.get(_ENDPOINT, "")
     if endpoint and not re.match(r"https?://[^/]", endpoint):
         raise SettingsError(f"{_ENDPOINT} is {endpoint!r}: expected a URL, such as http://127.0.0.1:4566.")
-    environment = variables.get(_variable("environment")) or ("dev" if endpoint else "")
-    values: dict[str, object] = {"database": f"database_{environment}", "report_database": f"report_{environment}"}
-    values["workgroup"] = environment
+
+    environment = variables.get(_variable("environment"), "")
+    if endpoint and not environment:
+        environment = "dev"
+    defaults: dict[str, object] = {
+        _variable("database"): f"database_{environment}",
+        _variable("report_database"): f"report_{environment}",
+        _variable("workgroup"): environment,
+    }
     if endpoint:  # bucket names are global in AWS: no default there
-        values |= {"environment": environment, "query_results": f"s3://athena-query-result-{environment}/"}
-        values["report_bucket"] = f"athena-report-{environment}"
+        defaults[_variable("environment")] = environment
+        defaults[_variable("query_results")] = f"s3://athena-query-result-{environment}/"
+        defaults[_variable("report_bucket")] = f"athena-report-{environment}"
+
     # Beside dags/, else inside it: Amazon MWAA ships only a dags folder.
     home = Path(__file__).resolve().parents[2]
     folders = [home / "include" / "sql", home / "dags" / "include" / "sql"]
-    values["sql_folder"] = next(filter(Path.is_dir, folders), None)
-    if not values["sql_folder"] and not variables.get(_variable("sql_folder")):
-        places = " or ".join(map(str, folders))
-        raise SettingsError(f"No folder of SQL files at {places}: create one, or name it in {_variable('sql_folder')}.")
-    return {_variable(field): value for field, value in values.items()}
+    present = [folder for folder in folders if folder.is_dir()]
+    sql_folder = _variable("sql_folder")
+    if present:
+        defaults[sql_folder] = present[0]
+    elif not variables.get(sql_folder):
+        places = " or ".join(str(folder) for folder in folders)
+        raise SettingsError(f"No folder of SQL files at {places}: create one, or name it in {sql_folder}.")
+    return defaults

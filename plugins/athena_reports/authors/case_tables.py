@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
 EXPECTED_FILE = "expected.csv"
+_READ_CSV = """
+CREATE TABLE {table} AS FROM read_csv(
+    {file}, header = true, all_varchar = true, delim = ',', quote = '"', escape = '"',
+    nullstr = '', allow_quoted_nulls = false
+)
+"""
 
 Row = tuple[str | None, ...]
 
@@ -30,83 +36,138 @@ class CaseError(AthenaReportsError):
 def csv_rows(path: Path, engine: Engine) -> tuple[Row, ...]:
     """Return the header and the rows of a CSV file as texts: an empty field is None, `""` the empty text."""
     relation = _relation(path, engine)
-    return (tuple(relation.columns), *relation.fetchall())
+    header = tuple(relation.columns)
+    return (header, *relation.fetchall())
 
 
 @contextmanager
 def case_tables(folder: Path, inputs: Sequence[Input], aws: Aws) -> Iterator[str]:
     """Create a database with a table for each CSV file of a case, and remove it afterwards; yields its name.
 
-    Tables have the partition keys that the report's inputs declare.
+    Args:
+        folder: The folder of the case.
+        inputs: The report's inputs. A table has the partition keys that its input declares.
+        aws: The services to write to.
+
+    Raises:
+        CaseError: If the case has no CSV file, or one that cannot become a table.
     """
     database = f"case_{uuid4().hex[:12]}"
     prefix = f"s3://{settings().report_bucket}/_cases/{database}/"
     files = [path for path in sorted(folder.glob("*.csv")) if path.name != EXPECTED_FILE]
     if not files:
         raise CaseError(f"{folder} has no input: write a CSV file for each table, such as plays.csv.")
-    keys = {source.table: source.columns for source in inputs}
+    keys_of_tables = {source.table: source.columns for source in inputs}
     aws.glue.create_database(DatabaseInput={"Name": database})
     try:
         with open_engine(settings().memory_limit, about=str(folder)) as engine:
             for path in files:
-                _load(path, database, f"{prefix}{path.stem}/", keys.get(path.stem, ()), engine, aws)
+                partition_keys = keys_of_tables.get(path.stem, ())
+                _load(path, database, f"{prefix}{path.stem}/", partition_keys, engine, aws)
         yield database
     finally:
         aws.glue.delete_database(Name=database)
-        aws.s3.delete([each.uri for each in aws.s3.list(prefix)])
+        aws.s3.delete([stored.uri for stored in aws.s3.list(prefix)])
 
 
-def _load(path: Path, database: str, folder_uri: str, keys: Sequence[str], engine: Engine, aws: Aws) -> None:
-    import duckdb
-
-    rows = _relation(path, engine)
-    types = _types(path, rows.columns)
-    if missing := [key for key in keys if key not in types]:
+def _load(path: Path, database: str, table_uri: str, partition_keys: Sequence[str], engine: Engine, aws: Aws) -> None:
+    """Create the table of a CSV file and upload its rows, one Parquet file for each partition."""
+    texts = _relation(path, engine)
+    types = _types(path, texts.columns)
+    missing = [key for key in partition_keys if key not in types]
+    if missing:
         raise CaseError(f"{path} has no column {', '.join(missing)}, by which the report's input is partitioned.")
-    stored = {name: kind for name, kind in types.items() if name not in keys}
-    table: Any = {"Name": path.stem, "TableType": "EXTERNAL_TABLE"}
-    table["StorageDescriptor"] = parquet_descriptor(stored, folder_uri)
-    table["PartitionKeys"] = [{"Name": key, "Type": types[key]} for key in keys]
-    aws.glue.create_table(DatabaseName=database, TableInput=table)
-    named = rows.select(
-        ", ".join(f"{quoted(column)} AS {quoted(name)}" for column, name in zip(rows.columns, types, strict=True))
+
+    stored_types = dict(types)
+    glue_keys: list[Any] = []
+    for key in partition_keys:
+        kind = stored_types.pop(key)
+        glue_keys.append({"Name": key, "Type": kind})
+    descriptor: Any = parquet_descriptor(stored_types, table_uri)
+    aws.glue.create_table(
+        DatabaseName=database,
+        TableInput={
+            "Name": path.stem,
+            "TableType": "EXTERNAL_TABLE",
+            "StorageDescriptor": descriptor,
+            "PartitionKeys": glue_keys,
+        },
     )
-    casts = ", ".join(f"{quoted(name)}::{table_type(kind)} AS {quoted(name)}" for name, kind in stored.items())
-    partitions = named.select(", ".join(map(quoted, keys))).distinct().fetchall() if keys else [()]
-    for number, values in enumerate(partitions):
+
+    rows = _renamed(texts, list(types))
+    if not partition_keys:
+        _upload(rows, stored_types, path, table_uri, engine, aws)
+        return
+    for values in _partition_values(rows, partition_keys):
         if None in values:
-            raise CaseError(f"{path}: a row has no {' or '.join(keys)}, by which the table is partitioned.")
-        of = dict(zip(keys, values, strict=True))
-        local = engine.folder / f"{path.stem}-{number}.parquet"
-        try:
-            where = " AND ".join(f"{quoted(key)} = {literal(value)}" for key, value in of.items())
-            named.filter(where or "true").select(casts).write_parquet(str(local))
-        except duckdb.Error as error:
-            raise CaseError(f"{path}: {reason(error)}.") from error
-        below = "".join(f"{key}={value}/" for key, value in of.items())
-        aws.s3.upload(local, f"{folder_uri}{below}part-0.parquet", CONTENT_TYPES["parquet"], sha256="")
-        if keys:
-            entry: Any = {"Values": [*values], "StorageDescriptor": parquet_descriptor(stored, folder_uri + below)}
-            aws.glue.create_partition(DatabaseName=database, TableName=path.stem, PartitionInput=entry)
+            raise CaseError(f"{path}: a row has no {' or '.join(partition_keys)}, by which the table is partitioned.")
+        partition_uri = table_uri
+        conditions = []
+        for key, value in zip(partition_keys, values, strict=True):
+            partition_uri += f"{key}={value}/"
+            conditions.append(f"{quoted(key)} = {literal(value)}")
+        partition = rows.filter(" AND ".join(conditions))
+        _upload(partition, stored_types, path, partition_uri, engine, aws)
+        descriptor = parquet_descriptor(stored_types, partition_uri)
+        aws.glue.create_partition(
+            DatabaseName=database,
+            TableName=path.stem,
+            PartitionInput={"Values": list(values), "StorageDescriptor": descriptor},
+        )
 
 
 def _relation(path: Path, engine: Engine) -> "DuckDBPyRelation":
+    """Return the rows of a CSV file as texts, under the header as it is written."""
     import duckdb
 
     name = uuid4().hex
-    local = engine.folder / f"{name}.csv"
-    local.write_bytes(path.read_bytes())
-    options = "header=true, all_varchar=true, delim=',', quote='\"', escape='\"', nullstr='', allow_quoted_nulls=false"
+    # The engine reads files of its own folder only.
+    copy = engine.folder / f"{name}.csv"
+    copy.write_bytes(path.read_bytes())
     try:
-        engine.connection.execute(f"CREATE TABLE {quoted(name)} AS FROM read_csv({literal(str(local))}, {options})")
+        engine.connection.execute(_READ_CSV.format(table=quoted(name), file=literal(str(copy))))
     except duckdb.Error as error:
         raise CaseError(f"{path} does not read as CSV: {reason(error)}.") from error
     return engine.connection.table(quoted(name))
 
 
-def _types(path: Path, header: Sequence[str]) -> Mapping[str, str]:
-    """Return name and type of each column, as the header says them."""
-    cells = [cell.strip().partition(" ") for cell in header]
-    if not all(name and kind for name, _, kind in cells):
-        raise CaseError(f"{path}: each column of the header needs a type, such as `score bigint`. It has {[*header]}.")
-    return {name: kind.strip().lower() for name, _, kind in cells}
+def _types(path: Path, header: Sequence[str]) -> dict[str, str]:
+    """Return name and type of each column, as the header has them."""
+    types = {}
+    for cell in header:
+        name, _, kind = cell.strip().partition(" ")
+        if not name or not kind:
+            raise CaseError(
+                f"{path}: each column of the header needs a type, such as `score bigint`. It has {[*header]}."
+            )
+        types[name] = kind.strip().lower()
+    return types
+
+
+def _renamed(relation: "DuckDBPyRelation", names: Sequence[str]) -> "DuckDBPyRelation":
+    columns = []
+    for column, name in zip(relation.columns, names, strict=True):
+        columns.append(f"{quoted(column)} AS {quoted(name)}")
+    return relation.select(", ".join(columns))
+
+
+def _partition_values(rows: "DuckDBPyRelation", partition_keys: Sequence[str]) -> list[tuple[Any, ...]]:
+    columns = ", ".join(quoted(key) for key in partition_keys)
+    return rows.select(columns).distinct().fetchall()
+
+
+def _upload(
+    rows: "DuckDBPyRelation", types: Mapping[str, str], path: Path, folder_uri: str, engine: Engine, aws: Aws
+) -> None:
+    """Upload rows of texts as one Parquet file of the columns' types."""
+    import duckdb
+
+    casts = []
+    for name, kind in types.items():
+        casts.append(f"{quoted(name)}::{table_type(kind)} AS {quoted(name)}")
+    local = engine.folder / f"{uuid4().hex}.parquet"
+    try:
+        rows.select(", ".join(casts)).write_parquet(str(local))
+    except duckdb.Error as error:
+        raise CaseError(f"{path}: {reason(error)}.") from error
+    aws.s3.upload(local, f"{folder_uri}part-0.parquet", CONTENT_TYPES["parquet"], sha256="")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -17,9 +18,11 @@ from athena_reports.publication.costs import Ledger, Summary, last_months, merge
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.publish import read_manifest
 
-_NOTES = """Every published query is counted, also those of earlier versions. Failed and cancelled queries, previews and
+_NOTES = """
+Every published query is counted, also those of earlier versions. Failed and cancelled queries, previews and
 plans are not published, and so not here. A query without a price ran on a capacity reservation, which bills capacity
-and not the query, or in a region whose price is not known. Growth is that of the bytes per query. Months are UTC's."""
+and not the query, or in a region whose price is not known. Growth is that of the bytes per query. Months are UTC's.
+"""
 
 
 class Costs(BaseModel, frozen=True):
@@ -31,45 +34,94 @@ class Costs(BaseModel, frozen=True):
 
 
 def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
-    """Return what the queries of the last months cost, by one listing of each table."""
+    """Return what the queries of the last months cost, by one listing of each table.
+
+    Args:
+        dags: The DAGs whose queries are counted.
+        months: How many months, the present one included.
+        aws: The services to read from.
+    """
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
-        ledgers = list(threads.map(lambda each: _ledger(each, aws), dags))
-    shown, everything, owners = last_months(months, datetime.now(UTC)), merged(ledgers), dict[str, Ledger]()
-    for each, ledger in zip(dags, ledgers, strict=True):
-        owners[each.dag.owner] = merged([owners.get(each.dag.owner, {}), ledger])
+        ledgers = list(threads.map(partial(_ledger, aws=aws), dags))
+
+    by_report: dict[str, Ledger] = {}
+    by_owner: dict[str, Ledger] = {}
+    for declared, ledger in zip(dags, ledgers, strict=True):
+        owner = declared.dag.owner
+        by_report[declared.dag.dag_id] = ledger
+        by_owner[owner] = merged([by_owner.get(owner, {}), ledger])
+
+    recent_months = last_months(months, datetime.now(UTC))
+    total = merged(ledgers)
+    by_month = {}
+    for month in recent_months:
+        if month in total:
+            by_month[month] = summary(total, [month])
+
     return Costs(
-        reports=_dearest_first({each.dag.dag_id: ledger for each, ledger in zip(dags, ledgers, strict=True)}, shown),
-        owners=_dearest_first(owners, shown),
-        months={month: summary(everything, [month]) for month in shown if month in everything},
+        reports=_dearest_first(by_report, recent_months),
+        owners=_dearest_first(by_owner, recent_months),
+        months=by_month,
     )
 
 
-def _ledger(each: DeclaredReport, aws: Aws) -> Ledger:
-    location = each.recipe.location(each.latest_period())
-    if each.recipe.database:
-        table = Table(each.recipe.database, location, aws.glue)
+def _ledger(declared: DeclaredReport, aws: Aws) -> Ledger:
+    """Return the costs of a DAG: from the partitions of its table, or from its manifests if it has no table."""
+    recipe = declared.recipe
+    location = recipe.location(declared.latest_period())
+    if recipe.database:
+        table = Table(recipe.database, location, aws.glue)
         return merged(facts.ledger for facts in table.published_periods().values())
-    ids = (folder.split("/")[-2] for folder in aws.s3.folders(location.folder_uri))
-    found = (read_manifest(replace(location, period_id=period_id), aws.s3)[0] for period_id in ids)
-    return merged(manifest.ledger for manifest in found if manifest)
+    ledgers = []
+    for folder_uri in aws.s3.folders(location.folder_uri):
+        period_id = folder_uri.removeprefix(location.folder_uri).removesuffix("/")
+        manifest, _ = read_manifest(replace(location, period_id=period_id), aws.s3)
+        if manifest is not None:
+            ledgers.append(manifest.ledger)
+    return merged(ledgers)
 
 
 def _dearest_first(ledgers: Mapping[str, Ledger], months: Sequence[str]) -> dict[str, Summary]:
-    found = {name: summary(ledger, months) for name, ledger in ledgers.items()}
-    worth = {name: (each.price_usd or 0, each.scanned_bytes, each.growth or 0) for name, each in found.items()}
-    return {name: found[name] for name in sorted(found, key=worth.__getitem__, reverse=True)}
+    summaries = [(name, summary(ledger, months)) for name, ledger in ledgers.items()]
+    summaries.sort(key=_weight, reverse=True)
+    return dict(summaries)
 
 
-def show(found: Costs, console: Console) -> None:
+def _weight(named_summary: tuple[str, Summary]) -> tuple[float, int, float]:
+    _, total = named_summary
+    return (_zero_if_unknown(total.price_usd), total.scanned_bytes, _zero_if_unknown(total.growth))
+
+
+def _zero_if_unknown(number: float | None) -> float:
+    return 0.0 if number is None else number
+
+
+def show(result: Costs, console: Console) -> None:
     """Print the costs for a person."""
-    for title, lines in (("report", found.reports), ("owner", found.owners), ("month", found.months)):
-        grid = Grid(title)
-        for name in ("queries", "scanned", "USD", "growth"):
-            grid.add_column(name, justify="right")
-        for name, each in lines.items():
-            price = "none" if each.price_usd is None and each.queries else f"{each.price_usd or 0:.5f}"
-            price += f" and {each.unpriced} without" if each.unpriced and each.price_usd is not None else ""
-            growth = "" if each.growth is None else f"{each.growth:+.0%}"
-            grid.add_row(Text(name), f"{each.queries:,}", size(each.scanned_bytes), price, growth)
-        console.print(grid)
-    console.print(Text(" ".join(_NOTES.split()), style="dim"))
+    console.print(_grid("report", result.reports))
+    console.print(_grid("owner", result.owners))
+    console.print(_grid("month", result.months))
+    notes = " ".join(_NOTES.split())
+    console.print(Text(notes, style="dim"))
+
+
+def _grid(title: str, summaries: Mapping[str, Summary]) -> Grid:
+    grid = Grid(title)
+    for header in ("queries", "scanned", "USD", "growth"):
+        grid.add_column(header, justify="right")
+    for name, total in summaries.items():
+        growth = ""
+        if total.growth is not None:
+            growth = f"{total.growth:+.0%}"
+        grid.add_row(Text(name), f"{total.queries:,}", size(total.scanned_bytes), _price(total), growth)
+    return grid
+
+
+def _price(total: Summary) -> str:
+    if total.price_usd is None:
+        # No query has a price. No queries at all cost nothing.
+        return "none" if total.queries else f"{0:.5f}"
+    price = f"{total.price_usd:.5f}"
+    if total.unpriced:
+        price += f" and {total.unpriced} without"
+    return price

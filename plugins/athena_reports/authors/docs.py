@@ -1,8 +1,11 @@
-"""A report as its readers see it: as Markdown, and as a data contract of the Open Data Contract Standard (ODCS) 3.1."""
+"""A report for its readers: as Markdown, and as a data contract.
+
+The contract follows the Open Data Contract Standard (ODCS) 3.1.
+"""
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from html import escape
 from typing import Any
@@ -14,97 +17,240 @@ from athena_reports.reports.column import Column
 from athena_reports.settings import settings
 
 _MARKUP = re.compile(r"([\\`*\[\]|])")
-_LOGICAL = {"tinyint": "integer", "smallint": "integer", "int": "integer", "bigint": "integer"}
-_LOGICAL |= {"float": "number", "double": "number", "decimal": "number", "binary": "string"}
-_LOGICAL |= {"map": "object", "struct": "object"}  # the other types have the same name
+_HOUR = timedelta(hours=1)
+# ODCS's logical type for a type of a Glue table. A type that is missing here has the same name there.
+_LOGICAL_TYPES = {
+    "tinyint": "integer",
+    "smallint": "integer",
+    "int": "integer",
+    "bigint": "integer",
+    "float": "number",
+    "double": "number",
+    "decimal": "number",
+    "binary": "string",
+    "map": "object",
+    "struct": "object",
+}
+_SEVERITIES = {"fail": "error", "warn": "warning"}
 
 
 def markdown(dags: Sequence[DeclaredReport]) -> str:
-    """Return what a report counts, when, from what, and where it is published."""
-    first, recipe = dags[0], dags[0].recipe
-    hours = first.query.late_by / timedelta(hours=1)
-    late = f" Events may land {hours:g} hours late; until then a period is provisional." if hours else ""
-    inputs = ([each.table, ", ".join(each.columns), each.zone, each.missing] for each in first.query.inputs)
-    columns = ([name, each.type, each.unit, each.description] for name, each in recipe.columns.items())
-    parts = [
-        (first.dag.doc_md or f"# {recipe.report}").strip(),
-        f"Owner: {_cell(first.dag.owner)}. Formats: {', '.join(recipe.formats)}.{late}",
-        _table("Published", ["DAG", "schedule", "since", "until", "table", "objects"], map(_published, dags)),
+    """Return what a report counts, when, from what, and where it is published.
+
+    Args:
+        dags: The DAGs of one report, at least one.
+    """
+    first = dags[0]
+    recipe = first.recipe
+
+    description = first.dag.doc_md
+    if not description:
+        description = f"# {recipe.report}"
+
+    published = [_published_row(declared) for declared in dags]
+    inputs = []
+    for source in first.query.inputs:
+        partition_keys = ", ".join(source.columns)
+        inputs.append([source.table, partition_keys, source.zone, source.missing])
+    columns = []
+    for name, column in recipe.columns.items():
+        columns.append([name, column.type, column.unit, column.description])
+    checks = [[check.name, check.severity] for check in recipe.checks]
+
+    sections = [
+        description.strip(),
+        _facts(first),
+        _table("Published", ["DAG", "schedule", "since", "until", "table", "objects"], published),
         _table("Inputs", ["table", "partitioned by", "dated in", "if one is missing"], inputs),
         _table("Columns", ["column", "type", "unit", "meaning"], columns),
-        _table("Checks", ["check", "if it does not hold"], ([each.name, each.severity] for each in recipe.checks)),
+        _table("Checks", ["check", "if it does not hold"], checks),
     ]
-    return "\n\n".join(filter(None, parts))
+    return "\n\n".join(section for section in sections if section)
 
 
-def contract(dags: Sequence[DeclaredReport]) -> str:
-    """Return the data contract as YAML; its version is a digest of what it promises."""
-    names, first = settings(), dags[0]
-    servers = [{"server": each.dag.dag_id, "type": "s3", "location": each.prefix} for each in dags]
-    if names.query_results and first.recipe.database:
-        athena = {"server": "athena", "type": "athena", "stagingDir": names.query_results}
-        servers.append(athena | {"schema": names.report_database})
-    promised = {
-        "description": {"purpose": (first.dag.doc_md or first.recipe.report).strip()},
-        "team": {"name": first.dag.owner},
-        "servers": [each | {"environment": names.environment} for each in servers],
-        "schema": [_object(each) for each in dags],
-        "slaProperties": [line for each in dags for line in _service_levels(each)],
-    }
-    version = hashlib.sha256(yaml.safe_dump(promised).encode()).hexdigest()[:12]
-    named = {"apiVersion": "v3.1.0", "kind": "DataContract", "name": first.recipe.report}
-    named |= {"id": f"athena-reports:{names.report_bucket}:{first.recipe.report}", "version": version}
-    contract = named | {"status": "active"} | promised
-    return str(yaml.safe_dump(contract, sort_keys=False, allow_unicode=True, width=120)).rstrip()
+def _facts(declared: DeclaredReport) -> str:
+    owner = _cell(declared.dag.owner)
+    formats = ", ".join(declared.recipe.formats)
+    facts = f"Owner: {owner}. Formats: {formats}."
+    late_hours = declared.query.late_by / _HOUR
+    if late_hours:
+        facts += f" Events may land {late_hours:g} hours late; until then a period is provisional."
+    return facts
 
 
-def _published(each: DeclaredReport) -> list[str]:
-    dag: Any = each.dag
-    days = [_date(each, day) if day else "" for day in (dag.start_date, dag.end_date)]
-    table = f"{each.recipe.database}.{dag.dag_id}" if each.recipe.database else "none"
-    return [dag.dag_id, dag.timetable.summary, *days, table, each.prefix]
+def _published_row(declared: DeclaredReport) -> list[str]:
+    dag: Any = declared.dag
+    table = "none"
+    if declared.recipe.database:
+        table = f"{declared.recipe.database}.{dag.dag_id}"
+    return [
+        dag.dag_id,
+        dag.timetable.summary,
+        _local_date(dag.start_date, declared),
+        _local_date(dag.end_date, declared),
+        table,
+        declared.prefix,
+    ]
 
 
-def _date(each: DeclaredReport, at: datetime) -> str:
-    return at.astimezone(each.cadence.zone).date().isoformat()
+def _local_date(instant: datetime | None, declared: DeclaredReport) -> str:
+    """Return the date of an instant in the zone of a report; an empty text for None."""
+    if instant is None:
+        return ""
+    return instant.astimezone(declared.cadence.zone).date().isoformat()
 
 
-def _object(each: DeclaredReport) -> dict[str, Any]:
-    severity, is_table = {"fail": "error", "warn": "warning"}, each.recipe.database is not None
-    period = {"name": "period", "logicalType": "string", "physicalType": "string", "partitioned": True}
-    columns = [_property(name, column, each.key) for name, column in each.recipe.columns.items()]
-    checks = [{"name": one.name, "type": "text", "severity": severity[one.severity]} for one in each.recipe.checks]
-    return {
-        "name": each.dag.dag_id,
-        "logicalType": "object",
-        "physicalType": "table" if is_table else "file",
-        "description": each.cadence.description,
-        "properties": [*columns, *([period | {"partitionKeyPosition": 1}] if is_table else [])],
-        "quality": checks,
-    }
+def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a section with a table; an empty text for a table without rows."""
+    if not rows:
+        return ""
+    lines = [f"## {title}", "", _line(header), _line(["---"] * len(header))]
+    for row in rows:
+        cells = [_cell(text) for text in row]
+        lines.append(_line(cells))
+    return "\n".join(lines)
 
 
-def _property(name: str, column: Column, key: Sequence[str]) -> dict[str, Any]:
-    base = re.split(r"[(<]", column.type)[0]
-    found = {"name": name, "logicalType": _LOGICAL.get(base, base), "physicalType": column.type}
-    unit = {"customProperties": [{"property": "unit", "value": column.unit}]} if column.unit else {}
-    return found | {"unique": key == (name,), "description": column.description} | unit
-
-
-def _service_levels(each: DeclaredReport) -> list[dict[str, Any]]:
-    dag: Any = each.dag
-    hours = (dag.timetable.delay + each.query.late_by) / timedelta(hours=1)
-    levels = [{"property": "frequency", "value": 1, "unit": each.cadence.noun}]
-    levels += [{"property": "latency", "value": round(hours, 3), "unit": "h", "description": "of the final rows"}]
-    levels += [{"property": "generalAvailability", "value": _date(each, dag.start_date)}]
-    return [level | {"element": dag.dag_id} for level in levels]
-
-
-def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *(list(map(_cell, row)) for row in rows)]
-    return "\n".join([f"## {title}", "", *(f"| {' | '.join(line)} |" for line in lines)]) if len(lines) > 2 else ""
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def _cell(text: str) -> str:
-    """Return a text as one cell, whatever it holds."""
-    return _MARKUP.sub(r"\\\1", escape(" ".join(text.split()), quote=False))
+    """Return a text as one cell of a table, without line breaks and without a meaning as markup."""
+    one_line = " ".join(text.split())
+    without_html = escape(one_line, quote=False)
+    return _MARKUP.sub(r"\\\1", without_html)
+
+
+def contract(dags: Sequence[DeclaredReport]) -> str:
+    """Return the data contract of a report as YAML. Its version is a digest of what it promises.
+
+    Args:
+        dags: The DAGs of one report, at least one.
+    """
+    first = dags[0]
+    report = first.recipe.report
+    bucket = settings().report_bucket
+
+    purpose = first.dag.doc_md
+    if not purpose:
+        purpose = report
+    service_levels = []
+    for declared in dags:
+        service_levels.extend(_service_levels(declared))
+    promises = {
+        "description": {"purpose": purpose.strip()},
+        "team": {"name": first.dag.owner},
+        "servers": _servers(dags),
+        "schema": [_schema_object(declared) for declared in dags],
+        "slaProperties": service_levels,
+    }
+    digest = hashlib.sha256(yaml.safe_dump(promises).encode()).hexdigest()
+
+    document: dict[str, Any] = {
+        "apiVersion": "v3.1.0",
+        "kind": "DataContract",
+        "name": report,
+        "id": f"athena-reports:{bucket}:{report}",
+        "version": digest[:12],
+        "status": "active",
+    }
+    document.update(promises)
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return text.rstrip()
+
+
+def _servers(dags: Sequence[DeclaredReport]) -> list[dict[str, str]]:
+    """Return where the rows are: a folder in S3 for each DAG, and Athena if there are tables."""
+    deployment = settings()
+    servers = []
+    for declared in dags:
+        folder = {
+            "server": declared.dag.dag_id,
+            "type": "s3",
+            "location": declared.prefix,
+            "environment": deployment.environment,
+        }
+        servers.append(folder)
+    # ODCS demands a staging folder of Athena, which a workgroup with managed results does not have.
+    if deployment.query_results and dags[0].recipe.database:
+        athena = {
+            "server": "athena",
+            "type": "athena",
+            "stagingDir": deployment.query_results,
+            "schema": deployment.report_database,
+            "environment": deployment.environment,
+        }
+        servers.append(athena)
+    return servers
+
+
+def _schema_object(declared: DeclaredReport) -> dict[str, Any]:
+    properties = []
+    for name, column in declared.recipe.columns.items():
+        is_unique = declared.key == (name,)
+        properties.append(_property(name, column, is_unique))
+
+    physical_type = "file"
+    if declared.recipe.database is not None:
+        physical_type = "table"
+        partition_key = {
+            "name": "period",
+            "logicalType": "string",
+            "physicalType": "string",
+            "partitioned": True,
+            "partitionKeyPosition": 1,
+        }
+        properties.append(partition_key)
+
+    quality = []
+    for check in declared.recipe.checks:
+        severity = _SEVERITIES[check.severity]
+        quality.append({"name": check.name, "type": "text", "severity": severity})
+
+    return {
+        "name": declared.dag.dag_id,
+        "logicalType": "object",
+        "physicalType": physical_type,
+        "description": declared.cadence.description,
+        "properties": properties,
+        "quality": quality,
+    }
+
+
+def _property(name: str, column: Column, is_unique: bool) -> dict[str, Any]:
+    base_type = re.split(r"[(<]", column.type)[0]
+    promised = {
+        "name": name,
+        "logicalType": _LOGICAL_TYPES.get(base_type, base_type),
+        "physicalType": column.type,
+        "unique": is_unique,
+        "description": column.description,
+    }
+    if column.unit:
+        promised["customProperties"] = [{"property": "unit", "value": column.unit}]
+    return promised
+
+
+def _service_levels(declared: DeclaredReport) -> list[dict[str, Any]]:
+    dag: Any = declared.dag
+    final_after = dag.timetable.delay + declared.query.late_by
+    frequency = {
+        "property": "frequency",
+        "value": 1,
+        "unit": declared.cadence.noun,
+        "element": dag.dag_id,
+    }
+    latency = {
+        "property": "latency",
+        "value": round(final_after / _HOUR, 3),
+        "unit": "h",
+        "description": "of the final rows",
+        "element": dag.dag_id,
+    }
+    availability = {
+        "property": "generalAvailability",
+        "value": _local_date(dag.start_date, declared),
+        "element": dag.dag_id,
+    }
+    return [frequency, latency, availability]

@@ -1,6 +1,7 @@
 """Clocks of IANA time zones: when they read midnight, and which dates they show."""
 
 from bisect import bisect_left
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from functools import lru_cache
@@ -8,26 +9,40 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from athena_reports.errors import PeriodError
 
-_DAY, _SECOND, _INSTANT = timedelta(days=1), timedelta(seconds=1), timedelta(microseconds=1)
-_NOT_PORTABLE = ("localtime", "posixrules", "posix/", "right/")  # zones that differ from machine to machine
+_INSTANT = timedelta(microseconds=1)  # the least difference of two datetimes
+_NOT_PORTABLE = ("localtime", "posixrules", "posix/", "right/")  # differ from machine to machine
 
 
 def zone_of(name: str) -> ZoneInfo:
     """Return the time zone of an IANA name; PeriodError if it is unknown, or not the same on every machine."""
-    try:
-        if not name.startswith(_NOT_PORTABLE):
-            return ZoneInfo(name)
-    except (AttributeError, KeyError, ValueError, OSError):  # no text; unknown; malformed; a folder
-        pass
-    known = {zone.casefold(): zone for zone in available_timezones() if not zone.startswith(_NOT_PORTABLE)}
-    wanted = str(name).casefold().replace(" ", "_")
-    cities = [key for key in sorted(known) if key.endswith(f"/{wanted}")]
-    matches = [known[key] for key in cities or get_close_matches(wanted, known)]
-    hint = f"; did you mean {' or '.join(matches[:3])}?" if matches else ""
-    raise PeriodError(
+    zone = None
+    if isinstance(name, str) and not name.startswith(_NOT_PORTABLE):
+        with suppress(KeyError, ValueError, OSError):  # unknown; malformed; a folder
+            zone = ZoneInfo(name)
+    if zone is not None:
+        return zone
+
+    problem = (
         f"timezone {name!r} is not the name of an IANA time zone such as Asia/Tokyo or UTC "
-        f"(offsets and the machine's own zone are not accepted){hint}"
+        f"(offsets and the machine's own zone are not accepted)"
     )
+    similar = _similar_names(str(name))
+    if similar:
+        problem += f"; did you mean {' or '.join(similar)}?"
+    raise PeriodError(problem)
+
+
+def _similar_names(name: str) -> list[str]:
+    """Return up to three names of zones: those of a city of this name, else those that are spelt alike."""
+    known = {}
+    for zone in available_timezones():
+        if not zone.startswith(_NOT_PORTABLE):
+            known[zone.casefold()] = zone
+    wanted = name.casefold().replace(" ", "_")
+    matches = [key for key in sorted(known) if key.endswith(f"/{wanted}")]
+    if not matches:
+        matches = get_close_matches(wanted, known)
+    return [known[key] for key in matches[:3]]
 
 
 def to_utc(instant: datetime) -> datetime:
@@ -39,26 +54,51 @@ def to_utc(instant: datetime) -> datetime:
 
 @lru_cache(maxsize=65_536)
 def midnight(zone: ZoneInfo, day: date, fold: int = 0) -> datetime:
-    """Return when a clock in the zone reads a date's midnight, first (fold 0) or last (fold 1), or is put over it."""
+    """Return when a clock in a zone reads midnight of a date, or is put over it.
+
+    Args:
+        zone: The zone of the clock.
+        day: The date that begins.
+        fold: 0 for the first time that the clock reads midnight, 1 for the last time.
+
+    Returns:
+        An instant in UTC. If the clock is put forward over midnight, that is when it is put forward.
+    """
     local = datetime(day.year, day.month, day.day, tzinfo=zone, fold=fold)
     instant = local.astimezone(UTC)
     # Two datetimes of one zone compare by what the clock shows, which is wanted here.
     if instant.astimezone(zone) == local:
         return instant
-    # In a gap, PEP 495 gives the offset before the change for fold 0 and the one after it for fold 1. The change
-    # lies between the two resulting instants, the later included. Offsets change at whole seconds.
-    earlier, later = (local.replace(fold=fold).astimezone(UTC) for fold in (1, 0))
-    seconds = range(int((later - earlier).total_seconds()))
-    until = bisect_left(seconds, local, key=lambda second: (earlier + second * _SECOND).astimezone(zone))
-    return earlier + until * _SECOND
+
+    # The clock never reads midnight. PEP 495 gives the offset before the change for fold 0 and the one after it
+    # for fold 1. The change lies between the two resulting instants, the later included.
+    earlier = local.replace(fold=1).astimezone(UTC)
+    later = local.replace(fold=0).astimezone(UTC)
+
+    def shown_after(seconds: int) -> datetime:
+        return (earlier + timedelta(seconds=seconds)).astimezone(zone)
+
+    # Offsets change at whole seconds. The clock is put forward in the first one that it shows as later than midnight.
+    seconds_between = range(int((later - earlier).total_seconds()))
+    seconds_to_change = bisect_left(seconds_between, local, key=shown_after)
+    return earlier + timedelta(seconds=seconds_to_change)
 
 
 def dates_shown(zone: ZoneInfo, start: datetime, end: datetime) -> list[date]:
     """Return the dates that a clock in the zone shows in [start, end), two instants in UTC."""
-    first, last = (instant.astimezone(zone).date() for instant in (start, end))
+    first = start.astimezone(zone).date()
+    last = end.astimezone(zone).date()
     # A stretch in which the clock shows one date begins or ends at a midnight, first or last, or at one of the two
     # ends. The midnight after the last date counts: that date may be shown for the second time.
-    days = [first + _DAY * n for n in range((last - first).days + 2)]
-    edges = {midnight(zone, day, fold) for day in days for fold in (0, 1)}
-    readings = {start, end - _INSTANT, *edges, *(edge - _INSTANT for edge in edges)}
-    return sorted({reading.astimezone(zone).date() for reading in readings if start <= reading < end})
+    readings = {start, end - _INSTANT}
+    for number in range((last - first).days + 2):
+        day = first + timedelta(days=number)
+        for fold in (0, 1):
+            edge = midnight(zone, day, fold)
+            readings.add(edge)
+            readings.add(edge - _INSTANT)
+    dates = set()
+    for reading in readings:
+        if start <= reading < end:
+            dates.add(reading.astimezone(zone).date())
+    return sorted(dates)

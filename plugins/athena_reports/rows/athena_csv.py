@@ -25,24 +25,39 @@ _CAST = "CAST it in the SQL, then clear run_query and its downstream tasks."
 class Reading(NamedTuple):
     """How a column is read; `{c}` stands for the column."""
 
-    read_as: str
+    read_as: str  # DuckDB's type in which the source has it
     value: str = "{c}"
     refused: str = ""  # the condition of the values that are refused
     problem: str = ""  # why they are
 
 
 _YEARS = "it is not in the years 0001 to 9999"
-_NOT_HEX = "NOT regexp_full_match({c}, '([0-9a-f]{2}( [0-9a-f]{2})*)?')"
-_NOT_MS = "epoch_us({c}) % 1000 <> 0 OR {c} < '0001-01-01' OR {c} >= '10000-01-01'"
-_NOT_AT = "athena_refuses({c}, athena_instant({c}), athena_wall({c}))"
-_ZONE = (
-    f"a timestamp(3) with a time zone, or {_YEARS}, or its zone has this time twice or never: use AT TIME ZONE 'UTC'"
-)
 _READINGS = {
-    "DATE": Reading("DATE", "{c}", "{c} < '0001-01-01' OR {c} > '9999-12-31'", _YEARS),
-    "TIMESTAMP_MS": Reading("TIMESTAMP", "{c}::TIMESTAMP_MS", _NOT_MS, f"it is finer than timestamp(3), or {_YEARS}"),
-    "TIMESTAMP WITH TIME ZONE": Reading("VARCHAR", "athena_instant({c})", _NOT_AT, f"it is not {_ZONE}"),
-    "BLOB": Reading("VARCHAR", "unhex(replace({c}, ' ', ''))", _NOT_HEX, "it is not hexadecimal"),
+    "DATE": Reading(
+        read_as="DATE",
+        value="{c}",
+        refused="{c} < '0001-01-01' OR {c} > '9999-12-31'",
+        problem=_YEARS,
+    ),
+    "TIMESTAMP_MS": Reading(
+        read_as="TIMESTAMP",
+        value="{c}::TIMESTAMP_MS",
+        refused="epoch_us({c}) % 1000 <> 0 OR {c} < '0001-01-01' OR {c} >= '10000-01-01'",
+        problem=f"it is finer than timestamp(3), or {_YEARS}",
+    ),
+    "TIMESTAMP WITH TIME ZONE": Reading(
+        read_as="VARCHAR",
+        value="athena_instant({c})",
+        refused="athena_refuses({c}, athena_instant({c}), athena_wall({c}))",
+        problem=f"it is not a timestamp(3) with a time zone, or {_YEARS}, "
+        f"or its zone has this time twice or never: use AT TIME ZONE 'UTC'",
+    ),
+    "BLOB": Reading(
+        read_as="VARCHAR",
+        value="unhex(replace({c}, ' ', ''))",
+        refused="NOT regexp_full_match({c}, '([0-9a-f]{2}( [0-9a-f]{2})*)?')",
+        problem="it is not hexadecimal",
+    ),
 }
 # A zone has a wall time twice if the offset of a day before, or after, gives another instant with it.
 _MACROS = r"""
@@ -60,10 +75,28 @@ CREATE OR REPLACE TEMP MACRO athena_refuses(x, t, wall) AS CASE
         OR athena_twice(split_part(x, ' ', 3), t, wall, INTERVAL '24 hours')
         OR athena_twice(split_part(x, ' ', 3), t, wall, INTERVAL '-24 hours') END;
 """
+_READ_CSV = """
+read_csv(
+    {path}, header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\\n',
+    nullstr = '', allow_quoted_nulls = false, max_line_size = {max_row_bytes}, buffer_size = {max_row_bytes},
+    columns = {columns}
+)
+"""
+_CHECKED_VALUE = "CASE WHEN {refused} THEN error('athena_reports: column {number}') ELSE {value} END"
+_FIRST_REFUSED = """
+SELECT row, value::VARCHAR
+FROM (SELECT row_number() OVER () AS row, {column} AS value FROM {source})
+WHERE {refused}
+LIMIT 1
+"""
+# What an error of DuckDB says: the number of a column from `_CHECKED_VALUE`, a line, a value that is not of its type.
 _REFUSED = re.compile(r"athena_reports: column (\d+)")
-_ROW = re.compile(r"CSV Error on Line: (\d+)")
-_VALUE = re.compile(r'converting column "c(\d+)"\. Could not convert string "(.*?)" to \'(.*?)\'', re.DOTALL)
-_PROBLEMS = {
+_LINE = re.compile(r"CSV Error on Line: (\d+)")
+_WRONG_VALUE = re.compile(
+    r"converting column \"c(?P<number>\d+)\"\. Could not convert string \"(?P<value>.*?)\" to '(?P<type>.*?)'",
+    re.DOTALL,
+)
+_WRONG_ROWS = {
     "Maximum line size": f"it is longer than {MAX_ROW_BYTES:,} bytes. Select less of its longest column.",
     "unterminated quote": "the file ends inside a quoted value. Clear run_query and its downstream tasks.",
     "Expected Number of Columns": "it has more or fewer values than there are columns.",
@@ -73,50 +106,106 @@ _PROBLEMS = {
 
 def csv_line(values: Iterable[str | None]) -> str:
     """Return a row as Athena writes it into a CSV."""
-    return ",".join("" if value is None else quoted(value) for value in values) + "\n"
+    cells = []
+    for value in values:
+        cell = "" if value is None else quoted(value)
+        cells.append(cell)
+    return ",".join(cells) + "\n"
 
 
 def read_csv(path: Path, columns: Mapping[str, str], engine: Engine, *, about: str) -> DuckDBPyRelation:
-    """Return the rows of a CSV with DuckDB's types; a value that cannot be read becomes a ResultError."""
-    readings = {name: _READINGS.get(kind) or Reading(kind) for name, kind in columns.items()}
-    types = ", ".join(f"c{n}: {literal(reading.read_as)}" for n, reading in enumerate(readings.values()))
-    source = (
-        f"read_csv({literal(str(path))}, header = true, auto_detect = false, delim = ',', quote = '\"', "
-        f"escape = '\"', new_line = '\\n', nullstr = '', allow_quoted_nulls = false, "
-        f"max_line_size = {MAX_ROW_BYTES}, buffer_size = {MAX_ROW_BYTES}, columns = {{{types}}})"
+    """Return the rows of a CSV with DuckDB's types; a value that cannot be read becomes a ResultError.
+
+    Args:
+        path: The file, in the engine's folder.
+        columns: DuckDB's type for each name, in the order of the file.
+        engine: The engine that reads, also after this call: the rows are read when they are used.
+        about: The query, the first words of an error.
+    """
+    readings = {}
+    csv_names = []
+    csv_types = []
+    for number, (name, kind) in enumerate(columns.items()):
+        reading = _READINGS.get(kind, Reading(kind))
+        readings[name] = reading
+        csv_names.append(f"c{number}")
+        csv_types.append(f"c{number}: {literal(reading.read_as)}")
+    source = _READ_CSV.format(
+        path=literal(str(path)),
+        max_row_bytes=MAX_ROW_BYTES,
+        columns="{" + ", ".join(csv_types) + "}",
     )
     engine.connection.execute(_MACROS)
-    return read(source, [f"c{n}" for n in range(len(columns))], readings, engine, about=about)
+    return read(source, csv_names, readings, engine, about=about)
 
 
 def read(
     source: str, columns: Sequence[str], readings: Mapping[str, Reading], engine: Engine, *, about: str
 ) -> DuckDBPyRelation:
-    """Return what readings make of the columns of a source; the engine explains what they refuse."""
+    """Return what readings make of the columns of a source; the engine explains what they refuse.
+
+    Args:
+        source: A table, or a function that gives one, in DuckDB's SQL.
+        columns: The columns of the source as SQL has them, quoted where they need it.
+        readings: How each column is read, by the name that it gets.
+        engine: The engine that reads, also after this call: the rows are read when they are used.
+        about: The query, the first words of an error.
+    """
     values = []
-    for number, (column, (name, reading)) in enumerate(zip(columns, readings.items(), strict=True)):
-        value, refused = (text.replace("{c}", column) for text in (reading.value, reading.refused))
-        if refused:
-            value = f"CASE WHEN {refused} THEN error('athena_reports: column {number}') ELSE {value} END"
+    for number, (column, name) in enumerate(zip(columns, readings, strict=True)):
+        reading = readings[name]
+        value = reading.value.replace("{c}", column)
+        if reading.refused:
+            refused = reading.refused.replace("{c}", column)
+            value = _CHECKED_VALUE.format(refused=refused, number=number, value=value)
         values.append(f"{value} AS {quoted(name)}")
 
     def explain(error: Exception) -> ResultError | None:
-        text, names = str(error), list(readings)
-        if mark := _REFUSED.search(text):
-            number = int(mark[1])
-            reading = readings[names[number]]
-            numbered = f"SELECT row_number() OVER () AS row, {columns[number]} AS c FROM {source}"
-            found = f"SELECT row, c::VARCHAR FROM ({numbered}) WHERE {reading.refused.replace('{c}', 'c')} LIMIT 1"
-            row, value = engine.connection.execute(found).fetchall()[0]
-            problem = f"column {names[number]!r}: {value!r:.200}: {reading.problem}. {_CAST}"
-        elif line := _ROW.search(text):
-            row = int(line[1]) - 1
-            problem = next((_PROBLEMS[words] for words in _PROBLEMS if words in text), f"{reason(error)}.")
-            if wrong := _VALUE.search(text):
-                problem = f"column {names[int(wrong[1])]!r}: {wrong[2]!r:.200} is not a valid {wrong[3]}. {_CAST}"
-        else:
+        problem = _problem(error, source, columns, readings, engine)
+        if problem is None:
             return None
-        return ResultError(f"{about}: its result cannot be read, row {row:,}: {problem}")
+        return ResultError(f"{about}: its result cannot be read, row {problem.row:,}: {problem.text}")
 
     engine.explainers.append(explain)
     return engine.connection.sql(f"SELECT {', '.join(values)} FROM {source}")
+
+
+class _Problem(NamedTuple):
+    row: int  # counted from 1, without the header
+    text: str
+
+
+def _problem(
+    error: Exception, source: str, columns: Sequence[str], readings: Mapping[str, Reading], engine: Engine
+) -> _Problem | None:
+    """Return what is wrong with a source by an error of DuckDB; None if the error is about something else."""
+    names = list(readings)
+    refused = _REFUSED.search(str(error))
+    if refused is not None:
+        number = int(refused[1])
+        return _refused_value(source, columns[number], names[number], readings[names[number]], engine)
+    line = _LINE.search(str(error))
+    if line is not None:
+        row = int(line[1]) - 1  # the first line is the header
+        return _Problem(row, _wrong_row(error, names))
+    return None
+
+
+def _refused_value(source: str, column: str, name: str, reading: Reading, engine: Engine) -> _Problem:
+    """Return the first value that a reading refuses. The error itself does not tell which one it is."""
+    sql = _FIRST_REFUSED.format(column=column, source=source, refused=reading.refused.replace("{c}", "value"))
+    row, value = engine.connection.execute(sql).fetchall()[0]
+    return _Problem(row, f"column {name!r}: {value!r:.200}: {reading.problem}. {_CAST}")
+
+
+def _wrong_row(error: Exception, names: Sequence[str]) -> str:
+    text = str(error)
+    wrong_value = _WRONG_VALUE.search(text)
+    if wrong_value is not None:
+        name = names[int(wrong_value["number"])]
+        value = wrong_value["value"]
+        return f"column {name!r}: {value!r:.200} is not a valid {wrong_value['type']}. {_CAST}"
+    for words, problem in _WRONG_ROWS.items():
+        if words in text:
+            return problem
+    return f"{reason(error)}."

@@ -7,6 +7,7 @@ CSV carries only as printed text, such as an array, is text in DuckDB too.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +17,55 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
     from duckdb.sqltypes import DuckDBPyType
 
-_GLUE = {name.upper(): name for name in ("boolean", "tinyint", "smallint", "bigint", "float", "double", "date")}
-_GLUE |= {"INTEGER": "int", "VARCHAR": "string", "BLOB": "binary", "TIMESTAMP_MS": "timestamp"}
-_TYPES = {glue: name for name, glue in _GLUE.items()}
-_TYPES |= {"integer": "INTEGER", "real": "FLOAT", "char": "VARCHAR", "varchar": "VARCHAR", "varbinary": "BLOB"}
-_TYPES |= {"time": "TIME", "timestamp with time zone": "TIMESTAMP WITH TIME ZONE"}
-_SQL = {"list": "{}[]", "array": "{}[]", "map": "MAP({})", "struct": "STRUCT({})"}
+# DuckDB's name of a type, and the one of a Glue table.
+_GLUE_NAMES = {
+    "BOOLEAN": "boolean",
+    "TINYINT": "tinyint",
+    "SMALLINT": "smallint",
+    "INTEGER": "int",
+    "BIGINT": "bigint",
+    "FLOAT": "float",
+    "DOUBLE": "double",
+    "DATE": "date",
+    "VARCHAR": "string",
+    "BLOB": "binary",
+    "TIMESTAMP_MS": "timestamp",
+}
+# The name of a type in a result or in a Glue table, and DuckDB's.
+_DUCKDB_NAMES = {
+    "boolean": "BOOLEAN",
+    "tinyint": "TINYINT",
+    "smallint": "SMALLINT",
+    "int": "INTEGER",
+    "integer": "INTEGER",
+    "bigint": "BIGINT",
+    "float": "FLOAT",
+    "real": "FLOAT",
+    "double": "DOUBLE",
+    "date": "DATE",
+    "time": "TIME",
+    "timestamp": "TIMESTAMP_MS",
+    "timestamp with time zone": "TIMESTAMP WITH TIME ZONE",
+    "string": "VARCHAR",
+    "char": "VARCHAR",
+    "varchar": "VARCHAR",
+    "binary": "BLOB",
+    "varbinary": "BLOB",
+}
+# A nested type in DuckDB; its parts stand for the braces.
+_NESTED_FORMS = {"list": "{}[]", "array": "{}[]", "map": "MAP({})", "struct": "STRUCT({})"}
+# The types of a result that come as printed text.
 _PRINTED = re.compile(r"array|map|row|struct|json|uuid|ipaddress|time with time zone|interval .*|unknown")
 _ARGUMENTS = re.compile(r"\s*[(<].*[)>]", re.DOTALL)
-_LEAF = re.compile(r"\w+(\([\d,]+\))?(?![\w:<(])")
-_NESTED = re.compile(r"(array|map|struct)<([^<>]+)>")
-_FIELD = re.compile(r"(\w+):")
+_DECIMAL = re.compile(r"decimal\s*\(\s*(?P<precision>\d+)\s*(?:,\s*(?P<scale>\d+)\s*)?\)")
 _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)")
-_DECIMAL = re.compile(r"decimal\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
+# In a Glue type: a type that is not nested, a nested type without another one in it, the beginning of a field.
+_GLUE_LEAF = re.compile(r"\w+(\([\d,]+\))?(?![\w:<(])")
+_GLUE_NESTED = re.compile(r"(?P<container>array|map|struct)<(?P<parts>[^<>]+)>")
+_GLUE_FIELD = re.compile(r"(\w+):")
+_BEGINS_NESTED = re.compile(r"(array|map|row|struct)\b")
+_TRINO_NESTED = re.compile(r"(array|map|row)\s*\(")
+_GLUE_FIELD_NAME = re.compile(r"\w+")  # Glue takes no other name in a struct
 
 
 class Column(BaseModel, frozen=True):
@@ -48,22 +85,33 @@ def is_number(kind: str) -> bool:
 def duckdb_type(name: str) -> str:
     """Return DuckDB's type for a type of an Athena result, such as `decimal(10,2)`; ValueError if there is none."""
     lowered = name.strip().lower()
-    if decimal := _DECIMAL.fullmatch(lowered):
-        precision, scale = int(decimal[1]), int(decimal[2] or 0)
-        if not max(scale, 1) <= precision <= 38:
+    decimal = _DECIMAL.fullmatch(lowered)
+    if decimal is not None:
+        digits = decimal.groupdict(default="0")
+        precision = int(digits["precision"])
+        scale = int(digits["scale"])
+        if not 1 <= precision <= 38 or scale > precision:
             raise ValueError(f"{name} is not a valid type; it has 1 to 38 digits.")
         return f"DECIMAL({precision},{scale})"
-    base = " ".join(_ARGUMENTS.sub("", lowered).split())
-    if kind := "VARCHAR" if _PRINTED.fullmatch(base) else _TYPES.get(base):
-        return kind
-    raise ValueError(f"its type {name} is not known. CAST it in the SQL, to varchar for example.")
+
+    without_arguments = " ".join(_ARGUMENTS.sub("", lowered).split())
+    if _PRINTED.fullmatch(without_arguments):
+        return "VARCHAR"
+    if without_arguments not in _DUCKDB_NAMES:
+        raise ValueError(f"its type {name} is not known. CAST it in the SQL, to varchar for example.")
+    return _DUCKDB_NAMES[without_arguments]
 
 
 def table_type(glue: str) -> str:
-    """Return DuckDB's type for a type of a Glue table, such as `array<struct<a:int>>`."""
-    kind = _LEAF.sub(lambda leaf: duckdb_type(leaf[0]), glue)
-    while nested := _NESTED.search(kind):  # from the innermost one outwards
-        kind = kind.replace(nested[0], _SQL[nested[1]].format(_FIELD.sub(r'"\1" ', nested[2])))
+    """Return DuckDB's type for a type of a Glue table, such as `array<struct<a:int>>`; ValueError if it is none."""
+    kind = _GLUE_LEAF.sub(lambda leaf: duckdb_type(leaf[0]), glue)
+    # Each round replaces an innermost nested type, which is a leaf of the type around it from then on.
+    nested = _GLUE_NESTED.search(kind)
+    while nested is not None:
+        parts = _GLUE_FIELD.sub(r'"\1" ', nested["parts"])
+        in_duckdb = _NESTED_FORMS[nested["container"]].format(parts)
+        kind = kind.replace(nested[0], in_duckdb)
+        nested = _GLUE_NESTED.search(kind)
     if "<" in kind or ">" in kind:
         raise ValueError(f"{glue} is not a type of a table.")
     return kind
@@ -72,15 +120,20 @@ def table_type(glue: str) -> str:
 def glue_name(name: str) -> str:
     """Return what a Glue table calls a type of Athena or Glue; ValueError if it has none."""
     lowered = name.strip().lower()
-    if re.match(r"(array|map|row|struct)\b", lowered):
-        if "<" not in lowered or re.search(r"(array|map|row)\s*\(", lowered) or not table_type(lowered):
+    if _BEGINS_NESTED.match(lowered):
+        if "<" not in lowered or _TRINO_NESTED.search(lowered):
             raise ValueError(f"{name}: write it as a table has it, such as array<string>.")
+        table_type(lowered)  # refuses one that no table has
         return lowered.replace(" ", "")
+
     kind = duckdb_type(lowered)
-    found = kind.lower() if kind.startswith("DECIMAL") else _GLUE.get(kind.replace(" WITH TIME ZONE", "_MS"), "")
-    if not found:
+    if kind.startswith("DECIMAL"):
+        return kind.lower()
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return "timestamp"
+    if kind not in _GLUE_NAMES:
         raise ValueError(f"a table has no type {name}. CAST it in the SQL, to varchar for example.")
-    return found
+    return _GLUE_NAMES[kind]
 
 
 def result_columns(described: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -88,52 +141,78 @@ def result_columns(described: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     refuse_duplicates(column["Name"] for column in described)
     types = {}
     for column in described:
+        name = column["Name"]
         kind = column["Type"]
         if kind.lower() == "decimal":
             kind = f"decimal({column['Precision']},{column['Scale']})"
         try:
-            types[column["Name"]] = duckdb_type(kind)
+            types[name] = duckdb_type(kind)
         except ValueError as error:
-            raise ValueError(f"the column {column['Name']!r}: {error}") from error
+            raise ValueError(f"the column {name!r}: {error}") from error
     return types
 
 
 def refuse_duplicates(names: Iterable[str]) -> None:
     """Raise ValueError if two names are the same or, as Glue sees them, differ in case only."""
-    folded = [name.casefold() for name in names]
-    if twice := sorted({name for name in folded if folded.count(name) > 1}):
-        raise ValueError(f"the column {', '.join(twice)} occurs twice. Name each column differently (AS).")
+    counts = Counter(name.casefold() for name in names)
+    repeated = sorted(name for name, count in counts.items() if count > 1)
+    if repeated:
+        raise ValueError(f"the column {', '.join(repeated)} occurs twice. Name each column differently (AS).")
 
 
 def columns_of(relation: DuckDBPyRelation) -> tuple[Column, ...]:
     """Return the columns of a relation."""
-    types = zip(relation.columns, relation.types, strict=True)
-    return tuple(Column(name=name, type=str(kind), glue=_glue_type(kind)) for name, kind in types)
+    columns = []
+    for name, kind in zip(relation.columns, relation.types, strict=True):
+        column = Column(name=name, type=str(kind), glue=_glue_type(kind))
+        columns.append(column)
+    return tuple(columns)
 
 
 def _glue_type(kind: DuckDBPyType) -> str:
+    """Return what a Glue table calls a type of DuckDB; an empty text if it has none."""
     if kind.id == "decimal":
         return str(kind).lower()
     if kind.id.startswith("timestamp"):  # Athena reads one with a zone as its UTC instant.
         return "timestamp"
-    inner = [(name, _glue_type(child)) for name, child in children(kind)]
-    if not all(glue and re.fullmatch(r"\w+", name) for name, glue in inner):
-        return ""
-    parts = ",".join(f"{name}:{glue}" if kind.id == "struct" else glue for name, glue in inner)
-    return f"{kind.id.replace('list', 'array')}<{parts}>" if inner else _GLUE.get(kind.id.upper(), "")
+    parts = children(kind)
+    if not parts:
+        return _GLUE_NAMES.get(kind.id.upper(), "")
+
+    glue_parts = []
+    for name, child in parts:
+        glue = _glue_type(child)
+        if not glue or not _GLUE_FIELD_NAME.fullmatch(name):
+            return ""
+        if kind.id == "struct":
+            glue = f"{name}:{glue}"
+        glue_parts.append(glue)
+    container = "array" if kind.id == "list" else kind.id
+    return f"{container}<{','.join(glue_parts)}>"
 
 
 def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
     """Return the names and types of the parts of a nested type; of another type, none."""
-    nested = kind.children if kind.id in _SQL else []
-    return [(name, child) for name, child in nested if not isinstance(child, int | list)]
+    if kind.id not in _NESTED_FORMS:
+        return []
+    parts = []
+    for name, child in kind.children:
+        if not isinstance(child, int | list):  # DuckDB lists the length of an array beside its type.
+            parts.append((name, child))
+    return parts
 
 
 def rewritten(kind: DuckDBPyType, leaf: Callable[[str], str]) -> str:
     """Return the name of a type whose innermost types are replaced by what `leaf` makes of their names."""
-    inner = [(name, rewritten(child, leaf)) for name, child in children(kind)]
-    parts = ", ".join(f"{quoted(name)} {child}" if kind.id == "struct" else child for name, child in inner)
-    return _SQL[kind.id].format(parts) if inner else leaf(str(kind))
+    parts = []
+    for name, child in children(kind):
+        part = rewritten(child, leaf)
+        if kind.id == "struct":
+            part = f"{quoted(name)} {part}"
+        parts.append(part)
+    if not parts:
+        return leaf(str(kind))
+    return _NESTED_FORMS[kind.id].format(", ".join(parts))
 
 
 def quoted(name: str) -> str:

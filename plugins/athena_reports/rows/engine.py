@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from athena_reports.errors import AthenaReportsError, is_disk_full
 
@@ -33,12 +33,14 @@ class Engine:
     connection: DuckDBPyConnection
     folder: Path
     about: str  # report and period, the first words of an error
+    # Whoever makes a relation adds one, since the relation raises its errors later, when its rows are used.
     explainers: list[Callable[[Exception], AthenaReportsError | None]] = field(default_factory=list)
 
     def explain(self, error: Exception) -> AthenaReportsError | None:
         """Return our error for one of DuckDB or of the disk; None if its cause is not known here."""
         text = str(error)
-        if is_disk_full(error) or "No space left on device" in text or "max_temp_directory_size" in text:
+        is_limit_of_spilling = "No space left on device" in text or "max_temp_directory_size" in text
+        if is_disk_full(error) or is_limit_of_spilling:
             return DiskFullError(
                 f"{self.about}: no space left on the worker's disk: {reason(error)}. Free space in {gettempdir()}, "
                 f"or set TMPDIR to a larger disk, then clear transform."
@@ -48,23 +50,46 @@ class Engine:
                 f"{self.about}: the rows need more memory than allowed: {reason(error)}. "
                 f"Raise ATHENA_REPORTS_MEMORY_LIMIT, or hold fewer rows at once in the transform."
             )
-        return next(filter(None, (explain(error) for explain in self.explainers)), None)
+        for explain in self.explainers:
+            explained = explain(error)
+            if explained is not None:
+                return explained
+        return None
 
 
-_SETTINGS = """SET TimeZone = 'UTC'; SET autoload_known_extensions = false; SET autoinstall_known_extensions = false;
-SET enable_external_access = false; SET lock_configuration = true"""
 current_engine: ContextVar[Engine] = ContextVar("current_engine")
+"""The open engine, for transforms: they are called with rows and a period only."""
+
+_SETTINGS = """
+SET TimeZone = 'UTC';
+SET autoload_known_extensions = false;
+SET autoinstall_known_extensions = false;
+SET enable_external_access = false;
+SET lock_configuration = true
+"""
 
 
 @contextmanager
 def open_engine(memory_limit: str, *, about: str = "") -> Iterator[Engine]:
-    """Open DuckDB with one thread, so that equal rows in equal order give equal bytes."""
+    """Open DuckDB with one thread, so that equal rows in equal order give equal bytes.
+
+    Args:
+        memory_limit: What DuckDB may use, such as `128MB`. Beyond it, it writes to the engine's folder.
+        about: Report and period, the first words of an error.
+
+    Raises:
+        AthenaReportsError: In the place of an error that `Engine.explain` knows.
+    """
     import duckdb
 
-    with TemporaryDirectory(prefix="athena-reports-") as name:
-        folder = Path(name).resolve()
-        config = {"memory_limit": memory_limit, "threads": "1", "temp_directory": str(folder / "spill")}
-        with duckdb.connect(":memory:", config={**config}) as connection:
+    with TemporaryDirectory(prefix="athena-reports-") as path:
+        folder = Path(path).resolve()
+        config: dict[str, Any] = {
+            "memory_limit": memory_limit,
+            "threads": "1",
+            "temp_directory": str(folder / "spill"),
+        }
+        with duckdb.connect(":memory:", config=config) as connection:
             connection.execute("SET allowed_directories = [$folder]", {"folder": str(folder)})
             connection.execute(_SETTINGS)
             engine = Engine(connection, folder, about)
@@ -72,7 +97,8 @@ def open_engine(memory_limit: str, *, about: str = "") -> Iterator[Engine]:
             try:
                 yield engine
             except (duckdb.Error, OSError) as error:
-                if (explained := engine.explain(error)) is None:
+                explained = engine.explain(error)
+                if explained is None:
                     raise
                 raise explained from error
             finally:
@@ -81,4 +107,5 @@ def open_engine(memory_limit: str, *, about: str = "") -> Iterator[Engine]:
 
 def reason(error: Exception) -> str:
     """Return what DuckDB says is wrong, without its advice."""
-    return str(error).strip().partition("\n")[0].rstrip(".!")
+    first_line = str(error).strip().partition("\n")[0]
+    return first_line.rstrip(".!")

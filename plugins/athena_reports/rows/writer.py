@@ -37,9 +37,47 @@ CONTENT_TYPES: dict[Format, str] = {
 }
 # A cell that begins so is a formula in a spreadsheet; the wide characters are where Japanese or Chinese is set.
 _FORMULA = re.compile(r"^([=+@\t\r\n＝＋－＠-])")
-_ESCAPE = r"'\1"
+_ESCAPED_FORMULA = r"'\1"
+
 # A row group is held in memory until it is written: 122,880 rows, or fewer if they are wide.
-_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE_BYTES 16777216"
+_WRITE_PARQUET = """
+COPY (FROM athena_reports_table) TO {path}
+(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE_BYTES 16777216)
+"""
+_WRITE_OTHER_FORMAT = "COPY (SELECT {values} FROM {source}) TO {path} ({options})"
+# By hash: whole rows with nested columns do not spill. EXCEPT ALL spills, unlike a GROUP BY.
+_HASHES = "SELECT hash(*COLUMNS(*)) FROM {source}"
+_COUNT_DIFFERENCES = """
+SELECT
+    (SELECT count(*) FROM ({new_hashes} EXCEPT ALL {old_hashes})) AS added,
+    (SELECT count(*) FROM ({new_hashes})) AS new_rows,
+    (SELECT count(*) FROM ({old_hashes})) AS old_rows
+"""
+# JSON has no number for these.
+_JSON_FLOAT = """
+CASE
+    WHEN isnan({value}) THEN to_json('NaN')
+    WHEN isinf({value}) AND {value} > 0 THEN to_json('Infinity')
+    WHEN isinf({value}) THEN to_json('-Infinity')
+    ELSE {finite}
+END
+"""
+_JSON_MAP = """
+map_from_entries(list_transform(
+    map_entries({value}),
+    lambda {entry}: struct_pack(key := {json_key}::VARCHAR, value := {json_value})
+))
+"""
+_JSON_STRUCT = "CASE WHEN {value} IS NOT NULL THEN struct_pack({fields}) END"
+# The types that have no form in JSON.
+_NOT_IN_JSON = ("interval", "time with time zone", "timestamp_ns", "bit", "variant", "geometry")
+# With milliseconds, as Athena prints a time, unless they lose something.
+_TEXT_OF_TIME = """
+CASE
+    WHEN epoch_us({timestamp}) % 1000 = 0 THEN strftime({timestamp}, '{form}.%g{zone}')
+    ELSE strftime({timestamp}, '{form}.%f{zone}')
+END
+"""
 
 
 class LocalTable(BaseModel, frozen=True):
@@ -70,117 +108,186 @@ def write_table(relation: DuckDBPyRelation, engine: Engine) -> LocalTable:
     import duckdb
 
     path = engine.folder / "table.parquet"
-    columns = zip(map(quoted, relation.columns), relation.types, strict=True)
     try:
         refuse_duplicates(relation.columns)
-        table = relation.project(", ".join(f"{name}::{rewritten(kind, _stored)} AS {name}" for name, kind in columns))
+        table = _cast_for_athena(relation)
         table.create_view("athena_reports_table")
-        copy = f"COPY (FROM athena_reports_table) TO {literal(str(path))} ({_PARQUET})"
-        rows = engine.connection.execute(copy).fetchall()[0][0]
+        sql = _WRITE_PARQUET.format(path=literal(str(path)))
+        counts = engine.connection.execute(sql).fetchall()
     except (ValueError, duckdb.Error) as error:
-        failed = TransformError(f"{engine.about}: the rows cannot be computed: {reason(error)}.")
-        raise engine.explain(error) or failed from error
-    return LocalTable(path=path, rows=rows, columns=columns_of(table))
+        explained = engine.explain(error)
+        if explained is None:
+            explained = TransformError(f"{engine.about}: the rows cannot be computed: {reason(error)}.")
+        raise explained from error
+    return LocalTable(path=path, rows=counts[0][0], columns=columns_of(table))
 
 
-def _stored(kind: str) -> str:
+def _cast_for_athena(relation: DuckDBPyRelation) -> DuckDBPyRelation:
+    values = []
+    for name, kind in zip(relation.columns, relation.types, strict=True):
+        column = quoted(name)
+        stored_type = rewritten(kind, _stored_type)
+        values.append(f"{column}::{stored_type} AS {column}")
+    return relation.project(", ".join(values))
+
+
+def _stored_type(kind: str) -> str:
     if kind in ("HUGEINT", "UHUGEINT"):  # of a sum of integers
         return "DECIMAL(38,0)"
-    return "VARCHAR" if kind in ("UUID", "JSON") or kind.startswith("ENUM") else kind
+    if kind in ("UUID", "JSON") or kind.startswith("ENUM"):
+        return "VARCHAR"
+    return kind
 
 
 def write_files(table: LocalTable, formats: Sequence[Format], engine: Engine) -> list[LocalFile]:
     """Return the rows as one file for each format; the Parquet file is the table's own."""
-    rows = engine.connection.sql(f"FROM {table.source}")
     files = []
     for format in formats:
         path = table.path.with_suffix(f".{format}")
         if format != "parquet":
-            columns = [(_header(format, name), name, kind) for name, kind in zip(rows.columns, rows.types, strict=True)]
-            values = ", ".join(f"{_value(format, name, kind, engine)} AS {header}" for header, name, kind in columns)
-            texts = ", ".join(header for header, _, kind in columns if kind == "VARCHAR")
-            csv = "FORMAT csv, HEADER true" + (f", FORCE_QUOTE ({texts})" if texts else "")
-            options = "FORMAT json" if format == "jsonl" else csv
-            engine.connection.execute(f"COPY (SELECT {values} FROM {table.source}) TO {literal(str(path))} ({options})")
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = path.stat().st_size
-        files.append(LocalFile(format=format, path=path, rows=table.rows, bytes=size, sha256=digest))
+            _copy_table(table, format, path, engine)
+        with path.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        file = LocalFile(format=format, path=path, rows=table.rows, bytes=path.stat().st_size, sha256=digest)
+        files.append(file)
     return files
+
+
+def _copy_table(table: LocalTable, format: Format, path: Path, engine: Engine) -> None:
+    """Write the rows of a table into a file of another format."""
+    rows = engine.connection.sql(f"FROM {table.source}")
+    values = []
+    text_headers = []
+    for name, kind in zip(rows.columns, rows.types, strict=True):
+        if not _holds(format, kind):
+            raise PublishError(
+                f"{engine.about}: the column {name!r} is a {kind}, which {format!r} does not hold. CAST it "
+                f"to text in the SQL or the transform, or leave {format!r} out of the report's outputs.",
+                retryable=False,
+            )
+        header = _header(format, name)
+        values.append(f"{_value(format, name, kind)} AS {header}")
+        if kind == "VARCHAR":
+            text_headers.append(header)
+    sql = _WRITE_OTHER_FORMAT.format(
+        values=", ".join(values),
+        source=table.source,
+        path=literal(str(path)),
+        options=_copy_options(format, text_headers),
+    )
+    engine.connection.execute(sql)
+
+
+def _copy_options(format: Format, text_headers: Sequence[str]) -> str:
+    if format == "jsonl":
+        return "FORMAT json"
+    options = "FORMAT csv, HEADER true"
+    if text_headers:
+        options += f", FORCE_QUOTE ({', '.join(text_headers)})"
+    return options
 
 
 def count_differences(engine: Engine, new: Sequence[Path], old: Sequence[Path]) -> tuple[int, int]:
     """Return how many rows only the new files have, and how many only the old ones; equal rows count each."""
-    # By hash: whole rows with nested columns do not spill. EXCEPT ALL spills, unlike a GROUP BY.
-    new_rows, old_rows = (f"SELECT hash(*COLUMNS(*)) FROM {_parquet(*paths)}" for paths in (new, old))
-    added, count_new, count_old = engine.connection.execute(
-        f"SELECT (SELECT count(*) FROM ({new_rows} EXCEPT ALL {old_rows})), "
-        f"(SELECT count(*) FROM ({new_rows})), (SELECT count(*) FROM ({old_rows}))"
-    ).fetchall()[0]
-    return added, count_old - (count_new - added)
+    sql = _COUNT_DIFFERENCES.format(
+        new_hashes=_HASHES.format(source=_parquet(*new)),
+        old_hashes=_HASHES.format(source=_parquet(*old)),
+    )
+    counts = engine.connection.execute(sql).fetchall()
+    added, new_rows, old_rows = counts[0]
+    kept = new_rows - added
+    removed = old_rows - kept
+    return added, removed
 
 
 def _parquet(*paths: Path) -> str:
-    return f"read_parquet([{', '.join(literal(str(path)) for path in paths)}])"
+    names = ", ".join(literal(str(path)) for path in paths)
+    return f"read_parquet([{names}])"
+
+
+def _holds(format: Format, kind: DuckDBPyType) -> bool:
+    """Return whether a format has a form for the values of a type."""
+    if format == "jsonl":
+        return _has_json(kind)
+    return not children(kind) and kind.id != "blob"
+
+
+def _has_json(kind: DuckDBPyType) -> bool:
+    if kind.id in _NOT_IN_JSON:
+        return False
+    return all(_has_json(child) for _, child in children(kind))
 
 
 def _header(format: Format, name: str) -> str:
-    return quoted(_FORMULA.sub(_ESCAPE, name) if format == "csv_for_spreadsheets" else name)
+    if format == "csv_for_spreadsheets":
+        name = _FORMULA.sub(_ESCAPED_FORMULA, name)
+    return quoted(name)
 
 
-def _value(format: Format, name: str, kind: DuckDBPyType, engine: Engine) -> str:
-    try:
-        if format == "jsonl":
-            return _json_value(quoted(name), kind)
-        if children(kind) or kind.id == "blob":
-            raise NotImplementedError
-        value = _text(quoted(name), kind.id, " ")
-        if format == "csv" or is_number(str(kind)):
-            return value
-        return f"regexp_replace({value}::VARCHAR, {literal(_FORMULA.pattern)}, {literal(_ESCAPE)})"
-    except NotImplementedError:
-        raise PublishError(
-            f"{engine.about}: the column {name!r} is a {kind}, which {format!r} does not hold. CAST it "
-            f"to text in the SQL or the transform, or leave {format!r} out of the report's outputs.",
-            retryable=False,
-        ) from None
+def _value(format: Format, name: str, kind: DuckDBPyType) -> str:
+    """Return the expression for a column's value in a file of a format that holds it."""
+    column = quoted(name)
+    if format == "jsonl":
+        return _json_value(column, kind)
+    value = _text_of_time(column, kind.id, date_separator=" ")
+    if format == "csv" or is_number(str(kind)):
+        return value
+    return f"regexp_replace({value}::VARCHAR, {literal(_FORMULA.pattern)}, {literal(_ESCAPED_FORMULA)})"
 
 
 def _json_value(value: str, kind: DuckDBPyType, depth: int = 0) -> str:
-    item, inner = f"x{depth}", children(kind)
-    match kind.id:
-        case "interval" | "time with time zone" | "timestamp_ns" | "bit" | "variant" | "geometry":
-            raise NotImplementedError
-        case "float" | "double":
-            number = f"to_json({value})" if kind.id == "double" else f"{value}::VARCHAR::JSON"
-            words = f"CASE WHEN isnan({value}) THEN 'NaN' WHEN {value} > 0 THEN 'Infinity' ELSE '-Infinity' END"
-            return f"CASE WHEN isnan({value}) OR isinf({value}) THEN to_json({words}) ELSE {number} END"
-        case "decimal":  # COPY writes one of few digits as a double.
-            return f"{value}::DECIMAL(38,{kind.children[1][1]})"
-        case "blob":
-            return f"to_base64({value})"
-        case "list" | "array":
-            made = _json_value(item, inner[0][1], depth + 1)
-            return f"list_transform({value}, lambda {item}: {made})"
-        case "map":
-            key, held = (_json_value(f"{item}.{name}", child, depth + 1) for name, child in inner)
-            entry = f"struct_pack(key := {key}::VARCHAR, value := {held})"
-            return f"map_from_entries(list_transform(map_entries({value}), lambda {item}: {entry}))"
-        case "struct":
-            parts = [(name, child, f"struct_extract({value}, {literal(name)})") for name, child in inner]
-            fields = (f"{quoted(name)} := {_json_value(part, child, depth)}" for name, child, part in parts)
-            return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({', '.join(fields)}) END"
-    return _text(value, kind.id, "T")
+    """Return the expression for a value in JSON; `depth` is the number of lambdas around it."""
+    if kind.id == "double":
+        return _JSON_FLOAT.format(value=value, finite=f"to_json({value})")
+    if kind.id == "float":
+        return _JSON_FLOAT.format(value=value, finite=f"{value}::VARCHAR::JSON")
+    if kind.id == "decimal":  # COPY writes one of few digits as a double.
+        scale = dict(kind.children)["scale"]
+        return f"{value}::DECIMAL(38,{scale})"
+    if kind.id == "blob":
+        return f"to_base64({value})"
+    if kind.id in ("list", "array"):
+        return _json_list(value, kind, depth)
+    if kind.id == "map":
+        return _json_map(value, kind, depth)
+    if kind.id == "struct":
+        return _json_struct(value, kind, depth)
+    return _text_of_time(value, kind.id, date_separator="T")
 
 
-def _text(value: str, kind: str, separator: str) -> str:
-    """Return the text of a time, with microseconds where milliseconds lose something; or the value itself."""
+def _json_list(value: str, kind: DuckDBPyType, depth: int) -> str:
+    element = f"x{depth}"
+    _, element_type = children(kind)[0]
+    json_element = _json_value(element, element_type, depth + 1)
+    return f"list_transform({value}, lambda {element}: {json_element})"
+
+
+def _json_map(value: str, kind: DuckDBPyType, depth: int) -> str:
+    entry = f"x{depth}"
+    types = dict(children(kind))
+    json_key = _json_value(f"{entry}.key", types["key"], depth + 1)
+    json_value = _json_value(f"{entry}.value", types["value"], depth + 1)
+    return _JSON_MAP.format(value=value, entry=entry, json_key=json_key, json_value=json_value)
+
+
+def _json_struct(value: str, kind: DuckDBPyType, depth: int) -> str:
+    fields = []
+    for name, field_type in children(kind):
+        field = f"struct_extract({value}, {literal(name)})"
+        json_field = _json_value(field, field_type, depth)
+        fields.append(f"{quoted(name)} := {json_field}")
+    return _JSON_STRUCT.format(value=value, fields=", ".join(fields))
+
+
+def _text_of_time(value: str, kind: str, date_separator: str) -> str:
+    """Return the expression for a time's text; for a value that is not a time, the value."""
     if kind == "time":
-        at, form = f"DATE '1970-01-01' + {value}", "%H:%M:%S."
+        timestamp = f"DATE '1970-01-01' + {value}"
+        form = "%H:%M:%S"
     elif kind.startswith("timestamp"):
-        at, form = f"{value}::TIMESTAMP", f"%Y-%m-%d{separator}%H:%M:%S."
+        timestamp = f"{value}::TIMESTAMP"
+        form = f"%Y-%m-%d{date_separator}%H:%M:%S"
     else:
         return value
     zone = "Z" if kind == "timestamp with time zone" else ""
-    milliseconds, microseconds = (f"strftime({at}, '{form}{digits}{zone}')" for digits in ("%g", "%f"))
-    return f"CASE WHEN epoch_us({at}) % 1000 = 0 THEN {milliseconds} ELSE {microseconds} END"
+    return _TEXT_OF_TIME.format(timestamp=timestamp, form=form, zone=zone)
