@@ -5,11 +5,11 @@ from airflow.plugins_manager import AirflowPlugin
 
 from athena_reports.page import PREFIX, ReportsPage
 from athena_reports.periods.calendar import daily, monthly, quarterly, weekly, yearly
-from athena_reports.periods.macros import period
-from athena_reports.periods.partitions import PeriodMapper, PeriodWindow
 from athena_reports.periods.sql_period import literal
-from athena_reports.periods.timetable import PeriodTimetable
-from athena_reports.priority import ScheduleFirst
+from athena_reports.scheduling.asset_partitions import PeriodMapper, PeriodWindow
+from athena_reports.scheduling.macros import period
+from athena_reports.scheduling.priority import ScheduleFirst
+from athena_reports.scheduling.timetable import PeriodTimetable
 
 _HREF = PREFIX.removeprefix("/")  # relative to the UI, which need not be the root of its host
 

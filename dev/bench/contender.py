@@ -124,11 +124,11 @@ def polars(task: Task) -> Iterator[None]:
 def ours(task: Task) -> Iterator[None]:
     """The library: what its tasks `transform` and `publish` do, with AWS's settings from the environment."""
     from athena_reports import weekly
-    from athena_reports.aws_hook import SharedSessionHook
-    from athena_reports.publication.publish_operator import S3PublishOperator
-    from athena_reports.publication.transform_task import Recipe, transform_result
+    from athena_reports.aws.hook import SharedSessionHook
     from athena_reports.queries.execution import get_query_execution
     from athena_reports.queries.submission import Submitted
+    from athena_reports.steps.publish import S3PublishOperator
+    from athena_reports.steps.transform import Recipe, transform_result
 
     for late in ("airflow.providers.amazon.aws.hooks.athena", "athena_reports.rows.athena_result", "duckdb"):
         import_module(late)

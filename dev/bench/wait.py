@@ -94,7 +94,7 @@ def elapsed_seconds() -> float:
 
 def wait_with_ours(context: Mapping[str, Any]) -> float:
     """Wait with the sensor and its trigger, which holds no slot while it waits."""
-    from athena_reports.queries.wait_sensor import AthenaWaitSensor
+    from athena_reports.steps.wait_for_query import AthenaWaitSensor
 
     async def first(trigger: Any) -> Any:
         return await anext(trigger.run())

@@ -9,46 +9,46 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from athena_reports import settings
     from athena_reports.errors import AthenaReportsError, ReportError
-    from athena_reports.maintenance_dags import build_cleanup, build_reconciler, build_restatement
+    from athena_reports.maintenance.cleanup import RetentionPolicy
+    from athena_reports.maintenance.dags import build_cleanup, build_reconciler, build_restatement
     from athena_reports.periods.calendar import Cadence, Period, daily, monthly, quarterly, weekly, yearly
-    from athena_reports.periods.partitions import PeriodMapper, PeriodWindow, when_published
     from athena_reports.periods.run_period import period_of_run
     from athena_reports.periods.sql_period import SqlPeriod, literal
-    from athena_reports.periods.timetable import PeriodTimetable
-    from athena_reports.priority import ScheduleFirst
-    from athena_reports.publication.cleanup import RetentionPolicy
-    from athena_reports.publication.publish_operator import S3PublishOperator
-    from athena_reports.publication.transform_task import Recipe, transform_result
     from athena_reports.queries.retry_policy import STATE_MACHINE_RETRIES, RetryPolicy
-    from athena_reports.queries.submit_operator import AthenaSubmitOperator
     from athena_reports.queries.wait_policy import PATIENT, STATE_MACHINE, WaitPolicy
-    from athena_reports.queries.wait_sensor import AthenaWaitSensor
-    from athena_reports.report_dag import build_dag
     from athena_reports.reports.column import Column
     from athena_reports.reports.input import Input
     from athena_reports.reports.report import Report
     from athena_reports.rows import checks, transforms
+    from athena_reports.scheduling.asset_partitions import PeriodMapper, PeriodWindow, when_published
+    from athena_reports.scheduling.priority import ScheduleFirst
+    from athena_reports.scheduling.timetable import PeriodTimetable
     from athena_reports.settings import Settings
+    from athena_reports.steps.publish import S3PublishOperator
+    from athena_reports.steps.run_query import AthenaSubmitOperator
+    from athena_reports.steps.transform import Recipe, transform_result
+    from athena_reports.steps.wait_for_query import AthenaWaitSensor
+    from athena_reports.workflows.report_dag import build_dag
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "errors": ("AthenaReportsError", "ReportError"),
-    "maintenance_dags": ("build_cleanup", "build_reconciler", "build_restatement"),
+    "maintenance.dags": ("build_cleanup", "build_reconciler", "build_restatement"),
     "periods.calendar": ("Cadence", "Period", "daily", "monthly", "quarterly", "weekly", "yearly"),
-    "periods.partitions": ("PeriodMapper", "PeriodWindow", "when_published"),
+    "scheduling.asset_partitions": ("PeriodMapper", "PeriodWindow", "when_published"),
     "periods.run_period": ("period_of_run",),
     "periods.sql_period": ("SqlPeriod", "literal"),
-    "periods.timetable": ("PeriodTimetable",),
-    "priority": ("ScheduleFirst",),
-    "publication.cleanup": ("RetentionPolicy",),
-    "publication.publish_operator": ("S3PublishOperator",),
-    "publication.transform_task": ("Recipe", "transform_result"),
+    "scheduling.timetable": ("PeriodTimetable",),
+    "scheduling.priority": ("ScheduleFirst",),
+    "maintenance.cleanup": ("RetentionPolicy",),
+    "steps.publish": ("S3PublishOperator",),
+    "steps.transform": ("Recipe", "transform_result"),
     "queries.retry_policy": ("STATE_MACHINE_RETRIES", "RetryPolicy"),
-    "queries.submit_operator": ("AthenaSubmitOperator",),
+    "steps.run_query": ("AthenaSubmitOperator",),
     "queries.wait_policy": ("PATIENT", "STATE_MACHINE", "WaitPolicy"),
-    "queries.wait_sensor": ("AthenaWaitSensor",),
-    "report_dag": ("build_dag",),
+    "steps.wait_for_query": ("AthenaWaitSensor",),
+    "workflows.report_dag": ("build_dag",),
     "reports.column": ("Column",),
     "reports.input": ("Input",),
     "reports.report": ("Report",),

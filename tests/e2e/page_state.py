@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from airflow_local.services import Services
+from athena_reports.aws.s3 import S3
 from athena_reports.periods.calendar import Cadence, Period, monthly, weekly
+from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import PublicationFacts, QueryFacts, RunFacts
-from athena_reports.publication.publish import publish
-from athena_reports.publication.transform_task import keep_sql, upload_version
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import write_files, write_table
-from athena_reports.s3 import S3
+from athena_reports.steps.transform import keep_sql, upload_version
 
 TOKYO = "Asia/Tokyo"
 WEEKS = weekly("sunday", timezone=TOKYO)

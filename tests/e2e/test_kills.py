@@ -38,7 +38,7 @@ from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 from airflow.sdk import DAG
 
 from athena_reports import Report, RetryPolicy, WaitPolicy, build_dag, transforms, weekly
-from athena_reports.queries.orphans import AthenaReconcileOperator
+from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 
 
 def build(name, **options):

@@ -23,12 +23,12 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
 from athena_reports import WaitPolicy
-from athena_reports.queries.orphans import AthenaReconcileOperator
+from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 from athena_reports.queries.ownership import Marker
-from athena_reports.queries.submit_operator import AthenaSubmitOperator
-from athena_reports.queries.wait_sensor import AthenaWaitSensor
+from athena_reports.steps.run_query import AthenaSubmitOperator
+from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from local_aws.faults import Fault, Faults
-from tests.library.queries.tasks import TaskInstance, first_event, through_the_database
+from tests.library.steps.tasks import TaskInstance, first_event, through_the_database
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient

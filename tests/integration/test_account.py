@@ -13,10 +13,10 @@ from botocore.stub import Stubber
 
 from airflow_local.services import Services
 from athena_reports import Input
-from athena_reports.account import check_account
 from athena_reports.authors.airflow_api import AirflowApiError, MwaaAirflow, check_pool, restate
-from athena_reports.s3 import S3
+from athena_reports.aws.s3 import S3
 from athena_reports.settings import settings
+from athena_reports.workflows.preflight import check_account
 from demo.plays import PlaysSpec
 from tests.integration.conftest import Shell
 from tests.integration.rest_api import TOKEN, RestApi, rest_api

@@ -33,9 +33,9 @@ from botocore.client import BaseClient
 from airflow_local.services import Services, local_services
 from athena_reports import RetentionPolicy, build_cleanup
 from athena_reports import s3 as s3_module
-from athena_reports.page import published as page
+from athena_reports.aws.s3 import S3, S3Error
+from athena_reports.page.lake import Lake
 from athena_reports.page.runs import ReportDag
-from athena_reports.s3 import S3, S3Error
 from athena_reports.settings import settings
 from demo import flights, lake
 from demo.plays import PlaysSpec
@@ -241,9 +241,9 @@ class Everything:
     def look_at_the_page(self) -> None:
         dag = self.dag("top_users_weekly")
         report = ReportDag(dag.dag_id, dag.timetable, datetime(2025, 1, 1, tzinfo=UTC), is_paused=False)
-        page.Lake.connect.cache_clear()
-        published = page.Lake.connect()
-        page.Lake.connect.cache_clear()
+        Lake.connect.cache_clear()
+        published = Lake.connect()
+        Lake.connect.cache_clear()
         assert WEEK in published.partitions(dag.dag_id)
         manifest = published.manifest(report, WEEK)
         assert len(published.rows(report, manifest, ["user_id", "score"])) == 5

@@ -14,7 +14,7 @@ from botocore.client import BaseClient
 
 from airflow_local.services import Services
 from athena_reports import Column, Input, Report, build_dag, checks, monthly, transforms
-from athena_reports.publication.cleanup import RetentionPolicy, clean_up_bucket
+from athena_reports.maintenance.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.settings import settings
 from tests.integration.runner import XComs, manifest_of, object_of, rows_of, run_dag
 

@@ -23,10 +23,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from athena_reports import s3 as s3_module
+from athena_reports.aws.s3 import S3, split_uri
+from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import Location
-from athena_reports.publication.publish import publish
-from athena_reports.s3 import S3, split_uri
 from tests.library.publication.publishing import (
     EARLY,
     LATE,

@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from airflow_local.services import Services
+from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import ResultError
 from athena_reports.queries.execution import QueryExecution, get_query_execution
 from athena_reports.queries.failures import has_succeeded
@@ -19,7 +20,6 @@ from athena_reports.queries.ownership import Marker, Submission
 from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.columns import Column, columns_of
 from athena_reports.rows.engine import open_engine
-from athena_reports.s3 import S3, S3Error
 from demo.plays import PlaysSpec
 from local_aws.faults import CutBody, Faults, SlowDown
 

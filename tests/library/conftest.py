@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +9,15 @@ import boto3
 import pytest
 
 from athena_reports import Report
+from athena_reports.aws.s3 import S3
+from athena_reports.publication.glue_table import Table
+from tests.library.publication.publishing import Place, week
+from tests.simulation.clock import VirtualClock, virtual_clock
+from tests.simulation.memory_athena import MemoryAthena, serve
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
+    from mypy_boto3_s3 import S3Client
 
 _databases = count(1)
 MakeReport = Callable[..., Report]
@@ -38,3 +44,29 @@ def make_report(sql_folder: Path) -> MakeReport:
         return Report(**{"name": "plays", "sql": "plays.sql", "since": "2025-01-01"} | fields)
 
     return make
+
+
+@pytest.fixture
+def clock() -> Iterator[VirtualClock]:
+    with virtual_clock() as clock:
+        yield clock
+
+
+@pytest.fixture
+def athena(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> MemoryAthena:
+    """The Athena that every hook talks to."""
+    athena = MemoryAthena()
+    serve(athena, monkeypatch)
+    return athena
+
+
+@pytest.fixture
+def place(s3: S3Client, bucket: str) -> Place:
+    """A week in an empty bucket, of a report without a table."""
+    return Place(S3(s3), week(bucket))
+
+
+@pytest.fixture
+def tabled(place: Place, glue: GlueClient, database: str) -> Place:
+    """The same of a report with a table."""
+    return Place(place.s3, place.location, Table(database, place.location, glue))

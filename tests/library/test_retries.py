@@ -11,10 +11,10 @@ from athena_reports import Input, Report, build_cleanup, build_dag, build_reconc
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import PeriodFacts
 from athena_reports.publication.manifest import Version
-from athena_reports.publication.transform_task import PreparedVersion
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import Submitted
-from tests.library.queries.tasks import TOKYO_WEEK, WEEK, context
+from athena_reports.steps.transform import PreparedVersion
+from tests.library.steps.tasks import TOKYO_WEEK, WEEK, context
 
 SUBMITTED = Submitted(period=PeriodFacts.model_validate(WEEK.facts), sql_sha256="")
 QUERY = QueryExecution(id="q-1", submitted_at="2025-06-16T00:00:00.000+00:00", statement="SELECT")

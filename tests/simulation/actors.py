@@ -12,10 +12,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports import RetentionPolicy
 from athena_reports.errors import AthenaReportsError
-from athena_reports.publication.cleanup import clean_up_bucket
-from athena_reports.publication.publish import read_manifest
-from athena_reports.publication.restatement import AthenaRestatementsOperator
-from athena_reports.queries.orphans import AthenaReconcileOperator
+from athena_reports.maintenance.cleanup import clean_up_bucket
+from athena_reports.maintenance.reconcile import AthenaReconcileOperator
+from athena_reports.maintenance.restatement import AthenaRestatementsOperator
+from athena_reports.publication.commit import read_manifest
 from tests.simulation.airflow_model import Run, task
 from tests.simulation.world import BUCKET, DATABASE, DAYS, MORNING_SECONDS, PERIODS, WEEKS, World
 

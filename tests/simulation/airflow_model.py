@@ -19,16 +19,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports import WaitPolicy
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.publish_operator import S3PublishOperator
-from athena_reports.publication.transform_task import PreparedVersion, upload_version
-from athena_reports.queries.airflow_errors import report_errors
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import Submitted
-from athena_reports.queries.submit_operator import AthenaSubmitOperator
-from athena_reports.queries.wait_sensor import AthenaWaitSensor
 from athena_reports.rows.columns import Column
 from athena_reports.rows.writer import LocalFile, LocalTable
-from tests.library.queries.tasks import TaskInstance, first_event, through_the_database
+from athena_reports.steps.airflow_errors import report_errors
+from athena_reports.steps.publish import S3PublishOperator
+from athena_reports.steps.run_query import AthenaSubmitOperator
+from athena_reports.steps.transform import PreparedVersion, upload_version
+from athena_reports.steps.wait_for_query import AthenaWaitSensor
+from tests.library.steps.tasks import TaskInstance, first_event, through_the_database
 from tests.simulation.memory_athena import Plan, Query
 from tests.simulation.world import BUCKET, DATABASE, DEAD_AFTER_SECONDS, REPORT, CrashError, World
 

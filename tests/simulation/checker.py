@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from athena_reports.publication.publish import read_manifest
+from athena_reports.publication.commit import read_manifest
 from tests.simulation.actors import clean_up, populate, reconcile
 from tests.simulation.airflow_model import COPY
 from tests.simulation.world import BUCKET, DAY, DAYS, PERIODS, World, world

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 import time_machine
 
-from athena_reports.queries import wait_trigger as trigger
+from athena_reports.steps import wait_trigger as trigger
 
 START = datetime(2025, 6, 18, 3, tzinfo=UTC)
 

@@ -11,12 +11,13 @@ import pytest
 from botocore.exceptions import BotoCoreError
 from greenlet import getcurrent
 
-from athena_reports.publication import cleanup, publish
+from athena_reports.aws.s3 import S3
+from athena_reports.maintenance import cleanup
+from athena_reports.publication import commit
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.manifest import Manifest
 from athena_reports.queries import submission
 from athena_reports.queries.ownership import Marker, Submission
-from athena_reports.s3 import S3
 from tests.simulation.memory_athena import MemoryAthena
 from tests.simulation.world import World
 
@@ -36,7 +37,7 @@ def no_look_for_the_marker(patch: pytest.MonkeyPatch) -> None:
 
 
 def an_older_query_replaces_a_newer_one(patch: pytest.MonkeyPatch) -> None:
-    update = publish._update
+    update = commit._update
 
     def forgetful(model: Any, uri: str, change: Callable[[Any], Any], *given: Any) -> Any:
         def change_anything(present: Any) -> Any:
@@ -47,7 +48,7 @@ def an_older_query_replaces_a_newer_one(patch: pytest.MonkeyPatch) -> None:
 
         return update(model, uri, change_anything, *given)
 
-    patch.setattr(publish, "_update", forgetful)
+    patch.setattr(commit, "_update", forgetful)
 
 
 def a_marker_is_believed_without_its_text(patch: pytest.MonkeyPatch) -> None:
@@ -71,7 +72,7 @@ def the_cleanup_removes_young_uploads(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> None:
-    prepare, update = Table.prepare, publish._update
+    prepare, update = Table.prepare, commit._update
     tables: dict[Any, Table] = {}  # of each actor
 
     def remember(table: Table, columns: Any, **options: Any) -> dict[str, str]:
@@ -89,7 +90,7 @@ def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> None:
         return update(model, uri, change_and_follow, *given)
 
     patch.setattr(Table, "prepare", remember)
-    patch.setattr(publish, "_update", early)
+    patch.setattr(commit, "_update", early)
 
 
 def a_version_is_named_by_its_content(patch: pytest.MonkeyPatch) -> None:

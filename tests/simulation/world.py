@@ -27,13 +27,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from greenlet import getcurrent, greenlet
 
 from athena_reports import weekly
-from athena_reports.aws_hook import SharedSessionHook
-from athena_reports.publication import publish, restatement, transform_task
+from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.aws.s3 import S3
+from athena_reports.maintenance import restatement
+from athena_reports.publication import commit
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import Location
-from athena_reports.queries import wait_trigger
 from athena_reports.queries.ownership import Marker
-from athena_reports.s3 import S3
+from athena_reports.steps import transform, wait_trigger
 from tests.simulation.clock import VirtualClock, virtual_clock
 from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error, serve
 from tests.simulation.memory_store import MemoryGlue, MemoryS3
@@ -302,11 +303,11 @@ def world(seed: int) -> Iterator[World]:
         for kind in (GenericDAGNode, SdkLogging, AirflowLogging):
             patch.setattr(kind, "log", log)
         patch.setattr("time.sleep", made.pause)
-        patch.setattr(transform_task, "token_hex", made.version_name)
+        patch.setattr(transform, "token_hex", made.version_name)
         patch.setattr(wait_trigger, "asyncio", SimpleNamespace(sleep=partial(_sleep, made)))
         # DuckDB is not what is looked at: the rows are a text.
-        patch.setattr(publish, "open_engine", lambda *_, **__: nullcontext(SimpleNamespace(folder=made.folder)))
-        patch.setattr(publish, "count_differences", lambda *_: (1, 1))
+        patch.setattr(commit, "open_engine", lambda *_, **__: nullcontext(SimpleNamespace(folder=made.folder)))
+        patch.setattr(commit, "count_differences", lambda *_: (1, 1))
         try:
             yield made
         finally:

@@ -8,9 +8,9 @@ from urllib.parse import quote
 import boto3
 import httpx
 
-from athena_reports.account import AccountCheck
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.run_period import PERIOD_PARAM
+from athena_reports.workflows.preflight import AccountCheck
 
 _TOKEN = "AIRFLOW_TOKEN"
 

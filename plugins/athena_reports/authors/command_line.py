@@ -69,7 +69,7 @@ def preview(
     from athena_reports.authors import preview as view
     from athena_reports.authors.declared import find_report
     from athena_reports.authors.trial import Aws
-    from athena_reports.queries.scan_limit import ScanLimitError
+    from athena_reports.steps.scan_limit import ScanLimitError
 
     declared, shown_period = find_report(report, period, _reports())
     aws, progress = Aws.connect(), Console(stderr=True)
@@ -196,10 +196,10 @@ def account(
     as_json: AsJson = False,
 ) -> None:
     """Check that the account has what the settings name, and may be written to. Nothing is queried or left behind."""
-    from athena_reports.account import check_account
     from athena_reports.authors.airflow_api import check_pool, connect
     from athena_reports.authors.trial import Aws
     from athena_reports.settings import settings
+    from athena_reports.workflows.preflight import check_account
 
     aws, names = Aws.connect(), settings()
     inputs = [each for declared in _reports().reports for each in declared.query.inputs]

@@ -14,9 +14,9 @@ from rich.text import Text
 from athena_reports.authors.declared import DeclaredReport
 from athena_reports.authors.preview import size
 from athena_reports.authors.trial import CALLS_AT_ONCE, Aws
+from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.costs import Ledger, Summary, last_months, merged, summary
 from athena_reports.publication.glue_table import Table
-from athena_reports.publication.publish import read_manifest
 
 _NOTES = """
 Every published query is counted, also those of earlier versions. Failed and cancelled queries, previews and

@@ -16,10 +16,10 @@ from airflow.utils.file import list_py_file_paths
 from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.sql_period import SqlPeriod
-from athena_reports.publication.transform_task import Recipe
-from athena_reports.queries.submit_operator import AthenaSubmitOperator
 from athena_reports.reports.report import REPORT_TAG
 from athena_reports.reports.sql_template import template_context
+from athena_reports.steps.run_query import AthenaSubmitOperator
+from athena_reports.steps.transform import Recipe
 
 
 class UnknownReportError(AthenaReportsError):

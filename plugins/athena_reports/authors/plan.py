@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from pydantic import BaseModel
 
 from athena_reports.authors.declared import DeclaredReport
-from athena_reports.authors.differences import Change, Differences, find_differences
 from athena_reports.authors.trial import Aws, trial
+from athena_reports.aws.s3 import split_uri
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
+from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
-from athena_reports.publication.publish import read_manifest
 from athena_reports.rows.checks import failures
-from athena_reports.s3 import split_uri
+from athena_reports.rows.differences import Change, Differences, find_differences
 
 
 class PlanError(AthenaReportsError):

@@ -14,11 +14,11 @@ from rich.text import Text
 from athena_reports.authors.declared import DeclaredReport
 from athena_reports.authors.trial import CALLS_AT_ONCE, Aws, trial
 from athena_reports.periods.calendar import Period, PeriodFacts
-from athena_reports.queries.airflow_errors import describe
 from athena_reports.queries.input_partitions import InputPartitions, find_partitions
 from athena_reports.queries.prices import price_usd
-from athena_reports.queries.scan_limit import ScanEstimate, ScanLimitError, require_within
 from athena_reports.rows.checks import CheckResult
+from athena_reports.steps.airflow_errors import describe
+from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError, require_within
 
 _SHOWN_ROWS = 10
 

@@ -11,9 +11,10 @@ import boto3
 from botocore.config import Config
 
 from athena_reports.authors.declared import DeclaredReport
+from athena_reports.aws.s3 import S3
 from athena_reports.errors import QueryError
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.publish import read_manifest
+from athena_reports.publication.commit import read_manifest
 from athena_reports.queries.execution import QueryExecution, QueryState, get_query_execution
 from athena_reports.queries.failures import execution_verdict
 from athena_reports.rows.athena_result import FinishedQuery, read_result
@@ -21,7 +22,6 @@ from athena_reports.rows.checks import CheckResult, run_checks
 from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.transforms import apply
 from athena_reports.rows.writer import LocalTable, write_table
-from athena_reports.s3 import S3
 from athena_reports.settings import settings
 
 if TYPE_CHECKING:

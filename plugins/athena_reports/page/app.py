@@ -18,15 +18,15 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from athena_reports.aws.s3 import MissingObjectError
 from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.page.coverage import Cell, Coverage, Run, State, coverage, plan
-from athena_reports.page.published import CALLS_AT_ONCE, Lake, LakeError, Shape
+from athena_reports.page.lake import CALLS_AT_ONCE, Lake, LakeError, Shape
 from athena_reports.page.runs import ReportDag, dated_runs, report_dags, unfinished_runs
 from athena_reports.periods.calendar import Period, periods_among
 from athena_reports.periods.run_period import FILL_RUN_ID, PERIOD_PARAM
 from athena_reports.publication.costs import last_months, merged, summary
 from athena_reports.rows.writer import CONTENT_TYPES
-from athena_reports.s3 import MissingObjectError
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from athena_reports.errors import PeriodError
+from athena_reports.maintenance.restatement import stale
 from athena_reports.periods.calendar import Period
-from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.publication.manifest import PartitionFacts
-from athena_reports.publication.restatement import stale
+from athena_reports.scheduling.timetable import PeriodTimetable
 
 Partitions = Mapping[str, Mapping[str, str]]  # parameters by period id
 _NEAR = 5

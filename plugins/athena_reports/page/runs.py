@@ -16,8 +16,8 @@ from athena_reports.errors import PeriodError, RunPeriodError
 from athena_reports.page.coverage import Run, current_runs
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run
-from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG
+from athena_reports.scheduling.timetable import PeriodTimetable
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from athena_reports.aws.s3 import split_uri
 from athena_reports.errors import PublishError, SchemaError
 from athena_reports.periods.calendar import Cadence, Period, periods_among
 from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import Partition, PartitionFacts
 from athena_reports.rows.columns import Column
-from athena_reports.s3 import split_uri
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

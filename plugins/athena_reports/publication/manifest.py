@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, Field, Json
 
+from athena_reports.aws.s3 import split_uri
 from athena_reports.periods.calendar import PeriodFacts
 from athena_reports.publication.costs import Cost, Ledger, merged, paid_for
 from athena_reports.publication.location import Location
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import Column
 from athena_reports.rows.writer import Format
-from athena_reports.s3 import split_uri
 
 Text = Annotated[str, Field(min_length=1)]
 

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from athena_reports.aws.errors import call_verdict
-from athena_reports.aws_hook import SharedSessionHook
+from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.errors import QueryError
 from athena_reports.periods.calendar import PeriodFacts
 from athena_reports.queries.execution import QueryExecution, get_query_execution

@@ -14,11 +14,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from athena_reports.aws.errors import REFUSED, call_verdict
+from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
 from athena_reports.errors import ResultError
 from athena_reports.rows.athena_csv import Reading, csv_line, read, read_csv
 from athena_reports.rows.columns import Column, literal, quoted, result_columns, rewritten, table_type
 from athena_reports.rows.engine import Engine, reason
-from athena_reports.s3 import S3, ConditionError, MissingObjectError, S3Error
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation

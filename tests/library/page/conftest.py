@@ -6,8 +6,8 @@ from typing import Any
 import boto3
 import pytest
 
-from athena_reports.page.published import Lake
-from athena_reports.s3 import S3
+from athena_reports.aws.s3 import S3
+from athena_reports.page.lake import Lake
 from tests.e2e.page_state import Publisher
 
 

@@ -33,11 +33,11 @@ from fastapi.testclient import TestClient
 
 from athena_reports.page import app as app_module
 from athena_reports.page.coverage import Run
-from athena_reports.page.published import SHOWN_ROWS
+from athena_reports.page.lake import SHOWN_ROWS
 from athena_reports.page.runs import ReportDag
 from athena_reports.periods.calendar import monthly, weekly
 from athena_reports.periods.run_period import period_of_run
-from athena_reports.periods.timetable import PeriodTimetable
+from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.e2e.page_state import PASSED, PRICE_USD, SCANNED_BYTES, WARNED, Publisher, ranking
 from tests.library.page.conftest import Account
 

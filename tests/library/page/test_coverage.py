@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from athena_reports.page.coverage import Cell, Run, State, coverage, current_runs, plan
 from athena_reports.periods.calendar import Cadence, Period, daily, monthly, quarterly, weekly, yearly
-from athena_reports.periods.timetable import PeriodTimetable
 from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.scheduling.timetable import PeriodTimetable
 
 WEEKS = weekly("sunday", timezone="Asia/Tokyo")
 WEEKLY = PeriodTimetable(WEEKS)

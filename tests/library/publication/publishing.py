@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from athena_reports.aws.s3 import S3, split_uri
 from athena_reports.periods.calendar import PeriodFacts
+from athena_reports.publication.commit import Publication, publish
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import PublicationFacts, QueryFacts, RunFacts, Version
-from athena_reports.publication.publish import Publication, publish
-from athena_reports.publication.transform_task import upload_version
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import Format, write_files, write_table
-from athena_reports.s3 import S3, split_uri
+from athena_reports.steps.transform import upload_version
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -9,11 +9,11 @@ from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG
 
-from athena_reports.queries.submit_operator import AthenaSubmitOperator
 from athena_reports.queries.wait_policy import WaitPolicy
-from athena_reports.queries.wait_sensor import AthenaWaitSensor
-from athena_reports.queries.wait_trigger import AthenaWaitTrigger
-from tests.library.queries.tasks import context
+from athena_reports.steps.run_query import AthenaSubmitOperator
+from athena_reports.steps.wait_for_query import AthenaWaitSensor
+from athena_reports.steps.wait_trigger import AthenaWaitTrigger
+from tests.library.steps.tasks import context
 from tests.simulation.memory_athena import MemoryAthena
 
 CONNECTION: dict[str, Any] = {"aws_conn_id": "aws_games", "region_name": "eu-west-1", "verify": False}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 
-from athena_reports.aws_hook import SharedSessionHook
+from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.errors import QueryError
 from athena_reports.queries.ownership import Submission
 from athena_reports.queries.submission import LOOK_BACK, MAX_EXECUTIONS, PAUSES_SECONDS, recent_submissions, submit_once

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
+from athena_reports.aws.s3 import MissingObjectError
 from athena_reports.rows.engine import Engine, open_engine
-from athena_reports.s3 import MissingObjectError
 from local_aws.athena.results import as_text
 from local_aws.athena.types import Type
 

@@ -1,0 +1,86 @@
+"""The DAGs that keep the reports in order: reconciler, cleanup and restatement."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, Param
+
+from athena_reports.maintenance.cleanup import RetentionPolicy, clean_up_bucket
+from athena_reports.maintenance.reconcile import AthenaReconcileOperator
+from athena_reports.maintenance.restatement import STALE_PARAM, AthenaRestatementsOperator
+from athena_reports.reports.report import MAINTENANCE_TAG
+from athena_reports.scheduling.run_types import ALL_BUT_BACKFILLS
+from athena_reports.settings import settings
+
+
+def build_reconciler(every: timedelta = timedelta(minutes=10), doc: str | None = None) -> DAG:
+    """Build the DAG `athena_reports_reconciler`: it stops the reports' queries that nobody waits for any more.
+
+    `every` says how often it runs; `doc` is Markdown for the people who operate it.
+    """
+    names = settings()
+    description = "Stops queries that nobody waits for"
+    with _dag("reconciler", description, every, doc, retries=0, dagrun_timeout=every) as dag:
+        own: dict[str, Any] = {"workgroup": names.workgroup, "environment": names.environment}
+        AthenaReconcileOperator(task_id="stop_unwanted_queries", **own)
+    return dag
+
+
+def build_cleanup(
+    policy: RetentionPolicy | None = None,
+    *,
+    delete: bool = False,
+    every: timedelta = timedelta(1),
+    doc: str | None = None,
+) -> DAG:
+    """Build the DAG `athena_reports_cleanup`: it repairs what a crash left behind, and removes old versions.
+
+    Args:
+        policy: How long versions are kept that are not current; None for the default policy.
+        delete: Whether to delete old versions; else they are only listed.
+        every: How often it runs.
+        doc: Markdown for the people who operate it.
+    """
+    names = settings()
+    target: dict[str, Any] = {"bucket": names.report_bucket, "database": names.report_database}
+    target |= {"bucket_owner": names.bucket_owner, "encryption": names.encryption, "aws_conn_id": names.aws_conn_id}
+    with _dag("cleanup", "Repairs what a crash left behind, and lists or deletes old versions", every, doc) as dag:
+        clean_up = partial(clean_up_bucket, policy=policy or RetentionPolicy(), delete=delete, **target)
+        PythonOperator(task_id="clean_up", python_callable=clean_up)
+    return dag
+
+
+def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None = None) -> DAG:
+    """Build the DAG `athena_reports_restatement`: it reports provisional periods again once late events have landed.
+
+    With the param `stale`, also periods whose SQL reads the period before, if that one was restated since.
+    `every` says how often it runs; `doc` is Markdown for the people who operate it.
+    """
+    params = {STALE_PARAM: Param(False, type="boolean", title="Stale periods too")}
+    with _dag("restatement", "Reports periods again when late events have landed", every, doc, params=params) as dag:
+        found = AthenaRestatementsOperator(task_id="find", database=settings().report_database)
+        TriggerDagRunOperator.partial(
+            task_id="restate", logical_date=None, skip_when_already_exists=True, max_active_tis_per_dagrun=1
+        ).expand_kwargs(found.output)
+    return dag
+
+
+def _dag(name: str, description: str, every: timedelta, doc: str | None, *, retries: int = 1, **options: Any) -> DAG:
+    names = settings()
+    return DAG(
+        f"athena_reports_{name}",
+        description=description,
+        doc_md=doc,
+        schedule=every,
+        start_date=datetime(2025, 1, 1, tzinfo=UTC),
+        catchup=False,
+        is_paused_upon_creation=names.paused,
+        allowed_run_types=ALL_BUT_BACKFILLS,
+        max_active_runs=1,
+        default_args={"owner": "airflow", "retries": retries, "aws_conn_id": names.aws_conn_id},
+        tags=[MAINTENANCE_TAG, names.environment],
+        **options,
+    )

@@ -1,0 +1,120 @@
+"""The operator that publishes a prepared version."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.sdk import Asset, Context
+
+from athena_reports import __version__
+from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.aws.s3 import S3
+from athena_reports.publication.commit import publish
+from athena_reports.publication.glue_table import Table
+from athena_reports.publication.location import Location
+from athena_reports.publication.manifest import PublicationFacts, QueryFacts, RunFacts
+from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
+from athena_reports.settings import Encryption
+from athena_reports.steps.airflow_errors import report_errors
+from athena_reports.steps.transform import PreparedVersion
+
+
+class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
+    """Makes a prepared version the current one of its period in S3 and in Glue.
+
+    An asset among the `outlets` gets what the task returns as the extra of its event. There is no event if nothing new
+    was published: if the period has the same rows by another query already, or rows of a later query.
+
+    Args:
+        prepared: What `transform_result` returned.
+        bucket: The report bucket.
+        report: Name of the report.
+        environment: Name of the environment, for the manifest.
+        late_by: A period whose query was submitted before its end plus this is provisional.
+        logic: Digest of what makes the rows; a period that was published by another one is outdated.
+        reads_previous: Whether the SQL reads the period before, whose restatement makes this one stale.
+        keyed_outlets: Further assets, whose events have the id of the period as partition key; none before Airflow 3.3.
+        database: Glue database of the published table; None for no table.
+        memory_limit: What DuckDB may hold in memory, such as `128MB`.
+        bucket_owner: Account id that must own the bucket; empty for any.
+        encryption: How what is written is encrypted; None for the bucket's default.
+    """
+
+    aws_hook_class = SharedSessionHook
+    template_fields: Sequence[str] = aws_template_fields("prepared", "bucket", "logic")
+    ui_color = "#98d8a0"
+
+    def __init__(
+        self,
+        *,
+        prepared: Any,
+        bucket: str,
+        report: str,
+        environment: str,
+        late_by: timedelta = timedelta(0),
+        reads_previous: bool = False,
+        logic: str = "",
+        keyed_outlets: Sequence[Asset] = (),
+        database: str | None = None,
+        memory_limit: str = "128MB",
+        bucket_owner: str = "",
+        encryption: Encryption | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.prepared, self.bucket = prepared, bucket
+        self.report, self.environment = report, environment
+        self.late_by, self.reads_previous, self.logic = late_by, reads_previous, logic
+        self.keyed_outlets = list(keyed_outlets) if HAS_KEYED_EVENTS else []
+        self.add_outlets(self.keyed_outlets)
+        self.database, self.memory_limit = database, memory_limit
+        self.bucket_owner, self.encryption = bucket_owner, encryption
+
+    @report_errors()
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Publish, and return the address of the manifest and its main facts."""
+        prepared = PreparedVersion.model_validate(self.prepared)
+        query, submitted = prepared.query, prepared.submitted
+        assert submitted.period is not None
+        settles_at = datetime.fromisoformat(submitted.period.end_utc) + self.late_by
+        missing = tuple(gap for coverage in submitted.inputs for gap in coverage.gaps)
+        price = None if query.price_usd is None else round(query.price_usd, 6)
+        said = {"reads_previous": self.reads_previous, "sql_sha256": submitted.sql_sha256, "price_usd": price}
+        facts = PublicationFacts(
+            report=self.report,
+            environment=self.environment,
+            period=submitted.period,
+            settles_at=settles_at.isoformat(),
+            provisional=datetime.fromisoformat(query.submitted_at) < settles_at,
+            partial=bool(missing),
+            missing_partitions=missing,
+            published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            query=QueryFacts(**query.model_dump() | said),
+            checks=prepared.checks,
+            run=RunFacts(dag_id=self.dag_id, run_id=context["run_id"]),
+            code_version=__version__,
+            logic=self.logic,
+        )
+        location = Location(self.bucket, self.report, facts.period.cadence, facts.period.id)
+        s3 = S3(self.hook.client("s3"), self.bucket_owner, self.encryption)
+        table = Table(self.database, location, self.hook.client("glue")) if self.database else None
+        outcome, manifest = publish(
+            prepared.version, facts, location=location, s3=s3, table=table, memory_limit=self.memory_limit
+        )
+        shared = {"period", "version", "rows", "provisional", "partial", "published_at"}
+        warnings = [check for check in manifest.checks if not check.passed]
+        event: dict[str, Any] = {"manifest": location.manifest_uri, "outcome": outcome}
+        event |= manifest.model_dump(mode="json", include=shared) | {"warnings": [check.name for check in warnings]}
+        if outcome != "published":
+            # Airflow makes an event for each outlet that a task has when it ends: its own @task adds some meanwhile.
+            self.outlets = []
+        for outlet in self.outlets:
+            context["outlet_events"][outlet].extra = event
+            if outlet in self.keyed_outlets:
+                context["outlet_events"][outlet].add_partitions(facts.period.id)
+        self.log.info("%(outcome)s: version %(version)s, %(rows)d rows, %(manifest)s", event)
+        for check in warnings:
+            self.log.warning("check %s: %s", check.name, check.message)
+        return event

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
+
+import pytest
+from botocore.exceptions import IncompleteReadError
+from botocore.stub import Stubber
+
+from athena_reports.aws import s3 as module
+from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
+from athena_reports.settings import Encryption
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BODY = bytes(range(256)) * 100_000  # downloaded in four parts
+
+
+@pytest.mark.parametrize("size", [200_000, len(BODY)], ids=["one part", "four parts"])
+def test_an_object_that_is_replaced_while_its_download_breaks_off_is_noticed(
+    s3: S3Client, new_s3_client: Callable[[], S3Client], bucket: str, tmp_path: Path, size: int
+) -> None:
+    """tests/integration/test_result_sources.py has downloads that break off, once and forever."""
+    s3.put_object(Bucket=bucket, Key="rows", Body=BODY[:size])
+    client, asked = new_s3_client(), set[str]()
+    get_object = client.get_object
+
+    def break_off(**request: Any) -> Any:
+        asked.add(request["IfMatch"])
+        found = get_object(**request)
+        s3.put_object(Bucket=bucket, Key="rows", Body=BODY[:size][::-1])
+        return {**found, "Body": Mock(read=Mock(side_effect=[found["Body"].read(100_000), ConnectionResetError()]))}
+
+    client.get_object = break_off  # type: ignore[method-assign]
+    with pytest.raises(ConditionError, match=f"s3://{bucket}/rows cannot be read: it was replaced"):
+        S3(client).download(f"s3://{bucket}/rows", tmp_path / "rows")
+    assert list(tmp_path.iterdir()) == []
+    assert len(asked) == 1
+
+
+def test_a_missing_object_and_a_missing_bucket(s3: S3Client, bucket: str, tmp_path: Path) -> None:
+    for call in (S3(s3).read, S3(s3).open, lambda uri: S3(s3).download(uri, tmp_path / "x")):
+        with pytest.raises(MissingObjectError, match=rf"s3://{bucket}/none cannot be read") as caught:
+            call(f"s3://{bucket}/none")
+        assert not caught.value.retryable
+    with pytest.raises(S3Error, match="Create the bucket, or change ATHENA_REPORTS_BUCKET") as other:
+        S3(s3).read("s3://no-such-bucket-anywhere/none")
+    assert not isinstance(other.value, MissingObjectError)
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["to its end", "broken off"])
+def test_the_body_of_a_small_object_is_closed(new_s3_client: Callable[[], S3Client], bucket: str, ends: bool) -> None:
+    client, uri, bodies = new_s3_client(), f"s3://{bucket}/manifest.json", list[Any]()
+    S3(client).write(uri, b"1", "application/json", replacing=None)
+    get_object = client.get_object
+
+    def watched(**request: Any) -> Any:
+        found = get_object(**request)
+        read = found["Body"].read if ends else Mock(side_effect=IncompleteReadError(actual_bytes=0, expected_bytes=1))
+        bodies.append(Mock(wraps=found["Body"], read=read))
+        return {**found, "Body": bodies[-1]}
+
+    client.get_object = watched  # type: ignore[method-assign]
+    with nullcontext() if ends else pytest.raises(S3Error, match=r"manifest\.json cannot be read: 0 read"):
+        S3(client).read(uri)
+    (body,) = bodies
+    body.close.assert_called_once()
+
+
+def test_a_small_object_is_written_on_a_condition(s3: S3Client, bucket: str) -> None:
+    store, uri = S3(s3), f"s3://{bucket}/manifest.json"
+    store.write(uri, b"1", "application/json", replacing=None)
+    _, etag = store.read(uri)
+    store.write(uri, b"3", "application/json", replacing=etag)
+    for old in (None, etag):
+        with pytest.raises(ConditionError):
+            store.write(uri, b"4", "application/json", replacing=old)
+    with store.open(uri) as body:
+        assert body.read() == store.read(uri)[0] == b"3"
+    assert s3.head_object(Bucket=bucket, Key="manifest.json")["ContentType"] == "application/json"
+
+
+@pytest.mark.parametrize("size", [0, len(BODY)], ids=["empty", "in parts"])
+def test_a_file_arrives_as_it_is(
+    s3: S3Client, bucket: str, tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MULTIPART_BYTES", 8 * 1024**2)
+    path, back = tmp_path / "rows", tmp_path / "back"
+    path.write_bytes(BODY[:size])
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    store, uri = S3(s3), f"s3://{bucket}/rows"
+    store.upload(path, uri, "text/csv", sha256=digest)
+    store.download(uri, back)
+    assert back.read_bytes() == path.read_bytes()
+    head = s3.head_object(Bucket=bucket, Key="rows")
+    assert (head["Metadata"], head["ContentType"]) == ({"sha256": digest}, "text/csv")
+    (listed,) = store.list(f"s3://{bucket}/ro")
+    assert (listed.uri, listed.bytes, listed.modified) == (uri, size, head["LastModified"])
+
+
+@pytest.mark.parametrize("size", [200_000, len(BODY)], ids=["whole", "in parts"])
+def test_each_part_of_an_upload_is_sent_with_its_sha_256_by_which_s3_refuses_other_bytes(
+    new_s3_client: Callable[[], S3Client], bucket: str, tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part_bytes = 8 * 1024**2  # of boto3's transfer manager
+    monkeypatch.setattr(module, "MULTIPART_BYTES", part_bytes)
+    path, client, sent = tmp_path / "rows", new_s3_client(), set[str]()
+    path.write_bytes(BODY[:size])
+
+    def record(request: Any, **_: Any) -> None:
+        if request.method == "PUT":
+            sent.add(request.headers["x-amz-checksum-sha256"].decode())
+
+    client.meta.events.register("before-send.s3", record)
+    S3(client).upload(path, f"s3://{bucket}/rows", "text/csv", sha256="0")
+    parts = [BODY[:size][start : start + part_bytes] for start in range(0, size, part_bytes)]
+    assert sent == {base64.b64encode(hashlib.sha256(part).digest()).decode() for part in parts}
+
+
+def test_more_objects_than_one_call_deletes(s3: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_DELETED_AT_ONCE", 10)
+    store = S3(s3)
+    uris = [f"s3://{bucket}/old/{number % 2}/{number:04d}?#é" for number in range(21)]
+    for uri in [*uris, f"s3://{bucket}/new"]:
+        store.write(uri, b"", "text/plain", replacing=None)
+    assert sorted(listed.uri for listed in store.list(f"s3://{bucket}/old/")) == sorted(uris)
+    assert list(store.folders(f"s3://{bucket}/old/")) == [f"s3://{bucket}/old/0/", f"s3://{bucket}/old/1/"]
+    store.delete([*uris, f"s3://{bucket}/gone-already"])
+    assert [listed.uri for listed in store.list(f"s3://{bucket}/")] == [f"s3://{bucket}/new"]
+
+
+CALLS: dict[str, Callable[[S3, str, Path], Any]] = {
+    "write": lambda store, uri, _: store.write(uri, b"x", "text/plain", replacing=None),
+    "upload": lambda store, uri, path: store.upload(path, uri, "text/plain", sha256="0"),
+    "upload in parts": lambda store, uri, path: store.upload(path, uri, "text/plain", sha256="0"),
+    "list": lambda store, uri, _: list(store.list(uri)),
+    "delete": lambda store, uri, _: store.delete([uri]),
+    "read": lambda store, uri, _: store.read(uri),
+    "download": lambda store, uri, path: store.download(uri, path),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_names_the_owner_and_no_call_an_acl(
+    new_s3_client: Callable[[], S3Client], bucket: str, tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MULTIPART_BYTES", 1024 if call == "upload in parts" else 10_000_000)
+    path, uri = tmp_path / "rows", f"s3://{bucket}/key"
+    path.write_bytes(b"x" * 9_000_000)
+    client, sent = new_s3_client(), []
+    if call in ("read", "download"):
+        S3(client).write(uri, b"x", "text/plain", replacing=None)
+
+    def record(request: Any, **_: Any) -> None:
+        sent.append({name.lower(): str(value) for name, value in request.headers.items()})
+
+    client.meta.events.register("before-send.s3", record)
+    CALLS[call](S3(client, "123456789012", Encryption(algorithm="aws:kms", kms_key="alias/reports")), uri, path)
+    assert len(sent) > {"upload in parts": 3, "download": 1}.get(call, 0)
+    for headers in sent:
+        assert headers["x-amz-expected-bucket-owner"].strip("b'") == "123456789012"
+        assert not [name for name in headers if name.startswith(("x-amz-acl", "x-amz-grant"))]
+    keys = [headers[name] for headers in sent for name in headers if name.endswith("encryption-aws-kms-key-id")]
+    assert [key.strip("b'") for key in keys] == ["alias/reports"] * call.startswith(("write", "upload"))
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "retryable", "advice"),
+    [
+        ("AccessDenied", 403, False, "Allow it in IAM"),
+        ("PermanentRedirect", 301, False, "another region"),
+        ("SlowDown", 503, True, ""),
+    ],
+)
+@pytest.mark.parametrize(
+    ("operation", "call"), [("get_object", "read"), ("put_object", "upload"), ("head_object", "download")]
+)
+def test_an_error_says_what_to_do_and_whether_it_may_pass(
+    s3: S3Client, tmp_path: Path, code: str, status: int, retryable: bool, advice: str, operation: str, call: str
+) -> None:
+    path = tmp_path / "rows"
+    path.write_bytes(b"x")
+    with Stubber(s3) as stub:
+        stub.add_client_error(operation, code, http_status_code=status)
+        with pytest.raises(S3Error, match=f"s3://bucket/key cannot be .*{code}.*{advice}") as caught:
+            CALLS[call](S3(s3), "s3://bucket/key", path)
+    assert caught.value.retryable is retryable

@@ -1,0 +1,293 @@
+import datetime as dt
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_reports.aws.s3 import S3, StoredObject
+from athena_reports.maintenance.cleanup import RetentionPolicy, Summary, clean_up, plan
+from athena_reports.publication.location import Location
+from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
+from tests.library.publication.publishing import Place, facts, week
+
+NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
+LOCATION = week("reports")
+
+
+def ago(days: float) -> dt.datetime:
+    return NOW - dt.timedelta(days=days)
+
+
+def named(version: str) -> str:
+    """The name of a version that is called so here."""
+    return hashlib.sha256(version.encode()).hexdigest()[:16]
+
+
+def stored(version: str, days: float, *, format: str = "parquet") -> StoredObject:
+    uri = f"{LOCATION.version_uri(named(version))}{format}/part-0.{format.partition('_')[0]}"
+    return StoredObject(uri=uri, bytes=10, etag='"etag"', modified=ago(days))
+
+
+def manifest(current: str, *earlier: tuple[str, float]) -> Manifest:
+    """A manifest with its current version and the earlier ones, each replaced so many days ago."""
+    same = {"rows": 1, "published_at": "", "provisional": False, "difference": None}
+    same |= {"query": facts().query, "code_version": "1"}
+    return Manifest(
+        manifest_format=1,
+        **dict(facts()),
+        version=named(current),
+        ordered=True,
+        rows=1,
+        columns=(),
+        objects=(),
+        earlier_versions=tuple(
+            EarlierVersion.model_validate({"version": named(each), "replaced_at": ago(days).isoformat(), **same})
+            for each, days in earlier
+        ),
+    )
+
+
+def removed(objects: Sequence[StoredObject], found: Manifest | None, policy: RetentionPolicy) -> set[str]:
+    ordered = sorted(objects, key=lambda item: item.uri)
+    planned = plan(ordered, found, None, policy, NOW)
+    calling = {named(version): version for version in "abcdefgh"}
+    return {calling[each.uri.split("/")[7]] for each in planned}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.floats(0, 400)), max_size=12),
+    st.permutations("abcdefgh"),
+    st.integers(0, 7),
+    st.lists(st.floats(0, 400), min_size=8, max_size=8),
+    st.integers(0, 4),
+    st.integers(1, 200),
+    st.integers(1, 30),
+    st.booleans(),
+)
+def test_what_must_stay_stays(
+    written: list[tuple[str, float]],
+    order: list[str],
+    known: int,
+    replaced: list[float],
+    keep_versions: int,
+    keep_days: int,
+    abandoned: int,
+    has_manifest: bool,
+) -> None:
+    """Against an oracle in sets: what goes is what no rule keeps."""
+    history = list(zip(order[1 : known + 1], sorted(replaced), strict=False)) if has_manifest else []
+    found = manifest(order[0], *history) if has_manifest else None
+    objects = [stored(version, days) for version, days in written]
+    youngest = {version: min(days for v, days in written if v == version) for version, _ in written}
+    published = {version for version, _ in history}
+
+    kept = {order[0]} if has_manifest else set()
+    kept |= {version for version, days in youngest.items() if days <= 1}
+    kept |= {version for version, _ in history[:keep_versions]}
+    kept |= {version for version, days in history if days <= keep_days}
+    kept |= {version for version, days in youngest.items() if days <= abandoned and version not in published}
+    policy = RetentionPolicy(keep_versions=keep_versions, keep_days=keep_days, abandoned_after_days=abandoned)
+    assert removed(objects, found, policy) == set(youngest) - kept
+
+
+def test_a_version_goes_whole_or_not_at_all() -> None:
+    policy = RetentionPolicy(abandoned_after_days=1)
+    assert removed([stored("a", 30), stored("a", 0.9, format="csv")], None, policy) == set()
+    sql = StoredObject(uri=LOCATION.sql_uri(named("a"), "0" * 64), bytes=10, modified=ago(30))
+    whole = [stored("a", 30), stored("a", 29, format="csv"), stored("a", 29, format="csv_for_spreadsheets"), sql]
+    planned = plan(whole, None, None, policy, NOW)
+    assert list(planned) == whole
+    assert all(f"version {named('a')} was uploaded at 2026-10-26" in reason for reason in planned.values())
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "plays/weekly/2026-11-15/manifest.json",
+        "others/plays/weekly/2026-11-15/versions/{old}/parquet/part-0.parquet",
+        *(
+            f"plays/weekly/2026-11-15/{each}"
+            for each in (
+                *("notes/versions/{old}/parquet/part-0.parquet", "versions/1.0/parquet/part-0.parquet"),
+                *("versions/{old}/read-me.txt", "versions/{old}/sql/notes.sql", "versions/{old}/parquet/part-0.csv"),
+                "versions/{old}/parquet/part-0.parquet/copy",
+            )
+        ),
+    ],
+)
+def test_nothing_outside_the_versions_of_the_period_is_touched(key: str) -> None:
+    uri = f"s3://reports/{key.format(old=named('old'))}"
+    item = StoredObject(uri=uri, bytes=10, etag='"etag"', modified=ago(1_000))
+    assert plan([item], None, None, RetentionPolicy(), NOW) == {}
+
+
+@pytest.mark.parametrize("number", [{"keep_versions": -1}, {"keep_days": 0}, {"abandoned_after_days": 0}])
+def test_a_policy_that_cannot_be_meant_is_refused(number: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="RetentionPolicy"):
+        RetentionPolicy(**number)
+
+
+# --- the pass
+
+
+def published(place: Place, name: str, number: int = 1) -> Version:
+    at = f"2026-11-21T00:00:00.{number:03}+00:00"
+    version = place.upload(name)
+    now = dt.datetime.now(dt.UTC).isoformat()
+    place.publish(version, facts(at, period_id=place.location.period_id, published_at=now))
+    return version
+
+
+def cleaned(place: Place, days: float = 0, *, policy: RetentionPolicy | None = None, delete: bool = False) -> Summary:
+    """Clean up so many days from now."""
+    assert place.table is not None
+    summary, now = Summary(), dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+    with summary.noting():
+        clean_up(place.table, summary, s3=place.s3, policy=policy or RetentionPolicy(), now=now, delete=delete)
+    return summary
+
+
+def test_a_dry_run_lists_what_deleting_then_deletes_and_the_period_stays_whole(tabled: Place) -> None:
+    assert cleaned(tabled, delete=True) == Summary()
+    versions = [published(tabled, name, n) for n, name in enumerate("abcd")]
+    abandoned = tabled.upload("never published")
+    other_report = Place(tabled.s3, Location(tabled.location.bucket, "plays", "weekly2", "2026-11-15")).upload("x")
+    before = tabled.everything()
+    policy = RetentionPolicy(keep_versions=1, keep_days=90, abandoned_after_days=7)
+
+    assert cleaned(tabled, 0.9, policy=policy, delete=True).removals == {}
+    dry = cleaned(tabled, 91, policy=policy)
+    assert tabled.everything() == before
+    done = cleaned(tabled, 91, policy=policy, delete=True)
+    assert (done.removals, done.periods, done.problems) == (dry.removals, 1, [])
+    after = tabled.everything()
+    gone = {item.key for version in (*versions[:2], abandoned) for item in version.objects}
+    assert set(before) - set(after) == gone == {each.uri.split("/", 3)[3] for each in done.removals}
+    assert {item.key for item in other_report.objects} <= set(after)
+    assert tabled.manifest()["version"] == versions[-1].version
+    assert len(tabled.manifest()["earlier_versions"]) == 3
+    assert cleaned(tabled, 91, policy=policy).removals == {}
+
+
+def test_a_period_whose_manifest_is_not_ours_is_left_alone_and_said(tabled: Place) -> None:
+    foreign = tabled.at("2026-11-08")
+    foreign.upload("a")
+    foreign.put(foreign.location.manifest_uri, b"{}")
+    published(tabled, "a", 1)
+    published(tabled, "b", 2)
+
+    summary = cleaned(tabled, 100, policy=RetentionPolicy(keep_versions=0, keep_days=1), delete=True)
+    (problem,) = summary.problems
+    assert foreign.location.manifest_uri in problem
+    assert {each.uri.split("/")[5] for each in summary.removals} == {"2026-11-15"}
+    assert len([key for key in tabled.everything() if "/2026-11-08/" in key]) == 3
+
+
+def test_what_glue_names_stays_where_the_manifest_is_missing(tabled: Place) -> None:
+    current = published(tabled, "current")
+    tabled.upload("never published")
+    tabled.s3.delete([tabled.location.manifest_uri])
+
+    summary = cleaned(tabled, 100, delete=True)
+    assert len(summary.removals) == 2
+    assert {item.key for item in current.objects} <= set(tabled.everything())
+    (problem,) = summary.problems
+    assert f"{tabled.location.manifest_uri} is missing, but Glue has the period" in problem
+
+
+def gone(place: Place, version: Version) -> None:
+    place.s3.delete([place.location.uri(each.key) for each in version.objects])
+
+
+def all_gone(place: Place, _: Version) -> None:
+    place.s3.delete([f"s3://{place.location.bucket}/{key}" for key in place.everything()])
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (lambda place, _: place.s3.delete([place.location.manifest_uri]), "manifest.json is missing"),
+        (lambda place, _: place.put(place.location.manifest_uri, b"{}"), "is not of this package and period"),
+        (gone, "part-0.parquet is missing"),
+        (lambda place, version: place.put(place.location.uri(version.parquet_key), b"x"), "part-0.parquet has 1 bytes"),
+        (all_gone, "missing"),
+    ],
+)
+def test_a_published_period_that_is_broken_is_marked_until_it_is_whole_again(
+    tabled: Place, harm: Any, why: str
+) -> None:
+    """Glue names it, so the page, which reads nothing else, would say that it is published."""
+    version, other = published(tabled, "a"), tabled.at("2026-11-22")
+    before = tabled.everything()
+    harm(tabled, version)
+    published(other, "b")
+
+    def marks() -> dict[str, str]:
+        return {each: found["Parameters"]["broken"] for each, found in tabled.partitions().items()}
+
+    for _ in range(2):
+        (problem,) = cleaned(tabled).problems
+        assert marks() == {"2026-11-15": problem, "2026-11-22": ""}
+        assert why in problem
+        assert "lear run_query" in problem or "lear publish" in problem
+    for key, body in before.items():
+        tabled.s3.client.put_object(Bucket=tabled.location.bucket, Key=key, Body=body)
+    assert cleaned(tabled).problems == []
+    assert set(marks().values()) == {""}
+
+
+def test_rows_that_are_published_again_while_they_are_removed_stay(
+    tabled: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the cleanup's last look at the manifest."""
+    first = published(tabled, "a", 1)
+    published(tabled, "b", 2)
+    delete = S3.delete
+
+    def publish_first(self: S3, uris: Sequence[str]) -> None:
+        published(tabled, "a", 3)
+        delete(self, uris)
+
+    monkeypatch.setattr(S3, "delete", publish_first)
+    policy = RetentionPolicy(keep_versions=0, keep_days=1)
+    removals = cleaned(tabled, 2, policy=policy, delete=True).removals
+    assert {each.uri.split("/")[7] for each in removals} == {first.version}
+    assert tabled.manifest()["rows"] == 1
+
+
+def test_one_refusal_of_glue_ends_neither_the_pass_nor_the_table(tabled: Place) -> None:
+    broken, behind = tabled.at("2026-11-01"), tabled.at("2026-11-08")
+    gone(broken, published(broken, "a"))
+    published(behind, "a")
+    published(behind.without_table(), "b", 2)
+    assert tabled.table is not None
+
+    def refuse(params: Any, **_: Any) -> None:
+        if b"2026-11-01" in params["body"]:
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "UpdatePartition")
+
+    events = tabled.table.glue.meta.events
+    events.register("before-call.glue.UpdatePartition", refuse)
+    summary = cleaned(tabled)
+    events.unregister("before-call.glue.UpdatePartition", refuse)
+    (problem,) = summary.problems
+    assert "the period cannot be marked: " in problem
+    assert summary.repaired == ["plays/weekly/2026-11-08"]
+
+
+def test_where_glue_does_not_list_partitions_nothing_is_removed(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    tabled.upload("never published, as long as Glue does not say so")
+    assert tabled.table is not None
+
+    def refuse(_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetPartitions")
+
+    monkeypatch.setattr(tabled.table.glue, "get_paginator", refuse)
+    summary = cleaned(tabled, 100, delete=True)
+    assert summary.removals == {}
+    (problem,) = summary.problems
+    assert "its partitions cannot be listed" in problem

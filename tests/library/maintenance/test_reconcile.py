@@ -1,0 +1,68 @@
+"""The reconciler's decisions; tests/integration/test_scenarios.py and tests/simulation show it at work."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from athena_reports.maintenance.reconcile import GRACE, AthenaReconcileOperator
+from tests.library.queries.samples import start as start_all
+from tests.library.queries.samples import start_sql, submission
+from tests.simulation.clock import VirtualClock
+from tests.simulation.memory_athena import MemoryAthena, Plan
+
+ENDED = "run-ended"
+
+
+@pytest.fixture(autouse=True)
+def _endless(athena: MemoryAthena) -> None:
+    athena.plan = lambda _: Plan.endless()
+
+
+def start(athena: MemoryAthena, **fields: Any) -> str:
+    return start_all(athena, submission(**{"run_id": ENDED} | fields))[0]
+
+
+@dataclass
+class TaskInstance:
+    """Knows no active run, and keeps what it was asked."""
+
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    def get_dr_count(self, **question: Any) -> int:
+        self.asked.append(question)
+        return 0
+
+
+def reconcile(clock: VirtualClock, ti: TaskInstance | None = None, after: timedelta = GRACE) -> list[str]:
+    """Run the DAG's task some time later."""
+    clock.sleep(after.total_seconds())
+    with DAG("athena_reports_reconciler", schedule=None):
+        task = AthenaReconcileOperator(task_id="stop", workgroup="dev", environment="dev")
+    context: Any = {"ti": ti or TaskInstance()}
+    return task.execute(context)
+
+
+def test_what_a_run_left_behind_is_stopped_after_a_grace(clock: VirtualClock, athena: MemoryAthena) -> None:
+    """The run has ended, or was deleted: Airflow finds none. A query whose run may not be saved yet is left alone."""
+    id_ = start(athena)
+    assert reconcile(clock, after=GRACE - timedelta(seconds=1)) == []
+    ti = TaskInstance()
+
+    assert reconcile(clock, ti, timedelta(seconds=1)) == [id_]
+    assert athena.states == ["CANCELLED"]
+    assert ti.asked == [{"dag_id": "plays_weekly", "run_ids": [ENDED], "states": ["queued", "running"]}]
+
+
+def test_queries_of_others_are_not_even_asked_about(clock: VirtualClock, athena: MemoryAthena) -> None:
+    start_sql(athena, "SELECT 1")
+    start_sql(athena, submission(run_id=ENDED).sql(0).replace("SELECT 1", "SELECT 1000"))  # an edited copy
+    start(athena, environment="stg")
+    start(athena, workgroup="stg")
+    ti = TaskInstance()
+
+    assert reconcile(clock, ti) == []
+    assert athena.states == ["RUNNING"] * 4
+    assert ti.asked == []

@@ -1,0 +1,149 @@
+"""What the page reads from Glue and S3, and what it says of what it cannot read."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import duckdb
+import pytest
+from botocore.exceptions import ConnectTimeoutError
+
+from athena_reports.errors import PublishError
+from athena_reports.page import lake as page
+from athena_reports.page.lake import LakeError, Shape
+from athena_reports.page.runs import ReportDag
+from athena_reports.periods.calendar import weekly
+from athena_reports.publication.manifest import Manifest
+from athena_reports.rows.columns import Column
+from athena_reports.scheduling.timetable import PeriodTimetable
+from tests.e2e.page_state import ranking
+from tests.library.page.conftest import Account
+
+WEEKS = weekly("sunday", timezone="Asia/Tokyo")
+WEEK = WEEKS.period("2026-03-01")
+DAG = ReportDag("scores_weekly", PeriodTimetable(WEEKS), WEEK.start_utc, is_paused=False)
+
+
+def published(account: Account, rows: Any = None) -> Manifest:
+    account.publisher("scores", WEEKS).put(WEEK, rows=rows)
+    return account.lake.manifest(DAG, WEEK.id)
+
+
+def shown(account: Account, manifest: Manifest) -> list[tuple[str | None, ...]]:
+    return account.lake.rows(DAG, manifest, [column.name for column in manifest.columns])
+
+
+def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after_some_seconds(account: Account) -> None:
+    calls: list[str] = []
+    account.glue.meta.events.register("before-call.glue.GetPartitions", lambda **_: calls.append("one"))
+    for _ in range(2):
+        assert account.lake.partitions(DAG.dag_id) == {}
+        account.publisher("scores", WEEKS).put(WEEK)
+    assert len(calls) == 1
+    account.publisher("scores", WEEKS).put(WEEK.next)
+    page._partitions.clear()  # as time does
+    assert set(account.lake.partitions(DAG.dag_id)) == {WEEK.id, WEEK.next.id}
+    assert set(account.lake.partitions(DAG.dag_id, WEEK.next.id)) == {WEEK.next.id}
+
+
+def test_all_who_ask_at_once_share_one_answer_of_glue(account: Account) -> None:
+    """A refusal too: were it asked for again by each, a Glue that hangs would hold them up one after another."""
+    calls: list[str] = []
+    hangs = Event()
+
+    def refuse(**_: Any) -> None:
+        calls.append("one")
+        hangs.wait()
+        raise ConnectTimeoutError(endpoint_url="glue")
+
+    account.glue.meta.events.register("before-call.glue.GetPartitions", refuse)
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(account.lake.partitions, DAG.dag_id) for _ in range(8)]
+        hangs.set()
+        problems = [str(each.exception()) for each in asked]
+    assert len(calls) == 1
+    assert re.fullmatch(r"The Glue table .*scores_weekly cannot be read: Connect timeout.*", problems[0])
+    assert len(set(problems)) == 1
+
+
+def test_entries_are_found_by_their_key_and_an_unknown_column_is_empty(account: Account) -> None:
+    manifest = published(account)
+    first, second = ranking(WEEK)[:2]
+    keys = [first["user_id"], second["user_id"], "nobody"]
+    found = account.lake.rows(DAG, manifest, ["user_id", "plays", "not_yet"], keys)
+    assert found == [(row["user_id"], str(row["plays"]), None) for row in (first, second)]
+    assert account.lake.rows(DAG, manifest, ["user_id"], []) == []
+
+
+@pytest.mark.parametrize("limit", ["SHOWN_BYTES", "SHOWN_COLUMNS", "SHOWN_UNFOLDED", "SHOWN_VALUES"])
+def test_what_is_too_large_or_unfolds_too_far_is_not_read(
+    account: Account, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    manifest = published(account)
+    assert shown(account, manifest)
+    monkeypatch.setattr(page, limit, 1)
+    if limit == "SHOWN_BYTES":
+        monkeypatch.setattr(type(account.lake.s3), "download", lambda *_: pytest.fail("it was fetched"))
+    with pytest.raises(LakeError, match=r"part-0\.parquet has .* more than the 1 .* Download it"):
+        shown(account, manifest)
+
+
+def test_a_small_file_of_huge_values_stays_small(account: Account, tmp_path: Path) -> None:
+    """A kilobyte of Parquet with a hundred values of eight megabytes each, and one with a single value of half a GB."""
+    manifest = published(account, "SELECT 'x' AS user_id, 1 AS score")
+    cut = "x" * (page.SHOWN_CHARS - 1) + "…"
+    for rows, length in ((1, 250_000_000), (100, 8_000_000)):
+        path = tmp_path / "bomb.parquet"
+        bomb = f"SELECT repeat('x', {length}) AS user_id, 1 AS score FROM range({rows})"
+        duckdb.sql(f"COPY ({bomb}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+        account.s3.upload_file(str(path), account.bucket, manifest.parquet_key)
+        with pytest.raises(LakeError, match=r"needs more memory than the 128MB of this page\. Download it"):
+            shown(account, manifest)
+    assert set(account.lake.rows(DAG, manifest, ["user_id", "score"], [cut])) == {(cut, "1")}
+
+
+def test_a_long_value_is_cut(account: Account) -> None:
+    ((text, number),) = shown(
+        account, published(account, "SELECT repeat('ä', 201) AS text, repeat('1', 200) AS number")
+    )
+    assert (text, number) == ("ä" * 199 + "…", "1" * 200)
+
+
+def test_rows_are_read_from_their_period_alone(account: Account) -> None:
+    """A manifest that somebody else wrote could name any object that the page may read."""
+    manifest = published(account)
+    account.publisher("scores", WEEKS).put(WEEK.next)
+    key = f"scores/weekly/{WEEK.id}/manifest.json"
+    body = manifest.model_dump_json().replace(f"/{WEEK.id}/versions/", f"/{WEEK.next.id}/versions/")
+    account.s3.put_object(Bucket=account.bucket, Key=key, Body=body)
+    with pytest.raises(PublishError, match="is not of this package and period"):
+        account.lake.manifest(DAG, WEEK.id)
+
+
+def test_rows_of_every_type_are_shown_without_loss(account: Account) -> None:
+    sql = """SELECT TIMESTAMPTZ '2026-01-02 03:00:00+00' AS at, DATE '2026-01-02' AS day,
+        1.20::DECIMAL(10, 2) AS money, 1152921504606846977 AS big, NULL::VARCHAR AS nothing,
+        'nan'::DOUBLE AS not_a_number, 0.1::DOUBLE AS tenth"""
+    row = ("2026-01-02 03:00:00+00", "2026-01-02", "1.20", "1152921504606846977", None, "nan", "0.1")
+    assert shown(account, published(account, sql)) == [row]
+
+
+RANKED = "rank BIGINT, user_id VARCHAR, user_name VARCHAR, n INTEGER, movement VARCHAR"
+CARRIERS = "carrier VARCHAR, carrier_name VARCHAR, flights DOUBLE, previous_rank BIGINT"
+MEASURED = "day DATE, amount DECIMAL(10,2), parts DECIMAL(10,2)[], length INTERVAL"
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (RANKED, Shape("user_id", "user_name", ["rank", "n"], ["n"])),
+        (CARRIERS, Shape("carrier", "carrier_name", ["flights", "previous_rank"], ["flights"])),
+        (MEASURED, Shape("", "", ["amount"], ["amount"])),
+        ("movement VARCHAR", Shape("", "", [], [])),
+    ],
+)
+def test_columns_mean_what_their_names_and_types_say(columns: str, expected: Shape) -> None:
+    pairs = (each.split(" ") for each in columns.split(", "))
+    assert Shape.of([Column(name=name, type=kind, glue="") for name, kind in pairs]) == expected

@@ -1,0 +1,358 @@
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from athena_reports.aws.s3 import S3
+from athena_reports.errors import PublishError, SchemaError
+from athena_reports.publication import commit
+from athena_reports.publication.commit import read_manifest
+from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.rows.checks import CheckResult
+from tests.library.publication.publishing import EARLY, LATE, Place, assert_followed, facts
+
+CHECK = CheckResult(name="rows", severity="warn", passed=False, message="few", value=1)
+
+
+# --- the manifest
+
+
+def test_the_first_publication(place: Place) -> None:
+    version = place.upload("a", "b")
+
+    publication = place.publish(version, facts())
+    assert publication.outcome == "published"
+    assert place.manifest() == publication.manifest.model_dump(mode="json")
+    assert place.manifest() == {
+        "manifest_format": 1,
+        **facts().model_dump(mode="json"),
+        **version.model_dump(mode="json"),
+        "restated_at": "",
+        "earlier_versions": [],
+        "repeated_queries": [],
+    }
+
+
+def test_publishing_the_same_query_again_writes_nothing_and_says_the_same_again(place: Place) -> None:
+    """A try that died may have told nobody what it published."""
+    place.publish(place.upload("a"), facts())
+    again = place.upload("a")
+    before = place.everything()
+
+    publication = place.publish(again, facts(published_at=LATE))
+    assert (publication.outcome, publication.manifest.published_at) == ("published", EARLY)
+    assert place.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [("provisional", True), ("partial", True), ("missing_partitions", ("dt=2026-11-15",)), ("checks", (CHECK,))],
+)
+def test_the_same_query_with_other_findings_renews_the_manifest_without_a_new_version(
+    place: Place, fact: str, value: Any
+) -> None:
+    version = place.upload("a")
+    place.publish(version, facts())
+
+    place.publish(version, facts(**{fact: value}))
+    manifest, _ = read_manifest(place.location, place.s3)
+    assert manifest is not None
+    assert getattr(manifest, fact) == value
+    assert (manifest.version, manifest.earlier_versions) == (version.version, ())
+
+
+def test_the_same_rows_of_a_later_query_make_no_new_version_and_keep_older_queries_out(place: Place) -> None:
+    version, again, other = place.upload("a"), place.upload("a"), place.upload("b")
+    assert version.version != again.version
+    place.publish(version, facts(EARLY))
+    assert place.publish(again, facts(LATE)).outcome == "unchanged"
+    assert (place.manifest()["version"], place.manifest()["earlier_versions"]) == (version.version, [])
+
+    between = "2026-11-22T03:00:00.000+00:00"
+    assert EARLY < between < LATE
+    assert place.publish(other, facts(between)).outcome == "superseded"
+    assert place.manifest()["version"] == version.version
+
+
+def test_other_words_for_the_columns_are_told_without_a_new_version(place: Place) -> None:
+    version = place.upload("a")
+    place.publish(version, facts())
+    described = tuple(each.model_copy(update={"description": "what it means"}) for each in version.columns)
+    for by, rows in (("run-1", ("a",)), ("run-2", ("a", "b"))):
+        place.publish(place.upload(*rows).model_copy(update={"columns": described}), facts(LATE, by=by))
+        assert {each["description"] for each in place.manifest()["columns"]} == {"what it means"}
+    (earlier,) = place.manifest()["earlier_versions"]
+    assert (earlier["version"], earlier["difference"]) == (version.version, {"added": 1, "removed": 0})
+
+
+def test_other_words_for_the_columns_of_the_same_rows_are_told_in_the_table_too(tabled: Place) -> None:
+    """The published objects stay, so those that were uploaded again need not be whole."""
+    version, again = tabled.upload("a"), tabled.upload("a")
+    tabled.publish(version, facts(EARLY))
+    tabled.s3.delete([tabled.location.uri(again.parquet_key)])
+    described = tuple(each.model_copy(update={"description": "what it means"}) for each in again.columns)
+
+    publication = tabled.publish(again.model_copy(update={"columns": described}), facts(LATE))
+    assert (publication.outcome, publication.manifest.version) == ("unchanged", version.version)
+    (table,) = tabled.tables()
+    assert {each["Comment"] for each in table["StorageDescriptor"]["Columns"]} == {"what it means"}
+
+
+def test_other_rows_of_a_later_query_become_current_and_the_earlier_stay(place: Place) -> None:
+    old, new = place.upload("a", "x"), place.upload("a", "b", "b")
+    place.publish(old, facts(EARLY))
+
+    assert place.publish(new, facts(LATE)).outcome == "published"
+    assert place.manifest()["version"] == new.version
+    earlier = {"version": old.version, "rows": 2, "published_at": EARLY, "provisional": False, "replaced_at": LATE}
+    earlier |= {"query": facts(EARLY).query.model_dump(), "code_version": "1", "logic": ""}
+    assert place.manifest()["earlier_versions"] == [earlier | {"difference": {"added": 2, "removed": 1}}]
+    assert {item.key for item in old.objects} <= set(place.everything())
+
+
+def test_a_manifest_of_the_future_does_not_keep_every_later_query_out(place: Place) -> None:
+    version = place.upload("a")
+    place.publish(version, facts("2226-11-21T15:05:01.000+00:00"))
+    before = place.everything()
+
+    with pytest.raises(PublishError, match=r"manifest\.json says .*in the future, at 2226-11-21") as caught:
+        place.publish(version, facts(LATE))
+    assert not caught.value.retryable
+    assert place.everything() == before
+
+
+def test_a_restatement_is_dated_by_the_query_that_brought_other_rows(place: Place) -> None:
+    later = "2026-11-23T00:00:00.000+00:00"
+    a, b = place.upload("a"), place.upload("b")
+
+    sequence = [(a, EARLY), (a, LATE), (b, LATE), (b, later)]
+    dated = [place.publish(version, facts(submitted_at)).manifest for version, submitted_at in sequence]
+    assert [manifest.restated_at for manifest in dated] == ["", "", LATE, LATE]
+
+
+# --- what differs between versions
+
+
+def test_a_current_version_that_is_gone_can_be_replaced(place: Place) -> None:
+    old, new = place.upload("a"), place.upload("b")
+    place.publish(old, facts(EARLY))
+    place.s3.delete([place.location.uri(item.key) for item in old.objects])
+
+    assert place.publish(new, facts(LATE)).outcome == "published"
+    assert place.manifest()["earlier_versions"][0]["difference"] is None
+
+
+def test_a_current_version_that_is_damaged_is_replaced_by_the_same_rows_and_nothing_is_restated(place: Place) -> None:
+    broken, again = place.upload("a"), place.upload("a")
+    place.publish(broken, facts(EARLY))
+    place.put(place.location.uri(broken.parquet_key), b"x")
+
+    publication = place.publish(again, facts(LATE))
+    assert (publication.outcome, publication.manifest.restated_at) == ("published", "")
+    assert place.manifest()["version"] == again.version
+
+
+def test_the_sql_of_a_later_query_is_kept_beside_the_same_rows(place: Place) -> None:
+    first, again = place.upload("a"), place.upload("a")
+    place.publish(first, facts(EARLY))
+    place.put(place.location.sql_uri(again.version, "5ql"), b"SELECT 1")
+
+    edited = facts(LATE).query.model_copy(update={"sql_sha256": "5ql"})
+    for _ in range(2):
+        assert place.publish(again, facts(LATE, query=edited)).manifest.version == first.version
+    assert place.s3.read(place.location.sql_uri(first.version, "5ql"))[0] == b"SELECT 1"
+
+
+def test_the_same_rows_in_another_order_are_the_same_content_if_the_order_means_nothing(place: Place) -> None:
+    sql = "SELECT name FROM names"
+    first, other, ordered = (
+        place.upload(*names, sql=sql, formats=["parquet"], ordered=ordered)
+        for names, ordered in (("abc", False), ("cab", False), ("cba", True))
+    )
+    assert first.version != other.version
+    place.publish(first, facts(EARLY))
+    assert place.publish(other, facts(LATE)).outcome == "unchanged"
+    manifest = place.manifest()
+    assert (manifest["version"], manifest["query"]["submitted_at"]) == (first.version, LATE)
+    assert manifest["earlier_versions"] == []
+
+    assert place.publish(ordered, facts(LATE)).outcome == "published"
+    manifest = place.manifest()
+    assert (manifest["version"], manifest["ordered"]) == (ordered.version, True)
+    assert manifest["earlier_versions"][0]["difference"] == {"added": 0, "removed": 0}
+
+
+# --- what follows the manifest
+
+
+def test_the_partition_and_the_latest_period_say_what_the_manifest_says(tabled: Place) -> None:
+    version = tabled.upload("a", "b")
+    tabled.publish(version, facts(checks=(CHECK,)))
+
+    manifest = tabled.manifest()
+    found = tabled.partitions()["2026-11-15"]["Parameters"]
+    for name in ("version", "rows", "published_at", "settles_at", "restated_at"):
+        assert found[name] == str(manifest[name])
+    named = {"start": "2026-11-15T00:00:00+00:00", "end": "later", "timezone": "UTC", "submitted_at": EARLY}
+    named |= {"reads_previous": "true", "provisional": "false", "partial": "false", "checks_warned": "1"}
+    named |= {"scanned_bytes": "20000000", "price_usd": "0.0001", "query_id": facts().query.id, "run_id": "run-1"}
+    named |= {"dag_id": "plays_weekly", "manifest": tabled.location.manifest_uri, "earlier": "0"}
+    named |= {"bytes": str(sum(item.bytes for item in version.objects))}
+    assert found.items() >= named.items()
+    assert found.keys() == set(PartitionFacts.model_fields)
+    latest = {"cadence": "weekly", "manifest": "plays/weekly/2026-11-15/manifest.json", "submitted_at": EARLY}
+    shared = {"report", "period", "version", "rows", "provisional", "partial", "published_at"}
+    assert tabled.latest() == latest | {name: manifest[name] for name in shared}
+    assert_followed(tabled.s3.client, tabled.location, tabled.partitions())
+
+
+def test_the_latest_period_only_moves_forward(place: Place) -> None:
+    def publish_week(period_id: str, name: str, submitted_at: str) -> str:
+        some = place.at(period_id)
+        some.publish(some.upload(name), facts(submitted_at, period_id=period_id))
+        latest = place.latest()
+        assert latest["version"] == place.at(latest["period"]["id"]).manifest()["version"]
+        return str(latest["period"]["id"])
+
+    assert publish_week("2026-11-15", "a", EARLY) == "2026-11-15"
+    assert publish_week("2026-11-01", "a", LATE) == "2026-11-15"
+    assert publish_week("2026-11-15", "restated", LATE) == "2026-11-15"
+    assert publish_week("2026-11-22", "a", EARLY) == "2026-11-22"
+    assert publish_week("2026-11-15", "restated again", LATE) == "2026-11-22"
+
+
+def test_the_latest_period_follows_where_one_query_gave_two_versions(place: Place) -> None:
+    """A transform was changed, its task cleared, and the worker died before it came to latest.json."""
+    place.publish(place.upload("a"), facts())
+    before = place.everything()["plays/weekly/latest.json"]
+    changed = place.upload("b")
+    place.publish(changed, facts())
+    place.put(place.location.latest_uri, before)
+
+    place.publish(changed, facts())
+    assert place.latest()["version"] == changed.version
+
+
+@pytest.mark.parametrize("content", [b"not JSON", b"[]", b'{"period": null}'])
+def test_a_latest_period_that_is_not_ours_is_not_overwritten(place: Place, content: bytes) -> None:
+    place.put(place.location.latest_uri, content)
+
+    with pytest.raises(PublishError, match=r"latest\.json is not of this package") as caught:
+        place.publish(place.upload("a"), facts())
+    assert not caught.value.retryable
+    assert place.everything()["plays/weekly/latest.json"] == content
+    place.manifest()
+
+
+def test_a_later_run_of_an_older_query_repairs_what_a_crash_left_behind(tabled: Place) -> None:
+    """The manifest was replaced, and then the worker died; tests/integration/test_publish_kills.py has the rest."""
+    old, new = tabled.upload("old"), tabled.upload("new")
+    tabled.publish(old, facts(EARLY))
+    tabled.without_table().publish(new, facts(LATE))
+    tabled.s3.delete([tabled.location.latest_uri])
+
+    assert tabled.publish(old, facts(EARLY)).outcome == "superseded"
+    assert tabled.manifest()["version"] == new.version
+    assert_followed(tabled.s3.client, tabled.location, tabled.partitions())
+
+
+# --- nothing is published
+
+
+@pytest.mark.parametrize("damage", ["other bytes", "removal"])
+def test_an_uploaded_object_that_is_damaged_is_not_published_and_uploading_again_helps(
+    tabled: Place, damage: str
+) -> None:
+    tabled.publish(tabled.upload("old"), facts(EARLY))
+    new = tabled.upload("new")
+    key = new.objects[1].key
+    if damage == "removal":
+        tabled.s3.delete([tabled.location.uri(key)])
+    else:
+        tabled.put(tabled.location.uri(key), b"x")
+    before = tabled.everything()
+
+    with pytest.raises(PublishError, match=r"Clear transform") as caught:
+        tabled.publish(new, facts(LATE))
+    assert tabled.location.uri(key) in str(caught.value)
+    assert not caught.value.retryable
+    assert tabled.everything() == before
+    assert tabled.publish(tabled.upload("new"), facts(LATE)).outcome == "published"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("damage", ["other bytes", "removal", "too old"])
+def test_an_upload_that_is_not_published_changes_no_column_of_the_table(
+    tabled: Place, monkeypatch: pytest.MonkeyPatch, damage: str, is_first: bool
+) -> None:
+    if not is_first:
+        tabled.publish(tabled.upload("old"), facts(EARLY))
+    new = tabled.upload("new", sql="SELECT name, 1::BIGINT AS score FROM names")
+    described = tuple(each.model_copy(update={"description": "what it means"}) for each in new.columns)
+    uri = tabled.location.uri(new.parquet_key)
+    if damage == "removal":
+        tabled.s3.delete([uri])
+    elif damage == "other bytes":
+        tabled.put(uri, b"x")
+    else:
+        monkeypatch.setattr(commit, "PUBLISHED_WITHIN", timedelta(minutes=-1))
+    before = tabled.tables()
+
+    with pytest.raises(PublishError, match=r"Clear transform"):
+        tabled.publish(new.model_copy(update={"columns": described}), facts(LATE))
+    assert tabled.tables() == before
+    assert len(before) == (0 if is_first else 1)
+
+
+def test_an_upload_that_a_cleanup_may_be_removing_is_not_published(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current, again, other = place.upload("a"), place.upload("a"), place.upload("b")
+    place.publish(current, facts(EARLY))
+    before = place.everything()
+
+    monkeypatch.setattr(commit, "PUBLISHED_WITHIN", timedelta(minutes=-1))
+    with pytest.raises(PublishError, match=rf"{other.version} was uploaded at .* too long ago.* Clear transform"):
+        place.publish(other, facts(LATE))
+    assert place.everything() == before
+    assert place.publish(again, facts(LATE)).outcome == "unchanged"
+    assert place.publish(other, facts(EARLY)).outcome == "superseded"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"not JSON", b"\xff\xfe", b"[]", b'{"manifest_format": 1, "period": {"id": "2026-11-15"}}'),
+        json.dumps({**facts(period_id="2026-11-08").model_dump(mode="json"), "manifest_format": 1}).encode(),
+    ],
+)
+def test_a_manifest_that_is_not_ours_is_not_overwritten(place: Place, content: bytes) -> None:
+    place.put(place.location.manifest_uri, content)
+    version = place.upload("a")
+    before = place.everything()
+
+    with pytest.raises(PublishError, match="is not of this package and period") as caught:
+        place.publish(version, facts())
+    assert place.location.manifest_uri in str(caught.value)
+    assert not caught.value.retryable
+    assert place.everything() == before
+
+
+def test_columns_that_do_not_fit_the_table_are_refused_before_anything_is_visible(tabled: Place) -> None:
+    tabled.publish(tabled.upload("a"), facts(EARLY))
+    new = tabled.upload("a", sql="SELECT '1' AS user_id, name FROM names")
+    before = tabled.everything(), tabled.partitions()
+
+    with pytest.raises(SchemaError, match="bigint to string"):
+        tabled.publish(new, facts(LATE))
+    assert (tabled.everything(), tabled.partitions()) == before
+
+
+def test_a_manifest_that_others_change_each_time_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.publish(place.upload("a"), facts(EARLY))
+    body, _ = place.s3.read(place.location.manifest_uri)
+    monkeypatch.setattr(S3, "read", lambda *_: (body, '"another"'))
+
+    with pytest.raises(PublishError, match=r"manifest\.json was changed by others at each of 10 attempts"):
+        place.publish(place.upload("b"), facts(LATE))

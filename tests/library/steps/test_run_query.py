@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+from athena_reports.periods.calendar import yearly
+from athena_reports.periods.sql_period import SqlPeriod, literal
+from athena_reports.queries.ownership import Marker
+from athena_reports.queries.submission import Submitted
+from athena_reports.reports.report import Input
+from athena_reports.settings import Encryption
+from athena_reports.steps import run_query
+from athena_reports.steps.run_query import PERIOD_XCOM, SUBMITTED_XCOM, AthenaSubmitOperator
+from tests.library.steps.tasks import FACTS, WEEK, Run, context, submit_task, submitted
+from tests.simulation.clock import START as NOW
+from tests.simulation.clock import VirtualClock
+from tests.simulation.memory_athena import MemoryAthena
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+def rendered(query: str, run: Run | None = None, param: str | None = "", **fields: Any) -> Any:
+    task = submit_task(query, **fields)
+    task.render_template_fields(context(run, param))
+    return task
+
+
+# --- the query
+
+
+def test_the_query_is_rendered_for_the_period_of_the_run() -> None:
+    task = rendered('SELECT {{ period.contains("at") }} FROM {{ period.previous.partitions("dt") }}')
+
+    assert task.query == (f"SELECT {SqlPeriod(WEEK).contains('at')} FROM {SqlPeriod(WEEK.previous).partitions('dt')}")
+    assert task.period == FACTS
+
+
+@pytest.mark.parametrize(
+    ("run", "param", "says"),
+    [
+        (Run("backfill"), "2025-06-08", "belongs to a backfill"),
+        (Run("manual", NOW, None, None), "2025-06-15", "is not over"),
+        (Run("manual", NOW, None, None), "2025-06-09", "2025-06-08"),
+        (Run("backfill", NOW, WEEK.next.start_utc, WEEK.next.end_utc), "", "is not over"),
+    ],
+)
+def test_a_run_without_a_reportable_period_fails_for_good_before_anything_is_called(
+    run: Run, param: str, says: str
+) -> None:
+    """No retry helps; and at the address of AWS nobody listens, so a call would be another error."""
+    with pytest.raises(AirflowFailException, match=rf"^plays_weekly: .*{says}"):
+        rendered("SELECT 1", run, param)
+
+
+@pytest.mark.parametrize("name", ["perod", "Period", "period_id"])
+def test_a_misspelt_param_is_refused_and_not_ignored(name: str) -> None:
+    task, given = submit_task(), context()
+    given["params"] |= {name: "2025-06-01"}
+    with pytest.raises(AirflowFailException, match=f"There is no param '{name}'. Did you mean 'period'?"):
+        task.render_template_fields(given)
+
+    task.dag.params[name] = ""  # of a DAG written by hand
+    task.render_template_fields(given)
+
+
+def test_a_period_that_the_template_cannot_have_is_not_retried() -> None:
+    years = yearly()
+    first = years.period("1900")
+    run = Run(data_interval_start=first.start_utc, data_interval_end=first.end_utc)
+    with pytest.raises(AirflowFailException, match="year 1899 is out of range"):
+        rendered("SELECT {{ period.previous.contains('at') }}", run, cadence=years)
+
+
+@pytest.mark.parametrize("text", ["{{ period.id }}", "{% for x in '' %}{% endfor %}", "'; --", "{# #}", "a.sql"])
+def test_the_text_of_a_param_is_never_rendered_and_no_param_of_the_run_reaches_the_sql(text: str) -> None:
+    task, given = submit_task("SELECT {{ params.text }}", sql_params={"text": text}), context()
+    given["params"] |= {"text": "1; DROP TABLE plays"}
+    task.render_template_fields(given)
+
+    assert task.query == f"SELECT {literal(text)}"
+
+
+def test_without_a_cadence_the_context_is_airflows_and_there_is_no_period(athena: MemoryAthena) -> None:
+    given = context()
+    submitted(given, "SELECT '{{ ds }}'", cadence=None)
+
+    assert athena.queries["q-1"].request["QueryString"].startswith("SELECT '1999-01-01'\n")
+    assert PERIOD_XCOM not in given["ti"].xcoms
+    assert given["ti"].xcoms[SUBMITTED_XCOM]["period"] is None
+
+
+# --- the call
+
+
+def test_submitting_is_one_call_and_hands_the_facts_on(athena: MemoryAthena, clock: VirtualClock) -> None:
+    given = context()
+
+    assert submitted(given) == "q-1"
+    assert ([action for action, _ in athena.calls], clock.seconds) == (["StartQueryExecution"], 0)
+    request = dict(athena.queries["q-1"].request)
+    sql, marker = request.pop("QueryString").split("\n")
+    assert (sql, marker[:3]) == ("SELECT 1 AS a", "-- ")
+    assert request == {
+        "QueryExecutionContext": {"Database": "database_dev", "Catalog": "AwsDataCatalog"},
+        "ResultConfiguration": {"OutputLocation": "s3://results/"},
+        "WorkGroup": "dev",
+    }
+    xcoms = json.loads(json.dumps(given["ti"].xcoms))
+    assert xcoms[PERIOD_XCOM] == FACTS
+    digest = hashlib.sha256(sql.encode()).hexdigest()
+    assert Submitted.model_validate(xcoms[SUBMITTED_XCOM]) == Submitted(period=WEEK.facts, sql_sha256=digest)
+    (link,) = AthenaSubmitOperator.operator_extra_links
+    persisted = xcoms[link.key]
+    assert (persisted["query_execution_id"], persisted["region_name"]) == ("q-1", "ap-northeast-1")
+
+
+ENCRYPTIONS = [
+    (None, {}),
+    (Encryption.from_text("AES256"), {"EncryptionOption": "SSE_S3"}),
+    (Encryption.from_text("alias/reports"), {"EncryptionOption": "SSE_KMS", "KmsKey": "alias/reports"}),
+]
+
+
+@pytest.mark.parametrize(("encryption", "told"), ENCRYPTIONS)
+def test_owner_and_encryption_reach_athena(
+    athena: MemoryAthena, encryption: Encryption | None, told: dict[str, str]
+) -> None:
+    submitted(context(), result_configuration=run_query.result_configuration("012345678901", encryption))
+
+    expected = {"OutputLocation": "s3://results/", "ExpectedBucketOwner": "012345678901"}
+    expected |= {"EncryptionConfiguration": told} if told else {}  # type: ignore[dict-item]
+    assert athena.queries["q-1"].request["ResultConfiguration"] == expected
+    assert run_query.result_configuration("", None) == {}
+
+
+def test_a_missing_partition_fails_the_run_before_anything_is_paid(
+    athena: MemoryAthena, glue: GlueClient, database: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    keys: Any = [{"Name": "dt", "Type": "string"}]
+    glue.create_table(DatabaseName=database, TableInput={"Name": "plays", "PartitionKeys": keys})
+
+    def run(missing: Any) -> Submitted:
+        given = context()
+        submitted(given, inputs=[Input("plays", database=database, missing=missing)])
+        return Submitted.model_validate(given["ti"].xcoms[SUBMITTED_XCOM])
+
+    with pytest.raises(AirflowException, match=rf"period 2025-06-08.*{database}\.plays.*No query was started"):
+        run("fail")
+    assert not athena.queries
+    (coverage,) = run("partial").inputs
+    assert len(coverage.absent) == coverage.needed == 8
+
+
+def test_the_marker_names_the_run_and_the_instance_of_a_mapped_task(athena: MemoryAthena) -> None:
+    started = datetime.fromisoformat("2025-06-15T00:05:00+00:00")
+    for index in (-1, 0, 1):
+        submitted(context(Run(clear_number=2, start_date=started), map_index=index))
+
+    markers = [Marker.find(query.request["QueryString"]) for query in athena.queries.values()]
+    tasks = ("run_query", "run_query[0]", "run_query[1]")
+    assert [each and each.owner for each in markers] == [("dev", "plays_weekly", "run-1", task) for task in tasks]
+    assert {each and each.generation for each in markers} == {"2 since 2025-06-15T00:05:00+00:00"}

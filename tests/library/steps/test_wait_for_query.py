@@ -1,0 +1,204 @@
+"""What the sensor decides; tests/integration/test_scenarios.py takes it through faults, kills and clears."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
+
+from athena_reports.queries.execution import QueryExecution
+from athena_reports.queries.submission import PAUSES_SECONDS
+from athena_reports.queries.wait_policy import WaitPolicy
+from athena_reports.steps.wait_for_query import CLEAR_STOPS_WITHIN
+from tests.library.steps.tasks import Run, context, submitted, wait_task
+from tests.simulation.clock import START as NOW
+from tests.simulation.clock import VirtualClock
+from tests.simulation.memory_athena import THROTTLED, MemoryAthena, Plan
+
+CLEARED: dict[str, Any] = {"try_number": 2, "max_tries": 4}
+TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})  # as Airflow resumes a task whose trigger timed out
+
+
+@pytest.fixture(autouse=True)
+def _submitted(athena: MemoryAthena) -> None:
+    """A query that was submitted just now, `q-1`."""
+    submitted(context())
+    athena.calls.clear()
+
+
+def fate(athena: MemoryAthena, plan: Plan) -> None:
+    """Let the query that was submitted go so."""
+    athena.queries["q-1"].plan = plan
+
+
+def looks_of(athena: MemoryAthena) -> list[float]:
+    """When it was asked for, in seconds."""
+    return [(at - NOW).total_seconds() for _, at in athena.calls]
+
+
+def test_a_query_that_failed_fails_the_wait_for_good_and_says_whose_it_is_and_where_to_look(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    fate(athena, Plan.failing(1006, category=2))
+    clock.sleep(60)
+    with pytest.raises(AirflowFailException) as caught:
+        wait_task().execute(context())
+
+    message = str(caught.value)
+    assert message.startswith("plays_weekly, period 2025-06-08, environment dev: Query q-1 is FAILED: Failed with type")
+    for part in ("[the SQL is not valid; category 2, type 1006; 20,000,000 bytes scanned (about ", "Correct it."):
+        assert part in message
+    assert "https://ap-northeast-1.console.aws.amazon.com/athena/" in message
+    assert len(athena.queries) == 1
+
+
+@pytest.mark.parametrize(
+    ("after", "submitted_again"), [(CLEAR_STOPS_WITHIN - timedelta(milliseconds=1), True), (CLEAR_STOPS_WITHIN, False)]
+)
+def test_a_cancellation_soon_after_a_cleared_wait_began_is_the_clears_own(
+    athena: MemoryAthena, after: timedelta, submitted_again: bool
+) -> None:
+    """The old trigger stops the query a moment after the clear; whoever stops it later means it."""
+    athena.cancel("q-1")
+    stopped = QueryExecution.from_response(athena.get_query_execution("q-1")).model_dump(mode="json")
+    event = {"query": stopped | {"completed_at": (NOW + after).isoformat()}}
+
+    with pytest.raises(TaskDeferred if submitted_again else AirflowFailException):
+        wait_task().resume_execution("execute_complete", {"event": event}, context(**CLEARED))
+    assert len(athena.queries) == 1 + submitted_again
+
+
+@pytest.mark.parametrize("retried", ["run_query", "wait_for_query"])
+def test_a_query_that_an_earlier_try_may_have_stopped_is_submitted_again(athena: MemoryAthena, retried: str) -> None:
+    """A try that was taken for dead comes back, is told to stop, and stops the query that the next try uses."""
+    given = context(try_number=2)
+    if retried == "run_query":
+        submitted(given)
+        given["ti"].try_number = 1
+    athena.cancel("q-1")
+    with pytest.raises(TaskDeferred):
+        wait_task().execute(given)
+    assert (len(athena.queries), athena.states[0]) == (2, "CANCELLED")
+
+
+def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_left(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    policy = WaitPolicy(give_up_after=timedelta(minutes=10))
+    fate(athena, Plan.endless())
+    clock.sleep(90)
+    with pytest.raises(TaskDeferred) as caught:
+        wait_task(policy=policy).execute(context())
+
+    assert looks_of(athena) == [90]
+    trigger: Any = caught.value.trigger
+    assert (trigger.query_execution_id, trigger.policy) == ("q-1", policy)
+    assert (caught.value.timeout, caught.value.method_name) == (timedelta(seconds=510), "execute_complete")
+
+
+@pytest.mark.parametrize("fields", [{}, {"soft_fail": True}])
+def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_out(
+    athena: MemoryAthena, clock: VirtualClock, fields: Any
+) -> None:
+    """It ended while no triggerer looked, or within the last pause; the second one was submitted again."""
+    clock.sleep(3600)
+    assert wait_task(**fields).resume_execution(*TIMED_OUT, context())["id"] == "q-1"
+
+    fate(athena, Plan.failing(0))
+    with pytest.raises(TaskDeferred):
+        wait_task(**fields).execute(context())
+    clock.sleep(3600)
+    assert wait_task(**fields).resume_execution(*TIMED_OUT, context())["id"] == "q-2"
+    assert athena.states == ["FAILED", "SUCCEEDED"]
+
+
+def test_a_wait_that_is_killed_before_the_query_is_submitted_again_stops_the_new_one(
+    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow calls `on_kill` out of the pause, and then the code goes on."""
+    fate(athena, Plan.failing(0))
+    clock.sleep(60)
+    task = wait_task()
+    monkeypatch.setattr("time.sleep", lambda _: task.on_kill())
+    with pytest.raises(AirflowFailException):
+        task.execute(context())
+    assert athena.states == ["FAILED", "CANCELLED"]
+
+
+def test_without_a_triggerer_calls_follow_the_policy_and_hold_no_worker(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    """As Airflow drives it: each poke is a process of its own that knows only when the first one was."""
+    policy = WaitPolicy(first_poll_seconds=3.0, factor=2.0, longest_pause_seconds=20.0)
+    fate(athena, Plan.endless())
+    given = context()
+    for _ in range(6):
+        with pytest.raises(AirflowRescheduleException) as caught:
+            wait_task(policy=policy, deferrable=False).execute(given)
+        given["ti"].first_reschedule_date = NOW
+        clock.sleep((caught.value.reschedule_date - clock.now).total_seconds())
+    assert looks_of(athena) == pytest.approx([0, 3, 9, 21, 41, 61])
+
+
+@pytest.mark.parametrize("by", ["arguments", "default_args"])
+def test_what_every_sensor_takes_is_taken(athena: MemoryAthena, clock: VirtualClock, by: str) -> None:
+    given: dict[str, Any] = {"mode": "poke", "poke_interval": timedelta(seconds=30), "timeout": 100}
+    fields: dict[str, Any] = {"default_args": given} if by == "default_args" else given
+    fate(athena, Plan(states=(("RUNNING", 70),)))
+    assert wait_task(deferrable=False, **fields).execute(context())["state"] == "SUCCEEDED"
+    assert looks_of(athena) == pytest.approx([0, 30, 60, 90])
+
+    with pytest.raises(TaskDeferred) as caught:
+        wait_task(submitted(context(Run(clear_number=1))), **fields).execute(context())
+    assert caught.value.timeout == timedelta(seconds=100)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"poke_interval": 5, "policy": WaitPolicy()}, "wait_for_query: leave out poke_interval. Its policy"),
+        ({"timeout": 60, "policy": WaitPolicy()}, "leave out timeout"),
+        ({"exponential_backoff": True, "max_wait": 60}, "leave out exponential_backoff, max_wait"),
+        ({"default_args": {"max_wait": 60}}, "leave out max_wait"),
+    ],
+)
+def test_what_would_speak_against_the_policy_is_refused(fields: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        wait_task(**fields)
+
+
+@pytest.mark.parametrize("option", ["soft_fail", "never_fail"])
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_wait_that_may_not_fail_is_skipped_and_stops_the_query_at_its_time_out(
+    athena: MemoryAthena, clock: VirtualClock, option: str, deferrable: bool
+) -> None:
+    fate(athena, Plan.endless())
+    given = context(first_reschedule_date=NOW - timedelta(seconds=61))
+    task = wait_task(timeout=60, deferrable=deferrable, **{option: True})
+    with pytest.raises(AirflowSkipException, match=r"had not ended|timed out"):
+        task.resume_execution(*TIMED_OUT, given) if deferrable else task.execute(given)
+    assert athena.states == ["CANCELLED"]
+
+    athena.queries["q-1"].cancelled_at = None
+    fate(athena, Plan.failing(1006, category=2))
+    clock.sleep(60)
+    with pytest.raises(AirflowSkipException, match="the SQL is not valid"):
+        wait_task(deferrable=deferrable, **{option: True}).execute(context())
+
+
+@pytest.mark.parametrize(("option", "raised"), [("soft_fail", AirflowException), ("never_fail", AirflowSkipException)])
+def test_what_a_retry_may_mend_is_skipped_only_by_never_fail(
+    athena: MemoryAthena, option: str, raised: type[Exception]
+) -> None:
+    """The query fails in passing, and Athena does not say which executions there are."""
+
+    def refuse(action: str) -> None:
+        if action == "ListQueryExecutions" and athena.count(action) <= 1 + len(PAUSES_SECONDS):
+            raise THROTTLED
+
+    fate(athena, Plan(states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 0}))
+    athena.before = refuse
+    with pytest.raises(AirflowException) as caught:
+        wait_task(**{option: True}).execute(context())
+    assert type(caught.value) is raised

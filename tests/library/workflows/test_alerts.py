@@ -1,0 +1,268 @@
+"""Who is told what; that it arrives is tested in tests/integration and tests/e2e."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+import time_machine
+from airflow.models.backfill import DagRunTypeNotAllowed, ReprocessBehavior, _do_dry_run
+from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
+from airflow.sdk import BaseNotifier
+from airflow.serialization.serialized_objects import DagSerialization
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from athena_reports import Cadence, build_dag, daily, monthly, quarterly, weekly, yearly
+from athena_reports.errors import ReportError
+from athena_reports.scheduling.timetable import PeriodTimetable
+from tests.library.conftest import MakeReport
+from tests.library.steps.tasks import TOKYO_WEEK, WEEK, Run
+from tests.parsed import parse_dags
+
+DAG_FILE = """
+from datetime import timedelta
+
+from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
+
+from athena_reports import Report, build_dag, weekly
+
+tell = [SnsNotifier(target_arn="arn", message="{{ alert.message }}")]
+doc = "**Schedule.** **Input.** **Rerun.** **Permissions.**".replace(" ", "\\n")
+plays = Report(name="plays", sql="plays.sql", since="2025-01-01", owner="analytics", doc=doc)
+plays_weekly = build_dag(plays, weekly("sunday", "Asia/Tokyo"), due=timedelta(hours=6), on_late=tell)
+"""
+
+
+class Recorder(BaseNotifier):
+    """Keeps what it is told."""
+
+    template_fields = ("message",)
+
+    def __init__(self, message: str = "{{ alert.message }}") -> None:
+        super().__init__()
+        self.message = message
+        self.told: list[str] = []
+
+    def notify(self, context: Any) -> None:
+        self.told.append(self.message)
+
+
+class Broken(Recorder):
+    """Tells nobody."""
+
+    def notify(self, context: Any) -> None:
+        raise OSError("the chat is down")
+
+
+@dataclass
+class TaskInstance:
+    """The failed task, as the DAG processor knows it."""
+
+    task_id: str = "transform"
+    map_index: int = -1
+    xcoms: dict[str, str] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: str) -> None:
+        self.xcoms[key] = value
+
+    def xcom_pull(self, task_ids: str, key: str, map_indexes: int) -> str | None:
+        return self.xcoms.get(key)
+
+
+@dataclass(frozen=True)
+class FailedRun(Run):
+    conf: Mapping[str, str] | None = None
+
+
+Build = Callable[..., Any]
+
+
+@pytest.fixture
+def build(make_report: MakeReport) -> Build:
+    return lambda **options: build_dag(make_report(), TOKYO_WEEK, **options)
+
+
+def fail(dag: Any, reason: str = "task_failure", run_id: str = "manual__1", **known: Any) -> None:
+    """Call the callbacks as Airflow's DAG processor does for a failed run."""
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    if stored.has_on_failure_callback:
+        for callback in dag.on_failure_callback:
+            callback({"dag": dag, "run_id": run_id, "reason": reason, **known})
+
+
+def test_a_failure_is_told_with_report_period_environment_reason_next_step_and_link(build: Build) -> None:
+    recorder, ti = Recorder(), TaskInstance()
+    dag = build(on_failure=[recorder])
+    dag.get_task("transform").on_failure_callback[0]({"ti": ti, "exception": ValueError("three rows too many")})
+
+    fail(dag, dag_run=FailedRun(), ti=ti)
+
+    (message,) = recorder.told
+    assert message.splitlines() == [
+        f"plays_weekly, period {WEEK.id}, environment dev: failed.",
+        "Reason: transform: three rows too many",
+        "Next step: See the reason or the log of the task, mend that, and clear the run from there.",
+        "http://localhost:8080/dags/plays_weekly/runs/manual__1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "known", "expected"),
+    [
+        ("task_failure", {"ti": TaskInstance()}, "Reason: transform: it failed"),
+        ("timed_out", {"ti": TaskInstance()}, "Reason: transform: the run took longer than its run_timeout"),
+        ("timed_out", {}, "period unknown, environment dev: failed.\nReason: the run took longer"),
+        ("task_failure", {"dag_run": FailedRun(conf={"period": "2025-06-09"})}, "period unknown"),
+        ("task_failure", {"dag_run": FailedRun(conf={"period": "2025-06-01"})}, "period 2025-06-01"),
+        ("task_failure", {"ti": None}, "Reason: a task failed"),
+    ],
+)
+def test_a_failure_is_told_with_what_airflow_knows(
+    build: Build, reason: str, known: dict[str, Any], expected: str
+) -> None:
+    recorder = Recorder()
+    fail(build(on_failure=[recorder]), reason, **known)
+
+    (message,) = recorder.told
+    assert expected in message
+
+
+def test_a_notifier_that_fails_is_logged_and_keeps_no_other_from_being_called(
+    build: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And each failure is told in its own words."""
+    recorder = Recorder()
+    dag = build(on_failure=[Broken(), Recorder("{{ alert.misspelt }}"), recorder])
+    for run_id in ("one", "two"):
+        fail(dag, ti=TaskInstance(), run_id=run_id)
+
+    assert [message.rpartition("/")[2] for message in recorder.told] == ["one", "two"]
+    assert "The notifier Broken failed: plays_weekly, period unknown" in caplog.text
+    assert "the chat is down" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["on_failure_callback", "on_success_callback"])
+def test_a_callback_that_is_set_later_is_called(build: Build, kind: str) -> None:
+    """The scheduler asks for callbacks only if the stored DAG says that there are some."""
+    dag = build()
+    stored = DagSerialization.to_dict(dag)["dag"]
+    assert f"has_{kind}" not in stored
+
+    setattr(dag, kind, print)
+    assert DagSerialization.to_dict(dag)["dag"][f"has_{kind}"] is True
+    setattr(dag, kind, None)
+    assert f"has_{kind}" not in DagSerialization.to_dict(dag)["dag"]
+
+
+def test_nobody_is_told_unless_wanted_and_a_dag_is_the_same_each_time_it_is_parsed(build: Build) -> None:
+    quiet, loud = build(), build(on_failure=[Recorder()], on_late=[Recorder()])
+
+    assert not DagSerialization.to_dict(quiet)["dag"].get("has_on_failure_callback")
+    assert {task.has_on_failure_callback for task in quiet.tasks} == {False}
+    assert [task.has_on_failure_callback for task in loud.tasks] == [True] * 4
+    assert " object at 0x" not in json.dumps(DagSerialization.to_dict(loud))
+
+
+def test_a_dag_of_its_own_looks_for_late_periods(sql_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "plays.py").write_text(DAG_FILE)
+    dags = parse_dags(tmp_path / "plays.py")
+
+    assert set(dags) == {"plays_weekly", "plays_weekly_late"}
+    late, report = dags["plays_weekly_late"], dags["plays_weekly"]
+    assert late.timetable == PeriodTimetable(weekly("sunday", "Asia/Tokyo"), timedelta(hours=6))
+    assert (late.start_date, late.catchup, late.is_paused_upon_creation) == (report.start_date, False, False)
+    assert late.has_on_failure_callback, "who is told of late periods is told that nobody can look for them"
+    assert not report.has_on_failure_callback
+    assert " object at 0x" not in json.dumps(DagSerialization.to_dict(late))
+
+
+def file_of(cadence: Cadence, since: date, until: date) -> str:
+    """A DAG file whose report has these dates."""
+    text = DAG_FILE.replace("weekly\n", "Cadence\n").replace('weekly("sunday", "Asia/Tokyo")', repr(cadence))
+    return text.replace('since="2025-01-01"', f'since="{since}", until="{until}"')
+
+
+def scheduled(dag: Any) -> list[datetime]:
+    """Where the first twenty periods begin for which Airflow's scheduler makes runs."""
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    starts: list[datetime] = []
+    info = stored.next_dagrun_info(last_automated_run_info=None)
+    while info is not None and len(starts) < 20:
+        assert info.data_interval is not None
+        starts.append(info.data_interval.start)
+        info = stored.next_dagrun_info(last_automated_run_info=info)
+    return starts
+
+
+CADENCES = {  # and how many days a report of the test goes on at most, which are fewer than twenty periods
+    daily("America/New_York"): 9,
+    weekly("monday", "Asia/Tokyo"): 60,
+    monthly("America/Sao_Paulo"): 150,
+    quarterly("Pacific/Apia"): 400,
+    yearly("UTC"): 1200,
+}
+
+
+@given(st.sampled_from([*CADENCES]), st.dates(date(2008, 1, 1), date(2030, 1, 1)), st.floats(0, 1))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_late_periods_are_looked_for_as_long_as_the_report_goes_on(
+    sql_folder: Path, tmp_path: Path, cadence: Cadence, since: date, length: float
+) -> None:
+    """The periods that start from `since` to `until`, both included, and no other."""
+    until = since + timedelta(days=round(length * CADENCES[cadence]))
+    (tmp_path / "plays.py").write_text(file_of(cadence, since, until))
+    first, last = (datetime.combine(day, time.min, cadence.zone) for day in (since, until))
+    with time_machine.travel(first.astimezone(UTC), tick=False):
+        dags = parse_dags(tmp_path / "plays.py")
+        report = scheduled(dags[f"plays_{cadence.name}"])
+        late = scheduled(dags[f"plays_{cadence.name}_late"])
+
+    hours = (first + timedelta(hours=hour) for hour in range(-24, 24 * (until - since).days + 25))
+    periods = {cadence.containing(hour.astimezone(UTC)) for hour in hours}
+    assert late == report == sorted(period.start_utc for period in periods if first <= period.start_utc <= last)
+
+
+def test_a_backfill_which_would_tell_of_each_old_period_is_refused(sql_folder: Path, tmp_path: Path) -> None:
+    """By Airflow, which asks the stored DAG."""
+    (tmp_path / "plays.py").write_text(DAG_FILE)
+    dags = parse_dags(tmp_path / "plays.py")
+
+    def backfilled(dag_id: str) -> int:
+        stored = SimpleNamespace(dag=DagSerialization.from_dict(DagSerialization.to_dict(dags[dag_id])))
+        session = Mock(scalar=Mock(side_effect=[stored, None, None, None]))  # none of the three weeks has a run
+        first, last = datetime(2025, 5, 31, tzinfo=UTC), datetime(2025, 6, 21, tzinfo=UTC)
+        infos = _do_dry_run(
+            dag_id=dag_id,
+            from_date=first,
+            to_date=last,
+            reverse=False,
+            reprocess_behavior=ReprocessBehavior.COMPLETED,
+            session=session,
+        )
+        return len([*infos])
+
+    assert backfilled("plays_weekly") == 3
+    with pytest.raises(DagRunTypeNotAllowed, match="plays_weekly_late"):
+        backfilled("plays_weekly_late")
+
+
+@pytest.mark.parametrize(
+    ("field", "options", "says"),
+    [
+        *(("on_failure", {"on_failure": wrong}, "list of Airflow notifiers") for wrong in ([print], "sns", None)),
+        ("on_late", {"on_late": SnsNotifier(target_arn="arn", message="late")}, "such as [SnsNotifier"),
+        ("due", {"on_late": [Recorder()], "due": timedelta(minutes=5)}, "Give more time"),
+    ],
+)
+def test_what_is_not_a_list_of_notifiers_or_due_too_early_is_refused(
+    build: Build, field: str, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ReportError) as caught:
+        build(**options)
+    assert (caught.value.field, says in str(caught.value)) == (field, True)

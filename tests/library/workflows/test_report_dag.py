@@ -1,0 +1,247 @@
+import json
+import runpy
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import Asset
+from airflow.serialization.serialized_objects import DagSerialization
+
+from athena_reports import (
+    PATIENT,
+    Cadence,
+    RetryPolicy,
+    WaitPolicy,
+    build_dag,
+    daily,
+    monthly,
+    quarterly,
+    weekly,
+    when_published,
+    yearly,
+)
+from athena_reports.errors import ReportError, SettingsError
+from athena_reports.scheduling import asset_partitions
+from athena_reports.scheduling.timetable import PeriodTimetable
+from athena_reports.settings import settings
+from athena_reports.steps import publish as publish_step
+from tests.library.conftest import MakeReport
+
+TOKYO = "Asia/Tokyo"
+WEEKS = weekly("sunday", TOKYO)
+TASKS = ["run_query", "wait_for_query", "transform", "publish"]
+
+
+@pytest.fixture
+def build(make_report: MakeReport) -> Any:
+    """Builds a DAG of a report; options that a report has are its."""
+
+    def build(cadence: Any = WEEKS, **options: Any) -> Any:
+        fields = {name: options.pop(name) for name in ("owner", "doc", "unload", "late_by", "until") if name in options}
+        return build_dag(make_report(params={"top": 100}, **fields), cadence, **options)
+
+    return build
+
+
+def stored(dag: Any) -> Any:
+    """The DAG as the metadata database has it."""
+    return DagSerialization.from_dict(DagSerialization.to_dict(dag))
+
+
+@pytest.mark.parametrize(
+    ("cadence", "example"),
+    [
+        *((daily(TOKYO), "2025-06-15"), (WEEKS, "2025-06-15")),
+        *((monthly(TOKYO), "2025-06"), (quarterly(TOKYO), "2025-Q2"), (yearly(TOKYO), "2025")),
+    ],
+)
+def test_the_contract_of_a_dag(build: Any, cadence: Cadence, example: str) -> None:
+    dag = build(cadence, owner="analytics", doc="# Plays", until="2025-06-30")
+
+    assert dag.dag_id == f"plays_{cadence.unit}"
+    assert [task.task_id for task in dag.topological_sort()] == TASKS
+    for task_id, following in pairwise(TASKS):
+        assert following in dag.get_task(task_id).downstream_task_ids
+    assert dag.timetable == PeriodTimetable(cadence, timedelta(minutes=5)) == stored(dag).timetable
+    assert (dag.doc_md, {task.owner for task in dag.tasks}) == ("# Plays", {"analytics"})
+    assert dag.tags == {"athena-report", cadence.unit, "dev"}
+    days = [datetime(2025, month, day, tzinfo=ZoneInfo(TOKYO)) for month, day in ((1, 1), (6, 30))]
+    assert [dag.start_date, dag.end_date, dag.timezone.name] == [*days, TOKYO]
+    assert (dag.catchup, dag.is_paused_upon_creation) == (False, False)
+    assert stored(dag).params.dump() == {"period": ""}
+    text = dag.params.get_param("period").schema["description_md"]
+    for explained in (f"`{example}`", "logical date", "last period that is complete", "Not for backfills", TOKYO):
+        assert explained in text
+
+
+def test_a_dag_is_the_same_each_time_it_is_parsed(build: Any) -> None:
+    """Else Airflow would make a new version of it each time: no address of an object may be in it."""
+    assert " object at 0x" not in json.dumps(DagSerialization.to_dict(build()))
+
+
+def test_its_assets_are_those_that_a_consumer_names(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before Airflow 3.3 there is none with keyed events."""
+    by_period: Any = when_published("plays", WEEKS).asset_condition
+    consumed = [Asset("plays_weekly"), by_period]
+    outlets = build().get_task("publish").outlets
+    assert [(asset.name, asset.uri) for asset in outlets] == [(asset.name, asset.uri) for asset in consumed]
+
+    monkeypatch.setitem(sys.modules, "airflow.partition_mappers.window", None)
+    without = runpy.run_path(asset_partitions.__file__)["HAS_KEYED_EVENTS"]
+    monkeypatch.setattr(publish_step, "HAS_KEYED_EVENTS", without)
+    assert build().get_task("publish").outlets == [Asset("plays_weekly")]
+
+
+def test_each_setting_reaches_its_steps(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """tests/integration/test_runs.py has the names of the environment."""
+    given = {"POOL": "athena", "MEMORY_LIMIT": "512MB", "AWS_CONN_ID": "aws_reports", "DEFERRABLE": "false"}
+    for name, value in (given | {"CATCHUP": "true", "PAUSED": "true"}).items():
+        monkeypatch.setenv(f"ATHENA_REPORTS_{name}", value)
+    dag = build(unload=True)
+
+    run_query, sensor, transform, publish = dag.topological_sort()
+    assert (dag.catchup, dag.is_paused_upon_creation) == (True, True)
+    assert (sensor.deferrable, sensor.reschedule) == (False, True)
+    assert [task.pool for task in dag.topological_sort()] == ["athena", "athena", "default_pool", "default_pool"]
+    assert transform.python_callable.keywords["memory_limit"] == publish.memory_limit == "512MB"
+    assert {task.aws_conn_id for task in (run_query, sensor, publish)} == {"aws_reports"}
+    assert transform.python_callable.keywords["aws_conn_id"] == "aws_reports"
+    assert run_query.unload_to == "s3://athena-query-result-dev/unload/"
+
+
+def test_lateness_retries_wait_limits_and_params_differ_by_cadence(build: Any) -> None:
+    week = build(retry=RetryPolicy(retries=1), late_by=timedelta(days=1))
+    limits: Any = {"run_timeout": timedelta(hours=12), "max_active_runs": 2}
+    retry = RetryPolicy(retries=5, first_pause=timedelta(minutes=2))
+    month = build(monthly(TOKYO), params={"top": 1000}, wait=PATIENT, retry=retry, **limits)
+
+    for dag, top, wait, retries in ((week, 100, WaitPolicy(), 1), (month, 1000, PATIENT, 5)):
+        run_query, sensor, *_ = dag.topological_sort()
+        assert (run_query.sql_params, sensor.policy) == ({"top": top}, wait)
+        assert sensor.timeout == wait.give_up_after.total_seconds()
+        assert {task.retries for task in dag.tasks} == {retries}
+    assert {task.retry_delay for task in month.tasks} == {timedelta(minutes=2)}
+    assert (week.dagrun_timeout, month.dagrun_timeout, month.max_active_runs) == (None, timedelta(hours=12), 2)
+    assert week.get_task("run_query").late_by == week.get_task("publish").late_by == timedelta(days=1)
+
+
+@dataclass
+class Instance:
+    """The part of a task instance that a priority strategy looks at."""
+
+    task: Any
+    run_id: str
+
+
+def test_the_schedule_goes_before_backfills_and_what_runs_before_what_waits(build: Any) -> None:
+    dag = build()
+
+    def weight(task_id: str, kind: str) -> int:
+        task = dag.get_task(task_id)
+        return int(task.weight_rule.get_weight(Instance(task, f"{kind}__2025-06-08T00:00:00+00:00")))
+
+    order = [
+        {weight(task_id, kind) for task_id in task_ids}
+        for kind in ("backfill", "scheduled")
+        for task_ids in (TASKS[:1], TASKS[1:])
+    ]
+    assert all(max(later) < min(sooner) for later, sooner in pairwise(order))
+    assert {weight("run_query", "manual")} == order[2]
+    assert {weight("run_query", "fill")} == order[0]
+
+
+# --- mistakes
+
+
+def test_a_missing_setting_is_an_error_while_parsing(make_report: MakeReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = make_report()
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    settings.cache_clear()
+    with pytest.raises(SettingsError, match="ATHENA_REPORTS_ENV is not set"):
+        build_dag(report, WEEKS)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "example"),
+    [
+        *(("cadence", wrong, "weekly(timezone='Asia/Tokyo')") for wrong in (weekly, "weekly")),
+        *(("delay", 5, "timedelta"), ("params", ["top"], "{'top': 1000}"), ("wait", 60, "PATIENT")),
+        *(("retry", 3, "RetryPolicy(retries=5)"), ("max_active_runs", None, "integer")),
+        ("params['topp']", None, "the weekly DAG sets int topp; the report declares int top"),
+    ],
+)
+def test_an_option_that_does_not_fit_names_the_report_and_what_is_expected(
+    build: Any, option: str, value: Any, example: str
+) -> None:
+    with pytest.raises(ReportError) as caught:
+        build(**({"params": {"topp": 1}} if "[" in option else {option: value}))
+    assert (caught.value.report, caught.value.field) == ("plays", option)
+    assert example in str(caught.value)
+
+
+def test_a_workgroup_that_keeps_its_results_has_no_place_for_files(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
+
+    assert build().get_task("run_query").output_location is None
+    with pytest.raises(ReportError, match="ATHENA_REPORTS_QUERY_RESULTS"):
+        build(unload=True)
+
+
+DECLARATION = """
+from athena_reports import Report, build_dag, monthly, weekly
+plays = Report(name="plays", sql="plays.sql", since="2025-01-01")
+plays_weekly = build_dag(plays, weekly())
+plays_monthly = build_dag(plays, monthly())
+"""
+
+
+def parsed(file: Path) -> Any:
+    """What Airflow's DAG processor finds in one file: it parses each in a process of its own."""
+    return DagBag(file, safe_mode=False)
+
+
+@pytest.mark.usefixtures("sql_folder")
+@pytest.mark.parametrize("second", ["plays_copy.py", "team/plays.py"])
+def test_a_second_file_that_declares_a_report_is_an_import_error_that_names_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: str
+) -> None:
+    first, copy = tmp_path / "dags" / "plays.py", tmp_path / "dags" / second
+    copy.parent.mkdir(parents=True)
+    for file in (first, copy):
+        file.write_text(DECLARATION)
+    assert not parsed(copy).import_errors  # what lies elsewhere, such as a test, is not Airflow's
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))
+
+    assert sorted(parsed(first).dags) == ["plays_monthly", "plays_weekly"]
+    found = parsed(copy)
+    (error,) = found.import_errors.values()
+    assert str(first) in error
+    assert str(copy) in error
+    assert not found.dags
+
+
+@pytest.mark.usefixtures("sql_folder")
+def test_a_report_that_another_file_imports_mentions_or_no_longer_has_is_declared_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    files = {"declared_once": DECLARATION, "a_broken": DECLARATION + "(", "a_ignored": DECLARATION}
+    files["a"] = "from declared_once import plays  # plays\nfrom athena_reports import *\n"
+    files["z"] = (
+        "from athena_reports import build_dag, daily\nfrom declared_once import plays\nz = build_dag(plays, daily())"
+    )
+    for name, text in files.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    (tmp_path / ".airflowignore").write_text("a_ignored.py")
+
+    for name in ("declared_once", "z"):
+        found = parsed(tmp_path / f"{name}.py")
+        assert not found.import_errors
+        assert found.dags
