@@ -75,7 +75,7 @@ def test_what_is_declared_is_there() -> None:
 
 
 def test_the_docs_are_short() -> None:
-    """Below 12,000 words, without what is generated and the decisions."""
+    """Below 13,000 words, without what is generated and the decisions."""
     pages = [page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "adr" and page.stem not in GENERATED]
     assert sum(len(page.read_text(encoding="utf-8").split()) for page in pages) < 13_000
 

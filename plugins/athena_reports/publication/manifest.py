@@ -107,7 +107,7 @@ class PublicationFacts(BaseModel, frozen=True):
     checks: tuple[CheckResult, ...]
     run: RunFacts
     code_version: str
-    logic: str = ""  # what the rows were made by: see `logic_digest`; empty in a DAG of one's own
+    logic: str = ""  # kind and digest of what made the rows: see `logic_digest`; empty in a DAG of one's own
 
 
 class Latest(BaseModel, frozen=True, extra="allow"):

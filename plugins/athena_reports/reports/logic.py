@@ -1,20 +1,31 @@
 """A digest of what makes a report's rows, so that periods published by other logic can be told."""
 
 import hashlib
-import inspect
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, meta
+from jinja2 import Environment, FileSystemLoader, TemplateNotFound, meta
 
-from athena_reports.periods.sql_period import ParamValue
+from athena_reports.periods.sql_period import ParamValue, literal
+from athena_reports.reports.canonical import Canonical, canonical
 from athena_reports.reports.input import Input
+from athena_reports.rows.transforms import describe
 
-_LIBRARY = __name__.partition(".")[0]
+# What a digest consists of. Whoever changes that for a report whose rows stay the same gives it another name.
+KIND = "v2"
+
+
+def is_outdated(published: str, today: str) -> bool:
+    """Return whether a period was published by other logic than today's, both as `logic_digest` gives it.
+
+    Of a digest of another kind, or of none, this is not known. Such a period is not outdated.
+    """
+    prefix = f"{KIND}:"
+    is_known = published.startswith(prefix) and today.startswith(prefix)
+    return is_known and published != today
 
 
 def logic_digest(
@@ -24,42 +35,76 @@ def logic_digest(
     params: Mapping[str, ParamValue],
     inputs: Sequence[Input],
     late_by: timedelta,
-    transforms: Sequence[Callable[..., Any]],
+    transforms: Canonical,
 ) -> str:
-    """Return 16 hexadecimal digits that stay the same as long as the rows of a period are made in the same way.
+    """Return `KIND`, a colon, and 16 hexadecimal digits that stay the same as long as rows are made in the same way.
 
-    They cover the template with what it includes, the params, what the filters follow from, and the source of the
-    transforms: of a function of this package its name and arguments, so that a new version of it alone changes nothing.
-    What an author's function calls is not covered.
+    They are the same in every process. They cover the template with the files that it includes, the params, what the
+    filters on partitions follow from, and the transforms as `read_transforms` gives them.
     """
-    said = [*_sources(sql, folder), repr(sorted(params.items())), repr(inputs), repr(late_by), *map(_code, transforms)]
-    return hashlib.sha256("\0".join(said).encode()).hexdigest()[:16]
+    parts = {
+        "template": [sql, *_included(sql, folder)],
+        "params": {name: literal(value) for name, value in params.items()},
+        "late_by": f"{late_by.total_seconds()!r} seconds",
+        "inputs": [_filter(source) for source in sorted(inputs, key=lambda source: source.table)],
+        "transforms": transforms,
+    }
+    text = json.dumps(parts, sort_keys=True)
+    return f"{KIND}:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def _sources(source: str, folder: Path) -> Iterator[str]:
-    """Yield a template and the files that it includes, as far as their names are constants."""
-    environment, waiting, seen = Environment(loader=FileSystemLoader(folder)), [source], set()
+def read_transforms(transforms: Sequence[Callable[..., Any]], logic_version: str) -> Canonical:
+    """Return what tells some transforms from others: the `logic_version` if there is one, else what they are.
+
+    Of a transform of this package these are its public name and its arguments, of an author's function what
+    `canonical` reads.
+
+    Raises:
+        UnreadableError: A transform is not the same in every process.
+    """
+    if logic_version:
+        return ["logic_version", logic_version]
+    return [canonical(transform, describe(transforms, number)) for number, transform in enumerate(transforms, start=1)]
+
+
+def _included(sql: str, folder: Path) -> Iterator[tuple[str, str | None]]:
+    """Yield name and text of the files that a template includes, as far as their names are constants.
+
+    The text of a file that is not there is None. A template may say that it goes on without it.
+    """
+    environment = Environment(loader=FileSystemLoader(folder))
+    waiting = [sql]
+    seen = set()
     while waiting:
         text = waiting.pop()
-        yield text
         if "{%" not in text:  # then it includes nothing, and to parse it would take long
             continue
-        for name in sorted(filter(None, meta.find_referenced_templates(environment.parse(text))), reverse=True):
-            if name not in seen:
-                seen.add(name)
-                waiting.append((folder / name).read_text(encoding="utf-8"))
+        for name in sorted(filter(None, meta.find_referenced_templates(environment.parse(text)))):
+            if name in seen:
+                continue
+            seen.add(name)
+            included = _text(environment, name)
+            yield name, included
+            if included is not None:
+                waiting.append(included)
 
 
-def _code(value: Any) -> str:
-    if isinstance(value, partial):
-        arguments = [*value.args, *(each for pair in sorted(value.keywords.items()) for each in pair)]
-        return "\0".join(map(_code, (value.func, *arguments)))
-    if not isinstance(value, FunctionType):
-        return repr(value) if not callable(value) else f"{type(value).__module__}.{type(value).__qualname__}"
-    if value.__module__.partition(".")[0] == _LIBRARY:
-        return f"{value.__module__}.{value.__qualname__}"
+def _text(environment: Environment, name: str) -> str | None:
+    assert environment.loader is not None
     try:
-        source = inspect.getsource(value)
-    except OSError:  # it was made without a file
-        source = value.__code__.co_code.hex()
-    return "\0".join([source, *(_code(cell.cell_contents) for cell in value.__closure__ or ())])
+        text, _, _ = environment.loader.get_source(environment, name)
+    except TemplateNotFound:
+        return None
+    return text
+
+
+def _filter(source: Input) -> dict[str, Canonical | bool]:
+    """Return what the filter on an input's partitions follows from."""
+    return {
+        "table": source.table,
+        "columns": list(source.columns),
+        "zone": source.zone,
+        "format": source.format,
+        "kind": source.kind,
+        "previous": source.previous,
+    }

@@ -13,9 +13,10 @@ from pydantic import AfterValidator, ByteSize, Field, InstanceOf, model_validato
 from athena_reports.errors import ReportError
 from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
 from athena_reports.periods.sql_period import ParamValue, literal
+from athena_reports.reports.canonical import Canonical, UnreadableError
 from athena_reports.reports.column import Column, as_in_glue, named
 from athena_reports.reports.input import CONFIG, Input, mistake
-from athena_reports.reports.logic import logic_digest
+from athena_reports.reports.logic import logic_digest, read_transforms
 from athena_reports.reports.sql_template import template_problem
 from athena_reports.rows.checks import Check, promised
 from athena_reports.rows.writer import Format
@@ -71,6 +72,8 @@ class Report(pydantic.BaseModel, frozen=True):
         checks: What must hold of the published rows, see `checks`.
         inputs: The tables that it reads, so that missing partitions are noticed.
         empty: What happens if there are no rows: `fail`, `publish` an empty report, or `skip` the period.
+        logic_version: What stands for the code of the transforms in the digest of the report's logic; empty to read
+            their code. Whoever gives it raises it whenever a transform changes the rows.
         unload: Whether Athena writes the rows as Parquet (UNLOAD): faster for millions of rows, keeps no order.
         max_scan: The most that a query may scan, such as `20 GB`; None for no limit. Needs `inputs`.
         outputs: Formats to publish: `parquet`, `csv`, `csv_for_spreadsheets` (no text is a formula there), `jsonl`.
@@ -95,6 +98,7 @@ class Report(pydantic.BaseModel, frozen=True):
     checks: Annotated[Sequence[InstanceOf[Check]], AfterValidator(tuple)] = ()
     inputs: Annotated[Sequence[InstanceOf[Input]], AfterValidator(_each_once)] = ()
     empty: Literal["fail", "publish", "skip"] = "fail"
+    logic_version: str = ""
     unload: bool = False
     max_scan: Annotated[ByteSize, Field(gt=0)] | None = None
     outputs: Annotated[Sequence[Format], Field(min_length=1), AfterValidator(_each_once)] = ("parquet", "csv")
@@ -125,6 +129,15 @@ class Report(pydantic.BaseModel, frozen=True):
         folder, must_filter = settings().sql_folder, self.max_scan is not None
         if problem := template_problem(self.sql_text, self.params, folder, self.inputs, must_filter=must_filter):
             self.refuse("sql", f"{self.sql}: {problem} Correct the SQL file.")
+        return self
+
+    @model_validator(mode="after")
+    def _require_readable_transforms(self) -> Self:
+        try:
+            _ = self._canonical_transforms
+        except UnreadableError as error:
+            way_out = 'Use plain values there, or say yourself when the rows change: Report(logic_version="2").'
+            self.refuse("transform", f"{error}. {way_out}")
         return self
 
     @property
@@ -161,9 +174,23 @@ class Report(pydantic.BaseModel, frozen=True):
 
     @property
     def logic(self) -> str:
-        """A digest of what makes the rows."""
-        made_by: dict[str, Any] = {name: getattr(self, name) for name in ("params", "inputs", "late_by", "transforms")}
-        return logic_digest(self.sql_text, settings().sql_folder, **made_by)
+        """A digest of what makes the rows, with its kind: `v2:` and 16 hexadecimal digits."""
+        return self._digest
+
+    @cached_property
+    def _canonical_transforms(self) -> Canonical:
+        return read_transforms(self.transforms, self.logic_version)
+
+    @cached_property
+    def _digest(self) -> str:
+        return logic_digest(
+            self.sql_text,
+            settings().sql_folder,
+            params=self.params,
+            inputs=self.inputs,
+            late_by=self.late_by,
+            transforms=self._canonical_transforms,
+        )
 
     def with_params(self, cadence: str, overrides: Mapping[str, ParamValue]) -> Self:
         """Return the report with the params of one cadence laid over its own; ReportError if they do not fit."""

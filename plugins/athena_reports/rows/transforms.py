@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Context, Decimal
 from functools import partial
@@ -36,6 +37,23 @@ __all__ = ["each_row", "movement"]
 _numbers = count()
 
 
+@dataclass(frozen=True, eq=False)
+class LibraryTransform:
+    """A transform of this module, with the name and the arguments that an author gives.
+
+    These tell it from another transform, in an error's message and in the digest of a report's logic. The function that
+    does the work is private: it may be renamed or moved.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    work: Callable[..., Any]
+
+    def __call__(self, rows: DuckDBPyRelation, period: Period) -> Any:
+        """Return the rows that are made of these."""
+        return self.work(rows, period, **self.arguments)
+
+
 def apply(
     transforms: Sequence[Transform], relation: DuckDBPyRelation, period: Period, *, engine: Engine, about: str
 ) -> DuckDBPyRelation:
@@ -47,15 +65,20 @@ def apply(
         except Exception as error:
             if explained := engine.explain(error):
                 raise explained from error
-            which = f"transform {number} of {len(transforms)} ({_name(transform)})"
             problem = error if isinstance(error, TransformError) else f"{type(error).__name__}: {error}"
-            raise TransformError(f"{about}: {which} failed: {problem}") from error
+            raise TransformError(f"{about}: {describe(transforms, number)} failed: {problem}") from error
     return relation
 
 
-def _name(transform: Any) -> str:
+def describe(transforms: Sequence[Transform], number: int) -> str:
+    """Return what a message calls one of some transforms, counted from 1: `transform 1 of 2 (movement)`."""
+    transform = transforms[number - 1]
     function = transform.func if isinstance(transform, partial) else transform
-    return str(getattr(function, "__name__", function)).strip("_")
+    if isinstance(function, LibraryTransform):
+        name = function.name
+    else:
+        name = getattr(function, "__name__", type(function).__name__).strip("_")
+    return f"transform {number} of {len(transforms)} ({name})"
 
 
 def _relation(made: Any, engine: Engine) -> DuckDBPyRelation:
@@ -84,7 +107,8 @@ def movement(*, rank: str = "rank", previous_rank: str = "previous_rank", into: 
         previous_rank: Integer column of the previous period's rank, NULL for a newcomer.
         into: Name of the column that is added.
     """
-    return partial(_movement, rank=rank, previous_rank=previous_rank, into=into)
+    arguments = {"rank": rank, "previous_rank": previous_rank, "into": into}
+    return LibraryTransform("movement", arguments, _movement)
 
 
 def _movement(rows: DuckDBPyRelation, _: Period, *, rank: str, previous_rank: str, into: str) -> DuckDBPyRelation:
@@ -117,8 +141,8 @@ def each_row(
     Raises:
         ValueError: A type is not known.
     """
-    added = {name: duckdb_type(kind) for name, kind in (adds or {}).items()}
-    return partial(_each_row, function=function, added=added, drops=tuple(drops))
+    types = {name: duckdb_type(kind) for name, kind in (adds or {}).items()}
+    return LibraryTransform("each_row", {"function": function, "adds": types, "drops": frozenset(drops)}, _each_row)
 
 
 def _each_row(
@@ -126,14 +150,14 @@ def _each_row(
     period: Period,
     *,
     function: Callable[..., Mapping[str, Any] | None],
-    added: Mapping[str, str],
-    drops: Sequence[str],
+    adds: Mapping[str, str],
+    drops: frozenset[str],
 ) -> DuckDBPyRelation:
-    if unknown := sorted(set(drops).difference(rows.columns)):
+    if unknown := sorted(drops.difference(rows.columns)):
         raise TransformError(f"it drops {', '.join(unknown)}; the rows have {', '.join(rows.columns)}.")
     engine = current_engine.get()
     takes_period = len(signature(function).parameters) == 2
-    types = {**dict(zip(rows.columns, map(str, rows.types), strict=True)), **added}
+    types = {**dict(zip(rows.columns, map(str, rows.types), strict=True)), **adds}
     kinds = {name: engine.connection.sqltype(kind) for name, kind in types.items() if name not in drops}
     path, separator = engine.folder / f"each_row-{next(_numbers)}.json", "["
     encode = json.JSONEncoder(ensure_ascii=False, default=_text).encode
@@ -164,7 +188,7 @@ def _slices(function: Callable[..., Any], rows: DuckDBPyRelation, engine: Engine
         yield {at: row for at, row in made.items() if row is not None}
 
 
-def _refuse(rows: Mapping[int, Any], kinds: Mapping[str, DuckDBPyType], drops: Sequence[str]) -> None:
+def _refuse(rows: Mapping[int, Any], kinds: Mapping[str, DuckDBPyType], drops: frozenset[str]) -> None:
     """Refuse rows with other columns, and values that would not stay the same."""
     for number, row in rows.items():
         if not isinstance(row, Mapping):

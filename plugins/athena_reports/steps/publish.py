@@ -33,7 +33,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         report: Name of the report.
         environment: Name of the environment, for the manifest.
         late_by: A period whose query was submitted before its end plus this is provisional.
-        logic: Digest of what makes the rows; a period that was published by another one is outdated.
+        logic: Digest of what makes the rows, of the kind that `Report.logic` gives; a period that was published by
+            another one of the same kind is outdated.
         reads_previous: Whether the SQL reads the period before, whose restatement makes this one stale.
         keyed_outlets: Further assets, whose events have the id of the period as partition key; none before Airflow 3.3.
         database: Glue database of the published table; None for no table.

@@ -210,10 +210,11 @@ def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
 @pytest.mark.parametrize(
     ("published", "today", "states"),
     [
-        ("a", "b", [State.OUTDATED, State.PUBLISHED]),
-        ("a", "a", [State.PUBLISHED]),
-        ("", "b", [State.PUBLISHED]),  # by a DAG that says nothing of it
-        ("a", "", [State.PUBLISHED]),
+        ("v2:other", "v2:today", [State.OUTDATED, State.PUBLISHED]),
+        ("v2:today", "v2:today", [State.PUBLISHED]),
+        ("0123456789abcdef", "v2:today", [State.PUBLISHED]),  # by an older version of the package
+        ("", "v2:today", [State.PUBLISHED]),  # by a DAG that says nothing of it
+        ("v2:other", "", [State.PUBLISHED]),
     ],
 )
 def test_a_period_of_other_logic_than_todays_is_outdated_and_can_be_filled(

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from athena_reports import Column, Input, Report, transforms
+from athena_reports import Column, Input, Report, checks, transforms
+from athena_reports.errors import ReportError
+from athena_reports.reports.logic import is_outdated
 
-SQL = "{% include 'filter.sql' %} SELECT {{ params.top }}"
+SQL = "{% include 'filter.sql' %} SELECT {{ params.top }} FROM plays, users"
+PLAYS = Input("plays", "dt")
+USERS = Input("users", "dt", zone="Asia/Tokyo", format="%Y-%m", kind="string")
 
 
 def made_by(sql_folder: Path, *, sql: str = SQL, included: str = "-- a", **fields: Any) -> str:
     (sql_folder / "logic.sql").write_text(sql)
     (sql_folder / "filter.sql").write_text(included)
-    declared = {"params": {"top": 5}, "inputs": [Input("plays", "dt")], "transform": transforms.movement()}
+    declared = {
+        "params": {"top": 5, "game": "go"},
+        "inputs": [PLAYS, USERS],
+        "transform": [transforms.movement(), transforms.each_row(doubled, adds={"a": "bigint", "b": "bigint"})],
+    }
     return Report(name="logic", sql="logic.sql", since="2025-01-01", **declared | fields).logic
 
 
@@ -28,38 +40,211 @@ def tripled(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"score": row["score"] * 3}
 
 
-def scaled(factor: int) -> Any:
-    return lambda rows, _period: rows.project(f"score * {factor}")
+def scaled(factor: object, names: Sequence[str] = ("score",)) -> Any:
+    def transform(rows: Any, _period: object, suffix: str = "") -> Any:
+        return rows.project(", ".join(f"{name} * {factor}{suffix}" for name in names))
+
+    return transform
+
+
+def rows_of(*arguments: Any, **options: Any) -> Any:
+    return [transforms.movement(), transforms.each_row(*arguments, **options)]
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "the template": {"sql": SQL + " -- edited"},
+    "an included file": {"included": "-- b"},
+    "a file that is included by an included one": {"included": "{% include 'more.sql' %}"},
+    "a param": {"params": {"top": 6, "game": "go"}},
+    "a param's type": {"params": {"top": "5", "game": "go"}},
+    "a number's digits": {"params": {"top": Decimal("5.0"), "game": "go"}},
+    "another param": {"params": {"top": 5, "game": "go", "mode": 1}},
+    "two params exchanged": {"params": {"top": "go", "game": 5}},
+    "how late events land": {"late_by": timedelta(hours=1)},
+    "an input less": {"inputs": [PLAYS]},
+    "an input's table": {"inputs": [PLAYS, Input("players", "dt", zone="Asia/Tokyo", format="%Y-%m")]},
+    "an input's keys": {"inputs": [Input("plays", "day"), USERS]},
+    "an input's three keys": {"inputs": [Input("plays", ("y", "m", "d")), USERS]},
+    "an input's zone": {"inputs": [Input("plays", "dt", zone="Asia/Tokyo"), USERS]},
+    "an input's format": {"inputs": [Input("plays", "dt", format="%Y%m%d"), USERS]},
+    "an input's kind": {"inputs": [Input("plays", "dt", kind="date"), USERS]},
+    "an input of two periods": {"inputs": [Input("plays", "dt", previous=True), USERS]},
+    "no transform": {"transform": None},
+    "a transform less": {"transform": [transforms.movement()]},
+    "an argument of a transform": {"transform": [transforms.movement(into="moved"), *rows_of(doubled)[1:]]},
+    "the order of the transforms": {"transform": rows_of(doubled, adds={"a": "bigint", "b": "bigint"})[::-1]},
+    "the function of the rows": {"transform": rows_of(tripled, adds={"a": "bigint", "b": "bigint"})},
+    "the type of a column": {"transform": rows_of(doubled, adds={"a": "bigint", "b": "varchar"})},
+    "the order of the columns": {"transform": rows_of(doubled, adds={"b": "bigint", "a": "bigint"})},
+    "a column that is dropped": {"transform": rows_of(doubled, adds={"a": "bigint", "b": "bigint"}, drops=["c"])},
+    "what stands for the transforms": {"logic_version": "1"},
+}
+NO_CHANGES: dict[str, dict[str, Any]] = {
+    "what a gap means": {"inputs": [Input("plays", "dt", missing="partial"), USERS]},
+    "the database of an input": {"inputs": [Input("plays", "dt", database="lake"), USERS]},
+    "the defaults of an input": {"inputs": [Input("plays", ["dt"], zone="UTC", format="%Y-%m-%d"), USERS]},
+    "the order of the inputs": {"inputs": [USERS, PLAYS]},
+    "the order of the params": {"params": {"game": "go", "top": 5}},
+    "how types are called": {"transform": rows_of(doubled, adds={"a": "BIGINT", "b": " bigint"})},
+    "the defaults of a transform": {
+        "transform": [
+            transforms.movement(into="movement", rank="rank"),
+            transforms.each_row(doubled, adds={"a": "bigint", "b": "bigint"}, drops=[]),
+        ]
+    },
+    "what operators read": {"doc": "text", "owner": "you"},
+    "the formats": {"outputs": ["parquet"]},
+    "what happens without rows": {"empty": "publish"},
+    "when it ends": {"until": "2025-12-31"},
+    "the checks": {"checks": [checks.rows(at_least=1)]},
+    "what the columns mean": {"columns": {"score": Column("bigint", "points won")}},
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_makes_other_rows_makes_another_digest(sql_folder: Path, name: str) -> None:
+    (sql_folder / "more.sql").write_text("-- more")
+    digest = made_by(sql_folder)
+    assert re.fullmatch("v2:[0-9a-f]{16}", digest)
+    assert made_by(sql_folder, **CHANGES[name]) != digest
+
+
+def test_all_that_makes_other_rows_makes_different_digests(sql_folder: Path) -> None:
+    (sql_folder / "more.sql").write_text("-- more")
+    digests = [made_by(sql_folder, **fields) for fields in CHANGES.values()]
+    assert len(set(digests)) == len(CHANGES)
+
+
+@pytest.mark.parametrize("name", NO_CHANGES)
+def test_what_makes_the_same_rows_makes_the_same_digest(sql_folder: Path, name: str) -> None:
+    assert made_by(sql_folder, **NO_CHANGES[name]) == made_by(sql_folder)
+
+
+def test_a_digest_of_this_kind_stays_what_it_is(sql_folder: Path) -> None:
+    """What is published would all be outdated, or would never be: give another KIND to what is digested otherwise.
+
+    No file of this package and no private name in it may change this, only what this report declares.
+    """
+    assert made_by(sql_folder) == "v2:bb00a19204c195ec"
+
+
+def test_a_file_that_is_not_there_is_another_one_than_an_empty_one(sql_folder: Path) -> None:
+    sql = "SELECT 1 {% include 'later.sql' ignore missing %}"
+    without = made_by(sql_folder, sql=sql)
+    (sql_folder / "later.sql").write_text("")
+    assert made_by(sql_folder, sql=sql) != without
+
+
+def test_files_that_include_each_other_are_read_once(sql_folder: Path) -> None:
+    (sql_folder / "more.sql").write_text("{% if false %}{% include 'filter.sql' %}{% endif %}")
+    included = "{% include 'more.sql' %}"
+    assert made_by(sql_folder, included=included) == made_by(sql_folder, included=included)
+
+
+def test_what_a_query_may_scan_does_not_make_its_rows(sql_folder: Path) -> None:
+    sql = "SELECT 1 FROM plays, users WHERE {{ inputs.plays.partitions }} AND {{ inputs.users.partitions }}"
+    assert made_by(sql_folder, sql=sql, max_scan="1 TB") == made_by(sql_folder, sql=sql)
+
+
+# --- transforms
+
+
+def test_a_transform_of_this_package_counts_by_its_public_name(
+    sql_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = made_by(sql_folder)
+
+    def renamed(rows: Any, _period: object, **_: object) -> Any:
+        return rows
+
+    for name in ("_movement", "_each_row"):
+        monkeypatch.setattr(f"athena_reports.rows.transforms.{name}", renamed)
+    assert made_by(sql_folder) == digest
+
+
+def test_the_source_and_the_values_of_an_authors_function_count(sql_folder: Path) -> None:
+    functions = [
+        transforms.each_row(doubled),
+        transforms.each_row(tripled),
+        scaled(2),
+        scaled(3),
+        scaled("3"),
+        scaled(3, ["score", "plays"]),
+        partial(scaled(3), suffix=" "),
+        [scaled(3), scaled(3)],
+    ]
+    digests = [made_by(sql_folder, transform=function) for function in functions]
+    assert len(set(digests)) == len(functions)
+    assert made_by(sql_folder, transform=scaled(3)) == digests[3]
+
+
+class Client:
+    """Nobody knows what it holds."""
+
+
+CLIENT: Any = Client()
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("transform", "place"),
     [
-        {"sql": SQL + " -- edited"},
-        {"included": "-- b"},
-        {"params": {"top": 6}},
-        {"inputs": [Input("plays", "dt", zone="Asia/Tokyo")]},
-        {"late_by": timedelta(hours=1)},
-        {"transform": None},
-        {"transform": transforms.movement(into="moved")},
-        {"transform": transforms.each_row(doubled)},
+        (scaled(CLIENT), "transform 1 of 1 (transform), closure variable 'factor' is a {client}, which"),
+        ([transforms.movement(), scaled(2, [CLIENT])], "transform 2 of 2 (transform), closure variable 'names' is"),
+        (partial(scaled(2), suffix=CLIENT), "transform 1 of 1 (transform), argument 'suffix' is a {client}, which"),
+        (
+            transforms.each_row(lambda row, client=CLIENT: row | client),
+            "transform 1 of 1 (each_row), argument 'function', default value of 'client' is a {client}, which",
+        ),
     ],
 )
-def test_what_makes_other_rows_makes_another_digest(sql_folder: Path, other: dict[str, Any]) -> None:
-    assert made_by(sql_folder, **other) != made_by(sql_folder)
+def test_a_transform_that_cannot_be_read_is_refused_where_it_is_declared(
+    sql_folder: Path, transform: Any, place: str
+) -> None:
+    with pytest.raises(ReportError) as caught:
+        made_by(sql_folder, transform=transform)
+    assert (caught.value.report, caught.value.field) == ("logic", "transform")
+    assert place.format(client=f"{__name__}.Client") in str(caught.value)
+    assert str(caught.value).endswith('Report(logic_version="2").')
+    assert made_by(sql_folder, transform=transform, logic_version="2")
 
 
-def test_the_source_and_the_arguments_of_a_function_count(sql_folder: Path) -> None:
-    functions = [transforms.each_row(doubled), transforms.each_row(tripled), scaled(2), scaled(3)]
-    digests = [made_by(sql_folder, transform=function) for function in functions]
-    assert len(set(digests)) == len(functions)
-    assert made_by(sql_folder, transform=scaled(3)) == digests[-1]
+def test_a_version_that_is_given_stands_for_the_transforms(sql_folder: Path) -> None:
+    digests = [made_by(sql_folder, transform=scaled(CLIENT), logic_version=version) for version in ("1", "2", "3")]
+    assert len({*digests, made_by(sql_folder)}) == 4
+    assert made_by(sql_folder, transform=scaled(4), logic_version="3") == digests[-1]
+    assert made_by(sql_folder, transform=None, logic_version="3") == digests[-1]
+    assert made_by(sql_folder, params={"top": 6, "game": "go"}, logic_version="3") not in digests
 
 
-@pytest.mark.parametrize("other", [{"doc": "text"}, {"owner": "you"}, {"outputs": ["parquet"]}, {"empty": "publish"}])
-def test_what_makes_the_same_rows_makes_the_same_digest(sql_folder: Path, other: dict[str, Any]) -> None:
-    assert made_by(sql_folder, **other) == made_by(sql_folder)
+def test_the_params_of_a_cadence_make_another_digest_and_keep_the_version(sql_folder: Path) -> None:
+    (sql_folder / "top.sql").write_text("SELECT {{ params.top }}")
+    fields: dict[str, Any] = {"sql": "top.sql", "since": "2025-01-01", "transform": scaled(CLIENT)}
+    report = Report(name="logic", params={"top": 5}, logic_version="2", **fields)
+    assert report.with_params("monthly", {"top": 5}).logic == report.logic
+    assert report.with_params("monthly", {"top": 6}).logic != report.logic
 
 
-def test_what_a_report_promises_of_its_columns_does_not_make_its_rows(sql_folder: Path) -> None:
-    assert made_by(sql_folder, columns={"score": Column("bigint", "points won")}) == made_by(sql_folder)
+@pytest.mark.parametrize("version", [2, None, ["2"]])
+def test_a_version_is_a_text(sql_folder: Path, version: object) -> None:
+    with pytest.raises(ReportError, match="field 'logic_version'"):
+        made_by(sql_folder, logic_version=version)
+
+
+# --- the comparison
+
+
+@pytest.mark.parametrize(
+    ("published", "today", "is_known_to_be_other"),
+    [
+        ("v2:aaaaaaaaaaaaaaaa", "v2:bbbbbbbbbbbbbbbb", True),
+        ("v2:aaaaaaaaaaaaaaaa", "v2:aaaaaaaaaaaaaaaa", False),
+        ("aaaaaaaaaaaaaaaa", "v2:aaaaaaaaaaaaaaaa", False),
+        ("v1:aaaaaaaaaaaaaaaa", "v2:aaaaaaaaaaaaaaaa", False),
+        ("v3:aaaaaaaaaaaaaaaa", "v2:aaaaaaaaaaaaaaaa", False),
+        ("v2:aaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaa", False),  # a DAG that an older version of the package stored
+        ("v2:aaaaaaaaaaaaaaaa", "", False),
+        ("", "v2:aaaaaaaaaaaaaaaa", False),
+    ],
+)
+def test_only_digests_of_one_kind_are_compared(published: str, today: str, is_known_to_be_other: bool) -> None:
+    assert is_outdated(published, today) == is_known_to_be_other

@@ -1,6 +1,7 @@
 import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -87,6 +88,10 @@ def doubled(rows: Any, period: Any) -> Any:
     return rows.query("rows", f"SELECT a * 2 AS a, '{period.id}' AS period FROM rows")
 
 
+def _selected(column: str, rows: Any, _period: Any) -> Any:
+    return rows.project(column)
+
+
 def test_transforms_are_applied_in_order_and_see_the_period() -> None:
     found = run(doubled, lambda rows, _: rows.project("a + 1 AS a, period"))
     assert found == ({"a": "BIGINT", "period": "VARCHAR"}, [(3, "2026-11-15")])
@@ -106,6 +111,19 @@ def test_transforms_are_applied_in_order_and_see_the_period() -> None:
 def test_a_transform_that_fails_or_returns_something_else_is_named(transform: Any, says: str) -> None:
     assert says in refusal(transform)
     assert f"{ABOUT}: transform 2 of 2 (<lambda>) failed: " in refusal(doubled, transform)
+
+
+@pytest.mark.parametrize(
+    ("transform", "name"),
+    [
+        (movement(rank="nope"), "movement"),
+        (each_row(lambda row: row, drops=["nope"]), "each_row"),
+        (partial(each_row(lambda row: row, drops=["nope"])), "each_row"),
+        (partial(_selected, "nope"), "selected"),
+    ],
+)
+def test_a_transform_that_fails_is_told_by_its_public_name(transform: Any, name: str) -> None:
+    assert f"{ABOUT}: transform 2 of 2 ({name}) failed: " in refusal(doubled, transform)
 
 
 def test_sql_that_fails_on_a_row_is_an_error_of_the_transform() -> None:

@@ -1,5 +1,8 @@
 import json
+import os
+import re
 import runpy
+import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -83,6 +86,65 @@ def test_the_contract_of_a_dag(build: Any, cadence: Cadence, example: str) -> No
 def test_a_dag_is_the_same_each_time_it_is_parsed(build: Any) -> None:
     """Else Airflow would make a new version of it each time: no address of an object may be in it."""
     assert " object at 0x" not in json.dumps(DagSerialization.to_dict(build()))
+
+
+HASHED = """
+# Airflow looks for a DAG in it.
+from enum import Enum
+
+from athena_reports import Report, build_dag, monthly, transforms, weekly
+
+
+class Tier(Enum):
+    GOLD = frozenset({"anna", "bert", "carl", "dora"})
+
+
+def graded(names, tiers):
+    return lambda row: row | {"grade": "gold" if row["name"] in names else tiers[row["tier"]]}
+
+
+plays = Report(
+    name="plays",
+    sql="plays.sql",
+    since="2025-01-01",
+    params={"top": 5},
+    transform=transforms.each_row(graded({"x", "y", "z"}, {"a": Tier.GOLD}), adds={"grade": "varchar"}),
+)
+plays_weekly = build_dag(plays, weekly())
+plays_monthly = build_dag(plays, monthly(), params={"top": 6})
+"""
+PRINT_STORED = """
+import json, sys
+
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+
+bag = DagBag(sys.argv[1])
+assert not bag.import_errors, bag.import_errors
+stored = [DagSerialization.to_dict(dag) for _, dag in sorted(bag.dags.items())]
+print(json.dumps(stored, sort_keys=True).replace(sys.argv[1], ""))
+"""
+
+
+def test_a_dag_is_the_same_in_each_process_and_from_each_folder(sql_folder: Path, tmp_path: Path) -> None:
+    """Else each parse would make a new version of it, and all that is published would be outdated."""
+    (sql_folder / "plays.sql").write_text("SELECT {{ params.top }}")
+    outputs = set()
+    for seed in range(3):
+        folder = tmp_path / f"bundle_{seed}"
+        folder.mkdir()
+        (folder / "plays.py").write_text(HASHED)
+        variables = os.environ | {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
+            "PYTHONHASHSEED": str(seed),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        command = [sys.executable, "-c", PRINT_STORED, str(folder)]
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+        outputs.add(done.stdout.splitlines()[-1])
+    assert len(outputs) == 1
+    logic = re.findall(r'"logic": "(v2:[0-9a-f]{16})"', outputs.pop())
+    assert len(set(logic)) == len(logic) == 2
 
 
 def test_its_assets_are_those_that_a_consumer_names(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
