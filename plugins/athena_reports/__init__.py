@@ -52,10 +52,10 @@ _HOMES = {
     "reports.column": ("Column",),
     "reports.input": ("Input",),
     "reports.report": ("Report",),
-    "rows": ("checks", "transforms"),
     "settings": ("Settings",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+_MODULES = {"checks": "rows.checks", "settings": "settings", "transforms": "rows.transforms"}  # exported as a whole
 
 __all__ = ["Column", "Input", "Report", "build_cleanup", "build_dag", "build_reconciler", "build_restatement"]
 __all__ += ["Cadence", "Period", "daily", "monthly", "quarterly", "weekly", "yearly"]
@@ -68,7 +68,8 @@ __all__ += ["AthenaReportsError", "ReportError", "Settings", "settings"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{_MODULE_OF[name]}")
-    return getattr(module, name) if hasattr(module, name) else import_module(f"{module.__name__}.{name}")
+    if name in _MODULES:
+        return import_module(f"{__name__}.{_MODULES[name]}")
+    if name in _MODULE_OF:
+        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

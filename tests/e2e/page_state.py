@@ -37,11 +37,11 @@ _ANIMALS = ("Raven", "Newt", "Eagle", "Jaguar", "Urchin", "Antelope", "Marten", 
 DAG_FILE = '''
 """A report of Airflow for the page."""
 
-from athena_reports import Input, Report, build_dag, monthly, transforms, weekly
+from athena_reports import Input, Report, build_dag, checks, monthly, transforms, weekly
 
 report = Report(
     name="{report}", sql="{sql}", owner="analytics", since="{since}", params={{"top": 100}},
-    transform={transform}, doc=__doc__,
+    transform={transform}, checks=[checks.unique("user_id")], doc=__doc__,
 )
 weekly_dag = build_dag(report, weekly("sunday", timezone="Asia/Tokyo"))
 monthly_dag = build_dag(report, monthly(timezone="Asia/Tokyo"))

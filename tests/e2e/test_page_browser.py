@@ -492,6 +492,37 @@ def test_holes_are_filled_and_stale_periods_restated(enter: Enter, airflow: Airf
     assert {run.data_interval_start for run in runs} == {period.start_utc for period in HOLES}
 
 
+def test_history_follows_what_a_check_tells_apart_and_says_so_without_one(
+    enter: Enter, airflow: AirflowRuntime, services: Services
+) -> None:
+    publisher = Publisher(services, "campaign_reach", WEEKS)
+    for place, week in enumerate(WEEK[-3:]):
+        sales = [("Quito", "GROCERY", 700 - place), ("Cuenca", "GROCERY", 500 + place), ("Quito", "DAIRY", 300)]
+        rows = [{"store": store, "family": family, "sales": each} for store, family, each in sales]
+        unique = PASSED.model_copy(update={"name": "unique(store, family)"})
+        publisher.put(week, rows=rows, checks=[unique])
+    page = enter("admin")
+    history = page.locator("section", has=page.get_by_role("heading", name="History"))
+    open_page(page, airflow)
+    reach = cell(page, WEEK[-1], "campaign_reach_weekly")
+    expect(reach).to_have_attribute("data-state", "published")  # the page keeps for seconds what was there before
+    reach.click()
+    history.get_by_text("As a table").click()
+    values = {"Quito, GROCERY": (700, 699, 698), "Cuenca, GROCERY": (500, 501, 502), "Quito, DAIRY": (300, 300, 300)}
+    expect(history.locator("tbody tr")).to_have_count(len(values))
+    for name, numbers in values.items():
+        expect(history.get_by_role("row", name=name)).to_have_text(name + "".join(map(str, numbers)))
+    expect(history.locator("path")).to_have_count(len(values))
+
+    open_page(page, airflow, f"#{DAG_ID}/{HOLES[1].id}")  # which a run has published
+    expect(history.locator("path")).to_have_count(5)
+
+    month = last_periods(MONTHS, 1)[0]
+    open_page(page, airflow, f"#shop_revenue_monthly/{month.id}")
+    expect(history).to_contain_text("There is no history: no checks.unique of the report says")
+    expect(history.locator("path")).to_have_count(0)
+
+
 def test_airflows_graph_shows_the_steps_from_left_to_right(enter: Enter, airflow: AirflowRuntime) -> None:
     page = enter("admin")
     page.set_viewport_size({"width": 1400, "height": 600})

@@ -1,6 +1,6 @@
 """The Reports page's own endpoints: they only read. What the page starts, Airflow's REST API starts for the viewer."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -21,11 +21,13 @@ from starlette.types import Receive, Scope, Send
 from athena_reports.aws.s3 import MissingObjectError
 from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.page.coverage import Cell, Coverage, Run, State, coverage, plan
-from athena_reports.page.lake import CALLS_AT_ONCE, Lake, LakeError, Shape
+from athena_reports.page.lake import CALLS_AT_ONCE, Lake, LakeError, Shape, Values, label_of
 from athena_reports.page.runs import ReportDag, dated_runs, report_dags, unfinished_runs
 from athena_reports.periods.calendar import Period, periods_among
 from athena_reports.periods.run_period import FILL_RUN_ID, PERIOD_PARAM
 from athena_reports.publication.costs import last_months, merged, summary
+from athena_reports.publication.manifest import Manifest
+from athena_reports.rows.checks import unique_columns
 from athena_reports.rows.writer import CONTENT_TYPES
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ SHOWN_SQL_BYTES = 300_000  # Athena takes 262,144
 _CHUNK_BYTES = 1024**2  # of a download
 # Of the 40 threads that Airflow's API server answers with in a process: a lake that hangs holds no more than these.
 AT_ONCE, MAY_WAIT, RETRY_SECONDS = 8, 24, 3
+_NO_KEY = (
+    "There is no history: no checks.unique of the report says which columns tell its rows apart. "
+    "Declare one. Periods that are published from then on have a history."
+)
 _BUSY = "The page has too many requests. It asks again by itself."
 _STATIC = Path(__file__).with_name("static")
 _SOURCES = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
@@ -117,38 +123,46 @@ def one_period(dag: Dag, period_id: str) -> Response:
 
 @api.get(_PERIOD + "/history")
 def history(dag: Dag, period_id: str) -> Response:
-    """The measures of the first entries, in this period and in those before; of a single row whatever its key is."""
+    """The measures of the first entries, in this period and in those before.
+
+    An entry is what the report's first `checks.unique` tells apart. Without one, the only row of a period is an entry.
+    """
     lake = Lake.connect()
     manifest = lake.manifest(dag, period_id)
-    shape = Shape.of(manifest.columns)
-    is_single = manifest.rows == 1
-    if not (shape.key or is_single) or not shape.measures:
-        return JSONResponse({"periods": [], "entries": [], "values": {}, "problems": []})
-    entries: list[Any] = [(None, dag.report)]
-    if not is_single:
-        entries = lake.rows(dag, manifest, [shape.key, shape.label])[:HISTORY_ENTRIES]
-    keys = [key for key, _label in entries]
+    measures = Shape.of(manifest.columns).measures
+    key = unique_columns(manifest.checks, [column.name for column in manifest.columns])
+    is_single = not key and manifest.rows == 1
+    nothing: dict[str, Any] = {"periods": [], "entries": [], "values": {}, "problems": [], "note": ""}
+    if not measures:
+        return JSONResponse(nothing)
+    if not key and not is_single:
+        return JSONResponse(nothing | {"note": _NO_KEY})
+    labels = {(): dag.report} if is_single else _labels(lake, dag, manifest, key)
     published = [period.id for period in periods_among(dag.cadence, lake.partitions(dag.dag_id))]
     before = sorted(each for each in published if each < period_id)
     periods = [*before[1 - HISTORY_PERIODS :], period_id]
     problems: list[str] = []
 
-    def measured(each: str) -> dict[Any, dict[str, Any]]:
+    def measured(id: str) -> Mapping[Values, Values]:
+        """Return the measures of the entries in a period, by their keys."""
         try:
-            of = lake.manifest(dag, each)
-            if is_single and of.rows != 1:
+            published = lake.manifest(dag, id)
+            if is_single and published.rows != 1:
                 return {}
-            rows = lake.rows(dag, of, ["" if is_single else shape.key, *shape.measures], None if is_single else keys)
+            measures_by_key: Mapping[Values, Values] = lake.entries(dag, published, key, list(labels), measures)
         except AthenaReportsError as error:
             problems.append(str(error))
             return {}
-        return {key: dict(zip(shape.measures, values, strict=True)) for key, *values in rows}
+        return measures_by_key
 
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
-        seen = list(threads.map(measured, periods))
-    values = {name: [[found.get(key, {}).get(name) for found in seen] for key in keys] for name in shape.measures}
-    named = [{"key": key, "label": label or key} for key, label in entries]
-    return JSONResponse({"periods": periods, "entries": named, "values": values, "problems": problems})
+        by_period = list(threads.map(measured, periods))
+    unknown = (None,) * len(measures)
+    values = {}
+    for place, measure in enumerate(measures):
+        values[measure] = [[period.get(entry, unknown)[place] for period in by_period] for entry in labels]
+    entries = [{"key": entry, "label": label} for entry, label in labels.items()]
+    return JSONResponse(nothing | {"periods": periods, "entries": entries, "values": values, "problems": problems})
 
 
 @api.get(_PERIOD + "/manifest")
@@ -260,6 +274,16 @@ def _report(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: dateti
         ledger = merged(cell.published.ledger for cell in found.cells if cell.published)
         row["costs"] = summary(ledger, last_months(COST_MONTHS, now)).model_dump()
     return row | {"problems": found.problems, "cells": [_cell(cell) for cell in found.cells]}
+
+
+def _labels(lake: Lake, dag: ReportDag, manifest: Manifest, key: Sequence[str]) -> dict[Values, str]:
+    """Return the names of the first entries by their keys: of several columns all values, of one column its label."""
+    label = label_of(key[0], [column.name for column in manifest.columns])
+    labels = {}
+    for *values, name in lake.rows(dag, manifest, [*key, label])[:HISTORY_ENTRIES]:
+        text = ", ".join("NULL" if value is None else value for value in values)
+        labels[tuple(values)] = name if name and len(key) == 1 else text
+    return labels
 
 
 def _coverage(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: datetime | None) -> Coverage:

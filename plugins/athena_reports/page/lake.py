@@ -1,6 +1,6 @@
 """What is published, as Glue and S3 have it. Partitions are kept for seconds: many viewers cost as much as one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import BoundedSemaphore, Condition
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -28,6 +28,7 @@ SHOWN_ROWS, SHOWN_CHARS = 100, 200  # of a value
 SHOWN_COLUMNS, SHOWN_BYTES, SHOWN_UNFOLDED, SHOWN_VALUES = 200, 32 * 10**6, 256 * 10**6, 10**7
 MEMORY_LIMIT = "128MB"
 CALLS_AT_ONCE = 16
+Values = tuple[str | None, ...]  # of some columns of a row, as text
 _engines = BoundedSemaphore(4)
 _partitions = TTLCache(1024, ttl=3)
 
@@ -39,8 +40,8 @@ class LakeError(AthenaReportsError):
 class Shape(NamedTuple):
     """What the columns mean to a viewer, by their names and types."""
 
-    key: str  # the first text column, which tells entries apart; empty if there is none
-    label: str  # the column that names them, such as `user_name` for `user_id`; else the key
+    key: str  # the first text column, which names rows; empty if there is none
+    label: str  # the column that names them better, such as `user_name` for `user_id`; else the key
     numbers: Sequence[str]
     measures: Sequence[str]  # the numbers that are not ranks
 
@@ -49,9 +50,17 @@ class Shape(NamedTuple):
         """Return what the columns of a manifest mean."""
         names = [column.name for column in columns]
         key = next((c.name for c in columns if c.type == "VARCHAR" and c.name != "movement"), "")
-        label = next((n for n in (f"{key.removesuffix('_id')}_name", f"{key}_name") if n in names), key)
+        label = label_of(key, names)
         numbers = [c.name for c in columns if is_number(c.type)]
         return cls(key, label, numbers, [name for name in numbers if name not in ("rank", "previous_rank")])
+
+
+def label_of(column: str, names: Sequence[str]) -> str:
+    """Return which of some columns names what another one identifies, `user_name` for `user_id`; else that column."""
+    for name in (f"{column.removesuffix('_id')}_name", f"{column}_name"):
+        if name in names:
+            return name
+    return column
 
 
 @dataclass(frozen=True)
@@ -121,13 +130,43 @@ class Lake:
             raise LakeError(f"{location.manifest_uri} does not exist: {cause}. Clear the run of the period.")
         return manifest
 
-    def rows(
-        self, dag: ReportDag, manifest: Manifest, names: Sequence[str], keys: Sequence[Any] | None = None
-    ) -> list[tuple[str | None, ...]]:
-        """Return columns of the first rows (that have one of `keys` in the first) as text; NULL for unknown columns.
+    def rows(self, dag: ReportDag, manifest: Manifest, names: Sequence[str]) -> list[Values]:
+        """Return columns of the first rows as text; NULL for unknown columns. A long value is cut."""
+        return self._select(dag, manifest, _shown(names, manifest))
 
-        A long value is cut; a key is compared as it is returned.
+    def entries(
+        self, dag: ReportDag, manifest: Manifest, key: Sequence[str], keys: Sequence[Values], names: Sequence[str]
+    ) -> dict[Values, Values]:
+        """Return columns of the rows that have one of some keys, by key, as text; NULL for unknown columns.
+
+        A row that is not the only one of its key is left out: nothing says which of them is meant.
+
+        Args:
+            dag: The report.
+            manifest: The period.
+            key: The columns that tell rows apart. If they are empty, the only row of a period has the key `()`.
+            keys: Values of these columns, as `rows` returns them. One that `rows` has cut fits no row.
+            names: The columns to return.
         """
+        if not {column.name for column in manifest.columns}.issuperset(key):
+            return {}
+        key_values = [f"{quoted(name)}::VARCHAR" for name in key]
+        key_list = f"[{', '.join(key_values)}]::VARCHAR[]"  # in lists NULL equals NULL
+        wanted = f"WHERE list_contains($keys::VARCHAR[][], {key_list})"
+        alone = f"QUALIFY count(*) OVER (PARTITION BY {key_list}) = 1"
+        expressions = [*key_values, *_shown(names, manifest)]
+        found = self._select(dag, manifest, expressions, f"{wanted} {alone}", {"keys": [*map(list, keys)]})
+        return {row[: len(key)]: row[len(key) :] for row in found}
+
+    def _select(
+        self,
+        dag: ReportDag,
+        manifest: Manifest,
+        expressions: Sequence[str],
+        condition: str = "",
+        parameters: Mapping[str, Any] | None = None,
+    ) -> list[Values]:
+        """Return expressions of the first rows that satisfy a condition; LakeError if this page cannot read them."""
         import duckdb
 
         parquet = next((each for each in manifest.objects if each.format == "parquet"), None)
@@ -140,11 +179,8 @@ class Lake:
             if found > most:
                 raise LakeError(f"{uri} has {found:,} {unit}, more than the {most:,} that this page reads. {advice}")
 
-        require(len(names), SHOWN_COLUMNS, "columns")
+        require(len(expressions), SHOWN_COLUMNS, "columns")
         require(max((each.bytes for each in self.s3.list(uri)), default=0), SHOWN_BYTES, "bytes")
-        known = {column.name for column in manifest.columns}
-        columns = [_shown(f"{quoted(name) if name in known else 'NULL'}::VARCHAR") for name in names]
-        where = "" if keys is None else f"WHERE list_contains($keys::VARCHAR[], {columns[0]})"
         with _engines, open_engine(MEMORY_LIMIT, about=uri) as engine:
             path = engine.folder / "rows.parquet"
             self.s3.download(uri, path)
@@ -152,12 +188,12 @@ class Lake:
             sizes = (
                 f"SELECT sum(num_values)::BIGINT, sum(total_uncompressed_size)::BIGINT FROM parquet_metadata({file})"
             )
-            sql = f"SELECT {', '.join(columns)} FROM read_parquet({file}) {where} LIMIT {SHOWN_ROWS}"
+            sql = f"SELECT {', '.join(expressions)} FROM read_parquet({file}) {condition} LIMIT {SHOWN_ROWS}"
             try:
                 values, unfolded = run(sizes).fetchone() or (0, 0)
                 require(values or 0, SHOWN_VALUES, "values")
                 require(unfolded or 0, SHOWN_UNFOLDED, "bytes uncompressed")
-                return run(sql, {} if keys is None else {"keys": keys}).fetchall()
+                return run(sql, parameters or {}).fetchall()
             except duckdb.OutOfMemoryException as error:
                 raise LakeError(f"{uri} needs more memory than the {MEMORY_LIMIT} of this page. {advice}") from error
             except duckdb.Error as error:
@@ -165,6 +201,8 @@ class Lake:
                 raise LakeError(f"{uri} cannot be read as Parquet: {reason(error)}. {advice}") from error
 
 
-def _shown(text: str) -> str:
-    """Return SQL of a text, cut if it is long."""
-    return f"if(length({text}) > {SHOWN_CHARS}, left({text}, {SHOWN_CHARS - 1}) || '…', {text})"
+def _shown(names: Sequence[str], manifest: Manifest) -> list[str]:
+    """Return SQL of columns as text, cut if it is long; NULL for those that a period does not have."""
+    known = {column.name for column in manifest.columns}
+    texts = [f"{quoted(name) if name in known else 'NULL'}::VARCHAR" for name in names]
+    return [f"if(length({text}) > {SHOWN_CHARS}, left({text}, {SHOWN_CHARS - 1}) || '…', {text})" for text in texts]

@@ -30,6 +30,7 @@ __all__ = ["change", "expression", "in_range", "not_null", "rows", "schema", "un
 Severity = Literal["fail", "warn"]
 Against = Literal["previous_period", "previous_version"]
 Bound = int | float | Decimal | date
+_SEPARATOR = ", "  # of columns in the name of a check
 
 
 class CheckResult(BaseModel, frozen=True):
@@ -110,6 +111,27 @@ def unique(*columns: str, severity: Severity = "fail") -> Check:
     nth = f', row_number() OVER (PARTITION BY {names} ORDER BY file_row_number) AS "nth of its values"'
     find = partial(_each, '"nth of its values" = 1', f"repeat the {_listed(columns)} of one before", columns, adds=nth)
     return Check(name=f"unique({_listed(columns)})", severity=severity, find=find, key=columns)
+
+
+def unique_columns(results: Sequence[CheckResult], columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that the first `unique` of published rows has compared; empty if they are not certain.
+
+    A result names them only in the name of its check, such as `unique(store, family)`.
+
+    Args:
+        results: What the checks of the rows have found.
+        columns: The names of the columns of the rows.
+    """
+    first = next((result for result in results if result.name.startswith("unique(")), None)
+    if first is None or first.value is None:  # without a value it could not run, so its columns may not exist
+        return ()
+    published = {column.lower(): column for column in columns}  # DuckDB finds a column in any case of its letters
+    if len(published) < len(columns) or any(_SEPARATOR in column for column in columns):
+        return ()  # the name of the check could be read in two ways
+    compared = first.name.removeprefix("unique(").removesuffix(")").split(_SEPARATOR)
+    if not all(name.lower() in published for name in compared):
+        return ()
+    return tuple(published[name.lower()] for name in compared)
 
 
 def not_null(*columns: str, severity: Severity = "fail") -> Check:
@@ -270,7 +292,7 @@ def _literal(bound: Bound) -> str:
 def _listed(columns: Sequence[str]) -> str:
     if not all(columns) or not 0 < len(columns) == len(set(columns)):
         raise ValueError(f"{list(columns)!r} has to name at least one column, and each once.")
-    return ", ".join(columns)
+    return _SEPARATOR.join(columns)
 
 
 def _interval(at_least: Any, at_most: Any) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 import duckdb
 import pytest
 from botocore.exceptions import ConnectTimeoutError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from athena_reports.errors import PublishError
 from athena_reports.page import lake as page
@@ -71,10 +73,30 @@ def test_all_who_ask_at_once_share_one_answer_of_glue(account: Account) -> None:
 def test_entries_are_found_by_their_key_and_an_unknown_column_is_empty(account: Account) -> None:
     manifest = published(account)
     first, second = ranking(WEEK)[:2]
-    keys = [first["user_id"], second["user_id"], "nobody"]
-    found = account.lake.rows(DAG, manifest, ["user_id", "plays", "not_yet"], keys)
-    assert found == [(row["user_id"], str(row["plays"]), None) for row in (first, second)]
-    assert account.lake.rows(DAG, manifest, ["user_id"], []) == []
+    keys = [(first["user_id"],), (second["user_id"],), ("nobody",)]
+    found = account.lake.entries(DAG, manifest, ["user_id"], keys, ["plays", "not_yet"])
+    assert found == {(row["user_id"],): (str(row["plays"]), None) for row in (first, second)}
+    assert account.lake.entries(DAG, manifest, ["user_id"], [], ["plays"]) == {}
+    assert account.lake.entries(DAG, manifest, ["not_yet"], [(None,)], ["plays"]) == {}
+
+
+KEYS = st.tuples(*[st.sampled_from([None, "", "NULL", "a", "a, a", "'", "[a]"])] * 2)
+
+
+@given(st.lists(KEYS, max_size=8), st.lists(KEYS, max_size=3))
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_entry_is_the_one_row_that_has_all_values_of_its_key(
+    account: Account, rows: list[tuple[str | None, str | None]], others: list[tuple[str | None, str | None]]
+) -> None:
+    """NULL is a value like others, and the empty text is another one."""
+    texts = [[value and value.replace("'", "''") for value in row] for row in [*rows, ("end", "end")]]
+    listed = [", ".join("NULL" if value is None else f"'{value}'" for value in row) for row in texts]
+    values = ", ".join(f"({row}, {place})" for place, row in enumerate(listed))
+    manifest = published(account, f"SELECT * FROM (VALUES {values}) t(one, other, place)")
+
+    found = account.lake.entries(DAG, manifest, ["one", "other"], [*rows, *others], ["place"])
+    places = {row: str(rows.index(row)) for row in rows if rows.count(row) == 1}
+    assert {key: place for key, (place,) in found.items()} == places
 
 
 @pytest.mark.parametrize("limit", ["SHOWN_BYTES", "SHOWN_COLUMNS", "SHOWN_UNFOLDED", "SHOWN_VALUES"])
@@ -101,7 +123,15 @@ def test_a_small_file_of_huge_values_stays_small(account: Account, tmp_path: Pat
         account.s3.upload_file(str(path), account.bucket, manifest.parquet_key)
         with pytest.raises(LakeError, match=r"needs more memory than the 128MB of this page\. Download it"):
             shown(account, manifest)
-    assert set(account.lake.rows(DAG, manifest, ["user_id", "score"], [cut])) == {(cut, "1")}
+    assert account.lake.entries(DAG, manifest, ["user_id"], [(cut,)], ["score"]) == {}
+
+
+def test_a_key_that_is_too_long_to_be_shown_is_not_taken_for_another_one(account: Account) -> None:
+    rows = "SELECT repeat('x', 200) || n AS name, n AS score FROM range(2) r(n) UNION ALL SELECT 'y', 7"
+    manifest = published(account, rows)
+    keys = [(name,) for (name,) in account.lake.rows(DAG, manifest, ["name"])]
+    assert len(set(keys)) == 2
+    assert account.lake.entries(DAG, manifest, ["name"], keys, ["score"]) == {("y",): ("7",)}
 
 
 def test_a_long_value_is_cut(account: Account) -> None:

@@ -143,11 +143,12 @@ function table(columns, rows, shape) {
 async function showHistory(place, dagId, periodId) {
   const title = place.firstChild;
   try {
-    const { periods, entries, values, problems } = await read(`${periodPath(dagId, periodId)}/history`);
+    const { periods, entries, values, problems, note } = await read(`${periodPath(dagId, periodId)}/history`);
     const measures = Object.keys(values);
     const chart = h("div", { class: "chart wide" });
     const draw = (measure) => chart.replaceChildren(lineChart(periods, entries.map((entry, number) => ({ label: entry.label, values: values[measure][number] })), measure));
-    if (periods.length < 2 || !measures.length) chart.replaceChildren(h("p", { class: "empty" }, "There is no earlier period to compare with."));
+    if (note) chart.replaceChildren(h("p", { class: "empty" }, note));
+    else if (periods.length < 2 || !measures.length) chart.replaceChildren(h("p", { class: "empty" }, "There is no earlier period to compare with."));
     else draw(measures[0]);
     place.replaceChildren(title, picker(measures, draw) || "", chart, ...problems.map(problem));
   } catch (error) {
