@@ -49,25 +49,28 @@ def find_differences(
     engine: Engine,
 ) -> Differences:
     """Compare two Parquet files by the values of the key's columns; without one that tells rows apart by whole rows."""
-    before, after = ({column.name: column.type for column in columns} for columns in (old_columns, new_columns))
+    before = {column.name: column.type for column in old_columns}
+    after = {column.name: column.type for column in new_columns}
     shared = [name for name in after if name in before]
+    if _tells_apart(key, shared, (old, new), engine):
+        keys, compared = list(key), [name for name in shared if name not in key]
+        equal = _equal_keys(keys)
+    else:
+        key, keys, compared = (), shared, []
+        equal = [*_equal_keys(keys), "o.repetition = n.repetition"]
+    old_rows, new_rows = _rows(old, keys, compared), _rows(new, keys, compared)
+    joined = f"({old_rows}) AS o FULL JOIN ({new_rows}) AS n ON {' AND '.join(equal)}"
+    unlike = [
+        f"o.is_there AND n.is_there AND {_unlike(place, before[name], after[name])}"
+        for place, name in enumerate(compared)
+    ]
+    kinds = {"added": "o.is_there IS NULL", "removed": "n.is_there IS NULL", "changed": " OR ".join(unlike) or "false"}
+    counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in (*kinds.values(), *unlike))
     run = engine.connection.execute
-    key = key if _tells_apart(key, shared, (old, new), engine) else ()
-    keys, compared = (key, [name for name in shared if name not in key]) if key else ([*shared, "nth"], [])
-    equal_rows = ", ".join(map(quoted, shared))
-    nth = "" if key else f", row_number() OVER (PARTITION BY {equal_rows}) AS nth"
-    old_rows, new_rows = (
-        f"(SELECT *, true AS here{nth} FROM read_parquet({literal(str(path))}))" for path in (old, new)
-    )
-    equal = " AND ".join(f"o.{quoted(name)} IS NOT DISTINCT FROM n.{quoted(name)}" for name in keys)
-    joined = f"{old_rows} AS o FULL JOIN {new_rows} AS n ON {equal}"
-    unlike = {name: f"o.here AND n.here AND {_unlike(name, before[name], after[name])}" for name in compared}
-    kinds = {"added": "o.here IS NULL", "removed": "n.here IS NULL", "changed": " OR ".join(unlike.values()) or "false"}
-    counts = ", ".join(f"count(*) FILTER (WHERE {each})" for each in (*kinds.values(), *unlike.values()))
     added, removed, changed, *by_column = run(f"SELECT {counts} FROM {joined}").fetchall()[0]
-    cases = " ".join(f"WHEN {condition} THEN '{name}'" for name, condition in kinds.items())
-    shown = [f"coalesce(n.{quoted(name)}, o.{quoted(name)})::VARCHAR" for name in keys if name != "nth"]
-    pairs = [f"{side}.{quoted(name)}::VARCHAR" for name in compared for side in ("o", "n")]
+    cases = " ".join(f"WHEN {condition} THEN '{kind}'" for kind, condition in kinds.items())
+    shown = [f"coalesce(n.key_{place}, o.key_{place})::VARCHAR" for place in range(len(keys))]
+    pairs = [f"{side}.value_{place}::VARCHAR" for place in range(len(compared)) for side in ("o", "n")]
     where = f"{' OR '.join(kinds.values())} ORDER BY ALL LIMIT {_EXAMPLES}"
     rows = run(f"SELECT {', '.join([f'CASE {cases} END', *shown, *pairs])} FROM {joined} WHERE {where}").fetchall()
     return Differences(
@@ -94,9 +97,26 @@ def _tells_apart(key: Sequence[str], shared: Sequence[str], paths: Sequence[Path
     return all(answer[0][0] for answer in answers)
 
 
-def _unlike(name: str, before: str, after: str) -> str:
+def _rows(path: Path, keys: Sequence[str], compared: Sequence[str]) -> str:
+    """Return SQL of the rows of a file, and how often each has the values of its keys among those before.
+
+    Columns are called by their places. A report may give its own any name, also that of one that is made here.
+    """
+    columns = [f"file.{quoted(name)} AS key_{place}" for place, name in enumerate(keys)]
+    columns += [f"file.{quoted(name)} AS value_{place}" for place, name in enumerate(compared)]
+    same = ", ".join(f"file.{quoted(name)}" for name in keys)
+    window = f"PARTITION BY {same}" if same else ""
+    columns += [f"row_number() OVER ({window}) AS repetition", "true AS is_there"]
+    return f"SELECT {', '.join(columns)} FROM read_parquet({literal(str(path))}) AS file"
+
+
+def _equal_keys(keys: Sequence[str]) -> list[str]:
+    return [f"o.key_{place} IS NOT DISTINCT FROM n.key_{place}" for place in range(len(keys))]
+
+
+def _unlike(place: int, before: str, after: str) -> str:
     is_same = before == after or (is_number(before) and is_number(after))
-    old, new = (f"{side}.{quoted(name)}{'' if is_same else '::VARCHAR'}" for side in ("o", "n"))
+    old, new = (f"{side}.value_{place}{'' if is_same else '::VARCHAR'}" for side in ("o", "n"))
     return f"{old} IS DISTINCT FROM {new}"
 
 

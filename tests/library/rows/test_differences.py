@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,18 +16,31 @@ from athena_reports.rows.engine import open_engine
 
 Row = tuple[str | None, int | None]
 TABLES = st.lists(st.tuples(st.sampled_from(["a", "b", "c", None]), st.sampled_from([1, 2, None])), max_size=8)
+# Those of the SQL that compares, of DuckDB, and of SQL itself.
+RESERVED = ["here", "nth", "o", "n", "is_there", "repetition", "file", "key_0", "key_1", "value_0", "value_1"]
+RESERVED += ["filename", "file_row_number", "file_index", "rowid", "columns", "exclude", "at", "select"]
+ANY_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=3)
+NAMES = st.one_of(st.sampled_from(RESERVED), st.sampled_from(RESERVED).map(str.upper), ANY_TEXT)
+COLUMNS = st.lists(NAMES, min_size=2, max_size=5, unique_by=str.casefold)  # as a result's have to be
+VALUES = st.sampled_from([1, 2, None])
 
 
-def compared(old: list[Row], new: list[Row], *key: str) -> Differences:
+def differences(old: pa.Table, new: pa.Table, *key: str) -> Differences:
     with open_engine("128MB") as engine:
         paths: list[Path] = []
-        for number, rows in enumerate((old, new)):
-            names, values = [row[0] for row in rows], [row[1] for row in rows]
-            table = pa.table({"name": pa.array(names, pa.string()), "value": pa.array(values, pa.int64())})
+        for number, table in enumerate((old, new)):
             paths.append(engine.folder / f"{number}.parquet")
             pq.write_table(table, paths[-1])
         columns: Any = [columns_of(engine.connection.from_parquet(str(path))) for path in paths]
         return find_differences(*paths, *columns, key, engine)
+
+
+def compared(old: list[Row], new: list[Row], *key: str) -> Differences:
+    def table(rows: list[Row]) -> pa.Table:
+        names, values = [row[0] for row in rows], [row[1] for row in rows]
+        return pa.table({"name": pa.array(names, pa.string()), "value": pa.array(values, pa.int64())})
+
+    return differences(table(old), table(new), *key)
 
 
 @settings(max_examples=40)
@@ -50,6 +64,42 @@ def test_a_key_tells_rows_apart_where_it_is_unique_in_both(old: list[Row], new: 
     assert (found.added, found.removed, found.changed) == counted
     assert found.columns == ({"value": len(changed)} if changed else {})
     assert {each.key[0] for each in found.examples if each.kind == "changed"} <= changed
+
+
+@settings(max_examples=40)
+@given(st.data(), COLUMNS, st.booleans())
+def test_columns_of_any_name_are_compared_by_their_values(
+    data: st.DataObject, names: list[str], is_keyed: bool
+) -> None:
+    number = data.draw(st.integers(1, 4))
+    values = [data.draw(st.lists(VALUES, min_size=number, max_size=number)) for _ in names]
+    keys = [*range(number - 1), None]
+    row, place = data.draw(st.integers(0, number - 1)), data.draw(st.integers(1, len(names) - 1))
+    if is_keyed:
+        values[0] = keys
+    changed = [[*column] for column in values]
+    changed[place][row] = 3
+    old, new = (pa.table([pa.array(each, pa.int64()) for each in some], names) for some in (values, changed))
+    key = names[:1] if is_keyed else []
+
+    assert differences(old, old, *key).is_empty
+    found = differences(old, new, *key)
+    if is_keyed:
+        assert (found.added, found.removed, found.changed, found.columns) == (0, 0, 1, {names[place]: 1})
+        (example,) = found.examples
+        shown = [None if value is None else str(value) for value in (keys[row], values[place][row])]
+        assert (*example.key, example.columns) == (shown[0], {names[place]: (shown[1], "3")})
+    else:
+        assert (found.added, found.removed, found.changed) == (1, 1, 0)
+        assert {len(example.key) for example in found.examples} == {len(names)}
+
+
+@pytest.mark.parametrize("key", [[], ["name"]])
+def test_versions_without_a_column_in_common_differ_in_their_columns(key: list[str]) -> None:
+    old, new = pa.table({"name": ["a", "b"]}), pa.table({"title": ["a"]})
+    found = differences(old, new, *key)
+    assert (found.columns_added, found.columns_removed) == (("title",), ("name",))
+    assert (found.added, found.removed, found.changed, found.key) == (0, 1, 0, ())
 
 
 def test_a_key_that_a_version_has_not_is_none() -> None:
