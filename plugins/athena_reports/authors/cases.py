@@ -12,7 +12,7 @@ from datetime import date
 from difflib import SequenceMatcher
 from os import environ
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import yaml  # type: ignore[import-untyped]
 from botocore.exceptions import ClientError
@@ -23,10 +23,9 @@ from rich.text import Text
 
 from athena_reports.authors.case_tables import EXPECTED_FILE, CaseError, Row, case_tables, csv_rows
 from athena_reports.authors.cte import select_from
-from athena_reports.authors.declared import Declared, DeclaredReport, find_report
+from athena_reports.authors.declared import Declared, find_report
 from athena_reports.authors.trial import Aws, trial
 from athena_reports.errors import AthenaReportsError
-from athena_reports.periods.calendar import Period
 from athena_reports.rows.checks import failures
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import write_files
@@ -36,12 +35,28 @@ CASE_FILE = "case.yaml"
 _NOT_DONE = re.compile(r"NOT_SUPPORTED: (line \d+:\d+: )?the local Athena")
 
 
+def _as_text(period_id: object) -> object:
+    """Return a period id as a text. YAML reads `2026-11-15` as a date, and `2026` as a number."""
+    if isinstance(period_id, date | int):
+        return str(period_id)
+    return period_id
+
+
 class CaseFile(BaseModel, frozen=True, extra="forbid"):
     """`case.yaml`: the period, the cadence if its id does not tell, and a CTE of the SQL whose rows are expected."""
 
-    period: Annotated[str, BeforeValidator(lambda given: str(given) if isinstance(given, date | int) else given)]
+    period: Annotated[str, BeforeValidator(_as_text)]
     cadence: str = ""
     cte: str = ""
+
+
+Outcome = Literal["passed", "failed", "not run", "accepted"]
+_STYLES: dict[Outcome, str] = {
+    "passed": "green",
+    "failed": "red",
+    "not run": "yellow",
+    "accepted": "cyan",
+}
 
 
 class CaseResult(BaseModel, frozen=True):
@@ -49,7 +64,7 @@ class CaseResult(BaseModel, frozen=True):
 
     report: str
     case: str
-    outcome: Literal["passed", "failed", "not run", "accepted"]
+    outcome: Outcome
     seconds: float
     problem: str = ""
     expected: tuple[Row, ...] = ()  # the header first
@@ -59,82 +74,143 @@ class CaseResult(BaseModel, frozen=True):
 def case_folders(root: Path, names: Sequence[str]) -> list[Path]:
     """Return the folders of all cases below `root`, or of the named reports and cases (`report` or `report/case`)."""
     folders = sorted(path.parent for path in root.glob(f"*/*/{CASE_FILE}"))
-    found = [each for each in folders if not names or {each.parent.name, f"{each.parent.name}/{each.name}"} & {*names}]
-    if not found:
-        known = ", ".join(f"{each.parent.name}/{each.name}" for each in folders) or "none"
+    wanted = folders
+    if names:
+        wanted = [folder for folder in folders if _name(folder) in names or folder.parent.name in names]
+    if not wanted:
+        known = "none"
+        if folders:
+            known = ", ".join(_name(folder) for folder in folders)
         raise CaseError(f"There is no such case in {root}. It has: {known}. A case is a folder with a {CASE_FILE}.")
-    return found
+    return wanted
+
+
+def _name(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}"
+
+
+class _Verdict(NamedTuple):
+    """The part of a case's result that follows from its rows."""
+
+    outcome: Outcome
+    problem: str = ""
+    expected: tuple[Row, ...] = ()
+    found: tuple[Row, ...] = ()
 
 
 def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False) -> CaseResult:
-    """Run a case in a database of its own in the local services; with `accept` keep what came out as expected."""
+    """Run a case in a database of its own in the local services.
+
+    Args:
+        folder: The folder of the case, in the folder of its report.
+        reports: The reports of the DAGs folder.
+        aws: The local services.
+        accept: Write the rows that come out as the expected ones, and compare nothing.
+
+    Returns:
+        What became of it. A case that cannot be run as it is written has failed.
+
+    Raises:
+        CaseError: If the services are not local ones.
+    """
     if not environ.get("AWS_ENDPOINT_URL"):
         raise CaseError("Cases write their tables into the local services: run `make cases`, or set AWS_ENDPOINT_URL.")
     started = time.monotonic()
-
-    def result(outcome: Any, **facts: Any) -> CaseResult:
-        seconds = round(time.monotonic() - started, 3)
-        return CaseResult(report=folder.parent.name, case=folder.name, outcome=outcome, seconds=seconds, **facts)
-
-    path = folder / EXPECTED_FILE
     try:
-        found = _rows(folder, reports, aws)
-        if accept:
-            path.write_bytes(found.content)
-            return result("accepted", found=found.rows)
-        if not path.is_file():
-            return result("failed", problem=f"{path} is missing. --accept writes what came out.", found=found.rows)
-        with open_engine(settings().memory_limit, about=str(path)) as engine:
-            expected = csv_rows(path, engine)
+        verdict = _verdict(folder, reports, aws, accept)
     except (AthenaReportsError, ClientError) as error:
-        return result("not run" if _NOT_DONE.search(str(error)) else "failed", problem=str(error))
-    if expected != found.rows:
-        return result("failed", problem="Other rows came out.", expected=expected, found=found.rows)
-    return result("failed" if found.failed else "passed", problem=found.failed)
+        outcome: Outcome = "failed"
+        if _NOT_DONE.search(str(error)):
+            outcome = "not run"
+        verdict = _Verdict(outcome, problem=str(error))
+    return CaseResult(
+        report=folder.parent.name,
+        case=folder.name,
+        outcome=verdict.outcome,
+        seconds=round(time.monotonic() - started, 3),
+        problem=verdict.problem,
+        expected=verdict.expected,
+        found=verdict.found,
+    )
 
 
-class _Rows(BaseModel, frozen=True):
-    content: bytes
+def _verdict(folder: Path, reports: Declared, aws: Aws, accept: bool) -> _Verdict:
+    """Run a case and hold its rows against the expected ones, then its checks."""
+    result = _run(folder, reports, aws)
+    expected_file = folder / EXPECTED_FILE
+    if accept:
+        expected_file.write_bytes(result.content)
+        return _Verdict("accepted", found=result.rows)
+    if not expected_file.is_file():
+        problem = f"{expected_file} is missing. --accept writes what came out."
+        return _Verdict("failed", problem=problem, found=result.rows)
+    with open_engine(settings().memory_limit, about=str(expected_file)) as engine:
+        expected = csv_rows(expected_file, engine)
+    if expected != result.rows:
+        return _Verdict("failed", problem="Other rows came out.", expected=expected, found=result.rows)
+    if result.failed_checks:
+        return _Verdict("failed", problem=result.failed_checks)
+    return _Verdict("passed")
+
+
+class _Result(NamedTuple):
+    """What came out of a case."""
+
+    content: bytes  # the rows as a CSV file
     rows: tuple[Row, ...]
-    failed: str  # checks
+    failed_checks: str  # what they say; empty if all hold
 
 
-def _rows(folder: Path, reports: Declared, aws: Aws) -> _Rows:
+def _run(folder: Path, reports: Declared, aws: Aws) -> _Result:
+    path = folder / CASE_FILE
     try:
-        case = CaseFile.model_validate(yaml.safe_load((folder / CASE_FILE).read_text(encoding="utf-8")))
+        case = CaseFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError) as error:
-        raise CaseError(f"{folder / CASE_FILE}: {error}") from error
-    name = f"{folder.parent.name}_{case.cadence}" if case.cadence else folder.parent.name
-    declared, period = find_report(name, case.period, reports)
-    with case_tables(folder, declared.query.inputs, aws) as database:
-        return _made(case, declared, period, database, aws)
-
-
-def _made(case: CaseFile, declared: DeclaredReport, period: Period, database: str, aws: Aws) -> _Rows:
+        raise CaseError(f"{path}: {error}") from error
+    report = folder.parent.name
+    if case.cadence:
+        report = f"{report}_{case.cadence}"
+    declared, period = find_report(report, case.period, reports)
     sql = declared.sql(period)
-    sql = select_from(case.cte, sql) if case.cte else sql
-    with trial(declared, period, aws, sql=sql, database=database, is_whole=not case.cte) as done:
-        (file,) = write_files(done.table, ["csv"], done.engine)
-        return _Rows(
-            content=file.path.read_bytes(), rows=csv_rows(file.path, done.engine), failed=failures(done.checks)
+    if case.cte:
+        sql = select_from(case.cte, sql)
+
+    with (
+        case_tables(folder, declared.query.inputs, aws) as database,
+        trial(declared, period, aws, sql=sql, database=database, is_whole=not case.cte) as done,
+    ):
+        file = write_files(done.table, ["csv"], done.engine)[0]
+        return _Result(
+            content=file.path.read_bytes(),
+            rows=csv_rows(file.path, done.engine),
+            failed_checks=failures(done.checks),
         )
 
 
 def show(result: CaseResult, console: Console) -> None:
     """Print what became of a case, and of other rows than expected the differences."""
-    style = {"passed": "green", "accepted": "cyan", "not run": "yellow", "failed": "red"}[result.outcome]
-    console.print(
-        Text.assemble((f"{result.outcome:8}", style), f" {result.report}/{result.case}  {result.seconds:.1f} s")
-    )
+    outcome = (f"{result.outcome:8}", _STYLES[result.outcome])
+    console.print(Text.assemble(outcome, f" {result.report}/{result.case}  {result.seconds:.1f} s"))
     if result.problem:
         console.print(f"  {result.problem}", markup=False, highlight=False, soft_wrap=True)
-    if not (result.expected and result.found):
-        return
-    grid = Grid("", *(str(name) for name in result.found[0]))
-    for kind, a, b, c, d in SequenceMatcher(None, result.expected, result.found, autojunk=False).get_opcodes():
-        rows = [] if kind == "equal" else [("expected", row) for row in result.expected[a:b]]
-        rows += [] if kind == "equal" else [("found", row) for row in result.found[c:d]]
-        for word, row in rows:
-            values = ("NULL" if value is None else value for value in row)
-            grid.add_row(word, *values, style="red" if word == "expected" else "green")
-    console.print(grid)
+    if result.expected and result.found:
+        console.print(_differences(result.expected, result.found))
+
+
+def _differences(expected: Sequence[Row], found: Sequence[Row]) -> Grid:
+    """Return the rows that differ, under the header of what came out."""
+    header = [str(name) for name in found[0]]
+    grid = Grid("", *header)
+    matcher = SequenceMatcher(None, expected, found, autojunk=False)
+    for operation, expected_start, expected_end, found_start, found_end in matcher.get_opcodes():
+        if operation == "equal":
+            continue
+        for row in expected[expected_start:expected_end]:
+            grid.add_row("expected", *_cells(row), style="red")
+        for row in found[found_start:found_end]:
+            grid.add_row("found", *_cells(row), style="green")
+    return grid
+
+
+def _cells(row: Row) -> list[str]:
+    return ["NULL" if value is None else value for value in row]

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import NamedTuple
 
 from athena_reports.errors import AthenaReportsError
 
+# A comment, a text, a quoted name, a word, a parenthesis, or any other character.
 _TOKEN = re.compile(r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|\w+|[()]|\S""", re.DOTALL)
+_NAME = re.compile(r'["\w]')
+_MAIN_QUERY = ("SELECT", "VALUES", "TABLE")  # the words that begin the query after the CTEs
 
 
 class CteError(AthenaReportsError):
@@ -24,13 +26,23 @@ def select_from(cte: str, sql: str) -> str:
     words = list(_outer_words(sql))
     if not words or words[0].text.upper() != "WITH":
         raise CteError(f"The SQL has no CTE {cte!r}: it does not begin with WITH.")
-    main = next((word.start for word in words if word.text.upper() in ("SELECT", "VALUES", "TABLE")), len(sql))
-    names = [
-        word.text.strip('"') for word, after in pairwise(words) if after.text.upper() == "AS" and word.start < main
-    ]
-    if cte not in names:
-        raise CteError(f"The SQL has no CTE {cte!r}. It has {', '.join(names) or 'none'}.")
-    return f'{sql[:main]}SELECT * FROM "{cte}"'
+
+    ctes = []
+    end_of_ctes = len(sql)
+    previous = ""
+    for word in words:
+        if word.text.upper() in _MAIN_QUERY:
+            end_of_ctes = word.start
+            break
+        if word.text.upper() == "AS":
+            ctes.append(previous.strip('"'))
+        previous = word.text
+    if cte not in ctes:
+        known = "none"
+        if ctes:
+            known = ", ".join(ctes)
+        raise CteError(f"The SQL has no CTE {cte!r}. It has {known}.")
+    return f'{sql[:end_of_ctes]}SELECT * FROM "{cte}"'
 
 
 def _outer_words(sql: str) -> Iterator[_Word]:
@@ -38,6 +50,9 @@ def _outer_words(sql: str) -> Iterator[_Word]:
     depth = 0
     for match in _TOKEN.finditer(sql):
         text = match[0]
-        depth += (text == "(") - (text == ")")
-        if depth == 0 and (text[0] == '"' or re.match(r"\w", text)):
+        if text == "(":
+            depth += 1
+        elif text == ")":
+            depth -= 1
+        elif depth == 0 and _NAME.match(text):
             yield _Word(text, match.start())

@@ -74,58 +74,74 @@ class S3:
 
     def download(self, uri: str, path: Path) -> None:
         """Copy an object into a file by boto3's transfer manager; ConditionError if it is replaced meanwhile."""
+        bucket, key = split_uri(uri)
         # Only a ranged GET is sent with If-Match on the ETag of the HEAD before it: so every GET is one.
+        config = _transfer(1)
         with _explained(uri, "read"):
-            self.client.download_file(*split_uri(uri), str(path), ExtraArgs=self._owner, Config=_transfer(1))
+            self.client.download_file(bucket, key, str(path), ExtraArgs=self._owner, Config=config)
 
     def upload(self, path: Path, uri: str, content_type: str, *, sha256: str) -> None:
         """Upload a file, in parts if it is large, with its SHA-256 in hexadecimal in the object's metadata."""
+        bucket, key = split_uri(uri)
         # With the checksum S3 itself refuses bytes that arrive otherwise than sent.
-        extra: dict[str, Any] = {"Metadata": {"sha256": sha256}, "ChecksumAlgorithm": "SHA256"}
-        extra |= self._owner | self._written(content_type)
+        arguments: dict[str, Any] = {"Metadata": {"sha256": sha256}, "ChecksumAlgorithm": "SHA256"}
+        arguments.update(self._owner)
+        arguments.update(self._write_arguments(content_type))
+        config = _transfer(MULTIPART_BYTES)
         with _explained(uri, "written"):
-            self.client.upload_file(str(path), *split_uri(uri), ExtraArgs=extra, Config=_transfer(MULTIPART_BYTES))
+            self.client.upload_file(str(path), bucket, key, ExtraArgs=arguments, Config=config)
 
     def try_upload(self, prefix_uri: str) -> None:
         """Begin an upload below an address and break it off; S3Error if it is refused."""
-        where = self._object(f"{prefix_uri}.athena-reports-check")
+        target = self._object(f"{prefix_uri}.athena-reports-check")
         with _explained(prefix_uri, "written"):
-            begun = self.client.create_multipart_upload(**where, **self._written("text/plain"))
-            self.client.abort_multipart_upload(**where, UploadId=begun["UploadId"])
+            upload = self.client.create_multipart_upload(**target, **self._write_arguments("text/plain"))
+            self.client.abort_multipart_upload(**target, UploadId=upload["UploadId"])
 
     def write(self, uri: str, body: bytes, content_type: str, *, replacing: str | None) -> None:
         """Write a small object if the one there has the ETag `replacing`, or if there is none; else ConditionError."""
-        condition: Any = {"IfMatch": replacing} if replacing else {"IfNoneMatch": "*"}
+        condition: Any = {"IfNoneMatch": "*"}
+        if replacing:
+            condition = {"IfMatch": replacing}
         with _explained(uri, "written"):
-            self.client.put_object(**self._object(uri), **self._written(content_type), **condition, Body=body)
+            self.client.put_object(**self._object(uri), **self._write_arguments(content_type), **condition, Body=body)
 
     def list(self, prefix_uri: str) -> Iterator[StoredObject]:
         """Yield the objects whose address begins with `prefix_uri`, by key."""
-        for uri, each in self._listed(prefix_uri, "Contents", "Key"):
-            yield StoredObject(uri=uri, bytes=each["Size"], modified=each["LastModified"])
+        for uri, listed in self._listed(prefix_uri, "Contents", "Key"):
+            yield StoredObject(uri=uri, bytes=listed["Size"], modified=listed["LastModified"])
 
     def folders(self, prefix_uri: str) -> Iterator[str]:
-        """Return the addresses of the folders directly below `prefix_uri`, each with its closing slash."""
-        return (uri for uri, _ in self._listed(prefix_uri, "CommonPrefixes", "Prefix", Delimiter="/"))
+        """Yield the addresses of the folders directly below `prefix_uri`, each with its closing slash."""
+        for uri, _ in self._listed(prefix_uri, "CommonPrefixes", "Prefix", Delimiter="/"):
+            yield uri
 
     def delete(self, uris: Sequence[str]) -> None:
         """Delete objects of one bucket; a missing one counts as deleted. After an error some may be gone."""
         for start in range(0, len(uris), _DELETED_AT_ONCE):
-            some = uris[start : start + _DELETED_AT_ONCE]
-            bucket = split_uri(some[0])[0]
-            delete: Any = {"Objects": [{"Key": split_uri(uri)[1]} for uri in some], "Quiet": True}
-            with _explained(some[0], "deleted"):
-                answer = self.client.delete_objects(Bucket=bucket, Delete=delete, **self._owner)
-            for failure in answer.get("Errors", []):
-                reason = f"{failure['Code']}: {failure.get('Message')}. {_ADVICE.get(failure['Code'], '')}"
-                raise S3Error(f"s3://{bucket}/{failure['Key']} cannot be deleted: {reason}")
+            batch = uris[start : start + _DELETED_AT_ONCE]
+            bucket, _ = split_uri(batch[0])
+            keys: list[Any] = []
+            for uri in batch:
+                _, key = split_uri(uri)
+                keys.append({"Key": key})
+            with _explained(batch[0], "deleted"):
+                response = self.client.delete_objects(
+                    Bucket=bucket, Delete={"Objects": keys, "Quiet": True}, **self._owner
+                )
+            for failure in response.get("Errors", []):
+                code = failure["Code"]
+                problem = f"s3://{bucket}/{failure['Key']} cannot be deleted: {code}: {failure.get('Message')}."
+                raise S3Error(_with_advice(problem, code))
 
     def _listed(self, prefix_uri: str, kind: str, name: str, **options: Any) -> Iterator[tuple[str, Any]]:
+        """Yield address and description of what a listing has under `kind`; `name` is its field for the key."""
         bucket, prefix = split_uri(prefix_uri)
-        pages: Any = self.client.get_paginator("list_objects_v2")
+        paginator: Any = self.client.get_paginator("list_objects_v2")
         with _explained(prefix_uri, "listed"):
-            for page in pages.paginate(Bucket=bucket, Prefix=prefix, **options, **self._owner):
-                yield from ((f"s3://{bucket}/{each[name]}", each) for each in page.get(kind, []))
+            for page in paginator.paginate(Bucket=bucket, Prefix=prefix, **options, **self._owner):
+                for listed in page.get(kind, []):
+                    yield f"s3://{bucket}/{listed[name]}", listed
 
     def _object(self, uri: str) -> dict[str, Any]:
         bucket, key = split_uri(uri)
@@ -133,10 +149,15 @@ class S3:
 
     @property
     def _owner(self) -> dict[str, Any]:
-        return {"ExpectedBucketOwner": self.owner} if self.owner else {}
+        if not self.owner:
+            return {}
+        return {"ExpectedBucketOwner": self.owner}
 
-    def _written(self, content_type: str) -> dict[str, Any]:
-        return {"ContentType": content_type} | (self.encryption.arguments if self.encryption else {})
+    def _write_arguments(self, content_type: str) -> dict[str, Any]:
+        arguments: dict[str, Any] = {"ContentType": content_type}
+        if self.encryption is not None:
+            arguments.update(self.encryption.arguments)
+        return arguments
 
 
 def _transfer(multipart_threshold: int) -> Any:
@@ -147,6 +168,7 @@ def _transfer(multipart_threshold: int) -> Any:
 
 @contextmanager
 def _explained(uri: str, done: str) -> Iterator[None]:
+    """Raise an S3Error in the place of an error of boto3; `done` is what cannot be done with the object."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
     from s3transfer.exceptions import S3DownloadFailedError
@@ -156,13 +178,38 @@ def _explained(uri: str, done: str) -> Iterator[None]:
     except S3DownloadFailedError as error:  # If-Match did not hold
         raise ConditionError(f"{uri} cannot be {done}: it was replaced meanwhile.") from error
     except (ClientError, BotoCoreError, Boto3Error) as error:
-        # boto3 wraps the error of an upload, whose answer says more, and the last one of a download.
-        wrapped = error.__context__ if isinstance(error.__context__, ClientError) else error
-        cause = getattr(wrapped, "last_exception", wrapped)
-        response: Any = cause.response if isinstance(cause, ClientError) else {}
-        code = str(response.get("Error", {}).get("Code", "")).replace("403", "AccessDenied")  # of a HEAD
+        cause = _cause(error)
+        response: Any = {}
+        if isinstance(cause, ClientError):
+            response = cause.response
+        code = str(response.get("Error", {}).get("Code", ""))
+        if code == "403":  # of a HEAD, which has no body
+            code = "AccessDenied"
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        missing, conflict = ("NoSuchKey", "404"), ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
-        kind = MissingObjectError if code in missing else ConditionError if code in conflict else S3Error
-        message = f"{uri} cannot be {done}: {cause}. {_ADVICE.get(code, '')}".rstrip()
-        raise kind(message, retryable=not 300 <= status < 500) from error
+        is_final = 300 <= status < 500
+        message = _with_advice(f"{uri} cannot be {done}: {cause}.", code)
+        raise _error_type(code)(message, retryable=not is_final) from error
+
+
+def _cause(error: Exception) -> Any:
+    """Return the error that S3 or the connection gave: boto3 wraps it after an upload or a download in parts."""
+    from botocore.exceptions import ClientError
+
+    wrapped: Any = error
+    if isinstance(error.__context__, ClientError):  # of an upload, whose response says more
+        wrapped = error.__context__
+    return getattr(wrapped, "last_exception", wrapped)  # the last one of a download
+
+
+def _error_type(code: str) -> type[S3Error]:
+    if code in ("NoSuchKey", "404"):
+        return MissingObjectError
+    if code in ("PreconditionFailed", "412", "ConditionalRequestConflict", "409"):
+        return ConditionError
+    return S3Error
+
+
+def _with_advice(problem: str, code: str) -> str:
+    if code not in _ADVICE:
+        return problem
+    return f"{problem} {_ADVICE[code]}"

@@ -35,7 +35,8 @@ def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period
         run: Airflow's `dag_run`.
         param: The run's `period` param, a period id; empty for none.
     """
-    start, end = run.data_interval_start, run.data_interval_end
+    start = run.data_interval_start
+    end = run.data_interval_end
     is_backfill = run.run_type == "backfill"
     if param and is_backfill:
         raise RunPeriodError(
@@ -49,7 +50,9 @@ def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period
             raise RunPeriodError(f"The param {PERIOD_PARAM!r} is not valid: {error}") from error
     if start is None or end is None:
         return cadence.last_complete(run.run_after)
-    if is_backfill and run.logical_date not in (None, start):
+    # A run of a backfill begins its interval at its logical date. One that was triggered has the interval before it.
+    has_taken_over = is_backfill and run.logical_date is not None and run.logical_date != start
+    if has_taken_over:
         raise RunPeriodError(
             f"The backfill took over a run that was triggered with the logical date {run.logical_date} and reports "
             f"the period before it, from {start} on. Delete the run, then start the backfill again."
@@ -66,9 +69,13 @@ def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period
 
 def require_complete(period: Period, now: datetime) -> None:
     """Raise RunPeriodError if a period has not ended at `now`, an aware datetime."""
-    if period.end_utc > now:
-        state = "has not begun" if period.start_utc > now else "is not over"
-        raise RunPeriodError(
-            f"The period {period.id} ({period.cadence.description}) {state}: it ends at {period.end.isoformat()}. "
-            f"The last complete one is {period.cadence.last_complete(now).id}."
-        )
+    if period.end_utc <= now:
+        return
+    state = "is not over"
+    if period.start_utc > now:
+        state = "has not begun"
+    last_complete = period.cadence.last_complete(now)
+    raise RunPeriodError(
+        f"The period {period.id} ({period.cadence.description}) {state}: it ends at {period.end.isoformat()}. "
+        f"The last complete one is {last_complete.id}."
+    )

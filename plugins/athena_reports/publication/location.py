@@ -1,4 +1,7 @@
-"""Addresses in S3: s3://<bucket>/<report>/<cadence>/<period id>/versions/<version>/<format>/part-0.<suffix>."""
+"""Addresses in S3 of what a report publishes.
+
+A data object is at `s3://<bucket>/<report>/<cadence>/<period id>/versions/<version>/<format>/part-0.<suffix>`.
+"""
 
 from dataclasses import dataclass
 
@@ -14,32 +17,32 @@ class Location:
 
     @property
     def folder_uri(self) -> str:
-        """All periods of the report in this cadence."""
+        """Address of the folder of all periods of the report in this cadence."""
         return f"s3://{self.bucket}/{self.report}/{self.cadence}/"
 
     @property
     def latest_uri(self) -> str:
-        """The object that names the latest published period."""
+        """Address of the object that names the latest published period."""
         return f"{self.folder_uri}latest.json"
 
     @property
     def manifest_uri(self) -> str:
-        """The manifest."""
+        """Address of the period's manifest."""
         return f"{self.folder_uri}{self.period_id}/manifest.json"
 
     @property
     def versions_uri(self) -> str:
-        """All versions."""
+        """Address of the folder of the period's versions."""
         return f"{self.folder_uri}{self.period_id}/versions/"
 
     def version_uri(self, version: str) -> str:
-        """All objects of a version."""
+        """Return the address of the folder of a version."""
         return f"{self.versions_uri}{version}/"
 
     def sql_uri(self, version: str, sql_sha256: str) -> str:
-        """The SQL of a version; another SQL with the same rows lies beside it."""
+        """Return the address of a version's SQL. Another SQL that gave the same rows lies beside it."""
         return f"{self.version_uri(version)}sql/{sql_sha256[:16]}.sql"
 
     def uri(self, key: str) -> str:
-        """Address of a key in the report bucket."""
+        """Return the address of a key in the report bucket."""
         return f"s3://{self.bucket}/{key}"

@@ -24,11 +24,14 @@ class QueryState(StrEnum):
 
 
 def _at(*path: str, default: Any = "") -> Any:
+    """Return a field that is read from a place in Athena's description of an execution."""
     return Field(default, validation_alias=AliasPath(*path))
 
 
 def _iso_utc(instant: object) -> object:
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds") if isinstance(instant, datetime) else instant
+    if not isinstance(instant, datetime):
+        return instant
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 Instant = Annotated[str, BeforeValidator(_iso_utc)]  # UTC, milliseconds: such texts sort by time
@@ -59,7 +62,9 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
     @classmethod
     def from_response(cls, response: Mapping[str, Any], region: str = "") -> Self:
         """Read the response of GetQueryExecution in a region."""
-        return cls.model_validate({**response.get("QueryExecution", {}), "region": region})
+        execution = dict(response.get("QueryExecution", {}))
+        execution["region"] = region
+        return cls.model_validate(execution)
 
     @property
     def is_running(self) -> bool:
@@ -71,7 +76,9 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
         """By bytes and region, 0 for a failed query; None on a reservation, or if the region's price is not known."""
         if self.dpu_count is not None:
             return None
-        return 0.0 if self.state is QueryState.FAILED else price_usd(self.scanned_bytes, self.region)
+        if self.state is QueryState.FAILED:
+            return 0.0
+        return price_usd(self.scanned_bytes, self.region)
 
     @property
     def progress(self) -> str:
@@ -88,7 +95,9 @@ def get_query_execution(athena: "AthenaClient", query_execution_id: str) -> Quer
 
 def elapsed_since(submitted_at: str) -> timedelta:
     """Return the time since an ISO 8601 instant; zero for an empty text."""
-    return datetime.now(UTC) - datetime.fromisoformat(submitted_at) if submitted_at else timedelta(0)
+    if not submitted_at:
+        return timedelta(0)
+    return datetime.now(UTC) - datetime.fromisoformat(submitted_at)
 
 
 def console_url(query_execution_id: str, region: str, domain: str = "aws.amazon.com") -> str:

@@ -10,8 +10,12 @@ from pydantic import AfterValidator, BaseModel, ValidationError
 
 _MARK = "\n-- athena-reports: "
 _FORMAT = "WITH (format = 'PARQUET', compression = 'ZSTD')"
+_UNLOAD = """UNLOAD (
+{query}
+) TO '{folder_uri}' {format}"""
 # The folder of an UNLOAD: one for each execution of an intention, since Athena wants an empty one.
-_FOLDER = re.compile(rf"(?<=\n\) TO ')(s3://[^']*/)[0-9a-f]{{32}}/\d+(?=/' {re.escape(_FORMAT)}\Z)")
+_FOLDER = re.compile(rf"(?<=\n\) TO ')(?P<unload_to>s3://[^']*/)[0-9a-f]{{32}}/\d+(?=/' {re.escape(_FORMAT)}\Z)")
+_NO_INTENTION = "0" * 32
 
 
 class Marker(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -37,71 +41,129 @@ class Marker(BaseModel, frozen=True, extra="forbid", strict=True):
 
     def is_predecessor_of(self, other: Self) -> bool:
         """Whether this is the same task's intention from before its SQL or settings were edited."""
-        return (*self.owner, self.generation) == (*other.owner, other.generation) and self.intention != other.intention
+        is_same_task = self.owner == other.owner and self.generation == other.generation
+        return is_same_task and self.intention != other.intention
 
     @classmethod
     def find(cls, sql: str) -> Self | None:
         """Return the marker of a query, or None; `Submission.from_response` also checks that it is true."""
+        text = sql.rpartition(_MARK)[2]
         try:
-            return cls.model_validate_json(sql.rpartition(_MARK)[2])
+            return cls.model_validate_json(text)
         except ValidationError:
             return None
 
 
-def _into_folder(statement: str, intention: str = "0" * 32, number: int = 0) -> str:
-    return _FOLDER.sub(rf"\g<1>{intention}/{number}", statement)
+def _into_folder(statement: str, intention: str, number: int) -> str:
+    """Return an UNLOAD into the folder of an execution; another statement as it is."""
+    return _FOLDER.sub(rf"\g<unload_to>{intention}/{number}", statement)
+
+
+def _without_folder(statement: str) -> str:
+    """Return an UNLOAD as all executions of its intention have it; another statement as it is."""
+    return _into_folder(statement, _NO_INTENTION, 0)
 
 
 class Submission(BaseModel, frozen=True):
     """A query without and with its marker, and the rest of the request that starts it."""
 
-    statement: Annotated[str, AfterValidator(_into_folder)]
+    statement: Annotated[str, AfterValidator(_without_folder)]
     context: Mapping[str, str]
     workgroup: str
     result_configuration: Mapping[str, Any]
     marker: Marker
 
     @classmethod
-    def make(cls, query: str, *, owner: Marker, unload_to: str | None = None, **request: Any) -> Self:
-        """Return the submission of a rendered query; `owner` is the marker without output and intention."""
+    def make(
+        cls,
+        query: str,
+        *,
+        owner: Marker,
+        context: Mapping[str, str],
+        workgroup: str,
+        result_configuration: Mapping[str, Any],
+        unload_to: str | None = None,
+    ) -> Self:
+        """Return the submission of a rendered query.
+
+        Args:
+            query: The rendered SQL.
+            owner: The marker without output and intention.
+            context: QueryExecutionContext of the request.
+            workgroup: WorkGroup of the request.
+            result_configuration: ResultConfiguration of the request.
+            unload_to: Address of the folder below which an UNLOAD writes; None for a query that is not unloaded.
+        """
         statement = query.rstrip().removesuffix(";").rstrip()
         if unload_to is not None:
-            statement = f"UNLOAD (\n{statement}\n) TO '{unload_to}{'0' * 32}/0/' {_FORMAT}"
-        marker = owner.model_copy(update={"output": request["result_configuration"].get("OutputLocation", "")})
-        draft = cls(statement=statement, marker=marker, **request)
-        return draft.model_copy(update={"marker": marker.model_copy(update={"intention": draft._intention})})
+            folder_uri = f"{unload_to}{_NO_INTENTION}/0/"
+            statement = _UNLOAD.format(query=statement, folder_uri=folder_uri, format=_FORMAT)
+        output = result_configuration.get("OutputLocation", "")
+        without_intention = cls(
+            statement=statement,
+            context=context,
+            workgroup=workgroup,
+            result_configuration=result_configuration,
+            marker=owner.model_copy(update={"output": output}),
+        )
+        return without_intention._with_intention()
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> Self | None:
-        """Return what an execution was started from; None if it has no marker, or one copied onto another query."""
+        """Return what an execution was started from; None if it has no marker, or one copied onto another query.
+
+        Args:
+            response: The response of GetQueryExecution.
+        """
         execution = response["QueryExecution"]
         sql = execution.get("Query", "")
-        if (marker := Marker.find(sql)) is None:
+        marker = Marker.find(sql)
+        if marker is None:
             return None
-        configuration = {**execution.get("ResultConfiguration", {}), "OutputLocation": marker.output}
-        found = cls(
+
+        context = {"Catalog": "AwsDataCatalog"}
+        context.update(execution.get("QueryExecutionContext", {}))
+        asked_for = dict(execution.get("ResultConfiguration", {}))
+        asked_for["OutputLocation"] = marker.output  # Athena's own names the object of the result
+        submission = cls(
             statement=sql.rpartition(_MARK)[0],
-            context={"Catalog": "AwsDataCatalog"} | execution.get("QueryExecutionContext", {}),
+            context=context,
             workgroup=execution["WorkGroup"],
-            result_configuration={name: value for name, value in configuration.items() if value},
+            result_configuration={name: value for name, value in asked_for.items() if value},
             marker=marker,
         )
-        return found if marker.intention == found._intention else None
+        if submission._intention != marker.intention:
+            return None
+        return submission
 
     def sql(self, number: int) -> str:
         """Text of the intention's execution with this number, counted from 0."""
-        return _into_folder(self.statement, self.marker.intention, number) + self.marker.line
+        statement = _into_folder(self.statement, self.marker.intention, number)
+        return statement + self.marker.line
 
     def token(self, number: int) -> str:
         """ClientRequestToken of the intention's execution with this number, counted from 0."""
         return _sha256([self.sql(0), self.context, self.result_configuration, self.workgroup, number])
 
+    def _with_intention(self) -> Self:
+        marker = self.marker.model_copy(update={"intention": self._intention})
+        return self.model_copy(update={"marker": marker})
+
     @property
     def _intention(self) -> str:
-        # GetQueryExecution answers the catalog in lower case.
-        where = [self.context.get("Database", ""), self.context.get("Catalog", "").lower(), self.workgroup]
-        who = [*self.marker.owner, self.marker.generation, self.marker.output]
-        return _sha256([*who, self.statement.strip(), *where])[:32]
+        """The digest of the task, its statement, and where the statement runs."""
+        database = self.context.get("Database", "")
+        catalog = self.context.get("Catalog", "").lower()  # as GetQueryExecution answers it
+        parts = [
+            *self.marker.owner,
+            self.marker.generation,
+            self.marker.output,
+            self.statement.strip(),
+            database,
+            catalog,
+            self.workgroup,
+        ]
+        return _sha256(parts)[:32]
 
 
 def _sha256(parts: list[Any]) -> str:

@@ -16,9 +16,13 @@ USD_PER_TB = {
     "us-west-1": 6.75,
     "us-west-2": 5.0,
 }
+_BYTES_PER_TB = 1e12
+_LEAST_BILLED_TB = 1e-5  # 10 MB
 
 
 def price_usd(scanned_bytes: int, region: str) -> float | None:
     """Return what a query costs that scans so much, for 10 MB at least; None if the region's price is not known."""
-    per_tb = USD_PER_TB.get(region)
-    return None if per_tb is None else max(scanned_bytes / 1e12, 1e-5) * per_tb
+    if region not in USD_PER_TB:
+        return None
+    billed_tb = max(scanned_bytes / _BYTES_PER_TB, _LEAST_BILLED_TB)
+    return billed_tb * USD_PER_TB[region]

@@ -27,8 +27,12 @@ class RetryPolicy(BaseModel, frozen=True, extra="forbid"):
     @property
     def arguments(self) -> dict[str, Any]:
         """The policy as arguments of an Airflow operator."""
-        growth = {"retry_exponential_backoff": self.factor, "max_retry_delay": self.longest_pause}
-        return {"retries": self.retries, "retry_delay": self.first_pause, **growth}
+        return {
+            "retries": self.retries,
+            "retry_delay": self.first_pause,
+            "retry_exponential_backoff": self.factor,
+            "max_retry_delay": self.longest_pause,
+        }
 
 
 STATE_MACHINE_RETRIES = RetryPolicy(retries=5, first_pause=timedelta(seconds=3), factor=1)

@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 class WaitPolicy(BaseModel, frozen=True, extra="forbid"):
     """Pauses between two calls of GetQueryExecution: each is `factor` times the one before.
 
-    It follows from the time since the query was submitted: whoever takes the wait over keeps to the same schedule.
+    A pause follows from the time since the query was submitted. So another process that takes the wait over keeps to
+    the same schedule.
 
     Attributes:
         first_poll_seconds: The first pause.
@@ -24,8 +25,9 @@ class WaitPolicy(BaseModel, frozen=True, extra="forbid"):
 
     def pause_after(self, elapsed_seconds: float) -> float:
         """Return the seconds until the next call, `elapsed_seconds` after the query was submitted."""
+        elapsed = max(elapsed_seconds, 0.0)
         # Pauses p, pf, pf^2, ... add up to e = p(f^n - 1)/(f - 1), so the next one, pf^n, is p + (f - 1)e.
-        pause = self.first_poll_seconds + (self.factor - 1) * max(elapsed_seconds, 0.0)
+        pause = self.first_poll_seconds + (self.factor - 1) * elapsed
         return min(pause, self.longest_pause_seconds)
 
 

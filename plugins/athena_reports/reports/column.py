@@ -31,12 +31,15 @@ class Column:
     @property
     def comment(self) -> str:
         """What the published table says of it."""
-        return f"{self.description} ({self.unit})" if self.unit else self.description
+        if not self.unit:
+            return self.description
+        return f"{self.description} ({self.unit})"
 
 
 def as_in_glue(column: Column) -> Column:
     """Return a column with Glue's name of its type; ValueError if Glue does not take its type or its comment."""
-    if not column.description.strip() or not _is_line(column.comment):
+    is_described = bool(column.description.strip())
+    if not is_described or not _fits_glue(column.comment):
         raise ValueError(f"describe it in one line; with its unit Glue takes {_GLUE_BYTES} bytes.")
     return replace(column, type=glue_name(column.type))
 
@@ -45,10 +48,12 @@ def named(columns: Mapping[str, Column]) -> Mapping[str, Column]:
     """Return the columns; ValueError if a table cannot have columns of these names."""
     refuse_duplicates(columns)
     for name in columns:
-        if not name or not _is_line(name) or name.lower() == "period":
+        is_taken = name.lower() == "period"
+        if not name or is_taken or not _fits_glue(name):
             raise ValueError(f"{name!r} cannot be a column: `period` is the partition key, a name is one short line.")
     return MappingProxyType(columns)
 
 
-def _is_line(text: str) -> bool:
+def _fits_glue(text: str) -> bool:
+    """Return whether a text is one line that Glue takes as a name or a comment."""
     return not _CONTROL.search(text) and len(text.encode()) <= _GLUE_BYTES
