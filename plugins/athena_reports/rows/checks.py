@@ -32,6 +32,43 @@ Against = Literal["previous_period", "previous_version"]
 Bound = int | float | Decimal | date
 _SEPARATOR = ", "  # of columns in the name of a check
 
+# The author's names stand only where nothing but the rows has a name: what is made here is named outside of that.
+# `(FROM ...)` hides the columns that DuckDB adds to a file, such as file_row_number.
+_FAILING_ROWS = """
+SELECT number
+FROM (
+    SELECT
+        row_number() OVER (),
+        ({condition}
+        ) IS TRUE
+    FROM (FROM {source})
+) AS checked(number, is_true)
+WHERE NOT is_true
+"""
+# A window spills where a GROUP BY over many values runs out of memory.
+_REPEATED_ROWS = """
+SELECT number
+FROM (
+    SELECT row_number() OVER (), {columns}
+    FROM (FROM {source})
+) AS keyed(number, {keys})
+QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY number) > 1
+"""
+_COUNT_ROWS = """
+SELECT count(*), min(number, 5)
+FROM ({failing_rows})
+"""
+_SHOW_ROWS = """
+SELECT *
+FROM (
+    SELECT {values}
+    FROM (FROM {source})
+) AS file(number)
+WHERE number IN ({numbers})
+ORDER BY number
+"""
+_TOTAL = "SELECT coalesce(sum({column}), 0) FROM (FROM {source})"
+
 
 class CheckResult(BaseModel, frozen=True):
     """What a check found."""
@@ -106,10 +143,9 @@ def unique(*columns: str, severity: Severity = "fail") -> Check:
 
     NULL equals NULL, NaN equals NaN, and -0.0 equals 0.0.
     """
-    names = ", ".join(map(quoted, columns))
-    # A window spills where a GROUP BY over many values runs out of memory.
-    nth = f', row_number() OVER (PARTITION BY {names} ORDER BY file_row_number) AS "nth of its values"'
-    find = partial(_each, '"nth of its values" = 1', f"repeat the {_listed(columns)} of one before", columns, adds=nth)
+    keys = ", ".join(f"key_{place}" for place in range(len(columns)))
+    values = {"columns": ", ".join(map(quoted, columns)), "keys": keys}
+    find = partial(_each, _REPEATED_ROWS, values, f"repeat the {_listed(columns)} of one before", columns)
     return Check(name=f"unique({_listed(columns)})", severity=severity, find=find, key=columns)
 
 
@@ -137,7 +173,7 @@ def unique_columns(results: Sequence[CheckResult], columns: Sequence[str]) -> tu
 def not_null(*columns: str, severity: Severity = "fail") -> Check:
     """Check that no row has NULL in any of these columns."""
     condition = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in columns)
-    find = partial(_each, condition, f"have NULL in {' or '.join(columns)}", columns)
+    find = partial(_each, _FAILING_ROWS, {"condition": condition}, f"have NULL in {' or '.join(columns)}", columns)
     return Check(name=f"not_null({_listed(columns)})", severity=severity, find=find)
 
 
@@ -153,7 +189,8 @@ def in_range(
     # In DuckDB, NaN is greater than infinity.
     limits = {">=": at_least, "<=": math.inf if at_most is None and not isinstance(at_least, date) else at_most}
     holds = " AND ".join(f"{name} {sign} {_literal(bound)}" for sign, bound in limits.items() if bound is not None)
-    find = partial(_each, f"{name} IS NULL OR ({holds})", f"have a {column} outside the range {interval}", [column])
+    values = {"condition": f"{name} IS NULL OR ({holds})"}
+    find = partial(_each, _FAILING_ROWS, values, f"have a {column} outside the range {interval}", [column])
     return Check(name=f"in_range({column}, {interval})", severity=severity, find=find)
 
 
@@ -167,9 +204,13 @@ def expression(condition: str, *, description: str = "", severity: Severity = "f
         raise ValueError("expression(): give a condition in SQL, such as 'score >= plays'.")
 
     def find(table: LocalTable, engine: Engine, _: Any) -> _Finding:
-        if (kind := engine.connection.sql(f"SELECT ({condition}\n) FROM {table.source}").types[0].id) != "boolean":
+        value = engine.connection.sql(f"SELECT ({condition}\n) FROM (FROM {table.source})")
+        if (kind := value.types[0].id) != "boolean":
             raise ValueError(f"the condition is a {kind}; it has to be true or false")
-        return _each(f"{condition}\n", f"do not satisfy: {description or condition}", (), table, engine)
+        # A condition on rows, not on all of them together: DuckDB refuses an aggregate in WHERE.
+        engine.connection.sql(f"FROM (FROM {table.source}) WHERE ({condition}\n)")
+        values = {"condition": condition}
+        return _each(_FAILING_ROWS, values, f"do not satisfy: {description or condition}", (), table, engine)
 
     return Check(name=f"expression({description or condition})", severity=severity, find=find)
 
@@ -194,7 +235,7 @@ def change(what: str, *, within: float, against: Against = "previous_period", se
         before: int | float | None = baseline.rows if baseline else None
         figure = f"{now:,} rows"
         if what != "rows":
-            query = f"SELECT coalesce(sum({quoted(what)}), 0) FROM {table.source}"
+            query = _TOTAL.format(column=quoted(what), source=table.source)
             total = engine.connection.execute(query).fetchall()[0][0]
             if not math.isfinite(total):
                 raise ValueError(f"{what} has no total: it is {total}")
@@ -263,24 +304,28 @@ class _Finding(NamedTuple):
 
 
 def _each(
-    condition: str,
+    template: str,
+    values: Mapping[str, str],
     fault: str,
     shown: Sequence[str],
     table: LocalTable,
     engine: Engine,
     _: Any = None,
-    *,
-    adds: str = "",
 ) -> _Finding:
     """Count the rows that do not satisfy a condition, and show five, the columns `shown` first."""
-    numbered = f'SELECT *, file_row_number + 1 AS "row number"{adds} FROM {table.source}'
-    failing = f"FROM ({numbered}) WHERE ({condition}) IS NOT TRUE"
-    count = engine.connection.execute(f"SELECT count(*) {failing}").fetchall()[0][0]
-    names = list(dict.fromkeys(["row number", *shown, *(column.name for column in table.columns)]))[:21]
-    texts = ", ".join(f"left(coalesce({quoted(name)}::VARCHAR, 'NULL'), 80)" for name in names)
-    query = f'SELECT {texts} {failing} ORDER BY "row number" LIMIT {5 if count else 0}'
-    examples = [dict(zip(names, row, strict=True)) for row in engine.connection.execute(query).fetchall()]
-    return _Finding(not count, f"{count:,} of {table.rows:,} rows {fault}.", examples, count)
+    failing_rows = template.format(source=table.source, **values)
+    count, numbers = engine.connection.execute(_COUNT_ROWS.format(failing_rows=failing_rows)).fetchall()[0]
+    message = f"{count:,} of {table.rows:,} rows {fault}."
+    if not count:
+        return _Finding(True, message, value=count)
+    names = list(dict.fromkeys([*shown, *(column.name for column in table.columns)]))
+    names = [name for name in names if name != "row number"][:20]
+    texts = [f"left(coalesce({quoted(name)}::VARCHAR, 'NULL'), 80)" for name in names]
+    listed = ", ".join(["row_number() OVER ()", *texts])
+    query = _SHOW_ROWS.format(values=listed, source=table.source, numbers=", ".join(map(str, numbers)))
+    rows = engine.connection.execute(query).fetchall()
+    examples = [dict(zip(["row number", *names], [str(number), *row], strict=True)) for number, *row in rows]
+    return _Finding(False, message, examples, count)
 
 
 def _literal(bound: Bound) -> str:
