@@ -168,17 +168,18 @@ def _pairs(
     Columns are called by their places: an author's column may have any name, also one of those here.
     """
     columns = ["true AS is_there"]
+    whole_row = []
     key = []
     is_same_row = []
     for place, name in enumerate(paired_by):
-        columns.append(f"file.{quoted(name)} AS key_{place}")
+        value = _comparable(name, retyped)
+        columns.append(f"{value} AS key_{place}")
+        whole_row.append(value)
         key.append(f"coalesce(new_row.key_{place}, old_row.key_{place})::VARCHAR")
         is_same_row.append(f"old_row.key_{place} IS NOT DISTINCT FROM new_row.key_{place}")
     if not is_keyed:
         # Rows may be equal: the second one of a version is beside the second one of the other version.
-        window = ""
-        if paired_by:
-            window = "PARTITION BY " + ", ".join(f"file.{quoted(name)}" for name in paired_by)
+        window = f"PARTITION BY {', '.join(whole_row)}" if whole_row else ""
         columns.append(f"row_number() OVER ({window}) AS repetition")
         is_same_row.append("old_row.repetition = new_row.repetition")
 
@@ -186,10 +187,10 @@ def _pairs(
     new_values = []
     changes = []
     for place, name in enumerate(compared):
-        columns.append(f"file.{quoted(name)} AS value_{place}")
+        columns.append(f"{_comparable(name, retyped)} AS value_{place}")
         old_values.append(f"old_row.value_{place}::VARCHAR")
         new_values.append(f"new_row.value_{place}::VARCHAR")
-        changes.append(_is_changed(place, retyped.get(name)))
+        changes.append(f"old_row.value_{place} IS DISTINCT FROM new_row.value_{place}")
     return _PAIRS.format(
         key=", ".join(key),
         old_values=", ".join(old_values),
@@ -203,19 +204,12 @@ def _pairs(
     )
 
 
-def _is_changed(place: int, types: tuple[str, str] | None) -> str:
-    """Return the condition that a compared column has another value.
-
-    Args:
-        place: The place of the column among those that are compared.
-        types: The types in both versions if they are not the same; else None.
-    """
-    old_value = f"old_row.value_{place}"
-    new_value = f"new_row.value_{place}"
-    if types is not None and not all(map(is_number, types)):
-        old_value += "::VARCHAR"
-        new_value += "::VARCHAR"
-    return f"{old_value} IS DISTINCT FROM {new_value}"
+def _comparable(name: str, retyped: Mapping[str, tuple[str, str]]) -> str:
+    """Return the value of a column, as a text if its types in both versions cannot be compared."""
+    value = f"file.{quoted(name)}"
+    if name in retyped and not all(map(is_number, retyped[name])):
+        value += "::VARCHAR"
+    return value
 
 
 class _Counts(NamedTuple):
