@@ -19,14 +19,19 @@ from athena_reports.publication.costs import Ledger, Summary, last_months, merge
 from athena_reports.publication.glue_table import Table
 
 _NOTES = """
-Every published query is counted, also those of earlier versions. Failed and cancelled queries, previews and
-plans are not published, and so not here. A query without a price ran on a capacity reservation, which bills capacity
-and not the query, or in a region whose price is not known. Growth is that of the bytes per query. Months are UTC's.
+Every published query is counted, also those of earlier versions. Failed and cancelled queries,
+previews and plans are not published, and so not here. A query without a price ran on a capacity
+reservation, which bills capacity and not the query, or in a region whose price is not known. Growth
+is that of the bytes per query. Months are UTC's.
 """
 
 
 class Costs(BaseModel, frozen=True):
-    """Costs by the ids of DAGs, dearest first and of these the fastest growing, by their owners, and by month."""
+    """Costs by the ids of DAGs, by their owners, and by month.
+
+    DAGs and owners come dearest first. At the same price the one that scanned more comes first, and
+    then the one that grows faster.
+    """
 
     reports: dict[str, Summary]
     owners: dict[str, Summary]
@@ -66,7 +71,7 @@ def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
 
 
 def _ledger(declared: DeclaredReport, aws: Aws) -> Ledger:
-    """Return the costs of a DAG: from the partitions of its table, or from its manifests if it has no table."""
+    """Return the costs of a DAG: from its table's partitions, or without a table from manifests."""
     recipe = declared.recipe
     location = recipe.location(declared.latest_period())
     if recipe.database:
@@ -113,7 +118,8 @@ def _grid(title: str, summaries: Mapping[str, Summary]) -> Grid:
         growth = ""
         if total.growth is not None:
             growth = f"{total.growth:+.0%}"
-        grid.add_row(Text(name), f"{total.queries:,}", size(total.scanned_bytes), _price(total), growth)
+        scanned = size(total.scanned_bytes)
+        grid.add_row(Text(name), f"{total.queries:,}", scanned, _price(total), growth)
     return grid
 
 

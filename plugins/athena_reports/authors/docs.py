@@ -18,7 +18,7 @@ from athena_reports.settings import settings
 
 _MARKUP = re.compile(r"([\\`*\[\]|])")
 _HOUR = timedelta(hours=1)
-# ODCS's logical type for a type of a Glue table. A type that is missing here has the same name there.
+# ODCS's logical type for a type of a Glue table. Types that are missing here have the same name.
 _LOGICAL_TYPES = {
     "tinyint": "integer",
     "smallint": "integer",

@@ -1,6 +1,7 @@
 """Addresses in S3 of what a report publishes.
 
-A data object is at `s3://<bucket>/<report>/<cadence>/<period id>/versions/<version>/<format>/part-0.<suffix>`.
+A data object is at
+`s3://<bucket>/<report>/<cadence>/<period id>/versions/<version>/<format>/part-0.<suffix>`.
 """
 
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Location:
         return f"{self.versions_uri}{version}/"
 
     def sql_uri(self, version: str, sql_sha256: str) -> str:
-        """Return the address of a version's SQL. Another SQL that gave the same rows lies beside it."""
+        """Return the address of a version's SQL. Another SQL with the same rows lies beside it."""
         return f"{self.version_uri(version)}sql/{sql_sha256[:16]}.sql"
 
     def uri(self, key: str) -> str:
