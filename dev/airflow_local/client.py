@@ -56,8 +56,10 @@ def all_finished(runs: Sequence[DagRun]) -> bool:
 class TaskInstance(BaseModel):
     """The latest try of a task as the API tells it. One not yet considered has no state."""
 
+    id: str
     run_id: str = Field(alias="dag_run_id")
     task_id: str
+    map_index: int
     state: str | None
     try_number: int
     operator_name: str | None
@@ -147,10 +149,10 @@ class AirflowClient:
         rows = self.rows(f"{_DAGS}/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
         return [TaskInstance(**row) for row in rows]
 
-    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
+    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
         """The log of one try of a task, an event a line."""
         path = f"{_DAGS}/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
-        events = self.request("GET", path, params={"full_content": True})["content"]
+        events = self.request("GET", path, params={"full_content": True, "map_index": map_index})["content"]
         return "\n".join(jsonlib.dumps(event, ensure_ascii=False) for event in events)
 
     def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:

@@ -32,6 +32,7 @@ class Marker(BaseModel, frozen=True, extra="forbid", strict=True):
     dag_id: str
     run_id: str
     task_id: str
+    map_index: int = -1  # of a mapped task; -1 for any other, as in Airflow
     generation: str  # which clear of the run wants the query
     output: str = ""  # the output location that was asked for; a workgroup may have overruled it
     intention: str = ""  # digest of all that makes the intention
@@ -42,9 +43,9 @@ class Marker(BaseModel, frozen=True, extra="forbid", strict=True):
         return _MARK + json.dumps(self.model_dump())
 
     @property
-    def owner(self) -> tuple[str, ...]:
-        """The task that submitted it, in one run of one environment."""
-        return (self.environment, self.dag_id, self.run_id, self.task_id)
+    def owner(self) -> tuple[str | int, ...]:
+        """The task instance that submitted it, in one run of one environment."""
+        return (self.environment, self.dag_id, self.run_id, self.task_id, self.map_index)
 
     def is_predecessor_of(self, other: Self) -> bool:
         """Whether this is the same task's intention from before its SQL or settings were edited."""

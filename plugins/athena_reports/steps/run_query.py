@@ -125,13 +125,13 @@ class AthenaSubmitOperator(AthenaOperator):
 
     def _submission(self, context: Context) -> Submission:
         ti, run = context["ti"], context["dag_run"]
-        mapped = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
         # Airflow counts clear_number up at each clear; the start tells the run from a deleted one with the same id.
         generation = f"{run.clear_number or 0}" + (f" since {run.start_date.isoformat()}" if run.start_date else "")
-        names = {"dag_id": self.dag_id, "run_id": context["run_id"], "task_id": self.task_id + mapped}
+        names = {"dag_id": self.dag_id, "run_id": context["run_id"], "task_id": self.task_id}
+        map_index = -1 if ti.map_index is None else ti.map_index
         database = {"Database": self.database} if self.database else {}
         output = {"OutputLocation": self.output_location} if self.output_location else {}
-        owner = Marker(environment=self.environment, generation=generation, **names)
+        owner = Marker(environment=self.environment, generation=generation, map_index=map_index, **names)
         request: dict[str, Any] = {"context": {**self.query_execution_context, **database, "Catalog": self.catalog}}
         request |= {"workgroup": self.workgroup, "result_configuration": self.result_configuration | output}
         return Submission.make(self.query, owner=owner, unload_to=self.unload_to, **request)

@@ -156,8 +156,11 @@ class AthenaWaitSensor(AthenaSensor):
         if self._ti.try_number > 1 and not self._was_cleared:
             return True
         submission = Submission.from_response(self.hook.get_query_info(execution.id))
-        found = submission and self._ti.xcom_pull(task_ids=submission.marker.task_id, key=SUBMITTED_XCOM)
-        return bool(found) and Submitted.model_validate(found).is_retry
+        if submission is None:
+            return False
+        marker = submission.marker
+        pushed = self._ti.xcom_pull(task_ids=marker.task_id, map_indexes=marker.map_index, key=SUBMITTED_XCOM)
+        return bool(pushed) and Submitted.model_validate(pushed).is_retry
 
     def _get_execution(self) -> QueryExecution:
         return get_query_execution(self.hook.get_conn(), self.query_execution_id)

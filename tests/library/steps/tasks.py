@@ -45,8 +45,9 @@ class TaskInstance:
     def xcom_push(self, key: str, value: Any, **_: Any) -> None:
         self.xcoms[key] = json.loads(json.dumps(value))
 
-    def xcom_pull(self, *, task_ids: str, key: str) -> Any:
-        return self.xcoms.get(key) if task_ids == "run_query" else None
+    def xcom_pull(self, *, task_ids: str, key: str, map_indexes: int) -> Any:
+        """What run_query pushed, which has the same index."""
+        return self.xcoms.get(key) if (task_ids, map_indexes) == ("run_query", self.map_index) else None
 
     def get_first_reschedule_date(self, _: Mapping[str, Any]) -> datetime | None:
         return self.first_reschedule_date

@@ -166,6 +166,6 @@ def test_the_marker_names_the_run_and_the_instance_of_a_mapped_task(athena: Memo
         submitted(context(Run(clear_number=2, start_date=started), map_index=index))
 
     markers = [Marker.find(query.request["QueryString"]) for query in athena.queries.values()]
-    tasks = ("run_query", "run_query[0]", "run_query[1]")
-    assert [each and each.owner for each in markers] == [("dev", "plays_weekly", "run-1", task) for task in tasks]
+    owner = ("dev", "plays_weekly", "run-1", "run_query")
+    assert [each and each.owner for each in markers] == [(*owner, index) for index in (-1, 0, 1)]
     assert {each and each.generation for each in markers} == {"2 since 2025-06-15T00:05:00+00:00"}

@@ -69,17 +69,21 @@ def test_a_cancellation_soon_after_a_cleared_wait_began_is_the_clears_own(
     assert len(athena.queries) == 1 + submitted_again
 
 
+@pytest.mark.parametrize("map_index", [-1, 0, 3])
 @pytest.mark.parametrize("retried", ["run_query", "wait_for_query"])
-def test_a_query_that_an_earlier_try_may_have_stopped_is_submitted_again(athena: MemoryAthena, retried: str) -> None:
+def test_a_query_that_an_earlier_try_may_have_stopped_is_submitted_again(
+    athena: MemoryAthena, retried: str, map_index: int
+) -> None:
     """A try that was taken for dead comes back, is told to stop, and stops the query that the next try uses."""
-    given = context(try_number=2)
+    given = context(try_number=2, map_index=map_index)
+    id_ = submitted(given)
     if retried == "run_query":
-        submitted(given)
         given["ti"].try_number = 1
-    athena.cancel("q-1")
+    athena.cancel(id_)
+    earlier = len(athena.queries)
     with pytest.raises(TaskDeferred):
-        wait_task().execute(given)
-    assert (len(athena.queries), athena.states[0]) == (2, "CANCELLED")
+        wait_task(id_).execute(given)
+    assert (len(athena.queries), athena.states[earlier - 1]) == (earlier + 1, "CANCELLED")
 
 
 def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_left(
