@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -97,7 +98,9 @@ def plan(
     periods = planning.published_before(declared, last, aws)
     asked = f"Query {', '.join(map(str, periods))} of {declared.dag.dag_id}: {expected_cost(declared, periods, aws)}."
     if not yes:
-        typer.confirm(f"{asked} Pay?", abort=True, err=True)
+        # The last character of a question goes to standard output, whatever `err` is.
+        with redirect_stdout(sys.stderr):
+            typer.confirm(f"{asked} Pay?", abort=True, err=True)
     made = planning.make_plan(
         declared, periods, key or (), aws, lambda text: Console(stderr=True).print(text, style="dim")
     )
