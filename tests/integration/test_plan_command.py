@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -92,6 +91,16 @@ def test_it_waits_for_the_answer_before_it_pays_and_an_interrupt_is_a_no(flown: 
     assert flown.queries().keys() == before
 
 
+def test_a_closed_standard_input_is_a_no(flown: Flown) -> None:
+    before = flown.queries().keys()
+    with flown.start("plan", "flown", has_input=False) as process:
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    assert "Aborted" in errors
+    assert "Traceback" not in errors
+    assert flown.queries().keys() == before
+
+
 def test_a_yes_pays_one_query_for_each_period_and_nothing_is_restated_unasked(flown: Flown) -> None:
     flown.edit(*EDIT)
     before = set(flown.queries())
@@ -118,7 +127,7 @@ def test_an_interrupt_stops_the_paid_query_and_pays_no_other(flown: Flown) -> No
     before = flown.queries().keys()
     hold = faults.add(Hold(sql="The miles of each carrier"))
     try:
-        with flown.start("plan", "flown", "--yes", stdin=subprocess.DEVNULL) as process:
+        with flown.start("plan", "flown", "--yes") as process:
             while not any(each["struck"] for each in faults.list()):
                 assert process.poll() is None, process.communicate()
                 time.sleep(0.05)

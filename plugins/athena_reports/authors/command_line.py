@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -227,6 +228,8 @@ def main() -> None:
     # Airflow and botocore say how they were set up, on standard output.
     logging.disable(logging.WARNING)
     os.environ |= {"AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore"}
+    if sys.stdin is None:  # closed by the shell: a question then has no answer, as from an empty file
+        sys.stdin = StringIO()
     try:
         app(prog_name="python -m athena_reports")
     except AthenaReportsError as error:
