@@ -177,6 +177,11 @@ def test_a_plan_that_changes_nothing_restates_nothing(
     [
         (["flow"], 1, "There is no report 'flow'. Is it one of these: flown"),
         (["flown", "--last", "0"], 2, "--last"),
+        (
+            ["flown", "--key", "carrier", "--key", "carier"],
+            1,
+            "no column 'carier'. Choose a key among carrier, flights",
+        ),
         (["flown", "--apply", "http://127.0.0.1:9"], 1, "AIRFLOW_TOKEN is not set"),
     ],
 )

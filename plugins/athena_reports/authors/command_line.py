@@ -97,6 +97,7 @@ def plan(
     declared, _ = find_report(report, "", declared_reports())
     aws, airflow = Aws.connect(), connect(apply) if apply else None
     periods = planning.published_before(declared, last, aws)
+    planning.check_comparable(declared, periods, key or (), aws)
     asked = f"Query {', '.join(map(str, periods))} of {declared.dag.dag_id}: {expected_cost(declared, periods, aws)}."
     if not yes:
         # The last character of a question goes to standard output, whatever `err` is.
