@@ -183,6 +183,7 @@ def test_a_plan_that_changes_nothing_restates_nothing(
             "no column 'carier'. Choose a key among carrier, flights",
         ),
         (["flown", "--apply", "http://127.0.0.1:9"], 1, "AIRFLOW_TOKEN is not set"),
+        (["flown", "--apply", "reports-stg"], 1, "'reports-stg' is not the address of an Airflow"),
     ],
 )
 def test_what_cannot_be_planned_is_one_message_and_nothing_is_paid(
@@ -193,6 +194,35 @@ def test_what_cannot_be_planned_is_one_message_and_nothing_is_paid(
     assert ended == code
     assert problem in printed
     assert "Traceback" not in printed
+    assert flown.queries().keys() == before
+
+
+@pytest.mark.parametrize(
+    ("apply", "token", "problem"),
+    [
+        ("{url}/elsewhere", TOKEN, "404 Not Found"),
+        ("{url}", "expired", "401 Unauthorized"),
+        ("http://127.0.0.1:9", TOKEN, "refused"),
+        ("http://[127", TOKEN, "Airflow did not serve GET"),
+    ],
+    ids=["no such DAG", "an expired token", "no connection", "no address"],
+)
+def test_an_airflow_that_cannot_restate_is_told_before_anything_is_paid(
+    apply: str,
+    token: str,
+    problem: str,
+    shell: Shell,
+    flown: Flown,
+    airflow: RestApi,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW_TOKEN", token)
+    flown.edit(*EDIT)
+    before = flown.queries().keys()
+    code, printed = shell("plan", "flown", "--yes", "--apply", apply.format(url=airflow.url))
+    assert code == 1
+    assert f"GET /dags/{DAG_ID}" in printed
+    assert problem in printed
     assert flown.queries().keys() == before
 
 

@@ -89,7 +89,7 @@ def plan(
 ) -> None:
     """Show what an edited report would change in its last published periods, as Markdown. Nothing is published."""
     from athena_reports.authors import plan as planning
-    from athena_reports.authors.airflow_api import connect, restate
+    from athena_reports.authors.airflow_api import connect, require_dag, restate
     from athena_reports.authors.declared import declared_reports, find_report
     from athena_reports.authors.preview import expected_cost
     from athena_reports.authors.trial import Aws
@@ -98,6 +98,8 @@ def plan(
     aws, airflow = Aws.connect(), connect(apply) if apply else None
     periods = planning.published_before(declared, last, aws)
     planning.check_comparable(declared, periods, key or (), aws)
+    if airflow:
+        require_dag(airflow, declared.dag.dag_id)
     asked = f"Query {', '.join(map(str, periods))} of {declared.dag.dag_id}: {expected_cost(declared, periods, aws)}."
     if not yes:
         # The last character of a question goes to standard output, whatever `err` is.
@@ -107,10 +109,10 @@ def plan(
         declared, periods, key or (), aws, lambda text: Console(stderr=True).print(text, style="dim")
     )
     print(made.model_dump_json(indent=2) if as_json else planning.markdown(made))
-    if airflow and made.changed:
+    if airflow:
         for period in made.changed:
             restate(airflow, declared.dag.dag_id, period)
-        Console(stderr=True).print(f"{declared.dag.dag_id} restates {', '.join(made.changed)}.")
+            Console(stderr=True).print(f"{declared.dag.dag_id} restates {period}.")
 
 
 @app.command()
