@@ -226,6 +226,21 @@ def test_an_airflow_that_cannot_restate_is_told_before_anything_is_paid(
     assert flown.queries().keys() == before
 
 
+def test_a_period_whose_checks_fail_is_not_restated(
+    shell: Shell, flown: Flown, airflow: RestApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
+    edited, forbidden = EDITED_WEEK, WEEKS[-1]
+    flown.edit("SUM(distance)", f"SUM(IF(dt = '{EDITED_DAY}', 0, IF(dt = '2013-03-20', -1000, 1) * distance))")
+    file = flown.root / "dags" / "flown.py"
+    file.write_text(file.read_text().replace("checks=[", 'checks=[checks.in_range("distance", at_least=0), '))
+    code, printed = shell("plan", "flown", "--yes", "--last", "2", "--apply", airflow.url)
+    assert code == 0, printed
+    assert "### flown_weekly: 2 of 2 periods change" in printed
+    assert f"{forbidden} would not be published." in printed
+    assert restated(airflow) == [edited]
+
+
 def test_a_report_that_published_nothing_has_no_plan(shell: Shell, flown: Flown) -> None:
     file = flown.root / "dags" / "flown.py"
     file.write_text(file.read_text().replace('name="flown"', 'name="unflown"'))

@@ -110,7 +110,7 @@ def plan(
     )
     print(made.model_dump_json(indent=2) if as_json else planning.markdown(made))
     if airflow:
-        for period in made.changed:
+        for period in made.restatable:
             restate(airflow, declared.dag.dag_id, period)
             Console(stderr=True).print(f"{declared.dag.dag_id} restates {period}.")
 

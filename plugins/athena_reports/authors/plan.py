@@ -42,6 +42,11 @@ class Plan(BaseModel, frozen=True):
         """The ids of the periods that would change."""
         return [each.period for each in self.periods if not each.differences.is_empty]
 
+    @property
+    def restatable(self) -> list[str]:
+        """The ids of the periods that would change, and that no check forbids to publish."""
+        return [each.period for each in self.periods if not each.differences.is_empty and not each.failed]
+
 
 def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Period]:
     """Return the last published periods of a report, oldest first; PlanError if there is none."""
