@@ -61,6 +61,20 @@ def test_a_preview_that_runs_pays_one_query_and_shows_its_rows(shell: Shell, flo
     assert query["Status"]["State"] == "SUCCEEDED"
 
 
+def test_the_folder_that_is_named_counts_more_than_the_one_of_the_shell(
+    shell: Shell, flown: Flown, tmp_path: Path
+) -> None:
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "other.py").write_text(REPORT.replace('name="flown"', 'name="other"'))
+    assert shell("docs", "flown")[0] == 0
+    code, printed = shell("--dags", str(tmp_path / "others"), "docs", "other")
+    assert code == 0, printed
+    assert "other_weekly" in printed
+    code, printed = shell("--dags", str(tmp_path / "others"), "docs", "flown")
+    assert code == 1
+    assert "There is no report 'flown'" in printed
+
+
 def test_costs_are_those_of_the_months_and_the_report_that_are_asked_for(
     shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,10 +29,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.callback()
 def options(
-    dags: Annotated[Path, typer.Option(help="The folder of the DAG files.", file_okay=False)] = Path("dags"),
+    dags: Annotated[
+        Path, typer.Option(envvar=_DAGS_FOLDER, help="The folder of the DAG files.", file_okay=False)
+    ] = Path("dags"),
 ) -> None:
     """Tools for those who write reports. They use the AWS endpoint, account and region of the shell."""
-    os.environ.setdefault(_DAGS_FOLDER, str(dags.resolve()))
+    os.environ[_DAGS_FOLDER] = str(dags.resolve())
 
 
 @app.command()
