@@ -132,6 +132,14 @@ def test_what_the_local_athena_does_not_run_is_an_exit_code(shell: Shell, flown:
     assert printed.splitlines()[-1] == "1 not run"
 
 
+def test_a_misspelt_case_beside_a_right_one_is_told(shell: Shell, case: Path) -> None:
+    code, printed = shell("test", "flown/bounds", "flown/bound", "--folder", str(case.parents[1]))
+    assert code == 1
+    assert "no such case" in printed
+    assert "flown/bound." in printed
+    assert "It has: flown/bounds." in printed
+
+
 def test_a_new_report_is_asked_for_and_has_what_was_answered(
     shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,13 +57,22 @@ class CaseResult(BaseModel, frozen=True):
 
 
 def case_folders(root: Path, names: Sequence[str]) -> list[Path]:
-    """Return the folders of all cases below `root`, or of the named reports and cases (`report` or `report/case`)."""
-    folders = sorted(path.parent for path in root.glob(f"*/*/{CASE_FILE}"))
-    found = [each for each in folders if not names or {each.parent.name, f"{each.parent.name}/{each.name}"} & {*names}]
-    if not found:
-        known = ", ".join(f"{each.parent.name}/{each.name}" for each in folders) or "none"
-        raise CaseError(f"There is no such case in {root}. It has: {known}. A case is a folder with a {CASE_FILE}.")
-    return found
+    """Return the folders of all cases below `root`, or of the named reports and cases (`report` or `report/case`).
+
+    CaseError if there is no case, or none of a name.
+    """
+    folders = {f"{path.parts[-3]}/{path.parts[-2]}": path.parent for path in sorted(root.glob(f"*/*/{CASE_FILE}"))}
+    reports = {folder.parent.name for folder in folders.values()}
+    unknown = [name for name in names if name not in folders and name not in reports]
+    if unknown or not folders:
+        asked = f": {', '.join(unknown)}" if unknown else ""
+        known = ", ".join(folders) or "none"
+        raise CaseError(
+            f"There is no such case in {root}{asked}. It has: {known}. A case is a folder with a {CASE_FILE}."
+        )
+    if not names:
+        return list(folders.values())
+    return [folder for case, folder in folders.items() if case in names or folder.parent.name in names]
 
 
 def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False) -> CaseResult:
