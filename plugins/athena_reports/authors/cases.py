@@ -83,21 +83,26 @@ def case_folders(root: Path, names: Sequence[str]) -> list[Path]:
         names: Reports (`report`) or cases (`report/case`); empty for all.
 
     Raises:
-        CaseError: If there is none.
+        CaseError: If there is no case, or none of a name.
     """
     folders = sorted(path.parent for path in root.glob(f"*/*/{CASE_FILE}"))
-    wanted = folders
-    if names:
-        wanted = []
-        for folder in folders:
-            report = folder.parent.name
-            if report in names or _name(folder) in names:
-                wanted.append(folder)
-    if not wanted:
-        known = "none"
-        if folders:
-            known = ", ".join(_name(folder) for folder in folders)
-        raise CaseError(f"There is no such case in {root}. It has: {known}. A case is a folder with a {CASE_FILE}.")
+    cases = [_name(folder) for folder in folders]
+    reports = {folder.parent.name for folder in folders}
+    unknown = [name for name in names if name not in cases and name not in reports]
+    if unknown or not folders:
+        asked = ""
+        if unknown:
+            asked = f": {', '.join(unknown)}"
+        known = ", ".join(cases) or "none"
+        raise CaseError(
+            f"There is no such case in {root}{asked}. It has: {known}. A case is a folder with a {CASE_FILE}."
+        )
+    if not names:
+        return folders
+    wanted = []
+    for folder in folders:
+        if folder.parent.name in names or _name(folder) in names:
+            wanted.append(folder)
     return wanted
 
 

@@ -11,6 +11,7 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
+from athena_reports.publication.manifest import Manifest
 from athena_reports.rows.checks import failures
 from athena_reports.rows.differences import Change, Differences, find_differences
 
@@ -41,6 +42,11 @@ class Plan(BaseModel, frozen=True):
         """The ids of the periods that would change."""
         return [each.period for each in self.periods if not each.differences.is_empty]
 
+    @property
+    def restatable(self) -> list[str]:
+        """The ids of the periods that would change, and that no check forbids to publish."""
+        return [each.period for each in self.periods if not each.differences.is_empty and not each.failed]
+
 
 def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Period]:
     """Return the last published periods of a report, oldest first; PlanError if there is none."""
@@ -53,6 +59,19 @@ def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Pe
             "so there is nothing to compare with."
         )
     return sorted(published)[-number:]
+
+
+def check_comparable(declared: DeclaredReport, periods: Sequence[Period], key: Sequence[str], aws: Aws) -> None:
+    """Look for what the periods are compared with, before anything is paid.
+
+    PlanError if a period has no Parquet, or is published without a column of the key.
+    """
+    for period in periods:
+        columns = [column.name for column in _published(declared, period, aws).columns]
+        for name in key:
+            if name not in columns:
+                about = f"{declared.dag.dag_id}, period {period.id}"
+                raise PlanError(f"{about} has no column {name!r}. Choose a key among {', '.join(columns)}.")
 
 
 def make_plan(
@@ -71,9 +90,7 @@ def make_plan(
 
 def _planned(declared: DeclaredReport, period: Period, key: Sequence[str], aws: Aws) -> PlannedPeriod:
     location = declared.recipe.location(period)
-    manifest, _ = read_manifest(location, aws.s3)
-    if manifest is None or not manifest.parquet_key:
-        raise PlanError(f"{location.manifest_uri} names no Parquet to compare with. Publish the period again.")
+    manifest = _published(declared, period, aws)
     with trial(declared, period, aws) as made:
         published = made.engine.folder / "published.parquet"
         aws.s3.download(location.uri(manifest.parquet_key), published)
@@ -88,6 +105,14 @@ def _planned(declared: DeclaredReport, period: Period, key: Sequence[str], aws: 
             scanned_bytes=made.execution.scanned_bytes,
             price_usd=made.execution.price_usd,
         )
+
+
+def _published(declared: DeclaredReport, period: Period, aws: Aws) -> Manifest:
+    location = declared.recipe.location(period)
+    manifest, _ = read_manifest(location, aws.s3)
+    if manifest is None or not manifest.parquet_key:
+        raise PlanError(f"{location.manifest_uri} names no Parquet to compare with. Publish the period again.")
+    return manifest
 
 
 def _remove_result(uri: str, aws: Aws) -> None:

@@ -54,7 +54,7 @@ def show(found: Status, console: Console) -> None:
     """Print how many periods are in which state, and the ids of those that are outdated, stale or broken."""
     counts = Counter(state for each in found.periods for state in each.states)
     said = ", ".join(f"{number} {state}" for state, number in counts.items())
-    console.print(f"{found.dag_id}, logic {found.logic}: {said}")
+    console.print(f"{found.dag_id}, logic {found.logic}: {said}", soft_wrap=True)
     for state in ("outdated", "stale", "broken"):
         if ids := [each.period for each in found.periods if state in each.states]:
             console.print(f"{state}: {', '.join(ids)}", soft_wrap=True)
