@@ -145,6 +145,8 @@ class Run:
     def look(self) -> Any:
         """Start, or resume, the wait once: what it returns, or None while it goes on."""
         started = datetime.now(UTC)
+        if self.waiting.first_reschedule_date is None:
+            self.waiting.start_date = started
         try:
             return self.sensor().execute(self.context(self.waiting))
         except TaskDeferred as deferred:
