@@ -28,7 +28,7 @@ from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submit_operator import AthenaSubmitOperator
 from athena_reports.queries.wait_sensor import AthenaWaitSensor
 from local_aws.faults import Fault, Faults
-from tests.library.queries.tasks import TaskInstance, first_event, through_the_database
+from tests.library.queries.tasks import TaskInstance, first_event, kill, through_the_database
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -279,7 +279,7 @@ def kill_wait(run: Run) -> None:
     if run.deferred is None:
         run.sensor().on_kill()
         return
-    asyncio.run(through_the_database(run.deferred.trigger).on_kill())
+    asyncio.run(kill(through_the_database(run.deferred.trigger)))
     run.deferred = None
 
 
