@@ -165,10 +165,16 @@ class AirflowClient:
         body = {"dry_run": False, "dag_run_id": run_id, "only_failed": False, "include_downstream": True, **options}
         self.request("POST", f"{_DAGS}/{dag_id}/clearTaskInstances", json=body)
 
-    def set_state(self, dag_id: str, run_id: str, state: str, *, task_id: str | None = None) -> None:
-        """Mark a run, or one task of it, as if it had ended so."""
-        task, field = (f"/taskInstances/{task_id}", "new_state") if task_id else ("", "state")
-        self.request("PATCH", f"{_DAGS}/{dag_id}/dagRuns/{run_id}{task}", json={field: state})
+    def set_state(
+        self, dag_id: str, run_id: str, state: str, *, task_id: str | None = None, include_downstream: bool = False
+    ) -> None:
+        """Mark a run, or one task of it and perhaps those behind it, as if it had ended so."""
+        path = f"{_DAGS}/{dag_id}/dagRuns/{run_id}"
+        if task_id is None:
+            self.request("PATCH", path, json={"state": state})
+        else:
+            body = {"new_state": state, "include_downstream": include_downstream}
+            self.request("PATCH", f"{path}/taskInstances/{task_id}", json=body)
 
     def wait_for_runs(
         self,

@@ -318,19 +318,6 @@ def test_a_wait_marked_stops_its_query(
 
 
 @full
-def test_a_wait_cleared_alone_gets_a_new_query(row: Row, stopped_after: StoppedAfter) -> None:
-    run, query = row.begin_and_hold()
-
-    asked = now()
-    row.airflow.client.clear(run.dag_id, run.run_id, task_ids=["wait_for_query"])
-
-    stopped_after(run, query, asked)
-    run.wait_until_success()
-    assert run.states == ["CANCELLED", "SUCCEEDED"]
-    assert f"Stopping query {query.id}" in run.log("wait_for_query")
-
-
-@full
 def test_a_waiting_run_cleared_gets_a_new_query(row: Row, stopped_after: StoppedAfter) -> None:
     run, query = row.begin_and_hold()
 

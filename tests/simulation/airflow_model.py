@@ -28,9 +28,9 @@ from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.transform import PreparedVersion, upload_version
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
-from tests.library.steps.tasks import TaskInstance, first_event, through_the_database
+from tests.library.steps.tasks import WAITING, TaskInstance, first_event, through_the_database
 from tests.simulation.memory_athena import Plan, Query
-from tests.simulation.world import BUCKET, DATABASE, DEAD_AFTER_SECONDS, REPORT, CrashError, World
+from tests.simulation.world import BUCKET, DATABASE, DEAD_AFTER_SECONDS, REPORT, CrashError, World, run_without_loop
 
 TASKS = ("run_query", "wait_for_query", "transform", "publish")
 RETRIES = 2
@@ -266,8 +266,9 @@ class Attempt:
         """What the task is resumed with; WaitOverError if it was stopped or lost while it was deferred."""
         while True:
             self.task, self.trigger = None, through_the_database(deferred.trigger)
+            self.trigger.task_instance = WAITING
             try:
-                return deferred.method_name, {"event": _run(first_event(self.trigger))}
+                return deferred.method_name, {"event": run_without_loop(first_event(self.trigger))}
             except WaitOverError as over:
                 if str(over) == "timeout":
                     return "__fail__", {"error": "Trigger timeout"}
@@ -294,18 +295,9 @@ class Attempt:
             if world.happens(told):
                 if self.trigger is not None and self.run.tells_triggers:
                     try:
-                        _run(self.trigger.on_kill())
+                        run_without_loop(self.trigger.on_kill())
                     except (ClientError, BotoCoreError) as error:
                         world.say(f"the trigger could not stop the query: {error}")
                 if self.outcome is None:  # nobody clears a wait that Airflow has taken for dead
                     self.run.clear("run_query" if told == "run cleared" else "wait_for_query")
                 raise WaitOverError(told)
-
-
-def _run(coroutine: Any) -> Any:
-    """Run a coroutine that never waits: its sleeps are turns of others."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return done.value
-    raise AssertionError("the trigger waits for something that no time will bring")

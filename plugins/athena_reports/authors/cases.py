@@ -99,11 +99,7 @@ def case_folders(root: Path, names: Sequence[str]) -> list[Path]:
         )
     if not names:
         return folders
-    wanted = []
-    for folder in folders:
-        if folder.parent.name in names or _name(folder) in names:
-            wanted.append(folder)
-    return wanted
+    return [folder for folder in folders if folder.parent.name in names or _name(folder) in names]
 
 
 def _name(folder: Path) -> str:

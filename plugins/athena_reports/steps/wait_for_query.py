@@ -84,15 +84,13 @@ class AthenaWaitSensor(AthenaSensor):
         self.period, self.environment, self.deferrable = period, environment, deferrable
         self._submitted_at = ""  # not known before Athena has answered once
         self._killed = False
+        self._was_rescheduled = False  # whether this try has looked before, without a triggerer
 
     def execute(self, context: Context) -> Any:
         """Ask once, then defer to the triggerer, or come back later."""
         self._ti = context["ti"]
+        self._was_rescheduled = bool(context.get("task_reschedule_count"))
         with self._translated_errors():
-            # Clearing this task alone has stopped the query. Where the wait goes on, somebody has cancelled it.
-            begins_again = self._was_cleared and not context.get("task_reschedule_count")
-            if begins_again and (execution := self._get_execution()).state is QueryState.CANCELLED:
-                self._resubmit(execution)
             if not self.deferrable:
                 return super().execute(context)
             found = self.poke(context)
@@ -105,9 +103,6 @@ class AthenaWaitSensor(AthenaSensor):
             raise AirflowException(f"{self._about}: {event['error']}")
         execution = QueryExecution.model_validate(event["query"])
         self.query_execution_id = execution.id
-        if execution.state is QueryState.CANCELLED and execution.completed_at and self._was_cleared:
-            stopped_after = datetime.fromisoformat(execution.completed_at) - self._ti.start_date
-            execution = self._resubmit(execution) if stopped_after < CLEAR_STOPS_WITHIN else execution
         found = self._conclude(execution)
         return found.xcom_value if found else self._defer()
 
@@ -151,6 +146,20 @@ class AthenaWaitSensor(AthenaSensor):
     def _was_cleared(self) -> bool:
         return bool(self._ti.max_tries > (self.retries or 0))  # a clear adds the tries so far
 
+    def _may_be_stopped_by_airflow(self, execution: QueryExecution) -> bool:
+        return self._may_be_stopped_by_clear(execution) or self._may_be_stopped_by_earlier_try(execution)
+
+    def _may_be_stopped_by_clear(self, execution: QueryExecution) -> bool:
+        """Whether a clear of this task alone may have done it.
+
+        The trigger of the cleared try stops the query a moment before or after the new try begins. A query that is
+        cancelled later was cancelled by somebody.
+        """
+        if not self._was_cleared or self._was_rescheduled or not execution.completed_at:
+            return False
+        stopped_after: timedelta = datetime.fromisoformat(execution.completed_at) - self._ti.start_date
+        return stopped_after < CLEAR_STOPS_WITHIN
+
     def _may_be_stopped_by_earlier_try(self, execution: QueryExecution) -> bool:
         """Whether a try, of this task or of the submit, that was killed or taken for dead may have done it."""
         if self._ti.try_number > 1 and not self._was_cleared:
@@ -179,7 +188,7 @@ class AthenaWaitSensor(AthenaSensor):
                 return self._conclude(self._resubmit(execution))
             if execution.state is QueryState.CANCELLED and (current := self._get_current()).id != execution.id:
                 return self._conclude(current)
-            if execution_verdict(execution) == CANCELLED and self._may_be_stopped_by_earlier_try(execution):
+            if execution_verdict(execution) == CANCELLED and self._may_be_stopped_by_airflow(execution):
                 return self._conclude(self._resubmit(execution))
             region = self.hook.conn_region_name
             domain = AthenaQueryResultsLink.get_aws_domain(self.hook.conn_partition)

@@ -11,7 +11,7 @@ from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import PAUSES_SECONDS
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.wait_for_query import CLEAR_STOPS_WITHIN
-from tests.library.steps.tasks import Run, context, submitted, wait_task
+from tests.library.steps.tasks import Run, context, first_event, submitted, through_the_database, wait_task
 from tests.simulation.clock import START as NOW
 from tests.simulation.clock import VirtualClock
 from tests.simulation.memory_athena import THROTTLED, MemoryAthena, Plan
@@ -67,6 +67,36 @@ def test_a_cancellation_soon_after_a_cleared_wait_began_is_the_clears_own(
     with pytest.raises(TaskDeferred if submitted_again else AirflowFailException):
         wait_task().resume_execution("execute_complete", {"event": event}, context(**CLEARED))
     assert len(athena.queries) == 1 + submitted_again
+
+
+@pytest.mark.parametrize("looks_before", range(4))
+def test_a_wait_cleared_alone_succeeds_whenever_its_old_trigger_stops_the_query(
+    athena: MemoryAthena, clock: VirtualClock, looks_before: int
+) -> None:
+    """Before the new try has begun, between any two of its looks, or when it has deferred."""
+    fate(athena, Plan(states=(("RUNNING", 60),)))
+    looks = 0
+
+    def stop(action: str) -> None:
+        nonlocal looks
+        if action == "GetQueryExecution":
+            if looks == looks_before:
+                athena.cancel("q-1")
+            looks += 1
+
+    athena.before = stop
+    given = context(**CLEARED)
+    with pytest.raises(TaskDeferred) as caught:
+        wait_task().execute(given)
+    while True:
+        event = clock.run(first_event(through_the_database(caught.value.trigger)))
+        try:
+            result = wait_task().resume_execution("execute_complete", {"event": event}, given)
+            break
+        except TaskDeferred as deferred:
+            caught.value.trigger = deferred.trigger
+    assert result["state"] == "SUCCEEDED"
+    assert athena.states == ["CANCELLED", "SUCCEEDED"]
 
 
 @pytest.mark.parametrize("map_index", [-1, 0, 3])
