@@ -30,8 +30,8 @@ from athena_reports.queries.failures import (
     is_current,
 )
 from athena_reports.queries.ownership import Submission
-from athena_reports.queries.submission import Submitted, executions_of_intention, submit_once
-from athena_reports.queries.submit_operator import SUBMITTED_XCOM
+from athena_reports.queries.submission import executions_of_intention, submit_once
+from athena_reports.queries.submit_operator import RETRIED_XCOM
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.queries.wait_trigger import AthenaWaitTrigger
 
@@ -159,8 +159,7 @@ class AthenaWaitSensor(AthenaSensor):
         if submission is None:
             return False
         marker = submission.marker
-        pushed = self._ti.xcom_pull(task_ids=marker.task_id, map_indexes=marker.map_index, key=SUBMITTED_XCOM)
-        return bool(pushed) and Submitted.model_validate(pushed).is_retry
+        return bool(self._ti.xcom_pull(task_ids=marker.task_id, map_indexes=marker.map_index, key=RETRIED_XCOM))
 
     def _get_execution(self) -> QueryExecution:
         return get_query_execution(self.hook.get_conn(), self.query_execution_id)
