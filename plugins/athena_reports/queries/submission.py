@@ -29,7 +29,6 @@ class Submitted(BaseModel, frozen=True):
     period: PeriodFacts | None
     sql_sha256: str
     inputs: tuple[InputCoverage, ...] = ()
-    is_retry: bool = False
 
 
 def submit_once(submission: Submission, hook: SharedSessionHook, *, is_retry: bool) -> str:

@@ -28,6 +28,7 @@ from athena_reports.steps.scan_limit import ScanEstimate, require_within
 
 PERIOD_XCOM = "period"
 SUBMITTED_XCOM = "submitted"
+RETRIED_XCOM = "retried"  # of its own: a first try that was taken for dead pushes the others again when it goes on
 
 
 class AthenaSubmitOperator(AthenaOperator):
@@ -35,7 +36,7 @@ class AthenaSubmitOperator(AthenaOperator):
 
     With a `cadence` the query is a report's template: it sees `period` and `params` and nothing else. Without one,
     Airflow's usual template context applies, with the plugin's macros. Pushes `Submitted` to XCom under the key
-    `submitted`, and with a cadence `PeriodFacts` under the key `period`.
+    `submitted`, with a cadence `PeriodFacts` under the key `period`, and from the second try on True under `retried`.
 
     Args:
         cadence: The periods of the DAG; None for a query without a period.
@@ -111,8 +112,10 @@ class AthenaSubmitOperator(AthenaOperator):
         where = {"region_name": self.hook.conn_region_name, "aws_partition": self.hook.conn_partition}
         AthenaQueryResultsLink.persist(context, self, **where, query_execution_id=self.query_execution_id)
         facts, sha256 = self._period.facts if self._period else None, hashlib.sha256(self.query.encode()).hexdigest()
-        submitted = Submitted(period=facts, sql_sha256=sha256, inputs=inputs, is_retry=is_retry)
+        submitted = Submitted(period=facts, sql_sha256=sha256, inputs=inputs)
         ti.xcom_push(key=SUBMITTED_XCOM, value=submitted.model_dump(mode="json"))
+        if is_retry:
+            ti.xcom_push(key=RETRIED_XCOM, value=True)
         if self.period is not None:
             ti.xcom_push(key=PERIOD_XCOM, value=self.period)
         return self.query_execution_id

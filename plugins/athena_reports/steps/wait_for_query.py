@@ -29,10 +29,10 @@ from athena_reports.queries.failures import (
     is_current,
 )
 from athena_reports.queries.ownership import Submission
-from athena_reports.queries.submission import Submitted, executions_of_intention, submit_once
+from athena_reports.queries.submission import executions_of_intention, submit_once
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.airflow_errors import aws_errors, describe
-from athena_reports.steps.run_query import SUBMITTED_XCOM
+from athena_reports.steps.run_query import RETRIED_XCOM
 from athena_reports.steps.wait_trigger import AthenaWaitTrigger
 
 CLEAR_STOPS_WITHIN = timedelta(minutes=1)  # after a cleared wait has begun again; 2 s are usual
@@ -168,8 +168,7 @@ class AthenaWaitSensor(AthenaSensor):
         if submission is None:
             return False
         marker = submission.marker
-        pushed = self._ti.xcom_pull(task_ids=marker.task_id, map_indexes=marker.map_index, key=SUBMITTED_XCOM)
-        return bool(pushed) and Submitted.model_validate(pushed).is_retry
+        return bool(self._ti.xcom_pull(task_ids=marker.task_id, map_indexes=marker.map_index, key=RETRIED_XCOM))
 
     def _get_execution(self) -> QueryExecution:
         return get_query_execution(self.hook.get_conn(), self.query_execution_id)

@@ -100,15 +100,17 @@ def test_a_wait_cleared_alone_succeeds_whenever_its_old_trigger_stops_the_query(
 
 
 @pytest.mark.parametrize("map_index", [-1, 0, 3])
-@pytest.mark.parametrize("retried", ["run_query", "wait_for_query"])
+@pytest.mark.parametrize("retried", ["run_query", "run_query, whose first try goes on", "wait_for_query"])
 def test_a_query_that_an_earlier_try_may_have_stopped_is_submitted_again(
     athena: MemoryAthena, retried: str, map_index: int
 ) -> None:
     """A try that was taken for dead comes back, is told to stop, and stops the query that the next try uses."""
     given = context(try_number=2, map_index=map_index)
     id_ = submitted(given)
-    if retried == "run_query":
+    if retried != "wait_for_query":
         given["ti"].try_number = 1
+    if retried == "run_query, whose first try goes on":
+        assert submitted(given) == id_  # and pushes its XComs over those of the second
     athena.cancel(id_)
     earlier = len(athena.queries)
     with pytest.raises(TaskDeferred):
