@@ -15,7 +15,7 @@ from athena_reports.authors.declared import DeclaredReport
 from athena_reports.authors.preview import size
 from athena_reports.authors.trial import CALLS_AT_ONCE, Aws
 from athena_reports.publication.commit import read_manifest
-from athena_reports.publication.costs import Ledger, Summary, last_months, merged, summary
+from athena_reports.publication.costs import CostSummary, Ledger, last_months, merged, summary
 from athena_reports.publication.glue_table import Table
 
 _NOTES = """
@@ -28,9 +28,9 @@ and not the query, or in a region whose price is not known. Growth is that of th
 class Costs(BaseModel, frozen=True):
     """Costs by the ids of DAGs, dearest first and of these the fastest growing, by their owners, and by month."""
 
-    reports: dict[str, Summary]
-    owners: dict[str, Summary]
-    months: dict[str, Summary]
+    reports: dict[str, CostSummary]
+    owners: dict[str, CostSummary]
+    months: dict[str, CostSummary]
 
 
 def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
@@ -81,13 +81,13 @@ def _ledger(declared: DeclaredReport, aws: Aws) -> Ledger:
     return merged(ledgers)
 
 
-def _dearest_first(ledgers: Mapping[str, Ledger], months: Sequence[str]) -> dict[str, Summary]:
+def _dearest_first(ledgers: Mapping[str, Ledger], months: Sequence[str]) -> dict[str, CostSummary]:
     summaries = [(name, summary(ledger, months)) for name, ledger in ledgers.items()]
     summaries.sort(key=_weight, reverse=True)
     return dict(summaries)
 
 
-def _weight(named_summary: tuple[str, Summary]) -> tuple[float, int, float]:
+def _weight(named_summary: tuple[str, CostSummary]) -> tuple[float, int, float]:
     _, total = named_summary
     return (_zero_if_unknown(total.price_usd), total.scanned_bytes, _zero_if_unknown(total.growth))
 
@@ -105,7 +105,7 @@ def show(result: Costs, console: Console) -> None:
     console.print(Text(notes, style="dim"))
 
 
-def _grid(title: str, summaries: Mapping[str, Summary]) -> Grid:
+def _grid(title: str, summaries: Mapping[str, CostSummary]) -> Grid:
     grid = Grid(title)
     for header in ("queries", "scanned", "USD", "growth"):
         grid.add_column(header, justify="right")
@@ -117,7 +117,7 @@ def _grid(title: str, summaries: Mapping[str, Summary]) -> Grid:
     return grid
 
 
-def _price(total: Summary) -> str:
+def _price(total: CostSummary) -> str:
     if total.price_usd is None:
         # No query has a price. No queries at all cost nothing.
         return "none" if total.queries else f"{0:.5f}"

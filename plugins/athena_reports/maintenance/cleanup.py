@@ -40,7 +40,7 @@ class RetentionPolicy(BaseModel, frozen=True):
 
 
 @dataclass
-class Summary:
+class CleanupSummary:
     """What is found and done: the objects to remove, with the reasons, and why other periods are left as they are."""
 
     periods: int = 0
@@ -71,7 +71,7 @@ def clean_up_bucket(
     """Clean up all reports of a bucket, without `delete` only list what may be removed; PublishError after problems."""
     hook = SharedSessionHook(aws_conn_id=aws_conn_id)
     s3, glue = S3(hook.client("s3"), bucket_owner, encryption), hook.client("glue")
-    summary, now = Summary(), datetime.now(UTC)
+    summary, now = CleanupSummary(), datetime.now(UTC)
     folders = {each for report in s3.folders(f"s3://{bucket}/") for each in s3.folders(report)}
     with summary.noting():  # a report may be published, and all of it gone
         tables = [each.location for each in published_tables(database, glue)]
@@ -92,7 +92,7 @@ def clean_up_bucket(
 
 
 def clean_up(
-    table: Table, summary: Summary, *, s3: S3, policy: RetentionPolicy, now: datetime, delete: bool = False
+    table: Table, summary: CleanupSummary, *, s3: S3, policy: RetentionPolicy, now: datetime, delete: bool = False
 ) -> None:
     """Clean up all periods of a report in one cadence; PublishError if Glue does not list its partitions."""
     partitions, newest = table.partitions(), None

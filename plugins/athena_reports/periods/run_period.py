@@ -11,7 +11,7 @@ FILL_RUN_ID = "fill__"  # begins the ids of runs that the Reports page triggers 
 BACKFILL_RUN_IDS = ("backfill__", FILL_RUN_ID)
 
 
-class RunFacts(Protocol):
+class DagRunDates(Protocol):
     """The part of Airflow's `dag_run` that decides on the period. Without a logical date it has no interval."""
 
     @property
@@ -24,7 +24,7 @@ class RunFacts(Protocol):
     data_interval_end: datetime | None
 
 
-def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period:
+def period_of_run(cadence: Cadence, run: DagRunDates, *, param: str = "") -> Period:
     """Return the period that a run reports on, from the run alone: a run cleared a year later keeps its period.
 
     It is the `period` param if given, else the run's data interval, else the last period complete at `run_after`.

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.aws.s3 import S3, StoredObject
-from athena_reports.maintenance.cleanup import RetentionPolicy, Summary, clean_up, plan
+from athena_reports.maintenance.cleanup import CleanupSummary, RetentionPolicy, clean_up, plan
 from athena_reports.publication.location import Location
 from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
 from tests.library.publication.publishing import Place, facts, week
@@ -142,17 +142,19 @@ def published(place: Place, name: str, number: int = 1) -> Version:
     return version
 
 
-def cleaned(place: Place, days: float = 0, *, policy: RetentionPolicy | None = None, delete: bool = False) -> Summary:
+def cleaned(
+    place: Place, days: float = 0, *, policy: RetentionPolicy | None = None, delete: bool = False
+) -> CleanupSummary:
     """Clean up so many days from now."""
     assert place.table is not None
-    summary, now = Summary(), dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+    summary, now = CleanupSummary(), dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
     with summary.noting():
         clean_up(place.table, summary, s3=place.s3, policy=policy or RetentionPolicy(), now=now, delete=delete)
     return summary
 
 
 def test_a_dry_run_lists_what_deleting_then_deletes_and_the_period_stays_whole(tabled: Place) -> None:
-    assert cleaned(tabled, delete=True) == Summary()
+    assert cleaned(tabled, delete=True) == CleanupSummary()
     versions = [published(tabled, name, n) for n, name in enumerate("abcd")]
     abandoned = tabled.upload("never published")
     other_report = Place(tabled.s3, Location(tabled.location.bucket, "plays", "weekly2", "2026-11-15")).upload("x")
