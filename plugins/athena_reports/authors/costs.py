@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -68,14 +67,14 @@ def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
 def _ledger(declared: DeclaredReport, aws: Aws) -> Ledger:
     """Return the costs of a DAG: from the partitions of its table, or from its manifests if it has no table."""
     recipe = declared.recipe
-    location = recipe.location(declared.latest_period())
+    location = declared.location
     if recipe.database:
         table = Table(recipe.database, location, aws.glue)
         return merged(facts.ledger for facts in table.published_periods().values())
     ledgers = []
     for folder_uri in aws.s3.folders(location.folder_uri):
         period_id = folder_uri.removeprefix(location.folder_uri).removesuffix("/")
-        manifest, _ = read_manifest(replace(location, period_id=period_id), aws.s3)
+        manifest, _ = read_manifest(location.period_folder(period_id), aws.s3)
         if manifest is not None:
             ledgers.append(manifest.ledger)
     return merged(ledgers)

@@ -45,8 +45,7 @@ class ChangePlan(BaseModel, frozen=True):
 def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Period]:
     """Return the last published periods of a report, oldest first; PlanError if there is none."""
     database = declared.recipe.database
-    location = declared.recipe.location(declared.latest_period())
-    published = Table(database, location, aws.glue).periods_of(declared.cadence) if database else {}
+    published = Table(database, declared.location, aws.glue).periods_of(declared.cadence) if database else {}
     if not published:
         raise PlanError(
             f"No period of {declared.dag.dag_id} ({declared.cadence.description}) is published in Glue, "

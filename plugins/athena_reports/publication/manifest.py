@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, Json
 from athena_reports.aws.s3 import split_uri
 from athena_reports.periods.calendar import PeriodFacts
 from athena_reports.publication.costs import Cost, Ledger, merged, paid_for
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import PeriodLocation
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import Column
 from athena_reports.rows.writer import Format
@@ -48,7 +48,7 @@ class Version(BaseModel, frozen=True):
 
 
 class QueryFacts(BaseModel, frozen=True):
-    """The query of a version; its SQL is at `Location.sql_uri`.
+    """The query of a version; its SQL is at `PeriodLocation.sql_uri`.
 
     `statement` is its kind, SELECT or UNLOAD. `reads_previous` says whether its SQL reads the period before.
     `price_usd` is None on a capacity reservation, which bills no bytes, and where the region's price is not known.
@@ -184,13 +184,17 @@ class Manifest(Version, PublicationFacts, frozen=True):
         queries = {query.id: query for query in (self.query, *earlier, *self.repeated_queries)}
         return merged(paid_for(query) for query in queries.values())
 
-    def latest(self, location: Location) -> Latest:
+    def latest(self, location: PeriodLocation) -> Latest:
         """Return what `latest.json` says if this period is the latest one."""
         shared = {"report", "period", "version", "rows", "provisional", "partial", "published_at"}
-        named: dict[str, Any] = {"cadence": location.cadence, "manifest": split_uri(location.manifest_uri)[1]}
-        return Latest(**self.model_dump(include=shared), **named, submitted_at=self.query.submitted_at)
+        _, manifest_key = split_uri(location.manifest_uri)
+        facts: dict[str, Any] = self.model_dump(include=shared)
+        facts["cadence"] = location.report.cadence_name
+        facts["manifest"] = manifest_key
+        facts["submitted_at"] = self.query.submitted_at
+        return Latest.model_validate(facts)
 
-    def partition(self, location: Location) -> Partition:
+    def partition(self, location: PeriodLocation) -> Partition:
         """Return what Glue says of the period; `PartitionFacts` reads the parameters."""
         named: dict[str, Any] = {"query_id": self.query.id, "manifest": location.manifest_uri}
         named |= {"bytes": sum(each.bytes for each in self.objects), "earlier": len(self.earlier_versions)}

@@ -13,7 +13,7 @@ from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import PublicationFacts, QueryFacts, RunFacts
 from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
 from athena_reports.settings import Encryption
@@ -98,9 +98,10 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             code_version=__version__,
             logic=self.logic,
         )
-        location = Location(self.bucket, self.report, facts.period.cadence, facts.period.id)
+        report_location = ReportLocation(self.bucket, self.report, facts.period.cadence)
+        location = report_location.period_folder(facts.period.id)
         s3 = S3(self.hook.client("s3"), self.bucket_owner, self.encryption)
-        table = Table(self.database, location, self.hook.client("glue")) if self.database else None
+        table = Table(self.database, location.report, self.hook.client("glue")) if self.database else None
         outcome, manifest = publish(
             prepared.version, facts, location=location, s3=s3, table=table, memory_limit=self.memory_limit
         )

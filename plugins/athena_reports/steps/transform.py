@@ -15,7 +15,7 @@ from athena_reports.errors import CheckError, EmptyResultError, ResultError, Ski
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import PublishedObject, Version
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.input_partitions import why_empty
@@ -57,9 +57,9 @@ class Recipe:
     empty: Literal["fail", "publish", "skip"] = "fail"
     formats: Sequence[Format] = ("parquet", "csv")
 
-    def location(self, period: Period) -> Location:
+    def location(self, period: Period) -> PeriodLocation:
         """Where a period is published."""
-        return Location(self.bucket, self.report, self.cadence.name, period.id)
+        return PeriodLocation.of(self.bucket, self.report, period)
 
     def described(self, version: Version) -> Version:
         """Return a version with what its columns mean."""
@@ -128,7 +128,7 @@ def transform_result(
             transforms.clear()  # they have the transforms' columns
             if recipe.columns:
                 return [TableColumn(name=name, type="", glue=each.type) for name, each in recipe.columns.items()]
-            return Table(recipe.database, location, hook.client("glue")).columns() if recipe.database else None
+            return Table(recipe.database, location.report, hook.client("glue")).columns() if recipe.database else None
 
         with open_engine(memory_limit, about=about) as engine:
             finished = FinishedQuery.model_validate(execution, from_attributes=True)
@@ -155,7 +155,7 @@ def transform_result(
 
 
 def upload_version(
-    files: Sequence[LocalFile], table: LocalTable, location: Location, s3: S3, *, ordered: bool
+    files: Sequence[LocalFile], table: LocalTable, location: PeriodLocation, s3: S3, *, ordered: bool
 ) -> Version:
     """Upload the rows of a period as a version with a name of its own: what a cleanup removes never comes back."""
     version, objects = token_hex(8), []
@@ -166,7 +166,7 @@ def upload_version(
     return Version(version=version, ordered=ordered, rows=table.rows, columns=table.columns, objects=tuple(objects))
 
 
-def keep_sql(sql: str, sql_sha256: str, version: Version, location: Location, s3: S3, folder: Path) -> None:
+def keep_sql(sql: str, sql_sha256: str, version: Version, location: PeriodLocation, s3: S3, folder: Path) -> None:
     """Keep the SQL that a version was made by beside its rows: 256 KB are too many for XCom or the manifest."""
     path = folder / "query.sql"
     path.write_bytes(content := sql.encode())

@@ -19,7 +19,7 @@ from jinja2 import StrictUndefined
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.periods.sql_period import ParamValue
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import ReportLocation
 from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG, Report
@@ -109,7 +109,7 @@ def build_dag(
     common |= {"bucket_owner": names.bucket_owner, "encryption": names.encryption}
     target: dict[str, Any] = {"report": report.name, "bucket": names.report_bucket}
     target["database"] = names.report_database if report.has_table else None
-    location = Location(names.report_bucket, report.name, cadence.name, "")
+    location = ReportLocation.of(names.report_bucket, report.name, cadence)
     measured: dict[str, Any] = {}
     if report.has_table:
         measured["measured"] = partial(measured_scan, database=names.report_database, location=location)
