@@ -84,7 +84,8 @@ def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> None:
             changed = change(present)
             if isinstance(changed, Manifest) and changed != present:
                 table = tables[getcurrent()]
-                table.put_partition(changed.period.id, changed.columns, changed.partition(table.location))
+                location = table.location.period_folder(changed.period.id)
+                table.put_partition(changed.period.id, changed.columns, changed.partition(location))
             return changed
 
         return update(model, uri, change_and_follow, *given)

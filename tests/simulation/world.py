@@ -33,7 +33,7 @@ from athena_reports.aws.s3 import S3
 from athena_reports.maintenance import restatement
 from athena_reports.publication import commit
 from athena_reports.publication.glue_table import Table
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.queries.ownership import Marker
 from athena_reports.steps import transform, wait_trigger
 from tests.library.steps.tasks import Supervisor
@@ -279,12 +279,12 @@ class World:
     def version_name(self, _: int) -> str:
         return f"{self.rng.getrandbits(64):016x}"
 
-    def location(self, period_id: str) -> Location:
-        return Location(BUCKET, REPORT, WEEKS.name, period_id)
+    def location(self, period_id: str) -> PeriodLocation:
+        return PeriodLocation.of(BUCKET, REPORT, WEEKS.period(period_id))
 
     @property
     def table(self) -> Table:
-        return Table(DATABASE, self.location(""), self.glue)  # type: ignore[arg-type]
+        return Table(DATABASE, ReportLocation.of(BUCKET, REPORT, WEEKS), self.glue)  # type: ignore[arg-type]
 
 
 _FAULT = api_error("InternalError", "We encountered an internal error", status=500)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -15,7 +14,7 @@ from athena_reports.authors.declared import DeclaredReport
 from athena_reports.authors.preview import size
 from athena_reports.authors.trial import CALLS_AT_ONCE, Aws
 from athena_reports.publication.commit import read_manifest
-from athena_reports.publication.costs import Ledger, Summary, last_months, merged, summary
+from athena_reports.publication.costs import CostSummary, Ledger, last_months, merged, summary
 from athena_reports.publication.glue_table import Table
 
 _NOTES = """
@@ -33,9 +32,9 @@ class Costs(BaseModel, frozen=True):
     then the one that grows faster.
     """
 
-    reports: dict[str, Summary]
-    owners: dict[str, Summary]
-    months: dict[str, Summary]
+    reports: dict[str, CostSummary]
+    owners: dict[str, CostSummary]
+    months: dict[str, CostSummary]
 
 
 def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
@@ -73,26 +72,26 @@ def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
 def _ledger(declared: DeclaredReport, aws: Aws) -> Ledger:
     """Return the costs of a DAG: from its table's partitions, or without a table from manifests."""
     recipe = declared.recipe
-    location = recipe.location(declared.latest_period())
+    location = declared.location
     if recipe.database:
         table = Table(recipe.database, location, aws.glue)
         return merged(facts.ledger for facts in table.published_periods().values())
     ledgers = []
     for folder_uri in aws.s3.folders(location.folder_uri):
         period_id = folder_uri.removeprefix(location.folder_uri).removesuffix("/")
-        manifest, _ = read_manifest(replace(location, period_id=period_id), aws.s3)
+        manifest, _ = read_manifest(location.period_folder(period_id), aws.s3)
         if manifest is not None:
             ledgers.append(manifest.ledger)
     return merged(ledgers)
 
 
-def _dearest_first(ledgers: Mapping[str, Ledger], months: Sequence[str]) -> dict[str, Summary]:
+def _dearest_first(ledgers: Mapping[str, Ledger], months: Sequence[str]) -> dict[str, CostSummary]:
     summaries = [(name, summary(ledger, months)) for name, ledger in ledgers.items()]
     summaries.sort(key=_weight, reverse=True)
     return dict(summaries)
 
 
-def _weight(named_summary: tuple[str, Summary]) -> tuple[float, int, float]:
+def _weight(named_summary: tuple[str, CostSummary]) -> tuple[float, int, float]:
     _, total = named_summary
     return (_zero_if_unknown(total.price_usd), total.scanned_bytes, _zero_if_unknown(total.growth))
 
@@ -110,7 +109,7 @@ def show(result: Costs, console: Console) -> None:
     console.print(Text(notes, style="dim"))
 
 
-def _grid(title: str, summaries: Mapping[str, Summary]) -> Grid:
+def _grid(title: str, summaries: Mapping[str, CostSummary]) -> Grid:
     grid = Grid(title)
     for header in ("queries", "scanned", "USD", "growth"):
         grid.add_column(header, justify="right")
@@ -123,7 +122,7 @@ def _grid(title: str, summaries: Mapping[str, Summary]) -> Grid:
     return grid
 
 
-def _price(total: Summary) -> str:
+def _price(total: CostSummary) -> str:
     if total.price_usd is None:
         # No query has a price. No queries at all cost nothing.
         return "none" if total.queries else f"{0:.5f}"

@@ -16,6 +16,7 @@ from airflow.utils.file import list_py_file_paths
 from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.sql_period import SqlPeriod
+from athena_reports.publication.location import ReportLocation
 from athena_reports.reports.report import REPORT_TAG
 from athena_reports.reports.sql_template import template_context
 from athena_reports.steps.run_query import AthenaSubmitOperator
@@ -37,18 +38,14 @@ class DeclaredReport:
     dag: DAG
     query: AthenaSubmitOperator
     recipe: Recipe
+    cadence: Cadence
 
     @classmethod
     def of(cls, dag: DAG) -> Self:
         """Return the report of a DAG that `build_dag` made."""
         query: Any = dag.get_task("run_query")
         transform: Any = dag.get_task("transform")
-        return cls(dag, query, transform.python_callable.keywords["recipe"])
-
-    @property
-    def cadence(self) -> Cadence:
-        """The periods of the DAG."""
-        return self.recipe.cadence
+        return cls(dag, query, transform.python_callable.keywords["recipe"], query.cadence)
 
     def sql(self, period: Period, context: Any = None) -> str:
         """Return the SQL of a period, rendered as its run renders it, or in another context."""
@@ -59,7 +56,12 @@ class DeclaredReport:
     @property
     def prefix(self) -> str:
         """Address of all that it publishes."""
-        return self.recipe.location(self.latest_period()).folder_uri
+        return self.location.folder_uri
+
+    @property
+    def location(self) -> ReportLocation:
+        """Where it is published."""
+        return ReportLocation.of(self.recipe.bucket, self.recipe.report, self.cadence)
 
     @property
     def logic(self) -> str:

@@ -31,7 +31,7 @@ class PlannedPeriod(BaseModel, frozen=True):
     price_usd: float | None
 
 
-class Plan(BaseModel, frozen=True):
+class ChangePlan(BaseModel, frozen=True):
     """What changes in the last published periods of a report, oldest first."""
 
     dag_id: str
@@ -51,8 +51,7 @@ class Plan(BaseModel, frozen=True):
 def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Period]:
     """Return the last published periods of a report, oldest first; PlanError if there is none."""
     database = declared.recipe.database
-    location = declared.recipe.location(declared.latest_period())
-    published = Table(database, location, aws.glue).periods_of(declared.cadence) if database else {}
+    published = Table(database, declared.location, aws.glue).periods_of(declared.cadence) if database else {}
     if not published:
         raise PlanError(
             f"No period of {declared.dag.dag_id} ({declared.cadence.description}) is published in Glue, "
@@ -76,7 +75,7 @@ def check_comparable(declared: DeclaredReport, periods: Sequence[Period], key: S
 
 def make_plan(
     declared: DeclaredReport, periods: Sequence[Period], key: Sequence[str], aws: Aws, tell: Callable[[str], None]
-) -> Plan:
+) -> ChangePlan:
     """Pay the query of each period, and compare its rows with the published ones, here: nothing is published.
 
     What Athena wrote for it is removed; what an interrupted plan leaves goes with the other query results.
@@ -85,7 +84,7 @@ def make_plan(
     for period in periods:
         tell(f"{declared.dag.dag_id} {period.id}")
         done.append(_planned(declared, period, key, aws))
-    return Plan(dag_id=declared.dag.dag_id, periods=tuple(done))
+    return ChangePlan(dag_id=declared.dag.dag_id, periods=tuple(done))
 
 
 def _planned(declared: DeclaredReport, period: Period, key: Sequence[str], aws: Aws) -> PlannedPeriod:
@@ -120,7 +119,7 @@ def _remove_result(uri: str, aws: Aws) -> None:
         aws.s3.delete([uri, f"{uri}.metadata"])
 
 
-def markdown(plan: Plan) -> str:
+def markdown(plan: ChangePlan) -> str:
     """Return a plan as Markdown, for a pull request."""
     lines = [f"### {plan.dag_id}: {len(plan.changed)} of {len(plan.periods)} periods change", ""]
     lines += ["| period | rows | added | removed | changed | in columns | scanned bytes | USD |"]

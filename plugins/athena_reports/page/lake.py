@@ -13,7 +13,7 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports.page.coverage import Partitions
 from athena_reports.page.runs import ReportDag
 from athena_reports.publication.commit import read_manifest
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.queries.execution import console_url
 from athena_reports.rows.columns import Column, is_number, literal, quoted
@@ -96,9 +96,9 @@ class Lake:
         console = console_url("", glue.meta.region_name, domain) if domain else ""
         return cls(names.report_database, names.report_bucket, glue, s3, console)
 
-    def location(self, dag: ReportDag, period_id: str) -> Location:
+    def location(self, dag: ReportDag, period_id: str) -> PeriodLocation:
         """Return where a period of a report lies; raises PeriodError if the report has no such period."""
-        return Location(self.bucket, dag.report, dag.cadence.name, dag.cadence.period(period_id).id)
+        return PeriodLocation.of(self.bucket, dag.report, dag.cadence.period(period_id))
 
     def partitions(self, table: str, first_id: str = "") -> Partitions:
         """Return the parameters of a table's partitions by period id, from `first_id` on; none without a table."""

@@ -11,7 +11,7 @@ FILL_RUN_ID = "fill__"  # begins the ids of runs that the Reports page triggers 
 BACKFILL_RUN_IDS = ("backfill__", FILL_RUN_ID)
 
 
-class RunFacts(Protocol):
+class DagRunDates(Protocol):
     """The part of Airflow's `dag_run` that decides on the period.
 
     A run without a logical date has no data interval.
@@ -27,7 +27,7 @@ class RunFacts(Protocol):
     data_interval_end: datetime | None
 
 
-def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period:
+def period_of_run(cadence: Cadence, run: DagRunDates, *, param: str = "") -> Period:
     """Return the period that a run reports on, from the run alone.
 
     So a run that is cleared a year later keeps its period. It is the `period` param if given, else

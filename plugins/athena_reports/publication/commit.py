@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeVar
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, StoredObject, split_uri
 from athena_reports.errors import PublishError
 from athena_reports.publication.glue_table import ATTEMPTS, Table, changed_by_others
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Difference, EarlierVersion, Latest, Manifest, PublicationFacts, Version
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import count_differences
@@ -35,7 +35,13 @@ class Publication(NamedTuple):
 
 
 def publish(
-    version: Version, facts: PublicationFacts, *, location: Location, s3: S3, table: Table | None, memory_limit: str
+    version: Version,
+    facts: PublicationFacts,
+    *,
+    location: PeriodLocation,
+    s3: S3,
+    table: Table | None,
+    memory_limit: str,
 ) -> Publication:
     """Verify an uploaded version and make it the current one of its period, in one conditional write."""
 
@@ -64,7 +70,7 @@ def publish(
     return Publication("superseded" if is_later else "unchanged" if is_same else "published", manifest)
 
 
-def damage(version: Version, location: Location, stored: Iterable[StoredObject]) -> str:
+def damage(version: Version, location: PeriodLocation, stored: Iterable[StoredObject]) -> str:
     """Say which object of a version is not among those stored as it was uploaded; empty if each is."""
     found = {each.uri: each.bytes for each in stored}
     for expected in version.objects:  # S3 itself refused bytes that differ from those sent
@@ -75,12 +81,12 @@ def damage(version: Version, location: Location, stored: Iterable[StoredObject])
     return ""
 
 
-def follow(manifest: Manifest, *, location: Location, s3: S3, table: Table | None) -> None:
+def follow(manifest: Manifest, *, location: PeriodLocation, s3: S3, table: Table | None) -> None:
     """Make the period's partition and `latest.json` say what the manifest, as read or written last, says."""
     for _ in range(ATTEMPTS):
         if table is not None and manifest.parquet_key:
             table.put_partition(location.period_id, manifest.columns, manifest.partition(location))
-        _update(Latest, location.latest_uri, manifest.latest(location).or_later, s3)
+        _update(Latest, location.report.latest_uri, manifest.latest(location).or_later, s3)
         # Glue has no conditional write: follow what others wrote meanwhile.
         now, _ = read_manifest(location, s3)
         if now is None:
@@ -91,13 +97,18 @@ def follow(manifest: Manifest, *, location: Location, s3: S3, table: Table | Non
     raise changed_by_others(location.manifest_uri)
 
 
-def read_manifest(location: Location, s3: S3) -> _Found[Manifest]:
+def read_manifest(location: PeriodLocation, s3: S3) -> _Found[Manifest]:
     """Return the manifest of a period and its ETag, or two Nones; PublishError if it is not one of this period."""
     return _read(Manifest, location.manifest_uri, s3, location.period_id)
 
 
 def _successor(
-    version: Version, facts: PublicationFacts, current: Manifest | None, location: Location, s3: S3, memory_limit: str
+    version: Version,
+    facts: PublicationFacts,
+    current: Manifest | None,
+    location: PeriodLocation,
+    s3: S3,
+    memory_limit: str,
 ) -> Manifest:
     """Return the manifest that is to replace `current`, as reading it back gives it."""
     stored = list(s3.list(location.versions_uri))  # after the manifest was read, so all that it names is older
@@ -126,7 +137,7 @@ def _successor(
     return Manifest.model_validate_json(Manifest.model_validate(parts).model_dump_json())
 
 
-def _verify(version: Version, location: Location, stored: Iterable[StoredObject]) -> None:
+def _verify(version: Version, location: PeriodLocation, stored: Iterable[StoredObject]) -> None:
     """PublishError if an upload is not whole, or if a cleanup may be removing it."""
     ours = [each for each in stored if each.uri.startswith(location.version_uri(version.version))]
     problem = damage(version, location, ours)
@@ -136,7 +147,7 @@ def _verify(version: Version, location: Location, stored: Iterable[StoredObject]
         raise PublishError(f"{problem}. Clear transform.", retryable=False)
 
 
-def _keep_sql(sql_sha256: str, version: Version, current: Manifest, location: Location, s3: S3) -> None:
+def _keep_sql(sql_sha256: str, version: Version, current: Manifest, location: PeriodLocation, s3: S3) -> None:
     """Keep the SQL of a version beside the same rows, which stay current."""
     if sql_sha256 != current.query.sql_sha256:
         with suppress(MissingObjectError, ConditionError):
@@ -144,7 +155,7 @@ def _keep_sql(sql_sha256: str, version: Version, current: Manifest, location: Lo
             s3.write(location.sql_uri(current.version, sql_sha256), body, "text/plain; charset=utf-8", replacing=None)
 
 
-def _difference(new: Version, old: Version, location: Location, s3: S3, memory_limit: str) -> Difference | None:
+def _difference(new: Version, old: Version, location: PeriodLocation, s3: S3, memory_limit: str) -> Difference | None:
     """Count the rows that `new` adds to `old` and removes, as multisets; None without the Parquet of both."""
     if new.content == old.content:
         return Difference(added=0, removed=0)
@@ -153,7 +164,7 @@ def _difference(new: Version, old: Version, location: Location, s3: S3, memory_l
         return Difference(added=new.rows, removed=old.rows)
     if not new.parquet_key or not old.parquet_key:
         return None
-    about = f"Report {location.report!r}, period {location.period_id}"
+    about = f"Report {location.report.name!r}, period {location.period_id}"
     with suppress(MissingObjectError), open_engine(memory_limit, about=about) as engine:
         paths = [engine.folder / "new.parquet", engine.folder / "old.parquet"]
         for version, path in zip((new, old), paths, strict=True):

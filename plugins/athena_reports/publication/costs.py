@@ -20,7 +20,7 @@ class Cost(NamedTuple):
 Ledger = Mapping[str, Cost]  # by month, such as `2026-11`
 
 
-class Summary(BaseModel, frozen=True):
+class CostSummary(BaseModel, frozen=True):
     """A ledger in one line: `price_usd` is None if no query has a price, `growth` is that of the bytes per query."""
 
     queries: int
@@ -50,11 +50,11 @@ def last_months(number: int, now: datetime) -> list[str]:
     return [f"{year:04}-{month + 1:02}" for year, month in months][::-1]
 
 
-def summary(ledger: Ledger, months: Sequence[str]) -> Summary:
+def summary(ledger: Ledger, months: Sequence[str]) -> CostSummary:
     """Return what the queries of some months scanned and cost."""
     costs = [ledger[month] for month in months if month in ledger]
     queries, scanned, price, unpriced = Cost(*map(sum, zip(Cost(), *costs, strict=True)))
     first, last = (costs[place].scanned_bytes / costs[place].queries if len(costs) > 1 else 0 for place in (0, -1))
     known = None if unpriced == queries else round(price, 6)
     growth = last / first - 1 if first else None
-    return Summary(queries=queries, scanned_bytes=scanned, price_usd=known, unpriced=unpriced, growth=growth)
+    return CostSummary(queries=queries, scanned_bytes=scanned, price_usd=known, unpriced=unpriced, growth=growth)

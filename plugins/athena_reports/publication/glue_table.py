@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from athena_reports.aws.s3 import split_uri
 from athena_reports.errors import PublishError, SchemaError
 from athena_reports.periods.calendar import Cadence, Period, periods_among
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import Partition, PartitionFacts
 from athena_reports.rows.columns import Column
 
@@ -48,17 +47,17 @@ def changed_by_others(what: str) -> PublishError:
 
 @dataclass(frozen=True)
 class Table:
-    """The table of a report in a cadence, in a Glue database; the period of its location has no meaning here."""
+    """The table of a report in a cadence, in a Glue database."""
 
     database: str
-    location: Location
+    location: ReportLocation
     glue: "GlueClient"
     _prepared: dict[Sequence[Column], dict[str, str]] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
         """Name of the table, `<report>_<cadence>`."""
-        return f"{self.location.report}_{self.location.cadence}"
+        return self.location.table_name
 
     def columns(self) -> tuple[Column, ...] | None:
         """Return the columns of the table, with Glue's types only; None if there is no table."""
@@ -178,9 +177,7 @@ def published_tables(database: str, glue: "GlueClient") -> Iterator[Table]:
     problem = f"Glue database {database}: its tables cannot be listed"
     for found in _answer(problem, (), _all(glue, "get_tables"), DatabaseName=database)["TableList"]:
         folder = found.get("StorageDescriptor", {}).get("Location", "")
-        bucket, key = split_uri(folder)
-        report, cadence, *_ = f"{key}//".split("/")
-        table = Table(database, Location(bucket, report, cadence, ""), glue)
+        table = Table(database, ReportLocation.of_folder(folder), glue)
         if _is_ours(found) and (table.name, table.location.folder_uri) == (found["Name"], folder):
             yield table
 

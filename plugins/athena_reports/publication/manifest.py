@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import BaseModel, Field, Json
 
 from athena_reports.aws.s3 import split_uri
-from athena_reports.periods.calendar import PeriodFacts
+from athena_reports.periods.calendar import Period
 from athena_reports.publication.costs import Cost, Ledger, merged, paid_for
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import PeriodLocation
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import Column
 from athena_reports.rows.writer import Format
@@ -48,7 +48,7 @@ class Version(BaseModel, frozen=True):
 
 
 class QueryFacts(BaseModel, frozen=True):
-    """The query of a version; its SQL is at `Location.sql_uri`.
+    """The query of a version; its SQL is at `PeriodLocation.sql_uri`.
 
     `statement` is its kind, SELECT or UNLOAD. `reads_previous` says whether its SQL reads the period before.
     `price_usd` is None on a capacity reservation, which bills no bytes, and where the region's price is not known.
@@ -92,12 +92,40 @@ class EarlierVersion(BaseModel, frozen=True):
     logic: str = ""
 
 
+class PublishedPeriod(BaseModel, frozen=True):
+    """A period as `manifest.json` and `latest.json` name it, for readers outside of this package.
+
+    `cadence` is its name, `timezone` is an IANA zone, and the bounds are local and in UTC. Steps hand on the `Period`.
+    """
+
+    id: str
+    cadence: str
+    timezone: str
+    start: str
+    end: str
+    start_utc: str
+    end_utc: str
+
+    @classmethod
+    def of(cls, period: Period) -> Self:
+        """Return what is published of a period."""
+        return cls(
+            id=period.id,
+            cadence=period.cadence.name,
+            timezone=period.cadence.timezone,
+            start=period.start.isoformat(),
+            end=period.end.isoformat(),
+            start_utc=period.start_utc.isoformat(),
+            end_utc=period.end_utc.isoformat(),
+        )
+
+
 class PublicationFacts(BaseModel, frozen=True):
     """What a manifest says besides its version."""
 
     report: str
     environment: str
-    period: PeriodFacts
+    period: PublishedPeriod
     settles_at: str  # when the last event of the period has arrived
     provisional: bool  # the query was submitted before
     partial: bool  # partitions of the input were missing
@@ -113,7 +141,7 @@ class PublicationFacts(BaseModel, frozen=True):
 class Latest(BaseModel, frozen=True, extra="allow"):
     """`latest.json`: which period of a report is the latest published one, with the facts of `Manifest.latest`."""
 
-    period: PeriodFacts
+    period: PublishedPeriod
     manifest: str
     submitted_at: str
 
@@ -184,13 +212,17 @@ class Manifest(Version, PublicationFacts, frozen=True):
         queries = {query.id: query for query in (self.query, *earlier, *self.repeated_queries)}
         return merged(paid_for(query) for query in queries.values())
 
-    def latest(self, location: Location) -> Latest:
+    def latest(self, location: PeriodLocation) -> Latest:
         """Return what `latest.json` says if this period is the latest one."""
         shared = {"report", "period", "version", "rows", "provisional", "partial", "published_at"}
-        named: dict[str, Any] = {"cadence": location.cadence, "manifest": split_uri(location.manifest_uri)[1]}
-        return Latest(**self.model_dump(include=shared), **named, submitted_at=self.query.submitted_at)
+        _, manifest_key = split_uri(location.manifest_uri)
+        facts: dict[str, Any] = self.model_dump(include=shared)
+        facts["cadence"] = location.report.cadence_name
+        facts["manifest"] = manifest_key
+        facts["submitted_at"] = self.query.submitted_at
+        return Latest.model_validate(facts)
 
-    def partition(self, location: Location) -> Partition:
+    def partition(self, location: PeriodLocation) -> Partition:
         """Return what Glue says of the period; `PartitionFacts` reads the parameters."""
         named: dict[str, Any] = {"query_id": self.query.id, "manifest": location.manifest_uri}
         named |= {"bytes": sum(each.bytes for each in self.objects), "earlier": len(self.earlier_versions)}

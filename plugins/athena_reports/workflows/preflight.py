@@ -12,7 +12,7 @@ from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.glue_table import Table, published_tables
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import ReportLocation
 from athena_reports.reports.input import Input
 from athena_reports.settings import Settings
 
@@ -33,7 +33,7 @@ class AccountCheck(NamedTuple):
     retryable: bool = False
 
 
-def require_account(hook: SharedSessionHook, *, names: Settings, location: Location, has_table: bool) -> None:
+def require_account(hook: SharedSessionHook, *, names: Settings, location: ReportLocation, has_table: bool) -> None:
     """Check the account if nothing of the report is published yet; AccountError names each problem."""
     glue = hook.client("glue")
     with suppress(AthenaReportsError):

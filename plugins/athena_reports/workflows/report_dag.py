@@ -19,7 +19,7 @@ from jinja2 import StrictUndefined
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.periods.sql_period import ParamValue
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import ReportLocation
 from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG, Report
@@ -29,7 +29,6 @@ from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import settings
 from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.run_query import (
-    PERIOD_XCOM,
     SUBMITTED_XCOM,
     AthenaSubmitOperator,
     result_configuration,
@@ -109,7 +108,7 @@ def build_dag(
     common |= {"bucket_owner": names.bucket_owner, "encryption": names.encryption}
     target: dict[str, Any] = {"report": report.name, "bucket": names.report_bucket}
     target["database"] = names.report_database if report.has_table else None
-    location = Location(names.report_bucket, report.name, cadence.name, "")
+    location = ReportLocation.of(names.report_bucket, report.name, cadence)
     measured: dict[str, Any] = {}
     if report.has_table:
         measured["measured"] = partial(measured_scan, database=names.report_database, location=location)
@@ -154,10 +153,11 @@ def build_dag(
             pool=names.pool,
             **first,
         )
+        submitted = XComArg(run_query, key=SUBMITTED_XCOM)
         wait_for_query = AthenaWaitSensor(
             task_id="wait_for_query",
             query_execution_id=run_query.output,
-            period=XComArg(run_query, key=PERIOD_XCOM),
+            submitted=submitted,
             policy=wait,
             deferrable=names.deferrable,
             pool=names.pool,
@@ -165,7 +165,6 @@ def build_dag(
         )
         recipe = Recipe(
             **target,
-            cadence=cadence,
             transforms=report.transforms,
             columns=report.columns,
             checks=report.all_checks,
@@ -175,12 +174,13 @@ def build_dag(
         transform = PythonOperator(
             task_id="transform",
             python_callable=partial(transform_result, recipe=recipe, **common),
-            op_kwargs={"query": wait_for_query.output, "submitted": XComArg(run_query, key=SUBMITTED_XCOM)},
+            op_kwargs={"query": wait_for_query.output, "submitted": submitted},
             **then,
         )
         publish = S3PublishOperator(
             task_id="publish",
             prepared=transform.output,
+            submitted=submitted,
             late_by=report.late_by,
             logic=report.logic,
             reads_previous=any(source.previous for source in report.inputs),
