@@ -29,7 +29,7 @@ from athena_reports.queries.failures import (
     is_current,
 )
 from athena_reports.queries.ownership import Submission
-from athena_reports.queries.submission import executions_of_intention, submit_once
+from athena_reports.queries.submission import Submitted, executions_of_intention, submit_once
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.airflow_errors import aws_errors, describe
 from athena_reports.steps.run_query import RETRIED_XCOM
