@@ -16,7 +16,7 @@ from athena_reports.periods.sql_period import ParamValue, literal
 from athena_reports.reports.canonical import Canonical, UnreadableError
 from athena_reports.reports.column import Column, as_in_glue, named
 from athena_reports.reports.input import CONFIG, Input, mistake
-from athena_reports.reports.logic import logic_digest, read_transforms
+from athena_reports.reports.logic_digest import logic_digest, read_transforms
 from athena_reports.reports.sql_template import template_problem
 from athena_reports.rows.checks import Check, promised
 from athena_reports.rows.writer import Format
