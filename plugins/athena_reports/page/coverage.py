@@ -13,7 +13,7 @@ from athena_reports.errors import PeriodError
 from athena_reports.maintenance.restatement import stale
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.manifest import PartitionFacts
-from athena_reports.reports.logic import is_outdated
+from athena_reports.reports.logic_digest import is_outdated
 from athena_reports.scheduling.timetable import PeriodTimetable
 
 Partitions = Mapping[str, Mapping[str, str]]  # parameters by period id

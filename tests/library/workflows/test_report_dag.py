@@ -4,7 +4,6 @@ import re
 import runpy
 import subprocess
 import sys
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -191,31 +190,6 @@ def test_lateness_retries_wait_limits_and_params_differ_by_cadence(build: Any) -
     assert {task.retry_delay for task in month.tasks} == {timedelta(minutes=2)}
     assert (week.dagrun_timeout, month.dagrun_timeout, month.max_active_runs) == (None, timedelta(hours=12), 2)
     assert week.get_task("run_query").late_by == week.get_task("publish").late_by == timedelta(days=1)
-
-
-@dataclass
-class Instance:
-    """The part of a task instance that a priority strategy looks at."""
-
-    task: Any
-    run_id: str
-
-
-def test_the_schedule_goes_before_backfills_and_what_runs_before_what_waits(build: Any) -> None:
-    dag = build()
-
-    def weight(task_id: str, kind: str) -> int:
-        task = dag.get_task(task_id)
-        return int(task.weight_rule.get_weight(Instance(task, f"{kind}__2025-06-08T00:00:00+00:00")))
-
-    order = [
-        {weight(task_id, kind) for task_id in task_ids}
-        for kind in ("backfill", "scheduled")
-        for task_ids in (TASKS[:1], TASKS[1:])
-    ]
-    assert all(max(later) < min(sooner) for later, sooner in pairwise(order))
-    assert {weight("run_query", "manual")} == order[2]
-    assert {weight("run_query", "fill")} == order[0]
 
 
 # --- mistakes
