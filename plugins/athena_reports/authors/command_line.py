@@ -118,9 +118,9 @@ def plan(
         require_dag(airflow, declared.dag.dag_id)
     asked = f"Query {', '.join(map(str, periods))} of {declared.dag.dag_id}: {expected_cost(declared, periods, aws)}."
     if not yes:
-        # The last character of a question goes to standard output, whatever `err` is.
+        # With typer's own `err` the last character of the question still goes to standard output.
         with redirect_stdout(sys.stderr):
-            typer.confirm(f"{asked} Pay?", abort=True, err=True)
+            typer.confirm(f"{asked} Pay?", abort=True)
     made = planning.make_plan(
         declared, periods, key or (), aws, lambda text: Console(stderr=True).print(text, style="dim")
     )
