@@ -19,7 +19,7 @@ from athena_reports.periods.calendar import Cadence, Period, monthly, weekly
 from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.manifest import PublicationFacts, QueryFacts, RunFacts
+from athena_reports.publication.manifest import PublicationFacts, PublishedPeriod, QueryFacts, RunFacts
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import write_files, write_table
@@ -131,7 +131,7 @@ class Publisher:
         facts = PublicationFacts(
             report=self.report,
             environment="dev",
-            period=period.facts,
+            period=PublishedPeriod.of(period),
             provisional=provisional,
             settles_at=(period.end_utc + timedelta(days=1)).isoformat(timespec="milliseconds"),
             partial=partial,

@@ -250,14 +250,15 @@ class Attempt:
         table, location = LocalTable(path=path, rows=1, columns=_COLUMNS), self.run.world.location(self.run.period.id)
         with report_errors():
             version = upload_version([file], table, location, self.run.world.store, ordered=True)
-        submitted = Submitted(period=self.run.period.facts, sql_sha256=self.run.sql)
-        prepared = PreparedVersion(query=query, submitted=submitted, version=version, checks=())
+        prepared = PreparedVersion(query=query, version=version, checks=())
         return prepared.model_dump(mode="json")
 
     def publish(self) -> Any:
         named: dict[str, Any] = {"report": REPORT, "bucket": BUCKET, "database": DATABASE, "environment": "dev"}
         named |= {"late_by": timedelta(days=3, hours=12), "reads_previous": True}
-        operator = task(S3PublishOperator, {"prepared": self.run.xcoms["transform"]}, **named)
+        submitted = Submitted(period=self.run.period, sql_sha256=self.run.sql)
+        given = {"prepared": self.run.xcoms["transform"], "submitted": submitted.model_dump(mode="json")}
+        operator = task(S3PublishOperator, given, **named)
         return operator.execute(self._context)
 
     # --- the triggerer

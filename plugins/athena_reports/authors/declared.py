@@ -38,18 +38,14 @@ class DeclaredReport:
     dag: DAG
     query: AthenaSubmitOperator
     recipe: Recipe
+    cadence: Cadence
 
     @classmethod
     def of(cls, dag: DAG) -> Self:
         """Return the report of a DAG that `build_dag` made."""
         query: Any = dag.get_task("run_query")
         transform: Any = dag.get_task("transform")
-        return cls(dag, query, transform.python_callable.keywords["recipe"])
-
-    @property
-    def cadence(self) -> Cadence:
-        """The periods of the DAG."""
-        return self.recipe.cadence
+        return cls(dag, query, transform.python_callable.keywords["recipe"], query.cadence)
 
     def sql(self, period: Period, context: Any = None) -> str:
         """Return the SQL of a period, rendered as its run renders it, or in another context."""

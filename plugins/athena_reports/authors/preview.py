@@ -13,7 +13,8 @@ from rich.text import Text
 
 from athena_reports.authors.declared import DeclaredReport
 from athena_reports.authors.trial import CALLS_AT_ONCE, Aws, trial
-from athena_reports.periods.calendar import Period, PeriodFacts
+from athena_reports.periods.calendar import Period
+from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.queries.input_partitions import InputPartitions, find_partitions
 from athena_reports.queries.prices import price_usd
 from athena_reports.rows.checks import CheckResult
@@ -56,7 +57,7 @@ class Preview(BaseModel, frozen=True):
     """A period of a report, before it is paid; `trial` is None if its query was not run."""
 
     dag_id: str
-    period: PeriodFacts
+    period: PublishedPeriod
     sql: str
     inputs: tuple[InputPreview, ...]
     estimate: Estimate | None  # None: the report declares no inputs, and has published nothing
@@ -75,7 +76,7 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
     expected = estimate(declared, period, inputs, aws)
     return Preview(
         dag_id=declared.dag.dag_id,
-        period=period.facts,
+        period=PublishedPeriod.of(period),
         sql=sql,
         inputs=inputs,
         estimate=expected,
@@ -150,7 +151,7 @@ def _require_within(declared: DeclaredReport, period: Period, scan: ScanEstimate
     try:
         require_within(query.max_scan, scan)
     except ScanLimitError as error:
-        about = describe(declared.dag.dag_id, period.id, query.environment)
+        about = describe(declared.dag.dag_id, period, query.environment)
         raise ScanLimitError(f"{about}: {error}") from None
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import BaseModel, Field, Json
 
 from athena_reports.aws.s3 import split_uri
-from athena_reports.periods.calendar import PeriodFacts
+from athena_reports.periods.calendar import Period
 from athena_reports.publication.costs import Cost, Ledger, merged, paid_for
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.rows.checks import CheckResult
@@ -92,12 +92,40 @@ class EarlierVersion(BaseModel, frozen=True):
     logic: str = ""
 
 
+class PublishedPeriod(BaseModel, frozen=True):
+    """A period as `manifest.json` and `latest.json` name it, for readers outside of this package.
+
+    `cadence` is its name, `timezone` is an IANA zone, and the bounds are local and in UTC. Steps hand on the `Period`.
+    """
+
+    id: str
+    cadence: str
+    timezone: str
+    start: str
+    end: str
+    start_utc: str
+    end_utc: str
+
+    @classmethod
+    def of(cls, period: Period) -> Self:
+        """Return what is published of a period."""
+        return cls(
+            id=period.id,
+            cadence=period.cadence.name,
+            timezone=period.cadence.timezone,
+            start=period.start.isoformat(),
+            end=period.end.isoformat(),
+            start_utc=period.start_utc.isoformat(),
+            end_utc=period.end_utc.isoformat(),
+        )
+
+
 class PublicationFacts(BaseModel, frozen=True):
     """What a manifest says besides its version."""
 
     report: str
     environment: str
-    period: PeriodFacts
+    period: PublishedPeriod
     settles_at: str  # when the last event of the period has arrived
     provisional: bool  # the query was submitted before
     partial: bool  # partitions of the input were missing
@@ -113,7 +141,7 @@ class PublicationFacts(BaseModel, frozen=True):
 class Latest(BaseModel, frozen=True, extra="allow"):
     """`latest.json`: which period of a report is the latest published one, with the facts of `Manifest.latest`."""
 
-    period: PeriodFacts
+    period: PublishedPeriod
     manifest: str
     submitted_at: str
 

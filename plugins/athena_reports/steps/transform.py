@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, split_uri
 from athena_reports.errors import CheckError, EmptyResultError, ResultError, SkipPeriodError
-from athena_reports.periods.calendar import Cadence, Period
+from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
@@ -37,7 +37,6 @@ class Recipe:
 
     Attributes:
         report: Name of the report.
-        cadence: The periods of the DAG.
         bucket: The report bucket.
         database: Glue database of the published table; None for no table.
         transforms: Functions from rows to rows, applied in order.
@@ -48,7 +47,6 @@ class Recipe:
     """
 
     report: str
-    cadence: Cadence
     bucket: str
     database: str | None = None
     transforms: Sequence[Callable[[Any, Period], Any]] = ()
@@ -72,7 +70,6 @@ class PreparedVersion(BaseModel, frozen=True):
     """An unpublished version, the query that it comes from, and what the checks found."""
 
     query: QueryExecution
-    submitted: Submitted
     version: Version
     checks: tuple[CheckResult, ...]
 
@@ -104,18 +101,19 @@ def transform_result(
         AirflowException: AWS did not serve a call, or the disk is full.
     """
     with report_errors():
-        if not query or not submitted or not submitted["period"]:
+        facts = Submitted.model_validate(submitted) if submitted else None
+        if not query or facts is None or facts.period is None:
             raise ResultError(
                 f"Report {recipe.report!r}: transform needs the query and its period. If wait_for_query was marked as "
                 f"success, clear run_query and its downstream tasks. In a DAG of your own, give run_query its "
                 f"cadence, and transform submitted=XComArg(run_query, key='submitted')."
             )
-        execution, facts = QueryExecution.model_validate(query), Submitted.model_validate(submitted)
-        period = recipe.cadence.period(submitted["period"]["id"])
+        execution = QueryExecution.model_validate(query)
+        period = facts.period
         location = recipe.location(period)
         hook = SharedSessionHook(aws_conn_id=aws_conn_id)
         s3 = S3(hook.client("s3"), bucket_owner, encryption)
-        about = f"Report {recipe.report!r}, period {period.id} ({recipe.cadence.name})"
+        about = f"Report {recipe.report!r}, period {period.id} ({period.cadence.name})"
         no_rows = (SkipPeriodError if recipe.empty == "skip" else EmptyResultError)(
             f"{about}: query {execution.id} returned no rows, so nothing is published. {why_empty(facts.inputs)} "
             f'If a period may have no rows, declare empty="publish" or "skip".'
@@ -151,7 +149,7 @@ def transform_result(
             uploaded = location.version_uri(version.version)
             raise CheckError(f"{about}: {failed} Nothing is published. The rows are at {uploaded} for inspection.")
     version = recipe.described(version)
-    return PreparedVersion(query=execution, submitted=facts, version=version, checks=checks).model_dump(mode="json")
+    return PreparedVersion(query=execution, version=version, checks=checks).model_dump(mode="json")
 
 
 def upload_version(

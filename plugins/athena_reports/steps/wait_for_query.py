@@ -52,7 +52,7 @@ class AthenaWaitSensor(AthenaSensor):
         poke_interval: Seconds, or a timedelta, between two calls. Give either a policy or this.
         timeout: Seconds, or a timedelta, until the query is stopped. Give either a policy or this.
         mode: Without a triggerer, `reschedule` frees the worker between two calls, and `poke` holds it.
-        period: The period as `AthenaSubmitOperator` pushed it, for the UI and for messages.
+        submitted: What `AthenaSubmitOperator` pushed under the key `submitted`, for the UI and for messages.
         environment: Name of the environment, for messages.
         deferrable: Whether the triggerer waits.
         kwargs: Arguments of AthenaSensor. A wait that `soft_fail` or `never_fail` skips stops the query. The policy
@@ -60,7 +60,7 @@ class AthenaWaitSensor(AthenaSensor):
     """
 
     aws_hook_class = SharedSessionHook
-    template_fields: Sequence[str] = ("period", *AthenaSensor.template_fields)
+    template_fields: Sequence[str] = ("submitted", *AthenaSensor.template_fields)
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class AthenaWaitSensor(AthenaSensor):
         poke_interval: timedelta | float | None = None,
         timeout: timedelta | float | None = None,
         mode: str = "reschedule",
-        period: Any = None,
+        submitted: Any = None,
         environment: str = "",
         deferrable: bool = True,
         **kwargs: Any,
@@ -81,7 +81,7 @@ class AthenaWaitSensor(AthenaSensor):
         given |= {"poke_interval": poke_interval, "timeout": timeout} if policy else {}
         if refused := [name for name, value in given.items() if value is not None]:
             raise ValueError(f"{self.task_id}: leave out {', '.join(refused)}. {_POLICY_INSTEAD}")
-        self.period, self.environment, self.deferrable = period, environment, deferrable
+        self.submitted, self.environment, self.deferrable = submitted, environment, deferrable
         self._submitted_at = ""  # not known before Athena has answered once
         self._killed = False
 
@@ -145,7 +145,10 @@ class AthenaWaitSensor(AthenaSensor):
 
     @property
     def _about(self) -> str:
-        return describe(self.dag_id, self.period["id"] if self.period else "", self.environment)
+        period = None
+        if self.submitted:
+            period = Submitted.model_validate(self.submitted).period
+        return describe(self.dag_id, period, self.environment)
 
     @property
     def _was_cleared(self) -> bool:

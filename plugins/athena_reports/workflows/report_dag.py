@@ -29,7 +29,6 @@ from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import settings
 from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.run_query import (
-    PERIOD_XCOM,
     SUBMITTED_XCOM,
     AthenaSubmitOperator,
     result_configuration,
@@ -154,10 +153,11 @@ def build_dag(
             pool=names.pool,
             **first,
         )
+        submitted = XComArg(run_query, key=SUBMITTED_XCOM)
         wait_for_query = AthenaWaitSensor(
             task_id="wait_for_query",
             query_execution_id=run_query.output,
-            period=XComArg(run_query, key=PERIOD_XCOM),
+            submitted=submitted,
             policy=wait,
             deferrable=names.deferrable,
             pool=names.pool,
@@ -165,7 +165,6 @@ def build_dag(
         )
         recipe = Recipe(
             **target,
-            cadence=cadence,
             transforms=report.transforms,
             columns=report.columns,
             checks=report.all_checks,
@@ -175,12 +174,13 @@ def build_dag(
         transform = PythonOperator(
             task_id="transform",
             python_callable=partial(transform_result, recipe=recipe, **common),
-            op_kwargs={"query": wait_for_query.output, "submitted": XComArg(run_query, key=SUBMITTED_XCOM)},
+            op_kwargs={"query": wait_for_query.output, "submitted": submitted},
             **then,
         )
         publish = S3PublishOperator(
             task_id="publish",
             prepared=transform.output,
+            submitted=submitted,
             late_by=report.late_by,
             logic=report.logic,
             reads_previous=any(source.previous for source in report.inputs),

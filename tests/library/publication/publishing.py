@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from athena_reports.aws.s3 import S3, split_uri
-from athena_reports.periods.calendar import PeriodFacts, weekly
+from athena_reports.periods.calendar import weekly
 from athena_reports.publication.commit import Publication, publish
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.manifest import PublicationFacts, QueryFacts, RunFacts, Version
+from athena_reports.publication.manifest import PublicationFacts, PublishedPeriod, QueryFacts, RunFacts, Version
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import Format, write_files, write_table
 from athena_reports.steps.transform import upload_version
@@ -56,7 +56,7 @@ def facts(
     query = {"id": f"query of {by} at {submitted_at}", "submitted_at": submitted_at, "reads_previous": True}
     usual: dict[str, Any] = {"report": "plays", "environment": "dev", "settles_at": LATE, "published_at": submitted_at}
     usual |= {"provisional": False, "partial": False, "missing_partitions": (), "checks": (), "code_version": "1"}
-    usual |= {"period": PeriodFacts(id=period_id, cadence="weekly", timezone="UTC", **bounds)}
+    usual |= {"period": PublishedPeriod(id=period_id, cadence="weekly", timezone="UTC", **bounds)}
     usual |= {"query": QueryFacts(**query, scanned_bytes=20_000_000, price_usd=0.0001)}
     return PublicationFacts(**usual | {"run": RunFacts(dag_id="plays_weekly", run_id=by)} | more)
 

@@ -6,7 +6,7 @@ import pytest
 
 from athena_reports.periods.calendar import weekly
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.manifest import Latest, Manifest, PublishedObject, QueryFacts, RunFacts
+from athena_reports.publication.manifest import Latest, Manifest, PublishedObject, PublishedPeriod, QueryFacts, RunFacts
 from athena_reports.rows.columns import Column
 
 WEEK = weekly("sunday", "Asia/Tokyo").period("2026-11-15")
@@ -28,7 +28,7 @@ MANIFEST = Manifest(
     ),
     report="plays",
     environment="dev",
-    period=WEEK.facts,
+    period=PublishedPeriod.of(WEEK),
     settles_at="2026-11-21T15:00:00+00:00",
     provisional=False,
     partial=False,

@@ -11,13 +11,14 @@ from airflow.triggers.base import BaseTrigger
 from jinja2.utils import import_string
 
 from athena_reports.periods.calendar import weekly
+from athena_reports.queries.submission import Submitted
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from tests.simulation.clock import START as NOW
 
 TOKYO_WEEK = weekly("sunday", timezone="Asia/Tokyo")
 WEEK = TOKYO_WEEK.period("2025-06-08")
-FACTS = WEEK.facts.model_dump()
+SUBMITTED = Submitted(period=WEEK, sql_sha256="").model_dump(mode="json")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def submitted(given: Any, query: str = "SELECT 1 AS a", **fields: Any) -> str:
 
 
 def wait_task(id_: str = "q-1", **fields: Any) -> Any:
-    usual: dict[str, Any] = {"period": FACTS, "environment": "dev", "retries": 3}
+    usual: dict[str, Any] = {"submitted": SUBMITTED, "environment": "dev", "retries": 3}
     with DAG("plays_weekly", schedule=None):
         return AthenaWaitSensor(task_id="wait_for_query", query_execution_id=id_, **usual | fields)
 
