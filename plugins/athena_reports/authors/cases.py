@@ -106,7 +106,7 @@ def _rows(folder: Path, reports: Declared, aws: Aws) -> _Rows:
         raise CaseError(f"{folder / CASE_FILE}: {error}") from error
     name = f"{folder.parent.name}_{case.cadence}" if case.cadence else folder.parent.name
     declared, period = find_report(name, case.period, reports)
-    with case_tables(folder, declared.query.inputs, aws) as database:
+    with case_tables(folder, declared.report.inputs, aws) as database:
         return _made(case, declared, period, database, aws)
 
 
