@@ -212,7 +212,7 @@ def account(
     from athena_reports.workflows.preflight import check_account
 
     aws, names = Aws.connect(), settings()
-    inputs = [each for declared in _reports().reports for each in declared.query.inputs]
+    inputs = [each for declared in _reports().reports for each in declared.report.inputs]
     found = [*check_account(names, aws.athena, aws.glue, aws.s3, inputs=inputs)]
     if airflow:
         found.append(check_pool(connect(airflow), names.pool))

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import Asset
+from airflow.sdk import Asset, XComArg
 from airflow.serialization.serialized_objects import DagSerialization
 
 from athena_reports import (
@@ -33,6 +33,7 @@ from athena_reports.scheduling import asset_partitions
 from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import settings
 from athena_reports.steps import publish as publish_step
+from athena_reports.workflows.report_dag import BuiltDag
 from tests.library.conftest import MakeReport
 
 TOKYO = "Asia/Tokyo"
@@ -80,6 +81,24 @@ def test_the_contract_of_a_dag(build: Any, cadence: Cadence, example: str) -> No
     text = dag.params.get_param("period").schema["description_md"]
     for explained in (f"`{example}`", "logical date", "last period that is complete", "Not for backfills", TOKYO):
         assert explained in text
+
+
+def test_a_dag_carries_its_report_with_the_params_of_its_cadence_and_airflow_stores_neither(build: Any) -> None:
+    dag, with_params = build(), build(params={"top": 5})
+
+    assert (dag.report.name, dag.cadence) == ("plays", WEEKS)
+    assert [each.report.params for each in (dag, with_params)] == [{"top": 100}, {"top": 5}]
+    serialized = DagSerialization.to_dict(dag)["dag"]
+    assert not {"report", "cadence"} & serialized.keys()
+    assert not isinstance(stored(dag), BuiltDag)
+
+
+def test_the_period_goes_through_xcom_once(build: Any) -> None:
+    """Each step takes it from what run_query pushed."""
+    tasks = build().task_dict
+    pushed = XComArg(tasks["run_query"], key="submitted")
+    taken = [tasks["wait_for_query"].submitted, tasks["transform"].op_kwargs["submitted"], tasks["publish"].submitted]
+    assert taken == [pushed] * 3
 
 
 def test_a_dag_is_the_same_each_time_it_is_parsed(build: Any) -> None:
