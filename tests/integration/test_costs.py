@@ -46,7 +46,7 @@ def declared(sql_folder: Path, name: str, cadence: Any = None, like: str = "%", 
     settings.cache_clear()
     fields = {"since": "2013-01-01", "params": {"like": like}, "owner": name[-1]} | fields
     dag = build_dag(Report(name=name, sql="costs.sql", **fields), cadence or monthly("America/New_York"))
-    return DeclaredReport.of(dag)
+    return DeclaredReport(dag)
 
 
 def athena_lists(services: Services) -> dict[str, int]:

@@ -33,7 +33,7 @@ class Status(BaseModel, frozen=True):
 def status(declared: DeclaredReport, aws: Aws) -> Status:
     """Return the state of every period that is due or published; a report without a table has no published ones."""
     dag: Any = declared.dag
-    database = declared.recipe.database
+    database = declared.database
     partitions = Table(database, declared.location, aws.glue).partitions() if database else {}
     found = {period_id: partition.parameters for period_id, partition in partitions.items()}
     where = {"until": dag.end_date, "logic": declared.logic}

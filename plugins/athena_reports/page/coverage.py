@@ -10,10 +10,10 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from athena_reports.errors import PeriodError
-from athena_reports.maintenance.restatement import stale
+from athena_reports.maintenance.restatement import stale_periods
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.manifest import PartitionFacts
-from athena_reports.reports.logic import is_outdated
+from athena_reports.reports.logic_digest import is_outdated
 from athena_reports.scheduling.timetable import PeriodTimetable
 
 Partitions = Mapping[str, Mapping[str, str]]  # parameters by period id
@@ -103,7 +103,7 @@ def coverage(
         else:
             if period_id in published or period.end_utc <= now:
                 periods[period_id] = period
-    old = set(stale(published))
+    old = set(stale_periods(published))
     other = {id for id, facts in published.items() if is_outdated(facts.logic, logic)}
     cells = [_cell(each, published.get(id), runs.get(id), id in old, id in other) for id, each in periods.items()]
     return Coverage(sorted(cells, key=lambda cell: cell.period.first_date), problems)

@@ -37,7 +37,6 @@ from athena_reports.steps.scan_limit import measured_scan
 from athena_reports.steps.transform import Recipe, transform_result
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from athena_reports.workflows.alerts import (
-    CallbackDag,
     Notifiers,
     build_late_check,
     failure_callback,
@@ -57,6 +56,31 @@ _OPTIONS = {  # type, and what to give
 }
 
 
+class BuiltDag(DAG):
+    """The DAG that `build_dag` makes of a report. Its callbacks may be set at any time.
+
+    Airflow stores neither of the attributes: they are for those who have imported the DAG's file.
+
+    Attributes:
+        report: The report, with the params of this cadence.
+        cadence: The periods that it is made for.
+    """
+
+    report: Report
+    cadence: Cadence
+
+    def __init__(self, dag_id: str, *, report: Report, cadence: Cadence, **options: Any) -> None:
+        super().__init__(dag_id, **options)
+        self.report = report
+        self.cadence = cadence
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in ("on_failure_callback", "on_success_callback"):
+            # What the scheduler looks at. Airflow sets it once, when the DAG is made, and ignores later callbacks.
+            super().__setattr__(f"has_{name}", bool(value))
+
+
 def build_dag(
     report: Report,
     cadence: Cadence,
@@ -70,7 +94,7 @@ def build_dag(
     on_failure: Notifiers = (),
     due: timedelta = timedelta(hours=3),
     on_late: Notifiers = (),
-) -> DAG:
+) -> BuiltDag:
     """Build the DAG `<report>_<cadence>`: submit, wait, transform, publish; ReportError if an argument is wrong.
 
     It is a ReportError too if another file of Airflow's `dags_folder` declares a report of the same name.
@@ -118,8 +142,10 @@ def build_dag(
 
     days: Any = (report.since, report.until)
     begin, end = (day and datetime.combine(day, time.min, ZoneInfo(cadence.timezone)) for day in days)
-    with CallbackDag(
+    with BuiltDag(
         f"{report.name}_{cadence.name}",
+        report=report,
+        cadence=cadence,
         description=f"{report.name}: {cadence.description}",
         doc_md=report.doc,
         schedule=PeriodTimetable(cadence, delay),
