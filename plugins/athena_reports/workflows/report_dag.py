@@ -145,7 +145,7 @@ def build_dag(
             inputs=report.inputs,
             max_scan=report.max_scan,
             **measured,
-            require=partial(require_account, names=names, location=location, has_table=report.has_table),
+            require=partial(require_account, settings=names, location=location, has_table=report.has_table),
             unload_to=f"{names.query_results}unload/" if report.unload else None,
             database=names.database,
             workgroup=names.workgroup,
