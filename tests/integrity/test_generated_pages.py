@@ -23,10 +23,3 @@ def test_a_generated_page_is_what_the_code_says(name: str, request: pytest.Fixtu
 @pytest.mark.parametrize("name", athena_reports.__all__)
 def test_what_is_exported_is_there_and_documented(name: str) -> None:
     assert getattr(athena_reports, name).__doc__
-
-
-def test_what_is_loaded_on_demand_is_exported() -> None:
-    assert {*athena_reports._MODULE_OF, "settings"} == set(athena_reports.__all__)
-    assert len(athena_reports.__all__) == len(set(athena_reports.__all__))
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = athena_reports.nothing
