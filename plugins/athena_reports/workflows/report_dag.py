@@ -171,7 +171,7 @@ def build_dag(
             inputs=report.inputs,
             max_scan=report.max_scan,
             measured=measured,
-            require=partial(require_account, names=deployment, location=location, has_table=report.has_table),
+            require=partial(require_account, settings=deployment, location=location, has_table=report.has_table),
             unload_to=unload_to,
             database=deployment.database,
             workgroup=deployment.workgroup,
