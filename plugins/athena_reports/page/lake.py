@@ -10,7 +10,7 @@ from cachetools import TTLCache, cached  # type: ignore[import-untyped]
 
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import AthenaReportsError
-from athena_reports.page.coverage import Partitions
+from athena_reports.page.coverage import PublishedPartitions
 from athena_reports.page.runs import ReportDag
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.location import Location
@@ -100,15 +100,15 @@ class Lake:
         """Return where a period of a report lies; raises PeriodError if the report has no such period."""
         return Location(self.bucket, dag.report, dag.cadence.name, dag.cadence.period(period_id).id)
 
-    def partitions(self, table: str, first_id: str = "") -> Partitions:
+    def partitions(self, table: str, first_id: str = "") -> PublishedPartitions:
         """Return the parameters of a table's partitions by period id, from `first_id` on; none without a table."""
-        found: Partitions | str = self._listed(table, first_id)
+        found: PublishedPartitions | str = self._listed(table, first_id)
         if isinstance(found, str):
             raise LakeError(found)
         return found
 
     @cached(_partitions, condition=Condition())  # type: ignore[untyped-decorator]
-    def _listed(self, table: str, first_id: str) -> Partitions | str:
+    def _listed(self, table: str, first_id: str) -> PublishedPartitions | str:
         """Return partitions or the problem. One call is under way for a key, and all who ask meanwhile share it."""
         expression = f"period >= '{first_id}'" if first_id else ""
         which: Any = {"DatabaseName": self.database, "TableName": table, "Expression": expression}
