@@ -21,7 +21,7 @@ from athena_reports.aws.s3 import MissingObjectError
 from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.page.coverage import Cell, PeriodCoverage, Run, State, period_coverage
 from athena_reports.page.fill import plan_fill, run_request
-from athena_reports.page.lake import CALLS_AT_ONCE, Lake, LakeError, Shape, Values, label_of
+from athena_reports.page.lake import CALLS_AT_ONCE, ColumnRoles, Lake, LakeError, TextValues, label_of
 from athena_reports.page.runs import ReportDag, dated_runs, report_dags, unfinished_runs
 from athena_reports.periods.calendar import periods_among
 from athena_reports.publication.costs import last_months, merged, summary
@@ -113,7 +113,7 @@ def one_period(dag: Dag, period_id: str) -> Response:
     """The manifest and the first rows."""
     lake = Lake.connect()
     manifest = lake.manifest(dag, period_id)
-    found = {"manifest": manifest.model_dump(mode="json"), "shape": Shape.of(manifest.columns)._asdict()}
+    found = {"manifest": manifest.model_dump(mode="json"), "shape": ColumnRoles.of(manifest.columns)._asdict()}
     try:
         rows = lake.rows(dag, manifest, [column.name for column in manifest.columns])
     except AthenaReportsError as error:
@@ -129,7 +129,7 @@ def history(dag: Dag, period_id: str) -> Response:
     """
     lake = Lake.connect()
     manifest = lake.manifest(dag, period_id)
-    measures = Shape.of(manifest.columns).measures
+    measures = ColumnRoles.of(manifest.columns).measures
     key = unique_columns(manifest.checks, [column.name for column in manifest.columns])
     is_single = not key and manifest.rows == 1
     nothing: dict[str, Any] = {"periods": [], "entries": [], "values": {}, "problems": [], "note": ""}
@@ -138,18 +138,18 @@ def history(dag: Dag, period_id: str) -> Response:
     if not key and not is_single:
         return JSONResponse(nothing | {"note": _NO_KEY})
     labels = {(): dag.report} if is_single else _labels(lake, dag, manifest, key)
-    published = [period.id for period in periods_among(dag.cadence, lake.partitions(dag.dag_id))]
+    published = [period.id for period in periods_among(dag.cadence, lake.published_partitions(dag.dag_id))]
     before = sorted(each for each in published if each < period_id)
     periods = [*before[1 - HISTORY_PERIODS :], period_id]
     problems: list[str] = []
 
-    def measured(id: str) -> Mapping[Values, Values]:
+    def measured(id: str) -> Mapping[TextValues, TextValues]:
         """Return the measures of the entries in a period, by their keys."""
         try:
             published = lake.manifest(dag, id)
             if is_single and published.rows != 1:
                 return {}
-            measures_by_key: Mapping[Values, Values] = lake.entries(dag, published, key, list(labels), measures)
+            measures_by_key: Mapping[TextValues, TextValues] = lake.entries(dag, published, key, list(labels), measures)
         except AthenaReportsError as error:
             problems.append(str(error))
             return {}
@@ -276,7 +276,7 @@ def _report(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: dateti
     return row | {"problems": found.problems, "cells": [_cell(cell) for cell in found.cells]}
 
 
-def _labels(lake: Lake, dag: ReportDag, manifest: Manifest, key: Sequence[str]) -> dict[Values, str]:
+def _labels(lake: Lake, dag: ReportDag, manifest: Manifest, key: Sequence[str]) -> dict[TextValues, str]:
     """Return the names of the first entries by their keys: of several columns all values, of one column its label."""
     label = label_of(key[0], [column.name for column in manifest.columns])
     labels = {}
@@ -291,7 +291,7 @@ def _coverage(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: date
         return PeriodCoverage([], [])
     first = dag.cadence.containing(since) if since else None
     # The period before the first one decides whether that one is stale.
-    partitions = lake.partitions(dag.dag_id, first.previous.id if first else "")
+    partitions = lake.published_partitions(dag.dag_id, first.previous.id if first else "")
     begin = max(dag.since, first.start_utc) if first else dag.since
     bounds: Any = {"since": begin, "until": dag.until, "now": now}
     found = period_coverage(dag.timetable, partitions, runs, **bounds, logic=dag.logic)
