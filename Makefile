@@ -91,13 +91,16 @@ report: $(READY) ## Write a new report with its first case: NAME=best_users (ask
 	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins $(PY) -m athena_reports new '$(NAME)' $(NEW)
 	@PYTHONPATH=plugins:dev $(PY) -m report_rules --renew
 
+# What pays or overwrites is said by a 1 after make. A variable of the shell is none, and neither is NO or 0.
+is_said = $(and $(findstring command,$(origin $(1))),$(filter 1,$($(1))))
+
 .PHONY: preview
 preview: $(READY) ## Show what a period queries, reads and costs: REPORT=user_ranking PERIOD=2025-06-22 RUN=1
-	@$(AUTHORS) preview '$(REPORT)' $(PERIOD) $(if $(RUN),--run)
+	@$(AUTHORS) preview '$(REPORT)' $(PERIOD) $(if $(call is_said,RUN),--run)
 
 .PHONY: plan
 plan: $(READY) ## Show what an edited report would change: REPORT=user_ranking LAST=3 YES=1 APPLY=mwaa:NAME
-	@$(AUTHORS) plan '$(REPORT)' $(if $(LAST),--last $(LAST)) $(if $(YES),--yes) $(if $(APPLY),--apply '$(APPLY)')
+	@$(AUTHORS) plan '$(REPORT)' $(if $(LAST),--last $(LAST)) $(if $(call is_said,YES),--yes) $(if $(APPLY),--apply '$(APPLY)')
 
 .PHONY: costs
 costs: $(READY) ## Show what reports scanned and cost by month: REPORT=user_ranking MONTHS=3
@@ -105,7 +108,7 @@ costs: $(READY) ## Show what reports scanned and cost by month: REPORT=user_rank
 
 .PHONY: cases
 cases: $(READY) ## Run the cases of tests/reports on the local Athena: REPORT=user_ranking/ties ACCEPT=1
-	@$(AUTHORS) test $(REPORT) $(if $(ACCEPT),--accept)
+	@$(AUTHORS) test $(REPORT) $(if $(call is_said,ACCEPT),--accept)
 
 .PHONY: local-aws
 local-aws: $(READY) ## Serve S3, Glue and Athena on 127.0.0.1:4566 until stopped (PORT= to change)

@@ -56,8 +56,10 @@ def all_finished(runs: Sequence[DagRun]) -> bool:
 class TaskInstance(BaseModel):
     """The latest try of a task as the API tells it. One not yet considered has no state."""
 
+    id: str
     run_id: str = Field(alias="dag_run_id")
     task_id: str
+    map_index: int
     state: str | None
     try_number: int
     operator_name: str | None
@@ -147,10 +149,10 @@ class AirflowClient:
         rows = self.rows(f"{_DAGS}/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
         return [TaskInstance(**row) for row in rows]
 
-    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
+    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
         """The log of one try of a task, an event a line."""
         path = f"{_DAGS}/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
-        events = self.request("GET", path, params={"full_content": True})["content"]
+        events = self.request("GET", path, params={"full_content": True, "map_index": map_index})["content"]
         return "\n".join(jsonlib.dumps(event, ensure_ascii=False) for event in events)
 
     def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
@@ -163,10 +165,16 @@ class AirflowClient:
         body = {"dry_run": False, "dag_run_id": run_id, "only_failed": False, "include_downstream": True, **options}
         self.request("POST", f"{_DAGS}/{dag_id}/clearTaskInstances", json=body)
 
-    def set_state(self, dag_id: str, run_id: str, state: str, *, task_id: str | None = None) -> None:
-        """Mark a run, or one task of it, as if it had ended so."""
-        task, field = (f"/taskInstances/{task_id}", "new_state") if task_id else ("", "state")
-        self.request("PATCH", f"{_DAGS}/{dag_id}/dagRuns/{run_id}{task}", json={field: state})
+    def set_state(
+        self, dag_id: str, run_id: str, state: str, *, task_id: str | None = None, include_downstream: bool = False
+    ) -> None:
+        """Mark a run, or one task of it and perhaps those behind it, as if it had ended so."""
+        path = f"{_DAGS}/{dag_id}/dagRuns/{run_id}"
+        if task_id is None:
+            self.request("PATCH", path, json={"state": state})
+        else:
+            body = {"new_state": state, "include_downstream": include_downstream}
+            self.request("PATCH", f"{path}/taskInstances/{task_id}", json=body)
 
     def wait_for_runs(
         self,

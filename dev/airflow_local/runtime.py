@@ -49,7 +49,7 @@ class AirflowConfig:
         environment: Variables of all components, which win over those of `airflow.env`. AIRFLOW*, AWS_* and
             ATHENA_REPORTS_* of this process reach none: a shell may be set up for an account.
         components: What to start. The API server is always needed: tasks report to it. `worker`, or `worker-1` and
-            so on, are Celery workers.
+            so on, are Celery workers; `triggerer-1` and so on are triggerers that stand in for each other.
         supervised: Whether `check_alive` starts again what has ended.
         python: Interpreter whose Airflow is started.
         port: Port of the API server on 127.0.0.1; by default a free one.
@@ -240,14 +240,15 @@ class AirflowRuntime:
         return theirs | settings | dict(config.environment)
 
     def _command(self, name: str) -> list[str]:
-        if name.startswith("worker"):
+        kind = _kind(name)
+        if kind == "worker":
             # A host name only where it is needed: a worker of provider 3.18 that has one takes tasks and never runs
             # them (https://github.com/apache/airflow/issues/59707).
             hostname = [f"--celery-hostname={name}@%h"] if name != "worker" else []
             options = ["--without-mingle", "--without-gossip", f"--pid={self._home}/logs/{name}.pid"]
             return self._airflow("celery", "worker", "--skip-serve-logs", *hostname, *options)
         # Log servers listen on all interfaces; on one machine the API server reads the files itself.
-        return self._airflow(name, *["--skip-serve-logs"] * (name in ("scheduler", "triggerer")))
+        return self._airflow(kind, *["--skip-serve-logs"] * (kind in ("scheduler", "triggerer")))
 
     def _airflow(self, *args: str) -> list[str]:
         return [str(self.config.python.with_name("airflow")), *args]
@@ -257,7 +258,10 @@ class AirflowRuntime:
         self._running[name] = Process(self._commands[name], log, records, env=self._environment, cwd=self._home)
 
     def _unhealthy(self, names: Iterable[str], since: datetime) -> list[str]:
-        """Those that have not yet reported to be well since then; workers do not report."""
+        """Those that have not yet reported to be well since then; workers do not report.
+
+        Of several triggerers Airflow tells only the latest heartbeat.
+        """
         url = self._environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
         try:
             health = self.client.health()
@@ -266,11 +270,12 @@ class AirflowRuntime:
             return ["api-server"]
 
         def is_healthy(name: str) -> bool:
-            state = health[name]
-            beat = state[f"latest_{name}_heartbeat"]
+            kind = _kind(name).replace("-", "_")
+            state = health[kind]
+            beat = state[f"latest_{kind}_heartbeat"]
             return state["status"] == "healthy" and datetime.fromisoformat(beat) >= since
 
-        return [name for name in names if name in COMPONENTS[1:] and not is_healthy(name.replace("-", "_"))]
+        return [name for name in names if _kind(name) in COMPONENTS[1:] and not is_healthy(name)]
 
     def _wait_until_none(self, missing: Callable[[], list[str]], what: str) -> None:
         deadline = time.monotonic() + _START_SECONDS
@@ -283,6 +288,11 @@ class AirflowRuntime:
             if time.monotonic() > deadline:
                 raise AirflowRuntimeError(f"not {what} within {_START_SECONDS} s: {', '.join(still)}")
             time.sleep(0.2)
+
+
+def _kind(name: str) -> str:
+    """What a component is, without the number that tells it from others."""
+    return name.rstrip("-0123456789")
 
 
 def tail(log: Path) -> str:

@@ -136,18 +136,20 @@ def ours(task: Task) -> Iterator[None]:
     yield
     clients = {name: boto3.client(name) for name in ("athena", "s3")}
     query = get_query_execution(clients["athena"], task.query_id)
-    submitted = Submitted(period=weeks.period("2026-11-15").facts, sql_sha256="", inputs=())
+    submitted = Submitted(period=weeks.period("2026-11-15"), sql_sha256="", inputs=())
     facts = query.model_dump(mode="json"), submitted.model_dump(mode="json")
     place = {"report": task.prefix.rstrip("/"), "bucket": BUCKET}
     transforms = [lambda rows, _: rows.filter("score >= 0")]
-    recipe = Recipe(cadence=weeks, transforms=transforms, formats=["parquet"], **place)
+    recipe = Recipe(transforms=transforms, formats=["parquet"], **place)
     # An Airflow connection's session costs the same whatever is done with it.
     with (
         patch.object(SharedSessionHook, "client", lambda _, service: clients[service]),
         patch.object(SharedSessionHook, "get_conn", lambda _: clients["athena"]),
     ):
         prepared = transform_result(*facts, recipe=recipe)
-        publish = S3PublishOperator(task_id="publish", prepared=prepared, environment="bench", **place)
+        publish = S3PublishOperator(
+            task_id="publish", prepared=prepared, submitted=facts[1], environment="bench", **place
+        )
         publish.execute({"run_id": "bench", "outlet_events": {}})
 
 

@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from airflow_local.services import local_services
@@ -19,11 +21,22 @@ def main() -> int:
     """Run the command; returns its exit code."""
     command = sys.argv[1:]
     if os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("ATHENA_REPORTS_ENV"):
-        return subprocess.run(command).returncode
+        return run(command, os.environ)
     with tempfile.TemporaryDirectory() as folder, local_services(Path(folder) / "local-aws.log") as services:
         print("Beside the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.", file=sys.stderr)
         fill(services, "dev", lambda _: None)
-        return subprocess.run(command, env=os.environ | services.environment).returncode
+        return run(command, os.environ | services.environment)
+
+
+def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a command until it ends by itself, and return its exit code.
+
+    Ctrl-C reaches the command too, and it may take a while to stop the query that it has paid.
+    """
+    with subprocess.Popen(command, env=environment) as process:
+        while True:
+            with suppress(KeyboardInterrupt):
+                return process.wait()
 
 
 if __name__ == "__main__":

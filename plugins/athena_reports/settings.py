@@ -8,7 +8,14 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, DirectoryPath, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    DirectoryPath,
+    Field,
+    ValidationError,
+)
 
 from athena_reports.errors import SettingsError
 
@@ -17,13 +24,14 @@ ENVIRONMENT_NAME = r"[a-z][a-z0-9]{0,14}"  # longer ones would make bucket names
 _PREFIX = "ATHENA_REPORTS_"
 _ENDPOINT = "AWS_ENDPOINT_URL"
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+_KMS_KEY = r"^(|arn:\S+|alias/\S+|[0-9a-f-]{36}|mrk-[0-9a-f]{32})$"  # ARN, alias or id
 
 
 class Encryption(BaseModel, frozen=True):
-    """How written objects are encrypted: with SSE-S3, or with the KMS key of an id, ARN or alias."""
+    """How written objects are encrypted: with SSE-S3, or with a KMS key."""
 
     algorithm: Literal["AES256", "aws:kms"]
-    kms_key: str = Field(default="", pattern=r"^(|arn:\S+|alias/\S+|[0-9a-f-]{36}|mrk-[0-9a-f]{32})$")
+    kms_key: str = Field(default="", pattern=_KMS_KEY)
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -42,7 +50,7 @@ class Encryption(BaseModel, frozen=True):
 
 
 def _text(pattern: str, expected: str) -> object:
-    """Return a field for texts of a pattern; an error says that it expects what `expected` describes."""
+    """Return a field for texts of a pattern, which errors and the docs describe as `expected`."""
     return Field(pattern=f"^({pattern})$", title=expected)
 
 
@@ -59,17 +67,24 @@ def _variable(field: str) -> str:
     return _PREFIX + field.upper()
 
 
-_Identifier = Annotated[str, _text(r"[A-Za-z0-9_.-]{1,128}", "a name of letters, digits, '_', '-' and '.'")]
+_Identifier = Annotated[
+    str,
+    _text(r"[A-Za-z0-9_.-]{1,128}", "a name of letters, digits, '_', '-' and '.'"),
+]
 _Boolean = Annotated[bool, Field(title="true or false")]
 
 
 class Settings(BaseModel, frozen=True, alias_generator=_variable, use_attribute_docstrings=True):
-    """The names that one deployment uses. Each field is the variable that docs/reference/settings.md lists.
+    """The names that one deployment uses.
 
-    `query_results` is None if the workgroup manages its results, and `encryption` is None for the bucket's default.
+    Each field is the variable that docs/reference/settings.md lists. `query_results` is None if the
+    workgroup manages its results, and `encryption` is None for the bucket's default.
     """
 
-    environment: Annotated[str, _text(ENVIRONMENT_NAME, "up to 15 lower-case letters and digits, such as stg or prd")]
+    environment: Annotated[
+        str,
+        _text(ENVIRONMENT_NAME, "up to 15 lower-case letters and digits, such as stg or prd"),
+    ]
     """The environment. The defaults below contain its name."""
     database: _Identifier
     """The Glue database that the queries read."""
@@ -77,7 +92,10 @@ class Settings(BaseModel, frozen=True, alias_generator=_variable, use_attribute_
     """The Athena workgroup that runs the queries."""
     query_results: Annotated[
         str | None,
-        _text(rf"s3://{_BUCKET}/(.*/)?|managed", "an S3 location, such as s3://my-results/reports/, or 'managed'"),
+        _text(
+            rf"s3://{_BUCKET}/(.*/)?|managed",
+            "an S3 location, such as s3://my-results/reports/, or 'managed'",
+        ),
         AfterValidator(_none_if_managed),
     ]
     """Where Athena writes query results. Say `managed` for a workgroup with managed query results."""
@@ -93,9 +111,15 @@ class Settings(BaseModel, frozen=True, alias_generator=_variable, use_attribute_
         Field(title="AES256, or the ARN, the id or the alias of a KMS key"),
     ] = None
     """How published objects and query results are encrypted. The default is the bucket's own setting."""
-    pool: Annotated[str, _text(r"[A-Za-z0-9_.-]{1,256}", "the name of an Airflow pool")] = "default_pool"
+    pool: Annotated[
+        str,
+        _text(r"[A-Za-z0-9_.-]{1,256}", "the name of an Airflow pool"),
+    ] = "default_pool"
     """The Airflow pool of the tasks that submit queries and wait for them."""
-    memory_limit: Annotated[str, _text(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", "an amount of memory, such as 256MB")] = "128MB"
+    memory_limit: Annotated[
+        str,
+        _text(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", "an amount of memory, such as 256MB"),
+    ] = "128MB"
     """The memory of DuckDB in one task. Beyond it, DuckDB writes to the disk."""
     aws_conn_id: Annotated[str, _text(r"\S+", "an Airflow connection id")] = "aws_default"
     """The Airflow connection of every AWS call."""
@@ -111,12 +135,20 @@ class Settings(BaseModel, frozen=True, alias_generator=_variable, use_attribute_
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process; SettingsError if a variable is missing, wrong, or unknown."""
+    """Return the settings of this process.
+
+    Raises:
+        SettingsError: If a variable is missing, wrong or unknown.
+    """
     return read_settings(os.environ)
 
 
 def read_settings(variables: Mapping[str, str]) -> Settings:
-    """Read the settings from environment variables; an empty one counts as not set. Errors as for `settings`."""
+    """Read the settings from environment variables. An empty one counts as not set.
+
+    Raises:
+        SettingsError: If a variable is missing, wrong or unknown.
+    """
     ours = {name: text for name, text in variables.items() if name.startswith(_PREFIX)}
     fields = {_variable(field): field for field in Settings.model_fields}
     _refuse_unknown(ours, list(fields))
@@ -132,7 +164,8 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         name = str(first["loc"][0])
         expected = Settings.model_fields[fields[name]].title
         if first["type"] == "missing":
-            problem = f"{name} is not set. Away from a local endpoint ({_ENDPOINT}), set it to {expected}."
+            problem = f"{name} is not set. "
+            problem += f"Away from a local endpoint ({_ENDPOINT}), set it to {expected}."
         else:
             problem = f"{name} is {first['input']!r}: expected {expected}."
         raise SettingsError(problem) from None
@@ -142,11 +175,15 @@ def _refuse_unknown(names: Iterable[str], known: Sequence[str]) -> None:
     for name in sorted(names):
         if name not in known:
             nearest = get_close_matches(name.upper(), sorted(known), n=1, cutoff=0)[0]
-            raise SettingsError(f"{name} is set, and there is no such setting. Did you mean {nearest}?")
+            problem = f"{name} is set, and there is no such setting. Did you mean {nearest}?"
+            raise SettingsError(problem)
 
 
 def _defaults(variables: Mapping[str, str]) -> dict[str, object]:
-    """Return the values of the variables that have a default, some of them with a local endpoint only."""
+    """Return the default of each variable that has one.
+
+    The environment and the buckets have one at a local endpoint only.
+    """
     endpoint = variables.get(_ENDPOINT, "")
     if endpoint and not re.match(r"https?://[^/]", endpoint):
         raise SettingsError(f"{_ENDPOINT} is {endpoint!r}: expected a URL, such as http://127.0.0.1:4566.")

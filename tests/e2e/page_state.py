@@ -18,8 +18,8 @@ from athena_reports.aws.s3 import S3
 from athena_reports.periods.calendar import Cadence, Period, monthly, weekly
 from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table
-from athena_reports.publication.location import Location
-from athena_reports.publication.manifest import PublicationFacts, QueryFacts, RunFacts
+from athena_reports.publication.location import PeriodLocation
+from athena_reports.publication.manifest import PublicationFacts, PublishedPeriod, QueryFacts, RunFacts
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import write_files, write_table
@@ -113,7 +113,7 @@ class Publisher:
             rows: What, as rows or as SQL; by default a ranking.
         """
         s3 = S3(self.services.s3)
-        location = Location(self.bucket, self.report, self.cadence.name, period.id)
+        location = PeriodLocation.of(self.bucket, self.report, period)
         rows = ranking(period, seed) if rows is None else rows
         with open_engine("128MB") as engine:
             sql = rows if isinstance(rows, str) else "SELECT unnest($rows, recursive := true)"
@@ -131,7 +131,7 @@ class Publisher:
         facts = PublicationFacts(
             report=self.report,
             environment="dev",
-            period=period.facts,
+            period=PublishedPeriod.of(period),
             provisional=provisional,
             settles_at=(period.end_utc + timedelta(days=1)).isoformat(timespec="milliseconds"),
             partial=partial,
@@ -151,7 +151,7 @@ class Publisher:
             run=RunFacts(dag_id=self.table, run_id=run_id or f"backfill__{period.start_utc.isoformat()}"),
             code_version="0.1.0",
         )
-        glue_table = Table(self.database, location, self.services.glue)
+        glue_table = Table(self.database, location.report, self.services.glue)
         publish(version, facts, location=location, s3=s3, table=glue_table, memory_limit="128MB")
 
     def alter(self, period: Period, **parameters: str) -> None:

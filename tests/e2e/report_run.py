@@ -39,6 +39,7 @@ class Query:
 
     id: str
     run_id: str
+    map_index: int
     state: str
     submitted: datetime
     completed: datetime | None
@@ -84,20 +85,19 @@ class ReportRun:
         """The states of its queries."""
         return [query.state for query in self.queries]
 
-    def task(self, task_id: str) -> TaskInstance:
+    def task(self, task_id: str, map_index: int = -1) -> TaskInstance:
         tasks = self.airflow.client.task_instances(self.dag_id, self.run_id)
-        return next(task for task in tasks if task.task_id == task_id)
+        return next(task for task in tasks if (task.task_id, task.map_index) == (task_id, map_index))
 
-    def log(self, task_id: str, try_number: int = 1) -> str:
-        return self.airflow.client.task_log(self.dag_id, self.run_id, task_id, try_number)
+    def log(self, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
+        return self.airflow.client.task_log(self.dag_id, self.run_id, task_id, try_number, map_index)
 
     def xcom(self, task_id: str) -> Any:
         return self.airflow.client.xcom(self.dag_id, self.run_id, task_id)
 
-    def process(self, task_id: str) -> psutil.Process:
+    def process(self, task_id: str, map_index: int = -1) -> psutil.Process:
         """The process in which a task runs; Airflow names it by the id of the task instance."""
-        path = f"/api/v2/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{task_id}"
-        title = TASK_TITLE + self.airflow.client.request("GET", path)["id"]
+        title = TASK_TITLE + self.task(task_id, map_index).id
 
         def found() -> list[psutil.Process]:
             return [each for each in self.airflow.processes("scheduler") if title in title_of(each)]
@@ -128,7 +128,7 @@ class ReportRun:
         state = self.wait_until_over()
         tasks = self.airflow.client.task_instances(self.dag_id, self.run_id)
         failed = [task for task in tasks if task.state == "failed"]
-        logs = "\n".join(self.log(task.task_id, task.try_number) for task in failed)
+        logs = "\n".join(self.log(task.task_id, task.try_number, task.map_index) for task in failed)
         assert state == "success", f"{self.run_id} is {state}: {failed}\n{logs}"
 
     def wait_until_ended(self, query_id: str) -> Query:
@@ -150,14 +150,20 @@ def queries_of(services: Services, dag_id: str) -> list[Query]:
             for execution in athena.batch_get_query_execution(QueryExecutionIds=ids)["QueryExecutions"]:
                 marker = Marker.find(execution["Query"])
                 if marker is not None and marker.dag_id == dag_id:
-                    found.append(_query(execution, marker.run_id))
+                    found.append(_query(execution, marker))
     return sorted(found, key=lambda query: query.submitted)
 
 
-def _query(execution: Any, run_id: str) -> Query:
+def _query(execution: Any, marker: Marker) -> Query:
     status = execution["Status"]
-    ended = status.get("CompletionDateTime")
-    return Query(execution["QueryExecutionId"], run_id, status["State"], status["SubmissionDateTime"], ended)
+    return Query(
+        id=execution["QueryExecutionId"],
+        run_id=marker.run_id,
+        map_index=marker.map_index,
+        state=status["State"],
+        submitted=status["SubmissionDateTime"],
+        completed=status.get("CompletionDateTime"),
+    )
 
 
 def title_of(process: psutil.Process) -> str:

@@ -30,13 +30,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 full = pytest.mark.full
 
 PERIOD = "2025-06-08"
-DAGS = ("steady_weekly", "expiring_weekly", "impatient_weekly", "doomed_weekly", "told_weekly", "reconciler")
+DAGS = ("steady_weekly", "expiring_weekly", "impatient_weekly", "doomed_weekly", "told_weekly", "mapped", "reconciler")
 DAG_FILE = """
 from datetime import timedelta
 
 from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 from airflow.sdk import DAG
 
+from athena_reports import AthenaSubmitOperator, AthenaWaitSensor
 from athena_reports import Report, RetryPolicy, WaitPolicy, build_dag, transforms, weekly
 from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 
@@ -68,6 +69,12 @@ expiring = build("expiring", run_timeout=timedelta(seconds=30), on_failure=[some
 told = build("told", on_failure=[nobody, somebody], on_late=[nobody, somebody])
 doomed = build("doomed")
 impatient = build("impatient", wait=WaitPolicy(give_up_after=timedelta(seconds=5)))
+
+defaults = {"environment": "dev", "retries": 2, "retry_delay": timedelta(seconds=1)}
+with DAG("mapped", schedule=None, is_paused_upon_creation=False, default_args=defaults):
+    queries = ["SELECT 0", "SELECT 1"]
+    run_query = AthenaSubmitOperator.partial(task_id="run_query", workgroup="dev").expand(query=queries)
+    AthenaWaitSensor.partial(task_id="wait_for_query").expand(query_execution_id=run_query.output)
 
 with DAG("reconciler", schedule=None, is_paused_upon_creation=False):
     AthenaReconcileOperator(
@@ -138,6 +145,12 @@ class Row:
             return any(fault["id"] == fault_id and fault["struck"] for fault in self.faults.list())
 
         until(has_struck, f"fault {fault_id} of {self._name} strikes")
+
+    def is_waited_for(self, run: ReportRun, map_index: int) -> bool:
+        """Whether the query of a mapped task is waited for; its wait is expanded when each query is submitted."""
+        tasks = self.airflow.client.task_instances(run.dag_id, run.run_id)
+        waits = [task for task in tasks if (task.task_id, task.map_index) == ("wait_for_query", map_index)]
+        return [task.state for task in waits] == ["deferred"]
 
     def reconcile(self) -> Any:
         """Let the reconciler run, and return the ids of what it stopped."""
@@ -212,6 +225,28 @@ def test_a_submit_taken_for_dead_that_comes_back_stops_its_query_and_not_the_run
 
 
 @full
+def test_a_mapped_wait_whose_query_an_earlier_try_has_stopped_submits_it_again(row: Row) -> None:
+    row.strike(Hold, times=None)
+    drop = row.faults.add(Drop(sql="SELECT 1\n"))
+    slow = row.faults.add(Slow(action="ListQueryExecutions", milliseconds=60_000))  # of the try that looks it up
+    run = row.begin("mapped")
+    row.wait_until_struck(drop)
+    run.process("run_query", 1).kill()
+    row.faults.clear(slow)
+    until(lambda: row.is_waited_for(run, 1), "the second query is waited for")
+    (query,) = (query for query in run.queries if query.map_index == 1)
+
+    row.services.athena.stop_query_execution(QueryExecutionId=query.id)  # as a try does that was taken for dead
+    run.wait_until_ended(query.id)
+    row.faults.clear()
+
+    run.wait_until_success()
+    told = [(each.map_index, each.state) for each in run.queries]
+    assert sorted(told) == [(0, "SUCCEEDED"), (1, "CANCELLED"), (1, "SUCCEEDED")]
+    assert (run.task("run_query", 1).try_number, run.task("wait_for_query", 1).try_number) == (2, 1)
+
+
+@full
 def test_a_killed_transform_is_repeated_without_a_query(row: Row) -> None:
     hold = row.strike(Hold)
     run = row.begin()
@@ -280,19 +315,6 @@ def test_a_wait_marked_stops_its_query(
         transform = run.task("transform")
         assert (transform.state, transform.try_number) == ("failed", 1)
         assert "clear run_query and its downstream tasks" in run.log("transform")
-
-
-@full
-def test_a_wait_cleared_alone_gets_a_new_query(row: Row, stopped_after: StoppedAfter) -> None:
-    run, query = row.begin_and_hold()
-
-    asked = now()
-    row.airflow.client.clear(run.dag_id, run.run_id, task_ids=["wait_for_query"])
-
-    stopped_after(run, query, asked)
-    run.wait_until_success()
-    assert run.states == ["CANCELLED", "SUCCEEDED"]
-    assert f"Stopping query {query.id}" in run.log("wait_for_query")
 
 
 @full

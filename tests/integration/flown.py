@@ -75,18 +75,19 @@ class Flown:
             found |= {query["QueryExecutionId"]: query for query in some["QueryExecutions"]}
         return found
 
-    def start(self, *arguments: str, stdin: int | None = subprocess.PIPE, **variables: str) -> subprocess.Popen[str]:
-        """Start `python -m athena_reports` in the report's folder; whoever reads its output ends it."""
+    def start(self, *arguments: str, has_input: bool = True, **variables: str) -> subprocess.Popen[str]:
+        """Start `python -m athena_reports` in the report's folder; without input its standard input is closed."""
+        command = [sys.executable, "-m", "athena_reports", *arguments]
         process_variables = {
             "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
             "ATHENA_REPORTS_SQL_FOLDER": str(self.root / "sql"),
             "PYTHONPATH": str(ROOT / "plugins"),
         }
         return subprocess.Popen(
-            [sys.executable, "-m", "athena_reports", *arguments],
+            command if has_input else ["sh", "-c", 'exec "$@" <&-', "sh", *command],
             cwd=self.root,
             env=SHELL | self.services.environment | process_variables | variables,
-            stdin=stdin,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

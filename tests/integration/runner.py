@@ -132,8 +132,11 @@ async def _first_event(trigger: BaseTrigger) -> TriggerEvent:
     """What a trigger fires after it went through the metadata database, as every trigger does."""
     classpath, fields = trigger.serialize()
     again = import_string(classpath)(**json.loads(json.dumps(fields)))
-    async for event in again.run():
-        return event
+    try:
+        async for event in again.run():
+            return event
+    finally:
+        await again.cleanup()
     raise AssertionError("the trigger fired nothing")
 
 

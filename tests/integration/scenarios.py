@@ -28,7 +28,7 @@ from athena_reports.queries.ownership import Marker
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from local_aws.faults import Fault, Faults
-from tests.library.steps.tasks import TaskInstance, first_event, through_the_database
+from tests.library.steps.tasks import TaskInstance, first_event, kill, through_the_database
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -145,6 +145,8 @@ class Run:
     def look(self) -> Any:
         """Start, or resume, the wait once: what it returns, or None while it goes on."""
         started = datetime.now(UTC)
+        if self.waiting.first_reschedule_date is None:
+            self.waiting.start_date = started
         try:
             return self.sensor().execute(self.context(self.waiting))
         except TaskDeferred as deferred:
@@ -277,7 +279,7 @@ def kill_wait(run: Run) -> None:
     if run.deferred is None:
         run.sensor().on_kill()
         return
-    asyncio.run(through_the_database(run.deferred.trigger).on_kill())
+    asyncio.run(kill(through_the_database(run.deferred.trigger)))
     run.deferred = None
 
 

@@ -46,7 +46,7 @@ def declared(sql_folder: Path, name: str, cadence: Any = None, like: str = "%", 
     settings.cache_clear()
     fields = {"since": "2013-01-01", "params": {"like": like}, "owner": name[-1]} | fields
     dag = build_dag(Report(name=name, sql="costs.sql", **fields), cadence or monthly("America/New_York"))
-    return DeclaredReport.of(dag)
+    return DeclaredReport(dag)
 
 
 def athena_lists(services: Services) -> dict[str, int]:
@@ -123,8 +123,7 @@ def test_two_years_of_days_take_one_listing_and_seconds(
 ) -> None:
     of_days = declared(sql_folder, "costs_daily", daily("America/New_York"))
     run_dag(of_days.dag, period="2013-03-01")
-    location = of_days.recipe.location(of_days.cadence.period("2013-03-01"))
-    table = Table("report_dev", location, services.glue)
+    table = Table("report_dev", of_days.location, services.glue)
     ((_, partition),) = table.partitions().items()
     columns, day = table.columns() or (), datetime(2013, 3, 2, tzinfo=UTC)
     for number in range(YEARS - 1):

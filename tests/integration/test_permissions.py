@@ -44,6 +44,7 @@ from tests.fixtures import reports
 from tests.integration.runner import RunFacts, XComs, load_dags, manifest_of, prepare, run_dag
 from tests.integration.scenarios import QUICK
 from tests.integration.test_alerts import example
+from tests.library.steps.tasks import kill
 from tests.parsed import parse_dags
 from tests.stacks import Stack, create_stack, kept_parameters, secrets_backend
 
@@ -224,7 +225,7 @@ class Everything:
             _, (wait, context) = self.submit(dag)
             with pytest.raises(TaskDeferred) as deferred:
                 wait.execute(context)
-            asyncio.run(deferred.value.trigger.on_kill())
+            asyncio.run(kill(deferred.value.trigger))
             wait.on_kill()
         with self.held():
             self.submit(dag)
@@ -244,7 +245,7 @@ class Everything:
         Lake.connect.cache_clear()
         published = Lake.connect()
         Lake.connect.cache_clear()
-        assert WEEK in published.partitions(dag.dag_id)
+        assert WEEK in published.published_partitions(dag.dag_id)
         manifest = published.manifest(report, WEEK)
         assert len(published.rows(report, manifest, ["user_id", "score"])) == 5
         for item in manifest.objects:

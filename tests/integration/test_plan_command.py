@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -71,7 +70,7 @@ def test_without_a_yes_nothing_is_paid_and_nothing_restated(answer: str, flown: 
     assert done.stderr.count("Pay?") == 1
     assert "Aborted" in done.stderr
     assert "Traceback" not in done.stderr
-    assert done.stdout.strip() == ""
+    assert done.stdout == ""
     assert flown.queries().keys() == before
     assert restated(airflow) == []
 
@@ -92,13 +91,23 @@ def test_it_waits_for_the_answer_before_it_pays_and_an_interrupt_is_a_no(flown: 
     assert flown.queries().keys() == before
 
 
+def test_a_closed_standard_input_is_a_no(flown: Flown) -> None:
+    before = flown.queries().keys()
+    with flown.start("plan", "flown", has_input=False) as process:
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    assert "Aborted" in errors
+    assert "Traceback" not in errors
+    assert flown.queries().keys() == before
+
+
 def test_a_yes_pays_one_query_for_each_period_and_nothing_is_restated_unasked(flown: Flown) -> None:
     flown.edit(*EDIT)
     before = set(flown.queries())
     done = flown.run("plan", "flown", answer="y\n")
     assert done.returncode == 0, done.stderr
     assert queried(flown, before) == sql_of(*WEEKS)
-    assert "### flown_weekly: 1 of 3 periods change" in done.stdout
+    assert done.stdout.startswith("### flown_weekly: 1 of 3 periods change\n")
     assert changed_rows(done.stdout) == changed_by_the_edit()
     assert "restates" not in done.stderr
 
@@ -118,7 +127,7 @@ def test_an_interrupt_stops_the_paid_query_and_pays_no_other(flown: Flown) -> No
     before = flown.queries().keys()
     hold = faults.add(Hold(sql="The miles of each carrier"))
     try:
-        with flown.start("plan", "flown", "--yes", stdin=subprocess.DEVNULL) as process:
+        with flown.start("plan", "flown", "--yes") as process:
             while not any(each["struck"] for each in faults.list()):
                 assert process.poll() is None, process.communicate()
                 time.sleep(0.05)
@@ -168,7 +177,13 @@ def test_a_plan_that_changes_nothing_restates_nothing(
     [
         (["flow"], 1, "There is no report 'flow'. Is it one of these: flown"),
         (["flown", "--last", "0"], 2, "--last"),
+        (
+            ["flown", "--key", "carrier", "--key", "carier"],
+            1,
+            "no column 'carier'. Choose a key among carrier, flights",
+        ),
         (["flown", "--apply", "http://127.0.0.1:9"], 1, "AIRFLOW_TOKEN is not set"),
+        (["flown", "--apply", "reports-stg"], 1, "'reports-stg' is not the address of an Airflow"),
     ],
 )
 def test_what_cannot_be_planned_is_one_message_and_nothing_is_paid(
@@ -180,6 +195,50 @@ def test_what_cannot_be_planned_is_one_message_and_nothing_is_paid(
     assert problem in printed
     assert "Traceback" not in printed
     assert flown.queries().keys() == before
+
+
+@pytest.mark.parametrize(
+    ("apply", "token", "problem"),
+    [
+        ("{url}/elsewhere", TOKEN, "404 Not Found"),
+        ("{url}", "expired", "401 Unauthorized"),
+        ("http://127.0.0.1:9", TOKEN, "refused"),
+        ("http://[127", TOKEN, "Airflow did not serve GET"),
+    ],
+    ids=["no such DAG", "an expired token", "no connection", "no address"],
+)
+def test_an_airflow_that_cannot_restate_is_told_before_anything_is_paid(
+    apply: str,
+    token: str,
+    problem: str,
+    shell: Shell,
+    flown: Flown,
+    airflow: RestApi,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW_TOKEN", token)
+    flown.edit(*EDIT)
+    before = flown.queries().keys()
+    code, printed = shell("plan", "flown", "--yes", "--apply", apply.format(url=airflow.url))
+    assert code == 1
+    assert f"GET /dags/{DAG_ID}" in printed
+    assert problem in printed
+    assert flown.queries().keys() == before
+
+
+def test_a_period_whose_checks_fail_is_not_restated(
+    shell: Shell, flown: Flown, airflow: RestApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
+    edited, forbidden = EDITED_WEEK, WEEKS[-1]
+    flown.edit("SUM(distance)", f"SUM(IF(dt = '{EDITED_DAY}', 0, IF(dt = '2013-03-20', -1000, 1) * distance))")
+    file = flown.root / "dags" / "flown.py"
+    file.write_text(file.read_text().replace("checks=[", 'checks=[checks.in_range("distance", at_least=0), '))
+    code, printed = shell("plan", "flown", "--yes", "--last", "2", "--apply", airflow.url)
+    assert code == 0, printed
+    assert "### flown_weekly: 2 of 2 periods change" in printed
+    assert f"{forbidden} would not be published." in printed
+    assert restated(airflow) == [edited]
 
 
 def test_a_report_that_published_nothing_has_no_plan(shell: Shell, flown: Flown) -> None:

@@ -22,11 +22,12 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from athena_reports import s3 as s3_module
+from athena_reports.aws import s3 as s3_module
 from athena_reports.aws.s3 import S3, split_uri
+from athena_reports.periods.calendar import weekly
 from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import PeriodLocation
 from tests.library.publication.publishing import (
     EARLY,
     LATE,
@@ -74,8 +75,8 @@ class Job:
     by: str = field(default_factory=lambda: f"run-{next(_numbers)}")
 
     @property
-    def location(self) -> Location:
-        return Location(self.bucket, self.report, "weekly", "2026-11-15")
+    def location(self) -> PeriodLocation:
+        return PeriodLocation.of(self.bucket, self.report, weekly().period("2026-11-15"))
 
 
 # --- the program that publishes
@@ -134,7 +135,7 @@ def run(job: Job, s3: S3Client, glue: GlueClient) -> None:
             facts(job.submitted_at, by=job.by),
             location=job.location,
             s3=S3(s3),
-            table=Table(DATABASE, job.location, glue),
+            table=Table(DATABASE, job.location.report, glue),
             memory_limit="128MB",
         ).outcome
         Path(job.log).write_text(json.dumps({"outcome": outcome, "writes": writes}))
@@ -210,7 +211,7 @@ def new_job(bucket: str, tmp_path: Path) -> Callable[..., Job]:
 class Reader(threading.Thread):
     """Reads a period again and again, as its readers do, and notes the versions that it found whole."""
 
-    def __init__(self, s3: S3Client, location: Location) -> None:
+    def __init__(self, s3: S3Client, location: PeriodLocation) -> None:
         super().__init__(name="reader")
         self._s3, self._location = s3, location
         self._stopped = threading.Event()

@@ -51,6 +51,17 @@ def test_an_edit_of_the_sql_makes_what_is_published_outdated(shell: Shell, flown
     assert flown.queries().keys() == before
 
 
+def test_the_line_of_a_long_name_is_not_broken(shell: Shell, flown: Flown) -> None:
+    name = "flown_" + 40 * "a"
+    file = flown.root / "dags" / "flown.py"
+    file.write_text(file.read_text().replace('name="flown"', f'name="{name}"'))
+    code, printed = shell("status", name)
+    assert code == 0, printed
+    (line,) = printed.splitlines()
+    assert line.startswith(f"{name}_weekly, logic ")
+    assert line.endswith(": 4 missing")
+
+
 def test_of_a_report_that_published_nothing_all_is_missing(shell: Shell, flown: Flown) -> None:
     file = flown.root / "dags" / "flown.py"
     file.write_text(file.read_text().replace('name="flown"', 'name="unflown"'))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -43,8 +44,28 @@ def test_one_from_the_shell_is_refused() -> None:
     assert "DRY_RUN is '1', from the environment" in refused.stderr
 
 
-@pytest.mark.parametrize(("given", "pays"), [([], False), (["RUN=1"], True)])
-def test_a_preview_pays_when_it_is_told_to(given: list[str], pays: bool) -> None:
-    told = dry_run("preview", "REPORT=user_ranking", *given).stdout
-    assert ".venv/bin/python -m athena_reports preview 'user_ranking'" in told
-    assert ("--run" in told) == pays
+# What pays, or overwrites what a case expects, and the option that makes it do so unasked.
+SAID = {"RUN": ("preview", "--run"), "YES": ("plan", "--yes"), "ACCEPT": ("test", "--accept")}
+TARGETS = {"RUN": "preview", "YES": "plan", "ACCEPT": "cases"}
+
+
+@pytest.mark.parametrize("variable", SAID)
+@pytest.mark.parametrize(("value", "is_said"), [("", False), ("1", True), ("no", False), ("0", False)])
+def test_what_pays_or_overwrites_is_said_with_1(variable: str, value: str, is_said: bool) -> None:
+    command, option = SAID[variable]
+    told = dry_run(TARGETS[variable], "REPORT=user_ranking", *([f"{variable}={value}"] if value else [])).stdout
+    assert re.search(rf"\.venv/bin/python -m athena_reports {command} '?user_ranking", told)
+    assert (option in told) == is_said
+
+
+@pytest.mark.parametrize("variable", SAID)
+def test_a_variable_of_the_shell_says_nothing(variable: str) -> None:
+    told = dry_run(TARGETS[variable], "REPORT=user_ranking", **{variable: "1"}).stdout
+    assert SAID[variable][1] not in told
+
+
+def test_a_plan_has_the_options_of_its_variables() -> None:
+    told = dry_run("plan", "REPORT=user_ranking", "LAST=5", "YES=1", "APPLY=mwaa:reports-stg").stdout
+    assert "-m demo.beside .venv/bin/python -m athena_reports plan 'user_ranking'" in told
+    assert told.split("'user_ranking'")[1].split() == ["--last", "5", "--yes", "--apply", "'mwaa:reports-stg'"]
+    assert dry_run("plan", "REPORT=user_ranking").stdout.split()[-2:] == ["plan", "'user_ranking'"]

@@ -69,4 +69,4 @@ def place(s3: S3Client, bucket: str) -> Place:
 @pytest.fixture
 def tabled(place: Place, glue: GlueClient, database: str) -> Place:
     """The same of a report with a table."""
-    return Place(place.s3, place.location, Table(database, place.location, glue))
+    return Place(place.s3, place.location, Table(database, place.location.report, glue))

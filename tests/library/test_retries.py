@@ -9,26 +9,22 @@ from airflow.sdk import DAG
 
 from athena_reports import Input, Report, build_cleanup, build_dag, build_reconciler, build_restatement
 from athena_reports.errors import AthenaReportsError
-from athena_reports.periods.calendar import PeriodFacts
 from athena_reports.publication.manifest import Version
 from athena_reports.queries.execution import QueryExecution
-from athena_reports.queries.submission import Submitted
 from athena_reports.steps.transform import PreparedVersion
-from tests.library.steps.tasks import TOKYO_WEEK, WEEK, context
+from tests.library.steps.tasks import SUBMITTED, TOKYO_WEEK, context
 
-SUBMITTED = Submitted(period=PeriodFacts.model_validate(WEEK.facts), sql_sha256="")
 QUERY = QueryExecution(id="q-1", submitted_at="2025-06-16T00:00:00.000+00:00", statement="SELECT")
 PREPARED = PreparedVersion(
     query=QUERY,
-    submitted=SUBMITTED,
     version=Version(version="v", ordered=True, rows=0, columns=(), objects=()),
     checks=(),
 )
 GIVEN: dict[str, dict[str, Any]] = {
     "run_query": {},
-    "wait_for_query": {"query_execution_id": "q-1", "period": WEEK.facts.model_dump()},
-    "transform": {"op_kwargs": {"query": QUERY.model_dump(), "submitted": SUBMITTED.model_dump()}},
-    "publish": {"prepared": PREPARED.model_dump()},
+    "wait_for_query": {"query_execution_id": "q-1", "submitted": SUBMITTED},
+    "transform": {"op_kwargs": {"query": QUERY.model_dump(), "submitted": SUBMITTED}},
+    "publish": {"prepared": PREPARED.model_dump(), "submitted": SUBMITTED},
     "stop_unwanted_queries": {},
     "clean_up": {},
     "find": {},

@@ -28,9 +28,9 @@ from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.transform import PreparedVersion, upload_version
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
-from tests.library.steps.tasks import TaskInstance, first_event, through_the_database
+from tests.library.steps.tasks import WAITING, TaskInstance, first_event, through_the_database
 from tests.simulation.memory_athena import Plan, Query
-from tests.simulation.world import BUCKET, DATABASE, DEAD_AFTER_SECONDS, REPORT, CrashError, World
+from tests.simulation.world import BUCKET, DATABASE, DEAD_AFTER_SECONDS, REPORT, CrashError, World, run_without_loop
 
 TASKS = ("run_query", "wait_for_query", "transform", "publish")
 RETRIES = 2
@@ -250,14 +250,15 @@ class Attempt:
         table, location = LocalTable(path=path, rows=1, columns=_COLUMNS), self.run.world.location(self.run.period.id)
         with report_errors():
             version = upload_version([file], table, location, self.run.world.store, ordered=True)
-        submitted = Submitted(period=self.run.period.facts, sql_sha256=self.run.sql)
-        prepared = PreparedVersion(query=query, submitted=submitted, version=version, checks=())
+        prepared = PreparedVersion(query=query, version=version, checks=())
         return prepared.model_dump(mode="json")
 
     def publish(self) -> Any:
         named: dict[str, Any] = {"report": REPORT, "bucket": BUCKET, "database": DATABASE, "environment": "dev"}
         named |= {"late_by": timedelta(days=3, hours=12), "reads_previous": True}
-        operator = task(S3PublishOperator, {"prepared": self.run.xcoms["transform"]}, **named)
+        submitted = Submitted(period=self.run.period, sql_sha256=self.run.sql)
+        given = {"prepared": self.run.xcoms["transform"], "submitted": submitted.model_dump(mode="json")}
+        operator = task(S3PublishOperator, given, **named)
         return operator.execute(self._context)
 
     # --- the triggerer
@@ -266,8 +267,9 @@ class Attempt:
         """What the task is resumed with; WaitOverError if it was stopped or lost while it was deferred."""
         while True:
             self.task, self.trigger = None, through_the_database(deferred.trigger)
+            self.trigger.task_instance = WAITING
             try:
-                return deferred.method_name, {"event": _run(first_event(self.trigger))}
+                return deferred.method_name, {"event": run_without_loop(first_event(self.trigger))}
             except WaitOverError as over:
                 if str(over) == "timeout":
                     return "__fail__", {"error": "Trigger timeout"}
@@ -294,18 +296,9 @@ class Attempt:
             if world.happens(told):
                 if self.trigger is not None and self.run.tells_triggers:
                     try:
-                        _run(self.trigger.on_kill())
+                        run_without_loop(self.trigger.on_kill())
                     except (ClientError, BotoCoreError) as error:
                         world.say(f"the trigger could not stop the query: {error}")
                 if self.outcome is None:  # nobody clears a wait that Airflow has taken for dead
                     self.run.clear("run_query" if told == "run cleared" else "wait_for_query")
                 raise WaitOverError(told)
-
-
-def _run(coroutine: Any) -> Any:
-    """Run a coroutine that never waits: its sleeps are turns of others."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return done.value
-    raise AssertionError("the trigger waits for something that no time will bring")

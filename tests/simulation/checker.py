@@ -73,5 +73,5 @@ def _latest(made: World) -> None:
     location = made.location(PERIODS[-1].id)
     manifest, _ = read_manifest(location, made.store)
     assert manifest is not None
-    found = json.loads(made.s3.objects[location.latest_uri.removeprefix(f"s3://{BUCKET}/")].body)
+    found = json.loads(made.s3.objects[location.report.latest_uri.removeprefix(f"s3://{BUCKET}/")].body)
     assert found == json.loads(manifest.latest(location).model_dump_json()), f"latest.json says {found}"

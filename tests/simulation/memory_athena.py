@@ -183,7 +183,7 @@ class MemoryAthena:
         state = query.state_at(self.now)
         status: dict[str, Any] = {"State": state, "SubmissionDateTime": query.submitted_at}
         if state == "CANCELLED" and query.cancelled_at is not None:
-            status["StateChangeReason"] = "Query cancelled by user"
+            status |= {"StateChangeReason": "Query cancelled by user", "CompletionDateTime": query.cancelled_at}
         elif state == query.plan.end:
             status |= {"StateChangeReason": query.plan.reason} if query.plan.reason else {}
             status |= {"AthenaError": query.plan.error} if query.plan.error else {}

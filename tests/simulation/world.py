@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk._shared.dagnode.node import GenericDAGNode
 from airflow.sdk.definitions._internal.logging_mixin import LoggingMixin as SdkLogging
+from airflow.sdk.execution_time import task_runner
 from airflow.utils.log.logging_mixin import LoggingMixin as AirflowLogging
 from botocore.exceptions import BotoCoreError, ClientError
 from greenlet import getcurrent, greenlet
@@ -32,9 +33,10 @@ from athena_reports.aws.s3 import S3
 from athena_reports.maintenance import restatement
 from athena_reports.publication import commit
 from athena_reports.publication.glue_table import Table
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.queries.ownership import Marker
 from athena_reports.steps import transform, wait_trigger
+from tests.library.steps.tasks import Supervisor
 from tests.simulation.clock import VirtualClock, virtual_clock
 from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error, serve
 from tests.simulation.memory_store import MemoryGlue, MemoryS3
@@ -277,12 +279,12 @@ class World:
     def version_name(self, _: int) -> str:
         return f"{self.rng.getrandbits(64):016x}"
 
-    def location(self, period_id: str) -> Location:
-        return Location(BUCKET, REPORT, WEEKS.name, period_id)
+    def location(self, period_id: str) -> PeriodLocation:
+        return PeriodLocation.of(BUCKET, REPORT, WEEKS.period(period_id))
 
     @property
     def table(self) -> Table:
-        return Table(DATABASE, self.location(""), self.glue)  # type: ignore[arg-type]
+        return Table(DATABASE, ReportLocation.of(BUCKET, REPORT, WEEKS), self.glue)  # type: ignore[arg-type]
 
 
 _FAULT = api_error("InternalError", "We encountered an internal error", status=500)
@@ -304,7 +306,9 @@ def world(seed: int) -> Iterator[World]:
             patch.setattr(kind, "log", log)
         patch.setattr("time.sleep", made.pause)
         patch.setattr(transform, "token_hex", made.version_name)
-        patch.setattr(wait_trigger, "asyncio", SimpleNamespace(sleep=partial(_sleep, made)))
+        without_loop = {"create_task": _done_at_once, "timeout": lambda _: nullcontext()}
+        patch.setattr(wait_trigger, "asyncio", SimpleNamespace(sleep=partial(_sleep, made), **without_loop))
+        patch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(None), raising=False)
         # DuckDB is not what is looked at: the rows are a text.
         patch.setattr(commit, "open_engine", lambda *_, **__: nullcontext(SimpleNamespace(folder=made.folder)))
         patch.setattr(commit, "count_differences", lambda *_: (1, 1))
@@ -318,3 +322,18 @@ def world(seed: int) -> Iterator[World]:
 
 async def _sleep(made: World, seconds: float) -> None:
     made.attempt.watch_for(seconds)
+
+
+def _done_at_once(coroutine: Coroutine[Any, Any, Any]) -> SimpleNamespace:
+    """As `asyncio.create_task`, of which nobody sees that it takes its time: its calls are turns of others."""
+    result = run_without_loop(coroutine)
+    return SimpleNamespace(done=lambda: True, result=lambda: result)
+
+
+def run_without_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never waits: its sleeps are turns of others."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("the trigger waits for something that no time will bring")

@@ -30,9 +30,16 @@ def connect(where: str) -> Airflow:
     """Return the Airflow of an address, for the token in AIRFLOW_TOKEN, or of the MWAA environment `mwaa:<name>`."""
     if where.startswith("mwaa:"):
         return MwaaAirflow(boto3.Session().client("mwaa"), where.removeprefix("mwaa:"))
+    if not where.startswith(("http://", "https://")):
+        raise AirflowApiError(f"{where!r} is not the address of an Airflow. Name https://HOST, or mwaa:ENVIRONMENT.")
     if not (token := os.environ.get(_TOKEN)):
         raise AirflowApiError(f"{_TOKEN} is not set: get a token from {where}/auth/token, or name mwaa:ENVIRONMENT.")
     return RestAirflow(where.rstrip("/"), token)
+
+
+def require_dag(airflow: Airflow, dag_id: str) -> None:
+    """Ask for a DAG; AirflowApiError if this Airflow has no such DAG, or serves no requests."""
+    airflow.request("GET", f"/dags/{quote(dag_id, safe='')}")
 
 
 def restate(airflow: Airflow, dag_id: str, period_id: str) -> None:
@@ -62,7 +69,7 @@ class RestAirflow:
         headers = {"Authorization": f"Bearer {self.token}"}
         try:
             httpx.request(method, f"{self.url}/api/v2{path}", json=body, headers=headers).raise_for_status()
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise AirflowApiError(f"Airflow did not serve {method} {path}: {error}.") from error
 
 

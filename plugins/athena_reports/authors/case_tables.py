@@ -1,4 +1,4 @@
-"""The input tables of a case: CSV files become tables of a database that lasts as long as the case."""
+"""The input tables of a case: CSV files become tables of a database of the case."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,7 +34,10 @@ class CaseError(AthenaReportsError):
 
 
 def csv_rows(path: Path, engine: Engine) -> tuple[Row, ...]:
-    """Return the header and the rows of a CSV file as texts: an empty field is None, `""` the empty text."""
+    """Return the header and the rows of a CSV file as texts.
+
+    An empty field is None, and `""` the empty text.
+    """
     relation = _relation(path, engine)
     header = tuple(relation.columns)
     return (header, *relation.fetchall())
@@ -42,12 +45,15 @@ def csv_rows(path: Path, engine: Engine) -> tuple[Row, ...]:
 
 @contextmanager
 def case_tables(folder: Path, inputs: Sequence[Input], aws: Aws) -> Iterator[str]:
-    """Create a database with a table for each CSV file of a case, and remove it afterwards; yields its name.
+    """Create a database with a table for each CSV file of a case, and remove it afterwards.
 
     Args:
         folder: The folder of the case.
         inputs: The report's inputs. A table has the partition keys that its input declares.
         aws: The services to write to.
+
+    Yields:
+        The name of the database.
 
     Raises:
         CaseError: If the case has no CSV file, or one that cannot become a table.
@@ -138,7 +144,7 @@ def _types(path: Path, header: Sequence[str]) -> dict[str, str]:
         name, _, kind = cell.strip().partition(" ")
         if not name or not kind:
             raise CaseError(
-                f"{path}: each column of the header needs a type, such as `score bigint`. It has {[*header]}."
+                f"{path}: each column of the header needs a type, such as `score bigint`. It has {list(header)}."
             )
         types[name] = kind.strip().lower()
     return types

@@ -1,8 +1,9 @@
 """Cases: a few input rows per table, a period, and the rows that a report has to make of them.
 
-A case is a folder `tests/reports/<report>/<case>/`: `case.yaml` (a `CaseFile`), a CSV file for each input table, whose
-header names and types the columns as Athena does (`user_id string,score bigint`), and `expected.csv`. As in what is
-published, an empty field is NULL and `""` is the empty text.
+A case is a folder `tests/reports/<report>/<case>/`: `case.yaml` (a `CaseFile`), a CSV file for each
+input table, and `expected.csv`. The header of an input names and types the columns as Athena does:
+`user_id string,score bigint`. As in what is published, an empty field is NULL and `""` is the empty
+text.
 """
 
 import re
@@ -43,11 +44,11 @@ def _as_text(period_id: object) -> object:
 
 
 class CaseFile(BaseModel, frozen=True, extra="forbid"):
-    """`case.yaml`: the period, the cadence if its id does not tell, and a CTE of the SQL whose rows are expected."""
+    """What `case.yaml` says."""
 
-    period: Annotated[str, BeforeValidator(_as_text)]
-    cadence: str = ""
-    cte: str = ""
+    period: Annotated[str, BeforeValidator(_as_text)]  # its id
+    cadence: str = ""  # needed where the id does not tell
+    cte: str = ""  # a CTE of the SQL, if its rows are the expected ones
 
 
 Outcome = Literal["passed", "failed", "not run", "accepted"]
@@ -60,7 +61,10 @@ _STYLES: dict[Outcome, str] = {
 
 
 class CaseResult(BaseModel, frozen=True):
-    """What became of a case. `not run` is what the local Athena does not do: it says nothing of the report."""
+    """What became of a case.
+
+    A case that is not run has SQL that the local Athena does not do. The report may be right.
+    """
 
     report: str
     case: str
@@ -72,17 +76,30 @@ class CaseResult(BaseModel, frozen=True):
 
 
 def case_folders(root: Path, names: Sequence[str]) -> list[Path]:
-    """Return the folders of all cases below `root`, or of the named reports and cases (`report` or `report/case`)."""
+    """Return the folders of cases, sorted.
+
+    Args:
+        root: The folder of the folders of reports.
+        names: Reports (`report`) or cases (`report/case`); empty for all.
+
+    Raises:
+        CaseError: If there is no case, or none of a name.
+    """
     folders = sorted(path.parent for path in root.glob(f"*/*/{CASE_FILE}"))
-    wanted = folders
-    if names:
-        wanted = [folder for folder in folders if _name(folder) in names or folder.parent.name in names]
-    if not wanted:
-        known = "none"
-        if folders:
-            known = ", ".join(_name(folder) for folder in folders)
-        raise CaseError(f"There is no such case in {root}. It has: {known}. A case is a folder with a {CASE_FILE}.")
-    return wanted
+    cases = [_name(folder) for folder in folders]
+    reports = {folder.parent.name for folder in folders}
+    unknown = [name for name in names if name not in cases and name not in reports]
+    if unknown or not folders:
+        asked = ""
+        if unknown:
+            asked = f": {', '.join(unknown)}"
+        known = ", ".join(cases) or "none"
+        raise CaseError(
+            f"There is no such case in {root}{asked}. It has: {known}. A case is a folder with a {CASE_FILE}."
+        )
+    if not names:
+        return folders
+    return [folder for folder in folders if folder.parent.name in names or _name(folder) in names]
 
 
 def _name(folder: Path) -> str:
@@ -147,7 +164,8 @@ def _verdict(folder: Path, reports: Declared, aws: Aws, accept: bool) -> _Verdic
     with open_engine(settings().memory_limit, about=str(expected_file)) as engine:
         expected = csv_rows(expected_file, engine)
     if expected != result.rows:
-        return _Verdict("failed", problem="Other rows came out.", expected=expected, found=result.rows)
+        problem = "Other rows came out."
+        return _Verdict("failed", problem=problem, expected=expected, found=result.rows)
     if result.failed_checks:
         return _Verdict("failed", problem=result.failed_checks)
     return _Verdict("passed")
@@ -176,7 +194,7 @@ def _run(folder: Path, reports: Declared, aws: Aws) -> _Result:
         sql = select_from(case.cte, sql)
 
     with (
-        case_tables(folder, declared.query.inputs, aws) as database,
+        case_tables(folder, declared.report.inputs, aws) as database,
         trial(declared, period, aws, sql=sql, database=database, is_whole=not case.cte) as done,
     ):
         file = write_files(done.table, ["csv"], done.engine)[0]
@@ -189,8 +207,9 @@ def _run(folder: Path, reports: Declared, aws: Aws) -> _Result:
 
 def show(result: CaseResult, console: Console) -> None:
     """Print what became of a case, and of other rows than expected the differences."""
-    outcome = (f"{result.outcome:8}", _STYLES[result.outcome])
-    console.print(Text.assemble(outcome, f" {result.report}/{result.case}  {result.seconds:.1f} s"))
+    outcome = Text(f"{result.outcome:8}", _STYLES[result.outcome])
+    case = f" {result.report}/{result.case}  {result.seconds:.1f} s"
+    console.print(Text.assemble(outcome, case))
     if result.problem:
         console.print(f"  {result.problem}", markup=False, highlight=False, soft_wrap=True)
     if result.expected and result.found:

@@ -3,9 +3,12 @@
 import json
 import logging
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,10 +32,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.callback()
 def options(
-    dags: Annotated[Path, typer.Option(help="The folder of the DAG files.", file_okay=False)] = Path("dags"),
+    dags: Annotated[
+        Path, typer.Option(envvar=_DAGS_FOLDER, help="The folder of the DAG files.", file_okay=False)
+    ] = Path("dags"),
 ) -> None:
     """Tools for those who write reports. They use the AWS endpoint, account and region of the shell."""
-    os.environ.setdefault(_DAGS_FOLDER, str(dags.resolve()))
+    os.environ[_DAGS_FOLDER] = str(dags.resolve())
 
 
 @app.command()
@@ -100,7 +105,7 @@ def plan(
 ) -> None:
     """Show what an edited report would change in its last published periods, as Markdown. Nothing is published."""
     from athena_reports.authors import plan as planning
-    from athena_reports.authors.airflow_api import connect, restate
+    from athena_reports.authors.airflow_api import connect, require_dag, restate
     from athena_reports.authors.declared import find_report
     from athena_reports.authors.preview import expected_cost
     from athena_reports.authors.trial import Aws
@@ -108,17 +113,22 @@ def plan(
     declared, _ = find_report(report, "", _reports())
     aws, airflow = Aws.connect(), connect(apply) if apply else None
     periods = planning.published_before(declared, last, aws)
+    planning.check_comparable(declared, periods, key or (), aws)
+    if airflow:
+        require_dag(airflow, declared.dag.dag_id)
     asked = f"Query {', '.join(map(str, periods))} of {declared.dag.dag_id}: {expected_cost(declared, periods, aws)}."
     if not yes:
-        typer.confirm(f"{asked} Pay?", abort=True, err=True)
+        # With typer's own `err` the last character of the question still goes to standard output.
+        with redirect_stdout(sys.stderr):
+            typer.confirm(f"{asked} Pay?", abort=True)
     made = planning.make_plan(
         declared, periods, key or (), aws, lambda text: Console(stderr=True).print(text, style="dim")
     )
     print(made.model_dump_json(indent=2) if as_json else planning.markdown(made))
-    if airflow and made.changed:
-        for period in made.changed:
+    if airflow:
+        for period in made.restatable:
             restate(airflow, declared.dag.dag_id, period)
-        Console(stderr=True).print(f"{declared.dag.dag_id} restates {', '.join(made.changed)}.")
+            Console(stderr=True).print(f"{declared.dag.dag_id} restates {period}.")
 
 
 @app.command()
@@ -202,7 +212,7 @@ def account(
     from athena_reports.workflows.preflight import check_account
 
     aws, names = Aws.connect(), settings()
-    inputs = [each for declared in _reports().reports for each in declared.query.inputs]
+    inputs = [each for declared in _reports().reports for each in declared.report.inputs]
     found = [*check_account(names, aws.athena, aws.glue, aws.s3, inputs=inputs)]
     if airflow:
         found.append(check_pool(connect(airflow), names.pool))
@@ -247,6 +257,8 @@ def main() -> None:
     # Airflow and botocore say how they were set up, on standard output.
     logging.disable(logging.WARNING)
     os.environ |= {"AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore"}
+    if sys.stdin is None:  # closed by the shell: a question then has no answer, as from an empty file
+        sys.stdin = StringIO()
     try:
         app(prog_name="python -m athena_reports")
     except AthenaReportsError as error:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -15,22 +14,27 @@ from athena_reports.authors.declared import DeclaredReport
 from athena_reports.authors.preview import size
 from athena_reports.authors.trial import CALLS_AT_ONCE, Aws
 from athena_reports.publication.commit import read_manifest
-from athena_reports.publication.costs import Ledger, Summary, last_months, merged, summary
+from athena_reports.publication.costs import CostSummary, Ledger, last_months, merged, summary
 from athena_reports.publication.glue_table import Table
 
 _NOTES = """
-Every published query is counted, also those of earlier versions. Failed and cancelled queries, previews and
-plans are not published, and so not here. A query without a price ran on a capacity reservation, which bills capacity
-and not the query, or in a region whose price is not known. Growth is that of the bytes per query. Months are UTC's.
+Every published query is counted, also those of earlier versions. Failed and cancelled queries,
+previews and plans are not published, and so not here. A query without a price ran on a capacity
+reservation, which bills capacity and not the query, or in a region whose price is not known. Growth
+is that of the bytes per query. Months are UTC's.
 """
 
 
 class Costs(BaseModel, frozen=True):
-    """Costs by the ids of DAGs, dearest first and of these the fastest growing, by their owners, and by month."""
+    """Costs by the ids of DAGs, by their owners, and by month.
 
-    reports: dict[str, Summary]
-    owners: dict[str, Summary]
-    months: dict[str, Summary]
+    DAGs and owners come dearest first. At the same price the one that scanned more comes first, and
+    then the one that grows faster.
+    """
+
+    reports: dict[str, CostSummary]
+    owners: dict[str, CostSummary]
+    months: dict[str, CostSummary]
 
 
 def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
@@ -47,7 +51,7 @@ def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
     by_report: dict[str, Ledger] = {}
     by_owner: dict[str, Ledger] = {}
     for declared, ledger in zip(dags, ledgers, strict=True):
-        owner = declared.dag.owner
+        owner = declared.report.owner
         by_report[declared.dag.dag_id] = ledger
         by_owner[owner] = merged([by_owner.get(owner, {}), ledger])
 
@@ -66,28 +70,27 @@ def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
 
 
 def _ledger(declared: DeclaredReport, aws: Aws) -> Ledger:
-    """Return the costs of a DAG: from the partitions of its table, or from its manifests if it has no table."""
-    recipe = declared.recipe
-    location = recipe.location(declared.latest_period())
-    if recipe.database:
-        table = Table(recipe.database, location, aws.glue)
+    """Return the costs of a DAG: from its table's partitions, or without a table from manifests."""
+    location = declared.location
+    if declared.database:
+        table = Table(declared.database, location, aws.glue)
         return merged(facts.ledger for facts in table.published_periods().values())
     ledgers = []
     for folder_uri in aws.s3.folders(location.folder_uri):
         period_id = folder_uri.removeprefix(location.folder_uri).removesuffix("/")
-        manifest, _ = read_manifest(replace(location, period_id=period_id), aws.s3)
+        manifest, _ = read_manifest(location.period_folder(period_id), aws.s3)
         if manifest is not None:
             ledgers.append(manifest.ledger)
     return merged(ledgers)
 
 
-def _dearest_first(ledgers: Mapping[str, Ledger], months: Sequence[str]) -> dict[str, Summary]:
+def _dearest_first(ledgers: Mapping[str, Ledger], months: Sequence[str]) -> dict[str, CostSummary]:
     summaries = [(name, summary(ledger, months)) for name, ledger in ledgers.items()]
     summaries.sort(key=_weight, reverse=True)
     return dict(summaries)
 
 
-def _weight(named_summary: tuple[str, Summary]) -> tuple[float, int, float]:
+def _weight(named_summary: tuple[str, CostSummary]) -> tuple[float, int, float]:
     _, total = named_summary
     return (_zero_if_unknown(total.price_usd), total.scanned_bytes, _zero_if_unknown(total.growth))
 
@@ -105,7 +108,7 @@ def show(result: Costs, console: Console) -> None:
     console.print(Text(notes, style="dim"))
 
 
-def _grid(title: str, summaries: Mapping[str, Summary]) -> Grid:
+def _grid(title: str, summaries: Mapping[str, CostSummary]) -> Grid:
     grid = Grid(title)
     for header in ("queries", "scanned", "USD", "growth"):
         grid.add_column(header, justify="right")
@@ -113,11 +116,12 @@ def _grid(title: str, summaries: Mapping[str, Summary]) -> Grid:
         growth = ""
         if total.growth is not None:
             growth = f"{total.growth:+.0%}"
-        grid.add_row(Text(name), f"{total.queries:,}", size(total.scanned_bytes), _price(total), growth)
+        scanned = size(total.scanned_bytes)
+        grid.add_row(Text(name), f"{total.queries:,}", scanned, _price(total), growth)
     return grid
 
 
-def _price(total: Summary) -> str:
+def _price(total: CostSummary) -> str:
     if total.price_usd is None:
         # No query has a price. No queries at all cost nothing.
         return "none" if total.queries else f"{0:.5f}"

@@ -22,7 +22,11 @@ class _Word(NamedTuple):
 
 
 def select_from(cte: str, sql: str) -> str:
-    """Return SQL that gives the rows of a CTE, after the others as they are; CteError if there is none."""
+    """Return SQL that gives the rows of a CTE. The CTEs of the SQL stay as they are.
+
+    Raises:
+        CteError: If the SQL has no such CTE.
+    """
     words = list(_outer_words(sql))
     if not words or words[0].text.upper() != "WITH":
         raise CteError(f"The SQL has no CTE {cte!r}: it does not begin with WITH.")

@@ -11,8 +11,11 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
+from athena_reports.publication.location import PeriodLocation
+from athena_reports.publication.manifest import Manifest
 from athena_reports.rows.checks import failures
 from athena_reports.rows.differences import Change, Differences, find_differences
+from athena_reports.settings import settings
 
 
 class PlanError(AthenaReportsError):
@@ -30,7 +33,7 @@ class PlannedPeriod(BaseModel, frozen=True):
     price_usd: float | None
 
 
-class Plan(BaseModel, frozen=True):
+class ChangePlan(BaseModel, frozen=True):
     """What changes in the last published periods of a report, oldest first."""
 
     dag_id: str
@@ -41,12 +44,16 @@ class Plan(BaseModel, frozen=True):
         """The ids of the periods that would change."""
         return [each.period for each in self.periods if not each.differences.is_empty]
 
+    @property
+    def restatable(self) -> list[str]:
+        """The ids of the periods that would change, and that no check forbids to publish."""
+        return [each.period for each in self.periods if not each.differences.is_empty and not each.failed]
+
 
 def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Period]:
     """Return the last published periods of a report, oldest first; PlanError if there is none."""
-    database = declared.recipe.database
-    location = declared.recipe.location(declared.latest_period())
-    published = Table(database, location, aws.glue).periods_of(declared.cadence) if database else {}
+    database = declared.database
+    published = Table(database, declared.location, aws.glue).periods_of(declared.cadence) if database else {}
     if not published:
         raise PlanError(
             f"No period of {declared.dag.dag_id} ({declared.cadence.description}) is published in Glue, "
@@ -55,9 +62,22 @@ def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Pe
     return sorted(published)[-number:]
 
 
+def check_comparable(declared: DeclaredReport, periods: Sequence[Period], key: Sequence[str], aws: Aws) -> None:
+    """Look for what the periods are compared with, before anything is paid.
+
+    PlanError if a period has no Parquet, or is published without a column of the key.
+    """
+    for period in periods:
+        columns = [column.name for column in _published(declared, period, aws).columns]
+        for name in key:
+            if name not in columns:
+                about = f"{declared.dag.dag_id}, period {period.id}"
+                raise PlanError(f"{about} has no column {name!r}. Choose a key among {', '.join(columns)}.")
+
+
 def make_plan(
     declared: DeclaredReport, periods: Sequence[Period], key: Sequence[str], aws: Aws, tell: Callable[[str], None]
-) -> Plan:
+) -> ChangePlan:
     """Pay the query of each period, and compare its rows with the published ones, here: nothing is published.
 
     What Athena wrote for it is removed; what an interrupted plan leaves goes with the other query results.
@@ -66,14 +86,12 @@ def make_plan(
     for period in periods:
         tell(f"{declared.dag.dag_id} {period.id}")
         done.append(_planned(declared, period, key, aws))
-    return Plan(dag_id=declared.dag.dag_id, periods=tuple(done))
+    return ChangePlan(dag_id=declared.dag.dag_id, periods=tuple(done))
 
 
 def _planned(declared: DeclaredReport, period: Period, key: Sequence[str], aws: Aws) -> PlannedPeriod:
-    location = declared.recipe.location(period)
-    manifest, _ = read_manifest(location, aws.s3)
-    if manifest is None or not manifest.parquet_key:
-        raise PlanError(f"{location.manifest_uri} names no Parquet to compare with. Publish the period again.")
+    location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
+    manifest = _published(declared, period, aws)
     with trial(declared, period, aws) as made:
         published = made.engine.folder / "published.parquet"
         aws.s3.download(location.uri(manifest.parquet_key), published)
@@ -90,12 +108,20 @@ def _planned(declared: DeclaredReport, period: Period, key: Sequence[str], aws: 
         )
 
 
+def _published(declared: DeclaredReport, period: Period, aws: Aws) -> Manifest:
+    location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
+    manifest, _ = read_manifest(location, aws.s3)
+    if manifest is None or not manifest.parquet_key:
+        raise PlanError(f"{location.manifest_uri} names no Parquet to compare with. Publish the period again.")
+    return manifest
+
+
 def _remove_result(uri: str, aws: Aws) -> None:
     if split_uri(uri)[1]:
         aws.s3.delete([uri, f"{uri}.metadata"])
 
 
-def markdown(plan: Plan) -> str:
+def markdown(plan: ChangePlan) -> str:
     """Return a plan as Markdown, for a pull request."""
     lines = [f"### {plan.dag_id}: {len(plan.changed)} of {len(plan.periods)} periods change", ""]
     lines += ["| period | rows | added | removed | changed | in columns | scanned bytes | USD |"]

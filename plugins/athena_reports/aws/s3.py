@@ -1,4 +1,7 @@
-"""Every byte that the library reads from S3 or writes to it passes through here, named by its `s3://` address."""
+"""Reads and writes objects in S3, named by their `s3://` address.
+
+Every byte that the library reads from S3 or writes to it passes through here.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -46,14 +49,17 @@ class StoredObject(BaseModel, frozen=True):
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Return bucket and key of an `s3://` address. A key may hold any character, also `?` and `#`."""
+    """Return bucket and key of an `s3://` address. A key can have any character, also `?` and `#`."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key
 
 
 @dataclass(frozen=True)
 class S3:
-    """S3 as one environment uses it. Every method raises S3Error, and MissingObjectError for a missing object."""
+    """S3 as one environment uses it.
+
+    Every method raises S3Error, and MissingObjectError for a missing object.
+    """
 
     client: "S3Client"
     owner: str = ""  # account id that must own each bucket; empty for any
@@ -73,15 +79,27 @@ class S3:
                 return body.read(), answer["ETag"]
 
     def download(self, uri: str, path: Path) -> None:
-        """Copy an object into a file by boto3's transfer manager; ConditionError if it is replaced meanwhile."""
+        """Copy an object into a file by boto3's transfer manager.
+
+        Raises:
+            ConditionError: If the object is replaced meanwhile.
+        """
         bucket, key = split_uri(uri)
-        # Only a ranged GET is sent with If-Match on the ETag of the HEAD before it: so every GET is one.
+        # Only a ranged GET is sent with If-Match on the ETag of the HEAD before it, so every GET is
+        # made one.
         config = _transfer(1)
         with _explained(uri, "read"):
             self.client.download_file(bucket, key, str(path), ExtraArgs=self._owner, Config=config)
 
     def upload(self, path: Path, uri: str, content_type: str, *, sha256: str) -> None:
-        """Upload a file, in parts if it is large, with its SHA-256 in hexadecimal in the object's metadata."""
+        """Upload a file, in parts if it is large.
+
+        Args:
+            path: The file.
+            uri: The address of the object.
+            content_type: The object's Content-Type.
+            sha256: The file's SHA-256 in hexadecimal, for the object's metadata.
+        """
         bucket, key = split_uri(uri)
         # With the checksum S3 itself refuses bytes that arrive otherwise than sent.
         arguments: dict[str, Any] = {"Metadata": {"sha256": sha256}, "ChecksumAlgorithm": "SHA256"}
@@ -95,16 +113,32 @@ class S3:
         """Begin an upload below an address and break it off; S3Error if it is refused."""
         target = self._object(f"{prefix_uri}.athena-reports-check")
         with _explained(prefix_uri, "written"):
-            upload = self.client.create_multipart_upload(**target, **self._write_arguments("text/plain"))
+            arguments = self._write_arguments("text/plain")
+            upload = self.client.create_multipart_upload(**target, **arguments)
             self.client.abort_multipart_upload(**target, UploadId=upload["UploadId"])
 
     def write(self, uri: str, body: bytes, content_type: str, *, replacing: str | None) -> None:
-        """Write a small object if the one there has the ETag `replacing`, or if there is none; else ConditionError."""
+        """Write a small object on a condition.
+
+        Args:
+            uri: The address of the object.
+            body: What is written.
+            content_type: The object's Content-Type.
+            replacing: The ETag of the object that may be replaced; None if none may be there.
+
+        Raises:
+            ConditionError: If the condition does not hold.
+        """
         condition: Any = {"IfNoneMatch": "*"}
         if replacing:
             condition = {"IfMatch": replacing}
         with _explained(uri, "written"):
-            self.client.put_object(**self._object(uri), **self._write_arguments(content_type), **condition, Body=body)
+            self.client.put_object(
+                **self._object(uri),
+                **self._write_arguments(content_type),
+                **condition,
+                Body=body,
+            )
 
     def list(self, prefix_uri: str) -> Iterator[StoredObject]:
         """Yield the objects whose address begins with `prefix_uri`, by key."""
@@ -112,12 +146,16 @@ class S3:
             yield StoredObject(uri=uri, bytes=listed["Size"], modified=listed["LastModified"])
 
     def folders(self, prefix_uri: str) -> Iterator[str]:
-        """Yield the addresses of the folders directly below `prefix_uri`, each with its closing slash."""
+        """Yield the addresses of the folders directly below `prefix_uri`, with a closing slash."""
         for uri, _ in self._listed(prefix_uri, "CommonPrefixes", "Prefix", Delimiter="/"):
             yield uri
 
     def delete(self, uris: Sequence[str]) -> None:
-        """Delete objects of one bucket; a missing one counts as deleted. After an error some may be gone."""
+        """Delete objects of one bucket. A missing one counts as deleted.
+
+        Raises:
+            S3Error: If one cannot be deleted. Others may be gone then.
+        """
         for start in range(0, len(uris), _DELETED_AT_ONCE):
             batch = uris[start : start + _DELETED_AT_ONCE]
             bucket, _ = split_uri(batch[0])
@@ -131,17 +169,18 @@ class S3:
                 )
             for failure in response.get("Errors", []):
                 code = failure["Code"]
-                problem = f"s3://{bucket}/{failure['Key']} cannot be deleted: {code}: {failure.get('Message')}."
+                uri = f"s3://{bucket}/{failure['Key']}"
+                problem = f"{uri} cannot be deleted: {code}: {failure.get('Message')}."
                 raise S3Error(_with_advice(problem, code))
 
-    def _listed(self, prefix_uri: str, kind: str, name: str, **options: Any) -> Iterator[tuple[str, Any]]:
-        """Yield address and description of what a listing has under `kind`; `name` is its field for the key."""
+    def _listed(self, prefix_uri: str, kind: str, key_field: str, **options: Any) -> Iterator[tuple[str, Any]]:
+        """Yield address and description of what a listing has as `kind`."""
         bucket, prefix = split_uri(prefix_uri)
         paginator: Any = self.client.get_paginator("list_objects_v2")
         with _explained(prefix_uri, "listed"):
             for page in paginator.paginate(Bucket=bucket, Prefix=prefix, **options, **self._owner):
                 for listed in page.get(kind, []):
-                    yield f"s3://{bucket}/{listed[name]}", listed
+                    yield f"s3://{bucket}/{listed[key_field]}", listed
 
     def _object(self, uri: str) -> dict[str, Any]:
         bucket, key = split_uri(uri)
@@ -168,7 +207,7 @@ def _transfer(multipart_threshold: int) -> Any:
 
 @contextmanager
 def _explained(uri: str, done: str) -> Iterator[None]:
-    """Raise an S3Error in the place of an error of boto3; `done` is what cannot be done with the object."""
+    """Raise an S3Error in the place of an error of boto3. `done` is what cannot be done."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
     from s3transfer.exceptions import S3DownloadFailedError
@@ -192,7 +231,7 @@ def _explained(uri: str, done: str) -> Iterator[None]:
 
 
 def _cause(error: Exception) -> Any:
-    """Return the error that S3 or the connection gave: boto3 wraps it after an upload or a download in parts."""
+    """Return the error that S3 or the connection gave: boto3 wraps it in others."""
     from botocore.exceptions import ClientError
 
     wrapped: Any = error

@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -16,7 +16,7 @@ from athena_reports.aws.s3 import S3, StoredObject
 from athena_reports.errors import AthenaReportsError, PublishError
 from athena_reports.publication.commit import PUBLISHED_WITHIN, damage, follow, read_manifest
 from athena_reports.publication.glue_table import Table, published_tables
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest, Partition
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors
@@ -40,7 +40,7 @@ class RetentionPolicy(BaseModel, frozen=True):
 
 
 @dataclass
-class Summary:
+class CleanupSummary:
     """What is found and done: the objects to remove, with the reasons, and why other periods are left as they are."""
 
     periods: int = 0
@@ -71,14 +71,13 @@ def clean_up_bucket(
     """Clean up all reports of a bucket, without `delete` only list what may be removed; PublishError after problems."""
     hook = SharedSessionHook(aws_conn_id=aws_conn_id)
     s3, glue = S3(hook.client("s3"), bucket_owner, encryption), hook.client("glue")
-    summary, now = Summary(), datetime.now(UTC)
+    summary, now = CleanupSummary(), datetime.now(UTC)
     folders = {each for report in s3.folders(f"s3://{bucket}/") for each in s3.folders(report)}
     with summary.noting():  # a report may be published, and all of it gone
         tables = [each.location for each in published_tables(database, glue)]
         folders |= {each.folder_uri for each in tables if each.bucket == bucket}
     for folder in sorted(folders):
-        *_, report, cadence, _ = folder.split("/")
-        table = Table(database, Location(bucket, report, cadence, ""), glue)
+        table = Table(database, ReportLocation.of_folder(folder), glue)
         with summary.noting():
             clean_up(table, summary, s3=s3, policy=policy, now=now, delete=delete)
     for each, reason in summary.removals.items():
@@ -92,19 +91,19 @@ def clean_up_bucket(
 
 
 def clean_up(
-    table: Table, summary: Summary, *, s3: S3, policy: RetentionPolicy, now: datetime, delete: bool = False
+    table: Table, summary: CleanupSummary, *, s3: S3, policy: RetentionPolicy, now: datetime, delete: bool = False
 ) -> None:
     """Clean up all periods of a report in one cadence; PublishError if Glue does not list its partitions."""
     partitions, newest = table.partitions(), None
     folders = {folder.split("/")[-2] for folder in s3.folders(table.location.folder_uri)}
     for period_id in sorted(folders | partitions.keys()):
-        period = replace(table.location, period_id=period_id)
+        period = table.location.period_folder(period_id)
         partition = partitions.get(period_id)
         if period_id not in folders and not _is_ours(partition, period):
             continue
         summary.periods += 1
         with summary.noting():
-            objects = list(s3.list(period.folder_uri + period_id + "/"))
+            objects = list(s3.list(period.folder_uri))
             with _marking(table, period, partition):
                 manifest, _ = read_manifest(period, s3)  # after the listing, so nothing listed is newer
             removals = plan(objects, manifest, partition, policy, now)
@@ -121,7 +120,7 @@ def clean_up(
                 is_same = says.location == found.location and says.parameters.items() <= found.parameters.items()
                 if manifest.parquet_key and not is_same:  # Glue and others may add parameters
                     follow(manifest, location=period, s3=s3, table=table)
-                    summary.repaired.append(f"{period.report}/{period.cadence}/{period.period_id}")
+                    summary.repaired.append(f"{period.report.name}/{period.report.cadence_name}/{period.period_id}")
             elif partition is not None:
                 with _marking(table, period, partition):
                     raise PublishError(
@@ -132,12 +131,12 @@ def clean_up(
         follow(newest[0], location=newest[1], s3=s3, table=None)
 
 
-def _is_ours(partition: Partition | None, period: Location) -> bool:
+def _is_ours(partition: Partition | None, period: PeriodLocation) -> bool:
     return partition is not None and partition.parameters.get("manifest") == period.manifest_uri
 
 
 @contextmanager
-def _marking(table: Table, period: Location, partition: Partition | None) -> Iterator[None]:
+def _marking(table: Table, period: PeriodLocation, partition: Partition | None) -> Iterator[None]:
     """Mark a period in Glue with the error that says what is wrong with it; whoever publishes it removes the mark."""
     try:
         yield

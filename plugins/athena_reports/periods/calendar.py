@@ -8,11 +8,11 @@ also where a midnight does not exist or comes twice. Of a date that a zone skipp
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cached_property
-from typing import Literal, get_args
+from functools import cached_property, total_ordering
+from typing import Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 from athena_reports.errors import PeriodError
 from athena_reports.periods.zones import dates_shown, midnight, to_utc, zone_of
@@ -86,13 +86,7 @@ class Cadence:
             noun, form, example = _IDS[self.unit]
             expected = f"expected {form}, such as {example!r} ({self.description})"
             raise PeriodError(f"{id!r} is not the id of a {noun}: {expected}")
-        self._check_year(first_date.year)
-        period = self._nearest(self._index(first_date), 1)
-        if period.first_date != first_date:
-            after = period if period.first_date > first_date else period.next
-            around = f"the {self.noun}s around it are {after.previous} and {after}"
-            raise PeriodError(f"no {self.noun} begins on {id!r}; {around} ({self.description})")
-        return period
+        return self._beginning_on(first_date)
 
     def containing(self, instant: datetime) -> "Period":
         """Return the period with start <= instant < end; PeriodError if it is naive or outside the supported years."""
@@ -124,6 +118,18 @@ class Cadence:
         """Yield the periods that overlap with a period of any cadence, in order; errors as for `containing`."""
         return self.between(self.containing(period.start_utc).start_utc, period.end_utc)
 
+    def _beginning_on(self, first_date: date) -> "Period":
+        """Return the period with a nominal first date; PeriodError if there is none."""
+        self._check_year(first_date.year)
+        period = self._nearest(self._index(first_date), 1)
+        if period.first_date == first_date:
+            return period
+        after = period
+        if period.first_date < first_date:
+            after = period.next
+        around = f"the {self.noun}s around it are {after.previous} and {after}"
+        raise PeriodError(f"no {self.noun} begins on {self._id(first_date)!r}; {around} ({self.description})")
+
     @cached_property
     def _days(self) -> tuple[int, int]:
         """How many days a period has, and the ordinal of a date that one begins on: ordinal 1 is a Monday."""
@@ -150,8 +156,10 @@ class Cadence:
         """The period of a number, or the nearest one in steps of 1 or -1 that the zone did not skip."""
         while self.unit == "daily" and self._start(index) == self._start(index + 1):
             index += step
-        self._check_year(self._first_date(index).year)
-        return Period(self, index)
+        first_date = self._first_date(index)
+        self._check_year(first_date.year)
+        # It needs no validation, which would ask for it here again.
+        return Period.model_construct(cadence=self, first_date=first_date, id=self._id(first_date))
 
     def _id(self, first_date: date) -> str:
         if self.unit == "quarterly":
@@ -175,37 +183,43 @@ class Cadence:
             raise PeriodError(f"year {year:04} is out of range: periods begin in {years}")
 
 
-class PeriodFacts(BaseModel, frozen=True):
-    """A period as tasks hand it on: id, name of the cadence, IANA zone, local and UTC bounds in ISO 8601."""
+@total_ordering
+class Period(BaseModel, frozen=True, extra="forbid"):
+    """One period of a cadence: [start, end). Cadences make it. Only periods of one cadence have an order.
 
-    id: str
-    cadence: str
-    timezone: str
-    start: str
-    end: str
-    start_utc: str
-    end_utc: str
+    It is its own wire form: `model_validate` reads what `model_dump(mode="json")` gives, to an equal period. It refuses
+    what is not a period of its cadence, with pydantic's ValidationError.
 
-
-@dataclass(frozen=True, order=True)
-class Period:
-    """One period of a cadence, made by it: [start, end). Only periods of one cadence have an order."""
+    Attributes:
+        cadence: How time is cut into periods.
+        first_date: The nominal first date. Nominal, because a zone can skip a date.
+        id: The nominal first date as the cadence writes it: "2026-11-15", "2026-11", "2026-Q4", "2026".
+    """
 
     cadence: Cadence
-    index: int  # counts up by one from period to period, and by two over a date that the zone skipped
+    first_date: date
+    id: str
+
+    @model_validator(mode="after")
+    def _require_period_of_its_cadence(self) -> Self:
+        if self.cadence._id(self.first_date) != self.id:
+            problem = f"{self.id!r} is not the id of a {self.cadence.noun} that begins on {self.first_date}"
+            raise PeriodError(f"{problem} ({self.cadence.description})")
+        self.cadence._beginning_on(self.first_date)
+        return self
 
     def __str__(self) -> str:
         return self.id
 
-    @property
-    def id(self) -> str:
-        """The nominal first date as the cadence writes it: "2026-11-15", "2026-11", "2026-Q4", "2026"."""
-        return self.cadence._id(self.first_date)
+    def __lt__(self, other: object) -> bool:
+        if isinstance(other, Period) and other.cadence == self.cadence:
+            return self.first_date < other.first_date
+        return NotImplemented
 
     @property
-    def first_date(self) -> date:
-        """The nominal first date. Nominal, because a zone can skip a date."""
-        return self.cadence._first_date(self.index)
+    def index(self) -> int:
+        """The number of the period. It counts up by one from period to period, and by two over a skipped date."""
+        return self.cadence._index(self.first_date)
 
     @property
     def last_date(self) -> date:
@@ -241,12 +255,6 @@ class Period:
     def previous(self) -> "Period":
         """The period that ends when this one begins."""
         return self.cadence._nearest(self.index - 1, -1)
-
-    @property
-    def facts(self) -> PeriodFacts:
-        """The period as tasks hand it on."""
-        bounds = {name: getattr(self, name).isoformat() for name in ("start", "end", "start_utc", "end_utc")}
-        return PeriodFacts(id=self.id, cadence=self.cadence.name, timezone=self.cadence.timezone, **bounds)
 
     def dates_in(self, timezone: str = "UTC", late_by: timedelta = timedelta(0)) -> list[date]:
         """Return the dates that clocks in a zone show in [start, end + late_by); PeriodError if a value is wrong."""

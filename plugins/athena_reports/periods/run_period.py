@@ -11,8 +11,11 @@ FILL_RUN_ID = "fill__"  # begins the ids of runs that the Reports page triggers 
 BACKFILL_RUN_IDS = ("backfill__", FILL_RUN_ID)
 
 
-class RunFacts(Protocol):
-    """The part of Airflow's `dag_run` that decides on the period. Without a logical date it has no interval."""
+class DagRunDates(Protocol):
+    """The part of Airflow's `dag_run` that decides on the period.
+
+    A run without a logical date has no data interval.
+    """
 
     @property
     def run_type(self) -> str:
@@ -24,24 +27,29 @@ class RunFacts(Protocol):
     data_interval_end: datetime | None
 
 
-def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period:
-    """Return the period that a run reports on, from the run alone: a run cleared a year later keeps its period.
+def period_of_run(cadence: Cadence, run: DagRunDates, *, param: str = "") -> Period:
+    """Return the period that a run reports on, from the run alone.
 
-    It is the `period` param if given, else the run's data interval, else the last period complete at `run_after`.
-    RunPeriodError if that is not a period of this cadence, or a backfill has a param or took over another period.
+    So a run that is cleared a year later keeps its period. It is the `period` param if given, else
+    the run's data interval, else the last period complete at `run_after`.
 
     Args:
         cadence: The cadence of the run's DAG.
         run: Airflow's `dag_run`.
         param: The run's `period` param, a period id; empty for none.
+
+    Raises:
+        RunPeriodError: If that is not a period of this cadence, or if a backfill has a param or
+            took over a run of another period.
     """
     start = run.data_interval_start
     end = run.data_interval_end
     is_backfill = run.run_type == "backfill"
     if param and is_backfill:
         raise RunPeriodError(
-            f"The param {PERIOD_PARAM!r} is {param!r}, but this run belongs to a backfill, where each run takes "
-            f"its own period. Start it again without the param; if it has none, delete the run that it took over first."
+            f"The param {PERIOD_PARAM!r} is {param!r}, but this run belongs to a backfill, where each "
+            f"run takes its own period. Start it again without the param; if it has none, delete the "
+            f"run that it took over first."
         )
     if param:
         try:
@@ -50,19 +58,20 @@ def period_of_run(cadence: Cadence, run: RunFacts, *, param: str = "") -> Period
             raise RunPeriodError(f"The param {PERIOD_PARAM!r} is not valid: {error}") from error
     if start is None or end is None:
         return cadence.last_complete(run.run_after)
-    # A run of a backfill begins its interval at its logical date. One that was triggered has the interval before it.
+    # The interval of a backfill's run begins at its logical date; that of a triggered run ends there.
     has_taken_over = is_backfill and run.logical_date is not None and run.logical_date != start
     if has_taken_over:
         raise RunPeriodError(
-            f"The backfill took over a run that was triggered with the logical date {run.logical_date} and reports "
-            f"the period before it, from {start} on. Delete the run, then start the backfill again."
+            f"The backfill took over a run that was triggered with the logical date "
+            f"{run.logical_date} and reports the period before it, from {start} on. Delete the run, "
+            f"then start the backfill again."
         )
     period = cadence.containing(start)
     if (period.start_utc, period.end_utc) != (start, end):
         raise RunPeriodError(
             f"The run's data interval, {start.isoformat()} to {end.isoformat()}, is not a period of "
-            f"{cadence.description}: the DAG's schedule has changed since the run was created. Trigger a run with "
-            f"the param {PERIOD_PARAM!r} instead, for example {period.id}."
+            f"{cadence.description}: the DAG's schedule has changed since the run was created. "
+            f"Trigger a run with the param {PERIOD_PARAM!r} instead, for example {period.id}."
         )
     return period
 
@@ -76,6 +85,6 @@ def require_complete(period: Period, now: datetime) -> None:
         state = "has not begun"
     last_complete = period.cadence.last_complete(now)
     raise RunPeriodError(
-        f"The period {period.id} ({period.cadence.description}) {state}: it ends at {period.end.isoformat()}. "
-        f"The last complete one is {last_complete.id}."
+        f"The period {period.id} ({period.cadence.description}) {state}: "
+        f"it ends at {period.end.isoformat()}. The last complete one is {last_complete.id}."
     )

@@ -14,7 +14,11 @@ _NOT_PORTABLE = ("localtime", "posixrules", "posix/", "right/")  # differ from m
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """Return the time zone of an IANA name; PeriodError if it is unknown, or not the same on every machine."""
+    """Return the time zone of an IANA name.
+
+    Raises:
+        PeriodError: If the name is unknown, or its zone is not the same on every machine.
+    """
     zone = None
     if isinstance(name, str) and not name.startswith(_NOT_PORTABLE):
         with suppress(KeyError, ValueError, OSError):  # unknown; malformed; a folder
@@ -33,7 +37,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def _similar_names(name: str) -> list[str]:
-    """Return up to three names of zones: those of a city of this name, else those that are spelt alike."""
+    """Return up to three names of zones: of a city of this name, else names that are spelt alike."""
     known = {}
     for zone in available_timezones():
         if not zone.startswith(_NOT_PORTABLE):
@@ -62,7 +66,7 @@ def midnight(zone: ZoneInfo, day: date, fold: int = 0) -> datetime:
         fold: 0 for the first time that the clock reads midnight, 1 for the last time.
 
     Returns:
-        An instant in UTC. If the clock is put forward over midnight, that is when it is put forward.
+        An instant in UTC. If the clock is put forward over midnight, it is when that happens.
     """
     local = datetime(day.year, day.month, day.day, tzinfo=zone, fold=fold)
     instant = local.astimezone(UTC)
@@ -70,17 +74,18 @@ def midnight(zone: ZoneInfo, day: date, fold: int = 0) -> datetime:
     if instant.astimezone(zone) == local:
         return instant
 
-    # The clock never reads midnight. PEP 495 gives the offset before the change for fold 0 and the one after it
-    # for fold 1. The change lies between the two resulting instants, the later included.
+    # The clock never reads midnight. PEP 495 gives the offset before the change for fold 0 and the
+    # one after it for fold 1. The change lies between the two instants, the later one included.
     earlier = local.replace(fold=1).astimezone(UTC)
     later = local.replace(fold=0).astimezone(UTC)
 
-    def shown_after(seconds: int) -> datetime:
+    def shown_at(seconds: int) -> datetime:
         return (earlier + timedelta(seconds=seconds)).astimezone(zone)
 
-    # Offsets change at whole seconds. The clock is put forward in the first one that it shows as later than midnight.
+    # Offsets change at whole seconds. The change is the first second at which the clock shows a
+    # later time than midnight.
     seconds_between = range(int((later - earlier).total_seconds()))
-    seconds_to_change = bisect_left(seconds_between, local, key=shown_after)
+    seconds_to_change = bisect_left(seconds_between, local, key=shown_at)
     return earlier + timedelta(seconds=seconds_to_change)
 
 
@@ -88,8 +93,9 @@ def dates_shown(zone: ZoneInfo, start: datetime, end: datetime) -> list[date]:
     """Return the dates that a clock in the zone shows in [start, end), two instants in UTC."""
     first = start.astimezone(zone).date()
     last = end.astimezone(zone).date()
-    # A stretch in which the clock shows one date begins or ends at a midnight, first or last, or at one of the two
-    # ends. The midnight after the last date counts: that date may be shown for the second time.
+    # A stretch in which the clock shows one date begins or ends at a midnight, first or last, or at
+    # one of the two ends. The midnight after the last date counts: that date may be shown for the
+    # second time.
     readings = {start, end - _INSTANT}
     for number in range((last - first).days + 2):
         day = first + timedelta(days=number)

@@ -1,24 +1,49 @@
-"""Addresses in S3 of what a report publishes.
+"""Addresses in S3 of what a report publishes. Addresses of folders end with a slash.
 
-A data object is at `s3://<bucket>/<report>/<cadence>/<period id>/versions/<version>/<format>/part-0.<suffix>`.
+A data object is at
+`s3://<bucket>/<report>/<cadence>/<period id>/versions/<version>/<format>/part-0.<suffix>`.
 """
 
 from dataclasses import dataclass
+from typing import Self
+
+from athena_reports.aws.s3 import split_uri
+from athena_reports.periods.calendar import Cadence, Period
 
 
 @dataclass(frozen=True)
-class Location:
-    """One period of one report. Addresses of folders end with a slash."""
+class ReportLocation:
+    """Where a report is published in one cadence. It is made by `of`.
+
+    Who only knows the folders of a bucket, as the cleanup does, makes it by `of_folder`: the names may be those of
+    anything.
+
+    Attributes:
+        bucket: The report bucket.
+        name: Name of the report.
+        cadence_name: Name of the cadence, such as `weekly`.
+    """
 
     bucket: str
-    report: str
-    cadence: str
-    period_id: str
+    name: str
+    cadence_name: str
+
+    @classmethod
+    def of(cls, bucket: str, report: str, cadence: Cadence) -> Self:
+        """Return where a bucket has a report, by its name, in a cadence."""
+        return cls(bucket, report, cadence.name)
+
+    @classmethod
+    def of_folder(cls, folder_uri: str) -> Self:
+        """Return the location that the address of a folder names; names that the address lacks are empty."""
+        bucket, key = split_uri(folder_uri)
+        report, cadence_name, *_ = f"{key}//".split("/")
+        return cls(bucket, report, cadence_name)
 
     @property
     def folder_uri(self) -> str:
-        """Address of the folder of all periods of the report in this cadence."""
-        return f"s3://{self.bucket}/{self.report}/{self.cadence}/"
+        """Address of the folder of all periods."""
+        return f"s3://{self.bucket}/{self.name}/{self.cadence_name}/"
 
     @property
     def latest_uri(self) -> str:
@@ -26,23 +51,55 @@ class Location:
         return f"{self.folder_uri}latest.json"
 
     @property
+    def table_name(self) -> str:
+        """Name of the table in Glue, `<report>_<cadence>`, which is the id of the DAG too."""
+        return f"{self.name}_{self.cadence_name}"
+
+    def period_folder(self, period_id: str) -> "PeriodLocation":
+        """Return the location of a folder, by its name: it may be the id of a period, or anything else."""
+        return PeriodLocation(self, period_id)
+
+
+@dataclass(frozen=True)
+class PeriodLocation:
+    """Where one period of a report is published. It is made by `of`, or of a folder by `ReportLocation.period_folder`.
+
+    Attributes:
+        report: Where the report is published.
+        period_id: Name of the folder, which is the id of the period.
+    """
+
+    report: ReportLocation
+    period_id: str
+
+    @classmethod
+    def of(cls, bucket: str, report: str, period: Period) -> Self:
+        """Return where a bucket has a period of a report, by its name."""
+        return cls(ReportLocation.of(bucket, report, period.cadence), period.id)
+
+    @property
+    def folder_uri(self) -> str:
+        """The folder of the period."""
+        return f"{self.report.folder_uri}{self.period_id}/"
+
+    @property
     def manifest_uri(self) -> str:
-        """Address of the period's manifest."""
-        return f"{self.folder_uri}{self.period_id}/manifest.json"
+        """Address of the manifest."""
+        return f"{self.folder_uri}manifest.json"
 
     @property
     def versions_uri(self) -> str:
-        """Address of the folder of the period's versions."""
-        return f"{self.folder_uri}{self.period_id}/versions/"
+        """Address of the folder of all versions."""
+        return f"{self.folder_uri}versions/"
 
     def version_uri(self, version: str) -> str:
         """Return the address of the folder of a version."""
         return f"{self.versions_uri}{version}/"
 
     def sql_uri(self, version: str, sql_sha256: str) -> str:
-        """Return the address of a version's SQL. Another SQL that gave the same rows lies beside it."""
+        """Return the address of a version's SQL. Another SQL with the same rows lies beside it."""
         return f"{self.version_uri(version)}sql/{sql_sha256[:16]}.sql"
 
     def uri(self, key: str) -> str:
         """Return the address of a key in the report bucket."""
-        return f"s3://{self.bucket}/{key}"
+        return f"s3://{self.report.bucket}/{key}"

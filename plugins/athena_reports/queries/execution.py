@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class QueryState(StrEnum):
-    """State of a query execution; RUNNING can go back to QUEUED. Any other name that Athena gives stays a text."""
+    """State of a query execution. RUNNING can go back to QUEUED.
+
+    Any other name that Athena gives stays a text.
+    """
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -34,6 +37,7 @@ def _iso_utc(instant: object) -> object:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
+_KnownOrOther = Annotated[QueryState | str, Field(union_mode="left_to_right")]
 Instant = Annotated[str, BeforeValidator(_iso_utc)]  # UTC, milliseconds: such texts sort by time
 
 
@@ -41,7 +45,7 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
     """What Athena knows of one query execution; what it left out is empty or None."""
 
     id: str = _at("QueryExecutionId")
-    state: Annotated[QueryState | str, Field(union_mode="left_to_right")] = _at("Status", "State", default="UNKNOWN")
+    state: _KnownOrOther = _at("Status", "State", default="UNKNOWN")
     reason: str = _at("Status", "StateChangeReason")
     submitted_at: Instant = _at("Status", "SubmissionDateTime")
     completed_at: Instant = _at("Status", "CompletionDateTime")
@@ -73,7 +77,10 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
 
     @property
     def price_usd(self) -> float | None:
-        """By bytes and region, 0 for a failed query; None on a reservation, or if the region's price is not known."""
+        """By bytes and region; 0 for a failed query.
+
+        None on a capacity reservation, or if the region's price is not known.
+        """
         if self.dpu_count is not None:
             return None
         if self.state is QueryState.FAILED:
@@ -83,8 +90,11 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
     @property
     def progress(self) -> str:
         """A sentence for the log."""
-        queued = f"queued for {self.queue_milliseconds / 1000:.1f} s"
-        return f"Query {self.id} is {self.state}: {queued}, {self.scanned_bytes:,} bytes scanned so far."
+        queue_seconds = self.queue_milliseconds / 1000
+        return (
+            f"Query {self.id} is {self.state}: queued for {queue_seconds:.1f} s, "
+            f"{self.scanned_bytes:,} bytes scanned so far."
+        )
 
 
 def get_query_execution(athena: "AthenaClient", query_execution_id: str) -> QueryExecution:
@@ -101,6 +111,6 @@ def elapsed_since(submitted_at: str) -> timedelta:
 
 
 def console_url(query_execution_id: str, region: str, domain: str = "aws.amazon.com") -> str:
-    """Return the page of a query execution in the Athena console; `domain` differs by AWS partition."""
+    """Return the page of a query execution in the Athena console. `domain` differs by partition."""
     console = f"https://{region}.console.{domain}/athena/home?region={region}"
     return f"{console}#/query-editor/history/{query_execution_id}"

@@ -1,4 +1,8 @@
-"""Whose query it is: an intention (a request of a run since its last clear), and the SQL comment that carries it."""
+"""Whose query it is.
+
+An intention is a request of a run since its last clear. A comment in the SQL, the marker, carries
+it.
+"""
 
 import hashlib
 import json
@@ -14,7 +18,10 @@ _UNLOAD = """UNLOAD (
 {query}
 ) TO '{folder_uri}' {format}"""
 # The folder of an UNLOAD: one for each execution of an intention, since Athena wants an empty one.
-_FOLDER = re.compile(rf"(?<=\n\) TO ')(?P<unload_to>s3://[^']*/)[0-9a-f]{{32}}/\d+(?=/' {re.escape(_FORMAT)}\Z)")
+_FOLDER = re.compile(
+    r"(?<=\n\) TO ')(?P<unload_to>s3://[^']*/)[0-9a-f]{32}/\d+"
+    rf"(?=/' {re.escape(_FORMAT)}\Z)"
+)
 _NO_INTENTION = "0" * 32
 
 
@@ -25,6 +32,7 @@ class Marker(BaseModel, frozen=True, extra="forbid", strict=True):
     dag_id: str
     run_id: str
     task_id: str
+    map_index: int = -1  # of a mapped task; -1 for any other, as in Airflow
     generation: str  # which clear of the run wants the query
     output: str = ""  # the output location that was asked for; a workgroup may have overruled it
     intention: str = ""  # digest of all that makes the intention
@@ -35,9 +43,9 @@ class Marker(BaseModel, frozen=True, extra="forbid", strict=True):
         return _MARK + json.dumps(self.model_dump())
 
     @property
-    def owner(self) -> tuple[str, ...]:
-        """The task that submitted it, in one run of one environment."""
-        return (self.environment, self.dag_id, self.run_id, self.task_id)
+    def owner(self) -> tuple[str | int, ...]:
+        """The task instance that submitted it, in one run of one environment."""
+        return (self.environment, self.dag_id, self.run_id, self.task_id, self.map_index)
 
     def is_predecessor_of(self, other: Self) -> bool:
         """Whether this is the same task's intention from before its SQL or settings were edited."""
@@ -46,7 +54,7 @@ class Marker(BaseModel, frozen=True, extra="forbid", strict=True):
 
     @classmethod
     def find(cls, sql: str) -> Self | None:
-        """Return the marker of a query, or None; `Submission.from_response` also checks that it is true."""
+        """Return the marker of a query, or None. `Submission.from_response` checks if it is true."""
         text = sql.rpartition(_MARK)[2]
         try:
             return cls.model_validate_json(text)
@@ -92,7 +100,7 @@ class Submission(BaseModel, frozen=True):
             context: QueryExecutionContext of the request.
             workgroup: WorkGroup of the request.
             result_configuration: ResultConfiguration of the request.
-            unload_to: Address of the folder below which an UNLOAD writes; None for a query that is not unloaded.
+            unload_to: Address of the folder below which an UNLOAD writes; None for no UNLOAD.
         """
         statement = query.rstrip().removesuffix(";").rstrip()
         if unload_to is not None:
@@ -110,10 +118,13 @@ class Submission(BaseModel, frozen=True):
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> Self | None:
-        """Return what an execution was started from; None if it has no marker, or one copied onto another query.
+        """Return what an execution was started from.
 
         Args:
             response: The response of GetQueryExecution.
+
+        Returns:
+            The submission; None if the query has no marker, or a marker copied from another query.
         """
         execution = response["QueryExecution"]
         sql = execution.get("Query", "")
@@ -143,7 +154,8 @@ class Submission(BaseModel, frozen=True):
 
     def token(self, number: int) -> str:
         """ClientRequestToken of the intention's execution with this number, counted from 0."""
-        return _sha256([self.sql(0), self.context, self.result_configuration, self.workgroup, number])
+        parts = [self.sql(0), self.context, self.result_configuration, self.workgroup, number]
+        return _sha256(parts)
 
     def _with_intention(self) -> Self:
         marker = self.marker.model_copy(update={"intention": self._intention})

@@ -1,6 +1,7 @@
-"""What Athena bills for a terabyte that a query scans, by region; a region that is not here has no price.
+"""What Athena bills for a terabyte that a query scans, by region.
 
-From AWS's price list of 2026-03-22, by secondary sources. Look a price up before you rely on it.
+A region that is not here has no price. The prices are those of AWS's price list of 2026-03-22, by
+secondary sources. Look a price up before you rely on it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ USD_PER_TB = {
     "us-west-2": 5.0,
 }
 _BYTES_PER_TB = 1e12
-_LEAST_BILLED_TB = 1e-5  # 10 MB
+_LEAST_BILLED_TB = 1e-5
 
 
 def price_usd(scanned_bytes: int, region: str) -> float | None:
-    """Return what a query costs that scans so much, for 10 MB at least; None if the region's price is not known."""
+    """Return what a query costs that scans so much; None if the region's price is not known.
+
+    Athena bills 10 MB at least.
+    """
     if region not in USD_PER_TB:
         return None
     billed_tb = max(scanned_bytes / _BYTES_PER_TB, _LEAST_BILLED_TB)

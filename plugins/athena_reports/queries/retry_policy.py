@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 class RetryPolicy(BaseModel, frozen=True, extra="forbid"):
     """Pauses between the tries of a task: each is `factor` times the one before.
 
-    Airflow makes a pause up to twice as long, so that tasks that failed together do not return together; not if
-    `factor` is 1.
+    Airflow makes a pause up to twice as long, so that tasks that failed together do not return
+    together. It does not if `factor` is 1.
 
     Attributes:
         retries: How often a failed task is tried again.

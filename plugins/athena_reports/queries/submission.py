@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from athena_reports.aws.errors import call_verdict
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.errors import QueryError
-from athena_reports.periods.calendar import PeriodFacts
+from athena_reports.periods.calendar import Period
 from athena_reports.queries.execution import QueryExecution, get_query_execution
 from athena_reports.queries.failures import execution_verdict, is_current
 from athena_reports.queries.input_partitions import InputCoverage
@@ -26,10 +26,9 @@ RESUBMIT_PAUSES_SECONDS = PAUSES_SECONDS[: MAX_EXECUTIONS - 1]  # likewise, befo
 class Submitted(BaseModel, frozen=True):
     """What the submitting task hands on, beside the query execution id; without a cadence no period."""
 
-    period: PeriodFacts | None
+    period: Period | None
     sql_sha256: str
     inputs: tuple[InputCoverage, ...] = ()
-    is_retry: bool = False
 
 
 def submit_once(submission: Submission, hook: SharedSessionHook, *, is_retry: bool) -> str:

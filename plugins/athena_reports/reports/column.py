@@ -19,7 +19,8 @@ class Column:
     """A column that a report promises.
 
     Attributes:
-        type: Its type as Athena or Glue calls it, such as `bigint`, `varchar`, `decimal(10,2)` or `array<string>`.
+        type: Its type as Athena or Glue calls it, such as `bigint`, `varchar`, `decimal(10,2)` or
+            `array<string>`.
         description: What it means, in one line.
         unit: What it is counted in, such as `points` or `USD`; empty for none.
     """
@@ -37,7 +38,11 @@ class Column:
 
 
 def as_in_glue(column: Column) -> Column:
-    """Return a column with Glue's name of its type; ValueError if Glue does not take its type or its comment."""
+    """Return a column with Glue's name of its type.
+
+    Raises:
+        ValueError: If Glue does not take its type or its comment.
+    """
     is_described = bool(column.description.strip())
     if not is_described or not _fits_glue(column.comment):
         raise ValueError(f"describe it in one line; with its unit Glue takes {_GLUE_BYTES} bytes.")
@@ -45,7 +50,7 @@ def as_in_glue(column: Column) -> Column:
 
 
 def named(columns: Mapping[str, Column]) -> Mapping[str, Column]:
-    """Return the columns; ValueError if a table cannot have columns of these names."""
+    """Return the columns, read-only; ValueError if a table cannot have columns of these names."""
     refuse_duplicates(columns)
     for name in columns:
         is_taken = name.lower() == "period"

@@ -1,7 +1,8 @@
 """Athena's CSV in DuckDB: nothing is guessed, and errors name the row, the column and the value.
 
-Athena quotes every value; NULL is an unquoted empty field, the empty string is `""`; line breaks can stand
-inside quotes. What DuckDB would take without a word, such as the year 10000 or a microsecond, is refused.
+Athena quotes every value. NULL is an unquoted empty field, the empty string is `""`, and line
+breaks can stand inside quotes. What DuckDB would take without a word, such as the year 10000 or a
+microsecond, is refused.
 """
 
 from __future__ import annotations
@@ -59,10 +60,14 @@ _READINGS = {
         problem="it is not hexadecimal",
     ),
 }
-# A zone has a wall time twice if the offset of a day before, or after, gives another instant with it.
+# `x` is a text such as `2026-11-24 21:00:00.000 Asia/Tokyo`, `... UTC` or `... +09:00`. `wall` is what
+# its clock shows, and `t` its instant: DuckDB takes an offset only without the space before it. A
+# zone has a wall time twice if the offset of a day before, or after, gives another instant with it.
 _MACROS = r"""
-CREATE OR REPLACE TEMP MACRO athena_wall(x) AS try_cast(regexp_extract(x, '^(\S+ \S+) \S+$', 1) AS TIMESTAMP);
-CREATE OR REPLACE TEMP MACRO athena_instant(x) AS try_cast(regexp_replace(x, ' ([+-])', '\1') AS TIMESTAMPTZ);
+CREATE OR REPLACE TEMP MACRO athena_wall(x) AS
+    try_cast(regexp_extract(x, '^(\S+ \S+) \S+$', 1) AS TIMESTAMP);
+CREATE OR REPLACE TEMP MACRO athena_instant(x) AS
+    try_cast(regexp_replace(x, ' ([+-])', '\1') AS TIMESTAMPTZ);
 CREATE OR REPLACE TEMP MACRO athena_twice(zone, t, wall, day) AS
     timezone(zone, t + day) - day <> wall
     AND timezone(zone, t + (wall - (timezone(zone, t + day) - day))) = wall;
@@ -73,29 +78,38 @@ CREATE OR REPLACE TEMP MACRO athena_refuses(x, t, wall) AS CASE
     WHEN regexp_matches(x, ' (UTC|[+-]\S+)$') THEN false
     ELSE timezone(split_part(x, ' ', 3), t) <> wall
         OR athena_twice(split_part(x, ' ', 3), t, wall, INTERVAL '24 hours')
-        OR athena_twice(split_part(x, ' ', 3), t, wall, INTERVAL '-24 hours') END;
+        OR athena_twice(split_part(x, ' ', 3), t, wall, INTERVAL '-24 hours')
+    END;
 """
 _READ_CSV = """
 read_csv(
-    {path}, header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\\n',
-    nullstr = '', allow_quoted_nulls = false, max_line_size = {max_row_bytes}, buffer_size = {max_row_bytes},
+    {path},
+    header = true, auto_detect = false,
+    delim = ',', quote = '"', escape = '"', new_line = '\\n',
+    nullstr = '', allow_quoted_nulls = false,
+    max_line_size = {max_row_bytes}, buffer_size = {max_row_bytes},
     columns = {columns}
 )
 """
-_CHECKED_VALUE = "CASE WHEN {refused} THEN error('athena_reports: column {number}') ELSE {value} END"
+_CHECKED_VALUE = """
+CASE WHEN {refused} THEN error('athena_reports: column {number}') ELSE {value} END
+"""
 _FIRST_REFUSED = """
 SELECT row, value::VARCHAR
 FROM (SELECT row_number() OVER () AS row, {column} AS value FROM {source})
 WHERE {refused}
 LIMIT 1
 """
-# What an error of DuckDB says: the number of a column from `_CHECKED_VALUE`, a line, a value that is not of its type.
+# What an error of DuckDB says: the number of a column in `_CHECKED_VALUE`, the line of a file, or a
+# value that is not of its column's type.
 _REFUSED = re.compile(r"athena_reports: column (\d+)")
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
 _WRONG_VALUE = re.compile(
-    r"converting column \"c(?P<number>\d+)\"\. Could not convert string \"(?P<value>.*?)\" to '(?P<type>.*?)'",
+    r"converting column \"c(?P<number>\d+)\"\. "
+    r"Could not convert string \"(?P<value>.*?)\" to '(?P<type>.*?)'",
     re.DOTALL,
 )
+# Words of DuckDB's error about a row, and what is wrong with the row.
 _WRONG_ROWS = {
     "Maximum line size": f"it is longer than {MAX_ROW_BYTES:,} bytes. Select less of its longest column.",
     "unterminated quote": "the file ends inside a quoted value. Clear run_query and its downstream tasks.",
@@ -114,12 +128,15 @@ def csv_line(values: Iterable[str | None]) -> str:
 
 
 def read_csv(path: Path, columns: Mapping[str, str], engine: Engine, *, about: str) -> DuckDBPyRelation:
-    """Return the rows of a CSV with DuckDB's types; a value that cannot be read becomes a ResultError.
+    """Return the rows of a CSV with DuckDB's types.
+
+    The rows are read when they are used. The engine raises a ResultError then if a row or a value
+    cannot be read.
 
     Args:
         path: The file, in the engine's folder.
         columns: DuckDB's type for each name, in the order of the file.
-        engine: The engine that reads, also after this call: the rows are read when they are used.
+        engine: The engine that reads.
         about: The query, the first words of an error.
     """
     readings = {}
@@ -142,13 +159,16 @@ def read_csv(path: Path, columns: Mapping[str, str], engine: Engine, *, about: s
 def read(
     source: str, columns: Sequence[str], readings: Mapping[str, Reading], engine: Engine, *, about: str
 ) -> DuckDBPyRelation:
-    """Return what readings make of the columns of a source; the engine explains what they refuse.
+    """Return what readings make of the columns of a source.
+
+    The rows are read when they are used. The engine raises a ResultError then if a reading refuses
+    a value.
 
     Args:
         source: A table, or a function that gives one, in DuckDB's SQL.
         columns: The columns of the source as SQL has them, quoted where they need it.
-        readings: How each column is read, by the name that it gets.
-        engine: The engine that reads, also after this call: the rows are read when they are used.
+        readings: How each column is read, by the name that it gets, in the order of `columns`.
+        engine: The engine that reads.
         about: The query, the first words of an error.
     """
     values = []
@@ -178,12 +198,13 @@ class _Problem(NamedTuple):
 def _problem(
     error: Exception, source: str, columns: Sequence[str], readings: Mapping[str, Reading], engine: Engine
 ) -> _Problem | None:
-    """Return what is wrong with a source by an error of DuckDB; None if the error is about something else."""
+    """Return what an error of DuckDB says of the rows; None if it is about something else."""
     names = list(readings)
     refused = _REFUSED.search(str(error))
     if refused is not None:
         number = int(refused[1])
-        return _refused_value(source, columns[number], names[number], readings[names[number]], engine)
+        name = names[number]
+        return _refused_value(source, columns[number], name, readings[name], engine)
     line = _LINE.search(str(error))
     if line is not None:
         row = int(line[1]) - 1  # the first line is the header
@@ -192,13 +213,15 @@ def _problem(
 
 
 def _refused_value(source: str, column: str, name: str, reading: Reading, engine: Engine) -> _Problem:
-    """Return the first value that a reading refuses. The error itself does not tell which one it is."""
-    sql = _FIRST_REFUSED.format(column=column, source=source, refused=reading.refused.replace("{c}", "value"))
+    """Return the first value that a reading refuses. The error does not tell which one it is."""
+    refused = reading.refused.replace("{c}", "value")
+    sql = _FIRST_REFUSED.format(column=column, source=source, refused=refused)
     row, value = engine.connection.execute(sql).fetchall()[0]
     return _Problem(row, f"column {name!r}: {value!r:.200}: {reading.problem}. {_CAST}")
 
 
 def _wrong_row(error: Exception, names: Sequence[str]) -> str:
+    """Return what is wrong with a row that DuckDB does not read."""
     text = str(error)
     wrong_value = _WRONG_VALUE.search(text)
     if wrong_value is not None:

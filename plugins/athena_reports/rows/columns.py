@@ -1,7 +1,7 @@
 """One place for the names of types: Athena's in a result, DuckDB's, and Glue's in a table.
 
-A result's types are Trino's ("Data types in Amazon Athena" in the user guide), a table's are Hive's. What a
-CSV carries only as printed text, such as an array, is text in DuckDB too.
+A result's types are Trino's ("Data types in Amazon Athena" in the user guide), a table's are
+Hive's. What a CSV carries only as printed text, such as an array, is text in DuckDB too.
 """
 
 from __future__ import annotations
@@ -56,24 +56,25 @@ _DUCKDB_NAMES = {
 _NESTED_FORMS = {"list": "{}[]", "array": "{}[]", "map": "MAP({})", "struct": "STRUCT({})"}
 # The types of a result that come as printed text.
 _PRINTED = re.compile(r"array|map|row|struct|json|uuid|ipaddress|time with time zone|interval .*|unknown")
-_ARGUMENTS = re.compile(r"\s*[(<].*[)>]", re.DOTALL)
+_ARGUMENTS = re.compile(r"\s*[(<].*[)>]", re.DOTALL)  # such as `(20)`, or `<int>`
 _DECIMAL = re.compile(r"decimal\s*\(\s*(?P<precision>\d+)\s*(?:,\s*(?P<scale>\d+)\s*)?\)")
 _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)")
-# In a Glue type: a type that is not nested, a nested type without another one in it, the beginning of a field.
+# In a Glue type: a type that is not nested, a nested type without another one in it, and the
+# beginning of a field.
 _GLUE_LEAF = re.compile(r"\w+(\([\d,]+\))?(?![\w:<(])")
 _GLUE_NESTED = re.compile(r"(?P<container>array|map|struct)<(?P<parts>[^<>]+)>")
 _GLUE_FIELD = re.compile(r"(\w+):")
-_BEGINS_NESTED = re.compile(r"(array|map|row|struct)\b")
-_TRINO_NESTED = re.compile(r"(array|map|row)\s*\(")
 _GLUE_FIELD_NAME = re.compile(r"\w+")  # Glue takes no other name in a struct
+_BEGINS_NESTED = re.compile(r"(array|map|row|struct)\b")
+_TRINO_NESTED = re.compile(r"(array|map|row)\s*\(")  # as Athena's SQL writes it
 
 
 class Column(BaseModel, frozen=True):
-    """A column: its name, its type in DuckDB, and in Glue; `glue` is empty if Glue has no such type."""
+    """A column: its name, and its type in DuckDB and in Glue."""
 
     name: str
     type: str
-    glue: str
+    glue: str  # empty if Glue has no such type
     description: str = ""  # as the report declares it, with its unit
 
 
@@ -83,7 +84,11 @@ def is_number(kind: str) -> bool:
 
 
 def duckdb_type(name: str) -> str:
-    """Return DuckDB's type for a type of an Athena result, such as `decimal(10,2)`; ValueError if there is none."""
+    """Return DuckDB's type for a type of an Athena result, such as `decimal(10,2)`.
+
+    Raises:
+        ValueError: If there is none.
+    """
     lowered = name.strip().lower()
     decimal = _DECIMAL.fullmatch(lowered)
     if decimal is not None:
@@ -103,9 +108,14 @@ def duckdb_type(name: str) -> str:
 
 
 def table_type(glue: str) -> str:
-    """Return DuckDB's type for a type of a Glue table, such as `array<struct<a:int>>`; ValueError if it is none."""
+    """Return DuckDB's type for a type of a Glue table, such as `array<struct<a:int>>`.
+
+    Raises:
+        ValueError: If no table has such a type.
+    """
     kind = _GLUE_LEAF.sub(lambda leaf: duckdb_type(leaf[0]), glue)
-    # Each round replaces an innermost nested type, which is a leaf of the type around it from then on.
+    # Each round replaces an innermost nested type. What replaces it has no `<` and `>`, so the type
+    # around it is an innermost one then.
     nested = _GLUE_NESTED.search(kind)
     while nested is not None:
         parts = _GLUE_FIELD.sub(r'"\1" ', nested["parts"])
@@ -118,7 +128,11 @@ def table_type(glue: str) -> str:
 
 
 def glue_name(name: str) -> str:
-    """Return what a Glue table calls a type of Athena or Glue; ValueError if it has none."""
+    """Return what a Glue table calls a type of Athena or Glue.
+
+    Raises:
+        ValueError: If it has no such type.
+    """
     lowered = name.strip().lower()
     if _BEGINS_NESTED.match(lowered):
         if "<" not in lowered or _TRINO_NESTED.search(lowered):
@@ -137,7 +151,14 @@ def glue_name(name: str) -> str:
 
 
 def result_columns(described: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return DuckDB's type for each name of ResultSetMetadata.ColumnInfo; ValueError names a wrong column."""
+    """Return DuckDB's type for the name of each column of a result.
+
+    Args:
+        described: ResultSetMetadata.ColumnInfo of GetQueryResults.
+
+    Raises:
+        ValueError: If the type of a column is not known, or two columns have one name.
+    """
     refuse_duplicates(column["Name"] for column in described)
     types = {}
     for column in described:
@@ -197,13 +218,19 @@ def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
         return []
     parts = []
     for name, child in kind.children:
-        if not isinstance(child, int | list):  # DuckDB lists the length of an array beside its type.
-            parts.append((name, child))
+        if isinstance(child, int | list):  # the length of an array
+            continue
+        parts.append((name, child))
     return parts
 
 
 def rewritten(kind: DuckDBPyType, leaf: Callable[[str], str]) -> str:
-    """Return the name of a type whose innermost types are replaced by what `leaf` makes of their names."""
+    """Return the name of a type whose innermost types are replaced.
+
+    Args:
+        kind: The type, of which a name is made.
+        leaf: Returns what stands for an innermost type, by its name.
+    """
     parts = []
     for name, child in children(kind):
         part = rewritten(child, leaf)

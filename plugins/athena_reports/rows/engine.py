@@ -1,4 +1,4 @@
-"""One DuckDB connection for one task: bounded in memory, without access to files outside its own folder."""
+"""One DuckDB connection for one task: bounded in memory, with access to its own folder only."""
 
 from __future__ import annotations
 
@@ -33,17 +33,18 @@ class Engine:
     connection: DuckDBPyConnection
     folder: Path
     about: str  # report and period, the first words of an error
-    # Whoever makes a relation adds one, since the relation raises its errors later, when its rows are used.
+    # Whoever makes a relation adds one: the relation raises its errors later, when it is used.
     explainers: list[Callable[[Exception], AthenaReportsError | None]] = field(default_factory=list)
 
     def explain(self, error: Exception) -> AthenaReportsError | None:
-        """Return our error for one of DuckDB or of the disk; None if its cause is not known here."""
+        """Return our error for one of DuckDB or of the disk; None if its cause is not known."""
         text = str(error)
-        is_limit_of_spilling = "No space left on device" in text or "max_temp_directory_size" in text
-        if is_disk_full(error) or is_limit_of_spilling:
+        cannot_spill = "No space left on device" in text or "max_temp_directory_size" in text
+        if cannot_spill or is_disk_full(error):
             return DiskFullError(
-                f"{self.about}: no space left on the worker's disk: {reason(error)}. Free space in {gettempdir()}, "
-                f"or set TMPDIR to a larger disk, then clear transform."
+                f"{self.about}: no space left on the worker's disk: {reason(error)}. "
+                f"Free space in {gettempdir()}, or set TMPDIR to a larger disk, "
+                f"then clear transform."
             )
         if type(error).__name__ == "OutOfMemoryException":
             return MemoryLimitError(
@@ -74,7 +75,7 @@ def open_engine(memory_limit: str, *, about: str = "") -> Iterator[Engine]:
     """Open DuckDB with one thread, so that equal rows in equal order give equal bytes.
 
     Args:
-        memory_limit: What DuckDB may use, such as `128MB`. Beyond it, it writes to the engine's folder.
+        memory_limit: The memory of DuckDB, such as `128MB`. Beyond it, DuckDB writes to the disk.
         about: Report and period, the first words of an error.
 
     Raises:

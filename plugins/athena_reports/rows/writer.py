@@ -35,7 +35,8 @@ CONTENT_TYPES: dict[Format, str] = {
     "csv_for_spreadsheets": "text/csv; charset=utf-8",
     "jsonl": "application/x-ndjson",
 }
-# A cell that begins so is a formula in a spreadsheet; the wide characters are where Japanese or Chinese is set.
+# A cell that begins so is a formula in a spreadsheet. The wide characters begin one where Japanese
+# or Chinese is set.
 _FORMULA = re.compile(r"^([=+@\t\r\n＝＋－＠-])")
 _ESCAPED_FORMULA = r"'\1"
 
@@ -53,7 +54,7 @@ SELECT
     (SELECT count(*) FROM ({new_hashes})) AS new_rows,
     (SELECT count(*) FROM ({old_hashes})) AS old_rows
 """
-# JSON has no number for these.
+# JSON has no number for these three: they become texts.
 _JSON_FLOAT = """
 CASE
     WHEN isnan({value}) THEN to_json('NaN')
@@ -104,7 +105,18 @@ class LocalFile(BaseModel, frozen=True):
 
 
 def write_table(relation: DuckDBPyRelation, engine: Engine) -> LocalTable:
-    """Run the relation, once, into one Parquet file. Types that Athena does not read become ones that it does."""
+    """Run a relation, once, into one Parquet file.
+
+    Types that Athena does not read become ones that it does.
+
+    Args:
+        relation: The rows. Each use of a relation would run it anew.
+        engine: The engine of the relation.
+
+    Raises:
+        TransformError: If the rows cannot be computed, or two columns have one name.
+        AthenaReportsError: If the engine knows the cause better.
+    """
     import duckdb
 
     path = engine.folder / "table.parquet"
@@ -117,7 +129,8 @@ def write_table(relation: DuckDBPyRelation, engine: Engine) -> LocalTable:
     except (ValueError, duckdb.Error) as error:
         explained = engine.explain(error)
         if explained is None:
-            explained = TransformError(f"{engine.about}: the rows cannot be computed: {reason(error)}.")
+            problem = f"{engine.about}: the rows cannot be computed: {reason(error)}."
+            explained = TransformError(problem)
         raise explained from error
     return LocalTable(path=path, rows=counts[0][0], columns=columns_of(table))
 
@@ -140,7 +153,11 @@ def _stored_type(kind: str) -> str:
 
 
 def write_files(table: LocalTable, formats: Sequence[Format], engine: Engine) -> list[LocalFile]:
-    """Return the rows as one file for each format; the Parquet file is the table's own."""
+    """Return the rows as one file for each format. The Parquet file is the table's own.
+
+    Raises:
+        PublishError: If a format has no form for a column's type.
+    """
     files = []
     for format in formats:
         path = table.path.with_suffix(f".{format}")
@@ -148,7 +165,13 @@ def write_files(table: LocalTable, formats: Sequence[Format], engine: Engine) ->
             _copy_table(table, format, path, engine)
         with path.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
-        file = LocalFile(format=format, path=path, rows=table.rows, bytes=path.stat().st_size, sha256=digest)
+        file = LocalFile(
+            format=format,
+            path=path,
+            rows=table.rows,
+            bytes=path.stat().st_size,
+            sha256=digest,
+        )
         files.append(file)
     return files
 
@@ -161,8 +184,9 @@ def _copy_table(table: LocalTable, format: Format, path: Path, engine: Engine) -
     for name, kind in zip(rows.columns, rows.types, strict=True):
         if not _holds(format, kind):
             raise PublishError(
-                f"{engine.about}: the column {name!r} is a {kind}, which {format!r} does not hold. CAST it "
-                f"to text in the SQL or the transform, or leave {format!r} out of the report's outputs.",
+                f"{engine.about}: the column {name!r} is a {kind}, which {format!r} does not hold. "
+                f"CAST it to text in the SQL or the transform, or leave {format!r} out of the "
+                f"report's outputs.",
                 retryable=False,
             )
         header = _header(format, name)
@@ -188,7 +212,15 @@ def _copy_options(format: Format, text_headers: Sequence[str]) -> str:
 
 
 def count_differences(engine: Engine, new: Sequence[Path], old: Sequence[Path]) -> tuple[int, int]:
-    """Return how many rows only the new files have, and how many only the old ones; equal rows count each."""
+    """Return how many rows only the new files have, and how many only the old ones.
+
+    Equal rows count each: a row that is twice in the new files and once in the old ones is one.
+
+    Args:
+        engine: The engine, in whose folder the files are.
+        new: Parquet files.
+        old: Parquet files with the same columns.
+    """
     sql = _COUNT_DIFFERENCES.format(
         new_hashes=_HASHES.format(source=_parquet(*new)),
         old_hashes=_HASHES.format(source=_parquet(*old)),
@@ -206,7 +238,10 @@ def _parquet(*paths: Path) -> str:
 
 
 def _holds(format: Format, kind: DuckDBPyType) -> bool:
-    """Return whether a format has a form for the values of a type."""
+    """Return whether a format has a form for the values of a type.
+
+    A CSV has none for bytes and for a value that has parts.
+    """
     if format == "jsonl":
         return _has_json(kind)
     return not children(kind) and kind.id != "blob"
@@ -232,11 +267,16 @@ def _value(format: Format, name: str, kind: DuckDBPyType) -> str:
     value = _text_of_time(column, kind.id, date_separator=" ")
     if format == "csv" or is_number(str(kind)):
         return value
-    return f"regexp_replace({value}::VARCHAR, {literal(_FORMULA.pattern)}, {literal(_ESCAPED_FORMULA)})"
+    formula = literal(_FORMULA.pattern)
+    escaped = literal(_ESCAPED_FORMULA)
+    return f"regexp_replace({value}::VARCHAR, {formula}, {escaped})"
 
 
 def _json_value(value: str, kind: DuckDBPyType, depth: int = 0) -> str:
-    """Return the expression for a value in JSON; `depth` is the number of lambdas around it."""
+    """Return the expression for a value in JSON.
+
+    `depth` is the number of lambdas around it: each has a variable of its own.
+    """
     if kind.id == "double":
         return _JSON_FLOAT.format(value=value, finite=f"to_json({value})")
     if kind.id == "float":

@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 from athena_reports.periods.calendar import Cadence
-from athena_reports.periods.run_period import RunFacts, period_of_run
+from athena_reports.periods.run_period import DagRunDates, period_of_run
 from athena_reports.periods.sql_period import SqlPeriod
 
 
-def period(dag_run: RunFacts, cadence: Cadence, param: str = "", late_days: float = 0) -> SqlPeriod:
+def period(dag_run: DagRunDates, cadence: Cadence, param: str = "", late_days: float = 0) -> SqlPeriod:
     """Return the period of a run, as a report's template sees it; arguments and errors as for `period_of_run`.
 
         {% set period = macros.athena_reports.period(
@@ -16,4 +16,5 @@ def period(dag_run: RunFacts, cadence: Cadence, param: str = "", late_days: floa
 
     `late_days`: how many days after it happened an event may still land.
     """
-    return SqlPeriod(period_of_run(cadence, dag_run, param=param), timedelta(days=late_days))
+    period_of_this_run = period_of_run(cadence, dag_run, param=param)
+    return SqlPeriod(period_of_this_run, timedelta(days=late_days))

@@ -9,11 +9,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.aws.errors import call_verdict
 from athena_reports.errors import AthenaReportsError, SkipPeriodError
+from athena_reports.periods.calendar import Period
 
 
-def describe(dag_id: str, period_id: str, environment: str) -> str:
-    """Return whose query it is, for the beginning of a message; period and environment may be empty."""
-    return dag_id + (period_id and f", period {period_id}") + (environment and f", environment {environment}")
+def describe(dag_id: str, period: Period | None, environment: str) -> str:
+    """Return whose query it is, for the beginning of a message; the environment may be empty."""
+    about = dag_id
+    if period is not None:
+        about += f", period {period.id}"
+    if environment:
+        about += f", environment {environment}"
+    return about
 
 
 @contextmanager

@@ -11,10 +11,12 @@ from airflow.sdk import Asset, Context
 from athena_reports import __version__
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
+from athena_reports.errors import PublishError
 from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table
-from athena_reports.publication.location import Location
-from athena_reports.publication.manifest import PublicationFacts, QueryFacts, RunFacts
+from athena_reports.publication.location import PeriodLocation
+from athena_reports.publication.manifest import PublicationFacts, PublishedPeriod, QueryFacts, RunFacts
+from athena_reports.queries.submission import Submitted
 from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors
@@ -29,6 +31,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
 
     Args:
         prepared: What `transform_result` returned.
+        submitted: What `AthenaSubmitOperator` pushed under the key `submitted`.
         bucket: The report bucket.
         report: Name of the report.
         environment: Name of the environment, for the manifest.
@@ -44,13 +47,14 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     """
 
     aws_hook_class = SharedSessionHook
-    template_fields: Sequence[str] = aws_template_fields("prepared", "bucket", "logic")
+    template_fields: Sequence[str] = aws_template_fields("prepared", "submitted", "bucket", "logic")
     ui_color = "#98d8a0"
 
     def __init__(
         self,
         *,
         prepared: Any,
+        submitted: Any,
         bucket: str,
         report: str,
         environment: str,
@@ -65,7 +69,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.prepared, self.bucket = prepared, bucket
+        self.prepared, self.submitted, self.bucket = prepared, submitted, bucket
         self.report, self.environment = report, environment
         self.late_by, self.reads_previous, self.logic = late_by, reads_previous, logic
         self.keyed_outlets = list(keyed_outlets) if HAS_KEYED_EVENTS else []
@@ -77,16 +81,24 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish, and return the address of the manifest and its main facts."""
         prepared = PreparedVersion.model_validate(self.prepared)
-        query, submitted = prepared.query, prepared.submitted
-        assert submitted.period is not None
-        settles_at = datetime.fromisoformat(submitted.period.end_utc) + self.late_by
+        query = prepared.query
+        submitted = Submitted.model_validate(self.submitted) if self.submitted else None
+        if submitted is None or submitted.period is None:
+            raise PublishError(
+                f"Report {self.report!r}: publish needs the period of the query. Clear run_query and its downstream "
+                f"tasks. In a DAG of your own, give run_query its cadence, and publish "
+                f"submitted=XComArg(run_query, key='submitted').",
+                retryable=False,
+            )
+        period = submitted.period
+        settles_at = period.end_utc + self.late_by
         missing = tuple(gap for coverage in submitted.inputs for gap in coverage.gaps)
         price = None if query.price_usd is None else round(query.price_usd, 6)
         said = {"reads_previous": self.reads_previous, "sql_sha256": submitted.sql_sha256, "price_usd": price}
         facts = PublicationFacts(
             report=self.report,
             environment=self.environment,
-            period=submitted.period,
+            period=PublishedPeriod.of(period),
             settles_at=settles_at.isoformat(),
             provisional=datetime.fromisoformat(query.submitted_at) < settles_at,
             partial=bool(missing),
@@ -98,9 +110,9 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             code_version=__version__,
             logic=self.logic,
         )
-        location = Location(self.bucket, self.report, facts.period.cadence, facts.period.id)
+        location = PeriodLocation.of(self.bucket, self.report, period)
         s3 = S3(self.hook.client("s3"), self.bucket_owner, self.encryption)
-        table = Table(self.database, location, self.hook.client("glue")) if self.database else None
+        table = Table(self.database, location.report, self.hook.client("glue")) if self.database else None
         outcome, manifest = publish(
             prepared.version, facts, location=location, s3=s3, table=table, memory_limit=self.memory_limit
         )
@@ -114,7 +126,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = event
             if outlet in self.keyed_outlets:
-                context["outlet_events"][outlet].add_partitions(facts.period.id)
+                context["outlet_events"][outlet].add_partitions(period.id)
         self.log.info("%(outcome)s: version %(version)s, %(rows)d rows, %(manifest)s", event)
         for check in warnings:
             self.log.warning("check %s: %s", check.name, check.message)

@@ -26,8 +26,8 @@ from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import aws_errors, describe, report_errors, require_connection
 from athena_reports.steps.scan_limit import ScanEstimate, require_within
 
-PERIOD_XCOM = "period"
 SUBMITTED_XCOM = "submitted"
+RETRIED_XCOM = "retried"  # of its own: a first try that was taken for dead pushes the others again when it goes on
 
 
 class AthenaSubmitOperator(AthenaOperator):
@@ -35,7 +35,7 @@ class AthenaSubmitOperator(AthenaOperator):
 
     With a `cadence` the query is a report's template: it sees `period` and `params` and nothing else. Without one,
     Airflow's usual template context applies, with the plugin's macros. Pushes `Submitted` to XCom under the key
-    `submitted`, and with a cadence `PeriodFacts` under the key `period`.
+    `submitted`: the steps after it take the period from there. From the second try on it pushes True under `retried`.
 
     Args:
         cadence: The periods of the DAG; None for a query without a period.
@@ -72,8 +72,7 @@ class AthenaSubmitOperator(AthenaOperator):
         self.inputs, self.unload_to, self.environment = tuple(inputs), unload_to, environment
         self.max_scan, self.measured, self.require = max_scan, measured, require
         self.killed = False
-        self.period: dict[str, str] | None = None  # shown in the UI
-        self._period: Period | None = None
+        self.period: Period | None = None  # shown in the UI
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Decide on the period of the run, before anything is started, and render the query for it."""
@@ -90,11 +89,11 @@ class AthenaSubmitOperator(AthenaOperator):
                 "ti": context["ti"]
             }
             super().render_template_fields(names, jinja_env)  # type: ignore[arg-type]  # all that a report sees
-        self._period, self.period = period, period.facts.model_dump()
+        self.period = period
 
     def execute(self, context: Context) -> str:
         """Submit the query, once per intention, and return its query execution id."""
-        about, ti = describe(self.dag_id, self._period.id if self._period else "", self.environment), context["ti"]
+        about, ti = describe(self.dag_id, self.period, self.environment), context["ti"]
         require_connection(self.hook, about)
         hook: Any = self.hook  # typed as AthenaOperator's
         with aws_errors(about):
@@ -110,11 +109,11 @@ class AthenaSubmitOperator(AthenaOperator):
             raise AirflowException(f"{about}: killed while query {self.query_execution_id} was submitted.")
         where = {"region_name": self.hook.conn_region_name, "aws_partition": self.hook.conn_partition}
         AthenaQueryResultsLink.persist(context, self, **where, query_execution_id=self.query_execution_id)
-        facts, sha256 = self._period.facts if self._period else None, hashlib.sha256(self.query.encode()).hexdigest()
-        submitted = Submitted(period=facts, sql_sha256=sha256, inputs=inputs, is_retry=is_retry)
+        sql_sha256 = hashlib.sha256(self.query.encode()).hexdigest()
+        submitted = Submitted(period=self.period, sql_sha256=sql_sha256, inputs=inputs)
         ti.xcom_push(key=SUBMITTED_XCOM, value=submitted.model_dump(mode="json"))
-        if self.period is not None:
-            ti.xcom_push(key=PERIOD_XCOM, value=self.period)
+        if is_retry:
+            ti.xcom_push(key=RETRIED_XCOM, value=True)
         return self.query_execution_id
 
     def on_kill(self) -> None:
@@ -125,33 +124,33 @@ class AthenaSubmitOperator(AthenaOperator):
 
     def _submission(self, context: Context) -> Submission:
         ti, run = context["ti"], context["dag_run"]
-        mapped = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
         # Airflow counts clear_number up at each clear; the start tells the run from a deleted one with the same id.
         generation = f"{run.clear_number or 0}" + (f" since {run.start_date.isoformat()}" if run.start_date else "")
-        names = {"dag_id": self.dag_id, "run_id": context["run_id"], "task_id": self.task_id + mapped}
+        names = {"dag_id": self.dag_id, "run_id": context["run_id"], "task_id": self.task_id}
+        map_index = -1 if ti.map_index is None else ti.map_index
         database = {"Database": self.database} if self.database else {}
         output = {"OutputLocation": self.output_location} if self.output_location else {}
-        owner = Marker(environment=self.environment, generation=generation, **names)
+        owner = Marker(environment=self.environment, generation=generation, map_index=map_index, **names)
         request: dict[str, Any] = {"context": {**self.query_execution_context, **database, "Catalog": self.catalog}}
         request |= {"workgroup": self.workgroup, "result_configuration": self.result_configuration | output}
         return Submission.make(self.query, owner=owner, unload_to=self.unload_to, **request)
 
     def _find_coverage(self) -> tuple[InputCoverage, ...]:
-        if not self.inputs or self._period is None:
+        if not self.inputs or self.period is None:
             return ()
         now, database = datetime.now(UTC), self.database or "default"
         hook: Any = self.hook  # typed as AthenaOperator's
         where = {"database": database, "glue": hook.client("glue")}
-        found = find_coverage(self.inputs, self._period, late_by=self.late_by, now=now, **where)
+        found = find_coverage(self.inputs, self.period, late_by=self.late_by, now=now, **where)
         for coverage in found:
             self.log.log(logging.WARNING if coverage.gaps else logging.INFO, "%s.", coverage)
         return found
 
     def _require_small_scan(self) -> None:
-        if self.max_scan is None or self._period is None:
+        if self.max_scan is None or self.period is None:
             return
         hook: Any = self.hook
-        if estimate := self.measured and self.measured(self._period, hook.client("glue")):
+        if estimate := self.measured and self.measured(self.period, hook.client("glue")):
             require_within(self.max_scan, estimate)
         else:
             self.log.warning("No period is published yet, so there is no estimate: max_scan is not checked.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.glue_table import Table
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import ReportLocation
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -25,8 +25,10 @@ class ScanEstimate(NamedTuple):
     basis: str
 
 
-def measured_scan(period: Period, glue: "GlueClient", *, database: str, location: Location) -> ScanEstimate | None:
-    """Return the median of the nearest published periods of a report, whichever its location names; None without."""
+def measured_scan(
+    period: Period, glue: "GlueClient", *, database: str, location: ReportLocation
+) -> ScanEstimate | None:
+    """Return the median of the nearest published periods of a report; None without."""
     published = Table(database, location, glue).periods_of(period.cadence)
     nearest = sorted(published, key=lambda other: (abs(other.index - period.index), other))[:_NEAREST]
     if not nearest:

@@ -12,10 +12,10 @@ from pydantic import BaseModel
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, split_uri
 from athena_reports.errors import CheckError, EmptyResultError, ResultError, SkipPeriodError
-from athena_reports.periods.calendar import Cadence, Period
+from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import PublishedObject, Version
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.input_partitions import why_empty
@@ -37,7 +37,6 @@ class Recipe:
 
     Attributes:
         report: Name of the report.
-        cadence: The periods of the DAG.
         bucket: The report bucket.
         database: Glue database of the published table; None for no table.
         transforms: Functions from rows to rows, applied in order.
@@ -48,7 +47,6 @@ class Recipe:
     """
 
     report: str
-    cadence: Cadence
     bucket: str
     database: str | None = None
     transforms: Sequence[Callable[[Any, Period], Any]] = ()
@@ -57,9 +55,9 @@ class Recipe:
     empty: Literal["fail", "publish", "skip"] = "fail"
     formats: Sequence[Format] = ("parquet", "csv")
 
-    def location(self, period: Period) -> Location:
+    def location(self, period: Period) -> PeriodLocation:
         """Where a period is published."""
-        return Location(self.bucket, self.report, self.cadence.name, period.id)
+        return PeriodLocation.of(self.bucket, self.report, period)
 
     def described(self, version: Version) -> Version:
         """Return a version with what its columns mean."""
@@ -72,7 +70,6 @@ class PreparedVersion(BaseModel, frozen=True):
     """An unpublished version, the query that it comes from, and what the checks found."""
 
     query: QueryExecution
-    submitted: Submitted
     version: Version
     checks: tuple[CheckResult, ...]
 
@@ -104,18 +101,19 @@ def transform_result(
         AirflowException: AWS did not serve a call, or the disk is full.
     """
     with report_errors():
-        if not query or not submitted or not submitted["period"]:
+        facts = Submitted.model_validate(submitted) if submitted else None
+        if not query or facts is None or facts.period is None:
             raise ResultError(
                 f"Report {recipe.report!r}: transform needs the query and its period. If wait_for_query was marked as "
                 f"success, clear run_query and its downstream tasks. In a DAG of your own, give run_query its "
                 f"cadence, and transform submitted=XComArg(run_query, key='submitted')."
             )
-        execution, facts = QueryExecution.model_validate(query), Submitted.model_validate(submitted)
-        period = recipe.cadence.period(submitted["period"]["id"])
+        execution = QueryExecution.model_validate(query)
+        period = facts.period
         location = recipe.location(period)
         hook = SharedSessionHook(aws_conn_id=aws_conn_id)
         s3 = S3(hook.client("s3"), bucket_owner, encryption)
-        about = f"Report {recipe.report!r}, period {period.id} ({recipe.cadence.name})"
+        about = f"Report {recipe.report!r}, period {period.id} ({period.cadence.name})"
         no_rows = (SkipPeriodError if recipe.empty == "skip" else EmptyResultError)(
             f"{about}: query {execution.id} returned no rows, so nothing is published. {why_empty(facts.inputs)} "
             f'If a period may have no rows, declare empty="publish" or "skip".'
@@ -128,7 +126,7 @@ def transform_result(
             transforms.clear()  # they have the transforms' columns
             if recipe.columns:
                 return [TableColumn(name=name, type="", glue=each.type) for name, each in recipe.columns.items()]
-            return Table(recipe.database, location, hook.client("glue")).columns() if recipe.database else None
+            return Table(recipe.database, location.report, hook.client("glue")).columns() if recipe.database else None
 
         with open_engine(memory_limit, about=about) as engine:
             finished = FinishedQuery.model_validate(execution, from_attributes=True)
@@ -151,11 +149,11 @@ def transform_result(
             uploaded = location.version_uri(version.version)
             raise CheckError(f"{about}: {failed} Nothing is published. The rows are at {uploaded} for inspection.")
     version = recipe.described(version)
-    return PreparedVersion(query=execution, submitted=facts, version=version, checks=checks).model_dump(mode="json")
+    return PreparedVersion(query=execution, version=version, checks=checks).model_dump(mode="json")
 
 
 def upload_version(
-    files: Sequence[LocalFile], table: LocalTable, location: Location, s3: S3, *, ordered: bool
+    files: Sequence[LocalFile], table: LocalTable, location: PeriodLocation, s3: S3, *, ordered: bool
 ) -> Version:
     """Upload the rows of a period as a version with a name of its own: what a cleanup removes never comes back."""
     version, objects = token_hex(8), []
@@ -166,7 +164,7 @@ def upload_version(
     return Version(version=version, ordered=ordered, rows=table.rows, columns=table.columns, objects=tuple(objects))
 
 
-def keep_sql(sql: str, sql_sha256: str, version: Version, location: Location, s3: S3, folder: Path) -> None:
+def keep_sql(sql: str, sql_sha256: str, version: Version, location: PeriodLocation, s3: S3, folder: Path) -> None:
     """Keep the SQL that a version was made by beside its rows: 256 KB are too many for XCom or the manifest."""
     path = folder / "query.sql"
     path.write_bytes(content := sql.encode())

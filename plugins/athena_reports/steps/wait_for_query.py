@@ -32,8 +32,8 @@ from athena_reports.queries.ownership import Submission
 from athena_reports.queries.submission import Submitted, executions_of_intention, submit_once
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.airflow_errors import aws_errors, describe
-from athena_reports.steps.run_query import SUBMITTED_XCOM
-from athena_reports.steps.wait_trigger import AthenaWaitTrigger
+from athena_reports.steps.run_query import RETRIED_XCOM
+from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
 
 CLEAR_STOPS_WITHIN = timedelta(minutes=1)  # after a cleared wait has begun again; 2 s are usual
 _FINAL = (AirflowFailException, AirflowSensorTimeout)  # no retry follows
@@ -52,7 +52,7 @@ class AthenaWaitSensor(AthenaSensor):
         poke_interval: Seconds, or a timedelta, between two calls. Give either a policy or this.
         timeout: Seconds, or a timedelta, until the query is stopped. Give either a policy or this.
         mode: Without a triggerer, `reschedule` frees the worker between two calls, and `poke` holds it.
-        period: The period as `AthenaSubmitOperator` pushed it, for the UI and for messages.
+        submitted: What `AthenaSubmitOperator` pushed under the key `submitted`, for the UI and for messages.
         environment: Name of the environment, for messages.
         deferrable: Whether the triggerer waits.
         kwargs: Arguments of AthenaSensor. A wait that `soft_fail` or `never_fail` skips stops the query. The policy
@@ -60,7 +60,7 @@ class AthenaWaitSensor(AthenaSensor):
     """
 
     aws_hook_class = SharedSessionHook
-    template_fields: Sequence[str] = ("period", *AthenaSensor.template_fields)
+    template_fields: Sequence[str] = ("submitted", *AthenaSensor.template_fields)
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class AthenaWaitSensor(AthenaSensor):
         poke_interval: timedelta | float | None = None,
         timeout: timedelta | float | None = None,
         mode: str = "reschedule",
-        period: Any = None,
+        submitted: Any = None,
         environment: str = "",
         deferrable: bool = True,
         **kwargs: Any,
@@ -81,18 +81,16 @@ class AthenaWaitSensor(AthenaSensor):
         given |= {"poke_interval": poke_interval, "timeout": timeout} if policy else {}
         if refused := [name for name, value in given.items() if value is not None]:
             raise ValueError(f"{self.task_id}: leave out {', '.join(refused)}. {_POLICY_INSTEAD}")
-        self.period, self.environment, self.deferrable = period, environment, deferrable
+        self.submitted, self.environment, self.deferrable = submitted, environment, deferrable
         self._submitted_at = ""  # not known before Athena has answered once
         self._killed = False
+        self._was_rescheduled = False  # whether this try has looked before, without a triggerer
 
     def execute(self, context: Context) -> Any:
         """Ask once, then defer to the triggerer, or come back later."""
         self._ti = context["ti"]
+        self._was_rescheduled = bool(context.get("task_reschedule_count"))
         with self._translated_errors():
-            # Clearing this task alone has stopped the query. Where the wait goes on, somebody has cancelled it.
-            begins_again = self._was_cleared and not context.get("task_reschedule_count")
-            if begins_again and (execution := self._get_execution()).state is QueryState.CANCELLED:
-                self._resubmit(execution)
             if not self.deferrable:
                 return super().execute(context)
             found = self.poke(context)
@@ -105,9 +103,6 @@ class AthenaWaitSensor(AthenaSensor):
             raise AirflowException(f"{self._about}: {event['error']}")
         execution = QueryExecution.model_validate(event["query"])
         self.query_execution_id = execution.id
-        if execution.state is QueryState.CANCELLED and execution.completed_at and self._was_cleared:
-            stopped_after = datetime.fromisoformat(execution.completed_at) - self._ti.start_date
-            execution = self._resubmit(execution) if stopped_after < CLEAR_STOPS_WITHIN else execution
         found = self._conclude(execution)
         return found.xcom_value if found else self._defer()
 
@@ -145,19 +140,38 @@ class AthenaWaitSensor(AthenaSensor):
 
     @property
     def _about(self) -> str:
-        return describe(self.dag_id, self.period["id"] if self.period else "", self.environment)
+        period = None
+        if self.submitted:
+            period = Submitted.model_validate(self.submitted).period
+        return describe(self.dag_id, period, self.environment)
 
     @property
     def _was_cleared(self) -> bool:
         return bool(self._ti.max_tries > (self.retries or 0))  # a clear adds the tries so far
+
+    def _may_be_stopped_by_airflow(self, execution: QueryExecution) -> bool:
+        return self._may_be_stopped_by_clear(execution) or self._may_be_stopped_by_earlier_try(execution)
+
+    def _may_be_stopped_by_clear(self, execution: QueryExecution) -> bool:
+        """Whether a clear of this task alone may have done it.
+
+        The trigger of the cleared try stops the query a moment before or after the new try begins. A query that is
+        cancelled later was cancelled by somebody.
+        """
+        if not self._was_cleared or self._was_rescheduled or not execution.completed_at:
+            return False
+        stopped_after: timedelta = datetime.fromisoformat(execution.completed_at) - self._ti.start_date
+        return stopped_after < CLEAR_STOPS_WITHIN
 
     def _may_be_stopped_by_earlier_try(self, execution: QueryExecution) -> bool:
         """Whether a try, of this task or of the submit, that was killed or taken for dead may have done it."""
         if self._ti.try_number > 1 and not self._was_cleared:
             return True
         submission = Submission.from_response(self.hook.get_query_info(execution.id))
-        found = submission and self._ti.xcom_pull(task_ids=submission.marker.task_id, key=SUBMITTED_XCOM)
-        return bool(found) and Submitted.model_validate(found).is_retry
+        if submission is None:
+            return False
+        marker = submission.marker
+        return bool(self._ti.xcom_pull(task_ids=marker.task_id, map_indexes=marker.map_index, key=RETRIED_XCOM))
 
     def _get_execution(self) -> QueryExecution:
         return get_query_execution(self.hook.get_conn(), self.query_execution_id)
@@ -176,7 +190,7 @@ class AthenaWaitSensor(AthenaSensor):
                 return self._conclude(self._resubmit(execution))
             if execution.state is QueryState.CANCELLED and (current := self._get_current()).id != execution.id:
                 return self._conclude(current)
-            if execution_verdict(execution) == CANCELLED and self._may_be_stopped_by_earlier_try(execution):
+            if execution_verdict(execution) == CANCELLED and self._may_be_stopped_by_airflow(execution):
                 return self._conclude(self._resubmit(execution))
             region = self.hook.conn_region_name
             domain = AthenaQueryResultsLink.get_aws_domain(self.hook.conn_partition)
@@ -202,6 +216,7 @@ class AthenaWaitSensor(AthenaSensor):
         if left <= timedelta(0):
             raise AirflowSensorTimeout("The wait timed out before the task could defer.")
         names = ("query_execution_id", "policy", "aws_conn_id", "region_name", "verify", "botocore_config")
+        self._ti.xcom_push(key=AWAITED_XCOM, value=self.query_execution_id)
         trigger = AthenaWaitTrigger(submitted_at=self._submitted_at, **{name: getattr(self, name) for name in names})
         self.defer(trigger=trigger, method_name="execute_complete", timeout=left)
 

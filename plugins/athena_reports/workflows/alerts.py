@@ -19,7 +19,7 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run
 from athena_reports.publication.commit import read_manifest
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import PeriodLocation
 from athena_reports.reports.report import MAINTENANCE_TAG, Report
 from athena_reports.scheduling.run_types import ALL_BUT_BACKFILLS
 from athena_reports.scheduling.timetable import PeriodTimetable
@@ -42,16 +42,6 @@ _log = logging.getLogger(__name__)
 
 Notifiers = Sequence[BaseNotifier]
 _Context = Mapping[str, Any]
-
-
-class CallbackDag(DAG):
-    """A DAG whose callbacks may be set at any time."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name in ("on_failure_callback", "on_success_callback"):
-            # What the scheduler looks at. Airflow sets it once, when the DAG is made, and ignores later callbacks.
-            super().__setattr__(f"has_{name}", bool(value))
 
 
 def require_notifiers(report: Report, option: str, given: object) -> None:
@@ -117,7 +107,7 @@ def _tell_if_late(*, report: Report, cadence: Cadence, due: timedelta, notifiers
             _log.info("The period %s is not one that the report is made for, so it is not late.", period)
             return False
         s3 = S3(SharedSessionHook(aws_conn_id=names.aws_conn_id).client("s3"), names.bucket_owner)
-        manifest, _ = read_manifest(Location(names.report_bucket, report.name, cadence.name, period.id), s3)
+        manifest, _ = read_manifest(PeriodLocation.of(names.report_bucket, report.name, period), s3)
     runs = {"dag_id": dag_id, "logical_dates": [period.start_utc], "states": ["success"]}
     if manifest or (report.empty == "skip" and context["ti"].get_dr_count(**runs)):
         return False

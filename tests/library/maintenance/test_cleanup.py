@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.aws.s3 import S3, StoredObject
-from athena_reports.maintenance.cleanup import RetentionPolicy, Summary, clean_up, plan
-from athena_reports.publication.location import Location
+from athena_reports.maintenance.cleanup import CleanupSummary, RetentionPolicy, clean_up, plan
+from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
 from tests.library.publication.publishing import Place, facts, week
 
@@ -142,20 +142,23 @@ def published(place: Place, name: str, number: int = 1) -> Version:
     return version
 
 
-def cleaned(place: Place, days: float = 0, *, policy: RetentionPolicy | None = None, delete: bool = False) -> Summary:
+def cleaned(
+    place: Place, days: float = 0, *, policy: RetentionPolicy | None = None, delete: bool = False
+) -> CleanupSummary:
     """Clean up so many days from now."""
     assert place.table is not None
-    summary, now = Summary(), dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+    summary, now = CleanupSummary(), dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
     with summary.noting():
         clean_up(place.table, summary, s3=place.s3, policy=policy or RetentionPolicy(), now=now, delete=delete)
     return summary
 
 
 def test_a_dry_run_lists_what_deleting_then_deletes_and_the_period_stays_whole(tabled: Place) -> None:
-    assert cleaned(tabled, delete=True) == Summary()
+    assert cleaned(tabled, delete=True) == CleanupSummary()
     versions = [published(tabled, name, n) for n, name in enumerate("abcd")]
     abandoned = tabled.upload("never published")
-    other_report = Place(tabled.s3, Location(tabled.location.bucket, "plays", "weekly2", "2026-11-15")).upload("x")
+    other_folder = ReportLocation.of_folder(f"s3://{tabled.location.report.bucket}/plays/weekly2/")
+    other_report = Place(tabled.s3, other_folder.period_folder("2026-11-15")).upload("x")
     before = tabled.everything()
     policy = RetentionPolicy(keep_versions=1, keep_days=90, abandoned_after_days=7)
 
@@ -204,7 +207,7 @@ def gone(place: Place, version: Version) -> None:
 
 
 def all_gone(place: Place, _: Version) -> None:
-    place.s3.delete([f"s3://{place.location.bucket}/{key}" for key in place.everything()])
+    place.s3.delete([f"s3://{place.location.report.bucket}/{key}" for key in place.everything()])
 
 
 @pytest.mark.parametrize(
@@ -235,7 +238,7 @@ def test_a_published_period_that_is_broken_is_marked_until_it_is_whole_again(
         assert why in problem
         assert "lear run_query" in problem or "lear publish" in problem
     for key, body in before.items():
-        tabled.s3.client.put_object(Bucket=tabled.location.bucket, Key=key, Body=body)
+        tabled.s3.client.put_object(Bucket=tabled.location.report.bucket, Key=key, Body=body)
     assert cleaned(tabled).problems == []
     assert set(marks().values()) == {""}
 

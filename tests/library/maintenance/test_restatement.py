@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 from athena_reports.maintenance.restatement import AthenaRestatementsOperator, Restatement, find_restatements
 from athena_reports.periods.calendar import weekly
 from athena_reports.publication.glue_table import Partition, Table
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.rows.columns import Column
 
@@ -133,7 +133,7 @@ def test_the_oldest_of_all_tables_come_first_as_many_as_airflow_maps_and_none_wi
     columns = [Column(name="rank", type="BIGINT", glue="bigint")]
     for report in ("plays", "flights"):
         for period_id in (THIRD, FIRST, SECOND):
-            table = Table(database, Location("bucket", report, "weekly", period_id), glue)
+            table = Table(database, ReportLocation.of("bucket", report, weekly()), glue)
             table.put_partition(period_id, columns, Partition("s3://bucket/x/", parameters(period_id)))
     glue.create_table(DatabaseName=database, TableInput={"Name": "foreign_weekly"})
     with DAG("restatement", schedule=None):

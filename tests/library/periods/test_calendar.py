@@ -1,5 +1,7 @@
 """What periods are, by property and by example; every zone is walked in `test_zones`."""
 
+import json
+import operator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, get_args
 from zoneinfo import ZoneInfo, available_timezones
@@ -7,9 +9,10 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from athena_reports.errors import PeriodError
-from athena_reports.periods.calendar import Cadence, Unit, Weekday, daily, monthly, quarterly, weekly, yearly
+from athena_reports.periods.calendar import Cadence, Period, Unit, Weekday, daily, monthly, quarterly, weekly, yearly
 
 HOUR, DAY, MOMENT = timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
 TOKYO_WEEK = weekly("sunday", "Asia/Tokyo")
@@ -161,11 +164,69 @@ def test_an_id_is_read_strictly(cadence: Cadence) -> None:
             cadence.period(wrong)  # type: ignore[arg-type]
 
 
-def test_the_facts_of_a_period_are_texts() -> None:
-    expected = {"id": "2026-11-15", "cadence": "weekly", "timezone": "Asia/Tokyo"}
-    expected |= {"start": "2026-11-15T00:00:00+09:00", "end": "2026-11-22T00:00:00+09:00"}
-    expected |= {"start_utc": "2026-11-14T15:00:00+00:00", "end_utc": "2026-11-21T15:00:00+00:00"}
-    assert TOKYO_WEEK.period("2026-11-15").facts.model_dump(mode="json") == expected
+# --- The wire form
+
+
+def through_xcom(period: Period) -> Any:
+    return json.loads(json.dumps(period.model_dump(mode="json")))
+
+
+@given(cadences, instants)
+def test_a_period_is_its_own_wire_form(cadence: Cadence, instant: datetime) -> None:
+    period = cadence.containing(instant)
+    received = Period.model_validate(through_xcom(period))
+    assert (received, hash(received), str(received)) == (period, hash(period), period.id)
+    assert received.cadence == cadence
+    assert (received.start, received.end, received.index) == (period.start, period.end, period.index)
+    assert (received.next, received.previous) == (period.next, period.previous)
+    assert received.previous < period < received.next
+
+
+def test_the_wire_form_can_be_read() -> None:
+    assert through_xcom(TOKYO_WEEK.period("2026-11-15")) == {
+        "cadence": {"unit": "weekly", "timezone": "Asia/Tokyo", "first_day": "sunday"},
+        "first_date": "2026-11-15",
+        "id": "2026-11-15",
+    }
+
+
+@given(cadences, instants, st.integers(min_value=1, max_value=400))
+def test_no_other_date_and_no_other_id_is_taken_for_a_period(cadence: Cadence, instant: datetime, days: int) -> None:
+    """Nor is one of a period: a date and an id belong together."""
+    period = cadence.containing(instant)
+    other = period.first_date + timedelta(days)
+    with pytest.raises(ValidationError):
+        Period.model_validate(through_xcom(period) | {"first_date": other.isoformat()})
+    with pytest.raises(ValidationError):
+        Period.model_validate(through_xcom(period) | {"id": period.next.id})
+
+
+SKIPPED = through_xcom(daily("Pacific/Apia").period("2011-12-29")) | {"first_date": "2011-12-30", "id": "2011-12-30"}
+WIRE = through_xcom(TOKYO_WEEK.period("2026-11-15"))
+
+
+@pytest.mark.parametrize(
+    ("wire", "message"),
+    [
+        (SKIPPED, "no day begins on '2011-12-30'; the days around it are 2011-12-29 and 2011-12-31"),
+        (WIRE | {"first_date": "2026-11-16", "id": "2026-11-16"}, "no week begins on '2026-11-16'"),
+        (WIRE | {"id": "2026-11"}, "'2026-11' is not the id of a week that begins on 2026-11-15"),
+        (WIRE | {"first_date": "1899-12-31", "id": "1899-12-31"}, "year 1899 is out of range"),
+        (WIRE | {"first_date": None}, "first_date"),
+        (WIRE | {"first_date": "soon"}, "first_date"),
+        (WIRE | {"start": "2026-11-15"}, "start"),
+        (WIRE | {"cadence": "weekly"}, "cadence"),
+        (WIRE | {"cadence": WIRE["cadence"] | {"timezone": "Asia/Tokio"}}, "did you mean Asia/Tokyo"),
+        (WIRE | {"cadence": WIRE["cadence"] | {"first_day": None}}, "first_day None is not one of monday"),
+        (WIRE | {"cadence": WIRE["cadence"] | {"first_day": "monday"}}, "no week begins on '2026-11-15'"),
+        ({"id": "2026-11-15"}, "cadence"),
+        (None, "valid dictionary or instance of Period"),
+    ],
+)
+def test_a_wire_form_of_no_period_is_refused(wire: Any, message: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        Period.model_validate(wire)
+    assert message in str(error.value)
 
 
 def test_naive_and_far_away_instants_are_refused_everywhere() -> None:
@@ -223,5 +284,11 @@ def test_fields_that_describe_no_cadence(fields: dict[str, Any], message: str) -
 def test_periods_of_two_cadences_have_no_order() -> None:
     week, other = TOKYO_WEEK.period("2026-11-15"), weekly("sunday", "UTC").period("2026-11-15")
     assert len({week, other, TOKYO_WEEK.period("2026-11-15")}) == 2
-    with pytest.raises(TypeError, match="not supported between instances of 'Cadence'"):
-        max(week, other)
+    for compare in (operator.lt, operator.le, operator.gt, operator.ge):
+        with pytest.raises(TypeError, match="not supported between instances of 'Period'"):
+            compare(week, other)
+    assert week != other
+
+    own = TOKYO_WEEK.period("2026-11-15")
+    assert own <= week <= own
+    assert own >= week >= own

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from athena_reports.aws.s3 import S3, split_uri
-from athena_reports.periods.calendar import PeriodFacts
+from athena_reports.periods.calendar import weekly
 from athena_reports.publication.commit import Publication, publish
 from athena_reports.publication.glue_table import Table
-from athena_reports.publication.location import Location
-from athena_reports.publication.manifest import PublicationFacts, QueryFacts, RunFacts, Version
+from athena_reports.publication.location import PeriodLocation
+from athena_reports.publication.manifest import PublicationFacts, PublishedPeriod, QueryFacts, RunFacts, Version
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import Format, write_files, write_table
 from athena_reports.steps.transform import upload_version
@@ -21,18 +21,19 @@ from athena_reports.steps.transform import upload_version
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+WEEKS = weekly("sunday")
 EARLY, LATE = "2026-11-21T15:05:01.000+00:00", "2026-11-22T15:05:01.000+00:00"
 FORMATS: Sequence[Format] = ("parquet", "csv")
 PLAYS = "SELECT (row_number() OVER () - 1)::BIGINT AS user_id, name FROM names"
 
 
-def week(bucket: str, period_id: str = "2026-11-15") -> Location:
-    return Location(bucket, "plays", "weekly", period_id)
+def week(bucket: str, period_id: str = "2026-11-15") -> PeriodLocation:
+    return PeriodLocation.of(bucket, "plays", WEEKS.period(period_id))
 
 
 def upload(
     s3: S3,
-    location: Location,
+    location: PeriodLocation,
     *names: str | None,
     sql: str = PLAYS,
     formats: Sequence[Format] = FORMATS,
@@ -55,7 +56,7 @@ def facts(
     query = {"id": f"query of {by} at {submitted_at}", "submitted_at": submitted_at, "reads_previous": True}
     usual: dict[str, Any] = {"report": "plays", "environment": "dev", "settles_at": LATE, "published_at": submitted_at}
     usual |= {"provisional": False, "partial": False, "missing_partitions": (), "checks": (), "code_version": "1"}
-    usual |= {"period": PeriodFacts(id=period_id, cadence="weekly", timezone="UTC", **bounds)}
+    usual |= {"period": PublishedPeriod(id=period_id, cadence="weekly", timezone="UTC", **bounds)}
     usual |= {"query": QueryFacts(**query, scanned_bytes=20_000_000, price_usd=0.0001)}
     return PublicationFacts(**usual | {"run": RunFacts(dag_id="plays_weekly", run_id=by)} | more)
 
@@ -65,7 +66,7 @@ class Place:
     """A period in a bucket, and its table if it has one."""
 
     s3: S3
-    location: Location
+    location: PeriodLocation
     table: Table | None = None
 
     def upload(self, *names: str | None, **options: Any) -> Version:
@@ -79,19 +80,19 @@ class Place:
         return replace(self, table=None)
 
     def at(self, period_id: str) -> Place:
-        return replace(self, location=replace(self.location, period_id=period_id))
+        return replace(self, location=self.location.report.period_folder(period_id))
 
     def put(self, uri: str, body: bytes) -> None:
-        self.s3.client.put_object(Bucket=self.location.bucket, Key=split_uri(uri)[1], Body=body)
+        self.s3.client.put_object(Bucket=self.location.report.bucket, Key=split_uri(uri)[1], Body=body)
 
     def everything(self) -> dict[str, bytes]:
         """Every object of the bucket, by key."""
-        client, bucket = self.s3.client, self.location.bucket
+        client, bucket = self.s3.client, self.location.report.bucket
         keys = [item["Key"] for item in client.list_objects_v2(Bucket=bucket).get("Contents", [])]
         return {key: client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
     def latest(self) -> dict[str, Any]:
-        return read_json(self.s3.client, self.location.latest_uri)
+        return read_json(self.s3.client, self.location.report.latest_uri)
 
     def manifest(self) -> dict[str, Any]:
         return read_complete(self.s3.client, self.location)
@@ -112,19 +113,19 @@ def read_json(s3: S3Client, uri: str) -> dict[str, Any]:
     return found
 
 
-def read_complete(s3: S3Client, location: Location) -> dict[str, Any]:
+def read_complete(s3: S3Client, location: PeriodLocation) -> dict[str, Any]:
     """Read a period as its readers do, and return its manifest: what that names is there, and whole."""
     manifest = read_json(s3, location.manifest_uri)
     assert manifest["objects"]
     for named in manifest["objects"]:
-        content = s3.get_object(Bucket=location.bucket, Key=named["key"])["Body"].read()
+        content = s3.get_object(Bucket=location.report.bucket, Key=named["key"])["Body"].read()
         assert len(content) == named["bytes"]
         assert hashlib.sha256(content).hexdigest() == named["sha256"]
     return manifest
 
 
 def assert_followed(
-    s3: S3Client, location: Location, partitions: dict[str, dict[str, Any]], *, is_latest: bool = True
+    s3: S3Client, location: PeriodLocation, partitions: dict[str, dict[str, Any]], *, is_latest: bool = True
 ) -> None:
     """The partition and `latest.json` say what the manifest says."""
     manifest = read_json(s3, location.manifest_uri)
@@ -133,7 +134,7 @@ def assert_followed(
     for name in ("version", "rows", "published_at"):
         assert partition["Parameters"][name] == str(manifest[name])
     assert partition["Parameters"]["query_id"] == manifest["query"]["id"]
-    latest = read_json(s3, location.latest_uri)
+    latest = read_json(s3, location.report.latest_uri)
     if is_latest:
         assert latest["version"] == manifest["version"]
         assert latest["submitted_at"] == manifest["query"]["submitted_at"]

@@ -228,7 +228,7 @@ def test_the_latest_period_follows_where_one_query_gave_two_versions(place: Plac
     before = place.everything()["plays/weekly/latest.json"]
     changed = place.upload("b")
     place.publish(changed, facts())
-    place.put(place.location.latest_uri, before)
+    place.put(place.location.report.latest_uri, before)
 
     place.publish(changed, facts())
     assert place.latest()["version"] == changed.version
@@ -236,7 +236,7 @@ def test_the_latest_period_follows_where_one_query_gave_two_versions(place: Plac
 
 @pytest.mark.parametrize("content", [b"not JSON", b"[]", b'{"period": null}'])
 def test_a_latest_period_that_is_not_ours_is_not_overwritten(place: Place, content: bytes) -> None:
-    place.put(place.location.latest_uri, content)
+    place.put(place.location.report.latest_uri, content)
 
     with pytest.raises(PublishError, match=r"latest\.json is not of this package") as caught:
         place.publish(place.upload("a"), facts())
@@ -250,7 +250,7 @@ def test_a_later_run_of_an_older_query_repairs_what_a_crash_left_behind(tabled: 
     old, new = tabled.upload("old"), tabled.upload("new")
     tabled.publish(old, facts(EARLY))
     tabled.without_table().publish(new, facts(LATE))
-    tabled.s3.delete([tabled.location.latest_uri])
+    tabled.s3.delete([tabled.location.report.latest_uri])
 
     assert tabled.publish(old, facts(EARLY)).outcome == "superseded"
     assert tabled.manifest()["version"] == new.version

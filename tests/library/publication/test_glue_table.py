@@ -10,8 +10,9 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from botocore.stub import Stubber
 
 from athena_reports.errors import SchemaError
+from athena_reports.periods.calendar import monthly, weekly
 from athena_reports.publication.glue_table import Table, TableError, published_tables
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import Partition
 from athena_reports.rows.columns import Column
 from tests.library.publication.publishing import Place, facts
@@ -19,7 +20,7 @@ from tests.library.publication.publishing import Place, facts
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
-LOCATION = Location("reports", "plays", "weekly", "2026-11-15")
+LOCATION = ReportLocation.of("reports", "plays", weekly())
 FOLDER = "s3://reports/plays/weekly/2026-11-15/versions/v1/parquet/"
 
 
@@ -90,7 +91,8 @@ def test_the_tables_of_ours_are_found_among_others_and_copies(tabled: Place) -> 
     assert table is not None
     tabled.publish(tabled.upload("a"), facts())
     put(table, columns(user_id="bigint"), period_id="by hand")
-    Table(table.database, Location("reports", "carriers", "monthly", ""), table.glue).prepare(columns(score="bigint"))
+    location = ReportLocation.of("reports", "carriers", monthly())
+    Table(table.database, location, table.glue).prepare(columns(score="bigint"))
     table.glue.create_table(DatabaseName=table.database, TableInput={"Name": "of_somebody_else"})
     ours = {"written_by": "athena-reports"}
     for name, folder in (("copy", "s3://reports/plays/weekly/"), ("plays_copy", "s3://elsewhere")):

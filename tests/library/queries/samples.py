@@ -1,15 +1,17 @@
 """Submissions for the tests of this room, and queries in an Athena in memory."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from athena_reports.queries.ownership import Marker, Submission
 from tests.simulation.memory_athena import MemoryAthena
 
-OWNER = {
+OWNER: dict[str, Any] = {
     "environment": "dev",
     "dag_id": "plays_weekly",
     "run_id": "scheduled__2025-06-08",
     "task_id": "run_query",
+    "map_index": -1,
     "generation": "0",
 }
 
@@ -22,7 +24,7 @@ def submission(
     workgroup: str = "dev",
     output: str = "s3://results/",
     unload_to: str | None = None,
-    **owner: str,
+    **owner: Any,
 ) -> Submission:
     return Submission.make(
         sql,

@@ -10,7 +10,7 @@ from tests.library.queries.samples import OWNER, start, start_sql, submission
 from tests.simulation.memory_athena import MemoryAthena
 
 TEXTS = st.text(st.characters(codec="utf-8"))
-MARKERS = st.builds(Marker, **dict.fromkeys(Marker.model_fields, TEXTS))
+MARKERS = st.builds(Marker, **dict.fromkeys(Marker.model_fields, TEXTS) | {"map_index": st.integers()})
 
 
 @given(TEXTS, MARKERS, TEXTS, MARKERS)
@@ -54,6 +54,7 @@ SMALL = st.fixed_dictionaries(
         "dag_id": st.sampled_from(["plays", "plays_weekly"]),
         "run_id": st.sampled_from(["run-1", "run-2", "weekly-run-1"]),
         "task_id": st.sampled_from(["run_query", "other_query"]),
+        "map_index": st.sampled_from([-1, 0, 10]),
         "generation": st.sampled_from(["0", "1", "10"]),
     }
 )

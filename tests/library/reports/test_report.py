@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from athena_reports import Column, Input, Report, transforms
-from athena_reports.errors import InputError, ReportError
+from athena_reports.errors import ReportError
 from tests.library.conftest import MakeReport
 
 OUTPUTS = "'parquet', 'csv', 'csv_for_spreadsheets' or 'jsonl'"
@@ -70,40 +70,6 @@ def test_a_param_that_the_sql_cannot_have_is_named(
     assert (caught.value.field, way_out in str(caught.value)) == (field, True)
 
 
-@pytest.mark.parametrize(
-    ("column", "way_out"),
-    [
-        *((Column(kind, "a"), "not known. CAST it") for kind in ("bigit", "")),
-        *((Column(kind, "a"), "such as array<string>") for kind in ("array", "array(varchar)", "array<map(int,int)>")),
-        *((Column(kind, "a"), "is not a type") for kind in ("array<int", "array<int>>", "map<>")),
-        *((Column("time", "a"), "has no type time"), (Column("decimal(40,2)", "a"), "1 to 38 digits")),
-        *((Column("int", text), "in one line") for text in ("", " ", "a\nb", "あ" * 86)),
-        (Column("int", "あ" * 80, unit="a unit of 16 bytes"), "255 bytes"),
-    ],
-)
-def test_a_column_that_glue_does_not_take_is_named(make_report: MakeReport, column: Column, way_out: str) -> None:
-    with pytest.raises(ReportError) as caught:
-        make_report(columns={"b": Column("int", "a"), "sc`or|e": column})
-    assert (caught.value.field, way_out in str(caught.value)) == ("columns['sc`or|e']", True), caught.value
-
-
-@pytest.mark.parametrize(
-    ("said", "glue"),
-    [
-        *(("VARCHAR", "string"), ("varchar(20)", "string"), ("integer", "int"), ("real", "float"), ("json", "string")),
-        *(("decimal( 10 , 2 )", "decimal(10,2)"), ("timestamp(3) with time zone", "timestamp"), ("date", "date")),
-        *(
-            ("varbinary", "binary"),
-            ("array<struct<a:int, b:map<string,double>>>", "array<struct<a:int,b:map<string,double>>>"),
-        ),
-    ],
-)
-def test_a_type_may_be_called_as_in_athena_or_in_glue(make_report: MakeReport, said: str, glue: str) -> None:
-    report = make_report(columns={"a": Column(said, "a")}, params={"top": 1})
-    for each in (report, report.with_params("weekly", {"top": 2})):
-        assert each.columns["a"].type == glue
-
-
 def test_a_field_that_is_missing_is_named(sql_folder: Path) -> None:
     with pytest.raises(ReportError, match="Report 'plays', field 'since': it is missing"):
         Report(name="plays", sql="plays.sql")  # type: ignore[call-arg]
@@ -151,34 +117,6 @@ def test_params_of_a_cadence_lie_over_those_of_the_report_if_they_fit(
         report.with_params("monthly", overrides)
     assert (caught.value.report, caught.value.field) == ("plays", field)
     assert says in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("fields", "named", "says"),
-    [
-        ({"columns": ("y", "m")}, "columns", "one partition key, or three"),
-        ({"zone": "Asia/Tokio"}, "zone", "did you mean Asia/Tokyo"),
-        ({"kind": "varchar"}, "kind", "'string', 'date' or 'integer'"),
-        ({"missing": "ignore"}, "missing", "'fail' or 'partial'"),
-        ({"mising": "fail"}, "mising", "Did you mean missing?"),
-        ({"format": "%Y/%m/%d/%H"}, "format", "hourly partitions are not supported yet"),
-        ({"format": "%Y-%m-%d %p"}, "format", "hourly partitions are not supported yet"),
-        ({"format": "%Y/%m/%d/%H", "columns": ("year", "month", "day")}, "format", "not supported yet"),
-        ({"format": "x"}, "format", "2024-01-01 and 2025-01-01 are both 'x'"),
-        ({"format": "%Y-%d"}, "format", "2024-01-01 and 2024-02-01 are both '2024-01'"),
-        ({"format": "%m-%d"}, "format", "Name the year"),
-        ({"format": "%d"}, "format", "Name the year"),
-    ],
-)
-def test_an_input_that_cannot_be_names_the_field(fields: dict[str, Any], named: str, says: str) -> None:
-    with pytest.raises(InputError, match=f"Input 'plays', field '{named}'") as caught:
-        Input("plays", **fields)
-    assert says in str(caught.value)
-
-
-@pytest.mark.parametrize("format", ["%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%y", "%Y-%m", "%Y", "%G-W%V", "%Y-%j"])
-def test_an_input_may_have_partitions_of_a_day_or_longer(format: str) -> None:
-    assert Input("plays", format=format).format == format
 
 
 @pytest.mark.parametrize(

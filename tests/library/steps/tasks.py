@@ -4,20 +4,25 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from airflow.sdk import DAG
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
 from airflow.triggers.base import BaseTrigger
 from jinja2.utils import import_string
 
 from athena_reports.periods.calendar import weekly
+from athena_reports.queries.submission import Submitted
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from tests.simulation.clock import START as NOW
 
 TOKYO_WEEK = weekly("sunday", timezone="Asia/Tokyo")
 WEEK = TOKYO_WEEK.period("2025-06-08")
-FACTS = WEEK.facts.model_dump()
+SUBMITTED = Submitted(period=WEEK, sql_sha256="").model_dump(mode="json")
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,9 @@ class TaskInstance:
     def xcom_push(self, key: str, value: Any, **_: Any) -> None:
         self.xcoms[key] = json.loads(json.dumps(value))
 
-    def xcom_pull(self, *, task_ids: str, key: str) -> Any:
-        return self.xcoms.get(key) if task_ids == "run_query" else None
+    def xcom_pull(self, *, task_ids: str, key: str, map_indexes: int) -> Any:
+        """What run_query pushed, which has the same index."""
+        return self.xcoms.get(key) if (task_ids, map_indexes) == ("run_query", self.map_index) else None
 
     def get_first_reschedule_date(self, _: Mapping[str, Any]) -> datetime | None:
         return self.first_reschedule_date
@@ -81,7 +87,7 @@ def submitted(given: Any, query: str = "SELECT 1 AS a", **fields: Any) -> str:
 
 
 def wait_task(id_: str = "q-1", **fields: Any) -> Any:
-    usual: dict[str, Any] = {"period": FACTS, "environment": "dev", "retries": 3}
+    usual: dict[str, Any] = {"submitted": SUBMITTED, "environment": "dev", "retries": 3}
     with DAG("plays_weekly", schedule=None):
         return AthenaWaitSensor(task_id="wait_for_query", query_execution_id=id_, **usual | fields)
 
@@ -94,6 +100,34 @@ def through_the_database(trigger: BaseTrigger) -> Any:
 
 async def first_event(trigger: BaseTrigger) -> Any:
     """What a trigger resumes its task with."""
-    async for event in trigger.run():
-        return json.loads(json.dumps(event.payload))
+    try:
+        async for event in trigger.run():
+            return json.loads(json.dumps(event.payload))
+    finally:
+        await trigger.cleanup()
     raise AssertionError("the trigger fired nothing")
+
+
+WAITING = SimpleNamespace(dag_id="plays_weekly", run_id="run-1", task_id="wait_for_query", map_index=-1)
+"""The task instance that a trigger is run for."""
+
+
+class Supervisor:
+    """The process that a trigger asks for the state of its task."""
+
+    def __init__(self, state: str | None) -> None:
+        self._state = state
+
+    async def asend(self, question: GetTaskStates) -> TaskStatesResult:
+        assert question.run_ids
+        assert question.task_ids
+        return TaskStatesResult(task_states={question.run_ids[0]: {question.task_ids[0]: self._state}})
+
+
+async def kill(trigger: Any, state: str | None = None) -> None:
+    """End a trigger as Airflow 3.3 does, while its task is in this state; None for one that was cleared."""
+    trigger.task_instance = WAITING
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(state), raising=False)
+        await trigger.on_kill()
+        await trigger.cleanup()

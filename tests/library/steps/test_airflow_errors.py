@@ -2,6 +2,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 
 from athena_reports import errors
+from athena_reports.periods.calendar import yearly
 from athena_reports.steps.airflow_errors import aws_errors, describe, report_errors
 
 
@@ -18,7 +19,7 @@ from athena_reports.steps.airflow_errors import aws_errors, describe, report_err
     ],
 )
 def test_only_what_may_pass_is_left_to_the_retries(error: Exception, raised: type[Exception]) -> None:
-    with pytest.raises(AirflowException) as caught, aws_errors(describe("plays", "2025", "")):
+    with pytest.raises(AirflowException) as caught, aws_errors(describe("plays", yearly().period("2025"), "")):
         raise error
 
     assert type(caught.value) is raised

@@ -12,11 +12,11 @@ from athena_reports.periods.calendar import yearly
 from athena_reports.periods.sql_period import SqlPeriod, literal
 from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submission import Submitted
-from athena_reports.reports.report import Input
+from athena_reports.reports.input import Input
 from athena_reports.settings import Encryption
 from athena_reports.steps import run_query
-from athena_reports.steps.run_query import PERIOD_XCOM, SUBMITTED_XCOM, AthenaSubmitOperator
-from tests.library.steps.tasks import FACTS, WEEK, Run, context, submit_task, submitted
+from athena_reports.steps.run_query import SUBMITTED_XCOM, AthenaSubmitOperator
+from tests.library.steps.tasks import WEEK, Run, context, submit_task, submitted
 from tests.simulation.clock import START as NOW
 from tests.simulation.clock import VirtualClock
 from tests.simulation.memory_athena import MemoryAthena
@@ -40,7 +40,7 @@ def test_the_query_is_rendered_for_the_period_of_the_run() -> None:
     task = rendered('SELECT {{ period.contains("at") }} FROM {{ period.previous.partitions("dt") }}')
 
     assert task.query == (f"SELECT {SqlPeriod(WEEK).contains('at')} FROM {SqlPeriod(WEEK.previous).partitions('dt')}")
-    assert task.period == FACTS
+    assert task.period == WEEK
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,6 @@ def test_without_a_cadence_the_context_is_airflows_and_there_is_no_period(athena
     submitted(given, "SELECT '{{ ds }}'", cadence=None)
 
     assert athena.queries["q-1"].request["QueryString"].startswith("SELECT '1999-01-01'\n")
-    assert PERIOD_XCOM not in given["ti"].xcoms
     assert given["ti"].xcoms[SUBMITTED_XCOM]["period"] is None
 
 
@@ -114,9 +113,14 @@ def test_submitting_is_one_call_and_hands_the_facts_on(athena: MemoryAthena, clo
         "WorkGroup": "dev",
     }
     xcoms = json.loads(json.dumps(given["ti"].xcoms))
-    assert xcoms[PERIOD_XCOM] == FACTS
+    assert "period" not in xcoms, "it goes through XCom once"
+    assert xcoms[SUBMITTED_XCOM]["period"] == {
+        "cadence": {"unit": "weekly", "timezone": "Asia/Tokyo", "first_day": "sunday"},
+        "first_date": "2025-06-08",
+        "id": "2025-06-08",
+    }
     digest = hashlib.sha256(sql.encode()).hexdigest()
-    assert Submitted.model_validate(xcoms[SUBMITTED_XCOM]) == Submitted(period=WEEK.facts, sql_sha256=digest)
+    assert Submitted.model_validate(xcoms[SUBMITTED_XCOM]) == Submitted(period=WEEK, sql_sha256=digest)
     (link,) = AthenaSubmitOperator.operator_extra_links
     persisted = xcoms[link.key]
     assert (persisted["query_execution_id"], persisted["region_name"]) == ("q-1", "ap-northeast-1")
@@ -166,6 +170,6 @@ def test_the_marker_names_the_run_and_the_instance_of_a_mapped_task(athena: Memo
         submitted(context(Run(clear_number=2, start_date=started), map_index=index))
 
     markers = [Marker.find(query.request["QueryString"]) for query in athena.queries.values()]
-    tasks = ("run_query", "run_query[0]", "run_query[1]")
-    assert [each and each.owner for each in markers] == [("dev", "plays_weekly", "run-1", task) for task in tasks]
+    owner = ("dev", "plays_weekly", "run-1", "run_query")
+    assert [each and each.owner for each in markers] == [(*owner, index) for index in (-1, 0, 1)]
     assert {each and each.generation for each in markers} == {"2 since 2025-06-15T00:05:00+00:00"}

@@ -16,6 +16,8 @@ from botocore.stub import Stubber
 
 from athena_reports.aws.s3 import S3
 from athena_reports.periods.calendar import weekly
+from athena_reports.publication.location import PeriodLocation
+from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.queries.execution import QueryExecution, QueryState
 from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.queries.submission import Submitted
@@ -63,19 +65,26 @@ def query(s3: S3Client, s3_endpoint: str, bucket: str, monkeypatch: pytest.Monke
     return execution.model_dump(mode="json")
 
 
+def submitted(inputs: tuple[InputCoverage, ...] = ()) -> dict[str, Any]:
+    """What run_query handed on."""
+    return Submitted(period=WEEK, sql_sha256="5ql", inputs=inputs).model_dump(mode="json")
+
+
 def transformed(
     query: dict[str, Any] | None, bucket: str, *, inputs: tuple[InputCoverage, ...] = (), **recipe: Any
 ) -> dict[str, Any]:
-    submitted = Submitted(period=WEEK.facts, sql_sha256="5ql", inputs=inputs)
-    usual: dict[str, Any] = {"report": "plays", "cadence": TOKYO_WEEK, "bucket": bucket, "formats": ["csv"]}
-    return transform_result(query, submitted.model_dump(mode="json"), recipe=Recipe(**usual | recipe))
+    usual: dict[str, Any] = {"report": "plays", "bucket": bucket, "formats": ["csv"]}
+    return transform_result(query, submitted(inputs), recipe=Recipe(**usual | recipe))
 
 
-def published(prepared: dict[str, Any], bucket: str, **arguments: Any) -> dict[str, Any]:
+def published(
+    prepared: dict[str, Any], bucket: str, *, inputs: tuple[InputCoverage, ...] = (), **arguments: Any
+) -> dict[str, Any]:
     with DAG("plays_weekly", schedule=None):
         task = S3PublishOperator(
             task_id="publish",
             prepared=prepared,
+            submitted=submitted(inputs),
             bucket=bucket,
             report="plays",
             environment="dev",
@@ -110,13 +119,17 @@ def test_a_result_is_transformed_checked_uploaded_and_published(
     )
     assert json.loads(json.dumps(prepared)) == prepared
 
-    outcome = published(prepared, bucket, **ASSETS)
-    manifest = read_complete(s3, Recipe(report="plays", cadence=TOKYO_WEEK, bucket=bucket).location(WEEK))
+    outcome = published(prepared, bucket, inputs=(GAP,), **ASSETS)
+    manifest = read_complete(s3, PeriodLocation.of(bucket, "plays", WEEK))
     shared = {name: manifest[name] for name in ("period", "version", "rows", "provisional", "partial", "published_at")}
     named = {"manifest": f"s3://{bucket}/{PREFIX}manifest.json", "outcome": "published"}
     assert outcome == shared | named | {"warnings": ["not_null(previous_rank)"], "keys": ONE_EVENT_EACH}
     assert (outcome["version"], outcome["rows"]) == (prepared["version"]["version"], 2)
-    assert (manifest["provisional"], manifest["partial"], manifest["period"]) == (False, True, WEEK.facts.model_dump())
+    assert (manifest["provisional"], manifest["partial"], manifest["period"]) == (
+        False,
+        True,
+        PublishedPeriod.of(WEEK).model_dump(),
+    )
     assert (manifest["report"], manifest["environment"]) == ("plays", "dev")
     assert manifest["run"] == {"dag_id": "plays_weekly", "run_id": "run-1"}
     assert manifest["missing_partitions"] == ["lake.plays/dt=2025-06-14"]
@@ -166,7 +179,7 @@ def test_the_sql_that_ran_is_kept_with_its_version(s3: S3Client, bucket: str, qu
     """Beside the rows, so that what goes through XCom, the manifest and what follows it stay small."""
     prepared = transformed(query, bucket)
     published(prepared, bucket)
-    location = Recipe(report="plays", cadence=TOKYO_WEEK, bucket=bucket).location(WEEK)
+    location = PeriodLocation.of(bucket, "plays", WEEK)
     manifest = read_complete(s3, location)
     uri = location.sql_uri(manifest["version"], manifest["query"]["sql_sha256"])
     assert S3(s3).read(uri)[0].decode() == SQL
@@ -218,9 +231,20 @@ def test_a_result_without_rows_is_refused_before_anything_is_uploaded(
 
 @pytest.mark.parametrize("missing", ["query", "submitted", "period"])
 def test_without_a_query_or_a_period_the_way_out_is_named(missing: str, bucket: str, query: dict[str, Any]) -> None:
-    submitted = {"period": None, "sql_sha256": ""} if missing == "period" else None
+    without_period = {"period": None, "sql_sha256": ""} if missing == "period" else None
     some_query = None if missing == "query" else query
 
-    recipe = Recipe(report="plays", cadence=TOKYO_WEEK, bucket=bucket)
+    recipe = Recipe(report="plays", bucket=bucket)
     with pytest.raises(AirflowFailException, match=r"clear run_query.*submitted=XComArg"):
-        transform_result(some_query, submitted, recipe=recipe)
+        transform_result(some_query, without_period, recipe=recipe)
+
+
+@pytest.mark.parametrize("without", [None, {"period": None, "sql_sha256": ""}])
+def test_publish_without_a_period_names_the_way_out(without: Any, bucket: str, query: dict[str, Any]) -> None:
+    prepared = transformed(query, bucket)
+    with DAG("plays_weekly", schedule=None):
+        task = S3PublishOperator(
+            task_id="publish", prepared=prepared, submitted=without, bucket=bucket, report="plays", environment="dev"
+        )
+    with pytest.raises(AirflowFailException, match=r"^Report 'plays': .*Clear run_query.*submitted=XComArg"):
+        task.execute({"run_id": "run-1"})  # type: ignore[typeddict-item]

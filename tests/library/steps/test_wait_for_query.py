@@ -11,7 +11,8 @@ from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import PAUSES_SECONDS
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.wait_for_query import CLEAR_STOPS_WITHIN
-from tests.library.steps.tasks import Run, context, submitted, wait_task
+from athena_reports.steps.wait_trigger import AWAITED_XCOM
+from tests.library.steps.tasks import Run, context, first_event, submitted, through_the_database, wait_task
 from tests.simulation.clock import START as NOW
 from tests.simulation.clock import VirtualClock
 from tests.simulation.memory_athena import THROTTLED, MemoryAthena, Plan
@@ -69,17 +70,54 @@ def test_a_cancellation_soon_after_a_cleared_wait_began_is_the_clears_own(
     assert len(athena.queries) == 1 + submitted_again
 
 
-@pytest.mark.parametrize("retried", ["run_query", "wait_for_query"])
-def test_a_query_that_an_earlier_try_may_have_stopped_is_submitted_again(athena: MemoryAthena, retried: str) -> None:
-    """A try that was taken for dead comes back, is told to stop, and stops the query that the next try uses."""
-    given = context(try_number=2)
-    if retried == "run_query":
-        submitted(given)
-        given["ti"].try_number = 1
-    athena.cancel("q-1")
-    with pytest.raises(TaskDeferred):
+@pytest.mark.parametrize("looks_before", range(4))
+def test_a_wait_cleared_alone_succeeds_whenever_its_old_trigger_stops_the_query(
+    athena: MemoryAthena, clock: VirtualClock, looks_before: int
+) -> None:
+    """Before the new try has begun, between any two of its looks, or when it has deferred."""
+    fate(athena, Plan(states=(("RUNNING", 60),)))
+    looks = 0
+
+    def stop(action: str) -> None:
+        nonlocal looks
+        if action == "GetQueryExecution":
+            if looks == looks_before:
+                athena.cancel("q-1")
+            looks += 1
+
+    athena.before = stop
+    given = context(**CLEARED)
+    with pytest.raises(TaskDeferred) as caught:
         wait_task().execute(given)
-    assert (len(athena.queries), athena.states[0]) == (2, "CANCELLED")
+    while True:
+        event = clock.run(first_event(through_the_database(caught.value.trigger)))
+        try:
+            result = wait_task().resume_execution("execute_complete", {"event": event}, given)
+            break
+        except TaskDeferred as deferred:
+            caught.value.trigger = deferred.trigger
+    assert result["state"] == "SUCCEEDED"
+    assert athena.states == ["CANCELLED", "SUCCEEDED"]
+
+
+@pytest.mark.parametrize("map_index", [-1, 0, 3])
+@pytest.mark.parametrize("retried", ["run_query", "run_query, whose first try goes on", "wait_for_query"])
+def test_a_query_that_an_earlier_try_may_have_stopped_is_submitted_again(
+    athena: MemoryAthena, retried: str, map_index: int
+) -> None:
+    """A try that was taken for dead comes back, is told to stop, and stops the query that the next try uses."""
+    given = context(try_number=2, map_index=map_index)
+    id_ = submitted(given)
+    if retried != "wait_for_query":
+        given["ti"].try_number = 1
+    if retried == "run_query, whose first try goes on":
+        assert submitted(given) == id_  # and pushes its XComs over those of the second
+    athena.cancel(id_)
+    earlier = len(athena.queries)
+    with pytest.raises(TaskDeferred):
+        wait_task(id_).execute(given)
+    assert (len(athena.queries), athena.states[earlier - 1]) == (earlier + 1, "CANCELLED")
+    assert given["ti"].xcoms[AWAITED_XCOM] == f"q-{earlier + 1}"
 
 
 def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_left(
@@ -88,10 +126,12 @@ def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_l
     policy = WaitPolicy(give_up_after=timedelta(minutes=10))
     fate(athena, Plan.endless())
     clock.sleep(90)
+    given = context()
     with pytest.raises(TaskDeferred) as caught:
-        wait_task(policy=policy).execute(context())
+        wait_task(policy=policy).execute(given)
 
     assert looks_of(athena) == [90]
+    assert given["ti"].xcoms == {AWAITED_XCOM: "q-1"}
     trigger: Any = caught.value.trigger
     assert (trigger.query_execution_id, trigger.policy) == ("q-1", policy)
     assert (caught.value.timeout, caught.value.method_name) == (timedelta(seconds=510), "execute_complete")

@@ -1,17 +1,33 @@
-"""When it looks; tests/integration/test_scenarios.py shows what it fires, and that it survives the database."""
+"""When it looks, and what it does when Airflow ends it.
+
+tests/integration/test_scenarios.py shows what it fires, and that it survives the database.
+"""
 
 import asyncio
 import json
+import signal
 from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from airflow.executors.workloads import RunTrigger
+from airflow.executors.workloads.task import TaskInstanceDTO
+from airflow.jobs.triggerer_job_runner import TriggerRunner, messages
+from airflow.models.trigger import Trigger
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom, TaskStatesResult, XComResult
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_reports import PATIENT, WaitPolicy
-from athena_reports.steps.wait_trigger import POLLS_PER_SECOND, AthenaWaitTrigger
+from athena_reports.steps.wait_trigger import AWAITED_XCOM, POLLS_PER_SECOND, STOP_WITHIN_SECONDS, AthenaWaitTrigger
 from tests.library.queries.samples import start_sql
+from tests.library.steps.tasks import kill
 from tests.simulation.clock import START, VirtualClock, virtual_clock
 from tests.simulation.memory_athena import MemoryAthena, Plan, serve
 
@@ -62,3 +78,249 @@ def test_a_triggerer_that_starts_again_with_500_queries_takes_turns(clock: Virtu
     clock.run(all_of_them())
     assert max(Counter(int(at) for at in looks_of(athena)).values()) <= POLLS_PER_SECOND + 1
     assert len(looks_of(athena)) == 500  # all had ended when they were looked at
+
+
+class NoLog:
+    """Takes the place of the triggerer's log, which is written in a thread: the clock of a test knows none."""
+
+    def info(self, *_: Any, **__: Any) -> None: ...
+
+    async def ainfo(self, *_: Any, **__: Any) -> None: ...
+
+    warning = error = exception = info
+    awarning = aerror = ainfo
+
+
+@dataclass
+class Supervisor:
+    """Stands for `TriggerRunnerSupervisor`, to whom Airflow's real TriggerRunner talks, and for the API behind it.
+
+    Attributes:
+        workload: The only trigger.
+        states: The states of the run's tasks, by task id and map index; an error is raised instead of an answer.
+        awaited: The query that the deferred task waits for.
+        cancels_from: The sync from which on the trigger is cancelled, at each one until it has ended.
+        stops_at: The sync at which the triggerer is shut down.
+        answer_seconds: How long it takes to tell the states.
+    """
+
+    workload: RunTrigger
+    states: Mapping[tuple[str, int], str | None] | Exception = field(default_factory=dict)
+    awaited: str | None = "q-1"
+    cancels_from: float = 4
+    stops_at: float = float("inf")
+    answer_seconds: float = 0.0
+    cancels: int = 0
+    _syncs: int = 0
+
+    async def run(self) -> None:
+        """Run the triggerer until the trigger has ended."""
+        self._runner = TriggerRunner()
+        self._runner.log = NoLog()
+        self._runner.init_comms = self._init_comms  # type: ignore[method-assign]
+        await self._runner.arun()
+
+    async def asend(self, message: Any) -> Any:
+        if isinstance(message, GetTaskStates):
+            return await self._task_states(message)
+        if isinstance(message, GetXCom):
+            assert (message.key, message.task_id) == (AWAITED_XCOM, "wait_for_query")
+            return XComResult(key=message.key, value=self.awaited)
+        assert isinstance(message, messages.TriggerStateChanges)
+        self._syncs += 1
+        has_ended = bool(message.finished)
+        if has_ended or self._syncs == self.stops_at:
+            self._runner._handle_signal(signal.SIGTERM, None)
+        is_cancelled = self._syncs >= self.cancels_from and not has_ended
+        self.cancels += is_cancelled
+        return messages.TriggerStateSync(
+            to_create=[self.workload] if self._syncs == 1 else [],
+            to_cancel={self.workload.id} if is_cancelled else set(),
+        )
+
+    async def _init_comms(self) -> None:
+        self._reader_task = asyncio.create_task(asyncio.Event().wait())
+        self._runner.comms_decoder = self  # type: ignore[assignment]
+        task_runner.SUPERVISOR_COMMS = self  # type: ignore[assignment]
+
+    async def _task_states(self, question: GetTaskStates) -> TaskStatesResult:
+        """As `airflow.sdk.api.client` and `execution_api.routes.task_instances` answer it together."""
+        await asyncio.sleep(self.answer_seconds)
+        if isinstance(self.states, Exception):
+            raise self.states
+        assert self.workload.ti is not None
+        assert (question.dag_id, question.run_ids) == (self.workload.ti.dag_id, [self.workload.ti.run_id])
+        found = {}
+        for (task_id, map_index), state in self.states.items():
+            if question.map_index is not None and question.map_index >= 0 and map_index != question.map_index:
+                continue
+            if task_id in (question.task_ids or ()):
+                found[task_id if map_index < 0 else f"{task_id}_{map_index}"] = state
+        return TaskStatesResult(task_states={self.workload.ti.run_id: found} if found else {})
+
+
+@pytest.fixture(autouse=True)
+def _no_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test makes of it is taken back."""
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", None, raising=False)
+
+
+def watching(athena: MemoryAthena, map_index: int = -1) -> RunTrigger:
+    """A trigger that waits for a query without an end."""
+    trigger = start(athena, 60)
+    athena.queries["q-1"].plan = Plan.endless()
+    task = TaskInstanceDTO(
+        id=uuid4(),
+        dag_version_id=uuid4(),
+        dag_id="plays_weekly",
+        run_id="run-1",
+        task_id="wait_for_query",
+        map_index=map_index,
+        try_number=1,
+        pool_slots=1,
+        priority_weight=1,
+        queue="default",
+    )
+    classpath, fields = trigger.serialize()
+    return RunTrigger(id=1, classpath=classpath, encrypted_kwargs=Trigger.encrypt_kwargs(fields), ti=task)
+
+
+WAIT = ("wait_for_query", -1)
+LEFT, STOPPED = "RUNNING", "CANCELLED"
+
+
+@pytest.mark.parametrize(
+    ("states", "awaited", "state_of_query", "says"),
+    [
+        ({WAIT: "deferred"}, "q-1", LEFT, "Query q-1 is left running: its task still waits for it"),
+        ({WAIT: "deferred"}, None, LEFT, "Query q-1 is left running: it is not known"),
+        (RuntimeError("no database"), "q-2", LEFT, "Query q-1 is left running: it is not known"),
+        ({WAIT: "deferred"}, "q-2", STOPPED, "Stopping query q-1: its task waits for query q-2 now"),
+        ({WAIT: "failed"}, "q-1", STOPPED, "Stopping query q-1: its task is failed"),
+        ({WAIT: "success"}, "q-1", STOPPED, "Stopping query q-1: its task is success"),
+        ({WAIT: "skipped"}, "q-1", STOPPED, "Stopping query q-1: its task is skipped"),
+        ({WAIT: "scheduled"}, "q-1", STOPPED, "Stopping query q-1: its task is scheduled"),
+        ({WAIT: None}, None, STOPPED, "Stopping query q-1: its task was cleared or deleted"),
+        ({}, None, STOPPED, "Stopping query q-1: its task was cleared or deleted"),
+    ],
+)
+def test_the_query_is_stopped_only_if_its_task_is_known_not_to_wait_for_it(
+    athena: MemoryAthena,
+    clock: VirtualClock,
+    capsys: pytest.CaptureFixture[str],
+    states: Any,
+    awaited: str | None,
+    state_of_query: str,
+    says: str,
+) -> None:
+    clock.run(Supervisor(watching(athena), states, awaited).run())
+    assert athena.states == [state_of_query]
+    assert says in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("own", "other", "state_of_query"), [("deferred", None, LEFT), (None, "deferred", STOPPED)])
+def test_of_a_mapped_task_only_the_own_instance_counts(
+    athena: MemoryAthena, clock: VirtualClock, own: str | None, other: str | None, state_of_query: str
+) -> None:
+    states = {("wait_for_query", 0): other, ("wait_for_query", 1): own, ("wait_for_query", 11): other}
+    clock.run(Supervisor(watching(athena, map_index=1), states).run())
+    assert athena.states == [state_of_query]
+
+
+@dataclass
+class Clients:
+    """Opens clients of Athena, and knows how many are open; to open one and to stop a query take their time."""
+
+    athena: MemoryAthena
+    open_seconds: float = 0.0
+    stop_seconds: float = 0.0
+    opened: int = 0
+    closed: int = 0
+
+    @property
+    def meta(self) -> Any:
+        return self.athena.meta
+
+    async def get_query_execution(self, **request: Any) -> Any:
+        assert self.opened > self.closed, "the client is closed"
+        return self.athena.get_query_execution(**request)
+
+    async def stop_query_execution(self, **request: Any) -> Any:
+        await asyncio.sleep(self.stop_seconds)
+        assert self.opened > self.closed, "the client is closed"
+        return self.athena.stop_query_execution(**request)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Any]:
+        await asyncio.sleep(self.open_seconds)
+        self.opened += 1
+        try:
+            yield self
+        finally:
+            self.closed += 1
+
+    def serve(self, patch: pytest.MonkeyPatch) -> None:
+        async def get_async_conn(_: Any) -> Any:
+            return self.open()
+
+        patch.setattr(AthenaHook, "get_async_conn", get_async_conn)
+
+
+@pytest.mark.parametrize("slow", ["the state", "the client", "the stop"])
+def test_a_stop_is_not_ended_by_further_cancels_of_the_trigger(
+    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    """The supervisor repeats its list at each sync, once a second."""
+    clients = Clients(athena)
+    supervisor = Supervisor(watching(athena), {WAIT: "failed"})
+    if slow == "the state":
+        supervisor.answer_seconds = 2.5
+    elif slow == "the client":  # so that the trigger is ended before it has one
+        clients.open_seconds, supervisor.cancels_from = 6, 2
+    else:
+        clients.stop_seconds = 2.5
+    clients.serve(monkeypatch)
+    clock.run(supervisor.run())
+
+    assert supervisor.cancels >= 3
+    assert athena.states == [STOPPED]
+    assert clients.closed == clients.opened == 1
+
+
+def test_the_client_is_closed_when_the_stop_has_ended_and_not_before(
+    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Python 3.11 a further cancel lets Airflow go on to `cleanup` while `on_kill` is at work."""
+    clients = Clients(athena, stop_seconds=2.5)
+    clients.serve(monkeypatch)
+    trigger = start(athena, 60)
+
+    async def clean_up_while_it_stops() -> None:
+        killing = asyncio.create_task(kill(trigger, "failed"))
+        await asyncio.sleep(1)
+        cleaning = asyncio.create_task(trigger.cleanup())
+        await asyncio.sleep(1)
+        cleaning.cancel()
+        await asyncio.gather(killing, cleaning)
+
+    clock.run(clean_up_while_it_stops())
+    assert athena.states == [STOPPED]
+    assert clients.closed == clients.opened == 1
+
+
+def test_without_an_answer_the_query_is_left_running_and_the_trigger_ends(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    clock.run(Supervisor(watching(athena), {WAIT: "failed"}, answer_seconds=1e6).run())
+    assert athena.states == [LEFT]
+    assert clock.seconds == pytest.approx(STOP_WITHIN_SECONDS, abs=10)
+
+
+def test_a_triggerer_that_shuts_down_leaves_the_query_and_closes_the_client(
+    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = Clients(athena)
+    clients.serve(monkeypatch)
+    clock.run(Supervisor(watching(athena), cancels_from=float("inf"), stops_at=4).run())
+    assert athena.states == [LEFT]
+    assert clients.closed == clients.opened == 1

@@ -1,0 +1,163 @@
+"""What the commands of authors have in common, and the options of those that have no page of tests of their own."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+
+import pytest
+
+from athena_reports.authors import costs
+from tests.integration.conftest import Shell
+from tests.integration.flown import DAG_ID, REPORT, WEEKS, Flown
+from tests.integration.runner import load_dags
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+FLIGHTS = """carrier string,distance bigint,time_hour timestamp,dt string
+AA,100,2013-03-12 12:00:00,2013-03-12
+"""
+CASE = {
+    "case.yaml": "period: 2013-03-11",
+    "flights.csv": FLIGHTS,
+    "expected.csv": '"carrier",flights,distance\n"AA",1,100\n',
+}
+
+
+class InTwoMonths(datetime):
+    """A clock that is fast."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> InTwoMonths:
+        later = datetime.now(tz) + timedelta(days=62)
+        return cls.combine(later.date(), later.timetz())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["preview", "flown", "2013-03-11"], ["status", "flown"], ["docs", "flown"], ["costs", "flown"], ["check-account"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_what_only_looks_pays_nothing(arguments: list[str], shell: Shell, flown: Flown) -> None:
+    before = flown.queries().keys()
+    code, printed = shell(*arguments)
+    assert code == 0, printed
+    assert "flown" in printed or "flights" in printed
+    assert flown.queries().keys() == before
+
+
+def test_a_preview_that_runs_pays_one_query_and_shows_its_rows(shell: Shell, flown: Flown) -> None:
+    before = flown.queries().keys()
+    code, printed = shell("preview", "flown", "2013-03-11")
+    assert code == 0, printed
+    assert "Nothing was run." in printed
+    code, printed = shell("preview", "flown", "2013-03-11", "--run")
+    assert code == 0, printed
+    assert "10 of 15 rows" in printed
+    assert "Nothing is published." in printed
+    (query,) = (query for query_id, query in flown.queries().items() if query_id not in before)
+    assert query["Status"]["State"] == "SUCCEEDED"
+
+
+def test_the_folder_that_is_named_counts_more_than_the_one_of_the_shell(
+    shell: Shell, flown: Flown, tmp_path: Path
+) -> None:
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "other.py").write_text(REPORT.replace('name="flown"', 'name="other"'))
+    assert shell("docs", "flown")[0] == 0
+    code, printed = shell("--dags", str(tmp_path / "others"), "docs", "other")
+    assert code == 0, printed
+    assert "other_weekly" in printed
+    code, printed = shell("--dags", str(tmp_path / "others"), "docs", "flown")
+    assert code == 1
+    assert "There is no report 'flown'" in printed
+
+
+def test_costs_are_those_of_the_months_and_the_report_that_are_asked_for(
+    shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (flown.root / "dags" / "another.py").write_text(REPORT.replace('name="flown"', 'name="another"'))
+    every = shell.json("costs")["reports"]
+    assert {dag_id: each["queries"] for dag_id, each in every.items()} == {DAG_ID: len(WEEKS), "another_weekly": 0}
+    assert shell.json("costs", "flown")["reports"].keys() == {DAG_ID}
+    monkeypatch.setattr(costs, "datetime", InTwoMonths)
+    queries = {number: shell.json("costs", "flown", "--months", number)["reports"][DAG_ID] for number in ("1", "12")}
+    assert {number: each["queries"] for number, each in queries.items()} == {"1": 0, "12": len(WEEKS)}
+
+
+def test_costs_name_the_file_whose_reports_are_not_among_them(flown: Flown) -> None:
+    (flown.root / "dags" / "broken.py").write_text("from athena_reports import build_dag\nthis is no Python\n")
+    done = flown.run("costs", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["reports"].keys() == {DAG_ID}
+    assert "broken.py cannot be imported: SyntaxError" in done.stderr
+
+
+@pytest.fixture
+def case(flown: Flown) -> Path:
+    """A case of the report that passes, in a folder of its own."""
+    folder = flown.root / "cases" / "flown" / "bounds"
+    folder.mkdir(parents=True)
+    for name, text in CASE.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_a_case_that_fails_is_an_exit_code_until_it_is_accepted(shell: Shell, case: Path) -> None:
+    root = ("--folder", str(case.parents[1]))
+    expected = (case / "expected.csv").read_text()
+    code, printed = shell("test", *root)
+    assert (code, printed.splitlines()[-1]) == (0, "1 passed"), printed
+
+    (case / "expected.csv").write_text(expected.replace("100", "101"))
+    code, printed = shell("test", "flown", *root)
+    assert code == 1
+    assert printed.splitlines()[-1] == "1 failed"
+    code, printed = shell("test", "flown/bounds", *root, "--json")
+    assert code == 1
+    (result,) = json.loads(printed)
+    assert (result["outcome"], result["expected"][1][2], result["found"][1][2]) == ("failed", "101", "100")
+
+    code, printed = shell("test", *root, "--accept")
+    assert (code, printed.splitlines()[-1]) == (0, "1 accepted"), printed
+    assert (case / "expected.csv").read_text() == expected
+
+
+def test_what_the_local_athena_does_not_run_is_an_exit_code(shell: Shell, flown: Flown, case: Path) -> None:
+    flown.edit("SUM(distance)", "APPROX_MOST_FREQUENT(3, distance, 10)")
+    code, printed = shell("test", "--folder", str(case.parents[1]))
+    assert code == 1
+    assert printed.splitlines()[-1] == "1 not run"
+
+
+def test_a_misspelt_case_beside_a_right_one_is_told(shell: Shell, case: Path) -> None:
+    code, printed = shell("test", "flown/bounds", "flown/bound", "--folder", str(case.parents[1]))
+    assert code == 1
+    assert "no such case" in printed
+    assert "flown/bound." in printed
+    assert "It has: flown/bounds." in printed
+
+
+def test_a_new_report_is_asked_for_and_has_what_was_answered(
+    shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(flown.root)
+    answers = ["plays", "user_id", "played_at", "2025-01-01", "us"]  # in the order of the options
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{answer}\n" for answer in answers)))
+    options = ("--until", "2025-06-30", "--partition", "day", "--timezone", "Asia/Tokyo")
+    monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", "include/sql")
+    (flown.root / "include" / "sql").mkdir(parents=True)
+    code, printed = shell("new", "busy_users", *options)
+    assert code == 0, printed
+    dag = load_dags(flown.root / "dags" / "busy_users.py")["busy_users_weekly"]
+    (table,) = dag.get_task("run_query").inputs
+    assert (table.table, table.columns) == ("plays", ("day",))
+    assert dag.owner == "us"
+    assert dag.timetable.cadence.zone.key == "Asia/Tokyo"
+    assert dag.start_date == datetime(2024, 12, 31, 15, tzinfo=UTC)
+    assert dag.end_date is not None
+    sql = (flown.root / "include" / "sql" / "busy_users.sql").read_text()
+    assert "user_id" in sql
+    assert 'period.contains("played_at")' in sql

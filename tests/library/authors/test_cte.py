@@ -1,0 +1,33 @@
+import duckdb
+import pytest
+
+from athena_reports.authors.cte import CteError, select_from
+
+CTES = """-- WITH nothing AS (SELECT 0)
+WITH first AS (SELECT 'SELECT)' AS text /* nothing AS ( */),
+"second one"(text) AS (SELECT text || '''' FROM first WHERE text IN (SELECT text FROM first)),
+numbers AS (VALUES (1), (2))
+"""
+
+
+@pytest.mark.parametrize("main", ['SELECT text AS last FROM "second one"', "values (3)", "TABLE numbers"])
+@pytest.mark.parametrize(
+    ("cte", "rows"),
+    [("first", [("SELECT)",)]), ("second one", [("SELECT)'",)]), ("numbers", [(1,), (2,)])],
+)
+def test_the_rows_are_those_of_the_cte_whatever_stands_in_texts_comments_and_parentheses(
+    main: str, cte: str, rows: list[tuple[object]]
+) -> None:
+    assert duckdb.sql(select_from(cte, CTES + main)).fetchall() == rows
+
+
+@pytest.mark.parametrize("cte", ["nothing", "second", "last", "text"])
+def test_a_cte_that_is_not_there_is_named_beside_those_that_are(cte: str) -> None:
+    with pytest.raises(CteError, match=f"no CTE '{cte}'. It has first, second one, numbers."):
+        select_from(cte, CTES + 'SELECT text AS last FROM "second one"')
+
+
+@pytest.mark.parametrize("sql", ["", "SELECT 1", "-- WITH a AS (SELECT 1)\nSELECT 1"])
+def test_sql_without_ctes_has_none(sql: str) -> None:
+    with pytest.raises(CteError, match="no CTE 'a': it does not begin with WITH"):
+        select_from("a", sql)
