@@ -135,9 +135,8 @@ def ours(task: Task) -> Iterator[None]:
     weeks = weekly(first_day="sunday", timezone="Asia/Tokyo")
     yield
     clients = {name: boto3.client(name) for name in ("athena", "s3")}
-    query = get_query_execution(clients["athena"], task.query_id)
-    submitted = Submitted(period=weeks.period("2026-11-15"), sql_sha256="", inputs=())
-    facts = query.model_dump(mode="json"), submitted.model_dump(mode="json")
+    query = get_query_execution(clients["athena"], task.query_id).model_dump(mode="json")
+    submitted = Submitted(period=weeks.period("2026-11-15"), sql_sha256="").model_dump(mode="json")
     place = {"report": task.prefix.rstrip("/"), "bucket": BUCKET}
     transforms = [lambda rows, _: rows.filter("score >= 0")]
     recipe = Recipe(transforms=transforms, formats=["parquet"], **place)
@@ -146,9 +145,9 @@ def ours(task: Task) -> Iterator[None]:
         patch.object(SharedSessionHook, "client", lambda _, service: clients[service]),
         patch.object(SharedSessionHook, "get_conn", lambda _: clients["athena"]),
     ):
-        prepared = transform_result(*facts, recipe=recipe)
+        prepared = transform_result(query, submitted, recipe=recipe)
         publish = S3PublishOperator(
-            task_id="publish", prepared=prepared, submitted=facts[1], environment="bench", **place
+            task_id="publish", prepared=prepared, submitted=submitted, environment="bench", **place
         )
         publish.execute({"run_id": "bench", "outlet_events": {}})
 
