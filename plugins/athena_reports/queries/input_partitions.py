@@ -132,7 +132,7 @@ class _SourceTable:
 
     @classmethod
     def read(cls, source: Input, database: str, glue: "GlueClient") -> "_SourceTable":
-        """Return the table; InputError if Glue does not have it, or has it with other partition keys."""
+        """Return the table; InputError if Glue has none, or one with other partition keys."""
         name = f"{database}.{source.table}"
         try:
             response = glue.get_table(DatabaseName=database, Name=source.table)
@@ -195,7 +195,7 @@ def _find_partitions_of(
 
 
 def _partitions_of_dates(source: Input, dates: Sequence[date]) -> list[_Partition]:
-    """Return the partitions in the order of their dates, each once: a partition may hold a month."""
+    """Return the partitions by date, each once: a partition may hold a month."""
     partitions = []
     for day in dates:
         partition = partition_values(source.columns, day, source.format, source.kind)
@@ -215,7 +215,7 @@ def _registered_folders(table: _SourceTable, needed: Sequence[_Partition], glue:
         for stored in _registered_partitions(table, wanted[start : start + _KEYS_PER_CALL], glue):
             values = dict(zip(table.keys, stored["Values"], strict=True))
             partition = tuple(values[column] for column in table.source.columns)
-            if is_integer:
+            if is_integer:  # as it is needed: without the zeros
                 partition = tuple(str(int(value)) for value in partition)
             folders[partition] = stored.get("StorageDescriptor", {}).get("Location", "")
     return folders
@@ -248,7 +248,7 @@ def _projected_folders(table: _SourceTable, needed: Sequence[_Partition], now: d
 
 
 def _is_in_projection(parameters: Mapping[str, str], values: Mapping[str, str], now: datetime) -> bool:
-    """Whether a projection reaches the values; types other than dates are taken to reach every value."""
+    """Whether a projection reaches the values; one that is not of dates is taken to reach all."""
     for key, value in values.items():
         if parameters.get(f"projection.{key}.type", "").lower() != "date":
             continue

@@ -1,7 +1,7 @@
-"""Values and functions as nested texts: the same value gives the same texts in every process, another value others.
+"""Values and functions as nested texts: equal for equal values, in every process, and else different.
 
-`repr` does not do that: of a set it has the order of the hashes, of an object its address, and of a class in a DAG
-file the name that Airflow makes of the file's path.
+`repr` does not do that: of a set it has the order of the hashes, of an object its address, and of
+a class in a DAG file the name that Airflow makes of the file's path.
 """
 
 import ast
@@ -29,21 +29,24 @@ Canonical: TypeAlias = str | Sequence["Canonical"]
 
 
 class UnreadableError(ValueError):
-    """A value that cannot be read the same way in every process; the message names its type and its place."""
+    """A value cannot be read the same way in every process; the message names its type and place."""
 
 
 def canonical(value: object, place: str) -> Canonical:
-    """Return a value as nested lists of texts: the same for an equal value of the same type, in every process.
+    """Return a value as nested lists of texts: the same ones for an equal value of the same type.
 
-    A function is its source, its default values and the values of its closure. What it calls is not read. Of a
-    function of the standard library or of this package, its name is read, and of a class its qualified name.
+    A function is its source, its default values and the values of its closure. What it calls is not
+    read. Of a function of the standard library or of this package, its name is read, and of a class
+    its qualified name.
 
     Args:
-        value: A plain value, a collection, a frozen dataclass, a pydantic model, a class, a function or a partial.
+        value: A plain value, a collection, a frozen dataclass, a pydantic model, a class, a function
+            or a partial.
         place: Where it stands, for the message of an error.
 
     Raises:
-        UnreadableError: The value, or one inside of it, is something else, or a function without a source file.
+        UnreadableError: The value, or one inside of it, is something else, or a function without a
+            source file.
     """
     try:
         return _Reader().read(value, place)
@@ -72,14 +75,14 @@ class _Reader:
     """Reads one value, with all the values inside of it."""
 
     def __init__(self) -> None:
-        # The functions that were read so far, numbered in that order, by their id(). A function that comes again is
-        # its number: it may refer to itself, and many functions may refer to each other.
+        # By the id() of each function that was read so far: how many were read before it. A function
+        # that comes again is this number. It may refer to itself, and many may refer to each other.
         self._functions: dict[int, int] = {}
 
     def read(self, value: Any, place: str) -> Canonical:
-        """Return the name of the value's type, followed by all that tells the value from others of this type."""
+        """Return the name of the value's type, then all that tells it from others of this type."""
         kind = type(value)
-        # Without the module: it may be moved, and Airflow names the module of a DAG file after the file's path.
+        # Not the module: it may be moved, and Airflow names that of a DAG file after the file's path.
         name = kind.__qualname__
         if kind in _TEXT_OF_PLAIN_VALUE:
             return [name, _TEXT_OF_PLAIN_VALUE[kind](value)]
@@ -118,7 +121,7 @@ class _Reader:
         count_before = len(self._functions)
         texts = self._items(items, place)
         if len(self._functions) > count_before:
-            # Functions are numbered in the order in which they are read, and a set has the order of the hashes.
+            # They are numbered in the order in which they are read. A set has that of the hashes.
             raise UnreadableError(f"{place} is a set of functions, which has another order in each process")
         return sorted(texts, key=json.dumps)
 
@@ -198,14 +201,15 @@ def _fields(value: Any, place: str) -> dict[str, Any]:
 
 
 def _is_of_a_library(function: FunctionType) -> bool:
-    """Whether a function's code is of the standard library or of this package; its `__module__` may be another."""
+    """Whether a function was written in the standard library or in this package."""
+    # Of its globals, because `functools.wraps` copies `__module__` from the function that is wrapped.
     package = str(function.__globals__.get("__name__")).partition(".")[0]
     this_package = __name__.partition(".")[0]
     return package == this_package or package in sys.stdlib_module_names
 
 
 def _library_name(module: str, name: str) -> str:
-    """Return the name of a function after its package alone: a module inside of the package may be moved."""
+    """Return the name of a function with its package alone: a module inside of it may be moved."""
     package = module.partition(".")[0]
     return f"{package}.{name}"
 
@@ -220,7 +224,7 @@ def _defaults(function: FunctionType) -> dict[str, Any]:
 
 
 def _closure(function: FunctionType) -> dict[str, Any]:
-    """Return the variables of the functions around a function that it uses, as far as they have values."""
+    """Return what a function uses of the functions around it, as far as there is a value."""
     values = {}
     cells = function.__closure__ or ()
     for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
@@ -232,7 +236,8 @@ def _closure(function: FunctionType) -> dict[str, Any]:
 
 
 def _source(function: FunctionType, place: str) -> str:
-    code = function.__code__  # `inspect.getsource` of a wrapper gives the source of the function that it wraps
+    """Return the source of a function's own code: of a wrapper, not of what it wraps."""
+    code = function.__code__
     described = f"{place} is the function {function.__qualname__}"
     if code.co_filename.startswith("<"):  # made by exec, or typed in
         raise UnreadableError(f"{described}, which has no source file")
@@ -240,18 +245,18 @@ def _source(function: FunctionType, place: str) -> str:
     lines = linecache.getlines(code.co_filename, function.__globals__)
     if len(lines) < code.co_firstlineno:
         raise UnreadableError(f"{described}, whose source is not there")
-    if code.co_name == "<lambda>":
-        return _lambda_source(code, "".join(lines), described)
-    return "".join(inspect.getblock(lines[code.co_firstlineno - 1 :]))
+    try:
+        if code.co_name == "<lambda>":
+            return _lambda_source(code, "".join(lines), described)
+        return "".join(inspect.getblock(lines[code.co_firstlineno - 1 :]))
+    except SyntaxError as error:  # the file was changed after it was loaded
+        raise UnreadableError(f"{described}, whose source is not there") from error
 
 
 def _lambda_source(code: CodeType, file: str, described: str) -> str:
-    """Return the source of a lambda from that of its file. `inspect` may lose its further lines."""
-    try:
-        tree = ast.parse(file)
-    except SyntaxError as error:
-        raise UnreadableError(f"{described}, whose source is not there") from error
-    all_lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
+    """Return the source of a lambda from that of its file; `inspect` loses its further lines."""
+    nodes = ast.walk(ast.parse(file))
+    all_lambdas = [node for node in nodes if isinstance(node, ast.Lambda)]
     lambdas = [node for node in all_lambdas if node.lineno == code.co_firstlineno]
     if not lambdas:
         raise UnreadableError(f"{described}, whose source is not there")

@@ -93,7 +93,7 @@ class Input:
 
 
 def _table_of(arguments: pydantic_core.ArgsKwargs) -> object:
-    """Return the table that a call of `Input` names, by its place or by its name; None if it names none."""
+    """Return the table that a call of `Input` names; None if it names none."""
     if arguments.args:
         return arguments.args[0]
     if arguments.kwargs:

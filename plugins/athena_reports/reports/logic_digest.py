@@ -14,7 +14,8 @@ from athena_reports.reports.canonical import Canonical, canonical
 from athena_reports.reports.input import Input
 from athena_reports.rows.transforms import describe
 
-# What a digest consists of. Whoever changes that for a report whose rows stay the same gives it another name.
+# Names what a digest consists of. Whoever changes that for a report whose rows stay the same gives
+# it another name.
 KIND = "v2"
 
 
@@ -37,9 +38,9 @@ def logic_digest(
     late_by: timedelta,
     transforms: Canonical,
 ) -> str:
-    """Return `KIND`, a colon, and 16 hexadecimal digits that stay the same as long as rows are made in the same way.
+    """Return `KIND`, a colon, and 16 hexadecimal digits.
 
-    They are the same in every process.
+    They are the same in every process, and stay the same as long as rows are made in the same way.
 
     Args:
         sql: The template.
@@ -63,10 +64,10 @@ def logic_digest(
 
 
 def read_transforms(transforms: Sequence[Callable[..., Any]], logic_version: str) -> Canonical:
-    """Return what tells some transforms from others: the `logic_version` if there is one, else what they are.
+    """Return what tells some transforms from others: the `logic_version`, or what they are if it is empty.
 
-    Of a transform of this package these are its public name and its arguments, of an author's function what
-    `canonical` reads.
+    Of a transform of this package these are its public name and its arguments, of an author's
+    function what `canonical` reads.
 
     Raises:
         UnreadableError: A transform is not the same in every process.
@@ -81,7 +82,7 @@ def read_transforms(transforms: Sequence[Callable[..., Any]], logic_version: str
 
 
 def _included_files(sql: str, folder: Path) -> list[tuple[str, str | None]]:
-    """Return name and text of the files that a template includes, as far as their names are constants.
+    """Return name and text of the files that a template includes by names that are constants.
 
     The text of a file that is not there is None. A template may say that it goes on without it.
     """

@@ -62,7 +62,8 @@ def _require_each_table_once(inputs: Sequence[Input]) -> tuple[Input, ...]:
     return tuple(inputs)
 
 
-# What the fields of a report take. An author may give a list or a dictionary; what is stored cannot be changed.
+# What the fields of a report take. An author may give a list or a dictionary; what is stored of it
+# cannot be changed.
 _Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 _Date = Annotated[str | date, AfterValidator(_require_date)]
 _Owner = Annotated[str, Field(min_length=1)]

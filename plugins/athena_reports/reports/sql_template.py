@@ -34,7 +34,7 @@ def template_problem(
     sql_inputs = _sql_inputs(inputs, _SAMPLE)
     try:
         template = environment.parse(source)
-        problem = _unknown_names(template)
+        problem = _name_problem(template)
         if problem:
             return problem
         context = _context(_SAMPLE, params, sql_inputs)
@@ -42,9 +42,9 @@ def template_problem(
     except TemplateSyntaxError as error:
         return f"line {error.lineno}: {error.message}."
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        return _cannot_be_rendered(error, params, inputs)
+        return _rendering_problem(error, params, inputs)
     if must_filter:
-        return _missing_filters(sql_inputs)
+        return _filter_problem(sql_inputs)
     return None
 
 
@@ -108,11 +108,11 @@ def _context(
     period: SqlPeriod, params: Mapping[str, ParamValue], sql_inputs: Mapping[str, SqlInput]
 ) -> dict[str, object]:
     values = {name: SqlValue(value) for name, value in params.items()}
-    # As attributes: a dictionary would show a template its methods, such as `values`, in place of the params.
+    # Attributes: of a dictionary a template would see the methods, such as `values`, before the params.
     return {"period": period, "params": SimpleNamespace(**values), "inputs": SimpleNamespace(**sql_inputs)}
 
 
-def _unknown_names(template: nodes.Template) -> str | None:
+def _name_problem(template: nodes.Template) -> str | None:
     """Return what is wrong if a template reads a name that it neither knows nor sets, or None."""
     line_of_name = {}
     for name in template.find_all(nodes.Name):
@@ -130,7 +130,7 @@ def _unknown_names(template: nodes.Template) -> str | None:
     return f"{place}{problem} {example}"
 
 
-def _cannot_be_rendered(error: Exception, params: Mapping[str, ParamValue], inputs: Sequence[Input]) -> str:
+def _rendering_problem(error: Exception, params: Mapping[str, ParamValue], inputs: Sequence[Input]) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     lines = [f"line {frame.lineno}: " for frame in reversed(frames) if frame.filename == "<template>"]
     place = "".join(lines)
@@ -141,8 +141,8 @@ def _cannot_be_rendered(error: Exception, params: Mapping[str, ParamValue], inpu
     return f"{place}it cannot be rendered: {problem}. {known}"
 
 
-def _missing_filters(sql_inputs: Mapping[str, SqlInput]) -> str | None:
-    """Return what is wrong if a rendered template did not ask each input for its filter, or None."""
+def _filter_problem(sql_inputs: Mapping[str, SqlInput]) -> str | None:
+    """Return what is wrong if a template did not ask each input for its filter, or None."""
     tables = [table for table, sql_input in sql_inputs.items() if not sql_input.asked]
     if not tables:
         return None

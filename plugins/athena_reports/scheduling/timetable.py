@@ -72,7 +72,7 @@ class PeriodTimetable(Timetable):
         return at_its_end._replace(run_after=interval.end + self.delay)
 
     def _earliest_starts(self, last_interval: DataInterval | None, restriction: TimeRestriction) -> list[datetime]:
-        """Return the instants before which the period of the next run must not start."""
+        """Return the instants before none of which the period of the next run may start."""
         starts: list[datetime] = []
         if last_interval is not None:
             starts.append(last_interval.end)
