@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from athena_reports.aws.errors import ErrorKind, error_code, error_kind
 from athena_reports.errors import PublishError, SchemaError
 from athena_reports.periods.calendar import Cadence, Period, periods_among
 from athena_reports.publication.location import ReportLocation
@@ -25,13 +26,11 @@ _HIVE = "org.apache.hadoop.hive.ql.io.parquet"
 _SERDE = {"SerializationLibrary": f"{_HIVE}.serde.ParquetHiveSerDe", "Parameters": {"serialization.format": "1"}}
 _FORMATS = {f"{kind}Format": f"{_HIVE}.MapredParquet{kind}Format" for kind in ("Input", "Output")}
 _PARQUET: dict[str, Any] = {**_FORMATS, "SerdeInfo": _SERDE}
-_ABSENT, _PRESENT = "EntityNotFoundException", "AlreadyExistsException"
-_CHANGED_MEANWHILE = {_PRESENT, "ConcurrentModificationException", "VersionMismatchException"}
-_ADVICE = {
-    _ABSENT: " Create the database, or set ATHENA_REPORTS_REPORT_DATABASE to another one.",
+_CHANGED_MEANWHILE = {ErrorKind.ENTITY_EXISTS, ErrorKind.ENTITY_CHANGED}
+_ADVICE = {  # by the code of Glue's error
+    "EntityNotFoundException": " Create the database, or set ATHENA_REPORTS_REPORT_DATABASE to another one.",
     "AccessDeniedException": " Allow it for the connection's role in IAM and in Lake Formation.",
 }
-_FINAL = {"AccessDeniedException", "InvalidInputException", "ValidationException"}
 
 
 class TableError(PublishError):
@@ -87,7 +86,7 @@ class Table:
         descriptor = parquet_descriptor(self.prepare(columns) | self._glue_types(columns), partition.location)
         entry = {"Values": [period_id], "StorageDescriptor": descriptor, "Parameters": dict(partition.parameters)}
         put = partial(self._call, "the period cannot be written to it", TableName=self.name, PartitionInput=entry)
-        if put({_PRESENT}, self.glue.create_partition) is None:
+        if put({ErrorKind.ENTITY_EXISTS}, self.glue.create_partition) is None:
             put((), self.glue.update_partition, PartitionValueList=[period_id])
 
     def mark_broken(self, period_id: str, listed: Partition, why: str) -> None:
@@ -104,7 +103,7 @@ class Table:
     def partitions(self) -> Mapping[str, Partition]:
         """Return each partition by period id; none if there is no table."""
         call, options = _all(self.glue, "get_partitions"), {"TableName": self.name, "ExcludeColumnSchema": True}
-        listed = self._call("its partitions cannot be listed", {_ABSENT}, call, **options) or {}
+        listed = self._call("its partitions cannot be listed", {ErrorKind.NO_ENTITY}, call, **options) or {}
         return {
             each["Values"][0]: Partition(each["StorageDescriptor"].get("Location", ""), each.get("Parameters", {}))
             for each in listed.get("Partitions", [])
@@ -137,7 +136,7 @@ class Table:
         return {column.name.lower(): column.glue for column in columns}
 
     def _find(self) -> Mapping[str, Any] | None:
-        answer = self._call("it cannot be read", {_ABSENT}, self.glue.get_table, Name=self.name)
+        answer = self._call("it cannot be read", {ErrorKind.NO_ENTITY}, self.glue.get_table, Name=self.name)
         found: Mapping[str, Any] | None = answer and answer["Table"]
         folder = found.get("StorageDescriptor", {}).get("Location", "") if found else ""
         if found and (not _is_ours(found) or folder != self.location.folder_uri):
@@ -168,7 +167,7 @@ class Table:
         described = {"StorageDescriptor": descriptor, "PartitionKeys": keys}
         return {"TableInput": {"Name": self.name, "TableType": "EXTERNAL_TABLE", "Parameters": marks, **described}}
 
-    def _call(self, problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any) -> Any:
+    def _call(self, problem: str, expected: Collection[ErrorKind], call: Callable[..., Any], **arguments: Any) -> Any:
         return _answer(f"{self._about}: {problem}", expected, call, DatabaseName=self.database, **arguments)
 
 
@@ -208,17 +207,18 @@ def _changed(found: Mapping[str, Any], types: Mapping[str, str], comments: Mappi
     return {"TableInput": table} | {name: found[name] for name in ("VersionId",) if name in found}
 
 
-def _answer(problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any) -> Any:
-    """Return what Glue answers; None if it refuses with an expected code."""
+def _answer(problem: str, expected: Collection[ErrorKind], call: Callable[..., Any], **arguments: Any) -> Any:
+    """Return what Glue answers; None if it refuses for an expected reason."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         return call(**arguments)
     except (ClientError, BotoCoreError) as error:
-        code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
-        if code in expected:
+        kind = error_kind(error)
+        if kind in expected:
             return None
-        raise TableError(f"{problem}: {error}.{_ADVICE.get(code, '')}", retryable=code not in _FINAL) from error
+        advice = _ADVICE.get(error_code(error), "")
+        raise TableError(f"{problem}: {error}.{advice}", retryable=kind.retryable) from error
 
 
 def parquet_descriptor(types: Mapping[str, str], location_uri: str) -> dict[str, Any]:

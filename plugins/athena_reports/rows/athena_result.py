@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
-from athena_reports.aws.errors import REFUSED, call_verdict
+from athena_reports.aws.errors import INVALID_REQUEST, call_verdict
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
 from athena_reports.errors import ResultError
 from athena_reports.rows.athena_csv import Reading, csv_line, read, read_csv
@@ -93,7 +93,8 @@ def _selected(query: FinishedQuery, engine: Engine, athena: AthenaClient, s3: S3
 
 
 def _pages(query: FinishedQuery, athena: AthenaClient, **options: Any) -> Iterator[Mapping[str, Any]]:
-    request = {"QueryExecutionId": query.id, **options}
+    request: dict[str, Any] = dict(options)
+    request["QueryExecutionId"] = query.id
     try:
         while True:
             page = athena.get_query_results(**request)
@@ -104,7 +105,8 @@ def _pages(query: FinishedQuery, athena: AthenaClient, **options: Any) -> Iterat
     except (ClientError, BotoCoreError) as error:
         problem = f"Query {query.id}: GetQueryResults does not return its result: {error}"
         verdict = call_verdict(error)
-        if verdict == REFUSED:
+        is_gone = verdict == INVALID_REQUEST  # Athena has no other code for a result that it no longer has
+        if is_gone:
             raise ResultError(f"{problem}. Athena keeps a managed result for 24 hours. {_AGAIN}") from error
         advice = f"{verdict.hint} {_READ_AGAIN}"
         raise ResultError(f"{problem} [{verdict.meaning}]. {advice}", retryable=verdict.retryable) from error
