@@ -112,8 +112,10 @@ class AirflowRuntime:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress("stopping Airflow")
-        self.stop()
+        try:
+            self._progress("stopping Airflow")
+        finally:  # also where nobody reads the progress any more, and standard output is closed
+            self.stop()
 
     def stop(self) -> None:
         """Kill every process of every component; does nothing if none runs."""

@@ -67,8 +67,12 @@ def environment_without(*prefixes: str) -> dict[str, str]:
 
 
 @contextmanager
-def local_services(log_path: Path) -> Iterator[Services]:
+def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
     """Run the local services on a free port of 127.0.0.1 for as long as the context lasts.
+
+    Args:
+        log_path: What they print.
+        workers: How many queries Athena runs at once.
 
     Raises:
         ServicesError: They ended before they were ready; the message has what they printed into `log_path`.
@@ -78,7 +82,7 @@ def local_services(log_path: Path) -> Iterator[Services]:
         log_path.open("w") as log,
         # A session of its own: an interrupt from the terminal must end Airflow first, then this.
         subprocess.Popen(
-            [sys.executable, "-u", "-m", "local_aws", "--port", "0", "--until-input-ends"],
+            [sys.executable, "-u", "-m", "local_aws", "--port", "0", f"--workers={workers}", "--until-input-ends"],
             cwd=Path(__file__).resolve().parents[1],
             env=environment_without("AWS_"),
             stdin=subprocess.PIPE,

@@ -75,7 +75,7 @@ class ScriptedAthena:
         async def answer(**_: Any) -> dict[str, Any]:
             return self.answer()
 
-        connection = AsyncMock(get_query_execution=answer)
+        connection = AsyncMock(get_query_execution=answer, meta=self.client.meta)
         connection.__aenter__.return_value = connection
         hook = {"get_conn": lambda _: self.client, "conn": self.client, "run_query": lambda *_: "q"}
         with (
@@ -137,7 +137,8 @@ def waited(how: str, duration_seconds: float) -> Waited:
     """Wait for a query of some length."""
     athena = ScriptedAthena(duration_seconds)
     with athena.virtual_time():
-        slots = WAITS[how]({"ti": SimpleNamespace(max_tries=0), "task_reschedule_count": 0})
+        task = SimpleNamespace(max_tries=0, xcom_push=lambda **_: None)
+        slots = WAITS[how]({"ti": task, "task_reschedule_count": 0})
         return Waited(max(elapsed_seconds() - duration_seconds, 0.0), slots, athena.calls)
 
 

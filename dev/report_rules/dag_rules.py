@@ -29,7 +29,7 @@ from airflow.sdk import DAG, BaseHook, Connection, Variable
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.file import list_py_file_paths
 
-from athena_reports.reports.report import REPORT_TAG
+from athena_reports.workflows.report_dag import BuiltDag
 
 SECTIONS = ["Schedule", "Input", "Rerun", "Permissions"]
 
@@ -63,14 +63,14 @@ class Repository:
         return {file: bag for file, bag in self.bags.items() if not bag.import_errors}
 
     @property
-    def reports(self) -> Mapping[str, DAG]:
+    def reports(self) -> Mapping[str, BuiltDag]:
         """The DAGs of reports, by id."""
-        dags = (dag for bag in self.imported.values() for dag in bag.dags.values())
-        return {
-            dag.dag_id: dag
-            for dag in dags
-            if REPORT_TAG in dag.tags and {"run_query", "transform"} <= dag.task_dict.keys()
-        }
+        reports = {}
+        for bag in self.imported.values():
+            for dag in bag.dags.values():
+                if isinstance(dag, BuiltDag):
+                    reports[dag.dag_id] = dag
+        return reports
 
 
 Rule = Callable[[Repository], list[str]]
@@ -132,7 +132,7 @@ def every_report_has_an_owner(repository: Repository) -> list[str]:
     return [
         f"{dag_id}: give the report an owner."
         for dag_id, dag in repository.reports.items()
-        if {task.owner for task in dag.tasks} & {"", "airflow"}
+        if dag.report.owner == "airflow"
     ]
 
 

@@ -71,28 +71,28 @@ class _AskedPeriod(SqlPeriod):
 
 def _rendered(declared: DeclaredReport, period: Period) -> tuple[str, tuple[Input, ...]]:
     """Return the SQL of a period, and the inputs whose partitions it does not filter."""
-    query = declared.query
-    plain, asked = SqlPeriod(period, query.late_by), _AskedPeriod(period, query.late_by)
-    context: Any = template_context(plain, query.sql_params, query.inputs)
+    report = declared.report
+    plain, asked = SqlPeriod(period, report.late_by), _AskedPeriod(period, report.late_by)
+    context: Any = template_context(plain, report.params, report.inputs)
     sql = declared.sql(period, context | {"period": asked})
-    unfiltered = (each for each in query.inputs if not vars(context["inputs"])[each.table].asked)
+    unfiltered = (each for each in report.inputs if not vars(context["inputs"])[each.table].asked)
     return sql, tuple(each for each in unfiltered if frozenset(each.columns) not in asked.asked)
 
 
 def rendered(repository: Repository) -> Iterator[Rendered]:
     """Render each DAG's query for the periods that its golden files name, or for its first whole one."""
     for dag in repository.reports.values():
-        declared = DeclaredReport.of(dag)
-        report, cadence, since = declared.recipe.report, declared.cadence, dag.start_date
-        folder = Path("tests", "reports", report, "golden")
+        declared = DeclaredReport(dag)
+        report, cadence, since = dag.report, dag.cadence, dag.start_date
+        folder = Path("tests", "reports", report.name, "golden")
         names = [file.stem for file in sorted((repository.root / folder).glob(f"{cadence.name}_*.sql"))]
         ids = [name.removeprefix(f"{cadence.name}_") for name in names]
         for id in ids or [cadence.first_from(since).id]:  # type: ignore[arg-type]  # a report has one
             with suppress(PeriodError):  # the file of no period is left over
                 sql, unfiltered = _rendered(declared, cadence.period(id))
-                unload, promised = declared.query.unload_to is not None, frozenset(declared.recipe.columns)
+                promised = frozenset(report.columns)
                 file = folder / f"{cadence.name}_{id}.sql"
-                yield Rendered(report, f"{sql}\n", file, unload, promised, unfiltered)
+                yield Rendered(report.name, f"{sql}\n", file, report.unload, promised, unfiltered)
 
 
 def _left_over(repository: Repository) -> set[Path]:

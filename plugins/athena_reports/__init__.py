@@ -1,6 +1,7 @@
 """Athena reports on Airflow: a SQL file and a few lines of Python become a weekly and a monthly report.
 
-This is the public API. A name is loaded when it is asked for, so that Airflow's plugin manager loads no operators.
+This is the public API. A name is loaded when it is asked for, so that Airflow's plugin manager loads no operators:
+it imports this package in each process of Airflow.
 """
 
 from importlib import import_module
@@ -32,44 +33,107 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "errors": ("AthenaReportsError", "ReportError"),
-    "maintenance.dags": ("build_cleanup", "build_reconciler", "build_restatement"),
-    "periods.calendar": ("Cadence", "Period", "daily", "monthly", "quarterly", "weekly", "yearly"),
-    "scheduling.asset_partitions": ("PeriodMapper", "PeriodWindow", "when_published"),
-    "periods.run_period": ("period_of_run",),
-    "periods.sql_period": ("SqlPeriod", "literal"),
-    "scheduling.timetable": ("PeriodTimetable",),
-    "scheduling.priority": ("ScheduleFirst",),
-    "maintenance.cleanup": ("RetentionPolicy",),
-    "steps.publish": ("S3PublishOperator",),
-    "steps.transform": ("Recipe", "transform_result"),
-    "queries.retry_policy": ("STATE_MACHINE_RETRIES", "RetryPolicy"),
-    "steps.run_query": ("AthenaSubmitOperator",),
-    "queries.wait_policy": ("PATIENT", "STATE_MACHINE", "WaitPolicy"),
-    "steps.wait_for_query": ("AthenaWaitSensor",),
-    "workflows.report_dag": ("build_dag",),
-    "reports.column": ("Column",),
-    "reports.input": ("Input",),
-    "reports.report": ("Report",),
-    "settings": ("Settings",),
+# The module of this package that defines a name.
+_MODULE_OF = {
+    "Column": "reports.column",
+    "Input": "reports.input",
+    "Report": "reports.report",
+    "build_cleanup": "maintenance.dags",
+    "build_dag": "workflows.report_dag",
+    "build_reconciler": "maintenance.dags",
+    "build_restatement": "maintenance.dags",
+    "Cadence": "periods.calendar",
+    "Period": "periods.calendar",
+    "daily": "periods.calendar",
+    "monthly": "periods.calendar",
+    "quarterly": "periods.calendar",
+    "weekly": "periods.calendar",
+    "yearly": "periods.calendar",
+    "PATIENT": "queries.wait_policy",
+    "STATE_MACHINE": "queries.wait_policy",
+    "STATE_MACHINE_RETRIES": "queries.retry_policy",
+    "RetentionPolicy": "maintenance.cleanup",
+    "RetryPolicy": "queries.retry_policy",
+    "WaitPolicy": "queries.wait_policy",
+    "AthenaSubmitOperator": "steps.run_query",
+    "AthenaWaitSensor": "steps.wait_for_query",
+    "Recipe": "steps.transform",
+    "S3PublishOperator": "steps.publish",
+    "transform_result": "steps.transform",
+    "PeriodTimetable": "scheduling.timetable",
+    "ScheduleFirst": "scheduling.priority",
+    "SqlPeriod": "periods.sql_period",
+    "literal": "periods.sql_period",
+    "period_of_run": "periods.run_period",
+    "PeriodMapper": "scheduling.asset_partitions",
+    "PeriodWindow": "scheduling.asset_partitions",
+    "when_published": "scheduling.asset_partitions",
+    "AthenaReportsError": "errors",
+    "ReportError": "errors",
+    "Settings": "settings",
 }
-_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
-_MODULES = {"checks": "rows.checks", "settings": "settings", "transforms": "rows.transforms"}  # exported as a whole
+# The names that are modules themselves.
+_MODULES = {
+    "checks": "rows.checks",
+    "transforms": "rows.transforms",
+    "settings": "settings",
+}
 
-__all__ = ["Column", "Input", "Report", "build_cleanup", "build_dag", "build_reconciler", "build_restatement"]
-__all__ += ["Cadence", "Period", "daily", "monthly", "quarterly", "weekly", "yearly"]
-__all__ += ["PATIENT", "STATE_MACHINE", "STATE_MACHINE_RETRIES", "RetentionPolicy", "RetryPolicy", "WaitPolicy"]
-__all__ += ["checks", "transforms"]
-__all__ += ["AthenaSubmitOperator", "AthenaWaitSensor", "Recipe", "S3PublishOperator", "transform_result"]
-__all__ += ["PeriodTimetable", "ScheduleFirst", "SqlPeriod", "literal", "period_of_run"]
-__all__ += ["PeriodMapper", "PeriodWindow", "when_published"]
-__all__ += ["AthenaReportsError", "ReportError", "Settings", "settings"]
+__all__ = [  # noqa: RUF022  # the order of docs/reference/api.md
+    # Reports, and the DAGs of them and beside them
+    "Column",
+    "Input",
+    "Report",
+    "build_cleanup",
+    "build_dag",
+    "build_reconciler",
+    "build_restatement",
+    # Periods
+    "Cadence",
+    "Period",
+    "daily",
+    "monthly",
+    "quarterly",
+    "weekly",
+    "yearly",
+    # Policies
+    "PATIENT",
+    "STATE_MACHINE",
+    "STATE_MACHINE_RETRIES",
+    "RetentionPolicy",
+    "RetryPolicy",
+    "WaitPolicy",
+    # What works on rows
+    "checks",
+    "transforms",
+    # Steps, for a DAG that is written by hand
+    "AthenaSubmitOperator",
+    "AthenaWaitSensor",
+    "Recipe",
+    "S3PublishOperator",
+    "transform_result",
+    # Schedules, and periods in SQL
+    "PeriodTimetable",
+    "ScheduleFirst",
+    "SqlPeriod",
+    "literal",
+    "period_of_run",
+    # Schedules by what is published
+    "PeriodMapper",
+    "PeriodWindow",
+    "when_published",
+    # Errors and settings
+    "AthenaReportsError",
+    "ReportError",
+    "Settings",
+    "settings",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"{__name__}.{_MODULES[name]}")
     if name in _MODULE_OF:
-        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        module = import_module(f"{__name__}.{_MODULE_OF[name]}")
+        return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

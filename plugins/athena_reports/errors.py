@@ -10,7 +10,8 @@ class AthenaReportsError(Exception):
 
     def __init__(self, message: str = "", *, retryable: bool | None = None) -> None:
         super().__init__(message)
-        self.retryable = self.retryable if retryable is None else retryable
+        if retryable is not None:
+            self.retryable = retryable
 
 
 class PeriodError(AthenaReportsError, ValueError):
@@ -26,7 +27,8 @@ class ReportError(AthenaReportsError):
 
     def __init__(self, report: str, field: str, problem: str) -> None:
         super().__init__(f"Report {report!r}, field {field!r}: {problem}")
-        self.report, self.field = report, field
+        self.report = report
+        self.field = field
 
 
 class RunPeriodError(AthenaReportsError):
@@ -81,4 +83,6 @@ class SchemaError(PublishError):
 
 def is_disk_full(error: BaseException) -> bool:
     """Return whether an error says that the disk or the quota is full."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if not isinstance(error, OSError):
+        return False
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -48,12 +48,14 @@ report = Report(
 retry = RetryPolicy(retries=2, first_pause=timedelta(seconds=1))
 steady = build_dag(report, weekly(first_day="sunday", timezone="Asia/Tokyo"), retry=retry)
 """
-RUNS = ("changes-hands", "marked-failed", "marked-success", "cleared", "wait-cleared-alone")
+# A run is held by its name in the text of its query, so none may be a part of another.
+RUNS = ("changes-hands", "marked-failed", "marked-success", "submit-cleared", "wait-cleared")
 
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    with local_services(tmp_path_factory.mktemp("local-aws") / "log") as running:
+    log = tmp_path_factory.mktemp("local-aws") / "log"
+    with local_services(log, workers=2 * len(RUNS)) as running:  # a query that is held takes one
         running.prepare("dev")
         seed_plays(running, "dev", PlaysSpec(dt.date(2025, 5, 30), dt.date(2025, 6, 18), events=5_000, users=500))
         yield running
@@ -84,9 +86,13 @@ def airflow(
 
 
 @pytest.fixture(scope="module")
-def holds(services: Services) -> Mapping[str, str]:
-    """The faults that hold the queries of each run."""
-    faults = Faults(services.endpoint_url)
+def faults(services: Services) -> Faults:
+    return Faults(services.endpoint_url)
+
+
+@pytest.fixture(scope="module")
+def holds(faults: Faults) -> Mapping[str, str]:
+    """The faults that hold the first query of each run."""
     return {name: faults.add(Hold(sql=name)) for name in RUNS}
 
 
@@ -130,13 +136,13 @@ def assert_stopped(record_property: Callable[[str, object], None]) -> StopCheck:
         assert ended.state == "CANCELLED"
         assert ended.completed is not None
         record_property("query_went_on_for_seconds", round((ended.completed - instant).total_seconds(), 1))
-        assert f"Stopping query {ended.id}" in run.log("wait_for_query")
+        until(lambda: f"Stopping query {ended.id}" in run.log("wait_for_query"), "the stop is in the log")
 
     return wait
 
 
 def test_a_wait_that_changes_hands_leaves_its_query_alone(
-    runs: Mapping[str, ReportRun], holds: Mapping[str, str], services: Services
+    runs: Mapping[str, ReportRun], faults: Faults, holds: Mapping[str, str]
 ) -> None:
     run = runs["changes-hands"]
     query = run.wait_for_query()
@@ -151,11 +157,10 @@ def test_a_wait_that_changes_hands_leaves_its_query_alone(
         process.resume()
     until(lambda: "trigger completed" in run.log("wait_for_query"), "the frozen triggerer gives the wait up")
 
-    log = run.log("wait_for_query")
-    assert "invoking on_kill" in log
-    assert f"Query {query.id} is left running: its task still waits for it" in log
+    assert "invoking on_kill" in run.log("wait_for_query")
+    assert f"Query {query.id} is left running: its task still waits for it" in run.log("wait_for_query")
     assert run.states == ["RUNNING"]
-    Faults(services.endpoint_url).clear(holds[run.run_id])
+    faults.clear(holds[run.run_id])
     run.wait_until_success()
     assert [(each.id, each.state) for each in run.queries] == [(query.id, "SUCCEEDED")]
     assert run.task("wait_for_query").try_number == 1
@@ -176,24 +181,29 @@ def test_a_submit_marked_with_what_is_behind_it_stops_its_query(
 
 
 def test_a_submit_cleared_stops_its_query_and_not_the_next_one(
-    runs: Mapping[str, ReportRun], assert_stopped: StopCheck
+    runs: Mapping[str, ReportRun], faults: Faults, assert_stopped: StopCheck
 ) -> None:
-    run = runs["cleared"]
+    """Airflow cancels the old trigger when the wait begins again: it may have deferred before the trigger asks."""
+    run = runs["submit-cleared"]
     run.wait_until_watched()
+    hold_of_the_next = faults.add(Hold(sql=run.run_id))
 
     asked = now()
     run.airflow.client.clear(run.dag_id, run.run_id, task_ids=["run_query"])
 
     assert_stopped(run, asked)
+    run.wait_until_watched()
+    assert run.states == ["CANCELLED", "RUNNING"]
+    faults.clear(hold_of_the_next)
     run.wait_until_success()
     assert run.states == ["CANCELLED", "SUCCEEDED"]
 
 
 def test_a_wait_cleared_alone_does_not_end_in_a_failed_run(
-    runs: Mapping[str, ReportRun], holds: Mapping[str, str], services: Services
+    runs: Mapping[str, ReportRun], faults: Faults, holds: Mapping[str, str]
 ) -> None:
     """Whether its new try defers before the old trigger asks for its state, or after."""
-    run = runs["wait-cleared-alone"]
+    run = runs["wait-cleared"]
     run.wait_until_watched()
 
     run.airflow.client.clear(run.dag_id, run.run_id, task_ids=["wait_for_query"], include_downstream=False)
@@ -203,6 +213,6 @@ def test_a_wait_cleared_alone_does_not_end_in_a_failed_run(
         return wait.try_number == 2 and wait.state in ("deferred", "success")
 
     until(waits_again, "the wait has begun again")
-    Faults(services.endpoint_url).clear(holds[run.run_id])
+    faults.clear(holds[run.run_id])
     run.wait_until_success()
     assert run.states in (["SUCCEEDED"], ["CANCELLED", "SUCCEEDED"])

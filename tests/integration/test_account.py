@@ -12,11 +12,8 @@ from airflow.providers.common.compat.sdk import AirflowException
 from botocore.stub import Stubber
 
 from airflow_local.services import Services
-from athena_reports import Input
 from athena_reports.authors.airflow_api import AirflowApiError, MwaaAirflow, check_pool, restate
-from athena_reports.aws.s3 import S3
 from athena_reports.settings import settings
-from athena_reports.workflows.preflight import check_account
 from demo.plays import PlaysSpec
 from tests.integration.conftest import Shell
 from tests.integration.rest_api import TOKEN, RestApi, rest_api
@@ -70,14 +67,6 @@ def test_what_is_missing_is_named_alone(variable: str, shell: Shell, monkeypatch
     assert way_out in printed
 
 
-def test_an_input_of_another_database_is_looked_for_there_once(services: Services) -> None:
-    elsewhere = Input("plays", "dt", database="elsewhere")
-    found = [*check_account(settings(), services.athena, services.glue, S3(services.s3), inputs=[elsewhere] * 2)]
-    tables = [each for each in found if each.name.startswith("table")]
-    assert [each.name for each in tables] == ["table elsewhere.plays"]
-    assert tables[0].problem
-
-
 @pytest.mark.parametrize("variable", WRONG)
 @pytest.mark.usefixtures("plays_lake")
 def test_a_first_run_pays_no_query_where_something_is_missing(
@@ -100,21 +89,6 @@ def test_a_first_run_pays_no_query_where_something_is_missing(
     settings.cache_clear()
     run_dag(load_dags(file)[dag_id], period="2025-06-08")
     assert executions(services) == before + 1
-
-
-@pytest.mark.usefixtures("reports")
-def test_a_workgroup_that_cannot_take_the_query_is_named(
-    shell: Shell, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    services.athena.create_work_group(Name="resting", Configuration={})
-    services.athena.update_work_group(WorkGroup="resting", State="DISABLED")
-    for name, results, problem in (("resting", "", "it is disabled"), ("dev", "managed", "does not manage")):
-        settings.cache_clear()
-        monkeypatch.setenv("ATHENA_REPORTS_WORKGROUP", name)
-        monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", results)
-        code, printed = shell("check-account")
-        assert code == 1
-        assert problem in printed
 
 
 @pytest.mark.usefixtures("reports")

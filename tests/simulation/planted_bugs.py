@@ -39,14 +39,14 @@ def no_look_for_the_marker(patch: pytest.MonkeyPatch) -> None:
 def an_older_query_replaces_a_newer_one(patch: pytest.MonkeyPatch) -> None:
     update = commit._update
 
-    def forgetful(model: Any, uri: str, change: Callable[[Any], Any], *given: Any) -> Any:
+    def forgetful(uri: str, read: Callable[[], Any], change: Callable[[Any], Any], s3: S3) -> Any:
         def change_anything(present: Any) -> Any:
             if isinstance(present, Manifest):
                 query = present.query.model_copy(update={"submitted_at": "0"})
                 return change(present.model_copy(update={"query": query}))
             return change(present)
 
-        return update(model, uri, change_anything, *given)
+        return update(uri, read, change_anything, s3)
 
     patch.setattr(commit, "_update", forgetful)
 
@@ -79,16 +79,17 @@ def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> None:
         tables[getcurrent()] = table
         return prepare(table, columns, **options)
 
-    def early(model: Any, uri: str, change: Callable[[Any], Any], *given: Any) -> Any:
+    def early(uri: str, read: Callable[[], Any], change: Callable[[Any], Any], s3: S3) -> Any:
         def change_and_follow(present: Any) -> Any:
             changed = change(present)
-            if isinstance(changed, Manifest) and changed != present:
+            manifest = changed.document
+            if isinstance(manifest, Manifest) and manifest != present:
                 table = tables[getcurrent()]
-                location = table.location.period_folder(changed.period.id)
-                table.put_partition(changed.period.id, changed.columns, changed.partition(location))
+                location = table.location.period_folder(manifest.period.id)
+                table.put_partition(manifest.period.id, manifest.columns, manifest.partition(location))
             return changed
 
-        return update(model, uri, change_and_follow, *given)
+        return update(uri, read, change_and_follow, s3)
 
     patch.setattr(Table, "prepare", remember)
     patch.setattr(commit, "_update", early)

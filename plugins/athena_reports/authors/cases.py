@@ -194,7 +194,7 @@ def _run(folder: Path, reports: Declared, aws: Aws) -> _Result:
         sql = select_from(case.cte, sql)
 
     with (
-        case_tables(folder, declared.query.inputs, aws) as database,
+        case_tables(folder, declared.report.inputs, aws) as database,
         trial(declared, period, aws, sql=sql, database=database, is_whole=not case.cte) as done,
     ):
         file = write_files(done.table, ["csv"], done.engine)[0]

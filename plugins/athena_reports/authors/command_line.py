@@ -118,9 +118,9 @@ def plan(
         require_dag(airflow, declared.dag.dag_id)
     asked = f"Query {', '.join(map(str, periods))} of {declared.dag.dag_id}: {expected_cost(declared, periods, aws)}."
     if not yes:
-        # The last character of a question goes to standard output, whatever `err` is.
+        # With typer's own `err` the last character of the question still goes to standard output.
         with redirect_stdout(sys.stderr):
-            typer.confirm(f"{asked} Pay?", abort=True, err=True)
+            typer.confirm(f"{asked} Pay?", abort=True)
     made = planning.make_plan(
         declared, periods, key or (), aws, lambda text: Console(stderr=True).print(text, style="dim")
     )
@@ -212,7 +212,7 @@ def account(
     from athena_reports.workflows.preflight import check_account
 
     aws, names = Aws.connect(), settings()
-    inputs = [each for declared in _reports().reports for each in declared.query.inputs]
+    inputs = [each for declared in _reports().reports for each in declared.report.inputs]
     found = [*check_account(names, aws.athena, aws.glue, aws.s3, inputs=inputs)]
     if airflow:
         found.append(check_pool(connect(airflow), names.pool))

@@ -51,7 +51,7 @@ def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
     by_report: dict[str, Ledger] = {}
     by_owner: dict[str, Ledger] = {}
     for declared, ledger in zip(dags, ledgers, strict=True):
-        owner = declared.dag.owner
+        owner = declared.report.owner
         by_report[declared.dag.dag_id] = ledger
         by_owner[owner] = merged([by_owner.get(owner, {}), ledger])
 
@@ -71,10 +71,9 @@ def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
 
 def _ledger(declared: DeclaredReport, aws: Aws) -> Ledger:
     """Return the costs of a DAG: from its table's partitions, or without a table from manifests."""
-    recipe = declared.recipe
     location = declared.location
-    if recipe.database:
-        table = Table(recipe.database, location, aws.glue)
+    if declared.database:
+        table = Table(declared.database, location, aws.glue)
         return merged(facts.ledger for facts in table.published_periods().values())
     ledgers = []
     for folder_uri in aws.s3.folders(location.folder_uri):

@@ -1,4 +1,4 @@
-"""The reports of the DAGs folder, as they run: what the operators of their DAGs hold."""
+"""The reports of the DAGs folder, as the DAGs carry them that were built of them."""
 
 import importlib.util
 import sys
@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from airflow.configuration import conf
-from airflow.sdk import DAG
 from airflow.utils.file import list_py_file_paths
 
 from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.publication.location import ReportLocation
-from athena_reports.reports.report import REPORT_TAG
+from athena_reports.reports.report import Report
 from athena_reports.reports.sql_template import template_context
-from athena_reports.steps.run_query import AthenaSubmitOperator
-from athena_reports.steps.transform import Recipe
+from athena_reports.settings import settings
+from athena_reports.workflows.report_dag import BuiltDag
 
 
 class UnknownReportError(AthenaReportsError):
@@ -33,25 +32,27 @@ class DagFileError(AthenaReportsError):
 
 @dataclass(frozen=True)
 class DeclaredReport:
-    """A report in one cadence: its DAG, the operator that queries, and what is made of the result."""
+    """A report in one cadence, with its DAG."""
 
-    dag: DAG
-    query: AthenaSubmitOperator
-    recipe: Recipe
-    cadence: Cadence
+    dag: BuiltDag
 
-    @classmethod
-    def of(cls, dag: DAG) -> Self:
-        """Return the report of a DAG that `build_dag` made."""
-        query: Any = dag.get_task("run_query")
-        transform: Any = dag.get_task("transform")
-        return cls(dag, query, transform.python_callable.keywords["recipe"], query.cadence)
+    @property
+    def report(self) -> Report:
+        """The report, with the params of the cadence."""
+        return self.dag.report
+
+    @property
+    def cadence(self) -> Cadence:
+        """The periods of the DAG."""
+        return self.dag.cadence
 
     def sql(self, period: Period, context: Any = None) -> str:
         """Return the SQL of a period, rendered as its run renders it, or in another context."""
-        seen = SqlPeriod(period, self.query.late_by)
-        context = context or template_context(seen, self.query.sql_params, self.query.inputs)
-        return str(self.query.render_template(self.query.query, context, self.dag.get_template_env())).strip()
+        report = self.report
+        if context is None:
+            context = template_context(SqlPeriod(period, report.late_by), report.params, report.inputs)
+        template = self.dag.get_template_env().from_string(report.sql_text)
+        return template.render(context).strip()
 
     @property
     def prefix(self) -> str:
@@ -61,18 +62,22 @@ class DeclaredReport:
     @property
     def location(self) -> ReportLocation:
         """Where it is published."""
-        return ReportLocation.of(self.recipe.bucket, self.recipe.report, self.cadence)
+        return ReportLocation.of(settings().report_bucket, self.report.name, self.cadence)
+
+    @property
+    def database(self) -> str | None:
+        """Glue database of its table; None for no table."""
+        return settings().report_database if self.report.has_table else None
 
     @property
     def logic(self) -> str:
         """The digest of what makes its rows today."""
-        publish: Any = self.dag.get_task("publish")
-        return str(publish.logic)
+        return self.report.logic
 
     @property
     def key(self) -> tuple[str, ...]:
         """The columns that a check declares as unique; empty if none does."""
-        return next((check.key for check in self.recipe.checks if check.key), ())
+        return next((check.key for check in self.report.checks if check.key), ())
 
     def latest_period(self) -> Period:
         """Return the last period that is complete, and that the report has data for."""
@@ -97,7 +102,7 @@ def declared_reports() -> Declared:
     for path in _dag_files(Path(conf.get_mandatory_value("core", "dags_folder"))):
         try:
             if "build_dag" in _source(path):
-                reports += [DeclaredReport.of(dag) for dag in _dags(path) if REPORT_TAG in dag.tags]
+                reports += [DeclaredReport(dag) for dag in _dags(path)]
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever a file of an author raises, SystemExit too
@@ -108,9 +113,9 @@ def declared_reports() -> Declared:
 def find_dags(name: str, declared: Declared) -> list[DeclaredReport]:
     """Return the DAGs of a report, or the one of an id; UnknownReportError if there is none."""
     known = declared.reports
-    named = [each for each in known if name in (each.recipe.report, each.dag.dag_id)]
+    named = [each for each in known if name in (each.report.name, each.dag.dag_id)]
     if not named:
-        names = sorted({text for each in known for text in (each.recipe.report, each.dag.dag_id)})
+        names = sorted({text for each in known for text in (each.report.name, each.dag.dag_id)})
         near = ", ".join(get_close_matches(name, names, n=3, cutoff=0.3)) or ", ".join(names) or "none"
         raise UnknownReportError(f"There is no report {name!r}. Is it one of these: {near}?")
     return named
@@ -150,7 +155,7 @@ def _reason(error: BaseException) -> str:
     return f"{kind}: {error}" if str(error) else kind
 
 
-def _dags(path: Path) -> Iterator[DAG]:
+def _dags(path: Path) -> Iterator[BuiltDag]:
     spec = importlib.util.spec_from_file_location(f"report_file_{path.stem}", path)
     if spec is None or spec.loader is None:
         return
@@ -158,4 +163,4 @@ def _dags(path: Path) -> Iterator[DAG]:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     found: Sequence[object] = list(vars(module).values())
-    yield from (each for each in found if isinstance(each, DAG))
+    yield from (each for each in found if isinstance(each, BuiltDag))

@@ -41,21 +41,21 @@ def markdown(dags: Sequence[DeclaredReport]) -> str:
         dags: The DAGs of one report, at least one.
     """
     first = dags[0]
-    recipe = first.recipe
+    report = first.report
 
     description = first.dag.doc_md
     if not description:
-        description = f"# {recipe.report}"
+        description = f"# {report.name}"
 
     published = [_published_row(declared) for declared in dags]
     inputs = []
-    for source in first.query.inputs:
+    for source in report.inputs:
         partition_keys = ", ".join(source.columns)
         inputs.append([source.table, partition_keys, source.zone, source.missing])
     columns = []
-    for name, column in recipe.columns.items():
+    for name, column in report.columns.items():
         columns.append([name, column.type, column.unit, column.description])
-    checks = [[check.name, check.severity] for check in recipe.checks]
+    checks = [[check.name, check.severity] for check in report.all_checks]
 
     sections = [
         description.strip(),
@@ -69,10 +69,10 @@ def markdown(dags: Sequence[DeclaredReport]) -> str:
 
 
 def _facts(declared: DeclaredReport) -> str:
-    owner = _cell(declared.dag.owner)
-    formats = ", ".join(declared.recipe.formats)
+    owner = _cell(declared.report.owner)
+    formats = ", ".join(declared.report.outputs)
     facts = f"Owner: {owner}. Formats: {formats}."
-    late_hours = declared.query.late_by / _HOUR
+    late_hours = declared.report.late_by / _HOUR
     if late_hours:
         facts += f" Events may land {late_hours:g} hours late; until then a period is provisional."
     return facts
@@ -81,8 +81,8 @@ def _facts(declared: DeclaredReport) -> str:
 def _published_row(declared: DeclaredReport) -> list[str]:
     dag: Any = declared.dag
     table = "none"
-    if declared.recipe.database:
-        table = f"{declared.recipe.database}.{dag.dag_id}"
+    if declared.database:
+        table = f"{declared.database}.{dag.dag_id}"
     return [
         dag.dag_id,
         dag.timetable.summary,
@@ -129,7 +129,7 @@ def contract(dags: Sequence[DeclaredReport]) -> str:
         dags: The DAGs of one report, at least one.
     """
     first = dags[0]
-    report = first.recipe.report
+    report = first.report.name
     bucket = settings().report_bucket
 
     purpose = first.dag.doc_md
@@ -140,7 +140,7 @@ def contract(dags: Sequence[DeclaredReport]) -> str:
         service_levels.extend(_service_levels(declared))
     promises = {
         "description": {"purpose": purpose.strip()},
-        "team": {"name": first.dag.owner},
+        "team": {"name": first.report.owner},
         "servers": _servers(dags),
         "schema": [_schema_object(declared) for declared in dags],
         "slaProperties": service_levels,
@@ -173,7 +173,7 @@ def _servers(dags: Sequence[DeclaredReport]) -> list[dict[str, str]]:
         }
         servers.append(folder)
     # ODCS demands a staging folder of Athena, which a workgroup with managed results does not have.
-    if deployment.query_results and dags[0].recipe.database:
+    if deployment.query_results and dags[0].database:
         athena = {
             "server": "athena",
             "type": "athena",
@@ -187,12 +187,12 @@ def _servers(dags: Sequence[DeclaredReport]) -> list[dict[str, str]]:
 
 def _schema_object(declared: DeclaredReport) -> dict[str, Any]:
     properties = []
-    for name, column in declared.recipe.columns.items():
+    for name, column in declared.report.columns.items():
         is_unique = declared.key == (name,)
         properties.append(_property(name, column, is_unique))
 
     physical_type = "file"
-    if declared.recipe.database is not None:
+    if declared.database is not None:
         physical_type = "table"
         partition_key = {
             "name": "period",
@@ -204,7 +204,7 @@ def _schema_object(declared: DeclaredReport) -> dict[str, Any]:
         properties.append(partition_key)
 
     quality = []
-    for check in declared.recipe.checks:
+    for check in declared.report.all_checks:
         severity = _SEVERITIES[check.severity]
         quality.append({"name": check.name, "type": "text", "severity": severity})
 
@@ -234,7 +234,7 @@ def _property(name: str, column: Column, is_unique: bool) -> dict[str, Any]:
 
 def _service_levels(declared: DeclaredReport) -> list[dict[str, Any]]:
     dag: Any = declared.dag
-    final_after = dag.timetable.delay + declared.query.late_by
+    final_after = dag.timetable.delay + declared.report.late_by
     frequency = {
         "property": "frequency",
         "value": 1,

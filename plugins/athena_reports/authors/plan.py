@@ -11,9 +11,11 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
+from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.rows.checks import failures
 from athena_reports.rows.differences import Change, Differences, find_differences
+from athena_reports.settings import settings
 
 
 class PlanError(AthenaReportsError):
@@ -50,7 +52,7 @@ class ChangePlan(BaseModel, frozen=True):
 
 def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Period]:
     """Return the last published periods of a report, oldest first; PlanError if there is none."""
-    database = declared.recipe.database
+    database = declared.database
     published = Table(database, declared.location, aws.glue).periods_of(declared.cadence) if database else {}
     if not published:
         raise PlanError(
@@ -88,7 +90,7 @@ def make_plan(
 
 
 def _planned(declared: DeclaredReport, period: Period, key: Sequence[str], aws: Aws) -> PlannedPeriod:
-    location = declared.recipe.location(period)
+    location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
     manifest = _published(declared, period, aws)
     with trial(declared, period, aws) as made:
         published = made.engine.folder / "published.parquet"
@@ -107,7 +109,7 @@ def _planned(declared: DeclaredReport, period: Period, key: Sequence[str], aws: 
 
 
 def _published(declared: DeclaredReport, period: Period, aws: Aws) -> Manifest:
-    location = declared.recipe.location(period)
+    location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
     manifest, _ = read_manifest(location, aws.s3)
     if manifest is None or not manifest.parquet_key:
         raise PlanError(f"{location.manifest_uri} names no Parquet to compare with. Publish the period again.")

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console, Group
@@ -18,8 +17,9 @@ from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.queries.input_partitions import InputPartitions, find_partitions
 from athena_reports.queries.prices import price_usd
 from athena_reports.rows.checks import CheckResult
+from athena_reports.settings import settings
 from athena_reports.steps.airflow_errors import describe
-from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError, require_within
+from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError, measured_scan, require_within
 
 _SHOWN_ROWS = 10
 
@@ -69,9 +69,15 @@ class Preview(BaseModel, frozen=True):
 def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
     """Look at a period, without its query."""
     sql = declared.sql(period)
-    query, now = declared.query, datetime.now(UTC)
-    where: dict[str, Any] = {"database": query.database, "glue": aws.glue}
-    found = find_partitions(query.inputs, period, late_by=query.late_by, now=now, **where)
+    report = declared.report
+    found = find_partitions(
+        report.inputs,
+        period,
+        database=settings().database,
+        glue=aws.glue,
+        late_by=report.late_by,
+        now=datetime.now(UTC),
+    )
     inputs = tuple(_input(each, aws) for each in found)
     expected = estimate(declared, period, inputs, aws)
     return Preview(
@@ -80,7 +86,7 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
         sql=sql,
         inputs=inputs,
         estimate=expected,
-        max_scan=query.max_scan,
+        max_scan=report.max_scan,
         refused=_refused(declared, period, expected),
     )
 
@@ -101,7 +107,8 @@ def run_preview(seen: Preview, declared: DeclaredReport, period: Period, aws: Aw
 
 def estimate(declared: DeclaredReport, period: Period, inputs: Sequence[InputPreview], aws: Aws) -> Estimate | None:
     """Return what the nearest published periods scanned, or before the first one the bytes of the partitions."""
-    if (measure := declared.query.measured) and (measured := measure(period, aws.glue)):
+    measured = _measured_scan(declared, period, aws)
+    if measured is not None:
         price = _price(measured.bytes, aws)
         return Estimate(bytes=measured.bytes, price_usd=price, basis=measured.basis, is_measured=True)
     if not inputs:
@@ -121,16 +128,19 @@ def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws)
 
 
 def _measured_scans(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> list[ScanEstimate]:
-    measure = declared.query.measured
-    if measure is None:
-        return []
     scans = []
     for period in periods:
-        scan = measure(period, aws.glue)
+        scan = _measured_scan(declared, period, aws)
         if scan is not None:
             _require_within(declared, period, scan)
             scans.append(scan)
     return scans
+
+
+def _measured_scan(declared: DeclaredReport, period: Period, aws: Aws) -> ScanEstimate | None:
+    if declared.database is None:
+        return None
+    return measured_scan(period, aws.glue, database=declared.database, location=declared.location)
 
 
 def _refused(declared: DeclaredReport, period: Period, expected: Estimate | None) -> str:
@@ -145,13 +155,13 @@ def _refused(declared: DeclaredReport, period: Period, expected: Estimate | None
 
 def _require_within(declared: DeclaredReport, period: Period, scan: ScanEstimate) -> None:
     """Refuse what the run of a period refuses, in its words."""
-    query = declared.query
-    if query.max_scan is None:
+    max_scan = declared.report.max_scan
+    if max_scan is None:
         return
     try:
-        require_within(query.max_scan, scan)
+        require_within(max_scan, scan)
     except ScanLimitError as error:
-        about = describe(declared.dag.dag_id, period, query.environment)
+        about = describe(declared.dag.dag_id, period, settings().environment)
         raise ScanLimitError(f"{about}: {error}") from None
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from athena_reports.authors.declared import DeclaredReport
 from athena_reports.authors.trial import Aws
-from athena_reports.page.coverage import coverage
+from athena_reports.page.coverage import period_coverage
 from athena_reports.publication.glue_table import Table
 
 
@@ -33,11 +33,11 @@ class Status(BaseModel, frozen=True):
 def status(declared: DeclaredReport, aws: Aws) -> Status:
     """Return the state of every period that is due or published; a report without a table has no published ones."""
     dag: Any = declared.dag
-    database = declared.recipe.database
+    database = declared.database
     partitions = Table(database, declared.location, aws.glue).partitions() if database else {}
     found = {period_id: partition.parameters for period_id, partition in partitions.items()}
     where = {"until": dag.end_date, "logic": declared.logic}
-    cells = coverage(dag.timetable, found, {}, dag.start_date, datetime.now(UTC), **where).cells
+    cells = period_coverage(dag.timetable, found, {}, since=dag.start_date, now=datetime.now(UTC), **where).cells
     periods = (
         PeriodStatus(
             period=cell.period.id,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ from athena_reports.authors.declared import DeclaredReport
 from athena_reports.aws.s3 import S3
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
+from athena_reports.publication.location import PeriodLocation
 from athena_reports.queries.execution import QueryExecution, QueryState, get_query_execution
 from athena_reports.queries.failures import QueryFailedError
 from athena_reports.rows.athena_result import FinishedQuery, read_result
@@ -22,6 +23,7 @@ from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.transforms import apply
 from athena_reports.rows.writer import LocalTable, write_table
 from athena_reports.settings import settings
+from athena_reports.steps.run_query import result_configuration
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -72,27 +74,32 @@ def trial(
         is_whole: Whether the rows are those of the report: only then it has transforms and checks for them.
     """
     about = f"{declared.dag.dag_id}, period {period.id}"
-    recipe = declared.recipe if is_whole else replace(declared.recipe, transforms=(), checks=())
-    execution = _run(declared, sql or declared.sql(period), database or declared.query.database or "default", aws)
+    report = declared.report
+    transforms = report.transforms if is_whole else ()
+    checks = report.all_checks if is_whole else ()
+    execution = _run(sql or declared.sql(period), database or settings().database, aws)
     if execution.state != QueryState.SUCCEEDED:
         raise QueryFailedError(execution, about=about)
     with open_engine(settings().memory_limit, about=about) as engine:
         finished = FinishedQuery.model_validate(execution, from_attributes=True)
         found = read_result(finished, engine=engine, athena=aws.athena, s3=aws.s3, published_columns=lambda: None)
-        rows = apply(recipe.transforms, found.relation, period, engine=engine, about=about)
+        rows = apply(transforms, found.relation, period, engine=engine, about=about)
         table = write_table(rows, engine)
         against = {} if database else {"previous_period": period.previous, "previous_version": period}
-        baselines = {name: read_manifest(recipe.location(of), aws.s3)[0] for name, of in against.items()}
-        yield Trial(execution, engine, table, run_checks(recipe.checks, table, engine, **baselines))
+        baselines = {}
+        for name, other in against.items():
+            baselines[name], _ = read_manifest(PeriodLocation.of(settings().report_bucket, report.name, other), aws.s3)
+        yield Trial(execution, engine, table, run_checks(checks, table, engine, **baselines))
 
 
-def _run(declared: DeclaredReport, sql: str, database: str, aws: Aws) -> QueryExecution:
-    query = declared.query
-    output = {"OutputLocation": query.output_location} if query.output_location else {}
-    request: dict[str, Any] = {"QueryString": sql, "WorkGroup": query.workgroup, "ClientRequestToken": str(uuid4())}
-    request["QueryExecutionContext"] = {"Database": database, "Catalog": query.catalog}
-    if result := (query.result_configuration or {}) | output:
-        request["ResultConfiguration"] = result
+def _run(sql: str, database: str, aws: Aws) -> QueryExecution:
+    names = settings()
+    request: dict[str, Any] = {"QueryString": sql, "WorkGroup": names.workgroup, "ClientRequestToken": str(uuid4())}
+    request["QueryExecutionContext"] = {"Database": database, "Catalog": "AwsDataCatalog"}
+    if names.query_results:
+        configuration = result_configuration(names.bucket_owner, names.encryption)
+        configuration["OutputLocation"] = names.query_results
+        request["ResultConfiguration"] = configuration
     query_execution_id = aws.athena.start_query_execution(**request)["QueryExecutionId"]
     try:
         for look in range(10**6):

@@ -1,8 +1,8 @@
 """The DAGs that keep the reports in order: reconciler, cleanup and restatement."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
 
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
@@ -21,11 +21,20 @@ def build_reconciler(every: timedelta = timedelta(minutes=10), doc: str | None =
 
     `every` says how often it runs; `doc` is Markdown for the people who operate it.
     """
-    names = settings()
-    description = "Stops queries that nobody waits for"
-    with _dag("reconciler", description, every, doc, retries=0, dagrun_timeout=every) as dag:
-        own: dict[str, Any] = {"workgroup": names.workgroup, "environment": names.environment}
-        AthenaReconcileOperator(task_id="stop_unwanted_queries", **own)
+    deployment = settings()
+    with _maintenance_dag(
+        "reconciler",
+        "Stops queries that nobody waits for",
+        every,
+        doc,
+        retries=0,  # the next run comes soon
+        run_timeout=every,
+    ) as dag:
+        AthenaReconcileOperator(
+            task_id="stop_unwanted_queries",
+            workgroup=deployment.workgroup,
+            environment=deployment.environment,
+        )
     return dag
 
 
@@ -44,11 +53,21 @@ def build_cleanup(
         every: How often it runs.
         doc: Markdown for the people who operate it.
     """
-    names = settings()
-    target: dict[str, Any] = {"bucket": names.report_bucket, "database": names.report_database}
-    target |= {"bucket_owner": names.bucket_owner, "encryption": names.encryption, "aws_conn_id": names.aws_conn_id}
-    with _dag("cleanup", "Repairs what a crash left behind, and lists or deletes old versions", every, doc) as dag:
-        clean_up = partial(clean_up_bucket, policy=policy or RetentionPolicy(), delete=delete, **target)
+    deployment = settings()
+    if policy is None:
+        policy = RetentionPolicy()
+    clean_up = partial(
+        clean_up_bucket,
+        policy=policy,
+        delete=delete,
+        bucket=deployment.report_bucket,
+        database=deployment.report_database,
+        bucket_owner=deployment.bucket_owner,
+        encryption=deployment.encryption,
+        aws_conn_id=deployment.aws_conn_id,
+    )
+    description = "Repairs what a crash left behind, and lists or deletes old versions"
+    with _maintenance_dag("cleanup", description, every, doc) as dag:
         PythonOperator(task_id="clean_up", python_callable=clean_up)
     return dag
 
@@ -59,17 +78,36 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
     With the param `stale`, also periods whose SQL reads the period before, if that one was restated since.
     `every` says how often it runs; `doc` is Markdown for the people who operate it.
     """
-    params = {STALE_PARAM: Param(False, type="boolean", title="Stale periods too")}
-    with _dag("restatement", "Reports periods again when late events have landed", every, doc, params=params) as dag:
-        found = AthenaRestatementsOperator(task_id="find", database=settings().report_database)
-        TriggerDagRunOperator.partial(
-            task_id="restate", logical_date=None, skip_when_already_exists=True, max_active_tis_per_dagrun=1
-        ).expand_kwargs(found.output)
+    with _maintenance_dag(
+        "restatement",
+        "Reports periods again when late events have landed",
+        every,
+        doc,
+        params={STALE_PARAM: Param(False, type="boolean", title="Stale periods too")},
+    ) as dag:
+        find = AthenaRestatementsOperator(task_id="find", database=settings().report_database)
+        restate = TriggerDagRunOperator.partial(
+            task_id="restate",
+            logical_date=None,
+            skip_when_already_exists=True,
+            max_active_tis_per_dagrun=1,
+        )
+        restate.expand_kwargs(find.output)
     return dag
 
 
-def _dag(name: str, description: str, every: timedelta, doc: str | None, *, retries: int = 1, **options: Any) -> DAG:
-    names = settings()
+def _maintenance_dag(
+    name: str,
+    description: str,
+    every: timedelta,
+    doc: str | None,
+    *,
+    retries: int = 1,
+    run_timeout: timedelta | None = None,
+    params: Mapping[str, Param] | None = None,
+) -> DAG:
+    deployment = settings()
+    defaults = {"owner": "airflow", "retries": retries, "aws_conn_id": deployment.aws_conn_id}
     return DAG(
         f"athena_reports_{name}",
         description=description,
@@ -77,10 +115,11 @@ def _dag(name: str, description: str, every: timedelta, doc: str | None, *, retr
         schedule=every,
         start_date=datetime(2025, 1, 1, tzinfo=UTC),
         catchup=False,
-        is_paused_upon_creation=names.paused,
+        is_paused_upon_creation=deployment.paused,
         allowed_run_types=ALL_BUT_BACKFILLS,
         max_active_runs=1,
-        default_args={"owner": "airflow", "retries": retries, "aws_conn_id": names.aws_conn_id},
-        tags=[MAINTENANCE_TAG, names.environment],
-        **options,
+        dagrun_timeout=run_timeout,
+        default_args=defaults,
+        params=params,
+        tags=[MAINTENANCE_TAG, deployment.environment],
     )

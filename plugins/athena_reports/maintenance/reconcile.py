@@ -1,5 +1,6 @@
 """Stops queries that nobody waits for: their worker was killed, their run timed out, the triggerer was down."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,8 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.sdk import Context
 
-from athena_reports.queries.execution import elapsed_since
+from athena_reports.queries.execution import QueryExecution, elapsed_since
+from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submission import recent_submissions
 from athena_reports.steps.airflow_errors import aws_errors
 
@@ -23,22 +25,41 @@ class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
 
     def __init__(self, *, workgroup: str, environment: str, grace: timedelta = GRACE, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.workgroup, self.environment, self.grace = workgroup, environment, grace
+        self.workgroup = workgroup
+        self.environment = environment
+        self.grace = grace
 
     @aws_errors("athena_reports_reconciler")
     def execute(self, context: Context) -> list[str]:
         """Stop the unwanted queries, and return their query execution ids."""
-        recent = [(each.marker, query) for each, query in recent_submissions(self.hook.get_conn(), self.workgroup)]
-        stopped, newest = [], set()
-        for marker, query in sorted(recent, key=lambda each: each[1].submitted_at, reverse=True):
-            superseded = marker.owner in newest
-            newest.add(marker.owner)
-            is_old = elapsed_since(query.submitted_at) >= self.grace
-            if marker.environment != self.environment or not query.is_running or not is_old:
-                continue
-            run: dict[str, Any] = {"dag_id": marker.dag_id, "run_ids": [marker.run_id]}
-            if superseded or not context["ti"].get_dr_count(**run, states=["queued", "running"]):
-                self.log.warning("Stopping query %s of %s, run %s.", query.id, marker.dag_id, marker.run_id)
-                self.hook.stop_query(query.id)
-                stopped.append(query.id)
+        stopped = []
+        for marker, query in self._unwanted(context["ti"]):
+            self.log.warning("Stopping query %s of %s, run %s.", query.id, marker.dag_id, marker.run_id)
+            self.hook.stop_query(query.id)
+            stopped.append(query.id)
         return stopped
+
+    def _unwanted(self, ti: Any) -> Iterator[tuple[Marker, QueryExecution]]:
+        """Yield the environment's running queries that nobody waits for, the newest first."""
+        owners_with_a_newer_query = set()
+        for marker, query in self._newest_first():
+            is_superseded = marker.owner in owners_with_a_newer_query
+            owners_with_a_newer_query.add(marker.owner)
+            if marker.environment != self.environment or not query.is_running:
+                continue
+            if elapsed_since(query.submitted_at) < self.grace:
+                continue
+            if is_superseded or not _is_active(ti, marker):
+                yield marker, query
+
+    def _newest_first(self) -> list[tuple[Marker, QueryExecution]]:
+        queries = []
+        for submission, query in recent_submissions(self.hook.get_conn(), self.workgroup):
+            queries.append((submission.marker, query))
+        return sorted(queries, key=lambda pair: pair[1].submitted_at, reverse=True)
+
+
+def _is_active(ti: Any, marker: Marker) -> bool:
+    """Whether Airflow still has the run of a query, and the run has not ended."""
+    count = ti.get_dr_count(dag_id=marker.dag_id, run_ids=[marker.run_id], states=["queued", "running"])
+    return bool(count)

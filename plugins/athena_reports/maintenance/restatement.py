@@ -1,4 +1,7 @@
-"""Finds published periods to report again: provisional ones whose late events have arrived, and stale ones."""
+"""Finds published periods to report again.
+
+These are provisional periods whose late events have arrived, and stale ones.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +19,10 @@ from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.steps.airflow_errors import report_errors
 
 STALE_PARAM = "stale"
-TOGETHER = timedelta(minutes=1)  # queries of two periods that are reported again together start so far apart
+# The queries of two periods that are reported again together start at most so far apart.
+TOGETHER = timedelta(minutes=1)
+_ACTIVE_STATES = ["queued", "running"]
+_RUN_IDS_PER_REQUEST = 50  # they are part of the request's address, whose length is limited
 
 
 @dataclass(frozen=True)
@@ -31,42 +37,82 @@ class Restatement:
 
     @property
     def run_ids(self) -> list[str]:
-        """Ids of the runs that may exist for it, one a day while they fail, and last of the next one."""
-        return [f"restatement__{self.period_id}__{self.submitted_at}__{day}" for day in range(self.days_due + 1)]
+        """Ids of the runs that it may have had, one a day while they fail. The last is the next run's."""
+        prefix = f"restatement__{self.period_id}__{self.submitted_at}"
+        return [f"{prefix}__{day}" for day in range(self.days_due + 1)]
 
     def to_trigger(self) -> dict[str, Any]:
         """Return the arguments of a TriggerDagRunOperator."""
-        conf = {PERIOD_PARAM: self.period_id}
-        return {"trigger_dag_id": self.dag_id, "trigger_run_id": self.run_ids[-1], "conf": conf}
+        return {
+            "trigger_dag_id": self.dag_id,
+            "trigger_run_id": self.run_ids[-1],
+            "conf": {PERIOD_PARAM: self.period_id},
+        }
 
 
 def find_restatements(
     dag_id: str, partitions: Mapping[str, PartitionFacts], now: datetime, *, with_stale: bool
 ) -> list[Restatement]:
-    """Return which of a report's published periods have to be reported again, the earliest first."""
-    outdated = stale(partitions) if with_stale else []
-    found = []
-    for period_id, facts in sorted(partitions.items(), key=lambda item: item[1].start):
-        has_settled = facts.provisional and datetime.fromisoformat(facts.settles_at) <= now
-        if has_settled or period_id in outdated:
-            reason = "late events have arrived" if has_settled else "the period before was restated"
-            # Not a date: many periods become due just before midnight UTC, and their runs are active after it.
-            since = max(map(datetime.fromisoformat, (facts.submitted_at, facts.settles_at)))
-            days_due = max(now - since, timedelta(0)) // timedelta(days=1)
-            found.append(Restatement(dag_id, period_id, reason, facts.submitted_at, days_due))
-    return found
+    """Return which of a report's published periods have to be reported again, the earliest first.
+
+    Args:
+        dag_id: The report's DAG.
+        partitions: What the report's Glue table says of each published period, by period id.
+        now: The instant at which they are due.
+        with_stale: Whether stale periods are reported again too.
+    """
+    stale = set(stale_periods(partitions)) if with_stale else set()
+    restatements = []
+    for period_id in sorted(partitions, key=lambda period_id: partitions[period_id].start):
+        facts = partitions[period_id]
+        if facts.provisional and datetime.fromisoformat(facts.settles_at) <= now:
+            reason = "late events have arrived"
+        elif period_id in stale:
+            reason = "the period before was restated"
+        else:
+            continue
+        days_due = _whole_days_due(facts, now)
+        restatements.append(Restatement(dag_id, period_id, reason, facts.submitted_at, days_due))
+    return restatements
 
 
-def stale(partitions: Mapping[str, PartitionFacts]) -> list[str]:
+def stale_periods(partitions: Mapping[str, PartitionFacts]) -> list[str]:
     """Return the ids of the periods whose SQL read the period before, which was restated since."""
-    restated = {facts.end: facts.restated_at for facts in partitions.values() if facts.restated_at}
-    read = {id: facts for id, facts in partitions.items() if facts.reads_previous and facts.start in restated}
-    since = {id: datetime.fromisoformat(restated[facts.start]) - TOGETHER for id, facts in read.items()}
-    return [id for id, facts in read.items() if since[id] > datetime.fromisoformat(facts.submitted_at)]
+    restated_at: dict[str, datetime] = {}  # by the end of the restated period
+    for facts in partitions.values():
+        if facts.restated_at:
+            restated_at[facts.end] = datetime.fromisoformat(facts.restated_at)
+
+    stale = []
+    for period_id, facts in partitions.items():
+        if not facts.reads_previous or facts.start not in restated_at:
+            continue
+        submitted_at = datetime.fromisoformat(facts.submitted_at)
+        if submitted_at < restated_at[facts.start] - TOGETHER:
+            stale.append(period_id)
+    return stale
+
+
+def _whole_days_due(facts: PartitionFacts, now: datetime) -> int:
+    """Return how many times 24 hours have passed since the period was due for the first time.
+
+    Dates would not do: many periods become due just before midnight UTC, and their runs are still
+    active after it.
+    """
+    submitted_at = datetime.fromisoformat(facts.submitted_at)
+    settles_at = datetime.fromisoformat(facts.settles_at)
+    time_due = now - max(submitted_at, settles_at)
+    # A stale period may be restated before its own late events have arrived.
+    return max(time_due, timedelta(0)) // timedelta(days=1)
 
 
 class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
-    """Returns, for each period that has to be reported again, how to trigger its DAG; `database` is of Glue."""
+    """Returns, for each period that has to be reported again, how to trigger its DAG.
+
+    Args:
+        database: The Glue database of the reports.
+        **kwargs: Arguments of `AwsBaseOperator`, such as `task_id` and `aws_conn_id`.
+    """
 
     aws_hook_class = GlueCatalogHook
     template_fields: Sequence[str] = ("database",)
@@ -78,25 +124,51 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
 
     @report_errors()
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Find what is due, the oldest first, and leave out what has an active run."""
+        """Return the arguments of each TriggerDagRunOperator, the oldest period first.
+
+        A period that has an active run is left out. There are at most as many as Airflow maps
+        (`[core] max_map_length`): it fails a task that returns more.
+        """
+        max_triggers = conf.getint("core", "max_map_length", fallback=1024)
+        with_stale = bool(context["params"][STALE_PARAM])
+        restatements = self._find_restatements(with_stale=with_stale)
         triggers: list[dict[str, Any]] = []
-        due: list[Restatement] = []
-        now, with_stale = datetime.now(UTC), bool(context["params"][STALE_PARAM])
-        for table in published_tables(self.database, self.hook.get_conn()):
-            due += find_restatements(table.name, table.published_periods(), now, with_stale=with_stale)
-        due.sort(key=lambda each: each.period_id)
-        most = conf.getint("core", "max_map_length", fallback=1024)  # else Airflow fails the task
-        for number, each in enumerate(due):
-            if len(triggers) == most:
+        for place, restatement in enumerate(restatements):
+            if len(triggers) == max_triggers:
                 self.log.warning(
-                    "Airflow maps %d at once; %d later periods wait for the next run.", most, len(due) - number
+                    "Airflow maps %d at once; %d later periods wait for the next run.",
+                    max_triggers,
+                    len(restatements) - place,
                 )
                 break
-            # The runs of a paused DAG would all be paid for once it is unpaused.
-            ids, count, states = each.run_ids, context["ti"].get_dr_count, ["queued", "running"]
-            batches = [ids[start : start + 50] for start in range(0, len(ids), 50)]  # for a request's address
-            active = any(count(dag_id=each.dag_id, run_ids=batch, states=states) for batch in batches)
-            note = ", but its run has not ended; see whether the DAG is paused" if active else ""
-            self.log.info("%s, period %s: %s%s", each.dag_id, each.period_id, each.reason, note)
-            triggers += [] if active else [each.to_trigger()]
+            message = f"{restatement.dag_id}, period {restatement.period_id}: {restatement.reason}"
+            # A paused DAG would collect runs, and pay for all of them once it is unpaused.
+            if _has_active_run(restatement, context):
+                message += ", but its run has not ended; see whether the DAG is paused"
+            else:
+                triggers.append(restatement.to_trigger())
+            self.log.info(message)
         return triggers
+
+    def _find_restatements(self, *, with_stale: bool) -> list[Restatement]:
+        """Return the restatements of all reports, the oldest period first."""
+        now = datetime.now(UTC)
+        restatements: list[Restatement] = []
+        for table in published_tables(self.database, self.hook.get_conn()):
+            partitions = table.published_periods()
+            restatements += find_restatements(table.name, partitions, now, with_stale=with_stale)
+        restatements.sort(key=lambda restatement: restatement.period_id)
+        return restatements
+
+
+def _has_active_run(restatement: Restatement, context: Context) -> bool:
+    run_ids = restatement.run_ids
+    for start in range(0, len(run_ids), _RUN_IDS_PER_REQUEST):
+        active_runs = context["ti"].get_dr_count(
+            dag_id=restatement.dag_id,
+            run_ids=run_ids[start : start + _RUN_IDS_PER_REQUEST],
+            states=_ACTIVE_STATES,
+        )
+        if active_runs > 0:
+            return True
+    return False

@@ -6,7 +6,10 @@ PREFIX = "/athena-reports"  # the page's path in Airflow's API server
 
 
 class ReportsPage:
-    """The ASGI application. It is imported at the first request: every component of Airflow loads its plugins."""
+    """The ASGI application.
+
+    It is imported at the first request, since every component of Airflow loads its plugins.
+    """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""

@@ -6,7 +6,6 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import quote
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
@@ -20,11 +19,11 @@ from starlette.types import Receive, Scope, Send
 
 from athena_reports.aws.s3 import MissingObjectError
 from athena_reports.errors import AthenaReportsError, PeriodError
-from athena_reports.page.coverage import Cell, Coverage, Run, State, coverage, plan
-from athena_reports.page.lake import CALLS_AT_ONCE, Lake, LakeError, Shape, Values, label_of
+from athena_reports.page.coverage import Cell, PeriodCoverage, Run, State, period_coverage
+from athena_reports.page.fill import plan_fill, run_request
+from athena_reports.page.lake import CALLS_AT_ONCE, ColumnRoles, Lake, LakeError, TextValues, label_of
 from athena_reports.page.runs import ReportDag, dated_runs, report_dags, unfinished_runs
-from athena_reports.periods.calendar import Period, periods_among
-from athena_reports.periods.run_period import FILL_RUN_ID, PERIOD_PARAM
+from athena_reports.periods.calendar import periods_among
 from athena_reports.publication.costs import last_months, merged, summary
 from athena_reports.publication.manifest import Manifest
 from athena_reports.rows.checks import unique_columns
@@ -100,11 +99,12 @@ def what_fills(dag: Dag, session: SessionDep, first: str, last: str, state: Stat
     runs, dated = unfinished_runs([dag], session)[dag.dag_id], dated_runs(dag, session)
     session.rollback()
     now = datetime.now(UTC)
-    made = plan(_coverage(Lake.connect(), dag, runs, now, None).cells, first, last, state)
-    starts = [_start(dag.dag_id, period, dated.get(period.id), now) for period in made.periods]
+    plan = plan_fill(_coverage(Lake.connect(), dag, runs, now, None).cells, first, last, state)
+    requests = [run_request(dag.dag_id, period, dated.get(period.id), now) for period in plan.periods]
+    starts = [request.model_dump() for request in requests]
     # Airflow's backfills take the periods that start between two instants, the last one included.
     ends = [dag.cadence.period(each).start_utc.isoformat() for each in (first, last)]
-    cost = {"scanned_bytes": made.scanned_bytes, "price_usd": made.price_usd}
+    cost = {"scanned_bytes": plan.scanned_bytes, "price_usd": plan.price_usd}
     return JSONResponse({"starts": starts, "backfill": ends, **cost})
 
 
@@ -113,7 +113,7 @@ def one_period(dag: Dag, period_id: str) -> Response:
     """The manifest and the first rows."""
     lake = Lake.connect()
     manifest = lake.manifest(dag, period_id)
-    found = {"manifest": manifest.model_dump(mode="json"), "shape": Shape.of(manifest.columns)._asdict()}
+    found = {"manifest": manifest.model_dump(mode="json"), "shape": ColumnRoles.of(manifest.columns)._asdict()}
     try:
         rows = lake.rows(dag, manifest, [column.name for column in manifest.columns])
     except AthenaReportsError as error:
@@ -129,7 +129,7 @@ def history(dag: Dag, period_id: str) -> Response:
     """
     lake = Lake.connect()
     manifest = lake.manifest(dag, period_id)
-    measures = Shape.of(manifest.columns).measures
+    measures = ColumnRoles.of(manifest.columns).measures
     key = unique_columns(manifest.checks, [column.name for column in manifest.columns])
     is_single = not key and manifest.rows == 1
     nothing: dict[str, Any] = {"periods": [], "entries": [], "values": {}, "problems": [], "note": ""}
@@ -138,18 +138,18 @@ def history(dag: Dag, period_id: str) -> Response:
     if not key and not is_single:
         return JSONResponse(nothing | {"note": _NO_KEY})
     labels = {(): dag.report} if is_single else _labels(lake, dag, manifest, key)
-    published = [period.id for period in periods_among(dag.cadence, lake.partitions(dag.dag_id))]
+    published = [period.id for period in periods_among(dag.cadence, lake.published_partitions(dag.dag_id))]
     before = sorted(each for each in published if each < period_id)
     periods = [*before[1 - HISTORY_PERIODS :], period_id]
     problems: list[str] = []
 
-    def measured(id: str) -> Mapping[Values, Values]:
+    def measured(id: str) -> Mapping[TextValues, TextValues]:
         """Return the measures of the entries in a period, by their keys."""
         try:
             published = lake.manifest(dag, id)
             if is_single and published.rows != 1:
                 return {}
-            measures_by_key: Mapping[Values, Values] = lake.entries(dag, published, key, list(labels), measures)
+            measures_by_key: Mapping[TextValues, TextValues] = lake.entries(dag, published, key, list(labels), measures)
         except AthenaReportsError as error:
             problems.append(str(error))
             return {}
@@ -265,7 +265,7 @@ def _report(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: dateti
     try:
         found = _coverage(lake, dag, runs, now, since)
     except LakeError as error:
-        found = Coverage([], [str(error)])
+        found = PeriodCoverage([], [str(error)])
     if not dag.has_table:
         row["note"] = f"{dag.report} publishes no Parquet, so Glue has none of its periods. See its runs in Airflow."
     elif not (since or found.problems or any(cell.published for cell in found.cells)):
@@ -276,7 +276,7 @@ def _report(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: dateti
     return row | {"problems": found.problems, "cells": [_cell(cell) for cell in found.cells]}
 
 
-def _labels(lake: Lake, dag: ReportDag, manifest: Manifest, key: Sequence[str]) -> dict[Values, str]:
+def _labels(lake: Lake, dag: ReportDag, manifest: Manifest, key: Sequence[str]) -> dict[TextValues, str]:
     """Return the names of the first entries by their keys: of several columns all values, of one column its label."""
     label = label_of(key[0], [column.name for column in manifest.columns])
     labels = {}
@@ -286,15 +286,16 @@ def _labels(lake: Lake, dag: ReportDag, manifest: Manifest, key: Sequence[str]) 
     return labels
 
 
-def _coverage(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: datetime | None) -> Coverage:
+def _coverage(lake: Lake, dag: ReportDag, runs: Runs, now: datetime, since: datetime | None) -> PeriodCoverage:
     if not dag.has_table:
-        return Coverage([], [])
+        return PeriodCoverage([], [])
     first = dag.cadence.containing(since) if since else None
     # The period before the first one decides whether that one is stale.
-    partitions = lake.partitions(dag.dag_id, first.previous.id if first else "")
+    partitions = lake.published_partitions(dag.dag_id, first.previous.id if first else "")
     begin = max(dag.since, first.start_utc) if first else dag.since
-    found = coverage(dag.timetable, partitions, runs, begin, now, dag.until, dag.logic)
-    return Coverage([cell for cell in found.cells if first is None or cell.period >= first], found.problems)
+    bounds: Any = {"since": begin, "until": dag.until, "now": now}
+    found = period_coverage(dag.timetable, partitions, runs, **bounds, logic=dag.logic)
+    return PeriodCoverage([cell for cell in found.cells if first is None or cell.period >= first], found.problems)
 
 
 def _cell(cell: Cell) -> list[Any]:
@@ -304,19 +305,6 @@ def _cell(cell: Cell) -> list[Any]:
     run_id = cell.run.run_id if cell.run else published.run_id if published else ""
     facts = [getattr(published, name) for name in _FACTS] if published else []
     return [period.id, period.first_date.isoformat(), days, cell.states, run_id, *facts]
-
-
-def _start(dag_id: str, period: Period, dated_run: str | None, now: datetime) -> dict[str, Any]:
-    """Return the request below `/api/v2/` that runs a period; `dated_run` is empty if that run cannot, None without."""
-    path = f"dags/{quote(dag_id, safe='')}/dagRuns"
-    if dated_run:
-        clear = f"{path}/{quote(dated_run, safe='')}/clear"
-        return {"period": period.id, "action": "clear", "path": clear, "body": {"dry_run": False, "only_failed": False}}
-    begin, end = period.start_utc.isoformat(), period.end_utc.isoformat()
-    dated = {"logical_date": begin, "data_interval_start": begin, "data_interval_end": end}
-    undated = {"logical_date": None, "conf": {PERIOD_PARAM: period.id}}
-    body = {"dag_run_id": f"{FILL_RUN_ID}{period.id}__{now.isoformat()}"} | (dated if dated_run is None else undated)
-    return {"period": period.id, "action": "trigger", "path": path, "body": body}
 
 
 app = create_app()

@@ -1,28 +1,29 @@
-"""The state of every period of a report, from the partitions of its table and its runs alone: no manifest is read."""
+"""The state of every period of a report.
 
-from bisect import bisect
-from collections.abc import Iterable, Mapping, Sequence
+It follows from the partitions of the report's Glue table and the runs of its DAG alone. No manifest
+is read.
+"""
+
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from statistics import median
 from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from athena_reports.errors import PeriodError
-from athena_reports.maintenance.restatement import stale
+from athena_reports.maintenance.restatement import stale_periods
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.manifest import PartitionFacts
-from athena_reports.reports.logic import is_outdated
+from athena_reports.reports.logic_digest import is_outdated
 from athena_reports.scheduling.timetable import PeriodTimetable
 
-Partitions = Mapping[str, Mapping[str, str]]  # parameters by period id
-_NEAR = 5
-_ACTIVE = ("queued", "running")
+PublishedPartitions = Mapping[str, Mapping[str, str]]
+"""The parameters of each partition of a report's Glue table, by period id."""
 
 
 class State(StrEnum):
-    """The states of a period, the most important one first. Several can hold at once."""
+    """A state of a period. Several can hold at once; `Cell` has them in their order."""
 
     RUNNING = "running"
     FAILED = "failed"
@@ -37,15 +38,33 @@ class State(StrEnum):
 
 
 class Run(NamedTuple):
-    """A run of a report's DAG: its state as Airflow names it, and when it ended, as the manifest writes times."""
+    """A run of a report's DAG.
+
+    Attributes:
+        run_id: As Airflow names it.
+        state: As Airflow names it.
+        ended_at: As the manifest writes times; empty if it has not ended.
+    """
 
     run_id: str
     state: str
     ended_at: str = ""
 
+    @property
+    def is_active(self) -> bool:
+        """Whether it waits for its turn or is under way."""
+        return self.state in ("queued", "running")
+
 
 class Cell(NamedTuple):
-    """One period: its states in the order of `State`, what is published, and the active or failed run."""
+    """One period of a report.
+
+    Attributes:
+        period: The period.
+        states: All that hold, the most important one first.
+        published: What its partition says; None if nothing is published.
+        run: Its run, if that is active or failed.
+    """
 
     period: Period
     states: Sequence[State]
@@ -53,98 +72,123 @@ class Cell(NamedTuple):
     run: Run | None
 
 
-class Coverage(NamedTuple):
-    """All periods of a report in order, and sentences about partitions that do not belong to one."""
+class PeriodCoverage(NamedTuple):
+    """All periods of a report in order, and a sentence about each partition that is of none."""
 
     cells: Sequence[Cell]
     problems: Sequence[str]
 
 
-class Plan(NamedTuple):
-    """The periods to run, earliest first, and what their queries will scan and cost; None if not known."""
-
-    periods: Sequence[Period]
-    scanned_bytes: int | None
-    price_usd: float | None
-
-
-def coverage(
+def period_coverage(
     timetable: PeriodTimetable,
-    partitions: Partitions,
+    partitions: PublishedPartitions,
     runs: Mapping[str, Run],
+    *,
     since: datetime,
+    until: datetime | None,
     now: datetime,
-    until: datetime | None = None,
-    logic: str = "",
-) -> Coverage:
-    """Return the periods that start from `since` to `until` and whose run is due, and others that are there anyway.
+    logic: str,
+) -> PeriodCoverage:
+    """Return the periods of a report that are due, and others that are there anyway.
 
-    These are published, or have ended and have a run. `logic` is today's, empty if unknown.
+    These are published, or have ended and have a run.
+
+    Args:
+        timetable: When the report runs.
+        partitions: The partitions of its Glue table.
+        runs: Of each period the run that counts, by period id.
+        since: The first instant at which a period that is due may start.
+        until: The last one; None if the report goes on.
+        now: When the run of a period has to be due.
+        logic: The digest of what makes the report's rows today; empty if unknown.
     """
-    cadence = timetable.cadence
-    end = cadence.last_complete(now - timetable.delay).end_utc
-    if until is not None:
-        end = min(end, until + timedelta(seconds=1))
-    problems: list[str] = []
-    published: dict[str, PartitionFacts] = {}
+    published, problems = _read_partitions(partitions)
+    periods = _due_periods(timetable, since, until, now)
+    others = {*published, *runs} - periods.keys()
+    for period_id in sorted(others):
+        try:
+            period = timetable.cadence.period(period_id)
+        except PeriodError as error:
+            problems.append(f"{error}. If the cadence was changed, drop the partition.")
+            continue
+        has_ended = period.end_utc <= now
+        if period_id in published or has_ended:
+            periods[period_id] = period
+
+    stale = set(stale_periods(published))
+    cells = []
+    for period in sorted(periods.values(), key=lambda period: period.first_date):
+        facts = published.get(period.id)
+        run = runs.get(period.id)
+        states = _states(facts, run, is_stale=period.id in stale, logic=logic)
+        is_run_shown = State.RUNNING in states or State.FAILED in states
+        cells.append(Cell(period, states, facts, run if is_run_shown else None))
+    return PeriodCoverage(cells, problems)
+
+
+def _read_partitions(
+    partitions: PublishedPartitions,
+) -> tuple[dict[str, PartitionFacts], list[str]]:
+    """Return what the partitions say, by period id, and a sentence about each that is foreign."""
+    published = {}
+    problems = []
     for period_id, parameters in partitions.items():
         try:
             published[period_id] = PartitionFacts.from_parameters(parameters)
         except ValidationError as error:
-            first, advice = error.errors()[0], "Drop it, or clear the run of its period."
-            why = f"({first['loc'][0]}: {first['msg']})"
-            problems.append(f"The partition {period_id!r} is not of this package {why}. {advice}")
-    periods = {period.id: period for period in cadence.between(since, end)}
-    for period_id in sorted({*published, *runs} - periods.keys()):
-        try:
-            period = cadence.period(period_id)
-        except PeriodError as error:
-            problems.append(f"{error}. If the cadence was changed, drop the partition.")
-        else:
-            if period_id in published or period.end_utc <= now:
-                periods[period_id] = period
-    old = set(stale(published))
-    other = {id for id, facts in published.items() if is_outdated(facts.logic, logic)}
-    cells = [_cell(each, published.get(id), runs.get(id), id in old, id in other) for id, each in periods.items()]
-    return Coverage(sorted(cells, key=lambda cell: cell.period.first_date), problems)
+            first = error.errors()[0]
+            why = f"{first['loc'][0]}: {first['msg']}"
+            advice = "Drop it, or clear the run of its period."
+            problems.append(f"The partition {period_id!r} is not of this package ({why}). {advice}")
+    return published, problems
 
 
-def current_runs(runs: Iterable[tuple[str, Run]]) -> dict[str, Run]:
-    """Return the run that counts for each period id: an active one, else the one that ended last."""
-    return dict(sorted(runs, key=lambda each: (each[1].state in _ACTIVE, each[1].ended_at)))
+def _due_periods(
+    timetable: PeriodTimetable, since: datetime, until: datetime | None, now: datetime
+) -> dict[str, Period]:
+    """Return the periods whose run is due, by id; those that start from `since` to `until`."""
+    end = timetable.cadence.last_complete(now - timetable.delay).end_utc
+    if until is not None:
+        after_until = until + timedelta(seconds=1)  # since `between` leaves its end out
+        end = min(end, after_until)
+    return {period.id: period for period in timetable.cadence.between(since, end)}
 
 
-def plan(cells: Sequence[Cell], first_id: str, last_id: str, states: Iterable[State]) -> Plan:
-    """Return the periods of a range that have one of the states and no active run; PeriodError for a wrong range."""
-    places = {cell.period.id: place for place, cell in enumerate(cells)}
-    if unknown := {first_id, last_id} - places.keys():
-        raise PeriodError(f"{min(unknown)!r} is not a period of this report that has ended. Choose one that is shown.")
-    if places[last_id] < places[first_id]:
-        raise PeriodError(f"The range is inverted: {last_id} lies before {first_id}. Exchange the two periods.")
-    wanted, between = frozenset(states), cells[places[first_id] : places[last_id] + 1]
-    periods = [each.period for each in between if wanted & {*each.states} and State.RUNNING not in each.states]
-    paid = {place: cell.published for place, cell in enumerate(cells) if cell.published}
-    if not paid:
-        return Plan(periods, None, None)
-    near = [_nearest(places[each.id], [*paid]) for each in periods]
-    scanned = sum(median(paid[place].scanned_bytes for place in some) for some in near)
-    prices = [[paid[place].price_usd for place in some] for some in near]
-    known = [[price for price in some if price is not None] for some in prices]
-    return Plan(periods, round(scanned), sum(map(median, known)) if known == prices else None)
+def _states(
+    published: PartitionFacts | None,
+    run: Run | None,
+    *,
+    is_stale: bool,
+    logic: str,
+) -> list[State]:
+    """Return the states of a period that hold, the most important one first."""
+    states = []
+    if run is not None and run.is_active:
+        states.append(State.RUNNING)
+    if run is not None and run.state == "failed" and not _is_published_since(published, run):
+        states.append(State.FAILED)
+    if published is None:
+        states.append(State.MISSING)
+        return states
+    if published.broken:
+        states.append(State.BROKEN)
+    if is_stale:
+        states.append(State.STALE)
+    if is_outdated(published.logic, logic):
+        states.append(State.OUTDATED)
+    if published.partial:
+        states.append(State.PARTIAL)
+    if published.checks_warned > 0:
+        states.append(State.WARNED)
+    if published.provisional:
+        states.append(State.PROVISIONAL)
+    if not published.broken:
+        states.append(State.PUBLISHED)
+    return states
 
 
-def _nearest(place: int, places: Sequence[int]) -> list[int]:
-    """Return the few of sorted places that are nearest: a lake grows, so periods far away cost something else."""
-    at = bisect(places, place)
-    return sorted(places[max(at - _NEAR, 0) : at + _NEAR], key=lambda each: abs(each - place))[:_NEAR]
-
-
-def _cell(period: Period, published: PartitionFacts | None, run: Run | None, is_stale: bool, is_outdated: bool) -> Cell:
-    running = run is not None and run.state in _ACTIVE
-    is_repaired = run and published and run.ended_at and run.ended_at <= published.published_at
-    failed = run is not None and run.state == "failed" and not is_repaired
-    broken = published is not None and published.broken
-    seen = (published.partial, published.checks_warned, published.provisional, not broken) if published else ()
-    holds = (running, failed, not published, broken, is_stale, is_outdated, *seen)  # in the order of State
-    states = tuple(state for state, is_so in zip(State, holds, strict=False) if is_so)
-    return Cell(period, states, published, run if running or failed else None)
+def _is_published_since(published: PartitionFacts | None, run: Run) -> bool:
+    """Whether a period was published after its run had ended."""
+    if published is None or not run.ended_at:
+        return False
+    return run.ended_at <= published.published_at

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.models.backfill import Backfill
 from airflow.models.dag import DagModel, DagTag
@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from athena_reports.errors import PeriodError, RunPeriodError
-from athena_reports.page.coverage import Run, current_runs
+from athena_reports.page.coverage import Run
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run
 from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG
@@ -46,57 +46,119 @@ class ReportDag:
         return self.dag_id.removesuffix(f"_{self.cadence.name}")
 
 
+class DatedRun(NamedTuple):
+    """The run whose logical date is the start of a period.
+
+    `can_run_period` says if clearing it runs the period. It does not if the run reports another
+    period, or if its backfill was cancelled: Airflow keeps that paused (apache/airflow#72337).
+    """
+
+    run_id: str
+    can_run_period: bool
+
+
 def report_dags(dag_ids: Iterable[str], session: Session) -> list[ReportDag]:
     """Return the reports among some DAGs, by id."""
-    tagged = select(DagModel.dag_id, DagModel.is_paused).join(DagTag, DagTag.dag_id == DagModel.dag_id)
-    wanted = tagged.where(DagTag.name == REPORT_TAG, DagModel.dag_id.in_(set(dag_ids)), ~DagModel.is_stale)
-    paused = {row.dag_id: row.is_paused for row in session.execute(wanted)}
-    serialized = SerializedDagModel.get_latest_serialized_dags(dag_ids=list(paused), session=session)
-    found = (_report_dag(row.dag_id, row.data or {}, paused[row.dag_id]) for row in serialized)
-    return sorted((dag for dag in found if dag), key=lambda dag: dag.dag_id)
+    tagged = (
+        select(DagModel.dag_id, DagModel.is_paused)
+        .join(DagTag, DagTag.dag_id == DagModel.dag_id)
+        .where(DagTag.name == REPORT_TAG)
+        .where(DagModel.dag_id.in_(set(dag_ids)))
+        .where(~DagModel.is_stale)
+    )
+    paused_by_id = {row.dag_id: row.is_paused for row in session.execute(tagged)}
+    ids = list(paused_by_id)
+    dags = []
+    for stored in SerializedDagModel.get_latest_serialized_dags(dag_ids=ids, session=session):
+        dag = _read_report_dag(stored.dag_id, stored.data or {}, paused_by_id[stored.dag_id])
+        if dag is not None:
+            dags.append(dag)
+    return sorted(dags, key=lambda dag: dag.dag_id)
 
 
 def unfinished_runs(dags: Sequence[ReportDag], session: Session) -> dict[str, dict[str, Run]]:
-    """Return for each DAG, by period id, the run that counts; of one that succeeded, the partitions show the period."""
+    """Return for each DAG, by period id, the run that counts among those that did not succeed.
+
+    Of a run that succeeded, the partitions show what it published.
+    """
     cadences = {dag.dag_id: dag.cadence for dag in dags}
-    found: dict[str, list[tuple[str, Run]]] = {dag_id: [] for dag_id in cadences}
-    for run in session.scalars(select(DagRun).where(DagRun.dag_id.in_(cadences), DagRun.state != "success")):
-        if period_id := _period_id(cadences[run.dag_id], run):
-            ended_at = run.end_date.astimezone(UTC).isoformat(timespec="milliseconds") if run.end_date else ""
-            found[run.dag_id].append((period_id, Run(run.run_id, run.state, ended_at)))
-    return {dag_id: current_runs(runs) for dag_id, runs in found.items()}
+    runs_by_dag: dict[str, list[tuple[str, Run]]] = {dag_id: [] for dag_id in cadences}
+    unfinished = select(DagRun).where(DagRun.dag_id.in_(cadences), DagRun.state != "success")
+    for run in session.scalars(unfinished):
+        period_id = _period_id(cadences[run.dag_id], run)
+        if not period_id:
+            continue
+        ended_at = ""
+        if run.end_date is not None:
+            ended_at = run.end_date.astimezone(UTC).isoformat(timespec="milliseconds")
+        runs_by_dag[run.dag_id].append((period_id, Run(run.run_id, run.state, ended_at)))
+    return {dag_id: current_runs(runs) for dag_id, runs in runs_by_dag.items()}
 
 
-def dated_runs(dag: ReportDag, session: Session) -> dict[str, str]:
-    """Return by period id the run that has its logical date; an empty id if clearing that one would not run it."""
-    # Either it reports another period, or its backfill is cancelled: Airflow keeps it paused (apache/airflow#72337).
-    cancelled = select(Backfill.id).where(Backfill.is_paused.is_(True), Backfill.completed_at.is_not(None))
-    may_run = DagRun.backfill_id.is_(None) | DagRun.backfill_id.not_in(cancelled)
-    dated = select(DagRun, may_run).where(DagRun.dag_id == dag.dag_id, DagRun.logical_date.is_not(None))
-    found = {}
-    for run, is_allowed in session.execute(dated):
+def current_runs(runs: Iterable[tuple[str, Run]]) -> dict[str, Run]:
+    """Return by period id the run that counts: an active one, else the one that ended last."""
+    current: dict[str, Run] = {}
+    for period_id, run in runs:
+        other = current.get(period_id)
+        if other is None or _rank(run) >= _rank(other):
+            current[period_id] = run
+    return current
+
+
+def _rank(run: Run) -> tuple[bool, str]:
+    return run.is_active, run.ended_at
+
+
+def dated_runs(dag: ReportDag, session: Session) -> dict[str, DatedRun]:
+    """Return by period id the run that has the start of the period as its logical date."""
+    paused = select(Backfill.id).where(Backfill.is_paused.is_(True))
+    cancelled = paused.where(Backfill.completed_at.is_not(None))
+    of_dag = select(DagRun, DagRun.backfill_id.in_(cancelled)).where(DagRun.dag_id == dag.dag_id)
+    dated = of_dag.where(DagRun.logical_date.is_not(None))
+    runs = {}
+    for run, is_of_cancelled_backfill in session.execute(dated):
         period = dag.cadence.containing(run.logical_date)
-        if period.start_utc == run.logical_date:
-            found[period.id] = run.run_id if is_allowed and _period_id(dag.cadence, run) == period.id else ""
-    return found
+        if period.start_utc != run.logical_date:
+            continue
+        reports_period = _period_id(dag.cadence, run) == period.id
+        can_run_period = reports_period and not is_of_cancelled_backfill
+        runs[period.id] = DatedRun(run.run_id, can_run_period)
+    return runs
 
 
-def _report_dag(dag_id: str, data: Mapping[str, Any], is_paused: bool) -> ReportDag | None:
+def _read_report_dag(dag_id: str, stored: Mapping[str, Any], is_paused: bool) -> ReportDag | None:
+    """Return the DAG that Airflow has stored; None if its schedule is of another kind."""
     try:
-        timetable = PeriodTimetable.deserialize(data["dag"]["timetable"]["__var"])
-    except (KeyError, TypeError, PeriodError):  # it has the tag, but another kind of schedule
+        timetable = PeriodTimetable.deserialize(stored["dag"]["timetable"]["__var"])
+    except (KeyError, TypeError, PeriodError):
         return None
-    since, until = (
-        each and datetime.fromtimestamp(each, UTC) for each in (data["dag"]["start_date"], data["dag"].get("end_date"))
+    dag = stored["dag"]
+    start_seconds = dag["start_date"]
+    end_seconds = dag.get("end_date")
+    return ReportDag(
+        dag_id=dag_id,
+        timetable=timetable,
+        since=datetime.fromtimestamp(start_seconds, UTC),
+        is_paused=is_paused,
+        has_table=NO_TABLE_TAG not in dag.get("tags", ()),
+        until=datetime.fromtimestamp(end_seconds, UTC) if end_seconds is not None else None,
+        logic=_logic(dag["tasks"]),
     )
-    has_table = NO_TABLE_TAG not in data["dag"].get("tags", ())
-    logic = (each["__var"].get("logic", "") for each in data["dag"]["tasks"])
-    return ReportDag(dag_id, timetable, since, is_paused, has_table, until, next(filter(None, logic), ""))
 
 
-def _period_id(cadence: Cadence, run: Any) -> str:
-    """Return the period that a run reports; empty if it reports none, and failed for that reason."""
+def _logic(tasks: Sequence[Mapping[str, Any]]) -> str:
+    """Return the digest that the task `publish` of a report has; empty for a DAG without."""
+    for task in tasks:
+        logic: str = task["__var"].get("logic", "")
+        if logic:
+            return logic
+    return ""
+
+
+def _period_id(cadence: Cadence, run: DagRun) -> str:
+    """Return the period that a run reports; empty if it failed since it reports none."""
+    conf = run.conf or {}
     try:
-        return period_of_run(cadence, run, param=(run.conf or {}).get(PERIOD_PARAM) or "").id
+        return period_of_run(cadence, run, param=conf.get(PERIOD_PARAM) or "").id
     except RunPeriodError:
         return ""

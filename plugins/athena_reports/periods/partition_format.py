@@ -11,7 +11,8 @@ _DAY = timedelta(days=1)
 _LONGEST = 366 * _DAY
 # A leap year, years in which the last days lie in the first week of the next, and one in which the first days lie in
 # the last week of the year before.
-_FIRST_DATE, _LAST_DATE = date(2024, 1, 1), date(2027, 12, 31)
+_FIRST_DATE = date(2024, 1, 1)
+_LAST_DATE = date(2027, 12, 31)
 # Weekdays and weeks fall on the same dates again after 28 years, until 2100: only the year tells the two dates apart.
 _SAME_BUT_FOR_THE_YEAR = date(2052, 1, 1)
 _ZONE = timezone(timedelta(hours=9, minutes=31), "ZONE")

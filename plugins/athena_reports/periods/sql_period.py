@@ -16,6 +16,8 @@ ParamValue = Scalar | Sequence[Scalar]
 PartitionKind = Literal["string", "date", "integer"]
 EventTimeKind = Literal["timestamp", "timestamp with time zone", "epoch_seconds", "epoch_milliseconds"]
 
+_MOST_DIGITS = 38  # of a decimal in Athena
+
 
 @dataclass(frozen=True)
 class SqlPeriod:
@@ -29,11 +31,30 @@ class SqlPeriod:
     period: Period
     late_by: timedelta = timedelta(0)
 
-    id = property(lambda self: self.period.id, doc="The period id, for example `2026-11-15`.")
-    start = property(lambda self: self.period.start, doc="The first instant, in the period's zone.")
-    end = property(lambda self: self.period.end, doc="The first instant after it, in the period's zone.")
-    start_utc = property(lambda self: self.period.start_utc, doc="The first instant, in UTC.")
-    end_utc = property(lambda self: self.period.end_utc, doc="The first instant after it, in UTC.")
+    @property
+    def id(self) -> str:
+        """The period id, for example `2026-11-15`."""
+        return self.period.id
+
+    @property
+    def start(self) -> datetime:
+        """The first instant, in the period's zone."""
+        return self.period.start
+
+    @property
+    def end(self) -> datetime:
+        """The first instant after it, in the period's zone."""
+        return self.period.end
+
+    @property
+    def start_utc(self) -> datetime:
+        """The first instant, in UTC."""
+        return self.period.start_utc
+
+    @property
+    def end_utc(self) -> datetime:
+        """The first instant after it, in UTC."""
+        return self.period.end_utc
 
     @property
     def previous(self) -> "SqlPeriod":
@@ -47,7 +68,8 @@ class SqlPeriod:
             column: The event time: a column or an expression.
             kind: `timestamp` (UTC, without a zone), `timestamp with time zone`, `epoch_seconds`, `epoch_milliseconds`.
         """
-        start, end = (_instant(at, kind) for at in (self.start_utc, self.end_utc))
+        start = _instant_literal(self.start_utc, kind)
+        end = _instant_literal(self.end_utc, kind)
         return f"({column} >= {start} AND {column} < {end})"
 
     def partitions(
@@ -69,7 +91,8 @@ class SqlPeriod:
             ValueError: An argument is wrong, such as a format that has hours or no year.
         """
         if kind not in get_args(PartitionKind):
-            raise ValueError(f"partitions(): kind is {kind!r}, expected one of {', '.join(get_args(PartitionKind))}.")
+            kinds = ", ".join(get_args(PartitionKind))
+            raise ValueError(f"partitions(): kind is {kind!r}, expected one of {kinds}.")
         try:
             require_dates(format)
         except ValueError as error:
@@ -77,15 +100,9 @@ class SqlPeriod:
         dates = self.period.dates_in(zone, self.late_by)
         match columns:
             case (column,):
-                texts = dict.fromkeys(day.strftime(format) for day in dates)
-                return f"({column} IN ({', '.join(_partition_value(text, kind) for text in texts)}))"
-            case (year, month, day):
-                months = (
-                    f"({year} = {_partition_value(start[:4], kind)} AND {month} = {_partition_value(start[5:], kind)} "
-                    f"AND {day} IN ({', '.join(_partition_value(f'{each:%d}', kind) for each in days)}))"
-                    for start, days in groupby(dates, key=lambda each: f"{each:%Y-%m}")
-                )
-                return f"({' OR '.join(months)})"
+                return _one_key_filter(column, dates, format, kind)
+            case (year_key, month_key, day_key):
+                return _three_keys_filter(year_key, month_key, day_key, dates, kind)
         raise ValueError(f"partitions(): {len(columns)} columns given, expected a date, or year, month and day.")
 
     def __str__(self) -> str:
@@ -94,32 +111,12 @@ class SqlPeriod:
 
 def partition_values(columns: Sequence[str], day: date, format: str, kind: str) -> tuple[str, ...]:
     """Return the values under which Glue holds the partition of a date; see `SqlPeriod.partitions`."""
-    texts = [day.strftime(format)] if len(columns) == 1 else [f"{day:%Y}", f"{day:%m}", f"{day:%d}"]
-    return tuple(str(int(text)) if kind == "integer" else text for text in texts)
-
-
-def _partition_value(text: str, kind: str) -> str:
-    try:
-        return literal(text if kind == "string" else int(text) if kind == "integer" else date.fromisoformat(text))
-    except ValueError as error:
-        raise ValueError(f"partitions(): {text!r} is not a value of kind {kind!r}.") from error
-
-
-def _instant(at: datetime, kind: str) -> str:
-    match kind:
-        case "timestamp":
-            return f"TIMESTAMP '{_wall_clock(at)}'"
-        case "timestamp with time zone":
-            return f"TIMESTAMP '{_wall_clock(at)} UTC'"
-        case "epoch_seconds":
-            return str(int(at.timestamp()))
-        case "epoch_milliseconds":
-            return str(int(at.timestamp()) * 1000)
-    raise ValueError(f"contains(): kind is {kind!r}, expected one of {', '.join(get_args(EventTimeKind))}.")
-
-
-def _wall_clock(at: datetime) -> str:
-    return at.isoformat(" ", "milliseconds")[:23]
+    texts = [day.strftime(format)]
+    if len(columns) == 3:
+        texts = [f"{day:%Y}", f"{day:%m}", f"{day:%d}"]
+    if kind == "integer":
+        texts = [str(int(text)) for text in texts]
+    return tuple(texts)
 
 
 def literal(value: ParamValue) -> str:
@@ -130,21 +127,81 @@ def literal(value: ParamValue) -> str:
         case bool():
             return str(value).upper()
         case int() if -(2**63) < value < 2**63:
-            return f"{value:d}" if value >= 0 else f"({value:d})"  # two minus signs would begin a comment
+            if value < 0:
+                return f"({value:d})"  # after another minus sign it would begin a comment
+            return f"{value:d}"
         case float() if math.isfinite(value):
             return f"DOUBLE '{float(value)!r}'"
-        case Decimal() if value.is_finite() and sum(map(str.isdigit, f"{value:f}")) <= 38:
+        case Decimal() if value.is_finite() and _count_digits(value) <= _MOST_DIGITS:
             return f"DECIMAL '{value:f}'"
         case str() if "\0" not in value:
-            return "'" + value.replace("'", "''") + "'"
+            escaped = value.replace("'", "''")
+            return f"'{escaped}'"
         case datetime() if value.microsecond % 1000 == 0:
-            zone = " UTC" if value.tzinfo else ""
-            return f"TIMESTAMP '{_wall_clock(value.astimezone(UTC) if zone else value)}{zone}'"
+            if value.tzinfo is None:
+                return f"TIMESTAMP '{_wall_clock(value)}'"
+            return f"TIMESTAMP '{_wall_clock(value.astimezone(UTC))} UTC'"
         case date() if not isinstance(value, datetime):
             return f"DATE '{value.isoformat()}'"
         case list() | tuple() if value and not any(isinstance(item, list | tuple) for item in value):
-            return f"({', '.join(map(literal, value))})"
+            items = ", ".join(map(literal, value))
+            return f"({items})"
     raise ValueError(
         f"{value!r} has no SQL literal: give a str without NUL, bigint, finite float, Decimal of up to 38 digits, "
         f"a bool, a date, None, a datetime in whole milliseconds, or a list of these that is not empty."
     )
+
+
+def _one_key_filter(column: str, dates: Sequence[date], format: str, kind: PartitionKind) -> str:
+    texts = dict.fromkeys(day.strftime(format) for day in dates)  # each once: a partition may hold a month
+    values = ", ".join(_partition_literal(text, kind) for text in texts)
+    return f"({column} IN ({values}))"
+
+
+def _three_keys_filter(year_key: str, month_key: str, day_key: str, dates: Sequence[date], kind: PartitionKind) -> str:
+    filters = []
+    for _, dates_of_month in groupby(dates, key=lambda day: (day.year, day.month)):
+        days = list(dates_of_month)
+        year = _partition_literal(f"{days[0]:%Y}", kind)
+        month = _partition_literal(f"{days[0]:%m}", kind)
+        day_list = ", ".join(_partition_literal(f"{day:%d}", kind) for day in days)
+        filters.append(f"({year_key} = {year} AND {month_key} = {month} AND {day_key} IN ({day_list}))")
+    return f"({' OR '.join(filters)})"
+
+
+def _partition_literal(text: str, kind: PartitionKind) -> str:
+    value: Scalar
+    try:
+        match kind:
+            case "string":
+                value = text
+            case "integer":
+                value = int(text)
+            case "date":
+                value = date.fromisoformat(text)
+        return literal(value)
+    except ValueError as error:
+        raise ValueError(f"partitions(): {text!r} is not a value of kind {kind!r}.") from error
+
+
+def _instant_literal(at: datetime, kind: str) -> str:
+    match kind:
+        case "timestamp":
+            return f"TIMESTAMP '{_wall_clock(at)}'"
+        case "timestamp with time zone":
+            return f"TIMESTAMP '{_wall_clock(at)} UTC'"
+        case "epoch_seconds":
+            return str(int(at.timestamp()))
+        case "epoch_milliseconds":
+            return str(int(at.timestamp()) * 1000)
+    kinds = ", ".join(get_args(EventTimeKind))
+    raise ValueError(f"contains(): kind is {kind!r}, expected one of {kinds}.")
+
+
+def _wall_clock(at: datetime) -> str:
+    text = at.isoformat(" ", "milliseconds")
+    return text[: len("2026-11-15 00:00:00.000")]  # without the offset from UTC
+
+
+def _count_digits(value: Decimal) -> int:
+    return sum(character.isdigit() for character in f"{value:f}")

@@ -1,36 +1,58 @@
-"""Publish a version of a period: verify it, let the manifest name it, let Glue and `latest.json` follow.
+"""Publish a version of a period: verify it, name it in the manifest, update Glue and `latest.json`.
 
-`manifest.json` is the truth. One conditional write replaces it (S3 user guide, "Conditional requests") after every
-object that it names is there: a reader gets the old version or the new one, complete. What follows it is repaired by
-each run of the period, since Glue has no conditional write.
+`manifest.json` is the truth. One conditional write replaces it (S3 user guide, "Conditional
+requests") after every object that it names is there: a reader gets the old version or the new one,
+complete. Glue has no conditional write, so each run of a period repairs what follows its manifest.
 """
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Literal, NamedTuple, TypeVar
+from functools import partial
+from typing import Generic, Literal, NamedTuple, TypeVar
 
-from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, StoredObject, split_uri
+from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, StoredObject
 from athena_reports.errors import PublishError
 from athena_reports.publication.glue_table import ATTEMPTS, Table, changed_by_others
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.manifest import Difference, EarlierVersion, Latest, Manifest, PublicationFacts, Version
+from athena_reports.publication.manifest import (
+    Difference,
+    Latest,
+    Manifest,
+    PublicationFacts,
+    QueryFacts,
+    Version,
+)
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import count_differences
 
-_Document = TypeVar("_Document", Manifest, Latest)
-_Found = tuple[_Document | None, str | None]  # with its ETag, or two Nones
-# An upload that is older is not published any more, and twice as old it may be removed. So no removal meets a flip.
+Outcome = Literal["published", "unchanged", "superseded"]
+# `publish` refuses an upload that is older than this, and a cleanup removes only those that are
+# twice as old. So a cleanup never removes a version while it becomes the current one.
 PUBLISHED_WITHIN = timedelta(hours=12)
-# A manifest that would say the same of these is not written again.
-_DECIDING = ["version", "columns", "query", "logic", "checks"]
-_DECIDING += ["provisional", "settles_at", "partial", "missing_partitions"]
+
+_Document = TypeVar("_Document", Manifest, Latest)
+_Stored = tuple[_Document | None, str | None]  # a document and its ETag, or two Nones
+
+
+class _Change(NamedTuple, Generic[_Document]):
+    """What is to be stored in the place of a document, and what comes of it."""
+
+    document: _Document
+    outcome: Outcome
 
 
 class Publication(NamedTuple):
-    """What the query changed, and the manifest after it: its own, that of the same rows, or that of a later query."""
+    """What came of publishing, and the manifest after it.
 
-    outcome: Literal["published", "unchanged", "superseded"]
+    Attributes:
+        outcome: `published` if readers get this version, or the same query published it before;
+            `unchanged` if another query had published the same rows; `superseded` if a later query
+            has published.
+        manifest: The manifest of the period as it is now.
+    """
+
+    outcome: Outcome
     manifest: Manifest
 
 
@@ -43,63 +65,125 @@ def publish(
     table: Table | None,
     memory_limit: str,
 ) -> Publication:
-    """Verify an uploaded version and make it the current one of its period, in one conditional write."""
+    """Verify an uploaded version and make it the current one of its period, in one write.
 
-    def next_manifest(current: Manifest | None) -> Manifest:
+    Args:
+        version: The version, whose objects are uploaded.
+        facts: What the manifest says of it.
+        location: Where the period is published.
+        s3: The client of the report bucket.
+        table: The table that lists the period; None for no table.
+        memory_limit: What DuckDB may hold in memory, such as `128MB`.
+
+    Raises:
+        PublishError: The upload is not whole, or is too old; the manifest is not ours, or is of the
+            future; or other programs are always faster.
+        SchemaError: The columns do not fit the table.
+    """
+
+    def next_manifest(current: Manifest | None) -> _Change[Manifest]:
         if current is not None and current.query.submitted_at > facts.query.submitted_at:
-            if current.query.submitted_at > datetime.now(UTC).isoformat(timespec="milliseconds"):
-                raise PublishError(
-                    f"{location.manifest_uri} says that query {current.query.id} was submitted in the future, at "
-                    f"{current.query.submitted_at}: no later one could replace it. Move it away, then clear publish.",
-                    retryable=False,
-                )
-            return current
-        manifest = _successor(version, facts, current, location, s3, memory_limit)
+            _refuse_a_future_query(current, location)
+            return _Change(current, "superseded")
+        successor = _successor(version, facts, current, location, s3, memory_limit)
         if table is not None:
-            # After the upload is verified: readers would see the columns of a version that is not published.
+            # Not before the upload is verified: readers would see the columns of a version that is
+            # never published.
             table.prepare(version.columns, commented=True)
-        if current is not None and all(getattr(current, name) == getattr(manifest, name) for name in _DECIDING):
-            return current
-        return manifest
+        if current is not None and _deciding(current) == _deciding(successor.document):
+            return _Change(current, successor.outcome)
+        return successor
 
-    before, manifest = _update(Manifest, location.manifest_uri, next_manifest, s3, location.period_id)
-    follow(manifest, location=location, s3=s3, table=table)
-    is_later = manifest.query.submitted_at > facts.query.submitted_at
-    # Of the same query it is a retry: the try that wrote it may have died before it could tell anybody.
-    is_same = before is not None and before.version == manifest.version and before.query.id != facts.query.id
-    return Publication("superseded" if is_later else "unchanged" if is_same else "published", manifest)
+    read = partial(read_manifest, location, s3)
+    change = _update(location.manifest_uri, read, next_manifest, s3)
+    follow(change.document, location=location, s3=s3, table=table)
+    return Publication(change.outcome, change.document)
 
 
 def damage(version: Version, location: PeriodLocation, stored: Iterable[StoredObject]) -> str:
-    """Say which object of a version is not among those stored as it was uploaded; empty if each is."""
-    found = {each.uri: each.bytes for each in stored}
-    for expected in version.objects:  # S3 itself refused bytes that differ from those sent
+    """Say which object of a version is not stored as it was uploaded; empty if each is."""
+    stored_bytes = {item.uri: item.bytes for item in stored}
+    for expected in version.objects:
         uri = location.uri(expected.key)
-        if found.get(uri) != expected.bytes:
-            problem = f"has {found[uri]:,} bytes" if uri in found else "is missing"
-            return f"{uri} {problem}; transform uploaded {expected.bytes:,}"
+        # The size is enough: S3 itself refused an upload whose bytes differed from those sent.
+        if uri not in stored_bytes:
+            return f"{uri} is missing; transform uploaded {expected.bytes:,}"
+        if stored_bytes[uri] != expected.bytes:
+            return f"{uri} has {stored_bytes[uri]:,} bytes; transform uploaded {expected.bytes:,}"
     return ""
 
 
 def follow(manifest: Manifest, *, location: PeriodLocation, s3: S3, table: Table | None) -> None:
-    """Make the period's partition and `latest.json` say what the manifest, as read or written last, says."""
+    """Make the period's partition and `latest.json` say what the manifest says.
+
+    Args:
+        manifest: The manifest as it was read or written last.
+        location: Where the period is published.
+        s3: The client of the report bucket.
+        table: The table that lists the period; None for no table.
+
+    Raises:
+        PublishError: The manifest was deleted, or others change it each time.
+    """
     for _ in range(ATTEMPTS):
         if table is not None and manifest.parquet_key:
-            table.put_partition(location.period_id, manifest.columns, manifest.partition(location))
-        _update(Latest, location.report.latest_uri, manifest.latest(location).or_later, s3)
-        # Glue has no conditional write: follow what others wrote meanwhile.
-        now, _ = read_manifest(location, s3)
-        if now is None:
+            partition = manifest.partition(location)
+            table.put_partition(location.period_id, manifest.columns, partition)
+        _update_latest(manifest, location, s3)
+        # Glue has no conditional write. If another run has changed the manifest meanwhile, its
+        # partition may have been overwritten here, so follow that manifest.
+        present, _ = read_manifest(location, s3)
+        if present is None:
             raise PublishError(f"{location.manifest_uri} was deleted meanwhile. Clear publish to write it again.")
-        if now == manifest:
+        if present == manifest:
             return
-        manifest = now
+        manifest = present
     raise changed_by_others(location.manifest_uri)
 
 
-def read_manifest(location: PeriodLocation, s3: S3) -> _Found[Manifest]:
-    """Return the manifest of a period and its ETag, or two Nones; PublishError if it is not one of this period."""
-    return _read(Manifest, location.manifest_uri, s3, location.period_id)
+def read_manifest(location: PeriodLocation, s3: S3) -> _Stored[Manifest]:
+    """Return the manifest of a period and its ETag, or two Nones if there is none.
+
+    Raises:
+        PublishError: What is there is not a manifest of this period.
+    """
+    uri = location.manifest_uri
+    manifest, etag = _read(Manifest, uri, s3)
+    if manifest is None:
+        return None, None
+    if manifest.period.id != location.period_id:
+        raise _not_ours(uri) from ValueError(f"it is of the period {manifest.period.id}")
+    for published in manifest.objects:
+        if not location.uri(published.key).startswith(location.folder_uri):
+            problem = f"it names {published.key}, which is not of the period"
+            raise _not_ours(uri) from ValueError(problem)
+    return manifest, etag
+
+
+def _refuse_a_future_query(current: Manifest, location: PeriodLocation) -> None:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    if current.query.submitted_at > now:
+        raise PublishError(
+            f"{location.manifest_uri} says that query {current.query.id} was submitted in the "
+            f"future, at {current.query.submitted_at}: no later one could replace it. Move it "
+            f"away, then clear publish.",
+            retryable=False,
+        )
+
+
+def _deciding(manifest: Manifest) -> tuple[object, ...]:
+    """Return the facts that a manifest is written anew for if one of them differs."""
+    return (
+        manifest.version,
+        manifest.columns,
+        manifest.query,
+        manifest.logic,
+        manifest.checks,
+        manifest.provisional,
+        manifest.settles_at,
+        manifest.partial,
+        manifest.missing_partitions,
+    )
 
 
 def _successor(
@@ -109,102 +193,204 @@ def _successor(
     location: PeriodLocation,
     s3: S3,
     memory_limit: str,
-) -> Manifest:
-    """Return the manifest that is to replace `current`, as reading it back gives it."""
-    stored = list(s3.list(location.versions_uri))  # after the manifest was read, so all that it names is older
-    is_whole = current is not None and not damage(current, location, stored)
-    is_same = current is not None and version.content == current.content
-    if not is_whole or not is_same:
+) -> _Change[Manifest]:
+    """Return the manifest that is to replace `current`, and what comes of it."""
+    # The listing comes after the manifest was read, so it has every object that the manifest names.
+    stored = list(s3.list(location.versions_uri))
+
+    if current is None:  # the first publication
         _verify(version, location, stored)
-    parts = {"manifest_format": 1, **dict(facts), **dict(version)}
-    if current is not None:
-        parts |= {"restated_at": current.restated_at, "earlier_versions": current.earlier_versions}
-        parts["repeated_queries"] = current.repeated_queries
-        difference = _difference(version, current, location, s3, memory_limit) if is_whole else None
-        formats, old_formats = ({each.format for each in one.objects} for one in (version, current))
-        is_same |= not version.ordered and difference == Difference(added=0, removed=0) and formats == old_formats
-        if is_whole and is_same:
-            parts |= {name: getattr(current, name) for name in Version.model_fields if name != "columns"}
-            if current.query.id != facts.query.id:
-                parts["repeated_queries"] = (current.query, *current.repeated_queries)
-            _keep_sql(facts.query.sql_sha256, version, current, location, s3)
-        else:
-            earlier = [each for each in current.earlier_versions if each.version != version.version]
-            same = current.model_dump(include=EarlierVersion.model_fields.keys() & Manifest.model_fields.keys())
-            replaced = EarlierVersion(**same, replaced_at=facts.published_at, difference=difference)
-            parts["earlier_versions"] = (replaced, *earlier)
-            parts["restated_at"] = current.restated_at if is_same else facts.query.submitted_at
-    return Manifest.model_validate_json(Manifest.model_validate(parts).model_dump_json())
+        return _Change(Manifest.of(version, facts), "published")
+
+    has_same_content = version.content == current.content
+    is_current_broken = damage(current, location, stored) != ""
+    if is_current_broken or not has_same_content:
+        _verify(version, location, stored)
+
+    if is_current_broken:  # a broken version is replaced, by the same rows or by others
+        is_restated = not has_same_content
+        manifest = _replacing(current, version, facts, None, is_restated=is_restated)
+        return _Change(manifest, "published")
+
+    difference = _difference(version, current, location, s3, memory_limit)
+    is_same = has_same_content or _differ_in_order_only(version, current, difference)
+    if not is_same:  # new rows
+        manifest = _replacing(current, version, facts, difference, is_restated=True)
+        return _Change(manifest, "published")
+
+    _keep_sql(facts.query.sql_sha256, version, current, location, s3)
+    if current.query.id != facts.query.id:  # the same rows by another query
+        repeated_queries = (current.query, *current.repeated_queries)
+        manifest = _keeping(current, version, facts, repeated_queries)
+        return _Change(manifest, "unchanged")
+
+    # The same rows of the same query: a retry. The try that published may have died before it could
+    # tell anybody that it did.
+    manifest = _keeping(current, version, facts, current.repeated_queries)
+    return _Change(manifest, "published")
+
+
+def _replacing(
+    current: Manifest,
+    version: Version,
+    facts: PublicationFacts,
+    difference: Difference | None,
+    *,
+    is_restated: bool,
+) -> Manifest:
+    """Return the manifest that names another version; the current one becomes an earlier one."""
+    replaced = current.as_earlier_version(facts.published_at, difference)
+    others = [entry for entry in current.earlier_versions if entry.version != version.version]
+    restated_at = current.restated_at
+    if is_restated:
+        restated_at = facts.query.submitted_at
+    return Manifest.of(
+        version,
+        facts,
+        restated_at=restated_at,
+        earlier_versions=(replaced, *others),
+        repeated_queries=current.repeated_queries,
+    )
+
+
+def _keeping(
+    current: Manifest,
+    version: Version,
+    facts: PublicationFacts,
+    repeated_queries: tuple[QueryFacts, ...],
+) -> Manifest:
+    """Return the manifest that keeps the current rows, with what is said of the new ones."""
+    kept = Version(
+        version=current.version,
+        ordered=current.ordered,
+        rows=current.rows,
+        columns=version.columns,  # their descriptions may be new
+        objects=current.objects,
+    )
+    return Manifest.of(
+        kept,
+        facts,
+        restated_at=current.restated_at,
+        earlier_versions=current.earlier_versions,
+        repeated_queries=repeated_queries,
+    )
 
 
 def _verify(version: Version, location: PeriodLocation, stored: Iterable[StoredObject]) -> None:
-    """PublishError if an upload is not whole, or if a cleanup may be removing it."""
-    ours = [each for each in stored if each.uri.startswith(location.version_uri(version.version))]
-    problem = damage(version, location, ours)
-    if not problem and (oldest := min(each.modified for each in ours)) < datetime.now(UTC) - PUBLISHED_WITHIN:
-        problem = f"Version {version.version} was uploaded at {oldest:%Y-%m-%d %H:%M} UTC, too long ago to be published"
+    """Raise PublishError if an upload is not whole, or if a cleanup may be removing it."""
+    folder = location.version_uri(version.version)
+    uploaded = [item for item in stored if item.uri.startswith(folder)]
+    problem = damage(version, location, uploaded)
     if problem:
         raise PublishError(f"{problem}. Clear transform.", retryable=False)
-
-
-def _keep_sql(sql_sha256: str, version: Version, current: Manifest, location: PeriodLocation, s3: S3) -> None:
-    """Keep the SQL of a version beside the same rows, which stay current."""
-    if sql_sha256 != current.query.sql_sha256:
-        with suppress(MissingObjectError, ConditionError):
-            body, _ = s3.read(location.sql_uri(version.version, sql_sha256))
-            s3.write(location.sql_uri(current.version, sql_sha256), body, "text/plain; charset=utf-8", replacing=None)
+    oldest = min(item.modified for item in uploaded)
+    if oldest < datetime.now(UTC) - PUBLISHED_WITHIN:
+        raise PublishError(
+            f"Version {version.version} was uploaded at {oldest:%Y-%m-%d %H:%M} UTC, too long ago "
+            f"to be published. Clear transform.",
+            retryable=False,
+        )
 
 
 def _difference(new: Version, old: Version, location: PeriodLocation, s3: S3, memory_limit: str) -> Difference | None:
-    """Count the rows that `new` adds to `old` and removes, as multisets; None without the Parquet of both."""
+    """Count the rows that `new` adds to `old` and removes, as multisets.
+
+    None if that cannot be counted, as one of them has no Parquet.
+    """
     if new.content == old.content:
         return Difference(added=0, removed=0)
-    types, old_types = ([(each.name, each.type) for each in one.columns] for one in (new, old))
-    if types != old_types:
+    if _types(new) != _types(old):
         return Difference(added=new.rows, removed=old.rows)
     if not new.parquet_key or not old.parquet_key:
         return None
     about = f"Report {location.report.name!r}, period {location.period_id}"
-    with suppress(MissingObjectError), open_engine(memory_limit, about=about) as engine:
-        paths = [engine.folder / "new.parquet", engine.folder / "old.parquet"]
-        for version, path in zip((new, old), paths, strict=True):
-            s3.download(location.uri(version.parquet_key), path)
-        added, removed = count_differences(engine, paths[:1], paths[1:])
+    with open_engine(memory_limit, about=about) as engine:
+        new_path = engine.folder / "new.parquet"
+        old_path = engine.folder / "old.parquet"
+        try:
+            s3.download(location.uri(new.parquet_key), new_path)
+            s3.download(location.uri(old.parquet_key), old_path)
+        except MissingObjectError:
+            return None
+        added, removed = count_differences(engine, [new_path], [old_path])
         return Difference(added=added, removed=removed)
-    return None
+
+
+def _types(version: Version) -> list[tuple[str, str]]:
+    return [(column.name, column.type) for column in version.columns]
+
+
+def _differ_in_order_only(new: Version, current: Version, difference: Difference | None) -> bool:
+    """Whether two versions have the same rows in another order, which has no meaning."""
+    if new.ordered or difference is None:
+        return False
+    has_same_formats = _formats(new) == _formats(current)
+    return has_same_formats and difference.added == 0 and difference.removed == 0
+
+
+def _formats(version: Version) -> set[str]:
+    return {item.format for item in version.objects}
+
+
+def _keep_sql(sql_sha256: str, version: Version, current: Manifest, location: PeriodLocation, s3: S3) -> None:
+    """Keep the SQL of a version beside the same rows, which stay current."""
+    if sql_sha256 == current.query.sql_sha256:
+        return
+    with suppress(MissingObjectError, ConditionError):
+        body, _ = s3.read(location.sql_uri(version.version, sql_sha256))
+        uri = location.sql_uri(current.version, sql_sha256)
+        s3.write(uri, body, "text/plain; charset=utf-8", replacing=None)
+
+
+def _update_latest(manifest: Manifest, location: PeriodLocation, s3: S3) -> None:
+    """Let `latest.json` name this period, unless it names a later period or a later query."""
+    uri = location.report.latest_uri
+    latest = manifest.latest(location)
+
+    def later_one(current: Latest | None) -> _Change[Latest]:
+        if current is not None and latest.is_before(current):
+            return _Change(current, "superseded")
+        return _Change(latest, "published")
+
+    _update(uri, partial(_read, Latest, uri, s3), later_one, s3)
 
 
 def _update(
-    model: type[_Document], uri: str, change: Callable[[_Document | None], _Document], s3: S3, period_id: str = ""
-) -> tuple[_Document | None, _Document]:
-    """Replace what is read by what `change` makes of it, again if another writer is faster; return both."""
-    before, after = None, None
+    uri: str,
+    read: Callable[[], _Stored[_Document]],
+    change: Callable[[_Document | None], _Change[_Document]],
+    s3: S3,
+) -> _Change[_Document]:
+    """Replace a document by what `change` makes of it, and return that.
+
+    If another writer is faster, the document is read and changed again.
+    """
+    changed = None
     for _ in range(ATTEMPTS):
-        present, etag = _read(model, uri, s3, period_id)
-        if after is not None and present == after:
-            return before, after  # S3 did the write, and its answer was lost
-        before, after = present, change(present)
-        if after == before:
-            return before, after
+        present, etag = read()
+        if changed is not None and present == changed.document:
+            return changed  # S3 did the write at the last attempt, and its answer was lost
+        changed = change(present)
+        if changed.document == present:
+            return changed
+        body = changed.document.model_dump_json(indent=2).encode()
         with suppress(ConditionError, MissingObjectError):
-            s3.write(uri, after.model_dump_json(indent=2).encode(), "application/json", replacing=etag)
-            return before, after
+            s3.write(uri, body, "application/json", replacing=etag)
+            return changed
     raise changed_by_others(uri)
 
 
-def _read(model: type[_Document], uri: str, s3: S3, period_id: str = "") -> _Found[_Document]:
+def _read(model: type[_Document], uri: str, s3: S3) -> _Stored[_Document]:
     try:
         body, etag = s3.read(uri)
-        found = model.model_validate_json(body)
-        if period_id and found.period.id != period_id:
-            raise ValueError(f"it is of the period {found.period.id}")
-        folder = uri.removesuffix("manifest.json")
-        for each in found.objects if isinstance(found, Manifest) else ():
-            if not f"s3://{split_uri(uri)[0]}/{each.key}".startswith(folder):
-                raise ValueError(f"it names {each.key}, which is not of the period")
     except MissingObjectError:
         return None, None
+    try:
+        return model.model_validate_json(body), etag
     except ValueError as error:
-        advice = "Find out who wrote it, move it away, then clear publish."
-        raise PublishError(f"{uri} is not of this package and period. {advice}", retryable=False) from error
-    return found, etag
+        raise _not_ours(uri) from error
+
+
+def _not_ours(uri: str) -> PublishError:
+    advice = "Find out who wrote it, move it away, then clear publish."
+    return PublishError(f"{uri} is not of this package and period. {advice}", retryable=False)

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from operator import add
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 from pydantic import BaseModel
 
@@ -21,40 +20,90 @@ Ledger = Mapping[str, Cost]  # by month, such as `2026-11`
 
 
 class CostSummary(BaseModel, frozen=True):
-    """A ledger in one line: `price_usd` is None if no query has a price, `growth` is that of the bytes per query."""
+    """A ledger in one line.
+
+    `price_usd` is None if no query has a price. `growth` is that of the bytes per query, from the
+    first month with queries to the last one; None if there is one month only.
+    """
 
     queries: int
     scanned_bytes: int
     price_usd: float | None
     unpriced: int
-    growth: float | None  # from the first month with queries to the last one; None if there is one month only
+    growth: float | None
 
 
-def paid_for(query: Any) -> Ledger:
+class _PaidQuery(Protocol):
+    """The facts of a query that its cost follows from."""
+
+    @property
+    def submitted_at(self) -> str: ...
+    @property
+    def scanned_bytes(self) -> int: ...
+    @property
+    def price_usd(self) -> float | None: ...
+
+
+def paid_for(query: _PaidQuery) -> Ledger:
     """Return the ledger of one query, by its facts in a manifest or a partition."""
-    price = query.price_usd
-    return {query.submitted_at[:7]: Cost(1, query.scanned_bytes, price or 0.0, int(price is None))}
+    month = query.submitted_at[:7]
+    if query.price_usd is None:
+        return {month: Cost(queries=1, scanned_bytes=query.scanned_bytes, unpriced=1)}
+    return {month: Cost(queries=1, scanned_bytes=query.scanned_bytes, price_usd=query.price_usd)}
 
 
 def merged(ledgers: Iterable[Ledger]) -> dict[str, Cost]:
     """Return the sum of ledgers, by month."""
-    found: dict[str, Cost] = {}
-    for month, cost in (pair for ledger in ledgers for pair in ledger.items()):
-        found[month] = Cost(*map(add, found.get(month, Cost()), cost))
-    return dict(sorted(found.items()))
+    sums: dict[str, Cost] = {}
+    for ledger in ledgers:
+        for month, cost in ledger.items():
+            sums[month] = _added(sums.get(month, Cost()), cost)
+    return dict(sorted(sums.items()))
+
+
+def _added(cost: Cost, other: Cost) -> Cost:
+    return Cost(
+        queries=cost.queries + other.queries,
+        scanned_bytes=cost.scanned_bytes + other.scanned_bytes,
+        price_usd=cost.price_usd + other.price_usd,
+        unpriced=cost.unpriced + other.unpriced,
+    )
 
 
 def last_months(number: int, now: datetime) -> list[str]:
-    """Return the last months, the present one included."""
-    months = (divmod(now.year * 12 + now.month - 1 - back, 12) for back in range(number))
-    return [f"{year:04}-{month + 1:02}" for year, month in months][::-1]
+    """Return the last months, oldest first and the present one included."""
+    present = now.year * 12 + now.month - 1  # months since the year 0
+    months = []
+    for month_number in range(present - number + 1, present + 1):
+        year, month = divmod(month_number, 12)
+        months.append(f"{year:04}-{month + 1:02}")
+    return months
 
 
 def summary(ledger: Ledger, months: Sequence[str]) -> CostSummary:
-    """Return what the queries of some months scanned and cost."""
+    """Return what the queries of some months scanned and cost; the months are oldest first."""
     costs = [ledger[month] for month in months if month in ledger]
-    queries, scanned, price, unpriced = Cost(*map(sum, zip(Cost(), *costs, strict=True)))
-    first, last = (costs[place].scanned_bytes / costs[place].queries if len(costs) > 1 else 0 for place in (0, -1))
-    known = None if unpriced == queries else round(price, 6)
-    growth = last / first - 1 if first else None
-    return CostSummary(queries=queries, scanned_bytes=scanned, price_usd=known, unpriced=unpriced, growth=growth)
+    total = Cost()
+    for cost in costs:
+        total = _added(total, cost)
+    price = None
+    if total.unpriced < total.queries:
+        price = round(total.price_usd, 6)
+    return CostSummary(
+        queries=total.queries,
+        scanned_bytes=total.scanned_bytes,
+        price_usd=price,
+        unpriced=total.unpriced,
+        growth=_growth(costs),
+    )
+
+
+def _growth(costs: Sequence[Cost]) -> float | None:
+    """Return by which part the bytes per query grew from the first month to the last one."""
+    if len(costs) < 2:
+        return None
+    first = costs[0].scanned_bytes / costs[0].queries
+    last = costs[-1].scanned_bytes / costs[-1].queries
+    if not first:
+        return None
+    return last / first - 1

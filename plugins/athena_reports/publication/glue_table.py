@@ -1,10 +1,13 @@
-"""The Glue table of a report in a cadence; its columns may be added or left out (NULL in other periods) or widened."""
+"""The Glue table of a report in a cadence.
+
+A version may add columns, leave some out, or widen their types. A column that a period does not
+have is NULL there.
+"""
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from athena_reports.aws.errors import ErrorKind, error_code, error_kind
@@ -19,13 +22,19 @@ if TYPE_CHECKING:
 
 _MARK = {"written_by": "athena-reports"}  # parameter of our tables
 ATTEMPTS = 10
-_INTEGERS = ("tinyint", "smallint", "int", "bigint")
-_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
-_TABLE_INPUT = {"Name", "Description", "Owner", "Retention", "PartitionKeys", "TableType", "Parameters"}
+_INTEGERS = ("tinyint", "smallint", "int", "bigint")  # each holds the values of those before it
+_DECIMAL = re.compile(r"decimal\((?P<precision>\d+),(?P<scale>\d+)\)")
+# The fields of GetTable's response that UpdateTable takes, without the columns.
+_TABLE_INPUT = {
+    "Name",
+    "Description",
+    "Owner",
+    "Retention",
+    "PartitionKeys",
+    "TableType",
+    "Parameters",
+}
 _HIVE = "org.apache.hadoop.hive.ql.io.parquet"
-_SERDE = {"SerializationLibrary": f"{_HIVE}.serde.ParquetHiveSerDe", "Parameters": {"serialization.format": "1"}}
-_FORMATS = {f"{kind}Format": f"{_HIVE}.MapredParquet{kind}Format" for kind in ("Input", "Output")}
-_PARQUET: dict[str, Any] = {**_FORMATS, "SerdeInfo": _SERDE}
 _CHANGED_MEANWHILE = {ErrorKind.ENTITY_EXISTS, ErrorKind.ENTITY_CHANGED}
 _ADVICE = {  # by the code of Glue's error
     "EntityNotFoundException": " Create the database, or set ATHENA_REPORTS_REPORT_DATABASE to another one.",
@@ -60,65 +69,136 @@ class Table:
 
     def columns(self) -> tuple[Column, ...] | None:
         """Return the columns of the table, with Glue's types only; None if there is no table."""
-        types = _types(self._find())
-        return tuple(Column(name=name, type="", glue=kind) for name, kind in types.items()) or None
+        table = self._find()
+        if table is None:
+            return None
+        columns = []
+        for name, glue_type in _types(table).items():
+            columns.append(Column(name=name, type="", glue=glue_type))
+        return tuple(columns) or None
 
     def prepare(self, columns: Sequence[Column], *, commented: bool = False) -> dict[str, str]:
-        """Make the table take a version with these columns, and return its types; SchemaError if they do not fit."""
-        key, wanted = tuple(columns), self._glue_types(columns)
-        # Only who publishes comments: who repairs an old period may know older words.
-        comments = {each.name.lower(): each.description for each in columns if commented and each.description}
+        """Make the table take a version with these columns, and return the types of its columns.
+
+        Args:
+            columns: The columns of the version.
+            commented: Whether the descriptions of the columns become comments in the table. Only
+                who publishes comments: who repairs an old period may know older descriptions.
+
+        Raises:
+            SchemaError: The columns do not fit the table.
+            TableError: Glue refused a call, or the table is not ours.
+            PublishError: Others change the table each time.
+        """
+        wanted = self._glue_types(columns)
+        comments = {}
+        if commented:
+            comments = _comments(columns)
+        key = tuple(columns)
         for _ in range(ATTEMPTS):
             if key in self._prepared:
                 return self._prepared[key]
-            found = self._find()
-            types = self._merged(_types(found), wanted)
-            call = self.glue.update_table if found else self.glue.create_table
-            arguments = _changed(found, types, comments) if found else self._new(types, comments)
-            is_same = found and types == _types(found) and comments.items() <= _types(found, "Comment").items()
-            if is_same or self._call("it cannot be changed", _CHANGED_MEANWHILE, call, **arguments) is not None:
-                return self._prepared.setdefault(key, types)
+            table = self._find()
+            if table is None:
+                types = wanted
+                is_ready = self._create(types, comments)
+            else:
+                types = self._merged(_types(table), wanted)
+                is_ready = _has(table, types, comments) or self._update(table, types, comments)
+            if is_ready:
+                self._prepared[key] = types
+                return types
         raise changed_by_others(self._about)
 
     def put_partition(self, period_id: str, columns: Sequence[Column], partition: Partition) -> None:
-        """Create the partition of a period whose version has these columns, or replace what it says."""
-        # Readers may go by position: the table's columns in their order, with its files' types. Athena widens them.
-        descriptor = parquet_descriptor(self.prepare(columns) | self._glue_types(columns), partition.location)
-        entry = {"Values": [period_id], "StorageDescriptor": descriptor, "Parameters": dict(partition.parameters)}
-        put = partial(self._call, "the period cannot be written to it", TableName=self.name, PartitionInput=entry)
-        if put({ErrorKind.ENTITY_EXISTS}, self.glue.create_partition) is None:
-            put((), self.glue.update_partition, PartitionValueList=[period_id])
+        """Create the partition of a period whose version has these columns, or replace it."""
+        # Some readers go by the position of a column: so the partition has the table's columns in
+        # their order. The types are those of its files, and Athena widens them.
+        types = dict(self.prepare(columns))
+        types.update(self._glue_types(columns))
+        partition_input = {
+            "Values": [period_id],
+            "StorageDescriptor": parquet_descriptor(types, partition.location),
+            "Parameters": dict(partition.parameters),
+        }
+        problem = "the period cannot be written to it"
+        created = self._call(
+            problem,
+            {ErrorKind.ENTITY_EXISTS},
+            self.glue.create_partition,
+            TableName=self.name,
+            PartitionInput=partition_input,
+        )
+        if created is None:
+            self._call(
+                problem,
+                (),
+                self.glue.update_partition,
+                TableName=self.name,
+                PartitionInput=partition_input,
+                PartitionValueList=[period_id],
+            )
 
     def mark_broken(self, period_id: str, listed: Partition, why: str) -> None:
-        """Let the partition of a period say why it is broken, unless it has changed since it was listed."""
-        which = {"TableName": self.name, "Expression": f"period = '{period_id}'"}
-        call = _all(self.glue, "get_partitions")
-        found = self._call("its partitions cannot be listed", (), call, **which)["Partitions"]
-        for each in (each for each in found if each.get("Parameters", {}) == listed.parameters):
-            entry = {name: each[name] for name in ("Values", "StorageDescriptor")}
-            entry["Parameters"] = {**listed.parameters, "broken": why}
-            put = {"TableName": self.name, "PartitionValueList": [period_id], "PartitionInput": entry}
-            self._call("the period cannot be marked", (), self.glue.update_partition, **put)
+        """Let the partition of a period say why it is broken, unless it has changed meanwhile.
+
+        Args:
+            period_id: The id of the period.
+            listed: The partition as it was when the period was found broken.
+            why: What is wrong with the period.
+        """
+        response = self._call(
+            "its partitions cannot be listed",
+            (),
+            _all(self.glue, "get_partitions"),
+            TableName=self.name,
+            Expression=f"period = '{period_id}'",
+        )
+        for partition in response["Partitions"]:
+            if partition.get("Parameters", {}) != listed.parameters:
+                continue
+            partition_input = {
+                "Values": partition["Values"],
+                "StorageDescriptor": partition["StorageDescriptor"],
+                "Parameters": {**listed.parameters, "broken": why},
+            }
+            self._call(
+                "the period cannot be marked",
+                (),
+                self.glue.update_partition,
+                TableName=self.name,
+                PartitionValueList=[period_id],
+                PartitionInput=partition_input,
+            )
 
     def partitions(self) -> Mapping[str, Partition]:
         """Return each partition by period id; none if there is no table."""
-        call, options = _all(self.glue, "get_partitions"), {"TableName": self.name, "ExcludeColumnSchema": True}
-        listed = self._call("its partitions cannot be listed", {ErrorKind.NO_ENTITY}, call, **options) or {}
-        return {
-            each["Values"][0]: Partition(each["StorageDescriptor"].get("Location", ""), each.get("Parameters", {}))
-            for each in listed.get("Partitions", [])
-        }
+        response = self._call(
+            "its partitions cannot be listed",
+            {ErrorKind.NO_ENTITY},
+            _all(self.glue, "get_partitions"),
+            TableName=self.name,
+            ExcludeColumnSchema=True,
+        )
+        if response is None:
+            return {}
+        partitions = {}
+        for listed in response.get("Partitions", []):
+            folder = listed["StorageDescriptor"].get("Location", "")
+            period_id = listed["Values"][0]
+            partitions[period_id] = Partition(folder, listed.get("Parameters", {}))
+        return partitions
 
     def published_periods(self) -> Mapping[str, PartitionFacts]:
         """Return what each partition of ours says, by period id."""
-        found = {}
+        published = {}
         for period_id, partition in self.partitions().items():
-            with suppress(ValueError):
-                found[period_id] = PartitionFacts.from_parameters(partition.parameters)
-        return found
+            with suppress(ValueError):  # it is not of ours
+                published[period_id] = PartitionFacts.from_parameters(partition.parameters)
+        return published
 
     def periods_of(self, cadence: Cadence) -> Mapping[Period, PartitionFacts]:
-        """Return what each partition of ours says whose id is that of a period of the cadence, by period."""
+        """Return what the partitions of ours say, by period; ids of another cadence are left out."""
         published = self.published_periods()
         return {period: published[period.id] for period in periods_among(cadence, published)}
 
@@ -127,45 +207,85 @@ class Table:
         return f"Glue table {self.database}.{self.name}"
 
     def _glue_types(self, columns: Sequence[Column]) -> dict[str, str]:
+        """Return the types of a version's columns, by their names in Glue.
+
+        SchemaError if Glue has no type or no place for a column.
+        """
+        types = {}
         for column in columns:
-            problem = "" if column.glue else f"is a {column.type}, which Glue does not have. CAST it to varchar."
-            if column.name.lower() == "period":
+            name = column.name.lower()
+            problem = ""
+            if name == "period":
                 problem = "has the name of the partition key. Name it differently in the SQL (AS)."
+            elif not column.glue:
+                problem = f"is a {column.type}, which Glue does not have. CAST it to varchar."
             if problem:
                 raise SchemaError(f"{self._about}: the column {column.name!r} {problem} Nothing is published.")
-        return {column.name.lower(): column.glue for column in columns}
+            types[name] = column.glue
+        return types
 
     def _find(self) -> Mapping[str, Any] | None:
-        answer = self._call("it cannot be read", {ErrorKind.NO_ENTITY}, self.glue.get_table, Name=self.name)
-        found: Mapping[str, Any] | None = answer and answer["Table"]
-        folder = found.get("StorageDescriptor", {}).get("Location", "") if found else ""
-        if found and (not _is_ours(found) or folder != self.location.folder_uri):
+        """Return the table as Glue has it; None if there is none, TableError if it is not ours."""
+        response = self._call("it cannot be read", {ErrorKind.NO_ENTITY}, self.glue.get_table, Name=self.name)
+        if response is None:
+            return None
+        table: Mapping[str, Any] = response["Table"]
+        folder = table.get("StorageDescriptor", {}).get("Location", "")
+        if not _is_ours(table) or folder != self.location.folder_uri:
             raise TableError(
-                f"{self._about} is not the table of {self.location.folder_uri}: its location is {folder!r}, or another "
-                f"program wrote it. Move it away, or let ATHENA_REPORTS_REPORT_DATABASE name another database.",
+                f"{self._about} is not the table of {self.location.folder_uri}: its location is "
+                f"{folder!r}, or another program wrote it. Move it away, or let "
+                f"ATHENA_REPORTS_REPORT_DATABASE name another database.",
                 retryable=False,
             )
-        return found
+        return table
 
     def _merged(self, present: dict[str, str], wanted: dict[str, str]) -> dict[str, str]:
-        merged = {**present, **wanted}
-        for name in present.keys() & wanted.keys():
-            pair = present[name], wanted[name]
-            wider = [one for one, other in (pair, pair[::-1]) if _holds(one, other)]
-            if not wider:
-                listed = [", ".join(f"{name} {kind}" for name, kind in types.items()) for types in (present, wanted)]
+        """Return the types that hold the values of both; the columns of the table come first."""
+        types = dict(present)
+        for name, wanted_type in wanted.items():
+            present_type = present.get(name, wanted_type)
+            if _holds(wanted_type, present_type):
+                types[name] = wanted_type
+            elif not _holds(present_type, wanted_type):
                 raise SchemaError(
-                    f"{self._about}: the column {name!r} cannot change from {pair[0]} to {pair[1]}. The table has "
-                    f"{listed[0]}; the version {listed[1]}. Nothing is published. CAST or rename the column."
+                    f"{self._about}: the column {name!r} cannot change from {present_type} to "
+                    f"{wanted_type}. The table has {_listed(present)}; the version "
+                    f"{_listed(wanted)}. Nothing is published. CAST or rename the column."
                 )
-            merged[name] = wider[0]
-        return merged
+        return types
 
-    def _new(self, types: Mapping[str, str], comments: Mapping[str, str]) -> dict[str, Any]:
-        keys, marks = [{"Name": "period", "Type": "string"}], {"EXTERNAL": "TRUE", "classification": "parquet", **_MARK}
-        descriptor = parquet_descriptor({}, self.location.folder_uri) | {"Columns": _columns(types, comments, {})}
-        described = {"StorageDescriptor": descriptor, "PartitionKeys": keys}
-        return {"TableInput": {"Name": self.name, "TableType": "EXTERNAL_TABLE", "Parameters": marks, **described}}
+    def _create(self, types: Mapping[str, str], comments: Mapping[str, str]) -> bool:
+        """Create the table; False if somebody else has created it meanwhile."""
+        descriptor = parquet_descriptor({}, self.location.folder_uri)
+        descriptor["Columns"] = _columns(types, comments, {})
+        table_input = {
+            "Name": self.name,
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet", **_MARK},
+            "StorageDescriptor": descriptor,
+            "PartitionKeys": [{"Name": "period", "Type": "string"}],
+        }
+        response = self._call(
+            "it cannot be changed",
+            _CHANGED_MEANWHILE,
+            self.glue.create_table,
+            TableInput=table_input,
+        )
+        return response is not None
+
+    def _update(self, table: Mapping[str, Any], types: Mapping[str, str], comments: Mapping[str, str]) -> bool:
+        """Give the table other columns; False if somebody else has changed it since it was read."""
+        table_input = {name: value for name, value in table.items() if name in _TABLE_INPUT}
+        columns = {column["Name"]: column for column in table["StorageDescriptor"]["Columns"]}
+        descriptor = dict(table["StorageDescriptor"])
+        descriptor["Columns"] = _columns(types, comments, columns)
+        table_input["StorageDescriptor"] = descriptor
+        arguments: dict[str, Any] = {"TableInput": table_input}
+        if "VersionId" in table:  # Glue refuses the update of another version than the present one
+            arguments["VersionId"] = table["VersionId"]
+        response = self._call("it cannot be changed", _CHANGED_MEANWHILE, self.glue.update_table, **arguments)
+        return response is not None
 
     def _call(self, problem: str, expected: Collection[ErrorKind], call: Callable[..., Any], **arguments: Any) -> Any:
         return _answer(f"{self._about}: {problem}", expected, call, DatabaseName=self.database, **arguments)
@@ -174,37 +294,70 @@ class Table:
 def published_tables(database: str, glue: "GlueClient") -> Iterator[Table]:
     """Yield each table of ours in a database; a copy under another name is not one."""
     problem = f"Glue database {database}: its tables cannot be listed"
-    for found in _answer(problem, (), _all(glue, "get_tables"), DatabaseName=database)["TableList"]:
-        folder = found.get("StorageDescriptor", {}).get("Location", "")
+    response = _answer(problem, (), _all(glue, "get_tables"), DatabaseName=database)
+    for listed in response["TableList"]:
+        folder = listed.get("StorageDescriptor", {}).get("Location", "")
         table = Table(database, ReportLocation.of_folder(folder), glue)
-        if _is_ours(found) and (table.name, table.location.folder_uri) == (found["Name"], folder):
+        is_copy = table.name != listed["Name"] or table.location.folder_uri != folder
+        if _is_ours(listed) and not is_copy:
             yield table
 
 
 def _all(glue: "GlueClient", operation: Any) -> Callable[..., Any]:
-    return lambda **arguments: glue.get_paginator(operation).paginate(**arguments).build_full_result()
+    """Return a call that gives all pages of an operation as one response."""
+
+    def call(**arguments: Any) -> Any:
+        return glue.get_paginator(operation).paginate(**arguments).build_full_result()
+
+    return call
 
 
-def _is_ours(found: Mapping[str, Any]) -> bool:
-    return bool(found.get("Parameters", {}).items() >= _MARK.items())
+def _is_ours(table: Mapping[str, Any]) -> bool:
+    return bool(table.get("Parameters", {}).items() >= _MARK.items())
 
 
-def _types(found: Mapping[str, Any] | None, what: str = "Type") -> dict[str, str]:
-    columns = found["StorageDescriptor"]["Columns"] if found else []
-    return {entry["Name"]: entry.get(what, "") for entry in columns}
+def _types(table: Mapping[str, Any]) -> dict[str, str]:
+    """Return the types of a table's columns, in their order."""
+    return {column["Name"]: column.get("Type", "") for column in table["StorageDescriptor"]["Columns"]}
 
 
-def _columns(types: Mapping[str, str], comments: Mapping[str, str], kept: Mapping[str, Any]) -> list[dict[str, str]]:
-    said = {name: {"Comment": comment} for name, comment in comments.items()}
-    return [{**kept.get(name, {}), "Name": name, "Type": types[name], **said.get(name, {})} for name in types]
+def _comments(columns: Sequence[Column]) -> dict[str, str]:
+    """Return the descriptions of a version's columns, by their names in Glue."""
+    comments = {}
+    for column in columns:
+        if column.description:
+            comments[column.name.lower()] = column.description
+    return comments
 
 
-def _changed(found: Mapping[str, Any], types: Mapping[str, str], comments: Mapping[str, str]) -> dict[str, Any]:
-    """Return the arguments of UpdateTable for other columns; it is refused if the table has changed since."""
-    columns = _columns(types, comments, {entry["Name"]: entry for entry in found["StorageDescriptor"]["Columns"]})
-    table = {name: value for name, value in found.items() if name in _TABLE_INPUT}
-    table["StorageDescriptor"] = {**found["StorageDescriptor"], "Columns": columns}
-    return {"TableInput": table} | {name: found[name] for name in ("VersionId",) if name in found}
+def _has(table: Mapping[str, Any], types: Mapping[str, str], comments: Mapping[str, str]) -> bool:
+    """Whether a table has exactly these columns, and these comments among others."""
+    if types != _types(table):
+        return False
+    for column in table["StorageDescriptor"]["Columns"]:
+        comment = column.get("Comment", "")
+        if comments.get(column["Name"], comment) != comment:
+            return False
+    return True
+
+
+def _columns(
+    types: Mapping[str, str], comments: Mapping[str, str], present: Mapping[str, Mapping[str, str]]
+) -> list[dict[str, str]]:
+    """Return the columns of a table for Glue. Those that it has keep what others wrote of them."""
+    columns = []
+    for name, glue_type in types.items():
+        column = dict(present.get(name, {}))
+        column["Name"] = name
+        column["Type"] = glue_type
+        if name in comments:
+            column["Comment"] = comments[name]
+        columns.append(column)
+    return columns
+
+
+def _listed(types: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {glue_type}" for name, glue_type in types.items())
 
 
 def _answer(problem: str, expected: Collection[ErrorKind], call: Callable[..., Any], **arguments: Any) -> Any:
@@ -223,15 +376,32 @@ def _answer(problem: str, expected: Collection[ErrorKind], call: Callable[..., A
 
 def parquet_descriptor(types: Mapping[str, str], location_uri: str) -> dict[str, Any]:
     """Return Glue's StorageDescriptor of Parquet files with these columns and types."""
-    return {"Columns": [{"Name": name, "Type": types[name]} for name in types], "Location": location_uri, **_PARQUET}
+    return {
+        "Columns": [{"Name": name, "Type": glue_type} for name, glue_type in types.items()],
+        "Location": location_uri,
+        "InputFormat": f"{_HIVE}.MapredParquetInputFormat",
+        "OutputFormat": f"{_HIVE}.MapredParquetOutputFormat",
+        "SerdeInfo": {
+            "SerializationLibrary": f"{_HIVE}.serde.ParquetHiveSerDe",
+            "Parameters": {"serialization.format": "1"},
+        },
+    }
 
 
 def _holds(wide: str, narrow: str) -> bool:
     """Whether a type holds every value of another."""
+    if wide == narrow:
+        return True
+    if wide == "double" and narrow == "float":
+        return True
     if wide in _INTEGERS and narrow in _INTEGERS:
-        return _INTEGERS.index(wide) >= _INTEGERS.index(narrow)
-    found, wanted = _DECIMAL.fullmatch(wide), _DECIMAL.fullmatch(narrow)
-    if found and wanted:
-        (digits, scale), (narrow_digits, narrow_scale) = map(int, found.groups()), map(int, wanted.groups())
-        return scale >= narrow_scale and digits - scale >= narrow_digits - narrow_scale
-    return wide == narrow or (wide, narrow) == ("double", "float")
+        return _INTEGERS.index(wide) > _INTEGERS.index(narrow)
+    wide_decimal = _DECIMAL.fullmatch(wide)
+    narrow_decimal = _DECIMAL.fullmatch(narrow)
+    if wide_decimal is None or narrow_decimal is None:
+        return False
+    wide_scale = int(wide_decimal["scale"])
+    narrow_scale = int(narrow_decimal["scale"])
+    wide_whole_digits = int(wide_decimal["precision"]) - wide_scale
+    narrow_whole_digits = int(narrow_decimal["precision"]) - narrow_scale
+    return wide_scale >= narrow_scale and wide_whole_digits >= narrow_whole_digits

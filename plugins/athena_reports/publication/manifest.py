@@ -1,8 +1,12 @@
-"""The manifest of a period, and what Glue and `latest.json` say of it; times are ISO 8601 in UTC and sort as texts."""
+"""The manifest of a period, and what Glue and `latest.json` say of it.
+
+Every field of these documents is written and read through the models here. Times are ISO 8601 in
+UTC, so they sort as texts.
+"""
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, Field, Json
 
@@ -28,7 +32,10 @@ class PublishedObject(BaseModel, frozen=True):
 
 
 class Version(BaseModel, frozen=True):
-    """The rows of a period in S3; no two uploads share a name. `ordered` says if the order has a meaning."""
+    """The rows of a period in S3. No two uploads share a name.
+
+    `ordered` says whether the order of the rows has a meaning.
+    """
 
     version: Text
     ordered: bool
@@ -39,19 +46,23 @@ class Version(BaseModel, frozen=True):
     @property
     def content(self) -> frozenset[tuple[Format, str]]:
         """The SHA-256 of the rows in each format."""
-        return frozenset((each.format, each.sha256) for each in self.objects)
+        return frozenset((item.format, item.sha256) for item in self.objects)
 
     @property
     def parquet_key(self) -> str:
         """Key of its Parquet; empty if there is none."""
-        return next((each.key for each in self.objects if each.format == "parquet"), "")
+        for item in self.objects:
+            if item.format == "parquet":
+                return item.key
+        return ""
 
 
 class QueryFacts(BaseModel, frozen=True):
     """The query of a version; its SQL is at `PeriodLocation.sql_uri`.
 
-    `statement` is its kind, SELECT or UNLOAD. `reads_previous` says whether its SQL reads the period before.
-    `price_usd` is None on a capacity reservation, which bills no bytes, and where the region's price is not known.
+    `statement` is its kind, SELECT or UNLOAD. `reads_previous` says whether its SQL reads the
+    period before. `price_usd` is None on a capacity reservation, which bills no bytes, and where
+    the region's price is not known.
     """
 
     id: str
@@ -79,7 +90,10 @@ class Difference(BaseModel, frozen=True):
 
 
 class EarlierVersion(BaseModel, frozen=True):
-    """A version that was current before; `difference` is what its successor changed, None if unknown."""
+    """A version that was current before.
+
+    `difference` is what its successor changed; None if that is not known.
+    """
 
     version: str
     rows: int
@@ -95,7 +109,8 @@ class EarlierVersion(BaseModel, frozen=True):
 class PublishedPeriod(BaseModel, frozen=True):
     """A period as `manifest.json` and `latest.json` name it, for readers outside of this package.
 
-    `cadence` is its name, `timezone` is an IANA zone, and the bounds are local and in UTC. Steps hand on the `Period`.
+    `cadence` is its name, `timezone` is an IANA zone, and the bounds are local and in UTC. The
+    steps of a run hand on the `Period` itself.
     """
 
     id: str
@@ -135,23 +150,29 @@ class PublicationFacts(BaseModel, frozen=True):
     checks: tuple[CheckResult, ...]
     run: RunFacts
     code_version: str
-    logic: str = ""  # kind and digest of what made the rows: see `logic_digest`; empty in a DAG of one's own
+    # Kind and digest of what made the rows, by `logic_digest`; empty in a DAG of one's own.
+    logic: str = ""
 
 
 class Latest(BaseModel, frozen=True, extra="allow"):
-    """`latest.json`: which period of a report is the latest published one, with the facts of `Manifest.latest`."""
+    """`latest.json`: which period of a report is the latest published one.
+
+    It has more facts than these fields: see `Manifest.latest`.
+    """
 
     period: PublishedPeriod
     manifest: str
     submitted_at: str
 
-    def or_later(self, found: Self | None) -> Self:
-        """Return the one of the later period, and of one period the one of the later query."""
-        return max(self, found or self, key=lambda each: (each.period.start_utc, each.submitted_at))
+    def is_before(self, other: Self) -> bool:
+        """Whether the other one is of a later period, or of a later query of the same period."""
+        if self.period.start_utc != other.period.start_utc:
+            return self.period.start_utc < other.period.start_utc
+        return self.submitted_at < other.submitted_at
 
 
 class PartitionFacts(BaseModel, frozen=True):
-    """The main facts of a manifest, as its partition in Glue has them for those who list periods."""
+    """The main facts of a manifest, which its partition in Glue has for those who list periods."""
 
     version: str
     rows: int
@@ -175,18 +196,25 @@ class PartitionFacts(BaseModel, frozen=True):
     checks_warned: int
     earlier: int
     logic: str = ""
-    paid: Json[dict[str, Cost]] = Field(default_factory=dict)  # for all its queries; empty if an older release wrote it
+    # What all queries of the period cost; empty if an older release wrote it.
+    paid: Json[dict[str, Cost]] = Field(default_factory=dict)
     broken: str = ""  # what the cleanup found missing or damaged in S3
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> Self:
-        """Read a partition's parameters, also among others'; ValueError if it is not of a published period."""
+        """Read the parameters of a partition, which may have others too.
+
+        Raises:
+            ValueError: The partition is not of a published period.
+        """
         return cls.model_validate(parameters)
 
     @property
     def ledger(self) -> Ledger:
         """What the queries of the period cost."""
-        return self.paid or paid_for(self)
+        if self.paid:
+            return self.paid
+        return paid_for(self)
 
 
 class Partition(NamedTuple):
@@ -197,41 +225,147 @@ class Partition(NamedTuple):
 
 
 class Manifest(Version, PublicationFacts, frozen=True):
-    """`manifest.json`: the current version of a period, where it comes from, and its history, latest first."""
+    """`manifest.json`: the current version of a period, where it comes from, and its history.
+
+    Attributes:
+        restated_at: When the query was submitted that last replaced other rows; empty if none did.
+        earlier_versions: The versions that were current before, latest first.
+        repeated_queries: The queries that gave the rows of a version once more.
+    """
 
     manifest_format: Literal[1]
-    restated_at: str = ""  # when the query was submitted that last replaced other rows
+    restated_at: str = ""
     earlier_versions: tuple[EarlierVersion, ...] = ()
-    repeated_queries: tuple[QueryFacts, ...] = ()  # that gave the rows of a version once more
+    repeated_queries: tuple[QueryFacts, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        version: Version,
+        facts: PublicationFacts,
+        *,
+        restated_at: str = "",
+        earlier_versions: tuple[EarlierVersion, ...] = (),
+        repeated_queries: tuple[QueryFacts, ...] = (),
+    ) -> Self:
+        """Return the manifest that names a version as the current one, as reading it back gives it.
+
+        The history is empty for a first publication.
+        """
+        manifest = cls(
+            manifest_format=1,
+            version=version.version,
+            ordered=version.ordered,
+            rows=version.rows,
+            columns=version.columns,
+            objects=version.objects,
+            report=facts.report,
+            environment=facts.environment,
+            period=facts.period,
+            settles_at=facts.settles_at,
+            provisional=facts.provisional,
+            partial=facts.partial,
+            missing_partitions=facts.missing_partitions,
+            published_at=facts.published_at,
+            query=facts.query,
+            checks=facts.checks,
+            run=facts.run,
+            code_version=facts.code_version,
+            logic=facts.logic,
+            restated_at=restated_at,
+            earlier_versions=earlier_versions,
+            repeated_queries=repeated_queries,
+        )
+        # It is compared with manifests that were read, so it has only what JSON keeps.
+        return cls.model_validate_json(manifest.model_dump_json())
+
+    def as_earlier_version(self, replaced_at: str, difference: Difference | None) -> EarlierVersion:
+        """Return what the next manifest says of this version.
+
+        Args:
+            replaced_at: When the next version is published.
+            difference: What the next version changes; None if unknown.
+        """
+        return EarlierVersion(
+            version=self.version,
+            rows=self.rows,
+            published_at=self.published_at,
+            provisional=self.provisional,
+            replaced_at=replaced_at,
+            difference=difference,
+            query=self.query,
+            code_version=self.code_version,
+            logic=self.logic,
+        )
 
     @property
     def ledger(self) -> Ledger:
         """What the queries of the period cost, each query counted once."""
-        earlier = [version.query for version in self.earlier_versions]
         # One query has several versions if its transform was changed and cleared.
-        queries = {query.id: query for query in (self.query, *earlier, *self.repeated_queries)}
+        queries = {self.query.id: self.query}
+        for version in self.earlier_versions:
+            queries[version.query.id] = version.query
+        for query in self.repeated_queries:
+            queries[query.id] = query
         return merged(paid_for(query) for query in queries.values())
 
     def latest(self, location: PeriodLocation) -> Latest:
         """Return what `latest.json` says if this period is the latest one."""
-        shared = {"report", "period", "version", "rows", "provisional", "partial", "published_at"}
         _, manifest_key = split_uri(location.manifest_uri)
-        facts: dict[str, Any] = self.model_dump(include=shared)
-        facts["cadence"] = location.report.cadence_name
-        facts["manifest"] = manifest_key
-        facts["submitted_at"] = self.query.submitted_at
-        return Latest.model_validate(facts)
+        return Latest.model_validate(
+            {
+                "report": self.report,
+                "period": self.period,
+                "provisional": self.provisional,
+                "partial": self.partial,
+                "published_at": self.published_at,
+                "version": self.version,
+                "rows": self.rows,
+                "cadence": location.report.cadence_name,
+                "manifest": manifest_key,
+                "submitted_at": self.query.submitted_at,
+            }
+        )
 
     def partition(self, location: PeriodLocation) -> Partition:
         """Return what Glue says of the period; `PartitionFacts` reads the parameters."""
-        named: dict[str, Any] = {"query_id": self.query.id, "manifest": location.manifest_uri}
-        named |= {"bytes": sum(each.bytes for each in self.objects), "earlier": len(self.earlier_versions)}
-        named["checks_warned"] = sum(not check.passed for check in self.checks)
-        facts = PartitionFacts(**dict(self.period) | dict(self.query) | dict(self.run) | dict(self) | named)
-        parameters = {
-            name: str(value).lower() if isinstance(value, bool) else str(value)
-            for name, value in facts
-            if value is not None
-        }
+        facts = PartitionFacts(
+            version=self.version,
+            rows=self.rows,
+            bytes=sum(item.bytes for item in self.objects),
+            published_at=self.published_at,
+            submitted_at=self.query.submitted_at,
+            settles_at=self.settles_at,
+            restated_at=self.restated_at,
+            reads_previous=self.query.reads_previous,
+            provisional=self.provisional,
+            partial=self.partial,
+            start=self.period.start,
+            end=self.period.end,
+            timezone=self.period.timezone,
+            scanned_bytes=self.query.scanned_bytes,
+            price_usd=self.query.price_usd,
+            query_id=self.query.id,
+            dag_id=self.run.dag_id,
+            run_id=self.run.run_id,
+            manifest=location.manifest_uri,
+            checks_warned=sum(not check.passed for check in self.checks),
+            earlier=len(self.earlier_versions),
+            logic=self.logic,
+        )
+        parameters = _as_texts(facts)
         parameters["paid"] = json.dumps(self.ledger)
         return Partition(f"{location.version_uri(self.version)}parquet/", parameters)
+
+
+def _as_texts(facts: PartitionFacts) -> dict[str, str]:
+    """Return facts as Glue keeps them; what is not known is left out."""
+    texts = {}
+    for name, value in facts:
+        if value is None:
+            continue
+        text = str(value)
+        if isinstance(value, bool):
+            text = text.lower()
+        texts[name] = text
+    return texts

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
@@ -16,9 +17,19 @@ from athena_reports.reports.input import Input
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
-_NOW = re.compile(r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE)S?)?", re.IGNORECASE)
-_DAYS = {"YEAR": 366, "MONTH": 31, "WEEK": 7, "DAY": 1, "HOUR": 1 / 24, "MINUTE": 1 / 1440}
-_PATTERNS = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M"}  # Java's, as projections write them
+_SHOWN_GAPS = 5  # how many a message names
+_KEYS_PER_CALL = 1000  # BatchGetPartition takes no more
+
+# The values of an input's partition keys, in the order of the input's columns.
+_Partition: TypeAlias = tuple[str, ...]
+
+# Bounds of a projection's range that move with the time, such as NOW-3YEARS; their units in days.
+_RELATIVE_BOUND = re.compile(r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE)S?)?", re.IGNORECASE)
+_DAYS_OF_UNIT = {"YEAR": 366, "MONTH": 31, "WEEK": 7, "DAY": 1, "HOUR": 1 / 24, "MINUTE": 1 / 1440}
+
+# Projections write dates with the patterns of Java.
+_JAVA_PATTERN = re.compile("yyyy|MM|dd|HH|mm")
+_DIRECTIVE_OF_JAVA_PATTERN = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M"}
 
 
 class InputCoverage(BaseModel, frozen=True):
@@ -36,13 +47,19 @@ class InputCoverage(BaseModel, frozen=True):
         return [f"{self.table}/{partition}" for partition in (*self.absent, *self.outside)]
 
     def __str__(self) -> str:
-        missing = self.absent or self.outside
-        if not missing:
-            return f"all {self.needed} partitions of {self.table} that it needs are there"
-        why = "are not registered in Glue" if self.absent else "lie outside the range of its partition projection"
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        which = f"{len(missing)} of the {self.needed} partitions of {self.table} that it needs"
-        return f"{which} {why}: {', '.join(missing[:5])}{more}"
+        if self.absent:
+            return self._describe_gaps(self.absent, "are not registered in Glue")
+        if self.outside:
+            return self._describe_gaps(self.outside, "lie outside the range of its partition projection")
+        return f"all {self.needed} partitions of {self.table} that it needs are there"
+
+    def _describe_gaps(self, partitions: Sequence[str], problem: str) -> str:
+        shown = ", ".join(partitions[:_SHOWN_GAPS])
+        count = f"{len(partitions)} of the {self.needed} partitions of {self.table} that it needs"
+        text = f"{count} {problem}: {shown}"
+        if len(partitions) > _SHOWN_GAPS:
+            text += f" and {len(partitions) - _SHOWN_GAPS} more"
+        return text
 
 
 class InputPartitions(NamedTuple):
@@ -56,26 +73,38 @@ def find_coverage(
     sources: Sequence[Input], period: Period, *, late_by: timedelta, now: datetime, database: str, glue: "GlueClient"
 ) -> tuple[InputCoverage, ...]:
     """Return the coverage of every input at `now`; MissingPartitionsError for a gap that the input does not allow."""
-    found = find_partitions(sources, period, late_by=late_by, now=now, database=database, glue=glue)
-    for coverage, _ in found:
+    coverages = []
+    for partitions in find_partitions(sources, period, late_by=late_by, now=now, database=database, glue=glue):
+        coverage = partitions.coverage
         if coverage.gaps and coverage.missing == "fail":
             way_out = 'Wait for them or register them, then clear run_query; or declare missing="partial".'
             raise MissingPartitionsError(f"{coverage}. No query was started. {way_out}")
-    return tuple(coverage for coverage, _ in found)
+        coverages.append(coverage)
+    return tuple(coverages)
 
 
 def find_partitions(
     sources: Sequence[Input], period: Period, *, late_by: timedelta, now: datetime, database: str, glue: "GlueClient"
 ) -> list[InputPartitions]:
     """Return the partitions of every input that are needed at `now`; `database` is of those that name none."""
-    return [_partitions(each, needed_dates(each, period, late_by, now), now, database, glue) for each in sources]
+    partitions = []
+    for source in sources:
+        dates = needed_dates(source, period, late_by, now)
+        table = _SourceTable.read(source, source.database or database, glue)
+        partitions.append(_find_partitions_of(table, dates, now, glue))
+    return partitions
 
 
 def needed_dates(source: Input, period: Period, late_by: timedelta, now: datetime) -> list[date]:
     """Return the dates of the partitions that must be there at `now`; of late events only when all have landed."""
+    periods = [period]
+    if source.previous:
+        periods.append(period.previous)
     dates: set[date] = set()
-    for each in (period.previous, period) if source.previous else (period,):
-        dates.update(each.dates_in(source.zone, late_by if each.end_utc + late_by <= now else timedelta(0)))
+    for read_period in periods:
+        late_events_have_landed = read_period.end_utc + late_by <= now
+        late = late_by if late_events_have_landed else timedelta(0)
+        dates.update(read_period.dates_in(source.zone, late))
     today = now.astimezone(ZoneInfo(source.zone)).date()
     return sorted(day for day in dates if day <= today)
 
@@ -84,91 +113,192 @@ def why_empty(inputs: Sequence[InputCoverage]) -> str:
     """Say why a query may have given no rows: partitions missing, outside a projection, or no events."""
     if not inputs:
         return "The report declares no inputs, so its partitions were not checked."
-    if gaps := [str(coverage) for coverage in inputs if coverage.gaps]:
-        return f"Perhaps because {'; '.join(gaps)}."
-    return f"There are no events: {'; '.join(map(str, inputs))}."
+    with_gaps = [str(coverage) for coverage in inputs if coverage.gaps]
+    if with_gaps:
+        return f"Perhaps because {'; '.join(with_gaps)}."
+    without_gaps = "; ".join(map(str, inputs))
+    return f"There are no events: {without_gaps}."
 
 
-def _partitions(
-    source: Input, dates: Sequence[date], now: datetime, database: str, glue: "GlueClient"
+@dataclass(frozen=True)
+class _SourceTable:
+    """The table of an input, as Glue has it."""
+
+    source: Input
+    database: str
+    keys: Sequence[str]  # the partition keys in Glue's order; the input may have another
+    location: str
+    parameters: Mapping[str, str]
+
+    @classmethod
+    def read(cls, source: Input, database: str, glue: "GlueClient") -> "_SourceTable":
+        """Return the table; InputError if Glue does not have it, or has it with other partition keys."""
+        name = f"{database}.{source.table}"
+        try:
+            response = glue.get_table(DatabaseName=database, Name=source.table)
+        except glue.exceptions.EntityNotFoundException as error:
+            problem = f"The input {name} is not in Glue."
+            raise InputError(f"{problem} Correct the input, or create the table.") from error
+        table: Mapping[str, Any] = response["Table"]
+        keys = [key["Name"] for key in table.get("PartitionKeys", [])]
+        if sorted(keys) != sorted(source.columns):
+            stored = ", ".join(keys) or "nothing"
+            declared = ", ".join(source.columns)
+            problem = f"{name} is partitioned by {stored}, the report's input says {declared}."
+            raise InputError(f"{problem} Correct the input.")
+        location = table.get("StorageDescriptor", {}).get("Location", "")
+        return cls(source, database, keys, location, table.get("Parameters", {}))
+
+    @property
+    def name(self) -> str:
+        return f"{self.database}.{self.source.table}"
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether Athena computes the partitions, and does not ask Glue for them."""
+        return self.parameters.get("projection.enabled", "").lower() == "true"
+
+    def values_by_key(self, partition: _Partition) -> dict[str, str]:
+        return dict(zip(self.source.columns, partition, strict=True))
+
+
+def _find_partitions_of(
+    table: _SourceTable, dates: Sequence[date], now: datetime, glue: "GlueClient"
 ) -> InputPartitions:
-    database = source.database or database
-    name = f"{database}.{source.table}"
-    try:
-        table: Mapping[str, Any] = glue.get_table(DatabaseName=database, Name=source.table)["Table"]
-    except glue.exceptions.EntityNotFoundException as error:
-        raise InputError(f"The input {name} is not in Glue. Correct the input, or create the table.") from error
-    keys = [key["Name"] for key in table.get("PartitionKeys", [])]
-    if sorted(keys) != sorted(source.columns):
-        says = f"the report's input says {', '.join(source.columns)}. Correct the input."
-        raise InputError(f"{name} is partitioned by {', '.join(keys) or 'nothing'}, {says}")
-    parameters = table.get("Parameters", {})
-    needed = list(dict.fromkeys(partition_values(source.columns, day, source.format, source.kind) for day in dates))
-    is_projected = parameters.get("projection.enabled", "").lower() == "true"
-    if is_projected:
-        folders = {
-            each: _projected(table, keys, dict(zip(source.columns, each, strict=True)))
-            for each in needed
-            if _is_projected(parameters, source, each, now)
-        }
+    needed = _partitions_of_dates(table.source, dates)
+    if table.is_projected:
+        folder_of_partition = _projected_folders(table, needed, now)
     else:
-        folders = dict(_registered(glue, database, source, keys, needed))
-    names = {each: "/".join(map("=".join, zip(source.columns, each, strict=True))) for each in needed}
-    gaps = tuple(name for each, name in names.items() if each not in folders)
+        folder_of_partition = _registered_folders(table, needed, glue)
+    folders = {}
+    gaps = []
+    for partition in needed:
+        name = "/".join(f"{key}={value}" for key, value in table.values_by_key(partition).items())
+        if partition in folder_of_partition:
+            folders[name] = folder_of_partition[partition]
+        else:
+            gaps.append(name)
+    absent: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+    if table.is_projected:
+        outside = tuple(gaps)
+    else:
+        absent = tuple(gaps)
     coverage = InputCoverage(
-        table=name, missing=source.missing, needed=len(needed), **{"outside" if is_projected else "absent": gaps}
+        table=table.name,
+        missing=table.source.missing,
+        needed=len(needed),
+        absent=absent,
+        outside=outside,
     )
-    return InputPartitions(coverage, {name: folders[each] for each, name in names.items() if each in folders})
+    return InputPartitions(coverage, folders)
 
 
-def _registered(
-    glue: "GlueClient", database: str, source: Input, keys: Sequence[str], needed: Sequence[tuple[str, ...]]
-) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield the values of each partition that Glue has, and its folder."""
-    is_integer = source.kind == "integer"  # Glue may hold a number with or without its zeros
-    padded = [tuple(value.zfill(2) for value in each) for each in needed] if is_integer else []
-    wanted = list(dict.fromkeys([*needed, *padded]))
-    order = [source.columns.index(key) for key in keys]
-    for start in range(0, len(wanted), 1000):  # BatchGetPartition takes no more
-        asked: Any = [{"Values": [each[at] for at in order]} for each in wanted[start : start + 1000]]
-        while asked:
-            answer = glue.batch_get_partition(DatabaseName=database, TableName=source.table, PartitionsToGet=asked)
-            for partition in answer.get("Partitions", []):
-                stored = dict(zip(keys, partition["Values"], strict=True))
-                values = (stored[column] for column in source.columns)
-                folder = partition.get("StorageDescriptor", {}).get("Location", "")
-                yield tuple(str(int(value)) if is_integer else value for value in values), folder
-            asked = answer.get("UnprocessedKeys", [])
+def _partitions_of_dates(source: Input, dates: Sequence[date]) -> list[_Partition]:
+    """Return the partitions in the order of their dates, each once: a partition may hold a month."""
+    partitions = []
+    for day in dates:
+        partition = partition_values(source.columns, day, source.format, source.kind)
+        partitions.append(partition)
+    return list(dict.fromkeys(partitions))
 
 
-def _projected(table: Mapping[str, Any], keys: Sequence[str], values: Mapping[str, str]) -> str:
-    """Return the folder that Athena reads for the values of a projection."""
-    below = "/".join(f"{key}=${{{key}}}" for key in keys)
-    usual = f"{table.get('StorageDescriptor', {}).get('Location', '').rstrip('/')}/{below}/"
-    template = table.get("Parameters", {}).get("storage.location.template", usual)
-    return str(re.sub(r"\$\{(\w+)\}", lambda match: values.get(match[1].lower(), match[0]), template))
+def _registered_folders(table: _SourceTable, needed: Sequence[_Partition], glue: "GlueClient") -> dict[_Partition, str]:
+    """Return the folder of each partition that Glue has."""
+    is_integer = table.source.kind == "integer"
+    wanted = list(needed)
+    if is_integer:  # Glue may hold a number with or without its zeros
+        wanted += [tuple(value.zfill(2) for value in partition) for partition in needed]
+        wanted = list(dict.fromkeys(wanted))
+    folders = {}
+    for start in range(0, len(wanted), _KEYS_PER_CALL):
+        for stored in _registered_partitions(table, wanted[start : start + _KEYS_PER_CALL], glue):
+            values = dict(zip(table.keys, stored["Values"], strict=True))
+            partition = tuple(values[column] for column in table.source.columns)
+            if is_integer:
+                partition = tuple(str(int(value)) for value in partition)
+            folders[partition] = stored.get("StorageDescriptor", {}).get("Location", "")
+    return folders
 
 
-def _is_projected(parameters: Mapping[str, str], source: Input, values: tuple[str, ...], now: datetime) -> bool:
+def _registered_partitions(
+    table: _SourceTable, wanted: Sequence[_Partition], glue: "GlueClient"
+) -> Iterator[Mapping[str, Any]]:
+    """Yield what Glue has of some partitions, as many as one call may ask for."""
+    unprocessed: Any = []
+    for partition in wanted:
+        values = table.values_by_key(partition)
+        unprocessed.append({"Values": [values[key] for key in table.keys]})
+    while unprocessed:
+        response = glue.batch_get_partition(
+            DatabaseName=table.database, TableName=table.source.table, PartitionsToGet=unprocessed
+        )
+        yield from response.get("Partitions", [])
+        unprocessed = response.get("UnprocessedKeys", [])
+
+
+def _projected_folders(table: _SourceTable, needed: Sequence[_Partition], now: datetime) -> dict[_Partition, str]:
+    """Return the folder of each partition that the projection reaches."""
+    folders = {}
+    for partition in needed:
+        values = table.values_by_key(partition)
+        if _is_in_projection(table.parameters, values, now):
+            folders[partition] = _projected_folder(table, values)
+    return folders
+
+
+def _is_in_projection(parameters: Mapping[str, str], values: Mapping[str, str], now: datetime) -> bool:
     """Whether a projection reaches the values; types other than dates are taken to reach every value."""
-    for column, value in zip(source.columns, values, strict=True):
-        if parameters.get(f"projection.{column}.type", "").lower() == "date":
-            pattern = parameters.get(f"projection.{column}.format", "yyyy-MM-dd")
-            first, _, last = parameters.get(f"projection.{column}.range", "").partition(",")
-            instants = [_instant(text, pattern, now) for text in (first, value, last)]
-            if instants != sorted(instants):
-                return False
+    for key, value in values.items():
+        if parameters.get(f"projection.{key}.type", "").lower() != "date":
+            continue
+        pattern = parameters.get(f"projection.{key}.format", "yyyy-MM-dd")
+        first, _, last = parameters.get(f"projection.{key}.range", "").partition(",")
+        first_instant = _instant(first, pattern, now)
+        instant = _instant(value, pattern, now)
+        last_instant = _instant(last, pattern, now)
+        if not first_instant <= instant <= last_instant:
+            return False
     return True
 
 
+def _projected_folder(table: _SourceTable, values: Mapping[str, str]) -> str:
+    """Return the folder that Athena reads for the values of a projection."""
+
+    def value_of(placeholder: re.Match[str]) -> str:
+        return values.get(placeholder[1].lower(), placeholder[0])
+
+    template = table.parameters.get("storage.location.template")
+    if template is None:
+        below = "/".join(f"{key}=${{{key}}}" for key in table.keys)
+        template = f"{table.location.rstrip('/')}/{below}/"
+    return re.sub(r"\$\{(\w+)\}", value_of, template)
+
+
 def _instant(text: str, pattern: str, now: datetime) -> datetime:
-    if relative := _NOW.fullmatch(text.strip()):
-        sign, number, unit = relative.groups()
-        shift = timedelta(days=_DAYS[unit.upper()]) * int(number) if unit else timedelta(0)
-        return now.astimezone(UTC) + (-shift if sign == "-" else shift)
-    form = re.sub("|".join(_PATTERNS), lambda match: _PATTERNS[match[0]], pattern).replace("'", "")
+    """Return the instant that a bound or a value of a projection stands for."""
+    relative = _RELATIVE_BOUND.fullmatch(text.strip())
+    if relative:
+        return now.astimezone(UTC) + _shift(relative)
     try:
-        return datetime.strptime(text.strip(), form).replace(tzinfo=UTC)
+        return datetime.strptime(text.strip(), _strptime_format(pattern)).replace(tzinfo=UTC)
     except ValueError as error:
         problem = f"The table's partition projection has the range {text!r}, which is not of the form {pattern!r}."
         raise InputError(f"{problem} Correct the table's parameters.") from error
+
+
+def _shift(relative_bound: re.Match[str]) -> timedelta:
+    sign, number, unit = relative_bound.groups()
+    if unit is None:
+        return timedelta(0)
+    shift = timedelta(days=_DAYS_OF_UNIT[unit.upper()]) * int(number)
+    if sign == "-":
+        return -shift
+    return shift
+
+
+def _strptime_format(java_pattern: str) -> str:
+    def directive_of(match: re.Match[str]) -> str:
+        return _DIRECTIVE_OF_JAVA_PATTERN[match[0]]
+
+    return _JAVA_PATTERN.sub(directive_of, java_pattern).replace("'", "")

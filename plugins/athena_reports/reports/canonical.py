@@ -1,7 +1,7 @@
-"""Values and functions as a text that is the same in every process, and another one for another value or function.
+"""Values and functions as nested texts: the same value gives the same texts in every process, another value others.
 
-`repr` is not: of a set it has the order of the hashes, of an object its address, and of a class in a DAG file the
-name that Airflow makes of the file's path.
+`repr` does not do that: of a set it has the order of the hashes, of an object its address, and of a class in a DAG
+file the name that Airflow makes of the file's path.
 """
 
 import ast
@@ -11,22 +11,13 @@ import json
 import linecache
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import PurePath
-from types import (
-    BuiltinFunctionType,
-    CodeType,
-    FunctionType,
-    MappingProxyType,
-    MethodDescriptorType,
-    MethodType,
-    ModuleType,
-    WrapperDescriptorType,
-)
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -35,18 +26,6 @@ from pydantic import BaseModel
 from athena_reports.rows.transforms import LibraryTransform
 
 Canonical: TypeAlias = str | Sequence["Canonical"]
-
-_LIBRARY = __name__.partition(".")[0]
-_PLAIN: dict[type, Callable[[Any], str]] = {
-    type(None): str,
-    bool: str,
-    int: hex,  # Python refuses to write more than 4,300 decimal digits
-    float: float.hex,
-    str: str,
-    bytes: bytes.hex,
-    Decimal: str,
-    timedelta: lambda value: f"{value.days} {value.seconds} {value.microseconds}",
-}
 
 
 class UnreadableError(ValueError):
@@ -60,178 +39,226 @@ def canonical(value: object, place: str) -> Canonical:
     function of the standard library or of this package, its name is read, and of a class its qualified name.
 
     Args:
-        value: A plain value, a collection, a frozen dataclass, a pydantic model, a class, a module or a function.
+        value: A plain value, a collection, a frozen dataclass, a pydantic model, a class, a function or a partial.
         place: Where it stands, for the message of an error.
 
     Raises:
         UnreadableError: The value, or one inside of it, is something else, or a function without a source file.
     """
     try:
-        return _Reader({}).read(value, place)
+        return _Reader().read(value, place)
     except RecursionError:
-        raise UnreadableError(f"{place} contains itself, or too many values inside of each other") from None
+        problem = f"{place} contains itself, or too many values inside of each other"
+        raise UnreadableError(problem) from None
+
+
+def _timedelta_text(value: timedelta) -> str:
+    return f"{value.days} {value.seconds} {value.microseconds}"
+
+
+_TEXT_OF_PLAIN_VALUE: dict[type, Callable[[Any], str]] = {
+    type(None): str,
+    bool: str,
+    int: hex,  # Python refuses to write more than 4,300 decimal digits
+    float: float.hex,
+    str: str,
+    bytes: bytes.hex,
+    Decimal: str,
+    timedelta: _timedelta_text,
+}
 
 
 class _Reader:
-    """Reads one value. Each function is read once: it may refer to itself, and many may refer to each other."""
+    """Reads one value, with all the values inside of it."""
 
-    def __init__(self, numbers: Mapping[int, int]) -> None:
-        self._numbers = dict(numbers)  # of the functions, in the order in which they are read, by their id()
+    def __init__(self) -> None:
+        # The functions that were read so far, numbered in that order, by their id(). A function that comes again is
+        # its number: it may refer to itself, and many functions may refer to each other.
+        self._functions: dict[int, int] = {}
 
     def read(self, value: Any, place: str) -> Canonical:
+        """Return the name of the value's type, followed by all that tells the value from others of this type."""
         kind = type(value)
-        if kind in _PLAIN:
-            return [_name(kind), _PLAIN[kind](value)]
+        # Without the module: it may be moved, and Airflow names the module of a DAG file after the file's path.
+        name = kind.__qualname__
+        if kind in _TEXT_OF_PLAIN_VALUE:
+            return [name, _TEXT_OF_PLAIN_VALUE[kind](value)]
         if isinstance(value, Enum):
-            return [_name(kind), str(value.name), self.read(value.value, place)]
+            return [name, str(value.name), self.read(value.value, place)]
         if isinstance(value, datetime | time):
-            return [_name(kind), value.isoformat(), str(value.fold), self.read(value.tzinfo, place)]
+            zone = self.read(value.tzinfo, place)
+            return [name, value.isoformat(), str(value.fold), zone]
         if isinstance(value, date):
-            return [_name(kind), value.isoformat()]
+            return [name, value.isoformat()]
         if isinstance(value, tzinfo):
-            return self._zone(value, place)
+            return _zone(value, place)
         if isinstance(value, PurePath):
-            return [_name(kind), value.as_posix()]
+            return [name, value.as_posix()]
         if isinstance(value, re.Pattern):
-            return [_name(kind), self.read(value.pattern, place), str(value.flags)]
-        if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(value, "_fields")):  # also a NamedTuple
-            return [_name(kind), *(self.read(item, place) for item in value)]
-        if kind in (dict, MappingProxyType):
-            return [_name(dict), *([self.read(key, place), self.read(item, place)] for key, item in value.items())]
+            return [name, self.read(value.pattern, place), str(value.flags)]
+        if kind in (list, tuple):
+            return [name, *self._items(value, place)]
         if kind in (set, frozenset):
-            return self._set(value, place)
-        if isinstance(value, LibraryTransform):
-            return [f"transforms.{value.name}", self._named(value.arguments, place, "argument")]
+            return [name, *self._sorted_items(value, place)]
+        if kind is dict:
+            return [name, *self._pairs(value, place)]
         if isinstance(value, type):
-            return ["class", _name(value)]
-        if isinstance(value, ModuleType):
-            return ["module", value.__name__]
+            return ["class", value.__qualname__]
+        if isinstance(value, LibraryTransform):
+            arguments = self._named(value.arguments, place, "argument")
+            return [f"transforms.{value.name}", arguments]
         if callable(value):
             return self._callable(value, place)
-        if isinstance(value, BaseModel):
-            return [_name(kind), self._named(dict(value), place, "field")]
-        if dataclasses.is_dataclass(value) and kind.__dataclass_params__.frozen:
-            fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-            return [_name(kind), self._named(fields, place, "field")]
-        raise _unreadable(value, place)
+        return [name, self._named(_fields(value, place), place, "field")]
 
-    def _zone(self, zone: tzinfo, place: str) -> Canonical:
-        if isinstance(zone, ZoneInfo) and zone.key:
-            return ["zone", zone.key]
-        if isinstance(zone, timezone):
-            return ["offset", str(zone.utcoffset(None)), str(zone.tzname(None))]
-        raise _unreadable(zone, place)
+    def _items(self, items: Iterable[Any], place: str) -> list[Canonical]:
+        return [self.read(item, place) for item in items]
 
-    def _set(self, items: set[Any] | frozenset[Any], place: str) -> Canonical:
-        # They are ordered by what each of them is if it is read first: functions have numbers by their order.
-        ordered = sorted(items, key=lambda item: json.dumps(_Reader(self._numbers).read(item, place)))
-        return [_name(type(items)), *(self.read(item, place) for item in ordered)]
+    def _sorted_items(self, items: Iterable[Any], place: str) -> list[Canonical]:
+        count_before = len(self._functions)
+        texts = self._items(items, place)
+        if len(self._functions) > count_before:
+            # Functions are numbered in the order in which they are read, and a set has the order of the hashes.
+            raise UnreadableError(f"{place} is a set of functions, which has another order in each process")
+        return sorted(texts, key=json.dumps)
+
+    def _pairs(self, items: Mapping[Any, Any], place: str) -> list[Canonical]:
+        pairs: list[Canonical] = []
+        for key, item in items.items():
+            key_text = self.read(key, place)
+            pairs.append([key_text, self.read(item, place)])
+        return pairs
 
     def _named(self, values: Mapping[str, Any], place: str, noun: str) -> Canonical:
-        return [[name, self.read(values[name], f"{place}, {noun} {name!r}")] for name in sorted(values)]
+        pairs = []
+        for name in sorted(values):
+            text = self.read(values[name], f"{place}, {noun} {name!r}")
+            pairs.append([name, text])
+        return pairs
 
     def _callable(self, value: Any, place: str) -> Canonical:
         if isinstance(value, FunctionType):
             return self._function(value, place)
         if isinstance(value, partial):
-            arguments = [self.read(item, f"{place}, argument {number}") for number, item in enumerate(value.args, 1)]
-            function = self.read(value.func, f"{place}, function of the partial")
-            return ["partial", function, arguments, self._named(value.keywords, place, "argument")]
-        if isinstance(value, MethodType):
-            return ["method", self.read(value.__self__, place), self.read(value.__func__, place)]
-        if isinstance(value, BuiltinFunctionType):
-            if isinstance(value.__self__, ModuleType):
-                return ["function", _library_name(value.__self__.__name__, value.__qualname__)]
-            return ["method", self.read(value.__self__, place), value.__name__]
-        if isinstance(value, MethodDescriptorType | WrapperDescriptorType):  # such as str.upper
-            return ["method", _name(value.__objclass__), value.__name__]
+            return self._partial(value, place)
+        if isinstance(value, BuiltinFunctionType) and isinstance(value.__self__, ModuleType):
+            return ["function", _library_name(value.__self__.__name__, value.__qualname__)]
         raise _unreadable(value, place)
 
+    def _partial(self, value: partial[Any], place: str) -> Canonical:
+        arguments = []
+        for number, argument in enumerate(value.args, start=1):
+            text = self.read(argument, f"{place}, argument {number}")
+            arguments.append(text)
+        function = self.read(value.func, f"{place}, function of the partial")
+        named_arguments = self._named(value.keywords, place, "argument")
+        return ["partial", function, arguments, named_arguments]
+
     def _function(self, function: FunctionType, place: str) -> Canonical:
-        code = function.__code__
-        cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
-        closure = {name: cell.cell_contents for name, cell in cells.items() if not _is_empty(cell)}
+        closure = _closure(function)
         if _is_of_a_library(function):
-            name = _library_name(function.__globals__["__name__"], code.co_qualname)
+            name = _library_name(function.__globals__["__name__"], function.__code__.co_qualname)
             return ["function", name, self._named(closure, place, "closure variable")]
-        if id(function) in self._numbers:
-            return ["function read before", str(self._numbers[id(function)])]
-        self._numbers[id(function)] = len(self._numbers)
-        positional = code.co_varnames[: code.co_argcount]
-        defaults = dict(zip(reversed(positional), reversed(function.__defaults__ or ()), strict=False))
-        defaults |= function.__kwdefaults__ or {}
+        if id(function) in self._functions:
+            return ["function read before", str(self._functions[id(function)])]
+        self._functions[id(function)] = len(self._functions)
         return [
             "function",
             _source(function, place),
-            self._named(defaults, place, "default value of"),
+            self._named(_defaults(function), place, "default value of"),
             self._named(closure, place, "closure variable"),
         ]
 
 
-def _is_empty(cell: Any) -> bool:
-    try:
-        _ = cell.cell_contents
-    except ValueError:
-        return True
-    return False
+def _unreadable(value: object, place: str) -> UnreadableError:
+    kind = type(value)
+    type_name = f"{kind.__module__}.{kind.__qualname__}"
+    return UnreadableError(f"{place} is a {type_name}, which cannot be read the same way in every process")
 
 
-def _name(kind: type) -> str:
-    """Return the name of a class without its module, which may be moved, or be a DAG file under Airflow's name."""
-    return kind.__qualname__
+def _zone(zone: tzinfo, place: str) -> Canonical:
+    if isinstance(zone, ZoneInfo) and zone.key:
+        return ["zone", zone.key]
+    if isinstance(zone, timezone):
+        return ["offset", str(zone.utcoffset(None)), str(zone.tzname(None))]
+    raise _unreadable(zone, place)
+
+
+def _fields(value: Any, place: str) -> dict[str, Any]:
+    """Return the fields of a pydantic model or a frozen dataclass by name."""
+    kind = type(value)
+    if isinstance(value, BaseModel):
+        # `dict(value)` would have the cached properties too, as far as they were asked for.
+        names = [*kind.model_fields, *(value.model_extra or ())]
+    elif dataclasses.is_dataclass(value) and kind.__dataclass_params__.frozen:
+        names = [field.name for field in dataclasses.fields(value)]
+    else:
+        raise _unreadable(value, place)
+    return {name: getattr(value, name) for name in names}
 
 
 def _is_of_a_library(function: FunctionType) -> bool:
-    """Whether the code of a function is of the standard library or of this package; `__module__` may be of another."""
-    root = str(function.__globals__.get("__name__")).partition(".")[0]
-    return root == _LIBRARY or root in sys.stdlib_module_names
+    """Whether a function's code is of the standard library or of this package; its `__module__` may be another."""
+    package = str(function.__globals__.get("__name__")).partition(".")[0]
+    this_package = __name__.partition(".")[0]
+    return package == this_package or package in sys.stdlib_module_names
 
 
 def _library_name(module: str, name: str) -> str:
-    """Return the name of a function with its package alone: a module inside of it may be private, and be moved."""
-    return f"{module.partition('.')[0]}.{name}"
+    """Return the name of a function after its package alone: a module inside of the package may be moved."""
+    package = module.partition(".")[0]
+    return f"{package}.{name}"
 
 
-def _unreadable(value: object, place: str) -> UnreadableError:
-    kind = type(value)
-    return UnreadableError(
-        f"{place} is a {kind.__module__}.{kind.__qualname__}, which cannot be read the same way in every process"
-    )
+def _defaults(function: FunctionType) -> dict[str, Any]:
+    """Return the default values of a function by parameter."""
+    defaults = {}
+    for parameter in inspect.signature(function, follow_wrapped=False).parameters.values():
+        if parameter.default is not inspect.Parameter.empty:
+            defaults[parameter.name] = parameter.default
+    return defaults
+
+
+def _closure(function: FunctionType) -> dict[str, Any]:
+    """Return the variables of the functions around a function that it uses, as far as they have values."""
+    values = {}
+    cells = function.__closure__ or ()
+    for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
+        try:
+            values[name] = cell.cell_contents
+        except ValueError:  # nothing was assigned to the variable yet
+            continue
+    return values
 
 
 def _source(function: FunctionType, place: str) -> str:
-    code = function.__code__
+    code = function.__code__  # `inspect.getsource` of a wrapper gives the source of the function that it wraps
+    described = f"{place} is the function {function.__qualname__}"
     if code.co_filename.startswith("<"):  # made by exec, or typed in
-        raise UnreadableError(f"{place} is the function {function.__qualname__}, which has no source file")
-    # Of the function's own code: `inspect.getsource` of a function that was wrapped gives the source of the other one.
-    bare = FunctionType(code, function.__globals__, closure=function.__closure__)
-    try:
-        return _lambda_source(code, bare) if code.co_name == "<lambda>" else inspect.getsource(bare)
-    except (OSError, SyntaxError) as error:
-        raise UnreadableError(f"{place} is the function {function.__qualname__}, whose source is not there") from error
-
-
-@lru_cache(maxsize=8)
-def _parsed(source: str) -> ast.Module:
-    return ast.parse(source)
-
-
-def _lambda_source(code: CodeType, function: FunctionType) -> str:
-    """Return the source of a lambda; `inspect.getsource` may give its first line alone, with what stands beside it."""
+        raise UnreadableError(f"{described}, which has no source file")
     linecache.checkcache(code.co_filename)
-    source = "".join(linecache.getlines(code.co_filename, function.__globals__))
-    nodes = [node for node in ast.walk(_parsed(source)) if isinstance(node, ast.Lambda)]
-    on_this_line = [node for node in nodes if node.lineno == code.co_firstlineno]
-    texts = [ast.get_source_segment(source, node) or "" for node in on_this_line if _holds(node.body, code)]
-    if not texts:
-        raise OSError("could not find the lambda")
-    return "\n".join(texts)  # of several, one is inside of the other
+    lines = linecache.getlines(code.co_filename, function.__globals__)
+    if len(lines) < code.co_firstlineno:
+        raise UnreadableError(f"{described}, whose source is not there")
+    if code.co_name == "<lambda>":
+        return _lambda_source(code, "".join(lines), described)
+    return "".join(inspect.getblock(lines[code.co_firstlineno - 1 :]))
 
 
-def _holds(body: ast.expr, code: CodeType) -> bool:
-    begin, end = (body.lineno, body.col_offset), (body.end_lineno or 0, body.end_col_offset or 0)
-    for first_line, last_line, first_column, last_column in code.co_positions():
-        is_of_the_body = first_line and last_line and first_column is not None and last_column
-        if is_of_the_body and not (begin <= (first_line, first_column) and (last_line, last_column) <= end):
-            return False
-    return True
+def _lambda_source(code: CodeType, file: str, described: str) -> str:
+    """Return the source of a lambda from that of its file. `inspect` may lose its further lines."""
+    try:
+        tree = ast.parse(file)
+    except SyntaxError as error:
+        raise UnreadableError(f"{described}, whose source is not there") from error
+    all_lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
+    lambdas = [node for node in all_lambdas if node.lineno == code.co_firstlineno]
+    if not lambdas:
+        raise UnreadableError(f"{described}, whose source is not there")
+    # Python keeps the line in which a lambda begins, but not in each version the column.
+    outermost = lambdas[0]  # `ast.walk` comes to a node before it comes to what is inside of it
+    has_neighbours = not set(lambdas).issubset(ast.walk(outermost))
+    may_be_inside = len(lambdas) > 1 and "<lambda>.<locals>" in code.co_qualname
+    if has_neighbours or may_be_inside:
+        raise UnreadableError(f"{described}, which is not the only one that begins in its line")
+    return ast.get_source_segment(file, outermost) or ""

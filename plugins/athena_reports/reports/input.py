@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
+import pydantic_core
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from athena_reports.errors import InputError
@@ -16,23 +17,43 @@ from athena_reports.periods.zones import zone_of
 CONFIG = pydantic.ConfigDict(strict=True, extra="forbid")
 
 
-def _date_keys(columns: Sequence[str]) -> tuple[str, ...]:
-    if len(columns) not in (1, 3):
-        raise ValueError("give one partition key, or three")
-    return tuple(columns)
-
-
 def mistake(error: pydantic.ValidationError, fields: Mapping[str, object]) -> tuple[str, str]:
     """Return the field that is wrong, and what is wrong with it."""
     first = error.errors()[0]
     field, *inside = first["loc"]
+    if isinstance(field, int) and first["type"] != "unexpected_positional_argument":
+        field = list(fields)[field]  # it was given by its place
     if first["type"] == "missing":
         return str(field), "it is missing."
     if field not in fields:
-        (nearest,) = get_close_matches(str(field), fields, n=1, cutoff=0)
+        nearest = get_close_matches(str(field), fields, n=1, cutoff=0)[0]
         return str(field), f"there is no such field. Did you mean {nearest}?"
-    name = f"{field}[{inside[0]!r}]" if field in ("params", "columns") and inside else str(field)
-    return name, f"{first['input']!r} is not valid: {first['msg'].removeprefix('Value error, ')}"
+    name = str(field)
+    if field in ("params", "columns") and inside:
+        name = f"{field}[{inside[0]!r}]"
+    problem = first["msg"].removeprefix("Value error, ")
+    return name, f"{first['input']!r} is not valid: {problem}"
+
+
+def _in_a_sequence(keys: object) -> object:
+    if isinstance(keys, str):
+        return (keys,)
+    return keys
+
+
+def _require_one_or_three(keys: Sequence[str]) -> tuple[str, ...]:
+    if len(keys) not in (1, 3):
+        raise ValueError("give one partition key, or three")
+    return tuple(keys)
+
+
+def _require_zone(name: str) -> str:
+    return zone_of(name).key
+
+
+_DateKeys = Annotated[Sequence[str], BeforeValidator(_in_a_sequence), AfterValidator(_require_one_or_three)]
+_Zone = Annotated[str, AfterValidator(_require_zone)]
+_PartitionFormat = Annotated[str, AfterValidator(require_dates)]
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
@@ -51,12 +72,10 @@ class Input:
     """
 
     table: str
-    columns: Annotated[
-        Sequence[str], BeforeValidator(lambda key: (key,) if isinstance(key, str) else key), AfterValidator(_date_keys)
-    ] = ("dt",)
+    columns: _DateKeys = ("dt",)
     _: KW_ONLY
-    zone: Annotated[str, AfterValidator(lambda name: zone_of(name).key)] = "UTC"
-    format: Annotated[str, AfterValidator(require_dates)] = "%Y-%m-%d"
+    zone: _Zone = "UTC"
+    format: _PartitionFormat = "%Y-%m-%d"
     kind: PartitionKind = "string"
     previous: bool = False
     missing: Literal["fail", "partial"] = "fail"
@@ -69,5 +88,14 @@ class Input:
             return handler(fields)
         except pydantic.ValidationError as error:
             field, problem = mistake(error, cls.__annotations__)
-            table = fields.args[0] if fields.args else (fields.kwargs or {}).get("table")
+            table = _table_of(fields)
             raise InputError(f"Input {table!r}, field {field!r}: {problem}") from None
+
+
+def _table_of(arguments: pydantic_core.ArgsKwargs) -> object:
+    """Return the table that a call of `Input` names, by its place or by its name; None if it names none."""
+    if arguments.args:
+        return arguments.args[0]
+    if arguments.kwargs:
+        return arguments.kwargs.get("table")
+    return None

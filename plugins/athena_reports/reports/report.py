@@ -16,7 +16,7 @@ from athena_reports.periods.sql_period import ParamValue, literal
 from athena_reports.reports.canonical import Canonical, UnreadableError
 from athena_reports.reports.column import Column, as_in_glue, named
 from athena_reports.reports.input import CONFIG, Input, mistake
-from athena_reports.reports.logic import logic_digest, read_transforms
+from athena_reports.reports.logic_digest import logic_digest, read_transforms
 from athena_reports.reports.sql_template import template_problem
 from athena_reports.rows.checks import Check, promised
 from athena_reports.rows.writer import Format
@@ -30,30 +30,54 @@ NO_TABLE_TAG = "no-table"  # of those without Parquet, and so without a table in
 _T = TypeVar("_T")
 
 
-def _day(given: str | date) -> date:
-    day = date.fromisoformat(given) if isinstance(given, str) else given
+def _require_date(day: str | date) -> date:
+    if isinstance(day, str):
+        day = date.fromisoformat(day)
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         raise ValueError(f"give a date of the years {FIRST_YEAR} to {LAST_YEAR}")
     return day
 
 
-def _transform(function: Callable[..., Any]) -> Callable[..., Any]:
+def _require_transform(function: Callable[..., Any]) -> Callable[..., Any]:
     try:
-        signature(function).bind(None, None)
+        signature(function).bind(None, None)  # rows and period
     except TypeError:
         raise ValueError("give a function of (rows, period), or a call such as movement()") from None
     return function
 
 
-def _each_once(items: Sequence[_T]) -> tuple[_T, ...]:
-    keys = [getattr(item, "table", item) for item in items]
-    if len(set(keys)) < len(keys):
+def _require_literal(value: ParamValue) -> ParamValue:
+    literal(value)  # refuses what SQL cannot say
+    return value
+
+
+def _require_each_once(items: Sequence[_T]) -> tuple[_T, ...]:
+    if len(set(items)) < len(items):
         raise ValueError("name each once")
     return tuple(items)
 
 
-_Transform = Annotated[Callable[..., Any], AfterValidator(_transform)]
-_Param = Annotated[Any, AfterValidator(lambda value: literal(value) and value)]  # `literal` refuses what SQL cannot say
+def _require_each_table_once(inputs: Sequence[Input]) -> tuple[Input, ...]:
+    _require_each_once([source.table for source in inputs])
+    return tuple(inputs)
+
+
+# What the fields of a report take. An author may give a list or a dictionary; what is stored cannot be changed.
+_Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
+_Date = Annotated[str | date, AfterValidator(_require_date)]
+_Owner = Annotated[str, Field(min_length=1)]
+_Lateness = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=366))]
+_ParamName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
+_ParamValue = Annotated[Any, AfterValidator(_require_literal)]
+_Params = Annotated[Mapping[_ParamName, _ParamValue], AfterValidator(MappingProxyType)]
+_Transform = Annotated[Callable[..., Any], AfterValidator(_require_transform)]
+_Transforms = Annotated[Sequence[_Transform], AfterValidator(tuple)]
+_Column = Annotated[InstanceOf[Column], AfterValidator(as_in_glue)]
+_Columns = Annotated[Mapping[str, _Column], AfterValidator(named)]
+_Checks = Annotated[Sequence[InstanceOf[Check]], AfterValidator(tuple)]
+_Inputs = Annotated[Sequence[InstanceOf[Input]], AfterValidator(_require_each_table_once)]
+_Bytes = Annotated[ByteSize, Field(gt=0)]
+_Formats = Annotated[Sequence[Format], Field(min_length=1), AfterValidator(_require_each_once)]
 
 
 class Report(pydantic.BaseModel, frozen=True):
@@ -82,26 +106,22 @@ class Report(pydantic.BaseModel, frozen=True):
 
     model_config = CONFIG
 
-    name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
+    name: _Name
     sql: str
-    since: Annotated[str | date, AfterValidator(_day)]
-    until: Annotated[str | date, AfterValidator(_day)] | None = None
-    owner: Annotated[str, Field(min_length=1)] = "airflow"
-    late_by: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=366))] = timedelta(0)
-    params: Annotated[
-        Mapping[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], _Param], AfterValidator(MappingProxyType)
-    ] = Field(default_factory=dict, validate_default=True)
-    transform: _Transform | Annotated[Sequence[_Transform], AfterValidator(tuple)] | None = None
-    columns: Annotated[
-        Mapping[str, Annotated[InstanceOf[Column], AfterValidator(as_in_glue)]], AfterValidator(named)
-    ] = Field(default_factory=dict, validate_default=True)
-    checks: Annotated[Sequence[InstanceOf[Check]], AfterValidator(tuple)] = ()
-    inputs: Annotated[Sequence[InstanceOf[Input]], AfterValidator(_each_once)] = ()
+    since: _Date
+    until: _Date | None = None
+    owner: _Owner = "airflow"
+    late_by: _Lateness = timedelta(0)
+    params: _Params = Field(default_factory=dict, validate_default=True)
+    transform: _Transform | _Transforms | None = None
+    columns: _Columns = Field(default_factory=dict, validate_default=True)
+    checks: _Checks = ()
+    inputs: _Inputs = ()
     empty: Literal["fail", "publish", "skip"] = "fail"
     logic_version: str = ""
     unload: bool = False
-    max_scan: Annotated[ByteSize, Field(gt=0)] | None = None
-    outputs: Annotated[Sequence[Format], Field(min_length=1), AfterValidator(_each_once)] = ("parquet", "csv")
+    max_scan: _Bytes | None = None
+    outputs: _Formats = ("parquet", "csv")
     doc: str | None = None
 
     @model_validator(mode="wrap")
@@ -110,7 +130,8 @@ class Report(pydantic.BaseModel, frozen=True):
         try:
             return handler(fields)
         except pydantic.ValidationError as error:
-            raise ReportError(str(fields.get("name")), *mistake(error, cls.model_fields)) from None
+            field, problem = mistake(error, cls.model_fields)
+            raise ReportError(str(fields.get("name")), field, problem) from None
 
     @model_validator(mode="after")
     def _require_order(self) -> Self:
@@ -126,15 +147,21 @@ class Report(pydantic.BaseModel, frozen=True):
 
     @model_validator(mode="after")
     def _require_template(self) -> Self:
-        folder, must_filter = settings().sql_folder, self.max_scan is not None
-        if problem := template_problem(self.sql_text, self.params, folder, self.inputs, must_filter=must_filter):
+        problem = template_problem(
+            self.sql_text,
+            self.params,
+            settings().sql_folder,
+            self.inputs,
+            must_filter=self.max_scan is not None,
+        )
+        if problem:
             self.refuse("sql", f"{self.sql}: {problem} Correct the SQL file.")
         return self
 
     @model_validator(mode="after")
     def _require_readable_transforms(self) -> Self:
         try:
-            _ = self._canonical_transforms
+            _ = self._canonical_transforms  # reads them
         except UnreadableError as error:
             way_out = 'Use plain values there, or say yourself when the rows change: Report(logic_version="2").'
             self.refuse("transform", f"{error}. {way_out}")
@@ -143,13 +170,19 @@ class Report(pydantic.BaseModel, frozen=True):
     @property
     def transforms(self) -> Sequence[Callable[..., Any]]:
         """The transforms, in order."""
-        return (self.transform,) if callable(self.transform) else self.transform or ()
+        if self.transform is None:
+            return ()
+        if callable(self.transform):
+            return (self.transform,)
+        return self.transform
 
     @property
     def all_checks(self) -> Sequence[Check]:
         """The checks, that of the promised columns first."""
+        if not self.columns:
+            return self.checks
         types = {name: column.type for name, column in self.columns.items()}
-        return (*([promised(types)] if types else []), *self.checks)
+        return (promised(types), *self.checks)
 
     @property
     def has_table(self) -> bool:
@@ -164,13 +197,15 @@ class Report(pydantic.BaseModel, frozen=True):
         if not path.resolve().is_relative_to(folder.resolve()):
             self.refuse("sql", f"{self.sql!r} lies outside {folder}. Move the file into that folder.")
         if not path.is_file():
-            present = ", ".join(sorted(file.name for file in folder.glob("*.sql"))) or "none"
+            files = sorted(file.name for file in folder.glob("*.sql"))
+            present = ", ".join(files) or "none"
             way_out = f"Correct the name (files there: {present}), or set ATHENA_REPORTS_SQL_FOLDER."
             self.refuse("sql", f"there is no {self.sql!r} in {folder}. {way_out}")
         try:
-            return path.read_text(encoding="utf-8").rstrip() + "\n"
+            text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             self.refuse("sql", f"{self.sql}: {error}. Save the file as UTF-8.")
+        return text.rstrip() + "\n"
 
     @property
     def logic(self) -> str:
@@ -194,16 +229,17 @@ class Report(pydantic.BaseModel, frozen=True):
 
     def with_params(self, cadence: str, overrides: Mapping[str, ParamValue]) -> Self:
         """Return the report with the params of one cadence laid over its own; ReportError if they do not fit."""
+        if not overrides:
+            return self
         declared = {name: type(value).__name__ for name, value in self.params.items()}
         for name, value in overrides.items():
             if declared.get(name) != type(value).__name__:
-                given = f"{type(value).__name__} {name}"
                 stated = ", ".join(f"{kind} {param}" for param, kind in declared.items()) or "none"
-                self.refuse(f"params[{name!r}]", f"the {cadence} DAG sets {given}; the report declares {stated}.")
-        if not overrides:
-            return self
+                override = f"{type(value).__name__} {name}"
+                self.refuse(f"params[{name!r}]", f"the {cadence} DAG sets {override}; the report declares {stated}.")
         fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return type(self)(**{**fields, "params": {**self.params, **overrides}})
+        fields["params"] = {**self.params, **overrides}
+        return type(self)(**fields)  # which looks at the template again, with these params
 
     def refuse(self, field: str, problem: str) -> NoReturn:
         """Raise a ReportError about a field of this report."""

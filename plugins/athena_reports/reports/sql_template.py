@@ -14,7 +14,7 @@ from athena_reports.periods.sql_period import ParamValue, SqlPeriod, literal
 from athena_reports.reports.input import Input
 
 _SAMPLE = SqlPeriod(daily().period("2025-01-01"))
-_NAMES = {"period", "params", "inputs"}
+_KNOWN_NAMES = {"period", "params", "inputs"}
 
 
 def template_problem(
@@ -29,35 +29,30 @@ def template_problem(
 
     With `must_filter` it has to ask each of its inputs for the filter on its partitions.
     """
-    environment = SandboxedEnvironment(loader=FileSystemLoader(folder), undefined=StrictUndefined, optimized=False)
+    loader = FileSystemLoader(folder)
+    environment = SandboxedEnvironment(loader=loader, undefined=StrictUndefined, optimized=False)
+    sql_inputs = _sql_inputs(inputs, _SAMPLE)
     try:
         template = environment.parse(source)
-        # Which names the template sets itself takes long to find out: most templates set none.
-        read = {name.name: name.lineno for name in template.find_all(nodes.Name)}
-        if not read.keys() <= _NAMES and (unknown := sorted(meta.find_undeclared_variables(template) - _NAMES)):
-            where = "".join(f"line {read[name]}: " for name in unknown[:1] if name in read)
-            example = 'Dates come from the period, for example {{ period.contains("event_time") }}.'
-            return (
-                f"{where}it uses {', '.join(unknown)}; a report's SQL knows only period, params and inputs. {example}"
-            )
-        context = template_context(_SAMPLE, params, inputs)
+        problem = _unknown_names(template)
+        if problem:
+            return problem
+        context = _context(_SAMPLE, params, sql_inputs)
         environment.from_string(template).render(context)
     except TemplateSyntaxError as error:
         return f"line {error.lineno}: {error.message}."
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        where = "".join(f"line {frame.lineno}: " for frame in frames[::-1] if frame.filename == "<template>")
-        known = f"The params are: {', '.join(params) or 'none'}. The inputs are: {_tables(inputs) or 'none'}."
-        return f"{where}it cannot be rendered: {str(error).removesuffix('.')}. {known}"
-    asked = vars(context["inputs"])
-    if must_filter and (unasked := [table for table, each in asked.items() if not each.asked]):
-        way_out = f"Write {{{{ inputs.{unasked[0]}.partitions }}}} into its WHERE."
-        return f"it has no filter on the partitions of {', '.join(unasked)}, so max_scan cannot be checked. {way_out}"
+        return _cannot_be_rendered(error, params, inputs)
+    if must_filter:
+        return _missing_filters(sql_inputs)
     return None
 
 
-def _tables(inputs: Sequence[Input]) -> str:
-    return ", ".join(source.table for source in inputs)
+def template_context(
+    period: SqlPeriod, params: Mapping[str, ParamValue], inputs: Sequence[Input] = ()
+) -> dict[str, object]:
+    """Return all that a report's template sees."""
+    return _context(period, params, _sql_inputs(inputs, period))
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,9 @@ class SqlValue:
         return map(SqlValue, self.value)
 
     def __eq__(self, other: object) -> bool:
-        return bool(self.value == (other.value if isinstance(other, SqlValue) else other))
+        if isinstance(other, SqlValue):
+            return bool(self.value == other.value)
+        return bool(self.value == other)
 
 
 @dataclass
@@ -93,17 +90,62 @@ class SqlInput:
     def partitions(self) -> str:
         """The predicate on its partition keys."""
         self.asked = True
+        filter_of_period = self._filter(self.period)
+        if not self.source.previous:
+            return filter_of_period
+        return f"({self._filter(self.period.previous)} OR {filter_of_period})"
+
+    def _filter(self, period: SqlPeriod) -> str:
         source = self.source
-        how = {"zone": source.zone, "format": source.format}
-        periods = (self.period.previous, self.period) if source.previous else (self.period,)
-        filters = [each.partitions(*source.columns, **how, kind=source.kind) for each in periods]
-        return filters[0] if len(filters) == 1 else f"({' OR '.join(filters)})"
+        return period.partitions(*source.columns, zone=source.zone, format=source.format, kind=source.kind)
 
 
-def template_context(
-    period: SqlPeriod, params: Mapping[str, ParamValue], inputs: Sequence[Input] = ()
+def _sql_inputs(inputs: Sequence[Input], period: SqlPeriod) -> dict[str, SqlInput]:
+    return {source.table: SqlInput(source, period) for source in inputs}
+
+
+def _context(
+    period: SqlPeriod, params: Mapping[str, ParamValue], sql_inputs: Mapping[str, SqlInput]
 ) -> dict[str, object]:
-    """Return all that a report's template sees."""
     values = {name: SqlValue(value) for name, value in params.items()}
-    tables = {source.table: SqlInput(source, period) for source in inputs}
-    return {"period": period, "params": SimpleNamespace(**values), "inputs": SimpleNamespace(**tables)}
+    # As attributes: a dictionary would show a template its methods, such as `values`, in place of the params.
+    return {"period": period, "params": SimpleNamespace(**values), "inputs": SimpleNamespace(**sql_inputs)}
+
+
+def _unknown_names(template: nodes.Template) -> str | None:
+    """Return what is wrong if a template reads a name that it neither knows nor sets, or None."""
+    line_of_name = {}
+    for name in template.find_all(nodes.Name):
+        line_of_name[name.name] = name.lineno
+    if line_of_name.keys() <= _KNOWN_NAMES:
+        return None  # to find out which names a template sets itself takes long, and most set none
+    unknown = sorted(meta.find_undeclared_variables(template) - _KNOWN_NAMES)
+    if not unknown:
+        return None
+    place = ""
+    if unknown[0] in line_of_name:
+        place = f"line {line_of_name[unknown[0]]}: "
+    problem = f"it uses {', '.join(unknown)}; a report's SQL knows only period, params and inputs."
+    example = 'Dates come from the period, for example {{ period.contains("event_time") }}.'
+    return f"{place}{problem} {example}"
+
+
+def _cannot_be_rendered(error: Exception, params: Mapping[str, ParamValue], inputs: Sequence[Input]) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f"line {frame.lineno}: " for frame in reversed(frames) if frame.filename == "<template>"]
+    place = "".join(lines)
+    problem = str(error).removesuffix(".")
+    known_params = ", ".join(params) or "none"
+    known_inputs = ", ".join(source.table for source in inputs) or "none"
+    known = f"The params are: {known_params}. The inputs are: {known_inputs}."
+    return f"{place}it cannot be rendered: {problem}. {known}"
+
+
+def _missing_filters(sql_inputs: Mapping[str, SqlInput]) -> str | None:
+    """Return what is wrong if a rendered template did not ask each input for its filter, or None."""
+    tables = [table for table, sql_input in sql_inputs.items() if not sql_input.asked]
+    if not tables:
+        return None
+    problem = f"it has no filter on the partitions of {', '.join(tables)}, so max_scan cannot be checked."
+    way_out = f"Write {{{{ inputs.{tables[0]}.partitions }}}} into its WHERE."
+    return f"{problem} {way_out}"

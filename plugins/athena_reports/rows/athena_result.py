@@ -6,7 +6,8 @@ leaves Parquet files that its data manifest lists. All three give the same rows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
 
 PublishedColumns = Callable[[], Sequence[Column] | None]
-_AGAIN = "Clear run_query and its downstream tasks."
+_RUN_AGAIN = "Clear run_query and its downstream tasks."
 _READ_AGAIN = "The query need not run again: clear transform and its downstream tasks."
+_ROWS_OF_A_PAGE = 1000  # the most that GetQueryResults returns
 
 
 class FinishedQuery(BaseModel, frozen=True):
@@ -49,118 +51,195 @@ class ResultRows(NamedTuple):
 def read_result(
     query: FinishedQuery, *, engine: Engine, athena: AthenaClient, s3: S3, published_columns: PublishedColumns
 ) -> ResultRows:
-    """Download a result and return its rows, with the table's columns for an UNLOAD that wrote no file.
+    """Download a result and return its rows.
+
+    Args:
+        query: The query.
+        engine: The engine that reads them. It holds the files until it is closed.
+        athena: Has the names and the types of the columns, and a managed result.
+        s3: Has the files.
+        published_columns: Returns the columns of the report's table, or None if there is none yet. An
+            UNLOAD without rows writes no file, and so no columns.
 
     Raises:
         ResultError: The result cannot be read; `retryable` if Athena did not serve the call.
         S3Error: S3 refused the call, or did not serve it.
     """
     try:
-        if query.statement == "UNLOAD":
-            uris = _unloaded_uris(query, athena, s3)
-            rows = _unloaded(query, uris, engine, s3) if uris else _nothing(query, engine, published_columns())
-            return ResultRows(rows, ordered=False)
-        return ResultRows(_selected(query, engine, athena, s3), ordered=True)
+        if query.statement != "UNLOAD":
+            return ResultRows(_selected_rows(query, engine, athena, s3), ordered=True)
+        uris = _unloaded_uris(query, athena, s3)
+        if uris:
+            return ResultRows(_unloaded_rows(query, uris, engine, s3), ordered=False)
+        return ResultRows(_no_rows(query, engine, published_columns()), ordered=False)
     except (MissingObjectError, ConditionError) as error:
         problem = f"its result is missing or expired, or was replaced: {error}"
-        raise ResultError(f"Query {query.id}: {problem} {_AGAIN}") from error
+        raise ResultError(f"Query {query.id}: {problem} {_RUN_AGAIN}") from error
     except S3Error as error:
         raise S3Error(f"Query {query.id}: {error}", retryable=error.retryable) from error
 
 
-def _selected(query: FinishedQuery, engine: Engine, athena: AthenaClient, s3: S3) -> DuckDBPyRelation:
+def _selected_rows(query: FinishedQuery, engine: Engine, athena: AthenaClient, s3: S3) -> DuckDBPyRelation:
     path = engine.folder / "result.csv"
-    pages = _pages(query, athena, MaxResults=1 if query.output_location else 1000)
-    page = next(pages)
     if query.output_location:
+        # The file has the rows, and only a page has the types of the columns.
+        first_page = next(_pages(query, athena, max_results=1))
         s3.download(query.output_location, path)
     else:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            for rows in (each["ResultSet"]["Rows"] for each in (page, *pages)):
-                file.writelines(csv_line(datum.get("VarCharValue") for datum in row["Data"]) for row in rows)
+        pages = _pages(query, athena, max_results=_ROWS_OF_A_PAGE)
+        first_page = next(pages)
+        _write_csv(path, chain([first_page], pages))
     try:
-        columns = result_columns(page["ResultSet"]["ResultSetMetadata"]["ColumnInfo"])
+        columns = result_columns(first_page["ResultSet"]["ResultSetMetadata"]["ColumnInfo"])
     except ValueError as error:
         raise ResultError(f"Query {query.id}: {error}") from error
-    expected = csv_line(columns).encode()
-    with path.open("rb") as file:
-        beginning = file.read(len(expected))
-    if beginning != expected:
-        found = beginning.decode(errors="replace")
-        problem = f"it begins with {found!r:.200}, but its metadata names the columns {list(columns)}"
-        raise ResultError(f"Query {query.id}: its result cannot be read: {problem}. {_AGAIN}")
+    _require_header(query, path, columns)
     return read_csv(path, columns, engine, about=f"Query {query.id}")
 
 
-def _pages(query: FinishedQuery, athena: AthenaClient, **options: Any) -> Iterator[Mapping[str, Any]]:
-    request: dict[str, Any] = dict(options)
-    request["QueryExecutionId"] = query.id
-    try:
-        while True:
+def _pages(
+    query: FinishedQuery, athena: AthenaClient, *, max_results: int, result_type: str = "DATA_ROWS"
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the pages of GetQueryResults.
+
+    Args:
+        query: The query.
+        athena: Has its result.
+        max_results: The number of rows of a page.
+        result_type: Athena's QueryResultType: `DATA_ROWS`, or `DATA_MANIFEST` for the addresses of the
+            files of an UNLOAD.
+    """
+    request: dict[str, Any] = {"QueryExecutionId": query.id, "MaxResults": max_results}
+    if result_type != "DATA_ROWS":
+        request["QueryResultType"] = result_type
+    while True:
+        try:
             page = athena.get_query_results(**request)
-            yield page
-            if "NextToken" not in page:
-                return
-            request["NextToken"] = page["NextToken"]
-    except (ClientError, BotoCoreError) as error:
-        problem = f"Query {query.id}: GetQueryResults does not return its result: {error}"
-        verdict = call_verdict(error)
-        is_gone = verdict == INVALID_REQUEST  # Athena has no other code for a result that it no longer has
-        if is_gone:
-            raise ResultError(f"{problem}. Athena keeps a managed result for 24 hours. {_AGAIN}") from error
-        advice = f"{verdict.hint} {_READ_AGAIN}"
-        raise ResultError(f"{problem} [{verdict.meaning}]. {advice}", retryable=verdict.retryable) from error
+        except (ClientError, BotoCoreError) as error:
+            raise _page_error(query, error) from error
+        yield page
+        if "NextToken" not in page:
+            return
+        request["NextToken"] = page["NextToken"]
+
+
+def _page_error(query: FinishedQuery, error: ClientError | BotoCoreError) -> ResultError:
+    problem = f"Query {query.id}: GetQueryResults does not return its result: {error}"
+    verdict = call_verdict(error)
+    is_gone = verdict == INVALID_REQUEST  # Athena has no code of its own for an expired result
+    if is_gone:
+        return ResultError(f"{problem}. Athena keeps a managed result for 24 hours. {_RUN_AGAIN}")
+    advice = f"{verdict.hint} {_READ_AGAIN}"
+    return ResultError(f"{problem} [{verdict.meaning}]. {advice}", retryable=verdict.retryable)
+
+
+def _write_csv(path: Path, pages: Iterable[Mapping[str, Any]]) -> None:
+    """Write the rows of pages as Athena writes a CSV. The first row of the first page is the header."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        for page in pages:
+            for row in page["ResultSet"]["Rows"]:
+                values = [datum.get("VarCharValue") for datum in row["Data"]]
+                file.write(csv_line(values))
+
+
+def _require_header(query: FinishedQuery, path: Path, columns: Mapping[str, str]) -> None:
+    """Raise ResultError if a CSV does not begin with the names of the columns."""
+    header = csv_line(columns).encode()
+    with path.open("rb") as file:
+        beginning = file.read(len(header))
+    if beginning != header:
+        text = beginning.decode(errors="replace")
+        problem = f"it begins with {text!r:.200}, but its metadata names the columns {list(columns)}"
+        raise ResultError(f"Query {query.id}: its result cannot be read: {problem}. {_RUN_AGAIN}")
 
 
 def _unloaded_uris(query: FinishedQuery, athena: AthenaClient, s3: S3) -> list[str]:
+    """Return the addresses of the files that an UNLOAD wrote, sorted; none if it has no rows."""
     lines: list[str] = []
+    is_managed = not query.output_location
     if query.data_manifest:
-        lines = s3.read(query.data_manifest)[0].decode().splitlines()
-    elif not query.output_location:  # a managed result
-        pages = _pages(query, athena, MaxResults=1000, QueryResultType="DATA_MANIFEST")
-        rows = (row for page in pages for row in page["ResultSet"]["Rows"])
-        lines = [row["Data"][0].get("VarCharValue", "") for row in rows]
-    uris = (line.strip().strip('"') for line in lines)
-    return sorted(uri for uri in uris if uri.startswith("s3://"))
+        content, _ = s3.read(query.data_manifest)
+        lines = content.decode().splitlines()
+    elif is_managed:
+        pages = _pages(query, athena, max_results=_ROWS_OF_A_PAGE, result_type="DATA_MANIFEST")
+        for page in pages:
+            for row in page["ResultSet"]["Rows"]:
+                lines.append(row["Data"][0].get("VarCharValue", ""))
+
+    uris = []
+    for line in lines:
+        uri = line.strip().strip('"')
+        if uri.startswith("s3://"):
+            uris.append(uri)
+    return sorted(uris)
 
 
-def _unloaded(query: FinishedQuery, uris: Sequence[str], engine: Engine, s3: S3) -> DuckDBPyRelation:
+def _unloaded_rows(query: FinishedQuery, uris: Sequence[str], engine: Engine, s3: S3) -> DuckDBPyRelation:
+    columns: dict[str, DuckDBPyType] = {}
+    paths = []
+    for number, uri in enumerate(uris):
+        path = engine.folder / f"unloaded-{number:06}.parquet"
+        s3.download(uri, path)
+        paths.append(str(path))
+        file_columns = _parquet_columns(query, uri, path, engine)
+        if number == 0:
+            columns = file_columns
+        if list(file_columns.items()) != list(columns.items()):
+            problem = f"file {uri} has the columns ({_described(file_columns)})"
+            problem += f", the first file has ({_described(columns)})"
+            raise ResultError(f"Query {query.id}, {problem}. CAST them in the SQL. {_RUN_AGAIN}")
+
+    source = f"read_parquet([{', '.join(map(literal, paths))}])"
+    identifiers = [quoted(name) for name in columns]
+    readings = {name: _stored(kind) for name, kind in columns.items()}
+    return read(source, identifiers, readings, engine, about=f"Query {query.id}")
+
+
+def _parquet_columns(query: FinishedQuery, uri: str, path: Path, engine: Engine) -> dict[str, DuckDBPyType]:
     import duckdb
 
-    columns: dict[str, DuckDBPyType] = {}
-    paths = [str(engine.folder / f"unloaded-{number:06}.parquet") for number in range(len(uris))]
-    for uri, path in zip(uris, paths, strict=True):
-        s3.download(uri, Path(path))
-        try:
-            file = engine.connection.from_parquet(path)
-        except duckdb.Error as error:
-            problem = f"file {uri} does not read as Parquet: {reason(error)}"
-            raise ResultError(f"Query {query.id}, {problem}. {_AGAIN}") from error
-        found = dict(zip(file.columns, file.types, strict=True))
-        columns = columns or found
-        if list(found.items()) != list(columns.items()):
-            shown, first = (", ".join(f"{name} {kind}" for name, kind in each.items()) for each in (found, columns))
-            problem = f"file {uri} has the columns ({shown}), the first file has ({first})"
-            raise ResultError(f"Query {query.id}, {problem}. CAST them in the SQL. {_AGAIN}")
-    source = f"read_parquet([{', '.join(map(literal, paths))}])"
-    readings = {name: _stored(kind) for name, kind in columns.items()}
-    return read(source, list(map(quoted, columns)), readings, engine, about=f"Query {query.id}")
+    try:
+        file = engine.connection.from_parquet(str(path))
+    except duckdb.Error as error:
+        problem = f"file {uri} does not read as Parquet: {reason(error)}"
+        raise ResultError(f"Query {query.id}, {problem}. {_RUN_AGAIN}") from error
+    return dict(zip(file.columns, file.types, strict=True))
+
+
+def _described(columns: Mapping[str, DuckDBPyType]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in columns.items())
 
 
 def _stored(kind: DuckDBPyType) -> Reading:
-    """A timestamp of an UNLOAD has no zone, however it is stored, and is of milliseconds, as in a CSV."""
-    plain = rewritten(kind, lambda leaf: "TIMESTAMP_MS" if leaf.startswith("TIMESTAMP") else leaf)
-    if plain == rewritten(kind, str):
-        return Reading(plain)
-    value = f"{{c}}::{plain}"
-    return Reading(plain, value, f"({value})::{kind} IS DISTINCT FROM {{c}}", "it is finer than timestamp(3)")
+    """Return how a type of an UNLOAD's file is read.
+
+    A timestamp has no zone, however it is stored, and is of milliseconds, as in a CSV.
+    """
+    stored = rewritten(kind, str)
+    read_as = rewritten(kind, _without_zone)
+    if read_as == stored:
+        return Reading(read_as)
+    value = f"{{c}}::{read_as}"
+    return Reading(
+        read_as=read_as,
+        value=value,
+        refused=f"({value})::{kind} IS DISTINCT FROM {{c}}",
+        problem="it is finer than timestamp(3)",
+    )
 
 
-def _nothing(query: FinishedQuery, engine: Engine, columns: Sequence[Column] | None) -> DuckDBPyRelation:
+def _without_zone(kind: str) -> str:
+    if kind.startswith("TIMESTAMP"):
+        return "TIMESTAMP_MS"
+    return kind
+
+
+def _no_rows(query: FinishedQuery, engine: Engine, columns: Sequence[Column] | None) -> DuckDBPyRelation:
+    """Return no rows with the columns of the report's table."""
     if columns is None:
         raise ResultError(
             f"Query {query.id} unloaded no rows and so no columns, and the report has no table yet. "
             f"Publish one period with rows first, or declare unload=False."
         )
-    values = ", ".join(f"NULL::{table_type(column.glue)} AS {quoted(column.name)}" for column in columns)
-    return engine.connection.sql(f"SELECT {values} WHERE false")
+    values = [f"NULL::{table_type(column.glue)} AS {quoted(column.name)}" for column in columns]
+    return engine.connection.sql(f"SELECT {', '.join(values)} WHERE false")

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel
@@ -30,7 +29,50 @@ __all__ = ["change", "expression", "in_range", "not_null", "rows", "schema", "un
 Severity = Literal["fail", "warn"]
 Against = Literal["previous_period", "previous_version"]
 Bound = int | float | Decimal | date
+
 _SEPARATOR = ", "  # of columns in the name of a check
+_ROW_NUMBER = "row number"  # what an offending row calls its number
+_SHOWN_ROWS = 5
+_SHOWN_COLUMNS = 20
+_SHOWN_CHARACTERS = 80
+
+# An author's column may have any name. So no SELECT here has both the names of the rows and names
+# of its own, and `(FROM ...)` hides the columns that DuckDB adds to a file, such as filename.
+_FAILING_ROWS = """
+SELECT number
+FROM (
+    SELECT
+        row_number() OVER (),
+        ({condition}
+        ) IS TRUE
+    FROM (FROM {source})
+) AS checked(number, is_true)
+WHERE NOT is_true
+"""
+# A window spills where a GROUP BY over many values runs out of memory.
+_REPEATED_ROWS = """
+SELECT number
+FROM (
+    SELECT row_number() OVER (), {columns}
+    FROM (FROM {source})
+) AS keyed(number, {keys})
+QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY number) > 1
+"""
+_COUNT_ROWS = """
+SELECT count(*), min(number, {shown_rows})
+FROM ({failing_rows})
+"""
+_SHOW_ROWS = """
+SELECT *
+FROM (
+    SELECT {values}
+    FROM (FROM {source})
+) AS file(number)
+WHERE number IN ({numbers})
+ORDER BY number
+"""
+_SHORT_TEXT = "left(coalesce({column}::VARCHAR, 'NULL'), {characters})"
+_TOTAL = "SELECT coalesce(sum({column}), 0) FROM (FROM {source})"
 
 
 class CheckResult(BaseModel, frozen=True):
@@ -40,8 +82,10 @@ class CheckResult(BaseModel, frozen=True):
     severity: Severity
     passed: bool
     message: str
-    rows: tuple[dict[str, str], ...] = ()  # a few offending rows as text, with their `row number`, from 1
-    value: int | float | None = None  # number of rows, or of rows that failed; for `change` the total
+    # A few offending rows as text, with their `row number`, from 1.
+    rows: tuple[dict[str, str], ...] = ()
+    # The number of rows, or of rows that failed; for `change` the total.
+    value: int | float | None = None
 
 
 class Baseline(Protocol):
@@ -58,45 +102,96 @@ class Check(BaseModel, frozen=True):
 
     name: str
     severity: Severity
-    find: Callable[[Any, Any, Baseline | None], Any]  # of the table, the engine, and what it compares with
+    # Takes the table, the engine, and what the check compares with.
+    find: Callable[[Any, Any, Baseline | None], Any]
     against: Against | None = None
-    key: tuple[str, ...] = ()  # columns that tell rows apart, if that is what is checked
+    # The columns that tell rows apart, if that is what is checked.
+    key: tuple[str, ...] = ()
+
+
+class _Finding(NamedTuple):
+    """What a check finds, apart from what it is called."""
+
+    passed: bool
+    message: str
+    rows: tuple[dict[str, str], ...] = ()
+    value: int | float | None = None
 
 
 def run_checks(
-    checks: Sequence[Check], table: LocalTable, engine: Engine, **published: Baseline | None
+    checks: Sequence[Check],
+    table: LocalTable,
+    engine: Engine,
+    *,
+    previous_period: Baseline | None = None,
+    previous_version: Baseline | None = None,
 ) -> tuple[CheckResult, ...]:
-    """Return what each check finds, against `previous_period=` and `previous_version=`; one that cannot run fails."""
+    """Return what each check finds in the rows of a table; a check that cannot run fails.
+
+    Args:
+        checks: The checks, as the report declares them.
+        table: The rows.
+        engine: The engine that wrote them.
+        previous_period: What is published of the period before; None if nothing is.
+        previous_version: What is published of the same period; None if nothing is.
+
+    Raises:
+        duckdb.Error: A check fails for a reason that `Engine.explain` knows, such as a full disk.
+    """
     import duckdb
 
     results = []
     for check in checks:
+        baseline = None
+        if check.against == "previous_period":
+            baseline = previous_period
+        elif check.against == "previous_version":
+            baseline = previous_version
         try:
-            found = check.find(table, engine, published.get(check.against or ""))
-        except (ValueError, duckdb.Error) as problem:
-            if engine.explain(problem):
+            finding = check.find(table, engine, baseline)
+        except (ValueError, duckdb.Error) as error:
+            if engine.explain(error) is not None:
                 raise
-            found = _Finding(False, f"It cannot be checked: {reason(problem)}.")
-        results.append(CheckResult(name=check.name, severity=check.severity, **found._asdict()))
+            finding = _Finding(False, f"It cannot be checked: {reason(error)}.")
+        result = CheckResult(
+            name=check.name,
+            severity=check.severity,
+            passed=finding.passed,
+            message=finding.message,
+            rows=finding.rows,
+            value=finding.value,
+        )
+        results.append(result)
     return tuple(results)
 
 
 def failures(results: Sequence[CheckResult]) -> str:
-    """Return what to say of the failed checks that forbid to publish; an empty text if there are none."""
-    said = []
-    for result in (result for result in results if result.severity == "fail" and not result.passed):
-        rows = "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in result.rows)
-        said.append(f"Check {result.name} failed: {result.message}" + (f" For example {rows}." if rows else ""))
-    return " ".join(said)
+    """Return what the failed checks say that forbid to publish; an empty text if there are none."""
+    messages = []
+    for result in results:
+        if result.passed or result.severity != "fail":
+            continue
+        message = f"Check {result.name} failed: {result.message}"
+        if result.rows:
+            examples = "; ".join(_example(row) for row in result.rows)
+            message += f" For example {examples}."
+        messages.append(message)
+    return " ".join(messages)
+
+
+def _example(row: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in row.items())
 
 
 def rows(*, at_least: int | None = None, at_most: int | None = None, severity: Severity = "fail") -> Check:
     """Check the number of rows. The severity of a check is `fail` or `warn`."""
     interval = _interval(at_least, at_most)
 
-    def find(table: LocalTable, *_: Any) -> _Finding:
-        passed = (at_least or 0) <= table.rows <= (math.inf if at_most is None else at_most)
-        return _Finding(passed, f"There are {table.rows:,} rows; expected {interval}.", value=table.rows)
+    def find(table: LocalTable, _engine: Engine, _baseline: Baseline | None) -> _Finding:
+        is_too_few = at_least is not None and table.rows < at_least
+        is_too_many = at_most is not None and table.rows > at_most
+        message = f"There are {table.rows:,} rows; expected {interval}."
+        return _Finding(not is_too_few and not is_too_many, message, value=table.rows)
 
     return Check(name=f"rows({interval})", severity=severity, find=find)
 
@@ -106,39 +201,60 @@ def unique(*columns: str, severity: Severity = "fail") -> Check:
 
     NULL equals NULL, NaN equals NaN, and -0.0 equals 0.0.
     """
-    names = ", ".join(map(quoted, columns))
-    # A window spills where a GROUP BY over many values runs out of memory.
-    nth = f', row_number() OVER (PARTITION BY {names} ORDER BY file_row_number) AS "nth of its values"'
-    find = partial(_each, '"nth of its values" = 1', f"repeat the {_listed(columns)} of one before", columns, adds=nth)
-    return Check(name=f"unique({_listed(columns)})", severity=severity, find=find, key=columns)
+    names = _listed(columns)
+    identifiers = ", ".join(map(quoted, columns))
+    keys = ", ".join(f"key_{place}" for place in range(len(columns)))
+
+    def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> _Finding:
+        repeated = _REPEATED_ROWS.format(columns=identifiers, keys=keys, source=table.source)
+        return _count_failing(repeated, f"repeat the {names} of one before", columns, table, engine)
+
+    return Check(name=f"unique({names})", severity=severity, find=find, key=columns)
 
 
 def unique_columns(results: Sequence[CheckResult], columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that the first `unique` of published rows has compared; empty if they are not certain.
+    """Return the columns that the first `unique` of published rows has compared.
 
-    A result names them only in the name of its check, such as `unique(store, family)`.
+    It is empty if they are not certain. A result names them only in the name of its check, such as
+    `unique(store, family)`.
 
     Args:
         results: What the checks of the rows have found.
         columns: The names of the columns of the rows.
     """
-    first = next((result for result in results if result.name.startswith("unique(")), None)
-    if first is None or first.value is None:  # without a value it could not run, so its columns may not exist
+    unique_results = [result for result in results if result.name.startswith("unique(")]
+    if not unique_results:
         return ()
-    published = {column.lower(): column for column in columns}  # DuckDB finds a column in any case of its letters
-    if len(published) < len(columns) or any(_SEPARATOR in column for column in columns):
-        return ()  # the name of the check could be read in two ways
-    compared = first.name.removeprefix("unique(").removesuffix(")").split(_SEPARATOR)
-    if not all(name.lower() in published for name in compared):
+    first = unique_results[0]
+    if first.value is None:  # it could not run, so its columns may not exist
         return ()
-    return tuple(published[name.lower()] for name in compared)
+    if any(_SEPARATOR in column for column in columns):  # its name could be read in two ways
+        return ()
+
+    # DuckDB finds a column in any case of its letters.
+    published = {column.lower(): column for column in columns}
+    if len(published) < len(columns):
+        return ()
+    compared = []
+    for name in first.name.removeprefix("unique(").removesuffix(")").split(_SEPARATOR):
+        column = published.get(name.lower())
+        if column is None:
+            return ()
+        compared.append(column)
+    return tuple(compared)
 
 
 def not_null(*columns: str, severity: Severity = "fail") -> Check:
     """Check that no row has NULL in any of these columns."""
+    names = _listed(columns)
     condition = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in columns)
-    find = partial(_each, condition, f"have NULL in {' or '.join(columns)}", columns)
-    return Check(name=f"not_null({_listed(columns)})", severity=severity, find=find)
+
+    def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> _Finding:
+        failing = _FAILING_ROWS.format(condition=condition, source=table.source)
+        problem = f"have NULL in {' or '.join(columns)}"
+        return _count_failing(failing, problem, columns, table, engine)
+
+    return Check(name=f"not_null({names})", severity=severity, find=find)
 
 
 def in_range(
@@ -146,160 +262,260 @@ def in_range(
 ) -> Check:
     """Check that each value of a column is within bounds, which are included.
 
-    NULL passes; see `not_null`. NaN does not. An int or a Decimal is compared exactly with integers and decimals,
-    a float as a double. A date as the bound of a timestamp means its midnight; a time without a zone is in UTC.
+    NULL passes; see `not_null`. NaN does not. An int or a Decimal is compared exactly with integers
+    and decimals, a float as a double. A date as the bound of a timestamp means its midnight; a time
+    without a zone is in UTC.
     """
-    interval, name = _interval(at_least, at_most), quoted(column)
-    # In DuckDB, NaN is greater than infinity.
-    limits = {">=": at_least, "<=": math.inf if at_most is None and not isinstance(at_least, date) else at_most}
-    holds = " AND ".join(f"{name} {sign} {_literal(bound)}" for sign, bound in limits.items() if bound is not None)
-    find = partial(_each, f"{name} IS NULL OR ({holds})", f"have a {column} outside the range {interval}", [column])
+    interval = _interval(at_least, at_most)
+    name = quoted(column)
+    limits = []
+    if at_least is not None:
+        limits.append(f"{name} >= {_literal(at_least)}")
+    if at_most is not None:
+        limits.append(f"{name} <= {_literal(at_most)}")
+    elif not isinstance(at_least, date):
+        # This refuses NaN, which is greater than infinity in DuckDB.
+        limits.append(f"{name} <= {_literal(math.inf)}")
+    condition = f"{name} IS NULL OR ({' AND '.join(limits)})"
+
+    def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> _Finding:
+        failing = _FAILING_ROWS.format(condition=condition, source=table.source)
+        problem = f"have a {column} outside the range {interval}"
+        return _count_failing(failing, problem, [column], table, engine)
+
     return Check(name=f"in_range({column}, {interval})", severity=severity, find=find)
 
 
 def expression(condition: str, *, description: str = "", severity: Severity = "fail") -> Check:
     """Check a condition of your own on each row.
 
-    It is one condition in DuckDB's SQL, such as `score >= plays`. A row passes only where it is true; NULL does not
-    pass. `description` says in words what holds.
+    It is one condition in DuckDB's SQL, such as `score >= plays`. A row passes only where it is
+    true; NULL does not pass. `description` says in words what holds.
     """
     if not condition.strip():
         raise ValueError("expression(): give a condition in SQL, such as 'score >= plays'.")
+    description = description or condition
 
-    def find(table: LocalTable, engine: Engine, _: Any) -> _Finding:
-        if (kind := engine.connection.sql(f"SELECT ({condition}\n) FROM {table.source}").types[0].id) != "boolean":
+    def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> _Finding:
+        # These two queries are not run. A line ends behind the condition, which may end in a comment.
+        value = engine.connection.sql(f"SELECT ({condition}\n) FROM (FROM {table.source})")
+        kind = value.types[0].id
+        if kind != "boolean":
             raise ValueError(f"the condition is a {kind}; it has to be true or false")
-        return _each(f"{condition}\n", f"do not satisfy: {description or condition}", (), table, engine)
+        # DuckDB refuses an aggregate or a window in WHERE: a condition is of one row.
+        engine.connection.sql(f"FROM (FROM {table.source}) WHERE ({condition}\n)")
+        failing = _FAILING_ROWS.format(condition=condition, source=table.source)
+        return _count_failing(failing, f"do not satisfy: {description}", (), table, engine)
 
-    return Check(name=f"expression({description or condition})", severity=severity, find=find)
+    return Check(name=f"expression({description})", severity=severity, find=find)
 
 
 def change(what: str, *, within: float, against: Against = "previous_period", severity: Severity = "fail") -> Check:
     """Check that a figure has not changed by too much.
 
     Args:
-        what: `rows` for the number of rows, or a numeric column for its total. Integers and decimals are
-            added exactly; NULL counts for nothing.
+        what: `rows` for the number of rows, or a numeric column for its total. Integers and
+            decimals are added exactly; NULL counts for nothing.
         within: By which part of the earlier figure it may differ, up or down: 0.5 for half of it.
-        against: `previous_period`, or `previous_version` for what is published of the same period. If there
-            is none, or it was published without this check, the check passes and says so.
+        against: `previous_period`, or `previous_version` for what is published of the same period.
+            If there is none, or it was published without this check, the check passes and says so.
         severity: `fail` or `warn`.
     """
     if not 0 <= within < math.inf:
         raise ValueError(f"change({what!r}): within is {within!r}, expected 0 or more, such as 0.5.")
-    of = against.replace("_", " ")
+    baseline_name = against.replace("_", " ")
 
     def find(table: LocalTable, engine: Engine, baseline: Baseline | None) -> _Finding:
-        now: int | float = table.rows
-        before: int | float | None = baseline.rows if baseline else None
-        figure = f"{now:,} rows"
-        if what != "rows":
-            query = f"SELECT coalesce(sum({quoted(what)}), 0) FROM {table.source}"
-            total = engine.connection.execute(query).fetchall()[0][0]
-            if not math.isfinite(total):
-                raise ValueError(f"{what} has no total: it is {total}")
-            now = int(total) if total == int(total) else float(total)
-            earlier = baseline.checks if baseline else ()  # with another limit the total is the same
-            before = next((check.value for check in earlier if check.name.startswith(f"change({what}, ")), None)
-            figure = f"The total of {what} is {now:,}"
-        if before is None:
-            return _Finding(True, f"{figure}; the {of} has nothing to compare with.", value=now)
-        by = Fraction(str(now)) - Fraction(str(before))  # as they are written: 0.3 is three tenths
-        relative = f" ({float(by / Fraction(str(before))):+.1%})" if before else ""
-        message = f"{figure}, after {before:,} in the {of}{relative}; expected within {within:.1%}."
-        return _Finding(abs(by) <= Fraction(str(within)) * abs(Fraction(str(before))), message, value=now)
+        current: int | float
+        previous: int | float | None
+        if what == "rows":
+            current = table.rows
+            previous = None if baseline is None else baseline.rows
+            figure = f"{current:,} rows"
+        else:
+            current = _total(what, table, engine)
+            previous = _published_total(what, baseline)
+            figure = f"The total of {what} is {current:,}"
+        if previous is None:
+            message = f"{figure}; the {baseline_name} has nothing to compare with."
+            return _Finding(True, message, value=current)
+
+        difference = _exact(current) - _exact(previous)
+        allowed_difference = _exact(within) * abs(_exact(previous))
+        comparison = f"{previous:,} in the {baseline_name}"
+        if previous != 0:
+            relative_difference = float(difference / _exact(previous))
+            comparison += f" ({relative_difference:+.1%})"
+        message = f"{figure}, after {comparison}; expected within {within:.1%}."
+        return _Finding(abs(difference) <= allowed_difference, message, value=current)
 
     name = f"change({what}, within={within}, against={against})"
     return Check(name=name, severity=severity, find=find, against=against)
 
 
+def _total(column: str, table: LocalTable, engine: Engine) -> int | float:
+    """Return the total of a column, as a JSON file can hold it."""
+    sql = _TOTAL.format(column=quoted(column), source=table.source)
+    total = engine.connection.execute(sql).fetchall()[0][0]
+    if not math.isfinite(total):
+        raise ValueError(f"{column} has no total: it is {total}")
+    if total == int(total):
+        return int(total)
+    return float(total)
+
+
+def _published_total(column: str, baseline: Baseline | None) -> int | float | None:
+    """Return the total that a check of the column found, whatever it allowed; None without one."""
+    if baseline is None:
+        return None
+    for result in baseline.checks:
+        if result.name.startswith(f"change({column}, "):
+            return result.value
+    return None
+
+
+def _exact(figure: int | float) -> Fraction:
+    """Return a figure as it is written: 0.3 is three tenths."""
+    return Fraction(str(figure))
+
+
 def schema(columns: Mapping[str, str], *, severity: Severity = "fail") -> Check:
     """Check that the rows have exactly these columns, in this order.
 
-    Types are called as in a result of Athena or in a table, such as `bigint`, `varchar` or `array<string>`.
+    Types are called as in a result of Athena or in a table, such as `bigint`, `varchar` or
+    `array<string>`.
     """
     if not columns:
         raise ValueError("schema(): give the type of each column.")
-    types = {name: {kind.lower().replace(" ", ""), duckdb_type(kind)} for name, kind in columns.items()}
+    accepted_types = {}
+    for name, kind in columns.items():
+        accepted_types[name] = {kind.lower().replace(" ", ""), duckdb_type(kind)}
 
-    def find(table: LocalTable, *_: Any) -> _Finding:
-        found = {column.name: (column.type, column.glue) for column in table.columns}
-        problems = [
-            f"{name} is {found.get(name, ('missing',))[0]}, expected {columns.get(name, 'no such column')}"
-            for name in {**columns, **found}
-            if not types.get(name, set()).intersection(found.get(name, ()))
-        ]
-        if not problems and list(found) != list(types):
-            problems = [f"they come as {', '.join(found)}, expected {', '.join(types)}"]
-        message = f"The columns differ: {'; '.join(problems)}." if problems else "The columns are as expected."
-        return _Finding(not problems, message)
+    def find(table: LocalTable, _engine: Engine, _baseline: Baseline | None) -> _Finding:
+        written = {column.name: column for column in table.columns}
+        problems = []
+        for name, kind in columns.items():
+            if name not in written:
+                problems.append(f"{name} is missing, expected {kind}")
+            elif accepted_types[name].isdisjoint([written[name].type, written[name].glue]):
+                problems.append(f"{name} is {written[name].type}, expected {kind}")
+        for name, column in written.items():
+            if name not in columns:
+                problems.append(f"{name} is {column.type}, expected no such column")
+        if not problems and list(written) != list(columns):
+            problems.append(f"they come as {', '.join(written)}, expected {', '.join(columns)}")
+        if problems:
+            return _Finding(False, f"The columns differ: {'; '.join(problems)}.")
+        return _Finding(True, "The columns are as expected.")
 
     return Check(name="schema", severity=severity, find=find)
 
 
 def promised(columns: Mapping[str, str]) -> Check:
-    """Return the check that the rows have exactly these columns, in any order; types are called as in Glue."""
+    """Return the check that the rows have exactly these columns, in any order.
 
-    def find(table: LocalTable, *_: Any) -> _Finding:
-        found = {column.name: column.glue or column.type for column in table.columns}
-        problems = [
-            f"{name!r} is {found.get(name, 'missing')}, declared as {columns.get(name, 'no column')}"
-            for name in {**columns, **found}
-            if found.get(name) != columns.get(name)
-        ]
-        if not problems:
-            return _Finding(True, "The columns are those that the report declares.")
-        way_out = "CAST or name them in the SQL (AS), or correct the columns of the report."
-        return _Finding(False, f"The columns are not those that the report declares: {'; '.join(problems)}. {way_out}")
+    Types are called as in Glue.
+    """
+
+    def find(table: LocalTable, _engine: Engine, _baseline: Baseline | None) -> _Finding:
+        # A type that Glue does not have is called as in DuckDB.
+        written = {column.name: column.glue or column.type for column in table.columns}
+        problems = []
+        for name, kind in columns.items():
+            if name not in written:
+                problems.append(f"{name!r} is missing, declared as {kind}")
+            elif written[name] != kind:
+                problems.append(f"{name!r} is {written[name]}, declared as {kind}")
+        for name, kind in written.items():
+            if name not in columns:
+                problems.append(f"{name!r} is {kind}, declared as no column")
+        if problems:
+            message = f"The columns are not those that the report declares: {'; '.join(problems)}."
+            way_out = "CAST or name them in the SQL (AS), or correct the columns of the report."
+            return _Finding(False, f"{message} {way_out}")
+        return _Finding(True, "The columns are those that the report declares.")
 
     return Check(name="columns", severity="fail", find=find)
 
 
-class _Finding(NamedTuple):
-    passed: bool
-    message: str
-    rows: Sequence[Mapping[str, str]] = ()
-    value: int | float | None = None
-
-
-def _each(
-    condition: str,
-    fault: str,
-    shown: Sequence[str],
-    table: LocalTable,
-    engine: Engine,
-    _: Any = None,
-    *,
-    adds: str = "",
+def _count_failing(
+    failing_rows: str, problem: str, first_columns: Sequence[str], table: LocalTable, engine: Engine
 ) -> _Finding:
-    """Count the rows that do not satisfy a condition, and show five, the columns `shown` first."""
-    numbered = f'SELECT *, file_row_number + 1 AS "row number"{adds} FROM {table.source}'
-    failing = f"FROM ({numbered}) WHERE ({condition}) IS NOT TRUE"
-    count = engine.connection.execute(f"SELECT count(*) {failing}").fetchall()[0][0]
-    names = list(dict.fromkeys(["row number", *shown, *(column.name for column in table.columns)]))[:21]
-    texts = ", ".join(f"left(coalesce({quoted(name)}::VARCHAR, 'NULL'), 80)" for name in names)
-    query = f'SELECT {texts} {failing} ORDER BY "row number" LIMIT {5 if count else 0}'
-    examples = [dict(zip(names, row, strict=True)) for row in engine.connection.execute(query).fetchall()]
-    return _Finding(not count, f"{count:,} of {table.rows:,} rows {fault}.", examples, count)
+    """Count the rows that fail, and show a few of them.
+
+    Args:
+        failing_rows: The query of their numbers, in a column `number`.
+        problem: What these rows do, for the message.
+        first_columns: The columns that are shown first.
+        table: All rows.
+        engine: The engine that has them.
+    """
+    sql = _COUNT_ROWS.format(shown_rows=_SHOWN_ROWS, failing_rows=failing_rows)
+    count, first_numbers = engine.connection.execute(sql).fetchall()[0]
+    message = f"{count:,} of {table.rows:,} rows {problem}."
+    if count == 0:
+        return _Finding(True, message, value=count)
+    examples = _shown_rows(first_numbers, first_columns, table, engine)
+    return _Finding(False, message, examples, value=count)
+
+
+def _shown_rows(
+    numbers: Sequence[int], first_columns: Sequence[str], table: LocalTable, engine: Engine
+) -> tuple[dict[str, str], ...]:
+    """Return rows as short texts by the names of their columns, with their numbers."""
+    all_columns = [column.name for column in table.columns]
+    names: list[str] = []
+    for name in [*first_columns, *all_columns]:
+        if name not in names and name != _ROW_NUMBER:
+            names.append(name)
+    names = names[:_SHOWN_COLUMNS]
+    texts = []
+    for name in names:
+        text = _SHORT_TEXT.format(column=quoted(name), characters=_SHOWN_CHARACTERS)
+        texts.append(text)
+    sql = _SHOW_ROWS.format(
+        values=", ".join(["row_number() OVER ()", *texts]),
+        source=table.source,
+        numbers=", ".join(map(str, numbers)),
+    )
+
+    shown = []
+    for number, *texts in engine.connection.execute(sql).fetchall():
+        row = {_ROW_NUMBER: str(number)}
+        row.update(zip(names, texts, strict=True))
+        shown.append(row)
+    return tuple(shown)
 
 
 def _literal(bound: Bound) -> str:
+    """Return a bound as SQL has it, in the type that it is compared as."""
+    if isinstance(bound, datetime) and bound.tzinfo is not None:
+        return f"'{bound}'::TIMESTAMPTZ"
     if isinstance(bound, date):
-        return f"'{bound}'::{'TIMESTAMPTZ' if isinstance(bound, datetime) and bound.tzinfo else 'TIMESTAMP'}"
-    return f"'{bound}'::DOUBLE" if isinstance(bound, float) else f"{Decimal(bound):f}"
+        return f"'{bound}'::TIMESTAMP"
+    if isinstance(bound, float):
+        return f"'{bound}'::DOUBLE"
+    return f"{Decimal(bound):f}"
 
 
 def _listed(columns: Sequence[str]) -> str:
-    if not all(columns) or not 0 < len(columns) == len(set(columns)):
+    """Return columns as the name of a check has them; ValueError if one is empty or named twice."""
+    is_repeated = len(set(columns)) < len(columns)
+    if not columns or not all(columns) or is_repeated:
         raise ValueError(f"{list(columns)!r} has to name at least one column, and each once.")
     return _SEPARATOR.join(columns)
 
 
 def _interval(at_least: Any, at_most: Any) -> str:
-    bounds = {"at_least": at_least, "at_most": at_most}
-    text = ", ".join(f"{name}={bound}" for name, bound in bounds.items() if bound is not None)
-    if not text:
+    """Return bounds as the name of a check has them; ValueError if nothing lies within them."""
+    bounds = []
+    if at_least is not None:
+        bounds.append(f"at_least={at_least}")
+    if at_most is not None:
+        bounds.append(f"at_most={at_most}")
+    interval = ", ".join(bounds)
+    if not bounds:
         raise ValueError("give at_least, at_most, or both.")
-    if at_least is not None and at_most is not None and not at_least <= at_most:
-        raise ValueError(f"nothing is {text}.")
-    return text
+    if len(bounds) == 2 and not at_least <= at_most:
+        raise ValueError(f"nothing is {interval}.")
+    return interval

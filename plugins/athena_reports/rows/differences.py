@@ -1,19 +1,59 @@
 """What two versions of a period's rows differ in, by key: rows added, removed and changed, and in which columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
 from athena_reports.rows.columns import Column, is_number, literal, quoted
 from athena_reports.rows.engine import Engine
 
-_EXAMPLES = 5
 Value = str | None
+_SHOWN_EXAMPLES = 5
+
+_IS_UNIQUE = """
+SELECT count(*) = (SELECT count(*) FROM (SELECT DISTINCT {key} FROM {file}))
+FROM {file}
+"""
+# A row that only one version has is beside a row of NULLs, whose `is_there` is NULL too.
+_PAIRS = """
+(
+    SELECT
+        CASE
+            WHEN old_row.is_there IS NULL THEN 'added'
+            WHEN new_row.is_there IS NULL THEN 'removed'
+            WHEN {is_changed} THEN 'changed'
+        END AS kind,
+        [{key}]::VARCHAR[] AS key,
+        [{old_values}]::VARCHAR[] AS old_values,
+        [{new_values}]::VARCHAR[] AS new_values,
+        [{changes}]::BOOLEAN[] AS changes
+    FROM (SELECT {columns} FROM {old_file} AS file) AS old_row
+    FULL JOIN (SELECT {columns} FROM {new_file} AS file) AS new_row
+    ON {is_same_row}
+)
+"""
+_COUNTS = """
+SELECT
+    count(*) FILTER (WHERE kind = 'added'),
+    count(*) FILTER (WHERE kind = 'removed'),
+    count(*) FILTER (WHERE kind = 'changed'),
+    [{changed_by_column}]
+FROM {pairs}
+"""
+_CHANGED = "count(*) FILTER (WHERE kind = 'changed' AND changes[{place}])"
+_EXAMPLES = """
+SELECT kind, key, old_values, new_values
+FROM {pairs}
+WHERE kind IS NOT NULL
+ORDER BY ALL
+LIMIT {limit}
+"""
 
 
 class Change(BaseModel, frozen=True):
-    """One row that is `added`, `removed` or `changed`: its key, and the values before and after that are unlike."""
+    """One row that is `added`, `removed` or `changed`: its key, and its values before and after that differ."""
 
     kind: str
     key: tuple[Value, ...]
@@ -36,8 +76,9 @@ class Differences(BaseModel, frozen=True):
     @property
     def is_empty(self) -> bool:
         """Whether both versions are the same."""
-        rows = self.added or self.removed or self.changed
-        return not (rows or self.columns_added or self.columns_removed or self.columns_retyped)
+        if self.added or self.removed or self.changed:
+            return False
+        return not (self.columns_added or self.columns_removed or self.columns_retyped)
 
 
 def find_differences(
@@ -48,80 +89,164 @@ def find_differences(
     key: Sequence[str],
     engine: Engine,
 ) -> Differences:
-    """Compare two Parquet files by the values of the key's columns; without one that tells rows apart by whole rows."""
-    before = {column.name: column.type for column in old_columns}
-    after = {column.name: column.type for column in new_columns}
-    shared = [name for name in after if name in before]
-    if _tells_apart(key, shared, (old, new), engine):
-        keys, compared = list(key), [name for name in shared if name not in key]
-        equal = _equal_keys(keys)
+    """Compare two versions of a period's rows.
+
+    Args:
+        old: The Parquet file of the earlier version, in the engine's folder.
+        new: The Parquet file of the later version, in the engine's folder.
+        old_columns: The columns of the earlier version.
+        new_columns: The columns of the later version.
+        key: The columns that tell rows apart. Whole rows are compared if there are none, if a version
+            does not have them, or if two rows of a version have the same values in them.
+        engine: The engine that compares.
+    """
+    columns = _compare_columns(old_columns, new_columns)
+    has_key = bool(key) and set(key) <= set(columns.shared)
+    is_keyed = has_key and _is_unique(key, old, engine) and _is_unique(key, new, engine)
+    if is_keyed:
+        paired_by = list(key)
+        compared = [name for name in columns.shared if name not in key]
     else:
-        key, keys, compared = (), shared, []
-        equal = [*_equal_keys(keys), "o.repetition = n.repetition"]
-    old_rows, new_rows = _rows(old, keys, compared), _rows(new, keys, compared)
-    joined = f"({old_rows}) AS o FULL JOIN ({new_rows}) AS n ON {' AND '.join(equal)}"
-    unlike = [
-        f"o.is_there AND n.is_there AND {_unlike(place, before[name], after[name])}"
-        for place, name in enumerate(compared)
-    ]
-    kinds = {"added": "o.is_there IS NULL", "removed": "n.is_there IS NULL", "changed": " OR ".join(unlike) or "false"}
-    counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in (*kinds.values(), *unlike))
-    run = engine.connection.execute
-    added, removed, changed, *by_column = run(f"SELECT {counts} FROM {joined}").fetchall()[0]
-    cases = " ".join(f"WHEN {condition} THEN '{kind}'" for kind, condition in kinds.items())
-    shown = [f"coalesce(n.key_{place}, o.key_{place})::VARCHAR" for place in range(len(keys))]
-    pairs = [f"{side}.value_{place}::VARCHAR" for place in range(len(compared)) for side in ("o", "n")]
-    where = f"{' OR '.join(kinds.values())} ORDER BY ALL LIMIT {_EXAMPLES}"
-    rows = run(f"SELECT {', '.join([f'CASE {cases} END', *shown, *pairs])} FROM {joined} WHERE {where}").fetchall()
+        paired_by = columns.shared
+        compared = []
+    pairs = _pairs(old, new, paired_by, compared, columns.retyped, is_keyed)
+    counts = _count(pairs, compared, engine)
     return Differences(
-        key=tuple(key),
-        added=added,
-        removed=removed,
-        changed=changed,
-        columns={name: count for name, count in zip(compared, by_column, strict=True) if count},
-        columns_added=tuple(name for name in after if name not in before),
-        columns_removed=tuple(name for name in before if name not in after),
-        columns_retyped={name: (before[name], after[name]) for name in shared if before[name] != after[name]},
-        examples=tuple(_change(row, len(shown), compared) for row in rows),
+        key=tuple(key) if is_keyed else (),
+        added=counts.added,
+        removed=counts.removed,
+        changed=counts.changed,
+        columns=counts.columns,
+        columns_added=tuple(columns.added),
+        columns_removed=tuple(columns.removed),
+        columns_retyped=columns.retyped,
+        examples=_examples(pairs, compared, engine),
     )
 
 
-def _tells_apart(key: Sequence[str], shared: Sequence[str], paths: Sequence[Path], engine: Engine) -> bool:
-    """Whether both files have the key's columns, and no two rows of one have the same values in them."""
-    if not key or not set(key) <= set(shared):
-        return False
-    names = ", ".join(map(quoted, key))
-    sources = [f"read_parquet({literal(str(path))})" for path in paths]
-    counts = "SELECT count(*) = (SELECT count(*) FROM (SELECT DISTINCT {names} FROM {source})) FROM {source}"
-    answers = (engine.connection.execute(counts.format(names=names, source=source)).fetchall() for source in sources)
-    return all(answer[0][0] for answer in answers)
+class _Columns(NamedTuple):
+    shared: list[str]
+    added: list[str]
+    removed: list[str]
+    retyped: dict[str, tuple[str, str]]
 
 
-def _rows(path: Path, keys: Sequence[str], compared: Sequence[str]) -> str:
-    """Return SQL of the rows of a file, and how often each has the values of its keys among those before.
+def _compare_columns(old_columns: Sequence[Column], new_columns: Sequence[Column]) -> _Columns:
+    before = {column.name: column.type for column in old_columns}
+    after = {column.name: column.type for column in new_columns}
+    shared = []
+    added = []
+    retyped = {}
+    for name, new_type in after.items():
+        if name not in before:
+            added.append(name)
+            continue
+        shared.append(name)
+        if before[name] != new_type:
+            retyped[name] = (before[name], new_type)
+    removed = [name for name in before if name not in after]
+    return _Columns(shared, added, removed, retyped)
 
-    Columns are called by their places. A report may give its own any name, also that of one that is made here.
+
+def _is_unique(key: Sequence[str], path: Path, engine: Engine) -> bool:
+    """Return whether no two rows of a file have the same values in the columns of the key."""
+    sql = _IS_UNIQUE.format(key=", ".join(map(quoted, key)), file=_file(path))
+    is_unique: bool = engine.connection.execute(sql).fetchall()[0][0]
+    return is_unique
+
+
+def _pairs(
+    old: Path,
+    new: Path,
+    paired_by: Sequence[str],
+    compared: Sequence[str],
+    retyped: Mapping[str, tuple[str, str]],
+    is_keyed: bool,
+) -> str:
+    """Return the SQL of the rows of both versions, each beside its row in the other version.
+
+    Columns are called by their places: an author's column may have any name, also one of those here.
     """
-    columns = [f"file.{quoted(name)} AS key_{place}" for place, name in enumerate(keys)]
-    columns += [f"file.{quoted(name)} AS value_{place}" for place, name in enumerate(compared)]
-    same = ", ".join(f"file.{quoted(name)}" for name in keys)
-    window = f"PARTITION BY {same}" if same else ""
-    columns += [f"row_number() OVER ({window}) AS repetition", "true AS is_there"]
-    return f"SELECT {', '.join(columns)} FROM read_parquet({literal(str(path))}) AS file"
+    columns = ["true AS is_there"]
+    whole_row = []
+    key = []
+    is_same_row = []
+    for place, name in enumerate(paired_by):
+        value = _comparable(name, retyped)
+        columns.append(f"{value} AS key_{place}")
+        whole_row.append(value)
+        key.append(f"coalesce(new_row.key_{place}, old_row.key_{place})::VARCHAR")
+        is_same_row.append(f"old_row.key_{place} IS NOT DISTINCT FROM new_row.key_{place}")
+    if not is_keyed:
+        # Rows may be equal: the second one of a version is beside the second one of the other version.
+        window = f"PARTITION BY {', '.join(whole_row)}" if whole_row else ""
+        columns.append(f"row_number() OVER ({window}) AS repetition")
+        is_same_row.append("old_row.repetition = new_row.repetition")
+
+    old_values = []
+    new_values = []
+    changes = []
+    for place, name in enumerate(compared):
+        columns.append(f"{_comparable(name, retyped)} AS value_{place}")
+        old_values.append(f"old_row.value_{place}::VARCHAR")
+        new_values.append(f"new_row.value_{place}::VARCHAR")
+        changes.append(f"old_row.value_{place} IS DISTINCT FROM new_row.value_{place}")
+    return _PAIRS.format(
+        key=", ".join(key),
+        old_values=", ".join(old_values),
+        new_values=", ".join(new_values),
+        changes=", ".join(changes),
+        is_changed=" OR ".join(changes) if changes else "false",
+        columns=", ".join(columns),
+        old_file=_file(old),
+        new_file=_file(new),
+        is_same_row=" AND ".join(is_same_row),
+    )
 
 
-def _equal_keys(keys: Sequence[str]) -> list[str]:
-    return [f"o.key_{place} IS NOT DISTINCT FROM n.key_{place}" for place in range(len(keys))]
+def _comparable(name: str, retyped: Mapping[str, tuple[str, str]]) -> str:
+    """Return the value of a column, as a text if its types in both versions cannot be compared."""
+    value = f"file.{quoted(name)}"
+    if name in retyped and not all(map(is_number, retyped[name])):
+        value += "::VARCHAR"
+    return value
 
 
-def _unlike(place: int, before: str, after: str) -> str:
-    is_same = before == after or (is_number(before) and is_number(after))
-    old, new = (f"{side}.value_{place}{'' if is_same else '::VARCHAR'}" for side in ("o", "n"))
-    return f"{old} IS DISTINCT FROM {new}"
+class _Counts(NamedTuple):
+    added: int
+    removed: int
+    changed: int
+    columns: dict[str, int]
 
 
-def _change(row: Sequence[Value], keys: int, compared: Sequence[str]) -> Change:
-    kind, key, values = str(row[0]), tuple(row[1 : keys + 1]), row[keys + 1 :]
-    pairs = dict(zip(compared, zip(values[::2], values[1::2], strict=True), strict=True))
-    unlike = {name: pair for name, pair in pairs.items() if kind == "changed" and pair[0] != pair[1]}
-    return Change(kind=kind, key=key, columns=unlike)
+def _count(pairs: str, compared: Sequence[str], engine: Engine) -> _Counts:
+    """Return how many rows are added, removed and changed, and in which columns they are changed."""
+    places = range(1, len(compared) + 1)  # DuckDB counts the items of a list from 1
+    sql = _COUNTS.format(
+        changed_by_column=", ".join(_CHANGED.format(place=place) for place in places),
+        pairs=pairs,
+    )
+    added, removed, changed, changed_by_column = engine.connection.execute(sql).fetchall()[0]
+    columns = {}
+    for place, name in enumerate(compared):
+        count = changed_by_column[place]
+        if count > 0:
+            columns[name] = count
+    return _Counts(added, removed, changed, columns)
+
+
+def _examples(pairs: str, compared: Sequence[str], engine: Engine) -> tuple[Change, ...]:
+    sql = _EXAMPLES.format(pairs=pairs, limit=_SHOWN_EXAMPLES)
+    examples = []
+    for kind, key, old_values, new_values in engine.connection.execute(sql).fetchall():
+        columns = {}
+        if kind == "changed":
+            for name, old_value, new_value in zip(compared, old_values, new_values, strict=True):
+                if old_value != new_value:
+                    columns[name] = (old_value, new_value)
+        examples.append(Change(kind=kind, key=tuple(key), columns=columns))
+    return tuple(examples)
+
+
+def _file(path: Path) -> str:
+    return f"read_parquet({literal(str(path))})"

@@ -34,15 +34,52 @@ if TYPE_CHECKING:
 
 __all__ = ["each_row", "movement"]
 
-_numbers = count()
+_numbers = count()  # of the views and files that are made, so that two transforms do not share one
+_ROWS_AT_ONCE = 4096  # that each_row holds in memory
+
+_MOVEMENT = """
+*,
+CASE
+    WHEN {previous_rank} > {rank} THEN 'up ' || ({previous_rank} - {rank})
+    WHEN {previous_rank} < {rank} THEN 'down ' || ({rank} - {previous_rank})
+    WHEN {previous_rank} = {rank} THEN 'same'
+    ELSE 'new'
+END AS {into}
+"""
+_READ_ROWS = "FROM read_json({path}, format = 'array', columns = {{{columns}}})"
+
+# DuckDB's types are called as in `DuckDBPyType.id` here.
+_INTEGER_BITS = {"tinyint": 8, "smallint": 16, "integer": 32, "bigint": 64, "hugeint": 128}
+# The types of Python whose values each_row takes for a column. For any other column it takes texts.
+_PYTHON_TYPES: dict[str, set[type]] = {
+    "boolean": {bool},
+    "tinyint": {int},
+    "smallint": {int},
+    "integer": {int},
+    "bigint": {int},
+    "hugeint": {int},
+    "float": {float, int},
+    "double": {float, int},
+    "decimal": {Decimal, int},
+    "blob": {bytes},
+    "date": {date},
+    "time": {time},
+    "timestamp": {datetime},
+    "timestamp_ms": {datetime},
+    "timestamp with time zone": {datetime},
+    "list": {list, dict},
+    "array": {list, dict},
+    "map": {list, dict},
+    "struct": {list, dict},
+}
 
 
 @dataclass(frozen=True, eq=False)
 class LibraryTransform:
     """A transform of this module, with the name and the arguments that an author gives.
 
-    These tell it from another transform, in an error's message and in the digest of a report's logic. The function that
-    does the work is private: it may be renamed or moved.
+    These tell it from another transform, in an error's message and in the digest of a report's logic.
+    The function that does the work is private: it may be renamed or moved.
     """
 
     name: str
@@ -57,23 +94,40 @@ class LibraryTransform:
 def apply(
     transforms: Sequence[Transform], relation: DuckDBPyRelation, period: Period, *, engine: Engine, about: str
 ) -> DuckDBPyRelation:
-    """Return what the transforms, applied in order, make of the rows; `about` begins an error's message."""
+    """Return what the transforms, applied in order, make of the rows.
+
+    Args:
+        transforms: The transforms.
+        relation: The rows.
+        period: The period of the rows.
+        engine: The engine of the rows.
+        about: Report and period, the first words of an error.
+
+    Raises:
+        TransformError: A transform fails, or returns something else than rows.
+        AthenaReportsError: In the place of an error that `Engine.explain` knows.
+    """
     for number, transform in enumerate(transforms, start=1):
         try:
             relation = _relation(transform(relation, period), engine)
             refuse_duplicates(relation.columns)
         except Exception as error:
-            if explained := engine.explain(error):
+            explained = engine.explain(error)
+            if explained is not None:
                 raise explained from error
-            problem = error if isinstance(error, TransformError) else f"{type(error).__name__}: {error}"
-            raise TransformError(f"{about}: {describe(transforms, number)} failed: {problem}") from error
+            problem = str(error)
+            if not isinstance(error, TransformError):
+                problem = f"{type(error).__name__}: {error}"
+            name = describe(transforms, number)
+            raise TransformError(f"{about}: {name} failed: {problem}") from error
     return relation
 
 
 def describe(transforms: Sequence[Transform], number: int) -> str:
-    """Return what a message calls one of some transforms, counted from 1: `transform 1 of 2 (movement)`."""
-    transform = transforms[number - 1]
-    function = transform.func if isinstance(transform, partial) else transform
+    """Return what a message calls a transform, counted from 1: `transform 1 of 2 (movement)`."""
+    function = transforms[number - 1]
+    if isinstance(function, partial):
+        function = function.func
     if isinstance(function, LibraryTransform):
         name = function.name
     else:
@@ -81,20 +135,22 @@ def describe(transforms: Sequence[Transform], number: int) -> str:
     return f"transform {number} of {len(transforms)} ({name})"
 
 
-def _relation(made: Any, engine: Engine) -> DuckDBPyRelation:
+def _relation(rows: Any, engine: Engine) -> DuckDBPyRelation:
+    """Return what a transform returned as a relation."""
     import duckdb
 
-    if isinstance(made, duckdb.DuckDBPyRelation):
+    if isinstance(rows, duckdb.DuckDBPyRelation):
         try:
-            engine.connection.sql("SELECT 1").cross(made)
+            engine.connection.sql("SELECT 1").cross(rows)
         except duckdb.InvalidInputException as error:
             raise TransformError("it returned a relation of another connection.") from error
-        return made
-    if type(made).__module__.startswith("pandas."):
-        return engine.connection.from_df(made)
-    if hasattr(made, "__arrow_c_stream__") or hasattr(made, "__arrow_c_array__"):
-        return engine.connection.from_arrow(made)
-    raise TransformError(f"it returned a {type(made).__name__}. Return a relation, an Arrow table or a data frame.")
+        return rows
+    if type(rows).__module__.startswith("pandas."):
+        return engine.connection.from_df(rows)
+    if hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__arrow_c_array__"):
+        return engine.connection.from_arrow(rows)
+    kind = type(rows).__name__
+    raise TransformError(f"it returned a {kind}. Return a relation, an Arrow table or a data frame.")
 
 
 def movement(*, rank: str = "rank", previous_rank: str = "previous_rank", into: str = "movement") -> Transform:
@@ -112,12 +168,12 @@ def movement(*, rank: str = "rank", previous_rank: str = "previous_rank", into: 
 
 
 def _movement(rows: DuckDBPyRelation, _: Period, *, rank: str, previous_rank: str, into: str) -> DuckDBPyRelation:
-    now, before = quoted(rank), quoted(previous_rank)
-    return rows.project(
-        f"*, CASE WHEN {before} > {now} THEN 'up ' || ({before} - {now}) "
-        f"WHEN {before} < {now} THEN 'down ' || ({now} - {before}) "
-        f"WHEN {before} = {now} THEN 'same' ELSE 'new' END AS {quoted(into)}"
+    values = _MOVEMENT.format(
+        rank=quoted(rank),
+        previous_rank=quoted(previous_rank),
+        into=quoted(into),
     )
+    return rows.project(values)
 
 
 def each_row(
@@ -141,8 +197,11 @@ def each_row(
     Raises:
         ValueError: A type is not known.
     """
-    types = {name: duckdb_type(kind) for name, kind in (adds or {}).items()}
-    return LibraryTransform("each_row", {"function": function, "adds": types, "drops": frozenset(drops)}, _each_row)
+    added_types = {}
+    for name, kind in (adds or {}).items():
+        added_types[name] = duckdb_type(kind)
+    arguments = {"function": function, "adds": added_types, "drops": frozenset(drops)}
+    return LibraryTransform("each_row", arguments, _each_row)
 
 
 def _each_row(
@@ -153,85 +212,149 @@ def _each_row(
     adds: Mapping[str, str],
     drops: frozenset[str],
 ) -> DuckDBPyRelation:
-    if unknown := sorted(drops.difference(rows.columns)):
-        raise TransformError(f"it drops {', '.join(unknown)}; the rows have {', '.join(rows.columns)}.")
+    unknown = sorted(drops.difference(rows.columns))
+    if unknown:
+        columns = ", ".join(rows.columns)
+        raise TransformError(f"it drops {', '.join(unknown)}; the rows have {columns}.")
     engine = current_engine.get()
-    takes_period = len(signature(function).parameters) == 2
-    types = {**dict(zip(rows.columns, map(str, rows.types), strict=True)), **adds}
-    kinds = {name: engine.connection.sqltype(kind) for name, kind in types.items() if name not in drops}
-    path, separator = engine.folder / f"each_row-{next(_numbers)}.json", "["
-    encode = json.JSONEncoder(ensure_ascii=False, default=_text).encode
+    types = _types_after(rows, adds, drops, engine)
+    path = engine.folder / f"each_row-{next(_numbers)}.json"
+    encode = json.JSONEncoder(ensure_ascii=False, default=_json_text).encode
     with path.open("w", encoding="utf-8") as file:
-        for made in _slices(lambda row: function(row, period) if takes_period else function(row), rows, engine):
-            _refuse(made, kinds, drops)
-            if made:
-                file.write(separator + encode(list(made.values()))[1:-1])
+        file.write("[")
+        separator = ""
+        for batch in _batches(_with_period(function, period), rows, engine):
+            _refuse_other_columns(batch, types, drops)
+            _refuse_changed_values(batch, types)
+            if batch:
+                array = encode(list(batch.values()))
+                array_without_brackets = array[1:-1]  # all batches are one array
+                file.write(separator + array_without_brackets)
                 separator = ","
-        file.write("]" if separator == "," else "[]")
-    columns = ", ".join(f"{literal(name)}: {literal(types[name])}" for name in kinds)
-    source = f"read_json({literal(str(path))}, format = 'array', columns = {{{columns}}})"
-    return engine.connection.sql(f"FROM {source}")
+        file.write("]")
+
+    columns = ", ".join(f"{literal(name)}: {literal(str(kind))}" for name, kind in types.items())
+    sql = _READ_ROWS.format(path=literal(str(path)), columns=columns)
+    return engine.connection.sql(sql)
 
 
-def _slices(function: Callable[..., Any], rows: DuckDBPyRelation, engine: Engine) -> Iterator[dict[int, Any]]:
-    """Yield what the function makes of some rows at a time, by the rows' numbers, without those left out."""
-    names, view, number = rows.columns, f"each_row_{next(_numbers)}", 0
+def _types_after(
+    rows: DuckDBPyRelation, adds: Mapping[str, str], drops: frozenset[str], engine: Engine
+) -> dict[str, DuckDBPyType]:
+    """Return the columns of the rows that a function makes, and their types."""
+    types = dict(zip(rows.columns, rows.types, strict=True))
+    for name, kind in adds.items():
+        types[name] = engine.connection.sqltype(kind)
+    for name in drops:
+        del types[name]
+    return types
+
+
+def _with_period(function: Callable[..., Any], period: Period) -> Callable[[dict[str, Any]], Any]:
+    """Return a function of a row alone."""
+    takes_period = len(signature(function).parameters) == 2
+    if not takes_period:
+        return function
+
+    def of_row(row: dict[str, Any]) -> Any:
+        return function(row, period)
+
+    return of_row
+
+
+def _batches(
+    function: Callable[[dict[str, Any]], Any], rows: DuckDBPyRelation, engine: Engine
+) -> Iterator[dict[int, Any]]:
+    """Yield what the function makes of some rows at a time, by their numbers; not those left out."""
+    names = rows.columns
+    view = f"each_row_{next(_numbers)}"
     rows.create_view(view)  # `fetchmany` of a relation holds all rows in memory
     cursor = engine.connection.execute(f"FROM {view}")
-    while some := cursor.fetchmany(4096):
-        made = {}
-        for number, row in enumerate(some, number + 1):  # noqa: B020
+    number = 0
+    while True:
+        fetched = cursor.fetchmany(_ROWS_AT_ONCE)
+        if not fetched:
+            return
+        batch = {}
+        for values in fetched:
+            number += 1
             try:
-                made[number] = function(dict(zip(names, row, strict=True)))
+                row = function(dict(zip(names, values, strict=True)))
             except Exception as error:
-                raise TransformError(f"{type(error).__name__}: {error}, in row {number:,}.") from error
-        yield {at: row for at, row in made.items() if row is not None}
+                problem = f"{type(error).__name__}: {error}"
+                raise TransformError(f"{problem}, in row {number:,}.") from error
+            if row is not None:
+                batch[number] = row
+        yield batch
 
 
-def _refuse(rows: Mapping[int, Any], kinds: Mapping[str, DuckDBPyType], drops: frozenset[str]) -> None:
-    """Refuse rows with other columns, and values that would not stay the same."""
+def _refuse_other_columns(rows: Mapping[int, Any], types: Mapping[str, DuckDBPyType], drops: frozenset[str]) -> None:
+    """Refuse what is not a row, or has other columns. It may have the columns that are dropped."""
     for number, row in rows.items():
         if not isinstance(row, Mapping):
             problem = f"the function returned a {type(row).__name__} for row {number:,}"
             raise TransformError(f"{problem}. Return a dict, or None to leave the row out.")
-        if row.keys() != kinds.keys() and (row.keys() ^ kinds.keys()).difference(drops):
-            problem = f"row {number:,} was returned with {', '.join(map(str, row))}, not {', '.join(kinds)}"
+        if row.keys() == types.keys():
+            continue
+        missing_or_unknown = row.keys() ^ types.keys()
+        if missing_or_unknown - drops:
+            returned = ", ".join(map(str, row))
+            problem = f"row {number:,} was returned with {returned}, not {', '.join(types)}"
             raise TransformError(f"{problem}. Declare a new column in `adds`, and give None for no value.")
-    for name, kind in kinds.items():
-        if not _stay([row[name] for row in rows.values()], kind):
-            number, value = next((number, row[name]) for number, row in rows.items() if not _stay([row[name]], kind))
-            problem = f"row {number:,} has {value!r:.80} in {name!r}, which is a column of {kind}"
-            raise TransformError(f"{problem}: its value would change. Convert it, or change its type in `adds`.")
 
 
-_BITS = {"tinyint": 8, "smallint": 16, "integer": 32, "bigint": 64, "hugeint": 128}
-_TYPES: dict[str, set[type]] = {
-    **{name: {int} for name in _BITS},
-    **{name: {float, int} for name in ("float", "double")},
-    **{name: {datetime} for name in ("timestamp", "timestamp_ms", "timestamp with time zone")},
-    **{name: {list, dict} for name in ("list", "array", "map", "struct")},
-}
-_TYPES |= {"decimal": {Decimal, int}, "boolean": {bool}, "blob": {bytes}, "date": {date}, "time": {time}}
+def _refuse_changed_values(rows: Mapping[int, Mapping[str, Any]], types: Mapping[str, DuckDBPyType]) -> None:
+    """Refuse a value that would not stay the same in its column."""
+    for name, kind in types.items():
+        values = [row[name] for row in rows.values()]
+        if _stay_the_same(values, kind):
+            continue
+        for number, row in rows.items():
+            value = row[name]
+            if not _stay_the_same([value], kind):
+                problem = f"row {number:,} has {value!r:.80} in {name!r}, which is a column of {kind}"
+                way_out = "Convert it, or change its type in `adds`."
+                raise TransformError(f"{problem}: its value would change. {way_out}")
 
 
-def _stay(values: Sequence[Any], kind: DuckDBPyType) -> bool:
-    """Whether all values stay the same in a column of this type."""
+def _stay_the_same(values: Sequence[Any], kind: DuckDBPyType) -> bool:
+    """Return whether all values stay the same in a column of a type."""
     present = [value for value in values if value is not None]
-    if not present or not set(map(type, present)) <= _TYPES.get(kind.id, {str}):
-        return not present
-    if kind.id in _BITS:
-        most = 2 ** (_BITS[kind.id] - 1)
-        return bool(-most <= min(present) and max(present) < most)
+    if not present:
+        return True
+    # A bool is an int and a datetime is a date, so `isinstance` would not tell them apart.
+    python_types = set(map(type, present))
+    if not python_types <= _PYTHON_TYPES.get(kind.id, {str}):
+        return False
+    if kind.id in _INTEGER_BITS:
+        return _fit_integer(present, _INTEGER_BITS[kind.id])
     if kind.id == "decimal":
-        precision, scale = (int(str(number)) for _, number in kind.children)
-        digits, unit = Context(prec=precision, traps=[]), Decimal(1).scaleb(-scale)
-        return all(digits.quantize(Decimal(value), unit) == value for value in present)
-    if kind.id.startswith("timestamp"):
-        aware, finest = kind.id == "timestamp with time zone", 1000 if kind.id == "timestamp_ms" else 1
-        return all((at.tzinfo is not None) == aware and not at.microsecond % finest for at in present)
-    return True
+        sizes = dict(kind.children)
+        return _fit_decimal(present, int(str(sizes["precision"])), int(str(sizes["scale"])))
+    if kind.id == "timestamp":
+        return all(value.tzinfo is None for value in present)
+    if kind.id == "timestamp_ms":  # of whole milliseconds
+        return all(value.tzinfo is None and value.microsecond % 1000 == 0 for value in present)
+    if kind.id == "timestamp with time zone":
+        return all(value.tzinfo is not None for value in present)
+    return True  # the type of Python is all that matters
 
 
-def _text(value: Any) -> str:
+def _fit_integer(values: Sequence[int], bits: int) -> bool:
+    limit: int = 2 ** (bits - 1)
+    return min(values) >= -limit and max(values) < limit
+
+
+def _fit_decimal(values: Sequence[Decimal | int], precision: int, scale: int) -> bool:
+    """Return whether values have at most `precision` digits, and `scale` of them after the point."""
+    smallest_step = Decimal(1).scaleb(-scale)
+    # Without traps, a value with too many digits becomes NaN, which no value equals.
+    context = Context(prec=precision, traps=[])
+    return all(context.quantize(Decimal(value), smallest_step) == value for value in values)
+
+
+def _json_text(value: Any) -> str:
     """Return the text that DuckDB reads for a value that JSON does not have."""
-    return "".join(f"\\x{byte:02x}" for byte in value) if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return "".join(f"\\x{byte:02x}" for byte in value)
+    return str(value)

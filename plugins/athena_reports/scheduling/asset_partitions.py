@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 try:
     from airflow.partition_mappers.window import Window
-except ImportError:
+except ImportError:  # before Airflow 3.3
     Window = object  # type: ignore[assignment,misc]
 
-HAS_KEYED_EVENTS = Window is not object  # both came with Airflow 3.3
+HAS_KEYED_EVENTS = Window is not object  # events with a partition key came with the windows, in Airflow 3.3
 
 
 def period_asset(dag_id: str) -> Asset:
@@ -52,7 +52,8 @@ class _Cadences:
 
     def __init__(self, parts: Cadence, whole: Cadence) -> None:
         super().__init__()
-        self.parts, self.whole = parts, whole
+        self.parts = parts
+        self.whole = whole
 
     def serialize(self) -> dict[str, Any]:
         """Return what the metadata database stores."""
@@ -61,7 +62,9 @@ class _Cadences:
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Self:
         """Return what `serialize` stored."""
-        return cls(Cadence(**data["parts"]), Cadence(**data["whole"]))
+        parts = Cadence(**data["parts"])
+        whole = Cadence(**data["whole"])
+        return cls(parts, whole)
 
 
 class PeriodMapper(_Cadences, PartitionMapper):
@@ -69,7 +72,8 @@ class PeriodMapper(_Cadences, PartitionMapper):
 
     def to_downstream(self, key: str) -> Iterable[str]:
         """Return the ids of the periods that need this one: two for a week across the end of a month."""
-        return [period.id for period in self.whole.overlapping(self.parts.period(key))]
+        part = self.parts.period(key)
+        return [period.id for period in self.whole.overlapping(part)]
 
     def to_partition_date(self, downstream_key: str) -> datetime:
         """Return the start of a period, for the run's `partition_date`."""
@@ -81,4 +85,5 @@ class PeriodWindow(_Cadences, Window):
 
     def to_upstream(self, decoded_downstream: str) -> Iterable[str]:
         """Return the ids of all periods that have to be published for this one."""
-        return [period.id for period in self.parts.overlapping(self.whole.period(decoded_downstream))]
+        whole_period = self.whole.period(decoded_downstream)
+        return [period.id for period in self.parts.overlapping(whole_period)]

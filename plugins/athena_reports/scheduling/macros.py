@@ -16,4 +16,5 @@ def period(dag_run: DagRunDates, cadence: Cadence, param: str = "", late_days: f
 
     `late_days`: how many days after it happened an event may still land.
     """
-    return SqlPeriod(period_of_run(cadence, dag_run, param=param), timedelta(days=late_days))
+    period_of_this_run = period_of_run(cadence, dag_run, param=param)
+    return SqlPeriod(period_of_this_run, timedelta(days=late_days))

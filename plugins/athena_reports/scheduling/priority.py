@@ -9,6 +9,8 @@ from athena_reports.periods.run_period import BACKFILL_RUN_IDS
 if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
 
+_HEAD_START = 1000  # more than the weight of any task
+
 
 class ScheduleFirst(PriorityWeightStrategy):
     """Tasks of scheduled and manual runs go before those that fill periods; else the task's weight decides.
@@ -18,5 +20,10 @@ class ScheduleFirst(PriorityWeightStrategy):
 
     def get_weight(self, ti: "TaskInstance") -> int:
         """Return the weight of a task instance; Airflow asks when its run is created or cleared."""
-        own: int = ti.task.priority_weight if ti.task else 1
-        return own if str(ti.run_id).startswith(BACKFILL_RUN_IDS) else own + 1000
+        weight = 1
+        if ti.task:
+            weight = ti.task.priority_weight
+        fills_periods = str(ti.run_id).startswith(BACKFILL_RUN_IDS)
+        if fills_periods:
+            return weight
+        return weight + _HEAD_START

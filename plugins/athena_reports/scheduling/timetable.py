@@ -22,10 +22,14 @@ class PeriodTimetable(Timetable):
     def __init__(self, cadence: Cadence, delay: timedelta = timedelta(0)) -> None:
         if delay < timedelta(0) or delay.microseconds:
             raise ValueError(f"delay is {delay}: give whole seconds, zero or more.")
-        self.cadence, self.delay, self.description = cadence, delay, cadence.description
+        self.cadence = cadence
+        self.delay = delay
+        self.description = cadence.description
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, PeriodTimetable) and self.serialize() == other.serialize()
+        if not isinstance(other, PeriodTimetable):
+            return False
+        return self.cadence == other.cadence and self.delay == other.delay
 
     def __hash__(self) -> int:
         return hash((self.cadence, self.delay))
@@ -33,7 +37,10 @@ class PeriodTimetable(Timetable):
     @property
     def summary(self) -> str:
         """The schedule as the UI shows it: `Weekly from Sunday, Asia/Tokyo, +5 min`."""
-        return f"{self.description}, +{self.delay / timedelta(minutes=1):g} min" if self.delay else self.description
+        if not self.delay:
+            return self.description
+        minutes = self.delay / timedelta(minutes=1)
+        return f"{self.description}, +{minutes:g} min"
 
     def serialize(self) -> dict[str, Any]:
         """Return what the metadata database stores of this timetable."""
@@ -42,7 +49,8 @@ class PeriodTimetable(Timetable):
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Self:
         """Return the timetable that `serialize` stored."""
-        return cls(Cadence(**data["cadence"]), timedelta(seconds=data["delay_seconds"]))
+        cadence = Cadence(**data["cadence"])
+        return cls(cadence, timedelta(seconds=data["delay_seconds"]))
 
     def infer_manual_data_interval(self, *, run_after: datetime) -> DataInterval:
         """Return the last period complete at `run_after`, a manual run's logical date."""
@@ -52,17 +60,28 @@ class PeriodTimetable(Timetable):
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
         """Return the next run; the first is of the first whole period, without catch-up of the last that is due."""
-        bounds = [last_automated_data_interval and last_automated_data_interval.end, restriction.earliest]
-        if not restriction.catchup:
-            bounds.append(pendulum.instance(self.cadence.last_complete(datetime.now(UTC) - self.delay).start_utc))
-        if not any(bounds):
+        starts = self._earliest_starts(last_automated_data_interval, restriction)
+        if not starts:
             return None
-        period = self.cadence.first_from(max(filter(None, bounds)))
+        period = self.cadence.first_from(max(starts))
         if restriction.latest is not None and period.start_utc > restriction.latest:
             return None
         interval = _interval(period)
         # `interval` fills the further arguments that the constructor needs since Airflow 3.2.
-        return DagRunInfo.interval(interval.start, interval.end)._replace(run_after=interval.end + self.delay)
+        at_its_end = DagRunInfo.interval(interval.start, interval.end)
+        return at_its_end._replace(run_after=interval.end + self.delay)
+
+    def _earliest_starts(self, last_interval: DataInterval | None, restriction: TimeRestriction) -> list[datetime]:
+        """Return the instants before which the period of the next run must not start."""
+        starts: list[datetime] = []
+        if last_interval is not None:
+            starts.append(last_interval.end)
+        if restriction.earliest is not None:
+            starts.append(restriction.earliest)
+        if not restriction.catchup:
+            last_due = self.cadence.last_complete(datetime.now(UTC) - self.delay)
+            starts.append(last_due.start_utc)
+        return starts
 
 
 def _interval(period: Period) -> DataInterval:

@@ -33,7 +33,7 @@ from athena_reports.queries.submission import Submitted, executions_of_intention
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.airflow_errors import aws_errors, describe
 from athena_reports.steps.run_query import RETRIED_XCOM
-from athena_reports.steps.wait_trigger import AthenaWaitTrigger
+from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
 
 CLEAR_STOPS_WITHIN = timedelta(minutes=1)  # after a cleared wait has begun again; 2 s are usual
 _FINAL = (AirflowFailException, AirflowSensorTimeout)  # no retry follows
@@ -270,6 +270,7 @@ class AthenaWaitSensor(AthenaSensor):
         time_left = self.policy.give_up_after - elapsed_since(self._submitted_at)
         if time_left <= timedelta(0):
             raise AirflowSensorTimeout("The wait timed out before the task could defer.")
+        self._ti.xcom_push(key=AWAITED_XCOM, value=self.query_execution_id)
         trigger = AthenaWaitTrigger(
             query_execution_id=self.query_execution_id,
             submitted_at=self._submitted_at,

@@ -9,12 +9,16 @@ from typing import Any
 from airflow.providers.amazon.aws.triggers.athena import AthenaTrigger
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetTaskStates
+from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.state import TaskInstanceState
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.queries.execution import QueryExecution, elapsed_since
 from athena_reports.queries.wait_policy import WaitPolicy
+
+AWAITED_XCOM = "awaited_query"
+"""What a deferred task waits for: the id of the query, pushed before each deferral."""
 
 POLLS_PER_SECOND = 40.0  # GetQueryExecution by one triggerer at most; an account may make 100
 MAX_FAILED_POLLS = 10  # in a row, then the task is asked to decide
@@ -85,9 +89,10 @@ class AthenaWaitTrigger(AthenaTrigger):
     async def on_kill(self) -> None:
         """Stop the query if its task no longer waits for it. Airflow calls this from 3.3 on.
 
-        Airflow calls it when somebody fails, clears or marks the task. It also calls it when another triggerer has
-        taken the trigger over, because this triggerer's heartbeat was late
-        (https://github.com/apache/airflow/issues/73454). Only the state of the task tells which of them it is.
+        Airflow calls it when somebody fails, clears or marks the task. After a clear it does so only when the new try
+        is scheduled (`Trigger.clean_unused` passes over tasks without a state), so that one may have deferred already.
+        Airflow also calls it when another triggerer has taken the trigger over, because this triggerer's heartbeat was
+        late (https://github.com/apache/airflow/issues/73454). What the task waits for tells which of them it is.
 
         Airflow cancels the trigger again at each sync of the triggerer, about every second, until it has ended
         (`TriggerRunnerSupervisor.cancelling_triggers`), and after `triggerer.on_kill_timeout`. That must not end a stop
@@ -119,19 +124,23 @@ class AthenaWaitTrigger(AthenaTrigger):
         async with asyncio.timeout(STOP_WITHIN_SECONDS):
             try:
                 state = await self._task_state()
+                awaited_query = await self._awaited_query() if state == TaskInstanceState.DEFERRED else None
             except Exception as error:
                 # The query may still be wanted, and a query that is stopped has to be paid again.
-                problem = f"the state of its task is not known ({error!r})"
+                problem = f"it is not known whether its task waits for it ({error!r})"
                 advice = "The reconciler stops it if nobody wants it."
                 self.log.warning("Query %s is left running: %s. %s", query_id, problem, advice)
                 return
-            if state == TaskInstanceState.DEFERRED:
+            if awaited_query == query_id:
                 self.log.info("Query %s is left running: its task still waits for it, in another trigger.", query_id)
                 return
-            condition = "was cleared or deleted"
-            if state:
-                condition = f"is {state}"
-            self.log.warning("Stopping query %s: its task %s, and no longer waits for it.", query_id, condition)
+            if awaited_query is not None:
+                reason = f"waits for query {awaited_query} now"
+            elif state is not None:
+                reason = f"is {state}"
+            else:
+                reason = "was cleared or deleted"
+            self.log.warning("Stopping query %s: its task %s.", query_id, reason)
             athena = await self._client()
             await athena.stop_query_execution(QueryExecutionId=query_id)
 
@@ -147,6 +156,16 @@ class AthenaWaitTrigger(AthenaTrigger):
             name = f"{task.task_id}_{task.map_index}"
         states: dict[str, str | None] = answer.task_states.get(task.run_id, {})
         return states.get(name)
+
+    async def _awaited_query(self) -> str:
+        """Ask Airflow for the query that the deferred task waits for: not this one if its run was cleared meanwhile."""
+        task: Any = self.task_instance
+        query_id: str | None = await XCom.aget_one(
+            key=AWAITED_XCOM, dag_id=task.dag_id, run_id=task.run_id, task_id=task.task_id, map_index=task.map_index
+        )
+        if query_id is None:
+            raise LookupError(f"it has no XCom {AWAITED_XCOM}")
+        return query_id
 
 
 async def _turn() -> None:

@@ -44,16 +44,6 @@ Notifiers = Sequence[BaseNotifier]
 _Context = Mapping[str, Any]
 
 
-class CallbackDag(DAG):
-    """A DAG whose callbacks may be set at any time."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name in ("on_failure_callback", "on_success_callback"):
-            # What the scheduler looks at. Airflow sets it once, when the DAG is made, and ignores later callbacks.
-            super().__setattr__(f"has_{name}", bool(value))
-
-
 def require_notifiers(report: Report, option: str, given: object) -> None:
     """Raise ReportError if an option is not a list of notifiers."""
     if not isinstance(given, Sequence) or not all(isinstance(each, BaseNotifier) for each in given):

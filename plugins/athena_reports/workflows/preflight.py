@@ -1,7 +1,6 @@
 """Whether the account has what the settings name: looked at before the first query of a report is paid."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,25 +32,36 @@ class AccountCheck(NamedTuple):
     retryable: bool = False
 
 
-def require_account(hook: SharedSessionHook, *, names: Settings, location: ReportLocation, has_table: bool) -> None:
-    """Check the account if nothing of the report is published yet; AccountError names each problem."""
+def require_account(hook: SharedSessionHook, *, settings: Settings, location: ReportLocation, has_table: bool) -> None:
+    """Check the account if nothing of the report is published yet; AccountError names each problem.
+
+    Args:
+        hook: Gives the clients of AWS.
+        settings: What the account must have.
+        location: Where the report is published.
+        has_table: Whether it has a table in Glue.
+    """
     glue = hook.client("glue")
-    with suppress(AthenaReportsError):
-        if has_table and Table(names.report_database, location, glue).columns():
-            return
-    s3 = S3(hook.client("s3"), names.bucket_owner, names.encryption)
-    with suppress(S3Error):
-        s3.read(location.latest_uri)
+    if has_table and _has_columns(Table(settings.report_database, location, glue)):
         return
-    found = [*check_account(names, hook.client("athena"), glue, s3, has_table=has_table)]
-    if problems := [each for each in found if each.problem]:
-        listed = "\n".join(f"{each.name}: {each.problem}" for each in problems)
-        why = "the first run needs what is not there. No query was started."
-        raise AccountError(f"{why}\n{listed}", retryable=any(each.retryable for each in problems))
+    s3 = S3(hook.client("s3"), settings.bucket_owner, settings.encryption)
+    if _can_be_read(s3, location.latest_uri):
+        return
+    checks = check_account(settings, hook.client("athena"), glue, s3, has_table=has_table)
+    problems = [check for check in checks if check.problem]
+    if not problems:
+        return
+    message = "the first run needs what is not there. No query was started."
+    retryable = False
+    for check in problems:
+        message += f"\n{check.name}: {check.problem}"
+        if check.retryable:
+            retryable = True
+    raise AccountError(message, retryable=retryable)
 
 
 def check_account(
-    names: Settings,
+    settings: Settings,
     athena: "AthenaClient",
     glue: "GlueClient",
     s3: S3,
@@ -62,30 +72,69 @@ def check_account(
     """Yield what was looked at: workgroup, buckets, databases, and tables of the source database.
 
     An upload is begun in the report bucket and broken off, which shows that the role may write. Nothing stays.
+
+    Args:
+        settings: What the account must have.
+        athena: Client of Athena.
+        glue: Client of Glue.
+        s3: The objects of the account.
+        has_table: Whether a database for published tables is needed.
+        inputs: The inputs of all reports. A table that several of them read is looked at once.
     """
-    yield _checked(f"workgroup {names.workgroup}", lambda: _require_workgroup(names, athena))
-    if results := names.query_results:
-        yield _checked(f"query results {results}", lambda: next(s3.list(results), None))
-    yield _checked(f"report bucket {names.report_bucket}", lambda: s3.try_upload(f"s3://{names.report_bucket}/"))
+    yield _check(f"workgroup {settings.workgroup}", partial(_require_workgroup, settings, athena))
+    if settings.query_results:
+        list_results = partial(s3.list, settings.query_results)
+        yield _check(f"query results {settings.query_results}", partial(_begin, list_results))
+    report_bucket = f"s3://{settings.report_bucket}/"
+    yield _check(f"report bucket {settings.report_bucket}", partial(s3.try_upload, report_bucket))
     if has_table:
-        listed = f"report database {names.report_database}"
-        yield _checked(listed, lambda: next(published_tables(names.report_database, glue), None))
-    for database, table in sorted({(each.database or names.database, each.table) for each in inputs}):
-        yield _checked(f"table {database}.{table}", partial(glue.get_table, DatabaseName=database, Name=table))
+        list_tables = partial(published_tables, settings.report_database, glue)
+        yield _check(f"report database {settings.report_database}", partial(_begin, list_tables))
+    for database, table in _source_tables(inputs, settings.database):
+        yield _check(f"table {database}.{table}", partial(glue.get_table, DatabaseName=database, Name=table))
 
 
-def _require_workgroup(names: Settings, athena: "AthenaClient") -> None:
-    found: Any = athena.get_work_group(WorkGroup=names.workgroup)["WorkGroup"]
-    if found.get("State", "ENABLED") != "ENABLED":
+def _has_columns(table: Table) -> bool:
+    try:
+        return bool(table.columns())
+    except AthenaReportsError:  # the check of the database says why
+        return False
+
+
+def _can_be_read(s3: S3, uri: str) -> bool:
+    try:
+        s3.read(uri)
+    except S3Error:  # it is not there, or the check of the bucket says why
+        return False
+    return True
+
+
+def _begin(list_items: Callable[[], Iterator[object]]) -> None:
+    """Send the first call of a listing: it is sent when the first item is asked for."""
+    next(list_items(), None)
+
+
+def _source_tables(inputs: Iterable[Input], default_database: str) -> list[tuple[str, str]]:
+    tables = set()
+    for source in inputs:
+        database = source.database or default_database
+        tables.add((database, source.table))
+    return sorted(tables)
+
+
+def _require_workgroup(settings: Settings, athena: "AthenaClient") -> None:
+    workgroup: Any = athena.get_work_group(WorkGroup=settings.workgroup)["WorkGroup"]
+    if workgroup.get("State", "ENABLED") != "ENABLED":
         raise AccountError("it is disabled. Enable it in Athena, or let ATHENA_REPORTS_WORKGROUP name another.")
-    is_managed = found["Configuration"].get("ManagedQueryResultsConfiguration", {}).get("Enabled", False)
-    if is_managed and names.query_results:
+    managed_results = workgroup["Configuration"].get("ManagedQueryResultsConfiguration", {})
+    is_managed = managed_results.get("Enabled", False)
+    if is_managed and settings.query_results:
         raise AccountError("it manages its query results. Set ATHENA_REPORTS_QUERY_RESULTS=managed.")
-    if not is_managed and not names.query_results:
+    if not is_managed and not settings.query_results:
         raise AccountError("it does not manage query results. Let ATHENA_REPORTS_QUERY_RESULTS name an S3 location.")
 
 
-def _checked(name: str, look: Callable[[], object]) -> AccountCheck:
+def _check(name: str, look: Callable[[], object]) -> AccountCheck:
     try:
         look()
     except AthenaReportsError as error:

@@ -3,7 +3,6 @@
 import ast
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from functools import cache, partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG, Report
 from athena_reports.scheduling.asset_partitions import period_asset
 from athena_reports.scheduling.priority import ScheduleFirst
 from athena_reports.scheduling.timetable import PeriodTimetable
-from athena_reports.settings import settings
+from athena_reports.settings import Settings, settings
 from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.run_query import (
     SUBMITTED_XCOM,
@@ -37,7 +36,6 @@ from athena_reports.steps.scan_limit import measured_scan
 from athena_reports.steps.transform import Recipe, transform_result
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from athena_reports.workflows.alerts import (
-    CallbackDag,
     Notifiers,
     build_late_check,
     failure_callback,
@@ -46,15 +44,33 @@ from athena_reports.workflows.alerts import (
 )
 from athena_reports.workflows.preflight import require_account
 
-_OPTIONS = {  # type, and what to give
-    "cadence": (Cadence, "a cadence, such as weekly(timezone='Asia/Tokyo')"),
-    "delay": (timedelta, "a timedelta"),
-    "params": (Mapping | None, "a dictionary, such as {'top': 1000}"),
-    "wait": (WaitPolicy | None, "a WaitPolicy, such as PATIENT"),
-    "retry": (RetryPolicy | None, "a RetryPolicy of athena_reports, such as RetryPolicy(retries=5)"),
-    "max_active_runs": (int, "an integer"),
-    "due": (timedelta, "a timedelta"),
-}
+_WEIGHT_OF_STARTED_RUNS = 2  # what has begun is finished before another query starts
+_A_DAY_OF_AN_EXAMPLE = datetime(2025, 6, 15, 12, tzinfo=UTC)
+
+
+class BuiltDag(DAG):
+    """The DAG that `build_dag` makes of a report. Its callbacks may be set at any time.
+
+    Airflow stores neither of the attributes: they are for those who have imported the DAG's file.
+
+    Attributes:
+        report: The report, with the params of this cadence.
+        cadence: The periods that it is made for.
+    """
+
+    report: Report
+    cadence: Cadence
+
+    def __init__(self, dag_id: str, *, report: Report, cadence: Cadence, **options: Any) -> None:
+        super().__init__(dag_id, **options)
+        self.report = report
+        self.cadence = cadence
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in ("on_failure_callback", "on_success_callback"):
+            # What the scheduler looks at. Airflow sets it once, when the DAG is made, and ignores later callbacks.
+            super().__setattr__(f"has_{name}", bool(value))
 
 
 def build_dag(
@@ -70,7 +86,7 @@ def build_dag(
     on_failure: Notifiers = (),
     due: timedelta = timedelta(hours=3),
     on_late: Notifiers = (),
-) -> DAG:
+) -> BuiltDag:
     """Build the DAG `<report>_<cadence>`: submit, wait, transform, publish; ReportError if an argument is wrong.
 
     It is a ReportError too if another file of Airflow's `dags_folder` declares a report of the same name.
@@ -88,53 +104,64 @@ def build_dag(
         due: How long after its end a period is published at the latest: whole seconds, more than `delay`.
         on_late: Notifiers that are called when it is not; the DAG `<report>_<cadence>_late` looks.
     """
-    given = locals()
-    for name, (kind, expected) in _OPTIONS.items():
-        if not isinstance(given[name], kind):
-            report.refuse(name, f"{given[name]!r} is not valid: give {expected}.")
+    _require(report, "cadence", cadence, Cadence, "a cadence, such as weekly(timezone='Asia/Tokyo')")
+    _require(report, "delay", delay, timedelta, "a timedelta")
+    _require(report, "params", params, Mapping | None, "a dictionary, such as {'top': 1000}")
+    _require(report, "wait", wait, WaitPolicy | None, "a WaitPolicy, such as PATIENT")
+    retry_policy = "a RetryPolicy of athena_reports, such as RetryPolicy(retries=5)"
+    _require(report, "retry", retry, RetryPolicy | None, retry_policy)
+    _require(report, "max_active_runs", max_active_runs, int, "an integer")
+    _require(report, "due", due, timedelta, "a timedelta")
     require_notifiers(report, "on_failure", on_failure)
     require_notifiers(report, "on_late", on_late)
     if on_late and due <= delay:
-        report.refuse("due", f"{due} is not later than the start of the run, {delay} after the end. Give more time.")
-    names = settings()
-    if report.unload and not names.query_results:
-        report.refuse("unload", "the workgroup manages its results. Set ATHENA_REPORTS_QUERY_RESULTS, or leave it out.")
-    _refuse_second_declaration(report, Path(sys._getframe(1).f_code.co_filename).resolve())
-    report = report.with_params(cadence.name, params or {})
-    connection: dict[str, Any] = {"aws_conn_id": names.aws_conn_id}
-    defaults = connection | {"owner": report.owner, "environment": names.environment}
-    defaults |= (retry or RetryPolicy()).arguments | {"on_failure_callback": keep_reason if on_failure else None}
-    common = connection | {"memory_limit": names.memory_limit}
-    common |= {"bucket_owner": names.bucket_owner, "encryption": names.encryption}
-    target: dict[str, Any] = {"report": report.name, "bucket": names.report_bucket}
-    target["database"] = names.report_database if report.has_table else None
-    location = ReportLocation.of(names.report_bucket, report.name, cadence)
-    measured: dict[str, Any] = {}
-    if report.has_table:
-        measured["measured"] = partial(measured_scan, database=names.report_database, location=location)
-    # Not in default_args: Airflow would store the object's address, so a new version of the DAG each time.
-    first: dict[str, Any] = {"weight_rule": ScheduleFirst()}
-    then: dict[str, Any] = {**first, "priority_weight": 2}  # what has begun is finished before another query starts
+        problem = f"{due} is not later than the start of the run, {delay} after the end. Give more time."
+        report.refuse("due", problem)
+    deployment = settings()
+    if report.unload and not deployment.query_results:
+        problem = "the workgroup manages its results. Set ATHENA_REPORTS_QUERY_RESULTS, or leave it out."
+        report.refuse("unload", problem)
+    declared_in = sys._getframe(1).f_code.co_filename
+    _refuse_second_declaration(report, Path(declared_in).resolve())
 
-    days: Any = (report.since, report.until)
-    begin, end = (day and datetime.combine(day, time.min, ZoneInfo(cadence.timezone)) for day in days)
-    with CallbackDag(
+    report = report.with_params(cadence.name, params or {})
+    location = ReportLocation.of(deployment.report_bucket, report.name, cadence)
+    tags = [REPORT_TAG, cadence.name, deployment.environment]
+    if not report.has_table:
+        tags.append(NO_TABLE_TAG)
+    unload_to = None
+    if report.unload:
+        unload_to = f"{deployment.query_results}unload/"
+    query_result_configuration = None
+    if deployment.query_results:
+        query_result_configuration = result_configuration(deployment.bucket_owner, deployment.encryption)
+    database_of_table = None
+    measured = None
+    if report.has_table:
+        database_of_table = deployment.report_database
+        measured = partial(measured_scan, database=database_of_table, location=location)
+
+    with BuiltDag(
         f"{report.name}_{cadence.name}",
+        report=report,
+        cadence=cadence,
         description=f"{report.name}: {cadence.description}",
         doc_md=report.doc,
         schedule=PeriodTimetable(cadence, delay),
-        start_date=begin,
-        end_date=end,  # no period is scheduled that starts later
-        catchup=names.catchup,
-        is_paused_upon_creation=names.paused,
+        start_date=_midnight(report.since, cadence),
+        end_date=_midnight(report.until, cadence),  # no period is scheduled that starts later
+        catchup=deployment.catchup,
+        is_paused_upon_creation=deployment.paused,
         max_active_runs=max_active_runs,
         dagrun_timeout=run_timeout,
-        default_args=defaults,
-        tags=[REPORT_TAG, cadence.name, names.environment, *([] if report.has_table else [NO_TABLE_TAG])],
-        template_searchpath=str(names.sql_folder),
+        default_args=_default_args(report, deployment, retry or RetryPolicy(), on_failure),
+        tags=tags,
+        template_searchpath=str(deployment.sql_folder),
         template_undefined=StrictUndefined,
         on_failure_callback=failure_callback(cadence, on_failure),
     ) as dag:
+        # The weight rule is not in default_args: Airflow would store the object's address, and so
+        # a new version of the DAG each time.
         run_query = AthenaSubmitOperator(
             task_id="run_query",
             query=report.sql_text,
@@ -143,15 +170,15 @@ def build_dag(
             sql_params=report.params,
             inputs=report.inputs,
             max_scan=report.max_scan,
-            **measured,
-            require=partial(require_account, names=names, location=location, has_table=report.has_table),
-            unload_to=f"{names.query_results}unload/" if report.unload else None,
-            database=names.database,
-            workgroup=names.workgroup,
-            output_location=names.query_results,
-            result_configuration=names.query_results and result_configuration(names.bucket_owner, names.encryption),
-            pool=names.pool,
-            **first,
+            measured=measured,
+            require=partial(require_account, settings=deployment, location=location, has_table=report.has_table),
+            unload_to=unload_to,
+            database=deployment.database,
+            workgroup=deployment.workgroup,
+            output_location=deployment.query_results,
+            result_configuration=query_result_configuration,
+            pool=deployment.pool,
+            weight_rule=ScheduleFirst(),
         )
         submitted = XComArg(run_query, key=SUBMITTED_XCOM)
         wait_for_query = AthenaWaitSensor(
@@ -159,12 +186,15 @@ def build_dag(
             query_execution_id=run_query.output,
             submitted=submitted,
             policy=wait,
-            deferrable=names.deferrable,
-            pool=names.pool,
-            **then,
+            deferrable=deployment.deferrable,
+            pool=deployment.pool,
+            weight_rule=ScheduleFirst(),
+            priority_weight=_WEIGHT_OF_STARTED_RUNS,
         )
         recipe = Recipe(
-            **target,
+            report=report.name,
+            bucket=deployment.report_bucket,
+            database=database_of_table,
             transforms=report.transforms,
             columns=report.columns,
             checks=report.all_checks,
@@ -173,27 +203,76 @@ def build_dag(
         )
         transform = PythonOperator(
             task_id="transform",
-            python_callable=partial(transform_result, recipe=recipe, **common),
+            python_callable=partial(
+                transform_result,
+                recipe=recipe,
+                memory_limit=deployment.memory_limit,
+                bucket_owner=deployment.bucket_owner,
+                encryption=deployment.encryption,
+                aws_conn_id=deployment.aws_conn_id,
+            ),
             op_kwargs={"query": wait_for_query.output, "submitted": submitted},
-            **then,
+            weight_rule=ScheduleFirst(),
+            priority_weight=_WEIGHT_OF_STARTED_RUNS,
         )
         publish = S3PublishOperator(
             task_id="publish",
             prepared=transform.output,
             submitted=submitted,
+            bucket=deployment.report_bucket,
+            report=report.name,
+            environment=deployment.environment,
+            database=database_of_table,
             late_by=report.late_by,
             logic=report.logic,
             reads_previous=any(source.previous for source in report.inputs),
-            outlets=[Asset(dag.dag_id)],  # no uri: a consumer that names the asset could not know it
+            # Without a uri: a consumer that names the asset could not know it.
+            outlets=[Asset(dag.dag_id)],
             keyed_outlets=[period_asset(dag.dag_id)],
-            **target,
-            **common,
-            **then,
+            memory_limit=deployment.memory_limit,
+            bucket_owner=deployment.bucket_owner,
+            encryption=deployment.encryption,
+            aws_conn_id=deployment.aws_conn_id,
+            weight_rule=ScheduleFirst(),
+            priority_weight=_WEIGHT_OF_STARTED_RUNS,
         )
         run_query >> wait_for_query >> transform >> publish
     # Set last: Airflow copies what is there into each task, once for each class that the operator is made of.
-    example = cadence.containing(datetime(2025, 6, 15, 12, tzinfo=UTC)).id
-    dag.params[PERIOD_PARAM] = Param(
+    dag.params[PERIOD_PARAM] = _period_param(cadence)
+    if on_late:
+        build_late_check(dag, report, cadence, due=due, on_late=on_late, on_failure=on_failure)
+    return dag
+
+
+def _require(report: Report, option: str, value: object, kind: Any, expected: str) -> None:
+    if not isinstance(value, kind):
+        report.refuse(option, f"{value!r} is not valid: give {expected}.")
+
+
+def _midnight(day: Any, cadence: Cadence) -> datetime | None:
+    """Return the midnight at which a date begins in the cadence's zone."""
+    if day is None:
+        return None
+    return datetime.combine(day, time.min, ZoneInfo(cadence.timezone))
+
+
+def _default_args(report: Report, deployment: Settings, retry: RetryPolicy, on_failure: Notifiers) -> dict[str, Any]:
+    """Return what all tasks of the DAG have, also those that its author adds."""
+    arguments: dict[str, Any] = {
+        "owner": report.owner,
+        "aws_conn_id": deployment.aws_conn_id,
+        "environment": deployment.environment,
+        "on_failure_callback": None,
+    }
+    if on_failure:
+        arguments["on_failure_callback"] = keep_reason
+    arguments.update(retry.arguments)
+    return arguments
+
+
+def _period_param(cadence: Cadence) -> Param:
+    example = cadence.containing(_A_DAY_OF_AN_EXAMPLE).id
+    return Param(
         "",
         type=["null", "string"],  # a text alone would have to be filled in in the trigger form
         title="Period",
@@ -203,35 +282,45 @@ def build_dag(
             f"Not for backfills: there each run takes its own period."
         ),
     )
-    if on_late:
-        build_late_check(dag, report, cadence, due=due, on_late=on_late, on_failure=on_failure)
-    return dag
 
 
 def _refuse_second_declaration(report: Report, file: Path) -> None:
-    """Airflow parses each file by itself, and lets two files with one DAG id take each other's DAG over."""
+    """Refuse a report that another file declares too.
+
+    Airflow parses each file by itself, and lets two files with one DAG id take each other's DAG over.
+    """
     folder = Path(conf.get_mandatory_value("core", "dags_folder")).resolve()
-    is_task = get_parsing_context().task_id is not None  # its DAG has been looked at
-    declaring = [] if is_task or not file.is_relative_to(folder) else _declaring(report.name, folder)
-    if file in declaring[1:]:
-        way_out = "Give it another name, or import the report from there."
+    is_for_a_task = get_parsing_context().task_id is not None
+    if is_for_a_task or not file.is_relative_to(folder):
+        return  # the DAG processor has looked at the DAG of a task
+    first, *others = _declaring_files(report.name, folder) or [file]
+    if file in others:
         report.refuse(
-            "name", f"{file} declares it, and so does {declaring[0]}: their DAGs have the same ids. {way_out}"
+            "name",
+            f"{file} declares it, and so does {first}: their DAGs have the same ids. "
+            f"Give it another name, or import the report from there.",
         )
 
 
 @cache
-def _declaring(report: str, folder: Path) -> list[Path]:
+def _declaring_files(report_name: str, folder: Path) -> list[Path]:
     paths = {Path(path).resolve() for path in list_py_file_paths(folder, safe_mode=False)}
-    return sorted(path for path in paths if _declares(path, report))
+    return sorted(path for path in paths if _declares(path, report_name))
 
 
-def _declares(path: Path, report: str) -> bool:
+def _declares(path: Path, report_name: str) -> bool:
+    """Whether a file has a call `Report(name="...")` with this name, as far as its text tells."""
     source = path.read_bytes()
-    if report.encode() not in source:
+    if report_name.encode() not in source:
         return False
-    with suppress(SyntaxError, ValueError):  # it has an import error of its own
-        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-        given = [word for call in calls if ast.unparse(call.func).endswith("Report") for word in call.keywords]
-        return any(word.arg == "name" and ast.unparse(word.value) == repr(report) for word in given)
+    try:
+        nodes = ast.walk(ast.parse(source))
+    except (SyntaxError, ValueError):
+        return False  # it has an import error of its own
+    for node in nodes:
+        if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith("Report"):
+            continue
+        for keyword in node.keywords:
+            if keyword.arg == "name" and ast.unparse(keyword.value) == repr(report_name):
+                return True
     return False

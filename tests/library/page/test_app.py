@@ -34,7 +34,7 @@ from fastapi.testclient import TestClient
 from athena_reports.page import app as app_module
 from athena_reports.page.coverage import Run
 from athena_reports.page.lake import SHOWN_ROWS
-from athena_reports.page.runs import ReportDag
+from athena_reports.page.runs import DatedRun, ReportDag
 from athena_reports.periods.calendar import Period, monthly, weekly
 from athena_reports.periods.run_period import period_of_run
 from athena_reports.rows import checks
@@ -619,7 +619,10 @@ def test_a_plan_is_the_requests_that_start_it(client: TestClient, published: Pub
     """Each as Airflow's REST API takes it; the run with a logical date reports the very period."""
     cleared, occupied, free = WEEK, WEEK.next, WEEK.next.next
     published.alter(cleared, provisional="true")
-    runs["dated"] = {cleared.id: "scheduled__2026-02-28T15:00:00+00:00", occupied.id: ""}
+    runs["dated"] = {
+        cleared.id: DatedRun("scheduled__2026-02-28T15:00:00+00:00", can_run_period=True),
+        occupied.id: DatedRun("backfill__2026-03-07T15:00:00+00:00", can_run_period=False),
+    }
     query = {"first": cleared.id, "last": free.id, "state": ["missing", "provisional"]}
     found = client.get(f"{DAG_PATH}/plan", params=query).json()
     # A date of the cadence's zone taken as UTC would drop the last period, or the first one.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from athena_reports.errors import PublishError
 from athena_reports.page import lake as page
-from athena_reports.page.lake import LakeError, Shape
+from athena_reports.page.lake import ColumnRoles, LakeError
 from athena_reports.page.runs import ReportDag
 from athena_reports.periods.calendar import weekly
 from athena_reports.publication.manifest import Manifest
@@ -41,13 +41,13 @@ def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after
     calls: list[str] = []
     account.glue.meta.events.register("before-call.glue.GetPartitions", lambda **_: calls.append("one"))
     for _ in range(2):
-        assert account.lake.partitions(DAG.dag_id) == {}
+        assert account.lake.published_partitions(DAG.dag_id) == {}
         account.publisher("scores", WEEKS).put(WEEK)
     assert len(calls) == 1
     account.publisher("scores", WEEKS).put(WEEK.next)
     page._partitions.clear()  # as time does
-    assert set(account.lake.partitions(DAG.dag_id)) == {WEEK.id, WEEK.next.id}
-    assert set(account.lake.partitions(DAG.dag_id, WEEK.next.id)) == {WEEK.next.id}
+    assert set(account.lake.published_partitions(DAG.dag_id)) == {WEEK.id, WEEK.next.id}
+    assert set(account.lake.published_partitions(DAG.dag_id, WEEK.next.id)) == {WEEK.next.id}
 
 
 def test_all_who_ask_at_once_share_one_answer_of_glue(account: Account) -> None:
@@ -62,7 +62,7 @@ def test_all_who_ask_at_once_share_one_answer_of_glue(account: Account) -> None:
 
     account.glue.meta.events.register("before-call.glue.GetPartitions", refuse)
     with ThreadPoolExecutor(8) as threads:
-        asked = [threads.submit(account.lake.partitions, DAG.dag_id) for _ in range(8)]
+        asked = [threads.submit(account.lake.published_partitions, DAG.dag_id) for _ in range(8)]
         hangs.set()
         problems = [str(each.exception()) for each in asked]
     assert len(calls) == 1
@@ -168,12 +168,12 @@ MEASURED = "day DATE, amount DECIMAL(10,2), parts DECIMAL(10,2)[], length INTERV
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        (RANKED, Shape("user_id", "user_name", ["rank", "n"], ["n"])),
-        (CARRIERS, Shape("carrier", "carrier_name", ["flights", "previous_rank"], ["flights"])),
-        (MEASURED, Shape("", "", ["amount"], ["amount"])),
-        ("movement VARCHAR", Shape("", "", [], [])),
+        (RANKED, ColumnRoles("user_id", "user_name", ["rank", "n"], ["n"])),
+        (CARRIERS, ColumnRoles("carrier", "carrier_name", ["flights", "previous_rank"], ["flights"])),
+        (MEASURED, ColumnRoles("", "", ["amount"], ["amount"])),
+        ("movement VARCHAR", ColumnRoles("", "", [], [])),
     ],
 )
-def test_columns_mean_what_their_names_and_types_say(columns: str, expected: Shape) -> None:
+def test_columns_mean_what_their_names_and_types_say(columns: str, expected: ColumnRoles) -> None:
     pairs = (each.split(" ") for each in columns.split(", "))
-    assert Shape.of([Column(name=name, type=kind, glue="") for name, kind in pairs]) == expected
+    assert ColumnRoles.of([Column(name=name, type=kind, glue="") for name, kind in pairs]) == expected

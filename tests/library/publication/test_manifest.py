@@ -6,7 +6,17 @@ import pytest
 
 from athena_reports.periods.calendar import weekly
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.manifest import Latest, Manifest, PublishedObject, PublishedPeriod, QueryFacts, RunFacts
+from athena_reports.publication.manifest import (
+    Difference,
+    EarlierVersion,
+    Latest,
+    Manifest,
+    PublishedObject,
+    PublishedPeriod,
+    QueryFacts,
+    RunFacts,
+)
+from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import Column
 
 WEEK = weekly("sunday", "Asia/Tokyo").period("2026-11-15")
@@ -128,15 +138,133 @@ LATEST_JSON = """\
   "cadence": "weekly"
 }"""
 
+RESTATED = MANIFEST.model_copy(
+    update={
+        "partial": True,
+        "missing_partitions": ("dt=2026-11-15",),
+        "checks": (
+            CheckResult(name="rows(at_least=9)", severity="warn", passed=False, message="few", value=2),
+            CheckResult(name="not_null(user_id)", severity="fail", passed=True, message="", value=0),
+        ),
+        "restated_at": "2026-11-21T15:05:00.000+00:00",
+        "earlier_versions": (
+            EarlierVersion(
+                version="fedcba9876543210",
+                rows=1,
+                published_at="2026-10-31T15:06:00.000+00:00",
+                provisional=True,
+                replaced_at="2026-11-21T15:06:00.000+00:00",
+                difference=Difference(added=2, removed=1),
+                query=QueryFacts(id="q-0", submitted_at="2026-10-31T15:05:00.000+00:00", scanned_bytes=10),
+                code_version="0.1.0",
+            ),
+        ),
+        "repeated_queries": (
+            QueryFacts(
+                id="q-2",
+                submitted_at="2026-11-22T15:05:00.000+00:00",
+                scanned_bytes=30,
+                price_usd=0.5,
+            ),
+        ),
+    }
+)
+HISTORY_JSON = """\
+  "restated_at": "2026-11-21T15:05:00.000+00:00",
+  "earlier_versions": [
+    {
+      "version": "fedcba9876543210",
+      "rows": 1,
+      "published_at": "2026-10-31T15:06:00.000+00:00",
+      "provisional": true,
+      "replaced_at": "2026-11-21T15:06:00.000+00:00",
+      "difference": {
+        "added": 2,
+        "removed": 1
+      },
+      "query": {
+        "id": "q-0",
+        "submitted_at": "2026-10-31T15:05:00.000+00:00",
+        "statement": "",
+        "reads_previous": false,
+        "sql_sha256": "",
+        "scanned_bytes": 10,
+        "price_usd": null,
+        "engine_version": ""
+      },
+      "code_version": "0.1.0",
+      "logic": ""
+    }
+  ],
+  "repeated_queries": [
+    {
+      "id": "q-2",
+      "submitted_at": "2026-11-22T15:05:00.000+00:00",
+      "statement": "",
+      "reads_previous": false,
+      "sql_sha256": "",
+      "scanned_bytes": 30,
+      "price_usd": 0.5,
+      "engine_version": ""
+    }
+  ]
+}"""
+PARAMETERS = {
+    "version": "0123456789abcdef",
+    "rows": "2",
+    "bytes": "120",
+    "published_at": "2026-11-21T15:06:00.000+00:00",
+    "submitted_at": "2026-11-21T15:05:00.000+00:00",
+    "settles_at": "2026-11-21T15:00:00+00:00",
+    "restated_at": "2026-11-21T15:05:00.000+00:00",
+    "reads_previous": "false",
+    "provisional": "false",
+    "partial": "true",
+    "start": "2026-11-15T00:00:00+09:00",
+    "end": "2026-11-22T00:00:00+09:00",
+    "timezone": "Asia/Tokyo",
+    "scanned_bytes": "20",
+    "price_usd": "0.0001",
+    "query_id": "q-1",
+    "dag_id": "plays_weekly",
+    "run_id": "run-1",
+    "manifest": "s3://reports/plays/weekly/2026-11-15/manifest.json",
+    "checks_warned": "1",
+    "earlier": "1",
+    "logic": "v2:0123456789abcdef",
+    "paid": '{"2026-10": [1, 10, 0.0, 1], "2026-11": [2, 50, 0.5001, 0]}',
+    "broken": "",
+}
+
 
 def test_the_bytes_of_a_manifest() -> None:
     assert MANIFEST.model_dump_json(indent=2) == MANIFEST_JSON
     assert Manifest.model_validate_json(MANIFEST_JSON) == MANIFEST
 
 
+def test_the_bytes_of_the_history_in_a_manifest() -> None:
+    assert RESTATED.model_dump_json(indent=2).endswith(HISTORY_JSON)
+    assert Manifest.model_validate_json(RESTATED.model_dump_json()) == RESTATED
+
+
 def test_the_bytes_of_the_object_that_names_the_latest_period() -> None:
     assert MANIFEST.latest(LOCATION).model_dump_json(indent=2) == LATEST_JSON
     assert Latest.model_validate_json(LATEST_JSON).period == MANIFEST.period
+
+
+def test_the_parameters_of_the_partition() -> None:
+    partition = RESTATED.partition(LOCATION)
+    assert partition.location == f"{LOCATION.version_uri('0123456789abcdef')}parquet/"
+    assert list(partition.parameters.items()) == list(PARAMETERS.items())
+
+
+def test_a_query_without_a_price_has_no_parameter_for_it() -> None:
+    query = RESTATED.query.model_copy(update={"price_usd": None, "reads_previous": True})
+    parameters = RESTATED.model_copy(update={"query": query}).partition(LOCATION).parameters
+    expected = {**PARAMETERS, "reads_previous": "true"}
+    expected["paid"] = '{"2026-10": [1, 10, 0.0, 1], "2026-11": [2, 50, 0.5, 1]}'
+    del expected["price_usd"]
+    assert list(parameters.items()) == list(expected.items())
 
 
 @pytest.mark.parametrize("name", ["start", "end", "timezone"])

@@ -12,7 +12,7 @@ from athena_reports.errors import InputError
 from athena_reports.periods.calendar import Period, weekly, yearly
 from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.queries.input_partitions import InputCoverage, find_coverage, needed_dates, why_empty
-from athena_reports.reports.report import Input
+from athena_reports.reports.input import Input
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
-from functools import lru_cache, partial, wraps
+from functools import cached_property, lru_cache, partial, wraps
 from pathlib import Path, PurePosixPath
 from types import FunctionType, MappingProxyType
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ import pendulum
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from athena_reports import Cadence, Input, Period, literal, monthly, weekly
 from athena_reports.reports.canonical import UnreadableError, canonical
@@ -78,7 +78,7 @@ ATOMS = st.one_of(
     st.sampled_from([PurePosixPath("1"), re.compile("1"), re.compile("1", re.ASCII), re.compile(b"1")]),
     st.sampled_from([Input("plays"), Input("plays", zone="Asia/Tokyo"), Input("users")]),
     st.sampled_from([weekly("sunday"), weekly("monday"), weekly("sunday").period("2026-11-15"), monthly("Asia/Tokyo")]),
-    st.sampled_from([int, str, Level, Cadence, len, math.sqrt, str.upper, "1".join, "2".join, weekly]),
+    st.sampled_from([int, str, Level, Cadence, len, math.sqrt, weekly]),
 )
 
 
@@ -90,7 +90,7 @@ def collections_of(items: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.dictionaries(st.text(max_size=2) | st.integers(), items, max_size=3),
         st.frozensets(st.integers() | st.text(max_size=2) | st.booleans() | st.tuples(st.floats(), st.binary())),
         st.sets(st.integers() | st.text(max_size=2) | st.sampled_from([1.0, True, Tier.LOW, Rank.LOW])),
-        *(pairs.map(lambda two, kind=kind: kind(*two)) for kind in (Pair, Limits)),
+        pairs.map(lambda two: Limits(*two)),
         pairs.map(lambda two: Model(low=two[0], high=two[1])),
     )
 
@@ -136,17 +136,12 @@ def are_same(one: Any, other: Any) -> bool:
 @example(1, 1.0)
 @example(1, "1")
 @example([1], (1,))
-@example(Pair(1, 2), (1, 2))
 @example({"a": 1, "b": 2}, {"b": 2, "a": 1})
 @example({1, 2}, frozenset({1, 2}))
 @example(["a", "b"], ["a,b"])
 @example([["a"], "b"], ["a", ["b"]])
 @example(date(2025, 1, 1), datetime(2025, 1, 1))  # noqa: DTZ001
 @example(Level.LOW, 1)
-@example("1".join, "2".join)
-@example(json, math)
-@example(json, json)
-@example(json, "json")
 @settings(max_examples=400)
 def test_two_values_have_one_text_if_they_are_the_same(one: Any, other: Any) -> None:
     assert (text(one) == text(other)) == are_same(one, other)
@@ -161,6 +156,22 @@ def test_a_date_of_pendulum_is_read_as_airflow_gives_it() -> None:
     at = pendulum.datetime(2025, 1, 1, tz="Asia/Tokyo")
     assert text(at) == text(pendulum.instance(at))
     assert len({text(each) for each in (at, at.add(days=1), at.in_timezone("UTC"), at.date())}) == 4
+
+
+class Counted(BaseModel, frozen=True):
+    model_config = ConfigDict(extra="allow")
+    low: int
+
+    @cached_property
+    def double(self) -> int:
+        return 2 * self.low
+
+
+def test_a_model_is_its_fields_and_not_what_was_computed_from_them() -> None:
+    asked = Counted(low=1)
+    assert asked.double == 2
+    assert text(asked) == text(Counted(low=1))
+    assert text(asked) != text(Counted(low=1, double=2))
 
 
 def test_a_name_of_this_package_is_its_public_one() -> None:
@@ -241,27 +252,28 @@ made = dict(
         .limit({}),
 )["transform"]
 """),
-    "one of two lambdas in a line": Edit(
+    "a lambda after letters of several bytes": Edit("""
+made = ("東京", lambda rows: rows.limit({}))[1]
+"""),
+    "a lambda inside of a lambda": Edit("""
+made = lambda rows: sorted(rows, key=lambda row: row[{}])
+"""),
+    "one of two lambdas in two lines": Edit(
         """
-made = (lambda rows: rows.limit(3)) if {} else (lambda rows: rows.limit(4))
-""",
-        before="True",
-        after="False",
-    ),
-    "a nested lambda": Edit(
-        """
-made = (lambda top: (lambda rows: rows.limit(top), lambda rows: rows))(3)[{}]
+made = (
+    lambda rows: rows.limit(3),
+    lambda rows: rows.limit(4),
+)[{}]
 """,
         before="0",
         after="1",
     ),
-    "a lambda after letters of several bytes": Edit(
-        """
-made = ("東京", lambda rows: rows.limit(3), lambda rows: rows.limit(4))[{}]
-""",
-        before="1",
-        after="2",
-    ),
+    "a lambda that a lambda of another line makes": Edit("""
+made = (
+    lambda top:
+        lambda rows: rows.limit(top)
+)({})
+"""),
     "a wrapper": Edit("""
 from functools import wraps
 
@@ -327,30 +339,6 @@ made = statistics.{}
         before="mean",
         after="median",
     ),
-    "a method of a value": Edit("""
-from dataclasses import dataclass
-
-@dataclass(frozen=True)
-class Top:
-    number: int
-
-    def of(self, rows):
-        return rows.limit(self.number)
-
-made = Top({}).of
-"""),
-    "a method's code": Edit("""
-from dataclasses import dataclass
-
-@dataclass(frozen=True)
-class Top:
-    number: int
-
-    def of(self, rows):
-        return rows.limit({})
-
-made = Top(3).of
-"""),
     "a member of an Enum": Edit("""
 from enum import Enum
 
@@ -452,7 +440,7 @@ made = grade(
     {"red", "green", "blue", PurePath("black")},
     {Tier.GOLD: {Tier.SILVER, Tier.GOLD}, "x": {re.compile("a"), re.compile("b"), b"c"}},
     Limits({frozenset({"m", "n", "o"}), frozenset({"p", "q"}), Limits("r")}),
-    {*mutual(), len, str.upper, "".join, Limits, (first, "s")},
+    (*mutual(), {len, print, Limits, (max, "s")}, first),
 )
 """
 
@@ -522,15 +510,38 @@ def around(value: object) -> Any:
     return inner
 
 
+def in_closure(value: object) -> Any:
+    return lambda: value
+
+
+def in_closure_of_a_wrapper(value: object) -> Any:
+    @wraps(len)
+    def wrapper(rows: object) -> object:
+        return value
+
+    return wrapper
+
+
+def in_closure_of_a_closure(value: object) -> Any:
+    return in_closure(in_closure(value))
+
+
 UNREADABLE: Mapping[str, tuple[Any, str]] = {
     "object": (object(), "builtins.object"),
     "own class": (Client(), "test_canonical.Client"),
-    "bound method": (Client().transform, "test_canonical.Client"),
-    "builtin bound method": (bytearray().append, "builtins.bytearray"),
+    "bound method": (Client().transform, "builtins.method"),
+    "builtin bound method": (bytearray().append, "builtins.builtin_function_or_method"),
+    "method of a class": (str.upper, "builtins.method_descriptor"),
     "changeable dataclass": (Changeable(), "test_canonical.Changeable"),
+    "named tuple": (Pair(1, 2), "test_canonical.Pair"),
+    "view of a dictionary": (MappingProxyType({"a": 1}), "builtins.mappingproxy"),
+    "module": (json, "builtins.module"),
     "generator": ((number for number in range(3)), "builtins.generator"),
     "cached function": (cached, "functools._lru_cache_wrapper"),
     "exec": (made_by_exec(), "function made, which has no source file"),
+    "set of functions": ({Client.transform}, "set of functions, which has another order"),
+    "one of two lambdas in a line": ([lambda: 1, lambda: 2][0], "which is not the only one that begins in its line"),
+    "a lambda made in the line of another": ((lambda: lambda: 1)(), "which is not the only one"),
 }
 
 
@@ -540,16 +551,15 @@ UNREADABLE: Mapping[str, tuple[Any, str]] = {
     [
         (lambda value: value, "here is "),
         (lambda value: [{"a": (1, value)}], "here is "),
-        (lambda value: MappingProxyType({"a": value}), "here is "),
         (lambda value: Limits(1, [value]), "here, field 'high' is "),
         (lambda value: Model(low=value, high=1), "here, field 'low' is "),
         (lambda value: partial(max, 1, value), "here, argument 2 is "),
         (lambda value: partial(max, key=value), "here, argument 'key' is "),
         (lambda value: partial(around(value)), "here, function of the partial, default value of 'option' is "),
         (around, "here, default value of 'option' is "),
-        (lambda value: lambda: value, "here, closure variable 'value' is "),
-        (lambda value: wraps(len)(lambda: value), "here, closure variable 'value' is "),
-        (lambda value: lambda: lambda: value, "here, closure variable 'value' is "),
+        (in_closure, "here, closure variable 'value' is "),
+        (in_closure_of_a_wrapper, "here, closure variable 'value' is "),
+        (in_closure_of_a_closure, "here, closure variable 'value', closure variable 'value' is "),
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_place(name: str, inside: Callable[[Any], Any], place: str) -> None:

@@ -149,6 +149,52 @@ def test_expression_passes_only_where_it_is_true(values: list[int | None]) -> No
     assert found.message == f"{len(wrong)} of {len(values)} rows do not satisfy: score > 0 -- positive."
 
 
+# Those of the SQL that checks, of DuckDB, and of SQL itself.
+RESERVED = ["nth of its values", "row number", "number", "is_true", "key_0", "key_1", "value_0", "file", "checked"]
+RESERVED += ["file_row_number", "filename", "file_index", "rowid", "columns", "exclude", "at", "select"]
+ANY_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=3)
+ANY_NAME = st.one_of(st.sampled_from(RESERVED), st.sampled_from(RESERVED).map(str.title), ANY_TEXT)
+
+
+@given(st.data(), st.lists(ANY_NAME, min_size=1, max_size=4, unique_by=str.casefold))
+@settings(max_examples=60)
+def test_columns_of_any_name_are_checked_by_their_values(data: st.DataObject, names: list[str]) -> None:
+    row = st.tuples(*(st.sampled_from([1, 2, None]) for _ in names))
+    rows = data.draw(st.lists(row, min_size=1, max_size=6))
+    key = data.draw(st.lists(st.sampled_from(range(len(names))), min_size=1, max_size=2, unique=True))
+    place = key[0]
+    name = names[place]
+    identifier = '"' + name.replace('"', '""') + '"'
+    table = pa.table([pa.array(column, pa.int64()) for column in zip(*rows, strict=True)], names)
+
+    unique, not_null, in_range, condition, rise = run(
+        [
+            checks.unique(*(names[number] for number in key)),
+            checks.not_null(name),
+            checks.in_range(name, at_most=1),
+            checks.expression(f"{identifier} = 1"),
+            checks.change(name, within=0),
+        ],
+        table,
+    )
+
+    keys = [tuple(values[number] for number in key) for values in rows]
+    assert_found(unique, names, rows, [keys[at] in keys[:at] for at in range(len(keys))])
+    assert_found(not_null, names, rows, [values[place] is None for values in rows])
+    assert_found(in_range, names, rows, [values[place] == 2 for values in rows])
+    assert_found(condition, names, rows, [values[place] != 1 for values in rows])
+    assert rise.value == sum(values[place] or 0 for values in rows)
+
+
+def assert_found(found: CheckResult, names: list[str], rows: list[Any], is_wrong: list[bool]) -> None:
+    """The rows that are wrong are counted, and the first five of them are shown as they are."""
+    wrong = [number for number, fails in enumerate(is_wrong, start=1) if fails]
+    assert (found.passed, found.value) == (not wrong, len(wrong)), found.name
+    for shown, number in zip(found.rows, wrong[:5], strict=True):
+        texts = ["NULL" if value is None else str(value) for value in rows[number - 1]]
+        assert shown == dict(zip(names, texts, strict=True)) | {"row number": str(number)}
+
+
 @pytest.mark.parametrize(
     ("check", "says"),
     [
@@ -166,6 +212,11 @@ def test_expression_passes_only_where_it_is_true(values: list[int | None]) -> No
                 *(checks.unique("plays"), checks.not_null("score", "plays"), checks.in_range("plays", at_least=0)),
                 *(checks.expression("plays > 1"), checks.change("plays", within=0)),
             )
+        ),
+        *(
+            (check, "Binder Error: Referenced column ")
+            for made in ("row number", "number", "is_true", "file_row_number", "filename")
+            for check in (checks.not_null(made), checks.change(made, within=0), checks.expression(f'"{made}" = 1'))
         ),
     ],
     ids=lambda value: value.name if isinstance(value, Check) else value,

@@ -1,6 +1,8 @@
 """Differences of two versions, beside plain Python on small tables with NULL and repeated rows."""
 
 from collections import Counter
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,25 @@ def test_versions_without_a_column_in_common_differ_in_their_columns(key: list[s
     found = differences(old, new, *key)
     assert (found.columns_added, found.columns_removed) == (("title",), ("name",))
     assert (found.added, found.removed, found.changed, found.key) == (0, 1, 0, ())
+
+
+RETYPED = [("BIGINT", "VARCHAR"), ("VARCHAR", "DATE"), ("BIGINT", "DATE"), ("BIGINT", "DECIMAL(9,2)")]
+
+
+@pytest.mark.parametrize("is_keyed", [True, False])
+@pytest.mark.parametrize(("before", "after"), [*RETYPED, *((after, before) for before, after in RETYPED)])
+def test_a_column_that_rows_are_matched_by_may_change_its_type(before: str, after: str, is_keyed: bool) -> None:
+    """Numbers are compared as numbers, values of other types as texts."""
+    values = {"BIGINT": 7, "DECIMAL(9,2)": Decimal(7), "VARCHAR": "7", "DATE": date(2026, 1, 7)}
+    arrow = {"BIGINT": pa.int64(), "DECIMAL(9,2)": pa.decimal128(9, 2), "VARCHAR": pa.string(), "DATE": pa.date32()}
+    old = pa.table({"name": pa.array([values[before]], arrow[before]), "value": [1]})
+    new = pa.table({"name": pa.array([values[after]], arrow[after]), "value": [1]})
+
+    found = differences(old, new, *(["name"] if is_keyed else []))
+
+    is_same_row = "DATE" not in (before, after)
+    assert (found.added, found.removed, found.changed) == ((0, 0, 0) if is_same_row else (1, 1, 0))
+    assert found.columns_retyped == {"name": (before, after)}
 
 
 def test_a_key_that_a_version_has_not_is_none() -> None:

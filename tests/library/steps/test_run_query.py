@@ -12,7 +12,7 @@ from athena_reports.periods.calendar import yearly
 from athena_reports.periods.sql_period import SqlPeriod, literal
 from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submission import Submitted
-from athena_reports.reports.report import Input
+from athena_reports.reports.input import Input
 from athena_reports.settings import Encryption
 from athena_reports.steps import run_query
 from athena_reports.steps.run_query import SUBMITTED_XCOM, AthenaSubmitOperator

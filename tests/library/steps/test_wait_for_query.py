@@ -12,6 +12,7 @@ from athena_reports.queries.failures import QueryFailedError
 from athena_reports.queries.submission import PAUSES_SECONDS
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.wait_for_query import CLEAR_STOPS_WITHIN
+from athena_reports.steps.wait_trigger import AWAITED_XCOM
 from tests.library.steps.tasks import Run, context, first_event, submitted, through_the_database, wait_task
 from tests.simulation.clock import START as NOW
 from tests.simulation.clock import VirtualClock
@@ -123,6 +124,7 @@ def test_a_query_that_an_earlier_try_may_have_stopped_is_submitted_again(
     with pytest.raises(TaskDeferred):
         wait_task(id_).execute(given)
     assert (len(athena.queries), athena.states[earlier - 1]) == (earlier + 1, "CANCELLED")
+    assert given["ti"].xcoms[AWAITED_XCOM] == f"q-{earlier + 1}"
 
 
 def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_left(
@@ -131,10 +133,12 @@ def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_l
     policy = WaitPolicy(give_up_after=timedelta(minutes=10))
     fate(athena, Plan.endless())
     clock.sleep(90)
+    given = context()
     with pytest.raises(TaskDeferred) as caught:
-        wait_task(policy=policy).execute(context())
+        wait_task(policy=policy).execute(given)
 
     assert looks_of(athena) == [90]
+    assert given["ti"].xcoms == {AWAITED_XCOM: "q-1"}
     trigger: Any = caught.value.trigger
     assert (trigger.query_execution_id, trigger.policy) == ("q-1", policy)
     assert (caught.value.timeout, caught.value.method_name) == (timedelta(seconds=510), "execute_complete")

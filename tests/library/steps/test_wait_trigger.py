@@ -20,12 +20,12 @@ from airflow.jobs.triggerer_job_runner import TriggerRunner, messages
 from airflow.models.trigger import Trigger
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
+from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom, TaskStatesResult, XComResult
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_reports import PATIENT, WaitPolicy
-from athena_reports.steps.wait_trigger import POLLS_PER_SECOND, STOP_WITHIN_SECONDS, AthenaWaitTrigger
+from athena_reports.steps.wait_trigger import AWAITED_XCOM, POLLS_PER_SECOND, STOP_WITHIN_SECONDS, AthenaWaitTrigger
 from tests.library.queries.samples import start_sql
 from tests.library.steps.tasks import kill
 from tests.simulation.clock import START, VirtualClock, virtual_clock
@@ -98,6 +98,7 @@ class Supervisor:
     Attributes:
         workload: The only trigger.
         states: The states of the run's tasks, by task id and map index; an error is raised instead of an answer.
+        awaited: The query that the deferred task waits for.
         cancels_from: The sync from which on the trigger is cancelled, at each one until it has ended.
         stops_at: The sync at which the triggerer is shut down.
         answer_seconds: How long it takes to tell the states.
@@ -105,6 +106,7 @@ class Supervisor:
 
     workload: RunTrigger
     states: Mapping[tuple[str, int], str | None] | Exception = field(default_factory=dict)
+    awaited: str | None = "q-1"
     cancels_from: float = 4
     stops_at: float = float("inf")
     answer_seconds: float = 0.0
@@ -121,6 +123,9 @@ class Supervisor:
     async def asend(self, message: Any) -> Any:
         if isinstance(message, GetTaskStates):
             return await self._task_states(message)
+        if isinstance(message, GetXCom):
+            assert (message.key, message.task_id) == (AWAITED_XCOM, "wait_for_query")
+            return XComResult(key=message.key, value=self.awaited)
         assert isinstance(message, messages.TriggerStateChanges)
         self._syncs += 1
         has_ended = bool(message.finished)
@@ -185,15 +190,18 @@ LEFT, STOPPED = "RUNNING", "CANCELLED"
 
 
 @pytest.mark.parametrize(
-    ("states", "state_of_query", "says"),
+    ("states", "awaited", "state_of_query", "says"),
     [
-        ({WAIT: "deferred"}, LEFT, "Query q-1 is left running: its task still waits for it"),
-        (RuntimeError("no database"), LEFT, "Query q-1 is left running: the state of its task is not known"),
-        ({WAIT: "failed"}, STOPPED, "Stopping query q-1: its task is failed"),
-        ({WAIT: "success"}, STOPPED, "Stopping query q-1: its task is success"),
-        ({WAIT: "skipped"}, STOPPED, "Stopping query q-1: its task is skipped"),
-        ({WAIT: None}, STOPPED, "Stopping query q-1: its task was cleared or deleted"),
-        ({}, STOPPED, "Stopping query q-1: its task was cleared or deleted"),
+        ({WAIT: "deferred"}, "q-1", LEFT, "Query q-1 is left running: its task still waits for it"),
+        ({WAIT: "deferred"}, None, LEFT, "Query q-1 is left running: it is not known"),
+        (RuntimeError("no database"), "q-2", LEFT, "Query q-1 is left running: it is not known"),
+        ({WAIT: "deferred"}, "q-2", STOPPED, "Stopping query q-1: its task waits for query q-2 now"),
+        ({WAIT: "failed"}, "q-1", STOPPED, "Stopping query q-1: its task is failed"),
+        ({WAIT: "success"}, "q-1", STOPPED, "Stopping query q-1: its task is success"),
+        ({WAIT: "skipped"}, "q-1", STOPPED, "Stopping query q-1: its task is skipped"),
+        ({WAIT: "scheduled"}, "q-1", STOPPED, "Stopping query q-1: its task is scheduled"),
+        ({WAIT: None}, None, STOPPED, "Stopping query q-1: its task was cleared or deleted"),
+        ({}, None, STOPPED, "Stopping query q-1: its task was cleared or deleted"),
     ],
 )
 def test_the_query_is_stopped_only_if_its_task_is_known_not_to_wait_for_it(
@@ -201,10 +209,11 @@ def test_the_query_is_stopped_only_if_its_task_is_known_not_to_wait_for_it(
     clock: VirtualClock,
     capsys: pytest.CaptureFixture[str],
     states: Any,
+    awaited: str | None,
     state_of_query: str,
     says: str,
 ) -> None:
-    clock.run(Supervisor(watching(athena), states).run())
+    clock.run(Supervisor(watching(athena), states, awaited).run())
     assert athena.states == [state_of_query]
     assert says in capsys.readouterr().out
 

@@ -4,7 +4,6 @@ import re
 import runpy
 import subprocess
 import sys
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import Asset
+from airflow.sdk import Asset, XComArg
 from airflow.serialization.serialized_objects import DagSerialization
 
 from athena_reports import (
@@ -34,6 +33,7 @@ from athena_reports.scheduling import asset_partitions
 from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import settings
 from athena_reports.steps import publish as publish_step
+from athena_reports.workflows.report_dag import BuiltDag
 from tests.library.conftest import MakeReport
 
 TOKYO = "Asia/Tokyo"
@@ -81,6 +81,24 @@ def test_the_contract_of_a_dag(build: Any, cadence: Cadence, example: str) -> No
     text = dag.params.get_param("period").schema["description_md"]
     for explained in (f"`{example}`", "logical date", "last period that is complete", "Not for backfills", TOKYO):
         assert explained in text
+
+
+def test_a_dag_carries_its_report_with_the_params_of_its_cadence_and_airflow_stores_neither(build: Any) -> None:
+    dag, with_params = build(), build(params={"top": 5})
+
+    assert (dag.report.name, dag.cadence) == ("plays", WEEKS)
+    assert [each.report.params for each in (dag, with_params)] == [{"top": 100}, {"top": 5}]
+    serialized = DagSerialization.to_dict(dag)["dag"]
+    assert not {"report", "cadence"} & serialized.keys()
+    assert not isinstance(stored(dag), BuiltDag)
+
+
+def test_the_period_goes_through_xcom_once(build: Any) -> None:
+    """Each step takes it from what run_query pushed."""
+    tasks = build().task_dict
+    pushed = XComArg(tasks["run_query"], key="submitted")
+    taken = [tasks["wait_for_query"].submitted, tasks["transform"].op_kwargs["submitted"], tasks["publish"].submitted]
+    assert taken == [pushed] * 3
 
 
 def test_a_dag_is_the_same_each_time_it_is_parsed(build: Any) -> None:
@@ -191,31 +209,6 @@ def test_lateness_retries_wait_limits_and_params_differ_by_cadence(build: Any) -
     assert {task.retry_delay for task in month.tasks} == {timedelta(minutes=2)}
     assert (week.dagrun_timeout, month.dagrun_timeout, month.max_active_runs) == (None, timedelta(hours=12), 2)
     assert week.get_task("run_query").late_by == week.get_task("publish").late_by == timedelta(days=1)
-
-
-@dataclass
-class Instance:
-    """The part of a task instance that a priority strategy looks at."""
-
-    task: Any
-    run_id: str
-
-
-def test_the_schedule_goes_before_backfills_and_what_runs_before_what_waits(build: Any) -> None:
-    dag = build()
-
-    def weight(task_id: str, kind: str) -> int:
-        task = dag.get_task(task_id)
-        return int(task.weight_rule.get_weight(Instance(task, f"{kind}__2025-06-08T00:00:00+00:00")))
-
-    order = [
-        {weight(task_id, kind) for task_id in task_ids}
-        for kind in ("backfill", "scheduled")
-        for task_ids in (TASKS[:1], TASKS[1:])
-    ]
-    assert all(max(later) < min(sooner) for later, sooner in pairwise(order))
-    assert {weight("run_query", "manual")} == order[2]
-    assert {weight("run_query", "fill")} == order[0]
 
 
 # --- mistakes

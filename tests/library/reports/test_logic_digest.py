@@ -14,7 +14,7 @@ import pytest
 
 from athena_reports import Column, Input, Report, checks, transforms
 from athena_reports.errors import ReportError
-from athena_reports.reports.logic import is_outdated
+from athena_reports.reports.logic_digest import is_outdated
 
 SQL = "{% include 'filter.sql' %} SELECT {{ params.top }} FROM plays, users"
 PLAYS = Input("plays", "dt")

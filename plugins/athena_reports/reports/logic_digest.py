@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -39,18 +39,27 @@ def logic_digest(
 ) -> str:
     """Return `KIND`, a colon, and 16 hexadecimal digits that stay the same as long as rows are made in the same way.
 
-    They are the same in every process. They cover the template with the files that it includes, the params, what the
-    filters on partitions follow from, and the transforms as `read_transforms` gives them.
+    They are the same in every process.
+
+    Args:
+        sql: The template.
+        folder: The SQL folder, from which the template may include files. These count too.
+        params: The constants of the template.
+        inputs: The tables. What the filters on their partitions follow from counts.
+        late_by: How late events may land. The filters follow from that too.
+        transforms: What `read_transforms` gives.
     """
+    inputs_by_table = sorted(inputs, key=lambda source: source.table)
     parts = {
-        "template": [sql, *_included(sql, folder)],
+        "template": [sql, *_included_files(sql, folder)],
         "params": {name: literal(value) for name, value in params.items()},
         "late_by": f"{late_by.total_seconds()!r} seconds",
-        "inputs": [_filter(source) for source in sorted(inputs, key=lambda source: source.table)],
+        "inputs": [_filter(source) for source in inputs_by_table],
         "transforms": transforms,
     }
     text = json.dumps(parts, sort_keys=True)
-    return f"{KIND}:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f"{KIND}:{digest[:16]}"
 
 
 def read_transforms(transforms: Sequence[Callable[..., Any]], logic_version: str) -> Canonical:
@@ -64,29 +73,37 @@ def read_transforms(transforms: Sequence[Callable[..., Any]], logic_version: str
     """
     if logic_version:
         return ["logic_version", logic_version]
-    return [canonical(transform, describe(transforms, number)) for number, transform in enumerate(transforms, start=1)]
+    texts = []
+    for number, transform in enumerate(transforms, start=1):
+        place = describe(transforms, number)
+        texts.append(canonical(transform, place))
+    return texts
 
 
-def _included(sql: str, folder: Path) -> Iterator[tuple[str, str | None]]:
-    """Yield name and text of the files that a template includes, as far as their names are constants.
+def _included_files(sql: str, folder: Path) -> list[tuple[str, str | None]]:
+    """Return name and text of the files that a template includes, as far as their names are constants.
 
     The text of a file that is not there is None. A template may say that it goes on without it.
     """
     environment = Environment(loader=FileSystemLoader(folder))
-    waiting = [sql]
-    seen = set()
-    while waiting:
-        text = waiting.pop()
-        if "{%" not in text:  # then it includes nothing, and to parse it would take long
-            continue
-        for name in sorted(filter(None, meta.find_referenced_templates(environment.parse(text)))):
-            if name in seen:
+    text_of_file: dict[str, str | None] = {}
+    unread = [sql]
+    while unread:
+        for name in _included_names(unread.pop(), environment):
+            if name in text_of_file:
                 continue
-            seen.add(name)
-            included = _text(environment, name)
-            yield name, included
-            if included is not None:
-                waiting.append(included)
+            text = _text(environment, name)
+            text_of_file[name] = text
+            if text is not None:
+                unread.append(text)
+    return list(text_of_file.items())
+
+
+def _included_names(template: str, environment: Environment) -> list[str]:
+    if "{%" not in template:  # then it includes nothing, and to parse it would take long
+        return []
+    names = meta.find_referenced_templates(environment.parse(template))  # None for each that is not a constant
+    return sorted(name for name in names if name is not None)
 
 
 def _text(environment: Environment, name: str) -> str | None:

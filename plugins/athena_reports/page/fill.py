@@ -1,0 +1,147 @@
+"""What fills the holes of a report: which periods, at what cost, and by which requests."""
+
+from bisect import bisect
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from statistics import median
+from typing import Any, Literal, NamedTuple
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+from athena_reports.errors import PeriodError
+from athena_reports.page.coverage import Cell, State
+from athena_reports.page.runs import DatedRun
+from athena_reports.periods.calendar import Period
+from athena_reports.periods.run_period import FILL_RUN_ID, PERIOD_PARAM
+from athena_reports.publication.manifest import PartitionFacts
+
+_NEIGHBOURS = 5  # published periods that an estimate follows from
+
+
+class FillPlan(NamedTuple):
+    """The periods to run, earliest first, and what their queries will scan and cost.
+
+    `scanned_bytes` is None if no period is published yet, `price_usd` also if one has no price.
+    """
+
+    periods: Sequence[Period]
+    scanned_bytes: int | None
+    price_usd: float | None
+
+
+class RunRequest(BaseModel, frozen=True):
+    """A POST request to Airflow's REST API that runs a period; `path` is below `/api/v2/`."""
+
+    period: str
+    action: Literal["clear", "trigger"]
+    path: str
+    body: dict[str, Any]
+
+
+def plan_fill(
+    cells: Sequence[Cell],
+    first_id: str,
+    last_id: str,
+    states: Collection[State],
+) -> FillPlan:
+    """Return the periods of a range that have one of the states and no active run.
+
+    Args:
+        cells: All periods of the report, in order.
+        first_id: The first period of the range.
+        last_id: The last period of the range, which belongs to it.
+        states: The states of the periods to run.
+
+    Raises:
+        PeriodError: One end of the range is not a period of the report, or they are exchanged.
+    """
+    chosen_places = []
+    for place in _places_between(first_id, last_id, cells):
+        states_held = cells[place].states
+        if State.RUNNING not in states_held and not set(states).isdisjoint(states_held):
+            chosen_places.append(place)
+    periods = [cells[place].period for place in chosen_places]
+
+    published_places = [place for place, cell in enumerate(cells) if cell.published is not None]
+    if not published_places:
+        return FillPlan(periods, None, None)
+    scanned_bytes = 0.0
+    price_usd = 0.0
+    is_price_known = True
+    for place in chosen_places:
+        neighbours = _nearest_published(place, published_places, cells)
+        scanned_bytes += median(facts.scanned_bytes for facts in neighbours)
+        prices = [facts.price_usd for facts in neighbours if facts.price_usd is not None]
+        if len(prices) == len(neighbours):
+            price_usd += median(prices)
+        else:
+            is_price_known = False
+    return FillPlan(periods, round(scanned_bytes), price_usd if is_price_known else None)
+
+
+def _places_between(first_id: str, last_id: str, cells: Sequence[Cell]) -> range:
+    """Return the places in `cells` of the periods of a range; PeriodError as `plan_fill` has it."""
+    places = {cell.period.id: place for place, cell in enumerate(cells)}
+    for period_id in sorted({first_id, last_id}):
+        if period_id not in places:
+            problem = f"{period_id!r} is not a period of this report that has ended."
+            raise PeriodError(f"{problem} Choose one that is shown.")
+    if places[last_id] < places[first_id]:
+        problem = f"The range is inverted: {last_id} lies before {first_id}."
+        raise PeriodError(f"{problem} Exchange the two periods.")
+    return range(places[first_id], places[last_id] + 1)
+
+
+def _nearest_published(
+    place: int,
+    published_places: Sequence[int],
+    cells: Sequence[Cell],
+) -> list[PartitionFacts]:
+    """Return what is published of the few periods that are nearest to a place.
+
+    A lake grows, so that the query of a period far away costs something else.
+    """
+    at = bisect(published_places, place)
+    around = published_places[max(at - _NEIGHBOURS, 0) : at + _NEIGHBOURS]
+    by_distance = sorted(around, key=lambda other: abs(other - place))
+    neighbours = []
+    for neighbour in by_distance[:_NEIGHBOURS]:
+        facts = cells[neighbour].published
+        if facts is not None:
+            neighbours.append(facts)
+    return neighbours
+
+
+def run_request(
+    dag_id: str,
+    period: Period,
+    dated_run: DatedRun | None,
+    now: datetime,
+) -> RunRequest:
+    """Return the request that runs a period.
+
+    Args:
+        dag_id: The report's DAG.
+        period: The period.
+        dated_run: The run that has the start of the period as its logical date, if there is one.
+            Airflow makes no second run of a logical date.
+        now: A part of a new run's id.
+    """
+    runs_path = f"dags/{quote(dag_id, safe='')}/dagRuns"
+    if dated_run is not None and dated_run.can_run_period:
+        return RunRequest(
+            period=period.id,
+            action="clear",
+            path=f"{runs_path}/{quote(dated_run.run_id, safe='')}/clear",
+            body={"dry_run": False, "only_failed": False},
+        )
+    body: dict[str, Any] = {"dag_run_id": f"{FILL_RUN_ID}{period.id}__{now.isoformat()}"}
+    if dated_run is None:
+        body["logical_date"] = period.start_utc.isoformat()
+        body["data_interval_start"] = period.start_utc.isoformat()
+        body["data_interval_end"] = period.end_utc.isoformat()
+    else:
+        body["logical_date"] = None
+        body["conf"] = {PERIOD_PARAM: period.id}
+    return RunRequest(period=period.id, action="trigger", path=runs_path, body=body)

@@ -1,0 +1,70 @@
+"""Which periods a fill runs, what it costs, and by which requests it runs them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_reports.page.coverage import Cell, PublishedPartitions, Run, State, period_coverage
+from athena_reports.page.fill import plan_fill
+from athena_reports.periods.calendar import Period
+from athena_reports.scheduling.timetable import PeriodTimetable
+from tests.library.page.partitions import WEEKS, facts, periods_from
+
+WEEKLY = PeriodTimetable(WEEKS)
+PERIODS = periods_from(WEEKS.period("2026-03-01"), 8)
+IDS = [period.id for period in PERIODS]
+
+
+def cells_of(
+    partitions: PublishedPartitions,
+    runs: Mapping[str, Run] = {},
+    *,
+    periods: Sequence[Period] = PERIODS,
+) -> Sequence[Cell]:
+    since, now = periods[0].start_utc, periods[-1].end_utc
+    return period_coverage(WEEKLY, partitions, runs, since=since, until=None, now=now, logic="").cells
+
+
+@given(
+    st.dictionaries(st.sampled_from(IDS), st.sampled_from(["true", "false"])),
+    st.dictionaries(st.sampled_from(IDS), st.sampled_from(["failed", "queued", "running"])),
+    st.sets(st.sampled_from([State.MISSING, State.FAILED, State.PARTIAL])),
+    st.tuples(st.sampled_from(IDS), st.sampled_from(IDS)).map(sorted),
+)
+def test_a_plan_has_the_chosen_periods_of_the_range_without_an_active_run(
+    partial: Any, runs: Any, wanted: set[State], ends: list[str]
+) -> None:
+    partitions = {id: facts(WEEKS.period(id), partial=flag) for id, flag in partial.items()}
+    cells = cells_of(partitions, {id: Run("x", state) for id, state in runs.items()})
+    assert list(plan_fill(cells, *ends, wanted).periods) == [
+        cell.period
+        for cell in cells
+        if ends[0] <= cell.period.id <= ends[1]
+        and wanted & set(cell.states)
+        and runs.get(cell.period.id) not in ("queued", "running")
+    ]
+
+
+def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
+    """A lake grows: what a period of long ago cost says little, and one odd price less."""
+    weeks = periods_from(WEEKS.period(IDS[0]), 40)
+    prices = ["0.25"] * 10 + ["0.75"] * 30
+    prices[38] = "900"
+    partitions = {
+        week.id: facts(week, scanned_bytes=str(4000 * float(price)), price_usd=price)
+        for week, price in zip(weeks, prices, strict=True)
+        if week not in (weeks[0], weeks[4], weeks[39])
+    }
+    cells = cells_of(partitions, periods=weeks)
+    early, late = (plan_fill(cells, week.id, week.id, [State.MISSING]) for week in (weeks[4], weeks[39]))
+    assert (early.scanned_bytes, early.price_usd) == (1000, 0.25)
+    assert (late.scanned_bytes, late.price_usd) == (3000, 0.75)
+    both = plan_fill(cells, weeks[0].id, weeks[39].id, [State.MISSING])
+    assert (len(both.periods), both.scanned_bytes, both.price_usd) == (3, 5000, 1.25)
+    del partitions[weeks[38].id]["price_usd"]  # of a query on a reservation
+    cells = cells_of(partitions, periods=weeks)
+    assert plan_fill(cells, weeks[39].id, weeks[39].id, [State.MISSING])[1:] == (3000, None)
+    unknown = plan_fill(cells_of({}), IDS[0], IDS[0], [State.MISSING])
+    assert (len(unknown.periods), unknown.scanned_bytes, unknown.price_usd) == (1, None, None)

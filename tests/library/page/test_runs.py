@@ -1,0 +1,158 @@
+"""What the page finds in a metadata database, as Airflow fills it, of the reports and their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow import settings as airflow_settings
+from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+from airflow.models import DagModel, DagRun, import_all_models
+from airflow.models.backfill import Backfill
+from airflow.models.base import Base
+from airflow.models.dagbundle import DagBundleModel
+from airflow.utils.db import synchronize_log_template
+from airflow.utils.session import create_session
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import update
+
+from athena_reports.page.coverage import Run
+from athena_reports.page.runs import DatedRun, ReportDag, current_runs, dated_runs, report_dags, unfinished_runs
+from athena_reports.periods.calendar import Period
+from tests.library.page.partitions import WEEKS, text
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+SINCE = datetime(2024, 3, 6, 5, tzinfo=UTC)
+WEEK = WEEKS.period("2026-03-01")
+DAGS = '''
+"""DAGs of Airflow: a report in two cadences, one that ended and has no table, and two that are no reports."""
+from datetime import datetime
+
+from airflow.sdk import DAG
+from athena_reports import Report, build_dag, monthly, weekly
+
+plays = Report(name="plays", sql="plays.sql", since="2026-03-01")
+plays_weekly = build_dag(plays, weekly("sunday", "Asia/Tokyo"))
+plays_monthly = build_dag(plays, monthly("Asia/Tokyo"))
+texts = Report(name="texts", sql="plays.sql", since="2026-03-01", until="2026-03-15", outputs=["csv"])
+texts_weekly = build_dag(texts, weekly("sunday", "Asia/Tokyo"))
+tagged = DAG("tagged_weekly", schedule="@weekly", start_date=datetime(2026, 3, 1), tags=["athena-report"])
+other = DAG("other", schedule=None)
+'''
+
+
+@pytest.fixture
+def session(sql_folder: Path, tmp_path: Path) -> Iterator[Session]:
+    """Of a database in which the DAG processor has stored the DAGs."""
+    airflow_settings.initialize()
+    import_all_models()
+    Base.metadata.create_all(airflow_settings.engine)
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "reports.py").write_text(DAGS)
+    with create_session() as session:
+        session.add(DagBundleModel(name="dags"))
+        session.flush()
+        synchronize_log_template(session=session)  # which every run refers to
+        bag = DagBag(tmp_path / "dags", bundle_path=tmp_path / "dags", bundle_name="dags")
+        assert bag.import_errors == {}
+        sync_bag_to_db(bag, "dags", None, session=session)
+        yield session
+        session.rollback()
+    Base.metadata.drop_all(airflow_settings.engine)
+
+
+def weekly_dag(session: Session) -> ReportDag:
+    (dag,) = report_dags(["plays_weekly"], session)
+    return dag
+
+
+def add_run(
+    session: Session, run_id: str, state: str, *, ended: datetime | None = None, run_type: str = "manual", **fields: Any
+) -> None:
+    """Store a run as Airflow stores one that the API triggers; without a logical date unless `fields` have it."""
+    run = DagRun("plays_weekly", run_id, run_type=run_type, run_after=WEEK.end_utc, state=state, **fields)
+    run.end_date = ended
+    session.add(run)
+    session.flush()
+
+
+def dated(period: Period) -> dict[str, Any]:
+    return {"logical_date": period.start_utc, "data_interval": (period.start_utc, period.end_utc)}
+
+
+def test_the_reports_among_some_dags_are_those_that_a_report_made(session: Session) -> None:
+    ids = ["texts_weekly", "plays_weekly", "plays_monthly", "tagged_weekly", "other", "nothing"]
+    session.execute(update(DagModel).values(is_paused=DagModel.dag_id == "plays_monthly"))
+    monthly, weekly, texts = report_dags(ids, session)
+    assert [dag.dag_id for dag in (monthly, weekly, texts)] == ["plays_monthly", "plays_weekly", "texts_weekly"]
+    assert [dag.report for dag in (monthly, weekly, texts)] == ["plays", "plays", "texts"]
+    assert [dag.is_paused for dag in (monthly, weekly, texts)] == [True, False, False]
+    assert (weekly.cadence, weekly.since, weekly.until) == (WEEKS, WEEK.start_utc, None)
+    assert (weekly.has_table, texts.has_table) == (True, False)
+    assert texts.until is not None
+    assert WEEKS.containing(texts.until).id == "2026-03-15"
+    assert weekly.logic.startswith("v2:")
+    session.execute(update(DagModel).values(is_stale=True))  # its file is gone
+    assert report_dags(ids, session) == []
+
+
+def test_a_run_counts_for_its_period_unless_it_succeeded(session: Session) -> None:
+    ended = WEEK.end_utc + timedelta(hours=3)
+    add_run(session, "by-param", "queued", conf={"period": WEEK.next.id})
+    add_run(session, "by-date", "failed", ended=ended, **dated(WEEK))
+    add_run(session, "before", "failed", ended=ended - timedelta(hours=1), conf={"period": WEEK.id})
+    add_run(session, "of-nothing", "failed", ended=ended, conf={"period": "2026-13"})
+    add_run(session, "done", "success", ended=ended, conf={"period": WEEK.next.next.id})
+    assert unfinished_runs(report_dags(["plays_weekly", "texts_weekly"], session), session) == {
+        "plays_weekly": {
+            WEEK.id: Run("by-date", "failed", text(ended)),
+            WEEK.next.id: Run("by-param", "queued"),
+        },
+        "texts_weekly": {},
+    }
+
+
+def test_a_dated_run_can_run_its_period_if_it_reports_it_and_no_backfill_was_cancelled(session: Session) -> None:
+    weeks = [WEEK, WEEK.next, WEEK.next.next, WEEK.next.next.next]
+    bounds = {"dag_id": "plays_weekly", "from_date": weeks[0].start_utc, "to_date": weeks[-1].start_utc}
+    active = Backfill(**bounds)
+    done = Backfill(**bounds, completed_at=WEEK.end_utc)
+    cancelled = Backfill(**bounds, completed_at=WEEK.end_utc, is_paused=True)
+    session.add_all([active, done, cancelled])
+    session.flush()
+    add_run(session, "active", "running", run_type="backfill", backfill_id=active.id, **dated(weeks[0]))
+    add_run(session, "done", "success", run_type="backfill", backfill_id=done.id, **dated(weeks[1]))
+    add_run(session, "cancelled", "failed", run_type="backfill", backfill_id=cancelled.id, **dated(weeks[2]))
+    # Triggered with the date of a period, it reports the period before.
+    before = (weeks[2].start_utc, weeks[2].end_utc)
+    add_run(session, "triggered", "failed", logical_date=weeks[3].start_utc, data_interval=before)
+    within = weeks[3].start_utc + timedelta(hours=1)
+    add_run(session, "within", "failed", logical_date=within, data_interval=before)
+    add_run(session, "undated", "failed", conf={"period": weeks[3].next.id})
+    assert dated_runs(weekly_dag(session), session) == {
+        weeks[0].id: DatedRun("active", can_run_period=True),
+        weeks[1].id: DatedRun("done", can_run_period=True),
+        weeks[2].id: DatedRun("cancelled", can_run_period=False),
+        weeks[3].id: DatedRun("triggered", can_run_period=False),
+    }
+
+
+STATES = st.sampled_from(["queued", "running", "failed", "success"])
+TIMES = st.integers(0, 200).map(lambda hours: text(SINCE + timedelta(hours=hours)))
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.builds(Run, st.just("x"), STATES, TIMES)), max_size=8))
+def test_an_active_run_counts_before_the_one_that_ended_last(runs: list[tuple[str, Run]]) -> None:
+    found = current_runs(runs)
+    assert set(found) == {period_id for period_id, _ in runs}
+    for period_id, run in found.items():
+        mine = [other for other_id, other in runs if other_id == period_id]
+        best = [other for other in mine if other.state in ("queued", "running")] or mine
+        assert run in best
+        assert run.ended_at == max(other.ended_at for other in best)

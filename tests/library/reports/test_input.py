@@ -1,0 +1,52 @@
+"""The declaration of a table that a report reads: which partitions it may have."""
+
+from typing import Any
+
+import pytest
+
+from athena_reports import Input
+from athena_reports.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("fields", "named", "says"),
+    [
+        ({"columns": ("y", "m")}, "columns", "one partition key, or three"),
+        ({"zone": "Asia/Tokio"}, "zone", "did you mean Asia/Tokyo"),
+        ({"kind": "varchar"}, "kind", "'string', 'date' or 'integer'"),
+        ({"missing": "ignore"}, "missing", "'fail' or 'partial'"),
+        ({"mising": "fail"}, "mising", "Did you mean missing?"),
+        ({"format": "%Y/%m/%d/%H"}, "format", "hourly partitions are not supported yet"),
+        ({"format": "%Y-%m-%d %p"}, "format", "hourly partitions are not supported yet"),
+        ({"format": "%Y/%m/%d/%H", "columns": ("year", "month", "day")}, "format", "not supported yet"),
+        ({"format": "x"}, "format", "2024-01-01 and 2025-01-01 are both 'x'"),
+        ({"format": "%Y-%d"}, "format", "2024-01-01 and 2024-02-01 are both '2024-01'"),
+        ({"format": "%m-%d"}, "format", "Name the year"),
+        ({"format": "%d"}, "format", "Name the year"),
+    ],
+)
+def test_an_input_that_cannot_be_names_the_field(fields: dict[str, Any], named: str, says: str) -> None:
+    with pytest.raises(InputError, match=f"Input 'plays', field '{named}'") as caught:
+        Input("plays", **fields)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("format", ["%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%y", "%Y-%m", "%Y", "%G-W%V", "%Y-%j"])
+def test_an_input_may_have_partitions_of_a_day_or_longer(format: str) -> None:
+    assert Input("plays", format=format).format == format
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fields", "table", "field"),
+    [
+        (("plays", ("y", "m")), {}, "'plays'", "columns"),
+        ((), {"table": "plays", "columns": ("y", "m")}, "'plays'", "columns"),
+        ((), {"zone": "UTC"}, "None", "table"),
+        ((), {}, "None", "table"),
+    ],
+)
+def test_a_mistake_names_the_table_as_far_as_there_is_one(
+    arguments: tuple[Any, ...], fields: dict[str, Any], table: str, field: str
+) -> None:
+    with pytest.raises(InputError, match=f"^Input {table}, field '{field}': "):
+        Input(*arguments, **fields)

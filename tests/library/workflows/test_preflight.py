@@ -1,0 +1,93 @@
+"""The look at the account before the first query; tests/integration/test_account.py shows it as a command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from airflow_local.services import Services
+from athena_reports import Input
+from athena_reports.aws.s3 import S3
+from athena_reports.publication.location import Location
+from athena_reports.settings import Settings, settings
+from athena_reports.workflows.preflight import AccountCheck, AccountError, check_account, require_account
+
+NO_BUCKET = "there-is-no-such-bucket"
+
+
+def looked_at(services: Services, names: Settings, *inputs: Input) -> list[AccountCheck]:
+    return list(check_account(names, services.athena, services.glue, S3(services.s3), inputs=inputs))
+
+
+def changed(**fields: Any) -> Settings:
+    return settings().model_copy(update=fields)
+
+
+def test_what_is_there_has_no_problem(services: Services) -> None:
+    checks = looked_at(services, settings())
+    assert [check.name for check in checks] == [
+        "workgroup dev",
+        "query results s3://athena-query-result-dev/",
+        "report bucket athena-report-dev",
+        "report database report_dev",
+    ]
+    assert {check.problem for check in checks} == {""}
+
+
+def test_an_input_of_another_database_is_looked_for_there_once(services: Services) -> None:
+    elsewhere = Input("plays", "dt", database="elsewhere")
+    checks = looked_at(services, settings(), elsewhere, elsewhere)
+    tables = [check for check in checks if check.name.startswith("table")]
+    assert [check.name for check in tables] == ["table elsewhere.plays"]
+    assert tables[0].problem
+
+
+def test_a_workgroup_that_cannot_take_the_query_is_named(services: Services) -> None:
+    services.athena.create_work_group(Name="resting", Configuration={})
+    services.athena.update_work_group(WorkGroup="resting", State="DISABLED")
+    for workgroup, results, problem in (
+        ("resting", "s3://athena-query-result-dev/", "it is disabled"),
+        ("dev", None, "does not manage"),
+    ):
+        checks = looked_at(services, changed(workgroup=workgroup, query_results=results))
+        problems = [check for check in checks if check.problem]
+        assert [check.name for check in problems] == [f"workgroup {workgroup}"]
+        assert problem in problems[0].problem
+
+
+@dataclass
+class Hook:
+    """Gives the clients of the local services, and keeps which of them were asked for."""
+
+    services: Services
+    asked: list[str]
+
+    def client(self, service: str) -> Any:
+        self.asked.append(service)
+        return getattr(self.services, service)
+
+
+def test_a_first_run_names_each_problem(services: Services) -> None:
+    names = changed(report_bucket=NO_BUCKET, report_database="absent")
+    location = Location(NO_BUCKET, "first", "weekly", "")
+    hook: Any = Hook(services, [])
+    with pytest.raises(AccountError) as refused:
+        require_account(hook, settings=names, location=location, has_table=True)
+    first, *problems = str(refused.value).splitlines()
+    assert first == "the first run needs what is not there. No query was started."
+    assert [problem.partition(":")[0] for problem in problems] == [
+        f"report bucket {NO_BUCKET}",
+        "report database absent",
+    ]
+
+    require_account(hook, settings=settings(), location=location, has_table=True)
+
+
+def test_after_a_publication_nothing_is_looked_at(services: Services) -> None:
+    location = Location("athena-report-dev", "without_table", "weekly", "")
+    S3(services.s3).write(location.latest_uri, b"{}", "application/json", replacing=None)
+    hook: Any = Hook(services, [])
+    require_account(hook, settings=changed(workgroup="absent"), location=location, has_table=False)
+    assert "athena" not in hook.asked
