@@ -8,6 +8,7 @@ import pytest
 
 from airflow_local.services import Services
 from demo.plays import PlaysSpec
+from local_aws.faults import End, Faults
 from tests.integration.conftest import Shell
 from tests.integration.runner import load_dags, manifest_of, rows_of, run_dag
 
@@ -61,6 +62,22 @@ def test_partitions_and_their_bytes_are_those_of_the_lake(
     assert plays["missing"][-1] == "dt=2025-08-01"
     sizes = [stored(services, *folders[day].removeprefix("s3://").split("/", 1)) for day in there]
     assert plays["bytes"] == sum(sum(each.values()) for each in sizes)
+
+
+def test_a_query_that_fails_is_told_as_the_run_would_tell_it(
+    shell: Shell, services: Services, plays_lake: PlaysSpec
+) -> None:
+    faults = Faults(services.endpoint_url)
+    fault = faults.add(End(error_type=1006, category=2, reason="COLUMN_NOT_FOUND: line 1:8"))
+    try:
+        code, printed = shell("preview", "top_users", MONTH, "--run")
+    finally:
+        faults.clear(fault)
+
+    assert code == 1
+    assert f"top_users_monthly, period {MONTH}: Query " in printed
+    assert " is FAILED: COLUMN_NOT_FOUND: line 1:8 [the SQL is not valid; category 2, type 1006; " in printed
+    assert "]. Correct it. Clear run_query" in printed
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from airflow_local.services import Services
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import ResultError
 from athena_reports.queries.execution import QueryExecution, get_query_execution
-from athena_reports.queries.failures import has_succeeded
 from athena_reports.queries.ownership import Marker, Submission
 from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.columns import Column, columns_of
@@ -90,8 +89,11 @@ class Lake:
         }
         id_ = self.services.athena.start_query_execution(**request)["QueryExecutionId"]
         deadline = time.monotonic() + 60
-        while not has_succeeded(execution := get_query_execution(self.services.athena, id_)):
+        execution = get_query_execution(self.services.athena, id_)
+        while execution.is_running:
             assert time.monotonic() < deadline
+            execution = get_query_execution(self.services.athena, id_)
+        assert execution.state == "SUCCEEDED", execution.reason
         return execution
 
     def read(self, execution: QueryExecution, published: tuple[Column, ...] | None = None) -> Table:

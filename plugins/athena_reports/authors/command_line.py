@@ -256,16 +256,17 @@ def main() -> None:
 
     # Airflow and botocore say how they were set up, on standard output.
     logging.disable(logging.WARNING)
-    os.environ |= {"AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore"}
+    os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
+    os.environ["PYTHONWARNINGS"] = "ignore"
     if sys.stdin is None:  # closed by the shell: a question then has no answer, as from an empty file
         sys.stdin = StringIO()
+
     try:
         app(prog_name="python -m athena_reports")
     except AthenaReportsError as error:
-        problem = str(error)
+        _print_problem(str(error))
+        raise SystemExit(1) from error
     except (BotoCoreError, ClientError) as error:
-        problem = f"{error} {call_verdict(error).hint}"
-    else:
-        return
-    _print_problem(problem)
-    raise SystemExit(1)
+        verdict = call_verdict(error)
+        _print_problem(f"{error} {verdict.hint}")
+        raise SystemExit(1) from error

@@ -12,12 +12,11 @@ from botocore.config import Config
 
 from athena_reports.authors.declared import DeclaredReport
 from athena_reports.aws.s3 import S3
-from athena_reports.errors import QueryError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.queries.execution import QueryExecution, QueryState, get_query_execution
-from athena_reports.queries.failures import execution_verdict
+from athena_reports.queries.failures import QueryFailedError
 from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.checks import CheckResult, run_checks
 from athena_reports.rows.engine import Engine, open_engine
@@ -64,7 +63,7 @@ class Trial:
 def trial(
     declared: DeclaredReport, period: Period, aws: Aws, *, sql: str = "", database: str = "", is_whole: bool = True
 ) -> Iterator[Trial]:
-    """Pay the query of a period and make its rows; QueryError if it does not succeed. Ctrl-C stops the query.
+    """Pay the query of a period and make its rows; QueryFailedError if it does not succeed. Ctrl-C stops the query.
 
     Args:
         declared: The report.
@@ -80,8 +79,7 @@ def trial(
     checks = report.all_checks if is_whole else ()
     execution = _run(sql or declared.sql(period), database or settings().database, aws)
     if execution.state != QueryState.SUCCEEDED:
-        verdict = execution_verdict(execution)
-        raise QueryError(f"{about}: query {execution.id} is {execution.state}: {execution.reason}. {verdict.advice}")
+        raise QueryFailedError(execution, about=about)
     with open_engine(settings().memory_limit, about=about) as engine:
         finished = FinishedQuery.model_validate(execution, from_attributes=True)
         found = read_result(finished, engine=engine, athena=aws.athena, s3=aws.s3, published_columns=lambda: None)

@@ -1,16 +1,144 @@
-"""What an error of a call to AWS means: whether the call may succeed later, and what a person can correct.
+"""What an error of a call to AWS means: the one rule for Athena, Glue and S3.
 
-Sources: Athena's API reference, and recordings of real errors.
+Its kind decides whether the same call may succeed later. What a person can do about it differs by
+service: for S3 and Glue it stands beside their calls, and for Athena, which several rooms call, in
+`call_verdict`.
+
+Sources: the API references of the three services, botocore's exceptions, and recordings of real
+errors.
 """
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BaseEndpointResolverError,
+    BotoCoreError,
+    ClientError,
+    EndpointProviderError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    ValidationError,
+)
+
+
+class ErrorKind(Enum):
+    """What an error of a call means."""
+
+    NO_CREDENTIALS = "not sent, because there are no credentials"
+    NOT_SENT = "not sent, because the call has no region or a parameter that is not valid"
+    NO_ANSWER = "no connection, or one that broke off"
+    THROTTLED = "too many calls"
+    FAILED = "a fault of the service (5xx)"
+    REFUSED = "refused, and nothing tells that the same call may succeed later"
+    DENIED = "permission denied"
+    NO_OBJECT = "no such object in S3"
+    CONDITION_FAILED = "an object in S3 is not the one that the call was made for"
+    NO_ENTITY = "no such database, table or partition in Glue"
+    ENTITY_EXISTS = "a table or partition in Glue exists already"
+    ENTITY_CHANGED = "a table in Glue was changed meanwhile"
+    CATALOG_NOT_READY = "Glue, or what it depends on, cannot do it now"
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self in _RETRYABLE
+
+
+_RETRYABLE = frozenset(
+    {
+        ErrorKind.NO_CREDENTIALS,  # a role may have some in a moment
+        ErrorKind.NO_ANSWER,
+        ErrorKind.THROTTLED,
+        ErrorKind.FAILED,
+        # Other runs write the tables in Glue, and a task that is tried again reads its table anew.
+        ErrorKind.NO_ENTITY,
+        ErrorKind.ENTITY_EXISTS,
+        ErrorKind.ENTITY_CHANGED,
+        ErrorKind.CATALOG_NOT_READY,
+    }
+)
+
+_KINDS: Mapping[str, ErrorKind] = {  # by the code of a service's error, without "Exception"
+    "Throttling": ErrorKind.THROTTLED,
+    "TooManyRequests": ErrorKind.THROTTLED,
+    "RequestLimitExceeded": ErrorKind.THROTTLED,
+    "SlowDown": ErrorKind.THROTTLED,
+    "InternalService": ErrorKind.FAILED,
+    "InvalidRequest": ErrorKind.REFUSED,
+    "InvalidInput": ErrorKind.REFUSED,
+    "Validation": ErrorKind.REFUSED,
+    "AccessDenied": ErrorKind.DENIED,
+    "UnrecognizedClient": ErrorKind.DENIED,
+    "ExpiredToken": ErrorKind.DENIED,
+    # S3's. Its response to a HEAD request has no body, so botocore takes the status for the code.
+    "403": ErrorKind.DENIED,
+    "404": ErrorKind.NO_OBJECT,
+    "NoSuchKey": ErrorKind.NO_OBJECT,
+    "409": ErrorKind.CONDITION_FAILED,
+    "412": ErrorKind.CONDITION_FAILED,
+    "ConditionalRequestConflict": ErrorKind.CONDITION_FAILED,
+    "PreconditionFailed": ErrorKind.CONDITION_FAILED,
+    # Glue's. The HTTP status is 400 for all of them, so only the code tells that they may pass.
+    "EntityNotFound": ErrorKind.NO_ENTITY,
+    "AlreadyExists": ErrorKind.ENTITY_EXISTS,
+    "ConcurrentModification": ErrorKind.ENTITY_CHANGED,
+    "VersionMismatch": ErrorKind.ENTITY_CHANGED,
+    "FederationSource": ErrorKind.CATALOG_NOT_READY,
+    "FederationSourceRetryable": ErrorKind.CATALOG_NOT_READY,
+    "GlueEncryption": ErrorKind.CATALOG_NOT_READY,
+    "InvalidState": ErrorKind.CATALOG_NOT_READY,
+    "OperationTimeout": ErrorKind.CATALOG_NOT_READY,
+    "ResourceNotReady": ErrorKind.CATALOG_NOT_READY,
+    "ResourceNumberLimitExceeded": ErrorKind.CATALOG_NOT_READY,
+}
+_NOT_SENT = (BaseEndpointResolverError, EndpointProviderError, ParamValidationError, ValidationError)
+
+
+def error_kind(error: Exception) -> ErrorKind:
+    """Return what an error of an API call means.
+
+    Args:
+        error: An error of botocore, or one by which boto3's transfer manager gives up.
+    """
+    if isinstance(error, ClientError):
+        metadata: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
+        return kind_of_code(error_code(error), status=metadata.get("HTTPStatusCode"))
+    if isinstance(error, NoCredentialsError):
+        return ErrorKind.NO_CREDENTIALS
+    if isinstance(error, _NOT_SENT):
+        return ErrorKind.NOT_SENT
+    return ErrorKind.NO_ANSWER
+
+
+def kind_of_code(code: str, *, status: int | None) -> ErrorKind:
+    """Return what the code of a service's error means.
+
+    Args:
+        code: The code, such as `ThrottlingException`.
+        status: The HTTP status of the response, by which an unknown code is judged; None if there
+            is none.
+    """
+    kind = _KINDS.get(code.removesuffix("Exception"))
+    if kind is not None:
+        return kind
+    if status is not None and 300 <= status < 500:
+        return ErrorKind.REFUSED
+    return ErrorKind.FAILED
+
+
+def error_code(error: Exception) -> str:
+    """Return the code of a service's error; empty for an error that no service answered."""
+    if not isinstance(error, ClientError):
+        return ""
+    details: Mapping[str, Any] = error.response.get("Error", {})
+    return str(details.get("Code", ""))
 
 
 class CallVerdict(NamedTuple):
-    """What an error of a call means.
+    """What an error of a call to Athena means.
 
     Attributes:
         retryable: Whether the same call may succeed later.
@@ -24,44 +152,48 @@ class CallVerdict(NamedTuple):
 
 
 GRANT_ACCESS = "Grant what is missing to the role of the Airflow workers."
-
-REFUSED = CallVerdict(False, "Athena refused the request", "Correct what its reason says.")
-_THROTTLED = CallVerdict(True, "throttled", "Run fewer queries at once, or raise the account's quota.")
-_NO_ANSWER = CallVerdict(True, "Athena did not answer", "See the AWS health dashboard and the network.")
-_NO_CREDENTIALS = CallVerdict(True, "there are no credentials", "Set AWS_ACCESS_KEY_ID, or grant a role.")
-_NO_ACCESS = CallVerdict(False, "permission denied", GRANT_ACCESS)
-_NO_REGION = CallVerdict(False, "no region is set", "Set AWS_DEFAULT_REGION, or the connection's region.")
-_NO_WORKGROUP = CallVerdict(False, "the workgroup does not exist", "Create it, or correct ATHENA_REPORTS_WORKGROUP.")
-
-_BY_CODE: Mapping[str, CallVerdict] = {  # code of a service's error, without "Exception"
-    "InvalidRequest": REFUSED,
-    "Throttling": _THROTTLED,
-    "TooManyRequests": _THROTTLED,
-    "RequestLimitExceeded": _THROTTLED,
-    "SlowDown": _THROTTLED,
-    "AccessDenied": _NO_ACCESS,
-    "UnrecognizedClient": _NO_ACCESS,
-    "ExpiredToken": _NO_ACCESS,
-}
-_BY_CLASS: Mapping[str, CallVerdict] = {  # class of botocore's own error
-    "NoCredentialsError": _NO_CREDENTIALS,
-    "NoRegionError": _NO_REGION,
+INVALID_REQUEST = CallVerdict(
+    ErrorKind.REFUSED.retryable, "Athena refused the request", "Correct what its reason says."
+)
+_NO_WORKGROUP = CallVerdict(
+    ErrorKind.REFUSED.retryable,
+    "the workgroup does not exist",
+    "Create it, or correct ATHENA_REPORTS_WORKGROUP.",
+)
+_NO_REGION = CallVerdict(
+    ErrorKind.NOT_SENT.retryable,
+    "no region is set",
+    "Set AWS_DEFAULT_REGION, or the connection's region.",
+)
+_MEANINGS: Mapping[ErrorKind, tuple[str, str]] = {  # meaning and hint
+    ErrorKind.NO_CREDENTIALS: ("there are no credentials", "Set AWS_ACCESS_KEY_ID, or grant a role."),
+    ErrorKind.NOT_SENT: ("the call is not valid", "Correct what its reason says."),
+    ErrorKind.NO_ANSWER: ("Athena did not answer", "See the AWS health dashboard and the network."),
+    ErrorKind.FAILED: ("Athena did not answer", "See the AWS health dashboard and the network."),
+    ErrorKind.THROTTLED: ("throttled", "Run fewer queries at once, or raise the account's quota."),
+    ErrorKind.DENIED: ("permission denied", GRANT_ACCESS),
 }
 
 
 def call_verdict(error: ClientError | BotoCoreError) -> CallVerdict:
-    """Return what an error of an API call means; an error of botocore's own means that no answer arrived."""
-    if isinstance(error, BotoCoreError):
-        return _BY_CLASS.get(type(error).__name__, _NO_ANSWER)
-    response: Any = error.response
-    code = response.get("Error", {}).get("Code", "")
-    message = response.get("Error", {}).get("Message", "")
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-    if message.startswith("WorkGroup") and "is not found" in message:
+    """Return what an error of a call means, for calls to Athena and those that are made with them."""
+    if isinstance(error, NoRegionError):
+        return _NO_REGION
+    if _names_no_workgroup(error):
         return _NO_WORKGROUP
-    known = _BY_CODE.get(code.removesuffix("Exception"))
-    if known is not None:
-        return known
-    if status >= 500:
-        return _NO_ANSWER
-    return CallVerdict(False, f"Athena refused the request ({code})", "Correct it.")
+    code = error_code(error)
+    if code in ("InvalidRequestException", "InvalidRequest"):
+        return INVALID_REQUEST
+    kind = error_kind(error)
+    if kind in _MEANINGS:
+        meaning, hint = _MEANINGS[kind]
+        return CallVerdict(kind.retryable, meaning, hint)
+    return CallVerdict(kind.retryable, f"Athena refused the request ({code})", "Correct it.")
+
+
+def _names_no_workgroup(error: ClientError | BotoCoreError) -> bool:
+    """Return whether Athena says that the workgroup does not exist. It has no code for that."""
+    if not isinstance(error, ClientError):
+        return False
+    message: str = error.response.get("Error", {}).get("Message", "")
+    return message.startswith("WorkGroup") and "is not found" in message

@@ -19,23 +19,25 @@ class SharedSessionHook(AthenaHook):
     def client(self, service: str) -> Any:
         """Return a client of a service, such as `s3`, for this hook's connection."""
         if service not in self._clients:
-            self.get_session()
-            other = copy(self)  # with that session
-            other.client_type = service
-            self._clients[service] = other.get_client_type()
+            self.get_session()  # is made now, so that the copy has it too
+            hook = copy(self)
+            hook.client_type = service
+            self._clients[service] = hook.get_client_type()
         return self._clients[service]
 
     def sending_once(self) -> Self:
         """Return a hook in the same session whose calls botocore does not repeat; the rest of its config is kept."""
         config = self.config.merge(Config(retries={"total_max_attempts": 1}))
-        once = type(self)(self.aws_conn_id, log_query=self.log_query)
-        once.conn_config = AwsConnectionWrapper(self.conn_config, botocore_config=config)
-        once._session = self.get_session()
-        return once
+        hook = type(self)(self.aws_conn_id, log_query=self.log_query)
+        hook.conn_config = AwsConnectionWrapper(self.conn_config, botocore_config=config)
+        hook._session = self.get_session()
+        return hook
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """Return the session of all clients; aiobotocore has another."""
-        return super().get_session(region_name, deferrable) if deferrable else self._session
+        if deferrable:
+            return super().get_session(region_name, deferrable)
+        return self._session
 
     @cached_property
     def _clients(self) -> dict[str, Any]:

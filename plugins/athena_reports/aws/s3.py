@@ -3,7 +3,7 @@
 Every byte that the library reads from S3 or writes to it passes through here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from athena_reports.aws.errors import ErrorKind, error_code, error_kind, kind_of_code
 from athena_reports.errors import AthenaReportsError
 from athena_reports.settings import Encryption
 
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
 MULTIPART_BYTES = 64 * 1024**2  # a larger upload goes in parts
 _DELETED_AT_ONCE = 1000  # DeleteObjects takes no more
-_ADVICE = {
+_ALLOW = "Allow it in IAM and in the bucket's policy, and check ATHENA_REPORTS_BUCKET_OWNER."
+_ADVICE = {  # by the code of S3's error
     "NoSuchBucket": "Create the bucket, or change ATHENA_REPORTS_BUCKET or ATHENA_REPORTS_QUERY_RESULTS.",
     "PermanentRedirect": "The bucket is in another region: set the region of the Airflow connection.",
-    "AccessDenied": "Allow it in IAM and in the bucket's policy, and check ATHENA_REPORTS_BUCKET_OWNER.",
+    "AccessDenied": _ALLOW,
+    "403": _ALLOW,  # of a HEAD request, whose response has no body
 }
 
 
@@ -38,6 +41,12 @@ class MissingObjectError(S3Error):
 
 class ConditionError(S3Error):
     """The object is not, or no longer, the one that the call was made for."""
+
+
+_ERROR_TYPES: Mapping[ErrorKind, type[S3Error]] = {
+    ErrorKind.NO_OBJECT: MissingObjectError,
+    ErrorKind.CONDITION_FAILED: ConditionError,
+}
 
 
 class StoredObject(BaseModel, frozen=True):
@@ -169,9 +178,10 @@ class S3:
                 )
             for failure in response.get("Errors", []):
                 code = failure["Code"]
+                kind = kind_of_code(code, status=None)
                 uri = f"s3://{bucket}/{failure['Key']}"
                 problem = f"{uri} cannot be deleted: {code}: {failure.get('Message')}."
-                raise S3Error(_with_advice(problem, code))
+                raise S3Error(_with_advice(problem, code), retryable=kind.retryable)
 
     def _listed(self, prefix_uri: str, kind: str, key_field: str, **options: Any) -> Iterator[tuple[str, Any]]:
         """Yield address and description of what a listing has as `kind`."""
@@ -218,34 +228,24 @@ def _explained(uri: str, done: str) -> Iterator[None]:
         raise ConditionError(f"{uri} cannot be {done}: it was replaced meanwhile.") from error
     except (ClientError, BotoCoreError, Boto3Error) as error:
         cause = _cause(error)
-        response: Any = {}
-        if isinstance(cause, ClientError):
-            response = cause.response
-        code = str(response.get("Error", {}).get("Code", ""))
-        if code == "403":  # of a HEAD, which has no body
-            code = "AccessDenied"
-        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        is_final = 300 <= status < 500
-        message = _with_advice(f"{uri} cannot be {done}: {cause}.", code)
-        raise _error_type(code)(message, retryable=not is_final) from error
+        kind = error_kind(cause)
+        error_type = _ERROR_TYPES.get(kind, S3Error)
+        message = _with_advice(f"{uri} cannot be {done}: {cause}.", error_code(cause))
+        raise error_type(message, retryable=kind.retryable) from error
 
 
-def _cause(error: Exception) -> Any:
-    """Return the error that S3 or the connection gave: boto3 wraps it in others."""
+def _cause(error: Exception) -> Exception:
+    """Return the error that S3 or the connection gave: boto3's transfer manager wraps it in others."""
+    from boto3.exceptions import RetriesExceededError
     from botocore.exceptions import ClientError
 
-    wrapped: Any = error
+    if isinstance(error, RetriesExceededError):  # of a download
+        wrapper: Any = error  # boto3's types do not have the attribute
+        last: Exception = wrapper.last_exception
+        return last
     if isinstance(error.__context__, ClientError):  # of an upload, whose response says more
-        wrapped = error.__context__
-    return getattr(wrapped, "last_exception", wrapped)  # the last one of a download
-
-
-def _error_type(code: str) -> type[S3Error]:
-    if code in ("NoSuchKey", "404"):
-        return MissingObjectError
-    if code in ("PreconditionFailed", "412", "ConditionalRequestConflict", "409"):
-        return ConditionError
-    return S3Error
+        return error.__context__
+    return error
 
 
 def _with_advice(problem: str, code: str) -> str:

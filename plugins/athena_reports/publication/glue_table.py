@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from athena_reports.aws.errors import ErrorKind, error_code, error_kind
 from athena_reports.errors import PublishError, SchemaError
 from athena_reports.periods.calendar import Cadence, Period, periods_among
 from athena_reports.publication.location import ReportLocation
@@ -34,14 +35,11 @@ _TABLE_INPUT = {
     "Parameters",
 }
 _HIVE = "org.apache.hadoop.hive.ql.io.parquet"
-_ABSENT = "EntityNotFoundException"
-_PRESENT = "AlreadyExistsException"
-_CHANGED_MEANWHILE = {_PRESENT, "ConcurrentModificationException", "VersionMismatchException"}
-_ADVICE = {
-    _ABSENT: " Create the database, or set ATHENA_REPORTS_REPORT_DATABASE to another one.",
+_CHANGED_MEANWHILE = {ErrorKind.ENTITY_EXISTS, ErrorKind.ENTITY_CHANGED}
+_ADVICE = {  # by the code of Glue's error
+    "EntityNotFoundException": " Create the database, or set ATHENA_REPORTS_REPORT_DATABASE to another one.",
     "AccessDeniedException": " Allow it for the connection's role in IAM and in Lake Formation.",
 }
-_FINAL = {"AccessDeniedException", "InvalidInputException", "ValidationException"}
 
 
 class TableError(PublishError):
@@ -126,7 +124,7 @@ class Table:
         problem = "the period cannot be written to it"
         created = self._call(
             problem,
-            {_PRESENT},
+            {ErrorKind.ENTITY_EXISTS},
             self.glue.create_partition,
             TableName=self.name,
             PartitionInput=partition_input,
@@ -177,7 +175,7 @@ class Table:
         """Return each partition by period id; none if there is no table."""
         response = self._call(
             "its partitions cannot be listed",
-            {_ABSENT},
+            {ErrorKind.NO_ENTITY},
             _all(self.glue, "get_partitions"),
             TableName=self.name,
             ExcludeColumnSchema=True,
@@ -228,7 +226,7 @@ class Table:
 
     def _find(self) -> Mapping[str, Any] | None:
         """Return the table as Glue has it; None if there is none, TableError if it is not ours."""
-        response = self._call("it cannot be read", {_ABSENT}, self.glue.get_table, Name=self.name)
+        response = self._call("it cannot be read", {ErrorKind.NO_ENTITY}, self.glue.get_table, Name=self.name)
         if response is None:
             return None
         table: Mapping[str, Any] = response["Table"]
@@ -289,7 +287,7 @@ class Table:
         response = self._call("it cannot be changed", _CHANGED_MEANWHILE, self.glue.update_table, **arguments)
         return response is not None
 
-    def _call(self, problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any) -> Any:
+    def _call(self, problem: str, expected: Collection[ErrorKind], call: Callable[..., Any], **arguments: Any) -> Any:
         return _answer(f"{self._about}: {problem}", expected, call, DatabaseName=self.database, **arguments)
 
 
@@ -362,17 +360,18 @@ def _listed(types: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {glue_type}" for name, glue_type in types.items())
 
 
-def _answer(problem: str, expected: Collection[str], call: Callable[..., Any], **arguments: Any) -> Any:
-    """Return what Glue answers; None if it refuses with an expected code."""
+def _answer(problem: str, expected: Collection[ErrorKind], call: Callable[..., Any], **arguments: Any) -> Any:
+    """Return what Glue answers; None if it refuses for an expected reason."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         return call(**arguments)
     except (ClientError, BotoCoreError) as error:
-        code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
-        if code in expected:
+        kind = error_kind(error)
+        if kind in expected:
             return None
-        raise TableError(f"{problem}: {error}.{_ADVICE.get(code, '')}", retryable=code not in _FINAL) from error
+        advice = _ADVICE.get(error_code(error), "")
+        raise TableError(f"{problem}: {error}.{advice}", retryable=kind.retryable) from error
 
 
 def parquet_descriptor(types: Mapping[str, str], location_uri: str) -> dict[str, Any]:

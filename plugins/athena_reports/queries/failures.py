@@ -3,9 +3,9 @@
 Sources: Athena's user guide ("error categories and types"), its API reference, and recordings of real errors.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple
 
 from athena_reports.aws.errors import GRANT_ACCESS
 from athena_reports.errors import QueryError
@@ -19,59 +19,124 @@ class Decision(StrEnum):
     FAIL = "fail now"
 
 
-class Verdict(NamedTuple):
+@dataclass(frozen=True)
+class Verdict:
     """What a failure means, and what to do about it."""
 
     decision: Decision
     meaning: str
-    hint: str  # what a person can correct
+    hint: str = ""  # what a person can correct
 
     @property
     def advice(self) -> str:
         """The next step for a person, when the failure is final."""
-        return f"{self.hint} Clear run_query and its downstream tasks to try again.".lstrip()
+        advice = "Clear run_query and its downstream tasks to try again."
+        if self.hint:
+            advice = f"{self.hint} {advice}"
+        return advice
 
 
-_RESUBMIT, _FAIL = Decision
-_ROWS: tuple[tuple[Decision, str, str, Iterable[str | int]], ...] = (
-    # Name of the error, AthenaError.ErrorType; one number stands for several, so the name decides first
-    (_RESUBMIT, "resources exhausted", "Make the query lighter if it happens again.", range(9)),
-    (_FAIL, "query timed out", "Make it smaller, or raise the workgroup's timeout quota.", (206, 210)),
-    (_RESUBMIT, "an Iceberg table changed meanwhile", "", [233]),
-    (_FAIL, "the result could not be written", "Check that the query result bucket can be written to.", (401, 402)),
-    (_FAIL, "the SQL is not valid", "Correct it.", ("SYNTAX_ERROR", "COLUMN_NOT_FOUND", "TYPE_MISMATCH", 1002, 1006)),
-    (_FAIL, "the SQL is not valid", "Correct it.", ("CATALOG_NOT_FOUND", "FUNCTION_NOT_FOUND", 1200, 1303)),
-    (_FAIL, "the SQL is not valid", "Correct it.", ["NOT_SUPPORTED"]),
-    (_FAIL, "a value does not fit", "Correct the SQL, or the data.", ("DIVISION_BY_ZERO", 1001)),
-    (_FAIL, "a value does not fit", "Correct the SQL, or the data.", ("INVALID_CAST_ARGUMENT", 1100)),
-    (_FAIL, "a table does not exist", "Create it, or correct the SQL.", ("TABLE_NOT_FOUND", 1301)),
-    (_FAIL, "a database does not exist", "Create it, or correct the SQL.", ["SCHEMA_NOT_FOUND"]),
-    (_FAIL, "the table exists already", "Correct the SQL.", ("TABLE_ALREADY_EXISTS", 1110)),
-    (_FAIL, "Athena rejected the query", "Correct what its reason says.", [1008]),
-    (_FAIL, "somebody cancelled the query", "Find out who did, and why.", (1011, 1014)),
-    (_RESUBMIT, "throttled by a service that Athena reads from", "", (1400, 1401, *range(1403, 1407))),
-    (_FAIL, "a Glue table has too many versions", "Delete old ones.", [1402]),
-    (_FAIL, "permission denied", GRANT_ACCESS, (234, 1500, 1501)),
-    (_FAIL, "Glue refused the table", "Correct what the reason says.", [1502]),
-    (_RESUBMIT, "no capacity", "", [1602]),
+CANCELLED = Verdict(Decision.FAIL, "somebody cancelled the query", "Find out who did, and why.")
+
+_RESOURCES_EXHAUSTED = Verdict(Decision.RESUBMIT, "resources exhausted", "Make the query lighter if it happens again.")
+_TIMED_OUT = Verdict(Decision.FAIL, "query timed out", "Make it smaller, or raise the workgroup's timeout quota.")
+_ICEBERG_CHANGED = Verdict(Decision.RESUBMIT, "an Iceberg table changed meanwhile")
+_NO_RESULT = Verdict(
+    Decision.FAIL,
+    "the result could not be written",
+    "Check that the query result bucket can be written to.",
 )
-VERDICTS: Mapping[str | int | None, Verdict] = {key: Verdict(*row[:3]) for row in _ROWS for key in row[3]}
-CANCELLED = VERDICTS[1011]
-_TRANSIENT = Verdict(_RESUBMIT, "a transient fault of Athena", "")
-_UNKNOWN = Verdict(_FAIL, "no known reason", "Look at the query in the console.")
+_SQL_NOT_VALID = Verdict(Decision.FAIL, "the SQL is not valid", "Correct it.")
+_VALUE_DOES_NOT_FIT = Verdict(Decision.FAIL, "a value does not fit", "Correct the SQL, or the data.")
+_NO_TABLE = Verdict(Decision.FAIL, "a table does not exist", "Create it, or correct the SQL.")
+_NO_DATABASE = Verdict(Decision.FAIL, "a database does not exist", "Create it, or correct the SQL.")
+_TABLE_EXISTS = Verdict(Decision.FAIL, "the table exists already", "Correct the SQL.")
+_REJECTED = Verdict(Decision.FAIL, "Athena rejected the query", "Correct what its reason says.")
+_THROTTLED = Verdict(Decision.RESUBMIT, "throttled by a service that Athena reads from")
+_TOO_MANY_VERSIONS = Verdict(Decision.FAIL, "a Glue table has too many versions", "Delete old ones.")
+_PERMISSION_DENIED = Verdict(Decision.FAIL, "permission denied", GRANT_ACCESS)
+_GLUE_REFUSED = Verdict(Decision.FAIL, "Glue refused the table", "Correct what the reason says.")
+_NO_CAPACITY = Verdict(Decision.RESUBMIT, "no capacity")
+_SCAN_LIMIT = Verdict(
+    Decision.FAIL,
+    "the workgroup's scan limit was exceeded",
+    "Check each partition filter, or the limit.",
+)
+_TRANSIENT = Verdict(Decision.RESUBMIT, "a transient fault of Athena")
+_UNKNOWN = Verdict(Decision.FAIL, "no known reason", "Look at the query in the console.")
+
+# By the name of the error, with which the reason begins, before a colon. Athena gives one number to
+# several errors, so the name decides first.
+VERDICTS_BY_NAME: Mapping[str, Verdict] = {
+    "SYNTAX_ERROR": _SQL_NOT_VALID,
+    "COLUMN_NOT_FOUND": _SQL_NOT_VALID,
+    "TYPE_MISMATCH": _SQL_NOT_VALID,
+    "CATALOG_NOT_FOUND": _SQL_NOT_VALID,
+    "FUNCTION_NOT_FOUND": _SQL_NOT_VALID,
+    "NOT_SUPPORTED": _SQL_NOT_VALID,
+    "DIVISION_BY_ZERO": _VALUE_DOES_NOT_FIT,
+    "INVALID_CAST_ARGUMENT": _VALUE_DOES_NOT_FIT,
+    "TABLE_NOT_FOUND": _NO_TABLE,
+    "SCHEMA_NOT_FOUND": _NO_DATABASE,
+    "TABLE_ALREADY_EXISTS": _TABLE_EXISTS,
+}
+
+# By AthenaError.ErrorType.
+VERDICTS_BY_TYPE: Mapping[int, Verdict] = {
+    0: _RESOURCES_EXHAUSTED,
+    1: _RESOURCES_EXHAUSTED,
+    2: _RESOURCES_EXHAUSTED,
+    3: _RESOURCES_EXHAUSTED,
+    4: _RESOURCES_EXHAUSTED,
+    5: _RESOURCES_EXHAUSTED,
+    6: _RESOURCES_EXHAUSTED,
+    7: _RESOURCES_EXHAUSTED,
+    8: _RESOURCES_EXHAUSTED,
+    206: _TIMED_OUT,
+    210: _TIMED_OUT,
+    233: _ICEBERG_CHANGED,
+    234: _PERMISSION_DENIED,
+    401: _NO_RESULT,
+    402: _NO_RESULT,
+    1001: _VALUE_DOES_NOT_FIT,
+    1002: _SQL_NOT_VALID,
+    1006: _SQL_NOT_VALID,
+    1008: _REJECTED,
+    1011: CANCELLED,
+    1014: CANCELLED,
+    1100: _VALUE_DOES_NOT_FIT,
+    1110: _TABLE_EXISTS,
+    1200: _SQL_NOT_VALID,
+    1301: _NO_TABLE,
+    1303: _SQL_NOT_VALID,
+    1400: _THROTTLED,
+    1401: _THROTTLED,
+    1402: _TOO_MANY_VERSIONS,
+    1403: _THROTTLED,
+    1404: _THROTTLED,
+    1405: _THROTTLED,
+    1406: _THROTTLED,
+    1500: _PERMISSION_DENIED,
+    1501: _PERMISSION_DENIED,
+    1502: _GLUE_REFUSED,
+    1602: _NO_CAPACITY,
+}
 
 
 def execution_verdict(execution: QueryExecution) -> Verdict:
     """Return what it means that a query has not succeeded."""
     if "bytes scanned limit" in execution.reason.lower():
-        return Verdict(_FAIL, "the workgroup's scan limit was exceeded", "Check each partition filter, or the limit.")
+        return _SCAN_LIMIT
     if execution.state is QueryState.CANCELLED:
         return CANCELLED
-    verdict = VERDICTS.get(execution.reason.partition(":")[0]) or VERDICTS.get(execution.error_type)
-    if verdict is None:  # only Athena's own faults are retryable without being known
-        return _TRANSIENT if execution.error_category == 1 and execution.retryable else _UNKNOWN
+    verdict = _known_verdict(execution)
+    if verdict is None:
+        is_athenas_fault = execution.error_category == 1
+        if is_athenas_fault and execution.retryable:
+            return _TRANSIENT
+        return _UNKNOWN
     if verdict.decision is Decision.RESUBMIT and execution.retryable is False:
-        return verdict._replace(decision=Decision.FAIL)
+        return replace(verdict, decision=Decision.FAIL)
     return verdict
 
 
@@ -83,13 +148,59 @@ def is_current(execution: QueryExecution) -> bool:
     return verdict != CANCELLED and verdict.decision is Decision.FAIL
 
 
-def has_succeeded(execution: QueryExecution) -> bool:
-    """Return whether the query has succeeded; False while it is running, else QueryError."""
-    if execution.is_running or execution.state is QueryState.SUCCEEDED:
-        return execution.state is QueryState.SUCCEEDED
-    verdict = execution_verdict(execution)
-    price = "" if execution.price_usd is None else f" (about {execution.price_usd:.5f} USD)"
-    scanned = f"{execution.scanned_bytes:,} bytes scanned{price}"
-    said = f"Query {execution.id} is {execution.state}: {execution.reason or 'Athena gives no reason'}"
-    why = f"{verdict.meaning}; category {execution.error_category}, type {execution.error_type}; {scanned}"
-    raise QueryError(f"{said} [{why}]. {verdict.advice}")
+class QueryFailedError(QueryError):
+    """A query has ended, and has not succeeded.
+
+    Attributes:
+        execution: The execution that Athena described.
+        execution_id: Its id.
+        category: AthenaError.ErrorCategory; None if Athena gives none.
+        type: AthenaError.ErrorType; None if Athena gives none.
+        verdict: What the failure means, and whether the query may be started again.
+        advice: The next step for a person.
+        link: Address of the query in Athena's console; empty if it is not known.
+    """
+
+    def __init__(self, execution: QueryExecution, *, about: str = "", link: str = "") -> None:
+        """Decide what the failure means.
+
+        Args:
+            execution: The execution.
+            about: Whose query it is, for the beginning of the message.
+            link: Address of the query in Athena's console.
+        """
+        self.execution = execution
+        self.execution_id = execution.id
+        self.category = execution.error_category
+        self.type = execution.error_type
+        self.verdict = execution_verdict(execution)
+        self.advice = self.verdict.advice
+        self.link = link
+
+        message = f"{self._problem} [{self._explanation}]. {self.advice}"
+        if about:
+            message = f"{about}: {message}"
+        if link:
+            message = f"{message} {link}"
+        super().__init__(message)
+
+    @property
+    def _problem(self) -> str:
+        reason = self.execution.reason or "Athena gives no reason"
+        return f"Query {self.execution_id} is {self.execution.state}: {reason}"
+
+    @property
+    def _explanation(self) -> str:
+        scanned = f"{self.execution.scanned_bytes:,} bytes scanned"
+        if self.execution.price_usd is not None:
+            scanned += f" (about {self.execution.price_usd:.5f} USD)"
+        return f"{self.verdict.meaning}; category {self.category}, type {self.type}; {scanned}"
+
+
+def _known_verdict(execution: QueryExecution) -> Verdict | None:
+    name, _, _ = execution.reason.partition(":")
+    if name in VERDICTS_BY_NAME:
+        return VERDICTS_BY_NAME[name]
+    if execution.error_type is None:
+        return None
+    return VERDICTS_BY_TYPE.get(execution.error_type)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
-from athena_reports.aws.errors import REFUSED, call_verdict
+from athena_reports.aws.errors import INVALID_REQUEST, call_verdict
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
 from athena_reports.errors import ResultError
 from athena_reports.rows.athena_csv import Reading, csv_line, read, read_csv
@@ -126,7 +126,8 @@ def _pages(
 def _page_error(query: FinishedQuery, error: ClientError | BotoCoreError) -> ResultError:
     problem = f"Query {query.id}: GetQueryResults does not return its result: {error}"
     verdict = call_verdict(error)
-    if verdict == REFUSED:
+    is_gone = verdict == INVALID_REQUEST  # Athena has no code of its own for an expired result
+    if is_gone:
         return ResultError(f"{problem}. Athena keeps a managed result for 24 hours. {_RUN_AGAIN}")
     advice = f"{verdict.hint} {_READ_AGAIN}"
     return ResultError(f"{problem} [{verdict.meaning}]. {advice}", retryable=verdict.retryable)

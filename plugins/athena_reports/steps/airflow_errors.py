@@ -35,9 +35,9 @@ def aws_errors(about: str, *, task: str = "run_query") -> Iterator[None]:
             yield
     except (ClientError, BotoCoreError) as error:
         verdict = call_verdict(error)
-        kind = sdk.AirflowException if verdict.retryable else sdk.AirflowFailException
         advice = f"{verdict.hint} Clear {task} and its downstream tasks to try again."
-        raise kind(f"{about}: {error} [{verdict.meaning}]. {advice}") from error
+        message = f"{about}: {error} [{verdict.meaning}]. {advice}"
+        raise _airflow_error(message, retryable=verdict.retryable) from error
 
 
 @contextmanager
@@ -48,16 +48,24 @@ def report_errors(about: str = "") -> Iterator[None]:
     except SkipPeriodError as error:
         raise sdk.AirflowSkipException(str(error)) from error
     except AthenaReportsError as error:
-        kind = sdk.AirflowException if error.retryable else sdk.AirflowFailException
-        raise kind(f"{about}{error}") from error
+        raise _airflow_error(f"{about}{error}", retryable=error.retryable) from error
+
+
+def _airflow_error(message: str, *, retryable: bool) -> sdk.AirflowException:
+    if retryable:
+        return sdk.AirflowException(message)
+    return sdk.AirflowFailException(message)
 
 
 def require_connection(hook: AthenaHook, about: str) -> None:
     """Refuse a named connection that does not exist: the hook would use whatever credentials there are."""
-    if hook.aws_conn_id in (None, hook.default_conn_name):  # on MWAA the execution role's credentials are right
-        return
+    connection_id = hook.aws_conn_id
+    if connection_id in (None, hook.default_conn_name):
+        return  # on MWAA the execution role's credentials are right
     try:
-        hook.get_connection(hook.aws_conn_id)
-    except sdk.AirflowNotFoundException as error:  # also where a secrets backend does not answer, so it is retried
-        problem = f"{about}: there is no Airflow connection {hook.aws_conn_id!r}."
-        raise sdk.AirflowException(f"{problem} Create it, or set ATHENA_REPORTS_AWS_CONN_ID to another one.") from error
+        hook.get_connection(connection_id)
+    except sdk.AirflowNotFoundException as error:
+        problem = f"{about}: there is no Airflow connection {connection_id!r}."
+        advice = "Create it, or set ATHENA_REPORTS_AWS_CONN_ID to another one."
+        # A secrets backend that does not answer gives the same error, so the task is retried.
+        raise sdk.AirflowException(f"{problem} {advice}") from error

@@ -17,15 +17,15 @@ from airflow.sdk import Context, PokeReturnValue
 from airflow.sdk.exceptions import AirflowRescheduleException
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.aws.errors import call_verdict
+from athena_reports.aws.errors import error_kind
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.errors import QueryError
 from athena_reports.queries.execution import QueryExecution, QueryState, console_url, elapsed_since, get_query_execution
 from athena_reports.queries.failures import (
     CANCELLED,
     Decision,
+    QueryFailedError,
     execution_verdict,
-    has_succeeded,
     is_current,
 )
 from athena_reports.queries.ownership import Submission
@@ -75,13 +75,26 @@ class AthenaWaitSensor(AthenaSensor):
         **kwargs: Any,
     ) -> None:
         self.policy = policy or _policy(poke_interval, timeout)
-        pause, time_out = self.policy.first_poll_seconds, self.policy.give_up_after
-        super().__init__(mode=mode, poke_interval=pause, timeout=time_out, **kwargs)
-        given: dict[str, Any] = {"exponential_backoff": self.exponential_backoff or None, "max_wait": self.max_wait}
-        given |= {"poke_interval": poke_interval, "timeout": timeout} if policy else {}
-        if refused := [name for name, value in given.items() if value is not None]:
+        super().__init__(
+            mode=mode,
+            poke_interval=self.policy.first_poll_seconds,
+            timeout=self.policy.give_up_after,
+            **kwargs,
+        )
+        refused: list[str] = []
+        if self.exponential_backoff:
+            refused.append("exponential_backoff")
+        if self.max_wait is not None:
+            refused.append("max_wait")
+        if policy is not None and poke_interval is not None:
+            refused.append("poke_interval")
+        if policy is not None and timeout is not None:
+            refused.append("timeout")
+        if refused:
             raise ValueError(f"{self.task_id}: leave out {', '.join(refused)}. {_POLICY_INSTEAD}")
-        self.submitted, self.environment, self.deferrable = submitted, environment, deferrable
+        self.submitted = submitted
+        self.environment = environment
+        self.deferrable = deferrable
         self._submitted_at = ""  # not known before Athena has answered once
         self._killed = False
         self._was_rescheduled = False  # whether this try has looked before, without a triggerer
@@ -93,8 +106,10 @@ class AthenaWaitSensor(AthenaSensor):
         with self._translated_errors():
             if not self.deferrable:
                 return super().execute(context)
-            found = self.poke(context)
-            return found.xcom_value if found else self._defer()
+            outcome = self.poke(context)
+            if not outcome.is_done:
+                self._defer()
+            return outcome.xcom_value
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Go on when the trigger has seen the end of the query, or could not ask any more."""
@@ -103,8 +118,10 @@ class AthenaWaitSensor(AthenaSensor):
             raise AirflowException(f"{self._about}: {event['error']}")
         execution = QueryExecution.model_validate(event["query"])
         self.query_execution_id = execution.id
-        found = self._conclude(execution)
-        return found.xcom_value if found else self._defer()
+        outcome = self._conclude(execution)
+        if not outcome.is_done:
+            self._defer()
+        return outcome.xcom_value
 
     def resume_execution(self, next_method: str, next_kwargs: Any, context: Context) -> Any:
         """Stop the query when the wait has timed out, unless it has succeeded while nobody looked."""
@@ -112,7 +129,8 @@ class AthenaWaitSensor(AthenaSensor):
             try:
                 return super().resume_execution(next_method, next_kwargs, context)
             except (AirflowSensorTimeout, AirflowSkipException):
-                if (execution := self._get_current()).state is not QueryState.SUCCEEDED:
+                execution = self._get_current()
+                if execution.state is not QueryState.SUCCEEDED:
                     raise
                 return self._conclude(execution).xcom_value
 
@@ -122,7 +140,7 @@ class AthenaWaitSensor(AthenaSensor):
             try:
                 execution = self._get_execution()
             except (ClientError, BotoCoreError) as error:
-                if not call_verdict(error).retryable:
+                if not error_kind(error).retryable:
                     raise
                 self.log.warning("Athena did not answer: %s", error)
                 return PokeReturnValue(is_done=False)
@@ -131,9 +149,12 @@ class AthenaWaitSensor(AthenaSensor):
     def on_kill(self) -> None:
         """Stop the query, and what it was submitted again as: a new process knows only the first id."""
         self._killed = True
-        found = executions_of_intention(self.hook.get_conn(), self.query_execution_id)
-        for running in dict.fromkeys(each.id for each in found if each.is_running):
-            self.hook.stop_query(running)
+        running_ids: list[str] = []
+        for execution in executions_of_intention(self.hook.get_conn(), self.query_execution_id):
+            if execution.is_running and execution.id not in running_ids:
+                running_ids.append(execution.id)
+        for running_id in running_ids:
+            self.hook.stop_query(running_id)
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Any, poke_count: int) -> float:
         return self.policy.pause_after(run_duration())
@@ -170,83 +191,156 @@ class AthenaWaitSensor(AthenaSensor):
         submission = Submission.from_response(self.hook.get_query_info(execution.id))
         if submission is None:
             return False
-        marker = submission.marker
-        return bool(self._ti.xcom_pull(task_ids=marker.task_id, map_indexes=marker.map_index, key=RETRIED_XCOM))
+        was_retried = self._ti.xcom_pull(
+            task_ids=submission.marker.task_id,
+            map_indexes=submission.marker.map_index,
+            key=RETRIED_XCOM,
+        )
+        return bool(was_retried)
 
     def _get_execution(self) -> QueryExecution:
         return get_query_execution(self.hook.get_conn(), self.query_execution_id)
 
     def _get_current(self) -> QueryExecution:
-        own, *others = executions_of_intention(self.hook.get_conn(), self.query_execution_id)
-        execution = next(filter(is_current, [own, *others]), own)
-        self.query_execution_id = execution.id
-        return execution
+        """Return the execution of the intention to wait for, and take its id from now on."""
+        executions = list(executions_of_intention(self.hook.get_conn(), self.query_execution_id))
+        current = executions[0]  # this one, if none is to be waited for
+        for execution in executions:
+            if is_current(execution):
+                current = execution
+                break
+        self.query_execution_id = current.id
+        return current
 
     def _conclude(self, execution: QueryExecution) -> PokeReturnValue:
-        try:
-            done = has_succeeded(execution)
-        except QueryError as error:
-            if execution.state is QueryState.FAILED and execution_verdict(execution).decision is Decision.RESUBMIT:
-                return self._conclude(self._resubmit(execution))
-            if execution.state is QueryState.CANCELLED and (current := self._get_current()).id != execution.id:
+        """Decide what the state of an execution means for the wait."""
+        if execution.is_running:
+            self._submitted_at = execution.submitted_at
+            self.log.info(execution.progress)
+            return PokeReturnValue(is_done=False)
+
+        if execution.state is QueryState.SUCCEEDED:
+            self.log.info(execution.progress)
+            return PokeReturnValue(is_done=True, xcom_value=execution.model_dump(mode="json"))
+
+        verdict = execution_verdict(execution)
+        has_failed = execution.state is QueryState.FAILED
+        may_succeed_if_submitted_again = verdict.decision is Decision.RESUBMIT
+        if has_failed and may_succeed_if_submitted_again:
+            return self._conclude(self._resubmit(execution))
+
+        if execution.state is QueryState.CANCELLED:
+            current = self._get_current()
+            is_replaced = current.id != execution.id
+            if is_replaced:
                 return self._conclude(current)
-            if execution_verdict(execution) == CANCELLED and self._may_be_stopped_by_airflow(execution):
-                return self._conclude(self._resubmit(execution))
-            region = self.hook.conn_region_name
-            domain = AthenaQueryResultsLink.get_aws_domain(self.hook.conn_partition)
-            link = console_url(execution.id, region, domain) if region and domain else ""
-            raise AirflowFailException(f"{self._about}: {error} {link}") from error
-        self._submitted_at = execution.submitted_at
-        self.log.info(execution.progress)
-        return PokeReturnValue(done, execution.model_dump(mode="json") if done else None)
+
+        is_cancelled = verdict == CANCELLED
+        if is_cancelled and self._may_be_stopped_by_airflow(execution):
+            return self._conclude(self._resubmit(execution))
+
+        failure = QueryFailedError(execution, about=self._about, link=self._link(execution))
+        raise AirflowFailException(str(failure)) from failure
+
+    def _link(self, execution: QueryExecution) -> str:
+        region = self.hook.conn_region_name
+        domain = AthenaQueryResultsLink.get_aws_domain(self.hook.conn_partition)
+        if not region or not domain:
+            return ""
+        return console_url(execution.id, region, domain)
 
     def _resubmit(self, execution: QueryExecution) -> QueryExecution:
-        if (submission := Submission.from_response(self.hook.get_query_info(execution.id))) is None:
+        submission = Submission.from_response(self.hook.get_query_info(execution.id))
+        if submission is None:
             raise QueryError(f"Query {execution.id} is {execution.state}, and this run did not submit it.")
         hook: Any = self.hook  # typed as AthenaSensor's
         self.query_execution_id = submit_once(submission, hook, is_retry=True)
         if self._killed:  # during the pause before it
             self.on_kill()
-        told = (execution.id, execution.state, execution.reason, self.query_execution_id)
-        self.log.warning("Query %s is %s: %s. It was submitted again as %s.", *told)
+        self.log.warning(
+            "Query %s is %s: %s. It was submitted again as %s.",
+            execution.id,
+            execution.state,
+            execution.reason,
+            self.query_execution_id,
+        )
         return self._get_execution()
 
     def _defer(self) -> NoReturn:
-        left = self.policy.give_up_after - elapsed_since(self._submitted_at)
-        if left <= timedelta(0):
+        time_left = self.policy.give_up_after - elapsed_since(self._submitted_at)
+        if time_left <= timedelta(0):
             raise AirflowSensorTimeout("The wait timed out before the task could defer.")
-        names = ("query_execution_id", "policy", "aws_conn_id", "region_name", "verify", "botocore_config")
         self._ti.xcom_push(key=AWAITED_XCOM, value=self.query_execution_id)
-        trigger = AthenaWaitTrigger(submitted_at=self._submitted_at, **{name: getattr(self, name) for name in names})
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=left)
+        trigger = AthenaWaitTrigger(
+            query_execution_id=self.query_execution_id,
+            submitted_at=self._submitted_at,
+            policy=self.policy,
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+        )
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=time_left)
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
-        with aws_errors(self._about):
-            try:
-                with aws_errors(self._about):
-                    yield
-            except AirflowRescheduleException:
+        """Translate errors, and stop the query when the task ends without having seen its end.
+
+        A wait that has timed out fails for good. `never_fail` skips the task at every failure, and
+        `soft_fail` at one that is final. BaseSensorOperator may have done so already. In these
+        cases the query is stopped. Any other failure is raised as it is: a retry waits for the
+        query again, or the query has ended already.
+        """
+        try:
+            with aws_errors(self._about):
+                yield
+        except AirflowRescheduleException:  # not a failure: the task comes back later
+            raise
+        except AirflowException as error:
+            failure = _failure_behind(error)
+            is_timed_out = isinstance(failure, AirflowSensorTimeout)
+            is_skipped = isinstance(error, AirflowSkipException) or self._skips(failure)
+            if not is_timed_out and not is_skipped:
                 raise
-            except AirflowException as error:
-                is_skipped = isinstance(error, AirflowSkipException)  # by the class that this one derives from
-                reason = error.__cause__ if is_skipped and error.__cause__ else error
-                timed_out = isinstance(reason, AirflowSensorTimeout)
-                is_skipped |= self.never_fail or (self.soft_fail and isinstance(reason, _FINAL))
-                if not timed_out and not is_skipped:
-                    raise
+            with aws_errors(self._about):
                 self.on_kill()
-                problem = str(reason)
-                if timed_out:
-                    problem = f"{self._about}: query {self.query_execution_id} had not ended after "
-                    problem += f"{self.policy.give_up_after}, so it was stopped. Make it lighter or raise the wait "
-                    problem += "policy's give_up_after, then clear run_query."
-                raise (AirflowSkipException if is_skipped else AirflowFailException)(problem) from error
+            problem = str(failure)
+            if is_timed_out:
+                problem = self._time_out_problem()
+            if is_skipped:
+                raise AirflowSkipException(problem) from error
+            raise AirflowFailException(problem) from error
+
+    def _skips(self, failure: BaseException) -> bool:
+        if self.never_fail:
+            return True
+        is_final = isinstance(failure, _FINAL)
+        return bool(self.soft_fail) and is_final
+
+    def _time_out_problem(self) -> str:
+        query = f"{self._about}: query {self.query_execution_id}"
+        problem = f"{query} had not ended after {self.policy.give_up_after}, so it was stopped."
+        advice = "Make it lighter or raise the wait policy's give_up_after, then clear run_query."
+        return f"{problem} {advice}"
+
+
+def _failure_behind(error: AirflowException) -> BaseException:
+    """Return the failure. Where BaseSensorOperator skips the task instead, it is the cause of the skip."""
+    if isinstance(error, AirflowSkipException) and error.__cause__ is not None:
+        return error.__cause__
+    return error
 
 
 def _policy(poke_interval: timedelta | float | None, timeout: timedelta | float | None) -> WaitPolicy:
-    options: dict[str, Any] = {} if timeout is None else {"give_up_after": timeout}
+    """Return the policy of AthenaSensor's arguments; what is None is the default policy's."""
+    options: dict[str, Any] = {}
+    if timeout is not None:
+        options["give_up_after"] = timeout
     if poke_interval is not None:
-        seconds = poke_interval.total_seconds() if isinstance(poke_interval, timedelta) else poke_interval
-        options |= {"first_poll_seconds": seconds, "longest_pause_seconds": seconds, "factor": 1.0}
-    return WaitPolicy(**options)
+        seconds = poke_interval
+        if isinstance(seconds, timedelta):
+            seconds = seconds.total_seconds()
+        options["first_poll_seconds"] = seconds
+        options["longest_pause_seconds"] = seconds
+        options["factor"] = 1.0
+    return WaitPolicy.model_validate(options)

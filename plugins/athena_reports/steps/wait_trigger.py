@@ -33,7 +33,8 @@ class AthenaWaitTrigger(AthenaTrigger):
         self, query_execution_id: str, submitted_at: str, policy: WaitPolicy | dict[str, Any], **connection: Any
     ) -> None:
         super().__init__(query_execution_id, 1, 1, **connection)  # its own waiter is not used
-        self.query_execution_id, self.submitted_at = query_execution_id, submitted_at
+        self.query_execution_id = query_execution_id
+        self.submitted_at = submitted_at
         self.policy = WaitPolicy.model_validate(policy)
         self._athena: Any = None
         self._stopping: asyncio.Task[None] | None = None
@@ -41,27 +42,43 @@ class AthenaWaitTrigger(AthenaTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what the metadata database keeps while the task is deferred."""
-        names = ("query_execution_id", "submitted_at", "aws_conn_id", "region_name", "verify", "botocore_config")
-        fields = {name: getattr(self, name) for name in names} | {"policy": self.policy.model_dump(mode="json")}
+        fields = {
+            "query_execution_id": self.query_execution_id,
+            "submitted_at": self.submitted_at,
+            "policy": self.policy.model_dump(mode="json"),
+            "aws_conn_id": self.aws_conn_id,
+            "region_name": self.region_name,
+            "verify": self.verify,
+            "botocore_config": self.botocore_config,
+        }
         return f"{type(self).__module__}.{type(self).__qualname__}", fields
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Ask until the query has ended; the task has asked just now, so a pause comes first.
 
         The client stays open afterwards, for `on_kill`. `cleanup` closes it.
+
+        A failed call is repeated, whatever the error is. What it means is decided by the task: its
+        next try asks Athena itself.
         """
-        failed, submitted_at = 0, self.submitted_at
+        submitted_at = self.submitted_at
+        failed_polls = 0
+        problem: Exception | None = None
         athena = await self._client()
-        while failed < MAX_FAILED_POLLS:
-            await asyncio.sleep(self.policy.pause_after(elapsed_since(submitted_at).total_seconds()) * (1 + failed))
+        while failed_polls < MAX_FAILED_POLLS:
+            elapsed_seconds = elapsed_since(submitted_at).total_seconds()
+            pause_seconds = self.policy.pause_after(elapsed_seconds)
+            await asyncio.sleep(pause_seconds * (1 + failed_polls))
             await _turn()
             try:
                 response = await athena.get_query_execution(QueryExecutionId=self.query_execution_id)
             except (ClientError, BotoCoreError) as error:
-                failed, problem = failed + 1, error
-                self.log.warning("Athena did not answer (%d in a row): %s", failed, error)
+                problem = error
+                failed_polls += 1
+                self.log.warning("Athena did not answer (%d in a row): %s", failed_polls, error)
                 continue
-            failed, execution = 0, QueryExecution.from_response(response, athena.meta.region_name)
+            failed_polls = 0
+            execution = QueryExecution.from_response(response, athena.meta.region_name)
             if not execution.is_running:
                 yield TriggerEvent({"query": execution.model_dump(mode="json")})
                 return
@@ -134,9 +151,11 @@ class AthenaWaitTrigger(AthenaTrigger):
             dag_id=task.dag_id, run_ids=[task.run_id], task_ids=[task.task_id], map_index=task.map_index
         )
         answer: Any = await task_runner.SUPERVISOR_COMMS.asend(question)
-        name = task.task_id if task.map_index < 0 else f"{task.task_id}_{task.map_index}"
-        state: str | None = answer.task_states.get(task.run_id, {}).get(name)
-        return state
+        name = task.task_id
+        if task.map_index >= 0:
+            name = f"{task.task_id}_{task.map_index}"
+        states: dict[str, str | None] = answer.task_states.get(task.run_id, {})
+        return states.get(name)
 
     async def _awaited_query(self) -> str:
         """Ask Airflow for the query that the deferred task waits for: not this one if its run was cleared meanwhile."""
@@ -153,6 +172,7 @@ async def _turn() -> None:
     """Keep calls 1 / POLLS_PER_SECOND apart; all triggers of a triggerer share one event loop."""
     global _next_turn
     now = time.monotonic()
-    turn, _next_turn = max(now, _next_turn), max(now, _next_turn) + 1 / POLLS_PER_SECOND
+    turn = max(now, _next_turn)
+    _next_turn = turn + 1 / POLLS_PER_SECOND
     if turn > now:
         await asyncio.sleep(turn - now)

@@ -11,10 +11,13 @@ from unittest.mock import Mock
 import pytest
 from botocore.exceptions import IncompleteReadError
 from botocore.stub import Stubber
+from hypothesis import given
+from hypothesis import strategies as st
 
 from athena_reports.aws import s3 as module
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
 from athena_reports.settings import Encryption
+from tests.simulation.memory_athena import api_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -190,4 +193,58 @@ def test_an_error_says_what_to_do_and_whether_it_may_pass(
         stub.add_client_error(operation, code, http_status_code=status)
         with pytest.raises(S3Error, match=f"s3://bucket/key cannot be .*{code}.*{advice}") as caught:
             CALLS[call](S3(s3), "s3://bucket/key", path)
+    assert caught.value.retryable is retryable
+
+
+ALLOW = "Allow it in IAM and in the bucket's policy, and check ATHENA_REPORTS_BUCKET_OWNER."
+REFUSALS: dict[str, tuple[int, type[S3Error], bool, str]] = {  # by code: status, error, retryable, advice
+    "AccessDenied": (403, S3Error, False, ALLOW),
+    "403": (403, S3Error, False, ALLOW),
+    "NoSuchBucket": (
+        404,
+        S3Error,
+        False,
+        "Create the bucket, or change ATHENA_REPORTS_BUCKET or ATHENA_REPORTS_QUERY_RESULTS.",
+    ),
+    "PermanentRedirect": (
+        301,
+        S3Error,
+        False,
+        "The bucket is in another region: set the region of the Airflow connection.",
+    ),
+    "301": (301, S3Error, False, ""),
+    "NoSuchKey": (404, MissingObjectError, False, ""),
+    "404": (404, MissingObjectError, False, ""),
+    "PreconditionFailed": (412, ConditionError, False, ""),
+    "412": (412, ConditionError, False, ""),
+    "ConditionalRequestConflict": (409, ConditionError, False, ""),
+    "409": (409, ConditionError, False, ""),
+    "ExpiredToken": (400, S3Error, False, ""),
+    "InvalidRequest": (400, S3Error, False, ""),
+    "SomethingNew": (400, S3Error, False, ""),
+    "SlowDown": (503, S3Error, True, ""),
+    "InternalError": (500, S3Error, True, ""),
+    "SomethingElse": (500, S3Error, True, ""),
+}
+
+
+@given(st.sampled_from(sorted(REFUSALS)), st.text())
+def test_every_code_of_s3_has_its_error_its_advice_and_whether_it_may_pass(code: str, message: str) -> None:
+    status, error_type, retryable, advice = REFUSALS[code]
+    error = api_error(code, message, status)
+    client: Any = Mock(get_object=Mock(side_effect=error))
+    with pytest.raises(S3Error) as caught:
+        S3(client).read("s3://bucket/key")
+
+    assert type(caught.value) is error_type
+    assert caught.value.retryable is retryable
+    assert str(caught.value) == f"s3://bucket/key cannot be read: {error}. {advice}".rstrip(" ")
+
+
+@pytest.mark.parametrize(("code", "retryable"), [("AccessDenied", False), ("SlowDown", True), ("InternalError", True)])
+def test_an_object_that_cannot_be_deleted_is_named_with_whether_it_may_pass(code: str, retryable: bool) -> None:
+    refused = {"Errors": [{"Key": "old/1", "Code": code, "Message": "not now"}]}
+    client: Any = Mock(delete_objects=Mock(return_value=refused))
+    with pytest.raises(S3Error, match=f"s3://bucket/old/1 cannot be deleted: {code}: not now") as caught:
+        S3(client).delete(["s3://bucket/old/0", "s3://bucket/old/1"])
     assert caught.value.retryable is retryable

@@ -3,11 +3,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 from botocore.stub import Stubber
+from hypothesis import given
+from hypothesis import strategies as st
 
 from athena_reports.errors import SchemaError
 from athena_reports.periods.calendar import monthly, weekly
@@ -16,6 +19,7 @@ from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import Partition
 from athena_reports.rows.columns import Column
 from tests.library.publication.publishing import Place, facts
+from tests.simulation.memory_athena import api_error
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -237,6 +241,40 @@ def test_a_refusal_says_whether_and_what_helps(table: Table, error: Exception, r
     with pytest.raises(TableError, match=rf"plays_weekly: .*{says}") as caught:
         Table("reports", LOCATION, refusing).prepare(columns(score="bigint"))
     assert caught.value.retryable is retryable
+
+
+CREATE = " Create the database, or set ATHENA_REPORTS_REPORT_DATABASE to another one."
+ALLOW = " Allow it for the connection's role in IAM and in Lake Formation."
+REFUSALS = {  # by code: whether it may pass, and the advice
+    "EntityNotFoundException": (True, CREATE),
+    "AccessDeniedException": (False, ALLOW),
+    "InvalidInputException": (False, ""),
+    "ValidationException": (False, ""),
+    "AlreadyExistsException": (True, ""),
+    "ConcurrentModificationException": (True, ""),
+    "VersionMismatchException": (True, ""),
+    "ThrottlingException": (True, ""),
+    "OperationTimeoutException": (True, ""),
+    "ResourceNotReadyException": (True, ""),
+    "GlueEncryptionException": (True, ""),
+    "FederationSourceException": (True, ""),
+    "FederationSourceRetryableException": (True, ""),
+    "InvalidStateException": (True, ""),
+    "ResourceNumberLimitExceededException": (True, ""),
+    "SomethingNew": (False, ""),
+}
+
+
+@given(st.sampled_from(sorted(REFUSALS)), st.text())
+def test_every_code_of_glue_has_its_advice_and_whether_it_may_pass(code: str, message: str) -> None:
+    retryable, advice = REFUSALS[code]
+    error = api_error(code, message)
+    client: Any = Mock(get_paginator=Mock(side_effect=error))
+    with pytest.raises(TableError) as caught:
+        list(published_tables("reports", client))
+
+    assert caught.value.retryable is retryable
+    assert str(caught.value) == f"Glue database reports: its tables cannot be listed: {error}.{advice}"
 
 
 class Refusing:

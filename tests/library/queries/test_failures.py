@@ -9,15 +9,14 @@ from hypothesis import strategies as st
 from athena_reports.errors import QueryError
 from athena_reports.queries.execution import QueryExecution, QueryState
 from athena_reports.queries.failures import (
-    VERDICTS,
+    VERDICTS_BY_TYPE,
     Decision,
+    QueryFailedError,
     execution_verdict,
-    has_succeeded,
     is_current,
 )
 
 RESUBMIT, FAIL = Decision
-TYPES = [key for key in VERDICTS if isinstance(key, int)]
 
 # From the user guide, without the numbers that real errors use differently.
 PASSING = [*range(9), 233, 1400, 1401, 1403, 1404, 1405, 1406, 1602]
@@ -61,7 +60,7 @@ def test_every_recorded_error_is_known_by_its_name_first_and_then_by_its_number(
 
 
 @given(
-    st.none() | st.integers().filter(lambda type_: type_ not in TYPES),
+    st.none() | st.integers().filter(lambda type_: type_ not in VERDICTS_BY_TYPE),
     st.sampled_from([None, 1, 2, 3, 9]),
     st.sampled_from([None, False, True]),
     st.text(),
@@ -87,12 +86,36 @@ def test_a_scan_cutoff_fails_now_however_athena_ends_it(state: str, error_type: 
 
 @pytest.mark.parametrize(("state", "usd"), [("FAILED", "0.00000"), ("CANCELLED", "0.01000")])
 def test_a_failure_says_which_query_why_what_it_scanned_and_what_to_do(state: str, usd: str) -> None:
-    with pytest.raises(QueryError) as caught:
-        has_succeeded(
-            failed(1301, state, reason="TABLE_NOT_FOUND: line 1:15", scanned_bytes=2_000_000_000, region="us-east-1")
-        )
+    execution = failed(
+        1301, state, reason="TABLE_NOT_FOUND: line 1:15", scanned_bytes=2_000_000_000, region="us-east-1"
+    )
+    message = str(QueryFailedError(execution))
 
-    message = str(caught.value)
     assert message.startswith(f"Query q-1 is {state}: TABLE_NOT_FOUND: line 1:15")
     assert f"category None, type 1301; 2,000,000,000 bytes scanned (about {usd} USD)" in message
     assert "Clear run_query and its downstream tasks to try again." in message
+
+
+@given(
+    st.none() | st.sampled_from(sorted(VERDICTS_BY_TYPE)) | st.integers(),
+    st.none() | st.integers(1, 3),
+    st.sampled_from(["", "TABLE_NOT_FOUND: line 1:15", "Bytes scanned limit was exceeded"]),
+    st.sampled_from(["", "plays_weekly, period 2025-06-08"]),
+    st.sampled_from(["", "https://console.aws.amazon.com/athena/"]),
+)
+def test_a_failure_has_as_attributes_what_its_message_says(
+    error_type: int | None, category: int | None, reason: str, about: str, link: str
+) -> None:
+    execution = failed(error_type, error_category=category, reason=reason)
+    failure = QueryFailedError(execution, about=about, link=link)
+
+    assert isinstance(failure, QueryError)
+    assert not failure.retryable
+    assert (failure.execution_id, failure.category, failure.type) == ("q-1", category, error_type)
+    assert failure.verdict == execution_verdict(execution)
+    message = str(failure)
+    parts = [about, reason or "Athena gives no reason", failure.verdict.meaning, f"type {error_type}"]
+    for part in [*parts, failure.advice, link]:
+        assert part in message
+    assert message.startswith(f"{about}: Query q-1" if about else "Query q-1")
+    assert message.endswith(link or failure.advice)

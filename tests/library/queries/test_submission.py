@@ -7,7 +7,7 @@ import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 
 from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.errors import QueryError
+from athena_reports.queries.failures import QueryFailedError
 from athena_reports.queries.ownership import Submission
 from athena_reports.queries.submission import LOOK_BACK, MAX_EXECUTIONS, PAUSES_SECONDS, recent_submissions, submit_once
 from tests.library.queries.samples import start, submission
@@ -57,8 +57,11 @@ def test_a_query_that_fails_in_passing_is_started_again_in_a_folder_of_its_own_a
     athena.plan = lambda _: Plan(states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 1403})
     made = submission(unload_to="s3://results/unload/")
     submit(made, is_retry=False)
-    with pytest.raises(QueryError, match="4 executions of the query"):
+    with pytest.raises(
+        QueryFailedError, match=r"4 executions of the query.*The last one: Query q-4 is FAILED"
+    ) as caught:
         submit(made)
+    assert (caught.value.execution_id, caught.value.category, caught.value.type) == ("q-4", 1, 1403)
 
     assert [query.request["QueryString"] for query in athena.queries.values()] == [made.sql(n) for n in range(4)]
     started = [query.submitted_at.timestamp() for query in athena.queries.values()]

@@ -8,6 +8,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
 from athena_reports.queries.execution import QueryExecution
+from athena_reports.queries.failures import QueryFailedError
 from athena_reports.queries.submission import PAUSES_SECONDS
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.wait_for_query import CLEAR_STOPS_WITHIN
@@ -52,6 +53,12 @@ def test_a_query_that_failed_fails_the_wait_for_good_and_says_whose_it_is_and_wh
         assert part in message
     assert "https://ap-northeast-1.console.aws.amazon.com/athena/" in message
     assert len(athena.queries) == 1
+
+    failure = caught.value.__cause__
+    assert isinstance(failure, QueryFailedError)
+    assert (failure.execution_id, failure.category, failure.type) == ("q-1", 2, 1006)
+    assert message == str(failure)
+    assert message.endswith(f"{failure.advice} {failure.link}")
 
 
 @pytest.mark.parametrize(
