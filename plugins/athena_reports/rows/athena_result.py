@@ -40,10 +40,18 @@ class FinishedQuery(BaseModel, frozen=True):
 
 
 class ResultRows(NamedTuple):
-    """Rows, and whether they come in the order of the query: an UNLOAD writes them in parallel."""
+    """The rows of a result.
+
+    Attributes:
+        relation: The rows.
+        ordered: Whether they come in the order of the query; an UNLOAD writes them in parallel.
+        has_published_columns: Whether there are no rows, and the columns are those of the published table: an UNLOAD
+            without rows writes no file, and so no columns.
+    """
 
     relation: DuckDBPyRelation
     ordered: bool
+    has_published_columns: bool = False
 
 
 def read_result(
@@ -58,8 +66,10 @@ def read_result(
     try:
         if query.statement == "UNLOAD":
             uris = _unloaded_uris(query, athena, s3)
-            rows = _unloaded(query, uris, engine, s3) if uris else _nothing(query, engine, published_columns())
-            return ResultRows(rows, ordered=False)
+            if not uris:
+                nothing = _nothing(query, engine, published_columns())
+                return ResultRows(nothing, ordered=False, has_published_columns=True)
+            return ResultRows(_unloaded(query, uris, engine, s3), ordered=False)
         return ResultRows(_selected(query, engine, athena, s3), ordered=True)
     except (MissingObjectError, ConditionError) as error:
         problem = f"its result is missing or expired, or was replaced: {error}"
