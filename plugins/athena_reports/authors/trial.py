@@ -94,7 +94,10 @@ def trial(
         recipe = replace(recipe, transforms=report.transforms, checks=report.all_checks)
     if not sql:
         sql = declared.sql(period)
-    execution = _run(sql, database or settings().database, aws)
+    query_database = settings().database
+    if database:
+        query_database = database
+    execution = _run(sql, query_database, aws)
     if execution.state != QueryState.SUCCEEDED:
         verdict = execution_verdict(execution)
         raise QueryError(f"{about}: query {execution.id} is {execution.state}: {execution.reason}. {verdict.advice}")
