@@ -98,14 +98,14 @@ class Lake:
 
     def read(self, execution: QueryExecution, published: tuple[Column, ...] | None = None) -> Table:
         with open_engine("128MB") as engine:
-            relation, _ = read_result(
+            result = read_result(
                 FinishedQuery.model_validate(execution, from_attributes=True),
                 engine=engine,
                 athena=self.services.athena,
                 s3=self.s3,
                 published_columns=lambda: published,
             )
-            return Table(columns_of(relation), sorted(relation.fetchall(), key=str))
+            return Table(columns_of(result.relation), sorted(result.relation.fetchall(), key=str))
 
     def rows(self, sql: str, way: str) -> Table:
         return self.read(self.run(sql, way))

@@ -1,12 +1,11 @@
-"""Cleanup: repair what does not follow its manifest, and remove versions that are not kept any longer."""
+"""Cleanup: repair what does not follow its manifest, and remove versions that are not kept."""
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -17,21 +16,28 @@ from athena_reports.errors import AthenaReportsError, PublishError
 from athena_reports.publication.commit import PUBLISHED_WITHIN, damage, follow, read_manifest
 from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import PeriodLocation, ReportLocation
-from athena_reports.publication.manifest import Manifest, Partition
+from athena_reports.publication.manifest import EarlierVersion, Manifest, Partition
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors
 
-_FILE = r"((?P<suffix>[a-z]+)(_\w+)?/part-\d+\.(?P=suffix)|sql/[0-9a-f]{16}\.sql)"
-_OBJECT = re.compile(r"s3://([^/]+/){4}versions/(?P<version>[0-9a-f]{16})/" + _FILE)
+_logger = logging.getLogger(__name__)
+# Such as `s3://reports/plays/weekly/2026-11-15/versions/0123456789abcdef/csv/part-0.csv`, or beside
+# it `sql/0123456789abcdef.sql`. What does not look so is not of this package, and stays.
+_OBJECT = re.compile(
+    r"s3://([^/]+/){4}versions/(?P<version>[0-9a-f]{16})/"
+    r"((?P<suffix>[a-z]+)(_\w+)?/part-\d+\.(?P=suffix)|sql/[0-9a-f]{16}\.sql)"
+)
 
 
 class RetentionPolicy(BaseModel, frozen=True):
     """How long versions stay that are not current.
 
     Attributes:
-        keep_versions: So many of a period's earlier versions stay, the latest, however old they are.
+        keep_versions: So many of a period's earlier versions stay, the latest, however old they
+            are.
         keep_days: An earlier version stays for so many days after it was replaced.
-        abandoned_after_days: A version that was uploaded and never published stays for so many days.
+        abandoned_after_days: A version that was uploaded and never published stays for so many
+            days.
     """
 
     keep_versions: int = Field(default=3, ge=0)
@@ -41,7 +47,14 @@ class RetentionPolicy(BaseModel, frozen=True):
 
 @dataclass
 class CleanupSummary:
-    """What is found and done: the objects to remove, with the reasons, and why other periods are left as they are."""
+    """What a cleanup finds and does.
+
+    Attributes:
+        periods: How many periods were looked at.
+        removals: The objects that are removed, or may be, with the reasons.
+        repaired: The periods whose partition did not say what their manifest says.
+        problems: Why other periods or tables are left as they are.
+    """
 
     periods: int = 0
     removals: dict[StoredObject, str] = field(default_factory=dict)
@@ -68,34 +81,80 @@ def clean_up_bucket(
     encryption: Encryption | None = None,
     aws_conn_id: str | None = "aws_default",
 ) -> dict[str, Any]:
-    """Clean up all reports of a bucket, without `delete` only list what may be removed; PublishError after problems."""
+    """Clean up all reports of a bucket.
+
+    Args:
+        bucket: The report bucket.
+        database: Glue database of the published tables.
+        policy: How long versions stay that are not current.
+        delete: Remove objects; else they are only listed in the log.
+        bucket_owner: Account id that must own the bucket; empty for any.
+        encryption: How what is written is encrypted; None for the bucket's default.
+        aws_conn_id: Airflow connection.
+
+    Raises:
+        AirflowException: A period or a table was left as it is; the message says why.
+    """
     hook = SharedSessionHook(aws_conn_id=aws_conn_id)
-    s3, glue = S3(hook.client("s3"), bucket_owner, encryption), hook.client("glue")
-    summary, now = CleanupSummary(), datetime.now(UTC)
-    folders = {each for report in s3.folders(f"s3://{bucket}/") for each in s3.folders(report)}
-    with summary.noting():  # a report may be published, and all of it gone
-        tables = [each.location for each in published_tables(database, glue)]
-        folders |= {each.folder_uri for each in tables if each.bucket == bucket}
+    s3 = S3(hook.client("s3"), bucket_owner, encryption)
+    glue = hook.client("glue")
+    summary = CleanupSummary()
+    now = datetime.now(UTC)
+    folders: set[str] = set()
+    for report_folder in s3.folders(f"s3://{bucket}/"):
+        folders.update(s3.folders(report_folder))
+    with summary.noting():
+        # A report may be published in Glue although all of its objects are gone.
+        for table in list(published_tables(database, glue)):
+            if table.location.bucket == bucket:
+                folders.add(table.location.folder_uri)
     for folder in sorted(folders):
         table = Table(database, ReportLocation.of_folder(folder), glue)
         with summary.noting():
             clean_up(table, summary, s3=s3, policy=policy, now=now, delete=delete)
-    for each, reason in summary.removals.items():
-        done = "removed" if delete else "may be removed"
-        logging.getLogger(__name__).info("%s: %s (%d bytes): %s", done, each.uri, each.bytes, reason)
+    _log(summary.removals, is_done=delete)
     if summary.problems:
         raise PublishError("Left as it is: " + "; ".join(summary.problems))
-    sizes = [each.bytes for each in summary.removals]
-    removed = {"objects": len(sizes), "bytes": sum(sizes), "deleted": delete, "repaired": summary.repaired}
-    return {"periods": summary.periods, **removed}
+    return {
+        "periods": summary.periods,
+        "objects": len(summary.removals),
+        "bytes": sum(item.bytes for item in summary.removals),
+        "deleted": delete,
+        "repaired": summary.repaired,
+    }
+
+
+def _log(removals: Mapping[StoredObject, str], *, is_done: bool) -> None:
+    done = "removed" if is_done else "may be removed"
+    for item, reason in removals.items():
+        _logger.info("%s: %s (%d bytes): %s", done, item.uri, item.bytes, reason)
 
 
 def clean_up(
-    table: Table, summary: CleanupSummary, *, s3: S3, policy: RetentionPolicy, now: datetime, delete: bool = False
+    table: Table,
+    summary: CleanupSummary,
+    *,
+    s3: S3,
+    policy: RetentionPolicy,
+    now: datetime,
+    delete: bool = False,
 ) -> None:
-    """Clean up all periods of a report in one cadence; PublishError if Glue does not list its partitions."""
-    partitions, newest = table.partitions(), None
+    """Clean up all periods of a report in one cadence, and add to the summary.
+
+    Args:
+        table: The table of the report.
+        summary: Gets what is found and done, problems of single periods included.
+        s3: The client of the report bucket.
+        policy: How long versions stay that are not current.
+        now: The time by which ages are counted.
+        delete: Remove objects; else they are only listed.
+
+    Raises:
+        PublishError: Glue does not list the partitions, or `latest.json` cannot be written.
+    """
+    partitions = table.partitions()
     folders = {folder.split("/")[-2] for folder in s3.folders(table.location.folder_uri)}
+    newest: tuple[Manifest, PeriodLocation] | None = None
     for period_id in sorted(folders | partitions.keys()):
         period = table.location.period_folder(period_id)
         partition = partitions.get(period_id)
@@ -104,75 +163,166 @@ def clean_up(
         summary.periods += 1
         with summary.noting():
             objects = list(s3.list(period.folder_uri))
+            # Read after the listing: nothing that the listing has is newer than the manifest.
             with _marking(table, period, partition):
-                manifest, _ = read_manifest(period, s3)  # after the listing, so nothing listed is newer
+                manifest, _ = read_manifest(period, s3)
             removals = plan(objects, manifest, partition, policy, now)
             if delete:
-                s3.delete([each.uri for each in removals])
-            summary.removals |= removals
+                s3.delete([item.uri for item in removals])
+            summary.removals.update(removals)
             if manifest is not None:
                 newest = manifest, period  # ids sort by time
-                version = s3.list(period.version_uri(manifest.version))  # again: it may be younger than the listing
-                with _marking(table, period, partition):
-                    if damage(manifest, period, objects) and (problem := damage(manifest, period, version)):
-                        raise PublishError(f"{problem}. Clear run_query of the period and its downstream tasks.")
-                says, found = manifest.partition(period), partition or Partition("", {})
-                is_same = says.location == found.location and says.parameters.items() <= found.parameters.items()
-                if manifest.parquet_key and not is_same:  # Glue and others may add parameters
-                    follow(manifest, location=period, s3=s3, table=table)
-                    summary.repaired.append(f"{period.report.name}/{period.report.cadence_name}/{period.period_id}")
-            elif partition is not None:
-                with _marking(table, period, partition):
-                    raise PublishError(
-                        f"{period.manifest_uri} is missing, but Glue has the period. Its version is kept. Restore "
-                        f"the manifest, or clear run_query of the period and its downstream tasks."
-                    )
-    if newest is not None:  # only the latest period's own run moves latest.json forward
-        follow(newest[0], location=newest[1], s3=s3, table=None)
+            _repair(objects, manifest, partition, period, table=table, summary=summary, s3=s3)
+    if newest is not None:
+        # Only a run of the latest period moves latest.json forward, and that run may have died.
+        manifest, period = newest
+        follow(manifest, location=period, s3=s3, table=None)
+
+
+def _repair(
+    objects: Sequence[StoredObject],
+    manifest: Manifest | None,
+    partition: Partition | None,
+    period: PeriodLocation,
+    *,
+    table: Table,
+    summary: CleanupSummary,
+    s3: S3,
+) -> None:
+    """Mark a period that is broken; let the partition of another one say what its manifest says."""
+    with _marking(table, period, partition):
+        _require_whole(objects, manifest, partition, period, s3)
+    if manifest is None or _is_followed(manifest, partition, period):
+        return
+    follow(manifest, location=period, s3=s3, table=table)
+    report = period.report
+    summary.repaired.append(f"{report.name}/{report.cadence_name}/{period.period_id}")
 
 
 def _is_ours(partition: Partition | None, period: PeriodLocation) -> bool:
-    return partition is not None and partition.parameters.get("manifest") == period.manifest_uri
+    if partition is None:
+        return False
+    return partition.parameters.get("manifest") == period.manifest_uri
 
 
 @contextmanager
 def _marking(table: Table, period: PeriodLocation, partition: Partition | None) -> Iterator[None]:
-    """Mark a period in Glue with the error that says what is wrong with it; whoever publishes it removes the mark."""
+    """Let a period's partition say the error that the block raises.
+
+    Whoever publishes the period writes its partition anew, without the mark.
+    """
     try:
         yield
     except PublishError as error:
-        if partition and _is_ours(partition, period) and partition.parameters.get("broken") != str(error):
-            table.mark_broken(period.period_id, partition, str(error))
+        why = str(error)
+        if partition is not None and _is_ours(partition, period):
+            is_marked = partition.parameters.get("broken") == why
+            if not is_marked:
+                table.mark_broken(period.period_id, partition, why)
         raise
 
 
+def _require_whole(
+    objects: Sequence[StoredObject],
+    manifest: Manifest | None,
+    partition: Partition | None,
+    period: PeriodLocation,
+    s3: S3,
+) -> None:
+    """Raise PublishError if the manifest, or an object that it names, is missing or damaged."""
+    if manifest is None:
+        if partition is not None:
+            raise PublishError(
+                f"{period.manifest_uri} is missing, but Glue has the period. Its version is kept. "
+                f"Restore the manifest, or clear run_query of the period and its downstream tasks."
+            )
+        return
+    if damage(manifest, period, objects):
+        # The version may be younger than the listing, so its objects are listed once more.
+        problem = damage(manifest, period, s3.list(period.version_uri(manifest.version)))
+        if problem:
+            raise PublishError(f"{problem}. Clear run_query of the period and its downstream tasks.")
+
+
+def _is_followed(manifest: Manifest, partition: Partition | None, period: PeriodLocation) -> bool:
+    """Whether the partition says what the manifest says."""
+    if not manifest.parquet_key:
+        return True  # without Parquet there is no partition
+    if partition is None:
+        return False
+    expected = manifest.partition(period)
+    if partition.location != expected.location:
+        return False
+    # Glue and others may add parameters.
+    return expected.parameters.items() <= partition.parameters.items()
+
+
 def plan(
-    objects: list[StoredObject],
+    objects: Sequence[StoredObject],
     manifest: Manifest | None,
     partition: Partition | None,
     policy: RetentionPolicy,
     now: datetime,
 ) -> dict[StoredObject, str]:
-    """Return which of a period's objects, sorted by key, may be removed, and why; those of no version stay."""
+    """Return which objects of a period may be removed, and why; those of no version stay.
+
+    Args:
+        objects: The objects of the period.
+        manifest: The manifest of the period; None if it is missing.
+        partition: The partition of the period, whose version stays if the manifest is missing.
+        policy: How long versions stay that are not current.
+        now: The time by which ages are counted.
+    """
     removals: dict[StoredObject, str] = {}
-    current = f"/{manifest.version}/" if manifest else partition.location if partition else ""
-    for version, found in groupby(objects, lambda each: (match := _OBJECT.fullmatch(each.uri)) and match["version"]):
-        stored = list(found)
-        written = max(each.modified for each in stored)
-        if not version or f"/{version}/" in current or now - written <= 2 * PUBLISHED_WITHIN:
+    for version, stored in _by_version(objects).items():
+        if _is_current(version, manifest, partition):
             continue
-        if reason := _reason(version, written, manifest, policy, now):
-            removals |= dict.fromkeys(stored, f"version {version} {reason}")
+        uploaded_at = max(item.modified for item in stored)
+        if now - uploaded_at <= 2 * PUBLISHED_WITHIN:
+            continue  # it may be about to become the current one
+        reason = _reason(version, uploaded_at, manifest, policy, now)
+        if reason:
+            removals.update(dict.fromkeys(stored, f"version {version} {reason}"))
     return removals
 
 
-def _reason(version: str, written: datetime, manifest: Manifest | None, policy: RetentionPolicy, now: datetime) -> str:
-    """Say why a version may be removed; empty if it stays."""
-    for number, entry in enumerate(manifest.earlier_versions if manifest else ()):
-        if entry.version == version:
-            age = now - datetime.fromisoformat(entry.replaced_at)
-            if number < policy.keep_versions or age <= timedelta(days=policy.keep_days):
-                return ""
-            return f"was replaced at {entry.replaced_at}, and {number} later ones were too"
-    is_kept = now - written <= timedelta(days=policy.abandoned_after_days)
-    return "" if is_kept else f"was uploaded at {written.isoformat(timespec='seconds')} and never published"
+def _is_current(version: str, manifest: Manifest | None, partition: Partition | None) -> bool:
+    """Whether readers are told to read a version."""
+    if manifest is not None:
+        return version == manifest.version
+    if partition is not None:
+        return f"/{version}/" in partition.location
+    return False
+
+
+def _by_version(objects: Iterable[StoredObject]) -> dict[str, list[StoredObject]]:
+    """Return the objects of each version; objects of no version are left out."""
+    versions: dict[str, list[StoredObject]] = {}
+    for item in objects:
+        match = _OBJECT.fullmatch(item.uri)
+        if match:
+            versions.setdefault(match["version"], []).append(item)
+    return versions
+
+
+def _reason(
+    version: str,
+    uploaded_at: datetime,
+    manifest: Manifest | None,
+    policy: RetentionPolicy,
+    now: datetime,
+) -> str:
+    """Say why a version that is not current may be removed; empty if it stays."""
+    earlier_versions: Sequence[EarlierVersion] = ()
+    if manifest is not None:
+        earlier_versions = manifest.earlier_versions
+    for later_ones, earlier in enumerate(earlier_versions):  # the latest comes first
+        if earlier.version != version:
+            continue
+        age = now - datetime.fromisoformat(earlier.replaced_at)
+        if later_ones < policy.keep_versions or age <= timedelta(days=policy.keep_days):
+            return ""
+        return f"was replaced at {earlier.replaced_at}, and {later_ones} later ones were too"
+    if now - uploaded_at <= timedelta(days=policy.abandoned_after_days):
+        return ""
+    return f"was uploaded at {uploaded_at.isoformat(timespec='seconds')} and never published"

@@ -95,16 +95,18 @@ class Table:
         if commented:
             comments = _comments(columns)
         key = tuple(columns)
+        if key in self._prepared:
+            return self._prepared[key]
         for _ in range(ATTEMPTS):
-            if key in self._prepared:
-                return self._prepared[key]
             table = self._find()
             if table is None:
                 types = wanted
                 is_ready = self._create(types, comments)
             else:
                 types = self._merged(_types(table), wanted)
-                is_ready = _has(table, types, comments) or self._update(table, types, comments)
+                is_ready = _has(table, types, comments)
+                if not is_ready:
+                    is_ready = self._update(table, types, comments)
             if is_ready:
                 self._prepared[key] = types
                 return types

@@ -42,10 +42,18 @@ class FinishedQuery(BaseModel, frozen=True):
 
 
 class ResultRows(NamedTuple):
-    """Rows, and whether they come in the order of the query: an UNLOAD writes them in parallel."""
+    """The rows of a result.
+
+    Attributes:
+        relation: The rows.
+        ordered: Whether they come in the order of the query; an UNLOAD writes them in parallel.
+        has_published_columns: Whether there are no rows, and the columns are those of the published table: an UNLOAD
+            without rows writes no file, and so no columns.
+    """
 
     relation: DuckDBPyRelation
     ordered: bool
+    has_published_columns: bool = False
 
 
 def read_result(
@@ -71,7 +79,8 @@ def read_result(
         uris = _unloaded_uris(query, athena, s3)
         if uris:
             return ResultRows(_unloaded_rows(query, uris, engine, s3), ordered=False)
-        return ResultRows(_no_rows(query, engine, published_columns()), ordered=False)
+        rows = _no_rows(query, engine, published_columns())
+        return ResultRows(rows, ordered=False, has_published_columns=True)
     except (MissingObjectError, ConditionError) as error:
         problem = f"its result is missing or expired, or was replaced: {error}"
         raise ResultError(f"Query {query.id}: {problem} {_RUN_AGAIN}") from error

@@ -12,10 +12,17 @@ from athena_reports import __version__
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError
+from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.manifest import PublicationFacts, PublishedPeriod, QueryFacts, RunFacts
+from athena_reports.publication.manifest import (
+    PublicationFacts,
+    PublishedPeriod,
+    QueryFacts,
+    RunFacts,
+)
+from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import Submitted
 from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
 from athena_reports.settings import Encryption
@@ -26,8 +33,9 @@ from athena_reports.steps.transform import PreparedVersion
 class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     """Makes a prepared version the current one of its period in S3 and in Glue.
 
-    An asset among the `outlets` gets what the task returns as the extra of its event. There is no event if nothing new
-    was published: if the period has the same rows by another query already, or rows of a later query.
+    An asset among the `outlets` gets what the task returns as the extra of its event. There is no
+    event if nothing new was published: if the period has the same rows by another query already, or
+    rows of a later query.
 
     Args:
         prepared: What `transform_result` returned.
@@ -36,10 +44,12 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         report: Name of the report.
         environment: Name of the environment, for the manifest.
         late_by: A period whose query was submitted before its end plus this is provisional.
-        logic: Digest of what makes the rows, of the kind that `Report.logic` gives; a period that was published by
-            another one of the same kind is outdated.
-        reads_previous: Whether the SQL reads the period before, whose restatement makes this one stale.
-        keyed_outlets: Further assets, whose events have the id of the period as partition key; none before Airflow 3.3.
+        logic: Digest of what makes the rows, of the kind that `Report.logic` gives. A period that
+            was published by another one of the same kind is outdated.
+        reads_previous: Whether the SQL reads the period before, whose restatement makes this one
+            stale.
+        keyed_outlets: Further assets, whose events have the id of the period as partition key; none
+            before Airflow 3.3.
         database: Glue database of the published table; None for no table.
         memory_limit: What DuckDB may hold in memory, such as `128MB`.
         bucket_owner: Account id that must own the bucket; empty for any.
@@ -69,65 +79,111 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.prepared, self.submitted, self.bucket = prepared, submitted, bucket
-        self.report, self.environment = report, environment
-        self.late_by, self.reads_previous, self.logic = late_by, reads_previous, logic
+        self.prepared = prepared
+        self.submitted = submitted
+        self.bucket = bucket
+        self.report = report
+        self.environment = environment
+        self.late_by = late_by
+        self.reads_previous = reads_previous
+        self.logic = logic
         self.keyed_outlets = list(keyed_outlets) if HAS_KEYED_EVENTS else []
         self.add_outlets(self.keyed_outlets)
-        self.database, self.memory_limit = database, memory_limit
-        self.bucket_owner, self.encryption = bucket_owner, encryption
+        self.database = database
+        self.memory_limit = memory_limit
+        self.bucket_owner = bucket_owner
+        self.encryption = encryption
 
     @report_errors()
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish, and return the address of the manifest and its main facts."""
         prepared = PreparedVersion.model_validate(self.prepared)
-        query = prepared.query
-        submitted = Submitted.model_validate(self.submitted) if self.submitted else None
-        if submitted is None or submitted.period is None:
+        submission = None
+        if self.submitted:
+            submission = Submitted.model_validate(self.submitted)
+        if submission is None or submission.period is None:
             raise PublishError(
-                f"Report {self.report!r}: publish needs the period of the query. Clear run_query and its downstream "
-                f"tasks. In a DAG of your own, give run_query its cadence, and publish "
-                f"submitted=XComArg(run_query, key='submitted').",
+                f"Report {self.report!r}: publish needs the period of the query. "
+                f"Clear run_query and its downstream tasks. In a DAG of your own, give run_query "
+                f"its cadence, and publish submitted=XComArg(run_query, key='submitted').",
                 retryable=False,
             )
-        period = submitted.period
+        period = submission.period
+        location = PeriodLocation.of(self.bucket, self.report, period)
+        table = None
+        if self.database:
+            table = Table(self.database, location.report, self.hook.client("glue"))
+        outcome, manifest = publish(
+            prepared.version,
+            self._facts(prepared, submission, period, context["run_id"]),
+            location=location,
+            s3=S3(self.hook.client("s3"), self.bucket_owner, self.encryption),
+            table=table,
+            memory_limit=self.memory_limit,
+        )
+        warnings = [check for check in manifest.checks if not check.passed]
+        event = {
+            "manifest": location.manifest_uri,
+            "outcome": outcome,
+            "period": manifest.period.model_dump(mode="json"),
+            "provisional": manifest.provisional,
+            "partial": manifest.partial,
+            "published_at": manifest.published_at,
+            "version": manifest.version,
+            "rows": manifest.rows,
+            "warnings": [check.name for check in warnings],
+        }
+        self._announce(event, period, context)
+        self.log.info("%(outcome)s: version %(version)s, %(rows)d rows, %(manifest)s", event)
+        for check in warnings:
+            self.log.warning("check %s: %s", check.name, check.message)
+        return event
+
+    def _facts(self, prepared: PreparedVersion, submission: Submitted, period: Period, run_id: str) -> PublicationFacts:
+        """Return what the manifest says besides the version."""
         settles_at = period.end_utc + self.late_by
-        missing = tuple(gap for coverage in submitted.inputs for gap in coverage.gaps)
-        price = None if query.price_usd is None else round(query.price_usd, 6)
-        said = {"reads_previous": self.reads_previous, "sql_sha256": submitted.sql_sha256, "price_usd": price}
-        facts = PublicationFacts(
+        submitted_at = datetime.fromisoformat(prepared.query.submitted_at)
+        missing_partitions: list[str] = []
+        for coverage in submission.inputs:
+            missing_partitions.extend(coverage.gaps)
+        return PublicationFacts(
             report=self.report,
             environment=self.environment,
             period=PublishedPeriod.of(period),
             settles_at=settles_at.isoformat(),
-            provisional=datetime.fromisoformat(query.submitted_at) < settles_at,
-            partial=bool(missing),
-            missing_partitions=missing,
+            provisional=submitted_at < settles_at,
+            partial=bool(missing_partitions),
+            missing_partitions=tuple(missing_partitions),
             published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            query=QueryFacts(**query.model_dump() | said),
+            query=self._query_facts(prepared.query, submission),
             checks=prepared.checks,
-            run=RunFacts(dag_id=self.dag_id, run_id=context["run_id"]),
+            run=RunFacts(dag_id=self.dag_id, run_id=run_id),
             code_version=__version__,
             logic=self.logic,
         )
-        location = PeriodLocation.of(self.bucket, self.report, period)
-        s3 = S3(self.hook.client("s3"), self.bucket_owner, self.encryption)
-        table = Table(self.database, location.report, self.hook.client("glue")) if self.database else None
-        outcome, manifest = publish(
-            prepared.version, facts, location=location, s3=s3, table=table, memory_limit=self.memory_limit
+
+    def _query_facts(self, query: QueryExecution, submission: Submitted) -> QueryFacts:
+        price_usd = query.price_usd
+        if price_usd is not None:
+            price_usd = round(price_usd, 6)
+        return QueryFacts(
+            id=query.id,
+            submitted_at=query.submitted_at,
+            statement=query.statement,
+            reads_previous=self.reads_previous,
+            sql_sha256=submission.sql_sha256,
+            scanned_bytes=query.scanned_bytes,
+            price_usd=price_usd,
+            engine_version=query.engine_version,
         )
-        shared = {"period", "version", "rows", "provisional", "partial", "published_at"}
-        warnings = [check for check in manifest.checks if not check.passed]
-        event: dict[str, Any] = {"manifest": location.manifest_uri, "outcome": outcome}
-        event |= manifest.model_dump(mode="json", include=shared) | {"warnings": [check.name for check in warnings]}
-        if outcome != "published":
-            # Airflow makes an event for each outlet that a task has when it ends: its own @task adds some meanwhile.
+
+    def _announce(self, event: dict[str, Any], period: Period, context: Context) -> None:
+        """Give each outlet its event, if something new was published."""
+        if event["outcome"] != "published":
+            # Airflow makes an event for each outlet that a task has when it ends. Its own decorator
+            # `@task` changes the outlets of a running task likewise.
             self.outlets = []
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = event
             if outlet in self.keyed_outlets:
                 context["outlet_events"][outlet].add_partitions(period.id)
-        self.log.info("%(outcome)s: version %(version)s, %(rows)d rows, %(manifest)s", event)
-        for check in warnings:
-            self.log.warning("check %s: %s", check.name, check.message)
-        return event

@@ -1,11 +1,14 @@
-"""From a finished query to an unpublished version: read the result, transform, check, write, upload."""
+"""From a finished query to an unpublished version: read, transform, write, check, upload.
+
+`write_rows` and `check_rows` are shared with an author's trial of a report, which uploads nothing.
+"""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
@@ -16,19 +19,29 @@ from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.manifest import PublishedObject, Version
+from athena_reports.publication.manifest import Manifest, PublishedObject, Version
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.input_partitions import why_empty
 from athena_reports.queries.submission import Submitted, executed_sql
 from athena_reports.reports.column import Column
-from athena_reports.rows.athena_result import FinishedQuery, read_result
+from athena_reports.rows.athena_result import FinishedQuery, PublishedColumns, read_result
 from athena_reports.rows.checks import Check, CheckResult, failures, run_checks
 from athena_reports.rows.columns import Column as TableColumn
-from athena_reports.rows.engine import open_engine
+from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.transforms import apply
-from athena_reports.rows.writer import CONTENT_TYPES, Format, LocalFile, LocalTable, write_files, write_table
+from athena_reports.rows.writer import (
+    CONTENT_TYPES,
+    Format,
+    LocalFile,
+    LocalTable,
+    write_files,
+    write_table,
+)
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import aws_errors, report_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_athena import AthenaClient
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +74,12 @@ class Recipe:
 
     def described(self, version: Version) -> Version:
         """Return a version with what its columns mean."""
-        said = {name: column.comment for name, column in self.columns.items()}
-        columns = (each.model_copy(update={"description": said.get(each.name, "")}) for each in version.columns)
+        columns = []
+        for column in version.columns:
+            description = ""
+            if column.name in self.columns:
+                description = self.columns[column.name].comment
+            columns.append(column.model_copy(update={"description": description}))
         return version.model_copy(update={"columns": tuple(columns)})
 
 
@@ -84,7 +101,9 @@ def transform_result(
     encryption: Encryption | None = None,
     aws_conn_id: str | None = "aws_default",
 ) -> dict[str, Any]:
-    """Make an unpublished version of a query's result, and return it as JSON; the callable of a PythonOperator.
+    """Make an unpublished version of a query's result, and return it as JSON.
+
+    It is the callable of a PythonOperator.
 
     Args:
         query: What `AthenaWaitSensor` returned.
@@ -97,76 +116,212 @@ def transform_result(
 
     Raises:
         AirflowSkipException: There are no rows, and the report skips the period then.
-        AirflowFailException: The query, its result, a transform or a check is wrong, or there are no rows.
+        AirflowFailException: The query, its result, a transform or a check is wrong, or there are
+            no rows.
         AirflowException: AWS did not serve a call, or the disk is full.
     """
     with report_errors():
-        facts = Submitted.model_validate(submitted) if submitted else None
-        if not query or facts is None or facts.period is None:
+        submission = None
+        if submitted:
+            submission = Submitted.model_validate(submitted)
+        if not query or submission is None or submission.period is None:
             raise ResultError(
-                f"Report {recipe.report!r}: transform needs the query and its period. If wait_for_query was marked as "
-                f"success, clear run_query and its downstream tasks. In a DAG of your own, give run_query its "
-                f"cadence, and transform submitted=XComArg(run_query, key='submitted')."
+                f"Report {recipe.report!r}: transform needs the query and its period. "
+                f"If wait_for_query was marked as success, clear run_query and its downstream "
+                f"tasks. In a DAG of your own, give run_query its cadence, and transform "
+                f"submitted=XComArg(run_query, key='submitted')."
             )
         execution = QueryExecution.model_validate(query)
-        period = facts.period
-        location = recipe.location(period)
+        period = submission.period
         hook = SharedSessionHook(aws_conn_id=aws_conn_id)
         s3 = S3(hook.client("s3"), bucket_owner, encryption)
         about = f"Report {recipe.report!r}, period {period.id} ({period.cadence.name})"
-        no_rows = (SkipPeriodError if recipe.empty == "skip" else EmptyResultError)(
-            f"{about}: query {execution.id} returned no rows, so nothing is published. {why_empty(facts.inputs)} "
-            f'If a period may have no rows, declare empty="publish" or "skip".'
-        )
-        transforms = list(recipe.transforms)
-
-        def published() -> Any:
-            if recipe.empty != "publish":
-                raise no_rows
-            transforms.clear()  # they have the transforms' columns
-            if recipe.columns:
-                return [TableColumn(name=name, type="", glue=each.type) for name, each in recipe.columns.items()]
-            return Table(recipe.database, location.report, hook.client("glue")).columns() if recipe.database else None
-
         with open_engine(memory_limit, about=about) as engine:
-            finished = FinishedQuery.model_validate(execution, from_attributes=True)
-            sources = {"athena": hook.get_conn(), "s3": s3, "published_columns": published}
-            rows, ordered = read_result(finished, engine=engine, **sources)
-            table = write_table(apply(transforms, rows, period, engine=engine, about=about), engine)
-            if not table.rows and recipe.empty != "publish":
-                raise no_rows
-            against = {check.against for check in recipe.checks}
-            previous, current = (
-                read_manifest(recipe.location(of), s3)[0] if name in against else None
-                for of, name in ((period.previous, "previous_period"), (period, "previous_version"))
-            )
-            checks = run_checks(recipe.checks, table, engine, previous_period=previous, previous_version=current)
-            version = upload_version(write_files(table, recipe.formats, engine), table, location, s3, ordered=ordered)
-            with aws_errors(about, task="transform"):
-                sql = executed_sql(hook.get_conn(), execution.id)
-            keep_sql(sql, facts.sql_sha256, version, location, s3, engine.folder)
-        if failed := failures(checks):
-            uploaded = location.version_uri(version.version)
+            prepared = _prepare(execution, submission, period, recipe, engine=engine, hook=hook, s3=s3)
+        failed = failures(prepared.checks)
+        if failed:
+            uploaded = recipe.location(period).version_uri(prepared.version.version)
             raise CheckError(f"{about}: {failed} Nothing is published. The rows are at {uploaded} for inspection.")
-    version = recipe.described(version)
-    return PreparedVersion(query=execution, version=version, checks=checks).model_dump(mode="json")
+    return prepared.model_dump(mode="json")
+
+
+def _prepare(
+    execution: QueryExecution,
+    submission: Submitted,
+    period: Period,
+    recipe: Recipe,
+    *,
+    engine: Engine,
+    hook: SharedSessionHook,
+    s3: S3,
+) -> PreparedVersion:
+    """Make a version of a query's result, check it and upload it, whatever the checks find."""
+    location = recipe.location(period)
+    athena: Any = hook.get_conn()
+    no_rows = _no_rows(execution, submission, recipe, engine.about)
+
+    def published_columns() -> Sequence[TableColumn] | None:
+        if recipe.empty != "publish":
+            raise no_rows
+        if recipe.columns:
+            return _declared_columns(recipe)
+        if recipe.database:
+            return Table(recipe.database, location.report, hook.client("glue")).columns()
+        return None
+
+    rows = write_rows(
+        execution,
+        recipe,
+        period,
+        engine=engine,
+        athena=athena,
+        s3=s3,
+        published_columns=published_columns,
+    )
+    if not rows.table.rows and recipe.empty != "publish":
+        raise no_rows
+    checks = check_rows(rows.table, recipe, period, engine=engine, s3=s3)
+    files = write_files(rows.table, recipe.formats, engine)
+    version = upload_version(files, rows.table, location, s3, ordered=rows.ordered)
+    with aws_errors(engine.about, task="transform"):
+        sql = executed_sql(athena, execution.id)
+    keep_sql(sql, submission.sql_sha256, version, location, s3, engine.folder)
+    return PreparedVersion(query=execution, version=recipe.described(version), checks=checks)
+
+
+def _no_rows(execution: QueryExecution, submission: Submitted, recipe: Recipe, about: str) -> EmptyResultError:
+    """Return the error for a result without rows, which skips the period if the report says so."""
+    message = (
+        f"{about}: query {execution.id} returned no rows, so nothing is published. "
+        f"{why_empty(submission.inputs)} "
+        f'If a period may have no rows, declare empty="publish" or "skip".'
+    )
+    if recipe.empty == "skip":
+        return SkipPeriodError(message)
+    return EmptyResultError(message)
+
+
+def _declared_columns(recipe: Recipe) -> list[TableColumn]:
+    columns = []
+    for name, column in recipe.columns.items():
+        columns.append(TableColumn(name=name, type="", glue=column.type))
+    return columns
+
+
+class WrittenRows(NamedTuple):
+    """The rows of a period as a file in the engine's folder.
+
+    `ordered` says whether they come in the order of the query.
+    """
+
+    table: LocalTable
+    ordered: bool
+
+
+def write_rows(
+    execution: QueryExecution,
+    recipe: Recipe,
+    period: Period,
+    *,
+    engine: Engine,
+    athena: "AthenaClient",
+    s3: S3,
+    published_columns: PublishedColumns,
+) -> WrittenRows:
+    """Read the result of a query, transform it, and write the rows into the engine's folder.
+
+    Args:
+        execution: The query, which has succeeded.
+        recipe: What is made of the result.
+        period: The period.
+        engine: The engine. Errors begin with what it is about.
+        athena: The client that knows the query.
+        s3: The client that reads the result.
+        published_columns: Returns the columns of the published table, or None. It is called only
+            for an UNLOAD without rows, which wrote no file, and so no columns.
+
+    Raises:
+        ResultError: The result cannot be read.
+        S3Error: S3 refused a call, or did not serve it.
+        TransformError: A transform failed, or the rows cannot be computed.
+    """
+    result = read_result(
+        FinishedQuery.model_validate(execution, from_attributes=True),
+        engine=engine,
+        athena=athena,
+        s3=s3,
+        published_columns=published_columns,
+    )
+    transforms = recipe.transforms
+    if result.has_published_columns:
+        # The published columns are those that the transforms make, not those that they take.
+        transforms = ()
+    relation = apply(transforms, result.relation, period, engine=engine, about=engine.about)
+    return WrittenRows(write_table(relation, engine), result.ordered)
+
+
+def check_rows(table: LocalTable, recipe: Recipe, period: Period, *, engine: Engine, s3: S3) -> tuple[CheckResult, ...]:
+    """Return what the checks find in rows, which some of them compare with what is published.
+
+    Raises:
+        PublishError: A manifest that a check needs is not ours.
+        S3Error: S3 refused a call, or did not serve it.
+    """
+    baselines = {check.against for check in recipe.checks}
+    previous_period: Manifest | None = None
+    previous_version: Manifest | None = None
+    if "previous_period" in baselines:
+        previous_period, _ = read_manifest(recipe.location(period.previous), s3)
+    if "previous_version" in baselines:
+        previous_version, _ = read_manifest(recipe.location(period), s3)
+    return run_checks(
+        recipe.checks,
+        table,
+        engine,
+        previous_period=previous_period,
+        previous_version=previous_version,
+    )
 
 
 def upload_version(
-    files: Sequence[LocalFile], table: LocalTable, location: PeriodLocation, s3: S3, *, ordered: bool
+    files: Sequence[LocalFile],
+    table: LocalTable,
+    location: PeriodLocation,
+    s3: S3,
+    *,
+    ordered: bool,
 ) -> Version:
-    """Upload the rows of a period as a version with a name of its own: what a cleanup removes never comes back."""
-    version, objects = token_hex(8), []
+    """Upload the rows of a period as an unpublished version.
+
+    It has a name of its own, also if the same rows were uploaded before: so what a cleanup removes
+    is never written again.
+    """
+    version = token_hex(8)
+    objects = []
     for file in files:
-        uri = f"{location.version_uri(version)}{file.format}/part-0.{file.format.partition('_')[0]}"
+        extension, _, _ = file.format.partition("_")
+        uri = f"{location.version_uri(version)}{file.format}/part-0.{extension}"
         s3.upload(file.path, uri, CONTENT_TYPES[file.format], sha256=file.sha256)
-        objects.append(PublishedObject(key=split_uri(uri)[1], **file.model_dump(exclude={"path"})))
-    return Version(version=version, ordered=ordered, rows=table.rows, columns=table.columns, objects=tuple(objects))
+        _, key = split_uri(uri)
+        published = PublishedObject(format=file.format, key=key, bytes=file.bytes, sha256=file.sha256, rows=file.rows)
+        objects.append(published)
+    return Version(
+        version=version,
+        ordered=ordered,
+        rows=table.rows,
+        columns=table.columns,
+        objects=tuple(objects),
+    )
 
 
 def keep_sql(sql: str, sql_sha256: str, version: Version, location: PeriodLocation, s3: S3, folder: Path) -> None:
-    """Keep the SQL that a version was made by beside its rows: 256 KB are too many for XCom or the manifest."""
+    """Keep the SQL that a version was made by beside its rows.
+
+    Athena takes 256 KB of SQL, which is too much for XCom and for the manifest.
+    """
+    content = sql.encode()
     path = folder / "query.sql"
-    path.write_bytes(content := sql.encode())
-    sha256, uri = hashlib.sha256(content).hexdigest(), location.sql_uri(version.version, sql_sha256)
+    path.write_bytes(content)
+    uri = location.sql_uri(version.version, sql_sha256)
+    sha256 = hashlib.sha256(content).hexdigest()
     s3.upload(path, uri, "text/plain; charset=utf-8", sha256=sha256)
