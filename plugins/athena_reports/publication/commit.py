@@ -28,7 +28,8 @@ from athena_reports.rows.writer import count_differences
 
 Outcome = Literal["published", "unchanged", "superseded"]
 # `publish` refuses an upload that is older than this, and a cleanup removes only those that are
-# twice as old. So a cleanup never removes a version while it becomes the current one.
+# twice as old: a slow publish has the hours between. So a cleanup never removes a version while it
+# becomes the current one.
 PUBLISHED_WITHIN = timedelta(hours=12)
 
 _Document = TypeVar("_Document", Manifest, Latest)

@@ -21,6 +21,7 @@ from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.queries.execution import QueryExecution, QueryState
 from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.queries.submission import Submitted
+from athena_reports.reports.column import Column
 from athena_reports.rows import checks, transforms
 from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.transform import Recipe, transform_result
@@ -227,6 +228,20 @@ def test_a_result_without_rows_is_refused_before_anything_is_uploaded(
     with pytest.raises(error, match=r"query q-1 returned no rows.*not registered in Glue: dt=2025-06-14"):
         transformed(query, bucket, inputs=(GAP,), empty=empty)
     assert keys_in(s3, bucket) == []
+
+
+def test_an_unload_without_rows_has_the_declared_columns_which_no_transform_makes_again(
+    s3: S3Client, bucket: str, query: dict[str, Any]
+) -> None:
+    """Athena writes no file then, so nothing says which columns a transform would take."""
+    s3.put_object(Bucket=bucket, Key="q-1-manifest.csv", Body=b"")
+    query |= {"statement": "UNLOAD", "data_manifest": f"s3://{bucket}/q-1-manifest.csv"}
+    columns = {"rank": Column("bigint", "the place"), "movement": Column("string", "since the week before")}
+    prepared = transformed(query, bucket, empty="publish", columns=columns, transforms=[transforms.movement()])
+
+    described = [(column["name"], column["glue"], column["description"]) for column in prepared["version"]["columns"]]
+    assert described == [("rank", "bigint", "the place"), ("movement", "string", "since the week before")]
+    assert (prepared["version"]["rows"], prepared["version"]["ordered"]) == (0, False)
 
 
 @pytest.mark.parametrize("missing", ["query", "submitted", "period"])
