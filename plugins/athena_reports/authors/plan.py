@@ -1,4 +1,7 @@
-"""What an edited report would change: its last published periods made anew, and compared with what is published."""
+"""What an edited report would change.
+
+Its last published periods are made anew, and compared with what is published.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -23,12 +26,12 @@ class PlanError(AthenaReportsError):
 
 
 class PlannedPeriod(BaseModel, frozen=True):
-    """A period as it is published and as it would be; `failed` names the checks that would forbid to publish it."""
+    """A period as it is published, and as it would be."""
 
     period: str
     rows: int
     differences: Differences
-    failed: str
+    failed: str  # the checks that would forbid to publish it; empty if none would
     scanned_bytes: int
     price_usd: float | None
 
@@ -42,24 +45,26 @@ class ChangePlan(BaseModel, frozen=True):
     @property
     def changed(self) -> list[str]:
         """The ids of the periods that would change."""
-        return [each.period for each in self.periods if not each.differences.is_empty]
+        return [planned.period for planned in self.periods if not planned.differences.is_empty]
 
     @property
     def restatable(self) -> list[str]:
         """The ids of the periods that would change, and that no check forbids to publish."""
-        return [each.period for each in self.periods if not each.differences.is_empty and not each.failed]
+        return [planned.period for planned in self.periods if not planned.differences.is_empty and not planned.failed]
 
 
 def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Period]:
     """Return the last published periods of a report, oldest first; PlanError if there is none."""
-    database = declared.database
-    published = Table(database, declared.location, aws.glue).periods_of(declared.cadence) if database else {}
+    published: list[Period] = []
+    if declared.database:
+        table = Table(declared.database, declared.location, aws.glue)
+        published = sorted(table.periods_of(declared.cadence))
     if not published:
         raise PlanError(
             f"No period of {declared.dag.dag_id} ({declared.cadence.description}) is published in Glue, "
             "so there is nothing to compare with."
         )
-    return sorted(published)[-number:]
+    return published[-number:]
 
 
 def check_comparable(declared: DeclaredReport, periods: Sequence[Period], key: Sequence[str], aws: Aws) -> None:
@@ -78,33 +83,40 @@ def check_comparable(declared: DeclaredReport, periods: Sequence[Period], key: S
 def make_plan(
     declared: DeclaredReport, periods: Sequence[Period], key: Sequence[str], aws: Aws, tell: Callable[[str], None]
 ) -> ChangePlan:
-    """Pay the query of each period, and compare its rows with the published ones, here: nothing is published.
+    """Pay the query of each period, and compare its rows with the published ones. Nothing is published.
 
-    What Athena wrote for it is removed; what an interrupted plan leaves goes with the other query results.
+    What Athena wrote for it is removed. What an interrupted plan leaves goes with the other query
+    results.
     """
-    done = []
+    planned = []
     for period in periods:
         tell(f"{declared.dag.dag_id} {period.id}")
-        done.append(_planned(declared, period, key, aws))
-    return ChangePlan(dag_id=declared.dag.dag_id, periods=tuple(done))
+        planned.append(_planned(declared, period, key, aws))
+    return ChangePlan(dag_id=declared.dag.dag_id, periods=tuple(planned))
 
 
 def _planned(declared: DeclaredReport, period: Period, key: Sequence[str], aws: Aws) -> PlannedPeriod:
     location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
     manifest = _published(declared, period, aws)
-    with trial(declared, period, aws) as made:
-        published = made.engine.folder / "published.parquet"
+    with trial(declared, period, aws) as done:
+        published = done.engine.folder / "published.parquet"
         aws.s3.download(location.uri(manifest.parquet_key), published)
-        columns = (manifest.columns, made.table.columns)
-        differences = find_differences(published, made.table.path, *columns, key or declared.key, made.engine)
-        _remove_result(made.execution.output_location, aws)
+        differences = find_differences(
+            old=published,
+            new=done.table.path,
+            old_columns=manifest.columns,
+            new_columns=done.table.columns,
+            key=key or declared.key,
+            engine=done.engine,
+        )
+        _remove_result(done.execution.output_location, aws)
         return PlannedPeriod(
             period=period.id,
-            rows=made.table.rows,
+            rows=done.table.rows,
             differences=differences,
-            failed=failures(made.checks),
-            scanned_bytes=made.execution.scanned_bytes,
-            price_usd=made.execution.price_usd,
+            failed=failures(done.checks),
+            scanned_bytes=done.execution.scanned_bytes,
+            price_usd=done.execution.price_usd,
         )
 
 
@@ -117,34 +129,68 @@ def _published(declared: DeclaredReport, period: Period, aws: Aws) -> Manifest:
 
 
 def _remove_result(uri: str, aws: Aws) -> None:
-    if split_uri(uri)[1]:
+    _, object_key = split_uri(uri)
+    if object_key:  # a managed result is no object
         aws.s3.delete([uri, f"{uri}.metadata"])
 
 
 def markdown(plan: ChangePlan) -> str:
     """Return a plan as Markdown, for a pull request."""
-    lines = [f"### {plan.dag_id}: {len(plan.changed)} of {len(plan.periods)} periods change", ""]
-    lines += ["| period | rows | added | removed | changed | in columns | scanned bytes | USD |"]
-    lines += ["| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: |", *map(_line, plan.periods)]
-    for each in plan.periods:
-        lines += ["", f"{each.period} would not be published. {each.failed}"] if each.failed else []
-        lines += ["", f"{each.period}, for example:", ""] if each.differences.examples else []
-        lines += [f"- {_said(change, each.differences.key)}" for change in each.differences.examples]
+    lines = [
+        f"### {plan.dag_id}: {len(plan.changed)} of {len(plan.periods)} periods change",
+        "",
+        "| period | rows | added | removed | changed | in columns | scanned bytes | USD |",
+        "| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: |",
+    ]
+    lines += map(_table_row, plan.periods)
+    for planned in plan.periods:
+        if planned.failed:
+            lines += ["", f"{planned.period} would not be published. {planned.failed}"]
+        if planned.differences.examples:
+            lines += ["", f"{planned.period}, for example:", ""]
+        for change in planned.differences.examples:
+            example = _described(change, planned.differences.key)
+            lines.append(f"- {example}")
     return "\n".join(lines)
 
 
-def _line(planned: PlannedPeriod) -> str:
-    found = planned.differences
-    where = [f"{name} ({count})" for name, count in found.columns.items()]
-    where += [f"+{name}" for name in found.columns_added] + [f"-{name}" for name in found.columns_removed]
-    where += [f"{name}: {old} to {new}" for name, (old, new) in found.columns_retyped.items()]
+def _table_row(planned: PlannedPeriod) -> str:
+    differences = planned.differences
     price = "" if planned.price_usd is None else f"{planned.price_usd:.5f}"
-    counts = [planned.rows, found.added, found.removed, found.changed, ", ".join(where)]
-    return f"| {' | '.join(map(str, [planned.period, *counts, planned.scanned_bytes, price]))} |"
+    cells = [
+        planned.period,
+        str(planned.rows),
+        str(differences.added),
+        str(differences.removed),
+        str(differences.changed),
+        _changed_columns(differences),
+        str(planned.scanned_bytes),
+        price,
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
-def _said(change: Change, key: Sequence[str]) -> str:
-    values = ["NULL" if value is None else value for value in change.key]
-    named = ", ".join(f"{name} {value}" for name, value in zip(key, values, strict=True)) if key else ", ".join(values)
-    pairs = (f"{name} {old} → {new}" for name, (old, new) in change.columns.items())
-    return f"{change.kind}: {named}" + "".join(f"; {pair}" for pair in pairs)
+def _changed_columns(differences: Differences) -> str:
+    """Return the columns with other values and in how many rows, the new and removed, and the retyped."""
+    columns = [f"{name} ({rows})" for name, rows in differences.columns.items()]
+    columns += [f"+{name}" for name in differences.columns_added]
+    columns += [f"-{name}" for name in differences.columns_removed]
+    for name, types in differences.columns_retyped.items():
+        old_type, new_type = types
+        columns.append(f"{name}: {old_type} to {new_type}")
+    return ", ".join(columns)
+
+
+def _described(change: Change, key: Sequence[str]) -> str:
+    """Return one change as text: the key of the row, or without a key the row, and its other values."""
+    values = []
+    for place, value in enumerate(change.key):
+        text = "NULL" if value is None else value
+        if key:
+            text = f"{key[place]} {text}"
+        values.append(text)
+    parts = [f"{change.kind}: {', '.join(values)}"]
+    for name, old_and_new in change.columns.items():
+        old_value, new_value = old_and_new
+        parts.append(f"{name} {old_value} → {new_value}")
+    return "; ".join(parts)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 
 from pydantic import BaseModel
 from rich.console import Console, Group
@@ -22,24 +23,29 @@ from athena_reports.steps.airflow_errors import describe
 from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError, measured_scan, require_within
 
 _SHOWN_ROWS = 10
+_FIRST_ROWS = "SELECT columns(*)::VARCHAR FROM {source} LIMIT {rows}"
 
 
 class InputPreview(BaseModel, frozen=True):
     """The partitions of a table that a period needs; `bytes` are those of all its columns."""
 
     table: str
-    partitions: tuple[str, ...]  # that are there
+    partitions: tuple[str, ...]  # those that are there
     missing: tuple[str, ...]
     bytes: int
 
 
 class Estimate(BaseModel, frozen=True):
-    """What the query will scan. Before the first run of a report every column counts, so it is an upper bound."""
+    """What the query will scan.
+
+    It is measured by published periods, as a run measures it before it holds it against `max_scan`. Before
+    the first run of a report every column of the partitions counts, so it is an upper bound.
+    """
 
     bytes: int
     price_usd: float | None
     basis: str
-    is_measured: bool  # by published periods, as `max_scan` is checked
+    is_measured: bool
 
 
 class TrialPreview(BaseModel, frozen=True):
@@ -78,8 +84,11 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
         late_by=report.late_by,
         now=datetime.now(UTC),
     )
-    inputs = tuple(_input(each, aws) for each in found)
+    inputs = tuple(_input(partitions, aws) for partitions in found)
     expected = estimate(declared, period, inputs, aws)
+    refused = ""
+    if expected is not None and expected.is_measured:
+        refused = _refusal(declared, period, ScanEstimate(expected.bytes, expected.basis))
     return Preview(
         dag_id=declared.dag.dag_id,
         period=PublishedPeriod.of(period),
@@ -87,54 +96,66 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
         inputs=inputs,
         estimate=expected,
         max_scan=report.max_scan,
-        refused=_refused(declared, period, expected),
+        refused=refused,
     )
 
 
-def run_preview(seen: Preview, declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
-    """Pay the query of a period that was looked at; nothing is published. ScanLimitError if a run would not start it.
+def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
+    """Pay the query of a period that was looked at; nothing is published.
 
     Args:
-        seen: What `preview` found.
+        unpaid: What `preview` returned.
         declared: The report.
         period: The period.
         aws: The services.
+
+    Raises:
+        ScanLimitError: A run of the period would not start its query.
     """
-    if seen.refused:
-        raise ScanLimitError(seen.refused)
-    return seen.model_copy(update={"trial": _trial(declared, period, aws)})
+    if unpaid.refused:
+        raise ScanLimitError(unpaid.refused)
+    return unpaid.model_copy(update={"trial": _trial(declared, period, aws)})
 
 
 def estimate(declared: DeclaredReport, period: Period, inputs: Sequence[InputPreview], aws: Aws) -> Estimate | None:
-    """Return what the nearest published periods scanned, or before the first one the bytes of the partitions."""
+    """Return what a period's query will scan; None if no period is published and there are no inputs."""
     measured = _measured_scan(declared, period, aws)
     if measured is not None:
-        price = _price(measured.bytes, aws)
-        return Estimate(bytes=measured.bytes, price_usd=price, basis=measured.basis, is_measured=True)
+        return Estimate(
+            bytes=measured.bytes,
+            price_usd=_price(measured.bytes, aws),
+            basis=measured.basis,
+            is_measured=True,
+        )
     if not inputs:
         return None
-    scanned = sum(each.bytes for each in inputs)
-    basis = "every column of the partitions: no period is published yet, and the query reads only the columns it names"
-    return Estimate(bytes=scanned, price_usd=_price(scanned, aws), basis=basis, is_measured=False)
+    all_columns = sum(source.bytes for source in inputs)
+    return Estimate(
+        bytes=all_columns,
+        price_usd=_price(all_columns, aws),
+        basis="every column of the partitions: no period is published yet, "
+        "and the query reads only the columns it names",
+        is_measured=False,
+    )
 
 
 def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> str:
-    """Say what the queries of published periods will scan and cost. ScanLimitError if a run would not start one."""
-    scans = _measured_scans(declared, periods, aws)
-    scanned = sum(scan.bytes for scan in scans)
-    prices = [_price(scan.bytes, aws) for scan in scans]
-    price = None if None in prices else sum(each for each in prices if each)
-    return f"about {_cost(scanned, price)}"
+    """Say what the queries of published periods will scan and cost.
 
-
-def _measured_scans(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> list[ScanEstimate]:
+    Raises:
+        ScanLimitError: A run of one of the periods would not start its query.
+    """
     scans = []
     for period in periods:
         scan = _measured_scan(declared, period, aws)
-        if scan is not None:
-            _require_within(declared, period, scan)
-            scans.append(scan)
-    return scans
+        if scan is None:
+            continue
+        refusal = _refusal(declared, period, scan)
+        if refusal:
+            raise ScanLimitError(refusal)
+        scans.append(scan)
+    scanned_bytes = sum(scan.bytes for scan in scans)
+    return f"about {_cost(scanned_bytes, _total_price(scans, aws))}"
 
 
 def _measured_scan(declared: DeclaredReport, period: Period, aws: Aws) -> ScanEstimate | None:
@@ -143,119 +164,155 @@ def _measured_scan(declared: DeclaredReport, period: Period, aws: Aws) -> ScanEs
     return measured_scan(period, aws.glue, database=declared.database, location=declared.location)
 
 
-def _refused(declared: DeclaredReport, period: Period, expected: Estimate | None) -> str:
-    if expected is None or not expected.is_measured:
-        return ""
-    try:
-        _require_within(declared, period, ScanEstimate(expected.bytes, expected.basis))
-    except ScanLimitError as error:
-        return str(error)
-    return ""
-
-
-def _require_within(declared: DeclaredReport, period: Period, scan: ScanEstimate) -> None:
-    """Refuse what the run of a period refuses, in its words."""
+def _refusal(declared: DeclaredReport, period: Period, scan: ScanEstimate) -> str:
+    """Return why a run of a period refuses its query, in the run's words; empty if it does not."""
     max_scan = declared.report.max_scan
     if max_scan is None:
-        return
+        return ""
     try:
         require_within(max_scan, scan)
     except ScanLimitError as error:
         about = describe(declared.dag.dag_id, period, settings().environment)
-        raise ScanLimitError(f"{about}: {error}") from None
-
-
-def _input(found: InputPartitions, aws: Aws) -> InputPreview:
-    def stored(folder: str) -> int:
-        return sum(each.bytes for each in aws.s3.list(f"{folder.rstrip('/')}/"))
-
-    with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
-        sizes = sum(threads.map(stored, found.folders.values()))
-    missing = (*found.coverage.absent, *found.coverage.outside)
-    return InputPreview(table=found.coverage.table, partitions=tuple(found.folders), missing=missing, bytes=sizes)
-
-
-def _trial(declared: DeclaredReport, period: Period, aws: Aws) -> TrialPreview:
-    with trial(declared, period, aws) as done:
-        shown = done.engine.connection.sql(f"SELECT columns(*)::VARCHAR FROM {done.table.source} LIMIT {_SHOWN_ROWS}")
-        return TrialPreview(
-            scanned_bytes=done.execution.scanned_bytes,
-            price_usd=done.execution.price_usd,
-            rows=done.table.rows,
-            columns={column.name: column.type for column in done.table.columns},
-            first_rows=shown.fetchall(),
-            checks=done.checks,
-        )
+        return f"{about}: {error}"
+    return ""
 
 
 def _price(scanned_bytes: int, aws: Aws) -> float | None:
     return price_usd(scanned_bytes, aws.athena.meta.region_name)
 
 
-def show(found: Preview, console: Console) -> None:
+def _total_price(scans: Sequence[ScanEstimate], aws: Aws) -> float | None:
+    total = 0.0
+    for scan in scans:
+        price = _price(scan.bytes, aws)
+        if price is None:
+            return None
+        total += price
+    return total
+
+
+def _input(partitions: InputPartitions, aws: Aws) -> InputPreview:
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
+        sizes = threads.map(partial(_stored_bytes, aws=aws), partitions.folders.values())
+    coverage = partitions.coverage
+    return InputPreview(
+        table=coverage.table,
+        partitions=tuple(partitions.folders),
+        missing=(*coverage.absent, *coverage.outside),
+        bytes=sum(sizes),
+    )
+
+
+def _stored_bytes(folder_uri: str, aws: Aws) -> int:
+    objects = aws.s3.list(f"{folder_uri.rstrip('/')}/")
+    return sum(stored.bytes for stored in objects)
+
+
+def _trial(declared: DeclaredReport, period: Period, aws: Aws) -> TrialPreview:
+    with trial(declared, period, aws) as done:
+        sql = _FIRST_ROWS.format(source=done.table.source, rows=_SHOWN_ROWS)
+        return TrialPreview(
+            scanned_bytes=done.execution.scanned_bytes,
+            price_usd=done.execution.price_usd,
+            rows=done.table.rows,
+            columns={column.name: column.type for column in done.table.columns},
+            first_rows=done.engine.connection.sql(sql).fetchall(),
+            checks=done.checks,
+        )
+
+
+def show(result: Preview, console: Console) -> None:
     """Print a preview for a person."""
-    period = found.period
+    title = Text(result.dag_id, style="bold")
+    console.print(Group(title, _facts(result), Text()))
+    sql = Syntax(result.sql, "sql", theme="ansi_dark").highlight(result.sql)
+    console.print(sql, soft_wrap=True)
+    if result.trial is not None:
+        show_trial(result.trial, console)
+    elif result.refused:
+        console.print(Text("\nNothing was run. A run of this period would be refused.", style="red"))
+    else:
+        way_on = "--run pays the query and shows the first rows."
+        console.print(Text(f"\nNothing was run. {way_on}", style="dim"))
+
+
+def _facts(result: Preview) -> Grid:
+    period = result.period
     facts = Grid.grid(padding=(0, 2))
     facts.add_row("period", f"{period.id}, {period.cadence}")
     facts.add_row("local", f"{period.start} to {period.end} ({period.timezone})")
     facts.add_row("UTC", f"{period.start_utc} to {period.end_utc}")
-    for each in found.inputs:
-        there = f"{len(each.partitions)} of {len(each.partitions) + len(each.missing)} partitions"
-        facts.add_row(each.table, f"{there}, {size(each.bytes)} in all columns: {_range(each.partitions)}")
-        if each.missing:
-            facts.add_row("", Text(f"missing: {_range(each.missing)}", style="red"))
-    if found.estimate:
-        facts.add_row("will scan", f"about {_cost(found.estimate.bytes, found.estimate.price_usd)}")
-        facts.add_row("", Text(f"({found.estimate.basis})", style="dim"))
-    if found.max_scan:
-        facts.add_row("max_scan", _limit(found, found.max_scan))
-    title = Text(found.dag_id, style="bold")
-    console.print(Group(title, facts, Text()))
-    console.print(Syntax(found.sql, "sql", theme="ansi_dark").highlight(found.sql), soft_wrap=True)
-    if found.trial:
-        show_trial(found.trial, console)
-    elif found.refused:
-        console.print(Text("\nNothing was run. A run of this period would be refused.", style="red"))
-    else:
-        console.print(Text("\nNothing was run. --run pays the query and shows the first rows.", style="dim"))
+    for source in result.inputs:
+        needed = len(source.partitions) + len(source.missing)
+        count = f"{len(source.partitions)} of {needed} partitions"
+        bytes_of_all = f"{size(source.bytes)} in all columns"
+        facts.add_row(source.table, f"{count}, {bytes_of_all}: {_range(source.partitions)}")
+        if source.missing:
+            facts.add_row("", Text(f"missing: {_range(source.missing)}", style="red"))
+    if result.estimate is not None:
+        cost = _cost(result.estimate.bytes, result.estimate.price_usd)
+        facts.add_row("will scan", f"about {cost}")
+        facts.add_row("", Text(f"({result.estimate.basis})", style="dim"))
+    if result.max_scan is not None:
+        facts.add_row("max_scan", _limit(result, result.max_scan))
+    return facts
 
 
-def _limit(found: Preview, max_scan: int) -> Text:
-    if found.refused:
+def _limit(result: Preview, max_scan: int) -> Text:
+    if result.refused:
         return Text(f"{size(max_scan)}, less than that", style="red")
-    if found.estimate is None or not found.estimate.is_measured:
+    if result.estimate is None or not result.estimate.is_measured:
         return Text(f"{size(max_scan)}, not checked: no published period to measure by")
     return Text(size(max_scan))
 
 
-def show_trial(done: TrialPreview, console: Console) -> None:
+def show_trial(result: TrialPreview, console: Console) -> None:
     """Print the rows of a query, and what the checks say of them."""
-    grid = Grid(caption=f"{len(done.first_rows)} of {done.rows:,} rows")
-    for name, kind in done.columns.items():
+    grid = Grid(caption=f"{len(result.first_rows)} of {result.rows:,} rows")
+    for name, kind in result.columns.items():
         grid.add_column(f"{name}\n{kind.lower()}", overflow="fold")
-    for row in done.first_rows:
-        grid.add_row(*(Text("NULL", style="dim") if value is None else Text(value) for value in row))
+    for row in result.first_rows:
+        grid.add_row(*map(_cell, row))
     console.print(grid)
-    for check in done.checks:
-        word, style = ("passed", "green") if check.passed else (check.severity, "red")
-        console.print(Text.assemble((f"{word:7}", style), f"{check.name}: {check.message}"))
-    console.print(f"It scanned {_cost(done.scanned_bytes, done.price_usd)}. Nothing is published.")
+    for check in result.checks:
+        console.print(_outcome(check))
+    console.print(f"It scanned {_cost(result.scanned_bytes, result.price_usd)}. Nothing is published.")
+
+
+def _cell(value: str | None) -> Text:
+    if value is None:
+        return Text("NULL", style="dim")
+    return Text(value)
+
+
+def _outcome(check: CheckResult) -> Text:
+    finding = f"{check.name}: {check.message}"
+    if check.passed:
+        return Text.assemble((f"{'passed':7}", "green"), finding)
+    return Text.assemble((f"{check.severity:7}", "red"), finding)
 
 
 def _cost(scanned_bytes: int, price_usd: float | None) -> str:
-    price = "no price by the byte" if price_usd is None else f"{price_usd:.5f} USD"
-    return f"{size(scanned_bytes)}, {price}"
+    if price_usd is None:
+        return f"{size(scanned_bytes)}, no price by the byte"
+    return f"{size(scanned_bytes)}, {price_usd:.5f} USD"
 
 
 def size(number: int) -> str:
     """Return a number of bytes for a person."""
-    amount, units = float(number), iter(("bytes", "kB", "MB", "GB", "TB"))
-    unit = next(units)
-    while amount >= 1000 and unit != "TB":
-        amount, unit = amount / 1000, next(units)
-    return f"{amount:,.0f} {unit}" if unit == "bytes" else f"{amount:,.1f} {unit}"
+    if number < 1000:
+        return f"{number} bytes"
+    amount = float(number)
+    for unit in ("kB", "MB", "GB"):
+        amount /= 1000
+        if amount < 1000:
+            return f"{amount:,.1f} {unit}"
+    return f"{amount / 1000:,.1f} TB"
 
 
 def _range(partitions: Sequence[str]) -> str:
-    some = [*partitions] if len(partitions) <= 3 else [partitions[0], "...", partitions[-1]]
-    return ", ".join(some) or "none"
+    if not partitions:
+        return "none"
+    if len(partitions) <= 3:
+        return ", ".join(partitions)
+    return f"{partitions[0]}, ..., {partitions[-1]}"

@@ -1,0 +1,171 @@
+"""A plan compares with what is published, and is a table for a pull request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from athena_reports import build_dag, monthly
+from athena_reports.authors.declared import DeclaredReport
+from athena_reports.authors.plan import (
+    ChangePlan,
+    PlanError,
+    PlannedPeriod,
+    check_comparable,
+    markdown,
+    published_before,
+)
+from athena_reports.authors.trial import Aws
+from athena_reports.aws.s3 import S3
+from athena_reports.publication.glue_table import Table
+from athena_reports.rows.differences import Change, Differences
+from tests.library.conftest import MakeReport
+from tests.library.publication.publishing import WEEKS, Place, facts, week
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_s3 import S3Client
+
+NOBODY: Any = None
+PUBLISHED = ["2025-06-01", "2025-06-08", "2025-06-22"]
+WITHOUT_PARQUET = "2025-06-29"
+NO_CHANGES = Differences(
+    key=("user_id",),
+    added=0,
+    removed=0,
+    changed=0,
+    columns={},
+    columns_added=(),
+    columns_removed=(),
+    columns_retyped={},
+    examples=(),
+)
+AS_PUBLISHED = PlannedPeriod(
+    period="2025-06-08",
+    rows=3,
+    differences=NO_CHANGES,
+    failed="",
+    scanned_bytes=1234,
+    price_usd=0.00005,
+)
+
+
+# --- the table
+
+
+def test_a_period_is_a_line_with_its_counts_its_columns_and_its_price() -> None:
+    differences = NO_CHANGES.model_copy(
+        update={
+            "added": 1,
+            "removed": 2,
+            "changed": 3,
+            "columns": {"score": 2, "name": 1},
+            "columns_added": ("grade",),
+            "columns_removed": ("rank", "place"),
+            "columns_retyped": {"score": ("INTEGER", "BIGINT")},
+        }
+    )
+    changed = AS_PUBLISHED.model_copy(update={"period": "2025-06-15", "differences": differences, "price_usd": None})
+    lines = markdown(ChangePlan(dag_id="plays_weekly", periods=(AS_PUBLISHED, changed))).splitlines()
+
+    assert lines[0] == "### plays_weekly: 1 of 2 periods change"
+    header, border, *rows = (line.strip("| ").split(" | ") for line in lines[2:])
+    assert len(border) == len(header)
+    assert dict(zip(header, rows[0], strict=True)) == {
+        "period": "2025-06-08",
+        "rows": "3",
+        "added": "0",
+        "removed": "0",
+        "changed": "0",
+        "in columns": "",
+        "scanned bytes": "1234",
+        "USD": "0.00005",
+    }
+    columns = "score (2), name (1), +grade, -rank, -place, score: INTEGER to BIGINT"
+    assert lines[-1] == f"| 2025-06-15 | 3 | 1 | 2 | 3 | {columns} | 1234 |  |"
+
+
+def test_examples_name_the_row_by_its_key_or_by_all_of_its_values() -> None:
+    keyed = NO_CHANGES.model_copy(
+        update={
+            "key": ("user_id", "game"),
+            "changed": 1,
+            "examples": (Change(kind="changed", key=("7", None), columns={"score": ("1", "2"), "rank": ("3", "4")}),),
+        }
+    )
+    whole = NO_CHANGES.model_copy(
+        update={"key": (), "added": 1, "examples": (Change(kind="added", key=("7", None), columns={}),)}
+    )
+    plan = ChangePlan(
+        dag_id="plays_weekly",
+        periods=(
+            AS_PUBLISHED.model_copy(update={"differences": keyed}),
+            AS_PUBLISHED.model_copy(update={"period": "2025-06-15", "differences": whole}),
+        ),
+    )
+    below = markdown(plan).splitlines()[6:]
+    assert below == [
+        "",
+        "2025-06-08, for example:",
+        "",
+        "- changed: user_id 7, game NULL; score 1 → 2; rank 3 → 4",
+        "",
+        "2025-06-15, for example:",
+        "",
+        "- added: 7, NULL",
+    ]
+
+
+def test_a_period_that_a_check_forbids_is_said_and_is_not_restated() -> None:
+    differences = NO_CHANGES.model_copy(update={"removed": 3})
+    forbidden = AS_PUBLISHED.model_copy(update={"differences": differences, "failed": "Check rows(at_least=1) failed."})
+    plan = ChangePlan(dag_id="plays_weekly", periods=(AS_PUBLISHED, forbidden))
+
+    assert markdown(plan).endswith("\n\n2025-06-08 would not be published. Check rows(at_least=1) failed.")
+    assert (plan.changed, plan.restatable) == (["2025-06-08"], [])
+
+
+# --- what is published
+
+
+@pytest.fixture
+def aws(glue: GlueClient, s3: S3Client, database: str, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    """Services with three published weeks of a report, and one that has no Parquet and so no partition."""
+    monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", database)
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET", bucket)
+    for period_id in PUBLISHED:
+        location = week(bucket, period_id)
+        place = Place(S3(s3), location, Table(database, location.report, glue))
+        place.publish(place.upload("a"), facts(period_id=period_id))
+    place = Place(S3(s3), week(bucket, WITHOUT_PARQUET))
+    place.publish(place.upload("a", formats=["csv"]), facts(period_id=WITHOUT_PARQUET))
+    return Aws(NOBODY, glue, S3(s3))
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 9])
+def test_the_last_published_periods_come_oldest_first(number: int, aws: Aws, make_report: MakeReport) -> None:
+    periods = published_before(DeclaredReport(build_dag(make_report(), WEEKS)), number, aws)
+    assert [period.id for period in periods] == PUBLISHED[-number:]
+
+
+def test_without_a_published_period_there_is_nothing_to_compare_with(aws: Aws, make_report: MakeReport) -> None:
+    months = DeclaredReport(build_dag(make_report(), monthly()))
+    without_table = DeclaredReport(build_dag(make_report(outputs=["csv"]), WEEKS))
+    for declared in (months, without_table):
+        with pytest.raises(PlanError, match=rf"No period of {declared.dag.dag_id} \(.*nothing to compare with"):
+            published_before(declared, 3, aws)
+
+
+def test_a_key_and_the_parquet_of_each_period_are_looked_for_before_anything_is_paid(
+    aws: Aws, make_report: MakeReport
+) -> None:
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    published = [WEEKS.period(period_id) for period_id in PUBLISHED]
+    without_parquet = WEEKS.period(WITHOUT_PARQUET)
+
+    check_comparable(declared, published, ["name", "user_id"], aws)
+    with pytest.raises(PlanError, match=r"period 2025-06-01 has no column 'game'. Choose a key among user_id, name"):
+        check_comparable(declared, published, ["user_id", "game"], aws)
+    with pytest.raises(PlanError, match=r"2025-06-29/manifest.json names no Parquet to compare with"):
+        check_comparable(declared, [*published, without_parquet], [], aws)

@@ -1,0 +1,200 @@
+"""A preview says what a period reads and costs, refuses what its run refuses, and shows what its query gave."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from athena_reports import Input, build_dag
+from athena_reports.authors.declared import DeclaredReport
+from athena_reports.authors.preview import (
+    Preview,
+    TrialPreview,
+    estimate,
+    expected_cost,
+    preview,
+    run_preview,
+    show,
+    size,
+)
+from athena_reports.authors.trial import Aws
+from athena_reports.aws.s3 import S3
+from athena_reports.publication.glue_table import Table
+from athena_reports.rows.checks import CheckResult
+from athena_reports.steps.scan_limit import ScanLimitError
+from tests.library.conftest import MakeReport
+from tests.library.publication.publishing import WEEKS, Place, facts, week
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_s3 import S3Client
+
+SCANNED = 20_000_000  # what each published query of `publishing` scanned
+PUBLISHED = WEEKS.period("2025-06-08")
+NEXT = PUBLISHED.next
+SQL = "SELECT user_id FROM plays WHERE {{ inputs.plays.partitions }}"
+
+
+@pytest.fixture
+def aws(glue: GlueClient, s3: S3Client) -> Aws:
+    """Services that would raise an error if a query were paid."""
+    athena: Any = SimpleNamespace(meta=SimpleNamespace(region_name="us-east-1"))
+    return Aws(athena, glue, S3(s3))
+
+
+@pytest.fixture
+def lake(
+    glue: GlueClient,
+    s3: S3Client,
+    database: str,
+    bucket: str,
+    sql_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The table `plays`, which lacks one of the dates of the week, and has 10 bytes for each other date."""
+    monkeypatch.setenv("ATHENA_REPORTS_DATABASE", database)
+    monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", database)
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET", bucket)
+    (sql_folder / "plays.sql").write_text(SQL)
+    columns: Any = {"Name": "plays", "PartitionKeys": [{"Name": "dt", "Type": "string"}]}
+    glue.create_table(DatabaseName=database, TableInput=columns)
+    for day in range(8, 24):
+        if day == 18:
+            continue
+        folder = f"lake/dt=2025-06-{day:02}"
+        s3.put_object(Bucket=bucket, Key=f"{folder}/1.parquet", Body=b"x" * 4)
+        s3.put_object(Bucket=bucket, Key=f"{folder}/2.parquet", Body=b"x" * 6)
+        s3.put_object(Bucket=bucket, Key=f"{folder}0/1.parquet", Body=b"not of this date")
+        partition: Any = {
+            "Values": [f"2025-06-{day:02}"],
+            "StorageDescriptor": {"Location": f"s3://{bucket}/{folder}"},
+        }
+        glue.create_partition(DatabaseName=database, TableName="plays", PartitionInput=partition)
+
+
+@pytest.fixture
+def published(glue: GlueClient, s3: S3Client, database: str, bucket: str) -> None:
+    """A week that is published."""
+    location = week(bucket, PUBLISHED.id)
+    place = Place(S3(s3), location, Table(database, location.report, glue))
+    place.publish(place.upload("a"), facts(period_id=PUBLISHED.id))
+
+
+def declare(make_report: MakeReport, **fields: Any) -> DeclaredReport:
+    report = make_report(inputs=[Input("plays", "dt", missing="partial")], **fields)
+    return DeclaredReport(build_dag(report, WEEKS))
+
+
+def printed(result: Preview) -> str:
+    output = StringIO()
+    show(result, Console(file=output, width=100))
+    return output.getvalue()
+
+
+def test_before_the_first_publication_the_bytes_of_all_partitions_are_an_upper_bound(
+    lake: None, aws: Aws, make_report: MakeReport
+) -> None:
+    declared = declare(make_report, max_scan="5 B")
+    result = preview(declared, NEXT, aws)
+
+    (plays,) = result.inputs
+    assert plays.partitions == tuple(f"dt=2025-06-{day:02}" for day in (15, 16, 17, 19, 20, 21))
+    assert (plays.missing, plays.bytes) == (("dt=2025-06-18",), 60)
+    assert result.estimate is not None
+    assert (result.estimate.bytes, result.estimate.is_measured) == (60, False)
+    assert result.refused == ""  # an upper bound refuses nothing
+    text = printed(result)
+    assert "6 of 7 partitions, 60 bytes in all columns: dt=2025-06-15, ..., dt=2025-06-21" in text
+    assert "missing: dt=2025-06-18" in text
+    assert re.search("max_scan +5 bytes, not checked: no published period to measure by", text)
+    assert "--run pays the query" in text
+
+
+def test_published_periods_measure_the_next_one_and_refuse_it_as_its_run_does(
+    lake: None, aws: Aws, published: None, make_report: MakeReport
+) -> None:
+    result = preview(declare(make_report, max_scan="1 MB"), NEXT, aws)
+
+    assert result.estimate is not None
+    assert (result.estimate.bytes, result.estimate.basis) == (SCANNED, "median of 2025-06-08")
+    assert f"would scan about {SCANNED:,} bytes (median of 2025-06-08); max_scan is 1,000,000" in result.refused
+    assert result.refused.startswith("plays_weekly, period 2025-06-15")
+    assert re.search("max_scan +1.0 MB, less than that", printed(result))
+    assert "A run of this period would be refused." in printed(result)
+    with pytest.raises(ScanLimitError, match=re.escape(result.refused)):
+        run_preview(result, declare(make_report, max_scan="1 MB"), NEXT, aws)
+
+    within = preview(declare(make_report, max_scan="20 MB"), NEXT, aws)
+    assert within.refused == ""
+    assert re.search(r"max_scan +20.0 MB\s*$", printed(within), re.MULTILINE)
+
+
+def test_nothing_is_estimated_without_inputs_and_without_a_published_period(
+    lake: None, aws: Aws, make_report: MakeReport
+) -> None:
+    declared = declare(make_report)
+    assert estimate(declared, NEXT, [], aws) is None
+    assert expected_cost(declared, [PUBLISHED], aws) == "about 0 bytes, 0.00000 USD"
+
+
+def test_the_cost_of_several_periods_is_the_sum_and_unknown_if_one_is_unknown(
+    lake: None, aws: Aws, published: None, make_report: MakeReport
+) -> None:
+    declared = declare(make_report)
+    assert expected_cost(declared, [PUBLISHED, NEXT], aws) == "about 40.0 MB, 0.00020 USD"
+    elsewhere: Any = SimpleNamespace(meta=SimpleNamespace(region_name="mars-north-1"))
+    assert expected_cost(declared, [NEXT], replace(aws, athena=elsewhere)) == "about 20.0 MB, no price by the byte"
+    with pytest.raises(ScanLimitError, match=r"period 2025-06-15.*max_scan is 1,000\. No query was started"):
+        expected_cost(declare(make_report, max_scan="1 kB"), [NEXT], aws)
+
+
+def test_rows_are_shown_with_null_apart_from_its_text_and_checks_with_their_outcome(
+    lake: None, aws: Aws, make_report: MakeReport
+) -> None:
+    checks = (
+        CheckResult(name="rows(at_least=1)", severity="fail", passed=True, message="There are 3 rows."),
+        CheckResult(name="not_null(a)", severity="warn", passed=False, message="1 of 3 rows have NULL in a."),
+    )
+    trial = TrialPreview(
+        scanned_bytes=1_234,
+        price_usd=None,
+        rows=3_000,
+        columns={"a": "BIGINT", "[b]": "VARCHAR"},
+        first_rows=[("1", None), ("2", "NULL"), ("3", "[red]")],
+        checks=checks,
+    )
+    result = preview(declare(make_report), NEXT, aws).model_copy(update={"trial": trial})
+
+    text = printed(result)
+    assert "3 of 3,000 rows" in text
+    assert re.search(r"bigint.*varchar", text)
+    assert "[red]" in text
+    assert "passed rows(at_least=1): There are 3 rows." in text
+    assert "warn   not_null(a): 1 of 3 rows have NULL in a." in text
+    assert "It scanned 1.2 kB, no price by the byte. Nothing is published." in text
+    assert "Nothing was run" not in text
+
+
+UNITS = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+@given(st.integers(0, 10**16))
+@example(999)
+@example(1000)
+@example(999_999)
+@example(10**15)
+def test_a_size_is_near_the_number_in_the_largest_unit_that_fits(number: int) -> None:
+    amount, unit = size(number).replace(",", "").split()
+
+    assert abs(float(amount) * UNITS[unit] - number) <= (0.05 * UNITS[unit] if unit != "bytes" else 0)
+    assert unit == "bytes" or number >= UNITS[unit]
+    assert unit == "TB" or number < 1000 * UNITS[unit]
