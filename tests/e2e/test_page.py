@@ -111,7 +111,7 @@ def rows_of(users: Users, user: str = "admin") -> dict[str, Any]:
     answer = users.get(user, "/api/coverage").json()
     return {
         row["dag_id"]: row
-        | {"cells": {cell[0]: dict(zip(answer["fields"], cell, strict=False)) for cell in row["cells"]}}
+        | {"cells": {cell[0]: dict(zip(answer["fields"], cell, strict=True)) for cell in row["cells"]}}
         for row in answer["reports"]
     }
 

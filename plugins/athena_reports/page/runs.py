@@ -127,13 +127,13 @@ def dated_runs(dag: ReportDag, session: Session) -> dict[str, DatedRun]:
 
 
 def _read_report_dag(dag_id: str, stored: Mapping[str, Any], is_paused: bool) -> ReportDag | None:
-    """Return the DAG that Airflow has stored; None if its schedule is of another kind."""
+    """Return the DAG that Airflow has stored; None if it has another schedule, or no start."""
     try:
-        timetable = PeriodTimetable.deserialize(stored["dag"]["timetable"]["__var"])
+        dag = stored["dag"]
+        timetable = PeriodTimetable.deserialize(dag["timetable"]["__var"])
+        start_seconds = dag["start_date"]
     except (KeyError, TypeError, PeriodError):
         return None
-    dag = stored["dag"]
-    start_seconds = dag["start_date"]
     end_seconds = dag.get("end_date")
     return ReportDag(
         dag_id=dag_id,

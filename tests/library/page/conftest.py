@@ -1,6 +1,7 @@
 """Published reports in a Glue and an S3 of this process."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -8,7 +9,17 @@ import pytest
 
 from athena_reports.aws.s3 import S3
 from athena_reports.page.lake import Lake
+from athena_reports.page.runs import ReportDag
+from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.e2e.page_state import Publisher
+from tests.library.page.partitions import WEEKS
+
+WEEK = WEEKS.period("2026-03-01")
+
+
+def report_dag(report: str, cadence: Any = WEEKS, **facts: Any) -> ReportDag:
+    timetable = PeriodTimetable(cadence, timedelta(minutes=5))
+    return ReportDag(f"{report}_{cadence.name}", timetable, WEEK.start_utc, **{"is_paused": False} | facts)
 
 
 @dataclass(frozen=True)
@@ -32,3 +43,8 @@ class Account:
 def account(s3_endpoint: str, s3: Any, database: str, bucket: str) -> Account:
     """Its client of Glue is one that a test may break."""
     return Account(s3, boto3.client("glue", endpoint_url=s3_endpoint), database, bucket)
+
+
+@pytest.fixture
+def publisher(account: Account) -> Publisher:
+    return account.publisher("scores", WEEKS)

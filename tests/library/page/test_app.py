@@ -32,19 +32,15 @@ from botocore.exceptions import ClientError
 from fastapi.testclient import TestClient
 
 from athena_reports.page import app as app_module
-from athena_reports.page.coverage import Run
+from athena_reports.page.coverage import Run, State
 from athena_reports.page.lake import SHOWN_ROWS
 from athena_reports.page.runs import DatedRun, ReportDag
-from athena_reports.periods.calendar import Period, monthly, weekly
+from athena_reports.periods.calendar import monthly
 from athena_reports.periods.run_period import period_of_run
-from athena_reports.rows import checks
-from athena_reports.rows.checks import CheckResult
-from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.e2e.page_state import PASSED, PRICE_USD, SCANNED_BYTES, WARNED, Publisher, ranking
-from tests.library.page.conftest import Account
+from tests.library.page.conftest import WEEK, Account, report_dag
+from tests.library.page.partitions import WEEKS
 
-WEEKS = weekly("sunday", timezone="Asia/Tokyo")
-WEEK = WEEKS.period("2026-03-01")
 MANIFEST_KEY = f"scores/weekly/{WEEK.id}/manifest.json"
 NOW = WEEKS.period("2026-05-03").end_utc + timedelta(hours=1)
 STATIC = Path(app_module.__file__).with_name("static")
@@ -59,11 +55,6 @@ DATA_PATHS = [
 ]
 
 Runs = dict[str, dict[str, Any]]  # what Airflow has of runs, as `unfinished_runs` and `dated_runs` return it
-
-
-def report_dag(report: str, cadence: Any = WEEKS, **facts: Any) -> ReportDag:
-    timetable = PeriodTimetable(cadence, timedelta(minutes=5))
-    return ReportDag(f"{report}_{cadence.name}", timetable, WEEK.start_utc, **{"is_paused": False} | facts)
 
 
 @dataclass
@@ -87,11 +78,6 @@ class Viewer:
 @pytest.fixture
 def viewer() -> Viewer:
     return Viewer()
-
-
-@pytest.fixture
-def publisher(account: Account) -> Publisher:
-    return account.publisher("scores", WEEKS)
 
 
 @pytest.fixture
@@ -137,7 +123,7 @@ def listed(client: TestClient, *, recent: bool = False) -> dict[str, dict[str, A
     """The rows of the coverage by DAG, their cells by name."""
     answer = client.get("/api/coverage", params={"recent": recent}).json()
     return {
-        row["dag_id"]: row | {"cells": [dict(zip(answer["fields"], cell, strict=False)) for cell in row["cells"]]}
+        row["dag_id"]: row | {"cells": [dict(zip(answer["fields"], cell, strict=True)) for cell in row["cells"]]}
         for row in answer["reports"]
     }
 
@@ -319,6 +305,46 @@ def test_the_page_names_nothing_outside_and_builds_no_markup() -> None:
         assert not re.search(r"<[^>]+\s(on\w+|style)=", text), path.name
 
 
+def test_the_pages_scripts_read_only_what_the_endpoints_send(client: TestClient, publisher: Publisher) -> None:
+    """A field that is renamed in a manifest would be missing on the page, without an error."""
+    for seed in (0, 1):
+        publisher.put(WEEK, seed=seed, at=WEEK.end_utc + timedelta(days=seed), checks=[PASSED])
+    coverage = client.get("/api/coverage").json()
+    (report,) = (row for row in coverage["reports"] if row["dag_id"] == "scores_weekly")
+    period = client.get(f"{DAG_PATH}/periods/{WEEK.id}").json()
+    manifest = period["manifest"]
+    (earlier,) = manifest["earlier_versions"]
+    history = client.get(f"{DAG_PATH}/periods/{WEEK.id}/history").json()
+    plan = client.get(DATA_PATHS[1]).json()
+    sent = {
+        "report": report,
+        "cell": {*coverage["fields"], "day"},  # which the page reckons from the date
+        "cost": report["costs"],
+        "manifest": manifest,
+        "query": manifest["query"],
+        "version": manifest.keys() & earlier.keys(),
+        "difference": earlier["difference"],
+        "object": manifest["objects"][0],
+        "column": manifest["columns"][0],
+        "check": manifest["checks"][0],
+        "roles": period["roles"],
+        "history": history,
+        "entry": history["entries"][0],
+        "plan": plan,
+        "start": plan["starts"][0],
+    }
+    scripts = "".join(path.read_text() for path in sorted(STATIC.glob("*.js")))
+    for name, fields in sent.items():
+        read = set(re.findall(rf"\b{name}\??\.(\w+)", scripts))
+        assert read, name
+        assert read <= set(fields), name
+
+
+def test_the_page_explains_every_state_in_its_order() -> None:
+    (states,) = re.findall(r"export const STATES = \{(.*?)\};", (STATIC / "coverage.js").read_text(), re.DOTALL)
+    assert re.findall(r"^  (\w+):", states, re.MULTILINE) == list(State)
+
+
 def test_a_period_shows_its_rows_and_its_manifest(client: TestClient, publisher: Publisher) -> None:
     publisher.put(WEEK, seed=1, checks=[WARNED])
     publisher.put(WEEK, at=WEEK.end_utc + timedelta(days=1), rows=ranking(WEEK, rows=SHOWN_ROWS + 30))
@@ -327,8 +353,12 @@ def test_a_period_shows_its_rows_and_its_manifest(client: TestClient, publisher:
     assert found["rows"] == [[None if value is None else str(value) for value in row] for row in rows]
     (earlier,) = found["manifest"]["earlier_versions"]
     assert (found["problem"], set(earlier["difference"])) == ("", {"added", "removed"})
-    shape = {"key": "user_id", "label": "user_name"}
-    assert found["shape"] == shape | {"numbers": ["rank", "score", "plays"], "measures": ["score", "plays"]}
+    assert found["roles"] == {
+        "key": "user_id",
+        "label": "user_name",
+        "numbers": ["rank", "score", "plays"],
+        "measures": ["score", "plays"],
+    }
 
 
 def test_each_version_shows_the_sql_that_ran(client: TestClient, publisher: Publisher, account: Account) -> None:
@@ -476,143 +506,17 @@ def test_what_is_read_to_its_end_is_closed_too(client: TestClient, bodies: Bodie
         assert all(bodies.closed), path
 
 
-def unique(*columns: str, repeated: int = 0) -> CheckResult:
-    """What the check found in the rows of a period."""
-    check = checks.unique(*columns)
-    return CheckResult(
-        name=check.name, severity=check.severity, passed=not repeated, message="as declared", value=repeated
-    )
-
-
-def history_of(client: TestClient, period: Period) -> dict[str, Any]:
-    found: dict[str, Any] = client.get(f"{DAG_PATH}/periods/{period.id}/history").json()
-    assert found["problems"] == []
-    return found
-
-
-def test_history_follows_the_first_entries_through_the_periods_before(client: TestClient, publisher: Publisher) -> None:
-    gap = WEEK.next
-    for week in (WEEK, gap.next, gap.next.next):
-        publisher.put(week, checks=[unique("user_id")])
-    found = history_of(client, gap.next)
-    top = ranking(gap.next)[: app_module.HISTORY_ENTRIES]
-    named = [([row["user_id"]], row["user_name"] or row["user_id"]) for row in top]
-    assert [(entry["key"], entry["label"]) for entry in found["entries"]] == named
-    before = {row["user_id"]: str(row["score"]) for row in ranking(WEEK)}
-    assert found["values"]["score"] == [[before.get(row["user_id"]), str(row["score"])] for row in top]
-    assert (found["periods"], found["note"]) == ([WEEK.id, gap.next.id], "")
-
-
-def test_history_leaves_out_the_weeks_that_were_published_before_first_day_was_changed(
-    client: TestClient, account: Account, publisher: Publisher
+def test_the_history_of_a_period_has_the_measures_of_its_first_entries(
+    client: TestClient, publisher: Publisher
 ) -> None:
-    since_monday = account.publisher("scores", weekly("monday", "Asia/Tokyo"))
-    since_monday.put(since_monday.cadence.containing(WEEK.end_utc), checks=[unique("user_id")])
-    for week in (WEEK, WEEK.next.next):
-        publisher.put(week, checks=[unique("user_id")])
-    assert history_of(client, WEEK.next.next)["periods"] == [WEEK.id, WEEK.next.next.id]
-
-
-SALES: list[dict[tuple[str | None, str | None], int]] = [
-    {("Quito", "GROCERY"): 7, ("Cuenca", "GROCERY"): 5, ("Quito", "DAIRY"): 4, ("a", "b, c"): 2, ("", None): 1},
-    {("Cuenca", "GROCERY"): 30, ("a, b", "c"): 20, (None, "GROCERY"): 15, (None, None): 10},
-    {("Quito", "GROCERY"): 90, (None, "GROCERY"): 80, ("", "GROCERY"): 70, (None, None): 60, ("a", "b, c"): 50}
-    | {("Cuenca", "GROCERY"): 40, ("Loja", "GROCERY"): 30, ("Quito", "DAIRY"): 20},
-]
-"""The sales of three weeks by store and family; NULL is a store of its own, or a family."""
-
-
-def test_history_follows_entries_that_two_columns_tell_apart(client: TestClient, publisher: Publisher) -> None:
-    """And names each by both. The second check is not the one that counts."""
-    weeks = [WEEK, WEEK.next, WEEK.next.next]
-    for week, sales in zip(weeks, SALES, strict=True):
-        rows = [{"store": store, "family": family, "sales": each} for (store, family), each in sales.items()]
-        publisher.put(week, rows=rows, checks=[unique("store", "family"), unique("family", "sales")])
-    found = history_of(client, weeks[-1])
-
-    top = [*SALES[-1]][: app_module.HISTORY_ENTRIES]
-    expected = [[sales.get(key) for sales in SALES] for key in top]
-    assert found["values"] == {"sales": [[each and str(each) for each in line] for line in expected]}
-    assert [tuple(entry["key"]) for entry in found["entries"]] == top
-    labels = ["Quito, GROCERY", "NULL, GROCERY", ", GROCERY", "NULL, NULL", "a, b, c"]
-    assert [entry["label"] for entry in found["entries"]] == labels
-    assert (found["periods"], found["note"]) == ([week.id for week in weeks], "")
-
-
-@pytest.mark.parametrize(
-    ("columns", "found"),
-    [
-        (["store", "family", "sales"], []),
-        (["store", "family", "sales"], [WARNED]),
-        (["store, family", "store", "sales"], [unique("store, family")]),
-        (["store, family", "store", "family", "sales"], [unique("store", "family")]),
-    ],
-)
-def test_without_columns_that_certainly_tell_rows_apart_there_is_no_history_and_the_page_says_so(
-    client: TestClient, publisher: Publisher, columns: list[str], found: list[CheckResult]
-) -> None:
-    """A manifest has the columns of a check in one text."""
     for week in (WEEK, WEEK.next):
-        rows = [{name: f"{name} {row}" for name in columns} | {"sales": row} for row in range(3)]
-        publisher.put(week, rows=rows, checks=found)
-    answer = history_of(client, WEEK.next)
-    assert (answer["periods"], answer["entries"], answer["values"]) == ([], [], {})
-    assert re.search(r"no checks\.unique .* Declare one", answer["note"])
-
-
-@pytest.mark.parametrize(
-    ("rows", "found"),
-    [
-        ("VALUES ('a', 'x', 1), ('a', 'x', 2), ('b', 'x', 3)", []),
-        ("VALUES ('a', 'x', 1), ('a', 'x', 2), ('b', 'x', 3)", [unique("store", "family", repeated=1)]),
-        # more rows of another entry than the page reads
-        (
-            "SELECT * FROM (VALUES ('a', 'x', 1), ('b', 'x', 3)) "
-            f"UNION ALL SELECT 'c', 'x', n FROM range({2 * SHOWN_ROWS}) r(n) UNION ALL VALUES ('a', 'x', 2)",
-            [],
-        ),
-    ],
-)
-def test_an_entry_that_several_rows_of_a_period_are_has_no_value_there(
-    client: TestClient, publisher: Publisher, rows: str, found: list[CheckResult]
-) -> None:
-    """The check was not declared yet, or only warned."""
-    publisher.put(WEEK, rows=f"SELECT * FROM ({rows}) t(store, family, sales)", checks=found)
-    now = "VALUES ('a', 'x', 10), ('b', 'x', 9), ('c', 'x', 8)"
-    publisher.put(WEEK.next, rows=f"SELECT * FROM ({now}) t(store, family, sales)", checks=[unique("store", "family")])
-    answer = history_of(client, WEEK.next)
-    assert [entry["label"] for entry in answer["entries"]] == ["a, x", "b, x", "c, x"]
-    assert answer["values"] == {"sales": [[None, "10"], ["3", "9"], [None, "8"]]}
-
-
-def test_a_period_without_one_of_the_columns_has_no_values(client: TestClient, publisher: Publisher) -> None:
-    """Its one row of a store is the total, and not that of no family."""
-    publisher.put(WEEK, rows="SELECT 'a' AS store, 5 AS sales", checks=[unique("store")])
-    rows = "SELECT * FROM (VALUES ('a', NULL, 3), ('a', 'x', 2)) t(store, family, sales)"
-    publisher.put(WEEK.next, rows=rows, checks=[unique("store", "family")])
-    assert history_of(client, WEEK.next)["values"] == {"sales": [[None, "3"], [None, "2"]]}
-
-
-def test_history_of_a_single_row_is_a_line_whatever_its_text_is(client: TestClient, publisher: Publisher) -> None:
-    """It may differ in each period, such as the period's name, if no check says that it tells rows apart."""
-    weeks = [WEEK, WEEK.next, WEEK.next.next]
-    for number, week in enumerate(weeks):
-        publisher.put(week, rows=f"SELECT 'week {number}' AS name, {number} AS total")
-    publisher.put(weeks[1], rows="SELECT name, 5 AS total FROM (VALUES ('a'), ('b')) t(name)", at=NOW)
-    found = history_of(client, weeks[-1])
-    assert found["periods"] == [week.id for week in weeks]
-    assert found["entries"] == [{"key": [], "label": "scores"}]
-    assert found["values"] == {"total": [["0", None, "2"]]}
-
-
-def test_the_only_entry_of_a_period_is_followed_by_its_key(client: TestClient, publisher: Publisher) -> None:
-    rows = ["SELECT 'b' AS name, 1 AS total", "SELECT name, total FROM (VALUES ('a', 2), ('b', 3)) t(name, total)"]
-    weeks = [WEEK, WEEK.next, WEEK.next.next]
-    for week, published in zip(weeks, [*rows, "SELECT 'a' AS name, 4 AS total"], strict=True):
-        publisher.put(week, rows=published, checks=[unique("name")])
-    found = history_of(client, weeks[-1])
-    assert found["entries"] == [{"key": ["a"], "label": "a"}]
-    assert found["values"] == {"total": [[None, "2", "4"]]}
+        publisher.put(week, checks=[PASSED])
+    found = client.get(f"{DAG_PATH}/periods/{WEEK.next.id}/history").json()
+    before = {row["user_id"]: str(row["score"]) for row in ranking(WEEK)}
+    top = ranking(WEEK.next)[:5]
+    assert found["entries"] == [{"key": [row["user_id"]], "label": row["user_name"] or row["user_id"]} for row in top]
+    assert found["values"]["score"] == [[before.get(row["user_id"]), str(row["score"])] for row in top]
+    assert (found["periods"], found["problems"], found["note"]) == ([WEEK.id, WEEK.next.id], [], "")
 
 
 def test_a_plan_is_the_requests_that_start_it(client: TestClient, published: Publisher, runs: Runs) -> None:

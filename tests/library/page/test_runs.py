@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 SINCE = datetime(2024, 3, 6, 5, tzinfo=UTC)
 WEEK = WEEKS.period("2026-03-01")
 DAGS = '''
-"""DAGs of Airflow: a report in two cadences, one that ended and has no table, and two that are no reports."""
+"""DAGs of Airflow: a report in two cadences, one that ended and has no table, and three that are no reports."""
 from datetime import datetime
 
 from airflow.sdk import DAG
 from athena_reports import Report, build_dag, monthly, weekly
+from athena_reports.scheduling.timetable import PeriodTimetable
 
 plays = Report(name="plays", sql="plays.sql", since="2026-03-01")
 plays_weekly = build_dag(plays, weekly("sunday", "Asia/Tokyo"))
@@ -43,6 +44,7 @@ plays_monthly = build_dag(plays, monthly("Asia/Tokyo"))
 texts = Report(name="texts", sql="plays.sql", since="2026-03-01", until="2026-03-15", outputs=["csv"])
 texts_weekly = build_dag(texts, weekly("sunday", "Asia/Tokyo"))
 tagged = DAG("tagged_weekly", schedule="@weekly", start_date=datetime(2026, 3, 1), tags=["athena-report"])
+undated = DAG("undated_weekly", schedule=PeriodTimetable(weekly("sunday")), tags=["athena-report"])
 other = DAG("other", schedule=None)
 '''
 
@@ -87,7 +89,7 @@ def dated(period: Period) -> dict[str, Any]:
 
 
 def test_the_reports_among_some_dags_are_those_that_a_report_made(session: Session) -> None:
-    ids = ["texts_weekly", "plays_weekly", "plays_monthly", "tagged_weekly", "other", "nothing"]
+    ids = ["texts_weekly", "plays_weekly", "plays_monthly", "tagged_weekly", "undated_weekly", "other", "nothing"]
     session.execute(update(DagModel).values(is_paused=DagModel.dag_id == "plays_monthly"))
     monthly, weekly, texts = report_dags(ids, session)
     assert [dag.dag_id for dag in (monthly, weekly, texts)] == ["plays_monthly", "plays_weekly", "texts_weekly"]

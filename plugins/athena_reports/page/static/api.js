@@ -35,7 +35,7 @@ async function reason(response) {
   const text = await response.text();
   try {
     const { detail } = JSON.parse(text);
-    return Array.isArray(detail) ? detail.map((each) => each.msg).join(" ") : String(detail);
+    return Array.isArray(detail) ? detail.map((problem) => problem.msg).join(" ") : String(detail);
   } catch {
     return text || response.statusText;
   }

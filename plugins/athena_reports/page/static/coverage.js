@@ -89,7 +89,7 @@ function goTo(date, select) {
   if (Number.isNaN(day)) return;
   if (day < view.axis.begin) {
     const days = Object.keys(RANGES).map(Number);
-    view.days = days.find((each) => view.axis.end - each <= day) ?? days.at(-1);
+    view.days = days.find((range) => view.axis.end - range <= day) ?? days.at(-1);
     select.value = view.days;
     draw();
   }
@@ -184,7 +184,7 @@ function heading(report, context) {
 
 function box(report, cell, axis) {
   const [state, ...also] = cell.states;
-  const second = also.find((each) => each !== "published" && each !== "missing");
+  const second = also.find((other) => other !== "published" && other !== "missing");
   const element = h("div", {
     role: "gridcell",
     tabindex: "-1",
@@ -203,53 +203,63 @@ function box(report, cell, axis) {
 function listen(table, context) {
   const find = (element) => {
     const [dagId, periodId] = element.dataset.key.split("/");
-    const report = context.reports.find((each) => each.dag_id === dagId);
-    return { report, cell: report.cells.find((each) => each.id === periodId) };
+    const report = context.reports.find((report) => report.dag_id === dagId);
+    return { report, cell: report.cells.find((cell) => cell.id === periodId) };
   };
-  const cellOf = (event) => event.target.closest(".cell");
+  const elementOf = (event) => event.target.closest(".cell");
   table.addEventListener("click", (event) => {
-    if (cellOf(event)) open(find(cellOf(event)), context);
+    const element = elementOf(event);
+    if (element) open(find(element), context);
   });
   table.addEventListener("pointerover", (event) => {
-    const cell = cellOf(event);
-    if (cell) showTip(cell, find(cell));
+    const element = elementOf(event);
+    if (element) showTip(element, find(element));
     else hideTip();
   });
   table.addEventListener("pointerleave", hideTip);
   table.addEventListener("focusin", (event) => {
-    const cell = cellOf(event);
-    if (!cell) return;
+    const element = elementOf(event);
+    if (!element) return;
     table.querySelector(".cell[tabindex='0']")?.setAttribute("tabindex", "-1");
-    cell.tabIndex = 0;
-    view.focus = cell.dataset.key;
-    showTip(cell, find(cell));
+    element.tabIndex = 0;
+    view.focus = element.dataset.key;
+    showTip(element, find(element));
   });
   table.addEventListener("focusout", hideTip);
   table.addEventListener("keydown", (event) => {
-    const cell = cellOf(event);
-    if (!cell) return;
+    const element = elementOf(event);
+    if (!element) return;
     if (event.key === "Escape") return hideTip();
-    if (event.key === "Enter" || event.key === " ") open(find(cell), context);
-    else if (!move(cell, event.key)) return undefined;
+    if (event.key === "Enter" || event.key === " ") open(find(element), context);
+    else if (!move(element, event.key)) return undefined;
     return event.preventDefault();
   });
 }
 
-function move(cell, key) {
+function move(element, key) {
   const inRow = (row) => [...row.querySelectorAll(".cell")];
-  const row = cell.closest(".row");
-  const cells = inRow(row);
-  const place = cells.indexOf(cell);
-  const beside = { ArrowLeft: cells[place - 1], ArrowRight: cells[place + 1], Home: cells[0], End: cells.at(-1) };
+  const row = element.closest(".row");
+  const elements = inRow(row);
+  const place = elements.indexOf(element);
+  const beside = { ArrowLeft: elements[place - 1], ArrowRight: elements[place + 1], Home: elements[0], End: elements.at(-1) };
   const step = { ArrowUp: "previousElementSibling", ArrowDown: "nextElementSibling" }[key];
   let target = beside[key];
   for (let other = step && row[step]; other && !target; other = other[step]) {
-    const left = parseFloat(cell.style.left);
-    target = inRow(other).reduce((best, each) => (Math.abs(parseFloat(each.style.left) - left) < Math.abs(parseFloat(best?.style.left ?? "Infinity") - left) ? each : best), inRow(other)[0]);
+    target = nearest(inRow(other), element);
   }
   target?.focus();
   target?.scrollIntoView({ block: "nearest", inline: "nearest" });
   return key in beside || Boolean(step);
+}
+
+// Of the elements the one that begins nearest to where another one begins.
+function nearest(elements, other) {
+  const distance = (element) => Math.abs(parseFloat(element.style.left) - parseFloat(other.style.left));
+  let best = elements[0];
+  for (const element of elements) {
+    if (distance(element) < distance(best)) best = element;
+  }
+  return best;
 }
 
 const address = (report, cell) => `#${encodeURIComponent(report.dag_id)}/${encodeURIComponent(cell.id)}`;
@@ -260,18 +270,11 @@ function open({ report, cell }, context) {
 }
 
 function showTip(element, { report, cell }) {
-  const lines = [
-    cell.version && `${plural(cell.rows, "row")}, ${bytes(cell.bytes)}`,
-    cell.version && `published ${time(cell.published_at)}`,
-    cell.version && `version ${cell.version}${cell.earlier ? `, ${plural(cell.earlier, "earlier one")}` : ""}`,
-    cell.version && scan(cell.scanned_bytes, cell.price_usd),
-    cell.broken,
-    cell.checks_warned && `${plural(cell.checks_warned, "check")} warned`,
-  ];
+  const lines = cell.version ? publishedLines(cell) : [];
   tip.replaceChildren(
     h("strong", {}, `${report.report}, ${report.noun} ${cell.id}`),
     h("ul", {}, cell.states.map((state) => h("li", {}, h("i", { class: "mark", "data-state": state }), STATES[state]))),
-    ...lines.filter(Boolean).map((line) => h("div", {}, line)),
+    ...lines.map((line) => h("div", {}, line)),
   );
   tip.hidden = false;
   element.setAttribute("aria-describedby", "tip");
@@ -282,17 +285,33 @@ function showTip(element, { report, cell }) {
   tip.style.top = `${below ? at.bottom + 6 : Math.max(4, at.top - size.height - 6)}px`;
 }
 
+function publishedLines(cell) {
+  const earlier = cell.earlier > 0 ? `, ${plural(cell.earlier, "earlier one")}` : "";
+  const lines = [
+    `${plural(cell.rows, "row")}, ${bytes(cell.bytes)}`,
+    `published ${time(cell.published_at)}`,
+    `version ${cell.version}${earlier}`,
+    scan(cell.scanned_bytes, cell.price_usd),
+  ];
+  if (cell.broken) lines.push(cell.broken);
+  if (cell.checks_warned > 0) lines.push(`${plural(cell.checks_warned, "check")} warned`);
+  return lines;
+}
+
 function hideTip() {
   tip.hidden = true;
 }
 
 function fillCosts(reports) {
   const paid = reports.filter((report) => report.costs.queries);
-  paid.sort((one, other) => other.costs.price_usd - one.costs.price_usd || other.costs.scanned_bytes - one.costs.scanned_bytes);
-  const line = ({ dag_id, costs: cost }) => {
-    const growth = cost.growth === null ? "" : `${cost.growth < 0 ? "" : "+"}${Math.round(cost.growth * 100)}%`;
-    const values = [count(cost.queries), bytes(cost.scanned_bytes), dollars(cost.price_usd), growth];
-    return h("tr", {}, h("th", { scope: "row" }, dag_id), values.map((value) => h("td", { class: "number" }, value)));
+  paid.sort((left, right) => {
+    const byPrice = right.costs.price_usd - left.costs.price_usd;
+    return byPrice || right.costs.scanned_bytes - left.costs.scanned_bytes;
+  });
+  const line = (report) => {
+    const cost = report.costs;
+    const values = [count(cost.queries), bytes(cost.scanned_bytes), dollars(cost.price_usd), growth(cost)];
+    return h("tr", {}, h("th", { scope: "row" }, report.dag_id), values.map((value) => h("td", { class: "number" }, value)));
   };
   const head = ["report", "queries", "scanned", "cost", "growth per query"].map((name) => h("th", { scope: "col" }, name));
   const note = "Of published queries, earlier versions included; of failed and cancelled ones nothing is known. On a capacity reservation a query has no price.";
@@ -300,6 +319,12 @@ function fillCosts(reports) {
   costs.replaceChildren(
     h("details", { class: "card", open }, h("summary", {}, "Costs of the last 12 months"), h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, paid.map(line))), h("p", {}, note)),
   );
+}
+
+function growth(cost) {
+  if (cost.growth === null) return "";
+  const sign = cost.growth < 0 ? "" : "+"; // a minus is in the number
+  return `${sign}${Math.round(cost.growth * 100)}%`;
 }
 
 function legend() {

@@ -28,11 +28,11 @@ export function openFill(report, { periodId, states }, refresh) {
     summary.replaceChildren("\u2026");
     try {
       if (!choice.states.size) throw new Error("Choose which periods.");
-      const query = new URLSearchParams({ first: choice.first, last: choice.last });
-      for (const state of choice.states) query.append("state", state);
-      const found = await read(`dags/${encodeURIComponent(report.dag_id)}/plan?${query}`);
+      const range = new URLSearchParams({ first: choice.first, last: choice.last });
+      for (const state of choice.states) range.append("state", state);
+      const response = await read(`dags/${encodeURIComponent(report.dag_id)}/plan?${range}`);
       if (ticket !== asked) return;
-      plan = found;
+      plan = response;
       summary.replaceChildren(...described(report, plan));
       go.disabled = plan.starts.length === 0;
     } catch (error) {
@@ -72,7 +72,7 @@ export function openFill(report, { periodId, states }, refresh) {
     event.preventDefault();
     if (!plan) return;
     go.disabled = true;
-    form.querySelectorAll("select, input").forEach((each) => (each.disabled = true));
+    form.querySelectorAll("select, input").forEach((field) => (field.disabled = true));
     await run(report, plan, summary);
     form.querySelector(".close").textContent = "Close";
     go.remove();
@@ -96,34 +96,36 @@ export function openFill(report, { periodId, states }, refresh) {
   ask();
 }
 
-function described(report, { starts, scanned_bytes, price_usd, backfill }) {
+function described(report, plan) {
+  const { starts } = plan;
   if (!starts.length) return [h("p", {}, "Nothing to run: no period of this range is in such a state.")];
-  const periods = (action) => starts.filter((each) => each.action === action).map((each) => each.period);
+  const periods = (action) => starts.filter((start) => start.action === action).map((start) => start.period);
   const list = (ids) => (ids.length > 3 ? `${ids[0]} to ${ids.at(-1)}` : ids.join(", "));
   const steps = Object.entries({ clear: "cleared", trigger: "triggered" }).map(([action, done]) => {
     const ids = periods(action);
     return ids.length && `${plural(ids.length, "run")} ${done}${ids.length > 1 ? ", earliest first" : ""}: ${list(ids)}.`;
   });
   const cost =
-    scanned_bytes === null
+    plan.scanned_bytes === null
       ? "What that scans is not known: no period of this report is published yet."
-      : `About ${scan(scanned_bytes, price_usd)}, by the median of the nearest published periods.`;
+      : `About ${scan(plan.scanned_bytes, plan.price_usd)}, by the median of the nearest published periods.`;
+  const [from, to] = plan.backfill;
   return [
     h("p", { class: "figure" }, h("strong", {}, plural(starts.length, "run")), ` \u00b7 ${cost}`),
     h("ul", {}, steps.filter(Boolean).map((step) => h("li", {}, step))),
     starts.length > MANY &&
       h("p", {}, "Keep this form open until all runs are started. For a long range without published periods, the backfill form of Airflow does it in one step: Trigger, Backfill."),
-    h("p", {}, "This range as a backfill of Airflow, in UTC: from ", h("code", { class: "copy" }, backfill[0]), " to ", h("code", { class: "copy" }, backfill[1]), "."),
+    h("p", {}, "This range as a backfill of Airflow, in UTC: from ", h("code", { class: "copy" }, from), " to ", h("code", { class: "copy" }, to), "."),
     report.is_paused && h("p", { class: "error" }, "The DAG is paused: its runs wait until it is unpaused."),
   ].filter(Boolean);
 }
 
-async function run(report, { starts }, summary) {
+async function run(report, plan, summary) {
   const done = h("ul", { class: "done" });
   summary.replaceChildren(done);
   const note = (text, isError) => done.append(h("li", { class: isError ? "error" : "" }, text));
   try {
-    for (const { period, action, path, body } of starts) {
+    for (const { period, action, path, body } of plan.starts) {
       await start(path, body);
       note(`${period}: run ${action === "clear" ? "cleared" : "triggered"}.`);
     }

@@ -20,7 +20,8 @@ function applyTheme() {
   document.documentElement.dataset.theme = chosen === "dark" || chosen === "light" ? chosen : "system";
 }
 
-function asCells(fields, report) {
+// Each cell comes as an array of values; the response names its fields once for all of them.
+function withNamedCells(report, fields) {
   const cells = report.cells.map((values) => {
     const cell = Object.fromEntries(fields.map((name, place) => [name, values[place]]));
     cell.day = Date.parse(cell.date) / 86_400_000;
@@ -29,11 +30,11 @@ function asCells(fields, report) {
   return { ...report, cells };
 }
 
-async function load(query = {}) {
-  const answer = await read(`coverage?${new URLSearchParams(query)}`);
-  known.reports = answer.reports.map((report) => asCells(answer.fields, report));
-  known.console = answer.console;
-  known.isComplete = !query.recent;
+async function load({ isRecent }) {
+  const response = await read(isRecent ? "coverage?recent=true" : "coverage");
+  known.reports = response.reports.map((report) => withNamedCells(report, response.fields));
+  known.console = response.console;
+  known.isComplete = !isRecent;
   status.textContent = known.isComplete ? `As of ${new Date().toLocaleTimeString("en-GB")}` : "Loading\u2026";
   status.dataset.complete = known.isComplete;
 }
@@ -41,14 +42,15 @@ async function load(query = {}) {
 // What is known of the period that is shown, to compare with what is known later.
 function shownCell() {
   const [dagId, periodId] = place();
-  return JSON.stringify(known.reports.find((each) => each.dag_id === dagId)?.cells.find((each) => each.id === periodId));
+  const report = known.reports.find((report) => report.dag_id === dagId);
+  return JSON.stringify(report?.cells.find((cell) => cell.id === periodId));
 }
 
 async function refresh() {
   clearTimeout(pollTimer);
   const before = shownCell();
   try {
-    await load();
+    await load({ isRecent: false });
     if (!shown || shownCell() !== before) render();
   } catch (error) {
     status.textContent = error.message;
@@ -104,7 +106,7 @@ addEventListener("online", refresh);
 showWays();
 try {
   // What a window shows is asked for first: the latest periods of the first reports.
-  await load({ recent: true });
+  await load({ isRecent: true });
   await render();
   requestAnimationFrame(() => setTimeout(() => performance.mark("shown")));
   await refresh();

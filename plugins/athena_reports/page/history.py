@@ -1,0 +1,129 @@
+"""The history of the first entries of a period: their measures in it and in those before."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+from athena_reports.errors import AthenaReportsError
+from athena_reports.page.lake import CALLS_AT_ONCE, ColumnRoles, Lake, TextValues, label_of
+from athena_reports.page.runs import ReportDag
+from athena_reports.periods.calendar import periods_among
+from athena_reports.publication.manifest import Manifest
+from athena_reports.rows.checks import unique_columns
+
+HISTORY_PERIODS = 12
+HISTORY_ENTRIES = 5
+_NO_KEY = (
+    "There is no history: no checks.unique of the report says which columns tell its rows apart. "
+    "Declare one. Periods that are published from then on have a history."
+)
+
+
+class Entry(BaseModel, frozen=True):
+    """What is followed through the periods: the values of its key, and its name."""
+
+    key: TextValues
+    label: str
+
+
+class History(BaseModel, frozen=True):
+    """The measures of entries in periods, earliest first, or a note why there are none."""
+
+    periods: Sequence[str] = ()
+    entries: Sequence[Entry] = ()
+    values: Mapping[str, Sequence[TextValues]] = {}  # by measure; of each entry in each period
+    problems: Sequence[str] = ()
+    note: str = ""
+
+
+class _PeriodMeasures(NamedTuple):
+    """The measures of entries in one period, by key, or why it cannot be read."""
+
+    by_key: Mapping[TextValues, TextValues]
+    problem: str = ""
+
+
+def find_history(lake: Lake, dag: ReportDag, period_id: str) -> History:
+    """Return the history of the first entries of a period.
+
+    An entry is what the report's first `checks.unique` tells apart. Without that check, the only
+    row of a period is an entry.
+    """
+    manifest = lake.manifest(dag, period_id)
+    measures = ColumnRoles.of(manifest.columns).measures
+    if not measures:
+        return History()
+    key = unique_columns(manifest.checks, [column.name for column in manifest.columns])
+    if not key and manifest.rows != 1:
+        return History(note=_NO_KEY)
+
+    entries = _first_entries(lake, dag, manifest, key)
+    keys = [entry.key for entry in entries]
+    period_ids = _period_ids(lake, dag, period_id)
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
+        futures = []
+        for listed_id in period_ids:
+            future = threads.submit(_period_measures, lake, dag, listed_id, key, keys, measures)
+            futures.append(future)
+        of_periods = [future.result() for future in futures]
+
+    unknown = (None,) * len(measures)  # of an entry that a period does not have
+    values: dict[str, list[TextValues]] = {}
+    for place, measure in enumerate(measures):
+        values[measure] = []
+        for entry_key in keys:
+            line = [of_period.by_key.get(entry_key, unknown)[place] for of_period in of_periods]
+            values[measure].append(tuple(line))
+    problems = [of_period.problem for of_period in of_periods if of_period.problem]
+    return History(periods=period_ids, entries=entries, values=values, problems=problems)
+
+
+def _first_entries(
+    lake: Lake,
+    dag: ReportDag,
+    manifest: Manifest,
+    key: Sequence[str],
+) -> list[Entry]:
+    """Return the first entries of a period.
+
+    An entry with a key of one column has the name that another column gives it, if there is one.
+    Otherwise it has the values of its key. The only row without a key has the name of the report.
+    """
+    if not key:
+        return [Entry(key=(), label=dag.report)]
+    label_column = label_of(key[0], [column.name for column in manifest.columns])
+    rows = lake.rows(dag, manifest, [*key, label_column])
+    entries: dict[TextValues, Entry] = {}
+    for row in rows[:HISTORY_ENTRIES]:
+        key_values = row[:-1]
+        label = row[-1]
+        if len(key) > 1 or not label:
+            label = ", ".join("NULL" if value is None else value for value in key_values)
+        entries[key_values] = Entry(key=key_values, label=label)
+    return list(entries.values())
+
+
+def _period_ids(lake: Lake, dag: ReportDag, last_id: str) -> list[str]:
+    """Return the last published periods up to one, earliest first."""
+    periods = periods_among(dag.cadence, lake.published_partitions(dag.dag_id))
+    earlier_ids = sorted(period.id for period in periods if period.id < last_id)
+    return [*earlier_ids[-(HISTORY_PERIODS - 1) :], last_id]
+
+
+def _period_measures(
+    lake: Lake,
+    dag: ReportDag,
+    period_id: str,
+    key: Sequence[str],
+    keys: Sequence[TextValues],
+    measures: Sequence[str],
+) -> _PeriodMeasures:
+    try:
+        manifest = lake.manifest(dag, period_id)
+        if not key and manifest.rows != 1:
+            return _PeriodMeasures({})
+        return _PeriodMeasures(lake.entries(dag, manifest, key, keys, measures))
+    except AthenaReportsError as error:
+        return _PeriodMeasures({}, problem=str(error))
