@@ -21,6 +21,8 @@ from athena_reports.errors import AthenaReportsError
 
 if TYPE_CHECKING:
     from athena_reports.authors.declared import Declared
+    from athena_reports.reports.input import Input
+    from athena_reports.workflows.preflight import AccountCheck
 
 _DAGS_FOLDER = "AIRFLOW__CORE__DAGS_FOLDER"
 
@@ -57,8 +59,20 @@ def new(
     """Write a report: DAG file, SQL and a case. It asks for what is not given, and overwrites nothing."""
     from athena_reports.authors.new import NewReport, write_report
 
-    given = {"name": name, "table": table, "key": key, "time": time, "owner": owner, "partition": partition}
-    report = NewReport(**given, since=since.date(), until=until.date() if until else None, timezone=timezone)
+    last_date = None
+    if until is not None:
+        last_date = until.date()
+    report = NewReport(
+        name=name,
+        table=table,
+        key=key,
+        time=time,
+        since=since.date(),
+        until=last_date,
+        owner=owner,
+        partition=partition,
+        timezone=timezone,
+    )
     for path in write_report(report, Path()):
         print(path)
 
@@ -71,25 +85,26 @@ def preview(
     as_json: AsJson = False,
 ) -> None:
     """Show what a period would query, which partitions it reads, and what it costs. Nothing is published."""
-    from athena_reports.authors import preview as view
+    from athena_reports.authors import preview as previews
     from athena_reports.authors.declared import find_report
     from athena_reports.authors.trial import Aws
     from athena_reports.steps.scan_limit import ScanLimitError
 
-    declared, shown_period = find_report(report, period, _reports())
-    aws, progress = Aws.connect(), Console(stderr=True)
+    declared, previewed_period = find_report(report, period, _reports())
+    aws = Aws.connect()
+    progress = Console(stderr=True)
     with progress.status("Partitions are looked for."):
-        seen = view.preview(declared, shown_period, aws)
+        unpaid = previews.preview(declared, previewed_period, aws)
     if not run:
-        _show(seen, view.show, as_json)
+        _show(unpaid, previews.show, as_json)
         return
     try:
         with progress.status("Athena runs the query."):
-            done = view.run_preview(seen, declared, shown_period, aws)
+            paid = previews.run_preview(unpaid, declared, previewed_period, aws)
     except ScanLimitError:
-        _show(seen, view.show, as_json)
+        _show(unpaid, previews.show, as_json)
         raise
-    _show(done, view.show, as_json)
+    _show(paid, previews.show, as_json)
 
 
 @app.command()
@@ -104,31 +119,46 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Show what an edited report would change in its last published periods, as Markdown. Nothing is published."""
-    from athena_reports.authors import plan as planning
+    from athena_reports.authors import plan as plans
     from athena_reports.authors.airflow_api import connect, require_dag, restate
     from athena_reports.authors.declared import find_report
     from athena_reports.authors.preview import expected_cost
     from athena_reports.authors.trial import Aws
 
+    progress = Console(stderr=True)
+
+    def show_progress(step: str) -> None:
+        progress.print(step, style="dim")
+
     declared, _ = find_report(report, "", _reports())
-    aws, airflow = Aws.connect(), connect(apply) if apply else None
-    periods = planning.published_before(declared, last, aws)
-    planning.check_comparable(declared, periods, key or (), aws)
-    if airflow:
-        require_dag(airflow, declared.dag.dag_id)
-    asked = f"Query {', '.join(map(str, periods))} of {declared.dag.dag_id}: {expected_cost(declared, periods, aws)}."
+    dag_id = declared.dag.dag_id
+    key_columns = key or ()
+    aws = Aws.connect()
+    airflow = None
+    if apply:
+        airflow = connect(apply)
+    periods = plans.published_before(declared, last, aws)
+    plans.check_comparable(declared, periods, key_columns, aws)
+    if airflow is not None:
+        require_dag(airflow, dag_id)  # before anything is paid
+
+    # Looked up also where nobody is asked: it refuses what a run would not start.
+    cost = expected_cost(declared, periods, aws)
     if not yes:
+        period_ids = ", ".join(map(str, periods))
         # With typer's own `err` the last character of the question still goes to standard output.
         with redirect_stdout(sys.stderr):
-            typer.confirm(f"{asked} Pay?", abort=True)
-    made = planning.make_plan(
-        declared, periods, key or (), aws, lambda text: Console(stderr=True).print(text, style="dim")
-    )
-    print(made.model_dump_json(indent=2) if as_json else planning.markdown(made))
-    if airflow:
-        for period in made.restatable:
-            restate(airflow, declared.dag.dag_id, period)
-            Console(stderr=True).print(f"{declared.dag.dag_id} restates {period}.")
+            typer.confirm(f"Query {period_ids} of {dag_id}: {cost}. Pay?", abort=True)
+
+    change_plan = plans.make_plan(declared, periods, key_columns, aws, show_progress)
+    if as_json:
+        print(change_plan.model_dump_json(indent=2))
+    else:
+        print(plans.markdown(change_plan))
+    if airflow is not None:
+        for period_id in change_plan.restatable:
+            restate(airflow, dag_id, period_id)
+            progress.print(f"{dag_id} restates {period_id}.")
 
 
 @app.command()
@@ -137,23 +167,26 @@ def docs(
     odcs: Annotated[bool, typer.Option("--odcs", help="Print an ODCS data contract as YAML.")] = False,
 ) -> None:
     """Describe a report as Markdown, for its readers: schedule, inputs, columns, checks, and where it is published."""
-    from athena_reports.authors import docs as describing
     from athena_reports.authors.declared import find_dags
+    from athena_reports.authors.docs import contract, markdown
 
-    found = find_dags(report, _reports())
-    print(describing.contract(found) if odcs else describing.markdown(found))
+    dags = find_dags(report, _reports())
+    if odcs:
+        print(contract(dags))
+    else:
+        print(markdown(dags))
 
 
 @app.command()
 def status(report: ReportName, as_json: AsJson = False) -> None:
     """Show which periods are published, and which of them by other SQL, params or transform than today's."""
-    from athena_reports.authors import status as view
+    from athena_reports.authors import status as statuses
     from athena_reports.authors.declared import find_report
     from athena_reports.authors.trial import Aws
 
     declared, _ = find_report(report, "", _reports())
-    found = view.status(declared, Aws.connect())
-    _show(found, view.show, as_json)
+    report_status = statuses.status(declared, Aws.connect())
+    _show(report_status, statuses.show, as_json)
 
 
 @app.command()
@@ -163,13 +196,16 @@ def costs(
     as_json: AsJson = False,
 ) -> None:
     """Show what reports, their owners and months scanned and cost, dearest first."""
-    from athena_reports.authors import costs as view
+    from athena_reports.authors import costs as cost_totals
     from athena_reports.authors.declared import find_dags
     from athena_reports.authors.trial import Aws
 
-    known = _reports()
-    found = view.costs(find_dags(report, known) if report else known.reports, months, Aws.connect())
-    _show(found, view.show, as_json)
+    declared = _reports()
+    dags = declared.reports
+    if report:
+        dags = find_dags(report, declared)
+    totals = cost_totals.costs(dags, months, Aws.connect())
+    _show(totals, cost_totals.show, as_json)
 
 
 @app.command("test")
@@ -186,17 +222,23 @@ def run_cases(
     from athena_reports.authors.trial import Aws
 
     folders = cases.case_folders(folder, names or [])
-    console, aws, reports, results = Console(), Aws.connect(), _reports(), []
-    for each in folders:
-        results.append(cases.run_case(each, reports, aws, accept=accept))
+    console = Console()
+    aws = Aws.connect()
+    declared = _reports()
+    results = []
+    for case_folder in folders:
+        result = cases.run_case(case_folder, declared, aws, accept=accept)
+        results.append(result)
         if not as_json:
-            cases.show(results[-1], console)
-    counts = Counter(result.outcome for result in results)
+            cases.show(result, console)
+
+    number_of_outcome = Counter(result.outcome for result in results)
     if as_json:
         print(json.dumps([result.model_dump() for result in results], indent=2))
     else:
-        console.print(", ".join(f"{number} {outcome}" for outcome, number in counts.items()))
-    if counts["failed"] or counts["not run"]:
+        summary = ", ".join(f"{number} {outcome}" for outcome, number in number_of_outcome.items())
+        console.print(summary)
+    if number_of_outcome["failed"] or number_of_outcome["not run"]:
         raise typer.Exit(1)
 
 
@@ -211,20 +253,32 @@ def account(
     from athena_reports.settings import settings
     from athena_reports.workflows.preflight import check_account
 
-    aws, names = Aws.connect(), settings()
-    inputs = [each for declared in _reports().reports for each in declared.report.inputs]
-    found = [*check_account(names, aws.athena, aws.glue, aws.s3, inputs=inputs)]
+    aws = Aws.connect()
+    deployment = settings()
+    inputs: list[Input] = []
+    for declared in _reports().reports:
+        inputs.extend(declared.report.inputs)
+    checks = list(check_account(deployment, aws.athena, aws.glue, aws.s3, inputs=inputs))
     if airflow:
-        found.append(check_pool(connect(airflow), names.pool))
+        checks.append(check_pool(connect(airflow), deployment.pool))
     if as_json:
-        print(json.dumps([each._asdict() for each in found], indent=2))
-    console = Console(quiet=as_json)
-    for each in found:
-        console.print("[red]✗[/]" if each.problem else "[green]✓[/]", escape(each.name), soft_wrap=True)
-        if each.problem:
-            console.print(f"  {each.problem}", markup=False, highlight=False, soft_wrap=True)
-    if any(each.problem for each in found):
+        print(json.dumps([check._asdict() for check in checks], indent=2))
+    else:
+        _print_checks(checks)
+    if any(check.problem for check in checks):
         raise typer.Exit(1)
+
+
+def _print_checks(checks: "list[AccountCheck]") -> None:
+    """Print a line for each check, and below it what is wrong."""
+    console = Console()
+    for check in checks:
+        name = escape(check.name)
+        if not check.problem:
+            console.print("[green]✓[/]", name, soft_wrap=True)
+            continue
+        console.print("[red]✗[/]", name, soft_wrap=True)
+        console.print(f"  {check.problem}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _reports() -> "Declared":
@@ -241,11 +295,12 @@ def _print_problem(problem: str) -> None:
     Console(stderr=True).print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
-def _show(found: BaseModel, show: Callable[[Any, Console], None], as_json: bool) -> None:
+def _show(result: BaseModel, show: Callable[[Any, Console], None], as_json: bool) -> None:
+    """Print a result as JSON, or as `show` prints it for a person."""
     if as_json:
-        print(found.model_dump_json(indent=2))
+        print(result.model_dump_json(indent=2))
     else:
-        show(found, Console())
+        show(result, Console())
 
 
 def main() -> None:

@@ -9,8 +9,11 @@ from rich.console import Console
 
 from athena_reports.authors.declared import DeclaredReport
 from athena_reports.authors.trial import Aws
-from athena_reports.page.coverage import period_coverage
+from athena_reports.page.coverage import Cell, State, period_coverage
 from athena_reports.publication.glue_table import Table
+
+# The states after which something has to be done, so their periods are named one by one.
+_STATES_WITH_IDS = (State.OUTDATED, State.STALE, State.BROKEN)
 
 
 class PeriodStatus(BaseModel, frozen=True):
@@ -31,30 +34,56 @@ class Status(BaseModel, frozen=True):
 
 
 def status(declared: DeclaredReport, aws: Aws) -> Status:
-    """Return the state of every period that is due or published; a report without a table has no published ones."""
+    """Return the state of every period that is due or published.
+
+    Of a report without a table no period is known to be published.
+    """
     dag: Any = declared.dag
-    database = declared.database
-    partitions = Table(database, declared.location, aws.glue).partitions() if database else {}
-    found = {period_id: partition.parameters for period_id, partition in partitions.items()}
-    where = {"until": dag.end_date, "logic": declared.logic}
-    cells = period_coverage(dag.timetable, found, {}, since=dag.start_date, now=datetime.now(UTC), **where).cells
-    periods = (
-        PeriodStatus(
-            period=cell.period.id,
-            states=tuple(cell.states),
-            version=cell.published.version if cell.published else "",
-            logic=cell.published.logic if cell.published else "",
-        )
-        for cell in cells
+    coverage = period_coverage(
+        dag.timetable,
+        _published_partitions(declared, aws),
+        runs={},
+        since=dag.start_date,
+        until=dag.end_date,
+        now=datetime.now(UTC),
+        logic=declared.logic,
     )
-    return Status(dag_id=dag.dag_id, logic=declared.logic, periods=tuple(periods))
+    periods = tuple(_period_status(cell) for cell in coverage.cells)
+    return Status(dag_id=dag.dag_id, logic=declared.logic, periods=periods)
 
 
-def show(found: Status, console: Console) -> None:
-    """Print how many periods are in which state, and the ids of those that are outdated, stale or broken."""
-    counts = Counter(state for each in found.periods for state in each.states)
-    said = ", ".join(f"{number} {state}" for state, number in counts.items())
-    console.print(f"{found.dag_id}, logic {found.logic}: {said}", soft_wrap=True)
-    for state in ("outdated", "stale", "broken"):
-        if ids := [each.period for each in found.periods if state in each.states]:
+def _published_partitions(declared: DeclaredReport, aws: Aws) -> dict[str, dict[str, str]]:
+    """Return the parameters of each partition of the report's table, by period id."""
+    if declared.database is None:
+        return {}
+    table = Table(declared.database, declared.location, aws.glue)
+    parameters_of_period = {}
+    for period_id, partition in table.partitions().items():
+        parameters_of_period[period_id] = dict(partition.parameters)
+    return parameters_of_period
+
+
+def _period_status(cell: Cell) -> PeriodStatus:
+    period_id = cell.period.id
+    states = tuple(cell.states)
+    if cell.published is None:
+        return PeriodStatus(period=period_id, states=states)
+    return PeriodStatus(
+        period=period_id,
+        states=states,
+        version=cell.published.version,
+        logic=cell.published.logic,
+    )
+
+
+def show(report_status: Status, console: Console) -> None:
+    """Print how many periods are in which state, and the ids of those that need something done."""
+    number_of_state: Counter[str] = Counter()
+    for period in report_status.periods:
+        number_of_state.update(period.states)
+    counts = ", ".join(f"{number} {state}" for state, number in number_of_state.items())
+    console.print(f"{report_status.dag_id}, logic {report_status.logic}: {counts}", soft_wrap=True)
+    for state in _STATES_WITH_IDS:
+        ids = [period.period for period in report_status.periods if state in period.states]
+        if ids:
             console.print(f"{state}: {', '.join(ids)}", soft_wrap=True)

@@ -27,7 +27,11 @@ from athena_reports.steps.airflow_errors import aws_errors, describe, report_err
 from athena_reports.steps.scan_limit import ScanEstimate, require_within
 
 SUBMITTED_XCOM = "submitted"
-RETRIED_XCOM = "retried"  # of its own: a first try that was taken for dead pushes the others again when it goes on
+# Not part of the other one: a first try that was taken for dead pushes that again when it goes on.
+RETRIED_XCOM = "retried"
+
+# Athena's names of the ways to encrypt, by S3's.
+_ENCRYPTION_OPTIONS = {"AES256": "SSE_S3", "aws:kms": "SSE_KMS"}
 
 
 class AthenaSubmitOperator(AthenaOperator):
@@ -68,9 +72,15 @@ class AthenaSubmitOperator(AthenaOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.cadence, self.late_by, self.sql_params = cadence, late_by, dict(sql_params or {})
-        self.inputs, self.unload_to, self.environment = tuple(inputs), unload_to, environment
-        self.max_scan, self.measured, self.require = max_scan, measured, require
+        self.cadence = cadence
+        self.late_by = late_by
+        self.sql_params = dict(sql_params or {})
+        self.inputs = tuple(inputs)
+        self.unload_to = unload_to
+        self.max_scan = max_scan
+        self.measured = measured
+        self.require = require
+        self.environment = environment
         self.killed = False
         self.period: Period | None = None  # shown in the UI
 
@@ -80,37 +90,58 @@ class AthenaSubmitOperator(AthenaOperator):
             super().render_template_fields(context, jinja_env)
             return
         with report_errors(f"{self.dag_id}: "):
-            unknown = context["params"].keys() - self.dag.params.keys()
-            if misspelt := get_close_matches(PERIOD_PARAM, unknown - {PERIOD_PARAM}, n=1):
-                raise RunPeriodError(f"There is no param {misspelt[0]!r}. Did you mean {PERIOD_PARAM!r}?")
-            period = period_of_run(self.cadence, context["dag_run"], param=context["params"].get(PERIOD_PARAM) or "")
+            self._refuse_misspelt_period(context)
+            param = context["params"].get(PERIOD_PARAM)
+            if param is None:
+                param = ""
+            period = period_of_run(self.cadence, context["dag_run"], param=param)
             require_complete(period, datetime.now(UTC))
-            names = template_context(SqlPeriod(period, self.late_by), self.sql_params, self.inputs) | {
-                "ti": context["ti"]
-            }
-            super().render_template_fields(names, jinja_env)  # type: ignore[arg-type]  # all that a report sees
+
+            # Instead of Airflow's context: all that a report's template sees.
+            sql_period = SqlPeriod(period, self.late_by)
+            template_names = template_context(sql_period, self.sql_params, self.inputs)
+            template_names["ti"] = context["ti"]
+            super().render_template_fields(template_names, jinja_env)  # type: ignore[arg-type]
         self.period = period
+
+    def _refuse_misspelt_period(self, context: Context) -> None:
+        """Refuse a param like `perod`: the run would report on another period than the one meant."""
+        unknown = context["params"].keys() - self.dag.params.keys() - {PERIOD_PARAM}
+        misspelt = get_close_matches(PERIOD_PARAM, unknown, n=1)
+        if misspelt:
+            problem = f"There is no param {misspelt[0]!r}."
+            raise RunPeriodError(f"{problem} Did you mean {PERIOD_PARAM!r}?")
 
     def execute(self, context: Context) -> str:
         """Submit the query, once per intention, and return its query execution id."""
-        about, ti = describe(self.dag_id, self.period, self.environment), context["ti"]
-        require_connection(self.hook, about)
+        ti = context["ti"]
+        is_retry = ti.try_number > 1
+        about = describe(self.dag_id, self.period, self.environment)
         hook: Any = self.hook  # typed as AthenaOperator's
+        require_connection(hook, about)
         with aws_errors(about):
-            if self.require:
+            if self.require is not None:
                 self.require(hook)
             inputs = self._find_coverage()
             self._require_small_scan()
             submission = self._submission(context)
-            is_retry = ti.try_number > 1
             self.query_execution_id = submit_once(submission, hook, is_retry=is_retry)
         if self.killed:
             self.on_kill()
             raise AirflowException(f"{about}: killed while query {self.query_execution_id} was submitted.")
-        where = {"region_name": self.hook.conn_region_name, "aws_partition": self.hook.conn_partition}
-        AthenaQueryResultsLink.persist(context, self, **where, query_execution_id=self.query_execution_id)
-        sql_sha256 = hashlib.sha256(self.query.encode()).hexdigest()
-        submitted = Submitted(period=self.period, sql_sha256=sql_sha256, inputs=inputs)
+
+        AthenaQueryResultsLink.persist(
+            context,
+            self,
+            region_name=hook.conn_region_name,
+            aws_partition=hook.conn_partition,
+            query_execution_id=self.query_execution_id,
+        )
+        submitted = Submitted(
+            period=self.period,
+            sql_sha256=hashlib.sha256(self.query.encode()).hexdigest(),
+            inputs=inputs,
+        )
         ti.xcom_push(key=SUBMITTED_XCOM, value=submitted.model_dump(mode="json"))
         if is_retry:
             ti.xcom_push(key=RETRIED_XCOM, value=True)
@@ -122,45 +153,97 @@ class AthenaSubmitOperator(AthenaOperator):
         if self.query_execution_id:
             self.hook.stop_query(self.query_execution_id)
 
-    def _submission(self, context: Context) -> Submission:
-        ti, run = context["ti"], context["dag_run"]
-        # Airflow counts clear_number up at each clear; the start tells the run from a deleted one with the same id.
-        generation = f"{run.clear_number or 0}" + (f" since {run.start_date.isoformat()}" if run.start_date else "")
-        names = {"dag_id": self.dag_id, "run_id": context["run_id"], "task_id": self.task_id}
-        map_index = -1 if ti.map_index is None else ti.map_index
-        database = {"Database": self.database} if self.database else {}
-        output = {"OutputLocation": self.output_location} if self.output_location else {}
-        owner = Marker(environment=self.environment, generation=generation, map_index=map_index, **names)
-        request: dict[str, Any] = {"context": {**self.query_execution_context, **database, "Catalog": self.catalog}}
-        request |= {"workgroup": self.workgroup, "result_configuration": self.result_configuration | output}
-        return Submission.make(self.query, owner=owner, unload_to=self.unload_to, **request)
-
     def _find_coverage(self) -> tuple[InputCoverage, ...]:
-        if not self.inputs or self.period is None:
+        """Return what there is of each input; a gap that the input does not allow is an error."""
+        if self.period is None or not self.inputs:
             return ()
-        now, database = datetime.now(UTC), self.database or "default"
-        hook: Any = self.hook  # typed as AthenaOperator's
-        where = {"database": database, "glue": hook.client("glue")}
-        found = find_coverage(self.inputs, self.period, late_by=self.late_by, now=now, **where)
-        for coverage in found:
-            self.log.log(logging.WARNING if coverage.gaps else logging.INFO, "%s.", coverage)
-        return found
+        database = self.database
+        if not database:
+            database = "default"  # which Athena takes, too
+        hook: Any = self.hook
+        coverages = find_coverage(
+            self.inputs,
+            self.period,
+            late_by=self.late_by,
+            now=datetime.now(UTC),
+            database=database,
+            glue=hook.client("glue"),
+        )
+        for coverage in coverages:
+            level = logging.WARNING if coverage.gaps else logging.INFO
+            self.log.log(level, "%s.", coverage)
+        return coverages
 
     def _require_small_scan(self) -> None:
-        if self.max_scan is None or self.period is None:
+        """Raise ScanLimitError if the query is expected to scan more than its report allows."""
+        if self.period is None or self.max_scan is None:
             return
-        hook: Any = self.hook
-        if estimate := self.measured and self.measured(self.period, hook.client("glue")):
-            require_within(self.max_scan, estimate)
-        else:
+        estimate = None
+        if self.measured is not None:
+            hook: Any = self.hook
+            estimate = self.measured(self.period, hook.client("glue"))
+        if estimate is None:
             self.log.warning("No period is published yet, so there is no estimate: max_scan is not checked.")
+            return
+        require_within(self.max_scan, estimate)
+
+    def _submission(self, context: Context) -> Submission:
+        """Return the request, marked as this task instance's since the last clear of its run."""
+        ti = context["ti"]
+        map_index = -1
+        if ti.map_index is not None:
+            map_index = ti.map_index
+        owner = Marker(
+            environment=self.environment,
+            dag_id=self.dag_id,
+            run_id=context["run_id"],
+            task_id=self.task_id,
+            map_index=map_index,
+            generation=_generation(context["dag_run"]),
+        )
+        execution_context = dict(self.query_execution_context)
+        if self.database:
+            execution_context["Database"] = self.database
+        execution_context["Catalog"] = self.catalog
+        configuration = dict(self.result_configuration)
+        if self.output_location:
+            configuration["OutputLocation"] = self.output_location
+        return Submission.make(
+            self.query,
+            owner=owner,
+            context=execution_context,
+            workgroup=self.workgroup,
+            result_configuration=configuration,
+            unload_to=self.unload_to,
+        )
 
 
 def result_configuration(bucket_owner: str, encryption: Encryption | None) -> dict[str, Any]:
-    """Return the operator's `result_configuration` for a bucket's owner (empty for any) and encryption."""
-    configuration: dict[str, Any] = {"ExpectedBucketOwner": bucket_owner} if bucket_owner else {}
-    if encryption:
-        option = {"AES256": "SSE_S3", "aws:kms": "SSE_KMS"}[encryption.algorithm]
-        key = {"KmsKey": encryption.kms_key} if encryption.kms_key else {}
-        configuration["EncryptionConfiguration"] = {"EncryptionOption": option, **key}
+    """Return the operator's `result_configuration`, the ResultConfiguration of Athena's API.
+
+    Args:
+        bucket_owner: Id of the account that must own the bucket; empty for any.
+        encryption: How results are encrypted; None for the bucket's default.
+    """
+    configuration: dict[str, Any] = {}
+    if bucket_owner:
+        configuration["ExpectedBucketOwner"] = bucket_owner
+    if encryption is not None:
+        encryption_configuration = {"EncryptionOption": _ENCRYPTION_OPTIONS[encryption.algorithm]}
+        if encryption.kms_key:
+            encryption_configuration["KmsKey"] = encryption.kms_key
+        configuration["EncryptionConfiguration"] = encryption_configuration
     return configuration
+
+
+def _generation(run: Any) -> str:
+    """Return which clear of a run this is: Airflow counts `clear_number` up at each clear.
+
+    The start tells the run from a deleted one with the same id.
+    """
+    clear_number = run.clear_number
+    if clear_number is None:
+        clear_number = 0
+    if run.start_date is None:
+        return f"{clear_number}"
+    return f"{clear_number} since {run.start_date.isoformat()}"
