@@ -37,7 +37,7 @@ class Restatement:
 
     @property
     def run_ids(self) -> list[str]:
-        """Ids of the runs that it may have had, one a day while they fail. The last is the next run's."""
+        """Ids of the runs that it may have had, one a day while they fail, and of the next one."""
         prefix = f"restatement__{self.period_id}__{self.submitted_at}"
         return [f"{prefix}__{day}" for day in range(self.days_due + 1)]
 

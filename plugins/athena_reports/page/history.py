@@ -60,7 +60,7 @@ def find_history(lake: Lake, dag: ReportDag, period_id: str) -> History:
         return History(note=_NO_KEY)
 
     entries = _first_entries(lake, dag, manifest, key)
-    keys = [entry.key for entry in entries]
+    keys = list(entries)
     period_ids = _period_ids(lake, dag, period_id)
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
         futures = []
@@ -77,7 +77,12 @@ def find_history(lake: Lake, dag: ReportDag, period_id: str) -> History:
             line = [of_period.by_key.get(entry_key, unknown)[place] for of_period in of_periods]
             values[measure].append(tuple(line))
     problems = [of_period.problem for of_period in of_periods if of_period.problem]
-    return History(periods=period_ids, entries=entries, values=values, problems=problems)
+    return History(
+        periods=period_ids,
+        entries=list(entries.values()),
+        values=values,
+        problems=problems,
+    )
 
 
 def _first_entries(
@@ -85,14 +90,14 @@ def _first_entries(
     dag: ReportDag,
     manifest: Manifest,
     key: Sequence[str],
-) -> list[Entry]:
-    """Return the first entries of a period.
+) -> dict[TextValues, Entry]:
+    """Return the first entries of a period, by their keys.
 
     An entry with a key of one column has the name that another column gives it, if there is one.
     Otherwise it has the values of its key. The only row without a key has the name of the report.
     """
     if not key:
-        return [Entry(key=(), label=dag.report)]
+        return {(): Entry(key=(), label=dag.report)}
     label_column = label_of(key[0], [column.name for column in manifest.columns])
     rows = lake.rows(dag, manifest, [*key, label_column])
     entries: dict[TextValues, Entry] = {}
@@ -102,7 +107,7 @@ def _first_entries(
         if len(key) > 1 or not label:
             label = ", ".join("NULL" if value is None else value for value in key_values)
         entries[key_values] = Entry(key=key_values, label=label)
-    return list(entries.values())
+    return entries
 
 
 def _period_ids(lake: Lake, dag: ReportDag, last_id: str) -> list[str]:

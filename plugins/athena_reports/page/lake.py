@@ -280,13 +280,8 @@ class Lake:
         """
         import duckdb
 
-        if not manifest.parquet_key:
-            problem = "This report publishes no Parquet, so its rows are not shown."
-            raise LakeError(f"{problem} Download them.")
-        uri = self.location(dag, manifest.period.id).uri(manifest.parquet_key)
+        uri = self._parquet_uri(dag, manifest)
         _require_at_most(SHOWN_COLUMNS, columns, "columns", uri)
-        for stored in self.s3.list(uri):
-            _require_at_most(SHOWN_BYTES, stored.bytes, "bytes", uri)
         with _engines, open_engine(MEMORY_LIMIT, about=uri) as engine:
             path = engine.folder / "rows.parquet"
             self.s3.download(uri, path)
@@ -307,6 +302,16 @@ class Lake:
                 problem = f"{uri} cannot be read as Parquet: {reason(error)}."
                 advice = "Clear the run of the period to publish it again."
                 raise LakeError(f"{problem} {advice}") from error
+
+    def _parquet_uri(self, dag: ReportDag, manifest: Manifest) -> str:
+        """Return the address of the rows as Parquet; LakeError if there is none to read."""
+        if not manifest.parquet_key:
+            problem = "This report publishes no Parquet, so its rows are not shown."
+            raise LakeError(f"{problem} Download them.")
+        uri = self.location(dag, manifest.period.id).uri(manifest.parquet_key)
+        for stored in self.s3.list(uri):
+            _require_at_most(SHOWN_BYTES, stored.bytes, "bytes", uri)
+        return uri
 
 
 def _require_at_most(limit: int, number: int, unit: str, uri: str) -> None:
