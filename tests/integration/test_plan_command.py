@@ -247,5 +247,6 @@ def test_a_report_that_published_nothing_has_no_plan(shell: Shell, flown: Flown)
     before = flown.queries().keys()
     code, printed = shell("plan", "unflown", "--yes")
     assert code == 1
-    assert "Nothing of unflown_weekly is published" in printed
+    assert "No period of unflown_weekly (" in printed
+    assert "is published in Glue, so there is nothing to compare with." in printed
     assert flown.queries().keys() == before
