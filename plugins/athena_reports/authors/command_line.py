@@ -20,7 +20,7 @@ from rich.markup import escape
 from athena_reports.errors import AthenaReportsError
 
 if TYPE_CHECKING:
-    from athena_reports.authors.declared import Declared
+    from athena_reports.authors.report_files import Declared
     from athena_reports.reports.input import Input
     from athena_reports.workflows.preflight import AccountCheck
 
@@ -86,7 +86,7 @@ def preview(
 ) -> None:
     """Show what a period would query, which partitions it reads, and what it costs. Nothing is published."""
     from athena_reports.authors import preview as previews
-    from athena_reports.authors.declared import find_report
+    from athena_reports.authors.report_files import find_report
     from athena_reports.authors.trial import Aws
     from athena_reports.steps.scan_limit import ScanLimitError
 
@@ -121,8 +121,8 @@ def plan(
     """Show what an edited report would change in its last published periods, as Markdown. Nothing is published."""
     from athena_reports.authors import plan as plans
     from athena_reports.authors.airflow_api import connect, require_dag, restate
-    from athena_reports.authors.declared import find_report
     from athena_reports.authors.preview import expected_cost
+    from athena_reports.authors.report_files import find_report
     from athena_reports.authors.trial import Aws
 
     progress = Console(stderr=True)
@@ -167,8 +167,8 @@ def docs(
     odcs: Annotated[bool, typer.Option("--odcs", help="Print an ODCS data contract as YAML.")] = False,
 ) -> None:
     """Describe a report as Markdown, for its readers: schedule, inputs, columns, checks, and where it is published."""
-    from athena_reports.authors.declared import find_dags
     from athena_reports.authors.docs import contract, markdown
+    from athena_reports.authors.report_files import find_dags
 
     dags = find_dags(report, _reports())
     if odcs:
@@ -181,7 +181,7 @@ def docs(
 def status(report: ReportName, as_json: AsJson = False) -> None:
     """Show which periods are published, and which of them by other SQL, params or transform than today's."""
     from athena_reports.authors import status as statuses
-    from athena_reports.authors.declared import find_report
+    from athena_reports.authors.report_files import find_report
     from athena_reports.authors.trial import Aws
 
     declared, _ = find_report(report, "", _reports())
@@ -197,7 +197,7 @@ def costs(
 ) -> None:
     """Show what reports, their owners and months scanned and cost, dearest first."""
     from athena_reports.authors import costs as cost_totals
-    from athena_reports.authors.declared import find_dags
+    from athena_reports.authors.report_files import find_dags
     from athena_reports.authors.trial import Aws
 
     declared = _reports()
@@ -283,7 +283,7 @@ def _print_checks(checks: "list[AccountCheck]") -> None:
 
 def _reports() -> "Declared":
     """Return the reports of the DAGs folder, and print which files have none because they are broken."""
-    from athena_reports.authors.declared import declared_reports
+    from athena_reports.authors.report_files import declared_reports
 
     declared = declared_reports()
     for problem in declared.problems:
