@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from datetime import datetime
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -126,10 +127,7 @@ def plan(
     from athena_reports.authors.trial import Aws
 
     progress = Console(stderr=True)
-
-    def show_progress(step: str) -> None:
-        progress.print(step, style="dim")
-
+    show_progress = partial(progress.print, style="dim")
     declared, _ = find_report(report, "", _reports())
     dag_id = declared.dag.dag_id
     key_columns = key or ()
@@ -200,10 +198,10 @@ def costs(
     from athena_reports.authors.report_files import find_dags
     from athena_reports.authors.trial import Aws
 
-    declared = _reports()
-    dags = declared.reports
+    all_reports = _reports()
+    dags = all_reports.reports
     if report:
-        dags = find_dags(report, declared)
+        dags = find_dags(report, all_reports)
     totals = cost_totals.costs(dags, months, Aws.connect())
     _show(totals, cost_totals.show, as_json)
 
@@ -224,10 +222,10 @@ def run_cases(
     folders = cases.case_folders(folder, names or [])
     console = Console()
     aws = Aws.connect()
-    declared = _reports()
+    all_reports = _reports()
     results = []
     for case_folder in folders:
-        result = cases.run_case(case_folder, declared, aws, accept=accept)
+        result = cases.run_case(case_folder, all_reports, aws, accept=accept)
         results.append(result)
         if not as_json:
             cases.show(result, console)
@@ -285,10 +283,10 @@ def _reports() -> "Declared":
     """Return the reports of the DAGs folder, and print which files have none because they are broken."""
     from athena_reports.authors.report_files import declared_reports
 
-    declared = declared_reports()
-    for problem in declared.problems:
+    all_reports = declared_reports()
+    for problem in all_reports.problems:
         _print_problem(problem)
-    return declared
+    return all_reports
 
 
 def _print_problem(problem: str) -> None:
