@@ -19,7 +19,7 @@ import trino_sql_validator
 from sqlfluff.core import FluffConfig, Linter, SQLParseError
 from sqlglot import exp
 
-from athena_reports.authors.declared import DeclaredReport
+from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.errors import PeriodError
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.sql_period import SqlPeriod

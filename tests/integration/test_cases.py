@@ -8,7 +8,7 @@ import pytest
 
 from airflow_local.services import Services
 from athena_reports.authors.cases import CaseResult, case_folders, run_case
-from athena_reports.authors.declared import declared_reports
+from athena_reports.authors.report_files import declared_reports
 from athena_reports.authors.trial import Aws
 
 REPORT = """

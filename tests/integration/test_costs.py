@@ -15,7 +15,7 @@ from airflow_local.services import Services
 from athena_reports import Report, build_dag, daily, monthly
 from athena_reports.authors import costs as view
 from athena_reports.authors.command_line import main
-from athena_reports.authors.declared import DeclaredReport
+from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
 from athena_reports.publication.glue_table import Table
 from athena_reports.queries.prices import price_usd

@@ -14,7 +14,7 @@ import pytest
 
 from airflow_local.services import Services
 from athena_reports.authors import plan as planning
-from athena_reports.authors.declared import DeclaredReport, declared_reports, find_report
+from athena_reports.authors.report_files import DeclaredReport, declared_reports, find_report
 from athena_reports.authors.trial import Aws
 from tests.fixtures.reports import SQL
 from tests.integration.runner import load_dags, manifest_of, object_of, run_dag

@@ -12,7 +12,7 @@ from http import HTTPStatus
 import pytest
 from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
 
-from athena_reports.authors.declared import declared_reports, find_report
+from athena_reports.authors.report_files import declared_reports, find_report
 from local_aws.faults import Faults, Hold
 from tests.fixtures.reports import carriers
 from tests.integration.conftest import Shell

@@ -26,15 +26,27 @@ class Airflow(Protocol):
         """Send a request to the REST API; AirflowApiError if it is refused."""
 
 
-def connect(where: str) -> Airflow:
-    """Return the Airflow of an address, for the token in AIRFLOW_TOKEN, or of the MWAA environment `mwaa:<name>`."""
-    if where.startswith("mwaa:"):
-        return MwaaAirflow(boto3.Session().client("mwaa"), where.removeprefix("mwaa:"))
-    if not where.startswith(("http://", "https://")):
-        raise AirflowApiError(f"{where!r} is not the address of an Airflow. Name https://HOST, or mwaa:ENVIRONMENT.")
-    if not (token := os.environ.get(_TOKEN)):
-        raise AirflowApiError(f"{_TOKEN} is not set: get a token from {where}/auth/token, or name mwaa:ENVIRONMENT.")
-    return RestAirflow(where.rstrip("/"), token)
+def connect(address: str) -> Airflow:
+    """Return the Airflow of an address.
+
+    Args:
+        address: `https://HOST`, for the token in AIRFLOW_TOKEN, or `mwaa:<name>` for the MWAA
+            environment of a name, with the credentials of the shell.
+
+    Raises:
+        AirflowApiError: It is neither, or there is no token.
+    """
+    if address.startswith("mwaa:"):
+        mwaa = boto3.Session().client("mwaa")
+        return MwaaAirflow(mwaa, address.removeprefix("mwaa:"))
+    if not address.startswith(("http://", "https://")):
+        problem = f"{address!r} is not the address of an Airflow."
+        raise AirflowApiError(f"{problem} Name https://HOST, or mwaa:ENVIRONMENT.")
+    token = os.environ.get(_TOKEN)
+    if not token:
+        advice = f"get a token from {address}/auth/token, or name mwaa:ENVIRONMENT."
+        raise AirflowApiError(f"{_TOKEN} is not set: {advice}")
+    return RestAirflow(address.rstrip("/"), token)
 
 
 def require_dag(airflow: Airflow, dag_id: str) -> None:
@@ -44,6 +56,7 @@ def require_dag(airflow: Airflow, dag_id: str) -> None:
 
 def restate(airflow: Airflow, dag_id: str, period_id: str) -> None:
     """Start a run of a period."""
+    # Without a logical date: only one run of a DAG can have it, and that is the scheduled one.
     body = {"logical_date": None, "conf": {PERIOD_PARAM: period_id}}
     airflow.request("POST", f"/dags/{quote(dag_id, safe='')}/dagRuns", body)
 
@@ -66,11 +79,13 @@ class RestAirflow:
 
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
         """Send a request with the token."""
+        url = f"{self.url}/api/v2{path}"
         headers = {"Authorization": f"Bearer {self.token}"}
         try:
-            httpx.request(method, f"{self.url}/api/v2{path}", json=body, headers=headers).raise_for_status()
+            response = httpx.request(method, url, json=body, headers=headers)
+            response.raise_for_status()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise AirflowApiError(f"Airflow did not serve {method} {path}: {error}.") from error
+            raise _not_served(method, path, str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -82,9 +97,16 @@ class MwaaAirflow:
 
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
         """Send a request through AWS."""
-        given = {"Body": body} if body else {}
+        request: dict[str, Any] = {"Name": self.name, "Method": method, "Path": path}
+        if body is not None:
+            request["Body"] = body
         try:
-            self.client.invoke_rest_api(Name=self.name, Path=path, Method=method, **given)
+            self.client.invoke_rest_api(**request)
         except self.client.exceptions.RestApiClientException as error:
-            answer = f"{error.response.get('RestApiStatusCode')} {error.response.get('RestApiResponse')}"
-            raise AirflowApiError(f"Airflow did not serve {method} {path}: {answer}.") from error
+            status = error.response.get("RestApiStatusCode")
+            response = error.response.get("RestApiResponse")
+            raise _not_served(method, path, f"{status} {response}") from error
+
+
+def _not_served(method: str, path: str, reason: str) -> AirflowApiError:
+    return AirflowApiError(f"Airflow did not serve {method} {path}: {reason}.")

@@ -24,7 +24,7 @@ from rich.text import Text
 
 from athena_reports.authors.case_tables import EXPECTED_FILE, CaseError, Row, case_tables, csv_rows
 from athena_reports.authors.cte import select_from
-from athena_reports.authors.declared import Declared, find_report
+from athena_reports.authors.report_files import Declared, find_report
 from athena_reports.authors.trial import Aws, trial
 from athena_reports.errors import AthenaReportsError
 from athena_reports.rows.checks import failures

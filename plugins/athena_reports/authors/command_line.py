@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from datetime import datetime
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +21,7 @@ from rich.markup import escape
 from athena_reports.errors import AthenaReportsError
 
 if TYPE_CHECKING:
-    from athena_reports.authors.declared import Declared
+    from athena_reports.authors.report_files import Declared
     from athena_reports.reports.input import Input
     from athena_reports.workflows.preflight import AccountCheck
 
@@ -86,7 +87,7 @@ def preview(
 ) -> None:
     """Show what a period would query, which partitions it reads, and what it costs. Nothing is published."""
     from athena_reports.authors import preview as previews
-    from athena_reports.authors.declared import find_report
+    from athena_reports.authors.report_files import find_report
     from athena_reports.authors.trial import Aws
     from athena_reports.steps.scan_limit import ScanLimitError
 
@@ -121,15 +122,12 @@ def plan(
     """Show what an edited report would change in its last published periods, as Markdown. Nothing is published."""
     from athena_reports.authors import plan as plans
     from athena_reports.authors.airflow_api import connect, require_dag, restate
-    from athena_reports.authors.declared import find_report
     from athena_reports.authors.preview import expected_cost
+    from athena_reports.authors.report_files import find_report
     from athena_reports.authors.trial import Aws
 
     progress = Console(stderr=True)
-
-    def show_progress(step: str) -> None:
-        progress.print(step, style="dim")
-
+    show_progress = partial(progress.print, style="dim")
     declared, _ = find_report(report, "", _reports())
     dag_id = declared.dag.dag_id
     key_columns = key or ()
@@ -167,8 +165,8 @@ def docs(
     odcs: Annotated[bool, typer.Option("--odcs", help="Print an ODCS data contract as YAML.")] = False,
 ) -> None:
     """Describe a report as Markdown, for its readers: schedule, inputs, columns, checks, and where it is published."""
-    from athena_reports.authors.declared import find_dags
     from athena_reports.authors.docs import contract, markdown
+    from athena_reports.authors.report_files import find_dags
 
     dags = find_dags(report, _reports())
     if odcs:
@@ -181,7 +179,7 @@ def docs(
 def status(report: ReportName, as_json: AsJson = False) -> None:
     """Show which periods are published, and which of them by other SQL, params or transform than today's."""
     from athena_reports.authors import status as statuses
-    from athena_reports.authors.declared import find_report
+    from athena_reports.authors.report_files import find_report
     from athena_reports.authors.trial import Aws
 
     declared, _ = find_report(report, "", _reports())
@@ -197,13 +195,13 @@ def costs(
 ) -> None:
     """Show what reports, their owners and months scanned and cost, dearest first."""
     from athena_reports.authors import costs as cost_totals
-    from athena_reports.authors.declared import find_dags
+    from athena_reports.authors.report_files import find_dags
     from athena_reports.authors.trial import Aws
 
-    declared = _reports()
-    dags = declared.reports
+    all_reports = _reports()
+    dags = all_reports.reports
     if report:
-        dags = find_dags(report, declared)
+        dags = find_dags(report, all_reports)
     totals = cost_totals.costs(dags, months, Aws.connect())
     _show(totals, cost_totals.show, as_json)
 
@@ -224,10 +222,10 @@ def run_cases(
     folders = cases.case_folders(folder, names or [])
     console = Console()
     aws = Aws.connect()
-    declared = _reports()
+    all_reports = _reports()
     results = []
     for case_folder in folders:
-        result = cases.run_case(case_folder, declared, aws, accept=accept)
+        result = cases.run_case(case_folder, all_reports, aws, accept=accept)
         results.append(result)
         if not as_json:
             cases.show(result, console)
@@ -283,12 +281,12 @@ def _print_checks(checks: "list[AccountCheck]") -> None:
 
 def _reports() -> "Declared":
     """Return the reports of the DAGs folder, and print which files have none because they are broken."""
-    from athena_reports.authors.declared import declared_reports
+    from athena_reports.authors.report_files import declared_reports
 
-    declared = declared_reports()
-    for problem in declared.problems:
+    all_reports = declared_reports()
+    for problem in all_reports.problems:
         _print_problem(problem)
-    return declared
+    return all_reports
 
 
 def _print_problem(problem: str) -> None:

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from athena_reports.authors.declared import DeclaredReport
 from athena_reports.authors.preview import size
+from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import CALLS_AT_ONCE, Aws
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.costs import CostSummary, Ledger, last_months, merged, summary

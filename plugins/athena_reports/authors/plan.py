@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel
 
-from athena_reports.authors.declared import DeclaredReport
+from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws, trial
 from athena_reports.aws.s3 import split_uri
 from athena_reports.errors import AthenaReportsError

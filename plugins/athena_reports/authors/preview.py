@@ -11,7 +11,7 @@ from rich.syntax import Syntax
 from rich.table import Table as Grid
 from rich.text import Text
 
-from athena_reports.authors.declared import DeclaredReport
+from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import CALLS_AT_ONCE, Aws, trial
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.manifest import PublishedPeriod

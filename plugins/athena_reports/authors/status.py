@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from rich.console import Console
 
-from athena_reports.authors.declared import DeclaredReport
+from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
 from athena_reports.page.coverage import Cell, State, period_coverage
 from athena_reports.publication.glue_table import Table

@@ -10,7 +10,7 @@ from uuid import uuid4
 import boto3
 from botocore.config import Config
 
-from athena_reports.authors.declared import DeclaredReport
+from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.aws.s3 import S3
 from athena_reports.periods.calendar import Period
 from athena_reports.queries.execution import QueryExecution, QueryState, get_query_execution

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property, total_ordering
-from typing import Literal, Self, get_args
+from typing import Literal, NamedTuple, Self, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, model_validator
@@ -19,21 +19,34 @@ from athena_reports.periods.zones import dates_shown, midnight, to_utc, zone_of
 
 Unit = Literal["daily", "weekly", "monthly", "quarterly", "yearly"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-FIRST_YEAR, LAST_YEAR = 1900, 2199  # the years in which a period may begin
 
-_IDS = {  # noun, form of the id, an example
-    "daily": ("day", "YYYY-MM-DD", "2026-11-15"),
-    "weekly": ("week", "the YYYY-MM-DD of its first day", "2026-11-15"),
-    "monthly": ("month", "YYYY-MM", "2026-11"),
-    "quarterly": ("quarter", "YYYY-Qn", "2026-Q4"),
-    "yearly": ("year", "YYYY", "2026"),
+# The years in which a period may begin.
+FIRST_YEAR = 1900
+LAST_YEAR = 2199
+
+
+class _Naming(NamedTuple):
+    """What a period of a unit is called, and how its id is written."""
+
+    noun: str
+    form_of_id: str
+    example_of_id: str
+
+
+_NAMING = {
+    "daily": _Naming("day", "YYYY-MM-DD", "2026-11-15"),
+    "weekly": _Naming("week", "the YYYY-MM-DD of its first day", "2026-11-15"),
+    "monthly": _Naming("month", "YYYY-MM", "2026-11"),
+    "quarterly": _Naming("quarter", "YYYY-Qn", "2026-Q4"),
+    "yearly": _Naming("year", "YYYY", "2026"),
 }
-_MONTHS = {"monthly": 1, "quarterly": 3, "yearly": 12}
+_MONTHS = {"monthly": 1, "quarterly": 3, "yearly": 12}  # how many a period has
 
 
 def _require_one_of(choices: object, value: object, field: str) -> None:
-    if value not in get_args(choices):
-        raise PeriodError(f"{field} {value!r} is not one of {', '.join(get_args(choices))}")
+    allowed = get_args(choices)
+    if value not in allowed:
+        raise PeriodError(f"{field} {value!r} is not one of {', '.join(allowed)}")
 
 
 @dataclass(frozen=True)
@@ -66,13 +79,15 @@ class Cadence:
     @property
     def noun(self) -> str:
         """What one period is called: "week"."""
-        return _IDS[self.unit][0]
+        return _NAMING[self.unit].noun
 
     @property
     def description(self) -> str:
         """The cadence for people: "Weekly from Sunday, Asia/Tokyo"."""
-        first_day = f" from {self.first_day.capitalize()}" if self.first_day else ""
-        return f"{self.unit.capitalize()}{first_day}, {self.timezone}"
+        unit = self.unit.capitalize()
+        if self.first_day is None:
+            return f"{unit}, {self.timezone}"
+        return f"{unit} from {self.first_day.capitalize()}, {self.timezone}"
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -83,9 +98,9 @@ class Cadence:
         """Return the period of an id: "2026-11-15" (day, week), "2026-11", "2026-Q4", "2026"; PeriodError if none."""
         first_date = self._read(id)
         if first_date is None:
-            noun, form, example = _IDS[self.unit]
-            expected = f"expected {form}, such as {example!r} ({self.description})"
-            raise PeriodError(f"{id!r} is not the id of a {noun}: {expected}")
+            naming = _NAMING[self.unit]
+            expected = f"expected {naming.form_of_id}, such as {naming.example_of_id!r}"
+            raise PeriodError(f"{id!r} is not the id of a {naming.noun}: {expected} ({self.description})")
         return self._beginning_on(first_date)
 
     def containing(self, instant: datetime) -> "Period":
@@ -105,18 +120,22 @@ class Cadence:
     def first_from(self, at: datetime) -> "Period":
         """Return the earliest period with start >= at; errors as for `containing`."""
         period = self.containing(at)
-        return period if period.start_utc == to_utc(at) else period.next
+        if period.start_utc == to_utc(at):
+            return period
+        return period.next
 
     def between(self, start: datetime, end: datetime) -> Iterator["Period"]:
         """Yield the periods that start in [start, end), in order; errors as for `containing`."""
-        period, until = self.first_from(start), to_utc(end)
-        while period.start_utc < until:
+        period = self.first_from(start)
+        end_utc = to_utc(end)
+        while period.start_utc < end_utc:
             yield period
             period = period.next
 
     def overlapping(self, period: "Period") -> Iterator["Period"]:
         """Yield the periods that overlap with a period of any cadence, in order; errors as for `containing`."""
-        return self.between(self.containing(period.start_utc).start_utc, period.end_utc)
+        first = self.containing(period.start_utc)
+        return self.between(first.start_utc, period.end_utc)
 
     def _beginning_on(self, first_date: date) -> "Period":
         """Return the period with a nominal first date; PeriodError if there is none."""
@@ -131,23 +150,31 @@ class Cadence:
         raise PeriodError(f"no {self.noun} begins on {self._id(first_date)!r}; {around} ({self.description})")
 
     @cached_property
-    def _days(self) -> tuple[int, int]:
-        """How many days a period has, and the ordinal of a date that one begins on: ordinal 1 is a Monday."""
-        return (7, get_args(Weekday).index(self.first_day) + 1) if self.first_day else (1, 1)
+    def _length_in_days(self) -> int:
+        """How many days a period has, if its unit is not made of months."""
+        return 7 if self.unit == "weekly" else 1
+
+    @cached_property
+    def _origin(self) -> int:
+        """The ordinal of a date that a period begins on. In Python ordinal 1 is a Monday."""
+        if self.first_day is None:
+            return 1
+        return get_args(Weekday).index(self.first_day) + 1
 
     def _index(self, day: date) -> int:
         """The number of the nominal period that holds a date. Consecutive periods count up by one."""
-        if months := _MONTHS.get(self.unit):
+        months = _MONTHS.get(self.unit)
+        if months is not None:
             return (day.year * 12 + day.month - 1) // months
-        length, origin = self._days
-        return (day.toordinal() - origin) // length
+        return (day.toordinal() - self._origin) // self._length_in_days
 
     def _first_date(self, index: int) -> date:
-        if months := _MONTHS.get(self.unit):
-            year, month = divmod(index * months, 12)
-            return date(year, month + 1, 1)
-        length, origin = self._days
-        return date.fromordinal(index * length + origin)
+        """The nominal first date of the period of a number."""
+        months = _MONTHS.get(self.unit)
+        if months is not None:
+            year, month_from_0 = divmod(index * months, 12)
+            return date(year, month_from_0 + 1, 1)
+        return date.fromordinal(index * self._length_in_days + self._origin)
 
     def _start(self, index: int) -> datetime:
         return midnight(self.zone, self._first_date(index))
@@ -163,19 +190,33 @@ class Cadence:
 
     def _id(self, first_date: date) -> str:
         if self.unit == "quarterly":
-            return f"{first_date.year}-Q{(first_date.month + 2) // 3}"
-        return first_date.isoformat()[: len(_IDS[self.unit][2])]
+            quarter = (first_date.month + 2) // 3
+            return f"{first_date.year}-Q{quarter}"
+        # The other ids are the beginning of the date: all of it, or without the day or the month.
+        length = len(_NAMING[self.unit].example_of_id)
+        return first_date.isoformat()[:length]
 
     def _read(self, id: str) -> date | None:
+        """The nominal first date that an id stands for; None if it is not written as one."""
         try:
-            if self.unit == "quarterly":
-                year, quarter = id.split("-Q")
-                first_date = date(int(year), 3 * int(quarter) - 2, 1)
-            else:
-                first_date = date.fromisoformat(id + {"monthly": "-01", "yearly": "-01-01"}.get(self.unit, ""))
+            first_date = self._parse(id)
         except (AttributeError, TypeError, ValueError):
             return None
-        return first_date if self._id(first_date) == id else None
+        # Python reads other ways to write a date, too, such as 20261115.
+        if self._id(first_date) != id:
+            return None
+        return first_date
+
+    def _parse(self, id: str) -> date:
+        if self.unit == "quarterly":
+            year, quarter = id.split("-Q")
+            first_month = 3 * int(quarter) - 2
+            return date(int(year), first_month, 1)
+        if self.unit == "monthly":
+            return date.fromisoformat(id + "-01")
+        if self.unit == "yearly":
+            return date.fromisoformat(id + "-01-01")
+        return date.fromisoformat(id)
 
     def _check_year(self, year: int) -> None:
         if not FIRST_YEAR <= year <= LAST_YEAR:

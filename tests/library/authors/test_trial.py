@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from athena_reports import build_dag
-from athena_reports.authors.declared import DeclaredReport
+from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws, trial
 from athena_reports.errors import QueryError
 from tests.library.conftest import MakeReport

@@ -1,8 +1,7 @@
-"""The reports of the DAGs folder, as the DAGs carry them that were built of them."""
+"""Imports the files of the DAGs folder, and finds the reports that their DAGs were built of."""
 
 import importlib.util
 import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -50,7 +49,8 @@ class DeclaredReport:
         """Return the SQL of a period, rendered as its run renders it, or in another context."""
         report = self.report
         if context is None:
-            context = template_context(SqlPeriod(period, report.late_by), report.params, report.inputs)
+            sql_period = SqlPeriod(period, report.late_by)
+            context = template_context(sql_period, report.params, report.inputs)
         template = self.dag.get_template_env().from_string(report.sql_text)
         return template.render(context).strip()
 
@@ -67,7 +67,9 @@ class DeclaredReport:
     @property
     def database(self) -> str | None:
         """Glue database of its table; None for no table."""
-        return settings().report_database if self.report.has_table else None
+        if not self.report.has_table:
+            return None
+        return settings().report_database
 
     @property
     def logic(self) -> str:
@@ -77,12 +79,19 @@ class DeclaredReport:
     @property
     def key(self) -> tuple[str, ...]:
         """The columns that a check declares as unique; empty if none does."""
-        return next((check.key for check in self.report.checks if check.key), ())
+        for check in self.report.checks:
+            if check.key:
+                return check.key
+        return ()
 
     def latest_period(self) -> Period:
         """Return the last period that is complete, and that the report has data for."""
-        complete, end = self.cadence.last_complete(datetime.now(UTC)), self.dag.end_date
-        return min(complete, self.cadence.containing(end)) if end else complete
+        last_complete = self.cadence.last_complete(datetime.now(UTC))
+        end_date = self.dag.end_date
+        if end_date is None:
+            return last_complete
+        last_with_data = self.cadence.containing(end_date)
+        return min(last_complete, last_with_data)
 
 
 class Declared(NamedTuple):
@@ -97,48 +106,86 @@ def declared_reports() -> Declared:
 
     As in Airflow, a file that `.airflowignore` names is not read, and only Ctrl-C ends the import of all files.
     """
+    folder = Path(conf.get_mandatory_value("core", "dags_folder"))
     reports: list[DeclaredReport] = []
     problems = []
-    for path in _dag_files(Path(conf.get_mandatory_value("core", "dags_folder"))):
+    for path in _dag_files(folder):
         try:
-            if "build_dag" in _source(path):
-                reports += [DeclaredReport(dag) for dag in _dags(path)]
+            dags = _report_dags(path)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever a file of an author raises, SystemExit too
             problems.append(f"{path} cannot be imported: {_reason(error)}")
+            continue
+        reports += [DeclaredReport(dag) for dag in dags]
     return Declared(reports, problems)
 
 
 def find_dags(name: str, declared: Declared) -> list[DeclaredReport]:
     """Return the DAGs of a report, or the one of an id; UnknownReportError if there is none."""
-    known = declared.reports
-    named = [each for each in known if name in (each.report.name, each.dag.dag_id)]
-    if not named:
-        names = sorted({text for each in known for text in (each.report.name, each.dag.dag_id)})
-        near = ", ".join(get_close_matches(name, names, n=3, cutoff=0.3)) or ", ".join(names) or "none"
-        raise UnknownReportError(f"There is no report {name!r}. Is it one of these: {near}?")
-    return named
+    matching = []
+    known_names = set()
+    for declared_report in declared.reports:
+        names = {declared_report.report.name, declared_report.dag.dag_id}
+        known_names |= names
+        if name in names:
+            matching.append(declared_report)
+    if not matching:
+        suggestions = _suggestions(name, sorted(known_names))
+        raise UnknownReportError(f"There is no report {name!r}. Is it one of these: {suggestions}?")
+    return matching
+
+
+def _suggestions(name: str, known_names: list[str]) -> str:
+    """Return the names that resemble a name; if none does, all; "none" if there are none at all."""
+    if not known_names:
+        return "none"
+    similar_names = get_close_matches(name, known_names, n=3, cutoff=0.3)
+    return ", ".join(similar_names or known_names)
 
 
 def find_report(name: str, period_id: str, declared: Declared) -> tuple[DeclaredReport, Period]:
-    """Return the report of a name or a DAG id, and a period of it: the last complete one without an id.
+    """Return the report of a name or a DAG id, and a period of it.
 
-    A name without a cadence means the first DAG that has such a period. UnknownReportError if there is none.
+    A name without a cadence means the first DAG that has such a period.
+
+    Args:
+        name: Name of a report, or the id of its DAG.
+        period_id: Id of the period; empty for the last complete one.
+        declared: The reports to look among.
+
+    Raises:
+        UnknownReportError: There is no such report, or no such period of it.
     """
     problems = []
-    for each in find_dags(name, declared):
+    for declared_report in find_dags(name, declared):
         try:
-            return each, each.cadence.period(period_id) if period_id else each.latest_period()
+            if not period_id:
+                return declared_report, declared_report.latest_period()
+            return declared_report, declared_report.cadence.period(period_id)
         except PeriodError as error:
             problems.append(str(error))
     raise UnknownReportError(f"{name}: " + "; ".join(problems))
 
 
 def _dag_files(folder: Path) -> list[Path]:
+    """Return the Python files that Airflow would read, in a fixed order."""
     # Not in safe mode: that leaves out a file without the word "airflow", which `make check` explains.
-    paths = map(Path, list_py_file_paths(folder, safe_mode=False))
+    paths = [Path(path) for path in list_py_file_paths(folder, safe_mode=False)]
     return sorted(path for path in paths if path.suffix == ".py")
+
+
+def _report_dags(path: Path) -> list[BuiltDag]:
+    """Import a DAG file and return the DAGs of reports in it; a file without `build_dag` is not run."""
+    if "build_dag" not in _source(path):
+        return []
+    spec = importlib.util.spec_from_file_location(f"report_file_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        return []
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return [value for value in vars(module).values() if isinstance(value, BuiltDag)]
 
 
 def _source(path: Path) -> str:
@@ -149,18 +196,11 @@ def _source(path: Path) -> str:
 
 
 def _reason(error: BaseException) -> str:
+    """Return what an import raised, in one message; errors of this package are sentences already."""
+    text = str(error)
     if isinstance(error, AthenaReportsError):
-        return str(error)
+        return text
     kind = type(error).__name__
-    return f"{kind}: {error}" if str(error) else kind
-
-
-def _dags(path: Path) -> Iterator[BuiltDag]:
-    spec = importlib.util.spec_from_file_location(f"report_file_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        return
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    found: Sequence[object] = list(vars(module).values())
-    yield from (each for each in found if isinstance(each, BuiltDag))
+    if not text:
+        return kind
+    return f"{kind}: {text}"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from athena_reports import Cadence, Input, build_dag, daily, monthly, quarterly, weekly, yearly
-from athena_reports.authors.declared import DeclaredReport, declared_reports, find_report
+from athena_reports.authors.report_files import DeclaredReport, declared_reports, find_report
 from athena_reports.publication.location import PeriodLocation
 from tests.library.conftest import MakeReport
 from tests.library.steps.tasks import NOW, Run, context
