@@ -34,7 +34,7 @@ def test_a_trial_asks_athena_as_the_run_does(
 
     athena.plan = lambda _: Plan.failing(1006, category=2)
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
-    says = r"^plays_weekly, period 2025-06-08: query q-2 is FAILED"
+    says = r"^plays_weekly, period 2025-06-08: Query q-2 is FAILED"
     with pytest.raises(QueryError, match=says), trial(DeclaredReport(dag), WEEK, aws):
         raise AssertionError("it has rows")
 
