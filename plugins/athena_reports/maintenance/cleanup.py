@@ -87,28 +87,30 @@ def clean_up_bucket(
         bucket: The report bucket.
         database: Glue database of the published tables.
         policy: How long versions stay that are not current.
-        delete: Remove objects; else they are only listed in the log.
+        delete: Whether to remove objects; else they are only listed in the log.
         bucket_owner: Account id that must own the bucket; empty for any.
         encryption: How what is written is encrypted; None for the bucket's default.
         aws_conn_id: Airflow connection.
 
     Raises:
-        AirflowException: A period or a table was left as it is; the message says why.
+        AirflowException: A period or a table was left as it is, and the message says why; or AWS
+            did not serve a call.
+        AirflowFailException: AWS refused a call without which nothing can be cleaned up.
     """
     hook = SharedSessionHook(aws_conn_id=aws_conn_id)
     s3 = S3(hook.client("s3"), bucket_owner, encryption)
     glue = hook.client("glue")
     summary = CleanupSummary()
     now = datetime.now(UTC)
-    folders: set[str] = set()
+    cadence_folders: set[str] = set()
     for report_folder in s3.folders(f"s3://{bucket}/"):
-        folders.update(s3.folders(report_folder))
+        cadence_folders.update(s3.folders(report_folder))
     with summary.noting():
         # A report may be published in Glue although all of its objects are gone.
-        for table in list(published_tables(database, glue)):
+        for table in published_tables(database, glue):
             if table.location.bucket == bucket:
-                folders.add(table.location.folder_uri)
-    for folder in sorted(folders):
+                cadence_folders.add(table.location.folder_uri)
+    for folder in sorted(cadence_folders):
         table = Table(database, ReportLocation.of_folder(folder), glue)
         with summary.noting():
             clean_up(table, summary, s3=s3, policy=policy, now=now, delete=delete)
@@ -147,78 +149,80 @@ def clean_up(
         s3: The client of the report bucket.
         policy: How long versions stay that are not current.
         now: The time by which ages are counted.
-        delete: Remove objects; else they are only listed.
+        delete: Whether to remove objects; else they are only listed in the summary.
 
     Raises:
-        PublishError: Glue does not list the partitions, or `latest.json` cannot be written.
+        TableError: Glue does not list the partitions.
+        PublishError: `latest.json` is not of this package, or other programs are always faster.
+        S3Error: S3 does not list the folders, or `latest.json` cannot be read or written.
     """
     partitions = table.partitions()
     folders = {folder.split("/")[-2] for folder in s3.folders(table.location.folder_uri)}
     newest: tuple[Manifest, PeriodLocation] | None = None
     for period_id in sorted(folders | partitions.keys()):
-        period = table.location.period_folder(period_id)
+        location = table.location.period_folder(period_id)
         partition = partitions.get(period_id)
-        if period_id not in folders and not _is_ours(partition, period):
-            continue
+        if period_id not in folders and not _is_ours(partition, location):
+            continue  # another program made the partition
         summary.periods += 1
         with summary.noting():
-            objects = list(s3.list(period.folder_uri))
+            objects = list(s3.list(location.folder_uri))
             # Read after the listing: nothing that the listing has is newer than the manifest.
-            with _marking(table, period, partition):
-                manifest, _ = read_manifest(period, s3)
+            with _marking(table, location, partition):
+                manifest, _ = read_manifest(location, s3)
             removals = plan(objects, manifest, partition, policy, now)
             if delete:
                 s3.delete([item.uri for item in removals])
             summary.removals.update(removals)
             if manifest is not None:
-                newest = manifest, period  # ids sort by time
-            _repair(objects, manifest, partition, period, table=table, summary=summary, s3=s3)
+                newest = manifest, location  # ids sort by time
+            _repair(objects, manifest, partition, location, table=table, summary=summary, s3=s3)
     if newest is not None:
         # Only a run of the latest period moves latest.json forward, and that run may have died.
-        manifest, period = newest
-        follow(manifest, location=period, s3=s3, table=None)
+        manifest, location = newest
+        follow(manifest, location=location, s3=s3, table=None)
 
 
 def _repair(
     objects: Sequence[StoredObject],
     manifest: Manifest | None,
     partition: Partition | None,
-    period: PeriodLocation,
+    location: PeriodLocation,
     *,
     table: Table,
     summary: CleanupSummary,
     s3: S3,
 ) -> None:
-    """Mark a period that is broken; let the partition of another one say what its manifest says."""
-    with _marking(table, period, partition):
-        _require_whole(objects, manifest, partition, period, s3)
-    if manifest is None or _is_followed(manifest, partition, period):
+    """Mark a period that is broken. If it is whole, let its partition say what its manifest says."""
+    with _marking(table, location, partition):
+        _require_whole(objects, manifest, partition, location, s3)
+    if manifest is None or _is_followed(manifest, partition, location):
         return
-    follow(manifest, location=period, s3=s3, table=table)
-    report = period.report
-    summary.repaired.append(f"{report.name}/{report.cadence_name}/{period.period_id}")
+    follow(manifest, location=location, s3=s3, table=table)
+    report = location.report
+    summary.repaired.append(f"{report.name}/{report.cadence_name}/{location.period_id}")
 
 
-def _is_ours(partition: Partition | None, period: PeriodLocation) -> bool:
+def _is_ours(partition: Partition | None, location: PeriodLocation) -> bool:
     if partition is None:
         return False
-    return partition.parameters.get("manifest") == period.manifest_uri
+    return partition.parameters.get("manifest") == location.manifest_uri
 
 
 @contextmanager
-def _marking(table: Table, period: PeriodLocation, partition: Partition | None) -> Iterator[None]:
-    """Let a period's partition say the error that the block raises.
+def _marking(table: Table, location: PeriodLocation, partition: Partition | None) -> Iterator[None]:
+    """Write the PublishError that the block raises into the period's partition, and raise it again.
 
-    Whoever publishes the period writes its partition anew, without the mark.
+    The next publication of the period writes its partition anew, without the mark.
     """
     try:
         yield
     except PublishError as error:
         why = str(error)
-        if partition is not None and _is_ours(partition, period):
+        if partition is not None and _is_ours(partition, location):
             is_marked = partition.parameters.get("broken") == why
             if not is_marked:
-                table.mark_broken(period.period_id, partition, why)
+                table.mark_broken(location.period_id, partition, why)
         raise
 
 
@@ -226,31 +230,31 @@ def _require_whole(
     objects: Sequence[StoredObject],
     manifest: Manifest | None,
     partition: Partition | None,
-    period: PeriodLocation,
+    location: PeriodLocation,
     s3: S3,
 ) -> None:
     """Raise PublishError if the manifest, or an object that it names, is missing or damaged."""
     if manifest is None:
         if partition is not None:
             raise PublishError(
-                f"{period.manifest_uri} is missing, but Glue has the period. Its version is kept. "
+                f"{location.manifest_uri} is missing, but Glue has the period. Its version is kept. "
                 f"Restore the manifest, or clear run_query of the period and its downstream tasks."
             )
         return
-    if damage(manifest, period, objects):
+    if damage(manifest, location, objects):
         # The version may be younger than the listing, so its objects are listed once more.
-        problem = damage(manifest, period, s3.list(period.version_uri(manifest.version)))
+        problem = damage(manifest, location, s3.list(location.version_uri(manifest.version)))
         if problem:
             raise PublishError(f"{problem}. Clear run_query of the period and its downstream tasks.")
 
 
-def _is_followed(manifest: Manifest, partition: Partition | None, period: PeriodLocation) -> bool:
+def _is_followed(manifest: Manifest, partition: Partition | None, location: PeriodLocation) -> bool:
     """Whether the partition says what the manifest says."""
     if not manifest.parquet_key:
         return True  # without Parquet there is no partition
     if partition is None:
         return False
-    expected = manifest.partition(period)
+    expected = manifest.partition(location)
     if partition.location != expected.location:
         return False
     # Glue and others may add parameters.
@@ -282,12 +286,13 @@ def plan(
             continue  # it may be about to become the current one
         reason = _reason(version, uploaded_at, manifest, policy, now)
         if reason:
-            removals.update(dict.fromkeys(stored, f"version {version} {reason}"))
+            for item in stored:
+                removals[item] = f"version {version} {reason}"
     return removals
 
 
 def _is_current(version: str, manifest: Manifest | None, partition: Partition | None) -> bool:
-    """Whether readers are told to read a version."""
+    """Whether readers are told to read a version, by the manifest or, if it is missing, by Glue."""
     if manifest is not None:
         return version == manifest.version
     if partition is not None:
@@ -316,7 +321,8 @@ def _reason(
     earlier_versions: Sequence[EarlierVersion] = ()
     if manifest is not None:
         earlier_versions = manifest.earlier_versions
-    for later_ones, earlier in enumerate(earlier_versions):  # the latest comes first
+    # The latest comes first, so the place of a version is the number of later ones.
+    for later_ones, earlier in enumerate(earlier_versions):
         if earlier.version != version:
             continue
         age = now - datetime.fromisoformat(earlier.replaced_at)

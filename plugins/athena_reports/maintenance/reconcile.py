@@ -13,11 +13,18 @@ from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submission import recent_submissions
 from athena_reports.steps.airflow_errors import aws_errors
 
-GRACE = timedelta(minutes=1)  # younger queries are left alone: their run may not have been saved yet
+GRACE = timedelta(minutes=1)  # the run of a younger query may not have been saved yet
 
 
 class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
-    """Stops the environment's running queries whose run has ended, is gone, or has started a newer one."""
+    """Stops the environment's running queries whose run has ended, is gone, or has started a newer one.
+
+    Args:
+        workgroup: The workgroup whose latest queries are looked through.
+        environment: Name of the environment. Queries of other environments are left alone.
+        grace: Younger queries are left alone.
+        **kwargs: Arguments of `AwsBaseOperator`, such as `task_id` and `aws_conn_id`.
+    """
 
     aws_hook_class = AthenaHook
     template_fields = ("workgroup", "environment")
@@ -41,6 +48,8 @@ class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
 
     def _unwanted(self, ti: Any) -> Iterator[tuple[Marker, QueryExecution]]:
         """Yield the environment's running queries that nobody waits for, the newest first."""
+        # All queries count here, those that have ended too: a newer one shows that its owner no
+        # longer waits for an older one.
         owners_with_a_newer_query = set()
         for marker, query in self._newest_first():
             is_superseded = marker.owner in owners_with_a_newer_query

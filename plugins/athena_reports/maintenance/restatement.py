@@ -19,7 +19,8 @@ from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.steps.airflow_errors import report_errors
 
 STALE_PARAM = "stale"
-# The queries of two periods that are reported again together start at most so far apart.
+# A period and the one before may be reported again together, and either query may start first. They
+# start at most so far apart. Then the later period is not stale, whichever came first.
 TOGETHER = timedelta(minutes=1)
 _ACTIVE_STATES = ["queued", "running"]
 _RUN_IDS_PER_REQUEST = 50  # they are part of the request's address, whose length is limited
@@ -37,7 +38,7 @@ class Restatement:
 
     @property
     def run_ids(self) -> list[str]:
-        """Ids of the runs that it may have had, one a day while they fail, and of the next one."""
+        """Ids of the runs that it may have had since it was due, one a day. The last is that of the next run."""
         prefix = f"restatement__{self.period_id}__{self.submitted_at}"
         return [f"{prefix}__{day}" for day in range(self.days_due + 1)]
 
@@ -96,13 +97,15 @@ def stale_periods(partitions: Mapping[str, PartitionFacts]) -> list[str]:
 def _whole_days_due(facts: PartitionFacts, now: datetime) -> int:
     """Return how many times 24 hours have passed since the period was due for the first time.
 
+    It is due when its late events have arrived, but not before its query was submitted.
+
     Dates would not do: many periods become due just before midnight UTC, and their runs are still
     active after it.
     """
     submitted_at = datetime.fromisoformat(facts.submitted_at)
     settles_at = datetime.fromisoformat(facts.settles_at)
     time_due = now - max(submitted_at, settles_at)
-    # A stale period may be restated before its own late events have arrived.
+    # It is negative for a stale period that is restated before its own late events have arrived.
     return max(time_due, timedelta(0)) // timedelta(days=1)
 
 
@@ -156,12 +159,14 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
         restatements: list[Restatement] = []
         for table in published_tables(self.database, self.hook.get_conn()):
             partitions = table.published_periods()
-            restatements += find_restatements(table.name, partitions, now, with_stale=with_stale)
+            dag_id = table.name  # `<report>_<cadence>` too
+            restatements += find_restatements(dag_id, partitions, now, with_stale=with_stale)
         restatements.sort(key=lambda restatement: restatement.period_id)
         return restatements
 
 
 def _has_active_run(restatement: Restatement, context: Context) -> bool:
+    """Whether one of the runs that the restatement may have had is queued or running."""
     run_ids = restatement.run_ids
     for start in range(0, len(run_ids), _RUN_IDS_PER_REQUEST):
         active_runs = context["ti"].get_dr_count(

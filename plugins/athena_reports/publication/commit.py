@@ -33,11 +33,14 @@ Outcome = Literal["published", "unchanged", "superseded"]
 PUBLISHED_WITHIN = timedelta(hours=12)
 
 _Document = TypeVar("_Document", Manifest, Latest)
-_Stored = tuple[_Document | None, str | None]  # a document and its ETag, or two Nones
+_Stored = tuple[_Document | None, str | None]  # a document and its ETag; two Nones if it is not there
 
 
 class _Change(NamedTuple, Generic[_Document]):
-    """What is to be stored in the place of a document, and what comes of it."""
+    """The document that is to be stored in the place of another, and the outcome to report.
+
+    It may be the same document, which is then not written.
+    """
 
     document: _Document
     outcome: Outcome
@@ -91,7 +94,7 @@ def publish(
             # Not before the upload is verified: readers would see the columns of a version that is
             # never published.
             table.prepare(version.columns, commented=True)
-        if current is not None and _deciding(current) == _deciding(successor.document):
+        if current is not None and _facts_worth_a_write(current) == _facts_worth_a_write(successor.document):
             return _Change(current, successor.outcome)
         return successor
 
@@ -102,7 +105,13 @@ def publish(
 
 
 def damage(version: Version, location: PeriodLocation, stored: Iterable[StoredObject]) -> str:
-    """Say which object of a version is not stored as it was uploaded; empty if each is."""
+    """Say which object of a version is not stored as it was uploaded; empty if each is.
+
+    Args:
+        version: The version.
+        location: Where its period is published.
+        stored: What a listing has of the version's objects, and maybe other objects.
+    """
     stored_bytes = {item.uri: item.bytes for item in stored}
     for expected in version.objects:
         uri = location.uri(expected.key)
@@ -172,8 +181,8 @@ def _refuse_a_future_query(current: Manifest, location: PeriodLocation) -> None:
         )
 
 
-def _deciding(manifest: Manifest) -> tuple[object, ...]:
-    """Return the facts that a manifest is written anew for if one of them differs."""
+def _facts_worth_a_write(manifest: Manifest) -> tuple[object, ...]:
+    """Return the facts of a manifest that replaces another if it differs from it in one of them."""
     return (
         manifest.version,
         manifest.columns,
@@ -210,14 +219,14 @@ def _successor(
 
     if is_current_broken:  # a broken version is replaced, by the same rows or by others
         is_restated = not has_same_content
-        manifest = _replacing(current, version, facts, None, is_restated=is_restated)
+        manifest = _replacing(current, version, facts, difference=None, is_restated=is_restated)
         return _Change(manifest, "published")
 
-    difference = _difference(version, current, location, s3, memory_limit)
-    is_same = has_same_content or _differ_in_order_only(version, current, difference)
-    if not is_same:  # new rows
-        manifest = _replacing(current, version, facts, difference, is_restated=True)
-        return _Change(manifest, "published")
+    if not has_same_content:
+        difference = _difference(version, current, location, s3, memory_limit)
+        if not _differ_in_order_only(version, current, difference):  # new rows
+            manifest = _replacing(current, version, facts, difference=difference, is_restated=True)
+            return _Change(manifest, "published")
 
     _keep_sql(facts.query.sql_sha256, version, current, location, s3)
     if current.query.id != facts.query.id:  # the same rows by another query
@@ -235,12 +244,13 @@ def _replacing(
     current: Manifest,
     version: Version,
     facts: PublicationFacts,
-    difference: Difference | None,
     *,
+    difference: Difference | None,
     is_restated: bool,
 ) -> Manifest:
     """Return the manifest that names another version; the current one becomes an earlier one."""
     replaced = current.as_earlier_version(facts.published_at, difference)
+    # A version that was replaced may become the current one again. Then it is not an earlier one.
     others = [entry for entry in current.earlier_versions if entry.version != version.version]
     restated_at = current.restated_at
     if is_restated:
@@ -260,7 +270,7 @@ def _keeping(
     facts: PublicationFacts,
     repeated_queries: tuple[QueryFacts, ...],
 ) -> Manifest:
-    """Return the manifest that keeps the current rows, with what is said of the new ones."""
+    """Return the manifest that keeps the current rows, with the facts of the query that gave them again."""
     kept = Version(
         version=current.version,
         ordered=current.ordered,
@@ -296,10 +306,9 @@ def _verify(version: Version, location: PeriodLocation, stored: Iterable[StoredO
 def _difference(new: Version, old: Version, location: PeriodLocation, s3: S3, memory_limit: str) -> Difference | None:
     """Count the rows that `new` adds to `old` and removes, as multisets.
 
-    None if that cannot be counted, as one of them has no Parquet.
+    With other columns or types, all rows differ. None if that cannot be counted, as one of them has
+    no Parquet.
     """
-    if new.content == old.content:
-        return Difference(added=0, removed=0)
     if _types(new) != _types(old):
         return Difference(added=new.rows, removed=old.rows)
     if not new.parquet_key or not old.parquet_key:
@@ -322,7 +331,7 @@ def _types(version: Version) -> list[tuple[str, str]]:
 
 
 def _differ_in_order_only(new: Version, current: Version, difference: Difference | None) -> bool:
-    """Whether two versions have the same rows in another order, which has no meaning."""
+    """Whether two versions have the same rows and differ in an order that has no meaning."""
     if new.ordered or difference is None:
         return False
     has_same_formats = _formats(new) == _formats(current)
@@ -334,10 +343,10 @@ def _formats(version: Version) -> set[str]:
 
 
 def _keep_sql(sql_sha256: str, version: Version, current: Manifest, location: PeriodLocation, s3: S3) -> None:
-    """Keep the SQL of a version beside the same rows, which stay current."""
+    """Copy the SQL of a version that is not published beside the current one, which has the same rows."""
     if sql_sha256 == current.query.sql_sha256:
         return
-    with suppress(MissingObjectError, ConditionError):
+    with suppress(MissingObjectError, ConditionError):  # it is not there, or was copied before
         body, _ = s3.read(location.sql_uri(version.version, sql_sha256))
         uri = location.sql_uri(current.version, sql_sha256)
         s3.write(uri, body, "text/plain; charset=utf-8", replacing=None)
@@ -348,36 +357,38 @@ def _update_latest(manifest: Manifest, location: PeriodLocation, s3: S3) -> None
     uri = location.report.latest_uri
     latest = manifest.latest(location)
 
-    def later_one(current: Latest | None) -> _Change[Latest]:
+    def latest_of_both(current: Latest | None) -> _Change[Latest]:
         if current is not None and latest.is_before(current):
             return _Change(current, "superseded")
         return _Change(latest, "published")
 
-    _update(uri, partial(_read, Latest, uri, s3), later_one, s3)
+    _update(uri, partial(_read, Latest, uri, s3), latest_of_both, s3)
 
 
 def _update(
     uri: str,
     read: Callable[[], _Stored[_Document]],
-    change: Callable[[_Document | None], _Change[_Document]],
+    decide: Callable[[_Document | None], _Change[_Document]],
     s3: S3,
 ) -> _Change[_Document]:
-    """Replace a document by what `change` makes of it, and return that.
+    """Replace a document by the one that `decide` returns for it, and return the change.
 
-    If another writer is faster, the document is read and changed again.
+    If another writer is faster, the document is read again, and `decide` is asked again.
     """
-    changed = None
+    change = None
     for _ in range(ATTEMPTS):
         present, etag = read()
-        if changed is not None and present == changed.document:
-            return changed  # S3 did the write at the last attempt, and its answer was lost
-        changed = change(present)
-        if changed.document == present:
-            return changed
-        body = changed.document.model_dump_json(indent=2).encode()
-        with suppress(ConditionError, MissingObjectError):
+        if change is not None and present == change.document:
+            return change  # S3 did the write at the last attempt, and its answer was lost
+        change = decide(present)
+        if change.document == present:
+            return change
+        body = change.document.model_dump_json(indent=2).encode()
+        try:
             s3.write(uri, body, "application/json", replacing=etag)
-            return changed
+        except (ConditionError, MissingObjectError):
+            continue  # another writer has written, or deleted, the document since it was read
+        return change
     raise changed_by_others(uri)
 
 

@@ -23,7 +23,8 @@ class CostSummary(BaseModel, frozen=True):
     """A ledger in one line.
 
     `price_usd` is None if no query has a price. `growth` is that of the bytes per query, from the
-    first month with queries to the last one; None if there is one month only.
+    first month with queries to the last one, as a fraction: 0.5 is half as much again. It is None
+    if there is one month only, or if the first one scanned nothing.
     """
 
     queries: int
@@ -71,7 +72,12 @@ def _added(cost: Cost, other: Cost) -> Cost:
 
 
 def last_months(number: int, now: datetime) -> list[str]:
-    """Return the last months, oldest first and the present one included."""
+    """Return the last months, oldest first and the present one included.
+
+    Args:
+        number: How many months.
+        now: An instant in UTC, as ledgers are by UTC month.
+    """
     present = now.year * 12 + now.month - 1  # months since the year 0
     months = []
     for month_number in range(present - number + 1, present + 1):
@@ -99,7 +105,7 @@ def summary(ledger: Ledger, months: Sequence[str]) -> CostSummary:
 
 
 def _growth(costs: Sequence[Cost]) -> float | None:
-    """Return by which part the bytes per query grew from the first month to the last one."""
+    """Return by which fraction the bytes per query grew from the first month to the last one."""
     if len(costs) < 2:
         return None
     first = costs[0].scanned_bytes / costs[0].queries

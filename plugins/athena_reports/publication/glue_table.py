@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
 _MARK = {"written_by": "athena-reports"}  # parameter of our tables
-ATTEMPTS = 10
+ATTEMPTS = 10  # of a change that other writers may come before
 _INTEGERS = ("tinyint", "smallint", "int", "bigint")  # each holds the values of those before it
 _DECIMAL = re.compile(r"decimal\((?P<precision>\d+),(?P<scale>\d+)\)")
 # The fields of GetTable's response that UpdateTable takes, without the columns.
@@ -55,11 +55,16 @@ def changed_by_others(what: str) -> PublishError:
 
 @dataclass(frozen=True)
 class Table:
-    """The table of a report in a cadence, in a Glue database."""
+    """The table of a report in a cadence, in a Glue database.
+
+    Its methods raise TableError if Glue refuses a call or does not serve it.
+    """
 
     database: str
     location: ReportLocation
     glue: "GlueClient"
+    # The types of the table's columns, by the columns of a version that it was prepared for. A
+    # publication prepares it twice: before the manifest, and for the partition.
     _prepared: dict[Sequence[Column], dict[str, str]] = field(default_factory=dict, compare=False)
 
     @property
@@ -68,22 +73,25 @@ class Table:
         return self.location.table_name
 
     def columns(self) -> tuple[Column, ...] | None:
-        """Return the columns of the table, with Glue's types only; None if there is no table."""
+        """Return the columns of the table, with Glue's types only; None if there is no table, or no column."""
         table = self._find()
         if table is None:
             return None
         columns = []
         for name, glue_type in _types(table).items():
             columns.append(Column(name=name, type="", glue=glue_type))
-        return tuple(columns) or None
+        if not columns:
+            return None
+        return tuple(columns)
 
     def prepare(self, columns: Sequence[Column], *, commented: bool = False) -> dict[str, str]:
         """Make the table take a version with these columns, and return the types of its columns.
 
         Args:
             columns: The columns of the version.
-            commented: Whether the descriptions of the columns become comments in the table. Only
-                who publishes comments: who repairs an old period may know older descriptions.
+            commented: Whether the descriptions of the columns become comments in the table. They
+                do for a publication. They do not for a repair of an old period, whose descriptions
+                may be older than those of the table.
 
         Raises:
             SchemaError: The columns do not fit the table.
@@ -113,7 +121,18 @@ class Table:
         raise changed_by_others(self._about)
 
     def put_partition(self, period_id: str, columns: Sequence[Column], partition: Partition) -> None:
-        """Create the partition of a period whose version has these columns, or replace it."""
+        """Create the partition of a period, or replace it.
+
+        Args:
+            period_id: The id of the period.
+            columns: The columns of the period's version.
+            partition: What Glue is to say of the period.
+
+        Raises:
+            SchemaError: The columns do not fit the table.
+            TableError: Glue refused a call, or the table is not ours.
+            PublishError: Others change the table each time.
+        """
         # Some readers go by the position of a column: so the partition has the table's columns in
         # their order. The types are those of its files, and Athena widens them.
         types = dict(self.prepare(columns))
@@ -152,7 +171,7 @@ class Table:
         response = self._call(
             "its partitions cannot be listed",
             (),
-            _all(self.glue, "get_partitions"),
+            _all_pages(self.glue, "get_partitions"),
             TableName=self.name,
             Expression=f"period = '{period_id}'",
         )
@@ -174,11 +193,11 @@ class Table:
             )
 
     def partitions(self) -> Mapping[str, Partition]:
-        """Return each partition by period id; none if there is no table."""
+        """Return each partition by the first of its values, which is the period id; none if there is no table."""
         response = self._call(
             "its partitions cannot be listed",
             {ErrorKind.NO_ENTITY},
-            _all(self.glue, "get_partitions"),
+            _all_pages(self.glue, "get_partitions"),
             TableName=self.name,
             ExcludeColumnSchema=True,
         )
@@ -211,7 +230,7 @@ class Table:
     def _glue_types(self, columns: Sequence[Column]) -> dict[str, str]:
         """Return the types of a version's columns, by their names in Glue.
 
-        SchemaError if Glue has no type or no place for a column.
+        SchemaError if Glue has no type for a column, or if it has the name of the partition key.
         """
         types = {}
         for column in columns:
@@ -246,7 +265,7 @@ class Table:
         """Return the types that hold the values of both; the columns of the table come first."""
         types = dict(present)
         for name, wanted_type in wanted.items():
-            present_type = present.get(name, wanted_type)
+            present_type = present.get(name, wanted_type)  # a new column has the wanted type
             if _holds(wanted_type, present_type):
                 types[name] = wanted_type
             elif not _holds(present_type, wanted_type):
@@ -290,13 +309,18 @@ class Table:
         return response is not None
 
     def _call(self, problem: str, expected: Collection[ErrorKind], call: Callable[..., Any], **arguments: Any) -> Any:
-        return _answer(f"{self._about}: {problem}", expected, call, DatabaseName=self.database, **arguments)
+        """Return Glue's response to a call about this table; None if it refuses for an expected reason."""
+        return _response(f"{self._about}: {problem}", expected, call, DatabaseName=self.database, **arguments)
 
 
 def published_tables(database: str, glue: "GlueClient") -> Iterator[Table]:
-    """Yield each table of ours in a database; a copy under another name is not one."""
+    """Yield each table of ours in a database. A copy under another name is left out.
+
+    Raises:
+        TableError: Glue refused a call, or did not serve it.
+    """
     problem = f"Glue database {database}: its tables cannot be listed"
-    response = _answer(problem, (), _all(glue, "get_tables"), DatabaseName=database)
+    response = _response(problem, (), _all_pages(glue, "get_tables"), DatabaseName=database)
     for listed in response["TableList"]:
         folder = listed.get("StorageDescriptor", {}).get("Location", "")
         table = Table(database, ReportLocation.of_folder(folder), glue)
@@ -305,8 +329,8 @@ def published_tables(database: str, glue: "GlueClient") -> Iterator[Table]:
             yield table
 
 
-def _all(glue: "GlueClient", operation: Any) -> Callable[..., Any]:
-    """Return a call that gives all pages of an operation as one response."""
+def _all_pages(glue: "GlueClient", operation: Any) -> Callable[..., Any]:
+    """Return a function that gives all pages of an operation as one response."""
 
     def call(**arguments: Any) -> Any:
         return glue.get_paginator(operation).paginate(**arguments).build_full_result()
@@ -333,12 +357,12 @@ def _comments(columns: Sequence[Column]) -> dict[str, str]:
 
 
 def _has(table: Mapping[str, Any], types: Mapping[str, str], comments: Mapping[str, str]) -> bool:
-    """Whether a table has exactly these columns, and these comments among others."""
+    """Whether a table has exactly these columns, and these comments. Other columns may have others."""
     if types != _types(table):
         return False
     for column in table["StorageDescriptor"]["Columns"]:
-        comment = column.get("Comment", "")
-        if comments.get(column["Name"], comment) != comment:
+        name = column["Name"]
+        if name in comments and comments[name] != column.get("Comment", ""):
             return False
     return True
 
@@ -346,7 +370,14 @@ def _has(table: Mapping[str, Any], types: Mapping[str, str], comments: Mapping[s
 def _columns(
     types: Mapping[str, str], comments: Mapping[str, str], present: Mapping[str, Mapping[str, str]]
 ) -> list[dict[str, str]]:
-    """Return the columns of a table for Glue. Those that it has keep what others wrote of them."""
+    """Return the columns of a table for Glue.
+
+    Args:
+        types: The types of the columns, in their order.
+        comments: The comments of some columns.
+        present: Glue's descriptions of the columns that the table has. What other programs wrote
+            there stays.
+    """
     columns = []
     for name, glue_type in types.items():
         column = dict(present.get(name, {}))
@@ -362,8 +393,8 @@ def _listed(types: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {glue_type}" for name, glue_type in types.items())
 
 
-def _answer(problem: str, expected: Collection[ErrorKind], call: Callable[..., Any], **arguments: Any) -> Any:
-    """Return what Glue answers; None if it refuses for an expected reason."""
+def _response(problem: str, expected: Collection[ErrorKind], call: Callable[..., Any], **arguments: Any) -> Any:
+    """Return Glue's response to a call; None if it refuses for an expected reason."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

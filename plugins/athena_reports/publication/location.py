@@ -15,8 +15,8 @@ from athena_reports.periods.calendar import Cadence, Period
 class ReportLocation:
     """Where a report is published in one cadence. It is made by `of`.
 
-    Who only knows the folders of a bucket, as the cleanup does, makes it by `of_folder`: the names may be those of
-    anything.
+    A caller that only knows the folders of a bucket, as the cleanup does, makes it by `of_folder`. Then the names may
+    not be those of a report and a cadence.
 
     Attributes:
         bucket: The report bucket.
@@ -37,6 +37,7 @@ class ReportLocation:
     def of_folder(cls, folder_uri: str) -> Self:
         """Return the location that the address of a folder names; names that the address lacks are empty."""
         bucket, key = split_uri(folder_uri)
+        # The two slashes make sure that there are two names to unpack, which may be empty.
         report, cadence_name, *_ = f"{key}//".split("/")
         return cls(bucket, report, cadence_name)
 
@@ -79,7 +80,7 @@ class PeriodLocation:
 
     @property
     def folder_uri(self) -> str:
-        """The folder of the period."""
+        """Address of the folder of the period."""
         return f"{self.report.folder_uri}{self.period_id}/"
 
     @property
@@ -97,7 +98,7 @@ class PeriodLocation:
         return f"{self.versions_uri}{version}/"
 
     def sql_uri(self, version: str, sql_sha256: str) -> str:
-        """Return the address of a version's SQL. Another SQL with the same rows lies beside it."""
+        """Return the address of a version's SQL. Other SQL that gave the same rows lies beside it."""
         return f"{self.version_uri(version)}sql/{sql_sha256[:16]}.sql"
 
     def uri(self, key: str) -> str:

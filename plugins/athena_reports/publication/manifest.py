@@ -18,7 +18,7 @@ from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import Column
 from athena_reports.rows.writer import Format
 
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1)]  # not empty
 
 
 class PublishedObject(BaseModel, frozen=True):
@@ -32,9 +32,10 @@ class PublishedObject(BaseModel, frozen=True):
 
 
 class Version(BaseModel, frozen=True):
-    """The rows of a period in S3. No two uploads share a name.
+    """The rows of a period in S3.
 
-    `ordered` says whether the order of the rows has a meaning.
+    `version` is its name, which no two uploads share. `ordered` says whether the order of the rows
+    has a meaning.
     """
 
     version: Text
@@ -142,7 +143,7 @@ class PublicationFacts(BaseModel, frozen=True):
     environment: str
     period: PublishedPeriod
     settles_at: str  # when the last event of the period has arrived
-    provisional: bool  # the query was submitted before
+    provisional: bool  # the query was submitted before `settles_at`
     partial: bool  # partitions of the input were missing
     missing_partitions: tuple[str, ...]
     published_at: str
@@ -193,10 +194,10 @@ class PartitionFacts(BaseModel, frozen=True):
     dag_id: str
     run_id: str
     manifest: str
-    checks_warned: int
-    earlier: int
+    checks_warned: int  # checks that failed and only warn
+    earlier: int  # earlier versions
     logic: str = ""
-    # What all queries of the period cost; empty if an older release wrote it.
+    # What all queries of the period cost, read from JSON; empty if an older release wrote the partition.
     paid: Json[dict[str, Cost]] = Field(default_factory=dict)
     broken: str = ""  # what the cleanup found missing or damaged in S3
 
@@ -211,7 +212,7 @@ class PartitionFacts(BaseModel, frozen=True):
 
     @property
     def ledger(self) -> Ledger:
-        """What the queries of the period cost."""
+        """What the queries of the period cost; only that of the current version if an older release wrote it."""
         if self.paid:
             return self.paid
         return paid_for(self)
@@ -354,12 +355,13 @@ class Manifest(Version, PublicationFacts, frozen=True):
             logic=self.logic,
         )
         parameters = _as_texts(facts)
+        # The field `paid` only reads JSON. Each cost is written as a list, in the order of its fields.
         parameters["paid"] = json.dumps(self.ledger)
         return Partition(f"{location.version_uri(self.version)}parquet/", parameters)
 
 
 def _as_texts(facts: PartitionFacts) -> dict[str, str]:
-    """Return facts as Glue keeps them; what is not known is left out."""
+    """Return facts as the parameters of a partition, which are texts; what is not known is left out."""
     texts = {}
     for name, value in facts:
         if value is None:

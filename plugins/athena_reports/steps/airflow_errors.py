@@ -24,11 +24,16 @@ def describe(dag_id: str, period: Period | None, environment: str) -> str:
 
 @contextmanager
 def aws_errors(about: str, *, task: str = "run_query") -> Iterator[None]:
-    """Translate AWS errors and this package's: only a call that was not served leads to a retry.
+    """Translate errors of AWS calls, and this package's as `report_errors` does.
 
     Args:
         about: Whose call it is, for the beginning of the message.
-        task: The task to clear when the cause is removed.
+        task: The task that the message says to clear.
+
+    Raises:
+        AirflowException: AWS did not serve the call, or an error of this package is `retryable`.
+        AirflowFailException: AWS refused the call, or an error of this package is not `retryable`.
+        AirflowSkipException: The block raised SkipPeriodError.
     """
     try:
         with report_errors(f"{about}: "):
@@ -42,7 +47,16 @@ def aws_errors(about: str, *, task: str = "run_query") -> Iterator[None]:
 
 @contextmanager
 def report_errors(about: str = "") -> Iterator[None]:
-    """Translate this package's errors: what is `retryable` is retried, SkipPeriodError skips."""
+    """Translate this package's errors: what is `retryable` is retried, SkipPeriodError skips.
+
+    Args:
+        about: The beginning of the message; empty if the errors say it themselves.
+
+    Raises:
+        AirflowException: The error is `retryable`.
+        AirflowFailException: The error is not `retryable`.
+        AirflowSkipException: It is a SkipPeriodError.
+    """
     try:
         yield
     except SkipPeriodError as error:
@@ -58,10 +72,18 @@ def _airflow_error(message: str, *, retryable: bool) -> sdk.AirflowException:
 
 
 def require_connection(hook: AthenaHook, about: str) -> None:
-    """Refuse a named connection that does not exist: the hook would use whatever credentials there are."""
+    """Refuse a named connection that does not exist: the hook would use whatever credentials there are.
+
+    Args:
+        hook: The hook whose connection it is.
+        about: Whose call it is, for the beginning of the message.
+
+    Raises:
+        AirflowException: There is no such connection.
+    """
     connection_id = hook.aws_conn_id
     if connection_id in (None, hook.default_conn_name):
-        return  # on MWAA the execution role's credentials are right
+        return  # none is named, and on MWAA the execution role's credentials are right
     try:
         hook.get_connection(connection_id)
     except sdk.AirflowNotFoundException as error:

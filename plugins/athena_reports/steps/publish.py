@@ -34,8 +34,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     """Makes a prepared version the current one of its period in S3 and in Glue.
 
     An asset among the `outlets` gets what the task returns as the extra of its event. There is no
-    event if nothing new was published: if the period has the same rows by another query already, or
-    rows of a later query.
+    event if nothing new was published, as another query published the same rows before, or a later
+    query has published.
 
     Args:
         prepared: What `transform_result` returned.
@@ -44,12 +44,12 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         report: Name of the report.
         environment: Name of the environment, for the manifest.
         late_by: A period whose query was submitted before its end plus this is provisional.
-        logic: Digest of what makes the rows, of the kind that `Report.logic` gives. A period that
-            was published by another one of the same kind is outdated.
+        logic: Digest of what makes the rows, as `Report.logic` gives it: a kind, a colon and the
+            digest. A period whose manifest has another digest of the same kind is outdated.
         reads_previous: Whether the SQL reads the period before, whose restatement makes this one
             stale.
-        keyed_outlets: Further assets, whose events have the id of the period as partition key; none
-            before Airflow 3.3.
+        keyed_outlets: Further assets, whose events have the id of the period as partition key. They
+            are left out before Airflow 3.3, which has no such events.
         database: Glue database of the published table; None for no table.
         memory_limit: What DuckDB may hold in memory, such as `128MB`.
         bucket_owner: Account id that must own the bucket; empty for any.
@@ -96,7 +96,13 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
 
     @report_errors()
     def execute(self, context: Context) -> dict[str, Any]:
-        """Publish, and return the address of the manifest and its main facts."""
+        """Publish, and return the address of the manifest and its main facts.
+
+        Raises:
+            AirflowFailException: The period of the query is not known, the upload or the manifest
+                is not right, or AWS refused a call.
+            AirflowException: AWS did not serve a call, or other programs are always faster.
+        """
         prepared = PreparedVersion.model_validate(self.prepared)
         submission = None
         if self.submitted:
@@ -180,8 +186,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     def _announce(self, event: dict[str, Any], period: Period, context: Context) -> None:
         """Give each outlet its event, if something new was published."""
         if event["outcome"] != "published":
-            # Airflow makes an event for each outlet that a task has when it ends. Its own decorator
-            # `@task` changes the outlets of a running task likewise.
+            # Airflow makes an event for each outlet that the task has when it ends, so it must have
+            # none. Airflow's `@task` (DecoratedOperator) also changes the outlets of a running task.
             self.outlets = []
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = event

@@ -1,6 +1,6 @@
-"""Whether a query may scan as much as it will.
+"""Whether a query stays within the scan limit of its report.
 
-An estimate from the published periods of the report is held against the report's limit.
+What it will scan is estimated from the published periods of the report.
 """
 
 from statistics import median
@@ -14,7 +14,7 @@ from athena_reports.publication.location import ReportLocation
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
-_NEAREST = 3  # so many published periods give an estimate
+_PERIODS_OF_AN_ESTIMATE = 3  # the nearest published ones
 
 
 class ScanLimitError(AthenaReportsError):
@@ -31,20 +31,24 @@ class ScanEstimate(NamedTuple):
 def measured_scan(
     period: Period, glue: "GlueClient", *, database: str, location: ReportLocation
 ) -> ScanEstimate | None:
-    """Return the median of the nearest published periods of a report; None if there is none.
+    """Return the median of what the nearest published periods of a report scanned; None if there is none.
 
     Args:
         period: The period whose query is to run.
         glue: The client of Glue.
         database: The database of the report's table.
         location: Where the report is published.
+
+    Raises:
+        TableError: Glue refused a call, or did not serve it.
     """
     published = Table(database, location, glue).periods_of(period.cadence)
 
-    def distance(other: Period) -> tuple[int, Period]:
-        return abs(other.index - period.index), other  # of two that are as near, the earlier one
+    def nearness(other: Period) -> tuple[int, Period]:
+        distance = abs(other.index - period.index)
+        return distance, other  # of two that are as near, the earlier one comes first
 
-    nearest = sorted(published, key=distance)[:_NEAREST]
+    nearest = sorted(published, key=nearness)[:_PERIODS_OF_AN_ESTIMATE]
     if not nearest:
         return None
     scanned = median(published[other].scanned_bytes for other in nearest)
@@ -53,7 +57,7 @@ def measured_scan(
 
 
 def require_within(limit: int, estimate: ScanEstimate) -> None:
-    """Raise ScanLimitError if more bytes than the limit are expected."""
+    """Raise ScanLimitError if a query is expected to scan more bytes than the limit."""
     if estimate.bytes > limit:
         raise ScanLimitError(
             f"the query would scan about {estimate.bytes:,} bytes ({estimate.basis}); "

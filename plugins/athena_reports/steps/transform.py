@@ -73,7 +73,7 @@ class Recipe:
         return PeriodLocation.of(self.bucket, self.report, period)
 
     def described(self, version: Version) -> Version:
-        """Return a version with what its columns mean."""
+        """Return a version whose columns have the descriptions that the report declares."""
         columns = []
         for column in version.columns:
             description = ""
@@ -158,11 +158,13 @@ def _prepare(
     """Make a version of a query's result, check it and upload it, whatever the checks find."""
     location = recipe.location(period)
     athena: Any = hook.get_conn()
-    no_rows = _no_rows(execution, submission, recipe, engine.about)
+    no_rows_error = _no_rows_error(execution, submission, recipe, engine.about)
 
     def published_columns() -> Sequence[TableColumn] | None:
+        # Only an UNLOAD without rows asks for them. Where no rows are not published, its columns
+        # need not be known.
         if recipe.empty != "publish":
-            raise no_rows
+            raise no_rows_error
         if recipe.columns:
             return _declared_columns(recipe)
         if recipe.database:
@@ -178,8 +180,9 @@ def _prepare(
         s3=s3,
         published_columns=published_columns,
     )
+    # A SELECT may have returned no rows, or the transforms may have left none.
     if not rows.table.rows and recipe.empty != "publish":
-        raise no_rows
+        raise no_rows_error
     checks = check_rows(rows.table, recipe, period, engine=engine, s3=s3)
     files = write_files(rows.table, recipe.formats, engine)
     version = upload_version(files, rows.table, location, s3, ordered=rows.ordered)
@@ -189,7 +192,7 @@ def _prepare(
     return PreparedVersion(query=execution, version=recipe.described(version), checks=checks)
 
 
-def _no_rows(execution: QueryExecution, submission: Submitted, recipe: Recipe, about: str) -> EmptyResultError:
+def _no_rows_error(execution: QueryExecution, submission: Submitted, recipe: Recipe, about: str) -> EmptyResultError:
     """Return the error for a result without rows, which skips the period if the report says so."""
     message = (
         f"{about}: query {execution.id} returned no rows, so nothing is published. "
@@ -261,7 +264,14 @@ def write_rows(
 
 
 def check_rows(table: LocalTable, recipe: Recipe, period: Period, *, engine: Engine, s3: S3) -> tuple[CheckResult, ...]:
-    """Return what the checks find in rows, which some of them compare with what is published.
+    """Return what the checks find in the rows. Some checks compare them with a published period.
+
+    Args:
+        table: The rows.
+        recipe: Has the checks, and knows where the periods are published.
+        period: The period of the rows.
+        engine: The engine that the checks run in.
+        s3: The client that reads the manifests.
 
     Raises:
         PublishError: A manifest that a check needs is not ours.
@@ -293,13 +303,23 @@ def upload_version(
 ) -> Version:
     """Upload the rows of a period as an unpublished version.
 
-    It has a name of its own, also if the same rows were uploaded before: so what a cleanup removes
-    is never written again.
+    Each upload has a name of its own, even if the same rows were uploaded before. So no upload
+    writes objects that a cleanup is about to remove.
+
+    Args:
+        files: The rows in each format.
+        table: The rows as a table, for their number and their columns.
+        location: Where the period is published.
+        s3: The client of the report bucket.
+        ordered: Whether the order of the rows has a meaning.
+
+    Raises:
+        S3Error: S3 refused a call, or did not serve it.
     """
     version = token_hex(8)
     objects = []
     for file in files:
-        extension, _, _ = file.format.partition("_")
+        extension, _, _ = file.format.partition("_")  # csv_for_spreadsheets is a CSV too
         uri = f"{location.version_uri(version)}{file.format}/part-0.{extension}"
         s3.upload(file.path, uri, CONTENT_TYPES[file.format], sha256=file.sha256)
         _, key = split_uri(uri)
@@ -318,10 +338,22 @@ def keep_sql(sql: str, sql_sha256: str, version: Version, location: PeriodLocati
     """Keep the SQL that a version was made by beside its rows.
 
     Athena takes 256 KB of SQL, which is too much for XCom and for the manifest.
+
+    Args:
+        sql: The SQL as it ran.
+        sql_sha256: Digest of the SQL as run_query rendered it. It names the object.
+        version: The version, whose rows are uploaded.
+        location: Where the period is published.
+        s3: The client of the report bucket.
+        folder: A local folder for the file that is uploaded.
+
+    Raises:
+        S3Error: S3 refused a call, or did not serve it.
     """
     content = sql.encode()
     path = folder / "query.sql"
     path.write_bytes(content)
     uri = location.sql_uri(version.version, sql_sha256)
+    # Not `sql_sha256`: the SQL that ran may differ from what run_query rendered.
     sha256 = hashlib.sha256(content).hexdigest()
     s3.upload(path, uri, "text/plain; charset=utf-8", sha256=sha256)

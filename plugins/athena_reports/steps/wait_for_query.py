@@ -35,7 +35,9 @@ from athena_reports.steps.airflow_errors import aws_errors, describe
 from athena_reports.steps.run_query import RETRIED_XCOM
 from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
 
-CLEAR_STOPS_WITHIN = timedelta(minutes=1)  # after a cleared wait has begun again; 2 s are usual
+# A query that is cancelled so soon after a cleared wait began again was stopped by the clear. The
+# trigger of the cleared try usually stops it within 2 s.
+CLEAR_STOPS_WITHIN = timedelta(minutes=1)
 _FINAL = (AirflowFailException, AirflowSensorTimeout)  # no retry follows
 _POLICY_INSTEAD = "Its policy has first_poll_seconds, factor, longest_pause_seconds and give_up_after instead."
 
@@ -48,7 +50,7 @@ class AthenaWaitSensor(AthenaSensor):
     is submitted again. Whoever stops the wait stops the query. Returns the `QueryExecution` that succeeded, as JSON.
 
     Args:
-        policy: When to ask, and when to give up; None for the default policy, or what the next two say.
+        policy: When to ask, and when to give up. None for the default policy, changed by `poke_interval` and `timeout`.
         poke_interval: Seconds, or a timedelta, between two calls. Give either a policy or this.
         timeout: Seconds, or a timedelta, until the query is stopped. Give either a policy or this.
         mode: Without a triggerer, `reschedule` frees the worker between two calls, and `poke` holds it.
@@ -56,7 +58,11 @@ class AthenaWaitSensor(AthenaSensor):
         environment: Name of the environment, for messages.
         deferrable: Whether the triggerer waits.
         kwargs: Arguments of AthenaSensor. A wait that `soft_fail` or `never_fail` skips stops the query. The policy
-            takes the place of `sleep_time`, `max_retries`, `exponential_backoff` and `max_wait`.
+            takes the place of four of them: `sleep_time` and `max_retries` have no effect, `exponential_backoff` and
+            `max_wait` are refused.
+
+    Raises:
+        ValueError: An argument is given whose place the policy takes.
     """
 
     aws_hook_class = SharedSessionHook
@@ -74,7 +80,8 @@ class AthenaWaitSensor(AthenaSensor):
         deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
-        self.policy = policy or _policy(poke_interval, timeout)
+        self.policy = _policy(poke_interval, timeout) if policy is None else policy
+        # Before the arguments are looked at: it also takes some of them from `default_args`.
         super().__init__(
             mode=mode,
             poke_interval=self.policy.first_poll_seconds,
@@ -124,11 +131,15 @@ class AthenaWaitSensor(AthenaSensor):
         return outcome.xcom_value
 
     def resume_execution(self, next_method: str, next_kwargs: Any, context: Context) -> Any:
-        """Stop the query when the wait has timed out, unless it has succeeded while nobody looked."""
+        """Go on after a deferral. A wait that has timed out succeeds if its query has meanwhile.
+
+        Otherwise `_translated_errors` stops the query.
+        """
         with self._translated_errors():
             try:
                 return super().resume_execution(next_method, next_kwargs, context)
             except (AirflowSensorTimeout, AirflowSkipException):
+                # A skip is what `soft_fail` or `never_fail` makes of a failure, such as a time-out.
                 execution = self._get_current()
                 if execution.state is not QueryState.SUCCEEDED:
                     raise
@@ -136,6 +147,8 @@ class AthenaWaitSensor(AthenaSensor):
 
     def poke(self, context: Context) -> PokeReturnValue:  # type: ignore[override]  # as BaseSensorOperator allows
         """Ask Athena once; a call that is not served is repeated at the next poke."""
+        # BaseSensorOperator calls this without a triggerer. It decides by the class of an error
+        # whether `soft_fail` skips the task, so errors are translated here already.
         with aws_errors(self._about):
             try:
                 execution = self._get_execution()
@@ -147,16 +160,22 @@ class AthenaWaitSensor(AthenaSensor):
             return self._conclude(execution)
 
     def on_kill(self) -> None:
-        """Stop the query, and what it was submitted again as: a new process knows only the first id."""
+        """Stop each running execution of the query.
+
+        If the query was submitted again, `query_execution_id` may still be the id of the first
+        execution: a new process has only that one.
+        """
         self._killed = True
         running_ids: list[str] = []
         for execution in executions_of_intention(self.hook.get_conn(), self.query_execution_id):
+            # The execution itself comes first, and may come again among the recent ones.
             if execution.is_running and execution.id not in running_ids:
                 running_ids.append(execution.id)
         for running_id in running_ids:
             self.hook.stop_query(running_id)
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Any, poke_count: int) -> float:
+        """Return the pause in seconds; BaseSensorOperator asks for it without a triggerer."""
         return self.policy.pause_after(run_duration())
 
     @property
@@ -168,13 +187,15 @@ class AthenaWaitSensor(AthenaSensor):
 
     @property
     def _was_cleared(self) -> bool:
-        return bool(self._ti.max_tries > (self.retries or 0))  # a clear adds the tries so far
+        retries = self.retries or 0
+        return bool(self._ti.max_tries > retries)  # a clear adds the tries so far to max_tries
 
     def _may_be_stopped_by_airflow(self, execution: QueryExecution) -> bool:
+        """Whether it may not have been a person who cancelled the query."""
         return self._may_be_stopped_by_clear(execution) or self._may_be_stopped_by_earlier_try(execution)
 
     def _may_be_stopped_by_clear(self, execution: QueryExecution) -> bool:
-        """Whether a clear of this task alone may have done it.
+        """Whether a clear of this task, but not of the submitting one, may have stopped the query.
 
         The trigger of the cleared try stops the query a moment before or after the new try begins. A query that is
         cancelled later was cancelled by somebody.
@@ -185,7 +206,10 @@ class AthenaWaitSensor(AthenaSensor):
         return stopped_after < CLEAR_STOPS_WITHIN
 
     def _may_be_stopped_by_earlier_try(self, execution: QueryExecution) -> bool:
-        """Whether a try, of this task or of the submit, that was killed or taken for dead may have done it."""
+        """Whether an earlier try that was killed, or taken for dead, may have stopped the query.
+
+        It may be a try of this task, or of the task that submitted the query.
+        """
         if self._ti.try_number > 1 and not self._was_cleared:
             return True
         submission = Submission.from_response(self.hook.get_query_info(execution.id))
@@ -204,7 +228,7 @@ class AthenaWaitSensor(AthenaSensor):
     def _get_current(self) -> QueryExecution:
         """Return the execution of the intention to wait for, and take its id from now on."""
         executions = list(executions_of_intention(self.hook.get_conn(), self.query_execution_id))
-        current = executions[0]  # this one, if none is to be waited for
+        current = executions[0]  # the execution itself, if there is none to wait for
         for execution in executions:
             if is_current(execution):
                 current = execution
@@ -230,11 +254,14 @@ class AthenaWaitSensor(AthenaSensor):
             return self._conclude(self._resubmit(execution))
 
         if execution.state is QueryState.CANCELLED:
+            # The query may have been submitted again under an id that this process does not know.
             current = self._get_current()
             is_replaced = current.id != execution.id
             if is_replaced:
                 return self._conclude(current)
 
+        # By the verdict, not the state: Athena also cancels a query that exceeds the scan limit, and
+        # gives some cancelled queries the state FAILED.
         is_cancelled = verdict == CANCELLED
         if is_cancelled and self._may_be_stopped_by_airflow(execution):
             return self._conclude(self._resubmit(execution))
@@ -250,12 +277,14 @@ class AthenaWaitSensor(AthenaSensor):
         return console_url(execution.id, region, domain)
 
     def _resubmit(self, execution: QueryExecution) -> QueryExecution:
+        """Return the execution to wait for after this one; it is started if there is none yet."""
         submission = Submission.from_response(self.hook.get_query_info(execution.id))
         if submission is None:
             raise QueryError(f"Query {execution.id} is {execution.state}, and this run did not submit it.")
         hook: Any = self.hook  # typed as AthenaSensor's
         self.query_execution_id = submit_once(submission, hook, is_retry=True)
-        if self._killed:  # during the pause before it
+        if self._killed:
+            # The kill came while `submit_once` paused, so `on_kill` did not stop the new execution.
             self.on_kill()
         self.log.warning(
             "Query %s is %s: %s. It was submitted again as %s.",
@@ -284,12 +313,16 @@ class AthenaWaitSensor(AthenaSensor):
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
-        """Translate errors, and stop the query when the task ends without having seen its end.
+        """Translate errors, and stop the query when the task gives up before the query has ended.
 
-        A wait that has timed out fails for good. `never_fail` skips the task at every failure, and
-        `soft_fail` at one that is final. BaseSensorOperator may have done so already. In these
-        cases the query is stopped. Any other failure is raised as it is: a retry waits for the
-        query again, or the query has ended already.
+        The task gives up, and the query is stopped, in these cases:
+
+        - The wait has timed out: the task fails for good.
+        - `never_fail` skips the task at any failure, `soft_fail` at a final one. BaseSensorOperator
+          may have turned the failure into a skip already.
+
+        Any other failure is raised as it is: a retry waits for the query again, or the query has
+        ended already.
         """
         try:
             with aws_errors(self._about):
@@ -325,14 +358,14 @@ class AthenaWaitSensor(AthenaSensor):
 
 
 def _failure_behind(error: AirflowException) -> BaseException:
-    """Return the failure. Where BaseSensorOperator skips the task instead, it is the cause of the skip."""
+    """Return the cause of a skip by BaseSensorOperator, which is the failure; else the error itself."""
     if isinstance(error, AirflowSkipException) and error.__cause__ is not None:
         return error.__cause__
     return error
 
 
 def _policy(poke_interval: timedelta | float | None, timeout: timedelta | float | None) -> WaitPolicy:
-    """Return the policy of AthenaSensor's arguments; what is None is the default policy's."""
+    """Return the default policy, changed by those of AthenaSensor's arguments that are not None."""
     options: dict[str, Any] = {}
     if timeout is not None:
         options["give_up_after"] = timeout

@@ -23,7 +23,7 @@ AWAITED_XCOM = "awaited_query"
 POLLS_PER_SECOND = 40.0  # GetQueryExecution by one triggerer at most; an account may make 100
 MAX_FAILED_POLLS = 10  # in a row, then the task is asked to decide
 STOP_WITHIN_SECONDS = 120  # the first task state that a triggerer asks for takes seconds: it loads Airflow's API
-_next_turn = 0.0
+_next_turn = 0.0  # the earliest time.monotonic() of the next call
 
 
 class AthenaWaitTrigger(AthenaTrigger):
@@ -32,7 +32,8 @@ class AthenaWaitTrigger(AthenaTrigger):
     def __init__(
         self, query_execution_id: str, submitted_at: str, policy: WaitPolicy | dict[str, Any], **connection: Any
     ) -> None:
-        super().__init__(query_execution_id, 1, 1, **connection)  # its own waiter is not used
+        # The waiter of AthenaTrigger is not used, so its arguments have no effect.
+        super().__init__(query_execution_id, waiter_delay=1, waiter_max_attempts=1, **connection)
         self.query_execution_id = query_execution_id
         self.submitted_at = submitted_at
         self.policy = WaitPolicy.model_validate(policy)
@@ -68,7 +69,7 @@ class AthenaWaitTrigger(AthenaTrigger):
         while failed_polls < MAX_FAILED_POLLS:
             elapsed_seconds = elapsed_since(submitted_at).total_seconds()
             pause_seconds = self.policy.pause_after(elapsed_seconds)
-            await asyncio.sleep(pause_seconds * (1 + failed_polls))
+            await asyncio.sleep(pause_seconds * (1 + failed_polls))  # longer after each failure in a row
             await _turn()
             try:
                 response = await athena.get_query_execution(QueryExecutionId=self.query_execution_id)
@@ -92,7 +93,8 @@ class AthenaWaitTrigger(AthenaTrigger):
         Airflow calls it when somebody fails, clears or marks the task. After a clear it does so only when the new try
         is scheduled (`Trigger.clean_unused` passes over tasks without a state), so that one may have deferred already.
         Airflow also calls it when another triggerer has taken the trigger over, because this triggerer's heartbeat was
-        late (https://github.com/apache/airflow/issues/73454). What the task waits for tells which of them it is.
+        late (https://github.com/apache/airflow/issues/73454). The query that the task waits for tells these cases
+        apart.
 
         Airflow cancels the trigger again at each sync of the triggerer, about every second, until it has ended
         (`TriggerRunnerSupervisor.cancelling_triggers`), and after `triggerer.on_kill_timeout`. That must not end a stop
@@ -104,11 +106,13 @@ class AthenaWaitTrigger(AthenaTrigger):
 
     async def cleanup(self) -> None:
         """Close the client. Airflow calls this last, however the trigger has ended."""
-        # In Python 3.11 `asyncio.wait_for`, in which Airflow calls `on_kill`, gives it up at a further cancel.
+        # Airflow calls `on_kill` in `asyncio.wait_for`, which in Python 3.11 does not wait for it after a second
+        # cancel. So the stop may still be at work, and it needs the client.
         await self._stop_has_ended()
         await self._open_clients.aclose()
 
     async def _stop_has_ended(self) -> None:
+        """Wait for the stop, if one has begun. Cancels of this task do not end the wait."""
         while self._stopping is not None and not self._stopping.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([self._stopping])
@@ -121,10 +125,12 @@ class AthenaWaitTrigger(AthenaTrigger):
 
     async def _stop_unless_awaited(self) -> None:
         query_id = self.query_execution_id
+        awaited_query: str | None = None
         async with asyncio.timeout(STOP_WITHIN_SECONDS):
             try:
                 state = await self._task_state()
-                awaited_query = await self._awaited_query() if state == TaskInstanceState.DEFERRED else None
+                if state == TaskInstanceState.DEFERRED:
+                    awaited_query = await self._awaited_query()
             except Exception as error:
                 # The query may still be wanted, and a query that is stopped has to be paid again.
                 problem = f"it is not known whether its task waits for it ({error!r})"
@@ -147,18 +153,18 @@ class AthenaWaitTrigger(AthenaTrigger):
     async def _task_state(self) -> str | None:
         """Ask Airflow for the state of the task; None if it was cleared, or is gone with its run."""
         task: Any = self.task_instance
-        question = GetTaskStates(
+        request = GetTaskStates(
             dag_id=task.dag_id, run_ids=[task.run_id], task_ids=[task.task_id], map_index=task.map_index
         )
-        answer: Any = await task_runner.SUPERVISOR_COMMS.asend(question)
-        name = task.task_id
+        response: Any = await task_runner.SUPERVISOR_COMMS.asend(request)
+        key = task.task_id
         if task.map_index >= 0:
-            name = f"{task.task_id}_{task.map_index}"
-        states: dict[str, str | None] = answer.task_states.get(task.run_id, {})
-        return states.get(name)
+            key = f"{task.task_id}_{task.map_index}"  # as Airflow names the state of a mapped task
+        states: dict[str, str | None] = response.task_states.get(task.run_id, {})
+        return states.get(key)
 
     async def _awaited_query(self) -> str:
-        """Ask Airflow for the query that the deferred task waits for: not this one if its run was cleared meanwhile."""
+        """Ask Airflow for the query that the deferred task waits for. It is another one if the run was cleared."""
         task: Any = self.task_instance
         query_id: str | None = await XCom.aget_one(
             key=AWAITED_XCOM, dag_id=task.dag_id, run_id=task.run_id, task_id=task.task_id, map_index=task.map_index
@@ -169,7 +175,10 @@ class AthenaWaitTrigger(AthenaTrigger):
 
 
 async def _turn() -> None:
-    """Keep calls 1 / POLLS_PER_SECOND apart; all triggers of a triggerer share one event loop."""
+    """Wait until a call may be made: the calls of a triggerer are 1 / POLLS_PER_SECOND seconds apart.
+
+    All its triggers share one event loop, so `_next_turn` needs no lock.
+    """
     global _next_turn
     now = time.monotonic()
     turn = max(now, _next_turn)
