@@ -10,7 +10,7 @@ import pytest
 from airflow_local.services import Services
 from athena_reports import Input
 from athena_reports.aws.s3 import S3
-from athena_reports.publication.location import Location
+from athena_reports.publication.location import ReportLocation
 from athena_reports.settings import Settings, settings
 from athena_reports.workflows.preflight import AccountCheck, AccountError, check_account, require_account
 
@@ -71,7 +71,7 @@ class Hook:
 
 def test_a_first_run_names_each_problem(services: Services) -> None:
     names = changed(report_bucket=NO_BUCKET, report_database="absent")
-    location = Location(NO_BUCKET, "first", "weekly", "")
+    location = ReportLocation(NO_BUCKET, "first", "weekly")
     hook: Any = Hook(services, [])
     with pytest.raises(AccountError) as refused:
         require_account(hook, settings=names, location=location, has_table=True)
@@ -86,7 +86,7 @@ def test_a_first_run_names_each_problem(services: Services) -> None:
 
 
 def test_after_a_publication_nothing_is_looked_at(services: Services) -> None:
-    location = Location("athena-report-dev", "without_table", "weekly", "")
+    location = ReportLocation("athena-report-dev", "without_table", "weekly")
     S3(services.s3).write(location.latest_uri, b"{}", "application/json", replacing=None)
     hook: Any = Hook(services, [])
     require_account(hook, settings=changed(workgroup="absent"), location=location, has_table=False)
