@@ -94,7 +94,7 @@ _KINDS: Mapping[str, ErrorKind] = {  # by the code of a service's error, without
     "ResourceNotReady": ErrorKind.CATALOG_NOT_READY,
     "ResourceNumberLimitExceeded": ErrorKind.CATALOG_NOT_READY,
 }
-_NOT_SENT = (BaseEndpointResolverError, EndpointProviderError, ParamValidationError, ValidationError)
+_NOT_SENT_ERRORS = (BaseEndpointResolverError, EndpointProviderError, ParamValidationError, ValidationError)
 
 
 def error_kind(error: Exception) -> ErrorKind:
@@ -108,7 +108,7 @@ def error_kind(error: Exception) -> ErrorKind:
         return kind_of_code(error_code(error), status=metadata.get("HTTPStatusCode"))
     if isinstance(error, NoCredentialsError):
         return ErrorKind.NO_CREDENTIALS
-    if isinstance(error, _NOT_SENT):
+    if isinstance(error, _NOT_SENT_ERRORS):
         return ErrorKind.NOT_SENT
     return ErrorKind.NO_ANSWER
 
@@ -179,7 +179,7 @@ def call_verdict(error: ClientError | BotoCoreError) -> CallVerdict:
     """Return what an error of a call means, for calls to Athena and those that are made with them."""
     if isinstance(error, NoRegionError):
         return _NO_REGION
-    if _names_no_workgroup(error):
+    if _workgroup_is_missing(error):
         return _NO_WORKGROUP
     code = error_code(error)
     if code in ("InvalidRequestException", "InvalidRequest"):
@@ -191,7 +191,7 @@ def call_verdict(error: ClientError | BotoCoreError) -> CallVerdict:
     return CallVerdict(kind.retryable, f"Athena refused the request ({code})", "Correct it.")
 
 
-def _names_no_workgroup(error: ClientError | BotoCoreError) -> bool:
+def _workgroup_is_missing(error: ClientError | BotoCoreError) -> bool:
     """Return whether Athena says that the workgroup does not exist. It has no code for that."""
     if not isinstance(error, ClientError):
         return False

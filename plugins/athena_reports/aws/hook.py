@@ -19,7 +19,7 @@ class SharedSessionHook(AthenaHook):
     def client(self, service: str) -> Any:
         """Return a client of a service, such as `s3`, for this hook's connection."""
         if service not in self._clients:
-            self.get_session()  # is made now, so that the copy has it too
+            self.get_session()  # makes the session, if there is none yet, so that the copy has it too
             hook = copy(self)
             hook.client_type = service
             self._clients[service] = hook.get_client_type()
@@ -30,7 +30,7 @@ class SharedSessionHook(AthenaHook):
         config = self.config.merge(Config(retries={"total_max_attempts": 1}))
         hook = type(self)(self.aws_conn_id, log_query=self.log_query)
         hook.conn_config = AwsConnectionWrapper(self.conn_config, botocore_config=config)
-        hook._session = self.get_session()
+        hook._session = self.get_session()  # in the place of the one that the hook would make
         return hook
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:

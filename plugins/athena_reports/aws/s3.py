@@ -32,7 +32,10 @@ _ADVICE = {  # by the code of S3's error
 
 
 class S3Error(AthenaReportsError):
-    """S3 refused a call; the message names the object, the reason and what to do."""
+    """S3 refused a call, or did not serve it.
+
+    The message names the object, the reason and what to do.
+    """
 
 
 class MissingObjectError(S3Error):
@@ -75,17 +78,20 @@ class S3:
     encryption: Encryption | None = None  # of what is written; None for the bucket's default
 
     def open(self, uri: str) -> "StreamingBody":
-        """Return an object's body as a stream. The caller closes it."""
+        """Return an object's body as a stream. The caller closes it.
+
+        Reading the stream raises the errors of botocore, not S3Error.
+        """
         with _explained(uri, "read"):
             return self.client.get_object(**self._object(uri))["Body"]
 
     def read(self, uri: str) -> tuple[bytes, str]:
         """Return a small object's bytes and its ETag."""
         with _explained(uri, "read"):
-            answer = self.client.get_object(**self._object(uri))
+            response = self.client.get_object(**self._object(uri))
             # Not `with body`: botocore gives its raw stream there, which does not notice that it is cut off.
-            with closing(answer["Body"]) as body:
-                return body.read(), answer["ETag"]
+            with closing(response["Body"]) as body:
+                return body.read(), response["ETag"]
 
     def download(self, uri: str, path: Path) -> None:
         """Copy an object into a file by boto3's transfer manager.
@@ -183,13 +189,20 @@ class S3:
                 problem = f"{uri} cannot be deleted: {code}: {failure.get('Message')}."
                 raise S3Error(_with_advice(problem, code), retryable=kind.retryable)
 
-    def _listed(self, prefix_uri: str, kind: str, key_field: str, **options: Any) -> Iterator[tuple[str, Any]]:
-        """Yield address and description of what a listing has as `kind`."""
+    def _listed(self, prefix_uri: str, field: str, key_field: str, **options: Any) -> Iterator[tuple[str, Any]]:
+        """Yield the address and the description of each item in one field of a listing.
+
+        Args:
+            prefix_uri: What the addresses begin with.
+            field: The field of the response, `Contents` or `CommonPrefixes`.
+            key_field: The field of an item that has its key.
+            options: More parameters of ListObjectsV2.
+        """
         bucket, prefix = split_uri(prefix_uri)
         paginator: Any = self.client.get_paginator("list_objects_v2")
         with _explained(prefix_uri, "listed"):
             for page in paginator.paginate(Bucket=bucket, Prefix=prefix, **options, **self._owner):
-                for listed in page.get(kind, []):
+                for listed in page.get(field, []):
                     yield f"s3://{bucket}/{listed[key_field]}", listed
 
     def _object(self, uri: str) -> dict[str, Any]:
@@ -217,7 +230,10 @@ def _transfer(multipart_threshold: int) -> Any:
 
 @contextmanager
 def _explained(uri: str, done: str) -> Iterator[None]:
-    """Raise an S3Error in the place of an error of boto3. `done` is what cannot be done."""
+    """Raise an S3Error in the place of an error of boto3.
+
+    `done` is the verb of the message, such as `read` for "cannot be read".
+    """
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
     from s3transfer.exceptions import S3DownloadFailedError

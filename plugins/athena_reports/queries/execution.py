@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AliasPath, BaseModel, BeforeValidator, Field
 
-from athena_reports.queries.prices import price_usd
+from athena_reports.queries import prices
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -27,17 +27,18 @@ class QueryState(StrEnum):
 
 
 def _at(*path: str, default: Any = "") -> Any:
-    """Return a field that is read from a place in Athena's description of an execution."""
+    """Return a field that is read from this path in the response of GetQueryExecution."""
     return Field(default, validation_alias=AliasPath(*path))
 
 
 def _iso_utc(instant: object) -> object:
+    """Return a datetime as text; a text, such as one that was stored as JSON, as it is."""
     if not isinstance(instant, datetime):
         return instant
     return instant.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-_KnownOrOther = Annotated[QueryState | str, Field(union_mode="left_to_right")]
+_KnownOrOtherState = Annotated[QueryState | str, Field(union_mode="left_to_right")]
 Instant = Annotated[str, BeforeValidator(_iso_utc)]  # UTC, milliseconds: such texts sort by time
 
 
@@ -45,7 +46,7 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
     """What Athena knows of one query execution; what it left out is empty or None."""
 
     id: str = _at("QueryExecutionId")
-    state: _KnownOrOther = _at("Status", "State", default="UNKNOWN")
+    state: _KnownOrOtherState = _at("Status", "State", default="UNKNOWN")
     reason: str = _at("Status", "StateChangeReason")
     submitted_at: Instant = _at("Status", "SubmissionDateTime")
     completed_at: Instant = _at("Status", "CompletionDateTime")
@@ -61,7 +62,7 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
     run_milliseconds: int = _at("Statistics", "EngineExecutionTimeInMillis", default=0)
     engine_version: str = _at("EngineVersion", "EffectiveEngineVersion")
     dpu_count: float | None = _at("Statistics", "DpuCount", default=None)  # of a capacity reservation
-    region: str = ""
+    region: str = ""  # of the client that asked: the response does not name it
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any], region: str = "") -> Self:
@@ -77,7 +78,7 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
 
     @property
     def price_usd(self) -> float | None:
-        """By bytes and region; 0 for a failed query.
+        """The price of the scanned bytes; 0 for a failed query, which Athena does not bill.
 
         None on a capacity reservation, or if the region's price is not known.
         """
@@ -85,7 +86,7 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
             return None
         if self.state is QueryState.FAILED:
             return 0.0
-        return price_usd(self.scanned_bytes, self.region)
+        return prices.price_usd(self.scanned_bytes, self.region)
 
     @property
     def progress(self) -> str:

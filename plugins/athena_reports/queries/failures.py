@@ -125,6 +125,7 @@ VERDICTS_BY_TYPE: Mapping[int, Verdict] = {
 
 def execution_verdict(execution: QueryExecution) -> Verdict:
     """Return what it means that a query has not succeeded."""
+    # Athena itself cancels such a query, so the reason is looked at before the state.
     if "bytes scanned limit" in execution.reason.lower():
         return _SCAN_LIMIT
     if execution.state is QueryState.CANCELLED:
@@ -135,17 +136,23 @@ def execution_verdict(execution: QueryExecution) -> Verdict:
         if is_athenas_fault and execution.retryable:
             return _TRANSIENT
         return _UNKNOWN
+    # Athena says that another try does not help. None would mean that it says nothing.
     if verdict.decision is Decision.RESUBMIT and execution.retryable is False:
         return replace(verdict, decision=Decision.FAIL)
     return verdict
 
 
 def is_current(execution: QueryExecution) -> bool:
-    """Return whether the execution is active, succeeded, or failed for good: else it may be submitted again."""
+    """Return whether the execution is active, succeeded, or failed for good.
+
+    Any other is cancelled, or failed for a transient reason. The query may be submitted again.
+    """
     if execution.state not in (QueryState.FAILED, QueryState.CANCELLED):
         return True
     verdict = execution_verdict(execution)
-    return verdict != CANCELLED and verdict.decision is Decision.FAIL
+    # The wait for a cancelled query fails at once, yet whoever submits again wants another execution.
+    was_cancelled = verdict == CANCELLED
+    return verdict.decision is Decision.FAIL and not was_cancelled
 
 
 class QueryFailedError(QueryError):

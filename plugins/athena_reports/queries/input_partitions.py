@@ -23,7 +23,8 @@ _KEYS_PER_CALL = 1000  # BatchGetPartition takes no more
 # The values of an input's partition keys, in the order of the input's columns.
 _Partition: TypeAlias = tuple[str, ...]
 
-# Bounds of a projection's range that move with the time, such as NOW-3YEARS; their units in days.
+# Bounds of a projection's range that move with the time, such as NOW-3YEARS. A year and a month have
+# their longest length in days.
 _RELATIVE_BOUND = re.compile(r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE)S?)?", re.IGNORECASE)
 _DAYS_OF_UNIT = {"YEAR": 366, "MONTH": 31, "WEEK": 7, "DAY": 1, "HOUR": 1 / 24, "MINUTE": 1 / 1440}
 
@@ -96,7 +97,11 @@ def find_partitions(
 
 
 def needed_dates(source: Input, period: Period, late_by: timedelta, now: datetime) -> list[date]:
-    """Return the dates of the partitions that must be there at `now`; of late events only when all have landed."""
+    """Return the dates of the partitions that must be there at `now`.
+
+    Partitions that only late events fill are needed from `late_by` after the end of the period on.
+    No partition of a date in the future, in the zone of the input's dates, is needed.
+    """
     periods = [period]
     if source.previous:
         periods.append(period.previous)
@@ -208,8 +213,10 @@ def _registered_folders(table: _SourceTable, needed: Sequence[_Partition], glue:
     is_integer = table.source.kind == "integer"
     wanted = list(needed)
     if is_integer:  # Glue may hold a number with or without its zeros
-        wanted += [tuple(value.zfill(2) for value in partition) for partition in needed]
-        wanted = list(dict.fromkeys(wanted))
+        for partition in needed:
+            with_zeros = tuple(value.zfill(2) for value in partition)
+            wanted.append(with_zeros)
+        wanted = list(dict.fromkeys(wanted))  # each once
     folders = {}
     for start in range(0, len(wanted), _KEYS_PER_CALL):
         for stored in _registered_partitions(table, wanted[start : start + _KEYS_PER_CALL], glue):
@@ -248,7 +255,7 @@ def _projected_folders(table: _SourceTable, needed: Sequence[_Partition], now: d
 
 
 def _is_in_projection(parameters: Mapping[str, str], values: Mapping[str, str], now: datetime) -> bool:
-    """Whether a projection reaches the values; one that is not of dates is taken to reach all."""
+    """Return whether a projection reaches the values. A key that is not of dates reaches any value."""
     for key, value in values.items():
         if parameters.get(f"projection.{key}.type", "").lower() != "date":
             continue
@@ -266,6 +273,7 @@ def _projected_folder(table: _SourceTable, values: Mapping[str, str]) -> str:
     """Return the folder that Athena reads for the values of a projection."""
 
     def value_of(placeholder: re.Match[str]) -> str:
+        # A placeholder of no partition key stays as it is.
         return values.get(placeholder[1].lower(), placeholder[0])
 
     template = table.parameters.get("storage.location.template")

@@ -63,7 +63,7 @@ class Marker(BaseModel, frozen=True, extra="forbid", strict=True):
 
 
 def _into_folder(statement: str, intention: str, number: int) -> str:
-    """Return an UNLOAD into the folder of an execution; another statement as it is."""
+    """Return an UNLOAD into the folder of one execution; another statement as it is."""
     return _FOLDER.sub(rf"\g<unload_to>{intention}/{number}", statement)
 
 
@@ -73,10 +73,10 @@ def _without_folder(statement: str) -> str:
 
 
 class Submission(BaseModel, frozen=True):
-    """A query without and with its marker, and the rest of the request that starts it."""
+    """A query, its marker, and the rest of the request that starts it."""
 
-    statement: Annotated[str, AfterValidator(_without_folder)]
-    context: Mapping[str, str]
+    statement: Annotated[str, AfterValidator(_without_folder)]  # without the marker
+    context: Mapping[str, str]  # QueryExecutionContext
     workgroup: str
     result_configuration: Mapping[str, Any]
     marker: Marker
@@ -96,7 +96,7 @@ class Submission(BaseModel, frozen=True):
 
         Args:
             query: The rendered SQL.
-            owner: The marker without output and intention.
+            owner: The marker so far: whose query it is, without output and intention.
             context: QueryExecutionContext of the request.
             workgroup: WorkGroup of the request.
             result_configuration: ResultConfiguration of the request.
@@ -135,7 +135,8 @@ class Submission(BaseModel, frozen=True):
         context = {"Catalog": "AwsDataCatalog"}
         context.update(execution.get("QueryExecutionContext", {}))
         asked_for = dict(execution.get("ResultConfiguration", {}))
-        asked_for["OutputLocation"] = marker.output  # Athena's own names the object of the result
+        # The location in the response is that of the result's object, not the folder asked for.
+        asked_for["OutputLocation"] = marker.output
         submission = cls(
             statement=sql.rpartition(_MARK)[0],
             context=context,

@@ -19,14 +19,15 @@ from athena_reports.queries.ownership import Submission
 MAX_EXECUTIONS = 4  # of an intention in all: the first, and those after Athena failed one
 LOOK_BACK = 250  # so many recent executions of the workgroup are looked through
 _PAGE_SIZE = 50  # as many as ListQueryExecutions and BatchGetQueryExecution take
-PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)  # before a start that was not answered is sent again, less half by chance
-RESUBMIT_PAUSES_SECONDS = PAUSES_SECONDS[: MAX_EXECUTIONS - 1]  # likewise, before each execution after the first
+# The longest pauses: a random part of each, at most half, is left out.
+PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)  # before a start that was not answered is sent again
+RESUBMIT_PAUSES_SECONDS = PAUSES_SECONDS[: MAX_EXECUTIONS - 1]  # before each execution after the first
 
 
 class Submitted(BaseModel, frozen=True):
-    """What the submitting task hands on, beside the query execution id; without a cadence no period."""
+    """What the submitting task hands on, beside the query execution id."""
 
-    period: Period | None
+    period: Period | None  # None for a query without a cadence
     sql_sha256: str
     inputs: tuple[InputCoverage, ...] = ()
 
@@ -59,6 +60,7 @@ def submit_once(submission: Submission, hook: SharedSessionHook, *, is_retry: bo
 
 
 def _sleep(pause: float) -> None:
+    """Wait for at least half the pause, so that tasks that failed together do not return together."""
     time.sleep(pause * random.uniform(0.5, 1))
 
 
@@ -74,6 +76,7 @@ def _submit(submission: Submission, hook: SharedSessionHook, may_be_started: boo
                 return execution.id
             spent.append(execution)
         elif recent.marker.is_predecessor_of(submission.marker) and execution.is_running:
+            # Nobody wants its result any more.
             athena.stop_query_execution(QueryExecutionId=execution.id)
 
     for number in range(len(spent), MAX_EXECUTIONS):
@@ -81,7 +84,8 @@ def _submit(submission: Submission, hook: SharedSessionHook, may_be_started: boo
             _sleep(RESUBMIT_PAUSES_SECONDS[number - 1])
         query_execution_id = _start(submission, hook, number)
         execution = get_query_execution(athena, query_execution_id)
-        if is_current(execution):  # it is an old one where Athena knows the token
+        # Where Athena still knows the token, it starts nothing and returns an execution from before.
+        if is_current(execution):
             return execution.id
         spent.append(execution)
 
@@ -102,7 +106,7 @@ def _start(submission: Submission, hook: SharedSessionHook, number: int) -> str:
 
 
 def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission, QueryExecution]]:
-    """Yield those of the workgroup's latest executions that have a true marker, in no certain order."""
+    """Yield the workgroup's latest executions that have a marker of their own, in no certain order."""
     pages = athena.get_paginator("list_query_executions").paginate(
         WorkGroup=workgroup,
         PaginationConfig={"MaxItems": LOOK_BACK, "PageSize": _PAGE_SIZE},
@@ -120,7 +124,10 @@ def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission
 
 
 def executed_sql(athena: Any, query_execution_id: str) -> str:
-    """Return the SQL that ran without its marker; in an UNLOAD stands no folder of its execution, but zeros."""
+    """Return the SQL that ran, without its marker.
+
+    In an UNLOAD, zeros stand in the place of the intention and the number of the execution.
+    """
     response = athena.get_query_execution(QueryExecutionId=query_execution_id)
     submission = Submission.from_response(response)
     if submission is None:
@@ -129,7 +136,10 @@ def executed_sql(athena: Any, query_execution_id: str) -> str:
 
 
 def executions_of_intention(athena: Any, query_execution_id: str) -> Iterator[QueryExecution]:
-    """Yield an execution, then the recent ones of its intention; none where the query is not ours."""
+    """Yield an execution, then the recent ones of its intention, of which it may be one again.
+
+    A query that this library did not submit has no intention: only its own execution is yielded.
+    """
     response = athena.get_query_execution(QueryExecutionId=query_execution_id)
     yield QueryExecution.from_response(response, athena.meta.region_name)
     submission = Submission.from_response(response)

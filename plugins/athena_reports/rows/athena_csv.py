@@ -26,10 +26,10 @@ _CAST = "CAST it in the SQL, then clear run_query and its downstream tasks."
 class Reading(NamedTuple):
     """How a column is read; `{c}` stands for the column."""
 
-    read_as: str  # DuckDB's type in which the source has it
-    value: str = "{c}"
-    refused: str = ""  # the condition of the values that are refused
-    problem: str = ""  # why they are
+    read_as: str  # DuckDB's type in which the source has the column
+    value: str = "{c}"  # the expression that gives the value
+    refused: str = ""  # the condition that is true for a value that is refused; empty for none
+    problem: str = ""  # what is wrong with a refused value
 
 
 _YEARS = "it is not in the years 0001 to 9999"
@@ -61,8 +61,10 @@ _READINGS = {
     ),
 }
 # `x` is a text such as `2026-11-24 21:00:00.000 Asia/Tokyo`, `... UTC` or `... +09:00`. `wall` is what
-# its clock shows, and `t` its instant: DuckDB takes an offset only without the space before it. A
-# zone has a wall time twice if the offset of a day before, or after, gives another instant with it.
+# its clock shows, and `t` its instant: DuckDB takes an offset only without the space before it.
+# A zone has a wall time twice when its clock is set back. So `athena_twice` takes the zone's offset
+# from a day later, or a day earlier. If it is not the offset at `t`, and with it another instant
+# shows the same wall time, then the text does not tell which of the two instants it means.
 _MACROS = r"""
 CREATE OR REPLACE TEMP MACRO athena_wall(x) AS
     try_cast(regexp_extract(x, '^(\S+ \S+) \S+$', 1) AS TIMESTAMP);
@@ -207,7 +209,8 @@ def _problem(
         return _refused_value(source, columns[number], name, readings[name], engine)
     line = _LINE.search(str(error))
     if line is not None:
-        row = int(line[1]) - 1  # the first line is the header
+        # A line is a row: DuckDB does not count the line breaks in values. The first is the header.
+        row = int(line[1]) - 1
         return _Problem(row, _wrong_row(error, names))
     return None
 

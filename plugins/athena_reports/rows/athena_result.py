@@ -18,7 +18,7 @@ from athena_reports.aws.errors import INVALID_REQUEST, call_verdict
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
 from athena_reports.errors import ResultError
 from athena_reports.rows.athena_csv import Reading, csv_line, read, read_csv
-from athena_reports.rows.columns import Column, literal, quoted, result_columns, rewritten, table_type
+from athena_reports.rows.columns import Column, quoted, read_parquet, result_columns, rewritten, table_type
 from athena_reports.rows.engine import Engine, reason
 
 if TYPE_CHECKING:
@@ -152,7 +152,10 @@ def _write_csv(path: Path, pages: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _require_header(query: FinishedQuery, path: Path, columns: Mapping[str, str]) -> None:
-    """Raise ResultError if a CSV does not begin with the names of the columns."""
+    """Raise ResultError if a CSV does not begin with the names of the columns.
+
+    Its values are read by their place, so they have to be of the columns that Athena describes.
+    """
     header = csv_line(columns).encode()
     with path.open("rb") as file:
         beginning = file.read(len(header))
@@ -163,7 +166,10 @@ def _require_header(query: FinishedQuery, path: Path, columns: Mapping[str, str]
 
 
 def _unloaded_uris(query: FinishedQuery, athena: AthenaClient, s3: S3) -> list[str]:
-    """Return the addresses of the files that an UNLOAD wrote, sorted; none if it has no rows."""
+    """Return the addresses of the files that an UNLOAD wrote, sorted; none if it has no rows.
+
+    They are the lines of the data manifest, which is an object in S3 or, for a managed result, pages.
+    """
     lines: list[str] = []
     is_managed = not query.output_location
     if query.data_manifest:
@@ -189,7 +195,7 @@ def _unloaded_rows(query: FinishedQuery, uris: Sequence[str], engine: Engine, s3
     for number, uri in enumerate(uris):
         path = engine.folder / f"unloaded-{number:06}.parquet"
         s3.download(uri, path)
-        paths.append(str(path))
+        paths.append(path)
         file_columns = _parquet_columns(query, uri, path, engine)
         if number == 0:
             columns = file_columns
@@ -198,7 +204,7 @@ def _unloaded_rows(query: FinishedQuery, uris: Sequence[str], engine: Engine, s3
             problem += f", the first file has ({_described(columns)})"
             raise ResultError(f"Query {query.id}, {problem}. CAST them in the SQL. {_RUN_AGAIN}")
 
-    source = f"read_parquet([{', '.join(map(literal, paths))}])"
+    source = read_parquet(*paths)
     identifiers = [quoted(name) for name in columns]
     readings = {name: _stored(kind) for name, kind in columns.items()}
     return read(source, identifiers, readings, engine, about=f"Query {query.id}")
@@ -224,20 +230,20 @@ def _stored(kind: DuckDBPyType) -> Reading:
 
     A timestamp has no zone, however it is stored, and is of milliseconds, as in a CSV.
     """
-    stored = rewritten(kind, str)
-    read_as = rewritten(kind, _without_zone)
-    if read_as == stored:
-        return Reading(read_as)
-    value = f"{{c}}::{read_as}"
+    stored_type = rewritten(kind, str)
+    value_type = rewritten(kind, _milliseconds_without_zone)
+    if value_type == stored_type:
+        return Reading(stored_type)
+    value = f"{{c}}::{value_type}"
     return Reading(
-        read_as=read_as,
+        read_as=stored_type,
         value=value,
         refused=f"({value})::{kind} IS DISTINCT FROM {{c}}",
         problem="it is finer than timestamp(3)",
     )
 
 
-def _without_zone(kind: str) -> str:
+def _milliseconds_without_zone(kind: str) -> str:
     if kind.startswith("TIMESTAMP"):
         return "TIMESTAMP_MS"
     return kind

@@ -38,6 +38,7 @@ _SHOWN_CHARACTERS = 80
 
 # An author's column may have any name. So no SELECT here has both the names of the rows and names
 # of its own, and `(FROM ...)` hides the columns that DuckDB adds to a file, such as filename.
+# The line ends after an author's condition, which may end in a comment.
 _FAILING_ROWS = """
 SELECT number
 FROM (
@@ -58,10 +59,12 @@ FROM (
 ) AS keyed(number, {keys})
 QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY number) > 1
 """
+# The second value is a list: `min` with a number n gives the n least values.
 _COUNT_ROWS = """
 SELECT count(*), min(number, {shown_rows})
 FROM ({failing_rows})
 """
+# The alias names the first column only, which is all that the outer SELECT calls by name.
 _SHOW_ROWS = """
 SELECT *
 FROM (
@@ -102,7 +105,7 @@ class Check(BaseModel, frozen=True):
 
     name: str
     severity: Severity
-    # Takes the table, the engine, and what the check compares with.
+    # Takes the LocalTable, the Engine, and what the check compares with; returns a `_Finding`.
     find: Callable[[Any, Any, Baseline | None], Any]
     against: Against | None = None
     # The columns that tell rows apart, if that is what is checked.
@@ -151,7 +154,7 @@ def run_checks(
             finding = check.find(table, engine, baseline)
         except (ValueError, duckdb.Error) as error:
             if engine.explain(error) is not None:
-                raise
+                raise  # `open_engine` raises the explained error in its place
             finding = _Finding(False, f"It cannot be checked: {reason(error)}.")
         result = CheckResult(
             name=check.name,
@@ -294,10 +297,11 @@ def expression(condition: str, *, description: str = "", severity: Severity = "f
     """
     if not condition.strip():
         raise ValueError("expression(): give a condition in SQL, such as 'score >= plays'.")
-    description = description or condition
+    if not description:
+        description = condition
 
     def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> _Finding:
-        # These two queries are not run. A line ends behind the condition, which may end in a comment.
+        # This query and the next are only made, not run: DuckDB tells by then what is wrong with them.
         value = engine.connection.sql(f"SELECT ({condition}\n) FROM (FROM {table.source})")
         kind = value.types[0].id
         if kind != "boolean":
@@ -389,7 +393,8 @@ def schema(columns: Mapping[str, str], *, severity: Severity = "fail") -> Check:
         raise ValueError("schema(): give the type of each column.")
     accepted_types = {}
     for name, kind in columns.items():
-        accepted_types[name] = {kind.lower().replace(" ", ""), duckdb_type(kind)}
+        glue_type = kind.lower().replace(" ", "")
+        accepted_types[name] = {glue_type, duckdb_type(kind)}
 
     def find(table: LocalTable, _engine: Engine, _baseline: Baseline | None) -> _Finding:
         written = {column.name: column for column in table.columns}
@@ -469,12 +474,12 @@ def _shown_rows(
         if name not in names and name != _ROW_NUMBER:
             names.append(name)
     names = names[:_SHOWN_COLUMNS]
-    texts = []
+    short_texts = []
     for name in names:
-        text = _SHORT_TEXT.format(column=quoted(name), characters=_SHOWN_CHARACTERS)
-        texts.append(text)
+        short_text = _SHORT_TEXT.format(column=quoted(name), characters=_SHOWN_CHARACTERS)
+        short_texts.append(short_text)
     sql = _SHOW_ROWS.format(
-        values=", ".join(["row_number() OVER ()", *texts]),
+        values=", ".join(["row_number() OVER ()", *short_texts]),
         source=table.source,
         numbers=", ".join(map(str, numbers)),
     )
@@ -495,6 +500,7 @@ def _literal(bound: Bound) -> str:
         return f"'{bound}'::TIMESTAMP"
     if isinstance(bound, float):
         return f"'{bound}'::DOUBLE"
+    # Without an exponent: DuckDB reads a number with one as a DOUBLE.
     return f"{Decimal(bound):f}"
 
 

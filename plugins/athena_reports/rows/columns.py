@@ -2,6 +2,8 @@
 
 A result's types are Trino's ("Data types in Amazon Athena" in the user guide), a table's are
 Hive's. What a CSV carries only as printed text, such as an array, is text in DuckDB too.
+
+The last three functions write names, texts and files into SQL.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -52,7 +55,8 @@ _DUCKDB_NAMES = {
     "binary": "BLOB",
     "varbinary": "BLOB",
 }
-# A nested type in DuckDB; its parts stand for the braces.
+# How DuckDB writes a nested type; its parts stand in the place of `{}`. An array of a fixed length is
+# written as a list, since Athena has no lengths.
 _NESTED_FORMS = {"list": "{}[]", "array": "{}[]", "map": "MAP({})", "struct": "STRUCT({})"}
 # The types of a result that come as printed text.
 _PRINTED = re.compile(r"array|map|row|struct|json|uuid|ipaddress|time with time zone|interval .*|unknown")
@@ -131,7 +135,7 @@ def glue_name(name: str) -> str:
     """Return what a Glue table calls a type of Athena or Glue.
 
     Raises:
-        ValueError: If it has no such type.
+        ValueError: If a Glue table has no such type.
     """
     lowered = name.strip().lower()
     if _BEGINS_NESTED.match(lowered):
@@ -225,7 +229,7 @@ def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
 
 
 def rewritten(kind: DuckDBPyType, leaf: Callable[[str], str]) -> str:
-    """Return the name of a type whose innermost types are replaced.
+    """Return the name of a type whose innermost types are replaced. An array becomes a list.
 
     Args:
         kind: The type, of which a name is made.
@@ -250,3 +254,9 @@ def quoted(name: str) -> str:
 def literal(text: str) -> str:
     """Return a text as a literal in SQL."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def read_parquet(*paths: Path) -> str:
+    """Return the rows of Parquet files as a table in SQL."""
+    names = ", ".join(literal(str(path)) for path in paths)
+    return f"read_parquet([{names}])"

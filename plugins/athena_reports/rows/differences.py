@@ -6,17 +6,18 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from athena_reports.rows.columns import Column, is_number, literal, quoted
+from athena_reports.rows.columns import Column, is_number, quoted, read_parquet
 from athena_reports.rows.engine import Engine
 
-Value = str | None
+Value = str | None  # a value as text; None for NULL
 _SHOWN_EXAMPLES = 5
 
 _IS_UNIQUE = """
 SELECT count(*) = (SELECT count(*) FROM (SELECT DISTINCT {key} FROM {file}))
 FROM {file}
 """
-# A row that only one version has is beside a row of NULLs, whose `is_there` is NULL too.
+# A row that only one version has is beside a row of NULLs, whose `is_there` is NULL too. `kind` is NULL
+# for a row that is the same in both versions.
 _PAIRS = """
 (
     SELECT
@@ -53,24 +54,24 @@ LIMIT {limit}
 
 
 class Change(BaseModel, frozen=True):
-    """One row that is `added`, `removed` or `changed`: its key, and its values before and after that differ."""
+    """One row that is `added`, `removed` or `changed`."""
 
     kind: str
-    key: tuple[Value, ...]
-    columns: dict[str, tuple[Value, Value]]
+    key: tuple[Value, ...]  # all values of the row if `Differences.key` is empty
+    columns: dict[str, tuple[Value, Value]]  # of a changed row: before and after, where they differ
 
 
 class Differences(BaseModel, frozen=True):
-    """Counts of rows and, by column, of changed rows; columns that come, go, or change their type; some changes."""
+    """Counts of rows, columns that come, go, or change their type, and some examples of rows."""
 
     key: tuple[str, ...]  # empty: nothing tells rows apart, so a changed row is one removed and one added
     added: int
     removed: int
     changed: int
-    columns: dict[str, int]
+    columns: dict[str, int]  # how many of the changed rows differ in a column; only those with any
     columns_added: tuple[str, ...]
     columns_removed: tuple[str, ...]
-    columns_retyped: dict[str, tuple[str, str]]
+    columns_retyped: dict[str, tuple[str, str]]  # the types before and after, as DuckDB calls them
     examples: tuple[Change, ...]
 
     @property
@@ -150,7 +151,7 @@ def _compare_columns(old_columns: Sequence[Column], new_columns: Sequence[Column
 
 def _is_unique(key: Sequence[str], path: Path, engine: Engine) -> bool:
     """Return whether no two rows of a file have the same values in the columns of the key."""
-    sql = _IS_UNIQUE.format(key=", ".join(map(quoted, key)), file=_file(path))
+    sql = _IS_UNIQUE.format(key=", ".join(map(quoted, key)), file=read_parquet(path))
     is_unique: bool = engine.connection.execute(sql).fetchall()[0][0]
     return is_unique
 
@@ -170,18 +171,18 @@ def _pairs(
     columns = ["true AS is_there"]
     whole_row = []
     key = []
-    is_same_row = []
+    same_row_conditions = []
     for place, name in enumerate(paired_by):
         value = _comparable(name, retyped)
         columns.append(f"{value} AS key_{place}")
         whole_row.append(value)
         key.append(f"coalesce(new_row.key_{place}, old_row.key_{place})::VARCHAR")
-        is_same_row.append(f"old_row.key_{place} IS NOT DISTINCT FROM new_row.key_{place}")
+        same_row_conditions.append(f"old_row.key_{place} IS NOT DISTINCT FROM new_row.key_{place}")
     if not is_keyed:
         # Rows may be equal: the second one of a version is beside the second one of the other version.
         window = f"PARTITION BY {', '.join(whole_row)}" if whole_row else ""
         columns.append(f"row_number() OVER ({window}) AS repetition")
-        is_same_row.append("old_row.repetition = new_row.repetition")
+        same_row_conditions.append("old_row.repetition = new_row.repetition")
 
     old_values = []
     new_values = []
@@ -198,9 +199,9 @@ def _pairs(
         changes=", ".join(changes),
         is_changed=" OR ".join(changes) if changes else "false",
         columns=", ".join(columns),
-        old_file=_file(old),
-        new_file=_file(new),
-        is_same_row=" AND ".join(is_same_row),
+        old_file=read_parquet(old),
+        new_file=read_parquet(new),
+        is_same_row=" AND ".join(same_row_conditions),
     )
 
 
@@ -246,7 +247,3 @@ def _examples(pairs: str, compared: Sequence[str], engine: Engine) -> tuple[Chan
                     columns[name] = (old_value, new_value)
         examples.append(Change(kind=kind, key=tuple(key), columns=columns))
     return tuple(examples)
-
-
-def _file(path: Path) -> str:
-    return f"read_parquet({literal(str(path))})"

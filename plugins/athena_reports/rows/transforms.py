@@ -141,6 +141,7 @@ def _relation(rows: Any, engine: Engine) -> DuckDBPyRelation:
 
     if isinstance(rows, duckdb.DuckDBPyRelation):
         try:
+            # DuckDB refuses to join relations of two connections. The join is made, and not run.
             engine.connection.sql("SELECT 1").cross(rows)
         except duckdb.InvalidInputException as error:
             raise TransformError("it returned a relation of another connection.") from error
@@ -265,7 +266,10 @@ def _with_period(function: Callable[..., Any], period: Period) -> Callable[[dict
 def _batches(
     function: Callable[[dict[str, Any]], Any], rows: DuckDBPyRelation, engine: Engine
 ) -> Iterator[dict[int, Any]]:
-    """Yield what the function makes of some rows at a time, by their numbers; not those left out."""
+    """Yield what the function makes of some rows at a time, by their numbers.
+
+    Rows that it leaves out are not there.
+    """
     names = rows.columns
     view = f"each_row_{next(_numbers)}"
     rows.create_view(view)  # `fetchmany` of a relation holds all rows in memory
@@ -309,6 +313,7 @@ def _refuse_changed_values(rows: Mapping[int, Mapping[str, Any]], types: Mapping
         values = [row[name] for row in rows.values()]
         if _stay_the_same(values, kind):
             continue
+        # The check of all values at once is fast. Only one that fails looks for the row.
         for number, row in rows.items():
             value = row[name]
             if not _stay_the_same([value], kind):

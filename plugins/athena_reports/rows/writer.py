@@ -18,6 +18,7 @@ from athena_reports.rows.columns import (
     is_number,
     literal,
     quoted,
+    read_parquet,
     refuse_duplicates,
     rewritten,
 )
@@ -46,7 +47,8 @@ COPY (FROM athena_reports_table) TO {path}
 (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE_BYTES 16777216)
 """
 _WRITE_OTHER_FORMAT = "COPY (SELECT {values} FROM {source}) TO {path} ({options})"
-# By hash: whole rows with nested columns do not spill. EXCEPT ALL spills, unlike a GROUP BY.
+# Rows are compared by their hashes, since DuckDB does not spill whole rows with nested columns to the
+# disk. EXCEPT ALL spills, and a GROUP BY does not.
 _HASHES = "SELECT hash(*COLUMNS(*)) FROM {source}"
 _COUNT_DIFFERENCES = """
 SELECT
@@ -91,7 +93,7 @@ class LocalTable(BaseModel, frozen=True):
     @property
     def source(self) -> str:
         """The rows as a table in SQL."""
-        return _parquet(self.path)
+        return read_parquet(self.path)
 
 
 class LocalFile(BaseModel, frozen=True):
@@ -125,7 +127,7 @@ def write_table(relation: DuckDBPyRelation, engine: Engine) -> LocalTable:
         table = _cast_for_athena(relation)
         table.create_view("athena_reports_table")
         sql = _WRITE_PARQUET.format(path=literal(str(path)))
-        counts = engine.connection.execute(sql).fetchall()
+        counts = engine.connection.execute(sql).fetchall()  # COPY returns the number of rows
     except (ValueError, duckdb.Error) as error:
         explained = engine.explain(error)
         if explained is None:
@@ -206,6 +208,7 @@ def _copy_options(format: Format, text_headers: Sequence[str]) -> str:
     if format == "jsonl":
         return "FORMAT json"
     options = "FORMAT csv, HEADER true"
+    # A text has quotes, also an empty one. NULL is an empty field without quotes.
     if text_headers:
         options += f", FORCE_QUOTE ({', '.join(text_headers)})"
     return options
@@ -214,7 +217,8 @@ def _copy_options(format: Format, text_headers: Sequence[str]) -> str:
 def count_differences(engine: Engine, new: Sequence[Path], old: Sequence[Path]) -> tuple[int, int]:
     """Return how many rows only the new files have, and how many only the old ones.
 
-    Equal rows count each: a row that is twice in the new files and once in the old ones is one.
+    Each of several equal rows counts: a row that is twice in the new files and once in the old ones
+    is one that only the new files have.
 
     Args:
         engine: The engine, in whose folder the files are.
@@ -222,19 +226,14 @@ def count_differences(engine: Engine, new: Sequence[Path], old: Sequence[Path]) 
         old: Parquet files with the same columns.
     """
     sql = _COUNT_DIFFERENCES.format(
-        new_hashes=_HASHES.format(source=_parquet(*new)),
-        old_hashes=_HASHES.format(source=_parquet(*old)),
+        new_hashes=_HASHES.format(source=read_parquet(*new)),
+        old_hashes=_HASHES.format(source=read_parquet(*old)),
     )
     counts = engine.connection.execute(sql).fetchall()
     added, new_rows, old_rows = counts[0]
     kept = new_rows - added
     removed = old_rows - kept
     return added, removed
-
-
-def _parquet(*paths: Path) -> str:
-    names = ", ".join(literal(str(path)) for path in paths)
-    return f"read_parquet([{names}])"
 
 
 def _holds(format: Format, kind: DuckDBPyType) -> bool:
@@ -279,7 +278,7 @@ def _json_value(value: str, kind: DuckDBPyType, depth: int = 0) -> str:
     """
     if kind.id == "double":
         return _JSON_FLOAT.format(value=value, finite=f"to_json({value})")
-    if kind.id == "float":
+    if kind.id == "float":  # to_json makes a double of it, with digits that the float does not have.
         return _JSON_FLOAT.format(value=value, finite=f"{value}::VARCHAR::JSON")
     if kind.id == "decimal":  # COPY writes one of few digits as a double.
         scale = dict(kind.children)["scale"]

@@ -43,16 +43,16 @@ def require_account(hook: SharedSessionHook, *, settings: Settings, location: Re
     """
     glue = hook.client("glue")
     if has_table and _has_columns(Table(settings.report_database, location, glue)):
-        return
+        return  # a period is published
     s3 = S3(hook.client("s3"), settings.bucket_owner, settings.encryption)
     if _can_be_read(s3, location.latest_uri):
-        return
+        return  # likewise
     checks = check_account(settings, hook.client("athena"), glue, s3, has_table=has_table)
     problems = [check for check in checks if check.problem]
     if not problems:
         return
     message = "the first run needs what is not there. No query was started."
-    retryable = False
+    retryable = False  # True if one of the problems may pass by itself
     for check in problems:
         message += f"\n{check.name}: {check.problem}"
         if check.retryable:

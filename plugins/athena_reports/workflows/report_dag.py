@@ -69,7 +69,8 @@ class BuiltDag(DAG):
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name in ("on_failure_callback", "on_success_callback"):
-            # What the scheduler looks at. Airflow sets it once, when the DAG is made, and ignores later callbacks.
+            # The scheduler looks at `has_...` only. Airflow sets it when the DAG is made, and not when a
+            # callback is set later.
             super().__setattr__(f"has_{name}", bool(value))
 
 
@@ -121,7 +122,7 @@ def build_dag(
     if report.unload and not deployment.query_results:
         problem = "the workgroup manages its results. Set ATHENA_REPORTS_QUERY_RESULTS, or leave it out."
         report.refuse("unload", problem)
-    declared_in = sys._getframe(1).f_code.co_filename
+    declared_in = sys._getframe(1).f_code.co_filename  # the file that calls build_dag
     _refuse_second_declaration(report, Path(declared_in).resolve())
 
     report = report.with_params(cadence.name, params or {})
@@ -257,7 +258,7 @@ def _midnight(day: Any, cadence: Cadence) -> datetime | None:
 
 
 def _default_args(report: Report, deployment: Settings, retry: RetryPolicy, on_failure: Notifiers) -> dict[str, Any]:
-    """Return what all tasks of the DAG have, also those that its author adds."""
+    """Return the arguments that all tasks of the DAG have, also those that its author adds."""
     arguments: dict[str, Any] = {
         "owner": report.owner,
         "aws_conn_id": deployment.aws_conn_id,
@@ -290,26 +291,29 @@ def _refuse_second_declaration(report: Report, file: Path) -> None:
     Airflow parses each file by itself, and lets two files with one DAG id take each other's DAG over.
     """
     folder = Path(conf.get_mandatory_value("core", "dags_folder")).resolve()
+    if not file.is_relative_to(folder):
+        return
     is_for_a_task = get_parsing_context().task_id is not None
-    if is_for_a_task or not file.is_relative_to(folder):
-        return  # the DAG processor has looked at the DAG of a task
-    first, *others = _declaring_files(report.name, folder) or [file]
-    if file in others:
+    if is_for_a_task:
+        return  # the DAG processor has looked already, or there would be no task
+    files = _declaring_files(report.name, folder)
+    if file in files[1:]:  # the first of them has the name
         report.refuse(
             "name",
-            f"{file} declares it, and so does {first}: their DAGs have the same ids. "
+            f"{file} declares it, and so does {files[0]}: their DAGs have the same ids. "
             f"Give it another name, or import the report from there.",
         )
 
 
 @cache
 def _declaring_files(report_name: str, folder: Path) -> list[Path]:
+    """Return the DAG files that declare a report of this name, sorted."""
     paths = {Path(path).resolve() for path in list_py_file_paths(folder, safe_mode=False)}
     return sorted(path for path in paths if _declares(path, report_name))
 
 
 def _declares(path: Path, report_name: str) -> bool:
-    """Whether a file has a call `Report(name="...")` with this name, as far as its text tells."""
+    """Return whether a file has a call `Report(name="...")` with this name, as far as its text tells."""
     source = path.read_bytes()
     if report_name.encode() not in source:
         return False
