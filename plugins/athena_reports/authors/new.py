@@ -1,6 +1,6 @@
 """Writes a new report: its DAG file, its SQL and a case. They run as they are, and are meant to be edited.
 
-What they say is in `templates/`.
+Their texts are the templates in `templates/`.
 """
 
 import re
@@ -77,6 +77,7 @@ def write_report(report: NewReport, root: Path) -> list[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     except OSError as error:
+        # None of them was there before.
         for path in files:
             if path.is_file():
                 path.unlink()

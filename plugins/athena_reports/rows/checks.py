@@ -58,6 +58,7 @@ FROM (
 ) AS keyed(number, {keys})
 QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY number) > 1
 """
+# With a limit, `min` gives a list of the smallest numbers.
 _COUNT_ROWS = """
 SELECT count(*), min(number, {shown_rows})
 FROM ({failing_rows})
