@@ -1,67 +1,30 @@
-"""Writes a new report: its DAG file, its SQL and a case. They run as they are, and are meant to be edited."""
+"""Writes a new report: its DAG file, its SQL and a case. They run as they are, and are meant to be edited.
+
+Their texts are the templates in `templates/`.
+"""
 
 import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel
 
 from athena_reports.authors.case_tables import EXPECTED_FILE
 from athena_reports.authors.cases import CASE_FILE
 from athena_reports.authors.sql_names import is_reserved, sql_name
 from athena_reports.errors import AthenaReportsError
-from athena_reports.periods.calendar import weekly
+from athena_reports.periods.calendar import Period, weekly
 from athena_reports.reports.report import NAME_PATTERN
 
-# The variables do not have the report's name, which may be a keyword of Python or a name that the file imports.
-_DAG = '''"""
-# {title}
-
-How many events each {key} had.
-
-**Schedule.** The Airflow DAGs run five minutes after each week and month of {timezone}.
-
-**Input.** `{table}`, partitioned by the UTC date `{partition}`.
-
-**Rerun.** Any run may be cleared at any time: it reports the same period again.
-
-**Permissions.** Athena on the workgroup; read `{table}`; write the query results and the report bucket.
-"""
-
-from athena_reports import Input, Report, build_dag, checks, monthly, weekly
-
-report = Report(
-    name="{name}",
-    sql="{name}.sql",
-    owner={owner},
-    since="{since}",{until_line}
-    params={{"top": 100}},
-    inputs=[Input("{table}", "{partition}")],
-    checks=[checks.unique("{key}"), checks.not_null("{key}")],
-    doc=__doc__,
-)
-
-weekly_dag = build_dag(report, weekly("monday", "{timezone}"))
-monthly_dag = build_dag(report, monthly("{timezone}"))
-'''
-_SQL = """-- One row per {key} of the period, most events first.
-SELECT
-    {key_column},
-    COUNT(*) AS {count}
-FROM {table_name}
-WHERE {{{{ inputs.{table}.partitions }}}}
-    AND {{{{ period.contains({time_text}) }}}}
-    AND {key_name} IS NOT NULL
-GROUP BY {key_name}
-ORDER BY {count} DESC, {key_name} ASC
-LIMIT {{{{ params.top }}}}
-"""
-_CASE = "# The first and the last instant of a week are in it, those around it are not.\n"
 _COLUMN = re.compile(r"[a-z_][a-z0-9_]*")
 _TABLE = re.compile(r"[a-z][a-z0-9_]*")  # a template cannot read `inputs._table`
-_NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}  # categories of Unicode: control characters, surrogates, line separators
+# Categories of Unicode: control characters, surrogates, separators of lines and of paragraphs.
+_NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
+_TICK = timedelta(milliseconds=1)  # the smallest step of Athena's timestamp
 
 
 class NewReportError(AthenaReportsError):
@@ -95,24 +58,29 @@ class NewReport(BaseModel, frozen=True):
 
 
 def write_report(report: NewReport, root: Path) -> list[Path]:
-    """Write the files of a report below the root of the repository, and return them; none if one is there already.
+    """Write the files of a report below the root of the repository, and return them.
 
-    NewReportError if the report could not run as it is written.
+    Raises:
+        NewReportError: The report could not run as it is written, one of its files is there already, or
+            they cannot be written. Then none is written.
     """
     _require_names(report)
     _require_owner(report.owner)
     if report.until is not None and report.until < report.since:
         raise NewReportError(f"The last date, {report.until}, is before the first one, {report.since}.")
     files = {root / path: text for path, text in _files(report).items()}
-    if there := [str(path) for path in files if path.exists()]:
-        raise NewReportError(f"{', '.join(there)} exists already, so nothing is written. Choose another name.")
+    existing = [str(path) for path in files if path.exists()]
+    if existing:
+        raise NewReportError(f"{', '.join(existing)} exists already, so nothing is written. Choose another name.")
     try:
         for path, text in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     except OSError as error:
-        for path in filter(Path.is_file, files):
-            path.unlink()
+        # None of them was there before.
+        for path in files:
+            if path.is_file():
+                path.unlink()
         raise NewReportError(f"{error}, so nothing is written.") from error
     return list(files)
 
@@ -136,43 +104,99 @@ def _require_names(report: NewReport) -> None:
 
 
 def _require_owner(owner: str) -> None:
-    if not owner.strip() or any(unicodedata.category(character) in _NOT_IN_A_LINE for character in owner):
+    is_one_line = not any(unicodedata.category(character) in _NOT_IN_A_LINE for character in owner)
+    if not owner.strip() or not is_one_line:
         raise NewReportError(f"{owner!r} is not an owner: give one line of text.")
+
+
+def _files(report: NewReport) -> Mapping[str, str]:
+    """Return the texts of a report's files by their paths in the repository."""
+    weeks = weekly("monday", report.timezone)
+    midnight = datetime.combine(report.since, time.min, weeks.zone)
+    week = weeks.first_from(midnight)
+    values: dict[str, object] = {
+        "report": report,
+        "title": report.name.replace("_", " ").capitalize(),
+        "key_column": _key_column(report.key),
+        "count": "event_count" if report.key == "events" else "events",
+        "week": week,
+        "events": _events_around(week),
+    }
+    case = f"tests/reports/{report.name}/bounds"
+    paths = {
+        "report.py.jinja": f"dags/{report.name}.py",
+        "report.sql.jinja": f"include/sql/{report.name}.sql",
+        "case.yaml.jinja": f"{case}/{CASE_FILE}",
+        "events.csv.jinja": f"{case}/{report.table}.csv",
+        "expected.csv.jinja": f"{case}/{EXPECTED_FILE}",
+    }
+    templates = _templates()
+    files = {}
+    for template, path in paths.items():
+        text = templates.get_template(template).render(values)
+        files[path] = text
+    return files
+
+
+def _key_column(key: str) -> str:
+    """Return the column of the key in a SELECT."""
+    name = sql_name(key)
+    if name == key:
+        return name
+    # The linter takes a quoted name without AS for a text.
+    return f"{name} AS {name}"
+
+
+class _Event(NamedTuple):
+    """A row of the case's input."""
+
+    key: str
+    time: str
+    date: str
+
+
+def _events_around(week: Period) -> list[_Event]:
+    """Return the first and the last event of a week, and those just before and after it."""
+    return [
+        _event("first", week.start_utc),
+        _event("last", week.end_utc - _TICK),
+        _event("before", week.start_utc - _TICK),
+        _event("after", week.end_utc),
+    ]
+
+
+def _event(key: str, instant: datetime) -> _Event:
+    milliseconds = instant.microsecond // 1000
+    return _Event(
+        key=key,
+        time=f"{instant:%Y-%m-%d %H:%M:%S}.{milliseconds:03}",
+        date=f"{instant:%Y-%m-%d}",
+    )
+
+
+def _templates() -> Environment:
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        undefined=StrictUndefined,
+        # A report's SQL is a Jinja template itself, so these have other delimiters than Jinja's own.
+        variable_start_string="[[",
+        variable_end_string="]]",
+        block_start_string="[%",
+        block_end_string="%]",
+        comment_start_string="[#",
+        comment_end_string="#]",
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters["sql_name"] = sql_name
+    templates.filters["python_text"] = _python_text
+    return templates
 
 
 def _python_text(text: str) -> str:
     """Return a line of text as Python writes it, in the quotes that the formatter chooses."""
-    quote = "'" if text.count('"') > text.count("'") else '"'
+    quote = '"'
+    if text.count('"') > text.count("'"):
+        quote = "'"
     escaped = text.replace("\\", "\\\\").replace(quote, f"\\{quote}")
     return f"{quote}{escaped}{quote}"
-
-
-def _files(report: NewReport) -> Mapping[str, str]:
-    key, event_time = sql_name(report.key), sql_name(report.time)
-    count = "events" if report.key != "events" else "event_count"
-    texts = {
-        "title": report.name.replace("_", " ").capitalize(),
-        "owner": _python_text(report.owner),
-        "until_line": f'\n    until="{report.until}",' if report.until else "",
-        "count": count,
-        "key_name": key,
-        # With AS, since the linter takes a quoted name alone for a text.
-        "key_column": key if key == report.key else f"{key} AS {key}",
-        "time_text": f'"{event_time}"' if event_time == report.time else f"'{event_time}'",
-        "table_name": sql_name(report.table),
-    }
-    fields = report.model_dump(mode="json") | texts
-    weeks, tick = weekly("monday", report.timezone), timedelta(milliseconds=1)
-    week = weeks.first_from(datetime.combine(report.since, time.min, weeks.zone))
-    start, end = week.start_utc, week.end_utc
-    events = {"first": start, "last": end - tick, "before": start - tick, "after": end}
-    rows = [f"{key},{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03},{at:%Y-%m-%d}" for key, at in events.items()]
-    header = f"{report.key} string,{report.time} timestamp,{report.partition} string"
-    case = f"tests/reports/{report.name}/bounds"
-    return {
-        f"dags/{report.name}.py": _DAG.format(**fields),
-        f"include/sql/{report.name}.sql": _SQL.format(**fields),
-        f"{case}/{CASE_FILE}": f"{_CASE}period: {week.id}\n",
-        f"{case}/{report.table}.csv": "\n".join([header, *rows, ""]),
-        f"{case}/{EXPECTED_FILE}": f'"{report.key}",{count}\n"first",1\n"last",1\n',
-    }

@@ -16,11 +16,13 @@ import pytest
 import sqlglot
 import trino_sql_validator
 from airflow.dag_processing.dagbag import DagBag
+from airflow.utils.file import list_py_file_paths
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
 from sqlglot.dialects.trino import Trino
 
+from athena_reports.authors import new as new_module
 from athena_reports.authors.new import NewReport, NewReportError, write_report
 from athena_reports.periods.calendar import weekly
 from athena_reports.periods.sql_period import SqlPeriod
@@ -89,7 +91,7 @@ def test_every_valid_name_is_a_report(root: Path, names: set[str]) -> None:
 LINES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).filter(str.strip)
 
 
-@given(LINES | st.text("""'"\\{}#🦊é \u200d\u3000""", min_size=1).filter(str.strip))
+@given(LINES | st.text("""'"\\{}[]%#🦊é \u200d\u3000""", min_size=1).filter(str.strip))
 @settings(max_examples=100)
 def test_the_owner_is_read_as_it_was_given(root: Path, owner: str) -> None:
     shutil.rmtree(root, ignore_errors=True)
@@ -102,6 +104,25 @@ def test_the_owner_is_read_as_it_was_given(root: Path, owner: str) -> None:
 
     assert ast.literal_eval(written) == owner
     assert set(owner) <= set(source)  # readable, not escaped
+
+
+@pytest.mark.parametrize("owner", ["{{ x }}", "{% x %}", "{# x #}", "[[ report.name ]]", "[% if %]", "[# x #]"])
+def test_an_owner_that_looks_like_a_template_is_text(root: Path, owner: str) -> None:
+    dags = parsed(root, new_report(owner=owner))
+    assert {dag.default_args["owner"] for dag in dags.values()} == {owner}
+
+
+@pytest.mark.parametrize("until", [None, date(2025, 6, 30)])
+def test_a_report_goes_on_or_ends_as_it_was_said(root: Path, until: date | None) -> None:
+    dags = parsed(root, new_report(until=until))
+    last_dates = {dag.end_date.date() if dag.end_date else None for dag in dags.values()}
+    assert last_dates == {until}
+
+
+def test_the_templates_of_a_report_are_no_dag_files() -> None:
+    folder = Path(new_module.__file__).with_name("templates")
+    assert len(list(folder.glob("*.jinja"))) == 5
+    assert list_py_file_paths(folder, safe_mode=False) == []
 
 
 @pytest.mark.parametrize("owner", ["", " ", "a\nb", "a\tb", "a\r", "a\x00b", "a\u2028b", "a\x85b", "a\udce9b"])
