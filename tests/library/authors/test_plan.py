@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from athena_reports import build_dag, monthly
-from athena_reports.authors.declared import DeclaredReport
 from athena_reports.authors.plan import (
     ChangePlan,
     PlanError,
@@ -16,6 +15,7 @@ from athena_reports.authors.plan import (
     markdown,
     published_before,
 )
+from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
 from athena_reports.aws.s3 import S3
 from athena_reports.publication.glue_table import Table

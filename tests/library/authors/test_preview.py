@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from athena_reports import Input, build_dag
-from athena_reports.authors.declared import DeclaredReport
 from athena_reports.authors.preview import (
     Preview,
     TrialPreview,
@@ -26,6 +25,7 @@ from athena_reports.authors.preview import (
     show,
     size,
 )
+from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
 from athena_reports.aws.s3 import S3
 from athena_reports.publication.glue_table import Table
