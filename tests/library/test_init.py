@@ -41,6 +41,22 @@ for order in (exported, exported[::-1]):
 print(len(exported))
 """
 
+# Airflow's plugin manager and every parse of a DAG file import the package.
+LIGHT = """
+import sys
+import athena_reports
+
+heavy = {"airflow", "duckdb", "boto3", "jinja2", "pydantic"}
+assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()
+"""
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    folder = Path(athena_reports.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", LIGHT], cwd=folder, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+
 
 def test_each_name_is_the_same_object_as_an_attribute_and_by_an_import_in_any_order() -> None:
     folder = Path(athena_reports.__file__).parents[1]
