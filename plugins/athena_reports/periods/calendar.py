@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property, total_ordering
-from typing import Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from athena_reports.errors import PeriodError
 from athena_reports.periods.zones import dates_shown, midnight, to_utc, zone_of
@@ -23,6 +23,8 @@ Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "satur
 # The years in which a period may begin.
 FIRST_YEAR = 1900
 LAST_YEAR = 2199
+
+_BOUNDS = ("start", "end", "start_utc", "end_utc")
 
 
 class _Naming(NamedTuple):
@@ -229,7 +231,8 @@ class Period(BaseModel, frozen=True, extra="forbid"):
     """One period of a cadence: [start, end). Cadences make it. Only periods of one cadence have an order.
 
     It is its own wire form: `model_validate` reads what `model_dump(mode="json")` gives, to an equal period. It refuses
-    what is not a period of its cadence, with pydantic's ValidationError.
+    what is not a period of its cadence, with pydantic's ValidationError. The wire form also has the bounds as ISO 8601
+    texts, for those who read it in Airflow's UI. They follow from the cadence and the date, so they are not read back.
 
     Attributes:
         cadence: How time is cut into periods.
@@ -240,6 +243,20 @@ class Period(BaseModel, frozen=True, extra="forbid"):
     cadence: Cadence
     first_date: date
     id: str
+
+    @model_serializer(mode="wrap")
+    def _with_bounds(self, dump_fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        wire_form: dict[str, Any] = dump_fields(self)
+        for bound in _BOUNDS:
+            wire_form[bound] = getattr(self, bound).isoformat()
+        return wire_form
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_bounds(cls, wire_form: Any) -> Any:
+        if not isinstance(wire_form, dict):
+            return wire_form
+        return {name: value for name, value in wire_form.items() if name not in _BOUNDS}
 
     @model_validator(mode="after")
     def _require_period_of_its_cadence(self) -> Self:

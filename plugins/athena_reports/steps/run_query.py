@@ -82,7 +82,8 @@ class AthenaSubmitOperator(AthenaOperator):
         self.require = require
         self.environment = environment
         self.killed = False
-        self.period: Period | None = None  # shown in the UI
+        self.period: dict[str, Any] | None = None  # shown in the UI
+        self._period: Period | None = None
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Decide on the period of the run, before anything is started, and render the query for it."""
@@ -102,7 +103,8 @@ class AthenaSubmitOperator(AthenaOperator):
             template_names = template_context(sql_period, self.sql_params, self.inputs)
             template_names["ti"] = context["ti"]
             super().render_template_fields(template_names, jinja_env)  # type: ignore[arg-type]
-        self.period = period
+        self._period = period
+        self.period = period.model_dump(mode="json")
 
     def _refuse_misspelt_period(self, context: Context) -> None:
         """Refuse a param like `perod`: the run would report on another period than the one meant."""
@@ -116,7 +118,7 @@ class AthenaSubmitOperator(AthenaOperator):
         """Submit the query, once per intention, and return its query execution id."""
         ti = context["ti"]
         is_retry = ti.try_number > 1
-        about = describe(self.dag_id, self.period, self.environment)
+        about = describe(self.dag_id, self._period, self.environment)
         hook: Any = self.hook  # typed as AthenaOperator's
         require_connection(hook, about)
         with aws_errors(about):
@@ -138,7 +140,7 @@ class AthenaSubmitOperator(AthenaOperator):
             query_execution_id=self.query_execution_id,
         )
         submitted = Submitted(
-            period=self.period,
+            period=self._period,
             sql_sha256=hashlib.sha256(self.query.encode()).hexdigest(),
             inputs=inputs,
         )
@@ -155,7 +157,7 @@ class AthenaSubmitOperator(AthenaOperator):
 
     def _find_coverage(self) -> tuple[InputCoverage, ...]:
         """Return what there is of each input; a gap that the input does not allow is an error."""
-        if self.period is None or not self.inputs:
+        if self._period is None or not self.inputs:
             return ()
         database = self.database
         if not database:
@@ -163,7 +165,7 @@ class AthenaSubmitOperator(AthenaOperator):
         hook: Any = self.hook
         coverages = find_coverage(
             self.inputs,
-            self.period,
+            self._period,
             late_by=self.late_by,
             now=datetime.now(UTC),
             database=database,
@@ -176,12 +178,12 @@ class AthenaSubmitOperator(AthenaOperator):
 
     def _require_small_scan(self) -> None:
         """Raise ScanLimitError if the query is expected to scan more than its report allows."""
-        if self.period is None or self.max_scan is None:
+        if self._period is None or self.max_scan is None:
             return
         estimate = None
         if self.measured is not None:
             hook: Any = self.hook
-            estimate = self.measured(self.period, hook.client("glue"))
+            estimate = self.measured(self._period, hook.client("glue"))
         if estimate is None:
             self.log.warning("No period is published yet, so there is no estimate: max_scan is not checked.")
             return

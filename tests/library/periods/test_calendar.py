@@ -187,6 +187,10 @@ def test_the_wire_form_can_be_read() -> None:
         "cadence": {"unit": "weekly", "timezone": "Asia/Tokyo", "first_day": "sunday"},
         "first_date": "2026-11-15",
         "id": "2026-11-15",
+        "start": "2026-11-15T00:00:00+09:00",
+        "end": "2026-11-22T00:00:00+09:00",
+        "start_utc": "2026-11-14T15:00:00+00:00",
+        "end_utc": "2026-11-21T15:00:00+00:00",
     }
 
 
@@ -214,7 +218,7 @@ WIRE = through_xcom(TOKYO_WEEK.period("2026-11-15"))
         (WIRE | {"first_date": "1899-12-31", "id": "1899-12-31"}, "year 1899 is out of range"),
         (WIRE | {"first_date": None}, "first_date"),
         (WIRE | {"first_date": "soon"}, "first_date"),
-        (WIRE | {"start": "2026-11-15"}, "start"),
+        (WIRE | {"begin": "2026-11-15"}, "begin"),
         (WIRE | {"cadence": "weekly"}, "cadence"),
         (WIRE | {"cadence": WIRE["cadence"] | {"timezone": "Asia/Tokio"}}, "did you mean Asia/Tokyo"),
         (WIRE | {"cadence": WIRE["cadence"] | {"first_day": None}}, "first_day None is not one of monday"),
