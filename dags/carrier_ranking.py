@@ -11,15 +11,17 @@ Which airline flew most out of New York City in a week or a month of America/New
 | `distance_miles` | sum of their distances |
 | `mean_arrival_delay_minutes` | mean delay of the flights that arrived, rounded to 0.01 |
 
-**Schedule.** The weekly Airflow DAG covers Monday to Sunday, the monthly one a calendar month, in America/New_York. The
-data end in 2013, so nothing runs by schedule. Backfill the periods, or trigger one with the param `period`.
+**Schedule.** The weekly Airflow DAG covers Monday to Sunday, the monthly one a calendar month, in
+America/New_York. The data end in 2013, so nothing runs by schedule. Backfill the periods, or
+trigger one with the param `period`.
 
-**Input.** `flights`, partitioned by the UTC date of the scheduled departure (`dt`). The lake has the year 2013. The
-periods at its ends are marked as partial.
+**Input.** `flights`, partitioned by the UTC date of the scheduled departure (`dt`). The lake has
+the year 2013. The periods at its ends are marked as partial.
 
 **Rerun.** Any run may be cleared at any time: it reports the same period again.
 
-**Permissions.** Athena; read `flights` in Glue and S3; read and write the query results and the report bucket.
+**Permissions.** Athena; read `flights` in Glue and S3; read and write the query results and the
+report bucket.
 """
 
 from athena_reports import Input, Report, build_dag, checks, monthly, weekly

@@ -1,22 +1,38 @@
 """
 # User ranking
 
-Who scored most in a week or a month of Asia/Tokyo, and how far each user moved since the one before.
+Who scored most in a week or a month of Asia/Tokyo, and how far each user moved since the one
+before.
 
-**Schedule.** The weekly Airflow DAG runs on Sundays, the monthly one on the 1st, at 00:05 in Asia/Tokyo.
+**Schedule.** The weekly Airflow DAG runs on Sundays, the monthly one on the 1st, at 00:05 in
+Asia/Tokyo.
 
-**Input.** `plays`, partitioned by the UTC date on which the event landed (`dt`). Events land at most a day late. A
-period that is published earlier is provisional. A period with missing partitions is marked as partial.
+**Input.** `plays`, partitioned by the UTC date on which the event landed (`dt`). Events land at
+most a day late. A period that is published earlier is provisional. A period with missing partitions
+is marked as partial.
 
-**Rerun.** Any run may be cleared at any time: it reports the same period again. For one period trigger the DAG with
-the param `period`. For many start a backfill. Runs do not depend on each other.
+**Rerun.** Any run may be cleared at any time: it reports the same period again. For one period
+trigger the DAG with the param `period`. For many start a backfill. Runs do not depend on each
+other.
 
-**Permissions.** Athena; read `plays` in Glue and S3; read and write the query results and the report bucket.
+**Permissions.** Athena; read `plays` in Glue and S3; read and write the query results and the
+report bucket.
 """
 
 from datetime import timedelta
 
-from athena_reports import PATIENT, Column, Input, Report, RetryPolicy, build_dag, checks, monthly, transforms, weekly
+from athena_reports import (
+    PATIENT,
+    Column,
+    Input,
+    Report,
+    RetryPolicy,
+    build_dag,
+    checks,
+    monthly,
+    transforms,
+    weekly,
+)
 
 user_ranking = Report(
     name="user_ranking",
@@ -28,12 +44,16 @@ user_ranking = Report(
     transform=transforms.movement(),
     inputs=[Input("plays", "dt", previous=True, missing="partial")],
     columns={
-        "rank": Column("bigint", "1 for the highest score; equal scores are ordered by plays, then by user_id"),
+        "rank": Column(
+            "bigint", "1 for the highest score; equal scores are ordered by plays, then by user_id"
+        ),
         "user_id": Column("varchar", "the user"),
         "user_name": Column("varchar", "the latest name within the period; NULL if there was none"),
         "score": Column("bigint", "sum of the scores within the period", unit="points"),
         "plays": Column("bigint", "number of plays within the period"),
-        "previous_rank": Column("bigint", "rank among all users of the previous period; NULL for a newcomer"),
+        "previous_rank": Column(
+            "bigint", "rank among all users of the previous period; NULL for a newcomer"
+        ),
         "movement": Column("varchar", "new, up 3, down 3 or same"),
     },
     checks=[
@@ -45,7 +65,9 @@ user_ranking = Report(
     doc=__doc__,
 )
 
-user_ranking_weekly = build_dag(user_ranking, weekly("sunday", "Asia/Tokyo"), run_timeout=timedelta(hours=3))
+user_ranking_weekly = build_dag(
+    user_ranking, weekly("sunday", "Asia/Tokyo"), run_timeout=timedelta(hours=3)
+)
 user_ranking_monthly = build_dag(
     user_ranking,
     monthly("Asia/Tokyo"),

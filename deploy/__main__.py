@@ -20,8 +20,18 @@ from deploy.store import PINNED, Store
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "dist" / "mwaa"
 
-_NO_CREDENTIALS = (aws.NoCredentialsError, aws.CredentialRetrievalError, aws.SSOError, aws.TokenRetrievalError)
-_REFUSED = ("ExpiredToken", "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException")
+_NO_CREDENTIALS = (
+    aws.NoCredentialsError,
+    aws.CredentialRetrievalError,
+    aws.SSOError,
+    aws.TokenRetrievalError,
+)
+_REFUSED = (
+    "ExpiredToken",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+)
 
 
 def deploy(repository: Path, environment: str, folder: Path, options: argparse.Namespace) -> None:
@@ -36,14 +46,16 @@ def deploy(repository: Path, environment: str, folder: Path, options: argparse.N
     guided = f"`make deploy-guided ENV={environment}` asks what is needed, and creates it."
     if config is None:
         raise DeployError(f"Where {environment} is deployed to is not known yet: {guided}")
-    clients: Any = {name: session.client(name, region_name=config.region) for name in ("sts", "s3", "mwaa")}
+    clients: Any = {
+        name: session.client(name, region_name=config.region) for name in ("sts", "s3", "mwaa")
+    }
     account = clients["sts"].get_caller_identity()["Account"]
     stack = Stack(repository, config, session.client("cloudformation", region_name=config.region))
     state = stack.state()
     if state is None and not options.guided:
         raise DeployError(
-            f"There is no stack {config.stack} in {config.region} of the account {account}. Choose other credentials "
-            f"(AWS_PROFILE=...), or create it: {guided}"
+            f"There is no stack {config.stack} in {config.region} of the account {account}. Choose"
+            f" other credentials (AWS_PROFILE=...), or create it: {guided}"
         )
     # Buckets first: an environment needs what is in one.
     state = state or stack.apply(dict.fromkeys(PINNED.values(), ""))
@@ -54,11 +66,23 @@ def deploy(repository: Path, environment: str, folder: Path, options: argparse.N
         versions = store.upload(dry_run=True)
         if options.dry_run:
             stack.plan(versions)
-            print("\n".join([*(f"write   {path}" for path in writes), *(f"remove  {path}" for path in removals)]))
+            print(
+                "\n".join(
+                    [
+                        *(f"write   {path}" for path in writes),
+                        *(f"remove  {path}" for path in removals),
+                    ]
+                )
+            )
             return
         if options.check and (writes or removals or versions.items() - state.parameters.items()):
             version = config.parameters.get("AirflowVersion", state.parameters["AirflowVersion"])
-            if subprocess.run([sys.executable, "-m", "deploy.check", "--version", version]).returncode != 0:
+            if (
+                subprocess.run(
+                    [sys.executable, "-m", "deploy.check", "--version", version]
+                ).returncode
+                != 0
+            ):
                 raise DeployError("The check has failed: nothing was deployed.")
         versions = store.upload()
         before = state
@@ -69,7 +93,10 @@ def deploy(repository: Path, environment: str, folder: Path, options: argparse.N
     store.synchronise()
     if (pool := bundle.variables.get(f"{PREFIX}POOL")) and "MwaaEnvironmentName" in state.outputs:
         _create_pool(clients["mwaa"], state.outputs["MwaaEnvironmentName"], pool)
-    print(f"{environment} is deployed. {state.outputs.get('WebserverUrl', 'It has no MWAA environment.')}")
+    print(
+        f"{environment} is deployed."
+        f" {state.outputs.get('WebserverUrl', 'It has no MWAA environment.')}"
+    )
 
 
 def _create_pool(mwaa: Any, environment: str, pool: str) -> None:
@@ -83,11 +110,13 @@ def _create_pool(mwaa: Any, environment: str, pool: str) -> None:
 
 
 def _refuse_uncommitted(repository: Path) -> None:
-    done = subprocess.run(["git", "status", "--porcelain"], cwd=repository, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=repository, capture_output=True, text=True
+    )
     if done.returncode != 0 or done.stdout:
         raise DeployError(
-            "prd takes only what is committed. Commit or put aside (git stash --include-untracked) what git status "
-            f"lists:\n{done.stdout}{done.stderr}"
+            "prd takes only what is committed. Commit or put aside (git stash --include-untracked)"
+            f" what git status lists:\n{done.stdout}{done.stderr}"
         )
 
 
@@ -96,28 +125,44 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy", description=__doc__)
     parser.add_argument("command", choices=("bundle", "deploy"))
     parser.add_argument("--env", required=True, help="environment, as in deploy/environments/")
-    parser.add_argument("--guided", action="store_true", help="ask where to, if it is not known, and create it")
-    parser.add_argument("--no-check", dest="check", action="store_false", help="leave out the check in the twin")
+    parser.add_argument(
+        "--guided", action="store_true", help="ask where to, if it is not known, and create it"
+    )
+    parser.add_argument(
+        "--no-check", dest="check", action="store_false", help="leave out the check in the twin"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be changed")
     options = parser.parse_args(arguments)
     try:
         if options.command == "deploy":
             deploy(ROOT, options.env, BUNDLE, options)
         else:
-            print(f"{len(build_bundle(ROOT, options.env, BUNDLE).files)} files of {options.env} are in {BUNDLE}")
+            print(
+                f"{len(build_bundle(ROOT, options.env, BUNDLE).files)} files of {options.env} are"
+                f" in {BUNDLE}"
+            )
     except (DeployError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except (aws.BotoCoreError, aws.ClientError) as error:
         code = error.response["Error"]["Code"] if isinstance(error, aws.ClientError) else ""
         refused = isinstance(error, _NO_CREDENTIALS) or code in _REFUSED
-        advice = "Choose credentials (AWS_PROFILE=..., or `aws sso login`)" if refused else "Mend the cause"
+        advice = (
+            "Choose credentials (AWS_PROFILE=..., or `aws sso login`)"
+            if refused
+            else "Mend the cause"
+        )
         print(
-            f"\nAWS: {error}\n{advice}, then run the same command again: it finishes what was begun.", file=sys.stderr
+            f"\nAWS: {error}\n{advice}, then run the same command again: it finishes what was"
+            " begun.",
+            file=sys.stderr,
         )
         return 1
     except KeyboardInterrupt:
-        goes_on = "A change of the stack goes on in AWS; once it is over, the same command finishes the rest."
+        goes_on = (
+            "A change of the stack goes on in AWS; once it is over, the same command finishes the"
+            " rest."
+        )
         print(f"\nInterrupted. {goes_on}", file=sys.stderr)
         return 130
     return 0

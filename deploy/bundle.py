@@ -1,9 +1,10 @@
 """What an MWAA environment takes, in one folder: the same bytes whenever and wherever it is built.
 
-    dags/               for the environment's dags/ prefix: DAG files, include/, constraints-<checksum>.txt
-    plugins.zip         the plugin and the library
+    dags/               for the environment's dags/ prefix: DAG files, include/,
+    constraints-<checksum>.txt plugins.zip         the plugin and the library
     requirements.txt    what pip installs
-    startup.sh          the environment's variables, after deploy/environments/<env>.sh if there is one
+    startup.sh          the environment's variables, after deploy/environments/<env>.sh if there is
+    one
 
 MWAA ships nothing but these, so include/ is moved into dags/, where the library finds it too.
 """
@@ -39,10 +40,13 @@ class Bundle:
     variables: Mapping[str, str]
 
 
-def build_bundle(repository: Path, environment: str, folder: Path, settings: Mapping[str, str] | None = None) -> Bundle:
+def build_bundle(
+    repository: Path, environment: str, folder: Path, settings: Mapping[str, str] | None = None
+) -> Bundle:
     """Write the bundle of an environment into a folder, in place of what is there.
 
-    `settings` are the variables that the stack gives; those of deploy/environments/<env>.env have the last word.
+    `settings` are the variables that the stack gives; those of deploy/environments/<env>.env have
+    the last word.
     """
     variables = {**(settings or {}), **_variables(repository, environment)}
     dags, plugins = _tree(repository / "dags"), _tree(repository / "plugins")
@@ -50,16 +54,21 @@ def build_bundle(repository: Path, environment: str, folder: Path, settings: Map
     startup = [script.read_text().removesuffix("\n")] if script.exists() else []
     startup += [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
     constraints = (repository / "deploy" / "constraints.txt").read_bytes()
-    # MWAA pins requirements.txt by its version, and reads the constraints whenever a worker starts. Named by
-    # their content, they are always those that requirements.txt was written with.
+    # MWAA pins requirements.txt by its version, and reads the constraints whenever a worker starts.
+    # Named by their content, they are always those that requirements.txt was written with.
     named = f"dags/constraints-{hashlib.sha256(constraints).hexdigest()[:8]}.txt"
     files = {
         **{f"dags/{path}": content for path, content in dags.items()},
-        **{f"dags/include/{path}": content for path, content in _tree(repository / "include").items()},
+        **{
+            f"dags/include/{path}": content
+            for path, content in _tree(repository / "include").items()
+        },
         named: constraints,
         "plugins.zip": _zip(plugins),
-        "requirements.txt": f'--constraint "{HOME / named}"\n'.encode()
-        + (repository / "requirements.txt").read_bytes(),
+        "requirements.txt": (
+            f'--constraint "{HOME / named}"\n'.encode()
+            + (repository / "requirements.txt").read_bytes()
+        ),
         "startup.sh": "\n".join([*startup, ""]).encode(),
     }
     shutil.rmtree(folder, ignore_errors=True)
@@ -76,8 +85,9 @@ def _variables(repository: Path, environment: str) -> dict[str, str]:
     known = sorted(each.stem for each in path.parent.glob("*.env"))
     if environment not in known:
         raise DeployError(
-            f"There is no environment {environment!r}: {ENVIRONMENTS}/ has {', '.join(known) or 'none'}. "
-            f"Name one of them, or describe a new one in {ENVIRONMENTS}/<name>.env."
+            f"There is no environment {environment!r}: {ENVIRONMENTS}/ has"
+            f" {', '.join(known) or 'none'}. Name one of them, or describe a new one in"
+            f" {ENVIRONMENTS}/<name>.env."
         )
     variables = {f"{PREFIX}ENV": environment}
     for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -86,13 +96,15 @@ def _variables(repository: Path, environment: str) -> dict[str, str]:
         name, equals, value = line.partition("=")
         if not equals or not name.startswith(PREFIX) or name in variables:
             raise DeployError(
-                f"{path}, line {number}: {line!r} is not a setting. Write {PREFIX}<NAME>=<value>, without "
-                f"spaces around the =, each name once; {PREFIX}ENV is set already."
+                f"{path}, line {number}: {line!r} is not a setting. Write {PREFIX}<NAME>=<value>,"
+                f" without spaces around the =, each name once; {PREFIX}ENV is set already."
             )
         variables[name] = value
     try:
         # A local endpoint lets buckets be unset, and a folder of MWAA's cannot be looked at here.
-        read_settings({**variables, f"{PREFIX}SQL_FOLDER": "", "AWS_ENDPOINT_URL": "http://127.0.0.1"})
+        read_settings(
+            {**variables, f"{PREFIX}SQL_FOLDER": "", "AWS_ENDPOINT_URL": "http://127.0.0.1"}
+        )
     except SettingsError as error:
         raise DeployError(f"{path}: {error}") from error
     return variables
@@ -117,7 +129,10 @@ def _files(folder: Path) -> Iterator[Path]:
         hidden = path.name.startswith(".") and path.name != ".airflowignore"
         if not (hidden or path.name.endswith(_MADE_BY_TOOLS)):
             if path.is_symlink():
-                raise DeployError(f"{path} is a symbolic link, which could ship a file from elsewhere. Copy the file.")
+                raise DeployError(
+                    f"{path} is a symbolic link, which could ship a file from elsewhere. Copy the"
+                    " file."
+                )
             yield from _files(path) if path.is_dir() else [path]
 
 
@@ -129,7 +144,9 @@ def _zip(files: Mapping[str, bytes]) -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as writer:
         for path in sorted(files):
-            entry = zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0))  # the earliest that an archive can tell
+            entry = zipfile.ZipInfo(
+                path, (1980, 1, 1, 0, 0, 0)
+            )  # the earliest that an archive can tell
             entry.create_system, entry.external_attr = 3, 0o100644 << 16  # Unix, a file
             writer.writestr(entry, files[path])
     return archive.getvalue()

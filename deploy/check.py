@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PLUGIN = "athena_reports"
 _AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
-# They name what is in an AWS account; the local services have the names that follow from the environment.
+# They name what is in an AWS account; the local services have the names that follow from the
+# environment.
 _NAMES_IN_AWS = re.compile(
     r"ATHENA_REPORTS_(AWS_CONN_ID|BUCKET|BUCKET_OWNER|DATABASE|ENCRYPTION|POOL|QUERY_RESULTS|REPORT_DATABASE|WORKGROUP)"
 )
@@ -44,23 +45,36 @@ def check_bundle(twin: Twin, say: Progress) -> None:
     environment = variables["ATHENA_REPORTS_ENV"]  # which each bundle sets
     with local_services(twin.folder / "local-aws.log") as services:
         fill(services, environment, say)
-        kept = {name: value for name, value in variables.items() if not _NAMES_IN_AWS.fullmatch(name)}
+        kept = {
+            name: value for name, value in variables.items() if not _NAMES_IN_AWS.fullmatch(name)
+        }
         with _airflow(twin, kept, services, say) as airflow:
             _check_plugin(airflow)
             _run_dags(airflow, services, environment, say)
 
 
 @contextmanager
-def _airflow(twin: Twin, variables: dict[str, str], services: Services, say: Progress) -> Iterator[AirflowRuntime]:
+def _airflow(
+    twin: Twin, variables: dict[str, str], services: Services, say: Progress
+) -> Iterator[AirflowRuntime]:
     """The twin's Airflow; with a Celery worker, as on MWAA, if this machine can."""
     as_deployed = are_installed()
     if not as_deployed:
-        say("PostgreSQL or Redis is not installed: metadata in SQLite, and tasks without Celery workers")
+        say(
+            "PostgreSQL or Redis is not installed: metadata in SQLite, and tasks without Celery"
+            " workers"
+        )
     # The lakes end in the past: a run for last week would find nothing.
-    ours = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False", "AIRFLOW__CORE__AUTH_MANAGER": _AUTH_MANAGER}
+    ours = {
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+        "AIRFLOW__CORE__AUTH_MANAGER": _AUTH_MANAGER,
+    }
     with ExitStack() as stack:
         if as_deployed:
-            ours |= {**stack.enter_context(postgresql()).environment, **stack.enter_context(redis())}
+            ours |= {
+                **stack.enter_context(postgresql()).environment,
+                **stack.enter_context(redis()),
+            }
         config = AirflowConfig(
             home=twin.home,
             dags_folder=twin.home / "dags",
@@ -74,10 +88,14 @@ def _airflow(twin: Twin, variables: dict[str, str], services: Services, say: Pro
 
 def _check_plugin(airflow: AirflowRuntime) -> None:
     """The API server has the plugin whole, and its page answers who is logged in."""
-    plugins = {row["name"]: row for row in airflow.client.request("GET", "/api/v2/plugins")["plugins"]}
+    plugins = {
+        row["name"]: row for row in airflow.client.request("GET", "/api/v2/plugins")["plugins"]
+    }
     plugin = plugins.get(PLUGIN, {})
     if not plugin.get("timetables") or not plugin.get("macros"):
-        raise DeployError(f"The API server has not all of the plugin {PLUGIN}, only {plugin}: see its log.")
+        raise DeployError(
+            f"The API server has not all of the plugin {PLUGIN}, only {plugin}: see its log."
+        )
     path = f"/{PLUGIN.replace('_', '-')}/api/coverage"
     airflow.client.request("GET", path)
     status = httpx.get(f"{airflow.url}{path}", trust_env=False).status_code
@@ -96,9 +114,13 @@ def _run_dags(airflow: AirflowRuntime, services: Services, environment: str, say
     watch = Watch(airflow.client, say)
     for job in jobs:
         finish(airflow.client, job.dag_id, watch)
-        manifest = latest_manifest(services.s3, f"athena-report-{environment}", job.report, job.cadence)
+        manifest = latest_manifest(
+            services.s3, f"athena-report-{environment}", job.report, job.cadence
+        )
         if not manifest["rows"]:
-            raise DeployError(f"{job.dag_id} has published {manifest['period']['id']} without a row.")
+            raise DeployError(
+                f"{job.dag_id} has published {manifest['period']['id']} without a row."
+            )
         say(f"{job.dag_id} has published {manifest['rows']} rows of {manifest['period']['id']}")
 
 
@@ -112,10 +134,21 @@ def main() -> int:
     try:
         if options.version == "newest":
             index = [sys.executable, "-m", "pip", "index", "versions", "apache-airflow"]
-            found = re.search(r"\(([\d.]+)\)", subprocess.run(index, capture_output=True, text=True).stdout)
+            found = re.search(
+                r"\(([\d.]+)\)", subprocess.run(index, capture_output=True, text=True).stdout
+            )
             options.version = found[1] if found else "newest"
-        check_bundle(build_twin(options.version, options.constraints, bundle, work, options.python, say), say)
-    except (DeployError, ServicesError, AirflowRuntimeError, DemoError, BotoCoreError, ClientError) as error:
+        check_bundle(
+            build_twin(options.version, options.constraints, bundle, work, options.python, say), say
+        )
+    except (
+        DeployError,
+        ServicesError,
+        AirflowRuntimeError,
+        DemoError,
+        BotoCoreError,
+        ClientError,
+    ) as error:
         print(f"\n{error}\nLogs are in {work}.", file=sys.stderr)
         return 1
     say(f"the bundle works in the twin of MWAA's image for Airflow {options.version}")

@@ -18,8 +18,13 @@ from deploy import DeployError
 CONFIG = "deploy/samconfig.toml"
 
 _LAKE = "ARNs of what the queries read, such as arn:aws:s3:::my-lake,arn:aws:s3:::my-lake/*"
-_NETWORK = "Two private subnets for an MWAA environment, which costs 358 USD a month or more; empty for none"
-_ACCESS = "Whether the internet reaches the login page of Airflow: PUBLIC_ONLY, or empty for PRIVATE_ONLY"
+_NETWORK = (
+    "Two private subnets for an MWAA environment, which costs 358 USD a month or more; empty for"
+    " none"
+)
+_ACCESS = (
+    "Whether the internet reaches the login page of Airflow: PUBLIC_ONLY, or empty for PRIVATE_ONLY"
+)
 _ASKED = {
     "SourceDataArns": (_LAKE, r"arn:[^\s,]+(,arn:[^\s,]+)*"),
     "AlertEmail": ("Address that alerts are sent to; empty for none", r"([^@\s]+@[^@\s]+)?"),
@@ -54,7 +59,9 @@ def read_config(repository: Path, environment: str) -> Config | None:
         parameters = dict(override.split("=", 1) for override in overrides)
         return Config(environment, values["region"], values["stack_name"], parameters)
     except (KeyError, TypeError, ValueError) as error:
-        raise DeployError(f"{path} does not say where {environment} is deployed to: {error!r}. Mend it.") from error
+        raise DeployError(
+            f"{path} does not say where {environment} is deployed to: {error!r}. Mend it."
+        ) from error
 
 
 def ask_config(repository: Path, environment: str, session: boto3.Session) -> None:
@@ -69,8 +76,15 @@ def ask_config(repository: Path, environment: str, session: boto3.Session) -> No
             overrides.append(f"{name}={answer}")
         elif name == "SubnetIds":
             break
-    values = {"stack_name": f"athena-reports-{environment}", "region": region, "capabilities": "CAPABILITY_IAM"}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in (values | {"parameter_overrides": overrides}).items()]
+    values = {
+        "stack_name": f"athena-reports-{environment}",
+        "region": region,
+        "capabilities": "CAPABILITY_IAM",
+    }
+    lines = [
+        f"{name} = {json.dumps(value)}"
+        for name, value in (values | {"parameter_overrides": overrides}).items()
+    ]
     path = repository / CONFIG
     text = path.read_text() if path.exists() else "version = 0.1\n"
     path.write_text("\n".join([text, f"[{environment}.deploy.parameters]", *lines, ""]))

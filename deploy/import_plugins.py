@@ -17,12 +17,16 @@ from typing import Any
 class _Missing(MetaPathFinder):
     """Finds none of the modules of some packages."""
 
-    files = frozenset(str(file.locate()) for name in sys.argv[2:] for file in distribution(name).files or ())
+    files = frozenset(
+        str(file.locate()) for name in sys.argv[2:] for file in distribution(name).files or ()
+    )
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.origin in self.files:
-            raise ModuleNotFoundError(f"No module named {fullname!r} without requirements.txt", name=fullname)
+            raise ModuleNotFoundError(
+                f"No module named {fullname!r} without requirements.txt", name=fullname
+            )
         return None
 
 

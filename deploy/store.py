@@ -1,8 +1,8 @@
 """The bucket that an MWAA environment takes everything from.
 
-`aws s3 sync` compares sizes and times: a file of the same size that was built before the last deployment would stay
-as it is. Here contents are compared, by the SHA-256 that S3 keeps of them. What is put here carries a mark, so that
-what others have put below dags/ is left alone.
+`aws s3 sync` compares sizes and times: a file of the same size that was built before the last
+deployment would stay as it is. Here contents are compared, by the SHA-256 that S3 keeps of them.
+What is put here carries a mark, so that what others have put below dags/ is left alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from botocore.exceptions import ClientError
 
 from deploy import DeployError
 
-PINNED = {"plugins.zip": "PluginsVersion", "requirements.txt": "RequirementsVersion", "startup.sh": "StartupVersion"}
+PINNED = {
+    "plugins.zip": "PluginsVersion",
+    "requirements.txt": "RequirementsVersion",
+    "startup.sh": "StartupVersion",
+}
 """The files of a bundle that the stack pins by their S3 version, and the parameters that do."""
 
 _MARK = {"put-by": "athena-reports"}
@@ -33,8 +37,8 @@ class Store:
     def upload(self, *, dry_run: bool = False) -> dict[str, str]:
         """Upload what the stack pins, and the constraints that requirements.txt names; returns the parameters.
 
-        A file whose content is there keeps its version: another one would update the environment. A dry run has
-        `not-uploaded` in place of a new version.
+        A file whose content is there keeps its version: another one would update the environment. A
+        dry run has `not-uploaded` in place of a new version.
         """
         versions = {}
         for path, content in self._files.items():
@@ -49,17 +53,29 @@ class Store:
     def differences(self) -> tuple[list[str], list[str]]:
         """What to write below dags/, DAG files last, and what to remove, DAG files first."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(**self._bucket, Prefix="dags/")
-        there = {each["Key"]: self._head(each["Key"]) for page in pages for each in page.get("Contents", [])}
-        ours = {path for path, head in there.items() if _MARK.items() <= head.get("Metadata", {}).items()}
+        there = {
+            each["Key"]: self._head(each["Key"])
+            for page in pages
+            for each in page.get("Contents", [])
+        }
+        ours = {
+            path
+            for path, head in there.items()
+            if _MARK.items() <= head.get("Metadata", {}).items()
+        }
         dags = {path: content for path, content in self._files.items() if path.startswith("dags/")}
-        writes = {path for path in dags if there.get(path, {}).get("ChecksumSHA256") != _sum(dags[path])}
+        writes = {
+            path for path in dags if there.get(path, {}).get("ChecksumSHA256") != _sum(dags[path])
+        }
         if taken := sorted(writes & there.keys() - ours):
             raise DeployError(
-                f"s3://{self._bucket['Bucket']}/{taken[0]} is another file, which was not deployed from here. Nothing "
-                "was changed. Take it over into the repository, remove it there with `aws s3 rm`, and run the same "
-                "command again."
+                f"s3://{self._bucket['Bucket']}/{taken[0]} is another file, which was not deployed"
+                " from here. Nothing was changed. Take it over into the repository, remove it"
+                " there with `aws s3 rm`, and run the same command again."
             )
-        return sorted(writes, key=_dags_last), sorted(ours - dags.keys(), key=_dags_last, reverse=True)
+        return sorted(writes, key=_dags_last), sorted(
+            ours - dags.keys(), key=_dags_last, reverse=True
+        )
 
     def synchronise(self) -> None:
         """Make dags/ that of the bundle."""
@@ -70,12 +86,16 @@ class Store:
             print(f"remove  {path}")
             self._s3.delete_object(**self._bucket, Key=path)
         if self.differences() != ([], []):
-            raise DeployError("Somebody else has changed dags/ meanwhile: run the same command again.")
+            raise DeployError(
+                "Somebody else has changed dags/ meanwhile: run the same command again."
+            )
 
     def _head(self, key: str) -> dict[str, Any]:
         """What S3 says of an object; nothing if there is none."""
         try:
-            head: dict[str, Any] = self._s3.head_object(**self._bucket, Key=key, ChecksumMode="ENABLED")
+            head: dict[str, Any] = self._s3.head_object(
+                **self._bucket, Key=key, ChecksumMode="ENABLED"
+            )
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return {}
@@ -85,7 +105,9 @@ class Store:
     def _put(self, path: str) -> str:
         print(f"write   {path}")
         content = self._files[path]
-        answer = self._s3.put_object(**self._bucket, Key=path, Body=content, ChecksumAlgorithm="SHA256", Metadata=_MARK)
+        answer = self._s3.put_object(
+            **self._bucket, Key=path, Body=content, ChecksumAlgorithm="SHA256", Metadata=_MARK
+        )
         return str(answer["VersionId"])
 
 

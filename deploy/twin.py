@@ -1,7 +1,7 @@
 """A twin of MWAA's image for Airflow 3, without Docker: its packages, its folders, its way with a bundle.
 
-It is a virtual environment beside a folder that stands for the image's root, kept by the name of what it is made of.
-Facts are from github.com/aws/amazon-mwaa-docker-images and MWAA's user guide.
+It is a virtual environment beside a folder that stands for the image's root, kept by the name of
+what it is made of. Facts are from github.com/aws/amazon-mwaa-docker-images and MWAA's user guide.
 """
 
 from __future__ import annotations
@@ -29,12 +29,16 @@ PYTHON = (3, 12)
 PIP_SECONDS = 9 * 60
 """How long requirements.txt may take; after that MWAA goes on without what is missing."""
 STARTUP_SECONDS = 5 * 60
-PACKAGES = "apache-airflow[amazon,celery,fab,http,postgres,smtp,standard]=={version} aiobotocore gunicorn statsd"
+PACKAGES = (
+    "apache-airflow[amazon,celery,fab,http,postgres,smtp,standard]=={version} aiobotocore gunicorn"
+    " statsd"
+)
 """What every image has, where the list of its packages is not kept in dev/pins/mwaa/."""
 ESSENTIAL = (
-    "apache-airflow billiard celery fluent-logger gevent greenlet gunicorn kombu flask flask-appbuilder flask-babel "
-    "flask-bcrypt flask-caching flask-jwt-extended flask-limiter flask-login flask-sqlalchemy flask-session flask-wtf "
-    "sqlalchemy sqlalchemy-jsonfield sqlalchemy-utils statsd vine watchtower"
+    "apache-airflow billiard celery fluent-logger gevent greenlet gunicorn kombu flask"
+    " flask-appbuilder flask-babel flask-bcrypt flask-caching flask-jwt-extended flask-limiter"
+    " flask-login flask-sqlalchemy flask-session flask-wtf sqlalchemy sqlalchemy-jsonfield"
+    " sqlalchemy-utils statsd vine watchtower"
 )
 """Packages whose versions requirements.txt cannot change, by their normalised names."""
 DEFAULTS: Mapping[str, str] = {
@@ -95,14 +99,36 @@ class Twin:
         pins = {_name(line) for line in listed}
         # The list wins: an image may have another version than its constraints say.
         others = [line for line in constraints.splitlines() if _name(line) not in pins]
-        files = ["-r", self._file("image.txt", image), "-c", self._file("constraints.txt", "\n".join(others))]
-        self._pip("pip-image.log", "psycopg2 and pycurl need a compiler and the headers of libpq and libcurl.", files)
+        files = [
+            "-r",
+            self._file("image.txt", image),
+            "-c",
+            self._file("constraints.txt", "\n".join(others)),
+        ]
+        self._pip(
+            "pip-image.log",
+            "psycopg2 and pycurl need a compiler and the headers of libpq and libcurl.",
+            files,
+        )
         before = self._versions()
-        essential = "".join(f"{name}=={version}\n" for name, version in before.items() if name in ESSENTIAL.split())
+        essential = "".join(
+            f"{name}=={version}\n" for name, version in before.items() if name in ESSENTIAL.split()
+        )
         local = requirements.replace(f"{HOME}/", f"{self.home}/")
-        files = ["-c", self._file("essential.txt", essential), "-r", self._file("requirements.txt", local)]
-        self._pip("pip.log", "MWAA only logs that, and runs on without the packages.", files, PIP_SECONDS)
-        self.added = {name: version for name, version in self._versions().items() if before.get(name) != version}
+        files = [
+            "-c",
+            self._file("essential.txt", essential),
+            "-r",
+            self._file("requirements.txt", local),
+        ]
+        self._pip(
+            "pip.log", "MWAA only logs that, and runs on without the packages.", files, PIP_SECONDS
+        )
+        self.added = {
+            name: version
+            for name, version in self._versions().items()
+            if before.get(name) != version
+        }
 
     def import_plugins(self) -> None:
         """Import the plugins as if requirements.txt had not been installed: components of MWAA do so."""
@@ -112,8 +138,9 @@ class Twin:
         home = {"AIRFLOW_HOME": str(self.folder / "import")}
         if self._run(["-P", *script], log, 120, home) != 0:
             raise DeployError(
-                f"A plugin cannot be imported without what requirements.txt installs ({', '.join(self.added)}). On "
-                f"MWAA that breaks components: import such a package in a function that uses it.\n{tail(log)}"
+                "A plugin cannot be imported without what requirements.txt installs"
+                f" ({', '.join(self.added)}). On MWAA that breaks components: import such a package"
+                f" in a function that uses it.\n{tail(log)}"
             )
 
     def startup_variables(self, progress: Progress) -> dict[str, str]:
@@ -123,21 +150,31 @@ class Twin:
         script = "exec 3>&1 1>&2; trap 'env -0 >&3' EXIT; source \"$0\""
         command = ["bash", "-c", script, str(self.home / "startup" / "startup.sh")]
         try:
-            done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=STARTUP_SECONDS)
+            done = subprocess.run(
+                command, env=given, capture_output=True, text=True, timeout=STARTUP_SECONDS
+            )
         except subprocess.TimeoutExpired:
             raise DeployError(f"startup.sh took longer than {STARTUP_SECONDS} s.") from None
         if done.returncode != 0:
             raise DeployError(f"startup.sh ended with exit code {done.returncode}:\n{done.stderr}")
         after = dict(entry.split("=", 1) for entry in done.stdout.split("\0") if entry)
-        exported = {name for name in after.keys() - {"_", "OLDPWD", "PWD", "SHLVL"} if given.get(name) != after[name]}
+        exported = {
+            name
+            for name in after.keys() - {"_", "OLDPWD", "PWD", "SHLVL"}
+            if given.get(name) != after[name]
+        }
         if ignored := sorted(filter(_is_protected, exported)):
             progress(f"startup.sh: MWAA keeps its own value of {', '.join(ignored)}")
         return {name: after[name] for name in sorted(exported) if not _is_protected(name)}
 
-    def _pip(self, log_name: str, advice: str, arguments: list[str], seconds: float = 30 * 60) -> None:
+    def _pip(
+        self, log_name: str, advice: str, arguments: list[str], seconds: float = 30 * 60
+    ) -> None:
         log = self.folder / log_name
         done = self._run(
-            ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments], log, seconds
+            ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments],
+            log,
+            seconds,
         )
         if done != 0:
             reason = f"failed with exit code {done}" if done else f"took longer than {seconds} s"
@@ -151,28 +188,39 @@ class Twin:
         with log.open("w") as output, suppress(subprocess.TimeoutExpired):
             options: dict[str, Any] = {"env": environment, "cwd": self.folder, "timeout": seconds}
             command = [str(self.python), *arguments]
-            return subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, **options).returncode
+            return subprocess.run(
+                command, stdout=output, stderr=subprocess.STDOUT, **options
+            ).returncode
         return None
 
     def _versions(self) -> dict[str, str]:
         (packages,) = (self.folder / "venv" / "lib").glob("python3.*/site-packages")
-        return {_name(each.metadata["Name"]): each.version for each in distributions(path=[str(packages)])}
+        return {
+            _name(each.metadata["Name"]): each.version
+            for each in distributions(path=[str(packages)])
+        }
 
     def _file(self, name: str, text: str) -> str:
         (self.folder / name).write_text(text)
         return str(self.folder / name)
 
 
-def build_twin(version: str, constraints: str, bundle: Path, work: Path, python: str, progress: Progress) -> Twin:
+def build_twin(
+    version: str, constraints: str, bundle: Path, work: Path, python: str, progress: Progress
+) -> Twin:
     """Make the twin of an image, or take the one that is there, and put a bundle into it.
 
-    `constraints` are those that the image was built with: path or URL, `none`, or empty for those of dev/pins/mwaa/,
-    with the list of the image's packages, or else those that Airflow publishes.
+    `constraints` are those that the image was built with: path or URL, `none`, or empty for those
+    of dev/pins/mwaa/, with the list of the image's packages, or else those that Airflow publishes.
     """
     requirements = (bundle / "requirements.txt").read_text()
     kept = {kind: _KEPT / f"{version}-{kind}.txt" for kind in ("constraints", "installed")}
     is_kept = not constraints and kept["installed"].is_file()
-    image = kept["installed"].read_text() if is_kept else PACKAGES.format(version=version).replace(" ", "\n")
+    image = (
+        kept["installed"].read_text()
+        if is_kept
+        else PACKAGES.format(version=version).replace(" ", "\n")
+    )
     source = constraints or (str(kept["constraints"]) if is_kept else _PUBLISHED.format(version))
     constraints = "" if source == "none" else _text(source)
     key = hashlib.sha256("\0".join([image, constraints, requirements]).encode()).hexdigest()[:12]
@@ -193,17 +241,25 @@ def build_twin(version: str, constraints: str, bundle: Path, work: Path, python:
 def make_environment(python: str, twin: Twin) -> None:
     """Make the twin's virtual environment, by the first usable Python: a name can exist and still fail, as a shim."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    candidates = [python, sys.executable, "python3.12", *map(str, sorted(pyenv.glob("3.12*/bin/python")))]
+    candidates = [
+        python,
+        sys.executable,
+        "python3.12",
+        *map(str, sorted(pyenv.glob("3.12*/bin/python"))),
+    ]
     for candidate in filter(None, candidates):
         try:
             subprocess.run([candidate, "-c", _USABLE], capture_output=True, check=True)
-            subprocess.run([candidate, "-m", "venv", "--clear", str(twin.folder / "venv")], check=True)
+            subprocess.run(
+                [candidate, "-m", "venv", "--clear", str(twin.folder / "venv")], check=True
+            )
         except (OSError, subprocess.CalledProcessError):
             continue
         return
     raise DeployError(
-        f"MWAA runs Python 3.12, and there is no usable one with venv: tried {', '.join(filter(None, candidates))}. "
-        "Install it, or name it: PYTHON=/path/to/python3.12"
+        "MWAA runs Python 3.12, and there is no usable one with venv: tried"
+        f" {', '.join(filter(None, candidates))}. Install it, or name it:"
+        " PYTHON=/path/to/python3.12"
     )
 
 
@@ -214,10 +270,14 @@ def _is_protected(variable: str) -> bool:
 
 def _text(source: str) -> str:
     try:
-        with urlopen(source if "://" in source else Path(source).absolute().as_uri(), timeout=30) as response:
+        with urlopen(
+            source if "://" in source else Path(source).absolute().as_uri(), timeout=30
+        ) as response:
             return str(response.read().decode())
     except OSError as error:
-        raise DeployError(f"{source} cannot be read: {error}. Name the image's constraints: CONSTRAINTS=") from error
+        raise DeployError(
+            f"{source} cannot be read: {error}. Name the image's constraints: CONSTRAINTS="
+        ) from error
 
 
 def _name(requirement: str) -> str:
@@ -230,5 +290,13 @@ def _clean_environment() -> dict[str, str]:
 
     Nor with those by which a job of GitHub asks for an identity: what is installed could take it.
     """
-    strange = ("ACTIONS_", "GITHUB_TOKEN", "AIRFLOW", "AWS_", "ATHENA_REPORTS_", "PYTHON", "VIRTUAL_ENV")
+    strange = (
+        "ACTIONS_",
+        "GITHUB_TOKEN",
+        "AIRFLOW",
+        "AWS_",
+        "ATHENA_REPORTS_",
+        "PYTHON",
+        "VIRTUAL_ENV",
+    )
     return {name: value for name, value in os.environ.items() if not name.startswith(strange)}

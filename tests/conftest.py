@@ -1,7 +1,8 @@
-"""What all tests share: an Airflow home of their own, no way out of this machine, settings read afresh.
+"""What all tests share: an Airflow home of their own, no way out of this machine, settings read
+afresh.
 
-Airflow reads its configuration when it is imported, so its variables are set here, before any test module is
-collected. Each process of pytest-xdist has a home of its own.
+Airflow reads its configuration when it is imported, so its variables are set here, before any test
+module is collected. Each process of pytest-xdist has a home of its own.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def _dead_endpoint() -> str:
 
 _HOME = Path(tempfile.mkdtemp(prefix="athena-reports-tests-"))
 
-for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", "ATHENA_REPORTS_"))]:
+for _name in [
+    name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", "ATHENA_REPORTS_"))
+]:
     del os.environ[_name]
 
 os.environ |= {
@@ -95,7 +98,8 @@ def sql_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "sql"
     folder.mkdir()
     (folder / "plays.sql").write_text(
-        'SELECT user_id FROM plays WHERE {{ period.partitions("dt") }} AND {{ period.contains("at") }}\n'
+        'SELECT user_id FROM plays WHERE {{ period.partitions("dt") }} AND {{ period.contains("at")'
+        " }}\n"
     )
     monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(folder))
     return folder
@@ -122,7 +126,9 @@ def new_s3_client(s3_endpoint: str) -> Callable[[], S3Client]:
     def new() -> S3Client:
         session = boto3.session.Session()
         # More connections than the racers of any test.
-        return session.client("s3", endpoint_url=s3_endpoint, config=Config(max_pool_connections=32))
+        return session.client(
+            "s3", endpoint_url=s3_endpoint, config=Config(max_pool_connections=32)
+        )
 
     return new
 
@@ -140,7 +146,9 @@ _bucket_numbers = count(1)
 def bucket(s3: S3Client) -> str:
     """A new and empty bucket."""
     name = f"bucket-{next(_bucket_numbers)}"
-    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"})
+    s3.create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
+    )
     return name
 
 

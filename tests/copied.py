@@ -32,14 +32,20 @@ def copy_repository(root: Path) -> Path:
     return root
 
 
-def make(root: Path, *arguments: str, typed: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+def make(
+    root: Path, *arguments: str, typed: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run make with this interpreter; `typed` is what its commands read."""
     command = ["make", *arguments, *USING]
-    return subprocess.run(command, cwd=root, env=SHELL | variables, input=typed, capture_output=True, text=True)
+    return subprocess.run(
+        command, cwd=root, env=SHELL | variables, input=typed, capture_output=True, text=True
+    )
 
 
 def files_of(page: Path) -> list[tuple[str, Block]]:
-    """The blocks of a page that are to be saved, each with the path that the paragraph before it ends with."""
+    """The blocks of a page that are to be saved, each with the path that the paragraph before it
+    ends with.
+    """
     lines, found = page.read_text(encoding="utf-8").splitlines(), []
     for block in blocks_of(page):
         before = itertools.takewhile(str.strip, reversed(lines[: block.line - 2]))
@@ -51,11 +57,15 @@ def files_of(page: Path) -> list[tuple[str, Block]]:
 
 @contextmanager
 def airflow_up(root: Path) -> Iterator[tuple[AirflowClient, Mapping[str, str]]]:
-    """Run `make up`; yields a client of its Airflow, and the variables that it tells other shells to export."""
+    """Run `make up`; yields a client of its Airflow, and the variables that it tells other shells
+    to export.
+    """
     port = free_port()
     command = ["make", "up", f"PORT={port}", *USING]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=root, env=SHELL, stdout=pipe, text=True, start_new_session=True) as up:
+    with subprocess.Popen(
+        command, cwd=root, env=SHELL, stdout=pipe, text=True, start_new_session=True
+    ) as up:
         assert up.stdout is not None
         said = "".join(itertools.takewhile(lambda line: "Ctrl-C" not in line, up.stdout))
         try:

@@ -29,17 +29,24 @@ class Inbox:
     def create(cls, services: Services, name: str) -> Inbox:
         """Create a topic of this name, and its queue."""
         session: Any = boto3.Session("inbox", "secret", region_name="us-east-1")
-        sns, sqs = (session.client(service, endpoint_url=services.endpoint_url) for service in ("sns", "sqs"))
+        sns, sqs = (
+            session.client(service, endpoint_url=services.endpoint_url)
+            for service in ("sns", "sqs")
+        )
         topic = sns.create_topic(Name=name)["TopicArn"]
         queue = sqs.create_queue(QueueName=name)["QueueUrl"]
-        attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+        attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])[
+            "Attributes"
+        ]
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=attributes["QueueArn"])
         return cls(topic, sqs, queue)
 
     def take(self) -> list[tuple[str, str]]:
         """Take out what has arrived: subjects and messages."""
         taken = []
-        while found := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
+        while found := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
             for each in found:
                 self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=each["ReceiptHandle"])
                 body = json.loads(each["Body"])

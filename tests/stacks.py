@@ -44,12 +44,16 @@ def secrets_backend(environment: str) -> tuple[str, dict[str, Any]]:
 
 
 def create_stack(cloudformation: Any, parameters: dict[str, str]) -> Stack:
-    """Create the stack of an environment as its documentation says; the environment is a parameter."""
+    """Create the stack of an environment as its documentation says; the environment is a
+    parameter.
+    """
     name = f"athena-reports-{parameters['Environment']}"
     cloudformation.create_stack(
         StackName=name,
         TemplateBody=REPORTS_TEMPLATE.read_text(),
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
+        ],
         Capabilities=["CAPABILITY_IAM"],
     )
     cloudformation.get_waiter("stack_create_complete").wait(StackName=name)

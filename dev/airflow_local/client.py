@@ -71,10 +71,13 @@ class TaskInstance(BaseModel):
 class AirflowClient:
     """Airflow's REST API; each method raises AirflowRuntimeError if it refuses or does not answer.
 
-    `check` is called while waiting, and when there is no answer; it raises to end the wait with a better reason.
+    `check` is called while waiting, and when there is no answer; it raises to end the wait with a
+    better reason.
     """
 
-    def __init__(self, url: str, username: str, password: str, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, url: str, username: str, password: str, check: Callable[[], None] = lambda: None
+    ) -> None:
         self.url = url
         self._login = {"username": username, "password": password}
         self._check = check
@@ -85,7 +88,11 @@ class AirflowClient:
         try:
             response = self._http.request(method, path, params=params, json=json)
             if response.status_code == httpx.codes.UNAUTHORIZED:
-                token = self._http.post("/auth/token", json=self._login).raise_for_status().json()["access_token"]
+                token = (
+                    self._http.post("/auth/token", json=self._login)
+                    .raise_for_status()
+                    .json()["access_token"]
+                )
                 self._http.headers["Authorization"] = f"Bearer {token}"
                 response = self._http.request(method, path, params=params, json=json)
         except httpx.HTTPError as error:
@@ -99,7 +106,9 @@ class AirflowClient:
         """All rows of a listing, page by page."""
         found: list[Any] = []
         while True:
-            answer = self.request("GET", path, params={**params, "limit": 100, "offset": len(found)})
+            answer = self.request(
+                "GET", path, params={**params, "limit": 100, "offset": len(found)}
+            )
             found += answer[key]
             if not answer[key] or len(found) >= answer["total_entries"]:
                 return found
@@ -117,7 +126,9 @@ class AirflowClient:
         """Let a DAG run."""
         self.request("PATCH", f"{_DAGS}/{dag_id}", json={"is_paused": False})
 
-    def trigger(self, dag_id: str, *, conf: Mapping[str, Any] | None = None, **dates: datetime) -> DagRun:
+    def trigger(
+        self, dag_id: str, *, conf: Mapping[str, Any] | None = None, **dates: datetime
+    ) -> DagRun:
         """Make a manual run; without a logical date, as from the UI's plain trigger, it has no data interval."""
         body: dict[str, Any] = {"conf": dict(conf or {}), "logical_date": None}
         body |= {name: date.isoformat() for name, date in dates.items()}
@@ -126,10 +137,15 @@ class AirflowClient:
     def backfill(self, dag_id: str, first: datetime, last: datetime, **options: Any) -> int:
         """Make a run of each period that begins from `first` to `last` and has ended; return the backfill's id.
 
-        A DAG has one backfill at a time, and the scheduler looks every 30 s whether it has ended: until then a
-        second one is refused with 409. `options` are further fields of the request.
+        A DAG has one backfill at a time, and the scheduler looks every 30 s whether it has ended:
+        until then a second one is refused with 409. `options` are further fields of the request.
         """
-        body = {"dag_id": dag_id, "from_date": first.isoformat(), "to_date": last.isoformat(), **options}
+        body = {
+            "dag_id": dag_id,
+            "from_date": first.isoformat(),
+            "to_date": last.isoformat(),
+            **options,
+        }
         return int(self.request("POST", "/api/v2/backfills", json=body)["id"])
 
     def cancel_backfill(self, backfill_id: int) -> None:
@@ -138,7 +154,10 @@ class AirflowClient:
 
     def runs(self, dag_id: str) -> list[DagRun]:
         """All runs of a DAG, in the order of their run_after."""
-        return [DagRun(**row) for row in self.rows(f"{_DAGS}/{dag_id}/dagRuns", "dag_runs", order_by="run_after")]
+        return [
+            DagRun(**row)
+            for row in self.rows(f"{_DAGS}/{dag_id}/dagRuns", "dag_runs", order_by="run_after")
+        ]
 
     def run(self, dag_id: str, run_id: str) -> DagRun:
         """One run."""
@@ -149,10 +168,14 @@ class AirflowClient:
         rows = self.rows(f"{_DAGS}/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
         return [TaskInstance(**row) for row in rows]
 
-    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
+    def task_log(
+        self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
+    ) -> str:
         """The log of one try of a task, an event a line."""
         path = f"{_DAGS}/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
-        events = self.request("GET", path, params={"full_content": True, "map_index": map_index})["content"]
+        events = self.request("GET", path, params={"full_content": True, "map_index": map_index})[
+            "content"
+        ]
         return "\n".join(jsonlib.dumps(event, ensure_ascii=False) for event in events)
 
     def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
@@ -162,11 +185,23 @@ class AirflowClient:
 
     def clear(self, dag_id: str, run_id: str, **options: Any) -> None:
         """Let a run's tasks, or only `task_ids` and those behind them, run again."""
-        body = {"dry_run": False, "dag_run_id": run_id, "only_failed": False, "include_downstream": True, **options}
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "only_failed": False,
+            "include_downstream": True,
+            **options,
+        }
         self.request("POST", f"{_DAGS}/{dag_id}/clearTaskInstances", json=body)
 
     def set_state(
-        self, dag_id: str, run_id: str, state: str, *, task_id: str | None = None, include_downstream: bool = False
+        self,
+        dag_id: str,
+        run_id: str,
+        state: str,
+        *,
+        task_id: str | None = None,
+        include_downstream: bool = False,
     ) -> None:
         """Mark a run, or one task of it and perhaps those behind it, as if it had ended so."""
         path = f"{_DAGS}/{dag_id}/dagRuns/{run_id}"
@@ -193,5 +228,7 @@ class AirflowClient:
             self._check()
             if time.monotonic() > deadline:
                 states = ", ".join(f"{run.run_id} {run.state}" for run in runs)
-                raise AirflowRuntimeError(f"runs of {dag_id} not done within {timeout_seconds:g} s: {states}")
+                raise AirflowRuntimeError(
+                    f"runs of {dag_id} not done within {timeout_seconds:g} s: {states}"
+                )
             time.sleep(0.2)

@@ -1,6 +1,7 @@
 """PostgreSQL and Redis, as Debian packages them, for an Airflow as it is deployed.
 
-They listen on sockets in a folder that nobody else may enter, so they need no ports and no passwords.
+They listen on sockets in a folder that nobody else may enter, so they need no ports and no
+passwords.
 """
 
 from __future__ import annotations
@@ -34,9 +35,15 @@ class Postgresql:
             nobody = pwd.getpwnam("nobody")
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
             self._user |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        self._control("init", "--options=--username=airflow --auth=trust --encoding=UTF8 --no-locale --no-sync")
+        self._control(
+            "init",
+            "--options=--username=airflow --auth=trust --encoding=UTF8 --no-locale --no-sync",
+        )
         # It has to survive the end of its processes, not of the machine: without fsync.
-        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c max_connections=300 -c fsync=off"
+        options = (
+            f"-c listen_addresses= -c unix_socket_directories={folder} -c max_connections=300 -c"
+            " fsync=off"
+        )
         self._control("start", "--log=log", f"--options={options}")
 
     def restart(self) -> None:
@@ -49,7 +56,11 @@ class Postgresql:
 
     def _control(self, command: str, *options: str) -> None:
         newest = max(_DEBIAN.glob("*/bin"), key=lambda path: int(path.parent.name))
-        subprocess.run([newest / "pg_ctl", command, "--pgdata=data", "--silent", *options], check=True, **self._user)
+        subprocess.run(
+            [newest / "pg_ctl", command, "--pgdata=data", "--silent", *options],
+            check=True,
+            **self._user,
+        )
 
 
 @contextmanager
@@ -67,10 +78,23 @@ def postgresql() -> Iterator[Postgresql]:
 def redis() -> Iterator[Mapping[str, str]]:
     """Run a Redis that keeps nothing for as long as the context lasts; yields the variables of Celery on it."""
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
-        command = ["redis-server", "--port", "0", "--unixsocket", f"{folder}/socket", "--save", "", "--logfile", "log"]
+        command = [
+            "redis-server",
+            "--port",
+            "0",
+            "--unixsocket",
+            f"{folder}/socket",
+            "--save",
+            "",
+            "--logfile",
+            "log",
+        ]
         with subprocess.Popen(command, cwd=folder, start_new_session=True) as server:
             try:
                 url = f"redis+socket://{folder}/socket"
-                yield {"AIRFLOW__CORE__EXECUTOR": "CeleryExecutor", "AIRFLOW__CELERY__BROKER_URL": url}
+                yield {
+                    "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+                    "AIRFLOW__CELERY__BROKER_URL": url,
+                }
             finally:
                 server.kill()

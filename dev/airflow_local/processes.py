@@ -19,15 +19,19 @@ import psutil  # type: ignore[import-untyped]
 class Process(subprocess.Popen[bytes]):
     """A child that leads a session of its own and prints into a file.
 
-    Airflow gives each task a process group of its own, and a task outlives its supervisor. Only the session tells
-    what all a component has started. `records` is a file for `end_recorded`.
+    Airflow gives each task a process group of its own, and a task outlives its supervisor. Only the
+    session tells what all a component has started. `records` is a file for `end_recorded`.
     """
 
     def __init__(self, command: Sequence[str], log: Path, records: Path, **options: Any) -> None:
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output, signals_put_off(), records.open("a") as file:
-            streams: Any = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+            streams: Any = {
+                "stdin": subprocess.DEVNULL,
+                "stdout": output,
+                "stderr": subprocess.STDOUT,
+            }
             super().__init__(command, **streams, start_new_session=True, **options)
             print(json.dumps([self.pid, psutil.Process(self.pid).create_time()]), file=file)
 
@@ -50,7 +54,8 @@ def end_recorded(records: Path) -> None:
     for line in records.read_text().splitlines() if records.exists() else ():
         pid, created = json.loads(line)
         with suppress(psutil.NoSuchProcess):
-            # The time of creation is counted from that of the boot, which moves when the clock is set.
+            # The time of creation is counted from that of the boot, which moves when the clock is
+            # set.
             if abs(psutil.Process(pid).create_time() - created) < 2:
                 while _kill(_members(pid)):
                     time.sleep(0.02)

@@ -33,7 +33,8 @@ Progress = Callable[[str], None]
 """Told in a few words what is going on."""
 
 _START_SECONDS = 300
-# Below those that Linux and macOS give to outgoing connections: one of them could get a free port before its server.
+# Below those that Linux and macOS give to outgoing connections: one of them could get a free port
+# before its server.
 _PORTS = range(20_000, 32_000)
 _DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
@@ -46,10 +47,12 @@ class AirflowConfig:
         home: AIRFLOW_HOME. Logs and SQLite of an earlier start are removed.
         dags_folder: Where the DAG files are.
         plugins_folder: Where the plugins are; by default none.
-        environment: Variables of all components, which win over those of `airflow.env`. AIRFLOW*, AWS_* and
-            ATHENA_REPORTS_* of this process reach none: a shell may be set up for an account.
-        components: What to start. The API server is always needed: tasks report to it. `worker`, or `worker-1` and
-            so on, are Celery workers; `triggerer-1` and so on are triggerers that stand in for each other.
+        environment: Variables of all components, which win over those of `airflow.env`. AIRFLOW*,
+            AWS_* and ATHENA_REPORTS_* of this process reach none: a shell may be set up for an
+            account.
+        components: What to start. The API server is always needed: tasks report to it. `worker`, or
+            `worker-1` and so on, are Celery workers; `triggerer-1` and so on are triggerers that
+            stand in for each other.
         supervised: Whether `check_alive` starts again what has ended.
         python: Interpreter whose Airflow is started.
         port: Port of the API server on 127.0.0.1; by default a free one.
@@ -68,7 +71,8 @@ class AirflowConfig:
 class AirflowRuntime:
     """Airflow, running for as long as the context lasts; meanwhile SIGTERM and SIGHUP raise KeyboardInterrupt.
 
-    It begins without metadata, and on leaving it is killed: nothing that it knows is needed any more.
+    It begins without metadata, and on leaving it is killed: nothing that it knows is needed any
+    more.
 
     Args:
         config: What to start, and where.
@@ -79,7 +83,11 @@ class AirflowRuntime:
     client: AirflowClient
 
     def __init__(
-        self, config: AirflowConfig, *, dag_ids: Collection[str] = (), on_progress: Progress = lambda _: None
+        self,
+        config: AirflowConfig,
+        *,
+        dag_ids: Collection[str] = (),
+        on_progress: Progress = lambda _: None,
     ) -> None:
         self.config = config
         self._dag_ids = dag_ids
@@ -131,7 +139,9 @@ class AirflowRuntime:
         options: Any = {"env": self._environment, "cwd": self._home, "stdin": subprocess.DEVNULL}
         done = subprocess.run(self._airflow(*args), capture_output=True, text=True, **options)
         if done.returncode:
-            raise AirflowRuntimeError(f"`airflow {' '.join(args[:2])}` failed:\n{(done.stdout + done.stderr)[-3000:]}")
+            raise AirflowRuntimeError(
+                f"`airflow {' '.join(args[:2])}` failed:\n{(done.stdout + done.stderr)[-3000:]}"
+            )
         return str(done.stdout)
 
     def processes(self, name: str) -> list[psutil.Process]:
@@ -159,7 +169,9 @@ class AirflowRuntime:
         for name, process in list(self._running.items()):
             if process.poll() is not None:
                 if not self.config.supervised:
-                    raise AirflowRuntimeError(f"`{name}` ended with {process.returncode}:\n{tail(process.log)}")
+                    raise AirflowRuntimeError(
+                        f"`{name}` ended with {process.returncode}:\n{tail(process.log)}"
+                    )
                 self.kill(name)
                 self._start_process(name)
 
@@ -172,9 +184,13 @@ class AirflowRuntime:
 
         def unparsed() -> list[str]:
             if errors := self.client.rows("/api/v2/importErrors", "import_errors"):
-                listing = "\n".join(f"{error['filename']}:\n{error['stack_trace']}" for error in errors)
+                listing = "\n".join(
+                    f"{error['filename']}:\n{error['stack_trace']}" for error in errors
+                )
                 raise AirflowRuntimeError(f"DAG files that cannot be imported:\n{listing}")
-            return sorted(set(dag_ids) - {row["dag_id"] for row in self.client.rows("/api/v2/dags", "dags")})
+            return sorted(
+                set(dag_ids) - {row["dag_id"] for row in self.client.rows("/api/v2/dags", "dags")}
+            )
 
         self._wait_until_none(unparsed, "parsed")
 
@@ -185,7 +201,9 @@ class AirflowRuntime:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise AirflowRuntimeError(f"another runtime is using {home}: stop it, or choose another home") from error
+            raise AirflowRuntimeError(
+                f"another runtime is using {home}: stop it, or choose another home"
+            ) from error
         self._held.enter_context(signals_as_interrupts())
         self._held.callback(end_recorded, home / "processes")
         end_recorded(home / "processes")
@@ -200,9 +218,10 @@ class AirflowRuntime:
         port = execution_port = free_port(config.port or 0)
         self._commands = {name: self._command(name) for name in config.components}
         if _DATABASE not in config.environment:
-            # With SQLite the tasks' API is a process apart. The public API logs each action in its event loop
-            # (airflow.api_fastapi.logging.decorators), so it waits there for SQLite's only writer. Were that a task's
-            # request in the same process, which needs the loop to commit, both would wait until SQLite gives up.
+            # With SQLite the tasks' API is a process apart. The public API logs each action in its
+            # event loop (airflow.api_fastapi.logging.decorators), so it waits there for SQLite's
+            # only writer. Were that a task's request in the same process, which needs the loop to
+            # commit, both would wait until SQLite gives up.
             execution_port = free_port()
             self._commands["api-server"] += ["--apps=core"]
             execution = self._airflow("api-server", "--apps=execution", f"--port={execution_port}")
@@ -236,20 +255,29 @@ class AirflowRuntime:
             fernet_key=urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             secret=secrets.token_urlsafe(64),
         )
-        settings = dict(line.split("=", 1) for line in text.splitlines() if not line.startswith("#"))
+        settings = dict(
+            line.split("=", 1) for line in text.splitlines() if not line.startswith("#")
+        )
         # A deployment keeps compiled modules, and each task is a process that imports them.
-        theirs = environment_without("AIRFLOW", "AWS_", "ATHENA_REPORTS_", "PYTHONDONTWRITEBYTECODE")
+        theirs = environment_without(
+            "AIRFLOW", "AWS_", "ATHENA_REPORTS_", "PYTHONDONTWRITEBYTECODE"
+        )
         return theirs | settings | dict(config.environment)
 
     def _command(self, name: str) -> list[str]:
         kind = _kind(name)
         if kind == "worker":
-            # A host name only where it is needed: a worker of provider 3.18 that has one takes tasks and never runs
-            # them (https://github.com/apache/airflow/issues/59707).
+            # A host name only where it is needed: a worker of provider 3.18 that has one takes
+            # tasks and never runs them (https://github.com/apache/airflow/issues/59707).
             hostname = [f"--celery-hostname={name}@%h"] if name != "worker" else []
-            options = ["--without-mingle", "--without-gossip", f"--pid={self._home}/logs/{name}.pid"]
+            options = [
+                "--without-mingle",
+                "--without-gossip",
+                f"--pid={self._home}/logs/{name}.pid",
+            ]
             return self._airflow("celery", "worker", "--skip-serve-logs", *hostname, *options)
-        # Log servers listen on all interfaces; on one machine the API server reads the files itself.
+        # Log servers listen on all interfaces; on one machine the API server reads the files
+        # itself.
         return self._airflow(kind, *["--skip-serve-logs"] * (kind in ("scheduler", "triggerer")))
 
     def _airflow(self, *args: str) -> list[str]:
@@ -257,7 +285,9 @@ class AirflowRuntime:
 
     def _start_process(self, name: str) -> None:
         log, records = self._home / "logs" / "components" / f"{name}.log", self._home / "processes"
-        self._running[name] = Process(self._commands[name], log, records, env=self._environment, cwd=self._home)
+        self._running[name] = Process(
+            self._commands[name], log, records, env=self._environment, cwd=self._home
+        )
 
     def _unhealthy(self, names: Iterable[str], since: datetime) -> list[str]:
         """Those that have not yet reported to be well since then; workers do not report.
@@ -288,7 +318,9 @@ class AirflowRuntime:
                 self._progress(f"waiting for {', '.join(still)} to be {what}")
                 told = still
             if time.monotonic() > deadline:
-                raise AirflowRuntimeError(f"not {what} within {_START_SECONDS} s: {', '.join(still)}")
+                raise AirflowRuntimeError(
+                    f"not {what} within {_START_SECONDS} s: {', '.join(still)}"
+                )
             time.sleep(0.2)
 
 

@@ -1,4 +1,6 @@
-"""`python -m bench [--only NAME]`: measure, print a table, and keep the rows in `dev/bench/results.json`."""
+"""`python -m bench [--only NAME]`: measure, print a table, and keep the rows in
+`dev/bench/results.json`.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", choices=sorted(BENCHMARKS), help="one benchmark instead of all")
     only = parser.parse_args().only
-    rows = [row for name, measure in BENCHMARKS.items() if only in (None, name) for row in measure()]
+    rows = [
+        row for name, measure in BENCHMARKS.items() if only in (None, name) for row in measure()
+    ]
     keep(rows)
     show(rows, Console())
 

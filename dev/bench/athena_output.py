@@ -1,6 +1,8 @@
-"""What Athena leaves in S3 for one result, as a CSV and as an UNLOAD, and its API for these finished queries.
+"""What Athena leaves in S3 for one result, as a CSV and as an UNLOAD, and its API for these
+finished queries.
 
-So a benchmark measures what comes after a query. Only what a client asks about a finished query is answered.
+So a benchmark measures what comes after a query. Only what a client asks about a finished query is
+answered.
 """
 
 from __future__ import annotations
@@ -23,10 +25,25 @@ if TYPE_CHECKING:
 
 COLUMNS = {"user_id": "integer", "name": "varchar", "played_at": "timestamp", "score": "double"}
 _FILE_ROWS = 1_250_000
-_PLACES = ["札幌市", "仙台市", "東京都渋谷区", "横浜市", "名古屋市", "大阪市北区", "広島市", "福岡市博多区"]
+_PLACES = [
+    "札幌市",
+    "仙台市",
+    "東京都渋谷区",
+    "横浜市",
+    "名古屋市",
+    "大阪市北区",
+    "広島市",
+    "福岡市博多区",
+]
 _WEEK_START_MS, _WEEK_MS = 1_794_700_800_000, 7 * 24 * 3600 * 1000
 _ENDED = 1_795_500_000.0
-_TYPE = {"CatalogName": "hive", "Precision": 0, "Scale": 0, "Nullable": "UNKNOWN", "CaseSensitive": False}
+_TYPE = {
+    "CatalogName": "hive",
+    "Precision": 0,
+    "Scale": 0,
+    "Nullable": "UNKNOWN",
+    "CaseSensitive": False,
+}
 
 
 @dataclass(frozen=True)
@@ -49,16 +66,28 @@ class FinishedQuery:
                 "StatementType": "DML",
                 "SubstatementType": self.sql.split()[0],
                 "ResultConfiguration": {"OutputLocation": self.output_location},
-                "Status": {"State": "SUCCEEDED", "SubmissionDateTime": _ENDED - 60, "CompletionDateTime": _ENDED},
-                "Statistics": {"DataScannedInBytes": 10_000_000, "EngineExecutionTimeInMillis": 60_000, **manifest},
+                "Status": {
+                    "State": "SUCCEEDED",
+                    "SubmissionDateTime": _ENDED - 60,
+                    "CompletionDateTime": _ENDED,
+                },
+                "Statistics": {
+                    "DataScannedInBytes": 10_000_000,
+                    "EngineExecutionTimeInMillis": 60_000,
+                    **manifest,
+                },
                 "WorkGroup": "primary",
             }
         }
 
     def results(self) -> Mapping[str, Any]:
-        """The answer of GetQueryResults to a client that needs the columns: the header is the first row."""
+        """The answer of GetQueryResults to a client that needs the columns: the header is the first
+        row.
+        """
         types = {"rows": "bigint"} if self.data_manifest else COLUMNS
-        columns = [{**_TYPE, "Name": name, "Label": name, "Type": type_} for name, type_ in types.items()]
+        columns = [
+            {**_TYPE, "Name": name, "Label": name, "Type": type_} for name, type_ in types.items()
+        ]
         header = {"Data": [{"VarCharValue": name} for name in types]}
         return {"ResultSet": {"Rows": [header], "ResultSetMetadata": {"ColumnInfo": columns}}}
 
@@ -75,9 +104,11 @@ def rows(start: int, end: int) -> str:
 
 
 def fingerprint(relation: str) -> tuple[int, int]:
-    """Return the number of rows of a query or table, and a sum that is the same for each order of equal rows.
+    """Return the number of rows of a query or table, and a sum that is the same for each order of
+    equal rows.
 
-    A NULL counts as an empty text, which it becomes in some libraries. A score may differ in its last bit.
+    A NULL counts as an empty text, which it becomes in some libraries. A score may differ in its
+    last bit.
     """
     [(count, total)] = duckdb.sql(f"""
         SELECT count(*), coalesce(sum(hash(user_id::BIGINT, coalesce(name, '')::VARCHAR,
@@ -87,7 +118,9 @@ def fingerprint(relation: str) -> tuple[int, int]:
 
 
 def write_csv(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
-    """Write the result of a SELECT to S3: every value is quoted, a NULL is an empty field without quotes."""
+    """Write the result of a SELECT to S3: every value is quoted, a NULL is an empty field without
+    quotes.
+    """
     table, path = f"csv_{count}", folder / "result.csv"
     as_text = "strftime(played_at, '%Y-%m-%d %H:%M:%S.%g') AS played_at"
     duckdb.sql(f"""COPY (SELECT * REPLACE ({as_text}) FROM ({rows(0, count)}))
@@ -101,12 +134,17 @@ def write_csv(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
 def write_unload(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
     """Write the files of an UNLOAD to S3, and their manifest.
 
-    As Athena's writer does: zstd, timestamps of 96 bits (DuckDB writes none), row groups of up to 128 MB.
+    As Athena's writer does: zstd, timestamps of 96 bits (DuckDB writes none), row groups of up to
+    128 MB.
     """
     import pyarrow.parquet as pq
 
     table, keys = f"unload_{count}", list[str]()
-    options = {"compression": "zstd", "use_deprecated_int96_timestamps": True, "store_schema": False}
+    options = {
+        "compression": "zstd",
+        "use_deprecated_int96_timestamps": True,
+        "store_schema": False,
+    }
     for start in range(0, count, _FILE_ROWS):
         path = folder / "file.parquet"
         batch = duckdb.sql(rows(start, min(start + _FILE_ROWS, count))).to_arrow_table()
@@ -117,18 +155,27 @@ def write_unload(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
     body = "".join(f"s3://{BUCKET}/{key}\n" for key in keys)
     s3.put_object(Bucket=BUCKET, Key=f"{table}-manifest.csv", Body=body.encode())
     target, uri = f"s3://{BUCKET}/unloaded/{table}/", f"s3://{BUCKET}/{table}"
-    sql = f"UNLOAD (\nSELECT * FROM {table}\n) TO '{target}' WITH (format = 'PARQUET', compression = 'ZSTD')"
+    sql = (
+        f"UNLOAD (\nSELECT * FROM {table}\n) TO '{target}' WITH (format = 'PARQUET', compression ="
+        " 'ZSTD')"
+    )
     return FinishedQuery(table, sql, uri, keys, f"{uri}-manifest.csv")
 
 
 @contextmanager
 def athena_front(queries: Sequence[FinishedQuery]) -> Iterator[str]:
-    """Answer for these queries on a free port of 127.0.0.1 until the context ends; yields the address."""
+    """Answer for these queries on a free port of 127.0.0.1 until the context ends; yields the
+    address.
+    """
     known = {query.id: query for query in queries}
 
     def answer(call: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         if call == "StartQueryExecution":
-            return {"QueryExecutionId": next(word for word in asked["QueryString"].split() if word in known)}
+            return {
+                "QueryExecutionId": next(
+                    word for word in asked["QueryString"].split() if word in known
+                )
+            }
         query = known[asked["QueryExecutionId"]]
         return query.results() if call == "GetQueryResults" else query.execution()
 
@@ -137,7 +184,9 @@ def athena_front(queries: Sequence[FinishedQuery]) -> Iterator[str]:
 
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            body = json.dumps(answer(self.headers["X-Amz-Target"].rpartition(".")[2], asked)).encode()
+            body = json.dumps(
+                answer(self.headers["X-Amz-Target"].rpartition(".")[2], asked)
+            ).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

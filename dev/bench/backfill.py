@@ -1,8 +1,8 @@
 """`backfill`: two years of `user_ranking` in one backfill, in a real Airflow on PostgreSQL.
 
-The same scheduler runs, one after the other, ours, the DAG that people write by hand, with a poll every
-second, and a DAG of as many tasks that do nothing. The local Athena answers in milliseconds, so what is
-measured is the orchestration. All tasks are in Airflow's default pool.
+The same scheduler runs, one after the other, ours, the DAG that people write by hand, with a poll
+every second, and a DAG of as many tasks that do nothing. The local Athena answers in milliseconds,
+so what is measured is the orchestration. All tasks are in Airflow's default pool.
 """
 
 from __future__ import annotations
@@ -44,17 +44,23 @@ def rig() -> Iterator[tuple[AirflowRuntime, Services]]:
     dags = work / "dags"
     dags.mkdir(parents=True)
     report = (ROOT / "dags" / "user_ranking.py").read_text()
-    (dags / "user_ranking.py").write_text(report.replace('since="2025-01-01"', f'since="{FIRST.date()}"'))
+    (dags / "user_ranking.py").write_text(
+        report.replace('since="2025-01-01"', f'since="{FIRST.date()}"')
+    )
     shutil.copy(DAGS / "by_hand.py", dags / "by_hand_1s.py")
     shutil.copy(DAGS / "nothing.py", dags)
     with local_services(work / "services.log") as services, postgresql() as server:
         services.prepare("dev")
         days = 31 + 7 * WEEKS + 14
-        spec = PlaysSpec(_LAKE_BEGINS, _LAKE_BEGINS + dt.timedelta(days=days), events=50 * days, users=1_000)
+        spec = PlaysSpec(
+            _LAKE_BEGINS, _LAKE_BEGINS + dt.timedelta(days=days), events=50 * days, users=1_000
+        )
         seed_plays(services, "dev", spec)
         tasks = {"AIRFLOW__CORE__PARALLELISM": str(PARALLELISM)}
         config = airflow_config({**services.environment, **server.environment, **tasks}, work, dags)
-        with AirflowRuntime(config, dag_ids=[f"{name}_weekly" for name in ("user_ranking", *LIMITS)]) as airflow:
+        with AirflowRuntime(
+            config, dag_ids=[f"{name}_weekly" for name in ("user_ranking", *LIMITS)]
+        ) as airflow:
             yield airflow, services
 
 
@@ -65,14 +71,20 @@ def _seconds(airflow: AirflowRuntime, name: str, first_week: int, weeks: int) ->
     def ended() -> int:
         # Counted, since a list of all runs would keep the server busy that the tasks need.
         query = {"state": ["success", "failed"], "limit": 1}
-        return int(client.request("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)["total_entries"])
+        return int(
+            client.request("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)["total_entries"]
+        )
 
     begun, due = time.monotonic(), ended() + weeks
-    id_ = client.backfill(dag_id, first, first + _WEEK * (weeks - 1), max_active_runs=MAX_ACTIVE_RUNS)
+    id_ = client.backfill(
+        dag_id, first, first + _WEEK * (weeks - 1), max_active_runs=MAX_ACTIVE_RUNS
+    )
     while ended() < due:
         airflow.check_alive()
         if time.monotonic() - begun > 3600:
-            raise RuntimeError(f"The backfill of {dag_id} is not over after an hour; the logs are in {WORK}.")
+            raise RuntimeError(
+                f"The backfill of {dag_id} is not over after an hour; the logs are in {WORK}."
+            )
         time.sleep(0.5)
     elapsed = time.monotonic() - begun
     if {run.state for run in client.runs(dag_id)} != {"success"}:
@@ -100,7 +112,9 @@ def _needed_bytes(services: Services) -> int:
 
 
 def measure() -> Sequence[Row]:
-    """Backfill two years with each DAG in turn; ours begins with a quarter of them, to see how it grows."""
+    """Backfill two years with each DAG in turn; ours begins with a quarter of them, to see how it
+    grows.
+    """
     with rig() as (airflow, services):
         seconds = partial(_seconds, airflow)
         seconds("nothing", -2, 2)  # whatever Airflow does only once
@@ -110,11 +124,27 @@ def measure() -> Sequence[Row]:
         others = {name: seconds(name, 0, WEEKS) for name in LIMITS}
         needed_bytes = _needed_bytes(services)
     ours, early, late = few + rest, few / FEW_WEEKS, rest / (WEEKS - FEW_WEEKS)
-    unit, exact, growth = f"seconds for {WEEKS} weeks", "the ratio has to be 1", "seconds per week of the later ones"
-    beside = [Row.of(f"backfill: beside {name}", unit, ours, {name: s}, s, LIMITS[name]) for name, s in others.items()]
+    unit, exact, growth = (
+        f"seconds for {WEEKS} weeks",
+        "the ratio has to be 1",
+        "seconds per week of the later ones",
+    )
+    beside = [
+        Row.of(f"backfill: beside {name}", unit, ours, {name: s}, s, LIMITS[name])
+        for name, s in others.items()
+    ]
     return [
         *beside,
         Row.of("backfill: queries", exact, queries, {"needed": WEEKS}, WEEKS),
-        Row.of("backfill: scanned bytes", exact, scanned_bytes, {"needed": needed_bytes}, needed_bytes),
-        Row.of("backfill: growth", growth, late, {f"of the first {FEW_WEEKS}": early}, early, GROWTH_LIMIT),
+        Row.of(
+            "backfill: scanned bytes", exact, scanned_bytes, {"needed": needed_bytes}, needed_bytes
+        ),
+        Row.of(
+            "backfill: growth",
+            growth,
+            late,
+            {f"of the first {FEW_WEEKS}": early},
+            early,
+            GROWTH_LIMIT,
+        ),
     ]

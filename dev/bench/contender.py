@@ -1,8 +1,10 @@
-"""One contender in a process of its own: from a finished query to Parquet in S3, with time and memory.
+"""One contender in a process of its own: from a finished query to Parquet in S3, with time and
+memory.
 
-`python -m bench.contender TASK`, a Task as JSON; the last line of the output is a Measurement as JSON. What
-is measured begins when everything is imported. The peak of memory is the kernel's own count, not a sample:
-`VmHWM` of /proc/self/status, set back (/proc/self/clear_refs) after the imports, less `VmRSS` at that time.
+`python -m bench.contender TASK`, a Task as JSON; the last line of the output is a Measurement as
+JSON. What is measured begins when everything is imported. The peak of memory is the kernel's own
+count, not a sample: `VmHWM` of /proc/self/status, set back (/proc/self/clear_refs) after the
+imports, less `VmRSS` at that time.
 """
 
 from __future__ import annotations
@@ -21,11 +23,14 @@ from unittest.mock import patch
 import boto3
 
 BUCKET = "bench"
-_BLOCK_BYTES = 8 * 1024 * 1024  # the fastest for PyAthena; its own 128 MB take a third more processor time
+_BLOCK_BYTES = (
+    8 * 1024 * 1024
+)  # the fastest for PyAthena; its own 128 MB take a third more processor time
 _READ_CSV = (
-    "read_csv({paths}, header=true, auto_detect=false, delim=',', quote='\"', escape='\"', new_line='\\n', "
-    "nullstr='', allow_quoted_nulls=false, max_line_size=2000000, buffer_size=8000000, columns="
-    "{{'user_id': 'INTEGER', 'name': 'VARCHAR', 'played_at': 'TIMESTAMP', 'score': 'DOUBLE'}})"
+    "read_csv({paths}, header=true, auto_detect=false, delim=',', quote='\"', escape='\"',"
+    " new_line='\\n', nullstr='', allow_quoted_nulls=false, max_line_size=2000000,"
+    " buffer_size=8000000, columns={{'user_id': 'INTEGER', 'name': 'VARCHAR', 'played_at':"
+    " 'TIMESTAMP', 'score': 'DOUBLE'}})"
 )
 
 
@@ -54,14 +59,18 @@ def awswrangler(task: Task) -> Iterator[None]:
     wr = import_module("awswrangler")
     yield
     faster = {"split_blocks": True, "self_destruct": True}
-    frame = wr.athena.get_query_results(task.query_id, dtype_backend="pyarrow", pyarrow_additional_kwargs=faster)
+    frame = wr.athena.get_query_results(
+        task.query_id, dtype_backend="pyarrow", pyarrow_additional_kwargs=faster
+    )
     path = f"s3://{BUCKET}/{task.prefix}part-0.parquet"
     wr.s3.to_parquet(frame, path, index=False, pyarrow_additional_kwargs={"use_dictionary": False})
 
 
 @contextmanager
 def by_boto3(task: Task) -> Iterator[tuple[Path, Sequence[str], str]]:
-    """Yield a folder with the result's objects, their paths in it, and the path of the Parquet file to upload."""
+    """Yield a folder with the result's objects, their paths in it, and the path of the Parquet file
+    to upload.
+    """
     s3 = boto3.client("s3")
     with TemporaryDirectory() as folder:
         paths = [Path(folder, BUCKET, key) for key in task.keys]
@@ -114,15 +123,26 @@ def polars(task: Task) -> Iterator[None]:
     import polars as pl
 
     yield
-    schema = {"user_id": pl.Int32, "name": pl.String, "played_at": pl.Datetime("ms"), "score": pl.Float64}
+    schema = {
+        "user_id": pl.Int32,
+        "name": pl.String,
+        "played_at": pl.Datetime("ms"),
+        "score": pl.Float64,
+    }
     with by_boto3(task) as (_, paths, written):
         # For a CSV this is faster than a lazy scan.
-        rows = pl.read_csv(paths[0], schema=schema).lazy() if task.source == "CSV" else pl.scan_parquet(paths)
+        rows = (
+            pl.read_csv(paths[0], schema=schema).lazy()
+            if task.source == "CSV"
+            else pl.scan_parquet(paths)
+        )
         rows.sink_parquet(written, compression="zstd", compression_level=1)
 
 
 def ours(task: Task) -> Iterator[None]:
-    """The library: what its tasks `transform` and `publish` do, with AWS's settings from the environment."""
+    """The library: what its tasks `transform` and `publish` do, with AWS's settings from the
+    environment.
+    """
     from athena_reports import weekly
     from athena_reports.aws.hook import SharedSessionHook
     from athena_reports.queries.execution import get_query_execution
@@ -130,7 +150,11 @@ def ours(task: Task) -> Iterator[None]:
     from athena_reports.steps.publish import S3PublishOperator
     from athena_reports.steps.transform import Recipe, transform_result
 
-    for late in ("airflow.providers.amazon.aws.hooks.athena", "athena_reports.rows.athena_result", "duckdb"):
+    for late in (
+        "airflow.providers.amazon.aws.hooks.athena",
+        "athena_reports.rows.athena_result",
+        "duckdb",
+    ):
         import_module(late)
     weeks = weekly(first_day="sunday", timezone="Asia/Tokyo")
     yield

@@ -13,7 +13,9 @@ DAGS = Path(__file__).with_name("dags")
 WORK = Path(__file__).with_name(".work")
 
 
-def airflow_config(environment: Mapping[str, str], work: Path, dags: Path, **options: Any) -> AirflowConfig:
+def airflow_config(
+    environment: Mapping[str, str], work: Path, dags: Path, **options: Any
+) -> AirflowConfig:
     """Configure an Airflow for a folder of DAGs, with its files in `work`."""
     return AirflowConfig(
         home=work / "airflow",

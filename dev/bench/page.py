@@ -1,7 +1,7 @@
 """`page`: how long the Reports page takes to show 50 reports over five years of weeks.
 
-Times are the browser's own, from the start of the navigation on. The local Glue answers from one process of
-Python, so what is asked of it dominates. It needs Debian's Chromium.
+Times are the browser's own, from the start of the navigation on. The local Glue answers from one
+process of Python, so what is asked of it dominates. It needs Debian's Chromium.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ for number in range({reports}):
 
 
 def publish(services: Services) -> str:
-    """Publish the periods of one report, and register them for the others; returns the date of the first."""
+    """Publish the periods of one report, and register them for the others; returns the date of the
+    first.
+    """
     glue, database = services.glue, "report_dev"
     periods = last_periods(WEEKS, PERIODS)
     publisher = Publisher(services, "report_00", WEEKS)
@@ -47,34 +49,55 @@ def publish(services: Services) -> str:
     keys = ("Values", "StorageDescriptor", "Parameters")
     partitions = [{key: each[key] for key in keys} for page in pages for each in page["Partitions"]]
     table = glue.get_table(DatabaseName=database, Name="report_00_weekly")["Table"]
-    kept = {key: table[key] for key in ("TableType", "Parameters", "StorageDescriptor", "PartitionKeys")}
+    kept = {
+        key: table[key] for key in ("TableType", "Parameters", "StorageDescriptor", "PartitionKeys")
+    }
     for number in range(1, REPORTS):
         name = f"report_{number:02d}_weekly"
         glue.create_table(DatabaseName=database, TableInput={"Name": name, **kept})
         for start in range(0, PERIODS, 100):
             batch = partitions[start : start + 100]
-            glue.batch_create_partition(DatabaseName=database, TableName=name, PartitionInputList=batch)
+            glue.batch_create_partition(
+                DatabaseName=database, TableName=name, PartitionInputList=batch
+            )
     return periods[0].start.date().isoformat()
 
 
 def measure() -> Sequence[Row]:
     """Start everything, load the page again and again, stop everything."""
-    with tempfile.TemporaryDirectory() as folder, local_services(Path(folder) / "aws.log") as services:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        local_services(Path(folder) / "aws.log") as services,
+    ):
         services.prepare("dev")
         dags = Path(folder) / "dags"
         dags.mkdir()
         (dags / "reports.py").write_text(_DAGS.format(reports=REPORTS, since=publish(services)))
-        config = airflow_config(services.environment, Path(folder), dags, components=("api-server", "dag-processor"))
+        config = airflow_config(
+            services.environment, Path(folder), dags, components=("api-server", "dag-processor")
+        )
         ids = [f"report_{number:02d}_weekly" for number in range(REPORTS)]
         with AirflowRuntime(config, dag_ids=ids) as airflow:
             loads = load(airflow.url, airflow.admin_login)
-    unit = f"seconds for {REPORTS} reports over {PERIODS} weeks; the ratio is to {FIRST_PAINT_SECONDS} s"
+    unit = (
+        f"seconds for {REPORTS} reports over {PERIODS} weeks; the ratio is to"
+        f" {FIRST_PAINT_SECONDS} s"
+    )
     first, whole = (median(times) for times in zip(*loads, strict=True))
-    return [Row.of("page: first paint", unit, first, {"until all periods are known": whole}, FIRST_PAINT_SECONDS)]
+    return [
+        Row.of(
+            "page: first paint",
+            unit,
+            first,
+            {"until all periods are known": whole},
+            FIRST_PAINT_SECONDS,
+        )
+    ]
 
 
 def load(url: str, login: tuple[str, str]) -> Sequence[tuple[float, float]]:
-    """Load the page, each time in a browser without a cache; all but the first load, in which the server imports.
+    """Load the page, each time in a browser without a cache; all but the first load, in which the
+    server imports.
 
     Returns seconds until cells are painted, and until all periods are known, for each load.
     """
@@ -94,6 +117,8 @@ def load(url: str, login: tuple[str, str]) -> Sequence[tuple[float, float]]:
                 page.get_by_label("Show").select_option("1827")
                 cells.nth(shown).wait_for()
                 if cells.count() < REPORTS * PERIODS:
-                    raise RuntimeError(f"The page shows {cells.count()} of {REPORTS * PERIODS} periods.")
+                    raise RuntimeError(
+                        f"The page shows {cells.count()} of {REPORTS * PERIODS} periods."
+                    )
                 found.append((painted / 1000, whole / 1000))
     return found[1:]

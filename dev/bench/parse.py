@@ -1,7 +1,8 @@
 """`parse`: reading 200 reports of two cadences each, against the same DAGs written by hand.
 
-Both are read by Airflow's DagBag in one process, in turns, after a first reading that pays for the imports.
-The DAGs by hand use the provider's operators with the same schedules, retries, tags, docs and params.
+Both are read by Airflow's DagBag in one process, in turns, after a first reading that pays for the
+imports. The DAGs by hand use the provider's operators with the same schedules, retries, tags, docs
+and params.
 """
 
 from __future__ import annotations
@@ -43,13 +44,23 @@ def measure() -> Sequence[Row]:
         "ATHENA_REPORTS_SQL_FOLDER": str(folders["sql"]),
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
     }
-    # In a process of its own, since Airflow takes its folders from the environment when it is imported.
+    # In a process of its own, since Airflow takes its folders from the environment when it is
+    # imported.
     command = [sys.executable, "-m", "bench.parse", folders["report"], folders["by_hand"]]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the DAGs could not be read:\n{done.stdout}\n{done.stderr}")
     ours, theirs = zip(*json.loads(done.stdout.splitlines()[-1]), strict=True)
-    return [paired("parse", f"seconds for {REPORTS} reports x 2 cadences", ours, "DAGs by hand", theirs, REQUIRED)]
+    return [
+        paired(
+            "parse",
+            f"seconds for {REPORTS} reports x 2 cadences",
+            ours,
+            "DAGs by hand",
+            theirs,
+            REQUIRED,
+        )
+    ]
 
 
 def main(*folders: str) -> None:

@@ -1,4 +1,6 @@
-"""What a benchmark says: rows of one form, printed as a table and kept in `dev/bench/results.json`."""
+"""What a benchmark says: rows of one form, printed as a table and kept in
+`dev/bench/results.json`.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +34,19 @@ class Row:
     ratio: float  # of ours to the other, or as the unit says
     required: float | None  # what the ratio may be at most; None if it is only reported
     machine: str = field(default_factory=machine)
-    cpu: Mapping[str, float] = field(default_factory=dict)  # processor seconds by name, if they were measured
+    cpu: Mapping[str, float] = field(
+        default_factory=dict
+    )  # processor seconds by name, if they were measured
 
     @classmethod
     def of(
-        cls, name: str, unit: str, ours: float, others: Mapping[str, float], to: float, required: float | None = 1.0
+        cls,
+        name: str,
+        unit: str,
+        ours: float,
+        others: Mapping[str, float],
+        to: float,
+        required: float | None = 1.0,
     ) -> Self:
         """Make a row of the ratio of ours to a figure; all are rounded."""
         rounded = {key: round(figure, 3) for key, figure in others.items()}
@@ -44,11 +54,23 @@ class Row:
 
 
 def paired(
-    name: str, unit: str, ours: Sequence[float], other: str, theirs: Sequence[float], required: float | None
+    name: str,
+    unit: str,
+    ours: Sequence[float],
+    other: str,
+    theirs: Sequence[float],
+    required: float | None,
 ) -> Row:
     """Make a row of figures taken pair by pair: their medians, and the median of their ratios."""
     ratio = median(mine / figure for mine, figure in zip(ours, theirs, strict=True))
-    return Row(name, unit, round(median(ours), 3), {other: round(median(theirs), 3)}, round(ratio, 3), required)
+    return Row(
+        name,
+        unit,
+        round(median(ours), 3),
+        {other: round(median(theirs), 3)},
+        round(ratio, 3),
+        required,
+    )
 
 
 def keep(rows: Sequence[Row]) -> None:
@@ -59,12 +81,24 @@ def keep(rows: Sequence[Row]) -> None:
 
 
 def show(rows: Sequence[Row], console: Console) -> None:
-    table = Table("name", "unit", "ours", "others", "ratio", "required", "CPU seconds", title=machine())
+    table = Table(
+        "name", "unit", "ours", "others", "ratio", "required", "CPU seconds", title=machine()
+    )
     for row in rows:
         required = "-" if row.required is None else f"<= {row.required:g}"
         style = "" if row.required is None else "green" if row.ratio <= row.required else "red"
         others, cpu = (
-            ", ".join(f"{name} {figure:g}" for name, figure in each.items()) for each in (row.others, row.cpu)
+            ", ".join(f"{name} {figure:g}" for name, figure in each.items())
+            for each in (row.others, row.cpu)
         )
-        table.add_row(row.name, row.unit, f"{row.ours:g}", others, f"{row.ratio:.2f}", required, cpu, style=style)
+        table.add_row(
+            row.name,
+            row.unit,
+            f"{row.ours:g}",
+            others,
+            f"{row.ratio:.2f}",
+            required,
+            cpu,
+            style=style,
+        )
     console.print(table)

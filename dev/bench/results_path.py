@@ -1,9 +1,11 @@
-"""`results`: from a finished query to published Parquet in S3, against what a user would take instead.
+"""`results`: from a finished query to published Parquet in S3, against what a user would take
+instead.
 
-Each contender works in a process of its own on the same 5 million rows in the same S3 server (SeaweedFS, on
-this machine), each of the others in turns with ours. What is published is downloaded and compared with the
-rows that were made. Ours is what the tasks `transform` and `publish` do, up to the manifest, over a CSV and
-over an UNLOAD, each with a transform. The others publish the rows as they are.
+Each contender works in a process of its own on the same 5 million rows in the same S3 server
+(SeaweedFS, on this machine), each of the others in turns with ours. What is published is downloaded
+and compared with the rows that were made. Ours is what the tasks `transform` and `publish` do, up
+to the manifest, over a CSV and over an UNLOAD, each with a transform. The others publish the rows
+as they are.
 
 `results-large`: the memory of ours for 20 million rows. It needs about 8 GB of disk for a while.
 `results-small`: the time that ours takes for 100 rows.
@@ -69,7 +71,12 @@ def rig(rows: int) -> Iterator[Run]:
         def run(contender: str, source: str) -> Measurement:
             query, prefix = queries[source], f"{contender.lower()}_{source.lower()}/"
             task = json.dumps(asdict(Task(contender, source, query.id, query.keys, prefix)))
-            command = [sys.executable if contender == OURS else python, "-m", "bench.contender", task]
+            command = [
+                sys.executable if contender == OURS else python,
+                "-m",
+                "bench.contender",
+                task,
+            ]
             done = subprocess.run(command, env=environment, capture_output=True, text=True)
             if done.returncode:
                 raise RuntimeError(f"{contender}, {source}, failed:\n{done.stdout}\n{done.stderr}")
@@ -79,7 +86,11 @@ def rig(rows: int) -> Iterator[Run]:
 
         with athena_output.athena_front(list(queries.values())) as athena_url:
             path = os.pathsep.join((str(ROOT / "plugins"), str(ROOT / "dev")))
-            own = {"AWS_ENDPOINT_URL_ATHENA": athena_url, "NO_PROXY": "127.0.0.1", "PYTHONPATH": path}
+            own = {
+                "AWS_ENDPOINT_URL_ATHENA": athena_url,
+                "NO_PROXY": "127.0.0.1",
+                "PYTHONPATH": path,
+            }
             environment = {**environment_without("AWS_"), **environment, **own}
             yield run
     shutil.rmtree(_WORK)
@@ -89,7 +100,9 @@ def _take(s3: S3Client, prefix: str) -> tuple[int, int]:
     """Move what was published out of S3, and return the fingerprint of its rows."""
     folder = _WORK / "published"
     folder.mkdir()
-    for key in [found["Key"] for found in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]]:
+    for key in [
+        found["Key"] for found in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]
+    ]:
         if key.endswith(".parquet"):
             s3.download_file(BUCKET, key, str(folder / Path(key).name))
         s3.delete_object(Bucket=BUCKET, Key=key)
@@ -109,7 +122,9 @@ def _pairs(run: Run, contender: str, source: str) -> Sequence[tuple[Measurement,
 
 
 def _others_python() -> Path:
-    """Return the interpreter of the others' virtual environment, which is made unless it is there."""
+    """Return the interpreter of the others' virtual environment, which is made unless it is
+    there.
+    """
     venv, wanted = WORK / "contenders", REQUIREMENTS.read_text()
     python, installed = venv / "bin" / "python", venv / "installed.txt"
     if not installed.exists() or installed.read_text() != wanted:
@@ -128,41 +143,66 @@ def measure() -> Sequence[Row]:
             found = {name: _pairs(run, name, source) for name in limits}
             rows += [_time(source, name, pairs, limits[name]) for name, pairs in found.items()]
             ours = median(mine.peak_mb for pairs in found.values() for mine, _ in pairs)
-            others = {name: median(theirs.peak_mb for _, theirs in pairs) for name, pairs in found.items()}
+            others = {
+                name: median(theirs.peak_mb for _, theirs in pairs) for name, pairs in found.items()
+            }
             unit = f"{_MEMORY}; the ratio is to {MEMORY_LIMIT_MB} MB"
             rows.append(Row.of(f"results {source}: memory", unit, ours, others, MEMORY_LIMIT_MB))
     return rows
 
 
-def _time(source: str, other: str, pairs: Sequence[tuple[Measurement, Measurement]], limit: float | None) -> Row:
+def _time(
+    source: str, other: str, pairs: Sequence[tuple[Measurement, Measurement]], limit: float | None
+) -> Row:
     ours, theirs = zip(*pairs, strict=True)
     name, unit = (
         f"results {source}: time beside {other}",
         f"seconds from a finished query to {ROWS / 1e6:g} million rows published",
     )
-    row = paired(name, unit, [each.seconds for each in ours], other, [each.seconds for each in theirs], limit)
-    cpu = {name: median(each.cpu_seconds for each in found) for name, found in ((OURS, ours), (other, theirs))}
+    row = paired(
+        name, unit, [each.seconds for each in ours], other, [each.seconds for each in theirs], limit
+    )
+    cpu = {
+        name: median(each.cpu_seconds for each in found)
+        for name, found in ((OURS, ours), (other, theirs))
+    }
     return replace(row, cpu={name: round(seconds, 3) for name, seconds in cpu.items()})
 
 
 def _ours(rows: int, figure: str) -> Mapping[str, float]:
-    """Let ours publish so many rows again and again; returns the median of a figure, by the source."""
+    """Let ours publish so many rows again and again; returns the median of a figure, by the
+    source.
+    """
     with rig(rows) as run:
-        return {source: median(getattr(run(OURS, source), figure) for _ in range(ROUNDS)) for source in LIMITS}
+        return {
+            source: median(getattr(run(OURS, source), figure) for _ in range(ROUNDS))
+            for source in LIMITS
+        }
 
 
 def measure_large() -> Sequence[Row]:
     """Let ours publish 5 million rows and 20 million, and compare the memory."""
     usual, large = _ours(ROWS, "peak_mb"), _ours(LARGE_ROWS, "peak_mb")
-    unit, other = f"{_MEMORY}, for {LARGE_ROWS / 1e6:g} million rows", f"for {ROWS / 1e6:g} million rows"
+    unit, other = (
+        f"{_MEMORY}, for {LARGE_ROWS / 1e6:g} million rows",
+        f"for {ROWS / 1e6:g} million rows",
+    )
     return [
-        Row.of(f"results-large {name}: memory", unit, large[name], {other: mb}, mb, LARGE_MEMORY_LIMIT)
+        Row.of(
+            f"results-large {name}: memory", unit, large[name], {other: mb}, mb, LARGE_MEMORY_LIMIT
+        )
         for name, mb in usual.items()
     ]
 
 
 def measure_small() -> Sequence[Row]:
     """Let ours publish 100 rows."""
-    unit = f"seconds from a finished query to {SMALL_ROWS} rows published; the ratio is to {SMALL_SECONDS} s"
+    unit = (
+        f"seconds from a finished query to {SMALL_ROWS} rows published; the ratio is to"
+        f" {SMALL_SECONDS} s"
+    )
     found = _ours(SMALL_ROWS, "seconds")
-    return [Row.of(f"results-small {name}: time", unit, took, {}, SMALL_SECONDS) for name, took in found.items()]
+    return [
+        Row.of(f"results-small {name}: time", unit, took, {}, SMALL_SECONDS)
+        for name, took in found.items()
+    ]

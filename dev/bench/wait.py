@@ -1,12 +1,12 @@
 """`wait`: how soon the end of a query is known, and what is held and asked meanwhile.
 
-Queries of 1, 3, 10, 60 and 600 seconds are waited for by our sensor with its trigger, and by the provider's
-operator and sensor, with their defaults and with a poll every second. The code is the real one; the clock is
-not: sleeping moves it, and Athena's answers follow it.
+Queries of 1, 3, 10, 60 and 600 seconds are waited for by our sensor with its trigger, and by the
+provider's operator and sensor, with their defaults and with a poll every second. The code is the
+real one; the clock is not: sleeping moves it, and Athena's answers follow it.
 
-The worker slots that ours holds are the start and the end of its two task processes, which no simulation
-knows: they are measured in a real Airflow, with a query that the local Athena holds for a minute. There the
-time until the next task starts is measured too.
+The worker slots that ours holds are the start and the end of its two task processes, which no
+simulation knows: they are measured in a real Airflow, with a query that the local Athena holds for
+a minute. There the time until the next task starts is measured too.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 @dataclass(frozen=True)
 class Waited:
-    """What one wait did: seconds from the query's end until it was known, slot seconds held, calls made."""
+    """What one wait did: seconds from the query's end until it was known, slot seconds held, calls
+    made.
+    """
 
     delay_seconds: float
     slot_seconds: float
@@ -111,7 +113,9 @@ def wait_with_ours(context: Mapping[str, Any]) -> float:
 
 def wait_with_operator(context: Mapping[str, Any], **arguments: Any) -> float:
     """Submit and wait with the provider's operator; returns the slot seconds."""
-    run = AthenaOperator(task_id="run", query="SELECT 1", database="d", output_location="s3://b/", **arguments)
+    run = AthenaOperator(
+        task_id="run", query="SELECT 1", database="d", output_location="s3://b/", **arguments
+    )
     with patch.object(AthenaQueryResultsLink, "persist"):
         run.execute(context)
     return elapsed_seconds()
@@ -145,15 +149,17 @@ def waited(how: str, duration_seconds: float) -> Waited:
 def live() -> tuple[float, float, float]:
     """Wait for a query of a minute in a real Airflow on the local services.
 
-    Returns seconds for which the wait's task processes held a worker slot, sampled; seconds from the query's end until
-    the wait's task had ended, and until the next task had started.
+    Returns seconds for which the wait's task processes held a worker slot, sampled; seconds from
+    the query's end until the wait's task had ended, and until the next task had started.
     """
     dag_id, work, held = "carrier_ranking_monthly", WORK / "wait", 0.0
     with local_services(work / "local-aws.log") as services:
         services.prepare("dev")
         seed_flights(services, "dev")
         Faults(services.endpoint_url).add(Hold(seconds=LIVE_SECONDS))
-        with AirflowRuntime(airflow_config(services.environment, work, ROOT / "dags"), dag_ids=[dag_id]) as airflow:
+        with AirflowRuntime(
+            airflow_config(services.environment, work, ROOT / "dags"), dag_ids=[dag_id]
+        ) as airflow:
             client = airflow.client
             run_id = client.trigger(dag_id, conf={"period": "2013-02"}).run_id
             before = time.monotonic()
@@ -165,7 +171,9 @@ def live() -> tuple[float, float, float]:
                 time.sleep(0.05)
             tasks = {task.task_id: task for task in client.task_instances(dag_id, run_id)}
             query = client.xcom(dag_id, run_id, "run_query")
-        status = services.athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
+        status = services.athena.get_query_execution(QueryExecutionId=query)["QueryExecution"][
+            "Status"
+        ]
     known, started = tasks["wait_for_query"].end_date, tasks["transform"].start_date
     if known is None or started is None:
         raise RuntimeError(f"the run did not get to its end: {tasks}")

@@ -1,4 +1,6 @@
-"""SeaweedFS as the S3 server of a benchmark: a real one, on this machine alone, while it is needed."""
+"""SeaweedFS as the S3 server of a benchmark: a real one, on this machine alone, while it is
+needed.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _HOST = "127.0.0.1"
-_PORTS = [f"{server}.port{kind}" for server in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
+_PORTS = [
+    f"{server}.port{kind}"
+    for server in ("master", "volume", "filer", "s3")
+    for kind in ("", ".grpc")
+]
 # Volumes grow with what is written, up to 32 GB in all.
 _OPTIONS = f"""-dir=data -ip={_HOST} -ip.bind={_HOST} -master.telemetry=false -master.volumeSizeLimitMB=512
     -volume.max=64 -volume.preStopSeconds=0 -filer.localSocket=filer.sock
@@ -28,15 +34,21 @@ _OPTIONS = f"""-dir=data -ip={_HOST} -ip.bind={_HOST} -master.telemetry=false -m
 
 @contextmanager
 def seaweedfs(weed: Path, folder: Path) -> Iterator[tuple[S3Client, Mapping[str, str]]]:
-    """Run the program `weed` on free ports of 127.0.0.1 until the context ends, with an empty folder.
+    """Run the program `weed` on free ports of 127.0.0.1 until the context ends, with an empty
+    folder.
 
-    Yields a client, and the variables by which any other reaches it for S3: it knows one access key, made for it.
+    Yields a client, and the variables by which any other reaches it for S3: it knows one access
+    key, made for it.
     """
     (folder / "data").mkdir(parents=True)
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server((_HOST, 0))) for _ in _PORTS]
         ports = {name: each.getsockname()[1] for name, each in zip(_PORTS, sockets, strict=True)}
-    url, key, secret = f"http://{_HOST}:{ports['s3.port']}", secrets.token_hex(10), secrets.token_hex(20)
+    url, key, secret = (
+        f"http://{_HOST}:{ports['s3.port']}",
+        secrets.token_hex(10),
+        secrets.token_hex(20),
+    )
     keys = {"aws_access_key_id": key, "aws_secret_access_key": secret}
     client: S3Client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
     environment = {
@@ -47,7 +59,9 @@ def seaweedfs(weed: Path, folder: Path) -> Iterator[tuple[S3Client, Mapping[str,
     }
     command = [weed, "server", *_OPTIONS, *(f"-{name}={port}" for name, port in ports.items())]
     with (folder / "weed.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=log
+        )
         try:
             if not _becomes_ready(process, client):
                 raise RuntimeError(f"SeaweedFS is not ready; its log is {log.name}")

@@ -1,6 +1,7 @@
 """`python -m demo.beside COMMAND ...`: run a command beside the local services and the demo's lakes.
 
-Where the shell names an AWS endpoint or an environment, the command gets that instead, and nothing is started.
+Where the shell names an AWS endpoint or an environment, the command gets that instead, and nothing
+is started.
 """
 
 from __future__ import annotations
@@ -22,8 +23,14 @@ def main() -> int:
     command = sys.argv[1:]
     if os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("ATHENA_REPORTS_ENV"):
         return run(command, os.environ)
-    with tempfile.TemporaryDirectory() as folder, local_services(Path(folder) / "local-aws.log") as services:
-        print("Beside the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.", file=sys.stderr)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        local_services(Path(folder) / "local-aws.log") as services,
+    ):
+        print(
+            "Beside the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.",
+            file=sys.stderr,
+        )
         fill(services, "dev", lambda _: None)
         return run(command, os.environ | services.environment)
 

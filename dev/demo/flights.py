@@ -16,7 +16,9 @@ _COLUMNS = (
     "carrier", "flight", "tailnum", "origin", "dest", "air_time", "distance", "hour", "minute", "time_hour",
 )
 # fmt: on
-_TYPES = dict.fromkeys(("carrier", "tailnum", "origin", "dest"), pa.string()) | {"time_hour": pa.timestamp("ms")}
+_TYPES = dict.fromkeys(("carrier", "tailnum", "origin", "dest"), pa.string()) | {
+    "time_hour": pa.timestamp("ms")
+}
 SCHEMA = pa.schema([(name, _TYPES.get(name, pa.int32())) for name in _COLUMNS])
 
 
@@ -29,7 +31,8 @@ def archive_path() -> Path:
 def read_flights() -> pa.Table:
     """All 336,776 flights in the file's order; what is `NA` there is NULL here.
 
-    `time_hour` is the hour of the scheduled departure in UTC; `year` to `minute` are local to New York.
+    `time_hour` is the hour of the scheduled departure in UTC; `year` to `minute` are local to New
+    York.
     """
     options = csv.ConvertOptions(
         column_types=SCHEMA,
@@ -46,6 +49,8 @@ def partitions(flights: pa.Table) -> Iterator[tuple[dt.date, pa.Table]]:
     dates = flights["time_hour"].cast(pa.date32())
     in_date_order = flights.take(pc.sort_indices(dates)).combine_chunks()  # the sort is stable
     start = 0
-    for date, rows in sorted(zip(*map(pa.Array.to_pylist, pc.value_counts(dates).flatten()), strict=True)):
+    for date, rows in sorted(
+        zip(*map(pa.Array.to_pylist, pc.value_counts(dates).flatten()), strict=True)
+    ):
         yield date, in_date_order.slice(start, rows)
         start += rows

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 from airflow_local.services import Services
 from demo import flights, plays
 
-DEMO_PLAYS = plays.PlaysSpec(dt.date(2025, 1, 1), dt.date(2025, 7, 1), events=1_000_000, users=30_000)
+DEMO_PLAYS = plays.PlaysSpec(
+    dt.date(2025, 1, 1), dt.date(2025, 7, 1), events=1_000_000, users=30_000
+)
 _GLUE_TYPES = {"string": "string", "int32": "int", "int64": "bigint", "timestamp[ms]": "timestamp"}
 _HIVE = "org.apache.hadoop.hive.ql.io.parquet"
 
@@ -27,7 +29,9 @@ def seed_plays(services: Services, environment: str, spec: plays.PlaysSpec = DEM
 
 def seed_flights(services: Services, environment: str) -> str:
     """Copy the flights of 2013 into the table `flights`; see `load`."""
-    return load(services, environment, "flights", flights.SCHEMA, flights.partitions(flights.read_flights()))
+    return load(
+        services, environment, "flights", flights.SCHEMA, flights.partitions(flights.read_flights())
+    )
 
 
 def load(
@@ -39,14 +43,17 @@ def load(
 ) -> str:
     """Bring partitions into a table of an environment's lake, and say how much that was.
 
-    Whatever is there of it already is written again, or left if it is the same; other partitions are left alone.
+    Whatever is there of it already is written again, or left if it is the same; other partitions
+    are left alone.
     """
     bucket, database = f"athena-lake-{environment}", f"database_{environment}"
 
     def storage(prefix: str) -> Any:
         return {
             "Location": f"s3://{bucket}/{prefix}",
-            "Columns": [{"Name": field.name, "Type": _GLUE_TYPES[str(field.type)]} for field in schema],
+            "Columns": [
+                {"Name": field.name, "Type": _GLUE_TYPES[str(field.type)]} for field in schema
+            ],
             "InputFormat": f"{_HIVE}.MapredParquetInputFormat",
             "OutputFormat": f"{_HIVE}.MapredParquetOutputFormat",
             "SerdeInfo": {"SerializationLibrary": f"{_HIVE}.serde.ParquetHiveSerDe"},
@@ -71,21 +78,35 @@ def load(
                 "StorageDescriptor": storage(f"{table}/"),
             },
         )
-    inputs: Any = [{"Values": [str(date)], "StorageDescriptor": storage(f"{table}/dt={date}/")} for date, *_ in stored]
-    for start in range(0, len(inputs), 100):  # so many a call; those that are there are left as they are
+    inputs: Any = [
+        {"Values": [str(date)], "StorageDescriptor": storage(f"{table}/dt={date}/")}
+        for date, *_ in stored
+    ]
+    for start in range(
+        0, len(inputs), 100
+    ):  # so many a call; those that are there are left as they are
         batch = inputs[start : start + 100]
-        services.glue.batch_create_partition(DatabaseName=database, TableName=table, PartitionInputList=batch)
+        services.glue.batch_create_partition(
+            DatabaseName=database, TableName=table, PartitionInputList=batch
+        )
     _, rows, sizes = zip(*stored, strict=True)
     return f"{sum(rows):,} rows, {len(stored)} partitions, {sum(sizes) / 1e6:.1f} MB"
 
 
 def land_late_plays(
-    services: Services, environment: str, landed: dt.date, played_at: dt.datetime, scores: Sequence[int]
+    services: Services,
+    environment: str,
+    landed: dt.date,
+    played_at: dt.datetime,
+    scores: Sequence[int],
 ) -> None:
     """Add an object with plays of one user, with these scores, to a partition that is there."""
     when = played_at.astimezone(dt.UTC).replace(tzinfo=None)
     user = {"user_id": "u999999", "user_name": "Late Ocelot", "played_at": when}
-    rows = [{"event_id": f"late-{number}", "score": score, **user} for number, score in enumerate(scores)]
+    rows = [
+        {"event_id": f"late-{number}", "score": score, **user}
+        for number, score in enumerate(scores)
+    ]
     services.s3.put_object(
         Bucket=f"athena-lake-{environment}",
         Key=f"plays/dt={landed}/late-0.parquet",

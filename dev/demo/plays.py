@@ -1,8 +1,9 @@
 """Plays of an imaginary game: events for the lake of `user_ranking`, as awkward as real ones.
 
-Every value comes from integer arithmetic on the raw output of PCG64, which numpy keeps the same across versions, and
-never from floating point: a specification gives the same rows on every machine. A landing date is drawn from its seed
-and its date alone, so a longer span at the same number of events a day leaves the other days as they are.
+Every value comes from integer arithmetic on the raw output of PCG64, which numpy keeps the same
+across versions, and never from floating point: a specification gives the same rows on every
+machine. A landing date is drawn from its seed and its date alone, so a longer span at the same
+number of events a day leaves the other days as they are.
 """
 
 import datetime as dt
@@ -124,7 +125,11 @@ class _Population:
     def midnight_player(self, occasion: int) -> int:
         """One of the twelve busiest players of the role `MIDNIGHT`, or anyone where there is none."""
         groups = self.users // len(Role)
-        return occasion % min(groups, 12) * len(Role) + Role.MIDNIGHT if groups else occasion % self.users
+        return (
+            occasion % min(groups, 12) * len(Role) + Role.MIDNIGHT
+            if groups
+            else occasion % self.users
+        )
 
     def ids_of(self, players: Ints) -> pa.StringArray:
         """Ids whose order says nothing about the order of play."""
@@ -145,7 +150,9 @@ class _Day:
         self.population, self.day, self.events = population, day, events
         self.landed_ms = (day.toordinal() - _EPOCH_ORDINAL) * _DAY_MS
         seed = np.random.SeedSequence([population.seed, day.toordinal()])
-        raw = np.asarray(np.random.PCG64(seed).random_raw(8 * events), dtype=np.uint64).reshape(8, events)
+        raw = np.asarray(np.random.PCG64(seed).random_raw(8 * events), dtype=np.uint64).reshape(
+            8, events
+        )
         is_late = _below(raw[0], 100) < 3
         self.played_ms = self.landed_ms - is_late * _DAY_MS + _below(raw[1], _DAY_MS)
         self.players = self._present(population.draw(raw[2]))
@@ -161,7 +168,9 @@ class _Day:
         names = self.population.names(self.players, self._versions())
         unnamed = self.unnamed | self._nameless()
         columns = {
-            "event_id": pa.array([f"{self.day:%Y%m%d}-{number:07d}" for number in order.tolist()], pa.string()),
+            "event_id": pa.array(
+                [f"{self.day:%Y%m%d}-{number:07d}" for number in order.tolist()], pa.string()
+            ),
             "user_id": self.population.ids_of(self.players[order]),
             "user_name": _NAMES.take(pa.array(names[order], mask=unnamed[order])),
             "score": pa.array(self.score[order]),
@@ -173,7 +182,9 @@ class _Day:
     def _present(self, players: Ints) -> Ints:
         """Replaces followers by their twins, and visitors outside their week by a neighbour."""
         roles = self.population.roles[players]
-        is_away = (roles == Role.VISITOR) & ((self._tokyo_weeks() - _hash(self.population.seed, players)) % 13 != 0)
+        is_away = (roles == Role.VISITOR) & (
+            (self._tokyo_weeks() - _hash(self.population.seed, players)) % 13 != 0
+        )
         return np.where(is_away | (roles == Role.FOLLOWER), players - 1, players)
 
     def _scores(self, first: Ints, second: Ints) -> Ints:
@@ -184,9 +195,9 @@ class _Day:
     def _place_midnights(self) -> int:
         """Moves the first events to where periods of Asia/Tokyo begin and end; returns how many.
 
-        Both sides of the midnight in this day, and of the one before, whose events land a day late. In the last
-        millisecond a player plays three times under three names, the third time landing late: what that player is
-        called at the end of the period hangs on the event id.
+        Both sides of the midnight in this day, and of the one before, whose events land a day late.
+        In the last millisecond a player plays three times under three names, the third time landing
+        late: what that player is called at the end of the period hangs on the event id.
         """
         today = self.landed_ms + _DAY_MS - _TOKYO_OFFSET_MS
         yesterday = today - _DAY_MS

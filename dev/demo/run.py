@@ -1,8 +1,9 @@
 """The main job, to its end: two reports, weekly and monthly, by a real Airflow on the local AWS services.
 
-`python -m demo.run` starts the services on free ports, fills both lakes, runs the DAGs for several periods each, lets
-late events land and restates their week, prints every latest ranking with its versions and checks, queries the
-published tables, mirrors what was published into `demo-output/`, and stops all it started.
+`python -m demo.run` starts the services on free ports, fills both lakes, runs the DAGs for several
+periods each, lets late events land and restates their week, prints every latest ranking with its
+versions and checks, queries the published tables, mirrors what was published into `demo-output/`,
+and stops all it started.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ class Job:
 
 # The weeks of carrier_ranking hold both changes of daylight saving time: 2013-03-10 and 2013-11-03.
 CARRIER_JOBS = (
-    Job("carrier_ranking", "weekly", "America/New_York", "2013-10-21", "2013-11-04", ["2013-03-04"]),
+    Job(
+        "carrier_ranking", "weekly", "America/New_York", "2013-10-21", "2013-11-04", ["2013-03-04"]
+    ),
     Job("carrier_ranking", "monthly", "America/New_York", "2013-10-01", "2013-12-01"),
 )
 JOBS = (
@@ -104,7 +107,9 @@ class Watch:
 
     def _tasks(self, **filters: str) -> int:
         path = "/api/v2/dags/~/dagRuns/~/taskInstances"
-        return int(self._client.request("GET", path, params={"limit": 1, **filters})["total_entries"])
+        return int(
+            self._client.request("GET", path, params={"limit": 1, **filters})["total_entries"]
+        )
 
 
 class Progress:
@@ -125,8 +130,17 @@ def told(console: Console) -> Iterator[None]:
     """Tell a person of an error or an interrupt, and exit with 1 or 130."""
     try:
         yield
-    except (ServicesError, AirflowRuntimeError, DemoError, OSError, BotoCoreError, ClientError) as error:
-        console.print(f"\nIt failed: {error}\nLogs: {HOME.parent}", style="red", markup=False, highlight=False)
+    except (
+        ServicesError,
+        AirflowRuntimeError,
+        DemoError,
+        OSError,
+        BotoCoreError,
+        ClientError,
+    ) as error:
+        console.print(
+            f"\nIt failed: {error}\nLogs: {HOME.parent}", style="red", markup=False, highlight=False
+        )
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("\nInterrupted; all that was started has been stopped.")
@@ -164,7 +178,10 @@ def airflow_of(
 
     Without its `schedule`, Airflow starts no run by itself, for an asset's event neither.
     """
-    environment = {"ATHENA_REPORTS_ENV": ENVIRONMENT, "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(schedule)}
+    environment = {
+        "ATHENA_REPORTS_ENV": ENVIRONMENT,
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(schedule),
+    }
     config = AirflowConfig(
         home=HOME,
         dags_folder=ROOT / "dags",
@@ -178,7 +195,8 @@ def airflow_of(
 def jobs_of(airflow: AirflowRuntime, planned: Sequence[Job]) -> list[Job]:
     """Wait until each file of the DAGs folder has given a DAG, and return what its reports are run for.
 
-    A report that is not planned, such as one of yours, is run for a few periods of the lake of plays.
+    A report that is not planned, such as one of yours, is run for a few periods of the lake of
+    plays.
     """
     files = {path.name for path in airflow.config.dags_folder.glob("*.py")}
     while True:
@@ -189,7 +207,10 @@ def jobs_of(airflow: AirflowRuntime, planned: Sequence[Job]) -> list[Job]:
         time.sleep(1)
     ids = [row["dag_id"] for row in rows if "athena-report" in {tag["name"] for tag in row["tags"]}]
     jobs = {job.dag_id: job for job in planned}
-    return [jobs.get(each) or Job(each.rpartition("_")[0], each.rpartition("_")[2], *_YOURS) for each in ids]
+    return [
+        jobs.get(each) or Job(each.rpartition("_")[0], each.rpartition("_")[2], *_YOURS)
+        for each in ids
+    ]
 
 
 def run_jobs(services: Services, airflow: AirflowRuntime, progress: Progress) -> list[Job]:
@@ -214,7 +235,9 @@ def run_jobs(services: Services, airflow: AirflowRuntime, progress: Progress) ->
 def start(client: AirflowClient, job: Job) -> None:
     """Start the runs of a job."""
     zone = ZoneInfo(job.timezone)
-    first, last = (datetime.fromisoformat(date).replace(tzinfo=zone) for date in (job.first, job.last))
+    first, last = (
+        datetime.fromisoformat(date).replace(tzinfo=zone) for date in (job.first, job.last)
+    )
     client.backfill(job.dag_id, first, last)
     for period in job.periods:
         client.trigger(job.dag_id, conf={"period": period})
@@ -230,7 +253,10 @@ def finish(client: AirflowClient, dag_id: str, watch: Watch) -> None:
         if run.state != "success":
             tasks = client.task_instances(dag_id, run.run_id)
             failed = [task for task in tasks if task.state == "failed"]
-            logs = [client.task_log(dag_id, run.run_id, task.task_id, task.try_number)[-2000:] for task in failed]
+            logs = [
+                client.task_log(dag_id, run.run_id, task.task_id, task.try_number)[-2000:]
+                for task in failed
+            ]
             raise DemoError(f"run {run.run_id} of {dag_id} is {run.state}.\n" + "\n".join(logs))
 
 

@@ -15,16 +15,26 @@ from demo.plays import PlaysSpec
 def main() -> int:
     """Fill the lakes; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m demo.seed", description=__doc__)
-    parser.add_argument("--env", default="dev", help="environment whose lakes to fill (default: dev)")
+    parser.add_argument(
+        "--env", default="dev", help="environment whose lakes to fill (default: dev)"
+    )
     environment = parser.parse_args().env
     if not os.environ.get("AWS_ENDPOINT_URL"):
-        print("AWS_ENDPOINT_URL is not set: start `make local-aws` and set it to the address it prints.")
+        print(
+            "AWS_ENDPOINT_URL is not set: start `make local-aws` and set it to the address it"
+            " prints."
+        )
         return 2
     fill(Services(os.environ["AWS_ENDPOINT_URL"]), environment, print)
     return 0
 
 
-def fill(services: Services, environment: str, progress: Callable[[str], None], plays: PlaysSpec = DEMO_PLAYS) -> None:
+def fill(
+    services: Services,
+    environment: str,
+    progress: Callable[[str], None],
+    plays: PlaysSpec = DEMO_PLAYS,
+) -> None:
     """Create what an environment, such as `dev`, needs in the services, and fill both lakes."""
     services.prepare(environment)
     progress(f"lake of plays: {seed_plays(services, environment, plays)}")

@@ -47,7 +47,9 @@ def show_ranking(console: Console, s3: S3Client, bucket: str, manifest: Mapping[
     )
     for field in rows.schema:
         is_number = not pa.types.is_string(field.type)
-        table.add_column(field.name, justify="right" if is_number else "left", overflow="ellipsis", no_wrap=True)
+        table.add_column(
+            field.name, justify="right" if is_number else "left", overflow="ellipsis", no_wrap=True
+        )
     for row in shown.to_pylist():
         table.add_row(*(_cell(name, value) for name, value in row.items()))
     console.print(table)
@@ -55,21 +57,32 @@ def show_ranking(console: Console, s3: S3Client, bucket: str, manifest: Mapping[
     for format, key in objects:
         console.print(f"  {format:<8} s3://{bucket}/{key}", soft_wrap=True, highlight=False)
     scanned, price = query["scanned_bytes"], query["price_usd"]
-    console.print(f"  scanned  {scanned:,} bytes, {price:.5f} USD (10 MB at least)", highlight=False)
+    console.print(
+        f"  scanned  {scanned:,} bytes, {price:.5f} USD (10 MB at least)", highlight=False
+    )
     marks = [name for name in ("provisional", "partial") if manifest[name]]
     missing = ", ".join(manifest["missing_partitions"]) or "more may land"
     noted = f" ({', '.join(marks)}: {missing})" if marks else ""
     console.print(f"  version  {manifest['version']}{noted}", highlight=False, soft_wrap=True)
     for earlier in manifest["earlier_versions"]:
-        change = "{added} rows were added and {removed} removed since".format_map(earlier["difference"])
-        console.print(f"  before   {earlier['version']}, {earlier['rows']} rows: {change}", highlight=False)
+        change = "{added} rows were added and {removed} removed since".format_map(
+            earlier["difference"]
+        )
+        console.print(
+            f"  before   {earlier['version']}, {earlier['rows']} rows: {change}", highlight=False
+        )
     for check in manifest["checks"]:
         verdict = "[green]passed[/green]" if check["passed"] else f"[red]{check['severity']}[/red]"
-        console.print(f"  check    {verdict}  {escape(check['name'])}: {escape(check['message'])}", highlight=False)
+        console.print(
+            f"  check    {verdict}  {escape(check['name'])}: {escape(check['message'])}",
+            highlight=False,
+        )
     console.print()
 
 
-def show_query(console: Console, athena: AthenaClient, database: str, workgroup: str, sql: str) -> None:
+def show_query(
+    console: Console, athena: AthenaClient, database: str, workgroup: str, sql: str
+) -> None:
     """Run a query over the published tables in Athena, and print it with its rows."""
     query = athena.start_query_execution(
         QueryString=sql, QueryExecutionContext={"Database": database}, WorkGroup=workgroup

@@ -17,12 +17,18 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 after a stop, 1 if the port is in use.
     """
-    parser = argparse.ArgumentParser("local_aws", description="S3, Glue, STS, SNS, SQS and Athena on 127.0.0.1")
+    parser = argparse.ArgumentParser(
+        "local_aws", description="S3, Glue, STS, SNS, SQS and Athena on 127.0.0.1"
+    )
     parser.add_argument("--port", type=int, default=4566, help="0 picks a free one (default 4566)")
     parser.add_argument("--host", default=HOST, help=f"address to listen on (default {HOST})")
-    parser.add_argument("--workers", type=int, default=4, help="queries that Athena runs at once (default 4)")
     parser.add_argument(
-        "--max-active", type=int, help="queued and running queries that Athena takes (default: any number)"
+        "--workers", type=int, default=4, help="queries that Athena runs at once (default 4)"
+    )
+    parser.add_argument(
+        "--max-active",
+        type=int,
+        help="queued and running queries that Athena takes (default: any number)",
     )
     parser.add_argument(
         "--until-input-ends",
@@ -47,7 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     with aws:
-        print(f"Local AWS at {aws.endpoint_url} (S3, Glue, STS, SNS, SQS, Athena); Ctrl-C stops it", flush=True)
+        print(
+            f"Local AWS at {aws.endpoint_url} (S3, Glue, STS, SNS, SQS, Athena); Ctrl-C stops it",
+            flush=True,
+        )
         if options.until_input_ends:
             threading.Thread(target=_stop_when_input_ends, daemon=True).start()
         signal.sigwait(stops)

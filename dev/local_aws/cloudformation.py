@@ -1,9 +1,9 @@
 """Resource types that moto's CloudFormation passes over, or creates by half, made by calls of their services.
 
-moto finds its types among the direct subclasses of `CloudFormationModel`, and the last one of a type wins; so
-every class here names it as a base. A type that is neither here nor in moto is left out of a stack, with a
-warning. Policies of buckets are, on purpose: moto looks at no condition, and there is no TLS here that they
-could ask for.
+moto finds its types among the direct subclasses of `CloudFormationModel`, and the last one of a
+type wins; so every class here names it as a base. A type that is neither here nor in moto is left
+out of a stack, with a warning. Policies of buckets are, on purpose: moto looks at no condition, and
+there is no TLS here that they could ask for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _RESHAPED = {"Id", "Prefix", "ExpirationInDays", "ExpiredObjectDeleteMarker"}
 _clients: list[Clients] = []
 
 
-def _execute_change_set(backend: CloudFormationBackend, change_set_name: str, stack_name: str | None = None) -> None:
+def _execute_change_set(
+    backend: CloudFormationBackend, change_set_name: str, stack_name: str | None = None
+) -> None:
     """What moto does, and then the outputs and parameters of the stack, which it leaves as they were."""
     change_set: Any = backend.describe_change_set(change_set_name)
     _moto_executes(backend, change_set_name, stack_name)
@@ -44,21 +46,33 @@ def _update_termination_protection(response: CloudFormationResponse) -> ActionRe
 def _parameters(stack: Stack) -> dict[str, str]:
     """Parameters as they were given; moto answers lists in Python's notation, and cannot use them again."""
     given = stack.resource_map.resolved_parameters.items()
-    return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in given}
+    return {
+        name: ",".join(value) if isinstance(value, list) else str(value) for name, value in given
+    }
 
 
 def _parameter_list(stack: Stack) -> list[dict[str, str]]:
-    return [{"ParameterKey": name, "ParameterValue": value} for name, value in _parameters(stack).items()]
+    return [
+        {"ParameterKey": name, "ParameterValue": value}
+        for name, value in _parameters(stack).items()
+    ]
 
 
 def _update_resource(
-    logical_id: str, resource_json: dict[str, Any], resources_map: parsing.ResourceMap, *args: Any, **kwargs: Any
+    logical_id: str,
+    resource_json: dict[str, Any],
+    resources_map: parsing.ResourceMap,
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     """What moto does, which has no look at conditions and drops a resource that knows no update."""
     condition = resource_json.get("Condition")
     if condition and not resources_map.lazy_condition_map[condition]:
         return None
-    return _moto_updates(logical_id, resource_json, resources_map, *args, **kwargs) or resources_map[logical_id]
+    return (
+        _moto_updates(logical_id, resource_json, resources_map, *args, **kwargs)
+        or resources_map[logical_id]
+    )
 
 
 _moto_updates = parsing.parse_and_update_resource
@@ -204,10 +218,16 @@ class WorkGroup(_Resource, CloudFormationModel):
         configuration = dict(wanted.properties.get("WorkGroupConfiguration", {}))
         described = {"Description": wanted.properties.get("Description", "")}
         if wanted.exists:
-            configuration["ResultConfigurationUpdates"] = configuration.pop("ResultConfiguration", {})
-            client.update_work_group(WorkGroup=wanted.name, ConfigurationUpdates=configuration, **described)
+            configuration["ResultConfigurationUpdates"] = configuration.pop(
+                "ResultConfiguration", {}
+            )
+            client.update_work_group(
+                WorkGroup=wanted.name, ConfigurationUpdates=configuration, **described
+            )
         else:
-            client.create_work_group(Name=wanted.properties["Name"], Configuration=configuration, **described)
+            client.create_work_group(
+                Name=wanted.properties["Name"], Configuration=configuration, **described
+            )
         return str(wanted.properties["Name"])
 
     @classmethod
@@ -242,7 +262,9 @@ class TopicPolicy(_Resource, CloudFormationModel):
     def _put(cls, client: Any, wanted: _Wanted) -> str:
         policy = json.dumps(wanted.properties["PolicyDocument"])
         for topic in wanted.properties["Topics"]:
-            client.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+            client.set_topic_attributes(
+                TopicArn=topic, AttributeName="Policy", AttributeValue=policy
+            )
         return wanted.name
 
     @classmethod
@@ -260,7 +282,9 @@ class Subscription(_Resource, CloudFormationModel):
     def _put(cls, client: Any, wanted: _Wanted) -> str:
         if wanted.exists:
             client.unsubscribe(SubscriptionArn=wanted.name)
-        return str(client.subscribe(**wanted.properties, ReturnSubscriptionArn=True)["SubscriptionArn"])
+        return str(
+            client.subscribe(**wanted.properties, ReturnSubscriptionArn=True)["SubscriptionArn"]
+        )
 
     @classmethod
     def _remove(cls, client: Any, name: str) -> None:
@@ -272,7 +296,12 @@ class Bucket(FakeBucket, CloudFormationModel):
 
     @classmethod
     def create_from_cloudformation_json(
-        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **kwargs: Any
+        cls,
+        resource_name: str,
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+        **kwargs: Any,
     ) -> FakeBucket:
         """Creates it with all that the properties say."""
         bucket = super().create_from_cloudformation_json(
@@ -303,7 +332,12 @@ class ManagedPolicy(MotoManagedPolicy, CloudFormationModel):
 
     @classmethod
     def create_from_cloudformation_json(
-        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **kwargs: Any
+        cls,
+        resource_name: str,
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+        **kwargs: Any,
     ) -> MotoManagedPolicy:
         """Creates it with the statements that are there."""
         _without_nothing(cloudformation_json)
@@ -323,14 +357,18 @@ class ManagedPolicy(MotoManagedPolicy, CloudFormationModel):
         """Makes the document its new default version."""
         document = json.dumps(_without_nothing(cloudformation_json))
         iam = _client("iam", region_name)
-        iam.create_policy_version(PolicyArn=original_resource.arn, PolicyDocument=document, SetAsDefault=True)
+        iam.create_policy_version(
+            PolicyArn=original_resource.arn, PolicyDocument=document, SetAsDefault=True
+        )
         changed: MotoManagedPolicy = original_resource
         return changed
 
 
 def _without_nothing(cloudformation_json: Any) -> Any:
     document = cloudformation_json["Properties"]["PolicyDocument"]
-    document["Statement"] = [statement for statement in document["Statement"] if statement is not None]
+    document["Statement"] = [
+        statement for statement in document["Statement"] if statement is not None
+    ]
     return document
 
 
@@ -344,7 +382,9 @@ def _configure(bucket: str, properties: dict[str, Any], region: str) -> None:
         s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=controls)
     if lifecycle := properties.get("LifecycleConfiguration"):
         rules = [_rule(rule) for rule in lifecycle["Rules"]]
-        s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+        s3.put_bucket_lifecycle_configuration(
+            Bucket=bucket, LifecycleConfiguration={"Rules": rules}
+        )
 
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:

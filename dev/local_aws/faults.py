@@ -2,17 +2,17 @@
 
 Over HTTP, at the endpoint of all services:
 
-    POST   /_local/faults        a fault, {"kind": "Throttle", "action": "GetQueryExecution", "times": 3};
-                                 answers {"id": ...}
-    GET    /_local/faults        {"faults": [{"id", "kind", the fault's fields, "struck": how often yet}]}
-    DELETE /_local/faults        clears all of them
+    POST   /_local/faults        a fault, {"kind": "Throttle", "action": "GetQueryExecution",
+                                 "times": 3}; answers {"id": ...}
+    GET    /_local/faults        {"faults": [{"id", "kind", the fault's fields, "struck": how often
+    yet}]} DELETE /_local/faults        clears all of them
     DELETE /_local/faults/<id>   clears one
 
-In Python, `Faults(endpoint_url).add(Throttle(action="GetQueryExecution", times=3))` does the same. The kinds
-are the classes below, their fields the keys of the JSON. A fault strikes the next `times` calls, queries or
-requests that fit all of its scope (after letting `skip` of them pass), then no more; it is listed until it is
-cleared. Where several faults of a kind fit, the oldest that is not used up strikes. What the local Athena
-itself asks of S3 and Glue is never struck.
+In Python, `Faults(endpoint_url).add(Throttle(action="GetQueryExecution", times=3))` does the same.
+The kinds are the classes below, their fields the keys of the JSON. A fault strikes the next `times`
+calls, queries or requests that fit all of its scope (after letting `skip` of them pass), then no
+more; it is listed until it is cleared. Where several faults of a kind fit, the oldest that is not
+used up strikes. What the local Athena itself asks of S3 and Glue is never struck.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ class Fault:
         hints = get_type_hints(type(self))
         for field in dataclasses.fields(self):
             value, hint = getattr(self, field.name), hints[field.name]
-            fits = value in get_args(hint) if get_origin(hint) is Literal else isinstance(value, hint)
+            fits = (
+                value in get_args(hint) if get_origin(hint) is Literal else isinstance(value, hint)
+            )
             if not fits or (isinstance(value, int | float) and value < 0):
                 name = f"{type(self).__name__}.{field.name}"
                 raise ValueError(f"{name} is {value!r}, and must be {field.type}, at least 0.")
@@ -172,7 +174,8 @@ class Drop(CallFault):
     """Athena does what a call asks, and resets the connection instead of answering.
 
     Attributes:
-        status: HTTP status, such as 500, of an InternalServerException that it answers with instead; None for a reset.
+        status: HTTP status, such as 500, of an InternalServerException that it answers with
+            instead; None for a reset.
     """
 
     action: str | None = "StartQueryExecution"
@@ -303,7 +306,8 @@ class CutBody(S3Fault):
 
 _QUERY_KINDS = (End, Hold, Report, ForgetToken, FailResultWrite)
 KINDS: dict[str, type[Fault]] = {
-    kind.__name__: kind for kind in (Throttle, Refuse, Drop, Slow, *_QUERY_KINDS, ThrottleGlue, SlowDown, CutBody)
+    kind.__name__: kind
+    for kind in (Throttle, Refuse, Drop, Slow, *_QUERY_KINDS, ThrottleGlue, SlowDown, CutBody)
 }
 
 _F = TypeVar("_F", bound=Fault)
@@ -360,7 +364,9 @@ class FaultPlan:
     def list(self) -> list[dict[str, Any]]:
         """All faults in the order in which they came, each with its id and how often it `struck`."""
         with self._changed:
-            return [{"id": i, **to_json(e.fault), "struck": e.struck} for i, e in self._entries.items()]
+            return [
+                {"id": i, **to_json(e.fault), "struck": e.struck} for i, e in self._entries.items()
+            ]
 
     def clear(self, id_: str | None = None) -> bool:
         """Forgets one fault, or all, and lets go what it holds; False if there is no such fault."""

@@ -30,7 +30,16 @@ from local_aws.athena.clients import ACCOUNT, OWN_KEY, Clients
 from local_aws.athena.errors import ApiError
 from local_aws.athena.executions import Executions
 from local_aws.faults import PATH as FAULTS
-from local_aws.faults import Call, CutBody, Dropped, FaultPlan, Slow, SlowDown, ThrottleGlue, from_json
+from local_aws.faults import (
+    Call,
+    CutBody,
+    Dropped,
+    FaultPlan,
+    Slow,
+    SlowDown,
+    ThrottleGlue,
+    from_json,
+)
 
 HOST = "127.0.0.1"
 _ATHENA = "AmazonAthena."
@@ -46,7 +55,8 @@ StartResponse = Callable[..., Any]
 class LocalAws:
     """S3, Glue, STS, SNS, SQS and Athena on this machine, served by threads of this process.
 
-    moto keeps its state in the process, so one at a time: starting another one forgets what the first held.
+    moto keeps its state in the process, so one at a time: starting another one forgets what the
+    first held.
 
     Attributes:
         endpoint_url: Where they all are.
@@ -74,8 +84,8 @@ class LocalAws:
 
         Args:
             port: 0 picks a free one.
-            host: Address to listen on; another one than this machine's own is for containers alone, since
-                whoever reaches it may do anything.
+            host: Address to listen on; another one than this machine's own is for containers alone,
+                since whoever reaches it may do anything.
             workers: How many queries Athena runs at once.
             max_active: How many queued and running queries Athena takes; None for any number.
             verbose: Whether to log each request to stderr.
@@ -89,7 +99,14 @@ class LocalAws:
         handler = MotoRequestHandler if verbose else _QuietHandler
         listener = _listen(host, port)
         try:
-            server = make_server(host, port, application, threaded=True, request_handler=handler, fd=listener.fileno())
+            server = make_server(
+                host,
+                port,
+                application,
+                threaded=True,
+                request_handler=handler,
+                fd=listener.fileno(),
+            )
         finally:
             listener.close()
         aws = cls(server, application)
@@ -118,7 +135,10 @@ class LocalAws:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 
@@ -136,7 +156,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise PortInUseError(
-            f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port (make: PORT=)"
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port (make:"
+            " PORT=)"
         ) from error
     return listener
 
@@ -187,7 +208,9 @@ class _Application:
             return _respond(start_response, 403, json.dumps({"message": message}).encode())
         path = environ.get("PATH_INFO", "")
         if path == FAULTS or path.startswith(f"{FAULTS}/"):
-            return self._script(environ, start_response, path.removeprefix(FAULTS).removeprefix("/"))
+            return self._script(
+                environ, start_response, path.removeprefix(FAULTS).removeprefix("/")
+            )
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         if not (target.startswith(_ATHENA) or path.startswith(_INSPECT)):
             return self._call_moto(environ, start_response)
@@ -198,11 +221,15 @@ class _Application:
             try:
                 facts = athena.inspect(path.removeprefix(_INSPECT))
             except ApiError as error:
-                return _respond(start_response, 404, json.dumps({"message": error.message}).encode())
+                return _respond(
+                    start_response, 404, json.dumps({"message": error.message}).encode()
+                )
             return _respond(start_response, 200, json.dumps(facts).encode())
         region = _Signature.of(environ).region
         try:
-            status, headers, answer = athena.call(target.removeprefix(_ATHENA), _body(environ), region)
+            status, headers, answer = athena.call(
+                target.removeprefix(_ATHENA), _body(environ), region
+            )
         except Dropped:
             raise _reset(environ) from None
         return _respond(start_response, status, answer, **headers)
@@ -214,7 +241,9 @@ class _Application:
         is_foreign_host = self._only_loopback and not _LOOPBACK.fullmatch(host)
         return is_foreign_host or bool(origin and urlsplit(origin).netloc != host)
 
-    def _script(self, environ: dict[str, Any], start_response: StartResponse, id_: str) -> Iterable[bytes]:
+    def _script(
+        self, environ: dict[str, Any], start_response: StartResponse, id_: str
+    ) -> Iterable[bytes]:
         """Adds, lists and clears faults."""
         method = environ["REQUEST_METHOD"]
         status, answer = 405, {"message": "POST a fault, GET all of them, or DELETE one or all"}
@@ -224,7 +253,9 @@ class _Application:
             except ValueError as error:
                 status, answer = 400, {"message": str(error)}
         elif method == "GET" and not id_:
-            return _respond(start_response, 200, json.dumps({"faults": self._faults.list()}).encode())
+            return _respond(
+                start_response, 200, json.dumps({"faults": self._faults.list()}).encode()
+            )
         elif method == "DELETE":
             known = self._faults.clear(id_ or None)
             status, answer = (200, {}) if known else (404, {"message": f"There is no fault {id_}"})
@@ -232,7 +263,9 @@ class _Application:
 
     def _call_moto(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         signature = _Signature.of(environ)
-        if signature.service == "s3" and any(environ.get(owner) not in (None, ACCOUNT) for owner in _OWNERS):
+        if signature.service == "s3" and any(
+            environ.get(owner) not in (None, ACCOUNT) for owner in _OWNERS
+        ):
             return _refuse(environ, start_response, 403, "AccessDenied", "Access Denied")
         if signature.access_key == OWN_KEY:
             return self._pass_on(signature, environ, start_response)
@@ -241,7 +274,9 @@ class _Application:
         bucket, _, key = path.removeprefix("/").partition("/")
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         glue_action = target.removeprefix(_GLUE) if target.startswith(_GLUE) else ""
-        call = Call(method=environ["REQUEST_METHOD"], bucket=bucket, key=key, glue_action=glue_action)
+        call = Call(
+            method=environ["REQUEST_METHOD"], bucket=bucket, key=key, glue_action=glue_action
+        )
         slow = self._faults.take(Slow, call)
         if slow is not None:
             time.sleep(slow.milliseconds / 1000)
@@ -252,7 +287,9 @@ class _Application:
         if signature.service != "s3":
             return self._pass_on(signature, environ, start_response)
         if self._faults.take(SlowDown, call) is not None:
-            return _refuse(environ, start_response, 503, "SlowDown", "Please reduce your request rate.")
+            return _refuse(
+                environ, start_response, 503, "SlowDown", "Please reduce your request rate."
+            )
         if any(name.startswith(_ACLS) for name in environ):
             message = "The bucket does not allow ACLs"
             return _refuse(environ, start_response, 400, "AccessControlListNotSupported", message)
@@ -312,7 +349,8 @@ def _cut(environ: dict[str, Any], body: bytes, after_bytes: int) -> Iterator[byt
 def _reset(environ: dict[str, Any]) -> ConnectionResetError:
     """Resets the connection of a request; gives the error that makes the server forget it.
 
-    Its file descriptor then belongs to a socket at its end, so that the server's clean-up finds no other's.
+    Its file descriptor then belongs to a socket at its end, so that the server's clean-up finds no
+    other's.
     """
     connection: socket.socket = environ["werkzeug.socket"]
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -323,7 +361,13 @@ def _reset(environ: dict[str, Any]) -> ConnectionResetError:
     return ConnectionResetError("reset on demand")
 
 
-def _respond(start_response: StartResponse, status: int, body: bytes, **headers: str) -> list[bytes]:
-    fields = {"Content-Type": "application/x-amz-json-1.1", "Content-Length": str(len(body)), **headers}
+def _respond(
+    start_response: StartResponse, status: int, body: bytes, **headers: str
+) -> list[bytes]:
+    fields = {
+        "Content-Type": "application/x-amz-json-1.1",
+        "Content-Length": str(len(body)),
+        **headers,
+    }
     start_response(f"{status} {'OK' if status == 200 else 'Error'}", list(fields.items()))
     return [body]

@@ -34,7 +34,11 @@ def main() -> int:
             broken += len(findings)
             if findings:
                 print(f"\n{rule.__name__}: {rule.__doc__}")
-                more = [f"... and {len(findings) - _FINDINGS} more"] if len(findings) > _FINDINGS else []
+                more = (
+                    [f"... and {len(findings) - _FINDINGS} more"]
+                    if len(findings) > _FINDINGS
+                    else []
+                )
                 for finding in [*findings[:_FINDINGS], *more]:
                     print("    " + finding.replace("\n", "\n    "))
         files, dags = len(repository.files), len(repository.reports)
@@ -46,7 +50,9 @@ def main() -> int:
 
 def _set_environment(home: str) -> None:
     """What is found depends on the repository alone: not on the shell, nor on an account."""
-    for name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", "ATHENA_REPORTS_"))]:
+    for name in [
+        name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", "ATHENA_REPORTS_"))
+    ]:
         del os.environ[name]
     os.environ |= {
         "AIRFLOW_HOME": home,

@@ -97,8 +97,8 @@ def every_file_can_be_imported(repository: Repository) -> list[str]:
 def every_file_holds_dags(repository: Repository) -> list[str]:
     """Airflow skips a file that nowhere has the word "airflow", and says nothing of it."""
     return [
-        f"{file.name}: Airflow finds no DAG in it. Say in its docstring that it is for Airflow; if it holds no DAG, "
-        "name it in dags/.airflowignore."
+        f"{file.name}: Airflow finds no DAG in it. Say in its docstring that it is for Airflow; if"
+        " it holds no DAG, name it in dags/.airflowignore."
         for file, bag in repository.imported.items()
         if not bag.dags
     ]
@@ -108,12 +108,22 @@ def dag_ids_are_unique(repository: Repository) -> list[str]:
     """Of two DAGs with one id Airflow takes either, in turn."""
     times: Counter[str] = Counter()
     for file, bag in repository.imported.items():
-        if not bag.dags:  # a file that Airflow does not import may end the process, as a script does
+        if (
+            not bag.dags
+        ):  # a file that Airflow does not import may end the process, as a script does
             continue
-        found = {id(value): value for value in runpy.run_path(str(file)).values() if isinstance(value, DAG)}
+        found = {
+            id(value): value
+            for value in runpy.run_path(str(file)).values()
+            if isinstance(value, DAG)
+        }
         declared = [dag.dag_id for dag in found.values()]
         times.update([*declared, *(bag.dags.keys() - set(declared))])
-    return [f"{dag_id}: {number} DAGs have this id. Rename one." for dag_id, number in times.items() if number > 1]
+    return [
+        f"{dag_id}: {number} DAGs have this id. Rename one."
+        for dag_id, number in times.items()
+        if number > 1
+    ]
 
 
 def every_report_is_documented(repository: Repository) -> list[str]:
@@ -124,7 +134,10 @@ def every_report_is_documented(repository: Repository) -> list[str]:
         for section in SECTIONS
         if not re.search(rf"^(#+ *|\*\*){section}\b", dag.doc_md or "", re.MULTILINE)
     }
-    return [f"{file}: its docstring (doc=__doc__) lacks a section **{section}.**" for file, section in missing]
+    return [
+        f"{file}: its docstring (doc=__doc__) lacks a section **{section}.**"
+        for file, section in missing
+    ]
 
 
 def every_report_has_an_owner(repository: Repository) -> list[str]:
@@ -141,9 +154,13 @@ def parsing_asks_for_nothing(repository: Repository) -> list[str]:
     findings = []
     for file in repository.files:
         (one, asked), (other, _) = (_serialised_at(file, moment) for moment in _MOMENTS)
-        findings += [f"{file.name}: it asks for {what} while it is parsed." for what in sorted(asked)]
+        findings += [
+            f"{file.name}: it asks for {what} while it is parsed." for what in sorted(asked)
+        ]
         if one != other:
-            findings.append(f"{file.name}: on another day it is another DAG. Take dates from the period.")
+            findings.append(
+                f"{file.name}: on another day it is another DAG. Take dates from the period."
+            )
     return findings
 
 
@@ -185,7 +202,10 @@ def _nothing_to_ask() -> Iterator[set[str]]:
 def python_is_clean(repository: Repository) -> list[str]:
     """One style for all files, so that a diff shows what changed. `make format` mends most of it."""
     findings = []
-    for arguments in (["check", "--output-format=concise"], ["format", "--check", "--output-format=concise"]):
+    for arguments in (
+        ["check", "--output-format=concise"],
+        ["format", "--check", "--output-format=concise"],
+    ):
         command = [str(Path(sys.executable).with_name("ruff")), *arguments, "--quiet", "dags"]
         done = subprocess.run(command, cwd=repository.root, capture_output=True, text=True)
         findings += (done.stdout + done.stderr).splitlines()

@@ -1,7 +1,7 @@
 """The rules for a report's SQL, as it is rendered: what a reviewer reads in tests/reports/<report>/golden/.
 
-The files there say for which periods. A cadence without one is rendered for its first whole period; for another one
-too, add an empty file of its name, `weekly_2025-03-02.sql`, and run `make golden`.
+The files there say for which periods. A cadence without one is rendered for its first whole period;
+for another one too, add an empty file of its name, `weekly_2025-03-02.sql`, and run `make golden`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,13 @@ from report_rules.dag_rules import Repository, Rule
 
 _CONFIG = Path(__file__).with_name("sqlfluff.cfg")
 _DIFF_LINES = 24
-_CLOCKS = (exp.CurrentDate, exp.CurrentTime, exp.CurrentTimestamp, exp.Localtime, exp.Localtimestamp)
+_CLOCKS = (
+    exp.CurrentDate,
+    exp.CurrentTime,
+    exp.CurrentTimestamp,
+    exp.Localtime,
+    exp.Localtimestamp,
+)
 _LITERALS = re.compile(r"'[^']*'(, '[^']*')*|\b\d+\b")
 
 
@@ -65,7 +71,9 @@ class _AskedPeriod(SqlPeriod):
         return _AskedPeriod(self.period.previous, self.late_by, self.asked)
 
     def partitions(self, *columns: str, **how: Any) -> str:
-        self.asked.add(frozenset(column.rpartition(".")[2].strip('"').lower() for column in columns))
+        self.asked.add(
+            frozenset(column.rpartition(".")[2].strip('"').lower() for column in columns)
+        )
         return super().partitions(*columns, **how)
 
 
@@ -85,7 +93,9 @@ def rendered(repository: Repository) -> Iterator[Rendered]:
         declared = DeclaredReport(dag)
         report, cadence, since = dag.report, dag.cadence, dag.start_date
         folder = Path("tests", "reports", report.name, "golden")
-        names = [file.stem for file in sorted((repository.root / folder).glob(f"{cadence.name}_*.sql"))]
+        names = [
+            file.stem for file in sorted((repository.root / folder).glob(f"{cadence.name}_*.sql"))
+        ]
         ids = [name.removeprefix(f"{cadence.name}_") for name in names]
         for id in ids or [cadence.first_from(since).id]:  # type: ignore[arg-type]  # a report has one
             with suppress(PeriodError):  # the file of no period is left over
@@ -99,7 +109,10 @@ def _left_over(repository: Repository) -> set[Path]:
     """Golden files of no DAG; none while a DAG file cannot be imported."""
     if len(repository.imported) < len(repository.bags):
         return set()
-    there = {file.relative_to(repository.root) for file in repository.root.glob("tests/reports/*/golden/*")}
+    there = {
+        file.relative_to(repository.root)
+        for file in repository.root.glob("tests/reports/*/golden/*")
+    }
     return there - {each.file for each in rendered(repository)}
 
 
@@ -119,21 +132,27 @@ def renew(repository: Repository) -> list[Path]:
 
 def sql_is_the_golden_one(repository: Repository) -> list[str]:
     """A reviewer sees what a change does to the SQL. Look at the difference; if it is meant, run `make golden`."""
-    findings = {file: f"{file}: no DAG has this SQL any more." for file in sorted(_left_over(repository))}
+    findings = {
+        file: f"{file}: no DAG has this SQL any more." for file in sorted(_left_over(repository))
+    }
     differences = set()
     for each in rendered(repository):
         path = repository.root / each.file
         if not path.is_file():
             findings[each.file] = f"{each.file}: it is not there yet."
         elif (golden := path.read_text(encoding="utf-8")) != each.sql:
-            lines = list(difflib.unified_diff(golden.splitlines(), each.sql.splitlines(), lineterm="", n=1))[2:]
+            lines = list(
+                difflib.unified_diff(golden.splitlines(), each.sql.splitlines(), lineterm="", n=1)
+            )[2:]
             changed = (each.report, *(line for line in lines if line[0] in "+-"))
             if changed in differences:
                 lines = ["    differs in the same lines"]
             differences.add(changed)
             # A line that stays the same may list the partitions of a year.
             shown = [line[:100] if line[0] == " " else line for line in lines[:_DIFF_LINES]]
-            more = [f"... {len(lines) - _DIFF_LINES} more lines"] if len(lines) > _DIFF_LINES else []
+            more = (
+                [f"... {len(lines) - _DIFF_LINES} more lines"] if len(lines) > _DIFF_LINES else []
+            )
             findings[each.file] = "\n".join([f"{each.file}:", *shown, *more])
     return list(findings.values())
 
@@ -148,7 +167,9 @@ def _findings(repository: Repository, look: Look) -> list[str]:
         shapes.setdefault((each.report, _LITERALS.sub("?", each.sql)), each)
     findings = []
     for each in shapes.values():
-        findings += [f"{each.file}{f', line {line}' if line else ''}: {text}" for line, text in look(each)]
+        findings += [
+            f"{each.file}{f', line {line}' if line else ''}: {text}" for line, text in look(each)
+        ]
     return findings
 
 
@@ -198,8 +219,14 @@ def sql_asks_no_clock(repository: Repository) -> list[str]:
 
     def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
         for found in _parsed(each.sql).find_all(*_CLOCKS):
-            way_out = 'Take dates from the period: {{ period.contains("event_time") }}, {{ period.end_utc }}.'
-            yield None, f"it asks for {found.sql('athena')}, the time at which the query runs. {way_out}"
+            way_out = (
+                'Take dates from the period: {{ period.contains("event_time") }}, {{'
+                " period.end_utc }}."
+            )
+            yield (
+                None,
+                f"it asks for {found.sql('athena')}, the time at which the query runs. {way_out}",
+            )
 
     return _findings(repository, look)
 
@@ -210,7 +237,10 @@ def sql_filters_the_partitions_of_its_inputs(repository: Repository) -> list[str
     def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
         for source in each.unfiltered:
             keys = ", ".join(f'"{key}"' for key in source.columns)
-            way_out = f"Write {{{{ inputs.{source.table}.partitions }}}} or {{{{ period.partitions({keys}) }}}}."
+            way_out = (
+                f"Write {{{{ inputs.{source.table}.partitions }}}} or {{{{"
+                f" period.partitions({keys}) }}}}."
+            )
             yield None, f"the template asks for no filter on {source.table}. {way_out}"
 
     return _findings(repository, look)
@@ -222,7 +252,10 @@ def column_names_are_snake_case(repository: Repository) -> list[str]:
     def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
         for name in _parsed(each.sql).named_selects:
             if not re.fullmatch(r"[a-z_][a-z0-9_]*|\*|", name) and name not in each.promised:
-                way_out = "Name it such as mean_score (AS), or declare it in Report(columns=...) if it is meant."
+                way_out = (
+                    "Name it such as mean_score (AS), or declare it in Report(columns=...) if it is"
+                    " meant."
+                )
                 yield None, f"the column {name!r} is not in snake_case. {way_out}"
 
     return _findings(repository, look)
@@ -238,7 +271,9 @@ def _parsed(sql: str) -> exp.Query:
 
 def sql_reads_well(repository: Repository) -> list[str]:
     """What sqlfluff finds is rarely meant; dev/report_rules/sqlfluff.cfg has each rule's reason, and the way round."""
-    linter = Linter(config=FluffConfig.from_path(str(_CONFIG.parent), str(_CONFIG), ignore_local_config=True))
+    linter = Linter(
+        config=FluffConfig.from_path(str(_CONFIG.parent), str(_CONFIG), ignore_local_config=True)
+    )
 
     def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
         for error in linter.lint_string(each.sql).get_violations():

@@ -1,7 +1,7 @@
 """Athena reports on Airflow: a SQL file and a few lines of Python become a weekly and a monthly report.
 
-This is the public API. A name is loaded when it is asked for, so that Airflow's plugin manager loads no operators:
-it imports this package in each process of Airflow.
+This is the public API. A name is loaded when it is asked for, so that Airflow's plugin manager
+loads no operators: it imports this package in each process of Airflow.
 """
 
 from importlib import import_module
@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from athena_reports.errors import AthenaReportsError, ReportError
     from athena_reports.maintenance.cleanup import RetentionPolicy
     from athena_reports.maintenance.dags import build_cleanup, build_reconciler, build_restatement
-    from athena_reports.periods.calendar import Cadence, Period, daily, monthly, quarterly, weekly, yearly
+    from athena_reports.periods.calendar import (
+        Cadence,
+        Period,
+        daily,
+        monthly,
+        quarterly,
+        weekly,
+        yearly,
+    )
     from athena_reports.periods.run_period import period_of_run
     from athena_reports.periods.sql_period import SqlPeriod, literal
     from athena_reports.queries.retry_policy import STATE_MACHINE_RETRIES, RetryPolicy
@@ -21,7 +29,11 @@ if TYPE_CHECKING:
     from athena_reports.reports.input import Input
     from athena_reports.reports.report import Report
     from athena_reports.rows import checks, transforms
-    from athena_reports.scheduling.asset_partitions import PeriodMapper, PeriodWindow, when_published
+    from athena_reports.scheduling.asset_partitions import (
+        PeriodMapper,
+        PeriodWindow,
+        when_published,
+    )
     from athena_reports.scheduling.priority import ScheduleFirst
     from athena_reports.scheduling.timetable import PeriodTimetable
     from athena_reports.settings import Settings

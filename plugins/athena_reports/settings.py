@@ -186,7 +186,9 @@ def _defaults(variables: Mapping[str, str]) -> dict[str, object]:
     """
     endpoint = variables.get(_ENDPOINT, "")
     if endpoint and not re.match(r"https?://[^/]", endpoint):
-        raise SettingsError(f"{_ENDPOINT} is {endpoint!r}: expected a URL, such as http://127.0.0.1:4566.")
+        raise SettingsError(
+            f"{_ENDPOINT} is {endpoint!r}: expected a URL, such as http://127.0.0.1:4566."
+        )
 
     environment = variables.get(_variable("environment"), "")
     if endpoint and not environment:
@@ -210,5 +212,7 @@ def _defaults(variables: Mapping[str, str]) -> dict[str, object]:
         defaults[sql_folder] = present[0]
     elif not variables.get(sql_folder):
         places = " or ".join(str(folder) for folder in folders)
-        raise SettingsError(f"No folder of SQL files at {places}: create one, or name it in {sql_folder}.")
+        raise SettingsError(
+            f"No folder of SQL files at {places}: create one, or name it in {sql_folder}."
+        )
     return defaults

@@ -58,7 +58,9 @@ def stub(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubAws]:
 class Repository:
     """A repository in git, and what its commands print."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         self.folder = folder
         self._monkeypatch = monkeypatch
         self._capfd = capfd
@@ -85,8 +87,8 @@ class Repository:
         name = f"athena-reports-{environment}"
         self.write(
             "deploy/samconfig.toml",
-            f'version = 0.1\n[{environment}.deploy.parameters]\nstack_name = "{name}"\nregion = "{REGION}"\n'
-            f'capabilities = "CAPABILITY_IAM"\nparameter_overrides = {overrides}\n',
+            f'version = 0.1\n[{environment}.deploy.parameters]\nstack_name = "{name}"\nregion ='
+            f' "{REGION}"\ncapabilities = "CAPABILITY_IAM"\nparameter_overrides = {overrides}\n',
         )
 
     def write(self, path: str, text: str) -> None:
@@ -96,7 +98,9 @@ class Repository:
 
     def git(self, *arguments: str) -> str:
         arguments = ("git", "-c", "user.name=Test", "-c", "user.email=test@example.com", *arguments)
-        return subprocess.run(arguments, cwd=self.folder, check=True, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            arguments, cwd=self.folder, check=True, capture_output=True, text=True
+        ).stdout.strip()
 
     def commit(self) -> None:
         self.git("add", "--all")
@@ -115,11 +119,15 @@ class Repository:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Repository:
+def repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Repository:
     return Repository(tmp_path / "repository", monkeypatch, capfd)
 
 
 def keys(s3: Any) -> dict[str, bytes]:
     """What is below dags/ in the bucket."""
     listed = s3.list_objects_v2(Bucket=BUCKET, Prefix="dags/").get("Contents", [])
-    return {each["Key"]: s3.get_object(Bucket=BUCKET, Key=each["Key"])["Body"].read() for each in listed}
+    return {
+        each["Key"]: s3.get_object(Bucket=BUCKET, Key=each["Key"])["Body"].read() for each in listed
+    }

@@ -1,4 +1,6 @@
-"""What moto does not do of CloudFormation and Amazon MWAA, by botocore's models: change sets, failures, pools."""
+"""What moto does not do of CloudFormation and Amazon MWAA, by botocore's models: change sets,
+failures, pools.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,17 @@ from werkzeug.wrappers import Request, Response
 
 NAME = "athena-reports-stg"
 _STACK = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{NAME}/1"
-_NOTHING = "The submitted information didn't contain changes. Submit different information to create a change set."
+_NOTHING = (
+    "The submitted information didn't contain changes. Submit different information to create a"
+    " change set."
+)
 _AIRFLOW = ("Airflow", "AWS::MWAA::Environment")
-# What a parameter changes, and whether that is a replacement, by CloudFormation's reference of these types.
+# What a parameter changes, and whether that is a replacement, by CloudFormation's reference of
+# these types.
 _CHANGES = {
-    **dict.fromkeys(("PluginsVersion", "RequirementsVersion", "StartupVersion"), (*_AIRFLOW, "False")),
+    **dict.fromkeys(
+        ("PluginsVersion", "RequirementsVersion", "StartupVersion"), (*_AIRFLOW, "False")
+    ),
     **dict.fromkeys(("SubnetIds", "SecurityGroupIds", "MwaaEnvironmentName"), (*_AIRFLOW, "True")),
     "ScanCutoffBytes": ("Workgroup", "AWS::Athena::WorkGroup", "False"),
 }
@@ -38,12 +46,17 @@ class _Conflict(ServiceException):
 
 
 class StubAws:
-    """An account; `status` of its stack is empty if there is none, `fails_with` is why the next change fails."""
+    """An account; `status` of its stack is empty if there is none, `fails_with` is why the next
+    change fails.
+    """
 
     def __init__(self, bucket: str) -> None:
         self.status, self.fails_with = "", ""
         self.parameters = {"AirflowVersion": "3.3.1"}
-        self.outputs = {"MwaaBucket": (bucket, "For the bundle"), "Reports": (bucket, "ATHENA_REPORTS_BUCKET")}
+        self.outputs = {
+            "MwaaBucket": (bucket, "For the bundle"),
+            "Reports": (bucket, "ATHENA_REPORTS_BUCKET"),
+        }
         self.pools: list[dict[str, Any]] = []
         self.operations: list[str] = []
         self._events: list[dict[str, Any]] = []
@@ -53,9 +66,20 @@ class StubAws:
     def describe_stacks(self, **_: Any) -> dict[str, Any]:
         if not self.status:
             raise _Refused(f"Stack with id {NAME} does not exist")
-        stack = {"StackName": NAME, "StackId": _STACK, "CreationTime": datetime.now(UTC), "StackStatus": self.status}
-        parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in self.parameters.items()]
-        outputs = [{"OutputKey": n, "OutputValue": v, "Description": d} for n, (v, d) in self.outputs.items()]
+        stack = {
+            "StackName": NAME,
+            "StackId": _STACK,
+            "CreationTime": datetime.now(UTC),
+            "StackStatus": self.status,
+        }
+        parameters = [
+            {"ParameterKey": name, "ParameterValue": value}
+            for name, value in self.parameters.items()
+        ]
+        outputs = [
+            {"OutputKey": n, "OutputValue": v, "Description": d}
+            for n, (v, d) in self.outputs.items()
+        ]
         return {"Stacks": [stack | {"Parameters": parameters, "Outputs": outputs}]}
 
     def get_template_summary(self, **_: Any) -> dict[str, Any]:
@@ -71,16 +95,30 @@ class StubAws:
 
     def describe_change_set(self, **asked: Any) -> dict[str, Any]:
         after = self._change_sets[asked["ChangeSetName"]]
-        had, has = (bool(each.get("SubnetIds") and each.get("PluginsVersion")) for each in (self.parameters, after))
+        had, has = (
+            bool(each.get("SubnetIds") and each.get("PluginsVersion"))
+            for each in (self.parameters, after)
+        )
         changes = {}
         for name, (resource, kind, replacement) in _CHANGES.items():
-            if after.get(name, "") != self.parameters.get(name, "") and (resource != "Airflow" or had or has):
-                action = "Modify" if resource != "Airflow" or had == has else "Add" if has else "Remove"
+            if after.get(name, "") != self.parameters.get(name, "") and (
+                resource != "Airflow" or had or has
+            ):
+                action = (
+                    "Modify" if resource != "Airflow" or had == has else "Add" if has else "Remove"
+                )
                 replaces = {"Replacement": replacement} if action == "Modify" else {}
-                changes[resource] = {"Action": action, "LogicalResourceId": resource, "ResourceType": kind} | replaces
+                changes[resource] = {
+                    "Action": action,
+                    "LogicalResourceId": resource,
+                    "ResourceType": kind,
+                } | replaces
         if not changes and self.status != "REVIEW_IN_PROGRESS":
             return {"Status": "FAILED", "StatusReason": _NOTHING}
-        return {"Status": "CREATE_COMPLETE", "Changes": [{"ResourceChange": each} for each in changes.values()]}
+        return {
+            "Status": "CREATE_COMPLETE",
+            "Changes": [{"ResourceChange": each} for each in changes.values()],
+        }
 
     def delete_change_set(self, **asked: Any) -> dict[str, Any]:
         del self._change_sets[asked["ChangeSetName"]]
@@ -92,7 +130,9 @@ class StubAws:
         self.status = f"{change}_COMPLETE"
         if self.fails_with:
             self._event(*_AIRFLOW, f"{change}_FAILED", self.fails_with)
-            self.status = {"CREATE": "ROLLBACK_COMPLETE", "UPDATE": "UPDATE_ROLLBACK_COMPLETE"}[change]
+            self.status = {"CREATE": "ROLLBACK_COMPLETE", "UPDATE": "UPDATE_ROLLBACK_COMPLETE"}[
+                change
+            ]
             self.fails_with = ""
         else:
             self.parameters = self._change_sets[asked["ChangeSetName"]]
@@ -114,16 +154,28 @@ class StubAws:
         return {"RestApiStatusCode": 201, "RestApiResponse": asked["Body"]}
 
     def _event(self, resource: str, kind: str, status: str, reason: str = "-") -> None:
-        event = {"StackId": _STACK, "EventId": str(len(self._events)), "StackName": NAME, "PhysicalResourceId": _STACK}
+        event = {
+            "StackId": _STACK,
+            "EventId": str(len(self._events)),
+            "StackName": NAME,
+            "PhysicalResourceId": _STACK,
+        }
         event |= {"LogicalResourceId": resource, "ResourceType": kind, "ResourceStatus": status}
-        self._events.insert(0, {**event, "Timestamp": datetime.now(UTC), "ResourceStatusReason": reason})
+        self._events.insert(
+            0, {**event, "Timestamp": datetime.now(UTC), "ResourceStatusReason": reason}
+        )
 
     def _answer(self, request: Request) -> Response:
         action = request.values.get("Action", "InvokeRestApi")
         self.operations.append(action)
         service = get_service_model("mwaa" if action == "InvokeRestApi" else "cloudformation")
         model = service.operation_model(action)
-        parts = {"method": request.method, "values": request.values, "headers": request.headers, "body": request.data}
+        parts = {
+            "method": request.method,
+            "values": request.values,
+            "headers": request.headers,
+            "body": request.data,
+        }
         parts |= {"url_path": request.path, "url_params": {"Name": request.path.rpartition("/")[2]}}
         asked = PROTOCOL_PARSERS[service.protocol](model).parse(parts)
         answer: Any

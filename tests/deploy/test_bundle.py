@@ -18,7 +18,14 @@ from report_rules.dag_rules import Repository
 
 ROOT = Path(__file__).resolve().parents[2]
 MAINTENANCE = "dags/athena_reports_maintenance.py"
-SHIPPED = ("dags", "include", "plugins", "deploy/environments", "deploy/constraints.txt", "requirements.txt")
+SHIPPED = (
+    "dags",
+    "include",
+    "plugins",
+    "deploy/environments",
+    "deploy/constraints.txt",
+    "requirements.txt",
+)
 
 
 @pytest.fixture
@@ -45,10 +52,16 @@ def repository(copy_repository: Callable[[str], Path]) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
-def test_two_folders_and_two_times_give_the_same_bytes(copy_repository: Callable[[str], Path], tmp_path: Path) -> None:
+def test_two_folders_and_two_times_give_the_same_bytes(
+    copy_repository: Callable[[str], Path], tmp_path: Path
+) -> None:
     first, second = copy_repository("first"), copy_repository("second")
     for number, path in enumerate(sorted(second.rglob("*"))):
         os.utime(path, (1e9 + number, 1e9 + number))
@@ -80,7 +93,17 @@ def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
         assert set(plugins.namelist()) == files_of("plugins")
         text = b"".join(plugins.read(name) for name in plugins.namelist())
     text += b"".join(contents(tmp_path / "bundle" / "dags").values())
-    for module in ("local_aws", "airflow_local", "demo", "deploy", "bench", "tests", "pytest", "moto", "pyarrow"):
+    for module in (
+        "local_aws",
+        "airflow_local",
+        "demo",
+        "deploy",
+        "bench",
+        "tests",
+        "pytest",
+        "moto",
+        "pyarrow",
+    ):
         assert not re.search(rf"^\s*(from|import) {module}\b".encode(), text, re.MULTILINE), module
 
 
@@ -92,7 +115,11 @@ def constraints_of(repository: Path) -> str:
 def files_of(folder: str) -> set[str]:
     root = ROOT / folder
     files = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    return {path.as_posix() for path in files if "__pycache__" not in path.parts and path.suffix != ".pyc"}
+    return {
+        path.as_posix()
+        for path in files
+        if "__pycache__" not in path.parts and path.suffix != ".pyc"
+    }
 
 
 def test_where_mwaa_puts_it_the_library_finds_the_sql(repository: Path, tmp_path: Path) -> None:
@@ -105,13 +132,17 @@ def test_where_mwaa_puts_it_the_library_finds_the_sql(repository: Path, tmp_path
     program = "from athena_reports.settings import settings; print(settings().sql_folder)"
     environment = {"PYTHONPATH": str(home / "plugins"), "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
     command = [sys.executable, "-c", program]
-    found = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    found = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
 
     assert Path(found.strip()) == home / "dags" / "include" / "sql"
 
 
 def test_airflow_looks_at_the_dag_files_alone(repository: Path, tmp_path: Path) -> None:
-    (repository / "include" / "helper.py").write_text("raise RuntimeError('airflow looked for a dag')\n")
+    (repository / "include" / "helper.py").write_text(
+        "raise RuntimeError('airflow looked for a dag')\n"
+    )
     build_bundle(repository, "prd", tmp_path / "bundle")
     folder = tmp_path / "bundle" / "dags"
 
@@ -134,12 +165,20 @@ def test_without_startup_sh_no_dag_file_is_imported_as_if_it_were_dev(
 def test_the_constraints_that_requirements_name_pin_what_is_tested_and_have_their_own_name(
     repository: Path, tmp_path: Path
 ) -> None:
-    """Else workers that start after an update has failed would install other packages than others have."""
+    """Else workers that start after an update has failed would install other packages than others
+    have.
+    """
     first = build_bundle(repository, "prd", tmp_path / "bundle").files
     named = constraints_of(repository)
-    assert first["requirements.txt"].startswith(f'--constraint "/usr/local/airflow/{named}"\n'.encode())
-    tested = re.findall(r"^duckdb==\S+", (ROOT / "dev" / "pins" / "dev.txt").read_text(), re.MULTILINE)
-    assert [line for line in first[named].decode().splitlines() if not line.startswith("#")] == tested
+    assert first["requirements.txt"].startswith(
+        f'--constraint "/usr/local/airflow/{named}"\n'.encode()
+    )
+    tested = re.findall(
+        r"^duckdb==\S+", (ROOT / "dev" / "pins" / "dev.txt").read_text(), re.MULTILINE
+    )
+    assert [
+        line for line in first[named].decode().splitlines() if not line.startswith("#")
+    ] == tested
 
     with (repository / "deploy" / "constraints.txt").open("a") as constraints:
         constraints.write("duckdb==1.4.0\n")
@@ -151,14 +190,18 @@ def test_the_constraints_that_requirements_name_pin_what_is_tested_and_have_thei
 def test_variables_are_those_of_the_stack_of_a_script_and_of_the_environment_which_wins(
     repository: Path, tmp_path: Path
 ) -> None:
-    (repository / "deploy" / "environments" / "qa.sh").write_text("export TEAM=ours ATHENA_REPORTS_ENV=theirs")
+    (repository / "deploy" / "environments" / "qa.sh").write_text(
+        "export TEAM=ours ATHENA_REPORTS_ENV=theirs"
+    )
     (repository / "deploy" / "environments" / "qa.env").write_text(
         "# ours\n\nATHENA_REPORTS_BUCKET=acme-reports\nATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/\n"
     )
     settings = {"ATHENA_REPORTS_BUCKET": "of-the-stack", "ATHENA_REPORTS_WORKGROUP": "a group"}
     build_bundle(repository, "qa", tmp_path / "bundle", settings)
     source = ["sh", "-c", '. "$0"; env', str(tmp_path / "bundle" / "startup.sh")]
-    seen = subprocess.run(source, env={"HOME": "/x"}, capture_output=True, text=True, check=True).stdout
+    seen = subprocess.run(
+        source, env={"HOME": "/x"}, capture_output=True, text=True, check=True
+    ).stdout
     assert {line for line in seen.splitlines() if line[:4] in ("TEAM", "ATHE")} == {
         "TEAM=ours",
         "ATHENA_REPORTS_ENV=qa",
@@ -183,10 +226,15 @@ def test_an_unknown_environment_is_refused_with_those_that_there_are(
         ("BUCKET=acme", "line 1: 'BUCKET=acme' is not a setting"),
         ("ATHENA_REPORTS_BUCKET", "is not a setting"),
         ("ATHENA_REPORTS_ENV=dev", "ATHENA_REPORTS_ENV is set already"),
-        ("ATHENA_REPORTS_BUCKET=Acme_Reports", "ATHENA_REPORTS_BUCKET is 'Acme_Reports': expected a bucket"),
+        (
+            "ATHENA_REPORTS_BUCKET=Acme_Reports",
+            "ATHENA_REPORTS_BUCKET is 'Acme_Reports': expected a bucket",
+        ),
     ],
 )
-def test_a_wrong_setting_is_refused(repository: Path, tmp_path: Path, line: str, message: str) -> None:
+def test_a_wrong_setting_is_refused(
+    repository: Path, tmp_path: Path, line: str, message: str
+) -> None:
     (repository / "deploy" / "environments" / "prd.env").write_text(f"{line}\n")
     with pytest.raises(DeployError, match=r"prd\.env.*") as failure:
         build_bundle(repository, "prd", tmp_path / "bundle")
@@ -194,7 +242,9 @@ def test_a_wrong_setting_is_refused(repository: Path, tmp_path: Path, line: str,
 
 
 @pytest.mark.parametrize("path", [MAINTENANCE, "plugins/athena_reports/reports/sql_template.py"])
-def test_a_file_with_a_syntax_error_is_refused_by_its_line(repository: Path, tmp_path: Path, path: str) -> None:
+def test_a_file_with_a_syntax_error_is_refused_by_its_line(
+    repository: Path, tmp_path: Path, path: str
+) -> None:
     lines = len((repository / path).read_text().splitlines())
     with (repository / path).open("a") as file:
         file.write("def broken(:\n")

@@ -1,6 +1,7 @@
 """The guide in a clone of this repository, which itself is deployed nowhere.
 
-Whoever deploys from a repository of their own commits their `deploy/samconfig.toml`, and deletes this file.
+Whoever deploys from a repository of their own commits their `deploy/samconfig.toml`, and deletes
+this file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from tests.copied import ROOT, make
 from tests.deploy.conftest import BUCKET, REGION
 from tests.deploy.stub import StubAws
 
-QUESTIONS = ("AWS region", "ARNs of what the queries read", "Address that alerts are sent to", "Two private subnets")
+QUESTIONS = (
+    "AWS region",
+    "ARNs of what the queries read",
+    "Address that alerts are sent to",
+    "Two private subnets",
+)
 
 
 @pytest.fixture

@@ -14,13 +14,22 @@ from tests.deploy.stub import NAME, StubAws
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        ("UPDATE_IN_PROGRESS", f"wait stack-update-complete --region us-east-1 --stack-name {NAME}"),
+        (
+            "UPDATE_IN_PROGRESS",
+            f"wait stack-update-complete --region us-east-1 --stack-name {NAME}",
+        ),
         (
             "CREATE_IN_PROGRESS",
             "under way. Wait until it is over (aws cloudformation wait stack-create-complete",
         ),
-        ("UPDATE_ROLLBACK_FAILED", "let the rollback end (aws cloudformation continue-update-rollback --region"),
-        ("ROLLBACK_COMPLETE", f"Remove it (aws cloudformation delete-stack --region us-east-1 --stack-name {NAME})"),
+        (
+            "UPDATE_ROLLBACK_FAILED",
+            "let the rollback end (aws cloudformation continue-update-rollback --region",
+        ),
+        (
+            "ROLLBACK_COMPLETE",
+            f"Remove it (aws cloudformation delete-stack --region us-east-1 --stack-name {NAME})",
+        ),
         ("", "There is no stack athena-reports-stg in us-east-1 of the account 123456789012."),
         ("REVIEW_IN_PROGRESS", "or create it: `make deploy-guided ENV=stg` asks what is needed"),
     ],
@@ -33,12 +42,15 @@ def test_a_stack_that_cannot_be_changed_is_named_with_the_next_command(
     assert set(stub.operations) <= {"DescribeStacks", "DescribeStackEvents"}
 
 
-def test_an_environment_that_nobody_has_configured_is_refused(stub: StubAws, repository: Repository) -> None:
+def test_an_environment_that_nobody_has_configured_is_refused(
+    stub: StubAws, repository: Repository
+) -> None:
     (repository.folder / CONFIG).unlink()
     assert "`make deploy-guided ENV=stg` asks what is needed" in repository.deploy(code=1)
     (repository.folder / CONFIG).write_text("[stg.deploy.parameters]\nregion = 1\n")
-    assert "samconfig.toml does not say where stg is deployed to: KeyError('parameter_overrides')" in (
-        repository.deploy(code=1)
+    assert (
+        "samconfig.toml does not say where stg is deployed to: KeyError('parameter_overrides')"
+        in (repository.deploy(code=1))
     )
 
 
@@ -47,7 +59,9 @@ def test_answers_that_end_early_leave_nothing_behind(
 ) -> None:
     (repository.folder / CONFIG).unlink()
     monkeypatch.setattr("sys.stdin", io.StringIO("us-east-1\narn:aws:s3:::lake\n"))
-    assert "The answers ended at: Address that alerts are sent to" in repository.deploy("--guided", code=1)
+    assert "The answers ended at: Address that alerts are sent to" in repository.deploy(
+        "--guided", code=1
+    )
     assert not (repository.folder / CONFIG).exists()
     assert stub.operations == []
 
@@ -59,7 +73,10 @@ def test_without_credentials_it_says_how_to_choose_some(
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     said = repository.deploy(code=1)
-    assert "Unable to locate credentials\nChoose credentials (AWS_PROFILE=..., or `aws sso login`), then" in said
+    assert (
+        "Unable to locate credentials\nChoose credentials (AWS_PROFILE=..., or `aws sso login`),"
+        " then" in said
+    )
 
 
 def test_prd_takes_only_what_is_committed(stub: StubAws, repository: Repository) -> None:
@@ -72,7 +89,9 @@ def test_prd_takes_only_what_is_committed(stub: StubAws, repository: Repository)
     assert "?? dags/new.py" in said
 
 
-def test_what_is_wrong_with_the_bundle_is_said_before_aws_is_asked(stub: StubAws, repository: Repository) -> None:
+def test_what_is_wrong_with_the_bundle_is_said_before_aws_is_asked(
+    stub: StubAws, repository: Repository
+) -> None:
     repository.write("dags/plays.py", "def broken(:\n")
     assert "plays.py, line 1 is not Python" in repository.deploy(code=1)
     assert stub.operations == []

@@ -1,4 +1,6 @@
-"""`make deploy` with the real SAM CLI: on the local services, and on a stub for what moto does not do."""
+"""`make deploy` with the real SAM CLI: on the local services, and on a stub for what moto does not
+do.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ AIRFLOW = {"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}
 
 def stack_of(aws: LocalAws) -> dict[str, Any]:
     (stack,) = aws.client("cloudformation").describe_stacks(StackName=NAME)["Stacks"]
-    return dict(stack, Parameters={each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]})
+    return dict(
+        stack,
+        Parameters={each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]},
+    )
 
 
 def library(s3: Any, version: str) -> str:
@@ -42,8 +47,13 @@ def test_a_stack_is_created_changed_and_taken_back_by_what_is_checked_out(
     first = stack_of(aws)
     assert first["EnableTerminationProtection"]
     assert library(s3, first["Parameters"]["PluginsVersion"]) == "VERSION = 1\n"
-    startup = s3.get_object(Bucket=BUCKET, Key="startup.sh", VersionId=first["Parameters"]["StartupVersion"])
-    assert f"ATHENA_REPORTS_BUCKET=athena-report-stg-123456789012-{REGION}\n" in startup["Body"].read().decode()
+    startup = s3.get_object(
+        Bucket=BUCKET, Key="startup.sh", VersionId=first["Parameters"]["StartupVersion"]
+    )
+    assert (
+        f"ATHENA_REPORTS_BUCKET=athena-report-stg-123456789012-{REGION}\n"
+        in startup["Body"].read().decode()
+    )
     assert {"dags/plays.py", "dags/include/sql/plays.sql"} < keys(s3).keys()
     repository.commit()
     repository.git("tag", "v1")
@@ -57,7 +67,11 @@ def test_a_stack_is_created_changed_and_taken_back_by_what_is_checked_out(
 
     # A changed parameter, and a changed library.
     config = repository.folder / "deploy" / "samconfig.toml"
-    config.write_text(config.read_text().replace('"Environment=stg"', '"Environment=stg", "ScanCutoffBytes=30000000"'))
+    config.write_text(
+        config.read_text().replace(
+            '"Environment=stg"', '"Environment=stg", "ScanCutoffBytes=30000000"'
+        )
+    )
     repository.write("plugins/library/__init__.py", "VERSION = 2\n")
     repository.write("dags/new.py", "# airflow dag\n")
     repository.deploy()
@@ -72,19 +86,27 @@ def test_a_stack_is_created_changed_and_taken_back_by_what_is_checked_out(
     repository.deploy()
     third = stack_of(aws)["Parameters"]
     assert library(s3, third["PluginsVersion"]) == "VERSION = 1\n"
-    assert third["ScanCutoffBytes"] == first["Parameters"]["ScanCutoffBytes"]  # not in the file any more
+    assert (
+        third["ScanCutoffBytes"] == first["Parameters"]["ScanCutoffBytes"]
+    )  # not in the file any more
     assert keys(s3)["dags/include/sql/plays.sql"] == b"SELECT 1\n"
     assert "dags/new.py" not in keys(s3)
 
 
-def test_the_first_deployment_ends_with_an_environment_and_its_pool(stub: StubAws, repository: Repository) -> None:
+def test_the_first_deployment_ends_with_an_environment_and_its_pool(
+    stub: StubAws, repository: Repository
+) -> None:
     repository.configure(**AIRFLOW)
     repository.write("deploy/environments/stg.env", "ATHENA_REPORTS_POOL=athena_stg\n")
     repository.deploy("--guided")
     assert stub.status == "UPDATE_COMPLETE"
-    assert stub.operations.count("ExecuteChangeSet") == 2  # buckets, then the environment that needs one
+    assert (
+        stub.operations.count("ExecuteChangeSet") == 2
+    )  # buckets, then the environment that needs one
     assert "MwaaEnvironmentName" in stub.outputs
-    assert [(pool["name"], pool["include_deferred"]) for pool in stub.pools] == [("athena_stg", True)]
+    assert [(pool["name"], pool["include_deferred"]) for pool in stub.pools] == [
+        ("athena_stg", True)
+    ]
 
     said = repository.deploy()
     assert "Nothing changes in the stack." in said
@@ -97,7 +119,11 @@ def deployed(stub: StubAws, bucket: Any, repository: Repository) -> Repository:
     """A repository whose environment runs what is in it."""
     repository.configure(**AIRFLOW)
     stub.status = "UPDATE_COMPLETE"
-    settings = {description: value for value, description in stub.outputs.values() if "REPORTS" in description}
+    settings = {
+        description: value
+        for value, description in stub.outputs.values()
+        if "REPORTS" in description
+    }
     bundle = build_bundle(repository.folder, "stg", repository.folder / "dist" / "mwaa", settings)
     store = Store(bucket, BUCKET, ACCOUNT, bundle.files)
     stub.parameters |= AIRFLOW | store.upload()
@@ -115,7 +141,11 @@ def test_a_dry_run_shows_the_change_set_and_the_sync_and_changes_nothing(
     (deployed.folder / "dags" / "plays.py").unlink()
     said = deployed.deploy("--dry-run")
     assert "Modify  Airflow (AWS::MWAA::Environment), replacement: False" in said
-    for line in ("write   dags/include/sql/plays.sql", "write   dags/new.py", "remove  dags/plays.py"):
+    for line in (
+        "write   dags/include/sql/plays.sql",
+        "write   dags/new.py",
+        "remove  dags/plays.py",
+    ):
         assert line in said.splitlines()
     assert (keys(bucket), stub.parameters) == before
     assert "ExecuteChangeSet" not in stub.operations
@@ -146,10 +176,14 @@ def test_an_update_that_fails_leaves_dags_alone_and_the_next_one_finishes(
     assert keys(bucket)["dags/plays.py"] == b"# airflow dag of version 2\n"
 
 
-def test_a_creation_that_fails_says_why_and_what_to_remove(stub: StubAws, repository: Repository) -> None:
+def test_a_creation_that_fails_says_why_and_what_to_remove(
+    stub: StubAws, repository: Repository
+) -> None:
     stub.fails_with = f"{BUCKET} already exists"
     said = repository.deploy("--guided", code=1)
-    assert f"{NAME} is ROLLBACK_COMPLETE. Airflow: {BUCKET} already exists It was not created" in said
+    assert (
+        f"{NAME} is ROLLBACK_COMPLETE. Airflow: {BUCKET} already exists It was not created" in said
+    )
     assert f"aws cloudformation delete-stack --region {REGION} --stack-name {NAME}" in said
     assert "is ROLLBACK_COMPLETE" in repository.deploy(code=1)  # until then
 

@@ -24,10 +24,18 @@ from tests.stacks import REPORTS_TEMPLATE, Stack, create_stack, kept_parameters,
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 AIRFLOW = {"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}
-AIRFLOW |= {f"{name}Version": f"version-of-{name.lower()}" for name in ("Plugins", "Requirements", "Startup")}
+AIRFLOW |= {
+    f"{name}Version": f"version-of-{name.lower()}"
+    for name in ("Plugins", "Requirements", "Startup")
+}
 THROUGH_ATHENA = {"ForAnyValue:StringEquals": {"aws:CalledVia": "athena.amazonaws.com"}}
-# What Amazon MWAA's user guide grants on every resource, because these actions know none, or by a pattern.
-ON_EVERY_RESOURCE = {"cloudwatch:PutMetricData", "logs:DescribeLogGroups", "s3:GetAccountPublicAccessBlock"}
+# What Amazon MWAA's user guide grants on every resource, because these actions know none, or by a
+# pattern.
+ON_EVERY_RESOURCE = {
+    "cloudwatch:PutMetricData",
+    "logs:DescribeLogGroups",
+    "s3:GetAccountPublicAccessBlock",
+}
 BY_PATTERN = {"s3:GetBucket*", "s3:GetObject*", "s3:List*", "kms:GenerateDataKey*"}
 # AWS's limit for a managed policy, in characters that are no white space.
 POLICY_CHARACTERS = 6144
@@ -99,7 +107,9 @@ def policies_of(aws: LocalAws, stack: Stack) -> dict[str, list[dict[str, Any]]]:
     found = {}
     for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
         version = iam.get_policy(PolicyArn=attached["PolicyArn"])["Policy"]["DefaultVersionId"]
-        policy = iam.get_policy_version(PolicyArn=attached["PolicyArn"], VersionId=version)["PolicyVersion"]
+        policy = iam.get_policy_version(PolicyArn=attached["PolicyArn"], VersionId=version)[
+            "PolicyVersion"
+        ]
         assert len(json.dumps(policy["Document"], separators=(",", ":"))) <= POLICY_CHARACTERS
         found[attached["PolicyName"].split("-")[-2]] = policy["Document"]["Statement"]
     return found
@@ -117,7 +127,9 @@ def touches(statement: Mapping[str, Any], arn: str) -> bool:
 
 
 def resources_of(stack: Stack) -> set[str]:
-    """ARNs of what belongs to an environment: made by the stack, lying in it, or going by its name."""
+    """ARNs of what belongs to an environment: made by the stack, lying in it, or going by its
+    name.
+    """
     environment, here = stack.outputs["Environment"], f"{REGION}:{ACCOUNT}"
     arns = {
         f"arn:aws:athena:{here}:workgroup/{stack.outputs['Workgroup']}",
@@ -126,7 +138,10 @@ def resources_of(stack: Stack) -> set[str]:
         f"arn:aws:secretsmanager:{here}:secret:airflow/{environment}/connections/lake-AbCdEf",
     }
     for database in (stack.outputs["ReportDatabase"], stack.outputs["SourceDatabase"]):
-        arns |= {f"arn:aws:glue:{here}:database/{database}", f"arn:aws:glue:{here}:table/{database}/plays"}
+        arns |= {
+            f"arn:aws:glue:{here}:database/{database}",
+            f"arn:aws:glue:{here}:table/{database}/plays",
+        }
     results = stack.outputs["QueryResultsLocation"].removeprefix("s3://").rstrip("/")
     lake = f"my-company-lake-{environment}"
     for bucket in (stack.outputs["ReportBucket"], stack.outputs["MwaaBucket"], results, lake):
@@ -134,7 +149,8 @@ def resources_of(stack: Stack) -> set[str]:
     return arns
 
 
-# --- The file --------------------------------------------------------------------------------------------
+# --- The file
+# --------------------------------------------------------------------------------------------
 
 
 def test_cfn_lint_and_checkov_have_nothing_to_say() -> None:
@@ -152,7 +168,9 @@ def test_an_environment_is_named_as_the_settings_say() -> None:
 
 def test_what_holds_data_outlives_its_stack_and_what_bills_does_not() -> None:
     kept = {
-        r["Type"]: (r["DeletionPolicy"], r["UpdateReplacePolicy"]) for r in RESOURCES.values() if "DeletionPolicy" in r
+        r["Type"]: (r["DeletionPolicy"], r["UpdateReplacePolicy"])
+        for r in RESOURCES.values()
+        if "DeletionPolicy" in r
     }
     kinds = ("AWS::S3::Bucket", "AWS::Athena::WorkGroup", "AWS::Glue::Database")
     expected = dict.fromkeys(kinds, ("RetainExceptOnCreate", "Retain"))
@@ -162,7 +180,9 @@ def test_what_holds_data_outlives_its_stack_and_what_bills_does_not() -> None:
 
 
 def test_buckets_take_tls_only_and_their_accesses_are_logged() -> None:
-    """Read from the template: the local services have no TLS, and leave policies and logs of buckets out."""
+    """Read from the template: the local services have no TLS, and leave policies and logs of
+    buckets out.
+    """
     buckets, policies = of_type("AWS::S3::Bucket"), of_type("AWS::S3::BucketPolicy")
     assert sorted(policy["Bucket"]["Ref"] for policy in policies.values()) == sorted(buckets)
     for policy in policies.values():
@@ -181,7 +201,8 @@ def test_buckets_take_tls_only_and_their_accesses_are_logged() -> None:
     assert len({each["LogFilePrefix"] for each in logging}) == len(buckets) == 3
 
 
-# --- What is created -------------------------------------------------------------------------------------
+# --- What is created
+# -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", ["", KEY])
@@ -193,24 +214,37 @@ def test_what_holds_data_is_encrypted_and_only_query_results_and_logs_expire(
     expiring = {}
     for bucket in (each["Name"] for each in s3.list_buckets()["Buckets"]):
         assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
-        (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+        (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"][
+            "Rules"
+        ]
         # S3 delivers no access logs to a bucket with a key.
         used = "" if "-logs-" in bucket else key
         assert rule["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID", "") == used
         rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
-        days = [each["Expiration"]["Days"] for each in rules if "Days" in each.get("Expiration", {})]
-        earlier = [int(r["NoncurrentVersionExpiration"]["NoncurrentDays"]) for r in rules if "NoncurrentV" in str(r)]
+        days = [
+            each["Expiration"]["Days"] for each in rules if "Days" in each.get("Expiration", {})
+        ]
+        earlier = [
+            int(r["NoncurrentVersionExpiration"]["NoncurrentDays"])
+            for r in rules
+            if "NoncurrentV" in str(r)
+        ]
         expiring[bucket.removesuffix(f"-dev-{ACCOUNT}-{REGION}")] = (days, earlier)
-    # An environment pins versions of the bucket for MWAA, and an older tag may have its own there still.
+    # An environment pins versions of the bucket for MWAA, and an older tag may have its own there
+    # still.
     assert expiring == {
         "athena-report": ([], [45]),
         "athena-query-result": ([12], [1]),
         "athena-reports-mwaa": ([], [365]),
         "athena-report-logs": ([90], [1]),
     }
-    group = aws.client("athena").get_work_group(WorkGroup=outputs["Workgroup"])["WorkGroup"]["Configuration"]
+    group = aws.client("athena").get_work_group(WorkGroup=outputs["Workgroup"])["WorkGroup"][
+        "Configuration"
+    ]
     assert group["EnforceWorkGroupConfiguration"]
-    encryption = {"EncryptionOption": "SSE_KMS", "KmsKey": key} if key else {"EncryptionOption": "SSE_S3"}
+    encryption = (
+        {"EncryptionOption": "SSE_KMS", "KmsKey": key} if key else {"EncryptionOption": "SSE_S3"}
+    )
     assert group["ResultConfiguration"] == {
         "OutputLocation": outputs["QueryResultsLocation"],
         "ExpectedBucketOwner": ACCOUNT,
@@ -244,47 +278,81 @@ def test_alarms_reach_the_topic(aws: LocalAws, new_stack: Callable[..., Stack]) 
     scheduler = {"Environment": "athena-reports-prd", "Function": "Scheduler"}
     assert watched == {
         # What it counts was published to the topic: to publish that again would never end.
-        "AWS/SNS NumberOfMessagesPublished": ({"TopicName": topic.rpartition(":")[2]}, 0, "notBreaching", []),
-        "AWS/Athena ProcessedBytes": ({"WorkGroup": stack.outputs["Workgroup"]}, 7, "notBreaching", [topic]),
+        "AWS/SNS NumberOfMessagesPublished": (
+            {"TopicName": topic.rpartition(":")[2]},
+            0,
+            "notBreaching",
+            [],
+        ),
+        "AWS/Athena ProcessedBytes": (
+            {"WorkGroup": stack.outputs["Workgroup"]},
+            7,
+            "notBreaching",
+            [topic],
+        ),
         "AmazonMWAA SchedulerHeartbeat": (scheduler, 1, "breaching", [topic]),
     }
     (subscription,) = aws.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "reports@example.com")
 
 
-# --- Permissions -----------------------------------------------------------------------------------------
+# --- Permissions
+# -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", ["", KEY])
-def test_grants_are_narrow_and_conditional(aws: LocalAws, new_stack: Callable[..., Stack], key: str) -> None:
+def test_grants_are_narrow_and_conditional(
+    aws: LocalAws, new_stack: Callable[..., Stack], key: str
+) -> None:
     former = f"{KEY}1,{KEY}2" if key else ""
     stack = new_stack("a" * 15, KmsKeyArn=key, SourceKmsKeyArn=key, FormerKmsKeyArns=former)
     longest = max(len(each["Name"]) for each in aws.client("s3").list_buckets()["Buckets"])
-    assert longest + len("ap-southeast-1") - len(REGION) == 63  # S3's limit, with the longest name of a region
+    assert (
+        longest + len("ap-southeast-1") - len(REGION) == 63
+    )  # S3's limit, with the longest name of a region
     policies = policies_of(aws, stack)
     for policy, statements in policies.items():
         for statement in (each for each in statements if each["Effect"] == "Allow"):
             actions = set(as_list(statement["Action"]))
-            assert {a for a in actions if "*" in a} <= (BY_PATTERN if policy == "MwaaPolicy" else set())
-            if "NotResource" in statement:  # the key of MWAA's own queue is in an account that nobody is told
+            assert {a for a in actions if "*" in a} <= (
+                BY_PATTERN if policy == "MwaaPolicy" else set()
+            )
+            if (
+                "NotResource" in statement
+            ):  # the key of MWAA's own queue is in an account that nobody is told
                 assert (policy, statement["Sid"]) == ("MwaaPolicy", "EncryptQueue")
-                assert list(statement["Condition"]["StringLike"].values()) == [f"sqs.{REGION}.amazonaws.com"]
+                assert list(statement["Condition"]["StringLike"].values()) == [
+                    f"sqs.{REGION}.amazonaws.com"
+                ]
             elif "*" in as_list(statement["Resource"]):
                 assert policy == "MwaaPolicy"
                 assert actions <= ON_EVERY_RESOURCE
     reports = {each["Sid"]: each for each in policies["ReportsPolicy"]}
     assert len(reports) == len(policies["ReportsPolicy"])
     conditions = {sid: each["Condition"] for sid, each in reports.items() if "Condition" in each}
-    services = {"EncryptAlerts": "sns", "DecryptSource": "s3", "EncryptBuckets": "s3", "DecryptFormerly": "s3"}
-    through = {sid: {"StringEquals": {"kms:ViaService": f"{s}.{REGION}.amazonaws.com"}} for sid, s in services.items()}
+    services = {
+        "EncryptAlerts": "sns",
+        "DecryptSource": "s3",
+        "EncryptBuckets": "s3",
+        "DecryptFormerly": "s3",
+    }
+    through = {
+        sid: {"StringEquals": {"kms:ViaService": f"{s}.{REGION}.amazonaws.com"}}
+        for sid, s in services.items()
+    }
     by_athena = {sid: THROUGH_ATHENA for sid in reports if sid.startswith("Athena")}
     assert conditions == by_athena | (through if key else {})
     assert reports["PublishAlerts"]["Resource"] == stack.outputs["AlertTopicArn"]
     # Nobody but Athena reads the source data, and nobody but Athena writes query results.
     results = stack.outputs["QueryResultsLocation"].replace("s3://", "arn:aws:s3:::")
     for statement in reports.values():
-        writes_results = touches(statement, f"{results}x.csv") and "s3:PutObject" in statement["Action"]
-        if touches(statement, f"arn:aws:s3:::my-company-lake-{'a' * 15}/x.parquet") or writes_results:
+        writes_results = (
+            touches(statement, f"{results}x.csv") and "s3:PutObject" in statement["Action"]
+        )
+        if (
+            touches(statement, f"arn:aws:s3:::my-company-lake-{'a' * 15}/x.parquet")
+            or writes_results
+        ):
             assert statement["Sid"] in by_athena
     assert [as_list(each["Action"]) for each in reports.values() if touches(each, f"{KEY}1")] == (
         [["kms:Decrypt"]] if key else []
@@ -297,10 +365,18 @@ def test_a_role_touches_its_own_environment_and_no_other(
 ) -> None:
     own, others = new_stack(one), new_stack(other)
     statements = [statement for policy in policies_of(aws, own).values() for statement in policy]
-    assert not [arn for arn in resources_of(own) if not any(touches(each, arn) for each in statements)]
-    assert not [arn for arn in resources_of(others) | {KEY} if any(touches(each, arn) for each in statements)]
+    assert not [
+        arn for arn in resources_of(own) if not any(touches(each, arn) for each in statements)
+    ]
+    assert not [
+        arn
+        for arn in resources_of(others) | {KEY}
+        if any(touches(each, arn) for each in statements)
+    ]
     role = own.outputs["ExecutionRoleArn"].rpartition("/")[2]
-    (trust,) = aws.client("iam").get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]["Statement"]
+    (trust,) = aws.client("iam").get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"][
+        "Statement"
+    ]
     assert trust["Principal"] == {"Service": ["airflow.amazonaws.com", "airflow-env.amazonaws.com"]}
     environment = f"arn:aws:airflow:{REGION}:{ACCOUNT}:environment/{own.name}"
     assert trust["Condition"] == {
@@ -309,30 +385,40 @@ def test_a_role_touches_its_own_environment_and_no_other(
     }
 
 
-# --- The Amazon MWAA environment -------------------------------------------------------------------------
+# --- The Amazon MWAA environment
+# -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", ["", KEY])
-def test_the_mwaa_environment_is_one_that_the_service_takes(new_stack: Callable[..., Stack], key: str) -> None:
+def test_the_mwaa_environment_is_one_that_the_service_takes(
+    new_stack: Callable[..., Stack], key: str
+) -> None:
     stack = new_stack("dev", KmsKeyArn=key, **AIRFLOW)
     properties = Environment.properties
     service = botocore.session.get_session().get_service_model("mwaa")
-    report = ParamValidator().validate(properties, service.operation_model("CreateEnvironment").input_shape)
+    report = ParamValidator().validate(
+        properties, service.operation_model("CreateEnvironment").input_shape
+    )
     assert report.generate_report() == ""
     assert properties["Name"] == stack.outputs["MwaaEnvironmentName"] == "athena-reports-dev"
     assert properties["SourceBucketArn"] == f"arn:aws:s3:::{stack.outputs['MwaaBucket']}"
     assert properties["PluginsS3ObjectVersion"] == "version-of-plugins"
     assert properties.get("KmsKey", "") == key
     assert properties["NetworkConfiguration"]["SubnetIds"] == ["subnet-1", "subnet-2"]
-    # A task's own log, and what pip said, which docs/how-to/deploy.md leads to in the scheduler's group.
+    # A task's own log, and what pip said, which docs/how-to/deploy.md leads to in the scheduler's
+    # group.
     logging = properties["LoggingConfiguration"]
     read = {name for name, log in logging.items() if log["Enabled"] and log["LogLevel"] == "INFO"}
     assert read == {"SchedulerLogs", "TaskLogs"}
-    assert "mw1.micro" not in TEMPLATE["Parameters"]["EnvironmentClass"]["AllowedValues"]  # one worker at most
+    assert (
+        "mw1.micro" not in TEMPLATE["Parameters"]["EnvironmentClass"]["AllowedValues"]
+    )  # one worker at most
 
 
 @pytest.mark.parametrize("missing", ["SubnetIds", "PluginsVersion"])
-def test_there_is_no_environment_without_a_network_or_a_bundle(new_stack: Callable[..., Stack], missing: str) -> None:
+def test_there_is_no_environment_without_a_network_or_a_bundle(
+    new_stack: Callable[..., Stack], missing: str
+) -> None:
     stack = new_stack("dev", **AIRFLOW | {missing: ""})
     assert not {"MwaaEnvironmentName", "WebserverUrl"} & stack.outputs.keys()
     assert Environment.properties == {}
@@ -343,7 +429,10 @@ def test_airflow_looks_for_secrets_where_the_role_may_read_them(
 ) -> None:
     stack = new_stack("dev", **AIRFLOW)
     options = Environment.properties["AirflowConfigurationOptions"]
-    assert options["secrets.backend"] == f"{SecretsManagerBackend.__module__}.{SecretsManagerBackend.__qualname__}"
+    assert (
+        options["secrets.backend"]
+        == f"{SecretsManagerBackend.__module__}.{SecretsManagerBackend.__qualname__}"
+    )
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     secrets = aws.client("secretsmanager")
@@ -363,6 +452,13 @@ def test_airflow_looks_for_secrets_where_the_role_may_read_them(
 
 def test_the_page_on_configuration_shows_the_options_of_the_template() -> None:
     shown = dict(
-        re.findall(r"^(secrets\.\w+) +(\S.*)$", (ROOT / "docs" / "how-to" / "configure.md").read_text(), re.MULTILINE)
+        re.findall(
+            r"^(secrets\.\w+) +(\S.*)$",
+            (ROOT / "docs" / "how-to" / "configure.md").read_text(),
+            re.MULTILINE,
+        )
     )
-    assert (shown["secrets.backend"], json.loads(shown["secrets.backend_kwargs"])) == secrets_backend("prd")
+    assert (
+        shown["secrets.backend"],
+        json.loads(shown["secrets.backend_kwargs"]),
+    ) == secrets_backend("prd")

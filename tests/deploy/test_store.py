@@ -35,21 +35,31 @@ def deployed(bucket: Any) -> dict[str, str]:
     return versions
 
 
-def test_a_file_keeps_its_version_until_its_content_changes(bucket: Any, deployed: dict[str, str]) -> None:
+def test_a_file_keeps_its_version_until_its_content_changes(
+    bucket: Any, deployed: dict[str, str]
+) -> None:
     assert store(bucket).upload() == deployed
     changed = store(bucket, **{"plugins.zip": b"two"}).upload()
     assert {name for name in deployed if changed[name] != deployed[name]} == {"PluginsVersion"}
     # One of the same size whose file is older than the object, which `aws s3 sync` would not see.
-    assert store(bucket).upload()["PluginsVersion"] not in (changed["PluginsVersion"], "not-uploaded")
+    assert store(bucket).upload()["PluginsVersion"] not in (
+        changed["PluginsVersion"],
+        "not-uploaded",
+    )
 
 
-def test_the_constraints_are_there_before_the_requirements_that_name_them_are_used(bucket: Any) -> None:
+def test_the_constraints_are_there_before_the_requirements_that_name_them_are_used(
+    bucket: Any,
+) -> None:
     store(bucket).upload()
     assert keys(bucket).keys() == {"dags/constraints-1.txt"}
 
 
 def test_a_dry_run_uploads_nothing(bucket: Any, deployed: dict[str, str]) -> None:
-    new = store(bucket, **{"plugins.zip": b"two", "dags/constraints-1.txt": None, "dags/constraints-2.txt": b"-"})
+    new = store(
+        bucket,
+        **{"plugins.zip": b"two", "dags/constraints-1.txt": None, "dags/constraints-2.txt": b"-"},
+    )
     assert new.upload(dry_run=True) == deployed | {"PluginsVersion": "not-uploaded"}
     assert keys(bucket) == DAGS
 
@@ -65,7 +75,9 @@ def test_what_changed_is_written_dags_last_and_what_is_gone_is_removed_dags_firs
         ["dags/plays.py", "dags/include/sql/plays.sql"],
     )
     new.synchronise()
-    assert keys(bucket) == {path: content for path, content in (DAGS | changes).items() if content is not None}
+    assert keys(bucket) == {
+        path: content for path, content in (DAGS | changes).items() if content is not None
+    }
 
 
 def test_an_interrupted_upload_is_finished_by_the_next_run(bucket: Any) -> None:
@@ -95,18 +107,27 @@ def test_files_of_others_stay_and_are_not_replaced(bucket: Any, deployed: dict[s
     bucket.put_object(Bucket=BUCKET, Key="dags/theirs.py", Body=b"# theirs\n")
     store(bucket).synchronise()
     assert keys(bucket)["dags/theirs.py"] == b"# theirs\n"
-    with pytest.raises(DeployError, match=r"dags/theirs\.py is another file, which was not deployed from here"):
+    with pytest.raises(
+        DeployError, match=r"dags/theirs\.py is another file, which was not deployed from here"
+    ):
         store(bucket, **{"dags/theirs.py": b"# ours\n"}).synchronise()
 
 
-def test_a_file_of_ours_that_somebody_changed_is_not_taken_for_ours(bucket: Any, deployed: dict[str, str]) -> None:
+def test_a_file_of_ours_that_somebody_changed_is_not_taken_for_ours(
+    bucket: Any, deployed: dict[str, str]
+) -> None:
     bucket.put_object(Bucket=BUCKET, Key="dags/plays.py", Body=b"# mended by hand\n")
     with pytest.raises(DeployError, match="Take it over into the repository"):
         store(bucket).differences()
 
 
-def test_a_deployment_that_another_one_overtakes_says_so(bucket: Any, deployed: dict[str, str]) -> None:
-    mine, theirs = store(bucket, **{"dags/plays.py": b"# mine\n"}), store(bucket, **{"dags/plays.py": b"# theirs\n"})
+def test_a_deployment_that_another_one_overtakes_says_so(
+    bucket: Any, deployed: dict[str, str]
+) -> None:
+    mine, theirs = (
+        store(bucket, **{"dags/plays.py": b"# mine\n"}),
+        store(bucket, **{"dags/plays.py": b"# theirs\n"}),
+    )
     put = bucket.put_object
 
     def overtaken(**asked: Any) -> Any:

@@ -1,4 +1,6 @@
-"""The twin with images and packages of the test's own: real virtual environments and a real pip, no index."""
+"""The twin with images and packages of the test's own: real virtual environments and a real pip, no
+index.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ Build = Callable[..., Twin]
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    """A folder of wheels: `celery`, an essential package, and `extra`, both in versions 1.0 and 2.0."""
+    """A folder of wheels: `celery`, an essential package, and `extra`, both in versions 1.0 and
+    2.0.
+    """
     folder = tmp_path / "index"
     folder.mkdir()
     for name in ("celery", "extra"):
@@ -31,8 +35,13 @@ def index(tmp_path: Path) -> Path:
             with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
                 wheel.writestr(f"{name}/__init__.py", "")
                 wheel.writestr(f"{name}/part.py", f"VERSION = {version!r}\n")
-                wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-                wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+                wheel.writestr(
+                    f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+                )
+                wheel.writestr(
+                    f"{info}/WHEEL",
+                    "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+                )
                 record = "".join(f"{entry},,\n" for entry in [*wheel.namelist(), f"{info}/RECORD"])
                 wheel.writestr(f"{info}/RECORD", record)
     return folder
@@ -63,7 +72,9 @@ def build(environment: Path, index: Path, tmp_path: Path, monkeypatch: pytest.Mo
         (bundle / "dags" / "constraints.txt").write_text(shipped)
         with zipfile.ZipFile(bundle / "plugins.zip", "w") as plugins:
             plugins.writestr("our_plugin.py", plugin)
-        (bundle / "requirements.txt").write_text(f"--no-index\n--find-links {index}\n{CONSTRAINED}{requirements}\n")
+        (bundle / "requirements.txt").write_text(
+            f"--no-index\n--find-links {index}\n{CONSTRAINED}{requirements}\n"
+        )
         (bundle / "startup.sh").write_text(startup)
         return build_twin("3.9.9", "none", bundle, tmp_path / "twins", "", lambda _: None)
 
@@ -74,21 +85,34 @@ def test_pip_sees_the_constraints_that_the_bundle_ships(build: Build) -> None:
     assert build("extra", shipped="extra==1.0\n").added == {"extra": "1.0"}
 
 
-@pytest.mark.parametrize("wrong", ["no-such-package", "celery>=2", "-c /usr/local/airflow/dags/elsewhere.txt"])
-def test_a_failing_pip_fails_the_check_and_leaves_no_half_made_twin(build: Build, wrong: str) -> None:
-    """Of a package that does not exist, an essential one of another version, constraints that are not shipped."""
+@pytest.mark.parametrize(
+    "wrong", ["no-such-package", "celery>=2", "-c /usr/local/airflow/dags/elsewhere.txt"]
+)
+def test_a_failing_pip_fails_the_check_and_leaves_no_half_made_twin(
+    build: Build, wrong: str
+) -> None:
+    """Of a package that does not exist, an essential one of another version, constraints that are
+    not shipped.
+    """
     for _ in range(2):
         with pytest.raises(DeployError, match=r"pip failed with exit code 1\. MWAA only logs that"):
             build(wrong)
 
 
-def test_a_plugin_that_needs_a_package_of_requirements_at_import_time_is_caught(build: Build) -> None:
-    used = "import celery.part\n\ndef version():\n    from extra.part import VERSION\n    return VERSION\n"
+def test_a_plugin_that_needs_a_package_of_requirements_at_import_time_is_caught(
+    build: Build,
+) -> None:
+    used = (
+        "import celery.part\n\ndef version():\n    from extra.part import VERSION\n    return"
+        " VERSION\n"
+    )
     build("extra", plugin=used).import_plugins()
     # A second check takes the same twin, and looks at the plugins of its own bundle.
     twin = build("extra", plugin="import celery\nfrom extra.part import VERSION\n")
     assert twin.added == {"extra": "2.0"}
-    with pytest.raises(DeployError, match=r"(?s)\(extra\).*our_plugin\.py.*without requirements\.txt"):
+    with pytest.raises(
+        DeployError, match=r"(?s)\(extra\).*our_plugin\.py.*without requirements\.txt"
+    ):
         twin.import_plugins()
 
 
@@ -98,9 +122,9 @@ def test_startup_sh_sets_variables_but_for_those_that_mwaa_protects(
     for name in ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "GITHUB_TOKEN", "AWS_SESSION_TOKEN", "OURS"):
         monkeypatch.setenv(name, "secret")
     startup = (
-        "export ATHENA_REPORTS_ENV=prd\nexport PYTHONPATH=/mine AIRFLOW_HOME=/mine MWAA__CORE__X=1\n"
-        "export AIRFLOW__CORE__EXECUTOR=LocalExecutor GREETING=$'two\\nlines' SEEN=$(env | grep -c =secret)\n"
-        "echo noise\nnot_exported=1\nexit 0\n"
+        "export ATHENA_REPORTS_ENV=prd\nexport PYTHONPATH=/mine AIRFLOW_HOME=/mine"
+        " MWAA__CORE__X=1\nexport AIRFLOW__CORE__EXECUTOR=LocalExecutor GREETING=$'two\\nlines'"
+        " SEEN=$(env | grep -c =secret)\necho noise\nnot_exported=1\nexit 0\n"
     )
     twin, said = build("celery", startup=startup), list[str]()
     expected = {"ATHENA_REPORTS_ENV": "prd", "GREETING": "two\nlines", "SEEN": "1"}

@@ -54,7 +54,9 @@ def test_another_value_is_no_true_copy(value: str, row: int) -> None:
     assert fingerprint(copy) != fingerprint(RESULT)
 
 
-@pytest.mark.parametrize("copy", [f"{RESULT} UNION ALL {rows(7, 8)}", rows(1, ROWS)], ids=["twice", "lost"])
+@pytest.mark.parametrize(
+    "copy", [f"{RESULT} UNION ALL {rows(7, 8)}", rows(1, ROWS)], ids=["twice", "lost"]
+)
 def test_a_row_too_many_or_too_few_is_no_true_copy(copy: str) -> None:
     assert fingerprint(copy) != fingerprint(RESULT)
 
@@ -63,7 +65,9 @@ def test_both_kinds_of_result_hold_the_rows(tmp_path: Path) -> None:
     s3: Any = FolderS3(tmp_path)
     csv = athena_output.write_csv(ROWS, tmp_path, s3)
     unload = athena_output.write_unload(ROWS, tmp_path, s3)
-    (csv_path,), unloaded = ([tmp_path / athena_output.BUCKET / key for key in query.keys] for query in (csv, unload))
+    (csv_path,), unloaded = (
+        [tmp_path / athena_output.BUCKET / key for key in query.keys] for query in (csv, unload)
+    )
     header, first, *_ = csv_path.read_text().splitlines()
     assert header == '"user_id","name","played_at","score"'
     assert first.count('"') == 8

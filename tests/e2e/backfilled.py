@@ -1,4 +1,6 @@
-"""A report's DAG that is backfilled: its runs in Airflow, its queries in Athena, and what it published."""
+"""A report's DAG that is backfilled: its runs in Airflow, its queries in Athena, and what it
+published.
+"""
 
 from __future__ import annotations
 
@@ -77,19 +79,27 @@ def weeks(first: dt.date, number: int, zone: ZoneInfo) -> list[Period]:
 
 
 def months(year: int, zone: ZoneInfo) -> list[Period]:
-    firsts = [dt.date(year - 1, 12, 1), *(dt.date(year, n, 1) for n in range(1, 13)), dt.date(year + 1, 1, 1)]
+    firsts = [
+        dt.date(year - 1, 12, 1),
+        *(dt.date(year, n, 1) for n in range(1, 13)),
+        dt.date(year + 1, 1, 1),
+    ]
     bounds = zip(firsts, firsts[1:], firsts[2:], strict=False)
     return [Period(f"{first:%Y-%m}", previous, first, end, zone) for previous, first, end in bounds]
 
 
 class Plays:
-    """A lake of plays from December 2022 on, for the weeks of Tokyo from the first Sunday of 2023 on."""
+    """A lake of plays from December 2022 on, for the weeks of Tokyo from the first Sunday of 2023
+    on.
+    """
 
     def __init__(self, services: Services, weeks: int) -> None:
         """Fill the lake with so many weeks, and what lies around them."""
         self.services = services
         days = 31 + 7 * weeks + 14
-        spec = PlaysSpec(dt.date(2022, 12, 1), dt.date(2022, 12, 1) + _DAY * days, events=50 * days, users=1_000)
+        spec = PlaysSpec(
+            dt.date(2022, 12, 1), dt.date(2022, 12, 1) + _DAY * days, events=50 * days, users=1_000
+        )
         seed_plays(services, "dev", spec)
         self._plays = {day: list(plays_of([table])) for day, table in generate(spec)}
 
@@ -108,7 +118,9 @@ class Plays:
     def ranking(self, week: Period) -> Rows:
         """What the report must say of a week."""
         plays: list[Play] = [play for day in self.partitions(week) for play in self._plays[day]]
-        return top_users(plays, *(week.midnight(day) for day in (week.first, week.end, week.previous)))
+        return top_users(
+            plays, *(week.midnight(day) for day in (week.first, week.end, week.previous))
+        )
 
 
 def flights_ranking(period: Period) -> Rows:
@@ -125,7 +137,9 @@ def lake_of_plays(log_path: Path, weeks: int) -> Iterator[Plays]:
 
 
 def write_dags(folder: Path) -> None:
-    """Put the reports of the tests into a folder; the weekly tasks have more tries than a test takes from them."""
+    """Put the reports of the tests into a folder; the weekly tasks have more tries than a test
+    takes from them.
+    """
     shutil.copytree(DAGS, folder)
     users, given = folder / "top_users.py", 'weekly("sunday", "Asia/Tokyo")'
     source = users.read_text()
@@ -134,7 +148,9 @@ def write_dags(folder: Path) -> None:
     users.write_text(source.replace("import Input", "import RetryPolicy, Input"))
 
 
-def start_reports(start_airflow: StartAirflow, services: Services, folder: Path, **settings: Any) -> AirflowRuntime:
+def start_reports(
+    start_airflow: StartAirflow, services: Services, folder: Path, **settings: Any
+) -> AirflowRuntime:
     """Start an Airflow with the reports, in which nothing runs before it is asked for."""
     write_dags(folder / "dags")
     environment = {
@@ -184,7 +200,9 @@ class Backfilled:
         run_backwards: bool = False,
         reprocess: Literal["none", "failed", "completed"] = "none",
     ) -> int:
-        """Start a backfill over the API that the UI uses, once those before are over, and return its id."""
+        """Start a backfill over the API that the UI uses, once those before are over, and return
+        its id.
+        """
         self.end()
         return self.airflow.client.backfill(
             self.dag_id,
@@ -196,7 +214,9 @@ class Backfilled:
         )
 
     def end(self) -> None:
-        """Let the DAG have its next backfill: Airflow looks every 30 s only whether one has ended."""
+        """Let the DAG have its next backfill: Airflow looks every 30 s only whether one has
+        ended.
+        """
         client = self.airflow.client
         answer = client.request("GET", "/api/v2/backfills", params={"dag_id": self.dag_id})
         for backfill in answer["backfills"]:
@@ -233,7 +253,9 @@ class Backfilled:
         return until(over, f"{len(periods)} runs of {self.dag_id} have ended", seconds=seconds)
 
     def wait_until_success(self, periods: Sequence[Period]) -> list[DagRun]:
-        """Wait until each period has one run, which has succeeded; if not, tell the logs of what failed."""
+        """Wait until each period has one run, which has succeeded; if not, tell the logs of what
+        failed.
+        """
         runs = self.wait_until_over(periods)
         assert [run.logical_date for run in runs] == [period.start for period in periods]
         client, logs = self.airflow.client, []
@@ -241,7 +263,9 @@ class Backfilled:
             if run.state != "success":
                 for task in client.task_instances(self.dag_id, run.run_id):
                     if task.state == "failed":
-                        log = client.task_log(self.dag_id, run.run_id, task.task_id, task.try_number)
+                        log = client.task_log(
+                            self.dag_id, run.run_id, task.task_id, task.try_number
+                        )
                         logs.append(f"{run.run_id} {task.task_id}:\n{log[-3000:]}")
         assert {run.state for run in runs} == {"success"}, "\n".join(logs)
         return runs
@@ -255,7 +279,9 @@ class Backfilled:
         """What a reader of the period finds; None if it is not published."""
         s3 = self.services.s3
         try:
-            body = s3.get_object(Bucket=BUCKET, Key=f"{self._prefix(period)}manifest.json")["Body"].read()
+            body = s3.get_object(Bucket=BUCKET, Key=f"{self._prefix(period)}manifest.json")[
+                "Body"
+            ].read()
         except s3.exceptions.NoSuchKey:
             return None
         return {**json.loads(body), "bucket": BUCKET}
@@ -276,7 +302,9 @@ class Backfilled:
         return {partition["Values"][0] for page in pages for partition in page["Partitions"]}
 
     def assert_right(self, periods: Sequence[Period]) -> None:
-        """What is published of each period is what the raw data say, in the only version that it ever had."""
+        """What is published of each period is what the raw data say, in the only version that it
+        ever had.
+        """
         for period in periods:
             manifest = self.manifest(period)
             assert manifest is not None, f"{period.id} of {self.dag_id} is not published"
@@ -295,7 +323,9 @@ class Backfilled:
         return [counted[run.run_id] for run in runs]
 
     def assert_read(self, periods: Sequence[Period], plays: Plays) -> None:
-        """The published queries have read exactly the partitions that they need, and were billed for that."""
+        """The published queries have read exactly the partitions that they need, and were billed
+        for that.
+        """
         for period in periods:
             manifest = self.manifest(period)
             assert manifest is not None

@@ -32,15 +32,21 @@ class AirflowOnPostgresql(AirflowRuntime):
 def start_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartAirflow]:
     """Starts Airflow, in a home of its own, and stops it after the module's last test.
 
-    The function takes the DAGs folder, and optionally the DAGs to wait for, `database="postgresql"`, and any field of
-    AirflowConfig.
+    The function takes the DAGs folder, and optionally the DAGs to wait for,
+    `database="postgresql"`, and any field of AirflowConfig.
     """
     with contextlib.ExitStack() as started:
 
         def start(
-            dags_folder: Path, *, dag_ids: Collection[str] = (), database: str = "sqlite", **settings: Any
+            dags_folder: Path,
+            *,
+            dag_ids: Collection[str] = (),
+            database: str = "sqlite",
+            **settings: Any,
         ) -> AirflowRuntime:
-            config = AirflowConfig(home=tmp_path_factory.mktemp("airflow"), dags_folder=dags_folder, **settings)
+            config = AirflowConfig(
+                home=tmp_path_factory.mktemp("airflow"), dags_folder=dags_folder, **settings
+            )
             if database == "sqlite":
                 return started.enter_context(AirflowRuntime(config, dag_ids=dag_ids))
             server = started.enter_context(postgresql())

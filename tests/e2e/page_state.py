@@ -1,4 +1,5 @@
-"""A state of things for the Reports page to show: some reports, with periods in every state that there is.
+"""A state of things for the Reports page to show: some reports, with periods in every state that
+there is.
 
 What needs no run is published by the library itself, which is how it looks to everybody else.
 """
@@ -19,7 +20,12 @@ from athena_reports.periods.calendar import Cadence, Period, monthly, weekly
 from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.manifest import PublicationFacts, PublishedPeriod, QueryFacts, RunFacts
+from athena_reports.publication.manifest import (
+    PublicationFacts,
+    PublishedPeriod,
+    QueryFacts,
+    RunFacts,
+)
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import write_files, write_table
@@ -32,7 +38,18 @@ SCANNED_BYTES = 48_000_000
 PRICE_USD = 0.00024
 
 _NAMES = ("Swift", "Icy", "Young", "Gentle", "Vivid", "Brave", "Happy", "Fierce", "Calm", "Lucky")
-_ANIMALS = ("Raven", "Newt", "Eagle", "Jaguar", "Urchin", "Antelope", "Marten", "Ocelot", "Heron", "Lynx")
+_ANIMALS = (
+    "Raven",
+    "Newt",
+    "Eagle",
+    "Jaguar",
+    "Urchin",
+    "Antelope",
+    "Marten",
+    "Ocelot",
+    "Heron",
+    "Lynx",
+)
 
 DAG_FILE = '''
 """A report of Airflow for the page."""
@@ -60,7 +77,10 @@ def write_dags(folder: Path, sql: Path, since: datetime, reports: Sequence[str])
     folder.mkdir(parents=True, exist_ok=True)
     for report in reports:
         text = DAG_FILE.format(
-            report=report, sql=sql.name, since=since.date().isoformat(), transform="transforms.movement()"
+            report=report,
+            sql=sql.name,
+            since=since.date().isoformat(),
+            transform="transforms.movement()",
         )
         (folder / f"{report}.py").write_text(textwrap.dedent(text))
     return folder
@@ -117,11 +137,16 @@ class Publisher:
         rows = ranking(period, seed) if rows is None else rows
         with open_engine("128MB") as engine:
             sql = rows if isinstance(rows, str) else "SELECT unnest($rows, recursive := true)"
-            relation = engine.connection.sql(sql, params=None if isinstance(rows, str) else {"rows": rows})
+            relation = engine.connection.sql(
+                sql, params=None if isinstance(rows, str) else {"rows": rows}
+            )
             table = write_table(relation, engine)
             files = write_files(table, ["parquet", "csv"], engine)
             version = upload_version(files, table, location, s3, ordered=True)
-            said = (each.model_copy(update={"description": f"meaning of {each.name}"}) for each in version.columns)
+            said = (
+                each.model_copy(update={"description": f"meaning of {each.name}"})
+                for each in version.columns
+            )
             version = version.model_copy(update={"columns": tuple(said)})
             query = f"SELECT user_id FROM plays -- {period.id}, {seed}"
             sha256 = hashlib.sha256(query.encode()).hexdigest()
@@ -148,7 +173,9 @@ class Publisher:
                 engine_version="3",
             ),
             checks=tuple(checks),
-            run=RunFacts(dag_id=self.table, run_id=run_id or f"backfill__{period.start_utc.isoformat()}"),
+            run=RunFacts(
+                dag_id=self.table, run_id=run_id or f"backfill__{period.start_utc.isoformat()}"
+            ),
             code_version="0.1.0",
         )
         glue_table = Table(self.database, location.report, self.services.glue)
@@ -157,9 +184,9 @@ class Publisher:
     def alter(self, period: Period, **parameters: str) -> None:
         """Let the partition of a period say something else."""
         glue = self.services.glue
-        partition = glue.get_partition(DatabaseName=self.database, TableName=self.table, PartitionValues=[period.id])[
-            "Partition"
-        ]
+        partition = glue.get_partition(
+            DatabaseName=self.database, TableName=self.table, PartitionValues=[period.id]
+        )["Partition"]
         glue.update_partition(
             DatabaseName=self.database,
             TableName=self.table,
@@ -214,4 +241,6 @@ WARNED = CheckResult(
     message="rows changed by 62 % against the period before, allowed are 50 %",
     value=100,
 )
-PASSED = CheckResult(name="unique(user_id)", severity="fail", passed=True, message="no value occurs twice", value=0)
+PASSED = CheckResult(
+    name="unique(user_id)", severity="fail", passed=True, message="no value occurs twice", value=0
+)

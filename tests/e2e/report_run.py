@@ -1,4 +1,6 @@
-"""A run of a report's DAG in a real Airflow, seen from both sides: its tasks, and its queries in Athena."""
+"""A run of a report's DAG in a real Airflow, seen from both sides: its tasks, and its queries in
+Athena.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ class ReportRun:
     @property
     def queries(self) -> list[Query]:
         """All queries that were ever created for the run, in the order of their creation."""
-        return [query for query in queries_of(self.services, self.dag_id) if query.run_id == self.run_id]
+        return [
+            query for query in queries_of(self.services, self.dag_id) if query.run_id == self.run_id
+        ]
 
     @property
     def states(self) -> list[str]:
@@ -87,10 +91,14 @@ class ReportRun:
 
     def task(self, task_id: str, map_index: int = -1) -> TaskInstance:
         tasks = self.airflow.client.task_instances(self.dag_id, self.run_id)
-        return next(task for task in tasks if (task.task_id, task.map_index) == (task_id, map_index))
+        return next(
+            task for task in tasks if (task.task_id, task.map_index) == (task_id, map_index)
+        )
 
     def log(self, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
-        return self.airflow.client.task_log(self.dag_id, self.run_id, task_id, try_number, map_index)
+        return self.airflow.client.task_log(
+            self.dag_id, self.run_id, task_id, try_number, map_index
+        )
 
     def xcom(self, task_id: str) -> Any:
         return self.airflow.client.xcom(self.dag_id, self.run_id, task_id)
@@ -110,11 +118,16 @@ class ReportRun:
         return until(lambda: self.queries, f"a query of {self.run_id}")[-1]
 
     def wait_until_watched(self) -> None:
-        """Wait until the triggerer has looked at the query; the task itself had looked once before."""
+        """Wait until the triggerer has looked at the query; the task itself had looked once
+        before.
+        """
 
         def has_looked() -> bool:
             task = self.task("wait_for_query")
-            return task.state == "deferred" and self.log(task.task_id, task.try_number).count("RUNNING") > 1
+            return (
+                task.state == "deferred"
+                and self.log(task.task_id, task.try_number).count("RUNNING") > 1
+            )
 
         until(has_looked, f"the triggerer looks at the query of {self.run_id}")
 
@@ -147,7 +160,9 @@ def queries_of(services: Services, dag_id: str) -> list[Query]:
     found = []
     for page in athena.get_paginator("list_query_executions").paginate(WorkGroup="dev"):
         if ids := page["QueryExecutionIds"]:
-            for execution in athena.batch_get_query_execution(QueryExecutionIds=ids)["QueryExecutions"]:
+            for execution in athena.batch_get_query_execution(QueryExecutionIds=ids)[
+                "QueryExecutions"
+            ]:
                 marker = Marker.find(execution["Query"])
                 if marker is not None and marker.dag_id == dag_id:
                     found.append(_query(execution, marker))

@@ -36,7 +36,9 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
 
 
 @pytest.fixture(scope="module")
-def airflow(start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory) -> AirflowRuntime:
+def airflow(
+    start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory
+) -> AirflowRuntime:
     return start_reports(start_airflow, plays.services, tmp_path_factory.mktemp("reports"))
 
 
@@ -52,7 +54,15 @@ def test_the_command_line_starts_a_backfill_and_reprocess_does_what_it_says(
     periods = WEEKS[:4]
     weekly.end()
     airflow.cli(
-        *("backfill", "create", "--dag-id", weekly.dag_id, "--max-active-runs", "16", "--run-backwards"),
+        *(
+            "backfill",
+            "create",
+            "--dag-id",
+            weekly.dag_id,
+            "--max-active-runs",
+            "16",
+            "--run-backwards",
+        ),
         *("--from-date", periods[0].start.isoformat(), "--to-date", periods[2].start.isoformat()),
     )
     runs = weekly.wait_until_success(periods[:3])
@@ -88,10 +98,16 @@ def test_a_pause_lets_what_runs_end_and_a_resume_does_the_rest(
 
     if paused == "backfill":
         client.request("PUT", f"/api/v2/backfills/{backfill}/pause")
-        until(lambda: all(run.state != "running" for run in weekly.runs(periods)), "what had begun has ended")
+        until(
+            lambda: all(run.state != "running" for run in weekly.runs(periods)),
+            "what had begun has ended",
+        )
     else:
         client.pause(weekly.dag_id)
-        until(lambda: IN_MOTION.isdisjoint(weekly.task_states().values()), "tasks that had begun have ended")
+        until(
+            lambda: IN_MOTION.isdisjoint(weekly.task_states().values()),
+            "tasks that had begun have ended",
+        )
     stopped = weekly.task_states()
     assert "queued" in {run.state for run in weekly.runs(periods)}
     # A run of another DAG, begun later, shows that the scheduler has had its time.
@@ -128,10 +144,15 @@ def test_a_backfill_cancelled_half_way_leaves_no_query_running_and_no_half_publi
     assert [weekly.manifest(period) for period in dropped] == [None] * len(dropped)
     assert weekly.partitions.isdisjoint(period.id for period in dropped)
 
-    # Airflow never begins a run of a cancelled backfill again, so the page triggers another one instead.
+    # Airflow never begins a run of a cancelled backfill again, so the page triggers another one
+    # instead.
     query = {"first": done[0].id, "last": done[0].id, "state": "published"}
-    plan = airflow.client.request("GET", f"/athena-reports/api/dags/{weekly.dag_id}/plan", params=query)
-    assert [(start["period"], start["action"]) for start in plan["starts"]] == [(done[0].id, "trigger")]
+    plan = airflow.client.request(
+        "GET", f"/athena-reports/api/dags/{weekly.dag_id}/plan", params=query
+    )
+    assert [(start["period"], start["action"]) for start in plan["starts"]] == [
+        (done[0].id, "trigger")
+    ]
 
     weekly.begin(periods, reprocess="failed")
     runs = weekly.wait_until_success(periods)

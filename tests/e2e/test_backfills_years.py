@@ -1,4 +1,6 @@
-"""Two years of the users' weeks and a year of the carriers' weeks and months, each in one backfill."""
+"""Two years of the users' weeks and a year of the carriers' weeks and months, each in one
+backfill.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
 
 
 @pytest.fixture(scope="module")
-def airflow(start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory) -> AirflowRuntime:
+def airflow(
+    start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory
+) -> AirflowRuntime:
     folder = tmp_path_factory.mktemp("reports")
     return start_reports(start_airflow, plays.services, folder, database="postgresql")
 
@@ -81,9 +85,12 @@ def test_two_years_of_weeks_are_right_and_those_by_schedule_are_the_same_bytes(
         scheduling.stop()
 
 
-def test_a_year_of_carriers_by_week_and_by_month_at_once(airflow: AirflowRuntime, plays: Plays) -> None:
+def test_a_year_of_carriers_by_week_and_by_month_at_once(
+    airflow: AirflowRuntime, plays: Plays
+) -> None:
     weekly, monthly = (
-        Backfilled(airflow, plays.services, "carriers", cadence, flights_ranking) for cadence in ("weekly", "monthly")
+        Backfilled(airflow, plays.services, "carriers", cadence, flights_ranking)
+        for cadence in ("weekly", "monthly")
     )
     weekly.begin(WEEKS_OF_2013, run_backwards=True)
     monthly.begin(MONTHS_OF_2013)

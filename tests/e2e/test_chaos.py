@@ -1,6 +1,8 @@
-"""A backfill under which everything is killed, frozen or refused: paid once, whole, and right when all is over.
+"""A backfill under which everything is killed, frozen or refused: paid once, whole, and right when
+all is over.
 
-What happens is drawn from one seed. `CHAOS_SEED=7 pytest tests/e2e/test_chaos.py -k 8-weeks` draws another plan.
+What happens is drawn from one seed. `CHAOS_SEED=7 pytest tests/e2e/test_chaos.py -k 8-weeks` draws
+another plan.
 """
 
 from __future__ import annotations
@@ -18,7 +20,19 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from local_aws.faults import CutBody, Drop, End, Fault, Faults, Hold, Refuse, Report, Slow, SlowDown, Throttle
+from local_aws.faults import (
+    CutBody,
+    Drop,
+    End,
+    Fault,
+    Faults,
+    Hold,
+    Refuse,
+    Report,
+    Slow,
+    SlowDown,
+    Throttle,
+)
 from tests.e2e.backfilled import (
     BUCKET,
     FIRST_SUNDAY,
@@ -39,8 +53,18 @@ pytestmark = pytest.mark.e2e
 
 BLOWS = (
     *(("kill", "task"), ("kill", "supervisor"), ("freeze", "task")),
-    *(("kill", "scheduler"), ("freeze", "scheduler"), ("kill", "triggerer"), ("freeze", "triggerer")),
-    *(("kill", "api-server"), ("freeze", "api-server"), ("kill", "postgresql"), ("freeze", "services")),
+    *(
+        ("kill", "scheduler"),
+        ("freeze", "scheduler"),
+        ("kill", "triggerer"),
+        ("freeze", "triggerer"),
+    ),
+    *(
+        ("kill", "api-server"),
+        ("freeze", "api-server"),
+        ("kill", "postgresql"),
+        ("freeze", "services"),
+    ),
 )
 
 
@@ -61,7 +85,9 @@ class Caught(NamedTuple):
 
 
 def draw_plan(seed: int, weeks: int, rounds: int) -> list[tuple[int, Blow | Fault]]:
-    """What happens, and after how many tasks. In each round are all blows and all kinds of faults, shuffled."""
+    """What happens, and after how many tasks. In each round are all blows and all kinds of faults,
+    shuffled.
+    """
     random = Random(seed)
     drawn: list[Blow | Fault] = []
     for _ in range(rounds):
@@ -77,7 +103,8 @@ def draw_plan(seed: int, weeks: int, rounds: int) -> list[tuple[int, Blow | Faul
             CutBody(after_bytes=random.randrange(1_000), times=random.randint(1, 2)),
         ]
     random.shuffle(drawn)
-    # In the second half of a backfill nothing new happens, so that there still is something to strike.
+    # In the second half of a backfill nothing new happens, so that there still is something to
+    # strike.
     moments = sorted(random.choices(range(2 * weeks), k=len(drawn)))
     return list(zip(moments, drawn, strict=True))
 
@@ -99,8 +126,12 @@ def play(plan: Sequence[tuple[int, Blow | Fault]], weekly: Backfilled, faults: F
 
 
 def kill(weekly: Backfilled, blow: Blow) -> None:
-    """Kill a process and, if it is not of a task, start it again. A scheduler's tasks die with it."""
-    if blow.target in Caught._fields:  # a task whose supervisor is dead goes on, and reports to nobody
+    """Kill a process and, if it is not of a task, start it again. A scheduler's tasks die with
+    it.
+    """
+    if (
+        blow.target in Caught._fields
+    ):  # a task whose supervisor is dead goes on, and reports to nobody
         with caught_task(weekly, blow.pick) as caught:
             getattr(caught, blow.target).kill()
     else:
@@ -115,7 +146,9 @@ def freeze(weekly: Backfilled, blow: Blow) -> None:
             wait(weekly, lambda: caught.id not in running_ids(weekly), what)
     elif blow.target in ("scheduler", "triggerer"):
         with frozen(airflow.processes(blow.target)):
-            wait(weekly, lambda: airflow.client.health()[blow.target]["status"] == "unhealthy", what)
+            wait(
+                weekly, lambda: airflow.client.health()[blow.target]["status"] == "unhealthy", what
+            )
     else:
         services = [each for each in psutil.Process().children() if "local_aws" in title_of(each)]
         url, processes = weekly.services.endpoint_url, services
@@ -126,7 +159,9 @@ def freeze(weekly: Backfilled, blow: Blow) -> None:
 
 
 def wait(weekly: Backfilled, happened: Callable[[], Any], what: str) -> Any:
-    """Wait, and start again what ends meanwhile: a scheduler may do so when it loses the database."""
+    """Wait, and start again what ends meanwhile: a scheduler may do so when it loses the
+    database.
+    """
 
     def looked() -> Any:
         weekly.airflow.check_alive()
@@ -195,27 +230,46 @@ def assert_queries(weekly: Backfilled, periods: Sequence[Period], failed: int) -
 
 
 def assert_whole(weekly: Backfilled, periods: Sequence[Period]) -> None:
-    """All that a manifest names is there and as it says, and nothing else; Glue and `latest.json` say the same."""
+    """All that a manifest names is there and as it says, and nothing else; Glue and `latest.json`
+    say the same.
+    """
     s3, folder = weekly.services.s3, f"{weekly.report}/{weekly.cadence}/"
     for period in periods:
         manifest, bodies = weekly.manifest(period), weekly.objects(period)
         assert manifest is not None
         for entry in manifest["objects"]:
             body = bodies[entry["format"]]
-            assert (len(body), hashlib.sha256(body).hexdigest()) == (entry["bytes"], entry["sha256"]), entry["key"]
-        listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{folder}{period.id}/versions/")["Contents"]
+            assert (len(body), hashlib.sha256(body).hexdigest()) == (
+                entry["bytes"],
+                entry["sha256"],
+            ), entry["key"]
+        listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{folder}{period.id}/versions/")[
+            "Contents"
+        ]
         stored = {each["Key"] for each in listed if "/sql/" not in each["Key"]}
         assert stored == {entry["key"] for entry in manifest["objects"]}
         partition = weekly.services.glue.get_partition(
             DatabaseName="report_dev", TableName=weekly.dag_id, PartitionValues=[period.id]
         )["Partition"]
         said = partition["Parameters"]
-        assert (said["version"], said["query_id"]) == (manifest["version"], manifest["query"]["id"]), period
-        assert (int(said["rows"]), said["published_at"]) == (manifest["rows"], manifest["published_at"]), period
+        assert (said["version"], said["query_id"]) == (
+            manifest["version"],
+            manifest["query"]["id"],
+        ), period
+        assert (int(said["rows"]), said["published_at"]) == (
+            manifest["rows"],
+            manifest["published_at"],
+        ), period
         (parquet,) = (key for key in stored if key.endswith(".parquet"))
-        assert partition["StorageDescriptor"]["Location"] == f"s3://{BUCKET}/{parquet.rpartition('/')[0]}/", period
+        assert (
+            partition["StorageDescriptor"]["Location"]
+            == f"s3://{BUCKET}/{parquet.rpartition('/')[0]}/"
+        ), period
     latest = json.loads(s3.get_object(Bucket=BUCKET, Key=f"{folder}latest.json")["Body"].read())
-    assert latest.items() >= {name: manifest[name] for name in ("period", "version", "rows", "published_at")}.items()
+    assert (
+        latest.items()
+        >= {name: manifest[name] for name in ("period", "version", "rows", "published_at")}.items()
+    )
 
 
 @pytest.mark.parametrize(
@@ -226,14 +280,20 @@ def assert_whole(weekly: Backfilled, periods: Sequence[Period]) -> None:
     ],
 )
 def test_a_backfill_is_paid_once_whole_and_right_whatever_happens(
-    start_airflow: StartAirflow, tmp_path_factory: pytest.TempPathFactory, number: int, rounds: int, seed: int
+    start_airflow: StartAirflow,
+    tmp_path_factory: pytest.TempPathFactory,
+    number: int,
+    rounds: int,
+    seed: int,
 ) -> None:
     seed = int(os.environ.get("CHAOS_SEED", seed))
     print(f"CHAOS_SEED={seed}")
     periods = weeks(FIRST_SUNDAY, number, TOKYO)
     with lake_of_plays(tmp_path_factory.mktemp("local-aws") / "log", number) as plays:
         folder = tmp_path_factory.mktemp("reports")
-        airflow = start_reports(start_airflow, plays.services, folder, database="postgresql", supervised=True)
+        airflow = start_reports(
+            start_airflow, plays.services, folder, database="postgresql", supervised=True
+        )
         weekly = Backfilled(airflow, plays.services, "top_users", "weekly", plays.ranking)
         faults = Faults(plays.services.endpoint_url)
         faults.add(Hold(state="QUEUED", seconds=3, times=None))  # else no query is ever waited for

@@ -30,7 +30,15 @@ pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 full = pytest.mark.full
 
 PERIOD = "2025-06-08"
-DAGS = ("steady_weekly", "expiring_weekly", "impatient_weekly", "doomed_weekly", "told_weekly", "mapped", "reconciler")
+DAGS = (
+    "steady_weekly",
+    "expiring_weekly",
+    "impatient_weekly",
+    "doomed_weekly",
+    "told_weekly",
+    "mapped",
+    "reconciler",
+)
 DAG_FILE = """
 from datetime import timedelta
 
@@ -133,7 +141,9 @@ class Row:
         return ReportRun.begin(self.airflow, self.services, dag_id, self._name, PERIOD)
 
     def begin_and_hold(self, dag_id: str = "steady_weekly") -> tuple[ReportRun, Query]:
-        """Begin a run and bring it where its query runs, in the triggerer's care, and does not end."""
+        """Begin a run and bring it where its query runs, in the triggerer's care, and does not
+        end.
+        """
         self.strike(Hold)
         run = self.begin(dag_id)
         query = run.wait_for_query()
@@ -147,9 +157,15 @@ class Row:
         until(has_struck, f"fault {fault_id} of {self._name} strikes")
 
     def is_waited_for(self, run: ReportRun, map_index: int) -> bool:
-        """Whether the query of a mapped task is waited for; its wait is expanded when each query is submitted."""
+        """Whether the query of a mapped task is waited for; its wait is expanded when each query is
+        submitted.
+        """
         tasks = self.airflow.client.task_instances(run.dag_id, run.run_id)
-        waits = [task for task in tasks if (task.task_id, task.map_index) == ("wait_for_query", map_index)]
+        waits = [
+            task
+            for task in tasks
+            if (task.task_id, task.map_index) == ("wait_for_query", map_index)
+        ]
         return [task.state for task in waits] == ["deferred"]
 
     def reconcile(self) -> Any:
@@ -161,7 +177,9 @@ class Row:
 
 
 @pytest.fixture
-def row(airflow: AirflowRuntime, services: Services, request: pytest.FixtureRequest) -> Iterator[Row]:
+def row(
+    airflow: AirflowRuntime, services: Services, request: pytest.FixtureRequest
+) -> Iterator[Row]:
     row = Row(airflow, services, re.sub(r"\W+", "-", request.node.name).strip("-"))
     yield row
     row.faults.clear()
@@ -228,7 +246,9 @@ def test_a_submit_taken_for_dead_that_comes_back_stops_its_query_and_not_the_run
 def test_a_mapped_wait_whose_query_an_earlier_try_has_stopped_submits_it_again(row: Row) -> None:
     row.strike(Hold, times=None)
     drop = row.faults.add(Drop(sql="SELECT 1\n"))
-    slow = row.faults.add(Slow(action="ListQueryExecutions", milliseconds=60_000))  # of the try that looks it up
+    slow = row.faults.add(
+        Slow(action="ListQueryExecutions", milliseconds=60_000)
+    )  # of the try that looks it up
     run = row.begin("mapped")
     row.wait_until_struck(drop)
     run.process("run_query", 1).kill()
@@ -236,7 +256,9 @@ def test_a_mapped_wait_whose_query_an_earlier_try_has_stopped_submits_it_again(r
     until(lambda: row.is_waited_for(run, 1), "the second query is waited for")
     (query,) = (query for query in run.queries if query.map_index == 1)
 
-    row.services.athena.stop_query_execution(QueryExecutionId=query.id)  # as a try does that was taken for dead
+    row.services.athena.stop_query_execution(
+        QueryExecutionId=query.id
+    )  # as a try does that was taken for dead
     run.wait_until_ended(query.id)
     row.faults.clear()
 
@@ -266,7 +288,9 @@ def test_a_killed_transform_is_repeated_without_a_query(row: Row) -> None:
     assert "Process terminated by signal" in run.log("transform")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=full)], ids=["killed", "shut-down"])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=full)], ids=["killed", "shut-down"]
+)
 def test_a_triggerer_restarted_goes_on_waiting(row: Row, how: signal.Signals) -> None:
     run, query = row.begin_and_hold()
 
@@ -353,7 +377,9 @@ def test_a_failed_run_and_a_late_period_are_told_once_though_a_notifier_fails(
     assert "Reason: run_query: told_weekly: The period 2199-01-06" in message
     assert message.endswith("/dags/told_weekly/runs/of%2Bthe%2Bfuture")
 
-    check = airflow.client.trigger("told_weekly_late", logical_date=dt.datetime(2025, 6, 30, tzinfo=dt.UTC))
+    check = airflow.client.trigger(
+        "told_weekly_late", logical_date=dt.datetime(2025, 6, 30, tzinfo=dt.UTC)
+    )
     (check,) = airflow.client.wait_for_runs("told_weekly_late", [check.run_id], timeout_seconds=60)
     assert check.state == "success"
     (task,) = airflow.client.task_instances("told_weekly_late", check.run_id)
@@ -362,11 +388,15 @@ def test_a_failed_run_and_a_late_period_are_told_once_though_a_notifier_fails(
     assert subject == "dev: told_weekly 2025-06-22 is late"
     assert "it was due at 2025-06-29 03:00 Asia/Tokyo and is not published" in message
     with pytest.raises(AirflowApiError, match="told_weekly_late' does not allow backfill runs"):
-        airflow.client.backfill("told_weekly_late", dt.datetime(2025, 6, 1, tzinfo=dt.UTC), check.run_after)
+        airflow.client.backfill(
+            "told_weekly_late", dt.datetime(2025, 6, 1, tzinfo=dt.UTC), check.run_after
+        )
 
 
 @full
-def test_a_run_that_times_out_stops_its_query_and_is_told(row: Row, inbox: Inbox, stopped_after: StoppedAfter) -> None:
+def test_a_run_that_times_out_stops_its_query_and_is_told(
+    row: Row, inbox: Inbox, stopped_after: StoppedAfter
+) -> None:
     run, query = row.begin_and_hold("expiring_weekly")
 
     assert run.wait_until_over() == "failed"
@@ -381,7 +411,9 @@ def test_a_run_that_times_out_stops_its_query_and_is_told(row: Row, inbox: Inbox
     assert "wait_for_query: the run took longer than its run_timeout" in message
 
 
-def test_a_wait_that_is_given_up_stops_its_query_and_says_so(row: Row, stopped_after: StoppedAfter) -> None:
+def test_a_wait_that_is_given_up_stops_its_query_and_says_so(
+    row: Row, stopped_after: StoppedAfter
+) -> None:
     row.strike(Hold)
     run = row.begin("impatient_weekly")
     query = run.wait_for_query()
@@ -402,11 +434,14 @@ def test_a_dag_deleted_stops_its_query(row: Row, stopped_after: StoppedAfter) ->
     row.airflow.client.request("DELETE", "/api/v2/dags/doomed_weekly")
 
     stopped_after(run, query, asked)
-    # Airflow 3.3.1's scheduler may end with ObjectDeletedError when it schedules a run of a deleted DAG.
+    # Airflow 3.3.1's scheduler may end with ObjectDeletedError when it schedules a run of a deleted
+    # DAG.
     row.airflow.restart("scheduler")
 
 
-def test_what_nobody_was_there_to_stop_is_stopped_by_the_reconciler(row: Row, stopped_after: StoppedAfter) -> None:
+def test_what_nobody_was_there_to_stop_is_stopped_by_the_reconciler(
+    row: Row, stopped_after: StoppedAfter
+) -> None:
     run, query = row.begin_and_hold()
     client = row.airflow.client
     row.airflow.kill("triggerer")
@@ -421,7 +456,9 @@ def test_what_nobody_was_there_to_stop_is_stopped_by_the_reconciler(row: Row, st
 
 
 @full
-def test_a_submit_cleared_while_athena_answers_stops_its_query(row: Row, stopped_after: StoppedAfter) -> None:
+def test_a_submit_cleared_while_athena_answers_stops_its_query(
+    row: Row, stopped_after: StoppedAfter
+) -> None:
     slow = row.strike(Slow, action="StartQueryExecution", milliseconds=2_500, times=1)
     row.strike(Hold)
     run = row.begin()
@@ -451,7 +488,10 @@ def test_a_submit_cleared_before_it_knows_its_query_leaves_it_to_the_reconciler(
     process.wait(60)
     row.faults.clear(drop)
     run.wait_until_watched()
-    assert row.reconcile() in ([], [query.id])  # none if the task has found it by its marker before it died
+    assert row.reconcile() in (
+        [],
+        [query.id],
+    )  # none if the task has found it by its marker before it died
 
     stopped_after(run, query, asked)
     row.faults.clear()

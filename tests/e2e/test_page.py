@@ -1,4 +1,6 @@
-"""The page's endpoints in a real API server: who may see what, and that they say what Airflow knows."""
+"""The page's endpoints in a real API server: who may see what, and that they say what Airflow
+knows.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ class Users:
 
     def post(self, user: str, path: str, body: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.tokens[user]}"}
-        return httpx.post(f"{self.url}/api/v2{path}", json=body, headers=headers, trust_env=False, timeout=60)
+        return httpx.post(
+            f"{self.url}/api/v2{path}", json=body, headers=headers, trust_env=False, timeout=60
+        )
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +69,17 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Iterator[AirflowRuntime]:
+def airflow(
+    tmp_path_factory: pytest.TempPathFactory, services: Services
+) -> Iterator[AirflowRuntime]:
     folder = tmp_path_factory.mktemp("page")
     sql = SQL / "top_users.sql"
     dags = write_dags(folder / "dags", sql, PERIODS[0].start, ["user_ranking", "shop_revenue"])
-    ended = (dags / "shop_revenue.py").read_text().replace("since=", f'until="{PERIODS[1].first_date}", since=')
+    ended = (
+        (dags / "shop_revenue.py")
+        .read_text()
+        .replace("since=", f'until="{PERIODS[1].first_date}", since=')
+    )
     (dags / "shop_closed.py").write_text(ended.replace("shop_revenue", "shop_closed"))
     (dags / "no_report.py").write_text(
         '"""A DAG of Airflow."""\nfrom airflow.sdk import DAG\n'
@@ -85,7 +95,9 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Ite
             "ATHENA_REPORTS_SQL_FOLDER": str(sql.parent),
             "PYTHONPATH": str(ROOT),
             "AIRFLOW__CORE__AUTH_MANAGER": "tests.e2e.page_auth.SomeDagsAuthManager",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"admin:admin,looker:viewer,{OUTSIDER}:viewer",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": (
+                f"admin:admin,looker:viewer,{OUTSIDER}:viewer"
+            ),
         },
     )
     ids = [f"{report}_{name}" for report in REPORTS for name in ("weekly", "monthly")]
@@ -110,8 +122,14 @@ def users(airflow: AirflowRuntime) -> Users:
 def rows_of(users: Users, user: str = "admin") -> dict[str, Any]:
     answer = users.get(user, "/api/coverage").json()
     return {
-        row["dag_id"]: row
-        | {"cells": {cell[0]: dict(zip(answer["fields"], cell, strict=True)) for cell in row["cells"]}}
+        row["dag_id"]: (
+            row
+            | {
+                "cells": {
+                    cell[0]: dict(zip(answer["fields"], cell, strict=True)) for cell in row["cells"]
+                }
+            }
+        )
         for row in answer["reports"]
     }
 
@@ -135,7 +153,9 @@ def test_only_dags_that_the_viewer_may_read_are_listed(users: Users) -> None:
 
 
 def test_a_report_that_ended_misses_nothing_after_its_end(users: Users) -> None:
-    assert list(rows_of(users)["shop_closed_weekly"]["cells"]) == [period.id for period in PERIODS[:2]]
+    assert list(rows_of(users)["shop_closed_weekly"]["cells"]) == [
+        period.id for period in PERIODS[:2]
+    ]
 
 
 def test_the_page_without_its_data_loads_for_everybody(users: Users) -> None:
@@ -159,10 +179,14 @@ def test_who_may_not_start_runs_is_told_so_and_airflow_holds_to_it(users: Users)
     start = PERIODS[0].start.isoformat()
     backfill = {"dag_id": DAG_ID, "from_date": start, "to_date": start}
     assert users.post("looker", "/backfills", backfill).status_code == 403
-    assert users.post("looker", f"/dags/{DAG_ID}/dagRuns", {"logical_date": None}).status_code == 403
+    assert (
+        users.post("looker", f"/dags/{DAG_ID}/dagRuns", {"logical_date": None}).status_code == 403
+    )
 
 
-def test_another_site_cannot_start_anything_in_the_name_of_a_viewer(users: Users, airflow: AirflowRuntime) -> None:
+def test_another_site_cannot_start_anything_in_the_name_of_a_viewer(
+    users: Users, airflow: AirflowRuntime
+) -> None:
     """Its requests carry the session's cookie at most, and no content type but those of a form."""
     run = airflow.client.trigger("shop_revenue_weekly", conf={"period": PERIODS[0].id})
     airflow.client.set_state("shop_revenue_weekly", run.run_id, "failed")
@@ -176,7 +200,11 @@ def test_another_site_cannot_start_anything_in_the_name_of_a_viewer(users: Users
     cookie = {"Cookie": f"_token={users.tokens['admin']}", "Origin": "https://elsewhere.example"}
     for path, body in forgeries.items():
         address = f"{users.url}/api/v2{path}"
-        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        for kind in (
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=x",
+        ):
             answer = httpx.post(
                 address,
                 content=json.dumps(body),
@@ -186,13 +214,20 @@ def test_another_site_cannot_start_anything_in_the_name_of_a_viewer(users: Users
             )
             assert not answer.is_success
         # What is JSON a browser sends only if it is allowed beforehand.
-        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+        asked = {
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type",
+        }
         preflight = httpx.options(address, headers={**cookie, **asked}, trust_env=False)
         assert "access-control-allow-origin" not in preflight.headers
-    assert [(each.run_id, each.state) for each in airflow.client.runs("shop_revenue_weekly")] == before
+    assert [
+        (each.run_id, each.state) for each in airflow.client.runs("shop_revenue_weekly")
+    ] == before
 
 
-def test_runs_that_airflow_knows_are_seen_at_their_period(users: Users, airflow: AirflowRuntime) -> None:
+def test_runs_that_airflow_knows_are_seen_at_their_period(
+    users: Users, airflow: AirflowRuntime
+) -> None:
     client = airflow.client
     by_param = client.trigger(DAG_ID, conf={"period": PERIODS[0].id})
     by_date = client.trigger(DAG_ID, logical_date=PERIODS[1].end_utc)
@@ -217,7 +252,9 @@ def test_runs_that_airflow_knows_are_seen_at_their_period(users: Users, airflow:
     runs = [cells[period.id]["run_id"] for period in PERIODS]
     assert runs[:4] == [by_param.run_id, by_date.run_id, "", again.run_id]
     client.pause("shop_revenue_monthly")
-    assert [dag_id for dag_id, row in rows_of(users).items() if row["is_paused"]] == ["shop_revenue_monthly"]
+    assert [dag_id for dag_id, row in rows_of(users).items() if row["is_paused"]] == [
+        "shop_revenue_monthly"
+    ]
 
 
 def planned(users: Users, period: Period, state: str = "missing") -> dict[str, Any]:
@@ -230,8 +267,14 @@ def planned(users: Users, period: Period, state: str = "missing") -> dict[str, A
 
 def backfilled(users: Users, first: Period, last: Period, dag_id: str = DAG_ID) -> list[str]:
     """The periods that a backfill would run, by Airflow's own dry run."""
-    body = {"dag_id": dag_id, "from_date": first.start.isoformat(), "to_date": last.start.isoformat()}
-    dry = users.post("admin", "/backfills/dry_run", body | {"reprocess_behavior": "none"}).json()["backfills"]
+    body = {
+        "dag_id": dag_id,
+        "from_date": first.start.isoformat(),
+        "to_date": last.start.isoformat(),
+    }
+    dry = users.post("admin", "/backfills/dry_run", body | {"reprocess_behavior": "none"}).json()[
+        "backfills"
+    ]
     return [WEEKS.containing(datetime.fromisoformat(each["logical_date"])).id for each in dry]
 
 
@@ -260,11 +303,15 @@ def test_a_hole_gets_a_run_that_a_later_backfill_finds_and_the_next_fill_clears(
 def test_a_period_whose_run_cannot_run_it_gets_a_run_of_its_own(
     users: Users, airflow: AirflowRuntime, occupied_by: str
 ) -> None:
-    """Airflow makes no second run of a logical date, and never runs what a cancelled backfill left."""
+    """Airflow makes no second run of a logical date, and never runs what a cancelled backfill
+    left.
+    """
     client = airflow.client
     if occupied_by == "a cancelled backfill":
         hole = PERIODS[6]
-        client.cancel_backfill(client.backfill(DAG_ID, hole.start, hole.start))  # which fails the queued run
+        client.cancel_backfill(
+            client.backfill(DAG_ID, hole.start, hole.start)
+        )  # which fails the queued run
     else:
         hole = PERIODS[1]  # the run that is triggered with its date reports the week before
         occupying = client.trigger(DAG_ID, logical_date=hole.start_utc)

@@ -1,4 +1,5 @@
-"""The Reports page in a real browser and a real Airflow, from the first hole to the last one filled.
+"""The Reports page in a real browser and a real Airflow, from the first hole to the last one
+filled.
 
 The tests of this module follow one another: each finds what the ones before have left.
 """
@@ -85,14 +86,20 @@ def fill(services: Services) -> None:
     restated.put(WEEK[-7], at=WEEK[-7].end_utc + timedelta(days=3), rows=hostile)
     foreign = Publisher(services, "device_share", WEEKS)
     services.s3.put_object(
-        Bucket=foreign.bucket, Key=f"device_share/weekly/{WEEK[-3].id}/manifest.json", Body=b'{"a": 1}'
+        Bucket=foreign.bucket,
+        Key=f"device_share/weekly/{WEEK[-3].id}/manifest.json",
+        Body=b'{"a": 1}',
     )
-    services.s3.delete_object(Bucket=foreign.bucket, Key=f"device_share/weekly/{WEEK[-4].id}/manifest.json")
+    services.s3.delete_object(
+        Bucket=foreign.bucket, Key=f"device_share/weekly/{WEEK[-4].id}/manifest.json"
+    )
     foreign.alter(WEEK[-4], broken="its manifest is missing")  # as the cleanup notes
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Iterator[AirflowRuntime]:
+def airflow(
+    tmp_path_factory: pytest.TempPathFactory, services: Services
+) -> Iterator[AirflowRuntime]:
     folder = tmp_path_factory.mktemp("page")
     sql = SQL / "top_users.sql"
     config = AirflowConfig(
@@ -131,7 +138,9 @@ def enter(browser: Browser, airflow: AirflowRuntime) -> Iterator[Enter]:
     """Logs a user in, and sees to it that the page has caused no error by the end of the test."""
     passwords = json.loads((airflow.config.home / "passwords.json").read_text())
     problems: list[str] = []
-    with browser.new_context(viewport={"width": 1440, "height": 900}, timezone_id="Asia/Tokyo") as context:
+    with browser.new_context(
+        viewport={"width": 1440, "height": 900}, timezone_id="Asia/Tokyo"
+    ) as context:
         context.set_default_timeout(60_000)
         expect.set_options(timeout=60_000)
 
@@ -164,7 +173,9 @@ def in_airflow(page: Page, airflow: AirflowRuntime) -> Iterator[FrameLocator]:
     yield frame
 
 
-def test_a_backfill_from_airflows_own_form_fills_the_coverage(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_a_backfill_from_airflows_own_form_fills_the_coverage(
+    enter: Enter, airflow: AirflowRuntime
+) -> None:
     page = enter("admin")
     page.goto(f"{airflow.url}/dags/{DAG_ID}")
     page.get_by_role("button", name="Trigger Dag").click()
@@ -181,10 +192,14 @@ def test_a_backfill_from_airflows_own_form_fills_the_coverage(enter: Enter, airf
             "data-state", re.compile("published|provisional"), timeout=RUN_SECONDS * 1000
         )
     backfilled = [run for run in airflow.client.runs(DAG_ID) if run.run_type == "backfill"]
-    assert [run.data_interval_start for run in backfilled] == [period.start_utc for period in BY_FORM]
+    assert [run.data_interval_start for run in backfilled] == [
+        period.start_utc for period in BY_FORM
+    ]
 
 
-def test_coverage_shows_every_state_by_colour_and_by_shape(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_coverage_shows_every_state_by_colour_and_by_shape(
+    enter: Enter, airflow: AirflowRuntime
+) -> None:
     page = enter("admin")
     open_page(page, airflow)
     shop = "shop_revenue_weekly"
@@ -217,7 +232,9 @@ def test_coverage_shows_every_state_by_colour_and_by_shape(enter: Enter, airflow
     expect(page.get_by_text("Nothing is published yet").first).to_be_visible()
 
 
-def test_coverage_can_be_used_by_keyboard_and_by_a_screen_reader(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_coverage_can_be_used_by_keyboard_and_by_a_screen_reader(
+    enter: Enter, airflow: AirflowRuntime
+) -> None:
     page = enter("admin")
     open_page(page, airflow)
     cell(page, WEEK[-12]).focus()
@@ -225,10 +242,14 @@ def test_coverage_can_be_used_by_keyboard_and_by_a_screen_reader(enter: Enter, a
     for key, period in (("ArrowLeft", WEEK[-13]), ("ArrowRight", WEEK[-12]), ("End", WEEK[-1])):
         page.keyboard.press(key)
         expect(cell(page, period)).to_be_focused()
-    expect(page.get_by_role("gridcell", name=f"{DAG_ID}, week {WEEK[-1].id}: provisional, published")).to_be_focused()
+    expect(
+        page.get_by_role("gridcell", name=f"{DAG_ID}, week {WEEK[-1].id}: provisional, published")
+    ).to_be_focused()
     expect(page.get_by_role("tooltip")).to_contain_text("100 rows")
     page.keyboard.press("ArrowUp")
-    expect(page.locator(".cell:focus")).to_have_attribute("data-key", re.compile("^user_ranking_monthly/"))
+    expect(page.locator(".cell:focus")).to_have_attribute(
+        "data-key", re.compile("^user_ranking_monthly/")
+    )
     page.keyboard.press("ArrowDown")
     page.keyboard.press("End")
     page.keyboard.press("Enter")
@@ -301,7 +322,9 @@ def test_the_page_is_as_light_or_dark_as_airflow(enter: Enter, airflow: AirflowR
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == colour
 
 
-def test_a_period_shows_its_ranking_history_versions_and_checks(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_a_period_shows_its_ranking_history_versions_and_checks(
+    enter: Enter, airflow: AirflowRuntime
+) -> None:
     page = enter("admin")
     open_page(page, airflow)
     cell(page, WEEK[-8]).click()
@@ -329,7 +352,8 @@ def test_a_period_shows_its_ranking_history_versions_and_checks(enter: Enter, ai
     versions.get_by_role("button", name="SQL").first.click()
     expect(page.get_by_text(f"SELECT user_id FROM plays -- {WEEK[-8].id}, 3")).to_be_visible()
     expect(page.locator(".facts").get_by_role("link", name="3f1d9c52")).to_have_attribute(
-        "href", re.compile(r"^https://us-east-1\.console\.aws\.amazon\.com/athena/.*/history/3f1d9c52")
+        "href",
+        re.compile(r"^https://us-east-1\.console\.aws\.amazon\.com/athena/.*/history/3f1d9c52"),
     )
     history.get_by_text("As a table").click()
     SCREENSHOTS.take(page, "page-period", "light")
@@ -340,9 +364,14 @@ def test_costs_are_listed_dearest_first(enter: Enter, airflow: AirflowRuntime) -
     open_page(page, airflow)
     page.get_by_text("Costs of the last 12 months").click()
     # Each of its queries scanned the same; those of others may have run for real meanwhile.
-    stable = page.locator("details tbody tr", has=page.get_by_role("rowheader", name="device_share_weekly"))
+    stable = page.locator(
+        "details tbody tr", has=page.get_by_role("rowheader", name="device_share_weekly")
+    )
     expect(stable).to_contain_text("+0%")
-    prices = [float(text.strip("$<")) for text in page.locator("details tbody td:nth-child(4)").all_inner_texts()]
+    prices = [
+        float(text.strip("$<"))
+        for text in page.locator("details tbody td:nth-child(4)").all_inner_texts()
+    ]
     assert len(prices) > 3
     assert prices == sorted(prices, reverse=True)
 
@@ -392,7 +421,9 @@ def test_a_failed_period_leads_to_its_run(enter: Enter, airflow: AirflowRuntime)
     page = enter("admin")
     open_page(page, airflow)
     cell(page, FAILED).click()
-    expect(page.get_by_text("The last run failed. Its log is with the run in Airflow.")).to_be_visible()
+    expect(
+        page.get_by_text("The last run failed. Its log is with the run in Airflow.")
+    ).to_be_visible()
     page.get_by_role("link", name="Run in Airflow").click()
     page.wait_for_url(re.compile(rf"/dags/{DAG_ID}/runs/manual__"))
     expect(page.get_by_text("Failed").first).to_be_visible()
@@ -415,7 +446,9 @@ def test_a_manifest_that_cannot_be_used_is_explained(
     expect(cell(page, period, "device_share_weekly")).to_be_visible()
 
 
-def test_a_range_that_is_inverted_is_refused_in_the_form(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_a_range_that_is_inverted_is_refused_in_the_form(
+    enter: Enter, airflow: AirflowRuntime
+) -> None:
     page = enter("admin")
     open_page(page, airflow)
     page.get_by_role("button", name=f"Fill the holes of {DAG_ID}").click()
@@ -436,7 +469,9 @@ def test_a_period_that_does_not_exist_is_explained(enter: Enter, airflow: Airflo
     expect(cell(page, WEEK[-1])).to_be_visible()
 
 
-def test_a_viewer_without_rights_looks_and_starts_nothing(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_a_viewer_without_rights_looks_and_starts_nothing(
+    enter: Enter, airflow: AirflowRuntime
+) -> None:
     page = enter("looker")
     open_page(page, airflow)
     expect(cell(page, FORGOTTEN)).to_have_attribute("data-state", "missing")
@@ -455,7 +490,9 @@ def test_who_is_not_logged_in_is_asked_to(browser: Browser, airflow: AirflowRunt
         page.wait_for_url(re.compile("/auth/login"))
 
 
-def test_holes_are_filled_and_stale_periods_restated(enter: Enter, airflow: AirflowRuntime, services: Services) -> None:
+def test_holes_are_filled_and_stale_periods_restated(
+    enter: Enter, airflow: AirflowRuntime, services: Services
+) -> None:
     """Two holes get runs with their logical dates; the stale period's own run is cleared."""
     publisher = Publisher(services, "user_ranking", WEEKS)
     # Queries of one minute count as run together, so this one has to be older.
@@ -486,7 +523,9 @@ def test_holes_are_filled_and_stale_periods_restated(enter: Enter, airflow: Airf
     dialog.get_by_role("button", name="Close").click()
     for period in (*HOLES, BY_FORM[1]):
         expect(cell(page, period)).to_have_attribute(
-            "data-state", re.compile("published|provisional|partial|warned"), timeout=RUN_SECONDS * 1000
+            "data-state",
+            re.compile("published|provisional|partial|warned"),
+            timeout=RUN_SECONDS * 1000,
         )
     runs = [run for run in airflow.client.runs(DAG_ID) if run.run_id.startswith("fill__")]
     assert {run.data_interval_start for run in runs} == {period.start_utc for period in HOLES}
@@ -497,7 +536,11 @@ def test_history_follows_what_a_check_tells_apart_and_says_so_without_one(
 ) -> None:
     publisher = Publisher(services, "campaign_reach", WEEKS)
     for place, week in enumerate(WEEK[-3:]):
-        sales = [("Quito", "GROCERY", 700 - place), ("Cuenca", "GROCERY", 500 + place), ("Quito", "DAIRY", 300)]
+        sales = [
+            ("Quito", "GROCERY", 700 - place),
+            ("Cuenca", "GROCERY", 500 + place),
+            ("Quito", "DAIRY", 300),
+        ]
         rows = [{"store": store, "family": family, "sales": each} for store, family, each in sales]
         unique = PASSED.model_copy(update={"name": "unique(store, family)"})
         publisher.put(week, rows=rows, checks=[unique])
@@ -505,13 +548,21 @@ def test_history_follows_what_a_check_tells_apart_and_says_so_without_one(
     history = page.locator("section", has=page.get_by_role("heading", name="History"))
     open_page(page, airflow)
     reach = cell(page, WEEK[-1], "campaign_reach_weekly")
-    expect(reach).to_have_attribute("data-state", "published")  # the page keeps for seconds what was there before
+    expect(reach).to_have_attribute(
+        "data-state", "published"
+    )  # the page keeps for seconds what was there before
     reach.click()
     history.get_by_text("As a table").click()
-    values = {"Quito, GROCERY": (700, 699, 698), "Cuenca, GROCERY": (500, 501, 502), "Quito, DAIRY": (300, 300, 300)}
+    values = {
+        "Quito, GROCERY": (700, 699, 698),
+        "Cuenca, GROCERY": (500, 501, 502),
+        "Quito, DAIRY": (300, 300, 300),
+    }
     expect(history.locator("tbody tr")).to_have_count(len(values))
     for name, numbers in values.items():
-        expect(history.get_by_role("row", name=name)).to_have_text(name + "".join(map(str, numbers)))
+        expect(history.get_by_role("row", name=name)).to_have_text(
+            name + "".join(map(str, numbers))
+        )
     expect(history.locator("path")).to_have_count(len(values))
 
     open_page(page, airflow, f"#{DAG_ID}/{HOLES[1].id}")  # which a run has published
@@ -523,7 +574,9 @@ def test_history_follows_what_a_check_tells_apart_and_says_so_without_one(
     expect(history.locator("path")).to_have_count(0)
 
 
-def test_airflows_graph_shows_the_steps_from_left_to_right(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_airflows_graph_shows_the_steps_from_left_to_right(
+    enter: Enter, airflow: AirflowRuntime
+) -> None:
     page = enter("admin")
     page.set_viewport_size({"width": 1400, "height": 600})
     page.goto(f"{airflow.url}/dags/{DAG_ID}")

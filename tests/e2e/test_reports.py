@@ -1,4 +1,5 @@
-"""One period by every way in which a run can come to be, in a real Airflow: the data objects are the same.
+"""One period by every way in which a run can come to be, in a real Airflow: the data objects are
+the same.
 
 The lake lies around the last complete week, since only that week is scheduled without catch-up.
 """
@@ -45,7 +46,10 @@ class Week:
         # Runs start five minutes after the week's end.
         today = (dt.datetime.now(TOKYO) - dt.timedelta(minutes=5)).date()
         sunday = today - dt.timedelta(days=(today.weekday() + 1) % 7)
-        start, end = (dt.datetime.combine(day, dt.time.min, TOKYO) for day in (sunday - dt.timedelta(7), sunday))
+        start, end = (
+            dt.datetime.combine(day, dt.time.min, TOKYO)
+            for day in (sunday - dt.timedelta(7), sunday)
+        )
         return cls(start, end)
 
     @property
@@ -54,7 +58,9 @@ class Week:
 
     @property
     def next(self) -> Week:
-        return Week(self.end, self.end + dt.timedelta(days=7))  # Tokyo keeps no daylight saving time
+        return Week(
+            self.end, self.end + dt.timedelta(days=7)
+        )  # Tokyo keeps no daylight saving time
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +80,9 @@ def services(tmp_path_factory: pytest.TempPathFactory, earliest: Week) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Iterator[AirflowRuntime]:
+def airflow(
+    tmp_path_factory: pytest.TempPathFactory, services: Services
+) -> Iterator[AirflowRuntime]:
     config = AirflowConfig(
         home=tmp_path_factory.mktemp("airflow"),
         dags_folder=DAGS,
@@ -190,12 +198,16 @@ def test_a_period_on_a_backfill_fails_before_any_query_and_without_retries(
     client.backfill(DAG_ID, first, first, dag_run_conf={"period": week.id})
 
     def failed(runs: Any) -> bool:
-        return any(run.run_type == "backfill" and run.finished for run in runs if run.logical_date == first)
+        return any(
+            run.run_type == "backfill" and run.finished for run in runs if run.logical_date == first
+        )
 
     runs = client.wait_for_runs(DAG_ID, until=failed, timeout_seconds=120)
     (run,) = (run for run in runs if run.logical_date == first)
     assert run.state == "failed"
-    task = next(task for task in client.task_instances(DAG_ID, run.run_id) if task.task_id == "run_query")
+    task = next(
+        task for task in client.task_instances(DAG_ID, run.run_id) if task.task_id == "run_query"
+    )
     assert (task.state, task.try_number) == ("failed", 1)
     assert "belongs to a backfill" in client.task_log(DAG_ID, run.run_id, "run_query")
     assert services.athena.list_query_executions(WorkGroup="dev")["QueryExecutionIds"] == before
@@ -240,12 +252,16 @@ def assert_tasks_show_what_went_in_and_out(client: AirflowClient, run: DagRun, w
 
 def read_manifest(services: Services, week: Week) -> Mapping[str, Any]:
     key = f"top_users/weekly/{week.id}/manifest.json"
-    manifest: Mapping[str, Any] = json.loads(services.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    manifest: Mapping[str, Any] = json.loads(
+        services.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    )
     return manifest
 
 
 def take_objects(services: Services, week: Week) -> Mapping[str, bytes]:
-    """Read the data objects of a period by format, and remove everything that was published of it."""
+    """Read the data objects of a period by format, and remove everything that was published of
+    it.
+    """
     objects = {
         entry["format"]: services.s3.get_object(Bucket=BUCKET, Key=entry["key"])["Body"].read()
         for entry in read_manifest(services, week)["objects"]

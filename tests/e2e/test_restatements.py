@@ -1,8 +1,9 @@
-"""Late events in a real Airflow: what was published provisionally is reported again, and nothing else is.
+"""Late events in a real Airflow: what was published provisionally is reported again, and nothing
+else is.
 
-Other DAGs start for what is published, and for nothing else. Some of them are read before the report, one after it.
-The report waits so long for late events that one of its weeks settles while the tests run.
-The tests follow one another: each finds what the ones before have left.
+Other DAGs start for what is published, and for nothing else. Some of them are read before the
+report, one after it. The report waits so long for late events that one of its weeks settles while
+the tests run. The tests follow one another: each finds what the ones before have left.
 """
 
 from __future__ import annotations
@@ -89,7 +90,11 @@ class Lake:
 
     def ranking(self, week: Period) -> Rows:
         """What the report must say of a week by now."""
-        return top_users(self.plays, *(week.midnight(day) for day in (week.first, week.end, week.previous)), top=TOP)
+        return top_users(
+            self.plays,
+            *(week.midnight(day) for day in (week.first, week.end, week.previous)),
+            top=TOP,
+        )
 
 
 @dataclass
@@ -140,7 +145,10 @@ class Reports:
         for week in weeks:
             manifest = self.manifest(week)
             for format in ("parquet", "csv"):
-                assert rows_of(lake.services.s3, manifest, format) == lake.ranking(week), (week.id, format)
+                assert rows_of(lake.services.s3, manifest, format) == lake.ranking(week), (
+                    week.id,
+                    format,
+                )
 
     def partition(self, week: Period) -> Mapping[str, Any]:
         answer = self.weekly.services.glue.get_partition(
@@ -152,8 +160,13 @@ class Reports:
     def age(self, week: Period) -> None:
         """Let the query of a week be an hour older: queries of one minute count as run together."""
         partition = self.partition(week)
-        submitted = dt.datetime.fromisoformat(partition["Parameters"]["submitted_at"]) - dt.timedelta(hours=1)
-        parameters = {**partition["Parameters"], "submitted_at": submitted.isoformat(timespec="milliseconds")}
+        submitted = dt.datetime.fromisoformat(
+            partition["Parameters"]["submitted_at"]
+        ) - dt.timedelta(hours=1)
+        parameters = {
+            **partition["Parameters"],
+            "submitted_at": submitted.isoformat(timespec="milliseconds"),
+        }
         entry = {"StorageDescriptor": partition["StorageDescriptor"], "Parameters": parameters}
         self.weekly.services.glue.update_partition(
             DatabaseName="report_dev",
@@ -192,11 +205,15 @@ class Reports:
         return triggers
 
     def events(self, **filters: str) -> list[dict[str, Any]]:
-        """The events of the report's assets, once no run that they started is queued: before, the API answers 500."""
+        """The events of the report's assets, once no run that they started is queued: before, the
+        API answers 500.
+        """
 
         def look() -> list[dict[str, Any]] | None:
             try:
-                return self.airflow.client.request("GET", "/api/v2/assets/events", params=query)["asset_events"]
+                return self.airflow.client.request("GET", "/api/v2/assets/events", params=query)[
+                    "asset_events"
+                ]
             except AirflowApiError as refusal:
                 if refusal.status != HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise
@@ -206,11 +223,17 @@ class Reports:
         return self.until(look, "the events are listed")
 
     def seen_by(self, consumer: str) -> tuple[list[str | None], Counter[str]]:
-        """What the runs of a consumer were for, and the periods of the events that they saw, once all have ended."""
+        """What the runs of a consumer were for, and the periods of the events that they saw, once
+        all have ended.
+        """
         client = self.airflow.client
-        self.until(lambda: all(run.finished for run in client.runs(consumer)), f"{consumer} has ended")
+        self.until(
+            lambda: all(run.finished for run in client.runs(consumer)), f"{consumer} has ended"
+        )
         seen = [client.xcom(consumer, run.run_id, "published") for run in client.runs(consumer)]
-        return [each["run_for"] for each in seen], Counter(id for each in seen for id in each["periods"])
+        return [each["run_for"] for each in seen], Counter(
+            id for each in seen for id in each["periods"]
+        )
 
     def stale(self) -> list[str]:
         """The weeks that the Reports page lists as stale."""
@@ -221,7 +244,9 @@ class Reports:
         return [cell["id"] for cell in cells if "stale" in cell["states"]]
 
     def wait_until_stale(self, weeks: Sequence[Period]) -> None:
-        """Wait until the page, which keeps what it has read for some seconds, lists just these weeks."""
+        """Wait until the page, which keeps what it has read for some seconds, lists just these
+        weeks.
+        """
         ids = [week.id for week in weeks]
         self.until(lambda: self.stale() == ids, f"the page lists {ids} as stale", seconds=20)
 
@@ -243,16 +268,22 @@ def write_restatement(folder: Path) -> None:
 
 
 def write_consumers(folder: Path) -> None:
-    """Put the consumers that the page shows into a folder; instead of for months they run for other weeks."""
+    """Put the consumers that the page shows into a folder; instead of for months they run for other
+    weeks.
+    """
     months = 'monthly("Asia/Tokyo")'
     assert consumers().count(months) == 1
-    (folder / "consumers.py").write_text(consumers().replace(months, 'weekly("monday", "Asia/Tokyo")'))
+    (folder / "consumers.py").write_text(
+        consumers().replace(months, 'weekly("monday", "Asia/Tokyo")')
+    )
 
 
 def write_late_consumer(folder: Path) -> None:
     """Put one of them into a folder once more, under another name."""
     begin, _, end = consumers().partition('with DAG("after_publications"')
-    (folder / "late.py").write_text(f'{begin}with DAG("{LATE_CONSUMER}"{end.partition("with DAG")[0]}')
+    (folder / "late.py").write_text(
+        f'{begin}with DAG("{LATE_CONSUMER}"{end.partition("with DAG")[0]}'
+    )
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +296,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
 
 
 @pytest.fixture(scope="module")
-def reports(start_airflow: StartAirflow, lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Reports:
+def reports(
+    start_airflow: StartAirflow, lake: Lake, tmp_path_factory: pytest.TempPathFactory
+) -> Reports:
     """All four weeks, published; the late events of the second one will all have landed soon."""
     dags = tmp_path_factory.mktemp("dags")
     write_restatement(dags)
@@ -287,7 +320,8 @@ def reports(start_airflow: StartAirflow, lake: Lake, tmp_path_factory: pytest.Te
     airflow.wait_until_parsed([DAG_ID])
     write_late_consumer(dags)
     weekly = Backfilled(airflow, lake.services, "top_users", "weekly", lake.ranking)
-    # The last week is scheduled without catch-up; a backfill over it at the same time would be a race.
+    # The last week is scheduled without catch-up; a backfill over it at the same time would be a
+    # race.
     until(lambda: weekly.runs([LAST]), "the scheduler has made its run")
     begun = now()
     weekly.begin(WEEKS[:3])
@@ -337,7 +371,11 @@ def test_a_provisional_week_is_restated_by_itself_once_its_late_events_have_land
     assert earlier["difference"] == difference(before, lake.ranking(LATE))
     assert (earlier["version"], earlier["provisional"]) == (published["version"], True)
     assert (manifest["provisional"], manifest["run"]["run_id"]) == (False, run.run_id)
-    assert manifest["restated_at"] == manifest["query"]["submitted_at"] > published["query"]["submitted_at"]
+    assert (
+        manifest["restated_at"]
+        == manifest["query"]["submitted_at"]
+        > published["query"]["submitted_at"]
+    )
 
     partition = reports.partition(LATE)
     assert (
@@ -363,7 +401,9 @@ def test_the_week_after_it_is_stale_and_restated_on_demand(reports: Reports, lak
     reports.wait_until_stale([AFTER])
     assert reports.manifest(AFTER)["restated_at"] == ""
     query = {"first": BEFORE.id, "last": LAST.id, "state": "stale"}
-    plan = reports.airflow.client.request("GET", f"/athena-reports/api/dags/{DAG_ID}/plan", params=query)
+    plan = reports.airflow.client.request(
+        "GET", f"/athena-reports/api/dags/{DAG_ID}/plan", params=query
+    )
     assert [start["period"] for start in plan["starts"]] == [AFTER.id]
     assert reports.restate(stale=False) == []
 
@@ -381,13 +421,19 @@ def test_the_week_after_it_is_stale_and_restated_on_demand(reports: Reports, lak
     reports.wait_until_stale([])
 
 
-def test_stale_weeks_are_restated_in_the_order_of_their_periods(reports: Reports, lake: Lake) -> None:
-    """Two weeks are corrected after the fact, the later one first; each makes the one after it stale."""
+def test_stale_weeks_are_restated_in_the_order_of_their_periods(
+    reports: Reports, lake: Lake
+) -> None:
+    """Two weeks are corrected after the fact, the later one first; each makes the one after it
+    stale.
+    """
     client = reports.airflow.client
     for week, after in ((LATE, AFTER), (BEFORE, LATE)):
         lake.land(week, [200_000], landed=week.end + 2 * DAY)
         client.clear(DAG_ID, reports.manifest(week)["run"]["run_id"])
-        reports.until(lambda: all(run.finished for run in reports.runs()), "the cleared run has ended")
+        reports.until(
+            lambda: all(run.finished for run in reports.runs()), "the cleared run has ended"
+        )
         reports.age(after)
     reports.wait_until_stale([LATE, AFTER])
     known = {run.run_id for run in reports.runs()}
@@ -411,7 +457,9 @@ def test_the_restatement_comes_to_rest(reports: Reports, lake: Lake) -> None:
 
     assert reports.restate(stale=True) == []
     # Its own schedule goes on meanwhile.
-    scheduled = [run for run in reports.airflow.client.runs(RESTATEMENT) if run.run_type == "scheduled"]
+    scheduled = [
+        run for run in reports.airflow.client.runs(RESTATEMENT) if run.run_type == "scheduled"
+    ]
     assert len(scheduled) > 2
     assert {run.state for run in scheduled if run.finished} == {"success"}
 
@@ -428,9 +476,12 @@ def test_the_restatement_comes_to_rest(reports: Reports, lake: Lake) -> None:
 def test_consumers_have_seen_one_event_for_each_version(reports: Reports) -> None:
     """Some queries found the same rows as the ones before them, and nobody was told."""
     assert len(reports.weekly.queries) > sum(reports.versions())
-    versions = Counter({week.id: number for week, number in zip(WEEKS, reports.versions(), strict=True)})
+    versions = Counter(
+        {week.id: number for week, number in zip(WEEKS, reports.versions(), strict=True)}
+    )
     plain, keyed = (
-        [event for event in reports.events() if event["name"] == name] for name in (DAG_ID, f"{DAG_ID}_periods")
+        [event for event in reports.events() if event["name"] == name]
+        for name in (DAG_ID, f"{DAG_ID}_periods")
     )
     for events in (plain, keyed):
         assert Counter(event["extra"]["period"]["id"] for event in events) == versions

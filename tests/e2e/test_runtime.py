@@ -78,11 +78,15 @@ def airflow(start_airflow: "StartAirflow", dags_folder: Path) -> Iterator[Airflo
         shell.setenv("AWS_PROFILE", "production")
         shell.setenv("AIRFLOW__CORE__PARALLELISM", "none")
         yield start_airflow(
-            dags_folder, dag_ids=("daily",), environment={"AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "1"}
+            dags_folder,
+            dag_ids=("daily",),
+            environment={"AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "1"},
         )
 
 
-def test_a_manual_run_without_a_logical_date_succeeds_and_can_be_inspected(airflow: AirflowRuntime) -> None:
+def test_a_manual_run_without_a_logical_date_succeeds_and_can_be_inspected(
+    airflow: AirflowRuntime,
+) -> None:
     client = airflow.client
     client.unpause("daily")
 
@@ -122,7 +126,8 @@ def test_a_backfill_runs_each_of_its_periods(airflow: AirflowRuntime) -> None:
     runs = client.wait_for_runs("daily", backfilled, timeout_seconds=60)
 
     assert [(run.data_interval_start, run.data_interval_end, run.state) for run in runs] == [
-        (datetime(2025, 3, day, tzinfo=UTC), datetime(2025, 3, day + 1, tzinfo=UTC), "success") for day in (1, 2, 3)
+        (datetime(2025, 3, day, tzinfo=UTC), datetime(2025, 3, day + 1, tzinfo=UTC), "success")
+        for day in (1, 2, 3)
     ]
 
 
@@ -146,14 +151,19 @@ def test_a_file_that_cannot_be_imported_is_named_with_its_stack_trace(
     broken = dags_folder / "broken.py"
     broken.write_text("from airflow.sdk import DAG\nimport no_such_module\n")
     try:
-        with pytest.raises(AirflowRuntimeError, match=r"(?s)broken\.py:.*No module named 'no_such_module'"):
+        with pytest.raises(
+            AirflowRuntimeError, match=r"(?s)broken\.py:.*No module named 'no_such_module'"
+        ):
             airflow.wait_until_parsed(["absent"])
     finally:
         broken.unlink()
 
 
 def test_a_home_in_use_is_refused_and_left_alone(airflow: AirflowRuntime) -> None:
-    with pytest.raises(AirflowRuntimeError, match="another runtime is using"), AirflowRuntime(airflow.config):
+    with (
+        pytest.raises(AirflowRuntimeError, match="another runtime is using"),
+        AirflowRuntime(airflow.config),
+    ):
         pass
 
     airflow.check_alive()
@@ -173,15 +183,22 @@ def test_a_stop_leaves_no_process_and_frees_the_port(airflow: AirflowRuntime) ->
     airflow.stop()
 
 
-def test_an_unusable_database_is_an_error_with_what_the_migration_printed(dags_folder: Path, tmp_path: Path) -> None:
+def test_an_unusable_database_is_an_error_with_what_the_migration_printed(
+    dags_folder: Path, tmp_path: Path
+) -> None:
     with (
-        pytest.raises(AirflowRuntimeError, match=r"(?s)`airflow db migrate` failed:.*unable to open database file"),
+        pytest.raises(
+            AirflowRuntimeError,
+            match=r"(?s)`airflow db migrate` failed:.*unable to open database file",
+        ),
         AirflowRuntime(AirflowConfig(home=tmp_path, dags_folder=dags_folder, environment=UNUSABLE)),
     ):
         pass
 
 
-def test_a_component_that_ends_is_named_and_the_others_are_stopped(dags_folder: Path, tmp_path: Path) -> None:
+def test_a_component_that_ends_is_named_and_the_others_are_stopped(
+    dags_folder: Path, tmp_path: Path
+) -> None:
     config = AirflowConfig(
         home=tmp_path,
         dags_folder=dags_folder,
@@ -191,7 +208,10 @@ def test_a_component_that_ends_is_named_and_the_others_are_stopped(dags_folder: 
     before = set(psutil.Process().children(recursive=True))
 
     with (
-        pytest.raises(AirflowRuntimeError, match=r'(?s)`triggerer` ended.*"capacity" key in "triggerer" section'),
+        pytest.raises(
+            AirflowRuntimeError,
+            match=r'(?s)`triggerer` ended.*"capacity" key in "triggerer" section',
+        ),
         AirflowRuntime(config),
     ):
         pass
@@ -203,7 +223,10 @@ def test_a_component_that_ends_is_named_and_the_others_are_stopped(dags_folder: 
 def test_a_restarted_postgresql_has_what_was_stored(dags_folder: Path, tmp_path: Path) -> None:
     with postgresql() as server:
         config = AirflowConfig(
-            home=tmp_path, dags_folder=dags_folder, components=("api-server",), environment=server.environment
+            home=tmp_path,
+            dags_folder=dags_folder,
+            components=("api-server",),
+            environment=server.environment,
         )
         with AirflowRuntime(config) as runtime:
             leaders = recorded_leaders(tmp_path)
@@ -250,7 +273,9 @@ with AirflowRuntime(AirflowConfig(
         process.wait()
 
 
-def test_sigterm_while_starting_stops_what_was_started(starting: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_sigterm_while_starting_stops_what_was_started(
+    starting: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
     leaders = recorded_leaders(tmp_path)
 
     starting.terminate()

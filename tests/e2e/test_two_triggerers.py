@@ -1,4 +1,5 @@
-"""A wait that one triggerer loses to another, and waits that somebody ends: which queries are stopped.
+"""A wait that one triggerer loses to another, and waits that somebody ends: which queries are
+stopped.
 
 Airflow cancels the trigger in both cases, and calls its `on_kill`.
 """
@@ -57,7 +58,11 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     log = tmp_path_factory.mktemp("local-aws") / "log"
     with local_services(log, workers=2 * len(RUNS)) as running:  # a query that is held takes one
         running.prepare("dev")
-        seed_plays(running, "dev", PlaysSpec(dt.date(2025, 5, 30), dt.date(2025, 6, 18), events=5_000, users=500))
+        seed_plays(
+            running,
+            "dev",
+            PlaysSpec(dt.date(2025, 5, 30), dt.date(2025, 6, 18), events=5_000, users=500),
+        )
         yield running
 
 
@@ -97,13 +102,21 @@ def holds(faults: Faults) -> Mapping[str, str]:
 
 
 @pytest.fixture(scope="module")
-def runs(airflow: AirflowRuntime, services: Services, holds: Mapping[str, str]) -> Mapping[str, ReportRun]:
-    """A run for each test, all of them begun at once: their tasks then share the time that it takes to start."""
-    return {name: ReportRun.begin(airflow, services, "steady_weekly", name, PERIOD) for name in RUNS}
+def runs(
+    airflow: AirflowRuntime, services: Services, holds: Mapping[str, str]
+) -> Mapping[str, ReportRun]:
+    """A run for each test, all of them begun at once: their tasks then share the time that it takes
+    to start.
+    """
+    return {
+        name: ReportRun.begin(airflow, services, "steady_weekly", name, PERIOD) for name in RUNS
+    }
 
 
 def owner_of(run: ReportRun) -> tuple[str, int]:
-    """The triggerer that watches the run's query, by the log that it writes of that, and its number in the database."""
+    """The triggerer that watches the run's query, by the log that it writes of that, and its number
+    in the database.
+    """
     part = f"run_id={run.run_id}/task_id=wait_for_query/"
 
     def watching() -> tuple[str, int] | None:
@@ -129,14 +142,21 @@ StopCheck = Callable[[ReportRun, dt.datetime], None]
 
 @pytest.fixture
 def assert_stopped(record_property: Callable[[str, object], None]) -> StopCheck:
-    """Wait until a run's first query is stopped, and record for how long it went on after an instant."""
+    """Wait until a run's first query is stopped, and record for how long it went on after an
+    instant.
+    """
 
     def wait(run: ReportRun, instant: dt.datetime) -> None:
         ended = run.wait_until_ended(run.queries[0].id)
         assert ended.state == "CANCELLED"
         assert ended.completed is not None
-        record_property("query_went_on_for_seconds", round((ended.completed - instant).total_seconds(), 1))
-        until(lambda: f"Stopping query {ended.id}" in run.log("wait_for_query"), "the stop is in the log")
+        record_property(
+            "query_went_on_for_seconds", round((ended.completed - instant).total_seconds(), 1)
+        )
+        until(
+            lambda: f"Stopping query {ended.id}" in run.log("wait_for_query"),
+            "the stop is in the log",
+        )
 
     return wait
 
@@ -152,13 +172,20 @@ def test_a_wait_that_changes_hands_leaves_its_query_alone(
 
     for process in frozen:
         process.suspend()
-    until(lambda: triggerer_of(run) not in (None, number), "the other triggerer takes the wait over")
+    until(
+        lambda: triggerer_of(run) not in (None, number), "the other triggerer takes the wait over"
+    )
     for process in frozen:
         process.resume()
-    until(lambda: "trigger completed" in run.log("wait_for_query"), "the frozen triggerer gives the wait up")
+    until(
+        lambda: "trigger completed" in run.log("wait_for_query"),
+        "the frozen triggerer gives the wait up",
+    )
 
     assert "invoking on_kill" in run.log("wait_for_query")
-    assert f"Query {query.id} is left running: its task still waits for it" in run.log("wait_for_query")
+    assert f"Query {query.id} is left running: its task still waits for it" in run.log(
+        "wait_for_query"
+    )
     assert run.states == ["RUNNING"]
     faults.clear(holds[run.run_id])
     run.wait_until_success()
@@ -174,7 +201,9 @@ def test_a_submit_marked_with_what_is_behind_it_stops_its_query(
     run.wait_until_watched()
 
     asked = now()
-    run.airflow.client.set_state(run.dag_id, run.run_id, state, task_id="run_query", include_downstream=True)
+    run.airflow.client.set_state(
+        run.dag_id, run.run_id, state, task_id="run_query", include_downstream=True
+    )
 
     assert_stopped(run, asked)
     assert run.wait_until_over() == state
@@ -183,7 +212,9 @@ def test_a_submit_marked_with_what_is_behind_it_stops_its_query(
 def test_a_submit_cleared_stops_its_query_and_not_the_next_one(
     runs: Mapping[str, ReportRun], faults: Faults, assert_stopped: StopCheck
 ) -> None:
-    """Airflow cancels the old trigger when the wait begins again: it may have deferred before the trigger asks."""
+    """Airflow cancels the old trigger when the wait begins again: it may have deferred before the
+    trigger asks.
+    """
     run = runs["submit-cleared"]
     run.wait_until_watched()
     hold_of_the_next = faults.add(Hold(sql=run.run_id))
@@ -206,7 +237,9 @@ def test_a_wait_cleared_alone_does_not_end_in_a_failed_run(
     run = runs["wait-cleared"]
     run.wait_until_watched()
 
-    run.airflow.client.clear(run.dag_id, run.run_id, task_ids=["wait_for_query"], include_downstream=False)
+    run.airflow.client.clear(
+        run.dag_id, run.run_id, task_ids=["wait_for_query"], include_downstream=False
+    )
 
     def waits_again() -> bool:
         wait = run.task("wait_for_query")

@@ -1,4 +1,6 @@
-"""The command line for authors, in this process, and a report with published weeks that it may look at."""
+"""The command line for authors, in this process, and a report with published weeks that it may look
+at.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Shell:
         self.output, self.errors = "", ""  # what the last command printed
 
     def __call__(self, *arguments: str) -> tuple[int, str]:
-        """Return the exit code, and what was printed: where it failed, on standard error if anything."""
+        """Return the exit code, and what was printed: where it failed, on standard error if
+        anything.
+        """
         self._patch.setattr(sys, "argv", ["athena_reports", *arguments])
         self._capsys.readouterr()
         with pytest.raises(SystemExit) as stopped:
@@ -45,7 +49,10 @@ class Shell:
 
 @pytest.fixture
 def shell(
-    services: Services, dags_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    services: Services,
+    dags_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Shell]:
     for name in ("AIRFLOW__LOGGING__LOGGING_LEVEL", "PYTHONWARNINGS"):
         monkeypatch.setenv(name, "")  # put back after the command has set them
@@ -54,7 +61,9 @@ def shell(
 
 
 @pytest.fixture(scope="session")
-def published_weeks(running_services: Services, flights_lake: None, tmp_path_factory: pytest.TempPathFactory) -> None:
+def published_weeks(
+    running_services: Services, flights_lake: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """The published weeks of the report `flown`; nothing publishes them again."""
     root = tmp_path_factory.mktemp("published") / "flown"
     flown_report.write(root)
@@ -71,7 +80,11 @@ def published_weeks(running_services: Services, flights_lake: None, tmp_path_fac
 
 @pytest.fixture
 def flown(
-    services: Services, published_weeks: None, dags_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    services: Services,
+    published_weeks: None,
+    dags_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Flown:
     """A folder with the report `flown`, which `shell` looks at too."""
     root = tmp_path / "flown"

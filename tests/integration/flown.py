@@ -1,4 +1,6 @@
-"""A report with three published weeks, in a folder of its own, and the shell of an author who edits it there."""
+"""A report with three published weeks, in a folder of its own, and the shell of an author who edits
+it there.
+"""
 
 from __future__ import annotations
 
@@ -75,8 +77,12 @@ class Flown:
             found |= {query["QueryExecutionId"]: query for query in some["QueryExecutions"]}
         return found
 
-    def start(self, *arguments: str, has_input: bool = True, **variables: str) -> subprocess.Popen[str]:
-        """Start `python -m athena_reports` in the report's folder; without input its standard input is closed."""
+    def start(
+        self, *arguments: str, has_input: bool = True, **variables: str
+    ) -> subprocess.Popen[str]:
+        """Start `python -m athena_reports` in the report's folder; without input its standard input
+        is closed.
+        """
         command = [sys.executable, "-m", "athena_reports", *arguments]
         process_variables = {
             "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
@@ -93,7 +99,9 @@ class Flown:
             text=True,
         )
 
-    def run(self, *arguments: str, answer: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, answer: str = "", **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; `answer` is all that its standard input has."""
         with self.start(*arguments, **variables) as process:
             printed, errors = process.communicate(answer)

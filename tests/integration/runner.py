@@ -1,7 +1,7 @@
 """Runs a DAG's tasks one after the other in this process, as a worker would: copy, render, execute.
 
-What a test gets this way is every task's real code against real services, without the seconds that each
-task of a scheduled run takes. The scheduler's own part is tested in tests/e2e.
+What a test gets this way is every task's real code against real services, without the seconds that
+each task of a scheduled run takes. The scheduler's own part is tested in tests/e2e.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ _WAIT_SECONDS = 30
 
 
 def column_bytes(s3: S3Client, key: str, columns: set[str]) -> int:
-    """What Athena bills for some columns of an object of the lake: their compressed bytes, by its footer."""
+    """What Athena bills for some columns of an object of the lake: their compressed bytes, by its
+    footer.
+    """
     body = s3.get_object(Bucket="athena-lake-dev", Key=key)["Body"].read()
     metadata = pq.read_metadata(io.BytesIO(body))
     groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
@@ -70,7 +72,9 @@ class XComs:
     def xcom_push(self, key: str, value: Any) -> None:
         self.values[self.task_id, key] = json.loads(json.dumps(value))
 
-    def xcom_pull(self, task_ids: str, key: str, default: Any = None, map_indexes: Any = None) -> Any:
+    def xcom_pull(
+        self, task_ids: str, key: str, default: Any = None, map_indexes: Any = None
+    ) -> Any:
         return self.values.get((task_ids, key), default)
 
 
@@ -142,7 +146,9 @@ async def _first_event(trigger: BaseTrigger) -> TriggerEvent:
 
 def manifest_of(s3: S3Client, xcoms: XComs) -> dict[str, Any]:
     """The manifest that a run published."""
-    bucket, key = xcoms.values["publish", "return_value"]["manifest"].removeprefix("s3://").split("/", 1)
+    bucket, key = (
+        xcoms.values["publish", "return_value"]["manifest"].removeprefix("s3://").split("/", 1)
+    )
     return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) | {"bucket": bucket}
 
 
@@ -153,10 +159,15 @@ def rows_of(s3: S3Client, manifest: Mapping[str, Any], format: str) -> list[dict
         return pq.read_table(io.BytesIO(body)).to_pylist()
     schema = pq.read_schema(io.BytesIO(object_of(s3, manifest, "parquet")))
     convert = pa_csv.ConvertOptions(
-        column_types=schema, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
+        column_types=schema,
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
     )
     parse = pa_csv.ParseOptions(newlines_in_values=True)
-    return pa_csv.read_csv(io.BytesIO(body), parse_options=parse, convert_options=convert).to_pylist()
+    return pa_csv.read_csv(
+        io.BytesIO(body), parse_options=parse, convert_options=convert
+    ).to_pylist()
 
 
 def object_of(s3: S3Client, manifest: Mapping[str, Any], format: str) -> bytes:

@@ -1,8 +1,8 @@
 """One run of a DAG of two tasks, submit and wait, with all that can happen to it.
 
-`Run` does what Airflow's scheduler, workers and triggerer do around the tasks: it counts tries, forgets XComs
-when a retry starts, hands triggers through the metadata database, and is killed where a scenario says so. The
-functions below it are the steps of which scenarios are made.
+`Run` does what Airflow's scheduler, workers and triggerer do around the tasks: it counts tries,
+forgets XComs when a retry starts, hands triggers through the metadata database, and is killed where
+a scenario says so. The functions below it are the steps of which scenarios are made.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from tests.library.steps.tasks import TaskInstance, first_event, kill, through_t
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
 
-QUICK = WaitPolicy(first_poll_seconds=0.02, longest_pause_seconds=0.05, give_up_after=timedelta(seconds=30))
+QUICK = WaitPolicy(
+    first_poll_seconds=0.02, longest_pause_seconds=0.05, give_up_after=timedelta(seconds=30)
+)
 RETRIES = 3
 _PATIENCE_SECONDS = 20
 
@@ -166,7 +168,9 @@ class Run:
         return result
 
     def resume(self) -> Any:
-        """Let the triggerer wait, and the task go on with what the trigger fired, or with its timeout."""
+        """Let the triggerer wait, and the task go on with what the trigger fired, or with its
+        timeout.
+        """
         assert self.deferred is not None
         deferred, self.deferred = self.deferred, None
         trigger = through_the_database(deferred.trigger)
@@ -261,7 +265,9 @@ def _start_hook(when: str, do: Callable[[], None]) -> Iterator[None]:
 
 
 def kill_while_submitting(run: Run) -> None:
-    """SIGTERM while StartQueryExecution is answered: Airflow calls on_kill, and the code goes on."""
+    """SIGTERM while StartQueryExecution is answered: Airflow calls on_kill, and the code goes
+    on.
+    """
     task = run.submitter()
     with _start_hook("after", task.on_kill):
         run.submit(task)
@@ -311,7 +317,9 @@ def _clear(ti: TaskInstance) -> None:
 
 
 def clear_wait(run: Run) -> None:
-    """wait_for_query alone is cleared, which stops the query; the new try begins when it has ended."""
+    """wait_for_query alone is cleared, which stops the query; the new try begins when it has
+    ended.
+    """
     kill_wait(run)
     settle(run)
     run.clear_number += 1
@@ -356,7 +364,9 @@ def give_up_after(seconds: float) -> Step:
 
     def changing(run: Run) -> None:
         run.policy = WaitPolicy(
-            first_poll_seconds=0.02, longest_pause_seconds=0.1, give_up_after=timedelta(seconds=seconds)
+            first_poll_seconds=0.02,
+            longest_pause_seconds=0.1,
+            give_up_after=timedelta(seconds=seconds),
         )
 
     return changing
@@ -367,7 +377,9 @@ def reconciled(*, active: bool) -> Step:
 
     def reconciling(run: Run) -> None:
         with DAG("athena_reports_reconciler", schedule=None):
-            task = AthenaReconcileOperator(task_id="stop", workgroup="dev", environment="dev", grace=timedelta(0))
+            task = AthenaReconcileOperator(
+                task_id="stop", workgroup="dev", environment="dev", grace=timedelta(0)
+            )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(TaskInstance, "get_dr_count", lambda _, **__: int(active), raising=False)
             task.execute(run.context(TaskInstance()))

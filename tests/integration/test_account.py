@@ -1,4 +1,6 @@
-"""`check-account`, and the first run of a report: what is missing is named, and no query is paid."""
+"""`check-account`, and the first run of a report: what is missing is named, and no query is
+paid.
+"""
 
 from __future__ import annotations
 
@@ -35,28 +37,42 @@ NO_BUCKET = "there-is-no-such-bucket"
 # A wrong value of a setting, what is then missing, and the way out.
 WRONG = {
     "WORKGROUP": ("absent", "workgroup absent", "ATHENA_REPORTS_WORKGROUP"),
-    "QUERY_RESULTS": (f"s3://{NO_BUCKET}/", f"query results s3://{NO_BUCKET}/", "Create the bucket"),
+    "QUERY_RESULTS": (
+        f"s3://{NO_BUCKET}/",
+        f"query results s3://{NO_BUCKET}/",
+        "Create the bucket",
+    ),
     "BUCKET": (NO_BUCKET, f"report bucket {NO_BUCKET}", "Create the bucket"),
     "REPORT_DATABASE": ("absent", "report database absent", "Create the database"),
 }
 
 
 @pytest.fixture
-def reports(services: Services, plays_lake: PlaysSpec, flights_lake: None, dags_folder: Path) -> None:
+def reports(
+    services: Services, plays_lake: PlaysSpec, flights_lake: None, dags_folder: Path
+) -> None:
     """The reports of the tests, with all that they need."""
 
 
 @pytest.mark.usefixtures("reports")
-def test_what_the_settings_name_is_there_and_nothing_is_left_behind(shell: Shell, services: Services) -> None:
+def test_what_the_settings_name_is_there_and_nothing_is_left_behind(
+    shell: Shell, services: Services
+) -> None:
     found = {each["name"]: each["problem"] for each in shell.json("check-account")}
     assert set(found.values()) == {""}
-    assert {"workgroup dev", "report bucket athena-report-dev", "table database_dev.plays"} <= found.keys()
+    assert {
+        "workgroup dev",
+        "report bucket athena-report-dev",
+        "table database_dev.plays",
+    } <= found.keys()
     assert not services.s3.list_multipart_uploads(Bucket="athena-report-dev").get("Uploads")
 
 
 @pytest.mark.usefixtures("reports")
 @pytest.mark.parametrize("variable", [*WRONG, "DATABASE"])
-def test_what_is_missing_is_named_alone(variable: str, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_named_alone(
+    variable: str, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     value, name, way_out = WRONG.get(variable, ("absent", "table absent.", "not found"))
     monkeypatch.setenv(f"ATHENA_REPORTS_{variable}", value)
     code, printed = shell("check-account")
@@ -70,7 +86,11 @@ def test_what_is_missing_is_named_alone(variable: str, shell: Shell, monkeypatch
 @pytest.mark.parametrize("variable", WRONG)
 @pytest.mark.usefixtures("plays_lake")
 def test_a_first_run_pays_no_query_where_something_is_missing(
-    variable: str, services: Services, sql_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    variable: str,
+    services: Services,
+    sql_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     value, name, way_out = WRONG[variable]
     (sql_folder / "plays_of_users.sql").write_text(SQL)
@@ -92,7 +112,9 @@ def test_a_first_run_pays_no_query_where_something_is_missing(
 
 
 @pytest.mark.usefixtures("reports")
-def test_without_a_region_the_way_out_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_region_the_way_out_is_told(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     code, printed = shell("check-account")
     assert code == 1
@@ -107,7 +129,9 @@ def airflow() -> Iterator[RestApi]:
 
 
 @pytest.mark.usefixtures("reports")
-def test_the_pool_is_looked_for_in_airflow(airflow: RestApi, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pool_is_looked_for_in_airflow(
+    airflow: RestApi, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ATHENA_REPORTS_POOL", "athena")
     code, printed = shell("check-account", "--airflow", airflow.url)
     assert code == 1
@@ -126,12 +150,21 @@ def test_on_mwaa_airflow_is_reached_by_invoke_rest_api() -> None:
     client = boto3.client("mwaa", region_name="us-east-1")
     pool = {"Name": "reports-stg", "Path": "/pools/athena", "Method": "GET"}
     body = {"logical_date": None, "conf": {"period": "2025-06"}}
-    run = {"Name": "reports-stg", "Path": "/dags/best_monthly/dagRuns", "Method": "POST", "Body": body}
+    run = {
+        "Name": "reports-stg",
+        "Path": "/dags/best_monthly/dagRuns",
+        "Method": "POST",
+        "Body": body,
+    }
     mwaa = MwaaAirflow(client, "reports-stg")
     with Stubber(client) as stubber:
         for asked in (pool, run):
-            stubber.add_response("invoke_rest_api", {"RestApiStatusCode": 200, "RestApiResponse": {}}, asked)
-            stubber.add_client_error("invoke_rest_api", "RestApiClientException", expected_params=asked)
+            stubber.add_response(
+                "invoke_rest_api", {"RestApiStatusCode": 200, "RestApiResponse": {}}, asked
+            )
+            stubber.add_client_error(
+                "invoke_rest_api", "RestApiClientException", expected_params=asked
+            )
         assert not check_pool(mwaa, "athena").problem
         assert "ATHENA_REPORTS_POOL" in check_pool(mwaa, "athena").problem
         restate(mwaa, "best_monthly", "2025-06")

@@ -37,12 +37,16 @@ def dags(services: Services, tmp_path: Path) -> Mapping[str, Any]:
 
 
 @pytest.mark.usefixtures("plays_lake")
-def test_a_period_is_late_until_it_is_published(services: Services, dags: Mapping[str, Any]) -> None:
+def test_a_period_is_late_until_it_is_published(
+    services: Services, dags: Mapping[str, Any]
+) -> None:
     inbox = Inbox.create(services, "reports-dev")
     scheduled = RunFacts(datetime.now(UTC), "scheduled", WEEK.start_utc, WEEK.end_utc)
 
     def is_late() -> bool:
-        found: bool = run_dag(dags["best_users_weekly_late"], scheduled).values["tell_if_late", "return_value"]
+        found: bool = run_dag(dags["best_users_weekly_late"], scheduled).values[
+            "tell_if_late", "return_value"
+        ]
         return found
 
     assert is_late()
@@ -68,15 +72,21 @@ def test_a_period_is_late_until_it_is_published(services: Services, dags: Mappin
 def test_a_period_that_the_report_does_not_have_is_not_late_whoever_looks_for_it(
     services: Services, tmp_path: Path, since: str, until: str | None, is_late: bool
 ) -> None:
-    """A run without a logical date, as somebody triggers it, takes the last period that is complete."""
+    """A run without a logical date, as somebody triggers it, takes the last period that is
+    complete.
+    """
     dates = f'since="{since}", until={until!r}'
     file = tmp_path / "ended_users.py"
-    file.write_text(example().replace("best_users", "ended_users").replace('since="2025-01-01"', dates))
+    file.write_text(
+        example().replace("best_users", "ended_users").replace('since="2025-01-01"', dates)
+    )
     inbox = Inbox.create(services, "reports-dev")
     run = run_dag(parse_dags(file)["ended_users_weekly_late"], RunFacts(WEEK.end_utc))
 
     assert run.values["tell_if_late", "return_value"] is is_late
-    assert [subject for subject, _ in inbox.take()] == ["dev: ended_users_weekly 2025-03-09 is late"] * is_late
+    assert [subject for subject, _ in inbox.take()] == [
+        "dev: ended_users_weekly 2025-03-09 is late"
+    ] * is_late
 
 
 @pytest.mark.parametrize("skipped", [True, False])
@@ -84,10 +94,18 @@ def test_a_period_that_a_run_has_skipped_is_not_late(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skipped: bool
 ) -> None:
     file = tmp_path / "best_users.py"
-    file.write_text(example().replace("best_users", "rare_users").replace("params=", 'empty="skip", params='))
+    file.write_text(
+        example().replace("best_users", "rare_users").replace("params=", 'empty="skip", params=')
+    )
     asked: dict[str, Any] = {}
-    monkeypatch.setattr(XComs, "get_dr_count", lambda _, **which: asked.update(which) or int(skipped), raising=False)
+    monkeypatch.setattr(
+        XComs, "get_dr_count", lambda _, **which: asked.update(which) or int(skipped), raising=False
+    )
     run = run_dag(parse_dags(file)["rare_users_weekly_late"], RunFacts(WEEK.end_utc))
 
     assert run.values["tell_if_late", "return_value"] is not skipped
-    assert asked == {"dag_id": "rare_users_weekly", "logical_dates": [WEEK.start_utc], "states": ["success"]}
+    assert asked == {
+        "dag_id": "rare_users_weekly",
+        "logical_dates": [WEEK.start_utc],
+        "states": ["success"],
+    }

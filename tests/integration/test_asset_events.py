@@ -1,4 +1,6 @@
-"""The DAGs of the docs that start when a report is published, in a metadata database as Airflow fills it."""
+"""The DAGs of the docs that start when a report is published, in a metadata database as Airflow
+fills it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,12 @@ from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 from airflow.jobs.job import Job
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 from airflow.models import DagModel, DagRun, import_all_models
-from airflow.models.asset import AssetActive, AssetModel, DagScheduleAssetReference, TaskOutletAssetReference
+from airflow.models.asset import (
+    AssetActive,
+    AssetModel,
+    DagScheduleAssetReference,
+    TaskOutletAssetReference,
+)
 from airflow.models.base import Base
 from airflow.models.dagbundle import DagBundleModel
 from airflow.utils.db import synchronize_log_template
@@ -35,7 +42,11 @@ WEEKLY, PERIODS = "top_users_weekly", "top_users_weekly_periods"
 
 def consumers() -> str:
     """The example of the page, for the report of the tests."""
-    (block,) = (each for each in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "MONTHS" in each)
+    (block,) = (
+        each
+        for each in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+        if "MONTHS" in each
+    )
     return str(block).replace("user_ranking", "top_users")
 
 
@@ -98,5 +109,7 @@ def test_a_month_starts_once_all_its_weeks_are_published(tmp_path: Path, session
         started.append({key for dag_id, key in runs if dag_id == "after_all_weeks_of_a_month"})
 
     assert started == [set(), set(), set(), set(), {"2025-06"}]
-    each = session.scalars(select(DagRun.partition_key).where(DagRun.dag_id == "after_each_week")).all()
+    each = session.scalars(
+        select(DagRun.partition_key).where(DagRun.dag_id == "after_each_week")
+    ).all()
     assert sorted(each) == keys

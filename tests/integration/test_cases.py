@@ -39,7 +39,9 @@ EXPECTED = '"user_id",score\n"A",3\n"B",\n'
 
 
 @pytest.fixture
-def case(tmp_path: Path, sql_folder: Path, services: Services, monkeypatch: pytest.MonkeyPatch) -> Path:
+def case(
+    tmp_path: Path, sql_folder: Path, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A case that passes, of a report of its own."""
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))
     (tmp_path / "dags").mkdir()
@@ -47,7 +49,11 @@ def case(tmp_path: Path, sql_folder: Path, services: Services, monkeypatch: pyte
     (sql_folder / "scores.sql").write_text(SQL)
     folder = tmp_path / "reports" / "scores" / "bounds"
     folder.mkdir(parents=True)
-    for name, text in {"case.yaml": "period: 2025-06-15", "plays.csv": PLAYS, "expected.csv": EXPECTED}.items():
+    for name, text in {
+        "case.yaml": "period: 2025-06-15",
+        "plays.csv": PLAYS,
+        "expected.csv": EXPECTED,
+    }.items():
         (folder / name).write_text(text)
     return folder
 
@@ -58,8 +64,14 @@ def run(folder: Path, *, accept: bool = False) -> CaseResult:
 
 def test_a_case_passes_by_its_rows_and_leaves_nothing(case: Path, services: Services) -> None:
     assert run(case).outcome == "passed"
-    assert not [each for each in services.glue.get_databases()["DatabaseList"] if each["Name"].startswith("case_")]
-    assert services.s3.list_objects_v2(Bucket="athena-report-dev", Prefix="_cases/")["KeyCount"] == 0
+    assert not [
+        each
+        for each in services.glue.get_databases()["DatabaseList"]
+        if each["Name"].startswith("case_")
+    ]
+    assert (
+        services.s3.list_objects_v2(Bucket="athena-report-dev", Prefix="_cases/")["KeyCount"] == 0
+    )
 
 
 def test_null_and_the_empty_text_are_two_values(case: Path) -> None:
@@ -89,11 +101,23 @@ def test_the_rows_of_a_cte_are_those_before_transform_and_checks(case: Path) -> 
         ("case.yaml", "period: 2025-06-16", "no week begins on '2025-06-16'"),
         ("case.yaml", "period: 2025-06\ncadence: weekly", "'2025-06' is not the id of a week"),
         ("case.yaml", "period: 2025-06-15\nreport: x", "Extra inputs are not permitted"),
-        ("case.yaml", "period: 2025-06-15\ncte: curent", "The SQL has no CTE 'curent'. It has current."),
+        (
+            "case.yaml",
+            "period: 2025-06-15\ncte: curent",
+            "The SQL has no CTE 'curent'. It has current.",
+        ),
         ("plays.csv", "user_id,score\na,1\n", "each column of the header needs a type"),
-        ("plays.csv", "user_id string,score bigint,at timestamp\na,1,2025-06-16\n", "has no column dt"),
+        (
+            "plays.csv",
+            "user_id string,score bigint,at timestamp\na,1,2025-06-16\n",
+            "has no column dt",
+        ),
         ("plays.csv", PLAYS.replace("a,1", "a,one"), "Could not convert string 'one' to INT64"),
-        ("plays.csv", PLAYS + "c,1,2025-06-16 00:00:00,2025-06-16\n", "Check rows(at_most=2) failed: There are 3 rows"),
+        (
+            "plays.csv",
+            PLAYS + "c,1,2025-06-16 00:00:00,2025-06-16\n",
+            "Check rows(at_most=2) failed: There are 3 rows",
+        ),
         ("plays.csv", PLAYS + "c,1\n", "does not read as CSV"),
     ],
 )
@@ -113,9 +137,14 @@ def test_a_table_without_rows_is_a_table(case: Path) -> None:
 
 
 def test_what_the_local_athena_does_not_do_is_not_run(case: Path, sql_folder: Path) -> None:
-    (sql_folder / "scores.sql").write_text(SQL.replace("SUM(score)", "APPROX_MOST_FREQUENT(3, score, 10)"))
+    (sql_folder / "scores.sql").write_text(
+        SQL.replace("SUM(score)", "APPROX_MOST_FREQUENT(3, score, 10)")
+    )
     result = run(case)
-    assert (result.outcome, "the function approx_most_frequent" in result.problem) == ("not run", True)
+    assert (result.outcome, "the function approx_most_frequent" in result.problem) == (
+        "not run",
+        True,
+    )
 
 
 def test_an_account_is_never_written_to(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,6 @@
-"""What the commands of authors have in common, and the options of those that have no page of tests of their own."""
+"""What the commands of authors have in common, and the options of those that have no page of tests
+of their own.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,13 @@ class InTwoMonths(datetime):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["preview", "flown", "2013-03-11"], ["status", "flown"], ["docs", "flown"], ["costs", "flown"], ["check-account"]],
+    [
+        ["preview", "flown", "2013-03-11"],
+        ["status", "flown"],
+        ["docs", "flown"],
+        ["costs", "flown"],
+        ["check-account"],
+    ],
     ids=lambda arguments: arguments[0],
 )
 def test_what_only_looks_pays_nothing(arguments: list[str], shell: Shell, flown: Flown) -> None:
@@ -78,17 +86,30 @@ def test_the_folder_that_is_named_counts_more_than_the_one_of_the_shell(
 def test_costs_are_those_of_the_months_and_the_report_that_are_asked_for(
     shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (flown.root / "dags" / "another.py").write_text(REPORT.replace('name="flown"', 'name="another"'))
+    (flown.root / "dags" / "another.py").write_text(
+        REPORT.replace('name="flown"', 'name="another"')
+    )
     every = shell.json("costs")["reports"]
-    assert {dag_id: each["queries"] for dag_id, each in every.items()} == {DAG_ID: len(WEEKS), "another_weekly": 0}
+    assert {dag_id: each["queries"] for dag_id, each in every.items()} == {
+        DAG_ID: len(WEEKS),
+        "another_weekly": 0,
+    }
     assert shell.json("costs", "flown")["reports"].keys() == {DAG_ID}
     monkeypatch.setattr(costs, "datetime", InTwoMonths)
-    queries = {number: shell.json("costs", "flown", "--months", number)["reports"][DAG_ID] for number in ("1", "12")}
-    assert {number: each["queries"] for number, each in queries.items()} == {"1": 0, "12": len(WEEKS)}
+    queries = {
+        number: shell.json("costs", "flown", "--months", number)["reports"][DAG_ID]
+        for number in ("1", "12")
+    }
+    assert {number: each["queries"] for number, each in queries.items()} == {
+        "1": 0,
+        "12": len(WEEKS),
+    }
 
 
 def test_costs_name_the_file_whose_reports_are_not_among_them(flown: Flown) -> None:
-    (flown.root / "dags" / "broken.py").write_text("from athena_reports import build_dag\nthis is no Python\n")
+    (flown.root / "dags" / "broken.py").write_text(
+        "from athena_reports import build_dag\nthis is no Python\n"
+    )
     done = flown.run("costs", "--json")
     assert done.returncode == 0
     assert json.loads(done.stdout)["reports"].keys() == {DAG_ID}
@@ -118,14 +139,20 @@ def test_a_case_that_fails_is_an_exit_code_until_it_is_accepted(shell: Shell, ca
     code, printed = shell("test", "flown/bounds", *root, "--json")
     assert code == 1
     (result,) = json.loads(printed)
-    assert (result["outcome"], result["expected"][1][2], result["found"][1][2]) == ("failed", "101", "100")
+    assert (result["outcome"], result["expected"][1][2], result["found"][1][2]) == (
+        "failed",
+        "101",
+        "100",
+    )
 
     code, printed = shell("test", *root, "--accept")
     assert (code, printed.splitlines()[-1]) == (0, "1 accepted"), printed
     assert (case / "expected.csv").read_text() == expected
 
 
-def test_what_the_local_athena_does_not_run_is_an_exit_code(shell: Shell, flown: Flown, case: Path) -> None:
+def test_what_the_local_athena_does_not_run_is_an_exit_code(
+    shell: Shell, flown: Flown, case: Path
+) -> None:
     flown.edit("SUM(distance)", "APPROX_MOST_FREQUENT(3, distance, 10)")
     code, printed = shell("test", "--folder", str(case.parents[1]))
     assert code == 1

@@ -40,11 +40,15 @@ monthly_dag = build_dag(report, monthly("America/New_York"))
 """
 
 
-def declared(sql_folder: Path, name: str, cadence: Any = None, like: str = "%", **fields: Any) -> DeclaredReport:
+def declared(
+    sql_folder: Path, name: str, cadence: Any = None, like: str = "%", **fields: Any
+) -> DeclaredReport:
     (sql_folder / "costs.sql").write_text(SQL)
     settings.cache_clear()
     fields = {"since": "2013-01-01", "params": {"like": like}, "owner": name[-1]} | fields
-    dag = build_dag(Report(name=name, sql="costs.sql", **fields), cadence or monthly("America/New_York"))
+    dag = build_dag(
+        Report(name=name, sql="costs.sql", **fields), cadence or monthly("America/New_York")
+    )
     return DeclaredReport(dag)
 
 
@@ -75,12 +79,17 @@ def test_costs_are_those_of_the_queries_that_athena_lists(
         paid[name] = {id: each for id, each in athena_lists(services).items() if id not in before}
     unpublished = declared(sql_folder, "costs_c")
 
-    dags = [declared(sql_folder, "costs_a", outputs=["parquet"]), declared(sql_folder, "costs_b", outputs=["csv"])]
+    dags = [
+        declared(sql_folder, "costs_a", outputs=["parquet"]),
+        declared(sql_folder, "costs_b", outputs=["csv"]),
+    ]
     found = view.costs([*dags, unpublished], 1, Aws.connect())
     for name, scanned in paid.items():
         line = found.reports[f"{name}_monthly"]
         assert (line.queries, line.scanned_bytes) == (len(scanned), sum(scanned.values()))
-        assert line.price_usd == pytest.approx(sum(price_usd(each, "ap-northeast-1") or 0 for each in scanned.values()))
+        assert line.price_usd == pytest.approx(
+            sum(price_usd(each, "ap-northeast-1") or 0 for each in scanned.values())
+        )
         assert found.owners[name[-1]] == line
     assert list(found.reports)[-1] == "costs_c_monthly"
     assert found.reports["costs_c_monthly"].queries == 0
@@ -97,7 +106,11 @@ def test_a_query_whose_transform_was_changed_and_cleared_alone_is_counted_once(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
     (sql_folder / "costs.sql").write_text(SQL)
-    file, xcoms, before = tmp_path / "transformed.py", XComs("costs_transformed_monthly"), athena_lists(services)
+    file, xcoms, before = (
+        tmp_path / "transformed.py",
+        XComs("costs_transformed_monthly"),
+        athena_lists(services),
+    )
     runs = [
         (2, ["run_query", "wait_for_query", "transform", "publish"]),
         (3, ["transform", "publish"]),
@@ -147,7 +160,12 @@ def test_two_years_of_days_take_one_listing(
         (["user_rankin"], {}, 1, "There is no report 'user_rankin'"),
         (["--months", "0"], {}, 2, "--months"),
         ([], {"AWS_DEFAULT_REGION": ""}, 1, "You must specify a region"),
-        ([], {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, 1, "Unable to locate credentials"),
+        (
+            [],
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+            1,
+            "Unable to locate credentials",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_message(

@@ -1,4 +1,6 @@
-"""Which DAG files the author's commands read, and that one of them never ends a command that is about another."""
+"""Which DAG files the author's commands read, and that one of them never ends a command that is
+about another.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +16,36 @@ from tests.integration.conftest import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 BROKEN = {
-    "latin_1": ('"""Café, an Airflow DAG by build_dag."""\n'.encode("latin-1"), "Save the file as UTF-8."),
+    "latin_1": (
+        '"""Café, an Airflow DAG by build_dag."""\n'.encode("latin-1"),
+        "Save the file as UTF-8.",
+    ),
     "utf_16": ('"""An Airflow DAG by build_dag."""\n'.encode("utf-16"), "Save the file as UTF-8."),
-    "unknown_encoding": (b"# coding: utf-9\n# An Airflow DAG by build_dag.\n", "unknown encoding: utf-9"),
+    "unknown_encoding": (
+        b"# coding: utf-9\n# An Airflow DAG by build_dag.\n",
+        "unknown encoding: utf-9",
+    ),
     "null_byte": (b"from athena_reports import build_dag\n\0", "null bytes"),
-    "syntax": (b"from athena_reports import build_dag\nthis is no Python\n", "SyntaxError: invalid syntax"),
+    "syntax": (
+        b"from athena_reports import build_dag\nthis is no Python\n",
+        "SyntaxError: invalid syntax",
+    ),
     "exits": (b"import sys\nfrom athena_reports import build_dag\nsys.exit()\n", "SystemExit"),
-    "exits_with_a_text": (b"from athena_reports import build_dag\nraise SystemExit('none')\n", "SystemExit: none"),
+    "exits_with_a_text": (
+        b"from athena_reports import build_dag\nraise SystemExit('none')\n",
+        "SystemExit: none",
+    ),
     "base_exception": (
-        b"from athena_reports import build_dag\nclass Stop(BaseException): pass\nraise Stop('here')\n",
+        (
+            b"from athena_reports import build_dag\nclass Stop(BaseException): pass\nraise"
+            b" Stop('here')\n"
+        ),
         "Stop: here",
     ),
-    "report": (b"from athena_reports import Report, build_dag\nReport(name='Gone')\n", "Report 'Gone', field 'name'"),
+    "report": (
+        b"from athena_reports import Report, build_dag\nReport(name='Gone')\n",
+        "Report 'Gone', field 'name'",
+    ),
 }
 COMMANDS = [
     ["docs", "top_users"],
@@ -47,7 +67,8 @@ def dags(tmp_path: Path, shell: Shell, services: Services, monkeypatch: pytest.M
     case.mkdir(parents=True)
     (case / "case.yaml").write_text("period: 2025-06-15\n")
     (case / "plays.csv").write_text(
-        "user_id string,score bigint,played_at timestamp,dt string\na,1,2025-06-16 00:00:00,2025-06-16\n"
+        "user_id string,score bigint,played_at timestamp,dt string\na,1,2025-06-16"
+        " 00:00:00,2025-06-16\n"
     )
     (case / "expected.csv").write_text('"rank","user_id","score","previous_rank"\n1,"a",1,\n')
     monkeypatch.chdir(tmp_path)
@@ -57,7 +78,9 @@ def dags(tmp_path: Path, shell: Shell, services: Services, monkeypatch: pytest.M
 
 @pytest.mark.usefixtures("plays_lake")
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_a_broken_file_is_told_and_other_reports_work(command: list[str], shell: Shell, dags: Path) -> None:
+def test_a_broken_file_is_told_and_other_reports_work(
+    command: list[str], shell: Shell, dags: Path
+) -> None:
     assert (shell(*command)[0], shell.errors) == (0, "")
     output = without_times(shell.output)
 
@@ -78,7 +101,9 @@ def without_times(output: str) -> str:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_report_whose_file_is_broken_is_told_with_the_reason(name: str, shell: Shell, dags: Path) -> None:
+def test_a_report_whose_file_is_broken_is_told_with_the_reason(
+    name: str, shell: Shell, dags: Path
+) -> None:
     content, reason = BROKEN[name]
     (dags / f"{name}.py").write_bytes(content)
 
@@ -101,18 +126,28 @@ def test_a_file_of_another_encoding_that_says_so_is_read(shell: Shell, dags: Pat
 
 
 def test_ctrl_c_still_ends_a_command(shell: Shell, dags: Path) -> None:
-    (dags / "stopped.py").write_text("from athena_reports import build_dag\nraise KeyboardInterrupt\n")
+    (dags / "stopped.py").write_text(
+        "from athena_reports import build_dag\nraise KeyboardInterrupt\n"
+    )
 
     assert shell("docs", "top_users")[0] == 130
     assert "cannot be imported" not in shell.errors
 
 
-IGNORED = "from athena_reports import build_dag\nfrom pathlib import Path\nPath('read').touch()\n1 / 0\n"
+IGNORED = (
+    "from athena_reports import build_dag\nfrom pathlib import Path\nPath('read').touch()\n1 / 0\n"
+)
 
 
 def test_what_airflowignore_names_is_not_read(shell: Shell, dags: Path) -> None:
     (dags / "drafts" / "deep").mkdir(parents=True)
-    for path in ("idea.py", "drafts/first.py", "drafts/deep/second.py", "team/local.py", "team/kept.py"):
+    for path in (
+        "idea.py",
+        "drafts/first.py",
+        "drafts/deep/second.py",
+        "team/local.py",
+        "team/kept.py",
+    ):
         (dags / path).parent.mkdir(exist_ok=True)
         (dags / path).write_text(IGNORED)
     (dags / ".airflowignore").write_text("# not ready\nidea*\ndrafts/\n")

@@ -14,7 +14,9 @@ import pytest
 from airflow_local.services import Services
 from demo import flights, lake, plays
 
-SPEC = plays.PlaysSpec(dt.date(2025, 1, 1), dt.date(2025, 4, 20), events=3_000, users=100)  # 109 days
+SPEC = plays.PlaysSpec(
+    dt.date(2025, 1, 1), dt.date(2025, 4, 20), events=3_000, users=100
+)  # 109 days
 DAYS = list(plays.generate(SPEC))
 
 _environments = itertools.count()
@@ -64,10 +66,14 @@ def test_plays_are_in_the_bucket_as_generated_and_each_partition_is_registered(
     assert said == f"3,000 rows, 109 partitions, {sum(map(len, stored.values())) / 1e6:.1f} MB"
 
 
-def test_the_table_in_glue_says_what_is_in_the_files(running_services: Services, environment: str) -> None:
+def test_the_table_in_glue_says_what_is_in_the_files(
+    running_services: Services, environment: str
+) -> None:
     lake.load(running_services, environment, "plays", plays.SCHEMA, DAYS[:1])
 
-    table = running_services.glue.get_table(DatabaseName=f"database_{environment}", Name="plays")["Table"]
+    table = running_services.glue.get_table(DatabaseName=f"database_{environment}", Name="plays")[
+        "Table"
+    ]
     columns = table["StorageDescriptor"]["Columns"]
     assert [(column["Name"], column["Type"]) for column in columns] == [
         ("event_id", "string"),
@@ -80,10 +86,14 @@ def test_the_table_in_glue_says_what_is_in_the_files(running_services: Services,
     assert [(key["Name"], key["Type"]) for key in table["PartitionKeys"]] == [("dt", "string")]
 
 
-def test_a_second_load_changes_nothing_and_leaves_others_alone(running_services: Services, environment: str) -> None:
+def test_a_second_load_changes_nothing_and_leaves_others_alone(
+    running_services: Services, environment: str
+) -> None:
     lake.seed_plays(running_services, environment, SPEC)
     running_services.s3.put_object(
-        Bucket=f"athena-lake-{environment}", Key="plays/dt=1999-01-01/part-0.parquet", Body=b"of somebody else"
+        Bucket=f"athena-lake-{environment}",
+        Key="plays/dt=1999-01-01/part-0.parquet",
+        Body=b"of somebody else",
     )
     before = objects(running_services, environment)
     partitions = registered(running_services, environment, "plays")
@@ -94,27 +104,42 @@ def test_a_second_load_changes_nothing_and_leaves_others_alone(running_services:
     assert registered(running_services, environment, "plays") == partitions
 
 
-def test_plays_that_landed_late_are_beside_the_others(running_services: Services, environment: str) -> None:
+def test_plays_that_landed_late_are_beside_the_others(
+    running_services: Services, environment: str
+) -> None:
     lake.load(running_services, environment, "plays", plays.SCHEMA, DAYS[:1])
     played_at = dt.datetime(2024, 12, 31, 9, tzinfo=dt.timezone(dt.timedelta(hours=9)))
 
     lake.land_late_plays(running_services, environment, DAYS[0][0], played_at, [7, 8])
 
-    late = pq.read_table(io.BytesIO(objects(running_services, environment)["plays/dt=2025-01-01/late-0.parquet"]))
+    late = pq.read_table(
+        io.BytesIO(objects(running_services, environment)["plays/dt=2025-01-01/late-0.parquet"])
+    )
     assert late.schema.equals(plays.SCHEMA)
     assert late["score"].to_pylist() == [7, 8]
     assert {at.isoformat() for at in late["played_at"].to_pylist()} == {"2024-12-31T00:00:00"}
 
 
-def test_flights_of_all_of_2013_are_in_the_lake(running_services: Services, environment: str) -> None:
-    assert lake.seed_flights(running_services, environment).startswith("336,776 rows, 366 partitions")
+def test_flights_of_all_of_2013_are_in_the_lake(
+    running_services: Services, environment: str
+) -> None:
+    assert lake.seed_flights(running_services, environment).startswith(
+        "336,776 rows, 366 partitions"
+    )
 
     dates = registered(running_services, environment, "flights")
     assert (min(dates), max(dates), len(dates)) == ("2013-01-01", "2014-01-01", 366)
     stored = objects(running_services, environment)
-    tables = [pq.read_table(io.BytesIO(stored[f"flights/dt={date}/part-0.parquet"])) for date in sorted(dates)]
+    tables = [
+        pq.read_table(io.BytesIO(stored[f"flights/dt={date}/part-0.parquet"]))
+        for date in sorted(dates)
+    ]
     assert pa.concat_tables(tables).schema.equals(flights.SCHEMA)
-    in_the_lake = pa.concat_tables(tables).sort_by([(name, "ascending") for name in flights.SCHEMA.names])
+    in_the_lake = pa.concat_tables(tables).sort_by(
+        [(name, "ascending") for name in flights.SCHEMA.names]
+    )
     assert in_the_lake.equals(
-        flights.read_flights().sort_by([(name, "ascending") for name in flights.SCHEMA.names]).cast(flights.SCHEMA)
+        flights.read_flights()
+        .sort_by([(name, "ascending") for name in flights.SCHEMA.names])
+        .cast(flights.SCHEMA)
     )

@@ -1,4 +1,6 @@
-"""The amazon provider's own operator, sensor, hook and trigger against the local Athena, unchanged."""
+"""The amazon provider's own operator, sensor, hook and trigger against the local Athena,
+unchanged.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,9 @@ from airflow.providers.amazon.aws.triggers.athena import AthenaTrigger
 
 from airflow_local.services import Services
 
-ENDLESS = "WITH d (x) AS (VALUES 1, 2, 3, 4, 5, 6, 7, 8, 9, 10) SELECT sum(a.x * b.x % c.x) FROM " + ", ".join(
-    f"d {name}" for name in "abcdefghijklm"
+ENDLESS = (
+    "WITH d (x) AS (VALUES 1, 2, 3, 4, 5, 6, 7, 8, 9, 10) SELECT sum(a.x * b.x % c.x) FROM "
+    + ", ".join(f"d {name}" for name in "abcdefghijklm")
 )
 
 
@@ -42,7 +45,9 @@ def _run(hook: AthenaHook, query: str) -> str:
 
 
 def test_the_operator_runs_a_query_to_its_end(services: Services) -> None:
-    operator = _operator("SELECT 1 AS one", output_location="s3://athena-query-result-dev/elsewhere/")
+    operator = _operator(
+        "SELECT 1 AS one", output_location="s3://athena-query-result-dev/elsewhere/"
+    )
     execution_id = operator.execute({})
     execution = services.athena.get_query_execution(QueryExecutionId=execution_id)["QueryExecution"]
     assert execution["Status"]["State"] == "SUCCEEDED"
@@ -59,14 +64,18 @@ def test_the_operator_unloads(services: Services, hook: AthenaHook) -> None:
     location = hook.get_output_location(execution_id)
     assert location == f"s3://athena-query-result-dev/{execution_id}"
     execution = services.athena.get_query_execution(QueryExecutionId=execution_id)["QueryExecution"]
-    bucket, _, key = execution["Statistics"]["DataManifestLocation"].removeprefix("s3://").partition("/")
+    bucket, _, key = (
+        execution["Statistics"]["DataManifestLocation"].removeprefix("s3://").partition("/")
+    )
     (uri,) = services.s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode().splitlines()
     assert uri.startswith(target)
 
 
 def test_the_hook_reads_a_managed_result(services: Services, hook: AthenaHook) -> None:
     group = f"managed-{uuid.uuid4()}"
-    services.athena.create_work_group(Name=group, Configuration={"ManagedQueryResultsConfiguration": {"Enabled": True}})
+    services.athena.create_work_group(
+        Name=group, Configuration={"ManagedQueryResultsConfiguration": {"Enabled": True}}
+    )
     execution_id = hook.run_query("SELECT 1 AS one", {"Database": "default"}, {}, workgroup=group)
     assert hook.poll_query_status(execution_id, sleep_time=0) == "SUCCEEDED"
     results = hook.get_query_results(execution_id)
@@ -92,10 +101,17 @@ def test_the_operator_stops_its_query_when_it_is_killed(services: Services) -> N
 def test_the_hook_polls_reads_and_stops(hook: AthenaHook) -> None:
     execution_id = _run(hook, "SELECT x FROM (VALUES 1, 2, 3) AS t (x) ORDER BY x")
     assert hook.poll_query_status(execution_id, sleep_time=0) == "SUCCEEDED"
-    assert hook.get_output_location(execution_id) == f"s3://athena-query-result-dev/{execution_id}.csv"
+    assert (
+        hook.get_output_location(execution_id) == f"s3://athena-query-result-dev/{execution_id}.csv"
+    )
     results = hook.get_query_results(execution_id)
     assert results is not None
-    assert [row["Data"][0]["VarCharValue"] for row in results["ResultSet"]["Rows"]] == ["x", "1", "2", "3"]
+    assert [row["Data"][0]["VarCharValue"] for row in results["ResultSet"]["Rows"]] == [
+        "x",
+        "1",
+        "2",
+        "3",
+    ]
     paginator = hook.get_query_results_paginator(execution_id, page_size=2)
     assert [len(page["ResultSet"]["Rows"]) for page in paginator] == [2, 2]
     stopped = _run(hook, ENDLESS)
@@ -112,7 +128,9 @@ def test_the_hook_tells_why_a_query_failed(hook: AthenaHook) -> None:
 def test_the_same_token_runs_one_query(hook: AthenaHook) -> None:
     token = "provider-test-token-of-32-characters"
     first, second = (
-        hook.run_query("SELECT 2", {"Database": "default"}, {}, client_request_token=token, workgroup="dev")
+        hook.run_query(
+            "SELECT 2", {"Database": "default"}, {}, client_request_token=token, workgroup="dev"
+        )
         for _ in range(2)
     )
     assert first == second
@@ -120,7 +138,9 @@ def test_the_same_token_runs_one_query(hook: AthenaHook) -> None:
 
 def test_the_sensor_sees_success_and_failure(services: Services, hook: AthenaHook) -> None:
     def sensor(execution_id: str) -> AthenaSensor:
-        return AthenaSensor(task_id="wait", query_execution_id=execution_id, sleep_time=0, aws_conn_id="aws_default")
+        return AthenaSensor(
+            task_id="wait", query_execution_id=execution_id, sleep_time=0, aws_conn_id="aws_default"
+        )
 
     assert sensor(_run(hook, "SELECT 1")).poke({}) is True
     with pytest.raises(AirflowException, match="Athena sensor failed"):
@@ -129,7 +149,9 @@ def test_the_sensor_sees_success_and_failure(services: Services, hook: AthenaHoo
 
 def test_the_trigger_of_the_deferred_operator(services: Services, hook: AthenaHook) -> None:
     execution_id = _run(hook, "SELECT 1")
-    trigger = AthenaTrigger(execution_id, waiter_delay=1, waiter_max_attempts=10, aws_conn_id="aws_default")
+    trigger = AthenaTrigger(
+        execution_id, waiter_delay=1, waiter_max_attempts=10, aws_conn_id="aws_default"
+    )
 
     async def first_event() -> Any:
         return await anext(trigger.run())

@@ -56,7 +56,9 @@ def test_the_first_period_is_published_and_a_larger_one_is_refused_before_it_is_
     with pytest.raises(AirflowFailException) as refused:
         run_dag(dag, period="2025-06-15")
     assert executions(services) == before
-    assert f"would scan about {scanned:,} bytes (median of 2025-06-08); max_scan is 1,000" in str(refused.value)
+    assert f"would scan about {scanned:,} bytes (median of 2025-06-08); max_scan is 1,000" in str(
+        refused.value
+    )
 
     (tmp_path / "limited.py").write_text(report("limited", f"{scanned} B"))
     run_dag(load_dags(tmp_path / "limited.py")["limited_weekly"], period="2025-06-15")
@@ -68,7 +70,11 @@ Declare = Callable[[str, str], Path]
 
 @pytest.fixture
 def declare(
-    shell: Shell, plays_lake: PlaysSpec, sql_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shell: Shell,
+    plays_lake: PlaysSpec,
+    sql_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Declare:
     """Writes the only report of the DAGs folder, with a limit; returns its file."""
     dags = tmp_path / "dags"
@@ -92,7 +98,9 @@ def publish(services: Services, file: Path, period: str) -> int:
     return int(scanned)
 
 
-def test_a_preview_is_refused_as_its_run_is_and_still_shown(shell: Shell, services: Services, declare: Declare) -> None:
+def test_a_preview_is_refused_as_its_run_is_and_still_shown(
+    shell: Shell, services: Services, declare: Declare
+) -> None:
     file = declare("previewed", "1 kB")
     scanned = publish(services, file, "2025-06-08")
     before = executions(services)
@@ -118,7 +126,9 @@ def test_a_preview_is_refused_as_its_run_is_and_still_shown(shell: Shell, servic
     assert executions(services) == before
 
 
-def test_a_preview_within_the_limit_is_paid_once(shell: Shell, services: Services, declare: Declare) -> None:
+def test_a_preview_within_the_limit_is_paid_once(
+    shell: Shell, services: Services, declare: Declare
+) -> None:
     scanned = publish(services, declare("previewed_within", "1 kB"), "2025-06-08")
     declare("previewed_within", f"{scanned} B")
     before = executions(services)
@@ -181,11 +191,16 @@ def test_weeks_that_were_published_before_first_day_was_changed_are_left_out(
     assert unknown["basis"].startswith("every column of the partitions: no period is published yet")
     code, printed = shell("plan", "moved", "--yes")
     assert code == 1
-    assert "No period of moved_weekly (Weekly from Monday, Asia/Tokyo) is published in Glue" in printed
+    assert (
+        "No period of moved_weekly (Weekly from Monday, Asia/Tokyo) is published in Glue" in printed
+    )
     first = manifest_of(services.s3, run_dag(dag, period="2025-06-09"))
 
     scanned, before = first["query"]["scanned_bytes"], executions(services)
-    with pytest.raises(AirflowFailException, match=rf"{scanned:,} bytes \(median of 2025-06-09\); max_scan is 1,000"):
+    with pytest.raises(
+        AirflowFailException,
+        match=rf"{scanned:,} bytes \(median of 2025-06-09\); max_scan is 1,000",
+    ):
         run_dag(dag, period="2025-06-16")
     seen = shell.json("preview", "moved", "2025-06-16")["estimate"]
     assert (seen["bytes"], seen["basis"]) == (scanned, "median of 2025-06-09")

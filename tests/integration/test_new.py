@@ -16,9 +16,18 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on
 FILES = {
     "dags/busy_users.py",
     "include/sql/busy_users.sql",
-    *(f"tests/reports/busy_users/bounds/{name}" for name in ("case.yaml", "plays.csv", "expected.csv")),
+    *(
+        f"tests/reports/busy_users/bounds/{name}"
+        for name in ("case.yaml", "plays.csv", "expected.csv")
+    ),
 }
-ASKED = {"--table": "plays", "--key": "user_id", "--time": "played_at", "--since": "2025-01-01", "--owner": "us"}
+ASKED = {
+    "--table": "plays",
+    "--key": "user_id",
+    "--time": "played_at",
+    "--since": "2025-01-01",
+    "--owner": "us",
+}
 
 
 def written(root: Path) -> set[str]:
@@ -40,7 +49,9 @@ def root(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return tmp_path
 
 
-@pytest.mark.parametrize("timezone", ["Asia/Tokyo", "America/Santiago", "UTC"])  # Santiago has days without midnight
+@pytest.mark.parametrize(
+    "timezone", ["Asia/Tokyo", "America/Santiago", "UTC"]
+)  # Santiago has days without midnight
 def test_the_case_of_a_new_report_passes(timezone: str, shell: Shell, root: Path) -> None:
     code, printed = shell("new", "busy_users", *options(timezone=timezone, owner='The "best" team'))
     assert code == 0, printed
@@ -88,7 +99,11 @@ def test_a_report_of_any_valid_name_breaks_no_rule_and_its_case_passes(
         ("busy_users", {"table": "plays; DROP"}, "not names of Athena"),
         ("busy_users", {"timezone": "Asia/Tokio"}, "Asia/Tokio"),
         ("busy_users", {"since": "yesterday"}, "yesterday"),
-        ("busy_users", {"owner": "two\nlines"}, "'two\\nlines' is not an owner: give one line of text."),
+        (
+            "busy_users",
+            {"owner": "two\nlines"},
+            "'two\\nlines' is not an owner: give one line of text.",
+        ),
         ("busy_users", {"owner": " "}, "' ' is not an owner"),
         ("busy_users", {"key": "dt"}, "are not three columns"),
     ],

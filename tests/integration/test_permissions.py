@@ -1,7 +1,9 @@
-"""Least privilege: what the tasks call, what the stack grants and what docs/reference/permissions.md lists are one.
+"""Least privilege: what the tasks call, what the stack grants and what
+docs/reference/permissions.md lists are one.
 
-Everything that calls AWS runs once on the resources of a stack, and each call of a client is recorded. What Athena
-and KMS do in the tasks' name is AWS's to decide: no local run shows it, so the second table of the page lists it.
+Everything that calls AWS runs once on the resources of a stack, and each call of a client is
+recorded. What Athena and KMS do in the tasks' name is AWS's to decide: no local run shows it, so
+the second table of the page lists it.
 """
 
 from __future__ import annotations
@@ -57,7 +59,10 @@ PLAYS = PlaysSpec(date(2025, 1, 24), date(2025, 2, 25), events=2_000, users=200,
 WEEK = "2025-02-02"
 # Operations of S3 whose action has another name (Service Authorization Reference, "Amazon S3").
 S3_ACTIONS = {
-    **dict.fromkeys(("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "CopyObject"), "PutObject"),
+    **dict.fromkeys(
+        ("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "CopyObject"),
+        "PutObject",
+    ),
     **dict.fromkeys(("HeadBucket", "ListObjects", "ListObjectsV2"), "ListBucket"),
     "HeadObject": "GetObject",
     "DeleteObjects": "DeleteObject",
@@ -81,7 +86,11 @@ class Grant(NamedTuple):
     def covers(self, use: Use) -> bool:
         """Whether it allows a call of a task: what it allows to Athena alone is none."""
         is_for_tasks = not self.sid.startswith("Athena")
-        return is_for_tasks and use.action == self.action and any(fnmatchcase(use.resource, r) for r in self.resources)
+        return (
+            is_for_tasks
+            and use.action == self.action
+            and any(fnmatchcase(use.resource, r) for r in self.resources)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +143,11 @@ def used(services: Services, stack: Stack, tmp_path_factory: pytest.TempPathFact
     """What the reports' clients did; those of the triggerer call nothing that the tasks do not."""
     found: set[Use] = set()
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**services.environment, **stack.variables, "AWS_MAX_ATTEMPTS": "1"}.items():
+        for name, value in {
+            **services.environment,
+            **stack.variables,
+            "AWS_MAX_ATTEMPTS": "1",
+        }.items():
             patch.setenv(name, value)
         patch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(reports.SQL))
         settings.cache_clear()
@@ -164,7 +177,9 @@ def uses(service: str, operation: str, parameters: dict[str, Any], stack: Stack)
     elif service == "glue":
         yield Use(f"glue:{operation}", ARN.format("glue", f"database/{parameters['DatabaseName']}"))
     elif service == "athena":
-        yield Use(f"athena:{operation}", ARN.format("athena", f"workgroup/{stack.outputs['Workgroup']}"))
+        yield Use(
+            f"athena:{operation}", ARN.format("athena", f"workgroup/{stack.outputs['Workgroup']}")
+        )
     elif service == "secretsmanager":
         yield Use(f"{service}:{operation}", ARN.format(service, f"secret:{parameters['SecretId']}"))
     else:
@@ -203,7 +218,9 @@ class Everything:
         query = dag.get_task("run_query")
         query.unload_to = f"{settings().query_results}unload/"
         query.query = query.query.rpartition("ORDER BY")[0]
-        assert manifest_of(self.s3, run_dag(dag, period="2013-02"))["query"]["statement"] == "UNLOAD"
+        assert (
+            manifest_of(self.s3, run_dag(dag, period="2013-02"))["query"]["statement"] == "UNLOAD"
+        )
         # A column more changes the table.
         query.query = query.query.replace(" AS flights,", " AS flights,\n    1 AS one,")
         assert len(manifest_of(self.s3, run_dag(dag, period="2013-02"))["earlier_versions"]) == 1
@@ -217,7 +234,9 @@ class Everything:
         assert len(manifest_of(self.s3, run_dag(dag, period=WEEK))["earlier_versions"]) == 1
 
     def stop_and_reconcile(self) -> None:
-        """Stops one query as its submitter does, one as its waiter and its trigger do, one as nobody's."""
+        """Stops one query as its submitter does, one as its waiter and its trigger do, one as
+        nobody's.
+        """
         dag, reconciler = self.dag("top_users_weekly"), self.dag("athena_reports_reconciler")
         with self.held():
             self.submit(dag)[0].on_kill()
@@ -230,18 +249,24 @@ class Everything:
         with self.held():
             self.submit(dag)
             self.patch.setattr(XComs, "get_dr_count", lambda *_, **__: 0, raising=False)
-            task, context = prepare(reconciler.get_task("stop_unwanted_queries"), XComs(reconciler.dag_id), "run")
+            task, context = prepare(
+                reconciler.get_task("stop_unwanted_queries"), XComs(reconciler.dag_id), "run"
+            )
             task.grace = timedelta(0)
             assert len(task.execute(context)) == 1
 
     def find_restatements(self) -> None:
         dag = self.dag("athena_reports_restatement")
-        task, context = prepare(dag.get_task("find"), XComs(dag.dag_id), "run", params={"stale": True})
+        task, context = prepare(
+            dag.get_task("find"), XComs(dag.dag_id), "run", params={"stale": True}
+        )
         task.execute(context)
 
     def look_at_the_page(self) -> None:
         dag = self.dag("top_users_weekly")
-        report = ReportDag(dag.dag_id, dag.timetable, datetime(2025, 1, 1, tzinfo=UTC), is_paused=False)
+        report = ReportDag(
+            dag.dag_id, dag.timetable, datetime(2025, 1, 1, tzinfo=UTC), is_paused=False
+        )
         Lake.connect.cache_clear()
         published = Lake.connect()
         Lake.connect.cache_clear()
@@ -249,7 +274,9 @@ class Everything:
         manifest = published.manifest(report, WEEK)
         assert len(published.rows(report, manifest, ["user_id", "score"])) == 5
         for item in manifest.objects:
-            with closing(published.s3.open(published.location(report, WEEK).uri(item.key))) as stream:
+            with closing(
+                published.s3.open(published.location(report, WEEK).uri(item.key))
+            ) as stream:
                 assert stream.read()
 
     def break_off_an_upload(self) -> None:
@@ -259,10 +286,14 @@ class Everything:
         file = self.folder / "large"
         file.write_bytes(os.urandom(9 * 1024**2))
         faults = Faults(self.services.endpoint_url)
-        faults.add(SlowDown(method="PUT", bucket=names.report_bucket, key_prefix="large/", times=None))
+        faults.add(
+            SlowDown(method="PUT", bucket=names.report_bucket, key_prefix="large/", times=None)
+        )
         bucket = S3(S3Hook().get_conn(), names.bucket_owner)
         with pytest.raises(S3Error):
-            bucket.upload(file, f"s3://{names.report_bucket}/large/object", "text/plain", sha256="0" * 64)
+            bucket.upload(
+                file, f"s3://{names.report_bucket}/large/object", "text/plain", sha256="0" * 64
+            )
         faults.clear()
 
     def tidy(self) -> None:
@@ -281,12 +312,16 @@ class Everything:
         assert SecretsManagerBackend(**arguments).get_conn_value("warehouse") is None
         file = self.folder / "told.py"
         file.write_text(re.sub('arn:aws:sns:[^"]+', self.stack.outputs["AlertTopicArn"], example()))
-        late = run_dag(parse_dags(file)["best_users_weekly_late"], RunFacts(datetime(2025, 3, 20, tzinfo=UTC)))
+        late = run_dag(
+            parse_dags(file)["best_users_weekly_late"], RunFacts(datetime(2025, 3, 20, tzinfo=UTC))
+        )
         assert late.values["tell_if_late", "return_value"] is True
 
     @staticmethod
     def dag(dag_id: str) -> DAG:
-        """A DAG of the tests' reports or of maintenance; it looks at its queries more often than in earnest."""
+        """A DAG of the tests' reports or of maintenance; it looks at its queries more often than in
+        earnest.
+        """
         (dag,) = (dags[dag_id] for file in DAGS if dag_id in (dags := load_dags(file)))
         if dag.has_task("wait_for_query"):
             dag.get_task("wait_for_query").policy = QUICK
@@ -294,7 +329,9 @@ class Everything:
 
     def submit(self, dag: DAG) -> tuple[Any, tuple[Any, dict[str, Any]]]:
         """Submits a query; gives the task that did, and the one that would wait."""
-        ready = partial(prepare, xcoms=XComs(dag.dag_id), run_id=f"run-{uuid4()}", params={"period": WEEK})
+        ready = partial(
+            prepare, xcoms=XComs(dag.dag_id), run_id=f"run-{uuid4()}", params={"period": WEEK}
+        )
         query, context = ready(dag.get_task("run_query"))
         context["ti"].xcom_push("return_value", query.execute(context))
         return query, ready(dag.get_task("wait_for_query"))
@@ -320,9 +357,14 @@ def documented(heading: str) -> set[tuple[str, str]]:
     return rows
 
 
-def test_the_tasks_use_what_is_granted_to_them_and_nothing_else(used: set[Use], grants: list[Grant]) -> None:
+def test_the_tasks_use_what_is_granted_to_them_and_nothing_else(
+    used: set[Use], grants: list[Grant]
+) -> None:
     missing = {use for use in used if not any(grant.covers(use) for grant in grants)}
-    assert not missing, "grant it in ReportsPolicy and list it in docs/reference/permissions.md, or take the call out"
+    assert not missing, (
+        "grant it in ReportsPolicy and list it in docs/reference/permissions.md, or take the"
+        " call out"
+    )
     seen = {(grant.sid, grant.action) for grant in grants if any(grant.covers(use) for use in used)}
     assert seen == documented("What tasks call")
 
@@ -335,7 +377,9 @@ def test_the_page_lists_what_the_template_grants(grants: list[Grant]) -> None:
 
 
 def test_every_operation_that_the_code_names_was_recorded(used: set[Use]) -> None:
-    """A call on a way that `Everything` does not go would need a permission that nobody misses here."""
+    """A call on a way that `Everything` does not go would need a permission that nobody misses
+    here.
+    """
     actions = {}
     for service in ("s3", "glue", "athena"):
         for name in botocore.session.get_session().get_service_model(service).operation_names:

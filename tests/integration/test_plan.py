@@ -41,17 +41,25 @@ def value(text: str | None) -> Any:
 def queried(services: Services, declared: DeclaredReport, period: Any) -> Rows:
     """The rows of the edited SQL, as GetQueryResults has them."""
     start = services.athena.start_query_execution(
-        QueryString=declared.sql(period), QueryExecutionContext={"Database": "database_dev"}, WorkGroup="dev"
+        QueryString=declared.sql(period),
+        QueryExecutionContext={"Database": "database_dev"},
+        WorkGroup="dev",
     )
     while True:
-        found = services.athena.get_query_execution(QueryExecutionId=start["QueryExecutionId"])["QueryExecution"]
+        found = services.athena.get_query_execution(QueryExecutionId=start["QueryExecutionId"])[
+            "QueryExecution"
+        ]
         if found["Status"]["State"] == "SUCCEEDED":
             break
         assert found["Status"]["State"] in ("QUEUED", "RUNNING"), found
         time.sleep(0.02)
-    answer = services.athena.get_query_results(QueryExecutionId=start["QueryExecutionId"])["ResultSet"]["Rows"]
+    answer = services.athena.get_query_results(QueryExecutionId=start["QueryExecutionId"])[
+        "ResultSet"
+    ]["Rows"]
     header, *rows = [[datum.get("VarCharValue") for datum in row["Data"]] for row in answer]
-    dicts = [{str(name): value(text) for name, text in zip(header, row, strict=True)} for row in rows]
+    dicts = [
+        {str(name): value(text) for name, text in zip(header, row, strict=True)} for row in rows
+    ]
     return {row["carrier"]: row for row in dicts}
 
 
@@ -61,7 +69,9 @@ def published(services: Services, dag: Any, period_id: str) -> Rows:
     return {row["carrier"]: {name: value(text) for name, text in row.items()} for row in rows}
 
 
-@pytest.mark.parametrize("months", [MONTHS[4:6], pytest.param(MONTHS, marks=pytest.mark.full)], ids=len)
+@pytest.mark.parametrize(
+    "months", [MONTHS[4:6], pytest.param(MONTHS, marks=pytest.mark.full)], ids=len
+)
 def test_a_plan_finds_what_a_plain_comparison_finds(
     services: Services,
     flights_lake: None,
@@ -82,13 +92,22 @@ def test_a_plan_finds_what_a_plain_comparison_finds(
         assert [str(each) for each in periods] == months
         made = planning.make_plan(declared, periods, (), aws, lambda _: None)
         for planned, period in zip(made.periods, periods, strict=True):
-            rows, base, found = queried(services, declared, period), before[period.id], planned.differences
+            rows, base, found = (
+                queried(services, declared, period),
+                before[period.id],
+                planned.differences,
+            )
             shared = set(next(iter(rows.values()))) & set(next(iter(base.values())))
             columns = Counter(
-                name for key in rows.keys() & base.keys() for name in shared if rows[key][name] != base[key][name]
+                name
+                for key in rows.keys() & base.keys()
+                for name in shared
+                if rows[key][name] != base[key][name]
             )
             changed = {
-                key for key in rows.keys() & base.keys() if any(rows[key][name] != base[key][name] for name in shared)
+                key
+                for key in rows.keys() & base.keys()
+                if any(rows[key][name] != base[key][name] for name in shared)
             }
             counted = (len(rows.keys() - base.keys()), len(base.keys() - rows.keys()), len(changed))
             assert (found.added, found.removed, found.changed) == counted, (edit, period)
@@ -109,6 +128,8 @@ def test_a_plan_publishes_nothing_and_leaves_no_result(
     buckets = ("athena-report-dev", "athena-query-result-dev")
     before = [stored(bucket) for bucket in buckets]
     declared, _ = find_report("carriers_weekly", "", declared_reports())
-    made = planning.make_plan(declared, [declared.cadence.period("2013-03-04")], (), Aws.connect(), lambda _: None)
+    made = planning.make_plan(
+        declared, [declared.cadence.period("2013-03-04")], (), Aws.connect(), lambda _: None
+    )
     assert made.changed == []
     assert [stored(bucket) for bucket in buckets] == before

@@ -1,4 +1,6 @@
-"""`plan` as a command: it pays after a yes and never else, and lets Airflow restate what changes and nothing else."""
+"""`plan` as a command: it pays after a yes and never else, and lets Airflow restate what changes
+and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def airflow() -> Iterator[RestApi]:
 
 def queried(flown: Flown, before: set[str]) -> Counter[str]:
     """The texts of the queries that are new."""
-    return Counter(query["Query"] for query_id, query in flown.queries().items() if query_id not in before)
+    return Counter(
+        query["Query"] for query_id, query in flown.queries().items() if query_id not in before
+    )
 
 
 def sql_of(*weeks: str) -> Counter[str]:
@@ -61,7 +65,9 @@ def changed_by_the_edit() -> dict[str, int]:
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", ""], ids=["no", "the default", "no answer"])
-def test_without_a_yes_nothing_is_paid_and_nothing_restated(answer: str, flown: Flown, airflow: RestApi) -> None:
+def test_without_a_yes_nothing_is_paid_and_nothing_restated(
+    answer: str, flown: Flown, airflow: RestApi
+) -> None:
     flown.edit(*EDIT)
     before = flown.queries().keys()
     done = flown.run("plan", "flown", "--apply", airflow.url, answer=answer, AIRFLOW_TOKEN=TOKEN)
@@ -112,7 +118,9 @@ def test_a_yes_pays_one_query_for_each_period_and_nothing_is_restated_unasked(fl
     assert "restates" not in done.stderr
 
 
-def test_an_applied_plan_restates_the_period_that_changes_alone(flown: Flown, airflow: RestApi) -> None:
+def test_an_applied_plan_restates_the_period_that_changes_alone(
+    flown: Flown, airflow: RestApi
+) -> None:
     flown.edit(*EDIT)
     before = set(flown.queries())
     done = flown.run("plan", "flown", "--apply", airflow.url, answer="y\n", AIRFLOW_TOKEN=TOKEN)
@@ -140,7 +148,9 @@ def test_an_interrupt_stops_the_paid_query_and_pays_no_other(flown: Flown) -> No
     assert [query["Status"]["State"] for query in new] == ["CANCELLED"]
 
 
-def test_with_yes_the_last_periods_are_paid_unasked_and_told_as_json(shell: Shell, flown: Flown) -> None:
+def test_with_yes_the_last_periods_are_paid_unasked_and_told_as_json(
+    shell: Shell, flown: Flown
+) -> None:
     flown.edit(*EDIT)
     before = set(flown.queries())
     plan = shell.json("plan", DAG_ID, "--last", "2", "--yes")
@@ -153,7 +163,9 @@ def test_with_yes_the_last_periods_are_paid_unasked_and_told_as_json(shell: Shel
 
 
 def test_rows_are_matched_by_the_columns_of_key(shell: Shell, flown: Flown) -> None:
-    plan = shell.json("plan", DAG_ID, "--last", "1", "--yes", "--key", "flights", "--key", "carrier")
+    plan = shell.json(
+        "plan", DAG_ID, "--last", "1", "--yes", "--key", "flights", "--key", "carrier"
+    )
     (period,) = plan["periods"]
     assert period["differences"]["key"] == ["flights", "carrier"]
 
@@ -231,9 +243,14 @@ def test_a_period_whose_checks_fail_is_not_restated(
 ) -> None:
     monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
     edited, forbidden = EDITED_WEEK, WEEKS[-1]
-    flown.edit("SUM(distance)", f"SUM(IF(dt = '{EDITED_DAY}', 0, IF(dt = '2013-03-20', -1000, 1) * distance))")
+    flown.edit(
+        "SUM(distance)",
+        f"SUM(IF(dt = '{EDITED_DAY}', 0, IF(dt = '2013-03-20', -1000, 1) * distance))",
+    )
     file = flown.root / "dags" / "flown.py"
-    file.write_text(file.read_text().replace("checks=[", 'checks=[checks.in_range("distance", at_least=0), '))
+    file.write_text(
+        file.read_text().replace("checks=[", 'checks=[checks.in_range("distance", at_least=0), ')
+    )
     code, printed = shell("plan", "flown", "--yes", "--last", "2", "--apply", airflow.url)
     assert code == 0, printed
     assert "### flown_weekly: 2 of 2 periods change" in printed
@@ -247,5 +264,8 @@ def test_a_report_that_published_nothing_has_no_plan(shell: Shell, flown: Flown)
     before = flown.queries().keys()
     code, printed = shell("plan", "unflown", "--yes")
     assert code == 1
-    assert "No period of unflown_weekly (Weekly from Monday, America/New_York) is published in Glue" in printed
+    assert (
+        "No period of unflown_weekly (Weekly from Monday, America/New_York) is published in Glue"
+        in printed
+    )
     assert flown.queries().keys() == before

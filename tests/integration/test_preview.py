@@ -30,15 +30,23 @@ def test_what_is_shown_is_what_the_run_does(
 
     dag = load_dags(dags_folder / "top_users.py")["top_users_monthly"]
     manifest = manifest_of(services.s3, run_dag(dag, period=MONTH))
-    execution = services.athena.get_query_execution(QueryExecutionId=manifest["query"]["id"])["QueryExecution"]
+    execution = services.athena.get_query_execution(QueryExecutionId=manifest["query"]["id"])[
+        "QueryExecution"
+    ]
     assert seen["sql"] in execution["Query"]
     assert seen["period"] == manifest["period"]
-    assert seen["trial"]["scanned_bytes"] == manifest["query"]["scanned_bytes"] <= seen["estimate"]["bytes"]
+    assert (
+        seen["trial"]["scanned_bytes"]
+        == manifest["query"]["scanned_bytes"]
+        <= seen["estimate"]["bytes"]
+    )
     rows = rows_of(services.s3, manifest, "parquet")
     assert seen["trial"]["rows"] == len(rows)
     names = list(seen["trial"]["columns"])
     shown = [dict(zip(names, row, strict=True)) for row in seen["trial"]["first_rows"]]
-    assert shown == [{name: value and str(value) for name, value in row.items()} for row in rows[:10]]
+    assert shown == [
+        {name: value and str(value) for name, value in row.items()} for row in rows[:10]
+    ]
     assert [check["passed"] for check in seen["trial"]["checks"]] == [True]
 
     # Once periods are published, they say what the next one scans.
@@ -51,11 +59,16 @@ def test_what_is_shown_is_what_the_run_does(
 def test_partitions_and_their_bytes_are_those_of_the_lake(
     shell: Shell, services: Services, plays_lake: PlaysSpec
 ) -> None:
-    # The last Tokyo month: two months of 33 UTC dates at most, and the lake ends before the last of them.
+    # The last Tokyo month: two months of 33 UTC dates at most, and the lake ends before the last of
+    # them.
     (plays,) = shell.json("preview", "top_users", "2025-07")["inputs"]
-    pages = services.glue.get_paginator("get_partitions").paginate(DatabaseName="database_dev", TableName="plays")
+    pages = services.glue.get_paginator("get_partitions").paginate(
+        DatabaseName="database_dev", TableName="plays"
+    )
     folders = {
-        each["Values"][0]: each["StorageDescriptor"]["Location"] for page in pages for each in page["Partitions"]
+        each["Values"][0]: each["StorageDescriptor"]["Location"]
+        for page in pages
+        for each in page["Partitions"]
     }
     there = sorted(day for day in folders if "2025-05-31" <= day <= "2025-08-01")
     assert plays["partitions"] == [f"dt={day}" for day in there]
@@ -76,7 +89,10 @@ def test_a_query_that_fails_is_told_as_the_run_would_tell_it(
 
     assert code == 1
     assert f"top_users_monthly, period {MONTH}: Query " in printed
-    assert " is FAILED: COLUMN_NOT_FOUND: line 1:8 [the SQL is not valid; category 2, type 1006; " in printed
+    assert (
+        " is FAILED: COLUMN_NOT_FOUND: line 1:8 [the SQL is not valid; category 2, type 1006; "
+        in printed
+    )
     assert "]. Correct it. Clear run_query" in printed
 
 
@@ -84,11 +100,16 @@ def test_a_query_that_fails_is_told_as_the_run_would_tell_it(
     ("arguments", "said"),
     [
         (["top_user"], "There is no report 'top_user'. Is it one of these: top_users"),
-        (["top_users", "2025-06-16"], "no week begins on '2025-06-16'; the weeks around it are 2025-06-15"),
+        (
+            ["top_users", "2025-06-16"],
+            "no week begins on '2025-06-16'; the weeks around it are 2025-06-15",
+        ),
         (["top_users_weekly", "2025-06"], "'2025-06' is not the id of a week"),
     ],
 )
-def test_a_wrong_name_or_period_is_one_message(shell: Shell, arguments: list[str], said: str) -> None:
+def test_a_wrong_name_or_period_is_one_message(
+    shell: Shell, arguments: list[str], said: str
+) -> None:
     code, printed = shell("preview", *arguments)
     assert code == 1
     assert said in printed

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+)
 from botocore.client import BaseClient
 
 from airflow_local.services import Services
@@ -40,7 +44,9 @@ def run_report(services: Services, sql_folder: Path) -> RunReport:
     def run(sql: str = ORDERED, period: str = "2013-02", like: str = "%", **fields: Any) -> XComs:
         (sql_folder / "flights.sql").write_text(sql)
         settings.cache_clear()
-        report = Report(name=name, sql="flights.sql", since="2013-01-01", params={"like": like}, **fields)
+        report = Report(
+            name=name, sql="flights.sql", since="2013-01-01", params={"like": like}, **fields
+        )
         return run_dag(build_dag(report, MONTHS), period=period)
 
     return run
@@ -59,7 +65,10 @@ def test_a_small_report_takes_few_calls(
     An UNLOAD has a data manifest to be read besides.
     """
     sql = SQL if unload else ORDERED
-    fields = {"unload": unload, "checks": [checks.unique("carrier"), checks.change("rows", within=0.5)]}
+    fields = {
+        "unload": unload,
+        "checks": [checks.unique("carrier"), checks.change("rows", within=0.5)],
+    }
     run_report(sql, "2013-02", **fields)
     calls: list[str] = []
     call = BaseClient._make_api_call
@@ -87,7 +96,9 @@ def test_an_unload_publishes_the_rows_of_a_csv(services: Services, run_report: R
     assert len(expected) == 15
 
 
-def test_an_unload_that_is_run_again_makes_no_new_version(services: Services, run_report: RunReport) -> None:
+def test_an_unload_that_is_run_again_makes_no_new_version(
+    services: Services, run_report: RunReport
+) -> None:
     first = manifest_of(services.s3, run_report(SQL, unload=True, outputs=["parquet"]))
     again = run_report(SQL, unload=True, outputs=["parquet"])
 
@@ -97,8 +108,14 @@ def test_an_unload_that_is_run_again_makes_no_new_version(services: Services, ru
     assert manifest["query"]["id"] != first["query"]["id"]
 
 
-def test_an_empty_unload_has_the_columns_of_the_table(services: Services, run_report: RunReport) -> None:
-    options: dict[str, Any] = {"unload": True, "empty": "publish", "outputs": ["parquet", "csv", "jsonl"]}
+def test_an_empty_unload_has_the_columns_of_the_table(
+    services: Services, run_report: RunReport
+) -> None:
+    options: dict[str, Any] = {
+        "unload": True,
+        "empty": "publish",
+        "outputs": ["parquet", "csv", "jsonl"],
+    }
     with pytest.raises(AirflowFailException, match="Publish one period with rows first"):
         run_report(SQL, like="no carrier", **options)
     some = manifest_of(services.s3, run_report(SQL, **options))
@@ -112,7 +129,9 @@ def test_the_empty_policy_tells_no_events_from_missing_partitions(run_report: Ru
     inputs = [Input("flights", missing="partial")]
     with pytest.raises(AirflowFailException, match=r"returned no rows.*There are no events"):
         run_report(like="no carrier", inputs=inputs)
-    with pytest.raises(AirflowSkipException, match=r"no rows.*not registered in Glue: dt=2014-02-01"):
+    with pytest.raises(
+        AirflowSkipException, match=r"no rows.*not registered in Glue: dt=2014-02-01"
+    ):
         run_report(period="2014-02", inputs=inputs, empty="skip")
     with pytest.raises(AirflowException, match=r"not registered in Glue.*No query was started"):
         run_report(period="2014-02", inputs=[Input("flights")])
@@ -123,7 +142,9 @@ def test_a_chain_of_transforms_in_three_formats(services: Services, run_report: 
         SQL + "ORDER BY flights DESC",
         transform=[
             lambda rows, _: rows.project("*, row_number() OVER () AS rank"),
-            transforms.each_row(lambda row: {**row, "name": row["carrier"].lower()}, adds={"name": "varchar"}),
+            transforms.each_row(
+                lambda row: {**row, "name": row["carrier"].lower()}, adds={"name": "varchar"}
+            ),
             lambda rows, _: rows.project("* RENAME (carrier AS code)"),
         ],
         outputs=["parquet", "csv", "jsonl"],
@@ -145,7 +166,9 @@ def test_a_chain_of_transforms_in_three_formats(services: Services, run_report: 
     assert [row["rank"] for row in rows] == list(range(1, 16))
     assert all(row["name"] == row["code"].lower() for row in rows)
     assert rows_of(services.s3, manifest, "csv") == rows
-    assert [json.loads(line) for line in object_of(services.s3, manifest, "jsonl").splitlines()] == rows
+    assert [
+        json.loads(line) for line in object_of(services.s3, manifest, "jsonl").splitlines()
+    ] == rows
 
 
 COLUMNS = {
@@ -155,11 +178,15 @@ COLUMNS = {
 }
 
 
-def test_declared_columns_are_published_with_what_they_mean(services: Services, run_report: RunReport) -> None:
+def test_declared_columns_are_published_with_what_they_mean(
+    services: Services, run_report: RunReport
+) -> None:
     manifest = manifest_of(services.s3, run_report(columns=COLUMNS))
     described = {each["name"]: each["description"] for each in manifest["columns"]}
     assert described == {name: column.comment for name, column in COLUMNS.items()}
-    table = services.glue.get_table(DatabaseName="report_dev", Name=f"{manifest['report']}_monthly")["Table"]
+    table = services.glue.get_table(
+        DatabaseName="report_dev", Name=f"{manifest['report']}_monthly"
+    )["Table"]
     columns = table["StorageDescriptor"]["Columns"]
     assert {each["Name"]: each["Comment"] for each in columns} == described
     assert described["miles"] == "distance flown (miles)"
@@ -184,7 +211,9 @@ def test_other_columns_than_declared_are_not_published(
     for part in ("Report 'flights_", "period 2013-02", "CAST or name them", "Nothing is published"):
         assert part in message
     (report,) = {part for part in message.split("'") if part.startswith("flights_")}
-    keys = services.s3.list_objects_v2(Bucket="athena-report-dev", Prefix=f"{report}/").get("Contents", [])
+    keys = services.s3.list_objects_v2(Bucket="athena-report-dev", Prefix=f"{report}/").get(
+        "Contents", []
+    )
     assert not any("manifest.json" in each["Key"] for each in keys)
 
 
@@ -200,7 +229,9 @@ def test_an_empty_unload_has_the_declared_columns_before_anything_is_published(
     ]
 
 
-def test_a_failed_check_leaves_what_is_published_as_it_is(services: Services, run_report: RunReport) -> None:
+def test_a_failed_check_leaves_what_is_published_as_it_is(
+    services: Services, run_report: RunReport
+) -> None:
     published = manifest_of(services.s3, run_report())
     with pytest.raises(AirflowFailException, match=r"rows\(at_least=20\)"):
         run_report(like="U%", checks=[checks.rows(at_least=20)])
@@ -210,7 +241,9 @@ def test_a_failed_check_leaves_what_is_published_as_it_is(services: Services, ru
     assert now == {name: value for name, value in published.items() if name != "bucket"}
 
 
-def test_a_restatement_says_what_changed_and_the_table_follows(services: Services, run_report: RunReport) -> None:
+def test_a_restatement_says_what_changed_and_the_table_follows(
+    services: Services, run_report: RunReport
+) -> None:
     first = manifest_of(services.s3, run_report(like="U%"))
     second = manifest_of(services.s3, run_report())
 
@@ -218,9 +251,13 @@ def test_a_restatement_says_what_changed_and_the_table_follows(services: Service
     assert (earlier["version"], earlier["rows"]) == (first["version"], 2)
     assert earlier["difference"] == {"added": 13, "removed": 0}
     table = f"{second['report']}_monthly"
-    (partition,) = services.glue.get_partitions(DatabaseName="report_dev", TableName=table)["Partitions"]
+    (partition,) = services.glue.get_partitions(DatabaseName="report_dev", TableName=table)[
+        "Partitions"
+    ]
     assert partition["Parameters"]["version"] == second["version"]
-    assert athena_rows(services, f"SELECT COUNT(*) FROM {table} WHERE period = '2013-02'") == [["15"]]
+    assert athena_rows(services, f"SELECT COUNT(*) FROM {table} WHERE period = '2013-02'") == [
+        ["15"]
+    ]
 
 
 def test_a_bucket_of_another_account_is_neither_read_nor_written(
@@ -242,7 +279,8 @@ def test_a_workgroup_that_keeps_its_results_itself(
     expected = rows_of(services.s3, manifest_of(services.s3, run_report()), "parquet")
     keeps_its_results = "keeps_its_results"
     services.athena.create_work_group(
-        Name=keeps_its_results, Configuration={"ManagedQueryResultsConfiguration": {"Enabled": True}}
+        Name=keeps_its_results,
+        Configuration={"ManagedQueryResultsConfiguration": {"Enabled": True}},
     )
     monkeypatch.setenv("ATHENA_REPORTS_WORKGROUP", keeps_its_results)
     monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
@@ -256,11 +294,15 @@ def test_a_workgroup_that_keeps_its_results_itself(
 def test_cleanup_lists_then_removes_and_repairs(services: Services, run_report: RunReport) -> None:
     first, second = (manifest_of(services.s3, run_report(like=like)) for like in ("U%", "%"))
     table = f"{second['report']}_monthly"
-    services.glue.delete_partition(DatabaseName="report_dev", TableName=table, PartitionValues=["2013-02"])
+    services.glue.delete_partition(
+        DatabaseName="report_dev", TableName=table, PartitionValues=["2013-02"]
+    )
 
     def look(*, delete: bool) -> dict[str, Any]:
         policy = RetentionPolicy(keep_versions=0, keep_days=1)
-        return clean_up_bucket(bucket=second["bucket"], database="report_dev", policy=policy, delete=delete)
+        return clean_up_bucket(
+            bucket=second["bucket"], database="report_dev", policy=policy, delete=delete
+        )
 
     assert f"{second['report']}/monthly/2013-02" in look(delete=False)["repaired"]
     assert athena_rows(services, f"SELECT COUNT(*) FROM {table}") == [["15"]]
@@ -276,7 +318,9 @@ def athena_rows(services: Services, sql: str) -> list[list[str]]:
     )["QueryExecutionId"]
     deadline = datetime.now(UTC) + timedelta(seconds=60)
     while datetime.now(UTC) < deadline:
-        status = services.athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]["Status"]
+        status = services.athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"][
+            "Status"
+        ]
         if status["State"] not in ("QUEUED", "RUNNING"):
             break
     assert status["State"] == "SUCCEEDED", status

@@ -1,7 +1,7 @@
 """A publisher dies before or after each of its writes, or races with another, while somebody reads.
 
-This file is also the program that publishes: it imports everything once, and then forks a process for each
-publication that it is told of on its standard input.
+This file is also the program that publishes: it imports everything once, and then forks a process
+for each publication that it is told of on its standard input.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ _numbers = count(1)
 class Job:
     """One publication by one process.
 
-    `dies_at` is the number of the write at which it dies, `dies` whether before the service gets the request
-    or after it was carried out.
+    `dies_at` is the number of the write at which it dies, `dies` whether before the service gets
+    the request or after it was carried out.
     """
 
     bucket: str
@@ -83,7 +83,9 @@ class Job:
 
 
 def serve(endpoint: str) -> None:
-    """Fork a process for each job of each line, let them start at once, and answer with their exit codes."""
+    """Fork a process for each job of each line, let them start at once, and answer with their exit
+    codes.
+    """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # Airflow logs to the standard output
     for module in IMPORTED_LATE:
@@ -120,7 +122,10 @@ def run(job: Job, s3: S3Client, glue: GlueClient) -> None:
                     os._exit(KILLED)
 
     def die_after(event_name: str, **_: Any) -> None:
-        if event_name.rpartition(".")[2] in WRITES and (len(writes), job.dies) == (job.dies_at, "after"):
+        if event_name.rpartition(".")[2] in WRITES and (len(writes), job.dies) == (
+            job.dies_at,
+            "after",
+        ):
             os._exit(KILLED)
 
     if job.large:  # each file is uploaded in parts
@@ -203,13 +208,17 @@ def new_job(bucket: str, tmp_path: Path) -> Callable[..., Job]:
     report = f"report_{next(_numbers)}"
 
     def new(*names: str, submitted_at: str = EARLY, **more: Any) -> Job:
-        return Job(bucket, report, names, submitted_at, str(tmp_path / f"log-{next(_numbers)}"), **more)
+        return Job(
+            bucket, report, names, submitted_at, str(tmp_path / f"log-{next(_numbers)}"), **more
+        )
 
     return new
 
 
 class Reader(threading.Thread):
-    """Reads a period again and again, as its readers do, and notes the versions that it found whole."""
+    """Reads a period again and again, as its readers do, and notes the versions that it found
+    whole.
+    """
 
     def __init__(self, s3: S3Client, location: PeriodLocation) -> None:
         super().__init__(name="reader")
@@ -232,7 +241,10 @@ class Reader(threading.Thread):
             # Only the manifest may be missing, and only before the first publication.
             if error.response["Error"]["Code"] != "NoSuchKey" or any(self.versions):
                 raise
-            if error.response["Error"].get("Key") not in (None, split_uri(self._location.manifest_uri)[1]):
+            if error.response["Error"].get("Key") not in (
+                None,
+                split_uri(self._location.manifest_uri)[1],
+            ):
                 raise
             version = None
         if not self.versions or self.versions[-1] != version:
@@ -262,7 +274,9 @@ SCENARIOS = {
 }
 
 
-def before_and_after(scenario: str, new_job: Callable[..., Job], publishers: Publishers) -> Callable[..., Job]:
+def before_and_after(
+    scenario: str, new_job: Callable[..., Job], publishers: Publishers
+) -> Callable[..., Job]:
     """Bring the scenario to where it begins, and return what makes the job that is to be killed."""
     if scenario != "first":
         publishers.finish(new_job("a", "b"))
@@ -282,7 +296,11 @@ def test_these_are_all_the_writes(
 @pytest.mark.parametrize("dies", ["before", "after"])
 @pytest.mark.parametrize(
     ("scenario", "number"),
-    [(scenario, number + 1) for scenario, writes in SCENARIOS.items() for number in range(len(writes))],
+    [
+        (scenario, number + 1)
+        for scenario, writes in SCENARIOS.items()
+        for number in range(len(writes))
+    ],
 )
 def test_a_publisher_that_dies_at_any_write_leaves_the_old_or_the_new_and_can_be_repeated(
     publishers: Publishers,
@@ -309,7 +327,9 @@ def test_a_publisher_that_dies_at_any_write_leaves_the_old_or_the_new_and_can_be
     assert reader.versions == [old, new]
     assert reader_after_kill.versions == [new if flipped else old]
     manifest = read_complete(s3, job.location)
-    assert [entry["version"] for entry in manifest["earlier_versions"]] == ([] if old is None else [old])
+    assert [entry["version"] for entry in manifest["earlier_versions"]] == (
+        [] if old is None else [old]
+    )
     assert_followed(s3, job.location, partitions_of(glue, DATABASE, f"{job.report}_weekly"))
 
 
@@ -325,10 +345,16 @@ def test_of_two_processes_that_race_the_newer_query_wins_and_all_agree(
     job = new_job()
     with Reader(s3, job.location) as reader:
         for number in range(1, ROUNDS + 1):
-            times = [f"2026-11-22T00:{number:02}:{0 if same else second:02}.000+00:00" for second in (1, 2)]
+            times = [
+                f"2026-11-22T00:{number:02}:{0 if same else second:02}.000+00:00"
+                for second in (1, 2)
+            ]
             names = [("round", f"{number}", "" if same else f"racer {racer}") for racer in (1, 2)]
             by = [f"run of round {number}, {'both' if same else racer}" for racer in (1, 2)]
-            jobs = [new_job(*some, submitted_at=at, by=run) for some, at, run in zip(names, times, by, strict=True)]
+            jobs = [
+                new_job(*some, submitted_at=at, by=run)
+                for some, at, run in zip(names, times, by, strict=True)
+            ]
             # The older query's process starts first in one round, the newer one's in the next.
             order = jobs if number % 2 else jobs[::-1]
             assert publishers.run(*order) == [0, 0]

@@ -149,14 +149,19 @@ def test_a_result_without_rows_has_its_columns(lake: Lake) -> None:
         execution = lake.run(f"{TYPES}WHERE n > 3", way)
         assert lake.read(execution, published=columns) == Table(columns, [])
         if way.endswith("UNLOAD"):
-            with pytest.raises(ResultError, match=f"Query {execution.id} .*Publish one period with rows"):
+            with pytest.raises(
+                ResultError, match=f"Query {execution.id} .*Publish one period with rows"
+            ):
                 lake.read(execution)
 
 
 def test_the_executions_tell_the_ways_apart(lake: Lake) -> None:
     csv, files, pages, managed_files = (lake.run(TYPES, way) for way in WAYS)
 
-    assert [each.statement for each in (csv, files, pages, managed_files)] == ["SELECT", "UNLOAD"] * 2
+    assert [each.statement for each in (csv, files, pages, managed_files)] == [
+        "SELECT",
+        "UNLOAD",
+    ] * 2
     assert csv.output_location.endswith(".csv")
     assert pages.output_location == managed_files.output_location == ""
     assert files.data_manifest.startswith(f"s3://{RESULTS}/")
@@ -174,7 +179,9 @@ def test_a_download_that_breaks_off_is_repeated(lake: Lake, faults: Faults, way:
     assert faults.list()[0]["struck"] > 0
 
 
-def test_a_download_that_breaks_off_forever_is_an_error_that_may_pass(lake: Lake, faults: Faults) -> None:
+def test_a_download_that_breaks_off_forever_is_an_error_that_may_pass(
+    lake: Lake, faults: Faults
+) -> None:
     execution = lake.run(PLAYS, "SELECT")
     faults.add(CutBody(bucket=RESULTS, after_bytes=50_000, times=None))
 
@@ -204,6 +211,8 @@ def test_a_result_that_was_deleted_says_what_to_do(lake: Lake, way: str) -> None
 def test_a_query_that_athena_does_not_know_says_so(lake: Lake) -> None:
     execution = lake.run(TYPES, WAYS[2]).model_copy(update={"id": str(uuid.uuid4())})
 
-    with pytest.raises(ResultError, match=f"Query {execution.id}: GetQueryResults does not") as caught:
+    with pytest.raises(
+        ResultError, match=f"Query {execution.id}: GetQueryResults does not"
+    ) as caught:
         lake.read(execution)
     assert isinstance(caught.value.__cause__, ClientError)

@@ -18,9 +18,19 @@ from airflow_local.services import Services
 from athena_reports import AthenaSubmitOperator
 from demo.lake import seed_flights
 from tests.fixtures.reports import WEEK_COLUMNS, carriers
-from tests.integration.runner import RunFacts, column_bytes, load_dags, manifest_of, object_of, rows_of, run_dag
+from tests.integration.runner import (
+    RunFacts,
+    column_bytes,
+    load_dags,
+    manifest_of,
+    object_of,
+    rows_of,
+    run_dag,
+)
 
-WEEK_OF_NEW_YORK = [dt.datetime(2013, 3, day, tzinfo=ZoneInfo("America/New_York")) for day in (4, 11)]
+WEEK_OF_NEW_YORK = [
+    dt.datetime(2013, 3, day, tzinfo=ZoneInfo("America/New_York")) for day in (4, 11)
+]
 
 
 def inspect(services: Services, query_execution_id: str) -> dict[str, Any]:
@@ -30,16 +40,20 @@ def inspect(services: Services, query_execution_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("plays_lake")
-def test_a_week_reads_exactly_the_partitions_of_its_two_weeks(services: Services, dags_folder: Path) -> None:
+def test_a_week_reads_exactly_the_partitions_of_its_two_weeks(
+    services: Services, dags_folder: Path
+) -> None:
     dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
     xcoms = run_dag(dag, period="2025-03-09")
-    # The two Tokyo weeks run from 2025-03-01 15:00 to 2025-03-15 15:00 UTC; events land up to a day later.
+    # The two Tokyo weeks run from 2025-03-01 15:00 to 2025-03-15 15:00 UTC; events land up to a day
+    # later.
     expected = {(dt.date(2025, 3, 1) + dt.timedelta(days=n)).isoformat() for n in range(16)}
     facts = inspect(services, xcoms.values["run_query", "return_value"])
     (scan,) = facts["scans"]
     assert {partition["dt"] for partition in scan["partitions"]} == expected
     assert xcoms.values["wait_for_query", "return_value"]["scanned_bytes"] == sum(
-        column_bytes(services.s3, f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS) for day in expected
+        column_bytes(services.s3, f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS)
+        for day in expected
     )
 
 
@@ -52,9 +66,9 @@ def test_one_dag_runs_in_each_environment_by_its_names(
     monkeypatch.setenv("ATHENA_REPORTS_ENV", environment)
     dag = load_dags(dags_folder / "carriers.py")["carriers_monthly"]
     xcoms = run_dag(dag, period="2013-02")
-    query = services.athena.get_query_execution(QueryExecutionId=xcoms.values["run_query", "return_value"])[
-        "QueryExecution"
-    ]
+    query = services.athena.get_query_execution(
+        QueryExecutionId=xcoms.values["run_query", "return_value"]
+    )["QueryExecution"]
     assert query["QueryExecutionContext"]["Database"] == f"database_{environment}"
     assert query["WorkGroup"] == environment
     output = query["ResultConfiguration"]["OutputLocation"]
@@ -66,7 +80,9 @@ def test_one_dag_runs_in_each_environment_by_its_names(
 
 
 @pytest.mark.usefixtures("flights_lake")
-def test_names_can_be_overridden(services: Services, dags_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_can_be_overridden(
+    services: Services, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     services.s3.create_bucket(Bucket="my-company-reports")
     services.athena.create_work_group(Name="shared")
     services.glue.create_database(DatabaseInput={"Name": "my_company_reports"})
@@ -80,7 +96,9 @@ def test_names_can_be_overridden(services: Services, dags_folder: Path, monkeypa
         monkeypatch.setenv(f"ATHENA_REPORTS_{name}", value)
     dag = load_dags(dags_folder / "carriers.py")["carriers_monthly"]
     xcoms = run_dag(dag, period="2013-02")
-    assert xcoms.values["publish", "return_value"]["manifest"].startswith("s3://my-company-reports/carrier")
+    assert xcoms.values["publish", "return_value"]["manifest"].startswith(
+        "s3://my-company-reports/carrier"
+    )
     location = xcoms.values["wait_for_query", "return_value"]["output_location"]
     assert location.startswith("s3://my-company-reports/results/")
 
@@ -91,14 +109,19 @@ def test_a_run_before_the_last_events_can_have_landed_is_provisional(
 ) -> None:
     dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
     assert manifest_of(services.s3, run_dag(dag, period="2025-03-16"))["provisional"] is False
-    # Athena decides when a query was submitted, so the lateness is made long instead of the query early.
+    # Athena decides when a query was submitted, so the lateness is made long instead of the query
+    # early.
     for task in (dag.get_task("run_query"), dag.get_task("publish")):
-        monkeypatch.setattr(task, "late_by", dt.timedelta(days=100_000 if task.task_id == "publish" else 1))
+        monkeypatch.setattr(
+            task, "late_by", dt.timedelta(days=100_000 if task.task_id == "publish" else 1)
+        )
     assert manifest_of(services.s3, run_dag(dag, period="2025-03-16"))["provisional"] is True
 
 
 @pytest.mark.usefixtures("plays_lake")
-def test_a_rerun_makes_no_new_version_and_an_edited_report_does(services: Services, dags_folder: Path) -> None:
+def test_a_rerun_makes_no_new_version_and_an_edited_report_does(
+    services: Services, dags_folder: Path
+) -> None:
     dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
     first = run_dag(dag, period="2025-03-23")
     again = run_dag(dag, period="2025-03-23")
@@ -113,15 +136,23 @@ def test_a_rerun_makes_no_new_version_and_an_edited_report_does(services: Servic
 
 
 @pytest.mark.usefixtures("plays_lake")
-def test_a_period_of_which_no_partition_is_there_is_no_empty_report(services: Services, dags_folder: Path) -> None:
+def test_a_period_of_which_no_partition_is_there_is_no_empty_report(
+    services: Services, dags_folder: Path
+) -> None:
     dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
-    with pytest.raises(AirflowFailException, match=r"returned no rows.*16 of the 16.*not registered"):
+    with pytest.raises(
+        AirflowFailException, match=r"returned no rows.*16 of the 16.*not registered"
+    ):
         run_dag(dag, period="2020-03-01")
-    listed = services.s3.list_objects_v2(Bucket="athena-report-dev", Prefix="top_users/weekly/2020-03-01/")
+    listed = services.s3.list_objects_v2(
+        Bucket="athena-report-dev", Prefix="top_users/weekly/2020-03-01/"
+    )
     assert "Contents" not in listed
 
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "write-a-dag-by-hand.md").read_text(encoding="utf-8")
+PAGE = (
+    Path(__file__).resolve().parents[2] / "docs" / "how-to" / "write-a-dag-by-hand.md"
+).read_text(encoding="utf-8")
 
 
 def code(language: str) -> str:
@@ -142,12 +173,14 @@ def test_the_documented_dag_written_by_hand_reports(services: Services, tmp_path
 @pytest.mark.usefixtures("flights_lake")
 def test_the_macros_give_any_dag_its_period(services: Services) -> None:
     with DAG("with_macros", schedule=None) as dag:
-        AthenaSubmitOperator(task_id="run_query", query=code("sql"), database="database_dev", workgroup="dev")
+        AthenaSubmitOperator(
+            task_id="run_query", query=code("sql"), database="database_dev", workgroup="dev"
+        )
     run = RunFacts(dt.datetime(2013, 7, 3, tzinfo=dt.UTC))
     xcoms = run_dag(dag, run, period="2013-03-04")
-    query = services.athena.get_query_execution(QueryExecutionId=xcoms.values["run_query", "return_value"])[
-        "QueryExecution"
-    ]["Query"]
+    query = services.athena.get_query_execution(
+        QueryExecutionId=xcoms.values["run_query", "return_value"]
+    )["QueryExecution"]["Query"]
     # The first Monday of that March in New York began at 05:00 UTC; its week has 167 hours.
     assert "time_hour >= TIMESTAMP '2013-03-04 05:00:00.000'" in query
     assert "time_hour < TIMESTAMP '2013-03-11 04:00:00.000'" in query

@@ -1,8 +1,8 @@
 """The life of a query, whatever goes wrong around it: fault x point in time x kind of run.
 
-Each row takes a run through its steps, against the local Athena and its faults on demand, through the real
-operator, sensor, trigger and reconciler. It says how many queries were created and how each of them ended
-(oldest first), how the last step's task ended, and what it told.
+Each row takes a run through its steps, against the local Athena and its faults on demand, through
+the real operator, sensor, trigger and reconciler. It says how many queries were created and how
+each of them ended (oldest first), how the last step's task ended, and what it told.
 """
 
 from __future__ import annotations
@@ -102,8 +102,12 @@ THROTTLED_LOOKS = Throttle(action="GetQueryExecution", times=3)
 
 SUBMIT = [
     Scenario("nothing", (submit, wait), (DONE,)),
-    Scenario("nothing, on a slow day", (submit, wait), (DONE,), faults=(Slow(milliseconds=20, times=6),)),
-    Scenario("start throttled once", (retried(submit), submit, wait), (DONE,), faults=(THROTTLED_START,)),
+    Scenario(
+        "nothing, on a slow day", (submit, wait), (DONE,), faults=(Slow(milliseconds=20, times=6),)
+    ),
+    Scenario(
+        "start throttled once", (retried(submit), submit, wait), (DONE,), faults=(THROTTLED_START,)
+    ),
     Scenario(
         "start throttled at every try",
         (retried(submit), retried(submit), retried(submit), submit),
@@ -135,8 +139,18 @@ SUBMIT = [
         faults=(Refuse(code="InternalServerException"),),
         kinds=DEFERRED,
     ),
-    Scenario("syntax error", (submit,), (), FAILED, "mismatched input", sql="SELECT 1 FORM t", kinds=DEFERRED),
-    Scenario("start refused", (submit,), (), FAILED, "Refused on demand", (Refuse(),), kinds=DEFERRED),
+    Scenario(
+        "syntax error",
+        (submit,),
+        (),
+        FAILED,
+        "mismatched input",
+        sql="SELECT 1 FORM t",
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "start refused", (submit,), (), FAILED, "Refused on demand", (Refuse(),), kinds=DEFERRED
+    ),
     Scenario(
         "start not allowed",
         (submit,),
@@ -146,7 +160,9 @@ SUBMIT = [
         (Refuse(code="AccessDeniedException"),),
         kinds=DEFERRED,
     ),
-    Scenario("answer of the start lost", (retried(submit), submit, wait), (DONE,), faults=(Drop(),)),
+    Scenario(
+        "answer of the start lost", (retried(submit), submit, wait), (DONE,), faults=(Drop(),)
+    ),
     Scenario(
         "answer of the start lost twice",
         (retried(submit), retried(submit), submit, wait),
@@ -295,7 +311,14 @@ SUBMIT = [
         (HELD,),
         kinds=DEFERRED,
     ),
-    Scenario("killed at the end of run_query", (kill_submitted,), (GONE,), STOPPED, faults=(HELD,), kinds=DEFERRED),
+    Scenario(
+        "killed at the end of run_query",
+        (kill_submitted,),
+        (GONE,),
+        STOPPED,
+        faults=(HELD,),
+        kinds=DEFERRED,
+    ),
     Scenario(
         "killed at the end of run_query, then cleared",
         (kill_submitted, lift, clear_run, submit, wait),
@@ -359,7 +382,9 @@ WAIT = [
         (HELD,),
     ),
     Scenario("looks throttled", (submit, wait), (DONE,), faults=(THROTTLED_LOOKS,)),
-    Scenario("looks lost", (submit, wait), (DONE,), faults=(Drop(action="GetQueryExecution", times=3),)),
+    Scenario(
+        "looks lost", (submit, wait), (DONE,), faults=(Drop(action="GetQueryExecution", times=3),)
+    ),
     Scenario(
         "fault of Athena's at a look",
         (submit, wait),
@@ -383,7 +408,9 @@ WAIT = [
         (HELD,),
         kinds=DEFERRED,
     ),
-    Scenario("table missing", (submit, wait), (BAD,), FAILED, "nowhere", sql="SELECT * FROM nowhere.t"),
+    Scenario(
+        "table missing", (submit, wait), (BAD,), FAILED, "nowhere", sql="SELECT * FROM nowhere.t"
+    ),
     Scenario(
         "result cannot be written",
         (submit, wait),
@@ -441,7 +468,13 @@ WAIT = [
         (GONE,),
         FAILED,
         "the workgroup's scan limit was exceeded",
-        (End(state="CANCELLED", reason="Bytes scanned limit was exceeded", scanned_bytes=10_000_000),),
+        (
+            End(
+                state="CANCELLED",
+                reason="Bytes scanned limit was exceeded",
+                scanned_bytes=10_000_000,
+            ),
+        ),
     ),
     Scenario(
         "scan cutoff, told as FAILED",
@@ -452,7 +485,9 @@ WAIT = [
         (End(reason="Query exhausted: Bytes scanned limit was exceeded", retryable=True),),
     ),
     Scenario("failed in passing", (submit, wait), (BAD, DONE), faults=(PASSING,)),
-    Scenario("failed in passing twice", (submit, wait), (BAD, BAD, DONE), faults=(PASSING, PASSING)),
+    Scenario(
+        "failed in passing twice", (submit, wait), (BAD, BAD, DONE), faults=(PASSING, PASSING)
+    ),
     Scenario(
         "failed in passing, but Athena says it is no use",
         (submit, wait),
@@ -510,7 +545,9 @@ WAIT = [
         "Find out who did, and why",
         (HELD,),
     ),
-    Scenario("killed while it waits", (submit, begin_wait, kill_wait), (GONE,), STOPPED, faults=(HELD,)),
+    Scenario(
+        "killed while it waits", (submit, begin_wait, kill_wait), (GONE,), STOPPED, faults=(HELD,)
+    ),
     Scenario(
         "killed while it waits, then cleared",
         (submit, begin_wait, kill_wait, lift, clear_run, submit, wait),
@@ -541,7 +578,12 @@ WAIT = [
         STOPPED,
         faults=(HELD,),
     ),
-    Scenario("worker of the wait lost", (submit, begin_wait, crash_wait, lift, wait), (DONE,), faults=(HELD,)),
+    Scenario(
+        "worker of the wait lost",
+        (submit, begin_wait, crash_wait, lift, wait),
+        (DONE,),
+        faults=(HELD,),
+    ),
     Scenario(
         "triggerer ends while it waits",
         (submit, begin_wait, restart_triggerer, lift, wait),
@@ -597,11 +639,15 @@ def athena(running_services: Services) -> AthenaClient:
 
 
 @pytest.fixture
-def faults(services: Services, athena: AthenaClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
+def faults(
+    services: Services, athena: AthenaClient, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Faults]:
     """The faults of the local Athena that every hook talks to; those of other tests are gone."""
     monkeypatch.setattr(AthenaHook, "conn", athena)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # for the triggers' clients
-    monkeypatch.setattr(submission, "PAUSES_SECONDS", ())  # a scenario says when a start is repeated, by Airflow
+    monkeypatch.setattr(
+        submission, "PAUSES_SECONDS", ()
+    )  # a scenario says when a start is repeated, by Airflow
     monkeypatch.setattr(submission, "RESUBMIT_PAUSES_SECONDS", [0.0] * MAX_EXECUTIONS)
     faults = Faults(services.endpoint_url)
     faults.clear()
@@ -610,7 +656,9 @@ def faults(services: Services, athena: AthenaClient, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("scenario", "deferrable"), ROWS)
-def test_scenario(athena: AthenaClient, faults: Faults, scenario: Scenario, deferrable: bool) -> None:
+def test_scenario(
+    athena: AthenaClient, faults: Faults, scenario: Scenario, deferrable: bool
+) -> None:
     sql = scenario.sql or "SELECT 1 AS one"
     run = Run(f"scenario_{next(_numbers)}", athena, faults, deferrable, sql)
     for fault in scenario.faults:

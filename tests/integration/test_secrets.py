@@ -1,4 +1,6 @@
-"""The pipeline's connection from Secrets Manager, as on MWAA, and from the environment, as elsewhere."""
+"""The pipeline's connection from Secrets Manager, as on MWAA, and from the environment, as
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -69,11 +71,16 @@ def test_a_report_runs_with_a_connection_of_the_environment(
     assert manifest_of(services.s3, report(dags_folder))["rows"] > 0
 
 
-@pytest.mark.parametrize(("pattern", "region"), [(KWARGS["connections_lookup_pattern"], ELSEWHERE), (None, "xx-1")])
+@pytest.mark.parametrize(
+    ("pattern", "region"), [(KWARGS["connections_lookup_pattern"], ELSEWHERE), (None, "xx-1")]
+)
 def test_the_pattern_keeps_aws_default_out_of_secrets_manager(
     backend: Any, monkeypatch: pytest.MonkeyPatch, pattern: str | None, region: str
 ) -> None:
-    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND_KWARGS", json.dumps(KWARGS | {"connections_lookup_pattern": pattern}))
+    monkeypatch.setenv(
+        "AIRFLOW__SECRETS__BACKEND_KWARGS",
+        json.dumps(KWARGS | {"connections_lookup_pattern": pattern}),
+    )
     secret = {"conn_type": "aws", "extra": {"region_name": "xx-1"}}
     backend.create_secret(Name=f"{PREFIX}/aws_default", SecretString=json.dumps(secret))
 
@@ -87,7 +94,9 @@ def test_a_connection_that_is_nowhere_is_named_before_a_query_is_paid(
     monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_misspelt")
     before = services.athena.list_query_executions(WorkGroup="dev")["QueryExecutionIds"]
 
-    with pytest.raises(AirflowException, match=r"no Airflow connection 'aws_misspelt'.*AWS_CONN_ID"):
+    with pytest.raises(
+        AirflowException, match=r"no Airflow connection 'aws_misspelt'.*AWS_CONN_ID"
+    ):
         report(dags_folder)
 
     assert services.athena.list_query_executions(WorkGroup="dev")["QueryExecutionIds"] == before

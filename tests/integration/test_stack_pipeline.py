@@ -1,4 +1,6 @@
-"""The reports on the resources that the stack creates, reached by the variables that its outputs give."""
+"""The reports on the resources that the stack creates, reached by the variables that its outputs
+give.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def stack(created: Stack, services: Services, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.usefixtures("flights_lake")
-def test_a_report_is_published_on_what_the_stack_created(services: Services, dags_folder: Path, stack: Stack) -> None:
+def test_a_report_is_published_on_what_the_stack_created(
+    services: Services, dags_folder: Path, stack: Stack
+) -> None:
     dag = load_dags(dags_folder / "carriers.py")["carriers_monthly"]
     run = run_dag(dag, period="2013-02")
     manifest = manifest_of(services.s3, run)
@@ -58,15 +62,21 @@ def test_a_report_is_published_on_what_the_stack_created(services: Services, dag
     assert manifest["bucket"] == stack.outputs["ReportBucket"]
     assert rows_of(services.s3, manifest, "parquet") == expected
 
-    query = services.athena.get_query_execution(QueryExecutionId=manifest["query"]["id"])["QueryExecution"]
+    query = services.athena.get_query_execution(QueryExecutionId=manifest["query"]["id"])[
+        "QueryExecution"
+    ]
     assert query["WorkGroup"] == stack.outputs["Workgroup"]
-    assert query["ResultConfiguration"]["OutputLocation"].startswith(stack.outputs["QueryResultsLocation"])
+    assert query["ResultConfiguration"]["OutputLocation"].startswith(
+        stack.outputs["QueryResultsLocation"]
+    )
     assert query["ResultConfiguration"]["ExpectedBucketOwner"] == stack.outputs["BucketOwner"]
 
     table = {"DatabaseName": stack.outputs["ReportDatabase"], "TableName": "carriers_monthly"}
     (partition,) = services.glue.get_partitions(**table)["Partitions"]
     assert partition["Values"] == ["2013-02"]
-    assert partition["StorageDescriptor"]["Location"].startswith(f"s3://{stack.outputs['ReportBucket']}/")
+    assert partition["StorageDescriptor"]["Location"].startswith(
+        f"s3://{stack.outputs['ReportBucket']}/"
+    )
 
 
 @pytest.mark.usefixtures("flights_lake")
@@ -79,10 +89,16 @@ def test_a_period_that_is_published_again_keeps_what_it_was(
     assert second["version"] == first["version"]
     assert second["query"]["id"] != first["query"]["id"]
     key = "carriers/weekly/2013-02-04/manifest.json"
-    found = services.s3.list_object_versions(Bucket=stack.outputs["ReportBucket"], Prefix=key)["Versions"]
+    found = services.s3.list_object_versions(Bucket=stack.outputs["ReportBucket"], Prefix=key)[
+        "Versions"
+    ]
     assert [version["IsLatest"] for version in found] == [True, False]
 
     cleanup = load_dags(MAINTENANCE)["athena_reports_cleanup"]
-    (looked,) = (value for _, value in sorted(run_dag(cleanup).values.items()) if value and "periods" in value)
+    (looked,) = (
+        value
+        for _, value in sorted(run_dag(cleanup).values.items())
+        if value and "periods" in value
+    )
     assert looked["periods"] >= 1
     assert (looked["objects"], looked["repaired"]) == (0, [])

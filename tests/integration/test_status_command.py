@@ -26,13 +26,17 @@ def test_what_is_published_is_told_apart_from_what_is_missing(flown: Flown) -> N
 
 def test_as_json_each_period_has_its_states_and_its_version(shell: Shell, flown: Flown) -> None:
     status = shell.json("status", DAG_ID)
-    assert states(status) == {week: ["published"] if week in WEEKS else ["missing"] for week in ALL_WEEKS}
+    assert states(status) == {
+        week: ["published"] if week in WEEKS else ["missing"] for week in ALL_WEEKS
+    }
     for period in status["periods"]:
         if period["states"] == ["missing"]:
             assert (period["version"], period["logic"]) == ("", "")
             continue
         key = f"flown/weekly/{period['period']}/manifest.json"
-        manifest = json.load(flown.services.s3.get_object(Bucket="athena-report-dev", Key=key)["Body"])
+        manifest = json.load(
+            flown.services.s3.get_object(Bucket="athena-report-dev", Key=key)["Body"]
+        )
         assert period["version"] == manifest["version"]
         assert period["logic"] == status["logic"]
 
@@ -45,9 +49,13 @@ def test_an_edit_of_the_sql_makes_what_is_published_outdated(shell: Shell, flown
     assert code == 0, printed
     assert f"outdated: {', '.join(WEEKS)}\n" in printed
     status = shell.json("status", "flown")
-    assert states(status) == {week: ["outdated", "published"] if week in WEEKS else ["missing"] for week in ALL_WEEKS}
+    assert states(status) == {
+        week: ["outdated", "published"] if week in WEEKS else ["missing"] for week in ALL_WEEKS
+    }
     assert status["logic"] != old
-    assert {period["logic"] for period in status["periods"] if "published" in period["states"]} == {old}
+    assert {period["logic"] for period in status["periods"] if "published" in period["states"]} == {
+        old
+    }
     assert flown.queries().keys() == before
 
 

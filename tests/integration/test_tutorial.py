@@ -1,4 +1,6 @@
-"""docs/tutorial.md, walked as it is written: its files are saved, its commands typed, and they say what it shows."""
+"""docs/tutorial.md, walked as it is written: its files are saved, its commands typed, and they say
+what it shows.
+"""
 
 from __future__ import annotations
 
@@ -55,21 +57,29 @@ def save(root: Path, path: str, text: str) -> None:
     file = root / path.removeprefix("/")
     file.parent.mkdir(exist_ok=True)
     if text.startswith("report = Report("):  # a part of a file
-        (old,) = re.findall(r"^report = Report\(\n.*?^\)\n", file.read_text(), re.MULTILINE | re.DOTALL)
+        (old,) = re.findall(
+            r"^report = Report\(\n.*?^\)\n", file.read_text(), re.MULTILINE | re.DOTALL
+        )
         text = file.read_text().replace(old, text)
     file.write_text(text.replace("/tmp/", f"{root}/tmp/"))
 
 
 def typed(root: Path, command: str, variables: Mapping[str, str]) -> str:
-    line = command.replace("/tmp/", f"{root}/tmp/") + (" " + " ".join(USING) if command.startswith("make") else "")
-    done = subprocess.run(line, shell=True, cwd=root, env=SHELL | variables, capture_output=True, text=True)
+    line = command.replace("/tmp/", f"{root}/tmp/") + (
+        " " + " ".join(USING) if command.startswith("make") else ""
+    )
+    done = subprocess.run(
+        line, shell=True, cwd=root, env=SHELL | variables, capture_output=True, text=True
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout
 
 
 def shown(text: str) -> set[str]:
     lines = (
-        line.rstrip() for line in text.replace("\\\n", "").splitlines() if not line.startswith("$ ") and line != "..."
+        line.rstrip()
+        for line in text.replace("\\\n", "").splitlines()
+        if not line.startswith("$ ") and line != "..."
     )
     return {VARYING.sub("N", line) for line in lines}
 
@@ -80,12 +90,19 @@ def assert_published(services: Services) -> None:
     starts = [datetime.fromisoformat(week).replace(tzinfo=NEW_YORK) for week in WEEKS]
     for row in read_flights().select(["dest", "arr_delay", "time_hour"]).to_pylist():
         local = row["time_hour"].replace(tzinfo=UTC).astimezone(NEW_YORK)
-        if starts[0] <= local < datetime(2013, 12, 2, tzinfo=NEW_YORK) and (row["arr_delay"] or 0) > 15:
-            late[max(start for start in starts if start <= local).date().isoformat(), row["dest"]] += 1
+        if (
+            starts[0] <= local < datetime(2013, 12, 2, tzinfo=NEW_YORK)
+            and (row["arr_delay"] or 0) > 15
+        ):
+            late[
+                max(start for start in starts if start <= local).date().isoformat(), row["dest"]
+            ] += 1
     (query,) = (block.text for block in blocks_of(PAGE) if "report_dev" in block.text)
     rows = run_sql(query, services.athena, database="database_dev", workgroup="dev")
     best = sorted(late, key=lambda each: (-late[each], each[0]))[:3]
-    assert [(row["period"], row["dest"], int(row["late"])) for row in rows] == [(*each, late[each]) for each in best]
+    assert [(row["period"], row["dest"], int(row["late"])) for row in rows] == [
+        (*each, late[each]) for each in best
+    ]
 
 
 @pytest.mark.ci
@@ -114,7 +131,9 @@ def test_it_does_so_in_the_airflow_that_it_starts(repository: Path) -> None:
         while DAG_ID not in {row["dag_id"] for row in client.rows("/api/v2/dags", "dags")}:
             time.sleep(0.5)
         assert client.runs(DAG_ID) == []  # nothing is scheduled after the report's last date
-        first, last = (datetime.fromisoformat(week).replace(tzinfo=NEW_YORK) for week in (WEEKS[0], WEEKS[-1]))
+        first, last = (
+            datetime.fromisoformat(week).replace(tzinfo=NEW_YORK) for week in (WEEKS[0], WEEKS[-1])
+        )
         client.backfill(DAG_ID, first, last)
         runs = client.wait_for_runs(
             DAG_ID, until=lambda runs: len(runs) == 4 and all_finished(runs), timeout_seconds=300

@@ -1,4 +1,6 @@
-"""What a run does when AWS does not serve a call: which calls are repeated, by whom, and what is paid."""
+"""What a run does when AWS does not serve a call: which calls are repeated, by whom, and what is
+paid.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def faults(services: Services) -> Iterator[Faults]:
 
 @pytest.fixture
 def workgroup(services: Services, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A workgroup of the test's own, which keeps its results itself; so all of its queries are of one run."""
+    """A workgroup of the test's own, which keeps its results itself; so all of its queries are of
+    one run.
+    """
     name = f"managed-{uuid4()}"
     managed = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
     services.athena.create_work_group(Name=name, Configuration=managed)
@@ -49,7 +53,9 @@ class Run:
 
     def start(self, task_id: str) -> None:
         """A try of a task, to its end."""
-        task, context = prepare(self.dag.get_task(task_id), self.xcoms, "run-1", params={"period": "2013-03-04"})
+        task, context = prepare(
+            self.dag.get_task(task_id), self.xcoms, "run-1", params={"period": "2013-03-04"}
+        )
         self.xcoms.xcom_push("return_value", execute(task, context))
 
     @property
@@ -79,7 +85,12 @@ UNSERVED = {
 
 @pytest.mark.parametrize("fault", UNSERVED.values(), ids=UNSERVED)
 def test_a_transform_that_athena_does_not_serve_is_tried_again_and_publishes_the_query_that_was_paid(
-    run: Run, services: Services, workgroup: str, faults: Faults, fault: Fault, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    services: Services,
+    workgroup: str,
+    faults: Faults,
+    fault: Fault,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")  # botocore's
     run.start("run_query")
@@ -110,12 +121,21 @@ def test_a_call_of_run_query_that_glue_throttles_is_repeated_by_botocore_and_cos
     assert queries(services, workgroup) == [run.xcoms.values["run_query", "return_value"]]
 
 
-@pytest.mark.parametrize("action", ["ListQueryExecutions", "BatchGetQueryExecution", "GetQueryExecution"])
+@pytest.mark.parametrize(
+    "action", ["ListQueryExecutions", "BatchGetQueryExecution", "GetQueryExecution"]
+)
 def test_a_call_of_run_query_that_athena_throttles_is_repeated_by_botocore_and_costs_no_try(
-    run: Run, services: Services, workgroup: str, faults: Faults, action: str, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    services: Services,
+    workgroup: str,
+    faults: Faults,
+    action: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(submission, "PAUSES_SECONDS", ())  # so that nobody else repeats it
-    foreign = services.athena.start_query_execution(QueryString="SELECT 1", WorkGroup=workgroup)["QueryExecutionId"]
+    foreign = services.athena.start_query_execution(QueryString="SELECT 1", WorkGroup=workgroup)[
+        "QueryExecutionId"
+    ]
     faults.add(Throttle(action=action, times=2))
     run.xcoms.try_number = 2  # which looks for the query of the first
     run.start("run_query")
@@ -124,9 +144,15 @@ def test_a_call_of_run_query_that_athena_throttles_is_repeated_by_botocore_and_c
     assert queries(services, workgroup) == [run.xcoms.values["run_query", "return_value"], foreign]
 
 
-@pytest.mark.parametrize("botocore_config", [None, {"retries": {"total_max_attempts": 5, "mode": "standard"}}])
+@pytest.mark.parametrize(
+    "botocore_config", [None, {"retries": {"total_max_attempts": 5, "mode": "standard"}}]
+)
 def test_a_start_that_is_answered_by_an_error_is_not_repeated_by_botocore_and_paid_once(
-    run: Run, services: Services, workgroup: str, faults: Faults, botocore_config: dict[str, Any] | None
+    run: Run,
+    services: Services,
+    workgroup: str,
+    faults: Faults,
+    botocore_config: dict[str, Any] | None,
 ) -> None:
     """Botocore would repeat it by the token, which Athena may have forgotten."""
     run_query: Any = run.dag.get_task("run_query")

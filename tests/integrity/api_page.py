@@ -45,10 +45,14 @@ def _entry(name: str, value: Any) -> Iterator[str]:
 
 def _members(name: str, value: Any) -> Iterator[str]:
     """Methods and properties of a class; those of operators are Airflow's."""
-    if not inspect.isclass(value) or any(base.__module__.startswith("airflow.") for base in value.__mro__):
+    if not inspect.isclass(value) or any(
+        base.__module__.startswith("airflow.") for base in value.__mro__
+    ):
         return
     for member, attribute in vars(value).items():
-        if not member.startswith("_") and (inspect.isfunction(attribute) or isinstance(attribute, property)):
+        if not member.startswith("_") and (
+            inspect.isfunction(attribute) or isinstance(attribute, property)
+        ):
             yield from _described(f"{name}.{member}", attribute)
 
 
@@ -63,7 +67,11 @@ def _described(name: str, value: Any, *, heading: bool = True) -> Iterator[str]:
 
 def _signature(value: Any) -> str:
     signature = inspect.signature(value)
-    shown = [each.replace(annotation=each.empty) for each in signature.parameters.values() if each.name != "self"]
+    shown = [
+        each.replace(annotation=each.empty)
+        for each in signature.parameters.values()
+        if each.name != "self"
+    ]
     return str(signature.replace(parameters=shown, return_annotation=signature.empty))
 
 

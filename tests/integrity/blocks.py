@@ -30,8 +30,17 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 _UNDER_WAY = ("QUEUED", "RUNNING")
 
-# Options of every command of the AWS CLI, and commands that it has beside the operations of the services.
-_AWS_OPTIONS = {"region", "profile", "output", "query", "endpoint-url", "no-cli-pager", "cli-input-json"}
+# Options of every command of the AWS CLI, and commands that it has beside the operations of the
+# services.
+_AWS_OPTIONS = {
+    "region",
+    "profile",
+    "output",
+    "query",
+    "endpoint-url",
+    "no-cli-pager",
+    "cli-input-json",
+}
 _AWS_CUSTOM = {("s3", "sync"), ("s3", "cp"), ("s3", "ls"), ("configure", "export-credentials")}
 
 
@@ -56,7 +65,9 @@ def blocks_of(page: Path) -> list[Block]:
             if opened is None:
                 opened, lines = (number, fence[1], fence[2].strip()), list[str]()
             else:
-                found.append(Block(page, opened[0], opened[2], "".join(f"{each}\n" for each in lines)))
+                found.append(
+                    Block(page, opened[0], opened[2], "".join(f"{each}\n" for each in lines))
+                )
                 opened = None
         elif opened is not None:
             lines.append(line.removeprefix(opened[1]))
@@ -69,8 +80,12 @@ def run_python(block: Block, names: dict[str, Any]) -> None:
     exec(compile(block.text, str(block), "exec"), names)
 
 
-def run_sql(text: str, athena: AthenaClient, *, database: str, workgroup: str) -> list[dict[str, str]]:
-    """Run a query on the local Athena; the first rows, as text by column. A query that fails is an AssertionError."""
+def run_sql(
+    text: str, athena: AthenaClient, *, database: str, workgroup: str
+) -> list[dict[str, str]]:
+    """Run a query on the local Athena; the first rows, as text by column. A query that fails is an
+    AssertionError.
+    """
     started = athena.start_query_execution(
         QueryString=text, QueryExecutionContext={"Database": database}, WorkGroup=workgroup
     )
@@ -83,11 +98,16 @@ def run_sql(text: str, athena: AthenaClient, *, database: str, workgroup: str) -
     assert status["State"] == "SUCCEEDED", status
     head, *rows = athena.get_query_results(QueryExecutionId=id_)["ResultSet"]["Rows"]
     columns = [each["VarCharValue"] for each in head["Data"]]
-    return [dict(zip(columns, (each.get("VarCharValue", "") for each in row["Data"]), strict=True)) for row in rows]
+    return [
+        dict(zip(columns, (each.get("VarCharValue", "") for each in row["Data"]), strict=True))
+        for row in rows
+    ]
 
 
 def commands_of(block: Block) -> list[str]:
-    """What a console block types after its prompts; a command goes on where its line ends with a backslash."""
+    """What a console block types after its prompts; a command goes on where its line ends with a
+    backslash.
+    """
     text = block.text.replace("\\\n", "")
     return [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
 
@@ -133,13 +153,17 @@ def _make(words: list[str]) -> None:
         known = rf"\$\({name}\b|origin {name}\b|is_said,{name}\b"
         assert not is_variable or re.search(known, MAKEFILE), f"make has no variable {name}"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    done = subprocess.run(["make", "--dry-run", *words], cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        ["make", "--dry-run", *words], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
 def _python(words: list[str]) -> None:
     if words[0] != "-m":
-        assert words[0].endswith(".py"), "neither a module nor a script"  # which the page has written
+        assert words[0].endswith(".py"), (
+            "neither a module nor a script"
+        )  # which the page has written
         return
     assert importlib.util.find_spec(words[1]), f"no module {words[1]}"
     if words[1] == "athena_reports":
@@ -161,7 +185,9 @@ def _aws(words: list[str]) -> None:
     known = {xform_name(each, "-"): each for each in members}
     given = {word.partition("=")[0].removeprefix("--") for word in rest if word.startswith("--")}
     given = {each.removeprefix("no-") if each not in known else each for each in given}
-    assert given <= known.keys() | _AWS_OPTIONS, f"unknown: {sorted(given - known.keys() - _AWS_OPTIONS)}"
+    assert given <= known.keys() | _AWS_OPTIONS, (
+        f"unknown: {sorted(given - known.keys() - _AWS_OPTIONS)}"
+    )
     required = set(shape.required_members) if shape else set()
     missing = required - {known[each] for each in given & known.keys()}
     assert not missing or "..." in rest or "cli-input-json" in given, f"missing: {sorted(missing)}"
@@ -179,9 +205,13 @@ def _airflow(words: list[str]) -> None:
 
 
 def _docker(words: list[str]) -> None:
-    """No engine is at hand: the files exist, and a command of Airflow in a container is one of Airflow."""
+    """No engine is at hand: the files exist, and a command of Airflow in a container is one of
+    Airflow.
+    """
     assert words[0] == "compose"
-    assert all((ROOT / file).is_file() for option, file in itertools.pairwise(words) if option == "-f")
+    assert all(
+        (ROOT / file).is_file() for option, file in itertools.pairwise(words) if option == "-f"
+    )
     if "airflow" in words:
         _airflow(words[words.index("airflow") + 1 :])
 

@@ -1,4 +1,6 @@
-"""The pages of docs/reference that follow from docstrings, settings, the command line and the stack's template."""
+"""The pages of docs/reference that follow from docstrings, settings, the command line and the
+stack's template.
+"""
 
 from __future__ import annotations
 
@@ -64,9 +66,17 @@ def settings_page() -> str:
         value = local[name]
         if isinstance(value, Path):
             value = value.relative_to(ROOT)
-        text = str(value).lower() if isinstance(value, bool) else str(value or "").replace("dev", "{env}")
+        text = (
+            str(value).lower()
+            if isinstance(value, bool)
+            else str(value or "").replace("dev", "{env}")
+        )
         default = f"`{'dev' if name == 'environment' else text}`" if text else ""
-        default += ", with a local endpoint only" if field.is_required() and field.alias not in away else ""
+        default += (
+            ", with a local endpoint only"
+            if field.is_required() and field.alias not in away
+            else ""
+        )
         rows.append(f"| `{field.alias}` | {default} | {field.description} | {field.title} |")
     return _SETTINGS + "\n".join(rows) + "\n"
 
@@ -84,9 +94,19 @@ def _command(name: str, command: Any) -> Iterator[str]:
         yield "| | default | |\n| --- | --- | --- |"
     for each in shown:
         is_option = each.param_type_name == "option"
-        says = " ".join([*each.opts, each.metavar or ""]).strip() if is_option else each.metavar or each.name.upper()
+        says = (
+            " ".join([*each.opts, each.metavar or ""]).strip()
+            if is_option
+            else each.metavar or each.name.upper()
+        )
         default = f"`{each.default}`" if each.default not in (None, "", False) else ""
-        default = "asked for" if getattr(each, "prompt", None) else "must be given" if each.required else default
+        default = (
+            "asked for"
+            if getattr(each, "prompt", None)
+            else "must be given"
+            if each.required
+            else default
+        )
         yield f"| `{says}` | {default} | {_one_line(each.help or '')} |"
     for sub, each in getattr(command, "commands", {}).items():
         yield from _command(f"{name} {sub}", each)
@@ -98,12 +118,20 @@ def stack_page() -> str:
     assert not problems
     rows = ["\n## Parameters\n", "| parameter | default | what it says |", "| --- | --- | --- |"]
     for name, each in template["Parameters"].items():
-        default = f"`{each['Default']}`" if each.get("Default") else "none" if "Default" in each else "must be given"
+        default = (
+            f"`{each['Default']}`"
+            if each.get("Default")
+            else "none"
+            if "Default" in each
+            else "must be given"
+        )
         rows.append(f"| `{name}` | {default} | {_one_line(each['Description'])} |")
     rows += ["\n## Outputs\n", "| output | what it is |", "| --- | --- |"]
     for name, each in template["Outputs"].items():
         variable = re.fullmatch("ATHENA_REPORTS_[A-Z_]+", each["Description"])
-        rows.append(f"| `{name}` | {f'the value of `{variable[0]}`' if variable else each['Description']} |")
+        rows.append(
+            f"| `{name}` | {f'the value of `{variable[0]}`' if variable else each['Description']} |"
+        )
     return _STACK + "\n".join(rows) + "\n"
 
 

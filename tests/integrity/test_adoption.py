@@ -1,4 +1,6 @@
-"""A team copies the repository, deletes the sample reports and adds one as the README says: what it runs is green."""
+"""A team copies the repository, deletes the sample reports and adds one as the README says: what it
+runs is green.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ MAINTENANCE = "athena_reports_maintenance.py"
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tree without what belongs to the samples, with the report of the README's recipe instead."""
+    """The tree without what belongs to the samples, with the report of the README's recipe
+    instead.
+    """
     root = copy_repository(tmp_path_factory.mktemp("team") / "reports")
     for file in [*root.glob("dags/*.py"), *root.glob("include/sql/*.sql")]:
         if file.name != MAINTENANCE:
@@ -30,8 +34,14 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_readmes_report_passes_what_the_readme_runs_and_is_shipped(repository: Path) -> None:
-    blocks = [block for block in blocks_of(README) if "best_users" in block.text and block.language == "console"]
-    commands = [shlex.split(command, comments=True) for block in blocks for command in commands_of(block)]
+    blocks = [
+        block
+        for block in blocks_of(README)
+        if "best_users" in block.text and block.language == "console"
+    ]
+    commands = [
+        shlex.split(command, comments=True) for block in blocks for command in commands_of(block)
+    ]
     said = ""
     for command in [*commands, ["make", "bundle", "ENV=prd"]]:
         assert command[0] == "make"

@@ -18,7 +18,9 @@ import yaml
 from athena_reports.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text("utf-8"))["services"]
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(
+    (ROOT / "docker-compose.yaml").read_text("utf-8")
+)["services"]
 LOCAL = {"local-aws", "demo-seed"}
 AIRFLOW = {name for name in SERVICES if name.startswith("airflow-")}
 ACCOUNT = {
@@ -46,18 +48,30 @@ def test_a_service_has_an_exact_image_and_is_reached_from_this_machine_only(name
 def test_airflow_has_the_tree_and_the_local_services_what_is_under_dev() -> None:
     folders = ("dags", "include", "plugins", "config", "logs")
     for name in AIRFLOW:
-        assert SERVICES[name]["volumes"] == [f"${{AIRFLOW_PROJ_DIR:-.}}/{each}:/opt/airflow/{each}" for each in folders]
-    on_path = {name for name, service in SERVICES.items() if "PYTHONPATH" in service.get("environment", {})}
+        assert SERVICES[name]["volumes"] == [
+            f"${{AIRFLOW_PROJ_DIR:-.}}/{each}:/opt/airflow/{each}" for each in folders
+        ]
+    on_path = {
+        name for name, service in SERVICES.items() if "PYTHONPATH" in service.get("environment", {})
+    }
     assert on_path == LOCAL
-    assert {".env", "config/airflow.cfg", "logs/"} <= set((ROOT / ".gitignore").read_text("utf-8").split())
+    assert {".env", "config/airflow.cfg", "logs/"} <= set(
+        (ROOT / ".gitignore").read_text("utf-8").split()
+    )
 
 
 def test_the_airflow_is_the_tested_one() -> None:
-    pinned = re.search(r"^apache-airflow==(\S+)", (ROOT / "dev" / "pins" / "dev.txt").read_text("utf-8"), re.M)
+    pinned = re.search(
+        r"^apache-airflow==(\S+)", (ROOT / "dev" / "pins" / "dev.txt").read_text("utf-8"), re.M
+    )
     assert pinned is not None
-    (built,) = [service["build"]["dockerfile_inline"] for service in SERVICES.values() if "build" in service]
+    (built,) = [
+        service["build"]["dockerfile_inline"] for service in SERVICES.values() if "build" in service
+    ]
     assert built.startswith(f"FROM apache/airflow:{pinned[1]}-python3.12\n")
-    assert {SERVICES[name]["image"] for name in AIRFLOW | LOCAL} == {f"athena-reports-airflow:{pinned[1]}"}
+    assert {SERVICES[name]["image"] for name in AIRFLOW | LOCAL} == {
+        f"athena-reports-airflow:{pinned[1]}"
+    }
 
 
 @pytest.fixture
@@ -69,19 +83,35 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path, *overrides: str, shell: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def read(
+    folder: Path, *overrides: str, shell: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Let Compose read the files in a folder, with all that the shell has beside PATH."""
     assert shutil.which("docker-compose"), "install it, as with `apt-get install docker-compose`"
-    files = [word for name in ("docker-compose.yaml", *overrides) for word in ("--file", str(ROOT / name))]
+    files = [
+        word
+        for name in ("docker-compose.yaml", *overrides)
+        for word in ("--file", str(ROOT / name))
+    ]
     return subprocess.run(
-        ["docker-compose", *files, "--project-directory", str(folder), "--profile=debug", "config", "--format=json"],
+        [
+            "docker-compose",
+            *files,
+            "--project-directory",
+            str(folder),
+            "--profile=debug",
+            "config",
+            "--format=json",
+        ],
         env={"PATH": os.environ["PATH"], **(shell or {})},
         capture_output=True,
         text=True,
     )
 
 
-def services(folder: Path, *overrides: str, shell: Mapping[str, str] | None = None) -> dict[str, Any]:
+def services(
+    folder: Path, *overrides: str, shell: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The services as Compose understands them."""
     done = read(folder, *overrides, shell=shell)
     assert (done.returncode, done.stderr) == (0, "")
@@ -114,7 +144,11 @@ def test_in_an_account_all_of_airflow_works_with_it_and_nothing_local_starts(
         variables = defined[name]["environment"]
         assert {key: variables[key] for key in ACCOUNT} == ACCOUNT
         settings = read_settings(variables)
-        assert (settings.environment, settings.report_bucket, settings.paused) == ("stg", "acme-reports", True)
+        assert (settings.environment, settings.report_bucket, settings.paused) == (
+            "stg",
+            "acme-reports",
+            True,
+        )
         monkeypatch.setenv("AWS_ENDPOINT_URL", variables["AWS_ENDPOINT_URL"])
         athena = boto3.client("athena", region_name=variables["AWS_DEFAULT_REGION"])
         assert athena.meta.endpoint_url == "https://athena.eu-west-1.amazonaws.com"
@@ -130,10 +164,17 @@ def test_what_an_account_needs_is_asked_for(folder: Path, missing: str) -> None:
 
 @pytest.mark.ci
 def test_user_folder_and_ports_can_be_changed(folder: Path) -> None:
-    shell = {"AIRFLOW_UID": "1234", "AIRFLOW_PROJ_DIR": "/srv/reports", "AIRFLOW_PORT": "1", "LOCAL_AWS_PORT": "2"}
+    shell = {
+        "AIRFLOW_UID": "1234",
+        "AIRFLOW_PROJ_DIR": "/srv/reports",
+        "AIRFLOW_PORT": "1",
+        "LOCAL_AWS_PORT": "2",
+    }
     defined = services(folder, shell=shell)
     assert {defined[name]["user"] for name in AIRFLOW - {"airflow-init"}} == {"1234:0"}
     assert "chown -R 1234:0" in defined["airflow-init"]["command"][-1].replace('"', "")
-    assert {volume["source"] for volume in defined["airflow-worker"]["volumes"]} >= {"/srv/reports/dags"}
+    assert {volume["source"] for volume in defined["airflow-worker"]["volumes"]} >= {
+        "/srv/reports/dags"
+    }
     ports = [defined[name]["ports"][0] for name in ("airflow-apiserver", "local-aws")]
     assert [(port["published"], port["target"]) for port in ports] == [("1", 8080), ("2", 4566)]

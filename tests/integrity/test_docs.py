@@ -1,4 +1,6 @@
-"""Every link of a Markdown page leads somewhere, and every code block is run or held against what it names."""
+"""Every link of a Markdown page leads somewhere, and every code block is run or held against what
+it names.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ from tests.integrity.blocks import ROOT, Block, blocks_of, check_console, run_py
 from tests.integrity.generated_pages import PAGES as GENERATED
 
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *(page for name in ("docs", "dev", "deploy") for page in (ROOT / name).rglob("*.md"))]
+    [
+        *ROOT.glob("*.md"),
+        *(page for name in ("docs", "dev", "deploy") for page in (ROOT / name).rglob("*.md")),
+    ]
 )
 FIX = "docs/how-to/fix-a-failed-run.md"
 READ_A_REPORT = "docs/how-to/read-a-report.md"
@@ -41,10 +46,19 @@ RUN_ELSEWHERE = {
     "docs/how-to/write-a-dag-by-hand.md": "tests/integration/test_runs.py",
 }
 NOT_RUN = {
-    ("docs/reference/api.md", "python"): "signatures, which test_generated_pages.py compares with the code",
+    (
+        "docs/reference/api.md",
+        "python",
+    ): "signatures, which test_generated_pages.py compares with the code",
     ("docs/reference/published.md", ""): "a listing of keys",
-    ("dev/local_aws/README.md", "python"): "pieces of one session; tests/dev/local_aws makes each of these calls",
-    ("dev/local_aws/README.md", "sql"): "the target is a bucket of the reader's; tests/dev/local_aws/test_unload.py",
+    (
+        "dev/local_aws/README.md",
+        "python",
+    ): "pieces of one session; tests/dev/local_aws makes each of these calls",
+    (
+        "dev/local_aws/README.md",
+        "sql",
+    ): "the target is a bucket of the reader's; tests/dev/local_aws/test_unload.py",
 }
 
 
@@ -77,7 +91,11 @@ def test_what_is_declared_is_there() -> None:
 
 def test_the_docs_are_short() -> None:
     """Below 13,000 words, without what is generated and the decisions."""
-    pages = [page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "adr" and page.stem not in GENERATED]
+    pages = [
+        page
+        for page in (ROOT / "docs").rglob("*.md")
+        if page.parent.name != "adr" and page.stem not in GENERATED
+    ]
     assert sum(len(page.read_text(encoding="utf-8").split()) for page in pages) < 13_000
 
 
@@ -86,7 +104,9 @@ def test_the_docs_are_short() -> None:
 
 def prose(page: Path) -> str:
     """A page without its code."""
-    text = re.sub(r"^( *)```.*?^\1```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(
+        r"^( *)```.*?^\1```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
     return re.sub(r"`[^`\n]+`", lambda code: "" if "](" in code[0] else code[0], text)
 
 
@@ -117,12 +137,18 @@ def test_the_pages_that_files_name_exist() -> None:
     kinds = {".py", ".yaml", ".env", ".md", ".toml"}
     inside = [file for folder in folders for file in (ROOT / folder).rglob("*.*")]
     files = [file for file in [*ROOT.iterdir(), *PAGES, *inside] if file.suffix in kinds]
-    named = {page for file in files for page in re.findall(r"\bdocs/[\w/-]+\.md", file.read_text(encoding="utf-8"))}
+    named = {
+        page
+        for file in files
+        for page in re.findall(r"\bdocs/[\w/-]+\.md", file.read_text(encoding="utf-8"))
+    }
     assert len(named) > 10
     assert not [page for page in named if not (ROOT / page).is_file()]
 
 
-@pytest.mark.parametrize("image", sorted((ROOT / "docs" / "images").iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "image", sorted((ROOT / "docs" / "images").iterdir()), ids=lambda path: path.name
+)
 def test_an_image_is_shown(image: Path) -> None:
     assert any(image.name in page.read_text(encoding="utf-8") for page in PAGES)
 
@@ -131,14 +157,20 @@ def test_an_image_is_shown(image: Path) -> None:
 
 
 def messages_of(file: Path) -> Iterator[str]:
-    """What each function, and each assignment of a module, says in its strings: in their order, without docstrings."""
+    """What each function, and each assignment of a module, says in its strings: in their order,
+    without docstrings.
+    """
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    functions = [
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
     assignments = [node for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign)]
     for place in [*functions, *assignments]:
         nodes = list(ast.walk(place))
         docstrings = [node.value for node in nodes if isinstance(node, ast.Expr)]
-        strings = [node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        strings = [
+            node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
         messages = [node for node in strings if node not in docstrings]
         messages.sort(key=lambda node: (node.lineno, node.col_offset))
         yield "\0".join(str(node.value) for node in messages)
@@ -147,16 +179,22 @@ def messages_of(file: Path) -> Iterator[str]:
 def test_the_messages_that_a_page_quotes_are_those_of_the_code() -> None:
     """Three dots stand for what differs from one message to another."""
     text = " ".join((ROOT / FIX).read_text(encoding="utf-8").split())
-    section = text.partition(" ## What the message says, and what to do - ")[2].partition(" Without a message: ")[0]
+    section = text.partition(" ## What the message says, and what to do - ")[2].partition(
+        " Without a message: "
+    )[0]
     entries = section.split(" - ")
     assert len(entries) > 5
-    messages = [message for file in (ROOT / "plugins").rglob("*.py") for message in messages_of(file)]
+    messages = [
+        message for file in (ROOT / "plugins").rglob("*.py") for message in messages_of(file)
+    ]
     for entry in entries:
         quotes = re.findall(r'\*\*"(.+?)"\*\*', entry.partition(": ")[0])
         assert quotes, f"{entry}: quote the message"
         for quote in quotes:
             pattern = re.compile(".*".join(map(re.escape, quote.split("..."))), re.DOTALL)
-            assert any(pattern.search(message) for message in messages), f"no message says {quote!r}"
+            assert any(pattern.search(message) for message in messages), (
+                f"no message says {quote!r}"
+            )
 
 
 # --- what knows Airflow
@@ -166,10 +204,12 @@ def test_the_rooms_that_a_page_calls_free_of_airflow_are_held_to_it() -> None:
     page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     (sentence,) = re.findall(r"([^.]*) import no Airflow\.", page)
     rooms = re.findall(r"\w+", sentence.lower().replace(" and ", " "))
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
-        "contracts"
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "importlinter"
+    ]["contracts"]
+    (contract,) = [
+        contract for contract in contracts if contract.get("forbidden_modules") == ["airflow"]
     ]
-    (contract,) = [contract for contract in contracts if contract.get("forbidden_modules") == ["airflow"]]
     assert len(rooms) == 4
     assert {f"athena_reports.{room}" for room in rooms} <= set(contract["source_modules"])
 
@@ -179,7 +219,11 @@ def test_the_rooms_that_a_page_calls_free_of_airflow_are_held_to_it() -> None:
 
 @pytest.fixture
 def published(
-    services: Services, plays_lake: object, dags_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    services: Services,
+    plays_lake: object,
+    dags_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """Two weeks of a report, published in the environment prd."""
     services.prepare("prd")
@@ -192,8 +236,12 @@ def published(
         run_dag(dag, period=period)
 
 
-def run_page(name: str, services: Services | None = None, **names: Any) -> tuple[dict[str, Any], list[Any]]:
-    """Run the blocks of a page in their order; what the Python defines, and the rows of each query."""
+def run_page(
+    name: str, services: Services | None = None, **names: Any
+) -> tuple[dict[str, Any], list[Any]]:
+    """Run the blocks of a page in their order; what the Python defines, and the rows of each
+    query.
+    """
     rows = []
     for block in blocks_of(ROOT / name):
         text = block.text.replace("user_ranking", "top_users")  # the report of the tests
@@ -214,7 +262,8 @@ def test_a_week_with_a_change_of_the_clocks() -> None:
 def test_the_ways_to_read_a_report_give_the_same_rows(services: Services) -> None:
     names, [firsts] = run_page(READ_A_REPORT, services)
     ranking = [
-        (str(user), int(score)) for user, score in names["ranking"][["user_id", "score"]].itertuples(index=False)
+        (str(user), int(score))
+        for user, score in names["ranking"][["user_id", "score"]].itertuples(index=False)
     ]
     assert len(ranking) == 100
     assert names["best"] == ranking[:10]
@@ -227,9 +276,13 @@ def test_the_ways_to_read_a_report_give_the_same_rows(services: Services) -> Non
 def test_the_comparison_with_a_machine_shows_what_only_one_has(services: Services) -> None:
     glue = services.glue
     table: Any = glue.get_table(DatabaseName="report_prd", Name="top_users_weekly")["Table"]
-    week = glue.get_partition(DatabaseName="report_prd", TableName=table["Name"], PartitionValues=["2025-02-23"])
+    week = glue.get_partition(
+        DatabaseName="report_prd", TableName=table["Name"], PartitionValues=["2025-02-23"]
+    )
     glue.create_database(DatabaseInput={"Name": "compare"})
-    copy: Any = {"Name": "machine_weekly"} | {key: table[key] for key in ("PartitionKeys", "StorageDescriptor")}
+    copy: Any = {"Name": "machine_weekly"} | {
+        key: table[key] for key in ("PartitionKeys", "StorageDescriptor")
+    }
     glue.create_table(DatabaseName="compare", TableInput=copy)
     facts: Any = {key: week["Partition"][key] for key in ("Values", "StorageDescriptor")}
     glue.create_partition(DatabaseName="compare", TableName="machine_weekly", PartitionInput=facts)
@@ -244,10 +297,16 @@ def test_the_transforms_of_the_page() -> None:
     assert names["inputs"][0].previous
     with open_engine("128MB") as engine:
         rows = engine.connection.sql(
-            "SELECT 'u' || n AS user_id, (n * 10)::BIGINT AS score, DATE '2026-11-10' + n::INTEGER AS day "
-            "FROM range(1, 16) AS r (n)"
+            "SELECT 'u' || n AS user_id, (n * 10)::BIGINT AS score, DATE '2026-11-10' + n::INTEGER"
+            " AS day FROM range(1, 16) AS r (n)"
         )
-        made = apply(names["transform"], rows, weekly("sunday").period("2026-11-15"), engine=engine, about="docs")
+        made = apply(
+            names["transform"],
+            rows,
+            weekly("sunday").period("2026-11-15"),
+            engine=engine,
+            about="docs",
+        )
         assert made.columns == ["rank", "user", "score", "day", "share", "grade"]
         found = made.fetchall()
     assert [row[0] for row in found] == list(range(5, 16))

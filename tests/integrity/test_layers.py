@@ -17,7 +17,9 @@ FILES = [*sorted((ROOT / "dags").rglob("*.py")), *sorted((ROOT / "plugins").glob
 def test_the_rooms_keep_their_layers() -> None:
     command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
     path = f"{ROOT / 'plugins'}:{ROOT / 'dev'}:{ROOT}"
-    done = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": path}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env={"PYTHONPATH": path}, capture_output=True, text=True
+    )
 
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -20,7 +20,9 @@ def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def dry_run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = ["make", "--dry-run", *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    return subprocess.run(command, cwd=ROOT, env=environment | variables, capture_output=True, text=True)
+    return subprocess.run(
+        command, cwd=ROOT, env=environment | variables, capture_output=True, text=True
+    )
 
 
 def test_a_dry_run_is_on_with_1_and_off_when_it_is_left_out() -> None:
@@ -50,10 +52,14 @@ TARGETS = {"RUN": "preview", "YES": "plan", "ACCEPT": "cases"}
 
 
 @pytest.mark.parametrize("variable", SAID)
-@pytest.mark.parametrize(("value", "is_said"), [("", False), ("1", True), ("no", False), ("0", False)])
+@pytest.mark.parametrize(
+    ("value", "is_said"), [("", False), ("1", True), ("no", False), ("0", False)]
+)
 def test_what_pays_or_overwrites_is_said_with_1(variable: str, value: str, is_said: bool) -> None:
     command, option = SAID[variable]
-    told = dry_run(TARGETS[variable], "REPORT=user_ranking", *([f"{variable}={value}"] if value else [])).stdout
+    told = dry_run(
+        TARGETS[variable], "REPORT=user_ranking", *([f"{variable}={value}"] if value else [])
+    ).stdout
     assert re.search(rf"\.venv/bin/python -m athena_reports {command} '?user_ranking", told)
     assert (option in told) == is_said
 
@@ -65,7 +71,15 @@ def test_a_variable_of_the_shell_says_nothing(variable: str) -> None:
 
 
 def test_a_plan_has_the_options_of_its_variables() -> None:
-    told = dry_run("plan", "REPORT=user_ranking", "LAST=5", "YES=1", "APPLY=mwaa:reports-stg").stdout
+    told = dry_run(
+        "plan", "REPORT=user_ranking", "LAST=5", "YES=1", "APPLY=mwaa:reports-stg"
+    ).stdout
     assert "-m demo.beside .venv/bin/python -m athena_reports plan 'user_ranking'" in told
-    assert told.split("'user_ranking'")[1].split() == ["--last", "5", "--yes", "--apply", "'mwaa:reports-stg'"]
+    assert told.split("'user_ranking'")[1].split() == [
+        "--last",
+        "5",
+        "--yes",
+        "--apply",
+        "'mwaa:reports-stg'",
+    ]
     assert dry_run("plan", "REPORT=user_ranking").stdout.split()[-2:] == ["plan", "'user_ranking'"]

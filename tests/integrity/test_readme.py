@@ -10,14 +10,20 @@ import pytest
 from tests.integrity.blocks import MAKEFILE, ROOT, Block, blocks_of
 
 README, JAPANESE = ROOT / "README.md", ROOT / "README.ja.md"
-PAGES = [README, JAPANESE, *(ROOT / name for name in ("CONTRIBUTING.md", "AGENTS.md", "docs/tutorial.md"))]
+PAGES = [
+    README,
+    JAPANESE,
+    *(ROOT / name for name in ("CONTRIBUTING.md", "AGENTS.md", "docs/tutorial.md")),
+]
 _COMMENT = re.compile(r"\s*(?:#|--) .*$")
 
 
 def without_comments(block: Block) -> list[str]:
     """Its lines; a comment or a docstring has the language of its page."""
     code = re.sub(r'""".*?"""', "", block.text, flags=re.DOTALL)
-    return [line for line in (_COMMENT.sub("", line).rstrip() for line in code.splitlines()) if line]
+    return [
+        line for line in (_COMMENT.sub("", line).rstrip() for line in code.splitlines()) if line
+    ]
 
 
 def outline(page: Path) -> list[object]:
@@ -59,5 +65,14 @@ def test_commands_and_paths_that_a_page_names_exist(page: Path) -> None:
 def test_the_tree_is_the_repositorys() -> None:
     (tree,) = (block.text for block in blocks_of(README) if block.text.startswith("dags/"))
     named = re.findall(r"^(\S+)/ ", tree, re.MULTILINE)
-    assert set(named) == {"dags", "include/sql", "tests/reports", "plugins", "tests", "deploy", "docs", "dev"}
+    assert set(named) == {
+        "dags",
+        "include/sql",
+        "tests/reports",
+        "plugins",
+        "tests",
+        "deploy",
+        "docs",
+        "dev",
+    }
     assert all((ROOT / name).is_dir() for name in named)

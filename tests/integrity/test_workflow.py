@@ -1,4 +1,6 @@
-"""The workflows for GitHub: they prove what `.ci/run` proves, with no more rights than they need."""
+"""The workflows for GitHub: they prove what `.ci/run` proves, with no more rights than they
+need.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,19 @@ import yaml
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / ".github" / "workflows").iterdir()}
+TEXTS = {
+    path.stem: path.read_text(encoding="utf-8")
+    for path in (ROOT / ".github" / "workflows").iterdir()
+}
 PARSED: dict[str, dict[Any, Any]] = {name: yaml.safe_load(text) for name, text in TEXTS.items()}
 JOBS: dict[str, dict[str, Any]] = PARSED["ci"]["jobs"]
 DEPLOY: dict[str, Any] = PARSED["deploy"]["jobs"]["deploy"]
-STEPS = [step for each in PARSED.values() for job in each["jobs"].values() for step in job.get("steps", [])]
+STEPS = [
+    step
+    for each in PARSED.values()
+    for job in each["jobs"].values()
+    for step in job.get("steps", [])
+]
 
 
 def targets(text: str) -> set[str]:
@@ -25,14 +35,18 @@ def targets(text: str) -> set[str]:
 
 def test_each_step_of_ci_is_a_job_and_each_command_is_one_of_the_makefile() -> None:
     steps = targets((ROOT / ".ci" / "run").read_text(encoding="utf-8"))
-    made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    made = set(
+        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     assert steps
     assert steps <= targets(TEXTS["ci"]) <= made
     assert targets(TEXTS["deploy"]) <= made
 
 
 def test_each_supported_python_is_tested() -> None:
-    supported = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    supported = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "requires-python"
+    ]
     tested = list(SpecifierSet(supported).filter(f"3.{minor}" for minor in range(99)))
     assert tested == JOBS["test"]["strategy"]["matrix"]["python"]
 
@@ -46,7 +60,10 @@ def test_what_is_deployed_is_a_tag_that_was_tested_and_prd_comes_last() -> None:
     assert JOBS["deploy-stg"]["if"] == "startsWith(github.ref, 'refs/tags/v')"
     assert JOBS["deploy-stg"]["needs"] == ["test", "test-ci"]
     assert JOBS["deploy-prd"]["needs"] == "deploy-stg"
-    assert [JOBS[f"deploy-{name}"]["with"]["environment"] for name in ("stg", "prd")] == ["stg", "prd"]
+    assert [JOBS[f"deploy-{name}"]["with"]["environment"] for name in ("stg", "prd")] == [
+        "stg",
+        "prd",
+    ]
     assert DEPLOY["environment"] == DEPLOY["env"]["TARGET"] == "${{ inputs.environment }}"
     assert DEPLOY["concurrency"]["cancel-in-progress"] is False
 

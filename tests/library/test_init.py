@@ -12,7 +12,8 @@ import pytest
 
 import athena_reports
 
-# Of the package nothing is loaded before a name is asked for. What it needs of others stays, to save time.
+# Of the package nothing is loaded before a name is asked for. What it needs of others stays, to
+# save time.
 ASK = """
 import sys
 from importlib import import_module
@@ -97,7 +98,10 @@ def test_type_checkers_see_what_is_there() -> None:
     assert len(athena_reports.__all__) == len(set(athena_reports.__all__))
     for name, value in named.items():
         assert getattr(athena_reports, name) is value, name
-    assert {name for name, value in named.items() if isinstance(value, ModuleType)} >= {"checks", "settings"}
+    assert {name for name, value in named.items() if isinstance(value, ModuleType)} >= {
+        "checks",
+        "settings",
+    }
 
 
 def test_what_is_loaded_on_demand_is_exported_and_another_name_is_refused() -> None:

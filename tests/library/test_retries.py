@@ -1,4 +1,6 @@
-"""No error of this package that a retry cannot mend is left to Airflow's retries, whichever task meets it."""
+"""No error of this package that a retry cannot mend is left to Airflow's retries, whichever task
+meets it.
+"""
 
 from typing import Any
 
@@ -7,7 +9,14 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
-from athena_reports import Input, Report, build_cleanup, build_dag, build_reconciler, build_restatement
+from athena_reports import (
+    Input,
+    Report,
+    build_cleanup,
+    build_dag,
+    build_reconciler,
+    build_restatement,
+)
 from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.manifest import Version
 from athena_reports.queries.execution import QueryExecution
@@ -39,7 +48,9 @@ def dags() -> list[DAG]:
 @pytest.mark.usefixtures("sql_folder")
 @pytest.mark.parametrize("task_id", GIVEN)
 @pytest.mark.parametrize("where", ["client", "call"])
-def test_an_error_of_ours_is_final_in_every_task(task_id: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_ours_is_final_in_every_task(
+    task_id: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Client:
         """Whatever is called, or asked for, fails."""
 
@@ -65,4 +76,6 @@ def test_an_error_of_ours_is_final_in_every_task(task_id: str, where: str, monke
 
 @pytest.mark.usefixtures("sql_folder")
 def test_no_task_is_left_out() -> None:
-    assert {task.task_id for dag in dags() for task in dag.tasks} == GIVEN.keys() | {"restate"}  # Airflow's own
+    assert {task.task_id for dag in dags() for task in dag.tasks} == GIVEN.keys() | {
+        "restate"
+    }  # Airflow's own

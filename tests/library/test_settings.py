@@ -23,18 +23,26 @@ def test_the_names_of_an_environment_follow_from_it(environment: str) -> None:
     names = local("ENV", environment)
 
     assert (names.environment, names.workgroup) == (environment, environment)
-    assert (names.database, names.report_database) == (f"database_{environment}", f"report_{environment}")
+    assert (names.database, names.report_database) == (
+        f"database_{environment}",
+        f"report_{environment}",
+    )
     assert names.query_results == f"s3://athena-query-result-{environment}/"
     assert names.report_bucket == f"athena-report-{environment}"
 
 
-def test_away_from_a_local_endpoint_the_environment_and_the_buckets_must_be_named_and_the_others_follow() -> None:
+def test_away_from_a_local_endpoint_the_environment_and_the_buckets_must_be_named_and_the_others_follow() -> (
+    None
+):
     for variable in PRODUCTION:
         with pytest.raises(SettingsError, match=rf"^{variable} is not set.*AWS_ENDPOINT_URL"):
             read_settings({name: value for name, value in PRODUCTION.items() if name != variable})
     names = read_settings(PRODUCTION)
     assert (names.database, names.workgroup) == ("database_prd", "prd")
-    assert (names.query_results, names.report_bucket) == ("s3://acme-results/athena/", "acme-reports")
+    assert (names.query_results, names.report_bucket) == (
+        "s3://acme-results/athena/",
+        "acme-reports",
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,7 +54,10 @@ def test_away_from_a_local_endpoint_the_environment_and_the_buckets_must_be_name
             ("POOL", "athena_prd", "athena_prd"),
         ),
         *(("QUERY_RESULTS", "s3://acme/", "s3://acme/"), ("QUERY_RESULTS", "managed", None)),
-        *(("REPORT_DATABASE", "reports", "reports"), ("BUCKET_OWNER", "012345678901", "012345678901")),
+        *(
+            ("REPORT_DATABASE", "reports", "reports"),
+            ("BUCKET_OWNER", "012345678901", "012345678901"),
+        ),
         *(("MEMORY_LIMIT", "1.5 GB", "1.5 GB"), ("AWS_CONN_ID", "aws_reports", "aws_reports")),
         *((name, text, True) for name in ("PAUSED", "CATCHUP") for text in ("true", "True", "1")),
         *(("DEFERRABLE", text, False) for text in ("false", "0")),
@@ -64,12 +75,23 @@ def test_each_name_can_be_overridden_alone(variable: str, value: str, meant: obj
     [
         *(("ENV", value) for value in ("Production", "dev\n", "a" * 16)),
         *(("DATABASE", "my database"), ("WORKGROUP", "a b"), ("REPORT_DATABASE", "my reports")),
-        *(("BUCKET_OWNER", "12345"), ("ENCRYPTION", "AES-256"), ("QUERY_RESULTS", "s3://results/without/slash")),
-        *(("BUCKET", "s3://acme-reports"), ("BUCKET", "Acme"), ("AWS_CONN_ID", "aws default"), ("POOL", "my pool")),
+        *(
+            ("BUCKET_OWNER", "12345"),
+            ("ENCRYPTION", "AES-256"),
+            ("QUERY_RESULTS", "s3://results/without/slash"),
+        ),
+        *(
+            ("BUCKET", "s3://acme-reports"),
+            ("BUCKET", "Acme"),
+            ("AWS_CONN_ID", "aws default"),
+            ("POOL", "my pool"),
+        ),
         *(("MEMORY_LIMIT", "128"), ("DEFERRABLE", "maybe"), ("SQL_FOLDER", "/no/such/folder")),
     ],
 )
-def test_a_wrong_value_is_refused_with_the_variable_and_the_value(variable: str, value: str) -> None:
+def test_a_wrong_value_is_refused_with_the_variable_and_the_value(
+    variable: str, value: str
+) -> None:
     with pytest.raises(SettingsError) as caught:
         local(variable, value)
     assert str(caught.value).startswith(f"ATHENA_REPORTS_{variable} is {value!r}: expected ")
@@ -89,7 +111,9 @@ def test_the_sql_folder_lies_beside_dags_or_inside(
 ) -> None:
     for folder in present:
         (tmp_path / folder).mkdir(parents=True)
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "plugins" / "athena_reports" / "settings.py"))
+    monkeypatch.setattr(
+        module, "__file__", str(tmp_path / "plugins" / "athena_reports" / "settings.py")
+    )
     if found:
         assert read_settings(LOCAL).sql_folder == tmp_path / found
         return
@@ -97,7 +121,8 @@ def test_the_sql_folder_lies_beside_dags_or_inside(
         read_settings(LOCAL)
     places = f"{tmp_path / 'include' / 'sql'} or {tmp_path / 'dags' / 'include' / 'sql'}"
     assert (
-        str(caught.value) == f"No folder of SQL files at {places}: create one, or name it in ATHENA_REPORTS_SQL_FOLDER."
+        str(caught.value) == f"No folder of SQL files at {places}: create one, or name it in"
+        " ATHENA_REPORTS_SQL_FOLDER."
     )
 
 
@@ -117,13 +142,18 @@ def test_the_process_reads_its_settings_once(monkeypatch: pytest.MonkeyPatch) ->
         ("ATHENA_REPORTS_deferrable", "ATHENA_REPORTS_DEFERRABLE"),
     ],
 )
-def test_a_setting_that_nothing_reads_is_refused_with_the_one_meant(misspelt: str, meant: str) -> None:
+def test_a_setting_that_nothing_reads_is_refused_with_the_one_meant(
+    misspelt: str, meant: str
+) -> None:
     strange = {"ATHENA_REPORT": "x", "AIRFLOW__CORE__PARALLELISM": "4", "athena_reports_env": "x"}
     assert read_settings(PRODUCTION | strange) == read_settings(PRODUCTION)
 
     with pytest.raises(SettingsError) as caught:
         read_settings(PRODUCTION | {misspelt: ""})
-    assert str(caught.value) == f"{misspelt} is set, and there is no such setting. Did you mean {meant}?"
+    assert (
+        str(caught.value)
+        == f"{misspelt} is set, and there is no such setting. Did you mean {meant}?"
+    )
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:4566", "s3://bucket", "http://"])
@@ -143,7 +173,9 @@ KEY = "arn:aws:kms:eu-west-1:012345678901:key/1"
         ("alias/reports", {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/reports"}),
     ],
 )
-def test_what_is_written_is_encrypted_as_the_setting_says(value: str, arguments: dict[str, str]) -> None:
+def test_what_is_written_is_encrypted_as_the_setting_says(
+    value: str, arguments: dict[str, str]
+) -> None:
     encryption = local("ENCRYPTION", value).encryption
     assert encryption is not None
     assert encryption.arguments == arguments

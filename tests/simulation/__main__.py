@@ -39,7 +39,10 @@ def main() -> int:
                 bad += 1
                 print(f"{story}\n", flush=True)
             if (seed + 1 - given.first) % 1000 == 0:
-                print(f"{seed + 1 - given.first} worlds, {bad} bad, {time.monotonic() - begun:.0f} s", flush=True)
+                print(
+                    f"{seed + 1 - given.first} worlds, {bad} bad, {time.monotonic() - begun:.0f} s",
+                    flush=True,
+                )
     return int(bad > 0)
 
 

@@ -1,4 +1,6 @@
-"""Who acts in a world beside the runs: reconciler, restatement, cleanup with deletion, and two kinds of readers."""
+"""Who acts in a world beside the runs: reconciler, restatement, cleanup with deletion, and two
+kinds of readers.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,11 @@ def _repeat(world: World, act: Callable[[World], None]) -> None:
 def reconcile(world: World) -> None:
     operator = task(AthenaReconcileOperator, {}, workgroup="dev", environment="dev")
     context: Any = {"ti": world}
-    before = {run.xcoms.get("run_query"): run for run in world.runs if run.active and "run_query" in run.xcoms}
+    before = {
+        run.xcoms.get("run_query"): run
+        for run in world.runs
+        if run.active and "run_query" in run.xcoms
+    }
     stopped = operator.execute(context)
     for id_ in stopped:
         run = before.get(id_)
@@ -83,7 +89,9 @@ def read_manifests(world: World) -> None:
         manifest, _ = read_manifest(location, world.store)
         for found in manifest.objects if manifest else ():
             body, _ = world.store.read(location.uri(found.key))
-            assert hashlib.sha256(body).hexdigest() == found.sha256, f"{found.key} is not what its manifest says"
+            assert hashlib.sha256(body).hexdigest() == found.sha256, (
+                f"{found.key} is not what its manifest says"
+            )
 
 
 def read_table(world: World) -> None:
@@ -92,6 +100,10 @@ def read_table(world: World) -> None:
         names = [each.uri for each in world.store.list(partition.location)]
         assert len(names) == 1, f"Athena sees {names} in {partition.location}"
         body, _ = world.store.read(names[0])
-        manifests = world.s3.history.get(world.location(period_id).manifest_uri.removeprefix(f"s3://{BUCKET}/"), [])
+        manifests = world.s3.history.get(
+            world.location(period_id).manifest_uri.removeprefix(f"s3://{BUCKET}/"), []
+        )
         known = {each["sha256"] for text in manifests for each in json.loads(text)["objects"]}
-        assert hashlib.sha256(body).hexdigest() in known, f"Athena reads rows of {period_id} that no manifest named"
+        assert hashlib.sha256(body).hexdigest() in known, (
+            f"Athena reads rows of {period_id} that no manifest named"
+        )

@@ -1,6 +1,8 @@
-"""Airflow as the library sees it: a run of four tasks with tries, clears, XComs, deferral and workers that die.
+"""Airflow as the library sees it: a run of four tasks with tries, clears, XComs, deferral and
+workers that die.
 
-The tasks are the real operator, sensor, trigger and publisher; in `transform` only the rows are made up.
+The tasks are the real operator, sensor, trigger and publisher; in `transform` only the rows are
+made up.
 """
 
 from __future__ import annotations
@@ -30,7 +32,15 @@ from athena_reports.steps.transform import PreparedVersion, upload_version
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from tests.library.steps.tasks import WAITING, TaskInstance, first_event, through_the_database
 from tests.simulation.memory_athena import Plan, Query
-from tests.simulation.world import BUCKET, DATABASE, DEAD_AFTER_SECONDS, REPORT, CrashError, World, run_without_loop
+from tests.simulation.world import (
+    BUCKET,
+    DATABASE,
+    DEAD_AFTER_SECONDS,
+    REPORT,
+    CrashError,
+    World,
+    run_without_loop,
+)
 
 TASKS = ("run_query", "wait_for_query", "transform", "publish")
 RETRIES = 2
@@ -44,7 +54,9 @@ _TASKS: dict[type[Any], Any] = {}
 
 
 def task(kind: type[Any], given: Mapping[str, Any], **options: Any) -> Any:
-    """Return a task as a new process has it; a copy, since to make operators takes most of the time."""
+    """Return a task as a new process has it; a copy, since to make operators takes most of the
+    time.
+    """
     if kind not in _TASKS:
         with DAG(f"{REPORT}_weekly", schedule=None):
             _TASKS[kind] = kind(task_id=kind.__name__, retries=RETRIES, **given, **options)
@@ -68,7 +80,9 @@ class Run:
     world: World
     run_id: str
     period: Period
-    tells_triggers: bool  # whether a trigger is told that its task was stopped (from Airflow 3.3 on)
+    tells_triggers: (
+        bool  # whether a trigger is told that its task was stopped (from Airflow 3.3 on)
+    )
     deferrable: bool  # whether there is a triggerer
     run_type: str = "scheduled"
     clear_number: int = 0
@@ -76,7 +90,9 @@ class Run:
     active: bool = True
     sql: str = "SELECT 1"
     tasks: dict[str, TaskInstance] = field(
-        default_factory=lambda: {name: TaskInstance(try_number=0, max_tries=RETRIES) for name in TASKS}
+        default_factory=lambda: {
+            name: TaskInstance(try_number=0, max_tries=RETRIES) for name in TASKS
+        }
     )
     xcoms: dict[str, Any] = field(default_factory=dict)
     published: list[str] = field(default_factory=list)
@@ -104,14 +120,21 @@ class Run:
         ti.begin_next_try()
         ti.start_date = self.world.clock.now
         attempt = Attempt(self, name, ti)
-        child = self.world.spawn(f"{self.run_id} {name} {ti.try_number}", attempt.execute, attempt=attempt)
+        child = self.world.spawn(
+            f"{self.run_id} {name} {ti.try_number}", attempt.execute, attempt=attempt
+        )
         while attempt.outcome is None:
             self.world.pause(DEAD_AFTER_SECONDS / 2)
-            if attempt.outcome is None and child.wake - self.world.clock.seconds > DEAD_AFTER_SECONDS:
+            if (
+                attempt.outcome is None
+                and child.wake - self.world.clock.seconds > DEAD_AFTER_SECONDS
+            ):
                 if not child.is_frozen:
                     continue
                 attempt.outcome, attempt.calls_left = "gone", self.world.rng.randint(0, 3)
-                self.world.say(f"{child.name} is taken for dead, and will go on for {attempt.calls_left} calls")
+                self.world.say(
+                    f"{child.name} is taken for dead, and will go on for {attempt.calls_left} calls"
+                )
         if attempt.outcome == "failed":
             self._give_up()
         elif attempt.outcome == "cleared":
@@ -128,13 +151,17 @@ class Run:
         self.clear("run_query")
 
     def clear(self, first: str, running: TaskInstance | None = None) -> None:
-        """Somebody clears a task with all that is downstream, perhaps after having edited the report."""
+        """Somebody clears a task with all that is downstream, perhaps after having edited the
+        report.
+        """
         self.world.say(f"{self.run_id}: {first} cleared")
         self.clear_number += 1
         self.edit()
         for name in TASKS[TASKS.index(first) :]:
             self.xcoms.pop(name, None)
-            if (ti := self.tasks[name]) is not running:  # as in Airflow: a task that runs keeps its `max_tries`
+            if (
+                ti := self.tasks[name]
+            ) is not running:  # as in Airflow: a task that runs keeps its `max_tries`
                 ti.max_tries = ti.try_number + RETRIES
 
     def edit(self) -> None:
@@ -203,7 +230,12 @@ class Attempt:
     @property
     def _context(self) -> Any:
         again = int(self.ti.first_reschedule_date is not None)
-        named = {"ti": self.ti, "run_id": self.run.run_id, "dag_run": self.run, "task_reschedule_count": again}
+        named = {
+            "ti": self.ti,
+            "run_id": self.run.run_id,
+            "dag_run": self.run,
+            "task_reschedule_count": again,
+        }
         return {**named, "outlet_events": {}}
 
     # --- the tasks
@@ -221,8 +253,13 @@ class Attempt:
             world.athena.cancel(id_)
         if world.happens("copied and edited in the console"):
             request = world.athena.queries[id_].request
-            edited, copied = COPY + request["QueryString"].partition("SELECT")[2], f"copy-{len(world.athena.queries)}"
-            world.athena.queries[copied] = Query(copied, {**request, "QueryString": edited}, world.clock.now, Plan())
+            edited, copied = (
+                COPY + request["QueryString"].partition("SELECT")[2],
+                f"copy-{len(world.athena.queries)}",
+            )
+            world.athena.queries[copied] = Query(
+                copied, {**request, "QueryString": edited}, world.clock.now, Plan()
+            )
             world.rows[copied] = "rows of somebody else"
         resumed: tuple[str, Any] | None = None
         while True:
@@ -247,24 +284,37 @@ class Attempt:
         path = self.run.world.folder / hashlib.sha256(rows).hexdigest()
         path.write_bytes(rows)
         file = LocalFile(format="parquet", path=path, rows=1, bytes=len(rows), sha256=path.name)
-        table, location = LocalTable(path=path, rows=1, columns=_COLUMNS), self.run.world.location(self.run.period.id)
+        table, location = (
+            LocalTable(path=path, rows=1, columns=_COLUMNS),
+            self.run.world.location(self.run.period.id),
+        )
         with report_errors():
             version = upload_version([file], table, location, self.run.world.store, ordered=True)
         prepared = PreparedVersion(query=query, version=version, checks=())
         return prepared.model_dump(mode="json")
 
     def publish(self) -> Any:
-        named: dict[str, Any] = {"report": REPORT, "bucket": BUCKET, "database": DATABASE, "environment": "dev"}
+        named: dict[str, Any] = {
+            "report": REPORT,
+            "bucket": BUCKET,
+            "database": DATABASE,
+            "environment": "dev",
+        }
         named |= {"late_by": timedelta(days=3, hours=12), "reads_previous": True}
         submitted = Submitted(period=self.run.period, sql_sha256=self.run.sql)
-        given = {"prepared": self.run.xcoms["transform"], "submitted": submitted.model_dump(mode="json")}
+        given = {
+            "prepared": self.run.xcoms["transform"],
+            "submitted": submitted.model_dump(mode="json"),
+        }
         operator = task(S3PublishOperator, given, **named)
         return operator.execute(self._context)
 
     # --- the triggerer
 
     def _watch(self, deferred: TaskDeferred) -> tuple[str, Any]:
-        """What the task is resumed with; WaitOverError if it was stopped or lost while it was deferred."""
+        """What the task is resumed with; WaitOverError if it was stopped or lost while it was
+        deferred.
+        """
         while True:
             self.task, self.trigger = None, through_the_database(deferred.trigger)
             self.trigger.task_instance = WAITING

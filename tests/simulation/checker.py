@@ -12,7 +12,9 @@ from tests.simulation.world import BUCKET, DAY, DAYS, PERIODS, World, world
 
 
 def play(seed: int) -> World:
-    """Play the world of a seed to its end and judge it; its story is printed if something does not hold."""
+    """Play the world of a seed to its end and judge it; its story is printed if something does not
+    hold.
+    """
     with world(seed) as made:
         populate(made)
         try:
@@ -45,25 +47,35 @@ def _queries(made: World) -> None:
         for query, state in zip(made.athena.queries.values(), states, strict=True)
         if state == "SUCCEEDED" and not query.request["QueryString"].startswith(COPY)
     )
-    assert not {sql for sql, times in paid.items() if times > 1}, f"an intention was paid more than once: {paid}"
+    assert not {sql for sql, times in paid.items() if times > 1}, (
+        f"an intention was paid more than once: {paid}"
+    )
 
 
 def _period(made: World, period_id: str) -> None:
-    """The manifest is of the newest published query, its history only went forward, and all that it names is there."""
+    """The manifest is of the newest published query, its history only went forward, and all that it
+    names is there.
+    """
     location = made.location(period_id)
     manifest, _ = read_manifest(location, made.store)
     assert manifest is not None, f"{period_id} has no manifest"
     history = made.s3.history[location.manifest_uri.removeprefix(f"s3://{BUCKET}/")]
     submitted = [json.loads(body)["query"]["submitted_at"] for body in history]
-    assert submitted == sorted(submitted), f"{period_id}: a newer query was replaced by an older one: {submitted}"
+    assert submitted == sorted(submitted), (
+        f"{period_id}: a newer query was replaced by an older one: {submitted}"
+    )
     published = [at for run in made.runs if run.period.id == period_id for at in run.published]
     assert manifest.query.submitted_at >= max(published), f"{period_id}: what was published is gone"
-    assert made.rows[manifest.query.id] != "rows of somebody else", f"{period_id}: {manifest.query.id} is a copy"
+    assert made.rows[manifest.query.id] != "rows of somebody else", (
+        f"{period_id}: {manifest.query.id} is a copy"
+    )
     for found in manifest.objects:
         stored = made.s3.objects.get(found.key)
         assert stored is not None, f"{period_id}: {found.key} is gone, and the manifest names it"
         same = [query for query in made.rows if made.rows[query].encode() == stored.body]
-        assert manifest.query.id in same, f"{period_id}: the rows are not those of {manifest.query.id}"
+        assert manifest.query.id in same, (
+            f"{period_id}: the rows are not those of {manifest.query.id}"
+        )
     partition = made.table.partitions()[period_id]
     assert partition == manifest.partition(location), f"{period_id}: Glue says {partition}"
 
@@ -73,5 +85,9 @@ def _latest(made: World) -> None:
     location = made.location(PERIODS[-1].id)
     manifest, _ = read_manifest(location, made.store)
     assert manifest is not None
-    found = json.loads(made.s3.objects[location.report.latest_uri.removeprefix(f"s3://{BUCKET}/")].body)
-    assert found == json.loads(manifest.latest(location).model_dump_json()), f"latest.json says {found}"
+    found = json.loads(
+        made.s3.objects[location.report.latest_uri.removeprefix(f"s3://{BUCKET}/")].body
+    )
+    assert found == json.loads(manifest.latest(location).model_dump_json()), (
+        f"latest.json says {found}"
+    )

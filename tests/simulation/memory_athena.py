@@ -1,8 +1,8 @@
 """An Athena in memory: queries that take their time by the test's clock, tokens, listing, stopping.
 
-It behaves as the API reference says, and knows nothing of SQL. How each query goes is a `Plan`; what goes
-wrong with calls is up to the functions `before` and `after`, which are told each action and may raise. The
-names of arguments are boto3's.
+It behaves as the API reference says, and knows nothing of SQL. How each query goes is a `Plan`;
+what goes wrong with calls is up to the functions `before` and `after`, which are told each action
+and may raise. The names of arguments are boto3's.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class Plan:
     scanned_bytes: int = 20_000_000
 
     @classmethod
-    def failing(cls, error_type: int | None, *, category: int = 1, retryable: bool | None = None) -> Plan:
+    def failing(
+        cls, error_type: int | None, *, category: int = 1, retryable: bool | None = None
+    ) -> Plan:
         """A query that fails with an ErrorType."""
         error = {"ErrorCategory": category, "ErrorType": error_type, "Retryable": retryable}
         given = {name: value for name, value in error.items() if value is not None}
@@ -77,7 +79,10 @@ class Query:
 
 def api_error(code: str, message: str = "", status: int = 400) -> ClientError:
     """An error as botocore raises it."""
-    response: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    response: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
     return ClientError(response, "AnyOperation")
 
 
@@ -141,8 +146,12 @@ class MemoryAthena:
         assert name == "list_query_executions"
         return SimpleNamespace(paginate=self._pages)
 
-    def _pages(self, WorkGroup: str, PaginationConfig: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-        found = [id_ for id_, query in self.queries.items() if query.request["WorkGroup"] == WorkGroup]
+    def _pages(
+        self, WorkGroup: str, PaginationConfig: Mapping[str, int]
+    ) -> Iterator[dict[str, Any]]:
+        found = [
+            id_ for id_, query in self.queries.items() if query.request["WorkGroup"] == WorkGroup
+        ]
         newest, size = found[::-1][: PaginationConfig["MaxItems"]], PaginationConfig["PageSize"]
         newest.sort(key=lambda id_: hashlib.sha256(id_.encode()).digest())  # AWS promises no order
         for at in range(0, max(len(newest), 1), size):
@@ -183,7 +192,10 @@ class MemoryAthena:
         state = query.state_at(self.now)
         status: dict[str, Any] = {"State": state, "SubmissionDateTime": query.submitted_at}
         if state == "CANCELLED" and query.cancelled_at is not None:
-            status |= {"StateChangeReason": "Query cancelled by user", "CompletionDateTime": query.cancelled_at}
+            status |= {
+                "StateChangeReason": "Query cancelled by user",
+                "CompletionDateTime": query.cancelled_at,
+            }
         elif state == query.plan.end:
             status |= {"StateChangeReason": query.plan.reason} if query.plan.reason else {}
             status |= {"AthenaError": query.plan.error} if query.plan.error else {}
@@ -232,7 +244,9 @@ def serve(athena: MemoryAthena, patch: pytest.MonkeyPatch) -> None:
         return answer
 
     actions = ("get_query_execution", "stop_query_execution")
-    of_aiobotocore = SimpleNamespace(meta=athena.meta, **{name: awaited(getattr(athena, name)) for name in actions})
+    of_aiobotocore = SimpleNamespace(
+        meta=athena.meta, **{name: awaited(getattr(athena, name)) for name in actions}
+    )
 
     patch.setattr(AthenaHook, "get_conn", lambda _: athena)
     patch.setattr(AthenaHook, "get_async_conn", awaited(lambda _: nullcontext(of_aiobotocore)))

@@ -1,6 +1,8 @@
-"""S3 and Glue in memory, in so far as the library uses their clients. The names of arguments are boto3's.
+"""S3 and Glue in memory, in so far as the library uses their clients. The names of arguments are
+boto3's.
 
-S3 has conditional writes and a listing in pages that is no snapshot; Glue has neither conditions nor order.
+S3 has conditional writes and a listing in pages that is no snapshot; Glue has neither conditions
+nor order.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ class Stored:
 
 @dataclass
 class MemoryS3:
-    """Attributes: what surrounds each call, the objects by key, and every body that a key ever had."""
+    """Attributes: what surrounds each call, the objects by key, and every body that a key ever
+    had.
+    """
 
     call: Callable[[str, Callable[[], Any]], Any]
     objects: dict[str, Stored] = field(default_factory=dict)
@@ -61,7 +65,12 @@ class MemoryS3:
 
     @_called
     def put_object(
-        self, Key: str, Body: bytes, IfMatch: str | None = None, IfNoneMatch: str | None = None, **_: Any
+        self,
+        Key: str,
+        Body: bytes,
+        IfMatch: str | None = None,
+        IfNoneMatch: str | None = None,
+        **_: Any,
     ) -> None:
         present = self.objects.get(Key)
         if (IfNoneMatch and present) or (IfMatch and (present is None or present.etag != IfMatch)):
@@ -91,10 +100,14 @@ class MemoryS3:
             yield page
 
     @_called
-    def list_objects_v2(self, Prefix: str, ContinuationToken: str, Delimiter: str = "", **_: Any) -> dict[str, Any]:
+    def list_objects_v2(
+        self, Prefix: str, ContinuationToken: str, Delimiter: str = "", **_: Any
+    ) -> dict[str, Any]:
         found: dict[str, dict[str, Any]] = {}
         for key in sorted(key for key in self.objects if key.startswith(Prefix)):
-            folder, slash, _rest = key.removeprefix(Prefix).partition(Delimiter) if Delimiter else ("", "", "")
+            folder, slash, _rest = (
+                key.removeprefix(Prefix).partition(Delimiter) if Delimiter else ("", "", "")
+            )
             stored = self.objects[key]
             entry = {"Key": key, "Size": len(stored.body), "LastModified": stored.modified}
             found[f"{Prefix}{folder}/" if slash else key] = {} if slash else entry
@@ -106,7 +119,9 @@ class MemoryS3:
 
 @dataclass
 class MemoryGlue:
-    """Attributes: what surrounds each call, the tables by name, and the partitions by table and period id."""
+    """Attributes: what surrounds each call, the tables by name, and the partitions by table and
+    period id.
+    """
 
     call: Callable[[str, Callable[[], Any]], Any]
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -127,20 +142,26 @@ class MemoryGlue:
         raise AssertionError("all versions have the same columns")
 
     @_called
-    def create_partition(self, TableName: str, PartitionInput: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def create_partition(
+        self, TableName: str, PartitionInput: dict[str, Any], **_: Any
+    ) -> dict[str, Any]:
         _require_none((key := (TableName, *PartitionInput["Values"])) in self.partitions)
         self.partitions[key] = PartitionInput
         return {}
 
     @_called
-    def update_partition(self, TableName: str, PartitionInput: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def update_partition(
+        self, TableName: str, PartitionInput: dict[str, Any], **_: Any
+    ) -> dict[str, Any]:
         _require((key := (TableName, *PartitionInput["Values"])) in self.partitions)
         self.partitions[key] = PartitionInput
         return {}
 
     def get_paginator(self, name: str) -> Any:
         listed = getattr(self, name)
-        return SimpleNamespace(paginate=lambda **given: SimpleNamespace(build_full_result=partial(listed, **given)))
+        return SimpleNamespace(
+            paginate=lambda **given: SimpleNamespace(build_full_result=partial(listed, **given))
+        )
 
     @_called
     def get_tables(self, **_: Any) -> dict[str, Any]:
@@ -149,7 +170,11 @@ class MemoryGlue:
     @_called
     def get_partitions(self, TableName: str, **_: Any) -> dict[str, Any]:
         _require(TableName in self.tables)
-        return {"Partitions": [found for (name, _), found in self.partitions.items() if name == TableName]}
+        return {
+            "Partitions": [
+                found for (name, _), found in self.partitions.items() if name == TableName
+            ]
+        }
 
 
 def _require(is_there: bool) -> None:

@@ -1,4 +1,6 @@
-"""Bugs that the library does not have, to show that the simulation would find them: each takes one guard away."""
+"""Bugs that the library does not have, to show that the simulation would find them: each takes one
+guard away.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def a_marker_is_believed_without_its_text(patch: pytest.MonkeyPatch) -> None:
             return None
         text = execution["Query"].rpartition("\n-- ")[0]
         context, group = execution["QueryExecutionContext"], execution["WorkGroup"]
-        found = Submission(statement=text, context=context, workgroup=group, result_configuration={}, marker=marker)
+        found = Submission(
+            statement=text, context=context, workgroup=group, result_configuration={}, marker=marker
+        )
         return from_response(response) or found
 
     patch.setattr(Submission, "from_response", believe)
@@ -86,7 +90,9 @@ def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> None:
             if isinstance(manifest, Manifest) and manifest != present:
                 table = tables[getcurrent()]
                 location = table.location.period_folder(manifest.period.id)
-                table.put_partition(manifest.period.id, manifest.columns, manifest.partition(location))
+                table.put_partition(
+                    manifest.period.id, manifest.columns, manifest.partition(location)
+                )
             return changed
 
         return update(uri, read, change_and_follow, s3)

@@ -1,7 +1,8 @@
-"""The world of the simulation: services in memory, a clock, chance, and actors that take turns at every call.
+"""The world of the simulation: services in memory, a clock, chance, and actors that take turns at
+every call.
 
-An actor is a greenlet: it runs until it calls a service or sleeps. Then the actor goes on whose time comes first. All
-that is random comes from the seed, so a world can be played again.
+An actor is a greenlet: it runs until it calls a service or sleeps. Then the actor goes on whose
+time comes first. All that is random comes from the seed, so a world can be played again.
 """
 
 from __future__ import annotations
@@ -96,7 +97,9 @@ class CrashError(BaseException):
 
 @dataclass(eq=False)
 class Actor:
-    """Whoever acts beside others; `attempt` is the task's process that it is, `scheduler` who waits for its end."""
+    """Whoever acts beside others; `attempt` is the task's process that it is, `scheduler` who waits
+    for its end.
+    """
 
     name: str
     thread: greenlet
@@ -126,16 +129,27 @@ class World:
         self.rng = random.Random(self.seed)
         self.hub = getcurrent()
         stop_seconds = self.rng.choice([0.0, 0.0, 2.0, 45.0])
-        self.athena = MemoryAthena(plan=self._plan, stop_seconds=stop_seconds, before=self._before, after=self._after)
+        self.athena = MemoryAthena(
+            plan=self._plan, stop_seconds=stop_seconds, before=self._before, after=self._after
+        )
         self.s3, self.glue = MemoryS3(self._call), MemoryGlue(self._call)
         self.store = S3(self.s3)  # type: ignore[arg-type]
 
     # --- time and turns
 
-    def spawn(self, name: str, act: Callable[[], None], *, after: float = 0.0, attempt: Attempt | None = None) -> Actor:
+    def spawn(
+        self,
+        name: str,
+        act: Callable[[], None],
+        *,
+        after: float = 0.0,
+        attempt: Attempt | None = None,
+    ) -> Actor:
         """Let somebody act from some seconds on."""
         scheduler = self.acting if attempt else None
-        actor = Actor(name, greenlet(act, parent=self.hub), self.clock.seconds + after, attempt, scheduler)
+        actor = Actor(
+            name, greenlet(act, parent=self.hub), self.clock.seconds + after, attempt, scheduler
+        )
         self.actors.append(actor)
         return actor
 
@@ -186,8 +200,12 @@ class World:
         return True
 
     def forget_tokens(self) -> None:
-        """As Athena does after an unknown time; not while a frozen process may be about to start a query."""
-        frozen = any(each.attempt and (each.is_frozen or each.attempt.outcome) for each in self.actors)
+        """As Athena does after an unknown time; not while a frozen process may be about to start a
+        query.
+        """
+        frozen = any(
+            each.attempt and (each.is_frozen or each.attempt.outcome) for each in self.actors
+        )
         if not frozen and self.happens("tokens forgotten"):
             self.athena.forget_tokens()
 
@@ -200,7 +218,9 @@ class World:
 
     def log_line(self, message: str, *values: Any, **_: Any) -> None:
         """What operators, hooks and triggers log is a part of the story."""
-        if "outside of the Task Runner" not in message and not message.startswith(("Running Query", "Unable to find")):
+        if "outside of the Task Runner" not in message and not message.startswith(
+            ("Running Query", "Unable to find")
+        ):
             given = values[0] if len(values) == 1 and isinstance(values[0], Mapping) else values
             self.say(f"  {message % given if given else message}")
 
@@ -209,7 +229,9 @@ class World:
         period_id = self.attempt.run.period.id
         if self.happens("late events"):
             self.lake[period_id] = 1 - self.lake[period_id]
-        self.rows[f"q-{number + 1}"] = f"rows of {period_id} in state {self.lake[period_id]} of the lake"
+        self.rows[f"q-{number + 1}"] = (
+            f"rows of {period_id} in state {self.lake[period_id]} of the lake"
+        )
         states = [("QUEUED", self.rng.uniform(0, 5)), ("RUNNING", self.rng.expovariate(1 / 40))]
         if self.happens("back to the queue"):
             states += states
@@ -236,7 +258,9 @@ class World:
         raise AssertionError("the last try returns or raises")
 
     def _before(self, action: str) -> None:
-        self.pause(self.rng.expovariate(1 / 20) if self.happens("slow") else self.rng.uniform(0, 0.4))
+        self.pause(
+            self.rng.expovariate(1 / 20) if self.happens("slow") else self.rng.uniform(0, 0.4)
+        )
         if action == "DeleteObjects" and self.happens("slow removal"):
             self.pause(self.rng.uniform(60, 1800))
         if self.happens("process frozen"):
@@ -268,7 +292,9 @@ class World:
             is_same = other.request["QueryString"] == sql and not newest.id.startswith("copy")
             if is_same and other.cancelled_at is None:
                 state = other.state_at(self.clock.now)
-                assert state == "FAILED", f"{newest.id} was started while {other.id} is {state}: {Marker.find(sql)}"
+                assert state == "FAILED", (
+                    f"{newest.id} was started while {other.id} is {state}: {Marker.find(sql)}"
+                )
 
     # --- what others ask
 
@@ -292,14 +318,24 @@ _FAULT = api_error("InternalError", "We encountered an internal error", status=5
 
 @contextmanager
 def world(seed: int) -> Iterator[World]:
-    """Make the world of a seed; the library's clients, its clock and its pauses are those of this world."""
+    """Make the world of a seed; the library's clients, its clock and its pauses are those of this
+    world.
+    """
     random.seed(seed)  # of the pauses between two starts
-    with virtual_clock() as clock, pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+    with (
+        virtual_clock() as clock,
+        pytest.MonkeyPatch.context() as patch,
+        TemporaryDirectory() as folder,
+    ):
         made = World(seed, clock, Path(folder))
         serve(made.athena, patch)
         clients: Mapping[str, Any] = {"s3": made.s3, "glue": made.glue}
         patch.setattr(SharedSessionHook, "client", lambda _, service: clients[service])
-        patch.setattr(restatement.AthenaRestatementsOperator, "hook", SimpleNamespace(get_conn=lambda: made.glue))
+        patch.setattr(
+            restatement.AthenaRestatementsOperator,
+            "hook",
+            SimpleNamespace(get_conn=lambda: made.glue),
+        )
         levels = dict.fromkeys(("info", "warning", "error"), made.log_line)
         log = SimpleNamespace(**levels, debug=lambda *_, **__: None)
         for kind in (GenericDAGNode, SdkLogging, AirflowLogging):
@@ -307,15 +343,21 @@ def world(seed: int) -> Iterator[World]:
         patch.setattr("time.sleep", made.pause)
         patch.setattr(transform, "token_hex", made.version_name)
         without_loop = {"create_task": _done_at_once, "timeout": lambda _: nullcontext()}
-        patch.setattr(wait_trigger, "asyncio", SimpleNamespace(sleep=partial(_sleep, made), **without_loop))
+        patch.setattr(
+            wait_trigger, "asyncio", SimpleNamespace(sleep=partial(_sleep, made), **without_loop)
+        )
         patch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(None), raising=False)
         # DuckDB is not what is looked at: the rows are a text.
-        patch.setattr(commit, "open_engine", lambda *_, **__: nullcontext(SimpleNamespace(folder=made.folder)))
+        patch.setattr(
+            commit, "open_engine", lambda *_, **__: nullcontext(SimpleNamespace(folder=made.folder))
+        )
         patch.setattr(commit, "count_differences", lambda *_: (1, 1))
         try:
             yield made
         finally:
-            for actor in made.actors:  # of a world that has ended badly: none goes on in another one
+            for (
+                actor
+            ) in made.actors:  # of a world that has ended badly: none goes on in another one
                 while not actor.thread.dead:
                     actor.thread.throw()
 
@@ -325,7 +367,9 @@ async def _sleep(made: World, seconds: float) -> None:
 
 
 def _done_at_once(coroutine: Coroutine[Any, Any, Any]) -> SimpleNamespace:
-    """As `asyncio.create_task`, of which nobody sees that it takes its time: its calls are turns of others."""
+    """As `asyncio.create_task`, of which nobody sees that it takes its time: its calls are turns of
+    others.
+    """
     result = run_without_loop(coroutine)
     return SimpleNamespace(done=lambda: True, result=lambda: result)
 

@@ -1,4 +1,6 @@
-"""What people write by hand in place of a report: a weekly and a monthly DAG of Airflow, named by their file."""
+"""What people write by hand in place of a report: a weekly and a monthly DAG of Airflow, named by
+their file.
+"""
 
 import csv
 import io
@@ -32,7 +34,9 @@ def as_csv(query_execution_id: str) -> str:
     text = S3Hook().read_key(f"{query_execution_id}.csv", RESULTS)
     rows = list(csv.DictReader(io.StringIO(text)))
     for row in rows:
-        row["movement"] = int(row["previous_rank"]) - int(row["rank"]) if row["previous_rank"] else ""
+        row["movement"] = (
+            int(row["previous_rank"]) - int(row["rank"]) if row["previous_rank"] else ""
+        )
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=list(rows[0]))
     writer.writeheader()
@@ -55,7 +59,10 @@ for cadence, cron in (("weekly", "0 0 * * 0"), ("monthly", "0 0 1 * *")):
             "retry_delay": RETRY_DELAY,
             "retry_exponential_backoff": True,
         },
-        params={"top": 100, "period": Param("", type="string", title="Period", description_md="Id of the period.")},
+        params={
+            "top": 100,
+            "period": Param("", type="string", title="Period", description_md="Id of the period."),
+        },
         tags=["athena-report", cadence, "dev"],
         template_searchpath=os.environ["ATHENA_REPORTS_SQL_FOLDER"],
     ) as dag:
@@ -68,11 +75,20 @@ for cadence, cron in (("weekly", "0 0 * * 0"), ("monthly", "0 0 1 * *")):
             sleep_time=1,
         )
         wait_for_query = AthenaSensor(
-            task_id="wait_for_query", query_execution_id=run_query.output, sleep_time=1, poke_interval=1
+            task_id="wait_for_query",
+            query_execution_id=run_query.output,
+            sleep_time=1,
+            poke_interval=1,
         )
-        transform = PythonOperator(task_id="transform", python_callable=as_csv, op_args=[run_query.output])
+        transform = PythonOperator(
+            task_id="transform", python_callable=as_csv, op_args=[run_query.output]
+        )
         publish = S3CreateObjectOperator(
-            task_id="publish", s3_bucket="athena-report-dev", s3_key=KEY, data=transform.output, replace=True
+            task_id="publish",
+            s3_bucket="athena-report-dev",
+            s3_key=KEY,
+            data=transform.output,
+            replace=True,
         )
         chain(run_query, wait_for_query, transform, publish)
     globals()[dag.dag_id] = dag

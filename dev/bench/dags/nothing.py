@@ -11,4 +11,9 @@ with DAG(
     catchup=False,
     is_paused_upon_creation=False,
 ):
-    chain(*[PythonOperator(task_id=f"nothing_{number}", python_callable=lambda: None) for number in range(4)])
+    chain(
+        *[
+            PythonOperator(task_id=f"nothing_{number}", python_callable=lambda: None)
+            for number in range(4)
+        ]
+    )

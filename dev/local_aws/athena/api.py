@@ -103,7 +103,9 @@ class AthenaApi:
             return answer
         if drop.status is None:
             raise Dropped
-        raise ApiError("The answer was dropped on demand", "InternalServerException", status=drop.status)
+        raise ApiError(
+            "The answer was dropped on demand", "InternalServerException", status=drop.status
+        )
 
     def _call(self, operation: str, parameters: dict[str, Any]) -> Call:
         if "QueryExecutionId" in parameters:
@@ -140,10 +142,13 @@ class AthenaApi:
                 "id": execution.id,
                 "state": execution.state,
                 "scans": [dataclasses.asdict(scan) for scan in execution.scans],
-                "duckdb_sql": execution.translation.sql if execution.translation is not None else None,
+                "duckdb_sql": (
+                    execution.translation.sql if execution.translation is not None else None
+                ),
             }
 
-    # --- query executions ----------------------------------------------------------------------------
+    # --- query executions
+    # ----------------------------------------------------------------------------
 
     def _start(self, parameters: dict[str, Any], region: str) -> dict[str, Any]:
         sql = parameters["QueryString"]
@@ -151,11 +156,17 @@ class AthenaApi:
             raise ApiError(f"The query string is longer than {MAX_QUERY_BYTES} bytes")
         for literal in parameters.get("ExecutionParameters", []):
             if len(literal) > MAX_PARAMETER_CHARACTERS:
-                raise ApiError(f"An execution parameter is longer than {MAX_PARAMETER_CHARACTERS} characters")
+                raise ApiError(
+                    f"An execution parameter is longer than {MAX_PARAMETER_CHARACTERS} characters"
+                )
         token = parameters.get("ClientRequestToken")
         if token is None or not 32 <= len(token) <= 128:  # the AWS clients make one up
             raise ApiError("ClientRequestToken must have 32 to 128 characters")
-        if parameters.get("ResultReuseConfiguration", {}).get("ResultReuseByAgeConfiguration", {}).get("Enabled"):
+        if (
+            parameters.get("ResultReuseConfiguration", {})
+            .get("ResultReuseByAgeConfiguration", {})
+            .get("Enabled")
+        ):
             raise ApiError("NOT_SUPPORTED: the local Athena does not do result reuse")
         context = parameters.get("QueryExecutionContext", {})
         if context.get("Catalog", "AwsDataCatalog").lower() != "awsdatacatalog":
@@ -177,7 +188,9 @@ class AthenaApi:
     def _get(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
         execution = self._executions.get(parameters["QueryExecutionId"])
         answer = execution.describe()
-        report = self._faults.take(Report, execution.call("GetQueryExecution", answer["Status"]["State"]))
+        report = self._faults.take(
+            Report, execution.call("GetQueryExecution", answer["Status"]["State"])
+        )
         if report is not None:
             answer["Status"]["State"] = report.state
         return {"QueryExecution": answer}
@@ -207,7 +220,9 @@ class AthenaApi:
         assert execution.translation is not None
         manifest = parameters.get("QueryResultType") == "DATA_MANIFEST"
         if manifest and execution.unload is None:
-            raise ApiError("QueryResultType DATA_MANIFEST is for statements that write data, such as UNLOAD")
+            raise ApiError(
+                "QueryResultType DATA_MANIFEST is for statements that write data, such as UNLOAD"
+            )
         if execution.unload is not None and not manifest:
             nothing: dict[str, Any] = {"Rows": [], "ResultSetMetadata": {"ColumnInfo": []}}
             return {"UpdateCount": execution.unloaded_rows, "ResultSet": nothing}
@@ -219,7 +234,9 @@ class AthenaApi:
         if execution.kept is not None:
             chunks = results.kept(execution.kept, offset)
         else:
-            chunks = results.stored(self._clients.get("s3", region), execution.output_location, offset)
+            chunks = results.stored(
+                self._clients.get("s3", region), execution.output_location, offset
+            )
         try:
             page, following = results.read_page(chunks, offset, rows)
         except ClientError:
@@ -235,7 +252,8 @@ class AthenaApi:
             answer["NextToken"] = results.encode_token(execution.id, following)
         return answer
 
-    # --- workgroups ----------------------------------------------------------------------------------
+    # --- workgroups
+    # ----------------------------------------------------------------------------------
 
     def _create_group(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
         configuration = parameters.get("Configuration", {})
@@ -247,7 +265,9 @@ class AthenaApi:
 
     def _update_group(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
         updates = parameters.get("ConfigurationUpdates", {})
-        self._groups.update(parameters["WorkGroup"], updates, parameters.get("Description"), parameters.get("State"))
+        self._groups.update(
+            parameters["WorkGroup"], updates, parameters.get("Description"), parameters.get("State")
+        )
         return {}
 
     def _delete_group(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
@@ -261,11 +281,14 @@ class AthenaApi:
         summaries = [group.summary for group in self._groups.list()]
         return _page("WorkGroups", summaries, parameters, key=lambda summary: str(summary["Name"]))
 
-    # --- data catalog --------------------------------------------------------------------------------
+    # --- data catalog
+    # --------------------------------------------------------------------------------
 
     def _database(self, parameters: dict[str, Any], region: str) -> dict[str, Any]:
         database = self._glue(region, "get_database", Name=parameters["DatabaseName"])["Database"]
-        return {"Database": {"Name": database["Name"], "Parameters": database.get("Parameters", {})}}
+        return {
+            "Database": {"Name": database["Name"], "Parameters": database.get("Parameters", {})}
+        }
 
     def _table(self, parameters: dict[str, Any], region: str) -> dict[str, Any]:
         names = {"DatabaseName": parameters["DatabaseName"], "Name": parameters["TableName"]}
@@ -284,7 +307,9 @@ class AthenaApi:
 
     def _glue(self, region: str, operation: str, **parameters: str) -> Mapping[str, Any]:
         try:
-            answer: Mapping[str, Any] = getattr(self._clients.get("glue", region), operation)(**parameters)
+            answer: Mapping[str, Any] = getattr(self._clients.get("glue", region), operation)(
+                **parameters
+            )
         except ClientError as error:
             raise ApiError(error.response["Error"]["Message"], "MetadataException") from None
         return answer
@@ -306,14 +331,17 @@ def _check_finished(execution: Execution) -> None:
     state = execution.state
     if state not in FINAL_STATES:
         raise ApiError(
-            f"Query has not yet finished. Current state: {state}", athena_code="INVALID_QUERY_EXECUTION_STATE"
+            f"Query has not yet finished. Current state: {state}",
+            athena_code="INVALID_QUERY_EXECUTION_STATE",
         )
     if state != "SUCCEEDED":
         message = f"Query did not finish successfully. Final query state: {state}"
         raise ApiError(message, athena_code="INVALID_QUERY_EXECUTION_STATE")
 
 
-def _page(name: str, items: Sequence[_T], parameters: Mapping[str, Any], key: Callable[[_T], str]) -> dict[str, Any]:
+def _page(
+    name: str, items: Sequence[_T], parameters: Mapping[str, Any], key: Callable[[_T], str]
+) -> dict[str, Any]:
     """One page of a list; its token names the last item shown, so that new items shift nothing."""
     start = 0
     token = parameters.get("NextToken")

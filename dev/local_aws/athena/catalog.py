@@ -77,8 +77,8 @@ class Table:
     Attributes:
         database: Its database.
         name: Its name.
-        columns: Types of its columns in the table's order; a type that is not done here has the base
-            "unsupported".
+        columns: Types of its columns in the table's order; a type that is not done here has the
+            base "unsupported".
         partition_types: Types of its partition keys, in order.
         location: The `s3://` prefix of its files, if it has no partition keys.
         projected: Its partitions if they are projected; None if Glue registers them.
@@ -113,7 +113,8 @@ class Reading:
 
     Attributes:
         dataset: The files, with the partition keys as columns.
-        scanned_bytes: Compressed bytes of the column chunks that the query needs, as Athena bills them.
+        scanned_bytes: Compressed bytes of the column chunks that the query needs, as Athena bills
+            them.
     """
 
     dataset: ds.FileSystemDataset
@@ -172,8 +173,8 @@ class Catalog:
         """The table.
 
         Raises:
-            QueryFailed: SCHEMA_NOT_FOUND, TABLE_NOT_FOUND; NOT_SUPPORTED for a view, a table of another
-                format than Parquet, or a projection that is not done here.
+            QueryFailed: SCHEMA_NOT_FOUND, TABLE_NOT_FOUND; NOT_SUPPORTED for a view, a table of
+                another format than Parquet, or a projection that is not done here.
         """
         glue = self._clients.get("glue", self._region)
         try:
@@ -182,7 +183,9 @@ class Catalog:
             if error.response["Error"]["Code"] != "EntityNotFoundException":
                 raise
             if not self._has_database(database):
-                raise QueryFailed("SCHEMA_NOT_FOUND", f"Schema '{database}' does not exist") from None
+                raise QueryFailed(
+                    "SCHEMA_NOT_FOUND", f"Schema '{database}' does not exist"
+                ) from None
             message = f"Table 'awsdatacatalog.{database}.{name}' does not exist"
             raise QueryFailed("TABLE_NOT_FOUND", message) from None
         parameters = table.get("Parameters", {})
@@ -227,12 +230,14 @@ class Catalog:
         """The files of partitions, opened as far as their footers.
 
         Raises:
-            QueryFailed: HIVE_BAD_DATA if a file does not fit the table, HIVE_PARTITION_SCHEMA_MISMATCH if a
-                partition does not.
+            QueryFailed: HIVE_BAD_DATA if a file does not fit the table,
+                HIVE_PARTITION_SCHEMA_MISMATCH if a partition does not.
         """
         table = scan.table
         types = {**table.columns, **table.partition_types}
-        schema = pa.schema([(n, arrow_type(t)) for n, t in types.items() if t.base != "unsupported"])
+        schema = pa.schema(
+            [(n, arrow_type(t)) for n, t in types.items() if t.base != "unsupported"]
+        )
         fragments = []
         scanned_bytes = 0
         for partition in partitions:
@@ -244,18 +249,26 @@ class Catalog:
                 _check_types(fragment, {name: table.columns[name] for name in scan.columns}, path)
                 scanned_bytes += _column_bytes(fragment, scan.columns)
                 fragments.append(fragment)
-        return Reading(ds.FileSystemDataset(fragments, schema, self._format, self._files), scanned_bytes)
+        return Reading(
+            ds.FileSystemDataset(fragments, schema, self._format, self._files), scanned_bytes
+        )
 
-    def _fragment(self, found: FoundObject, partition: Partition, expression: ds.Expression) -> ds.ParquetFileFragment:
+    def _fragment(
+        self, found: FoundObject, partition: Partition, expression: ds.Expression
+    ) -> ds.ParquetFileFragment:
         path = found.path
         key = (path, found.etag, *partition.values)
         fragment = self._fragments.get(key)
         if fragment is None:
-            fragment = self._format.make_fragment(path, self._files, expression, file_size=found.size)
+            fragment = self._format.make_fragment(
+                path, self._files, expression, file_size=found.size
+            )
             try:
                 fragment.ensure_complete_metadata()
             except (pa.ArrowInvalid, OSError) as error:
-                raise QueryFailed("HIVE_BAD_DATA", f"s3://{path} is not valid Parquet: {error}") from None
+                raise QueryFailed(
+                    "HIVE_BAD_DATA", f"s3://{path} is not valid Parquet: {error}"
+                ) from None
             if len(self._fragments) >= _REMEMBERED_FILES:
                 self._fragments.clear()
             self._fragments[key] = fragment
@@ -283,13 +296,15 @@ def _check_columns(table: Table, partition: Partition) -> None:
     for name, type_ in table.columns.items():
         own = partition.columns.get(name, type_)
         if own != type_ and not _widens(own, type_):
-            keys = "/".join(f"{k}={v}" for k, v in zip(table.partition_types, partition.values, strict=True))
+            keys = "/".join(
+                f"{k}={v}" for k, v in zip(table.partition_types, partition.values, strict=True)
+            )
             raise QueryFailed(
                 "HIVE_PARTITION_SCHEMA_MISMATCH",
-                "There is a mismatch between the table and partition schemas. The types are incompatible and"
-                f" cannot be coerced. The column '{name}' in table '{table.database}.{table.name}' is"
-                f" declared as type '{type_}', but partition '{keys}' declared column '{name}' as type"
-                f" '{own}'.",
+                "There is a mismatch between the table and partition schemas. The types are"
+                f" incompatible and cannot be coerced. The column '{name}' in table"
+                f" '{table.database}.{table.name}' is declared as type '{type_}', but partition"
+                f" '{keys}' declared column '{name}' as type '{own}'.",
             )
 
 
@@ -355,12 +370,14 @@ def _check_types(fragment: ds.ParquetFileFragment, columns: dict[str, Type], pat
         if name not in lower:
             continue
         if lower[name] != name:
-            raise not_supported(f"Parquet columns with capital letters ({lower[name]} in s3://{path})")
+            raise not_supported(
+                f"Parquet columns with capital letters ({lower[name]} in s3://{path})"
+            )
         found = schema.field(name).type
         if not _fits(found, type_):
             message = (
-                f"Field {name}'s type {found} in parquet file s3://{path} is incompatible with type {type_}"
-                " defined in table schema"
+                f"Field {name}'s type {found} in parquet file s3://{path} is incompatible with type"
+                f" {type_} defined in table schema"
             )
             raise QueryFailed("HIVE_BAD_DATA", message)
 
@@ -372,7 +389,11 @@ def _fits(found: pa.DataType, type_: Type) -> bool:
     if pa.types.is_signed_integer(wanted):
         return bool(pa.types.is_signed_integer(found) and found.bit_width <= wanted.bit_width)
     if type_.base in ("varchar", "char"):
-        return bool(pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found))
+        return bool(
+            pa.types.is_string(found)
+            or pa.types.is_large_string(found)
+            or pa.types.is_string_view(found)
+        )
     if type_.base == "varbinary":
         return bool(pa.types.is_binary(found) or pa.types.is_large_binary(found))
     if type_.base == "timestamp":

@@ -85,8 +85,8 @@ def parse(sql: str, parameters: Sequence[str] = ()) -> Statement:
         parameters: Literals in the place of its `?`, in order.
 
     Raises:
-        ApiError: What Athena refuses at the start (syntax, number of parameters), and statements that
-            this service does not do.
+        ApiError: What Athena refuses at the start (syntax, number of parameters), and statements
+            that this service does not do.
     """
     is_unload = _check_syntax(sql)
     tokens = _tokens(sql)
@@ -156,20 +156,25 @@ def _check_syntax(sql: str) -> bool:
     if kind not in ("", "query", "unload"):
         if _ATHENA_STATEMENTS.fullmatch(kind.split("_")[0]):
             raise ApiError(
-                f"NOT_SUPPORTED: the local Athena does not do {kind.replace('_', ' ').upper()} statements,"
-                " only SELECT, WITH, VALUES and UNLOAD"
+                f"NOT_SUPPORTED: the local Athena does not do {kind.replace('_', ' ').upper()}"
+                " statements, only SELECT, WITH, VALUES and UNLOAD"
             )
         raise _mismatch(1, 1, (sql.split() or [""])[0], "a query")
     error = analysis.validation.error
     if error is not None:
-        line, column = error.line or sql.count("\n") + 1, error.column or len(sql.rpartition("\n")[2]) + 1
+        line, column = (
+            error.line or sql.count("\n") + 1,
+            error.column or len(sql.rpartition("\n")[2]) + 1,
+        )
         message = error.message.removeprefix("sql parser error: ")
         mismatch = re.fullmatch(r"Expected: (.*), found: (.*)", message, flags=re.DOTALL)
         if mismatch is None:
             raise ApiError(f"line {line}:{column}: {message}", athena_code="MALFORMED_QUERY")
         raise _mismatch(line, column, mismatch[2].replace("EOF", "<EOF>"), mismatch[1])
     if len(kinds) != 1:
-        message = "Only one sql statement is allowed." if kinds else "line 1:1: mismatched input '<EOF>'"
+        message = (
+            "Only one sql statement is allowed." if kinds else "line 1:1: mismatched input '<EOF>'"
+        )
         raise ApiError(message, athena_code="MALFORMED_QUERY")
     return kind == "unload"
 
@@ -220,7 +225,9 @@ def _literal(parameter: str) -> str:
         (node,) = tree.expressions if isinstance(tree, exp.Select) else [tree]
         while isinstance(node, (exp.Neg, exp.Cast)):
             node = node.this
-        plain = isinstance(node, (exp.Literal, exp.Boolean, exp.Null)) and set(_set_args(tree)) == {"expressions"}
+        plain = isinstance(node, (exp.Literal, exp.Boolean, exp.Null)) and set(_set_args(tree)) == {
+            "expressions"
+        }
     except (SqlglotError, ValueError) as error:
         raise ApiError(f"INVALID_PARAMETER_USAGE: not a literal: {parameter}") from error
     if not plain:

@@ -60,7 +60,9 @@ class Engine:
     def satisfying(self, values: pa.Table, predicates: Sequence[Predicate]) -> list[int]:
         """The rows of partition values that satisfy all predicates, by position."""
         rows = values.append_column("#", pa.array(range(values.num_rows), pa.int64()))
-        conditions = " AND ".join(f"(({each.unless}) OR ({each.sql}))" for each in predicates) or "true"
+        conditions = (
+            " AND ".join(f"(({each.unless}) OR ({each.sql}))" for each in predicates) or "true"
+        )
         self._connection.register("k", rows)
         try:
             sql = f'SELECT k."#" FROM k WHERE {conditions} ORDER BY 1'
@@ -99,7 +101,9 @@ class Engine:
         """Stops what runs, from any thread, and whatever would run after it."""
         if not self._stopped.is_set():
             self._stopped.set()
-            threading.Thread(target=self._keep_interrupting, name="athena-stop", daemon=True).start()
+            threading.Thread(
+                target=self._keep_interrupting, name="athena-stop", daemon=True
+            ).start()
 
     def _keep_interrupting(self) -> None:
         # Once is not enough: DuckDB forgets an interrupt that comes just before a query begins.

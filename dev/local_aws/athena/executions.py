@@ -75,14 +75,14 @@ class Execution:
 
     Attributes:
         request: What the client asked for.
-        result_configuration: OutputLocation (a prefix) and ExpectedBucketOwner of its result; empty if Athena
-            keeps the result itself.
+        result_configuration: OutputLocation (a prefix) and ExpectedBucketOwner of its result; empty
+            if Athena keeps the result itself.
         scan_cutoff_bytes: The workgroup's limit.
         unload: Where UNLOAD writes; None for a plain query.
-        scanned_bytes: What a query that was ended before its time has scanned; None for all that its scans
-            need.
-        kept: What GetQueryResults shows if not the CSV in S3: the rows of a managed result, or those of an
-            UNLOAD's data manifest.
+        scanned_bytes: What a query that was ended before its time has scanned; None for all that
+            its scans need.
+        kept: What GetQueryResults shows if not the CSV in S3: the rows of a managed result, or
+            those of an UNLOAD's data manifest.
         unloaded_rows: How many rows UNLOAD has written.
     """
 
@@ -124,7 +124,9 @@ class Execution:
         """The `s3://` URL of an UNLOAD's data manifest."""
         return f"{self.output_location}-manifest.csv"
 
-    def finish(self, state: str, reason: str | None = None, error: dict[str, Any] | None = None) -> None:
+    def finish(
+        self, state: str, reason: str | None = None, error: dict[str, Any] | None = None
+    ) -> None:
         """Ends it, unless it is over: as CANCELLED if it was asked to stop, else as `state`.
 
         Args:
@@ -189,7 +191,12 @@ class Execution:
     def _result_place(self) -> dict[str, Any]:
         if self.is_managed:
             return {"ManagedQueryResultsConfiguration": {"Enabled": True}}
-        return {"ResultConfiguration": {**self.result_configuration, "OutputLocation": self.output_location}}
+        return {
+            "ResultConfiguration": {
+                **self.result_configuration,
+                "OutputLocation": self.output_location,
+            }
+        }
 
     def _statistics(self) -> dict[str, Any]:
         end = self.completed or time.time()
@@ -259,15 +266,16 @@ class Executions:
         self._executions: dict[str, Execution] = {}
         self._tokens: dict[str, Execution] = {}
         self._lock = threading.Lock()
-        # Each query waits in a thread of its own, so that one that is held QUEUED keeps no other waiting.
+        # Each query waits in a thread of its own, so that one that is held QUEUED keeps no other
+        # waiting.
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="athena")
         self._workers = threading.Semaphore(workers)
 
     def start(self, request: Request, group: WorkGroup, token: str) -> Execution:
         """Accepts a query, or finds the one that its token stands for.
 
-        What is refused uses no token up: the location of the result and the syntax are looked at first, as
-        recorded.
+        What is refused uses no token up: the location of the result and the syntax are looked at
+        first, as recorded.
 
         Args:
             request: What is asked for.
@@ -282,7 +290,10 @@ class Executions:
         execution = Execution(request, place, group.scan_cutoff_bytes, statement.unload)
         with self._lock:
             known = self._tokens.get(token)
-        if known is not None and self._faults.take(ForgetToken, known.call("StartQueryExecution")) is not None:
+        if (
+            known is not None
+            and self._faults.take(ForgetToken, known.call("StartQueryExecution")) is not None
+        ):
             with self._lock:
                 self._tokens.pop(token, None)
         with self._lock:
@@ -302,7 +313,10 @@ class Executions:
         """
         execution = self._executions.get(execution_id)
         if execution is None:
-            raise ApiError(f"QueryExecution {execution_id} was not found", athena_code="QUERY_EXECUTION_NOT_FOUND")
+            raise ApiError(
+                f"QueryExecution {execution_id} was not found",
+                athena_code="QUERY_EXECUTION_NOT_FOUND",
+            )
         return execution
 
     def stop(self, execution_id: str) -> None:
@@ -317,7 +331,9 @@ class Executions:
     def newest_first(self, workgroup: str) -> list[Execution]:
         """The executions of a workgroup."""
         with self._lock:
-            return [e for e in reversed(self._executions.values()) if e.request.workgroup == workgroup]
+            return [
+                e for e in reversed(self._executions.values()) if e.request.workgroup == workgroup
+            ]
 
     def catalog(self, region: str) -> Catalog:
         """The data catalog of a region."""
@@ -336,11 +352,14 @@ class Executions:
     def _check_room(self) -> None:
         if self._max_active is None:
             return
-        if sum(each.state not in FINAL_STATES for each in self._executions.values()) >= self._max_active:
+        if (
+            sum(each.state not in FINAL_STATES for each in self._executions.values())
+            >= self._max_active
+        ):
             raise ApiError(
-                "You have exceeded the limit for the number of queries you can run concurrently. Please"
-                " reduce the number of concurrent queries submitted by this account. Contact customer support"
-                " to request a concurrent query limit increase.",
+                "You have exceeded the limit for the number of queries you can run concurrently."
+                " Please reduce the number of concurrent queries submitted by this account. Contact"
+                " customer support to request a concurrent query limit increase.",
                 "TooManyRequestsException",
                 reason="CONCURRENT_QUERY_LIMIT_EXCEEDED",
             )
@@ -403,7 +422,9 @@ class Executions:
         else:
             self._write_files(execution, execution.unload, translation, schema, batches)
 
-    def _write_csv(self, execution: Execution, translation: Translation, batches: Iterator[pa.RecordBatch]) -> None:
+    def _write_csv(
+        self, execution: Execution, translation: Translation, batches: Iterator[pa.RecordBatch]
+    ) -> None:
         with tempfile.TemporaryFile() as file:
             file.write(results.csv_header(translation.names))
             for batch in batches:
@@ -469,13 +490,19 @@ class Executions:
         with _writing(target):
             found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
         if found["KeyCount"]:
-            message = f"Target directory {target} already exists; Athena deletes no data, so name another"
+            message = (
+                f"Target directory {target} already exists; Athena deletes no data, so name another"
+            )
             raise QueryFailed("HIVE_PATH_ALREADY_EXISTS", message)
 
-    def _put(self, execution: Execution, location: str, file: BinaryIO, *, is_target: bool = False) -> None:
+    def _put(
+        self, execution: Execution, location: str, file: BinaryIO, *, is_target: bool = False
+    ) -> None:
         """Writes an object; the expected owner is not that of UNLOAD's target (user guide, "UNLOAD")."""
         bucket, _, key = location.removeprefix("s3://").partition("/")
-        owner = {k: v for k, v in execution.result_configuration.items() if k == "ExpectedBucketOwner"}
+        owner = {
+            k: v for k, v in execution.result_configuration.items() if k == "ExpectedBucketOwner"
+        }
         s3 = self._clients.get("s3", execution.request.region)
         with _writing(location):
             s3.upload_fileobj(file, bucket, key, ExtraArgs={} if is_target else owner)
@@ -523,5 +550,7 @@ def _same_request(known: Execution, new: Execution) -> Execution:
         for each in (known, new)
     ]
     if facts[0] != facts[1]:
-        raise ApiError("Idempotent parameters do not match", athena_code="IDEMPOTENT_PARAMETER_MISMATCH")
+        raise ApiError(
+            "Idempotent parameters do not match", athena_code="IDEMPOTENT_PARAMETER_MISMATCH"
+        )
     return known

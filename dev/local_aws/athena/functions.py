@@ -44,7 +44,9 @@ class WrongArgumentsError(Exception):
 
 
 def _want(expr: Expr, type_: Type) -> Expr:
-    if common_type(expr.type, type_) != type_ or (expr.type.base == "char" and type_.base != "char"):
+    if common_type(expr.type, type_) != type_ or (
+        expr.type.base == "char" and type_.base != "char"
+    ):
         raise WrongArgumentsError
     return coerce(expr, type_)
 
@@ -69,7 +71,8 @@ def _literal(expr: Expr, what: str) -> str:
     return expr.constant
 
 
-# --- operators ---------------------------------------------------------------------------------------
+# --- operators
+# ---------------------------------------------------------------------------------------
 
 
 def arithmetic(operator: str, left: Expr, right: Expr) -> Expr:
@@ -86,7 +89,9 @@ def arithmetic(operator: str, left: Expr, right: Expr) -> Expr:
             return _add_interval(right, left, operator)
     for side in (left, right):
         if not is_number(side.type) and side.type != UNKNOWN:
-            raise QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: {left.type} {operator} {right.type}")
+            raise QueryFailed(
+                "TYPE_MISMATCH", f"Cannot apply operator: {left.type} {operator} {right.type}"
+            )
     type_ = common_type(left.type, right.type) or UNKNOWN
     if type_.base == "decimal":
         sides = [side if side.type != UNKNOWN else coerce(side, type_) for side in (left, right)]
@@ -105,7 +110,9 @@ def _decimal_arithmetic(operator: str, left: Expr, right: Expr) -> Expr:
     scale = max(s1, s2)
     if operator in "+-":
         type_ = decimal(max(p1 - s1, p2 - s2) + scale + 1, scale)
-        left, right = (build(f"CAST({{0}} AS {type_.duckdb})", type_, side) for side in (left, right))
+        left, right = (
+            build(f"CAST({{0}} AS {type_.duckdb})", type_, side) for side in (left, right)
+        )
         return build(f"CAST(({{0}} {operator} {{1}}) AS {type_.duckdb})", type_, left, right)
     left, right = (coerce(side, decimal(*side.type.digits)) for side in (left, right))
     if operator == "*":
@@ -116,7 +123,12 @@ def _decimal_arithmetic(operator: str, left: Expr, right: Expr) -> Expr:
     if operator == "/":
         type_ = decimal(p1 + s2 + max(s2 - s1, 0), scale)
         shift = 10 ** (scale + s2 - s1)
-        quotient = build(f"trino_divide(trino_unscaled({{0}}) * {shift}, trino_unscaled({{1}}))", type_, left, right)
+        quotient = build(
+            f"trino_divide(trino_unscaled({{0}}) * {shift}, trino_unscaled({{1}}))",
+            type_,
+            left,
+            right,
+        )
     else:
         type_ = decimal(min(p2 - s2, p1 - s1) + scale, scale)
         wide = [10 ** (scale - own) for own in (s1, s2)]
@@ -129,20 +141,26 @@ def _scaled(unscaled: Expr, type_: Type) -> Expr:
     """An unscaled HUGEINT as the decimal it stands for."""
     scale = type_.digits[1]
     factor = f" * CAST('0.{1:0{scale}d}' AS DECIMAL({scale}, {scale}))" if scale else ""
-    return build(f"CAST((CAST({{0}} AS DECIMAL(38, 0)){factor}) AS {type_.duckdb})", type_, unscaled)
+    return build(
+        f"CAST((CAST({{0}} AS DECIMAL(38, 0)){factor}) AS {type_.duckdb})", type_, unscaled
+    )
 
 
 def _add_interval(moment: Expr, interval: Expr, operator: str) -> Expr:
     months = interval.type.base == "interval year to month"
     if moment.type.base == "date":
         if interval.constant in ("hour", "minute", "second"):
-            raise QueryFailed("INVALID_FUNCTION_ARGUMENT", "Cannot add hour, minutes or seconds to a date")
+            raise QueryFailed(
+                "INVALID_FUNCTION_ARGUMENT", "Cannot add hour, minutes or seconds to a date"
+            )
         return build(f"CAST(({{0}} {operator} {{1}}) AS DATE)", DATE, moment, interval)
     if moment.type.base == "timestamp" or not months:
         # A day to second interval is a span of time: over a change of DST, a day is 24 hours.
         return build(f"({{0}} {operator} {{1}})", moment.type, moment, interval)
     zone = quoted(known_zone(moment.type))
-    return build(f"timezone({zone}, ({{0}} {operator} {{1}}))", moment.type, local(moment), interval)
+    return build(
+        f"timezone({zone}, ({{0}} {operator} {{1}}))", moment.type, local(moment), interval
+    )
 
 
 def negate(value: Expr) -> Expr:
@@ -158,7 +176,9 @@ def comparison(operator: str, left: Expr, right: Expr) -> Expr:
         QueryFailed: TYPE_MISMATCH where the types have nothing in common.
     """
     if common_type(left.type, right.type) is None:
-        raise QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: {left.type} {operator} {right.type}")
+        raise QueryFailed(
+            "TYPE_MISMATCH", f"Cannot apply operator: {left.type} {operator} {right.type}"
+        )
     left, right = unify(left, right)
     if left.type.of or left.type.base.startswith("row("):
         raise not_supported("comparisons of arrays, maps and rows")
@@ -195,7 +215,8 @@ def _zone_name(zone: Expr) -> str:
     return name
 
 
-# --- scalar functions --------------------------------------------------------------------------------
+# --- scalar functions
+# --------------------------------------------------------------------------------
 
 Translate = Callable[..., Expr]
 
@@ -207,7 +228,9 @@ def _simple(template: str, result: Type | None, *types: Type) -> Translate:
         if len(args) != len(types):
             raise WrongArgumentsError
         wanted = [_want(arg, type_) for arg, type_ in zip(args, types, strict=True)]
-        return build(template, result or (args[0].type if args[0].type != UNKNOWN else types[0]), *wanted)
+        return build(
+            template, result or (args[0].type if args[0].type != UNKNOWN else types[0]), *wanted
+        )
 
     return translate
 
@@ -227,9 +250,16 @@ def _field(name: str, template: str = "") -> Translate:
     """A part of a date or of a moment as it reads in its zone."""
 
     def translate(moment: Expr) -> Expr:
-        if _time(moment).type.base == "date" and name in ("hour", "minute", "second", "millisecond"):
+        if _time(moment).type.base == "date" and name in (
+            "hour",
+            "minute",
+            "second",
+            "millisecond",
+        ):
             raise WrongArgumentsError
-        return build(template or f"CAST(date_part('{name}', {{0}}) AS BIGINT)", BIGINT, local(moment))
+        return build(
+            template or f"CAST(date_part('{name}', {{0}}) AS BIGINT)", BIGINT, local(moment)
+        )
 
     return translate
 
@@ -239,7 +269,9 @@ def _row(*args: Expr) -> Expr:
     nulls = build("[{*}]", UNKNOWN, *(build("({0} IS NULL)", BOOLEAN, arg) for arg in args))
     message = text("NOT_SUPPORTED: ROW comparison not supported for fields with null elements")
     type_ = Type(f"row({', '.join(str(arg.type) for arg in args)})")
-    failing = build("CASE WHEN list_contains({0}, true) THEN error({1}) ELSE ", type_, nulls, message)
+    failing = build(
+        "CASE WHEN list_contains({0}, true) THEN error({1}) ELSE ", type_, nulls, message
+    )
     return joined(failing, build("row({*})", type_, *args), " END", type_=type_)
 
 
@@ -268,7 +300,9 @@ def array_of(*elements: Expr) -> Expr:
 def _map(keys: Expr, values: Expr) -> Expr:
     if keys.type.base != "array" or values.type.base != "array":
         raise WrongArgumentsError
-    return build("map({0}, {1})", Type("map", of=(keys.type.of[0], values.type.of[0])), keys, values)
+    return build(
+        "map({0}, {1})", Type("map", of=(keys.type.of[0], values.type.of[0])), keys, values
+    )
 
 
 def _concat(*args: Expr) -> Expr:
@@ -286,7 +320,9 @@ def _coalesce(*args: Expr) -> Expr:
 
 
 def _nullif(value: Expr, other: Expr) -> Expr:
-    return build("CASE WHEN {0} THEN NULL ELSE {1} END", value.type, comparison("=", value, other), value)
+    return build(
+        "CASE WHEN {0} THEN NULL ELSE {1} END", value.type, comparison("=", value, other), value
+    )
 
 
 def _extreme(function: str) -> Translate:
@@ -294,7 +330,10 @@ def _extreme(function: str) -> Translate:
         args = unify(*args)
         result = args[0]
         for arg in args[1:]:
-            template = f"CASE WHEN {{0}} IS NULL OR {{1}} IS NULL THEN NULL ELSE {function}({{0}}, {{1}}) END"
+            template = (
+                f"CASE WHEN {{0}} IS NULL OR {{1}} IS NULL THEN NULL ELSE {function}({{0}},"
+                " {1}) END"
+            )
             result = build(template, arg.type, result, arg)
         return result
 
@@ -310,7 +349,9 @@ def _round(value: Expr, digits: Expr | None = None) -> Expr:
         raise not_supported("round(integer, n) for a negative n or one that is not a literal")
     if is_float(value.type):
         places = places or build("0", BIGINT)
-        return build(f"CAST(trino_round({{0}}, {{1}}) AS {value.type.duckdb})", value.type, value, places)
+        return build(
+            f"CAST(trino_round({{0}}, {{1}}) AS {value.type.duckdb})", value.type, value, places
+        )
     precision, scale = value.type.digits
     if places is None:
         type_ = decimal(precision - scale + min(scale, 1), 0)
@@ -364,19 +405,24 @@ _DATE_UNITS = _UNITS[4:]
 def _unit(unit: Expr, moment: Expr) -> str:
     name = _literal(unit, "a unit of time").lower()
     if name not in (_DATE_UNITS if moment.type.base == "date" else _UNITS):
-        raise QueryFailed("INVALID_FUNCTION_ARGUMENT", f"'{name}' is not a valid {moment.type.base} field")
+        raise QueryFailed(
+            "INVALID_FUNCTION_ARGUMENT", f"'{name}' is not a valid {moment.type.base} field"
+        )
     return name
 
 
 def _date_trunc(unit: Expr, moment: Expr) -> Expr:
     name = _unit(unit, _time(moment))
     if moment.type.base != "timestamp with time zone":
-        return build(f"CAST(date_trunc('{name}', {{0}}) AS {moment.type.duckdb})", moment.type, moment)
+        return build(
+            f"CAST(date_trunc('{name}', {{0}}) AS {moment.type.duckdb})", moment.type, moment
+        )
     wall = local(moment)
     if name in _DATE_UNITS:
         zone = known_zone(moment.type)
         return build(f"timezone({quoted(zone)}, date_trunc('{name}', {{0}}))", moment.type, wall)
-    # Below a day the offset stays: going through the wall clock would lose which of two equal hours it was.
+    # Below a day the offset stays: going through the wall clock would lose which of two equal hours
+    # it was.
     return build(f"({{0}} - ({{1}} - date_trunc('{name}', {{1}})))", moment.type, moment, wall)
 
 
@@ -440,7 +486,9 @@ def _date_format(moment: Expr, pattern: Expr) -> Expr:
 def _date_parse(value: Expr, pattern: Expr) -> Expr:
     message = 'INVALID_FUNCTION_ARGUMENT: Invalid format: "%s"'
     format_ = _format(pattern, _MYSQL_PARSED)
-    return parsed(_want(value, VARCHAR), "(?s).*", "try_strptime({0}, {4})", TIMESTAMP, message, format_)
+    return parsed(
+        _want(value, VARCHAR), "(?s).*", "try_strptime({0}, {4})", TIMESTAMP, message, format_
+    )
 
 
 def _from_iso8601_date(value: Expr) -> Expr:
@@ -469,7 +517,9 @@ def _regexp_like(value: Expr, pattern: Expr) -> Expr:
     if not _SAFE_REGEX.fullmatch(regex) or re.search(r"\(\?(?!:|i\))|[*+?}]\+", regex):
         raise not_supported(f"the regular expression {regex!r}")
     # In Trino `$` also stands before a line break that ends the text.
-    translated = re.sub(r"\\.|\[\^?(?:\\.|[^\]])+\]|\$", lambda m: r"(?:\n?\z)" if m[0] == "$" else m[0], regex)
+    translated = re.sub(
+        r"\\.|\[\^?(?:\\.|[^\]])+\]|\$", lambda m: r"(?:\n?\z)" if m[0] == "$" else m[0], regex
+    )
     return build("regexp_matches({0}, {1})", BOOLEAN, _want(value, VARCHAR), text(translated))
 
 
@@ -495,7 +545,9 @@ def trim(kind: str, value: Expr, characters: Expr | None = None) -> Expr:
             0x3000,
         )
     )
-    return build(f"{kind}({{0}}, {{1}})", value.type, _want(value, VARCHAR), characters or text(spaces))
+    return build(
+        f"{kind}({{0}}, {{1}})", value.type, _want(value, VARCHAR), characters or text(spaces)
+    )
 
 
 def _pad(function: str) -> str:
@@ -578,7 +630,8 @@ SCALARS: dict[str, Translate] = {
 SCALARS["substring"] = SCALARS["substr"]
 
 
-# --- aggregate and window functions ------------------------------------------------------------------
+# --- aggregate and window functions
+# ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -603,7 +656,10 @@ class Call:
         for position, arg in enumerate(self.args):
             inner += [", " if position else "", arg]
         word = "DISTINCT " if distinct else ""
-        calls = [joined(f"{name}({word}", *inner, order, ")", suffix, type_=self.type) for name in self.functions]
+        calls = [
+            joined(f"{name}({word}", *inner, order, ")", suffix, type_=self.type)
+            for name in self.functions
+        ]
         return build(self.result, self.type, *calls, opaque=True)
 
 
@@ -654,7 +710,9 @@ AGGREGATES: dict[str, Callable[..., Call]] = {
     "bool_and": _boolean("bool_and"),
     "bool_or": _boolean("bool_or"),
     "count": _count,
-    "count_if": lambda value: Call(("count_if",), (_want(value, BOOLEAN),), BIGINT, "CAST({0} AS BIGINT)"),
+    "count_if": lambda value: Call(
+        ("count_if",), (_want(value, BOOLEAN),), BIGINT, "CAST({0} AS BIGINT)"
+    ),
     "every": _boolean("bool_and"),
     "max": _same("max"),
     "max_by": _by("arg_max_null"),
@@ -697,27 +755,42 @@ WINDOWS: dict[str, Callable[..., Call]] = {
 
 MACROS = (
     "trino_unscaled(x) AS CAST(replace(CAST(x AS VARCHAR), '.', '') AS HUGEINT)",
-    "trino_divide(n, d) AS (n // d + CASE WHEN abs(n % d) >= abs(d) - abs(n % d) "
-    "THEN CAST(sign(n) * sign(d) AS HUGEINT) ELSE 0 END)",
-    "trino_milliseconds(t) AS make_timestamp(epoch_us(t) + 500 - ((epoch_us(t) + 500) % 1000 + 1000) % 1000)",
+    (
+        "trino_divide(n, d) AS (n // d + CASE WHEN abs(n % d) >= abs(d) - abs(n % d) "
+        "THEN CAST(sign(n) * sign(d) AS HUGEINT) ELSE 0 END)"
+    ),
+    (
+        "trino_milliseconds(t) AS make_timestamp(epoch_us(t) + 500 - ((epoch_us(t) + 500) % 1000 +"
+        " 1000) % 1000)"
+    ),
     "trino_invalid(message) AS error('INVALID_FUNCTION_ARGUMENT: ' || message)",
     "trino_undone(what) AS error('NOT_SUPPORTED: the local Athena does not do ' || what)",
-    "trino_round(x, places) AS CASE WHEN isnan(x) OR isinf(x) THEN x "
-    "WHEN abs(x) * power(10.0, places) >= 9e18 THEN trino_undone('round of so large a double') "
-    "WHEN x < 0 THEN -(round(-x * power(10.0, places)) / power(10.0, places)) "
-    "ELSE round(x * power(10.0, places)) / power(10.0, places) END",
-    "trino_substr(s, start, size) AS CASE WHEN s IS NULL OR start IS NULL OR size IS NULL THEN NULL "
-    "WHEN start = 0 OR abs(start) > length(s) OR size <= 0 THEN '' "
-    "ELSE substring(s, CASE WHEN start < 0 THEN length(s) + start + 1 ELSE start END, size) END",
-    "trino_split_part(s, d, i) AS CASE WHEN i < 1 THEN trino_invalid('Index must be greater than zero') "
-    "WHEN d = '' THEN trino_undone('split_part with an empty delimiter') "
-    "WHEN i > len(string_split(s, d)) THEN NULL ELSE split_part(s, d, i) END",
-    "trino_replace(s, x, y) AS "
-    "CASE WHEN x = '' THEN trino_undone('replace of an empty string') ELSE replace(s, x, y) END",
+    (
+        "trino_round(x, places) AS CASE WHEN isnan(x) OR isinf(x) THEN x "
+        "WHEN abs(x) * power(10.0, places) >= 9e18 THEN trino_undone('round of so large a double') "
+        "WHEN x < 0 THEN -(round(-x * power(10.0, places)) / power(10.0, places)) "
+        "ELSE round(x * power(10.0, places)) / power(10.0, places) END"
+    ),
+    (
+        "trino_substr(s, start, size) AS CASE WHEN s IS NULL OR start IS NULL OR size IS NULL THEN"
+        " NULL WHEN start = 0 OR abs(start) > length(s) OR size <= 0 THEN '' ELSE substring(s, CASE"
+        " WHEN start < 0 THEN length(s) + start + 1 ELSE start END, size) END"
+    ),
+    (
+        "trino_split_part(s, d, i) AS CASE WHEN i < 1 THEN trino_invalid('Index must be greater"
+        " than zero') WHEN d = '' THEN trino_undone('split_part with an empty delimiter') WHEN i >"
+        " len(string_split(s, d)) THEN NULL ELSE split_part(s, d, i) END"
+    ),
+    (
+        "trino_replace(s, x, y) AS "
+        "CASE WHEN x = '' THEN trino_undone('replace of an empty string') ELSE replace(s, x, y) END"
+    ),
     "trino_reverse(s) AS array_to_string(list_reverse(regexp_extract_all(s, '(?s).')), '')",
-    "trino_pad(padded, size, pad) AS "
-    "CASE WHEN pad = '' THEN trino_invalid('Padding string must not be empty') "
-    "WHEN size < 0 THEN trino_invalid('Target length must be in the range [0..2147483647]') "
-    "ELSE padded END",
+    (
+        "trino_pad(padded, size, pad) AS "
+        "CASE WHEN pad = '' THEN trino_invalid('Padding string must not be empty') "
+        "WHEN size < 0 THEN trino_invalid('Target length must be in the range [0..2147483647]') "
+        "ELSE padded END"
+    ),
 )
 """Bodies of DuckDB macros that the translations use."""

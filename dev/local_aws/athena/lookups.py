@@ -1,8 +1,9 @@
 """What a query looks up by the hundred before it reads: partitions in Glue, objects in S3.
 
-Athena asks GetPartitions with a filter, and lists the prefix of each partition that is left. Here all
-partitions are filtered. moto takes half a millisecond over HTTP for each partition that it describes and five
-for each listing, more than most queries; so both are read from its state in this process.
+Athena asks GetPartitions with a filter, and lists the prefix of each partition that is left. Here
+all partitions are filtered. moto takes half a millisecond over HTTP for each partition that it
+describes and five for each listing, more than most queries; so both are read from its state in this
+process.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ def partitions(
         Each partition's values as text, in the order of the keys, and its `s3://` prefix.
 
     Raises:
-        QueryFailed: INVALID_TABLE_PROPERTY for a parameter that is missing or cannot be read, NOT_SUPPORTED
-            for what is not done here.
+        QueryFailed: INVALID_TABLE_PROPERTY for a parameter that is missing or cannot be read,
+            NOT_SUPPORTED for what is not done here.
     """
     default = f"{location.rstrip('/')}/{'/'.join(f'{key}=${{{key}}}' for key in keys)}/"
     template = parameters.get("storage.location.template", default)
@@ -71,7 +71,9 @@ def _enum(setting: Callable[..., str]) -> list[str]:
 def _integers(setting: Callable[..., str]) -> list[str]:
     first, last = map(int, setting("range").split(","))
     digits = int(setting("digits", "0"))
-    return [f"{value:0{digits}d}" for value in range(first, last + 1, int(setting("interval", "1")))]
+    return [
+        f"{value:0{digits}d}" for value in range(first, last + 1, int(setting("interval", "1")))
+    ]
 
 
 def _dates(setting: Callable[..., str]) -> list[str]:

@@ -35,8 +35,8 @@ class Predicate:
 
     Attributes:
         sql: DuckDB's text over a relation `k` of partition values.
-        unless: A constant condition of DuckDB under which it must not prune: the predicate holds for the
-            row of NULLs that an outer join puts in the place of a missing one.
+        unless: A constant condition of DuckDB under which it must not prune: the predicate holds
+            for the row of NULLs that an outer join puts in the place of a missing one.
     """
 
     sql: str
@@ -52,7 +52,8 @@ class Column:
         type: Its Trino type.
         sql: DuckDB's text for it.
         scan: The scan it is read from, if it is a table's.
-        sources: What it is made of, if it is a query's (one expression for each side of a set operation).
+        sources: What it is made of, if it is a query's (one expression for each side of a set
+            operation).
         transparent: Whether a condition on it may be checked on its source instead.
     """
 
@@ -95,7 +96,8 @@ class Field:
     """A column as a name can reach it.
 
     Attributes:
-        qualifier: Alias or table name, lower case; None if only the bare name reaches it (JOIN USING).
+        qualifier: Alias or table name, lower case; None if only the bare name reaches it (JOIN
+            USING).
         column: The column.
         nullable: Whether an outer join can put NULL in its place.
     """
@@ -116,8 +118,8 @@ class Scope:
 def mark_needed_columns(query: Query) -> None:
     """Notes in every scan which of the table's columns the query needs.
 
-    Those are all outputs of `query`, what decides its rows, and what those are made of in turn; not what an
-    inner query offers and nobody uses.
+    Those are all outputs of `query`, what decides its rows, and what those are made of in turn; not
+    what an inner query offers and nobody uses.
     """
     seen: set[Column] = set()
 
@@ -157,7 +159,8 @@ def add_pruning(condition: Expr, fields: list[Field]) -> None:
     unless = "false"
     if any(reachable[column].nullable for column in columns):
         unless = "".join(
-            part if isinstance(part, str) else f"CAST(NULL AS {part.type.duckdb})" for part in condition.parts
+            part if isinstance(part, str) else f"CAST(NULL AS {part.type.duckdb})"
+            for part in condition.parts
         )
     for scan, sql in _on_partition_keys(condition):
         scan.predicates.append(Predicate(sql, unless))
@@ -171,7 +174,9 @@ def _on_partition_keys(condition: Expr) -> Iterator[tuple[Scan, str]]:
     scan = columns[0].scan
     if scan is not None:
         if all(column.name in scan.table.partition_types for column in columns):
-            parts = (part if isinstance(part, str) else f'k."{part.name}"' for part in condition.parts)
+            parts = (
+                part if isinstance(part, str) else f'k."{part.name}"' for part in condition.parts
+            )
             yield scan, "".join(parts)
     elif all(column.transparent for column in columns):
         for position in range(len(columns[0].sources)):

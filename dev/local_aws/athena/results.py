@@ -41,7 +41,9 @@ def column_info(names: Sequence[str], types: Sequence[Type]) -> list[dict[str, A
             "Name": name,
             "Label": name,
             "Type": {"real": "float"}.get(type_.base, type_.base),
-            "Precision": _PRECISIONS.get(type_.base, 0) if type_.precision is None else type_.precision,
+            "Precision": (
+                _PRECISIONS.get(type_.base, 0) if type_.precision is None else type_.precision
+            ),
             "Scale": type_.scale or 0,
             "Nullable": "UNKNOWN",
             "CaseSensitive": type_.base in ("varchar", "char"),
@@ -69,9 +71,9 @@ def csv_rows(batch: pa.RecordBatch, types: Sequence[Type]) -> memoryview:
     end, none = pa.scalar("\n", pa.large_string()), pa.scalar("", pa.large_string())
     lines = pc.binary_join_element_wise(lines, end, none)
     _, offsets, data = lines.buffers()
-    first, last = pa.Array.from_buffers(pa.int64(), len(lines) + 1, [None, offsets], offset=lines.offset)[
-        :: len(lines)
-    ].to_pylist()
+    first, last = pa.Array.from_buffers(
+        pa.int64(), len(lines) + 1, [None, offsets], offset=lines.offset
+    )[:: len(lines)].to_pylist()
     return memoryview(data)[first:last]
 
 
@@ -79,9 +81,13 @@ def as_text(column: pa.Array, type_: Type) -> pa.StringArray:
     """Values as Athena prints them; NULL stays NULL."""
     if type_.base in ("real", "double"):
         shortest = _java_float if type_.base == "real" else java_double
-        return pa.array([None if v is None else shortest(v) for v in column.to_pylist()], pa.string())
+        return pa.array(
+            [None if v is None else shortest(v) for v in column.to_pylist()], pa.string()
+        )
     if type_.base == "varbinary":
-        return pa.array([None if v is None else v.hex(" ") for v in column.to_pylist()], pa.string())
+        return pa.array(
+            [None if v is None else v.hex(" ") for v in column.to_pylist()], pa.string()
+        )
     if type_.base == "timestamp":
         return column.cast(pa.timestamp("ms")).cast(pa.string())
     if type_.base == "timestamp with time zone":
@@ -100,12 +106,20 @@ def _nested(column: pa.Array, type_: Type) -> Iterator[str | None]:
     """Arrays, maps and rows as Athena prints them: `[1, 2]`, `{a=1}`, `{x=1, y=a}`, with null for NULL."""
     present = column.is_valid().to_pylist()
     if type_.base == "row":
-        for is_present, *values in zip(present, *map(_words, column.flatten(), type_.of), strict=True):
-            yield f"{{{', '.join(map('{}={}'.format, type_.fields, values))}}}" if is_present else None
+        for is_present, *values in zip(
+            present, *map(_words, column.flatten(), type_.of), strict=True
+        ):
+            yield (
+                f"{{{', '.join(map('{}={}'.format, type_.fields, values))}}}"
+                if is_present
+                else None
+            )
         return
     lists = [column]
     if type_.base == "map":
-        lists = [pa.ListArray.from_arrays(column.offsets, each) for each in (column.keys, column.items)]
+        lists = [
+            pa.ListArray.from_arrays(column.offsets, each) for each in (column.keys, column.items)
+        ]
     words = (_words(each.flatten(), held) for each, held in zip(lists, type_.of, strict=True))
     entries = map("=".join, zip(*words, strict=True))
     opening, closing = "[]" if type_.base == "array" else "{}"
@@ -154,7 +168,9 @@ def metadata(names: Sequence[str], types: Sequence[Type]) -> bytes:
 _FIELD = re.compile(rb'(?:"((?:[^"]|"")*)"|)([,\n])')
 
 
-def read_page(chunks: Iterator[bytes], offset: int, rows: int) -> tuple[list[list[str | None]], int | None]:
+def read_page(
+    chunks: Iterator[bytes], offset: int, rows: int
+) -> tuple[list[list[str | None]], int | None]:
     """Rows of a result.
 
     Args:
@@ -179,7 +195,9 @@ def stored(s3: Any, location: str, offset: int) -> Iterator[bytes]:
     bucket, _, key = location.removeprefix("s3://").partition("/")
     total = offset + 1
     while offset < total:
-        answer = s3.get_object(Bucket=bucket, Key=key, Range=f"bytes={offset}-{offset + _CHUNK_BYTES - 1}")
+        answer = s3.get_object(
+            Bucket=bucket, Key=key, Range=f"bytes={offset}-{offset + _CHUNK_BYTES - 1}"
+        )
         chunk = answer["Body"].read()
         total = int(answer["ContentRange"].rpartition("/")[2])
         offset += len(chunk)

@@ -1,8 +1,8 @@
 """From Trino's parse tree to DuckDB's text: every name resolved, every type known, nothing passed unseen.
 
-Each node of the tree is translated by a method of its own, and each function by a row of `functions`; what
-has neither is refused. A WITH query is translated anew wherever it is named, as Trino does, so that each
-place reads its tables, and prunes their partitions, on its own.
+Each node of the tree is translated by a method of its own, and each function by a row of
+`functions`; what has neither is refused. A WITH query is translated anew wherever it is named, as
+Trino does, so that each place reads its tables, and prunes their partitions, on its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ from local_aws.athena.casts import cast
 from local_aws.athena.catalog import Table
 from local_aws.athena.dialect import LITERAL_WITH_TYPE, Statement
 from local_aws.athena.errors import QueryFailed, not_supported
-from local_aws.athena.relations import Column, Field, Query, Scan, Scope, add_pruning, mark_needed_columns
+from local_aws.athena.relations import (
+    Column,
+    Field,
+    Query,
+    Scan,
+    Scope,
+    add_pruning,
+    mark_needed_columns,
+)
 from local_aws.athena.types import (
     BIGINT,
     BOOLEAN,
@@ -83,7 +91,18 @@ _ARITHMETIC: dict[type[exp.Expr], str] = {
 }
 _T = TypeVar("_T")
 _CLAUSES = ("where", "group", "having", "order", "limit", "offset")
-_FIELDS = ("year", "quarter", "month", "week", "day", "hour", "minute", "second", "yow", "year_of_week")
+_FIELDS = (
+    "year",
+    "quarter",
+    "month",
+    "week",
+    "day",
+    "hour",
+    "minute",
+    "second",
+    "yow",
+    "year_of_week",
+)
 _DAY_FIELDS = ("day_of_month", "day_of_week", "dow", "day_of_year", "doy")
 _PASSIVE_ARGS = {"typed", "safe", "_type", "over", "nested", "nulls_first", "side", "kind"}
 
@@ -168,7 +187,8 @@ class _Translator:
         self._database = database.lower()
         self._numbers = itertools.count()
 
-    # --- queries -------------------------------------------------------------------------------------
+    # --- queries
+    # -------------------------------------------------------------------------------------
 
     def query(self, node: exp.Expr, ctes: Mapping[str, _Cte], parent: Scope | None) -> Query:
         """A query in parentheses or not: SELECT, VALUES or a set operation, with its WITH."""
@@ -199,7 +219,9 @@ class _Translator:
         clauses = []
         if node.args.get("from_"):
             _only(node.args["from_"], "this")
-            clauses.append(f"FROM {self._from(node.args['from_'].this, node.args.get('joins') or [], frame)}")
+            clauses.append(
+                f"FROM {self._from(node.args['from_'].this, node.args.get('joins') or [], frame)}"
+            )
         if node.args.get("where"):
             condition = self._condition(node.args["where"].this, frame, frame.scope.fields)
             clauses.append(f"WHERE {condition.sql}")
@@ -223,7 +245,9 @@ class _Translator:
         nullable = {each.column for each in frame.scope.fields if each.nullable}
         whole = not window and not frame.windowed
         outputs = [
-            Column(name, expr.type, f"c{i}", None, (expr,), whole and nullable.isdisjoint(expr.columns))
+            Column(
+                name, expr.type, f"c{i}", None, (expr,), whole and nullable.isdisjoint(expr.columns)
+            )
             for i, (name, expr) in enumerate(items)
         ]
         listed = ", ".join(f"{expr.sql} AS c{i}" for i, (_, expr) in enumerate(items))
@@ -235,10 +259,14 @@ class _Translator:
         for item in node.expressions:
             if isinstance(item, exp.Star) or isinstance(item.this, exp.Star):
                 _only(item, *(("this", "table") if isinstance(item, exp.Column) else ()))
-                qualifier = item.args["table"].name.lower() if isinstance(item, exp.Column) else None
+                qualifier = (
+                    item.args["table"].name.lower() if isinstance(item, exp.Column) else None
+                )
                 found = [f.column for f in frame.scope.fields if qualifier in (None, f.qualifier)]
                 if not found:
-                    raise self._located(QueryFailed("TABLE_NOT_FOUND", "Relation not found or not visible"), item)
+                    raise self._located(
+                        QueryFailed("TABLE_NOT_FOUND", "Relation not found or not visible"), item
+                    )
                 for column in found:
                     yield column.name, column.as_expr()
                 count += len(found)
@@ -271,7 +299,10 @@ class _Translator:
                 key = self.expr(item.this, frame)
             frame.needs.append(key)
             # DuckDB takes a number for a position, and under DISTINCT nothing else.
-            position = next((str(i) for i, output in enumerate(outputs, 1) if output.parts == key.parts), key.sql)
+            position = next(
+                (str(i) for i, output in enumerate(outputs, 1) if output.parts == key.parts),
+                key.sql,
+            )
             keys.append(f"{position}{_direction(item)}")
         return ", ".join(keys)
 
@@ -293,7 +324,9 @@ class _Translator:
             clauses += f" {word} {value.name}"
         return clauses
 
-    def _set_operation(self, node: exp.SetOperation, ctes: Mapping[str, _Cte], parent: Scope | None) -> Query:
+    def _set_operation(
+        self, node: exp.SetOperation, ctes: Mapping[str, _Cte], parent: Scope | None
+    ) -> Query:
         _only(node, "this", "expression", "distinct", "with_", "order", "limit", "offset")
         sides = [self.query(side, ctes, parent) for side in (node.this, node.expression)]
         if len({len(side.outputs) for side in sides}) > 1:
@@ -301,7 +334,10 @@ class _Translator:
             raise self._located(QueryFailed("TYPE_MISMATCH", message), node)
         frame = _Frame(ctes, Scope())
         derived = [self._derive(side, frame) for side in sides]
-        rows = [unify(*(column.as_expr() for column in pair)) for pair in zip(*(d[1] for d in derived), strict=True)]
+        rows = [
+            unify(*(column.as_expr() for column in pair))
+            for pair in zip(*(d[1] for d in derived), strict=True)
+        ]
         selects = []
         for side in (0, 1):
             listed = ", ".join(f"{row[side].sql} AS c{i}" for i, row in enumerate(rows))
@@ -326,35 +362,55 @@ class _Translator:
         source, columns = self._derive(query, frame)
         frame.scope.fields = [Field(None, column) for column in columns]
         exprs = [column.as_expr() for column in columns]
-        order = f" ORDER BY {self._order(node.args['order'], frame, exprs)}" if node.args.get("order") else ""
+        order = (
+            f" ORDER BY {self._order(node.args['order'], frame, exprs)}"
+            if node.args.get("order")
+            else ""
+        )
         listed = ", ".join(f"{expr.sql} AS c{i}" for i, expr in enumerate(exprs))
         outputs = [
             Column(column.name, column.type, f"c{i}", None, (expr,), not window)
             for i, (column, expr) in enumerate(zip(columns, exprs, strict=True))
         ]
-        return Query(f"SELECT {listed} FROM {source}{order}{window}", outputs, frame.needs, frame.children)
+        return Query(
+            f"SELECT {listed} FROM {source}{order}{window}", outputs, frame.needs, frame.children
+        )
 
     def _values(self, node: exp.Values, ctes: Mapping[str, _Cte], parent: Scope | None) -> Query:
         _only(node, "expressions", "with_", "order", "limit", "offset", "alias")
         frame = _Frame(ctes, Scope(parent=parent))
         rows = [[self.expr(value, frame) for value in row.expressions] for row in node.expressions]
         if len({len(row) for row in rows}) > 1:
-            raise self._located(QueryFailed("TYPE_MISMATCH", "Values rows have mismatched sizes"), node)
+            raise self._located(
+                QueryFailed("TYPE_MISMATCH", "Values rows have mismatched sizes"), node
+            )
         columns = [unify(*column) for column in zip(*rows, strict=True)]
-        listed = ", ".join("(" + ", ".join(expr.sql for expr in row) + ")" for row in zip(*columns, strict=True))
+        listed = ", ".join(
+            "(" + ", ".join(expr.sql for expr in row) + ")" for row in zip(*columns, strict=True)
+        )
         names = ", ".join(f"c{i}" for i in range(len(columns)))
         outputs = [Column(f"_col{i}", column[0].type, f"c{i}") for i, column in enumerate(columns)]
-        query = Query(f"SELECT {names} FROM (VALUES {listed}) AS v({names})", outputs, [], frame.children)
+        query = Query(
+            f"SELECT {names} FROM (VALUES {listed}) AS v({names})", outputs, [], frame.children
+        )
         return self._ordered(node, query, ctes)
 
-    # --- relations -----------------------------------------------------------------------------------
+    # --- relations
+    # -----------------------------------------------------------------------------------
 
     def _derive(self, query: Query, frame: _Frame) -> tuple[str, list[Column]]:
         """A query as a relation of FROM."""
         frame.children.append(query)
         alias = f"r{next(self._numbers)}"
         columns = [
-            Column(output.name, output.type, f"{alias}.{output.sql}", None, output.sources, output.transparent)
+            Column(
+                output.name,
+                output.type,
+                f"{alias}.{output.sql}",
+                None,
+                output.sources,
+                output.transparent,
+            )
             for output in query.outputs
         ]
         return f"({query.sql}) AS {alias}", columns
@@ -370,13 +426,17 @@ class _Translator:
             _only(node, "this")
             node = node.this
         if node.args.get("joins"):
-            inner = _Frame(frame.ctes, Scope(parent=frame.scope.parent), frame.children, frame.needs)
+            inner = _Frame(
+                frame.ctes, Scope(parent=frame.scope.parent), frame.children, frame.needs
+            )
             alone = node.copy()
             alone.set("joins", None)
             return f"({self._from(alone, node.args['joins'], inner)})", inner.scope.fields
         alias = node.args.get("alias")
         qualifier = alias.name.lower() if alias is not None else None
-        names = [column.name for column in alias.args.get("columns") or []] if alias is not None else []
+        names = (
+            [column.name for column in alias.args.get("columns") or []] if alias is not None else []
+        )
         if isinstance(node, exp.Table):
             sql, columns, name = self._table(node, frame)
             qualifier = qualifier or name
@@ -391,7 +451,10 @@ class _Translator:
 
     def _renamed(self, columns: list[Column], names: list[str], node: exp.Expr) -> list[Column]:
         if names and len(names) != len(columns):
-            message = f"Column alias list has {len(names)} entries but relation has {len(columns)} columns"
+            message = (
+                f"Column alias list has {len(names)} entries but relation has {len(columns)}"
+                " columns"
+            )
             raise self._located(QueryFailed("MISMATCHED_COLUMN_ALIASES", message), node)
         if not names:
             return columns
@@ -463,7 +526,9 @@ class _Translator:
             if join.side.upper() == "FULL":
                 both = unify(*(column.as_expr() for column in sides))
                 value = build("coalesce({0}, {1})", both[0].type, *both)
-                merged.append(Field(None, Column(identifier.name, value.type, value.sql, None, (value,))))
+                merged.append(
+                    Field(None, Column(identifier.name, value.type, value.sql, None, (value,)))
+                )
             else:
                 kept = pair[join.side.upper() == "RIGHT"]
                 merged.append(Field(None, kept.column, kept.nullable))
@@ -471,14 +536,21 @@ class _Translator:
         frame.scope.fields = [*merged, *rest]
         return f" ON {' AND '.join(conditions)}"
 
-    # --- names ---------------------------------------------------------------------------------------
+    # --- names
+    # ---------------------------------------------------------------------------------------
 
-    def _find(self, name: str, qualifier: str | None, fields: list[Field], node: exp.Expr) -> Field | None:
+    def _find(
+        self, name: str, qualifier: str | None, fields: list[Field], node: exp.Expr
+    ) -> Field | None:
         found = [
-            each for each in fields if each.column.name.lower() == name.lower() and qualifier in (None, each.qualifier)
+            each
+            for each in fields
+            if each.column.name.lower() == name.lower() and qualifier in (None, each.qualifier)
         ]
         if len(found) > 1:
-            raise self._located(QueryFailed("AMBIGUOUS_NAME", f"Column '{name}' is ambiguous"), node)
+            raise self._located(
+                QueryFailed("AMBIGUOUS_NAME", f"Column '{name}' is ambiguous"), node
+            )
         return found[0] if found else None
 
     def _column(self, node: exp.Column, frame: _Frame) -> Expr:
@@ -495,7 +567,8 @@ class _Translator:
         shown = f"{qualifier}.{node.name}" if qualifier else node.name
         raise QueryFailed("COLUMN_NOT_FOUND", f"Column '{shown}' cannot be resolved")
 
-    # --- expressions ---------------------------------------------------------------------------------
+    # --- expressions
+    # ---------------------------------------------------------------------------------
 
     def expr(self, node: exp.Expr, frame: _Frame) -> Expr:
         """Translates an expression, and puts its position into what goes wrong in it."""
@@ -516,7 +589,9 @@ class _Translator:
             raise self._located(error, node) from None
 
     def _located(self, error: QueryFailed, node: exp.Expr) -> QueryFailed:
-        start = min((each.meta["start"] for each in node.walk() if "start" in each.meta), default=None)
+        start = min(
+            (each.meta["start"] for each in node.walk() if "start" in each.meta), default=None
+        )
         if start is None:
             return error
         before = self._sql[:start]
@@ -534,7 +609,9 @@ class _Translator:
         while isinstance(node, exp.Paren):
             node = node.this
         if isinstance(node, exp.And):
-            sides = [self._condition(side, frame, prunable) for side in (node.this, node.expression)]
+            sides = [
+                self._condition(side, frame, prunable) for side in (node.this, node.expression)
+            ]
             return build("({0} AND {1})", BOOLEAN, *sides)
         condition = self._boolean(node, frame)
         frame.needs.append(condition)
@@ -588,7 +665,10 @@ class _Translator:
         _only(node, "this", "expressions", "query")
         value = self.expr(node.this, frame)
         if node.args.get("query") is None:
-            items = [functions.comparison("=", value, self.expr(item, frame)) for item in node.expressions]
+            items = [
+                functions.comparison("=", value, self.expr(item, frame))
+                for item in node.expressions
+            ]
             result = items[0]
             for item in items[1:]:
                 result = build("({0} OR {1})", BOOLEAN, result, item)
@@ -596,7 +676,9 @@ class _Translator:
         query = self._subquery_of(node.args["query"], frame)
         source, (column,) = self._derive(query, _Frame({}, Scope()))
         left, right = unify(value, column.as_expr())
-        return joined("(", left, f" IN (SELECT {right.sql} FROM {source}))", type_=BOOLEAN, opaque=True)
+        return joined(
+            "(", left, f" IN (SELECT {right.sql} FROM {source}))", type_=BOOLEAN, opaque=True
+        )
 
     def _like(self, node: exp.Like, frame: _Frame) -> Expr:
         return functions.like(self.expr(node.this, frame), self.expr(node.expression, frame), None)
@@ -605,26 +687,36 @@ class _Translator:
         if not isinstance(node.this, exp.Like):
             raise not_supported("ESCAPE here")
         value, pattern = node.this.this, node.this.expression
-        return functions.like(*(self.expr(each, frame) for each in (value, pattern, node.expression)))
+        return functions.like(
+            *(self.expr(each, frame) for each in (value, pattern, node.expression))
+        )
 
     def _dpipe(self, node: exp.DPipe, frame: _Frame) -> Expr:
-        return self._apply("concat", [self.expr(node.this, frame), self.expr(node.expression, frame)])
+        return self._apply(
+            "concat", [self.expr(node.this, frame), self.expr(node.expression, frame)]
+        )
 
     def _attimezone(self, node: exp.AtTimeZone, frame: _Frame) -> Expr:
-        return functions.at_time_zone(self.expr(node.this, frame), self.expr(node.args["zone"], frame))
+        return functions.at_time_zone(
+            self.expr(node.this, frame), self.expr(node.args["zone"], frame)
+        )
 
     def _case(self, node: exp.Case, frame: _Frame) -> Expr:
         _only(node, "this", "ifs", "default")
         subject = self.expr(node.this, frame) if node.this else None
         conditions = [
-            self._boolean(branch.this, frame)
-            if subject is None
-            else functions.comparison("=", subject, self.expr(branch.this, frame))
+            (
+                self._boolean(branch.this, frame)
+                if subject is None
+                else functions.comparison("=", subject, self.expr(branch.this, frame))
+            )
             for branch in node.args["ifs"]
         ]
         results = [self.expr(branch.args["true"], frame) for branch in node.args["ifs"]]
         default = node.args.get("default")
-        results.append(self.expr(default, frame) if default is not None else Expr(("NULL",), UNKNOWN))
+        results.append(
+            self.expr(default, frame) if default is not None else Expr(("NULL",), UNKNOWN)
+        )
         return _case(conditions, results)
 
     def _if(self, node: exp.If, frame: _Frame) -> Expr:
@@ -641,7 +733,11 @@ class _Translator:
         if node.meta.get(LITERAL_WITH_TYPE):
             return _typed_literal(node)
         to, safe = _type(node.args["to"]), isinstance(node, exp.TryCast)
-        if to.base == "row" and isinstance(node.this, exp.Anonymous) and node.this.name.lower() == "row":
+        if (
+            to.base == "row"
+            and isinstance(node.this, exp.Anonymous)
+            and node.this.name.lower() == "row"
+        ):
             values = [self.expr(value, frame) for value in node.this.expressions]
             return functions.named_row(to, values, safe=safe)
         return cast(self.expr(node.this, frame), to, safe=safe)
@@ -657,10 +753,14 @@ class _Translator:
         sign = "-" if isinstance(value, exp.Neg) else ""
         value = value.this if sign else value
         name = unit.name.lower() if isinstance(unit, exp.Var) else ""
-        if name not in ("year", "month", "day", "hour", "minute", "second") or not re.fullmatch(r"-?\d+", value.name):
+        if name not in ("year", "month", "day", "hour", "minute", "second") or not re.fullmatch(
+            r"-?\d+", value.name
+        ):
             raise not_supported("this interval")
         type_ = MONTH_INTERVAL if name in ("year", "month") else DAY_INTERVAL
-        return Expr((f"INTERVAL '{sign}{value.name} {name}'".replace("--", ""),), type_, constant=name)
+        return Expr(
+            (f"INTERVAL '{sign}{value.name} {name}'".replace("--", ""),), type_, constant=name
+        )
 
     def _exists(self, node: exp.Exists, frame: _Frame) -> Expr:
         _only(node, "this")
@@ -680,7 +780,8 @@ class _Translator:
         query = self._subquery_of(node, frame)
         return joined(f"({query.sql})", type_=query.outputs[0].type, opaque=True)
 
-    # --- functions -----------------------------------------------------------------------------------
+    # --- functions
+    # -----------------------------------------------------------------------------------
 
     def _extract(self, node: exp.Extract, frame: _Frame) -> Expr:
         name = node.name.lower()
@@ -690,19 +791,29 @@ class _Translator:
 
     def _substring(self, node: exp.Substring, frame: _Frame) -> Expr:
         _only(node, "this", "start", "length")
-        args = [node.args[name] for name in ("this", "start", "length") if node.args.get(name) is not None]
+        args = [
+            node.args[name]
+            for name in ("this", "start", "length")
+            if node.args.get(name) is not None
+        ]
         return self._apply("substr", [self.expr(arg, frame) for arg in args])
 
     def _strposition(self, node: exp.StrPosition, frame: _Frame) -> Expr:
         _only(node, "this", "substr")
-        return self._apply("strpos", [self.expr(node.args[name], frame) for name in ("this", "substr")])
+        return self._apply(
+            "strpos", [self.expr(node.args[name], frame) for name in ("this", "substr")]
+        )
 
     def _trim(self, node: exp.Trim, frame: _Frame) -> Expr:
         _only(node, "this", "position", "expression")
-        kind = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get((node.args.get("position") or "").upper(), "trim")
+        kind = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(
+            (node.args.get("position") or "").upper(), "trim"
+        )
         characters = node.args.get("expression")
         return functions.trim(
-            kind, self.expr(node.this, frame), None if characters is None else self.expr(characters, frame)
+            kind,
+            self.expr(node.this, frame),
+            None if characters is None else self.expr(characters, frame),
         )
 
     def _anonymous(self, node: exp.Anonymous, frame: _Frame) -> Expr:
@@ -728,7 +839,11 @@ class _Translator:
         order = node.args.get("order")
         for position, item in enumerate(order.expressions if order is not None else []):
             _only(item, "this", "desc")
-            clause += [", " if position else " ORDER BY ", self.expr(item.this, frame), _direction(item)]
+            clause += [
+                ", " if position else " ORDER BY ",
+                self.expr(item.this, frame),
+                _direction(item),
+            ]
         return joined(*clause, f"{_window_frame(node.args.get('spec'))})", type_=UNKNOWN)
 
     def _called(self, node: exp.Expr, frame: _Frame, over: Expr | None = None) -> Expr:
@@ -744,7 +859,9 @@ class _Translator:
         if not isinstance(node, exp.Anonymous):
             raise not_supported(f"{node.key.upper()} here")
         name, arguments = node.name.lower(), node.expressions
-        table = functions.AGGREGATES if over is None else {**functions.AGGREGATES, **functions.WINDOWS}
+        table = (
+            functions.AGGREGATES if over is None else {**functions.AGGREGATES, **functions.WINDOWS}
+        )
         if name not in table:
             raise self._unknown_function(name)
         distinct = len(arguments) == 1 and isinstance(arguments[0], exp.Distinct)
@@ -759,19 +876,29 @@ class _Translator:
         if name == "array_agg" and arguments and isinstance(arguments[-1], exp.Order):
             for position, item in enumerate(arguments[-1].expressions):
                 _only(item, "this", "desc")
-                order += [", " if position else " ORDER BY ", self.expr(item.this, frame), _direction(item)]
+                order += [
+                    ", " if position else " ORDER BY ",
+                    self.expr(item.this, frame),
+                    _direction(item),
+                ]
             arguments = [arguments[-1].this]
         args = [self.expr(arg, frame) for arg in arguments]
         if condition is not None:
             # DuckDB evaluates arguments before it filters, and some rows cannot be compared.
             args = [
-                build("CASE WHEN {1} THEN {0} END", arg.type, arg, condition)
-                if arg.type.base.startswith("row(")
-                else arg
+                (
+                    build("CASE WHEN {1} THEN {0} END", arg.type, arg, condition)
+                    if arg.type.base.startswith("row(")
+                    else arg
+                )
                 for arg in args
             ]
         call = self._translated(name, table[name], args)
-        return call.expr(distinct=distinct, order=joined(*order, type_=UNKNOWN), suffix=joined(*suffix, type_=UNKNOWN))
+        return call.expr(
+            distinct=distinct,
+            order=joined(*order, type_=UNKNOWN),
+            suffix=joined(*suffix, type_=UNKNOWN),
+        )
 
     def _apply(self, name: str, args: list[Expr]) -> Expr:
         return self._translated(name, functions.SCALARS[name], args)
@@ -787,7 +914,10 @@ class _Translator:
             raise QueryFailed("FUNCTION_NOT_FOUND", message) from None
 
     def _unknown_function(self, name: str) -> QueryFailed:
-        if name not in functions.SCALARS and validate(f'SELECT "{name}"()', function_arguments="off").unknown_functions:
+        if (
+            name not in functions.SCALARS
+            and validate(f'SELECT "{name}"()', function_arguments="off").unknown_functions
+        ):
             return QueryFailed("FUNCTION_NOT_FOUND", f"Function '{name}' not registered")
         return not_supported(f"the function {name} here")
 
@@ -867,7 +997,11 @@ def _window_frame(spec: exp.WindowSpec | None) -> str:
             bounds.append("CURRENT ROW")
         elif isinstance(bound, str):
             bounds.append(f"{bound} {side}".upper().strip())
-        elif isinstance(bound, exp.Literal) and bound.name.isdigit() and spec.args["kind"].upper() == "ROWS":
+        elif (
+            isinstance(bound, exp.Literal)
+            and bound.name.isdigit()
+            and spec.args["kind"].upper() == "ROWS"
+        ):
             bounds.append(f"{bound.name} {side.upper()}")
         else:
             raise not_supported("this window frame")
@@ -907,9 +1041,13 @@ def _case(conditions: list[Expr], results: list[Expr]) -> Expr:
 def _type(node: exp.DataType) -> Type:
     if node.this in (exp.DType.ARRAY, exp.DType.MAP):
         return Type(node.this.value.lower(), of=tuple(map(_type, node.expressions)))
-    if node.this == exp.DType.STRUCT and all(isinstance(each, exp.ColumnDef) for each in node.expressions):
+    if node.this == exp.DType.STRUCT and all(
+        isinstance(each, exp.ColumnDef) for each in node.expressions
+    ):
         fields = [(each.name, _type(each.args["kind"])) for each in node.expressions]
-        return Type("row", of=tuple(type_ for _, type_ in fields), fields=tuple(name for name, _ in fields))
+        return Type(
+            "row", of=tuple(type_ for _, type_ in fields), fields=tuple(name for name, _ in fields)
+        )
     parameters = [int(parameter.name) for parameter in node.expressions if parameter.name.isdigit()]
     if node.this == exp.DType.DECIMAL:
         precision, scale = [*parameters, *([38, 0][len(parameters) :])]

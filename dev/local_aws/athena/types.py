@@ -24,8 +24,8 @@ class Type:
         base: Trino's name without parameters.
         precision: Digits of a decimal, or the length of a varchar or char (None: unbounded).
         scale: Digits after the point of a decimal.
-        zone: The zone in which a timestamp with time zone reads, None if it differs from row to row or is
-            not known: DuckDB keeps only the instant.
+        zone: The zone in which a timestamp with time zone reads, None if it differs from row to row
+            or is not known: DuckDB keeps only the instant.
         of: Types of what an array, a map or a row holds: elements; keys and values; fields.
         fields: Names of a row's fields.
     """
@@ -81,7 +81,12 @@ class Type:
 
 
 UNKNOWN, BOOLEAN = Type("unknown"), Type("boolean")
-TINYINT, SMALLINT, INTEGER, BIGINT = Type("tinyint"), Type("smallint"), Type("integer"), Type("bigint")
+TINYINT, SMALLINT, INTEGER, BIGINT = (
+    Type("tinyint"),
+    Type("smallint"),
+    Type("integer"),
+    Type("bigint"),
+)
 REAL, DOUBLE = Type("real"), Type("double")
 VARCHAR, VARBINARY = Type("varchar"), Type("varbinary")
 DATE, TIMESTAMP = Type("date"), Type("timestamp")
@@ -115,7 +120,9 @@ _DUCKDB_TYPES = {
 def decimal(precision: int, scale: int) -> Type:
     """A decimal type, its precision capped at 38 as Trino does."""
     if scale > MAX_PRECISION:
-        raise QueryFailed("NUMERIC_VALUE_OUT_OF_RANGE", f"decimal scale {scale} exceeds {MAX_PRECISION}")
+        raise QueryFailed(
+            "NUMERIC_VALUE_OUT_OF_RANGE", f"decimal scale {scale} exceeds {MAX_PRECISION}"
+        )
     return Type("decimal", max(1, min(MAX_PRECISION, precision)), scale)
 
 
@@ -140,12 +147,19 @@ def common_type(left: Type, right: Type) -> Type | None:
         return left
     if left == UNKNOWN:
         return right
-    if left.of and (left.base, left.fields, len(left.of)) == (right.base, right.fields, len(right.of)):
+    if left.of and (left.base, left.fields, len(left.of)) == (
+        right.base,
+        right.fields,
+        len(right.of),
+    ):
         common = [common_type(*pair) for pair in zip(left.of, right.of, strict=True)]
         inner = tuple(type_ for type_ in common if type_ is not None)
         return replace(left, of=inner) if len(inner) == len(common) else None
     if is_number(left) and is_number(right):
-        if {left.base, right.base} <= {*INTEGER_DIGITS, "decimal"} and "decimal" in (left.base, right.base):
+        if {left.base, right.base} <= {*INTEGER_DIGITS, "decimal"} and "decimal" in (
+            left.base,
+            right.base,
+        ):
             (p1, s1), (p2, s2) = left.digits, right.digits
             scale = max(s1, s2)
             return decimal(max(p1 - s1, p2 - s2) + scale, scale)
@@ -246,7 +260,9 @@ def coerce(expr: Expr, to: Type) -> Expr:
     if expr.type == to:
         return expr
     if to.base == "char":
-        return build(f"rpad({{0}}, CAST(greatest({to.precision}, length({{0}})) AS INTEGER), ' ')", to, expr)
+        return build(
+            f"rpad({{0}}, CAST(greatest({to.precision}, length({{0}})) AS INTEGER), ' ')", to, expr
+        )
     if expr.type.duckdb == to.duckdb and expr.type != UNKNOWN:
         return expr.as_type(to)
     if is_float(to) and expr.type.base == "decimal" and expr.type.digits[0] > _EXACT_IN_DOUBLE:
@@ -283,5 +299,7 @@ def known_zone(type_: Type) -> str:
         QueryFailed: NOT_SUPPORTED if it can differ from row to row.
     """
     if type_.zone is None:
-        raise not_supported("a timestamp whose time zone is not known from the query (use AT TIME ZONE)")
+        raise not_supported(
+            "a timestamp whose time zone is not known from the query (use AT TIME ZONE)"
+        )
     return type_.zone

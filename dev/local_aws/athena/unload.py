@@ -29,19 +29,23 @@ def schema(names: Sequence[str], types: Sequence[Type]) -> pa.Schema:
     """The schema of the files. A timestamp is INT64 with TIMESTAMP(MILLIS), not adjusted to UTC.
 
     Raises:
-        QueryFailed: For columns that Athena cannot write: of a type that Hive does not have, without a name
-            of their own, or with the name of another (Hive knows lower case alone).
+        QueryFailed: For columns that Athena cannot write: of a type that Hive does not have,
+            without a name of their own, or with the name of another (Hive knows lower case alone).
     """
     for position, (name, type_) in enumerate(zip(names, types, strict=True), 1):
         if name == f"_col{position - 1}":
-            raise QueryFailed("MISSING_COLUMN_NAME", f"Column name not specified at position {position}")
+            raise QueryFailed(
+                "MISSING_COLUMN_NAME", f"Column name not specified at position {position}"
+            )
         if {"timestamp with time zone", "unknown"} & set(type_.bases):
             raise QueryFailed("NOT_SUPPORTED", f"Unsupported Hive type: {type_}")
     lower = [name.lower() for name in names]
     name, count = Counter(lower).most_common(1)[0]
     if count > 1:
         raise QueryFailed("DUPLICATE_COLUMN_NAME", f"Column name '{name}' specified more than once")
-    return pa.schema([(name, arrow_type(type_, "ms")) for name, type_ in zip(lower, types, strict=True)])
+    return pa.schema(
+        [(name, arrow_type(type_, "ms")) for name, type_ in zip(lower, types, strict=True)]
+    )
 
 
 class Files:
@@ -57,7 +61,9 @@ class Files:
         rows: How many rows have been written.
     """
 
-    def __init__(self, folder: Path, types: Sequence[Type], schema: pa.Schema, compression: str) -> None:
+    def __init__(
+        self, folder: Path, types: Sequence[Type], schema: pa.Schema, compression: str
+    ) -> None:
         self.rows = 0
         self._folder = folder
         self._types = types
@@ -77,7 +83,11 @@ class Files:
             if len(self._files) < files:
                 path = self._folder / str(len(self._files))
                 writer = pq.ParquetWriter(
-                    path, self._schema, compression=self._compression, store_schema=False, version="2.6"
+                    path,
+                    self._schema,
+                    compression=self._compression,
+                    store_schema=False,
+                    version="2.6",
                 )
                 self._files.append(_File(path, writer))
             row_group_rows = min(_ROW_GROUP_ROWS, _PENDING_ROWS // files)
@@ -86,7 +96,8 @@ class Files:
     def close(self) -> list[tuple[str, Path]]:
         """Ends the files; gives their names in S3, sorted, and their paths.
 
-        The names are those of Trino: the query's id, then a UUID. Never do they sort as the rows did.
+        The names are those of Trino: the query's id, then a UUID. Never do they sort as the rows
+        did.
         """
         for file in self._files:
             file.close()

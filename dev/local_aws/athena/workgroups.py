@@ -60,7 +60,9 @@ class WorkGroup:
     def details(self) -> dict[str, Any]:
         """WorkGroup in the service model."""
         summary = {name: value for name, value in self.summary.items() if name != "EngineVersion"}
-        configured = {name: value for name, value in self.configuration.items() if value is not None}
+        configured = {
+            name: value for name, value in self.configuration.items() if value is not None
+        }
         return {**summary, "Configuration": {**configured, "EngineVersion": ENGINE_VERSION}}
 
     @property
@@ -83,13 +85,14 @@ class WorkGroup:
             OutputLocation, ended by a slash, and ExpectedBucketOwner if there is one.
 
         Raises:
-            ApiError: If there is no location, it is no S3 location, or a managed result would have one.
+            ApiError: If there is no location, it is no S3 location, or a managed result would have
+                one.
         """
         if self.is_managed:
             if requested.get("OutputLocation"):
                 raise ApiError(
-                    f"Managed query results are enabled for WorkGroup {self.name}: a query cannot have the"
-                    " ResultConfiguration OutputLocation"
+                    f"Managed query results are enabled for WorkGroup {self.name}: a query cannot"
+                    " have the ResultConfiguration OutputLocation"
                 )
             return {}
         own: dict[str, Any] = self.configuration.get("ResultConfiguration", {})
@@ -97,8 +100,8 @@ class WorkGroup:
         chosen = own if enforced and own.get("OutputLocation") else {**own, **requested}
         if not chosen.get("OutputLocation"):
             raise ApiError(
-                "No output location provided. An output location is required either through the Workgroup"
-                " result configuration setting or as an API input."
+                "No output location provided. An output location is required either through the"
+                " Workgroup result configuration setting or as an API input."
             )
         owner = {name: chosen[name] for name in ("ExpectedBucketOwner",) if chosen.get(name)}
         return {"OutputLocation": s3_folder(chosen["OutputLocation"], "outputLocation"), **owner}
@@ -131,7 +134,9 @@ class WorkGroups:
                 raise ApiError(f"WorkGroup is already created: {name}")
             self._groups[name] = WorkGroup(name, configuration, description)
 
-    def update(self, name: str, updates: dict[str, Any], description: str | None, state: str | None) -> None:
+    def update(
+        self, name: str, updates: dict[str, Any], description: str | None, state: str | None
+    ) -> None:
         """Changes one, by ConfigurationUpdates of the service model."""
         group = self.get(name)
         with self._lock:
@@ -166,7 +171,9 @@ class WorkGroups:
 def _check(configuration: dict[str, Any]) -> None:
     for setting, value in configuration.items():
         if setting not in _DONE_SETTINGS and value:
-            raise ApiError(f"NOT_SUPPORTED: the local Athena does not do the workgroup setting {setting}")
+            raise ApiError(
+                f"NOT_SUPPORTED: the local Athena does not do the workgroup setting {setting}"
+            )
     managed = configuration.get("ManagedQueryResultsConfiguration", {}).get("Enabled")
     if managed and configuration.get("ResultConfiguration", {}).get("OutputLocation"):
         raise ApiError("A WorkGroup with managed query results cannot have an OutputLocation")

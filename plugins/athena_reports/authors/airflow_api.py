@@ -66,7 +66,9 @@ def check_pool(airflow: Airflow, name: str) -> AccountCheck:
     try:
         airflow.request("GET", f"/pools/{quote(name, safe='')}")
     except AirflowApiError as error:
-        return AccountCheck(f"pool {name}", f"{error} Create it, or let ATHENA_REPORTS_POOL name another.")
+        return AccountCheck(
+            f"pool {name}", f"{error} Create it, or let ATHENA_REPORTS_POOL name another."
+        )
     return AccountCheck(f"pool {name}")
 
 

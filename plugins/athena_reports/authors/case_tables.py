@@ -62,7 +62,9 @@ def case_tables(folder: Path, inputs: Sequence[Input], aws: Aws) -> Iterator[str
     prefix = f"s3://{settings().report_bucket}/_cases/{database}/"
     files = [path for path in sorted(folder.glob("*.csv")) if path.name != EXPECTED_FILE]
     if not files:
-        raise CaseError(f"{folder} has no input: write a CSV file for each table, such as plays.csv.")
+        raise CaseError(
+            f"{folder} has no input: write a CSV file for each table, such as plays.csv."
+        )
     keys_of_tables = {source.table: source.columns for source in inputs}
     aws.glue.create_database(DatabaseInput={"Name": database})
     try:
@@ -76,13 +78,23 @@ def case_tables(folder: Path, inputs: Sequence[Input], aws: Aws) -> Iterator[str
         aws.s3.delete([stored.uri for stored in aws.s3.list(prefix)])
 
 
-def _load(path: Path, database: str, table_uri: str, partition_keys: Sequence[str], engine: Engine, aws: Aws) -> None:
+def _load(
+    path: Path,
+    database: str,
+    table_uri: str,
+    partition_keys: Sequence[str],
+    engine: Engine,
+    aws: Aws,
+) -> None:
     """Create the table of a CSV file and upload its rows, one Parquet file for each partition."""
     texts = _relation(path, engine)
     types = _types(path, texts.columns)
     missing = [key for key in partition_keys if key not in types]
     if missing:
-        raise CaseError(f"{path} has no column {', '.join(missing)}, by which the report's input is partitioned.")
+        raise CaseError(
+            f"{path} has no column {', '.join(missing)}, by which the report's input is"
+            " partitioned."
+        )
 
     stored_types = dict(types)
     glue_keys: list[Any] = []
@@ -106,7 +118,10 @@ def _load(path: Path, database: str, table_uri: str, partition_keys: Sequence[st
         return
     for values in _partition_values(rows, partition_keys):
         if None in values:
-            raise CaseError(f"{path}: a row has no {' or '.join(partition_keys)}, by which the table is partitioned.")
+            raise CaseError(
+                f"{path}: a row has no {' or '.join(partition_keys)}, by which the table is"
+                " partitioned."
+            )
         partition_uri = table_uri
         conditions = []
         for key, value in zip(partition_keys, values, strict=True):
@@ -144,7 +159,8 @@ def _types(path: Path, header: Sequence[str]) -> dict[str, str]:
         name, _, kind = cell.strip().partition(" ")
         if not name or not kind:
             raise CaseError(
-                f"{path}: each column of the header needs a type, such as `score bigint`. It has {list(header)}."
+                f"{path}: each column of the header needs a type, such as `score bigint`. It has"
+                f" {list(header)}."
             )
         types[name] = kind.strip().lower()
     return types
@@ -157,13 +173,20 @@ def _renamed(relation: "DuckDBPyRelation", names: Sequence[str]) -> "DuckDBPyRel
     return relation.select(", ".join(columns))
 
 
-def _partition_values(rows: "DuckDBPyRelation", partition_keys: Sequence[str]) -> list[tuple[Any, ...]]:
+def _partition_values(
+    rows: "DuckDBPyRelation", partition_keys: Sequence[str]
+) -> list[tuple[Any, ...]]:
     columns = ", ".join(quoted(key) for key in partition_keys)
     return rows.select(columns).distinct().fetchall()
 
 
 def _upload(
-    rows: "DuckDBPyRelation", types: Mapping[str, str], path: Path, folder_uri: str, engine: Engine, aws: Aws
+    rows: "DuckDBPyRelation",
+    types: Mapping[str, str],
+    path: Path,
+    folder_uri: str,
+    engine: Engine,
+    aws: Aws,
 ) -> None:
     """Upload rows of texts as one Parquet file of the columns' types."""
     import duckdb

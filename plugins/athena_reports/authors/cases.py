@@ -95,7 +95,8 @@ def case_folders(root: Path, names: Sequence[str]) -> list[Path]:
             asked = f": {', '.join(unknown)}"
         known = ", ".join(cases) or "none"
         raise CaseError(
-            f"There is no such case in {root}{asked}. It has: {known}. A case is a folder with a {CASE_FILE}."
+            f"There is no such case in {root}{asked}. It has: {known}. A case is a folder with a"
+            f" {CASE_FILE}."
         )
     if not names:
         return folders
@@ -131,7 +132,10 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
         CaseError: If the services are not local ones.
     """
     if not environ.get("AWS_ENDPOINT_URL"):
-        raise CaseError("Cases write their tables into the local services: run `make cases`, or set AWS_ENDPOINT_URL.")
+        raise CaseError(
+            "Cases write their tables into the local services: run `make cases`, or set"
+            " AWS_ENDPOINT_URL."
+        )
     started = time.monotonic()
     try:
         verdict = _verdict(folder, reports, aws, accept)

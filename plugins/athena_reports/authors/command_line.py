@@ -28,15 +28,20 @@ if TYPE_CHECKING:
 _DAGS_FOLDER = "AIRFLOW__CORE__DAGS_FOLDER"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-ReportName = Annotated[str, typer.Argument(metavar="REPORT", help="A report's name, or the id of its DAG.")]
-PeriodId = Annotated[str, typer.Argument(metavar="[PERIOD]", help="A period id; by default the last complete one.")]
+ReportName = Annotated[
+    str, typer.Argument(metavar="REPORT", help="A report's name, or the id of its DAG.")
+]
+PeriodId = Annotated[
+    str, typer.Argument(metavar="[PERIOD]", help="A period id; by default the last complete one.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
 def options(
     dags: Annotated[
-        Path, typer.Option(envvar=_DAGS_FOLDER, help="The folder of the DAG files.", file_okay=False)
+        Path,
+        typer.Option(envvar=_DAGS_FOLDER, help="The folder of the DAG files.", file_okay=False),
     ] = Path("dags"),
 ) -> None:
     """Tools for those who write reports. They use the AWS endpoint, account and region of the shell."""
@@ -46,13 +51,23 @@ def options(
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Name of the report.")],
-    table: Annotated[str, typer.Option(prompt="Table of events", help="The table of events, in Glue.")],
-    key: Annotated[str, typer.Option(prompt="Column to rank", help="The column whose values are ranked.")],
-    time: Annotated[str, typer.Option(prompt="Event time (a timestamp in UTC)", help="The event time.")],
-    since: Annotated[datetime, typer.Option(prompt="First date with data", formats=["%Y-%m-%d"], help="First date.")],
+    table: Annotated[
+        str, typer.Option(prompt="Table of events", help="The table of events, in Glue.")
+    ],
+    key: Annotated[
+        str, typer.Option(prompt="Column to rank", help="The column whose values are ranked.")
+    ],
+    time: Annotated[
+        str, typer.Option(prompt="Event time (a timestamp in UTC)", help="The event time.")
+    ],
+    since: Annotated[
+        datetime,
+        typer.Option(prompt="First date with data", formats=["%Y-%m-%d"], help="First date."),
+    ],
     owner: Annotated[str, typer.Option(prompt="Owner", help="Who is asked when it fails.")],
     until: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last date; without it the report goes on.")
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Last date; without it the report goes on."),
     ] = None,
     partition: Annotated[str, typer.Option(help="The partition key, a UTC date as text.")] = "dt",
     timezone: Annotated[str, typer.Option(help="IANA zone of its weeks and months.")] = "UTC",
@@ -82,7 +97,9 @@ def new(
 def preview(
     report: ReportName,
     period: PeriodId = "",
-    run: Annotated[bool, typer.Option("--run", help="Pay the query, and show its rows and checks.")] = False,
+    run: Annotated[
+        bool, typer.Option("--run", help="Pay the query, and show its rows and checks.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a period would query, which partitions it reads, and what it costs. Nothing is published."""
@@ -113,10 +130,13 @@ def plan(
     report: ReportName,
     last: Annotated[int, typer.Option(min=1, help="How many of the last published periods.")] = 3,
     key: Annotated[
-        list[str] | None, typer.Option(help="A column that tells rows apart; several times for more.")
+        list[str] | None,
+        typer.Option(help="A column that tells rows apart; several times for more."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Pay without asking.")] = False,
-    apply: Annotated[str, typer.Option(metavar="URL or mwaa:NAME", help="Let this Airflow restate what changes.")] = "",
+    apply: Annotated[
+        str, typer.Option(metavar="URL or mwaa:NAME", help="Let this Airflow restate what changes.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show what an edited report would change in its last published periods, as Markdown. Nothing is published."""
@@ -162,7 +182,9 @@ def plan(
 @app.command()
 def docs(
     report: ReportName,
-    odcs: Annotated[bool, typer.Option("--odcs", help="Print an ODCS data contract as YAML.")] = False,
+    odcs: Annotated[
+        bool, typer.Option("--odcs", help="Print an ODCS data contract as YAML.")
+    ] = False,
 ) -> None:
     """Describe a report as Markdown, for its readers: schedule, inputs, columns, checks, and where it is published."""
     from athena_reports.authors.docs import contract, markdown
@@ -189,7 +211,9 @@ def status(report: ReportName, as_json: AsJson = False) -> None:
 
 @app.command()
 def costs(
-    report: Annotated[str, typer.Argument(metavar="[REPORT]", help="A report, or the id of a DAG; else all.")] = "",
+    report: Annotated[
+        str, typer.Argument(metavar="[REPORT]", help="A report, or the id of a DAG; else all.")
+    ] = "",
     months: Annotated[int, typer.Option(min=1, help="How many of the last months, in UTC.")] = 12,
     as_json: AsJson = False,
 ) -> None:
@@ -209,9 +233,12 @@ def costs(
 @app.command("test")
 def run_cases(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[REPORT or REPORT/CASE]...", help="By default all.")
+        list[str] | None,
+        typer.Argument(metavar="[REPORT or REPORT/CASE]...", help="By default all."),
     ] = None,
-    accept: Annotated[bool, typer.Option("--accept", help="Keep what comes out as expected.csv, for review.")] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Keep what comes out as expected.csv, for review.")
+    ] = False,
     folder: Annotated[Path, typer.Option(help="Where the cases are.")] = Path("tests/reports"),
     as_json: AsJson = False,
 ) -> None:
@@ -242,7 +269,9 @@ def run_cases(
 
 @app.command("check-account")
 def account(
-    airflow: Annotated[str, typer.Option(metavar="URL or mwaa:NAME", help="Look for the pool in this Airflow.")] = "",
+    airflow: Annotated[
+        str, typer.Option(metavar="URL or mwaa:NAME", help="Look for the pool in this Airflow.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Check that the account has what the settings name, and may be written to. Nothing is queried or left behind."""
@@ -311,7 +340,9 @@ def main() -> None:
     logging.disable(logging.WARNING)
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
     os.environ["PYTHONWARNINGS"] = "ignore"
-    if sys.stdin is None:  # closed by the shell: a question then has no answer, as from an empty file
+    if (
+        sys.stdin is None
+    ):  # closed by the shell: a question then has no answer, as from an empty file
         sys.stdin = StringIO()
 
     try:

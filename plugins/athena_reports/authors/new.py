@@ -61,17 +61,21 @@ def write_report(report: NewReport, root: Path) -> list[Path]:
     """Write the files of a report below the root of the repository, and return them.
 
     Raises:
-        NewReportError: The report could not run as it is written, one of its files is there already, or
-            they cannot be written. Then none is written.
+        NewReportError: The report could not run as it is written, one of its files is there
+            already, or they cannot be written. Then none is written.
     """
     _require_names(report)
     _require_owner(report.owner)
     if report.until is not None and report.until < report.since:
-        raise NewReportError(f"The last date, {report.until}, is before the first one, {report.since}.")
+        raise NewReportError(
+            f"The last date, {report.until}, is before the first one, {report.since}."
+        )
     files = {root / path: text for path, text in _files(report).items()}
     existing = [str(path) for path in files if path.exists()]
     if existing:
-        raise NewReportError(f"{', '.join(existing)} exists already, so nothing is written. Choose another name.")
+        raise NewReportError(
+            f"{', '.join(existing)} exists already, so nothing is written. Choose another name."
+        )
     try:
         for path, text in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +91,9 @@ def write_report(report: NewReport, root: Path) -> list[Path]:
 
 def _require_names(report: NewReport) -> None:
     if not re.fullmatch(NAME_PATTERN, report.name):
-        raise NewReportError(f"{report.name!r} is not a name: use up to 64 lower-case letters, digits and '_'.")
+        raise NewReportError(
+            f"{report.name!r} is not a name: use up to 64 lower-case letters, digits and '_'."
+        )
     columns = {"key": report.key, "time": report.time, "partition": report.partition}
     wrong = {field: name for field, name in columns.items() if not _COLUMN.fullmatch(name)}
     if not _TABLE.fullmatch(report.table):
@@ -99,7 +105,8 @@ def _require_names(report: NewReport) -> None:
         raise NewReportError(f"{columns} are not three columns. Name a different one for each.")
     if is_reserved(report.partition):
         raise NewReportError(
-            f"The partition key {report.partition!r} is a reserved word of SQL. Write the report by hand."
+            f"The partition key {report.partition!r} is a reserved word of SQL. Write the report by"
+            " hand."
         )
 
 
@@ -178,7 +185,8 @@ def _templates() -> Environment:
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         undefined=StrictUndefined,
-        # A report's SQL is a Jinja template itself, so these have other delimiters than Jinja's own.
+        # A report's SQL is a Jinja template itself, so these have other delimiters than Jinja's
+        # own.
         variable_start_string="[[",
         variable_end_string="]]",
         block_start_string="[%",

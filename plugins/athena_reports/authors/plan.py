@@ -50,7 +50,11 @@ class ChangePlan(BaseModel, frozen=True):
     @property
     def restatable(self) -> list[str]:
         """The ids of the periods that would change, and that no check forbids to publish."""
-        return [planned.period for planned in self.periods if not planned.differences.is_empty and not planned.failed]
+        return [
+            planned.period
+            for planned in self.periods
+            if not planned.differences.is_empty and not planned.failed
+        ]
 
 
 def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Period]:
@@ -61,13 +65,15 @@ def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Pe
         published = sorted(table.periods_of(declared.cadence))
     if not published:
         raise PlanError(
-            f"No period of {declared.dag.dag_id} ({declared.cadence.description}) is published in Glue, "
-            "so there is nothing to compare with."
+            f"No period of {declared.dag.dag_id} ({declared.cadence.description}) is published in"
+            " Glue, so there is nothing to compare with."
         )
     return published[-number:]
 
 
-def check_comparable(declared: DeclaredReport, periods: Sequence[Period], key: Sequence[str], aws: Aws) -> None:
+def check_comparable(
+    declared: DeclaredReport, periods: Sequence[Period], key: Sequence[str], aws: Aws
+) -> None:
     """Look for what the periods are compared with, before anything is paid.
 
     PlanError if a period has no Parquet, or is published without a column of the key.
@@ -77,11 +83,17 @@ def check_comparable(declared: DeclaredReport, periods: Sequence[Period], key: S
         for name in key:
             if name not in columns:
                 about = f"{declared.dag.dag_id}, period {period.id}"
-                raise PlanError(f"{about} has no column {name!r}. Choose a key among {', '.join(columns)}.")
+                raise PlanError(
+                    f"{about} has no column {name!r}. Choose a key among {', '.join(columns)}."
+                )
 
 
 def make_plan(
-    declared: DeclaredReport, periods: Sequence[Period], key: Sequence[str], aws: Aws, tell: Callable[[str], None]
+    declared: DeclaredReport,
+    periods: Sequence[Period],
+    key: Sequence[str],
+    aws: Aws,
+    tell: Callable[[str], None],
 ) -> ChangePlan:
     """Pay the query of each period, and compare its rows with the published ones. Nothing is published.
 
@@ -95,7 +107,9 @@ def make_plan(
     return ChangePlan(dag_id=declared.dag.dag_id, periods=tuple(planned))
 
 
-def _planned(declared: DeclaredReport, period: Period, key: Sequence[str], aws: Aws) -> PlannedPeriod:
+def _planned(
+    declared: DeclaredReport, period: Period, key: Sequence[str], aws: Aws
+) -> PlannedPeriod:
     location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
     manifest = _published(declared, period, aws)
     with trial(declared, period, aws) as done:
@@ -124,7 +138,9 @@ def _published(declared: DeclaredReport, period: Period, aws: Aws) -> Manifest:
     location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
     manifest, _ = read_manifest(location, aws.s3)
     if manifest is None or not manifest.parquet_key:
-        raise PlanError(f"{location.manifest_uri} names no Parquet to compare with. Publish the period again.")
+        raise PlanError(
+            f"{location.manifest_uri} names no Parquet to compare with. Publish the period again."
+        )
     return manifest
 
 

@@ -20,7 +20,12 @@ from athena_reports.queries.prices import price_usd
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 from athena_reports.steps.airflow_errors import describe
-from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError, measured_scan, require_within
+from athena_reports.steps.scan_limit import (
+    ScanEstimate,
+    ScanLimitError,
+    measured_scan,
+    require_within,
+)
 
 _SHOWN_ROWS = 10
 _FIRST_ROWS = "SELECT columns(*)::VARCHAR FROM {source} LIMIT {rows}"
@@ -38,8 +43,8 @@ class InputPreview(BaseModel, frozen=True):
 class Estimate(BaseModel, frozen=True):
     """What the query will scan.
 
-    It is measured by published periods, as a run measures it before it holds it against `max_scan`. Before
-    the first run of a report every column of the partitions counts, so it is an upper bound.
+    It is measured by published periods, as a run measures it before it holds it against `max_scan`.
+    Before the first run of a report every column of the partitions counts, so it is an upper bound.
     """
 
     bytes: int
@@ -117,7 +122,9 @@ def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: 
     return unpaid.model_copy(update={"trial": _trial(declared, period, aws)})
 
 
-def estimate(declared: DeclaredReport, period: Period, inputs: Sequence[InputPreview], aws: Aws) -> Estimate | None:
+def estimate(
+    declared: DeclaredReport, period: Period, inputs: Sequence[InputPreview], aws: Aws
+) -> Estimate | None:
     """Return what a period's query will scan; None if no period is published and there are no inputs."""
     measured = _measured_scan(declared, period, aws)
     if measured is not None:
@@ -133,8 +140,10 @@ def estimate(declared: DeclaredReport, period: Period, inputs: Sequence[InputPre
     return Estimate(
         bytes=all_columns,
         price_usd=_price(all_columns, aws),
-        basis="every column of the partitions: no period is published yet, "
-        "and the query reads only the columns it names",
+        basis=(
+            "every column of the partitions: no period is published yet, "
+            "and the query reads only the columns it names"
+        ),
         is_measured=False,
     )
 
@@ -230,7 +239,9 @@ def show(result: Preview, console: Console) -> None:
     if result.trial is not None:
         show_trial(result.trial, console)
     elif result.refused:
-        console.print(Text("\nNothing was run. A run of this period would be refused.", style="red"))
+        console.print(
+            Text("\nNothing was run. A run of this period would be refused.", style="red")
+        )
     else:
         way_on = "--run pays the query and shows the first rows."
         console.print(Text(f"\nNothing was run. {way_on}", style="dim"))
@@ -276,7 +287,9 @@ def show_trial(result: TrialPreview, console: Console) -> None:
     console.print(grid)
     for check in result.checks:
         console.print(_outcome(check))
-    console.print(f"It scanned {_cost(result.scanned_bytes, result.price_usd)}. Nothing is published.")
+    console.print(
+        f"It scanned {_cost(result.scanned_bytes, result.price_usd)}. Nothing is published."
+    )
 
 
 def _cell(value: str | None) -> Text:

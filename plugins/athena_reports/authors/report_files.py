@@ -104,7 +104,8 @@ class Declared(NamedTuple):
 def declared_reports() -> Declared:
     """Import the files of Airflow's `dags_folder`; return their reports, and why a file has none.
 
-    As in Airflow, a file that `.airflowignore` names is not read, and only Ctrl-C ends the import of all files.
+    As in Airflow, a file that `.airflowignore` names is not read, and only Ctrl-C ends the import
+    of all files.
     """
     folder = Path(conf.get_mandatory_value("core", "dags_folder"))
     reports: list[DeclaredReport] = []
@@ -170,7 +171,8 @@ def find_report(name: str, period_id: str, declared: Declared) -> tuple[Declared
 
 def _dag_files(folder: Path) -> list[Path]:
     """Return the Python files that Airflow would read, in a fixed order."""
-    # Not in safe mode: that leaves out a file without the word "airflow", which `make check` explains.
+    # Not in safe mode: that leaves out a file without the word "airflow", which `make check`
+    # explains.
     paths = [Path(path) for path in list_py_file_paths(folder, safe_mode=False)]
     return sorted(path for path in paths if path.suffix == ".py")
 

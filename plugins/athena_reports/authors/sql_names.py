@@ -1,7 +1,8 @@
 """Names of tables and columns, as SQL that is written for an author needs them."""
 
-# What Athena reserves in SELECT (https://docs.aws.amazon.com/athena/latest/ug/reserved-words.html), and what else the
-# parsers of its SQL take for reserved: the linter and the local Athena have one each.
+# What Athena reserves in SELECT (https://docs.aws.amazon.com/athena/latest/ug/reserved-words.html),
+# and what else the parsers of its SQL take for reserved: the linter and the local Athena have one
+# each.
 _RESERVED_WORDS = """
 ALL ALTER AND ANY ARRAY AS BETWEEN BY CASE CAST CONSTRAINT CREATE CROSS CUBE CURRENT_CATALOG CURRENT_DATE
 CURRENT_PATH CURRENT_ROLE CURRENT_SCHEMA CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER DEALLOCATE DELETE

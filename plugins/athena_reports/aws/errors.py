@@ -94,7 +94,12 @@ _KINDS: Mapping[str, ErrorKind] = {  # by the code of a service's error, without
     "ResourceNotReady": ErrorKind.CATALOG_NOT_READY,
     "ResourceNumberLimitExceeded": ErrorKind.CATALOG_NOT_READY,
 }
-_NOT_SENT_ERRORS = (BaseEndpointResolverError, EndpointProviderError, ParamValidationError, ValidationError)
+_NOT_SENT_ERRORS = (
+    BaseEndpointResolverError,
+    EndpointProviderError,
+    ParamValidationError,
+    ValidationError,
+)
 
 
 def error_kind(error: Exception) -> ErrorKind:
@@ -166,7 +171,10 @@ _NO_REGION = CallVerdict(
     "Set AWS_DEFAULT_REGION, or the connection's region.",
 )
 _MEANINGS: Mapping[ErrorKind, tuple[str, str]] = {  # meaning and hint
-    ErrorKind.NO_CREDENTIALS: ("there are no credentials", "Set AWS_ACCESS_KEY_ID, or grant a role."),
+    ErrorKind.NO_CREDENTIALS: (
+        "there are no credentials",
+        "Set AWS_ACCESS_KEY_ID, or grant a role.",
+    ),
     ErrorKind.NOT_SENT: ("the call is not valid", "Correct what its reason says."),
     ErrorKind.NO_ANSWER: ("Athena did not answer", "See the AWS health dashboard and the network."),
     ErrorKind.FAILED: ("Athena did not answer", "See the AWS health dashboard and the network."),

@@ -12,8 +12,8 @@ from botocore.config import Config
 class SharedSessionHook(AthenaHook):
     """Athena's hook that also makes the clients of other services, in the same session.
 
-    A hook of the provider makes a session of its own: for each it asks Airflow for the connection, assumes the role
-    again, and reads botocore's data again.
+    A hook of the provider makes a session of its own: for each it asks Airflow for the connection,
+    assumes the role again, and reads botocore's data again.
     """
 
     def client(self, service: str) -> Any:

@@ -24,8 +24,12 @@ MULTIPART_BYTES = 64 * 1024**2  # a larger upload goes in parts
 _DELETED_AT_ONCE = 1000  # DeleteObjects takes no more
 _ALLOW = "Allow it in IAM and in the bucket's policy, and check ATHENA_REPORTS_BUCKET_OWNER."
 _ADVICE = {  # by the code of S3's error
-    "NoSuchBucket": "Create the bucket, or change ATHENA_REPORTS_BUCKET or ATHENA_REPORTS_QUERY_RESULTS.",
-    "PermanentRedirect": "The bucket is in another region: set the region of the Airflow connection.",
+    "NoSuchBucket": (
+        "Create the bucket, or change ATHENA_REPORTS_BUCKET or ATHENA_REPORTS_QUERY_RESULTS."
+    ),
+    "PermanentRedirect": (
+        "The bucket is in another region: set the region of the Airflow connection."
+    ),
     "AccessDenied": _ALLOW,
     "403": _ALLOW,  # of a HEAD request, whose response has no body
 }
@@ -89,7 +93,8 @@ class S3:
         """Return a small object's bytes and its ETag."""
         with _explained(uri, "read"):
             response = self.client.get_object(**self._object(uri))
-            # Not `with body`: botocore gives its raw stream there, which does not notice that it is cut off.
+            # Not `with body`: botocore gives its raw stream there, which does not notice that it is
+            # cut off.
             with closing(response["Body"]) as body:
                 return body.read(), response["ETag"]
 
@@ -189,7 +194,9 @@ class S3:
                 problem = f"{uri} cannot be deleted: {code}: {failure.get('Message')}."
                 raise S3Error(_with_advice(problem, code), retryable=kind.retryable)
 
-    def _listed(self, prefix_uri: str, field: str, key_field: str, **options: Any) -> Iterator[tuple[str, Any]]:
+    def _listed(
+        self, prefix_uri: str, field: str, key_field: str, **options: Any
+    ) -> Iterator[tuple[str, Any]]:
         """Yield the address and the description of each item in one field of a listing.
 
         Args:

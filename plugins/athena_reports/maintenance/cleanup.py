@@ -237,15 +237,17 @@ def _require_whole(
     if manifest is None:
         if partition is not None:
             raise PublishError(
-                f"{location.manifest_uri} is missing, but Glue has the period. Its version is kept. "
-                f"Restore the manifest, or clear run_query of the period and its downstream tasks."
+                f"{location.manifest_uri} is missing, but Glue has the period. Its version is kept."
+                " Restore the manifest, or clear run_query of the period and its downstream tasks."
             )
         return
     if damage(manifest, location, objects):
         # The version may be younger than the listing, so its objects are listed once more.
         problem = damage(manifest, location, s3.list(location.version_uri(manifest.version)))
         if problem:
-            raise PublishError(f"{problem}. Clear run_query of the period and its downstream tasks.")
+            raise PublishError(
+                f"{problem}. Clear run_query of the period and its downstream tasks."
+            )
 
 
 def _is_followed(manifest: Manifest, partition: Partition | None, location: PeriodLocation) -> bool:

@@ -75,8 +75,8 @@ def build_cleanup(
 def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None = None) -> DAG:
     """Build the DAG `athena_reports_restatement`: it reports provisional periods again once late events have landed.
 
-    With the param `stale`, it also reports stale periods again: their SQL reads the period before, which was restated
-    since.
+    With the param `stale`, it also reports stale periods again: their SQL reads the period before,
+    which was restated since.
     `every` says how often it runs; `doc` is Markdown for the people who operate it.
     """
     with _maintenance_dag(

@@ -30,7 +30,9 @@ class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
     template_fields = ("workgroup", "environment")
     ui_color = "#e8d5b5"
 
-    def __init__(self, *, workgroup: str, environment: str, grace: timedelta = GRACE, **kwargs: Any) -> None:
+    def __init__(
+        self, *, workgroup: str, environment: str, grace: timedelta = GRACE, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.workgroup = workgroup
         self.environment = environment
@@ -41,7 +43,9 @@ class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
         """Stop the unwanted queries, and return their query execution ids."""
         stopped = []
         for marker, query in self._unwanted(context["ti"]):
-            self.log.warning("Stopping query %s of %s, run %s.", query.id, marker.dag_id, marker.run_id)
+            self.log.warning(
+                "Stopping query %s of %s, run %s.", query.id, marker.dag_id, marker.run_id
+            )
             self.hook.stop_query(query.id)
             stopped.append(query.id)
         return stopped
@@ -70,5 +74,7 @@ class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
 
 def _is_active(ti: Any, marker: Marker) -> bool:
     """Whether Airflow still has the run of a query, and the run has not ended."""
-    count = ti.get_dr_count(dag_id=marker.dag_id, run_ids=[marker.run_id], states=["queued", "running"])
+    count = ti.get_dr_count(
+        dag_id=marker.dag_id, run_ids=[marker.run_id], states=["queued", "running"]
+    )
     return bool(count)

@@ -152,7 +152,7 @@ class Lake:
         except Exception as error:  # whatever a connection, its secrets or its credentials raise
             raise LakeError(
                 f"The Airflow connection {connection!r} cannot be used: {error}. "
-                f"Create it, or set ATHENA_REPORTS_AWS_CONN_ID to another one."
+                "Create it, or set ATHENA_REPORTS_AWS_CONN_ID to another one."
             ) from error
         console = ""
         domain = BaseAwsLink.get_aws_domain(glue.meta.partition)
@@ -197,7 +197,7 @@ class Lake:
         except (ClientError, BotoCoreError) as error:
             return (
                 f"The Glue table {self.database}.{table} cannot be read: {error}. Allow "
-                f"glue:GetPartitions for the connection's role, or see why Glue does not answer."
+                "glue:GetPartitions for the connection's role, or see why Glue does not answer."
             )
         return partitions
 
@@ -213,7 +213,7 @@ class Lake:
         if manifest is None:
             raise LakeError(
                 f"{location.manifest_uri} does not exist: the period was never published, or its "
-                f"manifest was deleted. Clear the run of the period."
+                "manifest was deleted. Clear the run of the period."
             )
         return manifest
 

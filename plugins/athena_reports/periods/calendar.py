@@ -1,8 +1,9 @@
 """Calendar periods in a time zone: the days, weeks, months, quarters and years that a report is made for.
 
-A period is half-open, [start, end), and begins with its first date. **A date begins at the first instant at which a
-clock in the zone reads that date's midnight or later.** So the periods of a cadence tile time without gap or overlap,
-also where a midnight does not exist or comes twice. Of a date that a zone skipped there is no daily period.
+A period is half-open, [start, end), and begins with its first date. **A date begins at the first
+instant at which a clock in the zone reads that date's midnight or later.** So the periods of a
+cadence tile time without gap or overlap, also where a midnight does not exist or comes twice. Of a
+date that a zone skipped there is no daily period.
 """
 
 from collections.abc import Iterable, Iterator
@@ -70,7 +71,10 @@ class Cadence:
         if self.unit == "weekly":
             _require_one_of(Weekday, self.first_day, "first_day")
         elif self.first_day is not None:
-            raise PeriodError(f"first_day {self.first_day!r} has no meaning for a {self.unit} cadence: leave it out")
+            raise PeriodError(
+                f"first_day {self.first_day!r} has no meaning for a {self.unit} cadence: leave"
+                " it out"
+            )
         zone_of(self.timezone)
 
     @property
@@ -102,7 +106,9 @@ class Cadence:
         if first_date is None:
             naming = _NAMING[self.unit]
             expected = f"expected {naming.form_of_id}, such as {naming.example_of_id!r}"
-            raise PeriodError(f"{id!r} is not the id of a {naming.noun}: {expected} ({self.description})")
+            raise PeriodError(
+                f"{id!r} is not the id of a {naming.noun}: {expected} ({self.description})"
+            )
         return self._beginning_on(first_date)
 
     def containing(self, instant: datetime) -> "Period":
@@ -110,7 +116,8 @@ class Cadence:
         utc = to_utc(instant)
         self._check_year(utc.year)
         index = self._index(utc.astimezone(self.zone).date())
-        # Where a clock goes back over midnight, it shows the previous date again after the new one has begun.
+        # Where a clock goes back over midnight, it shows the previous date again after the new one
+        # has begun.
         while self._start(index + 1) <= utc:
             index += 1
         return self._nearest(index, 1)
@@ -149,7 +156,9 @@ class Cadence:
         if period.first_date < first_date:
             after = period.next
         around = f"the {self.noun}s around it are {after.previous} and {after}"
-        raise PeriodError(f"no {self.noun} begins on {self._id(first_date)!r}; {around} ({self.description})")
+        raise PeriodError(
+            f"no {self.noun} begins on {self._id(first_date)!r}; {around} ({self.description})"
+        )
 
     @cached_property
     def _length_in_days(self) -> int:
@@ -230,14 +239,16 @@ class Cadence:
 class Period(BaseModel, frozen=True, extra="forbid"):
     """One period of a cadence: [start, end). Cadences make it. Only periods of one cadence have an order.
 
-    It is its own wire form: `model_validate` reads what `model_dump(mode="json")` gives, to an equal period. It refuses
-    what is not a period of its cadence, with pydantic's ValidationError. The wire form also has the bounds as ISO 8601
-    texts, for those who read it in Airflow's UI. They follow from the cadence and the date, so they are not read back.
+    It is its own wire form: `model_validate` reads what `model_dump(mode="json")` gives, to an
+    equal period. It refuses what is not a period of its cadence, with pydantic's ValidationError.
+    The wire form also has the bounds as ISO 8601 texts, for those who read it in Airflow's UI. They
+    follow from the cadence and the date, so they are not read back.
 
     Attributes:
         cadence: How time is cut into periods.
         first_date: The nominal first date. Nominal, because a zone can skip a date.
-        id: The nominal first date as the cadence writes it: "2026-11-15", "2026-11", "2026-Q4", "2026".
+        id: The nominal first date as the cadence writes it: "2026-11-15", "2026-11", "2026-Q4",
+            "2026".
     """
 
     cadence: Cadence
@@ -261,7 +272,10 @@ class Period(BaseModel, frozen=True, extra="forbid"):
     @model_validator(mode="after")
     def _require_period_of_its_cadence(self) -> Self:
         if self.cadence._id(self.first_date) != self.id:
-            problem = f"{self.id!r} is not the id of a {self.cadence.noun} that begins on {self.first_date}"
+            problem = (
+                f"{self.id!r} is not the id of a {self.cadence.noun} that begins on"
+                f" {self.first_date}"
+            )
             raise PeriodError(f"{problem} ({self.cadence.description})")
         self.cadence._beginning_on(self.first_date)
         return self
@@ -317,7 +331,9 @@ class Period(BaseModel, frozen=True, extra="forbid"):
     def dates_in(self, timezone: str = "UTC", late_by: timedelta = timedelta(0)) -> list[date]:
         """Return the dates that clocks in a zone show in [start, end + late_by); PeriodError if a value is wrong."""
         if late_by < timedelta(0):
-            raise PeriodError(f"late_by {late_by!r} is negative: it is how long after the end events may land")
+            raise PeriodError(
+                f"late_by {late_by!r} is negative: it is how long after the end events may land"
+            )
         return dates_shown(zone_of(timezone), self.start_utc, self.end_utc + late_by)
 
 

@@ -1,7 +1,7 @@
 """Formats of partitions: which of them name the day, the month or the year that holds a date.
 
-A format is judged by what `strftime` makes of dates with it, not by a list of directives: there are more of them than
-Python documents, and what they write depends on the machine.
+A format is judged by what `strftime` makes of dates with it, not by a list of directives: there are
+more of them than Python documents, and what they write depends on the machine.
 """
 
 from datetime import date, datetime, timedelta, timezone
@@ -9,11 +9,12 @@ from functools import lru_cache
 
 _DAY = timedelta(days=1)
 _LONGEST = 366 * _DAY
-# A leap year, years in which the last days lie in the first week of the next, and one in which the first days lie in
-# the last week of the year before.
+# A leap year, years in which the last days lie in the first week of the next, and one in which the
+# first days lie in the last week of the year before.
 _FIRST_DATE = date(2024, 1, 1)
 _LAST_DATE = date(2027, 12, 31)
-# Weekdays and weeks fall on the same dates again after 28 years, until 2100: only the year tells the two dates apart.
+# Weekdays and weeks fall on the same dates again after 28 years, until 2100: only the year tells
+# the two dates apart.
 _SAME_BUT_FOR_THE_YEAR = date(2052, 1, 1)
 _ZONE = timezone(timedelta(hours=9, minutes=31), "ZONE")
 _TIMES = [  # of one day; they differ in each part of a time
@@ -27,27 +28,32 @@ _TIMES = [  # of one day; they differ in each part of a time
 def require_dates(format: str) -> str:
     """Return a format of partitions (`strftime`) if each of its texts names a day, a month or a year.
 
-    A text may also name another run of consecutive dates, such as a week. It takes some milliseconds, once per format.
+    A text may also name another run of consecutive dates, such as a week. It takes some
+    milliseconds, once per format.
 
     Raises:
-        ValueError: The format has a directive finer than a day, its texts stand for dates that are a year or more
-            apart or dates with others between them, or `strftime` does not take it.
+        ValueError: The format has a directive finer than a day, its texts stand for dates that are
+            a year or more apart or dates with others between them, or `strftime` does not take it.
     """
     try:
         is_finer_than_a_day = _is_finer_than_a_day(format)
         dates_of_one_text = _two_dates_of_one_text(format)
     except ValueError as error:
-        raise ValueError(f"strftime does not take it: {error}. Give one such as %Y-%m-%d.") from error
+        raise ValueError(
+            f"strftime does not take it: {error}. Give one such as %Y-%m-%d."
+        ) from error
     if is_finer_than_a_day:
         raise ValueError(
-            "it has a directive finer than a day, and hourly partitions are not supported yet. Read a table with daily "
-            "partitions, or filter by period.contains alone, without a filter on partitions and without an Input."
+            "it has a directive finer than a day, and hourly partitions are not supported yet. Read"
+            " a table with daily partitions, or filter by period.contains alone, without a filter"
+            " on partitions and without an Input."
         )
     if dates_of_one_text:
         first, second = dates_of_one_text
         raise ValueError(
-            f"it does not name the day, month or year of a date: {first} and {second} are both "
-            f"{first.strftime(format)!r}. Name the year, and what lies between it and the day, as in %Y-%m-%d or %Y-%m."
+            f"it does not name the day, month or year of a date: {first} and {second} are both"
+            f" {first.strftime(format)!r}. Name the year, and what lies between it and the day, as"
+            " in %Y-%m-%d or %Y-%m."
         )
     return format
 

@@ -14,7 +14,9 @@ from athena_reports.periods.partition_format import require_dates
 Scalar = str | int | float | bool | Decimal | date | datetime | None
 ParamValue = Scalar | Sequence[Scalar]
 PartitionKind = Literal["string", "date", "integer"]
-EventTimeKind = Literal["timestamp", "timestamp with time zone", "epoch_seconds", "epoch_milliseconds"]
+EventTimeKind = Literal[
+    "timestamp", "timestamp with time zone", "epoch_seconds", "epoch_milliseconds"
+]
 
 _MOST_DIGITS = 38  # of a decimal in Athena
 
@@ -66,25 +68,30 @@ class SqlPeriod:
 
         Args:
             column: The event time: a column or an expression.
-            kind: `timestamp` (UTC, without a zone), `timestamp with time zone`, `epoch_seconds`, `epoch_milliseconds`.
+            kind: `timestamp` (UTC, without a zone), `timestamp with time zone`, `epoch_seconds`,
+                `epoch_milliseconds`.
         """
         start = _instant_literal(self.start_utc, kind)
         end = _instant_literal(self.end_utc, kind)
         return f"({column} >= {start} AND {column} < {end})"
 
     def partitions(
-        self, *columns: str, zone: str = "UTC", format: str = "%Y-%m-%d", kind: PartitionKind = "string"
+        self,
+        *columns: str,
+        zone: str = "UTC",
+        format: str = "%Y-%m-%d",
+        kind: PartitionKind = "string",
     ) -> str:
         """Return a predicate on date partitions that reads exactly those that can hold the events.
 
-        Those are the dates in `zone` that the period touches, and those in which an event that is `late_by` late
-        may land. A Tokyo week lies in 8 UTC dates, not in 7.
+        Those are the dates in `zone` that the period touches, and those in which an event that is
+        `late_by` late may land. A Tokyo week lies in 8 UTC dates, not in 7.
 
         Args:
             columns: One partition key that holds a date, or three that hold year, month and day.
             zone: The time zone in which the partitions are dated.
-            format: How one key writes its date (`strftime`); also of longer partitions, such as `%Y-%m`. Hourly
-                partitions are not supported yet.
+            format: How one key writes its date (`strftime`); also of longer partitions, such as
+                `%Y-%m`. Hourly partitions are not supported yet.
             kind: Type of the partition keys: `string`, `date` or `integer`.
 
         Raises:
@@ -103,7 +110,9 @@ class SqlPeriod:
                 return _one_key_filter(column, dates, format, kind)
             case (year_key, month_key, day_key):
                 return _three_keys_filter(year_key, month_key, day_key, dates, kind)
-        raise ValueError(f"partitions(): {len(columns)} columns given, expected a date, or year, month and day.")
+        raise ValueError(
+            f"partitions(): {len(columns)} columns given, expected a date, or year, month and day."
+        )
 
     def __str__(self) -> str:
         return self.period.id
@@ -143,29 +152,38 @@ def literal(value: ParamValue) -> str:
             return f"TIMESTAMP '{_wall_clock(value.astimezone(UTC))} UTC'"
         case date() if not isinstance(value, datetime):
             return f"DATE '{value.isoformat()}'"
-        case list() | tuple() if value and not any(isinstance(item, list | tuple) for item in value):
+        case list() | tuple() if value and not any(
+            isinstance(item, list | tuple) for item in value
+        ):
             items = ", ".join(map(literal, value))
             return f"({items})"
     raise ValueError(
-        f"{value!r} has no SQL literal: give a str without NUL, bigint, finite float, Decimal of up to 38 digits, "
-        f"a bool, a date, None, a datetime in whole milliseconds, or a list of these that is not empty."
+        f"{value!r} has no SQL literal: give a str without NUL, bigint, finite float, Decimal of up"
+        " to 38 digits, a bool, a date, None, a datetime in whole milliseconds, or a list of these"
+        " that is not empty."
     )
 
 
 def _one_key_filter(column: str, dates: Sequence[date], format: str, kind: PartitionKind) -> str:
-    texts = dict.fromkeys(day.strftime(format) for day in dates)  # each once: a partition may hold a month
+    texts = dict.fromkeys(
+        day.strftime(format) for day in dates
+    )  # each once: a partition may hold a month
     values = ", ".join(_partition_literal(text, kind) for text in texts)
     return f"({column} IN ({values}))"
 
 
-def _three_keys_filter(year_key: str, month_key: str, day_key: str, dates: Sequence[date], kind: PartitionKind) -> str:
+def _three_keys_filter(
+    year_key: str, month_key: str, day_key: str, dates: Sequence[date], kind: PartitionKind
+) -> str:
     filters = []
     for _, dates_of_month in groupby(dates, key=lambda day: (day.year, day.month)):
         days = list(dates_of_month)
         year = _partition_literal(f"{days[0]:%Y}", kind)
         month = _partition_literal(f"{days[0]:%m}", kind)
         day_list = ", ".join(_partition_literal(f"{day:%d}", kind) for day in days)
-        filters.append(f"({year_key} = {year} AND {month_key} = {month} AND {day_key} IN ({day_list}))")
+        filters.append(
+            f"({year_key} = {year} AND {month_key} = {month} AND {day_key} IN ({day_list}))"
+        )
     return f"({' OR '.join(filters)})"
 
 

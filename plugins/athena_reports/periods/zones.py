@@ -28,7 +28,7 @@ def zone_of(name: str) -> ZoneInfo:
 
     problem = (
         f"timezone {name!r} is not the name of an IANA time zone such as Asia/Tokyo or UTC "
-        f"(offsets and the machine's own zone are not accepted)"
+        "(offsets and the machine's own zone are not accepted)"
     )
     similar = _similar_names(str(name))
     if similar:

@@ -33,7 +33,9 @@ Outcome = Literal["published", "unchanged", "superseded"]
 PUBLISHED_WITHIN = timedelta(hours=12)
 
 _Document = TypeVar("_Document", Manifest, Latest)
-_Stored = tuple[_Document | None, str | None]  # a document and its ETag; two Nones if it is not there
+_Stored = tuple[
+    _Document | None, str | None
+]  # a document and its ETag; two Nones if it is not there
 
 
 class _Change(NamedTuple, Generic[_Document]):
@@ -94,7 +96,9 @@ def publish(
             # Not before the upload is verified: readers would see the columns of a version that is
             # never published.
             table.prepare(version.columns, commented=True)
-        if current is not None and _facts_worth_a_write(current) == _facts_worth_a_write(successor.document):
+        if current is not None and _facts_worth_a_write(current) == _facts_worth_a_write(
+            successor.document
+        ):
             return _Change(current, successor.outcome)
         return successor
 
@@ -144,7 +148,9 @@ def follow(manifest: Manifest, *, location: PeriodLocation, s3: S3, table: Table
         # partition may have been overwritten here, so follow that manifest.
         present, _ = read_manifest(location, s3)
         if present is None:
-            raise PublishError(f"{location.manifest_uri} was deleted meanwhile. Clear publish to write it again.")
+            raise PublishError(
+                f"{location.manifest_uri} was deleted meanwhile. Clear publish to write it again."
+            )
         if present == manifest:
             return
         manifest = present
@@ -176,7 +182,7 @@ def _refuse_a_future_query(current: Manifest, location: PeriodLocation) -> None:
         raise PublishError(
             f"{location.manifest_uri} says that query {current.query.id} was submitted in the "
             f"future, at {current.query.submitted_at}: no later one could replace it. Move it "
-            f"away, then clear publish.",
+            "away, then clear publish.",
             retryable=False,
         )
 
@@ -298,12 +304,14 @@ def _verify(version: Version, location: PeriodLocation, stored: Iterable[StoredO
     if oldest < datetime.now(UTC) - PUBLISHED_WITHIN:
         raise PublishError(
             f"Version {version.version} was uploaded at {oldest:%Y-%m-%d %H:%M} UTC, too long ago "
-            f"to be published. Clear transform.",
+            "to be published. Clear transform.",
             retryable=False,
         )
 
 
-def _difference(new: Version, old: Version, location: PeriodLocation, s3: S3, memory_limit: str) -> Difference | None:
+def _difference(
+    new: Version, old: Version, location: PeriodLocation, s3: S3, memory_limit: str
+) -> Difference | None:
     """Count the rows that `new` adds to `old` and removes, as multisets.
 
     With other columns or types, all rows differ. None if that cannot be counted, as one of them has
@@ -342,7 +350,9 @@ def _formats(version: Version) -> set[str]:
     return {item.format for item in version.objects}
 
 
-def _keep_sql(sql_sha256: str, version: Version, current: Manifest, location: PeriodLocation, s3: S3) -> None:
+def _keep_sql(
+    sql_sha256: str, version: Version, current: Manifest, location: PeriodLocation, s3: S3
+) -> None:
     """Copy the SQL of a version that is not published beside the current one, which has the same rows."""
     if sql_sha256 == current.query.sql_sha256:
         return

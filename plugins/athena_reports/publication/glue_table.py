@@ -37,7 +37,9 @@ _TABLE_INPUT = {
 _HIVE = "org.apache.hadoop.hive.ql.io.parquet"
 _CHANGED_MEANWHILE = {ErrorKind.ENTITY_EXISTS, ErrorKind.ENTITY_CHANGED}
 _ADVICE = {  # by the code of Glue's error
-    "EntityNotFoundException": " Create the database, or set ATHENA_REPORTS_REPORT_DATABASE to another one.",
+    "EntityNotFoundException": (
+        " Create the database, or set ATHENA_REPORTS_REPORT_DATABASE to another one."
+    ),
     "AccessDeniedException": " Allow it for the connection's role in IAM and in Lake Formation.",
 }
 
@@ -49,7 +51,8 @@ class TableError(PublishError):
 def changed_by_others(what: str) -> PublishError:
     """Return the error for something that other writers change whenever this one is about to."""
     return PublishError(
-        f"{what} was changed by others at each of {ATTEMPTS} attempts. Find that program, then clear publish."
+        f"{what} was changed by others at each of {ATTEMPTS} attempts. Find that program, then"
+        " clear publish."
     )
 
 
@@ -120,7 +123,9 @@ class Table:
                 return types
         raise changed_by_others(self._about)
 
-    def put_partition(self, period_id: str, columns: Sequence[Column], partition: Partition) -> None:
+    def put_partition(
+        self, period_id: str, columns: Sequence[Column], partition: Partition
+    ) -> None:
         """Create the partition of a period, or replace it.
 
         Args:
@@ -241,13 +246,17 @@ class Table:
             elif not column.glue:
                 problem = f"is a {column.type}, which Glue does not have. CAST it to varchar."
             if problem:
-                raise SchemaError(f"{self._about}: the column {column.name!r} {problem} Nothing is published.")
+                raise SchemaError(
+                    f"{self._about}: the column {column.name!r} {problem} Nothing is published."
+                )
             types[name] = column.glue
         return types
 
     def _find(self) -> Mapping[str, Any] | None:
         """Return the table as Glue has it; None if there is none, TableError if it is not ours."""
-        response = self._call("it cannot be read", {ErrorKind.NO_ENTITY}, self.glue.get_table, Name=self.name)
+        response = self._call(
+            "it cannot be read", {ErrorKind.NO_ENTITY}, self.glue.get_table, Name=self.name
+        )
         if response is None:
             return None
         table: Mapping[str, Any] = response["Table"]
@@ -256,7 +265,7 @@ class Table:
             raise TableError(
                 f"{self._about} is not the table of {self.location.folder_uri}: its location is "
                 f"{folder!r}, or another program wrote it. Move it away, or let "
-                f"ATHENA_REPORTS_REPORT_DATABASE name another database.",
+                "ATHENA_REPORTS_REPORT_DATABASE name another database.",
                 retryable=False,
             )
         return table
@@ -295,7 +304,9 @@ class Table:
         )
         return response is not None
 
-    def _update(self, table: Mapping[str, Any], types: Mapping[str, str], comments: Mapping[str, str]) -> bool:
+    def _update(
+        self, table: Mapping[str, Any], types: Mapping[str, str], comments: Mapping[str, str]
+    ) -> bool:
         """Give the table other columns; False if somebody else has changed it since it was read."""
         table_input = {name: value for name, value in table.items() if name in _TABLE_INPUT}
         columns = {column["Name"]: column for column in table["StorageDescriptor"]["Columns"]}
@@ -305,12 +316,22 @@ class Table:
         arguments: dict[str, Any] = {"TableInput": table_input}
         if "VersionId" in table:  # Glue refuses the update of another version than the present one
             arguments["VersionId"] = table["VersionId"]
-        response = self._call("it cannot be changed", _CHANGED_MEANWHILE, self.glue.update_table, **arguments)
+        response = self._call(
+            "it cannot be changed", _CHANGED_MEANWHILE, self.glue.update_table, **arguments
+        )
         return response is not None
 
-    def _call(self, problem: str, expected: Collection[ErrorKind], call: Callable[..., Any], **arguments: Any) -> Any:
+    def _call(
+        self,
+        problem: str,
+        expected: Collection[ErrorKind],
+        call: Callable[..., Any],
+        **arguments: Any,
+    ) -> Any:
         """Return Glue's response to a call about this table; None if it refuses for an expected reason."""
-        return _response(f"{self._about}: {problem}", expected, call, DatabaseName=self.database, **arguments)
+        return _response(
+            f"{self._about}: {problem}", expected, call, DatabaseName=self.database, **arguments
+        )
 
 
 def published_tables(database: str, glue: "GlueClient") -> Iterator[Table]:
@@ -344,7 +365,9 @@ def _is_ours(table: Mapping[str, Any]) -> bool:
 
 def _types(table: Mapping[str, Any]) -> dict[str, str]:
     """Return the types of a table's columns, in their order."""
-    return {column["Name"]: column.get("Type", "") for column in table["StorageDescriptor"]["Columns"]}
+    return {
+        column["Name"]: column.get("Type", "") for column in table["StorageDescriptor"]["Columns"]
+    }
 
 
 def _comments(columns: Sequence[Column]) -> dict[str, str]:
@@ -393,7 +416,9 @@ def _listed(types: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {glue_type}" for name, glue_type in types.items())
 
 
-def _response(problem: str, expected: Collection[ErrorKind], call: Callable[..., Any], **arguments: Any) -> Any:
+def _response(
+    problem: str, expected: Collection[ErrorKind], call: Callable[..., Any], **arguments: Any
+) -> Any:
     """Return Glue's response to a call; None if it refuses for an expected reason."""
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -15,8 +15,8 @@ from athena_reports.periods.calendar import Cadence, Period
 class ReportLocation:
     """Where a report is published in one cadence. It is made by `of`.
 
-    A caller that only knows the folders of a bucket, as the cleanup does, makes it by `of_folder`. Then the names may
-    not be those of a report and a cadence.
+    A caller that only knows the folders of a bucket, as the cleanup does, makes it by `of_folder`.
+    Then the names may not be those of a report and a cadence.
 
     Attributes:
         bucket: The report bucket.

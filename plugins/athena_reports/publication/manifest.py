@@ -197,7 +197,8 @@ class PartitionFacts(BaseModel, frozen=True):
     checks_warned: int  # checks that failed and only warn
     earlier: int  # earlier versions
     logic: str = ""
-    # What all queries of the period cost, read from JSON; empty if an older release wrote the partition.
+    # What all queries of the period cost, read from JSON; empty if an older release wrote the
+    # partition.
     paid: Json[dict[str, Cost]] = Field(default_factory=dict)
     broken: str = ""  # what the cleanup found missing or damaged in S3
 
@@ -355,7 +356,8 @@ class Manifest(Version, PublicationFacts, frozen=True):
             logic=self.logic,
         )
         parameters = _as_texts(facts)
-        # The field `paid` only reads JSON. Each cost is written as a list, in the order of its fields.
+        # The field `paid` only reads JSON. Each cost is written as a list, in the order of its
+        # fields.
         parameters["paid"] = json.dumps(self.ledger)
         return Partition(f"{location.version_uri(self.version)}parquet/", parameters)
 

@@ -1,6 +1,7 @@
 """The decision table: which failure of a query means what.
 
-Sources: Athena's user guide ("error categories and types"), its API reference, and recordings of real errors.
+Sources: Athena's user guide ("error categories and types"), its API reference, and recordings of
+real errors.
 """
 
 from collections.abc import Mapping
@@ -38,8 +39,12 @@ class Verdict:
 
 CANCELLED = Verdict(Decision.FAIL, "somebody cancelled the query", "Find out who did, and why.")
 
-_RESOURCES_EXHAUSTED = Verdict(Decision.RESUBMIT, "resources exhausted", "Make the query lighter if it happens again.")
-_TIMED_OUT = Verdict(Decision.FAIL, "query timed out", "Make it smaller, or raise the workgroup's timeout quota.")
+_RESOURCES_EXHAUSTED = Verdict(
+    Decision.RESUBMIT, "resources exhausted", "Make the query lighter if it happens again."
+)
+_TIMED_OUT = Verdict(
+    Decision.FAIL, "query timed out", "Make it smaller, or raise the workgroup's timeout quota."
+)
 _ICEBERG_CHANGED = Verdict(Decision.RESUBMIT, "an Iceberg table changed meanwhile")
 _NO_RESULT = Verdict(
     Decision.FAIL,
@@ -47,13 +52,17 @@ _NO_RESULT = Verdict(
     "Check that the query result bucket can be written to.",
 )
 _SQL_NOT_VALID = Verdict(Decision.FAIL, "the SQL is not valid", "Correct it.")
-_VALUE_DOES_NOT_FIT = Verdict(Decision.FAIL, "a value does not fit", "Correct the SQL, or the data.")
+_VALUE_DOES_NOT_FIT = Verdict(
+    Decision.FAIL, "a value does not fit", "Correct the SQL, or the data."
+)
 _NO_TABLE = Verdict(Decision.FAIL, "a table does not exist", "Create it, or correct the SQL.")
 _NO_DATABASE = Verdict(Decision.FAIL, "a database does not exist", "Create it, or correct the SQL.")
 _TABLE_EXISTS = Verdict(Decision.FAIL, "the table exists already", "Correct the SQL.")
 _REJECTED = Verdict(Decision.FAIL, "Athena rejected the query", "Correct what its reason says.")
 _THROTTLED = Verdict(Decision.RESUBMIT, "throttled by a service that Athena reads from")
-_TOO_MANY_VERSIONS = Verdict(Decision.FAIL, "a Glue table has too many versions", "Delete old ones.")
+_TOO_MANY_VERSIONS = Verdict(
+    Decision.FAIL, "a Glue table has too many versions", "Delete old ones."
+)
 _PERMISSION_DENIED = Verdict(Decision.FAIL, "permission denied", GRANT_ACCESS)
 _GLUE_REFUSED = Verdict(Decision.FAIL, "Glue refused the table", "Correct what the reason says.")
 _NO_CAPACITY = Verdict(Decision.RESUBMIT, "no capacity")
@@ -150,7 +159,8 @@ def is_current(execution: QueryExecution) -> bool:
     if execution.state not in (QueryState.FAILED, QueryState.CANCELLED):
         return True
     verdict = execution_verdict(execution)
-    # The wait for a cancelled query fails at once, yet whoever submits again wants another execution.
+    # The wait for a cancelled query fails at once, yet whoever submits again wants another
+    # execution.
     was_cancelled = verdict == CANCELLED
     return verdict.decision is Decision.FAIL and not was_cancelled
 

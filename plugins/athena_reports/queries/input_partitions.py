@@ -23,9 +23,11 @@ _KEYS_PER_CALL = 1000  # BatchGetPartition takes no more
 # The values of an input's partition keys, in the order of the input's columns.
 _Partition: TypeAlias = tuple[str, ...]
 
-# Bounds of a projection's range that move with the time, such as NOW-3YEARS. A year and a month have
-# their longest length in days.
-_RELATIVE_BOUND = re.compile(r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE)S?)?", re.IGNORECASE)
+# Bounds of a projection's range that move with the time, such as NOW-3YEARS. A year and a month
+# have their longest length in days.
+_RELATIVE_BOUND = re.compile(
+    r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE)S?)?", re.IGNORECASE
+)
 _DAYS_OF_UNIT = {"YEAR": 366, "MONTH": 31, "WEEK": 7, "DAY": 1, "HOUR": 1 / 24, "MINUTE": 1 / 1440}
 
 # Projections write dates with the patterns of Java.
@@ -51,7 +53,9 @@ class InputCoverage(BaseModel, frozen=True):
         if self.absent:
             return self._describe_gaps(self.absent, "are not registered in Glue")
         if self.outside:
-            return self._describe_gaps(self.outside, "lie outside the range of its partition projection")
+            return self._describe_gaps(
+                self.outside, "lie outside the range of its partition projection"
+            )
         return f"all {self.needed} partitions of {self.table} that it needs are there"
 
     def _describe_gaps(self, partitions: Sequence[str], problem: str) -> str:
@@ -71,21 +75,38 @@ class InputPartitions(NamedTuple):
 
 
 def find_coverage(
-    sources: Sequence[Input], period: Period, *, late_by: timedelta, now: datetime, database: str, glue: "GlueClient"
+    sources: Sequence[Input],
+    period: Period,
+    *,
+    late_by: timedelta,
+    now: datetime,
+    database: str,
+    glue: "GlueClient",
 ) -> tuple[InputCoverage, ...]:
     """Return the coverage of every input at `now`; MissingPartitionsError for a gap that the input does not allow."""
     coverages = []
-    for partitions in find_partitions(sources, period, late_by=late_by, now=now, database=database, glue=glue):
+    for partitions in find_partitions(
+        sources, period, late_by=late_by, now=now, database=database, glue=glue
+    ):
         coverage = partitions.coverage
         if coverage.gaps and coverage.missing == "fail":
-            way_out = 'Wait for them or register them, then clear run_query; or declare missing="partial".'
+            way_out = (
+                "Wait for them or register them, then clear run_query; or declare"
+                ' missing="partial".'
+            )
             raise MissingPartitionsError(f"{coverage}. No query was started. {way_out}")
         coverages.append(coverage)
     return tuple(coverages)
 
 
 def find_partitions(
-    sources: Sequence[Input], period: Period, *, late_by: timedelta, now: datetime, database: str, glue: "GlueClient"
+    sources: Sequence[Input],
+    period: Period,
+    *,
+    late_by: timedelta,
+    now: datetime,
+    database: str,
+    glue: "GlueClient",
 ) -> list[InputPartitions]:
     """Return the partitions of every input that are needed at `now`; `database` is of those that name none."""
     partitions = []
@@ -208,7 +229,9 @@ def _partitions_of_dates(source: Input, dates: Sequence[date]) -> list[_Partitio
     return list(dict.fromkeys(partitions))
 
 
-def _registered_folders(table: _SourceTable, needed: Sequence[_Partition], glue: "GlueClient") -> dict[_Partition, str]:
+def _registered_folders(
+    table: _SourceTable, needed: Sequence[_Partition], glue: "GlueClient"
+) -> dict[_Partition, str]:
     """Return the folder of each partition that Glue has."""
     is_integer = table.source.kind == "integer"
     wanted = list(needed)
@@ -244,7 +267,9 @@ def _registered_partitions(
         unprocessed = response.get("UnprocessedKeys", [])
 
 
-def _projected_folders(table: _SourceTable, needed: Sequence[_Partition], now: datetime) -> dict[_Partition, str]:
+def _projected_folders(
+    table: _SourceTable, needed: Sequence[_Partition], now: datetime
+) -> dict[_Partition, str]:
     """Return the folder of each partition that the projection reaches."""
     folders = {}
     for partition in needed:
@@ -254,7 +279,9 @@ def _projected_folders(table: _SourceTable, needed: Sequence[_Partition], now: d
     return folders
 
 
-def _is_in_projection(parameters: Mapping[str, str], values: Mapping[str, str], now: datetime) -> bool:
+def _is_in_projection(
+    parameters: Mapping[str, str], values: Mapping[str, str], now: datetime
+) -> bool:
     """Return whether a projection reaches the values. A key that is not of dates reaches any value."""
     for key, value in values.items():
         if parameters.get(f"projection.{key}.type", "").lower() != "date":
@@ -291,7 +318,10 @@ def _instant(text: str, pattern: str, now: datetime) -> datetime:
     try:
         return datetime.strptime(text.strip(), _strptime_format(pattern)).replace(tzinfo=UTC)
     except ValueError as error:
-        problem = f"The table's partition projection has the range {text!r}, which is not of the form {pattern!r}."
+        problem = (
+            f"The table's partition projection has the range {text!r}, which is not of the form"
+            f" {pattern!r}."
+        )
         raise InputError(f"{problem} Correct the table's parameters.") from error
 
 

@@ -19,8 +19,7 @@ _UNLOAD = """UNLOAD (
 ) TO '{folder_uri}' {format}"""
 # The folder of an UNLOAD: one for each execution of an intention, since Athena wants an empty one.
 _FOLDER = re.compile(
-    r"(?<=\n\) TO ')(?P<unload_to>s3://[^']*/)[0-9a-f]{32}/\d+"
-    rf"(?=/' {re.escape(_FORMAT)}\Z)"
+    r"(?<=\n\) TO ')(?P<unload_to>s3://[^']*/)[0-9a-f]{32}/\d+" rf"(?=/' {re.escape(_FORMAT)}\Z)"
 )
 _NO_INTENTION = "0" * 32
 

@@ -21,7 +21,9 @@ LOOK_BACK = 250  # so many recent executions of the workgroup are looked through
 _PAGE_SIZE = 50  # as many as ListQueryExecutions and BatchGetQueryExecution take
 # The longest pauses: a random part of each, at most half, is left out.
 PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)  # before a start that was not answered is sent again
-RESUBMIT_PAUSES_SECONDS = PAUSES_SECONDS[: MAX_EXECUTIONS - 1]  # before each execution after the first
+RESUBMIT_PAUSES_SECONDS = PAUSES_SECONDS[
+    : MAX_EXECUTIONS - 1
+]  # before each execution after the first
 
 
 class Submitted(BaseModel, frozen=True):
@@ -53,7 +55,9 @@ def submit_once(submission: Submission, hook: SharedSessionHook, *, is_retry: bo
         except (ClientError, BotoCoreError) as error:
             if not error_kind(error).retryable:
                 raise
-            hook.log.warning("Athena did not answer, so the query is looked up again in %s s: %s", pause, error)
+            hook.log.warning(
+                "Athena did not answer, so the query is looked up again in %s s: %s", pause, error
+            )
         _sleep(pause)
         may_be_started = True
     return _submit(submission, hook, may_be_started)
@@ -84,13 +88,16 @@ def _submit(submission: Submission, hook: SharedSessionHook, may_be_started: boo
             _sleep(RESUBMIT_PAUSES_SECONDS[number - 1])
         query_execution_id = _start(submission, hook, number)
         execution = get_query_execution(athena, query_execution_id)
-        # Where Athena still knows the token, it starts nothing and returns an execution from before.
+        # Where Athena still knows the token, it starts nothing and returns an execution from
+        # before.
         if is_current(execution):
             return execution.id
         spent.append(execution)
 
     last = max(spent, key=lambda execution: execution.submitted_at)
-    problem = f"{len(spent)} executions of the query were cancelled, or failed for a transient reason."
+    problem = (
+        f"{len(spent)} executions of the query were cancelled, or failed for a transient reason."
+    )
     raise QueryFailedError(last, about=f"{problem} The last one")
 
 

@@ -40,8 +40,8 @@ def canonical(value: object, place: str) -> Canonical:
     its qualified name.
 
     Args:
-        value: A plain value, a collection, a frozen dataclass, a pydantic model, a class, a function
-            or a partial.
+        value: A plain value, a collection, a frozen dataclass, a pydantic model, a class, a
+            function or a partial.
         place: Where it stands, for the message of an error.
 
     Raises:
@@ -75,14 +75,16 @@ class _Reader:
     """Reads one value, with all the values inside of it."""
 
     def __init__(self) -> None:
-        # By the id() of each function that was read so far: how many were read before it. A function
-        # that comes again is this number. It may refer to itself, and many may refer to each other.
+        # By the id() of each function that was read so far: how many were read before it. A
+        # function that comes again is this number. It may refer to itself, and many may refer to
+        # each other.
         self._functions: dict[int, int] = {}
 
     def read(self, value: Any, place: str) -> Canonical:
         """Return the name of the value's type, then all that tells it from others of this type."""
         kind = type(value)
-        # Not the module: it may be moved, and Airflow names that of a DAG file after the file's path.
+        # Not the module: it may be moved, and Airflow names that of a DAG file after the file's
+        # path.
         name = kind.__qualname__
         if kind in _TEXT_OF_PLAIN_VALUE:
             return [name, _TEXT_OF_PLAIN_VALUE[kind](value)]
@@ -122,7 +124,9 @@ class _Reader:
         texts = self._items(items, place)
         if len(self._functions) > count_before:
             # They are numbered in the order in which they are read. A set has that of the hashes.
-            raise UnreadableError(f"{place} is a set of functions, which has another order in each process")
+            raise UnreadableError(
+                f"{place} is a set of functions, which has another order in each process"
+            )
         return sorted(texts, key=json.dumps)
 
     def _pairs(self, items: Mapping[Any, Any], place: str) -> list[Canonical]:
@@ -176,7 +180,9 @@ class _Reader:
 def _unreadable(value: object, place: str) -> UnreadableError:
     kind = type(value)
     type_name = f"{kind.__module__}.{kind.__qualname__}"
-    return UnreadableError(f"{place} is a {type_name}, which cannot be read the same way in every process")
+    return UnreadableError(
+        f"{place} is a {type_name}, which cannot be read the same way in every process"
+    )
 
 
 def _zone(zone: tzinfo, place: str) -> Canonical:
@@ -202,7 +208,8 @@ def _fields(value: Any, place: str) -> dict[str, Any]:
 
 def _is_of_a_library(function: FunctionType) -> bool:
     """Whether a function was written in the standard library or in this package."""
-    # Of its globals, because `functools.wraps` copies `__module__` from the function that is wrapped.
+    # Of its globals, because `functools.wraps` copies `__module__` from the function that is
+    # wrapped.
     package = str(function.__globals__.get("__name__")).partition(".")[0]
     this_package = __name__.partition(".")[0]
     return package == this_package or package in sys.stdlib_module_names

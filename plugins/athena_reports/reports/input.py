@@ -51,7 +51,9 @@ def _require_zone(name: str) -> str:
     return zone_of(name).key
 
 
-_DateKeys = Annotated[Sequence[str], BeforeValidator(_in_a_sequence), AfterValidator(_require_one_or_three)]
+_DateKeys = Annotated[
+    Sequence[str], BeforeValidator(_in_a_sequence), AfterValidator(_require_one_or_three)
+]
 _Zone = Annotated[str, AfterValidator(_require_zone)]
 _PartitionFormat = Annotated[str, AfterValidator(require_dates)]
 
@@ -64,10 +66,12 @@ class Input:
         table: Its name in Glue.
         columns: Its partition keys: one that holds a date, or three that hold year, month and day.
         zone: IANA zone in which the partitions are dated.
-        format: How one key writes its date (`strftime`), or its month or year. Hourly partitions are not supported yet.
+        format: How one key writes its date (`strftime`), or its month or year. Hourly partitions
+            are not supported yet.
         kind: Type of the keys.
         previous: Whether the SQL reads the previous period too.
-        missing: If a partition is missing: `fail` before the query is paid, or publish and mark as `partial`.
+        missing: If a partition is missing: `fail` before the query is paid, or publish and mark as
+            `partial`.
         database: Glue database; None for the environment's.
     """
 

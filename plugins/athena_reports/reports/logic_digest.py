@@ -103,7 +103,9 @@ def _included_files(sql: str, folder: Path) -> list[tuple[str, str | None]]:
 def _included_names(template: str, environment: Environment) -> list[str]:
     if "{%" not in template:  # then it includes nothing, and to parse it would take long
         return []
-    names = meta.find_referenced_templates(environment.parse(template))  # None for each that is not a constant
+    names = meta.find_referenced_templates(
+        environment.parse(template)
+    )  # None for each that is not a constant
     return sorted(name for name in names if name is not None)
 
 

@@ -42,7 +42,9 @@ def _require_transform(function: Callable[..., Any]) -> Callable[..., Any]:
     try:
         signature(function).bind(None, None)  # rows and period
     except TypeError:
-        raise ValueError("give a function of (rows, period), or a call such as movement()") from None
+        raise ValueError(
+            "give a function of (rows, period), or a call such as movement()"
+        ) from None
     return function
 
 
@@ -85,23 +87,35 @@ class Report(pydantic.BaseModel, frozen=True):
     """One report: a SQL file, and what happens to its rows. A ReportError names a field that is wrong.
 
     Attributes:
-        name: Up to 64 lower-case letters, digits and underscores; DAG ids, S3 keys and tables begin with it.
+        name: Up to 64 lower-case letters, digits and underscores; DAG ids, S3 keys and tables begin
+            with it.
         sql: SQL file, relative to the SQL folder.
-        since: First date that has data, as `YYYY-MM-DD` or a date. No period before it is scheduled.
-        until: Last date that has data; None while the report goes on. No period that starts after it is scheduled.
+        since: First date that has data, as `YYYY-MM-DD` or a date. No period before it is
+            scheduled.
+        until: Last date that has data; None while the report goes on. No period that starts after
+            it is scheduled.
         owner: Who is asked when it fails; shown in Airflow.
-        late_by: How late events may land. The filter reads that much further; until then a period is provisional.
-        params: Constants for the SQL, `{{ params.<name> }}`. They are not Airflow params: no trigger changes them.
-        transform: Function of rows (a DuckDB relation) and period that returns the rows to publish, or a list of these.
-        columns: The `Column` of each name that the rows must have, in any order; empty if the report promises none.
+        late_by: How late events may land. The filter reads that much further; until then a period
+            is provisional.
+        params: Constants for the SQL, `{{ params.<name> }}`. They are not Airflow params: no
+            trigger changes them.
+        transform: Function of rows (a DuckDB relation) and period that returns the rows to publish,
+            or a list of these.
+        columns: The `Column` of each name that the rows must have, in any order; empty if the
+            report promises none.
         checks: What must hold of the published rows, see `checks`.
         inputs: The tables that it reads, so that missing partitions are noticed.
-        empty: What happens if there are no rows: `fail`, `publish` an empty report, or `skip` the period.
-        logic_version: What stands for the code of the transforms in the digest of the report's logic; empty to read
-            their code. Whoever gives it raises it whenever a transform changes the rows.
-        unload: Whether Athena writes the rows as Parquet (UNLOAD): faster for millions of rows, keeps no order.
-        max_scan: The most that a query may scan, such as `20 GB`; None for no limit. Needs `inputs`.
-        outputs: Formats to publish: `parquet`, `csv`, `csv_for_spreadsheets` (no text is a formula there), `jsonl`.
+        empty: What happens if there are no rows: `fail`, `publish` an empty report, or `skip` the
+            period.
+        logic_version: What stands for the code of the transforms in the digest of the report's
+            logic; empty to read their code. Whoever gives it raises it whenever a transform changes
+            the rows.
+        unload: Whether Athena writes the rows as Parquet (UNLOAD): faster for millions of rows,
+            keeps no order.
+        max_scan: The most that a query may scan, such as `20 GB`; None for no limit. Needs
+            `inputs`.
+        outputs: Formats to publish: `parquet`, `csv`, `csv_for_spreadsheets` (no text is a formula
+            there), `jsonl`.
         doc: Markdown for the people who operate the DAG; usually the module's docstring, `__doc__`.
     """
 
@@ -137,7 +151,10 @@ class Report(pydantic.BaseModel, frozen=True):
     @model_validator(mode="after")
     def _require_order(self) -> Self:
         if self.until is not None and str(self.until) < str(self.since):
-            self.refuse("until", f"{self.until} is before since, {self.since}. Give the last date that has data.")
+            self.refuse(
+                "until",
+                f"{self.until} is before since, {self.since}. Give the last date that has data.",
+            )
         return self
 
     @model_validator(mode="after")
@@ -164,7 +181,10 @@ class Report(pydantic.BaseModel, frozen=True):
         try:
             _ = self._canonical_transforms  # reads them
         except UnreadableError as error:
-            way_out = 'Use plain values there, or say yourself when the rows change: Report(logic_version="2").'
+            way_out = (
+                "Use plain values there, or say yourself when the rows change:"
+                ' Report(logic_version="2").'
+            )
             self.refuse("transform", f"{error}. {way_out}")
         return self
 
@@ -196,11 +216,15 @@ class Report(pydantic.BaseModel, frozen=True):
         folder = settings().sql_folder
         path = folder / self.sql
         if not path.resolve().is_relative_to(folder.resolve()):
-            self.refuse("sql", f"{self.sql!r} lies outside {folder}. Move the file into that folder.")
+            self.refuse(
+                "sql", f"{self.sql!r} lies outside {folder}. Move the file into that folder."
+            )
         if not path.is_file():
             files = sorted(file.name for file in folder.glob("*.sql"))
             present = ", ".join(files) or "none"
-            way_out = f"Correct the name (files there: {present}), or set ATHENA_REPORTS_SQL_FOLDER."
+            way_out = (
+                f"Correct the name (files there: {present}), or set ATHENA_REPORTS_SQL_FOLDER."
+            )
             self.refuse("sql", f"there is no {self.sql!r} in {folder}. {way_out}")
         try:
             text = path.read_text(encoding="utf-8")
@@ -237,7 +261,10 @@ class Report(pydantic.BaseModel, frozen=True):
             if declared.get(name) != type(value).__name__:
                 stated = ", ".join(f"{kind} {param}" for param, kind in declared.items()) or "none"
                 override = f"{type(value).__name__} {name}"
-                self.refuse(f"params[{name!r}]", f"the {cadence} DAG sets {override}; the report declares {stated}.")
+                self.refuse(
+                    f"params[{name!r}]",
+                    f"the {cadence} DAG sets {override}; the report declares {stated}.",
+                )
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         fields["params"] = {**self.params, **overrides}
         return type(self)(**fields)  # which looks at the template again, with these params

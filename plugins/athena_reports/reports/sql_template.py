@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2 import (
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateSyntaxError,
+    meta,
+    nodes,
+)
 from jinja2.sandbox import SandboxedEnvironment
 
 from athena_reports.periods.calendar import daily
@@ -97,7 +104,9 @@ class SqlInput:
 
     def _filter(self, period: SqlPeriod) -> str:
         source = self.source
-        return period.partitions(*source.columns, zone=source.zone, format=source.format, kind=source.kind)
+        return period.partitions(
+            *source.columns, zone=source.zone, format=source.format, kind=source.kind
+        )
 
 
 def _sql_inputs(inputs: Sequence[Input], period: SqlPeriod) -> dict[str, SqlInput]:
@@ -108,8 +117,13 @@ def _context(
     period: SqlPeriod, params: Mapping[str, ParamValue], sql_inputs: Mapping[str, SqlInput]
 ) -> dict[str, object]:
     values = {name: SqlValue(value) for name, value in params.items()}
-    # Attributes: of a dictionary a template would see the methods, such as `values`, before the params.
-    return {"period": period, "params": SimpleNamespace(**values), "inputs": SimpleNamespace(**sql_inputs)}
+    # Attributes: of a dictionary a template would see the methods, such as `values`, before the
+    # params.
+    return {
+        "period": period,
+        "params": SimpleNamespace(**values),
+        "inputs": SimpleNamespace(**sql_inputs),
+    }
 
 
 def _name_problem(template: nodes.Template) -> str | None:
@@ -130,9 +144,13 @@ def _name_problem(template: nodes.Template) -> str | None:
     return f"{place}{problem} {example}"
 
 
-def _rendering_problem(error: Exception, params: Mapping[str, ParamValue], inputs: Sequence[Input]) -> str:
+def _rendering_problem(
+    error: Exception, params: Mapping[str, ParamValue], inputs: Sequence[Input]
+) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [f"line {frame.lineno}: " for frame in reversed(frames) if frame.filename == "<template>"]
+    lines = [
+        f"line {frame.lineno}: " for frame in reversed(frames) if frame.filename == "<template>"
+    ]
     place = "".join(lines)
     problem = str(error).removesuffix(".")
     known_params = ", ".join(params) or "none"
@@ -146,6 +164,8 @@ def _filter_problem(sql_inputs: Mapping[str, SqlInput]) -> str | None:
     tables = [table for table, sql_input in sql_inputs.items() if not sql_input.asked]
     if not tables:
         return None
-    problem = f"it has no filter on the partitions of {', '.join(tables)}, so max_scan cannot be checked."
+    problem = (
+        f"it has no filter on the partitions of {', '.join(tables)}, so max_scan cannot be checked."
+    )
     way_out = f"Write {{{{ inputs.{tables[0]}.partitions }}}} into its WHERE."
     return f"{problem} {way_out}"

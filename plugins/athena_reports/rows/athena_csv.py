@@ -50,8 +50,10 @@ _READINGS = {
         read_as="VARCHAR",
         value="athena_instant({c})",
         refused="athena_refuses({c}, athena_instant({c}), athena_wall({c}))",
-        problem=f"it is not a timestamp(3) with a time zone, or {_YEARS}, "
-        f"or its zone has this time twice or never: use AT TIME ZONE 'UTC'",
+        problem=(
+            f"it is not a timestamp(3) with a time zone, or {_YEARS}, "
+            "or its zone has this time twice or never: use AT TIME ZONE 'UTC'"
+        ),
     ),
     "BLOB": Reading(
         read_as="VARCHAR",
@@ -60,11 +62,11 @@ _READINGS = {
         problem="it is not hexadecimal",
     ),
 }
-# `x` is a text such as `2026-11-24 21:00:00.000 Asia/Tokyo`, `... UTC` or `... +09:00`. `wall` is what
-# its clock shows, and `t` its instant: DuckDB takes an offset only without the space before it.
-# A zone has a wall time twice when its clock is set back. So `athena_twice` takes the zone's offset
-# from a day later, or a day earlier. If it is not the offset at `t`, and with it another instant
-# shows the same wall time, then the text does not tell which of the two instants it means.
+# `x` is a text such as `2026-11-24 21:00:00.000 Asia/Tokyo`, `... UTC` or `... +09:00`. `wall` is
+# what its clock shows, and `t` its instant: DuckDB takes an offset only without the space before
+# it. A zone has a wall time twice when its clock is set back. So `athena_twice` takes the zone's
+# offset from a day later, or a day earlier. If it is not the offset at `t`, and with it another
+# instant shows the same wall time, then the text does not tell which of the two instants it means.
 _MACROS = r"""
 CREATE OR REPLACE TEMP MACRO athena_wall(x) AS
     try_cast(regexp_extract(x, '^(\S+ \S+) \S+$', 1) AS TIMESTAMP);
@@ -113,8 +115,12 @@ _WRONG_VALUE = re.compile(
 )
 # Words of DuckDB's error about a row, and what is wrong with the row.
 _WRONG_ROWS = {
-    "Maximum line size": f"it is longer than {MAX_ROW_BYTES:,} bytes. Select less of its longest column.",
-    "unterminated quote": "the file ends inside a quoted value. Clear run_query and its downstream tasks.",
+    "Maximum line size": (
+        f"it is longer than {MAX_ROW_BYTES:,} bytes. Select less of its longest column."
+    ),
+    "unterminated quote": (
+        "the file ends inside a quoted value. Clear run_query and its downstream tasks."
+    ),
     "Expected Number of Columns": "it has more or fewer values than there are columns.",
     "Invalid unicode": "it is not valid UTF-8. CAST it in the SQL, with from_utf8 for example.",
 }
@@ -129,7 +135,9 @@ def csv_line(values: Iterable[str | None]) -> str:
     return ",".join(cells) + "\n"
 
 
-def read_csv(path: Path, columns: Mapping[str, str], engine: Engine, *, about: str) -> DuckDBPyRelation:
+def read_csv(
+    path: Path, columns: Mapping[str, str], engine: Engine, *, about: str
+) -> DuckDBPyRelation:
     """Return the rows of a CSV with DuckDB's types.
 
     The rows are read when they are used. The engine raises a ResultError then if a row or a value
@@ -159,7 +167,12 @@ def read_csv(path: Path, columns: Mapping[str, str], engine: Engine, *, about: s
 
 
 def read(
-    source: str, columns: Sequence[str], readings: Mapping[str, Reading], engine: Engine, *, about: str
+    source: str,
+    columns: Sequence[str],
+    readings: Mapping[str, Reading],
+    engine: Engine,
+    *,
+    about: str,
 ) -> DuckDBPyRelation:
     """Return what readings make of the columns of a source.
 
@@ -186,7 +199,9 @@ def read(
         problem = _problem(error, source, columns, readings, engine)
         if problem is None:
             return None
-        return ResultError(f"{about}: its result cannot be read, row {problem.row:,}: {problem.text}")
+        return ResultError(
+            f"{about}: its result cannot be read, row {problem.row:,}: {problem.text}"
+        )
 
     engine.explainers.append(explain)
     return engine.connection.sql(f"SELECT {', '.join(values)} FROM {source}")
@@ -198,7 +213,11 @@ class _Problem(NamedTuple):
 
 
 def _problem(
-    error: Exception, source: str, columns: Sequence[str], readings: Mapping[str, Reading], engine: Engine
+    error: Exception,
+    source: str,
+    columns: Sequence[str],
+    readings: Mapping[str, Reading],
+    engine: Engine,
 ) -> _Problem | None:
     """Return what an error of DuckDB says of the rows; None if it is about something else."""
     names = list(readings)
@@ -215,7 +234,9 @@ def _problem(
     return None
 
 
-def _refused_value(source: str, column: str, name: str, reading: Reading, engine: Engine) -> _Problem:
+def _refused_value(
+    source: str, column: str, name: str, reading: Reading, engine: Engine
+) -> _Problem:
     """Return the first value that a reading refuses. The error does not tell which one it is."""
     refused = reading.refused.replace("{c}", "value")
     sql = _FIRST_REFUSED.format(column=column, source=source, refused=refused)

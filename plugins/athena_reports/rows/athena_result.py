@@ -1,7 +1,8 @@
 """An Athena result as a DuckDB relation, wherever Athena put it.
 
-A SELECT leaves a CSV in S3 or, in a workgroup with managed results, pages of GetQueryResults; an UNLOAD
-leaves Parquet files that its data manifest lists. All three give the same rows in the same types.
+A SELECT leaves a CSV in S3 or, in a workgroup with managed results, pages of GetQueryResults; an
+UNLOAD leaves Parquet files that its data manifest lists. All three give the same rows in the same
+types.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ from athena_reports.aws.errors import INVALID_REQUEST, call_verdict
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
 from athena_reports.errors import ResultError
 from athena_reports.rows.athena_csv import Reading, csv_line, read, read_csv
-from athena_reports.rows.columns import Column, quoted, read_parquet, result_columns, rewritten, table_type
+from athena_reports.rows.columns import (
+    Column,
+    quoted,
+    read_parquet,
+    result_columns,
+    rewritten,
+    table_type,
+)
 from athena_reports.rows.engine import Engine, reason
 
 if TYPE_CHECKING:
@@ -47,8 +55,8 @@ class ResultRows(NamedTuple):
     Attributes:
         relation: The rows.
         ordered: Whether they come in the order of the query; an UNLOAD writes them in parallel.
-        has_published_columns: Whether there are no rows, and the columns are those of the published table: an UNLOAD
-            without rows writes no file, and so no columns.
+        has_published_columns: Whether there are no rows, and the columns are those of the published
+            table: an UNLOAD without rows writes no file, and so no columns.
     """
 
     relation: DuckDBPyRelation
@@ -57,7 +65,12 @@ class ResultRows(NamedTuple):
 
 
 def read_result(
-    query: FinishedQuery, *, engine: Engine, athena: AthenaClient, s3: S3, published_columns: PublishedColumns
+    query: FinishedQuery,
+    *,
+    engine: Engine,
+    athena: AthenaClient,
+    s3: S3,
+    published_columns: PublishedColumns,
 ) -> ResultRows:
     """Download a result and return its rows.
 
@@ -66,8 +79,8 @@ def read_result(
         engine: The engine that reads them. It holds the files until it is closed.
         athena: Has the names and the types of the columns, and a managed result.
         s3: Has the files.
-        published_columns: Returns the columns of the report's table, or None if there is none yet. An
-            UNLOAD without rows writes no file, and so no columns.
+        published_columns: Returns the columns of the report's table, or None if there is none yet.
+            An UNLOAD without rows writes no file, and so no columns.
 
     Raises:
         ResultError: The result cannot be read; `retryable` if Athena did not serve the call.
@@ -88,7 +101,9 @@ def read_result(
         raise S3Error(f"Query {query.id}: {error}", retryable=error.retryable) from error
 
 
-def _selected_rows(query: FinishedQuery, engine: Engine, athena: AthenaClient, s3: S3) -> DuckDBPyRelation:
+def _selected_rows(
+    query: FinishedQuery, engine: Engine, athena: AthenaClient, s3: S3
+) -> DuckDBPyRelation:
     path = engine.folder / "result.csv"
     if query.output_location:
         # The file has the rows, and only a page has the types of the columns.
@@ -115,8 +130,8 @@ def _pages(
         query: The query.
         athena: Has its result.
         max_results: The number of rows of a page.
-        result_type: Athena's QueryResultType: `DATA_ROWS`, or `DATA_MANIFEST` for the addresses of the
-            files of an UNLOAD.
+        result_type: Athena's QueryResultType: `DATA_ROWS`, or `DATA_MANIFEST` for the addresses of
+            the files of an UNLOAD.
     """
     request: dict[str, Any] = {"QueryExecutionId": query.id, "MaxResults": max_results}
     if result_type != "DATA_ROWS":
@@ -161,14 +176,17 @@ def _require_header(query: FinishedQuery, path: Path, columns: Mapping[str, str]
         beginning = file.read(len(header))
     if beginning != header:
         text = beginning.decode(errors="replace")
-        problem = f"it begins with {text!r:.200}, but its metadata names the columns {list(columns)}"
+        problem = (
+            f"it begins with {text!r:.200}, but its metadata names the columns {list(columns)}"
+        )
         raise ResultError(f"Query {query.id}: its result cannot be read: {problem}. {_RUN_AGAIN}")
 
 
 def _unloaded_uris(query: FinishedQuery, athena: AthenaClient, s3: S3) -> list[str]:
     """Return the addresses of the files that an UNLOAD wrote, sorted; none if it has no rows.
 
-    They are the lines of the data manifest, which is an object in S3 or, for a managed result, pages.
+    They are the lines of the data manifest, which is an object in S3 or, for a managed result,
+    pages.
     """
     lines: list[str] = []
     is_managed = not query.output_location
@@ -189,7 +207,9 @@ def _unloaded_uris(query: FinishedQuery, athena: AthenaClient, s3: S3) -> list[s
     return sorted(uris)
 
 
-def _unloaded_rows(query: FinishedQuery, uris: Sequence[str], engine: Engine, s3: S3) -> DuckDBPyRelation:
+def _unloaded_rows(
+    query: FinishedQuery, uris: Sequence[str], engine: Engine, s3: S3
+) -> DuckDBPyRelation:
     columns: dict[str, DuckDBPyType] = {}
     paths = []
     for number, uri in enumerate(uris):
@@ -210,7 +230,9 @@ def _unloaded_rows(query: FinishedQuery, uris: Sequence[str], engine: Engine, s3
     return read(source, identifiers, readings, engine, about=f"Query {query.id}")
 
 
-def _parquet_columns(query: FinishedQuery, uri: str, path: Path, engine: Engine) -> dict[str, DuckDBPyType]:
+def _parquet_columns(
+    query: FinishedQuery, uri: str, path: Path, engine: Engine
+) -> dict[str, DuckDBPyType]:
     import duckdb
 
     try:
@@ -249,12 +271,14 @@ def _milliseconds_without_zone(kind: str) -> str:
     return kind
 
 
-def _no_rows(query: FinishedQuery, engine: Engine, columns: Sequence[Column] | None) -> DuckDBPyRelation:
+def _no_rows(
+    query: FinishedQuery, engine: Engine, columns: Sequence[Column] | None
+) -> DuckDBPyRelation:
     """Return no rows with the columns of the report's table."""
     if columns is None:
         raise ResultError(
-            f"Query {query.id} unloaded no rows and so no columns, and the report has no table yet. "
-            f"Publish one period with rows first, or declare unload=False."
+            f"Query {query.id} unloaded no rows and so no columns, and the report has no table yet."
+            " Publish one period with rows first, or declare unload=False."
         )
     values = [f"NULL::{table_type(column.glue)} AS {quoted(column.name)}" for column in columns]
     return engine.connection.sql(f"SELECT {', '.join(values)} WHERE false")

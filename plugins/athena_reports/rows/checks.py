@@ -186,7 +186,9 @@ def _example(row: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in row.items())
 
 
-def rows(*, at_least: int | None = None, at_most: int | None = None, severity: Severity = "fail") -> Check:
+def rows(
+    *, at_least: int | None = None, at_most: int | None = None, severity: Severity = "fail"
+) -> Check:
     """Check the number of rows. The severity of a check is `fail` or `warn`."""
     interval = _interval(at_least, at_most)
 
@@ -261,7 +263,11 @@ def not_null(*columns: str, severity: Severity = "fail") -> Check:
 
 
 def in_range(
-    column: str, *, at_least: Bound | None = None, at_most: Bound | None = None, severity: Severity = "fail"
+    column: str,
+    *,
+    at_least: Bound | None = None,
+    at_most: Bound | None = None,
+    severity: Severity = "fail",
 ) -> Check:
     """Check that each value of a column is within bounds, which are included.
 
@@ -301,7 +307,8 @@ def expression(condition: str, *, description: str = "", severity: Severity = "f
         description = condition
 
     def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> _Finding:
-        # This query and the next are only made, not run: DuckDB tells by then what is wrong with them.
+        # This query and the next are only made, not run: DuckDB tells by then what is wrong with
+        # them.
         value = engine.connection.sql(f"SELECT ({condition}\n) FROM (FROM {table.source})")
         kind = value.types[0].id
         if kind != "boolean":
@@ -314,7 +321,9 @@ def expression(condition: str, *, description: str = "", severity: Severity = "f
     return Check(name=f"expression({description})", severity=severity, find=find)
 
 
-def change(what: str, *, within: float, against: Against = "previous_period", severity: Severity = "fail") -> Check:
+def change(
+    what: str, *, within: float, against: Against = "previous_period", severity: Severity = "fail"
+) -> Check:
     """Check that a figure has not changed by too much.
 
     Args:
@@ -326,7 +335,9 @@ def change(what: str, *, within: float, against: Against = "previous_period", se
         severity: `fail` or `warn`.
     """
     if not 0 <= within < math.inf:
-        raise ValueError(f"change({what!r}): within is {within!r}, expected 0 or more, such as 0.5.")
+        raise ValueError(
+            f"change({what!r}): within is {within!r}, expected 0 or more, such as 0.5."
+        )
     baseline_name = against.replace("_", " ")
 
     def find(table: LocalTable, engine: Engine, baseline: Baseline | None) -> _Finding:

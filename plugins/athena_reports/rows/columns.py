@@ -55,11 +55,13 @@ _DUCKDB_NAMES = {
     "binary": "BLOB",
     "varbinary": "BLOB",
 }
-# How DuckDB writes a nested type; its parts stand in the place of `{}`. An array of a fixed length is
-# written as a list, since Athena has no lengths.
+# How DuckDB writes a nested type; its parts stand in the place of `{}`. An array of a fixed length
+# is written as a list, since Athena has no lengths.
 _NESTED_FORMS = {"list": "{}[]", "array": "{}[]", "map": "MAP({})", "struct": "STRUCT({})"}
 # The types of a result that come as printed text.
-_PRINTED = re.compile(r"array|map|row|struct|json|uuid|ipaddress|time with time zone|interval .*|unknown")
+_PRINTED = re.compile(
+    r"array|map|row|struct|json|uuid|ipaddress|time with time zone|interval .*|unknown"
+)
 _ARGUMENTS = re.compile(r"\s*[(<].*[)>]", re.DOTALL)  # such as `(20)`, or `<int>`
 _DECIMAL = re.compile(r"decimal\s*\(\s*(?P<precision>\d+)\s*(?:,\s*(?P<scale>\d+)\s*)?\)")
 _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)")
@@ -107,7 +109,9 @@ def duckdb_type(name: str) -> str:
     if _PRINTED.fullmatch(without_arguments):
         return "VARCHAR"
     if without_arguments not in _DUCKDB_NAMES:
-        raise ValueError(f"its type {name} is not known. CAST it in the SQL, to varchar for example.")
+        raise ValueError(
+            f"its type {name} is not known. CAST it in the SQL, to varchar for example."
+        )
     return _DUCKDB_NAMES[without_arguments]
 
 
@@ -182,7 +186,9 @@ def refuse_duplicates(names: Iterable[str]) -> None:
     counts = Counter(name.casefold() for name in names)
     repeated = sorted(name for name, count in counts.items() if count > 1)
     if repeated:
-        raise ValueError(f"the column {', '.join(repeated)} occurs twice. Name each column differently (AS).")
+        raise ValueError(
+            f"the column {', '.join(repeated)} occurs twice. Name each column differently (AS)."
+        )
 
 
 def columns_of(relation: DuckDBPyRelation) -> tuple[Column, ...]:

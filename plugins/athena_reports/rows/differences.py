@@ -16,8 +16,8 @@ _IS_UNIQUE = """
 SELECT count(*) = (SELECT count(*) FROM (SELECT DISTINCT {key} FROM {file}))
 FROM {file}
 """
-# A row that only one version has is beside a row of NULLs, whose `is_there` is NULL too. `kind` is NULL
-# for a row that is the same in both versions.
+# A row that only one version has is beside a row of NULLs, whose `is_there` is NULL too. `kind` is
+# NULL for a row that is the same in both versions.
 _PAIRS = """
 (
     SELECT
@@ -64,7 +64,9 @@ class Change(BaseModel, frozen=True):
 class Differences(BaseModel, frozen=True):
     """Counts of rows, columns that come, go, or change their type, and some examples of rows."""
 
-    key: tuple[str, ...]  # empty: nothing tells rows apart, so a changed row is one removed and one added
+    key: tuple[
+        str, ...
+    ]  # empty: nothing tells rows apart, so a changed row is one removed and one added
     added: int
     removed: int
     changed: int
@@ -97,8 +99,8 @@ def find_differences(
         new: The Parquet file of the later version, in the engine's folder.
         old_columns: The columns of the earlier version.
         new_columns: The columns of the later version.
-        key: The columns that tell rows apart. Whole rows are compared if there are none, if a version
-            does not have them, or if two rows of a version have the same values in them.
+        key: The columns that tell rows apart. Whole rows are compared if there are none, if a
+            version does not have them, or if two rows of a version have the same values in them.
         engine: The engine that compares.
     """
     columns = _compare_columns(old_columns, new_columns)
@@ -166,7 +168,8 @@ def _pairs(
 ) -> str:
     """Return the SQL of the rows of both versions, each beside its row in the other version.
 
-    Columns are called by their places: an author's column may have any name, also one of those here.
+    Columns are called by their places: an author's column may have any name, also one of those
+    here.
     """
     columns = ["true AS is_there"]
     whole_row = []
@@ -179,7 +182,8 @@ def _pairs(
         key.append(f"coalesce(new_row.key_{place}, old_row.key_{place})::VARCHAR")
         same_row_conditions.append(f"old_row.key_{place} IS NOT DISTINCT FROM new_row.key_{place}")
     if not is_keyed:
-        # Rows may be equal: the second one of a version is beside the second one of the other version.
+        # Rows may be equal: the second one of a version is beside the second one of the other
+        # version.
         window = f"PARTITION BY {', '.join(whole_row)}" if whole_row else ""
         columns.append(f"row_number() OVER ({window}) AS repetition")
         same_row_conditions.append("old_row.repetition = new_row.repetition")

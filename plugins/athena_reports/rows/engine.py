@@ -44,12 +44,12 @@ class Engine:
             return DiskFullError(
                 f"{self.about}: no space left on the worker's disk: {reason(error)}. "
                 f"Free space in {gettempdir()}, or set TMPDIR to a larger disk, "
-                f"then clear transform."
+                "then clear transform."
             )
         if type(error).__name__ == "OutOfMemoryException":
             return MemoryLimitError(
                 f"{self.about}: the rows need more memory than allowed: {reason(error)}. "
-                f"Raise ATHENA_REPORTS_MEMORY_LIMIT, or hold fewer rows at once in the transform."
+                "Raise ATHENA_REPORTS_MEMORY_LIMIT, or hold fewer rows at once in the transform."
             )
         for explain in self.explainers:
             explained = explain(error)

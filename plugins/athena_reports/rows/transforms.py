@@ -1,8 +1,8 @@
 """Transforms: from the rows of a result to the rows that are published.
 
-A transform is a function of (rows, period). The rows are a DuckDB relation: nothing runs before they are
-written, and each use of a relation runs it again. It returns a relation of the same connection, an Arrow
-table or reader, or a pandas or polars frame:
+A transform is a function of (rows, period). The rows are a DuckDB relation: nothing runs before
+they are written, and each use of a relation runs it again. It returns a relation of the same
+connection, an Arrow table or reader, or a pandas or polars frame:
 
     def top(rows, period):
         return rows.query("rows", "SELECT *, rank() OVER (ORDER BY score DESC) AS rank FROM rows")
@@ -78,8 +78,8 @@ _PYTHON_TYPES: dict[str, set[type]] = {
 class LibraryTransform:
     """A transform of this module, with the name and the arguments that an author gives.
 
-    These tell it from another transform, in an error's message and in the digest of a report's logic.
-    The function that does the work is private: it may be renamed or moved.
+    These tell it from another transform, in an error's message and in the digest of a report's
+    logic. The function that does the work is private: it may be renamed or moved.
     """
 
     name: str
@@ -92,7 +92,12 @@ class LibraryTransform:
 
 
 def apply(
-    transforms: Sequence[Transform], relation: DuckDBPyRelation, period: Period, *, engine: Engine, about: str
+    transforms: Sequence[Transform],
+    relation: DuckDBPyRelation,
+    period: Period,
+    *,
+    engine: Engine,
+    about: str,
 ) -> DuckDBPyRelation:
     """Return what the transforms, applied in order, make of the rows.
 
@@ -151,10 +156,14 @@ def _relation(rows: Any, engine: Engine) -> DuckDBPyRelation:
     if hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__arrow_c_array__"):
         return engine.connection.from_arrow(rows)
     kind = type(rows).__name__
-    raise TransformError(f"it returned a {kind}. Return a relation, an Arrow table or a data frame.")
+    raise TransformError(
+        f"it returned a {kind}. Return a relation, an Arrow table or a data frame."
+    )
 
 
-def movement(*, rank: str = "rank", previous_rank: str = "previous_rank", into: str = "movement") -> Transform:
+def movement(
+    *, rank: str = "rank", previous_rank: str = "previous_rank", into: str = "movement"
+) -> Transform:
     """Return a transform that says how far each row moved since the previous period.
 
     It adds one text column: `new` where there was no previous rank, `up 3`, `down 3` or `same`.
@@ -168,7 +177,9 @@ def movement(*, rank: str = "rank", previous_rank: str = "previous_rank", into: 
     return LibraryTransform("movement", arguments, _movement)
 
 
-def _movement(rows: DuckDBPyRelation, _: Period, *, rank: str, previous_rank: str, into: str) -> DuckDBPyRelation:
+def _movement(
+    rows: DuckDBPyRelation, _: Period, *, rank: str, previous_rank: str, into: str
+) -> DuckDBPyRelation:
     values = _MOVEMENT.format(
         rank=quoted(rank),
         previous_rank=quoted(previous_rank),
@@ -185,14 +196,14 @@ def each_row(
 ) -> Transform:
     """Return a transform that makes each row by a function, in the order of the rows.
 
-    The columns are those of the rows, with `adds` laid over them and without `drops`, so they are known for
-    an empty result too. SQL is much faster for millions of rows.
+    The columns are those of the rows, with `adds` laid over them and without `drops`, so they are
+    known for an empty result too. SQL is much faster for millions of rows.
 
     Args:
-        function: Takes a row as a dict and returns one with every column that is published, or None to leave
-            the row out. It may take the Period as a second argument.
-        adds: Columns that are new or change their type, each with the name of its type in Athena, such as
-            `bigint`, `varchar` or `decimal(10,2)`.
+        function: Takes a row as a dict and returns one with every column that is published, or None
+            to leave the row out. It may take the Period as a second argument.
+        adds: Columns that are new or change their type, each with the name of its type in Athena,
+            such as `bigint`, `varchar` or `decimal(10,2)`.
         drops: Columns to leave out. The function may return them or not.
 
     Raises:
@@ -292,7 +303,9 @@ def _batches(
         yield batch
 
 
-def _refuse_other_columns(rows: Mapping[int, Any], types: Mapping[str, DuckDBPyType], drops: frozenset[str]) -> None:
+def _refuse_other_columns(
+    rows: Mapping[int, Any], types: Mapping[str, DuckDBPyType], drops: frozenset[str]
+) -> None:
     """Refuse what is not a row, or has other columns. It may have the columns that are dropped."""
     for number, row in rows.items():
         if not isinstance(row, Mapping):
@@ -304,10 +317,14 @@ def _refuse_other_columns(rows: Mapping[int, Any], types: Mapping[str, DuckDBPyT
         if missing_or_unknown - drops:
             returned = ", ".join(map(str, row))
             problem = f"row {number:,} was returned with {returned}, not {', '.join(types)}"
-            raise TransformError(f"{problem}. Declare a new column in `adds`, and give None for no value.")
+            raise TransformError(
+                f"{problem}. Declare a new column in `adds`, and give None for no value."
+            )
 
 
-def _refuse_changed_values(rows: Mapping[int, Mapping[str, Any]], types: Mapping[str, DuckDBPyType]) -> None:
+def _refuse_changed_values(
+    rows: Mapping[int, Mapping[str, Any]], types: Mapping[str, DuckDBPyType]
+) -> None:
     """Refuse a value that would not stay the same in its column."""
     for name, kind in types.items():
         values = [row[name] for row in rows.values()]
@@ -317,7 +334,9 @@ def _refuse_changed_values(rows: Mapping[int, Mapping[str, Any]], types: Mapping
         for number, row in rows.items():
             value = row[name]
             if not _stay_the_same([value], kind):
-                problem = f"row {number:,} has {value!r:.80} in {name!r}, which is a column of {kind}"
+                problem = (
+                    f"row {number:,} has {value!r:.80} in {name!r}, which is a column of {kind}"
+                )
                 way_out = "Convert it, or change its type in `adds`."
                 raise TransformError(f"{problem}: its value would change. {way_out}")
 

@@ -47,8 +47,8 @@ COPY (FROM athena_reports_table) TO {path}
 (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE_BYTES 16777216)
 """
 _WRITE_OTHER_FORMAT = "COPY (SELECT {values} FROM {source}) TO {path} ({options})"
-# Rows are compared by their hashes, since DuckDB does not spill whole rows with nested columns to the
-# disk. EXCEPT ALL spills, and a GROUP BY does not.
+# Rows are compared by their hashes, since DuckDB does not spill whole rows with nested columns to
+# the disk. EXCEPT ALL spills, and a GROUP BY does not.
 _HASHES = "SELECT hash(*COLUMNS(*)) FROM {source}"
 _COUNT_DIFFERENCES = """
 SELECT
@@ -188,7 +188,7 @@ def _copy_table(table: LocalTable, format: Format, path: Path, engine: Engine) -
             raise PublishError(
                 f"{engine.about}: the column {name!r} is a {kind}, which {format!r} does not hold. "
                 f"CAST it to text in the SQL or the transform, or leave {format!r} out of the "
-                f"report's outputs.",
+                "report's outputs.",
                 retryable=False,
             )
         header = _header(format, name)
@@ -278,7 +278,9 @@ def _json_value(value: str, kind: DuckDBPyType, depth: int = 0) -> str:
     """
     if kind.id == "double":
         return _JSON_FLOAT.format(value=value, finite=f"to_json({value})")
-    if kind.id == "float":  # to_json makes a double of it, with digits that the float does not have.
+    if (
+        kind.id == "float"
+    ):  # to_json makes a double of it, with digits that the float does not have.
         return _JSON_FLOAT.format(value=value, finite=f"{value}::VARCHAR::JSON")
     if kind.id == "decimal":  # COPY writes one of few digits as a double.
         scale = dict(kind.children)["scale"]

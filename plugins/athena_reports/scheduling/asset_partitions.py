@@ -18,7 +18,9 @@ try:
 except ImportError:  # before Airflow 3.3
     Window = object  # type: ignore[assignment,misc]
 
-HAS_KEYED_EVENTS = Window is not object  # events with a partition key came with the windows, in Airflow 3.3
+HAS_KEYED_EVENTS = (
+    Window is not object
+)  # events with a partition key came with the windows, in Airflow 3.3
 
 
 def period_asset(dag_id: str) -> Asset:
@@ -26,7 +28,9 @@ def period_asset(dag_id: str) -> Asset:
     return Asset(f"{dag_id}_periods")
 
 
-def when_published(report: str, cadence: Cadence, *, all_of: Cadence | None = None) -> "PartitionedAssetTimetable":
+def when_published(
+    report: str, cadence: Cadence, *, all_of: Cadence | None = None
+) -> "PartitionedAssetTimetable":
     """Return the schedule of a DAG that runs once for each published period; needs Airflow 3.3.
 
     The run's `partition_key` is the id of the period.
@@ -34,7 +38,8 @@ def when_published(report: str, cadence: Cadence, *, all_of: Cadence | None = No
     Args:
         report: Name of the report.
         cadence: The cadence in which it is published.
-        all_of: Periods of another cadence to run for instead, each once all that overlap with it are published.
+        all_of: Periods of another cadence to run for instead, each once all that overlap with it
+            are published.
     """
     from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, RollupMapper
 

@@ -7,7 +7,9 @@ from athena_reports.periods.run_period import DagRunDates, period_of_run
 from athena_reports.periods.sql_period import SqlPeriod
 
 
-def period(dag_run: DagRunDates, cadence: Cadence, param: str = "", late_days: float = 0) -> SqlPeriod:
+def period(
+    dag_run: DagRunDates, cadence: Cadence, param: str = "", late_days: float = 0
+) -> SqlPeriod:
     """Return the period of a run, as a report's template sees it; arguments and errors as for `period_of_run`.
 
         {% set period = macros.athena_reports.period(

@@ -15,7 +15,8 @@ _HEAD_START = 1000  # more than the weight of any task
 class ScheduleFirst(PriorityWeightStrategy):
     """Tasks of scheduled and manual runs go before those that fill periods; else the task's weight decides.
 
-    A scheduled run that a backfill reprocesses keeps its id, and with it the weight of the schedule.
+    A scheduled run that a backfill reprocesses keeps its id, and with it the weight of the
+    schedule.
     """
 
     def get_weight(self, ti: "TaskInstance") -> int:

@@ -71,7 +71,9 @@ class PeriodTimetable(Timetable):
         at_its_end = DagRunInfo.interval(interval.start, interval.end)
         return at_its_end._replace(run_after=interval.end + self.delay)
 
-    def _earliest_starts(self, last_interval: DataInterval | None, restriction: TimeRestriction) -> list[datetime]:
+    def _earliest_starts(
+        self, last_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> list[datetime]:
         """Return the instants before none of which the period of the next run may start."""
         starts: list[datetime] = []
         if last_interval is not None:

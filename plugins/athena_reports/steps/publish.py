@@ -110,8 +110,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         if submission is None or submission.period is None:
             raise PublishError(
                 f"Report {self.report!r}: publish needs the period of the query. "
-                f"Clear run_query and its downstream tasks. In a DAG of your own, give run_query "
-                f"its cadence, and publish submitted=XComArg(run_query, key='submitted').",
+                "Clear run_query and its downstream tasks. In a DAG of your own, give run_query "
+                "its cadence, and publish submitted=XComArg(run_query, key='submitted').",
                 retryable=False,
             )
         period = submission.period
@@ -145,7 +145,9 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             self.log.warning("check %s: %s", check.name, check.message)
         return event
 
-    def _facts(self, prepared: PreparedVersion, submission: Submitted, period: Period, run_id: str) -> PublicationFacts:
+    def _facts(
+        self, prepared: PreparedVersion, submission: Submitted, period: Period, run_id: str
+    ) -> PublicationFacts:
         """Return what the manifest says besides the version."""
         settles_at = period.end_utc + self.late_by
         submitted_at = datetime.fromisoformat(prepared.query.submitted_at)
@@ -187,7 +189,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         """Give each outlet its event, if something new was published."""
         if event["outcome"] != "published":
             # Airflow makes an event for each outlet that the task has when it ends, so it must have
-            # none. Airflow's `@task` (DecoratedOperator) also changes the outlets of a running task.
+            # none. Airflow's `@task` (DecoratedOperator) also changes the outlets of a running
+            # task.
             self.outlets = []
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = event

@@ -23,7 +23,12 @@ from athena_reports.queries.submission import Submitted, submit_once
 from athena_reports.reports.input import Input
 from athena_reports.reports.sql_template import template_context
 from athena_reports.settings import Encryption
-from athena_reports.steps.airflow_errors import aws_errors, describe, report_errors, require_connection
+from athena_reports.steps.airflow_errors import (
+    aws_errors,
+    describe,
+    report_errors,
+    require_connection,
+)
 from athena_reports.steps.scan_limit import ScanEstimate, require_within
 
 SUBMITTED_XCOM = "submitted"
@@ -37,19 +42,23 @@ _ENCRYPTION_OPTIONS = {"AES256": "SSE_S3", "aws:kms": "SSE_KMS"}
 class AthenaSubmitOperator(AthenaOperator):
     """Submits a query to Athena, once per intention, and returns its query execution id at once.
 
-    With a `cadence` the query is a report's template: it sees `period` and `params` and nothing else. Without one,
-    Airflow's usual template context applies, with the plugin's macros. Pushes `Submitted` to XCom under the key
-    `submitted`: the steps after it take the period from there. From the second try on it pushes True under `retried`.
+    With a `cadence` the query is a report's template: it sees `period` and `params` and nothing
+    else. Without one, Airflow's usual template context applies, with the plugin's macros. Pushes
+    `Submitted` to XCom under the key `submitted`: the steps after it take the period from there.
+    From the second try on it pushes True under `retried`.
 
     Args:
         cadence: The periods of the DAG; None for a query without a period.
         late_by: How long after it happened an event may still land; the partition filter follows.
         sql_params: Constants of the template, as `{{ params.<name> }}`, written as SQL literals.
         inputs: Tables whose partitions are looked for before the query is paid.
-        unload_to: `s3://` prefix with the closing slash for the rows as Parquet files; None for Athena's usual CSV.
+        unload_to: `s3://` prefix with the closing slash for the rows as Parquet files; None for
+            Athena's usual CSV.
         max_scan: The most bytes that the query may scan, by `measured`; None for no limit.
-        measured: Function of the period and a Glue client that says what the query will scan; None if nothing does.
-        require: Called with the hook before anything else; what it raises fails the task, before a query is paid.
+        measured: Function of the period and a Glue client that says what the query will scan; None
+            if nothing does.
+        require: Called with the hook before anything else; what it raises fails the task, before a
+            query is paid.
         environment: Name of the environment, for the query's marker and for messages.
         kwargs: Arguments of AthenaOperator.
     """
@@ -130,7 +139,9 @@ class AthenaSubmitOperator(AthenaOperator):
             self.query_execution_id = submit_once(submission, hook, is_retry=is_retry)
         if self.killed:
             self.on_kill()
-            raise AirflowException(f"{about}: killed while query {self.query_execution_id} was submitted.")
+            raise AirflowException(
+                f"{about}: killed while query {self.query_execution_id} was submitted."
+            )
 
         AthenaQueryResultsLink.persist(
             context,
@@ -185,7 +196,9 @@ class AthenaSubmitOperator(AthenaOperator):
             hook: Any = self.hook
             estimate = self.measured(self._period, hook.client("glue"))
         if estimate is None:
-            self.log.warning("No period is published yet, so there is no estimate: max_scan is not checked.")
+            self.log.warning(
+                "No period is published yet, so there is no estimate: max_scan is not checked."
+            )
             return
         require_within(self.max_scan, estimate)
 

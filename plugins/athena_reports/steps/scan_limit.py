@@ -62,5 +62,5 @@ def require_within(limit: int, estimate: ScanEstimate) -> None:
         raise ScanLimitError(
             f"the query would scan about {estimate.bytes:,} bytes ({estimate.basis}); "
             f"max_scan is {limit:,}. No query was started. "
-            f"Read fewer columns or partitions, or raise max_scan."
+            "Read fewer columns or partitions, or raise max_scan."
         )

@@ -127,9 +127,9 @@ def transform_result(
         if not query or submission is None or submission.period is None:
             raise ResultError(
                 f"Report {recipe.report!r}: transform needs the query and its period. "
-                f"If wait_for_query was marked as success, clear run_query and its downstream "
-                f"tasks. In a DAG of your own, give run_query its cadence, and transform "
-                f"submitted=XComArg(run_query, key='submitted')."
+                "If wait_for_query was marked as success, clear run_query and its downstream "
+                "tasks. In a DAG of your own, give run_query its cadence, and transform "
+                "submitted=XComArg(run_query, key='submitted')."
             )
         execution = QueryExecution.model_validate(query)
         period = submission.period
@@ -137,11 +137,16 @@ def transform_result(
         s3 = S3(hook.client("s3"), bucket_owner, encryption)
         about = f"Report {recipe.report!r}, period {period.id} ({period.cadence.name})"
         with open_engine(memory_limit, about=about) as engine:
-            prepared = _prepare(execution, submission, period, recipe, engine=engine, hook=hook, s3=s3)
+            prepared = _prepare(
+                execution, submission, period, recipe, engine=engine, hook=hook, s3=s3
+            )
         failed = failures(prepared.checks)
         if failed:
             uploaded = recipe.location(period).version_uri(prepared.version.version)
-            raise CheckError(f"{about}: {failed} Nothing is published. The rows are at {uploaded} for inspection.")
+            raise CheckError(
+                f"{about}: {failed} Nothing is published. The rows are at {uploaded} for"
+                " inspection."
+            )
     return prepared.model_dump(mode="json")
 
 
@@ -192,7 +197,9 @@ def _prepare(
     return PreparedVersion(query=execution, version=recipe.described(version), checks=checks)
 
 
-def _no_rows_error(execution: QueryExecution, submission: Submitted, recipe: Recipe, about: str) -> EmptyResultError:
+def _no_rows_error(
+    execution: QueryExecution, submission: Submitted, recipe: Recipe, about: str
+) -> EmptyResultError:
     """Return the error for a result without rows, which skips the period if the report says so."""
     message = (
         f"{about}: query {execution.id} returned no rows, so nothing is published. "
@@ -263,7 +270,9 @@ def write_rows(
     return WrittenRows(write_table(relation, engine), result.ordered)
 
 
-def check_rows(table: LocalTable, recipe: Recipe, period: Period, *, engine: Engine, s3: S3) -> tuple[CheckResult, ...]:
+def check_rows(
+    table: LocalTable, recipe: Recipe, period: Period, *, engine: Engine, s3: S3
+) -> tuple[CheckResult, ...]:
     """Return what the checks find in the rows. Some checks compare them with a published period.
 
     Args:
@@ -323,7 +332,9 @@ def upload_version(
         uri = f"{location.version_uri(version)}{file.format}/part-0.{extension}"
         s3.upload(file.path, uri, CONTENT_TYPES[file.format], sha256=file.sha256)
         _, key = split_uri(uri)
-        published = PublishedObject(format=file.format, key=key, bytes=file.bytes, sha256=file.sha256, rows=file.rows)
+        published = PublishedObject(
+            format=file.format, key=key, bytes=file.bytes, sha256=file.sha256, rows=file.rows
+        )
         objects.append(published)
     return Version(
         version=version,
@@ -334,7 +345,9 @@ def upload_version(
     )
 
 
-def keep_sql(sql: str, sql_sha256: str, version: Version, location: PeriodLocation, s3: S3, folder: Path) -> None:
+def keep_sql(
+    sql: str, sql_sha256: str, version: Version, location: PeriodLocation, s3: S3, folder: Path
+) -> None:
     """Keep the SQL that a version was made by beside its rows.
 
     Athena takes 256 KB of SQL, which is too much for XCom and for the manifest.

@@ -20,7 +20,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from athena_reports.aws.errors import error_kind
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.errors import QueryError
-from athena_reports.queries.execution import QueryExecution, QueryState, console_url, elapsed_since, get_query_execution
+from athena_reports.queries.execution import (
+    QueryExecution,
+    QueryState,
+    console_url,
+    elapsed_since,
+    get_query_execution,
+)
 from athena_reports.queries.failures import (
     CANCELLED,
     Decision,
@@ -39,27 +45,33 @@ from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
 # trigger of the cleared try usually stops it within 2 s.
 CLEAR_STOPS_WITHIN = timedelta(minutes=1)
 _FINAL = (AirflowFailException, AirflowSensorTimeout)  # no retry follows
-_POLICY_INSTEAD = "Its policy has first_poll_seconds, factor, longest_pause_seconds and give_up_after instead."
+_POLICY_INSTEAD = (
+    "Its policy has first_poll_seconds, factor, longest_pause_seconds and give_up_after instead."
+)
 
 
 class AthenaWaitSensor(AthenaSensor):
     """Waits until a query has succeeded, and holds neither a worker slot nor a process meanwhile.
 
-    Asks Athena once; a query that is still running is then watched by the triggerer. Without a triggerer
-    (`deferrable=False`) the task is rescheduled between two calls. A query that Athena failed for a reason that passes
-    is submitted again. Whoever stops the wait stops the query. Returns the `QueryExecution` that succeeded, as JSON.
+    Asks Athena once; a query that is still running is then watched by the triggerer. Without a
+    triggerer (`deferrable=False`) the task is rescheduled between two calls. A query that Athena
+    failed for a reason that passes is submitted again. Whoever stops the wait stops the query.
+    Returns the `QueryExecution` that succeeded, as JSON.
 
     Args:
-        policy: When to ask, and when to give up. None for the default policy, changed by `poke_interval` and `timeout`.
+        policy: When to ask, and when to give up. None for the default policy, changed by
+            `poke_interval` and `timeout`.
         poke_interval: Seconds, or a timedelta, between two calls. Give either a policy or this.
         timeout: Seconds, or a timedelta, until the query is stopped. Give either a policy or this.
-        mode: Without a triggerer, `reschedule` frees the worker between two calls, and `poke` holds it.
-        submitted: What `AthenaSubmitOperator` pushed under the key `submitted`, for the UI and for messages.
+        mode: Without a triggerer, `reschedule` frees the worker between two calls, and `poke` holds
+            it.
+        submitted: What `AthenaSubmitOperator` pushed under the key `submitted`, for the UI and for
+            messages.
         environment: Name of the environment, for messages.
         deferrable: Whether the triggerer waits.
-        kwargs: Arguments of AthenaSensor. A wait that `soft_fail` or `never_fail` skips stops the query. The policy
-            takes the place of four of them: `sleep_time` and `max_retries` have no effect, `exponential_backoff` and
-            `max_wait` are refused.
+        kwargs: Arguments of AthenaSensor. A wait that `soft_fail` or `never_fail` skips stops the
+            query. The policy takes the place of four of them: `sleep_time` and `max_retries` have
+            no effect, `exponential_backoff` and `max_wait` are refused.
 
     Raises:
         ValueError: An argument is given whose place the policy takes.
@@ -192,17 +204,21 @@ class AthenaWaitSensor(AthenaSensor):
 
     def _may_be_stopped_by_airflow(self, execution: QueryExecution) -> bool:
         """Whether it may not have been a person who cancelled the query."""
-        return self._may_be_stopped_by_clear(execution) or self._may_be_stopped_by_earlier_try(execution)
+        return self._may_be_stopped_by_clear(execution) or self._may_be_stopped_by_earlier_try(
+            execution
+        )
 
     def _may_be_stopped_by_clear(self, execution: QueryExecution) -> bool:
         """Whether a clear of this task, but not of the submitting one, may have stopped the query.
 
-        The trigger of the cleared try stops the query a moment before or after the new try begins. A query that is
-        cancelled later was cancelled by somebody.
+        The trigger of the cleared try stops the query a moment before or after the new try begins.
+        A query that is cancelled later was cancelled by somebody.
         """
         if not self._was_cleared or self._was_rescheduled or not execution.completed_at:
             return False
-        stopped_after: timedelta = datetime.fromisoformat(execution.completed_at) - self._ti.start_date
+        stopped_after: timedelta = (
+            datetime.fromisoformat(execution.completed_at) - self._ti.start_date
+        )
         return stopped_after < CLEAR_STOPS_WITHIN
 
     def _may_be_stopped_by_earlier_try(self, execution: QueryExecution) -> bool:
@@ -260,8 +276,8 @@ class AthenaWaitSensor(AthenaSensor):
             if is_replaced:
                 return self._conclude(current)
 
-        # By the verdict, not the state: Athena also cancels a query that exceeds the scan limit, and
-        # gives some cancelled queries the state FAILED.
+        # By the verdict, not the state: Athena also cancels a query that exceeds the scan limit,
+        # and gives some cancelled queries the state FAILED.
         is_cancelled = verdict == CANCELLED
         if is_cancelled and self._may_be_stopped_by_airflow(execution):
             return self._conclude(self._resubmit(execution))
@@ -280,7 +296,9 @@ class AthenaWaitSensor(AthenaSensor):
         """Return the execution to wait for after this one; it is started if there is none yet."""
         submission = Submission.from_response(self.hook.get_query_info(execution.id))
         if submission is None:
-            raise QueryError(f"Query {execution.id} is {execution.state}, and this run did not submit it.")
+            raise QueryError(
+                f"Query {execution.id} is {execution.state}, and this run did not submit it."
+            )
         hook: Any = self.hook  # typed as AthenaSensor's
         self.query_execution_id = submit_once(submission, hook, is_retry=True)
         if self._killed:
@@ -364,7 +382,9 @@ def _failure_behind(error: AirflowException) -> BaseException:
     return error
 
 
-def _policy(poke_interval: timedelta | float | None, timeout: timedelta | float | None) -> WaitPolicy:
+def _policy(
+    poke_interval: timedelta | float | None, timeout: timedelta | float | None
+) -> WaitPolicy:
     """Return the default policy, changed by those of AthenaSensor's arguments that are not None."""
     options: dict[str, Any] = {}
     if timeout is not None:

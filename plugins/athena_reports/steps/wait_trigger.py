@@ -22,7 +22,9 @@ AWAITED_XCOM = "awaited_query"
 
 POLLS_PER_SECOND = 40.0  # GetQueryExecution by one triggerer at most; an account may make 100
 MAX_FAILED_POLLS = 10  # in a row, then the task is asked to decide
-STOP_WITHIN_SECONDS = 120  # the first task state that a triggerer asks for takes seconds: it loads Airflow's API
+STOP_WITHIN_SECONDS = (
+    120  # the first task state that a triggerer asks for takes seconds: it loads Airflow's API
+)
 _next_turn = 0.0  # the earliest time.monotonic() of the next call
 
 
@@ -30,7 +32,11 @@ class AthenaWaitTrigger(AthenaTrigger):
     """Fires `{"query": <QueryExecution>}` when the query has ended, `{"error": <why>}` when Athena does not answer."""
 
     def __init__(
-        self, query_execution_id: str, submitted_at: str, policy: WaitPolicy | dict[str, Any], **connection: Any
+        self,
+        query_execution_id: str,
+        submitted_at: str,
+        policy: WaitPolicy | dict[str, Any],
+        **connection: Any,
     ) -> None:
         # The waiter of AthenaTrigger is not used, so its arguments have no effect.
         super().__init__(query_execution_id, waiter_delay=1, waiter_max_attempts=1, **connection)
@@ -69,10 +75,14 @@ class AthenaWaitTrigger(AthenaTrigger):
         while failed_polls < MAX_FAILED_POLLS:
             elapsed_seconds = elapsed_since(submitted_at).total_seconds()
             pause_seconds = self.policy.pause_after(elapsed_seconds)
-            await asyncio.sleep(pause_seconds * (1 + failed_polls))  # longer after each failure in a row
+            await asyncio.sleep(
+                pause_seconds * (1 + failed_polls)
+            )  # longer after each failure in a row
             await _turn()
             try:
-                response = await athena.get_query_execution(QueryExecutionId=self.query_execution_id)
+                response = await athena.get_query_execution(
+                    QueryExecutionId=self.query_execution_id
+                )
             except (ClientError, BotoCoreError) as error:
                 problem = error
                 failed_polls += 1
@@ -85,20 +95,24 @@ class AthenaWaitTrigger(AthenaTrigger):
                 return
             submitted_at = execution.submitted_at
             self.log.info(execution.progress)
-        yield TriggerEvent({"error": f"Athena could not be asked about {self.query_execution_id}: {problem}"})
+        yield TriggerEvent(
+            {"error": f"Athena could not be asked about {self.query_execution_id}: {problem}"}
+        )
 
     async def on_kill(self) -> None:
         """Stop the query if its task no longer waits for it. Airflow calls this from 3.3 on.
 
-        Airflow calls it when somebody fails, clears or marks the task. After a clear it does so only when the new try
-        is scheduled (`Trigger.clean_unused` passes over tasks without a state), so that one may have deferred already.
-        Airflow also calls it when another triggerer has taken the trigger over, because this triggerer's heartbeat was
-        late (https://github.com/apache/airflow/issues/73454). The query that the task waits for tells these cases
-        apart.
+        Airflow calls it when somebody fails, clears or marks the task. After a clear it does so
+        only when the new try is scheduled (`Trigger.clean_unused` passes over tasks without a
+        state), so that one may have deferred already. Airflow also calls it when another triggerer
+        has taken the trigger over, because this triggerer's heartbeat was late
+        (https://github.com/apache/airflow/issues/73454). The query that the task waits for tells
+        these cases apart.
 
-        Airflow cancels the trigger again at each sync of the triggerer, about every second, until it has ended
-        (`TriggerRunnerSupervisor.cancelling_triggers`), and after `triggerer.on_kill_timeout`. That must not end a stop
-        that is still at work, so the work is done in a task of its own.
+        Airflow cancels the trigger again at each sync of the triggerer, about every second, until
+        it has ended (`TriggerRunnerSupervisor.cancelling_triggers`), and after
+        `triggerer.on_kill_timeout`. That must not end a stop that is still at work, so the work is
+        done in a task of its own.
         """
         self._stopping = asyncio.create_task(self._stop_unless_awaited())
         await self._stop_has_ended()
@@ -106,8 +120,8 @@ class AthenaWaitTrigger(AthenaTrigger):
 
     async def cleanup(self) -> None:
         """Close the client. Airflow calls this last, however the trigger has ended."""
-        # Airflow calls `on_kill` in `asyncio.wait_for`, which in Python 3.11 does not wait for it after a second
-        # cancel. So the stop may still be at work, and it needs the client.
+        # Airflow calls `on_kill` in `asyncio.wait_for`, which in Python 3.11 does not wait for it
+        # after a second cancel. So the stop may still be at work, and it needs the client.
         await self._stop_has_ended()
         await self._open_clients.aclose()
 
@@ -120,7 +134,9 @@ class AthenaWaitTrigger(AthenaTrigger):
     async def _client(self) -> Any:
         """Return the client, which is opened at the first call."""
         if self._athena is None:
-            self._athena = await self._open_clients.enter_async_context(await self.hook().get_async_conn())
+            self._athena = await self._open_clients.enter_async_context(
+                await self.hook().get_async_conn()
+            )
         return self._athena
 
     async def _stop_unless_awaited(self) -> None:
@@ -138,7 +154,10 @@ class AthenaWaitTrigger(AthenaTrigger):
                 self.log.warning("Query %s is left running: %s. %s", query_id, problem, advice)
                 return
             if awaited_query == query_id:
-                self.log.info("Query %s is left running: its task still waits for it, in another trigger.", query_id)
+                self.log.info(
+                    "Query %s is left running: its task still waits for it, in another trigger.",
+                    query_id,
+                )
                 return
             if awaited_query is not None:
                 reason = f"waits for query {awaited_query} now"
@@ -154,7 +173,10 @@ class AthenaWaitTrigger(AthenaTrigger):
         """Ask Airflow for the state of the task; None if it was cleared, or is gone with its run."""
         task: Any = self.task_instance
         request = GetTaskStates(
-            dag_id=task.dag_id, run_ids=[task.run_id], task_ids=[task.task_id], map_index=task.map_index
+            dag_id=task.dag_id,
+            run_ids=[task.run_id],
+            task_ids=[task.task_id],
+            map_index=task.map_index,
         )
         response: Any = await task_runner.SUPERVISOR_COMMS.asend(request)
         key = task.task_id
@@ -167,7 +189,11 @@ class AthenaWaitTrigger(AthenaTrigger):
         """Ask Airflow for the query that the deferred task waits for. It is another one if the run was cleared."""
         task: Any = self.task_instance
         query_id: str | None = await XCom.aget_one(
-            key=AWAITED_XCOM, dag_id=task.dag_id, run_id=task.run_id, task_id=task.task_id, map_index=task.map_index
+            key=AWAITED_XCOM,
+            dag_id=task.dag_id,
+            run_id=task.run_id,
+            task_id=task.task_id,
+            map_index=task.map_index,
         )
         if query_id is None:
             raise LookupError(f"it has no XCom {AWAITED_XCOM}")

@@ -35,8 +35,12 @@ _MEANING_OF_AIRFLOW_REASON = {
     "timed_out": "the run took longer than its run_timeout",
     "all_tasks_deadlocked": "no task could run",
 }
-_STEP_AFTER_FAILURE = "See the reason or the log of the task, mend that, and clear the run from there."
-_STEP_IF_LATE = "See whether the DAG is paused, or its run waits or has failed. Clear that run, or trigger one."
+_STEP_AFTER_FAILURE = (
+    "See the reason or the log of the task, mend that, and clear the run from there."
+)
+_STEP_IF_LATE = (
+    "See whether the DAG is paused, or its run waits or has failed. Clear that run, or trigger one."
+)
 _DOC_OF_LATE_CHECK = """Tells the notifiers when a period of `{dag_id}` is not published in time.\n
 **Schedule.** Once for each period of the report, {due} after its end.\n
 **Input.** The manifest of the period.\n
@@ -52,7 +56,9 @@ _Context = Mapping[str, Any]
 
 def require_notifiers(report: Report, option: str, notifiers: object) -> None:
     """Raise ReportError if an option is not a list of notifiers."""
-    if isinstance(notifiers, Sequence) and all(isinstance(item, BaseNotifier) for item in notifiers):
+    if isinstance(notifiers, Sequence) and all(
+        isinstance(item, BaseNotifier) for item in notifiers
+    ):
         return
     expected = "give a list of Airflow notifiers, such as [SnsNotifier(...)]."
     report.refuse(option, f"{notifiers!r} is not valid: {expected}")
@@ -101,7 +107,9 @@ def build_late_check(
     ):
         PythonOperator(
             task_id="tell_if_late",
-            python_callable=partial(_tell_if_late, report=report, cadence=cadence, due=due, notifiers=on_late),
+            python_callable=partial(
+                _tell_if_late, report=report, cadence=cadence, due=due, notifiers=on_late
+            ),
         )
 
 
@@ -172,13 +180,17 @@ def _kept_reason(ti: Any) -> str | None:
     return reason
 
 
-def _tell_if_late(*, report: Report, cadence: Cadence, due: timedelta, notifiers: Notifiers, **context: Any) -> bool:
+def _tell_if_late(
+    *, report: Report, cadence: Cadence, due: timedelta, notifiers: Notifiers, **context: Any
+) -> bool:
     """Notify that the period of this run is not published; return whether it is late."""
     dag_id = f"{report.name}_{cadence.name}"
     with report_errors():
         period = period_of_run(cadence, context["dag_run"])
         if not _is_scheduled(period, context["dag"]):
-            _log.info("The period %s is not one that the report is made for, so it is not late.", period)
+            _log.info(
+                "The period %s is not one that the report is made for, so it is not late.", period
+            )
             return False
         if _is_published(report, period):
             return False

@@ -32,7 +32,9 @@ class AccountCheck(NamedTuple):
     retryable: bool = False
 
 
-def require_account(hook: SharedSessionHook, *, settings: Settings, location: ReportLocation, has_table: bool) -> None:
+def require_account(
+    hook: SharedSessionHook, *, settings: Settings, location: ReportLocation, has_table: bool
+) -> None:
     """Check the account if nothing of the report is published yet; AccountError names each problem.
 
     Args:
@@ -71,7 +73,8 @@ def check_account(
 ) -> Iterator[AccountCheck]:
     """Yield what was looked at: workgroup, buckets, databases, and tables of the source database.
 
-    An upload is begun in the report bucket and broken off, which shows that the role may write. Nothing stays.
+    An upload is begun in the report bucket and broken off, which shows that the role may write.
+    Nothing stays.
 
     Args:
         settings: What the account must have.
@@ -91,7 +94,9 @@ def check_account(
         list_tables = partial(published_tables, settings.report_database, glue)
         yield _check(f"report database {settings.report_database}", partial(_begin, list_tables))
     for database, table in _source_tables(inputs, settings.database):
-        yield _check(f"table {database}.{table}", partial(glue.get_table, DatabaseName=database, Name=table))
+        yield _check(
+            f"table {database}.{table}", partial(glue.get_table, DatabaseName=database, Name=table)
+        )
 
 
 def _has_columns(table: Table) -> bool:
@@ -125,13 +130,20 @@ def _source_tables(inputs: Iterable[Input], default_database: str) -> list[tuple
 def _require_workgroup(settings: Settings, athena: "AthenaClient") -> None:
     workgroup: Any = athena.get_work_group(WorkGroup=settings.workgroup)["WorkGroup"]
     if workgroup.get("State", "ENABLED") != "ENABLED":
-        raise AccountError("it is disabled. Enable it in Athena, or let ATHENA_REPORTS_WORKGROUP name another.")
+        raise AccountError(
+            "it is disabled. Enable it in Athena, or let ATHENA_REPORTS_WORKGROUP name another."
+        )
     managed_results = workgroup["Configuration"].get("ManagedQueryResultsConfiguration", {})
     is_managed = managed_results.get("Enabled", False)
     if is_managed and settings.query_results:
-        raise AccountError("it manages its query results. Set ATHENA_REPORTS_QUERY_RESULTS=managed.")
+        raise AccountError(
+            "it manages its query results. Set ATHENA_REPORTS_QUERY_RESULTS=managed."
+        )
     if not is_managed and not settings.query_results:
-        raise AccountError("it does not manage query results. Let ATHENA_REPORTS_QUERY_RESULTS name an S3 location.")
+        raise AccountError(
+            "it does not manage query results. Let ATHENA_REPORTS_QUERY_RESULTS name an S3"
+            " location."
+        )
 
 
 def _check(name: str, look: Callable[[], object]) -> AccountCheck:

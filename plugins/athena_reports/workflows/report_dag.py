@@ -69,8 +69,8 @@ class BuiltDag(DAG):
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name in ("on_failure_callback", "on_success_callback"):
-            # The scheduler looks at `has_...` only. Airflow sets it when the DAG is made, and not when a
-            # callback is set later.
+            # The scheduler looks at `has_...` only. Airflow sets it when the DAG is made, and not
+            # when a callback is set later.
             super().__setattr__(f"has_{name}", bool(value))
 
 
@@ -90,7 +90,8 @@ def build_dag(
 ) -> BuiltDag:
     """Build the DAG `<report>_<cadence>`: submit, wait, transform, publish; ReportError if an argument is wrong.
 
-    It is a ReportError too if another file of Airflow's `dags_folder` declares a report of the same name.
+    It is a ReportError too if another file of Airflow's `dags_folder` declares a report of the same
+    name.
 
     Args:
         report: The report.
@@ -102,10 +103,13 @@ def build_dag(
         run_timeout: How long a run may take in all; None for no limit.
         max_active_runs: How many periods may run at once.
         on_failure: Notifiers that are called when a run has failed.
-        due: How long after its end a period is published at the latest: whole seconds, more than `delay`.
+        due: How long after its end a period is published at the latest: whole seconds, more than
+            `delay`.
         on_late: Notifiers that are called when it is not; the DAG `<report>_<cadence>_late` looks.
     """
-    _require(report, "cadence", cadence, Cadence, "a cadence, such as weekly(timezone='Asia/Tokyo')")
+    _require(
+        report, "cadence", cadence, Cadence, "a cadence, such as weekly(timezone='Asia/Tokyo')"
+    )
     _require(report, "delay", delay, timedelta, "a timedelta")
     _require(report, "params", params, Mapping | None, "a dictionary, such as {'top': 1000}")
     _require(report, "wait", wait, WaitPolicy | None, "a WaitPolicy, such as PATIENT")
@@ -116,11 +120,15 @@ def build_dag(
     require_notifiers(report, "on_failure", on_failure)
     require_notifiers(report, "on_late", on_late)
     if on_late and due <= delay:
-        problem = f"{due} is not later than the start of the run, {delay} after the end. Give more time."
+        problem = (
+            f"{due} is not later than the start of the run, {delay} after the end. Give more time."
+        )
         report.refuse("due", problem)
     deployment = settings()
     if report.unload and not deployment.query_results:
-        problem = "the workgroup manages its results. Set ATHENA_REPORTS_QUERY_RESULTS, or leave it out."
+        problem = (
+            "the workgroup manages its results. Set ATHENA_REPORTS_QUERY_RESULTS, or leave it out."
+        )
         report.refuse("unload", problem)
     declared_in = sys._getframe(1).f_code.co_filename  # the file that calls build_dag
     _refuse_second_declaration(report, Path(declared_in).resolve())
@@ -135,7 +143,9 @@ def build_dag(
         unload_to = f"{deployment.query_results}unload/"
     query_result_configuration = None
     if deployment.query_results:
-        query_result_configuration = result_configuration(deployment.bucket_owner, deployment.encryption)
+        query_result_configuration = result_configuration(
+            deployment.bucket_owner, deployment.encryption
+        )
     database_of_table = None
     measured = None
     if report.has_table:
@@ -172,7 +182,9 @@ def build_dag(
             inputs=report.inputs,
             max_scan=report.max_scan,
             measured=measured,
-            require=partial(require_account, settings=deployment, location=location, has_table=report.has_table),
+            require=partial(
+                require_account, settings=deployment, location=location, has_table=report.has_table
+            ),
             unload_to=unload_to,
             database=deployment.database,
             workgroup=deployment.workgroup,
@@ -238,7 +250,8 @@ def build_dag(
             priority_weight=_WEIGHT_OF_STARTED_RUNS,
         )
         run_query >> wait_for_query >> transform >> publish
-    # Set last: Airflow copies what is there into each task, once for each class that the operator is made of.
+    # Set last: Airflow copies what is there into each task, once for each class that the operator
+    # is made of.
     dag.params[PERIOD_PARAM] = _period_param(cadence)
     if on_late:
         build_late_check(dag, report, cadence, due=due, on_late=on_late, on_failure=on_failure)
@@ -257,7 +270,9 @@ def _midnight(day: Any, cadence: Cadence) -> datetime | None:
     return datetime.combine(day, time.min, ZoneInfo(cadence.timezone))
 
 
-def _default_args(report: Report, deployment: Settings, retry: RetryPolicy, on_failure: Notifiers) -> dict[str, Any]:
+def _default_args(
+    report: Report, deployment: Settings, retry: RetryPolicy, on_failure: Notifiers
+) -> dict[str, Any]:
     """Return the arguments that all tasks of the DAG have, also those that its author adds."""
     arguments: dict[str, Any] = {
         "owner": report.owner,
@@ -278,9 +293,10 @@ def _period_param(cadence: Cadence) -> Param:
         type=["null", "string"],  # a text alone would have to be filled in in the trigger form
         title="Period",
         description_md=(
-            f"Id of the period, its first day in {cadence.timezone}, such as `{example}` ({cadence.description}). "
-            f"If empty: the last period that is complete at the run's logical date, or when it starts if it has none. "
-            f"Not for backfills: there each run takes its own period."
+            f"Id of the period, its first day in {cadence.timezone}, such as `{example}`"
+            f" ({cadence.description}). If empty: the last period that is complete at the run's"
+            " logical date, or when it starts if it has none. Not for backfills: there each run"
+            " takes its own period."
         ),
     )
 
@@ -288,7 +304,8 @@ def _period_param(cadence: Cadence) -> Param:
 def _refuse_second_declaration(report: Report, file: Path) -> None:
     """Refuse a report that another file declares too.
 
-    Airflow parses each file by itself, and lets two files with one DAG id take each other's DAG over.
+    Airflow parses each file by itself, and lets two files with one DAG id take each other's DAG
+    over.
     """
     folder = Path(conf.get_mandatory_value("core", "dags_folder")).resolve()
     if not file.is_relative_to(folder):
@@ -301,7 +318,7 @@ def _refuse_second_declaration(report: Report, file: Path) -> None:
         report.refuse(
             "name",
             f"{file} declares it, and so does {files[0]}: their DAGs have the same ids. "
-            f"Give it another name, or import the report from there.",
+            "Give it another name, or import the report from there.",
         )
 
 

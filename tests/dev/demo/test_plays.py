@@ -55,7 +55,9 @@ def test_any_specification_gives_its_days_its_events_and_nothing_that_lands_earl
     spec: PlaysSpec,
 ) -> None:
     days = list(generate(spec))
-    assert [day for day, _ in days] == [spec.start + n * DAY for n in range((spec.end - spec.start).days)]
+    assert [day for day, _ in days] == [
+        spec.start + n * DAY for n in range((spec.end - spec.start).days)
+    ]
     everything = pa.concat_tables(table for _, table in days)
     assert everything.schema == SCHEMA
     assert everything.num_rows == spec.events
@@ -75,7 +77,9 @@ def test_the_same_specification_gives_the_same_rows_in_the_same_order(spec: Play
         assert first.equals(second)
 
 
-def test_a_day_does_not_depend_on_the_span_around_it(january: list[tuple[dt.date, pa.Table]]) -> None:
+def test_a_day_does_not_depend_on_the_span_around_it(
+    january: list[tuple[dt.date, pa.Table]],
+) -> None:
     a_week = PlaysSpec(dt.date(2025, 1, 10), dt.date(2025, 1, 17), events=7 * 2_000, users=3_000)
     of_january = dict(january)
     for day, table in generate(a_week):
@@ -92,7 +96,9 @@ def test_another_seed_gives_another_game() -> None:
 
 
 def test_the_rows_are_the_same_on_every_machine(january: list[tuple[dt.date, pa.Table]]) -> None:
-    """Compares with what was computed once: another numpy, Python or processor must not change it."""
+    """Compares with what was computed once: another numpy, Python or processor must not change
+    it.
+    """
     digest = hashlib.sha256()
     for day, table in january[:3]:
         for row in rows(table, *table.column_names):
@@ -158,7 +164,9 @@ def test_there_are_ties_at_the_top_in_score_and_plays_and_in_score_alone(events:
 
 
 def test_a_few_per_cent_land_a_day_late(january: list[tuple[dt.date, pa.Table]]) -> None:
-    late = sum(played.date() != day for day, table in january for played in values(table, "played_at"))
+    late = sum(
+        played.date() != day for day, table in january for played in values(table, "played_at")
+    )
     assert 0.02 < late / JANUARY_2025.events < 0.05
 
 
@@ -166,7 +174,9 @@ def test_periods_of_tokyo_are_met_to_the_millisecond_on_time_and_late(
     january: list[tuple[dt.date, pa.Table]],
 ) -> None:
     landed = {day: set(values(table, "played_at")) for day, table in january}
-    first_of_month_and_sundays = [dt.date(2025, 1, day) for day in (5, 12, 19, 26)] + [dt.date(2025, 1, 31)]
+    first_of_month_and_sundays = [dt.date(2025, 1, day) for day in (5, 12, 19, 26)] + [
+        dt.date(2025, 1, 31)
+    ]
     for local_day in [*first_of_month_and_sundays, dt.date(2025, 1, 2)]:
         midnight = dt.datetime.combine(local_day, dt.time()) - TOKYO
         on_time = local_day - DAY
@@ -178,7 +188,9 @@ def test_periods_of_tokyo_are_met_to_the_millisecond_on_time_and_late(
 def test_the_last_name_of_a_period_can_hang_on_the_event_id_alone(events: pa.Table) -> None:
     """At the end of a Tokyo day somebody plays at one instant under several names."""
     last_millisecond = dt.datetime(2025, 1, 11, 14, 59, 59, 999_000)  # noqa: DTZ001 - UTC, as in the lake
-    at_once = events.filter(pc.equal(events["played_at"], pa.scalar(last_millisecond, pa.timestamp("ms"))))
+    at_once = events.filter(
+        pc.equal(events["played_at"], pa.scalar(last_millisecond, pa.timestamp("ms")))
+    )
     names: dict[str, set[str]] = defaultdict(set)
     for user, name in rows(at_once, "user_id", "user_name"):
         names[user].add(name)

@@ -15,8 +15,12 @@ from demo import run, up
 from demo.plays import PlaysSpec
 
 
-def test_airflow_keeps_its_schedule_on_a_lake_that_goes_on_until_today(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without it, no asset event would ever start a DAG; without data, the runs that it makes would fail."""
+def test_airflow_keeps_its_schedule_on_a_lake_that_goes_on_until_today(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without it, no asset event would ever start a DAG; without data, the runs that it makes would
+    fail.
+    """
     configs: list[AirflowConfig] = []
     lakes: list[PlaysSpec] = []
 
@@ -32,7 +36,9 @@ def test_airflow_keeps_its_schedule_on_a_lake_that_goes_on_until_today(monkeypat
 
     services = SimpleNamespace(environment={}, endpoint_url="http://127.0.0.1:4566")
     monkeypatch.setattr(up, "local_services", lambda _: nullcontext(services))
-    monkeypatch.setattr(up, "fill", lambda _services, _environment, _progress, plays: lakes.append(plays))
+    monkeypatch.setattr(
+        up, "fill", lambda _services, _environment, _progress, plays: lakes.append(plays)
+    )
     monkeypatch.setattr(run, "AirflowRuntime", Runtime)
     monkeypatch.setattr(sys, "argv", ["up", "--port", "8081"])
 

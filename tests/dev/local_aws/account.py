@@ -26,7 +26,10 @@ _HUNDRED = "(VALUES " + ", ".join(f"({i})" for i in range(100)) + ")"
 def numbers(rows: int) -> str:
     """A query of the numbers below `rows`, in order; at most a million."""
     tables = ", ".join(f"{_HUNDRED} AS {name} (x)" for name in "abc")
-    return f"SELECT * FROM (SELECT a.x * 10000 + b.x * 100 + c.x AS n FROM {tables}) WHERE n < {rows} ORDER BY n"
+    return (
+        f"SELECT * FROM (SELECT a.x * 10000 + b.x * 100 + c.x AS n FROM {tables}) WHERE n < {rows}"
+        " ORDER BY n"
+    )
 
 
 def refused(call: Callable[..., Any], **parameters: Any) -> dict[str, Any]:
@@ -64,7 +67,9 @@ class Account:
     glue: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self.athena, self.s3, self.glue = (self.aws.client(name) for name in ("athena", "s3", "glue"))
+        self.athena, self.s3, self.glue = (
+            self.aws.client(name) for name in ("athena", "s3", "glue")
+        )
         self.faults = Faults(self.aws.endpoint_url)
         self.s3.create_bucket(Bucket="results")
         self.s3.create_bucket(Bucket="lake")
@@ -75,10 +80,16 @@ class Account:
     def start(self, sql: str, **parameters: Any) -> str:
         place = {"OutputLocation": "s3://results/some/where"}
         defaults = {"ResultConfiguration": place, "QueryExecutionContext": {"Database": "db"}}
-        return str(self.athena.start_query_execution(QueryString=sql, **defaults | parameters)["QueryExecutionId"])
+        return str(
+            self.athena.start_query_execution(QueryString=sql, **defaults | parameters)[
+                "QueryExecutionId"
+            ]
+        )
 
     def status(self, id_: str) -> dict[str, Any]:
-        status: dict[str, Any] = self.athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]["Status"]
+        status: dict[str, Any] = self.athena.get_query_execution(QueryExecutionId=id_)[
+            "QueryExecution"
+        ]["Status"]
         return status
 
     def wait_for(self, id_: str, state: str) -> None:
@@ -91,7 +102,9 @@ class Account:
         execution = self.athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]
         location = execution.get("ResultConfiguration", {}).get("OutputLocation", "")
         has_csv = execution["Status"]["State"] == "SUCCEEDED" and location.endswith(".csv")
-        with urllib.request.urlopen(f"{self.aws.endpoint_url}/_local/athena/executions/{id_}") as answer:
+        with urllib.request.urlopen(
+            f"{self.aws.endpoint_url}/_local/athena/executions/{id_}"
+        ) as answer:
             scans = json.load(answer)["scans"]
         return Outcome(execution, self.read(location).decode() if has_csv else None, scans)
 
@@ -138,10 +151,17 @@ class Account:
         }
         self.glue.create_table(DatabaseName="db", TableInput=table)
 
-    def add_partition(self, name: str, *values: str, path: str = "", columns: Mapping[str, str] | None = None) -> None:
-        """Register a partition; its path is that of its first value unless given, and may be an `s3://` URL."""
+    def add_partition(
+        self, name: str, *values: str, path: str = "", columns: Mapping[str, str] | None = None
+    ) -> None:
+        """Register a partition; its path is that of its first value unless given, and may be an
+        `s3://` URL.
+        """
         location = path if path.startswith("s3://") else f"s3://lake/{name}/{path or values[0]}/"
-        partition = {"Values": list(values), "StorageDescriptor": self.storage(location, columns or {})}
+        partition = {
+            "Values": list(values),
+            "StorageDescriptor": self.storage(location, columns or {}),
+        }
         self.glue.create_partition(DatabaseName="db", TableName=name, PartitionInput=partition)
 
     @staticmethod

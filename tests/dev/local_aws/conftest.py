@@ -27,7 +27,9 @@ def compute(engine: Engine) -> Callable[..., str]:
     """Runs a query without tables and gives its CSV, without the header."""
 
     def no_table(database: str, name: str) -> Table:
-        raise QueryFailed("TABLE_NOT_FOUND", f"Table 'awsdatacatalog.{database}.{name}' does not exist")
+        raise QueryFailed(
+            "TABLE_NOT_FOUND", f"Table 'awsdatacatalog.{database}.{name}' does not exist"
+        )
 
     def compute(sql: str, *parameters: str) -> str:
         translation = translate(parse(sql, parameters), SimpleNamespace(table=no_table), "db")

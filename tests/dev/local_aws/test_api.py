@@ -33,18 +33,26 @@ def refusal(call: Any, **parameters: Any) -> str:
 
 def rows(account: Account, id_: str) -> list[list[str | None]]:
     pages = account.athena.get_paginator("get_query_results").paginate(QueryExecutionId=id_)
-    return [[datum.get("VarCharValue") for datum in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
+    return [
+        [datum.get("VarCharValue") for datum in row["Data"]]
+        for page in pages
+        for row in page["ResultSet"]["Rows"]
+    ]
 
 
 def test_a_query_from_submission_to_result(account: Account) -> None:
     catalog = {"Catalog": "AwsDataCatalog"}
-    outcome = account.run("SELECT ? || ?", ExecutionParameters=["'it''s '", "'?'"], QueryExecutionContext=catalog)
+    outcome = account.run(
+        "SELECT ? || ?", ExecutionParameters=["'it''s '", "'?'"], QueryExecutionContext=catalog
+    )
     assert outcome.csv == '"_col0"\n"it\'s ?"\n'
     execution, id_ = outcome.execution, outcome.id
     assert execution["Query"] == "SELECT ? || ?"
     assert "ExecutionParameters" not in execution
     assert (execution["StatementType"], execution["SubstatementType"]) == ("DML", "SELECT")
-    assert execution["ResultConfiguration"]["OutputLocation"] == f"s3://results/some/where/{id_}.csv"
+    assert (
+        execution["ResultConfiguration"]["OutputLocation"] == f"s3://results/some/where/{id_}.csv"
+    )
     assert execution["WorkGroup"] == "primary"
     # The catalog is told in lower case, and no database where none was given.
     assert execution["QueryExecutionContext"] == {"Catalog": "awsdatacatalog"}
@@ -74,9 +82,13 @@ def test_answers_fit_the_service_model(account: Account) -> None:
     }
     raw: list[bytes] = []
     events = account.athena.meta.events
-    events.register("before-parse.athena.*", lambda response_dict, **_: raw.append(response_dict["body"]))
+    events.register(
+        "before-parse.athena.*", lambda response_dict, **_: raw.append(response_dict["body"])
+    )
     for operation, parameters in calls.items():
-        assert set(getattr(account.athena, botocore.xform_name(operation))(**parameters)) > {"ResponseMetadata"}
+        assert set(getattr(account.athena, botocore.xform_name(operation))(**parameters)) > {
+            "ResponseMetadata"
+        }
         shape = model.operation_model(operation).output_shape
         report = ParamValidator().validate(without_times(json.loads(raw[-1])), shape)
         assert not report.has_errors(), (operation, report.generate_report())
@@ -85,7 +97,9 @@ def test_answers_fit_the_service_model(account: Account) -> None:
 def without_times(value: Any) -> Any:
     """Times are numbers on the wire, of which botocore's validator knows nothing."""
     if isinstance(value, dict):
-        return {k: without_times(v) for k, v in value.items() if not k.endswith(("DateTime", "Time"))}
+        return {
+            k: without_times(v) for k, v in value.items() if not k.endswith(("DateTime", "Time"))
+        }
     return [without_times(each) for each in value] if isinstance(value, list) else value
 
 
@@ -94,11 +108,23 @@ def test_results_in_pages(account: Account, managed: bool) -> None:
     """A managed result is in no bucket, and reads the same."""
     account.athena.create_work_group(Name="managed", Configuration=MANAGED)
     place: dict[str, Any] = {"WorkGroup": "managed", **NOWHERE} if managed else {}
-    sql = f"SELECT n, CASE WHEN n % 2 = 0 THEN '\"' || CAST(n AS VARCHAR) || '\n' END AS s FROM ({numbers(2500)})"
+    sql = (
+        "SELECT n, CASE WHEN n % 2 = 0 THEN '\"' || CAST(n AS VARCHAR) || '\n' END AS s FROM"
+        f" ({numbers(2500)})"
+    )
     outcome = account.run(f"{sql} ORDER BY n", **place)
-    assert rows(account, outcome.id) == [["n", "s"], *([str(i), None if i % 2 else f'"{i}\n'] for i in range(2500))]
-    assert outcome.execution.get("ManagedQueryResultsConfiguration") == ({"Enabled": True} if managed else None)
-    assert ("ResultConfiguration" not in outcome.execution) == (account.keys("results") == []) == managed
+    assert rows(account, outcome.id) == [
+        ["n", "s"],
+        *([str(i), None if i % 2 else f'"{i}\n'] for i in range(2500)),
+    ]
+    assert outcome.execution.get("ManagedQueryResultsConfiguration") == (
+        {"Enabled": True} if managed else None
+    )
+    assert (
+        ("ResultConfiguration" not in outcome.execution)
+        == (account.keys("results") == [])
+        == managed
+    )
     results = account.athena.get_query_results
     first = results(QueryExecutionId=outcome.id, MaxResults=2)
     second = results(QueryExecutionId=outcome.id, MaxResults=2, NextToken=first["NextToken"])
@@ -127,14 +153,24 @@ def test_results_of_what_has_none(account: Account) -> None:
     assert unknown["AthenaErrorCode"] == "QUERY_EXECUTION_NOT_FOUND"
 
 
-def test_a_token_stands_for_one_execution_of_one_sql_catalog_database_and_location(account: Account) -> None:
+def test_a_token_stands_for_one_execution_of_one_sql_catalog_database_and_location(
+    account: Account,
+) -> None:
     """Whatever its parameters and workgroup are, and however many send it at once."""
     assert "mismatched" in refusal(account.start, sql="SELECT * FORM t", ClientRequestToken=TOKEN)
-    one: dict[str, Any] = {"sql": "SELECT ?", "ClientRequestToken": TOKEN, "ExecutionParameters": ["1"]}
+    one: dict[str, Any] = {
+        "sql": "SELECT ?",
+        "ClientRequestToken": TOKEN,
+        "ExecutionParameters": ["1"],
+    }
     with ThreadPoolExecutor(12) as racers:
-        (first,) = {each.result() for each in [racers.submit(account.start, **one) for _ in range(12)]}
+        (first,) = {
+            each.result() for each in [racers.submit(account.start, **one) for _ in range(12)]
+        }
     account.wait(first)
-    account.athena.create_work_group(Name="dev", Configuration={"EnforceWorkGroupConfiguration": False})
+    account.athena.create_work_group(
+        Name="dev", Configuration={"EnforceWorkGroupConfiguration": False}
+    )
     for change in ({}, {"ExecutionParameters": ["2"]}, {"WorkGroup": "dev"}):
         assert account.start(**one | change) == first
     for change in (
@@ -153,16 +189,28 @@ def test_a_token_stands_for_one_execution_of_one_sql_catalog_database_and_locati
 
 @pytest.mark.parametrize(
     "body",
-    [b"[]", b'{"QueryString": "SELECT 1"}', b'{"QueryString": "SELECT 1", "ClientRequestToken": "short"}'],
+    [
+        b"[]",
+        b'{"QueryString": "SELECT 1"}',
+        b'{"QueryString": "SELECT 1", "ClientRequestToken": "short"}',
+    ],
 )
-def test_what_no_client_of_aws_would_send_is_refused_in_athenas_form(account: Account, body: bytes) -> None:
-    headers = {"X-Amz-Target": "AmazonAthena.StartQueryExecution", "Content-Type": "application/x-amz-json-1.1"}
+def test_what_no_client_of_aws_would_send_is_refused_in_athenas_form(
+    account: Account, body: bytes
+) -> None:
+    headers = {
+        "X-Amz-Target": "AmazonAthena.StartQueryExecution",
+        "Content-Type": "application/x-amz-json-1.1",
+    }
     request = urllib.request.Request(account.aws.endpoint_url, body, headers)
     with pytest.raises(urllib.error.HTTPError, match="400") as caught:
         urllib.request.urlopen(request)
     assert caught.value.headers["x-amzn-errortype"] is None
     answer = json.load(caught.value)
-    assert (answer["__type"], answer["AthenaErrorCode"]) == ("InvalidRequestException", "INVALID_INPUT")
+    assert (answer["__type"], answer["AthenaErrorCode"]) == (
+        "InvalidRequestException",
+        "INVALID_INPUT",
+    )
 
 
 @pytest.mark.parametrize(
@@ -180,7 +228,9 @@ def test_what_no_client_of_aws_would_send_is_refused_in_athenas_form(account: Ac
         ({"WorkGroup": "disabled"}, "is disabled"),
     ],
 )
-def test_a_start_that_is_refused(account: Account, parameters: dict[str, Any], message: str) -> None:
+def test_a_start_that_is_refused(
+    account: Account, parameters: dict[str, Any], message: str
+) -> None:
     account.athena.create_work_group(Name="managed", Configuration=MANAGED)
     account.athena.create_work_group(Name="disabled")
     account.athena.update_work_group(WorkGroup="disabled", State="DISABLED")
@@ -226,7 +276,9 @@ def test_stopping_what_is_over_changes_nothing(account: Account) -> None:
 
 def test_a_workgroup_enforces_its_location(account: Account) -> None:
     def where(**parameters: Any) -> str:
-        configuration = account.run("SELECT 1", WorkGroup="dev", **parameters).execution["ResultConfiguration"]
+        configuration = account.run("SELECT 1", WorkGroup="dev", **parameters).execution[
+            "ResultConfiguration"
+        ]
         return str(configuration["OutputLocation"]).rpartition("/")[0]
 
     def update(**changes: Any) -> None:
@@ -240,13 +292,19 @@ def test_a_workgroup_enforces_its_location(account: Account) -> None:
     group = account.athena.get_work_group(WorkGroup="dev")["WorkGroup"]
     assert group["Configuration"]["ResultConfiguration"] == LOCATION["ResultConfiguration"]
     update(ResultConfigurationUpdates={"RemoveOutputLocation": True})
-    assert "No output location" in refusal(account.start, sql="SELECT 1", WorkGroup="dev", **NOWHERE)
+    assert "No output location" in refusal(
+        account.start, sql="SELECT 1", WorkGroup="dev", **NOWHERE
+    )
 
 
-def test_a_managed_workgroup_takes_no_location_until_it_is_managed_no_more(account: Account) -> None:
+def test_a_managed_workgroup_takes_no_location_until_it_is_managed_no_more(
+    account: Account,
+) -> None:
     create, update = account.athena.create_work_group, account.athena.update_work_group
     create(Name="managed", Configuration=MANAGED)
-    assert "cannot have an OutputLocation" in refusal(create, Name="both", Configuration=MANAGED | LOCATION)
+    assert "cannot have an OutputLocation" in refusal(
+        create, Name="both", Configuration=MANAGED | LOCATION
+    )
     updates: dict[str, Any] = {"ResultConfigurationUpdates": LOCATION["ResultConfiguration"]}
     message = refusal(update, WorkGroup="managed", ConfigurationUpdates=updates)
     assert "cannot have an OutputLocation" in message
@@ -256,10 +314,15 @@ def test_a_managed_workgroup_takes_no_location_until_it_is_managed_no_more(accou
 
 
 def test_the_life_of_a_workgroup(account: Account) -> None:
-    create, get, delete = (getattr(account.athena, f"{verb}_work_group") for verb in ("create", "get", "delete"))
+    create, get, delete = (
+        getattr(account.athena, f"{verb}_work_group") for verb in ("create", "get", "delete")
+    )
     create(Name="dev", Description="first")
     assert "already created" in refusal(create, Name="dev")
-    assert [group["Name"] for group in account.athena.list_work_groups()["WorkGroups"]] == ["dev", "primary"]
+    assert [group["Name"] for group in account.athena.list_work_groups()["WorkGroups"]] == [
+        "dev",
+        "primary",
+    ]
     assert get(WorkGroup="dev")["WorkGroup"]["State"] == "ENABLED"
     delete(WorkGroup="dev")
     assert "not found" in refusal(get, WorkGroup="dev")
@@ -290,7 +353,7 @@ def test_a_result_is_written_to_a_bucket_of_the_expected_owner(
 def test_regions_have_catalogs_of_their_own(account: Account) -> None:
     account.create_table("t", {"a": "int"})
     start = account.aws.client("athena", "ap-northeast-1").start_query_execution
-    assert account.wait(start(QueryString="SELECT * FROM db.t", **LOCATION)["QueryExecutionId"]).reason.startswith(
-        "SCHEMA_NOT_FOUND"
-    )
+    assert account.wait(
+        start(QueryString="SELECT * FROM db.t", **LOCATION)["QueryExecutionId"]
+    ).reason.startswith("SCHEMA_NOT_FOUND")
     assert account.run("SELECT * FROM db.t").state == "SUCCEEDED"

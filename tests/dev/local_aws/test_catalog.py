@@ -1,4 +1,6 @@
-"""Tables of Glue as a query sees them: files, types, partitions registered and projected, bytes scanned."""
+"""Tables of Glue as a query sees them: files, types, partitions registered and projected, bytes
+scanned.
+"""
 
 # ruff: noqa: DTZ001 - a row of a table stands on a line; Athena's timestamps have no zone
 
@@ -24,16 +26,23 @@ BY_DAY = "SELECT dt, count(*) AS n FROM plays GROUP BY dt ORDER BY dt"
 
 def _plays(rows: int = 100) -> pa.Table:
     names = pa.array([None if i % 5 == 0 else f"name {i}" for i in range(rows)], pa.string())
-    return pa.table({"user_id": range(rows), "score": ints(*(i % 7 for i in range(rows))), "name": names})
+    return pa.table(
+        {"user_id": range(rows), "score": ints(*(i % 7 for i in range(rows))), "name": names}
+    )
 
 
 @pytest.fixture
 def plays(account: Account) -> list[bytes]:
-    """A table of four registered days, of which one has no file, and one day in S3 that is not registered."""
+    """A table of four registered days, of which one has no file, and one day in S3 that is not
+    registered.
+    """
     account.create_table("plays", COLUMNS, {"dt": "string"})
     for day in (1, 2, 3, 4):
         account.add_partition("plays", f"2025-01-0{day}")
-    return [account.put(f"plays/2025-01-0{day}/part-0.parquet", _plays(), row_group_size=40) for day in (1, 2, 3, 5)]
+    return [
+        account.put(f"plays/2025-01-0{day}/part-0.parquet", _plays(), row_group_size=40)
+        for day in (1, 2, 3, 5)
+    ]
 
 
 def _by_day(account: Account) -> dict[str, int]:
@@ -45,7 +54,9 @@ def test_each_query_reads_the_newest_objects(account: Account, plays: list[bytes
     for name in ("_SUCCESS", ".part-1.parquet", "_temporary/part-2.parquet"):
         account.s3.put_object(Bucket="lake", Key=f"plays/2025-01-01/{name}", Body=b"not Parquet")
     account.s3.put_object(Bucket="lake", Key="plays/2025-01-01/empty.parquet", Body=b"")
-    account.put("plays/2025-01-02-late/part-0.parquet", _plays())  # not below the partition's prefix
+    account.put(
+        "plays/2025-01-02-late/part-0.parquet", _plays()
+    )  # not below the partition's prefix
     assert _by_day(account) == {"2025-01-01": 100, "2025-01-02": 100, "2025-01-03": 100}
     account.put(FIRST, _plays(8))
     assert _by_day(account)["2025-01-01"] == 8
@@ -55,10 +66,15 @@ def test_each_query_reads_the_newest_objects(account: Account, plays: list[bytes
     assert _by_day(account) == {"2025-01-01": 7, "2025-01-03": 100}
 
 
-def test_each_query_sees_what_glue_knows_of_the_partitions_now(account: Account, plays: list[bytes]) -> None:
+def test_each_query_sees_what_glue_knows_of_the_partitions_now(
+    account: Account, plays: list[bytes]
+) -> None:
     table = {"DatabaseName": "db", "TableName": "plays"}
     assert "2025-01-04" not in _by_day(account)
-    moved = {"Values": ["2025-01-04"], "StorageDescriptor": account.storage("s3://lake/plays/2025-01-05", COLUMNS)}
+    moved = {
+        "Values": ["2025-01-04"],
+        "StorageDescriptor": account.storage("s3://lake/plays/2025-01-05", COLUMNS),
+    }
     account.glue.update_partition(**table, PartitionValueList=["2025-01-04"], PartitionInput=moved)
     assert _by_day(account)["2025-01-04"] == 100
     account.glue.delete_partition(**table, PartitionValues=["2025-01-04"])
@@ -80,11 +96,20 @@ def test_scanned_bytes_are_those_of_the_footers(account: Account, plays: list[by
     count = account.run("SELECT count(*) FROM plays")
     assert (count.csv, count.scanned_bytes) == ('"_col0"\n"300"\n', 0)
     assert count.partitions() == [f"2025-01-0{day}" for day in (1, 2, 3, 4)]
-    outcome = account.run("SELECT user_id, sum(score) FROM plays WHERE dt >= '2025-01-02' GROUP BY 1 LIMIT 1")
-    assert outcome.scanned_bytes == sum(_chunks(data, "user_id", "score") for data in (second, third))
+    outcome = account.run(
+        "SELECT user_id, sum(score) FROM plays WHERE dt >= '2025-01-02' GROUP BY 1 LIMIT 1"
+    )
+    assert outcome.scanned_bytes == sum(
+        _chunks(data, "user_id", "score") for data in (second, third)
+    )
     assert outcome.scans[0]["columns"] == ["score", "user_id"]
-    twice = account.run("SELECT a.score FROM plays a JOIN plays b ON a.user_id = b.user_id WHERE a.dt = '2025-01-01'")
-    assert twice.scanned_bytes == _chunks(first, "score", "user_id") + sum(_chunks(d, "user_id") for d in plays[:3])
+    twice = account.run(
+        "SELECT a.score FROM plays a JOIN plays b ON a.user_id = b.user_id WHERE a.dt ="
+        " '2025-01-01'"
+    )
+    assert twice.scanned_bytes == _chunks(first, "score", "user_id") + sum(
+        _chunks(d, "user_id") for d in plays[:3]
+    )
     assert [len(scan["partitions"]) for scan in twice.scans] == [1, 4]
 
 
@@ -102,23 +127,41 @@ TYPES = [
     ("varchar(5)", pa.string(), "abc", "abc", "varchar"),
     ("char(3)", pa.string(), "ab", "ab ", "char"),
     ("date", pa.date32(), dt.date(2025, 2, 3), "2025-02-03", "date"),
-    ("timestamp", pa.timestamp("us"), dt.datetime(2025, 2, 3, 4, 5, 6, 789600), "2025-02-03 04:05:06.790", "timestamp"),
+    (
+        "timestamp",
+        pa.timestamp("us"),
+        dt.datetime(2025, 2, 3, 4, 5, 6, 789600),
+        "2025-02-03 04:05:06.790",
+        "timestamp",
+    ),
     ("binary", pa.binary(), b"\x00\xff", "00 ff", "varbinary"),
 ]
 
 
 def test_all_types(account: Account) -> None:
-    account.create_table("types", {f"c{i}": row[0] for i, row in enumerate(TYPES)} | {"missing": "double"})
-    account.put("types/a.parquet", {f"c{i}": pa.array([row[2], None], row[1]) for i, row in enumerate(TYPES)})
+    account.create_table(
+        "types", {f"c{i}": row[0] for i, row in enumerate(TYPES)} | {"missing": "double"}
+    )
+    account.put(
+        "types/a.parquet",
+        {f"c{i}": pa.array([row[2], None], row[1]) for i, row in enumerate(TYPES)},
+    )
     outcome = account.run("SELECT * FROM types ORDER BY c0")
-    assert (outcome.csv or "").splitlines()[1:] == [",".join(f'"{row[3]}"' for row in TYPES) + ",", "," * len(TYPES)]
+    assert (outcome.csv or "").splitlines()[1:] == [
+        ",".join(f'"{row[3]}"' for row in TYPES) + ",",
+        "," * len(TYPES),
+    ]
     answer = account.athena.get_query_results(QueryExecutionId=outcome.id)
     info = answer["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
     assert [each["Type"] for each in info] == [*(row[4] for row in TYPES), "double"]
     assert (info[7]["Precision"], info[7]["Scale"], info[7]["Label"]) == (9, 2, "c7")
     assert account.run("SELECT 1 FROM types WHERE c10 = 'ab'").csv == '"_col0"\n"1"\n'
-    nested = account.run("SELECT ARRAY[1], MAP(ARRAY[1], ARRAY[2]), CAST(ROW(1) AS ROW(x INTEGER))").id
-    info = account.athena.get_query_results(QueryExecutionId=nested)["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
+    nested = account.run(
+        "SELECT ARRAY[1], MAP(ARRAY[1], ARRAY[2]), CAST(ROW(1) AS ROW(x INTEGER))"
+    ).id
+    info = account.athena.get_query_results(QueryExecutionId=nested)["ResultSet"][
+        "ResultSetMetadata"
+    ]["ColumnInfo"]
     assert [each["Type"] for each in info] == ["array", "map", "row"]
 
 
@@ -146,9 +189,20 @@ def test_a_column_that_cannot_be_read_hurts_only_who_reads_it(
 
 def test_missing_schema_and_table(account: Account) -> None:
     missing = account.run("SELECT * FROM nope")
-    assert missing.reason == "TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.db.nope' does not exist"
-    assert missing.error == {"ErrorCategory": 2, "ErrorType": 1301, "Retryable": False, "ErrorMessage": missing.reason}
-    assert account.run("SELECT * FROM nodb.t").reason == "SCHEMA_NOT_FOUND: line 1:15: Schema 'nodb' does not exist"
+    assert (
+        missing.reason
+        == "TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.db.nope' does not exist"
+    )
+    assert missing.error == {
+        "ErrorCategory": 2,
+        "ErrorType": 1301,
+        "Retryable": False,
+        "ErrorMessage": missing.reason,
+    }
+    assert (
+        account.run("SELECT * FROM nodb.t").reason
+        == "SCHEMA_NOT_FOUND: line 1:15: Schema 'nodb' does not exist"
+    )
 
 
 # --- partitions
@@ -162,7 +216,9 @@ def test_partition_keys_have_their_types(account: Account) -> None:
     outcome = account.run("SELECT v, n, day FROM db.days WHERE n < 10 AND day = DATE '2025-01-01'")
     assert outcome.csv == '"v","n","day"\n"9","9","2025-01-01"\n'
     assert outcome.partitions() == ["2025-01-01/9"]
-    assert account.run('SELECT v, day FROM "db"."days" WHERE day IS NULL').csv == '"v","day"\n"11",\n'
+    assert (
+        account.run('SELECT v, day FROM "db"."days" WHERE day IS NULL').csv == '"v","day"\n"11",\n'
+    )
     account.add_partition("days", "someday", "12")
     assert account.run("SELECT v FROM days").reason.startswith("HIVE_INVALID_PARTITION_VALUE")
 
@@ -183,8 +239,12 @@ def test_a_partition_lies_elsewhere_and_has_columns_of_its_own(account: Account)
     assert account.run("SELECT sum(a) FROM drift WHERE dt = 'old'").csv == '"_col0"\n"1"\n'
 
 
-@pytest.mark.parametrize("own", [{"a": "string"}, {"f": "int"}, {"new": "bigint"}, {"a": "decimal(3,1)"}])
-def test_a_partition_whose_columns_are_not_the_tables(account: Account, own: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "own", [{"a": "string"}, {"f": "int"}, {"new": "bigint"}, {"a": "decimal(3,1)"}]
+)
+def test_a_partition_whose_columns_are_not_the_tables(
+    account: Account, own: dict[str, str]
+) -> None:
     _drifting(account, own)
     reason = account.run("SELECT count(*) FROM drift").reason
     assert reason.startswith("HIVE_PARTITION_SCHEMA_MISMATCH: There is a mismatch")
@@ -195,8 +255,12 @@ def test_a_partition_whose_columns_are_not_the_tables(account: Account, own: dic
 # --- partition projection
 
 
-def _projected(keys: list[str], location: str = "s3://lake/t", **settings: str) -> list[tuple[tuple[str, ...], str]]:
-    parameters = {f"projection.{name.replace('__', '.')}": value for name, value in settings.items()}
+def _projected(
+    keys: list[str], location: str = "s3://lake/t", **settings: str
+) -> list[tuple[tuple[str, ...], str]]:
+    parameters = {
+        f"projection.{name.replace('__', '.')}": value for name, value in settings.items()
+    }
     template = {"storage.location.template": location} if "$" in location else {}
     return list(partitions("db.t", keys, parameters | template, location))
 
@@ -216,21 +280,37 @@ def test_dates_are_all_days_of_the_range(form: str, bounds: str, values: list[st
 
 
 def test_dates_can_be_relative() -> None:
-    lengths = {"NOW": {1}, "NOW-3DAYS": {4}, "NOW-2WEEKS": {15}, "NOW-24HOURS": {2}, "NOW - 3 YEARS": {1096, 1097}}
+    lengths = {
+        "NOW": {1},
+        "NOW-3DAYS": {4},
+        "NOW-2WEEKS": {15},
+        "NOW-24HOURS": {2},
+        "NOW - 3 YEARS": {1096, 1097},
+    }
     today = dt.datetime.now(dt.UTC).date()
     for first, days in {**lengths, "NOW-3MONTHS": {90, 91, 92, 93}, "NOW+1DAY": {0}}.items():
-        found = _projected(["dt"], dt__type="date", dt__range=f"{first},NOW", dt__format="yyyy-MM-dd")
+        found = _projected(
+            ["dt"], dt__type="date", dt__range=f"{first},NOW", dt__format="yyyy-MM-dd"
+        )
         assert len(found) in days
-        assert not found or dt.date.fromisoformat(found[-1][0][0]) in (today, today + dt.timedelta(1))
+        assert not found or dt.date.fromisoformat(found[-1][0][0]) in (
+            today,
+            today + dt.timedelta(1),
+        )
 
 
 def test_keys_combine_in_their_order_and_in_a_template() -> None:
     hours = {"h__type": " Integer ", "h__range": "0,20", "h__interval": "10", "h__digits": "2"}
     settings = {**hours, "kind__type": "enum", "kind__values": "a, b"}
     found = _projected(["kind", "h"], **settings)
-    assert [values for values, _ in found] == [(k, h) for k in ("a", " b") for h in ("00", "10", "20")]
+    assert [values for values, _ in found] == [
+        (k, h) for k in ("a", " b") for h in ("00", "10", "20")
+    ]
     assert found[1][1] == "s3://lake/t/kind=a/h=10/"
-    assert _projected(["kind", "h"], "s3://other/${h}/x-${kind}-${h}", **settings)[1][1] == "s3://other/10/x-a-10"
+    assert (
+        _projected(["kind", "h"], "s3://other/${h}/x-${kind}-${h}", **settings)[1][1]
+        == "s3://other/10/x-a-10"
+    )
 
 
 DATE = {"k__type": "date", "k__range": "NOW,NOW", "k__format": "yyyy-MM-dd"}
@@ -281,7 +361,12 @@ def test_a_query_sees_the_projected_partitions_alone(account: Account) -> None:
         assert outcome.csv == '"n","day","hour"\n' + lines
         assert len(outcome.partitions()) == read
     account.create_table(
-        "odd", {"a": "int"}, {"k": "string"}, {"projection.enabled": "true", "projection.k.type": "injected"}
+        "odd",
+        {"a": "int"},
+        {"k": "string"},
+        {"projection.enabled": "true", "projection.k.type": "injected"},
     )
     reason = account.run("SELECT * FROM odd").reason
-    assert reason.startswith("NOT_SUPPORTED: line 1:15: the local Athena does not do partition projection")
+    assert reason.startswith(
+        "NOT_SUPPORTED: line 1:15: the local Athena does not do partition projection"
+    )

@@ -1,4 +1,6 @@
-"""Types of resources that stacks have here beside moto's: created, changed and removed in their services."""
+"""Types of resources that stacks have here beside moto's: created, changed and removed in their
+services.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +10,41 @@ from typing import Any
 from local_aws import LocalAws
 
 METRIC = {"Namespace": "AWS/Athena", "MetricName": "ProcessedBytes", "Statistic": "Sum"}
-ALARM = {"AlarmName": "alarm", "EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold", "Threshold": 1}
+ALARM = {
+    "AlarmName": "alarm",
+    "EvaluationPeriods": 1,
+    "ComparisonOperator": "GreaterThanThreshold",
+    "Threshold": 1,
+}
 
 
 def template(*, seconds: int, days: int, address: str, location: str) -> str:
     rule = {"Id": "old", "Status": "Enabled", "Prefix": "tmp/", "ExpirationInDays": days}
-    bucket = {"VersioningConfiguration": {"Status": "Enabled"}, "LifecycleConfiguration": {"Rules": [rule]}}
+    bucket = {
+        "VersioningConfiguration": {"Status": "Enabled"},
+        "LifecycleConfiguration": {"Rules": [rule]},
+    }
     place = {"ResultConfiguration": {"OutputLocation": location}}
     topic = {"Ref": "Topic"}
     resources: dict[str, tuple[str, dict[str, Any]]] = {
         "Bucket": ("S3::Bucket", {"BucketName": "bucket", **bucket}),
-        "Database": ("Glue::Database", {"CatalogId": "1", "DatabaseInput": {"Name": "db", "Description": location}}),
+        "Database": (
+            "Glue::Database",
+            {"CatalogId": "1", "DatabaseInput": {"Name": "db", "Description": location}},
+        ),
         "Group": ("Athena::WorkGroup", {"Name": "group", "WorkGroupConfiguration": place}),
         "Topic": ("SNS::Topic", {"TopicName": "topic"}),
         "Policy": ("SNS::TopicPolicy", {"Topics": [topic], "PolicyDocument": {"Id": location}}),
-        "Subscription": ("SNS::Subscription", {"TopicArn": topic, "Protocol": "email", "Endpoint": address}),
+        "Subscription": (
+            "SNS::Subscription",
+            {"TopicArn": topic, "Protocol": "email", "Endpoint": address},
+        ),
         "Alarm": ("CloudWatch::Alarm", {**METRIC, **ALARM, "Period": seconds}),
     }
-    body = {name: {"Type": f"AWS::{type_}", "Properties": fields} for name, (type_, fields) in resources.items()}
+    body = {
+        name: {"Type": f"AWS::{type_}", "Properties": fields}
+        for name, (type_, fields) in resources.items()
+    }
     return json.dumps({"Resources": body})
 
 
@@ -44,7 +63,9 @@ def state(aws: LocalAws) -> list[Any]:
     for topic in sns.list_topics()["Topics"]:
         found.append(json.loads(sns.get_topic_attributes(**topic)["Attributes"]["Policy"])["Id"])
     found += [each["Endpoint"] for each in sns.list_subscriptions()["Subscriptions"]]
-    return found + [alarm["Period"] for alarm in aws.client("cloudwatch").describe_alarms()["MetricAlarms"]]
+    return found + [
+        alarm["Period"] for alarm in aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    ]
 
 
 def test_a_stack_is_created_changed_and_removed(aws: LocalAws) -> None:

@@ -15,7 +15,18 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ResponseStreamingError
 
 from local_aws import LocalAws, faults
-from local_aws.faults import CutBody, Drop, End, Hold, Refuse, Report, Slow, SlowDown, Throttle, ThrottleGlue
+from local_aws.faults import (
+    CutBody,
+    Drop,
+    End,
+    Hold,
+    Refuse,
+    Report,
+    Slow,
+    SlowDown,
+    Throttle,
+    ThrottleGlue,
+)
 from tests.dev.local_aws.account import TOKEN, Account, ints, refused
 
 TOO_MANY = "TooManyRequestsException"
@@ -36,7 +47,9 @@ def held(account: Account, **hold: Any) -> tuple[str, str]:
 def send(account: Account, method: str, path: str = "", body: str = "") -> tuple[int, Any]:
     url = f"{account.aws.endpoint_url}/_local/faults{path}"
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body.encode() or None, method=method)) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, body.encode() or None, method=method)
+        ) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -47,8 +60,20 @@ def test_plain_http(account: Account) -> None:
     status, answer = send(account, "POST", body=json.dumps(fields))
     assert status == 200
     assert refused(account.athena.list_work_groups)["Message"] == "No."
-    defaults = {"times": 1, "skip": 0, "sql": "", "workgroup": None, "code": "InvalidRequestException"}
-    listed = {**fields, **defaults, "id": answer["id"], "athena_error_code": "INVALID_INPUT", "struck": 1}
+    defaults = {
+        "times": 1,
+        "skip": 0,
+        "sql": "",
+        "workgroup": None,
+        "code": "InvalidRequestException",
+    }
+    listed = {
+        **fields,
+        **defaults,
+        "id": answer["id"],
+        "athena_error_code": "INVALID_INPUT",
+        "struck": 1,
+    }
     assert send(account, "GET") == (200, {"faults": [listed]})
     assert send(account, "DELETE", f"/{answer['id']}") == (200, {})
     assert send(account, "DELETE", f"/{answer['id']}")[0] == 404
@@ -67,7 +92,9 @@ def test_plain_http(account: Account) -> None:
         ('{"kind": "End", "state": "SUCCEEDED"}', "Literal['FAILED', 'CANCELLED']"),
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused(account: Account, body: str, complaint: str) -> None:
+def test_a_fault_that_makes_no_sense_is_refused(
+    account: Account, body: str, complaint: str
+) -> None:
     status, answer = send(account, "POST", body=body)
     assert status == 400
     assert complaint in answer["message"]
@@ -79,7 +106,10 @@ def test_every_kind_survives_the_wire_and_is_documented(account: Account) -> Non
     added = [kind(**needed.get(name, {})) for name, kind in faults.KINDS.items()]
     for fault in added:
         account.faults.add(fault)
-    listed = [{k: v for k, v in each.items() if k not in ("id", "struck")} for each in account.faults.list()]
+    listed = [
+        {k: v for k, v in each.items() if k not in ("id", "struck")}
+        for each in account.faults.list()
+    ]
     assert [faults.from_json(json.dumps(each).encode()) for each in listed] == added
     account.aws.reset()
     assert account.faults.list() == []
@@ -102,7 +132,9 @@ def test_every_kind_survives_the_wire_and_is_documented(account: Account) -> Non
 def test_scope_and_count(account: Account, scope: dict[str, Any], struck: str) -> None:
     account.athena.create_work_group(Name="other")
     groups = {"a": "primary", "b": "primary", "c": "other"}
-    ids = {name: account.start(f"SELECT '{name}'", WorkGroup=group) for name, group in groups.items()}
+    ids = {
+        name: account.start(f"SELECT '{name}'", WorkGroup=group) for name, group in groups.items()
+    }
     account.faults.add(Throttle(**{"action": "GetQueryExecution", "times": None, **scope}))
     seen = ""
     for name, id_ in ids.items():
@@ -114,9 +146,16 @@ def test_scope_and_count(account: Account, scope: dict[str, Any], struck: str) -
     assert account.faults.list()[0]["struck"] == len(struck)
 
 
-def test_faults_of_one_kind_strike_one_after_the_other_and_are_cleared_alone(account: Account) -> None:
-    first, second = (account.faults.add(Throttle(message=message)) for message in ("first", "second"))
-    assert [refused(account.athena.list_work_groups)["Message"] for _ in range(2)] == ["first", "second"]
+def test_faults_of_one_kind_strike_one_after_the_other_and_are_cleared_alone(
+    account: Account,
+) -> None:
+    first, second = (
+        account.faults.add(Throttle(message=message)) for message in ("first", "second")
+    )
+    assert [refused(account.athena.list_work_groups)["Message"] for _ in range(2)] == [
+        "first",
+        "second",
+    ]
     account.athena.list_work_groups()
     account.faults.clear(first)
     assert [each["id"] for each in account.faults.list()] == [second]
@@ -132,13 +171,24 @@ def test_faults_of_one_kind_strike_one_after_the_other_and_are_cleared_alone(acc
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
-        (Throttle(action="StartQueryExecution"), {"Code": "ThrottlingException", "Message": "Rate exceeded"}),
+        (
+            Throttle(action="StartQueryExecution"),
+            {"Code": "ThrottlingException", "Message": "Rate exceeded"},
+        ),
         (Throttle(code=TOO_MANY, reason=LIMIT), {"Code": TOO_MANY, "Reason": LIMIT, "Status": 400}),
-        (Refuse(message="No", athena_error_code="X"), {"Code": "InvalidRequestException", "AthenaErrorCode": "X"}),
-        (Refuse(code="InternalServerException", message="Ours."), {"Status": 500, "Message": "Ours."}),
+        (
+            Refuse(message="No", athena_error_code="X"),
+            {"Code": "InvalidRequestException", "AthenaErrorCode": "X"},
+        ),
+        (
+            Refuse(code="InternalServerException", message="Ours."),
+            {"Status": 500, "Message": "Ours."},
+        ),
     ],
 )
-def test_a_start_is_refused_and_does_nothing(account: Account, fault: faults.Fault, expected: dict[str, Any]) -> None:
+def test_a_start_is_refused_and_does_nothing(
+    account: Account, fault: faults.Fault, expected: dict[str, Any]
+) -> None:
     account.faults.add(fault)
     error = refused(account.start, sql="SELECT 1")
     assert {name: error[name] for name in expected} == expected
@@ -214,13 +264,24 @@ def test_another_state_is_reported_instead_of_one(account: Account, state: str |
 
 
 def test_a_query_ends_as_told(account: Account) -> None:
-    account.faults.add(End(reason="No room", error_type=4, category=1, retryable=True, scanned_bytes=12_345))
+    account.faults.add(
+        End(reason="No room", error_type=4, category=1, retryable=True, scanned_bytes=12_345)
+    )
     failed = account.run("SELECT * FROM no_such_table")
     assert (failed.state, failed.reason, failed.scanned_bytes) == ("FAILED", "No room", 12_345)
-    assert failed.error == {"ErrorCategory": 1, "ErrorType": 4, "Retryable": True, "ErrorMessage": "No room"}
+    assert failed.error == {
+        "ErrorCategory": 1,
+        "ErrorType": 4,
+        "Retryable": True,
+        "ErrorMessage": "No room",
+    }
     account.faults.add(End(state="CANCELLED", reason="Query cancelled by user"))
     cancelled = account.run("SELECT 1")
-    assert (cancelled.state, cancelled.reason, cancelled.error) == ("CANCELLED", "Query cancelled by user", {})
+    assert (cancelled.state, cancelled.reason, cancelled.error) == (
+        "CANCELLED",
+        "Query cancelled by user",
+        {},
+    )
     assert account.keys("results") == []
     assert account.run("SELECT 1").state == "SUCCEEDED"
 
@@ -242,7 +303,9 @@ def test_a_state_is_held_until_it_is_released_stopped_or_over(account: Account, 
 
     account.faults.add(Hold(state=state, seconds=0.2))
     statistics = account.run("SELECT 1").execution["Statistics"]
-    time_in_state = {"QUEUED": "QueryQueueTimeInMillis", "RUNNING": "EngineExecutionTimeInMillis"}[state]
+    time_in_state = {"QUEUED": "QueryQueueTimeInMillis", "RUNNING": "EngineExecutionTimeInMillis"}[
+        state
+    ]
     assert statistics[time_in_state] >= 150
     assert account.wait(id_).execution == stopped.execution
 
@@ -273,7 +336,9 @@ def test_s3_asks_to_slow_down(account: Account) -> None:
 
 
 @pytest.mark.parametrize(("size", "after_bytes"), [(1_000_000, 300_000), (3, 10)])
-def test_s3_breaks_off_before_the_end_of_an_object(account: Account, size: int, after_bytes: int) -> None:
+def test_s3_breaks_off_before_the_end_of_an_object(
+    account: Account, size: int, after_bytes: int
+) -> None:
     data = bytes(n % 251 for n in range(size))
     account.s3.put_object(Bucket="lake", Key="big", Body=data)
     account.faults.add(CutBody(key_prefix="big", after_bytes=after_bytes))
@@ -287,7 +352,9 @@ def test_s3_breaks_off_before_the_end_of_an_object(account: Account, size: int, 
     assert account.read("s3://lake/big") == data
 
 
-@pytest.mark.parametrize("fault", [SlowDown(times=None), CutBody(times=None), ThrottleGlue(times=None)])
+@pytest.mark.parametrize(
+    "fault", [SlowDown(times=None), CutBody(times=None), ThrottleGlue(times=None)]
+)
 def test_what_athena_itself_does_is_spared(account: Account, fault: faults.Fault) -> None:
     account.create_table("t", {"a": "int"})
     account.put("t/1.parquet", {"a": ints(1)})
@@ -326,8 +393,12 @@ def test_the_queue_is_real_and_bounded(small: Account) -> None:
 def test_a_query_that_would_scan_too_much_is_cancelled(account: Account) -> None:
     account.create_table("t", {"a": "int", "b": "int"})
     numbers = ints(*range(1_400_000))
-    account.put("t/1.parquet", {"a": numbers, "b": numbers}, compression="none", use_dictionary=False)
-    account.athena.create_work_group(Name="frugal", Configuration={"BytesScannedCutoffPerQuery": 10_000_000})
+    account.put(
+        "t/1.parquet", {"a": numbers, "b": numbers}, compression="none", use_dictionary=False
+    )
+    account.athena.create_work_group(
+        Name="frugal", Configuration={"BytesScannedCutoffPerQuery": 10_000_000}
+    )
     both = "SELECT count(a + b) FROM t"
     outcome = account.run(both, WorkGroup="frugal")
     assert (outcome.state, outcome.reason) == ("CANCELLED", "Bytes scanned limit was exceeded")

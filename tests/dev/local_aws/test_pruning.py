@@ -1,4 +1,6 @@
-"""Pruning against brute force: with it and without it a query gives the same, and it reads no more than it must."""
+"""Pruning against brute force: with it and without it a query gives the same, and it reads no more
+than it must.
+"""
 
 # ruff: noqa: E501 - a row of a table stands on a line
 
@@ -23,7 +25,9 @@ from local_aws.athena.types import BIGINT, INTEGER, VARCHAR
 DAYS = [f"2024-01-{day:02}" for day in range(1, 8)]
 SHOPS = [1, 2]
 PARTITIONS = [(day, shop) for day in DAYS for shop in SHOPS] + [(None, 1)]
-TABLE = Table("db", "t", {"k": BIGINT, "v": BIGINT, "w": BIGINT}, {"dt": VARCHAR, "shop": INTEGER}, "")
+TABLE = Table(
+    "db", "t", {"k": BIGINT, "v": BIGINT, "w": BIGINT}, {"dt": VARCHAR, "shop": INTEGER}, ""
+)
 ROWS = pa.table(
     {
         "k": pa.array([i % 5 for i in range(len(PARTITIONS) * 3)], pa.int64()),
@@ -45,16 +49,22 @@ def _translate(sql: str) -> Translation:
     return translate(parse(sql), OneTable(), "db")
 
 
-def _run(engine: Engine, sql: str, *, prune: bool) -> tuple[list[str], list[list[tuple[str | None, int]]]]:
+def _run(
+    engine: Engine, sql: str, *, prune: bool
+) -> tuple[list[str], list[list[tuple[str | None, int]]]]:
     """The rows of a query, and the partitions that each scan reads."""
     translation = _translate(sql)
     datasets: dict[str, Any] = {}
     read = [engine.satisfying(VALUES, scan.predicates) for scan in translation.scans]
     for scan, kept in zip(translation.scans, read, strict=True):
         of_partitions = pa.array([i // 3 for i in range(len(ROWS))])
-        datasets[scan.name] = ROWS.filter(pc.is_in(of_partitions, pa.array(kept, pa.int64()))) if prune else ROWS
+        datasets[scan.name] = (
+            ROWS.filter(pc.is_in(of_partitions, pa.array(kept, pa.int64()))) if prune else ROWS
+        )
     batches: Iterator[pa.RecordBatch] = engine.run(translation.sql, datasets)
-    lines = b"".join(bytes(results.csv_rows(batch, translation.types)) for batch in batches).decode()
+    lines = b"".join(
+        bytes(results.csv_rows(batch, translation.types)) for batch in batches
+    ).decode()
     return sorted(lines.splitlines()), [[PARTITIONS[i] for i in kept] for kept in read]
 
 
@@ -138,7 +148,13 @@ ATOMS = [
         "{}.dt <> '2024-01-02'",
         "{}.dt IS NULL",
     ),
-    *("{}.dt IS NOT NULL", "{}.shop = 1", "{}.shop = 2", "{}.v % 3 = 1", "coalesce({}.dt, 'z') > '2024-01-06'"),
+    *(
+        "{}.dt IS NOT NULL",
+        "{}.shop = 1",
+        "{}.shop = 2",
+        "{}.v % 3 = 1",
+        "coalesce({}.dt, 'z') > '2024-01-06'",
+    ),
 ]
 CONDITIONS = st.recursive(
     st.builds(str.format, st.sampled_from(ATOMS), st.sampled_from("xy")),
@@ -164,8 +180,13 @@ JOINS = st.sampled_from(["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"])
 
 @given(left=SIDES, right=SIDES, join=JOINS, on=CONDITIONS, where=CONDITIONS)
 @settings(max_examples=80)
-def test_pruning_changes_no_result(engine: Engine, left: str, right: str, join: str, on: str, where: str) -> None:
+def test_pruning_changes_no_result(
+    engine: Engine, left: str, right: str, join: str, on: str, where: str
+) -> None:
     # The equality first: DuckDB does full joins on equalities alone.
     on = on if join != "FULL JOIN" else "true"
-    sql = f"SELECT x.v, x.dt, y.v, y.shop FROM {left} AS x {join} {right} AS y ON x.k = y.v AND {on} WHERE {where}"
+    sql = (
+        f"SELECT x.v, x.dt, y.v, y.shop FROM {left} AS x {join} {right} AS y ON x.k = y.v AND {on}"
+        f" WHERE {where}"
+    )
     assert _run(engine, sql, prune=True)[0] == _run(engine, sql, prune=False)[0]

@@ -14,12 +14,18 @@ from hypothesis import strategies as st
 from local_aws.athena import results
 from local_aws.athena.types import INTEGER, VARCHAR, Type, array
 
-TEXTS = st.one_of(st.none(), st.text(st.characters(codec="utf-8"), max_size=8), st.sampled_from(['"', '""', ",", "\n"]))
+TEXTS = st.one_of(
+    st.none(),
+    st.text(st.characters(codec="utf-8"), max_size=8),
+    st.sampled_from(['"', '""', ",", "\n"]),
+)
 ROWS = st.lists(st.tuples(TEXTS, TEXTS), max_size=30)
 
 
 def csv(rows: list[tuple[str | None, str | None]]) -> bytes:
-    batch = pa.record_batch([pa.array([row[i] for row in rows], pa.string()) for i in (0, 1)], names=["a", "b"])
+    batch = pa.record_batch(
+        [pa.array([row[i] for row in rows], pa.string()) for i in (0, 1)], names=["a", "b"]
+    )
     return results.csv_header(["a", "b"]) + bytes(results.csv_rows(batch, [VARCHAR, VARCHAR]))
 
 
@@ -57,7 +63,10 @@ class Bucket:
     def get_object(self, *, Bucket: str, Key: str, Range: str) -> dict[str, Any]:
         first, last = map(int, Range.removeprefix("bytes=").split("-"))
         part = self._data[first : last + 1]
-        return {"Body": pa.BufferReader(part), "ContentRange": f"bytes {first}-{last}/{len(self._data)}"}
+        return {
+            "Body": pa.BufferReader(part),
+            "ContentRange": f"bytes {first}-{last}/{len(self._data)}",
+        }
 
 
 @given(rows=ROWS, size=st.integers(1, 7), chunk=st.integers(1, 40), in_s3=st.booleans())
@@ -68,7 +77,11 @@ def test_pages_give_every_row_once(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "_CHUNK_BYTES", chunk)
         while offset is not None:
-            chunks = results.stored(Bucket(data), "s3://b/k", offset) if in_s3 else results.kept(data, offset)
+            chunks = (
+                results.stored(Bucket(data), "s3://b/k", offset)
+                if in_s3
+                else results.kept(data, offset)
+            )
             page, offset = results.read_page(chunks, offset, size)
             pages.append(page)
     assert [tuple(row) for page in pages for row in page] == [("a", "b"), *rows]
@@ -79,6 +92,8 @@ def test_pages_give_every_row_once(
 def test_slices_of_arrays_and_maps_print_their_own_values() -> None:
     lists = pa.array([[1], None, [2, None], [], [3]], pa.list_(pa.int32())).slice(1, 3)
     assert results.as_text(lists, array(INTEGER)).to_pylist() == [None, "[2, null]", "[]"]
-    maps = pa.array([[(0, 1)], None, [(1, 2), (2, None)], [], [(3, 3)]], pa.map_(pa.int32(), pa.int32())).slice(1, 3)
+    maps = pa.array(
+        [[(0, 1)], None, [(1, 2), (2, None)], [], [(3, 3)]], pa.map_(pa.int32(), pa.int32())
+    ).slice(1, 3)
     kind = Type("map", of=(INTEGER, INTEGER))
     assert results.as_text(maps, kind).to_pylist() == [None, "{1=2, 2=null}", "{}"]

@@ -1,4 +1,6 @@
-"""What S3 does here and moto's alone does not: conditional writes with one winner, owners of buckets, no ACLs."""
+"""What S3 does here and moto's alone does not: conditional writes with one winner, owners of
+buckets, no ACLs.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,17 @@ OTHER = {"ExpectedBucketOwner": "210987654321"}
 
 
 class Racer:
-    """A writer with a connection of its own, so that nothing but the server decides who comes first."""
+    """A writer with a connection of its own, so that nothing but the server decides who comes
+    first.
+    """
 
     def __init__(self, aws: LocalAws) -> None:
         self._connection = HTTPConnection(urlsplit(aws.endpoint_url).netloc)
 
     def put(self, key: str, body: str, condition: dict[str, str]) -> tuple[int, str]:
-        self._connection.request("PUT", f"/lake/{key}", body, {"Authorization": AUTHORIZATION, **condition})
+        self._connection.request(
+            "PUT", f"/lake/{key}", body, {"Authorization": AUTHORIZATION, **condition}
+        )
         answer = self._connection.getresponse()
         answer.read()
         return answer.status, answer.getheader("ETag", "")
@@ -39,7 +45,9 @@ class Racer:
 def test_one_of_sixteen_writers_with_one_condition_wins(
     account: Account, rounds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S3 user guide, "Conditional requests". The server's threads, switched often, meet between check and write."""
+    """S3 user guide, "Conditional requests". The server's threads, switched often, meet between
+    check and write.
+    """
     before = sys.getswitchinterval()
     racers, start = [Racer(account.aws) for _ in range(RACERS)], threading.Barrier(RACERS)
 
@@ -53,10 +61,14 @@ def test_one_of_sixteen_writers_with_one_condition_wins(
             for key in map(str, range(rounds)):
                 condition = {"If-None-Match": "*"}
                 for _ in ("created", "replaced"):
-                    answers = list(threads.map(write, range(RACERS), [key] * RACERS, [condition] * RACERS))
+                    answers = list(
+                        threads.map(write, range(RACERS), [key] * RACERS, [condition] * RACERS)
+                    )
                     assert Counter(status for status, _ in answers) == {200: 1, 412: RACERS - 1}
                     (etag,) = [etag for status, etag in answers if status == 200]
-                    assert account.s3.head_object(Bucket="lake", Key=key)["ETag"] == etag, "it is the winner's"
+                    assert account.s3.head_object(Bucket="lake", Key=key)["ETag"] == etag, (
+                        "it is the winner's"
+                    )
                     condition = {"If-Match": etag}
     finally:
         sys.setswitchinterval(before)
@@ -71,13 +83,21 @@ def test_one_of_sixteen_writers_with_one_condition_wins(
         ("delete_object", {"Key": "k", **OTHER}),
         ("list_objects_v2", OTHER),
         ("create_multipart_upload", {"Key": "k", **OTHER}),
-        ("copy_object", {"Key": "x", "CopySource": "lake/k", "ExpectedSourceBucketOwner": "210987654321"}),
+        (
+            "copy_object",
+            {"Key": "x", "CopySource": "lake/k", "ExpectedSourceBucketOwner": "210987654321"},
+        ),
     ],
 )
-def test_a_bucket_must_have_the_expected_owner(account: Account, operation: str, parameters: dict[str, Any]) -> None:
+def test_a_bucket_must_have_the_expected_owner(
+    account: Account, operation: str, parameters: dict[str, Any]
+) -> None:
     account.s3.put_object(Bucket="lake", Key="k", Body=b"old", ExpectedBucketOwner=ACCOUNT)
     error = refused(getattr(account.s3, operation), Bucket="lake", **parameters)
-    assert (error["Code"], error["Status"]) == ("403" if operation == "head_object" else "AccessDenied", 403)
+    assert (error["Code"], error["Status"]) == (
+        "403" if operation == "head_object" else "AccessDenied",
+        403,
+    )
     assert account.keys("lake") == ["k"]
     assert account.read("s3://lake/k") == b"old"
     large, ours = io.BytesIO(bytes(9 * 1024 * 1024)), {"ExpectedBucketOwner": ACCOUNT}

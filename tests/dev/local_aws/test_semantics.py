@@ -1,4 +1,6 @@
-"""What a query answers, or why it fails: Trino's documentation, row by row. The whole CSV line is compared."""
+"""What a query answers, or why it fails: Trino's documentation, row by row. The whole CSV line is
+compared.
+"""
 
 # ruff: noqa: E501 - a row of a table stands on a line
 
@@ -120,7 +122,10 @@ def test_values(compute: Compute, expressions: str, expected: str) -> None:
     assert compute(f"SELECT {expressions}") == f"{expected}\n"
 
 
-T = "(VALUES (1, 'a', DECIMAL '1.5'), (1, 'b', DECIMAL '2.5'), (2, 'c', NULL), (3, NULL, DECIMAL '4.0')) AS t (x, y, z)"
+T = (
+    "(VALUES (1, 'a', DECIMAL '1.5'), (1, 'b', DECIMAL '2.5'), (2, 'c', NULL), (3, NULL, DECIMAL"
+    " '4.0')) AS t (x, y, z)"
+)
 
 QUERIES = [
     (f"SELECT count(*), count(y), count(DISTINCT x), sum(x), avg(x), sum(z), avg(z) FROM {T}", '"4","3","3","7","1.75","8.0","2.7"\n'),
@@ -275,7 +280,17 @@ def test_parameters_stand_for_question_marks_outside_texts_and_comments() -> Non
     assert sql == "SELECT  'it''s ?' , '?', \"?\" /* ? */ FROM t -- ?\nWHERE a =  -5 "
     for literal in ("1", "-1.5", "'a'", "''", "NULL", "true", "DATE '2024-01-01'", "1e3"):
         parse("SELECT ?", [literal])
-    for text in ("a", "1 + 1", "1, 2", "(SELECT 1)", "1 FROM t", "'a' OR true", "", "1; SELECT 2", "now()"):
+    for text in (
+        "a",
+        "1 + 1",
+        "1, 2",
+        "(SELECT 1)",
+        "1 FROM t",
+        "'a' OR true",
+        "",
+        "1; SELECT 2",
+        "now()",
+    ):
         with pytest.raises(ApiError, match="INVALID_PARAMETER_USAGE: not a literal"):
             parse("SELECT ?", [text])
     for parameters in ([], ["1"], ["1", "2", "3"]):
@@ -283,7 +298,9 @@ def test_parameters_stand_for_question_marks_outside_texts_and_comments() -> Non
             parse("SELECT ?, ?", parameters)
 
 
-DECIMALS = st.builds(lambda n, scale: Decimal(n).scaleb(-scale), st.integers(-(10**13), 10**13), st.integers(0, 6))
+DECIMALS = st.builds(
+    lambda n, scale: Decimal(n).scaleb(-scale), st.integers(-(10**13), 10**13), st.integers(0, 6)
+)
 
 
 @given(a=DECIMALS, b=DECIMALS.filter(bool), places=st.integers(0, 4))
@@ -309,7 +326,9 @@ def test_decimals_are_exact_and_round_half_away_from_zero(
         expected = [*same, f"{rounded:f}"]
     operations = ", ".join(f"{left} {operator} {right}" for operator in "+-*/%")
     line = compute(f"SELECT {operations}, CAST({left} AS DECIMAL(20, {places}))")
-    assert [_plain(each.strip('"')) for each in line.strip().split(",")] == [_plain(each) for each in expected]
+    assert [_plain(each.strip('"')) for each in line.strip().split(",")] == [
+        _plain(each) for each in expected
+    ]
 
 
 def _plain(text: str) -> str:
@@ -319,5 +338,11 @@ def _plain(text: str) -> str:
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20))
 @settings(max_examples=60)
 def test_a_text_comes_back_as_it_is(compute: Compute, value: str) -> None:
-    quoted, expected = ("'" + value.replace("'", "''") + "'"), ('"' + value.replace('"', '""') + '"')
-    assert compute(f"SELECT {quoted}, ?, reverse(reverse({quoted}))", quoted) == f"{expected},{expected},{expected}\n"
+    quoted, expected = (
+        ("'" + value.replace("'", "''") + "'"),
+        ('"' + value.replace('"', '""') + '"'),
+    )
+    assert (
+        compute(f"SELECT {quoted}, ?, reverse(reverse({quoted}))", quoted)
+        == f"{expected},{expected},{expected}\n"
+    )

@@ -62,10 +62,16 @@ def test_start_and_stop_leave_nothing_behind() -> None:
             assert aws.client("s3").list_buckets()["Buckets"] == []
             aws.client("s3").create_bucket(Bucket="left")
             location = {"OutputLocation": "s3://left/"}
-            aws.client("athena").start_query_execution(QueryString="SELECT 1", ResultConfiguration=location)
+            aws.client("athena").start_query_execution(
+                QueryString="SELECT 1", ResultConfiguration=location
+            )
             with pytest.raises(PortInUseError, match="--port"):
                 LocalAws.start(port)
-        assert {thread for thread in threading.enumerate() if thread.name.startswith(("athena", "local-aws"))} <= before
+        assert {
+            thread
+            for thread in threading.enumerate()
+            if thread.name.startswith(("athena", "local-aws"))
+        } <= before
         with socket.create_server(("127.0.0.1", port)):
             pass
 
@@ -76,12 +82,16 @@ def test_a_reset_forgets_everything_in_every_region(aws: LocalAws) -> None:
     aws.reset()
     assert aws.client("s3").list_buckets()["Buckets"] == []
     assert aws.client("glue", "eu-nowhere-9").get_databases()["DatabaseList"] == []
-    assert [group["Name"] for group in aws.client("athena").list_work_groups()["WorkGroups"]] == ["primary"]
+    assert [group["Name"] for group in aws.client("athena").list_work_groups()["WorkGroups"]] == [
+        "primary"
+    ]
 
 
 def ask(aws: LocalAws, path: str = "/", **headers: str) -> int:
     try:
-        with urllib.request.urlopen(urllib.request.Request(aws.endpoint_url + path, headers=headers)) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(aws.endpoint_url + path, headers=headers)
+        ) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

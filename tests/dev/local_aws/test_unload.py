@@ -21,7 +21,10 @@ MARK = '\n-- athena-reports: {"dag_id": "?"}'
 
 
 def _unload(account: Account, sql: str, compression: str = "ZSTD", **parameters: Any) -> Outcome:
-    text = f"UNLOAD ({sql}) TO '{TARGET}' WITH (format = 'PARQUET', compression = '{compression}'){MARK}"
+    text = (
+        f"UNLOAD ({sql}) TO '{TARGET}' WITH (format = 'PARQUET', compression ="
+        f" '{compression}'){MARK}"
+    )
     return account.run(text, **parameters)
 
 
@@ -36,15 +39,22 @@ def _files(account: Account, outcome: Outcome) -> list[pq.ParquetFile]:
 
 def test_from_submission_to_files(account: Account) -> None:
     sql = "SELECT n * ? AS N, 'x' AS t FROM (VALUES 1, 2) AS v (n)"
-    first, outcome = (_unload(account, sql, ExecutionParameters=["2"], ClientRequestToken=TOKEN) for _ in range(2))
+    first, outcome = (
+        _unload(account, sql, ExecutionParameters=["2"], ClientRequestToken=TOKEN) for _ in range(2)
+    )
     execution, id_ = outcome.execution, outcome.id
     assert outcome.state == "SUCCEEDED"
     assert execution == first.execution, "one token is one UNLOAD"
     assert (execution["StatementType"], execution["SubstatementType"]) == ("DML", "UNLOAD")
     assert execution["Query"].endswith(MARK)
     assert execution["ResultConfiguration"] == {"OutputLocation": f"s3://results/some/where/{id_}"}
-    assert execution["Statistics"]["DataManifestLocation"] == f"s3://results/some/where/{id_}-manifest.csv"
-    assert account.keys("results") == [f"some/where/{id_}{end}" for end in ("-manifest.csv", ".metadata")]
+    assert (
+        execution["Statistics"]["DataManifestLocation"]
+        == f"s3://results/some/where/{id_}-manifest.csv"
+    )
+    assert account.keys("results") == [
+        f"some/where/{id_}{end}" for end in ("-manifest.csv", ".metadata")
+    ]
     (uri,) = _manifest(account, outcome)
     assert re.fullmatch(TARGET + r"\d{8}_\d{6}_\d{5}_[a-z0-9]{5}_[0-9a-f-]{36}", uri)
     (file,) = _files(account, outcome)
@@ -56,24 +66,34 @@ def test_its_result_has_no_rows_but_a_manifest(account: Account, managed: bool) 
     configuration = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
     account.athena.create_work_group(Name="managed", Configuration=configuration)
     outcome = _unload(
-        account, numbers(1_001), **({"WorkGroup": "managed", "ResultConfiguration": {}} if managed else {})
+        account,
+        numbers(1_001),
+        **({"WorkGroup": "managed", "ResultConfiguration": {}} if managed else {}),
     )
     get = account.athena.get_query_results
     answer = get(QueryExecutionId=outcome.id)
     assert answer["UpdateCount"] == 1_001
     assert answer["ResultSet"] == {"Rows": [], "ResultSetMetadata": {"ColumnInfo": []}}
     pages = account.athena.get_paginator("get_query_results").paginate(
-        QueryExecutionId=outcome.id, QueryResultType="DATA_MANIFEST", PaginationConfig={"PageSize": 1}
+        QueryExecutionId=outcome.id,
+        QueryResultType="DATA_MANIFEST",
+        PaginationConfig={"PageSize": 1},
     )
     files = [row["Data"][0]["VarCharValue"] for page in pages for row in page["ResultSet"]["Rows"]]
     assert files == [f"s3://lake/{key}" for key in account.keys("lake")]
-    assert ("DataManifestLocation" not in outcome.execution["Statistics"]) == (account.keys("results") == []) == managed
+    assert (
+        ("DataManifestLocation" not in outcome.execution["Statistics"])
+        == (account.keys("results") == [])
+        == managed
+    )
     with pytest.raises(ClientError, match="DATA_MANIFEST"):
         get(QueryExecutionId=account.run("SELECT 1").id, QueryResultType="DATA_MANIFEST")
 
 
 @pytest.mark.parametrize(("rows", "files"), [(0, 0), (1_000, 1), (1_001, 2), (500_001, 3)])
-def test_a_larger_result_is_spread_over_files_in_no_order(account: Account, rows: int, files: int) -> None:
+def test_a_larger_result_is_spread_over_files_in_no_order(
+    account: Account, rows: int, files: int
+) -> None:
     outcome = _unload(account, numbers(rows), "SNAPPY")
     assert _manifest(account, outcome) == [f"s3://lake/{key}" for key in account.keys("lake")]
     parts = [file.read()["n"].to_pylist() for file in _files(account, outcome)]
@@ -85,7 +105,8 @@ def test_a_larger_result_is_spread_over_files_in_no_order(account: Account, rows
 
 
 @pytest.mark.parametrize(
-    ("compression", "codec"), [("ZSTD", "ZSTD"), ("SNAPPY", "SNAPPY"), ("gzip", "GZIP"), ("NONE", "UNCOMPRESSED")]
+    ("compression", "codec"),
+    [("ZSTD", "ZSTD"), ("SNAPPY", "SNAPPY"), ("gzip", "GZIP"), ("NONE", "UNCOMPRESSED")],
 )
 def test_compression(account: Account, compression: str, codec: str) -> None:
     (file,) = _files(account, _unload(account, "SELECT 1 AS a", compression))
@@ -114,11 +135,14 @@ def test_types_are_those_of_athenas_writer(account: Account) -> None:
     account.put("chars/a.parquet", {"c": ["ab"]})
     columns = ", ".join(f"{expression} AS c{i}" for i, expression in enumerate(TYPES))
     (file,) = _files(
-        account, _unload(account, f"SELECT {columns}, TIMESTAMP '2025-02-03 04:05:06.789' AS at FROM chars")
+        account,
+        _unload(account, f"SELECT {columns}, TIMESTAMP '2025-02-03 04:05:06.789' AS at FROM chars"),
     )
     *found, at = (file.schema.column(i) for i in range(len(TYPES) + 1))
     (row,) = file.read().to_pylist()
-    assert [(c.physical_type, str(c.logical_type), row[c.name]) for c in found] == list(TYPES.values())
+    assert [(c.physical_type, str(c.logical_type), row[c.name]) for c in found] == list(
+        TYPES.values()
+    )
     assert '"isAdjustedToUTC": false, "timeUnit": "milliseconds"' in at.logical_type.to_json()
     assert row["at"] == dt.datetime(2025, 2, 3, 4, 5, 6, 789_000)  # noqa: DTZ001 - Athena's have no zone
     assert b"ARROW:schema" not in (file.metadata.metadata or {})
@@ -126,14 +150,17 @@ def test_types_are_those_of_athenas_writer(account: Account) -> None:
 
 def test_nested_types_stay_nested(account: Account) -> None:
     sql = (
-        "SELECT ARRAY[TIMESTAMP '2025-01-02 03:04:05', NULL] AS a, MAP(ARRAY['k'], ARRAY[1.5]) AS m,"
-        " CAST(ROW(1, 'x') AS ROW(i BIGINT, v VARCHAR)) AS r, CAST(NULL AS MAP(VARCHAR, DATE)) AS n"
+        "SELECT ARRAY[TIMESTAMP '2025-01-02 03:04:05', NULL] AS a, MAP(ARRAY['k'], ARRAY[1.5]) AS"
+        " m, CAST(ROW(1, 'x') AS ROW(i BIGINT, v VARCHAR)) AS r, CAST(NULL AS MAP(VARCHAR, DATE))"
+        " AS n"
     )
     (file,) = _files(account, _unload(account, sql))
     table = file.read()
     assert table.schema.field("a").type.value_type == pa.timestamp("ms")
     at = dt.datetime(2025, 1, 2, 3, 4, 5)  # noqa: DTZ001 - Athena's have no zone
-    assert table.to_pylist() == [{"a": [at, None], "m": [("k", 1.5)], "r": {"i": 1, "v": "x"}, "n": None}]
+    assert table.to_pylist() == [
+        {"a": [at, None], "m": [("k", 1.5)], "r": {"i": 1, "v": "x"}, "n": None}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -141,8 +168,14 @@ def test_nested_types_stay_nested(account: Account) -> None:
     [
         ("SELECT NULL AS a", r"NOT_SUPPORTED: Unsupported Hive type: unknown"),
         ("SELECT ARRAY[NULL] AS a", r"NOT_SUPPORTED: Unsupported Hive type: array\(unknown\)"),
-        ("SELECT from_unixtime(0) AS a", r"NOT_SUPPORTED: Unsupported Hive type: timestamp\(3\) with time z"),
-        ("SELECT 1 AS a, 2 AS A", "DUPLICATE_COLUMN_NAME: Column name 'a' specified more than once"),
+        (
+            "SELECT from_unixtime(0) AS a",
+            r"NOT_SUPPORTED: Unsupported Hive type: timestamp\(3\) with time z",
+        ),
+        (
+            "SELECT 1 AS a, 2 AS A",
+            "DUPLICATE_COLUMN_NAME: Column name 'a' specified more than once",
+        ),
         ("SELECT 1 AS a, 2", "MISSING_COLUMN_NAME: Column name not specified at position 2"),
         ("SELECT\n  1 / 0 AS a,\n  nothing", "COLUMN_NOT_FOUND: line 3:3: "),
     ],
@@ -162,7 +195,9 @@ def test_the_target_must_be_there_and_empty_whoever_owns_it(account: Account) ->
     again = _unload(account, "SELECT 1 AS a")
     assert again.state == "FAILED"
     assert again.reason.startswith(f"HIVE_PATH_ALREADY_EXISTS: Target directory {TARGET}")
-    nowhere = account.run("UNLOAD (SELECT 1 AS a) TO 's3://no-such-bucket/x' WITH (format = 'PARQUET')")
+    nowhere = account.run(
+        "UNLOAD (SELECT 1 AS a) TO 's3://no-such-bucket/x' WITH (format = 'PARQUET')"
+    )
     assert nowhere.error["ErrorType"] == 402
 
 

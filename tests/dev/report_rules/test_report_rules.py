@@ -76,7 +76,10 @@ def test_a_report_that_is_right_breaks_no_rule(make: Make) -> None:
 
 
 def test_a_repository_without_any_report_breaks_no_rule(make: Make) -> None:
-    repository = make('"""An Airflow DAG."""\n\nfrom airflow.sdk import DAG\n\ndag = DAG("other", schedule=None)\n')
+    repository = make(
+        '"""An Airflow DAG."""\n\nfrom airflow.sdk import DAG\n\ndag = DAG("other",'
+        " schedule=None)\n"
+    )
 
     assert findings(repository) == {}
     assert not repository.reports
@@ -98,7 +101,10 @@ def test_sql_that_is_right(make: Make, sql: str) -> None:
     "sql",
     [
         "SELECT COUNT(*) AS now FROM plays WHERE note = 'NOW()' -- CURRENT_DATE",
-        'SELECT COUNT(*) AS today FROM plays WHERE "current_date" = {{ period.start_utc.date() | string | length }}',
+        (
+            'SELECT COUNT(*) AS today FROM plays WHERE "current_date" = {{ period.start_utc.date()'
+            " | string | length }}"
+        ),
     ],
 )
 def test_what_only_looks_like_a_clock_is_none(make: Make, sql: str) -> None:
@@ -111,9 +117,9 @@ def test_one_column_alone_needs_a_name_too(make: Make) -> None:
 
 
 def test_a_name_that_the_report_declares_is_meant(make: Make) -> None:
-    declaring = DAG_FILE.replace("Report(", 'Report(columns={"順位": Column("bigint", "rank")}, ').replace(
-        "import ", "import Column, "
-    )
+    declaring = DAG_FILE.replace(
+        "Report(", 'Report(columns={"順位": Column("bigint", "rank")}, '
+    ).replace("import ", "import Column, ")
     sql = SQL.replace("AS position", 'AS "順位"')
     assert sql_rules.column_names_are_snake_case(make(declaring, sql)) == []
 
@@ -125,16 +131,35 @@ INPUTS = """inputs=[Input("plays", ["dt"]), Input("scores", ["year", "month", "d
     ("sql", "unfiltered"),
     [
         ("WHERE {{ inputs.plays.partitions }} AND {{ inputs.scores.partitions }}", []),
-        ('WHERE {{ period.partitions("p.dt") }} AND {{ period.previous.partitions("year", "month", "s.day") }}', []),
-        ('{% set days = period.partitions("dt") %}WHERE {{ days }} AND {{ inputs.scores.partitions }}', []),
+        (
+            (
+                'WHERE {{ period.partitions("p.dt") }} AND {{ period.previous.partitions("year",'
+                ' "month", "s.day") }}'
+            ),
+            [],
+        ),
+        (
+            (
+                '{% set days = period.partitions("dt") %}WHERE {{ days }} AND {{'
+                " inputs.scores.partitions }}"
+            ),
+            [],
+        ),
         ("WHERE {{ inputs.plays.partitions }} -- scores", ["scores"]),
-        ('WHERE {{ period.contains("at") }} AND dt = {{ "inputs.plays.partitions" | length }}', ["plays", "scores"]),
+        (
+            'WHERE {{ period.contains("at") }} AND dt = {{ "inputs.plays.partitions" | length }}',
+            ["plays", "scores"],
+        ),
         ('WHERE {{ inputs.scores.partitions }} AND {{ period.partitions("day") }}', ["plays"]),
     ],
 )
-def test_the_partitions_of_each_input_are_filtered(make: Make, sql: str, unfiltered: list[str]) -> None:
+def test_the_partitions_of_each_input_are_filtered(
+    make: Make, sql: str, unfiltered: list[str]
+) -> None:
     dag_file = DAG_FILE.replace("Report(", f"Report({INPUTS}").replace("import ", "import Input, ")
-    found = sql_rules.sql_filters_the_partitions_of_its_inputs(make(dag_file, f"SELECT COUNT(*) AS a FROM plays {sql}"))
+    found = sql_rules.sql_filters_the_partitions_of_its_inputs(
+        make(dag_file, f"SELECT COUNT(*) AS a FROM plays {sql}")
+    )
     assert [each.partition("no filter on ")[2].partition(".")[0] for each in found] == unfiltered
     for each in found:
         assert "Write {{ inputs." in each
@@ -164,19 +189,42 @@ def broken(rule: Rule, finding: str, old: str = "", new: str = "") -> object:
 @pytest.mark.parametrize(
     ("rule", "finding", "old", "new"),
     [
-        broken(dag_rules.every_file_can_be_imported, "line 15: SyntaxError", "plays = ", "plays = ("),
-        broken(dag_rules.every_file_can_be_imported, "field 'sql': there is no 'gone.sql'", "plays.sql", "gone.sql"),
-        broken(dag_rules.every_file_holds_dags, "plays.py: Airflow finds no DAG", "by an Airflow DAG", ""),
+        broken(
+            dag_rules.every_file_can_be_imported, "line 15: SyntaxError", "plays = ", "plays = ("
+        ),
+        broken(
+            dag_rules.every_file_can_be_imported,
+            "field 'sql': there is no 'gone.sql'",
+            "plays.sql",
+            "gone.sql",
+        ),
+        broken(
+            dag_rules.every_file_holds_dags,
+            "plays.py: Airflow finds no DAG",
+            "by an Airflow DAG",
+            "",
+        ),
         *(
-            broken(dag_rules.every_report_is_documented, f"lacks a section **{section}.**", f"**{section}.**")
+            broken(
+                dag_rules.every_report_is_documented,
+                f"lacks a section **{section}.**",
+                f"**{section}.**",
+            )
             for section in dag_rules.SECTIONS
         ),
         broken(dag_rules.every_report_is_documented, "**Rerun.**", ", doc=__doc__"),
         broken(dag_rules.every_report_has_an_owner, "plays_weekly: give", 'owner="analytics", '),
         broken(dag_rules.python_is_clean, "dags/plays.py:15:", "name=", "name ="),
         broken(dag_rules.python_is_clean, "F401", "from athena", "import os\nfrom athena"),
-        broken(sql_rules.sql_is_one_query_that_trino_accepts, "sql parser error", "FROM plays", "FROM"),
-        broken(sql_rules.sql_is_one_query_that_trino_accepts, "2 statements", "SELECT\n", "SELECT 1 AS one; SELECT\n"),
+        broken(
+            sql_rules.sql_is_one_query_that_trino_accepts, "sql parser error", "FROM plays", "FROM"
+        ),
+        broken(
+            sql_rules.sql_is_one_query_that_trino_accepts,
+            "2 statements",
+            "SELECT\n",
+            "SELECT 1 AS one; SELECT\n",
+        ),
         broken(
             sql_rules.sql_is_one_query_that_trino_accepts,
             "function 'maximum'",
@@ -186,7 +234,10 @@ def broken(rule: Rule, finding: str, old: str = "", new: str = "") -> object:
         broken(sql_rules.sql_orders_its_rows, "no ORDER BY", "ORDER BY position DESC, country\n"),
         *(
             broken(
-                sql_rules.sql_asks_no_clock, "the time at which the query runs. Take", "p.country,", f"{clock} AS a,"
+                sql_rules.sql_asks_no_clock,
+                "the time at which the query runs. Take",
+                "p.country,",
+                f"{clock} AS a,",
             )
             for clock in (
                 "CURRENT_DATE",
@@ -198,11 +249,17 @@ def broken(rule: Rule, finding: str, old: str = "", new: str = "") -> object:
             )
         ),
         broken(
-            sql_rules.sql_asks_no_clock, "CURRENT_DATE", "GROUP BY 1", "AND p.dt < (SELECT CURRENT_DATE) GROUP BY 1"
+            sql_rules.sql_asks_no_clock,
+            "CURRENT_DATE",
+            "GROUP BY 1",
+            "AND p.dt < (SELECT CURRENT_DATE) GROUP BY 1",
         ),
         *(
             broken(
-                sql_rules.column_names_are_snake_case, f"{name!r} is not in snake_case", "AS position", f'AS "{name}"'
+                sql_rules.column_names_are_snake_case,
+                f"{name!r} is not in snake_case",
+                "AS position",
+                f'AS "{name}"',
             )
             for name in ("Position", "mean score", "2024", "a-b", "順位", "a'b")
         ),
@@ -213,7 +270,9 @@ def broken(rule: Rule, finding: str, old: str = "", new: str = "") -> object:
         broken(sql_rules.sql_reads_well, "AM04", "p.country, COUNT(*) AS position", "p.*"),
     ],
 )
-def test_a_rule_finds_what_it_is_there_for(make: Make, rule: Rule, finding: str, old: str, new: str) -> None:
+def test_a_rule_finds_what_it_is_there_for(
+    make: Make, rule: Rule, finding: str, old: str, new: str
+) -> None:
     in_sql = rule in sql_rules.RULES
     assert old in (SQL if in_sql else DAG_FILE)
 
@@ -227,15 +286,22 @@ def test_one_dag_id_in_two_files_or_twice_in_one(make: Make, again: str) -> None
     other = '\nother = build_dag(plays, weekly("monday", timezone="Asia/Tokyo"))\n'
     repository = make(DAG_FILE + other) if again == "plays" else make(tuesdays=DAG_FILE)
 
-    assert dag_rules.dag_ids_are_unique(repository) == ["plays_weekly: 2 DAGs have this id. Rename one."]
+    assert dag_rules.dag_ids_are_unique(repository) == [
+        "plays_weekly: 2 DAGs have this id. Rename one."
+    ]
 
 
-def test_a_file_that_cannot_be_imported_breaks_one_rule_and_no_golden_file_is_thought_left_over(make: Make) -> None:
+def test_a_file_that_cannot_be_imported_breaks_one_rule_and_no_golden_file_is_thought_left_over(
+    make: Make,
+) -> None:
     repository = make()
     file = repository.root / "dags" / "plays.py"
     file.write_text(DAG_FILE + "\n1 / 0\n")
 
-    assert findings(Repository(repository.root)).keys() == {"every_file_can_be_imported", "python_is_clean"}
+    assert findings(Repository(repository.root)).keys() == {
+        "every_file_can_be_imported",
+        "python_is_clean",
+    }
 
 
 @pytest.mark.parametrize(
@@ -247,7 +313,9 @@ def test_a_file_that_cannot_be_imported_breaks_one_rule_and_no_golden_file_is_th
         ('"""An Airflow DAG."""\n'.encode("utf-16"), "broken.py: Airflow finds no DAG in it."),
     ],
 )
-def test_a_file_that_is_no_text_or_ends_the_process_is_a_finding(make: Make, content: bytes, finding: str) -> None:
+def test_a_file_that_is_no_text_or_ends_the_process_is_a_finding(
+    make: Make, content: bytes, finding: str
+) -> None:
     repository = make()
     (repository.root / "dags" / "broken.py").write_bytes(content)
 
@@ -269,14 +337,23 @@ def test_a_file_that_airflowignore_names_is_not_read(make: Make) -> None:
     [
         ("import socket; socket.create_connection(('127.0.0.1', 9))", "it asks for a service"),
         ("import boto3; boto3.client('s3').list_buckets()", "it asks for a service"),
-        ("from airflow.sdk import Variable; Variable.get('top', default=None)", "it asks for a Variable"),
+        (
+            "from airflow.sdk import Variable; Variable.get('top', default=None)",
+            "it asks for a Variable",
+        ),
         ("from airflow.models import Variable; Variable.get('top')", "it asks for a Variable"),
         (
             "from airflow.sdk import Variable\ntry: Variable.get('top')\nexcept Exception: pass",
             "it asks for a Variable",
         ),
-        ("from airflow.sdk import BaseHook; BaseHook.get_connection('aws')", "it asks for a connection"),
-        ("from datetime import date; plays_weekly.description = str(date.today())", "it is another DAG"),
+        (
+            "from airflow.sdk import BaseHook; BaseHook.get_connection('aws')",
+            "it asks for a connection",
+        ),
+        (
+            "from datetime import date; plays_weekly.description = str(date.today())",
+            "it is another DAG",
+        ),
         ("import time; plays_weekly.tags.add(str(int(time.time())))", "it is another DAG"),
     ],
 )
@@ -292,7 +369,9 @@ def test_a_file_that_asks_for_something_while_it_is_parsed(
     assert any(finding in each for each in found), found
 
 
-def test_a_change_of_the_sql_is_a_difference_until_it_is_renewed(make: Make, sql_folder: Path) -> None:
+def test_a_change_of_the_sql_is_a_difference_until_it_is_renewed(
+    make: Make, sql_folder: Path
+) -> None:
     root = make().root
     (root / GOLDEN / "weekly_2025-03-02.sql").touch()  # one more period
     (root / GOLDEN / "daily_2025-03-02.sql").touch()

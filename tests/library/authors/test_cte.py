@@ -10,7 +10,9 @@ numbers AS (VALUES (1), (2))
 """
 
 
-@pytest.mark.parametrize("main", ['SELECT text AS last FROM "second one"', "values (3)", "TABLE numbers"])
+@pytest.mark.parametrize(
+    "main", ['SELECT text AS last FROM "second one"', "values (3)", "TABLE numbers"]
+)
 @pytest.mark.parametrize(
     ("cte", "rows"),
     [("first", [("SELECT)",)]), ("second one", [("SELECT)'",)]), ("numbers", [(1,), (2,)])],

@@ -36,7 +36,10 @@ plays_monthly = build_dag(plays, monthly("Asia/Tokyo"))
 
 @pytest.fixture
 def describe(
-    tmp_path: Path, sql_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    sql_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Describe:
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))
     for name in ("AIRFLOW__LOGGING__LOGGING_LEVEL", "PYTHONWARNINGS"):
@@ -61,9 +64,14 @@ def test_markdown_holds_one_row_for_each_dag_input_column_and_check(describe: De
     assert code == 0
     for line in (
         "# plays",
-        "Owner: airflow. Formats: parquet, csv. Events may land 36 hours late; until then a period is provisional.",
-        "| plays_weekly | Weekly from Sunday, Asia/Tokyo, +5 min | 2025-01-01 |  | report_dev.plays_weekly "
-        "| s3://athena-report-dev/plays/weekly/ |",
+        (
+            "Owner: airflow. Formats: parquet, csv. Events may land 36 hours late; until then a"
+            " period is provisional."
+        ),
+        (
+            "| plays_weekly | Weekly from Sunday, Asia/Tokyo, +5 min | 2025-01-01 |  |"
+            " report_dev.plays_weekly | s3://athena-report-dev/plays/weekly/ |"
+        ),
         "| events | year, month, day | Asia/Tokyo | fail |",
         "| user\\|id | string |  | who \\| \\`played\\` &lt;b&gt;often&lt;/b&gt; |",
         "| score | decimal(10,2) | points | points won |",
@@ -78,11 +86,17 @@ def test_the_data_contract_promises_what_the_report_declares(describe: Describe)
     code, text = describe("plays", "--odcs")
     assert code == 0
     contract = yaml.safe_load(text)
-    assert (contract["apiVersion"], contract["kind"], contract["status"]) == ("v3.1.0", "DataContract", "active")
+    assert (contract["apiVersion"], contract["kind"], contract["status"]) == (
+        "v3.1.0",
+        "DataContract",
+        "active",
+    )
     assert contract["id"] == "athena-reports:athena-report-dev:plays"
     weekly, monthly = contract["schema"]
     assert (weekly["name"], monthly["name"]) == ("plays_weekly", "plays_monthly")
-    assert [(each["name"], each["logicalType"], each["physicalType"]) for each in weekly["properties"]] == [
+    assert [
+        (each["name"], each["logicalType"], each["physicalType"]) for each in weekly["properties"]
+    ] == [
         ("user|id", "string", "string"),
         ("score", "number", "decimal(10,2)"),
         ("period", "string", "string"),
@@ -90,14 +104,21 @@ def test_the_data_contract_promises_what_the_report_declares(describe: Describe)
     assert weekly["properties"][0]["unique"] is True
     assert weekly["properties"][1]["customProperties"] == [{"property": "unit", "value": "points"}]
     assert [each["type"] for each in contract["servers"]] == ["s3", "s3", "athena"]
-    latency = {each["element"]: each["value"] for each in contract["slaProperties"] if each["property"] == "latency"}
+    latency = {
+        each["element"]: each["value"]
+        for each in contract["slaProperties"]
+        if each["property"] == "latency"
+    }
     assert latency == {"plays_weekly": 36.083, "plays_monthly": 36.083}
     assert yaml.safe_load(describe("plays", "--odcs")[1]) == contract
 
 
-def test_a_report_without_a_table_is_a_file_and_a_changed_promise_another_version(describe: Describe) -> None:
+def test_a_report_without_a_table_is_a_file_and_a_changed_promise_another_version(
+    describe: Describe,
+) -> None:
     tabled, plain = (
-        yaml.safe_load(describe("plays", "--odcs", outputs=outputs)[1]) for outputs in ("['parquet']", "['csv']")
+        yaml.safe_load(describe("plays", "--odcs", outputs=outputs)[1])
+        for outputs in ("['parquet']", "['csv']")
     )
     assert [each["type"] for each in plain["servers"]] == ["s3", "s3"]
     assert {each["physicalType"] for each in plain["schema"]} == {"file"}

@@ -30,7 +30,12 @@ from athena_reports.reports.input import Input
 from athena_reports.reports.report import NAME_PATTERN
 from athena_reports.reports.sql_template import template_context
 
-FIELDS: dict[str, Any] = {"table": "plays", "key": "user_id", "time": "played_at", "owner": "analytics"}
+FIELDS: dict[str, Any] = {
+    "table": "plays",
+    "key": "user_id",
+    "time": "played_at",
+    "owner": "analytics",
+}
 FIELDS |= {"name": "busy_users", "since": date(2025, 1, 1)}
 
 
@@ -66,16 +71,33 @@ def ids(names: set[str]) -> set[str]:
 
 def names_in_use(root: Path) -> set[str]:
     """The names that mean something to Python, or to the file that is written."""
-    (file, *_) = write_report(new_report(name="sample"), root)
+    file, *_ = write_report(new_report(name="sample"), root)
     tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
     in_file = {node.id for node in tree if isinstance(node, ast.Name)}
-    names = {*keyword.kwlist, *keyword.softkwlist, *vars(builtins), *in_file, "athena_reports", "airflow"}
+    names = {
+        *keyword.kwlist,
+        *keyword.softkwlist,
+        *vars(builtins),
+        *in_file,
+        "athena_reports",
+        "airflow",
+    }
     return {name for name in names if re.fullmatch(NAME_PATTERN, name)}
 
 
 def test_a_name_that_python_or_the_file_uses_is_a_report(root: Path) -> None:
     names = names_in_use(root)
-    assert names >= {"class", "lambda", "match", "print", "weekly", "monthly", "checks", "report", "build_dag"}
+    assert names >= {
+        "class",
+        "lambda",
+        "match",
+        "print",
+        "weekly",
+        "monthly",
+        "checks",
+        "report",
+        "build_dag",
+    }
 
     dags = parsed(root, *(new_report(name=name) for name in names))
 
@@ -88,25 +110,31 @@ def test_every_valid_name_is_a_report(root: Path, names: set[str]) -> None:
     assert parsed(root, *(new_report(name=name) for name in names)).keys() == ids(names)
 
 
-LINES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).filter(str.strip)
+LINES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).filter(
+    str.strip
+)
 
 
 @given(LINES | st.text("""'"\\{}[]%#🦊é \u200d\u3000""", min_size=1).filter(str.strip))
 @settings(max_examples=100)
 def test_the_owner_is_read_as_it_was_given(root: Path, owner: str) -> None:
     shutil.rmtree(root, ignore_errors=True)
-    (file, *_) = write_report(new_report(owner=owner), root)
+    file, *_ = write_report(new_report(owner=owner), root)
     source = file.read_text(encoding="utf-8")
 
     (written,) = (
-        node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.keyword) and node.arg == "owner"
+        node.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.keyword) and node.arg == "owner"
     )
 
     assert ast.literal_eval(written) == owner
     assert set(owner) <= set(source)  # readable, not escaped
 
 
-@pytest.mark.parametrize("owner", ["{{ x }}", "{% x %}", "{# x #}", "[[ report.name ]]", "[% if %]", "[# x #]"])
+@pytest.mark.parametrize(
+    "owner", ["{{ x }}", "{% x %}", "{# x #}", "[[ report.name ]]", "[% if %]", "[# x #]"]
+)
 def test_an_owner_that_looks_like_a_template_is_text(root: Path, owner: str) -> None:
     dags = parsed(root, new_report(owner=owner))
     assert {dag.default_args["owner"] for dag in dags.values()} == {owner}
@@ -125,7 +153,9 @@ def test_the_templates_of_a_report_are_no_dag_files() -> None:
     assert list_py_file_paths(folder, safe_mode=False) == []
 
 
-@pytest.mark.parametrize("owner", ["", " ", "a\nb", "a\tb", "a\r", "a\x00b", "a\u2028b", "a\x85b", "a\udce9b"])
+@pytest.mark.parametrize(
+    "owner", ["", " ", "a\nb", "a\tb", "a\r", "a\x00b", "a\u2028b", "a\x85b", "a\udce9b"]
+)
 def test_an_owner_that_is_no_line_of_text_is_refused(root: Path, owner: str) -> None:
     shutil.rmtree(root, ignore_errors=True)
     with pytest.raises(NewReportError, match="is not an owner: give one line of text"):
@@ -145,15 +175,24 @@ def test_the_sql_names_what_it_was_given_whatever_sql_reserves(root: Path) -> No
     assert {"order", "select", "user", "end", "limit", "date"} <= set(words)
     shutil.rmtree(root, ignore_errors=True)
     for table, key, time in zip(words, words[1:] + words[:1], words[2:] + words[:2], strict=True):
-        (_, file, *_) = write_report(new_report(name=f"report_{key}", table=table, key=key, time=time), root)
-        context = template_context(SqlPeriod(weekly().period("2025-01-05")), {"top": 10}, [Input(table, "dt")])
+        _, file, *_ = write_report(
+            new_report(name=f"report_{key}", table=table, key=key, time=time), root
+        )
+        context = template_context(
+            SqlPeriod(weekly().period("2025-01-05")), {"top": 10}, [Input(table, "dt")]
+        )
         sql = Environment().from_string(file.read_text(encoding="utf-8")).render(context)
 
         verdict = trino_sql_validator.validate(sql, jinja="reject")
         assert (verdict.error, verdict.statement_count) == (None, 1), sql
         query = sqlglot.parse_one(sql, read="athena")
         assert [found.name for found in query.find_all(sqlglot.exp.Table)] == [table]
-        assert {found.name for found in query.find_all(sqlglot.exp.Column)} == {key, time, "dt", "events"}, sql
+        assert {found.name for found in query.find_all(sqlglot.exp.Column)} == {
+            key,
+            time,
+            "dt",
+            "events",
+        }, sql
         assert query.named_selects == [key, "events"]
 
 
@@ -164,7 +203,10 @@ def test_the_sql_names_what_it_was_given_whatever_sql_reserves(root: Path) -> No
         ({"key": "played_at"}, "are not three columns"),
         ({"key": "dt"}, "are not three columns"),
         ({"partition": "order"}, "The partition key 'order' is a reserved word"),
-        ({"until": date(2024, 12, 31)}, "The last date, 2024-12-31, is before the first one, 2025-01-01"),
+        (
+            {"until": date(2024, 12, 31)},
+            "The last date, 2024-12-31, is before the first one, 2025-01-01",
+        ),
     ],
 )
 def test_what_could_not_run_is_refused_and_nothing_is_written(

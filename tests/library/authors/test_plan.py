@@ -66,8 +66,12 @@ def test_a_period_is_a_line_with_its_counts_its_columns_and_its_price() -> None:
             "columns_retyped": {"score": ("INTEGER", "BIGINT")},
         }
     )
-    changed = AS_PUBLISHED.model_copy(update={"period": "2025-06-15", "differences": differences, "price_usd": None})
-    lines = markdown(ChangePlan(dag_id="plays_weekly", periods=(AS_PUBLISHED, changed))).splitlines()
+    changed = AS_PUBLISHED.model_copy(
+        update={"period": "2025-06-15", "differences": differences, "price_usd": None}
+    )
+    lines = markdown(
+        ChangePlan(dag_id="plays_weekly", periods=(AS_PUBLISHED, changed))
+    ).splitlines()
 
     assert lines[0] == "### plays_weekly: 1 of 2 periods change"
     header, border, *rows = (line.strip("| ").split(" | ") for line in lines[2:])
@@ -91,11 +95,21 @@ def test_examples_name_the_row_by_its_key_or_by_all_of_its_values() -> None:
         update={
             "key": ("user_id", "game"),
             "changed": 1,
-            "examples": (Change(kind="changed", key=("7", None), columns={"score": ("1", "2"), "rank": ("3", "4")}),),
+            "examples": (
+                Change(
+                    kind="changed",
+                    key=("7", None),
+                    columns={"score": ("1", "2"), "rank": ("3", "4")},
+                ),
+            ),
         }
     )
     whole = NO_CHANGES.model_copy(
-        update={"key": (), "added": 1, "examples": (Change(kind="added", key=("7", None), columns={}),)}
+        update={
+            "key": (),
+            "added": 1,
+            "examples": (Change(kind="added", key=("7", None), columns={}),),
+        }
     )
     plan = ChangePlan(
         dag_id="plays_weekly",
@@ -119,10 +133,14 @@ def test_examples_name_the_row_by_its_key_or_by_all_of_its_values() -> None:
 
 def test_a_period_that_a_check_forbids_is_said_and_is_not_restated() -> None:
     differences = NO_CHANGES.model_copy(update={"removed": 3})
-    forbidden = AS_PUBLISHED.model_copy(update={"differences": differences, "failed": "Check rows(at_least=1) failed."})
+    forbidden = AS_PUBLISHED.model_copy(
+        update={"differences": differences, "failed": "Check rows(at_least=1) failed."}
+    )
     plan = ChangePlan(dag_id="plays_weekly", periods=(AS_PUBLISHED, forbidden))
 
-    assert markdown(plan).endswith("\n\n2025-06-08 would not be published. Check rows(at_least=1) failed.")
+    assert markdown(plan).endswith(
+        "\n\n2025-06-08 would not be published. Check rows(at_least=1) failed."
+    )
     assert (plan.changed, plan.restatable) == (["2025-06-08"], [])
 
 
@@ -130,8 +148,12 @@ def test_a_period_that_a_check_forbids_is_said_and_is_not_restated() -> None:
 
 
 @pytest.fixture
-def aws(glue: GlueClient, s3: S3Client, database: str, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Aws:
-    """Services with three published weeks of a report, and one that has no Parquet and so no partition."""
+def aws(
+    glue: GlueClient, s3: S3Client, database: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> Aws:
+    """Services with three published weeks of a report, and one that has no Parquet and so no
+    partition.
+    """
     monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", database)
     monkeypatch.setenv("ATHENA_REPORTS_BUCKET", bucket)
     for period_id in PUBLISHED:
@@ -144,16 +166,22 @@ def aws(glue: GlueClient, s3: S3Client, database: str, bucket: str, monkeypatch:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 9])
-def test_the_last_published_periods_come_oldest_first(number: int, aws: Aws, make_report: MakeReport) -> None:
+def test_the_last_published_periods_come_oldest_first(
+    number: int, aws: Aws, make_report: MakeReport
+) -> None:
     periods = published_before(DeclaredReport(build_dag(make_report(), WEEKS)), number, aws)
     assert [period.id for period in periods] == PUBLISHED[-number:]
 
 
-def test_without_a_published_period_there_is_nothing_to_compare_with(aws: Aws, make_report: MakeReport) -> None:
+def test_without_a_published_period_there_is_nothing_to_compare_with(
+    aws: Aws, make_report: MakeReport
+) -> None:
     months = DeclaredReport(build_dag(make_report(), monthly()))
     without_table = DeclaredReport(build_dag(make_report(outputs=["csv"]), WEEKS))
     for declared in (months, without_table):
-        with pytest.raises(PlanError, match=rf"No period of {declared.dag.dag_id} \(.*nothing to compare with"):
+        with pytest.raises(
+            PlanError, match=rf"No period of {declared.dag.dag_id} \(.*nothing to compare with"
+        ):
             published_before(declared, 3, aws)
 
 
@@ -165,7 +193,11 @@ def test_a_key_and_the_parquet_of_each_period_are_looked_for_before_anything_is_
     without_parquet = WEEKS.period(WITHOUT_PARQUET)
 
     check_comparable(declared, published, ["name", "user_id"], aws)
-    with pytest.raises(PlanError, match=r"period 2025-06-01 has no column 'game'. Choose a key among user_id, name"):
+    with pytest.raises(
+        PlanError, match=r"period 2025-06-01 has no column 'game'. Choose a key among user_id, name"
+    ):
         check_comparable(declared, published, ["user_id", "game"], aws)
-    with pytest.raises(PlanError, match=r"2025-06-29/manifest.json names no Parquet to compare with"):
+    with pytest.raises(
+        PlanError, match=r"2025-06-29/manifest.json names no Parquet to compare with"
+    ):
         check_comparable(declared, [*published, without_parquet], [], aws)

@@ -1,4 +1,6 @@
-"""A preview says what a period reads and costs, refuses what its run refuses, and shows what its query gave."""
+"""A preview says what a period reads and costs, refuses what its run refuses, and shows what its
+query gave.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def lake(
     sql_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The table `plays`, which lacks one of the dates of the week, and has 10 bytes for each other date."""
+    """The table `plays`, which lacks one of the dates of the week, and has 10 bytes for each other
+    date.
+    """
     monkeypatch.setenv("ATHENA_REPORTS_DATABASE", database)
     monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", database)
     monkeypatch.setenv("ATHENA_REPORTS_BUCKET", bucket)
@@ -126,7 +130,10 @@ def test_published_periods_measure_the_next_one_and_refuse_it_as_its_run_does(
 
     assert result.estimate is not None
     assert (result.estimate.bytes, result.estimate.basis) == (SCANNED, "median of 2025-06-08")
-    assert f"would scan about {SCANNED:,} bytes (median of 2025-06-08); max_scan is 1,000,000" in result.refused
+    assert (
+        f"would scan about {SCANNED:,} bytes (median of 2025-06-08); max_scan is 1,000,000"
+        in result.refused
+    )
     assert result.refused.startswith("plays_weekly, period 2025-06-15")
     assert re.search("max_scan +1.0 MB, less than that", printed(result))
     assert "A run of this period would be refused." in printed(result)
@@ -152,8 +159,13 @@ def test_the_cost_of_several_periods_is_the_sum_and_unknown_if_one_is_unknown(
     declared = declare(make_report)
     assert expected_cost(declared, [PUBLISHED, NEXT], aws) == "about 40.0 MB, 0.00020 USD"
     elsewhere: Any = SimpleNamespace(meta=SimpleNamespace(region_name="mars-north-1"))
-    assert expected_cost(declared, [NEXT], replace(aws, athena=elsewhere)) == "about 20.0 MB, no price by the byte"
-    with pytest.raises(ScanLimitError, match=r"period 2025-06-15.*max_scan is 1,000\. No query was started"):
+    assert (
+        expected_cost(declared, [NEXT], replace(aws, athena=elsewhere))
+        == "about 20.0 MB, no price by the byte"
+    )
+    with pytest.raises(
+        ScanLimitError, match=r"period 2025-06-15.*max_scan is 1,000\. No query was started"
+    ):
         expected_cost(declare(make_report, max_scan="1 kB"), [NEXT], aws)
 
 
@@ -161,8 +173,12 @@ def test_rows_are_shown_with_null_apart_from_its_text_and_checks_with_their_outc
     lake: None, aws: Aws, make_report: MakeReport
 ) -> None:
     checks = (
-        CheckResult(name="rows(at_least=1)", severity="fail", passed=True, message="There are 3 rows."),
-        CheckResult(name="not_null(a)", severity="warn", passed=False, message="1 of 3 rows have NULL in a."),
+        CheckResult(
+            name="rows(at_least=1)", severity="fail", passed=True, message="There are 3 rows."
+        ),
+        CheckResult(
+            name="not_null(a)", severity="warn", passed=False, message="1 of 3 rows have NULL in a."
+        ),
     )
     trial = TrialPreview(
         scanned_bytes=1_234,
@@ -195,6 +211,8 @@ UNITS = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 def test_a_size_is_near_the_number_in_the_largest_unit_that_fits(number: int) -> None:
     amount, unit = size(number).replace(",", "").split()
 
-    assert abs(float(amount) * UNITS[unit] - number) <= (0.05 * UNITS[unit] if unit != "bytes" else 0)
+    assert abs(float(amount) * UNITS[unit] - number) <= (
+        0.05 * UNITS[unit] if unit != "bytes" else 0
+    )
     assert unit == "bytes" or number >= UNITS[unit]
     assert unit == "TB" or number < 1000 * UNITS[unit]

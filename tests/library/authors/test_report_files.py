@@ -28,8 +28,12 @@ by_hand = DAG("by_hand", schedule=None, tags=["athena-report"])
 """
 
 
-@pytest.mark.parametrize("cadence", [daily("Asia/Tokyo"), weekly("monday"), monthly(), quarterly(), yearly()], ids=str)
-def test_the_sql_is_that_of_the_run(cadence: Cadence, make_report: MakeReport, sql_folder: Path) -> None:
+@pytest.mark.parametrize(
+    "cadence", [daily("Asia/Tokyo"), weekly("monday"), monthly(), quarterly(), yearly()], ids=str
+)
+def test_the_sql_is_that_of_the_run(
+    cadence: Cadence, make_report: MakeReport, sql_folder: Path
+) -> None:
     (sql_folder / "plays.sql").write_text(SQL)
     report = make_report(params={"top": 100}, inputs=[Input("plays", "dt", previous=True)])
     dag = build_dag(report, cadence, params={"top": 5})
@@ -43,7 +47,9 @@ def test_the_sql_is_that_of_the_run(cadence: Cadence, make_report: MakeReport, s
 
 
 @pytest.mark.parametrize("outputs", [["parquet"], ["csv"]])
-def test_it_is_published_where_the_run_publishes_it(outputs: list[str], make_report: MakeReport) -> None:
+def test_it_is_published_where_the_run_publishes_it(
+    outputs: list[str], make_report: MakeReport
+) -> None:
     weeks = weekly("sunday")
     dag = build_dag(make_report(outputs=outputs), weeks)
     declared = DeclaredReport(dag)

@@ -17,10 +17,17 @@ NOBODY: Any = None
 
 @pytest.mark.parametrize(
     ("results", "configured"),
-    [("s3://results/", {"OutputLocation", "ExpectedBucketOwner", "EncryptionConfiguration"}), ("managed", set())],
+    [
+        ("s3://results/", {"OutputLocation", "ExpectedBucketOwner", "EncryptionConfiguration"}),
+        ("managed", set()),
+    ],
 )
 def test_a_trial_asks_athena_as_the_run_does(
-    results: str, configured: set[str], make_report: MakeReport, athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+    results: str,
+    configured: set[str],
+    make_report: MakeReport,
+    athena: MemoryAthena,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", results)
     monkeypatch.setenv("ATHENA_REPORTS_BUCKET_OWNER", "012345678901")

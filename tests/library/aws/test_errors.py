@@ -50,22 +50,34 @@ FINAL = {
     ErrorKind.CONDITION_FAILED,
 }
 STATUSES = st.sampled_from([301, 400, 403, 404, 409, 412, 429, 500, 503])
-NOT_SENT = ["NoRegionError", "ParamValidationError", "UnknownEndpointError", "EndpointResolutionError"]
+NOT_SENT = [
+    "NoRegionError",
+    "ParamValidationError",
+    "UnknownEndpointError",
+    "EndpointResolutionError",
+]
 
 
 @given(st.sampled_from(sorted(KINDS)), STATUSES, st.text())
-def test_a_known_code_decides_whatever_the_status_and_the_message_say(code: str, status: int, message: str) -> None:
+def test_a_known_code_decides_whatever_the_status_and_the_message_say(
+    code: str, status: int, message: str
+) -> None:
     kind = error_kind(api_error(code, message, status))
     assert kind is KINDS[code]
     assert kind.retryable is (kind not in FINAL)
 
 
-@given(st.text().filter(lambda code: code.removesuffix("Exception") not in ("", *KINDS)), st.integers(300, 599))
+@given(
+    st.text().filter(lambda code: code.removesuffix("Exception") not in ("", *KINDS)),
+    st.integers(300, 599),
+)
 def test_an_unknown_code_may_pass_only_if_the_service_blames_itself(code: str, status: int) -> None:
     if code + "Exception" in KINDS:
         return
     kind = error_kind(api_error(code, status=status))
-    assert (kind, kind.retryable) == ((ErrorKind.FAILED, True) if status >= 500 else (ErrorKind.REFUSED, False))
+    assert (kind, kind.retryable) == (
+        (ErrorKind.FAILED, True) if status >= 500 else (ErrorKind.REFUSED, False)
+    )
 
 
 def test_an_error_without_a_status_may_pass() -> None:
@@ -81,7 +93,14 @@ def test_a_call_that_botocore_does_not_send_is_final(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ConnectTimeoutError", "ReadTimeoutError", "EndpointConnectionError", "IncompleteReadError", "SSLError"]
+    "name",
+    [
+        "ConnectTimeoutError",
+        "ReadTimeoutError",
+        "EndpointConnectionError",
+        "IncompleteReadError",
+        "SSLError",
+    ],
 )
 def test_a_call_that_is_not_answered_may_be_sent_again(name: str) -> None:
     error_class = getattr(of_botocore, name)
@@ -98,7 +117,11 @@ def test_a_transfer_that_boto3_gives_up_may_be_tried_again() -> None:
     ("error", "retryable", "meaning"),
     [
         (api_error("InvalidRequestException"), False, "refused the request"),
-        (api_error("InvalidRequestException", "WorkGroup stg is not found."), False, "the workgroup does not exist"),
+        (
+            api_error("InvalidRequestException", "WorkGroup stg is not found."),
+            False,
+            "the workgroup does not exist",
+        ),
         (api_error("InternalServerException", status=500), True, "did not answer"),
         (api_error("TooManyRequestsException"), True, "throttled"),
         (api_error("ThrottlingException"), True, "throttled"),
@@ -116,6 +139,8 @@ def test_a_transfer_that_boto3_gives_up_may_be_tried_again() -> None:
     ],
     ids=str,
 )
-def test_every_documented_exception_of_a_call_has_its_verdict(error: Any, retryable: bool, meaning: str) -> None:
+def test_every_documented_exception_of_a_call_has_its_verdict(
+    error: Any, retryable: bool, meaning: str
+) -> None:
     verdict = call_verdict(error)
     assert (verdict.retryable, meaning in verdict.meaning) == (retryable, True)

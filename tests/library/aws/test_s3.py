@@ -38,7 +38,12 @@ def test_an_object_that_is_replaced_while_its_download_breaks_off_is_noticed(
         asked.add(request["IfMatch"])
         found = get_object(**request)
         s3.put_object(Bucket=bucket, Key="rows", Body=BODY[:size][::-1])
-        return {**found, "Body": Mock(read=Mock(side_effect=[found["Body"].read(100_000), ConnectionResetError()]))}
+        return {
+            **found,
+            "Body": Mock(
+                read=Mock(side_effect=[found["Body"].read(100_000), ConnectionResetError()])
+            ),
+        }
 
     client.get_object = break_off  # type: ignore[method-assign]
     with pytest.raises(ConditionError, match=f"s3://{bucket}/rows cannot be read: it was replaced"):
@@ -49,28 +54,42 @@ def test_an_object_that_is_replaced_while_its_download_breaks_off_is_noticed(
 
 def test_a_missing_object_and_a_missing_bucket(s3: S3Client, bucket: str, tmp_path: Path) -> None:
     for call in (S3(s3).read, S3(s3).open, lambda uri: S3(s3).download(uri, tmp_path / "x")):
-        with pytest.raises(MissingObjectError, match=rf"s3://{bucket}/none cannot be read") as caught:
+        with pytest.raises(
+            MissingObjectError, match=rf"s3://{bucket}/none cannot be read"
+        ) as caught:
             call(f"s3://{bucket}/none")
         assert not caught.value.retryable
-    with pytest.raises(S3Error, match="Create the bucket, or change ATHENA_REPORTS_BUCKET") as other:
+    with pytest.raises(
+        S3Error, match="Create the bucket, or change ATHENA_REPORTS_BUCKET"
+    ) as other:
         S3(s3).read("s3://no-such-bucket-anywhere/none")
     assert not isinstance(other.value, MissingObjectError)
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["to its end", "broken off"])
-def test_the_body_of_a_small_object_is_closed(new_s3_client: Callable[[], S3Client], bucket: str, ends: bool) -> None:
+def test_the_body_of_a_small_object_is_closed(
+    new_s3_client: Callable[[], S3Client], bucket: str, ends: bool
+) -> None:
     client, uri, bodies = new_s3_client(), f"s3://{bucket}/manifest.json", list[Any]()
     S3(client).write(uri, b"1", "application/json", replacing=None)
     get_object = client.get_object
 
     def watched(**request: Any) -> Any:
         found = get_object(**request)
-        read = found["Body"].read if ends else Mock(side_effect=IncompleteReadError(actual_bytes=0, expected_bytes=1))
+        read = (
+            found["Body"].read
+            if ends
+            else Mock(side_effect=IncompleteReadError(actual_bytes=0, expected_bytes=1))
+        )
         bodies.append(Mock(wraps=found["Body"], read=read))
         return {**found, "Body": bodies[-1]}
 
     client.get_object = watched  # type: ignore[method-assign]
-    with nullcontext() if ends else pytest.raises(S3Error, match=r"manifest\.json cannot be read: 0 read"):
+    with (
+        nullcontext()
+        if ends
+        else pytest.raises(S3Error, match=r"manifest\.json cannot be read: 0 read")
+    ):
         S3(client).read(uri)
     (body,) = bodies
     body.close.assert_called_once()
@@ -109,7 +128,11 @@ def test_a_file_arrives_as_it_is(
 
 @pytest.mark.parametrize("size", [200_000, len(BODY)], ids=["whole", "in parts"])
 def test_each_part_of_an_upload_is_sent_with_its_sha_256_by_which_s3_refuses_other_bytes(
-    new_s3_client: Callable[[], S3Client], bucket: str, tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+    new_s3_client: Callable[[], S3Client],
+    bucket: str,
+    tmp_path: Path,
+    size: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     part_bytes = 8 * 1024**2  # of boto3's transfer manager
     monkeypatch.setattr(module, "MULTIPART_BYTES", part_bytes)
@@ -126,14 +149,19 @@ def test_each_part_of_an_upload_is_sent_with_its_sha_256_by_which_s3_refuses_oth
     assert sent == {base64.b64encode(hashlib.sha256(part).digest()).decode() for part in parts}
 
 
-def test_more_objects_than_one_call_deletes(s3: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_objects_than_one_call_deletes(
+    s3: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_DELETED_AT_ONCE", 10)
     store = S3(s3)
     uris = [f"s3://{bucket}/old/{number % 2}/{number:04d}?#é" for number in range(21)]
     for uri in [*uris, f"s3://{bucket}/new"]:
         store.write(uri, b"", "text/plain", replacing=None)
     assert sorted(listed.uri for listed in store.list(f"s3://{bucket}/old/")) == sorted(uris)
-    assert list(store.folders(f"s3://{bucket}/old/")) == [f"s3://{bucket}/old/0/", f"s3://{bucket}/old/1/"]
+    assert list(store.folders(f"s3://{bucket}/old/")) == [
+        f"s3://{bucket}/old/0/",
+        f"s3://{bucket}/old/1/",
+    ]
     store.delete([*uris, f"s3://{bucket}/gone-already"])
     assert [listed.uri for listed in store.list(f"s3://{bucket}/")] == [f"s3://{bucket}/new"]
 
@@ -151,9 +179,15 @@ CALLS: dict[str, Callable[[S3, str, Path], Any]] = {
 
 @pytest.mark.parametrize("call", CALLS)
 def test_every_call_names_the_owner_and_no_call_an_acl(
-    new_s3_client: Callable[[], S3Client], bucket: str, tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch
+    new_s3_client: Callable[[], S3Client],
+    bucket: str,
+    tmp_path: Path,
+    call: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "MULTIPART_BYTES", 1024 if call == "upload in parts" else 10_000_000)
+    monkeypatch.setattr(
+        module, "MULTIPART_BYTES", 1024 if call == "upload in parts" else 10_000_000
+    )
     path, uri = tmp_path / "rows", f"s3://{bucket}/key"
     path.write_bytes(b"x" * 9_000_000)
     client, sent = new_s3_client(), []
@@ -164,13 +198,24 @@ def test_every_call_names_the_owner_and_no_call_an_acl(
         sent.append({name.lower(): str(value) for name, value in request.headers.items()})
 
     client.meta.events.register("before-send.s3", record)
-    CALLS[call](S3(client, "123456789012", Encryption(algorithm="aws:kms", kms_key="alias/reports")), uri, path)
+    CALLS[call](
+        S3(client, "123456789012", Encryption(algorithm="aws:kms", kms_key="alias/reports")),
+        uri,
+        path,
+    )
     assert len(sent) > {"upload in parts": 3, "download": 1}.get(call, 0)
     for headers in sent:
         assert headers["x-amz-expected-bucket-owner"].strip("b'") == "123456789012"
         assert not [name for name in headers if name.startswith(("x-amz-acl", "x-amz-grant"))]
-    keys = [headers[name] for headers in sent for name in headers if name.endswith("encryption-aws-kms-key-id")]
-    assert [key.strip("b'") for key in keys] == ["alias/reports"] * call.startswith(("write", "upload"))
+    keys = [
+        headers[name]
+        for headers in sent
+        for name in headers
+        if name.endswith("encryption-aws-kms-key-id")
+    ]
+    assert [key.strip("b'") for key in keys] == ["alias/reports"] * call.startswith(
+        ("write", "upload")
+    )
 
 
 @pytest.mark.parametrize(
@@ -182,22 +227,34 @@ def test_every_call_names_the_owner_and_no_call_an_acl(
     ],
 )
 @pytest.mark.parametrize(
-    ("operation", "call"), [("get_object", "read"), ("put_object", "upload"), ("head_object", "download")]
+    ("operation", "call"),
+    [("get_object", "read"), ("put_object", "upload"), ("head_object", "download")],
 )
 def test_an_error_says_what_to_do_and_whether_it_may_pass(
-    s3: S3Client, tmp_path: Path, code: str, status: int, retryable: bool, advice: str, operation: str, call: str
+    s3: S3Client,
+    tmp_path: Path,
+    code: str,
+    status: int,
+    retryable: bool,
+    advice: str,
+    operation: str,
+    call: str,
 ) -> None:
     path = tmp_path / "rows"
     path.write_bytes(b"x")
     with Stubber(s3) as stub:
         stub.add_client_error(operation, code, http_status_code=status)
-        with pytest.raises(S3Error, match=f"s3://bucket/key cannot be .*{code}.*{advice}") as caught:
+        with pytest.raises(
+            S3Error, match=f"s3://bucket/key cannot be .*{code}.*{advice}"
+        ) as caught:
             CALLS[call](S3(s3), "s3://bucket/key", path)
     assert caught.value.retryable is retryable
 
 
 ALLOW = "Allow it in IAM and in the bucket's policy, and check ATHENA_REPORTS_BUCKET_OWNER."
-REFUSALS: dict[str, tuple[int, type[S3Error], bool, str]] = {  # by code: status, error, retryable, advice
+REFUSALS: dict[
+    str, tuple[int, type[S3Error], bool, str]
+] = {  # by code: status, error, retryable, advice
     "AccessDenied": (403, S3Error, False, ALLOW),
     "403": (403, S3Error, False, ALLOW),
     "NoSuchBucket": (
@@ -229,7 +286,9 @@ REFUSALS: dict[str, tuple[int, type[S3Error], bool, str]] = {  # by code: status
 
 
 @given(st.sampled_from(sorted(REFUSALS)), st.text())
-def test_every_code_of_s3_has_its_error_its_advice_and_whether_it_may_pass(code: str, message: str) -> None:
+def test_every_code_of_s3_has_its_error_its_advice_and_whether_it_may_pass(
+    code: str, message: str
+) -> None:
     status, error_type, retryable, advice = REFUSALS[code]
     error = api_error(code, message, status)
     client: Any = Mock(get_object=Mock(side_effect=error))
@@ -241,10 +300,16 @@ def test_every_code_of_s3_has_its_error_its_advice_and_whether_it_may_pass(code:
     assert str(caught.value) == f"s3://bucket/key cannot be read: {error}. {advice}".rstrip(" ")
 
 
-@pytest.mark.parametrize(("code", "retryable"), [("AccessDenied", False), ("SlowDown", True), ("InternalError", True)])
-def test_an_object_that_cannot_be_deleted_is_named_with_whether_it_may_pass(code: str, retryable: bool) -> None:
+@pytest.mark.parametrize(
+    ("code", "retryable"), [("AccessDenied", False), ("SlowDown", True), ("InternalError", True)]
+)
+def test_an_object_that_cannot_be_deleted_is_named_with_whether_it_may_pass(
+    code: str, retryable: bool
+) -> None:
     refused = {"Errors": [{"Key": "old/1", "Code": code, "Message": "not now"}]}
     client: Any = Mock(delete_objects=Mock(return_value=refused))
-    with pytest.raises(S3Error, match=f"s3://bucket/old/1 cannot be deleted: {code}: not now") as caught:
+    with pytest.raises(
+        S3Error, match=f"s3://bucket/old/1 cannot be deleted: {code}: not now"
+    ) as caught:
         S3(client).delete(["s3://bucket/old/0", "s3://bucket/old/1"])
     assert caught.value.retryable is retryable

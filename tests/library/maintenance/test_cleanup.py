@@ -45,13 +45,17 @@ def manifest(current: str, *earlier: tuple[str, float]) -> Manifest:
         columns=(),
         objects=(),
         earlier_versions=tuple(
-            EarlierVersion.model_validate({"version": named(each), "replaced_at": ago(days).isoformat(), **same})
+            EarlierVersion.model_validate(
+                {"version": named(each), "replaced_at": ago(days).isoformat(), **same}
+            )
             for each, days in earlier
         ),
     )
 
 
-def removed(objects: Sequence[StoredObject], found: Manifest | None, policy: RetentionPolicy) -> set[str]:
+def removed(
+    objects: Sequence[StoredObject], found: Manifest | None, policy: RetentionPolicy
+) -> set[str]:
     ordered = sorted(objects, key=lambda item: item.uri)
     planned = plan(ordered, found, None, policy, NOW)
     calling = {named(version): version for version in "abcdefgh"}
@@ -79,7 +83,9 @@ def test_what_must_stay_stays(
     has_manifest: bool,
 ) -> None:
     """Against an oracle in sets: what goes is what no rule keeps."""
-    history = list(zip(order[1 : known + 1], sorted(replaced), strict=False)) if has_manifest else []
+    history = (
+        list(zip(order[1 : known + 1], sorted(replaced), strict=False)) if has_manifest else []
+    )
     found = manifest(order[0], *history) if has_manifest else None
     objects = [stored(version, days) for version, days in written]
     youngest = {version: min(days for v, days in written if v == version) for version, _ in written}
@@ -89,8 +95,14 @@ def test_what_must_stay_stays(
     kept |= {version for version, days in youngest.items() if days <= 1}
     kept |= {version for version, _ in history[:keep_versions]}
     kept |= {version for version, days in history if days <= keep_days}
-    kept |= {version for version, days in youngest.items() if days <= abandoned and version not in published}
-    policy = RetentionPolicy(keep_versions=keep_versions, keep_days=keep_days, abandoned_after_days=abandoned)
+    kept |= {
+        version
+        for version, days in youngest.items()
+        if days <= abandoned and version not in published
+    }
+    policy = RetentionPolicy(
+        keep_versions=keep_versions, keep_days=keep_days, abandoned_after_days=abandoned
+    )
     assert removed(objects, found, policy) == set(youngest) - kept
 
 
@@ -98,10 +110,17 @@ def test_a_version_goes_whole_or_not_at_all() -> None:
     policy = RetentionPolicy(abandoned_after_days=1)
     assert removed([stored("a", 30), stored("a", 0.9, format="csv")], None, policy) == set()
     sql = StoredObject(uri=LOCATION.sql_uri(named("a"), "0" * 64), bytes=10, modified=ago(30))
-    whole = [stored("a", 30), stored("a", 29, format="csv"), stored("a", 29, format="csv_for_spreadsheets"), sql]
+    whole = [
+        stored("a", 30),
+        stored("a", 29, format="csv"),
+        stored("a", 29, format="csv_for_spreadsheets"),
+        sql,
+    ]
     planned = plan(whole, None, None, policy, NOW)
     assert list(planned) == whole
-    assert all(f"version {named('a')} was uploaded at 2026-10-26" in reason for reason in planned.values())
+    assert all(
+        f"version {named('a')} was uploaded at 2026-10-26" in reason for reason in planned.values()
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,8 +131,15 @@ def test_a_version_goes_whole_or_not_at_all() -> None:
         *(
             f"plays/weekly/2026-11-15/{each}"
             for each in (
-                *("notes/versions/{old}/parquet/part-0.parquet", "versions/1.0/parquet/part-0.parquet"),
-                *("versions/{old}/read-me.txt", "versions/{old}/sql/notes.sql", "versions/{old}/parquet/part-0.csv"),
+                *(
+                    "notes/versions/{old}/parquet/part-0.parquet",
+                    "versions/1.0/parquet/part-0.parquet",
+                ),
+                *(
+                    "versions/{old}/read-me.txt",
+                    "versions/{old}/sql/notes.sql",
+                    "versions/{old}/parquet/part-0.csv",
+                ),
                 "versions/{old}/parquet/part-0.parquet/copy",
             )
         ),
@@ -125,7 +151,9 @@ def test_nothing_outside_the_versions_of_the_period_is_touched(key: str) -> None
     assert plan([item], None, None, RetentionPolicy(), NOW) == {}
 
 
-@pytest.mark.parametrize("number", [{"keep_versions": -1}, {"keep_days": 0}, {"abandoned_after_days": 0}])
+@pytest.mark.parametrize(
+    "number", [{"keep_versions": -1}, {"keep_days": 0}, {"abandoned_after_days": 0}]
+)
 def test_a_policy_that_cannot_be_meant_is_refused(number: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="RetentionPolicy"):
         RetentionPolicy(**number)
@@ -149,11 +177,20 @@ def cleaned(
     assert place.table is not None
     summary, now = CleanupSummary(), dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
     with summary.noting():
-        clean_up(place.table, summary, s3=place.s3, policy=policy or RetentionPolicy(), now=now, delete=delete)
+        clean_up(
+            place.table,
+            summary,
+            s3=place.s3,
+            policy=policy or RetentionPolicy(),
+            now=now,
+            delete=delete,
+        )
     return summary
 
 
-def test_a_dry_run_lists_what_deleting_then_deletes_and_the_period_stays_whole(tabled: Place) -> None:
+def test_a_dry_run_lists_what_deleting_then_deletes_and_the_period_stays_whole(
+    tabled: Place,
+) -> None:
     assert cleaned(tabled, delete=True) == CleanupSummary()
     versions = [published(tabled, name, n) for n, name in enumerate("abcd")]
     abandoned = tabled.upload("never published")
@@ -183,7 +220,9 @@ def test_a_period_whose_manifest_is_not_ours_is_left_alone_and_said(tabled: Plac
     published(tabled, "a", 1)
     published(tabled, "b", 2)
 
-    summary = cleaned(tabled, 100, policy=RetentionPolicy(keep_versions=0, keep_days=1), delete=True)
+    summary = cleaned(
+        tabled, 100, policy=RetentionPolicy(keep_versions=0, keep_days=1), delete=True
+    )
     (problem,) = summary.problems
     assert foreign.location.manifest_uri in problem
     assert {each.uri.split("/")[5] for each in summary.removals} == {"2026-11-15"}
@@ -213,10 +252,19 @@ def all_gone(place: Place, _: Version) -> None:
 @pytest.mark.parametrize(
     ("harm", "why"),
     [
-        (lambda place, _: place.s3.delete([place.location.manifest_uri]), "manifest.json is missing"),
-        (lambda place, _: place.put(place.location.manifest_uri, b"{}"), "is not of this package and period"),
+        (
+            lambda place, _: place.s3.delete([place.location.manifest_uri]),
+            "manifest.json is missing",
+        ),
+        (
+            lambda place, _: place.put(place.location.manifest_uri, b"{}"),
+            "is not of this package and period",
+        ),
         (gone, "part-0.parquet is missing"),
-        (lambda place, version: place.put(place.location.uri(version.parquet_key), b"x"), "part-0.parquet has 1 bytes"),
+        (
+            lambda place, version: place.put(place.location.uri(version.parquet_key), b"x"),
+            "part-0.parquet has 1 bytes",
+        ),
         (all_gone, "missing"),
     ],
 )
@@ -271,7 +319,10 @@ def test_one_refusal_of_glue_ends_neither_the_pass_nor_the_table(tabled: Place) 
 
     def refuse(params: Any, **_: Any) -> None:
         if b"2026-11-01" in params["body"]:
-            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "UpdatePartition")
+            raise ClientError(
+                {"Error": {"Code": "ThrottlingException", "Message": "slow down"}},
+                "UpdatePartition",
+            )
 
     events = tabled.table.glue.meta.events
     events.register("before-call.glue.UpdatePartition", refuse)
@@ -282,12 +333,16 @@ def test_one_refusal_of_glue_ends_neither_the_pass_nor_the_table(tabled: Place) 
     assert summary.repaired == ["plays/weekly/2026-11-08"]
 
 
-def test_where_glue_does_not_list_partitions_nothing_is_removed(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_glue_does_not_list_partitions_nothing_is_removed(
+    tabled: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tabled.upload("never published, as long as Glue does not say so")
     assert tabled.table is not None
 
     def refuse(_: Any) -> None:
-        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetPartitions")
+        raise ClientError(
+            {"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetPartitions"
+        )
 
     monkeypatch.setattr(tabled.table.glue, "get_paginator", refuse)
     summary = cleaned(tabled, 100, delete=True)

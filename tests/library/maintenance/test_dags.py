@@ -27,7 +27,11 @@ def test_the_contract_of_the_cleanup(monkeypatch: pytest.MonkeyPatch) -> None:
     dag: Any = build_cleanup(policy, delete=True, doc="# Cleanup")
 
     (task,) = dag.tasks
-    assert (dag.dag_id, task.task_id, dag.doc_md) == ("athena_reports_cleanup", "clean_up", "# Cleanup")
+    assert (dag.dag_id, task.task_id, dag.doc_md) == (
+        "athena_reports_cleanup",
+        "clean_up",
+        "# Cleanup",
+    )
     given = task.python_callable.keywords
     assert (given["bucket"], given["database"]) == ("athena-report-stg", "report_stg")
     assert (given["policy"], given["delete"]) == (policy, True)

@@ -1,4 +1,6 @@
-"""The reconciler's decisions; tests/integration/test_scenarios.py and tests/simulation show it at work."""
+"""The reconciler's decisions; tests/integration/test_scenarios.py and tests/simulation show it at
+work.
+"""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -36,7 +38,9 @@ class TaskInstance:
         return 0
 
 
-def reconcile(clock: VirtualClock, ti: TaskInstance | None = None, after: timedelta = GRACE) -> list[str]:
+def reconcile(
+    clock: VirtualClock, ti: TaskInstance | None = None, after: timedelta = GRACE
+) -> list[str]:
     """Run the DAG's task some time later."""
     clock.sleep(after.total_seconds())
     with DAG("athena_reports_reconciler", schedule=None):
@@ -45,20 +49,30 @@ def reconcile(clock: VirtualClock, ti: TaskInstance | None = None, after: timede
     return task.execute(context)
 
 
-def test_what_a_run_left_behind_is_stopped_after_a_grace(clock: VirtualClock, athena: MemoryAthena) -> None:
-    """The run has ended, or was deleted: Airflow finds none. A query whose run may not be saved yet is left alone."""
+def test_what_a_run_left_behind_is_stopped_after_a_grace(
+    clock: VirtualClock, athena: MemoryAthena
+) -> None:
+    """The run has ended, or was deleted: Airflow finds none. A query whose run may not be saved yet
+    is left alone.
+    """
     id_ = start(athena)
     assert reconcile(clock, after=GRACE - timedelta(seconds=1)) == []
     ti = TaskInstance()
 
     assert reconcile(clock, ti, timedelta(seconds=1)) == [id_]
     assert athena.states == ["CANCELLED"]
-    assert ti.asked == [{"dag_id": "plays_weekly", "run_ids": [ENDED], "states": ["queued", "running"]}]
+    assert ti.asked == [
+        {"dag_id": "plays_weekly", "run_ids": [ENDED], "states": ["queued", "running"]}
+    ]
 
 
-def test_queries_of_others_are_not_even_asked_about(clock: VirtualClock, athena: MemoryAthena) -> None:
+def test_queries_of_others_are_not_even_asked_about(
+    clock: VirtualClock, athena: MemoryAthena
+) -> None:
     start_sql(athena, "SELECT 1")
-    start_sql(athena, submission(run_id=ENDED).sql(0).replace("SELECT 1", "SELECT 1000"))  # an edited copy
+    start_sql(
+        athena, submission(run_id=ENDED).sql(0).replace("SELECT 1", "SELECT 1000")
+    )  # an edited copy
     start(athena, environment="stg")
     start(athena, workgroup="stg")
     ti = TaskInstance()

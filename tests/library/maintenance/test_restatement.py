@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk import DAG
 
-from athena_reports.maintenance.restatement import AthenaRestatementsOperator, Restatement, find_restatements
+from athena_reports.maintenance.restatement import (
+    AthenaRestatementsOperator,
+    Restatement,
+    find_restatements,
+)
 from athena_reports.periods.calendar import weekly
 from athena_reports.publication.glue_table import Partition, Table
 from athena_reports.publication.location import ReportLocation
@@ -24,9 +28,15 @@ LATER = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def parameters(
-    period_id: str, *, restated: timedelta | None = None, submitted: timedelta = DAY / 24, **facts: str
+    period_id: str,
+    *,
+    restated: timedelta | None = None,
+    submitted: timedelta = DAY / 24,
+    **facts: str,
 ) -> dict[str, str]:
-    """Parameters of a week that was reported some time after its end; its events may arrive a day late."""
+    """Parameters of a week that was reported some time after its end; its events may arrive a day
+    late.
+    """
     period = WEEKS.period(period_id)
     return {
         **dict.fromkeys(PartitionFacts.model_fields, "0"),
@@ -36,7 +46,11 @@ def parameters(
         "submitted_at": (period.end_utc + submitted).isoformat(timespec="milliseconds"),
         "settles_at": (period.end_utc + DAY).isoformat(),
         "provisional": str(submitted < DAY).lower(),
-        "restated_at": "" if restated is None else (period.end_utc + restated).isoformat(timespec="milliseconds"),
+        "restated_at": (
+            ""
+            if restated is None
+            else (period.end_utc + restated).isoformat(timespec="milliseconds")
+        ),
         "reads_previous": "true",
         **facts,
     }
@@ -46,15 +60,21 @@ def partition(period_id: str, **options: Any) -> PartitionFacts:
     return PartitionFacts.from_parameters(parameters(period_id, **options))
 
 
-def found(partitions: dict[str, PartitionFacts], now: datetime = LATER, *, stale: bool = False) -> list[Restatement]:
+def found(
+    partitions: dict[str, PartitionFacts], now: datetime = LATER, *, stale: bool = False
+) -> list[Restatement]:
     return find_restatements("plays_weekly", partitions, now, with_stale=stale)
 
 
 RESTATED_FIRST = {FIRST: partition(FIRST, submitted=20 * DAY, restated=20 * DAY)}
 
 
-@pytest.mark.parametrize(("after", "due"), [(DAY - timedelta(seconds=1), False), (DAY, True), (9 * DAY, True)])
-def test_a_provisional_period_is_due_when_its_late_events_have_arrived(after: timedelta, due: bool) -> None:
+@pytest.mark.parametrize(
+    ("after", "due"), [(DAY - timedelta(seconds=1), False), (DAY, True), (9 * DAY, True)]
+)
+def test_a_provisional_period_is_due_when_its_late_events_have_arrived(
+    after: timedelta, due: bool
+) -> None:
     now = WEEKS.period(FIRST).end_utc + after
     reasons = [each.reason for each in found({FIRST: partition(FIRST)}, now)]
     assert reasons == ["late events have arrived"] * due
@@ -66,7 +86,10 @@ def test_a_provisional_period_is_due_when_its_late_events_have_arrived(after: ti
     [
         ({"submitted": 2 * DAY}, True),
         ({"submitted": 30 * DAY}, False),
-        ({"submitted": 13 * DAY - timedelta(seconds=0.4)}, False),  # reported again together with it
+        (
+            {"submitted": 13 * DAY - timedelta(seconds=0.4)},
+            False,
+        ),  # reported again together with it
         ({"submitted": 13 * DAY - timedelta(minutes=2)}, True),
         ({"submitted": 2 * DAY, "reads_previous": "false"}, False),
     ],
@@ -74,7 +97,10 @@ def test_a_provisional_period_is_due_when_its_late_events_have_arrived(after: ti
 def test_a_period_is_stale_if_the_one_before_was_restated_after_it_was_read(
     options: dict[str, Any], stale: bool
 ) -> None:
-    partitions = RESTATED_FIRST | {SECOND: partition(SECOND, **options), THIRD: partition(THIRD, submitted=2 * DAY)}
+    partitions = RESTATED_FIRST | {
+        SECOND: partition(SECOND, **options),
+        THIRD: partition(THIRD, submitted=2 * DAY),
+    }
     told = [(each.period_id, each.reason) for each in found(partitions, stale=True)]
     assert told == [(SECOND, "the period before was restated")] * stale
     assert found(partitions) == []
@@ -105,7 +131,10 @@ def test_a_stale_period_whose_own_late_events_may_still_land_is_restated_all_the
     now = WEEKS.period(SECOND).end_utc + 18 * DAY / 24
     restated = partition(FIRST, restated=now - WEEKS.period(FIRST).end_utc)
     (of_second,) = found({FIRST: restated, SECOND: partition(SECOND)}, now, stale=True)[1:]
-    assert (of_second.period_id, of_second.run_ids) == (SECOND, [of_second.to_trigger()["trigger_run_id"]])
+    assert (of_second.period_id, of_second.run_ids) == (
+        SECOND,
+        [of_second.to_trigger()["trigger_run_id"]],
+    )
 
 
 @dataclass
@@ -134,7 +163,9 @@ def test_the_oldest_of_all_tables_come_first_as_many_as_airflow_maps_and_none_wi
     for report in ("plays", "flights"):
         for period_id in (THIRD, FIRST, SECOND):
             table = Table(database, ReportLocation.of("bucket", report, weekly()), glue)
-            table.put_partition(period_id, columns, Partition("s3://bucket/x/", parameters(period_id)))
+            table.put_partition(
+                period_id, columns, Partition("s3://bucket/x/", parameters(period_id))
+            )
     glue.create_table(DatabaseName=database, TableInput={"Name": "foreign_weekly"})
     with DAG("restatement", schedule=None):
         task = AthenaRestatementsOperator(task_id="find", database=database)
@@ -142,12 +173,21 @@ def test_the_oldest_of_all_tables_come_first_as_many_as_airflow_maps_and_none_wi
     context: Any = {"params": {"stale": False}, "ti": airflow}
 
     def triggers() -> list[tuple[str, str]]:
-        return sorted((each["conf"]["period"], each["trigger_dag_id"]) for each in task.execute(context))
+        return sorted(
+            (each["conf"]["period"], each["trigger_dag_id"]) for each in task.execute(context)
+        )
 
     assert [period_id for period_id, _ in triggers()] == [FIRST, FIRST, SECOND]
-    assert "Airflow maps 3 at once; 3 later periods wait for the next run." in capsys.readouterr().out
-    # The first day's run of one of them has not ended, as in a paused DAG: no second one is added to it.
+    assert (
+        "Airflow maps 3 at once; 3 later periods wait for the next run." in capsys.readouterr().out
+    )
+    # The first day's run of one of them has not ended, as in a paused DAG: no second one is added
+    # to it.
     (of_plays,) = found({FIRST: partition(FIRST)}, datetime.now(UTC))
     airflow.unfinished = {("plays_weekly", of_plays.run_ids[0])}
-    assert triggers() == [(FIRST, "flights_weekly"), (SECOND, "flights_weekly"), (SECOND, "plays_weekly")]
+    assert triggers() == [
+        (FIRST, "flights_weekly"),
+        (SECOND, "flights_weekly"),
+        (SECOND, "plays_weekly"),
+    ]
     assert airflow.most_asked_at_once <= 50

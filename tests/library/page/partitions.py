@@ -19,6 +19,15 @@ def text(instant: datetime) -> str:
 
 def facts(period: Period, **changes: str) -> dict[str, str]:
     """What the partition of a period says, published an hour after the period."""
-    times = dict.fromkeys(["published_at", "submitted_at", "settles_at"], text(period.end_utc + timedelta(hours=1)))
-    places = {"start": period.start.isoformat(), "end": period.end.isoformat(), "restated_at": "", "broken": ""}
-    return dict.fromkeys(PartitionFacts.model_fields, "0") | {"paid": "{}"} | times | places | changes
+    times = dict.fromkeys(
+        ["published_at", "submitted_at", "settles_at"], text(period.end_utc + timedelta(hours=1))
+    )
+    places = {
+        "start": period.start.isoformat(),
+        "end": period.end.isoformat(),
+        "restated_at": "",
+        "broken": "",
+    }
+    return (
+        dict.fromkeys(PartitionFacts.model_fields, "0") | {"paid": "{}"} | times | places | changes
+    )

@@ -54,7 +54,9 @@ DATA_PATHS = [
     ),
 ]
 
-Runs = dict[str, dict[str, Any]]  # what Airflow has of runs, as `unfinished_runs` and `dated_runs` return it
+Runs = dict[
+    str, dict[str, Any]
+]  # what Airflow has of runs, as `unfinished_runs` and `dated_runs` return it
 
 
 @dataclass
@@ -69,9 +71,12 @@ class Viewer:
         assert (user, method) == (self, "GET")
         return set(self.reads)
 
-    def is_authorized_dag(self, *, method: str, details: Any, user: Viewer, access_entity: Any) -> bool:
+    def is_authorized_dag(
+        self, *, method: str, details: Any, user: Viewer, access_entity: Any
+    ) -> bool:
         assert user is self
-        # Single DAGs alone: who is asked about all of them, without an id, refuses, as FAB's auth manager does.
+        # Single DAGs alone: who is asked about all of them, without an id, refuses, as FAB's auth
+        # manager does.
         return details.id in (set(self.reads) - set(self.hidden) if method == "GET" else self.runs)
 
 
@@ -92,9 +97,14 @@ def runs() -> Runs:
 
 
 @pytest.fixture
-def client(account: Account, viewer: Viewer, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+def client(
+    account: Account, viewer: Viewer, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TestClient]:
     empty = report_dag("empty", monthly("Asia/Tokyo"), is_paused=True)
-    dags = {dag.dag_id: dag for dag in (report_dag("scores"), empty, report_dag("texts", has_table=False))}
+    dags = {
+        dag.dag_id: dag
+        for dag in (report_dag("scores"), empty, report_dag("texts", has_table=False))
+    }
     session = Mock()
 
     def connect() -> Any:
@@ -105,7 +115,9 @@ def client(account: Account, viewer: Viewer, runs: Runs, monkeypatch: pytest.Mon
         return {dag.dag_id: runs["unfinished"] if dag.report == "scores" else {} for dag in some}
 
     monkeypatch.setattr(app_module.Lake, "connect", connect)
-    monkeypatch.setattr(app_module, "report_dags", lambda ids, _: [dags[id] for id in sorted(ids) if id in dags])
+    monkeypatch.setattr(
+        app_module, "report_dags", lambda ids, _: [dags[id] for id in sorted(ids) if id in dags]
+    )
     monkeypatch.setattr(app_module, "unfinished_runs", unfinished)
     monkeypatch.setattr(app_module, "dated_runs", lambda *_: runs["dated"])
     for module in (app_module, security):
@@ -123,7 +135,10 @@ def listed(client: TestClient, *, recent: bool = False) -> dict[str, dict[str, A
     """The rows of the coverage by DAG, their cells by name."""
     answer = client.get("/api/coverage", params={"recent": recent}).json()
     return {
-        row["dag_id"]: row | {"cells": [dict(zip(answer["fields"], cell, strict=True)) for cell in row["cells"]]}
+        row["dag_id"]: (
+            row
+            | {"cells": [dict(zip(answer["fields"], cell, strict=True)) for cell in row["cells"]]}
+        )
         for row in answer["reports"]
     }
 
@@ -132,7 +147,9 @@ def coverage(client: TestClient, *, recent: bool = False) -> list[dict[str, Any]
     return listed(client, recent=recent)["scores_weekly"]["cells"]  # type: ignore[no-any-return]
 
 
-def test_coverage_sums_up_what_the_queries_of_the_last_months_cost(client: TestClient, publisher: Publisher) -> None:
+def test_coverage_sums_up_what_the_queries_of_the_last_months_cost(
+    client: TestClient, publisher: Publisher
+) -> None:
     for seed in (0, 1):
         publisher.put(WEEK, seed=seed, at=WEEK.end_utc + timedelta(days=seed))
     publisher.put(WEEK.next, at=NOW)
@@ -144,12 +161,17 @@ def test_coverage_sums_up_what_the_queries_of_the_last_months_cost(client: TestC
     assert "costs" not in listed(client, recent=True)["scores_weekly"]
 
 
-def test_coverage_has_every_period_that_is_due(client: TestClient, publisher: Publisher, runs: Runs) -> None:
+def test_coverage_has_every_period_that_is_due(
+    client: TestClient, publisher: Publisher, runs: Runs
+) -> None:
     publisher.put(WEEK, checks=[PASSED, WARNED])
     publisher.put(WEEK.next, provisional=True, partial=True, run_id="manual__1")
     failed, active = WEEK.next.next, WEEK.next.next.next
     publisher.put(failed)
-    runs["unfinished"] = {failed.id: Run("run-1", "failed", NOW.isoformat()), active.id: Run("run-2", "queued")}
+    runs["unfinished"] = {
+        failed.id: Run("run-1", "failed", NOW.isoformat()),
+        active.id: Run("run-2", "queued"),
+    }
     publisher.put(broken := active.next)
     publisher.alter(broken, broken="the manifest is gone", provisional="true")
     cells = coverage(client)
@@ -185,7 +207,9 @@ def test_the_recent_periods_are_the_last_ones_of_all(
 
 
 @pytest.mark.usefixtures("published")
-def test_what_cannot_be_read_of_one_report_hides_no_other(client: TestClient, account: Account) -> None:
+def test_what_cannot_be_read_of_one_report_hides_no_other(
+    client: TestClient, account: Account
+) -> None:
     def refuse(params: Any, **_: Any) -> None:
         if b"empty_monthly" in params["body"]:
             error: Any = {"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}
@@ -200,8 +224,12 @@ def test_what_cannot_be_read_of_one_report_hides_no_other(client: TestClient, ac
     assert (scores["problems"], scores["cells"][0]["states"]) == ([], ["published"])
 
 
-def test_a_glue_that_hangs_holds_up_a_few_requests_and_nothing_else(client: TestClient, account: Account) -> None:
-    """What waits too long is told when to ask again; the rest of the API server answers meanwhile."""
+def test_a_glue_that_hangs_holds_up_a_few_requests_and_nothing_else(
+    client: TestClient, account: Account
+) -> None:
+    """What waits too long is told when to ask again; the rest of the API server answers
+    meanwhile.
+    """
     answers: list[httpx.Response] = []
     calls: list[bytes] = []
     hangs, served = Event(), app_module.AT_ONCE + app_module.MAY_WAIT
@@ -223,19 +251,25 @@ def test_a_glue_that_hangs_holds_up_a_few_requests_and_nothing_else(client: Test
                 with anyio.fail_after(60):
                     while len(answers) < 20:
                         await anyio.sleep(0.01)
-                    assert (await session.get("/")).status_code == 200  # by one of the threads that Airflow has
+                    assert (
+                        await session.get("/")
+                    ).status_code == 200  # by one of the threads that Airflow has
             finally:
                 hangs.set()
 
     account.glue.meta.events.register("before-call.glue.GetPartitions", hang)
     anyio.run(everybody)
-    found = Counter((answer.status_code, answer.headers.get("retry-after", "-")) for answer in answers)
+    found = Counter(
+        (answer.status_code, answer.headers.get("retry-after", "-")) for answer in answers
+    )
     assert found == {(200, "-"): served, (503, "3"): 20}
     assert len(calls) == len(set(calls)) == 2
 
 
 @pytest.mark.parametrize("viewer", [Viewer(reads=("empty_monthly", "texts_weekly"))])
-def test_a_report_without_a_table_says_so_and_without_parquet_has_no_holes_to_fill(client: TestClient) -> None:
+def test_a_report_without_a_table_says_so_and_without_parquet_has_no_holes_to_fill(
+    client: TestClient,
+) -> None:
     empty, texts = listed(client).values()
     assert [cell["id"] for cell in empty["cells"]] == ["2026-03", "2026-04"]
     assert (empty["problems"], empty["is_paused"]) == ([], True)
@@ -263,13 +297,19 @@ def test_a_viewer_sees_what_they_may_read_and_which_of_it_they_may_run(
     assert answer["console"] == account.lake.console
 
 
-def test_the_data_paths_are_all_that_there_are_and_nothing_of_our_own_changes_anything(client: TestClient) -> None:
+def test_the_data_paths_are_all_that_there_are_and_nothing_of_our_own_changes_anything(
+    client: TestClient,
+) -> None:
     routes = {route.path for route in client.app.routes if hasattr(route, "methods")}  # type: ignore[attr-defined]
     known = {re.sub(r"\?.*", "", path) for path in DATA_PATHS}
     shapes = {re.sub(r"\{[^}]+\}", "[^/]+", route) for route in routes} - {"/"}
     assert all(any(re.fullmatch(shape, path) for path in known) for shape in shapes)
     assert len(shapes) == len(known)
-    asked = [client.request(method, path) for path in DATA_PATHS for method in ("POST", "PUT", "PATCH", "DELETE")]
+    asked = [
+        client.request(method, path)
+        for path in DATA_PATHS
+        for method in ("POST", "PUT", "PATCH", "DELETE")
+    ]
     assert {answer.status_code for answer in asked} == {405}
 
 
@@ -288,7 +328,9 @@ def test_who_may_not_read_is_refused(client: TestClient, path: str) -> None:
 def test_every_answer_tells_the_browser_to_load_nothing_from_outside(client: TestClient) -> None:
     for path in ("/", "/static/page.css", "/static/main.js", *DATA_PATHS):
         headers = client.get(path).headers
-        policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+        policy = dict(
+            part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";")
+        )
         assert policy.pop("default-src") == "'none'"
         assert set(policy.values()) == {"'self'", "'none'"}
         assert headers["x-content-type-options"] == "nosniff"
@@ -300,12 +342,18 @@ def test_the_page_names_nothing_outside_and_builds_no_markup() -> None:
     assert len(files) > 5
     for path in files:
         text = path.read_text()
-        assert set(re.findall(r"https?://[^\s\"'`]+", text)) <= {"http://www.w3.org/2000/svg"}, path.name
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|DOMParser", text)
+        assert set(re.findall(r"https?://[^\s\"'`]+", text)) <= {"http://www.w3.org/2000/svg"}, (
+            path.name
+        )
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|DOMParser", text
+        )
         assert not re.search(r"<[^>]+\s(on\w+|style)=", text), path.name
 
 
-def test_the_pages_scripts_read_only_what_the_endpoints_send(client: TestClient, publisher: Publisher) -> None:
+def test_the_pages_scripts_read_only_what_the_endpoints_send(
+    client: TestClient, publisher: Publisher
+) -> None:
     """A field that is renamed in a manifest would be missing on the page, without an error."""
     for seed in (0, 1):
         publisher.put(WEEK, seed=seed, at=WEEK.end_utc + timedelta(days=seed), checks=[PASSED])
@@ -341,16 +389,22 @@ def test_the_pages_scripts_read_only_what_the_endpoints_send(client: TestClient,
 
 
 def test_the_page_explains_every_state_in_its_order() -> None:
-    (states,) = re.findall(r"export const STATES = \{(.*?)\};", (STATIC / "coverage.js").read_text(), re.DOTALL)
+    (states,) = re.findall(
+        r"export const STATES = \{(.*?)\};", (STATIC / "coverage.js").read_text(), re.DOTALL
+    )
     assert re.findall(r"^  (\w+):", states, re.MULTILINE) == list(State)
 
 
 def test_a_period_shows_its_rows_and_its_manifest(client: TestClient, publisher: Publisher) -> None:
     publisher.put(WEEK, seed=1, checks=[WARNED])
-    publisher.put(WEEK, at=WEEK.end_utc + timedelta(days=1), rows=ranking(WEEK, rows=SHOWN_ROWS + 30))
+    publisher.put(
+        WEEK, at=WEEK.end_utc + timedelta(days=1), rows=ranking(WEEK, rows=SHOWN_ROWS + 30)
+    )
     found = client.get(f"{DAG_PATH}/periods/{WEEK.id}").json()
     rows = [list(row.values()) for row in ranking(WEEK, rows=SHOWN_ROWS + 30)[:SHOWN_ROWS]]
-    assert found["rows"] == [[None if value is None else str(value) for value in row] for row in rows]
+    assert found["rows"] == [
+        [None if value is None else str(value) for value in row] for row in rows
+    ]
     (earlier,) = found["manifest"]["earlier_versions"]
     assert (found["problem"], set(earlier["difference"])) == ("", {"added", "removed"})
     assert found["roles"] == {
@@ -361,7 +415,9 @@ def test_a_period_shows_its_rows_and_its_manifest(client: TestClient, publisher:
     }
 
 
-def test_each_version_shows_the_sql_that_ran(client: TestClient, publisher: Publisher, account: Account) -> None:
+def test_each_version_shows_the_sql_that_ran(
+    client: TestClient, publisher: Publisher, account: Account
+) -> None:
     path = f"{DAG_PATH}/periods/{WEEK.id}"
     for seed in (1, 2):
         publisher.put(WEEK, seed=seed, at=WEEK.end_utc + timedelta(days=seed))
@@ -384,16 +440,24 @@ def test_each_version_shows_the_sql_that_ran(client: TestClient, publisher: Publ
 
 
 @pytest.mark.usefixtures("published")
-def test_a_period_whose_rows_are_damaged_or_gone_still_shows_its_manifest(client: TestClient, account: Account) -> None:
+def test_a_period_whose_rows_are_damaged_or_gone_still_shows_its_manifest(
+    client: TestClient, account: Account
+) -> None:
     path = f"{DAG_PATH}/periods/{WEEK.id}"
     manifest = client.get(path).json()["manifest"]
     keys = {item["format"]: item["key"] for item in manifest["objects"]}
     account.s3.put_object(Bucket=account.bucket, Key=keys["parquet"], Body=b"no parquet at all")
-    assert re.search(r"part-0\.parquet cannot be read as Parquet: .*Clear the run", client.get(path).json()["problem"])
+    assert re.search(
+        r"part-0\.parquet cannot be read as Parquet: .*Clear the run",
+        client.get(path).json()["problem"],
+    )
     for key in keys.values():
         account.s3.delete_object(Bucket=account.bucket, Key=key)
     found = client.get(path).json()
-    assert (found["manifest"], "part-0.parquet cannot be read" in found["problem"]) == (manifest, True)
+    assert (found["manifest"], "part-0.parquet cannot be read" in found["problem"]) == (
+        manifest,
+        True,
+    )
     assert client.get(f"{path}/objects/csv").status_code == 404
 
 
@@ -410,7 +474,9 @@ def test_a_period_whose_rows_are_damaged_or_gone_still_shows_its_manifest(client
     ],
 )
 @pytest.mark.usefixtures("published")
-def test_a_request_that_cannot_be_answered_says_why(client: TestClient, path: str, status: int, says: str) -> None:
+def test_a_request_that_cannot_be_answered_says_why(
+    client: TestClient, path: str, status: int, says: str
+) -> None:
     answer = client.get(f"{DAG_PATH}/{path}")
     assert (answer.status_code, says in answer.text) == (status, True)
 
@@ -418,7 +484,10 @@ def test_a_request_that_cannot_be_answered_says_why(client: TestClient, path: st
 @pytest.mark.usefixtures("published")
 def test_downloads_are_the_published_bytes(client: TestClient, account: Account) -> None:
     base = f"{DAG_PATH}/periods/{WEEK.id}"
-    answers = {name: client.get(f"{base}/{name}") for name in ("objects/parquet", "objects/csv", "manifest")}
+    answers = {
+        name: client.get(f"{base}/{name}")
+        for name in ("objects/parquet", "objects/csv", "manifest")
+    }
     parquet, text, manifest = answers.values()
     published = {each["format"]: each for each in client.get(base).json()["manifest"]["objects"]}
     assert hashlib.sha256(parquet.content).hexdigest() == published["parquet"]["sha256"]
@@ -426,9 +495,14 @@ def test_downloads_are_the_published_bytes(client: TestClient, account: Account)
     assert text.headers["content-type"] == "text/csv; charset=utf-8"
     names = [row["user_id"] for row in csv.DictReader(io.StringIO(text.text))]
     assert names == [row["user_id"] for row in ranking(WEEK)]
-    assert manifest.content == account.s3.get_object(Bucket=account.bucket, Key=MANIFEST_KEY)["Body"].read()
+    assert (
+        manifest.content
+        == account.s3.get_object(Bucket=account.bucket, Key=MANIFEST_KEY)["Body"].read()
+    )
     named = re.compile(r'attachment; filename="scores_weekly-[\w.-]+"')
-    assert all(named.fullmatch(answer.headers["content-disposition"]) for answer in answers.values())
+    assert all(
+        named.fullmatch(answer.headers["content-disposition"]) for answer in answers.values()
+    )
 
 
 @dataclass
@@ -482,11 +556,15 @@ def wait_until(holds: Callable[[], bool]) -> None:
 def test_a_download_that_the_client_breaks_off_leaves_no_body_open(
     client: TestClient, publisher: Publisher, bodies: Bodies, received: int
 ) -> None:
-    publisher.put(WEEK, rows="SELECT repeat('x', 1_000_000) AS text FROM range(30)")  # more than sockets buffer
+    publisher.put(
+        WEEK, rows="SELECT repeat('x', 1_000_000) AS text FROM range(30)"
+    )  # more than sockets buffer
     of_manifest = 1
     with serving(client.app) as port, socket.create_connection(("127.0.0.1", port)) as connection:
         bodies.closed.clear()
-        connection.sendall(f"GET {DAG_PATH}/periods/{WEEK.id}/objects/csv HTTP/1.1\r\nHost: page\r\n\r\n".encode())
+        connection.sendall(
+            f"GET {DAG_PATH}/periods/{WEEK.id}/objects/csv HTTP/1.1\r\nHost: page\r\n\r\n".encode()
+        )
         while received > 0:
             received -= len(connection.recv(received))
         wait_until(lambda: len(bodies.closed) > of_manifest)
@@ -496,7 +574,9 @@ def test_a_download_that_the_client_breaks_off_leaves_no_body_open(
 
 
 @pytest.mark.usefixtures("published")
-def test_what_is_read_to_its_end_is_closed_too(client: TestClient, bodies: Bodies, account: Account) -> None:
+def test_what_is_read_to_its_end_is_closed_too(
+    client: TestClient, bodies: Bodies, account: Account
+) -> None:
     base = f"{DAG_PATH}/periods/{WEEK.id}"
     version = account.lake.manifest(report_dag("scores"), WEEK.id).version
     for path in ("manifest", "objects/csv", "objects/parquet", f"versions/{version}/sql"):
@@ -514,12 +594,18 @@ def test_the_history_of_a_period_has_the_measures_of_its_first_entries(
     found = client.get(f"{DAG_PATH}/periods/{WEEK.next.id}/history").json()
     before = {row["user_id"]: str(row["score"]) for row in ranking(WEEK)}
     top = ranking(WEEK.next)[:5]
-    assert found["entries"] == [{"key": [row["user_id"]], "label": row["user_name"] or row["user_id"]} for row in top]
-    assert found["values"]["score"] == [[before.get(row["user_id"]), str(row["score"])] for row in top]
+    assert found["entries"] == [
+        {"key": [row["user_id"]], "label": row["user_name"] or row["user_id"]} for row in top
+    ]
+    assert found["values"]["score"] == [
+        [before.get(row["user_id"]), str(row["score"])] for row in top
+    ]
     assert (found["periods"], found["problems"], found["note"]) == ([WEEK.id, WEEK.next.id], [], "")
 
 
-def test_a_plan_is_the_requests_that_start_it(client: TestClient, published: Publisher, runs: Runs) -> None:
+def test_a_plan_is_the_requests_that_start_it(
+    client: TestClient, published: Publisher, runs: Runs
+) -> None:
     """Each as Airflow's REST API takes it; the run with a logical date reports the very period."""
     cleared, occupied, free = WEEK, WEEK.next, WEEK.next.next
     published.alter(cleared, provisional="true")
@@ -531,10 +617,16 @@ def test_a_plan_is_the_requests_that_start_it(client: TestClient, published: Pub
     found = client.get(f"{DAG_PATH}/plan", params=query).json()
     # A date of the cadence's zone taken as UTC would drop the last period, or the first one.
     assert found["backfill"] == ["2026-02-28T15:00:00+00:00", "2026-03-14T15:00:00+00:00"]
-    assert (found["scanned_bytes"], found["price_usd"]) == (3 * SCANNED_BYTES, pytest.approx(3 * PRICE_USD))
+    assert (found["scanned_bytes"], found["price_usd"]) == (
+        3 * SCANNED_BYTES,
+        pytest.approx(3 * PRICE_USD),
+    )
     clear, undated, dated = found["starts"]
     assert (clear["period"], clear["action"]) == (cleared.id, "clear")
-    assert clear["path"] == "dags/scores_weekly/dagRuns/scheduled__2026-02-28T15%3A00%3A00%2B00%3A00/clear"
+    assert (
+        clear["path"]
+        == "dags/scores_weekly/dagRuns/scheduled__2026-02-28T15%3A00%3A00%2B00%3A00/clear"
+    )
     assert clear["body"] == {"dry_run": False, "only_failed": False}
     assert DAGRunClearBody.model_validate(clear["body"])
     for start, period in ((undated, occupied), (dated, free)):
@@ -546,7 +638,9 @@ def test_a_plan_is_the_requests_that_start_it(client: TestClient, published: Pub
         assert body.logical_date == (period.start_utc if is_dated else None)
         assert body.conf == ({} if is_dated else {"period": period.id})
         interval = (body.data_interval_start, body.data_interval_end) if is_dated else None
-        run = DagRun(run_type="manual", run_after=NOW, logical_date=body.logical_date, data_interval=interval)
+        run = DagRun(
+            run_type="manual", run_after=NOW, logical_date=body.logical_date, data_interval=interval
+        )
         assert period_of_run(WEEKS, run, param=body.conf.get("period", "")) == period
 
 
@@ -560,8 +654,13 @@ def test_what_is_broken_in_s3_is_told_where_it_is_needed_and_hides_nothing(
         if path.endswith("/manifest"):  # it is what somebody would look at
             assert answer.json() == {"hello": 1}
         else:
-            assert (answer.status_code, "is not of this package and period" in answer.text) == (502, True), path
-    monkeypatch.setattr(app_module.Lake, "connect", lambda: replace(account.lake, bucket="nobodys-bucket"))
+            assert (answer.status_code, "is not of this package and period" in answer.text) == (
+                502,
+                True,
+            ), path
+    monkeypatch.setattr(
+        app_module.Lake, "connect", lambda: replace(account.lake, bucket="nobodys-bucket")
+    )
     for path in DATA_PATHS[2:]:
         answer = client.get(path)
         assert answer.status_code in {404, 502}, path

@@ -8,9 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.page.coverage import PeriodCoverage, PublishedPartitions, Run, State, period_coverage
+from athena_reports.page.coverage import (
+    PeriodCoverage,
+    PublishedPartitions,
+    Run,
+    State,
+    period_coverage,
+)
 from athena_reports.page.fill import plan_fill
-from athena_reports.periods.calendar import Cadence, Period, daily, monthly, quarterly, weekly, yearly
+from athena_reports.periods.calendar import (
+    Cadence,
+    Period,
+    daily,
+    monthly,
+    quarterly,
+    weekly,
+    yearly,
+)
 from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.library.page.partitions import WEEKS, facts, periods_from, text
 
@@ -34,11 +48,15 @@ def coverage(
     until: datetime | None = None,
     logic: str = TODAY,
 ) -> PeriodCoverage:
-    return period_coverage(timetable, partitions, runs, since=since, until=until, now=now, logic=logic)
+    return period_coverage(
+        timetable, partitions, runs, since=since, until=until, now=now, logic=logic
+    )
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> tuple[Cadence, list[Period], dict[str, dict[str, str]], dict[str, Run]]:
+def situations(
+    draw: st.DrawFn,
+) -> tuple[Cadence, list[Period], dict[str, dict[str, str]], dict[str, Run]]:
     cadence = draw(st.sampled_from(CADENCES))
     periods = periods_from(cadence.first_from(SINCE), draw(st.integers(1, 12)))
     hours = st.integers(-2, 400)
@@ -51,7 +69,9 @@ def situations(draw: st.DrawFn) -> tuple[Cadence, list[Period], dict[str, dict[s
                 period,
                 submitted_at=text(period.end_utc + timedelta(hours=draw(hours))),
                 reads_previous=draw(flag),
-                restated_at="" if restated is None else text(period.end_utc + timedelta(hours=restated)),
+                restated_at=(
+                    "" if restated is None else text(period.end_utc + timedelta(hours=restated))
+                ),
                 provisional=draw(flag),
                 partial=draw(flag),
                 checks_warned=str(draw(st.integers(0, 2))),
@@ -65,9 +85,17 @@ def situations(draw: st.DrawFn) -> tuple[Cadence, list[Period], dict[str, dict[s
     return cadence, periods, partitions, runs
 
 
-def expected_states(period: Period, partitions: PublishedPartitions, runs: Mapping[str, Run]) -> set[str]:
-    """By the words of the definition, one period at a time, with instants where the code compares texts."""
-    mine, before, run = partitions.get(period.id), partitions.get(period.previous.id), runs.get(period.id)
+def expected_states(
+    period: Period, partitions: PublishedPartitions, runs: Mapping[str, Run]
+) -> set[str]:
+    """By the words of the definition, one period at a time, with instants where the code compares
+    texts.
+    """
+    mine, before, run = (
+        partitions.get(period.id),
+        partitions.get(period.previous.id),
+        runs.get(period.id),
+    )
     states = {"missing"} if mine is None else {"broken"} if mine["broken"] else {"published"}
     if run is not None and run.state in ("queued", "running"):
         states.add("running")
@@ -106,7 +134,10 @@ def test_states_are_those_of_the_oracle_and_the_worst_comes_first(situation: Any
 @pytest.mark.parametrize("seconds", [-1, 0, 1])
 def test_a_period_is_listed_from_the_instant_at_which_it_is_due(seconds: int) -> None:
     first, *_, last = periods = periods_from(WEEKS.period("2026-05-03"), 6)
-    since, now = first.start_utc - timedelta(days=1), last.end_utc + DELAY + timedelta(seconds=seconds)
+    since, now = (
+        first.start_utc - timedelta(days=1),
+        last.end_utc + DELAY + timedelta(seconds=seconds),
+    )
     found = coverage(PeriodTimetable(WEEKS, DELAY), {}, {}, since, now)
     assert [cell.period for cell in found.cells] == (periods if seconds >= 0 else periods[:-1])
     assert {tuple(cell.states) for cell in found.cells} == {(State.MISSING,)}
@@ -123,10 +154,16 @@ def test_a_report_has_no_period_that_starts_after_its_end(seconds: int) -> None:
 def test_others_are_listed_if_they_are_published_or_have_a_run_and_are_over() -> None:
     this, following = periods_from(WEEKS.period("2026-06-07"), 2)
     early = WEEKS.period("2020-01-05")
-    runs = {this.id: Run("by-hand", "running"), following.id: Run("too-early", "failed", text(this.end_utc))}
+    runs = {
+        this.id: Run("by-hand", "running"),
+        following.id: Run("too-early", "failed", text(this.end_utc)),
+    }
     partitions, now = {early.id: facts(early)}, this.end_utc + DELAY / 2
     found = coverage(PeriodTimetable(WEEKS, DELAY), partitions, runs, this.start_utc, now)
-    assert [(cell.period, cell.states[0]) for cell in found.cells] == [(early, "published"), (this, "running")]
+    assert [(cell.period, cell.states[0]) for cell in found.cells] == [
+        (early, "published"),
+        (this, "running"),
+    ]
 
 
 GOOD = facts(WEEKS.period("2026-03-01"))
@@ -141,13 +178,18 @@ GOOD = facts(WEEKS.period("2026-03-01"))
         ("2026-03-01", GOOD | {"rows": "many"}, "rows: Input should be a valid integer"),
     ],
 )
-def test_a_foreign_partition_is_named_and_hides_nothing(period_id: str, parameters: Any, says: str) -> None:
+def test_a_foreign_partition_is_named_and_hides_nothing(
+    period_id: str, parameters: Any, says: str
+) -> None:
     good = WEEKS.period("2026-02-22")
     partitions = {period_id: parameters, good.id: facts(good)}
     found = coverage(WEEKLY, partitions, {}, good.start_utc, good.next.end_utc)
     (problem,) = found.problems
     assert says in problem
-    assert [(cell.period, cell.published is None) for cell in found.cells] == [(good, False), (good.next, True)]
+    assert [(cell.period, cell.published is None) for cell in found.cells] == [
+        (good, False),
+        (good.next, True),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -164,8 +206,12 @@ def test_a_period_of_other_logic_than_todays_is_outdated_and_can_be_filled(
     published: str, today: str, states: list[State]
 ) -> None:
     period = WEEKS.first_from(SINCE)
-    said = facts(period, logic=published, provisional="false", partial="false", reads_previous="false")
-    cells = coverage(WEEKLY, {period.id: said}, {}, period.start_utc, period.end_utc + DELAY, logic=today).cells
+    said = facts(
+        period, logic=published, provisional="false", partial="false", reads_previous="false"
+    )
+    cells = coverage(
+        WEEKLY, {period.id: said}, {}, period.start_utc, period.end_utc + DELAY, logic=today
+    ).cells
     assert [*cells[0].states] == states
     chosen = plan_fill(cells, period.id, period.id, [State.OUTDATED]).periods
     assert [each.id for each in chosen] == [period.id] * (State.OUTDATED in states)

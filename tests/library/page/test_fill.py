@@ -24,7 +24,9 @@ def cells_of(
     periods: Sequence[Period] = PERIODS,
 ) -> Sequence[Cell]:
     since, now = periods[0].start_utc, periods[-1].end_utc
-    return period_coverage(WEEKLY, partitions, runs, since=since, until=None, now=now, logic="").cells
+    return period_coverage(
+        WEEKLY, partitions, runs, since=since, until=None, now=now, logic=""
+    ).cells
 
 
 @given(
@@ -58,7 +60,9 @@ def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
         if week not in (weeks[0], weeks[4], weeks[39])
     }
     cells = cells_of(partitions, periods=weeks)
-    early, late = (plan_fill(cells, week.id, week.id, [State.MISSING]) for week in (weeks[4], weeks[39]))
+    early, late = (
+        plan_fill(cells, week.id, week.id, [State.MISSING]) for week in (weeks[4], weeks[39])
+    )
     assert (early.scanned_bytes, early.price_usd) == (1000, 0.25)
     assert (late.scanned_bytes, late.price_usd) == (3000, 0.75)
     both = plan_fill(cells, weeks[0].id, weeks[39].id, [State.MISSING])

@@ -20,7 +20,11 @@ def unique(*columns: str, repeated: int = 0) -> CheckResult:
     """What the check found in the rows of a period."""
     check = checks.unique(*columns)
     return CheckResult(
-        name=check.name, severity=check.severity, passed=not repeated, message="as declared", value=repeated
+        name=check.name,
+        severity=check.severity,
+        passed=not repeated,
+        message="as declared",
+        value=repeated,
     )
 
 
@@ -31,7 +35,9 @@ def history_of(account: Account, period: Period) -> dict[str, Any]:
     return history
 
 
-def test_history_follows_the_first_entries_through_the_periods_before(account: Account, publisher: Publisher) -> None:
+def test_history_follows_the_first_entries_through_the_periods_before(
+    account: Account, publisher: Publisher
+) -> None:
     gap = WEEK.next
     for week in (WEEK, gap.next, gap.next.next):
         publisher.put(week, checks=[unique("user_id")])
@@ -40,7 +46,9 @@ def test_history_follows_the_first_entries_through_the_periods_before(account: A
     named = [([row["user_id"]], row["user_name"] or row["user_id"]) for row in top]
     assert [(entry["key"], entry["label"]) for entry in found["entries"]] == named
     before = {row["user_id"]: str(row["score"]) for row in ranking(WEEK)}
-    assert found["values"]["score"] == [[before.get(row["user_id"]), str(row["score"])] for row in top]
+    assert found["values"]["score"] == [
+        [before.get(row["user_id"]), str(row["score"])] for row in top
+    ]
     assert (found["periods"], found["note"]) == ([WEEK.id, gap.next.id], "")
 
 
@@ -55,25 +63,46 @@ def test_history_leaves_out_the_weeks_that_were_published_before_first_day_was_c
 
 
 SALES: list[dict[tuple[str | None, str | None], int]] = [
-    {("Quito", "GROCERY"): 7, ("Cuenca", "GROCERY"): 5, ("Quito", "DAIRY"): 4, ("a", "b, c"): 2, ("", None): 1},
+    {
+        ("Quito", "GROCERY"): 7,
+        ("Cuenca", "GROCERY"): 5,
+        ("Quito", "DAIRY"): 4,
+        ("a", "b, c"): 2,
+        ("", None): 1,
+    },
     {("Cuenca", "GROCERY"): 30, ("a, b", "c"): 20, (None, "GROCERY"): 15, (None, None): 10},
-    {("Quito", "GROCERY"): 90, (None, "GROCERY"): 80, ("", "GROCERY"): 70, (None, None): 60, ("a", "b, c"): 50}
+    {
+        ("Quito", "GROCERY"): 90,
+        (None, "GROCERY"): 80,
+        ("", "GROCERY"): 70,
+        (None, None): 60,
+        ("a", "b, c"): 50,
+    }
     | {("Cuenca", "GROCERY"): 40, ("Loja", "GROCERY"): 30, ("Quito", "DAIRY"): 20},
 ]
 """The sales of three weeks by store and family; NULL is a store of its own, or a family."""
 
 
-def test_history_follows_entries_that_two_columns_tell_apart(account: Account, publisher: Publisher) -> None:
+def test_history_follows_entries_that_two_columns_tell_apart(
+    account: Account, publisher: Publisher
+) -> None:
     """And names each by both. The second check is not the one that counts."""
     weeks = [WEEK, WEEK.next, WEEK.next.next]
     for week, sales in zip(weeks, SALES, strict=True):
-        rows = [{"store": store, "family": family, "sales": each} for (store, family), each in sales.items()]
-        publisher.put(week, rows=rows, checks=[unique("store", "family"), unique("family", "sales")])
+        rows = [
+            {"store": store, "family": family, "sales": each}
+            for (store, family), each in sales.items()
+        ]
+        publisher.put(
+            week, rows=rows, checks=[unique("store", "family"), unique("family", "sales")]
+        )
     found = history_of(account, weeks[-1])
 
     top = [*SALES[-1]][:HISTORY_ENTRIES]
     expected = [[sales.get(key) for sales in SALES] for key in top]
-    assert found["values"] == {"sales": [[each and str(each) for each in line] for line in expected]}
+    assert found["values"] == {
+        "sales": [[each and str(each) for each in line] for line in expected]
+    }
     assert [tuple(entry["key"]) for entry in found["entries"]] == top
     labels = ["Quito, GROCERY", "NULL, GROCERY", ", GROCERY", "NULL, NULL", "a, b, c"]
     assert [entry["label"] for entry in found["entries"]] == labels
@@ -105,11 +134,16 @@ def test_without_columns_that_certainly_tell_rows_apart_there_is_no_history_and_
     ("rows", "found"),
     [
         ("VALUES ('a', 'x', 1), ('a', 'x', 2), ('b', 'x', 3)", []),
-        ("VALUES ('a', 'x', 1), ('a', 'x', 2), ('b', 'x', 3)", [unique("store", "family", repeated=1)]),
+        (
+            "VALUES ('a', 'x', 1), ('a', 'x', 2), ('b', 'x', 3)",
+            [unique("store", "family", repeated=1)],
+        ),
         # more rows of another entry than the page reads
         (
-            "SELECT * FROM (VALUES ('a', 'x', 1), ('b', 'x', 3)) "
-            f"UNION ALL SELECT 'c', 'x', n FROM range({2 * SHOWN_ROWS}) r(n) UNION ALL VALUES ('a', 'x', 2)",
+            (
+                "SELECT * FROM (VALUES ('a', 'x', 1), ('b', 'x', 3)) UNION ALL SELECT 'c', 'x', n"
+                f" FROM range({2 * SHOWN_ROWS}) r(n) UNION ALL VALUES ('a', 'x', 2)"
+            ),
             [],
         ),
     ],
@@ -120,13 +154,19 @@ def test_an_entry_that_several_rows_of_a_period_are_has_no_value_there(
     """The check was not declared yet, or only warned."""
     publisher.put(WEEK, rows=f"SELECT * FROM ({rows}) t(store, family, sales)", checks=found)
     now = "VALUES ('a', 'x', 10), ('b', 'x', 9), ('c', 'x', 8)"
-    publisher.put(WEEK.next, rows=f"SELECT * FROM ({now}) t(store, family, sales)", checks=[unique("store", "family")])
+    publisher.put(
+        WEEK.next,
+        rows=f"SELECT * FROM ({now}) t(store, family, sales)",
+        checks=[unique("store", "family")],
+    )
     answer = history_of(account, WEEK.next)
     assert [entry["label"] for entry in answer["entries"]] == ["a, x", "b, x", "c, x"]
     assert answer["values"] == {"sales": [[None, "10"], ["3", "9"], [None, "8"]]}
 
 
-def test_a_period_without_one_of_the_columns_has_no_values(account: Account, publisher: Publisher) -> None:
+def test_a_period_without_one_of_the_columns_has_no_values(
+    account: Account, publisher: Publisher
+) -> None:
     """Its one row of a store is the total, and not that of no family."""
     publisher.put(WEEK, rows="SELECT 'a' AS store, 5 AS sales", checks=[unique("store")])
     rows = "SELECT * FROM (VALUES ('a', NULL, 3), ('a', 'x', 2)) t(store, family, sales)"
@@ -134,20 +174,33 @@ def test_a_period_without_one_of_the_columns_has_no_values(account: Account, pub
     assert history_of(account, WEEK.next)["values"] == {"sales": [[None, "3"], [None, "2"]]}
 
 
-def test_history_of_a_single_row_is_a_line_whatever_its_text_is(account: Account, publisher: Publisher) -> None:
-    """It may differ in each period, such as the period's name, if no check says that it tells rows apart."""
+def test_history_of_a_single_row_is_a_line_whatever_its_text_is(
+    account: Account, publisher: Publisher
+) -> None:
+    """It may differ in each period, such as the period's name, if no check says that it tells rows
+    apart.
+    """
     weeks = [WEEK, WEEK.next, WEEK.next.next]
     for number, week in enumerate(weeks):
         publisher.put(week, rows=f"SELECT 'week {number}' AS name, {number} AS total")
-    publisher.put(weeks[1], rows="SELECT name, 5 AS total FROM (VALUES ('a'), ('b')) t(name)", at=weeks[-1].end_utc)
+    publisher.put(
+        weeks[1],
+        rows="SELECT name, 5 AS total FROM (VALUES ('a'), ('b')) t(name)",
+        at=weeks[-1].end_utc,
+    )
     found = history_of(account, weeks[-1])
     assert found["periods"] == [week.id for week in weeks]
     assert found["entries"] == [{"key": [], "label": "scores"}]
     assert found["values"] == {"total": [["0", None, "2"]]}
 
 
-def test_the_only_entry_of_a_period_is_followed_by_its_key(account: Account, publisher: Publisher) -> None:
-    rows = ["SELECT 'b' AS name, 1 AS total", "SELECT name, total FROM (VALUES ('a', 2), ('b', 3)) t(name, total)"]
+def test_the_only_entry_of_a_period_is_followed_by_its_key(
+    account: Account, publisher: Publisher
+) -> None:
+    rows = [
+        "SELECT 'b' AS name, 1 AS total",
+        "SELECT name, total FROM (VALUES ('a', 2), ('b', 3)) t(name, total)",
+    ]
     weeks = [WEEK, WEEK.next, WEEK.next.next]
     for week, published in zip(weeks, [*rows, "SELECT 'a' AS name, 4 AS total"], strict=True):
         publisher.put(week, rows=published, checks=[unique("name")])
@@ -156,7 +209,9 @@ def test_the_only_entry_of_a_period_is_followed_by_its_key(account: Account, pub
     assert found["values"] == {"total": [[None, "2", "4"]]}
 
 
-def test_a_period_that_cannot_be_read_hides_no_other(account: Account, publisher: Publisher) -> None:
+def test_a_period_that_cannot_be_read_hides_no_other(
+    account: Account, publisher: Publisher
+) -> None:
     weeks = [WEEK, WEEK.next, WEEK.next.next]
     for week in weeks:
         publisher.put(week, rows="SELECT 'a' AS name, 4 AS total", checks=[unique("name")])

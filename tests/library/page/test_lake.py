@@ -37,9 +37,13 @@ def shown(account: Account, manifest: Manifest) -> list[tuple[str | None, ...]]:
     return account.lake.rows(DAG, manifest, [column.name for column in manifest.columns])
 
 
-def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after_some_seconds(account: Account) -> None:
+def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after_some_seconds(
+    account: Account,
+) -> None:
     calls: list[str] = []
-    account.glue.meta.events.register("before-call.glue.GetPartitions", lambda **_: calls.append("one"))
+    account.glue.meta.events.register(
+        "before-call.glue.GetPartitions", lambda **_: calls.append("one")
+    )
     for _ in range(2):
         assert account.lake.published_partitions(DAG.dag_id) == {}
         account.publisher("scores", WEEKS).put(WEEK)
@@ -51,7 +55,9 @@ def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after
 
 
 def test_all_who_ask_at_once_share_one_answer_of_glue(account: Account) -> None:
-    """A refusal too: were it asked for again by each, a Glue that hangs would hold them up one after another."""
+    """A refusal too: were it asked for again by each, a Glue that hangs would hold them up one
+    after another.
+    """
     calls: list[str] = []
     hangs = Event()
 
@@ -66,7 +72,9 @@ def test_all_who_ask_at_once_share_one_answer_of_glue(account: Account) -> None:
         hangs.set()
         problems = [str(each.exception()) for each in asked]
     assert len(calls) == 1
-    assert re.fullmatch(r"The Glue table .*scores_weekly cannot be read: Connect timeout.*", problems[0])
+    assert re.fullmatch(
+        r"The Glue table .*scores_weekly cannot be read: Connect timeout.*", problems[0]
+    )
     assert len(set(problems)) == 1
 
 
@@ -86,11 +94,17 @@ KEYS = st.tuples(*[st.sampled_from([None, "", "NULL", "a", "a, a", "'", "[a]"])]
 @given(st.lists(KEYS, max_size=8), st.lists(KEYS, max_size=3))
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_entry_is_the_one_row_that_has_all_values_of_its_key(
-    account: Account, rows: list[tuple[str | None, str | None]], others: list[tuple[str | None, str | None]]
+    account: Account,
+    rows: list[tuple[str | None, str | None]],
+    others: list[tuple[str | None, str | None]],
 ) -> None:
     """NULL is a value like others, and the empty text is another one."""
-    texts = [[value and value.replace("'", "''") for value in row] for row in [*rows, ("end", "end")]]
-    listed = [", ".join("NULL" if value is None else f"'{value}'" for value in row) for row in texts]
+    texts = [
+        [value and value.replace("'", "''") for value in row] for row in [*rows, ("end", "end")]
+    ]
+    listed = [
+        ", ".join("NULL" if value is None else f"'{value}'" for value in row) for row in texts
+    ]
     values = ", ".join(f"({row}, {place})" for place, row in enumerate(listed))
     manifest = published(account, f"SELECT * FROM (VALUES {values}) t(one, other, place)")
 
@@ -99,7 +113,9 @@ def test_an_entry_is_the_one_row_that_has_all_values_of_its_key(
     assert {key: place for key, (place,) in found.items()} == places
 
 
-@pytest.mark.parametrize("limit", ["SHOWN_BYTES", "SHOWN_COLUMNS", "SHOWN_UNFOLDED", "SHOWN_VALUES"])
+@pytest.mark.parametrize(
+    "limit", ["SHOWN_BYTES", "SHOWN_COLUMNS", "SHOWN_UNFOLDED", "SHOWN_VALUES"]
+)
 def test_what_is_too_large_or_unfolds_too_far_is_not_read(
     account: Account, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
@@ -107,13 +123,17 @@ def test_what_is_too_large_or_unfolds_too_far_is_not_read(
     assert shown(account, manifest)
     monkeypatch.setattr(page, limit, 1)
     if limit == "SHOWN_BYTES":
-        monkeypatch.setattr(type(account.lake.s3), "download", lambda *_: pytest.fail("it was fetched"))
+        monkeypatch.setattr(
+            type(account.lake.s3), "download", lambda *_: pytest.fail("it was fetched")
+        )
     with pytest.raises(LakeError, match=r"part-0\.parquet has .* more than the 1 .* Download it"):
         shown(account, manifest)
 
 
 def test_a_small_file_of_huge_values_stays_small(account: Account, tmp_path: Path) -> None:
-    """A kilobyte of Parquet with a hundred values of eight megabytes each, and one with a single value of half a GB."""
+    """A kilobyte of Parquet with a hundred values of eight megabytes each, and one with a single
+    value of half a GB.
+    """
     manifest = published(account, "SELECT 'x' AS user_id, 1 AS score")
     cut = "x" * (page.SHOWN_CHARS - 1) + "…"
     for rows, length in ((1, 250_000_000), (100, 8_000_000)):
@@ -121,13 +141,18 @@ def test_a_small_file_of_huge_values_stays_small(account: Account, tmp_path: Pat
         bomb = f"SELECT repeat('x', {length}) AS user_id, 1 AS score FROM range({rows})"
         duckdb.sql(f"COPY ({bomb}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
         account.s3.upload_file(str(path), account.bucket, manifest.parquet_key)
-        with pytest.raises(LakeError, match=r"needs more memory than the 128MB of this page\. Download it"):
+        with pytest.raises(
+            LakeError, match=r"needs more memory than the 128MB of this page\. Download it"
+        ):
             shown(account, manifest)
     assert account.lake.entries(DAG, manifest, ["user_id"], [(cut,)], ["score"]) == {}
 
 
 def test_a_key_that_is_too_long_to_be_shown_is_not_taken_for_another_one(account: Account) -> None:
-    rows = "SELECT repeat('x', 200) || n AS name, n AS score FROM range(2) r(n) UNION ALL SELECT 'y', 7"
+    rows = (
+        "SELECT repeat('x', 200) || n AS name, n AS score FROM range(2) r(n) UNION ALL SELECT"
+        " 'y', 7"
+    )
     manifest = published(account, rows)
     keys = [(name,) for (name,) in account.lake.rows(DAG, manifest, ["name"])]
     assert len(set(keys)) == 2
@@ -156,7 +181,15 @@ def test_rows_of_every_type_are_shown_without_loss(account: Account) -> None:
     sql = """SELECT TIMESTAMPTZ '2026-01-02 03:00:00+00' AS at, DATE '2026-01-02' AS day,
         1.20::DECIMAL(10, 2) AS money, 1152921504606846977 AS big, NULL::VARCHAR AS nothing,
         'nan'::DOUBLE AS not_a_number, 0.1::DOUBLE AS tenth"""
-    row = ("2026-01-02 03:00:00+00", "2026-01-02", "1.20", "1152921504606846977", None, "nan", "0.1")
+    row = (
+        "2026-01-02 03:00:00+00",
+        "2026-01-02",
+        "1.20",
+        "1152921504606846977",
+        None,
+        "nan",
+        "0.1",
+    )
     assert shown(account, published(account, sql)) == [row]
 
 
@@ -169,11 +202,16 @@ MEASURED = "day DATE, amount DECIMAL(10,2), parts DECIMAL(10,2)[], length INTERV
     ("columns", "expected"),
     [
         (RANKED, ColumnRoles("user_id", "user_name", ["rank", "n"], ["n"])),
-        (CARRIERS, ColumnRoles("carrier", "carrier_name", ["flights", "previous_rank"], ["flights"])),
+        (
+            CARRIERS,
+            ColumnRoles("carrier", "carrier_name", ["flights", "previous_rank"], ["flights"]),
+        ),
         (MEASURED, ColumnRoles("", "", ["amount"], ["amount"])),
         ("movement VARCHAR", ColumnRoles("", "", [], [])),
     ],
 )
 def test_columns_mean_what_their_names_and_types_say(columns: str, expected: ColumnRoles) -> None:
     pairs = (each.split(" ") for each in columns.split(", "))
-    assert ColumnRoles.of([Column(name=name, type=kind, glue="") for name, kind in pairs]) == expected
+    assert (
+        ColumnRoles.of([Column(name=name, type=kind, glue="") for name, kind in pairs]) == expected
+    )

@@ -1,4 +1,6 @@
-"""What the page finds in a metadata database, as Airflow fills it, of the reports and their runs."""
+"""What the page finds in a metadata database, as Airflow fills it, of the reports and their
+runs.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,14 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 
 from athena_reports.page.coverage import Run
-from athena_reports.page.runs import DatedRun, ReportDag, current_runs, dated_runs, report_dags, unfinished_runs
+from athena_reports.page.runs import (
+    DatedRun,
+    ReportDag,
+    current_runs,
+    dated_runs,
+    report_dags,
+    unfinished_runs,
+)
 from athena_reports.periods.calendar import Period
 from tests.library.page.partitions import WEEKS, text
 
@@ -75,10 +84,20 @@ def weekly_dag(session: Session) -> ReportDag:
 
 
 def add_run(
-    session: Session, run_id: str, state: str, *, ended: datetime | None = None, run_type: str = "manual", **fields: Any
+    session: Session,
+    run_id: str,
+    state: str,
+    *,
+    ended: datetime | None = None,
+    run_type: str = "manual",
+    **fields: Any,
 ) -> None:
-    """Store a run as Airflow stores one that the API triggers; without a logical date unless `fields` have it."""
-    run = DagRun("plays_weekly", run_id, run_type=run_type, run_after=WEEK.end_utc, state=state, **fields)
+    """Store a run as Airflow stores one that the API triggers; without a logical date unless
+    `fields` have it.
+    """
+    run = DagRun(
+        "plays_weekly", run_id, run_type=run_type, run_after=WEEK.end_utc, state=state, **fields
+    )
     run.end_date = ended
     session.add(run)
     session.flush()
@@ -89,10 +108,22 @@ def dated(period: Period) -> dict[str, Any]:
 
 
 def test_the_reports_among_some_dags_are_those_that_a_report_made(session: Session) -> None:
-    ids = ["texts_weekly", "plays_weekly", "plays_monthly", "tagged_weekly", "undated_weekly", "other", "nothing"]
+    ids = [
+        "texts_weekly",
+        "plays_weekly",
+        "plays_monthly",
+        "tagged_weekly",
+        "undated_weekly",
+        "other",
+        "nothing",
+    ]
     session.execute(update(DagModel).values(is_paused=DagModel.dag_id == "plays_monthly"))
     monthly, weekly, texts = report_dags(ids, session)
-    assert [dag.dag_id for dag in (monthly, weekly, texts)] == ["plays_monthly", "plays_weekly", "texts_weekly"]
+    assert [dag.dag_id for dag in (monthly, weekly, texts)] == [
+        "plays_monthly",
+        "plays_weekly",
+        "texts_weekly",
+    ]
     assert [dag.report for dag in (monthly, weekly, texts)] == ["plays", "plays", "texts"]
     assert [dag.is_paused for dag in (monthly, weekly, texts)] == [True, False, False]
     assert (weekly.cadence, weekly.since, weekly.until) == (WEEKS, WEEK.start_utc, None)
@@ -120,17 +151,32 @@ def test_a_run_counts_for_its_period_unless_it_succeeded(session: Session) -> No
     }
 
 
-def test_a_dated_run_can_run_its_period_if_it_reports_it_and_no_backfill_was_cancelled(session: Session) -> None:
+def test_a_dated_run_can_run_its_period_if_it_reports_it_and_no_backfill_was_cancelled(
+    session: Session,
+) -> None:
     weeks = [WEEK, WEEK.next, WEEK.next.next, WEEK.next.next.next]
-    bounds = {"dag_id": "plays_weekly", "from_date": weeks[0].start_utc, "to_date": weeks[-1].start_utc}
+    bounds = {
+        "dag_id": "plays_weekly",
+        "from_date": weeks[0].start_utc,
+        "to_date": weeks[-1].start_utc,
+    }
     active = Backfill(**bounds)
     done = Backfill(**bounds, completed_at=WEEK.end_utc)
     cancelled = Backfill(**bounds, completed_at=WEEK.end_utc, is_paused=True)
     session.add_all([active, done, cancelled])
     session.flush()
-    add_run(session, "active", "running", run_type="backfill", backfill_id=active.id, **dated(weeks[0]))
+    add_run(
+        session, "active", "running", run_type="backfill", backfill_id=active.id, **dated(weeks[0])
+    )
     add_run(session, "done", "success", run_type="backfill", backfill_id=done.id, **dated(weeks[1]))
-    add_run(session, "cancelled", "failed", run_type="backfill", backfill_id=cancelled.id, **dated(weeks[2]))
+    add_run(
+        session,
+        "cancelled",
+        "failed",
+        run_type="backfill",
+        backfill_id=cancelled.id,
+        **dated(weeks[2]),
+    )
     # Triggered with the date of a period, it reports the period before.
     before = (weeks[2].start_utc, weeks[2].end_utc)
     add_run(session, "triggered", "failed", logical_date=weeks[3].start_utc, data_interval=before)
@@ -149,7 +195,11 @@ STATES = st.sampled_from(["queued", "running", "failed", "success"])
 TIMES = st.integers(0, 200).map(lambda hours: text(SINCE + timedelta(hours=hours)))
 
 
-@given(st.lists(st.tuples(st.sampled_from("ab"), st.builds(Run, st.just("x"), STATES, TIMES)), max_size=8))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.builds(Run, st.just("x"), STATES, TIMES)), max_size=8
+    )
+)
 def test_an_active_run_counts_before_the_one_that_ended_last(runs: list[tuple[str, Run]]) -> None:
     found = current_runs(runs)
     assert set(found) == {period_id for period_id, _ in runs}

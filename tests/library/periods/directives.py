@@ -18,4 +18,22 @@ OF_A_DATE: dict[str, Callable[[date], object]] = {
     **dict.fromkeys(["%F", "%D", "%x"], lambda day: day),
     **dict.fromkeys(["x", "%%", "dt=", "東"], lambda _: None),
 }
-OF_A_TIME = ["%H", "%-H", "%I", "%k", "%l", "%p", "%M", "%S", "%f", "%s", "%z", "%Z", "%c", "%X", "%T", "%R", "%r"]
+OF_A_TIME = [
+    "%H",
+    "%-H",
+    "%I",
+    "%k",
+    "%l",
+    "%p",
+    "%M",
+    "%S",
+    "%f",
+    "%s",
+    "%z",
+    "%Z",
+    "%c",
+    "%X",
+    "%T",
+    "%R",
+    "%r",
+]

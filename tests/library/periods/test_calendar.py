@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from athena_reports.errors import PeriodError
-from athena_reports.periods.calendar import Cadence, Period, Unit, Weekday, daily, monthly, quarterly, weekly, yearly
+from athena_reports.periods.calendar import (
+    Cadence,
+    Period,
+    Unit,
+    Weekday,
+    daily,
+    monthly,
+    quarterly,
+    weekly,
+    yearly,
+)
 
 HOUR, DAY, MOMENT = timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
 TOKYO_WEEK = weekly("sunday", "Asia/Tokyo")
@@ -20,7 +30,9 @@ TOKYO_WEEK = weekly("sunday", "Asia/Tokyo")
 zones = st.sampled_from(sorted(available_timezones() - {"localtime"}))
 cadences = st.one_of(
     st.builds(weekly, st.sampled_from(get_args(Weekday)), zones),
-    st.builds(Cadence, st.sampled_from([unit for unit in get_args(Unit) if unit != "weekly"]), zones),
+    st.builds(
+        Cadence, st.sampled_from([unit for unit in get_args(Unit) if unit != "weekly"]), zones
+    ),
 )
 instants = st.datetimes(datetime(1970, 1, 2), datetime(2100, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001
 
@@ -41,7 +53,9 @@ def test_periods_tile_time_and_an_id_names_its_period(cadence: Cadence, instant:
 
 
 @given(cadences, instants)
-def test_the_last_complete_and_the_first_from_are_the_nearest(cadence: Cadence, instant: datetime) -> None:
+def test_the_last_complete_and_the_first_from_are_the_nearest(
+    cadence: Cadence, instant: datetime
+) -> None:
     for at in (instant, cadence.containing(instant).start):
         last, first = cadence.last_complete(at), cadence.first_from(at)
         assert last.end_utc <= at < last.next.end_utc
@@ -49,7 +63,9 @@ def test_the_last_complete_and_the_first_from_are_the_nearest(cadence: Cadence, 
 
 
 @given(cadences, instants, st.timedeltas(timedelta(0), timedelta(days=60)))
-def test_between_takes_the_periods_that_start_in_the_range(cadence: Cadence, start: datetime, span: timedelta) -> None:
+def test_between_takes_the_periods_that_start_in_the_range(
+    cadence: Cadence, start: datetime, span: timedelta
+) -> None:
     walked = [cadence.containing(start)]
     while walked[-1].start_utc < start + span:
         walked.append(walked[-1].next)
@@ -80,9 +96,13 @@ def test_the_period_of_a_date(cadence: Cadence, day: str, id: str, start: str, e
 def test_dates_in_a_zone_reach_as_far_as_late_events_do() -> None:
     week = TOKYO_WEEK.period("2026-11-15")
     assert [str(day) for day in week.dates_in()] == [f"2026-11-{day}" for day in range(14, 22)]
-    assert len(week.dates_in(late_by=9 * HOUR)) == 8, "Saturday's partition ends nine hours after the week"
+    assert len(week.dates_in(late_by=9 * HOUR)) == 8, (
+        "Saturday's partition ends nine hours after the week"
+    )
     assert len(week.dates_in(late_by=9 * HOUR + MOMENT)) == 9
-    assert [str(day) for day in week.dates_in("Asia/Tokyo")] == [f"2026-11-{day}" for day in range(15, 22)]
+    assert [str(day) for day in week.dates_in("Asia/Tokyo")] == [
+        f"2026-11-{day}" for day in range(15, 22)
+    ]
     with pytest.raises(PeriodError, match="is negative: it is how long after"):
         week.dates_in(late_by=-MOMENT)
 
@@ -130,15 +150,33 @@ def test_of_a_skipped_date_there_is_no_day_and_its_week_is_shorter() -> None:
             "the weeks around it are 2026-11-15 and 2026-11-22 (Weekly from Sunday, Asia/Tokyo)",
         ),
         (quarterly(), "2026-Q5", "expected YYYY-Qn, such as '2026-Q4' (Quarterly, UTC)"),
-        (daily(), "2026-02-29", "'2026-02-29' is not the id of a day: expected YYYY-MM-DD, such as '2026-11-15'"),
-        (TOKYO_WEEK, "2026-W46", "is not the id of a week: expected the YYYY-MM-DD of its first day, such as"),
-        (monthly(), "2026-13", "'2026-13' is not the id of a month: expected YYYY-MM, such as '2026-11'"),
-        (monthly(), "1899-12", "year 1899 is out of range: periods begin in the years 1900 to 2199 (Monthly, UTC)"),
+        (
+            daily(),
+            "2026-02-29",
+            "'2026-02-29' is not the id of a day: expected YYYY-MM-DD, such as '2026-11-15'",
+        ),
+        (
+            TOKYO_WEEK,
+            "2026-W46",
+            "is not the id of a week: expected the YYYY-MM-DD of its first day, such as",
+        ),
+        (
+            monthly(),
+            "2026-13",
+            "'2026-13' is not the id of a month: expected YYYY-MM, such as '2026-11'",
+        ),
+        (
+            monthly(),
+            "1899-12",
+            "year 1899 is out of range: periods begin in the years 1900 to 2199 (Monthly, UTC)",
+        ),
         (yearly(), "2200", "year 2200 is out of range"),
         (yearly(), "26", "expected YYYY, such as '2026'"),
     ],
 )
-def test_an_id_that_names_no_period_is_told_what_would(cadence: Cadence, id: str, message: str) -> None:
+def test_an_id_that_names_no_period_is_told_what_would(
+    cadence: Cadence, id: str, message: str
+) -> None:
     with pytest.raises(PeriodError) as error:
         cadence.period(id)
     assert message in str(error.value)
@@ -158,7 +196,13 @@ def test_an_id_is_read_strictly(cadence: Cadence) -> None:
     spaced = [f" {id}", f"{id} ", f"{id}\n", f"{id}\0"]
     other_digits = [id.replace("2", "２"), id.replace("2", "٢")]
     other_lengths = ["", id[:-1], f"{id}0", f"0{id}", f"+{id}", f"{id}T00:00"]
-    others = [other for other in IDS.values() if other != id] + ["0000", f"{id[:4]}-q4", f"{id[:4]}-Q0", None, 2026]
+    others = [other for other in IDS.values() if other != id] + [
+        "0000",
+        f"{id[:4]}-q4",
+        f"{id[:4]}-Q0",
+        None,
+        2026,
+    ]
     for wrong in [*spaced, *other_digits, *other_lengths, *others]:
         with pytest.raises(PeriodError, match=f"is not the id of a {cadence.noun}: expected"):
             cadence.period(wrong)  # type: ignore[arg-type]
@@ -177,7 +221,11 @@ def test_a_period_is_its_own_wire_form(cadence: Cadence, instant: datetime) -> N
     received = Period.model_validate(through_xcom(period))
     assert (received, hash(received), str(received)) == (period, hash(period), period.id)
     assert received.cadence == cadence
-    assert (received.start, received.end, received.index) == (period.start, period.end, period.index)
+    assert (received.start, received.end, received.index) == (
+        period.start,
+        period.end,
+        period.index,
+    )
     assert (received.next, received.previous) == (period.next, period.previous)
     assert received.previous < period < received.next
 
@@ -195,7 +243,9 @@ def test_the_wire_form_can_be_read() -> None:
 
 
 @given(cadences, instants, st.integers(min_value=1, max_value=400))
-def test_no_other_date_and_no_other_id_is_taken_for_a_period(cadence: Cadence, instant: datetime, days: int) -> None:
+def test_no_other_date_and_no_other_id_is_taken_for_a_period(
+    cadence: Cadence, instant: datetime, days: int
+) -> None:
     """Nor is one of a period: a date and an id belong together."""
     period = cadence.containing(instant)
     other = period.first_date + timedelta(days)
@@ -205,14 +255,20 @@ def test_no_other_date_and_no_other_id_is_taken_for_a_period(cadence: Cadence, i
         Period.model_validate(through_xcom(period) | {"id": period.next.id})
 
 
-SKIPPED = through_xcom(daily("Pacific/Apia").period("2011-12-29")) | {"first_date": "2011-12-30", "id": "2011-12-30"}
+SKIPPED = through_xcom(daily("Pacific/Apia").period("2011-12-29")) | {
+    "first_date": "2011-12-30",
+    "id": "2011-12-30",
+}
 WIRE = through_xcom(TOKYO_WEEK.period("2026-11-15"))
 
 
 @pytest.mark.parametrize(
     ("wire", "message"),
     [
-        (SKIPPED, "no day begins on '2011-12-30'; the days around it are 2011-12-29 and 2011-12-31"),
+        (
+            SKIPPED,
+            "no day begins on '2011-12-30'; the days around it are 2011-12-29 and 2011-12-31",
+        ),
         (WIRE | {"first_date": "2026-11-16", "id": "2026-11-16"}, "no week begins on '2026-11-16'"),
         (WIRE | {"id": "2026-11"}, "'2026-11' is not the id of a week that begins on 2026-11-15"),
         (WIRE | {"first_date": "1899-12-31", "id": "1899-12-31"}, "year 1899 is out of range"),
@@ -220,9 +276,18 @@ WIRE = through_xcom(TOKYO_WEEK.period("2026-11-15"))
         (WIRE | {"first_date": "soon"}, "first_date"),
         (WIRE | {"begin": "2026-11-15"}, "begin"),
         (WIRE | {"cadence": "weekly"}, "cadence"),
-        (WIRE | {"cadence": WIRE["cadence"] | {"timezone": "Asia/Tokio"}}, "did you mean Asia/Tokyo"),
-        (WIRE | {"cadence": WIRE["cadence"] | {"first_day": None}}, "first_day None is not one of monday"),
-        (WIRE | {"cadence": WIRE["cadence"] | {"first_day": "monday"}}, "no week begins on '2026-11-15'"),
+        (
+            WIRE | {"cadence": WIRE["cadence"] | {"timezone": "Asia/Tokio"}},
+            "did you mean Asia/Tokyo",
+        ),
+        (
+            WIRE | {"cadence": WIRE["cadence"] | {"first_day": None}},
+            "first_day None is not one of monday",
+        ),
+        (
+            WIRE | {"cadence": WIRE["cadence"] | {"first_day": "monday"}},
+            "no week begins on '2026-11-15'",
+        ),
         ({"id": "2026-11-15"}, "cadence"),
         (None, "valid dictionary or instance of Period"),
     ],
@@ -238,7 +303,9 @@ def test_naive_and_far_away_instants_are_refused_everywhere() -> None:
     aware = TOKYO_WEEK.period("2026-11-15").start
     for call in (TOKYO_WEEK.containing, TOKYO_WEEK.last_complete, TOKYO_WEEK.first_from):
         for wrong in (naive, date(2026, 11, 15)):
-            with pytest.raises(PeriodError, match="is not an instant: pass a datetime with a time zone"):
+            with pytest.raises(
+                PeriodError, match="is not an instant: pass a datetime with a time zone"
+            ):
                 call(wrong)
         for far in (datetime.max, datetime.min):  # noqa: DTZ901
             with pytest.raises(PeriodError, match="is out of range"):
@@ -258,14 +325,30 @@ def test_naive_and_far_away_instants_are_refused_everywhere() -> None:
         ("tokyo", "did you mean Asia/Tokyo?"),
         ("New York", "did you mean America/New_York"),
         ("localtim", "are not accepted)"),
-        *((zone, "") for zone in ("JST", "+09:00", "UTC+9", "Asia", "", "/etc/passwd", "../zoneinfo/UTC", "UTC\0")),
+        *(
+            (zone, "")
+            for zone in (
+                "JST",
+                "+09:00",
+                "UTC+9",
+                "Asia",
+                "",
+                "/etc/passwd",
+                "../zoneinfo/UTC",
+                "UTC\0",
+            )
+        ),
     ],
 )
 def test_a_zone_that_is_no_iana_name_is_told_the_nearest(zone: str, suggestion: str) -> None:
     with pytest.raises(PeriodError) as error:
         monthly(zone)
     assert f"timezone {zone!r} is not the name of an IANA time zone" in str(error.value)
-    assert str(error.value).endswith(suggestion) if suggestion.endswith(")") else suggestion in str(error.value)
+    assert (
+        str(error.value).endswith(suggestion)
+        if suggestion.endswith(")")
+        else suggestion in str(error.value)
+    )
 
 
 DAYS_OF_THE_WEEK = "monday, tuesday, wednesday, thursday, friday, saturday, sunday"
@@ -274,10 +357,19 @@ DAYS_OF_THE_WEEK = "monday, tuesday, wednesday, thursday, friday, saturday, sund
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"unit": "hourly"}, "unit 'hourly' is not one of daily, weekly, monthly, quarterly, yearly"),
+        (
+            {"unit": "hourly"},
+            "unit 'hourly' is not one of daily, weekly, monthly, quarterly, yearly",
+        ),
         ({"unit": "weekly"}, "first_day None is not one of monday"),
-        ({"unit": "weekly", "first_day": "Sunday"}, f"first_day 'Sunday' is not one of {DAYS_OF_THE_WEEK}"),
-        ({"unit": "monthly", "first_day": "monday"}, "first_day 'monday' has no meaning for a monthly cadence"),
+        (
+            {"unit": "weekly", "first_day": "Sunday"},
+            f"first_day 'Sunday' is not one of {DAYS_OF_THE_WEEK}",
+        ),
+        (
+            {"unit": "monthly", "first_day": "monday"},
+            "first_day 'monday' has no meaning for a monthly cadence",
+        ),
     ],
 )
 def test_fields_that_describe_no_cadence(fields: dict[str, Any], message: str) -> None:

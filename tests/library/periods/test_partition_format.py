@@ -15,7 +15,9 @@ DIRECTIVES = st.lists(st.sampled_from(list(OF_A_DATE)), min_size=1, max_size=4)
 def names_a_date(directives: list[str]) -> bool:
     """Whether each text stands for consecutive dates, a year at most."""
     dates: dict[tuple[object, ...], list[date]] = {}
-    for day, *said in zip(DATES, *(map(OF_A_DATE[each], DATES) for each in directives), strict=True):
+    for day, *said in zip(
+        DATES, *(map(OF_A_DATE[each], DATES) for each in directives), strict=True
+    ):
         dates.setdefault(tuple(said), []).append(day)
     return all((days[-1] - days[0]).days + 1 == len(days) <= 366 for days in dates.values())
 
@@ -41,15 +43,22 @@ def test_a_format_is_accepted_if_its_texts_name_days_months_or_years(directives:
     else:
         with pytest.raises(ValueError, match=r"does not name the day, month or year") as caught:
             require_dates(format)
-        first, second = (date.fromisoformat(text) for text in re.findall(r"\d{4}-\d\d-\d\d", str(caught.value))[:2])
+        first, second = (
+            date.fromisoformat(text)
+            for text in re.findall(r"\d{4}-\d\d-\d\d", str(caught.value))[:2]
+        )
         assert first != second
         assert first.strftime(format) == second.strftime(format)
 
 
 @given(DIRECTIVES, st.sampled_from(OF_A_TIME), st.integers(0, 4))
-def test_a_format_finer_than_a_day_is_refused(directives: list[str], finer: str, place: int) -> None:
+def test_a_format_finer_than_a_day_is_refused(
+    directives: list[str], finer: str, place: int
+) -> None:
     directives.insert(place, finer)
-    with pytest.raises(ValueError, match=r"hourly partitions are not supported yet.*a table with daily partitions"):
+    with pytest.raises(
+        ValueError, match=r"hourly partitions are not supported yet.*a table with daily partitions"
+    ):
         require_dates("/".join(directives))
 
 
@@ -68,4 +77,7 @@ def problem_of(format: str) -> str:
 @example("%")
 def test_any_other_text_is_a_format_or_a_mistake_that_is_explained(format: str) -> None:
     problem = problem_of(format)
-    assert re.match(r"$|ValueError: (strftime does not take it|it does not name|it has a directive finer)", problem)
+    assert re.match(
+        r"$|ValueError: (strftime does not take it|it does not name|it has a directive finer)",
+        problem,
+    )

@@ -18,7 +18,11 @@ TOKYO = ZoneInfo("Asia/Tokyo")
 WEEKLY = weekly("sunday", timezone="Asia/Tokyo")
 BY_HAND = Run("manual", datetime(2026, 11, 22, 0, 5, tzinfo=TOKYO), None, None)
 CADENCES = [
-    *((daily("Asia/Tokyo"), "2026-11-15"), (WEEKLY, "2026-11-15"), (monthly("Asia/Tokyo"), "2026-11")),
+    *(
+        (daily("Asia/Tokyo"), "2026-11-15"),
+        (WEEKLY, "2026-11-15"),
+        (monthly("Asia/Tokyo"), "2026-11"),
+    ),
     *((quarterly("Asia/Tokyo"), "2026-Q4"), (yearly("Asia/Tokyo"), "2026")),
 ]
 
@@ -30,8 +34,12 @@ def with_interval(run_type: str, period_id: str, cadence: Cadence = WEEKLY) -> R
 
 
 def test_a_backfill_that_took_over_a_run_of_another_period_is_refused() -> None:
-    """Triggered by hand with the start of a week, a run is for the week before: its interval stays."""
-    before = replace(with_interval("manual", "2025-03-02"), logical_date=WEEKLY.period("2025-03-09").start_utc)
+    """Triggered by hand with the start of a week, a run is for the week before: its interval
+    stays.
+    """
+    before = replace(
+        with_interval("manual", "2025-03-02"), logical_date=WEEKLY.period("2025-03-09").start_utc
+    )
     assert period_of_run(WEEKLY, before).id == "2025-03-02"
 
     with pytest.raises(RunPeriodError, match="Delete the run"):
@@ -71,10 +79,16 @@ def test_param_data_interval_and_run_after_agree_on_one_period(cadence: Cadence,
 
 @pytest.mark.parametrize("run_type", ["backfill", DagRunType.BACKFILL_JOB])
 @pytest.mark.parametrize("param", ["2026-11-15", "not even an id"])
-def test_a_param_on_a_backfill_is_refused_with_the_reason_and_the_ways_out(run_type: str, param: str) -> None:
+def test_a_param_on_a_backfill_is_refused_with_the_reason_and_the_ways_out(
+    run_type: str, param: str
+) -> None:
     with pytest.raises(RunPeriodError) as caught:
         period_of_run(WEEKLY, with_interval(run_type, "2025-03-02"), param=param)
-    for part in (repr(param), "a backfill, where each run takes its own period", "again without the param"):
+    for part in (
+        repr(param),
+        "a backfill, where each run takes its own period",
+        "again without the param",
+    ):
         assert part in str(caught.value)
 
 
@@ -90,7 +104,11 @@ def test_the_clock_is_never_asked(now: datetime, of_run: datetime) -> None:
     period = WEEKLY.last_complete(of_run)
     by_hand = replace(BY_HAND, run_after=of_run)
     with time_machine.travel(now, tick=False):
-        assert period_of_run(WEEKLY, by_hand) == period_of_run(WEEKLY, by_hand, param=period.id) == period
+        assert (
+            period_of_run(WEEKLY, by_hand)
+            == period_of_run(WEEKLY, by_hand, param=period.id)
+            == period
+        )
         assert period_of_run(WEEKLY, with_interval("manual", period.id)) == period
 
 
@@ -104,15 +122,25 @@ def test_the_clock_is_never_asked(now: datetime, of_run: datetime) -> None:
         (datetime(2026, 11, 22, 0, 5, tzinfo=TOKYO), datetime(2026, 11, 22, 0, 5, tzinfo=TOKYO)),
     ],
 )
-def test_a_data_interval_that_is_no_period_is_refused_and_not_guessed(start: datetime, end: datetime) -> None:
+def test_a_data_interval_that_is_no_period_is_refused_and_not_guessed(
+    start: datetime, end: datetime
+) -> None:
     with pytest.raises(RunPeriodError) as caught:
         period_of_run(WEEKLY, Run(data_interval_start=start, data_interval_end=end))
-    for part in (f"{start.isoformat()} to {end.isoformat()}", "Weekly from Sunday, Asia/Tokyo", "param 'period'"):
+    for part in (
+        f"{start.isoformat()} to {end.isoformat()}",
+        "Weekly from Sunday, Asia/Tokyo",
+        "param 'period'",
+    ):
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize(("period_id", "state"), [("2026-11-15", "is not over"), ("2026-11-22", "has not begun")])
-def test_an_unfinished_and_a_future_period_are_refused_with_the_last_complete_one(period_id: str, state: str) -> None:
+@pytest.mark.parametrize(
+    ("period_id", "state"), [("2026-11-15", "is not over"), ("2026-11-22", "has not begun")]
+)
+def test_an_unfinished_and_a_future_period_are_refused_with_the_last_complete_one(
+    period_id: str, state: str
+) -> None:
     period = WEEKLY.period(period_id)
     require_complete(period, period.end_utc)
     with pytest.raises(RunPeriodError, match="is not over"):

@@ -52,7 +52,15 @@ def assert_trino_accepts(expression: str) -> None:
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 HOSTILE = [
-    *("'", "''", "O'Brien", "x'; DROP TABLE plays; --", "/* */ -- ;", "\\'", "{{ params }}{% raw %}{# #}"),
+    *(
+        "'",
+        "''",
+        "O'Brien",
+        "x'; DROP TABLE plays; --",
+        "/* */ -- ;",
+        "\\'",
+        "{{ params }}{% raw %}{# #}",
+    ),
     *("$1 ? :name %s", "東京 🎌\r\n\t", '"'),
 ]
 
@@ -88,12 +96,18 @@ def milliseconds(at: datetime) -> datetime:
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
-AWARE = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.sampled_from(ZONES).map(ZoneInfo))  # noqa: DTZ001
+AWARE = st.datetimes(
+    datetime(1970, 1, 1),  # noqa: DTZ001
+    datetime(2100, 1, 1),  # noqa: DTZ001
+    timezones=st.sampled_from(ZONES).map(ZoneInfo),
+)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 INTEGERS = st.integers(-(2**63) + 1, 2**63 - 1)
 
 
-@given(INTEGERS | FLOATS | st.booleans() | st.none() | st.dates() | st.datetimes().map(milliseconds))
+@given(
+    INTEGERS | FLOATS | st.booleans() | st.none() | st.dates() | st.datetimes().map(milliseconds)
+)
 @example(-5)
 @example(1e-7)
 @example(-0.0)
@@ -114,7 +128,11 @@ def test_an_instant_is_written_in_utc(engine: duckdb.DuckDBPyConnection, at: dat
     assert literal(at).endswith(" UTC'")
 
 
-@given(st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**20), max_value=10**20))
+@given(
+    st.decimals(
+        allow_nan=False, allow_infinity=False, places=6, min_value=-(10**20), max_value=10**20
+    )
+)
 @example(Decimal("1E+5"))
 @example(Decimal("-1E-30"))
 @example(Decimal(10**38 - 1))
@@ -131,8 +149,12 @@ def test_a_negative_number_behind_a_minus_begins_no_comment(value: ParamValue) -
     assert isinstance(sqlglot.parse_one(f"3 -{literal(value)} + 1", read="trino"), sqlglot.exp.Add)
 
 
-@given(st.lists(st.integers(-9, 9), min_size=1, max_size=5) | st.lists(TEXTS, min_size=1, max_size=5))
-def test_a_list_is_the_right_side_of_in(engine: duckdb.DuckDBPyConnection, values: list[Any]) -> None:
+@given(
+    st.lists(st.integers(-9, 9), min_size=1, max_size=5) | st.lists(TEXTS, min_size=1, max_size=5)
+)
+def test_a_list_is_the_right_side_of_in(
+    engine: duckdb.DuckDBPyConnection, values: list[Any]
+) -> None:
     for value in [*values, type(values[0])()]:
         assert evaluated(engine, f"{literal(value)} IN {literal(values)}") == (value in values)
 
@@ -140,8 +162,25 @@ def test_a_list_is_the_right_side_of_in(engine: duckdb.DuckDBPyConnection, value
 @pytest.mark.parametrize(
     "value",
     [
-        *([], [[1]], "a\0b", 2**63, -(2**63), float("nan"), float("-inf"), {"a": 1}, b"x", timedelta(1), object()),
-        *(Decimal("NaN"), Decimal("-Infinity"), Decimal(10**38), datetime(2025, 1, 1, 0, 0, 0, 1, UTC)),
+        *(
+            [],
+            [[1]],
+            "a\0b",
+            2**63,
+            -(2**63),
+            float("nan"),
+            float("-inf"),
+            {"a": 1},
+            b"x",
+            timedelta(1),
+            object(),
+        ),
+        *(
+            Decimal("NaN"),
+            Decimal("-Infinity"),
+            Decimal(10**38),
+            datetime(2025, 1, 1, 0, 0, 0, 1, UTC),
+        ),
     ],
 )
 def test_what_has_no_literal_is_refused(value: ParamValue) -> None:
@@ -158,18 +197,20 @@ PERIODS = st.builds(
     st.sampled_from(ZONES),
     st.datetimes(datetime(2005, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
 )
-LATENESS = st.sampled_from([timedelta(0), timedelta(milliseconds=1), timedelta(hours=5), timedelta(days=2)])
+LATENESS = st.sampled_from(
+    [timedelta(0), timedelta(milliseconds=1), timedelta(hours=5), timedelta(days=2)]
+)
 
 
 def selected_dates(engine: duckdb.DuckDBPyConnection, predicate: str, around: Period) -> set[date]:
     """The partitions that a predicate reads, of a table with one for every date."""
     first, last = around.start_utc.date() - timedelta(10), around.end_utc.date() + timedelta(10)
     rows = engine.execute(
-        "SELECT day FROM (SELECT day, strftime(day, '%Y-%m-%d') AS dt, strftime(day, '%Y%m%d')::INT AS number, "
-        "strftime(day, '%d/%m/%Y') AS unsorted, strftime(day, '%Y') AS y, strftime(day, '%m') AS m, "
-        "strftime(day, '%d') AS d, year(day) AS iy, month(day) AS im, day(day) AS id "
-        "FROM (SELECT unnest(generate_series($1::DATE, $2::DATE, INTERVAL 1 DAY))::DATE AS day)) "
-        f"WHERE {predicate}",
+        "SELECT day FROM (SELECT day, strftime(day, '%Y-%m-%d') AS dt, strftime(day,"
+        " '%Y%m%d')::INT AS number, strftime(day, '%d/%m/%Y') AS unsorted, strftime(day, '%Y') AS"
+        " y, strftime(day, '%m') AS m, strftime(day, '%d') AS d, year(day) AS iy, month(day) AS"
+        " im, day(day) AS id FROM (SELECT unnest(generate_series($1::DATE, $2::DATE, INTERVAL 1"
+        f" DAY))::DATE AS day)) WHERE {predicate}",
         [first, last],
     ).fetchall()
     return {row[0] for row in rows}
@@ -181,11 +222,16 @@ def test_the_partitions_are_exactly_those_that_can_hold_the_events(
 ) -> None:
     """By asking a clock in the zone, time and again."""
     step, end = timedelta(minutes=30), period.end_utc + late_by
-    instants = [period.start_utc + step * n for n in range(math.ceil((end - period.start_utc) / step))]
+    instants = [
+        period.start_utc + step * n for n in range(math.ceil((end - period.start_utc) / step))
+    ]
     instants.append(end - timedelta(microseconds=1))
     dates = {instant.astimezone(ZoneInfo(zone)).date() for instant in instants}
 
-    assert selected_dates(engine, SqlPeriod(period, late_by).partitions("dt", zone=zone), period) == dates
+    assert (
+        selected_dates(engine, SqlPeriod(period, late_by).partitions("dt", zone=zone), period)
+        == dates
+    )
 
 
 @given(PERIODS, LATENESS)
@@ -221,7 +267,9 @@ def test_partitions_longer_than_a_day_are_named_once() -> None:
         (("dt",), {"kind": "date", "format": "%d.%m.%Y"}, "'14.11.2026'.*'date'"),
     ],
 )
-def test_a_partition_filter_that_cannot_be_is_refused(columns: Any, options: dict[str, Any], says: str) -> None:
+def test_a_partition_filter_that_cannot_be_is_refused(
+    columns: Any, options: dict[str, Any], says: str
+) -> None:
     with pytest.raises(ValueError, match=says):
         WEEK.partitions(*columns, **options)
 
@@ -230,7 +278,9 @@ def test_a_partition_filter_that_cannot_be_is_refused(columns: Any, options: dic
     PERIODS,
     LATENESS,
     st.sampled_from(ZONES),
-    st.lists(st.sampled_from([*OF_A_DATE, *OF_A_TIME, "/", "-"]), min_size=1, max_size=5).map("".join),
+    st.lists(st.sampled_from([*OF_A_DATE, *OF_A_TIME, "/", "-"]), min_size=1, max_size=5).map(
+        "".join
+    ),
     st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=5),
     st.timedeltas(timedelta(days=367), timedelta(days=365 * 60)),
 )
@@ -239,7 +289,12 @@ def test_a_partition_filter_that_cannot_be_is_refused(columns: Any, options: dic
 @example(WEEK.period, timedelta(0), "UTC", "%Y-%m", [0.5], timedelta(days=400))
 @settings(max_examples=300)
 def test_a_filter_that_is_not_refused_reads_every_partition_of_the_period_and_none_of_other_years(
-    period: Period, late_by: timedelta, zone: str, format: str, fractions: list[float], distance: timedelta
+    period: Period,
+    late_by: timedelta,
+    zone: str,
+    format: str,
+    fractions: list[float],
+    distance: timedelta,
 ) -> None:
     """As whoever writes the lake names a partition: by the event's own time."""
 
@@ -279,18 +334,28 @@ def test_the_event_filter_is_exact_to_the_millisecond(
     assert_trino_accepts(f"1 FROM t WHERE NOT {predicate}")
     (condition,) = sqlglot.transpile(predicate, read="trino", write="duckdb")
 
-    instants = f"SELECT instant, {KINDS[kind]} AS happened FROM (SELECT unnest($1::TIMESTAMPTZ[]) AS instant)"
-    rows = engine.execute(f"SELECT instant FROM ({instants}) WHERE {condition}", [sorted(inside | outside)]).fetchall()
+    instants = (
+        f"SELECT instant, {KINDS[kind]} AS happened FROM (SELECT unnest($1::TIMESTAMPTZ[]) AS"
+        " instant)"
+    )
+    rows = engine.execute(
+        f"SELECT instant FROM ({instants}) WHERE {condition}", [sorted(inside | outside)]
+    ).fetchall()
     assert {row[0].astimezone(UTC) for row in rows} == inside
 
 
 def test_an_unknown_kind_of_event_time_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"'datetime'.*timestamp, timestamp with time zone, epoch_seconds"):
+    with pytest.raises(
+        ValueError, match=r"'datetime'.*timestamp, timestamp with time zone, epoch_seconds"
+    ):
         WEEK.contains("at", "datetime")  # type: ignore[arg-type]
 
 
 def test_the_previous_period_keeps_the_lateness() -> None:
     late = timedelta(days=1)
     assert SqlPeriod(WEEK.period, late).previous == SqlPeriod(TOKYO_WEEK.period("2026-11-08"), late)
-    assert (WEEK.start.isoformat(), WEEK.end.isoformat()) == ("2026-11-15T00:00:00+09:00", "2026-11-22T00:00:00+09:00")
+    assert (WEEK.start.isoformat(), WEEK.end.isoformat()) == (
+        "2026-11-15T00:00:00+09:00",
+        "2026-11-22T00:00:00+09:00",
+    )
     assert f"{WEEK}" == WEEK.id == "2026-11-15"

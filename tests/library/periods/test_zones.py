@@ -1,8 +1,8 @@
 """Every zone of the time zone database, 1970 to 2040, against an oracle that reads clocks.
 
-The oracle asks for the offset at an instant of UTC and never what a wall time means; all else is integers: seconds and
-days since 1970. By 2040 each rule in force has been at work for years. Many zones are one clock under several names:
-each clock is walked once.
+The oracle asks for the offset at an instant of UTC and never what a wall time means; all else is
+integers: seconds and days since 1970. By 2040 each rule in force has been at work for years. Many
+zones are one clock under several names: each clock is walked once.
 """
 
 from bisect import bisect_left, bisect_right
@@ -36,14 +36,19 @@ def stretches_of(name: str) -> tuple[Stretch, ...]:
     zone = ZoneInfo(name)
 
     def offset(second: int) -> int:
-        return int((datetime.fromtimestamp(second, zone).utcoffset() or timedelta()).total_seconds())
+        return int(
+            (datetime.fromtimestamp(second, zone).utcoffset() or timedelta()).total_seconds()
+        )
 
     edges = [-MARGIN * DAY]
     samples = range(edges[0], (END_DAY + MARGIN) * DAY + WEEK, WEEK)
     for (before, old), (after, new) in pairwise((second, offset(second)) for second in samples):
         if old != new:
             seconds = range(before, after)
-            edges.append(before + bisect_left(seconds, True, key=lambda second, old=old: offset(second) != old))
+            edges.append(
+                before
+                + bisect_left(seconds, True, key=lambda second, old=old: offset(second) != old)
+            )
     return tuple((begin, end, offset(begin)) for begin, end in pairwise([*edges, samples[-1]]))
 
 
@@ -69,13 +74,19 @@ class Clock:
         return self.starts[day + MARGIN]
 
     def day_at(self, second: int) -> int:
-        """The date that has begun last; of several that begin at once, the one that was not skipped."""
+        """The date that has begun last; of several that begin at once, the one that was not
+        skipped.
+        """
         return bisect_right(self.starts, second) - 1 - MARGIN
 
     def dates_shown(self, begin: int, end: int) -> list[str]:
         """The dates that are shown in [begin, end), in order."""
-        within = ((max(begin, since), min(end, until), ahead) for since, until, ahead in self.stretches)
-        days = [range((a + ahead) // DAY, (b - 1 + ahead) // DAY + 1) for a, b, ahead in within if a < b]
+        within = (
+            (max(begin, since), min(end, until), ahead) for since, until, ahead in self.stretches
+        )
+        days = [
+            range((a + ahead) // DAY, (b - 1 + ahead) // DAY + 1) for a, b, ahead in within if a < b
+        ]
         return [iso(day) for day in sorted({day for some in days for day in some})]
 
 
@@ -89,7 +100,9 @@ def at(second: int) -> datetime:
 
 
 def facts(period: Period) -> tuple[str, int, int]:
-    return str(period), *(int((bound - EPOCH).total_seconds()) for bound in (period.start_utc, period.end_utc))  # type: ignore[return-value]
+    return str(period), *(
+        int((bound - EPOCH).total_seconds()) for bound in (period.start_utc, period.end_utc)
+    )  # type: ignore[return-value]
 
 
 def test_every_zone_is_walked_and_makes_a_cadence_but_not_the_machine_s_own(zones: Zones) -> None:
@@ -103,7 +116,9 @@ def test_every_zone_is_walked_and_makes_a_cadence_but_not_the_machine_s_own(zone
 
 
 def test_days_weeks_and_dates_shown_around_every_change_of_offset(zones: Zones) -> None:
-    """Daily periods and weeks from any day, looked up by instants on both sides; and where a day's events are filed."""
+    """Daily periods and weeks from any day, looked up by instants on both sides; and where a day's
+    events are filed.
+    """
     skipped, utc = set(), Clock(stretches_of("UTC"))
     for stretches, zone in zones.items():
         clock, days = Clock(stretches), daily(zone)
@@ -121,14 +136,25 @@ def test_days_weeks_and_dates_shown_around_every_change_of_offset(zones: Zones) 
                 backwards.append(backwards[-1].previous)
             assert [facts(day) for day in reversed(backwards)] == expected, zone
             for instant in (change - 3600, change - 1, change, change + 59, change + 3600):
-                assert str(days.containing(at(instant))) == iso(clock.day_at(instant)), (zone, instant)
+                assert str(days.containing(at(instant))) == iso(clock.day_at(instant)), (
+                    zone,
+                    instant,
+                )
             weekday = change // 3600 % 7
             begun = today - (today + 3 - weekday) % 7  # day 0 was a Thursday
             week = (iso(begun), clock.start(begun), clock.start(begun + 7))
-            assert facts(weekly(WEEKDAYS[weekday], zone).containing(at(change))) == week, (zone, weekday, change)
+            assert facts(weekly(WEEKDAYS[weekday], zone).containing(at(change))) == week, (
+                zone,
+                weekday,
+                change,
+            )
             period = days.containing(at(change))
             for other, name in ((clock, zone), (utc, "UTC")):
                 shown = other.dates_shown(clock.start(today), clock.start(today + 1))
-                assert [day.isoformat() for day in period.dates_in(name)] == shown, (zone, name, period)
+                assert [day.isoformat() for day in period.dates_in(name)] == shown, (
+                    zone,
+                    name,
+                    period,
+                )
     assert {date for _, date in skipped} == {"1993-08-21", "1994-12-31", "2011-12-30"}
     assert len(skipped) == 5

@@ -1,4 +1,6 @@
-"""What the tests of this room share: a report of two columns in a bucket, and a reader of what is published."""
+"""What the tests of this room share: a report of two columns in a bucket, and a reader of what is
+published.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,13 @@ from athena_reports.periods.calendar import weekly
 from athena_reports.publication.commit import Publication, publish
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.manifest import PublicationFacts, PublishedPeriod, QueryFacts, RunFacts, Version
+from athena_reports.publication.manifest import (
+    PublicationFacts,
+    PublishedPeriod,
+    QueryFacts,
+    RunFacts,
+    Version,
+)
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import Format, write_files, write_table
 from athena_reports.steps.transform import upload_version
@@ -45,7 +53,9 @@ def upload(
         for name in names:
             engine.connection.execute("INSERT INTO names VALUES ($1)", [name])
         table = write_table(engine.connection.sql(sql), engine)
-        return upload_version(write_files(table, formats, engine), table, location, s3, ordered=ordered)
+        return upload_version(
+            write_files(table, formats, engine), table, location, s3, ordered=ordered
+        )
 
 
 def facts(
@@ -53,9 +63,24 @@ def facts(
 ) -> PublicationFacts:
     start = f"{period_id}T00:00:00+00:00"
     bounds = {"start": start, "end": "later", "start_utc": start, "end_utc": "later"}
-    query = {"id": f"query of {by} at {submitted_at}", "submitted_at": submitted_at, "reads_previous": True}
-    usual: dict[str, Any] = {"report": "plays", "environment": "dev", "settles_at": LATE, "published_at": submitted_at}
-    usual |= {"provisional": False, "partial": False, "missing_partitions": (), "checks": (), "code_version": "1"}
+    query = {
+        "id": f"query of {by} at {submitted_at}",
+        "submitted_at": submitted_at,
+        "reads_previous": True,
+    }
+    usual: dict[str, Any] = {
+        "report": "plays",
+        "environment": "dev",
+        "settles_at": LATE,
+        "published_at": submitted_at,
+    }
+    usual |= {
+        "provisional": False,
+        "partial": False,
+        "missing_partitions": (),
+        "checks": (),
+        "code_version": "1",
+    }
     usual |= {"period": PublishedPeriod(id=period_id, cadence="weekly", timezone="UTC", **bounds)}
     usual |= {"query": QueryFacts(**query, scanned_bytes=20_000_000, price_usd=0.0001)}
     return PublicationFacts(**usual | {"run": RunFacts(dag_id="plays_weekly", run_id=by)} | more)
@@ -72,9 +97,13 @@ class Place:
     def upload(self, *names: str | None, **options: Any) -> Version:
         return upload(self.s3, self.location, *names, **options)
 
-    def publish(self, version: Version, facts: PublicationFacts, s3: S3 | None = None) -> Publication:
+    def publish(
+        self, version: Version, facts: PublicationFacts, s3: S3 | None = None
+    ) -> Publication:
         s3, table = s3 or self.s3, self.table
-        return publish(version, facts, location=self.location, s3=s3, table=table, memory_limit="128MB")
+        return publish(
+            version, facts, location=self.location, s3=s3, table=table, memory_limit="128MB"
+        )
 
     def without_table(self) -> Place:
         return replace(self, table=None)
@@ -83,7 +112,9 @@ class Place:
         return replace(self, location=self.location.report.period_folder(period_id))
 
     def put(self, uri: str, body: bytes) -> None:
-        self.s3.client.put_object(Bucket=self.location.report.bucket, Key=split_uri(uri)[1], Body=body)
+        self.s3.client.put_object(
+            Bucket=self.location.report.bucket, Key=split_uri(uri)[1], Body=body
+        )
 
     def everything(self) -> dict[str, bytes]:
         """Every object of the bucket, by key."""
@@ -114,7 +145,9 @@ def read_json(s3: S3Client, uri: str) -> dict[str, Any]:
 
 
 def read_complete(s3: S3Client, location: PeriodLocation) -> dict[str, Any]:
-    """Read a period as its readers do, and return its manifest: what that names is there, and whole."""
+    """Read a period as its readers do, and return its manifest: what that names is there, and
+    whole.
+    """
     manifest = read_json(s3, location.manifest_uri)
     assert manifest["objects"]
     for named in manifest["objects"]:
@@ -125,12 +158,19 @@ def read_complete(s3: S3Client, location: PeriodLocation) -> dict[str, Any]:
 
 
 def assert_followed(
-    s3: S3Client, location: PeriodLocation, partitions: dict[str, dict[str, Any]], *, is_latest: bool = True
+    s3: S3Client,
+    location: PeriodLocation,
+    partitions: dict[str, dict[str, Any]],
+    *,
+    is_latest: bool = True,
 ) -> None:
     """The partition and `latest.json` say what the manifest says."""
     manifest = read_json(s3, location.manifest_uri)
     partition = partitions[location.period_id]
-    assert partition["StorageDescriptor"]["Location"] == f"{location.version_uri(manifest['version'])}parquet/"
+    assert (
+        partition["StorageDescriptor"]["Location"]
+        == f"{location.version_uri(manifest['version'])}parquet/"
+    )
     for name in ("version", "rows", "published_at"):
         assert partition["Parameters"][name] == str(manifest[name])
     assert partition["Parameters"]["query_id"] == manifest["query"]["id"]
@@ -141,6 +181,8 @@ def assert_followed(
         assert latest["period"] == manifest["period"]
 
 
-def partitions_of(glue: Any, database: str, name: str = "plays_weekly") -> dict[str, dict[str, Any]]:
+def partitions_of(
+    glue: Any, database: str, name: str = "plays_weekly"
+) -> dict[str, dict[str, Any]]:
     found = glue.get_partitions(DatabaseName=database, TableName=name)["Partitions"]
     return {partition["Values"][0]: partition for partition in found}

@@ -34,7 +34,9 @@ def test_the_first_publication(place: Place) -> None:
     }
 
 
-def test_publishing_the_same_query_again_writes_nothing_and_says_the_same_again(place: Place) -> None:
+def test_publishing_the_same_query_again_writes_nothing_and_says_the_same_again(
+    place: Place,
+) -> None:
     """A try that died may have told nobody what it published."""
     place.publish(place.upload("a"), facts())
     again = place.upload("a")
@@ -47,7 +49,12 @@ def test_publishing_the_same_query_again_writes_nothing_and_says_the_same_again(
 
 @pytest.mark.parametrize(
     ("fact", "value"),
-    [("provisional", True), ("partial", True), ("missing_partitions", ("dt=2026-11-15",)), ("checks", (CHECK,))],
+    [
+        ("provisional", True),
+        ("partial", True),
+        ("missing_partitions", ("dt=2026-11-15",)),
+        ("checks", (CHECK,)),
+    ],
 )
 def test_the_same_query_with_other_findings_renews_the_manifest_without_a_new_version(
     place: Place, fact: str, value: Any
@@ -62,12 +69,17 @@ def test_the_same_query_with_other_findings_renews_the_manifest_without_a_new_ve
     assert (manifest.version, manifest.earlier_versions) == (version.version, ())
 
 
-def test_the_same_rows_of_a_later_query_make_no_new_version_and_keep_older_queries_out(place: Place) -> None:
+def test_the_same_rows_of_a_later_query_make_no_new_version_and_keep_older_queries_out(
+    place: Place,
+) -> None:
     version, again, other = place.upload("a"), place.upload("a"), place.upload("b")
     assert version.version != again.version
     place.publish(version, facts(EARLY))
     assert place.publish(again, facts(LATE)).outcome == "unchanged"
-    assert (place.manifest()["version"], place.manifest()["earlier_versions"]) == (version.version, [])
+    assert (place.manifest()["version"], place.manifest()["earlier_versions"]) == (
+        version.version,
+        [],
+    )
 
     between = "2026-11-22T03:00:00.000+00:00"
     assert EARLY < between < LATE
@@ -78,20 +90,31 @@ def test_the_same_rows_of_a_later_query_make_no_new_version_and_keep_older_queri
 def test_other_words_for_the_columns_are_told_without_a_new_version(place: Place) -> None:
     version = place.upload("a")
     place.publish(version, facts())
-    described = tuple(each.model_copy(update={"description": "what it means"}) for each in version.columns)
+    described = tuple(
+        each.model_copy(update={"description": "what it means"}) for each in version.columns
+    )
     for by, rows in (("run-1", ("a",)), ("run-2", ("a", "b"))):
-        place.publish(place.upload(*rows).model_copy(update={"columns": described}), facts(LATE, by=by))
+        place.publish(
+            place.upload(*rows).model_copy(update={"columns": described}), facts(LATE, by=by)
+        )
         assert {each["description"] for each in place.manifest()["columns"]} == {"what it means"}
     (earlier,) = place.manifest()["earlier_versions"]
-    assert (earlier["version"], earlier["difference"]) == (version.version, {"added": 1, "removed": 0})
+    assert (earlier["version"], earlier["difference"]) == (
+        version.version,
+        {"added": 1, "removed": 0},
+    )
 
 
-def test_other_words_for_the_columns_of_the_same_rows_are_told_in_the_table_too(tabled: Place) -> None:
+def test_other_words_for_the_columns_of_the_same_rows_are_told_in_the_table_too(
+    tabled: Place,
+) -> None:
     """The published objects stay, so those that were uploaded again need not be whole."""
     version, again = tabled.upload("a"), tabled.upload("a")
     tabled.publish(version, facts(EARLY))
     tabled.s3.delete([tabled.location.uri(again.parquet_key)])
-    described = tuple(each.model_copy(update={"description": "what it means"}) for each in again.columns)
+    described = tuple(
+        each.model_copy(update={"description": "what it means"}) for each in again.columns
+    )
 
     publication = tabled.publish(again.model_copy(update={"columns": described}), facts(LATE))
     assert (publication.outcome, publication.manifest.version) == ("unchanged", version.version)
@@ -105,9 +128,17 @@ def test_other_rows_of_a_later_query_become_current_and_the_earlier_stay(place: 
 
     assert place.publish(new, facts(LATE)).outcome == "published"
     assert place.manifest()["version"] == new.version
-    earlier = {"version": old.version, "rows": 2, "published_at": EARLY, "provisional": False, "replaced_at": LATE}
+    earlier = {
+        "version": old.version,
+        "rows": 2,
+        "published_at": EARLY,
+        "provisional": False,
+        "replaced_at": LATE,
+    }
     earlier |= {"query": facts(EARLY).query.model_dump(), "code_version": "1", "logic": ""}
-    assert place.manifest()["earlier_versions"] == [earlier | {"difference": {"added": 2, "removed": 1}}]
+    assert place.manifest()["earlier_versions"] == [
+        earlier | {"difference": {"added": 2, "removed": 1}}
+    ]
     assert {item.key for item in old.objects} <= set(place.everything())
 
 
@@ -116,7 +147,9 @@ def test_a_manifest_of_the_future_does_not_keep_every_later_query_out(place: Pla
     place.publish(version, facts("2226-11-21T15:05:01.000+00:00"))
     before = place.everything()
 
-    with pytest.raises(PublishError, match=r"manifest\.json says .*in the future, at 2226-11-21") as caught:
+    with pytest.raises(
+        PublishError, match=r"manifest\.json says .*in the future, at 2226-11-21"
+    ) as caught:
         place.publish(version, facts(LATE))
     assert not caught.value.retryable
     assert place.everything() == before
@@ -127,7 +160,9 @@ def test_a_restatement_is_dated_by_the_query_that_brought_other_rows(place: Plac
     a, b = place.upload("a"), place.upload("b")
 
     sequence = [(a, EARLY), (a, LATE), (b, LATE), (b, later)]
-    dated = [place.publish(version, facts(submitted_at)).manifest for version, submitted_at in sequence]
+    dated = [
+        place.publish(version, facts(submitted_at)).manifest for version, submitted_at in sequence
+    ]
     assert [manifest.restated_at for manifest in dated] == ["", "", LATE, LATE]
 
 
@@ -143,7 +178,9 @@ def test_a_current_version_that_is_gone_can_be_replaced(place: Place) -> None:
     assert place.manifest()["earlier_versions"][0]["difference"] is None
 
 
-def test_a_current_version_that_is_damaged_is_replaced_by_the_same_rows_and_nothing_is_restated(place: Place) -> None:
+def test_a_current_version_that_is_damaged_is_replaced_by_the_same_rows_and_nothing_is_restated(
+    place: Place,
+) -> None:
     broken, again = place.upload("a"), place.upload("a")
     place.publish(broken, facts(EARLY))
     place.put(place.location.uri(broken.parquet_key), b"x")
@@ -164,7 +201,9 @@ def test_the_sql_of_a_later_query_is_kept_beside_the_same_rows(place: Place) -> 
     assert place.s3.read(place.location.sql_uri(first.version, "5ql"))[0] == b"SELECT 1"
 
 
-def test_the_same_rows_in_another_order_are_the_same_content_if_the_order_means_nothing(place: Place) -> None:
+def test_the_same_rows_in_another_order_are_the_same_content_if_the_order_means_nothing(
+    place: Place,
+) -> None:
     sql = "SELECT name FROM names"
     first, other, ordered = (
         place.upload(*names, sql=sql, formats=["parquet"], ordered=ordered)
@@ -194,14 +233,33 @@ def test_the_partition_and_the_latest_period_say_what_the_manifest_says(tabled: 
     found = tabled.partitions()["2026-11-15"]["Parameters"]
     for name in ("version", "rows", "published_at", "settles_at", "restated_at"):
         assert found[name] == str(manifest[name])
-    named = {"start": "2026-11-15T00:00:00+00:00", "end": "later", "timezone": "UTC", "submitted_at": EARLY}
-    named |= {"reads_previous": "true", "provisional": "false", "partial": "false", "checks_warned": "1"}
-    named |= {"scanned_bytes": "20000000", "price_usd": "0.0001", "query_id": facts().query.id, "run_id": "run-1"}
+    named = {
+        "start": "2026-11-15T00:00:00+00:00",
+        "end": "later",
+        "timezone": "UTC",
+        "submitted_at": EARLY,
+    }
+    named |= {
+        "reads_previous": "true",
+        "provisional": "false",
+        "partial": "false",
+        "checks_warned": "1",
+    }
+    named |= {
+        "scanned_bytes": "20000000",
+        "price_usd": "0.0001",
+        "query_id": facts().query.id,
+        "run_id": "run-1",
+    }
     named |= {"dag_id": "plays_weekly", "manifest": tabled.location.manifest_uri, "earlier": "0"}
     named |= {"bytes": str(sum(item.bytes for item in version.objects))}
     assert found.items() >= named.items()
     assert found.keys() == set(PartitionFacts.model_fields)
-    latest = {"cadence": "weekly", "manifest": "plays/weekly/2026-11-15/manifest.json", "submitted_at": EARLY}
+    latest = {
+        "cadence": "weekly",
+        "manifest": "plays/weekly/2026-11-15/manifest.json",
+        "submitted_at": EARLY,
+    }
     shared = {"report", "period", "version", "rows", "provisional", "partial", "published_at"}
     assert tabled.latest() == latest | {name: manifest[name] for name in shared}
     assert_followed(tabled.s3.client, tabled.location, tabled.partitions())
@@ -223,7 +281,9 @@ def test_the_latest_period_only_moves_forward(place: Place) -> None:
 
 
 def test_the_latest_period_follows_where_one_query_gave_two_versions(place: Place) -> None:
-    """A transform was changed, its task cleared, and the worker died before it came to latest.json."""
+    """A transform was changed, its task cleared, and the worker died before it came to
+    latest.json.
+    """
     place.publish(place.upload("a"), facts())
     before = place.everything()["plays/weekly/latest.json"]
     changed = place.upload("b")
@@ -246,7 +306,9 @@ def test_a_latest_period_that_is_not_ours_is_not_overwritten(place: Place, conte
 
 
 def test_a_later_run_of_an_older_query_repairs_what_a_crash_left_behind(tabled: Place) -> None:
-    """The manifest was replaced, and then the worker died; tests/integration/test_publish_kills.py has the rest."""
+    """The manifest was replaced, and then the worker died; tests/integration/test_publish_kills.py
+    has the rest.
+    """
     old, new = tabled.upload("old"), tabled.upload("new")
     tabled.publish(old, facts(EARLY))
     tabled.without_table().publish(new, facts(LATE))
@@ -289,7 +351,9 @@ def test_an_upload_that_is_not_published_changes_no_column_of_the_table(
     if not is_first:
         tabled.publish(tabled.upload("old"), facts(EARLY))
     new = tabled.upload("new", sql="SELECT name, 1::BIGINT AS score FROM names")
-    described = tuple(each.model_copy(update={"description": "what it means"}) for each in new.columns)
+    described = tuple(
+        each.model_copy(update={"description": "what it means"}) for each in new.columns
+    )
     uri = tabled.location.uri(new.parquet_key)
     if damage == "removal":
         tabled.s3.delete([uri])
@@ -313,7 +377,9 @@ def test_an_upload_that_a_cleanup_may_be_removing_is_not_published(
     before = place.everything()
 
     monkeypatch.setattr(commit, "PUBLISHED_WITHIN", timedelta(minutes=-1))
-    with pytest.raises(PublishError, match=rf"{other.version} was uploaded at .* too long ago.* Clear transform"):
+    with pytest.raises(
+        PublishError, match=rf"{other.version} was uploaded at .* too long ago.* Clear transform"
+    ):
         place.publish(other, facts(LATE))
     assert place.everything() == before
     assert place.publish(again, facts(LATE)).outcome == "unchanged"
@@ -323,8 +389,15 @@ def test_an_upload_that_a_cleanup_may_be_removing_is_not_published(
 @pytest.mark.parametrize(
     "content",
     [
-        *(b"not JSON", b"\xff\xfe", b"[]", b'{"manifest_format": 1, "period": {"id": "2026-11-15"}}'),
-        json.dumps({**facts(period_id="2026-11-08").model_dump(mode="json"), "manifest_format": 1}).encode(),
+        *(
+            b"not JSON",
+            b"\xff\xfe",
+            b"[]",
+            b'{"manifest_format": 1, "period": {"id": "2026-11-15"}}',
+        ),
+        json.dumps(
+            {**facts(period_id="2026-11-08").model_dump(mode="json"), "manifest_format": 1}
+        ).encode(),
     ],
 )
 def test_a_manifest_that_is_not_ours_is_not_overwritten(place: Place, content: bytes) -> None:
@@ -339,7 +412,9 @@ def test_a_manifest_that_is_not_ours_is_not_overwritten(place: Place, content: b
     assert place.everything() == before
 
 
-def test_columns_that_do_not_fit_the_table_are_refused_before_anything_is_visible(tabled: Place) -> None:
+def test_columns_that_do_not_fit_the_table_are_refused_before_anything_is_visible(
+    tabled: Place,
+) -> None:
     tabled.publish(tabled.upload("a"), facts(EARLY))
     new = tabled.upload("a", sql="SELECT '1' AS user_id, name FROM names")
     before = tabled.everything(), tabled.partitions()
@@ -349,10 +424,14 @@ def test_columns_that_do_not_fit_the_table_are_refused_before_anything_is_visibl
     assert (tabled.everything(), tabled.partitions()) == before
 
 
-def test_a_manifest_that_others_change_each_time_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manifest_that_others_change_each_time_is_given_up(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place.publish(place.upload("a"), facts(EARLY))
     body, _ = place.s3.read(place.location.manifest_uri)
     monkeypatch.setattr(S3, "read", lambda *_: (body, '"another"'))
 
-    with pytest.raises(PublishError, match=r"manifest\.json was changed by others at each of 10 attempts"):
+    with pytest.raises(
+        PublishError, match=r"manifest\.json was changed by others at each of 10 attempts"
+    ):
         place.publish(place.upload("b"), facts(LATE))

@@ -15,14 +15,18 @@ from athena_reports.publication.costs import Cost, last_months, merged, summary
 from athena_reports.publication.manifest import PartitionFacts, QueryFacts
 from tests.library.publication.publishing import Place, facts
 
-# Of each run of `transform` and `publish`: the number of its query, later ones of later queries, and the rows.
+# Of each run of `transform` and `publish`: the number of its query, later ones of later queries,
+# and the rows.
 PUBLICATIONS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from("ab")), min_size=1, max_size=6)
 period_numbers = count(1)
 
 
 def query(month: str, scanned: int, price: float | None = 1.0) -> QueryFacts:
     return QueryFacts(
-        id=f"{month} {scanned}", submitted_at=f"{month}-02T00:00:00", scanned_bytes=scanned, price_usd=price
+        id=f"{month} {scanned}",
+        submitted_at=f"{month}-02T00:00:00",
+        scanned_bytes=scanned,
+        price_usd=price,
     )
 
 
@@ -59,8 +63,15 @@ def test_whatever_versions_its_queries_make_a_period_counts_each_query_that_was_
     period_id = f"period {next(period_numbers)}"
     period, published = place.at(period_id), set[int]()
     for number, rows in publications:
-        paid = QueryFacts(id=str(number), submitted_at=f"2026-11-0{number + 1}", scanned_bytes=2**number, price_usd=1.0)
-        period.publish(period.upload(*rows, formats=["parquet"]), facts(period_id=period_id, query=paid))
+        paid = QueryFacts(
+            id=str(number),
+            submitted_at=f"2026-11-0{number + 1}",
+            scanned_bytes=2**number,
+            price_usd=1.0,
+        )
+        period.publish(
+            period.upload(*rows, formats=["parquet"]), facts(period_id=period_id, query=paid)
+        )
         if number >= max(published, default=0):  # else a later query has already published
             published.add(number)
 
@@ -82,13 +93,22 @@ def test_a_partition_of_an_older_release_counts_its_own_query(tabled: Place) -> 
 
 
 def test_a_summary_is_of_its_months_alone_and_growth_is_per_query() -> None:
-    ledger = merged([{"2026-01": Cost(4, 400, 4.0)}, {"2026-02": Cost(1, 100, 1.0)}, {"2026-03": Cost(2, 300, 0, 2)}])
+    ledger = merged(
+        [
+            {"2026-01": Cost(4, 400, 4.0)},
+            {"2026-02": Cost(1, 100, 1.0)},
+            {"2026-03": Cost(2, 300, 0, 2)},
+        ]
+    )
     assert summary(ledger, ["2026-01", "2026-02"]).model_dump() == {
         "queries": 5, "scanned_bytes": 500, "price_usd": 5.0, "unpriced": 0, "growth": 0.0
     }  # fmt: skip
     everything = summary(ledger, last_months(12, datetime(2026, 3, 1, tzinfo=UTC)))
     assert (everything.price_usd, everything.unpriced, everything.growth) == (5.0, 2, 0.5)
-    assert (summary(ledger, ["2026-03"]).price_usd, summary(ledger, ["2026-03"]).growth) == (None, None)
+    assert (summary(ledger, ["2026-03"]).price_usd, summary(ledger, ["2026-03"]).growth) == (
+        None,
+        None,
+    )
     assert summary(ledger, []).queries == 0
 
 

@@ -59,32 +59,44 @@ def put(
 
 
 def partition(table: Table, period_id: str = "2026-11-15") -> Any:
-    return table.glue.get_partition(DatabaseName=table.database, TableName=table.name, PartitionValues=[period_id])[
-        "Partition"
-    ]
+    return table.glue.get_partition(
+        DatabaseName=table.database, TableName=table.name, PartitionValues=[period_id]
+    )["Partition"]
 
 
 # --- the table and its partitions
 
 
 def test_the_table_is_external_parquet_partitioned_by_period(table: Table) -> None:
-    assert table.prepare(columns(User="string", score="bigint")) == {"user": "string", "score": "bigint"}
+    assert table.prepare(columns(User="string", score="bigint")) == {
+        "user": "string",
+        "score": "bigint",
+    }
     found = table.glue.get_table(DatabaseName=table.database, Name="plays_weekly")["Table"]
     assert found["TableType"] == "EXTERNAL_TABLE"
     assert found["PartitionKeys"] == [{"Name": "period", "Type": "string"}]
-    assert found["Parameters"] == {"EXTERNAL": "TRUE", "classification": "parquet", "written_by": "athena-reports"}
+    assert found["Parameters"] == {
+        "EXTERNAL": "TRUE",
+        "classification": "parquet",
+        "written_by": "athena-reports",
+    }
     assert found["StorageDescriptor"]["Location"] == "s3://reports/plays/weekly/"
     assert "ParquetHiveSerDe" in found["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"]
     assert columns_of(table) == {"user": "string", "score": "bigint"}
 
 
 def test_a_partition_is_put_whether_it_is_there_or_not(table: Table) -> None:
-    for folder, facts_ in (("s3://reports/before/", {"rows": "1"}), (FOLDER, {"rows": "7", "version": "v1"})):
+    for folder, facts_ in (
+        ("s3://reports/before/", {"rows": "1"}),
+        (FOLDER, {"rows": "7", "version": "v1"}),
+    ):
         put(table, columns(score="bigint"), parameters=facts_, folder=folder)
         assert table.partitions() == {"2026-11-15": Partition(folder, facts_)}
 
 
-def test_without_a_table_or_a_database_there_are_no_partitions_and_columns(glue: GlueClient, table: Table) -> None:
+def test_without_a_table_or_a_database_there_are_no_partitions_and_columns(
+    glue: GlueClient, table: Table
+) -> None:
     for absent in (table, Table("no_such_database", LOCATION, glue)):
         assert absent.partitions() == {}
         assert absent.columns() is None
@@ -100,10 +112,16 @@ def test_the_tables_of_ours_are_found_among_others_and_copies(tabled: Place) -> 
     table.glue.create_table(DatabaseName=table.database, TableInput={"Name": "of_somebody_else"})
     ours = {"written_by": "athena-reports"}
     for name, folder in (("copy", "s3://reports/plays/weekly/"), ("plays_copy", "s3://elsewhere")):
-        copy: Any = {"Name": name, "Parameters": ours, "StorageDescriptor": {"Columns": [], "Location": folder}}
+        copy: Any = {
+            "Name": name,
+            "Parameters": ours,
+            "StorageDescriptor": {"Columns": [], "Location": folder},
+        }
         table.glue.create_table(DatabaseName=table.database, TableInput=copy)
 
-    found = {each.name: each.published_periods() for each in published_tables(table.database, table.glue)}
+    found = {
+        each.name: each.published_periods() for each in published_tables(table.database, table.glue)
+    }
     assert {name: list(periods) for name, periods in found.items()} == {
         "plays_weekly": ["2026-11-15"],
         "carriers_monthly": [],
@@ -118,7 +136,10 @@ def comments_of(table: Table) -> dict[str, str]:
 
 def test_the_table_says_what_its_columns_mean_as_it_was_published_last(table: Table) -> None:
     def described(**said: str) -> list[Column]:
-        return [Column(name=name, type="", glue="bigint", description=text) for name, text in said.items()]
+        return [
+            Column(name=name, type="", glue="bigint", description=text)
+            for name, text in said.items()
+        ]
 
     table.prepare(described(Score="points won", plays=""), commented=True)
     assert comments_of(table) == {"score": "points won", "plays": ""}
@@ -174,7 +195,10 @@ def test_columns_may_come_and_go_and_keep_their_place(table: Table) -> None:
     assert list(columns_of(table)) == ["id", "name", "more"]
     declared = partition(table, "2026-11-22")["StorageDescriptor"]["Columns"]
     assert [column["Name"] for column in declared] == ["id", "name", "more"]
-    assert [column["Name"] for column in partition(table)["StorageDescriptor"]["Columns"]] == ["id", "name"]
+    assert [column["Name"] for column in partition(table)["StorageDescriptor"]["Columns"]] == [
+        "id",
+        "name",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +208,9 @@ def test_columns_may_come_and_go_and_keep_their_place(table: Table) -> None:
         ([Column(name="at", type="TIME", glue="")], r"'at' is a TIME.*CAST"),
     ],
 )
-def test_a_column_that_has_no_place_is_refused_before_glue_is_asked(version: list[Column], says: str) -> None:
+def test_a_column_that_has_no_place_is_refused_before_glue_is_asked(
+    version: list[Column], says: str
+) -> None:
     with pytest.raises(SchemaError, match=says):
         Table("no_such_database", LOCATION, None).prepare(version)  # type: ignore[arg-type]
 
@@ -203,17 +229,24 @@ def test_a_column_that_has_no_place_is_refused_before_glue_is_asked(version: lis
 def test_a_table_of_somebody_else_or_another_environment_is_refused(
     table: Table, parameters: dict[str, str], folder: str
 ) -> None:
-    theirs: Any = {"Parameters": parameters, "StorageDescriptor": {"Columns": [], "Location": folder}}
+    theirs: Any = {
+        "Parameters": parameters,
+        "StorageDescriptor": {"Columns": [], "Location": folder},
+    }
     table.glue.create_table(DatabaseName=table.database, TableInput={"Name": table.name, **theirs})
 
-    with pytest.raises(TableError, match=r"plays_weekly is not the table of s3://reports/.*_REPORT_DATABASE") as caught:
+    with pytest.raises(
+        TableError, match=r"plays_weekly is not the table of s3://reports/.*_REPORT_DATABASE"
+    ) as caught:
         table.prepare(columns(score="bigint"))
     assert folder in str(caught.value)
     assert not caught.value.retryable
 
 
 def test_a_database_that_is_not_there_is_said_with_what_to_do(glue: GlueClient) -> None:
-    with pytest.raises(TableError, match=r"no_such_database.*Create the database.*ATHENA_REPORTS_REPORT_DATABASE"):
+    with pytest.raises(
+        TableError, match=r"no_such_database.*Create the database.*ATHENA_REPORTS_REPORT_DATABASE"
+    ):
         Table("no_such_database", LOCATION, glue).prepare(columns(score="bigint"))
     with pytest.raises(TableError, match=r"no_such_database.*Create the database"):
         list(published_tables("no_such_database", glue))
@@ -226,14 +259,20 @@ def refusal(code: str, message: str = "") -> ClientError:
 @pytest.mark.parametrize(
     ("error", "retryable", "says"),
     [
-        (refusal("AccessDeniedException", "not authorized"), False, "role in IAM and in Lake Formation"),
+        (
+            refusal("AccessDeniedException", "not authorized"),
+            False,
+            "role in IAM and in Lake Formation",
+        ),
         (refusal("ThrottlingException", "Rate exceeded"), True, "Rate exceeded"),
         (refusal("InternalServiceException"), True, "InternalServiceException"),
         (refusal("InvalidInputException", "bad"), False, "bad"),
         (ConnectTimeoutError(endpoint_url="http://glue"), True, "Connect timeout"),
     ],
 )
-def test_a_refusal_says_whether_and_what_helps(table: Table, error: Exception, retryable: bool, says: str) -> None:
+def test_a_refusal_says_whether_and_what_helps(
+    table: Table, error: Exception, retryable: bool, says: str
+) -> None:
     def refuse() -> None:
         raise error
 
@@ -274,11 +313,15 @@ def test_every_code_of_glue_has_its_advice_and_whether_it_may_pass(code: str, me
         list(published_tables("reports", client))
 
     assert caught.value.retryable is retryable
-    assert str(caught.value) == f"Glue database reports: its tables cannot be listed: {error}.{advice}"
+    assert (
+        str(caught.value) == f"Glue database reports: its tables cannot be listed: {error}.{advice}"
+    )
 
 
 class Refusing:
-    """A client of Glue whose first calls of one kind are answered by what is done or raised instead."""
+    """A client of Glue whose first calls of one kind are answered by what is done or raised
+    instead.
+    """
 
     def __init__(self, client: GlueClient, call: str, *answers: Callable[[], object]) -> None:
         self._client, self._call, self._answers = client, call, list(answers)
@@ -291,7 +334,9 @@ class Refusing:
 
 @pytest.mark.parametrize("code", ["AlreadyExistsException", "ConcurrentModificationException"])
 @pytest.mark.parametrize("call", ["create_table", "update_table"])
-def test_what_another_run_creates_or_adds_meanwhile_is_not_lost(table: Table, call: str, code: str) -> None:
+def test_what_another_run_creates_or_adds_meanwhile_is_not_lost(
+    table: Table, call: str, code: str
+) -> None:
     """Glue refuses an update of another version than the present one; here the service does not."""
     if call == "update_table":
         table.prepare(columns(score="int"))
@@ -317,7 +362,11 @@ def test_an_update_names_the_version_that_it_is_of_and_keeps_what_others_wrote()
 
     with Stubber(client) as stubber:
         stubber.add_response("get_table", {"Table": {**described(Type="int"), "VersionId": "7"}})
-        expected = {"DatabaseName": "reports", "VersionId": "7", "TableInput": described(Type="bigint")}
+        expected = {
+            "DatabaseName": "reports",
+            "VersionId": "7",
+            "TableInput": described(Type="bigint"),
+        }
         stubber.add_response("update_table", {}, expected)
         Table("reports", LOCATION, client).prepare(columns(score="bigint"))
         stubber.assert_no_pending_responses()

@@ -44,7 +44,9 @@ def test_a_folder_is_that_of_its_period_and_cadence(cadence: Any, period_id: str
 
 
 @given(names, names, names)
-def test_a_location_is_read_back_from_its_folder(bucket: str, report: str, cadence_name: str) -> None:
+def test_a_location_is_read_back_from_its_folder(
+    bucket: str, report: str, cadence_name: str
+) -> None:
     location = ReportLocation.of_folder(f"s3://{bucket}/{report}/{cadence_name}/")
     assert location == ReportLocation(bucket, report, cadence_name)
     assert ReportLocation.of_folder(location.folder_uri) == location

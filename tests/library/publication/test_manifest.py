@@ -143,8 +143,12 @@ RESTATED = MANIFEST.model_copy(
         "partial": True,
         "missing_partitions": ("dt=2026-11-15",),
         "checks": (
-            CheckResult(name="rows(at_least=9)", severity="warn", passed=False, message="few", value=2),
-            CheckResult(name="not_null(user_id)", severity="fail", passed=True, message="", value=0),
+            CheckResult(
+                name="rows(at_least=9)", severity="warn", passed=False, message="few", value=2
+            ),
+            CheckResult(
+                name="not_null(user_id)", severity="fail", passed=True, message="", value=0
+            ),
         ),
         "restated_at": "2026-11-21T15:05:00.000+00:00",
         "earlier_versions": (
@@ -155,7 +159,9 @@ RESTATED = MANIFEST.model_copy(
                 provisional=True,
                 replaced_at="2026-11-21T15:06:00.000+00:00",
                 difference=Difference(added=2, removed=1),
-                query=QueryFacts(id="q-0", submitted_at="2026-10-31T15:05:00.000+00:00", scanned_bytes=10),
+                query=QueryFacts(
+                    id="q-0", submitted_at="2026-10-31T15:05:00.000+00:00", scanned_bytes=10
+                ),
                 code_version="0.1.0",
             ),
         ),

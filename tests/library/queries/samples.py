@@ -43,10 +43,14 @@ def start(athena: MemoryAthena, *submissions: Submission) -> list[str]:
 
 def start_sql(athena: MemoryAthena, sql: str, workgroup: str = "dev") -> str:
     """Start a query of somebody else."""
-    return _started(athena, sql, workgroup, {"Database": "database_dev", "Catalog": "AwsDataCatalog"})
+    return _started(
+        athena, sql, workgroup, {"Database": "database_dev", "Catalog": "AwsDataCatalog"}
+    )
 
 
 def _started(athena: MemoryAthena, sql: str, workgroup: str, context: Mapping[str, str]) -> str:
-    response = athena.start_query_execution(QueryString=sql, WorkGroup=workgroup, QueryExecutionContext=context)
+    response = athena.start_query_execution(
+        QueryString=sql, WorkGroup=workgroup, QueryExecutionContext=context
+    )
     found: str = response["QueryExecutionId"]
     return found

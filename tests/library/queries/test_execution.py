@@ -7,21 +7,46 @@ from athena_reports.queries.execution import QueryExecution, QueryState
 
 
 def test_an_execution_is_read_from_what_athena_answers() -> None:
-    answer: dict[str, Any] = {"QueryExecutionId": "q-1", "Query": "UNLOAD ...", "SubstatementType": "UNLOAD"}
+    answer: dict[str, Any] = {
+        "QueryExecutionId": "q-1",
+        "Query": "UNLOAD ...",
+        "SubstatementType": "UNLOAD",
+    }
     answer["QueryExecutionContext"] = {"Database": "database_dev", "Catalog": "awsdatacatalog"}
     answer["Status"] = {"State": "FAILED", "StateChangeReason": "TABLE_NOT_FOUND: line 1:15"}
-    answer["Status"]["SubmissionDateTime"] = datetime.fromisoformat("2026-11-22T00:05:01.023456+09:00")
+    answer["Status"]["SubmissionDateTime"] = datetime.fromisoformat(
+        "2026-11-22T00:05:01.023456+09:00"
+    )
     answer["Status"]["CompletionDateTime"] = datetime.fromisoformat("2026-11-22T00:05:03+09:00")
     answer["Status"]["AthenaError"] = {"ErrorCategory": 2, "ErrorType": 1301, "Retryable": False}
     times = {"QueryQueueTimeInMillis": 1500, "EngineExecutionTimeInMillis": 2500}
-    answer["Statistics"] = {"DataScannedInBytes": 123, "DataManifestLocation": "s3://results/m.csv", **times}
+    answer["Statistics"] = {
+        "DataScannedInBytes": 123,
+        "DataManifestLocation": "s3://results/m.csv",
+        **times,
+    }
     answer["ResultConfiguration"] = {"OutputLocation": "s3://results/q-1"}
     answer["EngineVersion"] = {"EffectiveEngineVersion": "Athena engine version 3"}
 
-    expected: dict[str, Any] = {"id": "q-1", "state": QueryState.FAILED, "reason": "TABLE_NOT_FOUND: line 1:15"}
-    expected |= {"output_location": "s3://results/q-1", "data_manifest": "s3://results/m.csv", "scanned_bytes": 123}
-    expected |= {"submitted_at": "2026-11-21T15:05:01.023+00:00", "completed_at": "2026-11-21T15:05:03.000+00:00"}
-    expected |= {"queue_milliseconds": 1500, "run_milliseconds": 2500, "engine_version": "Athena engine version 3"}
+    expected: dict[str, Any] = {
+        "id": "q-1",
+        "state": QueryState.FAILED,
+        "reason": "TABLE_NOT_FOUND: line 1:15",
+    }
+    expected |= {
+        "output_location": "s3://results/q-1",
+        "data_manifest": "s3://results/m.csv",
+        "scanned_bytes": 123,
+    }
+    expected |= {
+        "submitted_at": "2026-11-21T15:05:01.023+00:00",
+        "completed_at": "2026-11-21T15:05:03.000+00:00",
+    }
+    expected |= {
+        "queue_milliseconds": 1500,
+        "run_milliseconds": 2500,
+        "engine_version": "Athena engine version 3",
+    }
     expected |= {"error_category": 2, "error_type": 1301, "retryable": False}
     expected |= {"statement": "UNLOAD", "database": "database_dev"}
     assert QueryExecution.from_response({"QueryExecution": answer}) == QueryExecution(**expected)
@@ -29,9 +54,18 @@ def test_an_execution_is_read_from_what_athena_answers() -> None:
         assert QueryExecution.from_response(less) == QueryExecution()
 
 
-@pytest.mark.parametrize(("state", "usd"), [("SUCCEEDED", 5.0), ("CANCELLED", 5.0), ("FAILED", 0.0)])
-def test_a_query_costs_what_it_scanned_and_nothing_on_a_reservation_or_if_it_failed(state: str, usd: float) -> None:
-    answer: dict[str, Any] = {"Status": {"State": state}, "Statistics": {"DataScannedInBytes": 10**12}}
-    assert QueryExecution.from_response({"QueryExecution": answer}, "us-east-1").price_usd == pytest.approx(usd)
+@pytest.mark.parametrize(
+    ("state", "usd"), [("SUCCEEDED", 5.0), ("CANCELLED", 5.0), ("FAILED", 0.0)]
+)
+def test_a_query_costs_what_it_scanned_and_nothing_on_a_reservation_or_if_it_failed(
+    state: str, usd: float
+) -> None:
+    answer: dict[str, Any] = {
+        "Status": {"State": state},
+        "Statistics": {"DataScannedInBytes": 10**12},
+    }
+    assert QueryExecution.from_response(
+        {"QueryExecution": answer}, "us-east-1"
+    ).price_usd == pytest.approx(usd)
     answer["Statistics"]["DpuCount"] = 4.0
     assert QueryExecution.from_response({"QueryExecution": answer}, "us-east-1").price_usd is None

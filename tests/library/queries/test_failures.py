@@ -44,7 +44,9 @@ def failed(error_type: int | None = None, state: str = "FAILED", **fields: Any) 
 def test_every_documented_type_has_its_verdict(error_type: int) -> None:
     for retryable in (None, True):
         execution = failed(error_type, error_category=2, retryable=retryable)
-        assert execution_verdict(execution).decision is (RESUBMIT if error_type in PASSING else FAIL)
+        assert execution_verdict(execution).decision is (
+            RESUBMIT if error_type in PASSING else FAIL
+        )
         assert is_current(execution) is (error_type in FINAL)
     assert execution_verdict(failed(error_type, retryable=False)).decision is FAIL
 
@@ -68,14 +70,22 @@ def test_every_recorded_error_is_known_by_its_name_first_and_then_by_its_number(
 def test_an_unknown_error_is_started_again_only_if_athena_blames_itself_and_says_so(
     error_type: int | None, category: int | None, retryable: bool | None, reason: str
 ) -> None:
-    verdict = execution_verdict(failed(error_type, error_category=category, retryable=retryable, reason=reason))
+    verdict = execution_verdict(
+        failed(error_type, error_category=category, retryable=retryable, reason=reason)
+    )
     assert verdict.decision is (RESUBMIT if category == 1 and retryable else FAIL)
 
 
 @pytest.mark.parametrize("state", ["FAILED", "CANCELLED"])
 @pytest.mark.parametrize("error_type", [None, 0, 1401, 1011])
 def test_a_scan_cutoff_fails_now_however_athena_ends_it(state: str, error_type: int | None) -> None:
-    execution = failed(error_type, state, error_category=1, retryable=True, reason="Bytes scanned limit was exceeded")
+    execution = failed(
+        error_type,
+        state,
+        error_category=1,
+        retryable=True,
+        reason="Bytes scanned limit was exceeded",
+    )
     verdict = execution_verdict(execution)
 
     assert verdict.decision is FAIL
@@ -85,9 +95,15 @@ def test_a_scan_cutoff_fails_now_however_athena_ends_it(state: str, error_type: 
 
 
 @pytest.mark.parametrize(("state", "usd"), [("FAILED", "0.00000"), ("CANCELLED", "0.01000")])
-def test_a_failure_says_which_query_why_what_it_scanned_and_what_to_do(state: str, usd: str) -> None:
+def test_a_failure_says_which_query_why_what_it_scanned_and_what_to_do(
+    state: str, usd: str
+) -> None:
     execution = failed(
-        1301, state, reason="TABLE_NOT_FOUND: line 1:15", scanned_bytes=2_000_000_000, region="us-east-1"
+        1301,
+        state,
+        reason="TABLE_NOT_FOUND: line 1:15",
+        scanned_bytes=2_000_000_000,
+        region="us-east-1",
     )
     message = str(QueryFailedError(execution))
 
@@ -114,7 +130,12 @@ def test_a_failure_has_as_attributes_what_its_message_says(
     assert (failure.execution_id, failure.category, failure.type) == ("q-1", category, error_type)
     assert failure.verdict == execution_verdict(execution)
     message = str(failure)
-    parts = [about, reason or "Athena gives no reason", failure.verdict.meaning, f"type {error_type}"]
+    parts = [
+        about,
+        reason or "Athena gives no reason",
+        failure.verdict.meaning,
+        f"type {error_type}",
+    ]
     for part in [*parts, failure.advice, link]:
         assert part in message
     assert message.startswith(f"{about}: Query q-1" if about else "Query q-1")

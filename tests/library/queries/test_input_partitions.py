@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from athena_reports.errors import InputError
 from athena_reports.periods.calendar import Period, weekly, yearly
 from athena_reports.periods.sql_period import SqlPeriod
-from athena_reports.queries.input_partitions import InputCoverage, find_coverage, needed_dates, why_empty
+from athena_reports.queries.input_partitions import (
+    InputCoverage,
+    find_coverage,
+    needed_dates,
+    why_empty,
+)
 from athena_reports.reports.input import Input
 
 if TYPE_CHECKING:
@@ -21,20 +26,27 @@ WEEKS = weekly(first_day="sunday", timezone="Asia/Tokyo")
 WEEK = WEEKS.period("2025-06-22")  # its dates in UTC are those from 06-21 to 06-28
 DAYS = [f"2025-06-{day}" for day in range(21, 29)]
 PLAYS = Input("plays", missing="partial")
-BY_PARTS = Input("plays", ["year", "month", "day"], kind="integer", previous=True, missing="partial")
+BY_PARTS = Input(
+    "plays", ["year", "month", "day"], kind="integer", previous=True, missing="partial"
+)
 
 
-def create(glue: GlueClient, database: str, keys: list[str], partitions: list[list[str]], **parameters: str) -> None:
+def create(
+    glue: GlueClient, database: str, keys: list[str], partitions: list[list[str]], **parameters: str
+) -> None:
     columns: Any = [{"Name": key, "Type": "string"} for key in keys]
     glue.create_table(
-        DatabaseName=database, TableInput={"Name": "plays", "PartitionKeys": columns, "Parameters": parameters}
+        DatabaseName=database,
+        TableInput={"Name": "plays", "PartitionKeys": columns, "Parameters": parameters},
     )
     for values in partitions:
         partition: Any = {"Values": values, "StorageDescriptor": {"Location": "s3://lake/"}}
         glue.create_partition(DatabaseName=database, TableName="plays", PartitionInput=partition)
 
 
-def look(glue: GlueClient, database: str, source: Input = PLAYS, period: Period = WEEK) -> InputCoverage:
+def look(
+    glue: GlueClient, database: str, source: Input = PLAYS, period: Period = WEEK
+) -> InputCoverage:
     when: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
     (found,) = find_coverage([source], period, **when, database=database, glue=glue)
     return found
@@ -51,8 +63,15 @@ def test_exactly_those_that_glue_lacks_are_missing(glue: GlueClient, database: s
 
 
 @pytest.mark.parametrize("form", ["{}", "{:02d}"])
-def test_three_keys_in_any_order_and_numbers_with_or_without_zeros(glue: GlueClient, database: str, form: str) -> None:
-    create(glue, database, ["day", "year", "month"], [[str(day), "2025", form.format(6)] for day in range(14, 28)])
+def test_three_keys_in_any_order_and_numbers_with_or_without_zeros(
+    glue: GlueClient, database: str, form: str
+) -> None:
+    create(
+        glue,
+        database,
+        ["day", "year", "month"],
+        [[str(day), "2025", form.format(6)] for day in range(14, 28)],
+    )
 
     assert look(glue, database, BY_PARTS).absent == ("year=2025/month=6/day=28",)
 
@@ -75,9 +94,22 @@ def test_more_partitions_than_a_call_of_glue_takes(glue: GlueClient, database: s
         ("NOW - 1 MONTHS , NOW", DAYS),
     ],
 )
-def test_a_projection_answers_for_glue(glue: GlueClient, database: str, range_: str, outside: list[str]) -> None:
-    parameters = {"enabled": "true", "dt.type": "date", "dt.format": "yyyy-MM-dd", "dt.range": range_}
-    create(glue, database, ["dt"], [], **{f"projection.{name}": value for name, value in parameters.items()})
+def test_a_projection_answers_for_glue(
+    glue: GlueClient, database: str, range_: str, outside: list[str]
+) -> None:
+    parameters = {
+        "enabled": "true",
+        "dt.type": "date",
+        "dt.format": "yyyy-MM-dd",
+        "dt.range": range_,
+    }
+    create(
+        glue,
+        database,
+        ["dt"],
+        [],
+        **{f"projection.{name}": value for name, value in parameters.items()},
+    )
 
     found = look(glue, database)
     assert (found.outside, found.absent) == (tuple(f"dt={day}" for day in outside), ())
@@ -85,14 +117,22 @@ def test_a_projection_answers_for_glue(glue: GlueClient, database: str, range_: 
 
 
 def test_a_projection_that_cannot_be_read_is_named(glue: GlueClient, database: str) -> None:
-    parameters = {"projection.enabled": "true", "projection.dt.type": "date", "projection.dt.range": "yesterday,NOW"}
+    parameters = {
+        "projection.enabled": "true",
+        "projection.dt.type": "date",
+        "projection.dt.range": "yesterday,NOW",
+    }
     create(glue, database, ["dt"], [], **parameters)
-    with pytest.raises(InputError, match="the range 'yesterday', which is not of the form 'yyyy-MM-dd'"):
+    with pytest.raises(
+        InputError, match="the range 'yesterday', which is not of the form 'yyyy-MM-dd'"
+    ):
         look(glue, database)
 
 
 @pytest.mark.parametrize("keys", [None, [], ["day"], ["dt", "country"]])
-def test_a_table_that_is_not_there_or_has_other_keys_is_named(glue: GlueClient, database: str, keys: Any) -> None:
+def test_a_table_that_is_not_there_or_has_other_keys_is_named(
+    glue: GlueClient, database: str, keys: Any
+) -> None:
     if keys is not None:
         create(glue, database, keys, [])
     says = "is not in Glue" if keys is None else "is partitioned by .*, the report's input says dt"
@@ -101,16 +141,25 @@ def test_a_table_that_is_not_there_or_has_other_keys_is_named(glue: GlueClient, 
 
 
 LATE = timedelta(days=1)
-INSTANTS = st.timedeltas(timedelta(0), timedelta(days=50)).map(lambda past: datetime(2025, 6, 1, tzinfo=UTC) + past)
+INSTANTS = st.timedeltas(timedelta(0), timedelta(days=50)).map(
+    lambda past: datetime(2025, 6, 1, tzinfo=UTC) + past
+)
 
 
 @given(INSTANTS, st.booleans())
-def test_needed_is_what_the_sql_reads_as_far_as_it_can_be_there(now: datetime, previous: bool) -> None:
+def test_needed_is_what_the_sql_reads_as_far_as_it_can_be_there(
+    now: datetime, previous: bool
+) -> None:
     period = WEEKS.last_complete(now)
     needed = needed_dates(Input("plays", previous=previous), period, LATE, now)
 
-    late = LATE if now >= period.end_utc + LATE else timedelta(0)  # of late events only when all have landed
-    filters = [SqlPeriod(period, late).partitions("dt"), SqlPeriod(period.previous, LATE).partitions("dt")]
+    late = (
+        LATE if now >= period.end_utc + LATE else timedelta(0)
+    )  # of late events only when all have landed
+    filters = [
+        SqlPeriod(period, late).partitions("dt"),
+        SqlPeriod(period.previous, LATE).partitions("dt"),
+    ]
     read = re.findall(r"'(.+?)'", "".join(filters[: 1 + previous]))
     assert [str(day) for day in needed] == sorted({day for day in read if day <= str(now.date())})
 

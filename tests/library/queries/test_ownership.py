@@ -10,7 +10,9 @@ from tests.library.queries.samples import OWNER, start, start_sql, submission
 from tests.simulation.memory_athena import MemoryAthena
 
 TEXTS = st.text(st.characters(codec="utf-8"))
-MARKERS = st.builds(Marker, **dict.fromkeys(Marker.model_fields, TEXTS) | {"map_index": st.integers()})
+MARKERS = st.builds(
+    Marker, **dict.fromkeys(Marker.model_fields, TEXTS) | {"map_index": st.integers()}
+)
 
 
 @given(TEXTS, MARKERS, TEXTS, MARKERS)
@@ -24,8 +26,16 @@ def test_the_last_marker_is_found_whatever_the_query_and_the_ids_are(
 @pytest.mark.parametrize(
     "sql",
     [
-        *("", "SELECT '-- athena-reports: '", "SELECT 1\n-- athena-reports: ", "SELECT 1\n-- athena-reports: by hand"),
-        *("SELECT 1\n-- athena-reports: [1, 2]", 'SELECT 1\n-- athena-reports: {"environment": "dev"}'),
+        *(
+            "",
+            "SELECT '-- athena-reports: '",
+            "SELECT 1\n-- athena-reports: ",
+            "SELECT 1\n-- athena-reports: by hand",
+        ),
+        *(
+            "SELECT 1\n-- athena-reports: [1, 2]",
+            'SELECT 1\n-- athena-reports: {"environment": "dev"}',
+        ),
         *(submission().sql(0) + "\nLIMIT 1", submission().sql(0).replace('"dag_id"', '"dag"')),
     ],
 )
@@ -65,17 +75,25 @@ def test_two_tokens_are_equal_exactly_if_intention_and_number_are(
     one: dict[str, Any], other: dict[str, Any], data: st.DataObject, number: int, other_number: int
 ) -> None:
     """Of two submissions that differ in two fields at most."""
-    twin = one | {name: other[name] for name in data.draw(st.sets(st.sampled_from(sorted(one)), max_size=2))}
+    twin = one | {
+        name: other[name] for name in data.draw(st.sets(st.sampled_from(sorted(one)), max_size=2))
+    }
     first, second = submission(**one), submission(**twin)
 
     assert (first.marker.intention == second.marker.intention) == (one == twin)
-    assert (first.token(number) == second.token(other_number)) == (one == twin and number == other_number)
+    assert (first.token(number) == second.token(other_number)) == (
+        one == twin and number == other_number
+    )
     assert 32 <= len(first.token(number)) <= 128
 
 
 @given(SMALL, st.integers(0, 3))
-def test_what_was_started_can_be_read_back_from_what_athena_tells(fields: dict[str, Any], number: int) -> None:
-    """Athena answers the catalog in lower case, and the location that a workgroup may have decided."""
+def test_what_was_started_can_be_read_back_from_what_athena_tells(
+    fields: dict[str, Any], number: int
+) -> None:
+    """Athena answers the catalog in lower case, and the location that a workgroup may have
+    decided.
+    """
     athena, made = MemoryAthena(), submission(**fields)
     (id_,) = start(athena, made)
     athena.queries[id_].request = {**athena.queries[id_].request, "QueryString": made.sql(number)}
@@ -108,7 +126,9 @@ def test_a_marker_on_another_query_is_not_believed(field: str, old: str, new: st
 
 
 @given(TEXTS.filter(lambda text: not text.rstrip().endswith(";")), st.integers(0, 3))
-def test_each_execution_of_an_unload_writes_into_a_folder_of_its_own(text: str, number: int) -> None:
+def test_each_execution_of_an_unload_writes_into_a_folder_of_its_own(
+    text: str, number: int
+) -> None:
     made = submission(f"SELECT {text}", unload_to="s3://results/unload/")
     sql, folder = made.sql(number), f"s3://results/unload/{made.marker.intention}/{number}/"
 

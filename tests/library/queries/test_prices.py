@@ -12,7 +12,9 @@ from athena_reports.queries.prices import price_usd
         ("sa-east-1", 10**12, 9.0),
     ],
 )
-def test_a_scan_costs_by_the_terabyte_and_region(region: str, scanned_bytes: int, usd: float) -> None:
+def test_a_scan_costs_by_the_terabyte_and_region(
+    region: str, scanned_bytes: int, usd: float
+) -> None:
     assert price_usd(scanned_bytes, region) == pytest.approx(usd)
 
 

@@ -16,9 +16,17 @@ from athena_reports.steps.wait_trigger import AthenaWaitTrigger
 from tests.library.steps.tasks import context
 from tests.simulation.memory_athena import MemoryAthena
 
-CONNECTION: dict[str, Any] = {"aws_conn_id": "aws_games", "region_name": "eu-west-1", "verify": False}
+CONNECTION: dict[str, Any] = {
+    "aws_conn_id": "aws_games",
+    "region_name": "eu-west-1",
+    "verify": False,
+}
 CONNECTION["botocore_config"] = {"read_timeout": 42}
-OPERATOR = CONNECTION | {"query": "SELECT * FROM plays", "database": "games", "output_location": "s3://results/"}
+OPERATOR = CONNECTION | {
+    "query": "SELECT * FROM plays",
+    "database": "games",
+    "output_location": "s3://results/",
+}
 OPERATOR |= {"workgroup": "analysts", "catalog": "AwsDataCatalog"}
 
 
@@ -28,7 +36,9 @@ def _connection(athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def build(kind: type[Any], **fields: Any) -> Any:
-    usual = OPERATOR if issubclass(kind, AthenaOperator) else {"query_execution_id": "q-1"} | CONNECTION
+    usual = (
+        OPERATOR if issubclass(kind, AthenaOperator) else {"query_execution_id": "q-1"} | CONNECTION
+    )
     with DAG("plays", schedule=None):
         return kind(task_id="query", **usual | fields)
 
@@ -36,11 +46,16 @@ def build(kind: type[Any], **fields: Any) -> Any:
 @pytest.mark.parametrize(
     ("kind", "given"),
     [
-        (AthenaSubmitOperator, {"client_request_token": "t" * 32, "sleep_time": 5, "max_polling_attempts": 7}),
+        (
+            AthenaSubmitOperator,
+            {"client_request_token": "t" * 32, "sleep_time": 5, "max_polling_attempts": 7},
+        ),
         (AthenaWaitSensor, {"query_execution_id": "q-1", "sleep_time": 5, "max_retries": 3}),
     ],
 )
-def test_the_providers_arguments_are_taken_and_kept_and_reach_the_hook(kind: Any, given: dict[str, Any]) -> None:
+def test_the_providers_arguments_are_taken_and_kept_and_reach_the_hook(
+    kind: Any, given: dict[str, Any]
+) -> None:
     task = build(kind, **given)
 
     given |= OPERATOR if kind is AthenaSubmitOperator else CONNECTION
@@ -54,9 +69,14 @@ def test_the_providers_arguments_are_taken_and_kept_and_reach_the_hook(kind: Any
 
 @pytest.mark.parametrize(
     ("ours", "theirs", "own_field"),
-    [(AthenaSubmitOperator, AthenaOperator, "period"), (AthenaWaitSensor, AthenaSensor, "submitted")],
+    [
+        (AthenaSubmitOperator, AthenaOperator, "period"),
+        (AthenaWaitSensor, AthenaSensor, "submitted"),
+    ],
 )
-def test_nothing_that_is_templated_there_is_not_templated_here(ours: Any, theirs: Any, own_field: str) -> None:
+def test_nothing_that_is_templated_there_is_not_templated_here(
+    ours: Any, theirs: Any, own_field: str
+) -> None:
     assert set(ours.template_fields) == {own_field, *theirs.template_fields}
     for name in ("template_ext", "ui_color", "operator_extra_links"):
         assert getattr(ours, name) == getattr(theirs, name)
@@ -67,11 +87,16 @@ def test_what_the_request_holds_beside_the_query_reaches_athena(athena: MemoryAt
     configuration = {"ExpectedBucketOwner": "012345678901", "OutputLocation": "s3://elsewhere/"}
     wanted: dict[str, Any] = {"database": None, "query_execution_context": {"Database": "games"}}
     token = {"client_request_token": "t" * 32}
-    build(AthenaSubmitOperator, **wanted, **token, result_configuration=configuration).execute(context())
+    build(AthenaSubmitOperator, **wanted, **token, result_configuration=configuration).execute(
+        context()
+    )
 
     request = athena.queries["q-1"].request
     assert request["QueryExecutionContext"] == {"Database": "games", "Catalog": "AwsDataCatalog"}
-    assert request["ResultConfiguration"] == {"ExpectedBucketOwner": "012345678901", "OutputLocation": "s3://results/"}
+    assert request["ResultConfiguration"] == {
+        "ExpectedBucketOwner": "012345678901",
+        "OutputLocation": "s3://results/",
+    }
     assert not athena.tokens.keys() & {*token.values()}
 
 

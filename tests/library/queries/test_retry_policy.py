@@ -17,11 +17,19 @@ FAILED_AT = datetime(2025, 6, 15, tzinfo=UTC)
 def pauses(policy: RetryPolicy | None) -> list[float]:
     """The seconds that Airflow waits before each retry of a report's first task."""
     report = Report(name="plays", sql="plays.sql", since="2025-01-01")
-    stored = DagSerialization.from_dict(DagSerialization.to_dict(build_dag(report, weekly(), retry=policy)))
+    stored = DagSerialization.from_dict(
+        DagSerialization.to_dict(build_dag(report, weekly(), retry=policy))
+    )
     task: Any = stored.get_task("run_query")
-    of_run: Any = {"dag_id": "plays_weekly", "task_id": "run_query", "logical_date": FAILED_AT, "end_date": FAILED_AT}
+    of_run: Any = {
+        "dag_id": "plays_weekly",
+        "task_id": "run_query",
+        "logical_date": FAILED_AT,
+        "end_date": FAILED_AT,
+    }
     tries: Any = [
-        SimpleNamespace(task=task, try_number=n + 1, retry_delay_override=None, **of_run) for n in range(task.retries)
+        SimpleNamespace(task=task, try_number=n + 1, retry_delay_override=None, **of_run)
+        for n in range(task.retries)
     ]
     return [(TaskInstance.next_retry_datetime(each) - FAILED_AT).total_seconds() for each in tries]
 
@@ -31,10 +39,17 @@ def test_the_named_policy_pauses_as_the_machine_did(sql_folder: Path) -> None:
     assert pauses(STATE_MACHINE_RETRIES) == [3.0] * 5
 
 
-@pytest.mark.parametrize("policy", [None, RetryPolicy(retries=4, first_pause=timedelta(seconds=10), factor=3)])
-def test_pauses_grow_by_the_factor_and_airflow_spreads_them(sql_folder: Path, policy: RetryPolicy | None) -> None:
+@pytest.mark.parametrize(
+    "policy", [None, RetryPolicy(retries=4, first_pause=timedelta(seconds=10), factor=3)]
+)
+def test_pauses_grow_by_the_factor_and_airflow_spreads_them(
+    sql_folder: Path, policy: RetryPolicy | None
+) -> None:
     expected = policy or RetryPolicy()
-    least = [expected.first_pause.total_seconds() * expected.factor**number for number in range(expected.retries)]
+    least = [
+        expected.first_pause.total_seconds() * expected.factor**number
+        for number in range(expected.retries)
+    ]
     assert all(low <= pause < 2 * low for low, pause in zip(least, pauses(policy), strict=True))
 
 
@@ -43,9 +58,21 @@ def test_no_pause_is_longer_than_the_longest(sql_folder: Path) -> None:
 
 
 WRONG: list[tuple[type, str, Any]] = [
-    *((RetryPolicy, "retries", -1), (RetryPolicy, "first_pause", timedelta(-1)), (RetryPolicy, "factor", 0.5)),
-    *((RetryPolicy, "longest_pause", timedelta(0)), (RetryPolicy, "delay", 3), (WaitPolicy, "give_up", 1)),
-    *((WaitPolicy, "first_poll_seconds", 0), (WaitPolicy, "factor", 0.9), (WaitPolicy, "longest_pause_seconds", 0)),
+    *(
+        (RetryPolicy, "retries", -1),
+        (RetryPolicy, "first_pause", timedelta(-1)),
+        (RetryPolicy, "factor", 0.5),
+    ),
+    *(
+        (RetryPolicy, "longest_pause", timedelta(0)),
+        (RetryPolicy, "delay", 3),
+        (WaitPolicy, "give_up", 1),
+    ),
+    *(
+        (WaitPolicy, "first_poll_seconds", 0),
+        (WaitPolicy, "factor", 0.9),
+        (WaitPolicy, "longest_pause_seconds", 0),
+    ),
     (WaitPolicy, "give_up_after", timedelta(0)),
 ]
 

@@ -1,4 +1,6 @@
-"""How a query is started; tests/simulation and tests/integration/test_scenarios.py show that it is paid once."""
+"""How a query is started; tests/simulation and tests/integration/test_scenarios.py show that it is
+paid once.
+"""
 
 from itertools import pairwise
 from typing import Any
@@ -9,7 +11,13 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.queries.failures import QueryFailedError
 from athena_reports.queries.ownership import Submission
-from athena_reports.queries.submission import LOOK_BACK, MAX_EXECUTIONS, PAUSES_SECONDS, recent_submissions, submit_once
+from athena_reports.queries.submission import (
+    LOOK_BACK,
+    MAX_EXECUTIONS,
+    PAUSES_SECONDS,
+    recent_submissions,
+    submit_once,
+)
 from tests.library.queries.samples import start, submission
 from tests.simulation.clock import VirtualClock
 from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error
@@ -34,7 +42,11 @@ def test_a_first_try_is_one_call_that_botocore_does_not_repeat(
 
 @pytest.mark.parametrize(
     ("error", "starts"),
-    [(THROTTLED, len(PAUSES_SECONDS) + 1), (LOST, len(PAUSES_SECONDS) + 1), (api_error("AccessDeniedException"), 1)],
+    [
+        (THROTTLED, len(PAUSES_SECONDS) + 1),
+        (LOST, len(PAUSES_SECONDS) + 1),
+        (api_error("AccessDeniedException"), 1),
+    ],
 )
 def test_only_a_start_that_was_not_served_is_sent_again_after_longer_and_longer_pauses(
     clock: VirtualClock, athena: MemoryAthena, error: Exception, starts: int
@@ -54,7 +66,9 @@ def test_only_a_start_that_was_not_served_is_sent_again_after_longer_and_longer_
 def test_a_query_that_fails_in_passing_is_started_again_in_a_folder_of_its_own_after_longer_and_longer_pauses(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
-    athena.plan = lambda _: Plan(states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 1403})
+    athena.plan = lambda _: Plan(
+        states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 1403}
+    )
     made = submission(unload_to="s3://results/unload/")
     submit(made, is_retry=False)
     with pytest.raises(
@@ -63,15 +77,25 @@ def test_a_query_that_fails_in_passing_is_started_again_in_a_folder_of_its_own_a
         submit(made)
     assert (caught.value.execution_id, caught.value.category, caught.value.type) == ("q-4", 1, 1403)
 
-    assert [query.request["QueryString"] for query in athena.queries.values()] == [made.sql(n) for n in range(4)]
+    assert [query.request["QueryString"] for query in athena.queries.values()] == [
+        made.sql(n) for n in range(4)
+    ]
     started = [query.submitted_at.timestamp() for query in athena.queries.values()]
     pauses = [later - earlier for earlier, later in pairwise(started)]
     assert len(pauses) == MAX_EXECUTIONS - 1
-    assert all(most / 2 <= pause <= most for pause, most in zip(pauses, PAUSES_SECONDS, strict=False))
+    assert all(
+        most / 2 <= pause <= most for pause, most in zip(pauses, PAUSES_SECONDS, strict=False)
+    )
 
 
-def test_the_latest_executions_are_asked_for_in_pages_that_athena_allows(athena: MemoryAthena) -> None:
-    start(athena, *[submission(run_id=str(number)) for number in range(320)], submission(workgroup="stg"))
+def test_the_latest_executions_are_asked_for_in_pages_that_athena_allows(
+    athena: MemoryAthena,
+) -> None:
+    start(
+        athena,
+        *[submission(run_id=str(number)) for number in range(320)],
+        submission(workgroup="stg"),
+    )
 
     found = {execution.id for _, execution in recent_submissions(athena, "dev")}
     assert found == {f"q-{number}" for number in range(320, 320 - LOOK_BACK, -1)}

@@ -1,4 +1,6 @@
-"""What is read of values and functions: all that tells them apart, and nothing that differs between processes."""
+"""What is read of values and functions: all that tells them apart, and nothing that differs between
+processes.
+"""
 
 from __future__ import annotations
 
@@ -70,14 +72,47 @@ class Model(BaseModel):
 ATOMS = st.one_of(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
     st.sampled_from(
-        [0, 1, 2, 0.0, -0.0, 1.0, "1", b"1", "True", True, Decimal(1), Decimal("1.0"), Level.LOW, Tier.LOW]
+        [
+            0,
+            1,
+            2,
+            0.0,
+            -0.0,
+            1.0,
+            "1",
+            b"1",
+            "True",
+            True,
+            Decimal(1),
+            Decimal("1.0"),
+            Level.LOW,
+            Tier.LOW,
+        ]
     ),
-    st.sampled_from([*Rank, Decimal("NaN"), timedelta(1), timedelta(hours=24), time(1), time(1, tzinfo=UTC)]),
+    st.sampled_from(
+        [*Rank, Decimal("NaN"), timedelta(1), timedelta(hours=24), time(1), time(1, tzinfo=UTC)]
+    ),
     st.dates() | st.datetimes(timezones=st.none() | st.timezones()) | st.timedeltas(),
-    st.sampled_from([ZoneInfo("Asia/Tokyo"), UTC, timezone(timedelta(hours=9)), timezone(timedelta(hours=9), "JST")]),
-    st.sampled_from([PurePosixPath("1"), re.compile("1"), re.compile("1", re.ASCII), re.compile(b"1")]),
+    st.sampled_from(
+        [
+            ZoneInfo("Asia/Tokyo"),
+            UTC,
+            timezone(timedelta(hours=9)),
+            timezone(timedelta(hours=9), "JST"),
+        ]
+    ),
+    st.sampled_from(
+        [PurePosixPath("1"), re.compile("1"), re.compile("1", re.ASCII), re.compile(b"1")]
+    ),
     st.sampled_from([Input("plays"), Input("plays", zone="Asia/Tokyo"), Input("users")]),
-    st.sampled_from([weekly("sunday"), weekly("monday"), weekly("sunday").period("2026-11-15"), monthly("Asia/Tokyo")]),
+    st.sampled_from(
+        [
+            weekly("sunday"),
+            weekly("monday"),
+            weekly("sunday").period("2026-11-15"),
+            monthly("Asia/Tokyo"),
+        ]
+    ),
     st.sampled_from([int, str, Level, Cadence, len, math.sqrt, weekly]),
 )
 
@@ -88,8 +123,15 @@ def collections_of(items: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.lists(items, max_size=3),
         st.lists(items, max_size=3).map(tuple),
         st.dictionaries(st.text(max_size=2) | st.integers(), items, max_size=3),
-        st.frozensets(st.integers() | st.text(max_size=2) | st.booleans() | st.tuples(st.floats(), st.binary())),
-        st.sets(st.integers() | st.text(max_size=2) | st.sampled_from([1.0, True, Tier.LOW, Rank.LOW])),
+        st.frozensets(
+            st.integers()
+            | st.text(max_size=2)
+            | st.booleans()
+            | st.tuples(st.floats(), st.binary())
+        ),
+        st.sets(
+            st.integers() | st.text(max_size=2) | st.sampled_from([1.0, True, Tier.LOW, Rank.LOW])
+        ),
         pairs.map(lambda two: Limits(*two)),
         pairs.map(lambda two: Model(low=two[0], high=two[1])),
     )
@@ -127,7 +169,10 @@ def are_same(one: Any, other: Any) -> bool:
         clocks = [(at.isoformat(), at.fold, str(at.tzinfo), type(at.tzinfo)) for at in (one, other)]
         return clocks[0] == clocks[1]
     if isinstance(one, timezone):
-        return (one.utcoffset(None), one.tzname(None)) == (other.utcoffset(None), other.tzname(None))
+        return (one.utcoffset(None), one.tzname(None)) == (
+            other.utcoffset(None),
+            other.tzname(None),
+        )
     return bool(one == other)
 
 
@@ -363,16 +408,22 @@ made = make({})
 @pytest.mark.parametrize("name", EDITS)
 def test_an_edit_changes_what_is_read(from_file: Callable[..., Any], name: str) -> None:
     source, before, after = EDITS[name]
-    first, again, edited = (text(from_file(source.replace("{}", value))) for value in (before, before, after))
+    first, again, edited = (
+        text(from_file(source.replace("{}", value))) for value in (before, before, after)
+    )
     assert first == again
     assert first != edited
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_what_stands_elsewhere_in_the_file_is_not_read(from_file: Callable[..., Any], name: str) -> None:
+def test_what_stands_elsewhere_in_the_file_is_not_read(
+    from_file: Callable[..., Any], name: str
+) -> None:
     edit = EDITS[name]
     source = edit.source.replace("{}", edit.before)
-    moved = from_file(f'"""A docstring."""\n\nOTHER = 5\n\n{source}\n\ndef other():\n    return 1\n')
+    moved = from_file(
+        f'"""A docstring."""\n\nOTHER = 5\n\n{source}\n\ndef other():\n    return 1\n'
+    )
     assert text(moved) == text(from_file(source))
 
 
@@ -384,7 +435,9 @@ def test_what_stands_beside_a_lambda_is_not_read(from_file: Callable[..., Any]) 
 def test_functions_that_refer_to_each_other_are_read_once(from_file: Callable[..., Any]) -> None:
     """By each way from one to another there would be more of them than can be read."""
     names = [f"f{number}" for number in range(30)]
-    functions = "".join(f"    def {name}(rows):\n        return [{', '.join(names)}]\n\n" for name in names)
+    functions = "".join(
+        f"    def {name}(rows):\n        return [{', '.join(names)}]\n\n" for name in names
+    )
     source = f"def make():\n{functions}    return f0\n\n\nmade = make()\n"
     whole = text(from_file(source))
     assert whole == text(from_file(source))
@@ -394,7 +447,8 @@ def test_functions_that_refer_to_each_other_are_read_once(from_file: Callable[..
 
 def test_a_value_that_is_not_there_yet_is_left_out(from_file: Callable[..., Any]) -> None:
     source = (
-        "def make():\n    def f(rows):\n        return later\n\n    yield f\n    later = 1\n\n\nmade = next(make())\n"
+        "def make():\n    def f(rows):\n        return later\n\n    yield f\n    later ="
+        " 1\n\n\nmade = next(make())\n"
     )
     assert text(from_file(source)) == text(from_file(source))
 
@@ -445,7 +499,9 @@ made = grade(
 """
 
 
-def test_each_process_reads_the_same_whatever_its_hashes_are_and_where_the_file_is(tmp_path: Path) -> None:
+def test_each_process_reads_the_same_whatever_its_hashes_are_and_where_the_file_is(
+    tmp_path: Path,
+) -> None:
     script = (
         "import importlib.util, json, sys\n"
         "spec = importlib.util.spec_from_file_location(sys.argv[2], sys.argv[1])\n"
@@ -460,7 +516,10 @@ def test_each_process_reads_the_same_whatever_its_hashes_are_and_where_the_file_
         path = tmp_path / str(seed) / f"file_{seed}.py"
         path.parent.mkdir()
         path.write_text(HASHED)
-        variables = os.environ | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": os.pathsep.join(sys.path)}
+        variables = os.environ | {
+            "PYTHONHASHSEED": str(seed),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
         command = [sys.executable, "-c", script, str(path), f"unusual_prefix_{seed}"]
         done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
         said.add(done.stdout)
@@ -540,7 +599,10 @@ UNREADABLE: Mapping[str, tuple[Any, str]] = {
     "cached function": (cached, "functools._lru_cache_wrapper"),
     "exec": (made_by_exec(), "function made, which has no source file"),
     "set of functions": ({Client.transform}, "set of functions, which has another order"),
-    "one of two lambdas in a line": ([lambda: 1, lambda: 2][0], "which is not the only one that begins in its line"),
+    "one of two lambdas in a line": (
+        [lambda: 1, lambda: 2][0],
+        "which is not the only one that begins in its line",
+    ),
     "a lambda made in the line of another": ((lambda: lambda: 1)(), "which is not the only one"),
 }
 
@@ -555,14 +617,19 @@ UNREADABLE: Mapping[str, tuple[Any, str]] = {
         (lambda value: Model(low=value, high=1), "here, field 'low' is "),
         (lambda value: partial(max, 1, value), "here, argument 2 is "),
         (lambda value: partial(max, key=value), "here, argument 'key' is "),
-        (lambda value: partial(around(value)), "here, function of the partial, default value of 'option' is "),
+        (
+            lambda value: partial(around(value)),
+            "here, function of the partial, default value of 'option' is ",
+        ),
         (around, "here, default value of 'option' is "),
         (in_closure, "here, closure variable 'value' is "),
         (in_closure_of_a_wrapper, "here, closure variable 'value' is "),
         (in_closure_of_a_closure, "here, closure variable 'value', closure variable 'value' is "),
     ],
 )
-def test_what_cannot_be_read_is_named_with_its_place(name: str, inside: Callable[[Any], Any], place: str) -> None:
+def test_what_cannot_be_read_is_named_with_its_place(
+    name: str, inside: Callable[[Any], Any], place: str
+) -> None:
     value, says = UNREADABLE[name]
     with pytest.raises(UnreadableError) as caught:
         canonical(inside(value), "here")
@@ -578,10 +645,16 @@ def test_a_list_that_contains_itself_is_refused() -> None:
         canonical(endless, "here")
 
 
-@pytest.mark.parametrize("source", ["made = lambda rows: rows\n", "def made(rows):\n    return rows\n"])
-def test_a_function_whose_file_is_gone_is_refused(tmp_path: Path, from_file: Callable[..., Any], source: str) -> None:
+@pytest.mark.parametrize(
+    "source", ["made = lambda rows: rows\n", "def made(rows):\n    return rows\n"]
+)
+def test_a_function_whose_file_is_gone_is_refused(
+    tmp_path: Path, from_file: Callable[..., Any], source: str
+) -> None:
     made = from_file(source)
     for path in tmp_path.glob("*.py"):
         path.unlink()
-    with pytest.raises(UnreadableError, match=r"here is the function .*, whose source is not there"):
+    with pytest.raises(
+        UnreadableError, match=r"here is the function .*, whose source is not there"
+    ):
         canonical(made, "here")

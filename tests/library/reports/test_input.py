@@ -18,20 +18,28 @@ from athena_reports.errors import InputError
         ({"mising": "fail"}, "mising", "Did you mean missing?"),
         ({"format": "%Y/%m/%d/%H"}, "format", "hourly partitions are not supported yet"),
         ({"format": "%Y-%m-%d %p"}, "format", "hourly partitions are not supported yet"),
-        ({"format": "%Y/%m/%d/%H", "columns": ("year", "month", "day")}, "format", "not supported yet"),
+        (
+            {"format": "%Y/%m/%d/%H", "columns": ("year", "month", "day")},
+            "format",
+            "not supported yet",
+        ),
         ({"format": "x"}, "format", "2024-01-01 and 2025-01-01 are both 'x'"),
         ({"format": "%Y-%d"}, "format", "2024-01-01 and 2024-02-01 are both '2024-01'"),
         ({"format": "%m-%d"}, "format", "Name the year"),
         ({"format": "%d"}, "format", "Name the year"),
     ],
 )
-def test_an_input_that_cannot_be_names_the_field(fields: dict[str, Any], named: str, says: str) -> None:
+def test_an_input_that_cannot_be_names_the_field(
+    fields: dict[str, Any], named: str, says: str
+) -> None:
     with pytest.raises(InputError, match=f"Input 'plays', field '{named}'") as caught:
         Input("plays", **fields)
     assert says in str(caught.value)
 
 
-@pytest.mark.parametrize("format", ["%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%y", "%Y-%m", "%Y", "%G-W%V", "%Y-%j"])
+@pytest.mark.parametrize(
+    "format", ["%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%y", "%Y-%m", "%Y", "%G-W%V", "%Y-%j"]
+)
 def test_an_input_may_have_partitions_of_a_day_or_longer(format: str) -> None:
     assert Input("plays", format=format).format == format
 

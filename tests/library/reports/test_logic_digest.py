@@ -27,7 +27,10 @@ def made_by(sql_folder: Path, *, sql: str = SQL, included: str = "-- a", **field
     declared = {
         "params": {"top": 5, "game": "go"},
         "inputs": [PLAYS, USERS],
-        "transform": [transforms.movement(), transforms.each_row(doubled, adds={"a": "bigint", "b": "bigint"})],
+        "transform": [
+            transforms.movement(),
+            transforms.each_row(doubled, adds={"a": "bigint", "b": "bigint"}),
+        ],
     }
     return Report(name="logic", sql="logic.sql", since="2025-01-01", **declared | fields).logic
 
@@ -62,7 +65,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "two params exchanged": {"params": {"top": "go", "game": 5}},
     "how late events land": {"late_by": timedelta(hours=1)},
     "an input less": {"inputs": [PLAYS]},
-    "an input's table": {"inputs": [PLAYS, Input("players", "dt", zone="Asia/Tokyo", format="%Y-%m")]},
+    "an input's table": {
+        "inputs": [PLAYS, Input("players", "dt", zone="Asia/Tokyo", format="%Y-%m")]
+    },
     "an input's keys": {"inputs": [Input("plays", "day"), USERS]},
     "an input's three keys": {"inputs": [Input("plays", ("y", "m", "d")), USERS]},
     "an input's zone": {"inputs": [Input("plays", "dt", zone="Asia/Tokyo"), USERS]},
@@ -71,18 +76,30 @@ CHANGES: dict[str, dict[str, Any]] = {
     "an input of two periods": {"inputs": [Input("plays", "dt", previous=True), USERS]},
     "no transform": {"transform": None},
     "a transform less": {"transform": [transforms.movement()]},
-    "an argument of a transform": {"transform": [transforms.movement(into="moved"), *rows_of(doubled)[1:]]},
-    "the order of the transforms": {"transform": rows_of(doubled, adds={"a": "bigint", "b": "bigint"})[::-1]},
-    "the function of the rows": {"transform": rows_of(tripled, adds={"a": "bigint", "b": "bigint"})},
+    "an argument of a transform": {
+        "transform": [transforms.movement(into="moved"), *rows_of(doubled)[1:]]
+    },
+    "the order of the transforms": {
+        "transform": rows_of(doubled, adds={"a": "bigint", "b": "bigint"})[::-1]
+    },
+    "the function of the rows": {
+        "transform": rows_of(tripled, adds={"a": "bigint", "b": "bigint"})
+    },
     "the type of a column": {"transform": rows_of(doubled, adds={"a": "bigint", "b": "varchar"})},
-    "the order of the columns": {"transform": rows_of(doubled, adds={"b": "bigint", "a": "bigint"})},
-    "a column that is dropped": {"transform": rows_of(doubled, adds={"a": "bigint", "b": "bigint"}, drops=["c"])},
+    "the order of the columns": {
+        "transform": rows_of(doubled, adds={"b": "bigint", "a": "bigint"})
+    },
+    "a column that is dropped": {
+        "transform": rows_of(doubled, adds={"a": "bigint", "b": "bigint"}, drops=["c"])
+    },
     "what stands for the transforms": {"logic_version": "1"},
 }
 NO_CHANGES: dict[str, dict[str, Any]] = {
     "what a gap means": {"inputs": [Input("plays", "dt", missing="partial"), USERS]},
     "the database of an input": {"inputs": [Input("plays", "dt", database="lake"), USERS]},
-    "the defaults of an input": {"inputs": [Input("plays", ["dt"], zone="UTC", format="%Y-%m-%d"), USERS]},
+    "the defaults of an input": {
+        "inputs": [Input("plays", ["dt"], zone="UTC", format="%Y-%m-%d"), USERS]
+    },
     "the order of the inputs": {"inputs": [USERS, PLAYS]},
     "the order of the params": {"params": {"game": "go", "top": 5}},
     "how types are called": {"transform": rows_of(doubled, adds={"a": "BIGINT", "b": " bigint"})},
@@ -121,9 +138,11 @@ def test_what_makes_the_same_rows_makes_the_same_digest(sql_folder: Path, name: 
 
 
 def test_a_digest_of_this_kind_stays_what_it_is(sql_folder: Path) -> None:
-    """What is published would all be outdated, or would never be: give another KIND to what is digested otherwise.
+    """What is published would all be outdated, or would never be: give another KIND to what is
+    digested otherwise.
 
-    No file of this package and no private name in it may change this, only what this report declares.
+    No file of this package and no private name in it may change this, only what this report
+    declares.
     """
     assert made_by(sql_folder) == "v2:bb00a19204c195ec"
 
@@ -142,7 +161,10 @@ def test_files_that_include_each_other_are_read_once(sql_folder: Path) -> None:
 
 
 def test_what_a_query_may_scan_does_not_make_its_rows(sql_folder: Path) -> None:
-    sql = "SELECT 1 FROM plays, users WHERE {{ inputs.plays.partitions }} AND {{ inputs.users.partitions }}"
+    sql = (
+        "SELECT 1 FROM plays, users WHERE {{ inputs.plays.partitions }} AND {{"
+        " inputs.users.partitions }}"
+    )
     assert made_by(sql_folder, sql=sql, max_scan="1 TB") == made_by(sql_folder, sql=sql)
 
 
@@ -188,12 +210,24 @@ CLIENT: Any = Client()
 @pytest.mark.parametrize(
     ("transform", "place"),
     [
-        (scaled(CLIENT), "transform 1 of 1 (transform), closure variable 'factor' is a {client}, which"),
-        ([transforms.movement(), scaled(2, [CLIENT])], "transform 2 of 2 (transform), closure variable 'names' is"),
-        (partial(scaled(2), suffix=CLIENT), "transform 1 of 1 (transform), argument 'suffix' is a {client}, which"),
+        (
+            scaled(CLIENT),
+            "transform 1 of 1 (transform), closure variable 'factor' is a {client}, which",
+        ),
+        (
+            [transforms.movement(), scaled(2, [CLIENT])],
+            "transform 2 of 2 (transform), closure variable 'names' is",
+        ),
+        (
+            partial(scaled(2), suffix=CLIENT),
+            "transform 1 of 1 (transform), argument 'suffix' is a {client}, which",
+        ),
         (
             transforms.each_row(lambda row, client=CLIENT: row | client),
-            "transform 1 of 1 (each_row), argument 'function', default value of 'client' is a {client}, which",
+            (
+                "transform 1 of 1 (each_row), argument 'function', default value of 'client' is a"
+                " {client}, which"
+            ),
         ),
     ],
 )
@@ -209,7 +243,10 @@ def test_a_transform_that_cannot_be_read_is_refused_where_it_is_declared(
 
 
 def test_a_version_that_is_given_stands_for_the_transforms(sql_folder: Path) -> None:
-    digests = [made_by(sql_folder, transform=scaled(CLIENT), logic_version=version) for version in ("1", "2", "3")]
+    digests = [
+        made_by(sql_folder, transform=scaled(CLIENT), logic_version=version)
+        for version in ("1", "2", "3")
+    ]
     assert len({*digests, made_by(sql_folder)}) == 4
     assert made_by(sql_folder, transform=scaled(4), logic_version="3") == digests[-1]
     assert made_by(sql_folder, transform=None, logic_version="3") == digests[-1]
@@ -241,10 +278,16 @@ def test_a_version_is_a_text(sql_folder: Path, version: object) -> None:
         ("aaaaaaaaaaaaaaaa", "v2:aaaaaaaaaaaaaaaa", False),
         ("v1:aaaaaaaaaaaaaaaa", "v2:aaaaaaaaaaaaaaaa", False),
         ("v3:aaaaaaaaaaaaaaaa", "v2:aaaaaaaaaaaaaaaa", False),
-        ("v2:aaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaa", False),  # a DAG that an older version of the package stored
+        (
+            "v2:aaaaaaaaaaaaaaaa",
+            "aaaaaaaaaaaaaaaa",
+            False,
+        ),  # a DAG that an older version of the package stored
         ("v2:aaaaaaaaaaaaaaaa", "", False),
         ("", "v2:aaaaaaaaaaaaaaaa", False),
     ],
 )
-def test_only_digests_of_one_kind_are_compared(published: str, today: str, is_known_to_be_other: bool) -> None:
+def test_only_digests_of_one_kind_are_compared(
+    published: str, today: str, is_known_to_be_other: bool
+) -> None:
     assert is_outdated(published, today) == is_known_to_be_other

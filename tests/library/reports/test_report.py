@@ -10,17 +10,43 @@ from tests.library.conftest import MakeReport
 
 OUTPUTS = "'parquet', 'csv', 'csv_for_spreadsheets' or 'jsonl'"
 MISTAKES: list[tuple[str, Any, str]] = [
-    *(("name", name, "[a-z][a-z0-9_]{0,63}") for name in ("User Ranking", "2025_ranking", "", "a" * 65, "plays\n")),
-    *(("since", "1st of May", "isoformat"), ("since", "1066-10-14", "1900 to 2199"), ("since", 2025, "valid string")),
-    *(("until", "2024-12-31", "2024-12-31 is before since, 2025-01-01"), ("until", "soon", "isoformat")),
-    *(("late_by", timedelta(days=-1), "greater than or equal to 0"), ("late_by", timedelta(367), "less than")),
+    *(
+        ("name", name, "[a-z][a-z0-9_]{0,63}")
+        for name in ("User Ranking", "2025_ranking", "", "a" * 65, "plays\n")
+    ),
+    *(
+        ("since", "1st of May", "isoformat"),
+        ("since", "1066-10-14", "1900 to 2199"),
+        ("since", 2025, "valid string"),
+    ),
+    *(
+        ("until", "2024-12-31", "2024-12-31 is before since, 2025-01-01"),
+        ("until", "soon", "isoformat"),
+    ),
+    *(
+        ("late_by", timedelta(days=-1), "greater than or equal to 0"),
+        ("late_by", timedelta(367), "less than"),
+    ),
     *(("transform", "movement", "callable"), ("transform", [transforms.movement(), 1], "callable")),
-    *(("transform", lambda rows: rows, "function of (rows, period)"), ("checks", [print], "instance of Check")),
-    *(("inputs", ["plays"], "instance of Input"), ("inputs", [Input("plays"), Input("plays", "day")], "each once")),
+    *(
+        ("transform", lambda rows: rows, "function of (rows, period)"),
+        ("checks", [print], "instance of Check"),
+    ),
+    *(
+        ("inputs", ["plays"], "instance of Input"),
+        ("inputs", [Input("plays"), Input("plays", "day")], "each once"),
+    ),
     *(("empty", "ignore", "'fail', 'publish' or 'skip'"), ("unload", "yes", "valid boolean")),
-    *(("outputs", ["xlsx"], OUTPUTS), ("outputs", "csv", "Sequence"), ("outputs", [], "at least 1 item")),
+    *(
+        ("outputs", ["xlsx"], OUTPUTS),
+        ("outputs", "csv", "Sequence"),
+        ("outputs", [], "at least 1 item"),
+    ),
     *(("outputs", ["csv", "csv"], "name each once"), ("owner", "", "at least 1 character")),
-    *(("sql", "plaiz.sql", "plays.sql, wrong.sql), or set ATHENA_REPORTS_SQL_FOLDER"), ("sql", "", "plays.sql")),
+    *(
+        ("sql", "plaiz.sql", "plays.sql, wrong.sql), or set ATHENA_REPORTS_SQL_FOLDER"),
+        ("sql", "", "plays.sql"),
+    ),
     *(("sql", "../settings.sql", "into that folder"), ("sql", "/etc/passwd", "into that folder")),
     *(
         ("sql", "link.sql", "lies outside"),
@@ -31,14 +57,22 @@ MISTAKES: list[tuple[str, Any, str]] = [
         ("columns", {"a": Column("int", "a"), "A": Column("int", "a")}, "occurs twice"),
         ("columns", ["a"], "dictionary"),
     ),
-    *(("columns", {name: Column("int", "a")}, "one short line") for name in ("Period", "", "a\nb", "é" * 128)),
+    *(
+        ("columns", {name: Column("int", "a")}, "one short line")
+        for name in ("Period", "", "a\nb", "é" * 128)
+    ),
     ("trasnform", None, "Did you mean transform?"),
 ]
 
 
 @pytest.mark.parametrize(("field", "value", "way_out"), MISTAKES)
 def test_a_mistake_names_the_report_the_field_and_the_way_out(
-    make_report: MakeReport, sql_folder: Path, tmp_path: Path, field: str, value: object, way_out: str
+    make_report: MakeReport,
+    sql_folder: Path,
+    tmp_path: Path,
+    field: str,
+    value: object,
+    way_out: str,
 ) -> None:
     (tmp_path / "secret.sql").write_text("SELECT 1")
     (sql_folder / "link.sql").symlink_to(tmp_path / "secret.sql")
@@ -91,7 +125,11 @@ def test_a_report_cannot_be_changed_through_what_it_was_made_of(make_report: Mak
     params["top"] = 2
     outputs.append("parquet")
 
-    assert (dict(report.params), report.outputs, report.since) == ({"top": 1}, ("csv",), date(2025, 1, 1))
+    assert (dict(report.params), report.outputs, report.since) == (
+        {"top": 1},
+        ("csv",),
+        date(2025, 1, 1),
+    )
     with pytest.raises(TypeError):
         report.params["top"] = 2  # type: ignore[index]
 
@@ -121,7 +159,10 @@ def test_params_of_a_cadence_lie_over_those_of_the_report_if_they_fit(
 
 @pytest.mark.parametrize(
     ("format", "says"),
-    [("%Y/%m/%d/%H", "hourly partitions are not supported yet"), ("%m-%d", "does not name the day, month or year")],
+    [
+        ("%Y/%m/%d/%H", "hourly partitions are not supported yet"),
+        ("%m-%d", "does not name the day, month or year"),
+    ],
 )
 def test_a_template_that_asks_for_partitions_that_are_no_dates_is_a_mistake_of_its_dag_file(
     make_report: MakeReport, sql_folder: Path, format: str, says: str
@@ -131,5 +172,7 @@ def test_a_template_that_asks_for_partitions_that_are_no_dates_is_a_mistake_of_i
     with pytest.raises(ReportError) as caught:
         make_report(sql="hours.sql")
     assert (caught.value.report, caught.value.field) == ("plays", "sql")
-    assert f"hours.sql: line 2: it cannot be rendered: partitions(): format '{format}'" in str(caught.value)
+    assert f"hours.sql: line 2: it cannot be rendered: partitions(): format '{format}'" in str(
+        caught.value
+    )
     assert says in str(caught.value)

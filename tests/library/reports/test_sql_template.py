@@ -15,7 +15,10 @@ from athena_reports.reports.sql_template import template_context, template_probl
 @pytest.mark.parametrize(
     ("source", "begins", "says"),
     [
-        *((f"'{{{{ {name} }}}}'", f"line 1: it uses {name};", "period.contains") for name in ("ds", "var", "dag_run")),
+        *(
+            (f"'{{{{ {name} }}}}'", f"line 1: it uses {name};", "period.contains")
+            for name in ("ds", "var", "dag_run")
+        ),
         (
             "{% set z = params.top %}{% for n in [1] %}{{ n }}{{ z }}{% endfor %}{{ b }}{{ a }}",
             "line 1: it uses a, b;",
@@ -24,23 +27,55 @@ from athena_reports.reports.sql_template import template_context, template_probl
         ("SELECT {{ macros.ds_add(ds, 1) }}", "line 1: it uses ds, macros;", ""),
         ("SELECT 1\nFROM t\nWHERE {{ period.contains( }}", "line 3: ", ""),
         ("{% if period %}SELECT 1", "line 1: ", ""),
-        ("1\n{{ params.topp }}", "line 2: it cannot be rendered: ", "no attribute 'topp'. The params are: top, zone."),
-        ("{{ inputs.play.partitions }}", "line 1: it cannot be rendered: ", "The inputs are: plays."),
-        ("{{ period.data_interval_start }}", "line 1: it cannot be rendered: ", "no attribute 'data_interval_start'"),
-        *((each, "line 1: it cannot be rendered: ", "") for each in ("{{ params.top + 1 }}", "{{ 1 / 0 }}")),
-        ("{% for x in params.top %}{% endfor %}", "line 1: it cannot be rendered: 5 is not a list.", ""),
-        ("{{ period.partitions('dt', kind='varchar') }}", "line 1: it cannot be rendered: partitions(): kind", ""),
+        (
+            "1\n{{ params.topp }}",
+            "line 2: it cannot be rendered: ",
+            "no attribute 'topp'. The params are: top, zone.",
+        ),
+        (
+            "{{ inputs.play.partitions }}",
+            "line 1: it cannot be rendered: ",
+            "The inputs are: plays.",
+        ),
+        (
+            "{{ period.data_interval_start }}",
+            "line 1: it cannot be rendered: ",
+            "no attribute 'data_interval_start'",
+        ),
+        *(
+            (each, "line 1: it cannot be rendered: ", "")
+            for each in ("{{ params.top + 1 }}", "{{ 1 / 0 }}")
+        ),
+        (
+            "{% for x in params.top %}{% endfor %}",
+            "line 1: it cannot be rendered: 5 is not a list.",
+            "",
+        ),
+        (
+            "{{ period.partitions('dt', kind='varchar') }}",
+            "line 1: it cannot be rendered: partitions(): kind",
+            "",
+        ),
     ],
 )
-def test_a_mistake_is_found_where_the_report_is_declared(source: str, begins: str, says: str, tmp_path: Path) -> None:
-    problem = template_problem(source, {"top": 5, "zone": "x"}, tmp_path, [Input("plays", "dt")]) or ""
+def test_a_mistake_is_found_where_the_report_is_declared(
+    source: str, begins: str, says: str, tmp_path: Path
+) -> None:
+    problem = (
+        template_problem(source, {"top": 5, "zone": "x"}, tmp_path, [Input("plays", "dt")]) or ""
+    )
     assert problem.startswith(begins)
     assert says in problem
 
 
 def test_a_right_template_has_no_problem(tmp_path: Path) -> None:
     (tmp_path / "part.sql").write_text("{{ period.previous.contains('at') }}")
-    assert template_problem("SELECT {{ params.top }} WHERE {% include 'part.sql' %}", {"top": 5}, tmp_path) is None
+    assert (
+        template_problem(
+            "SELECT {{ params.top }} WHERE {% include 'part.sql' %}", {"top": 5}, tmp_path
+        )
+        is None
+    )
     problem = template_problem("{{ params.top }}", {}, tmp_path) or ""
     assert problem.endswith("The params are: none. The inputs are: none.")
 
@@ -69,7 +104,9 @@ def test_a_param_is_pasted_as_its_literal_and_never_rendered(text: str) -> None:
         ("{{ params.values }}", [1, 2], "(1, 2)"),  # a name that dictionaries have as a method
     ],
 )
-def test_a_param_can_be_asked_about_and_prints_as_a_literal(source: str, value: ParamValue, expected: str) -> None:
+def test_a_param_can_be_asked_about_and_prints_as_a_literal(
+    source: str, value: ParamValue, expected: str
+) -> None:
     assert rendered(source, value) == expected
 
 
@@ -88,7 +125,9 @@ def test_an_input_filters_its_partitions_as_it_is_declared(source: Input) -> Non
     if source.previous:
         said = f"({period.previous.partitions(*source.columns, **how)} OR {said})"
     context = template_context(period, {}, [source])
-    assert SandboxedEnvironment().from_string("{{ inputs.plays.partitions }}").render(context) == said
+    assert (
+        SandboxedEnvironment().from_string("{{ inputs.plays.partitions }}").render(context) == said
+    )
 
 
 def test_with_a_limit_each_input_has_to_be_asked_for_its_filter(tmp_path: Path) -> None:
@@ -96,6 +135,8 @@ def test_with_a_limit_each_input_has_to_be_asked_for_its_filter(tmp_path: Path) 
     source = "SELECT 1 FROM plays, users WHERE {{ inputs.users.partitions }}"
     assert template_problem(source, {}, tmp_path, inputs) is None
     problem = template_problem(source, {}, tmp_path, inputs, must_filter=True) or ""
-    assert problem.startswith("it has no filter on the partitions of plays, so max_scan cannot be checked.")
+    assert problem.startswith(
+        "it has no filter on the partitions of plays, so max_scan cannot be checked."
+    )
     whole = f"{source} AND {{{{ inputs.plays.partitions }}}}"
     assert template_problem(whole, {}, tmp_path, inputs, must_filter=True) is None

@@ -41,7 +41,12 @@ class Column:
 
     @property
     def info(self) -> dict[str, Any]:
-        return {"Name": self.name, "Type": self.type, "Precision": self.precision, "Scale": self.scale}
+        return {
+            "Name": self.name,
+            "Type": self.type,
+            "Precision": self.precision,
+            "Scale": self.scale,
+        }
 
 
 class FakeAthena:
@@ -51,7 +56,11 @@ class FakeAthena:
     """
 
     def __init__(
-        self, pages: Sequence[Mapping[str, Any]], *, failing_after: int = 0, error: Exception | None = None
+        self,
+        pages: Sequence[Mapping[str, Any]],
+        *,
+        failing_after: int = 0,
+        error: Exception | None = None,
     ) -> None:
         self._pages, self._failing_after, self._error = pages, failing_after, error
         self.calls: list[dict[str, Any]] = []
@@ -89,10 +98,15 @@ def csv_of(columns: Sequence[Column], rows: Sequence[Row]) -> bytes:
     return "".join(",".join(line) + "\n" for line in quoted).encode()
 
 
-def pages_of(columns: Sequence[Column], rows: Sequence[Row], size: int = 1000) -> list[dict[str, Any]]:
+def pages_of(
+    columns: Sequence[Column], rows: Sequence[Row], size: int = 1000
+) -> list[dict[str, Any]]:
     """The answers of GetQueryResults, with `size` rows each."""
     lines = lines_of(columns, rows)
-    data = [{"Data": [{} if text is None else {"VarCharValue": text} for text in line]} for line in lines]
+    data = [
+        {"Data": [{} if text is None else {"VarCharValue": text} for text in line]}
+        for line in lines
+    ]
     info = {"ColumnInfo": [column.info for column in columns]}
     return [
         {"ResultSet": {"Rows": data[start : start + size], "ResultSetMetadata": info}}
@@ -102,16 +116,27 @@ def pages_of(columns: Sequence[Column], rows: Sequence[Row], size: int = 1000) -
 
 def lines_of(columns: Sequence[Column], rows: Sequence[Row]) -> list[list[str | None]]:
     """The header and the rows as texts, which the local Athena prints as the real one does."""
-    texts = [printed([row[number] for row in rows], column) for number, column in enumerate(columns)]
+    texts = [
+        printed([row[number] for row in rows], column) for number, column in enumerate(columns)
+    ]
     return [[column.name for column in columns], *map(list, zip(*texts, strict=True))]
 
 
 def printed(values: Sequence[Any], column: Column) -> list[str | None]:
     if column.type == "timestamp with time zone":
-        walls = printed([value and value.replace(tzinfo=None) for value in values], Column("", "timestamp"))
-        return [value and f"{wall} {zone_of(value)}" for wall, value in zip(walls, values, strict=True)]
-    base, kind = {"float": "real"}.get(column.type, column.type), STORED.get(column.type, lambda _: pa.string())
-    texts: list[str | None] = as_text(pa.array(values, kind(column)), Type(base, scale=column.scale)).to_pylist()
+        walls = printed(
+            [value and value.replace(tzinfo=None) for value in values], Column("", "timestamp")
+        )
+        return [
+            value and f"{wall} {zone_of(value)}" for wall, value in zip(walls, values, strict=True)
+        ]
+    base, kind = (
+        {"float": "real"}.get(column.type, column.type),
+        STORED.get(column.type, lambda _: pa.string()),
+    )
+    texts: list[str | None] = as_text(
+        pa.array(values, kind(column)), Type(base, scale=column.scale)
+    ).to_pylist()
     return texts
 
 
@@ -122,7 +147,9 @@ def zone_of(at: datetime) -> str:
 def unloaded(columns: Sequence[Column], rows: Sequence[Row], **options: Any) -> bytes:
     """A file of an UNLOAD."""
     schema = pa.schema([(column.name, STORED[column.type](column)) for column in columns])
-    table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
+    table = pa.Table.from_pylist(
+        [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
+    )
     return parquet_of(table, compression="zstd", store_schema=False, **options)
 
 
@@ -171,7 +198,11 @@ _ZONES = st.sampled_from(["UTC", "Asia/Tokyo", "America/New_York", "Europe/Berli
 _OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 _INSTANTS = st.builds(
     lambda at, zone: at.astimezone(zone),
-    st.datetimes(datetime(1970, 1, 3), datetime(2037, 1, 1), timezones=st.just(UTC)).map(_milliseconds),  # noqa: DTZ001
+    st.datetimes(
+        datetime(1970, 1, 3),  # noqa: DTZ001
+        datetime(2037, 1, 1),  # noqa: DTZ001
+        timezones=st.just(UTC),
+    ).map(_milliseconds),
     _ZONES.map(ZoneInfo) | _OFFSETS,
 ).filter(_is_told_by_its_wall)
 
@@ -188,7 +219,9 @@ VALUES: Mapping[str, st.SearchStrategy[Any]] = {
     "varbinary": st.binary(max_size=5),
     "date": st.dates() | st.sampled_from([date.min, date.max]),
     "time": st.times().map(lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000)),
-    "timestamp": (st.datetimes() | st.sampled_from([datetime.min, datetime.max])).map(_milliseconds),  # noqa: DTZ901
+    "timestamp": (
+        st.datetimes() | st.sampled_from([datetime.min, datetime.max])  # noqa: DTZ901
+    ).map(_milliseconds),
     "timestamp with time zone": _INSTANTS,
     "array": TEXTS,
     "json": TEXTS,
@@ -204,7 +237,9 @@ class Table:
 
 
 @st.composite
-def tables(draw: st.DrawFn, types: Sequence[str] = (*VALUES, "decimal"), max_rows: int = 8) -> Table:
+def tables(
+    draw: st.DrawFn, types: Sequence[str] = (*VALUES, "decimal"), max_rows: int = 8
+) -> Table:
     names = draw(st.lists(TEXTS.filter(bool), min_size=1, max_size=5, unique_by=str.casefold))
     columns, values = [], []
     for name in names:
@@ -225,4 +260,6 @@ def _decimals(precision: int, scale: int) -> st.SearchStrategy[Decimal]:
 
 def comparable(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
     """Rows whose equality tells -0.0 from 0.0 and takes NaN for NaN."""
-    return [tuple(repr(value) if isinstance(value, float) else value for value in row) for row in rows]
+    return [
+        tuple(repr(value) if isinstance(value, float) else value for value in row) for row in rows
+    ]

@@ -32,13 +32,25 @@ def values_of(type: str, *values: bytes) -> list[Any]:
 
 def test_a_null_is_not_an_empty_text_and_no_text_means_null() -> None:
     content = b'"a","b"\n,""\n"",\n,\n"NULL","null"\n"NA","\\N"\n'
-    assert read_csv(TEXTS, content) == [(None, ""), ("", None), (None, None), ("NULL", "null"), ("NA", "\\N")]
+    assert read_csv(TEXTS, content) == [
+        (None, ""),
+        ("", None),
+        (None, None),
+        ("NULL", "null"),
+        ("NA", "\\N"),
+    ]
     assert values_of("varchar", b"", b'"x"', b"", b'""', b"") == [None, "x", None, "", None]
     assert values_of("timestamp with time zone", b"", b"") == [None, None]
 
 
 INSTANTS = st.datetimes(datetime(1990, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
-ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/St_Johns", "Asia/Tokyo"]
+ZONES = [
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "America/St_Johns",
+    "Asia/Tokyo",
+]
 
 
 @given(INSTANTS, st.sampled_from(ZONES))
@@ -61,7 +73,11 @@ def test_a_wall_time_that_comes_twice_is_refused_and_never_guessed(at: datetime,
 ZONED = "timestamp with time zone"
 BAD_VALUES = [
     *(("boolean", "maybe", "maybe"), ("tinyint", "128", "128"), ("bigint", str(2**63), str(2**63))),
-    *(("bigint", "", "'' is not a valid BIGINT"), ("double", "one", "one"), ("time", "25:00:00.000", "25:00:00.000")),
+    *(
+        ("bigint", "", "'' is not a valid BIGINT"),
+        ("double", "one", "one"),
+        ("time", "25:00:00.000", "25:00:00.000"),
+    ),
     *(("varbinary", "6", "not hexadecimal"), ("varbinary", "zz", "zz")),
     *(("date", f"{day}", "years 0001 to 9999") for day in ("10000-01-01", "0000-12-31")),
     ("timestamp", "+10000-01-01 00:00:00.000", "10000-01-01"),
@@ -74,7 +90,11 @@ BAD_VALUES = [
     (ZONED, "a day Asia/Tokyo", "a day"),
 ]
 GOOD_VALUES = {"boolean": "true", "tinyint": "1", "bigint": "1", "double": "1.0", "varbinary": "01"}
-GOOD_VALUES |= {"time": "00:00:00.000", "date": "2026-11-24", "timestamp": "2026-11-24 00:00:00.000"}
+GOOD_VALUES |= {
+    "time": "00:00:00.000",
+    "date": "2026-11-24",
+    "timestamp": "2026-11-24 00:00:00.000",
+}
 GOOD_VALUES |= {ZONED: "2026-11-24 00:00:00.000 Asia/Tokyo"}
 
 
@@ -87,7 +107,9 @@ def test_a_value_that_is_not_of_its_type_is_named_with_its_row_and_column(
     good = f'"two\nlines","{GOOD_VALUES[type]}"\n'
     content = f'"a\nb","the value"\n{good * before}"x","{bad}"\n{good * 20}'.encode()
 
-    expected = rf"(?s)^Query q-1: .* row {before + 1:,}: column 'the value': .*{says}.*CAST it in the SQL"
+    expected = (
+        rf"(?s)^Query q-1: .* row {before + 1:,}: column 'the value': .*{says}.*CAST it in the SQL"
+    )
     with pytest.raises(ResultError, match=expected) as caught:
         read_csv(columns, content)
     assert "Possible" not in str(caught.value)
@@ -100,7 +122,10 @@ def test_a_value_that_is_not_of_its_type_is_named_with_its_row_and_column(
         (b'"a","b"\n"1","2"\n"3"\n', "row 2: it has more or fewer values"),
         (b'"a","b"\n"1","2"\n"3","4', "row 2: the file ends inside a quoted value"),
         (b'"a","b"\n"1","2"\n"\xff","4"\n', "row 2: it is not valid UTF-8"),
-        (b'"a","b"\n"1","2"\n"3","' + b"x" * (MAX_ROW_BYTES + 1) + b'"\n', "row 2: .*16,777,216 bytes"),
+        (
+            b'"a","b"\n"1","2"\n"3","' + b"x" * (MAX_ROW_BYTES + 1) + b'"\n',
+            "row 2: .*16,777,216 bytes",
+        ),
     ],
     ids=range(5),
 )

@@ -39,7 +39,9 @@ MANIFEST = "s3://results/athena/q-1-manifest.csv"
 SELECT = FinishedQuery(id="q-1", output_location=CSV)
 MANAGED = FinishedQuery(id="q-1")
 MANAGED_UNLOAD = FinishedQuery(id="q-1", statement="UNLOAD")
-UNLOAD = FinishedQuery(id="q-1", statement="UNLOAD", output_location="s3://results/athena/q-1", data_manifest=MANIFEST)
+UNLOAD = FinishedQuery(
+    id="q-1", statement="UNLOAD", output_location="s3://results/athena/q-1", data_manifest=MANIFEST
+)
 WORDS = [Column("n", "bigint"), Column("word", "varchar")]
 TEXTS = [Column("a", "varchar"), Column("b", "varchar")]
 
@@ -51,11 +53,17 @@ class Found(list[tuple[Any, ...]]):
     ordered: bool
 
 
-def read(query: FinishedQuery, athena: Any, s3: Any, published: Sequence[types.Column] | None = None) -> Found:
+def read(
+    query: FinishedQuery, athena: Any, s3: Any, published: Sequence[types.Column] | None = None
+) -> Found:
     with engine() as opened:
-        result = read_result(query, engine=opened, athena=athena, s3=s3, published_columns=lambda: published)
+        result = read_result(
+            query, engine=opened, athena=athena, s3=s3, published_columns=lambda: published
+        )
         found = Found(result.relation.fetchall())
-        found.types = dict(zip(result.relation.columns, map(str, result.relation.types), strict=True))
+        found.types = dict(
+            zip(result.relation.columns, map(str, result.relation.types), strict=True)
+        )
         found.ordered = result.ordered
         return found
 
@@ -65,7 +73,9 @@ def read_csv(columns: Sequence[Column], content: bytes) -> Found:
 
 
 def unload_of(*files: bytes) -> dict[str, bytes]:
-    """The objects of an UNLOAD; its manifest lists them in another order than their keys', in quotes or not."""
+    """The objects of an UNLOAD; its manifest lists them in another order than their keys', in
+    quotes or not.
+    """
     objects = {f"s3://lake/unload/2026_{number:03}_part": file for number, file in enumerate(files)}
     lines = [f'"{uri}"' if uri.endswith("1_part") else uri for uri in reversed(objects)]
     return {**objects, MANIFEST: "\r\n".join([*lines, "", ""]).encode()}
@@ -95,7 +105,9 @@ def test_a_csv_and_pages_give_the_same_rows(table: Table, page: int) -> None:
 def test_an_unload_gives_the_rows_and_the_types_of_a_csv(table: Table, files: int) -> None:
     columns, rows = table.columns, table.rows
     size = -(-len(rows) // files) or 1
-    found = read_unload(*(unloaded(columns, rows[start : start + size]) for start in range(0, files * size, size)))
+    found = read_unload(
+        *(unloaded(columns, rows[start : start + size]) for start in range(0, files * size, size))
+    )
 
     assert found.types == read_csv(columns, csv_of(columns, rows)).types
     assert comparable(found) == comparable(rows)
@@ -115,7 +127,9 @@ def test_an_unload_gives_the_rows_and_the_types_of_a_csv(table: Table, files: in
     ],
     ids=range(4),
 )
-def test_a_file_whose_header_is_not_what_the_metadata_says_is_refused(content: bytes, says: str) -> None:
+def test_a_file_whose_header_is_not_what_the_metadata_says_is_refused(
+    content: bytes, says: str
+) -> None:
     with pytest.raises(ResultError, match=f"(?s)^Query q-1: .*{says}"):
         read_csv(TEXTS, content)
 
@@ -123,7 +137,10 @@ def test_a_file_whose_header_is_not_what_the_metadata_says_is_refused(content: b
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        ([Column("a", "bigint"), Column("A", "bigint")], r"Query q-1: the column a occurs twice.*\(AS\)"),
+        (
+            [Column("a", "bigint"), Column("A", "bigint")],
+            r"Query q-1: the column a occurs twice.*\(AS\)",
+        ),
         ([Column("a", "hyperloglog")], "Query q-1: the column 'a': its type hyperloglog.*CAST"),
     ],
 )
@@ -152,7 +169,9 @@ def test_pages_are_as_large_as_they_may_be() -> None:
 
 ENDPOINT = "https://athena.us-east-1.amazonaws.com"
 NOT_SERVED = st.one_of(
-    st.sampled_from(["ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"]).map(api_error),
+    st.sampled_from(
+        ["ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"]
+    ).map(api_error),
     st.builds(api_error, st.text(), st.text(), st.integers(500, 599)),
     st.builds(EndpointConnectionError, endpoint_url=st.just(ENDPOINT)),
     st.builds(ConnectionClosedError, endpoint_url=st.just(ENDPOINT)),
@@ -182,12 +201,16 @@ def test_a_page_that_is_not_served_may_be_asked_for_again_and_the_query_is_not(
 
 @given(
     st.sampled_from([SELECT, MANAGED, MANAGED_UNLOAD]),
-    st.sampled_from(["AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException"]),
+    st.sampled_from(
+        ["AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException"]
+    ),
 )
 def test_a_page_that_is_not_allowed_is_final_but_the_query_need_not_be_paid_again(
     query: FinishedQuery, code: str
 ) -> None:
-    with pytest.raises(ResultError, match=r"Query q-1: .*Grant what is missing.*[cC]lear transform") as caught:
+    with pytest.raises(
+        ResultError, match=r"Query q-1: .*Grant what is missing.*[cC]lear transform"
+    ) as caught:
         read(query, FakeAthena([], failing_after=0, error=api_error(code)), FakeS3())
 
     assert not caught.value.retryable
@@ -198,7 +221,9 @@ def test_a_page_that_is_not_allowed_is_final_but_the_query_need_not_be_paid_agai
 def test_a_result_that_athena_no_longer_has(query: FinishedQuery) -> None:
     client = boto3.client("athena")
     with Stubber(client) as stubber:
-        stubber.add_client_error("get_query_results", "InvalidRequestException", "Results have expired")
+        stubber.add_client_error(
+            "get_query_results", "InvalidRequestException", "Results have expired"
+        )
         says = r"Query q-1: .*Results have expired.*24 hours.*Clear run_query"
         with pytest.raises(ResultError, match=says) as caught:
             read(query, client, FakeS3())
@@ -224,13 +249,22 @@ def test_the_files_of_an_unload_are_read_by_key_also_if_athena_lists_them() -> N
 
 
 AT = datetime(2026, 11, 24, 1, 2, 3, 4000)  # noqa: DTZ001
-STORED = [pa.timestamp("us"), pa.timestamp("ns"), pa.timestamp("ms", "UTC"), pa.timestamp("us", "Asia/Tokyo")]
+STORED = [
+    pa.timestamp("us"),
+    pa.timestamp("ns"),
+    pa.timestamp("ms", "UTC"),
+    pa.timestamp("us", "Asia/Tokyo"),
+]
 
 
 @pytest.mark.parametrize("stored", STORED, ids=str)
-def test_timestamps_are_milliseconds_without_a_zone_however_they_are_stored(stored: pa.DataType) -> None:
+def test_timestamps_are_milliseconds_without_a_zone_however_they_are_stored(
+    stored: pa.DataType,
+) -> None:
     nested = pa.list_(pa.struct([("a", pa.large_string()), ("at", pa.timestamp("us"))]))
-    table = pa.table({"at": pa.array([AT], stored), "n": pa.array([[{"a": "x", "at": AT}]], nested)})
+    table = pa.table(
+        {"at": pa.array([AT], stored), "n": pa.array([[{"a": "x", "at": AT}]], nested)}
+    )
     found = read_unload(parquet_of(table))
 
     assert found.types == {"at": "TIMESTAMP_MS", "n": 'STRUCT(a VARCHAR, "at" TIMESTAMP_MS)[]'}
@@ -256,11 +290,19 @@ def test_a_timestamp_finer_than_a_millisecond_is_refused(array: pa.Array) -> Non
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        *((wrong, r" does not read as Parquet.*Clear run_query") for wrong in (b"", b"PAR1", numbers(1)[:-20])),
-        (unloaded([Column("n", "integer"), WORDS[1]], [(1, "a")]), r" has the columns \(n INTEGER, word VARCHAR\)"),
+        *(
+            (wrong, r" does not read as Parquet.*Clear run_query")
+            for wrong in (b"", b"PAR1", numbers(1)[:-20])
+        ),
+        (
+            unloaded([Column("n", "integer"), WORDS[1]], [(1, "a")]),
+            r" has the columns \(n INTEGER, word VARCHAR\)",
+        ),
     ],
 )
-def test_a_file_that_is_not_parquet_or_has_other_columns_is_named(content: bytes, says: str) -> None:
+def test_a_file_that_is_not_parquet_or_has_other_columns_is_named(
+    content: bytes, says: str
+) -> None:
     with pytest.raises(ResultError, match=f"file s3://lake/unload/2026_001_part{says}"):
         read_unload(numbers(1), content)
 
@@ -268,7 +310,9 @@ def test_a_file_that_is_not_parquet_or_has_other_columns_is_named(content: bytes
 PUBLISHED = [
     types.Column(name="n", type="BIGINT", glue="bigint"),
     types.Column(name="at", type="TIMESTAMP", glue="timestamp"),
-    types.Column(name="nested", type="", glue="array<struct<a:string,b:map<string,decimal(10,2)>>>"),
+    types.Column(
+        name="nested", type="", glue="array<struct<a:string,b:map<string,decimal(10,2)>>>"
+    ),
 ]
 
 
@@ -277,4 +321,7 @@ def test_an_unload_without_rows_has_the_columns_of_the_published_table(manifest:
     found = read(UNLOAD, FakeAthena([]), FakeS3({MANIFEST: manifest}), PUBLISHED)
 
     nested = "STRUCT(a VARCHAR, b MAP(VARCHAR, DECIMAL(10,2)))[]"
-    assert (list(found), found.types) == ([], {"n": "BIGINT", "at": "TIMESTAMP_MS", "nested": nested})
+    assert (list(found), found.types) == (
+        [],
+        {"n": "BIGINT", "at": "TIMESTAMP_MS", "nested": nested},
+    )

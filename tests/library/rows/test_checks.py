@@ -51,7 +51,9 @@ def test_rows_are_counted(count: int, passed: bool) -> None:
     assert found.message == f"There are {count} rows; expected at_least=1, at_most=3."
 
 
-KEYS = st.tuples(st.sampled_from([0.0, -0.0, 1.5, math.nan, None]), st.sampled_from(["a", "", None]))
+KEYS = st.tuples(
+    st.sampled_from([0.0, -0.0, 1.5, math.nan, None]), st.sampled_from(["a", "", None])
+)
 
 
 @given(st.lists(KEYS, max_size=15))
@@ -82,25 +84,39 @@ NAMES = st.text(alphabet="aB,. '\"()", min_size=1, max_size=6)
 
 @given(st.lists(NAMES, min_size=1, max_size=6, unique_by=str.lower), st.data())
 @FEW
-def test_the_columns_of_unique_are_read_back_from_what_it_has_found(columns: list[str], data: st.DataObject) -> None:
+def test_the_columns_of_unique_are_read_back_from_what_it_has_found(
+    columns: list[str], data: st.DataObject
+) -> None:
     """Nothing is read where a column with a comma in its name would make that a guess."""
     key = data.draw(st.lists(st.sampled_from(columns), min_size=1, unique=True))
     spelt = [data.draw(st.sampled_from([name, name.upper(), name.lower()])) for name in key]
-    declared = [checks.rows(at_least=0), checks.not_null(*key), checks.unique(*spelt), checks.unique(columns[-1])]
+    declared = [
+        checks.rows(at_least=0),
+        checks.not_null(*key),
+        checks.unique(*spelt),
+        checks.unique(columns[-1]),
+    ]
     found = run(declared, pa.table({name: pa.array(["x"]) for name in columns}))
 
     is_certain = not any(", " in name for name in columns)
     assert unique_columns(found, columns) == (tuple(key) if is_certain else ())
 
 
-@pytest.mark.parametrize("declared", [[], [checks.rows(at_least=0)], [checks.unique("nothing", severity="warn")]])
-def test_no_columns_are_read_from_a_check_that_was_not_declared_or_could_not_run(declared: list[Check]) -> None:
+@pytest.mark.parametrize(
+    "declared", [[], [checks.rows(at_least=0)], [checks.unique("nothing", severity="warn")]]
+)
+def test_no_columns_are_read_from_a_check_that_was_not_declared_or_could_not_run(
+    declared: list[Check],
+) -> None:
     assert unique_columns(run(declared, table(score=[1])), ["score"]) == ()
 
 
 def test_an_offending_row_is_shown_with_its_first_columns_and_short_values() -> None:
     wide = {f"c{number}": [number] for number in range(30)}
-    found = result(checks.not_null('z "'), table(text=["x" * 200], **wide, **{'z "': pa.array([None], pa.string())}))
+    found = result(
+        checks.not_null('z "'),
+        table(text=["x" * 200], **wide, **{'z "': pa.array([None], pa.string())}),
+    )
 
     assert found.message == '1 of 1 rows have NULL in z ".'
     (row,) = found.rows
@@ -146,22 +162,48 @@ def test_expression_passes_only_where_it_is_true(values: list[int | None]) -> No
     wrong = [str(number) for number, value in enumerate(values, 1) if value is None or value <= 0]
 
     assert (found.passed, found.value, row_numbers(found)) == (not wrong, len(wrong), wrong[:5])
-    assert found.message == f"{len(wrong)} of {len(values)} rows do not satisfy: score > 0 -- positive."
+    assert (
+        found.message
+        == f"{len(wrong)} of {len(values)} rows do not satisfy: score > 0 -- positive."
+    )
 
 
 # Those of the SQL that checks, of DuckDB, and of SQL itself.
-RESERVED = ["nth of its values", "row number", "number", "is_true", "key_0", "key_1", "value_0", "file", "checked"]
-RESERVED += ["file_row_number", "filename", "file_index", "rowid", "columns", "exclude", "at", "select"]
+RESERVED = [
+    "nth of its values",
+    "row number",
+    "number",
+    "is_true",
+    "key_0",
+    "key_1",
+    "value_0",
+    "file",
+    "checked",
+]
+RESERVED += [
+    "file_row_number",
+    "filename",
+    "file_index",
+    "rowid",
+    "columns",
+    "exclude",
+    "at",
+    "select",
+]
 ANY_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=3)
 ANY_NAME = st.one_of(st.sampled_from(RESERVED), st.sampled_from(RESERVED).map(str.title), ANY_TEXT)
 
 
 @given(st.data(), st.lists(ANY_NAME, min_size=1, max_size=4, unique_by=str.casefold))
 @settings(max_examples=60)
-def test_columns_of_any_name_are_checked_by_their_values(data: st.DataObject, names: list[str]) -> None:
+def test_columns_of_any_name_are_checked_by_their_values(
+    data: st.DataObject, names: list[str]
+) -> None:
     row = st.tuples(*(st.sampled_from([1, 2, None]) for _ in names))
     rows = data.draw(st.lists(row, min_size=1, max_size=6))
-    key = data.draw(st.lists(st.sampled_from(range(len(names))), min_size=1, max_size=2, unique=True))
+    key = data.draw(
+        st.lists(st.sampled_from(range(len(names))), min_size=1, max_size=2, unique=True)
+    )
     place = key[0]
     name = names[place]
     identifier = '"' + name.replace('"', '""') + '"'
@@ -186,7 +228,9 @@ def test_columns_of_any_name_are_checked_by_their_values(data: st.DataObject, na
     assert rise.value == sum(values[place] or 0 for values in rows)
 
 
-def assert_found(found: CheckResult, names: list[str], rows: list[Any], is_wrong: list[bool]) -> None:
+def assert_found(
+    found: CheckResult, names: list[str], rows: list[Any], is_wrong: list[bool]
+) -> None:
     """The rows that are wrong are counted, and the first five of them are shown as they are."""
     wrong = [number for number, fails in enumerate(is_wrong, start=1) if fails]
     assert (found.passed, found.value) == (not wrong, len(wrong)), found.name
@@ -201,22 +245,36 @@ def assert_found(found: CheckResult, names: list[str], rows: list[Any], is_wrong
         (checks.expression("score"), "the condition is a bigint; it has to be true or false."),
         (checks.expression("score >"), "syntax error"),
         (checks.expression("sum(score) > 1"), "aggregates"),
-        (checks.expression("score > 1) OR (SELECT true FROM read_csv('/etc/passwd')"), "disabled by configuration"),
+        (
+            checks.expression("score > 1) OR (SELECT true FROM read_csv('/etc/passwd')"),
+            "disabled by configuration",
+        ),
         (checks.expression("('x' || score)::BIGINT > 1"), "Could not convert string 'x1'"),
-        (checks.in_range("score", at_least=date(2026, 1, 1)), "Binder Error: Cannot compare values of type "),
+        (
+            checks.in_range("score", at_least=date(2026, 1, 1)),
+            "Binder Error: Cannot compare values of type ",
+        ),
         (checks.change("word", within=1), "sum(VARCHAR)"),
         (checks.change("odd", within=1), "odd has no total: it is "),
         *(
             (check, 'Binder Error: Referenced column "plays" not found')
             for check in (
-                *(checks.unique("plays"), checks.not_null("score", "plays"), checks.in_range("plays", at_least=0)),
+                *(
+                    checks.unique("plays"),
+                    checks.not_null("score", "plays"),
+                    checks.in_range("plays", at_least=0),
+                ),
                 *(checks.expression("plays > 1"), checks.change("plays", within=0)),
             )
         ),
         *(
             (check, "Binder Error: Referenced column ")
             for made in ("row number", "number", "is_true", "file_row_number", "filename")
-            for check in (checks.not_null(made), checks.change(made, within=0), checks.expression(f'"{made}" = 1'))
+            for check in (
+                checks.not_null(made),
+                checks.change(made, within=0),
+                checks.expression(f'"{made}" = 1'),
+            )
         ),
     ],
     ids=lambda value: value.name if isinstance(value, Check) else value,
@@ -250,7 +308,9 @@ TENTHS = st.integers(-30, 30).map(lambda tenths: Decimal(tenths) / 10)
 @example([Decimal("-1.0")], [Decimal("-1.3")], "0.3")
 @FEW
 def test_change_of_a_total(before: list[Any], now: list[Any], within: str) -> None:
-    earlier, later = (pa.table({"score": pa.array(values, pa.decimal128(10, 1))}) for values in (before, now))
+    earlier, later = (
+        pa.table({"score": pa.array(values, pa.decimal128(10, 1))}) for values in (before, now)
+    )
     check = checks.change("score", within=float(within))
     found = result(check, later, previous_period=manifest(check, earlier))
 
@@ -272,10 +332,14 @@ def test_change_compares_with_what_it_was_told_to() -> None:
 
 
 def test_change_finds_the_figure_of_a_check_with_other_limits_and_else_passes_and_says_so() -> None:
-    before = manifest(checks.change("score", within=9, against="previous_version", severity="warn"), scores([10]))
+    before = manifest(
+        checks.change("score", within=9, against="previous_version", severity="warn"), scores([10])
+    )
     check = checks.change("score", within=0.1)
     found = result(check, scores([12]), previous_period=before)
-    after = "The total of score is 12, after 10 in the previous period (+20.0%); expected within 10.0%."
+    after = (
+        "The total of score is 12, after 10 in the previous period (+20.0%); expected within 10.0%."
+    )
     assert (found.passed, found.message) == (False, after)
 
     other = manifest(checks.change("scores", within=0), table(scores=[7]))
@@ -303,7 +367,13 @@ TYPED = pa.schema(
         *(("tags", pa.list_(pa.string())), ("clock", pa.time32("ms"))),
     ]
 )
-NAMED = {"rank": "bigint", "score": "DECIMAL(10, 2)", "at": "timestamp", "tags": "array<string>", "clock": "time"}
+NAMED = {
+    "rank": "bigint",
+    "score": "DECIMAL(10, 2)",
+    "at": "timestamp",
+    "tags": "array<string>",
+    "clock": "time",
+}
 
 
 @pytest.mark.parametrize(
@@ -314,8 +384,14 @@ NAMED = {"rank": "bigint", "score": "DECIMAL(10, 2)", "at": "timestamp", "tags":
         ({**NAMED, "score": "decimal(10,3)"}, "score is DECIMAL(10,2), expected decimal(10,3)"),
         ({**NAMED, "tags": "array<bigint>"}, "tags is VARCHAR[], expected array<bigint>"),
         ({**NAMED, "plays": "bigint"}, "plays is missing, expected bigint"),
-        ({name: NAMED[name] for name in list(NAMED)[1:]}, "rank is BIGINT, expected no such column"),
-        (dict(reversed(NAMED.items())), "they come as rank, score, at, tags, clock, expected clock, tags,"),
+        (
+            {name: NAMED[name] for name in list(NAMED)[1:]},
+            "rank is BIGINT, expected no such column",
+        ),
+        (
+            dict(reversed(NAMED.items())),
+            "they come as rank, score, at, tags, clock, expected clock, tags,",
+        ),
     ],
 )
 def test_schema(columns: dict[str, str], says: str) -> None:
@@ -331,12 +407,18 @@ def test_schema(columns: dict[str, str], says: str) -> None:
 def test_failures_name_each_check_that_forbids_to_publish_with_its_rows() -> None:
     rows = table(user_id=["u1", "u1"], score=[1, None])
     warns = checks.not_null("score", severity="warn")
-    declared = [checks.unique("user_id"), warns, checks.in_range("score", at_least=2), checks.rows(at_least=2)]
-    assert failures(run(declared, rows)) == (
-        "Check unique(user_id) failed: 1 of 2 rows repeat the user_id of one before. "
-        "For example row number 2, user_id u1, score NULL. "
-        "Check in_range(score, at_least=2) failed: 1 of 2 rows have a score outside the range at_least=2. "
-        "For example row number 1, score 1, user_id u1."
+    declared = [
+        checks.unique("user_id"),
+        warns,
+        checks.in_range("score", at_least=2),
+        checks.rows(at_least=2),
+    ]
+    assert (
+        failures(run(declared, rows))
+        == "Check unique(user_id) failed: 1 of 2 rows repeat the user_id of one before. For example"
+        " row number 2, user_id u1, score NULL. Check in_range(score, at_least=2) failed: 1 of 2"
+        " rows have a score outside the range at_least=2. For example row number 1, score 1,"
+        " user_id u1."
     )
     assert failures(run([warns], rows)) == ""
 
@@ -351,7 +433,10 @@ def test_failures_name_each_check_that_forbids_to_publish_with_its_rows() -> Non
         (lambda: checks.not_null(""), "at least one column"),
         (lambda: checks.in_range("a"), "give at_least, at_most, or both"),
         (lambda: checks.expression(" "), "give a condition in SQL"),
-        *((lambda part=part: checks.change("a", within=part), "expected 0 or more") for part in (-0.1, math.nan)),
+        *(
+            (lambda part=part: checks.change("a", within=part), "expected 0 or more")
+            for part in (-0.1, math.nan)
+        ),
         (lambda: checks.change("a", within=1, against="yesterday"), "against"),  # type: ignore[arg-type]
         (lambda: checks.schema({"a": "bigit"}), "its type bigit"),
         (lambda: checks.schema({}), "give the type of each column"),

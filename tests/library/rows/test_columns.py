@@ -9,16 +9,46 @@ from tests.library.rows.athena_output import Column, engine
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        *((["boolean", "BOOLEAN"], "BOOLEAN"), (["tinyint"], "TINYINT"), (["smallint"], "SMALLINT")),
-        *((["integer", "int", "Integer"], "INTEGER"), (["bigint"], "BIGINT"), (["float", "real"], "FLOAT")),
-        *((["double"], "DOUBLE"), (["decimal(5)"], "DECIMAL(5,0)"), (["varbinary", "binary"], "BLOB")),
+        *(
+            (["boolean", "BOOLEAN"], "BOOLEAN"),
+            (["tinyint"], "TINYINT"),
+            (["smallint"], "SMALLINT"),
+        ),
+        *(
+            (["integer", "int", "Integer"], "INTEGER"),
+            (["bigint"], "BIGINT"),
+            (["float", "real"], "FLOAT"),
+        ),
+        *(
+            (["double"], "DOUBLE"),
+            (["decimal(5)"], "DECIMAL(5,0)"),
+            (["varbinary", "binary"], "BLOB"),
+        ),
         (["decimal(10,2)", "decimal( 10 , 2 )", "DECIMAL(10, 2)"], "DECIMAL(10,2)"),
         (["char", "char(3)", "varchar", "varchar(20)", "string"], "VARCHAR"),
         *((["date"], "DATE"), (["time", "time(3)"], "TIME")),
         (["timestamp", "timestamp(3)", "timestamp(6)"], "TIMESTAMP_MS"),
         (["timestamp with time zone", "timestamp(3) with time zone"], "TIMESTAMP WITH TIME ZONE"),
-        (["array", "array(integer)", "map(varchar, array(bigint))", "row(a integer, b row(c date))"], "VARCHAR"),
-        (["json", "uuid", "ipaddress", "time with time zone", "interval day to second", "unknown"], "VARCHAR"),
+        (
+            [
+                "array",
+                "array(integer)",
+                "map(varchar, array(bigint))",
+                "row(a integer, b row(c date))",
+            ],
+            "VARCHAR",
+        ),
+        (
+            [
+                "json",
+                "uuid",
+                "ipaddress",
+                "time with time zone",
+                "interval day to second",
+                "unknown",
+            ],
+            "VARCHAR",
+        ),
     ],
 )
 def test_every_type_of_athena_has_its_type_in_duckdb(names: list[str], expected: str) -> None:
@@ -28,8 +58,14 @@ def test_every_type_of_athena_has_its_type_in_duckdb(names: list[str], expected:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        *((name, "CAST it in the SQL") for name in ("hyperloglog", "", "timestamp without a zone", "decimals(3,1)")),
-        *((name, "is not a valid type") for name in ("decimal(0,0)", "decimal(39,2)", "decimal(5,6)")),
+        *(
+            (name, "CAST it in the SQL")
+            for name in ("hyperloglog", "", "timestamp without a zone", "decimals(3,1)")
+        ),
+        *(
+            (name, "is not a valid type")
+            for name in ("decimal(0,0)", "decimal(39,2)", "decimal(5,6)")
+        ),
     ],
 )
 def test_a_type_that_is_not_known_is_refused_with_a_way_out(name: str, says: str) -> None:
@@ -38,7 +74,11 @@ def test_a_type_that_is_not_known_is_refused_with_a_way_out(name: str, says: str
 
 
 def test_a_results_columns_have_their_names_in_order_and_a_decimals_digits() -> None:
-    described = [Column("b", "decimal", 12, 4), Column("a", "varchar", 2_147_483_647), Column("c", "timestamp", 3)]
+    described = [
+        Column("b", "decimal", 12, 4),
+        Column("a", "varchar", 2_147_483_647),
+        Column("c", "timestamp", 3),
+    ]
 
     found = result_columns([column.info for column in described])
     assert list(found.items()) == [("b", "DECIMAL(12,4)"), ("a", "VARCHAR"), ("c", "TIMESTAMP_MS")]
@@ -46,7 +86,18 @@ def test_a_results_columns_have_their_names_in_order_and_a_decimals_digits() -> 
 
 SCALARS = st.sampled_from(
     [
-        *("boolean", "tinyint", "smallint", "int", "bigint", "float", "double", "string", "binary", "date"),
+        *(
+            "boolean",
+            "tinyint",
+            "smallint",
+            "int",
+            "bigint",
+            "float",
+            "double",
+            "string",
+            "binary",
+            "date",
+        ),
         *("timestamp", "decimal(38,0)", "decimal(1,1)", "decimal(10,2)"),
     ]
 )
@@ -78,10 +129,23 @@ def test_a_glue_type_is_that_of_its_type_in_duckdb(names: list[str]) -> None:
         (["TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"], "timestamp"),
         (["INTEGER[3]"], "array<int>"),
         (["JSON"], "string"),
-        (["HUGEINT", "UTINYINT", "TIME", "INTERVAL", "UINTEGER[]", 'STRUCT("at" TIME)', 'STRUCT("a:b" INTEGER)'], ""),
+        (
+            [
+                "HUGEINT",
+                "UTINYINT",
+                "TIME",
+                "INTERVAL",
+                "UINTEGER[]",
+                'STRUCT("at" TIME)',
+                'STRUCT("a:b" INTEGER)',
+            ],
+            "",
+        ),
     ],
 )
 def test_a_type_that_glue_does_not_have_is_an_empty_one(kinds: list[str], glue: str) -> None:
     with engine() as opened:
-        found = columns_of(opened.connection.sql("SELECT " + ", ".join(f"NULL::{kind}" for kind in kinds)))
+        found = columns_of(
+            opened.connection.sql("SELECT " + ", ".join(f"NULL::{kind}" for kind in kinds))
+        )
     assert [column.glue for column in found] == [glue] * len(kinds)

@@ -17,13 +17,38 @@ from athena_reports.rows.differences import Differences, find_differences
 from athena_reports.rows.engine import open_engine
 
 Row = tuple[str | None, int | None]
-TABLES = st.lists(st.tuples(st.sampled_from(["a", "b", "c", None]), st.sampled_from([1, 2, None])), max_size=8)
+TABLES = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "c", None]), st.sampled_from([1, 2, None])), max_size=8
+)
 # Those of the SQL that compares, of DuckDB, and of SQL itself.
-RESERVED = ["here", "nth", "o", "n", "is_there", "repetition", "file", "key_0", "key_1", "value_0", "value_1"]
-RESERVED += ["filename", "file_row_number", "file_index", "rowid", "columns", "exclude", "at", "select"]
+RESERVED = [
+    "here",
+    "nth",
+    "o",
+    "n",
+    "is_there",
+    "repetition",
+    "file",
+    "key_0",
+    "key_1",
+    "value_0",
+    "value_1",
+]
+RESERVED += [
+    "filename",
+    "file_row_number",
+    "file_index",
+    "rowid",
+    "columns",
+    "exclude",
+    "at",
+    "select",
+]
 ANY_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=3)
 NAMES = st.one_of(st.sampled_from(RESERVED), st.sampled_from(RESERVED).map(str.upper), ANY_TEXT)
-COLUMNS = st.lists(NAMES, min_size=2, max_size=5, unique_by=str.casefold)  # as a result's have to be
+COLUMNS = st.lists(
+    NAMES, min_size=2, max_size=5, unique_by=str.casefold
+)  # as a result's have to be
 VALUES = st.sampled_from([1, 2, None])
 
 
@@ -40,7 +65,9 @@ def differences(old: pa.Table, new: pa.Table, *key: str) -> Differences:
 def compared(old: list[Row], new: list[Row], *key: str) -> Differences:
     def table(rows: list[Row]) -> pa.Table:
         names, values = [row[0] for row in rows], [row[1] for row in rows]
-        return pa.table({"name": pa.array(names, pa.string()), "value": pa.array(values, pa.int64())})
+        return pa.table(
+            {"name": pa.array(names, pa.string()), "value": pa.array(values, pa.int64())}
+        )
 
     return differences(table(old), table(new), *key)
 
@@ -81,13 +108,20 @@ def test_columns_of_any_name_are_compared_by_their_values(
         values[0] = keys
     changed = [[*column] for column in values]
     changed[place][row] = 3
-    old, new = (pa.table([pa.array(each, pa.int64()) for each in some], names) for some in (values, changed))
+    old, new = (
+        pa.table([pa.array(each, pa.int64()) for each in some], names) for some in (values, changed)
+    )
     key = names[:1] if is_keyed else []
 
     assert differences(old, old, *key).is_empty
     found = differences(old, new, *key)
     if is_keyed:
-        assert (found.added, found.removed, found.changed, found.columns) == (0, 0, 1, {names[place]: 1})
+        assert (found.added, found.removed, found.changed, found.columns) == (
+            0,
+            0,
+            1,
+            {names[place]: 1},
+        )
         (example,) = found.examples
         shown = [None if value is None else str(value) for value in (keys[row], values[place][row])]
         assert (*example.key, example.columns) == (shown[0], {names[place]: (shown[1], "3")})
@@ -104,15 +138,29 @@ def test_versions_without_a_column_in_common_differ_in_their_columns(key: list[s
     assert (found.added, found.removed, found.changed, found.key) == (0, 1, 0, ())
 
 
-RETYPED = [("BIGINT", "VARCHAR"), ("VARCHAR", "DATE"), ("BIGINT", "DATE"), ("BIGINT", "DECIMAL(9,2)")]
+RETYPED = [
+    ("BIGINT", "VARCHAR"),
+    ("VARCHAR", "DATE"),
+    ("BIGINT", "DATE"),
+    ("BIGINT", "DECIMAL(9,2)"),
+]
 
 
 @pytest.mark.parametrize("is_keyed", [True, False])
-@pytest.mark.parametrize(("before", "after"), [*RETYPED, *((after, before) for before, after in RETYPED)])
-def test_a_column_that_rows_are_matched_by_may_change_its_type(before: str, after: str, is_keyed: bool) -> None:
+@pytest.mark.parametrize(
+    ("before", "after"), [*RETYPED, *((after, before) for before, after in RETYPED)]
+)
+def test_a_column_that_rows_are_matched_by_may_change_its_type(
+    before: str, after: str, is_keyed: bool
+) -> None:
     """Numbers are compared as numbers, values of other types as texts."""
     values = {"BIGINT": 7, "DECIMAL(9,2)": Decimal(7), "VARCHAR": "7", "DATE": date(2026, 1, 7)}
-    arrow = {"BIGINT": pa.int64(), "DECIMAL(9,2)": pa.decimal128(9, 2), "VARCHAR": pa.string(), "DATE": pa.date32()}
+    arrow = {
+        "BIGINT": pa.int64(),
+        "DECIMAL(9,2)": pa.decimal128(9, 2),
+        "VARCHAR": pa.string(),
+        "DATE": pa.date32(),
+    }
     old = pa.table({"name": pa.array([values[before]], arrow[before]), "value": [1]})
     new = pa.table({"name": pa.array([values[after]], arrow[after]), "value": [1]})
 

@@ -18,10 +18,25 @@ PLUGINS = Path(module.__file__).parents[2]
 @pytest.mark.parametrize(
     "sql",
     [
-        *("SELECT * FROM read_csv('{outside}/secret.csv')", "SELECT * FROM read_csv('{inside}/../secret.csv')"),
-        *("SELECT * FROM read_csv('{inside}/link.csv')", "SELECT * FROM read_text('/proc/self/environ')"),
-        *("SELECT * FROM glob('{outside}/*')", "COPY (SELECT 1) TO '{outside}/out.csv'", "ATTACH '{outside}/other.db'"),
-        *("INSTALL httpfs", "LOAD httpfs", "SET memory_limit = '10GB'", "SET enable_external_access = true"),
+        *(
+            "SELECT * FROM read_csv('{outside}/secret.csv')",
+            "SELECT * FROM read_csv('{inside}/../secret.csv')",
+        ),
+        *(
+            "SELECT * FROM read_csv('{inside}/link.csv')",
+            "SELECT * FROM read_text('/proc/self/environ')",
+        ),
+        *(
+            "SELECT * FROM glob('{outside}/*')",
+            "COPY (SELECT 1) TO '{outside}/out.csv'",
+            "ATTACH '{outside}/other.db'",
+        ),
+        *(
+            "INSTALL httpfs",
+            "LOAD httpfs",
+            "SET memory_limit = '10GB'",
+            "SET enable_external_access = true",
+        ),
         *("SET allowed_directories = ['/']", "SELECT getenv('HOME')", "SELECT * FROM secret"),
     ],
 )
@@ -45,17 +60,23 @@ def test_the_session_is_in_utc_and_keeps_the_order_on_one_thread() -> None:
 def test_nothing_is_left_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with open_engine("32MB") as opened:
-        opened.connection.execute("CREATE TEMP TABLE t AS SELECT range, md5(range::VARCHAR) FROM range(1_000_000)")
+        opened.connection.execute(
+            "CREATE TEMP TABLE t AS SELECT range, md5(range::VARCHAR) FROM range(1_000_000)"
+        )
         assert list((opened.folder / "spill").iterdir())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_step_that_needs_more_memory_names_the_setting() -> None:
     with (
-        pytest.raises(MemoryLimitError, match=r"^Report 'plays', period .*ATHENA_REPORTS_MEMORY_LIMIT") as caught,
+        pytest.raises(
+            MemoryLimitError, match=r"^Report 'plays', period .*ATHENA_REPORTS_MEMORY_LIMIT"
+        ) as caught,
         engine() as opened,
     ):
-        opened.connection.execute("SELECT max(len(l)) FROM (SELECT list(range) AS l FROM range(100_000_000))")
+        opened.connection.execute(
+            "SELECT max(len(l)) FROM (SELECT list(range) AS l FROM range(100_000_000))"
+        )
     assert "Possible solutions" not in str(caught.value)
     assert not caught.value.retryable
 
@@ -63,13 +84,18 @@ def test_a_step_that_needs_more_memory_names_the_setting() -> None:
 FULL = [
     OSError(errno.ENOSPC, "No space left on device"),
     duckdb.IOException('IO Error: Could not write file "x": No space left on device\n\nAdvice'),
-    duckdb.OutOfMemoryException("Out of Memory Error: this limit was set by 'max_temp_directory_size'."),
+    duckdb.OutOfMemoryException(
+        "Out of Memory Error: this limit was set by 'max_temp_directory_size'."
+    ),
 ]
 
 
 @pytest.mark.parametrize("error", FULL, ids=lambda error: type(error).__name__)
 def test_a_full_disk_says_what_to_do_and_may_pass(error: Exception) -> None:
-    with pytest.raises(DiskFullError, match=r"^Report 'plays', .*TMPDIR.*clear transform") as caught, engine():
+    with (
+        pytest.raises(DiskFullError, match=r"^Report 'plays', .*TMPDIR.*clear transform") as caught,
+        engine(),
+    ):
         raise error
     assert caught.value.retryable
     assert caught.value.__cause__ is error
@@ -110,7 +136,11 @@ with open_engine("64MB") as engine:
 
 def test_the_room_needs_neither_numpy_nor_pandas_nor_pyarrow() -> None:
     answer = subprocess.run(
-        [sys.executable, "-c", WITHOUT], env={"PYTHONPATH": str(PLUGINS)}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", WITHOUT],
+        env={"PYTHONPATH": str(PLUGINS)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (answer.stdout, answer.stderr) == (
         '{"a":2,"at":null,"b":"x"}\n{"a":1,"at":"2026-11-24T12:00:00.000Z","b":"x"}\n',

@@ -45,8 +45,12 @@ RANKS = st.integers(1, 2**40)
 
 @given(st.lists(st.tuples(RANKS, st.none() | RANKS), min_size=1))
 @settings(max_examples=25)
-def test_movement_leads_from_the_previous_rank_to_this_one(ranks: list[tuple[int, int | None]]) -> None:
-    values = ", ".join(f"({now}, {'NULL' if before is None else before}::BIGINT)" for now, before in ranks)
+def test_movement_leads_from_the_previous_rank_to_this_one(
+    ranks: list[tuple[int, int | None]],
+) -> None:
+    values = ", ".join(
+        f"({now}, {'NULL' if before is None else before}::BIGINT)" for now, before in ranks
+    )
     types, rows = run(movement(), sql=f"SELECT * FROM (VALUES {values}) AS t(rank, previous_rank)")
 
     assert list(types) == ["rank", "previous_rank", "movement"]
@@ -79,7 +83,9 @@ MADE["pandas"] = TABLE.to_pandas
 
 
 @pytest.mark.parametrize("kind", MADE)
-@pytest.mark.parametrize("after", [[], [each_row(lambda row: row)], [lambda rows, _: rows.filter("b > 0")]])
+@pytest.mark.parametrize(
+    "after", [[], [each_row(lambda row: row)], [lambda rows, _: rows.filter("b > 0")]]
+)
 def test_a_transform_may_return_arrow_or_a_frame(kind: str, after: list[Any]) -> None:
     assert run(lambda _, __: MADE[kind](), *after) == ({"b": "BIGINT"}, [(1,), (2,)])
 
@@ -108,7 +114,9 @@ def test_transforms_are_applied_in_order_and_see_the_period() -> None:
         (lambda _, __: 1 / 0, "ZeroDivisionError: division by zero"),
     ],
 )
-def test_a_transform_that_fails_or_returns_something_else_is_named(transform: Any, says: str) -> None:
+def test_a_transform_that_fails_or_returns_something_else_is_named(
+    transform: Any, says: str
+) -> None:
     assert says in refusal(transform)
     assert f"{ABOUT}: transform 2 of 2 (<lambda>) failed: " in refusal(doubled, transform)
 
@@ -133,7 +141,8 @@ def test_sql_that_fails_on_a_row_is_an_error_of_the_transform() -> None:
 
 
 @pytest.mark.parametrize(
-    "transforms", [[], [each_row(lambda row: row)], [lambda rows, _: TABLE if rows.fetchall() else rows]]
+    "transforms",
+    [[], [each_row(lambda row: row)], [lambda rows, _: TABLE if rows.fetchall() else rows]],
 )
 def test_an_error_of_the_result_is_not_blamed_on_the_transform(transforms: list[Any]) -> None:
     def write(opened: Engine) -> None:
@@ -142,7 +151,10 @@ def test_an_error_of_the_result_is_not_blamed_on_the_transform(transforms: list[
         rows = read_csv(path, {"a": "BIGINT"}, opened, about="Query q-1")
         write_table(apply(transforms, rows, WEEK, engine=opened, about=ABOUT), opened)
 
-    with pytest.raises(ResultError, match=r"^Query q-1: .*column 'a': 'x' is not a valid BIGINT"), engine() as opened:
+    with (
+        pytest.raises(ResultError, match=r"^Query q-1: .*column 'a': 'x' is not a valid BIGINT"),
+        engine() as opened,
+    ):
         write(opened)
 
 
@@ -156,8 +168,13 @@ def graded(row: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def test_each_row_makes_rows_in_order_and_leaves_them_out() -> None:
-    transform = each_row(graded, adds={"grade": "varchar", "score": "varchar(10)"}, drops=["secret"])
-    scores = "SELECT CASE WHEN range % 5 <> 1 THEN 7 - range END AS score, 'x' AS secret FROM range(9000)"
+    transform = each_row(
+        graded, adds={"grade": "varchar", "score": "varchar(10)"}, drops=["secret"]
+    )
+    scores = (
+        "SELECT CASE WHEN range % 5 <> 1 THEN 7 - range END AS score, 'x' AS secret FROM"
+        " range(9000)"
+    )
     types, rows = run(transform, sql=scores)
 
     assert types == {"score": "VARCHAR", "grade": "VARCHAR"}
@@ -165,7 +182,9 @@ def test_each_row_makes_rows_in_order_and_leaves_them_out() -> None:
 
 
 def test_each_row_gives_the_period_to_a_function_of_two() -> None:
-    assert run(each_row(lambda _, period: {"a": period.id}, adds={"a": "varchar"}))[1] == [("2026-11-15",)]
+    assert run(each_row(lambda _, period: {"a": period.id}, adds={"a": "varchar"}))[1] == [
+        ("2026-11-15",)
+    ]
 
 
 WITHOUT_ZONE = datetime.fromisoformat("2026-01-01T01:02:03.004")
@@ -189,7 +208,10 @@ WITHOUT_ZONE = datetime.fromisoformat("2026-01-01T01:02:03.004")
 )
 def test_each_row_takes_values_of_the_declared_type(kind: str, values: list[Any]) -> None:
     made = iter(values)
-    found = run(each_row(lambda _: {"a": next(made)}, adds={"a": kind}), sql=f"{ONE} FROM range({len(values)})")
+    found = run(
+        each_row(lambda _: {"a": next(made)}, adds={"a": kind}),
+        sql=f"{ONE} FROM range({len(values)})",
+    )
     assert found[1] == [(value,) for value in values]
 
 
@@ -209,7 +231,10 @@ def test_each_row_hands_on_values_of_every_type_that_a_result_has() -> None:
         *(("integer", 2**31), ("double", "1"), ("varchar", 1), ("varchar", b"x"), ("boolean", 1)),
         *(("decimal(10,2)", value) for value in (1.5, Decimal("1.505"), Decimal("NaN"), 10**8)),
         *(("date", "2026-01-01"), ("date", datetime(2026, 1, 1, 5, tzinfo=UTC))),
-        *(("timestamp", value) for value in (date(2026, 1, 1), datetime(2026, 1, 1, 5, tzinfo=UTC))),
+        *(
+            ("timestamp", value)
+            for value in (date(2026, 1, 1), datetime(2026, 1, 1, 5, tzinfo=UTC))
+        ),
         ("timestamp", WITHOUT_ZONE.replace(microsecond=4005)),
         ("timestamp with time zone", WITHOUT_ZONE),
     ],
@@ -224,7 +249,10 @@ def test_each_row_refuses_a_value_that_would_not_stay_the_same(kind: str, value:
     ("function", "says"),
     [
         (lambda _: {}, "row 1 was returned with , not a, grade."),
-        (lambda row: {**row, "grade": 1, "b": 2}, "row 1 was returned with a, grade, b, not a, grade. Declare"),
+        (
+            lambda row: {**row, "grade": 1, "b": 2},
+            "row 1 was returned with a, grade, b, not a, grade. Declare",
+        ),
         (lambda row: [row], "the function returned a list for row 1. Return a dict"),
         (lambda row: row["b"], "KeyError: 'b', in row 1."),
     ],
@@ -242,6 +270,8 @@ def test_each_row_knows_its_columns_without_rows() -> None:
     none = f"{ONE} WHERE false"
     transform = each_row(lambda row: row, adds={"grade": "decimal(5,1)"}, drops=["a"])
     assert run(transform, sql=none) == ({"grade": "DECIMAL(5,1)"}, [])
-    assert "it drops b; the rows have a." in refusal(each_row(lambda row: row, drops=["b"]), sql=none)
+    assert "it drops b; the rows have a." in refusal(
+        each_row(lambda row: row, drops=["b"]), sql=none
+    )
     with pytest.raises(ValueError, match="its type decimel"):
         each_row(lambda row: row, adds={"b": "decimel"})

@@ -21,7 +21,13 @@ from athena_reports.errors import PublishError
 from athena_reports.rows import checks
 from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.transforms import apply, each_row
-from athena_reports.rows.writer import Format, LocalTable, count_differences, write_files, write_table
+from athena_reports.rows.writer import (
+    Format,
+    LocalTable,
+    count_differences,
+    write_files,
+    write_table,
+)
 from tests.library.rows.athena_output import TEXTS, comparable, engine
 
 
@@ -32,11 +38,18 @@ def written(table: pa.Table, *formats: Format) -> tuple[LocalTable, list[bytes]]
         contents = [file.path.read_bytes() for file in files]
     for file, format, content in zip(files, formats, contents, strict=True):
         digest = hashlib.sha256(content).hexdigest()
-        assert (file.format, file.rows, file.bytes, file.sha256) == (format, len(table), len(content), digest)
+        assert (file.format, file.rows, file.bytes, file.sha256) == (
+            format,
+            len(table),
+            len(content),
+            digest,
+        )
     return local, contents
 
 
-DECIMALS = st.integers(-(10**38) + 1, 10**38 - 1).map(lambda n: decimal.Decimal(n).scaleb(-7, decimal.Context(prec=50)))
+DECIMALS = st.integers(-(10**38) + 1, 10**38 - 1).map(
+    lambda n: decimal.Decimal(n).scaleb(-7, decimal.Context(prec=50))
+)
 INSTANTS = st.datetimes().map(lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000))
 FEW = st.none() | st.integers(0, 9)
 KEYED = st.tuples(st.text('ab"\\\n', max_size=3), st.none() | st.floats())
@@ -56,17 +69,24 @@ COLUMNS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
     "array": (pa.list_(pa.string()), st.lists(st.none() | TEXTS, max_size=3)),
     "floats": (pa.list_(pa.float64()), st.lists(st.none() | st.floats(), max_size=3)),
     "row": (STRUCT, st.fixed_dictionaries({"x": FEW, 'y "': st.lists(INSTANTS, max_size=2)})),
-    "map": (pa.map_(pa.string(), pa.float64()), st.lists(KEYED, max_size=3, unique_by=lambda entry: entry[0])),
+    "map": (
+        pa.map_(pa.string(), pa.float64()),
+        st.lists(KEYED, max_size=3, unique_by=lambda entry: entry[0]),
+    ),
     "numbered": (
         pa.map_(pa.int32(), pa.string()),
-        st.dictionaries(st.integers(0, 9), st.none() | TEXTS, max_size=2).map(lambda d: [*d.items()]),
+        st.dictionaries(st.integers(0, 9), st.none() | TEXTS, max_size=2).map(
+            lambda d: [*d.items()]
+        ),
     ),
 }
 
 
 def tables_of(*names: str) -> st.SearchStrategy[pa.Table]:
     schema = pa.schema([(name, COLUMNS[name][0]) for name in names])
-    rows = st.lists(st.fixed_dictionaries({name: st.none() | COLUMNS[name][1] for name in names}), max_size=6)
+    rows = st.lists(
+        st.fixed_dictionaries({name: st.none() | COLUMNS[name][1] for name in names}), max_size=6
+    )
     return rows.map(lambda found: pa.Table.from_pylist(found, schema=schema))
 
 
@@ -85,7 +105,9 @@ def in_json(value: Any, kind: pa.DataType) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, dt.datetime | dt.time):
-        return value.isoformat(timespec="microseconds" if value.microsecond % 1000 else "milliseconds")
+        return value.isoformat(
+            timespec="microseconds" if value.microsecond % 1000 else "milliseconds"
+        )
     return value.isoformat() if isinstance(value, dt.date) else value
 
 
@@ -102,7 +124,9 @@ def test_parquet_and_json_lines_hold_every_value(table: pa.Table) -> None:
     *texts, end = lines.decode().split("\n")
     assert end == ""
     for line, row in zip(texts, table.to_pylist(), strict=True):
-        found = json.loads(line, parse_float=decimal.Decimal, parse_int=decimal.Decimal, parse_constant=pytest.fail)
+        found = json.loads(
+            line, parse_float=decimal.Decimal, parse_int=decimal.Decimal, parse_constant=pytest.fail
+        )
         assert list(found) == table.schema.names
         for field in table.schema:
             expected = in_json(row[field.name], field.type)
@@ -114,12 +138,19 @@ def test_parquet_and_json_lines_hold_every_value(table: pa.Table) -> None:
                 assert found[field.name] == expected
 
 
-@given(tables_of("bigint", "text", "double", "decimal", "boolean", "date", "timestamp") | tables_of("text"))
+@given(
+    tables_of("bigint", "text", "double", "decimal", "boolean", "date", "timestamp")
+    | tables_of("text")
+)
 @settings(max_examples=40)
 def test_csv_holds_every_value_and_tells_null_from_the_empty_string(table: pa.Table) -> None:
     _, (content,) = written(table, "csv")
 
-    options = {"null_values": [""], "strings_can_be_null": True, "quoted_strings_can_be_null": False}
+    options = {
+        "null_values": [""],
+        "strings_can_be_null": True,
+        "quoted_strings_can_be_null": False,
+    }
     found = pa_csv.read_csv(
         io.BytesIO(content),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
@@ -137,22 +168,32 @@ HEADERS = st.text(st.sampled_from([*FORMULA, "a", '"', ","]), min_size=1, max_si
 @given(HEADERS, st.lists(st.tuples(st.integers(-9, 9), RISKY), max_size=6))
 @example("=", [(-1, f"{each}x") for each in FORMULA])
 @settings(max_examples=40)
-def test_no_text_in_a_csv_for_spreadsheets_is_a_formula(header: str, rows: list[tuple[int, str | None]]) -> None:
+def test_no_text_in_a_csv_for_spreadsheets_is_a_formula(
+    header: str, rows: list[tuple[int, str | None]]
+) -> None:
     numbers, texts = [number for number, _ in rows], [text for _, text in rows]
     table = pa.table({"n": pa.array(numbers, pa.int64()), header: pa.array(texts, pa.string())})
     _, contents = written(table, "csv_for_spreadsheets", "csv")
-    cells, plain = ([*csv.reader(io.StringIO(content.decode(), newline=""))] for content in contents)
+    cells, plain = (
+        [*csv.reader(io.StringIO(content.decode(), newline=""))] for content in contents
+    )
 
     def escaped(text: str) -> str:
         return f"'{text}" if text.startswith(FORMULA) else text
 
-    assert cells == [["n", escaped(header)], *([str(number), escaped(text or "")] for number, text in rows)]
+    assert cells == [
+        ["n", escaped(header)],
+        *([str(number), escaped(text or "")] for number, text in rows),
+    ]
     assert [row[1] for row in plain] == [header, *(text or "" for text in texts)]
 
 
 AT = [dt.datetime(2026, 11, 14, 15, tzinfo=dt.UTC)]
 ROW = {"n": [-1], "a b": ["x"], "e": [""], "null": pa.array([None], "string"), "f": [1e-7]}
-ROW |= {"d": pa.array([decimal.Decimal("-1.50")]), "at": pa.array(AT, pa.timestamp("ms", "Asia/Tokyo"))}
+ROW |= {
+    "d": pa.array([decimal.Decimal("-1.50")]),
+    "at": pa.array(AT, pa.timestamp("ms", "Asia/Tokyo")),
+}
 ROW |= {"t": pa.array([dt.time(1, 2, 3)], pa.time32("ms")), "=h": ['=HYPERLINK("x")'], "b": [True]}
 IN_JSON = b"""{"n":-1,"a b":"x","e":"","null":null,"f":1e-7,"d":-1.50,"at":"2026-11-14T15:00:00.000Z",\
 "t":"01:02:03.000","=h":"=HYPERLINK(\\"x\\")","b":true}\n"""
@@ -171,7 +212,10 @@ def test_the_formats_by_example() -> None:
 
 
 def test_types_that_athena_does_not_read_become_ones_that_it_does() -> None:
-    odd = "sum(2::BIGINT) AS total, uuid() AS u, '{}'::JSON AS j, 'x'::ENUM('x') AS e, [1::HUGEINT] AS l, "
+    odd = (
+        "sum(2::BIGINT) AS total, uuid() AS u, '{}'::JSON AS j, 'x'::ENUM('x') AS e, [1::HUGEINT]"
+        " AS l, "
+    )
     odd += "TIME '01:02:03' AS t"
     with engine() as opened:
         table = write_table(opened.connection.sql(f"SELECT {odd}"), opened)
@@ -223,9 +267,16 @@ def test_the_rows_are_computed_once_whatever_follows() -> None:
     with engine() as opened:
         reader = pa.RecordBatchReader.from_batches(pa.schema([("n", pa.int64())]), batches())
         rows = opened.connection.from_arrow(reader)
-        rows = apply([each_row(called, adds={"calls": "bigint"})], rows, period, engine=opened, about="")
+        rows = apply(
+            [each_row(called, adds={"calls": "bigint"})], rows, period, engine=opened, about=""
+        )
         table = write_table(rows.project("*, n * 2 AS twice"), opened)
-        declared = [checks.unique("n"), checks.not_null("n"), checks.change("twice", within=1), checks.rows(at_least=1)]
+        declared = [
+            checks.unique("n"),
+            checks.not_null("n"),
+            checks.change("twice", within=1),
+            checks.rows(at_least=1),
+        ]
         assert all(found.passed for found in checks.run_checks(declared, table, opened))
         assert len(write_files(table, ["parquet", "csv", "jsonl"], opened)) == 3
         assert count_differences(opened, [table.path], [table.path]) == (0, 0)
@@ -250,10 +301,14 @@ def test_equal_rows_in_equal_order_give_equal_bytes() -> None:
 
 def test_wide_rows_are_written_in_row_groups_of_a_bounded_size(tmp_path: Path) -> None:
     with engine() as opened:
-        wide = opened.connection.sql("SELECT range AS n, repeat(md5(range::VARCHAR), 300) AS text FROM range(20_000)")
+        wide = opened.connection.sql(
+            "SELECT range AS n, repeat(md5(range::VARCHAR), 300) AS text FROM range(20_000)"
+        )
         table = write_table(wide, opened)
         metadata = pq.read_metadata(table.path)
-    sizes = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
+    sizes = [
+        metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)
+    ]
     assert table.rows == 20_000
     assert 5 < len(sizes) < 30
     assert max(sizes) < 32 * 1024 * 1024
@@ -262,7 +317,10 @@ def test_wide_rows_are_written_in_row_groups_of_a_bounded_size(tmp_path: Path) -
 # --- differences
 
 
-SMALL = st.lists(st.tuples(st.integers(0, 2), st.none() | st.sampled_from([0.0, -0.0, math.nan, 1.5])), max_size=8)
+SMALL = st.lists(
+    st.tuples(st.integers(0, 2), st.none() | st.sampled_from([0.0, -0.0, math.nan, 1.5])),
+    max_size=8,
+)
 
 
 @given(SMALL, SMALL)
@@ -270,7 +328,9 @@ SMALL = st.lists(st.tuples(st.integers(0, 2), st.none() | st.sampled_from([0.0, 
 def test_differences_are_those_of_the_multisets(old: list[Any], new: list[Any]) -> None:
     def file(opened: Engine, name: str, rows: list[Any]) -> Path:
         schema = pa.schema([("side", pa.int64()), ("x y", pa.float64())])
-        table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
+        table = pa.Table.from_pylist(
+            [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
+        )
         pq.write_table(table, opened.folder / name)
         return opened.folder / name
 
@@ -285,8 +345,14 @@ def test_differences_are_those_of_the_multisets(old: list[Any], new: list[Any]) 
 
 
 def test_differences_of_nested_columns_and_of_more_rows_than_memory_holds() -> None:
-    nested = "SELECT [range] AS l, {'a': range} AS s, MAP {'k': range} AS m, repeat(md5(range::VARCHAR), 3) AS t"
+    nested = (
+        "SELECT [range] AS l, {'a': range} AS s, MAP {'k': range} AS m, repeat(md5(range::VARCHAR),"
+        " 3) AS t"
+    )
     with open_engine("64MB") as opened:
         for name, rows in {"new": "range(5, 200_000)", "old": "range(0, 199_990)"}.items():
             opened.connection.sql(f"{nested} FROM {rows}").write_parquet(str(opened.folder / name))
-        assert count_differences(opened, [opened.folder / "new"], [opened.folder / "old"]) == (10, 5)
+        assert count_differences(opened, [opened.folder / "new"], [opened.folder / "old"]) == (
+            10,
+            5,
+        )

@@ -1,4 +1,6 @@
-"""Periods as partition keys: which runs of another cadence a period belongs to, also through the metadata database."""
+"""Periods as partition keys: which runs of another cadence a period belongs to, also through the
+metadata database.
+"""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -11,7 +13,13 @@ from hypothesis import strategies as st
 from athena_reports import Cadence, daily, monthly, quarterly, weekly, when_published
 
 TOKYO, BERLIN = "Asia/Tokyo", "Europe/Berlin"
-CADENCES = [daily(TOKYO), weekly("sunday", TOKYO), weekly("monday", BERLIN), monthly(BERLIN), quarterly(TOKYO)]
+CADENCES = [
+    daily(TOKYO),
+    weekly("sunday", TOKYO),
+    weekly("monday", BERLIN),
+    monthly(BERLIN),
+    quarterly(TOKYO),
+]
 
 
 def stored(cadence: Cadence, all_of: Cadence) -> Any:
@@ -25,15 +33,23 @@ def stored(cadence: Cadence, all_of: Cadence) -> Any:
 def test_a_month_needs_every_week_that_overlaps_with_it() -> None:
     mapper = stored(weekly("sunday", TOKYO), monthly(TOKYO))
 
-    assert sorted(mapper.to_upstream("2025-06")) == [f"2025-06-{day}" for day in ("01", "08", "15", "22", "29")]
+    assert sorted(mapper.to_upstream("2025-06")) == [
+        f"2025-06-{day}" for day in ("01", "08", "15", "22", "29")
+    ]
     assert sorted(mapper.to_upstream("2025-05"))[::4] == ["2025-04-27", "2025-05-25"]
     assert list(mapper.to_downstream("2025-06-29")) == ["2025-06", "2025-07"]
     assert list(mapper.to_downstream("2025-05-25")) == ["2025-05"]  # its last day is the month's
     assert mapper.to_partition_date("2025-06").isoformat() == "2025-05-31T15:00:00+00:00"
 
 
-@given(st.sampled_from(CADENCES), st.sampled_from(CADENCES), st.dates(date(1901, 1, 1), date(2198, 1, 1)))
-def test_a_run_waits_for_exactly_the_periods_that_are_mapped_to_it(parts: Cadence, whole: Cadence, day: date) -> None:
+@given(
+    st.sampled_from(CADENCES),
+    st.sampled_from(CADENCES),
+    st.dates(date(1901, 1, 1), date(2198, 1, 1)),
+)
+def test_a_run_waits_for_exactly_the_periods_that_are_mapped_to_it(
+    parts: Cadence, whole: Cadence, day: date
+) -> None:
     """Else a run would wait for ever, or start too early."""
     period = whole.containing(datetime.combine(day, time(), UTC))
     around = parts.between(period.start_utc - timedelta(100), period.end_utc + timedelta(100))

@@ -26,14 +26,19 @@ def test_the_macro_gives_what_a_report_sees() -> None:
 
 
 @pytest.mark.parametrize("with_cadence", [True, False])
-def test_a_dag_written_by_hand_that_asks_for_hourly_partitions_fails_before_its_query(with_cadence: bool) -> None:
+def test_a_dag_written_by_hand_that_asks_for_hourly_partitions_fails_before_its_query(
+    with_cadence: bool,
+) -> None:
     integrate_macros_plugins()
     by_macro = (
-        '{% set period = macros.athena_reports.period(dag_run, macros.athena_reports.weekly(timezone="Asia/Tokyo")) %}'
+        "{% set period = macros.athena_reports.period(dag_run,"
+        ' macros.athena_reports.weekly(timezone="Asia/Tokyo")) %}'
     )
     sql = 'SELECT 1 FROM plays WHERE {{ period.partitions("datehour", format="%Y/%m/%d/%H") }}'
     task = submit_task(sql) if with_cadence else submit_task(f"{by_macro}{sql}", cadence=None)
-    with pytest.raises(ValueError, match=r"format '%Y/%m/%d/%H'.*hourly partitions are not supported yet"):
+    with pytest.raises(
+        ValueError, match=r"format '%Y/%m/%d/%H'.*hourly partitions are not supported yet"
+    ):
         task.render_template_fields(context() | {"macros": MacrosAccessor()})
 
 
@@ -45,7 +50,11 @@ def test_the_plugin_loads_nothing_heavy() -> None:
         "before = set(sys.modules); import athena_reports_plugin; new = set(sys.modules) - before; "
         "print(*sorted({name.partition('.')[0] for name in new}))"
     )
-    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.split()
 
     assert "athena_reports" in loaded
-    assert not {"pyarrow", "pandas", "duckdb", "boto3", "botocore", "fastapi", "local_aws"} & set(loaded)
+    assert not {"pyarrow", "pandas", "duckdb", "boto3", "botocore", "fastapi", "local_aws"} & set(
+        loaded
+    )

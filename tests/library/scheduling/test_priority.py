@@ -16,12 +16,16 @@ class Instance:
     run_id: str
 
 
-def test_the_schedule_goes_before_backfills_and_what_runs_before_what_waits(make_report: MakeReport) -> None:
+def test_the_schedule_goes_before_backfills_and_what_runs_before_what_waits(
+    make_report: MakeReport,
+) -> None:
     dag: Any = build_dag(make_report(), weekly("sunday", "Asia/Tokyo"))
 
     def weight(task_id: str, kind: str) -> int:
         task = dag.get_task(task_id)
-        return int(task.weight_rule.get_weight(Instance(task, f"{kind}__2025-06-08T00:00:00+00:00")))
+        return int(
+            task.weight_rule.get_weight(Instance(task, f"{kind}__2025-06-08T00:00:00+00:00"))
+        )
 
     submits, begun = ["run_query"], ["wait_for_query", "transform", "publish"]
     order = [

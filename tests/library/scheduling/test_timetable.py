@@ -33,12 +33,16 @@ def instant(text: str) -> pendulum.DateTime:
     return pendulum.instance(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(TOKYO)))
 
 
-def restriction(earliest: datetime | None, latest: datetime | None = None, *, catchup: bool = True) -> TimeRestriction:
+def restriction(
+    earliest: datetime | None, latest: datetime | None = None, *, catchup: bool = True
+) -> TimeRestriction:
     first, last = (None if at is None else pendulum.instance(at) for at in (earliest, latest))
     return TimeRestriction(first, last, catchup)
 
 
-def chain(timetable: Timetable, within: TimeRestriction, last: DataInterval | None = None) -> Iterator[DagRunInfo]:
+def chain(
+    timetable: Timetable, within: TimeRestriction, last: DataInterval | None = None
+) -> Iterator[DagRunInfo]:
     """The runs that Airflow creates one after the other, each asked for after the one before."""
     while info := timetable.next_dagrun_info(last_automated_data_interval=last, restriction=within):
         yield info
@@ -70,7 +74,9 @@ def test_four_years_of_runs_are_those_of_the_reference_schedule(
     assert len(expected) >= 48
 
 
-@given(st.sampled_from(CADENCES), INSTANTS, st.sampled_from([timedelta(0), DELAY, timedelta(hours=30)]))
+@given(
+    st.sampled_from(CADENCES), INSTANTS, st.sampled_from([timedelta(0), DELAY, timedelta(hours=30)])
+)
 def test_the_data_interval_is_the_period_exactly_and_the_run_comes_a_delay_after_its_end(
     cadence: Cadence, start: datetime, delay: timedelta
 ) -> None:
@@ -101,7 +107,8 @@ SINCE = instant("2025-01-01 00:00")
 @pytest.mark.parametrize(
     ("now", "first"),
     [
-        # five minutes after a week has ended its run is due, a moment earlier that of the week before
+        # five minutes after a week has ended its run is due, a moment earlier that of the week
+        # before
         ("2025-06-15 00:05", "2025-06-08 00:00"),
         ("2025-06-15 00:04", "2025-06-01 00:00"),
         # nothing before the start date, even if it lies in the future
@@ -109,7 +116,9 @@ SINCE = instant("2025-01-01 00:00")
         ("2024-06-01 00:00", "2025-01-05 00:00"),
     ],
 )
-def test_without_catchup_the_first_run_is_for_the_last_period_that_is_due(now: str, first: str) -> None:
+def test_without_catchup_the_first_run_is_for_the_last_period_that_is_due(
+    now: str, first: str
+) -> None:
     with time_machine.travel(instant(now), tick=False):
         info = next(chain(WEEKLY, restriction(SINCE, catchup=False)))
     assert interval_of(info).start == instant(first)
@@ -137,7 +146,9 @@ def test_a_pause_of_weeks_is_skipped_without_catchup_and_made_up_for_with_it(
 def test_a_manual_run_takes_the_last_period_complete_at_its_logical_date(
     cadence: Cadence, logical_date: datetime
 ) -> None:
-    interval = PeriodTimetable(cadence, DELAY).infer_manual_data_interval(run_after=pendulum.instance(logical_date))
+    interval = PeriodTimetable(cadence, DELAY).infer_manual_data_interval(
+        run_after=pendulum.instance(logical_date)
+    )
 
     period = cadence.containing(interval.start)
     assert (interval.start, interval.end) == (period.start_utc, period.end_utc)
@@ -152,13 +163,17 @@ def dag(sql_folder: Path, cadence: Cadence) -> SerializedDAG:
 
 
 @pytest.mark.parametrize("cadence", CADENCES, ids=lambda cadence: cadence.description)
-def test_a_backfill_makes_each_period_that_starts_in_its_range_once(dag: SerializedDAG, cadence: Cadence) -> None:
+def test_a_backfill_makes_each_period_that_starts_in_its_range_once(
+    dag: SerializedDAG, cadence: Cadence
+) -> None:
     """Both ends of the range included."""
     whole = cadence.containing(datetime(2025, 3, 31, 12, tzinfo=UTC))
     some = datetime(2024, 10, 30, 17, tzinfo=UTC), datetime(2026, 4, 2, 3, tzinfo=UTC)
     for first, last in (some, (whole.previous.start_utc, whole.next.start_utc)):
         starts = [interval_of(info).start for info in dag.iter_dagrun_infos_between(first, last)]
-        hours = (first + timedelta(hours=n) for n in range(int((last - first) / timedelta(hours=1)) + 1))
+        hours = (
+            first + timedelta(hours=n) for n in range(int((last - first) / timedelta(hours=1)) + 1)
+        )
         expected = {cadence.containing(hour).start_utc for hour in hours}
         assert starts == sorted(start for start in expected if first <= start <= last)
         assert starts
@@ -175,7 +190,11 @@ def test_a_timetable_survives_the_metadata_database(dag: SerializedDAG, cadence:
 
 def test_the_summary_reads_like_a_sentence() -> None:
     assert WEEKLY.summary == "Weekly from Sunday, Asia/Tokyo, +5 min"
-    assert PeriodTimetable(WEEKLY.cadence).summary == WEEKLY.description == "Weekly from Sunday, Asia/Tokyo"
+    assert (
+        PeriodTimetable(WEEKLY.cadence).summary
+        == WEEKLY.description
+        == "Weekly from Sunday, Asia/Tokyo"
+    )
 
 
 @pytest.mark.parametrize("delay", [timedelta(minutes=-5), timedelta(microseconds=1)])

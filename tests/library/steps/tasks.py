@@ -52,7 +52,11 @@ class TaskInstance:
 
     def xcom_pull(self, *, task_ids: str, key: str, map_indexes: int) -> Any:
         """What run_query pushed, which has the same index."""
-        return self.xcoms.get(key) if (task_ids, map_indexes) == ("run_query", self.map_index) else None
+        return (
+            self.xcoms.get(key)
+            if (task_ids, map_indexes) == ("run_query", self.map_index)
+            else None
+        )
 
     def get_first_reschedule_date(self, _: Mapping[str, Any]) -> datetime | None:
         return self.first_reschedule_date
@@ -108,7 +112,9 @@ async def first_event(trigger: BaseTrigger) -> Any:
     raise AssertionError("the trigger fired nothing")
 
 
-WAITING = SimpleNamespace(dag_id="plays_weekly", run_id="run-1", task_id="wait_for_query", map_index=-1)
+WAITING = SimpleNamespace(
+    dag_id="plays_weekly", run_id="run-1", task_id="wait_for_query", map_index=-1
+)
 """The task instance that a trigger is run for."""
 
 
@@ -121,11 +127,15 @@ class Supervisor:
     async def asend(self, question: GetTaskStates) -> TaskStatesResult:
         assert question.run_ids
         assert question.task_ids
-        return TaskStatesResult(task_states={question.run_ids[0]: {question.task_ids[0]: self._state}})
+        return TaskStatesResult(
+            task_states={question.run_ids[0]: {question.task_ids[0]: self._state}}
+        )
 
 
 async def kill(trigger: Any, state: str | None = None) -> None:
-    """End a trigger as Airflow 3.3 does, while its task is in this state; None for one that was cleared."""
+    """End a trigger as Airflow 3.3 does, while its task is in this state; None for one that was
+    cleared.
+    """
     trigger.task_instance = WAITING
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(state), raising=False)

@@ -1,5 +1,9 @@
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+)
 
 from athena_reports import errors
 from athena_reports.periods.calendar import yearly
@@ -18,12 +22,19 @@ from athena_reports.steps.airflow_errors import aws_errors, describe, report_err
         (errors.EmptyResultError("no rows"), AirflowFailException),
     ],
 )
-def test_only_what_may_pass_is_left_to_the_retries(error: Exception, raised: type[Exception]) -> None:
-    with pytest.raises(AirflowException) as caught, aws_errors(describe("plays", yearly().period("2025"), "")):
+def test_only_what_may_pass_is_left_to_the_retries(
+    error: Exception, raised: type[Exception]
+) -> None:
+    with (
+        pytest.raises(AirflowException) as caught,
+        aws_errors(describe("plays", yearly().period("2025"), "")),
+    ):
         raise error
 
     assert type(caught.value) is raised
-    assert str(caught.value) == ("" if raised is AirflowSkipException else "plays, period 2025: ") + str(error)
+    assert str(caught.value) == (
+        "" if raised is AirflowSkipException else "plays, period 2025: "
+    ) + str(error)
 
 
 def test_errors_of_others_pass_through() -> None:

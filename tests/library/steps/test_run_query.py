@@ -37,9 +37,14 @@ def rendered(query: str, run: Run | None = None, param: str | None = "", **field
 
 
 def test_the_query_is_rendered_for_the_period_of_the_run() -> None:
-    task = rendered('SELECT {{ period.contains("at") }} FROM {{ period.previous.partitions("dt") }}')
+    task = rendered(
+        'SELECT {{ period.contains("at") }} FROM {{ period.previous.partitions("dt") }}'
+    )
 
-    assert task.query == (f"SELECT {SqlPeriod(WEEK).contains('at')} FROM {SqlPeriod(WEEK.previous).partitions('dt')}")
+    assert (
+        task.query == f"SELECT {SqlPeriod(WEEK).contains('at')} FROM"
+        f" {SqlPeriod(WEEK.previous).partitions('dt')}"
+    )
     assert task.period == WEEK.model_dump(mode="json"), "the UI shows it with its bounds"
 
 
@@ -55,7 +60,9 @@ def test_the_query_is_rendered_for_the_period_of_the_run() -> None:
 def test_a_run_without_a_reportable_period_fails_for_good_before_anything_is_called(
     run: Run, param: str, says: str
 ) -> None:
-    """No retry helps; and at the address of AWS nobody listens, so a call would be another error."""
+    """No retry helps; and at the address of AWS nobody listens, so a call would be another
+    error.
+    """
     with pytest.raises(AirflowFailException, match=rf"^plays_weekly: .*{says}"):
         rendered("SELECT 1", run, param)
 
@@ -64,7 +71,9 @@ def test_a_run_without_a_reportable_period_fails_for_good_before_anything_is_cal
 def test_a_misspelt_param_is_refused_and_not_ignored(name: str) -> None:
     task, given = submit_task(), context()
     given["params"] |= {name: "2025-06-01"}
-    with pytest.raises(AirflowFailException, match=f"There is no param '{name}'. Did you mean 'period'?"):
+    with pytest.raises(
+        AirflowFailException, match=f"There is no param '{name}'. Did you mean 'period'?"
+    ):
         task.render_template_fields(given)
 
     task.dag.params[name] = ""  # of a DAG written by hand
@@ -79,8 +88,12 @@ def test_a_period_that_the_template_cannot_have_is_not_retried() -> None:
         rendered("SELECT {{ period.previous.contains('at') }}", run, cadence=years)
 
 
-@pytest.mark.parametrize("text", ["{{ period.id }}", "{% for x in '' %}{% endfor %}", "'; --", "{# #}", "a.sql"])
-def test_the_text_of_a_param_is_never_rendered_and_no_param_of_the_run_reaches_the_sql(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["{{ period.id }}", "{% for x in '' %}{% endfor %}", "'; --", "{# #}", "a.sql"]
+)
+def test_the_text_of_a_param_is_never_rendered_and_no_param_of_the_run_reaches_the_sql(
+    text: str,
+) -> None:
     task, given = submit_task("SELECT {{ params.text }}", sql_params={"text": text}), context()
     given["params"] |= {"text": "1; DROP TABLE plays"}
     task.render_template_fields(given)
@@ -88,7 +101,9 @@ def test_the_text_of_a_param_is_never_rendered_and_no_param_of_the_run_reaches_t
     assert task.query == f"SELECT {literal(text)}"
 
 
-def test_without_a_cadence_the_context_is_airflows_and_there_is_no_period(athena: MemoryAthena) -> None:
+def test_without_a_cadence_the_context_is_airflows_and_there_is_no_period(
+    athena: MemoryAthena,
+) -> None:
     given = context()
     submitted(given, "SELECT '{{ ds }}'", cadence=None)
 
@@ -99,7 +114,9 @@ def test_without_a_cadence_the_context_is_airflows_and_there_is_no_period(athena
 # --- the call
 
 
-def test_submitting_is_one_call_and_hands_the_facts_on(athena: MemoryAthena, clock: VirtualClock) -> None:
+def test_submitting_is_one_call_and_hands_the_facts_on(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
     given = context()
 
     assert submitted(given) == "q-1"
@@ -124,7 +141,9 @@ def test_submitting_is_one_call_and_hands_the_facts_on(athena: MemoryAthena, clo
         "end_utc": WEEK.end_utc.isoformat(),
     }
     digest = hashlib.sha256(sql.encode()).hexdigest()
-    assert Submitted.model_validate(xcoms[SUBMITTED_XCOM]) == Submitted(period=WEEK, sql_sha256=digest)
+    assert Submitted.model_validate(xcoms[SUBMITTED_XCOM]) == Submitted(
+        period=WEEK, sql_sha256=digest
+    )
     (link,) = AthenaSubmitOperator.operator_extra_links
     persisted = xcoms[link.key]
     assert (persisted["query_execution_id"], persisted["region_name"]) == ("q-1", "ap-northeast-1")
@@ -133,7 +152,10 @@ def test_submitting_is_one_call_and_hands_the_facts_on(athena: MemoryAthena, clo
 ENCRYPTIONS = [
     (None, {}),
     (Encryption.from_text("AES256"), {"EncryptionOption": "SSE_S3"}),
-    (Encryption.from_text("alias/reports"), {"EncryptionOption": "SSE_KMS", "KmsKey": "alias/reports"}),
+    (
+        Encryption.from_text("alias/reports"),
+        {"EncryptionOption": "SSE_KMS", "KmsKey": "alias/reports"},
+    ),
 ]
 
 
@@ -141,7 +163,9 @@ ENCRYPTIONS = [
 def test_owner_and_encryption_reach_athena(
     athena: MemoryAthena, encryption: Encryption | None, told: dict[str, str]
 ) -> None:
-    submitted(context(), result_configuration=run_query.result_configuration("012345678901", encryption))
+    submitted(
+        context(), result_configuration=run_query.result_configuration("012345678901", encryption)
+    )
 
     expected = {"OutputLocation": "s3://results/", "ExpectedBucketOwner": "012345678901"}
     expected |= {"EncryptionConfiguration": told} if told else {}  # type: ignore[dict-item]
@@ -150,7 +174,11 @@ def test_owner_and_encryption_reach_athena(
 
 
 def test_a_missing_partition_fails_the_run_before_anything_is_paid(
-    athena: MemoryAthena, glue: GlueClient, database: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+    athena: MemoryAthena,
+    glue: GlueClient,
+    database: str,
+    s3_endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     keys: Any = [{"Name": "dt", "Type": "string"}]
@@ -161,7 +189,9 @@ def test_a_missing_partition_fails_the_run_before_anything_is_paid(
         submitted(given, inputs=[Input("plays", database=database, missing=missing)])
         return Submitted.model_validate(given["ti"].xcoms[SUBMITTED_XCOM])
 
-    with pytest.raises(AirflowException, match=rf"period 2025-06-08.*{database}\.plays.*No query was started"):
+    with pytest.raises(
+        AirflowException, match=rf"period 2025-06-08.*{database}\.plays.*No query was started"
+    ):
         run("fail")
     assert not athena.queries
     (coverage,) = run("partial").inputs

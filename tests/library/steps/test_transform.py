@@ -40,7 +40,9 @@ PREFIX = "plays/weekly/2025-06-08/"
 
 
 @pytest.fixture
-def query(s3: S3Client, s3_endpoint: str, bucket: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def query(
+    s3: S3Client, s3_endpoint: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
     """What the sensor handed on, of a query whose result is in S3."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     s3.put_object(Bucket=bucket, Key="q-1.csv", Body=CSV)
@@ -51,7 +53,9 @@ def query(s3: S3Client, s3_endpoint: str, bucket: str, monkeypatch: pytest.Monke
         answer = {"ResultSet": {"ResultSetMetadata": {"ColumnInfo": info}, "Rows": []}}
         stubber.add_response("get_query_results", answer)
     stubber.activate()
-    monkeypatch.setattr(client, "get_query_execution", lambda **_: {"QueryExecution": {"Query": SQL}})
+    monkeypatch.setattr(
+        client, "get_query_execution", lambda **_: {"QueryExecution": {"Query": SQL}}
+    )
     monkeypatch.setattr(AthenaHook, "get_conn", lambda _: client)
     execution = QueryExecution(
         id="q-1",
@@ -72,14 +76,22 @@ def submitted(inputs: tuple[InputCoverage, ...] = ()) -> dict[str, Any]:
 
 
 def transformed(
-    query: dict[str, Any] | None, bucket: str, *, inputs: tuple[InputCoverage, ...] = (), **recipe: Any
+    query: dict[str, Any] | None,
+    bucket: str,
+    *,
+    inputs: tuple[InputCoverage, ...] = (),
+    **recipe: Any,
 ) -> dict[str, Any]:
     usual: dict[str, Any] = {"report": "plays", "bucket": bucket, "formats": ["csv"]}
     return transform_result(query, submitted(inputs), recipe=Recipe(**usual | recipe))
 
 
 def published(
-    prepared: dict[str, Any], bucket: str, *, inputs: tuple[InputCoverage, ...] = (), **arguments: Any
+    prepared: dict[str, Any],
+    bucket: str,
+    *,
+    inputs: tuple[InputCoverage, ...] = (),
+    **arguments: Any,
 ) -> dict[str, Any]:
     with DAG("plays_weekly", schedule=None):
         task = S3PublishOperator(
@@ -99,7 +111,10 @@ def published(
     return returned | {"keys": {name: event.partition_keys for name, event in events.items()}}
 
 
-ASSETS: dict[str, Any] = {"outlets": [Asset("plays_weekly")], "keyed_outlets": [Asset("plays_weekly_periods")]}
+ASSETS: dict[str, Any] = {
+    "outlets": [Asset("plays_weekly")],
+    "keyed_outlets": [Asset("plays_weekly_periods")],
+}
 ONE_EVENT_EACH = {"plays_weekly": set(), "plays_weekly_periods": {"2025-06-08"}}
 
 
@@ -122,9 +137,15 @@ def test_a_result_is_transformed_checked_uploaded_and_published(
 
     outcome = published(prepared, bucket, inputs=(GAP,), **ASSETS)
     manifest = read_complete(s3, PeriodLocation.of(bucket, "plays", WEEK))
-    shared = {name: manifest[name] for name in ("period", "version", "rows", "provisional", "partial", "published_at")}
+    shared = {
+        name: manifest[name]
+        for name in ("period", "version", "rows", "provisional", "partial", "published_at")
+    }
     named = {"manifest": f"s3://{bucket}/{PREFIX}manifest.json", "outcome": "published"}
-    assert outcome == shared | named | {"warnings": ["not_null(previous_rank)"], "keys": ONE_EVENT_EACH}
+    assert outcome == shared | named | {
+        "warnings": ["not_null(previous_rank)"],
+        "keys": ONE_EVENT_EACH,
+    }
     assert (outcome["version"], outcome["rows"]) == (prepared["version"]["version"], 2)
     assert (manifest["provisional"], manifest["partial"], manifest["period"]) == (
         False,
@@ -138,17 +159,32 @@ def test_a_result_is_transformed_checked_uploaded_and_published(
         ("unique(rank)", True),
         ("not_null(previous_rank)", False),
     ]
-    of_query = {name: query[name] for name in ("id", "submitted_at", "statement", "scanned_bytes", "engine_version")}
-    assert manifest["query"] == of_query | {"reads_previous": False, "sql_sha256": "5ql", "price_usd": 0.0001}
-    assert s3.get_object(Bucket=bucket, Key=manifest["objects"][0]["key"])["Body"].read() == (
-        b'rank,previous_rank,"user_name","movement"\n1,3,"a,b","up 2"\n2,,"","new"\n'
+    of_query = {
+        name: query[name]
+        for name in ("id", "submitted_at", "statement", "scanned_bytes", "engine_version")
+    }
+    assert manifest["query"] == of_query | {
+        "reads_previous": False,
+        "sql_sha256": "5ql",
+        "price_usd": 0.0001,
+    }
+    assert (
+        s3.get_object(Bucket=bucket, Key=manifest["objects"][0]["key"])["Body"].read()
+        == b'rank,previous_rank,"user_name","movement"\n1,3,"a,b","up 2"\n2,,"","new"\n'
     )
 
 
-def test_there_is_an_event_only_if_something_new_was_published(bucket: str, query: dict[str, Any]) -> None:
+def test_there_is_an_event_only_if_something_new_was_published(
+    bucket: str, query: dict[str, Any]
+) -> None:
     prepared = transformed(query, bucket)
     earlier, later = (
-        {**prepared, "query": query | {"id": f"q-{day}", "submitted_at": f"2025-06-{day}T00:00:00.000+00:00"}}
+        {
+            **prepared,
+            "query": (
+                query | {"id": f"q-{day}", "submitted_at": f"2025-06-{day}T00:00:00.000+00:00"}
+            ),
+        }
         for day in (15, 17)
     )
     outcomes = [published(each, bucket, **ASSETS) for each in (prepared, prepared, earlier, later)]
@@ -173,11 +209,17 @@ def test_there_is_an_event_only_if_something_new_was_published(bucket: str, quer
 def test_what_is_published_before_all_events_can_have_arrived_is_provisional(
     bucket: str, query: dict[str, Any], late_by: timedelta, provisional: bool
 ) -> None:
-    assert published(transformed(query, bucket), bucket, late_by=late_by)["provisional"] is provisional
+    assert (
+        published(transformed(query, bucket), bucket, late_by=late_by)["provisional"] is provisional
+    )
 
 
-def test_the_sql_that_ran_is_kept_with_its_version(s3: S3Client, bucket: str, query: dict[str, Any]) -> None:
-    """Beside the rows, so that what goes through XCom, the manifest and what follows it stay small."""
+def test_the_sql_that_ran_is_kept_with_its_version(
+    s3: S3Client, bucket: str, query: dict[str, Any]
+) -> None:
+    """Beside the rows, so that what goes through XCom, the manifest and what follows it stay
+    small.
+    """
     prepared = transformed(query, bucket)
     published(prepared, bucket)
     location = PeriodLocation.of(bucket, "plays", WEEK)
@@ -191,17 +233,26 @@ def test_a_rerun_uploads_the_same_bytes_as_a_version_of_its_own_which_changes_no
     s3: S3Client, bucket: str, query: dict[str, Any]
 ) -> None:
     """What a cleanup removes is never written again."""
-    first, again = (transformed(query, bucket, formats=formats) for formats in (["csv", "jsonl"], ["jsonl", "csv"]))
+    first, again = (
+        transformed(query, bucket, formats=formats)
+        for formats in (["csv", "jsonl"], ["jsonl", "csv"])
+    )
     versions = [prepared["version"] for prepared in (first, again)]
     sizes = {item["key"]: item["bytes"] for version in versions for item in version["objects"]}
-    sizes |= {f"{PREFIX}versions/{each['version']}/sql/5ql.sql": len(SQL.encode()) for each in versions}
+    sizes |= {
+        f"{PREFIX}versions/{each['version']}/sql/5ql.sql": len(SQL.encode()) for each in versions
+    }
     assert len(sizes) == 6
     assert {item.uri: item.bytes for item in S3(s3).list(f"s3://{bucket}/{PREFIX}")} == {
         f"s3://{bucket}/{key}": size for key, size in sizes.items()
     }
-    digests = [{item["format"]: item["sha256"] for item in version["objects"]} for version in versions]
+    digests = [
+        {item["format"]: item["sha256"] for item in version["objects"]} for version in versions
+    ]
     assert digests[0] == digests[1]
-    assert {published(each, bucket)["version"] for each in (first, again)} == {versions[0]["version"]}
+    assert {published(each, bucket)["version"] for each in (first, again)} == {
+        versions[0]["version"]
+    }
 
 
 def test_a_check_that_fails_names_the_rows_and_leaves_the_version_for_inspection(
@@ -219,13 +270,17 @@ def test_a_check_that_fails_names_the_rows_and_leaves_the_version_for_inspection
     assert kept.startswith(f"{PREFIX}versions/")
 
 
-@pytest.mark.parametrize(("empty", "error"), [("fail", AirflowFailException), ("skip", AirflowSkipException)])
+@pytest.mark.parametrize(
+    ("empty", "error"), [("fail", AirflowFailException), ("skip", AirflowSkipException)]
+)
 def test_a_result_without_rows_is_refused_before_anything_is_uploaded(
     s3: S3Client, bucket: str, query: dict[str, Any], empty: str, error: type[Exception]
 ) -> None:
     s3.put_object(Bucket=bucket, Key="q-1-manifest.csv", Body=b"")
     query |= {"statement": "UNLOAD", "data_manifest": f"s3://{bucket}/q-1-manifest.csv"}
-    with pytest.raises(error, match=r"query q-1 returned no rows.*not registered in Glue: dt=2025-06-14"):
+    with pytest.raises(
+        error, match=r"query q-1 returned no rows.*not registered in Glue: dt=2025-06-14"
+    ):
         transformed(query, bucket, inputs=(GAP,), empty=empty)
     assert keys_in(s3, bucket) == []
 
@@ -236,16 +291,29 @@ def test_an_unload_without_rows_has_the_declared_columns_which_no_transform_make
     """Athena writes no file then, so nothing says which columns a transform would take."""
     s3.put_object(Bucket=bucket, Key="q-1-manifest.csv", Body=b"")
     query |= {"statement": "UNLOAD", "data_manifest": f"s3://{bucket}/q-1-manifest.csv"}
-    columns = {"rank": Column("bigint", "the place"), "movement": Column("string", "since the week before")}
-    prepared = transformed(query, bucket, empty="publish", columns=columns, transforms=[transforms.movement()])
+    columns = {
+        "rank": Column("bigint", "the place"),
+        "movement": Column("string", "since the week before"),
+    }
+    prepared = transformed(
+        query, bucket, empty="publish", columns=columns, transforms=[transforms.movement()]
+    )
 
-    described = [(column["name"], column["glue"], column["description"]) for column in prepared["version"]["columns"]]
-    assert described == [("rank", "bigint", "the place"), ("movement", "string", "since the week before")]
+    described = [
+        (column["name"], column["glue"], column["description"])
+        for column in prepared["version"]["columns"]
+    ]
+    assert described == [
+        ("rank", "bigint", "the place"),
+        ("movement", "string", "since the week before"),
+    ]
     assert (prepared["version"]["rows"], prepared["version"]["ordered"]) == (0, False)
 
 
 @pytest.mark.parametrize("missing", ["query", "submitted", "period"])
-def test_without_a_query_or_a_period_the_way_out_is_named(missing: str, bucket: str, query: dict[str, Any]) -> None:
+def test_without_a_query_or_a_period_the_way_out_is_named(
+    missing: str, bucket: str, query: dict[str, Any]
+) -> None:
     without_period = {"period": None, "sql_sha256": ""} if missing == "period" else None
     some_query = None if missing == "query" else query
 
@@ -255,11 +323,20 @@ def test_without_a_query_or_a_period_the_way_out_is_named(missing: str, bucket: 
 
 
 @pytest.mark.parametrize("without", [None, {"period": None, "sql_sha256": ""}])
-def test_publish_without_a_period_names_the_way_out(without: Any, bucket: str, query: dict[str, Any]) -> None:
+def test_publish_without_a_period_names_the_way_out(
+    without: Any, bucket: str, query: dict[str, Any]
+) -> None:
     prepared = transformed(query, bucket)
     with DAG("plays_weekly", schedule=None):
         task = S3PublishOperator(
-            task_id="publish", prepared=prepared, submitted=without, bucket=bucket, report="plays", environment="dev"
+            task_id="publish",
+            prepared=prepared,
+            submitted=without,
+            bucket=bucket,
+            report="plays",
+            environment="dev",
         )
-    with pytest.raises(AirflowFailException, match=r"^Report 'plays': .*Clear run_query.*submitted=XComArg"):
+    with pytest.raises(
+        AirflowFailException, match=r"^Report 'plays': .*Clear run_query.*submitted=XComArg"
+    ):
         task.execute({"run_id": "run-1"})  # type: ignore[typeddict-item]

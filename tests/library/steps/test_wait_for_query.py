@@ -1,10 +1,16 @@
-"""What the sensor decides; tests/integration/test_scenarios.py takes it through faults, kills and clears."""
+"""What the sensor decides; tests/integration/test_scenarios.py takes it through faults, kills and
+clears.
+"""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+)
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
 from athena_reports.queries.execution import QueryExecution
@@ -13,13 +19,23 @@ from athena_reports.queries.submission import PAUSES_SECONDS
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.wait_for_query import CLEAR_STOPS_WITHIN
 from athena_reports.steps.wait_trigger import AWAITED_XCOM
-from tests.library.steps.tasks import Run, context, first_event, submitted, through_the_database, wait_task
+from tests.library.steps.tasks import (
+    Run,
+    context,
+    first_event,
+    submitted,
+    through_the_database,
+    wait_task,
+)
 from tests.simulation.clock import START as NOW
 from tests.simulation.clock import VirtualClock
 from tests.simulation.memory_athena import THROTTLED, MemoryAthena, Plan
 
 CLEARED: dict[str, Any] = {"try_number": 2, "max_tries": 4}
-TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})  # as Airflow resumes a task whose trigger timed out
+TIMED_OUT = (
+    "__fail__",
+    {"error": "Trigger timeout"},
+)  # as Airflow resumes a task whose trigger timed out
 
 
 @pytest.fixture(autouse=True)
@@ -48,8 +64,13 @@ def test_a_query_that_failed_fails_the_wait_for_good_and_says_whose_it_is_and_wh
         wait_task().execute(context())
 
     message = str(caught.value)
-    assert message.startswith("plays_weekly, period 2025-06-08, environment dev: Query q-1 is FAILED: Failed with type")
-    for part in ("[the SQL is not valid; category 2, type 1006; 20,000,000 bytes scanned (about ", "Correct it."):
+    assert message.startswith(
+        "plays_weekly, period 2025-06-08, environment dev: Query q-1 is FAILED: Failed with type"
+    )
+    for part in (
+        "[the SQL is not valid; category 2, type 1006; 20,000,000 bytes scanned (about ",
+        "Correct it.",
+    ):
         assert part in message
     assert "https://ap-northeast-1.console.aws.amazon.com/athena/" in message
     assert len(athena.queries) == 1
@@ -62,14 +83,17 @@ def test_a_query_that_failed_fails_the_wait_for_good_and_says_whose_it_is_and_wh
 
 
 @pytest.mark.parametrize(
-    ("after", "submitted_again"), [(CLEAR_STOPS_WITHIN - timedelta(milliseconds=1), True), (CLEAR_STOPS_WITHIN, False)]
+    ("after", "submitted_again"),
+    [(CLEAR_STOPS_WITHIN - timedelta(milliseconds=1), True), (CLEAR_STOPS_WITHIN, False)],
 )
 def test_a_cancellation_soon_after_a_cleared_wait_began_is_the_clears_own(
     athena: MemoryAthena, after: timedelta, submitted_again: bool
 ) -> None:
     """The old trigger stops the query a moment after the clear; whoever stops it later means it."""
     athena.cancel("q-1")
-    stopped = QueryExecution.from_response(athena.get_query_execution("q-1")).model_dump(mode="json")
+    stopped = QueryExecution.from_response(athena.get_query_execution("q-1")).model_dump(
+        mode="json"
+    )
     event = {"query": stopped | {"completed_at": (NOW + after).isoformat()}}
 
     with pytest.raises(TaskDeferred if submitted_again else AirflowFailException):
@@ -108,11 +132,15 @@ def test_a_wait_cleared_alone_succeeds_whenever_its_old_trigger_stops_the_query(
 
 
 @pytest.mark.parametrize("map_index", [-1, 0, 3])
-@pytest.mark.parametrize("retried", ["run_query", "run_query, whose first try goes on", "wait_for_query"])
+@pytest.mark.parametrize(
+    "retried", ["run_query", "run_query, whose first try goes on", "wait_for_query"]
+)
 def test_a_query_that_an_earlier_try_may_have_stopped_is_submitted_again(
     athena: MemoryAthena, retried: str, map_index: int
 ) -> None:
-    """A try that was taken for dead comes back, is told to stop, and stops the query that the next try uses."""
+    """A try that was taken for dead comes back, is told to stop, and stops the query that the next
+    try uses.
+    """
     given = context(try_number=2, map_index=map_index)
     id_ = submitted(given)
     if retried != "wait_for_query":
@@ -141,14 +169,19 @@ def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_l
     assert given["ti"].xcoms == {AWAITED_XCOM: "q-1"}
     trigger: Any = caught.value.trigger
     assert (trigger.query_execution_id, trigger.policy) == ("q-1", policy)
-    assert (caught.value.timeout, caught.value.method_name) == (timedelta(seconds=510), "execute_complete")
+    assert (caught.value.timeout, caught.value.method_name) == (
+        timedelta(seconds=510),
+        "execute_complete",
+    )
 
 
 @pytest.mark.parametrize("fields", [{}, {"soft_fail": True}])
 def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_out(
     athena: MemoryAthena, clock: VirtualClock, fields: Any
 ) -> None:
-    """It ended while no triggerer looked, or within the last pause; the second one was submitted again."""
+    """It ended while no triggerer looked, or within the last pause; the second one was submitted
+    again.
+    """
     clock.sleep(3600)
     assert wait_task(**fields).resume_execution(*TIMED_OUT, context())["id"] == "q-1"
 
@@ -176,7 +209,9 @@ def test_a_wait_that_is_killed_before_the_query_is_submitted_again_stops_the_new
 def test_without_a_triggerer_calls_follow_the_policy_and_hold_no_worker(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
-    """As Airflow drives it: each poke is a process of its own that knows only when the first one was."""
+    """As Airflow drives it: each poke is a process of its own that knows only when the first one
+    was.
+    """
     policy = WaitPolicy(first_poll_seconds=3.0, factor=2.0, longest_pause_seconds=20.0)
     fate(athena, Plan.endless())
     given = context()
@@ -189,7 +224,9 @@ def test_without_a_triggerer_calls_follow_the_policy_and_hold_no_worker(
 
 
 @pytest.mark.parametrize("by", ["arguments", "default_args"])
-def test_what_every_sensor_takes_is_taken(athena: MemoryAthena, clock: VirtualClock, by: str) -> None:
+def test_what_every_sensor_takes_is_taken(
+    athena: MemoryAthena, clock: VirtualClock, by: str
+) -> None:
     given: dict[str, Any] = {"mode": "poke", "poke_interval": timedelta(seconds=30), "timeout": 100}
     fields: dict[str, Any] = {"default_args": given} if by == "default_args" else given
     fate(athena, Plan(states=(("RUNNING", 70),)))
@@ -204,7 +241,10 @@ def test_what_every_sensor_takes_is_taken(athena: MemoryAthena, clock: VirtualCl
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"poke_interval": 5, "policy": WaitPolicy()}, "wait_for_query: leave out poke_interval. Its policy"),
+        (
+            {"poke_interval": 5, "policy": WaitPolicy()},
+            "wait_for_query: leave out poke_interval. Its policy",
+        ),
         ({"timeout": 60, "policy": WaitPolicy()}, "leave out timeout"),
         ({"exponential_backoff": True, "max_wait": 60}, "leave out exponential_backoff, max_wait"),
         ({"default_args": {"max_wait": 60}}, "leave out max_wait"),
@@ -234,7 +274,9 @@ def test_a_wait_that_may_not_fail_is_skipped_and_stops_the_query_at_its_time_out
         wait_task(deferrable=deferrable, **{option: True}).execute(context())
 
 
-@pytest.mark.parametrize(("option", "raised"), [("soft_fail", AirflowException), ("never_fail", AirflowSkipException)])
+@pytest.mark.parametrize(
+    ("option", "raised"), [("soft_fail", AirflowException), ("never_fail", AirflowSkipException)]
+)
 def test_what_a_retry_may_mend_is_skipped_only_by_never_fail(
     athena: MemoryAthena, option: str, raised: type[Exception]
 ) -> None:

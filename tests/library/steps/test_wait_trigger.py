@@ -25,7 +25,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_reports import PATIENT, WaitPolicy
-from athena_reports.steps.wait_trigger import AWAITED_XCOM, POLLS_PER_SECOND, STOP_WITHIN_SECONDS, AthenaWaitTrigger
+from athena_reports.steps.wait_trigger import (
+    AWAITED_XCOM,
+    POLLS_PER_SECOND,
+    STOP_WITHIN_SECONDS,
+    AthenaWaitTrigger,
+)
 from tests.library.queries.samples import start_sql
 from tests.library.steps.tasks import kill
 from tests.simulation.clock import START, VirtualClock, virtual_clock
@@ -48,7 +53,9 @@ async def fired(trigger: AthenaWaitTrigger) -> dict[str, Any]:
 
 def looks_of(athena: MemoryAthena) -> list[float]:
     """When it was asked for a query, in seconds from the start."""
-    return [(at - START).total_seconds() for action, at in athena.calls if action == "GetQueryExecution"]
+    return [
+        (at - START).total_seconds() for action, at in athena.calls if action == "GetQueryExecution"
+    ]
 
 
 @settings(max_examples=40)
@@ -68,7 +75,9 @@ def test_it_looks_when_the_policy_says_so(seconds: float, policy: WaitPolicy) ->
     assert looks_of(athena) == pytest.approx(expected, abs=0.001 * len(expected))
 
 
-def test_a_triggerer_that_starts_again_with_500_queries_takes_turns(clock: VirtualClock, athena: MemoryAthena) -> None:
+def test_a_triggerer_that_starts_again_with_500_queries_takes_turns(
+    clock: VirtualClock, athena: MemoryAthena
+) -> None:
     triggers = [start(athena, 30) for _ in range(500)]
     clock.sleep(29)
 
@@ -81,7 +90,9 @@ def test_a_triggerer_that_starts_again_with_500_queries_takes_turns(clock: Virtu
 
 
 class NoLog:
-    """Takes the place of the triggerer's log, which is written in a thread: the clock of a test knows none."""
+    """Takes the place of the triggerer's log, which is written in a thread: the clock of a test
+    knows none.
+    """
 
     def info(self, *_: Any, **__: Any) -> None: ...
 
@@ -93,13 +104,16 @@ class NoLog:
 
 @dataclass
 class Supervisor:
-    """Stands for `TriggerRunnerSupervisor`, to whom Airflow's real TriggerRunner talks, and for the API behind it.
+    """Stands for `TriggerRunnerSupervisor`, to whom Airflow's real TriggerRunner talks, and for the
+    API behind it.
 
     Attributes:
         workload: The only trigger.
-        states: The states of the run's tasks, by task id and map index; an error is raised instead of an answer.
+        states: The states of the run's tasks, by task id and map index; an error is raised instead
+            of an answer.
         awaited: The query that the deferred task waits for.
-        cancels_from: The sync from which on the trigger is cancelled, at each one until it has ended.
+        cancels_from: The sync from which on the trigger is cancelled, at each one until it has
+            ended.
         stops_at: The sync at which the triggerer is shut down.
         answer_seconds: How long it takes to tell the states.
     """
@@ -144,15 +158,24 @@ class Supervisor:
         task_runner.SUPERVISOR_COMMS = self  # type: ignore[assignment]
 
     async def _task_states(self, question: GetTaskStates) -> TaskStatesResult:
-        """As `airflow.sdk.api.client` and `execution_api.routes.task_instances` answer it together."""
+        """As `airflow.sdk.api.client` and `execution_api.routes.task_instances` answer it
+        together.
+        """
         await asyncio.sleep(self.answer_seconds)
         if isinstance(self.states, Exception):
             raise self.states
         assert self.workload.ti is not None
-        assert (question.dag_id, question.run_ids) == (self.workload.ti.dag_id, [self.workload.ti.run_id])
+        assert (question.dag_id, question.run_ids) == (
+            self.workload.ti.dag_id,
+            [self.workload.ti.run_id],
+        )
         found = {}
         for (task_id, map_index), state in self.states.items():
-            if question.map_index is not None and question.map_index >= 0 and map_index != question.map_index:
+            if (
+                question.map_index is not None
+                and question.map_index >= 0
+                and map_index != question.map_index
+            ):
                 continue
             if task_id in (question.task_ids or ()):
                 found[task_id if map_index < 0 else f"{task_id}_{map_index}"] = state
@@ -182,7 +205,9 @@ def watching(athena: MemoryAthena, map_index: int = -1) -> RunTrigger:
         queue="default",
     )
     classpath, fields = trigger.serialize()
-    return RunTrigger(id=1, classpath=classpath, encrypted_kwargs=Trigger.encrypt_kwargs(fields), ti=task)
+    return RunTrigger(
+        id=1, classpath=classpath, encrypted_kwargs=Trigger.encrypt_kwargs(fields), ti=task
+    )
 
 
 WAIT = ("wait_for_query", -1)
@@ -195,7 +220,12 @@ LEFT, STOPPED = "RUNNING", "CANCELLED"
         ({WAIT: "deferred"}, "q-1", LEFT, "Query q-1 is left running: its task still waits for it"),
         ({WAIT: "deferred"}, None, LEFT, "Query q-1 is left running: it is not known"),
         (RuntimeError("no database"), "q-2", LEFT, "Query q-1 is left running: it is not known"),
-        ({WAIT: "deferred"}, "q-2", STOPPED, "Stopping query q-1: its task waits for query q-2 now"),
+        (
+            {WAIT: "deferred"},
+            "q-2",
+            STOPPED,
+            "Stopping query q-1: its task waits for query q-2 now",
+        ),
         ({WAIT: "failed"}, "q-1", STOPPED, "Stopping query q-1: its task is failed"),
         ({WAIT: "success"}, "q-1", STOPPED, "Stopping query q-1: its task is success"),
         ({WAIT: "skipped"}, "q-1", STOPPED, "Stopping query q-1: its task is skipped"),
@@ -218,18 +248,30 @@ def test_the_query_is_stopped_only_if_its_task_is_known_not_to_wait_for_it(
     assert says in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("own", "other", "state_of_query"), [("deferred", None, LEFT), (None, "deferred", STOPPED)])
+@pytest.mark.parametrize(
+    ("own", "other", "state_of_query"), [("deferred", None, LEFT), (None, "deferred", STOPPED)]
+)
 def test_of_a_mapped_task_only_the_own_instance_counts(
-    athena: MemoryAthena, clock: VirtualClock, own: str | None, other: str | None, state_of_query: str
+    athena: MemoryAthena,
+    clock: VirtualClock,
+    own: str | None,
+    other: str | None,
+    state_of_query: str,
 ) -> None:
-    states = {("wait_for_query", 0): other, ("wait_for_query", 1): own, ("wait_for_query", 11): other}
+    states = {
+        ("wait_for_query", 0): other,
+        ("wait_for_query", 1): own,
+        ("wait_for_query", 11): other,
+    }
     clock.run(Supervisor(watching(athena, map_index=1), states).run())
     assert athena.states == [state_of_query]
 
 
 @dataclass
 class Clients:
-    """Opens clients of Athena, and knows how many are open; to open one and to stop a query take their time."""
+    """Opens clients of Athena, and knows how many are open; to open one and to stop a query take
+    their time.
+    """
 
     athena: MemoryAthena
     open_seconds: float = 0.0
@@ -290,7 +332,9 @@ def test_a_stop_is_not_ended_by_further_cancels_of_the_trigger(
 def test_the_client_is_closed_when_the_stop_has_ended_and_not_before(
     athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In Python 3.11 a further cancel lets Airflow go on to `cleanup` while `on_kill` is at work."""
+    """In Python 3.11 a further cancel lets Airflow go on to `cleanup` while `on_kill` is at
+    work.
+    """
     clients = Clients(athena, stop_seconds=2.5)
     clients.serve(monkeypatch)
     trigger = start(athena, 60)

@@ -96,10 +96,14 @@ def fail(dag: Any, reason: str = "task_failure", run_id: str = "manual__1", **kn
             callback({"dag": dag, "run_id": run_id, "reason": reason, **known})
 
 
-def test_a_failure_is_told_with_report_period_environment_reason_next_step_and_link(build: Build) -> None:
+def test_a_failure_is_told_with_report_period_environment_reason_next_step_and_link(
+    build: Build,
+) -> None:
     recorder, ti = Recorder(), TaskInstance()
     dag = build(on_failure=[recorder])
-    dag.get_task("transform").on_failure_callback[0]({"ti": ti, "exception": ValueError("three rows too many")})
+    dag.get_task("transform").on_failure_callback[0](
+        {"ti": ti, "exception": ValueError("three rows too many")}
+    )
 
     fail(dag, dag_run=FailedRun(), ti=ti)
 
@@ -107,7 +111,10 @@ def test_a_failure_is_told_with_report_period_environment_reason_next_step_and_l
     assert message.splitlines() == [
         f"plays_weekly, period {WEEK.id}, environment dev: failed.",
         "Reason: transform: three rows too many",
-        "Next step: See the reason or the log of the task, mend that, and clear the run from there.",
+        (
+            "Next step: See the reason or the log of the task, mend that, and clear the run from"
+            " there."
+        ),
         "http://localhost:8080/dags/plays_weekly/runs/manual__1",
     ]
 
@@ -116,10 +123,18 @@ def test_a_failure_is_told_with_report_period_environment_reason_next_step_and_l
     ("reason", "known", "expected"),
     [
         ("task_failure", {"ti": TaskInstance()}, "Reason: transform: it failed"),
-        ("timed_out", {"ti": TaskInstance()}, "Reason: transform: the run took longer than its run_timeout"),
+        (
+            "timed_out",
+            {"ti": TaskInstance()},
+            "Reason: transform: the run took longer than its run_timeout",
+        ),
         ("timed_out", {}, "period unknown, environment dev: failed.\nReason: the run took longer"),
         ("task_failure", {"dag_run": FailedRun(conf={"period": "2025-06-09"})}, "period unknown"),
-        ("task_failure", {"dag_run": FailedRun(conf={"period": "2025-06-01"})}, "period 2025-06-01"),
+        (
+            "task_failure",
+            {"dag_run": FailedRun(conf={"period": "2025-06-01"})},
+            "period 2025-06-01",
+        ),
         ("task_failure", {"ti": None}, "Reason: a task failed"),
     ],
 )
@@ -160,7 +175,9 @@ def test_a_callback_that_is_set_later_is_called(build: Build, kind: str) -> None
     assert f"has_{kind}" not in DagSerialization.to_dict(dag)["dag"]
 
 
-def test_nobody_is_told_unless_wanted_and_a_dag_is_the_same_each_time_it_is_parsed(build: Build) -> None:
+def test_nobody_is_told_unless_wanted_and_a_dag_is_the_same_each_time_it_is_parsed(
+    build: Build,
+) -> None:
     quiet, loud = build(), build(on_failure=[Recorder()], on_late=[Recorder()])
 
     assert not DagSerialization.to_dict(quiet)["dag"].get("has_on_failure_callback")
@@ -176,15 +193,23 @@ def test_a_dag_of_its_own_looks_for_late_periods(sql_folder: Path, tmp_path: Pat
     assert set(dags) == {"plays_weekly", "plays_weekly_late"}
     late, report = dags["plays_weekly_late"], dags["plays_weekly"]
     assert late.timetable == PeriodTimetable(weekly("sunday", "Asia/Tokyo"), timedelta(hours=6))
-    assert (late.start_date, late.catchup, late.is_paused_upon_creation) == (report.start_date, False, False)
-    assert late.has_on_failure_callback, "who is told of late periods is told that nobody can look for them"
+    assert (late.start_date, late.catchup, late.is_paused_upon_creation) == (
+        report.start_date,
+        False,
+        False,
+    )
+    assert late.has_on_failure_callback, (
+        "who is told of late periods is told that nobody can look for them"
+    )
     assert not report.has_on_failure_callback
     assert " object at 0x" not in json.dumps(DagSerialization.to_dict(late))
 
 
 def file_of(cadence: Cadence, since: date, until: date) -> str:
     """A DAG file whose report has these dates."""
-    text = DAG_FILE.replace("weekly\n", "Cadence\n").replace('weekly("sunday", "Asia/Tokyo")', repr(cadence))
+    text = DAG_FILE.replace("weekly\n", "Cadence\n").replace(
+        'weekly("sunday", "Asia/Tokyo")', repr(cadence)
+    )
     return text.replace('since="2025-01-01"', f'since="{since}", until="{until}"')
 
 
@@ -225,17 +250,27 @@ def test_late_periods_are_looked_for_as_long_as_the_report_goes_on(
 
     hours = (first + timedelta(hours=hour) for hour in range(-24, 24 * (until - since).days + 25))
     periods = {cadence.containing(hour.astimezone(UTC)) for hour in hours}
-    assert late == report == sorted(period.start_utc for period in periods if first <= period.start_utc <= last)
+    assert (
+        late
+        == report
+        == sorted(period.start_utc for period in periods if first <= period.start_utc <= last)
+    )
 
 
-def test_a_backfill_which_would_tell_of_each_old_period_is_refused(sql_folder: Path, tmp_path: Path) -> None:
+def test_a_backfill_which_would_tell_of_each_old_period_is_refused(
+    sql_folder: Path, tmp_path: Path
+) -> None:
     """By Airflow, which asks the stored DAG."""
     (tmp_path / "plays.py").write_text(DAG_FILE)
     dags = parse_dags(tmp_path / "plays.py")
 
     def backfilled(dag_id: str) -> int:
-        stored = SimpleNamespace(dag=DagSerialization.from_dict(DagSerialization.to_dict(dags[dag_id])))
-        session = Mock(scalar=Mock(side_effect=[stored, None, None, None]))  # none of the three weeks has a run
+        stored = SimpleNamespace(
+            dag=DagSerialization.from_dict(DagSerialization.to_dict(dags[dag_id]))
+        )
+        session = Mock(
+            scalar=Mock(side_effect=[stored, None, None, None])
+        )  # none of the three weeks has a run
         first, last = datetime(2025, 5, 31, tzinfo=UTC), datetime(2025, 6, 21, tzinfo=UTC)
         infos = _do_dry_run(
             dag_id=dag_id,
@@ -255,8 +290,15 @@ def test_a_backfill_which_would_tell_of_each_old_period_is_refused(sql_folder: P
 @pytest.mark.parametrize(
     ("field", "options", "says"),
     [
-        *(("on_failure", {"on_failure": wrong}, "list of Airflow notifiers") for wrong in ([print], "sns", None)),
-        ("on_late", {"on_late": SnsNotifier(target_arn="arn", message="late")}, "such as [SnsNotifier"),
+        *(
+            ("on_failure", {"on_failure": wrong}, "list of Airflow notifiers")
+            for wrong in ([print], "sns", None)
+        ),
+        (
+            "on_late",
+            {"on_late": SnsNotifier(target_arn="arn", message="late")},
+            "such as [SnsNotifier",
+        ),
         ("due", {"on_late": [Recorder()], "due": timedelta(minutes=5)}, "Give more time"),
     ],
 )

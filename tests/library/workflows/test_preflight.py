@@ -1,4 +1,6 @@
-"""The look at the account before the first query; tests/integration/test_account.py shows it as a command."""
+"""The look at the account before the first query; tests/integration/test_account.py shows it as a
+command.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,20 @@ from athena_reports import Input
 from athena_reports.aws.s3 import S3
 from athena_reports.publication.location import ReportLocation
 from athena_reports.settings import Settings, settings
-from athena_reports.workflows.preflight import AccountCheck, AccountError, check_account, require_account
+from athena_reports.workflows.preflight import (
+    AccountCheck,
+    AccountError,
+    check_account,
+    require_account,
+)
 
 NO_BUCKET = "there-is-no-such-bucket"
 
 
 def looked_at(services: Services, names: Settings, *inputs: Input) -> list[AccountCheck]:
-    return list(check_account(names, services.athena, services.glue, S3(services.s3), inputs=inputs))
+    return list(
+        check_account(names, services.athena, services.glue, S3(services.s3), inputs=inputs)
+    )
 
 
 def changed(**fields: Any) -> Settings:

@@ -46,7 +46,11 @@ def build(make_report: MakeReport) -> Any:
     """Builds a DAG of a report; options that a report has are its."""
 
     def build(cadence: Any = WEEKS, **options: Any) -> Any:
-        fields = {name: options.pop(name) for name in ("owner", "doc", "unload", "late_by", "until") if name in options}
+        fields = {
+            name: options.pop(name)
+            for name in ("owner", "doc", "unload", "late_by", "until")
+            if name in options
+        }
         return build_dag(make_report(params={"top": 100}, **fields), cadence, **options)
 
     return build
@@ -79,11 +83,19 @@ def test_the_contract_of_a_dag(build: Any, cadence: Cadence, example: str) -> No
     assert (dag.catchup, dag.is_paused_upon_creation) == (False, False)
     assert stored(dag).params.dump() == {"period": ""}
     text = dag.params.get_param("period").schema["description_md"]
-    for explained in (f"`{example}`", "logical date", "last period that is complete", "Not for backfills", TOKYO):
+    for explained in (
+        f"`{example}`",
+        "logical date",
+        "last period that is complete",
+        "Not for backfills",
+        TOKYO,
+    ):
         assert explained in text
 
 
-def test_a_dag_carries_its_report_with_the_params_of_its_cadence_and_airflow_stores_neither(build: Any) -> None:
+def test_a_dag_carries_its_report_with_the_params_of_its_cadence_and_airflow_stores_neither(
+    build: Any,
+) -> None:
     dag, with_params = build(), build(params={"top": 5})
 
     assert (dag.report.name, dag.cadence) == ("plays", WEEKS)
@@ -97,12 +109,18 @@ def test_the_period_goes_through_xcom_once(build: Any) -> None:
     """Each step takes it from what run_query pushed."""
     tasks = build().task_dict
     pushed = XComArg(tasks["run_query"], key="submitted")
-    taken = [tasks["wait_for_query"].submitted, tasks["transform"].op_kwargs["submitted"], tasks["publish"].submitted]
+    taken = [
+        tasks["wait_for_query"].submitted,
+        tasks["transform"].op_kwargs["submitted"],
+        tasks["publish"].submitted,
+    ]
     assert taken == [pushed] * 3
 
 
 def test_a_dag_is_the_same_each_time_it_is_parsed(build: Any) -> None:
-    """Else Airflow would make a new version of it each time: no address of an object may be in it."""
+    """Else Airflow would make a new version of it each time: no address of an object may be in
+    it.
+    """
     assert " object at 0x" not in json.dumps(DagSerialization.to_dict(build()))
 
 
@@ -144,8 +162,12 @@ print(json.dumps(stored, sort_keys=True).replace(sys.argv[1], ""))
 """
 
 
-def test_a_dag_is_the_same_in_each_process_and_from_each_folder(sql_folder: Path, tmp_path: Path) -> None:
-    """Else each parse would make a new version of it, and all that is published would be outdated."""
+def test_a_dag_is_the_same_in_each_process_and_from_each_folder(
+    sql_folder: Path, tmp_path: Path
+) -> None:
+    """Else each parse would make a new version of it, and all that is published would be
+    outdated.
+    """
     (sql_folder / "plays.sql").write_text("SELECT {{ params.top }}")
     outputs = set()
     for seed in range(3):
@@ -165,12 +187,16 @@ def test_a_dag_is_the_same_in_each_process_and_from_each_folder(sql_folder: Path
     assert len(set(logic)) == len(logic) == 2
 
 
-def test_its_assets_are_those_that_a_consumer_names(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_assets_are_those_that_a_consumer_names(
+    build: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Before Airflow 3.3 there is none with keyed events."""
     by_period: Any = when_published("plays", WEEKS).asset_condition
     consumed = [Asset("plays_weekly"), by_period]
     outlets = build().get_task("publish").outlets
-    assert [(asset.name, asset.uri) for asset in outlets] == [(asset.name, asset.uri) for asset in consumed]
+    assert [(asset.name, asset.uri) for asset in outlets] == [
+        (asset.name, asset.uri) for asset in consumed
+    ]
 
     monkeypatch.setitem(sys.modules, "airflow.partition_mappers.window", None)
     without = runpy.run_path(asset_partitions.__file__)["HAS_KEYED_EVENTS"]
@@ -180,7 +206,12 @@ def test_its_assets_are_those_that_a_consumer_names(build: Any, monkeypatch: pyt
 
 def test_each_setting_reaches_its_steps(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """tests/integration/test_runs.py has the names of the environment."""
-    given = {"POOL": "athena", "MEMORY_LIMIT": "512MB", "AWS_CONN_ID": "aws_reports", "DEFERRABLE": "false"}
+    given = {
+        "POOL": "athena",
+        "MEMORY_LIMIT": "512MB",
+        "AWS_CONN_ID": "aws_reports",
+        "DEFERRABLE": "false",
+    }
     for name, value in (given | {"CATCHUP": "true", "PAUSED": "true"}).items():
         monkeypatch.setenv(f"ATHENA_REPORTS_{name}", value)
     dag = build(unload=True)
@@ -188,7 +219,12 @@ def test_each_setting_reaches_its_steps(build: Any, monkeypatch: pytest.MonkeyPa
     run_query, sensor, transform, publish = dag.topological_sort()
     assert (dag.catchup, dag.is_paused_upon_creation) == (True, True)
     assert (sensor.deferrable, sensor.reschedule) == (False, True)
-    assert [task.pool for task in dag.topological_sort()] == ["athena", "athena", "default_pool", "default_pool"]
+    assert [task.pool for task in dag.topological_sort()] == [
+        "athena",
+        "athena",
+        "default_pool",
+        "default_pool",
+    ]
     assert transform.python_callable.keywords["memory_limit"] == publish.memory_limit == "512MB"
     assert {task.aws_conn_id for task in (run_query, sensor, publish)} == {"aws_reports"}
     assert transform.python_callable.keywords["aws_conn_id"] == "aws_reports"
@@ -207,14 +243,22 @@ def test_lateness_retries_wait_limits_and_params_differ_by_cadence(build: Any) -
         assert sensor.timeout == wait.give_up_after.total_seconds()
         assert {task.retries for task in dag.tasks} == {retries}
     assert {task.retry_delay for task in month.tasks} == {timedelta(minutes=2)}
-    assert (week.dagrun_timeout, month.dagrun_timeout, month.max_active_runs) == (None, timedelta(hours=12), 2)
-    assert week.get_task("run_query").late_by == week.get_task("publish").late_by == timedelta(days=1)
+    assert (week.dagrun_timeout, month.dagrun_timeout, month.max_active_runs) == (
+        None,
+        timedelta(hours=12),
+        2,
+    )
+    assert (
+        week.get_task("run_query").late_by == week.get_task("publish").late_by == timedelta(days=1)
+    )
 
 
 # --- mistakes
 
 
-def test_a_missing_setting_is_an_error_while_parsing(make_report: MakeReport, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_setting_is_an_error_while_parsing(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
     report = make_report()
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     settings.cache_clear()
@@ -240,7 +284,9 @@ def test_an_option_that_does_not_fit_names_the_report_and_what_is_expected(
     assert example in str(caught.value)
 
 
-def test_a_workgroup_that_keeps_its_results_has_no_place_for_files(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workgroup_that_keeps_its_results_has_no_place_for_files(
+    build: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
 
     assert build().get_task("run_query").output_location is None
@@ -290,7 +336,8 @@ def test_a_report_that_another_file_imports_mentions_or_no_longer_has_is_declare
     files = {"declared_once": DECLARATION, "a_broken": DECLARATION + "(", "a_ignored": DECLARATION}
     files["a"] = "from declared_once import plays  # plays\nfrom athena_reports import *\n"
     files["z"] = (
-        "from athena_reports import build_dag, daily\nfrom declared_once import plays\nz = build_dag(plays, daily())"
+        "from athena_reports import build_dag, daily\nfrom declared_once import plays\nz ="
+        " build_dag(plays, daily())"
     )
     for name, text in files.items():
         (tmp_path / f"{name}.py").write_text(text)

@@ -20,8 +20,11 @@ class Departure(NamedTuple):
     arrival_delay: int | None
 
 
-def carrier_ranking(csv_path: Path, start_local: datetime, end_local: datetime) -> list[dict[str, Any]]:
-    """All carriers with a departure scheduled in [start_local, end_local); the bounds carry their zone.
+def carrier_ranking(
+    csv_path: Path, start_local: datetime, end_local: datetime
+) -> list[dict[str, Any]]:
+    """All carriers with a departure scheduled in [start_local, end_local); the bounds carry their
+    zone.
 
     `csv_path` is the CSV or a zip of it.
     """
@@ -37,7 +40,9 @@ def carrier_ranking(csv_path: Path, start_local: datetime, end_local: datetime) 
             "carrier": carrier,
             "flights": len(flights),
             "distance_miles": sum(flight.distance for flight in flights),
-            "mean_arrival_delay_minutes": _mean([f.arrival_delay for f in flights if f.arrival_delay is not None]),
+            "mean_arrival_delay_minutes": _mean(
+                [f.arrival_delay for f in flights if f.arrival_delay is not None]
+            ),
         }
         for rank, (carrier, flights) in enumerate(order, start=1)
     ]

@@ -1,7 +1,8 @@
 """The carrier ranking against what a few lines of plain Python compute from the raw data.
 
-The oracle shares neither the SQL nor the period code: bounds are made here, from dates and zoneinfo alone.
-All weeks of a year are backfilled by tests/e2e/test_backfills_years.py; here are some of them.
+The oracle shares neither the SQL nor the period code: bounds are made here, from dates and zoneinfo
+alone. All weeks of a year are backfilled by tests/e2e/test_backfills_years.py; here are some of
+them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ import pytest
 
 from airflow_local.services import Services
 from demo.flights import archive_path
-from tests.integration.runner import load_dags, manifest_of, midnight, months, rows_of, run_dag, weeks
+from tests.integration.runner import (
+    load_dags,
+    manifest_of,
+    midnight,
+    months,
+    rows_of,
+    run_dag,
+    weeks,
+)
 from tests.reports.carrier_ranking.oracle import carrier_ranking
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -23,7 +32,9 @@ CLOCKS_CHANGE = (dt.date(2013, 3, 10), dt.date(2013, 11, 3))  # in New York
 SOME_WEEKS_OF_2013 = [
     week
     for number, week in enumerate(WEEKS_OF_2013)
-    if number % 13 == 0 or week == WEEKS_OF_2013[-1] or any(week[1] <= day < week[2] for day in CLOCKS_CHANGE)
+    if number % 13 == 0
+    or week == WEEKS_OF_2013[-1]
+    or any(week[1] <= day < week[2] for day in CLOCKS_CHANGE)
 ]
 DAG_FILE = Path(__file__).parents[3] / "dags" / "carrier_ranking.py"
 
@@ -34,7 +45,8 @@ DAG_FILE = Path(__file__).parents[3] / "dags" / "carrier_ranking.py"
     [
         ("weekly", "%Y-%m-%d", SOME_WEEKS_OF_2013, None),
         ("monthly", "%Y-%m", months(2013, 1, 12)[2::8], None),  # in which the clocks change
-        # Every departure of the year is in exactly one month: 336,776 flights, 8,255 of them without one.
+        # Every departure of the year is in exactly one month: 336,776 flights, 8,255 of them
+        # without one.
         pytest.param("monthly", "%Y-%m", months(2013, 1, 12), 328_521, marks=pytest.mark.full),
     ],
 )
@@ -49,7 +61,9 @@ def test_carrier_ranking_is_what_the_csv_says(
     flights = 0
     for _, start, end in periods:
         manifest = manifest_of(services.s3, run_dag(dag, period=start.strftime(form)))
-        expected = carrier_ranking(archive_path(), midnight(start, NEW_YORK), midnight(end, NEW_YORK))
+        expected = carrier_ranking(
+            archive_path(), midnight(start, NEW_YORK), midnight(end, NEW_YORK)
+        )
         assert rows_of(services.s3, manifest, "parquet") == expected, start
         assert rows_of(services.s3, manifest, "csv") == expected, start
         assert manifest["rows"] == len(expected)

@@ -35,8 +35,14 @@ def user_ranking(
     """The first `top` users of [start_local, end_local); all bounds carry their zone."""
     events = list(events)
     current = _between(events, start_local, end_local)
-    previous_ranks = {user: rank for rank, user, _, _ in _ranked(_between(events, previous_start, previous_end))}
-    named = sorted((e.played_at, e.event_id, e.user_id, e.user_name) for e in current if e.user_name is not None)
+    previous_ranks = {
+        user: rank for rank, user, _, _ in _ranked(_between(events, previous_start, previous_end))
+    }
+    named = sorted(
+        (e.played_at, e.event_id, e.user_id, e.user_name)
+        for e in current
+        if e.user_name is not None
+    )
     names = {user: name for _, _, user, name in named}
     return [
         {
@@ -67,7 +73,9 @@ def _ranked(events: list[Event]) -> list[tuple[int, str, int, int]]:
     for event in events:
         scores[event.user_id].append(event.score)
     order = sorted((-sum(all_), -len(all_), user) for user, all_ in scores.items())
-    return [(rank, user, -score, -plays) for rank, (score, plays, user) in enumerate(order, start=1)]
+    return [
+        (rank, user, -score, -plays) for rank, (score, plays, user) in enumerate(order, start=1)
+    ]
 
 
 def _movement(rank: int, previous: int | None) -> str:

@@ -44,13 +44,23 @@ def test_ranks_by_score_then_plays_then_id_and_compares_with_all_of_the_previous
         (3, "u4", None, 30, 1, None, "new"),
         (4, "u3", "", 0, 1, 1, "down 3"),
     ]
-    assert list(rows[0]) == ["rank", "user_id", "user_name", "score", "plays", "previous_rank", "movement"]
+    assert list(rows[0]) == [
+        "rank",
+        "user_id",
+        "user_name",
+        "score",
+        "plays",
+        "previous_rank",
+        "movement",
+    ]
 
 
 def test_the_previous_rank_is_known_below_the_top() -> None:
     events = [Event(f"a{n}", f"u{n}", None, 10 - n, LAST_WEEK) for n in range(5)]
     rows = rank([*events, Event("b", "u4", None, 1, THIS_WEEK)], top=1)
-    assert [(row["user_id"], row["previous_rank"], row["movement"]) for row in rows] == [("u4", 5, "up 4")]
+    assert [(row["user_id"], row["previous_rank"], row["movement"]) for row in rows] == [
+        ("u4", 5, "up 4")
+    ]
 
 
 def test_a_period_holds_its_first_instant_and_not_its_end() -> None:
@@ -62,7 +72,10 @@ def test_a_period_holds_its_first_instant_and_not_its_end() -> None:
             Event("4", "after", None, 1, NEXT_MIDNIGHT),
         ]
     )
-    assert [(row["user_id"], row["previous_rank"]) for row in rows] == [("first", None), ("last", None)]
+    assert [(row["user_id"], row["previous_rank"]) for row in rows] == [
+        ("first", None),
+        ("last", None),
+    ]
 
 
 def test_the_name_is_the_latest_in_the_period_that_is_not_null() -> None:

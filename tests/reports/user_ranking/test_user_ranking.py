@@ -1,6 +1,7 @@
 """The user ranking against what a few lines of plain Python compute from the raw data.
 
-The oracle shares neither the SQL nor the period code: bounds are made here, from dates and zoneinfo alone.
+The oracle shares neither the SQL nor the period code: bounds are made here, from dates and zoneinfo
+alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ import pytest
 
 from airflow_local.services import Services
 from demo.plays import PlaysSpec, generate
-from tests.integration.runner import load_dags, manifest_of, midnight, months, rows_of, run_dag, weeks
+from tests.integration.runner import (
+    load_dags,
+    manifest_of,
+    midnight,
+    months,
+    rows_of,
+    run_dag,
+    weeks,
+)
 from tests.reports.user_ranking.oracle import Event, events_of, user_ranking
 
 TOKYO = ZoneInfo("Asia/Tokyo")
