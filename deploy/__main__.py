@@ -35,7 +35,10 @@ _REFUSED = (
 
 
 def deploy(repository: Path, environment: str, folder: Path, options: argparse.Namespace) -> None:
-    """Build the bundle, check it, upload what the stack pins, change the stack, synchronise dags/."""
+    """Deploy an environment.
+
+    Build the bundle, check it, upload what the stack pins, change the stack, synchronise dags/.
+    """
     if environment == "prd":
         _refuse_uncommitted(repository)
     build_bundle(repository, environment, folder)  # what is wrong with it is said first
@@ -66,23 +69,15 @@ def deploy(repository: Path, environment: str, folder: Path, options: argparse.N
         versions = store.upload(dry_run=True)
         if options.dry_run:
             stack.plan(versions)
-            print(
-                "\n".join(
-                    [
-                        *(f"write   {path}" for path in writes),
-                        *(f"remove  {path}" for path in removals),
-                    ]
-                )
-            )
+            for path in writes:
+                print(f"write   {path}")
+            for path in removals:
+                print(f"remove  {path}")
             return
         if options.check and (writes or removals or versions.items() - state.parameters.items()):
             version = config.parameters.get("AirflowVersion", state.parameters["AirflowVersion"])
-            if (
-                subprocess.run(
-                    [sys.executable, "-m", "deploy.check", "--version", version]
-                ).returncode
-                != 0
-            ):
+            check = [sys.executable, "-m", "deploy.check", "--version", version]
+            if subprocess.run(check).returncode != 0:
                 raise DeployError("The check has failed: nothing was deployed.")
         versions = store.upload()
         before = state
@@ -93,10 +88,8 @@ def deploy(repository: Path, environment: str, folder: Path, options: argparse.N
     store.synchronise()
     if (pool := bundle.variables.get(f"{PREFIX}POOL")) and "MwaaEnvironmentName" in state.outputs:
         _create_pool(clients["mwaa"], state.outputs["MwaaEnvironmentName"], pool)
-    print(
-        f"{environment} is deployed."
-        f" {state.outputs.get('WebserverUrl', 'It has no MWAA environment.')}"
-    )
+    address = state.outputs.get("WebserverUrl", "It has no MWAA environment.")
+    print(f"{environment} is deployed. {address}")
 
 
 def _create_pool(mwaa: Any, environment: str, pool: str) -> None:
@@ -137,33 +130,26 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "deploy":
             deploy(ROOT, options.env, BUNDLE, options)
         else:
-            print(
-                f"{len(build_bundle(ROOT, options.env, BUNDLE).files)} files of {options.env} are"
-                f" in {BUNDLE}"
-            )
+            bundle = build_bundle(ROOT, options.env, BUNDLE)
+            print(f"{len(bundle.files)} files of {options.env} are in {BUNDLE}")
     except (DeployError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except (aws.BotoCoreError, aws.ClientError) as error:
         code = error.response["Error"]["Code"] if isinstance(error, aws.ClientError) else ""
-        refused = isinstance(error, _NO_CREDENTIALS) or code in _REFUSED
-        advice = (
-            "Choose credentials (AWS_PROFILE=..., or `aws sso login`)"
-            if refused
-            else "Mend the cause"
-        )
-        print(
-            f"\nAWS: {error}\n{advice}, then run the same command again: it finishes what was"
-            " begun.",
-            file=sys.stderr,
-        )
+        if isinstance(error, _NO_CREDENTIALS) or code in _REFUSED:
+            advice = "Choose credentials (AWS_PROFILE=..., or `aws sso login`)"
+        else:
+            advice = "Mend the cause"
+        again = "then run the same command again: it finishes what was begun."
+        print(f"\nAWS: {error}\n{advice}, {again}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        goes_on = (
-            "A change of the stack goes on in AWS; once it is over, the same command finishes the"
-            " rest."
+        print(
+            "\nInterrupted. A change of the stack goes on in AWS;"
+            " once it is over, the same command finishes the rest.",
+            file=sys.stderr,
         )
-        print(f"\nInterrupted. {goes_on}", file=sys.stderr)
         return 130
     return 0
 

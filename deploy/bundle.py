@@ -1,10 +1,11 @@
 """What an MWAA environment takes, in one folder: the same bytes whenever and wherever it is built.
 
     dags/               for the environment's dags/ prefix: DAG files, include/,
-    constraints-<checksum>.txt plugins.zip         the plugin and the library
+                        constraints-<checksum>.txt
+    plugins.zip         the plugin and the library
     requirements.txt    what pip installs
-    startup.sh          the environment's variables, after deploy/environments/<env>.sh if there is
-    one
+    startup.sh          the environment's variables, after deploy/environments/<env>.sh
+                        if there is one
 
 MWAA ships nothing but these, so include/ is moved into dags/, where the library finds it too.
 """
@@ -49,7 +50,9 @@ def build_bundle(
     the last word.
     """
     variables = {**(settings or {}), **_variables(repository, environment)}
-    dags, plugins = _tree(repository / "dags"), _tree(repository / "plugins")
+    dags = _tree(repository / "dags")
+    plugins = _tree(repository / "plugins")
+    include = _tree(repository / "include")
     script = repository / ENVIRONMENTS / f"{environment}.sh"
     startup = [script.read_text().removesuffix("\n")] if script.exists() else []
     startup += [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
@@ -57,18 +60,13 @@ def build_bundle(
     # MWAA pins requirements.txt by its version, and reads the constraints whenever a worker starts.
     # Named by their content, they are always those that requirements.txt was written with.
     named = f"dags/constraints-{hashlib.sha256(constraints).hexdigest()[:8]}.txt"
+    requirements = (repository / "requirements.txt").read_bytes()
     files = {
         **{f"dags/{path}": content for path, content in dags.items()},
-        **{
-            f"dags/include/{path}": content
-            for path, content in _tree(repository / "include").items()
-        },
+        **{f"dags/include/{path}": content for path, content in include.items()},
         named: constraints,
         "plugins.zip": _zip(plugins),
-        "requirements.txt": (
-            f'--constraint "{HOME / named}"\n'.encode()
-            + (repository / "requirements.txt").read_bytes()
-        ),
+        "requirements.txt": f'--constraint "{HOME / named}"\n'.encode() + requirements,
         "startup.sh": "\n".join([*startup, ""]).encode(),
     }
     shutil.rmtree(folder, ignore_errors=True)
@@ -100,18 +98,20 @@ def _variables(repository: Path, environment: str) -> dict[str, str]:
                 f" without spaces around the =, each name once; {PREFIX}ENV is set already."
             )
         variables[name] = value
+    # A local endpoint lets buckets be unset, and a folder of MWAA's cannot be looked at here.
+    here = {f"{PREFIX}SQL_FOLDER": "", "AWS_ENDPOINT_URL": "http://127.0.0.1"}
     try:
-        # A local endpoint lets buckets be unset, and a folder of MWAA's cannot be looked at here.
-        read_settings(
-            {**variables, f"{PREFIX}SQL_FOLDER": "", "AWS_ENDPOINT_URL": "http://127.0.0.1"}
-        )
+        read_settings({**variables, **here})
     except SettingsError as error:
         raise DeployError(f"{path}: {error}") from error
     return variables
 
 
 def _tree(folder: Path) -> dict[str, bytes]:
-    """The files of a folder that belong to the package, by their paths in it; Python is compiled to see its errors."""
+    """The files of a folder that belong to the package, by their paths in it.
+
+    Python is compiled to see its errors.
+    """
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in _files(folder)}
     for path, content in files.items():
         if path.endswith(".py"):
@@ -130,8 +130,8 @@ def _files(folder: Path) -> Iterator[Path]:
         if not (hidden or path.name.endswith(_MADE_BY_TOOLS)):
             if path.is_symlink():
                 raise DeployError(
-                    f"{path} is a symbolic link, which could ship a file from elsewhere. Copy the"
-                    " file."
+                    f"{path} is a symbolic link, which could ship a file from elsewhere."
+                    " Copy the file."
                 )
             yield from _files(path) if path.is_dir() else [path]
 
@@ -142,11 +142,10 @@ def _zip(files: Mapping[str, bytes]) -> bytes:
     It is not compressed: compressors differ between versions of their library.
     """
     archive = io.BytesIO()
+    earliest = (1980, 1, 1, 0, 0, 0)  # that an archive can tell
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as writer:
         for path in sorted(files):
-            entry = zipfile.ZipInfo(
-                path, (1980, 1, 1, 0, 0, 0)
-            )  # the earliest that an archive can tell
+            entry = zipfile.ZipInfo(path, earliest)
             entry.create_system, entry.external_attr = 3, 0o100644 << 16  # Unix, a file
             writer.writestr(entry, files[path])
     return archive.getvalue()

@@ -1,4 +1,7 @@
-"""`python -m deploy.check`: prove the bundle in a twin of MWAA's image. DAGs of the demo's reports are run."""
+"""`python -m deploy.check`: prove the bundle in a twin of MWAA's image.
+
+DAGs of the demo's reports are run.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PLUGIN = "athena_reports"
 _AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
-# They name what is in an AWS account; the local services have the names that follow from the
-# environment.
+# They name what is in an AWS account.
+# The local services have the names that follow from the environment.
 _NAMES_IN_AWS = re.compile(
-    r"ATHENA_REPORTS_(AWS_CONN_ID|BUCKET|BUCKET_OWNER|DATABASE|ENCRYPTION|POOL|QUERY_RESULTS|REPORT_DATABASE|WORKGROUP)"
+    r"ATHENA_REPORTS_(AWS_CONN_ID|BUCKET|BUCKET_OWNER|DATABASE|ENCRYPTION|POOL|QUERY_RESULTS"
+    r"|REPORT_DATABASE|WORKGROUP)"
 )
 
 
@@ -61,8 +65,8 @@ def _airflow(
     as_deployed = are_installed()
     if not as_deployed:
         say(
-            "PostgreSQL or Redis is not installed: metadata in SQLite, and tasks without Celery"
-            " workers"
+            "PostgreSQL or Redis is not installed:"
+            " metadata in SQLite, and tasks without Celery workers"
         )
     # The lakes end in the past: a run for last week would find nothing.
     ours = {
@@ -71,10 +75,8 @@ def _airflow(
     }
     with ExitStack() as stack:
         if as_deployed:
-            ours |= {
-                **stack.enter_context(postgresql()).environment,
-                **stack.enter_context(redis()),
-            }
+            ours |= stack.enter_context(postgresql()).environment
+            ours |= stack.enter_context(redis())
         config = AirflowConfig(
             home=twin.home,
             dags_folder=twin.home / "dags",
@@ -88,10 +90,8 @@ def _airflow(
 
 def _check_plugin(airflow: AirflowRuntime) -> None:
     """The API server has the plugin whole, and its page answers who is logged in."""
-    plugins = {
-        row["name"]: row for row in airflow.client.request("GET", "/api/v2/plugins")["plugins"]
-    }
-    plugin = plugins.get(PLUGIN, {})
+    listed = airflow.client.request("GET", "/api/v2/plugins")["plugins"]
+    plugin = {row["name"]: row for row in listed}.get(PLUGIN, {})
     if not plugin.get("timetables") or not plugin.get("macros"):
         raise DeployError(
             f"The API server has not all of the plugin {PLUGIN}, only {plugin}: see its log."
@@ -112,16 +112,14 @@ def _run_dags(airflow: AirflowRuntime, services: Services, environment: str, say
         start(airflow.client, job)
         say(f"{job.dag_id}: {job.summary}")
     watch = Watch(airflow.client, say)
+    bucket = f"athena-report-{environment}"
     for job in jobs:
         finish(airflow.client, job.dag_id, watch)
-        manifest = latest_manifest(
-            services.s3, f"athena-report-{environment}", job.report, job.cadence
-        )
+        manifest = latest_manifest(services.s3, bucket, job.report, job.cadence)
+        period_id = manifest["period"]["id"]
         if not manifest["rows"]:
-            raise DeployError(
-                f"{job.dag_id} has published {manifest['period']['id']} without a row."
-            )
-        say(f"{job.dag_id} has published {manifest['rows']} rows of {manifest['period']['id']}")
+            raise DeployError(f"{job.dag_id} has published {period_id} without a row.")
+        say(f"{job.dag_id} has published {manifest['rows']} rows of {period_id}")
 
 
 def main() -> int:
@@ -130,17 +128,17 @@ def main() -> int:
     for name, default in (("--version", "newest"), ("--constraints", ""), ("--python", "")):
         parser.add_argument(name, default=default)
     options = parser.parse_args()
-    say, bundle, work = Progress(Console()), ROOT / "dist" / "mwaa", ROOT / ".airflow" / "mwaa"
+    say = Progress(Console())
+    bundle = ROOT / "dist" / "mwaa"
+    work = ROOT / ".airflow" / "mwaa"
     try:
         if options.version == "newest":
             index = [sys.executable, "-m", "pip", "index", "versions", "apache-airflow"]
-            found = re.search(
-                r"\(([\d.]+)\)", subprocess.run(index, capture_output=True, text=True).stdout
-            )
+            answer = subprocess.run(index, capture_output=True, text=True).stdout
+            found = re.search(r"\(([\d.]+)\)", answer)
             options.version = found[1] if found else "newest"
-        check_bundle(
-            build_twin(options.version, options.constraints, bundle, work, options.python, say), say
-        )
+        twin = build_twin(options.version, options.constraints, bundle, work, options.python, say)
+        check_bundle(twin, say)
     except (
         DeployError,
         ServicesError,

@@ -1,4 +1,7 @@
-"""Where an environment is deployed to, and with which parameters: `deploy/samconfig.toml`, which is the SAM CLI's."""
+"""Where an environment is deployed to, and with which parameters.
+
+They are in `deploy/samconfig.toml`, which is the SAM CLI's.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ CONFIG = "deploy/samconfig.toml"
 
 _LAKE = "ARNs of what the queries read, such as arn:aws:s3:::my-lake,arn:aws:s3:::my-lake/*"
 _NETWORK = (
-    "Two private subnets for an MWAA environment, which costs 358 USD a month or more; empty for"
-    " none"
+    "Two private subnets for an MWAA environment, which costs 358 USD a month or more;"
+    " empty for none"
 )
 _ACCESS = (
     "Whether the internet reaches the login page of Airflow: PUBLIC_ONLY, or empty for PRIVATE_ONLY"
@@ -32,12 +35,18 @@ _ASKED = {
     "SecurityGroupIds": ("Its security groups", r"sg-\w+(,sg-\w+)*"),
     "WebserverAccessMode": (_ACCESS, r"PUBLIC_ONLY|PRIVATE_ONLY|"),
 }
-"""The parameters that are asked for, and what answers look like; the last two only if there are subnets."""
+"""The parameters that are asked for, and what answers look like.
+
+The last two are asked for only if there are subnets.
+"""
 
 
 @dataclass(frozen=True)
 class Config:
-    """Where an environment is deployed to; parameters of the stack that are not here have the template's defaults."""
+    """Where an environment is deployed to.
+
+    Parameters of the stack that are not here have the template's defaults.
+    """
 
     environment: str
     region: str
@@ -80,11 +89,9 @@ def ask_config(repository: Path, environment: str, session: boto3.Session) -> No
         "stack_name": f"athena-reports-{environment}",
         "region": region,
         "capabilities": "CAPABILITY_IAM",
+        "parameter_overrides": overrides,
     }
-    lines = [
-        f"{name} = {json.dumps(value)}"
-        for name, value in (values | {"parameter_overrides": overrides}).items()
-    ]
+    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
     path = repository / CONFIG
     text = path.read_text() if path.exists() else "version = 0.1\n"
     path.write_text("\n".join([text, f"[{environment}.deploy.parameters]", *lines, ""]))

@@ -1,4 +1,6 @@
-"""`python import_plugins.py <plugins folder> <package>...`: import each plugin as if packages were missing.
+"""Import each plugin as if packages were missing.
+
+Usage: `python import_plugins.py <plugins folder> <package>...`.
 
 MWAA starts components whose plugins are loaded before requirements.txt is installed, or without it.
 """

@@ -26,7 +26,10 @@ _NOTHING = ("didn't contain changes", "No updates are to be performed")
 
 @dataclass(frozen=True)
 class State:
-    """A stack as it is: its parameters, its outputs, and those outputs that are variables of the library."""
+    """A stack as it is: its parameters, and its outputs.
+
+    `settings` are those outputs that are variables of the library.
+    """
 
     parameters: Mapping[str, str]
     outputs: Mapping[str, str]
@@ -40,24 +43,22 @@ class Stack:
         self._config = config
         self._cloudformation = cloudformation
         self._template = repository / "deploy" / "stack" / "reports.yaml"
+        sam = repository / ".venv-deploy" / "bin" / "sam"
+        minutes = "180"
         self._command = [
-            *(
-                str(repository / ".venv-deploy" / "bin" / "sam"),
-                "deploy",
-                "--no-fail-on-empty-changeset",
-            ),
+            *(str(sam), "deploy", "--no-fail-on-empty-changeset", "--no-confirm-changeset"),
             *("--template-file", str(self._template)),
             *("--config-file", str(repository / CONFIG), "--config-env", config.environment),
-            *(
-                "--no-confirm-changeset",
-                "--max-wait-duration",
-                "180",
-                "--parameter-overrides",
-            ),  # minutes
+            *("--max-wait-duration", minutes),
+            "--parameter-overrides",
         ]
 
     def state(self) -> State | None:
-        """What it is now, None if there is no such stack; an error if something else has to be done first."""
+        """What it is now; None if there is no such stack.
+
+        Raises:
+            DeployError: If something else has to be done first.
+        """
         try:
             (stack,) = self._cloudformation.describe_stacks(StackName=self._config.stack)["Stacks"]
         except ClientError as error:
@@ -72,14 +73,14 @@ class Stack:
                 f"{self._config.stack} is {status}. {self._reasons()}{self._next_step(status)}"
             )
         outputs = stack.get("Outputs", [])
-        described = {each.get("Description", ""): each["OutputValue"] for each in outputs}
+        described = {output.get("Description", ""): output["OutputValue"] for output in outputs}
         return State(
-            {
-                each["ParameterKey"]: each.get("ParameterValue", "")
-                for each in stack.get("Parameters", [])
+            parameters={
+                parameter["ParameterKey"]: parameter.get("ParameterValue", "")
+                for parameter in stack.get("Parameters", [])
             },
-            {each["OutputKey"]: each["OutputValue"] for each in outputs},
-            {
+            outputs={output["OutputKey"]: output["OutputValue"] for output in outputs},
+            settings={
                 name: value
                 for name, value in described.items()
                 if name.startswith("ATHENA_REPORTS_")
@@ -87,32 +88,35 @@ class Stack:
         )
 
     def plan(self, versions: Mapping[str, str]) -> bool:
-        """Print what would change; returns whether anything would. What cannot be replaced must not be."""
+        """Print what would change; returns whether anything would.
+
+        Raises:
+            DeployError: If something would be replaced or removed that must not be.
+        """
         done = self._run(
             versions, "--no-execute-changeset", "--output", "json", stdout=subprocess.PIPE
         )
         entries = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        message = next(
-            (each["error"]["message"] for each in entries if each.get("status") == "failure"), ""
-        )
+        errors = [entry["error"] for entry in entries if entry.get("status") == "failure"]
+        message = errors[0]["message"] if errors else ""
         if done.returncode != 0 and not any(text in message for text in _NOTHING):
             raise DeployError(
-                f"The SAM CLI could not make a change set: {message}\nNothing was changed in the"
-                " stack."
+                f"The SAM CLI could not make a change set: {message}\n"
+                "Nothing was changed in the stack."
             )
-        made = [each["changeset_id"] for each in entries if "changeset_id" in each]
+        made = [entry["changeset_id"] for entry in entries if "changeset_id" in entry]
         for change_set in made:
             self._cloudformation.delete_change_set(ChangeSetName=change_set)
         print("The stack changes:" if made else "Nothing changes in the stack.")
         refused = []
-        for each in (each for each in entries if each["type"] == "changeset"):
-            resource, kind, replaces = (
-                each["logical_id"],
-                each["resource_type"],
-                each["replacement"] == "True",
-            )
-            print(f"{each['action']:7} {resource} ({kind}), replacement: {each['replacement']}")
-            if (replaces and kind in _NAMED) or (kind == _AIRFLOW and each["action"] == "Remove"):
+        for change in (entry for entry in entries if entry["type"] == "changeset"):
+            resource = change["logical_id"]
+            kind = change["resource_type"]
+            replacement = change["replacement"]
+            print(f"{change['action']:7} {resource} ({kind}), replacement: {replacement}")
+            is_replaced = kind in _NAMED and replacement == "True"
+            is_removed = kind == _AIRFLOW and change["action"] == "Remove"
+            if is_replaced or is_removed:
                 refused.append(resource)
         if refused:
             raise DeployError(
@@ -134,17 +138,19 @@ class Stack:
                 " before still runs, with its DAG files and SQL. Mend the cause, and run the same"
                 " command again."
             )
-        # An environment bills by the hour and holds the history of runs: it neither stays nor goes
-        # by accident.
-        protection = {"StackName": self._config.stack, "EnableTerminationProtection": True}
-        self._cloudformation.update_termination_protection(**protection)
+        # An environment bills by the hour and holds the history of runs:
+        # it neither stays nor goes by accident.
+        self._cloudformation.update_termination_protection(
+            StackName=self._config.stack, EnableTerminationProtection=True
+        )
         return state
 
     def _run(self, versions: Mapping[str, str], *options: str, stdout: int | None = None) -> Any:
         summary = self._cloudformation.get_template_summary(TemplateBody=self._template.read_text())
         # All of them: one that is not given would keep what an earlier deployment gave.
         defaults = {
-            each["ParameterKey"]: each.get("DefaultValue", "") for each in summary["Parameters"]
+            parameter["ParameterKey"]: parameter.get("DefaultValue", "")
+            for parameter in summary["Parameters"]
         }
         parameters = {**defaults, **self._config.parameters, **versions}
         overrides = [f'{name}="{value}"' for name, value in parameters.items()]
@@ -153,30 +159,25 @@ class Stack:
             name: value for name, value in os.environ.items() if not name.startswith(ours)
         }
         environment["SAM_CLI_TELEMETRY"] = "0"
-        done: dict[str, Any] = {
-            "env": environment,
-            "stdin": subprocess.DEVNULL,
-            "stdout": stdout,
-            "text": True,
-        }
-        return subprocess.run([*self._command, *overrides, *options], **done)
+        return subprocess.run(
+            [*self._command, *overrides, *options],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            text=True,
+        )
 
     def _next_step(self, status: str) -> str:
         again = "then run the same command again."
-        aws = (
-            f"aws cloudformation {{}} --region {self._config.region} --stack-name"
-            f" {self._config.stack}"
-        )
+        of_stack = f"--region {self._config.region} --stack-name {self._config.stack}"
+        aws = f"aws cloudformation {{}} {of_stack}"
         if status.endswith("_IN_PROGRESS"):
-            wait = aws.format(
-                f"wait stack-{'create' if status.startswith('CREATE') else 'update'}-complete"
-            )
+            change = "create" if status.startswith("CREATE") else "update"
+            wait = aws.format(f"wait stack-{change}-complete")
             return f"Another deployment is under way. Wait until it is over ({wait}), {again}"
         if status == "UPDATE_ROLLBACK_FAILED":
-            return (
-                f"Mend that, let the rollback end ({aws.format('continue-update-rollback')}),"
-                f" {again}"
-            )
+            rollback = aws.format("continue-update-rollback")
+            return f"Mend that, let the rollback end ({rollback}), {again}"
         return (
             f"It was not created; nothing runs in it. Remove it ({aws.format('delete-stack')}),"
             f" mend the cause, and run `make deploy-guided ENV={self._config.environment}`."
@@ -186,15 +187,14 @@ class Stack:
     def _reasons(self) -> str:
         """Why the last change failed, in the words of AWS; empty if it did not."""
         reasons: list[str] = []
-        for event in self._cloudformation.describe_stack_events(StackName=self._config.stack)[
-            "StackEvents"
-        ]:
-            status, reason = event.get("ResourceStatus", ""), event.get("ResourceStatusReason", "")
+        events = self._cloudformation.describe_stack_events(StackName=self._config.stack)
+        for event in events["StackEvents"]:  # the newest first
+            resource = event["LogicalResourceId"]
+            status = event.get("ResourceStatus", "")
+            reason = event.get("ResourceStatusReason", "")
             if status.endswith("_FAILED") and "cancelled" not in reason:
-                reasons.insert(0, f"{event['LogicalResourceId']}: {reason} ")
-            if event["LogicalResourceId"] == self._config.stack and status in (
-                "CREATE_IN_PROGRESS",
-                "UPDATE_IN_PROGRESS",
-            ):
+                reasons.insert(0, f"{resource}: {reason} ")
+            is_begin = status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
+            if resource == self._config.stack and is_begin:
                 break
         return "".join(reasons)

@@ -35,10 +35,10 @@ class Store:
         self._files = files
 
     def upload(self, *, dry_run: bool = False) -> dict[str, str]:
-        """Upload what the stack pins, and the constraints that requirements.txt names; returns the parameters.
+        """Upload what the stack pins, and the constraints that requirements.txt names.
 
-        A file whose content is there keeps its version: another one would update the environment. A
-        dry run has `not-uploaded` in place of a new version.
+        A file whose content is there keeps its version: another one would update the environment.
+        A dry run has `not-uploaded` in place of a new version. Returns the stack's parameters.
         """
         versions = {}
         for path, content in self._files.items():
@@ -53,11 +53,8 @@ class Store:
     def differences(self) -> tuple[list[str], list[str]]:
         """What to write below dags/, DAG files last, and what to remove, DAG files first."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(**self._bucket, Prefix="dags/")
-        there = {
-            each["Key"]: self._head(each["Key"])
-            for page in pages
-            for each in page.get("Contents", [])
-        }
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        there = {key: self._head(key) for key in keys}
         ours = {
             path
             for path, head in there.items()
@@ -73,9 +70,8 @@ class Store:
                 " from here. Nothing was changed. Take it over into the repository, remove it"
                 " there with `aws s3 rm`, and run the same command again."
             )
-        return sorted(writes, key=_dags_last), sorted(
-            ours - dags.keys(), key=_dags_last, reverse=True
-        )
+        removals = sorted(ours - dags.keys(), key=_dags_last, reverse=True)
+        return sorted(writes, key=_dags_last), removals
 
     def synchronise(self) -> None:
         """Make dags/ that of the bundle."""

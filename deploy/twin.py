@@ -1,7 +1,8 @@
-"""A twin of MWAA's image for Airflow 3, without Docker: its packages, its folders, its way with a bundle.
+"""A twin of MWAA's image for Airflow 3, without Docker.
 
-It is a virtual environment beside a folder that stands for the image's root, kept by the name of
-what it is made of. Facts are from github.com/aws/amazon-mwaa-docker-images and MWAA's user guide.
+It has the image's packages and folders, and does with a bundle what the image does: a virtual
+environment beside a folder that stands for the image's root. It is kept by the name of what it is
+made of. Facts are from github.com/aws/amazon-mwaa-docker-images and MWAA's user guide.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
 from airflow_local.runtime import Progress, tail
@@ -30,8 +30,8 @@ PIP_SECONDS = 9 * 60
 """How long requirements.txt may take; after that MWAA goes on without what is missing."""
 STARTUP_SECONDS = 5 * 60
 PACKAGES = (
-    "apache-airflow[amazon,celery,fab,http,postgres,smtp,standard]=={version} aiobotocore gunicorn"
-    " statsd"
+    "apache-airflow[amazon,celery,fab,http,postgres,smtp,standard]=={version}"
+    " aiobotocore gunicorn statsd"
 )
 """What every image has, where the list of its packages is not kept in dev/pins/mwaa/."""
 ESSENTIAL = (
@@ -49,7 +49,10 @@ DEFAULTS: Mapping[str, str] = {
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "1800.0",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }
-"""Airflow's settings that MWAA makes unless startup.sh does, as far as they mean something outside of AWS."""
+"""Airflow's settings that MWAA makes unless startup.sh does.
+
+Those that mean nothing outside of AWS are left out.
+"""
 FORCED: Mapping[str, str] = {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__MULTI_TEAM": "False",
@@ -59,12 +62,15 @@ FORCED: Mapping[str, str] = {
 }
 """Airflow's settings that MWAA makes whatever startup.sh says."""
 _PROTECTED = re.compile(
-    r"MWAA__.*|AIRFLOW_(ENV_ID|ENV_NAME|HOME|TASK_REVISION_ID|VERSION)|AWS_(DEFAULT_)?REGION|AWS_EXECUTION_ENV|ECS_.*"
-    r"|AWS_CONTAINER_CREDENTIALS_RELATIVE_URI|CUSTOMER_ACCOUNT_ID|JWT_PUBLIC_KEY|PYTHONPATH|PYTHONUNBUFFERED"
+    r"MWAA__.*|AIRFLOW_(ENV_ID|ENV_NAME|HOME|TASK_REVISION_ID|VERSION)"
+    r"|AWS_(DEFAULT_)?REGION|AWS_EXECUTION_ENV|ECS_.*|AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
+    r"|CUSTOMER_ACCOUNT_ID|JWT_PUBLIC_KEY|PYTHONPATH|PYTHONUNBUFFERED"
     r"|AIRFLOW__(API|WEBSERVER)__BASE_URL|AIRFLOW__AWS_MWAA__REDIRECT_URL|AIRFLOW__API__SECRET_KEY"
-    r"|AIRFLOW__API_AUTH__JWT_(ALGORITHM|SECRET)|AIRFLOW__CELERY__(BROKER_URL|CELERY_CONFIG_OPTIONS)"
-    r"|AIRFLOW__CELERY__(EXTRA_CELERY_CONFIG|RESULT_BACKEND|WORKER_ENABLE_REMOTE_CONTROL)"
-    r"|AIRFLOW__CORE__(AUTH_MANAGER|DATABASE_ACCESS_ISOLATION|EXECUTION_API_SERVER_URL|EXECUTOR|FERNET_KEY)"
+    r"|AIRFLOW__API_AUTH__JWT_(ALGORITHM|SECRET)"
+    r"|AIRFLOW__CELERY__(BROKER_URL|CELERY_CONFIG_OPTIONS|EXTRA_CELERY_CONFIG|RESULT_BACKEND"
+    r"|WORKER_ENABLE_REMOTE_CONTROL)"
+    r"|AIRFLOW__CORE__(AUTH_MANAGER|DATABASE_ACCESS_ISOLATION|EXECUTION_API_SERVER_URL|EXECUTOR"
+    r"|FERNET_KEY)"
     r"|AIRFLOW__DATABASE__SQL_ALCHEMY_CONN|AIRFLOW__OPERATORS__DEFAULT_QUEUE"
 )
 
@@ -75,7 +81,10 @@ _USABLE = f"import sys, venv, ensurepip; assert sys.version_info[:2] == {PYTHON}
 
 
 class Twin:
-    """A twin with a bundle in it; `added` are the packages that its requirements.txt has brought."""
+    """A twin with a bundle in it.
+
+    `added` are the packages that its requirements.txt has brought, with their versions.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -94,44 +103,35 @@ class Twin:
         shutil.copy(bundle / "startup.sh", self.home / "startup")
 
     def install(self, image: str, constraints: str, requirements: str) -> None:
-        """Install what the image has, then requirements.txt by the image's rules; only that a failure is one."""
+        """Install what the image has, then requirements.txt by the image's rules.
+
+        Only here a failure of requirements.txt is an error; MWAA goes on without the packages.
+        """
         listed = [line for line in image.splitlines() if "==" in line]
         pins = {_name(line) for line in listed}
         # The list wins: an image may have another version than its constraints say.
         others = [line for line in constraints.splitlines() if _name(line) not in pins]
-        files = [
-            "-r",
-            self._file("image.txt", image),
-            "-c",
-            self._file("constraints.txt", "\n".join(others)),
-        ]
-        self._pip(
-            "pip-image.log",
-            "psycopg2 and pycurl need a compiler and the headers of libpq and libcurl.",
-            files,
-        )
+        packages = self._file("image.txt", image)
+        limits = self._file("constraints.txt", "\n".join(others))
+        advice = "psycopg2 and pycurl need a compiler and the headers of libpq and libcurl."
+        self._pip("pip-image.log", advice, ["-r", packages, "-c", limits])
         before = self._versions()
         essential = "".join(
             f"{name}=={version}\n" for name, version in before.items() if name in ESSENTIAL.split()
         )
         local = requirements.replace(f"{HOME}/", f"{self.home}/")
-        files = [
-            "-c",
-            self._file("essential.txt", essential),
-            "-r",
-            self._file("requirements.txt", local),
-        ]
-        self._pip(
-            "pip.log", "MWAA only logs that, and runs on without the packages.", files, PIP_SECONDS
-        )
-        self.added = {
-            name: version
-            for name, version in self._versions().items()
-            if before.get(name) != version
-        }
+        packages = self._file("requirements.txt", local)
+        limits = self._file("essential.txt", essential)
+        advice = "MWAA only logs that, and runs on without the packages."
+        self._pip("pip.log", advice, ["-c", limits, "-r", packages], PIP_SECONDS)
+        after = self._versions()
+        self.added = {name: after[name] for name in after if before.get(name) != after[name]}
 
     def import_plugins(self) -> None:
-        """Import the plugins as if requirements.txt had not been installed: components of MWAA do so."""
+        """Import the plugins as if requirements.txt had not been installed.
+
+        Components of MWAA do so.
+        """
         log = self.folder / "import.log"
         script = [str(_IMPORT_PLUGINS), str(self.home / "plugins"), *self.added]
         # In a home of its own: Airflow writes its configuration into that at its first import.
@@ -171,34 +171,37 @@ class Twin:
         self, log_name: str, advice: str, arguments: list[str], seconds: float = 30 * 60
     ) -> None:
         log = self.folder / log_name
-        done = self._run(
-            ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments],
-            log,
-            seconds,
-        )
-        if done != 0:
-            reason = f"failed with exit code {done}" if done else f"took longer than {seconds} s"
+        install = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        code = self._run([*install, *arguments], log, seconds)
+        if code != 0:
+            reason = f"took longer than {seconds} s"
+            if code is not None:
+                reason = f"failed with exit code {code}"
             raise DeployError(f"pip {reason}. {advice} Log: {log}\n{tail(log)}")
 
     def _run(
         self, arguments: list[str], log: Path, seconds: float, more: Mapping[str, str] | None = None
     ) -> int | None:
-        """Run the twin's Python with its output in a file; returns the exit code, None if it took too long."""
-        environment = _clean_environment() | dict(more or {})
+        """Run the twin's Python with its output in a file.
+
+        Returns the exit code; None if it took too long.
+        """
         with log.open("w") as output, suppress(subprocess.TimeoutExpired):
-            options: dict[str, Any] = {"env": environment, "cwd": self.folder, "timeout": seconds}
-            command = [str(self.python), *arguments]
-            return subprocess.run(
-                command, stdout=output, stderr=subprocess.STDOUT, **options
-            ).returncode
+            done = subprocess.run(
+                [str(self.python), *arguments],
+                env=_clean_environment() | dict(more or {}),
+                cwd=self.folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=seconds,
+            )
+            return done.returncode
         return None
 
     def _versions(self) -> dict[str, str]:
         (packages,) = (self.folder / "venv" / "lib").glob("python3.*/site-packages")
-        return {
-            _name(each.metadata["Name"]): each.version
-            for each in distributions(path=[str(packages)])
-        }
+        installed = distributions(path=[str(packages)])
+        return {_name(package.metadata["Name"]): package.version for package in installed}
 
     def _file(self, name: str, text: str) -> str:
         (self.folder / name).write_text(text)
@@ -216,12 +219,12 @@ def build_twin(
     requirements = (bundle / "requirements.txt").read_text()
     kept = {kind: _KEPT / f"{version}-{kind}.txt" for kind in ("constraints", "installed")}
     is_kept = not constraints and kept["installed"].is_file()
-    image = (
-        kept["installed"].read_text()
-        if is_kept
-        else PACKAGES.format(version=version).replace(" ", "\n")
-    )
-    source = constraints or (str(kept["constraints"]) if is_kept else _PUBLISHED.format(version))
+    if is_kept:
+        image = kept["installed"].read_text()
+        source = str(kept["constraints"])
+    else:
+        image = PACKAGES.format(version=version).replace(" ", "\n")
+        source = constraints or _PUBLISHED.format(version)
     constraints = "" if source == "none" else _text(source)
     key = hashlib.sha256("\0".join([image, constraints, requirements]).encode()).hexdigest()[:12]
     twin = Twin(work.absolute() / f"{version}-{key}")
@@ -239,27 +242,25 @@ def build_twin(
 
 
 def make_environment(python: str, twin: Twin) -> None:
-    """Make the twin's virtual environment, by the first usable Python: a name can exist and still fail, as a shim."""
+    """Make the twin's virtual environment, by the first usable Python.
+
+    A name can exist and still fail, as a shim.
+    """
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    candidates = [
-        python,
-        sys.executable,
-        "python3.12",
-        *map(str, sorted(pyenv.glob("3.12*/bin/python"))),
-    ]
+    of_pyenv = [str(path) for path in sorted(pyenv.glob("3.12*/bin/python"))]
+    candidates = [python, sys.executable, "python3.12", *of_pyenv]
+    venv = str(twin.folder / "venv")
     for candidate in filter(None, candidates):
         try:
             subprocess.run([candidate, "-c", _USABLE], capture_output=True, check=True)
-            subprocess.run(
-                [candidate, "-m", "venv", "--clear", str(twin.folder / "venv")], check=True
-            )
+            subprocess.run([candidate, "-m", "venv", "--clear", venv], check=True)
         except (OSError, subprocess.CalledProcessError):
             continue
         return
     raise DeployError(
-        "MWAA runs Python 3.12, and there is no usable one with venv: tried"
-        f" {', '.join(filter(None, candidates))}. Install it, or name it:"
-        " PYTHON=/path/to/python3.12"
+        "MWAA runs Python 3.12, and there is no usable one with venv:"
+        f" tried {', '.join(filter(None, candidates))}."
+        " Install it, or name it: PYTHON=/path/to/python3.12"
     )
 
 
@@ -269,10 +270,9 @@ def _is_protected(variable: str) -> bool:
 
 
 def _text(source: str) -> str:
+    url = source if "://" in source else Path(source).absolute().as_uri()
     try:
-        with urlopen(
-            source if "://" in source else Path(source).absolute().as_uri(), timeout=30
-        ) as response:
+        with urlopen(url, timeout=30) as response:
             return str(response.read().decode())
     except OSError as error:
         raise DeployError(
