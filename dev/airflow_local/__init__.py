@@ -1,1 +1,4 @@
-"""Airflow and what it needs on this machine, as processes: for the demo, the tests and the benchmarks."""
+"""Airflow and what it needs on this machine, as processes.
+
+The demo, the tests and the benchmarks use it.
+"""

@@ -88,11 +88,8 @@ class AirflowClient:
         try:
             response = self._http.request(method, path, params=params, json=json)
             if response.status_code == httpx.codes.UNAUTHORIZED:
-                token = (
-                    self._http.post("/auth/token", json=self._login)
-                    .raise_for_status()
-                    .json()["access_token"]
-                )
+                login = self._http.post("/auth/token", json=self._login).raise_for_status()
+                token = login.json()["access_token"]
                 self._http.headers["Authorization"] = f"Bearer {token}"
                 response = self._http.request(method, path, params=params, json=json)
         except httpx.HTTPError as error:
@@ -106,9 +103,8 @@ class AirflowClient:
         """All rows of a listing, page by page."""
         found: list[Any] = []
         while True:
-            answer = self.request(
-                "GET", path, params={**params, "limit": 100, "offset": len(found)}
-            )
+            page = {"limit": 100, "offset": len(found)}
+            answer = self.request("GET", path, params={**params, **page})
             found += answer[key]
             if not answer[key] or len(found) >= answer["total_entries"]:
                 return found
@@ -129,16 +125,20 @@ class AirflowClient:
     def trigger(
         self, dag_id: str, *, conf: Mapping[str, Any] | None = None, **dates: datetime
     ) -> DagRun:
-        """Make a manual run; without a logical date, as from the UI's plain trigger, it has no data interval."""
+        """Make a manual run.
+
+        Without a logical date, as from the UI's plain trigger, it has no data interval.
+        """
         body: dict[str, Any] = {"conf": dict(conf or {}), "logical_date": None}
         body |= {name: date.isoformat() for name, date in dates.items()}
         return DagRun(**self.request("POST", f"{_DAGS}/{dag_id}/dagRuns", json=body))
 
     def backfill(self, dag_id: str, first: datetime, last: datetime, **options: Any) -> int:
-        """Make a run of each period that begins from `first` to `last` and has ended; return the backfill's id.
+        """Make a run of each period that begins from `first` to `last` and has ended.
 
         A DAG has one backfill at a time, and the scheduler looks every 30 s whether it has ended:
         until then a second one is refused with 409. `options` are further fields of the request.
+        Returns the backfill's id.
         """
         body = {
             "dag_id": dag_id,
@@ -154,10 +154,8 @@ class AirflowClient:
 
     def runs(self, dag_id: str) -> list[DagRun]:
         """All runs of a DAG, in the order of their run_after."""
-        return [
-            DagRun(**row)
-            for row in self.rows(f"{_DAGS}/{dag_id}/dagRuns", "dag_runs", order_by="run_after")
-        ]
+        rows = self.rows(f"{_DAGS}/{dag_id}/dagRuns", "dag_runs", order_by="run_after")
+        return [DagRun(**row) for row in rows]
 
     def run(self, dag_id: str, run_id: str) -> DagRun:
         """One run."""
@@ -173,10 +171,8 @@ class AirflowClient:
     ) -> str:
         """The log of one try of a task, an event a line."""
         path = f"{_DAGS}/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
-        events = self.request("GET", path, params={"full_content": True, "map_index": map_index})[
-            "content"
-        ]
-        return "\n".join(jsonlib.dumps(event, ensure_ascii=False) for event in events)
+        log = self.request("GET", path, params={"full_content": True, "map_index": map_index})
+        return "\n".join(jsonlib.dumps(event, ensure_ascii=False) for event in log["content"])
 
     def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
         """What a task returned."""
@@ -219,7 +215,10 @@ class AirflowClient:
         until: Callable[[Sequence[DagRun]], bool] = all_finished,
         timeout_seconds: float,
     ) -> Sequence[DagRun]:
-        """Wait until a DAG has runs, or these ones, and `until` is true of them; by default when they have ended."""
+        """Wait until a DAG has runs, or these ones, and `until` is true of them.
+
+        By default that is when they have ended.
+        """
         deadline = time.monotonic() + timeout_seconds
         while True:
             runs = [run for run in self.runs(dag_id) if not run_ids or run.run_id in run_ids]

@@ -1,7 +1,7 @@
 """PostgreSQL and Redis, as Debian packages them, for an Airflow as it is deployed.
 
-They listen on sockets in a folder that nobody else may enter, so they need no ports and no
-passwords.
+They listen on sockets in a folder that nobody else may enter,
+so they need no ports and no passwords.
 """
 
 from __future__ import annotations
@@ -35,14 +35,12 @@ class Postgresql:
             nobody = pwd.getpwnam("nobody")
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
             self._user |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        self._control(
-            "init",
-            "--options=--username=airflow --auth=trust --encoding=UTF8 --no-locale --no-sync",
-        )
+        options = "--username=airflow --auth=trust --encoding=UTF8 --no-locale --no-sync"
+        self._control("init", f"--options={options}")
         # It has to survive the end of its processes, not of the machine: without fsync.
         options = (
-            f"-c listen_addresses= -c unix_socket_directories={folder} -c max_connections=300 -c"
-            " fsync=off"
+            f"-c listen_addresses= -c unix_socket_directories={folder}"
+            " -c max_connections=300 -c fsync=off"
         )
         self._control("start", "--log=log", f"--options={options}")
 
@@ -76,18 +74,14 @@ def postgresql() -> Iterator[Postgresql]:
 
 @contextmanager
 def redis() -> Iterator[Mapping[str, str]]:
-    """Run a Redis that keeps nothing for as long as the context lasts; yields the variables of Celery on it."""
+    """Run a Redis that keeps nothing for as long as the context lasts.
+
+    Yields the variables of Celery on it.
+    """
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
         command = [
-            "redis-server",
-            "--port",
-            "0",
-            "--unixsocket",
-            f"{folder}/socket",
-            "--save",
-            "",
-            "--logfile",
-            "log",
+            *("redis-server", "--port", "0", "--unixsocket", f"{folder}/socket"),
+            *("--save", "", "--logfile", "log"),
         ]
         with subprocess.Popen(command, cwd=folder, start_new_session=True) as server:
             try:

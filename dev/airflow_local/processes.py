@@ -54,8 +54,8 @@ def end_recorded(records: Path) -> None:
     for line in records.read_text().splitlines() if records.exists() else ():
         pid, created = json.loads(line)
         with suppress(psutil.NoSuchProcess):
-            # The time of creation is counted from that of the boot, which moves when the clock is
-            # set.
+            # The time of creation is counted from that of the boot,
+            # which moves when the clock is set.
             if abs(psutil.Process(pid).create_time() - created) < 2:
                 while _kill(_members(pid)):
                     time.sleep(0.02)

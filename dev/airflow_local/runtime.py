@@ -33,8 +33,8 @@ Progress = Callable[[str], None]
 """Told in a few words what is going on."""
 
 _START_SECONDS = 300
-# Below those that Linux and macOS give to outgoing connections: one of them could get a free port
-# before its server.
+# Below those that Linux and macOS give to outgoing connections:
+# one of them could get a free port before its server.
 _PORTS = range(20_000, 32_000)
 _DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
@@ -69,10 +69,10 @@ class AirflowConfig:
 
 
 class AirflowRuntime:
-    """Airflow, running for as long as the context lasts; meanwhile SIGTERM and SIGHUP raise KeyboardInterrupt.
+    """Airflow, running for as long as the context lasts.
 
-    It begins without metadata, and on leaving it is killed: nothing that it knows is needed any
-    more.
+    It begins without metadata, and on leaving it is killed: nothing that it knows is needed then.
+    Meanwhile SIGTERM and SIGHUP raise KeyboardInterrupt.
 
     Args:
         config: What to start, and where.
@@ -153,7 +153,10 @@ class AirflowRuntime:
         self._running.pop(name).end()
 
     def restart(self, name: str) -> None:
-        """Kill a component unless that was done before, start it again, and wait until it is healthy."""
+        """Start a component again, and wait until it is healthy.
+
+        It is killed first unless that was done before.
+        """
         if name in self._running:
             self.kill(name)
         since = datetime.now(UTC)
@@ -188,9 +191,8 @@ class AirflowRuntime:
                     f"{error['filename']}:\n{error['stack_trace']}" for error in errors
                 )
                 raise AirflowRuntimeError(f"DAG files that cannot be imported:\n{listing}")
-            return sorted(
-                set(dag_ids) - {row["dag_id"] for row in self.client.rows("/api/v2/dags", "dags")}
-            )
+            parsed = {row["dag_id"] for row in self.client.rows("/api/v2/dags", "dags")}
+            return sorted(set(dag_ids) - parsed)
 
         self._wait_until_none(unparsed, "parsed")
 
@@ -255,13 +257,11 @@ class AirflowRuntime:
             fernet_key=urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             secret=secrets.token_urlsafe(64),
         )
-        settings = dict(
-            line.split("=", 1) for line in text.splitlines() if not line.startswith("#")
-        )
+        lines = [line for line in text.splitlines() if not line.startswith("#")]
+        settings = dict(line.split("=", 1) for line in lines)
         # A deployment keeps compiled modules, and each task is a process that imports them.
-        theirs = environment_without(
-            "AIRFLOW", "AWS_", "ATHENA_REPORTS_", "PYTHONDONTWRITEBYTECODE"
-        )
+        uncompiled = "PYTHONDONTWRITEBYTECODE"
+        theirs = environment_without("AIRFLOW", "AWS_", "ATHENA_REPORTS_", uncompiled)
         return theirs | settings | dict(config.environment)
 
     def _command(self, name: str) -> list[str]:
@@ -270,15 +270,14 @@ class AirflowRuntime:
             # A host name only where it is needed: a worker of provider 3.18 that has one takes
             # tasks and never runs them (https://github.com/apache/airflow/issues/59707).
             hostname = [f"--celery-hostname={name}@%h"] if name != "worker" else []
-            options = [
-                "--without-mingle",
-                "--without-gossip",
-                f"--pid={self._home}/logs/{name}.pid",
-            ]
-            return self._airflow("celery", "worker", "--skip-serve-logs", *hostname, *options)
-        # Log servers listen on all interfaces; on one machine the API server reads the files
-        # itself.
-        return self._airflow(kind, *["--skip-serve-logs"] * (kind in ("scheduler", "triggerer")))
+            pid = f"--pid={self._home}/logs/{name}.pid"
+            options = [*hostname, "--without-mingle", "--without-gossip", pid]
+            return self._airflow("celery", "worker", "--skip-serve-logs", *options)
+        if kind in ("scheduler", "triggerer"):
+            # Their log servers listen on all interfaces;
+            # on one machine the API server reads the files itself.
+            return self._airflow(kind, "--skip-serve-logs")
+        return self._airflow(kind)
 
     def _airflow(self, *args: str) -> list[str]:
         return [str(self.config.python.with_name("airflow")), *args]

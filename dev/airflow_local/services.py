@@ -1,4 +1,4 @@
-"""The local AWS services as a child process, and what a report needs in them before its first run."""
+"""The local AWS services as a child process, and what a report needs there before its first run."""
 
 from __future__ import annotations
 
@@ -47,16 +47,14 @@ class Services:
         for name in ("database", "report"):
             with suppress(self.glue.exceptions.AlreadyExistsException):
                 self.glue.create_database(DatabaseInput={"Name": f"{name}_{environment}"})
-        if environment not in {
-            group["Name"] for group in self.athena.list_work_groups()["WorkGroups"]
-        }:
+        groups = self.athena.list_work_groups()["WorkGroups"]
+        if environment not in {group["Name"] for group in groups}:
+            location = f"s3://athena-query-result-{environment}/"
             self.athena.create_work_group(
                 Name=environment,
                 Configuration={
                     "EnforceWorkGroupConfiguration": True,
-                    "ResultConfiguration": {
-                        "OutputLocation": f"s3://athena-query-result-{environment}/"
-                    },
+                    "ResultConfiguration": {"OutputLocation": location},
                 },
             )
 
@@ -79,8 +77,7 @@ def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
         workers: How many queries Athena runs at once.
 
     Raises:
-        ServicesError: They ended before they were ready; the message has what they printed into
-            `log_path`.
+        ServicesError: They ended before they were ready; the message has what they printed.
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -88,14 +85,8 @@ def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
         # A session of its own: an interrupt from the terminal must end Airflow first, then this.
         subprocess.Popen(
             [
-                sys.executable,
-                "-u",
-                "-m",
-                "local_aws",
-                "--port",
-                "0",
-                f"--workers={workers}",
-                "--until-input-ends",
+                *(sys.executable, "-u", "-m", "local_aws"),
+                *("--port", "0", f"--workers={workers}", "--until-input-ends"),
             ],
             cwd=Path(__file__).resolve().parents[1],
             env=environment_without("AWS_"),
@@ -109,10 +100,8 @@ def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
         try:
             address = re.search(r"http://\S+", process.stdout.readline() if process.stdout else "")
             if address is None:
-                raise ServicesError(
-                    "The local services have ended. Log:"
-                    f" {log_path}\n{log_path.read_text()[-2000:]}"
-                )
+                printed = log_path.read_text()[-2000:]
+                raise ServicesError(f"The local services have ended. Log: {log_path}\n{printed}")
             yield Services(address[0])
         finally:
             process.kill()

@@ -4,8 +4,8 @@ Python's driver begins a transaction at the first change, so one that opens with
 as a reader. SQLite refuses to let a reader write once somebody else has written: "database is
 locked", at once, whatever the timeout. Airflow 3.3.1 opens so where it creates the runs of a
 backfill. Creation fails at random while tasks run, and taking back the runs made so far ends a
-scheduler that has seen them (StaleDataError). Begun as a writer, the transaction waits for its
-turn.
+scheduler that has seen them (StaleDataError).
+Begun as a writer, the transaction waits for its turn.
 """
 
 from sqlalchemy import event

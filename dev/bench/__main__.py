@@ -1,5 +1,6 @@
-"""`python -m bench [--only NAME]`: measure, print a table, and keep the rows in
-`dev/bench/results.json`.
+"""`python -m bench [--only NAME]`: measure, print a table, and keep its rows.
+
+They are kept in `dev/bench/results.json`.
 """
 
 from __future__ import annotations

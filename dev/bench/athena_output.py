@@ -1,8 +1,7 @@
-"""What Athena leaves in S3 for one result, as a CSV and as an UNLOAD, and its API for these
-finished queries.
+"""What Athena leaves in S3 for one result, as a CSV and as an UNLOAD.
 
-So a benchmark measures what comes after a query. Only what a client asks about a finished query is
-answered.
+Its API answers what a client asks about these finished queries, and nothing else.
+So a benchmark measures what comes after a query.
 """
 
 from __future__ import annotations
@@ -81,8 +80,9 @@ class FinishedQuery:
         }
 
     def results(self) -> Mapping[str, Any]:
-        """The answer of GetQueryResults to a client that needs the columns: the header is the first
-        row.
+        """The answer of GetQueryResults to a client that needs the columns.
+
+        The header is the first row.
         """
         types = {"rows": "bigint"} if self.data_manifest else COLUMNS
         columns = [
@@ -104,11 +104,10 @@ def rows(start: int, end: int) -> str:
 
 
 def fingerprint(relation: str) -> tuple[int, int]:
-    """Return the number of rows of a query or table, and a sum that is the same for each order of
-    equal rows.
+    """Return the number of rows of a query or table, and a sum that their order does not change.
 
-    A NULL counts as an empty text, which it becomes in some libraries. A score may differ in its
-    last bit.
+    A NULL counts as an empty text, which it becomes in some libraries.
+    A score may differ in its last bit.
     """
     [(count, total)] = duckdb.sql(f"""
         SELECT count(*), coalesce(sum(hash(user_id::BIGINT, coalesce(name, '')::VARCHAR,
@@ -118,8 +117,9 @@ def fingerprint(relation: str) -> tuple[int, int]:
 
 
 def write_csv(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
-    """Write the result of a SELECT to S3: every value is quoted, a NULL is an empty field without
-    quotes.
+    """Write the result of a SELECT to S3.
+
+    Every value is quoted, and a NULL is an empty field without quotes.
     """
     table, path = f"csv_{count}", folder / "result.csv"
     as_text = "strftime(played_at, '%Y-%m-%d %H:%M:%S.%g') AS played_at"
@@ -134,8 +134,8 @@ def write_csv(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
 def write_unload(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
     """Write the files of an UNLOAD to S3, and their manifest.
 
-    As Athena's writer does: zstd, timestamps of 96 bits (DuckDB writes none), row groups of up to
-    128 MB.
+    As Athena's writer does: zstd, timestamps of 96 bits (DuckDB writes none),
+    row groups of up to 128 MB.
     """
     import pyarrow.parquet as pq
 
@@ -155,27 +155,23 @@ def write_unload(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
     body = "".join(f"s3://{BUCKET}/{key}\n" for key in keys)
     s3.put_object(Bucket=BUCKET, Key=f"{table}-manifest.csv", Body=body.encode())
     target, uri = f"s3://{BUCKET}/unloaded/{table}/", f"s3://{BUCKET}/{table}"
-    sql = (
-        f"UNLOAD (\nSELECT * FROM {table}\n) TO '{target}' WITH (format = 'PARQUET', compression ="
-        " 'ZSTD')"
-    )
+    written_as = "WITH (format = 'PARQUET', compression = 'ZSTD')"
+    sql = f"UNLOAD (\nSELECT * FROM {table}\n) TO '{target}' {written_as}"
     return FinishedQuery(table, sql, uri, keys, f"{uri}-manifest.csv")
 
 
 @contextmanager
 def athena_front(queries: Sequence[FinishedQuery]) -> Iterator[str]:
-    """Answer for these queries on a free port of 127.0.0.1 until the context ends; yields the
-    address.
+    """Answer for these queries on a free port of 127.0.0.1 until the context ends.
+
+    Yields the address.
     """
     known = {query.id: query for query in queries}
 
     def answer(call: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         if call == "StartQueryExecution":
-            return {
-                "QueryExecutionId": next(
-                    word for word in asked["QueryString"].split() if word in known
-                )
-            }
+            id_ = next(word for word in asked["QueryString"].split() if word in known)
+            return {"QueryExecutionId": id_}
         query = known[asked["QueryExecutionId"]]
         return query.results() if call == "GetQueryResults" else query.execution()
 
@@ -184,9 +180,8 @@ def athena_front(queries: Sequence[FinishedQuery]) -> Iterator[str]:
 
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            body = json.dumps(
-                answer(self.headers["X-Amz-Target"].rpartition(".")[2], asked)
-            ).encode()
+            call = self.headers["X-Amz-Target"].rpartition(".")[2]
+            body = json.dumps(answer(call, asked)).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

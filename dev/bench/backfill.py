@@ -44,23 +44,20 @@ def rig() -> Iterator[tuple[AirflowRuntime, Services]]:
     dags = work / "dags"
     dags.mkdir(parents=True)
     report = (ROOT / "dags" / "user_ranking.py").read_text()
-    (dags / "user_ranking.py").write_text(
-        report.replace('since="2025-01-01"', f'since="{FIRST.date()}"')
-    )
+    report = report.replace('since="2025-01-01"', f'since="{FIRST.date()}"')
+    (dags / "user_ranking.py").write_text(report)
     shutil.copy(DAGS / "by_hand.py", dags / "by_hand_1s.py")
     shutil.copy(DAGS / "nothing.py", dags)
     with local_services(work / "services.log") as services, postgresql() as server:
         services.prepare("dev")
         days = 31 + 7 * WEEKS + 14
-        spec = PlaysSpec(
-            _LAKE_BEGINS, _LAKE_BEGINS + dt.timedelta(days=days), events=50 * days, users=1_000
-        )
+        lake_ends = _LAKE_BEGINS + dt.timedelta(days=days)
+        spec = PlaysSpec(_LAKE_BEGINS, lake_ends, events=50 * days, users=1_000)
         seed_plays(services, "dev", spec)
         tasks = {"AIRFLOW__CORE__PARALLELISM": str(PARALLELISM)}
         config = airflow_config({**services.environment, **server.environment, **tasks}, work, dags)
-        with AirflowRuntime(
-            config, dag_ids=[f"{name}_weekly" for name in ("user_ranking", *LIMITS)]
-        ) as airflow:
+        dag_ids = [f"{name}_weekly" for name in ("user_ranking", *LIMITS)]
+        with AirflowRuntime(config, dag_ids=dag_ids) as airflow:
             yield airflow, services
 
 
@@ -71,14 +68,12 @@ def _seconds(airflow: AirflowRuntime, name: str, first_week: int, weeks: int) ->
     def ended() -> int:
         # Counted, since a list of all runs would keep the server busy that the tasks need.
         query = {"state": ["success", "failed"], "limit": 1}
-        return int(
-            client.request("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)["total_entries"]
-        )
+        runs = client.request("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)
+        return int(runs["total_entries"])
 
     begun, due = time.monotonic(), ended() + weeks
-    id_ = client.backfill(
-        dag_id, first, first + _WEEK * (weeks - 1), max_active_runs=MAX_ACTIVE_RUNS
-    )
+    last = first + _WEEK * (weeks - 1)
+    id_ = client.backfill(dag_id, first, last, max_active_runs=MAX_ACTIVE_RUNS)
     while ended() < due:
         airflow.check_alive()
         if time.monotonic() - begun > 3600:
@@ -112,8 +107,9 @@ def _needed_bytes(services: Services) -> int:
 
 
 def measure() -> Sequence[Row]:
-    """Backfill two years with each DAG in turn; ours begins with a quarter of them, to see how it
-    grows.
+    """Backfill two years with each DAG in turn.
+
+    Ours begins with a quarter of them, to see how it grows.
     """
     with rig() as (airflow, services):
         seconds = partial(_seconds, airflow)
@@ -124,11 +120,11 @@ def measure() -> Sequence[Row]:
         others = {name: seconds(name, 0, WEEKS) for name in LIMITS}
         needed_bytes = _needed_bytes(services)
     ours, early, late = few + rest, few / FEW_WEEKS, rest / (WEEKS - FEW_WEEKS)
-    unit, exact, growth = (
-        f"seconds for {WEEKS} weeks",
-        "the ratio has to be 1",
-        "seconds per week of the later ones",
-    )
+    unit = f"seconds for {WEEKS} weeks"
+    exact = "the ratio has to be 1"
+    growth = "seconds per week of the later ones"
+    begin = {f"of the first {FEW_WEEKS}": early}
+    needed = {"needed": needed_bytes}
     beside = [
         Row.of(f"backfill: beside {name}", unit, ours, {name: s}, s, LIMITS[name])
         for name, s in others.items()
@@ -136,15 +132,6 @@ def measure() -> Sequence[Row]:
     return [
         *beside,
         Row.of("backfill: queries", exact, queries, {"needed": WEEKS}, WEEKS),
-        Row.of(
-            "backfill: scanned bytes", exact, scanned_bytes, {"needed": needed_bytes}, needed_bytes
-        ),
-        Row.of(
-            "backfill: growth",
-            growth,
-            late,
-            {f"of the first {FEW_WEEKS}": early},
-            early,
-            GROWTH_LIMIT,
-        ),
+        Row.of("backfill: scanned bytes", exact, scanned_bytes, needed, needed_bytes),
+        Row.of("backfill: growth", growth, late, begin, early, GROWTH_LIMIT),
     ]

@@ -1,10 +1,9 @@
-"""One contender in a process of its own: from a finished query to Parquet in S3, with time and
-memory.
+"""One contender in a process of its own: from a finished query to Parquet in S3.
 
 `python -m bench.contender TASK`, a Task as JSON; the last line of the output is a Measurement as
-JSON. What is measured begins when everything is imported. The peak of memory is the kernel's own
-count, not a sample: `VmHWM` of /proc/self/status, set back (/proc/self/clear_refs) after the
-imports, less `VmRSS` at that time.
+JSON: its time and its memory. What is measured begins when everything is imported. The peak of
+memory is the kernel's own count, not a sample: `VmHWM` of /proc/self/status, set back
+(/proc/self/clear_refs) after the imports, less `VmRSS` at that time.
 """
 
 from __future__ import annotations
@@ -23,14 +22,13 @@ from unittest.mock import patch
 import boto3
 
 BUCKET = "bench"
-_BLOCK_BYTES = (
-    8 * 1024 * 1024
-)  # the fastest for PyAthena; its own 128 MB take a third more processor time
+# The fastest for PyAthena; its own 128 MB take a third more processor time.
+_BLOCK_BYTES = 8 * 1024 * 1024
 _READ_CSV = (
     "read_csv({paths}, header=true, auto_detect=false, delim=',', quote='\"', escape='\"',"
-    " new_line='\\n', nullstr='', allow_quoted_nulls=false, max_line_size=2000000,"
-    " buffer_size=8000000, columns={{'user_id': 'INTEGER', 'name': 'VARCHAR', 'played_at':"
-    " 'TIMESTAMP', 'score': 'DOUBLE'}})"
+    " new_line='\\n', nullstr='', allow_quoted_nulls=false,"
+    " max_line_size=2000000, buffer_size=8000000, columns="
+    "{{'user_id': 'INTEGER', 'name': 'VARCHAR', 'played_at': 'TIMESTAMP', 'score': 'DOUBLE'}})"
 )
 
 
@@ -68,8 +66,9 @@ def awswrangler(task: Task) -> Iterator[None]:
 
 @contextmanager
 def by_boto3(task: Task) -> Iterator[tuple[Path, Sequence[str], str]]:
-    """Yield a folder with the result's objects, their paths in it, and the path of the Parquet file
-    to upload.
+    """Yield a folder with the result's objects, their paths in it, and the file to upload.
+
+    That is the path of a Parquet file, which the caller writes.
     """
     s3 = boto3.client("s3")
     with TemporaryDirectory() as folder:
@@ -140,8 +139,9 @@ def polars(task: Task) -> Iterator[None]:
 
 
 def ours(task: Task) -> Iterator[None]:
-    """The library: what its tasks `transform` and `publish` do, with AWS's settings from the
-    environment.
+    """The library: what its tasks `transform` and `publish` do.
+
+    AWS's settings are from the environment.
     """
     from athena_reports import weekly
     from athena_reports.aws.hook import SharedSessionHook

@@ -36,8 +36,9 @@ for number in range({reports}):
 
 
 def publish(services: Services) -> str:
-    """Publish the periods of one report, and register them for the others; returns the date of the
-    first.
+    """Publish the periods of one report, and register them for the others.
+
+    Returns the date of the first.
     """
     glue, database = services.glue, "report_dev"
     periods = last_periods(WEEKS, PERIODS)
@@ -49,9 +50,8 @@ def publish(services: Services) -> str:
     keys = ("Values", "StorageDescriptor", "Parameters")
     partitions = [{key: each[key] for key in keys} for page in pages for each in page["Partitions"]]
     table = glue.get_table(DatabaseName=database, Name="report_00_weekly")["Table"]
-    kept = {
-        key: table[key] for key in ("TableType", "Parameters", "StorageDescriptor", "PartitionKeys")
-    }
+    table_keys = ("TableType", "Parameters", "StorageDescriptor", "PartitionKeys")
+    kept = {key: table[key] for key in table_keys}
     for number in range(1, REPORTS):
         name = f"report_{number:02d}_weekly"
         glue.create_table(DatabaseName=database, TableInput={"Name": name, **kept})
@@ -73,33 +73,25 @@ def measure() -> Sequence[Row]:
         dags = Path(folder) / "dags"
         dags.mkdir()
         (dags / "reports.py").write_text(_DAGS.format(reports=REPORTS, since=publish(services)))
-        config = airflow_config(
-            services.environment, Path(folder), dags, components=("api-server", "dag-processor")
-        )
+        components = ("api-server", "dag-processor")
+        config = airflow_config(services.environment, Path(folder), dags, components=components)
         ids = [f"report_{number:02d}_weekly" for number in range(REPORTS)]
         with AirflowRuntime(config, dag_ids=ids) as airflow:
             loads = load(airflow.url, airflow.admin_login)
     unit = (
-        f"seconds for {REPORTS} reports over {PERIODS} weeks; the ratio is to"
-        f" {FIRST_PAINT_SECONDS} s"
+        f"seconds for {REPORTS} reports over {PERIODS} weeks;"
+        f" the ratio is to {FIRST_PAINT_SECONDS} s"
     )
     first, whole = (median(times) for times in zip(*loads, strict=True))
-    return [
-        Row.of(
-            "page: first paint",
-            unit,
-            first,
-            {"until all periods are known": whole},
-            FIRST_PAINT_SECONDS,
-        )
-    ]
+    others = {"until all periods are known": whole}
+    return [Row.of("page: first paint", unit, first, others, FIRST_PAINT_SECONDS)]
 
 
 def load(url: str, login: tuple[str, str]) -> Sequence[tuple[float, float]]:
-    """Load the page, each time in a browser without a cache; all but the first load, in which the
-    server imports.
+    """Load the page again and again, each time in a browser without a cache.
 
-    Returns seconds until cells are painted, and until all periods are known, for each load.
+    Returns seconds until cells are painted, and until all periods are known, for each load but
+    the first, in which the server imports.
     """
     found = []
     with sync_playwright() as playwright, launch(playwright) as browser:

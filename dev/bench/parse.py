@@ -44,23 +44,15 @@ def measure() -> Sequence[Row]:
         "ATHENA_REPORTS_SQL_FOLDER": str(folders["sql"]),
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
     }
-    # In a process of its own, since Airflow takes its folders from the environment when it is
-    # imported.
+    # In a process of its own,
+    # since Airflow takes its folders from the environment when it is imported.
     command = [sys.executable, "-m", "bench.parse", folders["report"], folders["by_hand"]]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the DAGs could not be read:\n{done.stdout}\n{done.stderr}")
     ours, theirs = zip(*json.loads(done.stdout.splitlines()[-1]), strict=True)
-    return [
-        paired(
-            "parse",
-            f"seconds for {REPORTS} reports x 2 cadences",
-            ours,
-            "DAGs by hand",
-            theirs,
-            REQUIRED,
-        )
-    ]
+    unit = f"seconds for {REPORTS} reports x 2 cadences"
+    return [paired("parse", unit, ours, "DAGs by hand", theirs, REQUIRED)]
 
 
 def main(*folders: str) -> None:

@@ -1,5 +1,6 @@
-"""What a benchmark says: rows of one form, printed as a table and kept in
-`dev/bench/results.json`.
+"""What a benchmark says: rows of one form.
+
+They are printed as a table and kept in `dev/bench/results.json`.
 """
 
 from __future__ import annotations
@@ -34,9 +35,8 @@ class Row:
     ratio: float  # of ours to the other, or as the unit says
     required: float | None  # what the ratio may be at most; None if it is only reported
     machine: str = field(default_factory=machine)
-    cpu: Mapping[str, float] = field(
-        default_factory=dict
-    )  # processor seconds by name, if they were measured
+    # Processor seconds by name, if they were measured.
+    cpu: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -81,24 +81,16 @@ def keep(rows: Sequence[Row]) -> None:
 
 
 def show(rows: Sequence[Row], console: Console) -> None:
-    table = Table(
-        "name", "unit", "ours", "others", "ratio", "required", "CPU seconds", title=machine()
-    )
+    columns = ("name", "unit", "ours", "others", "ratio", "required", "CPU seconds")
+    table = Table(*columns, title=machine())
     for row in rows:
         required = "-" if row.required is None else f"<= {row.required:g}"
         style = "" if row.required is None else "green" if row.ratio <= row.required else "red"
-        others, cpu = (
-            ", ".join(f"{name} {figure:g}" for name, figure in each.items())
-            for each in (row.others, row.cpu)
-        )
-        table.add_row(
-            row.name,
-            row.unit,
-            f"{row.ours:g}",
-            others,
-            f"{row.ratio:.2f}",
-            required,
-            cpu,
-            style=style,
-        )
+        ours, ratio = f"{row.ours:g}", f"{row.ratio:.2f}"
+        others, cpu = _listed(row.others), _listed(row.cpu)
+        table.add_row(row.name, row.unit, ours, others, ratio, required, cpu, style=style)
     console.print(table)
+
+
+def _listed(figures: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {figure:g}" for name, figure in figures.items())

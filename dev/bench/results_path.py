@@ -1,5 +1,4 @@
-"""`results`: from a finished query to published Parquet in S3, against what a user would take
-instead.
+"""`results`: from a finished query to published Parquet in S3, against other ways to do it.
 
 Each contender works in a process of its own on the same 5 million rows in the same S3 server
 (SeaweedFS, on this machine), each of the others in turns with ours. What is published is downloaded
@@ -50,7 +49,10 @@ LIMITS: Mapping[str, Mapping[str, float | None]] = {
 }
 REQUIREMENTS = ROOT / "dev" / "pins" / "bench.txt"
 Run = Callable[[str, str], Measurement]
-"""Lets a contender publish a result, given its name and CSV or UNLOAD; fails if it publishes other rows."""
+"""Lets a contender publish a result, given its name and CSV or UNLOAD.
+
+It fails if the contender publishes other rows.
+"""
 _WORK = WORK / "results"
 _MEMORY = "MB at the peak above the imports"
 
@@ -71,12 +73,8 @@ def rig(rows: int) -> Iterator[Run]:
         def run(contender: str, source: str) -> Measurement:
             query, prefix = queries[source], f"{contender.lower()}_{source.lower()}/"
             task = json.dumps(asdict(Task(contender, source, query.id, query.keys, prefix)))
-            command = [
-                sys.executable if contender == OURS else python,
-                "-m",
-                "bench.contender",
-                task,
-            ]
+            interpreter = sys.executable if contender == OURS else python
+            command = [interpreter, "-m", "bench.contender", task]
             done = subprocess.run(command, env=environment, capture_output=True, text=True)
             if done.returncode:
                 raise RuntimeError(f"{contender}, {source}, failed:\n{done.stdout}\n{done.stderr}")
@@ -100,9 +98,8 @@ def _take(s3: S3Client, prefix: str) -> tuple[int, int]:
     """Move what was published out of S3, and return the fingerprint of its rows."""
     folder = _WORK / "published"
     folder.mkdir()
-    for key in [
-        found["Key"] for found in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]
-    ]:
+    contents = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]
+    for key in [entry["Key"] for entry in contents]:
         if key.endswith(".parquet"):
             s3.download_file(BUCKET, key, str(folder / Path(key).name))
         s3.delete_object(Bucket=BUCKET, Key=key)
@@ -122,9 +119,7 @@ def _pairs(run: Run, contender: str, source: str) -> Sequence[tuple[Measurement,
 
 
 def _others_python() -> Path:
-    """Return the interpreter of the others' virtual environment, which is made unless it is
-    there.
-    """
+    """Return the interpreter of the others' virtual environment; make that unless it is there."""
     venv, wanted = WORK / "contenders", REQUIREMENTS.read_text()
     python, installed = venv / "bin" / "python", venv / "installed.txt"
     if not installed.exists() or installed.read_text() != wanted:
@@ -155,23 +150,22 @@ def _time(
     source: str, other: str, pairs: Sequence[tuple[Measurement, Measurement]], limit: float | None
 ) -> Row:
     ours, theirs = zip(*pairs, strict=True)
-    name, unit = (
-        f"results {source}: time beside {other}",
-        f"seconds from a finished query to {ROWS / 1e6:g} million rows published",
-    )
-    row = paired(
-        name, unit, [each.seconds for each in ours], other, [each.seconds for each in theirs], limit
-    )
-    cpu = {
-        name: median(each.cpu_seconds for each in found)
-        for name, found in ((OURS, ours), (other, theirs))
-    }
-    return replace(row, cpu={name: round(seconds, 3) for name, seconds in cpu.items()})
+    name = f"results {source}: time beside {other}"
+    unit = f"seconds from a finished query to {ROWS / 1e6:g} million rows published"
+    our_seconds = [measurement.seconds for measurement in ours]
+    their_seconds = [measurement.seconds for measurement in theirs]
+    row = paired(name, unit, our_seconds, other, their_seconds, limit)
+    return replace(row, cpu={OURS: _cpu_seconds(ours), other: _cpu_seconds(theirs)})
+
+
+def _cpu_seconds(measurements: Sequence[Measurement]) -> float:
+    return round(median(measurement.cpu_seconds for measurement in measurements), 3)
 
 
 def _ours(rows: int, figure: str) -> Mapping[str, float]:
-    """Let ours publish so many rows again and again; returns the median of a figure, by the
-    source.
+    """Let ours publish so many rows again and again.
+
+    Returns the median of a figure, by the source.
     """
     with rig(rows) as run:
         return {
@@ -183,23 +177,20 @@ def _ours(rows: int, figure: str) -> Mapping[str, float]:
 def measure_large() -> Sequence[Row]:
     """Let ours publish 5 million rows and 20 million, and compare the memory."""
     usual, large = _ours(ROWS, "peak_mb"), _ours(LARGE_ROWS, "peak_mb")
-    unit, other = (
-        f"{_MEMORY}, for {LARGE_ROWS / 1e6:g} million rows",
-        f"for {ROWS / 1e6:g} million rows",
-    )
-    return [
-        Row.of(
-            f"results-large {name}: memory", unit, large[name], {other: mb}, mb, LARGE_MEMORY_LIMIT
-        )
-        for name, mb in usual.items()
-    ]
+    unit = f"{_MEMORY}, for {LARGE_ROWS / 1e6:g} million rows"
+    other = f"for {ROWS / 1e6:g} million rows"
+    rows = []
+    for source, mb in usual.items():
+        name = f"results-large {source}: memory"
+        rows.append(Row.of(name, unit, large[source], {other: mb}, mb, LARGE_MEMORY_LIMIT))
+    return rows
 
 
 def measure_small() -> Sequence[Row]:
     """Let ours publish 100 rows."""
     unit = (
-        f"seconds from a finished query to {SMALL_ROWS} rows published; the ratio is to"
-        f" {SMALL_SECONDS} s"
+        f"seconds from a finished query to {SMALL_ROWS} rows published;"
+        f" the ratio is to {SMALL_SECONDS} s"
     )
     found = _ours(SMALL_ROWS, "seconds")
     return [

@@ -44,8 +44,9 @@ START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 @dataclass(frozen=True)
 class Waited:
-    """What one wait did: seconds from the query's end until it was known, slot seconds held, calls
-    made.
+    """What one wait did.
+
+    Seconds from the query's end until it was known, seconds of a slot that were held, calls made.
     """
 
     delay_seconds: float
@@ -157,9 +158,8 @@ def live() -> tuple[float, float, float]:
         services.prepare("dev")
         seed_flights(services, "dev")
         Faults(services.endpoint_url).add(Hold(seconds=LIVE_SECONDS))
-        with AirflowRuntime(
-            airflow_config(services.environment, work, ROOT / "dags"), dag_ids=[dag_id]
-        ) as airflow:
+        config = airflow_config(services.environment, work, ROOT / "dags")
+        with AirflowRuntime(config, dag_ids=[dag_id]) as airflow:
             client = airflow.client
             run_id = client.trigger(dag_id, conf={"period": "2013-02"}).run_id
             before = time.monotonic()
@@ -171,9 +171,8 @@ def live() -> tuple[float, float, float]:
                 time.sleep(0.05)
             tasks = {task.task_id: task for task in client.task_instances(dag_id, run_id)}
             query = client.xcom(dag_id, run_id, "run_query")
-        status = services.athena.get_query_execution(QueryExecutionId=query)["QueryExecution"][
-            "Status"
-        ]
+        answer = services.athena.get_query_execution(QueryExecutionId=query)
+        status = answer["QueryExecution"]["Status"]
     known, started = tasks["wait_for_query"].end_date, tasks["transform"].start_date
     if known is None or started is None:
         raise RuntimeError(f"the run did not get to its end: {tasks}")

@@ -1,6 +1,4 @@
-"""SeaweedFS as the S3 server of a benchmark: a real one, on this machine alone, while it is
-needed.
-"""
+"""SeaweedFS as the S3 server of a benchmark: a real one, on this machine, while it is needed."""
 
 from __future__ import annotations
 
@@ -27,28 +25,26 @@ _PORTS = [
     for kind in ("", ".grpc")
 ]
 # Volumes grow with what is written, up to 32 GB in all.
-_OPTIONS = f"""-dir=data -ip={_HOST} -ip.bind={_HOST} -master.telemetry=false -master.volumeSizeLimitMB=512
+_OPTIONS = f"""-dir=data -ip={_HOST} -ip.bind={_HOST}
+    -master.telemetry=false -master.volumeSizeLimitMB=512
     -volume.max=64 -volume.preStopSeconds=0 -filer.localSocket=filer.sock
     -s3 -s3.port.iceberg=0 -s3.port.lance=0 -s3.localSocket=s3.sock""".split()
 
 
 @contextmanager
 def seaweedfs(weed: Path, folder: Path) -> Iterator[tuple[S3Client, Mapping[str, str]]]:
-    """Run the program `weed` on free ports of 127.0.0.1 until the context ends, with an empty
-    folder.
+    """Run the program `weed` in an empty folder, on free ports of 127.0.0.1.
 
-    Yields a client, and the variables by which any other reaches it for S3: it knows one access
-    key, made for it.
+    Until the context ends. Yields a client, and the variables by which any other reaches it for
+    S3: it knows one access key, made for it.
     """
     (folder / "data").mkdir(parents=True)
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server((_HOST, 0))) for _ in _PORTS]
         ports = {name: each.getsockname()[1] for name, each in zip(_PORTS, sockets, strict=True)}
-    url, key, secret = (
-        f"http://{_HOST}:{ports['s3.port']}",
-        secrets.token_hex(10),
-        secrets.token_hex(20),
-    )
+    url = f"http://{_HOST}:{ports['s3.port']}"
+    key = secrets.token_hex(10)
+    secret = secrets.token_hex(20)
     keys = {"aws_access_key_id": key, "aws_secret_access_key": secret}
     client: S3Client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
     environment = {

@@ -1,7 +1,7 @@
-"""`python -m demo.beside COMMAND ...`: run a command beside the local services and the demo's lakes.
+"""`python -m demo.beside COMMAND ...`: run a command beside the local services and lakes.
 
-Where the shell names an AWS endpoint or an environment, the command gets that instead, and nothing
-is started.
+Where the shell names an AWS endpoint or an environment, the command gets that instead,
+and nothing is started.
 """
 
 from __future__ import annotations

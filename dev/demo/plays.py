@@ -36,19 +36,23 @@ _DAYS_FROM_SUNDAY_TO_EPOCH = 4  # 1970-01-01 was a Thursday
 
 # fmt: off
 TRICKY_NAMES = (
-    "Smith, John", 'The "Ace"', '"fully quoted"', '"', "two\nlines", "carriage\r\nreturn", "a\ttab", '1,"2"\n3',
+    "Smith, John", 'The "Ace"', '"fully quoted"', '"', "two\nlines", "carriage\r\nreturn", "a\ttab",
+    '1,"2"\n3',
     "🎮 Max", "👩‍👩‍👧‍👦", "🇯🇵", "さくら", "山田 太郎", "ﾊﾝｶｸ", "𠮷野家", "שלום עולם", "مرحبا، بك",
-    "\u202eright to left", " leading", "trailing ", "\u3000wide space\u3000", " ", "", "NULL", "null", "NA", "\\N",
-    "\\", "O'Brien", "'; DROP TABLE plays; --", "{{ period.id }}", "=1+1", "100%", "<b>bold</b>", "Zoë", "Zoe\u0308",
+    "\u202eright to left", " leading", "trailing ", "\u3000wide space\u3000", " ", "",
+    "NULL", "null", "NA", "\\N", "\\", "O'Brien", "'; DROP TABLE plays; --", "{{ period.id }}",
+    "=1+1", "100%", "<b>bold</b>", "Zoë", "Zoe\u0308",
     "zero\u200bwidth", "İstanbul", "long " * 60,
 )
 _ADJECTIVES = (
-    "Amber", "Brave", "Calm", "Daring", "Eager", "Fierce", "Gentle", "Happy", "Icy", "Jolly", "Keen", "Lucky",
-    "Mighty", "Noble", "Odd", "Proud", "Quick", "Rapid", "Silent", "Tiny", "Urban", "Vivid", "Wild", "Young",
+    "Amber", "Brave", "Calm", "Daring", "Eager", "Fierce", "Gentle", "Happy",
+    "Icy", "Jolly", "Keen", "Lucky", "Mighty", "Noble", "Odd", "Proud",
+    "Quick", "Rapid", "Silent", "Tiny", "Urban", "Vivid", "Wild", "Young",
 )
 _ANIMALS = (
-    "Antelope", "Badger", "Crane", "Dolphin", "Eagle", "Falcon", "Gecko", "Heron", "Ibis", "Jaguar", "Koala", "Lynx",
-    "Marten", "Newt", "Otter", "Panda", "Quail", "Raven", "Seal", "Tiger", "Urchin", "Viper", "Wolf", "Yak",
+    "Antelope", "Badger", "Crane", "Dolphin", "Eagle", "Falcon", "Gecko", "Heron",
+    "Ibis", "Jaguar", "Koala", "Lynx", "Marten", "Newt", "Otter", "Panda",
+    "Quail", "Raven", "Seal", "Tiger", "Urchin", "Viper", "Wolf", "Yak",
 )
 # fmt: on
 _PLAIN_NAMES = tuple(
@@ -64,9 +68,11 @@ _DEVICES = pa.array(["phone", "tablet", "console", "web", None], pa.string())
 class Role(IntEnum):
     """What is awkward about a player, by the player's number modulo 8; player 0 plays most."""
 
-    TWIN = 0  # whatever this player plays, the next one plays too: equal score and plays in every period
+    # Whatever this player plays, the next one plays too: equal score and plays in every period.
+    TWIN = 0
     FOLLOWER = 1  # the other half of a pair of twins
-    MIDNIGHT = 2  # also plays at midnight in Asia/Tokyo and the millisecond before, under names of that moment
+    # Also plays at midnight in Asia/Tokyo and the millisecond before, under names of that moment.
+    MIDNIGHT = 2
     RENAMER = 3  # takes another name every 60 days, at an instant of their own
     SOMETIMES_NAMELESS = 4  # one in five of these never has a name
     VISITOR = 5  # plays in one Tokyo week (from Sunday) of thirteen and not at all in the others
@@ -94,9 +100,10 @@ class PlaysSpec:
 
 
 def generate(spec: PlaysSpec) -> Iterator[tuple[dt.date, pa.Table]]:
-    """The plays of a specification: each landing date, in order, with a table whose rows are in no particular order.
+    """The plays of a specification: each landing date, in order, with its table.
 
-    An event lands on the UTC date of `played_at`, or, a few per cent of them, one day later.
+    The rows of a table are in no particular order. An event lands on the UTC date of `played_at`,
+    or, a few per cent of them, one day later.
     """
     population = _Population(spec)
     days = (spec.end - spec.start).days
@@ -123,13 +130,11 @@ class _Population:
         return np.searchsorted(self._cumulative_weights, points, side="right").astype(np.int64)
 
     def midnight_player(self, occasion: int) -> int:
-        """One of the twelve busiest players of the role `MIDNIGHT`, or anyone where there is none."""
+        """One of the twelve busiest players of the role `MIDNIGHT`, or anyone if there is none."""
         groups = self.users // len(Role)
-        return (
-            occasion % min(groups, 12) * len(Role) + Role.MIDNIGHT
-            if groups
-            else occasion % self.users
-        )
+        if groups == 0:
+            return occasion % self.users
+        return occasion % min(groups, 12) * len(Role) + Role.MIDNIGHT
 
     def ids_of(self, players: Ints) -> pa.StringArray:
         """Ids whose order says nothing about the order of play."""
@@ -150,9 +155,8 @@ class _Day:
         self.population, self.day, self.events = population, day, events
         self.landed_ms = (day.toordinal() - _EPOCH_ORDINAL) * _DAY_MS
         seed = np.random.SeedSequence([population.seed, day.toordinal()])
-        raw = np.asarray(np.random.PCG64(seed).random_raw(8 * events), dtype=np.uint64).reshape(
-            8, events
-        )
+        raw = np.random.PCG64(seed).random_raw(8 * events)
+        raw = np.asarray(raw, dtype=np.uint64).reshape(8, events)
         is_late = _below(raw[0], 100) < 3
         self.played_ms = self.landed_ms - is_late * _DAY_MS + _below(raw[1], _DAY_MS)
         self.players = self._present(population.draw(raw[2]))
@@ -167,10 +171,9 @@ class _Day:
         order = self.order
         names = self.population.names(self.players, self._versions())
         unnamed = self.unnamed | self._nameless()
+        event_ids = [f"{self.day:%Y%m%d}-{number:07d}" for number in order.tolist()]
         columns = {
-            "event_id": pa.array(
-                [f"{self.day:%Y%m%d}-{number:07d}" for number in order.tolist()], pa.string()
-            ),
+            "event_id": pa.array(event_ids, pa.string()),
             "user_id": self.population.ids_of(self.players[order]),
             "user_name": _NAMES.take(pa.array(names[order], mask=unnamed[order])),
             "score": pa.array(self.score[order]),
@@ -182,9 +185,8 @@ class _Day:
     def _present(self, players: Ints) -> Ints:
         """Replaces followers by their twins, and visitors outside their week by a neighbour."""
         roles = self.population.roles[players]
-        is_away = (roles == Role.VISITOR) & (
-            (self._tokyo_weeks() - _hash(self.population.seed, players)) % 13 != 0
-        )
+        week = (self._tokyo_weeks() - _hash(self.population.seed, players)) % 13
+        is_away = (roles == Role.VISITOR) & (week != 0)
         return np.where(is_away | (roles == Role.FOLLOWER), players - 1, players)
 
     def _scores(self, first: Ints, second: Ints) -> Ints:
@@ -220,7 +222,10 @@ class _Day:
         return min(len(moments), self.events)
 
     def _pair_twins(self, first: int) -> None:
-        """Copies a twin's event to the follower; events with no room for a copy go to somebody else."""
+        """Copies a twin's event to the follower.
+
+        Events with no room for a copy go to somebody else.
+        """
         is_twin = self.population.roles[self.players] == Role.TWIN
         is_twin[:first] = False
         positions = np.arange(self.events)
@@ -247,7 +252,7 @@ class _Day:
 
 
 def _below(raw: npt.NDArray[np.uint64], bound: int) -> Ints:
-    """Uniform integers in [0, bound) for bounds far below 2**64, where the bias is of no interest."""
+    """Uniform integers in [0, bound), for bounds far below 2**64: there is next to no bias."""
     return (raw % np.uint64(bound)).astype(np.int64)
 
 

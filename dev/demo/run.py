@@ -1,9 +1,9 @@
-"""The main job, to its end: two reports, weekly and monthly, by a real Airflow on the local AWS services.
+"""The main job, to its end: two reports, weekly and monthly, on the local AWS services.
 
 `python -m demo.run` starts the services on free ports, fills both lakes, runs the DAGs for several
-periods each, lets late events land and restates their week, prints every latest ranking with its
-versions and checks, queries the published tables, mirrors what was published into `demo-output/`,
-and stops all it started.
+periods each in a real Airflow, lets late events land and restates their week, prints every latest
+ranking with its versions and checks, queries the published tables, mirrors what was published into
+`demo-output/`, and stops all it started.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ BUCKET = f"athena-report-{ENVIRONMENT}"
 
 @dataclass(frozen=True)
 class Job:
-    """What one DAG is to run: the periods that start from one local date to another, and `periods` beside them."""
+    """What one DAG is to run: the periods that start from one local date to another.
+
+    `periods` are run beside them.
+    """
 
     report: str
     cadence: str
@@ -58,12 +61,11 @@ class Job:
         return f"backfill from {self.first} to {self.last}{single}"
 
 
+_NEW_YORK = "America/New_York"
 # The weeks of carrier_ranking hold both changes of daylight saving time: 2013-03-10 and 2013-11-03.
 CARRIER_JOBS = (
-    Job(
-        "carrier_ranking", "weekly", "America/New_York", "2013-10-21", "2013-11-04", ["2013-03-04"]
-    ),
-    Job("carrier_ranking", "monthly", "America/New_York", "2013-10-01", "2013-12-01"),
+    Job("carrier_ranking", "weekly", _NEW_YORK, "2013-10-21", "2013-11-04", ["2013-03-04"]),
+    Job("carrier_ranking", "monthly", _NEW_YORK, "2013-10-01", "2013-12-01"),
 )
 JOBS = (
     Job("user_ranking", "weekly", "Asia/Tokyo", "2025-06-01", "2025-06-22"),
@@ -77,7 +79,8 @@ TABLE_QUERIES = (
 FROM user_ranking_weekly
 GROUP BY period
 ORDER BY period""",
-    """SELECT m.period, m.carrier, m."rank", m.flights, m.flights - p.flights AS more_than_a_month_before
+    """SELECT m.period, m.carrier, m."rank", m.flights,
+    m.flights - p.flights AS more_than_a_month_before
 FROM carrier_ranking_monthly AS m
 INNER JOIN carrier_ranking_monthly AS p ON p.carrier = m.carrier AND p.period = '2013-11'
 WHERE m.period = '2013-12' AND m."rank" <= 3
@@ -107,9 +110,8 @@ class Watch:
 
     def _tasks(self, **filters: str) -> int:
         path = "/api/v2/dags/~/dagRuns/~/taskInstances"
-        return int(
-            self._client.request("GET", path, params={"limit": 1, **filters})["total_entries"]
-        )
+        tasks = self._client.request("GET", path, params={"limit": 1, **filters})
+        return int(tasks["total_entries"])
 
 
 class Progress:
@@ -138,9 +140,8 @@ def told(console: Console) -> Iterator[None]:
         BotoCoreError,
         ClientError,
     ) as error:
-        console.print(
-            f"\nIt failed: {error}\nLogs: {HOME.parent}", style="red", markup=False, highlight=False
-        )
+        message = f"\nIt failed: {error}\nLogs: {HOME.parent}"
+        console.print(message, style="red", markup=False, highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("\nInterrupted; all that was started has been stopped.")
@@ -193,10 +194,9 @@ def airflow_of(
 
 
 def jobs_of(airflow: AirflowRuntime, planned: Sequence[Job]) -> list[Job]:
-    """Wait until each file of the DAGs folder has given a DAG, and return what its reports are run for.
+    """Wait until each file of the DAGs folder has given a DAG; return what its reports run for.
 
-    A report that is not planned, such as one of yours, is run for a few periods of the lake of
-    plays.
+    A report that is not planned, such as one of yours, is run for a few periods of the plays.
     """
     files = {path.name for path in airflow.config.dags_folder.glob("*.py")}
     while True:
@@ -207,10 +207,10 @@ def jobs_of(airflow: AirflowRuntime, planned: Sequence[Job]) -> list[Job]:
         time.sleep(1)
     ids = [row["dag_id"] for row in rows if "athena-report" in {tag["name"] for tag in row["tags"]}]
     jobs = {job.dag_id: job for job in planned}
-    return [
-        jobs.get(each) or Job(each.rpartition("_")[0], each.rpartition("_")[2], *_YOURS)
-        for each in ids
-    ]
+    for dag_id in ids:
+        report, _, cadence = dag_id.rpartition("_")
+        jobs.setdefault(dag_id, Job(report, cadence, *_YOURS))
+    return [jobs[dag_id] for dag_id in ids]
 
 
 def run_jobs(services: Services, airflow: AirflowRuntime, progress: Progress) -> list[Job]:
@@ -257,7 +257,8 @@ def finish(client: AirflowClient, dag_id: str, watch: Watch) -> None:
                 client.task_log(dag_id, run.run_id, task.task_id, task.try_number)[-2000:]
                 for task in failed
             ]
-            raise DemoError(f"run {run.run_id} of {dag_id} is {run.state}.\n" + "\n".join(logs))
+            ends = "\n".join(logs)
+            raise DemoError(f"run {run.run_id} of {dag_id} is {run.state}.\n{ends}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m demo.seed`: fill the demo's lakes in the local services that `AWS_ENDPOINT_URL` names."""
+"""`python -m demo.seed`: fill the demo's lakes in the services that `AWS_ENDPOINT_URL` names."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def main() -> int:
     environment = parser.parse_args().env
     if not os.environ.get("AWS_ENDPOINT_URL"):
         print(
-            "AWS_ENDPOINT_URL is not set: start `make local-aws` and set it to the address it"
-            " prints."
+            "AWS_ENDPOINT_URL is not set:"
+            " start `make local-aws` and set it to the address it prints."
         )
         return 2
     fill(Services(os.environ["AWS_ENDPOINT_URL"]), environment, print)

@@ -1,4 +1,7 @@
-"""What the demo shows a person: rankings, versions and checks, queries, and a copy of what was published."""
+"""What the demo shows a person.
+
+Rankings, versions and checks, queries, and a copy of what was published.
+"""
 
 from __future__ import annotations
 
@@ -65,18 +68,14 @@ def show_ranking(console: Console, s3: S3Client, bucket: str, manifest: Mapping[
     noted = f" ({', '.join(marks)}: {missing})" if marks else ""
     console.print(f"  version  {manifest['version']}{noted}", highlight=False, soft_wrap=True)
     for earlier in manifest["earlier_versions"]:
-        change = "{added} rows were added and {removed} removed since".format_map(
-            earlier["difference"]
-        )
-        console.print(
-            f"  before   {earlier['version']}, {earlier['rows']} rows: {change}", highlight=False
-        )
+        difference = earlier["difference"]
+        change = "{added} rows were added and {removed} removed since".format_map(difference)
+        before = f"{earlier['version']}, {earlier['rows']} rows"
+        console.print(f"  before   {before}: {change}", highlight=False)
     for check in manifest["checks"]:
         verdict = "[green]passed[/green]" if check["passed"] else f"[red]{check['severity']}[/red]"
-        console.print(
-            f"  check    {verdict}  {escape(check['name'])}: {escape(check['message'])}",
-            highlight=False,
-        )
+        result = f"{escape(check['name'])}: {escape(check['message'])}"
+        console.print(f"  check    {verdict}  {result}", highlight=False)
     console.print()
 
 

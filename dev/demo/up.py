@@ -1,8 +1,8 @@
-"""`python -m demo.up`: Airflow with the reports, their lakes and the Reports page, until it is stopped.
+"""`python -m demo.up`: Airflow with the reports, their lakes and the Reports page.
 
-It starts what the demo starts, but its plays go on until today and Airflow keeps its schedule. So
-what the Reports page shows at first is backfilled while the user watches, and what is added to
-dags/ runs as it would anywhere.
+It runs until it is stopped. It starts what the demo starts, but its plays go on until today and
+Airflow keeps its schedule. So what the Reports page shows at first is backfilled while the user
+watches, and what is added to dags/ runs as it would anywhere.
 """
 
 from __future__ import annotations
@@ -41,11 +41,8 @@ def main() -> None:
     console = Console()
     progress = Progress(console)
     today = datetime.now(ZoneInfo("Asia/Tokyo")).date()
-    shown = (
-        "Asia/Tokyo",
-        str(today - timedelta(days=214)),
-        str(today),
-    )  # by the Reports page at first
+    # What the Reports page shows at first.
+    shown = ("Asia/Tokyo", str(today - timedelta(days=214)), str(today))
     users = [Job("user_ranking", cadence, *shown) for cadence in ("weekly", "monthly")]
     with told(console), local_services(HOME.with_name("local-aws.log")) as services:
         fill(services, ENVIRONMENT, progress, replace(DEMO_PLAYS, end=today + timedelta(days=1)))

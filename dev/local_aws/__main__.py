@@ -53,10 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     with aws:
-        print(
-            f"Local AWS at {aws.endpoint_url} (S3, Glue, STS, SNS, SQS, Athena); Ctrl-C stops it",
-            flush=True,
-        )
+        services = "S3, Glue, STS, SNS, SQS, Athena"
+        print(f"Local AWS at {aws.endpoint_url} ({services}); Ctrl-C stops it", flush=True)
         if options.until_input_ends:
             threading.Thread(target=_stop_when_input_ends, daemon=True).start()
         signal.sigwait(stops)

@@ -1,9 +1,9 @@
-"""Resource types that moto's CloudFormation passes over, or creates by half, made by calls of their services.
+"""Resource types that moto's CloudFormation passes over, or creates by half.
 
-moto finds its types among the direct subclasses of `CloudFormationModel`, and the last one of a
-type wins; so every class here names it as a base. A type that is neither here nor in moto is left
-out of a stack, with a warning. Policies of buckets are, on purpose: moto looks at no condition, and
-there is no TLS here that they could ask for.
+Here they are made by calls of their services. moto finds its types among the direct subclasses of
+`CloudFormationModel`, and the last one of a type wins; so every class here names it as a base. A
+type that is neither here nor in moto is left out of a stack, with a warning. Policies of buckets
+are, on purpose: moto looks at no condition, and there is no TLS here that they could ask for.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _clients: list[Clients] = []
 def _execute_change_set(
     backend: CloudFormationBackend, change_set_name: str, stack_name: str | None = None
 ) -> None:
-    """What moto does, and then the outputs and parameters of the stack, which it leaves as they were."""
+    """What moto does, then the stack's outputs and parameters, which it leaves as they were."""
     change_set: Any = backend.describe_change_set(change_set_name)
     _moto_executes(backend, change_set_name, stack_name)
     stack = change_set.stack
@@ -44,11 +44,15 @@ def _update_termination_protection(response: CloudFormationResponse) -> ActionRe
 
 
 def _parameters(stack: Stack) -> dict[str, str]:
-    """Parameters as they were given; moto answers lists in Python's notation, and cannot use them again."""
+    """Parameters as they were given.
+
+    moto answers lists in Python's notation, and cannot use them again.
+    """
     given = stack.resource_map.resolved_parameters.items()
-    return {
-        name: ",".join(value) if isinstance(value, list) else str(value) for name, value in given
-    }
+    parameters = {}
+    for name, value in given:
+        parameters[name] = ",".join(value) if isinstance(value, list) else str(value)
+    return parameters
 
 
 def _parameter_list(stack: Stack) -> list[dict[str, str]]:
@@ -69,10 +73,8 @@ def _update_resource(
     condition = resource_json.get("Condition")
     if condition and not resources_map.lazy_condition_map[condition]:
         return None
-    return (
-        _moto_updates(logical_id, resource_json, resources_map, *args, **kwargs)
-        or resources_map[logical_id]
-    )
+    updated = _moto_updates(logical_id, resource_json, resources_map, *args, **kwargs)
+    return updated or resources_map[logical_id]
 
 
 _moto_updates = parsing.parse_and_update_resource
@@ -218,9 +220,8 @@ class WorkGroup(_Resource, CloudFormationModel):
         configuration = dict(wanted.properties.get("WorkGroupConfiguration", {}))
         described = {"Description": wanted.properties.get("Description", "")}
         if wanted.exists:
-            configuration["ResultConfigurationUpdates"] = configuration.pop(
-                "ResultConfiguration", {}
-            )
+            result_configuration = configuration.pop("ResultConfiguration", {})
+            configuration["ResultConfigurationUpdates"] = result_configuration
             client.update_work_group(
                 WorkGroup=wanted.name, ConfigurationUpdates=configuration, **described
             )
@@ -282,9 +283,8 @@ class Subscription(_Resource, CloudFormationModel):
     def _put(cls, client: Any, wanted: _Wanted) -> str:
         if wanted.exists:
             client.unsubscribe(SubscriptionArn=wanted.name)
-        return str(
-            client.subscribe(**wanted.properties, ReturnSubscriptionArn=True)["SubscriptionArn"]
-        )
+        answer = client.subscribe(**wanted.properties, ReturnSubscriptionArn=True)
+        return str(answer["SubscriptionArn"])
 
     @classmethod
     def _remove(cls, client: Any, name: str) -> None:
@@ -292,7 +292,7 @@ class Subscription(_Resource, CloudFormationModel):
 
 
 class Bucket(FakeBucket, CloudFormationModel):
-    """A bucket with what moto leaves out: versioning, lifecycle, public access block and ownership."""
+    """A bucket with what moto leaves out: versioning, lifecycle, public access block, ownership."""
 
     @classmethod
     def create_from_cloudformation_json(
@@ -328,7 +328,10 @@ class Bucket(FakeBucket, CloudFormationModel):
 
 
 class ManagedPolicy(MotoManagedPolicy, CloudFormationModel):
-    """A policy that may leave out statements: CloudFormation drops AWS::NoValue from lists, moto does not."""
+    """A policy that may leave out statements.
+
+    CloudFormation drops AWS::NoValue from lists, and moto does not.
+    """
 
     @classmethod
     def create_from_cloudformation_json(
@@ -366,9 +369,8 @@ class ManagedPolicy(MotoManagedPolicy, CloudFormationModel):
 
 def _without_nothing(cloudformation_json: Any) -> Any:
     document = cloudformation_json["Properties"]["PolicyDocument"]
-    document["Statement"] = [
-        statement for statement in document["Statement"] if statement is not None
-    ]
+    statements = document["Statement"]
+    document["Statement"] = [statement for statement in statements if statement is not None]
     return document
 
 
@@ -388,7 +390,7 @@ def _configure(bucket: str, properties: dict[str, Any], region: str) -> None:
 
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:
-    """A lifecycle rule in the shape of S3's API, whose client refuses a member that it does not know."""
+    """A lifecycle rule in the shape of S3's API, whose client refuses members it does not know."""
     answer = {name: value for name, value in rule.items() if name not in _RESHAPED}
     answer |= {"ID": rule["Id"], "Filter": {"Prefix": rule.get("Prefix", "")}}
     if "ExpirationInDays" in rule:

@@ -4,8 +4,9 @@ Over HTTP, at the endpoint of all services:
 
     POST   /_local/faults        a fault, {"kind": "Throttle", "action": "GetQueryExecution",
                                  "times": 3}; answers {"id": ...}
-    GET    /_local/faults        {"faults": [{"id", "kind", the fault's fields, "struck": how often
-    yet}]} DELETE /_local/faults        clears all of them
+    GET    /_local/faults        {"faults": [{"id", "kind", the fault's fields,
+                                 "struck": how often yet}]}
+    DELETE /_local/faults        clears all of them
     DELETE /_local/faults/<id>   clears one
 
 In Python, `Faults(endpoint_url).add(Throttle(action="GetQueryExecution", times=3))` does the same.
@@ -184,7 +185,7 @@ class Drop(CallFault):
 
 @dataclass(frozen=True, kw_only=True)
 class Slow(CallFault):
-    """Calls take longer: Athena's, and every other service's if no action, text or workgroup is given.
+    """Calls take longer: Athena's, and all others if no action, text or workgroup is given.
 
     Attributes:
         milliseconds: How much longer.
@@ -218,7 +219,7 @@ class End(QueryFault):
 
 @dataclass(frozen=True, kw_only=True)
 class Hold(QueryFault):
-    """A query stays in a state until the time is over, the fault is cleared, or the query is stopped.
+    """A query stays in a state until the time is over, the fault is cleared, or it is stopped.
 
     Held QUEUED it takes no worker; held RUNNING it does. `End` may follow: first held, then ended.
 
@@ -362,10 +363,11 @@ class FaultPlan:
             return id_
 
     def list(self) -> list[dict[str, Any]]:
-        """All faults in the order in which they came, each with its id and how often it `struck`."""
+        """All faults in the order of their coming, with their ids and how often each `struck`."""
         with self._changed:
             return [
-                {"id": i, **to_json(e.fault), "struck": e.struck} for i, e in self._entries.items()
+                {"id": id_, **to_json(entry.fault), "struck": entry.struck}
+                for id_, entry in self._entries.items()
             ]
 
     def clear(self, id_: str | None = None) -> bool:

@@ -123,7 +123,10 @@ class LocalAws:
         self._application.open(self._own_clients)
 
     def stop(self) -> None:
-        """Ends all queries, then the server; the port is free and its threads are gone when it returns."""
+        """Ends all queries, then the server.
+
+        When it returns, the port is free and the threads are gone.
+        """
         self._application.close()
         self._server.shutdown()
         self._thread.join()
@@ -156,8 +159,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise PortInUseError(
-            f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port (make:"
-            " PORT=)"
+            f"cannot listen on {host}:{port} ({error.strerror});"
+            " choose another with --port (make: PORT=)"
         ) from error
     return listener
 
@@ -168,7 +171,7 @@ class _QuietHandler(MotoRequestHandler):
 
 
 class _Dispatcher(DomainDispatcherApplication):
-    """moto's services; it looks on the disk which ones there are, in each request, without the cache."""
+    """moto's services; without the cache each request looks on the disk which ones there are."""
 
     @lru_cache(maxsize=1_000)  # noqa: B019 - there is one in a process
     def get_backend_for_host(self, host: str | None) -> Any:
@@ -208,9 +211,8 @@ class _Application:
             return _respond(start_response, 403, json.dumps({"message": message}).encode())
         path = environ.get("PATH_INFO", "")
         if path == FAULTS or path.startswith(f"{FAULTS}/"):
-            return self._script(
-                environ, start_response, path.removeprefix(FAULTS).removeprefix("/")
-            )
+            id_ = path.removeprefix(FAULTS).removeprefix("/")
+            return self._script(environ, start_response, id_)
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         if not (target.startswith(_ATHENA) or path.startswith(_INSPECT)):
             return self._call_moto(environ, start_response)
@@ -221,21 +223,22 @@ class _Application:
             try:
                 facts = athena.inspect(path.removeprefix(_INSPECT))
             except ApiError as error:
-                return _respond(
-                    start_response, 404, json.dumps({"message": error.message}).encode()
-                )
+                message = json.dumps({"message": error.message})
+                return _respond(start_response, 404, message.encode())
             return _respond(start_response, 200, json.dumps(facts).encode())
         region = _Signature.of(environ).region
         try:
-            status, headers, answer = athena.call(
-                target.removeprefix(_ATHENA), _body(environ), region
-            )
+            operation = target.removeprefix(_ATHENA)
+            status, headers, answer = athena.call(operation, _body(environ), region)
         except Dropped:
             raise _reset(environ) from None
         return _respond(start_response, status, answer, **headers)
 
     def _is_of_a_web_page(self, environ: dict[str, Any]) -> bool:
-        """Whether a browser asks for somebody's page, perhaps by a name that leads here (DNS rebinding)."""
+        """Whether a browser asks for somebody's page.
+
+        It may do so by a name that leads here (DNS rebinding).
+        """
         host = environ.get("HTTP_HOST", "")
         origin = environ.get("HTTP_ORIGIN", "")
         is_foreign_host = self._only_loopback and not _LOOPBACK.fullmatch(host)
@@ -253,9 +256,8 @@ class _Application:
             except ValueError as error:
                 status, answer = 400, {"message": str(error)}
         elif method == "GET" and not id_:
-            return _respond(
-                start_response, 200, json.dumps({"faults": self._faults.list()}).encode()
-            )
+            listing = json.dumps({"faults": self._faults.list()})
+            return _respond(start_response, 200, listing.encode())
         elif method == "DELETE":
             known = self._faults.clear(id_ or None)
             status, answer = (200, {}) if known else (404, {"message": f"There is no fault {id_}"})
@@ -263,9 +265,8 @@ class _Application:
 
     def _call_moto(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         signature = _Signature.of(environ)
-        if signature.service == "s3" and any(
-            environ.get(owner) not in (None, ACCOUNT) for owner in _OWNERS
-        ):
+        is_of_another = any(environ.get(owner) not in (None, ACCOUNT) for owner in _OWNERS)
+        if signature.service == "s3" and is_of_another:
             return _refuse(environ, start_response, 403, "AccessDenied", "Access Denied")
         if signature.access_key == OWN_KEY:
             return self._pass_on(signature, environ, start_response)
@@ -287,9 +288,8 @@ class _Application:
         if signature.service != "s3":
             return self._pass_on(signature, environ, start_response)
         if self._faults.take(SlowDown, call) is not None:
-            return _refuse(
-                environ, start_response, 503, "SlowDown", "Please reduce your request rate."
-            )
+            message = "Please reduce your request rate."
+            return _refuse(environ, start_response, 503, "SlowDown", message)
         if any(name.startswith(_ACLS) for name in environ):
             message = "The bucket does not allow ACLs"
             return _refuse(environ, start_response, 400, "AccessControlListNotSupported", message)
@@ -349,8 +349,8 @@ def _cut(environ: dict[str, Any], body: bytes, after_bytes: int) -> Iterator[byt
 def _reset(environ: dict[str, Any]) -> ConnectionResetError:
     """Resets the connection of a request; gives the error that makes the server forget it.
 
-    Its file descriptor then belongs to a socket at its end, so that the server's clean-up finds no
-    other's.
+    Its file descriptor then belongs to a socket at its end,
+    so that the server's clean-up finds no other's.
     """
     connection: socket.socket = environ["werkzeug.socket"]
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

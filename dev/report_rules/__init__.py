@@ -1,1 +1,1 @@
-"""What holds for the reports of this repository: the rules that `make check` looks at, each with its reason."""
+"""What holds for this repository's reports: the rules of `make check`, each with its reason."""

@@ -1,4 +1,7 @@
-"""`python -m report_rules`: holds the reports against the rules; `make check` runs it, `make golden` with --renew."""
+"""`python -m report_rules`: holds the reports against the rules.
+
+`make check` runs it, and `make golden` runs it with --renew.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +36,12 @@ def main() -> int:
             findings = rule(repository)
             broken += len(findings)
             if findings:
-                print(f"\n{rule.__name__}: {rule.__doc__}")
-                more = (
-                    [f"... and {len(findings) - _FINDINGS} more"]
-                    if len(findings) > _FINDINGS
-                    else []
-                )
-                for finding in [*findings[:_FINDINGS], *more]:
+                reason = " ".join(str(rule.__doc__).split())
+                print(f"\n{rule.__name__}: {reason}")
+                shown = findings[:_FINDINGS]
+                if len(findings) > _FINDINGS:
+                    shown.append(f"... and {len(findings) - _FINDINGS} more")
+                for finding in shown:
                     print("    " + finding.replace("\n", "\n    "))
         files, dags = len(repository.files), len(repository.reports)
     seconds = time.monotonic() - begun
@@ -50,10 +52,9 @@ def main() -> int:
 
 def _set_environment(home: str) -> None:
     """What is found depends on the repository alone: not on the shell, nor on an account."""
-    for name in [
-        name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", "ATHENA_REPORTS_"))
-    ]:
-        del os.environ[name]
+    for name in list(os.environ):
+        if name.startswith(("AIRFLOW", "AWS_", "ATHENA_REPORTS_")):
+            del os.environ[name]
     os.environ |= {
         "AIRFLOW_HOME": home,
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),

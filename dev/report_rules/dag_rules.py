@@ -38,7 +38,7 @@ _MOMENTS = [datetime(2021, 3, 1, 11, tzinfo=UTC), datetime(2033, 11, 6, 23, 59, 
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of reports; each DAG file is parsed on its own, as Airflow's DAG processor does it."""
+    """A repository of reports; each DAG file is parsed alone, as by Airflow's DAG processor."""
 
     root: Path
 
@@ -59,7 +59,7 @@ class Repository:
 
     @property
     def imported(self) -> Mapping[Path, DagBag]:
-        """What the files hold that can be imported: the others break one rule, and not all of them."""
+        """What the files hold that can be imported: the others break one rule, not all of them."""
         return {file: bag for file, bag in self.bags.items() if not bag.import_errors}
 
     @property
@@ -97,8 +97,8 @@ def every_file_can_be_imported(repository: Repository) -> list[str]:
 def every_file_holds_dags(repository: Repository) -> list[str]:
     """Airflow skips a file that nowhere has the word "airflow", and says nothing of it."""
     return [
-        f"{file.name}: Airflow finds no DAG in it. Say in its docstring that it is for Airflow; if"
-        " it holds no DAG, name it in dags/.airflowignore."
+        f"{file.name}: Airflow finds no DAG in it. Say in its docstring that it is for Airflow;"
+        " if it holds no DAG, name it in dags/.airflowignore."
         for file, bag in repository.imported.items()
         if not bag.dags
     ]
@@ -108,15 +108,11 @@ def dag_ids_are_unique(repository: Repository) -> list[str]:
     """Of two DAGs with one id Airflow takes either, in turn."""
     times: Counter[str] = Counter()
     for file, bag in repository.imported.items():
-        if (
-            not bag.dags
-        ):  # a file that Airflow does not import may end the process, as a script does
+        # A file that Airflow does not import may end the process, as a script does.
+        if not bag.dags:
             continue
-        found = {
-            id(value): value
-            for value in runpy.run_path(str(file)).values()
-            if isinstance(value, DAG)
-        }
+        values = runpy.run_path(str(file)).values()
+        found = {id(value): value for value in values if isinstance(value, DAG)}
         declared = [dag.dag_id for dag in found.values()]
         times.update([*declared, *(bag.dags.keys() - set(declared))])
     return [
@@ -127,7 +123,10 @@ def dag_ids_are_unique(repository: Repository) -> list[str]:
 
 
 def every_report_is_documented(repository: Repository) -> list[str]:
-    """Who is called at night reads it in Airflow: when it runs, from what, whether to clear it, with which rights."""
+    """Who is called at night reads it in Airflow.
+
+    When it runs, from what, whether to clear it, with which rights.
+    """
     missing = {
         (Path(dag.fileloc).name, section): None
         for dag in repository.reports.values()
@@ -150,7 +149,10 @@ def every_report_has_an_owner(repository: Repository) -> list[str]:
 
 
 def parsing_asks_for_nothing(repository: Repository) -> list[str]:
-    """Airflow parses each file every minute, and it must mean the same: no service, Variable, connection or clock."""
+    """Airflow parses each file every minute, and it must mean the same.
+
+    It asks no service, Variable, connection or clock.
+    """
     findings = []
     for file in repository.files:
         (one, asked), (other, _) = (_serialised_at(file, moment) for moment in _MOMENTS)
@@ -165,7 +167,10 @@ def parsing_asks_for_nothing(repository: Repository) -> list[str]:
 
 
 def _serialised_at(file: Path, moment: datetime) -> tuple[str, set[str]]:
-    """What Airflow would store of a file's DAGs, had it been parsed at some moment, and what it asked for."""
+    """What Airflow would store of a file's DAGs, had it been parsed at some moment.
+
+    And what the file asked for meanwhile.
+    """
     with time_machine.travel(moment, tick=False), _nothing_to_ask() as asked:
         bag = _parsed(file)
         stored = {id: DagSerialization.to_dict(dag) for id, dag in sorted(bag.dags.items())}
@@ -200,13 +205,11 @@ def _nothing_to_ask() -> Iterator[set[str]]:
 
 
 def python_is_clean(repository: Repository) -> list[str]:
-    """One style for all files, so that a diff shows what changed. `make format` mends most of it."""
+    """One style for all files, so that a diff shows what changed. `make format` mends most."""
     findings = []
-    for arguments in (
-        ["check", "--output-format=concise"],
-        ["format", "--check", "--output-format=concise"],
-    ):
-        command = [str(Path(sys.executable).with_name("ruff")), *arguments, "--quiet", "dags"]
+    ruff = str(Path(sys.executable).with_name("ruff"))
+    for command in ([ruff, "check"], [ruff, "format", "--check"]):
+        command += ["--output-format=concise", "--quiet", "dags"]
         done = subprocess.run(command, cwd=repository.root, capture_output=True, text=True)
         findings += (done.stdout + done.stderr).splitlines()
     return findings

@@ -1,7 +1,8 @@
-"""The rules for a report's SQL, as it is rendered: what a reviewer reads in tests/reports/<report>/golden/.
+"""The rules for a report's SQL, as it is rendered.
 
-The files there say for which periods. A cadence without one is rendered for its first whole period;
-for another one too, add an empty file of its name, `weekly_2025-03-02.sql`, and run `make golden`.
+A reviewer reads it in tests/reports/<report>/golden/. The files there say for which periods. A
+cadence without one is rendered for its first whole period; for another one too, add an empty file
+of its name, `weekly_2025-03-02.sql`, and run `make golden`.
 """
 
 from __future__ import annotations
@@ -88,14 +89,13 @@ def _rendered(declared: DeclaredReport, period: Period) -> tuple[str, tuple[Inpu
 
 
 def rendered(repository: Repository) -> Iterator[Rendered]:
-    """Render each DAG's query for the periods that its golden files name, or for its first whole one."""
+    """Render each DAG's query for the periods of its golden files, or for its first whole one."""
     for dag in repository.reports.values():
         declared = DeclaredReport(dag)
         report, cadence, since = dag.report, dag.cadence, dag.start_date
         folder = Path("tests", "reports", report.name, "golden")
-        names = [
-            file.stem for file in sorted((repository.root / folder).glob(f"{cadence.name}_*.sql"))
-        ]
+        files = sorted((repository.root / folder).glob(f"{cadence.name}_*.sql"))
+        names = [file.stem for file in files]
         ids = [name.removeprefix(f"{cadence.name}_") for name in names]
         for id in ids or [cadence.first_from(since).id]:  # type: ignore[arg-type]  # a report has one
             with suppress(PeriodError):  # the file of no period is left over
@@ -109,10 +109,8 @@ def _left_over(repository: Repository) -> set[Path]:
     """Golden files of no DAG; none while a DAG file cannot be imported."""
     if len(repository.imported) < len(repository.bags):
         return set()
-    there = {
-        file.relative_to(repository.root)
-        for file in repository.root.glob("tests/reports/*/golden/*")
-    }
+    files = repository.root.glob("tests/reports/*/golden/*")
+    there = {file.relative_to(repository.root) for file in files}
     return there - {each.file for each in rendered(repository)}
 
 
@@ -131,29 +129,29 @@ def renew(repository: Repository) -> list[Path]:
 
 
 def sql_is_the_golden_one(repository: Repository) -> list[str]:
-    """A reviewer sees what a change does to the SQL. Look at the difference; if it is meant, run `make golden`."""
-    findings = {
-        file: f"{file}: no DAG has this SQL any more." for file in sorted(_left_over(repository))
-    }
+    """A reviewer sees what a change does to the SQL.
+
+    Look at the difference; if it is meant, run `make golden`.
+    """
+    left_over = sorted(_left_over(repository))
+    findings = {file: f"{file}: no DAG has this SQL any more." for file in left_over}
     differences = set()
     for each in rendered(repository):
         path = repository.root / each.file
         if not path.is_file():
             findings[each.file] = f"{each.file}: it is not there yet."
         elif (golden := path.read_text(encoding="utf-8")) != each.sql:
-            lines = list(
-                difflib.unified_diff(golden.splitlines(), each.sql.splitlines(), lineterm="", n=1)
-            )[2:]
+            old, new = golden.splitlines(), each.sql.splitlines()
+            lines = list(difflib.unified_diff(old, new, lineterm="", n=1))[2:]
             changed = (each.report, *(line for line in lines if line[0] in "+-"))
             if changed in differences:
                 lines = ["    differs in the same lines"]
             differences.add(changed)
             # A line that stays the same may list the partitions of a year.
             shown = [line[:100] if line[0] == " " else line for line in lines[:_DIFF_LINES]]
-            more = (
-                [f"... {len(lines) - _DIFF_LINES} more lines"] if len(lines) > _DIFF_LINES else []
-            )
-            findings[each.file] = "\n".join([f"{each.file}:", *shown, *more])
+            if len(lines) > _DIFF_LINES:
+                shown.append(f"... {len(lines) - _DIFF_LINES} more lines")
+            findings[each.file] = "\n".join([f"{each.file}:", *shown])
     return list(findings.values())
 
 
@@ -161,20 +159,26 @@ Look = Callable[[Rendered], Iterable[tuple[int | None, str]]]
 
 
 def _findings(repository: Repository, look: Look) -> list[str]:
-    """What is found, with its line; SQL that differs from a report's other SQL in literals alone is passed over."""
+    """What is found, with its line.
+
+    SQL that differs from a report's other SQL in literals alone is passed over.
+    """
     shapes: dict[tuple[str, str], Rendered] = {}
     for each in rendered(repository):
         shapes.setdefault((each.report, _LITERALS.sub("?", each.sql)), each)
     findings = []
     for each in shapes.values():
-        findings += [
-            f"{each.file}{f', line {line}' if line else ''}: {text}" for line, text in look(each)
-        ]
+        for line, text in look(each):
+            place = f"{each.file}, line {line}" if line else f"{each.file}"
+            findings.append(f"{place}: {text}")
     return findings
 
 
 def sql_is_one_query_that_trino_accepts(repository: Repository) -> list[str]:
-    """Athena would refuse it in the first run, or run half of it. Names of functions and types count too."""
+    """Athena would refuse it in the first run, or run half of it.
+
+    Names of functions and types count too.
+    """
 
     def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
         verdict = trino_sql_validator.validate(each.sql, jinja="reject")
@@ -190,7 +194,10 @@ def sql_is_one_query_that_trino_accepts(repository: Repository) -> list[str]:
 
 
 def sql_orders_its_rows(repository: Repository) -> list[str]:
-    """Without an outer ORDER BY equal rows come in another order, and a rerun publishes another version."""
+    """Without an outer ORDER BY equal rows come in another order.
+
+    Then a rerun publishes another version.
+    """
 
     def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
         if not each.unload and not _is_ordered(each.sql):
@@ -215,32 +222,32 @@ def _has_one_row(query: exp.Expr) -> bool:
 
 
 def sql_asks_no_clock(repository: Repository) -> list[str]:
-    """A rerun reports its own period, whenever it runs: with a clock it reports another one, or other rows."""
+    """A rerun reports its own period, whenever it runs.
+
+    With a clock it reports another one, or other rows.
+    """
 
     def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
         for found in _parsed(each.sql).find_all(*_CLOCKS):
+            clock = f"{found.sql('athena')}, the time at which the query runs"
             way_out = (
-                'Take dates from the period: {{ period.contains("event_time") }}, {{'
-                " period.end_utc }}."
+                "Take dates from the period:"
+                ' {{ period.contains("event_time") }}, {{ period.end_utc }}.'
             )
-            yield (
-                None,
-                f"it asks for {found.sql('athena')}, the time at which the query runs. {way_out}",
-            )
+            yield None, f"it asks for {clock}. {way_out}"
 
     return _findings(repository, look)
 
 
 def sql_filters_the_partitions_of_its_inputs(repository: Repository) -> list[str]:
-    """Without the filter Athena reads, and bills, every partition of the table: for the same rows."""
+    """Without the filter Athena reads, and bills, every partition of a table, for the same rows."""
 
     def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
         for source in each.unfiltered:
             keys = ", ".join(f'"{key}"' for key in source.columns)
-            way_out = (
-                f"Write {{{{ inputs.{source.table}.partitions }}}} or {{{{"
-                f" period.partitions({keys}) }}}}."
-            )
+            by_input = f"{{{{ inputs.{source.table}.partitions }}}}"
+            by_period = f"{{{{ period.partitions({keys}) }}}}"
+            way_out = f"Write {by_input} or {by_period}."
             yield None, f"the template asks for no filter on {source.table}. {way_out}"
 
     return _findings(repository, look)
@@ -253,8 +260,8 @@ def column_names_are_snake_case(repository: Repository) -> list[str]:
         for name in _parsed(each.sql).named_selects:
             if not re.fullmatch(r"[a-z_][a-z0-9_]*|\*|", name) and name not in each.promised:
                 way_out = (
-                    "Name it such as mean_score (AS), or declare it in Report(columns=...) if it is"
-                    " meant."
+                    "Name it such as mean_score (AS),"
+                    " or declare it in Report(columns=...) if it is meant."
                 )
                 yield None, f"the column {name!r} is not in snake_case. {way_out}"
 
@@ -270,10 +277,12 @@ def _parsed(sql: str) -> exp.Query:
 
 
 def sql_reads_well(repository: Repository) -> list[str]:
-    """What sqlfluff finds is rarely meant; dev/report_rules/sqlfluff.cfg has each rule's reason, and the way round."""
-    linter = Linter(
-        config=FluffConfig.from_path(str(_CONFIG.parent), str(_CONFIG), ignore_local_config=True)
-    )
+    """What sqlfluff finds is rarely meant.
+
+    dev/report_rules/sqlfluff.cfg has each rule's reason, and the way round.
+    """
+    config = FluffConfig.from_path(str(_CONFIG.parent), str(_CONFIG), ignore_local_config=True)
+    linter = Linter(config=config)
 
     def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
         for error in linter.lint_string(each.sql).get_violations():

@@ -1,5 +1,6 @@
-"""What people write by hand in place of a report: a weekly and a monthly DAG of Airflow, named by
-their file.
+"""What people write by hand in place of a report.
+
+A weekly and a monthly DAG of Airflow, named by their file.
 """
 
 import csv
@@ -23,7 +24,8 @@ KEY = "{{ dag.dag_id }}/{{ data_interval_end | ds }}.csv"
 SQL = """
 {% set period = macros.athena_reports.period(
     dag_run, macros.athena_reports.weekly("sunday", timezone="Asia/Tokyo"), late_days=1) %}
-{% set partitions = "(" ~ period.previous.partitions("dt") ~ " OR " ~ period.partitions("dt") ~ ")" %}
+{% set partitions =
+    "(" ~ period.previous.partitions("dt") ~ " OR " ~ period.partitions("dt") ~ ")" %}
 {% set inputs = {"plays": {"partitions": partitions}} %}
 {% include "user_ranking.sql" %}
 """
@@ -34,9 +36,10 @@ def as_csv(query_execution_id: str) -> str:
     text = S3Hook().read_key(f"{query_execution_id}.csv", RESULTS)
     rows = list(csv.DictReader(io.StringIO(text)))
     for row in rows:
-        row["movement"] = (
-            int(row["previous_rank"]) - int(row["rank"]) if row["previous_rank"] else ""
-        )
+        if row["previous_rank"]:
+            row["movement"] = int(row["previous_rank"]) - int(row["rank"])
+        else:
+            row["movement"] = ""
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=list(rows[0]))
     writer.writeheader()

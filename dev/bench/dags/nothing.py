@@ -11,9 +11,5 @@ with DAG(
     catchup=False,
     is_paused_upon_creation=False,
 ):
-    chain(
-        *[
-            PythonOperator(task_id=f"nothing_{number}", python_callable=lambda: None)
-            for number in range(4)
-        ]
-    )
+    ids = [f"nothing_{number}" for number in range(4)]
+    chain(*[PythonOperator(task_id=id_, python_callable=lambda: None) for id_ in ids])

@@ -1,1 +1,1 @@
-"""Amazon Athena's API over DuckDB: what it does and refuses stands in the docstring of `local_aws`."""
+"""Amazon Athena's API over DuckDB: the README.md of `local_aws` says what it does and refuses."""

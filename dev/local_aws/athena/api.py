@@ -131,7 +131,7 @@ class AthenaApi:
         self._executions.close()
 
     def inspect(self, execution_id: str) -> dict[str, Any]:
-        """What a query read: its scans with tables, partitions, columns and bytes, and DuckDB's text.
+        """What a query read: its scans (tables, partitions, columns, bytes), and DuckDB's text.
 
         Raises:
             ApiError: If there is no such execution.
@@ -147,8 +147,7 @@ class AthenaApi:
                 ),
             }
 
-    # --- query executions
-    # ----------------------------------------------------------------------------
+    # --- query executions -------------------------------------------------------------------------
 
     def _start(self, parameters: dict[str, Any], region: str) -> dict[str, Any]:
         sql = parameters["QueryString"]
@@ -162,11 +161,8 @@ class AthenaApi:
         token = parameters.get("ClientRequestToken")
         if token is None or not 32 <= len(token) <= 128:  # the AWS clients make one up
             raise ApiError("ClientRequestToken must have 32 to 128 characters")
-        if (
-            parameters.get("ResultReuseConfiguration", {})
-            .get("ResultReuseByAgeConfiguration", {})
-            .get("Enabled")
-        ):
+        reuse = parameters.get("ResultReuseConfiguration", {})
+        if reuse.get("ResultReuseByAgeConfiguration", {}).get("Enabled"):
             raise ApiError("NOT_SUPPORTED: the local Athena does not do result reuse")
         context = parameters.get("QueryExecutionContext", {})
         if context.get("Catalog", "AwsDataCatalog").lower() != "awsdatacatalog":
@@ -188,9 +184,8 @@ class AthenaApi:
     def _get(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
         execution = self._executions.get(parameters["QueryExecutionId"])
         answer = execution.describe()
-        report = self._faults.take(
-            Report, execution.call("GetQueryExecution", answer["Status"]["State"])
-        )
+        call = execution.call("GetQueryExecution", answer["Status"]["State"])
+        report = self._faults.take(Report, call)
         if report is not None:
             answer["Status"]["State"] = report.state
         return {"QueryExecution": answer}
@@ -234,9 +229,8 @@ class AthenaApi:
         if execution.kept is not None:
             chunks = results.kept(execution.kept, offset)
         else:
-            chunks = results.stored(
-                self._clients.get("s3", region), execution.output_location, offset
-            )
+            s3 = self._clients.get("s3", region)
+            chunks = results.stored(s3, execution.output_location, offset)
         try:
             page, following = results.read_page(chunks, offset, rows)
         except ClientError:
@@ -252,8 +246,7 @@ class AthenaApi:
             answer["NextToken"] = results.encode_token(execution.id, following)
         return answer
 
-    # --- workgroups
-    # ----------------------------------------------------------------------------------
+    # --- workgroups -------------------------------------------------------------------------------
 
     def _create_group(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
         configuration = parameters.get("Configuration", {})
@@ -265,9 +258,8 @@ class AthenaApi:
 
     def _update_group(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
         updates = parameters.get("ConfigurationUpdates", {})
-        self._groups.update(
-            parameters["WorkGroup"], updates, parameters.get("Description"), parameters.get("State")
-        )
+        description, state = parameters.get("Description"), parameters.get("State")
+        self._groups.update(parameters["WorkGroup"], updates, description, state)
         return {}
 
     def _delete_group(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
@@ -281,14 +273,12 @@ class AthenaApi:
         summaries = [group.summary for group in self._groups.list()]
         return _page("WorkGroups", summaries, parameters, key=lambda summary: str(summary["Name"]))
 
-    # --- data catalog
-    # --------------------------------------------------------------------------------
+    # --- data catalog -----------------------------------------------------------------------------
 
     def _database(self, parameters: dict[str, Any], region: str) -> dict[str, Any]:
         database = self._glue(region, "get_database", Name=parameters["DatabaseName"])["Database"]
-        return {
-            "Database": {"Name": database["Name"], "Parameters": database.get("Parameters", {})}
-        }
+        described = {"Name": database["Name"], "Parameters": database.get("Parameters", {})}
+        return {"Database": described}
 
     def _table(self, parameters: dict[str, Any], region: str) -> dict[str, Any]:
         names = {"DatabaseName": parameters["DatabaseName"], "Name": parameters["TableName"]}
@@ -307,9 +297,8 @@ class AthenaApi:
 
     def _glue(self, region: str, operation: str, **parameters: str) -> Mapping[str, Any]:
         try:
-            answer: Mapping[str, Any] = getattr(self._clients.get("glue", region), operation)(
-                **parameters
-            )
+            call = getattr(self._clients.get("glue", region), operation)
+            answer: Mapping[str, Any] = call(**parameters)
         except ClientError as error:
             raise ApiError(error.response["Error"]["Message"], "MetadataException") from None
         return answer

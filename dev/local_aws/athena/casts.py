@@ -1,4 +1,4 @@
-"""CAST and TRY_CAST as Trino does them: stricter in what they parse than DuckDB, and rounding half up."""
+"""CAST and TRY_CAST as Trino does them: they parse less than DuckDB, and round half up."""
 
 from __future__ import annotations
 

@@ -113,8 +113,8 @@ class Reading:
 
     Attributes:
         dataset: The files, with the partition keys as columns.
-        scanned_bytes: Compressed bytes of the column chunks that the query needs, as Athena bills
-            them.
+        scanned_bytes: Compressed bytes of the column chunks that the query needs. Athena bills
+            them so.
     """
 
     dataset: ds.FileSystemDataset
@@ -183,9 +183,8 @@ class Catalog:
             if error.response["Error"]["Code"] != "EntityNotFoundException":
                 raise
             if not self._has_database(database):
-                raise QueryFailed(
-                    "SCHEMA_NOT_FOUND", f"Schema '{database}' does not exist"
-                ) from None
+                message = f"Schema '{database}' does not exist"
+                raise QueryFailed("SCHEMA_NOT_FOUND", message) from None
             message = f"Table 'awsdatacatalog.{database}.{name}' does not exist"
             raise QueryFailed("TABLE_NOT_FOUND", message) from None
         parameters = table.get("Parameters", {})
@@ -208,7 +207,7 @@ class Catalog:
         return True
 
     def partitions(self, table: Table) -> list[Partition]:
-        """The projected or registered partitions; of a table without partition keys, the whole as one."""
+        """The projected or registered partitions; a table without partition keys is one."""
         if table.projected is not None:
             return list(table.projected)
         if not table.partition_types:
@@ -235,9 +234,8 @@ class Catalog:
         """
         table = scan.table
         types = {**table.columns, **table.partition_types}
-        schema = pa.schema(
-            [(n, arrow_type(t)) for n, t in types.items() if t.base != "unsupported"]
-        )
+        supported = {name: type_ for name, type_ in types.items() if type_.base != "unsupported"}
+        schema = pa.schema([(name, arrow_type(type_)) for name, type_ in supported.items()])
         fragments = []
         scanned_bytes = 0
         for partition in partitions:
@@ -249,9 +247,8 @@ class Catalog:
                 _check_types(fragment, {name: table.columns[name] for name in scan.columns}, path)
                 scanned_bytes += _column_bytes(fragment, scan.columns)
                 fragments.append(fragment)
-        return Reading(
-            ds.FileSystemDataset(fragments, schema, self._format, self._files), scanned_bytes
-        )
+        dataset = ds.FileSystemDataset(fragments, schema, self._format, self._files)
+        return Reading(dataset, scanned_bytes)
 
     def _fragment(
         self, found: FoundObject, partition: Partition, expression: ds.Expression
@@ -266,9 +263,8 @@ class Catalog:
             try:
                 fragment.ensure_complete_metadata()
             except (pa.ArrowInvalid, OSError) as error:
-                raise QueryFailed(
-                    "HIVE_BAD_DATA", f"s3://{path} is not valid Parquet: {error}"
-                ) from None
+                message = f"s3://{path} is not valid Parquet: {error}"
+                raise QueryFailed("HIVE_BAD_DATA", message) from None
             if len(self._fragments) >= _REMEMBERED_FILES:
                 self._fragments.clear()
             self._fragments[key] = fragment
@@ -296,9 +292,8 @@ def _check_columns(table: Table, partition: Partition) -> None:
     for name, type_ in table.columns.items():
         own = partition.columns.get(name, type_)
         if own != type_ and not _widens(own, type_):
-            keys = "/".join(
-                f"{k}={v}" for k, v in zip(table.partition_types, partition.values, strict=True)
-            )
+            values = zip(table.partition_types, partition.values, strict=True)
+            keys = "/".join(f"{key}={value}" for key, value in values)
             raise QueryFailed(
                 "HIVE_PARTITION_SCHEMA_MISMATCH",
                 "There is a mismatch between the table and partition schemas. The types are"
@@ -363,7 +358,7 @@ def _column_bytes(fragment: ds.ParquetFileFragment, columns: set[str]) -> int:
 
 
 def _check_types(fragment: ds.ParquetFileFragment, columns: dict[str, Type], path: str) -> None:
-    """Athena matches columns by name and converts little: a wider integer, a double from a float."""
+    """Athena matches columns by name and converts little: to a wider integer, float to double."""
     schema = fragment.physical_schema
     lower = {name.lower(): name for name in schema.names}
     for name, type_ in columns.items():

@@ -62,7 +62,7 @@ def _typed_literal(_parser: Any, this: exp.Expr, to: exp.DataType) -> exp.Cast:
 
 
 class _Athena(Trino):
-    """Trino's grammar with every function left as it is written, so that none is translated unseen."""
+    """Trino's grammar with every function left as written, so that none is translated unseen."""
 
     class Parser(TrinoParser):
         """Functions parse as `exp.Anonymous`, but for those with a grammar of their own."""
@@ -162,19 +162,17 @@ def _check_syntax(sql: str) -> bool:
         raise _mismatch(1, 1, (sql.split() or [""])[0], "a query")
     error = analysis.validation.error
     if error is not None:
-        line, column = (
-            error.line or sql.count("\n") + 1,
-            error.column or len(sql.rpartition("\n")[2]) + 1,
-        )
+        line = error.line or sql.count("\n") + 1
+        column = error.column or len(sql.rpartition("\n")[2]) + 1
         message = error.message.removeprefix("sql parser error: ")
         mismatch = re.fullmatch(r"Expected: (.*), found: (.*)", message, flags=re.DOTALL)
         if mismatch is None:
             raise ApiError(f"line {line}:{column}: {message}", athena_code="MALFORMED_QUERY")
         raise _mismatch(line, column, mismatch[2].replace("EOF", "<EOF>"), mismatch[1])
     if len(kinds) != 1:
-        message = (
-            "Only one sql statement is allowed." if kinds else "line 1:1: mismatched input '<EOF>'"
-        )
+        message = "line 1:1: mismatched input '<EOF>'"
+        if kinds:
+            message = "Only one sql statement is allowed."
         raise ApiError(message, athena_code="MALFORMED_QUERY")
     return kind == "unload"
 
@@ -185,7 +183,10 @@ def _mismatch(line: int, column: int, found: str, expected: str) -> ApiError:
 
 
 def _check_tokens(tokens: Sequence[Token]) -> None:
-    """What the validator lets pass and Trino does not: LIMIT before OFFSET, a text as a table's name."""
+    """What the validator lets pass and Trino does not.
+
+    That is LIMIT before OFFSET, and a text as a table's name.
+    """
     limit_at: set[int] = set()
     depth = 0
     for before, token in zip([None, *tokens], tokens, strict=False):
@@ -225,9 +226,8 @@ def _literal(parameter: str) -> str:
         (node,) = tree.expressions if isinstance(tree, exp.Select) else [tree]
         while isinstance(node, (exp.Neg, exp.Cast)):
             node = node.this
-        plain = isinstance(node, (exp.Literal, exp.Boolean, exp.Null)) and set(_set_args(tree)) == {
-            "expressions"
-        }
+        is_literal = isinstance(node, (exp.Literal, exp.Boolean, exp.Null))
+        plain = is_literal and set(_set_args(tree)) == {"expressions"}
     except (SqlglotError, ValueError) as error:
         raise ApiError(f"INVALID_PARAMETER_USAGE: not a literal: {parameter}") from error
     if not plain:

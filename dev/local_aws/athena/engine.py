@@ -1,4 +1,4 @@
-"""DuckDB as the engine of one query: it computes over what is handed to it and reaches nothing else."""
+"""DuckDB as the engine of one query: it reads what it is given, and reaches nothing else."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Interrupted(Exception):  # noqa: N818 - nothing went wrong
 
 
 class Engine:
-    """One query's own DuckDB: no files, no network, no Python variables, bounded memory and threads."""
+    """One query's own DuckDB: no files, network or Python variables; bounded memory and threads."""
 
     def __init__(self) -> None:
         self._connection = duckdb.connect(":memory:", config=_CONFIG)
@@ -60,12 +60,10 @@ class Engine:
     def satisfying(self, values: pa.Table, predicates: Sequence[Predicate]) -> list[int]:
         """The rows of partition values that satisfy all predicates, by position."""
         rows = values.append_column("#", pa.array(range(values.num_rows), pa.int64()))
-        conditions = (
-            " AND ".join(f"(({each.unless}) OR ({each.sql}))" for each in predicates) or "true"
-        )
+        conditions = [f"(({predicate.unless}) OR ({predicate.sql}))" for predicate in predicates]
         self._connection.register("k", rows)
         try:
-            sql = f'SELECT k."#" FROM k WHERE {conditions} ORDER BY 1'
+            sql = f'SELECT k."#" FROM k WHERE {" AND ".join(conditions) or "true"} ORDER BY 1'
             return [row for batch in self.run(sql, {}) for row in batch.column(0).to_pylist()]
         finally:
             self._connection.unregister("k")
@@ -101,9 +99,8 @@ class Engine:
         """Stops what runs, from any thread, and whatever would run after it."""
         if not self._stopped.is_set():
             self._stopped.set()
-            threading.Thread(
-                target=self._keep_interrupting, name="athena-stop", daemon=True
-            ).start()
+            keep = self._keep_interrupting
+            threading.Thread(target=keep, name="athena-stop", daemon=True).start()
 
     def _keep_interrupting(self) -> None:
         # Once is not enough: DuckDB forgets an interrupt that comes just before a query begins.

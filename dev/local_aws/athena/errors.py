@@ -1,4 +1,4 @@
-"""How the local Athena says no: to a request (`ApiError`) and, later, to a query (`QueryFailed`)."""
+"""How the local Athena says no: to a request (`ApiError`), or later to a query (`QueryFailed`)."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class Execution:
 
     @property
     def output_location(self) -> str:
-        """The `s3://` URL of its result: the CSV, or the stem of what UNLOAD writes beside its target."""
+        """The `s3://` URL of its result: the CSV, or the stem of UNLOAD's manifest and metadata."""
         suffix = ".csv" if self.unload is None else ""
         return f"{self.result_configuration['OutputLocation']}{self.id}{suffix}"
 
@@ -191,12 +191,8 @@ class Execution:
     def _result_place(self) -> dict[str, Any]:
         if self.is_managed:
             return {"ManagedQueryResultsConfiguration": {"Enabled": True}}
-        return {
-            "ResultConfiguration": {
-                **self.result_configuration,
-                "OutputLocation": self.output_location,
-            }
-        }
+        place = {**self.result_configuration, "OutputLocation": self.output_location}
+        return {"ResultConfiguration": place}
 
     def _statistics(self) -> dict[str, Any]:
         end = self.completed or time.time()
@@ -266,8 +262,8 @@ class Executions:
         self._executions: dict[str, Execution] = {}
         self._tokens: dict[str, Execution] = {}
         self._lock = threading.Lock()
-        # Each query waits in a thread of its own, so that one that is held QUEUED keeps no other
-        # waiting.
+        # Each query waits in a thread of its own,
+        # so that one that is held QUEUED keeps no other waiting.
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="athena")
         self._workers = threading.Semaphore(workers)
 
@@ -290,12 +286,11 @@ class Executions:
         execution = Execution(request, place, group.scan_cutoff_bytes, statement.unload)
         with self._lock:
             known = self._tokens.get(token)
-        if (
-            known is not None
-            and self._faults.take(ForgetToken, known.call("StartQueryExecution")) is not None
-        ):
-            with self._lock:
-                self._tokens.pop(token, None)
+        if known is not None:
+            call = known.call("StartQueryExecution")
+            if self._faults.take(ForgetToken, call) is not None:
+                with self._lock:
+                    self._tokens.pop(token, None)
         with self._lock:
             if token in self._tokens:
                 return _same_request(self._tokens[token], execution)
@@ -331,9 +326,8 @@ class Executions:
     def newest_first(self, workgroup: str) -> list[Execution]:
         """The executions of a workgroup."""
         with self._lock:
-            return [
-                e for e in reversed(self._executions.values()) if e.request.workgroup == workgroup
-            ]
+            newest_first = list(reversed(self._executions.values()))
+        return [each for each in newest_first if each.request.workgroup == workgroup]
 
     def catalog(self, region: str) -> Catalog:
         """The data catalog of a region."""
@@ -352,10 +346,8 @@ class Executions:
     def _check_room(self) -> None:
         if self._max_active is None:
             return
-        if (
-            sum(each.state not in FINAL_STATES for each in self._executions.values())
-            >= self._max_active
-        ):
+        active = sum(each.state not in FINAL_STATES for each in self._executions.values())
+        if active >= self._max_active:
             raise ApiError(
                 "You have exceeded the limit for the number of queries you can run concurrently."
                 " Please reduce the number of concurrent queries submitted by this account. Contact"
@@ -498,14 +490,17 @@ class Executions:
     def _put(
         self, execution: Execution, location: str, file: BinaryIO, *, is_target: bool = False
     ) -> None:
-        """Writes an object; the expected owner is not that of UNLOAD's target (user guide, "UNLOAD")."""
+        """Writes an object.
+
+        The expected owner is not that of UNLOAD's target (user guide, "UNLOAD").
+        """
         bucket, _, key = location.removeprefix("s3://").partition("/")
-        owner = {
-            k: v for k, v in execution.result_configuration.items() if k == "ExpectedBucketOwner"
-        }
+        owner = {}
+        if "ExpectedBucketOwner" in execution.result_configuration and not is_target:
+            owner["ExpectedBucketOwner"] = execution.result_configuration["ExpectedBucketOwner"]
         s3 = self._clients.get("s3", execution.request.region)
         with _writing(location):
-            s3.upload_fileobj(file, bucket, key, ExtraArgs={} if is_target else owner)
+            s3.upload_fileobj(file, bucket, key, ExtraArgs=owner)
 
 
 @contextmanager
@@ -544,13 +539,15 @@ def _athena_error(end: End) -> dict[str, Any] | None:
 
 
 def _same_request(known: Execution, new: Execution) -> Execution:
-    """The execution that a token stands for; other parameters and workgroups do not count, as recorded."""
+    """The execution that a token stands for.
+
+    Other parameters and workgroups do not count, as recorded.
+    """
     facts = [
         (each.request.sql, each.request.database, each.request.catalog, each.result_configuration)
         for each in (known, new)
     ]
     if facts[0] != facts[1]:
-        raise ApiError(
-            "Idempotent parameters do not match", athena_code="IDEMPOTENT_PARAMETER_MISMATCH"
-        )
+        message = "Idempotent parameters do not match"
+        raise ApiError(message, athena_code="IDEMPOTENT_PARAMETER_MISMATCH")
     return known

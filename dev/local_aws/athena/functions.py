@@ -1,4 +1,4 @@
-"""Trino's functions and operators, each with its DuckDB translation: what is not here is refused."""
+"""Trino's functions and operators, each with its DuckDB translation; all others are refused."""
 
 from __future__ import annotations
 
@@ -44,9 +44,8 @@ class WrongArgumentsError(Exception):
 
 
 def _want(expr: Expr, type_: Type) -> Expr:
-    if common_type(expr.type, type_) != type_ or (
-        expr.type.base == "char" and type_.base != "char"
-    ):
+    is_cut = expr.type.base == "char" and type_.base != "char"
+    if common_type(expr.type, type_) != type_ or is_cut:
         raise WrongArgumentsError
     return coerce(expr, type_)
 
@@ -71,8 +70,7 @@ def _literal(expr: Expr, what: str) -> str:
     return expr.constant
 
 
-# --- operators
-# ---------------------------------------------------------------------------------------
+# --- operators ------------------------------------------------------------------------------------
 
 
 def arithmetic(operator: str, left: Expr, right: Expr) -> Expr:
@@ -89,9 +87,8 @@ def arithmetic(operator: str, left: Expr, right: Expr) -> Expr:
             return _add_interval(right, left, operator)
     for side in (left, right):
         if not is_number(side.type) and side.type != UNKNOWN:
-            raise QueryFailed(
-                "TYPE_MISMATCH", f"Cannot apply operator: {left.type} {operator} {right.type}"
-            )
+            message = f"Cannot apply operator: {left.type} {operator} {right.type}"
+            raise QueryFailed("TYPE_MISMATCH", message)
     type_ = common_type(left.type, right.type) or UNKNOWN
     if type_.base == "decimal":
         sides = [side if side.type != UNKNOWN else coerce(side, type_) for side in (left, right)]
@@ -110,9 +107,8 @@ def _decimal_arithmetic(operator: str, left: Expr, right: Expr) -> Expr:
     scale = max(s1, s2)
     if operator in "+-":
         type_ = decimal(max(p1 - s1, p2 - s2) + scale + 1, scale)
-        left, right = (
-            build(f"CAST({{0}} AS {type_.duckdb})", type_, side) for side in (left, right)
-        )
+        as_type = f"CAST({{0}} AS {type_.duckdb})"
+        left, right = (build(as_type, type_, side) for side in (left, right))
         return build(f"CAST(({{0}} {operator} {{1}}) AS {type_.duckdb})", type_, left, right)
     left, right = (coerce(side, decimal(*side.type.digits)) for side in (left, right))
     if operator == "*":
@@ -123,12 +119,8 @@ def _decimal_arithmetic(operator: str, left: Expr, right: Expr) -> Expr:
     if operator == "/":
         type_ = decimal(p1 + s2 + max(s2 - s1, 0), scale)
         shift = 10 ** (scale + s2 - s1)
-        quotient = build(
-            f"trino_divide(trino_unscaled({{0}}) * {shift}, trino_unscaled({{1}}))",
-            type_,
-            left,
-            right,
-        )
+        divide = f"trino_divide(trino_unscaled({{0}}) * {shift}, trino_unscaled({{1}}))"
+        quotient = build(divide, type_, left, right)
     else:
         type_ = decimal(min(p2 - s2, p1 - s1) + scale, scale)
         wide = [10 ** (scale - own) for own in (s1, s2)]
@@ -150,9 +142,8 @@ def _add_interval(moment: Expr, interval: Expr, operator: str) -> Expr:
     months = interval.type.base == "interval year to month"
     if moment.type.base == "date":
         if interval.constant in ("hour", "minute", "second"):
-            raise QueryFailed(
-                "INVALID_FUNCTION_ARGUMENT", "Cannot add hour, minutes or seconds to a date"
-            )
+            message = "Cannot add hour, minutes or seconds to a date"
+            raise QueryFailed("INVALID_FUNCTION_ARGUMENT", message)
         return build(f"CAST(({{0}} {operator} {{1}}) AS DATE)", DATE, moment, interval)
     if moment.type.base == "timestamp" or not months:
         # A day to second interval is a span of time: over a change of DST, a day is 24 hours.
@@ -176,9 +167,8 @@ def comparison(operator: str, left: Expr, right: Expr) -> Expr:
         QueryFailed: TYPE_MISMATCH where the types have nothing in common.
     """
     if common_type(left.type, right.type) is None:
-        raise QueryFailed(
-            "TYPE_MISMATCH", f"Cannot apply operator: {left.type} {operator} {right.type}"
-        )
+        message = f"Cannot apply operator: {left.type} {operator} {right.type}"
+        raise QueryFailed("TYPE_MISMATCH", message)
     left, right = unify(left, right)
     if left.type.of or left.type.base.startswith("row("):
         raise not_supported("comparisons of arrays, maps and rows")
@@ -215,8 +205,7 @@ def _zone_name(zone: Expr) -> str:
     return name
 
 
-# --- scalar functions
-# --------------------------------------------------------------------------------
+# --- scalar functions -----------------------------------------------------------------------------
 
 Translate = Callable[..., Expr]
 
@@ -250,22 +239,17 @@ def _field(name: str, template: str = "") -> Translate:
     """A part of a date or of a moment as it reads in its zone."""
 
     def translate(moment: Expr) -> Expr:
-        if _time(moment).type.base == "date" and name in (
-            "hour",
-            "minute",
-            "second",
-            "millisecond",
-        ):
+        is_below_a_day = name in ("hour", "minute", "second", "millisecond")
+        if _time(moment).type.base == "date" and is_below_a_day:
             raise WrongArgumentsError
-        return build(
-            template or f"CAST(date_part('{name}', {{0}}) AS BIGINT)", BIGINT, local(moment)
-        )
+        part = template or f"CAST(date_part('{name}', {{0}}) AS BIGINT)"
+        return build(part, BIGINT, local(moment))
 
     return translate
 
 
 def _row(*args: Expr) -> Expr:
-    """ROW(...), of use only as a key to order by: Trino, too, compares no rows with NULL in them."""
+    """ROW(...), of use only as a key to order by: Trino too compares no rows with NULL in them."""
     nulls = build("[{*}]", UNKNOWN, *(build("({0} IS NULL)", BOOLEAN, arg) for arg in args))
     message = text("NOT_SUPPORTED: ROW comparison not supported for fields with null elements")
     type_ = Type(f"row({', '.join(str(arg.type) for arg in args)})")
@@ -300,9 +284,8 @@ def array_of(*elements: Expr) -> Expr:
 def _map(keys: Expr, values: Expr) -> Expr:
     if keys.type.base != "array" or values.type.base != "array":
         raise WrongArgumentsError
-    return build(
-        "map({0}, {1})", Type("map", of=(keys.type.of[0], values.type.of[0])), keys, values
-    )
+    type_ = Type("map", of=(keys.type.of[0], values.type.of[0]))
+    return build("map({0}, {1})", type_, keys, values)
 
 
 def _concat(*args: Expr) -> Expr:
@@ -320,9 +303,8 @@ def _coalesce(*args: Expr) -> Expr:
 
 
 def _nullif(value: Expr, other: Expr) -> Expr:
-    return build(
-        "CASE WHEN {0} THEN NULL ELSE {1} END", value.type, comparison("=", value, other), value
-    )
+    is_other = comparison("=", value, other)
+    return build("CASE WHEN {0} THEN NULL ELSE {1} END", value.type, is_other, value)
 
 
 def _extreme(function: str) -> Translate:
@@ -331,8 +313,8 @@ def _extreme(function: str) -> Translate:
         result = args[0]
         for arg in args[1:]:
             template = (
-                f"CASE WHEN {{0}} IS NULL OR {{1}} IS NULL THEN NULL ELSE {function}({{0}},"
-                " {1}) END"
+                "CASE WHEN {0} IS NULL OR {1} IS NULL THEN NULL"
+                f" ELSE {function}({{0}}, {{1}}) END"
             )
             result = build(template, arg.type, result, arg)
         return result
@@ -349,9 +331,8 @@ def _round(value: Expr, digits: Expr | None = None) -> Expr:
         raise not_supported("round(integer, n) for a negative n or one that is not a literal")
     if is_float(value.type):
         places = places or build("0", BIGINT)
-        return build(
-            f"CAST(trino_round({{0}}, {{1}}) AS {value.type.duckdb})", value.type, value, places
-        )
+        rounded = f"CAST(trino_round({{0}}, {{1}}) AS {value.type.duckdb})"
+        return build(rounded, value.type, value, places)
     precision, scale = value.type.digits
     if places is None:
         type_ = decimal(precision - scale + min(scale, 1), 0)
@@ -405,24 +386,22 @@ _DATE_UNITS = _UNITS[4:]
 def _unit(unit: Expr, moment: Expr) -> str:
     name = _literal(unit, "a unit of time").lower()
     if name not in (_DATE_UNITS if moment.type.base == "date" else _UNITS):
-        raise QueryFailed(
-            "INVALID_FUNCTION_ARGUMENT", f"'{name}' is not a valid {moment.type.base} field"
-        )
+        message = f"'{name}' is not a valid {moment.type.base} field"
+        raise QueryFailed("INVALID_FUNCTION_ARGUMENT", message)
     return name
 
 
 def _date_trunc(unit: Expr, moment: Expr) -> Expr:
     name = _unit(unit, _time(moment))
     if moment.type.base != "timestamp with time zone":
-        return build(
-            f"CAST(date_trunc('{name}', {{0}}) AS {moment.type.duckdb})", moment.type, moment
-        )
+        truncated = f"CAST(date_trunc('{name}', {{0}}) AS {moment.type.duckdb})"
+        return build(truncated, moment.type, moment)
     wall = local(moment)
     if name in _DATE_UNITS:
         zone = known_zone(moment.type)
         return build(f"timezone({quoted(zone)}, date_trunc('{name}', {{0}}))", moment.type, wall)
-    # Below a day the offset stays: going through the wall clock would lose which of two equal hours
-    # it was.
+    # Below a day the offset stays:
+    # going through the wall clock would lose which of two equal hours it was.
     return build(f"({{0}} - ({{1}} - date_trunc('{name}', {{1}})))", moment.type, moment, wall)
 
 
@@ -460,9 +439,10 @@ def _to_unixtime(moment: Expr) -> Expr:
 
 
 _MYSQL_TO_STRFTIME = {
-    "Y": "%Y", "y": "%y", "m": "%m", "c": "%-m", "d": "%d", "e": "%-d", "H": "%H", "k": "%-H", "h": "%I",
-    "I": "%I", "l": "%-I", "i": "%M", "s": "%S", "S": "%S", "f": "%f", "p": "%p", "M": "%B", "b": "%b",
-    "W": "%A", "a": "%a", "j": "%j", "T": "%H:%M:%S", "r": "%I:%M:%S %p", "v": "%V", "x": "%G", "%": "%%",
+    "Y": "%Y", "y": "%y", "m": "%m", "c": "%-m", "d": "%d", "e": "%-d", "H": "%H", "k": "%-H",
+    "h": "%I", "I": "%I", "l": "%-I", "i": "%M", "s": "%S", "S": "%S", "f": "%f", "p": "%p",
+    "M": "%B", "b": "%b", "W": "%A", "a": "%a", "j": "%j",
+    "T": "%H:%M:%S", "r": "%I:%M:%S %p", "v": "%V", "x": "%G", "%": "%%",
 }  # fmt: skip
 _MYSQL_PARSED = "YmdHisST"
 
@@ -499,14 +479,18 @@ def _from_iso8601_date(value: Expr) -> Expr:
 
 def _from_iso8601_timestamp(value: Expr) -> Expr:
     message = 'INVALID_FUNCTION_ARGUMENT: Invalid format: "%s"'
-    pattern = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,3})?(Z|[+-][0-9]{2}:[0-9]{2})?"
+    pattern = (
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,3})?"
+        r"(Z|[+-][0-9]{2}:[0-9]{2})?"
+    )
     in_utc = value.constant is not None and not re.search(r"[+-]\d\d:\d\d$", value.constant)
     type_ = Type("timestamp with time zone", zone="UTC" if in_utc else None)
     return parsed(_want(value, VARCHAR), pattern, "TRY_CAST({0} AS TIMESTAMPTZ)", type_, message)
 
 
 _SAFE_REGEX = re.compile(
-    r"(?:\\[dDwWsSbB.\\|()\[\]{}*+?^$/-]|\[\^?(?:\\[dDwWsS.\\\]\[^$*+?(){}|/-]|[^\\\[\]&])+\]|\(\?[:i]|\(\?i\)"
+    r"(?:\\[dDwWsSbB.\\|()\[\]{}*+?^$/-]"
+    r"|\[\^?(?:\\[dDwWsS.\\\]\[^$*+?(){}|/-]|[^\\\[\]&])+\]|\(\?[:i]|\(\?i\)"
     r"|[(|)^$.]|[*+?]\??|\{\d+(?:,\d*)?\}\??|[^\\\[\](){}*+?|^$.])*"
 )
 
@@ -523,6 +507,13 @@ def _regexp_like(value: Expr, pattern: Expr) -> Expr:
     return build("regexp_matches({0}, {1})", BOOLEAN, _want(value, VARCHAR), text(translated))
 
 
+_WHITE_SPACE_CODES = (
+    *(*range(9, 14), *range(28, 33), 0x1680, *range(0x2000, 0x2007)),
+    *(*range(0x2008, 0x200B), 0x2028, 0x2029, 0x205F, 0x3000),
+)
+_WHITE_SPACE = "".join(chr(code) for code in _WHITE_SPACE_CODES)
+
+
 def trim(kind: str, value: Expr, characters: Expr | None = None) -> Expr:
     """trim, ltrim, rtrim and TRIM(... FROM ...).
 
@@ -531,23 +522,8 @@ def trim(kind: str, value: Expr, characters: Expr | None = None) -> Expr:
         value: What is trimmed.
         characters: What is taken off its ends, white space by default.
     """
-    spaces = "".join(
-        chr(c)
-        for c in (
-            *range(9, 14),
-            *range(28, 33),
-            0x1680,
-            *range(0x2000, 0x2007),
-            *range(0x2008, 0x200B),
-            0x2028,
-            0x2029,
-            0x205F,
-            0x3000,
-        )
-    )
-    return build(
-        f"{kind}({{0}}, {{1}})", value.type, _want(value, VARCHAR), characters or text(spaces)
-    )
+    taken = characters or text(_WHITE_SPACE)
+    return build(f"{kind}({{0}}, {{1}})", value.type, _want(value, VARCHAR), taken)
 
 
 def _pad(function: str) -> str:
@@ -630,8 +606,7 @@ SCALARS: dict[str, Translate] = {
 SCALARS["substring"] = SCALARS["substr"]
 
 
-# --- aggregate and window functions
-# ------------------------------------------------------------------
+# --- aggregate and window functions ---------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -651,7 +626,7 @@ class Call:
     result: str = "{0}"
 
     def expr(self, *, distinct: bool, order: Expr, suffix: Expr) -> Expr:
-        """The whole expression, `order` being its own ORDER BY, `suffix` its FILTER and OVER clauses."""
+        """The whole expression; `order` is its own ORDER BY, `suffix` its FILTER and OVER."""
         inner: list[str | Expr] = ["*"] if not self.args and self.functions == ("count",) else []
         for position, arg in enumerate(self.args):
             inner += [", " if position else "", arg]
@@ -661,6 +636,10 @@ class Call:
             for name in self.functions
         ]
         return build(self.result, self.type, *calls, opaque=True)
+
+
+def _count_if(value: Expr) -> Call:
+    return Call(("count_if",), (_want(value, BOOLEAN),), BIGINT, "CAST({0} AS BIGINT)")
 
 
 def _count(*args: Expr) -> Call:
@@ -710,9 +689,7 @@ AGGREGATES: dict[str, Callable[..., Call]] = {
     "bool_and": _boolean("bool_and"),
     "bool_or": _boolean("bool_or"),
     "count": _count,
-    "count_if": lambda value: Call(
-        ("count_if",), (_want(value, BOOLEAN),), BIGINT, "CAST({0} AS BIGINT)"
-    ),
+    "count_if": _count_if,
     "every": _boolean("bool_and"),
     "max": _same("max"),
     "max_by": _by("arg_max_null"),
@@ -755,42 +732,40 @@ WINDOWS: dict[str, Callable[..., Call]] = {
 
 MACROS = (
     "trino_unscaled(x) AS CAST(replace(CAST(x AS VARCHAR), '.', '') AS HUGEINT)",
-    (
-        "trino_divide(n, d) AS (n // d + CASE WHEN abs(n % d) >= abs(d) - abs(n % d) "
-        "THEN CAST(sign(n) * sign(d) AS HUGEINT) ELSE 0 END)"
-    ),
-    (
-        "trino_milliseconds(t) AS make_timestamp(epoch_us(t) + 500 - ((epoch_us(t) + 500) % 1000 +"
-        " 1000) % 1000)"
-    ),
+    """trino_divide(n, d) AS (n // d + CASE
+        WHEN abs(n % d) >= abs(d) - abs(n % d) THEN CAST(sign(n) * sign(d) AS HUGEINT)
+        ELSE 0
+    END)""",
+    """trino_milliseconds(t) AS
+        make_timestamp(epoch_us(t) + 500 - ((epoch_us(t) + 500) % 1000 + 1000) % 1000)""",
     "trino_invalid(message) AS error('INVALID_FUNCTION_ARGUMENT: ' || message)",
     "trino_undone(what) AS error('NOT_SUPPORTED: the local Athena does not do ' || what)",
-    (
-        "trino_round(x, places) AS CASE WHEN isnan(x) OR isinf(x) THEN x "
-        "WHEN abs(x) * power(10.0, places) >= 9e18 THEN trino_undone('round of so large a double') "
-        "WHEN x < 0 THEN -(round(-x * power(10.0, places)) / power(10.0, places)) "
-        "ELSE round(x * power(10.0, places)) / power(10.0, places) END"
-    ),
-    (
-        "trino_substr(s, start, size) AS CASE WHEN s IS NULL OR start IS NULL OR size IS NULL THEN"
-        " NULL WHEN start = 0 OR abs(start) > length(s) OR size <= 0 THEN '' ELSE substring(s, CASE"
-        " WHEN start < 0 THEN length(s) + start + 1 ELSE start END, size) END"
-    ),
-    (
-        "trino_split_part(s, d, i) AS CASE WHEN i < 1 THEN trino_invalid('Index must be greater"
-        " than zero') WHEN d = '' THEN trino_undone('split_part with an empty delimiter') WHEN i >"
-        " len(string_split(s, d)) THEN NULL ELSE split_part(s, d, i) END"
-    ),
-    (
-        "trino_replace(s, x, y) AS "
-        "CASE WHEN x = '' THEN trino_undone('replace of an empty string') ELSE replace(s, x, y) END"
-    ),
+    """trino_round(x, places) AS CASE
+        WHEN isnan(x) OR isinf(x) THEN x
+        WHEN abs(x) * power(10.0, places) >= 9e18 THEN trino_undone('round of so large a double')
+        WHEN x < 0 THEN -(round(-x * power(10.0, places)) / power(10.0, places))
+        ELSE round(x * power(10.0, places)) / power(10.0, places)
+    END""",
+    """trino_substr(s, start, size) AS CASE
+        WHEN s IS NULL OR start IS NULL OR size IS NULL THEN NULL
+        WHEN start = 0 OR abs(start) > length(s) OR size <= 0 THEN ''
+        ELSE substring(s, CASE WHEN start < 0 THEN length(s) + start + 1 ELSE start END, size)
+    END""",
+    """trino_split_part(s, d, i) AS CASE
+        WHEN i < 1 THEN trino_invalid('Index must be greater than zero')
+        WHEN d = '' THEN trino_undone('split_part with an empty delimiter')
+        WHEN i > len(string_split(s, d)) THEN NULL
+        ELSE split_part(s, d, i)
+    END""",
+    """trino_replace(s, x, y) AS CASE
+        WHEN x = '' THEN trino_undone('replace of an empty string')
+        ELSE replace(s, x, y)
+    END""",
     "trino_reverse(s) AS array_to_string(list_reverse(regexp_extract_all(s, '(?s).')), '')",
-    (
-        "trino_pad(padded, size, pad) AS "
-        "CASE WHEN pad = '' THEN trino_invalid('Padding string must not be empty') "
-        "WHEN size < 0 THEN trino_invalid('Target length must be in the range [0..2147483647]') "
-        "ELSE padded END"
-    ),
+    """trino_pad(padded, size, pad) AS CASE
+        WHEN pad = '' THEN trino_invalid('Padding string must not be empty')
+        WHEN size < 0 THEN trino_invalid('Target length must be in the range [0..2147483647]')
+        ELSE padded
+    END""",
 )
 """Bodies of DuckDB macros that the translations use."""

@@ -2,8 +2,8 @@
 
 Athena asks GetPartitions with a filter, and lists the prefix of each partition that is left. Here
 all partitions are filtered. moto takes half a millisecond over HTTP for each partition that it
-describes and five for each listing, more than most queries; so both are read from its state in this
-process.
+describes and five for each listing, more than most queries.
+So both are read from its state in this process.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ class Lookups:
         self._region = region
 
     def partitions(self, database: str, table: str) -> list[FakePartition]:
-        """All partitions of a table, in the order of their registration; an update makes a new object."""
+        """All partitions of a table, in the order of their registration.
+
+        An update makes a new object.
+        """
         return glue_backends[ACCOUNT][self._region].get_partitions(database, table, expression="")
 
     def objects(self, bucket: str, prefix: str) -> Iterator[FoundObject]:

@@ -1,4 +1,4 @@
-"""Partition projection: a table's partitions computed from its parameters, as Athena's user guide says."""
+"""Partition projection: a table's partitions from its parameters, as Athena's user guide says."""
 
 from __future__ import annotations
 
@@ -71,9 +71,8 @@ def _enum(setting: Callable[..., str]) -> list[str]:
 def _integers(setting: Callable[..., str]) -> list[str]:
     first, last = map(int, setting("range").split(","))
     digits = int(setting("digits", "0"))
-    return [
-        f"{value:0{digits}d}" for value in range(first, last + 1, int(setting("interval", "1")))
-    ]
+    interval = int(setting("interval", "1"))
+    return [f"{value:0{digits}d}" for value in range(first, last + 1, interval)]
 
 
 def _dates(setting: Callable[..., str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a translated query is made of: scans of tables, columns, scopes; and what of a table it needs."""
+"""What a translated query is made of (scans, columns, scopes), and what it needs of each table."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ class Field:
     """A column as a name can reach it.
 
     Attributes:
-        qualifier: Alias or table name, lower case; None if only the bare name reaches it (JOIN
-            USING).
+        qualifier: Alias or table name, lower case; None if only the bare name reaches it, as after
+            JOIN USING.
         column: The column.
         nullable: Whether an outer join can put NULL in its place.
     """
@@ -167,7 +167,7 @@ def add_pruning(condition: Expr, fields: list[Field]) -> None:
 
 
 def _on_partition_keys(condition: Expr) -> Iterator[tuple[Scan, str]]:
-    """The scans of whose partition keys alone the condition speaks, each with its text over them."""
+    """The scans of whose partition keys alone the condition speaks, each with its text over it."""
     columns = list(condition.columns)
     if not columns or condition.opaque or len({column.relation for column in columns}) > 1:
         return

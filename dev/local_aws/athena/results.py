@@ -1,4 +1,4 @@
-"""Results as Athena writes them: the CSV to the byte, its metadata, and pages of GetQueryResults."""
+"""Results as Athena writes them: the CSV to the byte, its metadata, pages of GetQueryResults."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def csv_rows(batch: pa.RecordBatch, types: Sequence[Type]) -> memoryview:
     end, none = pa.scalar("\n", pa.large_string()), pa.scalar("", pa.large_string())
     lines = pc.binary_join_element_wise(lines, end, none)
     _, offsets, data = lines.buffers()
-    first, last = pa.Array.from_buffers(
-        pa.int64(), len(lines) + 1, [None, offsets], offset=lines.offset
-    )[:: len(lines)].to_pylist()
+    buffers = [None, offsets]
+    starts = pa.Array.from_buffers(pa.int64(), len(lines) + 1, buffers, offset=lines.offset)
+    first, last = starts[:: len(lines)].to_pylist()
     return memoryview(data)[first:last]
 
 
@@ -103,17 +103,15 @@ def as_text(column: pa.Array, type_: Type) -> pa.StringArray:
 
 
 def _nested(column: pa.Array, type_: Type) -> Iterator[str | None]:
-    """Arrays, maps and rows as Athena prints them: `[1, 2]`, `{a=1}`, `{x=1, y=a}`, with null for NULL."""
+    """Arrays, maps, rows as Athena prints them: `[1, 2]`, `{a=1}`, `{x=1, y=a}`; NULL is null."""
     present = column.is_valid().to_pylist()
     if type_.base == "row":
-        for is_present, *values in zip(
-            present, *map(_words, column.flatten(), type_.of), strict=True
-        ):
-            yield (
-                f"{{{', '.join(map('{}={}'.format, type_.fields, values))}}}"
-                if is_present
-                else None
-            )
+        columns = map(_words, column.flatten(), type_.of)
+        for is_present, *values in zip(present, *columns, strict=True):
+            if is_present:
+                yield f"{{{', '.join(map('{}={}'.format, type_.fields, values))}}}"
+            else:
+                yield None
         return
     lists = [column]
     if type_.base == "map":
@@ -195,9 +193,8 @@ def stored(s3: Any, location: str, offset: int) -> Iterator[bytes]:
     bucket, _, key = location.removeprefix("s3://").partition("/")
     total = offset + 1
     while offset < total:
-        answer = s3.get_object(
-            Bucket=bucket, Key=key, Range=f"bytes={offset}-{offset + _CHUNK_BYTES - 1}"
-        )
+        range_ = f"bytes={offset}-{offset + _CHUNK_BYTES - 1}"
+        answer = s3.get_object(Bucket=bucket, Key=key, Range=range_)
         chunk = answer["Body"].read()
         total = int(answer["ContentRange"].rpartition("/")[2])
         offset += len(chunk)

@@ -1,8 +1,9 @@
-"""From Trino's parse tree to DuckDB's text: every name resolved, every type known, nothing passed unseen.
+"""From Trino's parse tree to DuckDB's text: every name is resolved, and every type is known.
 
-Each node of the tree is translated by a method of its own, and each function by a row of
-`functions`; what has neither is refused. A WITH query is translated anew wherever it is named, as
-Trino does, so that each place reads its tables, and prunes their partitions, on its own.
+Nothing is passed on unseen. Each node of the tree is translated by a method of its own, and each
+function by a row of `functions`; what has neither is refused. A WITH query is translated anew
+wherever it is named, as Trino does, so that each place reads its tables, and prunes their
+partitions, on its own.
 """
 
 from __future__ import annotations
@@ -187,8 +188,7 @@ class _Translator:
         self._database = database.lower()
         self._numbers = itertools.count()
 
-    # --- queries
-    # -------------------------------------------------------------------------------------
+    # --- queries ----------------------------------------------------------------------------------
 
     def query(self, node: exp.Expr, ctes: Mapping[str, _Cte], parent: Scope | None) -> Query:
         """A query in parentheses or not: SELECT, VALUES or a set operation, with its WITH."""
@@ -219,9 +219,8 @@ class _Translator:
         clauses = []
         if node.args.get("from_"):
             _only(node.args["from_"], "this")
-            clauses.append(
-                f"FROM {self._from(node.args['from_'].this, node.args.get('joins') or [], frame)}"
-            )
+            joins = node.args.get("joins") or []
+            clauses.append(f"FROM {self._from(node.args['from_'].this, joins, frame)}")
         if node.args.get("where"):
             condition = self._condition(node.args["where"].this, frame, frame.scope.fields)
             clauses.append(f"WHERE {condition.sql}")
@@ -259,14 +258,13 @@ class _Translator:
         for item in node.expressions:
             if isinstance(item, exp.Star) or isinstance(item.this, exp.Star):
                 _only(item, *(("this", "table") if isinstance(item, exp.Column) else ()))
-                qualifier = (
-                    item.args["table"].name.lower() if isinstance(item, exp.Column) else None
-                )
+                qualifier = None
+                if isinstance(item, exp.Column):
+                    qualifier = item.args["table"].name.lower()
                 found = [f.column for f in frame.scope.fields if qualifier in (None, f.qualifier)]
                 if not found:
-                    raise self._located(
-                        QueryFailed("TABLE_NOT_FOUND", "Relation not found or not visible"), item
-                    )
+                    message = "Relation not found or not visible"
+                    raise self._located(QueryFailed("TABLE_NOT_FOUND", message), item)
                 for column in found:
                     yield column.name, column.as_expr()
                 count += len(found)
@@ -299,11 +297,8 @@ class _Translator:
                 key = self.expr(item.this, frame)
             frame.needs.append(key)
             # DuckDB takes a number for a position, and under DISTINCT nothing else.
-            position = next(
-                (str(i) for i, output in enumerate(outputs, 1) if output.parts == key.parts),
-                key.sql,
-            )
-            keys.append(f"{position}{_direction(item)}")
+            positions = [i for i, output in enumerate(outputs, 1) if output.parts == key.parts]
+            keys.append(f"{positions[0] if positions else key.sql}{_direction(item)}")
         return ", ".join(keys)
 
     def _ordinal(self, literal: exp.Literal, outputs: list[Expr]) -> Expr:
@@ -334,10 +329,8 @@ class _Translator:
             raise self._located(QueryFailed("TYPE_MISMATCH", message), node)
         frame = _Frame(ctes, Scope())
         derived = [self._derive(side, frame) for side in sides]
-        rows = [
-            unify(*(column.as_expr() for column in pair))
-            for pair in zip(*(d[1] for d in derived), strict=True)
-        ]
+        pairs = zip(*(columns for _, columns in derived), strict=True)
+        rows = [unify(*(column.as_expr() for column in pair)) for pair in pairs]
         selects = []
         for side in (0, 1):
             listed = ", ".join(f"{row[side].sql} AS c{i}" for i, row in enumerate(rows))
@@ -362,41 +355,35 @@ class _Translator:
         source, columns = self._derive(query, frame)
         frame.scope.fields = [Field(None, column) for column in columns]
         exprs = [column.as_expr() for column in columns]
-        order = (
-            f" ORDER BY {self._order(node.args['order'], frame, exprs)}"
-            if node.args.get("order")
-            else ""
-        )
+        order = ""
+        if node.args.get("order"):
+            order = f" ORDER BY {self._order(node.args['order'], frame, exprs)}"
         listed = ", ".join(f"{expr.sql} AS c{i}" for i, expr in enumerate(exprs))
         outputs = [
             Column(column.name, column.type, f"c{i}", None, (expr,), not window)
             for i, (column, expr) in enumerate(zip(columns, exprs, strict=True))
         ]
-        return Query(
-            f"SELECT {listed} FROM {source}{order}{window}", outputs, frame.needs, frame.children
-        )
+        sql = f"SELECT {listed} FROM {source}{order}{window}"
+        return Query(sql, outputs, frame.needs, frame.children)
 
     def _values(self, node: exp.Values, ctes: Mapping[str, _Cte], parent: Scope | None) -> Query:
         _only(node, "expressions", "with_", "order", "limit", "offset", "alias")
         frame = _Frame(ctes, Scope(parent=parent))
         rows = [[self.expr(value, frame) for value in row.expressions] for row in node.expressions]
         if len({len(row) for row in rows}) > 1:
-            raise self._located(
-                QueryFailed("TYPE_MISMATCH", "Values rows have mismatched sizes"), node
-            )
+            error = QueryFailed("TYPE_MISMATCH", "Values rows have mismatched sizes")
+            raise self._located(error, node)
         columns = [unify(*column) for column in zip(*rows, strict=True)]
         listed = ", ".join(
             "(" + ", ".join(expr.sql for expr in row) + ")" for row in zip(*columns, strict=True)
         )
         names = ", ".join(f"c{i}" for i in range(len(columns)))
         outputs = [Column(f"_col{i}", column[0].type, f"c{i}") for i, column in enumerate(columns)]
-        query = Query(
-            f"SELECT {names} FROM (VALUES {listed}) AS v({names})", outputs, [], frame.children
-        )
+        sql = f"SELECT {names} FROM (VALUES {listed}) AS v({names})"
+        query = Query(sql, outputs, [], frame.children)
         return self._ordered(node, query, ctes)
 
-    # --- relations
-    # -----------------------------------------------------------------------------------
+    # --- relations --------------------------------------------------------------------------------
 
     def _derive(self, query: Query, frame: _Frame) -> tuple[str, list[Column]]:
         """A query as a relation of FROM."""
@@ -434,9 +421,8 @@ class _Translator:
             return f"({self._from(alone, node.args['joins'], inner)})", inner.scope.fields
         alias = node.args.get("alias")
         qualifier = alias.name.lower() if alias is not None else None
-        names = (
-            [column.name for column in alias.args.get("columns") or []] if alias is not None else []
-        )
+        columns_named = alias.args.get("columns") or [] if alias is not None else []
+        names = [column.name for column in columns_named]
         if isinstance(node, exp.Table):
             sql, columns, name = self._table(node, frame)
             qualifier = qualifier or name
@@ -452,8 +438,8 @@ class _Translator:
     def _renamed(self, columns: list[Column], names: list[str], node: exp.Expr) -> list[Column]:
         if names and len(names) != len(columns):
             message = (
-                f"Column alias list has {len(names)} entries but relation has {len(columns)}"
-                " columns"
+                f"Column alias list has {len(names)} entries"
+                f" but relation has {len(columns)} columns"
             )
             raise self._located(QueryFailed("MISMATCHED_COLUMN_ALIASES", message), node)
         if not names:
@@ -526,9 +512,8 @@ class _Translator:
             if join.side.upper() == "FULL":
                 both = unify(*(column.as_expr() for column in sides))
                 value = build("coalesce({0}, {1})", both[0].type, *both)
-                merged.append(
-                    Field(None, Column(identifier.name, value.type, value.sql, None, (value,)))
-                )
+                column = Column(identifier.name, value.type, value.sql, None, (value,))
+                merged.append(Field(None, column))
             else:
                 kept = pair[join.side.upper() == "RIGHT"]
                 merged.append(Field(None, kept.column, kept.nullable))
@@ -536,8 +521,7 @@ class _Translator:
         frame.scope.fields = [*merged, *rest]
         return f" ON {' AND '.join(conditions)}"
 
-    # --- names
-    # ---------------------------------------------------------------------------------------
+    # --- names ------------------------------------------------------------------------------------
 
     def _find(
         self, name: str, qualifier: str | None, fields: list[Field], node: exp.Expr
@@ -548,9 +532,8 @@ class _Translator:
             if each.column.name.lower() == name.lower() and qualifier in (None, each.qualifier)
         ]
         if len(found) > 1:
-            raise self._located(
-                QueryFailed("AMBIGUOUS_NAME", f"Column '{name}' is ambiguous"), node
-            )
+            error = QueryFailed("AMBIGUOUS_NAME", f"Column '{name}' is ambiguous")
+            raise self._located(error, node)
         return found[0] if found else None
 
     def _column(self, node: exp.Column, frame: _Frame) -> Expr:
@@ -567,8 +550,7 @@ class _Translator:
         shown = f"{qualifier}.{node.name}" if qualifier else node.name
         raise QueryFailed("COLUMN_NOT_FOUND", f"Column '{shown}' cannot be resolved")
 
-    # --- expressions
-    # ---------------------------------------------------------------------------------
+    # --- expressions ------------------------------------------------------------------------------
 
     def expr(self, node: exp.Expr, frame: _Frame) -> Expr:
         """Translates an expression, and puts its position into what goes wrong in it."""
@@ -589,9 +571,8 @@ class _Translator:
             raise self._located(error, node) from None
 
     def _located(self, error: QueryFailed, node: exp.Expr) -> QueryFailed:
-        start = min(
-            (each.meta["start"] for each in node.walk() if "start" in each.meta), default=None
-        )
+        starts = [each.meta["start"] for each in node.walk() if "start" in each.meta]
+        start = min(starts, default=None)
         if start is None:
             return error
         before = self._sql[:start]
@@ -676,9 +657,8 @@ class _Translator:
         query = self._subquery_of(node.args["query"], frame)
         source, (column,) = self._derive(query, _Frame({}, Scope()))
         left, right = unify(value, column.as_expr())
-        return joined(
-            "(", left, f" IN (SELECT {right.sql} FROM {source}))", type_=BOOLEAN, opaque=True
-        )
+        in_query = f" IN (SELECT {right.sql} FROM {source}))"
+        return joined("(", left, in_query, type_=BOOLEAN, opaque=True)
 
     def _like(self, node: exp.Like, frame: _Frame) -> Expr:
         return functions.like(self.expr(node.this, frame), self.expr(node.expression, frame), None)
@@ -687,31 +667,27 @@ class _Translator:
         if not isinstance(node.this, exp.Like):
             raise not_supported("ESCAPE here")
         value, pattern = node.this.this, node.this.expression
-        return functions.like(
-            *(self.expr(each, frame) for each in (value, pattern, node.expression))
-        )
+        escape = node.expression
+        return functions.like(*(self.expr(each, frame) for each in (value, pattern, escape)))
 
     def _dpipe(self, node: exp.DPipe, frame: _Frame) -> Expr:
-        return self._apply(
-            "concat", [self.expr(node.this, frame), self.expr(node.expression, frame)]
-        )
+        sides = [self.expr(node.this, frame), self.expr(node.expression, frame)]
+        return self._apply("concat", sides)
 
     def _attimezone(self, node: exp.AtTimeZone, frame: _Frame) -> Expr:
-        return functions.at_time_zone(
-            self.expr(node.this, frame), self.expr(node.args["zone"], frame)
-        )
+        moment, zone = self.expr(node.this, frame), self.expr(node.args["zone"], frame)
+        return functions.at_time_zone(moment, zone)
 
     def _case(self, node: exp.Case, frame: _Frame) -> Expr:
         _only(node, "this", "ifs", "default")
         subject = self.expr(node.this, frame) if node.this else None
-        conditions = [
-            (
-                self._boolean(branch.this, frame)
-                if subject is None
-                else functions.comparison("=", subject, self.expr(branch.this, frame))
-            )
-            for branch in node.args["ifs"]
-        ]
+        conditions = []
+        for branch in node.args["ifs"]:
+            if subject is None:
+                conditions.append(self._boolean(branch.this, frame))
+            else:
+                value = self.expr(branch.this, frame)
+                conditions.append(functions.comparison("=", subject, value))
         results = [self.expr(branch.args["true"], frame) for branch in node.args["ifs"]]
         default = node.args.get("default")
         results.append(
@@ -733,11 +709,8 @@ class _Translator:
         if node.meta.get(LITERAL_WITH_TYPE):
             return _typed_literal(node)
         to, safe = _type(node.args["to"]), isinstance(node, exp.TryCast)
-        if (
-            to.base == "row"
-            and isinstance(node.this, exp.Anonymous)
-            and node.this.name.lower() == "row"
-        ):
+        is_row = isinstance(node.this, exp.Anonymous) and node.this.name.lower() == "row"
+        if to.base == "row" and is_row:
             values = [self.expr(value, frame) for value in node.this.expressions]
             return functions.named_row(to, values, safe=safe)
         return cast(self.expr(node.this, frame), to, safe=safe)
@@ -753,14 +726,12 @@ class _Translator:
         sign = "-" if isinstance(value, exp.Neg) else ""
         value = value.this if sign else value
         name = unit.name.lower() if isinstance(unit, exp.Var) else ""
-        if name not in ("year", "month", "day", "hour", "minute", "second") or not re.fullmatch(
-            r"-?\d+", value.name
-        ):
+        is_unit = name in ("year", "month", "day", "hour", "minute", "second")
+        if not is_unit or not re.fullmatch(r"-?\d+", value.name):
             raise not_supported("this interval")
         type_ = MONTH_INTERVAL if name in ("year", "month") else DAY_INTERVAL
-        return Expr(
-            (f"INTERVAL '{sign}{value.name} {name}'".replace("--", ""),), type_, constant=name
-        )
+        sql = f"INTERVAL '{sign}{value.name} {name}'".replace("--", "")
+        return Expr((sql,), type_, constant=name)
 
     def _exists(self, node: exp.Exists, frame: _Frame) -> Expr:
         _only(node, "this")
@@ -780,8 +751,7 @@ class _Translator:
         query = self._subquery_of(node, frame)
         return joined(f"({query.sql})", type_=query.outputs[0].type, opaque=True)
 
-    # --- functions
-    # -----------------------------------------------------------------------------------
+    # --- functions --------------------------------------------------------------------------------
 
     def _extract(self, node: exp.Extract, frame: _Frame) -> Expr:
         name = node.name.lower()
@@ -791,30 +761,24 @@ class _Translator:
 
     def _substring(self, node: exp.Substring, frame: _Frame) -> Expr:
         _only(node, "this", "start", "length")
-        args = [
-            node.args[name]
-            for name in ("this", "start", "length")
-            if node.args.get(name) is not None
-        ]
-        return self._apply("substr", [self.expr(arg, frame) for arg in args])
+        args = [node.args.get(name) for name in ("this", "start", "length")]
+        given = [self.expr(arg, frame) for arg in args if arg is not None]
+        return self._apply("substr", given)
 
     def _strposition(self, node: exp.StrPosition, frame: _Frame) -> Expr:
         _only(node, "this", "substr")
-        return self._apply(
-            "strpos", [self.expr(node.args[name], frame) for name in ("this", "substr")]
-        )
+        args = [self.expr(node.args[name], frame) for name in ("this", "substr")]
+        return self._apply("strpos", args)
 
     def _trim(self, node: exp.Trim, frame: _Frame) -> Expr:
         _only(node, "this", "position", "expression")
-        kind = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(
-            (node.args.get("position") or "").upper(), "trim"
-        )
+        position = (node.args.get("position") or "").upper()
+        kind = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(position, "trim")
+        value = self.expr(node.this, frame)
         characters = node.args.get("expression")
-        return functions.trim(
-            kind,
-            self.expr(node.this, frame),
-            None if characters is None else self.expr(characters, frame),
-        )
+        if characters is None:
+            return functions.trim(kind, value)
+        return functions.trim(kind, value, self.expr(characters, frame))
 
     def _anonymous(self, node: exp.Anonymous, frame: _Frame) -> Expr:
         name = node.name.lower()
@@ -859,9 +823,9 @@ class _Translator:
         if not isinstance(node, exp.Anonymous):
             raise not_supported(f"{node.key.upper()} here")
         name, arguments = node.name.lower(), node.expressions
-        table = (
-            functions.AGGREGATES if over is None else {**functions.AGGREGATES, **functions.WINDOWS}
-        )
+        table = functions.AGGREGATES
+        if over is not None:
+            table = {**functions.AGGREGATES, **functions.WINDOWS}
         if name not in table:
             raise self._unknown_function(name)
         distinct = len(arguments) == 1 and isinstance(arguments[0], exp.Distinct)
@@ -885,14 +849,10 @@ class _Translator:
         args = [self.expr(arg, frame) for arg in arguments]
         if condition is not None:
             # DuckDB evaluates arguments before it filters, and some rows cannot be compared.
-            args = [
-                (
-                    build("CASE WHEN {1} THEN {0} END", arg.type, arg, condition)
-                    if arg.type.base.startswith("row(")
-                    else arg
-                )
-                for arg in args
-            ]
+            for position, arg in enumerate(args):
+                if arg.type.base.startswith("row("):
+                    kept = build("CASE WHEN {1} THEN {0} END", arg.type, arg, condition)
+                    args[position] = kept
         call = self._translated(name, table[name], args)
         return call.expr(
             distinct=distinct,
@@ -914,11 +874,10 @@ class _Translator:
             raise QueryFailed("FUNCTION_NOT_FOUND", message) from None
 
     def _unknown_function(self, name: str) -> QueryFailed:
-        if (
-            name not in functions.SCALARS
-            and validate(f'SELECT "{name}"()', function_arguments="off").unknown_functions
-        ):
-            return QueryFailed("FUNCTION_NOT_FOUND", f"Function '{name}' not registered")
+        if name not in functions.SCALARS:
+            analysis = validate(f'SELECT "{name}"()', function_arguments="off")
+            if analysis.unknown_functions:
+                return QueryFailed("FUNCTION_NOT_FOUND", f"Function '{name}' not registered")
         return not_supported(f"the function {name} here")
 
 
@@ -1009,7 +968,10 @@ def _window_frame(spec: exp.WindowSpec | None) -> str:
 
 
 def _number(digits: str) -> Expr:
-    """A numeric literal: integer or bigint, else double. Athena reads `1.5` as a double, unlike Trino."""
+    """A numeric literal: integer or bigint, else double.
+
+    Athena reads `1.5` as a double, unlike Trino.
+    """
     if re.fullmatch(r"-?\d+", digits):
         if not -(2**63) <= int(digits) < 2**63:
             raise QueryFailed("NUMERIC_VALUE_OUT_OF_RANGE", f"Invalid numeric literal: {digits}")
@@ -1041,13 +1003,10 @@ def _case(conditions: list[Expr], results: list[Expr]) -> Expr:
 def _type(node: exp.DataType) -> Type:
     if node.this in (exp.DType.ARRAY, exp.DType.MAP):
         return Type(node.this.value.lower(), of=tuple(map(_type, node.expressions)))
-    if node.this == exp.DType.STRUCT and all(
-        isinstance(each, exp.ColumnDef) for each in node.expressions
-    ):
-        fields = [(each.name, _type(each.args["kind"])) for each in node.expressions]
-        return Type(
-            "row", of=tuple(type_ for _, type_ in fields), fields=tuple(name for name, _ in fields)
-        )
+    is_named = all(isinstance(each, exp.ColumnDef) for each in node.expressions)
+    if node.this == exp.DType.STRUCT and is_named:
+        types = tuple(_type(each.args["kind"]) for each in node.expressions)
+        return Type("row", of=types, fields=tuple(each.name for each in node.expressions))
     parameters = [int(parameter.name) for parameter in node.expressions if parameter.name.isdigit()]
     if node.this == exp.DType.DECIMAL:
         precision, scale = [*parameters, *([38, 0][len(parameters) :])]

@@ -63,7 +63,8 @@ class Type:
             return f"MAP({self.of[0].duckdb}, {self.of[1].duckdb})"
         if self.base == "row":
             fields = zip(self.fields, self.of, strict=True)
-            return f"STRUCT({', '.join(f'{identifier(name)} {type_.duckdb}' for name, type_ in fields)})"
+            listed = [f"{identifier(name)} {type_.duckdb}" for name, type_ in fields]
+            return f"STRUCT({', '.join(listed)})"
         if self.base == "decimal":
             return f"DECIMAL({self.precision}, {self.scale})"
         if self.base not in _DUCKDB_TYPES:
@@ -81,12 +82,8 @@ class Type:
 
 
 UNKNOWN, BOOLEAN = Type("unknown"), Type("boolean")
-TINYINT, SMALLINT, INTEGER, BIGINT = (
-    Type("tinyint"),
-    Type("smallint"),
-    Type("integer"),
-    Type("bigint"),
-)
+TINYINT, SMALLINT = Type("tinyint"), Type("smallint")
+INTEGER, BIGINT = Type("integer"), Type("bigint")
 REAL, DOUBLE = Type("real"), Type("double")
 VARCHAR, VARBINARY = Type("varchar"), Type("varbinary")
 DATE, TIMESTAMP = Type("date"), Type("timestamp")
@@ -120,9 +117,8 @@ _DUCKDB_TYPES = {
 def decimal(precision: int, scale: int) -> Type:
     """A decimal type, its precision capped at 38 as Trino does."""
     if scale > MAX_PRECISION:
-        raise QueryFailed(
-            "NUMERIC_VALUE_OUT_OF_RANGE", f"decimal scale {scale} exceeds {MAX_PRECISION}"
-        )
+        message = f"decimal scale {scale} exceeds {MAX_PRECISION}"
+        raise QueryFailed("NUMERIC_VALUE_OUT_OF_RANGE", message)
     return Type("decimal", max(1, min(MAX_PRECISION, precision)), scale)
 
 
@@ -147,19 +143,14 @@ def common_type(left: Type, right: Type) -> Type | None:
         return left
     if left == UNKNOWN:
         return right
-    if left.of and (left.base, left.fields, len(left.of)) == (
-        right.base,
-        right.fields,
-        len(right.of),
-    ):
+    shapes = [(type_.base, type_.fields, len(type_.of)) for type_ in (left, right)]
+    if left.of and shapes[0] == shapes[1]:
         common = [common_type(*pair) for pair in zip(left.of, right.of, strict=True)]
         inner = tuple(type_ for type_ in common if type_ is not None)
         return replace(left, of=inner) if len(inner) == len(common) else None
     if is_number(left) and is_number(right):
-        if {left.base, right.base} <= {*INTEGER_DIGITS, "decimal"} and "decimal" in (
-            left.base,
-            right.base,
-        ):
+        bases = {left.base, right.base}
+        if "decimal" in bases and bases <= {*INTEGER_DIGITS, "decimal"}:
             (p1, s1), (p2, s2) = left.digits, right.digits
             scale = max(s1, s2)
             return decimal(max(p1 - s1, p2 - s2) + scale, scale)
@@ -260,9 +251,8 @@ def coerce(expr: Expr, to: Type) -> Expr:
     if expr.type == to:
         return expr
     if to.base == "char":
-        return build(
-            f"rpad({{0}}, CAST(greatest({to.precision}, length({{0}})) AS INTEGER), ' ')", to, expr
-        )
+        padded = f"rpad({{0}}, CAST(greatest({to.precision}, length({{0}})) AS INTEGER), ' ')"
+        return build(padded, to, expr)
     if expr.type.duckdb == to.duckdb and expr.type != UNKNOWN:
         return expr.as_type(to)
     if is_float(to) and expr.type.base == "decimal" and expr.type.digits[0] > _EXACT_IN_DOUBLE:
@@ -286,7 +276,7 @@ def unify(*exprs: Expr) -> tuple[Expr, ...]:
 
 
 def local(expr: Expr) -> Expr:
-    """A date, timestamp, or timestamp with time zone as it reads on the wall: a date or a timestamp."""
+    """A date, or a timestamp with a time zone or none, as it reads on the wall, without a zone."""
     if expr.type.base != "timestamp with time zone":
         return expr
     return build(f"timezone({quoted(known_zone(expr.type))}, {{0}})", TIMESTAMP, expr)

@@ -1,4 +1,4 @@
-"""UNLOAD's Parquet files, as Athena's writer makes them: several at once, in no order of the rows."""
+"""UNLOAD's Parquet files, as Athena's writer makes them: several at once, rows in no order."""
 
 from __future__ import annotations
 
@@ -34,18 +34,16 @@ def schema(names: Sequence[str], types: Sequence[Type]) -> pa.Schema:
     """
     for position, (name, type_) in enumerate(zip(names, types, strict=True), 1):
         if name == f"_col{position - 1}":
-            raise QueryFailed(
-                "MISSING_COLUMN_NAME", f"Column name not specified at position {position}"
-            )
+            message = f"Column name not specified at position {position}"
+            raise QueryFailed("MISSING_COLUMN_NAME", message)
         if {"timestamp with time zone", "unknown"} & set(type_.bases):
             raise QueryFailed("NOT_SUPPORTED", f"Unsupported Hive type: {type_}")
     lower = [name.lower() for name in names]
     name, count = Counter(lower).most_common(1)[0]
     if count > 1:
         raise QueryFailed("DUPLICATE_COLUMN_NAME", f"Column name '{name}' specified more than once")
-    return pa.schema(
-        [(name, arrow_type(type_, "ms")) for name, type_ in zip(lower, types, strict=True)]
-    )
+    columns = zip(lower, types, strict=True)
+    return pa.schema([(name, arrow_type(type_, "ms")) for name, type_ in columns])
 
 
 class Files:
@@ -96,13 +94,14 @@ class Files:
     def close(self) -> list[tuple[str, Path]]:
         """Ends the files; gives their names in S3, sorted, and their paths.
 
-        The names are those of Trino: the query's id, then a UUID. Never do they sort as the rows
-        did.
+        The names are those of Trino: the query's id, then a UUID.
+        Never do they sort as the rows did.
         """
         for file in self._files:
             file.close()
         letters = "".join(random.choices(string.ascii_lowercase + string.digits, k=5))
-        query = f"{time.strftime('%Y%m%d_%H%M%S', time.gmtime())}_{random.randrange(100_000):05}_{letters}"
+        moment = time.strftime("%Y%m%d_%H%M%S", time.gmtime())
+        query = f"{moment}_{random.randrange(100_000):05}_{letters}"
         names = sorted(f"{query}_{uuid.uuid4()}" for _ in self._files)
         return list(zip(names, (file.path for file in reversed(self._files)), strict=True))
 

@@ -67,7 +67,7 @@ class WorkGroup:
 
     @property
     def scan_cutoff_bytes(self) -> int | None:
-        """BytesScannedCutoffPerQuery, which holds whether or not the settings are enforced on clients."""
+        """BytesScannedCutoffPerQuery, whether or not the settings are enforced on clients."""
         return self.configuration.get("BytesScannedCutoffPerQuery")
 
     @property
@@ -85,8 +85,8 @@ class WorkGroup:
             OutputLocation, ended by a slash, and ExpectedBucketOwner if there is one.
 
         Raises:
-            ApiError: If there is no location, it is no S3 location, or a managed result would have
-                one.
+            ApiError: If there is no location, or one that is not in S3, or a managed result would
+                have one.
         """
         if self.is_managed:
             if requested.get("OutputLocation"):
