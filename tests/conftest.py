@@ -1,5 +1,5 @@
-"""What all tests share: an Airflow home of their own, no way out of this machine, settings read
-afresh.
+"""What all tests share: an Airflow home of their own, no way out of this machine,
+settings read afresh.
 
 Airflow reads its configuration when it is imported, so its variables are set here, before any test
 module is collected. Each process of pytest-xdist has a home of its own.
@@ -98,8 +98,8 @@ def sql_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "sql"
     folder.mkdir()
     (folder / "plays.sql").write_text(
-        'SELECT user_id FROM plays WHERE {{ period.partitions("dt") }} AND {{ period.contains("at")'
-        " }}\n"
+        "SELECT user_id FROM plays"
+        ' WHERE {{ period.partitions("dt") }} AND {{ period.contains("at") }}\n'
     )
     monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(folder))
     return folder

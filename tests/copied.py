@@ -43,8 +43,8 @@ def make(
 
 
 def files_of(page: Path) -> list[tuple[str, Block]]:
-    """The blocks of a page that are to be saved, each with the path that the paragraph before it
-    ends with.
+    """The blocks of a page that are to be saved,
+    each with the path that the paragraph before it ends with.
     """
     lines, found = page.read_text(encoding="utf-8").splitlines(), []
     for block in blocks_of(page):
@@ -57,8 +57,8 @@ def files_of(page: Path) -> list[tuple[str, Block]]:
 
 @contextmanager
 def airflow_up(root: Path) -> Iterator[tuple[AirflowClient, Mapping[str, str]]]:
-    """Run `make up`; yields a client of its Airflow, and the variables that it tells other shells
-    to export.
+    """Run `make up`; yields a client of its Airflow,
+    and the variables that it tells other shells to export.
     """
     port = free_port()
     command = ["make", "up", f"PORT={port}", *USING]

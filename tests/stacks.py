@@ -44,8 +44,8 @@ def secrets_backend(environment: str) -> tuple[str, dict[str, Any]]:
 
 
 def create_stack(cloudformation: Any, parameters: dict[str, str]) -> Stack:
-    """Create the stack of an environment as its documentation says; the environment is a
-    parameter.
+    """Create the stack of an environment as its documentation says;
+    the environment is a parameter.
     """
     name = f"athena-reports-{parameters['Environment']}"
     cloudformation.create_stack(

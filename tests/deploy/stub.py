@@ -1,5 +1,5 @@
-"""What moto does not do of CloudFormation and Amazon MWAA, by botocore's models: change sets,
-failures, pools.
+"""What moto does not do of CloudFormation and Amazon MWAA, by botocore's models:
+change sets, failures, pools.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _NOTHING = (
     " change set."
 )
 _AIRFLOW = ("Airflow", "AWS::MWAA::Environment")
-# What a parameter changes, and whether that is a replacement, by CloudFormation's reference of
-# these types.
+# What a parameter changes, and whether that is a replacement,
+# by CloudFormation's reference of these types.
 _CHANGES = {
     **dict.fromkeys(
         ("PluginsVersion", "RequirementsVersion", "StartupVersion"), (*_AIRFLOW, "False")
@@ -46,8 +46,8 @@ class _Conflict(ServiceException):
 
 
 class StubAws:
-    """An account; `status` of its stack is empty if there is none, `fails_with` is why the next
-    change fails.
+    """An account; `status` of its stack is empty if there is none,
+    `fails_with` is why the next change fails.
     """
 
     def __init__(self, bucket: str) -> None:

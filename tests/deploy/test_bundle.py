@@ -165,8 +165,8 @@ def test_without_startup_sh_no_dag_file_is_imported_as_if_it_were_dev(
 def test_the_constraints_that_requirements_name_pin_what_is_tested_and_have_their_own_name(
     repository: Path, tmp_path: Path
 ) -> None:
-    """Else workers that start after an update has failed would install other packages than others
-    have.
+    """Else workers that start after an update has failed would install other
+    packages than others have.
     """
     first = build_bundle(repository, "prd", tmp_path / "bundle").files
     named = constraints_of(repository)

@@ -1,5 +1,5 @@
-"""`make deploy` with the real SAM CLI: on the local services, and on a stub for what moto does not
-do.
+"""`make deploy` with the real SAM CLI: on the local services,
+and on a stub for what moto does not do.
 """
 
 from __future__ import annotations
@@ -86,9 +86,8 @@ def test_a_stack_is_created_changed_and_taken_back_by_what_is_checked_out(
     repository.deploy()
     third = stack_of(aws)["Parameters"]
     assert library(s3, third["PluginsVersion"]) == "VERSION = 1\n"
-    assert (
-        third["ScanCutoffBytes"] == first["Parameters"]["ScanCutoffBytes"]
-    )  # not in the file any more
+    # It is not in the file any more.
+    assert third["ScanCutoffBytes"] == first["Parameters"]["ScanCutoffBytes"]
     assert keys(s3)["dags/include/sql/plays.sql"] == b"SELECT 1\n"
     assert "dags/new.py" not in keys(s3)
 
@@ -100,9 +99,8 @@ def test_the_first_deployment_ends_with_an_environment_and_its_pool(
     repository.write("deploy/environments/stg.env", "ATHENA_REPORTS_POOL=athena_stg\n")
     repository.deploy("--guided")
     assert stub.status == "UPDATE_COMPLETE"
-    assert (
-        stub.operations.count("ExecuteChangeSet") == 2
-    )  # buckets, then the environment that needs one
+    # First the buckets, then the environment that needs one.
+    assert stub.operations.count("ExecuteChangeSet") == 2
     assert "MwaaEnvironmentName" in stub.outputs
     assert [(pool["name"], pool["include_deferred"]) for pool in stub.pools] == [
         ("athena_stg", True)

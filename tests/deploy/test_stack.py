@@ -29,8 +29,8 @@ AIRFLOW |= {
     for name in ("Plugins", "Requirements", "Startup")
 }
 THROUGH_ATHENA = {"ForAnyValue:StringEquals": {"aws:CalledVia": "athena.amazonaws.com"}}
-# What Amazon MWAA's user guide grants on every resource, because these actions know none, or by a
-# pattern.
+# What Amazon MWAA's user guide grants on every resource,
+# because these actions know none, or by a pattern.
 ON_EVERY_RESOURCE = {
     "cloudwatch:PutMetricData",
     "logs:DescribeLogGroups",
@@ -127,8 +127,8 @@ def touches(statement: Mapping[str, Any], arn: str) -> bool:
 
 
 def resources_of(stack: Stack) -> set[str]:
-    """ARNs of what belongs to an environment: made by the stack, lying in it, or going by its
-    name.
+    """ARNs of what belongs to an environment: made by the stack, lying in it,
+    or going by its name.
     """
     environment, here = stack.outputs["Environment"], f"{REGION}:{ACCOUNT}"
     arns = {
@@ -149,8 +149,7 @@ def resources_of(stack: Stack) -> set[str]:
     return arns
 
 
-# --- The file
-# --------------------------------------------------------------------------------------------
+# --- The file -------------------------------------------------------------------------------------
 
 
 def test_cfn_lint_and_checkov_have_nothing_to_say() -> None:
@@ -180,8 +179,8 @@ def test_what_holds_data_outlives_its_stack_and_what_bills_does_not() -> None:
 
 
 def test_buckets_take_tls_only_and_their_accesses_are_logged() -> None:
-    """Read from the template: the local services have no TLS, and leave policies and logs of
-    buckets out.
+    """Read from the template: the local services have no TLS,
+    and leave policies and logs of buckets out.
     """
     buckets, policies = of_type("AWS::S3::Bucket"), of_type("AWS::S3::BucketPolicy")
     assert sorted(policy["Bucket"]["Ref"] for policy in policies.values()) == sorted(buckets)
@@ -201,8 +200,7 @@ def test_buckets_take_tls_only_and_their_accesses_are_logged() -> None:
     assert len({each["LogFilePrefix"] for each in logging}) == len(buckets) == 3
 
 
-# --- What is created
-# -------------------------------------------------------------------------------------
+# --- What is created ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", ["", KEY])
@@ -230,8 +228,8 @@ def test_what_holds_data_is_encrypted_and_only_query_results_and_logs_expire(
             if "NoncurrentV" in str(r)
         ]
         expiring[bucket.removesuffix(f"-dev-{ACCOUNT}-{REGION}")] = (days, earlier)
-    # An environment pins versions of the bucket for MWAA, and an older tag may have its own there
-    # still.
+    # An environment pins versions of the bucket for MWAA,
+    # and an older tag may have its own there still.
     assert expiring == {
         "athena-report": ([], [45]),
         "athena-query-result": ([12], [1]),
@@ -296,8 +294,7 @@ def test_alarms_reach_the_topic(aws: LocalAws, new_stack: Callable[..., Stack]) 
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "reports@example.com")
 
 
-# --- Permissions
-# -----------------------------------------------------------------------------------------
+# --- Permissions ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", ["", KEY])
@@ -307,9 +304,8 @@ def test_grants_are_narrow_and_conditional(
     former = f"{KEY}1,{KEY}2" if key else ""
     stack = new_stack("a" * 15, KmsKeyArn=key, SourceKmsKeyArn=key, FormerKmsKeyArns=former)
     longest = max(len(each["Name"]) for each in aws.client("s3").list_buckets()["Buckets"])
-    assert (
-        longest + len("ap-southeast-1") - len(REGION) == 63
-    )  # S3's limit, with the longest name of a region
+    # S3's limit is 63, with the longest name of a region.
+    assert longest + len("ap-southeast-1") - len(REGION) == 63
     policies = policies_of(aws, stack)
     for policy, statements in policies.items():
         for statement in (each for each in statements if each["Effect"] == "Allow"):
@@ -317,9 +313,8 @@ def test_grants_are_narrow_and_conditional(
             assert {a for a in actions if "*" in a} <= (
                 BY_PATTERN if policy == "MwaaPolicy" else set()
             )
-            if (
-                "NotResource" in statement
-            ):  # the key of MWAA's own queue is in an account that nobody is told
+            # The key of MWAA's own queue is in an account that nobody is told.
+            if "NotResource" in statement:
                 assert (policy, statement["Sid"]) == ("MwaaPolicy", "EncryptQueue")
                 assert list(statement["Condition"]["StringLike"].values()) == [
                     f"sqs.{REGION}.amazonaws.com"
@@ -385,8 +380,7 @@ def test_a_role_touches_its_own_environment_and_no_other(
     }
 
 
-# --- The Amazon MWAA environment
-# -------------------------------------------------------------------------
+# --- The Amazon MWAA environment ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", ["", KEY])
@@ -405,14 +399,13 @@ def test_the_mwaa_environment_is_one_that_the_service_takes(
     assert properties["PluginsS3ObjectVersion"] == "version-of-plugins"
     assert properties.get("KmsKey", "") == key
     assert properties["NetworkConfiguration"]["SubnetIds"] == ["subnet-1", "subnet-2"]
-    # A task's own log, and what pip said, which docs/how-to/deploy.md leads to in the scheduler's
-    # group.
+    # A task's own log, and what pip said,
+    # which docs/how-to/deploy.md leads to in the scheduler's group.
     logging = properties["LoggingConfiguration"]
     read = {name for name, log in logging.items() if log["Enabled"] and log["LogLevel"] == "INFO"}
     assert read == {"SchedulerLogs", "TaskLogs"}
-    assert (
-        "mw1.micro" not in TEMPLATE["Parameters"]["EnvironmentClass"]["AllowedValues"]
-    )  # one worker at most
+    # That class has one worker at most.
+    assert "mw1.micro" not in TEMPLATE["Parameters"]["EnvironmentClass"]["AllowedValues"]
 
 
 @pytest.mark.parametrize("missing", ["SubnetIds", "PluginsVersion"])

@@ -1,5 +1,5 @@
-"""The twin with images and packages of the test's own: real virtual environments and a real pip, no
-index.
+"""The twin with images and packages of the test's own:
+real virtual environments and a real pip, no index.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Build = Callable[..., Twin]
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    """A folder of wheels: `celery`, an essential package, and `extra`, both in versions 1.0 and
-    2.0.
+    """A folder of wheels: `celery`, an essential package, and `extra`,
+    both in versions 1.0 and 2.0.
     """
     folder = tmp_path / "index"
     folder.mkdir()
@@ -91,8 +91,8 @@ def test_pip_sees_the_constraints_that_the_bundle_ships(build: Build) -> None:
 def test_a_failing_pip_fails_the_check_and_leaves_no_half_made_twin(
     build: Build, wrong: str
 ) -> None:
-    """Of a package that does not exist, an essential one of another version, constraints that are
-    not shipped.
+    """Of a package that does not exist, an essential one of another version,
+    constraints that are not shipped.
     """
     for _ in range(2):
         with pytest.raises(DeployError, match=r"pip failed with exit code 1\. MWAA only logs that"):
@@ -103,8 +103,8 @@ def test_a_plugin_that_needs_a_package_of_requirements_at_import_time_is_caught(
     build: Build,
 ) -> None:
     used = (
-        "import celery.part\n\ndef version():\n    from extra.part import VERSION\n    return"
-        " VERSION\n"
+        "import celery.part\n\n"
+        "def version():\n    from extra.part import VERSION\n    return VERSION\n"
     )
     build("extra", plugin=used).import_plugins()
     # A second check takes the same twin, and looks at the plugins of its own bundle.

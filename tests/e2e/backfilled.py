@@ -1,5 +1,5 @@
-"""A report's DAG that is backfilled: its runs in Airflow, its queries in Athena, and what it
-published.
+"""A report's DAG that is backfilled: its runs in Airflow, its queries in Athena,
+and what it published.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def months(year: int, zone: ZoneInfo) -> list[Period]:
 
 
 class Plays:
-    """A lake of plays from December 2022 on, for the weeks of Tokyo from the first Sunday of 2023
-    on.
+    """A lake of plays from December 2022 on,
+    for the weeks of Tokyo from the first Sunday of 2023 on.
     """
 
     def __init__(self, services: Services, weeks: int) -> None:
@@ -137,8 +137,8 @@ def lake_of_plays(log_path: Path, weeks: int) -> Iterator[Plays]:
 
 
 def write_dags(folder: Path) -> None:
-    """Put the reports of the tests into a folder; the weekly tasks have more tries than a test
-    takes from them.
+    """Put the reports of the tests into a folder;
+    the weekly tasks have more tries than a test takes from them.
     """
     shutil.copytree(DAGS, folder)
     users, given = folder / "top_users.py", 'weekly("sunday", "Asia/Tokyo")'
@@ -200,8 +200,8 @@ class Backfilled:
         run_backwards: bool = False,
         reprocess: Literal["none", "failed", "completed"] = "none",
     ) -> int:
-        """Start a backfill over the API that the UI uses, once those before are over, and return
-        its id.
+        """Start a backfill over the API that the UI uses, once those before are over,
+        and return its id.
         """
         self.end()
         return self.airflow.client.backfill(
@@ -214,8 +214,8 @@ class Backfilled:
         )
 
     def end(self) -> None:
-        """Let the DAG have its next backfill: Airflow looks every 30 s only whether one has
-        ended.
+        """Let the DAG have its next backfill:
+        Airflow looks every 30 s only whether one has ended.
         """
         client = self.airflow.client
         answer = client.request("GET", "/api/v2/backfills", params={"dag_id": self.dag_id})
@@ -253,8 +253,8 @@ class Backfilled:
         return until(over, f"{len(periods)} runs of {self.dag_id} have ended", seconds=seconds)
 
     def wait_until_success(self, periods: Sequence[Period]) -> list[DagRun]:
-        """Wait until each period has one run, which has succeeded; if not, tell the logs of what
-        failed.
+        """Wait until each period has one run, which has succeeded;
+        if not, tell the logs of what failed.
         """
         runs = self.wait_until_over(periods)
         assert [run.logical_date for run in runs] == [period.start for period in periods]
@@ -302,8 +302,8 @@ class Backfilled:
         return {partition["Values"][0] for page in pages for partition in page["Partitions"]}
 
     def assert_right(self, periods: Sequence[Period]) -> None:
-        """What is published of each period is what the raw data say, in the only version that it
-        ever had.
+        """What is published of each period is what the raw data say,
+        in the only version that it ever had.
         """
         for period in periods:
             manifest = self.manifest(period)
@@ -323,8 +323,8 @@ class Backfilled:
         return [counted[run.run_id] for run in runs]
 
     def assert_read(self, periods: Sequence[Period], plays: Plays) -> None:
-        """The published queries have read exactly the partitions that they need, and were billed
-        for that.
+        """The published queries have read exactly the partitions that they need,
+        and were billed for that.
         """
         for period in periods:
             manifest = self.manifest(period)

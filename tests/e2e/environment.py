@@ -4,8 +4,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Airflow's own patience, in seconds, so that a test does not wait for it; the defaults are beside
-# it.
+# Airflow's own patience, in seconds, so that a test does not wait for it;
+# the defaults are beside it.
 PATIENCE = {
     "AIRFLOW__CORE__MAX_TASK_RETRY_DELAY": "1",  # a day
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "8",  # 300

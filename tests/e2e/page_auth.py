@@ -1,5 +1,5 @@
-"""An auth manager with a user who may read some DAGs only; with the simple one every viewer reads
-all.
+"""An auth manager with a user who may read some DAGs only;
+with the simple one every viewer reads all.
 
 As with FAB's, the right to some DAGs is no right to all of them, which is asked for without an id.
 """

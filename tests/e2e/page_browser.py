@@ -55,7 +55,6 @@ class Screenshots:
         page.evaluate("window.scrollTo(0, 0)")
         for scheme in schemes:
             page.emulate_media(color_scheme=scheme)
-            page.wait_for_load_state(
-                "networkidle"
-            )  # Airflow has an icon of the page for each scheme
+            # Airflow has an icon of the page for each scheme.
+            page.wait_for_load_state("networkidle")
             page.screenshot(path=self.folder / f"{name}-{scheme}.png")

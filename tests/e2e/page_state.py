@@ -1,5 +1,5 @@
-"""A state of things for the Reports page to show: some reports, with periods in every state that
-there is.
+"""A state of things for the Reports page to show:
+some reports, with periods in every state that there is.
 
 What needs no run is published by the library itself, which is how it looks to everybody else.
 """

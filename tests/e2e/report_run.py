@@ -1,5 +1,5 @@
-"""A run of a report's DAG in a real Airflow, seen from both sides: its tasks, and its queries in
-Athena.
+"""A run of a report's DAG in a real Airflow, seen from both sides:
+its tasks, and its queries in Athena.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ class ReportRun:
         return until(lambda: self.queries, f"a query of {self.run_id}")[-1]
 
     def wait_until_watched(self) -> None:
-        """Wait until the triggerer has looked at the query; the task itself had looked once
-        before.
+        """Wait until the triggerer has looked at the query;
+        the task itself had looked once before.
         """
 
         def has_looked() -> bool:

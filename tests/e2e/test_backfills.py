@@ -144,8 +144,8 @@ def test_a_backfill_cancelled_half_way_leaves_no_query_running_and_no_half_publi
     assert [weekly.manifest(period) for period in dropped] == [None] * len(dropped)
     assert weekly.partitions.isdisjoint(period.id for period in dropped)
 
-    # Airflow never begins a run of a cancelled backfill again, so the page triggers another one
-    # instead.
+    # Airflow never begins a run of a cancelled backfill again,
+    # so the page triggers another one instead.
     query = {"first": done[0].id, "last": done[0].id, "state": "published"}
     plan = airflow.client.request(
         "GET", f"/athena-reports/api/dags/{weekly.dag_id}/plan", params=query

@@ -1,5 +1,5 @@
-"""A backfill on two Celery workers, with PostgreSQL and Redis, of which one worker is killed
-half-way.
+"""A backfill on two Celery workers, with PostgreSQL and Redis,
+of which one worker is killed half-way.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
 WEEKS = weeks(FIRST_SUNDAY, 8, TOKYO)
 WORKERS = ("worker-1", "worker-2")
-# What a killed worker had taken and not begun is given to another one after this; the default is
-# 600 s.
+# What a killed worker had taken and not begun is given to another one after this;
+# the default is 600 s.
 IMPATIENCE = {
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "2",

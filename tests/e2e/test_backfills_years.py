@@ -1,5 +1,5 @@
-"""Two years of the users' weeks and a year of the carriers' weeks and months, each in one
-backfill.
+"""Two years of the users' weeks and a year of the carriers' weeks and months,
+each in one backfill.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""A backfill under which everything is killed, frozen or refused: paid once, whole, and right when
-all is over.
+"""A backfill under which everything is killed, frozen or refused: paid once, whole,
+and right when all is over.
 
 What happens is drawn from one seed. `CHAOS_SEED=7 pytest tests/e2e/test_chaos.py -k 8-weeks` draws
 another plan.
@@ -85,8 +85,8 @@ class Caught(NamedTuple):
 
 
 def draw_plan(seed: int, weeks: int, rounds: int) -> list[tuple[int, Blow | Fault]]:
-    """What happens, and after how many tasks. In each round are all blows and all kinds of faults,
-    shuffled.
+    """What happens, and after how many tasks.
+    In each round are all blows and all kinds of faults, shuffled.
     """
     random = Random(seed)
     drawn: list[Blow | Fault] = []
@@ -103,8 +103,8 @@ def draw_plan(seed: int, weeks: int, rounds: int) -> list[tuple[int, Blow | Faul
             CutBody(after_bytes=random.randrange(1_000), times=random.randint(1, 2)),
         ]
     random.shuffle(drawn)
-    # In the second half of a backfill nothing new happens, so that there still is something to
-    # strike.
+    # In the second half of a backfill nothing new happens,
+    # so that there still is something to strike.
     moments = sorted(random.choices(range(2 * weeks), k=len(drawn)))
     return list(zip(moments, drawn, strict=True))
 
@@ -126,12 +126,11 @@ def play(plan: Sequence[tuple[int, Blow | Fault]], weekly: Backfilled, faults: F
 
 
 def kill(weekly: Backfilled, blow: Blow) -> None:
-    """Kill a process and, if it is not of a task, start it again. A scheduler's tasks die with
-    it.
+    """Kill a process and, if it is not of a task, start it again.
+    A scheduler's tasks die with it.
     """
-    if (
-        blow.target in Caught._fields
-    ):  # a task whose supervisor is dead goes on, and reports to nobody
+    # A task whose supervisor is dead goes on, and reports to nobody.
+    if blow.target in Caught._fields:
         with caught_task(weekly, blow.pick) as caught:
             getattr(caught, blow.target).kill()
     else:
@@ -159,8 +158,8 @@ def freeze(weekly: Backfilled, blow: Blow) -> None:
 
 
 def wait(weekly: Backfilled, happened: Callable[[], Any], what: str) -> Any:
-    """Wait, and start again what ends meanwhile: a scheduler may do so when it loses the
-    database.
+    """Wait, and start again what ends meanwhile:
+    a scheduler may do so when it loses the database.
     """
 
     def looked() -> Any:
@@ -230,8 +229,8 @@ def assert_queries(weekly: Backfilled, periods: Sequence[Period], failed: int) -
 
 
 def assert_whole(weekly: Backfilled, periods: Sequence[Period]) -> None:
-    """All that a manifest names is there and as it says, and nothing else; Glue and `latest.json`
-    say the same.
+    """All that a manifest names is there and as it says, and nothing else;
+    Glue and `latest.json` say the same.
     """
     s3, folder = weekly.services.s3, f"{weekly.report}/{weekly.cadence}/"
     for period in periods:

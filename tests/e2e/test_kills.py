@@ -61,7 +61,8 @@ def build(name, **options):
         doc="Runs whose query is held, and whose tasks are killed.",
     )
     sundays = weekly(first_day="sunday", timezone="Asia/Tokyo")
-    return build_dag(report, sundays, retry=RetryPolicy(retries=2, first_pause=timedelta(seconds=1)), **options)
+    retry = RetryPolicy(retries=2, first_pause=timedelta(seconds=1))
+    return build_dag(report, sundays, retry=retry, **options)
 
 
 nobody, somebody = (
@@ -81,7 +82,8 @@ impatient = build("impatient", wait=WaitPolicy(give_up_after=timedelta(seconds=5
 defaults = {"environment": "dev", "retries": 2, "retry_delay": timedelta(seconds=1)}
 with DAG("mapped", schedule=None, is_paused_upon_creation=False, default_args=defaults):
     queries = ["SELECT 0", "SELECT 1"]
-    run_query = AthenaSubmitOperator.partial(task_id="run_query", workgroup="dev").expand(query=queries)
+    submit = AthenaSubmitOperator.partial(task_id="run_query", workgroup="dev")
+    run_query = submit.expand(query=queries)
     AthenaWaitSensor.partial(task_id="wait_for_query").expand(query_execution_id=run_query.output)
 
 with DAG("reconciler", schedule=None, is_paused_upon_creation=False):
@@ -141,8 +143,8 @@ class Row:
         return ReportRun.begin(self.airflow, self.services, dag_id, self._name, PERIOD)
 
     def begin_and_hold(self, dag_id: str = "steady_weekly") -> tuple[ReportRun, Query]:
-        """Begin a run and bring it where its query runs, in the triggerer's care, and does not
-        end.
+        """Begin a run and bring it where its query runs,
+        in the triggerer's care, and does not end.
         """
         self.strike(Hold)
         run = self.begin(dag_id)
@@ -157,8 +159,8 @@ class Row:
         until(has_struck, f"fault {fault_id} of {self._name} strikes")
 
     def is_waited_for(self, run: ReportRun, map_index: int) -> bool:
-        """Whether the query of a mapped task is waited for; its wait is expanded when each query is
-        submitted.
+        """Whether the query of a mapped task is waited for;
+        its wait is expanded when each query is submitted.
         """
         tasks = self.airflow.client.task_instances(run.dag_id, run.run_id)
         waits = [
@@ -246,9 +248,8 @@ def test_a_submit_taken_for_dead_that_comes_back_stops_its_query_and_not_the_run
 def test_a_mapped_wait_whose_query_an_earlier_try_has_stopped_submits_it_again(row: Row) -> None:
     row.strike(Hold, times=None)
     drop = row.faults.add(Drop(sql="SELECT 1\n"))
-    slow = row.faults.add(
-        Slow(action="ListQueryExecutions", milliseconds=60_000)
-    )  # of the try that looks it up
+    # The call of the try that looks it up.
+    slow = row.faults.add(Slow(action="ListQueryExecutions", milliseconds=60_000))
     run = row.begin("mapped")
     row.wait_until_struck(drop)
     run.process("run_query", 1).kill()
@@ -256,9 +257,8 @@ def test_a_mapped_wait_whose_query_an_earlier_try_has_stopped_submits_it_again(r
     until(lambda: row.is_waited_for(run, 1), "the second query is waited for")
     (query,) = (query for query in run.queries if query.map_index == 1)
 
-    row.services.athena.stop_query_execution(
-        QueryExecutionId=query.id
-    )  # as a try does that was taken for dead
+    # As a try does that was taken for dead.
+    row.services.athena.stop_query_execution(QueryExecutionId=query.id)
     run.wait_until_ended(query.id)
     row.faults.clear()
 
@@ -434,8 +434,8 @@ def test_a_dag_deleted_stops_its_query(row: Row, stopped_after: StoppedAfter) ->
     row.airflow.client.request("DELETE", "/api/v2/dags/doomed_weekly")
 
     stopped_after(run, query, asked)
-    # Airflow 3.3.1's scheduler may end with ObjectDeletedError when it schedules a run of a deleted
-    # DAG.
+    # Airflow 3.3.1's scheduler may end with ObjectDeletedError
+    # when it schedules a run of a deleted DAG.
     row.airflow.restart("scheduler")
 
 
@@ -488,10 +488,8 @@ def test_a_submit_cleared_before_it_knows_its_query_leaves_it_to_the_reconciler(
     process.wait(60)
     row.faults.clear(drop)
     run.wait_until_watched()
-    assert row.reconcile() in (
-        [],
-        [query.id],
-    )  # none if the task has found it by its marker before it died
+    # It stops none if the task has found it by its marker before it died.
+    assert row.reconcile() in ([], [query.id])
 
     stopped_after(run, query, asked)
     row.faults.clear()

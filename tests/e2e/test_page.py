@@ -1,5 +1,5 @@
-"""The page's endpoints in a real API server: who may see what, and that they say what Airflow
-knows.
+"""The page's endpoints in a real API server: who may see what,
+and that they say what Airflow knows.
 """
 
 from __future__ import annotations
@@ -303,15 +303,14 @@ def test_a_hole_gets_a_run_that_a_later_backfill_finds_and_the_next_fill_clears(
 def test_a_period_whose_run_cannot_run_it_gets_a_run_of_its_own(
     users: Users, airflow: AirflowRuntime, occupied_by: str
 ) -> None:
-    """Airflow makes no second run of a logical date, and never runs what a cancelled backfill
-    left.
+    """Airflow makes no second run of a logical date,
+    and never runs what a cancelled backfill left.
     """
     client = airflow.client
     if occupied_by == "a cancelled backfill":
         hole = PERIODS[6]
-        client.cancel_backfill(
-            client.backfill(DAG_ID, hole.start, hole.start)
-        )  # which fails the queued run
+        backfill = client.backfill(DAG_ID, hole.start, hole.start)
+        client.cancel_backfill(backfill)  # which fails the queued run
     else:
         hole = PERIODS[1]  # the run that is triggered with its date reports the week before
         occupying = client.trigger(DAG_ID, logical_date=hole.start_utc)

@@ -1,5 +1,5 @@
-"""The Reports page in a real browser and a real Airflow, from the first hole to the last one
-filled.
+"""The Reports page in a real browser and a real Airflow,
+from the first hole to the last one filled.
 
 The tests of this module follow one another: each finds what the ones before have left.
 """
@@ -221,8 +221,11 @@ def test_coverage_shows_every_state_by_colour_and_by_shape(
         expect(element).to_have_attribute("data-state", state)
         looks.add(
             element.evaluate(
-                """(e) => [getComputedStyle(e).borderTopStyle, getComputedStyle(e, "::before").display,
-                    getComputedStyle(e, "::before").clipPath].join()"""
+                """(e) => [
+                    getComputedStyle(e).borderTopStyle,
+                    getComputedStyle(e, "::before").display,
+                    getComputedStyle(e, "::before").clipPath,
+                ].join()"""
             )
         )
     assert len(looks) == len(seen)  # told apart by somebody who sees no colours
@@ -548,9 +551,8 @@ def test_history_follows_what_a_check_tells_apart_and_says_so_without_one(
     history = page.locator("section", has=page.get_by_role("heading", name="History"))
     open_page(page, airflow)
     reach = cell(page, WEEK[-1], "campaign_reach_weekly")
-    expect(reach).to_have_attribute(
-        "data-state", "published"
-    )  # the page keeps for seconds what was there before
+    # The page keeps for seconds what was there before.
+    expect(reach).to_have_attribute("data-state", "published")
     reach.click()
     history.get_by_text("As a table").click()
     values = {

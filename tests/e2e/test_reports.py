@@ -1,5 +1,5 @@
-"""One period by every way in which a run can come to be, in a real Airflow: the data objects are
-the same.
+"""One period by every way in which a run can come to be, in a real Airflow:
+the data objects are the same.
 
 The lake lies around the last complete week, since only that week is scheduled without catch-up.
 """
@@ -58,9 +58,8 @@ class Week:
 
     @property
     def next(self) -> Week:
-        return Week(
-            self.end, self.end + dt.timedelta(days=7)
-        )  # Tokyo keeps no daylight saving time
+        # Tokyo keeps no daylight saving time.
+        return Week(self.end, self.end + dt.timedelta(days=7))
 
 
 @pytest.fixture(scope="module")
@@ -259,8 +258,8 @@ def read_manifest(services: Services, week: Week) -> Mapping[str, Any]:
 
 
 def take_objects(services: Services, week: Week) -> Mapping[str, bytes]:
-    """Read the data objects of a period by format, and remove everything that was published of
-    it.
+    """Read the data objects of a period by format,
+    and remove everything that was published of it.
     """
     objects = {
         entry["format"]: services.s3.get_object(Bucket=BUCKET, Key=entry["key"])["Body"].read()

@@ -1,5 +1,5 @@
-"""Late events in a real Airflow: what was published provisionally is reported again, and nothing
-else is.
+"""Late events in a real Airflow: what was published provisionally is reported again,
+and nothing else is.
 
 Other DAGs start for what is published, and for nothing else. Some of them are read before the
 report, one after it. The report waits so long for late events that one of its weeks settles while
@@ -205,8 +205,8 @@ class Reports:
         return triggers
 
     def events(self, **filters: str) -> list[dict[str, Any]]:
-        """The events of the report's assets, once no run that they started is queued: before, the
-        API answers 500.
+        """The events of the report's assets, once no run that they started is queued:
+        before, the API answers 500.
         """
 
         def look() -> list[dict[str, Any]] | None:
@@ -223,8 +223,8 @@ class Reports:
         return self.until(look, "the events are listed")
 
     def seen_by(self, consumer: str) -> tuple[list[str | None], Counter[str]]:
-        """What the runs of a consumer were for, and the periods of the events that they saw, once
-        all have ended.
+        """What the runs of a consumer were for, and the periods of the events that they saw,
+        once all have ended.
         """
         client = self.airflow.client
         self.until(
@@ -244,8 +244,8 @@ class Reports:
         return [cell["id"] for cell in cells if "stale" in cell["states"]]
 
     def wait_until_stale(self, weeks: Sequence[Period]) -> None:
-        """Wait until the page, which keeps what it has read for some seconds, lists just these
-        weeks.
+        """Wait until the page, which keeps what it has read for some seconds,
+        lists just these weeks.
         """
         ids = [week.id for week in weeks]
         self.until(lambda: self.stale() == ids, f"the page lists {ids} as stale", seconds=20)
@@ -268,8 +268,8 @@ def write_restatement(folder: Path) -> None:
 
 
 def write_consumers(folder: Path) -> None:
-    """Put the consumers that the page shows into a folder; instead of for months they run for other
-    weeks.
+    """Put the consumers that the page shows into a folder;
+    instead of for months they run for other weeks.
     """
     months = 'monthly("Asia/Tokyo")'
     assert consumers().count(months) == 1
@@ -320,8 +320,8 @@ def reports(
     airflow.wait_until_parsed([DAG_ID])
     write_late_consumer(dags)
     weekly = Backfilled(airflow, lake.services, "top_users", "weekly", lake.ranking)
-    # The last week is scheduled without catch-up; a backfill over it at the same time would be a
-    # race.
+    # The last week is scheduled without catch-up;
+    # a backfill over it at the same time would be a race.
     until(lambda: weekly.runs([LAST]), "the scheduler has made its run")
     begun = now()
     weekly.begin(WEEKS[:3])
@@ -424,8 +424,8 @@ def test_the_week_after_it_is_stale_and_restated_on_demand(reports: Reports, lak
 def test_stale_weeks_are_restated_in_the_order_of_their_periods(
     reports: Reports, lake: Lake
 ) -> None:
-    """Two weeks are corrected after the fact, the later one first; each makes the one after it
-    stale.
+    """Two weeks are corrected after the fact, the later one first;
+    each makes the one after it stale.
     """
     client = reports.airflow.client
     for week, after in ((LATE, AFTER), (BEFORE, LATE)):
@@ -491,9 +491,8 @@ def test_consumers_have_seen_one_event_for_each_version(reports: Reports) -> Non
     run_for, seen = reports.seen_by("after_each_week")
     assert Counter(run_for) == seen == versions
     run_for, seen = reports.seen_by("after_all_weeks_of_a_month")
-    assert set(run_for) == {
-        (week.first + DAY).isoformat() for week in WEEKS[:-1]
-    }  # two of the weeks make one of theirs
+    # Two of the weeks make one of theirs.
+    assert set(run_for) == {(week.first + DAY).isoformat() for week in WEEKS[:-1]}
     _, seen = reports.seen_by(LATE_CONSUMER)
     assert seen
     assert seen <= versions

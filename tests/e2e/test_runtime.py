@@ -41,7 +41,8 @@ with DAG(
     def greet(dag_run=None):
         return {"hello": dag_run.conf.get("whom")}
 
-    BashOperator(task_id="render", bash_command='test -n {{ run_id }} -a -z "$AWS_PROFILE"') << greet()
+    command = 'test -n {{ run_id }} -a -z "$AWS_PROFILE"'
+    BashOperator(task_id="render", bash_command=command) << greet()
 """
 
 
@@ -255,7 +256,9 @@ def starting(dags_folder: Path, tmp_path: Path) -> Iterator[subprocess.Popen[byt
 from pathlib import Path
 from airflow_local.runtime import AirflowConfig, AirflowRuntime
 with AirflowRuntime(AirflowConfig(
-    home=Path({str(tmp_path)!r}), dags_folder=Path({str(dags_folder)!r}), components=("api-server",),
+    home=Path({str(tmp_path)!r}),
+    dags_folder=Path({str(dags_folder)!r}),
+    components=("api-server",),
 )):
     pass
 """

@@ -1,5 +1,5 @@
-"""A wait that one triggerer loses to another, and waits that somebody ends: which queries are
-stopped.
+"""A wait that one triggerer loses to another, and waits that somebody ends:
+which queries are stopped.
 
 Airflow cancels the trigger in both cases, and calls its `on_kill`.
 """
@@ -105,8 +105,8 @@ def holds(faults: Faults) -> Mapping[str, str]:
 def runs(
     airflow: AirflowRuntime, services: Services, holds: Mapping[str, str]
 ) -> Mapping[str, ReportRun]:
-    """A run for each test, all of them begun at once: their tasks then share the time that it takes
-    to start.
+    """A run for each test, all of them begun at once:
+    their tasks then share the time that it takes to start.
     """
     return {
         name: ReportRun.begin(airflow, services, "steady_weekly", name, PERIOD) for name in RUNS
@@ -114,8 +114,8 @@ def runs(
 
 
 def owner_of(run: ReportRun) -> tuple[str, int]:
-    """The triggerer that watches the run's query, by the log that it writes of that, and its number
-    in the database.
+    """The triggerer that watches the run's query, by the log that it writes of that,
+    and its number in the database.
     """
     part = f"run_id={run.run_id}/task_id=wait_for_query/"
 
@@ -142,8 +142,8 @@ StopCheck = Callable[[ReportRun, dt.datetime], None]
 
 @pytest.fixture
 def assert_stopped(record_property: Callable[[str, object], None]) -> StopCheck:
-    """Wait until a run's first query is stopped, and record for how long it went on after an
-    instant.
+    """Wait until a run's first query is stopped,
+    and record for how long it went on after an instant.
     """
 
     def wait(run: ReportRun, instant: dt.datetime) -> None:
@@ -212,8 +212,8 @@ def test_a_submit_marked_with_what_is_behind_it_stops_its_query(
 def test_a_submit_cleared_stops_its_query_and_not_the_next_one(
     runs: Mapping[str, ReportRun], faults: Faults, assert_stopped: StopCheck
 ) -> None:
-    """Airflow cancels the old trigger when the wait begins again: it may have deferred before the
-    trigger asks.
+    """Airflow cancels the old trigger when the wait begins again:
+    it may have deferred before the trigger asks.
     """
     run = runs["submit-cleared"]
     run.wait_until_watched()

@@ -1,5 +1,5 @@
-"""The command line for authors, in this process, and a report with published weeks that it may look
-at.
+"""The command line for authors, in this process,
+and a report with published weeks that it may look at.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Shell:
         self.output, self.errors = "", ""  # what the last command printed
 
     def __call__(self, *arguments: str) -> tuple[int, str]:
-        """Return the exit code, and what was printed: where it failed, on standard error if
-        anything.
+        """Return the exit code, and what was printed:
+        where it failed, on standard error if anything.
         """
         self._patch.setattr(sys, "argv", ["athena_reports", *arguments])
         self._capsys.readouterr()

@@ -1,5 +1,5 @@
-"""Stands for the REST API of an Airflow: it answers what a test says, and keeps what it was
-asked.
+"""Stands for the REST API of an Airflow: it answers what a test says,
+and keeps what it was asked.
 """
 
 from __future__ import annotations

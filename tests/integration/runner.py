@@ -35,8 +35,8 @@ _WAIT_SECONDS = 30
 
 
 def column_bytes(s3: S3Client, key: str, columns: set[str]) -> int:
-    """What Athena bills for some columns of an object of the lake: their compressed bytes, by its
-    footer.
+    """What Athena bills for some columns of an object of the lake:
+    their compressed bytes, by its footer.
     """
     body = s3.get_object(Bucket="athena-lake-dev", Key=key)["Body"].read()
     metadata = pq.read_metadata(io.BytesIO(body))

@@ -168,8 +168,8 @@ class Run:
         return result
 
     def resume(self) -> Any:
-        """Let the triggerer wait, and the task go on with what the trigger fired, or with its
-        timeout.
+        """Let the triggerer wait, and the task go on with what the trigger fired,
+        or with its timeout.
         """
         assert self.deferred is not None
         deferred, self.deferred = self.deferred, None
@@ -265,8 +265,8 @@ def _start_hook(when: str, do: Callable[[], None]) -> Iterator[None]:
 
 
 def kill_while_submitting(run: Run) -> None:
-    """SIGTERM while StartQueryExecution is answered: Airflow calls on_kill, and the code goes
-    on.
+    """SIGTERM while StartQueryExecution is answered: Airflow calls on_kill,
+    and the code goes on.
     """
     task = run.submitter()
     with _start_hook("after", task.on_kill):
@@ -317,8 +317,8 @@ def _clear(ti: TaskInstance) -> None:
 
 
 def clear_wait(run: Run) -> None:
-    """wait_for_query alone is cleared, which stops the query; the new try begins when it has
-    ended.
+    """wait_for_query alone is cleared, which stops the query;
+    the new try begins when it has ended.
     """
     kill_wait(run)
     settle(run)

@@ -1,5 +1,5 @@
-"""`check-account`, and the first run of a report: what is missing is named, and no query is
-paid.
+"""`check-account`, and the first run of a report: what is missing is named,
+and no query is paid.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ REPORT = """
 from airflow.sdk import DAG
 from athena_reports import Input, Report, build_dag, weekly
 
-first = Report(name="first_{}", sql="plays_of_users.sql", since="2025-01-01", inputs=[Input("plays", "dt")])
+inputs = [Input("plays", "dt")]
+first = Report(name="first_{}", sql="plays_of_users.sql", since="2025-01-01", inputs=inputs)
 first_weekly = build_dag(first, weekly("sunday", "Asia/Tokyo"))
 """
 SQL = """SELECT user_id, COUNT(*) AS plays FROM plays
-WHERE {{ inputs.plays.partitions }} AND {{ period.contains("played_at") }} GROUP BY user_id ORDER BY user_id
+WHERE {{ inputs.plays.partitions }} AND {{ period.contains("played_at") }}
+GROUP BY user_id ORDER BY user_id
 """
 NO_BUCKET = "there-is-no-such-bucket"
 # A wrong value of a setting, what is then missing, and the way out.

@@ -72,8 +72,8 @@ def test_a_period_is_late_until_it_is_published(
 def test_a_period_that_the_report_does_not_have_is_not_late_whoever_looks_for_it(
     services: Services, tmp_path: Path, since: str, until: str | None, is_late: bool
 ) -> None:
-    """A run without a logical date, as somebody triggers it, takes the last period that is
-    complete.
+    """A run without a logical date, as somebody triggers it,
+    takes the last period that is complete.
     """
     dates = f'since="{since}", until={until!r}'
     file = tmp_path / "ended_users.py"

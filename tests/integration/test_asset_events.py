@@ -1,5 +1,5 @@
-"""The DAGs of the docs that start when a report is published, in a metadata database as Airflow
-fills it.
+"""The DAGs of the docs that start when a report is published,
+in a metadata database as Airflow fills it.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from datetime import timedelta
 from athena_reports import Input, Report, build_dag, checks, monthly, transforms, weekly
 
 scores = Report(
-    name="scores", sql="scores.sql", since="2025-01-01", inputs=[Input("plays", "dt")], checks=[checks.rows(at_most=2)],
+    name="scores", sql="scores.sql", since="2025-01-01", inputs=[Input("plays", "dt")],
+    checks=[checks.rows(at_most=2)],
     transform=transforms.each_row(lambda row: row | {"user_id": row["user_id"].upper()}),
 )
 scores_weekly = build_dag(scores, weekly("sunday", "Asia/Tokyo"))

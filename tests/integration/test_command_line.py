@@ -1,5 +1,5 @@
-"""What the commands of authors have in common, and the options of those that have no page of tests
-of their own.
+"""What the commands of authors have in common,
+and the options of those that have no page of tests of their own.
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ from tests.integration.conftest import Shell
 from tests.integration.runner import XComs, execute, load_dags, prepare, run_dag
 
 SQL = """SELECT carrier, COUNT(*) AS flights FROM flights
-WHERE {{ period.partitions("dt") }} AND carrier LIKE {{ params.like }} GROUP BY carrier ORDER BY carrier
+WHERE {{ period.partitions("dt") }} AND carrier LIKE {{ params.like }}
+GROUP BY carrier ORDER BY carrier
 """
 YEARS = 730
 TRANSFORMED = """
@@ -34,7 +35,8 @@ def first_rows(rows, period):
     return rows.limit({rows})
 
 report = Report(
-    name="costs_transformed", sql="costs.sql", since="2013-01-01", params={{"like": "%"}}, transform=first_rows
+    name="costs_transformed", sql="costs.sql", since="2013-01-01",
+    params={{"like": "%"}}, transform=first_rows
 )
 monthly_dag = build_dag(report, monthly("America/New_York"))
 """

@@ -1,5 +1,5 @@
-"""Which DAG files the author's commands read, and that one of them never ends a command that is
-about another.
+"""Which DAG files the author's commands read,
+and that one of them never ends a command that is about another.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def dags(tmp_path: Path, shell: Shell, services: Services, monkeypatch: pytest.M
     case.mkdir(parents=True)
     (case / "case.yaml").write_text("period: 2025-06-15\n")
     (case / "plays.csv").write_text(
-        "user_id string,score bigint,played_at timestamp,dt string\na,1,2025-06-16"
-        " 00:00:00,2025-06-16\n"
+        "user_id string,score bigint,played_at timestamp,dt string\n"
+        "a,1,2025-06-16 00:00:00,2025-06-16\n"
     )
     (case / "expected.csv").write_text('"rank","user_id","score","previous_rank"\n1,"a",1,\n')
     monkeypatch.chdir(tmp_path)

@@ -14,9 +14,8 @@ import pytest
 from airflow_local.services import Services
 from demo import flights, lake, plays
 
-SPEC = plays.PlaysSpec(
-    dt.date(2025, 1, 1), dt.date(2025, 4, 20), events=3_000, users=100
-)  # 109 days
+# 109 days.
+SPEC = plays.PlaysSpec(dt.date(2025, 1, 1), dt.date(2025, 4, 20), events=3_000, users=100)
 DAYS = list(plays.generate(SPEC))
 
 _environments = itertools.count()

@@ -1,5 +1,5 @@
-"""The amazon provider's own operator, sensor, hook and trigger against the local Athena,
-unchanged.
+"""The amazon provider's own operator, sensor, hook and trigger
+against the local Athena, unchanged.
 """
 
 from __future__ import annotations

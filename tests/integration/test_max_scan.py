@@ -30,7 +30,8 @@ limited = Report(
 limited_weekly = build_dag(limited, weekly("{first_day}", "Asia/Tokyo"))
 """
 SQL = """SELECT user_id, SUM(score) AS score FROM plays
-WHERE {{ inputs.plays.partitions }} AND {{ period.contains("played_at") }} GROUP BY user_id ORDER BY user_id
+WHERE {{ inputs.plays.partitions }} AND {{ period.contains("played_at") }}
+GROUP BY user_id ORDER BY user_id
 """
 
 

@@ -49,9 +49,8 @@ def root(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "timezone", ["Asia/Tokyo", "America/Santiago", "UTC"]
-)  # Santiago has days without midnight
+# Santiago has days without midnight.
+@pytest.mark.parametrize("timezone", ["Asia/Tokyo", "America/Santiago", "UTC"])
 def test_the_case_of_a_new_report_passes(timezone: str, shell: Shell, root: Path) -> None:
     code, printed = shell("new", "busy_users", *options(timezone=timezone, owner='The "best" team'))
     assert code == 0, printed

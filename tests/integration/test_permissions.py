@@ -1,5 +1,5 @@
-"""Least privilege: what the tasks call, what the stack grants and what
-docs/reference/permissions.md lists are one.
+"""Least privilege: what the tasks call,
+what the stack grants and what docs/reference/permissions.md lists are one.
 
 Everything that calls AWS runs once on the resources of a stack, and each call of a client is
 recorded. What Athena and KMS do in the tasks' name is AWS's to decide: no local run shows it, so
@@ -234,8 +234,8 @@ class Everything:
         assert len(manifest_of(self.s3, run_dag(dag, period=WEEK))["earlier_versions"]) == 1
 
     def stop_and_reconcile(self) -> None:
-        """Stops one query as its submitter does, one as its waiter and its trigger do, one as
-        nobody's.
+        """Stops one query as its submitter does,
+        one as its waiter and its trigger do, one as nobody's.
         """
         dag, reconciler = self.dag("top_users_weekly"), self.dag("athena_reports_reconciler")
         with self.held():
@@ -319,8 +319,8 @@ class Everything:
 
     @staticmethod
     def dag(dag_id: str) -> DAG:
-        """A DAG of the tests' reports or of maintenance; it looks at its queries more often than in
-        earnest.
+        """A DAG of the tests' reports or of maintenance;
+        it looks at its queries more often than in earnest.
         """
         (dag,) = (dags[dag_id] for file in DAGS if dag_id in (dags := load_dags(file)))
         if dag.has_task("wait_for_query"):
@@ -377,8 +377,8 @@ def test_the_page_lists_what_the_template_grants(grants: list[Grant]) -> None:
 
 
 def test_every_operation_that_the_code_names_was_recorded(used: set[Use]) -> None:
-    """A call on a way that `Everything` does not go would need a permission that nobody misses
-    here.
+    """A call on a way that `Everything` does not go would need a permission that
+    nobody misses here.
     """
     actions = {}
     for service in ("s3", "glue", "athena"):

@@ -59,8 +59,8 @@ def test_what_is_shown_is_what_the_run_does(
 def test_partitions_and_their_bytes_are_those_of_the_lake(
     shell: Shell, services: Services, plays_lake: PlaysSpec
 ) -> None:
-    # The last Tokyo month: two months of 33 UTC dates at most, and the lake ends before the last of
-    # them.
+    # The last Tokyo month: two months of 33 UTC dates at most,
+    # and the lake ends before the last of them.
     (plays,) = shell.json("preview", "top_users", "2025-07")["inputs"]
     pages = services.glue.get_paginator("get_partitions").paginate(
         DatabaseName="database_dev", TableName="plays"

@@ -27,7 +27,8 @@ pytestmark = pytest.mark.usefixtures("flights_lake")
 MONTHS = monthly(timezone="America/New_York")
 SQL = """SELECT carrier, COUNT(*) AS flights, SUM(CAST(distance AS BIGINT)) AS miles
 FROM flights
-WHERE {{ period.partitions("dt") }} AND {{ period.contains("time_hour") }} AND carrier LIKE {{ params.like }}
+WHERE {{ period.partitions("dt") }} AND {{ period.contains("time_hour") }}
+    AND carrier LIKE {{ params.like }}
 GROUP BY carrier
 """
 ORDERED = SQL + "ORDER BY carrier\n"

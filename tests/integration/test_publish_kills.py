@@ -83,8 +83,8 @@ class Job:
 
 
 def serve(endpoint: str) -> None:
-    """Fork a process for each job of each line, let them start at once, and answer with their exit
-    codes.
+    """Fork a process for each job of each line, let them start at once,
+    and answer with their exit codes.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # Airflow logs to the standard output
@@ -216,8 +216,8 @@ def new_job(bucket: str, tmp_path: Path) -> Callable[..., Job]:
 
 
 class Reader(threading.Thread):
-    """Reads a period again and again, as its readers do, and notes the versions that it found
-    whole.
+    """Reads a period again and again, as its readers do,
+    and notes the versions that it found whole.
     """
 
     def __init__(self, s3: S3Client, location: PeriodLocation) -> None:

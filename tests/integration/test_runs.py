@@ -45,8 +45,8 @@ def test_a_week_reads_exactly_the_partitions_of_its_two_weeks(
 ) -> None:
     dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
     xcoms = run_dag(dag, period="2025-03-09")
-    # The two Tokyo weeks run from 2025-03-01 15:00 to 2025-03-15 15:00 UTC; events land up to a day
-    # later.
+    # The two Tokyo weeks run from 2025-03-01 15:00 to 2025-03-15 15:00 UTC;
+    # events land up to a day later.
     expected = {(dt.date(2025, 3, 1) + dt.timedelta(days=n)).isoformat() for n in range(16)}
     facts = inspect(services, xcoms.values["run_query", "return_value"])
     (scan,) = facts["scans"]
@@ -109,8 +109,8 @@ def test_a_run_before_the_last_events_can_have_landed_is_provisional(
 ) -> None:
     dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
     assert manifest_of(services.s3, run_dag(dag, period="2025-03-16"))["provisional"] is False
-    # Athena decides when a query was submitted, so the lateness is made long instead of the query
-    # early.
+    # Athena decides when a query was submitted,
+    # so the lateness is made long instead of the query early.
     for task in (dag.get_task("run_query"), dag.get_task("publish")):
         monkeypatch.setattr(
             task, "late_by", dt.timedelta(days=100_000 if task.task_id == "publish" else 1)

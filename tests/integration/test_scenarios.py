@@ -645,9 +645,8 @@ def faults(
     """The faults of the local Athena that every hook talks to; those of other tests are gone."""
     monkeypatch.setattr(AthenaHook, "conn", athena)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # for the triggers' clients
-    monkeypatch.setattr(
-        submission, "PAUSES_SECONDS", ()
-    )  # a scenario says when a start is repeated, by Airflow
+    # A scenario says when a start is repeated, by Airflow.
+    monkeypatch.setattr(submission, "PAUSES_SECONDS", ())
     monkeypatch.setattr(submission, "RESUBMIT_PAUSES_SECONDS", [0.0] * MAX_EXECUTIONS)
     faults = Faults(services.endpoint_url)
     faults.clear()

@@ -1,5 +1,5 @@
-"""The pipeline's connection from Secrets Manager, as on MWAA, and from the environment, as
-elsewhere.
+"""The pipeline's connection from Secrets Manager, as on MWAA,
+and from the environment, as elsewhere.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The reports on the resources that the stack creates, reached by the variables that its outputs
-give.
+"""The reports on the resources that the stack creates,
+reached by the variables that its outputs give.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""docs/tutorial.md, walked as it is written: its files are saved, its commands typed, and they say
-what it shows.
+"""docs/tutorial.md, walked as it is written: its files are saved, its commands typed,
+and they say what it shows.
 """
 
 from __future__ import annotations

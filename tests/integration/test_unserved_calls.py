@@ -1,5 +1,5 @@
-"""What a run does when AWS does not serve a call: which calls are repeated, by whom, and what is
-paid.
+"""What a run does when AWS does not serve a call: which calls are repeated,
+by whom, and what is paid.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def faults(services: Services) -> Iterator[Faults]:
 
 @pytest.fixture
 def workgroup(services: Services, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A workgroup of the test's own, which keeps its results itself; so all of its queries are of
-    one run.
+    """A workgroup of the test's own, which keeps its results itself;
+    so all of its queries are of one run.
     """
     name = f"managed-{uuid4()}"
     managed = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
@@ -84,7 +84,7 @@ UNSERVED = {
 
 
 @pytest.mark.parametrize("fault", UNSERVED.values(), ids=UNSERVED)
-def test_a_transform_that_athena_does_not_serve_is_tried_again_and_publishes_the_query_that_was_paid(
+def test_a_transform_that_athena_does_not_serve_is_tried_again_and_publishes_the_paid_query(
     run: Run,
     services: Services,
     workgroup: str,

@@ -30,8 +30,8 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 _UNDER_WAY = ("QUEUED", "RUNNING")
 
-# Options of every command of the AWS CLI, and commands that it has beside the operations of the
-# services.
+# Options of every command of the AWS CLI,
+# and commands that it has beside the operations of the services.
 _AWS_OPTIONS = {
     "region",
     "profile",
@@ -83,8 +83,8 @@ def run_python(block: Block, names: dict[str, Any]) -> None:
 def run_sql(
     text: str, athena: AthenaClient, *, database: str, workgroup: str
 ) -> list[dict[str, str]]:
-    """Run a query on the local Athena; the first rows, as text by column. A query that fails is an
-    AssertionError.
+    """Run a query on the local Athena; the first rows, as text by column.
+    A query that fails is an AssertionError.
     """
     started = athena.start_query_execution(
         QueryString=text, QueryExecutionContext={"Database": database}, WorkGroup=workgroup
@@ -105,8 +105,8 @@ def run_sql(
 
 
 def commands_of(block: Block) -> list[str]:
-    """What a console block types after its prompts; a command goes on where its line ends with a
-    backslash.
+    """What a console block types after its prompts;
+    a command goes on where its line ends with a backslash.
     """
     text = block.text.replace("\\\n", "")
     return [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
@@ -161,9 +161,8 @@ def _make(words: list[str]) -> None:
 
 def _python(words: list[str]) -> None:
     if words[0] != "-m":
-        assert words[0].endswith(".py"), (
-            "neither a module nor a script"
-        )  # which the page has written
+        # The page has written the script.
+        assert words[0].endswith(".py"), "neither a module nor a script"
         return
     assert importlib.util.find_spec(words[1]), f"no module {words[1]}"
     if words[1] == "athena_reports":
@@ -205,8 +204,8 @@ def _airflow(words: list[str]) -> None:
 
 
 def _docker(words: list[str]) -> None:
-    """No engine is at hand: the files exist, and a command of Airflow in a container is one of
-    Airflow.
+    """No engine is at hand: the files exist,
+    and a command of Airflow in a container is one of Airflow.
     """
     assert words[0] == "compose"
     assert all(

@@ -1,5 +1,5 @@
-"""The pages of docs/reference that follow from docstrings, settings, the command line and the
-stack's template.
+"""The pages of docs/reference that follow from docstrings, settings,
+the command line and the stack's template.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ RENEW = "`.venv/bin/pytest tests/integrity/test_generated_pages.py --renew-golde
 
 _SETTINGS = f"""# Settings
 
-A deployment is set up by environment variables. Each process reads them once. A variable that is missing, wrong or
-misspelt is an import error of every DAG file, and the error names it. An empty variable counts as not set.
-[How to set them](../how-to/configure.md). This page is generated from the model `Settings`:
+A deployment is set up by environment variables. Each process reads them once. A variable that is
+missing, wrong or misspelt is an import error of every DAG file, and the error names it. An empty
+variable counts as not set. [How to set them](../how-to/configure.md). This page is generated from
+the model `Settings`:
 {RENEW}
 
 | variable | default | what it says | value |
@@ -31,29 +32,37 @@ misspelt is an import error of every DAG file, and the error names it. An empty 
 """
 _COMMANDS = f"""# Command line
 
-The tools for authors of reports. They use the AWS endpoint, region and credentials of the shell, and the
-[settings](settings.md). Without `--json` the output is for people. The exit code is not 0 if something is wrong.
-[How to write a report](../how-to/write-a-report.md) shows them at work. This page is generated from the commands:
+The tools for authors of reports. They use the AWS endpoint, region and credentials of the shell,
+and the [settings](settings.md). Without `--json` the output is for people. The exit code is not 0
+if something is wrong. [How to write a report](../how-to/write-a-report.md) shows them at work. This
+page is generated from the commands:
 {RENEW}
 """
 _STACK = f"""# The stack
 
-`deploy/stack/reports.yaml` is a CloudFormation template of what the reports of one environment need.
-[`make deploy`](../how-to/deploy.md) creates and changes it. This page is generated from the template:
+`deploy/stack/reports.yaml` is a CloudFormation template of what the reports of one environment
+need. [`make deploy`](../how-to/deploy.md) creates and changes it.
+This page is generated from the template:
 {RENEW}
 
-- **Buckets.** All are versioned and encrypted, closed to the public and to requests without TLS. `ReportBucket` keeps
-  replaced and deleted objects for `NoncurrentDays`. No lifecycle rule expires a current object there. Objects of
-  `QueryResultsBucket` expire after `QueryResultsDays`. `MwaaBucket` keeps ten earlier versions of each file, and others
-  for a year. `AccessLogsBucket` has the access logs of the other three for 90 days. Broken uploads go after a week.
-- **Queries.** `Workgroup` enforces output location, encryption and scan cutoff, and publishes metrics.
-- **Tables.** `ReportDatabase` holds the published tables. `CreatedSourceDatabase` is made on demand.
-- **Permissions.** `ExecutionRole` has `ReportsPolicy` and `MwaaPolicy`: [each action](permissions.md).
-- **Alerts.** `AlertTopic` gets failed and late reports, and two alarms: `SchedulerAlarm` (no heartbeat for half an
-  hour) and `ScannedBytesAlarm` (more scanned in a day than expected). `LateOrFailedAlarm` is for dashboards.
+- **Buckets.** All are versioned and encrypted, closed to the public and to requests without TLS.
+  `ReportBucket` keeps replaced and deleted objects for `NoncurrentDays`. No lifecycle rule expires
+  a current object there. Objects of `QueryResultsBucket` expire after `QueryResultsDays`.
+  `MwaaBucket` keeps ten earlier versions of each file, and others for a year. `AccessLogsBucket`
+  has the access logs of the other three for 90 days. Broken uploads go after a week.
+- **Queries.** `Workgroup` enforces output location, encryption and scan cutoff,
+  and publishes metrics.
+- **Tables.** `ReportDatabase` holds the published tables.
+  `CreatedSourceDatabase` is made on demand.
+- **Permissions.** `ExecutionRole` has `ReportsPolicy` and `MwaaPolicy`:
+  [each action](permissions.md).
+- **Alerts.** `AlertTopic` gets failed and late reports, and two alarms: `SchedulerAlarm` (no
+  heartbeat for half an hour) and `ScannedBytesAlarm` (more scanned in a day than expected).
+  `LateOrFailedAlarm` is for dashboards.
 - **Amazon MWAA.** `Airflow` is the environment. There is none without subnets.
 
-Buckets, databases and the workgroup stay when the stack is deleted. The environment goes, because it bills by the hour.
+Buckets, databases and the workgroup stay when the stack is deleted. The environment goes, because
+it bills by the hour.
 """
 
 

@@ -1,5 +1,5 @@
-"""A team copies the repository, deletes the sample reports and adds one as the README says: what it
-runs is green.
+"""A team copies the repository, deletes the sample reports and adds one as the README says:
+what it runs is green.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ MAINTENANCE = "athena_reports_maintenance.py"
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tree without what belongs to the samples, with the report of the README's recipe
-    instead.
+    """The tree without what belongs to the samples,
+    with the report of the README's recipe instead.
     """
     root = copy_repository(tmp_path_factory.mktemp("team") / "reports")
     for file in [*root.glob("dags/*.py"), *root.glob("include/sql/*.sql")]:

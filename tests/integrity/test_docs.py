@@ -1,5 +1,5 @@
-"""Every link of a Markdown page leads somewhere, and every code block is run or held against what
-it names.
+"""Every link of a Markdown page leads somewhere,
+and every code block is run or held against what it names.
 """
 
 from __future__ import annotations
@@ -239,8 +239,8 @@ def published(
 def run_page(
     name: str, services: Services | None = None, **names: Any
 ) -> tuple[dict[str, Any], list[Any]]:
-    """Run the blocks of a page in their order; what the Python defines, and the rows of each
-    query.
+    """Run the blocks of a page in their order;
+    what the Python defines, and the rows of each query.
     """
     rows = []
     for block in blocks_of(ROOT / name):

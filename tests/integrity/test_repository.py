@@ -38,8 +38,8 @@ def asked(path: Path) -> list[Requirement]:
 
 
 def locked(name: str) -> list[tuple[str, str]]:
-    """The packages of a lock and their versions; a package may have several, each for some
-    Pythons.
+    """The packages of a lock and their versions;
+    a package may have several, each for some Pythons.
     """
     return re.findall(
         r"^([\w.-]+)==([\w.]+)", (PINS / f"{name}.txt").read_text(encoding="utf-8"), re.MULTILINE

@@ -1,5 +1,5 @@
-"""The workflows for GitHub: they prove what `.ci/run` proves, with no more rights than they
-need.
+"""The workflows for GitHub: they prove what `.ci/run` proves,
+with no more rights than they need.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def test_the_names_of_an_environment_follow_from_it(environment: str) -> None:
     assert names.report_bucket == f"athena-report-{environment}"
 
 
-def test_away_from_a_local_endpoint_the_environment_and_the_buckets_must_be_named_and_the_others_follow() -> (
+def test_away_from_a_local_endpoint_environment_and_buckets_must_be_named_the_rest_follows() -> (
     None
 ):
     for variable in PRODUCTION:
@@ -120,9 +120,8 @@ def test_the_sql_folder_lies_beside_dags_or_inside(
     with pytest.raises(SettingsError) as caught:
         read_settings(LOCAL)
     places = f"{tmp_path / 'include' / 'sql'} or {tmp_path / 'dags' / 'include' / 'sql'}"
-    assert (
-        str(caught.value) == f"No folder of SQL files at {places}: create one, or name it in"
-        " ATHENA_REPORTS_SQL_FOLDER."
+    assert str(caught.value) == (
+        f"No folder of SQL files at {places}: create one, or name it in ATHENA_REPORTS_SQL_FOLDER."
     )
 
 

@@ -1,5 +1,5 @@
-"""Who acts in a world beside the runs: reconciler, restatement, cleanup with deletion, and two
-kinds of readers.
+"""Who acts in a world beside the runs: reconciler, restatement, cleanup with deletion,
+and two kinds of readers.
 """
 
 from __future__ import annotations

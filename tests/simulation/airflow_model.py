@@ -1,5 +1,5 @@
-"""Airflow as the library sees it: a run of four tasks with tries, clears, XComs, deferral and
-workers that die.
+"""Airflow as the library sees it: a run of four tasks with tries, clears, XComs,
+deferral and workers that die.
 
 The tasks are the real operator, sensor, trigger and publisher; in `transform` only the rows are
 made up.
@@ -54,8 +54,8 @@ _TASKS: dict[type[Any], Any] = {}
 
 
 def task(kind: type[Any], given: Mapping[str, Any], **options: Any) -> Any:
-    """Return a task as a new process has it; a copy, since to make operators takes most of the
-    time.
+    """Return a task as a new process has it;
+    a copy, since to make operators takes most of the time.
     """
     if kind not in _TASKS:
         with DAG(f"{REPORT}_weekly", schedule=None):
@@ -151,8 +151,8 @@ class Run:
         self.clear("run_query")
 
     def clear(self, first: str, running: TaskInstance | None = None) -> None:
-        """Somebody clears a task with all that is downstream, perhaps after having edited the
-        report.
+        """Somebody clears a task with all that is downstream,
+        perhaps after having edited the report.
         """
         self.world.say(f"{self.run_id}: {first} cleared")
         self.clear_number += 1
@@ -312,8 +312,8 @@ class Attempt:
     # --- the triggerer
 
     def _watch(self, deferred: TaskDeferred) -> tuple[str, Any]:
-        """What the task is resumed with; WaitOverError if it was stopped or lost while it was
-        deferred.
+        """What the task is resumed with;
+        WaitOverError if it was stopped or lost while it was deferred.
         """
         while True:
             self.task, self.trigger = None, through_the_database(deferred.trigger)

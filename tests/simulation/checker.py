@@ -12,8 +12,8 @@ from tests.simulation.world import BUCKET, DAY, DAYS, PERIODS, World, world
 
 
 def play(seed: int) -> World:
-    """Play the world of a seed to its end and judge it; its story is printed if something does not
-    hold.
+    """Play the world of a seed to its end and judge it;
+    its story is printed if something does not hold.
     """
     with world(seed) as made:
         populate(made)
@@ -53,8 +53,8 @@ def _queries(made: World) -> None:
 
 
 def _period(made: World, period_id: str) -> None:
-    """The manifest is of the newest published query, its history only went forward, and all that it
-    names is there.
+    """The manifest is of the newest published query, its history only went forward,
+    and all that it names is there.
     """
     location = made.location(period_id)
     manifest, _ = read_manifest(location, made.store)

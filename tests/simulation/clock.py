@@ -1,5 +1,5 @@
-"""Time that passes only when somebody waits: hours of polling in milliseconds, the same in every
-run.
+"""Time that passes only when somebody waits: hours of polling in milliseconds,
+the same in every run.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _NoWaiting(selectors.SelectSelector):
         if not ready and timeout is None:
             raise RuntimeError("everybody waits for something that no time will bring")
         if not ready and timeout:
-            # A hair more than asked for: else rounding could leave the timer due in no time, for
-            # ever.
+            # A hair more than asked for:
+            # else rounding could leave the timer due in no time, for ever.
             self._clock.sleep(timeout + 1e-9)
         return ready

@@ -1,5 +1,5 @@
-"""S3 and Glue in memory, in so far as the library uses their clients. The names of arguments are
-boto3's.
+"""S3 and Glue in memory, in so far as the library uses their clients.
+The names of arguments are boto3's.
 
 S3 has conditional writes and a listing in pages that is no snapshot; Glue has neither conditions
 nor order.
@@ -48,8 +48,8 @@ class Stored:
 
 @dataclass
 class MemoryS3:
-    """Attributes: what surrounds each call, the objects by key, and every body that a key ever
-    had.
+    """Attributes: what surrounds each call, the objects by key,
+    and every body that a key ever had.
     """
 
     call: Callable[[str, Callable[[], Any]], Any]
@@ -119,8 +119,8 @@ class MemoryS3:
 
 @dataclass
 class MemoryGlue:
-    """Attributes: what surrounds each call, the tables by name, and the partitions by table and
-    period id.
+    """Attributes: what surrounds each call, the tables by name,
+    and the partitions by table and period id.
     """
 
     call: Callable[[str, Callable[[], Any]], Any]

@@ -1,5 +1,5 @@
-"""Bugs that the library does not have, to show that the simulation would find them: each takes one
-guard away.
+"""Bugs that the library does not have, to show that the simulation would find them:
+each takes one guard away.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Random faults, kills and interleavings: in every world what is published is true, paid once, and
-complete.
+"""Random faults, kills and interleavings: in every world what is published is true,
+paid once, and complete.
 
 One seed is one world, and is played again with `pytest tests/simulation -k seed-<number>`; `make
 simulate` plays more.

@@ -1,5 +1,5 @@
-"""The world of the simulation: services in memory, a clock, chance, and actors that take turns at
-every call.
+"""The world of the simulation: services in memory, a clock, chance,
+and actors that take turns at every call.
 
 An actor is a greenlet: it runs until it calls a service or sleeps. Then the actor goes on whose
 time comes first. All that is random comes from the seed, so a world can be played again.
@@ -97,8 +97,8 @@ class CrashError(BaseException):
 
 @dataclass(eq=False)
 class Actor:
-    """Whoever acts beside others; `attempt` is the task's process that it is, `scheduler` who waits
-    for its end.
+    """Whoever acts beside others; `attempt` is the task's process that it is,
+    `scheduler` who waits for its end.
     """
 
     name: str
@@ -200,8 +200,8 @@ class World:
         return True
 
     def forget_tokens(self) -> None:
-        """As Athena does after an unknown time; not while a frozen process may be about to start a
-        query.
+        """As Athena does after an unknown time;
+        not while a frozen process may be about to start a query.
         """
         frozen = any(
             each.attempt and (each.is_frozen or each.attempt.outcome) for each in self.actors
@@ -318,8 +318,8 @@ _FAULT = api_error("InternalError", "We encountered an internal error", status=5
 
 @contextmanager
 def world(seed: int) -> Iterator[World]:
-    """Make the world of a seed; the library's clients, its clock and its pauses are those of this
-    world.
+    """Make the world of a seed;
+    the library's clients, its clock and its pauses are those of this world.
     """
     random.seed(seed)  # of the pauses between two starts
     with (
@@ -367,8 +367,8 @@ async def _sleep(made: World, seconds: float) -> None:
 
 
 def _done_at_once(coroutine: Coroutine[Any, Any, Any]) -> SimpleNamespace:
-    """As `asyncio.create_task`, of which nobody sees that it takes its time: its calls are turns of
-    others.
+    """As `asyncio.create_task`, of which nobody sees that it takes its time:
+    its calls are turns of others.
     """
     result = run_without_loop(coroutine)
     return SimpleNamespace(done=lambda: True, result=lambda: result)

@@ -96,8 +96,8 @@ def test_another_seed_gives_another_game() -> None:
 
 
 def test_the_rows_are_the_same_on_every_machine(january: list[tuple[dt.date, pa.Table]]) -> None:
-    """Compares with what was computed once: another numpy, Python or processor must not change
-    it.
+    """Compares with what was computed once:
+    another numpy, Python or processor must not change it.
     """
     digest = hashlib.sha256()
     for day, table in january[:3]:

@@ -18,8 +18,8 @@ from demo.plays import PlaysSpec
 def test_airflow_keeps_its_schedule_on_a_lake_that_goes_on_until_today(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without it, no asset event would ever start a DAG; without data, the runs that it makes would
-    fail.
+    """Without it, no asset event would ever start a DAG;
+    without data, the runs that it makes would fail.
     """
     configs: list[AirflowConfig] = []
     lakes: list[PlaysSpec] = []

@@ -154,8 +154,8 @@ class Account:
     def add_partition(
         self, name: str, *values: str, path: str = "", columns: Mapping[str, str] | None = None
     ) -> None:
-        """Register a partition; its path is that of its first value unless given, and may be an
-        `s3://` URL.
+        """Register a partition; its path is that of its first value unless given,
+        and may be an `s3://` URL.
         """
         location = path if path.startswith("s3://") else f"s3://lake/{name}/{path or values[0]}/"
         partition = {

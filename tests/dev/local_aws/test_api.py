@@ -109,8 +109,8 @@ def test_results_in_pages(account: Account, managed: bool) -> None:
     account.athena.create_work_group(Name="managed", Configuration=MANAGED)
     place: dict[str, Any] = {"WorkGroup": "managed", **NOWHERE} if managed else {}
     sql = (
-        "SELECT n, CASE WHEN n % 2 = 0 THEN '\"' || CAST(n AS VARCHAR) || '\n' END AS s FROM"
-        f" ({numbers(2500)})"
+        "SELECT n, CASE WHEN n % 2 = 0 THEN '\"' || CAST(n AS VARCHAR) || '\n' END AS s"
+        f" FROM ({numbers(2500)})"
     )
     outcome = account.run(f"{sql} ORDER BY n", **place)
     assert rows(account, outcome.id) == [

@@ -1,5 +1,5 @@
-"""Tables of Glue as a query sees them: files, types, partitions registered and projected, bytes
-scanned.
+"""Tables of Glue as a query sees them:
+files, types, partitions registered and projected, bytes scanned.
 """
 
 # ruff: noqa: DTZ001 - a row of a table stands on a line; Athena's timestamps have no zone
@@ -33,8 +33,8 @@ def _plays(rows: int = 100) -> pa.Table:
 
 @pytest.fixture
 def plays(account: Account) -> list[bytes]:
-    """A table of four registered days, of which one has no file, and one day in S3 that is not
-    registered.
+    """A table of four registered days, of which one has no file,
+    and one day in S3 that is not registered.
     """
     account.create_table("plays", COLUMNS, {"dt": "string"})
     for day in (1, 2, 3, 4):
@@ -54,9 +54,8 @@ def test_each_query_reads_the_newest_objects(account: Account, plays: list[bytes
     for name in ("_SUCCESS", ".part-1.parquet", "_temporary/part-2.parquet"):
         account.s3.put_object(Bucket="lake", Key=f"plays/2025-01-01/{name}", Body=b"not Parquet")
     account.s3.put_object(Bucket="lake", Key="plays/2025-01-01/empty.parquet", Body=b"")
-    account.put(
-        "plays/2025-01-02-late/part-0.parquet", _plays()
-    )  # not below the partition's prefix
+    # This one is not below the partition's prefix.
+    account.put("plays/2025-01-02-late/part-0.parquet", _plays())
     assert _by_day(account) == {"2025-01-01": 100, "2025-01-02": 100, "2025-01-03": 100}
     account.put(FIRST, _plays(8))
     assert _by_day(account)["2025-01-01"] == 8
@@ -104,8 +103,8 @@ def test_scanned_bytes_are_those_of_the_footers(account: Account, plays: list[by
     )
     assert outcome.scans[0]["columns"] == ["score", "user_id"]
     twice = account.run(
-        "SELECT a.score FROM plays a JOIN plays b ON a.user_id = b.user_id WHERE a.dt ="
-        " '2025-01-01'"
+        "SELECT a.score FROM plays a JOIN plays b ON a.user_id = b.user_id"
+        " WHERE a.dt = '2025-01-01'"
     )
     assert twice.scanned_bytes == _chunks(first, "score", "user_id") + sum(
         _chunks(d, "user_id") for d in plays[:3]

@@ -1,5 +1,5 @@
-"""Types of resources that stacks have here beside moto's: created, changed and removed in their
-services.
+"""Types of resources that stacks have here beside moto's:
+created, changed and removed in their services.
 """
 
 from __future__ import annotations

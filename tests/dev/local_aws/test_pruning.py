@@ -1,5 +1,5 @@
-"""Pruning against brute force: with it and without it a query gives the same, and it reads no more
-than it must.
+"""Pruning against brute force: with it and without it a query gives the same,
+and it reads no more than it must.
 """
 
 # ruff: noqa: E501 - a row of a table stands on a line

@@ -1,5 +1,5 @@
-"""What S3 does here and moto's alone does not: conditional writes with one winner, owners of
-buckets, no ACLs.
+"""What S3 does here and moto's alone does not: conditional writes with one winner,
+owners of buckets, no ACLs.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ OTHER = {"ExpectedBucketOwner": "210987654321"}
 
 
 class Racer:
-    """A writer with a connection of its own, so that nothing but the server decides who comes
-    first.
+    """A writer with a connection of its own,
+    so that nothing but the server decides who comes first.
     """
 
     def __init__(self, aws: LocalAws) -> None:
@@ -45,8 +45,8 @@ class Racer:
 def test_one_of_sixteen_writers_with_one_condition_wins(
     account: Account, rounds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S3 user guide, "Conditional requests". The server's threads, switched often, meet between
-    check and write.
+    """S3 user guide, "Conditional requests". The server's threads, switched often,
+    meet between check and write.
     """
     before = sys.getswitchinterval()
     racers, start = [Racer(account.aws) for _ in range(RACERS)], threading.Barrier(RACERS)

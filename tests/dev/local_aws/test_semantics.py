@@ -1,5 +1,5 @@
-"""What a query answers, or why it fails: Trino's documentation, row by row. The whole CSV line is
-compared.
+"""What a query answers, or why it fails: Trino's documentation, row by row.
+The whole CSV line is compared.
 """
 
 # ruff: noqa: E501 - a row of a table stands on a line

@@ -22,8 +22,8 @@ MARK = '\n-- athena-reports: {"dag_id": "?"}'
 
 def _unload(account: Account, sql: str, compression: str = "ZSTD", **parameters: Any) -> Outcome:
     text = (
-        f"UNLOAD ({sql}) TO '{TARGET}' WITH (format = 'PARQUET', compression ="
-        f" '{compression}'){MARK}"
+        f"UNLOAD ({sql}) TO '{TARGET}'"
+        f" WITH (format = 'PARQUET', compression = '{compression}'){MARK}"
     )
     return account.run(text, **parameters)
 

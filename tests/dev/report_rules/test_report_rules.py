@@ -27,7 +27,13 @@ DAG_FILE = '''"""
 
 from athena_reports import Report, build_dag, weekly
 
-plays = Report(name="plays", sql="plays.sql", since="2025-01-01", owner="analytics", doc=__doc__)
+plays = Report(
+    name="plays",
+    sql="plays.sql",
+    since="2025-01-01",
+    owner="analytics",
+    doc=__doc__,
+)
 plays_weekly = build_dag(plays, weekly("sunday", timezone="Asia/Tokyo"))
 '''
 SQL = """-- Where players are, by the words that they chose.
@@ -35,7 +41,8 @@ SELECT
     p.country, COUNT(*) AS position,
     max.total
 FROM plays AS p
-JOIN (SELECT country, SUM(score) AS total FROM scores GROUP BY country) AS max ON p.country = max.country
+JOIN (SELECT country, SUM(score) AS total FROM scores GROUP BY country) AS max
+    ON p.country = max.country
 WHERE {{ period.partitions("p.dt") }}
   AND {{ period.contains("played_at") }}
 GROUP BY 1, max.total
@@ -77,8 +84,8 @@ def test_a_report_that_is_right_breaks_no_rule(make: Make) -> None:
 
 def test_a_repository_without_any_report_breaks_no_rule(make: Make) -> None:
     repository = make(
-        '"""An Airflow DAG."""\n\nfrom airflow.sdk import DAG\n\ndag = DAG("other",'
-        " schedule=None)\n"
+        '"""An Airflow DAG."""\n\nfrom airflow.sdk import DAG\n\n'
+        'dag = DAG("other", schedule=None)\n'
     )
 
     assert findings(repository) == {}
@@ -177,7 +184,7 @@ def test_two_inputs_of_one_key_are_told_apart(make: Make) -> None:
 
 
 def test_an_unload_needs_no_order(make: Make) -> None:
-    unloading = DAG_FILE.replace("doc=__doc__", "doc=__doc__, unload=True")
+    unloading = DAG_FILE.replace("doc=__doc__,", "doc=__doc__,\n    unload=True,")
 
     assert findings(make(unloading, SQL.partition("ORDER")[0])) == {}
 
@@ -212,9 +219,11 @@ def broken(rule: Rule, finding: str, old: str = "", new: str = "") -> object:
             )
             for section in dag_rules.SECTIONS
         ),
-        broken(dag_rules.every_report_is_documented, "**Rerun.**", ", doc=__doc__"),
-        broken(dag_rules.every_report_has_an_owner, "plays_weekly: give", 'owner="analytics", '),
-        broken(dag_rules.python_is_clean, "dags/plays.py:15:", "name=", "name ="),
+        broken(dag_rules.every_report_is_documented, "**Rerun.**", "    doc=__doc__,\n"),
+        broken(
+            dag_rules.every_report_has_an_owner, "plays_weekly: give", '    owner="analytics",\n'
+        ),
+        broken(dag_rules.python_is_clean, "dags/plays.py:16:", "name=", "name ="),
         broken(dag_rules.python_is_clean, "F401", "from athena", "import os\nfrom athena"),
         broken(
             sql_rules.sql_is_one_query_that_trino_accepts, "sql parser error", "FROM plays", "FROM"

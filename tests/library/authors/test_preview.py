@@ -1,5 +1,5 @@
-"""A preview says what a period reads and costs, refuses what its run refuses, and shows what its
-query gave.
+"""A preview says what a period reads and costs, refuses what its run refuses,
+and shows what its query gave.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def lake(
     sql_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The table `plays`, which lacks one of the dates of the week, and has 10 bytes for each other
-    date.
+    """The table `plays`, which lacks one of the dates of the week,
+    and has 10 bytes for each other date.
     """
     monkeypatch.setenv("ATHENA_REPORTS_DATABASE", database)
     monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", database)

@@ -9,8 +9,8 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from athena_reports.aws.hook import SharedSessionHook
 
 CONNECTION = (
-    '{"conn_type": "aws", "extra": {"region_name": "eu-west-1", "endpoint_url":'
-    ' "http://127.0.0.1:9"}}'
+    '{"conn_type": "aws",'
+    ' "extra": {"region_name": "eu-west-1", "endpoint_url": "http://127.0.0.1:9"}}'
 )
 
 

@@ -1,5 +1,5 @@
-"""The reconciler's decisions; tests/integration/test_scenarios.py and tests/simulation show it at
-work.
+"""The reconciler's decisions;
+tests/integration/test_scenarios.py and tests/simulation show it at work.
 """
 
 from dataclasses import dataclass, field
@@ -52,8 +52,8 @@ def reconcile(
 def test_what_a_run_left_behind_is_stopped_after_a_grace(
     clock: VirtualClock, athena: MemoryAthena
 ) -> None:
-    """The run has ended, or was deleted: Airflow finds none. A query whose run may not be saved yet
-    is left alone.
+    """The run has ended, or was deleted: Airflow finds none.
+    A query whose run may not be saved yet is left alone.
     """
     id_ = start(athena)
     assert reconcile(clock, after=GRACE - timedelta(seconds=1)) == []
@@ -70,9 +70,8 @@ def test_queries_of_others_are_not_even_asked_about(
     clock: VirtualClock, athena: MemoryAthena
 ) -> None:
     start_sql(athena, "SELECT 1")
-    start_sql(
-        athena, submission(run_id=ENDED).sql(0).replace("SELECT 1", "SELECT 1000")
-    )  # an edited copy
+    edited_copy = submission(run_id=ENDED).sql(0).replace("SELECT 1", "SELECT 1000")
+    start_sql(athena, edited_copy)
     start(athena, environment="stg")
     start(athena, workgroup="stg")
     ti = TaskInstance()

@@ -34,8 +34,8 @@ def parameters(
     submitted: timedelta = DAY / 24,
     **facts: str,
 ) -> dict[str, str]:
-    """Parameters of a week that was reported some time after its end; its events may arrive a day
-    late.
+    """Parameters of a week that was reported some time after its end;
+    its events may arrive a day late.
     """
     period = WEEKS.period(period_id)
     return {
@@ -86,10 +86,8 @@ def test_a_provisional_period_is_due_when_its_late_events_have_arrived(
     [
         ({"submitted": 2 * DAY}, True),
         ({"submitted": 30 * DAY}, False),
-        (
-            {"submitted": 13 * DAY - timedelta(seconds=0.4)},
-            False,
-        ),  # reported again together with it
+        # Reported again together with it.
+        ({"submitted": 13 * DAY - timedelta(seconds=0.4)}, False),
         ({"submitted": 13 * DAY - timedelta(minutes=2)}, True),
         ({"submitted": 2 * DAY, "reads_previous": "false"}, False),
     ],
@@ -181,8 +179,8 @@ def test_the_oldest_of_all_tables_come_first_as_many_as_airflow_maps_and_none_wi
     assert (
         "Airflow maps 3 at once; 3 later periods wait for the next run." in capsys.readouterr().out
     )
-    # The first day's run of one of them has not ended, as in a paused DAG: no second one is added
-    # to it.
+    # The first day's run of one of them has not ended, as in a paused DAG:
+    # no second one is added to it.
     (of_plays,) = found({FIRST: partition(FIRST)}, datetime.now(UTC))
     airflow.unfinished = {("plays_weekly", of_plays.run_ids[0])}
     assert triggers() == [

@@ -54,9 +54,8 @@ DATA_PATHS = [
     ),
 ]
 
-Runs = dict[
-    str, dict[str, Any]
-]  # what Airflow has of runs, as `unfinished_runs` and `dated_runs` return it
+# What Airflow has of runs, as `unfinished_runs` and `dated_runs` return it.
+Runs = dict[str, dict[str, Any]]
 
 
 @dataclass
@@ -75,8 +74,8 @@ class Viewer:
         self, *, method: str, details: Any, user: Viewer, access_entity: Any
     ) -> bool:
         assert user is self
-        # Single DAGs alone: who is asked about all of them, without an id, refuses, as FAB's auth
-        # manager does.
+        # Single DAGs alone: who is asked about all of them, without an id, refuses,
+        # as FAB's auth manager does.
         return details.id in (set(self.reads) - set(self.hidden) if method == "GET" else self.runs)
 
 
@@ -227,8 +226,8 @@ def test_what_cannot_be_read_of_one_report_hides_no_other(
 def test_a_glue_that_hangs_holds_up_a_few_requests_and_nothing_else(
     client: TestClient, account: Account
 ) -> None:
-    """What waits too long is told when to ask again; the rest of the API server answers
-    meanwhile.
+    """What waits too long is told when to ask again;
+    the rest of the API server answers meanwhile.
     """
     answers: list[httpx.Response] = []
     calls: list[bytes] = []
@@ -556,9 +555,8 @@ def wait_until(holds: Callable[[], bool]) -> None:
 def test_a_download_that_the_client_breaks_off_leaves_no_body_open(
     client: TestClient, publisher: Publisher, bodies: Bodies, received: int
 ) -> None:
-    publisher.put(
-        WEEK, rows="SELECT repeat('x', 1_000_000) AS text FROM range(30)"
-    )  # more than sockets buffer
+    # More than sockets buffer.
+    publisher.put(WEEK, rows="SELECT repeat('x', 1_000_000) AS text FROM range(30)")
     of_manifest = 1
     with serving(client.app) as port, socket.create_connection(("127.0.0.1", port)) as connection:
         bodies.closed.clear()

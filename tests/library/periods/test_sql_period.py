@@ -335,8 +335,8 @@ def test_the_event_filter_is_exact_to_the_millisecond(
     (condition,) = sqlglot.transpile(predicate, read="trino", write="duckdb")
 
     instants = (
-        f"SELECT instant, {KINDS[kind]} AS happened FROM (SELECT unnest($1::TIMESTAMPTZ[]) AS"
-        " instant)"
+        f"SELECT instant, {KINDS[kind]} AS happened"
+        " FROM (SELECT unnest($1::TIMESTAMPTZ[]) AS instant)"
     )
     rows = engine.execute(
         f"SELECT instant FROM ({instants}) WHERE {condition}", [sorted(inside | outside)]

@@ -1,5 +1,5 @@
-"""What the tests of this room share: a report of two columns in a bucket, and a reader of what is
-published.
+"""What the tests of this room share: a report of two columns in a bucket,
+and a reader of what is published.
 """
 
 from __future__ import annotations
@@ -145,8 +145,8 @@ def read_json(s3: S3Client, uri: str) -> dict[str, Any]:
 
 
 def read_complete(s3: S3Client, location: PeriodLocation) -> dict[str, Any]:
-    """Read a period as its readers do, and return its manifest: what that names is there, and
-    whole.
+    """Read a period as its readers do, and return its manifest:
+    what that names is there, and whole.
     """
     manifest = read_json(s3, location.manifest_uri)
     assert manifest["objects"]

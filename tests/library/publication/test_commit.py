@@ -281,8 +281,8 @@ def test_the_latest_period_only_moves_forward(place: Place) -> None:
 
 
 def test_the_latest_period_follows_where_one_query_gave_two_versions(place: Place) -> None:
-    """A transform was changed, its task cleared, and the worker died before it came to
-    latest.json.
+    """A transform was changed, its task cleared,
+    and the worker died before it came to latest.json.
     """
     place.publish(place.upload("a"), facts())
     before = place.everything()["plays/weekly/latest.json"]
@@ -306,8 +306,8 @@ def test_a_latest_period_that_is_not_ours_is_not_overwritten(place: Place, conte
 
 
 def test_a_later_run_of_an_older_query_repairs_what_a_crash_left_behind(tabled: Place) -> None:
-    """The manifest was replaced, and then the worker died; tests/integration/test_publish_kills.py
-    has the rest.
+    """The manifest was replaced, and then the worker died;
+    tests/integration/test_publish_kills.py has the rest.
     """
     old, new = tabled.upload("old"), tabled.upload("new")
     tabled.publish(old, facts(EARLY))

@@ -153,9 +153,8 @@ def test_needed_is_what_the_sql_reads_as_far_as_it_can_be_there(
     period = WEEKS.last_complete(now)
     needed = needed_dates(Input("plays", previous=previous), period, LATE, now)
 
-    late = (
-        LATE if now >= period.end_utc + LATE else timedelta(0)
-    )  # of late events only when all have landed
+    # Of late events only when all have landed.
+    late = LATE if now >= period.end_utc + LATE else timedelta(0)
     filters = [
         SqlPeriod(period, late).partitions("dt"),
         SqlPeriod(period.previous, LATE).partitions("dt"),

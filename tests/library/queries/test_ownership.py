@@ -91,8 +91,8 @@ def test_two_tokens_are_equal_exactly_if_intention_and_number_are(
 def test_what_was_started_can_be_read_back_from_what_athena_tells(
     fields: dict[str, Any], number: int
 ) -> None:
-    """Athena answers the catalog in lower case, and the location that a workgroup may have
-    decided.
+    """Athena answers the catalog in lower case,
+    and the location that a workgroup may have decided.
     """
     athena, made = MemoryAthena(), submission(**fields)
     (id_,) = start(athena, made)

@@ -10,8 +10,8 @@ from athena_reports.queries.wait_policy import STATE_MACHINE, WaitPolicy
 
 
 def looks(policy: WaitPolicy, query_seconds: float, begin: float = 0.0) -> list[float]:
-    """When somebody who looks first at `begin` looks, until the query has ended or the wait is
-    given up.
+    """When somebody who looks first at `begin` looks,
+    until the query has ended or the wait is given up.
     """
     found, at = [begin], begin
     while at < query_seconds:
@@ -39,8 +39,8 @@ def test_each_pause_is_the_one_before_times_the_factor_until_the_longest(
 def test_by_default_no_end_is_noticed_later_than_a_fifth_of_the_time_plus_a_second(
     begin: float, more: float
 ) -> None:
-    """Also by whoever takes a wait over at any time: a look that a crash adds shifts the
-    schedule.
+    """Also by whoever takes a wait over at any time:
+    a look that a crash adds shifts the schedule.
     """
     end = begin + more
     assert looks(WaitPolicy(), end, begin)[-1] - end <= 0.2 * end + 1 + 1e-9

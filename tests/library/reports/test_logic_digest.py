@@ -138,11 +138,11 @@ def test_what_makes_the_same_rows_makes_the_same_digest(sql_folder: Path, name: 
 
 
 def test_a_digest_of_this_kind_stays_what_it_is(sql_folder: Path) -> None:
-    """What is published would all be outdated, or would never be: give another KIND to what is
-    digested otherwise.
+    """What is published would all be outdated, or would never be:
+    give another KIND to what is digested otherwise.
 
-    No file of this package and no private name in it may change this, only what this report
-    declares.
+    No file of this package and no private name in it may change this, only what this
+    report declares.
     """
     assert made_by(sql_folder) == "v2:bb00a19204c195ec"
 
@@ -278,11 +278,8 @@ def test_a_version_is_a_text(sql_folder: Path, version: object) -> None:
         ("aaaaaaaaaaaaaaaa", "v2:aaaaaaaaaaaaaaaa", False),
         ("v1:aaaaaaaaaaaaaaaa", "v2:aaaaaaaaaaaaaaaa", False),
         ("v3:aaaaaaaaaaaaaaaa", "v2:aaaaaaaaaaaaaaaa", False),
-        (
-            "v2:aaaaaaaaaaaaaaaa",
-            "aaaaaaaaaaaaaaaa",
-            False,
-        ),  # a DAG that an older version of the package stored
+        # A DAG that an older version of the package stored.
+        ("v2:aaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaa", False),
         ("v2:aaaaaaaaaaaaaaaa", "", False),
         ("", "v2:aaaaaaaaaaaaaaaa", False),
     ],

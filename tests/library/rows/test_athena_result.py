@@ -73,8 +73,8 @@ def read_csv(columns: Sequence[Column], content: bytes) -> Found:
 
 
 def unload_of(*files: bytes) -> dict[str, bytes]:
-    """The objects of an UNLOAD; its manifest lists them in another order than their keys', in
-    quotes or not.
+    """The objects of an UNLOAD;
+    its manifest lists them in another order than their keys', in quotes or not.
     """
     objects = {f"s3://lake/unload/2026_{number:03}_part": file for number, file in enumerate(files)}
     lines = [f'"{uri}"' if uri.endswith("1_part") else uri for uri in reversed(objects)]

@@ -46,9 +46,8 @@ RESERVED += [
 ]
 ANY_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=3)
 NAMES = st.one_of(st.sampled_from(RESERVED), st.sampled_from(RESERVED).map(str.upper), ANY_TEXT)
-COLUMNS = st.lists(
-    NAMES, min_size=2, max_size=5, unique_by=str.casefold
-)  # as a result's have to be
+# Unique as a result's columns have to be.
+COLUMNS = st.lists(NAMES, min_size=2, max_size=5, unique_by=str.casefold)
 VALUES = st.sampled_from([1, 2, None])
 
 

@@ -172,8 +172,8 @@ def test_each_row_makes_rows_in_order_and_leaves_them_out() -> None:
         graded, adds={"grade": "varchar", "score": "varchar(10)"}, drops=["secret"]
     )
     scores = (
-        "SELECT CASE WHEN range % 5 <> 1 THEN 7 - range END AS score, 'x' AS secret FROM"
-        " range(9000)"
+        "SELECT CASE WHEN range % 5 <> 1 THEN 7 - range END AS score, 'x' AS secret"
+        " FROM range(9000)"
     )
     types, rows = run(transform, sql=scores)
 
@@ -215,7 +215,8 @@ def test_each_row_takes_values_of_the_declared_type(kind: str, values: list[Any]
     assert found[1] == [(value,) for value in values]
 
 
-NESTED = """SELECT [1, NULL] AS l, {'x': 'a"b', 'at': DATE '2026-01-01', 'd': 1.50::DECIMAL(10,2)} AS s,
+NESTED = """SELECT [1, NULL] AS l,
+    {'x': 'a"b', 'at': DATE '2026-01-01', 'd': 1.50::DECIMAL(10,2)} AS s,
     MAP {'k': [1.5::DOUBLE]} AS m, NULL::INTEGER[] AS n, true AS b,
     TIME '01:02:03.004' AS t, 'x'::BLOB AS y"""
 

@@ -195,9 +195,11 @@ ROW |= {
     "at": pa.array(AT, pa.timestamp("ms", "Asia/Tokyo")),
 }
 ROW |= {"t": pa.array([dt.time(1, 2, 3)], pa.time32("ms")), "=h": ['=HYPERLINK("x")'], "b": [True]}
-IN_JSON = b"""{"n":-1,"a b":"x","e":"","null":null,"f":1e-7,"d":-1.50,"at":"2026-11-14T15:00:00.000Z",\
+IN_JSON = b"""{"n":-1,"a b":"x","e":"","null":null,"f":1e-7,"d":-1.50,\
+"at":"2026-11-14T15:00:00.000Z",\
 "t":"01:02:03.000","=h":"=HYPERLINK(\\"x\\")","b":true}\n"""
-IN_CSV = b"""n,"a b","e","null",f,d,at,t,"=h",b\n-1,"x","",,1e-07,-1.50,2026-11-14 15:00:00.000Z,01:02:03.000,\
+IN_CSV = b"""n,"a b","e","null",f,d,at,t,"=h",b\n\
+-1,"x","",,1e-07,-1.50,2026-11-14 15:00:00.000Z,01:02:03.000,\
 "=HYPERLINK(""x"")",true\n"""
 
 
@@ -285,7 +287,8 @@ def test_the_rows_are_computed_once_whatever_follows() -> None:
 
 ROWS = """SELECT range AS id,
     CASE WHEN range % 17 > 0 THEN repeat(md5(range::VARCHAR), (range % 5)::INTEGER) END AS name,
-    (range * 7919 % 1000003) / 7 AS score, TIMESTAMP_MS '2026-11-15 00:00:00' + to_milliseconds(range) AS at_,
+    (range * 7919 % 1000003) / 7 AS score,
+    TIMESTAMP_MS '2026-11-15 00:00:00' + to_milliseconds(range) AS at_,
     [range, NULL] AS list FROM range(60_000)"""
 
 

@@ -1,5 +1,5 @@
-"""Periods as partition keys: which runs of another cadence a period belongs to, also through the
-metadata database.
+"""Periods as partition keys: which runs of another cadence a period belongs to,
+also through the metadata database.
 """
 
 from datetime import UTC, date, datetime, time, timedelta

@@ -107,8 +107,8 @@ SINCE = instant("2025-01-01 00:00")
 @pytest.mark.parametrize(
     ("now", "first"),
     [
-        # five minutes after a week has ended its run is due, a moment earlier that of the week
-        # before
+        # five minutes after a week has ended its run is due,
+        # a moment earlier that of the week before
         ("2025-06-15 00:05", "2025-06-08 00:00"),
         ("2025-06-15 00:04", "2025-06-01 00:00"),
         # nothing before the start date, even if it lies in the future

@@ -41,10 +41,8 @@ def test_the_query_is_rendered_for_the_period_of_the_run() -> None:
         'SELECT {{ period.contains("at") }} FROM {{ period.previous.partitions("dt") }}'
     )
 
-    assert (
-        task.query == f"SELECT {SqlPeriod(WEEK).contains('at')} FROM"
-        f" {SqlPeriod(WEEK.previous).partitions('dt')}"
-    )
+    contains = SqlPeriod(WEEK).contains("at")
+    assert task.query == f"SELECT {contains} FROM {SqlPeriod(WEEK.previous).partitions('dt')}"
     assert task.period == WEEK.model_dump(mode="json"), "the UI shows it with its bounds"
 
 
@@ -60,8 +58,8 @@ def test_the_query_is_rendered_for_the_period_of_the_run() -> None:
 def test_a_run_without_a_reportable_period_fails_for_good_before_anything_is_called(
     run: Run, param: str, says: str
 ) -> None:
-    """No retry helps; and at the address of AWS nobody listens, so a call would be another
-    error.
+    """No retry helps; and at the address of AWS nobody listens,
+    so a call would be another error.
     """
     with pytest.raises(AirflowFailException, match=rf"^plays_weekly: .*{says}"):
         rendered("SELECT 1", run, param)

@@ -217,8 +217,8 @@ def test_what_is_published_before_all_events_can_have_arrived_is_provisional(
 def test_the_sql_that_ran_is_kept_with_its_version(
     s3: S3Client, bucket: str, query: dict[str, Any]
 ) -> None:
-    """Beside the rows, so that what goes through XCom, the manifest and what follows it stay
-    small.
+    """Beside the rows,
+    so that what goes through XCom, the manifest and what follows it stay small.
     """
     prepared = transformed(query, bucket)
     published(prepared, bucket)

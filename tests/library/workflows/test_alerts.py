@@ -35,7 +35,8 @@ from athena_reports import Report, build_dag, weekly
 tell = [SnsNotifier(target_arn="arn", message="{{ alert.message }}")]
 doc = "**Schedule.** **Input.** **Rerun.** **Permissions.**".replace(" ", "\\n")
 plays = Report(name="plays", sql="plays.sql", since="2025-01-01", owner="analytics", doc=doc)
-plays_weekly = build_dag(plays, weekly("sunday", "Asia/Tokyo"), due=timedelta(hours=6), on_late=tell)
+weeks = weekly("sunday", "Asia/Tokyo")
+plays_weekly = build_dag(plays, weeks, due=timedelta(hours=6), on_late=tell)
 """
 
 
@@ -112,8 +113,8 @@ def test_a_failure_is_told_with_report_period_environment_reason_next_step_and_l
         f"plays_weekly, period {WEEK.id}, environment dev: failed.",
         "Reason: transform: three rows too many",
         (
-            "Next step: See the reason or the log of the task, mend that, and clear the run from"
-            " there."
+            "Next step: See the reason or the log of the task,"
+            " mend that, and clear the run from there."
         ),
         "http://localhost:8080/dags/plays_weekly/runs/manual__1",
     ]
@@ -225,7 +226,8 @@ def scheduled(dag: Any) -> list[datetime]:
     return starts
 
 
-CADENCES = {  # and how many days a report of the test goes on at most, which are fewer than twenty periods
+# And how many days a report of the test goes on at most, which are fewer than twenty periods.
+CADENCES = {
     daily("America/New_York"): 9,
     weekly("monday", "Asia/Tokyo"): 60,
     monthly("America/Sao_Paulo"): 150,
@@ -268,9 +270,8 @@ def test_a_backfill_which_would_tell_of_each_old_period_is_refused(
         stored = SimpleNamespace(
             dag=DagSerialization.from_dict(DagSerialization.to_dict(dags[dag_id]))
         )
-        session = Mock(
-            scalar=Mock(side_effect=[stored, None, None, None])
-        )  # none of the three weeks has a run
+        # None of the three weeks has a run.
+        session = Mock(scalar=Mock(side_effect=[stored, None, None, None]))
         first, last = datetime(2025, 5, 31, tzinfo=UTC), datetime(2025, 6, 21, tzinfo=UTC)
         infos = _do_dry_run(
             dag_id=dag_id,

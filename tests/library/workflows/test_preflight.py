@@ -1,5 +1,5 @@
-"""The look at the account before the first query; tests/integration/test_account.py shows it as a
-command.
+"""The look at the account before the first query;
+tests/integration/test_account.py shows it as a command.
 """
 
 from __future__ import annotations

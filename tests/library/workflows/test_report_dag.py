@@ -118,8 +118,8 @@ def test_the_period_goes_through_xcom_once(build: Any) -> None:
 
 
 def test_a_dag_is_the_same_each_time_it_is_parsed(build: Any) -> None:
-    """Else Airflow would make a new version of it each time: no address of an object may be in
-    it.
+    """Else Airflow would make a new version of it each time:
+    no address of an object may be in it.
     """
     assert " object at 0x" not in json.dumps(DagSerialization.to_dict(build()))
 
@@ -144,7 +144,9 @@ plays = Report(
     sql="plays.sql",
     since="2025-01-01",
     params={"top": 5},
-    transform=transforms.each_row(graded({"x", "y", "z"}, {"a": Tier.GOLD}), adds={"grade": "varchar"}),
+    transform=transforms.each_row(
+        graded({"x", "y", "z"}, {"a": Tier.GOLD}), adds={"grade": "varchar"}
+    ),
 )
 plays_weekly = build_dag(plays, weekly())
 plays_monthly = build_dag(plays, monthly(), params={"top": 6})
@@ -165,8 +167,8 @@ print(json.dumps(stored, sort_keys=True).replace(sys.argv[1], ""))
 def test_a_dag_is_the_same_in_each_process_and_from_each_folder(
     sql_folder: Path, tmp_path: Path
 ) -> None:
-    """Else each parse would make a new version of it, and all that is published would be
-    outdated.
+    """Else each parse would make a new version of it,
+    and all that is published would be outdated.
     """
     (sql_folder / "plays.sql").write_text("SELECT {{ params.top }}")
     outputs = set()

@@ -23,8 +23,8 @@ class Departure(NamedTuple):
 def carrier_ranking(
     csv_path: Path, start_local: datetime, end_local: datetime
 ) -> list[dict[str, Any]]:
-    """All carriers with a departure scheduled in [start_local, end_local); the bounds carry their
-    zone.
+    """All carriers with a departure scheduled in [start_local, end_local);
+    the bounds carry their zone.
 
     `csv_path` is the CSV or a zip of it.
     """

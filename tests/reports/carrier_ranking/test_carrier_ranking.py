@@ -1,8 +1,8 @@
 """The carrier ranking against what a few lines of plain Python compute from the raw data.
 
 The oracle shares neither the SQL nor the period code: bounds are made here, from dates and zoneinfo
-alone. All weeks of a year are backfilled by tests/e2e/test_backfills_years.py; here are some of
-them.
+alone. All weeks of a year are backfilled by tests/e2e/test_backfills_years.py; here are
+some of them.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ DAG_FILE = Path(__file__).parents[3] / "dags" / "carrier_ranking.py"
     [
         ("weekly", "%Y-%m-%d", SOME_WEEKS_OF_2013, None),
         ("monthly", "%Y-%m", months(2013, 1, 12)[2::8], None),  # in which the clocks change
-        # Every departure of the year is in exactly one month: 336,776 flights, 8,255 of them
-        # without one.
+        # Every departure of the year is in exactly one month: 336,776 flights,
+        # 8,255 of them without one.
         pytest.param("monthly", "%Y-%m", months(2013, 1, 12), 328_521, marks=pytest.mark.full),
     ],
 )

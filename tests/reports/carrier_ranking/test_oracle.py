@@ -42,10 +42,8 @@ def test_carriers_by_departures_with_exact_means(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("delays", "mean"),
     [
-        (
-            [1, 0, 0, 0, 0, 0, 0, 0],
-            "0.13",
-        ),  # 0.125, which binary floating point and half-even put at 0.12
+        # 0.125, which binary floating point and half-even put at 0.12.
+        ([1, 0, 0, 0, 0, 0, 0, 0], "0.13"),
         ([-1, 0, 0, 0, 0, 0, 0, 0], "-0.13"),
         ([1, 0, 0], "0.33"),
         ([-2, 0, 0], "-0.67"),

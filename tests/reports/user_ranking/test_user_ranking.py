@@ -1,7 +1,7 @@
 """The user ranking against what a few lines of plain Python compute from the raw data.
 
-The oracle shares neither the SQL nor the period code: bounds are made here, from dates and zoneinfo
-alone.
+The oracle shares neither the SQL nor the period code: bounds are made here, from dates and
+zoneinfo alone.
 """
 
 from __future__ import annotations
