@@ -9,8 +9,8 @@ import pytest
 from airflow_local.services import Services
 from demo.plays import PlaysSpec
 from local_aws.faults import End, Faults
-from tests.integration.conftest import Shell
 from tests.integration.runner import load_dags, manifest_of, rows_of, run_dag
+from tests.shell import Shell
 
 MONTH = "2025-05"
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import Shell
-from tests.integration.flown import ALL_WEEKS, DAG_ID, EDIT, WEEKS, Flown
+from tests.flown import ALL_WEEKS, DAG_ID, EDIT, WEEKS, Flown
+from tests.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 

@@ -1,6 +1,4 @@
-"""A report with three published weeks, in a folder of its own, and the shell of an author who edits
-it there.
-"""
+"""A report with three published weeks in a folder of its own, where an author edits it."""
 
 from __future__ import annotations
 
