@@ -10,7 +10,7 @@ from athena_reports.authors.trial import Aws
 from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.glue_table import parquet_descriptor
 from athena_reports.reports.input import Input
-from athena_reports.rows.columns import literal, quoted, table_type
+from athena_reports.rows.columns import TABLE_TYPES, literal, quoted, table_type
 from athena_reports.rows.engine import Engine, open_engine, reason
 from athena_reports.rows.writer import CONTENT_TYPES
 from athena_reports.settings import settings
@@ -153,7 +153,7 @@ def _relation(path: Path, engine: Engine) -> "DuckDBPyRelation":
 
 
 def _types(path: Path, header: Sequence[str]) -> dict[str, str]:
-    """Return name and type of each column, as the header has them."""
+    """Return the type of each column by name, as the header has them; CaseError for a wrong one."""
     types = {}
     for cell in header:
         name, _, kind = cell.strip().partition(" ")
@@ -162,7 +162,14 @@ def _types(path: Path, header: Sequence[str]) -> dict[str, str]:
                 f"{path}: each column of the header needs a type, such as `score bigint`. It has"
                 f" {list(header)}."
             )
-        types[name] = kind.strip().lower()
+        glue_type = kind.strip().lower()
+        try:
+            table_type(glue_type)
+        except ValueError as error:
+            problem = f"the column {name!r} has the type {glue_type!r}, which no table has"
+            known = ", ".join(TABLE_TYPES)
+            raise CaseError(f"{path}: {problem}. The types are {known}.") from error
+        types[name] = glue_type
     return types
 
 
