@@ -207,6 +207,8 @@ def status(report: ReportName, as_json: AsJson = False) -> None:
     declared, _ = find_report(report, "", _reports())
     report_status = statuses.status(declared, Aws.connect())
     _show(report_status, statuses.show, as_json)
+    if report_status.problems:
+        raise typer.Exit(1)
 
 
 @app.command()
