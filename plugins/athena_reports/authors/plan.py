@@ -17,7 +17,7 @@ from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.rows.checks import failures
-from athena_reports.rows.differences import Change, Differences, find_differences
+from athena_reports.rows.differences import Change, Differences, Value, find_differences
 from athena_reports.settings import settings
 
 
@@ -201,12 +201,21 @@ def _described(change: Change, key: Sequence[str]) -> str:
     """Return one change as text: the key of the row, or without a key the row, and its other values."""
     values = []
     for place, value in enumerate(change.key):
-        text = "NULL" if value is None else value
+        text = _shown(value)
         if key:
             text = f"{key[place]} {text}"
         values.append(text)
     parts = [f"{change.kind}: {', '.join(values)}"]
     for name, old_and_new in change.columns.items():
         old_value, new_value = old_and_new
-        parts.append(f"{name} {old_value} → {new_value}")
+        parts.append(f"{name} {_shown(old_value)} → {_shown(new_value)}")
     return "; ".join(parts)
+
+
+def _shown(value: Value) -> str:
+    """Return a value as text. Only NULL is `NULL`; the text of these letters has quotes."""
+    if value is None:
+        return "NULL"
+    if value == "NULL":
+        return "'NULL'"
+    return value
