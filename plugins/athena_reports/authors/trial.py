@@ -101,6 +101,7 @@ def trial(
     if execution.state != QueryState.SUCCEEDED:
         raise QueryFailedError(execution, about=about, try_again=_TRY_AGAIN)
     with open_engine(settings().memory_limit, about=about) as engine:
+        # The columns of a published table are asked for after an UNLOAD only, which this is not.
         rows = write_rows(
             execution,
             recipe,

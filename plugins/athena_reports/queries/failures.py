@@ -12,7 +12,7 @@ from athena_reports.aws.errors import GRANT_ACCESS
 from athena_reports.errors import QueryError
 from athena_reports.queries.execution import QueryExecution, QueryState
 
-CLEAR_RUN_QUERY = "Clear run_query and its downstream tasks to try again."
+_CLEAR_RUN_QUERY = "Clear run_query and its downstream tasks to try again."
 
 
 class Decision(StrEnum):
@@ -178,7 +178,7 @@ class QueryFailedError(QueryError):
         *,
         about: str = "",
         link: str = "",
-        try_again: str = CLEAR_RUN_QUERY,
+        try_again: str = _CLEAR_RUN_QUERY,
     ) -> None:
         """Decide what the failure means.
 
