@@ -8,6 +8,7 @@ module is collected. Each process of pytest-xdist has a home of its own.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import os
 import shutil
 import socket
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from airflow_local.services import Services
     from demo.plays import PlaysSpec
+    from tests.flown import Flown
+    from tests.shell import Shell
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -195,3 +198,59 @@ def dags_folder(monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(SQL))
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(DAGS))
     return DAGS
+
+
+@pytest.fixture
+def shell(
+    services: Services,
+    dags_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Shell]:
+    """The shell of an author, beside the local services."""
+    from tests.shell import Shell
+
+    for name in ("AIRFLOW__LOGGING__LOGGING_LEVEL", "PYTHONWARNINGS"):
+        monkeypatch.setenv(name, "")  # put back after the command has set them
+    yield Shell(monkeypatch, capsys)
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(scope="session")
+def published_weeks(
+    running_services: Services, flights_lake: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The published weeks of the report `flown`; nothing publishes them again."""
+    from athena_reports.settings import settings
+    from tests.flown import DAG_ID, WEEKS, write
+    from tests.integration.runner import load_dags, run_dag
+
+    root = tmp_path_factory.mktemp("published") / "flown"
+    write(root)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in running_services.environment.items():
+            patch.setenv(name, value)
+        patch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(root / "sql"))
+        settings.cache_clear()
+        dag = load_dags(root / "dags" / "flown.py")[DAG_ID]
+        for week in WEEKS:
+            run_dag(dag, period=week)
+    settings.cache_clear()
+
+
+@pytest.fixture
+def flown(
+    services: Services,
+    published_weeks: None,
+    dags_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Flown:
+    """A folder with the report `flown`, which `shell` looks at too."""
+    from tests.flown import Flown, write
+
+    root = tmp_path / "flown"
+    write(root)
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(root / "dags"))
+    monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(root / "sql"))
+    return Flown(root, services)

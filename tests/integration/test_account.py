@@ -8,19 +8,16 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
-import boto3
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
-from botocore.stub import Stubber
 
 from airflow_local.services import Services
-from athena_reports.authors.airflow_api import AirflowApiError, MwaaAirflow, check_pool, restate
 from athena_reports.settings import settings
 from demo.plays import PlaysSpec
-from tests.integration.conftest import Shell
-from tests.integration.rest_api import TOKEN, RestApi, rest_api
 from tests.integration.runner import load_dags, run_dag
 from tests.integration.test_max_scan import executions
+from tests.rest_api import TOKEN, RestApi, rest_api
+from tests.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 REPORT = """
@@ -146,30 +143,3 @@ def test_the_pool_is_looked_for_in_airflow(
     code, printed = shell("check-account", "--airflow", airflow.url)
     assert code == 1
     assert "ATHENA_REPORTS_POOL" in printed
-
-
-def test_on_mwaa_airflow_is_reached_by_invoke_rest_api() -> None:
-    client = boto3.client("mwaa", region_name="us-east-1")
-    pool = {"Name": "reports-stg", "Path": "/pools/athena", "Method": "GET"}
-    body = {"logical_date": None, "conf": {"period": "2025-06"}}
-    run = {
-        "Name": "reports-stg",
-        "Path": "/dags/best_monthly/dagRuns",
-        "Method": "POST",
-        "Body": body,
-    }
-    mwaa = MwaaAirflow(client, "reports-stg")
-    with Stubber(client) as stubber:
-        for asked in (pool, run):
-            stubber.add_response(
-                "invoke_rest_api", {"RestApiStatusCode": 200, "RestApiResponse": {}}, asked
-            )
-            stubber.add_client_error(
-                "invoke_rest_api", "RestApiClientException", expected_params=asked
-            )
-        assert not check_pool(mwaa, "athena").problem
-        assert "ATHENA_REPORTS_POOL" in check_pool(mwaa, "athena").problem
-        restate(mwaa, "best_monthly", "2025-06")
-        with pytest.raises(AirflowApiError, match="POST /dags/best_monthly/dagRuns"):
-            restate(mwaa, "best_monthly", "2025-06")
-        stubber.assert_no_pending_responses()

@@ -1,33 +1,27 @@
-"""`costs`: beside the queries that Athena itself lists, and fast for years of daily periods."""
+"""`costs` after runs of whole DAGs, beside the queries that Athena itself lists."""
 
 from __future__ import annotations
 
-import logging
-import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.client import BaseClient
 
 from airflow_local.services import Services
-from athena_reports import Report, build_dag, daily, monthly
+from athena_reports import Report, build_dag, monthly
 from athena_reports.authors import costs as view
-from athena_reports.authors.command_line import main
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
-from athena_reports.publication.glue_table import Table
 from athena_reports.queries.prices import price_usd
 from athena_reports.settings import settings
-from tests.integration.conftest import Shell
 from tests.integration.runner import XComs, execute, load_dags, prepare, run_dag
+from tests.shell import Shell
 
 SQL = """SELECT carrier, COUNT(*) AS flights FROM flights
 WHERE {{ period.partitions("dt") }} AND carrier LIKE {{ params.like }}
 GROUP BY carrier ORDER BY carrier
 """
-YEARS = 730
 TRANSFORMED = """
 from athena_reports import Report, build_dag, monthly
 
@@ -35,23 +29,22 @@ def first_rows(rows, period):
     return rows.limit({rows})
 
 report = Report(
-    name="costs_transformed", sql="costs.sql", since="2013-01-01",
-    params={{"like": "%"}}, transform=first_rows
+    name="costs_transformed",
+    sql="costs.sql",
+    since="2013-01-01",
+    params={{"like": "%"}},
+    transform=first_rows,
 )
 monthly_dag = build_dag(report, monthly("America/New_York"))
 """
 
 
-def declared(
-    sql_folder: Path, name: str, cadence: Any = None, like: str = "%", **fields: Any
-) -> DeclaredReport:
+def declared(sql_folder: Path, name: str, like: str = "%", **fields: Any) -> DeclaredReport:
     (sql_folder / "costs.sql").write_text(SQL)
     settings.cache_clear()
     fields = {"since": "2013-01-01", "params": {"like": like}, "owner": name[-1]} | fields
-    dag = build_dag(
-        Report(name=name, sql="costs.sql", **fields), cadence or monthly("America/New_York")
-    )
-    return DeclaredReport(dag)
+    report = Report(name=name, sql="costs.sql", **fields)
+    return DeclaredReport(build_dag(report, monthly("America/New_York")))
 
 
 def athena_lists(services: Services) -> dict[str, int]:
@@ -130,62 +123,3 @@ def test_a_query_whose_transform_was_changed_and_cleared_alone_is_counted_once(
     (scanned,) = (bytes for query, bytes in athena_lists(services).items() if query not in before)
     line = shell.json("costs", "costs_transformed")["reports"]["costs_transformed_monthly"]
     assert (line["queries"], line["scanned_bytes"]) == (1, scanned)
-
-
-def test_two_years_of_days_take_one_listing(
-    services: Services, flights_lake: object, sql_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    of_days = declared(sql_folder, "costs_daily", daily("America/New_York"))
-    run_dag(of_days.dag, period="2013-03-01")
-    table = Table("report_dev", of_days.location, services.glue)
-    ((_, partition),) = table.partitions().items()
-    columns, day = table.columns() or (), datetime(2013, 3, 2, tzinfo=UTC)
-    for number in range(YEARS - 1):
-        table.put_partition(f"{day + timedelta(number):%Y-%m-%d}", columns, partition)
-    calls: list[str] = []
-    call = BaseClient._make_api_call
-
-    def counted(client: Any, operation: str, parameters: Any) -> Any:
-        calls.append(operation)
-        return call(client, operation, parameters)
-
-    monkeypatch.setattr(BaseClient, "_make_api_call", counted)
-    found = view.costs([of_days], 1, Aws.connect())
-    assert found.reports["costs_daily_daily"].queries == YEARS
-    assert set(calls) == {"GetPartitions"}
-    assert len(calls) <= YEARS / 100 + 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "variables", "code", "said"),
-    [
-        (["user_rankin"], {}, 1, "There is no report 'user_rankin'"),
-        (["--months", "0"], {}, 2, "--months"),
-        ([], {"AWS_DEFAULT_REGION": ""}, 1, "You must specify a region"),
-        (
-            [],
-            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
-            1,
-            "Unable to locate credentials",
-        ),
-    ],
-)
-def test_what_is_wrong_is_one_message(
-    services: Services,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    variables: dict[str, str],
-    code: int,
-    said: str,
-) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
-    for name in ("AIRFLOW__LOGGING__LOGGING_LEVEL", "PYTHONWARNINGS"):
-        monkeypatch.setenv(name, "")
-    monkeypatch.setattr(sys, "argv", ["athena_reports", "costs", *arguments])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    logging.disable(logging.NOTSET)
-    assert stopped.value.code == code
-    assert said in capsys.readouterr().err

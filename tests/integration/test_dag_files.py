@@ -12,7 +12,7 @@ import pytest
 
 from airflow_local.services import Services
 from tests.fixtures.reports import DAGS
-from tests.integration.conftest import Shell
+from tests.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 BROKEN = {

@@ -12,8 +12,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_local.services import Services
 from demo.plays import PlaysSpec
-from tests.integration.conftest import Shell
 from tests.integration.runner import load_dags, manifest_of, run_dag
+from tests.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 REPORT = """

@@ -10,7 +10,7 @@ from airflow_local.services import Services
 from report_rules import dag_rules, sql_rules
 from report_rules.dag_rules import Repository
 from tests.copied import ROOT
-from tests.integration.conftest import Shell
+from tests.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 FILES = {

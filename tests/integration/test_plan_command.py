@@ -17,9 +17,9 @@ from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBod
 from athena_reports.authors.report_files import declared_reports, find_report
 from local_aws.faults import Faults, Hold
 from tests.fixtures.reports import carriers
-from tests.integration.conftest import Shell
-from tests.integration.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, WEEKS, Flown, interrupt
-from tests.integration.rest_api import TOKEN, RestApi, rest_api
+from tests.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, WEEKS, Flown, interrupt
+from tests.rest_api import TOKEN, RestApi, rest_api
+from tests.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 RUNS = f"POST /api/v2/dags/{DAG_ID}/dagRuns"

@@ -9,8 +9,8 @@ import pytest
 from airflow_local.services import Services
 from demo.plays import PlaysSpec
 from local_aws.faults import End, Faults
-from tests.integration.conftest import Shell
 from tests.integration.runner import load_dags, manifest_of, rows_of, run_dag
+from tests.shell import Shell
 
 MONTH = "2025-05"
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
@@ -77,7 +77,7 @@ def test_partitions_and_their_bytes_are_those_of_the_lake(
     assert plays["bytes"] == sum(sum(each.values()) for each in sizes)
 
 
-def test_a_query_that_fails_is_told_as_the_run_would_tell_it(
+def test_a_query_that_fails_is_told_as_its_run_tells_it_but_for_the_next_try(
     shell: Shell, services: Services, plays_lake: PlaysSpec
 ) -> None:
     faults = Faults(services.endpoint_url)
@@ -93,7 +93,7 @@ def test_a_query_that_fails_is_told_as_the_run_would_tell_it(
         " is FAILED: COLUMN_NOT_FOUND: line 1:8 [the SQL is not valid; category 2, type 1006; "
         in printed
     )
-    assert "]. Correct it. Clear run_query" in printed
+    assert "]. Correct it. Run the command again." in printed
 
 
 @pytest.mark.parametrize(

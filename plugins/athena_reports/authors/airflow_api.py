@@ -12,7 +12,7 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.workflows.preflight import AccountCheck
 
-_TOKEN = "AIRFLOW_TOKEN"
+_TOKEN_VARIABLE = "AIRFLOW_TOKEN"
 
 
 class AirflowApiError(AthenaReportsError):
@@ -42,10 +42,10 @@ def connect(address: str) -> Airflow:
     if not address.startswith(("http://", "https://")):
         problem = f"{address!r} is not the address of an Airflow."
         raise AirflowApiError(f"{problem} Name https://HOST, or mwaa:ENVIRONMENT.")
-    token = os.environ.get(_TOKEN)
+    token = os.environ.get(_TOKEN_VARIABLE)
     if not token:
         advice = f"get a token from {address}/auth/token, or name mwaa:ENVIRONMENT."
-        raise AirflowApiError(f"{_TOKEN} is not set: {advice}")
+        raise AirflowApiError(f"{_TOKEN_VARIABLE} is not set: {advice}")
     return RestAirflow(address.rstrip("/"), token)
 
 
@@ -55,20 +55,19 @@ def require_dag(airflow: Airflow, dag_id: str) -> None:
 
 
 def restate(airflow: Airflow, dag_id: str, period_id: str) -> None:
-    """Start a run of a period."""
+    """Start a run of a period; AirflowApiError if it is refused."""
     # Without a logical date: only one run of a DAG can have it, and that is the scheduled one.
     body = {"logical_date": None, "conf": {PERIOD_PARAM: period_id}}
     airflow.request("POST", f"/dags/{quote(dag_id, safe='')}/dagRuns", body)
 
 
 def check_pool(airflow: Airflow, name: str) -> AccountCheck:
-    """Return whether Airflow has a pool."""
+    """Return the check whether Airflow has a pool of a name."""
     try:
         airflow.request("GET", f"/pools/{quote(name, safe='')}")
     except AirflowApiError as error:
-        return AccountCheck(
-            f"pool {name}", f"{error} Create it, or let ATHENA_REPORTS_POOL name another."
-        )
+        problem = f"{error} Create it, or let ATHENA_REPORTS_POOL name another."
+        return AccountCheck(f"pool {name}", problem)
     return AccountCheck(f"pool {name}")
 
 
@@ -92,13 +91,16 @@ class RestAirflow:
 
 @dataclass(frozen=True)
 class MwaaAirflow:
-    """The Airflow of an MWAA environment, by InvokeRestApi: it needs no token, and no way to the web server."""
+    """The Airflow of an MWAA environment, by MWAA's InvokeRestApi.
+
+    It needs no token, and no network path to the web server.
+    """
 
     client: Any
     name: str
 
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
-        """Send a request through AWS."""
+        """Send a request through AWS, which takes a path without `/api/v2`."""
         request: dict[str, Any] = {"Name": self.name, "Method": method, "Path": path}
         if body is not None:
             request["Body"] = body

@@ -10,7 +10,7 @@ from athena_reports.authors.trial import Aws
 from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.glue_table import parquet_descriptor
 from athena_reports.reports.input import Input
-from athena_reports.rows.columns import literal, quoted, table_type
+from athena_reports.rows.columns import TABLE_TYPES, literal, quoted, table_type
 from athena_reports.rows.engine import Engine, open_engine, reason
 from athena_reports.rows.writer import CONTENT_TYPES
 from athena_reports.settings import settings
@@ -92,15 +92,16 @@ def _load(
     missing = [key for key in partition_keys if key not in types]
     if missing:
         raise CaseError(
-            f"{path} has no column {', '.join(missing)}, by which the report's input is"
-            " partitioned."
+            f"{path} has no column {', '.join(missing)},"
+            " by which the report's input is partitioned."
         )
 
+    # The value of a partition key is in the folder's name, not in the files.
     stored_types = dict(types)
     glue_keys: list[Any] = []
     for key in partition_keys:
-        kind = stored_types.pop(key)
-        glue_keys.append({"Name": key, "Type": kind})
+        glue_type = stored_types.pop(key)
+        glue_keys.append({"Name": key, "Type": glue_type})
     descriptor: Any = parquet_descriptor(stored_types, table_uri)
     aws.glue.create_table(
         DatabaseName=database,
@@ -119,8 +120,8 @@ def _load(
     for values in _partition_values(rows, partition_keys):
         if None in values:
             raise CaseError(
-                f"{path}: a row has no {' or '.join(partition_keys)}, by which the table is"
-                " partitioned."
+                f"{path}: a row has no {' or '.join(partition_keys)},"
+                " by which the table is partitioned."
             )
         partition_uri = table_uri
         conditions = []
@@ -153,16 +154,23 @@ def _relation(path: Path, engine: Engine) -> "DuckDBPyRelation":
 
 
 def _types(path: Path, header: Sequence[str]) -> dict[str, str]:
-    """Return name and type of each column, as the header has them."""
+    """Return the type of each column by name, as the header has them; CaseError for a wrong one."""
     types = {}
     for cell in header:
-        name, _, kind = cell.strip().partition(" ")
-        if not name or not kind:
+        name, _, written_type = cell.strip().partition(" ")
+        if not name or not written_type:
             raise CaseError(
-                f"{path}: each column of the header needs a type, such as `score bigint`. It has"
-                f" {list(header)}."
+                f"{path}: each column of the header needs a type, such as `score bigint`."
+                f" It has {list(header)}."
             )
-        types[name] = kind.strip().lower()
+        glue_type = written_type.strip().lower()
+        try:
+            table_type(glue_type)
+        except ValueError as error:
+            problem = f"the column {name!r} has the type {glue_type!r}, which no table has"
+            known = ", ".join(TABLE_TYPES)
+            raise CaseError(f"{path}: {problem}. The types are {known}.") from error
+        types[name] = glue_type
     return types
 
 
@@ -192,8 +200,8 @@ def _upload(
     import duckdb
 
     casts = []
-    for name, kind in types.items():
-        casts.append(f"{quoted(name)}::{table_type(kind)} AS {quoted(name)}")
+    for name, glue_type in types.items():
+        casts.append(f"{quoted(name)}::{table_type(glue_type)} AS {quoted(name)}")
     local = engine.folder / f"{uuid4().hex}.parquet"
     try:
         rows.select(", ".join(casts)).write_parquet(str(local))

@@ -33,6 +33,7 @@ from athena_reports.rows.writer import write_files
 from athena_reports.settings import settings
 
 CASE_FILE = "case.yaml"
+# The reason of a query whose SQL may be right, but which the local Athena does not run.
 _NOT_DONE = re.compile(r"NOT_SUPPORTED: (line \d+:\d+: )?the local Athena")
 
 
@@ -95,8 +96,8 @@ def case_folders(root: Path, names: Sequence[str]) -> list[Path]:
             asked = f": {', '.join(unknown)}"
         known = ", ".join(cases) or "none"
         raise CaseError(
-            f"There is no such case in {root}{asked}. It has: {known}. A case is a folder with a"
-            f" {CASE_FILE}."
+            f"There is no such case in {root}{asked}. It has: {known}."
+            f" A case is a folder with a {CASE_FILE}."
         )
     if not names:
         return folders
@@ -133,8 +134,8 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
     """
     if not environ.get("AWS_ENDPOINT_URL"):
         raise CaseError(
-            "Cases write their tables into the local services: run `make cases`, or set"
-            " AWS_ENDPOINT_URL."
+            "Cases write their tables into the local services:"
+            " run `make cases`, or set AWS_ENDPOINT_URL."
         )
     started = time.monotonic()
     try:
@@ -184,11 +185,7 @@ class _Result(NamedTuple):
 
 
 def _run(folder: Path, reports: Declared, aws: Aws) -> _Result:
-    path = folder / CASE_FILE
-    try:
-        case = CaseFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError) as error:
-        raise CaseError(f"{path}: {error}") from error
+    case = _read(folder / CASE_FILE)
     report = folder.parent.name
     if case.cadence:
         report = f"{report}_{case.cadence}"
@@ -207,6 +204,14 @@ def _run(folder: Path, reports: Declared, aws: Aws) -> _Result:
             rows=csv_rows(file.path, done.engine),
             failed_checks=failures(done.checks),
         )
+
+
+def _read(path: Path) -> CaseFile:
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return CaseFile.model_validate(fields)
+    except (ValidationError, yaml.YAMLError) as error:
+        raise CaseError(f"{path}: {error}") from error
 
 
 def show(result: CaseResult, console: Console) -> None:

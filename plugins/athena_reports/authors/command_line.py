@@ -44,7 +44,10 @@ def options(
         typer.Option(envvar=_DAGS_FOLDER, help="The folder of the DAG files.", file_okay=False),
     ] = Path("dags"),
 ) -> None:
-    """Tools for those who write reports. They use the AWS endpoint, account and region of the shell."""
+    """Tools for those who write reports.
+
+    They use the AWS endpoint, account and region of the shell.
+    """
     os.environ[_DAGS_FOLDER] = str(dags.resolve())
 
 
@@ -72,7 +75,10 @@ def new(
     partition: Annotated[str, typer.Option(help="The partition key, a UTC date as text.")] = "dt",
     timezone: Annotated[str, typer.Option(help="IANA zone of its weeks and months.")] = "UTC",
 ) -> None:
-    """Write a report: DAG file, SQL and a case. It asks for what is not given, and overwrites nothing."""
+    """Write a report: DAG file, SQL and a case.
+
+    It asks for what is not given, and overwrites nothing.
+    """
     from athena_reports.authors.new import NewReport, write_report
 
     last_date = None
@@ -102,7 +108,10 @@ def preview(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a period would query, which partitions it reads, and what it costs. Nothing is published."""
+    """Show what a period would query, which partitions it reads, and what it costs.
+
+    Nothing is published.
+    """
     from athena_reports.authors import preview as previews
     from athena_reports.authors.report_files import find_report
     from athena_reports.authors.trial import Aws
@@ -139,7 +148,10 @@ def plan(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show what an edited report would change in its last published periods, as Markdown. Nothing is published."""
+    """Show what an edited report would change in its last published periods, as Markdown.
+
+    Nothing is published.
+    """
     from athena_reports.authors import plan as plans
     from athena_reports.authors.airflow_api import connect, require_dag, restate
     from athena_reports.authors.preview import expected_cost
@@ -160,12 +172,13 @@ def plan(
     if airflow is not None:
         require_dag(airflow, dag_id)  # before anything is paid
 
-    # Looked up also where nobody is asked: it refuses what a run would not start.
+    # Also where nobody is asked for a yes: it raises an error for what a run would not start.
     cost = expected_cost(declared, periods, aws)
     if not yes:
         period_ids = ", ".join(map(str, periods))
         # With typer's own `err` the last character of the question still goes to standard output.
         with redirect_stdout(sys.stderr):
+            # A no ends the command.
             typer.confirm(f"Query {period_ids} of {dag_id}: {cost}. Pay?", abort=True)
 
     change_plan = plans.make_plan(declared, periods, key_columns, aws, show_progress)
@@ -186,7 +199,10 @@ def docs(
         bool, typer.Option("--odcs", help="Print an ODCS data contract as YAML.")
     ] = False,
 ) -> None:
-    """Describe a report as Markdown, for its readers: schedule, inputs, columns, checks, and where it is published."""
+    """Describe a report as Markdown, for its readers.
+
+    They see its schedule, inputs, columns and checks, and where it is published.
+    """
     from athena_reports.authors.docs import contract, markdown
     from athena_reports.authors.report_files import find_dags
 
@@ -199,7 +215,11 @@ def docs(
 
 @app.command()
 def status(report: ReportName, as_json: AsJson = False) -> None:
-    """Show which periods are published, and which of them by other SQL, params or transform than today's."""
+    """Show which periods are published, and what is wrong with them.
+
+    It names those that were published by other SQL, params or transform than today's, and what
+    cannot be read.
+    """
     from athena_reports.authors import status as statuses
     from athena_reports.authors.report_files import find_report
     from athena_reports.authors.trial import Aws
@@ -207,6 +227,8 @@ def status(report: ReportName, as_json: AsJson = False) -> None:
     declared, _ = find_report(report, "", _reports())
     report_status = statuses.status(declared, Aws.connect())
     _show(report_status, statuses.show, as_json)
+    if report_status.problems:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -274,7 +296,10 @@ def account(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Check that the account has what the settings name, and may be written to. Nothing is queried or left behind."""
+    """Check that the account has what the settings name, and may be written to.
+
+    Nothing is queried or left behind.
+    """
     from athena_reports.authors.airflow_api import check_pool, connect
     from athena_reports.authors.trial import Aws
     from athena_reports.settings import settings
@@ -309,7 +334,7 @@ def _print_checks(checks: "list[AccountCheck]") -> None:
 
 
 def _reports() -> "Declared":
-    """Return the reports of the DAGs folder, and print which files have none because they are broken."""
+    """Return the reports of the DAGs folder, and print why a broken file has none."""
     from athena_reports.authors.report_files import declared_reports
 
     all_reports = declared_reports()
@@ -340,9 +365,8 @@ def main() -> None:
     logging.disable(logging.WARNING)
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
     os.environ["PYTHONWARNINGS"] = "ignore"
-    if (
-        sys.stdin is None
-    ):  # closed by the shell: a question then has no answer, as from an empty file
+    if sys.stdin is None:
+        # The shell has closed it. A question then has no answer, as from an empty file.
         sys.stdin = StringIO()
 
     try:

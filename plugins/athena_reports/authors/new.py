@@ -1,6 +1,6 @@
-"""Writes a new report: its DAG file, its SQL and a case. They run as they are, and are meant to be edited.
+"""Writes a new report: its DAG file, its SQL and a case.
 
-Their texts are the templates in `templates/`.
+They run as they are, and are meant to be edited. Their texts are the templates in `templates/`.
 """
 
 import re
@@ -105,8 +105,8 @@ def _require_names(report: NewReport) -> None:
         raise NewReportError(f"{columns} are not three columns. Name a different one for each.")
     if is_reserved(report.partition):
         raise NewReportError(
-            f"The partition key {report.partition!r} is a reserved word of SQL. Write the report by"
-            " hand."
+            f"The partition key {report.partition!r} is a reserved word of SQL."
+            " Write the report by hand."
         )
 
 
@@ -185,8 +185,7 @@ def _templates() -> Environment:
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         undefined=StrictUndefined,
-        # A report's SQL is a Jinja template itself, so these have other delimiters than Jinja's
-        # own.
+        # A report's SQL is a Jinja template itself. These have other delimiters than it has.
         variable_start_string="[[",
         variable_end_string="]]",
         block_start_string="[%",

@@ -17,7 +17,7 @@ from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.rows.checks import failures
-from athena_reports.rows.differences import Change, Differences, find_differences
+from athena_reports.rows.differences import Change, Differences, Value, find_differences
 from athena_reports.settings import settings
 
 
@@ -65,8 +65,8 @@ def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Pe
         published = sorted(table.periods_of(declared.cadence))
     if not published:
         raise PlanError(
-            f"No period of {declared.dag.dag_id} ({declared.cadence.description}) is published in"
-            " Glue, so there is nothing to compare with."
+            f"No period of {declared.dag.dag_id} ({declared.cadence.description}) is published"
+            " in Glue, so there is nothing to compare with."
         )
     return published[-number:]
 
@@ -93,16 +93,27 @@ def make_plan(
     periods: Sequence[Period],
     key: Sequence[str],
     aws: Aws,
-    tell: Callable[[str], None],
+    show_progress: Callable[[str], None],
 ) -> ChangePlan:
-    """Pay the query of each period, and compare its rows with the published ones. Nothing is published.
+    """Pay the query of each period, and compare its rows with the published ones.
 
-    What Athena wrote for it is removed. What an interrupted plan leaves goes with the other query
-    results.
+    Nothing is published. What Athena wrote is removed. What an interrupted plan leaves expires with
+    the other query results.
+
+    Args:
+        declared: The report, as it is edited.
+        periods: Published periods.
+        key: The columns that tell rows apart; empty for those that the report declares as unique.
+        aws: The services.
+        show_progress: Is called with a line of text before each query.
+
+    Raises:
+        QueryFailedError: A query does not succeed.
+        AthenaReportsError: What is published or queried cannot be read, or a transform fails.
     """
     planned = []
     for period in periods:
-        tell(f"{declared.dag.dag_id} {period.id}")
+        show_progress(f"{declared.dag.dag_id} {period.id}")
         planned.append(_planned(declared, period, key, aws))
     return ChangePlan(dag_id=declared.dag.dag_id, periods=tuple(planned))
 
@@ -146,7 +157,8 @@ def _published(declared: DeclaredReport, period: Period, aws: Aws) -> Manifest:
 
 def _remove_result(uri: str, aws: Aws) -> None:
     _, object_key = split_uri(uri)
-    if object_key:  # a managed result is no object
+    # A managed result is not an object.
+    if object_key:
         aws.s3.delete([uri, f"{uri}.metadata"])
 
 
@@ -187,7 +199,7 @@ def _table_row(planned: PlannedPeriod) -> str:
 
 
 def _changed_columns(differences: Differences) -> str:
-    """Return the columns with other values and in how many rows, the new and removed, and the retyped."""
+    """Return the columns with other values (in so many rows), and those new, removed or retyped."""
     columns = [f"{name} ({rows})" for name, rows in differences.columns.items()]
     columns += [f"+{name}" for name in differences.columns_added]
     columns += [f"-{name}" for name in differences.columns_removed]
@@ -198,15 +210,27 @@ def _changed_columns(differences: Differences) -> str:
 
 
 def _described(change: Change, key: Sequence[str]) -> str:
-    """Return one change as text: the key of the row, or without a key the row, and its other values."""
+    """Return one change as text: the key of the row, and the values that changed.
+
+    Without a key the row is named by all of its values.
+    """
     values = []
     for place, value in enumerate(change.key):
-        text = "NULL" if value is None else value
+        text = _shown(value)
         if key:
             text = f"{key[place]} {text}"
         values.append(text)
     parts = [f"{change.kind}: {', '.join(values)}"]
     for name, old_and_new in change.columns.items():
         old_value, new_value = old_and_new
-        parts.append(f"{name} {old_value} → {new_value}")
+        parts.append(f"{name} {_shown(old_value)} → {_shown(new_value)}")
     return "; ".join(parts)
+
+
+def _shown(value: Value) -> str:
+    """Return a value as text. Only NULL is `NULL`; the text of these letters has quotes."""
+    if value is None:
+        return "NULL"
+    if value == "NULL":
+        return "'NULL'"
+    return value

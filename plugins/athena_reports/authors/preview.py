@@ -1,4 +1,7 @@
-"""What a run of a period would do: bounds, SQL, partitions, price; and with its query, rows and checks."""
+"""What a run of a period would do: its bounds, SQL, partitions and price.
+
+With its query, which is paid, also its first rows and what the checks say.
+"""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -81,7 +84,7 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
     """Look at a period, without its query."""
     sql = declared.sql(period)
     report = declared.report
-    found = find_partitions(
+    partitions_of_inputs = find_partitions(
         report.inputs,
         period,
         database=settings().database,
@@ -89,7 +92,7 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
         late_by=report.late_by,
         now=datetime.now(UTC),
     )
-    inputs = tuple(_input(partitions, aws) for partitions in found)
+    inputs = tuple(_input(partitions, aws) for partitions in partitions_of_inputs)
     expected = estimate(declared, period, inputs, aws)
     refused = ""
     if expected is not None and expected.is_measured:
@@ -125,7 +128,10 @@ def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: 
 def estimate(
     declared: DeclaredReport, period: Period, inputs: Sequence[InputPreview], aws: Aws
 ) -> Estimate | None:
-    """Return what a period's query will scan; None if no period is published and there are no inputs."""
+    """Return what a period's query will scan.
+
+    None if no period is published and there are no inputs: then nothing says what it will be.
+    """
     measured = _measured_scan(declared, period, aws)
     if measured is not None:
         return Estimate(
@@ -141,8 +147,8 @@ def estimate(
         bytes=all_columns,
         price_usd=_price(all_columns, aws),
         basis=(
-            "every column of the partitions: no period is published yet, "
-            "and the query reads only the columns it names"
+            "every column of the partitions: no period is published yet,"
+            " and the query reads only the columns it names"
         ),
         is_measured=False,
     )
@@ -239,12 +245,11 @@ def show(result: Preview, console: Console) -> None:
     if result.trial is not None:
         show_trial(result.trial, console)
     elif result.refused:
-        console.print(
-            Text("\nNothing was run. A run of this period would be refused.", style="red")
-        )
+        refusal = "A run of this period would be refused."
+        console.print(Text(f"\nNothing was run. {refusal}", style="red"))
     else:
-        way_on = "--run pays the query and shows the first rows."
-        console.print(Text(f"\nNothing was run. {way_on}", style="dim"))
+        next_step = "--run pays the query and shows the first rows."
+        console.print(Text(f"\nNothing was run. {next_step}", style="dim"))
 
 
 def _facts(result: Preview) -> Grid:
@@ -287,9 +292,8 @@ def show_trial(result: TrialPreview, console: Console) -> None:
     console.print(grid)
     for check in result.checks:
         console.print(_outcome(check))
-    console.print(
-        f"It scanned {_cost(result.scanned_bytes, result.price_usd)}. Nothing is published."
-    )
+    cost = _cost(result.scanned_bytes, result.price_usd)
+    console.print(f"It scanned {cost}. Nothing is published.")
 
 
 def _cell(value: str | None) -> Text:

@@ -171,14 +171,16 @@ def find_report(name: str, period_id: str, declared: Declared) -> tuple[Declared
 
 def _dag_files(folder: Path) -> list[Path]:
     """Return the Python files that Airflow would read, in a fixed order."""
-    # Not in safe mode: that leaves out a file without the word "airflow", which `make check`
-    # explains.
+    # Not in safe mode, which leaves out a file without the word "airflow": `make check` says so.
     paths = [Path(path) for path in list_py_file_paths(folder, safe_mode=False)]
     return sorted(path for path in paths if path.suffix == ".py")
 
 
 def _report_dags(path: Path) -> list[BuiltDag]:
-    """Import a DAG file and return the DAGs of reports in it; a file without `build_dag` is not run."""
+    """Import a DAG file and return the DAGs of reports in it.
+
+    A file without the word `build_dag` has none, and is not imported.
+    """
     if "build_dag" not in _source(path):
         return []
     spec = importlib.util.spec_from_file_location(f"report_file_{path.stem}", path)
@@ -198,7 +200,7 @@ def _source(path: Path) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """Return what an import raised, in one message; errors of this package are sentences already."""
+    """Return what an import raised as one message; an error of this package is one already."""
     text = str(error)
     if isinstance(error, AthenaReportsError):
         return text

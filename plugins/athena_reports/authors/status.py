@@ -26,11 +26,20 @@ class PeriodStatus(BaseModel, frozen=True):
 
 
 class Status(BaseModel, frozen=True):
-    """Every period of a report, oldest first. Runs are not known here, only what is published."""
+    """Every period of a report, oldest first. Runs are not known here, only what is published.
+
+    Attributes:
+        dag_id: The report's DAG.
+        logic: The digest of what makes its rows today.
+        periods: Those that are due or published.
+        problems: A sentence about each partition of its table that is of none of its periods, or
+            that cannot be read.
+    """
 
     dag_id: str
     logic: str
     periods: tuple[PeriodStatus, ...]
+    problems: tuple[str, ...]
 
 
 def status(declared: DeclaredReport, aws: Aws) -> Status:
@@ -49,7 +58,12 @@ def status(declared: DeclaredReport, aws: Aws) -> Status:
         logic=declared.logic,
     )
     periods = tuple(_period_status(cell) for cell in coverage.cells)
-    return Status(dag_id=dag.dag_id, logic=declared.logic, periods=periods)
+    return Status(
+        dag_id=dag.dag_id,
+        logic=declared.logic,
+        periods=periods,
+        problems=tuple(coverage.problems),
+    )
 
 
 def _published_partitions(declared: DeclaredReport, aws: Aws) -> dict[str, dict[str, str]]:
@@ -77,7 +91,10 @@ def _period_status(cell: Cell) -> PeriodStatus:
 
 
 def show(report_status: Status, console: Console) -> None:
-    """Print how many periods are in which state, and the ids of those that need something done."""
+    """Print how many periods are in which state, and all that needs something done.
+
+    That is the ids of some periods, and the problems.
+    """
     number_of_state: Counter[str] = Counter()
     for period in report_status.periods:
         number_of_state.update(period.states)
@@ -87,3 +104,5 @@ def show(report_status: Status, console: Console) -> None:
         ids = [period.period for period in report_status.periods if state in period.states]
         if ids:
             console.print(f"{state}: {', '.join(ids)}", soft_wrap=True)
+    for problem in report_status.problems:
+        console.print(problem, style="red", markup=False, highlight=False, soft_wrap=True)

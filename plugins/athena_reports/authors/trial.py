@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
 CALLS_AT_ONCE = 16
+_TRY_AGAIN = "Run the command again."
 _PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -98,8 +99,9 @@ def trial(
         query_database = database
     execution = _run(sql, query_database, aws)
     if execution.state != QueryState.SUCCEEDED:
-        raise QueryFailedError(execution, about=about)
+        raise QueryFailedError(execution, about=about, try_again=_TRY_AGAIN)
     with open_engine(settings().memory_limit, about=about) as engine:
+        # The columns of a published table are asked for after an UNLOAD only, which this is not.
         rows = write_rows(
             execution,
             recipe,

@@ -12,6 +12,8 @@ from athena_reports.aws.errors import GRANT_ACCESS
 from athena_reports.errors import QueryError
 from athena_reports.queries.execution import QueryExecution, QueryState
 
+_CLEAR_RUN_QUERY = "Clear run_query and its downstream tasks to try again."
+
 
 class Decision(StrEnum):
     """What to do: start the query again, or fail, since that would not help."""
@@ -27,14 +29,6 @@ class Verdict:
     decision: Decision
     meaning: str
     hint: str = ""  # what a person can correct
-
-    @property
-    def advice(self) -> str:
-        """The next step for a person, when the failure is final."""
-        advice = "Clear run_query and its downstream tasks to try again."
-        if self.hint:
-            advice = f"{self.hint} {advice}"
-        return advice
 
 
 CANCELLED = Verdict(Decision.FAIL, "somebody cancelled the query", "Find out who did, and why.")
@@ -178,20 +172,31 @@ class QueryFailedError(QueryError):
         link: Address of the query in Athena's console; empty if it is not known.
     """
 
-    def __init__(self, execution: QueryExecution, *, about: str = "", link: str = "") -> None:
+    def __init__(
+        self,
+        execution: QueryExecution,
+        *,
+        about: str = "",
+        link: str = "",
+        try_again: str = _CLEAR_RUN_QUERY,
+    ) -> None:
         """Decide what the failure means.
 
         Args:
             execution: The execution.
             about: Whose query it is, for the beginning of the message.
             link: Address of the query in Athena's console.
+            try_again: How a person starts the query again, as a sentence. By default it is the
+                query of a DAG run.
         """
         self.execution = execution
         self.execution_id = execution.id
         self.category = execution.error_category
         self.type = execution.error_type
         self.verdict = execution_verdict(execution)
-        self.advice = self.verdict.advice
+        self.advice = try_again
+        if self.verdict.hint:
+            self.advice = f"{self.verdict.hint} {try_again}"
         self.link = link
 
         message = f"{self._problem} [{self._explanation}]. {self.advice}"

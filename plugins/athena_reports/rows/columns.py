@@ -34,6 +34,14 @@ _GLUE_NAMES = {
     "BLOB": "binary",
     "TIMESTAMP_MS": "timestamp",
 }
+# The types of a Glue table, for an author who asks which there are; of those with parts an example.
+TABLE_TYPES = (
+    *_GLUE_NAMES.values(),
+    "decimal(10,2)",
+    "array<string>",
+    "map<string,int>",
+    "struct<name:string>",
+)
 # The name of a type in a result or in a Glue table, and DuckDB's.
 _DUCKDB_NAMES = {
     "boolean": "BOOLEAN",

@@ -11,7 +11,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 import sqlglot
 import trino_sql_validator
@@ -20,7 +19,6 @@ from airflow.utils.file import list_py_file_paths
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
-from sqlglot.dialects.trino import Trino
 
 from athena_reports.authors import new as new_module
 from athena_reports.authors.new import NewReport, NewReportError, write_report
@@ -29,6 +27,7 @@ from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.reports.input import Input
 from athena_reports.reports.report import NAME_PATTERN
 from athena_reports.reports.sql_template import template_context
+from tests.library.authors.sql_words import words_of_sql
 
 FIELDS: dict[str, Any] = {
     "table": "plays",
@@ -161,13 +160,6 @@ def test_an_owner_that_is_no_line_of_text_is_refused(root: Path, owner: str) -> 
     with pytest.raises(NewReportError, match="is not an owner: give one line of text"):
         write_report(new_report(owner=owner), root)
     assert not root.exists()
-
-
-def words_of_sql() -> list[str]:
-    """The words that mean something to some SQL: DuckDB's own list, and that of sqlglot's Trino."""
-    keywords = duckdb.sql("SELECT keyword_name FROM duckdb_keywords()").fetchall()
-    words = {name for (name,) in keywords} | {word.lower() for word in Trino.Tokenizer.KEYWORDS}
-    return sorted(word for word in words if re.fullmatch("[a-z][a-z0-9_]*", word))
 
 
 def test_the_sql_names_what_it_was_given_whatever_sql_reserves(root: Path) -> None:

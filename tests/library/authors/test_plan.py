@@ -131,6 +131,25 @@ def test_examples_name_the_row_by_its_key_or_by_all_of_its_values() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        (None, "None", "NULL → None"),
+        ("None", "NULL", "None → 'NULL'"),
+        ("NULL", None, "'NULL' → NULL"),
+        ("null", "", "null → "),
+    ],
+)
+def test_a_null_is_told_apart_from_every_text(old: str | None, new: str | None, shown: str) -> None:
+    changed = Change(kind="changed", key=(new,), columns={"name": (old, new)})
+    differences = NO_CHANGES.model_copy(update={"changed": 1, "examples": (changed,)})
+    period = AS_PUBLISHED.model_copy(update={"differences": differences})
+    example = markdown(ChangePlan(dag_id="plays_weekly", periods=(period,))).splitlines()[-1]
+
+    _, new_shown = shown.split(" → ")
+    assert example == f"- changed: user_id {new_shown}; name {shown}"
+
+
 def test_a_period_that_a_check_forbids_is_said_and_is_not_restated() -> None:
     differences = NO_CHANGES.model_copy(update={"removed": 3})
     forbidden = AS_PUBLISHED.model_copy(

@@ -42,8 +42,10 @@ def test_a_trial_asks_athena_as_the_run_does(
     athena.plan = lambda _: Plan.failing(1006, category=2)
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
     says = r"^plays_weekly, period 2025-06-08: Query q-2 is FAILED"
-    with pytest.raises(QueryError, match=says), trial(DeclaredReport(dag), WEEK, aws):
+    with pytest.raises(QueryError, match=says) as failure, trial(DeclaredReport(dag), WEEK, aws):
         raise AssertionError("it has rows")
+    assert str(failure.value).endswith(" Correct it. Run the command again.")
+    assert "Clear" not in str(failure.value)
 
     of_run, of_trial = (dict(query.request) for query in athena.queries.values())
     sql, _, marker = of_run.pop("QueryString").strip().partition("\n")

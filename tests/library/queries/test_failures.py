@@ -90,7 +90,7 @@ def test_a_scan_cutoff_fails_now_however_athena_ends_it(state: str, error_type: 
 
     assert verdict.decision is FAIL
     assert "scan limit" in verdict.meaning
-    assert "partition filter" in verdict.advice
+    assert "partition filter" in verdict.hint
     assert is_current(execution)
 
 

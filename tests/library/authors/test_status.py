@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import Shell
-from tests.integration.flown import ALL_WEEKS, DAG_ID, EDIT, WEEKS, Flown
+from athena_reports.periods.calendar import weekly
+from athena_reports.publication.glue_table import Table
+from athena_reports.publication.location import ReportLocation
+from tests.flown import ALL_WEEKS, DAG_ID, EDIT, WEEKS, Flown
+from tests.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 
@@ -74,6 +77,42 @@ def test_of_a_report_that_published_nothing_all_is_missing(shell: Shell, flown: 
     file = flown.root / "dags" / "flown.py"
     file.write_text(file.read_text().replace('name="flown"', 'name="unflown"'))
     assert states(shell.json("status", "unflown")) == {week: ["missing"] for week in ALL_WEEKS}
+
+
+def test_what_cannot_be_read_hides_nothing_and_is_an_exit_code(shell: Shell, flown: Flown) -> None:
+    file = flown.root / "dags" / "flown.py"
+    file.write_text(file.read_text().replace('name="flown"', 'name="torn"'))
+    readable, unreadable, _ = WEEKS
+    tuesday = "2013-03-05"
+
+    weeks = weekly("monday", "America/New_York")
+    glue = flown.services.glue
+    of_flown = Table("report_dev", ReportLocation.of("athena-report-dev", "flown", weeks), glue)
+    of_torn = Table("report_dev", ReportLocation.of("athena-report-dev", "torn", weeks), glue)
+    columns = of_flown.columns()
+    assert columns
+    published = of_flown.partitions()[readable]
+    of_torn.put_partition(readable, columns, published)
+    of_torn.put_partition(tuesday, columns, published)
+    of_torn.put_partition(unreadable, columns, published._replace(parameters={"rows": "1"}))
+
+    code, _ = shell("status", "torn")
+    counts, *problems = shell.output.splitlines()
+    assert code == 1
+    assert shell.errors == ""
+    assert counts.endswith(": 1 published, 3 missing")
+    assert len(problems) == 2
+    assert f"The partition '{unreadable}' is not of this package (version: " in problems[0]
+    assert problems[1].startswith(f"no week begins on '{tuesday}'")
+    assert problems[1].endswith("If the cadence was changed, drop the partition.")
+
+    code, _ = shell("status", "torn", "--json")
+    status = json.loads(shell.output)
+    assert code == 1
+    assert status["problems"] == problems
+    assert states(status) == {
+        week: ["published"] if week == readable else ["missing"] for week in ALL_WEEKS
+    }
 
 
 def test_an_unknown_report_is_one_message(shell: Shell, flown: Flown) -> None:

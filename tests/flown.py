@@ -1,6 +1,4 @@
-"""A report with three published weeks, in a folder of its own,
-and the shell of an author who edits it there.
-"""
+"""A report with three published weeks in a folder of its own, where an author edits it."""
 
 from __future__ import annotations
 
@@ -80,8 +78,8 @@ class Flown:
     def start(
         self, *arguments: str, has_input: bool = True, **variables: str
     ) -> subprocess.Popen[str]:
-        """Start `python -m athena_reports` in the report's folder;
-        without input its standard input is closed.
+        """Start `python -m athena_reports` in the report's folder; without input its standard input
+        is closed.
         """
         command = [sys.executable, "-m", "athena_reports", *arguments]
         process_variables = {

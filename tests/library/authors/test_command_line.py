@@ -1,21 +1,18 @@
-"""What the commands of authors have in common,
-and the options of those that have no page of tests of their own.
-"""
+"""What the commands of authors have in common, and options that no other file of tests has."""
 
 from __future__ import annotations
 
 import io
 import json
 import sys
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from athena_reports.authors import costs
-from tests.integration.conftest import Shell
-from tests.integration.flown import DAG_ID, REPORT, WEEKS, Flown
+from tests.flown import DAG_ID, REPORT, Flown
 from tests.integration.runner import load_dags
+from tests.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 FLIGHTS = """carrier string,distance bigint,time_hour timestamp,dt string
@@ -26,15 +23,6 @@ CASE = {
     "flights.csv": FLIGHTS,
     "expected.csv": '"carrier",flights,distance\n"AA",1,100\n',
 }
-
-
-class InTwoMonths(datetime):
-    """A clock that is fast."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> InTwoMonths:
-        later = datetime.now(tz) + timedelta(days=62)
-        return cls.combine(later.date(), later.timetz())
 
 
 @pytest.mark.parametrize(
@@ -81,29 +69,6 @@ def test_the_folder_that_is_named_counts_more_than_the_one_of_the_shell(
     code, printed = shell("--dags", str(tmp_path / "others"), "docs", "flown")
     assert code == 1
     assert "There is no report 'flown'" in printed
-
-
-def test_costs_are_those_of_the_months_and_the_report_that_are_asked_for(
-    shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (flown.root / "dags" / "another.py").write_text(
-        REPORT.replace('name="flown"', 'name="another"')
-    )
-    every = shell.json("costs")["reports"]
-    assert {dag_id: each["queries"] for dag_id, each in every.items()} == {
-        DAG_ID: len(WEEKS),
-        "another_weekly": 0,
-    }
-    assert shell.json("costs", "flown")["reports"].keys() == {DAG_ID}
-    monkeypatch.setattr(costs, "datetime", InTwoMonths)
-    queries = {
-        number: shell.json("costs", "flown", "--months", number)["reports"][DAG_ID]
-        for number in ("1", "12")
-    }
-    assert {number: each["queries"] for number, each in queries.items()} == {
-        "1": 0,
-        "12": len(WEEKS),
-    }
 
 
 def test_costs_name_the_file_whose_reports_are_not_among_them(flown: Flown) -> None:
@@ -188,3 +153,32 @@ def test_a_new_report_is_asked_for_and_has_what_was_answered(
     sql = (flown.root / "include" / "sql" / "busy_users.sql").read_text()
     assert "user_id" in sql
     assert 'period.contains("played_at")' in sql
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "code", "said"),
+    [
+        (["user_rankin"], {}, 1, "There is no report 'user_rankin'"),
+        (["--months", "0"], {}, 2, "--months"),
+        ([], {"AWS_DEFAULT_REGION": ""}, 1, "You must specify a region"),
+        (
+            [],
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+            1,
+            "Unable to locate credentials",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_message(
+    shell: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    variables: dict[str, str],
+    code: int,
+    said: str,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
+    ended, _ = shell("costs", *arguments)
+    assert ended == code
+    assert said in shell.errors

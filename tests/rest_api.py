@@ -1,6 +1,4 @@
-"""Stands for the REST API of an Airflow: it answers what a test says,
-and keeps what it was asked.
-"""
+"""Stands for an Airflow's REST API: it answers what a test says, and keeps what it was asked."""
 
 from __future__ import annotations
 

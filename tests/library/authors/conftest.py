@@ -1,0 +1,19 @@
+"""The case that the tests of cases change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_local.services import Services
+from tests.library.authors import scores
+
+
+@pytest.fixture
+def case(
+    tmp_path: Path, sql_folder: Path, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The folder of a case that passes, of a report of its own."""
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))
+    return scores.write(tmp_path, sql_folder)

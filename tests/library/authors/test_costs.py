@@ -1,0 +1,83 @@
+"""`costs`: of the months that are asked for, and fast for years of daily periods."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+
+from airflow_local.services import Services
+from athena_reports import build_dag, daily
+from athena_reports.authors import costs as view
+from athena_reports.authors.report_files import DeclaredReport
+from athena_reports.authors.trial import Aws
+from athena_reports.aws.s3 import S3
+from athena_reports.publication.glue_table import Table
+from tests.flown import DAG_ID, REPORT, WEEKS, Flown
+from tests.library.conftest import MakeReport
+from tests.library.publication.publishing import Place, facts
+from tests.shell import Shell
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+YEARS = 730
+
+
+class InTwoMonths(datetime):
+    """A clock that is fast."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> InTwoMonths:
+        later = datetime.now(tz) + timedelta(days=62)
+        return cls.combine(later.date(), later.timetz())
+
+
+def test_costs_are_those_of_the_months_and_the_report_that_are_asked_for(
+    shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (flown.root / "dags" / "another.py").write_text(
+        REPORT.replace('name="flown"', 'name="another"')
+    )
+    every = shell.json("costs")["reports"]
+    assert {dag_id: each["queries"] for dag_id, each in every.items()} == {
+        DAG_ID: len(WEEKS),
+        "another_weekly": 0,
+    }
+    assert shell.json("costs", "flown")["reports"].keys() == {DAG_ID}
+    monkeypatch.setattr(view, "datetime", InTwoMonths)
+    queries = {
+        number: shell.json("costs", "flown", "--months", number)["reports"][DAG_ID]
+        for number in ("1", "12")
+    }
+    assert {number: each["queries"] for number, each in queries.items()} == {
+        "1": 0,
+        "12": len(WEEKS),
+    }
+
+
+def test_two_years_of_days_take_one_listing(
+    services: Services, make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = daily("America/New_York")
+    of_days = DeclaredReport(build_dag(make_report(name="costs_daily"), days))
+    table = Table("report_dev", of_days.location, services.glue)
+    place = Place(S3(services.s3), of_days.location.period_folder("2013-03-01"), table)
+    today = datetime.now(UTC).isoformat(timespec="milliseconds")
+    place.publish(place.upload("a"), facts(today, period_id="2013-03-01"))
+    ((_, partition),) = table.partitions().items()
+    columns, day = table.columns() or (), datetime(2013, 3, 2, tzinfo=UTC)
+    for number in range(YEARS - 1):
+        table.put_partition(f"{day + timedelta(number):%Y-%m-%d}", columns, partition)
+    calls: list[str] = []
+    call = BaseClient._make_api_call
+
+    def counted(client: Any, operation: str, parameters: Any) -> Any:
+        calls.append(operation)
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", counted)
+    found = view.costs([of_days], 1, Aws.connect())
+    assert found.reports["costs_daily_daily"].queries == YEARS
+    assert set(calls) == {"GetPartitions"}
+    assert len(calls) <= YEARS / 100 + 1

@@ -1,0 +1,34 @@
+"""Names as a query writes them, beside two parsers of Athena's SQL."""
+
+from __future__ import annotations
+
+import pytest
+import sqlglot
+import trino_sql_validator
+
+from athena_reports.authors.sql_names import is_reserved, sql_name
+from tests.library.authors.sql_words import words_of_sql
+
+
+def test_every_word_can_name_a_table_and_a_column() -> None:
+    words = words_of_sql()
+    assert {"order", "select", "user", "end", "limit", "date"} <= set(words)
+    for word in words:
+        name = sql_name(word)
+        sql = f"SELECT {name} FROM {name} WHERE {name} > 0 GROUP BY {name} ORDER BY {name}"
+        verdict = trino_sql_validator.validate(sql, jinja="reject")
+        assert (verdict.error, verdict.statement_count) == (None, 1), sql
+        query = sqlglot.parse_one(sql, read="athena")
+        assert [table.name for table in query.find_all(sqlglot.exp.Table)] == [word]
+        assert {column.name for column in query.find_all(sqlglot.exp.Column)} == {word}, sql
+
+
+@pytest.mark.parametrize("name", ["user_id", "score", "date", "orders", "_"])
+def test_a_name_that_sql_does_not_reserve_has_no_quotes(name: str) -> None:
+    assert sql_name(name) == name
+
+
+def test_a_word_is_reserved_in_either_case() -> None:
+    assert is_reserved("order")
+    assert is_reserved("ORDER")
+    assert sql_name("order") == '"order"'
