@@ -21,7 +21,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from athena_reports.errors import TransformError
-from athena_reports.rows.columns import duckdb_type, literal, quoted, refuse_duplicates
+from athena_reports.rows.columns import duckdb_literal, duckdb_type, quoted, refuse_duplicates
 from athena_reports.rows.engine import Engine, current_engine
 
 if TYPE_CHECKING:
@@ -245,8 +245,10 @@ def _each_row(
                 separator = ","
         file.write("]")
 
-    columns = ", ".join(f"{literal(name)}: {literal(str(kind))}" for name, kind in types.items())
-    sql = _READ_ROWS.format(path=literal(str(path)), columns=columns)
+    columns = ", ".join(
+        f"{duckdb_literal(name)}: {duckdb_literal(str(kind))}" for name, kind in types.items()
+    )
+    sql = _READ_ROWS.format(path=duckdb_literal(str(path)), columns=columns)
     return engine.connection.sql(sql)
 
 
