@@ -46,8 +46,8 @@ def column_bytes(s3: S3Client, key: str, columns: set[str]) -> int:
 
 
 @dataclass(frozen=True)
-class RunFacts:
-    """The part of a DAG run that tasks look at."""
+class FakeDagRun:
+    """Stands for the DAG run: has what tasks look at."""
 
     run_after: datetime
     run_type: str = "manual"
@@ -84,7 +84,7 @@ def load_dags(file: Path) -> dict[str, DAG]:
     return {value.dag_id: value for value in found if isinstance(value, DAG)}
 
 
-def run_dag(dag: DAG, run: RunFacts | None = None, *, period: str = "") -> XComs:
+def run_dag(dag: DAG, run: FakeDagRun | None = None, *, period: str = "") -> XComs:
     """Run every task of a DAG in order and return what they pushed."""
     xcoms, run_id = XComs(dag.dag_id), f"run-{uuid4()}"
     for task in dag.topological_sort():
@@ -97,7 +97,7 @@ def prepare(
     task: BaseOperator,
     xcoms: XComs,
     run_id: str,
-    run: RunFacts | None = None,
+    run: FakeDagRun | None = None,
     params: Mapping[str, Any] | None = None,
 ) -> tuple[BaseOperator, dict[str, Any]]:
     """A task as a worker gets it, rendered, and the context of its run."""
@@ -105,7 +105,7 @@ def prepare(
     xcoms.task_id = task.task_id
     context = {
         "dag": task.dag,
-        "dag_run": run or RunFacts(datetime.now(UTC)),
+        "dag_run": run or FakeDagRun(datetime.now(UTC)),
         "params": dict(params or {}),
         "run_id": run_id,
         "ti": xcoms,

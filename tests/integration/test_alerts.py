@@ -13,7 +13,7 @@ import pytest
 from airflow_local.services import Services
 from athena_reports import weekly
 from tests.inbox import Inbox
-from tests.integration.runner import RunFacts, XComs, run_dag
+from tests.integration.runner import FakeDagRun, XComs, run_dag
 from tests.parsed import parse_dags
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "be-told.md"
@@ -41,7 +41,7 @@ def test_a_period_is_late_until_it_is_published(
     services: Services, dags: Mapping[str, Any]
 ) -> None:
     inbox = Inbox.create(services, "reports-dev")
-    scheduled = RunFacts(datetime.now(UTC), "scheduled", WEEK.start_utc, WEEK.end_utc)
+    scheduled = FakeDagRun(datetime.now(UTC), "scheduled", WEEK.start_utc, WEEK.end_utc)
 
     def is_late() -> bool:
         found: bool = run_dag(dags["best_users_weekly_late"], scheduled).values[
@@ -81,7 +81,7 @@ def test_a_period_that_the_report_does_not_have_is_not_late_whoever_looks_for_it
         example().replace("best_users", "ended_users").replace('since="2025-01-01"', dates)
     )
     inbox = Inbox.create(services, "reports-dev")
-    run = run_dag(parse_dags(file)["ended_users_weekly_late"], RunFacts(WEEK.end_utc))
+    run = run_dag(parse_dags(file)["ended_users_weekly_late"], FakeDagRun(WEEK.end_utc))
 
     assert run.values["tell_if_late", "return_value"] is is_late
     assert [subject for subject, _ in inbox.take()] == [
@@ -101,7 +101,7 @@ def test_a_period_that_a_run_has_skipped_is_not_late(
     monkeypatch.setattr(
         XComs, "get_dr_count", lambda _, **which: asked.update(which) or int(skipped), raising=False
     )
-    run = run_dag(parse_dags(file)["rare_users_weekly_late"], RunFacts(WEEK.end_utc))
+    run = run_dag(parse_dags(file)["rare_users_weekly_late"], FakeDagRun(WEEK.end_utc))
 
     assert run.values["tell_if_late", "return_value"] is not skipped
     assert asked == {

@@ -43,7 +43,7 @@ from demo import flights, lake
 from demo.plays import PlaysSpec
 from local_aws.faults import Faults, Hold, SlowDown
 from tests.fixtures import reports
-from tests.integration.runner import RunFacts, XComs, load_dags, manifest_of, prepare, run_dag
+from tests.integration.runner import FakeDagRun, XComs, load_dags, manifest_of, prepare, run_dag
 from tests.integration.scenarios import QUICK
 from tests.integration.test_alerts import example
 from tests.library.steps.tasks import kill
@@ -229,7 +229,9 @@ class Everything:
         dag = self.dag("top_users_weekly")
         for week in ("2025-02-09", "2025-02-16"):
             period = dag.timetable.cadence.period(week)
-            run_dag(dag, RunFacts(datetime.now(UTC), "backfill", period.start_utc, period.end_utc))
+            run_dag(
+                dag, FakeDagRun(datetime.now(UTC), "backfill", period.start_utc, period.end_utc)
+            )
         dag.get_task("run_query").sql_params["top"] = 5
         assert len(manifest_of(self.s3, run_dag(dag, period=WEEK))["earlier_versions"]) == 1
 
@@ -313,7 +315,8 @@ class Everything:
         file = self.folder / "told.py"
         file.write_text(re.sub('arn:aws:sns:[^"]+', self.stack.outputs["AlertTopicArn"], example()))
         late = run_dag(
-            parse_dags(file)["best_users_weekly_late"], RunFacts(datetime(2025, 3, 20, tzinfo=UTC))
+            parse_dags(file)["best_users_weekly_late"],
+            FakeDagRun(datetime(2025, 3, 20, tzinfo=UTC)),
         )
         assert late.values["tell_if_late", "return_value"] is True
 

@@ -17,7 +17,7 @@ from athena_reports.errors import ResultError
 from athena_reports.queries.execution import QueryExecution, get_query_execution
 from athena_reports.queries.ownership import Marker, Submission
 from athena_reports.rows.athena_result import FinishedQuery, read_result
-from athena_reports.rows.columns import Column, columns_of
+from athena_reports.rows.columns import TableColumn, columns_of
 from athena_reports.rows.engine import open_engine
 from demo.plays import PlaysSpec
 from local_aws.faults import CutBody, Faults, SlowDown
@@ -49,7 +49,7 @@ PLAYS = "SELECT user_id, score, played_at FROM plays"
 class Table(NamedTuple):
     """Columns, and rows in one order."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: list[tuple[Any, ...]]
 
 
@@ -96,7 +96,9 @@ class Lake:
         assert execution.state == "SUCCEEDED", execution.reason
         return execution
 
-    def read(self, execution: QueryExecution, published: tuple[Column, ...] | None = None) -> Table:
+    def read(
+        self, execution: QueryExecution, published: tuple[TableColumn, ...] | None = None
+    ) -> Table:
         with open_engine("128MB") as engine:
             result = read_result(
                 FinishedQuery.model_validate(execution, from_attributes=True),

@@ -19,7 +19,7 @@ from athena_reports import AthenaSubmitOperator
 from demo.lake import seed_flights
 from tests.fixtures.reports import WEEK_COLUMNS, carriers
 from tests.integration.runner import (
-    RunFacts,
+    FakeDagRun,
     column_bytes,
     load_dags,
     manifest_of,
@@ -176,7 +176,7 @@ def test_the_macros_give_any_dag_its_period(services: Services) -> None:
         AthenaSubmitOperator(
             task_id="run_query", query=code("sql"), database="database_dev", workgroup="dev"
         )
-    run = RunFacts(dt.datetime(2013, 7, 3, tzinfo=dt.UTC))
+    run = FakeDagRun(dt.datetime(2013, 7, 3, tzinfo=dt.UTC))
     xcoms = run_dag(dag, run, period="2013-03-04")
     query = services.athena.get_query_execution(
         QueryExecutionId=xcoms.values["run_query", "return_value"]

@@ -23,7 +23,7 @@ from athena_reports import WaitPolicy
 from athena_reports.periods.calendar import Period
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import Submitted
-from athena_reports.rows.columns import Column
+from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.writer import LocalFile, LocalTable
 from athena_reports.steps.airflow_errors import report_errors
 from athena_reports.steps.publish import S3PublishOperator
@@ -48,7 +48,7 @@ RETRY_DELAY_SECONDS = 30.0
 POLICY = WaitPolicy(give_up_after=timedelta(minutes=20))
 COPY = "SELECT 1000 +"
 """How a query begins that somebody has made of ours, with our marker."""
-_COLUMNS = (Column(name="user", type="VARCHAR", glue="string"),)
+_COLUMNS = (TableColumn(name="user", type="VARCHAR", glue="string"),)
 _MOST_TRIES = 200
 _TASKS: dict[type[Any], Any] = {}
 

@@ -10,7 +10,7 @@ from athena_reports.authors.trial import Aws
 from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.glue_table import parquet_descriptor
 from athena_reports.reports.input import Input
-from athena_reports.rows.columns import TABLE_TYPES, literal, quoted, table_type
+from athena_reports.rows.columns import TABLE_TYPES, duckdb_literal, quoted, table_type
 from athena_reports.rows.engine import Engine, open_engine, reason
 from athena_reports.rows.writer import CONTENT_TYPES
 from athena_reports.settings import settings
@@ -127,7 +127,7 @@ def _load(
         conditions = []
         for key, value in zip(partition_keys, values, strict=True):
             partition_uri += f"{key}={value}/"
-            conditions.append(f"{quoted(key)} = {literal(value)}")
+            conditions.append(f"{quoted(key)} = {duckdb_literal(value)}")
         partition = rows.filter(" AND ".join(conditions))
         _upload(partition, stored_types, path, partition_uri, engine, aws)
         descriptor = parquet_descriptor(stored_types, partition_uri)
@@ -147,7 +147,9 @@ def _relation(path: Path, engine: Engine) -> "DuckDBPyRelation":
     copy = engine.folder / f"{name}.csv"
     copy.write_bytes(path.read_bytes())
     try:
-        engine.connection.execute(_READ_CSV.format(table=quoted(name), file=literal(str(copy))))
+        engine.connection.execute(
+            _READ_CSV.format(table=quoted(name), file=duckdb_literal(str(copy)))
+        )
     except duckdb.Error as error:
         raise CaseError(f"{path} does not read as CSV: {reason(error)}.") from error
     return engine.connection.table(quoted(name))

@@ -10,14 +10,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from boto3.exceptions import Boto3Error, RetriesExceededError
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.response import StreamingBody
 from pydantic import BaseModel
+from s3transfer.exceptions import S3DownloadFailedError
 
 from athena_reports.aws.errors import ErrorKind, error_code, error_kind, kind_of_code
 from athena_reports.errors import AthenaReportsError
 from athena_reports.settings import Encryption
 
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
 MULTIPART_BYTES = 64 * 1024**2  # a larger upload goes in parts
@@ -81,7 +85,7 @@ class S3:
     owner: str = ""  # account id that must own each bucket; empty for any
     encryption: Encryption | None = None  # of what is written; None for the bucket's default
 
-    def open(self, uri: str) -> "StreamingBody":
+    def open(self, uri: str) -> StreamingBody:
         """Return an object's body as a stream. The caller closes it.
 
         Reading the stream raises the errors of botocore, not S3Error.
@@ -229,9 +233,7 @@ class S3:
         return arguments
 
 
-def _transfer(multipart_threshold: int) -> Any:
-    from boto3.s3.transfer import TransferConfig
-
+def _transfer(multipart_threshold: int) -> TransferConfig:
     return TransferConfig(multipart_threshold=multipart_threshold, max_concurrency=4)
 
 
@@ -241,10 +243,6 @@ def _explained(uri: str, done: str) -> Iterator[None]:
 
     `done` is the verb of the message, such as `read` for "cannot be read".
     """
-    from boto3.exceptions import Boto3Error
-    from botocore.exceptions import BotoCoreError, ClientError
-    from s3transfer.exceptions import S3DownloadFailedError
-
     try:
         yield
     except S3DownloadFailedError as error:  # If-Match did not hold
@@ -259,9 +257,6 @@ def _explained(uri: str, done: str) -> Iterator[None]:
 
 def _cause(error: Exception) -> Exception:
     """Return the error that S3 or the connection gave: boto3's transfer manager wraps it in others."""
-    from boto3.exceptions import RetriesExceededError
-    from botocore.exceptions import ClientError
-
     if isinstance(error, RetriesExceededError):  # of a download
         wrapper: Any = error  # boto3's types do not have the attribute
         last: Exception = wrapper.last_exception

@@ -19,7 +19,7 @@ from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.queries.execution import console_url
-from athena_reports.rows.columns import Column, is_number, quoted
+from athena_reports.rows.columns import TableColumn, is_number, quoted
 from athena_reports.rows.engine import open_engine, reason
 from athena_reports.settings import settings
 
@@ -78,7 +78,7 @@ class ColumnRoles(NamedTuple):
     measures: Sequence[str]  # the numbers that are not ranks
 
     @classmethod
-    def of(cls, columns: Sequence[Column]) -> Self:
+    def of(cls, columns: Sequence[TableColumn]) -> Self:
         """Return what the columns of a manifest are."""
         key = ""
         numbers = []

@@ -15,7 +15,7 @@ from athena_reports.errors import PublishError, SchemaError
 from athena_reports.periods.calendar import Cadence, Period, periods_among
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import Partition, PartitionFacts
-from athena_reports.rows.columns import Column
+from athena_reports.rows.columns import TableColumn
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -68,26 +68,28 @@ class Table:
     glue: "GlueClient"
     # The types of the table's columns, by the columns of a version that it was prepared for. A
     # publication prepares it twice: before the manifest, and for the partition.
-    _prepared: dict[Sequence[Column], dict[str, str]] = field(default_factory=dict, compare=False)
+    _prepared: dict[Sequence[TableColumn], dict[str, str]] = field(
+        default_factory=dict, compare=False
+    )
 
     @property
     def name(self) -> str:
         """Name of the table, `<report>_<cadence>`."""
         return self.location.table_name
 
-    def columns(self) -> tuple[Column, ...] | None:
+    def columns(self) -> tuple[TableColumn, ...] | None:
         """Return the columns of the table, with Glue's types only; None if there is no table, or no column."""
         table = self._find()
         if table is None:
             return None
         columns = []
         for name, glue_type in _types(table).items():
-            columns.append(Column(name=name, type="", glue=glue_type))
+            columns.append(TableColumn(name=name, type="", glue=glue_type))
         if not columns:
             return None
         return tuple(columns)
 
-    def prepare(self, columns: Sequence[Column], *, commented: bool = False) -> dict[str, str]:
+    def prepare(self, columns: Sequence[TableColumn], *, commented: bool = False) -> dict[str, str]:
         """Make the table take a version with these columns, and return the types of its columns.
 
         Args:
@@ -124,7 +126,7 @@ class Table:
         raise changed_by_others(self._about)
 
     def put_partition(
-        self, period_id: str, columns: Sequence[Column], partition: Partition
+        self, period_id: str, columns: Sequence[TableColumn], partition: Partition
     ) -> None:
         """Create the partition of a period, or replace it.
 
@@ -232,7 +234,7 @@ class Table:
     def _about(self) -> str:
         return f"Glue table {self.database}.{self.name}"
 
-    def _glue_types(self, columns: Sequence[Column]) -> dict[str, str]:
+    def _glue_types(self, columns: Sequence[TableColumn]) -> dict[str, str]:
         """Return the types of a version's columns, by their names in Glue.
 
         SchemaError if Glue has no type for a column, or if it has the name of the partition key.
@@ -370,7 +372,7 @@ def _types(table: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _comments(columns: Sequence[Column]) -> dict[str, str]:
+def _comments(columns: Sequence[TableColumn]) -> dict[str, str]:
     """Return the descriptions of a version's columns, by their names in Glue."""
     comments = {}
     for column in columns:

@@ -15,7 +15,7 @@ from athena_reports.periods.calendar import Period
 from athena_reports.publication.costs import Cost, Ledger, merged, paid_for
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.rows.checks import CheckResult
-from athena_reports.rows.columns import Column
+from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.writer import Format
 
 Text = Annotated[str, Field(min_length=1)]  # not empty
@@ -41,7 +41,7 @@ class Version(BaseModel, frozen=True):
     version: Text
     ordered: bool
     rows: int
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     objects: tuple[PublishedObject, ...]
 
     @property

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from athena_reports.errors import ResultError
-from athena_reports.rows.columns import literal, quoted
+from athena_reports.rows.columns import duckdb_literal, quoted
 from athena_reports.rows.engine import Engine, reason
 
 if TYPE_CHECKING:
@@ -156,9 +156,9 @@ def read_csv(
         reading = _READINGS.get(kind, Reading(kind))
         readings[name] = reading
         csv_names.append(f"c{number}")
-        csv_types.append(f"c{number}: {literal(reading.read_as)}")
+        csv_types.append(f"c{number}: {duckdb_literal(reading.read_as)}")
     source = _READ_CSV.format(
-        path=literal(str(path)),
+        path=duckdb_literal(str(path)),
         max_row_bytes=MAX_ROW_BYTES,
         columns="{" + ", ".join(csv_types) + "}",
     )

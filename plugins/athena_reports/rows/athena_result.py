@@ -20,7 +20,7 @@ from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Erro
 from athena_reports.errors import ResultError
 from athena_reports.rows.athena_csv import Reading, csv_line, read, read_csv
 from athena_reports.rows.columns import (
-    Column,
+    TableColumn,
     quoted,
     read_parquet,
     result_columns,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
     from mypy_boto3_athena import AthenaClient
 
-PublishedColumns = Callable[[], Sequence[Column] | None]
+PublishedColumns = Callable[[], Sequence[TableColumn] | None]
 _RUN_AGAIN = "Clear run_query and its downstream tasks."
 _READ_AGAIN = "The query need not run again: clear transform and its downstream tasks."
 _ROWS_OF_A_PAGE = 1000  # the most that GetQueryResults returns
@@ -272,7 +272,7 @@ def _milliseconds_without_zone(kind: str) -> str:
 
 
 def _no_rows(
-    query: FinishedQuery, engine: Engine, columns: Sequence[Column] | None
+    query: FinishedQuery, engine: Engine, columns: Sequence[TableColumn] | None
 ) -> DuckDBPyRelation:
     """Return no rows with the columns of the report's table."""
     if columns is None:

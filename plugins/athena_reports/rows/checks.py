@@ -10,7 +10,7 @@ A check that is declared wrongly, such as a range without a bound, raises ValueE
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -22,6 +22,7 @@ from athena_reports.rows.columns import duckdb_type, quoted
 from athena_reports.rows.engine import Engine, reason
 
 if TYPE_CHECKING:
+    from athena_reports.rows.columns import TableColumn
     from athena_reports.rows.writer import LocalTable
 
 __all__ = ["change", "expression", "in_range", "not_null", "rows", "schema", "unique"]
@@ -110,6 +111,26 @@ class Check(BaseModel, frozen=True):
     against: Against | None = None
     # The columns that tell rows apart, if that is what is checked.
     key: tuple[str, ...] = ()
+
+
+class _ColumnMessages(NamedTuple):
+    """What a check of the columns says of a column, as templates for `str.format`."""
+
+    missing: str
+    other_type: str
+    not_expected: str
+
+
+_SCHEMA_MESSAGES = _ColumnMessages(
+    missing="{name} is missing, expected {expected}",
+    other_type="{name} is {duckdb_type}, expected {expected}",
+    not_expected="{name} is {duckdb_type}, expected no such column",
+)
+_PROMISE_MESSAGES = _ColumnMessages(
+    missing="{name!r} is missing, declared as {expected}",
+    other_type="{name!r} is {glue_type}, declared as {expected}",
+    not_expected="{name!r} is {glue_type}, declared as no column",
+)
 
 
 class _Finding(NamedTuple):
@@ -408,18 +429,11 @@ def schema(columns: Mapping[str, str], *, severity: Severity = "fail") -> Check:
         accepted_types[name] = {glue_type, duckdb_type(kind)}
 
     def find(table: LocalTable, _engine: Engine, _baseline: Baseline | None) -> _Finding:
-        written = {column.name: column for column in table.columns}
-        problems = []
-        for name, kind in columns.items():
-            if name not in written:
-                problems.append(f"{name} is missing, expected {kind}")
-            elif accepted_types[name].isdisjoint([written[name].type, written[name].glue]):
-                problems.append(f"{name} is {written[name].type}, expected {kind}")
-        for name, column in written.items():
-            if name not in columns:
-                problems.append(f"{name} is {column.type}, expected no such column")
-        if not problems and list(written) != list(columns):
-            problems.append(f"they come as {', '.join(written)}, expected {', '.join(columns)}")
+        problems = _column_problems(table, columns, accepted_types, _SCHEMA_MESSAGES)
+        written_names = [column.name for column in table.columns]
+        if not problems and written_names != list(columns):
+            in_written_order = ", ".join(written_names)
+            problems.append(f"they come as {in_written_order}, expected {', '.join(columns)}")
         if problems:
             return _Finding(False, f"The columns differ: {'; '.join(problems)}.")
         return _Finding(True, "The columns are as expected.")
@@ -432,19 +446,10 @@ def promised(columns: Mapping[str, str]) -> Check:
 
     Types are called as in Glue.
     """
+    accepted_types = {name: {kind} for name, kind in columns.items()}
 
     def find(table: LocalTable, _engine: Engine, _baseline: Baseline | None) -> _Finding:
-        # A type that Glue does not have is called as in DuckDB.
-        written = {column.name: column.glue or column.type for column in table.columns}
-        problems = []
-        for name, kind in columns.items():
-            if name not in written:
-                problems.append(f"{name!r} is missing, declared as {kind}")
-            elif written[name] != kind:
-                problems.append(f"{name!r} is {written[name]}, declared as {kind}")
-        for name, kind in written.items():
-            if name not in columns:
-                problems.append(f"{name!r} is {kind}, declared as no column")
+        problems = _column_problems(table, columns, accepted_types, _PROMISE_MESSAGES)
         if problems:
             message = f"The columns are not those that the report declares: {'; '.join(problems)}."
             way_out = "CAST or name them in the SQL (AS), or correct the columns of the report."
@@ -452,6 +457,53 @@ def promised(columns: Mapping[str, str]) -> Check:
         return _Finding(True, "The columns are those that the report declares.")
 
     return Check(name="columns", severity="fail", find=find)
+
+
+def _column_problems(
+    table: LocalTable,
+    columns: Mapping[str, str],
+    accepted_types: Mapping[str, Collection[str]],
+    messages: _ColumnMessages,
+) -> list[str]:
+    """Return what is wrong with the columns of a table, whatever their order.
+
+    Args:
+        table: The table.
+        columns: The columns that it should have, each with its type as it was declared.
+        accepted_types: For each of these columns the types that it may have, as DuckDB or Glue
+            calls them. DuckDB's are in capitals and Glue's are not, so no name is of both.
+        messages: How a problem is told.
+    """
+    problems = []
+    written = {column.name: column for column in table.columns}
+    for name, kind in columns.items():
+        if name not in written:
+            problems.append(messages.missing.format(name=name, expected=kind))
+            continue
+        column = written[name]
+        is_accepted = column.type in accepted_types[name] or column.glue in accepted_types[name]
+        if not is_accepted:
+            problem = messages.other_type.format(
+                name=name,
+                duckdb_type=column.type,
+                glue_type=_glue_or_duckdb_type(column),
+                expected=kind,
+            )
+            problems.append(problem)
+    for name, column in written.items():
+        if name not in columns:
+            problem = messages.not_expected.format(
+                name=name, duckdb_type=column.type, glue_type=_glue_or_duckdb_type(column)
+            )
+            problems.append(problem)
+    return problems
+
+
+def _glue_or_duckdb_type(column: TableColumn) -> str:
+    """Return what Glue calls the type of a column, or DuckDB if Glue has no such type."""
+    if column.glue:
+        return column.glue
+    return column.type
 
 
 def _count_failing(

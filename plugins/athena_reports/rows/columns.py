@@ -83,12 +83,12 @@ _BEGINS_NESTED = re.compile(r"(array|map|row|struct)\b")
 _TRINO_NESTED = re.compile(r"(array|map|row)\s*\(")  # as Athena's SQL writes it
 
 
-class Column(BaseModel, frozen=True):
-    """A column: its name, and its type in DuckDB and in Glue."""
+class TableColumn(BaseModel, frozen=True):
+    """A column of rows, or of the table that they are published in."""
 
     name: str
-    type: str
-    glue: str  # empty if Glue has no such type
+    type: str  # as DuckDB calls it; empty if only Glue's is known
+    glue: str  # as Glue calls it; empty if Glue has no such type
     description: str = ""  # as the report declares it, with its unit
 
 
@@ -199,11 +199,11 @@ def refuse_duplicates(names: Iterable[str]) -> None:
         )
 
 
-def columns_of(relation: DuckDBPyRelation) -> tuple[Column, ...]:
+def columns_of(relation: DuckDBPyRelation) -> tuple[TableColumn, ...]:
     """Return the columns of a relation."""
     columns = []
     for name, kind in zip(relation.columns, relation.types, strict=True):
-        column = Column(name=name, type=str(kind), glue=_glue_type(kind))
+        column = TableColumn(name=name, type=str(kind), glue=_glue_type(kind))
         columns.append(column)
     return tuple(columns)
 
@@ -265,12 +265,12 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def literal(text: str) -> str:
-    """Return a text as a literal in SQL."""
+def duckdb_literal(text: str) -> str:
+    """Return a text as a literal in DuckDB's SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def read_parquet(*paths: Path) -> str:
     """Return the rows of Parquet files as a table in SQL."""
-    names = ", ".join(literal(str(path)) for path in paths)
+    names = ", ".join(duckdb_literal(str(path)) for path in paths)
     return f"read_parquet([{names}])"

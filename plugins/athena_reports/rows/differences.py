@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from athena_reports.rows.columns import Column, is_number, quoted, read_parquet
+from athena_reports.rows.columns import TableColumn, is_number, quoted, read_parquet
 from athena_reports.rows.engine import Engine
 
 Value = str | None  # a value as text; None for NULL
@@ -87,8 +87,8 @@ class Differences(BaseModel, frozen=True):
 def find_differences(
     old: Path,
     new: Path,
-    old_columns: Sequence[Column],
-    new_columns: Sequence[Column],
+    old_columns: Sequence[TableColumn],
+    new_columns: Sequence[TableColumn],
     key: Sequence[str],
     engine: Engine,
 ) -> Differences:
@@ -134,7 +134,9 @@ class _Columns(NamedTuple):
     retyped: dict[str, tuple[str, str]]
 
 
-def _compare_columns(old_columns: Sequence[Column], new_columns: Sequence[Column]) -> _Columns:
+def _compare_columns(
+    old_columns: Sequence[TableColumn], new_columns: Sequence[TableColumn]
+) -> _Columns:
     before = {column.name: column.type for column in old_columns}
     after = {column.name: column.type for column in new_columns}
     shared = []

@@ -18,10 +18,17 @@ from decimal import Context, Decimal
 from functools import partial
 from inspect import signature
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from athena_reports.errors import TransformError
-from athena_reports.rows.columns import duckdb_type, literal, quoted, refuse_duplicates
+from athena_reports.rows.columns import (
+    duckdb_literal,
+    duckdb_type,
+    quoted,
+    refuse_duplicates,
+    rewritten,
+)
 from athena_reports.rows.engine import Engine, current_engine
 
 if TYPE_CHECKING:
@@ -46,10 +53,15 @@ CASE
     ELSE 'new'
 END AS {into}
 """
-_READ_ROWS = "FROM read_json({path}, format = 'array', columns = {{{columns}}})"
+_READ_ROWS = """
+SELECT {values}
+FROM read_json({path}, format = 'array', columns = {{{columns}}})
+"""
 
 # DuckDB's types are called as in `DuckDBPyType.id` here.
 _INTEGER_BITS = {"tinyint": 8, "smallint": 16, "integer": 32, "bigint": 64, "hugeint": 128}
+# How many bits of an integer a float keeps, and how many its greatest integer has.
+_FLOAT_BITS = {"float": (24, 128), "double": (53, 1024)}
 # The types of Python whose values each_row takes for a column. For any other column it takes texts.
 _PYTHON_TYPES: dict[str, set[type]] = {
     "boolean": {bool},
@@ -201,7 +213,8 @@ def each_row(
 
     Args:
         function: Takes a row as a dict and returns one with every column that is published, or None
-            to leave the row out. It may take the Period as a second argument.
+            to leave the row out. A value of DuckDB's type JSON is its text. The function may take
+            the Period as a second argument.
         adds: Columns that are new or change their type, each with the name of its type in Athena,
             such as `bigint`, `varchar` or `decimal(10,2)`.
         drops: Columns to leave out. The function may return them or not.
@@ -245,9 +258,7 @@ def _each_row(
                 separator = ","
         file.write("]")
 
-    columns = ", ".join(f"{literal(name)}: {literal(str(kind))}" for name, kind in types.items())
-    sql = _READ_ROWS.format(path=literal(str(path)), columns=columns)
-    return engine.connection.sql(sql)
+    return _read_rows(path, types, engine)
 
 
 def _types_after(
@@ -352,6 +363,8 @@ def _stay_the_same(values: Sequence[Any], kind: DuckDBPyType) -> bool:
         return False
     if kind.id in _INTEGER_BITS:
         return _fit_integer(present, _INTEGER_BITS[kind.id])
+    if kind.id in _FLOAT_BITS:
+        return _fit_float(present, *_FLOAT_BITS[kind.id])
     if kind.id == "decimal":
         sizes = dict(kind.children)
         return _fit_decimal(present, int(str(sizes["precision"])), int(str(sizes["scale"])))
@@ -369,6 +382,21 @@ def _fit_integer(values: Sequence[int], bits: int) -> bool:
     return min(values) >= -limit and max(values) < limit
 
 
+def _fit_float(values: Sequence[int | float], kept_bits: int, most_bits: int) -> bool:
+    """Return whether the integers among values stay the same in a column of floats.
+
+    A float does not count: a FLOAT has fewer digits than Python's, and takes it rounded.
+    """
+    for value in values:
+        if isinstance(value, float):
+            continue
+        bits = value.bit_length()
+        lost_bits = max(bits - kept_bits, 0)
+        if bits > most_bits or value % 2**lost_bits != 0:
+            return False
+    return True
+
+
 def _fit_decimal(values: Sequence[Decimal | int], precision: int, scale: int) -> bool:
     """Return whether values have at most `precision` digits, and `scale` of them after the point."""
     smallest_step = Decimal(1).scaleb(-scale)
@@ -382,3 +410,27 @@ def _json_text(value: Any) -> str:
     if isinstance(value, bytes):
         return "".join(f"\\x{byte:02x}" for byte in value)
     return str(value)
+
+
+def _read_rows(path: Path, types: Mapping[str, DuckDBPyType], engine: Engine) -> DuckDBPyRelation:
+    """Return the rows of the file that `_each_row` writes."""
+    columns = []
+    values = []
+    for name, kind in types.items():
+        type_in_file = rewritten(kind, _type_in_file)
+        columns.append(f"{duckdb_literal(name)}: {duckdb_literal(type_in_file)}")
+        values.append(f"{quoted(name)}::{kind} AS {quoted(name)}")
+    sql = _READ_ROWS.format(
+        values=", ".join(values),
+        path=duckdb_literal(str(path)),
+        columns=", ".join(columns),
+    )
+    return engine.connection.sql(sql)
+
+
+def _type_in_file(kind: str) -> str:
+    # A function gets and gives a value of JSON as its text, which is written as a string. Read as
+    # JSON, it would stay a string: its text in quotes.
+    if kind == "JSON":
+        return "VARCHAR"
+    return kind

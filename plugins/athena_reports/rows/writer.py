@@ -12,11 +12,11 @@ from pydantic import BaseModel
 
 from athena_reports.errors import PublishError, TransformError
 from athena_reports.rows.columns import (
-    Column,
+    TableColumn,
     children,
     columns_of,
+    duckdb_literal,
     is_number,
-    literal,
     quoted,
     read_parquet,
     refuse_duplicates,
@@ -88,7 +88,7 @@ class LocalTable(BaseModel, frozen=True):
 
     path: Path
     rows: int
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
 
     @property
     def source(self) -> str:
@@ -126,7 +126,7 @@ def write_table(relation: DuckDBPyRelation, engine: Engine) -> LocalTable:
         refuse_duplicates(relation.columns)
         table = _cast_for_athena(relation)
         table.create_view("athena_reports_table")
-        sql = _WRITE_PARQUET.format(path=literal(str(path)))
+        sql = _WRITE_PARQUET.format(path=duckdb_literal(str(path)))
         counts = engine.connection.execute(sql).fetchall()  # COPY returns the number of rows
     except (ValueError, duckdb.Error) as error:
         explained = engine.explain(error)
@@ -198,7 +198,7 @@ def _copy_table(table: LocalTable, format: Format, path: Path, engine: Engine) -
     sql = _WRITE_OTHER_FORMAT.format(
         values=", ".join(values),
         source=table.source,
-        path=literal(str(path)),
+        path=duckdb_literal(str(path)),
         options=_copy_options(format, text_headers),
     )
     engine.connection.execute(sql)
@@ -266,8 +266,8 @@ def _value(format: Format, name: str, kind: DuckDBPyType) -> str:
     value = _text_of_time(column, kind.id, date_separator=" ")
     if format == "csv" or is_number(str(kind)):
         return value
-    formula = literal(_FORMULA.pattern)
-    escaped = literal(_ESCAPED_FORMULA)
+    formula = duckdb_literal(_FORMULA.pattern)
+    escaped = duckdb_literal(_ESCAPED_FORMULA)
     return f"regexp_replace({value}::VARCHAR, {formula}, {escaped})"
 
 
@@ -314,7 +314,7 @@ def _json_map(value: str, kind: DuckDBPyType, depth: int) -> str:
 def _json_struct(value: str, kind: DuckDBPyType, depth: int) -> str:
     fields = []
     for name, field_type in children(kind):
-        field = f"struct_extract({value}, {literal(name)})"
+        field = f"struct_extract({value}, {duckdb_literal(name)})"
         json_field = _json_value(field, field_type, depth)
         fields.append(f"{quoted(name)} := {json_field}")
     return _JSON_STRUCT.format(value=value, fields=", ".join(fields))

@@ -26,7 +26,7 @@ from athena_reports.queries.submission import Submitted, executed_sql
 from athena_reports.reports.column import Column
 from athena_reports.rows.athena_result import FinishedQuery, PublishedColumns, read_result
 from athena_reports.rows.checks import Check, CheckResult, failures, run_checks
-from athena_reports.rows.columns import Column as TableColumn
+from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.transforms import apply
 from athena_reports.rows.writer import (

@@ -16,7 +16,7 @@ from athena_reports.periods.calendar import weekly
 from athena_reports.publication.glue_table import Partition, Table
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import PartitionFacts
-from athena_reports.rows.columns import Column
+from athena_reports.rows.columns import TableColumn
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -157,7 +157,7 @@ def test_the_oldest_of_all_tables_come_first_as_many_as_airflow_maps_and_none_wi
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "3")
-    columns = [Column(name="rank", type="BIGINT", glue="bigint")]
+    columns = [TableColumn(name="rank", type="BIGINT", glue="bigint")]
     for report in ("plays", "flights"):
         for period_id in (THIRD, FIRST, SECOND):
             table = Table(database, ReportLocation.of("bucket", report, weekly()), glue)

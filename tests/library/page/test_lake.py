@@ -18,7 +18,7 @@ from athena_reports.page.lake import ColumnRoles, LakeError
 from athena_reports.page.runs import ReportDag
 from athena_reports.periods.calendar import weekly
 from athena_reports.publication.manifest import Manifest
-from athena_reports.rows.columns import Column
+from athena_reports.rows.columns import TableColumn
 from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.e2e.page_state import ranking
 from tests.library.page.conftest import Account
@@ -213,5 +213,6 @@ MEASURED = "day DATE, amount DECIMAL(10,2), parts DECIMAL(10,2)[], length INTERV
 def test_columns_mean_what_their_names_and_types_say(columns: str, expected: ColumnRoles) -> None:
     pairs = (each.split(" ") for each in columns.split(", "))
     assert (
-        ColumnRoles.of([Column(name=name, type=kind, glue="") for name, kind in pairs]) == expected
+        ColumnRoles.of([TableColumn(name=name, type=kind, glue="") for name, kind in pairs])
+        == expected
     )

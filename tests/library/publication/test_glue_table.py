@@ -17,7 +17,7 @@ from athena_reports.periods.calendar import monthly, weekly
 from athena_reports.publication.glue_table import Table, TableError, published_tables
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import Partition
-from athena_reports.rows.columns import Column
+from athena_reports.rows.columns import TableColumn
 from tests.library.publication.publishing import Place, facts
 from tests.simulation.memory_athena import api_error
 
@@ -33,9 +33,9 @@ def table(glue: GlueClient, database: str) -> Table:
     return Table(database, LOCATION, glue)
 
 
-def columns(**types: str) -> list[Column]:
+def columns(**types: str) -> list[TableColumn]:
     """Columns of a version, by name and Glue type."""
-    return [Column(name=name, type="of DuckDB", glue=type_) for name, type_ in types.items()]
+    return [TableColumn(name=name, type="of DuckDB", glue=type_) for name, type_ in types.items()]
 
 
 def again(table: Table) -> Table:
@@ -49,7 +49,7 @@ def columns_of(table: Table) -> dict[str, str]:
 
 def put(
     table: Table,
-    version: Sequence[Column],
+    version: Sequence[TableColumn],
     *,
     period_id: str = "2026-11-15",
     parameters: Mapping[str, str] | None = None,
@@ -135,9 +135,9 @@ def comments_of(table: Table) -> dict[str, str]:
 
 
 def test_the_table_says_what_its_columns_mean_as_it_was_published_last(table: Table) -> None:
-    def described(**said: str) -> list[Column]:
+    def described(**said: str) -> list[TableColumn]:
         return [
-            Column(name=name, type="", glue="bigint", description=text)
+            TableColumn(name=name, type="", glue="bigint", description=text)
             for name, text in said.items()
         ]
 
@@ -205,11 +205,11 @@ def test_columns_may_come_and_go_and_keep_their_place(table: Table) -> None:
     ("version", "says"),
     [
         (columns(Period="string"), "'Period' has the name of the partition key.*AS"),
-        ([Column(name="at", type="TIME", glue="")], r"'at' is a TIME.*CAST"),
+        ([TableColumn(name="at", type="TIME", glue="")], r"'at' is a TIME.*CAST"),
     ],
 )
 def test_a_column_that_has_no_place_is_refused_before_glue_is_asked(
-    version: list[Column], says: str
+    version: list[TableColumn], says: str
 ) -> None:
     with pytest.raises(SchemaError, match=says):
         Table("no_such_database", LOCATION, None).prepare(version)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from athena_reports.publication.manifest import (
     RunFacts,
 )
 from athena_reports.rows.checks import CheckResult
-from athena_reports.rows.columns import Column
+from athena_reports.rows.columns import TableColumn
 
 WEEK = weekly("sunday", "Asia/Tokyo").period("2026-11-15")
 LOCATION = PeriodLocation.of("reports", "plays", WEEK)
@@ -26,7 +26,7 @@ MANIFEST = Manifest(
     version="0123456789abcdef",
     ordered=True,
     rows=2,
-    columns=(Column(name="user_id", type="VARCHAR", glue="string"),),
+    columns=(TableColumn(name="user_id", type="VARCHAR", glue="string"),),
     objects=(
         PublishedObject(
             format="parquet",

@@ -31,7 +31,7 @@ def engine() -> Iterator[Engine]:
 
 
 @dataclass(frozen=True)
-class Column:
+class ResultColumn:
     """A column of a result as GetQueryResults describes it."""
 
     name: str
@@ -89,7 +89,7 @@ class FakeS3:
         path.write_bytes(self.read(uri)[0])
 
 
-def csv_of(columns: Sequence[Column], rows: Sequence[Row]) -> bytes:
+def csv_of(columns: Sequence[ResultColumn], rows: Sequence[Row]) -> bytes:
     """The result file of a SELECT."""
     quoted = (
         ["" if text is None else '"' + text.replace('"', '""') + '"' for text in line]
@@ -99,7 +99,7 @@ def csv_of(columns: Sequence[Column], rows: Sequence[Row]) -> bytes:
 
 
 def pages_of(
-    columns: Sequence[Column], rows: Sequence[Row], size: int = 1000
+    columns: Sequence[ResultColumn], rows: Sequence[Row], size: int = 1000
 ) -> list[dict[str, Any]]:
     """The answers of GetQueryResults, with `size` rows each."""
     lines = lines_of(columns, rows)
@@ -114,7 +114,7 @@ def pages_of(
     ]
 
 
-def lines_of(columns: Sequence[Column], rows: Sequence[Row]) -> list[list[str | None]]:
+def lines_of(columns: Sequence[ResultColumn], rows: Sequence[Row]) -> list[list[str | None]]:
     """The header and the rows as texts, which the local Athena prints as the real one does."""
     texts = [
         printed([row[number] for row in rows], column) for number, column in enumerate(columns)
@@ -122,10 +122,11 @@ def lines_of(columns: Sequence[Column], rows: Sequence[Row]) -> list[list[str | 
     return [[column.name for column in columns], *map(list, zip(*texts, strict=True))]
 
 
-def printed(values: Sequence[Any], column: Column) -> list[str | None]:
+def printed(values: Sequence[Any], column: ResultColumn) -> list[str | None]:
     if column.type == "timestamp with time zone":
         walls = printed(
-            [value and value.replace(tzinfo=None) for value in values], Column("", "timestamp")
+            [value and value.replace(tzinfo=None) for value in values],
+            ResultColumn("", "timestamp"),
         )
         return [
             value and f"{wall} {zone_of(value)}" for wall, value in zip(walls, values, strict=True)
@@ -144,7 +145,7 @@ def zone_of(at: datetime) -> str:
     return at.tzinfo.key if isinstance(at.tzinfo, ZoneInfo) else at.isoformat()[-6:]
 
 
-def unloaded(columns: Sequence[Column], rows: Sequence[Row], **options: Any) -> bytes:
+def unloaded(columns: Sequence[ResultColumn], rows: Sequence[Row], **options: Any) -> bytes:
     """A file of an UNLOAD."""
     schema = pa.schema([(column.name, STORED[column.type](column)) for column in columns])
     table = pa.Table.from_pylist(
@@ -232,7 +233,7 @@ VALUES: Mapping[str, st.SearchStrategy[Any]] = {
 class Table:
     """Columns and rows, each value of its column's type or None."""
 
-    columns: list[Column]
+    columns: list[ResultColumn]
     rows: list[tuple[Any, ...]]
 
 
@@ -246,7 +247,7 @@ def tables(
         type = draw(st.sampled_from(types))
         precision = draw(st.integers(1, 38)) if type == "decimal" else 0
         scale = draw(st.integers(0, precision))
-        columns.append(Column(name, type, precision, scale))
+        columns.append(ResultColumn(name, type, precision, scale))
         values.append(_decimals(precision, scale) if type == "decimal" else VALUES[type])
     rows = draw(st.lists(st.tuples(*(st.none() | value for value in values)), max_size=max_rows))
     return Table(columns, rows)

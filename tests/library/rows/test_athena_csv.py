@@ -11,13 +11,13 @@ from athena_reports.errors import ResultError
 from athena_reports.rows import athena_csv
 from athena_reports.rows.athena_csv import MAX_ROW_BYTES
 from athena_reports.rows.columns import duckdb_type
-from tests.library.rows.athena_output import Column, csv_of, engine
+from tests.library.rows.athena_output import ResultColumn, csv_of, engine
 
-WORDS = [Column("n", "bigint"), Column("word", "varchar")]
-TEXTS = [Column("a", "varchar"), Column("b", "varchar")]
+WORDS = [ResultColumn("n", "bigint"), ResultColumn("word", "varchar")]
+TEXTS = [ResultColumn("a", "varchar"), ResultColumn("b", "varchar")]
 
 
-def read_csv(columns: Sequence[Column], content: bytes) -> list[tuple[Any, ...]]:
+def read_csv(columns: Sequence[ResultColumn], content: bytes) -> list[tuple[Any, ...]]:
     types = {column.name: duckdb_type(column.type) for column in columns}
     with engine() as opened:
         path = opened.folder / "result.csv"
@@ -27,7 +27,7 @@ def read_csv(columns: Sequence[Column], content: bytes) -> list[tuple[Any, ...]]
 
 def values_of(type: str, *values: bytes) -> list[Any]:
     content = b'"x"\n' + b"".join(value + b"\n" for value in values)
-    return [value for (value,) in read_csv([Column("x", type)], content)]
+    return [value for (value,) in read_csv([ResultColumn("x", type)], content)]
 
 
 def test_a_null_is_not_an_empty_text_and_no_text_means_null() -> None:
@@ -103,7 +103,7 @@ GOOD_VALUES |= {ZONED: "2026-11-24 00:00:00.000 Asia/Tokyo"}
 def test_a_value_that_is_not_of_its_type_is_named_with_its_row_and_column(
     type: str, bad: str, says: str, before: int
 ) -> None:
-    columns = [Column("a\nb", "varchar"), Column("the value", type)]
+    columns = [ResultColumn("a\nb", "varchar"), ResultColumn("the value", type)]
     good = f'"two\nlines","{GOOD_VALUES[type]}"\n'
     content = f'"a\nb","the value"\n{good * before}"x","{bad}"\n{good * 20}'.encode()
 

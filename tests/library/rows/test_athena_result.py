@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_reports.errors import ResultError
-from athena_reports.rows import columns as types
 from athena_reports.rows.athena_result import FinishedQuery, read_result
+from athena_reports.rows.columns import TableColumn
 from tests.library.rows.athena_output import (
     UNLOADED,
-    Column,
     FakeAthena,
     FakeS3,
+    ResultColumn,
     Table,
     comparable,
     csv_of,
@@ -42,8 +42,8 @@ MANAGED_UNLOAD = FinishedQuery(id="q-1", statement="UNLOAD")
 UNLOAD = FinishedQuery(
     id="q-1", statement="UNLOAD", output_location="s3://results/athena/q-1", data_manifest=MANIFEST
 )
-WORDS = [Column("n", "bigint"), Column("word", "varchar")]
-TEXTS = [Column("a", "varchar"), Column("b", "varchar")]
+WORDS = [ResultColumn("n", "bigint"), ResultColumn("word", "varchar")]
+TEXTS = [ResultColumn("a", "varchar"), ResultColumn("b", "varchar")]
 
 
 class Found(list[tuple[Any, ...]]):
@@ -54,7 +54,7 @@ class Found(list[tuple[Any, ...]]):
 
 
 def read(
-    query: FinishedQuery, athena: Any, s3: Any, published: Sequence[types.Column] | None = None
+    query: FinishedQuery, athena: Any, s3: Any, published: Sequence[TableColumn] | None = None
 ) -> Found:
     with engine() as opened:
         result = read_result(
@@ -68,7 +68,7 @@ def read(
         return found
 
 
-def read_csv(columns: Sequence[Column], content: bytes) -> Found:
+def read_csv(columns: Sequence[ResultColumn], content: bytes) -> Found:
     return read(SELECT, FakeAthena(pages_of(columns, [])), FakeS3({CSV: content}))
 
 
@@ -138,15 +138,18 @@ def test_a_file_whose_header_is_not_what_the_metadata_says_is_refused(
     ("columns", "says"),
     [
         (
-            [Column("a", "bigint"), Column("A", "bigint")],
+            [ResultColumn("a", "bigint"), ResultColumn("A", "bigint")],
             r"Query q-1: the column a occurs twice.*\(AS\)",
         ),
-        ([Column("a", "hyperloglog")], "Query q-1: the column 'a': its type hyperloglog.*CAST"),
+        (
+            [ResultColumn("a", "hyperloglog")],
+            "Query q-1: the column 'a': its type hyperloglog.*CAST",
+        ),
     ],
 )
 @pytest.mark.parametrize("query", [SELECT, MANAGED])
 def test_columns_that_cannot_be_read_are_refused_with_the_query(
-    columns: list[Column], says: str, query: FinishedQuery
+    columns: list[ResultColumn], says: str, query: FinishedQuery
 ) -> None:
     with pytest.raises(ResultError, match=says):
         read(query, FakeAthena(pages_of(columns, [])), FakeS3({CSV: b""}))
@@ -243,7 +246,7 @@ def test_the_files_of_an_unload_are_read_by_key_also_if_athena_lists_them() -> N
     assert read(UNLOAD, FakeAthena([]), FakeS3(objects)) == expected
 
     uris = objects.pop(MANIFEST).decode().replace('"', "").split()
-    athena = FakeAthena(pages_of([Column("file", "varchar")], [(uri,) for uri in uris], 2))
+    athena = FakeAthena(pages_of([ResultColumn("file", "varchar")], [(uri,) for uri in uris], 2))
     assert read(MANAGED_UNLOAD, athena, FakeS3(objects)) == expected
     assert {call["QueryResultType"] for call in athena.calls} == {"DATA_MANIFEST"}
 
@@ -273,7 +276,7 @@ def test_timestamps_are_milliseconds_without_a_zone_however_they_are_stored(
 
 def test_timestamps_of_96_bits_are_read_to_the_ends_of_the_calendar() -> None:
     ends = [(datetime(1, 1, 1),), (datetime(9999, 12, 31, 23, 59, 59, 999000),)]  # noqa: DTZ001
-    file = unloaded([Column("at", "timestamp")], ends, use_deprecated_int96_timestamps=True)
+    file = unloaded([ResultColumn("at", "timestamp")], ends, use_deprecated_int96_timestamps=True)
     assert read_unload(file) == ends
 
 
@@ -295,7 +298,7 @@ def test_a_timestamp_finer_than_a_millisecond_is_refused(array: pa.Array) -> Non
             for wrong in (b"", b"PAR1", numbers(1)[:-20])
         ),
         (
-            unloaded([Column("n", "integer"), WORDS[1]], [(1, "a")]),
+            unloaded([ResultColumn("n", "integer"), WORDS[1]], [(1, "a")]),
             r" has the columns \(n INTEGER, word VARCHAR\)",
         ),
     ],
@@ -308,11 +311,9 @@ def test_a_file_that_is_not_parquet_or_has_other_columns_is_named(
 
 
 PUBLISHED = [
-    types.Column(name="n", type="BIGINT", glue="bigint"),
-    types.Column(name="at", type="TIMESTAMP", glue="timestamp"),
-    types.Column(
-        name="nested", type="", glue="array<struct<a:string,b:map<string,decimal(10,2)>>>"
-    ),
+    TableColumn(name="n", type="BIGINT", glue="bigint"),
+    TableColumn(name="at", type="TIMESTAMP", glue="timestamp"),
+    TableColumn(name="nested", type="", glue="array<struct<a:string,b:map<string,decimal(10,2)>>>"),
 ]
 
 

@@ -12,7 +12,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from athena_reports.rows import checks
-from athena_reports.rows.checks import Check, CheckResult, failures, run_checks, unique_columns
+from athena_reports.rows.checks import (
+    Check,
+    CheckResult,
+    failures,
+    promised,
+    run_checks,
+    unique_columns,
+)
 from athena_reports.rows.writer import write_table
 from tests.library.rows.athena_output import engine
 
@@ -358,7 +365,7 @@ def test_change_is_exact_for_great_numbers() -> None:
     assert not result(check, scores([2**63 - 1, 2**63 - 1, 2]), previous_period=before).passed
 
 
-# --- schema
+# --- schema, and the columns that a report promises
 
 
 TYPED = pa.schema(
@@ -399,6 +406,50 @@ def test_schema(columns: dict[str, str], says: str) -> None:
     assert found.passed == says.endswith("as expected.")
     assert says in found.message
     assert found.message.count(";") == 0
+
+
+WITHOUT_CLOCK = TYPED.remove(TYPED.get_field_index("clock"))
+IN_GLUE = {
+    "rank": "bigint",
+    "score": "decimal(10,2)",
+    "at": "timestamp",
+    "tags": "array<string>",
+}
+PROMISE_IS_KEPT = "The columns are those that the report declares."
+PROMISE_IS_BROKEN = "The columns are not those that the report declares: "
+WAY_OUT = " CAST or name them in the SQL (AS), or correct the columns of the report."
+
+
+@pytest.mark.parametrize("columns", [IN_GLUE, dict(reversed(IN_GLUE.items()))])
+def test_promised_columns_may_come_in_any_order(columns: dict[str, str]) -> None:
+    found = result(promised(columns), WITHOUT_CLOCK.empty_table())
+    assert (found.passed, found.message) == (True, PROMISE_IS_KEPT)
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        (IN_GLUE, "'clock' is TIME, declared as no column"),
+        ({**IN_GLUE, "clock": "string"}, "'clock' is TIME, declared as string"),
+        (
+            {**IN_GLUE, "tags": "bigint", "plays": "int", "clock": "time"},
+            "'tags' is array<string>, declared as bigint; 'clock' is TIME, declared as time;"
+            " 'plays' is missing, declared as int",
+        ),
+    ],
+)
+def test_other_columns_than_those_promised_are_named(columns: dict[str, str], problem: str) -> None:
+    found = result(promised(columns), TYPED.empty_table())
+    assert not found.passed
+    assert found.message.startswith(PROMISE_IS_BROKEN)
+    assert found.message.endswith(WAY_OUT)
+    problems = found.message.removeprefix(PROMISE_IS_BROKEN).removesuffix(f".{WAY_OUT}")
+    assert sorted(problems.split("; ")) == sorted(problem.split("; "))
+
+
+def test_an_array_that_athena_printed_as_text_is_not_the_array_that_is_promised() -> None:
+    found = result(promised({"tags": "array<string>"}), table(tags=["[a, b]"]))
+    assert "'tags' is string, declared as array<string>" in found.message
 
 
 # --- all of them

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_reports.rows.columns import columns_of, duckdb_type, result_columns, table_type
-from tests.library.rows.athena_output import Column, engine
+from tests.library.rows.athena_output import ResultColumn, engine
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_a_type_that_is_not_known_is_refused_with_a_way_out(name: str, says: str
 
 def test_a_results_columns_have_their_names_in_order_and_a_decimals_digits() -> None:
     described = [
-        Column("b", "decimal", 12, 4),
-        Column("a", "varchar", 2_147_483_647),
-        Column("c", "timestamp", 3),
+        ResultColumn("b", "decimal", 12, 4),
+        ResultColumn("a", "varchar", 2_147_483_647),
+        ResultColumn("c", "timestamp", 3),
     ]
 
     found = result_columns([column.info for column in described])

@@ -1,4 +1,5 @@
 import math
+import struct
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from athena_reports.errors import ResultError, TransformError
 from athena_reports.rows.athena_csv import read_csv
+from athena_reports.rows.columns import duckdb_literal
 from athena_reports.rows.engine import Engine
 from athena_reports.rows.transforms import apply, each_row, movement
 from athena_reports.rows.writer import write_table
@@ -225,10 +227,49 @@ def test_each_row_hands_on_values_of_every_type_that_a_result_has() -> None:
     assert run(each_row(lambda row: row), sql=NESTED) == run(sql=NESTED)
 
 
+# With spaces, digits and escapes that another encoding would not have.
+JSON_TEXTS = [
+    '{"b": 1.50,  "a": [1e2, null], "b": "\\u96ea \u96ea \\" \\n"}',
+    '"a text"',
+    "null",
+    " [1 , 2]\n",
+    "12345678901234567890.1",
+]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "text::JSON",
+        "[text::JSON, NULL]",
+        "{'k': text::JSON, 'n': [{'m': text::JSON}]}",
+        "MAP {'k': text::JSON}",
+    ],
+)
+def test_each_row_hands_on_json_byte_for_byte(value: str) -> None:
+    texts = ", ".join(f"({duckdb_literal(text)})" for text in JSON_TEXTS)
+    sql = f"SELECT {value} AS a FROM (VALUES {texts}, (NULL)) AS t(text)"
+    again = each_row(lambda row: row)
+
+    untouched = run(sql=sql)
+    assert run(again, sql=sql) == untouched
+    assert run(again, again, sql=sql) == untouched
+
+
+def test_each_row_takes_the_text_of_json() -> None:
+    as_list = each_row(lambda row: {"a": f"[{row['a']}]"})
+    first = lambda rows, _: rows.project("a->>'$[0].k' AS a")  # noqa: E731
+    assert run(as_list, first, sql="""SELECT '{"k": "v"}'::JSON AS a""")[1] == [("v",)]
+
+    not_json = each_row(lambda _: {"a": "v"})
+    assert "Malformed JSON" in refusal(not_json, sql="""SELECT '"v"'::JSON AS a""")
+
+
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
         *(("bigint", value) for value in ("1", 1.5, 2**63, True)),
+        *(("double", 2**53 + 1), ("double", -(2**53) - 1), ("real", 2**24 + 1), ("real", 2**128)),
         *(("integer", 2**31), ("double", "1"), ("varchar", 1), ("varchar", b"x"), ("boolean", 1)),
         *(("decimal(10,2)", value) for value in (1.5, Decimal("1.505"), Decimal("NaN"), 10**8)),
         *(("date", "2026-01-01"), ("date", datetime(2026, 1, 1, 5, tzinfo=UTC))),
@@ -244,6 +285,30 @@ def test_each_row_refuses_a_value_that_would_not_stay_the_same(kind: str, value:
     transform = each_row(lambda row: {"a": value if row["a"] == 4998 else None}, adds={"a": kind})
     said = refusal(transform, sql="SELECT range AS a FROM range(5000)")
     assert f"row 4,999 has {value!r} in 'a', which is a column of " in said
+
+
+@given(
+    st.integers(0, 1100),
+    st.integers(-3, 3),
+    st.integers(-1, 1),
+    st.sampled_from(["double", "real"]),
+)
+@settings(max_examples=100)
+def test_each_row_takes_an_integer_for_a_float_only_if_it_stays_the_same(
+    exponent: int, factor: int, difference: int, kind: str
+) -> None:
+    value = factor * 2**exponent + difference
+    code = {"double": "d", "real": "f"}[kind]
+    try:
+        (as_float,) = struct.unpack(code, struct.pack(code, float(value)))
+    except OverflowError:
+        as_float = math.inf
+
+    transform = each_row(lambda _: {"a": value}, adds={"a": kind})
+    if as_float == value:
+        assert run(transform)[1] == [(value,)]
+    else:
+        assert f"row 1 has {value!r:.80} in 'a', which is a column of " in refusal(transform)
 
 
 @pytest.mark.parametrize(
