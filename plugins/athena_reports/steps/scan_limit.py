@@ -31,7 +31,9 @@ class ScanEstimate(NamedTuple):
 def measured_scan(
     period: Period, glue: "GlueClient", *, database: str, location: ReportLocation
 ) -> ScanEstimate | None:
-    """Return the median of what the nearest published periods of a report scanned; None if there is none.
+    """Return the median of what the nearest published periods of a report scanned.
+
+    None if no period of the same cadence is published.
 
     Args:
         period: The period whose query is to run.
