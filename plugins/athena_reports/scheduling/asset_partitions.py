@@ -78,7 +78,7 @@ class _Cadences:
 
 
 class PeriodMapper(_Cadences, PartitionMapper):
-    """Maps the id of a period of the cadence `parts` to those of the overlapping ones of `whole`."""
+    """Maps the id of a period of `parts` to the ids of the periods of `whole` that it overlaps."""
 
     def to_downstream(self, key: str) -> Iterable[str]:
         """Return the ids of the periods that need this one.

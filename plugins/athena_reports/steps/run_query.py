@@ -29,7 +29,7 @@ from athena_reports.steps.airflow_errors import (
     report_errors,
     require_connection,
 )
-from athena_reports.steps.scan_limit import ScanEstimate, require_within
+from athena_reports.steps.scan_limit import ScanEstimator, require_within
 
 SUBMITTED_XCOM = "submitted"
 # Not part of `submitted`, which a first try that was taken for dead pushes again when it goes on.
@@ -75,7 +75,7 @@ class AthenaSubmitOperator(AthenaOperator):
         inputs: Sequence[Input] = (),
         unload_to: str | None = None,
         max_scan: int | None = None,
-        measured: Callable[[Period, Any], ScanEstimate | None] | None = None,
+        measured: ScanEstimator | None = None,
         require: Callable[[SharedSessionHook], None] | None = None,
         environment: str = "",
         **kwargs: Any,

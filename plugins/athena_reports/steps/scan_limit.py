@@ -3,6 +3,7 @@
 What it will scan is estimated from the published periods of the report.
 """
 
+from collections.abc import Callable
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +27,10 @@ class ScanEstimate(NamedTuple):
 
     bytes: int
     basis: str
+
+
+ScanEstimator = Callable[[Period, "GlueClient"], ScanEstimate | None]
+"""Says what the query of a period will scan; None if that is not known."""
 
 
 def measured_scan(
