@@ -241,8 +241,8 @@ class Period(BaseModel, frozen=True, extra="forbid"):
 
     It is its own wire form: `model_validate` reads what `model_dump(mode="json")` gives, to an
     equal period. It refuses what is not a period of its cadence, with pydantic's ValidationError.
-    The wire form also has the bounds as ISO 8601 texts, for those who read it in Airflow's UI. They
-    follow from the cadence and the date, so they are not read back.
+    The wire form also has the bounds as ISO 8601 texts, for those who read it in Airflow's UI, and
+    for what is published. They follow from the cadence and the date, so they are not read back.
 
     Attributes:
         cadence: How time is cut into periods.

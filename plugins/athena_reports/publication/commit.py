@@ -33,9 +33,8 @@ Outcome = Literal["published", "unchanged", "superseded"]
 PUBLISHED_WITHIN = timedelta(hours=12)
 
 _Document = TypeVar("_Document", Manifest, Latest)
-_Stored = tuple[
-    _Document | None, str | None
-]  # a document and its ETag; two Nones if it is not there
+# A document and its ETag; two Nones if it is not there.
+_Stored = tuple[_Document | None, str | None]
 
 
 class _Change(NamedTuple, Generic[_Document]):
@@ -96,11 +95,12 @@ def publish(
             # Not before the upload is verified: readers would see the columns of a version that is
             # never published.
             table.prepare(version.columns, commented=True)
-        if current is not None and _facts_worth_a_write(current) == _facts_worth_a_write(
-            successor.document
-        ):
-            return _Change(current, successor.outcome)
-        return successor
+        if current is None:
+            return successor
+        has_new_facts = _facts_worth_a_write(successor.document) != _facts_worth_a_write(current)
+        if has_new_facts:
+            return successor
+        return _Change(current, successor.outcome)
 
     read = partial(read_manifest, location, s3)
     change = _update(location.manifest_uri, read, next_manifest, s3)
@@ -276,7 +276,10 @@ def _keeping(
     facts: PublicationFacts,
     repeated_queries: tuple[QueryFacts, ...],
 ) -> Manifest:
-    """Return the manifest that keeps the current rows, with the facts of the query that gave them again."""
+    """Return the manifest that keeps the current rows.
+
+    Its facts are those of the query that gave these rows again.
+    """
     kept = Version(
         version=current.version,
         ordered=current.ordered,
@@ -300,6 +303,8 @@ def _verify(version: Version, location: PeriodLocation, stored: Iterable[StoredO
     problem = damage(version, location, uploaded)
     if problem:
         raise PublishError(f"{problem}. Clear transform.", retryable=False)
+    # There is one at least: a report and a recipe have at least one format, and each format has an
+    # object, which is there.
     oldest = min(item.modified for item in uploaded)
     if oldest < datetime.now(UTC) - PUBLISHED_WITHIN:
         raise PublishError(
@@ -353,7 +358,10 @@ def _formats(version: Version) -> set[str]:
 def _keep_sql(
     sql_sha256: str, version: Version, current: Manifest, location: PeriodLocation, s3: S3
 ) -> None:
-    """Copy the SQL of a version that is not published beside the current one, which has the same rows."""
+    """Copy the SQL of a version that is not published beside the current one.
+
+    Both versions have the same rows.
+    """
     if sql_sha256 == current.query.sql_sha256:
         return
     with suppress(MissingObjectError, ConditionError):  # it is not there, or was copied before

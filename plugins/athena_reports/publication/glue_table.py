@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from athena_reports.aws.errors import ErrorKind, error_code, error_kind
 from athena_reports.errors import PublishError, SchemaError
 from athena_reports.periods.calendar import Cadence, Period, periods_among
@@ -78,7 +80,10 @@ class Table:
         return self.location.table_name
 
     def columns(self) -> tuple[TableColumn, ...] | None:
-        """Return the columns of the table, with Glue's types only; None if there is no table, or no column."""
+        """Return the columns of the table, with Glue's types only.
+
+        None if there is no table, or no column.
+        """
         table = self._find()
         if table is None:
             return None
@@ -152,15 +157,14 @@ class Table:
         problem = "the period cannot be written to it"
         created = self._call(
             problem,
-            {ErrorKind.ENTITY_EXISTS},
             self.glue.create_partition,
+            expected={ErrorKind.ENTITY_EXISTS},
             TableName=self.name,
             PartitionInput=partition_input,
         )
         if created is None:
             self._call(
                 problem,
-                (),
                 self.glue.update_partition,
                 TableName=self.name,
                 PartitionInput=partition_input,
@@ -175,14 +179,13 @@ class Table:
             listed: The partition as it was when the period was found broken.
             why: What is wrong with the period.
         """
-        response = self._call(
+        partitions = self._call(
             "its partitions cannot be listed",
-            (),
-            _all_pages(self.glue, "get_partitions"),
+            _listing(self.glue, "get_partitions", "Partitions"),
             TableName=self.name,
             Expression=f"period = '{period_id}'",
         )
-        for partition in response["Partitions"]:
+        for partition in partitions:
             if partition.get("Parameters", {}) != listed.parameters:
                 continue
             partition_input = {
@@ -192,7 +195,6 @@ class Table:
             }
             self._call(
                 "the period cannot be marked",
-                (),
                 self.glue.update_partition,
                 TableName=self.name,
                 PartitionValueList=[period_id],
@@ -200,18 +202,21 @@ class Table:
             )
 
     def partitions(self) -> Mapping[str, Partition]:
-        """Return each partition by the first of its values, which is the period id; none if there is no table."""
-        response = self._call(
+        """Return each partition by the first of its values, which is the period id.
+
+        There are none if there is no table.
+        """
+        partitions: dict[str, Partition] = {}
+        all_listed = self._call(
             "its partitions cannot be listed",
-            {ErrorKind.NO_ENTITY},
-            _all_pages(self.glue, "get_partitions"),
+            _listing(self.glue, "get_partitions", "Partitions"),
+            expected={ErrorKind.NO_ENTITY},
             TableName=self.name,
             ExcludeColumnSchema=True,
         )
-        if response is None:
-            return {}
-        partitions = {}
-        for listed in response.get("Partitions", []):
+        if all_listed is None:
+            return partitions
+        for listed in all_listed:
             folder = listed["StorageDescriptor"].get("Location", "")
             period_id = listed["Values"][0]
             partitions[period_id] = Partition(folder, listed.get("Parameters", {}))
@@ -226,7 +231,10 @@ class Table:
         return published
 
     def periods_of(self, cadence: Cadence) -> Mapping[Period, PartitionFacts]:
-        """Return what the partitions of ours say, by period; ids of another cadence are left out."""
+        """Return what the partitions of ours say, by period.
+
+        Those whose ids are of another cadence are left out.
+        """
         published = self.published_periods()
         return {period: published[period.id] for period in periods_among(cadence, published)}
 
@@ -257,7 +265,10 @@ class Table:
     def _find(self) -> Mapping[str, Any] | None:
         """Return the table as Glue has it; None if there is none, TableError if it is not ours."""
         response = self._call(
-            "it cannot be read", {ErrorKind.NO_ENTITY}, self.glue.get_table, Name=self.name
+            "it cannot be read",
+            self.glue.get_table,
+            expected={ErrorKind.NO_ENTITY},
+            Name=self.name,
         )
         if response is None:
             return None
@@ -282,8 +293,8 @@ class Table:
             elif not _holds(present_type, wanted_type):
                 raise SchemaError(
                     f"{self._about}: the column {name!r} cannot change from {present_type} to "
-                    f"{wanted_type}. The table has {_listed(present)}; the version "
-                    f"{_listed(wanted)}. Nothing is published. CAST or rename the column."
+                    f"{wanted_type}. The table has {_as_text(present)}; the version "
+                    f"{_as_text(wanted)}. Nothing is published. CAST or rename the column."
                 )
         return types
 
@@ -300,8 +311,8 @@ class Table:
         }
         response = self._call(
             "it cannot be changed",
-            _CHANGED_MEANWHILE,
             self.glue.create_table,
+            expected=_CHANGED_MEANWHILE,
             TableInput=table_input,
         )
         return response is not None
@@ -319,20 +330,31 @@ class Table:
         if "VersionId" in table:  # Glue refuses the update of another version than the present one
             arguments["VersionId"] = table["VersionId"]
         response = self._call(
-            "it cannot be changed", _CHANGED_MEANWHILE, self.glue.update_table, **arguments
+            "it cannot be changed",
+            self.glue.update_table,
+            expected=_CHANGED_MEANWHILE,
+            **arguments,
         )
         return response is not None
 
     def _call(
         self,
         problem: str,
-        expected: Collection[ErrorKind],
         call: Callable[..., Any],
+        *,
+        expected: Collection[ErrorKind] = (),
         **arguments: Any,
     ) -> Any:
-        """Return Glue's response to a call about this table; None if it refuses for an expected reason."""
+        """Return Glue's response to a call about this table.
+
+        None if Glue refuses for an expected reason; any other refusal is a TableError.
+        """
         return _response(
-            f"{self._about}: {problem}", expected, call, DatabaseName=self.database, **arguments
+            f"{self._about}: {problem}",
+            call,
+            expected=expected,
+            DatabaseName=self.database,
+            **arguments,
         )
 
 
@@ -343,8 +365,8 @@ def published_tables(database: str, glue: "GlueClient") -> Iterator[Table]:
         TableError: Glue refused a call, or did not serve it.
     """
     problem = f"Glue database {database}: its tables cannot be listed"
-    response = _response(problem, (), _all_pages(glue, "get_tables"), DatabaseName=database)
-    for listed in response["TableList"]:
+    list_tables = _listing(glue, "get_tables", "TableList")
+    for listed in _response(problem, list_tables, DatabaseName=database):
         folder = listed.get("StorageDescriptor", {}).get("Location", "")
         table = Table(database, ReportLocation.of_folder(folder), glue)
         is_copy = table.name != listed["Name"] or table.location.folder_uri != folder
@@ -352,13 +374,16 @@ def published_tables(database: str, glue: "GlueClient") -> Iterator[Table]:
             yield table
 
 
-def _all_pages(glue: "GlueClient", operation: Any) -> Callable[..., Any]:
-    """Return a function that gives all pages of an operation as one response."""
+def _listing(glue: "GlueClient", operation: Any, items: str) -> Callable[..., list[Any]]:
+    """Return a function that lists the items of all pages of an operation."""
 
-    def call(**arguments: Any) -> Any:
-        return glue.get_paginator(operation).paginate(**arguments).build_full_result()
+    def list_items(**arguments: Any) -> list[Any]:
+        response = glue.get_paginator(operation).paginate(**arguments).build_full_result()
+        # The API reference does not require the list in a response, not even an empty one.
+        listed: list[Any] = response.get(items, [])
+        return listed
 
-    return call
+    return list_items
 
 
 def _is_ours(table: Mapping[str, Any]) -> bool:
@@ -382,7 +407,10 @@ def _comments(columns: Sequence[TableColumn]) -> dict[str, str]:
 
 
 def _has(table: Mapping[str, Any], types: Mapping[str, str], comments: Mapping[str, str]) -> bool:
-    """Whether a table has exactly these columns, and these comments. Other columns may have others."""
+    """Whether a table has exactly these columns, with these comments.
+
+    A column for which there is no comment here may have any in the table.
+    """
     if types != _types(table):
         return False
     for column in table["StorageDescriptor"]["Columns"]:
@@ -414,16 +442,18 @@ def _columns(
     return columns
 
 
-def _listed(types: Mapping[str, str]) -> str:
+def _as_text(types: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {glue_type}" for name, glue_type in types.items())
 
 
 def _response(
-    problem: str, expected: Collection[ErrorKind], call: Callable[..., Any], **arguments: Any
+    problem: str,
+    call: Callable[..., Any],
+    *,
+    expected: Collection[ErrorKind] = (),
+    **arguments: Any,
 ) -> Any:
     """Return Glue's response to a call; None if it refuses for an expected reason."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         return call(**arguments)
     except (ClientError, BotoCoreError) as error:

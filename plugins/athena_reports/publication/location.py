@@ -35,7 +35,10 @@ class ReportLocation:
 
     @classmethod
     def of_folder(cls, folder_uri: str) -> Self:
-        """Return the location that the address of a folder names; names that the address lacks are empty."""
+        """Return the location that the address of a folder names.
+
+        Names that the address lacks are empty.
+        """
         bucket, key = split_uri(folder_uri)
         # The two slashes make sure that there are two names to unpack, which may be empty.
         report, cadence_name, *_ = f"{key}//".split("/")
@@ -57,13 +60,18 @@ class ReportLocation:
         return f"{self.name}_{self.cadence_name}"
 
     def period_folder(self, period_id: str) -> "PeriodLocation":
-        """Return the location of a folder, by its name: it may be the id of a period, or anything else."""
+        """Return the location of a folder by its name.
+
+        The name may be the id of a period, or anything else.
+        """
         return PeriodLocation(self, period_id)
 
 
 @dataclass(frozen=True)
 class PeriodLocation:
-    """Where one period of a report is published. It is made by `of`, or of a folder by `ReportLocation.period_folder`.
+    """Where one period of a report is published.
+
+    It is made by `of`, or of a folder by `ReportLocation.period_folder`.
 
     Attributes:
         report: Where the report is published.
@@ -98,7 +106,10 @@ class PeriodLocation:
         return f"{self.versions_uri}{version}/"
 
     def sql_uri(self, version: str, sql_sha256: str) -> str:
-        """Return the address of a version's SQL. Other SQL that gave the same rows lies beside it."""
+        """Return the address of a version's SQL.
+
+        Other SQL that gave the same rows lies beside it.
+        """
         return f"{self.version_uri(version)}sql/{sql_sha256[:16]}.sql"
 
     def uri(self, key: str) -> str:

@@ -124,15 +124,16 @@ class PublishedPeriod(BaseModel, frozen=True):
 
     @classmethod
     def of(cls, period: Period) -> Self:
-        """Return what is published of a period."""
+        """Return what is published of a period. The bounds are the texts of its wire form."""
+        wire_form = period.model_dump(mode="json")
         return cls(
             id=period.id,
             cadence=period.cadence.name,
             timezone=period.cadence.timezone,
-            start=period.start.isoformat(),
-            end=period.end.isoformat(),
-            start_utc=period.start_utc.isoformat(),
-            end_utc=period.end_utc.isoformat(),
+            start=wire_form["start"],
+            end=wire_form["end"],
+            start_utc=wire_form["start_utc"],
+            end_utc=wire_form["end_utc"],
         )
 
 
@@ -213,7 +214,10 @@ class PartitionFacts(BaseModel, frozen=True):
 
     @property
     def ledger(self) -> Ledger:
-        """What the queries of the period cost; only that of the current version if an older release wrote it."""
+        """What the queries of the period cost.
+
+        If an older release wrote the partition, only that of the current version is known.
+        """
         if self.paid:
             return self.paid
         return paid_for(self)
@@ -363,7 +367,10 @@ class Manifest(Version, PublicationFacts, frozen=True):
 
 
 def _as_texts(facts: PartitionFacts) -> dict[str, str]:
-    """Return facts as the parameters of a partition, which are texts; what is not known is left out."""
+    """Return facts as the parameters of a partition, which are texts.
+
+    What is not known is left out.
+    """
     texts = {}
     for name, value in facts:
         if value is None:

@@ -1,4 +1,7 @@
-"""Airflow's view of periods as partition keys: asset events with the id of a period, and DAGs that wait for them."""
+"""Airflow's view of periods as partition keys.
+
+Asset events have the id of a period as key, and DAGs wait for them.
+"""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -18,9 +21,8 @@ try:
 except ImportError:  # before Airflow 3.3
     Window = object  # type: ignore[assignment,misc]
 
-HAS_KEYED_EVENTS = (
-    Window is not object
-)  # events with a partition key came with the windows, in Airflow 3.3
+# Events with a partition key came with the windows, in Airflow 3.3.
+HAS_KEYED_EVENTS = Window is not object
 
 
 def period_asset(dag_id: str) -> Asset:
@@ -53,7 +55,10 @@ def when_published(
 
 
 class _Cadences:
-    """What Airflow stores of a mapper and of a window: the cadence of the `parts` and that of the `whole`."""
+    """What Airflow stores of a mapper and of a window.
+
+    It is the cadence of the `parts`, and that of the `whole` that they make up.
+    """
 
     def __init__(self, parts: Cadence, whole: Cadence) -> None:
         super().__init__()
@@ -73,10 +78,13 @@ class _Cadences:
 
 
 class PeriodMapper(_Cadences, PartitionMapper):
-    """Maps the id of a period of the cadence `parts` to the ids of those of `whole` that it overlaps with."""
+    """Maps the id of a period of `parts` to the ids of the periods of `whole` that it overlaps."""
 
     def to_downstream(self, key: str) -> Iterable[str]:
-        """Return the ids of the periods that need this one: two for a week across the end of a month."""
+        """Return the ids of the periods that need this one.
+
+        There are two for a week across the end of a month.
+        """
         part = self.parts.period(key)
         return [period.id for period in self.whole.overlapping(part)]
 

@@ -13,7 +13,9 @@ _HEAD_START = 1000  # more than the weight of any task
 
 
 class ScheduleFirst(PriorityWeightStrategy):
-    """Tasks of scheduled and manual runs go before those that fill periods; else the task's weight decides.
+    """Tasks of scheduled and manual runs go before those that fill periods.
+
+    Among either, the task's weight decides.
 
     A scheduled run that a backfill reprocesses keeps its id, and with it the weight of the
     schedule.

@@ -11,9 +11,10 @@ from athena_reports.periods.calendar import Cadence, Period
 
 
 class PeriodTimetable(Timetable):
-    """Schedules one run per period: the data interval is the period exactly, and `run_after` is its end plus `delay`.
+    """Schedules one run per period.
 
-    `delay` is in whole seconds, zero or more.
+    The data interval is the period exactly, and `run_after` is its end plus `delay`, which is in
+    whole seconds, zero or more.
     """
 
     periodic = True
@@ -59,7 +60,11 @@ class PeriodTimetable(Timetable):
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        """Return the next run; the first is of the first whole period, without catch-up of the last that is due."""
+        """Return the next run.
+
+        The first run is of the first whole period; without catch-up, of the last one that is due.
+        None if there is no start date, or the next period starts after the end date.
+        """
         starts = self._earliest_starts(last_automated_data_interval, restriction)
         if not starts:
             return None

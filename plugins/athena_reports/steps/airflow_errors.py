@@ -1,4 +1,4 @@
-"""Translates errors into AirflowException (retry the task) or AirflowFailException (do not retry)."""
+"""Translates errors into AirflowException, which retries the task, or AirflowFailException."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,7 +72,9 @@ def _airflow_error(message: str, *, retryable: bool) -> sdk.AirflowException:
 
 
 def require_connection(hook: AthenaHook, about: str) -> None:
-    """Refuse a named connection that does not exist: the hook would use whatever credentials there are.
+    """Refuse a named connection that does not exist.
+
+    The hook would use whatever credentials there are.
 
     Args:
         hook: The hook whose connection it is.

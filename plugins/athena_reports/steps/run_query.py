@@ -29,10 +29,10 @@ from athena_reports.steps.airflow_errors import (
     report_errors,
     require_connection,
 )
-from athena_reports.steps.scan_limit import ScanEstimate, require_within
+from athena_reports.steps.scan_limit import ScanEstimator, require_within
 
 SUBMITTED_XCOM = "submitted"
-# Not part of the other one: a first try that was taken for dead pushes that again when it goes on.
+# Not part of `submitted`, which a first try that was taken for dead pushes again when it goes on.
 RETRIED_XCOM = "retried"
 
 # Athena's names of the ways to encrypt, by S3's.
@@ -75,7 +75,7 @@ class AthenaSubmitOperator(AthenaOperator):
         inputs: Sequence[Input] = (),
         unload_to: str | None = None,
         max_scan: int | None = None,
-        measured: Callable[[Period, Any], ScanEstimate | None] | None = None,
+        measured: ScanEstimator | None = None,
         require: Callable[[SharedSessionHook], None] | None = None,
         environment: str = "",
         **kwargs: Any,
@@ -91,11 +91,13 @@ class AthenaSubmitOperator(AthenaOperator):
         self.require = require
         self.environment = environment
         self.killed = False
-        self.period: dict[str, Any] | None = None  # shown in the UI
-        self._period: Period | None = None
+        # The period of the run, which is known when the query is rendered; None without a cadence.
+        self._run_period: Period | None = None
+        # The same in its wire form: as a template field, it is what Airflow's UI shows.
+        self.period: dict[str, Any] | None = None
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
-        """Decide on the period of the run, before anything is started, and render the query for it."""
+        """Decide on the run's period before anything is started, and render the query for it."""
         if self.cadence is None:
             super().render_template_fields(context, jinja_env)
             return
@@ -112,11 +114,14 @@ class AthenaSubmitOperator(AthenaOperator):
             template_names = template_context(sql_period, self.sql_params, self.inputs)
             template_names["ti"] = context["ti"]
             super().render_template_fields(template_names, jinja_env)  # type: ignore[arg-type]
-        self._period = period
+        self._run_period = period
         self.period = period.model_dump(mode="json")
 
     def _refuse_misspelt_period(self, context: Context) -> None:
-        """Refuse a param like `perod`: the run would report on another period than the one meant."""
+        """Refuse a param like `perod`.
+
+        The run would report on another period than the one that is meant.
+        """
         unknown = context["params"].keys() - self.dag.params.keys() - {PERIOD_PARAM}
         misspelt = get_close_matches(PERIOD_PARAM, unknown, n=1)
         if misspelt:
@@ -127,7 +132,7 @@ class AthenaSubmitOperator(AthenaOperator):
         """Submit the query, once per intention, and return its query execution id."""
         ti = context["ti"]
         is_retry = ti.try_number > 1
-        about = describe(self.dag_id, self._period, self.environment)
+        about = describe(self.dag_id, self._run_period, self.environment)
         hook: Any = self.hook  # typed as AthenaOperator's
         require_connection(hook, about)
         with aws_errors(about):
@@ -151,7 +156,7 @@ class AthenaSubmitOperator(AthenaOperator):
             query_execution_id=self.query_execution_id,
         )
         submitted = Submitted(
-            period=self._period,
+            period=self._run_period,
             sql_sha256=hashlib.sha256(self.query.encode()).hexdigest(),
             inputs=inputs,
         )
@@ -161,14 +166,17 @@ class AthenaSubmitOperator(AthenaOperator):
         return self.query_execution_id
 
     def on_kill(self) -> None:
-        """Stop the query; one that is being submitted right now is stopped as soon as its id is known."""
+        """Stop the query.
+
+        One that is being submitted right now is stopped by `execute`, as soon as its id is known.
+        """
         self.killed = True
         if self.query_execution_id:
             self.hook.stop_query(self.query_execution_id)
 
     def _find_coverage(self) -> tuple[InputCoverage, ...]:
         """Return what there is of each input; a gap that the input does not allow is an error."""
-        if self._period is None or not self.inputs:
+        if self._run_period is None or not self.inputs:
             return ()
         database = self.database
         if not database:
@@ -176,7 +184,7 @@ class AthenaSubmitOperator(AthenaOperator):
         hook: Any = self.hook
         coverages = find_coverage(
             self.inputs,
-            self._period,
+            self._run_period,
             late_by=self.late_by,
             now=datetime.now(UTC),
             database=database,
@@ -189,12 +197,12 @@ class AthenaSubmitOperator(AthenaOperator):
 
     def _require_small_scan(self) -> None:
         """Raise ScanLimitError if the query is expected to scan more than its report allows."""
-        if self._period is None or self.max_scan is None:
+        if self._run_period is None or self.max_scan is None:
             return
         estimate = None
         if self.measured is not None:
             hook: Any = self.hook
-            estimate = self.measured(self._period, hook.client("glue"))
+            estimate = self.measured(self._run_period, hook.client("glue"))
         if estimate is None:
             self.log.warning(
                 "No period is published yet, so there is no estimate: max_scan is not checked."

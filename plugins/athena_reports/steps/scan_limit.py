@@ -3,6 +3,7 @@
 What it will scan is estimated from the published periods of the report.
 """
 
+from collections.abc import Callable
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,10 +29,16 @@ class ScanEstimate(NamedTuple):
     basis: str
 
 
+ScanEstimator = Callable[[Period, "GlueClient"], ScanEstimate | None]
+"""Says what the query of a period will scan; None if that is not known."""
+
+
 def measured_scan(
     period: Period, glue: "GlueClient", *, database: str, location: ReportLocation
 ) -> ScanEstimate | None:
-    """Return the median of what the nearest published periods of a report scanned; None if there is none.
+    """Return the median of what the nearest published periods of a report scanned.
+
+    None if no period of the same cadence is published.
 
     Args:
         period: The period whose query is to run.

@@ -14,7 +14,13 @@ from pydantic import BaseModel
 
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, split_uri
-from athena_reports.errors import CheckError, EmptyResultError, ResultError, SkipPeriodError
+from athena_reports.errors import (
+    CheckError,
+    EmptyResultError,
+    ReportError,
+    ResultError,
+    SkipPeriodError,
+)
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
@@ -56,7 +62,10 @@ class Recipe:
         columns: What the columns mean, by name; they are those of an empty UNLOAD too.
         checks: What must hold of the rows.
         empty: What to do without rows: fail, publish, or skip the period.
-        formats: Formats to write.
+        formats: Formats to write, at least one.
+
+    Raises:
+        ReportError: There are no formats.
     """
 
     report: str
@@ -67,6 +76,11 @@ class Recipe:
     checks: Sequence[Check] = ()
     empty: Literal["fail", "publish", "skip"] = "fail"
     formats: Sequence[Format] = ("parquet", "csv")
+
+    def __post_init__(self) -> None:
+        if not self.formats:
+            problem = "it is empty, so there would be nothing to read. Name a format, such as csv."
+            raise ReportError(self.report, "formats", problem)
 
     def location(self, period: Period) -> PeriodLocation:
         """Where a period is published."""

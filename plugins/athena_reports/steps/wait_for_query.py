@@ -204,9 +204,9 @@ class AthenaWaitSensor(AthenaSensor):
 
     def _may_be_stopped_by_airflow(self, execution: QueryExecution) -> bool:
         """Whether it may not have been a person who cancelled the query."""
-        return self._may_be_stopped_by_clear(execution) or self._may_be_stopped_by_earlier_try(
-            execution
-        )
+        if self._may_be_stopped_by_clear(execution):
+            return True
+        return self._may_be_stopped_by_earlier_try(execution)
 
     def _may_be_stopped_by_clear(self, execution: QueryExecution) -> bool:
         """Whether a clear of this task, but not of the submitting one, may have stopped the query.
@@ -216,9 +216,8 @@ class AthenaWaitSensor(AthenaSensor):
         """
         if not self._was_cleared or self._was_rescheduled or not execution.completed_at:
             return False
-        stopped_after: timedelta = (
-            datetime.fromisoformat(execution.completed_at) - self._ti.start_date
-        )
+        stopped_at = datetime.fromisoformat(execution.completed_at)
+        stopped_after: timedelta = stopped_at - self._ti.start_date
         return stopped_after < CLEAR_STOPS_WITHIN
 
     def _may_be_stopped_by_earlier_try(self, execution: QueryExecution) -> bool:
@@ -376,7 +375,7 @@ class AthenaWaitSensor(AthenaSensor):
 
 
 def _failure_behind(error: AirflowException) -> BaseException:
-    """Return the cause of a skip by BaseSensorOperator, which is the failure; else the error itself."""
+    """Return the failure that BaseSensorOperator made a skip of; else the error itself."""
     if isinstance(error, AirflowSkipException) and error.__cause__ is not None:
         return error.__cause__
     return error

@@ -22,14 +22,16 @@ AWAITED_XCOM = "awaited_query"
 
 POLLS_PER_SECOND = 40.0  # GetQueryExecution by one triggerer at most; an account may make 100
 MAX_FAILED_POLLS = 10  # in a row, then the task is asked to decide
-STOP_WITHIN_SECONDS = (
-    120  # the first task state that a triggerer asks for takes seconds: it loads Airflow's API
-)
+# Long, since the first task state that a triggerer asks for takes seconds: it loads Airflow's API.
+STOP_WITHIN_SECONDS = 120
 _next_turn = 0.0  # the earliest time.monotonic() of the next call
 
 
 class AthenaWaitTrigger(AthenaTrigger):
-    """Fires `{"query": <QueryExecution>}` when the query has ended, `{"error": <why>}` when Athena does not answer."""
+    """Fires when the query has ended, or when Athena does not answer any more.
+
+    The payload is `{"query": <QueryExecution as JSON>}` or `{"error": <why>}`.
+    """
 
     def __init__(
         self,
@@ -75,9 +77,8 @@ class AthenaWaitTrigger(AthenaTrigger):
         while failed_polls < MAX_FAILED_POLLS:
             elapsed_seconds = elapsed_since(submitted_at).total_seconds()
             pause_seconds = self.policy.pause_after(elapsed_seconds)
-            await asyncio.sleep(
-                pause_seconds * (1 + failed_polls)
-            )  # longer after each failure in a row
+            pause_seconds *= 1 + failed_polls  # longer after each failure in a row
+            await asyncio.sleep(pause_seconds)
             await _turn()
             try:
                 response = await athena.get_query_execution(
@@ -170,7 +171,10 @@ class AthenaWaitTrigger(AthenaTrigger):
             await athena.stop_query_execution(QueryExecutionId=query_id)
 
     async def _task_state(self) -> str | None:
-        """Ask Airflow for the state of the task; None if it was cleared, or is gone with its run."""
+        """Ask Airflow for the state of the task.
+
+        None if the task was cleared, or is gone with its run.
+        """
         task: Any = self.task_instance
         request = GetTaskStates(
             dag_id=task.dag_id,
@@ -186,7 +190,10 @@ class AthenaWaitTrigger(AthenaTrigger):
         return states.get(key)
 
     async def _awaited_query(self) -> str:
-        """Ask Airflow for the query that the deferred task waits for. It is another one if the run was cleared."""
+        """Ask Airflow for the query that the deferred task waits for.
+
+        It is another one than that of this trigger if the run was cleared.
+        """
         task: Any = self.task_instance
         query_id: str | None = await XCom.aget_one(
             key=AWAITED_XCOM,
@@ -201,7 +208,7 @@ class AthenaWaitTrigger(AthenaTrigger):
 
 
 async def _turn() -> None:
-    """Wait until a call may be made: the calls of a triggerer are 1 / POLLS_PER_SECOND seconds apart.
+    """Wait until a call may be made: those of a triggerer are 1 / POLLS_PER_SECOND seconds apart.
 
     All its triggers share one event loop, so `_next_turn` needs no lock.
     """

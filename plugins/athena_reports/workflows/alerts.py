@@ -41,10 +41,15 @@ _STEP_AFTER_FAILURE = (
 _STEP_IF_LATE = (
     "See whether the DAG is paused, or its run waits or has failed. Clear that run, or trigger one."
 )
-_DOC_OF_LATE_CHECK = """Tells the notifiers when a period of `{dag_id}` is not published in time.\n
-**Schedule.** Once for each period of the report, {due} after its end.\n
-**Input.** The manifest of the period.\n
-**Rerun.** At any time: it tells again if the period is still not published. A backfill is refused.\n
+_DOC_OF_LATE_CHECK = """\
+Tells the notifiers when a period of `{dag_id}` is not published in time.
+
+**Schedule.** Once for each period of the report, {due} after its end.
+
+**Input.** The manifest of the period.
+
+**Rerun.** At any time: it tells again if the period is still not published. A backfill is refused.
+
 **Permissions.** Read the report bucket; what the notifiers need.
 """
 

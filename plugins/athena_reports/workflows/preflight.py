@@ -1,4 +1,7 @@
-"""Whether the account has what the settings name: looked at before the first query of a report is paid."""
+"""Whether the account has what the settings name.
+
+It is looked at before the first query of a report is paid.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial

@@ -32,7 +32,7 @@ from athena_reports.steps.run_query import (
     AthenaSubmitOperator,
     result_configuration,
 )
-from athena_reports.steps.scan_limit import measured_scan
+from athena_reports.steps.scan_limit import ScanEstimator, measured_scan
 from athena_reports.steps.transform import Recipe, transform_result
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from athena_reports.workflows.alerts import (
@@ -88,10 +88,7 @@ def build_dag(
     due: timedelta = timedelta(hours=3),
     on_late: Notifiers = (),
 ) -> BuiltDag:
-    """Build the DAG `<report>_<cadence>`: submit, wait, transform, publish; ReportError if an argument is wrong.
-
-    It is a ReportError too if another file of Airflow's `dags_folder` declares a report of the same
-    name.
+    """Build the DAG `<report>_<cadence>`: submit, wait, transform, publish.
 
     Args:
         report: The report.
@@ -106,51 +103,22 @@ def build_dag(
         due: How long after its end a period is published at the latest: whole seconds, more than
             `delay`.
         on_late: Notifiers that are called when it is not; the DAG `<report>_<cadence>_late` looks.
+
+    Raises:
+        ReportError: An argument is wrong, or another file of Airflow's `dags_folder` declares a
+            report of the same name.
+        SettingsError: A setting is missing or wrong.
     """
-    _require(
-        report, "cadence", cadence, Cadence, "a cadence, such as weekly(timezone='Asia/Tokyo')"
+    _require_options(
+        report, cadence, delay, params, wait, retry, max_active_runs, on_failure, due, on_late
     )
-    _require(report, "delay", delay, timedelta, "a timedelta")
-    _require(report, "params", params, Mapping | None, "a dictionary, such as {'top': 1000}")
-    _require(report, "wait", wait, WaitPolicy | None, "a WaitPolicy, such as PATIENT")
-    retry_policy = "a RetryPolicy of athena_reports, such as RetryPolicy(retries=5)"
-    _require(report, "retry", retry, RetryPolicy | None, retry_policy)
-    _require(report, "max_active_runs", max_active_runs, int, "an integer")
-    _require(report, "due", due, timedelta, "a timedelta")
-    require_notifiers(report, "on_failure", on_failure)
-    require_notifiers(report, "on_late", on_late)
-    if on_late and due <= delay:
-        problem = (
-            f"{due} is not later than the start of the run, {delay} after the end. Give more time."
-        )
-        report.refuse("due", problem)
     deployment = settings()
-    if report.unload and not deployment.query_results:
-        problem = (
-            "the workgroup manages its results. Set ATHENA_REPORTS_QUERY_RESULTS, or leave it out."
-        )
-        report.refuse("unload", problem)
+    _require_place_for_unload(report, deployment)
     declared_in = sys._getframe(1).f_code.co_filename  # the file that calls build_dag
     _refuse_second_declaration(report, Path(declared_in).resolve())
-
     report = report.with_params(cadence.name, params or {})
     location = ReportLocation.of(deployment.report_bucket, report.name, cadence)
-    tags = [REPORT_TAG, cadence.name, deployment.environment]
-    if not report.has_table:
-        tags.append(NO_TABLE_TAG)
-    unload_to = None
-    if report.unload:
-        unload_to = f"{deployment.query_results}unload/"
-    query_result_configuration = None
-    if deployment.query_results:
-        query_result_configuration = result_configuration(
-            deployment.bucket_owner, deployment.encryption
-        )
-    database_of_table = None
-    measured = None
-    if report.has_table:
-        database_of_table = deployment.report_database
-        measured = partial(measured_scan, database=database_of_table, location=location)
+    table_database = deployment.report_database if report.has_table else None
 
     with BuiltDag(
         f"{report.name}_{cadence.name}",
@@ -165,8 +133,8 @@ def build_dag(
         is_paused_upon_creation=deployment.paused,
         max_active_runs=max_active_runs,
         dagrun_timeout=run_timeout,
-        default_args=_default_args(report, deployment, retry or RetryPolicy(), on_failure),
-        tags=tags,
+        default_args=_default_args(report, deployment, retry, on_failure),
+        tags=_tags(report, cadence, deployment),
         template_searchpath=str(deployment.sql_folder),
         template_undefined=StrictUndefined,
         on_failure_callback=failure_callback(cadence, on_failure),
@@ -181,15 +149,15 @@ def build_dag(
             sql_params=report.params,
             inputs=report.inputs,
             max_scan=report.max_scan,
-            measured=measured,
+            measured=_scan_estimator(table_database, location),
             require=partial(
                 require_account, settings=deployment, location=location, has_table=report.has_table
             ),
-            unload_to=unload_to,
+            unload_to=_unload_folder(report, deployment),
             database=deployment.database,
             workgroup=deployment.workgroup,
             output_location=deployment.query_results,
-            result_configuration=query_result_configuration,
+            result_configuration=_result_configuration(deployment),
             pool=deployment.pool,
             weight_rule=ScheduleFirst(),
         )
@@ -204,21 +172,20 @@ def build_dag(
             weight_rule=ScheduleFirst(),
             priority_weight=_WEIGHT_OF_STARTED_RUNS,
         )
-        recipe = Recipe(
-            report=report.name,
-            bucket=deployment.report_bucket,
-            database=database_of_table,
-            transforms=report.transforms,
-            columns=report.columns,
-            checks=report.all_checks,
-            empty=report.empty,
-            formats=report.outputs,
-        )
         transform = PythonOperator(
             task_id="transform",
             python_callable=partial(
                 transform_result,
-                recipe=recipe,
+                recipe=Recipe(
+                    report=report.name,
+                    bucket=deployment.report_bucket,
+                    database=table_database,
+                    transforms=report.transforms,
+                    columns=report.columns,
+                    checks=report.all_checks,
+                    empty=report.empty,
+                    formats=report.outputs,
+                ),
                 memory_limit=deployment.memory_limit,
                 bucket_owner=deployment.bucket_owner,
                 encryption=deployment.encryption,
@@ -235,7 +202,7 @@ def build_dag(
             bucket=deployment.report_bucket,
             report=report.name,
             environment=deployment.environment,
-            database=database_of_table,
+            database=table_database,
             late_by=report.late_by,
             logic=report.logic,
             reads_previous=any(source.previous for source in report.inputs),
@@ -258,9 +225,49 @@ def build_dag(
     return dag
 
 
+def _require_options(
+    report: Report,
+    cadence: object,
+    delay: timedelta,
+    params: object,
+    wait: object,
+    retry: object,
+    max_active_runs: object,
+    on_failure: object,
+    due: timedelta,
+    on_late: object,
+) -> None:
+    """Raise ReportError if an option of `build_dag` has a wrong type, or does not fit another."""
+    _require(
+        report, "cadence", cadence, Cadence, "a cadence, such as weekly(timezone='Asia/Tokyo')"
+    )
+    _require(report, "delay", delay, timedelta, "a timedelta")
+    _require(report, "params", params, Mapping | None, "a dictionary, such as {'top': 1000}")
+    _require(report, "wait", wait, WaitPolicy | None, "a WaitPolicy, such as PATIENT")
+    retry_policy = "a RetryPolicy of athena_reports, such as RetryPolicy(retries=5)"
+    _require(report, "retry", retry, RetryPolicy | None, retry_policy)
+    _require(report, "max_active_runs", max_active_runs, int, "an integer")
+    _require(report, "due", due, timedelta, "a timedelta")
+    require_notifiers(report, "on_failure", on_failure)
+    require_notifiers(report, "on_late", on_late)
+    if on_late and due <= delay:
+        problem = (
+            f"{due} is not later than the start of the run, {delay} after the end. Give more time."
+        )
+        report.refuse("due", problem)
+
+
 def _require(report: Report, option: str, value: object, kind: Any, expected: str) -> None:
     if not isinstance(value, kind):
         report.refuse(option, f"{value!r} is not valid: give {expected}.")
+
+
+def _require_place_for_unload(report: Report, deployment: Settings) -> None:
+    if report.unload and not deployment.query_results:
+        problem = (
+            "the workgroup manages its results. Set ATHENA_REPORTS_QUERY_RESULTS, or leave it out."
+        )
+        report.refuse("unload", problem)
 
 
 def _midnight(day: Any, cadence: Cadence) -> datetime | None:
@@ -271,7 +278,7 @@ def _midnight(day: Any, cadence: Cadence) -> datetime | None:
 
 
 def _default_args(
-    report: Report, deployment: Settings, retry: RetryPolicy, on_failure: Notifiers
+    report: Report, deployment: Settings, retry: RetryPolicy | None, on_failure: Notifiers
 ) -> dict[str, Any]:
     """Return the arguments that all tasks of the DAG have, also those that its author adds."""
     arguments: dict[str, Any] = {
@@ -282,8 +289,38 @@ def _default_args(
     }
     if on_failure:
         arguments["on_failure_callback"] = keep_reason
+    if retry is None:
+        retry = RetryPolicy()
     arguments.update(retry.arguments)
     return arguments
+
+
+def _tags(report: Report, cadence: Cadence, deployment: Settings) -> list[str]:
+    tags = [REPORT_TAG, cadence.name, deployment.environment]
+    if not report.has_table:
+        tags.append(NO_TABLE_TAG)
+    return tags
+
+
+def _scan_estimator(table_database: str | None, location: ReportLocation) -> ScanEstimator | None:
+    """Return what estimates a query's scan by the published table; None without a table."""
+    if table_database is None:
+        return None
+    return partial(measured_scan, database=table_database, location=location)
+
+
+def _unload_folder(report: Report, deployment: Settings) -> str | None:
+    """Return the folder of the Parquet files that Athena writes; None for Athena's usual CSV."""
+    if not report.unload:
+        return None
+    return f"{deployment.query_results}unload/"
+
+
+def _result_configuration(deployment: Settings) -> dict[str, Any] | None:
+    """Return how Athena writes results; None if the workgroup manages them."""
+    if not deployment.query_results:
+        return None
+    return result_configuration(deployment.bucket_owner, deployment.encryption)
 
 
 def _period_param(cadence: Cadence) -> Param:
@@ -330,7 +367,7 @@ def _declaring_files(report_name: str, folder: Path) -> list[Path]:
 
 
 def _declares(path: Path, report_name: str) -> bool:
-    """Return whether a file has a call `Report(name="...")` with this name, as far as its text tells."""
+    """Return whether a file's text has a call `Report(name="...")` with this name."""
     source = path.read_bytes()
     if report_name.encode() not in source:
         return False

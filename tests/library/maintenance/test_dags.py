@@ -54,4 +54,3 @@ def test_one_runs_at_a_time_and_a_backfill_is_refused(build: Any) -> None:
     assert stored.timetable == dag.timetable
     assert (stored.max_active_runs, stored.catchup) == (1, False)
     assert "backfill" not in stored.allowed_run_types
-    assert {"scheduled", "manual"} <= set(stored.allowed_run_types)

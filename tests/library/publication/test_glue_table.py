@@ -370,3 +370,17 @@ def test_an_update_names_the_version_that_it_is_of_and_keeps_what_others_wrote()
         stubber.add_response("update_table", {}, expected)
         Table("reports", LOCATION, client).prepare(columns(score="bigint"))
         stubber.assert_no_pending_responses()
+
+
+def test_a_listing_that_glue_leaves_out_since_it_is_empty_is_empty(table: Table) -> None:
+    """The API reference requires neither `Partitions` nor `TableList` in a response."""
+    put(table, columns(score="bigint"))
+    listed = table.partitions()["2026-11-15"]
+    client: Any = Mock(table.glue)
+    client.get_paginator.return_value.paginate.return_value.build_full_result.return_value = {}
+
+    empty = Table(table.database, LOCATION, client)
+    assert empty.partitions() == {}
+    empty.mark_broken("2026-11-15", listed, "its manifest is missing")
+    client.update_partition.assert_not_called()
+    assert list(published_tables(table.database, client)) == []

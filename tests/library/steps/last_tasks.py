@@ -1,0 +1,64 @@
+"""The last two tasks of a run, transform and publish, as a worker runs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import DAG, Asset
+from airflow.sdk.execution_time.context import OutletEventAccessors
+
+from athena_reports.queries.input_partitions import InputCoverage
+from athena_reports.queries.submission import Submitted
+from athena_reports.steps.publish import S3PublishOperator
+from athena_reports.steps.transform import Recipe, transform_result
+from tests.library.steps.tasks import WEEK
+
+SQL = "SELECT rank, 'ä' FROM plays"
+
+
+def submitted(inputs: tuple[InputCoverage, ...] = ()) -> dict[str, Any]:
+    """What run_query handed on."""
+    return Submitted(period=WEEK, sql_sha256="5ql", inputs=inputs).model_dump(mode="json")
+
+
+def transformed(
+    query: dict[str, Any] | None,
+    bucket: str,
+    *,
+    inputs: tuple[InputCoverage, ...] = (),
+    **recipe: Any,
+) -> dict[str, Any]:
+    usual: dict[str, Any] = {"report": "plays", "bucket": bucket, "formats": ["csv"]}
+    return transform_result(query, submitted(inputs), recipe=Recipe(**usual | recipe))
+
+
+def published(
+    prepared: dict[str, Any],
+    bucket: str,
+    *,
+    inputs: tuple[InputCoverage, ...] = (),
+    **arguments: Any,
+) -> dict[str, Any]:
+    with DAG("plays_weekly", schedule=None):
+        task = S3PublishOperator(
+            task_id="publish",
+            prepared=prepared,
+            submitted=submitted(inputs),
+            bucket=bucket,
+            report="plays",
+            environment="dev",
+            **arguments,
+        )
+    context: Any = {"run_id": "run-1", "outlet_events": OutletEventAccessors()}
+    returned = task.execute(context)
+    # Airflow makes an event for each outlet that the task has now.
+    events = {outlet.name: context["outlet_events"][outlet] for outlet in task.outlets}
+    assert [event.extra for event in events.values()] == [returned] * len(events)
+    return returned | {"keys": {name: event.partition_keys for name, event in events.items()}}
+
+
+ASSETS: dict[str, Any] = {
+    "outlets": [Asset("plays_weekly")],
+    "keyed_outlets": [Asset("plays_weekly_periods")],
+}
+ONE_EVENT_EACH = {"plays_weekly": set(), "plays_weekly_periods": {"2025-06-08"}}

@@ -1,0 +1,73 @@
+"""The last task of a run as a worker runs it; test_transform.py has what it publishes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import DAG
+
+from athena_reports.steps.publish import S3PublishOperator
+from tests.library.steps.last_tasks import ASSETS, ONE_EVENT_EACH, published, transformed
+
+
+def test_there_is_an_event_only_if_something_new_was_published(
+    bucket: str, query: dict[str, Any]
+) -> None:
+    prepared = transformed(query, bucket)
+    earlier, later = (
+        {
+            **prepared,
+            "query": (
+                query | {"id": f"q-{day}", "submitted_at": f"2025-06-{day}T00:00:00.000+00:00"}
+            ),
+        }
+        for day in (15, 17)
+    )
+    outcomes = [published(each, bucket, **ASSETS) for each in (prepared, prepared, earlier, later)]
+
+    # The second is a retry after a crash, of which nobody has heard.
+    assert [(each["outcome"], each["keys"]) for each in outcomes] == [
+        ("published", ONE_EVENT_EACH),
+        ("published", ONE_EVENT_EACH),
+        ("superseded", {}),
+        ("unchanged", {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("late_by", "provisional"),
+    [
+        # the query was submitted at 2025-06-16 00:00 UTC, the week ended at 2025-06-14 15:00 UTC
+        (timedelta(hours=33), False),
+        (timedelta(hours=33, milliseconds=1), True),
+    ],
+)
+def test_what_is_published_before_all_events_can_have_arrived_is_provisional(
+    bucket: str, query: dict[str, Any], late_by: timedelta, provisional: bool
+) -> None:
+    assert (
+        published(transformed(query, bucket), bucket, late_by=late_by)["provisional"] is provisional
+    )
+
+
+@pytest.mark.parametrize("without", [None, {"period": None, "sql_sha256": ""}])
+def test_publish_without_a_period_names_the_way_out(
+    without: Any, bucket: str, query: dict[str, Any]
+) -> None:
+    prepared = transformed(query, bucket)
+    with DAG("plays_weekly", schedule=None):
+        task = S3PublishOperator(
+            task_id="publish",
+            prepared=prepared,
+            submitted=without,
+            bucket=bucket,
+            report="plays",
+            environment="dev",
+        )
+    with pytest.raises(
+        AirflowFailException, match=r"^Report 'plays': .*Clear run_query.*submitted=XComArg"
+    ):
+        task.execute({"run_id": "run-1"})  # type: ignore[typeddict-item]

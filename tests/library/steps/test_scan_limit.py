@@ -1,0 +1,94 @@
+"""What a query will scan, by the published periods; tests/integration/test_max_scan.py runs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from athena_reports.periods.calendar import Cadence, weekly
+from athena_reports.publication.glue_table import Table
+from athena_reports.publication.location import ReportLocation
+from athena_reports.publication.manifest import Partition, PartitionFacts
+from athena_reports.rows.columns import Column
+from athena_reports.steps.scan_limit import (
+    ScanEstimate,
+    ScanLimitError,
+    measured_scan,
+    require_within,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+
+WEEKS = weekly("sunday", "Asia/Tokyo")
+PERIOD = WEEKS.period("2025-06-15")
+LOCATION = ReportLocation.of("reports", "plays", WEEKS)
+
+
+def publish(table: Table, cadence: Cadence, scanned_by_id: dict[str, int]) -> None:
+    """Put a partition for each period, whose query scanned so many bytes."""
+    columns = [Column(name="rank", type="BIGINT", glue="bigint")]
+    for period_id, scanned_bytes in scanned_by_id.items():
+        assert cadence.period(period_id)
+        parameters = dict.fromkeys(PartitionFacts.model_fields, "0")
+        parameters |= {"scanned_bytes": str(scanned_bytes), "paid": "{}"}
+        table.put_partition(period_id, columns, Partition("s3://reports/x/", parameters))
+
+
+@pytest.mark.parametrize(
+    ("scanned_by_id", "expected"),
+    [
+        ({}, None),
+        ({"2025-06-08": 7}, ScanEstimate(7, "median of 2025-06-08")),
+        # The mean of two.
+        (
+            {"2025-06-08": 10, "2025-06-01": 20},
+            ScanEstimate(15, "median of 2025-06-01, 2025-06-08"),
+        ),
+        # The three nearest, of a report that has grown.
+        (
+            {"2025-01-05": 1, "2025-05-25": 30, "2025-06-01": 50, "2025-06-08": 40},
+            ScanEstimate(40, "median of 2025-05-25, 2025-06-01, 2025-06-08"),
+        ),
+        # It was published before, and so was the next one; of two as near, the earlier one counts.
+        (
+            {"2025-06-01": 1, "2025-06-08": 20, "2025-06-15": 30, "2025-06-22": 10},
+            ScanEstimate(20, "median of 2025-06-08, 2025-06-15, 2025-06-22"),
+        ),
+        (
+            {"2025-06-01": 1, "2025-06-08": 20, "2025-06-22": 30, "2025-06-29": 90},
+            ScanEstimate(20, "median of 2025-06-01, 2025-06-08, 2025-06-22"),
+        ),
+    ],
+)
+def test_the_estimate_is_the_median_of_the_nearest_published_periods(
+    glue: GlueClient,
+    database: str,
+    scanned_by_id: dict[str, int],
+    expected: ScanEstimate | None,
+) -> None:
+    publish(Table(database, LOCATION, glue), WEEKS, scanned_by_id)
+
+    assert measured_scan(PERIOD, glue, database=database, location=LOCATION) == expected
+
+
+def test_weeks_of_another_first_day_measure_nothing(glue: GlueClient, database: str) -> None:
+    table = Table(database, LOCATION, glue)
+    publish(table, weekly("monday", "Asia/Tokyo"), {"2025-06-02": 1, "2025-06-09": 1})
+    assert measured_scan(PERIOD, glue, database=database, location=LOCATION) is None
+
+    publish(table, WEEKS, {"2025-06-08": 9})
+    estimate = measured_scan(PERIOD, glue, database=database, location=LOCATION)
+    assert estimate == ScanEstimate(9, "median of 2025-06-08")
+
+
+def test_a_query_may_scan_as_much_as_its_limit_and_not_more() -> None:
+    estimate = ScanEstimate(1_000_000, "median of 2025-06-08")
+    require_within(1_000_000, estimate)
+
+    with pytest.raises(ScanLimitError) as caught:
+        require_within(999_999, estimate)
+    assert "about 1,000,000 bytes (median of 2025-06-08)" in str(caught.value)
+    assert "max_scan is 999,999. No query was started." in str(caught.value)
+    assert not caught.value.retryable
