@@ -1,6 +1,4 @@
-"""What the page finds in a metadata database, as Airflow fills it, of the reports and their
-runs.
-"""
+"""What the page finds of reports and their runs in a metadata database, as Airflow fills it."""
 
 from __future__ import annotations
 
@@ -40,7 +38,10 @@ if TYPE_CHECKING:
 SINCE = datetime(2024, 3, 6, 5, tzinfo=UTC)
 WEEK = WEEKS.period("2026-03-01")
 DAGS = '''
-"""DAGs of Airflow: a report in two cadences, one that ended and has no table, and three that are no reports."""
+"""DAGs of Airflow.
+
+A report in two cadences, one that ended and has no table, and three DAGs that are no reports.
+"""
 from datetime import datetime
 
 from airflow.sdk import DAG
@@ -50,9 +51,16 @@ from athena_reports.scheduling.timetable import PeriodTimetable
 plays = Report(name="plays", sql="plays.sql", since="2026-03-01")
 plays_weekly = build_dag(plays, weekly("sunday", "Asia/Tokyo"))
 plays_monthly = build_dag(plays, monthly("Asia/Tokyo"))
-texts = Report(name="texts", sql="plays.sql", since="2026-03-01", until="2026-03-15", outputs=["csv"])
+texts = Report(
+    name="texts", sql="plays.sql", since="2026-03-01", until="2026-03-15", outputs=["csv"]
+)
 texts_weekly = build_dag(texts, weekly("sunday", "Asia/Tokyo"))
-tagged = DAG("tagged_weekly", schedule="@weekly", start_date=datetime(2026, 3, 1), tags=["athena-report"])
+tagged = DAG(
+    "tagged_weekly",
+    schedule="@weekly",
+    start_date=datetime(2026, 3, 1),
+    tags=["athena-report"],
+)
 undated = DAG("undated_weekly", schedule=PeriodTimetable(weekly("sunday")), tags=["athena-report"])
 other = DAG("other", schedule=None)
 '''
@@ -92,8 +100,9 @@ def add_run(
     run_type: str = "manual",
     **fields: Any,
 ) -> None:
-    """Store a run as Airflow stores one that the API triggers; without a logical date unless
-    `fields` have it.
+    """Store a run as Airflow stores one that the API triggers.
+
+    It has no logical date unless `fields` have it.
     """
     run = DagRun(
         "plays_weekly", run_id, run_type=run_type, run_after=WEEK.end_utc, state=state, **fields
