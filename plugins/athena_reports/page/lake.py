@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 100
 SHOWN_CHARS = 200  # of a value
-# Of one object. All of it passes through the API server. A kilobyte of Parquet may unfold to
-# gigabytes there.
+# Of one object. It passes through the API server as a whole, where a kilobyte of Parquet can become
+# gigabytes.
 SHOWN_COLUMNS = 200
 SHOWN_BYTES = 32 * 10**6
 SHOWN_UNFOLDED = 256 * 10**6  # bytes
