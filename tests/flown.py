@@ -78,8 +78,9 @@ class Flown:
     def start(
         self, *arguments: str, has_input: bool = True, **variables: str
     ) -> subprocess.Popen[str]:
-        """Start `python -m athena_reports` in the report's folder; without input its standard input
-        is closed.
+        """Start `python -m athena_reports` in the report's folder.
+
+        Without input its standard input is closed.
         """
         command = [sys.executable, "-m", "athena_reports", *arguments]
         process_variables = {

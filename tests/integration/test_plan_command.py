@@ -1,5 +1,6 @@
-"""`plan` as a command: it pays after a yes and never else,
-and lets Airflow restate what changes and nothing else.
+"""`plan` as a command.
+
+It pays after a yes and never else, and lets Airflow restate what changes and nothing else.
 """
 
 from __future__ import annotations

@@ -104,8 +104,8 @@ def period_coverage(
     """
     published, problems = _read_partitions(partitions)
     periods = _due_periods(timetable, since, until, now)
-    others = {*published, *runs} - periods.keys()
-    for period_id in sorted(others):
+    other_ids = {*published, *runs} - periods.keys()
+    for period_id in sorted(other_ids):
         try:
             period = timetable.cadence.period(period_id)
         except PeriodError as error:
@@ -121,15 +121,17 @@ def period_coverage(
         facts = published.get(period.id)
         run = runs.get(period.id)
         states = _states(facts, run, is_stale=period.id in stale, logic=logic)
-        is_run_shown = State.RUNNING in states or State.FAILED in states
-        cells.append(Cell(period, states, facts, run if is_run_shown else None))
+        shown_run = None
+        if State.RUNNING in states or State.FAILED in states:
+            shown_run = run
+        cells.append(Cell(period, states, facts, shown_run))
     return PeriodCoverage(cells, problems)
 
 
 def _read_partitions(
     partitions: PublishedPartitions,
 ) -> tuple[dict[str, PartitionFacts], list[str]]:
-    """Return what the partitions say, by period id, and a sentence about each that is foreign."""
+    """Return what the partitions say, by period id, and a sentence about each that is not ours."""
     published = {}
     problems = []
     for period_id, parameters in partitions.items():

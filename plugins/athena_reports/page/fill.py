@@ -77,7 +77,9 @@ def plan_fill(
             price_usd += median(prices)
         else:
             is_price_known = False
-    return FillPlan(periods, round(scanned_bytes), price_usd if is_price_known else None)
+    if not is_price_known:
+        return FillPlan(periods, round(scanned_bytes), None)
+    return FillPlan(periods, round(scanned_bytes), price_usd)
 
 
 def _places_between(first_id: str, last_id: str, cells: Sequence[Cell]) -> range:
@@ -102,8 +104,10 @@ def _nearest_published(
 
     A lake grows, so that the query of a period far away costs something else.
     """
-    at = bisect(published_places, place)
-    around = published_places[max(at - _NEIGHBOURS, 0) : at + _NEIGHBOURS]
+    # The places are in order, so the nearest ones are among those just before and just after.
+    count_before = bisect(published_places, place)
+    first = max(count_before - _NEIGHBOURS, 0)
+    around = published_places[first : count_before + _NEIGHBOURS]
     by_distance = sorted(around, key=lambda other: abs(other - place))
     neighbours = []
     for neighbour in by_distance[:_NEIGHBOURS]:

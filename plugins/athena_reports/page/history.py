@@ -67,16 +67,19 @@ def find_history(lake: Lake, dag: ReportDag, period_id: str) -> History:
         for listed_id in period_ids:
             future = threads.submit(_period_measures, lake, dag, listed_id, key, keys, measures)
             futures.append(future)
-        of_periods = [future.result() for future in futures]
+        measures_of_periods = [future.result() for future in futures]
 
     unknown = (None,) * len(measures)  # of an entry that a period does not have
     values: dict[str, list[TextValues]] = {}
     for place, measure in enumerate(measures):
         values[measure] = []
         for entry_key in keys:
-            line = [of_period.by_key.get(entry_key, unknown)[place] for of_period in of_periods]
-            values[measure].append(tuple(line))
-    problems = [of_period.problem for of_period in of_periods if of_period.problem]
+            values_of_entry = []
+            for period_measures in measures_of_periods:
+                measures_of_entry = period_measures.by_key.get(entry_key, unknown)
+                values_of_entry.append(measures_of_entry[place])
+            values[measure].append(tuple(values_of_entry))
+    problems = [measured.problem for measured in measures_of_periods if measured.problem]
     return History(
         periods=period_ids,
         entries=list(entries.values()),

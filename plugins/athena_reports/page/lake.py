@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 100
 SHOWN_CHARS = 200  # of a value
-# Of one object: all of it passes through the API server, and a kilobyte of Parquet may unfold to
+# Of one object. It passes through the API server as a whole, where a kilobyte of Parquet can become
 # gigabytes.
 SHOWN_COLUMNS = 200
 SHOWN_BYTES = 32 * 10**6
@@ -41,7 +41,7 @@ TextValues = tuple[str | None, ...]
 """The values of some columns of a row as text; None for NULL."""
 
 _engines = BoundedSemaphore(4)
-_partitions = TTLCache(1024, ttl=3)
+_partitions = TTLCache(1024, ttl=3)  # seconds
 
 _SIZES = """
 SELECT
@@ -161,7 +161,7 @@ class Lake:
         return cls(deployment.report_database, deployment.report_bucket, glue, s3, console)
 
     def location(self, dag: ReportDag, period_id: str) -> PeriodLocation:
-        """Return where a period of a report lies; raises PeriodError if the report has no such period."""
+        """Return where a period of a report lies; PeriodError if the report has no such period."""
         return PeriodLocation.of(self.bucket, dag.report, dag.cadence.period(period_id))
 
     def published_partitions(self, table: str, first_id: str = "") -> PublishedPartitions:
@@ -180,10 +180,13 @@ class Lake:
 
         One call is under way for a table and period, and all who ask meanwhile share its answer.
         """
+        expression = ""
+        if first_id:
+            expression = f"period >= '{first_id}'"
         pages = self.glue.get_paginator("get_partitions").paginate(
             DatabaseName=self.database,
             TableName=table,
-            Expression=f"period >= '{first_id}'" if first_id else "",
+            Expression=expression,
             ExcludeColumnSchema=True,
         )
         partitions = {}
@@ -322,7 +325,7 @@ def _require_at_most(limit: int, number: int, unit: str, uri: str) -> None:
 
 
 def _shortened(names: Sequence[str], manifest: Manifest) -> list[str]:
-    """Return SQL of columns as text, cut if it is long; NULL for those that a period has not."""
+    """Return SQL of columns as text, cut if it is long; NULL for those that a period lacks."""
     known = {column.name for column in manifest.columns}
     expressions = []
     for name in names:

@@ -128,20 +128,24 @@ def dated_runs(dag: ReportDag, session: Session) -> dict[str, DatedRun]:
 
 def _read_report_dag(dag_id: str, stored: Mapping[str, Any], is_paused: bool) -> ReportDag | None:
     """Return the DAG that Airflow has stored; None if it has another schedule, or no start."""
+    # As Airflow serializes it: the fields of an object, such as a timetable, are its `__var`.
     try:
         dag = stored["dag"]
         timetable = PeriodTimetable.deserialize(dag["timetable"]["__var"])
         start_seconds = dag["start_date"]
     except (KeyError, TypeError, PeriodError):
         return None
+    until = None
     end_seconds = dag.get("end_date")
+    if end_seconds is not None:
+        until = datetime.fromtimestamp(end_seconds, UTC)
     return ReportDag(
         dag_id=dag_id,
         timetable=timetable,
         since=datetime.fromtimestamp(start_seconds, UTC),
         is_paused=is_paused,
         has_table=NO_TABLE_TAG not in dag.get("tags", ()),
-        until=datetime.fromtimestamp(end_seconds, UTC) if end_seconds is not None else None,
+        until=until,
         logic=_logic(dag["tasks"]),
     )
 
@@ -156,7 +160,7 @@ def _logic(tasks: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _period_id(cadence: Cadence, run: DagRun) -> str:
-    """Return the period that a run reports; empty if it failed since it reports none."""
+    """Return the id of the period that a run reports; empty if it reports none, and so failed."""
     conf = run.conf or {}
     try:
         return period_of_run(cadence, run, param=conf.get(PERIOD_PARAM) or "").id

@@ -1,4 +1,4 @@
-"""Calendar periods in a time zone: the days, weeks, months, quarters and years that a report is made for.
+"""Calendar periods in a time zone: the days, weeks, months, quarters and years of reports.
 
 A period is half-open, [start, end), and begins with its first date. **A date begins at the first
 instant at which a clock in the zone reads that date's midnight or later.** So the periods of a
@@ -54,7 +54,9 @@ def _require_one_of(choices: object, value: object, field: str) -> None:
 
 @dataclass(frozen=True)
 class Cadence:
-    """How time is cut into periods; PeriodError if a field is wrong. Made by `daily`, `weekly` and so on.
+    """How time is cut into periods; PeriodError if a field is wrong.
+
+    It is made by `daily`, `weekly`, `monthly`, `quarterly` or `yearly`.
 
     Attributes:
         unit: The length of a period: `daily`, `weekly`, `monthly`, `quarterly` or `yearly`.
@@ -72,8 +74,8 @@ class Cadence:
             _require_one_of(Weekday, self.first_day, "first_day")
         elif self.first_day is not None:
             raise PeriodError(
-                f"first_day {self.first_day!r} has no meaning for a {self.unit} cadence: leave"
-                " it out"
+                f"first_day {self.first_day!r} has no meaning for a {self.unit} cadence:"
+                " leave it out"
             )
         zone_of(self.timezone)
 
@@ -101,7 +103,11 @@ class Cadence:
         return ZoneInfo(self.timezone)
 
     def period(self, id: str) -> "Period":
-        """Return the period of an id: "2026-11-15" (day, week), "2026-11", "2026-Q4", "2026"; PeriodError if none."""
+        """Return the period of an id; PeriodError if there is none.
+
+        Args:
+            id: Such as "2026-11-15" (a day or a week), "2026-11", "2026-Q4" or "2026".
+        """
         first_date = self._read(id)
         if first_date is None:
             naming = _NAMING[self.unit]
@@ -112,12 +118,16 @@ class Cadence:
         return self._beginning_on(first_date)
 
     def containing(self, instant: datetime) -> "Period":
-        """Return the period with start <= instant < end; PeriodError if it is naive or outside the supported years."""
+        """Return the period with start <= instant < end.
+
+        Raises:
+            PeriodError: The instant has no time zone, or lies outside the supported years.
+        """
         utc = to_utc(instant)
         self._check_year(utc.year)
         index = self._index(utc.astimezone(self.zone).date())
-        # Where a clock goes back over midnight, it shows the previous date again after the new one
-        # has begun.
+        # A clock that goes back over midnight shows the previous date again, although the new one
+        # has begun: then the index is one too low.
         while self._start(index + 1) <= utc:
             index += 1
         return self._nearest(index, 1)
@@ -142,7 +152,10 @@ class Cadence:
             period = period.next
 
     def overlapping(self, period: "Period") -> Iterator["Period"]:
-        """Yield the periods that overlap with a period of any cadence, in order; errors as for `containing`."""
+        """Yield the periods that overlap with a period of any cadence, in order.
+
+        Errors are those of `containing`.
+        """
         first = self.containing(period.start_utc)
         return self.between(first.start_utc, period.end_utc)
 
@@ -173,7 +186,7 @@ class Cadence:
         return get_args(Weekday).index(self.first_day) + 1
 
     def _index(self, day: date) -> int:
-        """The number of the nominal period that holds a date. Consecutive periods count up by one."""
+        """The number of the nominal period that holds a date; they count up by one."""
         months = _MONTHS.get(self.unit)
         if months is not None:
             return (day.year * 12 + day.month - 1) // months
@@ -191,7 +204,7 @@ class Cadence:
         return midnight(self.zone, self._first_date(index))
 
     def _nearest(self, index: int, step: int) -> "Period":
-        """The period of a number, or the nearest one in steps of 1 or -1 that the zone did not skip."""
+        """The period of a number; if the zone skipped it, the nearest one in steps of 1 or -1."""
         while self.unit == "daily" and self._start(index) == self._start(index + 1):
             index += step
         first_date = self._first_date(index)
@@ -211,7 +224,7 @@ class Cadence:
         """The nominal first date that an id stands for; None if it is not written as one."""
         try:
             first_date = self._parse(id)
-        except (AttributeError, TypeError, ValueError):
+        except (AttributeError, TypeError, ValueError):  # also for an id that is not a text
             return None
         # Python reads other ways to write a date, too, such as 20261115.
         if self._id(first_date) != id:
@@ -237,7 +250,9 @@ class Cadence:
 
 @total_ordering
 class Period(BaseModel, frozen=True, extra="forbid"):
-    """One period of a cadence: [start, end). Cadences make it. Only periods of one cadence have an order.
+    """One period of a cadence: [start, end).
+
+    Cadences make it. Only periods of one cadence have an order.
 
     It is its own wire form: `model_validate` reads what `model_dump(mode="json")` gives, to an
     equal period. It refuses what is not a period of its cadence, with pydantic's ValidationError.
@@ -272,11 +287,10 @@ class Period(BaseModel, frozen=True, extra="forbid"):
     @model_validator(mode="after")
     def _require_period_of_its_cadence(self) -> Self:
         if self.cadence._id(self.first_date) != self.id:
-            problem = (
-                f"{self.id!r} is not the id of a {self.cadence.noun} that begins on"
-                f" {self.first_date}"
+            raise PeriodError(
+                f"{self.id!r} is not the id of a {self.cadence.noun}"
+                f" that begins on {self.first_date} ({self.cadence.description})"
             )
-            raise PeriodError(f"{problem} ({self.cadence.description})")
         self.cadence._beginning_on(self.first_date)
         return self
 
@@ -290,7 +304,10 @@ class Period(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def index(self) -> int:
-        """The number of the period. It counts up by one from period to period, and by two over a skipped date."""
+        """The number of the period.
+
+        It counts up by one from period to period, and by two over a date that the zone skipped.
+        """
         return self.cadence._index(self.first_date)
 
     @property
@@ -310,12 +327,18 @@ class Period(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def start(self) -> datetime:
-        """The first instant of the period, in the cadence's zone. Do arithmetic on `start_utc` instead."""
+        """The first instant of the period, in the cadence's zone.
+
+        Do arithmetic on `start_utc` instead: here Python would add to what the clock shows.
+        """
         return self.start_utc.astimezone(self.cadence.zone)
 
     @property
     def end(self) -> datetime:
-        """The first instant after the period, in the cadence's zone. Do arithmetic on `end_utc` instead."""
+        """The first instant after the period, in the cadence's zone.
+
+        Do arithmetic on `end_utc` instead: here Python would add to what the clock shows.
+        """
         return self.end_utc.astimezone(self.cadence.zone)
 
     @property
@@ -329,7 +352,15 @@ class Period(BaseModel, frozen=True, extra="forbid"):
         return self.cadence._nearest(self.index - 1, -1)
 
     def dates_in(self, timezone: str = "UTC", late_by: timedelta = timedelta(0)) -> list[date]:
-        """Return the dates that clocks in a zone show in [start, end + late_by); PeriodError if a value is wrong."""
+        """Return the dates that clocks in a zone show in [start, end + late_by).
+
+        Args:
+            timezone: IANA name of the zone.
+            late_by: How long after the end events may land.
+
+        Raises:
+            PeriodError: There is no such zone, or `late_by` is negative.
+        """
         if late_by < timedelta(0):
             raise PeriodError(
                 f"late_by {late_by!r} is negative: it is how long after the end events may land"
@@ -338,7 +369,10 @@ class Period(BaseModel, frozen=True, extra="forbid"):
 
 
 def periods_among(cadence: Cadence, ids: Iterable[str]) -> Iterator[Period]:
-    """Yield the periods that have one of the ids, and leave out other ids, such as those of another `first_day`."""
+    """Yield the periods that have one of the ids.
+
+    Ids of no period, such as those of weeks with another `first_day`, are left out.
+    """
     for id in ids:
         try:
             period = cadence.period(id)
@@ -348,7 +382,10 @@ def periods_among(cadence: Cadence, ids: Iterable[str]) -> Iterator[Period]:
 
 
 def daily(timezone: str = "UTC") -> Cadence:
-    """Return the cadence of days in an IANA time zone. A date that the zone skipped is not a day."""
+    """Return the cadence of days in an IANA time zone.
+
+    A date that the zone skipped is not a day.
+    """
     return Cadence("daily", timezone)
 
 

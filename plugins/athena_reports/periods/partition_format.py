@@ -26,7 +26,7 @@ _TIMES = [  # of one day; they differ in each part of a time
 
 @lru_cache(maxsize=1024)
 def require_dates(format: str) -> str:
-    """Return a format of partitions (`strftime`) if each of its texts names a day, a month or a year.
+    """Return a format of partitions (`strftime`) whose texts name a day, a month or a year each.
 
     A text may also name another run of consecutive dates, such as a week. It takes some
     milliseconds, once per format.
@@ -44,16 +44,16 @@ def require_dates(format: str) -> str:
         ) from error
     if is_finer_than_a_day:
         raise ValueError(
-            "it has a directive finer than a day, and hourly partitions are not supported yet. Read"
-            " a table with daily partitions, or filter by period.contains alone, without a filter"
-            " on partitions and without an Input."
+            "it has a directive finer than a day, and hourly partitions are not supported yet."
+            " Read a table with daily partitions, or filter by period.contains alone,"
+            " without a filter on partitions and without an Input."
         )
     if dates_of_one_text:
         first, second = dates_of_one_text
         raise ValueError(
-            f"it does not name the day, month or year of a date: {first} and {second} are both"
-            f" {first.strftime(format)!r}. Name the year, and what lies between it and the day, as"
-            " in %Y-%m-%d or %Y-%m."
+            "it does not name the day, month or year of a date:"
+            f" {first} and {second} are both {first.strftime(format)!r}."
+            " Name the year, and what lies between it and the day, as in %Y-%m-%d or %Y-%m."
         )
     return format
 
@@ -64,7 +64,10 @@ def _is_finer_than_a_day(format: str) -> bool:
 
 
 def _two_dates_of_one_text(format: str) -> tuple[date, date] | None:
-    """Return two dates of one text that are a year apart or have another text between them; None if there are none."""
+    """Return two dates of one text that are a year apart, or have another text between them.
+
+    None if there are no two such dates.
+    """
     runs: dict[str, tuple[date, date]] = {}  # first and last date so far
     day = _FIRST_DATE
     while day <= _LAST_DATE:

@@ -47,9 +47,9 @@ def period_of_run(cadence: Cadence, run: DagRunDates, *, param: str = "") -> Per
     is_backfill = run.run_type == "backfill"
     if param and is_backfill:
         raise RunPeriodError(
-            f"The param {PERIOD_PARAM!r} is {param!r}, but this run belongs to a backfill, where"
-            " each run takes its own period. Start it again without the param; if it has none,"
-            " delete the run that it took over first."
+            f"The param {PERIOD_PARAM!r} is {param!r}, but this run belongs to a backfill,"
+            " where each run takes its own period. Start it again without the param;"
+            " if it has none, delete the run that it took over first."
         )
     if param:
         try:
@@ -58,20 +58,20 @@ def period_of_run(cadence: Cadence, run: DagRunDates, *, param: str = "") -> Per
             raise RunPeriodError(f"The param {PERIOD_PARAM!r} is not valid: {error}") from error
     if start is None or end is None:
         return cadence.last_complete(run.run_after)
-    # The interval of a backfill's run begins at its logical date; that of a triggered run ends
-    # there.
+    # A backfill's run has an interval that begins at its logical date. That of a triggered run ends
+    # at its logical date, also after a backfill has taken the run over.
     has_taken_over = is_backfill and run.logical_date is not None and run.logical_date != start
     if has_taken_over:
         raise RunPeriodError(
             "The backfill took over a run that was triggered with the logical date"
-            f" {run.logical_date} and reports the period before it, from {start} on. Delete the"
-            " run, then start the backfill again."
+            f" {run.logical_date} and reports the period before it, from {start} on."
+            " Delete the run, then start the backfill again."
         )
     period = cadence.containing(start)
     if (period.start_utc, period.end_utc) != (start, end):
         raise RunPeriodError(
-            f"The run's data interval, {start.isoformat()} to {end.isoformat()}, is not a period of"
-            f" {cadence.description}: the DAG's schedule has changed since the run was created."
+            f"The run's data interval, {start.isoformat()} to {end.isoformat()}, is not a period"
+            f" of {cadence.description}: the DAG's schedule has changed since the run was created."
             f" Trigger a run with the param {PERIOD_PARAM!r} instead, for example {period.id}."
         )
     return period

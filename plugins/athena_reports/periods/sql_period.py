@@ -1,4 +1,7 @@
-"""A period as SQL: its bounds, the filters on event time and partitions, and literals (Athena user guide)."""
+"""A period as SQL: its bounds, the filters on event time and partitions, and literals.
+
+What Athena takes is in its user guide.
+"""
 
 import math
 from collections.abc import Sequence
@@ -119,7 +122,10 @@ class SqlPeriod:
 
 
 def partition_values(columns: Sequence[str], day: date, format: str, kind: str) -> tuple[str, ...]:
-    """Return the values under which Glue holds the partition of a date; see `SqlPeriod.partitions`."""
+    """Return the values under which Glue holds the partition of a date.
+
+    The arguments are those of `SqlPeriod.partitions`.
+    """
     texts = [day.strftime(format)]
     if len(columns) == 3:
         texts = [f"{day:%Y}", f"{day:%m}", f"{day:%d}"]
@@ -129,7 +135,10 @@ def partition_values(columns: Sequence[str], day: date, format: str, kind: str) 
 
 
 def literal(value: ParamValue) -> str:
-    """Return a Python value as an Athena SQL literal, a list as the right side of `IN`; ValueError if it has none."""
+    """Return a Python value as an Athena SQL literal; ValueError if it has none.
+
+    A list becomes the right side of `IN`.
+    """
     match value:  # a class pattern takes subclasses too: bool before int, datetime before date
         case None:
             return "NULL"
@@ -158,16 +167,15 @@ def literal(value: ParamValue) -> str:
             items = ", ".join(map(literal, value))
             return f"({items})"
     raise ValueError(
-        f"{value!r} has no SQL literal: give a str without NUL, bigint, finite float, Decimal of up"
-        " to 38 digits, a bool, a date, None, a datetime in whole milliseconds, or a list of these"
-        " that is not empty."
+        f"{value!r} has no SQL literal: give a str without NUL, bigint, finite float,"
+        " Decimal of up to 38 digits, a bool, a date, None, a datetime in whole milliseconds,"
+        " or a list of these that is not empty."
     )
 
 
 def _one_key_filter(column: str, dates: Sequence[date], format: str, kind: PartitionKind) -> str:
-    texts = dict.fromkeys(
-        day.strftime(format) for day in dates
-    )  # each once: a partition may hold a month
+    # A partition may hold all days of a month. Its text is listed once.
+    texts = dict.fromkeys(day.strftime(format) for day in dates)
     values = ", ".join(_partition_literal(text, kind) for text in texts)
     return f"({column} IN ({values}))"
 

@@ -37,7 +37,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def _similar_names(name: str) -> list[str]:
-    """Return up to three names of zones: of a city of this name, else names that are spelt alike."""
+    """Return up to three names of zones: those of a city of this name, else similar ones."""
     known = {}
     for zone in available_timezones():
         if not zone.startswith(_NOT_PORTABLE):
@@ -94,8 +94,8 @@ def dates_shown(zone: ZoneInfo, start: datetime, end: datetime) -> list[date]:
     first = start.astimezone(zone).date()
     last = end.astimezone(zone).date()
     # A stretch in which the clock shows one date begins or ends at a midnight, first or last, or at
-    # one of the two ends. The midnight after the last date counts: that date may be shown for the
-    # second time.
+    # one of the two ends. The midnight after the last date counts too: a clock that goes back over
+    # it shows the last date for the second time.
     readings = {start, end - _INSTANT}
     for number in range((last - first).days + 2):
         day = first + timedelta(days=number)

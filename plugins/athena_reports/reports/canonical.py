@@ -1,7 +1,8 @@
-"""Values and functions as nested texts: equal for equal values, in every process, and else different.
+"""Values and functions as nested texts: the same for equal values, and for no others.
 
-`repr` does not do that: of a set it has the order of the hashes, of an object its address, and of
-a class in a DAG file the name that Airflow makes of the file's path.
+They are the same in every process too. `repr` does not do that: of a set it has the order of the
+hashes, of an object its address, and of a class in a DAG file the name that Airflow makes of the
+file's path.
 """
 
 import ast
@@ -29,7 +30,7 @@ Canonical: TypeAlias = str | Sequence["Canonical"]
 
 
 class UnreadableError(ValueError):
-    """A value cannot be read the same way in every process; the message names its type and place."""
+    """A value cannot be read the same way in every process; the message names type and place."""
 
 
 def canonical(value: object, place: str) -> Canonical:
@@ -76,15 +77,14 @@ class _Reader:
 
     def __init__(self) -> None:
         # By the id() of each function that was read so far: how many were read before it. A
-        # function that comes again is this number. It may refer to itself, and many may refer to
-        # each other.
+        # function that comes again is this number. So functions may refer to themselves, and to
+        # each other, without end.
         self._functions: dict[int, int] = {}
 
     def read(self, value: Any, place: str) -> Canonical:
         """Return the name of the value's type, then all that tells it from others of this type."""
         kind = type(value)
-        # Not the module: it may be moved, and Airflow names that of a DAG file after the file's
-        # path.
+        # Not with its module, which may be moved. Airflow names that of a DAG file after its path.
         name = kind.__qualname__
         if kind in _TEXT_OF_PLAIN_VALUE:
             return [name, _TEXT_OF_PLAIN_VALUE[kind](value)]
@@ -208,8 +208,7 @@ def _fields(value: Any, place: str) -> dict[str, Any]:
 
 def _is_of_a_library(function: FunctionType) -> bool:
     """Whether a function was written in the standard library or in this package."""
-    # Of its globals, because `functools.wraps` copies `__module__` from the function that is
-    # wrapped.
+    # By its globals, because `functools.wraps` gives a wrapper the `__module__` of what it wraps.
     package = str(function.__globals__.get("__name__")).partition(".")[0]
     this_package = __name__.partition(".")[0]
     return package == this_package or package in sys.stdlib_module_names

@@ -56,8 +56,8 @@ def named(columns: Mapping[str, Column]) -> Mapping[str, Column]:
         is_taken = name.lower() == "period"
         if not name or is_taken or not _fits_glue(name):
             raise ValueError(
-                f"{name!r} cannot be a column: `period` is the partition key, a name is one short"
-                " line."
+                f"{name!r} cannot be a column:"
+                " `period` is the partition key, a name is one short line."
             )
     return MappingProxyType(columns)
 

@@ -1,4 +1,7 @@
-"""A table that a report reads: the declaration that its partition filter, the look for gaps and the estimate share."""
+"""A table that a report reads.
+
+Its partition filter, the look for gaps and the estimate follow from one declaration.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
@@ -60,7 +63,9 @@ _PartitionFormat = Annotated[str, AfterValidator(require_dates)]
 
 @pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
 class Input:
-    """A table that a report reads, partitioned as `period.partitions` filters it; InputError if a field is wrong.
+    """A table that a report reads; InputError if a field is wrong.
+
+    It is partitioned as `period.partitions` filters it.
 
     Attributes:
         table: Its name in Glue.

@@ -20,9 +20,13 @@ KIND = "v2"
 
 
 def is_outdated(published: str, today: str) -> bool:
-    """Return whether a period was published by other logic than today's, both as `logic_digest` gives it.
+    """Return whether a period was published by other logic than today's.
 
     Of a digest of another kind, or of none, this is not known. Such a period is not outdated.
+
+    Args:
+        published: The digest of the period, as `logic_digest` gave it.
+        today: The digest of today's logic.
     """
     prefix = f"{KIND}:"
     is_known = published.startswith(prefix) and today.startswith(prefix)
@@ -64,10 +68,10 @@ def logic_digest(
 
 
 def read_transforms(transforms: Sequence[Callable[..., Any]], logic_version: str) -> Canonical:
-    """Return what tells some transforms from others: the `logic_version`, or what they are if it is empty.
+    """Return what tells some transforms from others.
 
-    Of a transform of this package these are its public name and its arguments, of an author's
-    function what `canonical` reads.
+    It is the `logic_version`, or if that is empty what the transforms are: of a transform of this
+    package its public name and its arguments, of an author's function what `canonical` reads.
 
     Raises:
         UnreadableError: A transform is not the same in every process.
@@ -103,9 +107,8 @@ def _included_files(sql: str, folder: Path) -> list[tuple[str, str | None]]:
 def _included_names(template: str, environment: Environment) -> list[str]:
     if "{%" not in template:  # then it includes nothing, and to parse it would take long
         return []
-    names = meta.find_referenced_templates(
-        environment.parse(template)
-    )  # None for each that is not a constant
+    # A name that is not a constant is None here.
+    names = meta.find_referenced_templates(environment.parse(template))
     return sorted(name for name in names if name is not None)
 
 

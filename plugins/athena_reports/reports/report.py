@@ -1,4 +1,7 @@
-"""The declaration of a report. It is validated at once, so a mistake is an import error of its DAG file."""
+"""The declaration of a report.
+
+It is validated at once, so a mistake is an import error of its DAG file.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
@@ -84,7 +87,9 @@ _Formats = Annotated[Sequence[Format], Field(min_length=1), AfterValidator(_requ
 
 
 class Report(pydantic.BaseModel, frozen=True):
-    """One report: a SQL file, and what happens to its rows. A ReportError names a field that is wrong.
+    """One report: a SQL file, and what happens to its rows.
+
+    A ReportError names a field that is wrong.
 
     Attributes:
         name: Up to 64 lower-case letters, digits and underscores; DAG ids, S3 keys and tables begin
@@ -212,7 +217,10 @@ class Report(pydantic.BaseModel, frozen=True):
 
     @cached_property
     def sql_text(self) -> str:
-        """The SQL template. It ends with a newline, so that Airflow never takes it for a file's name."""
+        """The SQL template.
+
+        It ends with a newline, so that Airflow never takes it for a file's name.
+        """
         folder = settings().sql_folder
         path = folder / self.sql
         if not path.resolve().is_relative_to(folder.resolve()):
@@ -253,7 +261,10 @@ class Report(pydantic.BaseModel, frozen=True):
         )
 
     def with_params(self, cadence: str, overrides: Mapping[str, ParamValue]) -> Self:
-        """Return the report with the params of one cadence laid over its own; ReportError if they do not fit."""
+        """Return the report with the params of one cadence laid over its own.
+
+        A ReportError says if the report has no such param, or one of another type.
+        """
         if not overrides:
             return self
         declared = {name: type(value).__name__ for name, value in self.params.items()}

@@ -1,4 +1,7 @@
-"""A report's SQL: a Jinja template that knows `period` (a `SqlPeriod`), `params` (SQL literals), and `inputs`."""
+"""A report's SQL: a Jinja template that knows `period`, `params` and `inputs`.
+
+They are a `SqlPeriod`, the params as `SqlValue` and the inputs as `SqlInput`.
+"""
 
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,9 +35,14 @@ def template_problem(
     *,
     must_filter: bool = False,
 ) -> str | None:
-    """Parse and render a template, which may include files of a folder. Return what is wrong with it, or None.
+    """Parse and render a template, and return what is wrong with it, or None.
 
-    With `must_filter` it has to ask each of its inputs for the filter on its partitions.
+    Args:
+        source: The template.
+        params: The constants that it knows.
+        folder: The folder whose files it may include.
+        inputs: The inputs that it knows.
+        must_filter: Whether it has to ask each input for the filter on its partitions.
     """
     loader = FileSystemLoader(folder)
     environment = SandboxedEnvironment(loader=loader, undefined=StrictUndefined, optimized=False)
@@ -64,7 +72,10 @@ def template_context(
 
 @dataclass(frozen=True)
 class SqlValue:
-    """A param in a template: it prints as a SQL literal, compares as the value, and a list of them can be looped."""
+    """A param in a template: it prints as a SQL literal, and compares as the value.
+
+    A template can loop over a list.
+    """
 
     value: ParamValue
 
@@ -87,7 +98,11 @@ class SqlValue:
 
 @dataclass
 class SqlInput:
-    """An input in a template; `partitions` filters it as it is declared, for the period before too if it reads that."""
+    """An input in a template.
+
+    Its `partitions` filter it as it is declared, for the period before too if it reads that.
+    `asked` says if the template has asked for them.
+    """
 
     source: Input
     period: SqlPeriod
@@ -117,8 +132,7 @@ def _context(
     period: SqlPeriod, params: Mapping[str, ParamValue], sql_inputs: Mapping[str, SqlInput]
 ) -> dict[str, object]:
     values = {name: SqlValue(value) for name, value in params.items()}
-    # Attributes: of a dictionary a template would see the methods, such as `values`, before the
-    # params.
+    # Not dictionaries: a template would see their methods, such as `values`, before the params.
     return {
         "period": period,
         "params": SimpleNamespace(**values),

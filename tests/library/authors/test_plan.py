@@ -170,9 +170,7 @@ def test_a_period_that_a_check_forbids_is_said_and_is_not_restated() -> None:
 def aws(
     glue: GlueClient, s3: S3Client, database: str, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> Aws:
-    """Services with three published weeks of a report,
-    and one that has no Parquet and so no partition.
-    """
+    """Services with three published weeks of a report, and one without Parquet or partition."""
     monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", database)
     monkeypatch.setenv("ATHENA_REPORTS_BUCKET", bucket)
     for period_id in PUBLISHED:

@@ -1,5 +1,6 @@
-"""A preview says what a period reads and costs, refuses what its run refuses,
-and shows what its query gave.
+"""A preview says what a period reads and costs, and shows what its query gave.
+
+It refuses what its run refuses.
 """
 
 from __future__ import annotations
@@ -62,9 +63,7 @@ def lake(
     sql_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The table `plays`, which lacks one of the dates of the week,
-    and has 10 bytes for each other date.
-    """
+    """The table `plays`: 10 bytes for each date, but one of the dates of the week is missing."""
     monkeypatch.setenv("ATHENA_REPORTS_DATABASE", database)
     monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", database)
     monkeypatch.setenv("ATHENA_REPORTS_BUCKET", bucket)

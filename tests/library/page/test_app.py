@@ -74,8 +74,7 @@ class Viewer:
         self, *, method: str, details: Any, user: Viewer, access_entity: Any
     ) -> bool:
         assert user is self
-        # Single DAGs alone: who is asked about all of them, without an id, refuses,
-        # as FAB's auth manager does.
+        # About single DAGs only. Asked about all, without an id, it refuses as FAB's manager does.
         return details.id in (set(self.reads) - set(self.hidden) if method == "GET" else self.runs)
 
 
@@ -226,9 +225,7 @@ def test_what_cannot_be_read_of_one_report_hides_no_other(
 def test_a_glue_that_hangs_holds_up_a_few_requests_and_nothing_else(
     client: TestClient, account: Account
 ) -> None:
-    """What waits too long is told when to ask again;
-    the rest of the API server answers meanwhile.
-    """
+    """What waits too long is told when to ask again; all else of the API server answers."""
     answers: list[httpx.Response] = []
     calls: list[bytes] = []
     hangs, served = Event(), app_module.AT_ONCE + app_module.MAY_WAIT

@@ -88,8 +88,9 @@ def situations(
 def expected_states(
     period: Period, partitions: PublishedPartitions, runs: Mapping[str, Run]
 ) -> set[str]:
-    """By the words of the definition, one period at a time,
-    with instants where the code compares texts.
+    """The states by the words of the definition, one period at a time.
+
+    It compares instants, where the code compares texts.
     """
     mine, before, run = (
         partitions.get(period.id),

@@ -177,9 +177,7 @@ def test_a_period_without_one_of_the_columns_has_no_values(
 def test_history_of_a_single_row_is_a_line_whatever_its_text_is(
     account: Account, publisher: Publisher
 ) -> None:
-    """It may differ in each period, such as the period's name,
-    if no check says that it tells rows apart.
-    """
+    """Its text may differ in each period, unless a check says that it tells rows apart."""
     weeks = [WEEK, WEEK.next, WEEK.next.next]
     for number, week in enumerate(weeks):
         publisher.put(week, rows=f"SELECT 'week {number}' AS name, {number} AS total")

@@ -55,9 +55,7 @@ def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after
 
 
 def test_all_who_ask_at_once_share_one_answer_of_glue(account: Account) -> None:
-    """A refusal too: were it asked for again by each,
-    a Glue that hangs would hold them up one after another.
-    """
+    """A refusal too. Asked for again by each, a Glue that hangs would hold them up in turn."""
     calls: list[str] = []
     hangs = Event()
 
@@ -131,9 +129,7 @@ def test_what_is_too_large_or_unfolds_too_far_is_not_read(
 
 
 def test_a_small_file_of_huge_values_stays_small(account: Account, tmp_path: Path) -> None:
-    """A kilobyte of Parquet with a hundred values of eight megabytes each,
-    and one with a single value of half a GB.
-    """
+    """A few kilobytes of Parquet with one value of 250 MB, and with a hundred values of 8 MB."""
     manifest = published(account, "SELECT 'x' AS user_id, 1 AS score")
     cut = "x" * (page.SHOWN_CHARS - 1) + "…"
     for rows, length in ((1, 250_000_000), (100, 8_000_000)):

@@ -1,6 +1,4 @@
-"""What the page finds in a metadata database, as Airflow fills it,
-of the reports and their runs.
-"""
+"""What the page finds of reports and their runs in a metadata database, as Airflow fills it."""
 
 from __future__ import annotations
 
@@ -40,7 +38,10 @@ if TYPE_CHECKING:
 SINCE = datetime(2024, 3, 6, 5, tzinfo=UTC)
 WEEK = WEEKS.period("2026-03-01")
 DAGS = '''
-"""DAGs of Airflow: a report in two cadences, one that ended and has no table, three other DAGs."""
+"""DAGs of Airflow.
+
+A report in two cadences, one that ended and has no table, and three DAGs that are no reports.
+"""
 from datetime import datetime
 
 from airflow.sdk import DAG
@@ -54,9 +55,13 @@ texts = Report(
     name="texts", sql="plays.sql", since="2026-03-01", until="2026-03-15", outputs=["csv"]
 )
 texts_weekly = build_dag(texts, weekly("sunday", "Asia/Tokyo"))
-tags = ["athena-report"]
-tagged = DAG("tagged_weekly", schedule="@weekly", start_date=datetime(2026, 3, 1), tags=tags)
-undated = DAG("undated_weekly", schedule=PeriodTimetable(weekly("sunday")), tags=tags)
+tagged = DAG(
+    "tagged_weekly",
+    schedule="@weekly",
+    start_date=datetime(2026, 3, 1),
+    tags=["athena-report"],
+)
+undated = DAG("undated_weekly", schedule=PeriodTimetable(weekly("sunday")), tags=["athena-report"])
 other = DAG("other", schedule=None)
 '''
 
@@ -95,8 +100,9 @@ def add_run(
     run_type: str = "manual",
     **fields: Any,
 ) -> None:
-    """Store a run as Airflow stores one that the API triggers;
-    without a logical date unless `fields` have it.
+    """Store a run as Airflow stores one that the API triggers.
+
+    It has no logical date unless `fields` have it.
     """
     run = DagRun(
         "plays_weekly", run_id, run_type=run_type, run_after=WEEK.end_utc, state=state, **fields

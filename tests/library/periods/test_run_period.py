@@ -34,8 +34,9 @@ def with_interval(run_type: str, period_id: str, cadence: Cadence = WEEKLY) -> R
 
 
 def test_a_backfill_that_took_over_a_run_of_another_period_is_refused() -> None:
-    """Triggered by hand with the start of a week, a run is for the week before:
-    its interval stays.
+    """Triggered by hand with the start of a week, a run is for the week before.
+
+    When a backfill takes it over, its interval stays.
     """
     before = replace(
         with_interval("manual", "2025-03-02"), logical_date=WEEKLY.period("2025-03-09").start_utc

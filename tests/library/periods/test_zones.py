@@ -74,9 +74,7 @@ class Clock:
         return self.starts[day + MARGIN]
 
     def day_at(self, second: int) -> int:
-        """The date that has begun last; of several that begin at once,
-        the one that was not skipped.
-        """
+        """The date that began last; of several that began at once, the one that was not skipped."""
         return bisect_right(self.starts, second) - 1 - MARGIN
 
     def dates_shown(self, begin: int, end: int) -> list[str]:
@@ -115,8 +113,9 @@ def test_every_zone_is_walked_and_makes_a_cadence_but_not_the_machine_s_own(zone
 
 
 def test_days_weeks_and_dates_shown_around_every_change_of_offset(zones: Zones) -> None:
-    """Daily periods and weeks from any day, looked up by instants on both sides;
-    and where a day's events are filed.
+    """Daily periods and weeks from any day, looked up by instants on both sides.
+
+    Also where a day's events are filed.
     """
     skipped, utc = set(), Clock(stretches_of("UTC"))
     for stretches, zone in zones.items():

@@ -1,5 +1,6 @@
-"""What is read of values and functions: all that tells them apart,
-and nothing that differs between processes.
+"""What is read of values and functions.
+
+It is all that tells them apart, and nothing that differs between processes.
 """
 
 from __future__ import annotations
