@@ -113,26 +113,6 @@ class Check(BaseModel, frozen=True):
     key: tuple[str, ...] = ()
 
 
-class _ColumnMessages(NamedTuple):
-    """What a check of the columns says of a column, as templates for `str.format`."""
-
-    missing: str
-    other_type: str
-    not_expected: str
-
-
-_SCHEMA_MESSAGES = _ColumnMessages(
-    missing="{name} is missing, expected {expected}",
-    other_type="{name} is {duckdb_type}, expected {expected}",
-    not_expected="{name} is {duckdb_type}, expected no such column",
-)
-_PROMISE_MESSAGES = _ColumnMessages(
-    missing="{name!r} is missing, declared as {expected}",
-    other_type="{name!r} is {glue_type}, declared as {expected}",
-    not_expected="{name!r} is {glue_type}, declared as no column",
-)
-
-
 class _Finding(NamedTuple):
     """What a check finds, apart from what it is called."""
 
@@ -457,6 +437,26 @@ def promised(columns: Mapping[str, str]) -> Check:
         return _Finding(True, "The columns are those that the report declares.")
 
     return Check(name="columns", severity="fail", find=find)
+
+
+class _ColumnMessages(NamedTuple):
+    """What a check of the columns says of a column, as templates for `str.format`."""
+
+    missing: str
+    other_type: str
+    not_expected: str
+
+
+_SCHEMA_MESSAGES = _ColumnMessages(
+    missing="{name} is missing, expected {expected}",
+    other_type="{name} is {duckdb_type}, expected {expected}",
+    not_expected="{name} is {duckdb_type}, expected no such column",
+)
+_PROMISE_MESSAGES = _ColumnMessages(
+    missing="{name!r} is missing, declared as {expected}",
+    other_type="{name!r} is {glue_type}, declared as {expected}",
+    not_expected="{name!r} is {glue_type}, declared as no column",
+)
 
 
 def _column_problems(

@@ -398,7 +398,7 @@ def _fit_float(values: Sequence[int | float], kept_bits: int, most_bits: int) ->
 
 
 def _fit_decimal(values: Sequence[Decimal | int], precision: int, scale: int) -> bool:
-    """Return whether values have at most `precision` digits, and `scale` of them after the point."""
+    """Return whether no value has more than `precision` digits, or `scale` after the point."""
     smallest_step = Decimal(1).scaleb(-scale)
     # Without traps, a value with too many digits becomes NaN, which no value equals.
     context = Context(prec=precision, traps=[])
