@@ -17,30 +17,30 @@ RETRYABLE = {"DiskFullError", "MissingPartitionsError", "PublishError", "TableEr
 
 def error_classes() -> list[type[Exception]]:
     """Every class of an error that a module of the package defines."""
-    found = []
+    classes = []
     for module in pkgutil.walk_packages(athena_reports.__path__, "athena_reports."):
         if module.name == "athena_reports.__main__":  # it would run the command line
             continue
         for _, value in inspect.getmembers(import_module(module.name), inspect.isclass):
             if issubclass(value, Exception) and value.__module__ == module.name:
-                found.append(value)
-    return found
+                classes.append(value)
+    return classes
 
 
 def test_whoever_expects_errors_of_the_package_gets_each_of_them() -> None:
     classes = error_classes()
 
     assert {errors.TransformError, ReportError} < set(classes)
-    assert {found.__module__ for found in classes} > {"athena_reports.aws.s3"}
-    assert [found for found in classes if not issubclass(found, AthenaReportsError)] == []
+    assert {class_.__module__ for class_ in classes} > {"athena_reports.aws.s3"}
+    assert [class_ for class_ in classes if not issubclass(class_, AthenaReportsError)] == []
 
 
 def test_each_class_says_whether_the_same_call_may_succeed_later() -> None:
-    assert {
-        found.__name__
-        for found in error_classes()
-        if issubclass(found, AthenaReportsError) and found.retryable
-    } == RETRYABLE
+    retryable = set()
+    for class_ in error_classes():
+        if issubclass(class_, AthenaReportsError) and class_.retryable:
+            retryable.add(class_.__name__)
+    assert retryable == RETRYABLE
 
 
 @pytest.mark.parametrize("class_", [errors.QueryError, errors.PublishError])

@@ -26,8 +26,9 @@ def ask(way, name):
     return names[name]
 
 def forget():
-    for module in [module for module in sys.modules if module.partition(".")[0] == "athena_reports"]:
-        del sys.modules[module]
+    for module in list(sys.modules):
+        if module.partition(".")[0] == "athena_reports":
+            del sys.modules[module]
 
 exported = import_module("athena_reports").__all__
 for name in exported:
