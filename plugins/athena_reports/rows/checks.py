@@ -280,12 +280,12 @@ def in_range(
     name = quoted(column)
     limits = []
     if at_least is not None:
-        limits.append(f"{name} >= {_literal(at_least)}")
+        limits.append(f"{name} >= {_sql_bound(at_least)}")
     if at_most is not None:
-        limits.append(f"{name} <= {_literal(at_most)}")
+        limits.append(f"{name} <= {_sql_bound(at_most)}")
     elif not isinstance(at_least, date):
         # This refuses NaN, which is greater than infinity in DuckDB.
-        limits.append(f"{name} <= {_literal(math.inf)}")
+        limits.append(f"{name} <= {_sql_bound(math.inf)}")
     condition = f"{name} IS NULL OR ({' AND '.join(limits)})"
 
     def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> _Finding:
@@ -555,7 +555,7 @@ def _shown_rows(
     return tuple(shown)
 
 
-def _literal(bound: Bound) -> str:
+def _sql_bound(bound: Bound) -> str:
     """Return a bound as SQL has it, in the type that it is compared as."""
     if isinstance(bound, datetime) and bound.tzinfo is not None:
         return f"'{bound}'::TIMESTAMPTZ"
