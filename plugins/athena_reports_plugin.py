@@ -1,5 +1,8 @@
 # ruff: noqa: RUF012  # lists are how Airflow declares what a plugin has
-"""Registers the library with Airflow: the timetable, the macros `macros.athena_reports.<name>`, the page."""
+"""Registers the library with Airflow: timetable, mappers, priority, macros and the Reports page.
+
+In a template, a macro is called as `macros.athena_reports.<name>`.
+"""
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -31,6 +34,7 @@ class AthenaReportsPlugin(AirflowPlugin):
             "url_route": "athena-reports",
             "destination": "nav",
             "nav_top_level": True,
+            "icon": f"{_HREF}/static/icon.svg",
+            "icon_dark_mode": f"{_HREF}/static/icon-dark.svg",
         }
-        | {"icon": f"{_HREF}/static/icon.svg", "icon_dark_mode": f"{_HREF}/static/icon-dark.svg"}
     ]

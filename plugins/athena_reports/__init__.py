@@ -1,4 +1,4 @@
-"""Athena reports on Airflow: a SQL file and a few lines of Python become a weekly and a monthly report.
+"""Athena reports on Airflow: SQL and a few lines of Python become a weekly and a monthly report.
 
 This is the public API. A name is loaded when it is asked for, so that Airflow's plugin manager
 loads no operators: it imports this package in each process of Airflow.

@@ -1,14 +1,27 @@
-"""The errors of this package. A message names report, period and query, and says what happened and what to do next."""
+"""The errors of this package.
+
+A message names report, period and query, and says what happened and what to do next.
+"""
 
 import errno
 
 
 class AthenaReportsError(Exception):
-    """Base of every error of this package. `retryable`: whether the same call may succeed later."""
+    """Base of every error of this package.
+
+    Attributes:
+        retryable: Whether the same call may succeed later. Airflow retries the task then.
+    """
 
     retryable = False
 
     def __init__(self, message: str = "", *, retryable: bool | None = None) -> None:
+        """Make the error.
+
+        Args:
+            message: What happened, and what to do next.
+            retryable: What this error says otherwise than its class; None for the same.
+        """
         super().__init__(message)
         if retryable is not None:
             self.retryable = retryable
@@ -23,7 +36,14 @@ class SettingsError(AthenaReportsError):
 
 
 class ReportError(AthenaReportsError):
-    """A report is declared wrongly; the message names report, field and way out."""
+    """A report is declared wrongly.
+
+    The message names report, field and way out.
+
+    Attributes:
+        report: Name of the report.
+        field: The field that is wrong.
+    """
 
     def __init__(self, report: str, field: str, problem: str) -> None:
         super().__init__(f"Report {report!r}, field {field!r}: {problem}")

@@ -98,19 +98,28 @@ class Settings(BaseModel, frozen=True, alias_generator=_variable, use_attribute_
         ),
         AfterValidator(_none_if_managed),
     ]
-    """Where Athena writes query results. Say `managed` for a workgroup with managed query results."""
+    """Where Athena writes query results.
+
+    Say `managed` for a workgroup with managed query results.
+    """
     report_bucket: Annotated[str, _text(_BUCKET, "a bucket's name, such as my-company-reports-prd")]
     """The bucket that reports are published to."""
     report_database: _Identifier
     """The Glue database of the published tables. It must exist."""
     bucket_owner: Annotated[str, _text("[0-9]{12}", "an account id of 12 digits")] = ""
-    """The account that must own every bucket. A bucket of another account is neither read nor written."""
+    """The account that must own every bucket.
+
+    A bucket of another account is neither read nor written.
+    """
     encryption: Annotated[
         Encryption | None,
         BeforeValidator(Encryption.from_text),
         Field(title="AES256, or the ARN, the id or the alias of a KMS key"),
     ] = None
-    """How published objects and query results are encrypted. The default is the bucket's own setting."""
+    """How published objects and query results are encrypted.
+
+    The default is the bucket's own setting.
+    """
     pool: Annotated[
         str,
         _text(r"[A-Za-z0-9_.-]{1,256}", "the name of an Airflow pool"),

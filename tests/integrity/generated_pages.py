@@ -86,7 +86,8 @@ def settings_page() -> str:
             if field.is_required() and field.alias not in away
             else ""
         )
-        rows.append(f"| `{field.alias}` | {default} | {field.description} | {field.title} |")
+        description = " ".join(str(field.description).split())  # a cell is one line
+        rows.append(f"| `{field.alias}` | {default} | {description} | {field.title} |")
     return _SETTINGS + "\n".join(rows) + "\n"
 
 

@@ -31,13 +31,12 @@ def test_the_names_of_an_environment_follow_from_it(environment: str) -> None:
     assert names.report_bucket == f"athena-report-{environment}"
 
 
-def test_away_from_a_local_endpoint_environment_and_buckets_must_be_named_the_rest_follows() -> (
-    None
-):
+def test_away_from_a_local_endpoint_environment_and_buckets_must_be_named() -> None:
     for variable in PRODUCTION:
         with pytest.raises(SettingsError, match=rf"^{variable} is not set.*AWS_ENDPOINT_URL"):
             read_settings({name: value for name, value in PRODUCTION.items() if name != variable})
-    names = read_settings(PRODUCTION)
+
+    names = read_settings(PRODUCTION)  # the others follow from them
     assert (names.database, names.workgroup) == ("database_prd", "prd")
     assert (names.query_results, names.report_bucket) == (
         "s3://acme-results/athena/",
@@ -48,17 +47,15 @@ def test_away_from_a_local_endpoint_environment_and_buckets_must_be_named_the_re
 @pytest.mark.parametrize(
     ("variable", "value", "meant"),
     [
-        *(
-            ("DATABASE", "lake", "lake"),
-            ("WORKGROUP", "reports-wg", "reports-wg"),
-            ("POOL", "athena_prd", "athena_prd"),
-        ),
-        *(("QUERY_RESULTS", "s3://acme/", "s3://acme/"), ("QUERY_RESULTS", "managed", None)),
-        *(
-            ("REPORT_DATABASE", "reports", "reports"),
-            ("BUCKET_OWNER", "012345678901", "012345678901"),
-        ),
-        *(("MEMORY_LIMIT", "1.5 GB", "1.5 GB"), ("AWS_CONN_ID", "aws_reports", "aws_reports")),
+        ("DATABASE", "lake", "lake"),
+        ("WORKGROUP", "reports-wg", "reports-wg"),
+        ("POOL", "athena_prd", "athena_prd"),
+        ("QUERY_RESULTS", "s3://acme/", "s3://acme/"),
+        ("QUERY_RESULTS", "managed", None),
+        ("REPORT_DATABASE", "reports", "reports"),
+        ("BUCKET_OWNER", "012345678901", "012345678901"),
+        ("MEMORY_LIMIT", "1.5 GB", "1.5 GB"),
+        ("AWS_CONN_ID", "aws_reports", "aws_reports"),
         *((name, text, True) for name in ("PAUSED", "CATCHUP") for text in ("true", "True", "1")),
         *(("DEFERRABLE", text, False) for text in ("false", "0")),
     ],
@@ -74,19 +71,19 @@ def test_each_name_can_be_overridden_alone(variable: str, value: str, meant: obj
     ("variable", "value"),
     [
         *(("ENV", value) for value in ("Production", "dev\n", "a" * 16)),
-        *(("DATABASE", "my database"), ("WORKGROUP", "a b"), ("REPORT_DATABASE", "my reports")),
-        *(
-            ("BUCKET_OWNER", "12345"),
-            ("ENCRYPTION", "AES-256"),
-            ("QUERY_RESULTS", "s3://results/without/slash"),
-        ),
-        *(
-            ("BUCKET", "s3://acme-reports"),
-            ("BUCKET", "Acme"),
-            ("AWS_CONN_ID", "aws default"),
-            ("POOL", "my pool"),
-        ),
-        *(("MEMORY_LIMIT", "128"), ("DEFERRABLE", "maybe"), ("SQL_FOLDER", "/no/such/folder")),
+        ("DATABASE", "my database"),
+        ("WORKGROUP", "a b"),
+        ("REPORT_DATABASE", "my reports"),
+        ("BUCKET_OWNER", "12345"),
+        ("ENCRYPTION", "AES-256"),
+        ("QUERY_RESULTS", "s3://results/without/slash"),
+        ("BUCKET", "s3://acme-reports"),
+        ("BUCKET", "Acme"),
+        ("AWS_CONN_ID", "aws default"),
+        ("POOL", "my pool"),
+        ("MEMORY_LIMIT", "128"),
+        ("DEFERRABLE", "maybe"),
+        ("SQL_FOLDER", "/no/such/folder"),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_variable_and_the_value(

@@ -184,7 +184,10 @@ _MEANINGS: Mapping[ErrorKind, tuple[str, str]] = {  # meaning and hint
 
 
 def call_verdict(error: ClientError | BotoCoreError) -> CallVerdict:
-    """Return what an error of a call means, for calls to Athena and those that are made with them."""
+    """Return what an error of a call to Athena means.
+
+    It also judges the calls that are made beside it, such as those to Glue before a query.
+    """
     if isinstance(error, NoRegionError):
         return _NO_REGION
     if _workgroup_is_missing(error):

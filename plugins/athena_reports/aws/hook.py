@@ -1,4 +1,4 @@
-"""One AWS session for all clients of a task: one look-up of the connection, and one role assumed."""
+"""One AWS session for all clients of a task."""
 
 from copy import copy
 from functools import cached_property
@@ -12,21 +12,24 @@ from botocore.config import Config
 class SharedSessionHook(AthenaHook):
     """Athena's hook that also makes the clients of other services, in the same session.
 
-    A hook of the provider makes a session of its own: for each it asks Airflow for the connection,
-    assumes the role again, and reads botocore's data again.
+    Each hook of the provider makes a session of its own: it asks Airflow for the connection,
+    assumes the role, and reads botocore's data again. Here all of that happens once.
     """
 
     def client(self, service: str) -> Any:
         """Return a client of a service, such as `s3`, for this hook's connection."""
         if service not in self._clients:
-            self.get_session()  # makes the session, if there is none yet, so that the copy has it too
+            self.get_session()  # if there is none yet: then the copy has the same one
             hook = copy(self)
             hook.client_type = service
             self._clients[service] = hook.get_client_type()
         return self._clients[service]
 
     def sending_once(self) -> Self:
-        """Return a hook in the same session whose calls botocore does not repeat; the rest of its config is kept."""
+        """Return a hook in the same session whose calls botocore does not repeat.
+
+        The rest of its configuration is that of this hook.
+        """
         config = self.config.merge(Config(retries={"total_max_attempts": 1}))
         hook = type(self)(self.aws_conn_id, log_query=self.log_query)
         hook.conn_config = AwsConnectionWrapper(self.conn_config, botocore_config=config)

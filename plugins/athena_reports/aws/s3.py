@@ -69,7 +69,10 @@ class StoredObject(BaseModel, frozen=True):
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Return bucket and key of an `s3://` address. A key can have any character, also `?` and `#`."""
+    """Return bucket and key of an `s3://` address.
+
+    A key can have any character, also `?` and `#`, so this is not a URL for `urllib`.
+    """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key
 
@@ -109,9 +112,9 @@ class S3:
             ConditionError: If the object is replaced meanwhile.
         """
         bucket, key = split_uri(uri)
-        # Only a ranged GET is sent with If-Match on the ETag of the HEAD before it, so every GET is
-        # made one.
-        config = _transfer(1)
+        # boto3 sends If-Match, with the ETag of the HEAD request before, only in GETs of a range.
+        # With a threshold of one byte, every GET is one.
+        config = _transfer(multipart_threshold=1)
         with _explained(uri, "read"):
             self.client.download_file(bucket, key, str(path), ExtraArgs=self._owner, Config=config)
 
@@ -129,7 +132,7 @@ class S3:
         arguments: dict[str, Any] = {"Metadata": {"sha256": sha256}, "ChecksumAlgorithm": "SHA256"}
         arguments.update(self._owner)
         arguments.update(self._write_arguments(content_type))
-        config = _transfer(MULTIPART_BYTES)
+        config = _transfer(multipart_threshold=MULTIPART_BYTES)
         with _explained(uri, "written"):
             self.client.upload_file(str(path), bucket, key, ExtraArgs=arguments, Config=config)
 
@@ -166,8 +169,8 @@ class S3:
 
     def list(self, prefix_uri: str) -> Iterator[StoredObject]:
         """Yield the objects whose address begins with `prefix_uri`, by key."""
-        for uri, listed in self._listed(prefix_uri, "Contents", "Key"):
-            yield StoredObject(uri=uri, bytes=listed["Size"], modified=listed["LastModified"])
+        for uri, item in self._listed(prefix_uri, "Contents", "Key"):
+            yield StoredObject(uri=uri, bytes=item["Size"], modified=item["LastModified"])
 
     def folders(self, prefix_uri: str) -> Iterator[str]:
         """Yield the addresses of the folders directly below `prefix_uri`, with a closing slash."""
@@ -213,8 +216,8 @@ class S3:
         paginator: Any = self.client.get_paginator("list_objects_v2")
         with _explained(prefix_uri, "listed"):
             for page in paginator.paginate(Bucket=bucket, Prefix=prefix, **options, **self._owner):
-                for listed in page.get(field, []):
-                    yield f"s3://{bucket}/{listed[key_field]}", listed
+                for item in page.get(field, []):
+                    yield f"s3://{bucket}/{item[key_field]}", item
 
     def _object(self, uri: str) -> dict[str, Any]:
         bucket, key = split_uri(uri)
@@ -256,7 +259,10 @@ def _explained(uri: str, done: str) -> Iterator[None]:
 
 
 def _cause(error: Exception) -> Exception:
-    """Return the error that S3 or the connection gave: boto3's transfer manager wraps it in others."""
+    """Return the error that S3 or the connection gave.
+
+    boto3's transfer manager wraps it in others.
+    """
     if isinstance(error, RetriesExceededError):  # of a download
         wrapper: Any = error  # boto3's types do not have the attribute
         last: Exception = wrapper.last_exception

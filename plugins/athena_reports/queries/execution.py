@@ -61,9 +61,8 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
     queue_milliseconds: int = _at("Statistics", "QueryQueueTimeInMillis", default=0)
     run_milliseconds: int = _at("Statistics", "EngineExecutionTimeInMillis", default=0)
     engine_version: str = _at("EngineVersion", "EffectiveEngineVersion")
-    dpu_count: float | None = _at(
-        "Statistics", "DpuCount", default=None
-    )  # of a capacity reservation
+    # Of a capacity reservation; None for a query that is billed by the bytes that it scans.
+    dpu_count: float | None = _at("Statistics", "DpuCount", default=None)
     region: str = ""  # of the client that asked: the response does not name it
 
     @classmethod

@@ -1,4 +1,7 @@
-"""Which partitions a period needs that Athena cannot see: a query would give fewer rows, and no error."""
+"""Which partitions a period needs that Athena cannot see.
+
+Without them a query would give fewer rows, and no error.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,10 +71,15 @@ class InputCoverage(BaseModel, frozen=True):
 
 
 class InputPartitions(NamedTuple):
-    """The partitions of an input that a period needs: what is missing, and the `s3://` folders of the others."""
+    """The partitions of an input that a period needs.
+
+    Attributes:
+        coverage: Which of them are missing.
+        folders: The `s3://` folder of each other one, by its name, such as `dt=2025-06-29`.
+    """
 
     coverage: InputCoverage
-    folders: Mapping[str, str]  # by partition, such as `dt=2025-06-29`
+    folders: Mapping[str, str]
 
 
 def find_coverage(
@@ -83,7 +91,21 @@ def find_coverage(
     database: str,
     glue: "GlueClient",
 ) -> tuple[InputCoverage, ...]:
-    """Return the coverage of every input at `now`; MissingPartitionsError for a gap that the input does not allow."""
+    """Return the coverage of every input.
+
+    Args:
+        sources: The inputs.
+        period: The period that the query is of.
+        late_by: How late events may land.
+        now: When the query starts.
+        database: The database of an input that names none.
+        glue: The client that knows the tables.
+
+    Raises:
+        MissingPartitionsError: A partition is missing, and its input does not allow that.
+        InputError: A table is not there, its partition keys are not those of its input, or the
+            range of its projection cannot be read.
+    """
     coverages = []
     for partitions in find_partitions(
         sources, period, late_by=late_by, now=now, database=database, glue=glue
@@ -108,7 +130,10 @@ def find_partitions(
     database: str,
     glue: "GlueClient",
 ) -> list[InputPartitions]:
-    """Return the partitions of every input that are needed at `now`; `database` is of those that name none."""
+    """Return the partitions that are needed of every input, and which of them are missing.
+
+    Arguments and errors are those of `find_coverage`, save that a missing partition is no error.
+    """
     partitions = []
     for source in sources:
         dates = needed_dates(source, period, late_by, now)
@@ -136,7 +161,10 @@ def needed_dates(source: Input, period: Period, late_by: timedelta, now: datetim
 
 
 def why_empty(inputs: Sequence[InputCoverage]) -> str:
-    """Say why a query may have given no rows: partitions missing, outside a projection, or no events."""
+    """Return a sentence that says why a query may have given no rows.
+
+    Partitions may be missing, or lie outside a projection, or there are no events.
+    """
     if not inputs:
         return "The report declares no inputs, so its partitions were not checked."
     with_gaps = [str(coverage) for coverage in inputs if coverage.gaps]
@@ -235,7 +263,7 @@ def _registered_folders(
     """Return the folder of each partition that Glue has."""
     is_integer = table.source.kind == "integer"
     wanted = list(needed)
-    if is_integer:  # Glue may hold a number with or without its zeros
+    if is_integer:  # Glue may have a month or a day with or without a zero before it
         for partition in needed:
             with_zeros = tuple(value.zfill(2) for value in partition)
             wanted.append(with_zeros)
@@ -245,7 +273,7 @@ def _registered_folders(
         for stored in _registered_partitions(table, wanted[start : start + _KEYS_PER_CALL], glue):
             values = dict(zip(table.keys, stored["Values"], strict=True))
             partition = tuple(values[column] for column in table.source.columns)
-            if is_integer:  # as it is needed: without the zeros
+            if is_integer:  # as `needed` has it: without the zero
                 partition = tuple(str(int(value)) for value in partition)
             folders[partition] = stored.get("StorageDescriptor", {}).get("Location", "")
     return folders
@@ -282,7 +310,10 @@ def _projected_folders(
 def _is_in_projection(
     parameters: Mapping[str, str], values: Mapping[str, str], now: datetime
 ) -> bool:
-    """Return whether a projection reaches the values. A key that is not of dates reaches any value."""
+    """Return whether a projection reaches the values.
+
+    Only keys of dates have a range here: any value of another key counts as reached.
+    """
     for key, value in values.items():
         if parameters.get(f"projection.{key}.type", "").lower() != "date":
             continue

@@ -18,8 +18,9 @@ _UNLOAD = """UNLOAD (
 {query}
 ) TO '{folder_uri}' {format}"""
 # The folder of an UNLOAD: one for each execution of an intention, since Athena wants an empty one.
+_AFTER_FOLDER = re.escape(f"/' {_FORMAT}") + r"\Z"
 _FOLDER = re.compile(
-    r"(?<=\n\) TO ')(?P<unload_to>s3://[^']*/)[0-9a-f]{32}/\d+" rf"(?=/' {re.escape(_FORMAT)}\Z)"
+    rf"(?<=\n\) TO ')(?P<unload_to>s3://[^']*/)[0-9a-f]{{32}}/\d+(?={_AFTER_FOLDER})"
 )
 _NO_INTENTION = "0" * 32
 
@@ -53,7 +54,10 @@ class Marker(BaseModel, frozen=True, extra="forbid", strict=True):
 
     @classmethod
     def find(cls, sql: str) -> Self | None:
-        """Return the marker of a query, or None. `Submission.from_response` checks if it is true."""
+        """Return the marker at the end of a query, or None.
+
+        It may be copied from another query: `Submission.from_response` looks whether it is.
+        """
         text = sql.rpartition(_MARK)[2]
         try:
             return cls.model_validate_json(text)
@@ -154,6 +158,7 @@ class Submission(BaseModel, frozen=True):
 
     def token(self, number: int) -> str:
         """ClientRequestToken of the intention's execution with this number, counted from 0."""
+        # The number tells the executions apart. The SQL is that of the first one for all of them.
         parts = [self.sql(0), self.context, self.result_configuration, self.workgroup, number]
         return _sha256(parts)
 

@@ -1,4 +1,8 @@
-"""Submits a query once per intention, by a token that Athena remembers for a time, and by the marker after that."""
+"""Submits a query once per intention.
+
+For a time Athena remembers the token of a request, and does not start it again. After that, the
+marker in the SQL of the recent executions tells that the query was started.
+"""
 
 import random
 import time
@@ -19,11 +23,11 @@ from athena_reports.queries.ownership import Submission
 MAX_EXECUTIONS = 4  # of an intention in all: the first, and those after Athena failed one
 LOOK_BACK = 250  # so many recent executions of the workgroup are looked through
 _PAGE_SIZE = 50  # as many as ListQueryExecutions and BatchGetQueryExecution take
-# The longest pauses: a random part of each, at most half, is left out.
-PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)  # before a start that was not answered is sent again
-RESUBMIT_PAUSES_SECONDS = PAUSES_SECONDS[
-    : MAX_EXECUTIONS - 1
-]  # before each execution after the first
+# The longest pauses before a start that was not answered is sent again: a random part of each, at
+# most half, is left out.
+PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)
+# Likewise before each execution after the first.
+RESUBMIT_PAUSES_SECONDS = PAUSES_SECONDS[: MAX_EXECUTIONS - 1]
 
 
 class Submitted(BaseModel, frozen=True):
@@ -64,7 +68,10 @@ def submit_once(submission: Submission, hook: SharedSessionHook, *, is_retry: bo
 
 
 def _sleep(pause: float) -> None:
-    """Wait for at least half the pause, so that tasks that failed together do not return together."""
+    """Wait for at least half the pause.
+
+    The random part keeps tasks that failed together from returning together.
+    """
     time.sleep(pause * random.uniform(0.5, 1))
 
 
@@ -102,7 +109,10 @@ def _submit(submission: Submission, hook: SharedSessionHook, may_be_started: boo
 
 
 def _start(submission: Submission, hook: SharedSessionHook, number: int) -> str:
-    """Send one request: botocore would repeat it by the token alone, which Athena may have forgotten."""
+    """Send one request, and return the id of the execution.
+
+    botocore may not repeat it: it would rely on the token alone, which Athena may have forgotten.
+    """
     return hook.sending_once().run_query(
         query=submission.sql(number),
         query_context=dict(submission.context),
@@ -113,7 +123,10 @@ def _start(submission: Submission, hook: SharedSessionHook, number: int) -> str:
 
 
 def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission, QueryExecution]]:
-    """Yield the workgroup's latest executions that have a marker of their own, in no certain order."""
+    """Yield the workgroup's latest executions that have a marker of their own.
+
+    They come in no certain order.
+    """
     pages = athena.get_paginator("list_query_executions").paginate(
         WorkGroup=workgroup,
         PaginationConfig={"MaxItems": LOOK_BACK, "PageSize": _PAGE_SIZE},

@@ -24,13 +24,14 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
+from athena_reports.errors import AthenaReportsError
 from athena_reports.rows.transforms import LibraryTransform
 
 Canonical: TypeAlias = str | Sequence["Canonical"]
 
 
-class UnreadableError(ValueError):
-    """A value cannot be read the same way in every process; the message names type and place."""
+class UnreadableError(AthenaReportsError, ValueError):
+    """A value cannot be read the same way in every process; the message names its type and place."""
 
 
 def canonical(value: object, place: str) -> Canonical:

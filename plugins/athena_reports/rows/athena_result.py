@@ -158,7 +158,10 @@ def _page_error(query: FinishedQuery, error: ClientError | BotoCoreError) -> Res
 
 
 def _write_csv(path: Path, pages: Iterable[Mapping[str, Any]]) -> None:
-    """Write the rows of pages as Athena writes a CSV. The first row of the first page is the header."""
+    """Write the rows of pages as Athena writes a CSV.
+
+    The first row of the first page is the header.
+    """
     with path.open("w", encoding="utf-8", newline="") as file:
         for page in pages:
             for row in page["ResultSet"]["Rows"]:

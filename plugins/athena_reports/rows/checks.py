@@ -113,26 +113,6 @@ class Check(BaseModel, frozen=True):
     key: tuple[str, ...] = ()
 
 
-class _ColumnMessages(NamedTuple):
-    """What a check of the columns says of a column, as templates for `str.format`."""
-
-    missing: str
-    other_type: str
-    not_expected: str
-
-
-_SCHEMA_MESSAGES = _ColumnMessages(
-    missing="{name} is missing, expected {expected}",
-    other_type="{name} is {duckdb_type}, expected {expected}",
-    not_expected="{name} is {duckdb_type}, expected no such column",
-)
-_PROMISE_MESSAGES = _ColumnMessages(
-    missing="{name!r} is missing, declared as {expected}",
-    other_type="{name!r} is {glue_type}, declared as {expected}",
-    not_expected="{name!r} is {glue_type}, declared as no column",
-)
-
-
 class _Finding(NamedTuple):
     """What a check finds, apart from what it is called."""
 
@@ -300,12 +280,12 @@ def in_range(
     name = quoted(column)
     limits = []
     if at_least is not None:
-        limits.append(f"{name} >= {_literal(at_least)}")
+        limits.append(f"{name} >= {_sql_bound(at_least)}")
     if at_most is not None:
-        limits.append(f"{name} <= {_literal(at_most)}")
+        limits.append(f"{name} <= {_sql_bound(at_most)}")
     elif not isinstance(at_least, date):
         # This refuses NaN, which is greater than infinity in DuckDB.
-        limits.append(f"{name} <= {_literal(math.inf)}")
+        limits.append(f"{name} <= {_sql_bound(math.inf)}")
     condition = f"{name} IS NULL OR ({' AND '.join(limits)})"
 
     def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> _Finding:
@@ -459,6 +439,26 @@ def promised(columns: Mapping[str, str]) -> Check:
     return Check(name="columns", severity="fail", find=find)
 
 
+class _ColumnMessages(NamedTuple):
+    """What a check of the columns says of a column, as templates for `str.format`."""
+
+    missing: str
+    other_type: str
+    not_expected: str
+
+
+_SCHEMA_MESSAGES = _ColumnMessages(
+    missing="{name} is missing, expected {expected}",
+    other_type="{name} is {duckdb_type}, expected {expected}",
+    not_expected="{name} is {duckdb_type}, expected no such column",
+)
+_PROMISE_MESSAGES = _ColumnMessages(
+    missing="{name!r} is missing, declared as {expected}",
+    other_type="{name!r} is {glue_type}, declared as {expected}",
+    not_expected="{name!r} is {glue_type}, declared as no column",
+)
+
+
 def _column_problems(
     table: LocalTable,
     columns: Mapping[str, str],
@@ -555,7 +555,7 @@ def _shown_rows(
     return tuple(shown)
 
 
-def _literal(bound: Bound) -> str:
+def _sql_bound(bound: Bound) -> str:
     """Return a bound as SQL has it, in the type that it is compared as."""
     if isinstance(bound, datetime) and bound.tzinfo is not None:
         return f"'{bound}'::TIMESTAMPTZ"

@@ -236,7 +236,8 @@ def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
         return []
     parts = []
     for name, child in kind.children:
-        if isinstance(child, int | list):  # the length of an array
+        # An array has its length here too, and only a type that is not nested has a list.
+        if isinstance(child, int | list):
             continue
         parts.append((name, child))
     return parts

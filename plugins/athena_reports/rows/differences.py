@@ -1,4 +1,7 @@
-"""What two versions of a period's rows differ in, by key: rows added, removed and changed, and in which columns."""
+"""What two versions of a period's rows differ in.
+
+By a key, rows are added, removed or changed, the latter in some of their columns.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,9 +67,8 @@ class Change(BaseModel, frozen=True):
 class Differences(BaseModel, frozen=True):
     """Counts of rows, columns that come, go, or change their type, and some examples of rows."""
 
-    key: tuple[
-        str, ...
-    ]  # empty: nothing tells rows apart, so a changed row is one removed and one added
+    # The columns that tell rows apart. If none do, a changed row is one removed and one added.
+    key: tuple[str, ...]
     added: int
     removed: int
     changed: int
@@ -227,7 +229,7 @@ class _Counts(NamedTuple):
 
 
 def _count(pairs: str, compared: Sequence[str], engine: Engine) -> _Counts:
-    """Return how many rows are added, removed and changed, and in which columns they are changed."""
+    """Return how many rows are added, removed and changed, and how many of these in each column."""
     places = range(1, len(compared) + 1)  # DuckDB counts the items of a list from 1
     sql = _COUNTS.format(
         changed_by_column=", ".join(_CHANGED.format(place=place) for place in places),

@@ -60,7 +60,7 @@ FROM read_json({path}, format = 'array', columns = {{{columns}}})
 
 # DuckDB's types are called as in `DuckDBPyType.id` here.
 _INTEGER_BITS = {"tinyint": 8, "smallint": 16, "integer": 32, "bigint": 64, "hugeint": 128}
-# How many bits of an integer a float keeps, and how many its greatest integer has.
+# How many bits of an integer a column of floats keeps, and how many the greatest one has.
 _FLOAT_BITS = {"float": (24, 128), "double": (53, 1024)}
 # The types of Python whose values each_row takes for a column. For any other column it takes texts.
 _PYTHON_TYPES: dict[str, set[type]] = {
@@ -364,7 +364,8 @@ def _stay_the_same(values: Sequence[Any], kind: DuckDBPyType) -> bool:
     if kind.id in _INTEGER_BITS:
         return _fit_integer(present, _INTEGER_BITS[kind.id])
     if kind.id in _FLOAT_BITS:
-        return _fit_float(present, *_FLOAT_BITS[kind.id])
+        kept_bits, most_bits = _FLOAT_BITS[kind.id]
+        return _fit_float(present, kept_bits, most_bits)
     if kind.id == "decimal":
         sizes = dict(kind.children)
         return _fit_decimal(present, int(str(sizes["precision"])), int(str(sizes["scale"])))
@@ -398,7 +399,7 @@ def _fit_float(values: Sequence[int | float], kept_bits: int, most_bits: int) ->
 
 
 def _fit_decimal(values: Sequence[Decimal | int], precision: int, scale: int) -> bool:
-    """Return whether values have at most `precision` digits, and `scale` of them after the point."""
+    """Return whether no value has more than `precision` digits, or `scale` after the point."""
     smallest_step = Decimal(1).scaleb(-scale)
     # Without traps, a value with too many digits becomes NaN, which no value equals.
     context = Context(prec=precision, traps=[])

@@ -278,11 +278,11 @@ def _json_value(value: str, kind: DuckDBPyType, depth: int = 0) -> str:
     """
     if kind.id == "double":
         return _JSON_FLOAT.format(value=value, finite=f"to_json({value})")
-    if (
-        kind.id == "float"
-    ):  # to_json makes a double of it, with digits that the float does not have.
+    if kind.id == "float":
+        # Not to_json, which makes a double of it, with digits that the float does not have.
         return _JSON_FLOAT.format(value=value, finite=f"{value}::VARCHAR::JSON")
-    if kind.id == "decimal":  # COPY writes one of few digits as a double.
+    if kind.id == "decimal":
+        # COPY writes a decimal of few digits as a double.
         scale = dict(kind.children)["scale"]
         return f"{value}::DECIMAL(38,{scale})"
     if kind.id == "blob":

@@ -252,9 +252,8 @@ def test_an_error_says_what_to_do_and_whether_it_may_pass(
 
 
 ALLOW = "Allow it in IAM and in the bucket's policy, and check ATHENA_REPORTS_BUCKET_OWNER."
-REFUSALS: dict[
-    str, tuple[int, type[S3Error], bool, str]
-] = {  # by code: status, error, retryable, advice
+# By the code of an error: its status, our error, whether it is retryable, and the advice.
+REFUSALS: dict[str, tuple[int, type[S3Error], bool, str]] = {
     "AccessDenied": (403, S3Error, False, ALLOW),
     "403": (403, S3Error, False, ALLOW),
     "NoSuchBucket": (

@@ -7,49 +7,47 @@ from athena_reports.queries.execution import QueryExecution, QueryState
 
 
 def test_an_execution_is_read_from_what_athena_answers() -> None:
-    answer: dict[str, Any] = {
+    description = {
         "QueryExecutionId": "q-1",
         "Query": "UNLOAD ...",
         "SubstatementType": "UNLOAD",
+        "QueryExecutionContext": {"Database": "database_dev", "Catalog": "awsdatacatalog"},
+        "Status": {
+            "State": "FAILED",
+            "StateChangeReason": "TABLE_NOT_FOUND: line 1:15",
+            "SubmissionDateTime": datetime.fromisoformat("2026-11-22T00:05:01.023456+09:00"),
+            "CompletionDateTime": datetime.fromisoformat("2026-11-22T00:05:03+09:00"),
+            "AthenaError": {"ErrorCategory": 2, "ErrorType": 1301, "Retryable": False},
+        },
+        "Statistics": {
+            "DataScannedInBytes": 123,
+            "DataManifestLocation": "s3://results/m.csv",
+            "QueryQueueTimeInMillis": 1500,
+            "EngineExecutionTimeInMillis": 2500,
+        },
+        "ResultConfiguration": {"OutputLocation": "s3://results/q-1"},
+        "EngineVersion": {"EffectiveEngineVersion": "Athena engine version 3"},
     }
-    answer["QueryExecutionContext"] = {"Database": "database_dev", "Catalog": "awsdatacatalog"}
-    answer["Status"] = {"State": "FAILED", "StateChangeReason": "TABLE_NOT_FOUND: line 1:15"}
-    answer["Status"]["SubmissionDateTime"] = datetime.fromisoformat(
-        "2026-11-22T00:05:01.023456+09:00"
-    )
-    answer["Status"]["CompletionDateTime"] = datetime.fromisoformat("2026-11-22T00:05:03+09:00")
-    answer["Status"]["AthenaError"] = {"ErrorCategory": 2, "ErrorType": 1301, "Retryable": False}
-    times = {"QueryQueueTimeInMillis": 1500, "EngineExecutionTimeInMillis": 2500}
-    answer["Statistics"] = {
-        "DataScannedInBytes": 123,
-        "DataManifestLocation": "s3://results/m.csv",
-        **times,
-    }
-    answer["ResultConfiguration"] = {"OutputLocation": "s3://results/q-1"}
-    answer["EngineVersion"] = {"EffectiveEngineVersion": "Athena engine version 3"}
 
-    expected: dict[str, Any] = {
-        "id": "q-1",
-        "state": QueryState.FAILED,
-        "reason": "TABLE_NOT_FOUND: line 1:15",
-    }
-    expected |= {
-        "output_location": "s3://results/q-1",
-        "data_manifest": "s3://results/m.csv",
-        "scanned_bytes": 123,
-    }
-    expected |= {
-        "submitted_at": "2026-11-21T15:05:01.023+00:00",
-        "completed_at": "2026-11-21T15:05:03.000+00:00",
-    }
-    expected |= {
-        "queue_milliseconds": 1500,
-        "run_milliseconds": 2500,
-        "engine_version": "Athena engine version 3",
-    }
-    expected |= {"error_category": 2, "error_type": 1301, "retryable": False}
-    expected |= {"statement": "UNLOAD", "database": "database_dev"}
-    assert QueryExecution.from_response({"QueryExecution": answer}) == QueryExecution(**expected)
+    expected = QueryExecution(
+        id="q-1",
+        state=QueryState.FAILED,
+        reason="TABLE_NOT_FOUND: line 1:15",
+        submitted_at="2026-11-21T15:05:01.023+00:00",
+        completed_at="2026-11-21T15:05:03.000+00:00",
+        error_category=2,
+        error_type=1301,
+        retryable=False,
+        statement="UNLOAD",
+        database="database_dev",
+        output_location="s3://results/q-1",
+        data_manifest="s3://results/m.csv",
+        scanned_bytes=123,
+        queue_milliseconds=1500,
+        run_milliseconds=2500,
+        engine_version="Athena engine version 3",
+    )
+    assert QueryExecution.from_response({"QueryExecution": description}) == expected
     for less in ({}, {"QueryExecution": {"Status": {}}}):
         assert QueryExecution.from_response(less) == QueryExecution()
 

@@ -26,17 +26,14 @@ def test_the_last_marker_is_found_whatever_the_query_and_the_ids_are(
 @pytest.mark.parametrize(
     "sql",
     [
-        *(
-            "",
-            "SELECT '-- athena-reports: '",
-            "SELECT 1\n-- athena-reports: ",
-            "SELECT 1\n-- athena-reports: by hand",
-        ),
-        *(
-            "SELECT 1\n-- athena-reports: [1, 2]",
-            'SELECT 1\n-- athena-reports: {"environment": "dev"}',
-        ),
-        *(submission().sql(0) + "\nLIMIT 1", submission().sql(0).replace('"dag_id"', '"dag"')),
+        "",
+        "SELECT '-- athena-reports: '",
+        "SELECT 1\n-- athena-reports: ",
+        "SELECT 1\n-- athena-reports: by hand",
+        "SELECT 1\n-- athena-reports: [1, 2]",
+        'SELECT 1\n-- athena-reports: {"environment": "dev"}',
+        submission().sql(0) + "\nLIMIT 1",
+        submission().sql(0).replace('"dag_id"', '"dag"'),
     ],
 )
 def test_a_query_of_somebody_else_has_no_marker(sql: str) -> None:

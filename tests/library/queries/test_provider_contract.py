@@ -20,14 +20,15 @@ CONNECTION: dict[str, Any] = {
     "aws_conn_id": "aws_games",
     "region_name": "eu-west-1",
     "verify": False,
+    "botocore_config": {"read_timeout": 42},
 }
-CONNECTION["botocore_config"] = {"read_timeout": 42}
 OPERATOR = CONNECTION | {
     "query": "SELECT * FROM plays",
     "database": "games",
     "output_location": "s3://results/",
+    "workgroup": "analysts",
+    "catalog": "AwsDataCatalog",
 }
-OPERATOR |= {"workgroup": "analysts", "catalog": "AwsDataCatalog"}
 
 
 @pytest.fixture(autouse=True)

@@ -58,21 +58,15 @@ def test_no_pause_is_longer_than_the_longest(sql_folder: Path) -> None:
 
 
 WRONG: list[tuple[type, str, Any]] = [
-    *(
-        (RetryPolicy, "retries", -1),
-        (RetryPolicy, "first_pause", timedelta(-1)),
-        (RetryPolicy, "factor", 0.5),
-    ),
-    *(
-        (RetryPolicy, "longest_pause", timedelta(0)),
-        (RetryPolicy, "delay", 3),
-        (WaitPolicy, "give_up", 1),
-    ),
-    *(
-        (WaitPolicy, "first_poll_seconds", 0),
-        (WaitPolicy, "factor", 0.9),
-        (WaitPolicy, "longest_pause_seconds", 0),
-    ),
+    (RetryPolicy, "retries", -1),
+    (RetryPolicy, "first_pause", timedelta(-1)),
+    (RetryPolicy, "factor", 0.5),
+    (RetryPolicy, "longest_pause", timedelta(0)),
+    (RetryPolicy, "delay", 3),
+    (WaitPolicy, "give_up", 1),
+    (WaitPolicy, "first_poll_seconds", 0),
+    (WaitPolicy, "factor", 0.9),
+    (WaitPolicy, "longest_pause_seconds", 0),
     (WaitPolicy, "give_up_after", timedelta(0)),
 ]
 

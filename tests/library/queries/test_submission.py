@@ -63,7 +63,7 @@ def test_only_a_start_that_was_not_served_is_sent_again_after_longer_and_longer_
     assert longest / 2 <= clock.seconds <= longest
 
 
-def test_a_query_that_fails_in_passing_is_started_again_elsewhere_after_longer_and_longer_pauses(
+def test_a_query_that_fails_in_passing_is_started_again_in_another_folder_after_longer_pauses(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
     athena.plan = lambda _: Plan(

@@ -181,8 +181,30 @@ UNLOADED = sorted({*STORED} - {"time"})
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
     [
-        *("", '"', '""', ",", "\n", "\r\n", "\r", 'a"\n"b', '",', '\n"', "\x00", "\ufeff", "{c}"),
-        *("NULL", "null", "N/A", "nan", "true", "0", " ", "\\N", "\\", "東京", "👩‍👩‍👧"),
+        "",
+        '"',
+        '""',
+        ",",
+        "\n",
+        "\r\n",
+        "\r",
+        'a"\n"b',
+        '",',
+        '\n"',
+        "\x00",
+        "\ufeff",
+        "{c}",
+        "NULL",
+        "null",
+        "N/A",
+        "nan",
+        "true",
+        "0",
+        " ",
+        "\\N",
+        "\\",
+        "東京",
+        "👩‍👩‍👧",
     ]
 )
 

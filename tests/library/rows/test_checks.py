@@ -81,9 +81,9 @@ def test_unique_finds_rows_that_repeat_others_and_not_null_those_with_null(
         [number for number, row in enumerate(rows, 1) if row[0] is None],
         [number for number, row in enumerate(rows, 1) if None in row],
     ]
-    for each, expected in zip(found, wrong, strict=True):
-        assert (each.passed, each.value) == (not expected, len(expected))
-        assert row_numbers(each) == [str(number) for number in expected[:5]]
+    for check_result, expected in zip(found, wrong, strict=True):
+        assert (check_result.passed, check_result.value) == (not expected, len(expected))
+        assert row_numbers(check_result) == [str(number) for number in expected[:5]]
 
 
 NAMES = st.text(alphabet="aB,. '\"()", min_size=1, max_size=6)
@@ -186,8 +186,6 @@ RESERVED = [
     "value_0",
     "file",
     "checked",
-]
-RESERVED += [
     "file_row_number",
     "filename",
     "file_index",
@@ -266,12 +264,11 @@ def assert_found(
         *(
             (check, 'Binder Error: Referenced column "plays" not found')
             for check in (
-                *(
-                    checks.unique("plays"),
-                    checks.not_null("score", "plays"),
-                    checks.in_range("plays", at_least=0),
-                ),
-                *(checks.expression("plays > 1"), checks.change("plays", within=0)),
+                checks.unique("plays"),
+                checks.not_null("score", "plays"),
+                checks.in_range("plays", at_least=0),
+                checks.expression("plays > 1"),
+                checks.change("plays", within=0),
             )
         ),
         *(
@@ -370,8 +367,11 @@ def test_change_is_exact_for_great_numbers() -> None:
 
 TYPED = pa.schema(
     [
-        *(("rank", pa.int64()), ("score", pa.decimal128(10, 2)), ("at", pa.timestamp("ms"))),
-        *(("tags", pa.list_(pa.string())), ("clock", pa.time32("ms"))),
+        ("rank", pa.int64()),
+        ("score", pa.decimal128(10, 2)),
+        ("at", pa.timestamp("ms")),
+        ("tags", pa.list_(pa.string())),
+        ("clock", pa.time32("ms")),
     ]
 )
 NAMED = {

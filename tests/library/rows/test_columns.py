@@ -9,24 +9,19 @@ from tests.library.rows.athena_output import ResultColumn, engine
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        *(
-            (["boolean", "BOOLEAN"], "BOOLEAN"),
-            (["tinyint"], "TINYINT"),
-            (["smallint"], "SMALLINT"),
-        ),
-        *(
-            (["integer", "int", "Integer"], "INTEGER"),
-            (["bigint"], "BIGINT"),
-            (["float", "real"], "FLOAT"),
-        ),
-        *(
-            (["double"], "DOUBLE"),
-            (["decimal(5)"], "DECIMAL(5,0)"),
-            (["varbinary", "binary"], "BLOB"),
-        ),
+        (["boolean", "BOOLEAN"], "BOOLEAN"),
+        (["tinyint"], "TINYINT"),
+        (["smallint"], "SMALLINT"),
+        (["integer", "int", "Integer"], "INTEGER"),
+        (["bigint"], "BIGINT"),
+        (["float", "real"], "FLOAT"),
+        (["double"], "DOUBLE"),
+        (["decimal(5)"], "DECIMAL(5,0)"),
+        (["varbinary", "binary"], "BLOB"),
         (["decimal(10,2)", "decimal( 10 , 2 )", "DECIMAL(10, 2)"], "DECIMAL(10,2)"),
         (["char", "char(3)", "varchar", "varchar(20)", "string"], "VARCHAR"),
-        *((["date"], "DATE"), (["time", "time(3)"], "TIME")),
+        (["date"], "DATE"),
+        (["time", "time(3)"], "TIME"),
         (["timestamp", "timestamp(3)", "timestamp(6)"], "TIMESTAMP_MS"),
         (["timestamp with time zone", "timestamp(3) with time zone"], "TIMESTAMP WITH TIME ZONE"),
         (
@@ -86,19 +81,20 @@ def test_a_results_columns_have_their_names_in_order_and_a_decimals_digits() -> 
 
 SCALARS = st.sampled_from(
     [
-        *(
-            "boolean",
-            "tinyint",
-            "smallint",
-            "int",
-            "bigint",
-            "float",
-            "double",
-            "string",
-            "binary",
-            "date",
-        ),
-        *("timestamp", "decimal(38,0)", "decimal(1,1)", "decimal(10,2)"),
+        "boolean",
+        "tinyint",
+        "smallint",
+        "int",
+        "bigint",
+        "float",
+        "double",
+        "string",
+        "binary",
+        "date",
+        "timestamp",
+        "decimal(38,0)",
+        "decimal(1,1)",
+        "decimal(10,2)",
     ]
 )
 NESTED = st.recursive(

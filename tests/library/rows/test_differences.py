@@ -33,8 +33,6 @@ RESERVED = [
     "key_1",
     "value_0",
     "value_1",
-]
-RESERVED += [
     "filename",
     "file_row_number",
     "file_index",
@@ -46,7 +44,7 @@ RESERVED += [
 ]
 ANY_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=3)
 NAMES = st.one_of(st.sampled_from(RESERVED), st.sampled_from(RESERVED).map(str.upper), ANY_TEXT)
-# Unique as a result's columns have to be.
+# Names that do not differ in case only, as those of a result's columns.
 COLUMNS = st.lists(NAMES, min_size=2, max_size=5, unique_by=str.casefold)
 VALUES = st.sampled_from([1, 2, None])
 
@@ -107,9 +105,8 @@ def test_columns_of_any_name_are_compared_by_their_values(
         values[0] = keys
     changed = [[*column] for column in values]
     changed[place][row] = 3
-    old, new = (
-        pa.table([pa.array(each, pa.int64()) for each in some], names) for some in (values, changed)
-    )
+    old = pa.table([pa.array(column, pa.int64()) for column in values], names)
+    new = pa.table([pa.array(column, pa.int64()) for column in changed], names)
     key = names[:1] if is_keyed else []
 
     assert differences(old, old, *key).is_empty

@@ -18,26 +18,20 @@ PLUGINS = Path(module.__file__).parents[2]
 @pytest.mark.parametrize(
     "sql",
     [
-        *(
-            "SELECT * FROM read_csv('{outside}/secret.csv')",
-            "SELECT * FROM read_csv('{inside}/../secret.csv')",
-        ),
-        *(
-            "SELECT * FROM read_csv('{inside}/link.csv')",
-            "SELECT * FROM read_text('/proc/self/environ')",
-        ),
-        *(
-            "SELECT * FROM glob('{outside}/*')",
-            "COPY (SELECT 1) TO '{outside}/out.csv'",
-            "ATTACH '{outside}/other.db'",
-        ),
-        *(
-            "INSTALL httpfs",
-            "LOAD httpfs",
-            "SET memory_limit = '10GB'",
-            "SET enable_external_access = true",
-        ),
-        *("SET allowed_directories = ['/']", "SELECT getenv('HOME')", "SELECT * FROM secret"),
+        "SELECT * FROM read_csv('{outside}/secret.csv')",
+        "SELECT * FROM read_csv('{inside}/../secret.csv')",
+        "SELECT * FROM read_csv('{inside}/link.csv')",
+        "SELECT * FROM read_text('/proc/self/environ')",
+        "SELECT * FROM glob('{outside}/*')",
+        "COPY (SELECT 1) TO '{outside}/out.csv'",
+        "ATTACH '{outside}/other.db'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET memory_limit = '10GB'",
+        "SET enable_external_access = true",
+        "SET allowed_directories = ['/']",
+        "SELECT getenv('HOME')",
+        "SELECT * FROM secret",
     ],
 )
 def test_a_transform_reaches_nothing_outside_its_folder(sql: str, tmp_path: Path) -> None:

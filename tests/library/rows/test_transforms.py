@@ -217,10 +217,16 @@ def test_each_row_takes_values_of_the_declared_type(kind: str, values: list[Any]
     assert found[1] == [(value,) for value in values]
 
 
-NESTED = """SELECT [1, NULL] AS l,
+NESTED = """
+SELECT
+    [1, NULL] AS l,
     {'x': 'a"b', 'at': DATE '2026-01-01', 'd': 1.50::DECIMAL(10,2)} AS s,
-    MAP {'k': [1.5::DOUBLE]} AS m, NULL::INTEGER[] AS n, true AS b,
-    TIME '01:02:03.004' AS t, 'x'::BLOB AS y"""
+    MAP {'k': [1.5::DOUBLE]} AS m,
+    NULL::INTEGER[] AS n,
+    true AS b,
+    TIME '01:02:03.004' AS t,
+    'x'::BLOB AS y
+"""
 
 
 def test_each_row_hands_on_values_of_every_type_that_a_result_has() -> None:
@@ -269,10 +275,18 @@ def test_each_row_takes_the_text_of_json() -> None:
     ("kind", "value"),
     [
         *(("bigint", value) for value in ("1", 1.5, 2**63, True)),
-        *(("double", 2**53 + 1), ("double", -(2**53) - 1), ("real", 2**24 + 1), ("real", 2**128)),
-        *(("integer", 2**31), ("double", "1"), ("varchar", 1), ("varchar", b"x"), ("boolean", 1)),
+        ("double", 2**53 + 1),
+        ("double", -(2**53) - 1),
+        ("real", 2**24 + 1),
+        ("real", 2**128),
+        ("integer", 2**31),
+        ("double", "1"),
+        ("varchar", 1),
+        ("varchar", b"x"),
+        ("boolean", 1),
         *(("decimal(10,2)", value) for value in (1.5, Decimal("1.505"), Decimal("NaN"), 10**8)),
-        *(("date", "2026-01-01"), ("date", datetime(2026, 1, 1, 5, tzinfo=UTC))),
+        ("date", "2026-01-01"),
+        ("date", datetime(2026, 1, 1, 5, tzinfo=UTC)),
         *(
             ("timestamp", value)
             for value in (date(2026, 1, 1), datetime(2026, 1, 1, 5, tzinfo=UTC))
