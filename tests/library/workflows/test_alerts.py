@@ -35,7 +35,8 @@ from athena_reports import Report, build_dag, weekly
 tell = [SnsNotifier(target_arn="arn", message="{{ alert.message }}")]
 doc = "**Schedule.** **Input.** **Rerun.** **Permissions.**".replace(" ", "\\n")
 plays = Report(name="plays", sql="plays.sql", since="2025-01-01", owner="analytics", doc=doc)
-plays_weekly = build_dag(plays, weekly("sunday", "Asia/Tokyo"), due=timedelta(hours=6), on_late=tell)
+weeks = weekly("sunday", "Asia/Tokyo")
+plays_weekly = build_dag(plays, weeks, due=timedelta(hours=6), on_late=tell)
 """
 
 
@@ -225,7 +226,8 @@ def scheduled(dag: Any) -> list[datetime]:
     return starts
 
 
-CADENCES = {  # and how many days a report of the test goes on at most, which are fewer than twenty periods
+# And how many days a report of the test goes on at most, which are fewer than twenty periods.
+CADENCES = {
     daily("America/New_York"): 9,
     weekly("monday", "Asia/Tokyo"): 60,
     monthly("America/Sao_Paulo"): 150,
