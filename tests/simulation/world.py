@@ -302,6 +302,10 @@ class World:
         """As Airflow's task instance: how many of the runs are active."""
         return sum(run.run_id in run_ids and run.active for run in self.runs)
 
+    def get_dag(self, dag_id: str) -> SimpleNamespace:
+        """As Airflow's task instance: what it knows of the report's DAG."""
+        return SimpleNamespace(dag_id=dag_id, tags=[WEEKS.name, WEEKS.first_day])
+
     def version_name(self, _: int) -> str:
         return f"{self.rng.getrandbits(64):016x}"
 

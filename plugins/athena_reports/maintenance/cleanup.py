@@ -193,7 +193,7 @@ def _repair(
     summary: CleanupSummary,
     s3: S3,
 ) -> None:
-    """Mark a period that is broken. If it is whole, let its partition say what its manifest says."""
+    """Mark a period that is broken. The partition of one that is whole follows its manifest."""
     with _marking(table, location, partition):
         _require_whole(objects, manifest, partition, location, s3)
     if manifest is None or _is_followed(manifest, partition, location):

@@ -1,7 +1,7 @@
 """The DAGs that keep the reports in order: reconciler, cleanup and restatement."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from airflow.providers.standard.operators.python import PythonOperator
@@ -17,8 +17,9 @@ from athena_reports.settings import settings
 
 
 def build_reconciler(every: timedelta = timedelta(minutes=10), doc: str | None = None) -> DAG:
-    """Build the DAG `athena_reports_reconciler`: it stops the reports' queries that nobody waits for any more.
+    """Build the DAG `athena_reports_reconciler`.
 
+    It stops the reports' queries that nobody waits for any more.
     `every` says how often it runs; `doc` is Markdown for the people who operate it.
     """
     deployment = settings()
@@ -45,7 +46,9 @@ def build_cleanup(
     every: timedelta = timedelta(days=1),
     doc: str | None = None,
 ) -> DAG:
-    """Build the DAG `athena_reports_cleanup`: it repairs what a crash left behind, and removes old versions.
+    """Build the DAG `athena_reports_cleanup`.
+
+    It repairs what a crash left behind, and removes old versions.
 
     Args:
         policy: How long versions are kept that are not current; None for the default policy.
@@ -73,10 +76,10 @@ def build_cleanup(
 
 
 def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None = None) -> DAG:
-    """Build the DAG `athena_reports_restatement`: it reports provisional periods again once late events have landed.
+    """Build the DAG `athena_reports_restatement`.
 
-    With the param `stale`, it also reports stale periods again: their SQL reads the period before,
-    which was restated since.
+    It reports provisional periods again once late events have landed. With the param `stale`, it
+    also reports stale periods again: their SQL reads the period before, which was restated since.
     `every` says how often it runs; `doc` is Markdown for the people who operate it.
     """
     with _maintenance_dag(
@@ -91,6 +94,8 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
             task_id="restate",
             logical_date=None,
             skip_when_already_exists=True,
+            # One after the other, in the order of their map indexes: so the run of the oldest
+            # period is created first, and a thousand triggers never fill the workers.
             max_active_tis_per_dagrun=1,
         )
         restate.expand_kwargs(find.output)
@@ -113,8 +118,7 @@ def _maintenance_dag(
         f"athena_reports_{name}",
         description=description,
         doc_md=doc,
-        schedule=every,
-        start_date=datetime(2025, 1, 1, tzinfo=UTC),
+        schedule=every,  # without a start date, the first run comes at once
         catchup=False,
         is_paused_upon_creation=deployment.paused,
         allowed_run_types=ALL_BUT_BACKFILLS,

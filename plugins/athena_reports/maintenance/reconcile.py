@@ -1,4 +1,7 @@
-"""Stops queries that nobody waits for: their worker was killed, their run timed out, the triggerer was down."""
+"""Stops queries that nobody waits for.
+
+Their worker was killed, their run has timed out, or the triggerer was down.
+"""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,7 +20,9 @@ GRACE = timedelta(minutes=1)  # the run of a younger query may not have been sav
 
 
 class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
-    """Stops the environment's running queries whose run has ended, is gone, or has started a newer one.
+    """Stops running queries of the environment that nobody waits for.
+
+    The run of such a query has ended, is gone, or has started a newer query.
 
     Args:
         workgroup: The workgroup whose latest queries are looked through.
@@ -38,16 +43,16 @@ class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
         self.environment = environment
         self.grace = grace
 
-    @aws_errors("athena_reports_reconciler")
     def execute(self, context: Context) -> list[str]:
         """Stop the unwanted queries, and return their query execution ids."""
         stopped = []
-        for marker, query in self._unwanted(context["ti"]):
-            self.log.warning(
-                "Stopping query %s of %s, run %s.", query.id, marker.dag_id, marker.run_id
-            )
-            self.hook.stop_query(query.id)
-            stopped.append(query.id)
+        with aws_errors(self.dag_id, task=self.task_id):
+            for marker, query in self._unwanted(context["ti"]):
+                self.log.warning(
+                    "Stopping query %s of %s, run %s.", query.id, marker.dag_id, marker.run_id
+                )
+                self.hook.stop_query(query.id)
+                stopped.append(query.id)
         return stopped
 
     def _unwanted(self, ti: Any) -> Iterator[tuple[Marker, QueryExecution]]:

@@ -6,13 +6,15 @@ These are provisional periods whose late events have arrived, and stale ones.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from airflow.configuration import conf
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowRuntimeError
 
+from athena_reports.periods.calendar import Weekday, periods_among, weekly
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.publication.glue_table import published_tables
 from athena_reports.publication.manifest import PartitionFacts
@@ -32,13 +34,17 @@ class Restatement:
 
     dag_id: str
     period_id: str
+    start: datetime
     reason: str
     submitted_at: str  # when the query of what is published was submitted
     days_due: int  # how many whole days ago it was due for the first time
 
     @property
     def run_ids(self) -> list[str]:
-        """Ids of the runs that it may have had since it was due, one a day. The last is that of the next run."""
+        """Ids of the runs that it may have had since it was due, one a day.
+
+        The last is that of the next run.
+        """
         prefix = f"restatement__{self.period_id}__{self.submitted_at}"
         return [f"{prefix}__{day}" for day in range(self.days_due + 1)]
 
@@ -54,7 +60,7 @@ class Restatement:
 def find_restatements(
     dag_id: str, partitions: Mapping[str, PartitionFacts], now: datetime, *, with_stale: bool
 ) -> list[Restatement]:
-    """Return which of a report's published periods have to be reported again, the earliest first.
+    """Return which of a report's published periods have to be reported again, in any order.
 
     Args:
         dag_id: The report's DAG.
@@ -62,18 +68,26 @@ def find_restatements(
         now: The instant at which they are due.
         with_stale: Whether stale periods are reported again too.
     """
-    stale = set(stale_periods(partitions)) if with_stale else set()
+    stale: set[str] = set()
+    if with_stale:
+        stale.update(stale_periods(partitions))
     restatements = []
-    for period_id in sorted(partitions, key=lambda period_id: partitions[period_id].start):
-        facts = partitions[period_id]
+    for period_id, facts in partitions.items():
         if facts.provisional and datetime.fromisoformat(facts.settles_at) <= now:
             reason = "late events have arrived"
         elif period_id in stale:
             reason = "the period before was restated"
         else:
             continue
-        days_due = _whole_days_due(facts, now)
-        restatements.append(Restatement(dag_id, period_id, reason, facts.submitted_at, days_due))
+        restatement = Restatement(
+            dag_id=dag_id,
+            period_id=period_id,
+            start=datetime.fromisoformat(facts.start),
+            reason=reason,
+            submitted_at=facts.submitted_at,
+            days_due=_whole_days_due(facts, now),
+        )
+        restatements.append(restatement)
     return restatements
 
 
@@ -129,12 +143,14 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Return the arguments of each TriggerDagRunOperator, the oldest period first.
 
-        A period that has an active run is left out. There are at most as many as Airflow maps
-        (`[core] max_map_length`): it fails a task that returns more.
+        A period that has an active run is left out, and so is a week that its report no longer has.
+        There are at most as many as Airflow maps (`[core] max_map_length`): it fails a task that
+        returns more.
         """
         max_triggers = conf.getint("core", "max_map_length", fallback=1024)
         with_stale = bool(context["params"][STALE_PARAM])
         restatements = self._find_restatements(with_stale=with_stale)
+        first_days: dict[str, Weekday | None] = {}  # by DAG
         triggers: list[dict[str, Any]] = []
         for place, restatement in enumerate(restatements):
             if len(triggers) == max_triggers:
@@ -144,9 +160,15 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
                     len(restatements) - place,
                 )
                 break
-            message = f"{restatement.dag_id}, period {restatement.period_id}: {restatement.reason}"
-            # A paused DAG would collect runs, and pay for all of them once it is unpaused.
-            if _has_active_run(restatement, context):
+            dag_id = restatement.dag_id
+            if dag_id not in first_days:
+                first_days[dag_id] = _first_day_of_weeks(dag_id, context)
+            first_day = first_days[dag_id]
+            message = f"{dag_id}, period {restatement.period_id}: {restatement.reason}"
+            if first_day is not None and not _is_week(restatement.period_id, first_day):
+                message += f", but weeks begin on {first_day} now; drop the partition"
+            elif _has_active_run(restatement, context):
+                # A paused DAG would collect runs, and pay for all of them once it is unpaused.
                 message += ", but its run has not ended; see whether the DAG is paused"
             else:
                 triggers.append(restatement.to_trigger())
@@ -161,8 +183,30 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
             partitions = table.published_periods()
             dag_id = table.name  # `<report>_<cadence>` too
             restatements += find_restatements(dag_id, partitions, now, with_stale=with_stale)
-        restatements.sort(key=lambda restatement: restatement.period_id)
+        restatements.sort(key=lambda restatement: restatement.start)
         return restatements
+
+
+def _first_day_of_weeks(dag_id: str, context: Context) -> Weekday | None:
+    """Return the day that the weeks of a report begin with today: `build_dag` makes it a tag.
+
+    None for another cadence, for a DAG written by hand, and if Airflow does not know the DAG.
+    """
+    try:
+        dag = context["ti"].get_dag(dag_id)
+    except AirflowRuntimeError:
+        return None  # the task that triggers its runs tells of it
+    for weekday in get_args(Weekday):
+        if weekday in dag.tags:
+            first_day: Weekday = weekday
+            return first_day
+    return None
+
+
+def _is_week(period_id: str, first_day: Weekday) -> bool:
+    """Whether an id is that of a week which begins with a day, in any time zone."""
+    weeks = list(periods_among(weekly(first_day), [period_id]))
+    return len(weeks) == 1
 
 
 def _has_active_run(restatement: Restatement, context: Context) -> bool:

@@ -53,8 +53,8 @@ class TableError(PublishError):
 def changed_by_others(what: str) -> PublishError:
     """Return the error for something that other writers change whenever this one is about to."""
     return PublishError(
-        f"{what} was changed by others at each of {ATTEMPTS} attempts. Find that program, then"
-        " clear publish."
+        f"{what} was changed by others at each of {ATTEMPTS} attempts. "
+        "Find that program, then clear publish."
     )
 
 

@@ -158,8 +158,8 @@ def transform_result(
         if failed:
             uploaded = recipe.location(period).version_uri(prepared.version.version)
             raise CheckError(
-                f"{about}: {failed} Nothing is published. The rows are at {uploaded} for"
-                " inspection."
+                f"{about}: {failed} Nothing is published. "
+                f"The rows are at {uploaded} for inspection."
             )
     return prepared.model_dump(mode="json")
 

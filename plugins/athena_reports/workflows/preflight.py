@@ -144,8 +144,8 @@ def _require_workgroup(settings: Settings, athena: "AthenaClient") -> None:
         )
     if not is_managed and not settings.query_results:
         raise AccountError(
-            "it does not manage query results. Let ATHENA_REPORTS_QUERY_RESULTS name an S3"
-            " location."
+            "it does not manage query results. "
+            "Let ATHENA_REPORTS_QUERY_RESULTS name an S3 location."
         )
 
 

@@ -297,6 +297,9 @@ def _default_args(
 
 def _tags(report: Report, cadence: Cadence, deployment: Settings) -> list[str]:
     tags = [REPORT_TAG, cadence.name, deployment.environment]
+    if cadence.first_day is not None:
+        # By it a restatement knows the weeks that were published before `first_day` was changed.
+        tags.append(cadence.first_day)
     if not report.has_table:
         tags.append(NO_TABLE_TAG)
     return tags
@@ -330,10 +333,10 @@ def _period_param(cadence: Cadence) -> Param:
         type=["null", "string"],  # a text alone would have to be filled in in the trigger form
         title="Period",
         description_md=(
-            f"Id of the period, its first day in {cadence.timezone}, such as `{example}`"
-            f" ({cadence.description}). If empty: the last period that is complete at the run's"
-            " logical date, or when it starts if it has none. Not for backfills: there each run"
-            " takes its own period."
+            f"Id of the period, its first day in {cadence.timezone}, such as `{example}` "
+            f"({cadence.description}). If empty: the last period that is complete at the run's "
+            "logical date, or when it starts if it has none. "
+            "Not for backfills: there each run takes its own period."
         ),
     )
 

@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from airflow.serialization.serialized_objects import DagSerialization
 
 from athena_reports import RetentionPolicy, build_cleanup, build_reconciler, build_restatement
@@ -16,7 +17,7 @@ def test_the_contract_of_the_reconciler(monkeypatch: pytest.MonkeyPatch) -> None
     assert (dag.dag_id, task.task_id) == ("athena_reports_reconciler", "stop_unwanted_queries")
     assert (task.workgroup, task.environment, task.aws_conn_id) == ("stg", "stg", "aws_reports")
     assert (dag.doc_md, dag.tags) == ("# Reconciler", {"athena-reports-maintenance", "stg"})
-    assert (dag.start_date, dag.is_paused_upon_creation) == (datetime(2025, 1, 1, tzinfo=UTC), True)
+    assert dag.is_paused_upon_creation
     assert dag.dagrun_timeout == timedelta(minutes=3)  # none outlives the next
     assert task.retries == 0  # the next one comes soon
 
@@ -44,6 +45,21 @@ def test_the_contract_of_the_restatement() -> None:
 
     assert (dag.dag_id, dag.task_ids) == ("athena_reports_restatement", ["find", "restate"])
     assert dag.params.dump() == {"stale": False}
+    assert dag.get_task("restate").max_active_tis_per_dagrun == 1  # the oldest run comes first
+
+
+@pytest.mark.parametrize("build", [build_reconciler, build_cleanup, build_restatement])
+def test_the_first_run_comes_at_once_and_the_next_ones_at_intervals(build: Any) -> None:
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(build(every=timedelta(hours=3))))
+    now = datetime(2026, 11, 15, 7, 30, tzinfo=UTC)
+    with time_machine.travel(now, tick=False) as clock:
+        first = stored.next_dagrun_info(last_automated_run_info=None)
+        clock.shift(timedelta(seconds=20))
+        second = stored.next_dagrun_info(last_automated_run_info=first)
+
+    assert first is not None
+    assert second is not None
+    assert (first.run_after, second.run_after) == (now, now + timedelta(hours=3))
 
 
 @pytest.mark.parametrize("build", [build_reconciler, build_cleanup, build_restatement])

@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG
 
 from athena_reports.maintenance.reconcile import GRACE, AthenaReconcileOperator
 from tests.library.queries.samples import start as start_all
 from tests.library.queries.samples import start_sql, submission
 from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import MemoryAthena, Plan
+from tests.simulation.memory_athena import MemoryAthena, Plan, api_error
 
 ENDED = "run-ended"
 
@@ -79,3 +80,17 @@ def test_queries_of_others_are_not_even_asked_about(
     assert reconcile(clock, ti) == []
     assert athena.states == ["RUNNING"] * 4
     assert ti.asked == []
+
+
+def test_a_call_that_athena_does_not_serve_names_the_task_that_made_it(
+    clock: VirtualClock, athena: MemoryAthena
+) -> None:
+    def throttle(_: str) -> None:
+        raise api_error("ThrottlingException", "Rate exceeded")
+
+    athena.before = throttle
+    with pytest.raises(AirflowException) as caught:
+        reconcile(clock)
+    message = str(caught.value)
+    assert message.startswith("athena_reports_reconciler: ")
+    assert message.endswith("Clear stop and its downstream tasks to try again.")

@@ -1,22 +1,28 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 
+from athena_reports import build_dag
 from athena_reports.maintenance.restatement import (
     AthenaRestatementsOperator,
     Restatement,
     find_restatements,
 )
-from athena_reports.periods.calendar import weekly
+from athena_reports.periods.calendar import Cadence, quarterly, weekly
 from athena_reports.publication.glue_table import Partition, Table
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import PartitionFacts
-from athena_reports.rows.columns import TableColumn
+from athena_reports.rows.columns import Column
+from tests.library.conftest import MakeReport
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -32,12 +38,14 @@ def parameters(
     *,
     restated: timedelta | None = None,
     submitted: timedelta = DAY / 24,
+    cadence: Cadence = WEEKS,
     **facts: str,
 ) -> dict[str, str]:
-    """Parameters of a week that was reported some time after its end;
-    its events may arrive a day late.
+    """Parameters of a period that was reported some time after its end.
+
+    Its events may arrive a day late.
     """
-    period = WEEKS.period(period_id)
+    period = cadence.period(period_id)
     return {
         **dict.fromkeys(PartitionFacts.model_fields, "0"),
         "paid": "{}",
@@ -104,11 +112,6 @@ def test_a_period_is_stale_if_the_one_before_was_restated_after_it_was_read(
     assert found(partitions) == []
 
 
-def test_they_come_in_the_order_of_their_periods() -> None:
-    partitions = {period_id: partition(period_id) for period_id in (THIRD, FIRST, SECOND)}
-    assert [each.period_id for each in found(partitions)] == [FIRST, SECOND, THIRD]
-
-
 @pytest.mark.parametrize("reason", ["late events", "stale"])
 def test_a_restatement_that_failed_is_tried_again_once_a_day(reason: str) -> None:
     partitions, due = {FIRST: partition(FIRST)}, WEEKS.period(FIRST).end_utc + DAY
@@ -128,7 +131,8 @@ def test_a_restatement_that_failed_is_tried_again_once_a_day(reason: str) -> Non
 def test_a_stale_period_whose_own_late_events_may_still_land_is_restated_all_the_same() -> None:
     now = WEEKS.period(SECOND).end_utc + 18 * DAY / 24
     restated = partition(FIRST, restated=now - WEEKS.period(FIRST).end_utc)
-    (of_second,) = found({FIRST: restated, SECOND: partition(SECOND)}, now, stale=True)[1:]
+    partitions = {FIRST: restated, SECOND: partition(SECOND)}
+    _, of_second = found(partitions, now, stale=True)
     assert (of_second.period_id, of_second.run_ids) == (
         SECOND,
         [of_second.to_trigger()["trigger_run_id"]],
@@ -136,46 +140,122 @@ def test_a_stale_period_whose_own_late_events_may_still_land_is_restated_all_the
 
 
 @dataclass
-class Runs:
-    """What Airflow answers a task about runs."""
+class Airflow:
+    """What Airflow answers a task about runs and DAGs."""
 
     unfinished: set[tuple[str, str]] = field(default_factory=set)
     most_asked_at_once: int = 0
+    dags: dict[str, Any] = field(default_factory=dict)
 
     def get_dr_count(self, *, dag_id: str, run_ids: list[str], states: list[str]) -> int:
         assert states == ["queued", "running"]
         self.most_asked_at_once = max(self.most_asked_at_once, len(run_ids))
         return len(self.unfinished & {(dag_id, run_id) for run_id in run_ids})
 
+    def get_dag(self, dag_id: str) -> Any:
+        if dag_id not in self.dags:
+            problem: Any = {"status_code": 404, "message": "not found"}
+            raise AirflowRuntimeError(
+                ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=problem)
+            )
+        return SimpleNamespace(dag_id=dag_id, tags=sorted(self.dags[dag_id].tags))
 
-def test_the_oldest_of_all_tables_come_first_as_many_as_airflow_maps_and_none_with_an_active_run(
+
+Publish = Callable[..., None]
+Triggers = Callable[[Airflow], list[tuple[str, str]]]
+
+
+@pytest.fixture
+def publish(glue: GlueClient, database: str) -> Publish:
+    """Puts provisional periods into the table of a report."""
+
+    def publish(report: str, cadence: Cadence, *period_ids: str, **facts: str) -> None:
+        table = Table(database, ReportLocation.of("bucket", report, cadence), glue)
+        columns = [Column(name="rank", type="BIGINT", glue="bigint")]
+        for period_id in period_ids:
+            of_period = parameters(period_id, cadence=cadence, **facts)
+            table.put_partition(period_id, columns, Partition("s3://bucket/x/", of_period))
+
+    return publish
+
+
+@pytest.fixture
+def triggers(database: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Triggers:
+    """Runs the task, and returns the DAG and the period of each run that it would trigger."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    with DAG("restatement", schedule=None):
+        task = AthenaRestatementsOperator(task_id="find", database=database)
+
+    def triggers(airflow: Airflow) -> list[tuple[str, str]]:
+        context: Any = {"params": {"stale": False}, "ti": airflow}
+        triggered = task.execute(context)
+        return [(each["trigger_dag_id"], each["conf"]["period"]) for each in triggered]
+
+    return triggers
+
+
+def test_the_periods_of_all_reports_come_in_the_order_in_which_they_start(
+    publish: Publish, triggers: Triggers
+) -> None:
+    """By their ids a quarter would come after all days of its year."""
+    publish("plays", WEEKS, THIRD, FIRST, SECOND)
+    publish("sales", quarterly(), "2025-Q2", "2025-Q3")
+
+    assert triggers(Airflow()) == [
+        ("sales_quarterly", "2025-Q2"),
+        ("plays_weekly", FIRST),
+        ("plays_weekly", SECOND),
+        ("plays_weekly", THIRD),
+        ("sales_quarterly", "2025-Q3"),
+    ]
+
+
+def test_weeks_that_were_published_before_first_day_was_changed_are_left_out(
+    publish: Publish,
+    triggers: Triggers,
+    make_report: MakeReport,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The DAG has no such period, so a run of it would fail, and another one the next day."""
+    publish("plays", WEEKS, FIRST)
+    mondays = weekly("monday", "Asia/Tokyo")
+    publish("plays", mondays, "2025-06-16")
+    airflow = Airflow(dags={"plays_weekly": build_dag(make_report(), mondays)})
+
+    assert triggers(airflow) == [("plays_weekly", "2025-06-16")]
+    left_out = f"plays_weekly, period {FIRST}: late events have arrived, but weeks begin on monday"
+    assert left_out in capsys.readouterr().out
+
+    airflow = Airflow(dags={"plays_weekly": build_dag(make_report(), WEEKS)})
+    assert triggers(airflow) == [("plays_weekly", FIRST)]
+
+
+def test_periods_of_a_dag_whose_first_day_is_not_known_are_restated(
+    publish: Publish, triggers: Triggers
+) -> None:
+    """The DAG was written by hand, or Airflow does not know it, of which the trigger tells."""
+    publish("plays", WEEKS, FIRST)
+    publish("sales", quarterly(), "2025-Q2")
+    airflow = Airflow(dags={"plays_weekly": DAG("plays_weekly", schedule=None, tags=["weekly"])})
+
+    assert triggers(airflow) == [("sales_quarterly", "2025-Q2"), ("plays_weekly", FIRST)]
+
+
+def test_as_many_are_triggered_as_airflow_maps_and_none_with_an_active_run(
     glue: GlueClient,
     database: str,
-    s3_endpoint: str,
+    publish: Publish,
+    triggers: Triggers,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "3")
-    columns = [TableColumn(name="rank", type="BIGINT", glue="bigint")]
     for report in ("plays", "flights"):
-        for period_id in (THIRD, FIRST, SECOND):
-            table = Table(database, ReportLocation.of("bucket", report, weekly()), glue)
-            table.put_partition(
-                period_id, columns, Partition("s3://bucket/x/", parameters(period_id))
-            )
+        publish(report, WEEKS, THIRD, FIRST, SECOND)
     glue.create_table(DatabaseName=database, TableInput={"Name": "foreign_weekly"})
-    with DAG("restatement", schedule=None):
-        task = AthenaRestatementsOperator(task_id="find", database=database)
-    airflow = Runs()
-    context: Any = {"params": {"stale": False}, "ti": airflow}
+    airflow = Airflow()
 
-    def triggers() -> list[tuple[str, str]]:
-        return sorted(
-            (each["conf"]["period"], each["trigger_dag_id"]) for each in task.execute(context)
-        )
-
-    assert [period_id for period_id, _ in triggers()] == [FIRST, FIRST, SECOND]
+    assert [period_id for _, period_id in triggers(airflow)] == [FIRST, FIRST, SECOND]
     assert (
         "Airflow maps 3 at once; 3 later periods wait for the next run." in capsys.readouterr().out
     )
@@ -183,9 +263,9 @@ def test_the_oldest_of_all_tables_come_first_as_many_as_airflow_maps_and_none_wi
     # no second one is added to it.
     (of_plays,) = found({FIRST: partition(FIRST)}, datetime.now(UTC))
     airflow.unfinished = {("plays_weekly", of_plays.run_ids[0])}
-    assert triggers() == [
-        (FIRST, "flights_weekly"),
-        (SECOND, "flights_weekly"),
-        (SECOND, "plays_weekly"),
+    assert sorted(triggers(airflow)) == [
+        ("flights_weekly", FIRST),
+        ("flights_weekly", SECOND),
+        ("plays_weekly", SECOND),
     ]
     assert airflow.most_asked_at_once <= 50

@@ -145,8 +145,9 @@ def read_json(s3: S3Client, uri: str) -> dict[str, Any]:
 
 
 def read_complete(s3: S3Client, location: PeriodLocation) -> dict[str, Any]:
-    """Read a period as its readers do, and return its manifest:
-    what that names is there, and whole.
+    """Read a period as its readers do, and return its manifest.
+
+    What the manifest names is there, and whole.
     """
     manifest = read_json(s3, location.manifest_uri)
     assert manifest["objects"]

@@ -281,9 +281,7 @@ def test_the_latest_period_only_moves_forward(place: Place) -> None:
 
 
 def test_the_latest_period_follows_where_one_query_gave_two_versions(place: Place) -> None:
-    """A transform was changed, its task cleared,
-    and the worker died before it came to latest.json.
-    """
+    """A transform was changed, its task cleared, and its worker died before latest.json."""
     place.publish(place.upload("a"), facts())
     before = place.everything()["plays/weekly/latest.json"]
     changed = place.upload("b")

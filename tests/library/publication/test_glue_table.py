@@ -319,9 +319,7 @@ def test_every_code_of_glue_has_its_advice_and_whether_it_may_pass(code: str, me
 
 
 class Refusing:
-    """A client of Glue whose first calls of one kind are answered by what is done
-    or raised instead.
-    """
+    """A client of Glue whose first calls of one kind have answers of the test's own."""
 
     def __init__(self, client: GlueClient, call: str, *answers: Callable[[], object]) -> None:
         self._client, self._call, self._answers = client, call, list(answers)

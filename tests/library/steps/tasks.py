@@ -133,8 +133,9 @@ class Supervisor:
 
 
 async def kill(trigger: Any, state: str | None = None) -> None:
-    """End a trigger as Airflow 3.3 does, while its task is in this state;
-    None for one that was cleared.
+    """End a trigger as Airflow 3.3 does, while its task is in this state.
+
+    None is that of a task which was cleared.
     """
     trigger.task_instance = WAITING
     with pytest.MonkeyPatch.context() as patch:

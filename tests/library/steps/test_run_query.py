@@ -58,9 +58,7 @@ def test_the_query_is_rendered_for_the_period_of_the_run() -> None:
 def test_a_run_without_a_reportable_period_fails_for_good_before_anything_is_called(
     run: Run, param: str, says: str
 ) -> None:
-    """No retry helps; and at the address of AWS nobody listens,
-    so a call would be another error.
-    """
+    """No retry helps. Nobody listens at the address of AWS, so a call would be another error."""
     with pytest.raises(AirflowFailException, match=rf"^plays_weekly: .*{says}"):
         rendered("SELECT 1", run, param)
 

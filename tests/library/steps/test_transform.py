@@ -86,9 +86,7 @@ def test_a_result_is_transformed_checked_uploaded_and_published(
 def test_the_sql_that_ran_is_kept_with_its_version(
     s3: S3Client, bucket: str, query: dict[str, Any]
 ) -> None:
-    """Beside the rows,
-    so that what goes through XCom, the manifest and what follows it stay small.
-    """
+    """Beside the rows, so that XComs, the manifest and what follows it stay small."""
     prepared = transformed(query, bucket)
     published(prepared, bucket)
     location = PeriodLocation.of(bucket, "plays", WEEK)

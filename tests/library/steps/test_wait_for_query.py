@@ -136,8 +136,9 @@ def test_a_wait_cleared_alone_succeeds_whenever_its_old_trigger_stops_the_query(
 def test_a_query_that_an_earlier_try_may_have_stopped_is_submitted_again(
     athena: MemoryAthena, retried: str, map_index: int
 ) -> None:
-    """A try that was taken for dead comes back, is told to stop,
-    and stops the query that the next try uses.
+    """A try that was taken for dead comes back, and is told to stop.
+
+    It stops the query that the next try uses.
     """
     given = context(try_number=2, map_index=map_index)
     id_ = submitted(given)
@@ -177,8 +178,9 @@ def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_l
 def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_out(
     athena: MemoryAthena, clock: VirtualClock, fields: Any
 ) -> None:
-    """It ended while no triggerer looked, or within the last pause;
-    the second one was submitted again.
+    """It ended while no triggerer looked, or within the last pause.
+
+    The second one was submitted again.
     """
     clock.sleep(3600)
     assert wait_task(**fields).resume_execution(*TIMED_OUT, context())["id"] == "q-1"
@@ -207,8 +209,9 @@ def test_a_wait_that_is_killed_before_the_query_is_submitted_again_stops_the_new
 def test_without_a_triggerer_calls_follow_the_policy_and_hold_no_worker(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
-    """As Airflow drives it:
-    each poke is a process of its own that knows only when the first one was.
+    """As Airflow drives it: each poke is a process of its own.
+
+    It knows only when the first poke was.
     """
     policy = WaitPolicy(first_poll_seconds=3.0, factor=2.0, longest_pause_seconds=20.0)
     fate(athena, Plan.endless())

@@ -90,8 +90,9 @@ def test_a_triggerer_that_starts_again_with_500_queries_takes_turns(
 
 
 class NoLog:
-    """Takes the place of the triggerer's log, which is written in a thread:
-    the clock of a test knows none.
+    """Takes the place of the triggerer's log.
+
+    That is written in a thread, which the clock of a test does not know.
     """
 
     def info(self, *_: Any, **__: Any) -> None: ...
@@ -158,7 +159,7 @@ class Supervisor:
         task_runner.SUPERVISOR_COMMS = self  # type: ignore[assignment]
 
     async def _task_states(self, question: GetTaskStates) -> TaskStatesResult:
-        """As `airflow.sdk.api.client` and `execution_api.routes.task_instances` do together."""
+        """Answer as `airflow.sdk.api.client` and `execution_api.routes.task_instances` do."""
         await asyncio.sleep(self.answer_seconds)
         if isinstance(self.states, Exception):
             raise self.states
@@ -267,8 +268,9 @@ def test_of_a_mapped_task_only_the_own_instance_counts(
 
 @dataclass
 class Clients:
-    """Opens clients of Athena, and knows how many are open;
-    to open one and to stop a query take their time.
+    """Opens clients of Athena, and knows how many are open.
+
+    To open one, and to stop a query, take their time.
     """
 
     athena: MemoryAthena
@@ -330,7 +332,7 @@ def test_a_stop_is_not_ended_by_further_cancels_of_the_trigger(
 def test_the_client_is_closed_when_the_stop_has_ended_and_not_before(
     athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In Python 3.11 a further cancel lets Airflow go on to `cleanup` while `on_kill` works."""
+    """In Python 3.11 Airflow goes on to `cleanup` at a further cancel, with `on_kill` at work."""
     clients = Clients(athena, stop_seconds=2.5)
     clients.serve(monkeypatch)
     trigger = start(athena, 60)
