@@ -31,7 +31,7 @@ Canonical: TypeAlias = str | Sequence["Canonical"]
 
 
 class UnreadableError(AthenaReportsError, ValueError):
-    """A value cannot be read the same way in every process; the message names its type and place."""
+    """A value is not read the same way in every process; the message tells its type and place."""
 
 
 def canonical(value: object, place: str) -> Canonical:

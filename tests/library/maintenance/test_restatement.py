@@ -21,7 +21,7 @@ from athena_reports.periods.calendar import Cadence, quarterly, weekly
 from athena_reports.publication.glue_table import Partition, Table
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import PartitionFacts
-from athena_reports.rows.columns import Column
+from athena_reports.rows.columns import TableColumn
 from tests.library.conftest import MakeReport
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def publish(glue: GlueClient, database: str) -> Publish:
 
     def publish(report: str, cadence: Cadence, *period_ids: str, **facts: str) -> None:
         table = Table(database, ReportLocation.of("bucket", report, cadence), glue)
-        columns = [Column(name="rank", type="BIGINT", glue="bigint")]
+        columns = [TableColumn(name="rank", type="BIGINT", glue="bigint")]
         for period_id in period_ids:
             of_period = parameters(period_id, cadence=cadence, **facts)
             table.put_partition(period_id, columns, Partition("s3://bucket/x/", of_period))

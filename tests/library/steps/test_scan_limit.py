@@ -10,7 +10,7 @@ from athena_reports.periods.calendar import Cadence, weekly
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import Partition, PartitionFacts
-from athena_reports.rows.columns import Column
+from athena_reports.rows.columns import TableColumn
 from athena_reports.steps.scan_limit import (
     ScanEstimate,
     ScanLimitError,
@@ -28,7 +28,7 @@ LOCATION = ReportLocation.of("reports", "plays", WEEKS)
 
 def publish(table: Table, cadence: Cadence, scanned_by_id: dict[str, int]) -> None:
     """Put a partition for each period, whose query scanned so many bytes."""
-    columns = [Column(name="rank", type="BIGINT", glue="bigint")]
+    columns = [TableColumn(name="rank", type="BIGINT", glue="bigint")]
     for period_id, scanned_bytes in scanned_by_id.items():
         assert cadence.period(period_id)
         parameters = dict.fromkeys(PartitionFacts.model_fields, "0")
