@@ -36,6 +36,7 @@ from tests.simulation.world import (
     BUCKET,
     DATABASE,
     DEAD_AFTER_SECONDS,
+    FOLDER,
     REPORT,
     CrashError,
     World,
@@ -281,8 +282,8 @@ class Attempt:
     def transform(self) -> Any:
         query = QueryExecution.model_validate(self.run.xcoms["wait_for_query"])
         rows = self.run.world.rows[query.id].encode()
-        path = self.run.world.folder / hashlib.sha256(rows).hexdigest()
-        path.write_bytes(rows)
+        path = FOLDER / hashlib.sha256(rows).hexdigest()
+        self.run.world.s3.files[path] = rows
         file = LocalFile(format="parquet", path=path, rows=1, bytes=len(rows), sha256=path.name)
         table, location = (
             LocalTable(path=path, rows=1, columns=_COLUMNS),

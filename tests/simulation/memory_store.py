@@ -48,13 +48,14 @@ class Stored:
 
 @dataclass
 class MemoryS3:
-    """Attributes: what surrounds each call, the objects by key,
-    and every body that a key ever had.
+    """Attributes: what surrounds each call, the objects by key, every body that a key ever had,
+    and the local files that are uploaded and downloaded, by path.
     """
 
     call: Callable[[str, Callable[[], Any]], Any]
     objects: dict[str, Stored] = field(default_factory=dict)
     history: dict[str, list[bytes]] = field(default_factory=dict)
+    files: dict[Path, bytes] = field(default_factory=dict)
 
     @_called
     def get_object(self, Key: str, **_: Any) -> dict[str, Any]:
@@ -79,10 +80,10 @@ class MemoryS3:
         self.history.setdefault(Key, []).append(Body)
 
     def upload_file(self, path: str, _: str, key: str, **__: Any) -> None:
-        self.put_object(Key=key, Body=Path(path).read_bytes())
+        self.put_object(Key=key, Body=self.files[Path(path)])
 
     def download_file(self, _: str, key: str, path: str, **__: Any) -> None:
-        Path(path).write_bytes(self.get_object(Key=key)["Body"].read())
+        self.files[Path(path)] = self.get_object(Key=key)["Body"].read()
 
     @_called
     def delete_objects(self, Delete: Mapping[str, Any], **_: Any) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from datetime import datetime
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +88,7 @@ DEAD_AFTER_SECONDS = 300.0  # Airflow takes a task without a heartbeat for dead
 MOST_TRIES = 3  # of one call, by the AWS client
 _MOST_INCIDENTS = 20  # a day
 DAYS = 6
+FOLDER = Path("/nowhere")  # of local files, which are in memory too
 
 
 class CrashError(BaseException):
@@ -115,7 +115,6 @@ class World:
 
     seed: int
     clock: VirtualClock
-    folder: Path
     rng: random.Random = field(init=False)
     left: dict[int, int] = field(default_factory=dict)
     incidents: Counter[str] = field(default_factory=Counter)
@@ -326,15 +325,13 @@ def world(seed: int) -> Iterator[World]:
     the library's clients, its clock and its pauses are those of this world.
     """
     random.seed(seed)  # of the pauses between two starts
-    with (
-        virtual_clock() as clock,
-        pytest.MonkeyPatch.context() as patch,
-        TemporaryDirectory() as folder,
-    ):
-        made = World(seed, clock, Path(folder))
+    with virtual_clock() as clock, pytest.MonkeyPatch.context() as patch:
+        made = World(seed, clock)
         serve(made.athena, patch)
         clients: Mapping[str, Any] = {"s3": made.s3, "glue": made.glue}
         patch.setattr(SharedSessionHook, "client", lambda _, service: clients[service])
+        # Nobody asks it for anything, and to make one takes longer than the rest of a task.
+        patch.setattr(SharedSessionHook, "_session", None)
         patch.setattr(
             restatement.AthenaRestatementsOperator,
             "hook",
@@ -352,9 +349,8 @@ def world(seed: int) -> Iterator[World]:
         )
         patch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(None), raising=False)
         # DuckDB is not what is looked at: the rows are a text.
-        patch.setattr(
-            commit, "open_engine", lambda *_, **__: nullcontext(SimpleNamespace(folder=made.folder))
-        )
+        engine = SimpleNamespace(folder=FOLDER)
+        patch.setattr(commit, "open_engine", lambda *_, **__: nullcontext(engine))
         patch.setattr(commit, "count_differences", lambda *_: (1, 1))
         try:
             yield made
