@@ -19,6 +19,7 @@ from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 from athena_reports.maintenance.restatement import AthenaRestatementsOperator
 from athena_reports.publication.commit import read_manifest
 from tests.simulation.airflow_model import Run, task
+from tests.simulation.promises import judge_followers
 from tests.simulation.world import BUCKET, DATABASE, DAYS, MORNING_SECONDS, PERIODS, WEEKS, World
 
 _POLICY = RetentionPolicy(keep_versions=0, keep_days=1, abandoned_after_days=2)
@@ -77,7 +78,9 @@ def restate(world: World) -> None:
 
 
 def clean_up(world: World) -> None:
-    found = clean_up_bucket(bucket=BUCKET, database=DATABASE, policy=_POLICY, delete=True)
+    judge_followers(world)  # before the cleanup mends what it finds
+    with world.working(period_id=None):
+        found = clean_up_bucket(bucket=BUCKET, database=DATABASE, policy=_POLICY, delete=True)
     if found["objects"]:
         world.say(f"removed {found['objects']} objects")
 

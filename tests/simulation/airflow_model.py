@@ -32,6 +32,7 @@ from athena_reports.steps.transform import PreparedVersion, upload_version
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from tests.library.steps.tasks import WAITING, TaskInstance, first_event, through_the_database
 from tests.simulation.memory_athena import Plan, Query
+from tests.simulation.promises import judge_followers
 from tests.simulation.world import (
     BUCKET,
     DATABASE,
@@ -106,12 +107,18 @@ class Run:
                 continue
             self.active = False
             self.world.say("the run has succeeded")
+            judge_followers(self.world)
             if not self.world.happens("cleared days later"):
                 return
             self.world.pause_until_morning(self.world.rng.randint(1, 4))
             self.active = True
             self.clear(self.world.rng.choice(TASKS))
         raise AssertionError(f"{self.run_id} has not come to an end")
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether nothing of it is to be done, unless somebody clears it."""
+        return not self.active and "publish" in self.xcoms
 
     def _try(self, name: str) -> None:
         ti = self.tasks[name]
@@ -308,7 +315,8 @@ class Attempt:
             "submitted": submitted.model_dump(mode="json"),
         }
         operator = task(S3PublishOperator, given, **named)
-        return operator.execute(self._context)
+        with self.run.world.working(self.run.period.id):
+            return operator.execute(self._context)
 
     # --- the triggerer
 

@@ -8,7 +8,8 @@ from collections import Counter
 from athena_reports.publication.commit import read_manifest
 from tests.simulation.actors import clean_up, populate, reconcile
 from tests.simulation.airflow_model import COPY
-from tests.simulation.world import BUCKET, DAY, DAYS, PERIODS, World, world
+from tests.simulation.promises import judge_followers
+from tests.simulation.world import BUCKET, DAY, DAYS, PERIODS, World, story_of, world
 
 
 def play(seed: int) -> World:
@@ -22,12 +23,13 @@ def play(seed: int) -> World:
             made.spawn("at rest", lambda: _rest(made), after=DAYS * DAY)
             made.play()
         except BaseException:
-            print(f"The world of seed {seed}:\n{made.story}")
+            print(story_of(made))
             raise
     return made
 
 
 def _rest(made: World) -> None:
+    judge_followers(made)
     for _ in range(2):  # what a first pass finds is CANCELLED, or repaired, at the second
         made.pause(120)
         reconcile(made)

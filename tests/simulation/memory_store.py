@@ -120,11 +120,12 @@ class MemoryS3:
 
 @dataclass
 class MemoryGlue:
-    """Attributes: what surrounds each call, the tables by name,
-    and the partitions by table and period id.
+    """Attributes: what surrounds each call, who is told the period of each partition that is
+    written, the tables by name, and the partitions by table and period id.
     """
 
     call: Callable[[str, Callable[[], Any]], Any]
+    on_write: Callable[[str], None]
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     partitions: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
@@ -148,6 +149,7 @@ class MemoryGlue:
     ) -> dict[str, Any]:
         _require_none((key := (TableName, *PartitionInput["Values"])) in self.partitions)
         self.partitions[key] = PartitionInput
+        self.on_write(key[-1])
         return {}
 
     @_called
@@ -156,6 +158,7 @@ class MemoryGlue:
     ) -> dict[str, Any]:
         _require((key := (TableName, *PartitionInput["Values"])) in self.partitions)
         self.partitions[key] = PartitionInput
+        self.on_write(key[-1])
         return {}
 
     def get_paginator(self, name: str) -> Any:

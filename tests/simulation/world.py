@@ -7,11 +7,12 @@ time comes first. All that is random comes from the seed, so a world can be play
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from operator import attrgetter
@@ -32,8 +33,10 @@ from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.maintenance import restatement
 from athena_reports.publication import commit
+from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation, ReportLocation
+from athena_reports.publication.manifest import Manifest, Partition
 from athena_reports.queries.ownership import Marker
 from athena_reports.steps import transform, wait_trigger
 from tests.library.steps.tasks import Supervisor
@@ -107,11 +110,31 @@ class Actor:
     attempt: Attempt | None = None
     scheduler: Actor | None = None
     is_frozen: bool = False
+    work: Work | None = None
+
+
+@dataclass(eq=False)
+class Work:
+    """What writes partitions: a try of `publish`, or a cleanup.
+
+    Attributes:
+        period_id: The period that it is of; None for all.
+        is_over: Whether it does nothing more.
+        is_complete: Whether it came to its end: it neither died nor gave up on the way.
+    """
+
+    period_id: str | None
+    is_over: bool = False
+    is_complete: bool = False
 
 
 @dataclass(eq=False)
 class World:
-    """All that there is. `left` counts, by day, the incidents that may still happen."""
+    """All that there is.
+
+    `left` counts, by day, the incidents that may still happen. `works` has all that writes
+    partitions, and `last_work` what has written the partition of each period last.
+    """
 
     seed: int
     clock: VirtualClock
@@ -123,6 +146,9 @@ class World:
     runs: list[Run] = field(default_factory=list)
     lake: dict[str, int] = field(default_factory=Counter)
     rows: dict[str, str] = field(default_factory=dict)  # of each query, by its id
+    works: list[Work] = field(default_factory=list)
+    last_work: dict[str, Work] = field(default_factory=dict)
+    judged: Counter[str] = field(default_factory=Counter)  # how often the followers were
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -131,7 +157,8 @@ class World:
         self.athena = MemoryAthena(
             plan=self._plan, stop_seconds=stop_seconds, before=self._before, after=self._after
         )
-        self.s3, self.glue = MemoryS3(self._call), MemoryGlue(self._call)
+        self.s3 = MemoryS3(self._call)
+        self.glue = MemoryGlue(self._call, self._note_write)
         self.store = S3(self.s3)  # type: ignore[arg-type]
 
     # --- time and turns
@@ -182,6 +209,26 @@ class World:
         """The process of a task, if it is one that acts."""
         return self.acting.attempt
 
+    # --- who writes partitions
+
+    @contextmanager
+    def working(self, period_id: str | None) -> Iterator[None]:
+        """Know of the acting one that it writes partitions, and how its work ends."""
+        work = Work(period_id)
+        self.works.append(work)
+        self.acting.work = work
+        worker = self.acting
+        try:
+            yield
+            work.is_complete = True
+        finally:
+            work.is_over = True
+            worker.work = None
+
+    def _note_write(self, period_id: str) -> None:
+        assert self.acting.work is not None, "only publications and cleanups write partitions"
+        self.last_work[period_id] = self.acting.work
+
     # --- chance
 
     def happens(self, incident: str) -> bool:
@@ -212,8 +259,20 @@ class World:
         self.log.append((self.clock.now, self.acting.name if self.actors else "", what))
 
     @property
-    def story(self) -> str:
-        return "\n".join(f"{at:%d %H:%M:%S} {name:<28} {what}" for at, name, what in self.log)
+    def figures(self) -> Counter[str]:
+        """What there was, for the figures of many worlds."""
+        killed = ("crash", "worker killed", "task stopped", "task cleared", "process frozen")
+        figures = Counter({f"judged {name}": count for name, count in self.judged.items()})
+        for incident, count in self.incidents.items():
+            if incident.startswith(killed):
+                figures["processes killed or frozen"] += count
+            elif incident not in _ORDINARY:
+                figures["other incidents"] += count
+        figures["worlds"] = 1
+        figures["runs"] = len(self.runs)
+        figures["queries"] = len(self.athena.queries)
+        figures["hours of virtual time"] = int(self.clock.seconds // 3600)
+        return figures
 
     def log_line(self, message: str, *values: Any, **_: Any) -> None:
         """What operators, hooks and triggers log is a part of the story."""
@@ -313,7 +372,36 @@ class World:
 
     @property
     def table(self) -> Table:
-        return Table(DATABASE, ReportLocation.of(BUCKET, REPORT, WEEKS), self.glue)  # type: ignore[arg-type]
+        return self._table(self.glue)
+
+    def _table(self, glue: MemoryGlue) -> Table:
+        return Table(DATABASE, ReportLocation.of(BUCKET, REPORT, WEEKS), glue)  # type: ignore[arg-type]
+
+    # --- what a judge sees, whose look takes no turn and no time
+
+    def manifest_now(self, period_id: str) -> Manifest | None:
+        manifest, _ = read_manifest(self.location(period_id), self._store_now)
+        return manifest
+
+    @property
+    def _store_now(self) -> S3:
+        return S3(replace(self.s3, call=_at_once))  # type: ignore[arg-type]
+
+    def partition_now(self, period_id: str) -> Partition | None:
+        table = self._table(replace(self.glue, call=_at_once))
+        return table.partitions().get(period_id)
+
+    def latest_now(self, location: PeriodLocation) -> Any:
+        body, _ = self._store_now.read(location.report.latest_uri)
+        return json.loads(body)
+
+
+def story_of(made: World) -> str:
+    """Tell who did what, and when."""
+    lines = [f"The world of seed {made.seed}:"]
+    for at, name, what in made.log:
+        lines.append(f"{at:%d %H:%M:%S} {name:<28} {what}")
+    return "\n".join(lines)
 
 
 _FAULT = api_error("InternalError", "We encountered an internal error", status=500)
@@ -360,6 +448,10 @@ def world(seed: int) -> Iterator[World]:
             ) in made.actors:  # of a world that has ended badly: none goes on in another one
                 while not actor.thread.dead:
                     actor.thread.throw()
+
+
+def _at_once(_: str, effect: Callable[[], Any]) -> Any:
+    return effect()
 
 
 async def _sleep(made: World, seconds: float) -> None:

@@ -1,0 +1,54 @@
+"""What must hold without a cleanup, as soon as all publications of a period have ended."""
+
+from __future__ import annotations
+
+import json
+
+from tests.simulation.world import PERIODS, World
+
+
+def judge_followers(world: World) -> None:
+    """Glue and `latest.json` say what the manifests say.
+
+    Promised of a period when its runs have succeeded and nobody is at work who writes partitions.
+    Glue has no conditional write, so one case is left to the cleanup: who wrote the partition last
+    died, or gave up, before it looked whether the manifest was still the same.
+    """
+    for period in PERIODS:
+        if not _is_at_rest(world, period.id):
+            continue
+        _judge_partition(world, period.id)
+        if period == PERIODS[-1]:
+            _judge_latest(world, period.id)
+
+
+def _is_at_rest(world: World, period_id: str) -> bool:
+    runs = [run for run in world.runs if run.period.id == period_id]
+    if not all(run.has_succeeded for run in runs):
+        return False
+    at_work = [work for work in world.works if not work.is_over]
+    return all(work.period_id not in (period_id, None) for work in at_work)
+
+
+def _judge_partition(world: World, period_id: str) -> None:
+    last_work = world.last_work.get(period_id)
+    if last_work is not None and not last_work.is_complete:
+        world.judged["left to the cleanup"] += 1
+        return
+    world.judged["without the cleanup"] += 1
+    manifest = world.manifest_now(period_id)
+    assert manifest is not None, f"{period_id} has no manifest"
+    expected = manifest.partition(world.location(period_id))
+    partition = world.partition_now(period_id)
+    assert partition == expected, (
+        f"{period_id}: Glue says {partition}, before a cleanup, and the manifest {expected}"
+    )
+
+
+def _judge_latest(world: World, period_id: str) -> None:
+    manifest = world.manifest_now(period_id)
+    assert manifest is not None, f"{period_id} has no manifest"
+    location = world.location(period_id)
+    expected = json.loads(manifest.latest(location).model_dump_json())
+    latest = world.latest_now(location)
+    assert latest == expected, f"latest.json says {latest}, before a cleanup"
