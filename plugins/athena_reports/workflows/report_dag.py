@@ -35,13 +35,15 @@ from athena_reports.steps.run_query import (
 from athena_reports.steps.scan_limit import measured_scan
 from athena_reports.steps.transform import Recipe, transform_result
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
+from athena_reports.workflows.alert_sensors import AlertPolicy
 from athena_reports.workflows.alerts import (
-    Notifiers,
-    build_late_check,
+    build_alerts_dag,
     failure_callback,
     keep_reason,
     require_notifiers,
+    warning_callback,
 )
+from athena_reports.workflows.notifying import Notifiers
 from athena_reports.workflows.preflight import require_account
 
 _WEIGHT_OF_STARTED_RUNS = 2  # what has begun is finished before another query starts
@@ -87,8 +89,12 @@ def build_dag(
     on_failure: Notifiers = (),
     due: timedelta = timedelta(hours=3),
     on_late: Notifiers = (),
+    on_warning: Notifiers = (),
 ) -> BuiltDag:
     """Build the DAG `<report>_<cadence>`: submit, wait, transform, publish; ReportError if an argument is wrong.
+
+    With notifiers it has the DAG `<report>_<cadence>_alerts` beside it, which looks when a period
+    is due.
 
     It is a ReportError too if another file of Airflow's `dags_folder` declares a report of the same
     name.
@@ -105,7 +111,8 @@ def build_dag(
         on_failure: Notifiers that are called when a run has failed.
         due: How long after its end a period is published at the latest: whole seconds, more than
             `delay`.
-        on_late: Notifiers that are called when it is not; the DAG `<report>_<cadence>_late` looks.
+        on_late: Notifiers that are called when it is not, and when it is published after that.
+        on_warning: Notifiers that are called when a check has warned of a published period.
     """
     _require(
         report, "cadence", cadence, Cadence, "a cadence, such as weekly(timezone='Asia/Tokyo')"
@@ -119,7 +126,10 @@ def build_dag(
     _require(report, "due", due, timedelta, "a timedelta")
     require_notifiers(report, "on_failure", on_failure)
     require_notifiers(report, "on_late", on_late)
-    if on_late and due <= delay:
+    require_notifiers(report, "on_warning", on_warning)
+    alert_policy = AlertPolicy(on_failure, on_late, on_warning, due)
+    has_notifiers = bool(alert_policy.all_notifiers)
+    if has_notifiers and due <= delay:
         problem = (
             f"{due} is not later than the start of the run, {delay} after the end. Give more time."
         )
@@ -165,11 +175,14 @@ def build_dag(
         is_paused_upon_creation=deployment.paused,
         max_active_runs=max_active_runs,
         dagrun_timeout=run_timeout,
-        default_args=_default_args(report, deployment, retry or RetryPolicy(), on_failure),
+        default_args=_default_args(
+            report, deployment, retry or RetryPolicy(), has_notifiers=has_notifiers
+        ),
         tags=tags,
         template_searchpath=str(deployment.sql_folder),
         template_undefined=StrictUndefined,
         on_failure_callback=failure_callback(cadence, on_failure),
+        on_success_callback=warning_callback(report, cadence, on_warning),
     ) as dag:
         # The weight rule is not in default_args: Airflow would store the object's address, and so
         # a new version of the DAG each time.
@@ -253,8 +266,8 @@ def build_dag(
     # Set last: Airflow copies what is there into each task, once for each class that the operator
     # is made of.
     dag.params[PERIOD_PARAM] = _period_param(cadence)
-    if on_late:
-        build_late_check(dag, report, cadence, due=due, on_late=on_late, on_failure=on_failure)
+    if has_notifiers:
+        build_alerts_dag(dag, report, cadence, alert_policy)
     return dag
 
 
@@ -271,7 +284,7 @@ def _midnight(day: Any, cadence: Cadence) -> datetime | None:
 
 
 def _default_args(
-    report: Report, deployment: Settings, retry: RetryPolicy, on_failure: Notifiers
+    report: Report, deployment: Settings, retry: RetryPolicy, *, has_notifiers: bool
 ) -> dict[str, Any]:
     """Return the arguments that all tasks of the DAG have, also those that its author adds."""
     arguments: dict[str, Any] = {
@@ -279,9 +292,11 @@ def _default_args(
         "aws_conn_id": deployment.aws_conn_id,
         "environment": deployment.environment,
         "on_failure_callback": None,
+        "on_retry_callback": None,
     }
-    if on_failure:
+    if has_notifiers:
         arguments["on_failure_callback"] = keep_reason
+        arguments["on_retry_callback"] = keep_reason
     arguments.update(retry.arguments)
     return arguments
 
