@@ -204,7 +204,7 @@ def test_buckets_take_tls_only_and_their_accesses_are_logged() -> None:
 
 
 @pytest.mark.parametrize("key", ["", KEY])
-def test_what_holds_data_is_encrypted_and_only_query_results_and_logs_expire(
+def test_what_holds_data_is_encrypted_and_no_object_of_a_report_expires(
     aws: LocalAws, new_stack: Callable[..., Stack], key: str
 ) -> None:
     outputs = new_stack("dev", KmsKeyArn=key, QueryResultsDays="12", NoncurrentDays="45").outputs
@@ -220,7 +220,9 @@ def test_what_holds_data_is_encrypted_and_only_query_results_and_logs_expire(
         assert rule["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID", "") == used
         rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
         days = [
-            each["Expiration"]["Days"] for each in rules if "Days" in each.get("Expiration", {})
+            (each["Filter"].get("Prefix", ""), each["Expiration"]["Days"])
+            for each in rules
+            if "Days" in each.get("Expiration", {})
         ]
         earlier = [
             int(r["NoncurrentVersionExpiration"]["NoncurrentDays"])
@@ -231,10 +233,10 @@ def test_what_holds_data_is_encrypted_and_only_query_results_and_logs_expire(
     # An environment pins versions of the bucket for MWAA,
     # and an older tag may have its own there still.
     assert expiring == {
-        "athena-report": ([], [45]),
-        "athena-query-result": ([12], [1]),
+        "athena-report": ([("_alerts/", 90)], [45]),
+        "athena-query-result": ([("", 12)], [1]),
         "athena-reports-mwaa": ([], [365]),
-        "athena-report-logs": ([90], [1]),
+        "athena-report-logs": ([("", 90)], [1]),
     }
     group = aws.client("athena").get_work_group(WorkGroup=outputs["Workgroup"])["WorkGroup"][
         "Configuration"

@@ -378,18 +378,26 @@ def test_a_failed_run_and_a_late_period_are_told_once_though_a_notifier_fails(
     assert message.endswith("/dags/told_weekly/runs/of%2Bthe%2Bfuture")
 
     check = airflow.client.trigger(
-        "told_weekly_late", logical_date=dt.datetime(2025, 6, 30, tzinfo=dt.UTC)
+        "told_weekly_alerts", logical_date=dt.datetime(2025, 6, 30, tzinfo=dt.UTC)
     )
-    (check,) = airflow.client.wait_for_runs("told_weekly_late", [check.run_id], timeout_seconds=60)
-    assert check.state == "success"
-    (task,) = airflow.client.task_instances("told_weekly_late", check.run_id)
-    assert task.try_number == 1
-    ((subject, message),) = inbox.take()
+
+    def has_failed() -> bool:
+        tasks = airflow.client.task_instances("told_weekly_alerts", check.run_id)
+        (task,) = (task for task in tasks if task.task_id == "tell_when_due")
+        return task.state == "failed"
+
+    until(has_failed, "the check is given up, as a notifier always fails")
+    late, failed = until(inbox.take, "the late period and the failed check are told")
+    subject, message = late
     assert subject == "dev: told_weekly 2025-06-22 is late"
     assert "it was due at 2025-06-29 03:00 Asia/Tokyo and is not published" in message
-    with pytest.raises(AirflowApiError, match="told_weekly_late' does not allow backfill runs"):
+    assert "it was never started" in message
+    subject, message = failed
+    assert subject == "dev: told_weekly_alerts 2025-06-22 failed"
+    assert "tell_when_due: The notifier SnsNotifier 1 failed" in message
+    with pytest.raises(AirflowApiError, match="told_weekly_alerts' does not allow backfill runs"):
         airflow.client.backfill(
-            "told_weekly_late", dt.datetime(2025, 6, 1, tzinfo=dt.UTC), check.run_after
+            "told_weekly_alerts", dt.datetime(2025, 6, 1, tzinfo=dt.UTC), check.run_after
         )
 
 

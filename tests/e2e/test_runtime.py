@@ -263,7 +263,12 @@ with AirflowRuntime(AirflowConfig(
     pass
 """
     with (tmp_path / "errors.txt").open("w") as stderr:
-        process = subprocess.Popen([sys.executable, "-c", script], cwd=REPOSITORY, stderr=stderr)
+        process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            cwd=REPOSITORY,
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY / "dev")},
+            stderr=stderr,
+        )
     try:
         deadline = time.monotonic() + 60
         while not (tmp_path / "processes").exists() or len(recorded_leaders(tmp_path)) < 2:

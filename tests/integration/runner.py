@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -22,7 +23,7 @@ from zoneinfo import ZoneInfo
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from airflow.sdk import DAG, BaseOperator
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from airflow.sdk.execution_time.context import MacrosAccessor, OutletEventAccessors
 from airflow.sdk.plugins_manager import integrate_macros_plugins
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -60,9 +61,11 @@ class FakeDagRun:
 
 @dataclass
 class XComs:
-    """Stands for the task instance: keeps what tasks push."""
+    """Stands for the task instance: keeps what tasks push, and how they ended."""
 
     dag_id: str
+    run_id: str = ""
+    states: dict[str, str] = field(default_factory=dict)
     values: dict[tuple[str, str], Any] = field(default_factory=dict)
     task_id: str = ""
     try_number: int = 1
@@ -73,9 +76,27 @@ class XComs:
         self.values[self.task_id, key] = json.loads(json.dumps(value))
 
     def xcom_pull(
-        self, task_ids: str, key: str, default: Any = None, map_indexes: Any = None
+        self,
+        task_ids: str,
+        key: str,
+        default: Any = None,
+        map_indexes: Any = None,
+        dag_id: str = "",
+        run_id: str = "",
     ) -> Any:
+        if (dag_id or self.dag_id, run_id or self.run_id) != (self.dag_id, self.run_id):
+            return default
         return self.values.get((task_ids, key), default)
+
+    def get_task_states(self, dag_id: str, **_: Any) -> dict[str, dict[str, str]]:
+        """The states of this run's tasks; no other DAG has a run."""
+        return {self.run_id: self.states} if dag_id == self.dag_id else {}
+
+    def get_dag(self, dag_id: str) -> Any:
+        return SimpleNamespace(dag_id=dag_id, is_paused=False)
+
+    def get_first_reschedule_date(self, _: Mapping[str, Any]) -> datetime | None:
+        return None
 
 
 def load_dags(file: Path) -> dict[str, DAG]:
@@ -84,12 +105,25 @@ def load_dags(file: Path) -> dict[str, DAG]:
     return {value.dag_id: value for value in found if isinstance(value, DAG)}
 
 
-def run_dag(dag: DAG, run: FakeDagRun | None = None, *, period: str = "") -> XComs:
-    """Run every task of a DAG in order and return what they pushed."""
-    xcoms, run_id = XComs(dag.dag_id), f"run-{uuid4()}"
+def run_dag(
+    dag: DAG, run: FakeDagRun | None = None, *, period: str = "", run_id: str = ""
+) -> XComs:
+    """Run every task of a DAG in order and return what they pushed.
+
+    A sensor that wants to look again has pushed nothing, and what follows on it does not run.
+    """
+    run_id = run_id or f"run-{uuid4()}"
+    xcoms = XComs(dag.dag_id, run_id)
     for task in dag.topological_sort():
+        if any(xcoms.states[upstream] != "success" for upstream in task.upstream_task_ids):
+            xcoms.states[task.task_id] = "none"
+            continue
         copy, context = prepare(task, xcoms, run_id, run, {"period": period})
-        xcoms.xcom_push("return_value", execute(copy, context))
+        try:
+            xcoms.xcom_push("return_value", execute(copy, context))
+            xcoms.states[task.task_id] = "success"
+        except AirflowRescheduleException:
+            xcoms.states[task.task_id] = "up_for_reschedule"
     return xcoms
 
 

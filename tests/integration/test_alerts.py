@@ -1,63 +1,149 @@
-"""The example of docs/how-to/be-told.md: a late period arrives at SNS, a published one does not."""
+"""Alerts as they arrive: the examples of docs/how-to/be-told.md against SNS and a mail server."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import time_machine
+from airflow.providers.common.compat.sdk import AirflowException
+from airflow.sdk import BaseNotifier
+from airflow.sdk.execution_time import task_runner
 
 from airflow_local.services import Services
 from athena_reports import weekly
+from athena_reports.workflows import notifying
 from tests.inbox import Inbox
-from tests.integration.runner import FakeDagRun, XComs, run_dag
+from tests.integration.runner import FakeDagRun, XComs, execute, prepare, run_dag
+from tests.library.workflows.neighbour import RUN_ID, Airflow
+from tests.mailbox import mailbox
 from tests.parsed import parse_dags
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "be-told.md"
 WEEK = weekly("sunday", "Asia/Tokyo").period("2025-03-09")
+DUE_AT = WEEK.end_utc + timedelta(hours=3)
+SCHEDULED = FakeDagRun(DUE_AT, "scheduled", WEEK.start_utc, WEEK.end_utc, start_date=DUE_AT)
+IMPORT = "from tests.integration.test_alerts import Counting, Hanging\n"
+WARNING = 'checks=[checks.rows(at_most=3, severity="warn")],\n    params='
 
 
-def example() -> str:
-    """The DAG file that the page shows, with the SQL of the tests."""
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    return str(block).replace("best_users.sql", "top_users.sql")
+def example(*, mail: bool = False) -> str:
+    """The DAG file that the page shows, with the SQL of the tests; optionally with the mail too."""
+    file, notifier = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    text = str(file).replace("best_users.sql", "top_users.sql")
+    if mail:
+        text = text.replace("best_users = Report", f"{notifier}best_users = Report")
+        text = text.replace("[team]", "[team, mail]")
+    return text
 
 
 pytestmark = pytest.mark.usefixtures("dags_folder")
+Dags = Mapping[str, Any]
 
 
 @pytest.fixture
-def dags(services: Services, tmp_path: Path) -> Mapping[str, Any]:
-    file = tmp_path / "best_users.py"
-    file.write_text(example())
-    return parse_dags(file)
+def parse(services: Services, tmp_path: Path) -> Callable[..., Dags]:
+    """Parses the example for a report of a name, with replacements of its text."""
+
+    def parsed(name: str, *changes: tuple[str, str], mail: bool = False) -> Dags:
+        text = example(mail=mail)
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        file = tmp_path / f"{name}.py"
+        file.write_text(text.replace("best_users", name))
+        return parse_dags(file)
+
+    return parsed
+
+
+@pytest.fixture
+def inbox(services: Services) -> Iterator[Inbox]:
+    inbox = Inbox.create(services, "reports-dev")
+    inbox.take()
+    yield inbox
+    inbox.take()
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> Callable[[Airflow], None]:
+    """Lets Airflow have a run of the report beside that of the alerts."""
+
+    def let(airflow: Airflow) -> None:
+        states, xcom = XComs.get_task_states, XComs.xcom_pull
+
+        def get_task_states(self: XComs, dag_id: str, **which: Any) -> Any:
+            if dag_id == airflow.dag_id:
+                return airflow.get_task_states(dag_id=dag_id, **which)
+            return states(self, dag_id, **which)
+
+        def xcom_pull(self: XComs, **which: Any) -> Any:
+            if which.get("dag_id") == airflow.dag_id:
+                return airflow.xcom_pull(**which)
+            return xcom(self, **which)
+
+        monkeypatch.setattr(XComs, "get_task_states", get_task_states)
+        monkeypatch.setattr(XComs, "xcom_pull", xcom_pull)
+        monkeypatch.setattr(XComs, "get_dag", lambda _, dag_id: airflow.get_dag(dag_id))
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", airflow, raising=False)
+
+    return let
+
+
+def failed_run(name: str, clear_number: int = 0) -> Airflow:
+    return Airflow(
+        "failed",
+        {"run_query": "success", "transform": "failed"},
+        {("transform", "reason"): "row 3 has <1> & too few"},
+        clear_number=clear_number,
+        dag_id=f"{name}_weekly",
+        period=WEEK,
+    )
 
 
 @pytest.mark.usefixtures("plays_lake")
-def test_a_period_is_late_until_it_is_published(
-    services: Services, dags: Mapping[str, Any]
+def test_a_period_is_late_until_it_is_published_and_then_there_is_an_all_clear(
+    parse: Callable[..., Dags], inbox: Inbox
 ) -> None:
-    inbox = Inbox.create(services, "reports-dev")
-    scheduled = FakeDagRun(datetime.now(UTC), "scheduled", WEEK.start_utc, WEEK.end_utc)
+    dags = parse("best_users")
 
-    def is_late() -> bool:
-        found: bool = run_dag(dags["best_users_weekly_late"], scheduled).values[
-            "tell_if_late", "return_value"
-        ]
-        return found
+    def look(after: timedelta = timedelta(minutes=1)) -> XComs:
+        with time_machine.travel(DUE_AT + after):
+            return run_dag(dags["best_users_weekly_alerts"], SCHEDULED, run_id="scheduled__1")
 
-    assert is_late()
+    looked = look()
+    assert looked.values["tell_when_due", "return_value"] is True
+    assert looked.states["tell_when_published"] == "up_for_reschedule"
     ((subject, message),) = inbox.take()
     assert subject == "dev: best_users_weekly 2025-03-09 is late"
     (shown,) = re.findall(r"```text\n(best_users.*?)\n```", PAGE.read_text(), re.DOTALL)
     assert message == shown
+    look()
+    assert inbox.take() == [], "a retry tells nobody twice"
+    given_up = look(timedelta(days=15))
+    assert given_up.values["tell_when_published", "return_value"] is False
+    assert inbox.take() == [], "nobody is told that it is no longer waited for"
 
-    run_dag(dags["best_users_weekly"], scheduled)
-    assert not is_late()
+    run_dag(dags["best_users_weekly"], SCHEDULED)
+    looked = look()
+    assert looked.values["tell_when_due", "return_value"] is False
+    assert looked.values["tell_when_published", "return_value"] is True
+    ((subject, message),) = inbox.take()
+    assert subject == "dev: best_users_weekly 2025-03-09 is no longer late"
+    assert re.search(r"published at \d{4}-\d\d-\d\d \d\d:\d\d Asia/Tokyo\n", message)
+    look()
     assert inbox.take() == []
+
+    another = run_dag(dags["best_users_weekly_alerts"], SCHEDULED, run_id="manual__1")
+    assert another.values["tell_when_published", "return_value"] is False
+    assert inbox.take() == [], "who was never told that it is late needs no all-clear"
 
 
 @pytest.mark.parametrize(
@@ -70,42 +156,211 @@ def test_a_period_is_late_until_it_is_published(
     ],
 )
 def test_a_period_that_the_report_does_not_have_is_not_late_whoever_looks_for_it(
-    services: Services, tmp_path: Path, since: str, until: str | None, is_late: bool
+    parse: Callable[..., Dags], inbox: Inbox, since: str, until: str | None, is_late: bool
 ) -> None:
     """A run without a logical date, as somebody triggers it,
     takes the last period that is complete.
     """
     dates = f'since="{since}", until={until!r}'
-    file = tmp_path / "ended_users.py"
-    file.write_text(
-        example().replace("best_users", "ended_users").replace('since="2025-01-01"', dates)
-    )
-    inbox = Inbox.create(services, "reports-dev")
-    run = run_dag(parse_dags(file)["ended_users_weekly_late"], FakeDagRun(WEEK.end_utc))
+    dags = parse("ended_users", ('since="2025-01-01"', dates))
+    run = run_dag(dags["ended_users_weekly_alerts"], FakeDagRun(DUE_AT))
 
-    assert run.values["tell_if_late", "return_value"] is is_late
+    assert run.values["tell_when_due", "return_value"] is is_late
     assert [subject for subject, _ in inbox.take()] == [
         "dev: ended_users_weekly 2025-03-09 is late"
     ] * is_late
 
 
-@pytest.mark.parametrize("skipped", [True, False])
+@pytest.mark.parametrize("state", ["success", "running"])
 def test_a_period_that_a_run_has_skipped_is_not_late(
-    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skipped: bool
+    parse: Callable[..., Dags], inbox: Inbox, beside: Callable[[Airflow], None], state: str
 ) -> None:
-    file = tmp_path / "best_users.py"
-    file.write_text(
-        example().replace("best_users", "rare_users").replace("params=", 'empty="skip", params=')
-    )
-    asked: dict[str, Any] = {}
-    monkeypatch.setattr(
-        XComs, "get_dr_count", lambda _, **which: asked.update(which) or int(skipped), raising=False
-    )
-    run = run_dag(parse_dags(file)["rare_users_weekly_late"], FakeDagRun(WEEK.end_utc))
+    dags = parse("rare_users", ("params=", 'empty="skip", params='))
+    run = Airflow(state, {"run_query": state}, dag_id="rare_users_weekly", period=WEEK)
+    beside(run)
 
-    assert run.values["tell_if_late", "return_value"] is not skipped
-    assert asked == {
-        "dag_id": "rare_users_weekly",
-        "logical_dates": [WEEK.start_utc],
-        "states": ["success"],
+    def look() -> XComs:
+        return run_dag(dags["rare_users_weekly_alerts"], SCHEDULED, run_id=f"scheduled__{state}")
+
+    assert look().values["tell_when_due", "return_value"] is (state == "running")
+    assert len(inbox.take()) == (state == "running")
+    if state == "running":
+        run.state = "success"
+        look()
+        ((_, message),) = inbox.take()
+        assert "is no longer late.\nReason: its run has found no rows" in message
+
+
+def test_a_new_or_unpaused_report_has_the_time_that_it_would_have_had(
+    parse: Callable[..., Dags], inbox: Inbox
+) -> None:
+    """Its first check is of a period that was due long ago, and starts now."""
+    dags = parse("new_users")
+    now = datetime.now(UTC)
+    for started, is_late in ((now, False), (now - timedelta(hours=3), True)):
+        run = replace(SCHEDULED, start_date=started)
+        looked = run_dag(dags["new_users_weekly_alerts"], run)
+        assert ("tell_when_due", "return_value") in looked.values or not is_late
+        waiting = "success" if is_late else "up_for_reschedule"
+        assert looked.states["tell_when_due"] == waiting
+        assert len(inbox.take()) == is_late
+    cleared = replace(SCHEDULED, start_date=now, clear_number=1)
+    assert run_dag(dags["new_users_weekly_alerts"], cleared).states["tell_when_due"] == "success"
+    assert len(inbox.take()) == 1, "who clears the check wants to know now"
+
+
+def test_a_failure_that_airflow_told_nobody_of_is_told_when_the_period_is_due(
+    parse: Callable[..., Dags], inbox: Inbox, beside: Callable[[Airflow], None]
+) -> None:
+    dags = parse("failing_users", ("    on_late=[team],\n", ""))
+
+    def look() -> list[str]:
+        run_dag(dags["failing_users_weekly_alerts"], SCHEDULED)
+        return [message for _, message in inbox.take()]
+
+    beside(failed_run("failing_users"))
+    (message,) = look()
+    assert message.startswith("failing_users_weekly, period 2025-03-09, environment dev: failed.")
+    assert "Reason: transform: row 3 has <1> & too few\n" in message
+    assert "/dags/failing_users_weekly/runs/scheduled__" in message
+    assert look() == []
+
+    # It was cleared and fails again, and this time Airflow does call the callback.
+    beside(failed_run("failing_users", clear_number=1))
+    dag = dags["failing_users_weekly"]
+    context = {
+        "dag": dag,
+        "run_id": RUN_ID,
+        "reason": "task_failure",
+        "dag_run": SimpleNamespace(
+            **{**vars(SCHEDULED), "clear_number": 1, "conf": None},
+        ),
     }
+    for callback in dag.on_failure_callback:
+        callback(context)
+    ((_, message),) = inbox.take()
+    assert message.startswith("failing_users_weekly, period 2025-03-09, environment dev: failed.")
+    assert look() == []
+
+
+@pytest.mark.parametrize("call", ["get_task_states", "get_dag"])
+def test_a_late_period_is_told_though_airflow_does_not_say_why(
+    parse: Callable[..., Dags], inbox: Inbox, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Where it is not known whether a run has failed, the check is tried again."""
+    dags = parse(f"unknown_users_{call}", ("    on_failure=[team],\n", ""))
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ConnectionError("the API server is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(XComs, call, refuse)
+        alerts = dags[f"unknown_users_{call}_weekly_alerts"]
+        xcoms = XComs(alerts.dag_id, "scheduled__1")
+        task, context = prepare(alerts.get_task("tell_when_due"), xcoms, "scheduled__1", SCHEDULED)
+        if call == "get_task_states":
+            with pytest.raises(AirflowException, match="the API server is away"):
+                execute(task, context)
+        else:
+            assert execute(task, context) is True
+
+    ((_, message),) = inbox.take()
+    assert "Reason: it was due at 2025-03-16 03:00 Asia/Tokyo and is not published\n" in message
+
+
+@pytest.mark.usefixtures("plays_lake")
+@pytest.mark.parametrize("is_called", [True, False])
+def test_warnings_of_a_published_period_are_told_once_whether_airflow_calls_or_not(
+    parse: Callable[..., Dags], inbox: Inbox, is_called: bool
+) -> None:
+    name = f"warned_users_{is_called}".lower()
+    dags = parse(name, ("params=", WARNING), ("import Report", "import Report, checks"))
+    dag = dags[f"{name}_weekly"]
+    published = run_dag(dag, SCHEDULED, run_id="scheduled__1")
+    if is_called:
+        run = SimpleNamespace(**{**vars(SCHEDULED), "conf": None})
+        for callback in dag.on_success_callback:
+            callback({"dag": dag, "run_id": "scheduled__1", "reason": "success", "dag_run": run})
+    else:
+        run_dag(dags[f"{name}_weekly_alerts"], SCHEDULED)
+
+    ((subject, message),) = inbox.take()
+    assert subject == f"dev: {name}_weekly 2025-03-09 is published with warnings"
+    assert "Reason: rows(at_most=3): There are 10 rows; expected at_most=3.\n" in message
+    assert f"See the checks in {published.values['publish', 'return_value']['manifest']}" in message
+    run_dag(dags[f"{name}_weekly_alerts"], SCHEDULED)
+    assert inbox.take() == []
+
+
+def test_a_mail_has_the_alert_as_html_in_which_no_value_is_a_tag(
+    parse: Callable[..., Dags],
+    inbox: Inbox,
+    beside: Callable[[Airflow], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dags = parse("mailed_users", mail=True)
+    beside(failed_run("mailed_users"))
+    with mailbox() as server:
+        connection = f"smtp://127.0.0.1:{server.port}/?disable_ssl=true&disable_tls=true"
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_SMTP_DEFAULT", f"{connection}&from_email=reports%40example.com"
+        )
+        run_dag(dags["mailed_users_weekly_alerts"], SCHEDULED)
+
+    failed, late = server.mails
+    assert failed["Subject"] == "dev: mailed_users_weekly 2025-03-09 failed"
+    assert failed["To"] == "team@example.com"
+    body = failed.get_body(("html",))
+    assert body is not None
+    html = body.get_content()
+    assert "<p>Reason: transform: row 3 has &lt;1&gt; &amp; too few</p>" in html
+    assert late["Subject"] == "dev: mailed_users_weekly 2025-03-09 is late"
+    assert len(inbox.take()) == 2, "each notifier is told of both"
+
+
+class Hanging(BaseNotifier):
+    """Does not come back before the end of the test."""
+
+    end = Event()
+    calls = 0
+
+    def notify(self, context: Any) -> None:
+        Hanging.calls += 1
+        self.end.wait()
+
+
+class Counting(BaseNotifier):
+    """Counts how often it is called."""
+
+    calls = 0
+
+    def notify(self, context: Any) -> None:
+        Counting.calls += 1
+
+
+def test_a_notifier_that_hangs_keeps_no_other_waiting_and_only_it_is_called_again(
+    parse: Callable[..., Dags], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dags = parse(
+        "hanging_users",
+        ("from datetime import timedelta\n", f"from datetime import timedelta\n{IMPORT}"),
+        ("on_late=[team]", "on_late=[Hanging(), Counting()]"),
+    )
+    alerts = dags["hanging_users_weekly_alerts"]
+    xcoms = XComs(alerts.dag_id, "scheduled__1")
+
+    def look() -> Any:
+        task, context = prepare(alerts.get_task("tell_when_due"), xcoms, "scheduled__1", SCHEDULED)
+        return execute(task, context)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(notifying, "NOTIFIER_LIMIT", timedelta(seconds=1))
+        for calls in (1, 2):
+            with pytest.raises(
+                AirflowException, match=r"Hanging 1 failed: it took longer than 1 s"
+            ):
+                look()
+            assert (Hanging.calls, Counting.calls) == (calls, 1)
+    Hanging.end.set()
+    assert look() is True
+    assert (Hanging.calls, Counting.calls) == (3, 1)

@@ -315,10 +315,10 @@ class Everything:
         file = self.folder / "told.py"
         file.write_text(re.sub('arn:aws:sns:[^"]+', self.stack.outputs["AlertTopicArn"], example()))
         late = run_dag(
-            parse_dags(file)["best_users_weekly_late"],
+            parse_dags(file)["best_users_weekly_alerts"],
             FakeDagRun(datetime(2025, 3, 20, tzinfo=UTC)),
         )
-        assert late.values["tell_if_late", "return_value"] is True
+        assert late.values["tell_when_due", "return_value"] is True
 
     @staticmethod
     def dag(dag_id: str) -> DAG:

@@ -47,7 +47,8 @@ This page is generated from the template:
 
 - **Buckets.** All are versioned and encrypted, closed to the public and to requests without TLS.
   `ReportBucket` keeps replaced and deleted objects for `NoncurrentDays`. No lifecycle rule expires
-  a current object there. Objects of `QueryResultsBucket` expire after `QueryResultsDays`.
+  a current object of a report there; who was told of alerts is kept for 90 days.
+  Objects of `QueryResultsBucket` expire after `QueryResultsDays`.
   `MwaaBucket` keeps ten earlier versions of each file, and others for a year. `AccessLogsBucket`
   has the access logs of the other three for 90 days. Broken uploads go after a week.
 - **Queries.** `Workgroup` enforces output location, encryption and scan cutoff,

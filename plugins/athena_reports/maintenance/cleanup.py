@@ -15,7 +15,7 @@ from athena_reports.aws.s3 import S3, StoredObject
 from athena_reports.errors import AthenaReportsError, PublishError
 from athena_reports.publication.commit import PUBLISHED_WITHIN, damage, follow, read_manifest
 from athena_reports.publication.glue_table import Table, published_tables
-from athena_reports.publication.location import PeriodLocation, ReportLocation
+from athena_reports.publication.location import ALERTS_FOLDER, PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import EarlierVersion, Manifest, Partition
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors
@@ -104,6 +104,8 @@ def clean_up_bucket(
     now = datetime.now(UTC)
     cadence_folders: set[str] = set()
     for report_folder in s3.folders(f"s3://{bucket}/"):
+        if report_folder == f"s3://{bucket}/{ALERTS_FOLDER}/":
+            continue  # its objects expire by a rule of the bucket
         cadence_folders.update(s3.folders(report_folder))
     with summary.noting():
         # A report may be published in Glue although all of its objects are gone.

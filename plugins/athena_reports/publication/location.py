@@ -10,6 +10,9 @@ from typing import Self
 from athena_reports.aws.s3 import split_uri
 from athena_reports.periods.calendar import Cadence, Period
 
+# Folder of the report bucket that says who was told of what. No report can have this name.
+ALERTS_FOLDER = "_alerts"
+
 
 @dataclass(frozen=True)
 class ReportLocation:

@@ -1,61 +1,78 @@
-"""Alerts: notifiers are told that a run of a report has failed, or that a period is late."""
+"""Alerts: notifiers are told that a run has failed, or that a period is late or has warnings.
+
+The callbacks of the report's DAG tell at once. Airflow does not call them in all cases, so a DAG
+beside the report looks again when a period is due. Both note who was told.
+"""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from copy import copy
 from datetime import timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
-from airflow.providers.common.compat.sdk import conf
-from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, BaseNotifier
 
-from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.aws.s3 import S3
 from athena_reports.errors import AthenaReportsError
-from athena_reports.periods.calendar import Cadence, Period
+from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run
-from athena_reports.publication.commit import read_manifest
-from athena_reports.publication.location import PeriodLocation
+from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.reports.report import MAINTENANCE_TAG, Report
 from athena_reports.scheduling.run_types import ALL_BUT_BACKFILLS
 from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import settings
-from athena_reports.steps.airflow_errors import report_errors
+from athena_reports.workflows.alert_kinds import (
+    failure_alert,
+    failure_record,
+    published_manifest,
+    warning_alert,
+    warning_record,
+    warnings_of,
+)
+from athena_reports.workflows.alert_sensors import (
+    ALL_CLEAR_WITHIN,
+    WHEN_DUE_TASK,
+    WHEN_PUBLISHED_TASK,
+    AlertPolicy,
+    WhenDueSensor,
+    WhenPublishedSensor,
+)
+from athena_reports.workflows.notifying import (
+    NOTIFIER_LIMIT,
+    TIME_OF_DAG_CALLBACK,
+    TIME_OF_TASK_CALLBACK,
+    Notifiers,
+    call_within,
+    tell,
+)
+from athena_reports.workflows.report_run import REASON_XCOM
 
-_REASON_XCOM = "reason"
 _LONGEST_REASON = 4_000  # characters; XCom is no place for a whole log
-_LONGEST_SUBJECT = 99  # characters; SNS takes no more
+_MANIFEST_LIMIT = timedelta(seconds=20)  # in a callback of the DAG
+# A run waits up to `ALL_CLEAR_WITHIN`. A daily report has 15 of them then, and each has to be
+# active to tell.
+_ACTIVE_CHECKS = 32
+_TIME_WITHOUT_NOTIFIERS = timedelta(minutes=5)
 
 # Why Airflow ended a run, where that is not the failure of a task.
 _MEANING_OF_AIRFLOW_REASON = {
     "timed_out": "the run took longer than its run_timeout",
     "all_tasks_deadlocked": "no task could run",
 }
-_STEP_AFTER_FAILURE = (
-    "See the reason or the log of the task, mend that, and clear the run from there."
-)
-_STEP_IF_LATE = (
-    "See whether the DAG is paused, or its run waits or has failed. Clear that run, or trigger one."
-)
-_DOC_OF_LATE_CHECK = """\
-Tells the notifiers when a period of `{dag_id}` is not published in time.
+_DOC_OF_ALERTS = """\
+Tells the notifiers what they have to know of each period of `{dag_id}`.
 
-**Schedule.** Once for each period of the report, {due} after its end.
+**Schedule.** Once for each period of the report, {due} after its end. It tells of a failed run, of
+warnings and of a late period, and when a late period is published.
 
-**Input.** The manifest of the period.
+**Input.** The manifest of the period, its run, and who was told before.
 
-**Rerun.** At any time: it tells again if the period is still not published. A backfill is refused.
+**Rerun.** At any time: it tells again if the period is still late. A backfill is refused.
 
-**Permissions.** Read the report bucket; what the notifiers need.
+**Permissions.** Read the report bucket, write below `_alerts/`; what the notifiers need.
 """
 
 _log = logging.getLogger(__name__)
 
-Notifiers = Sequence[BaseNotifier]
 _Context = Mapping[str, Any]
 
 
@@ -69,16 +86,8 @@ def require_notifiers(report: Report, option: str, notifiers: object) -> None:
     report.refuse(option, f"{notifiers!r} is not valid: {expected}")
 
 
-def build_late_check(
-    dag: DAG,
-    report: Report,
-    cadence: Cadence,
-    *,
-    due: timedelta,
-    on_late: Notifiers,
-    on_failure: Notifiers,
-) -> None:
-    """Build the DAG `<report>_<cadence>_late`, which runs when a period is due.
+def build_alerts_dag(dag: DAG, report: Report, cadence: Cadence, policy: AlertPolicy) -> None:
+    """Build the DAG `<report>_<cadence>_alerts`, which runs when a period is due.
 
     It runs also while the report is paused. It begins and ends with `dag`, the report's DAG. It
     refuses backfills, which would tell of each old period. Airflow finds it without a variable. It
@@ -88,69 +97,114 @@ def build_late_check(
         dag: The report's DAG.
         report: The report.
         cadence: The periods that it is made for.
-        due: How long after its end a period is published at the latest.
-        on_late: Notifiers that are called when it is not.
-        on_failure: Notifiers that are called when the check itself fails; if empty, `on_late`.
+        policy: Who is told of what.
     """
-    notifiers_of_check = on_failure
-    if not on_failure:
-        notifiers_of_check = on_late
     default_args = dict(dag.default_args)
-    default_args["on_failure_callback"] = keep_reason
+    # Not the report's policy: an alert is tried again also if its report is not.
+    default_args.update(RetryPolicy().arguments)
+    # A callback of the task and not of the DAG, whose run may go on for two weeks.
+    tell_failed_check = partial(
+        _tell_failed_check, cadence=cadence, notifiers=policy.on_failed_check
+    )
+    default_args["on_failure_callback"] = [tell_failed_check]
+    default_args["on_retry_callback"] = None
+    time_of_notifiers = NOTIFIER_LIMIT * len(policy.all_notifiers)
+    default_args["execution_timeout"] = _TIME_WITHOUT_NOTIFIERS + time_of_notifiers
     with DAG(
-        f"{dag.dag_id}_late",
-        doc_md=_DOC_OF_LATE_CHECK.format(dag_id=dag.dag_id, due=due),
-        schedule=PeriodTimetable(cadence, due),
+        f"{dag.dag_id}_alerts",
+        doc_md=_DOC_OF_ALERTS.format(dag_id=dag.dag_id, due=policy.due),
+        schedule=PeriodTimetable(cadence, policy.due),
         start_date=dag.start_date,
         end_date=dag.end_date,
         catchup=False,
+        max_active_runs=_ACTIVE_CHECKS,
         allowed_run_types=ALL_BUT_BACKFILLS,
         is_paused_upon_creation=dag.is_paused_upon_creation,
         default_args=default_args,
-        on_failure_callback=failure_callback(cadence, notifiers_of_check),
         tags=[MAINTENANCE_TAG, cadence.name, settings().environment],
     ):
-        PythonOperator(
-            task_id="tell_if_late",
-            python_callable=partial(
-                _tell_if_late, report=report, cadence=cadence, due=due, notifiers=on_late
-            ),
+        WhenDueSensor(
+            task_id=WHEN_DUE_TASK,
+            report=report,
+            cadence=cadence,
+            alert_policy=policy,
+            timeout=policy.due + timedelta(days=1),
         )
+        if policy.on_late:
+            # It does not follow on the other one: then a failed check would be seen only when its
+            # run ends.
+            WhenPublishedSensor(
+                task_id=WHEN_PUBLISHED_TASK,
+                report=report,
+                cadence=cadence,
+                alert_policy=policy,
+                timeout=policy.due + ALL_CLEAR_WITHIN + timedelta(days=1),
+            )
 
 
 def failure_callback(cadence: Cadence, notifiers: Notifiers) -> list[Callable[..., None]] | None:
-    """Return the callback of a DAG; None without notifiers.
+    """Return the `on_failure_callback` of a report's DAG; None without notifiers.
 
-    Airflow calls it once for each time that a run fails, in the DAG processor.
+    Airflow calls it once for each time that a run fails, in the DAG processor. It is not called on
+    some executors (apache/airflow#63374 and #19767), and not if somebody marks the run.
     """
     if not notifiers:
         return None
     return [partial(_tell_failure, cadence=cadence, notifiers=notifiers)]
 
 
+def warning_callback(
+    report: Report, cadence: Cadence, notifiers: Notifiers
+) -> list[Callable[..., None]] | None:
+    """Return the `on_success_callback` of a report's DAG; None without notifiers."""
+    if not notifiers:
+        return None
+    return [partial(_tell_published_warnings, report=report, cadence=cadence, notifiers=notifiers)]
+
+
 def keep_reason(context: _Context) -> None:
-    """Leave a task's exception, which only its worker knows, for the callback of the DAG."""
-    reason = str(context.get("exception"))
-    context["ti"].xcom_push(_REASON_XCOM, reason[:_LONGEST_REASON])
+    """Leave a task's exception, which only its worker knows, for those who tell of it."""
+    exception = context.get("exception")
+    if exception is None:  # the task was killed, and this is not its worker
+        return
+    context["ti"].xcom_push(REASON_XCOM, str(exception)[:_LONGEST_REASON])
+
+
+# --- the callbacks of the report's DAG
 
 
 def _tell_failure(context: _Context, *, cadence: Cadence, notifiers: Notifiers) -> None:
     """Notify that a run has failed, with as much as Airflow knows of it."""
     dag_id = context["dag"].dag_id
-    run_id = quote(context["run_id"])
-    _notify(
-        notifiers,
-        context,
-        dag_id=dag_id,
-        period_id=_period_of_failed_run(context, cadence),
-        problem="failed",
-        reason=_reason_of_failure(context),
-        next_step=_STEP_AFTER_FAILURE,
-        path=f"/dags/{dag_id}/runs/{run_id}",
+    run_id = context["run_id"]
+    run: Any = context.get("dag_run")
+    record = None
+    if run is not None:  # else it is not known how often the run was cleared
+        record = failure_record(dag_id, run_id, run.clear_number or 0)
+    alert = failure_alert(
+        dag_id, run_id, _period_of_callback(context, cadence), _reason_of_failure(context)
     )
+    tell(notifiers, context, alert, record, time_for_all=TIME_OF_DAG_CALLBACK)
 
 
-def _period_of_failed_run(context: _Context, cadence: Cadence) -> str:
+def _tell_published_warnings(
+    context: _Context, *, report: Report, cadence: Cadence, notifiers: Notifiers
+) -> None:
+    """Notify of the checks that warned of what a run has published."""
+    period_id = _period_of_callback(context, cadence)
+    if period_id == "unknown":
+        _log.warning("Airflow did not say which run has succeeded. The DAG beside it will look.")
+        return
+    period = cadence.period(period_id)
+    manifest = call_within(_MANIFEST_LIMIT, partial(published_manifest, report, period))
+    if manifest is None or not warnings_of(manifest):
+        return
+    record = warning_record(context["dag"].dag_id, manifest)
+    alert = warning_alert(report, period, manifest)
+    tell(notifiers, context, alert, record, time_for_all=TIME_OF_DAG_CALLBACK)
+
+
+def _period_of_callback(context: _Context, cadence: Cadence) -> str:
     """Return the id of a run's period; "unknown" if Airflow knows no more than the run's id."""
     run: Any = context.get("dag_run")
     if run is None:
@@ -169,118 +223,39 @@ def _reason_of_failure(context: _Context) -> str:
     reason = _MEANING_OF_AIRFLOW_REASON.get(context["reason"])
     ti = context.get("ti")
     if ti is None:
-        return "a task failed" if reason is None else reason
+        return reason or "a task failed"
     if reason is None:
-        reason = _kept_reason(ti)
+        reason = _own_kept_reason(ti)
     if not reason:
         reason = "it failed"
     return f"{ti.task_id}: {reason}"
 
 
-def _kept_reason(ti: Any) -> str | None:
+def _own_kept_reason(ti: Any) -> str | None:
     """Return what `keep_reason` has left; None if there is nothing."""
-    reason: str | None = None
-    with suppress(Exception):  # an alert without the reason is better than none
-        reason = ti.xcom_pull(task_ids=ti.task_id, key=_REASON_XCOM, map_indexes=ti.map_index)
+    try:
+        reason: str | None = ti.xcom_pull(
+            task_ids=ti.task_id, key=REASON_XCOM, map_indexes=ti.map_index
+        )
+    except Exception:  # an alert without the reason is better than none
+        _log.exception("The reason of %s is not known.", ti.task_id)
+        return None
     return reason
 
 
-def _tell_if_late(
-    *, report: Report, cadence: Cadence, due: timedelta, notifiers: Notifiers, **context: Any
-) -> bool:
-    """Notify that the period of this run is not published; return whether it is late."""
-    dag_id = f"{report.name}_{cadence.name}"
-    with report_errors():
-        period = period_of_run(cadence, context["dag_run"])
-        if not _is_scheduled(period, context["dag"]):
-            _log.info(
-                "The period %s is not one that the report is made for, so it is not late.", period
-            )
-            return False
-        if _is_published(report, period):
-            return False
-    if report.empty == "skip" and _has_succeeded(dag_id, period, context["ti"]):
-        return False  # its run found no rows
+# --- the callback of the DAG beside the report
 
-    due_at = (period.end_utc + due).astimezone(cadence.zone)
-    due_at_text = f"{due_at:%Y-%m-%d %H:%M} {cadence.timezone}"
-    _notify(
-        notifiers,
-        context,
-        dag_id=dag_id,
-        period_id=period.id,
-        problem="is late",
-        reason=f"it was due at {due_at_text} and is not published",
-        next_step=_STEP_IF_LATE,
-        path=f"/dags/{dag_id}",
+
+def _tell_failed_check(context: _Context, *, cadence: Cadence, notifiers: Notifiers) -> None:
+    """Notify that a task of the DAG beside a report has failed for good."""
+    ti = context["ti"]
+    reason = context.get("exception")
+    if not reason:
+        reason = "it was killed"
+    alert = failure_alert(
+        context["dag"].dag_id,
+        context["run_id"],
+        _period_of_callback(context, cadence),
+        f"{ti.task_id}: {reason}",
     )
-    return True
-
-
-def _is_scheduled(period: Period, dag: DAG) -> bool:
-    """Whether a DAG has a run of a period by its schedule; one that is triggered can be of any."""
-    if dag.start_date is not None and period.start_utc < dag.start_date:
-        return False
-    return dag.end_date is None or period.start_utc <= dag.end_date
-
-
-def _is_published(report: Report, period: Period) -> bool:
-    deployment = settings()
-    hook = SharedSessionHook(aws_conn_id=deployment.aws_conn_id)
-    s3 = S3(hook.client("s3"), deployment.bucket_owner)
-    location = PeriodLocation.of(deployment.report_bucket, report.name, period)
-    manifest, _ = read_manifest(location, s3)
-    return manifest is not None
-
-
-def _has_succeeded(dag_id: str, period: Period, ti: Any) -> bool:
-    """Whether the scheduled run of a period has succeeded."""
-    count = ti.get_dr_count(dag_id=dag_id, logical_dates=[period.start_utc], states=["success"])
-    return bool(count > 0)
-
-
-def _notify(
-    notifiers: Notifiers,
-    context: _Context,
-    *,
-    dag_id: str,
-    period_id: str,
-    problem: str,
-    reason: str,
-    next_step: str,
-    path: str,
-) -> None:
-    """Call notifiers with the context and an `alert`; one that fails is logged.
-
-    Args:
-        notifiers: The notifiers.
-        context: Airflow's context of the task or the callback.
-        dag_id: The report's DAG.
-        period_id: The period; "unknown" if it is.
-        problem: What happened to it, after its name.
-        reason: Why.
-        next_step: What to do about it.
-        path: Where to look, below the address of Airflow's web server.
-    """
-    environment = settings().environment
-    base_url = conf.get("api", "base_url", fallback="http://localhost:8080/").rstrip("/")
-    message = (
-        f"{dag_id}, period {period_id}, environment {environment}: {problem}.\n"
-        f"Reason: {reason}\n"
-        f"Next step: {next_step}\n"
-        f"{base_url}{path}"
-    )
-    subject = f"{environment}: {dag_id} {period_id} {problem}"
-    alert = {
-        "environment": environment,
-        "subject": subject[:_LONGEST_SUBJECT],
-        "message": message,
-    }
-    for notifier in notifiers:
-        # Each gets copies of its own: a notifier puts what it has rendered in the place of its
-        # templates, and adds its fields to the context.
-        context_of_notifier = {**context, "alert": alert}
-        try:
-            copy(notifier)(context_of_notifier)
-        except Exception:
-            _log.exception("The notifier %s failed: %s", type(notifier).__name__, message)
+    tell(notifiers, context, alert, None, time_for_all=TIME_OF_TASK_CALLBACK)

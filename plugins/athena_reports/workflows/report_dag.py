@@ -35,13 +35,15 @@ from athena_reports.steps.run_query import (
 from athena_reports.steps.scan_limit import ScanEstimator, measured_scan
 from athena_reports.steps.transform import Recipe, transform_result
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
+from athena_reports.workflows.alert_sensors import AlertPolicy
 from athena_reports.workflows.alerts import (
-    Notifiers,
-    build_late_check,
+    build_alerts_dag,
     failure_callback,
     keep_reason,
     require_notifiers,
+    warning_callback,
 )
+from athena_reports.workflows.notifying import Notifiers
 from athena_reports.workflows.preflight import require_account
 
 _WEIGHT_OF_STARTED_RUNS = 2  # what has begun is finished before another query starts
@@ -87,8 +89,12 @@ def build_dag(
     on_failure: Notifiers = (),
     due: timedelta = timedelta(hours=3),
     on_late: Notifiers = (),
+    on_warning: Notifiers = (),
 ) -> BuiltDag:
     """Build the DAG `<report>_<cadence>`: submit, wait, transform, publish.
+
+    With notifiers it has the DAG `<report>_<cadence>_alerts` beside it, which looks when a period
+    is due.
 
     Args:
         report: The report.
@@ -102,7 +108,8 @@ def build_dag(
         on_failure: Notifiers that are called when a run has failed.
         due: How long after its end a period is published at the latest: whole seconds, more than
             `delay`.
-        on_late: Notifiers that are called when it is not; the DAG `<report>_<cadence>_late` looks.
+        on_late: Notifiers that are called when it is not, and when it is published after that.
+        on_warning: Notifiers that are called when a check has warned of a published period.
 
     Raises:
         ReportError: An argument is wrong, or another file of Airflow's `dags_folder` declares a
@@ -110,8 +117,17 @@ def build_dag(
         SettingsError: A setting is missing or wrong.
     """
     _require_options(
-        report, cadence, delay, params, wait, retry, max_active_runs, on_failure, due, on_late
+        report,
+        cadence=cadence,
+        delay=delay,
+        params=params,
+        wait=wait,
+        retry=retry,
+        max_active_runs=max_active_runs,
     )
+    alert_policy = AlertPolicy(on_failure, on_late, on_warning, due)
+    _require_alert_policy(report, alert_policy, delay)
+    has_notifiers = bool(alert_policy.all_notifiers)
     deployment = settings()
     _require_place_for_unload(report, deployment)
     declared_in = sys._getframe(1).f_code.co_filename  # the file that calls build_dag
@@ -133,11 +149,12 @@ def build_dag(
         is_paused_upon_creation=deployment.paused,
         max_active_runs=max_active_runs,
         dagrun_timeout=run_timeout,
-        default_args=_default_args(report, deployment, retry, on_failure),
+        default_args=_default_args(report, deployment, retry, has_notifiers=has_notifiers),
         tags=_tags(report, cadence, deployment),
         template_searchpath=str(deployment.sql_folder),
         template_undefined=StrictUndefined,
         on_failure_callback=failure_callback(cadence, on_failure),
+        on_success_callback=warning_callback(report, cadence, on_warning),
     ) as dag:
         # The weight rule is not in default_args: Airflow would store the object's address, and so
         # a new version of the DAG each time.
@@ -220,24 +237,22 @@ def build_dag(
     # Set last: Airflow copies what is there into each task, once for each class that the operator
     # is made of.
     dag.params[PERIOD_PARAM] = _period_param(cadence)
-    if on_late:
-        build_late_check(dag, report, cadence, due=due, on_late=on_late, on_failure=on_failure)
+    if has_notifiers:
+        build_alerts_dag(dag, report, cadence, alert_policy)
     return dag
 
 
 def _require_options(
     report: Report,
+    *,
     cadence: object,
-    delay: timedelta,
+    delay: object,
     params: object,
     wait: object,
     retry: object,
     max_active_runs: object,
-    on_failure: object,
-    due: timedelta,
-    on_late: object,
 ) -> None:
-    """Raise ReportError if an option of `build_dag` has a wrong type, or does not fit another."""
+    """Raise ReportError if an option of `build_dag` has a wrong type."""
     _require(
         report, "cadence", cadence, Cadence, "a cadence, such as weekly(timezone='Asia/Tokyo')"
     )
@@ -247,12 +262,18 @@ def _require_options(
     retry_policy = "a RetryPolicy of athena_reports, such as RetryPolicy(retries=5)"
     _require(report, "retry", retry, RetryPolicy | None, retry_policy)
     _require(report, "max_active_runs", max_active_runs, int, "an integer")
-    _require(report, "due", due, timedelta, "a timedelta")
-    require_notifiers(report, "on_failure", on_failure)
-    require_notifiers(report, "on_late", on_late)
-    if on_late and due <= delay:
+
+
+def _require_alert_policy(report: Report, policy: AlertPolicy, delay: timedelta) -> None:
+    """Raise ReportError if an option for alerts has a wrong type, or does not fit `delay`."""
+    _require(report, "due", policy.due, timedelta, "a timedelta")
+    require_notifiers(report, "on_failure", policy.on_failure)
+    require_notifiers(report, "on_late", policy.on_late)
+    require_notifiers(report, "on_warning", policy.on_warning)
+    if policy.all_notifiers and policy.due <= delay:
         problem = (
-            f"{due} is not later than the start of the run, {delay} after the end. Give more time."
+            f"{policy.due} is not later than the start of the run, {delay} after the end."
+            " Give more time."
         )
         report.refuse("due", problem)
 
@@ -278,7 +299,7 @@ def _midnight(day: Any, cadence: Cadence) -> datetime | None:
 
 
 def _default_args(
-    report: Report, deployment: Settings, retry: RetryPolicy | None, on_failure: Notifiers
+    report: Report, deployment: Settings, retry: RetryPolicy | None, *, has_notifiers: bool
 ) -> dict[str, Any]:
     """Return the arguments that all tasks of the DAG have, also those that its author adds."""
     arguments: dict[str, Any] = {
@@ -286,9 +307,11 @@ def _default_args(
         "aws_conn_id": deployment.aws_conn_id,
         "environment": deployment.environment,
         "on_failure_callback": None,
+        "on_retry_callback": None,
     }
-    if on_failure:
+    if has_notifiers:
         arguments["on_failure_callback"] = keep_reason
+        arguments["on_retry_callback"] = keep_reason
     if retry is None:
         retry = RetryPolicy()
     arguments.update(retry.arguments)

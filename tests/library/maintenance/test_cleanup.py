@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.aws.s3 import S3, StoredObject
-from athena_reports.maintenance.cleanup import CleanupSummary, RetentionPolicy, clean_up, plan
+from athena_reports.maintenance.cleanup import (
+    CleanupSummary,
+    RetentionPolicy,
+    clean_up,
+    clean_up_bucket,
+    plan,
+)
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
 from tests.library.publication.publishing import Place, facts, week
@@ -349,3 +355,24 @@ def test_where_glue_does_not_list_partitions_nothing_is_removed(
     assert summary.removals == {}
     (problem,) = summary.problems
     assert "its partitions cannot be listed" in problem
+
+
+def test_the_records_of_alerts_are_not_taken_for_a_report(
+    tabled: Place, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However old they are: a rule of the bucket lets them expire."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    published(tabled, "a")
+    record = f"s3://{tabled.location.report.bucket}/_alerts/plays_weekly/run-1/late-0.json"
+    tabled.s3.write(record, b"{}", "application/json", replacing=None)
+    assert tabled.table is not None
+
+    summary = clean_up_bucket(
+        bucket=tabled.location.report.bucket,
+        database=tabled.table.database,
+        policy=RetentionPolicy(keep_versions=0, keep_days=1),
+        delete=True,
+    )
+
+    assert (summary["periods"], summary["objects"]) == (1, 0)
+    assert tabled.s3.read(record)[0] == b"{}"

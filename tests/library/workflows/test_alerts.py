@@ -13,7 +13,6 @@ import pytest
 import time_machine
 from airflow.models.backfill import DagRunTypeNotAllowed, ReprocessBehavior, _do_dry_run
 from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
-from airflow.sdk import BaseNotifier
 from airflow.serialization.serialized_objects import DagSerialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,6 +22,7 @@ from athena_reports.errors import ReportError
 from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.library.conftest import MakeReport
 from tests.library.steps.tasks import TOKYO_WEEK, WEEK, Run
+from tests.library.workflows.notifiers import Broken, Recorder
 from tests.parsed import parse_dags
 
 DAG_FILE = """
@@ -35,30 +35,9 @@ from athena_reports import Report, build_dag, weekly
 tell = [SnsNotifier(target_arn="arn", message="{{ alert.message }}")]
 doc = "**Schedule.** **Input.** **Rerun.** **Permissions.**".replace(" ", "\\n")
 plays = Report(name="plays", sql="plays.sql", since="2025-01-01", owner="analytics", doc=doc)
-weeks = weekly("sunday", "Asia/Tokyo")
-plays_weekly = build_dag(plays, weeks, due=timedelta(hours=6), on_late=tell)
+sundays = weekly("sunday", "Asia/Tokyo")
+plays_weekly = build_dag(plays, sundays, due=timedelta(hours=6), on_late=tell)
 """
-
-
-class Recorder(BaseNotifier):
-    """Keeps what it is told."""
-
-    template_fields = ("message",)
-
-    def __init__(self, message: str = "{{ alert.message }}") -> None:
-        super().__init__()
-        self.message = message
-        self.told: list[str] = []
-
-    def notify(self, context: Any) -> None:
-        self.told.append(self.message)
-
-
-class Broken(Recorder):
-    """Tells nobody."""
-
-    def notify(self, context: Any) -> None:
-        raise OSError("the chat is down")
 
 
 @dataclass
@@ -82,6 +61,14 @@ class FailedRun(Run):
 
 
 Build = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def report_bucket(bucket: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where callbacks note who was told."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET", bucket)
+    return bucket
 
 
 @pytest.fixture
@@ -159,8 +146,20 @@ def test_a_notifier_that_fails_is_logged_and_keeps_no_other_from_being_called(
         fail(dag, ti=TaskInstance(), run_id=run_id)
 
     assert [message.rpartition("/")[2] for message in recorder.told] == ["one", "two"]
-    assert "The notifier Broken failed: plays_weekly, period unknown" in caplog.text
+    assert "The notifier Broken 1 failed: plays_weekly, period unknown" in caplog.text
     assert "the chat is down" in caplog.text
+
+
+def test_a_failure_is_told_once_and_once_more_if_the_cleared_run_fails_again(
+    build: Build,
+) -> None:
+    recorder = Recorder()
+    dag = build(on_failure=[recorder])
+    for clear_number in (0, 0, 1, 1):
+        fail(dag, ti=TaskInstance(), dag_run=FailedRun(clear_number=clear_number))
+    assert len(recorder.told) == 2
+    fail(dag, ti=TaskInstance(), dag_run=FailedRun(), run_id="another")
+    assert len(recorder.told) == 3
 
 
 @pytest.mark.parametrize("kind", ["on_failure_callback", "on_success_callback"])
@@ -179,31 +178,79 @@ def test_a_callback_that_is_set_later_is_called(build: Build, kind: str) -> None
 def test_nobody_is_told_unless_wanted_and_a_dag_is_the_same_each_time_it_is_parsed(
     build: Build,
 ) -> None:
-    quiet, loud = build(), build(on_failure=[Recorder()], on_late=[Recorder()])
+    quiet = build()
+    loud = build(on_failure=[Recorder()], on_late=[Recorder()], on_warning=[Recorder()])
 
-    assert not DagSerialization.to_dict(quiet)["dag"].get("has_on_failure_callback")
-    assert {task.has_on_failure_callback for task in quiet.tasks} == {False}
-    assert [task.has_on_failure_callback for task in loud.tasks] == [True] * 4
+    stored_quiet = DagSerialization.to_dict(quiet)["dag"]
+    stored_loud = DagSerialization.to_dict(loud)["dag"]
+    for kind in ("has_on_failure_callback", "has_on_success_callback"):
+        assert not stored_quiet.get(kind)
+        assert stored_loud[kind]
+    for task in quiet.tasks:
+        assert not task.has_on_failure_callback
+        assert not task.has_on_retry_callback
+    for task in loud.tasks:
+        assert task.has_on_failure_callback
+        assert task.has_on_retry_callback
     assert " object at 0x" not in json.dumps(DagSerialization.to_dict(loud))
 
 
-def test_a_dag_of_its_own_looks_for_late_periods(sql_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "plays.py").write_text(DAG_FILE)
+@pytest.mark.parametrize(
+    ("options", "tasks"),
+    [
+        ("on_late=tell", ["tell_when_due", "tell_when_published"]),
+        ("on_failure=tell", ["tell_when_due"]),
+        ("on_warning=tell", ["tell_when_due"]),
+    ],
+)
+def test_a_dag_of_its_own_looks_when_a_period_is_due(
+    sql_folder: Path, tmp_path: Path, options: str, tasks: list[str]
+) -> None:
+    (tmp_path / "plays.py").write_text(DAG_FILE.replace("on_late=tell", options))
     dags = parse_dags(tmp_path / "plays.py")
 
-    assert set(dags) == {"plays_weekly", "plays_weekly_late"}
-    late, report = dags["plays_weekly_late"], dags["plays_weekly"]
-    assert late.timetable == PeriodTimetable(weekly("sunday", "Asia/Tokyo"), timedelta(hours=6))
-    assert (late.start_date, late.catchup, late.is_paused_upon_creation) == (
-        report.start_date,
-        False,
-        False,
-    )
-    assert late.has_on_failure_callback, (
-        "who is told of late periods is told that nobody can look for them"
-    )
-    assert not report.has_on_failure_callback
-    assert " object at 0x" not in json.dumps(DagSerialization.to_dict(late))
+    assert set(dags) == {"plays_weekly", "plays_weekly_alerts"}
+    alerts, report = dags["plays_weekly_alerts"], dags["plays_weekly"]
+    assert alerts.timetable == PeriodTimetable(weekly("sunday", "Asia/Tokyo"), timedelta(hours=6))
+    assert alerts.start_date == report.start_date
+    assert not alerts.catchup
+    assert not alerts.is_paused_upon_creation
+    assert report.has_on_failure_callback == (options == "on_failure=tell")
+    assert report.has_on_success_callback == (options == "on_warning=tell")
+    assert sorted(alerts.task_ids) == tasks
+    for task in alerts.tasks:
+        assert task.mode == "reschedule", "it holds no slot while it waits"
+        assert task.execution_timeout is not None
+        assert task.execution_timeout < timedelta(hours=1)
+        assert task.retries == 3, "whatever the report's policy is"
+        assert task.has_on_failure_callback, "who is told is told that nobody can look"
+    assert " object at 0x" not in json.dumps(DagSerialization.to_dict(alerts))
+
+
+def test_who_is_told_is_told_at_once_that_the_check_itself_has_failed(
+    sql_folder: Path, make_report: MakeReport, tmp_path: Path
+) -> None:
+    """By the callback of the task, since the run may go on for two weeks."""
+    recorder = Recorder()
+    (tmp_path / "plays.py").write_text(DAG_FILE)
+    alerts = parse_dags(tmp_path / "plays.py")["plays_weekly_alerts"]
+    task = alerts.get_task("tell_when_due")
+    (callback,) = task.on_failure_callback
+    callback.keywords["notifiers"][:] = [recorder]
+
+    for exception in (OSError("S3 is down"), None):
+        callback(
+            {
+                "dag": alerts,
+                "run_id": "scheduled__1",
+                "ti": TaskInstance("tell_when_due"),
+                "exception": exception,
+            }
+        )
+    first, second = recorder.told
+    assert "plays_weekly_alerts, period unknown, environment dev: failed" in first
+    assert "tell_when_due: S3 is down" in first
+    assert "tell_when_due: it was killed" in second
 
 
 def file_of(cadence: Cadence, since: date, until: date) -> str:
@@ -238,7 +285,7 @@ CADENCES = {
 
 @given(st.sampled_from([*CADENCES]), st.dates(date(2008, 1, 1), date(2030, 1, 1)), st.floats(0, 1))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_late_periods_are_looked_for_as_long_as_the_report_goes_on(
+def test_periods_are_looked_for_as_long_as_the_report_goes_on(
     sql_folder: Path, tmp_path: Path, cadence: Cadence, since: date, length: float
 ) -> None:
     """The periods that start from `since` to `until`, both included, and no other."""
@@ -248,12 +295,12 @@ def test_late_periods_are_looked_for_as_long_as_the_report_goes_on(
     with time_machine.travel(first.astimezone(UTC), tick=False):
         dags = parse_dags(tmp_path / "plays.py")
         report = scheduled(dags[f"plays_{cadence.name}"])
-        late = scheduled(dags[f"plays_{cadence.name}_late"])
+        looked_for = scheduled(dags[f"plays_{cadence.name}_alerts"])
 
     hours = (first + timedelta(hours=hour) for hour in range(-24, 24 * (until - since).days + 25))
     periods = {cadence.containing(hour.astimezone(UTC)) for hour in hours}
     assert (
-        late
+        looked_for
         == report
         == sorted(period.start_utc for period in periods if first <= period.start_utc <= last)
     )
@@ -284,8 +331,8 @@ def test_a_backfill_which_would_tell_of_each_old_period_is_refused(
         return len([*infos])
 
     assert backfilled("plays_weekly") == 3
-    with pytest.raises(DagRunTypeNotAllowed, match="plays_weekly_late"):
-        backfilled("plays_weekly_late")
+    with pytest.raises(DagRunTypeNotAllowed, match="plays_weekly_alerts"):
+        backfilled("plays_weekly_alerts")
 
 
 @pytest.mark.parametrize(
@@ -300,6 +347,8 @@ def test_a_backfill_which_would_tell_of_each_old_period_is_refused(
             {"on_late": SnsNotifier(target_arn="arn", message="late")},
             "such as [SnsNotifier",
         ),
+        ("on_warning", {"on_warning": [None]}, "list of Airflow notifiers"),
+        ("due", {"on_failure": [Recorder()], "due": timedelta(minutes=5)}, "Give more time"),
         ("due", {"on_late": [Recorder()], "due": timedelta(minutes=5)}, "Give more time"),
     ],
 )

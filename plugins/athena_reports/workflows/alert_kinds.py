@@ -1,0 +1,156 @@
+"""The kinds of alerts, and where it is noted who was told of each."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from urllib.parse import quote
+
+from airflow.providers.common.compat.sdk import conf
+
+from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.aws.s3 import S3
+from athena_reports.periods.calendar import Cadence, Period
+from athena_reports.publication.commit import read_manifest
+from athena_reports.publication.location import PeriodLocation
+from athena_reports.publication.manifest import Manifest
+from athena_reports.reports.report import Report
+from athena_reports.rows.checks import CheckResult
+from athena_reports.settings import settings
+from athena_reports.workflows.alert import Alert
+from athena_reports.workflows.alert_record import StoredRecord
+from athena_reports.workflows.report_run import Cause
+
+_STEP_AFTER_FAILURE = (
+    "See the reason or the log of the task, mend that, and clear the run from there."
+)
+
+
+def failure_alert(dag_id: str, run_id: str, period_id: str, reason: str) -> Alert:
+    """Return the alert that a run has failed; the period may be "unknown"."""
+    return _alert(
+        dag_id,
+        period_id,
+        problem="failed",
+        reason=reason,
+        next_step=_STEP_AFTER_FAILURE,
+        path=f"/dags/{dag_id}/runs/{quote(run_id)}",
+    )
+
+
+def late_alert(dag_id: str, period: Period, late_from: datetime, cause: Cause) -> Alert:
+    """Return the alert that a period is not published in time."""
+    reason = f"it was due at {_local(late_from, period.cadence)} and is not published"
+    if cause.reason:
+        reason += f"; {cause.reason}"
+    return _alert(
+        dag_id,
+        period.id,
+        problem="is late",
+        reason=reason,
+        next_step=cause.next_step,
+        path=f"/dags/{dag_id}",
+    )
+
+
+def all_clear(dag_id: str, period: Period, manifest: Manifest | None) -> Alert:
+    """Return the alert that a period is no longer late; without a manifest it has no rows."""
+    reason = "its run has found no rows, and such a period is not published"
+    if manifest is not None:
+        published_at = datetime.fromisoformat(manifest.published_at)
+        reason = f"it was published at {_local(published_at, period.cadence)}"
+    return _alert(
+        dag_id,
+        period.id,
+        problem="is no longer late",
+        reason=reason,
+        next_step="None.",
+        path=f"/dags/{dag_id}",
+    )
+
+
+def warning_alert(report: Report, period: Period, manifest: Manifest) -> Alert:
+    """Return the alert that checks have warned of a version; see `warnings_of`."""
+    dag_id = f"{report.name}_{period.cadence.name}"
+    findings = [f"{check.name}: {check.message}" for check in warnings_of(manifest)]
+    manifest_uri = location_of(report, period).manifest_uri
+    next_step = (
+        f"See the checks in {manifest_uri}. If the rows are wrong, mend the source and restate the"
+        " period."
+    )
+    return _alert(
+        dag_id,
+        period.id,
+        problem="is published with warnings",
+        reason="; ".join(findings),
+        next_step=next_step,
+        path=f"/dags/{dag_id}/runs/{quote(manifest.run.run_id)}",
+    )
+
+
+def warnings_of(manifest: Manifest) -> Sequence[CheckResult]:
+    """Return the checks that a version has not passed, and that only warn."""
+    return [check for check in manifest.checks if not check.passed]
+
+
+def failure_record(dag_id: str, run_id: str, clear_number: int) -> StoredRecord:
+    """Return who was told that a run has failed; it can fail again after it was cleared."""
+    return _record(dag_id, run_id, f"failed-{clear_number}")
+
+
+def warning_record(dag_id: str, manifest: Manifest) -> StoredRecord:
+    """Return who was told of the warnings of a version."""
+    return _record(dag_id, manifest.run.run_id, f"warning-{manifest.version}")
+
+
+def late_record(dag_id: str, run_id: str, clear_number: int) -> StoredRecord:
+    """Return who was told of a late period by a run of the DAG beside the report.
+
+    If that run is cleared, all are told again.
+    """
+    return _record(dag_id, run_id, f"late-{clear_number}")
+
+
+def all_clear_record(dag_id: str, run_id: str, clear_number: int) -> StoredRecord:
+    """Return who was told by a run of the DAG beside the report that a period is no longer late."""
+    return _record(dag_id, run_id, f"no-longer-late-{clear_number}")
+
+
+def location_of(report: Report, period: Period) -> PeriodLocation:
+    """Return where a period is published."""
+    return PeriodLocation.of(settings().report_bucket, report.name, period)
+
+
+def published_manifest(report: Report, period: Period) -> Manifest | None:
+    """Return the manifest of a period; None if it is not published."""
+    manifest, _ = read_manifest(location_of(report, period), _open_s3())
+    return manifest
+
+
+def _alert(
+    dag_id: str, period_id: str, *, problem: str, reason: str, next_step: str, path: str
+) -> Alert:
+    """Return an alert; `path` is where to look, below the address of Airflow's web server."""
+    base_url = conf.get("api", "base_url", fallback="http://localhost:8080/").rstrip("/")
+    return Alert(
+        dag_id=dag_id,
+        period_id=period_id,
+        environment=settings().environment,
+        problem=problem,
+        reason=reason,
+        next_step=next_step,
+        url=f"{base_url}{path}",
+    )
+
+
+def _local(instant: datetime, cadence: Cadence) -> str:
+    return f"{instant.astimezone(cadence.zone):%Y-%m-%d %H:%M} {cadence.timezone}"
+
+
+def _record(dag_id: str, run_id: str, kind: str) -> StoredRecord:
+    bucket = settings().report_bucket
+    return StoredRecord.of(bucket, dag_id, run_id, kind, open_s3=_open_s3)
+
+
+def _open_s3() -> S3:
+    deployment = settings()
+    hook = SharedSessionHook(aws_conn_id=deployment.aws_conn_id)
+    return S3(hook.client("s3"), deployment.bucket_owner, deployment.encryption)

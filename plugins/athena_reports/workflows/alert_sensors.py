@@ -1,0 +1,264 @@
+"""The two tasks of the DAG beside a report. They hold no worker while they wait."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowException
+from airflow.sdk import DAG, BaseNotifier, BaseSensorOperator, Context, PokeReturnValue
+
+from athena_reports.periods.calendar import Cadence, Period
+from athena_reports.periods.run_period import period_of_run
+from athena_reports.publication.manifest import Manifest
+from athena_reports.reports.report import Report
+from athena_reports.steps.airflow_errors import report_errors
+from athena_reports.workflows.alert_kinds import (
+    all_clear,
+    all_clear_record,
+    failure_alert,
+    failure_record,
+    late_alert,
+    late_record,
+    published_manifest,
+    warning_alert,
+    warning_record,
+    warnings_of,
+)
+from athena_reports.workflows.lateness import deadline
+from athena_reports.workflows.notifying import Notifiers, tell
+from athena_reports.workflows.report_run import (
+    Cause,
+    ReportRun,
+    cause_of_lateness,
+    failure_of,
+    find_run,
+)
+
+WHEN_DUE_TASK = "tell_when_due"
+WHEN_PUBLISHED_TASK = "tell_when_published"
+
+# A late period that is published after two weeks has been asked for by people. `alerts.py` lets as
+# many runs be active as a daily report has in this time.
+ALL_CLEAR_WITHIN = timedelta(days=14)
+_LOOK_EVERY = timedelta(minutes=10)
+_ENDED = ("success", "failed", "skipped", "upstream_failed")
+_STEP_IF_LATE = (
+    "See whether the DAG is paused, or its run waits or has failed. Clear that run, or trigger one."
+)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AlertPolicy:
+    """Who is told of what.
+
+    Attributes:
+        on_failure: Notifiers that are called when a run has failed.
+        on_late: Notifiers that are called when a period is not published in time, and when it is
+            published after that.
+        on_warning: Notifiers that are called when a check has warned of a published period.
+        due: How long after its end a period is published at the latest.
+    """
+
+    on_failure: Notifiers
+    on_late: Notifiers
+    on_warning: Notifiers
+    due: timedelta
+
+    @property
+    def all_notifiers(self) -> list[BaseNotifier]:
+        """The notifiers of all kinds."""
+        return [*self.on_failure, *self.on_late, *self.on_warning]
+
+    @property
+    def on_failed_check(self) -> Notifiers:
+        """Notifiers that are called when the DAG beside the report fails itself."""
+        if self.on_failure:
+            return self.on_failure
+        if self.on_late:
+            return self.on_late
+        return self.on_warning
+
+
+class _PeriodSensor(BaseSensorOperator):
+    """Looks at the period of its run every ten minutes.
+
+    Args:
+        report: The report.
+        cadence: The periods that it is made for.
+        alert_policy: Who is told of what.
+        timeout: For how long it looks.
+        kwargs: Arguments of BaseSensorOperator.
+    """
+
+    def __init__(
+        self,
+        *,
+        report: Report,
+        cadence: Cadence,
+        alert_policy: AlertPolicy,
+        timeout: timedelta,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(mode="reschedule", poke_interval=_LOOK_EVERY, timeout=timeout, **kwargs)
+        self.report = report
+        self.cadence = cadence
+        self.alert_policy = alert_policy
+
+    @property
+    def report_dag_id(self) -> str:
+        """The report's DAG."""
+        return f"{self.report.name}_{self.cadence.name}"
+
+    def _late_from(self, period: Period, context: Context) -> datetime:
+        """Return from when on the period is late."""
+        run: Any = context["dag_run"]
+        check_started = None
+        is_first_of_schedule = run.run_type == "scheduled" and not run.clear_number
+        if is_first_of_schedule:  # else somebody wants to know now
+            check_started = run.start_date
+        return deadline(period.end_utc, self.alert_policy.due, check_started)
+
+    def _has_found_no_rows(self, run: ReportRun | None) -> bool:
+        """Whether a period is not published because its run found no rows."""
+        return self.report.empty == "skip" and run is not None and run.state == "success"
+
+    def _tell_missed_failure(
+        self, period: Period, run: ReportRun | None, context: Context
+    ) -> list[str]:
+        """Tell of a failed run, whose callback may not have; return what is left to do."""
+        if run is None or run.state != "failed":
+            return []
+        reason = "it failed"
+        try:
+            reason = failure_of(run, context["ti"])
+        except Exception:  # an alert without the reason is better than none
+            _log.exception("The reason why %s failed is not known.", run.run_id)
+        alert = failure_alert(self.report_dag_id, run.run_id, period.id, reason)
+        record = failure_record(self.report_dag_id, run.run_id, run.clear_number)
+        return tell(self.alert_policy.on_failure, context, alert, record)
+
+
+class WhenDueSensor(_PeriodSensor):
+    """Tells of a failed run, of warnings and of a late period; returns whether it is late.
+
+    It waits until the period is published or late. A try that could not tell everybody fails. The
+    next one tells the others.
+    """
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once."""
+        with report_errors():
+            period = period_of_run(self.cadence, context["dag_run"])
+            if not is_scheduled(period, self.dag):
+                _log.info("The period %s is not one that the report is made for.", period)
+                return PokeReturnValue(True, xcom_value=False)
+            manifest = published_manifest(self.report, period)
+        late_from = self._late_from(period, context)
+        if manifest is None and datetime.now(UTC) < late_from:
+            return PokeReturnValue(False)
+
+        problems: list[str] = []
+        run: ReportRun | None = None
+        is_run_known = False
+        try:
+            run = find_run(context["ti"], self.report_dag_id, period)
+            is_run_known = True
+        except Exception as error:  # who is told of a late period is told without it
+            _log.exception("The run of %s is not known.", period)
+            problems.append(f"The run of {period} is not known: {error}")
+        problems += self._tell_missed_failure(period, run, context)
+        is_late = False
+        if manifest is not None:
+            problems += self._tell_missed_warnings(period, manifest, context)
+        elif not self._has_found_no_rows(run):
+            is_late = True
+            cause = Cause("", _STEP_IF_LATE)
+            if is_run_known:
+                cause = self._cause(run, context)
+            problems += self._tell_late(period, cause, late_from, context)
+        _raise_if_any(problems)
+        return PokeReturnValue(True, xcom_value=is_late)
+
+    def _tell_missed_warnings(
+        self, period: Period, manifest: Manifest, context: Context
+    ) -> list[str]:
+        if not warnings_of(manifest):
+            return []
+        alert = warning_alert(self.report, period, manifest)
+        record = warning_record(self.report_dag_id, manifest)
+        return tell(self.alert_policy.on_warning, context, alert, record)
+
+    def _cause(self, run: ReportRun | None, context: Context) -> Cause:
+        try:
+            return cause_of_lateness(run, context["ti"], self.report_dag_id)
+        except Exception:  # an alert without the cause is better than none
+            _log.exception("The reason why the period is late is not known.")
+            return Cause("", _STEP_IF_LATE)
+
+    def _tell_late(
+        self, period: Period, cause: Cause, late_from: datetime, context: Context
+    ) -> list[str]:
+        alert = late_alert(self.report_dag_id, period, late_from, cause)
+        record = late_record(self.dag_id, context["run_id"], _clear_number(context))
+        return tell(self.alert_policy.on_late, context, alert, record)
+
+
+class WhenPublishedSensor(_PeriodSensor):
+    """Tells that a period that was late is published; returns whether it told.
+
+    It gives up quietly `ALL_CLEAR_WITHIN` after the period was late.
+    """
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once."""
+        ti: Any = context["ti"]
+        with report_errors():
+            period = period_of_run(self.cadence, context["dag_run"])
+            if not is_scheduled(period, self.dag):
+                return PokeReturnValue(True, xcom_value=False)
+            if self._is_open_who_is_told(ti, context["run_id"]):
+                return PokeReturnValue(False)
+            manifest = published_manifest(self.report, period)
+            told_late = late_record(self.dag_id, context["run_id"], _clear_number(context))
+            if not told_late.was_somebody_told():
+                return PokeReturnValue(True, xcom_value=False)
+
+        if manifest is None:
+            run = find_run(ti, self.report_dag_id, period)
+            if not self._has_found_no_rows(run):
+                # Its problems are logged. They end no wait: the next look calls the notifiers
+                # again.
+                self._tell_missed_failure(period, run, context)
+                given_up_at = self._late_from(period, context) + ALL_CLEAR_WITHIN
+                return PokeReturnValue(datetime.now(UTC) >= given_up_at, xcom_value=False)
+
+        alert = all_clear(self.report_dag_id, period, manifest)
+        record = all_clear_record(self.dag_id, context["run_id"], _clear_number(context))
+        _raise_if_any(tell(self.alert_policy.on_late, context, alert, record))
+        return PokeReturnValue(True, xcom_value=True)
+
+    def _is_open_who_is_told(self, ti: Any, run_id: str) -> bool:
+        """Whether the other task of this run may still tell somebody that the period is late."""
+        states = ti.get_task_states(dag_id=self.dag_id, run_ids=[run_id], task_ids=[WHEN_DUE_TASK])
+        return states.get(run_id, {}).get(WHEN_DUE_TASK) not in _ENDED
+
+
+def is_scheduled(period: Period, dag: DAG) -> bool:
+    """Whether a DAG has a run of a period by its schedule; one that is triggered can be of any."""
+    if dag.start_date is not None and period.start_utc < dag.start_date:
+        return False
+    return dag.end_date is None or period.start_utc <= dag.end_date
+
+
+def _clear_number(context: Context) -> int:
+    run: Any = context["dag_run"]
+    return run.clear_number or 0
+
+
+def _raise_if_any(problems: Sequence[str]) -> None:
+    """Let the task be tried again; the next try tells only who was not told."""
+    if problems:
+        raise AirflowException("; ".join(problems))

@@ -1,0 +1,171 @@
+"""Calls notifiers so that none of them can hold up a task, a callback or another notifier."""
+
+import contextvars
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from copy import copy
+from datetime import timedelta
+from functools import partial
+from threading import Thread
+from typing import Any, TypeVar
+
+from airflow.sdk import BaseNotifier
+
+from athena_reports.workflows.alert import Alert
+from athena_reports.workflows.alert_record import ClaimResult, StoredRecord
+
+NOTIFIER_LIMIT = timedelta(seconds=20)
+# Airflow ends the process that runs the callbacks of a DAG after 50 s
+# (`dag_file_processor_timeout`), and that of a task 20 s after the task has failed
+# (`task_success_overtime`), with its callback.
+TIME_OF_DAG_CALLBACK = timedelta(seconds=25)
+TIME_OF_TASK_CALLBACK = timedelta(seconds=15)
+# On a slow machine the first client of boto3 in a process takes seconds.
+_RECORD_LIMIT = timedelta(seconds=20)
+_Result = TypeVar("_Result")
+_log = logging.getLogger(__name__)
+
+Notifiers = Sequence[BaseNotifier]
+
+
+def tell(
+    notifiers: Notifiers,
+    context: Mapping[str, Any],
+    alert: Alert,
+    record: StoredRecord | None,
+    *,
+    time_for_all: timedelta | None = None,
+) -> list[str]:
+    """Call the notifiers that were not told yet, and note who was told.
+
+    A notifier that fails, or takes longer than `NOTIFIER_LIMIT`, keeps no other from being called.
+    A notifier can be told twice only if its process is killed before it notes the call, if the
+    notifier delivers after its limit, or if S3 does not serve the record: a second alert is better
+    than none.
+
+    Args:
+        notifiers: The notifiers.
+        context: Airflow's context of the task or the callback.
+        alert: What they are told.
+        record: Who was told before; None to tell all of them.
+        time_for_all: How long the calls may take together, so that the last one has its share; None
+            for `NOTIFIER_LIMIT` each.
+
+    Returns:
+        Why notifiers may have to be called again; empty if nothing is left to do.
+    """
+    limit = NOTIFIER_LIMIT
+    if time_for_all is not None and notifiers:
+        limit = min(limit, time_for_all / len(notifiers))
+    bookkeeper = _Bookkeeper(record)
+    for name, notifier in named_notifiers(notifiers):
+        if not bookkeeper.may_call(name):
+            continue
+        try:
+            call_within(limit, partial(_call, notifier, context, alert))
+        except Exception as error:
+            _log.exception("The notifier %s failed: %s", name, alert.message)
+            bookkeeper.problems.append(f"The notifier {name} failed: {error}")
+            bookkeeper.note_failed(name)
+        else:
+            bookkeeper.note_told(name)
+    return bookkeeper.problems
+
+
+class _Bookkeeper:
+    """Asks and fills the record of an alert, as long as S3 serves it.
+
+    Attributes:
+        problems: Why notifiers may have to be called again.
+    """
+
+    def __init__(self, record: StoredRecord | None) -> None:
+        self.problems: list[str] = []
+        self._record = record
+
+    def may_call(self, name: str) -> bool:
+        """Whether a notifier was not told yet, and no other process is calling it."""
+        if self._record is None:
+            return True
+        try:
+            result = call_within(_RECORD_LIMIT, partial(self._record.claim, name))
+        except Exception as error:
+            self._give_up(self._record, error)
+            return True
+        if result is ClaimResult.CLAIMED_BY_ANOTHER:
+            self.problems.append(f"{name} is {result}")
+        return result is ClaimResult.CLAIMED
+
+    def note_told(self, name: str) -> None:
+        """Note that a notifier was told."""
+        if self._record is not None:
+            self._note(self._record, partial(self._record.note_told, name))
+
+    def note_failed(self, name: str) -> None:
+        """Let others call a notifier."""
+        if self._record is not None:
+            self._note(self._record, partial(self._record.release, name))
+
+    def _note(self, record: StoredRecord, note: Callable[[], None]) -> None:
+        try:
+            call_within(_RECORD_LIMIT, note)
+        except Exception as error:
+            self._give_up(record, error)
+
+    def _give_up(self, record: StoredRecord, error: Exception) -> None:
+        """Use the record no more: S3 is not waited for once for each notifier."""
+        _log.error("It cannot be noted who was told: %s", record.uri, exc_info=error)
+        self.problems.append(f"It cannot be noted who was told in {record.uri}: {error}")
+        self._record = None
+
+
+def named_notifiers(notifiers: Notifiers) -> Iterator[tuple[str, BaseNotifier]]:
+    """Yield each notifier with a name that it has in every process: `SnsNotifier 1`."""
+    counts: Counter[str] = Counter()
+    for notifier in notifiers:
+        class_name = type(notifier).__name__
+        counts[class_name] += 1
+        yield f"{class_name} {counts[class_name]}", notifier
+
+
+def call_within(limit: timedelta, function: Callable[[], _Result]) -> _Result:
+    """Call a function, and wait for it no longer than a limit.
+
+    It runs in a thread, which is left behind if it hangs. That does not hold the process: Airflow
+    ends the processes of tasks and callbacks by `os._exit`. Airflow's own `timeout` would take the
+    alarm of the task's `execution_timeout` away, and it works in the main thread only.
+
+    Raises:
+        TimeoutError: It took longer.
+    """
+    outcome: Future[_Result] = Future()
+    variables = contextvars.copy_context()
+
+    def run() -> None:
+        try:
+            outcome.set_result(variables.run(function))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        return outcome.result(limit.total_seconds())
+    except TimeoutError as error:
+        if outcome.done():
+            raise  # it is the function's own error
+        raise TimeoutError(f"it took longer than {limit.total_seconds():g} s") from error
+
+
+def _call(notifier: BaseNotifier, context: Mapping[str, Any], alert: Alert) -> None:
+    # Each call gets copies of its own: a notifier puts what it has rendered in the place of its
+    # templates, and adds its fields to the context.
+    own_context = dict(context)
+    own_context["alert"] = {
+        "environment": alert.environment,
+        "subject": alert.subject,
+        "message": alert.message,
+        "html": alert.html,
+    }
+    copy(notifier)(own_context)

@@ -1,0 +1,156 @@
+"""The run of a period as Airflow knows it, seen from a task of another DAG, and why it is late."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import GetDagRun
+
+from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.periods.calendar import Period
+from athena_reports.queries.execution import get_query_execution
+from athena_reports.settings import settings
+
+REASON_XCOM = "reason"  # where a failed task leaves its error
+_QUERY_TASK = "run_query"
+_WAIT_TASK = "wait_for_query"
+_ACTIVE_STATES = ("running", "queued", "scheduled", "restarting")
+_WAITING_STATES = ("deferred", "up_for_reschedule", "running")
+
+
+@dataclass(frozen=True)
+class ReportRun:
+    """The scheduled or backfilled run of a period.
+
+    Attributes:
+        dag_id: The report's DAG.
+        run_id: The run.
+        state: Its state, such as `failed`.
+        clear_number: How often it was cleared.
+        task_states: The state of each task; None for one that is not scheduled yet.
+    """
+
+    dag_id: str
+    run_id: str
+    state: str
+    clear_number: int
+    task_states: Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a period is not published, and what to do about it."""
+
+    reason: str
+    next_step: str
+
+
+def find_run(ti: Any, dag_id: str, period: Period) -> ReportRun | None:
+    """Return the run of a period by its logical date; None if there is none.
+
+    Args:
+        ti: The task instance that asks.
+        dag_id: The report's DAG.
+        period: The period.
+    """
+    states_by_run = ti.get_task_states(dag_id=dag_id, logical_dates=[period.start_utc])
+    for run_id, task_states in states_by_run.items():
+        question = GetDagRun(dag_id=dag_id, run_id=run_id)
+        run: Any = task_runner.SUPERVISOR_COMMS.send(question)
+        if run.data_interval_start != period.start_utc:
+            continue  # somebody triggered it with this logical date, for the period before
+        return ReportRun(
+            dag_id=dag_id,
+            run_id=run_id,
+            state=run.state.value,
+            clear_number=run.clear_number or 0,
+            task_states=task_states,
+        )
+    return None
+
+
+def failure_of(run: ReportRun, ti: Any) -> str:
+    """Return why a run has failed, by the errors that its tasks have left."""
+    for task_id in _tasks_in(run, "failed"):
+        reason = kept_reason(ti, task_id, run) or "it failed"
+        return f"{task_id}: {reason}"
+    return "no task failed: it took longer than its run_timeout, or was marked as failed"
+
+
+def cause_of_lateness(run: ReportRun | None, ti: Any, dag_id: str) -> Cause:
+    """Return why a period is not published, as far as Airflow and Athena tell.
+
+    Args:
+        run: The run of the period; None if there is none.
+        ti: The task instance that asks.
+        dag_id: The report's DAG.
+    """
+    if run is not None and run.state == "failed":
+        reason = f"its run failed ({failure_of(run, ti)})"
+        return Cause(reason, "Mend that, and clear the run from there.")
+    if run is not None and run.state == "success":
+        return Cause(
+            "its run succeeded without publishing it",
+            "See the log of the run, and clear it from the first task that was marked or skipped.",
+        )
+    if ti.get_dag(dag_id).is_paused:
+        return Cause("the DAG is paused", "Unpause the DAG.")
+    if run is None:
+        return Cause(
+            "it was never started",
+            "See whether the scheduler runs and how many runs are active, or trigger a run.",
+        )
+    if run.state == "queued":
+        return Cause(
+            "its run is queued",
+            "See how many runs of the DAG are active, and whether the scheduler runs.",
+        )
+    for task_id in _tasks_in(run, "up_for_retry"):
+        reason = kept_reason(ti, task_id, run) or "its last try failed"
+        return Cause(
+            f"{task_id} waits for its next try ({reason})",
+            "See whether the reason passes by itself. If not, mend it, and clear the task.",
+        )
+    if run.task_states.get(_WAIT_TASK) in _WAITING_STATES:
+        return Cause(
+            _state_of_query(run, ti),
+            "See the query in Athena. If it makes no progress, clear run_query.",
+        )
+    for state in _ACTIVE_STATES:
+        for task_id in _tasks_in(run, state):
+            return Cause(f"{task_id} is {state}", "See the log of the task.")
+    return Cause("its run is waiting", "See the tasks of the run.")
+
+
+def kept_reason(ti: Any, task_id: str, run: ReportRun) -> str:
+    """Return the error that a task of another run has left; empty if there is none."""
+    reason = ti.xcom_pull(
+        dag_id=run.dag_id, run_id=run.run_id, task_ids=task_id, key=REASON_XCOM, map_indexes=-1
+    )
+    return str(reason or "")
+
+
+def _tasks_in(run: ReportRun, state: str) -> Iterator[str]:
+    for task_id, task_state in run.task_states.items():
+        if task_state == state:
+            yield task_id
+
+
+def _state_of_query(run: ReportRun, ti: Any) -> str:
+    """Return since when the query of a run is running, by Athena."""
+    query_execution_id = ti.xcom_pull(
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        task_ids=_QUERY_TASK,
+        key="return_value",
+        map_indexes=-1,
+    )
+    athena = SharedSessionHook(aws_conn_id=settings().aws_conn_id).get_conn()
+    execution = get_query_execution(athena, query_execution_id)
+    query = f"its query {query_execution_id}"
+    if not execution.is_running:
+        return f"{query} is {execution.state}, and {_WAIT_TASK} has not gone on"
+    submitted_at = datetime.fromisoformat(execution.submitted_at)
+    return f"{query} is running since {submitted_at:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,26 @@
+"""Notifiers of tests."""
+
+from typing import Any
+
+from airflow.sdk import BaseNotifier
+
+
+class Recorder(BaseNotifier):
+    """Keeps what it is told."""
+
+    template_fields = ("message",)
+
+    def __init__(self, message: str = "{{ alert.message }}") -> None:
+        super().__init__()
+        self.message = message
+        self.told: list[str] = []
+
+    def notify(self, context: Any) -> None:
+        self.told.append(self.message)
+
+
+class Broken(Recorder):
+    """Tells nobody."""
+
+    def notify(self, context: Any) -> None:
+        raise OSError("the chat is down")

@@ -1,0 +1,127 @@
+"""Who was told of what is kept in S3, whoever else writes there at the same time."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Barrier
+from typing import TYPE_CHECKING
+
+import pytest
+import time_machine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_reports.aws.s3 import S3
+from athena_reports.workflows.alert_record import (
+    CLAIM_LASTS,
+    AlertRecord,
+    Claim,
+    ClaimResult,
+    StoredRecord,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+START = datetime(2025, 6, 15, tzinfo=UTC)
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from("abc"),  # the process
+        st.sampled_from(["claims", "tells", "fails", "is killed"]),
+        st.integers(0, 90),  # seconds until then
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+def test_no_two_processes_call_a_notifier_at_once_and_nobody_is_told_twice(
+    steps: list[tuple[str, str, int]],
+) -> None:
+    """Held against a model: who is calling, since when, and whether a call was noted."""
+    record = AlertRecord()
+    calling: dict[str, datetime] = {}
+    was_told = False
+    now = START
+    for process, step, seconds in steps:
+        now += timedelta(seconds=seconds)
+        claim = Claim(process=process, at=now)
+        alive = {other for other, since in calling.items() if now - since < CLAIM_LASTS}
+        if step == "claims" and process not in calling:
+            result = record.result_of_claim("SnsNotifier 1", claim)
+            if was_told:
+                assert result is ClaimResult.TOLD
+            elif alive:
+                assert result is ClaimResult.CLAIMED_BY_ANOTHER
+            else:
+                assert result is ClaimResult.CLAIMED
+                record = record.with_claim("SnsNotifier 1", claim)
+                calling = {process: now}
+        elif process in alive and step == "tells":
+            record = record.with_told("SnsNotifier 1", now)
+            was_told = True
+            calling = {}
+        elif process in alive and step == "fails":
+            record = record.without_claim("SnsNotifier 1")
+            calling = {}
+        # One that is killed does nothing: its claim ends by itself.
+        record = AlertRecord.model_validate_json(record.model_dump_json())
+
+
+Stored = Callable[[], StoredRecord]
+
+
+@pytest.fixture
+def stored(new_s3_client: Callable[[], S3Client], bucket: str) -> Stored:
+    """Makes the record of one alert as each process does."""
+    return lambda: StoredRecord.of(
+        bucket,
+        "plays_weekly",
+        "scheduled__2025-06-15T00:00:00+00:00/2",
+        "failed-0",
+        open_s3=lambda: S3(new_s3_client()),
+    )
+
+
+def test_of_processes_that_race_one_may_call(stored: Stored) -> None:
+    racers = 8
+    start = Barrier(racers)
+
+    def race(record: StoredRecord) -> ClaimResult:
+        start.wait()
+        return record.claim("SnsNotifier 1")
+
+    with ThreadPoolExecutor(racers) as pool:
+        results = Counter(pool.map(race, [stored() for _ in range(racers)]))
+    assert results == {ClaimResult.CLAIMED: 1, ClaimResult.CLAIMED_BY_ANOTHER: racers - 1}
+
+
+def test_what_a_process_has_noted_others_read(stored: Stored, s3: S3Client, bucket: str) -> None:
+    first, second = stored(), stored()
+    assert not second.was_somebody_told()
+    assert first.claim("SnsNotifier 1") is ClaimResult.CLAIMED
+    assert first.claim("SmtpNotifier 1") is ClaimResult.CLAIMED
+    first.note_told("SnsNotifier 1")
+    first.release("SmtpNotifier 1")
+
+    assert second.claim("SnsNotifier 1") is ClaimResult.TOLD
+    assert second.claim("SmtpNotifier 1") is ClaimResult.CLAIMED
+    assert second.was_somebody_told()
+    (listed,) = s3.list_objects_v2(Bucket=bucket)["Contents"]
+    run_id = "scheduled__2025-06-15T00%3A00%3A00%2B00%3A00%2F2"
+    assert listed["Key"] == f"_alerts/plays_weekly/{run_id}/failed-0.json"
+    body = s3.get_object(Bucket=bucket, Key=listed["Key"])["Body"].read()
+    assert list(json.loads(body)["told"]) == ["SnsNotifier 1"]
+
+
+def test_the_claim_of_a_process_that_was_killed_ends(stored: Stored) -> None:
+    with time_machine.travel(datetime.now(UTC), tick=False) as clock:
+        assert stored().claim("SnsNotifier 1") is ClaimResult.CLAIMED
+        clock.shift(CLAIM_LASTS - timedelta(seconds=1))
+        assert stored().claim("SnsNotifier 1") is ClaimResult.CLAIMED_BY_ANOTHER
+        clock.shift(timedelta(seconds=1))
+        assert stored().claim("SnsNotifier 1") is ClaimResult.CLAIMED

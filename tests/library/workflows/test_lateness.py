@@ -1,0 +1,35 @@
+"""From when on a period is late."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_reports.workflows.lateness import USUAL_DELAY, deadline
+
+ENDS = st.integers(0, 2_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+SECOND = timedelta(seconds=1)
+DUES = st.timedeltas(SECOND, timedelta(days=30))
+LATENESS = st.timedeltas(timedelta(0), timedelta(days=400))
+
+
+@given(ENDS, DUES, LATENESS)
+def test_a_report_has_the_time_that_it_would_have_had(
+    end: datetime, due: timedelta, lateness: timedelta
+) -> None:
+    """Whenever the check starts: no report is late that had less than `due` since it could run.
+
+    It could run from the end of its period on if the check was in time, and else, as far as is
+    known, only since the check could start.
+    """
+    started = end + due + lateness
+    late_from = deadline(end, due, started)
+
+    could_run_from = end if lateness <= USUAL_DELAY else started
+    assert late_from - could_run_from == due
+    assert late_from >= end + due, "nobody is told before the time that the author has set"
+
+
+@given(ENDS, DUES)
+def test_who_wants_to_know_now_is_told_now(end: datetime, due: timedelta) -> None:
+    assert deadline(end, due, None) == end + due

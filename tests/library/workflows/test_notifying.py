@@ -1,0 +1,181 @@
+"""A notifier that fails or hangs keeps no other from being called."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from threading import Event, main_thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk import BaseNotifier
+
+from athena_reports.aws.s3 import S3
+from athena_reports.workflows import notifying
+from athena_reports.workflows.alert import Alert
+from athena_reports.workflows.alert_record import StoredRecord
+from athena_reports.workflows.notifying import call_within, named_notifiers, tell
+from tests.library.workflows.notifiers import Broken, Recorder
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+ALERT = Alert("plays_weekly", "2025-06-08", "dev", "is late", "a reason", "a step", "http://x")
+
+
+class Hanging(Recorder):
+    """Does not come back before the end of the test."""
+
+    def __init__(self, end: Event) -> None:
+        super().__init__()
+        self.end = end
+
+    def notify(self, context: Any) -> None:
+        self.told.append("began")
+        self.end.wait()
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    end = Event()
+    yield Hanging(end)
+    end.set()
+
+
+@pytest.fixture
+def short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifying, "NOTIFIER_LIMIT", timedelta(milliseconds=50))
+
+
+@pytest.fixture
+def record(s3: S3Client, bucket: str) -> Callable[[], StoredRecord]:
+    return lambda: StoredRecord.of(
+        bucket, "plays_weekly", "run-1", "late-0", open_s3=lambda: S3(s3)
+    )
+
+
+@pytest.mark.usefixtures("short_limit")
+def test_one_that_hangs_counts_as_failed_and_a_retry_tells_only_it_again(
+    hanging: Hanging, record: Callable[[], StoredRecord]
+) -> None:
+    before, after = Recorder(), Recorder()
+    notifiers = [before, hanging, after]
+
+    (problem,) = tell(notifiers, {}, ALERT, record())
+    assert problem == "The notifier Hanging 1 failed: it took longer than 0.05 s"
+    assert (before.told, after.told) == ([ALERT.message], [ALERT.message])
+
+    hanging.end.set()
+    assert tell(notifiers, {}, ALERT, record()) == []
+    assert hanging.told == ["began", "began"]
+    assert (before.told, after.told) == ([ALERT.message], [ALERT.message])
+    assert tell(notifiers, {}, ALERT, record()) == []
+    assert hanging.told == ["began", "began"]
+
+
+def test_who_has_little_time_for_all_has_some_for_the_last(hanging: Hanging) -> None:
+    """As a callback, whose process Airflow ends."""
+    last = Recorder()
+    notifiers = [hanging, hanging, last]
+    problems = tell(notifiers, {}, ALERT, None, time_for_all=timedelta(milliseconds=600))
+    assert [problem.rpartition(": ")[2] for problem in problems] == [
+        "it took longer than 0.2 s"
+    ] * 2
+    assert last.told == [ALERT.message]
+
+
+def test_one_that_fails_is_told_by_the_next_try_and_the_others_are_not(
+    record: Callable[[], StoredRecord], caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder, broken = Recorder(), Broken()
+    for _ in range(2):
+        (problem,) = tell([broken, recorder], {}, ALERT, record())
+        assert problem == "The notifier Broken 1 failed: the chat is down"
+    assert recorder.told == [ALERT.message]
+    assert ALERT.message in caplog.text, "what was not delivered is at least in the log"
+
+
+def test_one_that_another_process_is_calling_is_left_to_it(
+    record: Callable[[], StoredRecord],
+) -> None:
+    recorder = Recorder()
+    record().claim("Recorder 1")
+    assert tell([recorder], {}, ALERT, record()) == ["Recorder 1 is being told by another process"]
+    assert recorder.told == []
+
+
+@pytest.mark.parametrize("body", [b"{}", b"not JSON", None])
+def test_without_a_record_all_are_told_and_the_problem_is_named(
+    s3: S3Client, bucket: str, body: bytes | None
+) -> None:
+    """A second alert is better than none."""
+    record = StoredRecord.of(bucket, "plays_weekly", "run-1", "late-0", open_s3=lambda: S3(s3))
+    if body is None:  # no permission, no bucket, no S3
+        record = StoredRecord.of("there-is-none", "d", "r", "late-0", open_s3=lambda: S3(s3))
+    else:
+        key = record.uri.removeprefix(f"s3://{bucket}/")
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+    recorders = [Recorder(), Recorder()]
+
+    problems = tell(recorders, {}, ALERT, record)
+
+    assert [recorder.told for recorder in recorders] == [[ALERT.message], [ALERT.message]]
+    is_record = body == b"{}"
+    assert len(problems) == (0 if is_record else 1)
+    assert all(record.uri in problem for problem in problems)
+
+
+def test_a_call_has_the_context_variables_and_a_thread_of_its_own() -> None:
+    """The main thread's alarm belongs to the `execution_timeout` of the task."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+    variable.set("set by the task")
+    seen: list[Any] = []
+
+    class Looking(BaseNotifier):
+        def notify(self, context: Any) -> None:
+            import threading
+
+            seen.extend([variable.get(), threading.current_thread() is main_thread()])
+
+    assert tell([Looking()], {}, ALERT, None) == []
+    assert seen == ["set by the task", False]
+
+
+def test_an_error_of_the_function_is_told_from_the_limit() -> None:
+    def fail() -> None:
+        raise TimeoutError("the chat took too long")
+
+    with pytest.raises(TimeoutError, match="the chat took too long"):
+        call_within(timedelta(seconds=10), fail)
+    assert call_within(timedelta(seconds=10), lambda: 7) == 7
+
+
+def test_a_process_that_is_ended_as_airflow_ends_it_does_not_wait_for_the_thread() -> None:
+    """Airflow's supervisor calls the functions of `atexit` and then `os._exit`."""
+    code = """
+import atexit, os
+from datetime import timedelta
+from threading import Event
+from athena_reports.workflows.notifying import call_within
+try:
+    call_within(timedelta(milliseconds=20), Event().wait)
+except TimeoutError:
+    atexit._run_exitfuncs()
+    os._exit(7)
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", code], timeout=60, env=environment)
+    assert ended.returncode == 7
+
+
+def test_names_are_the_same_in_every_process_and_different_for_each() -> None:
+    notifiers = [Recorder(), Broken(), Recorder()]
+    assert [name for name, _ in named_notifiers(notifiers)] == [
+        "Recorder 1",
+        "Broken 1",
+        "Recorder 2",
+    ]

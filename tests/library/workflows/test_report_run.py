@@ -1,0 +1,105 @@
+"""Why a period is late, as far as Airflow and Athena know."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk.execution_time import task_runner
+
+from athena_reports.workflows.report_run import ReportRun, cause_of_lateness, find_run
+from tests.library.steps.tasks import WEEK
+from tests.library.workflows.neighbour import RUN_ID, Airflow
+from tests.simulation.memory_athena import MemoryAthena
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Finds the run of an Airflow."""
+
+    def find(airflow: Airflow) -> ReportRun | None:
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", airflow, raising=False)
+        return find_run(airflow, "plays_weekly", WEEK)
+
+    return find
+
+
+def test_the_run_of_a_period_is_found_by_its_logical_date(found: Any) -> None:
+    tasks = {"run_query": "failed", "publish": None}
+    run = found(Airflow("failed", tasks, clear_number=2))
+    assert run == ReportRun("plays_weekly", RUN_ID, "failed", 2, tasks)
+    assert found(Airflow()) is None
+
+
+def test_a_run_that_was_triggered_with_this_logical_date_is_of_the_period_before(
+    found: Any,
+) -> None:
+    start = WEEK.start_utc - timedelta(days=7)
+    assert found(Airflow("failed", {"run_query": "failed"}, data_interval_start=start)) is None
+
+
+MISSING = "partitions of 2025-06-14 are missing"
+
+
+@pytest.mark.parametrize(
+    ("airflow", "expected"),
+    [
+        (Airflow(), "it was never started"),
+        (Airflow(is_paused=True), "the DAG is paused"),
+        (Airflow("running", {"run_query": "queued"}, is_paused=True), "the DAG is paused"),
+        (Airflow("queued", {"run_query": None}), "its run is queued"),
+        (
+            Airflow(
+                "running",
+                {"run_query": "up_for_retry", "wait_for_query": None},
+                {("run_query", "reason"): MISSING},
+            ),
+            f"run_query waits for its next try ({MISSING})",
+        ),
+        (
+            Airflow("running", {"run_query": "up_for_retry"}),
+            "run_query waits for its next try (its last try failed)",
+        ),
+        (
+            Airflow(
+                "failed",
+                {"run_query": "success", "transform": "failed", "publish": "upstream_failed"},
+                {("transform", "reason"): "three rows too many"},
+                is_paused=True,
+            ),
+            "its run failed (transform: three rows too many)",
+        ),
+        (
+            Airflow("failed", {"run_query": "skipped"}),
+            "its run failed (no task failed: it took longer than its run_timeout, or was marked as"
+            " failed)",
+        ),
+        (Airflow("success", {"publish": "skipped"}), "its run succeeded without publishing it"),
+        (
+            Airflow("running", {"run_query": "success", "transform": "running"}),
+            "transform is running",
+        ),
+        (Airflow("running", {"run_query": None}), "its run is waiting"),
+    ],
+)
+def test_the_reason_that_can_be_known_is_told(found: Any, airflow: Airflow, expected: str) -> None:
+    cause = cause_of_lateness(found(airflow), airflow, "plays_weekly")
+    assert cause.reason == expected
+    assert cause.next_step.endswith(".")
+
+
+@pytest.mark.parametrize("waiting", ["deferred", "up_for_reschedule", "running"])
+def test_a_query_that_is_running_is_told_with_its_id_and_since_when(
+    found: Any, athena: MemoryAthena, waiting: str
+) -> None:
+    id_ = athena.start_query_execution(
+        QueryString="SELECT 1", WorkGroup="dev", QueryExecutionContext={}
+    )["QueryExecutionId"]
+    tasks = {"run_query": "success", "wait_for_query": waiting}
+    airflow = Airflow("running", tasks, {("run_query", "return_value"): id_})
+    cause = cause_of_lateness(found(airflow), airflow, "plays_weekly")
+
+    response = athena.get_query_execution(QueryExecutionId=id_)
+    submitted = response["QueryExecution"]["Status"]["SubmissionDateTime"].astimezone(UTC)
+    assert cause.reason == f"its query {id_} is running since {submitted:%Y-%m-%d %H:%M} UTC"
