@@ -19,6 +19,7 @@ from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 from athena_reports.maintenance.restatement import AthenaRestatementsOperator
 from athena_reports.publication.commit import read_manifest
 from tests.simulation.airflow_model import Run, task
+from tests.simulation.alerts_model import Alerts
 from tests.simulation.promises import judge_followers
 from tests.simulation.world import BUCKET, DATABASE, DAYS, MORNING_SECONDS, PERIODS, WEEKS, World
 
@@ -28,10 +29,16 @@ _MOST_RUNS = 8
 
 def populate(world: World) -> None:
     """Two runs of one period and one of the period before, and everybody who acts beside them."""
+    begin_within = 90.0
+    if world.has_alerts:
+        begin_within = 1800.0  # some are late
     for number, period in enumerate([PERIODS[1], PERIODS[1], PERIODS[0]]):
-        add_run(world, f"run-{number + 1}", period.id, after=world.rng.uniform(0, 90))
+        add_run(world, f"run-{number + 1}", period.id, after=world.rng.uniform(0, begin_within))
     for act in (reconcile, reconcile, restate, clean_up, clean_up, read_manifests, read_table):
         world.spawn(act.__name__, lambda act=act: _repeat(world, act))
+    if world.has_alerts:
+        world.alerts = Alerts(world)
+        world.spawn("check", world.alerts.play_check)
 
 
 def add_run(world: World, run_id: str, period_id: str, *, after: float = 0.0) -> None:

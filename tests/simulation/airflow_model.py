@@ -90,6 +90,7 @@ class Run:
     clear_number: int = 0
     start_date: datetime | None = None
     active: bool = True
+    has_failed: bool = False
     sql: str = "SELECT 1"
     tasks: dict[str, TaskInstance] = field(
         default_factory=lambda: {
@@ -122,7 +123,8 @@ class Run:
 
     def _try(self, name: str) -> None:
         ti = self.tasks[name]
-        if ti.try_number > ti.max_tries:
+        has_failed = self.world.alerts is not None and self.world.happens("run failed")
+        if has_failed or ti.try_number > ti.max_tries:
             self._give_up()
             return
         ti.begin_next_try()
@@ -154,7 +156,12 @@ class Run:
     def _give_up(self) -> None:
         """The run has failed; after a while somebody clears it."""
         self.active = False
+        self.has_failed = True
+        if self.world.alerts is not None:
+            self.world.alerts.call_back(self)
+            self.world.alerts.wait_until_told(self)
         self.world.pause(self.world.rng.uniform(1, 600))
+        self.has_failed = False
         self.active = True
         self.clear("run_query")
 

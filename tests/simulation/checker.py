@@ -38,6 +38,8 @@ def _rest(made: World) -> None:
     for period in PERIODS:
         _period(made, period.id)
     _latest(made)
+    if made.alerts is not None:
+        made.alerts.judge_at_rest()
 
 
 def _queries(made: World) -> None:

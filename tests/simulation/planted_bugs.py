@@ -21,6 +21,7 @@ from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.queries import submission
 from athena_reports.queries.ownership import Marker, Submission
+from athena_reports.workflows.alert_record import ClaimResult, StoredRecord
 from tests.simulation.memory_athena import MemoryAthena
 from tests.simulation.world import World
 
@@ -135,9 +136,25 @@ def the_client_repeats_a_start(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(MemoryAthena, "start_query_execution", repeated)
 
 
+def an_alert_is_noted_before_it_is_sent(patch: pytest.MonkeyPatch) -> None:
+    claim = StoredRecord.claim
+
+    def claim_and_note(record: StoredRecord, notifier: str) -> ClaimResult:
+        result = claim(record, notifier)
+        if result is ClaimResult.CLAIMED:
+            record.note_told(notifier)
+        return result
+
+    patch.setattr(StoredRecord, "claim", claim_and_note)
+
+
+def a_notifier_is_called_without_a_claim(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(StoredRecord, "claim", lambda *_: ClaimResult.CLAIMED)
+
+
 BUGS: dict[Plant, int] = {  # each with a seed that has found it
     no_condition_on_writes: 14,
-    no_look_for_the_marker: 4,
+    no_look_for_the_marker: 5,
     an_older_query_replaces_a_newer_one: 0,
     a_marker_is_believed_without_its_text: 0,
     the_cleanup_removes_young_uploads: 14,
@@ -145,4 +162,6 @@ BUGS: dict[Plant, int] = {  # each with a seed that has found it
     follow_does_not_read_the_manifest_again: 424,
     a_version_is_named_by_its_content: 108,
     the_client_repeats_a_start: 0,
+    an_alert_is_noted_before_it_is_sent: 21,
+    a_notifier_is_called_without_a_claim: 7,
 }

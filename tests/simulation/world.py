@@ -46,6 +46,7 @@ from tests.simulation.memory_store import MemoryGlue, MemoryS3
 
 if TYPE_CHECKING:
     from tests.simulation.airflow_model import Attempt, Run
+    from tests.simulation.alerts_model import AlertProcess, Alerts
 
 INCIDENTS = {
     # of any call
@@ -74,6 +75,12 @@ INCIDENTS = {
     "wait lost": 0.05,
     "wait cleared": 0.05,
     "run cleared": 0.05,
+    # of alerts
+    "run failed": 0.1,
+    "callback lost": 0.4,
+    "notifier hangs": 0.1,
+    "notifier fails": 0.1,
+    "alerting process killed": 0.06,
     # of people, and of the lake
     "SQL edited": 0.2,
     "cleared days later": 0.8,
@@ -107,7 +114,7 @@ class Actor:
     name: str
     thread: greenlet
     wake: float
-    attempt: Attempt | None = None
+    attempt: Attempt | AlertProcess | None = None
     scheduler: Actor | None = None
     is_frozen: bool = False
     work: Work | None = None
@@ -138,6 +145,7 @@ class World:
 
     seed: int
     clock: VirtualClock
+    patch: pytest.MonkeyPatch
     rng: random.Random = field(init=False)
     left: dict[int, int] = field(default_factory=dict)
     incidents: Counter[str] = field(default_factory=Counter)
@@ -148,10 +156,13 @@ class World:
     rows: dict[str, str] = field(default_factory=dict)  # of each query, by its id
     works: list[Work] = field(default_factory=list)
     last_work: dict[str, Work] = field(default_factory=dict)
+    alerts: Alerts | None = None
     judged: Counter[str] = field(default_factory=Counter)  # how often the followers were
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
+        features = random.Random(f"features of {self.seed}")
+        self.has_alerts = features.random() < 0.25
         self.hub = getcurrent()
         stop_seconds = self.rng.choice([0.0, 0.0, 2.0, 45.0])
         self.athena = MemoryAthena(
@@ -169,7 +180,7 @@ class World:
         act: Callable[[], None],
         *,
         after: float = 0.0,
-        attempt: Attempt | None = None,
+        attempt: Attempt | AlertProcess | None = None,
     ) -> Actor:
         """Let somebody act from some seconds on."""
         scheduler = self.acting if attempt else None
@@ -261,7 +272,14 @@ class World:
     @property
     def figures(self) -> Counter[str]:
         """What there was, for the figures of many worlds."""
-        killed = ("crash", "worker killed", "task stopped", "task cleared", "process frozen")
+        killed = (
+            "crash",
+            "alerting process",
+            "worker killed",
+            "task stopped",
+            "task cleared",
+            "process frozen",
+        )
         figures = Counter({f"judged {name}": count for name, count in self.judged.items()})
         for incident, count in self.incidents.items():
             if incident.startswith(killed):
@@ -414,7 +432,7 @@ def world(seed: int) -> Iterator[World]:
     """
     random.seed(seed)  # of the pauses between two starts
     with virtual_clock() as clock, pytest.MonkeyPatch.context() as patch:
-        made = World(seed, clock)
+        made = World(seed, clock, patch)
         serve(made.athena, patch)
         clients: Mapping[str, Any] = {"s3": made.s3, "glue": made.glue}
         patch.setattr(SharedSessionHook, "client", lambda _, service: clients[service])

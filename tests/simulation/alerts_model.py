@@ -1,0 +1,436 @@
+"""Alerts of a world: notifiers that fail and hang, and who calls them.
+
+The callback of a report's DAG and the tries of the two sensors beside it are the real ones. Each is
+a process, which is killed at any call, with all of its threads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+from airflow.providers.common.compat.sdk import AirflowException
+from airflow.sdk import BaseNotifier, PokeReturnValue
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import GetDagRun
+from botocore.exceptions import BotoCoreError, ClientError
+
+from athena_reports.queries.retry_policy import RetryPolicy
+from athena_reports.workflows import alert_kinds, alerts, notifying
+from athena_reports.workflows.alert_kinds import failure_record
+from athena_reports.workflows.alert_record import StoredRecord
+from athena_reports.workflows.alert_sensors import (
+    WHEN_DUE_TASK,
+    WHEN_PUBLISHED_TASK,
+    AlertPolicy,
+    WhenDueSensor,
+    WhenPublishedSensor,
+)
+from tests.library.steps.tasks import Supervisor
+from tests.simulation.airflow_model import Run, task
+from tests.simulation.world import BUCKET, DAY, PERIODS, REPORT, WEEKS, Actor, CrashError, World
+
+CALLBACK_LIMIT_SECONDS = 50.0  # Airflow ends the process of a DAG's callbacks
+LOOK_EVERY_SECONDS = 600.0
+PERIOD = PERIODS[-1]
+CHECK_RUN = "check"
+_ALWAYS = 1e6
+_ENDED = {"success", "failed"}
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What notifiers are told of: a failure of a run, or that a period is late, or no longer."""
+
+    problem: str
+    run_id: str
+    clear_number: int
+
+
+@dataclass(eq=False)
+class AlertProcess:
+    """A process that calls notifiers. It stands where a try of a report's task stands.
+
+    Attributes:
+        limit_seconds: After so long Airflow kills it.
+        failure: The failure that it knows of.
+        has_no_record: Whether S3 did not serve the record, so that it went on without.
+        outcome: How it ended; None while it lasts.
+    """
+
+    world: World
+    limit_seconds: float
+    failure: Topic | None = None
+    has_no_record: bool = False
+    outcome: str | None = None
+    result: Any = None
+    threads: list[Actor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.killed_at = self.world.clock.seconds + self.limit_seconds
+
+    def execute(self, function: Callable[[], Any]) -> None:
+        """Do what the process is for."""
+        outcome = "killed"
+        try:
+            self.result = function()
+            outcome = "done"
+        except CrashError:
+            self.world.say("the process is gone")
+        except (AirflowException, ClientError, BotoCoreError) as error:
+            self.world.say(f"to be retried: {error}")
+            outcome = "failed"
+        self.outcome = outcome
+        for thread in self.threads:  # they die with it
+            thread.wake = self.world.clock.seconds
+
+    def go_on(self) -> None:
+        """Called when a thread has slept, or has had its turn."""
+        if self.outcome is None and self.world.clock.seconds > self.killed_at:
+            self.outcome = "killed"
+        if self.outcome is not None:
+            raise CrashError
+
+    def after_a_call(self) -> None:
+        if self.world.happens("alerting process killed"):
+            self.outcome = "killed"
+            raise CrashError
+
+
+class MemoryNotifier(BaseNotifier):
+    """Delivers into a list, unless it fails or hangs."""
+
+    def __init__(self, alerts_of_world: Alerts) -> None:
+        super().__init__()
+        self.alerts_of_world = alerts_of_world
+        self.name = f"{type(self).__name__} {len(alerts_of_world.notifiers) + 1}"
+        self.always_hangs = False
+
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """It has none, and to make Jinja's environment takes long."""
+
+    def notify(self, context: Any) -> None:
+        self.alerts_of_world.deliver(self, context["alert"]["subject"])
+
+
+@dataclass(frozen=True)
+class Delivery:
+    process: AlertProcess
+    at: float
+    is_late: bool  # it came after its process had stopped waiting
+
+
+class Alerts:
+    """All that has to do with alerts in a world.
+
+    Attributes:
+        notifiers: Who is told; in some worlds one of them never answers.
+        deliveries: Of each topic, by the notifier's name.
+        task_states: Of the two tasks of the check, the run of the DAG beside the report.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        patch = world.patch
+        self.notifiers: list[MemoryNotifier] = []
+        for _ in range(world.rng.randint(1, 3)):
+            self.notifiers.append(MemoryNotifier(self))
+        if len(self.notifiers) > 1 and world.rng.random() < 0.3:
+            world.rng.choice(self.notifiers).always_hangs = True
+        self.deliveries: dict[Topic, dict[str, list[Delivery]]] = {}
+        self.deliveries = defaultdict(lambda: defaultdict(list))
+        # Some minutes after the world begins.
+        self.due = timedelta(days=3, hours=12, seconds=world.rng.uniform(0, 600))
+        self.repetitions: list[str] = []
+        self.was_late = False
+        self.task_states = {WHEN_DUE_TASK: "scheduled", WHEN_PUBLISHED_TASK: "scheduled"}
+        patch.setattr(notifying, "call_within", self.call_within)
+        patch.setattr(alerts, "call_within", self.call_within)
+        settings = SimpleNamespace(
+            report_bucket=BUCKET,
+            environment="dev",
+            aws_conn_id=None,
+            bucket_owner="",
+            encryption=None,
+        )
+        patch.setattr(alert_kinds, "settings", lambda: settings)
+        give_up = notifying._Bookkeeper._give_up
+
+        def note_and_give_up(bookkeeper: Any, record: StoredRecord, error: Exception) -> None:
+            world.attempt.has_no_record = True
+            give_up(bookkeeper, record, error)
+
+        patch.setattr(notifying._Bookkeeper, "_give_up", note_and_give_up)
+        patch.setattr(task_runner, "SUPERVISOR_COMMS", SupervisorOfAlerts(self))
+
+    # --- notifiers
+
+    def deliver(self, notifier: MemoryNotifier, subject: str) -> None:
+        """Tell somebody, in the thread of the process that called the notifier."""
+        world = self.world
+        process: AlertProcess = world.attempt
+        topic = self._topic(subject, process)
+        called_at = world.clock.seconds
+        world.say(f"{notifier.name} is called: {subject}")
+        if notifier.always_hangs:
+            world.pause(_ALWAYS)
+        if world.happens("notifier hangs"):
+            world.pause(world.rng.uniform(1, 7200))
+        if world.happens("notifier fails"):
+            raise ConnectionError("refused")
+        world.pause(world.rng.uniform(0, 2))
+        limit = notifying.NOTIFIER_LIMIT.total_seconds() / len(self.notifiers)
+        is_late = world.clock.seconds - called_at > limit
+        delivery = Delivery(process, world.clock.seconds, is_late)
+        world.say(f"{notifier.name} delivers: {subject}")
+        earlier = self.deliveries[topic][notifier.name]
+        self._judge_repetition(topic, notifier, earlier, delivery)
+        earlier.append(delivery)
+        process.after_a_call()
+
+    def _topic(self, subject: str, process: AlertProcess) -> Topic:
+        for problem in ("is no longer late", "is late"):
+            if subject.endswith(problem):
+                return Topic(problem, CHECK_RUN, 0)
+        assert process.failure is not None, f"nobody knows of what is told: {subject}"
+        return process.failure
+
+    def _judge_repetition(
+        self, topic: Topic, notifier: MemoryNotifier, earlier: list[Delivery], delivery: Delivery
+    ) -> None:
+        """Somebody is told twice only for a reason that the library cannot help."""
+        for before in earlier:
+            is_excused = (
+                before.is_late
+                or delivery.is_late
+                or before.process.has_no_record
+                or delivery.process.has_no_record
+            )
+            if is_excused:
+                continue
+            is_noted = notifier.name in self._told(topic)
+            if is_noted or before.process.outcome != "killed":
+                # Not raised here, where the library would take it for an error of the notifier.
+                self.repetitions.append(f"{notifier.name} is told twice of {topic}")
+                self.world.say(self.repetitions[-1])
+
+    def _told(self, topic: Topic) -> list[str]:
+        """Who was noted as told of a failure."""
+        if topic.problem != "failed":
+            return []
+        record = failure_record(f"{REPORT}_weekly", topic.run_id, topic.clear_number)
+        stored = self.world.s3.objects.get(record.uri.removeprefix(f"s3://{BUCKET}/"))
+        if stored is None:
+            return []
+        return list(json.loads(stored.body)["told"])
+
+    def call_within(self, limit: timedelta, function: Callable[[], _Result]) -> _Result:
+        """As `notifying.call_within`, with an actor in the place of a thread."""
+        world = self.world
+        process: AlertProcess = world.attempt
+        outcome: Future[_Result] = Future()
+
+        def run() -> None:
+            try:
+                outcome.set_result(function())
+            except CrashError:
+                process.outcome = process.outcome or "killed"
+            except Exception as error:
+                outcome.set_exception(error)
+
+        thread = world.spawn(f"{world.acting.name} thread", run, attempt=process)
+        process.threads.append(thread)
+        ends_at = world.clock.seconds + limit.total_seconds()
+        while not outcome.done() and world.clock.seconds < ends_at:
+            world.pause(ends_at - world.clock.seconds)  # until then, or until the thread has ended
+        if not outcome.done():
+            raise TimeoutError(f"it took longer than {limit.total_seconds():g} s")
+        return outcome.result()
+
+    # --- the callback of the report's DAG
+
+    def call_back(self, run: Run) -> None:
+        """A run has failed: Airflow calls its callback once, if it does."""
+        if self.world.happens("callback lost"):
+            return
+        failure = Topic("failed", run.run_id, run.clear_number)
+        process = AlertProcess(self.world, CALLBACK_LIMIT_SECONDS, failure)
+        (callback,) = alerts.failure_callback(WEEKS, self.notifiers) or []
+        dag_run = SimpleNamespace(
+            conf={"period": run.period.id},
+            run_type="manual",
+            data_interval_start=None,
+            data_interval_end=None,
+            clear_number=run.clear_number,
+        )
+        context: dict[str, Any] = {
+            "dag": SimpleNamespace(dag_id=f"{REPORT}_weekly"),
+            "run_id": run.run_id,
+            "dag_run": dag_run,
+            "reason": "task_failure",
+            "ti": None,
+        }
+        self.world.spawn(
+            f"callback of {run.run_id}",
+            lambda: process.execute(lambda: callback(context)),
+            attempt=process,
+        )
+
+    # --- the DAG beside the report
+
+    def play_check(self) -> None:
+        """Let the two tasks of the check's run begin when the period is due."""
+        until_due = PERIOD.end_utc + self.due - self.world.clock.now
+        self.world.pause(until_due.total_seconds())
+        policy = AlertPolicy(
+            on_failure=self.notifiers, on_late=self.notifiers, on_warning=[], due=self.due
+        )
+        for kind, task_id in (
+            (WhenDueSensor, WHEN_DUE_TASK),
+            (WhenPublishedSensor, WHEN_PUBLISHED_TASK),
+        ):
+            self.world.spawn(
+                task_id, lambda kind=kind, task_id=task_id: self._play_task(kind, task_id, policy)
+            )
+
+    def _play_task(self, kind: type[Any], task_id: str, policy: AlertPolicy) -> None:
+        world = self.world
+        report: Any = SimpleNamespace(name=REPORT, empty="fail")
+        named = {"report": report, "cadence": WEEKS, "alert_policy": policy}
+        started_at = world.clock.now
+        tries_left = 1 + RetryPolicy().retries
+        while True:
+            self.task_states[task_id] = "running"
+            process = AlertProcess(world, DAY)
+            sensor = task(kind, named, timeout=timedelta(days=30))
+            context: Any = {"ti": self, "run_id": CHECK_RUN, "dag_run": self._check_run(started_at)}
+            world.spawn(
+                f"{task_id} look",
+                lambda process=process, sensor=sensor, context=context: process.execute(
+                    lambda: sensor.poke(context)
+                ),
+                attempt=process,
+            )
+            while process.outcome is None:
+                world.pause(60)
+            if process.outcome == "done":
+                result: PokeReturnValue = process.result
+                if result.is_done:
+                    break
+                self.task_states[task_id] = "up_for_reschedule"
+                world.pause(LOOK_EVERY_SECONDS)
+                continue
+            tries_left -= 1
+            if tries_left == 0:
+                self.task_states[task_id] = "failed"
+                return
+            self.task_states[task_id] = "up_for_retry"
+            world.pause(world.rng.uniform(30, 300))
+        self.task_states[task_id] = "success"
+        if task_id == WHEN_DUE_TASK and result.xcom_value:
+            self.was_late = True
+
+    def _check_run(self, started_at: Any) -> SimpleNamespace:
+        return SimpleNamespace(
+            run_type="scheduled",
+            start_date=started_at,
+            clear_number=0,
+            logical_date=PERIOD.start_utc,
+            data_interval_start=PERIOD.start_utc,
+            data_interval_end=PERIOD.end_utc,
+        )
+
+    @property
+    def scheduled_run(self) -> Run:
+        """The run of the period that has its logical date."""
+        return next(run for run in self.world.runs if run.period == PERIOD)
+
+    # What Airflow answers to the sensors, whose task instance this is.
+
+    def get_task_states(self, *, dag_id: str, run_ids: Any = None, **_: Any) -> dict[str, Any]:
+        if run_ids:
+            return {CHECK_RUN: dict(self.task_states)}
+        run = self.scheduled_run
+        state = "failed" if run.has_failed else None
+        states = {"run_query": state}
+        return {run.run_id: states}
+
+    def get_dag_run(self) -> SimpleNamespace:
+        run = self.scheduled_run
+        state = "running"
+        if run.has_failed:
+            state = "failed"
+        elif run.has_succeeded:
+            state = "success"
+        self.world.attempt.failure = Topic("failed", run.run_id, run.clear_number)
+        return SimpleNamespace(
+            data_interval_start=PERIOD.start_utc,
+            state=SimpleNamespace(value=state),
+            clear_number=run.clear_number,
+        )
+
+    def xcom_pull(self, **_: Any) -> None:
+        return None
+
+    def get_dag(self, _: str) -> SimpleNamespace:
+        return SimpleNamespace(is_paused=False)
+
+    # --- what must hold
+
+    def wait_until_told(self, run: Run) -> None:
+        """Whoever mends a failed run does it when all were told, or after a day."""
+        topic = Topic("failed", run.run_id, run.clear_number)
+        if run is not self.scheduled_run:
+            return
+        until = self.world.clock.seconds + DAY
+        while self._looks_for_failures and self._untold(topic):
+            assert self.world.clock.seconds < until, f"{self._untold(topic)} not told of {topic}"
+            self.world.pause(LOOK_EVERY_SECONDS)
+
+    @property
+    def _looks_for_failures(self) -> bool:
+        """Whether the check still looks: until the period is published, or its tries are over."""
+        if self.task_states[WHEN_DUE_TASK] not in _ENDED:
+            return True
+        is_published = self.world.manifest_now(PERIOD.id) is not None
+        return self.task_states[WHEN_PUBLISHED_TASK] not in _ENDED and not is_published
+
+    def judge_at_rest(self) -> None:
+        """Who is told that a period is late is told when it no longer is."""
+        assert not self.repetitions, self.repetitions[0]
+        assert set(self.task_states.values()) <= _ENDED, "the check has not come to its end"
+        late = Topic("is late", CHECK_RUN, 0)
+        all_clear = Topic("is no longer late", CHECK_RUN, 0)
+        if not self.was_late:
+            return
+        assert not self._untold(late), f"{self._untold(late)} were not told of a late period"
+        if self.task_states[WHEN_PUBLISHED_TASK] == "success":
+            untold = self._untold(all_clear)
+            assert not untold, f"{untold} were not told that a period is no longer late"
+
+    def _untold(self, topic: Topic) -> list[str]:
+        untold = []
+        for notifier in self.notifiers:
+            is_told = bool(self.deliveries[topic][notifier.name])
+            if not is_told and not notifier.always_hangs:
+                untold.append(notifier.name)
+        return untold
+
+
+class SupervisorOfAlerts(Supervisor):
+    """Also answers the sensors beside a report."""
+
+    def __init__(self, alerts_of_world: Alerts) -> None:
+        super().__init__(None)
+        self._alerts = alerts_of_world
+
+    def send(self, question: GetDagRun) -> SimpleNamespace:
+        assert isinstance(question, GetDagRun)
+        return self._alerts.get_dag_run()
