@@ -111,7 +111,7 @@ def read_table(world: World) -> None:
         assert len(names) == 1, f"Athena sees {names} in {partition.location}"
         body, _ = world.store.read(names[0])
         manifests = world.s3.history.get(
-            world.location(period_id).manifest_uri.removeprefix(f"s3://{BUCKET}/"), []
+            world.location(period_id).manifest_uri.removeprefix("s3://"), []
         )
         known = {each["sha256"] for text in manifests for each in json.loads(text)["objects"]}
         assert hashlib.sha256(body).hexdigest() in known, (

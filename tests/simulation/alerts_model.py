@@ -226,7 +226,7 @@ class Alerts:
         if topic.problem != "failed":
             return []
         record = failure_record(f"{REPORT}_weekly", topic.run_id, topic.clear_number)
-        stored = self.world.s3.objects.get(record.uri.removeprefix(f"s3://{BUCKET}/"))
+        stored = self.world.s3.objects.get(record.uri.removeprefix("s3://"))
         if stored is None:
             return []
         return list(json.loads(stored.body)["told"])

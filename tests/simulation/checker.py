@@ -63,7 +63,7 @@ def _period(made: World, period_id: str) -> None:
     location = made.location(period_id)
     manifest, _ = read_manifest(location, made.store)
     assert manifest is not None, f"{period_id} has no manifest"
-    history = made.s3.history[location.manifest_uri.removeprefix(f"s3://{BUCKET}/")]
+    history = made.s3.history[location.manifest_uri.removeprefix("s3://")]
     submitted = [json.loads(body)["query"]["submitted_at"] for body in history]
     assert submitted == sorted(submitted), (
         f"{period_id}: a newer query was replaced by an older one: {submitted}"
@@ -74,7 +74,7 @@ def _period(made: World, period_id: str) -> None:
         f"{period_id}: {manifest.query.id} is a copy"
     )
     for found in manifest.objects:
-        stored = made.s3.objects.get(found.key)
+        stored = made.s3.objects.get(f"{BUCKET}/{found.key}")
         assert stored is not None, f"{period_id}: {found.key} is gone, and the manifest names it"
         same = [query for query in made.rows if made.rows[query].encode() == stored.body]
         assert manifest.query.id in same, (
@@ -89,9 +89,7 @@ def _latest(made: World) -> None:
     location = made.location(PERIODS[-1].id)
     manifest, _ = read_manifest(location, made.store)
     assert manifest is not None
-    found = json.loads(
-        made.s3.objects[location.report.latest_uri.removeprefix(f"s3://{BUCKET}/")].body
-    )
+    found = json.loads(made.s3.objects[location.report.latest_uri.removeprefix("s3://")].body)
     assert found == json.loads(manifest.latest(location).model_dump_json()), (
         f"latest.json says {found}"
     )

@@ -48,8 +48,8 @@ class Stored:
 
 @dataclass
 class MemoryS3:
-    """Attributes: what surrounds each call, the objects by key, every body that a key ever had,
-    and the local files that are uploaded and downloaded, by path.
+    """Attributes: what surrounds each call, the objects by bucket and key, every body that
+    each ever had, and the local files that are uploaded and downloaded, by path.
     """
 
     call: Callable[[str, Callable[[], Any]], Any]
@@ -58,37 +58,40 @@ class MemoryS3:
     files: dict[Path, bytes] = field(default_factory=dict)
 
     @_called
-    def get_object(self, Key: str, **_: Any) -> dict[str, Any]:
-        if Key not in self.objects:
+    def get_object(self, Bucket: str, Key: str, **_: Any) -> dict[str, Any]:
+        place = f"{Bucket}/{Key}"
+        if place not in self.objects:
             raise api_error("NoSuchKey", status=404)
-        found = self.objects[Key]
+        found = self.objects[place]
         return {"Body": io.BytesIO(found.body), "ETag": found.etag}
 
     @_called
     def put_object(
         self,
+        Bucket: str,
         Key: str,
         Body: bytes,
         IfMatch: str | None = None,
         IfNoneMatch: str | None = None,
         **_: Any,
     ) -> None:
-        present = self.objects.get(Key)
+        place = f"{Bucket}/{Key}"
+        present = self.objects.get(place)
         if (IfNoneMatch and present) or (IfMatch and (present is None or present.etag != IfMatch)):
             raise api_error("PreconditionFailed", status=412)
-        self.objects[Key] = Stored(Body, datetime.now(UTC))
-        self.history.setdefault(Key, []).append(Body)
+        self.objects[place] = Stored(Body, datetime.now(UTC))
+        self.history.setdefault(place, []).append(Body)
 
-    def upload_file(self, path: str, _: str, key: str, **__: Any) -> None:
-        self.put_object(Key=key, Body=self.files[Path(path)])
+    def upload_file(self, path: str, bucket: str, key: str, **_: Any) -> None:
+        self.put_object(Bucket=bucket, Key=key, Body=self.files[Path(path)])
 
-    def download_file(self, _: str, key: str, path: str, **__: Any) -> None:
-        self.files[Path(path)] = self.get_object(Key=key)["Body"].read()
+    def download_file(self, bucket: str, key: str, path: str, **_: Any) -> None:
+        self.files[Path(path)] = self.get_object(Bucket=bucket, Key=key)["Body"].read()
 
     @_called
-    def delete_objects(self, Delete: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+    def delete_objects(self, Bucket: str, Delete: Mapping[str, Any], **_: Any) -> dict[str, Any]:
         for each in Delete["Objects"]:
-            self.objects.pop(each["Key"], None)
+            self.objects.pop(f"{Bucket}/{each['Key']}", None)
         return {}
 
     def get_paginator(self, _: str) -> MemoryS3:
@@ -102,14 +105,16 @@ class MemoryS3:
 
     @_called
     def list_objects_v2(
-        self, Prefix: str, ContinuationToken: str, Delimiter: str = "", **_: Any
+        self, Bucket: str, Prefix: str, ContinuationToken: str, Delimiter: str = "", **_: Any
     ) -> dict[str, Any]:
         found: dict[str, dict[str, Any]] = {}
-        for key in sorted(key for key in self.objects if key.startswith(Prefix)):
+        places = sorted(place for place in self.objects if place.startswith(f"{Bucket}/{Prefix}"))
+        for place in places:
+            key = place.removeprefix(f"{Bucket}/")
             folder, slash, _rest = (
                 key.removeprefix(Prefix).partition(Delimiter) if Delimiter else ("", "", "")
             )
-            stored = self.objects[key]
+            stored = self.objects[place]
             entry = {"Key": key, "Size": len(stored.body), "LastModified": stored.modified}
             found[f"{Prefix}{folder}/" if slash else key] = {} if slash else entry
         names = [name for name in sorted(found) if name > ContinuationToken]
