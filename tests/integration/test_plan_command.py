@@ -5,7 +5,6 @@ and lets Airflow restate what changes and nothing else.
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,7 @@ import pytest
 from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
 
 from athena_reports.authors.report_files import declared_reports, find_report
-from local_aws.faults import Faults, Hold
+from athena_reports.queries.ownership import AuthorMarker, Submission
 from tests.fixtures.reports import carriers
 from tests.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, WEEKS, Flown, interrupt
 from tests.rest_api import TOKEN, RestApi, rest_api
@@ -33,10 +32,16 @@ def airflow() -> Iterator[RestApi]:
 
 
 def queried(flown: Flown, before: set[str]) -> Counter[str]:
-    """The texts of the queries that are new."""
-    return Counter(
-        query["Query"] for query_id, query in flown.queries().items() if query_id not in before
-    )
+    """The texts of the queries that are new, without the markers of an author that each has."""
+    texts: Counter[str] = Counter()
+    for query_id, query in flown.queries().items():
+        if query_id not in before:
+            submission = Submission.from_response({"QueryExecution": query})
+            assert submission is not None
+            assert isinstance(submission.marker, AuthorMarker)
+            assert submission.marker.command == "plan"
+            texts[submission.statement] += 1
+    return texts
 
 
 def sql_of(*weeks: str) -> Counter[str]:
@@ -128,24 +133,6 @@ def test_an_applied_plan_restates_the_period_that_changes_alone(
     assert queried(flown, before) == sql_of(*WEEKS)
     assert restated(airflow) == [EDITED_WEEK]
     assert f"{DAG_ID} restates {EDITED_WEEK}." in done.stderr
-
-
-def test_an_interrupt_stops_the_paid_query_and_pays_no_other(flown: Flown) -> None:
-    faults = Faults(flown.services.endpoint_url)
-    before = flown.queries().keys()
-    hold = faults.add(Hold(sql="The miles of each carrier"))
-    try:
-        with flown.start("plan", "flown", "--yes") as process:
-            while not any(each["struck"] for each in faults.list()):
-                assert process.poll() is None, process.communicate()
-                time.sleep(0.05)
-            done = interrupt(process)
-    finally:
-        faults.clear(hold)
-    assert done.returncode == 130
-    assert done.stdout == ""
-    new = [query for query_id, query in flown.queries().items() if query_id not in before]
-    assert [query["Status"]["State"] for query in new] == ["CANCELLED"]
 
 
 def test_with_yes_the_last_periods_are_paid_unasked_and_told_as_json(

@@ -3,10 +3,11 @@
 import json
 import logging
 import os
+import signal
 import sys
 from collections import Counter
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from datetime import datetime
 from functools import partial
 from io import StringIO
@@ -370,7 +371,8 @@ def main() -> None:
         sys.stdin = StringIO()
 
     try:
-        app(prog_name="python -m athena_reports")
+        with _unwound_by_signals():
+            app(prog_name="python -m athena_reports")
     except AthenaReportsError as error:
         _print_problem(str(error))
         raise SystemExit(1) from error
@@ -378,3 +380,37 @@ def main() -> None:
         verdict = call_verdict(error)
         _print_problem(f"{error} {verdict.hint}")
         raise SystemExit(1) from error
+
+
+@contextmanager
+def _unwound_by_signals() -> Iterator[None]:
+    """End the command by SIGTERM and SIGHUP as Ctrl-C does, so that a paid query is stopped.
+
+    The exit code is that of a shell for a process that the signal killed: 143 or 129. Once a signal
+    has come, further ones are ignored, so that they do not break off the stop of the query.
+    """
+    received: list[int] = []
+    handlers: dict[int, Any] = {}
+
+    def interrupt(number: int, _: object) -> None:
+        received.append(number)
+        for handled in handlers:
+            signal.signal(handled, signal.SIG_IGN)
+        # What imports DAG files and asks questions knows that Ctrl-C ends the command.
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        handler = signal.getsignal(number)
+        if handler is signal.SIG_IGN:  # as under nohup
+            continue
+        handlers[number] = handler
+        signal.signal(number, interrupt)
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt) as end:
+        if received and received[0] != signal.SIGINT:
+            raise SystemExit(128 + received[0]) from end
+        raise
+    finally:
+        for handled, handler in handlers.items():
+            signal.signal(handled, handler)

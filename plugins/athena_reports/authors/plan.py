@@ -123,7 +123,7 @@ def _planned(
 ) -> PlannedPeriod:
     location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
     manifest = _published(declared, period, aws)
-    with trial(declared, period, aws) as done:
+    with trial(declared, period, aws, command="plan") as done:
         published = done.engine.folder / "published.parquet"
         aws.s3.download(location.uri(manifest.parquet_key), published)
         differences = find_differences(

@@ -15,20 +15,14 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import CALLS_AT_ONCE, Aws, trial
+from athena_reports.authors.trial import CALLS_AT_ONCE, Aws, measured, refusal, trial
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.queries.input_partitions import InputPartitions, find_partitions
 from athena_reports.queries.prices import price_usd
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
-from athena_reports.steps.airflow_errors import describe
-from athena_reports.steps.scan_limit import (
-    ScanEstimate,
-    ScanLimitError,
-    measured_scan,
-    require_within,
-)
+from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError
 
 _SHOWN_ROWS = 10
 _FIRST_ROWS = "SELECT columns(*)::VARCHAR FROM {source} LIMIT {rows}"
@@ -96,7 +90,7 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
     expected = estimate(declared, period, inputs, aws)
     refused = ""
     if expected is not None and expected.is_measured:
-        refused = _refusal(declared, period, ScanEstimate(expected.bytes, expected.basis))
+        refused = refusal(declared, period, ScanEstimate(expected.bytes, expected.basis))
     return Preview(
         dag_id=declared.dag.dag_id,
         period=PublishedPeriod.of(period),
@@ -120,8 +114,6 @@ def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: 
     Raises:
         ScanLimitError: A run of the period would not start its query.
     """
-    if unpaid.refused:
-        raise ScanLimitError(unpaid.refused)
     return unpaid.model_copy(update={"trial": _trial(declared, period, aws)})
 
 
@@ -132,12 +124,12 @@ def estimate(
 
     None if no period is published and there are no inputs: then nothing says what it will be.
     """
-    measured = _measured_scan(declared, period, aws)
-    if measured is not None:
+    scan = measured(declared, period, aws)
+    if scan is not None:
         return Estimate(
-            bytes=measured.bytes,
-            price_usd=_price(measured.bytes, aws),
-            basis=measured.basis,
+            bytes=scan.bytes,
+            price_usd=_price(scan.bytes, aws),
+            basis=scan.basis,
             is_measured=True,
         )
     if not inputs:
@@ -162,34 +154,15 @@ def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws)
     """
     scans = []
     for period in periods:
-        scan = _measured_scan(declared, period, aws)
+        scan = measured(declared, period, aws)
         if scan is None:
             continue
-        refusal = _refusal(declared, period, scan)
-        if refusal:
-            raise ScanLimitError(refusal)
+        refused = refusal(declared, period, scan)
+        if refused:
+            raise ScanLimitError(refused)
         scans.append(scan)
     scanned_bytes = sum(scan.bytes for scan in scans)
     return f"about {_cost(scanned_bytes, _total_price(scans, aws))}"
-
-
-def _measured_scan(declared: DeclaredReport, period: Period, aws: Aws) -> ScanEstimate | None:
-    if declared.database is None:
-        return None
-    return measured_scan(period, aws.glue, database=declared.database, location=declared.location)
-
-
-def _refusal(declared: DeclaredReport, period: Period, scan: ScanEstimate) -> str:
-    """Return why a run of a period refuses its query, in the run's words; empty if it does not."""
-    max_scan = declared.report.max_scan
-    if max_scan is None:
-        return ""
-    try:
-        require_within(max_scan, scan)
-    except ScanLimitError as error:
-        about = describe(declared.dag.dag_id, period, settings().environment)
-        return f"{about}: {error}"
-    return ""
 
 
 def _price(scanned_bytes: int, aws: Aws) -> float | None:
@@ -224,7 +197,7 @@ def _stored_bytes(folder_uri: str, aws: Aws) -> int:
 
 
 def _trial(declared: DeclaredReport, period: Period, aws: Aws) -> TrialPreview:
-    with trial(declared, period, aws) as done:
+    with trial(declared, period, aws, command="preview") as done:
         sql = _FIRST_ROWS.format(source=done.table.source, rows=_SHOWN_ROWS)
         return TrialPreview(
             scanned_bytes=done.execution.scanned_bytes,
