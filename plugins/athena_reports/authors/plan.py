@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pydantic import BaseModel
 
 from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import Aws, trial
+from athena_reports.authors.trial import Aws, Trial, trial
 from athena_reports.aws.s3 import split_uri
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
@@ -29,9 +29,10 @@ class PlannedPeriod(BaseModel, frozen=True):
     """A period as it is published, and as it would be."""
 
     period: str
+    version: str  # the published version that it is compared with
     rows: int
     differences: Differences
-    failed: str  # the checks that would forbid to publish it; empty if none would
+    failed: str  # why it would not be published, such as a failed check; empty if it would
     scanned_bytes: int
     price_usd: float | None
 
@@ -48,13 +49,18 @@ class ChangePlan(BaseModel, frozen=True):
         return [planned.period for planned in self.periods if not planned.differences.is_empty]
 
     @property
-    def restatable(self) -> list[str]:
-        """The ids of the periods that would change, and that no check forbids to publish."""
+    def restatable(self) -> list[PlannedPeriod]:
+        """The periods that would change, and that would be published."""
         return [
-            planned.period
+            planned
             for planned in self.periods
             if not planned.differences.is_empty and not planned.failed
         ]
+
+    @property
+    def failed(self) -> list[str]:
+        """The ids of the periods that would not be published."""
+        return [planned.period for planned in self.periods if planned.failed]
 
 
 def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Period]:
@@ -137,12 +143,21 @@ def _planned(
         _remove_result(done.execution.output_location, aws)
         return PlannedPeriod(
             period=period.id,
+            version=manifest.version,
             rows=done.table.rows,
             differences=differences,
-            failed=failures(done.checks),
+            failed=_why_not_published(declared, done),
             scanned_bytes=done.execution.scanned_bytes,
             price_usd=done.execution.price_usd,
         )
+
+
+def _why_not_published(declared: DeclaredReport, done: Trial) -> str:
+    """Return what would keep a run from publishing these rows; empty if nothing would."""
+    empty = declared.report.empty
+    if not done.table.rows and empty != "publish":
+        return f'There are no rows, and the report says empty="{empty}".'
+    return failures(done.checks)
 
 
 def _published(declared: DeclaredReport, period: Period, aws: Aws) -> Manifest:

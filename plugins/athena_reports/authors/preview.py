@@ -20,7 +20,7 @@ from athena_reports.periods.calendar import Period
 from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.queries.input_partitions import InputPartitions, find_partitions
 from athena_reports.queries.prices import price_usd
-from athena_reports.rows.checks import CheckResult
+from athena_reports.rows.checks import CheckResult, failures
 from athena_reports.settings import settings
 from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError
 
@@ -115,6 +115,11 @@ def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: 
         ScanLimitError: A run of the period would not start its query.
     """
     return unpaid.model_copy(update={"trial": _trial(declared, period, aws)})
+
+
+def would_fail(paid: Preview) -> bool:
+    """Return whether a check would keep a run from publishing the rows of a paid preview."""
+    return paid.trial is not None and bool(failures(paid.trial.checks))
 
 
 def estimate(

@@ -284,7 +284,9 @@ def _default_args(
     arguments: dict[str, Any] = {
         "owner": report.owner,
         "aws_conn_id": deployment.aws_conn_id,
+        # Airflow's API shows both, so `plan --apply` can tell what is deployed there.
         "environment": deployment.environment,
+        "logic": report.logic,
         "on_failure_callback": None,
     }
     if on_failure:
