@@ -133,11 +133,13 @@ def test_a_closed_standard_input_is_a_no(flown: Flown) -> None:
 
 
 def test_a_yes_pays_one_query_for_each_period_and_nothing_is_restated_unasked(flown: Flown) -> None:
-    flown.edit(*EDIT)
+    """And after the second yes the published SQL of the one that changes."""
     before = set(flown.queries())
-    done = flown.run("plan", "flown", answer="y\n")
+    published = sql_of(EDITED_WEEK)
+    flown.edit(*EDIT)
+    done = flown.run("plan", "flown", answer="y\ny\n")
     assert done.returncode == 0, done.stderr
-    assert queried(flown, before) == sql_of(*WEEKS)
+    assert queried(flown, before) == sql_of(*WEEKS) + published
     assert done.stdout.startswith("### flown_weekly: 1 of 3 periods change\n")
     assert changed_rows(done.stdout) == changed_by_the_edit()
     assert "restates" not in done.stderr
@@ -149,9 +151,11 @@ def test_an_applied_plan_restates_the_period_that_changes_alone(
     flown.edit(*EDIT)
     deploy(flown, airflow)
     before = set(flown.queries())
-    done = flown.run("plan", "flown", "--apply", airflow.url, answer="y\n", AIRFLOW_TOKEN=TOKEN)
+    answer = "y\nn\n"
+    done = flown.run("plan", "flown", "--apply", airflow.url, answer=answer, AIRFLOW_TOKEN=TOKEN)
     assert done.returncode == 0, done.stderr
     assert queried(flown, before) == sql_of(*WEEKS)
+    assert done.stderr.count("Pay?") == 2
     assert restated(airflow) == [EDITED_WEEK]
     assert f"{DAG_ID} restates {EDITED_WEEK} in run plan__{EDITED_WEEK}__v2-" in done.stderr
 
@@ -159,10 +163,11 @@ def test_an_applied_plan_restates_the_period_that_changes_alone(
 def test_with_yes_the_last_periods_are_paid_unasked_and_told_as_json(
     shell: Shell, flown: Flown
 ) -> None:
+    published = sql_of(EDITED_WEEK)
     flown.edit(*EDIT)
     before = set(flown.queries())
     plan = shell.json("plan", DAG_ID, "--last", "2", "--yes")
-    assert queried(flown, before) == sql_of(*WEEKS[-2:])
+    assert queried(flown, before) == sql_of(*WEEKS[-2:]) + published
     differences = {period["period"]: period["differences"] for period in plan["periods"]}
     assert {week: each["changed"] for week, each in differences.items()} == {
         week: number for week, number in changed_by_the_edit().items() if week in WEEKS[-2:]

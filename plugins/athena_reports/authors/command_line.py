@@ -159,7 +159,7 @@ def plan(
     """
     from athena_reports.authors import plan as plans
     from athena_reports.authors.airflow_api import connect, require_dag
-    from athena_reports.authors.preview import expected_cost
+    from athena_reports.authors.preview import cost_of, expected_cost
     from athena_reports.authors.report_files import find_report
     from athena_reports.authors.trial import Aws
     from athena_reports.settings import settings
@@ -181,14 +181,21 @@ def plan(
 
     # Also where nobody is asked for a yes: it raises an error for what a run would not start.
     cost = expected_cost(declared, periods, aws)
+    separable = plans.with_published_sql(declared, periods, aws)
+    separated = list(separable)
     if not yes:
-        period_ids = ", ".join(map(str, periods))
-        # With typer's own `err` the last character of the question still goes to standard output.
-        with redirect_stdout(sys.stderr):
-            # A no ends the command.
-            typer.confirm(f"Query {period_ids} of {dag_id}: {cost}. Pay?", abort=True)
+        _ask_to_pay(f"Query {', '.join(map(str, periods))} of {dag_id}: {cost}. Pay?")
+    if not yes and separable:
+        published_cost = cost_of(list(separable.values()), aws)
+        question = (
+            "To tell late data from the edit, query the published SQL too, where rows change:"
+        )
+        if not _confirms(f"{question} {published_cost} more. Pay?"):
+            separated = []
 
-    change_plan = plans.make_plan(declared, periods, key_columns, aws, show_progress)
+    change_plan = plans.make_plan(
+        declared, periods, key_columns, aws, show_progress, separated=separated
+    )
     if as_json:
         print(change_plan.model_dump_json(indent=2))
     else:
@@ -199,6 +206,19 @@ def plan(
         _restate(change_plan, declared, airflow, progress)
     if change_plan.failed:
         raise typer.Exit(1)
+
+
+def _ask_to_pay(question: str) -> None:
+    """End the command unless the answer is a yes."""
+    if not _confirms(question):
+        raise typer.Abort
+
+
+def _confirms(question: str) -> bool:
+    """Return whether the answer is a yes. Without an answer the command ends."""
+    # With typer's own `err` the last character of the question still goes to standard output.
+    with redirect_stdout(sys.stderr):
+        return typer.confirm(question)
 
 
 def _restate(
@@ -218,8 +238,8 @@ def _restate(
             outcome = f"{dag_id} restates {planned.period} in run {run_id}."
             if run.is_earlier:
                 outcome += f" It began before, and is {run.state}."
-            if run.state == "failed":
-                outcome += " Clear it in Airflow to try again."
+            if run.state in ("failed", "success"):
+                outcome += " Clear it in Airflow to run it again."
             outcomes.append(outcome)
     finally:
         for outcome in outcomes:

@@ -165,19 +165,23 @@ def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws)
         refused = refusal(declared, period, scan)
         if refused:
             raise ScanLimitError(refused)
-        scans.append(scan)
-    scanned_bytes = sum(scan.bytes for scan in scans)
-    return f"about {_cost(scanned_bytes, _total_price(scans, aws))}"
+        scans.append(scan.bytes)
+    return cost_of(scans, aws)
+
+
+def cost_of(scans: Sequence[int], aws: Aws) -> str:
+    """Say what queries will scan and cost that scan so many bytes each."""
+    return f"about {_cost(sum(scans), _total_price(scans, aws))}"
 
 
 def _price(scanned_bytes: int, aws: Aws) -> float | None:
     return price_usd(scanned_bytes, aws.athena.meta.region_name)
 
 
-def _total_price(scans: Sequence[ScanEstimate], aws: Aws) -> float | None:
+def _total_price(scans: Sequence[int], aws: Aws) -> float | None:
     total = 0.0
-    for scan in scans:
-        price = _price(scan.bytes, aws)
+    for scanned_bytes in scans:
+        price = _price(scanned_bytes, aws)
         if price is None:
             return None
         total += price

@@ -205,6 +205,7 @@ def build_dag(
             database=table_database,
             late_by=report.late_by,
             logic=report.logic,
+            transforms_logic=report.transforms_logic,
             reads_previous=any(source.previous for source in report.inputs),
             # Without a uri: a consumer that names the asset could not know it.
             outlets=[Asset(dag.dag_id)],

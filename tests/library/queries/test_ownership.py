@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.queries.ownership import AuthorMarker, Marker, Submission
+from athena_reports.queries.ownership import AuthorMarker, Marker, Submission, query_of
 from tests.library.queries.samples import (
     AUTHOR,
     OWNER,
@@ -178,3 +178,9 @@ def test_each_execution_of_an_unload_writes_into_a_folder_of_its_own(
     options = "WITH (format = 'PARQUET', compression = 'ZSTD')"
     assert sql == f"UNLOAD (\n{statement}\n) TO '{folder}' {options}{made.marker.line}"
     assert Marker.find(sql) == made.marker
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1), st.booleans())
+def test_the_query_of_a_kept_statement_is_the_rendered_one(sql: str, is_unloaded: bool) -> None:
+    made = submission(sql, unload_to="s3://results/unload/" if is_unloaded else None)
+    assert query_of(made.statement) == sql.rstrip().removesuffix(";").rstrip()
