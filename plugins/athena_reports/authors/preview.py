@@ -3,6 +3,7 @@
 With its query, which is paid, also its first rows and what the checks say.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -15,11 +16,14 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from athena_reports.authors.report_files import DeclaredReport
+from athena_reports.authors.table_uses import TableUses, table_uses
 from athena_reports.authors.trial import CALLS_AT_ONCE, Aws, measured, refusal, trial
 from athena_reports.periods.calendar import Period
+from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.queries.input_partitions import InputPartitions, find_partitions
 from athena_reports.queries.prices import price_usd
+from athena_reports.reports.sql_template import SqlInput
 from athena_reports.rows.checks import CheckResult, failures
 from athena_reports.settings import settings
 from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError
@@ -29,25 +33,31 @@ _FIRST_ROWS = "SELECT columns(*)::VARCHAR FROM {source} LIMIT {rows}"
 
 
 class InputPreview(BaseModel, frozen=True):
-    """The partitions of a table that a period needs; `bytes` are those of all its columns."""
+    """The partitions of a table that a period needs; `bytes` are those of all its columns.
+
+    `uses` is how often the SQL scans the table.
+    """
 
     table: str
     partitions: tuple[str, ...]  # those that are there
     missing: tuple[str, ...]
     bytes: int
+    uses: int
 
 
 class Estimate(BaseModel, frozen=True):
     """What the query will scan.
 
     It is measured by published periods, as a run measures it before it holds it against `max_scan`.
-    Before the first run of a report every column of the partitions counts, so it is an upper bound.
+    Before the first run of a report every column of the partitions counts, for each scan of a table.
+    It is an upper bound if it is certain that the SQL scans nothing else.
     """
 
     bytes: int
     price_usd: float | None
     basis: str
     is_measured: bool
+    is_upper_bound: bool
 
 
 class TrialPreview(BaseModel, frozen=True):
@@ -68,6 +78,7 @@ class Preview(BaseModel, frozen=True):
     period: PublishedPeriod
     sql: str
     inputs: tuple[InputPreview, ...]
+    undeclared: tuple[str, ...]  # tables in the SQL that are not among the report's inputs
     estimate: Estimate | None  # None: the report declares no inputs, and has published nothing
     max_scan: int | None  # bytes
     refused: str  # why a run would not start the query; empty if it would
@@ -86,8 +97,12 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
         late_by=report.late_by,
         now=datetime.now(UTC),
     )
-    inputs = tuple(_input(partitions, aws) for partitions in partitions_of_inputs)
-    expected = estimate(declared, period, inputs, aws)
+    uses = _table_uses(sql, declared, period)
+    inputs = tuple(_input(partitions, uses, aws) for partitions in partitions_of_inputs)
+    undeclared = _undeclared(uses, inputs)
+    has_settled = period.end_utc + report.late_by <= datetime.now(UTC)
+    is_upper_bound = uses.are_filtered and has_settled and not undeclared
+    expected = estimate(declared, period, inputs, aws, is_upper_bound=is_upper_bound)
     refused = ""
     if expected is not None and expected.is_measured:
         refused = refusal(declared, period, ScanEstimate(expected.bytes, expected.basis))
@@ -96,6 +111,7 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
         period=PublishedPeriod.of(period),
         sql=sql,
         inputs=inputs,
+        undeclared=undeclared,
         estimate=expected,
         max_scan=report.max_scan,
         refused=refused,
@@ -123,11 +139,17 @@ def would_fail(paid: Preview) -> bool:
 
 
 def estimate(
-    declared: DeclaredReport, period: Period, inputs: Sequence[InputPreview], aws: Aws
+    declared: DeclaredReport,
+    period: Period,
+    inputs: Sequence[InputPreview],
+    aws: Aws,
+    *,
+    is_upper_bound: bool = False,
 ) -> Estimate | None:
     """Return what a period's query will scan.
 
-    None if no period is published and there are no inputs: then nothing says what it will be.
+    `is_upper_bound` says whether it scans the partitions of its inputs at most, as often as `uses`
+    says. None if no period is published and there are no inputs: then nothing says what it will be.
     """
     scan = measured(declared, period, aws)
     if scan is not None:
@@ -136,18 +158,20 @@ def estimate(
             price_usd=_price(scan.bytes, aws),
             basis=scan.basis,
             is_measured=True,
+            is_upper_bound=False,
         )
     if not inputs:
         return None
-    all_columns = sum(source.bytes for source in inputs)
+    all_columns = sum(source.bytes * source.uses for source in inputs)
     return Estimate(
         bytes=all_columns,
         price_usd=_price(all_columns, aws),
         basis=(
-            "every column of the partitions: no period is published yet,"
-            " and the query reads only the columns it names"
+            "every column of the partitions, for each scan of a table: no period is published"
+            " yet, and the query reads only the columns it names"
         ),
         is_measured=False,
+        is_upper_bound=is_upper_bound,
     )
 
 
@@ -188,7 +212,41 @@ def _total_price(scans: Sequence[int], aws: Aws) -> float | None:
     return total
 
 
-def _input(partitions: InputPartitions, aws: Aws) -> InputPreview:
+def _table_uses(sql: str, declared: DeclaredReport, period: Period) -> TableUses:
+    """Return how often the SQL scans each table, by names with a database."""
+    report = declared.report
+    sql_period = SqlPeriod(period, report.late_by)
+    filters: dict[str, set[str]] = {}
+    for source in report.inputs:
+        texts = {SqlInput(source, sql_period).partitions}
+        read_periods = [sql_period]
+        if source.previous:
+            read_periods.append(sql_period.previous)
+        for read_period in read_periods:
+            text = read_period.partitions(
+                *source.columns, zone=source.zone, format=source.format, kind=source.kind
+            )
+            texts.add(text)
+        table = source.table.lower()
+        database = source.database or settings().database
+        filters[f"{database.lower()}.{table}"] = texts
+        if database == settings().database:
+            filters[table] = texts
+    uses = table_uses(sql, filters)
+    number: Counter[str] = Counter()
+    for name, scans in uses.number.items():
+        if "." not in name:
+            name = f"{settings().database.lower()}.{name}"
+        number[name] += scans
+    return TableUses(number, uses.are_filtered)
+
+
+def _undeclared(uses: TableUses, inputs: Sequence[InputPreview]) -> tuple[str, ...]:
+    declared = {source.table.lower() for source in inputs}
+    return tuple(sorted(table for table in uses.number if table not in declared))
+
+
+def _input(partitions: InputPartitions, uses: TableUses, aws: Aws) -> InputPreview:
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
         sizes = threads.map(partial(_stored_bytes, aws=aws), partitions.folders.values())
     coverage = partitions.coverage
@@ -197,6 +255,7 @@ def _input(partitions: InputPartitions, aws: Aws) -> InputPreview:
         partitions=tuple(partitions.folders),
         missing=(*coverage.absent, *coverage.outside),
         bytes=sum(sizes),
+        uses=max(1, uses.number[coverage.table.lower()]),
     )
 
 
@@ -245,11 +304,19 @@ def _facts(result: Preview) -> Grid:
         count = f"{len(source.partitions)} of {needed} partitions"
         bytes_of_all = f"{size(source.bytes)} in all columns"
         facts.add_row(source.table, f"{count}, {bytes_of_all}: {_range(source.partitions)}")
+        if source.uses > 1:
+            facts.add_row("", f"scanned {source.uses} times")
         if source.missing:
             facts.add_row("", Text(f"missing: {_range(source.missing)}", style="red"))
+    for table in result.undeclared:
+        problem = "no Input declares it: it is not counted, and gaps in it are not noticed"
+        facts.add_row(table, Text(problem, style="red"))
     if result.estimate is not None:
         cost = _cost(result.estimate.bytes, result.estimate.price_usd)
-        facts.add_row("will scan", f"about {cost}")
+        amount = f"about {cost}"
+        if result.estimate.is_upper_bound:
+            amount = f"at most {cost}"
+        facts.add_row("will scan", amount)
         facts.add_row("", Text(f"({result.estimate.basis})", style="dim"))
     if result.max_scan is not None:
         facts.add_row("max_scan", _limit(result, result.max_scan))
