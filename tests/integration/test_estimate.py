@@ -92,7 +92,8 @@ def test_athena_scans_a_table_as_often_as_it_is_counted(
 
 
 WIDE = """WITH week AS (
-    SELECT * FROM flights WHERE {{ inputs.flights.partitions }} AND {{ period.contains("time_hour") }}
+    SELECT * FROM flights
+    WHERE {{ inputs.flights.partitions }} AND {{ period.contains("time_hour") }}
 )
 SELECT * FROM week UNION ALL SELECT * FROM week
 """

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from athena_reports.authors.report_files import DeclaredReport
@@ -52,7 +53,7 @@ class PlannedPeriod(BaseModel, frozen=True):
 
     `separation` is None if nothing changes, or if `not_separated` says why late data and the edit
     are not told apart. Then `newer_partitions` has the partitions of its inputs, with their tables,
-    that were written after the published query was submitted.
+    that were written after the published query was submitted; None if they cannot be looked at.
     """
 
     period: str
@@ -64,7 +65,7 @@ class PlannedPeriod(BaseModel, frozen=True):
     price_usd: float | None
     separation: Separation | None = None
     not_separated: str = ""
-    newer_partitions: tuple[str, ...] = ()
+    newer_partitions: tuple[str, ...] | None = ()
 
 
 class ChangePlan(BaseModel, frozen=True):
@@ -260,8 +261,17 @@ class _Comparison:
             engine=engine,
         )
 
-    def _newer_partitions(self) -> tuple[str, ...]:
-        """Return the partitions that were written after the published query was submitted."""
+    def _newer_partitions(self) -> tuple[str, ...] | None:
+        """Return the partitions that were written after the published query was submitted.
+
+        None if they cannot be looked at: the query is paid already, so the plan is shown anyway.
+        """
+        try:
+            return self._find_newer_partitions()
+        except (AthenaReportsError, BotoCoreError, ClientError):
+            return None
+
+    def _find_newer_partitions(self) -> tuple[str, ...]:
         submitted_at = datetime.fromisoformat(self.manifest.query.submitted_at)
         inputs = find_partitions(
             self.declared.report.inputs,
@@ -365,7 +375,9 @@ def _separations(plan: ChangePlan) -> list[str]:
 def _doubt(planned: PlannedPeriod) -> str:
     """Say that a part of the changes may not be due to the edit."""
     newer = "No partition of its inputs is newer than what is published."
-    if planned.newer_partitions:
+    if planned.newer_partitions is None:
+        newer = "The partitions of its inputs cannot be looked at."
+    elif planned.newer_partitions:
         partitions = ", ".join(planned.newer_partitions)
         newer = f"These partitions are newer than what is published: {partitions}."
     problem = planned.not_separated

@@ -49,8 +49,8 @@ class Estimate(BaseModel, frozen=True):
     """What the query will scan.
 
     It is measured by published periods, as a run measures it before it holds it against `max_scan`.
-    Before the first run of a report every column of the partitions counts, for each scan of a table.
-    It is an upper bound if it is certain that the SQL scans nothing else.
+    Before the first run of a report every column of the partitions counts, for each scan of a
+    table. It is an upper bound if it is certain that the SQL scans nothing else.
     """
 
     bytes: int

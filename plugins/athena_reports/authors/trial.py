@@ -255,34 +255,36 @@ class _Shell:
 
 def _run(submission: Submission, aws: Aws) -> QueryExecution:
     """Submit a query, and return its execution when it has ended."""
+    assert isinstance(submission.marker, AuthorMarker)
     query_execution_id = ""
+    lease = None
+    # One block for both, so that a signal finds no gap between them.
     try:
         query_execution_id = submit_once(submission, _Shell(aws, aws.athena), is_retry=False)
-        return _wait_for(query_execution_id, submission, aws)
+        lease = Lease(submission.marker, query_execution_id, aws.s3)
+        return _wait_for(query_execution_id, lease, aws)
     except BaseException as error:
         if query_execution_id:
             _stop(query_execution_id, aws)
         elif _may_be_started(error):
             _stop_by_marker(submission, aws)
         raise
-
-
-def _wait_for(query_execution_id: str, submission: Submission, aws: Aws) -> QueryExecution:
-    """Return the execution when it has ended; the pauses between two looks grow."""
-    assert isinstance(submission.marker, AuthorMarker)
-    lease = Lease(submission.marker, query_execution_id, aws.s3)
-    looks = 0
-    try:
-        while True:
-            execution = get_query_execution(aws.athena, query_execution_id)
-            if not execution.is_running:
-                return execution
-            pause_seconds = _PAUSES_SECONDS[min(looks, len(_PAUSES_SECONDS) - 1)]
-            time.sleep(pause_seconds)
-            looks += 1
-            _renew(lease)
     finally:
-        _remove(lease)
+        if lease is not None:
+            _remove(lease)
+
+
+def _wait_for(query_execution_id: str, lease: Lease, aws: Aws) -> QueryExecution:
+    """Return the execution when it has ended; the pauses between two looks grow."""
+    looks = 0
+    while True:
+        execution = get_query_execution(aws.athena, query_execution_id)
+        if not execution.is_running:
+            return execution
+        pause_seconds = _PAUSES_SECONDS[min(looks, len(_PAUSES_SECONDS) - 1)]
+        time.sleep(pause_seconds)
+        looks += 1
+        _renew(lease)
 
 
 def _renew(lease: Lease) -> None:

@@ -79,8 +79,8 @@ class Marker(_Comment, frozen=True):
 class AuthorMarker(_Comment, frozen=True):
     """The last line of the query of an author's command. No task has such a marker.
 
-    The query is wanted for `expires_after_seconds` after Athena was asked for it, and for as long after
-    each renewal of its lease. That is counted by the clocks of AWS. The author's clock may be
+    The query is wanted for `expires_after_seconds` after Athena was asked for it, and for as long
+    after each renewal of its lease. That is counted by the clocks of AWS. The author's clock may be
     wrong.
     """
 

@@ -69,7 +69,7 @@ class Change(BaseModel, frozen=True):
 
 
 class Differences(BaseModel, frozen=True):
-    """Counts of rows, columns that come, go, or change their type, and examples of each kind of change."""
+    """Counts of rows, columns that come, go, or change their type, and examples of each change."""
 
     key: tuple[
         str, ...

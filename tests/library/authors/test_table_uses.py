@@ -59,8 +59,8 @@ W = f"WHERE {FILTER}"
         ),
         # What is no table.
         (
-            f"SELECT EXTRACT(YEAR FROM at), TRIM(BOTH ' ' FROM b) FROM plays CROSS JOIN UNNEST(c, d)"
-            f" AS t (e, f) {W} AND g IS DISTINCT FROM h",
+            "SELECT EXTRACT(YEAR FROM at), TRIM(BOTH ' ' FROM b) FROM plays"
+            f" CROSS JOIN UNNEST(c, d) AS t (e, f) {W} AND g IS DISTINCT FROM h",
             {"plays": 1},
             True,
         ),

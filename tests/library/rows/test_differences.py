@@ -170,8 +170,7 @@ def test_a_column_that_rows_are_matched_by_may_change_its_type(
     assert found.columns_retyped == {"name": (before, after)}
 
 
-def test_each_kind_of_change_has_examples(  # also beside many rows of another kind
-) -> None:
+def test_each_kind_of_change_has_examples() -> None:
     old = [(f"old {number}", 1) for number in range(9)] + [("both", 1), ("none", None)]
     new = [(f"new {number}", 1) for number in range(9)] + [("both", 2), ("none", 1)]
     found = compared(old, new, "name")
