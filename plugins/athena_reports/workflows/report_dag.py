@@ -222,6 +222,7 @@ def build_dag(
             database=table_database,
             late_by=report.late_by,
             logic=report.logic,
+            transforms_logic=report.transforms_logic,
             reads_previous=any(source.previous for source in report.inputs),
             # Without a uri: a consumer that names the asset could not know it.
             outlets=[Asset(dag.dag_id)],
@@ -305,7 +306,9 @@ def _default_args(
     arguments: dict[str, Any] = {
         "owner": report.owner,
         "aws_conn_id": deployment.aws_conn_id,
+        # Airflow's API shows both, so `plan --apply` can tell what is deployed there.
         "environment": deployment.environment,
+        "logic": report.logic,
         "on_failure_callback": None,
         "on_retry_callback": None,
     }
