@@ -8,6 +8,7 @@ module is collected. Each process of pytest-xdist has a home of its own.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import logging
 import os
 import shutil
@@ -83,6 +84,24 @@ def pytest_unconfigure() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
     pytest_socket.socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_clients() -> Iterator[None]:
+    """Clients of AWS are made hundreds of times, and most of that time tells nothing of our code.
+
+    Each session of boto3 would parse botocore's data again, and the provider would walk the stack
+    for the name of the caller, which it puts into the user agent.
+    """
+    import botocore.session
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            botocore.session, "create_loader", functools.cache(botocore.session.create_loader)
+        )
+        patch.setattr(AwsGenericHook, "_get_caller", lambda *_: "Unknown")
+        yield
 
 
 @pytest.fixture(autouse=True)

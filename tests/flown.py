@@ -107,8 +107,10 @@ class Flown:
         return subprocess.CompletedProcess(process.args, process.returncode, printed, errors)
 
 
-def interrupt(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
-    """Interrupt a command as Ctrl-C does, and wait for its end."""
-    process.send_signal(signal.SIGINT)
+def interrupt(
+    process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT
+) -> subprocess.CompletedProcess[str]:
+    """Interrupt a command as Ctrl-C does, or by another signal, and wait for its end."""
+    process.send_signal(number)
     printed, errors = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode, printed, errors)

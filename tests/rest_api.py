@@ -6,51 +6,93 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
+from urllib.parse import quote
 
 TOKEN = "token"
+
+
+RUNS = "/dagRuns"
+
+
+class Unanswered(Enum):
+    """A request whose connection is reset: before Airflow does what is asked, or after."""
+
+    NOT_DONE = "not done"
+    DONE = "done"
 
 
 @dataclass
 class RestApi:
     """An API: the status of each request that it knows, such as `GET /api/v2/pools/athena`.
 
-    Others are not found, and those without the token are not authorized.
+    Others are not found, and those without the token are not authorized. A run that was started can
+    be looked up, and a second one of its id is a conflict.
     """
 
     statuses: Mapping[str, HTTPStatus]
+    bodies: Mapping[str, Any] = field(default_factory=dict)
+    """What it answers to a request, as JSON; else an empty object."""
+    unanswered: list[Unanswered] = field(default_factory=list)
+    """What happens to the next starts of runs. They are taken out as it happens."""
     url: str = ""
     requests: list[tuple[str, Any]] = field(default_factory=list)
     """Method with path, and body, of each request, in order."""
+    runs: dict[str, Any] = field(default_factory=dict)
+    """The runs that were started, by path."""
 
-    def status(self, request: str, authorization: str | None) -> HTTPStatus:
+    def answer(
+        self, method: str, path: str, body: Any, authorization: str | None
+    ) -> tuple[HTTPStatus, Any] | None:
+        """Status and JSON of the response; None for a reset connection."""
+        request = f"{method} {path}"
+        self.requests.append((request, body))
         if authorization != f"Bearer {TOKEN}":
-            return HTTPStatus.UNAUTHORIZED
-        return self.statuses.get(request, HTTPStatus.NOT_FOUND)
+            return HTTPStatus.UNAUTHORIZED, {}
+        if request == f"GET {path}" and path in self.runs:
+            return HTTPStatus.OK, self.runs[path]
+        status = self.statuses.get(request, HTTPStatus.NOT_FOUND)
+        if method != "POST" or not path.endswith(RUNS) or status != HTTPStatus.OK:
+            return status, self.bodies.get(request, {})
+        fault = self.unanswered.pop(0) if self.unanswered else None
+        if fault is Unanswered.NOT_DONE:
+            return None
+        run_path = f"{path}/{quote(body['dag_run_id'], safe='')}"
+        if run_path in self.runs:
+            return HTTPStatus.CONFLICT, {"detail": "The run exists."}
+        self.runs[run_path] = {"dag_run_id": body["dag_run_id"], "state": "queued"}
+        return None if fault else (status, self.runs[run_path])
 
 
 @contextmanager
-def rest_api(statuses: Mapping[str, HTTPStatus]) -> Iterator[RestApi]:
+def rest_api(
+    statuses: Mapping[str, HTTPStatus], bodies: Mapping[str, Any] | None = None
+) -> Iterator[RestApi]:
     """Serve an API for as long as the context lasts."""
-    api = RestApi(statuses)
+    api = RestApi(statuses, bodies or {})
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.answer()
+            self.respond()
 
         def do_POST(self) -> None:
-            self.answer()
+            self.respond()
 
-        def answer(self) -> None:
-            request = f"{self.command} {self.path}"
+        def respond(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
             body = json.loads(self.rfile.read(length)) if length else None
-            api.requests.append((request, body))
-            self.send_response(api.status(request, self.headers["Authorization"]))
+            answer = api.answer(self.command, self.path, body, self.headers["Authorization"])
+            if answer is None:
+                self.close_connection = True
+                return
+            status, content = answer
+            self.send_response(status)
             self.end_headers()
+            self.wfile.write(json.dumps(content).encode())
 
         def log_message(self, *_: object) -> None:
             pass

@@ -19,10 +19,10 @@ from airflow.sdk.execution_time import task_runner
 
 from airflow_local.services import Services
 from athena_reports import weekly
-from athena_reports.workflows import notifying
+from athena_reports.alerts import notifying
 from tests.inbox import Inbox
 from tests.integration.runner import FakeDagRun, XComs, execute, prepare, run_dag
-from tests.library.workflows.neighbour import RUN_ID, Airflow
+from tests.library.alerts.neighbour import RUN_ID, Airflow
 from tests.mailbox import mailbox
 from tests.parsed import parse_dags
 

@@ -189,7 +189,7 @@ def test_weeks_that_were_published_before_first_day_was_changed_are_left_out(
     file.write_text(report("moved", "1 kB", "monday"))
     dag = load_dags(file)["moved_weekly"]
     unknown = shell.json("preview", "moved", "2025-06-09")["estimate"]
-    assert unknown["basis"].startswith("every column of the partitions: no period is published yet")
+    assert "no period is published yet" in unknown["basis"]
     code, printed = shell("plan", "moved", "--yes")
     assert code == 1
     assert (

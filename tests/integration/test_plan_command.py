@@ -5,39 +5,63 @@ It pays after a yes and never else, and lets Airflow restate what changes and no
 
 from __future__ import annotations
 
+import json
 import re
-import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
+from airflow.api_fastapi.core_api.datamodels.dags import DAGDetailsResponse
+from airflow.serialization.serialized_objects import DagSerialization
+from pydantic import TypeAdapter
 
 from athena_reports.authors.report_files import declared_reports, find_report
-from local_aws.faults import Faults, Hold
+from athena_reports.queries.ownership import AuthorMarker, Submission
 from tests.fixtures.reports import carriers
 from tests.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, WEEKS, Flown, interrupt
-from tests.rest_api import TOKEN, RestApi, rest_api
+from tests.integration.runner import load_dags
+from tests.rest_api import TOKEN, RestApi, Unanswered, rest_api
 from tests.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+DETAILS = f"GET /api/v2/dags/{DAG_ID}/details"
 RUNS = f"POST /api/v2/dags/{DAG_ID}/dagRuns"
 
 
 @pytest.fixture
 def airflow() -> Iterator[RestApi]:
-    """An Airflow that has the report's DAG."""
-    with rest_api({f"GET /api/v2/dags/{DAG_ID}": HTTPStatus.OK, RUNS: HTTPStatus.OK}) as api:
+    """An Airflow that has the report's DAG, as `deploy` puts it there."""
+    with rest_api({DETAILS: HTTPStatus.OK, RUNS: HTTPStatus.OK}) as api:
         yield api
 
 
+def deploy(flown: Flown, airflow: RestApi) -> None:
+    """Let Airflow have the DAG as the author's files have it now.
+
+    Its details are what the DAG processor stores and the API server reads and answers.
+    """
+    dag = load_dags(flown.root / "dags" / "flown.py")[DAG_ID]
+    stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
+    arguments = DagSerialization.from_dict(stored).default_args
+    shown = TypeAdapter(DAGDetailsResponse.model_fields["default_args"].annotation)
+    airflow.bodies = {DETAILS: {"default_args": shown.dump_python(arguments, mode="json")}}
+
+
 def queried(flown: Flown, before: set[str]) -> Counter[str]:
-    """The texts of the queries that are new."""
-    return Counter(
-        query["Query"] for query_id, query in flown.queries().items() if query_id not in before
-    )
+    """The texts of the queries that are new, without the markers of an author that each has."""
+    texts: Counter[str] = Counter()
+    for query_id, query in flown.queries().items():
+        if query_id not in before:
+            submission = Submission.from_response({"QueryExecution": query})
+            assert submission is not None
+            assert isinstance(submission.marker, AuthorMarker)
+            assert submission.marker.command == "plan"
+            texts[submission.statement] += 1
+    return texts
 
 
 def sql_of(*weeks: str) -> Counter[str]:
@@ -70,6 +94,7 @@ def test_without_a_yes_nothing_is_paid_and_nothing_restated(
     answer: str, flown: Flown, airflow: RestApi
 ) -> None:
     flown.edit(*EDIT)
+    deploy(flown, airflow)
     before = flown.queries().keys()
     done = flown.run("plan", "flown", "--apply", airflow.url, answer=answer, AIRFLOW_TOKEN=TOKEN)
     assert done.returncode == 1
@@ -109,11 +134,13 @@ def test_a_closed_standard_input_is_a_no(flown: Flown) -> None:
 
 
 def test_a_yes_pays_one_query_for_each_period_and_nothing_is_restated_unasked(flown: Flown) -> None:
-    flown.edit(*EDIT)
+    """And after the second yes the published SQL of the one that changes."""
     before = set(flown.queries())
-    done = flown.run("plan", "flown", answer="y\n")
+    published = sql_of(EDITED_WEEK)
+    flown.edit(*EDIT)
+    done = flown.run("plan", "flown", answer="y\ny\n")
     assert done.returncode == 0, done.stderr
-    assert queried(flown, before) == sql_of(*WEEKS)
+    assert queried(flown, before) == sql_of(*WEEKS) + published
     assert done.stdout.startswith("### flown_weekly: 1 of 3 periods change\n")
     assert changed_rows(done.stdout) == changed_by_the_edit()
     assert "restates" not in done.stderr
@@ -123,39 +150,25 @@ def test_an_applied_plan_restates_the_period_that_changes_alone(
     flown: Flown, airflow: RestApi
 ) -> None:
     flown.edit(*EDIT)
+    deploy(flown, airflow)
     before = set(flown.queries())
-    done = flown.run("plan", "flown", "--apply", airflow.url, answer="y\n", AIRFLOW_TOKEN=TOKEN)
+    answer = "y\nn\n"
+    done = flown.run("plan", "flown", "--apply", airflow.url, answer=answer, AIRFLOW_TOKEN=TOKEN)
     assert done.returncode == 0, done.stderr
     assert queried(flown, before) == sql_of(*WEEKS)
+    assert done.stderr.count("Pay?") == 2
     assert restated(airflow) == [EDITED_WEEK]
-    assert f"{DAG_ID} restates {EDITED_WEEK}." in done.stderr
-
-
-def test_an_interrupt_stops_the_paid_query_and_pays_no_other(flown: Flown) -> None:
-    faults = Faults(flown.services.endpoint_url)
-    before = flown.queries().keys()
-    hold = faults.add(Hold(sql="The miles of each carrier"))
-    try:
-        with flown.start("plan", "flown", "--yes") as process:
-            while not any(each["struck"] for each in faults.list()):
-                assert process.poll() is None, process.communicate()
-                time.sleep(0.05)
-            done = interrupt(process)
-    finally:
-        faults.clear(hold)
-    assert done.returncode == 130
-    assert done.stdout == ""
-    new = [query for query_id, query in flown.queries().items() if query_id not in before]
-    assert [query["Status"]["State"] for query in new] == ["CANCELLED"]
+    assert f"{DAG_ID} restates {EDITED_WEEK} in run plan__{EDITED_WEEK}__v2-" in done.stderr
 
 
 def test_with_yes_the_last_periods_are_paid_unasked_and_told_as_json(
     shell: Shell, flown: Flown
 ) -> None:
+    published = sql_of(EDITED_WEEK)
     flown.edit(*EDIT)
     before = set(flown.queries())
     plan = shell.json("plan", DAG_ID, "--last", "2", "--yes")
-    assert queried(flown, before) == sql_of(*WEEKS[-2:])
+    assert queried(flown, before) == sql_of(*WEEKS[-2:]) + published
     differences = {period["period"]: period["differences"] for period in plan["periods"]}
     assert {week: each["changed"] for week, each in differences.items()} == {
         week: number for week, number in changed_by_the_edit().items() if week in WEEKS[-2:]
@@ -176,6 +189,7 @@ def test_a_plan_that_changes_nothing_restates_nothing(
 ) -> None:
     monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
     flown.edit("-- The miles", "-- All miles")
+    deploy(flown, airflow)
     before = set(flown.queries())
     code, printed = shell("plan", "flown", "--yes", "--apply", airflow.url)
     assert code == 0, printed
@@ -234,7 +248,7 @@ def test_an_airflow_that_cannot_restate_is_told_before_anything_is_paid(
     before = flown.queries().keys()
     code, printed = shell("plan", "flown", "--yes", "--apply", apply.format(url=airflow.url))
     assert code == 1
-    assert f"GET /dags/{DAG_ID}" in printed
+    assert f"GET /dags/{DAG_ID}/details" in printed
     assert problem in printed
     assert flown.queries().keys() == before
 
@@ -252,11 +266,63 @@ def test_a_period_whose_checks_fail_is_not_restated(
     file.write_text(
         file.read_text().replace("checks=[", 'checks=[checks.in_range("distance", at_least=0), ')
     )
-    code, printed = shell("plan", "flown", "--yes", "--last", "2", "--apply", airflow.url)
-    assert code == 0, printed
-    assert "### flown_weekly: 2 of 2 periods change" in printed
-    assert f"{forbidden} would not be published." in printed
+    deploy(flown, airflow)
+    code, _ = shell("plan", "flown", "--yes", "--last", "2", "--apply", airflow.url)
+    assert code == 1  # after all is shown and done
+    assert "### flown_weekly: 2 of 2 periods change" in shell.output
+    assert f"{forbidden} would not be published." in shell.output
     assert restated(airflow) == [edited]
+    assert f"{DAG_ID} restates {edited} in run" in shell.errors
+    assert f"{DAG_ID} does not restate {forbidden}, which would not be published" in shell.errors
+
+
+def test_an_airflow_without_the_edit_is_refused_before_anything_is_paid(
+    shell: Shell, flown: Flown, airflow: RestApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
+    deploy(flown, airflow)
+    flown.edit(*EDIT)
+    before = flown.queries().keys()
+    code, printed = shell("plan", "flown", "--yes", "--apply", airflow.url)
+    assert code == 1
+    assert "has other logic in this Airflow" in printed
+    assert "Deploy these files, then run the plan again." in printed
+
+    assert flown.queries().keys() == before
+    assert restated(airflow) == []
+
+
+def test_what_began_is_listed_after_an_error_and_a_repetition_begins_the_rest_alone(
+    shell: Shell, flown: Flown, airflow: RestApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
+    flown.edit("SUM(distance)", "SUM(distance) + 1")  # every week changes
+    deploy(flown, airflow)
+    first, second, third = WEEKS
+    answer = airflow.answer
+
+    def refuse(method: str, path: str, body: Any, authorization: str | None) -> Any:
+        if body and body["conf"]["period"] == second:
+            return HTTPStatus.FORBIDDEN, {}
+        return answer(method, path, body, authorization)
+
+    airflow.unanswered = [Unanswered.DONE]
+    with monkeypatch.context() as patch:
+        patch.setattr(airflow, "answer", refuse)
+        code, printed = shell("plan", "flown", "--yes", "--apply", airflow.url)
+    assert code == 1
+    assert "403 Forbidden" in printed
+    assert f"{DAG_ID} restates {first} in run plan__{first}__" in shell.errors
+    assert "It began before" not in shell.errors
+    for week in (second, third):
+        assert f"{DAG_ID} has not begun to restate {week}." in shell.errors
+    assert len(airflow.runs) == 1
+
+    code, _ = shell("plan", "flown", "--yes", "--apply", airflow.url)
+    assert code == 0
+    assert re.search(rf"restates {first} in run \S+\. It began before, and is queued", shell.errors)
+    assert shell.errors.count("It began before") == 1
+    assert len(airflow.runs) == 3
 
 
 def test_a_report_that_published_nothing_has_no_plan(shell: Shell, flown: Flown) -> None:

@@ -1,29 +1,53 @@
 """Airflow's REST API for authors: its own address with a token, on Amazon MWAA by InvokeRestApi."""
 
 import os
+import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 import boto3
 import httpx
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.workflows.preflight import AccountCheck
 
+TIMEOUT_SECONDS = 30.0
 _TOKEN_VARIABLE = "AIRFLOW_TOKEN"
+_PAUSES_SECONDS = (1.0, 2.0, 4.0)  # before a start that was not answered is sent again
+_NOT_FOUND = 404
+_CONFLICT = 409
+_SERVER_ERROR = 500
 
 
 class AirflowApiError(AthenaReportsError):
-    """Airflow did not serve a request."""
+    """Airflow did not serve a request.
+
+    Attributes:
+        status: The HTTP status of the response; None if there was none.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether Airflow certainly did nothing. Otherwise it may have done what was asked."""
+        return self.status is not None and self.status < _SERVER_ERROR
 
 
 class Airflow(Protocol):
     """An Airflow that runs periods."""
 
-    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
-        """Send a request to the REST API; AirflowApiError if it is refused."""
+    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Send a request, once, and return the JSON of the response.
+
+        AirflowApiError if it is refused or not answered.
+        """
 
 
 def connect(address: str) -> Airflow:
@@ -37,7 +61,9 @@ def connect(address: str) -> Airflow:
         AirflowApiError: It is neither, or there is no token.
     """
     if address.startswith("mwaa:"):
-        mwaa = boto3.Session().client("mwaa")
+        # A start is sent again only after a look for its run.
+        config = Config(retries={"total_max_attempts": 1})
+        mwaa = boto3.Session().client("mwaa", config=config)
         return MwaaAirflow(mwaa, address.removeprefix("mwaa:"))
     if not address.startswith(("http://", "https://")):
         problem = f"{address!r} is not the address of an Airflow."
@@ -49,16 +75,98 @@ def connect(address: str) -> Airflow:
     return RestAirflow(address.rstrip("/"), token)
 
 
-def require_dag(airflow: Airflow, dag_id: str) -> None:
-    """Ask for a DAG; AirflowApiError if this Airflow has no such DAG, or serves no requests."""
-    airflow.request("GET", f"/dags/{quote(dag_id, safe='')}")
+def require_dag(airflow: Airflow, dag_id: str, *, environment: str, logic: str) -> None:
+    """Require that this Airflow has a DAG as it is here: of the same environment and logic.
+
+    `build_dag` puts both into the `default_args`, which Airflow shows.
+
+    Args:
+        airflow: The Airflow.
+        dag_id: The DAG.
+        environment: The environment of this shell.
+        logic: The digest of the report's logic in the files here.
+
+    Raises:
+        AirflowApiError: It has no such DAG, or another one, or serves no requests.
+    """
+    details = airflow.request("GET", f"/dags/{quote(dag_id, safe='')}/details")
+    arguments = details.get("default_args") or {}
+    deployed_environment = arguments.get("environment")
+    deployed_logic = arguments.get("logic")
+    if deployed_environment != environment:
+        problem = f"{dag_id} is of environment {deployed_environment} in this Airflow,"
+        raise AirflowApiError(
+            f"{problem} and the shell is set to {environment}. Name the Airflow of {environment}."
+        )
+    if deployed_logic != logic:
+        problem = f"{dag_id} has other logic in this Airflow ({deployed_logic}) than in these files"
+        raise AirflowApiError(f"{problem} ({logic}). Deploy these files, then run the plan again.")
 
 
-def restate(airflow: Airflow, dag_id: str, period_id: str) -> None:
-    """Start a run of a period; AirflowApiError if it is refused."""
+class Restatement(NamedTuple):
+    """A run that reports a period again."""
+
+    run_id: str
+    state: str  # such as `queued`
+    is_earlier: bool  # it began before it was asked for now
+
+
+def restating_run_id(period_id: str, logic: str, version: str) -> str:
+    """Return the id of the run that restates a period, the same at each repetition of a command.
+
+    Args:
+        period_id: The period.
+        logic: The digest of the logic that it is restated with.
+        version: The published version that the run replaces. Without it, late data could not be
+            restated twice by the same logic, and an edit could not be taken back.
+    """
+    return f"plan__{period_id}__{logic.replace(':', '-')}__{version}"
+
+
+def restate(airflow: Airflow, dag_id: str, period_id: str, run_id: str) -> Restatement:
+    """Start a run of a period, unless it began before.
+
+    After a request that was not answered it looks for the run, and asks again only if there is
+    none.
+
+    Raises:
+        AirflowApiError: It is refused, or Airflow does not answer.
+    """
+    runs = f"/dags/{quote(dag_id, safe='')}/dagRuns"
     # Without a logical date: only one run of a DAG can have it, and that is the scheduled one.
-    body = {"logical_date": None, "conf": {PERIOD_PARAM: period_id}}
-    airflow.request("POST", f"/dags/{quote(dag_id, safe='')}/dagRuns", body)
+    body = {"dag_run_id": run_id, "logical_date": None, "conf": {PERIOD_PARAM: period_id}}
+    try:
+        started = airflow.request("POST", runs, body)
+        return Restatement(run_id, _state(started), is_earlier=False)
+    except AirflowApiError as error:
+        if error.is_refusal and error.status != _CONFLICT:
+            raise
+        is_earlier = error.status == _CONFLICT
+        problem = error
+
+    for pause_seconds in (0.0, *_PAUSES_SECONDS):
+        time.sleep(pause_seconds)
+        try:
+            run = airflow.request("GET", f"{runs}/{quote(run_id, safe='')}")
+            return Restatement(run_id, _state(run), is_earlier)
+        except AirflowApiError as error:
+            if error.status != _NOT_FOUND:
+                continue  # it does not answer this either
+        if is_earlier:
+            raise problem  # there is no such run, so the conflict is another one
+        try:
+            started = airflow.request("POST", runs, body)
+            return Restatement(run_id, _state(started), is_earlier=False)
+        except AirflowApiError as error:
+            if error.is_refusal and error.status != _CONFLICT:
+                raise
+            problem = error
+    advice = f"Run {run_id} may have begun. Repeat the command: it starts no second run."
+    raise AirflowApiError(f"{problem} {advice}", status=problem.status) from problem
+
+
+def _state(run: Any) -> str:
+    return str(run.get("state", "unknown"))
 
 
 def check_pool(airflow: Airflow, name: str) -> AccountCheck:
@@ -78,15 +186,20 @@ class RestAirflow:
     url: str
     token: str
 
-    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
+    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send a request with the token."""
         url = f"{self.url}/api/v2{path}"
         headers = {"Authorization": f"Bearer {self.token}"}
         try:
-            response = httpx.request(method, url, json=body, headers=headers)
+            response = httpx.request(
+                method, url, json=body, headers=headers, timeout=TIMEOUT_SECONDS
+            )
             response.raise_for_status()
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _not_served(method, path, str(error)) from error
+            return response.json()
+        except httpx.HTTPStatusError as error:
+            raise _not_served(method, path, str(error), error.response.status_code) from error
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            raise _not_served(method, path, str(error), None) from error
 
 
 @dataclass(frozen=True)
@@ -99,18 +212,26 @@ class MwaaAirflow:
     client: Any
     name: str
 
-    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
+    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send a request through AWS, which takes a path without `/api/v2`."""
         request: dict[str, Any] = {"Name": self.name, "Method": method, "Path": path}
         if body is not None:
             request["Body"] = body
         try:
-            self.client.invoke_rest_api(**request)
-        except self.client.exceptions.RestApiClientException as error:
-            status = error.response.get("RestApiStatusCode")
-            response = error.response.get("RestApiResponse")
-            raise _not_served(method, path, f"{status} {response}") from error
+            return self.client.invoke_rest_api(**request)["RestApiResponse"]
+        except ClientError as error:
+            answer: Any = error.response
+            status = answer.get("RestApiStatusCode")
+            if status is not None:
+                reason = f"{status} {answer.get('RestApiResponse')}"
+                raise _not_served(method, path, reason, status) from error
+            # Airflow itself was not reached.
+            status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            raise _not_served(method, path, str(error), status) from error
+        except BotoCoreError as error:
+            raise _not_served(method, path, str(error), None) from error
 
 
-def _not_served(method: str, path: str, reason: str) -> AirflowApiError:
-    return AirflowApiError(f"Airflow did not serve {method} {path}: {reason}.")
+def _not_served(method: str, path: str, reason: str, status: int | None) -> AirflowApiError:
+    problem = f"Airflow did not serve {method} {path}: {reason.removesuffix('.')}."
+    return AirflowApiError(problem, status=status)

@@ -196,7 +196,15 @@ def _run(folder: Path, reports: Declared, aws: Aws) -> _Result:
 
     with (
         case_tables(folder, declared.report.inputs, aws) as database,
-        trial(declared, period, aws, sql=sql, database=database, is_whole=not case.cte) as done,
+        trial(
+            declared,
+            period,
+            aws,
+            command="test",
+            sql=sql,
+            database=database,
+            is_whole=not case.cte,
+        ) as done,
     ):
         file = write_files(done.table, ["csv"], done.engine)[0]
         return _Result(

@@ -3,10 +3,11 @@
 import json
 import logging
 import os
+import signal
 import sys
 from collections import Counter
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from datetime import datetime
 from functools import partial
 from io import StringIO
@@ -21,7 +22,9 @@ from rich.markup import escape
 from athena_reports.errors import AthenaReportsError
 
 if TYPE_CHECKING:
-    from athena_reports.authors.report_files import Declared
+    from athena_reports.authors.airflow_api import Airflow
+    from athena_reports.authors.plan import ChangePlan
+    from athena_reports.authors.report_files import Declared, DeclaredReport
     from athena_reports.reports.input import Input
     from athena_reports.workflows.preflight import AccountCheck
 
@@ -110,7 +113,7 @@ def preview(
 ) -> None:
     """Show what a period would query, which partitions it reads, and what it costs.
 
-    Nothing is published.
+    Nothing is published. It fails if a check of the rows does.
     """
     from athena_reports.authors import preview as previews
     from athena_reports.authors.report_files import find_report
@@ -132,6 +135,8 @@ def preview(
         _show(unpaid, previews.show, as_json)
         raise
     _show(paid, previews.show, as_json)
+    if previews.would_fail(paid):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -150,13 +155,14 @@ def plan(
 ) -> None:
     """Show what an edited report would change in its last published periods, as Markdown.
 
-    Nothing is published.
+    Nothing is published. It fails if a period would not be published.
     """
     from athena_reports.authors import plan as plans
-    from athena_reports.authors.airflow_api import connect, require_dag, restate
-    from athena_reports.authors.preview import expected_cost
+    from athena_reports.authors.airflow_api import connect, require_dag
+    from athena_reports.authors.preview import cost_of, expected_cost
     from athena_reports.authors.report_files import find_report
     from athena_reports.authors.trial import Aws
+    from athena_reports.settings import settings
 
     progress = Console(stderr=True)
     show_progress = partial(progress.print, style="dim")
@@ -169,27 +175,80 @@ def plan(
         airflow = connect(apply)
     periods = plans.published_before(declared, last, aws)
     plans.check_comparable(declared, periods, key_columns, aws)
-    if airflow is not None:
-        require_dag(airflow, dag_id)  # before anything is paid
+    environment = settings().environment
+    if airflow is not None:  # before anything is paid
+        require_dag(airflow, dag_id, environment=environment, logic=declared.logic)
 
     # Also where nobody is asked for a yes: it raises an error for what a run would not start.
     cost = expected_cost(declared, periods, aws)
+    separable = plans.with_published_sql(declared, periods, aws)
+    separated = list(separable)
     if not yes:
-        period_ids = ", ".join(map(str, periods))
-        # With typer's own `err` the last character of the question still goes to standard output.
-        with redirect_stdout(sys.stderr):
-            # A no ends the command.
-            typer.confirm(f"Query {period_ids} of {dag_id}: {cost}. Pay?", abort=True)
+        _ask_to_pay(f"Query {', '.join(map(str, periods))} of {dag_id}: {cost}. Pay?")
+    if not yes and separable:
+        published_cost = cost_of(list(separable.values()), aws)
+        question = (
+            "To tell late data from the edit, query the published SQL too, where rows change:"
+        )
+        if not _confirms(f"{question} {published_cost} more. Pay?"):
+            separated = []
 
-    change_plan = plans.make_plan(declared, periods, key_columns, aws, show_progress)
+    change_plan = plans.make_plan(
+        declared, periods, key_columns, aws, show_progress, separated=separated
+    )
     if as_json:
         print(change_plan.model_dump_json(indent=2))
     else:
         print(plans.markdown(change_plan))
     if airflow is not None:
-        for period_id in change_plan.restatable:
-            restate(airflow, dag_id, period_id)
-            progress.print(f"{dag_id} restates {period_id}.")
+        # Once more: somebody may have deployed while the queries ran.
+        require_dag(airflow, dag_id, environment=environment, logic=declared.logic)
+        _restate(change_plan, declared, airflow, progress)
+    if change_plan.failed:
+        raise typer.Exit(1)
+
+
+def _ask_to_pay(question: str) -> None:
+    """End the command unless the answer is a yes."""
+    if not _confirms(question):
+        raise typer.Abort
+
+
+def _confirms(question: str) -> bool:
+    """Return whether the answer is a yes. Without an answer the command ends."""
+    # With typer's own `err` the last character of the question still goes to standard output.
+    with redirect_stdout(sys.stderr):
+        return typer.confirm(question)
+
+
+def _restate(
+    change_plan: "ChangePlan", declared: "DeclaredReport", airflow: "Airflow", progress: Console
+) -> None:
+    """Let Airflow restate what changes, and list what began, also if an error ends it."""
+    from athena_reports.authors.airflow_api import restate, restating_run_id
+
+    dag_id = change_plan.dag_id
+    outcomes = []
+    not_begun = [planned.period for planned in change_plan.restatable]
+    try:
+        for planned in change_plan.restatable:
+            run_id = restating_run_id(planned.period, declared.logic, planned.version)
+            run = restate(airflow, dag_id, planned.period, run_id)
+            not_begun.remove(planned.period)
+            outcome = f"{dag_id} restates {planned.period} in run {run_id}."
+            if run.is_earlier:
+                outcome += f" It began before, and is {run.state}."
+            if run.state in ("failed", "success"):
+                outcome += " Clear it in Airflow to run it again."
+            outcomes.append(outcome)
+    finally:
+        for outcome in outcomes:
+            progress.print(outcome, soft_wrap=True)
+        for period_id in change_plan.failed:
+            problem = f"{dag_id} does not restate {period_id}, which would not be published."
+            progress.print(problem, soft_wrap=True)
+        for period_id in not_begun:
+            progress.print(f"{dag_id} has not begun to restate {period_id}.", soft_wrap=True)
 
 
 @app.command()
@@ -224,10 +283,11 @@ def status(report: ReportName, as_json: AsJson = False) -> None:
     from athena_reports.authors.report_files import find_report
     from athena_reports.authors.trial import Aws
 
-    declared, _ = find_report(report, "", _reports())
+    all_reports = _reports()
+    declared, _ = find_report(report, "", all_reports)
     report_status = statuses.status(declared, Aws.connect())
     _show(report_status, statuses.show, as_json)
-    if report_status.problems:
+    if report_status.problems or all_reports.problems:
         raise typer.Exit(1)
 
 
@@ -250,6 +310,8 @@ def costs(
         dags = find_dags(report, all_reports)
     totals = cost_totals.costs(dags, months, Aws.connect())
     _show(totals, cost_totals.show, as_json)
+    if all_reports.problems:  # the reports of a broken file are not among them
+        raise typer.Exit(1)
 
 
 @app.command("test")
@@ -308,7 +370,8 @@ def account(
     aws = Aws.connect()
     deployment = settings()
     inputs: list[Input] = []
-    for declared in _reports().reports:
+    all_reports = _reports()
+    for declared in all_reports.reports:
         inputs.extend(declared.report.inputs)
     checks = list(check_account(deployment, aws.athena, aws.glue, aws.s3, inputs=inputs))
     if airflow:
@@ -317,7 +380,7 @@ def account(
         print(json.dumps([check._asdict() for check in checks], indent=2))
     else:
         _print_checks(checks)
-    if any(check.problem for check in checks):
+    if all_reports.problems or any(check.problem for check in checks):
         raise typer.Exit(1)
 
 
@@ -370,7 +433,8 @@ def main() -> None:
         sys.stdin = StringIO()
 
     try:
-        app(prog_name="python -m athena_reports")
+        with _unwound_by_signals():
+            app(prog_name="python -m athena_reports")
     except AthenaReportsError as error:
         _print_problem(str(error))
         raise SystemExit(1) from error
@@ -378,3 +442,37 @@ def main() -> None:
         verdict = call_verdict(error)
         _print_problem(f"{error} {verdict.hint}")
         raise SystemExit(1) from error
+
+
+@contextmanager
+def _unwound_by_signals() -> Iterator[None]:
+    """End the command by SIGTERM and SIGHUP as Ctrl-C does, so that a paid query is stopped.
+
+    The exit code is that of a shell for a process that the signal killed: 143 or 129. Once a signal
+    has come, further ones are ignored, so that they do not break off the stop of the query.
+    """
+    received: list[int] = []
+    handlers: dict[int, Any] = {}
+
+    def interrupt(number: int, _: object) -> None:
+        received.append(number)
+        for handled in handlers:
+            signal.signal(handled, signal.SIG_IGN)
+        # What imports DAG files and asks questions knows that Ctrl-C ends the command.
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        handler = signal.getsignal(number)
+        if handler is signal.SIG_IGN:  # as under nohup
+            continue
+        handlers[number] = handler
+        signal.signal(number, interrupt)
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt) as end:
+        if received and received[0] != signal.SIGINT:
+            raise SystemExit(128 + received[0]) from end
+        raise
+    finally:
+        for handled, handler in handlers.items():
+            signal.signal(handled, handler)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from athena_reports.errors import AthenaReportsError
 
 # A comment, a text, a quoted name, a word, a parenthesis, or any other character.
-_TOKEN = re.compile(r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|\w+|[()]|\S""", re.DOTALL)
+TOKEN = re.compile(r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|\w+|[()]|\S""", re.DOTALL)
 _NAME = re.compile(r'["\w]')
 _MAIN_QUERY = ("SELECT", "VALUES", "TABLE")  # the words that begin the query after the CTEs
 
@@ -52,7 +52,7 @@ def select_from(cte: str, sql: str) -> str:
 def _outer_words(sql: str) -> Iterator[_Word]:
     """Yield the words and quoted names that stand in no parentheses, comment or text."""
     depth = 0
-    for match in _TOKEN.finditer(sql):
+    for match in TOKEN.finditer(sql):
         text = match[0]
         if text == "(":
             depth += 1

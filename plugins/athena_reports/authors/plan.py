@@ -1,14 +1,20 @@
 """What an edited report would change.
 
-Its last published periods are made anew, and compared with what is published.
+Its last published periods are made anew, and compared with what is published. The data may have
+changed too since then. What is due to that is told apart from the edit, where it can be.
 """
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import Aws, trial
+from athena_reports.authors.trial import Aws, Trial, trial
 from athena_reports.aws.s3 import split_uri
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
@@ -16,8 +22,12 @@ from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
+from athena_reports.queries.input_partitions import find_partitions
+from athena_reports.queries.ownership import query_of
 from athena_reports.rows.checks import failures
+from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.differences import Change, Differences, Value, find_differences
+from athena_reports.rows.engine import Engine
 from athena_reports.settings import settings
 
 
@@ -25,15 +35,37 @@ class PlanError(AthenaReportsError):
     """There is nothing to compare with."""
 
 
+class Separation(BaseModel, frozen=True):
+    """What changes by late data, and what by the edit, with what it cost to tell them apart.
+
+    The published SQL with today's transforms, on today's data, stands between the two. It is not
+    run if nothing was edited.
+    """
+
+    late_data: Differences  # from what is published to what the published SQL gives today
+    edit: Differences  # from there to what the edited report gives
+    scanned_bytes: int = 0
+    price_usd: float | None = None
+
+
 class PlannedPeriod(BaseModel, frozen=True):
-    """A period as it is published, and as it would be."""
+    """A period as it is published, and as it would be.
+
+    `separation` is None if nothing changes, or if `not_separated` says why late data and the edit
+    are not told apart. Then `newer_partitions` has the partitions of its inputs, with their tables,
+    that were written after the published query was submitted; None if they cannot be looked at.
+    """
 
     period: str
+    version: str  # the published version that it is compared with
     rows: int
     differences: Differences
-    failed: str  # the checks that would forbid to publish it; empty if none would
+    failed: str  # why it would not be published, such as a failed check; empty if it would
     scanned_bytes: int
     price_usd: float | None
+    separation: Separation | None = None
+    not_separated: str = ""
+    newer_partitions: tuple[str, ...] | None = ()
 
 
 class ChangePlan(BaseModel, frozen=True):
@@ -48,13 +80,18 @@ class ChangePlan(BaseModel, frozen=True):
         return [planned.period for planned in self.periods if not planned.differences.is_empty]
 
     @property
-    def restatable(self) -> list[str]:
-        """The ids of the periods that would change, and that no check forbids to publish."""
+    def restatable(self) -> list[PlannedPeriod]:
+        """The periods that would change, and that would be published."""
         return [
-            planned.period
+            planned
             for planned in self.periods
             if not planned.differences.is_empty and not planned.failed
         ]
+
+    @property
+    def failed(self) -> list[str]:
+        """The ids of the periods that would not be published."""
+        return [planned.period for planned in self.periods if planned.failed]
 
 
 def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Period]:
@@ -88,12 +125,31 @@ def check_comparable(
                 )
 
 
+def with_published_sql(
+    declared: DeclaredReport, periods: Sequence[Period], aws: Aws
+) -> dict[Period, int]:
+    """Return the periods whose published SQL can tell late data from the edit, if it is run too.
+
+    Of each it returns the bytes that this SQL scanned when it was published. In these periods
+    something was edited, and not the transforms: the SQL has all the rest.
+    """
+    scanned_bytes = {}
+    for period in periods:
+        manifest = _published(declared, period, aws)
+        is_edited = manifest.logic != declared.logic
+        if is_edited and manifest.transforms_logic == declared.report.transforms_logic:
+            scanned_bytes[period] = manifest.query.scanned_bytes
+    return scanned_bytes
+
+
 def make_plan(
     declared: DeclaredReport,
     periods: Sequence[Period],
     key: Sequence[str],
     aws: Aws,
     show_progress: Callable[[str], None],
+    *,
+    separated: Collection[Period] = (),
 ) -> ChangePlan:
     """Pay the query of each period, and compare its rows with the published ones.
 
@@ -106,6 +162,7 @@ def make_plan(
         key: The columns that tell rows apart; empty for those that the report declares as unique.
         aws: The services.
         show_progress: Is called with a line of text before each query.
+        separated: Periods of `with_published_sql` whose published SQL is paid too, if they change.
 
     Raises:
         QueryFailedError: A query does not succeed.
@@ -114,35 +171,138 @@ def make_plan(
     planned = []
     for period in periods:
         show_progress(f"{declared.dag.dag_id} {period.id}")
-        planned.append(_planned(declared, period, key, aws))
+        comparison = _Comparison(declared, period, key, aws)
+        planned.append(comparison.planned(is_separated=period in separated))
     return ChangePlan(dag_id=declared.dag.dag_id, periods=tuple(planned))
 
 
-def _planned(
-    declared: DeclaredReport, period: Period, key: Sequence[str], aws: Aws
-) -> PlannedPeriod:
-    location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
-    manifest = _published(declared, period, aws)
-    with trial(declared, period, aws) as done:
-        published = done.engine.folder / "published.parquet"
-        aws.s3.download(location.uri(manifest.parquet_key), published)
-        differences = find_differences(
-            old=published,
-            new=done.table.path,
-            old_columns=manifest.columns,
-            new_columns=done.table.columns,
-            key=key or declared.key,
-            engine=done.engine,
+class _Comparison:
+    """What is published of a period, beside what would be."""
+
+    def __init__(
+        self, declared: DeclaredReport, period: Period, key: Sequence[str], aws: Aws
+    ) -> None:
+        self.declared = declared
+        self.period = period
+        self.key = key or declared.key
+        self.aws = aws
+        self.location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
+        self.manifest = _published(declared, period, aws)
+
+    def planned(self, *, is_separated: bool) -> PlannedPeriod:
+        with trial(self.declared, self.period, self.aws, command="plan") as done:
+            _remove_result(done.execution.output_location, self.aws)
+            published = _Rows(done.engine.folder / "published.parquet", self.manifest.columns)
+            self.aws.s3.download(self.location.uri(self.manifest.parquet_key), published.path)
+            edited = _Rows(done.table.path, done.table.columns)
+            differences = self._differences(published, edited, done.engine)
+            planned = PlannedPeriod(
+                period=self.period.id,
+                version=self.manifest.version,
+                rows=done.table.rows,
+                differences=differences,
+                failed=_why_not_published(self.declared, done),
+                scanned_bytes=done.execution.scanned_bytes,
+                price_usd=done.execution.price_usd,
+            )
+            if differences.is_empty:
+                return planned
+            if self.manifest.logic == self.declared.logic:
+                nothing = self._differences(edited, edited, done.engine)
+                separation = Separation(late_data=differences, edit=nothing)
+                return planned.model_copy(update={"separation": separation})
+            problem = self._why_not_separated(is_separated=is_separated)
+            if not problem:
+                try:
+                    separation = self._separate(published, edited, done.engine)
+                    return planned.model_copy(update={"separation": separation})
+                except AthenaReportsError as error:  # the edit may be the way out of it
+                    problem = f"the published SQL gives no rows today: {error}"
+        newer = self._newer_partitions()
+        return planned.model_copy(update={"not_separated": problem, "newer_partitions": newer})
+
+    def _why_not_separated(self, *, is_separated: bool) -> str:
+        published_transforms = self.manifest.transforms_logic
+        if not published_transforms:
+            return "the publication does not tell which transforms made it."
+        if published_transforms != self.declared.report.transforms_logic:
+            return "the transforms were edited."
+        if not is_separated:
+            return "the published SQL was not run."
+        return ""
+
+    def _separate(self, published: "_Rows", edited: "_Rows", engine: Engine) -> Separation:
+        """Run the published SQL on today's data, and compare its rows with both others."""
+        manifest = self.manifest
+        uri = self.location.sql_uri(manifest.version, manifest.query.sql_sha256)
+        content, _ = self.aws.s3.read(uri)
+        sql = query_of(content.decode())
+        with trial(self.declared, self.period, self.aws, command="plan", sql=sql) as done:
+            _remove_result(done.execution.output_location, self.aws)
+            # The engine that compares reads in its own folder alone.
+            path = engine.folder / "published_sql.parquet"
+            shutil.copyfile(done.table.path, path)
+            today = _Rows(path, done.table.columns)
+            execution = done.execution
+        return Separation(
+            late_data=self._differences(published, today, engine),
+            edit=self._differences(today, edited, engine),
+            scanned_bytes=execution.scanned_bytes,
+            price_usd=execution.price_usd,
         )
-        _remove_result(done.execution.output_location, aws)
-        return PlannedPeriod(
-            period=period.id,
-            rows=done.table.rows,
-            differences=differences,
-            failed=failures(done.checks),
-            scanned_bytes=done.execution.scanned_bytes,
-            price_usd=done.execution.price_usd,
+
+    def _differences(self, old: "_Rows", new: "_Rows", engine: Engine) -> Differences:
+        return find_differences(
+            old=old.path,
+            new=new.path,
+            old_columns=old.columns,
+            new_columns=new.columns,
+            key=self.key,
+            engine=engine,
         )
+
+    def _newer_partitions(self) -> tuple[str, ...] | None:
+        """Return the partitions that were written after the published query was submitted.
+
+        None if they cannot be looked at: the query is paid already, so the plan is shown anyway.
+        """
+        try:
+            return self._find_newer_partitions()
+        except (AthenaReportsError, BotoCoreError, ClientError):
+            return None
+
+    def _find_newer_partitions(self) -> tuple[str, ...]:
+        submitted_at = datetime.fromisoformat(self.manifest.query.submitted_at)
+        inputs = find_partitions(
+            self.declared.report.inputs,
+            self.period,
+            database=settings().database,
+            glue=self.aws.glue,
+            late_by=self.declared.report.late_by,
+            now=datetime.now(UTC),
+        )
+        newer = []
+        for partitions in inputs:
+            for name, folder_uri in partitions.folders.items():
+                objects = self.aws.s3.list(f"{folder_uri.rstrip('/')}/")
+                if any(stored.modified > submitted_at for stored in objects):
+                    newer.append(f"{partitions.coverage.table}/{name}")
+        return tuple(newer)
+
+
+class _Rows(NamedTuple):
+    """Rows of the period as a Parquet file in the folder of the engine that compares."""
+
+    path: Path
+    columns: Sequence[TableColumn]
+
+
+def _why_not_published(declared: DeclaredReport, done: Trial) -> str:
+    """Return what would keep a run from publishing these rows; empty if nothing would."""
+    empty = declared.report.empty
+    if not done.table.rows and empty != "publish":
+        return f'There are no rows, and the report says empty="{empty}".'
+    return failures(done.checks)
 
 
 def _published(declared: DeclaredReport, period: Period, aws: Aws) -> Manifest:
@@ -170,32 +330,86 @@ def markdown(plan: ChangePlan) -> str:
         "| period | rows | added | removed | changed | in columns | scanned bytes | USD |",
         "| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: |",
     ]
-    lines += map(_table_row, plan.periods)
+    for planned in plan.periods:
+        counts = _counts(planned.differences)
+        cost = _cost(planned.scanned_bytes, planned.price_usd)
+        lines.append(_table_row([planned.period, str(planned.rows), *counts, *cost]))
+    lines += _separations(plan)
     for planned in plan.periods:
         if planned.failed:
             lines += ["", f"{planned.period} would not be published. {planned.failed}"]
-        if planned.differences.examples:
-            lines += ["", f"{planned.period}, for example:", ""]
-        for change in planned.differences.examples:
-            example = _described(change, planned.differences.key)
-            lines.append(f"- {example}")
+        if planned.not_separated:
+            lines += ["", _doubt(planned)]
+        if planned.separation is None:
+            lines += _examples(planned.period, planned.differences)
+        else:
+            lines += _examples(f"{planned.period} by late data", planned.separation.late_data)
+            lines += _examples(f"{planned.period} by the edit", planned.separation.edit)
     return "\n".join(lines)
 
 
-def _table_row(planned: PlannedPeriod) -> str:
-    differences = planned.differences
-    price = "" if planned.price_usd is None else f"{planned.price_usd:.5f}"
-    cells = [
-        planned.period,
-        str(planned.rows),
+def _separations(plan: ChangePlan) -> list[str]:
+    """Return a table of the periods where late data and the edit are told apart."""
+    lines = [
+        "",
+        "| period | by | added | removed | changed | in columns | scanned bytes | USD |",
+        "| --- | --- | ---: | ---: | ---: | --- | ---: | ---: |",
+    ]
+    header_lines = len(lines)
+    for planned in plan.periods:
+        separation = planned.separation
+        if separation is None:
+            continue
+        cost = ["", ""]
+        if separation.scanned_bytes:
+            cost = _cost(separation.scanned_bytes, separation.price_usd)
+        counts = _counts(separation.late_data)
+        lines.append(_table_row([planned.period, "late data", *counts, *cost]))
+        counts = _counts(separation.edit)
+        lines.append(_table_row([planned.period, "the edit", *counts, "", ""]))
+    if len(lines) == header_lines:
+        return []
+    return lines
+
+
+def _doubt(planned: PlannedPeriod) -> str:
+    """Say that a part of the changes may not be due to the edit."""
+    newer = "No partition of its inputs is newer than what is published."
+    if planned.newer_partitions is None:
+        newer = "The partitions of its inputs cannot be looked at."
+    elif planned.newer_partitions:
+        partitions = ", ".join(planned.newer_partitions)
+        newer = f"These partitions are newer than what is published: {partitions}."
+    problem = planned.not_separated
+    return f"{planned.period}: late data and the edit are not told apart: {problem} {newer}"
+
+
+def _examples(about: str, differences: Differences) -> list[str]:
+    if not differences.examples:
+        return []
+    lines = ["", f"{about}, for example:", ""]
+    for change in differences.examples:
+        example = _described(change, differences.key)
+        lines.append(f"- {example}")
+    return lines
+
+
+def _table_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _counts(differences: Differences) -> list[str]:
+    return [
         str(differences.added),
         str(differences.removed),
         str(differences.changed),
         _changed_columns(differences),
-        str(planned.scanned_bytes),
-        price,
     ]
-    return f"| {' | '.join(cells)} |"
+
+
+def _cost(scanned_bytes: int, price_usd: float | None) -> list[str]:
+    price = "" if price_usd is None else f"{price_usd:.5f}"
+    return [str(scanned_bytes), price]
 
 
 def _changed_columns(differences: Differences) -> str:

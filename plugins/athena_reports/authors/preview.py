@@ -3,6 +3,7 @@
 With its query, which is paid, also its first rows and what the checks say.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -15,45 +16,48 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import CALLS_AT_ONCE, Aws, trial
+from athena_reports.authors.table_uses import TableUses, table_uses
+from athena_reports.authors.trial import CALLS_AT_ONCE, Aws, measured, refusal, trial
 from athena_reports.periods.calendar import Period
+from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.queries.input_partitions import InputPartitions, find_partitions
 from athena_reports.queries.prices import price_usd
-from athena_reports.rows.checks import CheckResult
+from athena_reports.reports.sql_template import SqlInput
+from athena_reports.rows.checks import CheckResult, failures
 from athena_reports.settings import settings
-from athena_reports.steps.airflow_errors import describe
-from athena_reports.steps.scan_limit import (
-    ScanEstimate,
-    ScanLimitError,
-    measured_scan,
-    require_within,
-)
+from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError
 
 _SHOWN_ROWS = 10
 _FIRST_ROWS = "SELECT columns(*)::VARCHAR FROM {source} LIMIT {rows}"
 
 
 class InputPreview(BaseModel, frozen=True):
-    """The partitions of a table that a period needs; `bytes` are those of all its columns."""
+    """The partitions of a table that a period needs; `bytes` are those of all its columns.
+
+    `uses` is how often the SQL scans the table.
+    """
 
     table: str
     partitions: tuple[str, ...]  # those that are there
     missing: tuple[str, ...]
     bytes: int
+    uses: int
 
 
 class Estimate(BaseModel, frozen=True):
     """What the query will scan.
 
     It is measured by published periods, as a run measures it before it holds it against `max_scan`.
-    Before the first run of a report every column of the partitions counts, so it is an upper bound.
+    Before the first run of a report every column of the partitions counts, for each scan of a
+    table. It is an upper bound if it is certain that the SQL scans nothing else.
     """
 
     bytes: int
     price_usd: float | None
     basis: str
     is_measured: bool
+    is_upper_bound: bool
 
 
 class TrialPreview(BaseModel, frozen=True):
@@ -74,6 +78,7 @@ class Preview(BaseModel, frozen=True):
     period: PublishedPeriod
     sql: str
     inputs: tuple[InputPreview, ...]
+    undeclared: tuple[str, ...]  # tables in the SQL that are not among the report's inputs
     estimate: Estimate | None  # None: the report declares no inputs, and has published nothing
     max_scan: int | None  # bytes
     refused: str  # why a run would not start the query; empty if it would
@@ -92,16 +97,21 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
         late_by=report.late_by,
         now=datetime.now(UTC),
     )
-    inputs = tuple(_input(partitions, aws) for partitions in partitions_of_inputs)
-    expected = estimate(declared, period, inputs, aws)
+    uses = _table_uses(sql, declared, period)
+    inputs = tuple(_input(partitions, uses, aws) for partitions in partitions_of_inputs)
+    undeclared = _undeclared(uses, inputs)
+    has_settled = period.end_utc + report.late_by <= datetime.now(UTC)
+    is_upper_bound = uses.are_filtered and has_settled and not undeclared
+    expected = estimate(declared, period, inputs, aws, is_upper_bound=is_upper_bound)
     refused = ""
     if expected is not None and expected.is_measured:
-        refused = _refusal(declared, period, ScanEstimate(expected.bytes, expected.basis))
+        refused = refusal(declared, period, ScanEstimate(expected.bytes, expected.basis))
     return Preview(
         dag_id=declared.dag.dag_id,
         period=PublishedPeriod.of(period),
         sql=sql,
         inputs=inputs,
+        undeclared=undeclared,
         estimate=expected,
         max_scan=report.max_scan,
         refused=refused,
@@ -120,37 +130,48 @@ def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: 
     Raises:
         ScanLimitError: A run of the period would not start its query.
     """
-    if unpaid.refused:
-        raise ScanLimitError(unpaid.refused)
     return unpaid.model_copy(update={"trial": _trial(declared, period, aws)})
 
 
+def would_fail(paid: Preview) -> bool:
+    """Return whether a check would keep a run from publishing the rows of a paid preview."""
+    return paid.trial is not None and bool(failures(paid.trial.checks))
+
+
 def estimate(
-    declared: DeclaredReport, period: Period, inputs: Sequence[InputPreview], aws: Aws
+    declared: DeclaredReport,
+    period: Period,
+    inputs: Sequence[InputPreview],
+    aws: Aws,
+    *,
+    is_upper_bound: bool = False,
 ) -> Estimate | None:
     """Return what a period's query will scan.
 
-    None if no period is published and there are no inputs: then nothing says what it will be.
+    `is_upper_bound` says whether it scans the partitions of its inputs at most, as often as `uses`
+    says. None if no period is published and there are no inputs: then nothing says what it will be.
     """
-    measured = _measured_scan(declared, period, aws)
-    if measured is not None:
+    scan = measured(declared, period, aws)
+    if scan is not None:
         return Estimate(
-            bytes=measured.bytes,
-            price_usd=_price(measured.bytes, aws),
-            basis=measured.basis,
+            bytes=scan.bytes,
+            price_usd=_price(scan.bytes, aws),
+            basis=scan.basis,
             is_measured=True,
+            is_upper_bound=False,
         )
     if not inputs:
         return None
-    all_columns = sum(source.bytes for source in inputs)
+    all_columns = sum(source.bytes * source.uses for source in inputs)
     return Estimate(
         bytes=all_columns,
         price_usd=_price(all_columns, aws),
         basis=(
-            "every column of the partitions: no period is published yet,"
-            " and the query reads only the columns it names"
+            "every column of the partitions, for each scan of a table: no period is published"
+            " yet, and the query reads only the columns it names"
         ),
         is_measured=False,
+        is_upper_bound=is_upper_bound,
     )
 
 
@@ -162,51 +183,70 @@ def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws)
     """
     scans = []
     for period in periods:
-        scan = _measured_scan(declared, period, aws)
+        scan = measured(declared, period, aws)
         if scan is None:
             continue
-        refusal = _refusal(declared, period, scan)
-        if refusal:
-            raise ScanLimitError(refusal)
-        scans.append(scan)
-    scanned_bytes = sum(scan.bytes for scan in scans)
-    return f"about {_cost(scanned_bytes, _total_price(scans, aws))}"
+        refused = refusal(declared, period, scan)
+        if refused:
+            raise ScanLimitError(refused)
+        scans.append(scan.bytes)
+    return cost_of(scans, aws)
 
 
-def _measured_scan(declared: DeclaredReport, period: Period, aws: Aws) -> ScanEstimate | None:
-    if declared.database is None:
-        return None
-    return measured_scan(period, aws.glue, database=declared.database, location=declared.location)
-
-
-def _refusal(declared: DeclaredReport, period: Period, scan: ScanEstimate) -> str:
-    """Return why a run of a period refuses its query, in the run's words; empty if it does not."""
-    max_scan = declared.report.max_scan
-    if max_scan is None:
-        return ""
-    try:
-        require_within(max_scan, scan)
-    except ScanLimitError as error:
-        about = describe(declared.dag.dag_id, period, settings().environment)
-        return f"{about}: {error}"
-    return ""
+def cost_of(scans: Sequence[int], aws: Aws) -> str:
+    """Say what queries will scan and cost that scan so many bytes each."""
+    return f"about {_cost(sum(scans), _total_price(scans, aws))}"
 
 
 def _price(scanned_bytes: int, aws: Aws) -> float | None:
     return price_usd(scanned_bytes, aws.athena.meta.region_name)
 
 
-def _total_price(scans: Sequence[ScanEstimate], aws: Aws) -> float | None:
+def _total_price(scans: Sequence[int], aws: Aws) -> float | None:
     total = 0.0
-    for scan in scans:
-        price = _price(scan.bytes, aws)
+    for scanned_bytes in scans:
+        price = _price(scanned_bytes, aws)
         if price is None:
             return None
         total += price
     return total
 
 
-def _input(partitions: InputPartitions, aws: Aws) -> InputPreview:
+def _table_uses(sql: str, declared: DeclaredReport, period: Period) -> TableUses:
+    """Return how often the SQL scans each table, by names with a database."""
+    report = declared.report
+    sql_period = SqlPeriod(period, report.late_by)
+    filters: dict[str, set[str]] = {}
+    for source in report.inputs:
+        texts = {SqlInput(source, sql_period).partitions}
+        read_periods = [sql_period]
+        if source.previous:
+            read_periods.append(sql_period.previous)
+        for read_period in read_periods:
+            text = read_period.partitions(
+                *source.columns, zone=source.zone, format=source.format, kind=source.kind
+            )
+            texts.add(text)
+        table = source.table.lower()
+        database = source.database or settings().database
+        filters[f"{database.lower()}.{table}"] = texts
+        if database == settings().database:
+            filters[table] = texts
+    uses = table_uses(sql, filters)
+    number: Counter[str] = Counter()
+    for name, scans in uses.number.items():
+        if "." not in name:
+            name = f"{settings().database.lower()}.{name}"
+        number[name] += scans
+    return TableUses(number, uses.are_filtered)
+
+
+def _undeclared(uses: TableUses, inputs: Sequence[InputPreview]) -> tuple[str, ...]:
+    declared = {source.table.lower() for source in inputs}
+    return tuple(sorted(table for table in uses.number if table not in declared))
+
+
+def _input(partitions: InputPartitions, uses: TableUses, aws: Aws) -> InputPreview:
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
         sizes = threads.map(partial(_stored_bytes, aws=aws), partitions.folders.values())
     coverage = partitions.coverage
@@ -215,6 +255,7 @@ def _input(partitions: InputPartitions, aws: Aws) -> InputPreview:
         partitions=tuple(partitions.folders),
         missing=(*coverage.absent, *coverage.outside),
         bytes=sum(sizes),
+        uses=max(1, uses.number[coverage.table.lower()]),
     )
 
 
@@ -224,7 +265,7 @@ def _stored_bytes(folder_uri: str, aws: Aws) -> int:
 
 
 def _trial(declared: DeclaredReport, period: Period, aws: Aws) -> TrialPreview:
-    with trial(declared, period, aws) as done:
+    with trial(declared, period, aws, command="preview") as done:
         sql = _FIRST_ROWS.format(source=done.table.source, rows=_SHOWN_ROWS)
         return TrialPreview(
             scanned_bytes=done.execution.scanned_bytes,
@@ -263,11 +304,19 @@ def _facts(result: Preview) -> Grid:
         count = f"{len(source.partitions)} of {needed} partitions"
         bytes_of_all = f"{size(source.bytes)} in all columns"
         facts.add_row(source.table, f"{count}, {bytes_of_all}: {_range(source.partitions)}")
+        if source.uses > 1:
+            facts.add_row("", f"scanned {source.uses} times")
         if source.missing:
             facts.add_row("", Text(f"missing: {_range(source.missing)}", style="red"))
+    for table in result.undeclared:
+        problem = "no Input declares it: it is not counted, and gaps in it are not noticed"
+        facts.add_row(table, Text(problem, style="red"))
     if result.estimate is not None:
         cost = _cost(result.estimate.bytes, result.estimate.price_usd)
-        facts.add_row("will scan", f"about {cost}")
+        amount = f"about {cost}"
+        if result.estimate.is_upper_bound:
+            amount = f"at most {cost}"
+        facts.add_row("will scan", amount)
         facts.add_row("", Text(f"({result.estimate.basis})", style="dim"))
     if result.max_scan is not None:
         facts.add_row("max_scan", _limit(result, result.max_scan))

@@ -1,25 +1,45 @@
-"""A period's query, run for its author: transform and checks included, nothing published."""
+"""A period's query, run for its author: transform and checks included, nothing published.
 
+The query is submitted as a run submits it: with a marker, within `max_scan`, once. It is stopped
+when its command ends before it does.
+"""
+
+import getpass
+import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uuid import uuid4
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.aws.s3 import S3
+from athena_reports.aws.errors import error_kind
+from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.periods.calendar import Period
 from athena_reports.queries.execution import QueryExecution, QueryState, get_query_execution
 from athena_reports.queries.failures import QueryFailedError
+from athena_reports.queries.lease import LIFETIME, Lease
+from athena_reports.queries.ownership import AuthorMarker, Submission
+from athena_reports.queries.submission import recent_submissions, submit_once
 from athena_reports.rows.checks import CheckResult, run_checks
 from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.writer import LocalTable
 from athena_reports.settings import settings
+from athena_reports.steps.airflow_errors import describe
 from athena_reports.steps.run_query import result_configuration
+from athena_reports.steps.scan_limit import (
+    ScanEstimate,
+    ScanLimitError,
+    measured_scan,
+    require_within,
+)
 from athena_reports.steps.transform import Recipe, check_rows, write_rows
 
 if TYPE_CHECKING:
@@ -38,6 +58,7 @@ class Aws:
     athena: "AthenaClient"
     glue: "GlueClient"
     s3: S3
+    athena_once: "AthenaClient | None" = None  # never repeats a request; None: as `athena` does
 
     @classmethod
     def connect(cls) -> Self:
@@ -46,7 +67,28 @@ class Aws:
         config = Config(max_pool_connections=CALLS_AT_ONCE)
         s3_client = session.client("s3", config=config)
         s3 = S3(s3_client, settings().bucket_owner, settings().encryption)
-        return cls(athena=session.client("athena"), glue=session.client("glue"), s3=s3)
+        once = Config(retries={"total_max_attempts": 1})
+        return cls(
+            athena=session.client("athena"),
+            glue=session.client("glue"),
+            s3=s3,
+            athena_once=session.client("athena", config=once),
+        )
+
+    @cached_property
+    def author(self) -> str:
+        """The ARN of the shell's credentials, else the user of the operating system.
+
+        STS tells the ARN without any permission. That of an assumed role has the name of the
+        session, which is a person with single sign-on. In a CI job the user is always the same.
+        """
+        # STS may not be reachable in a private network, and is not worth a long wait.
+        config = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 1})
+        try:
+            identity = boto3.Session().client("sts", config=config).get_caller_identity()
+        except (ClientError, BotoCoreError):
+            return getpass.getuser()
+        return identity["Arn"]
 
 
 @dataclass(frozen=True)
@@ -65,18 +107,20 @@ def trial(
     period: Period,
     aws: Aws,
     *,
+    command: str,
     sql: str = "",
     database: str = "",
     is_whole: bool = True,
 ) -> Iterator[Trial]:
     """Pay the query of a period and make its rows, as the transform step does.
 
-    Ctrl-C stops the query.
+    The query is stopped if waiting for it ends in any error, Ctrl-C included.
 
     Args:
         declared: The report.
         period: The period.
         aws: The services.
+        command: The command that it is for, such as `plan`.
         sql: Another query; empty for the report's.
         database: Another database, whose rows are compared with nothing published; empty for the
             report's.
@@ -84,6 +128,8 @@ def trial(
             for them.
 
     Raises:
+        ScanLimitError: A run of the period would not start its query, so neither is this one. For
+            another database this is not known.
         QueryFailedError: The query does not succeed.
         AthenaReportsError: Its result cannot be read, or a transform fails.
     """
@@ -97,7 +143,9 @@ def trial(
     query_database = settings().database
     if database:
         query_database = database
-    execution = _run(sql, query_database, aws)
+    else:
+        _require_small_scan(declared, period, aws)
+    execution = _run(_submission(sql, query_database, command, aws), aws)
     if execution.state != QueryState.SUCCEEDED:
         raise QueryFailedError(execution, about=about, try_again=_TRY_AGAIN)
     with open_engine(settings().memory_limit, about=about) as engine:
@@ -118,26 +166,115 @@ def trial(
         yield Trial(execution, engine, rows.table, checks)
 
 
-def _run(sql: str, database: str, aws: Aws) -> QueryExecution:
-    request: dict[str, Any] = {
-        "QueryString": sql,
-        "WorkGroup": settings().workgroup,
-        "ClientRequestToken": str(uuid4()),
-        "QueryExecutionContext": {"Database": database, "Catalog": "AwsDataCatalog"},
-    }
+def measured(declared: DeclaredReport, period: Period, aws: Aws) -> ScanEstimate | None:
+    """Return what a period's query will scan, by published periods; None if there are none."""
+    if declared.database is None:
+        return None
+    return measured_scan(period, aws.glue, database=declared.database, location=declared.location)
+
+
+def refusal(declared: DeclaredReport, period: Period, scan: ScanEstimate) -> str:
+    """Return why a run of a period refuses its query, in the run's words; empty if it does not."""
+    max_scan = declared.report.max_scan
+    if max_scan is None:
+        return ""
+    try:
+        require_within(max_scan, scan)
+    except ScanLimitError as error:
+        about = describe(declared.dag.dag_id, period, settings().environment)
+        return f"{about}: {error}"
+    return ""
+
+
+def _require_small_scan(declared: DeclaredReport, period: Period, aws: Aws) -> None:
+    if declared.report.max_scan is None:
+        return
+    scan = measured(declared, period, aws)
+    if scan is None:
+        return
+    refused = refusal(declared, period, scan)
+    if refused:
+        raise ScanLimitError(refused)
+
+
+def _submission(sql: str, database: str, command: str, aws: Aws) -> Submission:
+    """Return the request, marked as this command's."""
+    marker = AuthorMarker(
+        environment=settings().environment,
+        author=aws.author,
+        command=command,
+        command_id=uuid4().hex,
+        expires_after_seconds=int(LIFETIME.total_seconds()),
+    )
+    configuration = {}
     if settings().query_results:
         configuration = result_configuration(settings().bucket_owner, settings().encryption)
         configuration["OutputLocation"] = settings().query_results
-        request["ResultConfiguration"] = configuration
-    query_execution_id = aws.athena.start_query_execution(**request)["QueryExecutionId"]
+    return Submission.make(
+        sql,
+        owner=marker,
+        context={"Database": database, "Catalog": "AwsDataCatalog"},
+        workgroup=settings().workgroup,
+        result_configuration=configuration,
+    )
+
+
+@dataclass(frozen=True)
+class _Shell:
+    """Calls Athena for `submit_once`, as the hook of a task does. Airflow's hook logs to stdout."""
+
+    aws: Aws
+    client: Any
+    log: ClassVar[logging.Logger] = logging.getLogger(__name__)
+
+    def get_conn(self) -> Any:
+        return self.client
+
+    def sending_once(self) -> "_Shell":
+        if self.aws.athena_once is None:
+            return self
+        return _Shell(self.aws, self.aws.athena_once)
+
+    def run_query(
+        self,
+        query: str,
+        query_context: dict[str, str],
+        result_configuration: dict[str, Any],
+        client_request_token: str | None = None,
+        workgroup: str = "primary",
+    ) -> str:
+        request = {
+            "QueryString": query,
+            "QueryExecutionContext": query_context,
+            "ResultConfiguration": result_configuration,
+            "ClientRequestToken": client_request_token,
+            "WorkGroup": workgroup,
+        }
+        return str(self.client.start_query_execution(**request)["QueryExecutionId"])
+
+
+def _run(submission: Submission, aws: Aws) -> QueryExecution:
+    """Submit a query, and return its execution when it has ended."""
+    assert isinstance(submission.marker, AuthorMarker)
+    query_execution_id = ""
+    lease = None
+    # One block for both, so that a signal finds no gap between them.
     try:
-        return _wait_for(query_execution_id, aws)
-    except KeyboardInterrupt:
-        aws.athena.stop_query_execution(QueryExecutionId=query_execution_id)
+        query_execution_id = submit_once(submission, _Shell(aws, aws.athena), is_retry=False)
+        lease = Lease(submission.marker, query_execution_id, aws.s3)
+        return _wait_for(query_execution_id, lease, aws)
+    except BaseException as error:
+        if query_execution_id:
+            _stop(query_execution_id, aws)
+        elif _may_be_started(error):
+            _stop_by_marker(submission, aws)
         raise
+    finally:
+        if lease is not None:
+            _remove(lease)
 
 
-def _wait_for(query_execution_id: str, aws: Aws) -> QueryExecution:
+def _wait_for(query_execution_id: str, lease: Lease, aws: Aws) -> QueryExecution:
     """Return the execution when it has ended; the pauses between two looks grow."""
     looks = 0
     while True:
@@ -147,3 +284,49 @@ def _wait_for(query_execution_id: str, aws: Aws) -> QueryExecution:
         pause_seconds = _PAUSES_SECONDS[min(looks, len(_PAUSES_SECONDS) - 1)]
         time.sleep(pause_seconds)
         looks += 1
+        _renew(lease)
+
+
+def _renew(lease: Lease) -> None:
+    """Renew a lease. Without it the reconciler may stop the query, which is worth a warning."""
+    try:
+        lease.renew_if_due()
+    except S3Error as error:
+        _warn(f"{error} The reconciler may stop the query {LIFETIME} after its start.")
+
+
+def _remove(lease: Lease) -> None:
+    try:
+        lease.remove()
+    except S3Error as error:
+        _warn(f"{error} Nobody needs it any more.")
+
+
+def _may_be_started(error: BaseException) -> bool:
+    """Return whether Athena may run a query whose submission ended in an error, or a signal."""
+    if isinstance(error, ClientError | BotoCoreError):
+        return error_kind(error).retryable
+    return not isinstance(error, QueryFailedError)
+
+
+def _stop_by_marker(submission: Submission, aws: Aws) -> None:
+    """Stop a query whose id is not known, because its start was not answered."""
+    try:
+        for recent, execution in recent_submissions(aws.athena, submission.workgroup):
+            if recent.marker == submission.marker and execution.is_running:
+                _stop(execution.id, aws)
+    except (ClientError, BotoCoreError) as error:
+        _warn(f"A query may have been started, and cannot be looked for: {error}")
+
+
+def _stop(query_execution_id: str, aws: Aws) -> None:
+    try:
+        aws.athena.stop_query_execution(QueryExecutionId=query_execution_id)
+    except (ClientError, BotoCoreError) as error:
+        advice = f"Stop it in the console, or the reconciler does {LIFETIME} after its start."
+        _warn(f"Query {query_execution_id} may still run: {error} {advice}")
+
+
+def _warn(problem: str) -> None:
+    """Tell a problem beside the error that ends the command."""
+    print(problem, file=sys.stderr)

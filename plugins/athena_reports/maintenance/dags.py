@@ -35,6 +35,7 @@ def build_reconciler(every: timedelta = timedelta(minutes=10), doc: str | None =
             task_id="stop_unwanted_queries",
             workgroup=deployment.workgroup,
             environment=deployment.environment,
+            bucket_owner=deployment.bucket_owner,
         )
     return dag
 

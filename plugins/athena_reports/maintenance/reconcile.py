@@ -1,80 +1,130 @@
 """Stops queries that nobody waits for.
 
-Their worker was killed, their run has timed out, or the triggerer was down.
+Their worker was killed, their run has timed out, the triggerer was down, or an author's command
+died.
 """
 
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.sdk import Context
 
+from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.aws.s3 import S3
 from athena_reports.queries.execution import QueryExecution, elapsed_since
-from athena_reports.queries.ownership import Marker
+from athena_reports.queries.lease import is_expired
+from athena_reports.queries.ownership import AuthorMarker, Marker
 from athena_reports.queries.submission import recent_submissions
 from athena_reports.steps.airflow_errors import aws_errors
 
 GRACE = timedelta(minutes=1)  # the run of a younger query may not have been saved yet
 
 
-class AthenaReconcileOperator(AwsBaseOperator[AthenaHook]):
+_MarkedQuery = tuple[Marker | AuthorMarker, QueryExecution]
+
+
+class AthenaReconcileOperator(AwsBaseOperator[SharedSessionHook]):
     """Stops running queries of the environment that nobody waits for.
 
-    The run of such a query has ended, is gone, or has started a newer query.
+    The run of a task's query has ended, is gone, or has started a newer query. The marker and the
+    lease of an author's query have expired.
 
     Args:
         workgroup: The workgroup whose latest queries are looked through.
         environment: Name of the environment. Queries of other environments are left alone.
         grace: Younger queries are left alone.
+        bucket_owner: Account id that must own the bucket of the leases; empty for any.
         **kwargs: Arguments of `AwsBaseOperator`, such as `task_id` and `aws_conn_id`.
     """
 
-    aws_hook_class = AthenaHook
+    aws_hook_class = SharedSessionHook
     template_fields = ("workgroup", "environment")
     ui_color = "#e8d5b5"
 
     def __init__(
-        self, *, workgroup: str, environment: str, grace: timedelta = GRACE, **kwargs: Any
+        self,
+        *,
+        workgroup: str,
+        environment: str,
+        grace: timedelta = GRACE,
+        bucket_owner: str = "",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.workgroup = workgroup
         self.environment = environment
         self.grace = grace
+        self.bucket_owner = bucket_owner
 
     def execute(self, context: Context) -> list[str]:
         """Stop the unwanted queries, and return their query execution ids."""
         stopped = []
         with aws_errors(self.dag_id, task=self.task_id):
-            for marker, query in self._unwanted(context["ti"]):
+            queries = self._newest_first()
+            for marker, query in self._unwanted(queries, context["ti"]):
                 self.log.warning(
                     "Stopping query %s of %s, run %s.", query.id, marker.dag_id, marker.run_id
                 )
                 self.hook.stop_query(query.id)
                 stopped.append(query.id)
+            # Last: a lease that cannot be looked for fails the task, and keeps no other query
+            # running.
+            for author_marker, query in self._expired(queries):
+                self.log.warning(
+                    "Stopping query %s of %s, command %s.",
+                    query.id,
+                    author_marker.author,
+                    author_marker.command,
+                )
+                self.hook.stop_query(query.id)
+                stopped.append(query.id)
         return stopped
 
-    def _unwanted(self, ti: Any) -> Iterator[tuple[Marker, QueryExecution]]:
-        """Yield the environment's running queries that nobody waits for, the newest first."""
+    def _unwanted(
+        self, queries: list[_MarkedQuery], ti: Any
+    ) -> Iterator[tuple[Marker, QueryExecution]]:
+        """Yield the running queries of tasks that nobody waits for, the newest first."""
         # All queries count here, those that have ended too: a newer one shows that its owner no
         # longer waits for an older one.
         owners_with_a_newer_query = set()
-        for marker, query in self._newest_first():
+        for marker, query in queries:
+            if not isinstance(marker, Marker):
+                continue
             is_superseded = marker.owner in owners_with_a_newer_query
             owners_with_a_newer_query.add(marker.owner)
-            if marker.environment != self.environment or not query.is_running:
-                continue
-            if elapsed_since(query.submitted_at) < self.grace:
+            if not self._may_be_stopped(marker, query):
                 continue
             if is_superseded or not _is_active(ti, marker):
                 yield marker, query
 
-    def _newest_first(self) -> list[tuple[Marker, QueryExecution]]:
-        queries = []
+    def _expired(
+        self, queries: list[_MarkedQuery]
+    ) -> Iterator[tuple[AuthorMarker, QueryExecution]]:
+        """Yield the running queries of authors whose commands have died."""
+        for marker, query in queries:
+            if not isinstance(marker, AuthorMarker) or not self._may_be_stopped(marker, query):
+                continue
+            s3 = S3(self.hook.client("s3"), self.bucket_owner)
+            if is_expired(marker, query, s3):
+                yield marker, query
+
+    def _may_be_stopped(self, marker: Marker | AuthorMarker, query: QueryExecution) -> bool:
+        is_of_environment = marker.environment == self.environment
+        is_young = elapsed_since(query.submitted_at) < self.grace
+        return is_of_environment and query.is_running and not is_young
+
+    def _newest_first(self) -> list[_MarkedQuery]:
+        queries: list[_MarkedQuery] = []
         for submission, query in recent_submissions(self.hook.get_conn(), self.workgroup):
             queries.append((submission.marker, query))
-        return sorted(queries, key=lambda pair: pair[1].submitted_at, reverse=True)
+        return sorted(queries, key=_submitted_at, reverse=True)
+
+
+def _submitted_at(marked_query: _MarkedQuery) -> str:
+    _, query = marked_query
+    return query.submitted_at
 
 
 def _is_active(ti: Any, marker: Marker) -> bool:

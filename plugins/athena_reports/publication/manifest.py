@@ -154,6 +154,8 @@ class PublicationFacts(BaseModel, frozen=True):
     code_version: str
     # Kind and digest of what made the rows, by `logic_digest`; empty in a DAG of one's own.
     logic: str = ""
+    # The digest of the transforms alone, by `transforms_digest`; empty if it is not known.
+    transforms_logic: str = ""
 
 
 class Latest(BaseModel, frozen=True, extra="allow"):
@@ -278,6 +280,7 @@ class Manifest(Version, PublicationFacts, frozen=True):
             run=facts.run,
             code_version=facts.code_version,
             logic=facts.logic,
+            transforms_logic=facts.transforms_logic,
             restated_at=restated_at,
             earlier_versions=earlier_versions,
             repeated_queries=repeated_queries,

@@ -1,7 +1,7 @@
 """Whose query it is.
 
-An intention is a request of a run since its last clear. A comment in the SQL, the marker, carries
-it.
+An intention is a request of a run since its last clear, or of an author's command. A comment in the
+SQL, the marker, carries it.
 """
 
 import hashlib
@@ -22,11 +22,33 @@ _AFTER_FOLDER = re.escape(f"/' {_FORMAT}") + r"\Z"
 _FOLDER = re.compile(
     rf"(?<=\n\) TO ')(?P<unload_to>s3://[^']*/)[0-9a-f]{{32}}/\d+(?={_AFTER_FOLDER})"
 )
+_UNLOADED = re.compile(r"UNLOAD \(\n(?P<query>.*)\n\) TO 's3://[^']*/' .*\Z", re.DOTALL)
 _NO_INTENTION = "0" * 32
 
 
-class Marker(BaseModel, frozen=True, extra="forbid", strict=True):
-    """The last line of a query."""
+class _Comment(BaseModel, frozen=True, extra="forbid", strict=True):
+    """The last line of a query: one JSON object."""
+
+    @property
+    def line(self) -> str:
+        """The comment, with the line break before it."""
+        return _MARK + json.dumps(self.model_dump())
+
+    @classmethod
+    def find(cls, sql: str) -> Self | None:
+        """Return the marker of this kind in a query, or None.
+
+        `Submission.from_response` checks if it is true.
+        """
+        text = sql.rpartition(_MARK)[2]
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError:
+            return None
+
+
+class Marker(_Comment, frozen=True):
+    """The last line of the query of a task."""
 
     environment: str
     dag_id: str
@@ -38,31 +60,54 @@ class Marker(BaseModel, frozen=True, extra="forbid", strict=True):
     intention: str = ""  # digest of all that makes the intention
 
     @property
-    def line(self) -> str:
-        """The comment, with the line break before it."""
-        return _MARK + json.dumps(self.model_dump())
-
-    @property
     def owner(self) -> tuple[str | int, ...]:
         """The task instance that submitted it, in one run of one environment."""
         return (self.environment, self.dag_id, self.run_id, self.task_id, self.map_index)
 
-    def is_predecessor_of(self, other: Self) -> bool:
+    @property
+    def wanted_by(self) -> tuple[str | int, ...]:
+        """What of the marker makes the intention: the owner, and which clear of the run it is."""
+        return (*self.owner, self.generation)
+
+    def is_predecessor_of(self, other: "Marker | AuthorMarker") -> bool:
         """Whether this is the same task's intention from before its SQL or settings were edited."""
-        is_same_task = self.owner == other.owner and self.generation == other.generation
+        if not isinstance(other, Marker):
+            return False
+        is_same_task = self.wanted_by == other.wanted_by
         return is_same_task and self.intention != other.intention
 
-    @classmethod
-    def find(cls, sql: str) -> Self | None:
-        """Return the marker at the end of a query, or None.
 
-        It may be copied from another query: `Submission.from_response` looks whether it is.
-        """
-        text = sql.rpartition(_MARK)[2]
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError:
-            return None
+class AuthorMarker(_Comment, frozen=True):
+    """The last line of the query of an author's command. No task has such a marker.
+
+    The query is wanted for `expires_after_seconds` after Athena was asked for it, and for as long
+    after each renewal of its lease. That is counted by the clocks of AWS. The author's clock may be
+    wrong.
+    """
+
+    environment: str
+    author: str  # the ARN of the credentials, or the user of the operating system
+    command: str  # such as `plan`
+    command_id: str  # tells this query from every other one, also of the same author
+    expires_after_seconds: int
+    output: str = ""  # the output location that was asked for; a workgroup may have overruled it
+    intention: str = ""  # digest of all that makes the intention
+
+    @property
+    def wanted_by(self) -> tuple[str | int, ...]:
+        """What of the marker makes the intention."""
+        return (
+            "author",
+            self.environment,
+            self.author,
+            self.command,
+            self.command_id,
+            self.expires_after_seconds,
+        )
+
+    def is_predecessor_of(self, other: "Marker | AuthorMarker") -> bool:
+        """Whether the other one takes the place of this one: each command is on its own."""
+        return False
 
 
 def _into_folder(statement: str, intention: str, number: int) -> str:
@@ -75,6 +120,14 @@ def _without_folder(statement: str) -> str:
     return _into_folder(statement, _NO_INTENTION, 0)
 
 
+def query_of(statement: str) -> str:
+    """Return the query inside an UNLOAD of this module; another statement as it is."""
+    unload = _UNLOADED.match(statement)
+    if unload is None:
+        return statement
+    return unload["query"]
+
+
 class Submission(BaseModel, frozen=True):
     """A query, its marker, and the rest of the request that starts it."""
 
@@ -82,14 +135,14 @@ class Submission(BaseModel, frozen=True):
     context: Mapping[str, str]  # QueryExecutionContext
     workgroup: str
     result_configuration: Mapping[str, Any]
-    marker: Marker
+    marker: Marker | AuthorMarker
 
     @classmethod
     def make(
         cls,
         query: str,
         *,
-        owner: Marker,
+        owner: Marker | AuthorMarker,
         context: Mapping[str, str],
         workgroup: str,
         result_configuration: Mapping[str, Any],
@@ -131,7 +184,9 @@ class Submission(BaseModel, frozen=True):
         """
         execution = response["QueryExecution"]
         sql = execution.get("Query", "")
-        marker = Marker.find(sql)
+        marker: Marker | AuthorMarker | None = Marker.find(sql)
+        if marker is None:
+            marker = AuthorMarker.find(sql)
         if marker is None:
             return None
 
@@ -168,12 +223,11 @@ class Submission(BaseModel, frozen=True):
 
     @property
     def _intention(self) -> str:
-        """The digest of the task, its statement, and where the statement runs."""
+        """The digest of who wants the statement, the statement, and where it runs."""
         database = self.context.get("Database", "")
         catalog = self.context.get("Catalog", "").lower()  # as GetQueryExecution answers it
         parts = [
-            *self.marker.owner,
-            self.marker.generation,
+            *self.marker.wanted_by,
             self.marker.output,
             self.statement.strip(),
             database,

@@ -7,13 +7,12 @@ marker in the SQL of the recent executions tells that the query was started.
 import random
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from athena_reports.aws.errors import error_kind
-from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.periods.calendar import Period
 from athena_reports.queries.execution import QueryExecution, get_query_execution
 from athena_reports.queries.failures import QueryFailedError, is_current
@@ -38,12 +37,36 @@ class Submitted(BaseModel, frozen=True):
     inputs: tuple[InputCoverage, ...] = ()
 
 
-def submit_once(submission: Submission, hook: SharedSessionHook, *, is_retry: bool) -> str:
+class Caller(Protocol):
+    """What Athena is called by: a task's hook, or an author's shell."""
+
+    @property
+    def log(self) -> Any:
+        """The logger."""
+
+    def get_conn(self) -> Any:
+        """Return the client of Athena."""
+
+    def sending_once(self) -> Self:
+        """Return the same whose requests botocore does not repeat."""
+
+    def run_query(
+        self,
+        query: str,
+        query_context: dict[str, str],
+        result_configuration: dict[str, Any],
+        client_request_token: str | None = None,
+        workgroup: str = "primary",
+    ) -> str:
+        """Start a query, and return its query execution id."""
+
+
+def submit_once(submission: Submission, hook: Caller, *, is_retry: bool) -> str:
     """Return the id of the intention's current execution, or start one.
 
     Args:
         submission: The query with its marker, and the rest of the request.
-        hook: The hook by which Athena is called.
+        hook: The hook, or what else Athena is called by.
         is_retry: Whether the query may have been started already: then its marker is looked for
             first.
 
@@ -75,7 +98,7 @@ def _sleep(pause: float) -> None:
     time.sleep(pause * random.uniform(0.5, 1))
 
 
-def _submit(submission: Submission, hook: SharedSessionHook, may_be_started: bool) -> str:
+def _submit(submission: Submission, hook: Caller, may_be_started: bool) -> str:
     if not may_be_started:
         return _start(submission, hook, 0)
 
@@ -108,7 +131,7 @@ def _submit(submission: Submission, hook: SharedSessionHook, may_be_started: boo
     raise QueryFailedError(last, about=f"{problem} The last one")
 
 
-def _start(submission: Submission, hook: SharedSessionHook, number: int) -> str:
+def _start(submission: Submission, hook: Caller, number: int) -> str:
     """Send one request, and return the id of the execution.
 
     botocore may not repeat it: it would rely on the token alone, which Athena may have forgotten.

@@ -62,6 +62,19 @@ def logic_digest(
         "inputs": [_filter(source) for source in inputs_by_table],
         "transforms": transforms,
     }
+    return _digest(parts)
+
+
+def transforms_digest(transforms: Canonical) -> str:
+    """Return the digest of the transforms alone, written like that of the logic.
+
+    All other parts of the logic are in the rendered SQL. If this one is the same, that SQL with
+    today's transforms gives the rows of the logic of then.
+    """
+    return _digest({"transforms": transforms})
+
+
+def _digest(parts: Mapping[str, Any]) -> str:
     text = json.dumps(parts, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return f"{KIND}:{digest[:16]}"

@@ -19,7 +19,11 @@ from athena_reports.periods.sql_period import ParamValue, literal
 from athena_reports.reports.canonical import Canonical, UnreadableError
 from athena_reports.reports.column import Column, as_in_glue, named
 from athena_reports.reports.input import CONFIG, Input, mistake
-from athena_reports.reports.logic_digest import logic_digest, read_transforms
+from athena_reports.reports.logic_digest import (
+    logic_digest,
+    read_transforms,
+    transforms_digest,
+)
 from athena_reports.reports.sql_template import template_problem
 from athena_reports.rows.checks import Check, promised
 from athena_reports.rows.writer import Format
@@ -244,6 +248,11 @@ class Report(pydantic.BaseModel, frozen=True):
     def logic(self) -> str:
         """A digest of what makes the rows, with its kind: `v2:` and 16 hexadecimal digits."""
         return self._digest
+
+    @property
+    def transforms_logic(self) -> str:
+        """The digest of the transforms alone. All that else makes the rows is in the SQL."""
+        return transforms_digest(self._canonical_transforms)
 
     @cached_property
     def _canonical_transforms(self) -> Canonical:

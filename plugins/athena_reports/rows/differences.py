@@ -13,7 +13,7 @@ from athena_reports.rows.columns import TableColumn, is_number, quoted, read_par
 from athena_reports.rows.engine import Engine
 
 Value = str | None  # a value as text; None for NULL
-_SHOWN_EXAMPLES = 5
+_SHOWN_EXAMPLES = 3  # of each kind of change
 
 _IS_UNIQUE = """
 SELECT count(*) = (SELECT count(*) FROM (SELECT DISTINCT {key} FROM {file}))
@@ -47,12 +47,19 @@ SELECT
 FROM {pairs}
 """
 _CHANGED = "count(*) FILTER (WHERE kind = 'changed' AND changes[{place}])"
+# Only so many rows of each kind are held in memory.
 _EXAMPLES = """
-SELECT kind, key, old_values, new_values
-FROM {pairs}
-WHERE kind IS NOT NULL
+SELECT kind, example.key, example.old_values, example.new_values
+FROM (
+    SELECT
+        kind,
+        unnest(min({{'key': key, 'old_values': old_values, 'new_values': new_values}}, {limit}))
+            AS example
+    FROM {pairs}
+    WHERE kind IS NOT NULL
+    GROUP BY kind
+)
 ORDER BY ALL
-LIMIT {limit}
 """
 
 
@@ -65,7 +72,7 @@ class Change(BaseModel, frozen=True):
 
 
 class Differences(BaseModel, frozen=True):
-    """Counts of rows, columns that come, go, or change their type, and some examples of rows."""
+    """Counts of rows, columns that come, go, or change their type, and examples of each change."""
 
     # The columns that tell rows apart. If none do, a changed row is one removed and one added.
     key: tuple[str, ...]

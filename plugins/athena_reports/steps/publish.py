@@ -48,6 +48,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             digest. A period whose manifest has another digest of the same kind is outdated.
         reads_previous: Whether the SQL reads the period before, whose restatement makes this one
             stale.
+        transforms_logic: Digest of the transforms alone, as `Report.transforms_logic` gives it.
         keyed_outlets: Further assets, whose events have the id of the period as partition key. They
             are left out before Airflow 3.3, which has no such events.
         database: Glue database of the published table; None for no table.
@@ -71,6 +72,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         late_by: timedelta = timedelta(0),
         reads_previous: bool = False,
         logic: str = "",
+        transforms_logic: str = "",
         keyed_outlets: Sequence[Asset] = (),
         database: str | None = None,
         memory_limit: str = "128MB",
@@ -87,6 +89,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.late_by = late_by
         self.reads_previous = reads_previous
         self.logic = logic
+        self.transforms_logic = transforms_logic
         self.keyed_outlets = list(keyed_outlets) if HAS_KEYED_EVENTS else []
         self.add_outlets(self.keyed_outlets)
         self.database = database
@@ -168,6 +171,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             run=RunFacts(dag_id=self.dag_id, run_id=run_id),
             code_version=__version__,
             logic=self.logic,
+            transforms_logic=self.transforms_logic,
         )
 
     def _query_facts(self, query: QueryExecution, submission: Submitted) -> QueryFacts:

@@ -34,7 +34,7 @@ from athena_reports.queries.failures import (
     execution_verdict,
     is_current,
 )
-from athena_reports.queries.ownership import Submission
+from athena_reports.queries.ownership import Marker, Submission
 from athena_reports.queries.submission import Submitted, executions_of_intention, submit_once
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.airflow_errors import aws_errors, describe
@@ -228,7 +228,7 @@ class AthenaWaitSensor(AthenaSensor):
         if self._ti.try_number > 1 and not self._was_cleared:
             return True
         submission = Submission.from_response(self.hook.get_query_info(execution.id))
-        if submission is None:
+        if submission is None or not isinstance(submission.marker, Marker):
             return False
         was_retried = self._ti.xcom_pull(
             task_ids=submission.marker.task_id,

@@ -15,6 +15,8 @@ from airflow.sdk import DAG, Asset, Param, XComArg, get_parsing_context
 from airflow.utils.file import list_py_file_paths
 from jinja2 import StrictUndefined
 
+from athena_reports.alerts.notifying import Notifiers
+from athena_reports.alerts.sensors import AlertPolicy
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.periods.sql_period import ParamValue
@@ -35,15 +37,13 @@ from athena_reports.steps.run_query import (
 from athena_reports.steps.scan_limit import ScanEstimator, measured_scan
 from athena_reports.steps.transform import Recipe, transform_result
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
-from athena_reports.workflows.alert_sensors import AlertPolicy
-from athena_reports.workflows.alerts import (
+from athena_reports.workflows.alerts_dag import (
     build_alerts_dag,
     failure_callback,
     keep_reason,
     require_notifiers,
     warning_callback,
 )
-from athena_reports.workflows.notifying import Notifiers
 from athena_reports.workflows.preflight import require_account
 
 _WEIGHT_OF_STARTED_RUNS = 2  # what has begun is finished before another query starts
@@ -222,6 +222,7 @@ def build_dag(
             database=table_database,
             late_by=report.late_by,
             logic=report.logic,
+            transforms_logic=report.transforms_logic,
             reads_previous=any(source.previous for source in report.inputs),
             # Without a uri: a consumer that names the asset could not know it.
             outlets=[Asset(dag.dag_id)],
@@ -305,7 +306,9 @@ def _default_args(
     arguments: dict[str, Any] = {
         "owner": report.owner,
         "aws_conn_id": deployment.aws_conn_id,
+        # Airflow's API shows both, so `plan --apply` can tell what is deployed there.
         "environment": deployment.environment,
+        "logic": report.logic,
         "on_failure_callback": None,
         "on_retry_callback": None,
     }

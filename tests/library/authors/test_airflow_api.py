@@ -2,68 +2,174 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from http import HTTPStatus
+from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ReadTimeoutError
 from botocore.stub import Stubber
 
 from athena_reports.authors.airflow_api import (
+    Airflow,
     AirflowApiError,
     MwaaAirflow,
     check_pool,
     connect,
     require_dag,
     restate,
+    restating_run_id,
 )
-from tests.rest_api import TOKEN, rest_api
+from tests.rest_api import TOKEN, RestApi, Unanswered, rest_api
+
+LOGIC = "v2:0123456789abcdef"
+DETAILS = "GET /api/v2/dags/best_monthly/details"
+RUNS = "POST /api/v2/dags/best_monthly/dagRuns"
+RUN_ID = restating_run_id("2025-06", LOGIC, "a1")
+ARGUMENTS = {"default_args": {"owner": "us", "environment": "stg", "logic": LOGIC}}
 
 
-def test_at_an_address_airflow_is_asked_with_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def api() -> Iterator[RestApi]:
+    """An Airflow with one DAG and one pool."""
+    known = (DETAILS, RUNS, "GET /api/v2/pools/athena")
+    with rest_api(dict.fromkeys(known, HTTPStatus.OK), {DETAILS: ARGUMENTS}) as api:
+        yield api
+
+
+@pytest.fixture
+def airflow(api: RestApi, monkeypatch: pytest.MonkeyPatch) -> Airflow:
     monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
-    known = {
-        "GET /api/v2/dags/best_monthly": HTTPStatus.OK,
-        "GET /api/v2/pools/athena": HTTPStatus.OK,
-        "POST /api/v2/dags/best_monthly/dagRuns": HTTPStatus.OK,
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    return connect(f"{api.url}/")
+
+
+def test_at_an_address_airflow_is_asked_with_the_token(
+    api: RestApi, airflow: Airflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_dag(airflow, "best_monthly", environment="stg", logic=LOGIC)
+    assert not check_pool(airflow, "athena").problem
+    restate(airflow, "best_monthly", "2025-06", RUN_ID)
+    assert [request for request, _ in api.requests] == [DETAILS, "GET /api/v2/pools/athena", RUNS]
+    assert api.requests[-1][1] == {
+        "dag_run_id": RUN_ID,
+        "logical_date": None,
+        "conf": {"period": "2025-06"},
     }
-    with rest_api(known) as api:
-        airflow = connect(f"{api.url}/")
-        require_dag(airflow, "best_monthly")
-        assert not check_pool(airflow, "athena").problem
-        restate(airflow, "best_monthly", "2025-06")
-        assert [request for request, _ in api.requests] == list(known)
-        assert api.requests[-1][1] == {"logical_date": None, "conf": {"period": "2025-06"}}
 
-        assert "404 Not Found" in check_pool(airflow, "other").problem
-        with pytest.raises(AirflowApiError, match=r"GET /dags/best_weekly: .*404 Not Found"):
-            require_dag(airflow, "best_weekly")
-        monkeypatch.setenv("AIRFLOW_TOKEN", "expired")
-        with pytest.raises(AirflowApiError, match="401 Unauthorized"):
-            require_dag(connect(api.url), "best_monthly")
+    assert "404 Not Found" in check_pool(airflow, "other").problem
+    with pytest.raises(AirflowApiError, match=r"GET /dags/best_weekly/details: .*404 Not Found"):
+        require_dag(airflow, "best_weekly", environment="stg", logic=LOGIC)
+    monkeypatch.setenv("AIRFLOW_TOKEN", "expired")
+    with pytest.raises(AirflowApiError, match="401 Unauthorized"):
+        require_dag(connect(api.url), "best_monthly", environment="stg", logic=LOGIC)
 
 
-def test_on_mwaa_airflow_is_reached_by_invoke_rest_api() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"environment": "prd"}, "is of environment prd in this Airflow, and the shell is set to"),
+        ({"logic": "v2:1"}, r"has other logic in this Airflow \(v2:1\) than in these files"),
+        ({"logic": None}, r"has other logic in this Airflow \(None\)"),
+    ],
+)
+def test_an_airflow_of_another_environment_or_with_other_code_is_refused(
+    arguments: dict[str, Any], problem: str, api: RestApi, airflow: Airflow
+) -> None:
+    api.bodies = {DETAILS: {"default_args": ARGUMENTS["default_args"] | arguments}}
+    with pytest.raises(AirflowApiError, match=problem):
+        require_dag(airflow, "best_monthly", environment="stg", logic=LOGIC)
+
+
+NOT_DONE, DONE = Unanswered.NOT_DONE, Unanswered.DONE
+
+
+@pytest.mark.parametrize(
+    "unanswered", [[], [DONE], [NOT_DONE], [NOT_DONE, NOT_DONE], [NOT_DONE, DONE]], ids=str
+)
+def test_one_run_begins_whatever_is_not_answered_and_a_repetition_begins_none(
+    unanswered: list[Unanswered], api: RestApi, airflow: Airflow
+) -> None:
+    api.unanswered = list(unanswered)
+    begun = restate(airflow, "best_monthly", "2025-06", RUN_ID)
+    assert begun == (RUN_ID, "queued", False)
+    assert len(api.runs) == 1
+
+    assert restate(airflow, "best_monthly", "2025-06", RUN_ID) == (RUN_ID, "queued", True)
+    assert len(api.runs) == 1
+
+
+def test_an_airflow_that_never_answers_is_told_with_what_is_not_known(
+    api: RestApi, airflow: Airflow
+) -> None:
+    api.unanswered = [NOT_DONE] * 20
+    with pytest.raises(AirflowApiError, match=f"Run {RUN_ID} may have begun. Repeat the command"):
+        restate(airflow, "best_monthly", "2025-06", RUN_ID)
+    assert api.runs == {}
+
+
+def test_a_conflict_without_a_run_is_an_error(api: RestApi, airflow: Airflow) -> None:
+    api.statuses = {RUNS: HTTPStatus.CONFLICT}
+    with pytest.raises(AirflowApiError, match="409 Conflict"):
+        restate(airflow, "best_monthly", "2025-06", RUN_ID)
+
+
+def test_runs_of_other_periods_logic_or_versions_have_other_ids() -> None:
+    ids = {
+        restating_run_id(period, logic, version)
+        for period in ("2025-06", "2025-07")
+        for logic in (LOGIC, "v2:1")
+        for version in ("a1", "a2")
+    }
+    assert len(ids) == 8
+
+
+def test_on_mwaa_airflow_is_reached_by_invoke_rest_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
     client = boto3.client("mwaa", region_name="us-east-1")
     pool = {"Name": "reports-stg", "Path": "/pools/athena", "Method": "GET"}
-    body = {"logical_date": None, "conf": {"period": "2025-06"}}
-    run = {
+    body = {"dag_run_id": RUN_ID, "logical_date": None, "conf": {"period": "2025-06"}}
+    runs = "/dags/best_monthly/dagRuns"
+    run = {"Name": "reports-stg", "Path": runs, "Method": "POST", "Body": body}
+    look = {
         "Name": "reports-stg",
-        "Path": "/dags/best_monthly/dagRuns",
-        "Method": "POST",
-        "Body": body,
+        "Path": f"{runs}/{RUN_ID}",
+        "Method": "GET",
     }
+    queued = {"RestApiStatusCode": 200, "RestApiResponse": {"state": "queued"}}
     mwaa = MwaaAirflow(client, "reports-stg")
+
+    def refuse(stubber: Stubber, asked: Any, status: int) -> None:
+        stubber.add_client_error(
+            "invoke_rest_api",
+            "RestApiServerException" if status >= 500 else "RestApiClientException",
+            expected_params=asked,
+            modeled_fields={"RestApiStatusCode": status, "RestApiResponse": {}},
+        )
+
     with Stubber(client) as stubber:
-        for asked in (pool, run):
-            stubber.add_response(
-                "invoke_rest_api", {"RestApiStatusCode": 200, "RestApiResponse": {}}, asked
-            )
-            stubber.add_client_error(
-                "invoke_rest_api", "RestApiClientException", expected_params=asked
-            )
+        stubber.add_response("invoke_rest_api", queued, pool)
+        refuse(stubber, pool, 404)
         assert not check_pool(mwaa, "athena").problem
         assert "ATHENA_REPORTS_POOL" in check_pool(mwaa, "athena").problem
-        restate(mwaa, "best_monthly", "2025-06")
+
+        stubber.add_response("invoke_rest_api", queued, run)
+        assert restate(mwaa, "best_monthly", "2025-06", RUN_ID) == (RUN_ID, "queued", False)
+        refuse(stubber, run, 400)
         with pytest.raises(AirflowApiError, match="POST /dags/best_monthly/dagRuns"):
-            restate(mwaa, "best_monthly", "2025-06")
+            restate(mwaa, "best_monthly", "2025-06", RUN_ID)
+        refuse(stubber, run, 409)
+        stubber.add_response("invoke_rest_api", queued, look)
+        assert restate(mwaa, "best_monthly", "2025-06", RUN_ID) == (RUN_ID, "queued", True)
+        refuse(stubber, run, 504)
+        stubber.add_response("invoke_rest_api", queued, look)
+        assert restate(mwaa, "best_monthly", "2025-06", RUN_ID) == (RUN_ID, "queued", False)
         stubber.assert_no_pending_responses()
+
+    def time_out(**_: Any) -> None:
+        raise ReadTimeoutError(endpoint_url="https://airflow")
+
+    monkeypatch.setattr(client, "invoke_rest_api", time_out)
+    with pytest.raises(AirflowApiError, match="may have begun"):
+        restate(mwaa, "best_monthly", "2025-06", RUN_ID)

@@ -57,6 +57,31 @@ def test_a_preview_that_runs_pays_one_query_and_shows_its_rows(shell: Shell, flo
     assert query["Status"]["State"] == "SUCCEEDED"
 
 
+@pytest.mark.parametrize(("severity", "expected"), [("fail", 1), ("warn", 0)])
+def test_a_failed_check_is_an_exit_code_after_all_is_shown(
+    severity: str, expected: int, shell: Shell, flown: Flown
+) -> None:
+    file = flown.root / "dags" / "flown.py"
+    check = f'checks=[checks.rows(at_most=3, severity="{severity}"), '
+    file.write_text(file.read_text().replace("checks=[", check))
+    code, _ = shell("preview", "flown", "2013-03-11", "--run")
+    assert code == expected
+    assert "Nothing is published." in shell.output
+    code, _ = shell("plan", "flown", "--last", "1", "--yes", "--json")
+    assert code == expected
+    (period,) = json.loads(shell.output)["periods"]
+    assert bool(period["failed"]) == bool(expected)
+
+
+def test_a_period_without_rows_is_one_that_would_not_be_published(
+    shell: Shell, flown: Flown
+) -> None:
+    flown.edit("GROUP BY", "AND distance < 0 GROUP BY")
+    code, _ = shell("plan", "flown", "--last", "1", "--yes")
+    assert code == 1
+    assert "2013-03-18 would not be published. There are no rows" in shell.output
+
+
 def test_the_folder_that_is_named_counts_more_than_the_one_of_the_shell(
     shell: Shell, flown: Flown, tmp_path: Path
 ) -> None:
@@ -76,7 +101,7 @@ def test_costs_name_the_file_whose_reports_are_not_among_them(flown: Flown) -> N
         "from athena_reports import build_dag\nthis is no Python\n"
     )
     done = flown.run("costs", "--json")
-    assert done.returncode == 0
+    assert done.returncode == 1  # after all is shown
     assert json.loads(done.stdout)["reports"].keys() == {DAG_ID}
     assert "broken.py cannot be imported: SyntaxError" in done.stderr
 

@@ -43,6 +43,7 @@ NO_CHANGES = Differences(
 )
 AS_PUBLISHED = PlannedPeriod(
     period="2025-06-08",
+    version="a1",
     rows=3,
     differences=NO_CHANGES,
     failed="",

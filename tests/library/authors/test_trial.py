@@ -1,16 +1,22 @@
 """A trial pays the query that the run would pay."""
 
+import getpass
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from athena_reports import build_dag
+from athena_reports import Input, build_dag
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws, trial
-from athena_reports.errors import QueryError
+from athena_reports.errors import AthenaReportsError, QueryError
 from tests.library.conftest import MakeReport
+from tests.library.publication.publishing import WEEKS, Place, facts
 from tests.library.steps.tasks import TOKYO_WEEK, WEEK, context
-from tests.simulation.memory_athena import MemoryAthena, Plan
+from tests.simulation.clock import VirtualClock
+from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error
 
 NOBODY: Any = None
 
@@ -42,15 +48,138 @@ def test_a_trial_asks_athena_as_the_run_does(
     athena.plan = lambda _: Plan.failing(1006, category=2)
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
     says = r"^plays_weekly, period 2025-06-08: Query q-2 is FAILED"
-    with pytest.raises(QueryError, match=says) as failure, trial(DeclaredReport(dag), WEEK, aws):
+    declared = DeclaredReport(dag)
+    with (
+        pytest.raises(QueryError, match=says) as failure,
+        trial(declared, WEEK, aws, command="plan"),
+    ):
         raise AssertionError("it has rows")
     assert str(failure.value).endswith(" Correct it. Run the command again.")
     assert "Clear" not in str(failure.value)
 
     of_run, of_trial = (dict(query.request) for query in athena.queries.values())
     sql, _, marker = of_run.pop("QueryString").strip().partition("\n")
+    sql_of_trial, _, marker_of_trial = of_trial.pop("QueryString").partition("\n")
+    assert sql_of_trial == sql
     assert marker.startswith("-- ")
-    assert of_trial.pop("QueryString") == sql
+    told = json.loads(marker_of_trial.removeprefix("-- athena-reports: "))
+    assert told["author"] == getpass.getuser()  # nobody answers for STS here
+    assert (told["environment"], told["command"]) == ("dev", "plan")
+    assert told["expires_after_seconds"] == 30 * 60
     assert of_run["ResultConfiguration"].keys() == configured
     assert of_trial.pop("ResultConfiguration", {}) == of_run.pop("ResultConfiguration")
     assert of_trial == of_run
+
+
+class KilledError(BaseException):
+    """A signal, as it unwinds a command."""
+
+
+SIGNALS = [KilledError(), SystemExit(143)]
+ERRORS = [LOST, THROTTLED, api_error("AccessDeniedException")]
+WAYS_OUT: list[tuple[str, bool, BaseException]] = [
+    *(("GetQueryExecution", is_done, error) for is_done in (False, True) for error in ERRORS),
+    *(("GetQueryExecution", is_done, error) for is_done in (False, True) for error in SIGNALS),
+    *(("StartQueryExecution", False, error) for error in ERRORS),
+    *(("StartQueryExecution", is_done, error) for is_done in (False, True) for error in SIGNALS),
+]
+
+
+@pytest.mark.parametrize(("action", "is_done", "error"), WAYS_OUT, ids=repr)
+def test_no_query_runs_on_when_its_command_has_ended(
+    action: str,
+    is_done: bool,
+    error: BaseException,
+    make_report: MakeReport,
+    athena: MemoryAthena,
+    clock: VirtualClock,
+) -> None:
+    """Whatever ends the command, while a query is submitted or waited for."""
+    athena.plan = lambda _: Plan.endless()
+
+    def strike(called: str) -> None:
+        looks = 0 if action == "StartQueryExecution" else 8
+        if called == action and athena.count(action) > looks:
+            raise error
+
+    if is_done:
+        athena.after = strike
+    else:
+        athena.before = strike
+    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
+    declared = DeclaredReport(build_dag(make_report(), TOKYO_WEEK))
+    with pytest.raises(type(error)), trial(declared, WEEK, aws, command="plan"):
+        raise AssertionError("it has rows")
+    assert set(athena.states) <= {"CANCELLED"}
+    if action == "GetQueryExecution":
+        assert len(athena.states) == 1
+
+
+def test_a_start_that_was_not_answered_is_one_query(
+    make_report: MakeReport, athena: MemoryAthena
+) -> None:
+    athena.plan = lambda _: Plan.failing(1006, category=2)
+
+    def lose(called: str) -> None:
+        if called == "StartQueryExecution" and athena.count(called) == 1:
+            raise LOST
+
+    athena.after = lose
+    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
+    declared = DeclaredReport(build_dag(make_report(), TOKYO_WEEK))
+    with pytest.raises(QueryError), trial(declared, WEEK, aws, command="plan"):
+        raise AssertionError("it has rows")
+    assert athena.states == ["FAILED"]
+
+
+def test_a_query_that_cannot_be_stopped_is_told(
+    make_report: MakeReport, athena: MemoryAthena, capsys: pytest.CaptureFixture[str]
+) -> None:
+    athena.plan = lambda _: Plan.endless()
+
+    def refuse(called: str) -> None:
+        if called in ("GetQueryExecution", "StopQueryExecution"):
+            raise api_error("AccessDeniedException")
+
+    athena.before = refuse
+    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
+    declared = DeclaredReport(build_dag(make_report(), TOKYO_WEEK))
+    with (
+        pytest.raises(ClientError, match="AccessDenied"),
+        trial(declared, WEEK, aws, command="plan"),
+    ):
+        raise AssertionError("it has rows")
+    assert "Query q-1 may still run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("other", ["", "case_1"])
+def test_max_scan_holds_for_every_caller_but_not_for_the_rows_of_a_case(
+    other: str,
+    make_report: MakeReport,
+    athena: MemoryAthena,
+    sql_folder: Path,
+    tabled: Place,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The published week scanned 20 MB."""
+    assert tabled.table is not None
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET", tabled.location.report.bucket)
+    monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", tabled.table.database)
+    tabled.publish(tabled.upload("a"), facts())
+    (sql_folder / "plays.sql").write_text(
+        "SELECT user_id FROM plays WHERE {{ inputs.plays.partitions }}"
+    )
+    report = make_report(inputs=[Input("plays")], max_scan="1 MB")
+    declared = DeclaredReport(build_dag(report, WEEKS))
+    athena.plan = lambda _: Plan.failing(1006, category=2)
+    aws = Aws(athena, tabled.table.glue, tabled.s3)  # type: ignore[arg-type]
+    with (
+        pytest.raises(AthenaReportsError) as ended,
+        trial(declared, WEEKS.period("2025-06-15"), aws, command="plan", database=other),
+    ):
+        raise AssertionError("it has rows")
+    if other:
+        assert "the SQL is not valid" in str(ended.value)
+    else:
+        assert "max_scan is 1,000,000. No query was started." in str(ended.value)
+        assert athena.states == []

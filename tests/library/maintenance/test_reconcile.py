@@ -11,8 +11,9 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG
 
 from athena_reports.maintenance.reconcile import GRACE, AthenaReconcileOperator
+from athena_reports.queries.lease import LIFETIME
+from tests.library.queries.samples import of_author, start_sql, submission
 from tests.library.queries.samples import start as start_all
-from tests.library.queries.samples import start_sql, submission
 from tests.simulation.clock import VirtualClock
 from tests.simulation.memory_athena import MemoryAthena, Plan, api_error
 
@@ -94,3 +95,32 @@ def test_a_call_that_athena_does_not_serve_names_the_task_that_made_it(
     message = str(caught.value)
     assert message.startswith("athena_reports_reconciler: ")
     assert message.endswith("Clear stop and its downstream tasks to try again.")
+
+
+def test_the_query_of_an_author_is_stopped_when_its_marker_has_expired(
+    clock: VirtualClock, athena: MemoryAthena
+) -> None:
+    """Without a place for a lease; tests/library/queries/test_lease.py has the leases."""
+    id_, _ = start_all(
+        athena, of_author(output=""), of_author(output="", environment="stg", command="test")
+    )
+    of_task = start(athena)
+    ti = TaskInstance()
+
+    assert reconcile(clock, ti) == [of_task]
+    assert reconcile(clock, ti, LIFETIME - GRACE - timedelta(seconds=1)) == []
+    assert reconcile(clock, ti, timedelta(seconds=1)) == [id_]
+    assert athena.states == ["CANCELLED", "RUNNING", "CANCELLED"]
+    assert {asked["dag_id"] for asked in ti.asked} == {"plays_weekly"}  # and no run of an author
+
+
+def test_a_lease_that_cannot_be_looked_for_fails_the_task_and_spares_no_other_query(
+    clock: VirtualClock, athena: MemoryAthena
+) -> None:
+    of_authors = start_all(athena, of_author())
+    of_task = start(athena)
+    with pytest.raises(AirflowException, match=r"s3://results/leases/q-1\.json cannot be listed"):
+        reconcile(clock, after=LIFETIME)
+    assert len(of_authors) == 1
+    assert athena.queries[of_task].cancelled_at is not None
+    assert athena.states == ["RUNNING", "CANCELLED"]

@@ -55,6 +55,7 @@ MANIFEST = Manifest(
     run=RunFacts(dag_id="plays_weekly", run_id="run-1"),
     code_version="0.1.0",
     logic="v2:0123456789abcdef",
+    transforms_logic="v2:fedcba9876543210",
 )
 MANIFEST_JSON = """\
 {
@@ -91,6 +92,7 @@ MANIFEST_JSON = """\
   },
   "code_version": "0.1.0",
   "logic": "v2:0123456789abcdef",
+  "transforms_logic": "v2:fedcba9876543210",
   "version": "0123456789abcdef",
   "ordered": true,
   "rows": 2,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from athena_reports.queries.ownership import Marker, Submission
+from athena_reports.queries.ownership import AuthorMarker, Marker, Submission
 from tests.simulation.memory_athena import MemoryAthena
 
 OWNER: dict[str, Any] = {
@@ -13,6 +13,14 @@ OWNER: dict[str, Any] = {
     "task_id": "run_query",
     "map_index": -1,
     "generation": "0",
+}
+
+AUTHOR: dict[str, Any] = {
+    "environment": "dev",
+    "author": "arn:aws:sts::123456789012:assumed-role/authors/ann@example.org",
+    "command": "plan",
+    "command_id": "0" * 32,
+    "expires_after_seconds": 1800,
 }
 
 
@@ -33,6 +41,17 @@ def submission(
         workgroup=workgroup,
         result_configuration={"OutputLocation": output} if output else {},
         unload_to=unload_to,
+    )
+
+
+def of_author(sql: str = "SELECT 1", *, output: str = "s3://results/", **author: Any) -> Submission:
+    """The submission of an author's command."""
+    return Submission.make(
+        sql,
+        owner=AuthorMarker(**AUTHOR | author),
+        context={"Catalog": "AwsDataCatalog", "Database": "database_dev"},
+        workgroup="dev",
+        result_configuration={"OutputLocation": output} if output else {},
     )
 
 

@@ -5,14 +5,56 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.queries.ownership import Marker, Submission
-from tests.library.queries.samples import OWNER, start, start_sql, submission
+from athena_reports.queries.ownership import AuthorMarker, Marker, Submission, query_of
+from tests.library.queries.samples import (
+    AUTHOR,
+    OWNER,
+    of_author,
+    start,
+    start_sql,
+    submission,
+)
 from tests.simulation.memory_athena import MemoryAthena
 
 TEXTS = st.text(st.characters(codec="utf-8"))
 MARKERS = st.builds(
     Marker, **dict.fromkeys(Marker.model_fields, TEXTS) | {"map_index": st.integers()}
 )
+
+
+AUTHOR_MARKERS = st.builds(
+    AuthorMarker,
+    **dict.fromkeys(AuthorMarker.model_fields, TEXTS) | {"expires_after_seconds": st.integers()},
+)
+
+
+@given(TEXTS, MARKERS, AUTHOR_MARKERS)
+def test_a_marker_of_an_author_is_never_that_of_a_task(
+    sql: str, of_task: Marker, of_author: AuthorMarker
+) -> None:
+    assert AuthorMarker.find(sql + of_author.line) == of_author
+    assert Marker.find(sql + of_author.line) is None
+    assert AuthorMarker.find(sql + of_task.line) is None
+    assert of_author != of_task
+    assert not of_author.is_predecessor_of(of_task)
+    assert not of_task.is_predecessor_of(of_author)
+
+
+def test_what_an_author_started_can_be_read_back_and_tells_whose_it_is() -> None:
+    athena, made = MemoryAthena(), of_author()
+    (id_,) = start(athena, made)
+    found = Submission.from_response(athena.get_query_execution(id_))
+    assert found is not None
+    assert found.marker == made.marker
+    line = made.sql(0).splitlines()[-1]
+    told = json.loads(line.removeprefix("-- athena-reports: "))
+    assert len(told.pop("intention")) == 32
+    assert told == {**AUTHOR, "output": "s3://results/"}
+
+    (other,) = start(athena, made.model_copy(update={"statement": "SELECT 1000"}))
+    assert Submission.from_response(athena.get_query_execution(other)) is None
+    again = of_author(command_id="1" * 32)
+    assert again.token(0) != made.token(0)
 
 
 @given(TEXTS, MARKERS, TEXTS, MARKERS)
@@ -133,3 +175,9 @@ def test_each_execution_of_an_unload_writes_into_a_folder_of_its_own(
     options = "WITH (format = 'PARQUET', compression = 'ZSTD')"
     assert sql == f"UNLOAD (\n{statement}\n) TO '{folder}' {options}{made.marker.line}"
     assert Marker.find(sql) == made.marker
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1), st.booleans())
+def test_the_query_of_a_kept_statement_is_the_rendered_one(sql: str, is_unloaded: bool) -> None:
+    made = submission(sql, unload_to="s3://results/unload/" if is_unloaded else None)
+    assert query_of(made.statement) == sql.rstrip().removesuffix(";").rstrip()

@@ -18,7 +18,7 @@ from athena_reports.queries.submission import (
     recent_submissions,
     submit_once,
 )
-from tests.library.queries.samples import start, submission
+from tests.library.queries.samples import of_author, start, submission
 from tests.simulation.clock import VirtualClock
 from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error
 
@@ -101,3 +101,11 @@ def test_the_latest_executions_are_asked_for_in_pages_that_athena_allows(
     assert found == {f"q-{number}" for number in range(320, 320 - LOOK_BACK, -1)}
     assert athena.count("BatchGetQueryExecution") == LOOK_BACK / 50
     assert list(recent_submissions(athena, "empty")) == []
+
+
+def test_a_retry_neither_adopts_nor_stops_what_an_author_runs(athena: MemoryAthena) -> None:
+    athena.plan = lambda _: Plan.endless()
+    start(athena, of_author())
+    submit()
+    assert athena.count("StopQueryExecution") == 0
+    assert athena.states == ["RUNNING", "RUNNING"]

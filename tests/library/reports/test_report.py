@@ -176,3 +176,18 @@ def test_a_template_that_asks_for_partitions_that_are_no_dates_is_a_mistake_of_i
         caught.value
     )
     assert says in str(caught.value)
+
+
+def test_the_digest_of_the_transforms_alone_changes_with_them_and_with_nothing_else(
+    make_report: MakeReport, sql_folder: Path
+) -> None:
+    report = make_report()
+    (sql_folder / "edited.sql").write_text("SELECT {{ params.top }}")
+    edited = make_report(
+        sql="edited.sql", params={"top": 5}, inputs=[Input("plays")], late_by=timedelta(days=1)
+    )
+    transformed = make_report(transform=lambda rows, _: rows)
+    assert edited.logic != report.logic
+    assert edited.transforms_logic == report.transforms_logic
+    assert transformed.transforms_logic != report.transforms_logic
+    assert make_report(logic_version="2").transforms_logic != report.transforms_logic

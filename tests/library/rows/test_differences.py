@@ -167,5 +167,16 @@ def test_a_column_that_rows_are_matched_by_may_change_its_type(
     assert found.columns_retyped == {"name": (before, after)}
 
 
+def test_each_kind_of_change_has_examples() -> None:
+    old = [(f"old {number}", 1) for number in range(9)] + [("both", 1), ("none", None)]
+    new = [(f"new {number}", 1) for number in range(9)] + [("both", 2), ("none", 1)]
+    found = compared(old, new, "name")
+    kinds = Counter(example.kind for example in found.examples)
+    assert kinds == {"added": 3, "removed": 3, "changed": 2}
+    changes = {example.key: example.columns for example in found.examples}
+    assert changes["both",] == {"value": ("1", "2")}
+    assert changes["none",] == {"value": (None, "1")}
+
+
 def test_a_key_that_a_version_has_not_is_none() -> None:
     assert compared([("a", 1)], [("a", 1)], "nobody").key == ()

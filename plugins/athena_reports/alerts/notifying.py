@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from airflow.sdk import BaseNotifier
 
-from athena_reports.workflows.alert import Alert
-from athena_reports.workflows.alert_record import ClaimResult, StoredRecord
+from athena_reports.alerts.alert import Alert
+from athena_reports.alerts.record import ClaimResult, StoredRecord
 
 NOTIFIER_LIMIT = timedelta(seconds=20)
 # Airflow ends the process that runs the callbacks of a DAG after 50 s

@@ -9,12 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG, BaseNotifier, BaseSensorOperator, Context, PokeReturnValue
 
-from athena_reports.periods.calendar import Cadence, Period
-from athena_reports.periods.run_period import period_of_run
-from athena_reports.publication.manifest import Manifest
-from athena_reports.reports.report import Report
-from athena_reports.steps.airflow_errors import report_errors
-from athena_reports.workflows.alert_kinds import (
+from athena_reports.alerts.kinds import (
     all_clear,
     all_clear_record,
     failure_alert,
@@ -26,21 +21,26 @@ from athena_reports.workflows.alert_kinds import (
     warning_record,
     warnings_of,
 )
-from athena_reports.workflows.lateness import deadline
-from athena_reports.workflows.notifying import Notifiers, tell
-from athena_reports.workflows.report_run import (
+from athena_reports.alerts.lateness import deadline
+from athena_reports.alerts.notifying import Notifiers, tell
+from athena_reports.alerts.report_run import (
     Cause,
     ReportRun,
     cause_of_lateness,
     failure_of,
     find_run,
 )
+from athena_reports.periods.calendar import Cadence, Period
+from athena_reports.periods.run_period import period_of_run
+from athena_reports.publication.manifest import Manifest
+from athena_reports.reports.report import Report
+from athena_reports.steps.airflow_errors import report_errors
 
 WHEN_DUE_TASK = "tell_when_due"
 WHEN_PUBLISHED_TASK = "tell_when_published"
 
-# A late period that is published after two weeks has been asked for by people. `alerts.py` lets as
-# many runs be active as a daily report has in this time.
+# A late period that is published after two weeks has been asked for by people. The DAG, in
+# `workflows/alerts_dag.py`, lets as many runs be active as a daily report has in this time.
 ALL_CLEAR_WITHIN = timedelta(days=14)
 _LOOK_EVERY = timedelta(minutes=10)
 _ENDED = ("success", "failed", "skipped", "upstream_failed")

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk import BaseNotifier
 
+from athena_reports.alerts import notifying
+from athena_reports.alerts.alert import Alert
+from athena_reports.alerts.notifying import call_within, named_notifiers, tell
+from athena_reports.alerts.record import StoredRecord
 from athena_reports.aws.s3 import S3
-from athena_reports.workflows import notifying
-from athena_reports.workflows.alert import Alert
-from athena_reports.workflows.alert_record import StoredRecord
-from athena_reports.workflows.notifying import call_within, named_notifiers, tell
-from tests.library.workflows.notifiers import Broken, Recorder
+from tests.library.alerts.notifiers import Broken, Recorder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -160,7 +160,7 @@ def test_a_process_that_is_ended_as_airflow_ends_it_does_not_wait_for_the_thread
 import atexit, os
 from datetime import timedelta
 from threading import Event
-from athena_reports.workflows.notifying import call_within
+from athena_reports.alerts.notifying import call_within
 try:
     call_within(timedelta(milliseconds=20), Event().wait)
 except TimeoutError:

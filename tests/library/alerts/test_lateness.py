@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.workflows.lateness import USUAL_DELAY, deadline
+from athena_reports.alerts.lateness import USUAL_DELAY, deadline
 
 ENDS = st.integers(0, 2_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 SECOND = timedelta(seconds=1)

@@ -15,14 +15,14 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.aws.s3 import S3
-from athena_reports.workflows.alert_record import (
+from athena_reports.alerts.record import (
     CLAIM_LASTS,
     AlertRecord,
     Claim,
     ClaimResult,
     StoredRecord,
 )
+from athena_reports.aws.s3 import S3
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

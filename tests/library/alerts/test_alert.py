@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.workflows.alert import Alert
+from athena_reports.alerts.alert import Alert
 
 
 class Page(HTMLParser):

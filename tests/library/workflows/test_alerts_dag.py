@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from athena_reports import Cadence, build_dag, daily, monthly, quarterly, weekly, yearly
 from athena_reports.errors import ReportError
 from athena_reports.scheduling.timetable import PeriodTimetable
+from tests.library.alerts.notifiers import Broken, Recorder
 from tests.library.conftest import MakeReport
 from tests.library.steps.tasks import TOKYO_WEEK, WEEK, Run
-from tests.library.workflows.notifiers import Broken, Recorder
 from tests.parsed import parse_dags
 
 DAG_FILE = """

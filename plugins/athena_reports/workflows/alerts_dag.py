@@ -12,6 +12,31 @@ from typing import Any
 
 from airflow.sdk import DAG, BaseNotifier
 
+from athena_reports.alerts.kinds import (
+    failure_alert,
+    failure_record,
+    published_manifest,
+    warning_alert,
+    warning_record,
+    warnings_of,
+)
+from athena_reports.alerts.notifying import (
+    NOTIFIER_LIMIT,
+    TIME_OF_DAG_CALLBACK,
+    TIME_OF_TASK_CALLBACK,
+    Notifiers,
+    call_within,
+    tell,
+)
+from athena_reports.alerts.report_run import REASON_XCOM
+from athena_reports.alerts.sensors import (
+    ALL_CLEAR_WITHIN,
+    WHEN_DUE_TASK,
+    WHEN_PUBLISHED_TASK,
+    AlertPolicy,
+    WhenDueSensor,
+    WhenPublishedSensor,
+)
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run
@@ -20,31 +45,6 @@ from athena_reports.reports.report import MAINTENANCE_TAG, Report
 from athena_reports.scheduling.run_types import ALL_BUT_BACKFILLS
 from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import settings
-from athena_reports.workflows.alert_kinds import (
-    failure_alert,
-    failure_record,
-    published_manifest,
-    warning_alert,
-    warning_record,
-    warnings_of,
-)
-from athena_reports.workflows.alert_sensors import (
-    ALL_CLEAR_WITHIN,
-    WHEN_DUE_TASK,
-    WHEN_PUBLISHED_TASK,
-    AlertPolicy,
-    WhenDueSensor,
-    WhenPublishedSensor,
-)
-from athena_reports.workflows.notifying import (
-    NOTIFIER_LIMIT,
-    TIME_OF_DAG_CALLBACK,
-    TIME_OF_TASK_CALLBACK,
-    Notifiers,
-    call_within,
-    tell,
-)
-from athena_reports.workflows.report_run import REASON_XCOM
 
 _LONGEST_REASON = 4_000  # characters; XCom is no place for a whole log
 _MANIFEST_LIMIT = timedelta(seconds=20)  # in a callback of the DAG

@@ -6,6 +6,9 @@ from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import conf
 
+from athena_reports.alerts.alert import Alert
+from athena_reports.alerts.record import StoredRecord
+from athena_reports.alerts.report_run import Cause
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.periods.calendar import Cadence, Period
@@ -15,9 +18,6 @@ from athena_reports.publication.manifest import Manifest
 from athena_reports.reports.report import Report
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
-from athena_reports.workflows.alert import Alert
-from athena_reports.workflows.alert_record import StoredRecord
-from athena_reports.workflows.report_run import Cause
 
 _STEP_AFTER_FAILURE = (
     "See the reason or the log of the task, mend that, and clear the run from there."

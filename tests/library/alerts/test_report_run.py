@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from airflow.sdk.execution_time import task_runner
 
-from athena_reports.workflows.report_run import ReportRun, cause_of_lateness, find_run
+from athena_reports.alerts.report_run import ReportRun, cause_of_lateness, find_run
+from tests.library.alerts.neighbour import RUN_ID, Airflow
 from tests.library.steps.tasks import WEEK
-from tests.library.workflows.neighbour import RUN_ID, Airflow
 from tests.simulation.memory_athena import MemoryAthena
 
 

@@ -1,0 +1,125 @@
+"""The query of an author's command ends with the command, however that ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from airflow.sdk import DAG
+
+from athena_reports.maintenance.dags import build_reconciler
+from athena_reports.queries.lease import LIFETIME
+from athena_reports.queries.ownership import AuthorMarker
+from local_aws.faults import Faults, Hold, Refuse
+from tests.flown import Flown, interrupt
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+SQL = "The miles of each carrier"
+COMMANDS = {
+    "preview": ("preview", "flown", "2013-03-11", "--run"),
+    "plan": ("plan", "flown", "--yes"),
+}
+
+
+@pytest.fixture
+def faults(flown: Flown) -> Iterator[Faults]:
+    """The faults of Athena. Queries of the report do not end."""
+    faults = Faults(flown.services.endpoint_url)
+    ids = [faults.add(Hold(sql=SQL, times=None))]
+    yield faults
+    for fault in faults.list():
+        if fault["id"] in ids or fault.get("sql") == SQL:
+            faults.clear(fault["id"])
+
+
+def is_struck(faults: Faults, kind: str = "Hold") -> bool:
+    return any(fault["struck"] for fault in faults.list() if fault["kind"] == kind)
+
+
+@contextmanager
+def waiting(flown: Flown, faults: Faults, command: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that waits for its query."""
+    with flown.start(*COMMANDS[command]) as process:
+        try:
+            while not is_struck(faults):
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.05)
+            yield process
+        finally:
+            process.kill()
+
+
+def new_queries(flown: Flown, before: set[str]) -> list[dict[str, Any]]:
+    return [query for query_id, query in flown.queries().items() if query_id not in before]
+
+
+def states(flown: Flown, before: set[str]) -> list[str]:
+    return [query["Status"]["State"] for query in new_queries(flown, before)]
+
+
+@pytest.mark.parametrize(
+    ("command", "number", "code"),
+    [
+        ("plan", signal.SIGINT, 130),
+        ("plan", signal.SIGTERM, 143),
+        ("preview", signal.SIGTERM, 143),
+        ("preview", signal.SIGHUP, 129),
+    ],
+)
+def test_a_signal_stops_the_paid_query_and_pays_no_other(
+    command: str, number: signal.Signals, code: int, flown: Flown, faults: Faults
+) -> None:
+    """A cancelled CI job, a closed terminal, Ctrl-C."""
+    before = set(flown.queries())
+    with waiting(flown, faults, command) as process:
+        done = interrupt(process, number)
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert states(flown, before) == ["CANCELLED"]
+
+
+def test_an_error_while_the_query_is_waited_for_stops_it(flown: Flown, faults: Faults) -> None:
+    before = set(flown.queries())
+    with waiting(flown, faults, "preview") as process:
+        faults.add(Refuse(action="GetQueryExecution", sql=SQL, message="No more looks"))
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    assert "No more looks" in errors
+    assert states(flown, before) == ["CANCELLED"]
+
+
+def reconcile() -> list[str]:
+    """Run the task of the reconciler."""
+    dag: DAG = build_reconciler()
+    context: Any = {"ti": None}
+    (task,) = dag.tasks
+    return list(task.execute(context))
+
+
+def test_the_reconciler_stops_what_a_killed_command_left_when_it_has_expired(
+    flown: Flown, faults: Faults
+) -> None:
+    before = set(flown.queries())
+    with waiting(flown, faults, "plan") as process:
+        process.kill()
+    (query,) = new_queries(flown, before)
+    marker = AuthorMarker.find(query["Query"])
+    assert marker is not None
+    assert marker.author.startswith("arn:aws:")  # as the local STS says
+    assert marker.environment == "dev"
+    assert states(flown, before) == ["RUNNING"]
+
+    now = datetime.now(UTC)
+    with time_machine.travel(now + LIFETIME - timedelta(minutes=2)):
+        assert reconcile() == []
+    with time_machine.travel(now + LIFETIME + timedelta(minutes=1)):
+        assert reconcile() == [query["QueryExecutionId"]]
+    assert states(flown, before) == ["CANCELLED"]

@@ -1,0 +1,143 @@
+"""`plan` tells what changes by late data from what changes by the edit,
+beside counts in the raw data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from local_aws.faults import End, Faults
+from tests.fixtures.reports import carriers
+from tests.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, Flown
+from tests.shell import Shell
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+LATE_DAY = "2013-03-15"  # of the same week as the edited one
+LAKE = "athena-lake-dev"
+PLAN = ("plan", DAG_ID, "--last", "2", "--yes")
+TRANSFORM = "transform=transforms.each_row(lambda row: row | {'flights': row['flights'] + 1}), "
+
+
+def flew(day: str) -> set[str]:
+    """The carriers that flew any miles on a day."""
+    start = datetime.fromisoformat(day).replace(tzinfo=UTC)
+    rows = carriers(start, start + timedelta(days=1))
+    return {row["carrier"] for row in rows if row["distance"]}
+
+
+@pytest.fixture
+def late(flown: Flown) -> Iterator[None]:
+    """The rows of a day arrive once more after its week was published."""
+    s3 = flown.services.s3
+    folder = f"flights/dt={LATE_DAY}/"
+    (stored,) = s3.list_objects_v2(Bucket=LAKE, Prefix=folder)["Contents"]
+    key = f"{folder}late.parquet"
+    s3.copy_object(Bucket=LAKE, Key=key, CopySource={"Bucket": LAKE, "Key": stored["Key"]})
+    yield
+    s3.delete_object(Bucket=LAKE, Key=key)
+
+
+def edit_transform(flown: Flown) -> None:
+    file = flown.root / "dags" / "flown.py"
+    text = file.read_text().replace("checks=[", f"{TRANSFORM}checks=[")
+    file.write_text(text.replace("checks, weekly", "checks, transforms, weekly"))
+
+
+def planned(shell: Shell) -> dict[str, Any]:
+    """The week of the edit and of the late data; the other week does not change by them."""
+    plan = shell.json(*PLAN)
+    (period,) = [period for period in plan["periods"] if period["period"] == EDITED_WEEK]
+    return period
+
+
+def counts(differences: dict[str, Any]) -> tuple[int, int, int]:
+    return differences["added"], differences["removed"], differences["changed"]
+
+
+def test_an_edit_alone_is_not_late_data(shell: Shell, flown: Flown) -> None:
+    flown.edit(*EDIT)
+    separation = planned(shell)["separation"]
+    assert counts(separation["late_data"]) == (0, 0, 0)
+    assert counts(separation["edit"]) == (0, 0, len(flew(EDITED_DAY)))
+    assert separation["scanned_bytes"] > 0
+    assert separation["price_usd"] > 0
+
+
+@pytest.mark.usefixtures("late")
+def test_late_data_alone_is_told_without_a_second_query(shell: Shell, flown: Flown) -> None:
+    before = len(flown.queries())
+    period = planned(shell)
+    assert len(flown.queries()) == before + 2  # of two periods
+    assert counts(period["separation"]["late_data"]) == (0, 0, len(flew(LATE_DAY)))
+    assert counts(period["separation"]["edit"]) == (0, 0, 0)
+    assert period["separation"]["scanned_bytes"] == 0
+
+
+@pytest.mark.usefixtures("late")
+def test_late_data_and_an_edit_are_told_apart(shell: Shell, flown: Flown) -> None:
+    flown.edit(*EDIT)
+    before = len(flown.queries())
+    period = planned(shell)
+    assert len(flown.queries()) == before + 3  # only where rows change
+    separation = period["separation"]
+    assert counts(separation["late_data"]) == (0, 0, len(flew(LATE_DAY)))
+    assert separation["late_data"]["columns"].keys() == {"flights", "distance"}
+    assert counts(separation["edit"]) == (0, 0, len(flew(EDITED_DAY)))
+    assert separation["edit"]["columns"].keys() == {"distance"}
+    assert counts(period["differences"]) == (0, 0, len(flew(EDITED_DAY) | flew(LATE_DAY)))
+    assert not period["not_separated"]
+
+    code, printed = shell(*PLAN)
+    assert code == 0
+    late_row = f"| {EDITED_WEEK} | late data | 0 | 0 | {len(flew(LATE_DAY))} | flights"
+    assert late_row in printed
+    assert f"| {EDITED_WEEK} | the edit | 0 | 0 | {len(flew(EDITED_DAY))} | distance" in printed
+    assert f"{EDITED_WEEK} by late data, for example:" in printed
+    assert f"{EDITED_WEEK} by the edit, for example:" in printed
+
+
+@pytest.mark.usefixtures("late")
+def test_where_the_transforms_were_edited_the_newer_partitions_are_named(
+    shell: Shell, flown: Flown
+) -> None:
+    edit_transform(flown)
+    period = planned(shell)
+    assert period["separation"] is None
+    assert period["not_separated"] == "the transforms were edited."
+    assert period["newer_partitions"] == [f"database_dev.flights/dt={LATE_DAY}"]
+    code, printed = shell(*PLAN)
+    assert code == 0
+    assert f"newer than what is published: database_dev.flights/dt={LATE_DAY}." in printed
+    assert "No partition of its inputs is newer than what is published." in printed
+
+
+@pytest.mark.usefixtures("late")
+def test_a_no_to_the_second_question_pays_the_edit_alone(flown: Flown) -> None:
+    flown.edit(*EDIT)
+    before = len(flown.queries())
+    done = flown.run("plan", DAG_ID, "--last", "2", answer="y\nn\n")
+    assert done.returncode == 0, done.stderr
+    assert len(flown.queries()) == before + 2
+    assert "the published SQL was not run" in done.stdout
+    assert f"newer than what is published: database_dev.flights/dt={LATE_DAY}." in done.stdout
+
+
+def test_published_sql_that_fails_today_is_told_and_the_plan_goes_on(
+    shell: Shell, flown: Flown
+) -> None:
+    flown.edit(*EDIT)
+    flown.edit("-- The miles", "-- All miles")
+    faults = Faults(flown.services.endpoint_url)
+    fault = faults.add(End(sql="-- The miles of each carrier", error_type=1301, category=2))
+    try:
+        period = planned(shell)
+    finally:
+        faults.clear(fault)
+    assert period["separation"] is None
+    assert period["not_separated"].startswith("the published SQL gives no rows today: ")
+    assert "a table does not exist" in period["not_separated"]
+    assert counts(period["differences"]) == (0, 0, len(flew(EDITED_DAY)))

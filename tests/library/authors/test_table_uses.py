@@ -1,0 +1,92 @@
+"""How often a query scans its tables; tests/integration/test_estimate.py asks Athena the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from athena_reports.authors.table_uses import table_uses
+
+FILTER = "(dt IN ('2025-06-01', '2025-06-02'))"
+FILTERS = {"plays": {FILTER}, "users": {FILTER}}
+W = f"WHERE {FILTER}"
+
+
+@pytest.mark.parametrize(
+    ("sql", "number", "are_filtered"),
+    [
+        (f"SELECT * FROM plays {W}", {"plays": 1}, True),
+        (f'select * from "Plays" where {FILTER} and a > 1 order by a, b', {"plays": 1}, True),
+        (
+            f"WITH a AS (SELECT * FROM plays {W}) SELECT * FROM a x JOIN a y USING (id)",
+            {"plays": 2},
+            True,
+        ),
+        (
+            f"WITH a AS (SELECT 1 FROM plays {W}), b (n) AS (SELECT * FROM a, a AS c)"
+            " SELECT * FROM b UNION ALL SELECT * FROM b INTERSECT SELECT 1",
+            {"plays": 4},
+            True,
+        ),
+        # A name inside hides one outside, and one with a database is never a CTE.
+        (
+            f"WITH plays AS (SELECT 1 FROM db.plays {W}) SELECT * FROM plays",
+            {"db.plays": 1},
+            False,
+        ),
+        (
+            f"WITH a AS (SELECT 1 FROM plays {W}) SELECT * FROM (WITH a AS (SELECT 2) SELECT * FROM"
+            " a) z",
+            {},
+            True,
+        ),
+        # More than the filter leaves.
+        ("SELECT * FROM plays", {"plays": 1}, False),
+        (f"SELECT * FROM plays {W} OR a = 1", {"plays": 1}, False),
+        (f"SELECT * FROM plays WHERE NOT {FILTER}", {"plays": 1}, False),
+        (f"SELECT * FROM plays {W} AND (a = 1 OR b = 2)", {"plays": 1}, True),
+        (f"SELECT * FROM plays a, plays b {W}", {"plays": 2}, False),
+        (f"SELECT * FROM plays {W} UNION SELECT * FROM plays", {"plays": 2}, False),
+        (
+            f"SELECT * FROM awsdatacatalog.db.other, plays {W}",
+            {"db.other": 1, "plays": 1},
+            False,
+        ),
+        (
+            f"WITH RECURSIVE a (n) AS (SELECT 1 FROM plays {W} UNION ALL SELECT n + 1 FROM a)"
+            " SELECT * FROM a",
+            {"plays": 1},
+            False,
+        ),
+        # What is no table.
+        (
+            "SELECT EXTRACT(YEAR FROM at), TRIM(BOTH ' ' FROM b) FROM plays"
+            f" CROSS JOIN UNNEST(c, d) AS t (e, f) {W} AND g IS DISTINCT FROM h",
+            {"plays": 1},
+            True,
+        ),
+        (
+            f"SELECT ' FROM a', \" FROM b\" -- FROM c\n/* JOIN d */ FROM plays {W}",
+            {"plays": 1},
+            True,
+        ),
+        # Where tables may stand.
+        (
+            f"SELECT * FROM (plays CROSS JOIN (SELECT id FROM users {W}) u) {W}",
+            {"plays": 1, "users": 1},
+            True,
+        ),
+        (
+            f"SELECT (SELECT MAX(a) FROM users {W}) FROM plays {W} AND a IN (SELECT b FROM plays"
+            f" {W})",
+            {"plays": 2, "users": 1},
+            True,
+        ),
+        (f"TABLE plays UNION ALL (SELECT * FROM users {W})", {"plays": 1, "users": 1}, False),
+        ("SELECT 1", {}, True),
+        ("SELECT ((", {}, True),
+    ],
+)
+def test_each_scan_is_counted_and_one_that_no_filter_bounds_is_noticed(
+    sql: str, number: dict[str, int], are_filtered: bool
+) -> None:
+    assert table_uses(sql, FILTERS) == (number, are_filtered)

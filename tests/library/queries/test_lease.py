@@ -1,0 +1,103 @@
+"""A query is wanted while its command lives, and for its lifetime after that."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from athena_reports.aws.s3 import S3
+from athena_reports.queries.execution import get_query_execution
+from athena_reports.queries.lease import LIFETIME, RENEW_EVERY, Lease, is_expired
+from athena_reports.queries.ownership import AuthorMarker
+from tests.library.queries.samples import of_author, start
+from tests.simulation.clock import VirtualClock, virtual_clock
+from tests.simulation.memory_athena import MemoryAthena, Plan
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MINUTES = st.integers(0, 180)
+
+
+class Command:
+    """A command that waits for a query, and the reconciler that looks at it."""
+
+    def __init__(self, clock: VirtualClock, s3: S3, output: str) -> None:
+        self.clock, self.s3, self.athena = clock, s3, MemoryAthena(plan=lambda _: Plan.endless())
+        submission = of_author(output=output)
+        (self.id,) = start(self.athena, submission)
+        assert isinstance(submission.marker, AuthorMarker)
+        self.marker = submission.marker
+        self.lease = Lease(self.marker, self.id, s3)
+
+    def live(self, minutes: int) -> None:
+        """Wait for the query, which nobody may stop meanwhile."""
+        for _ in range(minutes):
+            self.clock.sleep(60)
+            self.lease.renew_if_due()
+            assert not self.is_expired()
+
+    def is_expired(self) -> bool:
+        execution = get_query_execution(self.athena, self.id)  # type: ignore[arg-type]
+        return is_expired(self.marker, execution, self.s3)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(MINUTES)
+def test_a_query_is_wanted_while_its_command_lives_and_not_long_after(
+    s3: S3Client, bucket: str, minutes: int
+) -> None:
+    with virtual_clock() as clock:
+        command = Command(clock, S3(s3), f"s3://{bucket}/{minutes}/")
+        command.live(minutes)
+        clock.sleep((LIFETIME - RENEW_EVERY).total_seconds() - 60)  # as the command is killed
+        assert not command.is_expired()
+        clock.sleep((RENEW_EVERY + timedelta(minutes=1)).total_seconds())
+        assert command.is_expired()
+
+
+def test_a_lease_lies_beside_the_results_and_is_removed(
+    clock: VirtualClock, s3: S3Client, bucket: str
+) -> None:
+    def keys() -> list[str]:
+        return [found["Key"] for found in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+
+    command = Command(clock, S3(s3), f"s3://{bucket}/results/")
+    command.live(4)
+    assert keys() == []  # a short query needs none
+    command.live(60)
+    assert keys() == [f"results/leases/{command.id}.json"]
+    command.lease.remove()
+    assert keys() == []
+
+
+def test_without_a_place_for_a_lease_the_marker_stands_alone(
+    clock: VirtualClock, s3: S3Client
+) -> None:
+    """The workgroup manages its results."""
+    command = Command(clock, S3(s3), "")
+    command.live(29)
+    clock.sleep(60)
+    command.lease.renew_if_due()
+    assert command.is_expired()
+    command.lease.remove()
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_the_clock_of_the_author_does_not_count(s3: S3Client, bucket: str, hours: int) -> None:
+    """What counts is when Athena was asked, and when the lease came to S3."""
+    with virtual_clock() as clock:
+        clock.sleep(3600 * hours)
+        submission = of_author(output=f"s3://{bucket}/")
+        clock.sleep(-3600 * hours)
+        athena = MemoryAthena(plan=lambda _: Plan.endless())
+        (id_,) = start(athena, submission)
+        assert isinstance(submission.marker, AuthorMarker)
+        for minutes, expected in ((29, False), (1, True)):
+            clock.sleep(60 * minutes)
+            execution = get_query_execution(athena, id_)  # type: ignore[arg-type]
+            assert is_expired(submission.marker, execution, S3(s3)) == expected
