@@ -20,6 +20,7 @@ from athena_reports.maintenance.restatement import AthenaRestatementsOperator
 from athena_reports.publication.commit import read_manifest
 from tests.simulation.airflow_model import Run, task
 from tests.simulation.alerts_model import Alerts
+from tests.simulation.author_model import Authors
 from tests.simulation.promises import judge_followers
 from tests.simulation.world import BUCKET, DATABASE, DAYS, MORNING_SECONDS, PERIODS, WEEKS, World
 
@@ -39,6 +40,9 @@ def populate(world: World) -> None:
     if world.has_alerts:
         world.alerts = Alerts(world)
         world.spawn("check", world.alerts.play_check)
+    if world.has_authors:
+        world.authors = Authors(world, lambda: _try(world, reconcile))
+        world.spawn("author", world.authors.play)
 
 
 def add_run(world: World, run_id: str, period_id: str, *, after: float = 0.0) -> None:
@@ -52,11 +56,15 @@ def add_run(world: World, run_id: str, period_id: str, *, after: float = 0.0) ->
 def _repeat(world: World, act: Callable[[World], None]) -> None:
     world.pause(world.rng.uniform(0, 3 * MORNING_SECONDS))
     for _ in range(DAYS):
-        try:
-            act(world)
-        except (AirflowException, AthenaReportsError, ClientError, BotoCoreError) as error:
-            world.say(f"could not: {error}")  # so it is done the next time
+        _try(world, act)
         world.pause_until_morning()
+
+
+def _try(world: World, act: Callable[[World], None]) -> None:
+    try:
+        act(world)
+    except (AirflowException, AthenaReportsError, ClientError, BotoCoreError) as error:
+        world.say(f"could not: {error}")  # so it is done the next time
 
 
 def reconcile(world: World) -> None:
@@ -72,6 +80,8 @@ def reconcile(world: World) -> None:
         run = before.get(id_)
         wanted = run is not None and run.active and run.xcoms.get("run_query") == id_
         assert not wanted, f"the reconciler stopped {id_}, which was still waited for"
+        if world.authors is not None:
+            world.authors.judge_stop(id_)
 
 
 def restate(world: World) -> None:

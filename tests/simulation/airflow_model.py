@@ -221,6 +221,8 @@ class Attempt:
             outcome = "gone"
         if outcome == "done":
             self.run.xcoms[self.name] = found
+            if self.name == "run_query" and self.run.world.authors is not None:
+                self.run.world.authors.judge_adoption(found)
             if self.name == "publish":
                 self.run.published.append(self.run.xcoms["wait_for_query"]["submitted_at"])
         self.outcome = outcome
@@ -231,6 +233,14 @@ class Attempt:
             if self.calls_left <= 0:
                 raise CrashError
             self.calls_left -= 1
+
+    def crash(self) -> None:
+        """The worker dies."""
+        raise CrashError
+
+    def plan(self, number: int) -> Plan:
+        """How the query goes that it starts."""
+        return self.run.world.plan_of_run(self.run.period.id, number)
 
     def after_a_call(self) -> None:
         world = self.run.world

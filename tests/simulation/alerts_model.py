@@ -10,10 +10,10 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import BaseNotifier, PokeReturnValue
@@ -21,20 +21,22 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetDagRun
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.queries.retry_policy import RetryPolicy
-from athena_reports.workflows import alert_kinds, alerts, notifying
-from athena_reports.workflows.alert_kinds import failure_record
-from athena_reports.workflows.alert_record import StoredRecord
-from athena_reports.workflows.alert_sensors import (
+from athena_reports.alerts import kinds, notifying
+from athena_reports.alerts.kinds import failure_record
+from athena_reports.alerts.record import StoredRecord
+from athena_reports.alerts.sensors import (
     WHEN_DUE_TASK,
     WHEN_PUBLISHED_TASK,
     AlertPolicy,
     WhenDueSensor,
     WhenPublishedSensor,
 )
+from athena_reports.queries.retry_policy import RetryPolicy
+from athena_reports.workflows import alerts_dag
 from tests.library.steps.tasks import Supervisor
 from tests.simulation.airflow_model import Run, task
-from tests.simulation.world import BUCKET, DAY, PERIODS, REPORT, WEEKS, Actor, CrashError, World
+from tests.simulation.process import Process
+from tests.simulation.world import BUCKET, DAY, PERIODS, REPORT, WEEKS, CrashError, World
 
 CALLBACK_LIMIT_SECONDS = 50.0  # Airflow ends the process of a DAG's callbacks
 LOOK_EVERY_SECONDS = 600.0
@@ -42,6 +44,7 @@ PERIOD = PERIODS[-1]
 CHECK_RUN = "check"
 _ALWAYS = 1e6
 _ENDED = {"success", "failed"}
+_ERRORS = (AirflowException, ClientError, BotoCoreError)
 _Result = TypeVar("_Result")
 
 
@@ -55,53 +58,22 @@ class Topic:
 
 
 @dataclass(eq=False)
-class AlertProcess:
-    """A process that calls notifiers. It stands where a try of a report's task stands.
+class AlertProcess(Process):
+    """A process that calls notifiers, each in a thread.
 
     Attributes:
-        limit_seconds: After so long Airflow kills it.
         failure: The failure that it knows of.
         has_no_record: Whether S3 did not serve the record, so that it went on without.
-        outcome: How it ended; None while it lasts.
     """
 
-    world: World
-    limit_seconds: float
     failure: Topic | None = None
     has_no_record: bool = False
-    outcome: str | None = None
-    result: Any = None
-    threads: list[Actor] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.killed_at = self.world.clock.seconds + self.limit_seconds
-
-    def execute(self, function: Callable[[], Any]) -> None:
-        """Do what the process is for."""
-        outcome = "killed"
-        try:
-            self.result = function()
-            outcome = "done"
-        except CrashError:
-            self.world.say("the process is gone")
-        except (AirflowException, ClientError, BotoCoreError) as error:
-            self.world.say(f"to be retried: {error}")
-            outcome = "failed"
-        self.outcome = outcome
-        for thread in self.threads:  # they die with it
-            thread.wake = self.world.clock.seconds
-
-    def go_on(self) -> None:
-        """Called when a thread has slept, or has had its turn."""
-        if self.outcome is None and self.world.clock.seconds > self.killed_at:
-            self.outcome = "killed"
-        if self.outcome is not None:
-            raise CrashError
-
-    def after_a_call(self) -> None:
-        if self.world.happens("alerting process killed"):
-            self.outcome = "killed"
-            raise CrashError
+    @classmethod
+    def begin(cls, world: World, limit_seconds: float, failure: Topic | None = None) -> Self:
+        """Begin a process that Airflow kills after a time."""
+        dies_at = world.clock.seconds + limit_seconds
+        return cls(world, "alerting process killed", dies_at, failure=failure)
 
 
 class MemoryNotifier(BaseNotifier):
@@ -152,7 +124,7 @@ class Alerts:
         self.was_late = False
         self.task_states = {WHEN_DUE_TASK: "scheduled", WHEN_PUBLISHED_TASK: "scheduled"}
         patch.setattr(notifying, "call_within", self.call_within)
-        patch.setattr(alerts, "call_within", self.call_within)
+        patch.setattr(alerts_dag, "call_within", self.call_within)
         settings = SimpleNamespace(
             report_bucket=BUCKET,
             environment="dev",
@@ -160,7 +132,7 @@ class Alerts:
             bucket_owner="",
             encryption=None,
         )
-        patch.setattr(alert_kinds, "settings", lambda: settings)
+        patch.setattr(kinds, "settings", lambda: settings)
         give_up = notifying._Bookkeeper._give_up
 
         def note_and_give_up(bookkeeper: Any, record: StoredRecord, error: Exception) -> None:
@@ -261,8 +233,8 @@ class Alerts:
         if self.world.happens("callback lost"):
             return
         failure = Topic("failed", run.run_id, run.clear_number)
-        process = AlertProcess(self.world, CALLBACK_LIMIT_SECONDS, failure)
-        (callback,) = alerts.failure_callback(WEEKS, self.notifiers) or []
+        process = AlertProcess.begin(self.world, CALLBACK_LIMIT_SECONDS, failure)
+        (callback,) = alerts_dag.failure_callback(WEEKS, self.notifiers) or []
         dag_run = SimpleNamespace(
             conf={"period": run.period.id},
             run_type="manual",
@@ -279,7 +251,7 @@ class Alerts:
         }
         self.world.spawn(
             f"callback of {run.run_id}",
-            lambda: process.execute(lambda: callback(context)),
+            lambda: process.execute(lambda: callback(context), *_ERRORS),
             attempt=process,
         )
 
@@ -308,13 +280,13 @@ class Alerts:
         tries_left = 1 + RetryPolicy().retries
         while True:
             self.task_states[task_id] = "running"
-            process = AlertProcess(world, DAY)
+            process = AlertProcess.begin(world, DAY)
             sensor = task(kind, named, timeout=timedelta(days=30))
             context: Any = {"ti": self, "run_id": CHECK_RUN, "dag_run": self._check_run(started_at)}
             world.spawn(
                 f"{task_id} look",
                 lambda process=process, sensor=sensor, context=context: process.execute(
-                    lambda: sensor.poke(context)
+                    lambda: sensor.poke(context), *_ERRORS
                 ),
                 attempt=process,
             )

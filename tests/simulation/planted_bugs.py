@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import BotoCoreError
 from greenlet import getcurrent
 
+from athena_reports.alerts.record import ClaimResult, StoredRecord
 from athena_reports.aws.s3 import S3
 from athena_reports.maintenance import cleanup
 from athena_reports.publication import commit
@@ -20,8 +21,8 @@ from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.queries import submission
-from athena_reports.queries.ownership import Marker, Submission
-from athena_reports.workflows.alert_record import ClaimResult, StoredRecord
+from athena_reports.queries.lease import Lease
+from athena_reports.queries.ownership import AuthorMarker, Marker, Submission
 from tests.simulation.memory_athena import MemoryAthena
 from tests.simulation.world import World
 
@@ -152,6 +153,22 @@ def a_notifier_is_called_without_a_claim(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StoredRecord, "claim", lambda *_: ClaimResult.CLAIMED)
 
 
+def a_preview_has_no_marker(patch: pytest.MonkeyPatch) -> None:
+    sql = Submission.sql
+
+    def without_marker(made: Submission, number: int) -> str:
+        text = sql(made, number)
+        if isinstance(made.marker, AuthorMarker):
+            return text.removesuffix(made.marker.line)
+        return text
+
+    patch.setattr(Submission, "sql", without_marker)
+
+
+def a_lease_is_not_renewed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Lease, "renew_if_due", lambda _: None)
+
+
 BUGS: dict[Plant, int] = {  # each with a seed that has found it
     no_condition_on_writes: 14,
     no_look_for_the_marker: 5,
@@ -162,6 +179,8 @@ BUGS: dict[Plant, int] = {  # each with a seed that has found it
     follow_does_not_read_the_manifest_again: 424,
     a_version_is_named_by_its_content: 108,
     the_client_repeats_a_start: 0,
+    a_preview_has_no_marker: 48,
+    a_lease_is_not_renewed: 7,
     an_alert_is_noted_before_it_is_sent: 21,
     a_notifier_is_called_without_a_claim: 7,
 }

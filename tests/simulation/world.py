@@ -46,7 +46,9 @@ from tests.simulation.memory_store import MemoryGlue, MemoryS3
 
 if TYPE_CHECKING:
     from tests.simulation.airflow_model import Attempt, Run
-    from tests.simulation.alerts_model import AlertProcess, Alerts
+    from tests.simulation.alerts_model import Alerts
+    from tests.simulation.author_model import Authors
+    from tests.simulation.process import Process
 
 INCIDENTS = {
     # of any call
@@ -81,6 +83,8 @@ INCIDENTS = {
     "notifier hangs": 0.1,
     "notifier fails": 0.1,
     "alerting process killed": 0.06,
+    # of an author's command
+    "command killed": 0.01,
     # of people, and of the lake
     "SQL edited": 0.2,
     "cleared days later": 0.8,
@@ -108,15 +112,16 @@ class CrashError(BaseException):
 @dataclass(eq=False)
 class Actor:
     """Whoever acts beside others; `attempt` is the task's process that it is,
-    `scheduler` who waits for its end.
+    `scheduler` who waits for its end. One that had trouble was frozen, or had a call that failed.
     """
 
     name: str
     thread: greenlet
     wake: float
-    attempt: Attempt | AlertProcess | None = None
+    attempt: Attempt | Process | None = None
     scheduler: Actor | None = None
     is_frozen: bool = False
+    had_trouble: bool = False
     work: Work | None = None
 
 
@@ -157,12 +162,14 @@ class World:
     works: list[Work] = field(default_factory=list)
     last_work: dict[str, Work] = field(default_factory=dict)
     alerts: Alerts | None = None
+    authors: Authors | None = None
     judged: Counter[str] = field(default_factory=Counter)  # how often the followers were
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         features = random.Random(f"features of {self.seed}")
         self.has_alerts = features.random() < 0.25
+        self.has_authors = features.random() < 0.25
         self.hub = getcurrent()
         stop_seconds = self.rng.choice([0.0, 0.0, 2.0, 45.0])
         self.athena = MemoryAthena(
@@ -180,7 +187,7 @@ class World:
         act: Callable[[], None],
         *,
         after: float = 0.0,
-        attempt: Attempt | AlertProcess | None = None,
+        attempt: Attempt | Process | None = None,
     ) -> Actor:
         """Let somebody act from some seconds on."""
         scheduler = self.acting if attempt else None
@@ -275,6 +282,7 @@ class World:
         killed = (
             "crash",
             "alerting process",
+            "command killed",
             "worker killed",
             "task stopped",
             "task cleared",
@@ -301,8 +309,12 @@ class World:
             self.say(f"  {message % given if given else message}")
 
     def _plan(self, number: int) -> Plan:
-        """How the next query goes, and what its rows are."""
-        period_id = self.attempt.run.period.id
+        """How the next query goes, which the acting process starts."""
+        plan: Plan = self.attempt.plan(number)
+        return plan
+
+    def plan_of_run(self, period_id: str, number: int) -> Plan:
+        """How the query of a run goes, and what its rows are."""
         if self.happens("late events"):
             self.lake[period_id] = 1 - self.lake[period_id]
         self.rows[f"q-{number + 1}"] = (
@@ -341,21 +353,25 @@ class World:
             self.pause(self.rng.uniform(60, 1800))
         if self.happens("process frozen"):
             self.acting.is_frozen = True
+            self.acting.had_trouble = True
             self.pause(self.rng.uniform(60, 1800))
             self.acting.is_frozen = False
         self.say(action)
         if self.happens("throttled"):
+            self.acting.had_trouble = True
             raise THROTTLED.with_traceback(None)  # else it would keep all that has ever raised it
-        if self.attempt and self.happens("crash before a call"):
-            raise CrashError
+        if self.attempt is not None and self.happens("crash before a call"):
+            self.attempt.crash()
 
     def _after(self, action: str) -> None:
         if action == "StartQueryExecution":
             self._check_the_start()
         self.pause(self.rng.uniform(0, 0.4))
         if self.happens("answer lost"):
+            self.acting.had_trouble = True
             raise LOST.with_traceback(None)
         if self.happens("server error after the effect"):
+            self.acting.had_trouble = True
             raise _FAULT.with_traceback(None)
         if self.attempt is not None:
             self.attempt.after_a_call()
