@@ -65,6 +65,25 @@ def report_errors(about: str = "") -> Iterator[None]:
         raise _airflow_error(f"{about}{error}", retryable=error.retryable) from error
 
 
+@contextmanager
+def required_xcoms(problem: str) -> Iterator[None]:
+    """Fail for good where an XCom is missing that an earlier task should have pushed.
+
+    It is missing if somebody marked that task as success. Airflow raises XComNotFound for it when
+    it renders the arguments of a task (`PlainXComArg.resolve`), and would retry the task.
+
+    Args:
+        problem: The message of the failure.
+
+    Raises:
+        AirflowFailException: An XCom is missing.
+    """
+    try:
+        yield
+    except sdk.XComNotFound as error:
+        raise sdk.AirflowFailException(problem) from error
+
+
 def _airflow_error(message: str, *, retryable: bool) -> sdk.AirflowException:
     if retryable:
         return sdk.AirflowException(message)

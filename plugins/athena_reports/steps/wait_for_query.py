@@ -37,7 +37,7 @@ from athena_reports.queries.failures import (
 from athena_reports.queries.ownership import Submission
 from athena_reports.queries.submission import Submitted, executions_of_intention, submit_once
 from athena_reports.queries.wait_policy import WaitPolicy
-from athena_reports.steps.airflow_errors import aws_errors, describe
+from athena_reports.steps.airflow_errors import aws_errors, describe, required_xcoms
 from athena_reports.steps.run_query import RETRIED_XCOM
 from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
 
@@ -118,8 +118,16 @@ class AthenaWaitSensor(AthenaSensor):
         self._killed = False
         self._was_rescheduled = False  # whether this try has looked before, without a triggerer
 
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """Render the arguments. If run_query pushed nothing, the task fails for good."""
+        with required_xcoms(self._no_query_problem):
+            super().render_template_fields(context, jinja_env)
+
     def execute(self, context: Context) -> Any:
         """Ask once, then defer to the triggerer, or come back later."""
+        # A Jinja template renders a missing XCom as `None`.
+        if self.query_execution_id in (None, "", "None"):
+            raise AirflowFailException(self._no_query_problem)
         self._ti = context["ti"]
         self._was_rescheduled = bool(context.get("task_reschedule_count"))
         with self._translated_errors():
@@ -196,6 +204,17 @@ class AthenaWaitSensor(AthenaSensor):
         if self.submitted:
             period = Submitted.model_validate(self.submitted).period
         return describe(self.dag_id, period, self.environment)
+
+    @property
+    def _no_query_problem(self) -> str:
+        about = describe(self.dag_id, None, self.environment)
+        problem = f"{about}: {self.task_id} has no query to wait for."
+        advice = "If run_query was marked as success, clear run_query and its downstream tasks."
+        by_hand = (
+            "In a DAG of your own, give query_execution_id=run_query.output and "
+            "submitted=XComArg(run_query, key='submitted')."
+        )
+        return f"{problem} {advice} {by_hand}"
 
     @property
     def _was_cleared(self) -> bool:
