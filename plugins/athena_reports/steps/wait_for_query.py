@@ -69,12 +69,14 @@ class AthenaWaitSensor(AthenaSensor):
             messages.
         environment: Name of the environment, for messages.
         deferrable: Whether the triggerer waits.
+        sleep_time: Refused, as the policy takes its place.
+        max_retries: Refused, as the policy takes its place.
         kwargs: Arguments of AthenaSensor. A wait that `soft_fail` or `never_fail` skips stops the
-            query. The policy takes the place of four of them: `sleep_time` and `max_retries` have
-            no effect, `exponential_backoff` and `max_wait` are refused.
+            query. `exponential_backoff` and `max_wait` are refused, as the policy takes their
+            place.
 
     Raises:
-        ValueError: An argument is given whose place the policy takes.
+        ValueError: An argument is given whose place the policy takes, also by `default_args`.
     """
 
     aws_hook_class = SharedSessionHook
@@ -90,6 +92,8 @@ class AthenaWaitSensor(AthenaSensor):
         submitted: Any = None,
         environment: str = "",
         deferrable: bool = True,
+        sleep_time: int | None = None,
+        max_retries: int | None = None,
         **kwargs: Any,
     ) -> None:
         self.policy = _policy(poke_interval, timeout) if policy is None else policy
@@ -101,6 +105,10 @@ class AthenaWaitSensor(AthenaSensor):
             **kwargs,
         )
         refused: list[str] = []
+        if sleep_time is not None:
+            refused.append("sleep_time")
+        if max_retries is not None:
+            refused.append("max_retries")
         if self.exponential_backoff:
             refused.append("exponential_backoff")
         if self.max_wait is not None:
