@@ -13,7 +13,13 @@ from pydantic import BaseModel, Field
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, StoredObject
 from athena_reports.errors import AthenaReportsError, PublishError
-from athena_reports.publication.commit import PUBLISHED_WITHIN, damage, follow, read_manifest
+from athena_reports.publication.commit import (
+    PUBLISHED_WITHIN,
+    damage,
+    follow,
+    read_manifest,
+    repair_latest,
+)
 from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest, Partition
@@ -52,7 +58,8 @@ class CleanupSummary:
     Attributes:
         periods: How many periods were looked at.
         removals: The objects that are removed, or may be, with the reasons.
-        repaired: The periods whose partition did not say what their manifest says.
+        repaired: The periods whose partition did not say what their manifest says, and each
+            `latest.json` that did not name the newest one.
         without_manifest: The folders of periods that have versions and no manifest. None of these
             versions is removed: it may have been published, and its manifest lost.
         problems: Why other periods or tables are left as they are.
@@ -70,7 +77,9 @@ class CleanupSummary:
         try:
             yield
         except AthenaReportsError as error:
-            self.problems.append(str(error))
+            problem = str(error)
+            if problem not in self.problems:
+                self.problems.append(problem)
 
 
 @report_errors()
@@ -159,12 +168,12 @@ def clean_up(
 
     Raises:
         TableError: Glue does not list the partitions.
-        PublishError: `latest.json` is not of this package, or other programs are always faster.
+        PublishError: `latest.json` or the newest manifest is not of this package, no period has a
+            manifest, or other programs are always faster.
         S3Error: S3 does not list the folders, or `latest.json` cannot be read or written.
     """
     partitions = table.partitions()
     folders = {folder.split("/")[-2] for folder in s3.folders(table.location.folder_uri)}
-    newest: tuple[Manifest, PeriodLocation] | None = None
     for period_id in sorted(folders | partitions.keys()):
         location = table.location.period_folder(period_id)
         partition = partitions.get(period_id)
@@ -182,13 +191,10 @@ def clean_up(
             if delete:
                 s3.delete([item.uri for item in removals])
             summary.removals.update(removals)
-            if manifest is not None:
-                newest = manifest, location  # ids sort by time
             _repair(objects, manifest, partition, location, table=table, summary=summary, s3=s3)
-    if newest is not None:
-        # Only a run of the latest period moves latest.json forward, and that run may have died.
-        manifest, location = newest
-        follow(manifest, location=location, s3=s3, table=None)
+    if repair_latest(table.location, s3):
+        report = table.location
+        summary.repaired.append(f"{report.name}/{report.cadence_name}/latest.json")
 
 
 def _repair(

@@ -1,5 +1,6 @@
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from athena_reports.maintenance.cleanup import (
     clean_up_bucket,
     plan,
 )
+from athena_reports.publication.commit import repair_latest
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
 from tests.library.publication.publishing import Place, facts, week
@@ -405,3 +407,101 @@ def test_where_glue_does_not_list_partitions_nothing_is_removed(
     assert summary.removals == {}
     (problem,) = summary.problems
     assert "its partitions cannot be listed" in problem
+
+
+# --- latest.json
+
+
+def withdraw(place: Place) -> None:
+    place.s3.delete([place.location.manifest_uri])
+    if place.table is not None:
+        place.table.glue.delete_partition(
+            DatabaseName=place.table.database,
+            TableName="plays_weekly",
+            PartitionValues=[place.location.period_id],
+        )
+
+
+def name_a_far_period(place: Place) -> None:
+    """As a program of somebody else, or an older release, may have left it."""
+    latest = json.dumps(place.latest()).replace(place.location.period_id, "2999-12-29")
+    place.put(place.location.report.latest_uri, latest.encode())
+    withdraw(place)
+
+
+@pytest.mark.parametrize("harm", [withdraw, name_a_far_period])
+def test_the_latest_period_goes_back_to_the_newest_that_has_a_manifest(
+    tabled: Place, harm: Any
+) -> None:
+    weeks = [tabled.at(period_id) for period_id in ("2026-11-01", "2026-11-08", "2026-11-15")]
+    for week_ in weeks:
+        published(week_, "a")
+    expected = None
+    for week_ in weeks[:2]:
+        published(week_, "b", 2)
+        expected = week_.manifest()["version"]
+    harm(weeks[2])
+
+    summary = cleaned(tabled)
+    assert tabled.latest()["version"] == expected
+    assert tabled.latest()["period"]["id"] == "2026-11-08"
+    assert (summary.repaired, summary.problems) == (["plays/weekly/latest.json"], [])
+    assert cleaned(tabled).repaired == []
+
+    # The next run moves it forward again.
+    published(tabled.at("2026-11-22"), "a")
+    assert tabled.latest()["period"]["id"] == "2026-11-22"
+
+
+def test_a_latest_period_without_any_manifest_stays_and_is_said(
+    tabled: Place,
+) -> None:
+    published(tabled, "a")
+    before = tabled.latest()
+    withdraw(tabled)
+    summary = cleaned(tabled, 100, delete=True)
+    (problem,) = summary.problems
+    assert tabled.latest() == before
+    assert tabled.location.report.latest_uri in problem
+    assert "2026-11-15" in problem
+
+
+def test_a_latest_period_whose_manifest_cannot_be_read_stays(tabled: Place) -> None:
+    published(tabled.at("2026-11-08"), "a")
+    published(tabled, "a")
+    tabled.put(tabled.location.manifest_uri, b"{}")
+    (problem,) = cleaned(tabled).problems
+    assert tabled.location.manifest_uri in problem
+    assert tabled.latest()["period"]["id"] == "2026-11-15"
+
+
+@pytest.mark.parametrize("calls", range(10))
+def test_a_run_that_publishes_while_the_latest_period_is_repaired_wins(
+    place: Place, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    """At any moment: it leaves alone what names a later period, or it moves forward."""
+    published(place.at("2026-11-08"), "a")
+    published(place.at("2026-12-27"), "a")
+    withdraw(place.at("2026-12-27"))
+    left = calls
+    is_done = False
+
+    def run_comes_first(name: str) -> None:
+        method = getattr(S3, name)
+
+        def after_a_run(self: S3, *given: Any, **named: Any) -> Any:
+            nonlocal left, is_done
+            left -= 1
+            if left < 0 and not is_done:
+                is_done = True
+                published(place.at("2026-11-15"), "a")
+            return method(self, *given, **named)
+
+        monkeypatch.setattr(S3, name, after_a_run)
+
+    for name in ("read", "write", "folders"):
+        run_comes_first(name)
+    repair_latest(place.location.report, place.s3)
+    if not is_done:
+        published(place.at("2026-11-15"), "a")
+    assert place.latest()["version"] == place.at("2026-11-15").manifest()["version"]
