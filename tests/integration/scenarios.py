@@ -64,6 +64,8 @@ class Run:
         deferrable: Whether there is a triggerer.
         sql: The rendered query.
         policy: How it is waited for.
+        workgroup: The workgroup that it runs in.
+        output_location: Where its result is to lie; None for the workgroup's location.
         run_type: How the run was started.
         clear_number: How often the run was cleared.
         query_execution_id: What run_query returned.
@@ -76,6 +78,8 @@ class Run:
     deferrable: bool
     sql: str
     policy: WaitPolicy = QUICK
+    workgroup: str = "dev"
+    output_location: str | None = None
     run_type: str = "scheduled"
     clear_number: int = 0
     start_date: datetime | None = None
@@ -88,7 +92,7 @@ class Run:
     def queries(self) -> list[dict[str, Any]]:
         """The queries of the run, oldest first."""
         athena = self.athena
-        pages = athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
+        pages = athena.get_paginator("list_query_executions").paginate(WorkGroup=self.workgroup)
         ids = [id_ for page in pages for id_ in page["QueryExecutionIds"]]
         found: dict[str, Any] = {}
         for at in range(0, len(ids), 50):
@@ -119,7 +123,8 @@ class Run:
                 task_id="run_query",
                 query=self.sql,
                 database="default",
-                workgroup="dev",
+                workgroup=self.workgroup,
+                output_location=self.output_location,
                 environment="dev",
                 aws_conn_id="aws_default",
                 retries=RETRIES,

@@ -674,6 +674,70 @@ def test_scenario(
         assert told.startswith(f"{run.dag_id}, environment dev: ")
 
 
+RESULTS = "s3://athena-query-result-dev/"
+PLACES = {
+    # The workgroup's configuration, the location that the run asks for, whether a copy is told by
+    # the location that it asks for.
+    "of the client": ({"EnforceWorkGroupConfiguration": False}, f"{RESULTS}reports", True),
+    "of the client, not of the workgroup": (
+        {
+            "EnforceWorkGroupConfiguration": False,
+            "ResultConfiguration": {"OutputLocation": f"{RESULTS}copies/"},
+        },
+        f"{RESULTS}reports/",
+        True,
+    ),
+    "of the workgroup by default": (
+        {
+            "EnforceWorkGroupConfiguration": False,
+            "ResultConfiguration": {"OutputLocation": f"{RESULTS}reports/"},
+        },
+        None,
+        True,
+    ),
+    "of the workgroup, which overrules": (
+        {"ResultConfiguration": {"OutputLocation": f"{RESULTS}reports/"}},
+        f"{RESULTS}else/",
+        False,
+    ),
+    "kept by Athena": ({"ManagedQueryResultsConfiguration": {"Enabled": True}}, None, False),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_retry_does_not_use_a_copy_whose_result_lies_elsewhere(
+    athena: AthenaClient, faults: Faults, place: str
+) -> None:
+    """Somebody copied the query with its marker, and ran it in the console, where the location of
+    the results is that person's.
+    """
+    configuration, output_location, is_told = PLACES[place]
+    number = next(_numbers)
+    workgroup = f"workgroup_{number}"
+    athena.create_work_group(Name=workgroup, Configuration=configuration)
+    run = Run(f"scenario_{number}", athena, faults, True, "SELECT 1 AS one")
+    run.workgroup = workgroup
+    run.output_location = output_location
+    faults.add(HELD)
+    crash("after")(run)
+    cancel(run)
+    faults.clear()
+    asked_for = {"OutputLocation": f"{RESULTS}copies/"} if place != "kept by Athena" else {}
+    execution = run.queries[0]
+    athena.start_query_execution(
+        QueryString=execution["Query"],
+        QueryExecutionContext=execution["QueryExecutionContext"],
+        WorkGroup=workgroup,
+        ResultConfiguration=asked_for,
+    )
+    settle(run)
+    assert run.states == (GONE, DONE)
+
+    submit(run)
+    wait(run)
+    assert run.states == ((GONE, DONE, DONE) if is_told else (GONE, DONE))
+
+
 def test_the_matrix_is_as_large_as_it_says() -> None:
     assert len(ROWS) >= 60
     assert len({(row.id) for row in ROWS}) == len(ROWS)

@@ -105,6 +105,7 @@ class MemoryAthena:
         after: Called with each action when it is done; what it raises is the answer.
         queries: All queries, oldest first.
         calls: The actions that were asked for, each with its time.
+        configuration: That of every workgroup.
     """
 
     plan: Callable[[int], Plan] = lambda _: Plan()
@@ -114,6 +115,12 @@ class MemoryAthena:
     queries: dict[str, Query] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     calls: list[tuple[str, datetime]] = field(default_factory=list)
+    configuration: Mapping[str, Any] = field(
+        default_factory=lambda: {
+            "EnforceWorkGroupConfiguration": False,
+            "ResultConfiguration": {"OutputLocation": "s3://results/"},
+        }
+    )
 
     @property
     def meta(self) -> SimpleNamespace:
@@ -141,6 +148,10 @@ class MemoryAthena:
             if query.cancelled_at is None:
                 query.cancelled_at = self.now + timedelta(seconds=self.stop_seconds)
             return {"ResponseMetadata": {"HTTPStatusCode": 200}}
+
+    def get_work_group(self, WorkGroup: str) -> dict[str, Any]:
+        with self._called("GetWorkGroup"):
+            return {"WorkGroup": {"Name": WorkGroup, "Configuration": self.configuration}}
 
     def get_paginator(self, name: str) -> Any:
         assert name == "list_query_executions"
@@ -207,10 +218,16 @@ class MemoryAthena:
                 name: value.lower() if name == "Catalog" else value
                 for name, value in query.request["QueryExecutionContext"].items()
             },
-            "ResultConfiguration": {"OutputLocation": f"s3://results/{id_}.csv"},
+            "ResultConfiguration": {"OutputLocation": f"{self._output(query)}{id_}.csv"},
             "Status": status,
             "Statistics": {"DataScannedInBytes": query.plan.scanned_bytes},
         }
+
+    def _output(self, query: Query) -> str:
+        """The folder of a result: the client's, or else the workgroup's, which does not enforce."""
+        own = self.configuration.get("ResultConfiguration", {}).get("OutputLocation", "")
+        output: str = query.request.get("ResultConfiguration", {}).get("OutputLocation", own)
+        return output
 
     def _start(self, request: dict[str, Any]) -> str:
         token = request.pop("ClientRequestToken", None)

@@ -6,7 +6,7 @@ marker in the SQL of the recent executions tells that the query was started.
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -125,8 +125,10 @@ def _start(submission: Submission, hook: SharedSessionHook, number: int) -> str:
 def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission, QueryExecution]]:
     """Yield the workgroup's latest executions that have a marker of their own.
 
-    They come in no certain order.
+    They come in no certain order. A copy of a query that somebody ran with another output location
+    is left out: whoever runs it in the console may have one.
     """
+    configuration: Mapping[str, Any] | None = None
     pages = athena.get_paginator("list_query_executions").paginate(
         WorkGroup=workgroup,
         PaginationConfig={"MaxItems": LOOK_BACK, "PageSize": _PAGE_SIZE},
@@ -139,8 +141,41 @@ def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission
         for description in batch["QueryExecutions"]:
             response = {"QueryExecution": description}
             submission = Submission.from_response(response)
-            if submission is not None:
-                yield submission, QueryExecution.from_response(response, athena.meta.region_name)
+            if submission is None:
+                continue
+            execution = QueryExecution.from_response(response, athena.meta.region_name)
+            output = submission.marker.output
+            if not _lies_below(execution.output_location, output):
+                if configuration is None:
+                    described = athena.get_work_group(WorkGroup=workgroup)["WorkGroup"]
+                    configuration = described.get("Configuration", {})
+                decided = _decided_output(configuration, output)
+                if not _lies_below(execution.output_location, decided):
+                    continue
+            yield submission, execution
+
+
+def _decided_output(configuration: Mapping[str, Any], output: str) -> str:
+    """Return the output location that a workgroup makes of the one that a request asks for.
+
+    The workgroup decides if it enforces its configuration, or if the request asks for none (Athena
+    user guide, "Override client-side settings").
+    """
+    is_enforced = configuration.get("EnforceWorkGroupConfiguration", True)
+    if output and not is_enforced:
+        return output
+    result_configuration: Mapping[str, str] = configuration.get("ResultConfiguration", {})
+    return result_configuration.get("OutputLocation", output)
+
+
+def _lies_below(result_uri: str, output: str) -> bool:
+    """Whether a result lies in an output location.
+
+    Both are empty where Athena keeps the results itself.
+    """
+    if not output:
+        return not result_uri
+    return result_uri.startswith(f"{output.rstrip('/')}/")
 
 
 def executed_sql(athena: Any, query_execution_id: str) -> str:

@@ -101,3 +101,49 @@ def test_the_latest_executions_are_asked_for_in_pages_that_athena_allows(
     assert found == {f"q-{number}" for number in range(320, 320 - LOOK_BACK, -1)}
     assert athena.count("BatchGetQueryExecution") == LOOK_BACK / 50
     assert list(recent_submissions(athena, "empty")) == []
+
+
+ENFORCED = {"ResultConfiguration": {"OutputLocation": "s3://results/"}}
+OFFERED = {**ENFORCED, "EnforceWorkGroupConfiguration": False}
+MANAGED = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
+
+
+@pytest.mark.parametrize(
+    ("configuration", "asked_for", "lies_in", "is_ours", "calls"),
+    [
+        (OFFERED, "s3://results/", "s3://results/", True, 0),
+        (OFFERED, "s3://results", "s3://results/", True, 0),
+        (OFFERED, "s3://results/", "s3://results/Unsaved/2026/11/27/", True, 0),
+        (OFFERED, "s3://results/", "s3://results-of-mine/", False, 1),
+        (OFFERED, "s3://others/", "s3://results/", False, 1),
+        (OFFERED, "", "s3://results/", True, 1),
+        (OFFERED, "", "s3://others/", False, 1),
+        (ENFORCED, "s3://results/", "s3://results/", True, 0),
+        (ENFORCED, "s3://others/", "s3://results/", True, 1),
+        (ENFORCED, "s3://others/", "s3://third/", False, 1),
+        ({}, "s3://others/", "s3://others/", True, 0),
+        ({}, "s3://others/", "s3://third/", False, 1),
+        (MANAGED, "", "", True, 0),
+    ],
+)
+def test_an_execution_is_ours_only_if_its_result_lies_where_it_was_asked_for_or_the_workgroup_says(
+    athena: MemoryAthena,
+    monkeypatch: pytest.MonkeyPatch,
+    configuration: Any,
+    asked_for: str,
+    lies_in: str,
+    is_ours: bool,
+    calls: int,
+) -> None:
+    """The workgroup is asked for at most once, and not where the location is the expected one."""
+    start(athena, submission(output=asked_for), submission(output=asked_for, run_id="run-2"))
+    describe = athena.describe
+
+    def described(id_: str) -> dict[str, Any]:
+        location = f"{lies_in}{id_}.csv" if lies_in else ""
+        return describe(id_) | {"ResultConfiguration": {"OutputLocation": location}}
+
+    monkeypatch.setattr(athena, "describe", described)
+    athena.configuration = configuration
+    assert len(list(recent_submissions(athena, "dev"))) == (2 if is_ours else 0)
+    assert athena.count("GetWorkGroup") == calls
