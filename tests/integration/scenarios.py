@@ -24,11 +24,18 @@ from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
 from athena_reports import WaitPolicy
 from athena_reports.maintenance.reconcile import AthenaReconcileOperator
+from athena_reports.queries import submission
 from athena_reports.queries.ownership import Marker
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from local_aws.faults import Fault, Faults
-from tests.library.steps.tasks import TaskInstance, first_event, kill, through_the_database
+from tests.library.steps.tasks import (
+    StateStore,
+    TaskInstance,
+    first_event,
+    kill,
+    through_the_database,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -68,6 +75,7 @@ class Run:
         output_location: Where its result is to lie; None for the workgroup's location.
         run_type: How the run was started.
         clear_number: How often the run was cleared.
+        stores: The state stores of the two tasks; None before Airflow 3.3.
         query_execution_id: What run_query returned.
         deferred: The wait that the triggerer has taken over.
     """
@@ -85,6 +93,7 @@ class Run:
     start_date: datetime | None = None
     submitting: TaskInstance = field(default_factory=TaskInstance)
     waiting: TaskInstance = field(default_factory=TaskInstance)
+    stores: tuple[StateStore, StateStore] | None = None
     query_execution_id: str = ""
     deferred: TaskDeferred | None = None
 
@@ -144,7 +153,15 @@ class Run:
 
     def context(self, ti: TaskInstance) -> Any:
         rescheduled = int(ti.first_reschedule_date is not None)
-        return {"ti": ti, "run_id": "run-1", "dag_run": self, "task_reschedule_count": rescheduled}
+        given = {
+            "ti": ti,
+            "run_id": "run-1",
+            "dag_run": self,
+            "task_reschedule_count": rescheduled,
+        }
+        if self.stores is not None:
+            given["task_state_store"] = self.stores[ti is self.waiting]
+        return given
 
     def submit(self, task: AthenaSubmitOperator | None = None) -> None:
         self.query_execution_id = (task or self.submitter()).execute(self.context(self.submitting))
@@ -357,6 +374,27 @@ def add(*faults: Fault) -> Step:
 def lift(run: Run) -> None:
     """No faults from now on; what is held goes on."""
     run.faults.clear()
+
+
+def crowd(run: Run) -> None:
+    """Others run more queries in the workgroup than a retry looks through."""
+    ids = []
+    for number in range(submission.LOOK_BACK + 10):
+        response = run.athena.start_query_execution(
+            QueryString=f"SELECT {number} AS others",
+            QueryExecutionContext={"Database": "default"},
+            WorkGroup=run.workgroup,
+        )
+        ids.append(response["QueryExecutionId"])
+
+    def are_over() -> bool:
+        states = set()
+        for at in range(0, len(ids), 50):
+            batch = run.athena.batch_get_query_execution(QueryExecutionIds=ids[at : at + 50])
+            states |= {each["Status"]["State"] for each in batch["QueryExecutions"]}
+        return states == {"SUCCEEDED"}
+
+    run.until(are_over)
 
 
 def settle(run: Run) -> None:

@@ -106,6 +106,7 @@ class MemoryAthena:
         queries: All queries, oldest first.
         calls: The actions that were asked for, each with its time.
         configuration: That of every workgroup.
+        unlisted: Ids of queries behind which others have run so many that they are not listed.
     """
 
     plan: Callable[[int], Plan] = lambda _: Plan()
@@ -121,6 +122,7 @@ class MemoryAthena:
             "ResultConfiguration": {"OutputLocation": "s3://results/"},
         }
     )
+    unlisted: set[str] = field(default_factory=set)
 
     @property
     def meta(self) -> SimpleNamespace:
@@ -161,7 +163,9 @@ class MemoryAthena:
         self, WorkGroup: str, PaginationConfig: Mapping[str, int]
     ) -> Iterator[dict[str, Any]]:
         found = [
-            id_ for id_, query in self.queries.items() if query.request["WorkGroup"] == WorkGroup
+            id_
+            for id_, query in self.queries.items()
+            if query.request["WorkGroup"] == WorkGroup and id_ not in self.unlisted
         ]
         newest, size = found[::-1][: PaginationConfig["MaxItems"]], PaginationConfig["PageSize"]
         newest.sort(key=lambda id_: hashlib.sha256(id_.encode()).digest())  # AWS promises no order

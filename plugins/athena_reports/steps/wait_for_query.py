@@ -38,6 +38,7 @@ from athena_reports.queries.ownership import Submission
 from athena_reports.queries.submission import Submitted, executions_of_intention, submit_once
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.airflow_errors import aws_errors, describe, required_xcoms
+from athena_reports.steps.execution_notes import TaskStateNotes
 from athena_reports.steps.run_query import RETRIED_XCOM
 from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
 
@@ -136,6 +137,7 @@ class AthenaWaitSensor(AthenaSensor):
         # A Jinja template renders a missing XCom as `None`.
         if self.query_execution_id in (None, "", "None"):
             raise AirflowFailException(self._no_query_problem)
+        self._context = context
         self._ti = context["ti"]
         self._was_rescheduled = bool(context.get("task_reschedule_count"))
         with self._translated_errors():
@@ -148,6 +150,7 @@ class AthenaWaitSensor(AthenaSensor):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Go on when the trigger has seen the end of the query, or could not ask any more."""
+        self._context = context
         self._ti = context["ti"]
         if "error" in event:
             raise AirflowException(f"{self._about}: {event['error']}")
@@ -326,7 +329,10 @@ class AthenaWaitSensor(AthenaSensor):
                 f"Query {execution.id} is {execution.state}, and this run did not submit it."
             )
         hook: Any = self.hook  # typed as AthenaSensor's
-        self.query_execution_id = submit_once(submission, hook, is_retry=True)
+        notes = TaskStateNotes(
+            self._context, submission.marker.generation, known_ids=(execution.id,)
+        )
+        self.query_execution_id = submit_once(submission, hook, is_retry=True, notes=notes)
         if self._killed:
             # The kill came while `submit_once` paused, so `on_kill` did not stop the new execution.
             self.on_kill()

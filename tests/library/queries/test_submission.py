@@ -18,7 +18,7 @@ from athena_reports.queries.submission import (
     recent_submissions,
     submit_once,
 )
-from tests.library.queries.samples import start, submission
+from tests.library.queries.samples import start, start_sql, submission
 from tests.simulation.clock import VirtualClock
 from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error
 
@@ -147,3 +147,63 @@ def test_an_execution_is_ours_only_if_its_result_lies_where_it_was_asked_for_or_
     athena.configuration = configuration
     assert len(list(recent_submissions(athena, "dev"))) == (2 if is_ours else 0)
     assert athena.count("GetWorkGroup") == calls
+
+
+class Notes:
+    """Notes of an earlier try."""
+
+    def __init__(self, *noted: str) -> None:
+        self.noted = list(noted)
+
+    def ids(self) -> list[str]:
+        return list(self.noted)
+
+    def add(self, query_execution_id: str) -> None:
+        self.noted.append(query_execution_id)
+
+
+def test_what_is_started_is_noted_and_a_noted_execution_costs_one_call(
+    athena: MemoryAthena,
+) -> None:
+    notes = Notes()
+    id_ = submit_once(submission(), SharedSessionHook(), is_retry=False, notes=notes)
+    assert notes.noted == [id_]
+    athena.forget_tokens()
+    start(athena, *[submission(run_id=str(number)) for number in range(300)])
+    athena.calls.clear()
+
+    assert submit_once(submission(), SharedSessionHook(), is_retry=True, notes=notes) == id_
+    assert [action for action, _ in athena.calls] == ["BatchGetQueryExecution"]
+
+
+def test_a_noted_execution_counts_only_if_it_is_of_the_intention_and_current(
+    athena: MemoryAthena,
+) -> None:
+    """The run was edited since, or somebody edited the note."""
+    edited = submission("SELECT 2")
+    others = start(athena, submission(run_id="run-2"), edited)
+    foreign = start_sql(athena, "SELECT 3")
+    notes = Notes("not an id", foreign, *others)
+    athena.queries["not an id"] = athena.queries[foreign]
+
+    id_ = submit_once(submission(), SharedSessionHook(), is_retry=True, notes=notes)
+    assert id_ not in (foreign, *others)
+    assert athena.states[1] == "CANCELLED", "the edited query is not wanted any more"
+    assert athena.states[0] != "CANCELLED"
+
+
+def test_noted_executions_that_are_spent_are_counted_behind_any_number_of_others(
+    athena: MemoryAthena,
+) -> None:
+    athena.plan = lambda _: Plan(
+        states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 1403}
+    )
+    made = submission(unload_to="s3://results/unload/")
+    notes = Notes()
+    submit_once(made, SharedSessionHook(), is_retry=False, notes=notes)
+    athena.plan = lambda _: Plan()
+    athena.forget_tokens()
+    start(athena, *[submission(run_id=str(number)) for number in range(300)])
+
+    again = submit_once(made, SharedSessionHook(), is_retry=True, notes=notes)
+    assert athena.queries[again].request["QueryString"] == made.sql(1), "in a folder of its own"
