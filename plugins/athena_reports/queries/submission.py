@@ -156,16 +156,19 @@ def _known_submissions(
     athena: Any, workgroup: str, notes: ExecutionNotes | None
 ) -> Iterator[tuple[Submission, QueryExecution]]:
     """Yield the noted executions, the latest first, and then the workgroup's other latest ones."""
+    described_ids: set[str] = set()
     noted_ids: list[str] = []
     if notes is not None:
         noted_ids = notes.ids()[-_PAGE_SIZE:]
     if noted_ids:
         noted = list(_described(athena, noted_ids))
         noted.sort(key=lambda known: known[1].submitted_at, reverse=True)
-        yield from noted
-    for recent, execution in recent_submissions(athena, workgroup):
-        if execution.id not in noted_ids:
-            yield recent, execution
+        for submission, execution in noted:
+            described_ids.add(execution.id)
+            yield submission, execution
+    for submission, execution in recent_submissions(athena, workgroup):
+        if execution.id not in described_ids:
+            yield submission, execution
 
 
 def _described(athena: Any, ids: list[str]) -> Iterator[tuple[Submission, QueryExecution]]:

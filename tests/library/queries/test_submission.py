@@ -207,3 +207,20 @@ def test_noted_executions_that_are_spent_are_counted_behind_any_number_of_others
 
     again = submit_once(made, SharedSessionHook(), is_retry=True, notes=notes)
     assert athena.queries[again].request["QueryString"] == made.sql(1), "in a folder of its own"
+
+
+def test_a_noted_execution_that_athena_does_not_describe_is_looked_for_by_its_marker(
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BatchGetQueryExecution leaves out what it could not process."""
+    notes = Notes()
+    id_ = submit_once(submission(), SharedSessionHook(), is_retry=False, notes=notes)
+    athena.forget_tokens()
+    batch = athena.batch_get_query_execution
+
+    def process_nothing_once(**request: Any) -> dict[str, Any]:
+        monkeypatch.setattr(athena, "batch_get_query_execution", batch)
+        return {"QueryExecutions": [], "UnprocessedQueryExecutionIds": []}
+
+    monkeypatch.setattr(athena, "batch_get_query_execution", process_nothing_once)
+    assert submit_once(submission(), SharedSessionHook(), is_retry=True, notes=notes) == id_
