@@ -35,8 +35,8 @@ def populate(world: World) -> None:
 
 def add_run(world: World, run_id: str, period_id: str, *, after: float = 0.0) -> None:
     """Let a run of a period begin."""
-    tells, deferrable = world.rng.random() < 0.7, world.rng.random() < 0.7
-    run = Run(world, run_id, WEEKS.period(period_id), tells, deferrable)
+    is_3_3, deferrable = world.rng.random() < 0.7, world.rng.random() < 0.7
+    run = Run(world, run_id, WEEKS.period(period_id), is_3_3, deferrable)
     world.runs.append(run)
     world.spawn(f"{run_id} ({period_id})", run.play, after=after)
 

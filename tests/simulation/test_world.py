@@ -44,6 +44,6 @@ def test_a_planted_bug_is_found(plant: Plant, seed: int, monkeypatch: pytest.Mon
 def _finds_something(seed: int) -> bool:
     try:
         play(seed)
-    except AssertionError:
+    except (AssertionError, RecursionError):  # the latter in a world that does not end
         return True
     return False

@@ -61,6 +61,7 @@ INCIDENTS = {
     "XCom lost": 0.05,
     # of the query
     "tokens forgotten": 0.3,
+    "crowded workgroup": 0.3,
     "failed in passing": 0.3,
     "failed for good": 0.05,
     "takes too long": 0.05,
@@ -200,14 +201,19 @@ class World:
         return True
 
     def forget_tokens(self) -> None:
-        """As Athena does after an unknown time;
-        not while a frozen process may be about to start a query.
+        """As Athena does after an unknown time."""
+        if not self.is_anybody_frozen and self.happens("tokens forgotten"):
+            self.athena.forget_tokens()
+
+    @property
+    def is_anybody_frozen(self) -> bool:
+        """Whether a process may go on that was taken for dead, and is about to start a query.
+
+        Only its token prevents a second query then.
         """
-        frozen = any(
+        return any(
             each.attempt and (each.is_frozen or each.attempt.outcome) for each in self.actors
         )
-        if not frozen and self.happens("tokens forgotten"):
-            self.athena.forget_tokens()
 
     def say(self, what: str) -> None:
         self.log.append((self.clock.now, self.acting.name if self.actors else "", what))

@@ -14,7 +14,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, StoredObject
 from athena_reports.errors import PublishError
 from athena_reports.publication.glue_table import ATTEMPTS, Table, changed_by_others
-from athena_reports.publication.location import PeriodLocation
+from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import (
     Difference,
     Latest,
@@ -174,6 +174,55 @@ def read_manifest(location: PeriodLocation, s3: S3) -> _Stored[Manifest]:
             problem = f"it names {published.key}, which is not of the period"
             raise _not_ours(uri) from ValueError(problem)
     return manifest, etag
+
+
+def repair_latest(report: ReportLocation, s3: S3) -> bool:
+    """Let `latest.json` name the newest period that has a manifest, and return whether it did not.
+
+    A run only moves it forward (`follow`). So it keeps the name of a period that was withdrawn
+    since, and it stays behind if the run of the newest period died.
+
+    Raises:
+        PublishError: No period has a manifest; `latest.json` or the newest manifest is not of this
+            package; or others change it each time.
+    """
+    uri = report.latest_uri
+    is_repaired = False
+    for _ in range(ATTEMPTS):
+        # Read before the manifests. A run writes its manifest first, so a manifest that is missing
+        # after this was withdrawn.
+        present, etag = _read(Latest, uri, s3)
+        newest = _newest_manifest(report, s3)
+        if newest is None:
+            if present is None:
+                return False
+            raise PublishError(
+                f"{uri} names the period {present.period.id}, but no period has a manifest. Delete "
+                "it, or restore the manifest."
+            )
+        manifest, location = newest
+        latest = manifest.latest(location)
+        if latest == present:
+            return is_repaired
+        body = latest.model_dump_json(indent=2).encode()
+        try:
+            s3.write(uri, body, "application/json", replacing=etag)
+        except (ConditionError, MissingObjectError):
+            continue  # a run has written it since it was read
+        # Once more: a run that read it before this write may have left it alone.
+        is_repaired = True
+    raise changed_by_others(uri)
+
+
+def _newest_manifest(report: ReportLocation, s3: S3) -> tuple[Manifest, PeriodLocation] | None:
+    """Return the manifest of the newest period that has one, and where it is."""
+    for folder_uri in sorted(s3.folders(report.folder_uri), reverse=True):  # ids sort by time
+        period_id = folder_uri.split("/")[-2]
+        location = report.period_folder(period_id)
+        manifest, _ = read_manifest(location, s3)
+        if manifest is not None:
+            return manifest, location
+    return None
 
 
 def _refuse_a_future_query(current: Manifest, location: PeriodLocation) -> None:

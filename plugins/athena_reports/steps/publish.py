@@ -26,7 +26,7 @@ from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import Submitted
 from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
 from athena_reports.settings import Encryption
-from athena_reports.steps.airflow_errors import report_errors
+from athena_reports.steps.airflow_errors import report_errors, required_xcoms
 from athena_reports.steps.transform import PreparedVersion
 
 
@@ -97,26 +97,33 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.bucket_owner = bucket_owner
         self.encryption = encryption
 
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """Render the arguments. If run_query pushed nothing, the task fails for good."""
+        with required_xcoms(self._no_period_problem):
+            super().render_template_fields(context, jinja_env)
+
     @report_errors()
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish, and return the address of the manifest and its main facts.
 
         Raises:
-            AirflowFailException: The period of the query is not known, the upload or the manifest
-                is not right, or AWS refused a call.
+            AirflowFailException: The version or the period of the query is not known, the upload or
+                the manifest is not right, or AWS refused a call.
             AirflowException: AWS did not serve a call, or other programs are always faster.
         """
-        prepared = PreparedVersion.model_validate(self.prepared)
         submission = None
         if self.submitted:
             submission = Submitted.model_validate(self.submitted)
         if submission is None or submission.period is None:
+            raise PublishError(self._no_period_problem, retryable=False)
+        if not self.prepared:
             raise PublishError(
-                f"Report {self.report!r}: publish needs the period of the query. "
-                "Clear run_query and its downstream tasks. In a DAG of your own, give run_query "
-                "its cadence, and publish submitted=XComArg(run_query, key='submitted').",
+                f"Report {self.report!r}: publish has no version to publish. If transform was "
+                "marked as success, clear transform and its downstream tasks. In a DAG of your "
+                "own, give publish prepared=transform.output.",
                 retryable=False,
             )
+        prepared = PreparedVersion.model_validate(self.prepared)
         period = submission.period
         location = PeriodLocation.of(self.bucket, self.report, period)
         table = None
@@ -147,6 +154,14 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         for check in warnings:
             self.log.warning("check %s: %s", check.name, check.message)
         return event
+
+    @property
+    def _no_period_problem(self) -> str:
+        return (
+            f"Report {self.report!r}: publish needs the period of the query. If run_query was "
+            "marked as success, clear run_query and its downstream tasks. In a DAG of your own, "
+            "give run_query its cadence, and publish submitted=XComArg(run_query, key='submitted')."
+        )
 
     def _facts(
         self, prepared: PreparedVersion, submission: Submitted, period: Period, run_id: str

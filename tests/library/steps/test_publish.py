@@ -68,6 +68,6 @@ def test_publish_without_a_period_names_the_way_out(
             environment="dev",
         )
     with pytest.raises(
-        AirflowFailException, match=r"^Report 'plays': .*Clear run_query.*submitted=XComArg"
+        AirflowFailException, match=r"^Report 'plays': .*clear run_query.*submitted=XComArg"
     ):
         task.execute({"run_id": "run-1"})  # type: ignore[typeddict-item]
