@@ -23,6 +23,7 @@ from athena_reports.publication.manifest import (
     QueryFacts,
     Version,
 )
+from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import count_differences
 
@@ -31,8 +32,7 @@ Outcome = Literal["published", "unchanged", "superseded"]
 # twice as old: a slow publish has the hours between. So a cleanup never removes a version while it
 # becomes the current one.
 PUBLISHED_WITHIN = timedelta(hours=12)
-
-_Document = TypeVar("_Document", Manifest, Latest)
+_Document = TypeVar("_Document", Manifest, Latest, PublishedCalendar)
 # A document and its ETag; two Nones if it is not there.
 _Stored = tuple[_Document | None, str | None]
 
@@ -81,15 +81,18 @@ def publish(
         memory_limit: What DuckDB may hold in memory, such as `128MB`.
 
     Raises:
+        CalendarError: The period is published by another environment, or in another time zone.
         PublishError: The upload is not whole, or is too old; the manifest is not ours, or is of the
             future; or other programs are always faster.
         SchemaError: The columns do not fit the table.
     """
 
     def next_manifest(current: Manifest | None) -> _Change[Manifest]:
-        if current is not None and current.query.submitted_at > facts.query.submitted_at:
-            _refuse_a_future_query(current, location)
-            return _Change(current, "superseded")
+        if current is not None:
+            _require_same_calendar(current, facts, location)
+            if current.query.submitted_at > facts.query.submitted_at:
+                _refuse_a_future_query(current, location)
+                return _Change(current, "superseded")
         successor = _successor(version, facts, current, location, s3, memory_limit)
         if table is not None:
             # Not before the upload is verified: readers would see the columns of a version that is
@@ -164,16 +167,26 @@ def read_manifest(location: PeriodLocation, s3: S3) -> _Stored[Manifest]:
         PublishError: What is there is not a manifest of this period.
     """
     uri = location.manifest_uri
-    manifest, etag = _read(Manifest, uri, s3)
+    manifest, etag = read_document(Manifest, uri, s3)
     if manifest is None:
         return None, None
     if manifest.period.id != location.period_id:
-        raise _not_ours(uri) from ValueError(f"it is of the period {manifest.period.id}")
+        raise not_ours(uri) from ValueError(f"it is of the period {manifest.period.id}")
     for published in manifest.objects:
         if not location.uri(published.key).startswith(location.folder_uri):
             problem = f"it names {published.key}, which is not of the period"
-            raise _not_ours(uri) from ValueError(problem)
+            raise not_ours(uri) from ValueError(problem)
     return manifest, etag
+
+
+def _require_same_calendar(
+    current: Manifest, facts: PublicationFacts, location: PeriodLocation
+) -> None:
+    """Raise CalendarError if a period is published by others, or in another time zone."""
+    published = PublishedCalendar.of_facts(current)
+    conflict = published.conflict_with(PublishedCalendar.of_facts(facts), location.folder_uri)
+    if conflict:
+        raise CalendarError(conflict)
 
 
 def _refuse_a_future_query(current: Manifest, location: PeriodLocation) -> None:
@@ -380,7 +393,7 @@ def _update_latest(manifest: Manifest, location: PeriodLocation, s3: S3) -> None
             return _Change(current, "superseded")
         return _Change(latest, "published")
 
-    _update(uri, partial(_read, Latest, uri, s3), latest_of_both, s3)
+    _update(uri, partial(read_document, Latest, uri, s3), latest_of_both, s3)
 
 
 def _update(
@@ -410,7 +423,12 @@ def _update(
     raise changed_by_others(uri)
 
 
-def _read(model: type[_Document], uri: str, s3: S3) -> _Stored[_Document]:
+def read_document(model: type[_Document], uri: str, s3: S3) -> _Stored[_Document]:
+    """Return a published document and its ETag, or two Nones if it is not there.
+
+    Raises:
+        PublishError: It is not of this package.
+    """
     try:
         body, etag = s3.read(uri)
     except MissingObjectError:
@@ -418,9 +436,11 @@ def _read(model: type[_Document], uri: str, s3: S3) -> _Stored[_Document]:
     try:
         return model.model_validate_json(body), etag
     except ValueError as error:
-        raise _not_ours(uri) from error
+        scope = "folder" if model is PublishedCalendar else "period"
+        raise not_ours(uri, scope) from error
 
 
-def _not_ours(uri: str) -> PublishError:
+def not_ours(uri: str, scope: str = "period") -> PublishError:
+    """Return the error for a document that another program wrote, or that is of another scope."""
     advice = "Find out who wrote it, move it away, then clear publish."
-    return PublishError(f"{uri} is not of this package and period. {advice}", retryable=False)
+    return PublishError(f"{uri} is not of this package and {scope}. {advice}", retryable=False)

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import BaseModel, Field, Json
 
 from athena_reports.aws.s3 import split_uri
-from athena_reports.periods.calendar import Period
+from athena_reports.periods.calendar import Period, Unit
 from athena_reports.publication.costs import Cost, Ledger, merged, paid_for
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.rows.checks import CheckResult
@@ -115,7 +115,7 @@ class PublishedPeriod(BaseModel, frozen=True):
     """
 
     id: str
-    cadence: str
+    cadence: Unit
     timezone: str
     start: str
     end: str
@@ -128,7 +128,7 @@ class PublishedPeriod(BaseModel, frozen=True):
         wire_form = period.model_dump(mode="json")
         return cls(
             id=period.id,
-            cadence=period.cadence.name,
+            cadence=period.cadence.unit,
             timezone=period.cadence.timezone,
             start=wire_form["start"],
             end=wire_form["end"],

@@ -42,7 +42,7 @@ from athena_reports.workflows.alerts import (
     keep_reason,
     require_notifiers,
 )
-from athena_reports.workflows.preflight import require_account
+from athena_reports.workflows.preflight import require_place
 
 _WEIGHT_OF_STARTED_RUNS = 2  # what has begun is finished before another query starts
 _A_DAY_OF_AN_EXAMPLE = datetime(2025, 6, 15, 12, tzinfo=UTC)
@@ -151,7 +151,11 @@ def build_dag(
             max_scan=report.max_scan,
             measured=_scan_estimator(table_database, location),
             require=partial(
-                require_account, settings=deployment, location=location, has_table=report.has_table
+                require_place,
+                settings=deployment,
+                location=location,
+                cadence=cadence,
+                has_table=report.has_table,
             ),
             unload_to=_unload_folder(report, deployment),
             database=deployment.database,
@@ -206,6 +210,7 @@ def build_dag(
             late_by=report.late_by,
             logic=report.logic,
             reads_previous=any(source.previous for source in report.inputs),
+            calendar_checked=True,  # by run_query
             # Without a uri: a consumer that names the asset could not know it.
             outlets=[Asset(dag.dag_id)],
             keyed_outlets=[period_asset(dag.dag_id)],

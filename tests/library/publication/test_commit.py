@@ -9,6 +9,7 @@ from athena_reports.errors import PublishError, SchemaError
 from athena_reports.publication import commit
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.rows.checks import CheckResult
 from tests.library.publication.publishing import EARLY, LATE, Place, assert_followed, facts
 
@@ -151,6 +152,33 @@ def test_a_manifest_of_the_future_does_not_keep_every_later_query_out(place: Pla
         PublishError, match=r"manifest\.json says .*in the future, at 2226-11-21"
     ) as caught:
         place.publish(version, facts(LATE))
+    assert not caught.value.retryable
+    assert place.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("others", "says"),
+    [
+        ({"environment": "stg"}, "belongs to the environment dev, and this is stg"),
+        (
+            {"period": facts().period.model_copy(update={"timezone": "Asia/Tokyo"})},
+            "has weeks from Sunday in UTC, and this report has weeks from Sunday in Asia/Tokyo",
+        ),
+    ],
+)
+@pytest.mark.parametrize("submitted_at", [EARLY, LATE])
+def test_a_period_of_another_environment_or_calendar_is_not_replaced(
+    place: Place, others: Any, says: str, submitted_at: str
+) -> None:
+    """By no query, neither an older nor a later one, and also by a DAG that is written by hand."""
+    between = "2026-11-22T03:00:00.000+00:00"
+    place.publish(place.upload("a"), facts(between))
+    other = place.upload("b")
+    before = place.everything()
+
+    with pytest.raises(CalendarError, match=says) as caught:
+        place.publish(other, facts(submitted_at, **others))
+    assert place.location.folder_uri in str(caught.value)
     assert not caught.value.retryable
     assert place.everything() == before
 
