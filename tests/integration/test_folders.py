@@ -255,3 +255,22 @@ def test_a_calendar_of_which_nothing_is_published_can_be_deleted(shared: Shared)
     assert f"delete s3://{shared.bucket}/plays/weekly/calendar.json instead" in message
     shared.forget_calendar()
     run_dag(mondays, period="2025-06-09")
+
+
+@pytest.mark.parametrize("name", ["calendar.json", f"{FIRST}/manifest.json", "latest.json"])
+def test_what_a_newer_release_wrote_is_not_to_be_moved_away(shared: Shared, name: str) -> None:
+    run_dag(shared.dag("dev"), period=FIRST)
+    key = f"plays/weekly/{name}"
+    document = json.loads(shared.objects()[key])
+    (format_field,) = (field for field in document if field.endswith("_format"))
+    document[format_field] = 2
+    body = json.dumps(document).encode()
+    shared.services.s3.put_object(Bucket=shared.bucket, Key=key, Body=body)
+
+    with pytest.raises(AirflowFailException) as refused:
+        run_dag(shared.dag("dev", plays=2), period=FIRST)
+    message = str(refused.value)
+    assert f"s3://{shared.bucket}/{key} is of a newer release of this package" in message
+    assert "update the package" in message
+    assert "move it away" not in message
+    assert shared.objects()[key] == body

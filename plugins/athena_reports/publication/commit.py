@@ -5,11 +5,12 @@ requests") after every object that it names is there: a reader gets the old vers
 complete. Glue has no conditional write, so each run of a period repairs what follows its manifest.
 """
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, StoredObject
 from athena_reports.errors import PublishError
@@ -32,6 +33,14 @@ Outcome = Literal["published", "unchanged", "superseded"]
 # twice as old: a slow publish has the hours between. So a cleanup never removes a version while it
 # becomes the current one.
 PUBLISHED_WITHIN = timedelta(hours=12)
+# The field of each document that says which form it has.
+_FORMAT_FIELDS: Mapping[type[Any], str] = {
+    Manifest: "manifest_format",
+    Latest: "latest_format",
+    PublishedCalendar: "calendar_format",
+}
+_FORMAT = 1  # of all documents that this release reads and writes
+
 _Document = TypeVar("_Document", Manifest, Latest, PublishedCalendar)
 # A document and its ETag; two Nones if it is not there.
 _Stored = tuple[_Document | None, str | None]
@@ -427,7 +436,7 @@ def read_document(model: type[_Document], uri: str, s3: S3) -> _Stored[_Document
     """Return a published document and its ETag, or two Nones if it is not there.
 
     Raises:
-        PublishError: It is not of this package.
+        PublishError: It is not of this package, or a newer release wrote it.
     """
     try:
         body, etag = s3.read(uri)
@@ -436,8 +445,26 @@ def read_document(model: type[_Document], uri: str, s3: S3) -> _Stored[_Document
     try:
         return model.model_validate_json(body), etag
     except ValueError as error:
+        format_field = _FORMAT_FIELDS[model]
+        if _is_of_newer_release(body, format_field):
+            raise PublishError(
+                f"{uri} is of a newer release of this package, which has another {format_field}. "
+                "It is right as it is: update the package here, then clear the failed tasks.",
+                retryable=False,
+            ) from error
         scope = "folder" if model is PublishedCalendar else "period"
         raise not_ours(uri, scope) from error
+
+
+def _is_of_newer_release(body: bytes, format_field: str) -> bool:
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return False
+    if not isinstance(fields, dict):
+        return False
+    document_format = fields.get(format_field)
+    return isinstance(document_format, int) and document_format > _FORMAT
 
 
 def not_ours(uri: str, scope: str = "period") -> PublishError:

@@ -162,6 +162,7 @@ class Latest(BaseModel, frozen=True, extra="allow"):
     It has more facts than these fields: see `Manifest.latest`.
     """
 
+    latest_format: Literal[1] = 1
     period: PublishedPeriod
     manifest: str
     submitted_at: str

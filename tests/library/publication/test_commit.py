@@ -284,6 +284,7 @@ def test_the_partition_and_the_latest_period_say_what_the_manifest_says(tabled: 
     assert found.items() >= named.items()
     assert found.keys() == set(PartitionFacts.model_fields)
     latest = {
+        "latest_format": 1,
         "cadence": "weekly",
         "manifest": "plays/weekly/2026-11-15/manifest.json",
         "submitted_at": EARLY,

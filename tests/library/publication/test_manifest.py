@@ -118,6 +118,7 @@ MANIFEST_JSON = """\
 }"""
 LATEST_JSON = """\
 {
+  "latest_format": 1,
   "period": {
     "id": "2026-11-15",
     "cadence": "weekly",
