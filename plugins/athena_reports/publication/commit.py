@@ -33,6 +33,10 @@ Outcome = Literal["published", "unchanged", "superseded"]
 # twice as old: a slow publish has the hours between. So a cleanup never removes a version while it
 # becomes the current one.
 PUBLISHED_WITHIN = timedelta(hours=12)
+# Athena dates a query by its own clock, and a worker compares that with its clock. S3 takes no
+# request of a clock that is further off (RequestTimeTooSkewed), so a worker's clock never is.
+CLOCK_TOLERANCE = timedelta(minutes=15)
+
 # The field of each document that says which form it has.
 _FORMAT_FIELDS: Mapping[type[Any], str] = {
     Manifest: "manifest_format",
@@ -199,12 +203,15 @@ def _require_same_calendar(
 
 
 def _refuse_a_future_query(current: Manifest, location: PeriodLocation) -> None:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    if current.query.submitted_at > now:
+    now = datetime.now(UTC)
+    latest_possible = (now + CLOCK_TOLERANCE).isoformat(timespec="milliseconds")
+    if current.query.submitted_at > latest_possible:
         raise PublishError(
             f"{location.manifest_uri} says that query {current.query.id} was submitted in the "
-            f"future, at {current.query.submitted_at}: no later one could replace it. Move it "
-            "away, then clear publish.",
+            f"future, at {current.query.submitted_at}; it is {now.isoformat(timespec='seconds')} "
+            "by this worker's clock. No later query could replace it. Either this clock is wrong, "
+            "or the manifest was edited: compare both with the query in the Athena console. Set "
+            "the clock, or query.submitted_at of the manifest, then clear publish.",
             retryable=False,
         )
 

@@ -1,5 +1,5 @@
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -7,7 +7,7 @@ import pytest
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError, SchemaError
 from athena_reports.publication import commit
-from athena_reports.publication.commit import read_manifest
+from athena_reports.publication.commit import CLOCK_TOLERANCE, read_manifest
 from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.rows.checks import CheckResult
@@ -153,7 +153,22 @@ def test_a_manifest_of_the_future_does_not_keep_every_later_query_out(place: Pla
     ) as caught:
         place.publish(version, facts(LATE))
     assert not caught.value.retryable
+    assert "this clock is wrong, or the manifest was edited" in str(caught.value)
+    assert "move it away" not in str(caught.value).lower()
     assert place.everything() == before
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=20), CLOCK_TOLERANCE - timedelta(minutes=1)])
+def test_a_query_that_is_ahead_of_a_slow_clock_is_a_later_query(
+    place: Place, ahead: timedelta
+) -> None:
+    """Athena dated the query; the worker that compares has a clock that is behind."""
+    submitted_at = (datetime.now(UTC) + ahead).isoformat(timespec="milliseconds")
+    place.publish(place.upload("a"), facts(submitted_at))
+    before = place.manifest()
+
+    assert place.publish(place.upload("b"), facts(EARLY)).outcome == "superseded"
+    assert place.manifest() == before
 
 
 @pytest.mark.parametrize(
