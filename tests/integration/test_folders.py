@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
 from airflow_local.services import Services
+from athena_reports import RetentionPolicy, build_cleanup
 from athena_reports.settings import settings
-from tests.integration.runner import load_dags, run_dag
+from tests.integration.runner import load_dags, manifest_of, run_dag
 from tests.integration.test_max_scan import executions
 
 REPORT = """
@@ -274,3 +278,68 @@ def test_what_a_newer_release_wrote_is_not_to_be_moved_away(shared: Shared, name
     assert "update the package" in message
     assert "move it away" not in message
     assert shared.objects()[key] == body
+
+
+Cleaned = Callable[[str], Mapping[str, Any]]
+
+
+@pytest.fixture
+def cleaned(shared: Shared) -> Cleaned:
+    """Lets an environment remove all that it may, in more than a year."""
+
+    def cleaned(environment: str) -> Mapping[str, Any]:
+        shared.enter(environment)
+        dag = build_cleanup(RetentionPolicy(keep_versions=0, keep_days=1), delete=True)
+        with time_machine.travel(datetime.now(UTC) + timedelta(days=400)):
+            result: Mapping[str, Any] = run_dag(dag).values["clean_up", "return_value"]
+        return result
+
+    return cleaned
+
+
+def test_a_cleanup_touches_the_folders_of_its_own_environment_only(
+    shared: Shared, cleaned: Cleaned, caplog: pytest.LogCaptureFixture
+) -> None:
+    for plays in (1, 2):
+        run_dag(shared.dag("dev", plays=plays), period=FIRST)
+        run_dag(shared.dag("stg", name="plays_stg", plays=plays), period=FIRST)
+    shared.forget_calendar()  # of one of them
+    before = shared.objects()
+
+    done = cleaned("stg")
+    removed = before.keys() - shared.objects().keys()
+    assert removed
+    assert {key.split("/")[0] for key in removed} == {"plays_stg"}
+    assert (done["periods"], done["other_environments"]) == (1, 1)
+    assert f"s3://{shared.bucket}/plays/weekly/ is of the environment dev" in caplog.text
+
+    done = cleaned("dev")
+    assert (done["periods"], done["other_environments"]) == (1, 1)
+    removed = before.keys() - removed - shared.objects().keys()
+    assert {key.split("/")[0] for key in removed} == {"plays"}
+
+
+def test_a_period_that_another_environment_has_overwritten_is_listed_and_kept(
+    shared: Shared, cleaned: Cleaned
+) -> None:
+    """A release without calendars did that."""
+    for plays in (1, 2):
+        manifest = manifest_of(
+            shared.services.s3, run_dag(shared.dag("dev", plays=plays), period=FIRST)
+        )
+        run_dag(shared.dag("dev", plays=plays), period=SECOND)
+    foreign = {name: value for name, value in manifest.items() if name != "bucket"}
+    foreign["environment"] = "stg"
+    key = f"plays/weekly/{FIRST}/manifest.json"
+    body = json.dumps(foreign).encode()
+    shared.services.s3.put_object(Bucket=shared.bucket, Key=key, Body=body)
+    before = shared.objects()
+
+    with pytest.raises(Exception, match="is of the environment stg, in a folder of dev") as listed:
+        cleaned("dev")
+    assert f"s3://{shared.bucket}/{key}" in str(listed.value)
+    removed = before.keys() - shared.objects().keys()
+    assert removed
+    assert {key.split("/")[2] for key in removed} == {SECOND}
+    with pytest.raises(AirflowFailException, match="belongs to the environment stg"):
+        run_dag(shared.dag("dev"), period=FIRST)

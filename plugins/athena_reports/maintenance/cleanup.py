@@ -14,9 +14,11 @@ from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, StoredObject
 from athena_reports.errors import AthenaReportsError, PublishError
 from athena_reports.publication.commit import PUBLISHED_WITHIN, damage, follow, read_manifest
+from athena_reports.publication.folder import find_calendar
 from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import EarlierVersion, Manifest, Partition
+from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors
 
@@ -54,12 +56,14 @@ class CleanupSummary:
         removals: The objects that are removed, or may be, with the reasons.
         repaired: The periods whose partition did not say what their manifest says.
         problems: Why other periods or tables are left as they are.
+        passed_over: The folders of other environments. Nothing in them is looked at.
     """
 
     periods: int = 0
     removals: dict[StoredObject, str] = field(default_factory=dict)
     repaired: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -75,17 +79,19 @@ def clean_up_bucket(
     *,
     bucket: str,
     database: str,
+    environment: str,
     policy: RetentionPolicy,
     delete: bool = False,
     bucket_owner: str = "",
     encryption: Encryption | None = None,
     aws_conn_id: str | None = "aws_default",
 ) -> dict[str, Any]:
-    """Clean up all reports of a bucket.
+    """Clean up all reports of an environment in a bucket.
 
     Args:
         bucket: The report bucket.
         database: Glue database of the published tables.
+        environment: The environment, whose reports are cleaned up. Those of others are left alone.
         policy: How long versions stay that are not current.
         delete: Whether to remove objects; else they are only listed in the log.
         bucket_owner: Account id that must own the bucket; empty for any.
@@ -113,7 +119,15 @@ def clean_up_bucket(
     for folder in sorted(cadence_folders):
         table = Table(database, ReportLocation.of_folder(folder), glue)
         with summary.noting():
-            clean_up(table, summary, s3=s3, policy=policy, now=now, delete=delete)
+            clean_up(
+                table,
+                summary,
+                environment=environment,
+                s3=s3,
+                policy=policy,
+                now=now,
+                delete=delete,
+            )
     _log(summary.removals, is_done=delete)
     if summary.problems:
         raise PublishError("Left as it is: " + "; ".join(summary.problems))
@@ -123,6 +137,7 @@ def clean_up_bucket(
         "bytes": sum(item.bytes for item in summary.removals),
         "deleted": delete,
         "repaired": summary.repaired,
+        "other_environments": len(summary.passed_over),
     }
 
 
@@ -136,6 +151,7 @@ def clean_up(
     table: Table,
     summary: CleanupSummary,
     *,
+    environment: str,
     s3: S3,
     policy: RetentionPolicy,
     now: datetime,
@@ -146,6 +162,7 @@ def clean_up(
     Args:
         table: The table of the report.
         summary: Gets what is found and done, problems of single periods included.
+        environment: The environment. A folder of another one is passed over.
         s3: The client of the report bucket.
         policy: How long versions stay that are not current.
         now: The time by which ages are counted.
@@ -153,9 +170,13 @@ def clean_up(
 
     Raises:
         TableError: Glue does not list the partitions.
-        PublishError: `latest.json` is not of this package, or other programs are always faster.
+        PublishError: `calendar.json` or `latest.json` is not of this package, or other programs are
+            always faster.
         S3Error: S3 does not list the folders, or `latest.json` cannot be read or written.
     """
+    if _is_of_another_environment(table.location, environment, s3):
+        summary.passed_over.append(table.location.folder_uri)
+        return
     partitions = table.partitions()
     folders = {folder.split("/")[-2] for folder in s3.folders(table.location.folder_uri)}
     newest: tuple[Manifest, PeriodLocation] | None = None
@@ -170,6 +191,7 @@ def clean_up(
             # Read after the listing: nothing that the listing has is newer than the manifest.
             with _marking(table, location, partition):
                 manifest, _ = read_manifest(location, s3)
+                _require_own(manifest, environment, location)
             removals = plan(objects, manifest, partition, policy, now)
             if delete:
                 s3.delete([item.uri for item in removals])
@@ -181,6 +203,27 @@ def clean_up(
         # Only a run of the latest period moves latest.json forward, and that run may have died.
         manifest, location = newest
         follow(manifest, location=location, s3=s3, table=None)
+
+
+def _is_of_another_environment(location: ReportLocation, environment: str, s3: S3) -> bool:
+    calendar = find_calendar(location, s3)
+    if calendar is None or calendar.environment == environment:
+        return False
+    _logger.info(
+        "%s is of the environment %s: it is left alone.", location.folder_uri, calendar.environment
+    )
+    return True
+
+
+def _require_own(manifest: Manifest | None, environment: str, location: PeriodLocation) -> None:
+    """Raise CalendarError for a period of another environment in a folder of ours."""
+    if manifest is None or manifest.environment == environment:
+        return
+    raise CalendarError(
+        f"{location.manifest_uri} is of the environment {manifest.environment}, in a folder of "
+        f"{environment}. Let that environment publish to another bucket or report name. Then move "
+        f"{location.folder_uri} away, and clear run_query of the period and its downstream tasks."
+    )
 
 
 def _repair(

@@ -65,6 +65,7 @@ def build_cleanup(
         delete=delete,
         bucket=deployment.report_bucket,
         database=deployment.report_database,
+        environment=deployment.environment,
         bucket_owner=deployment.bucket_owner,
         encryption=deployment.encryption,
         aws_conn_id=deployment.aws_conn_id,
