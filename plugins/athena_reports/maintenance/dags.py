@@ -90,7 +90,12 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
         doc,
         params={STALE_PARAM: Param(False, type="boolean", title="Stale periods too")},
     ) as dag:
-        find = AthenaRestatementsOperator(task_id="find", database=settings().report_database)
+        deployment = settings()
+        find = AthenaRestatementsOperator(
+            task_id="find",
+            database=deployment.report_database,
+            bucket_owner=deployment.bucket_owner,
+        )
         restate = TriggerDagRunOperator.partial(
             task_id="restate",
             logical_date=None,

@@ -302,9 +302,6 @@ def _default_args(
 
 def _tags(report: Report, cadence: Cadence, deployment: Settings) -> list[str]:
     tags = [REPORT_TAG, cadence.name, deployment.environment]
-    if cadence.first_day is not None:
-        # By it a restatement knows the weeks that were published before `first_day` was changed.
-        tags.append(cadence.first_day)
     if not report.has_table:
         tags.append(NO_TABLE_TAG)
     return tags
