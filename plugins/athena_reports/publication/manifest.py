@@ -196,6 +196,7 @@ class PartitionFacts(BaseModel, frozen=True):
     dag_id: str
     run_id: str
     manifest: str
+    environment: str = ""  # empty if an older release wrote the partition
     checks_warned: int  # checks that failed and only warn
     earlier: int  # earlier versions
     logic: str = ""
@@ -356,6 +357,7 @@ class Manifest(Version, PublicationFacts, frozen=True):
             dag_id=self.run.dag_id,
             run_id=self.run.run_id,
             manifest=location.manifest_uri,
+            environment=self.environment,
             checks_warned=sum(not check.passed for check in self.checks),
             earlier=len(self.earlier_versions),
             logic=self.logic,

@@ -294,6 +294,7 @@ def test_the_partition_and_the_latest_period_say_what_the_manifest_says(tabled: 
         "query_id": facts().query.id,
         "run_id": "run-1",
     }
+    named |= {"environment": "dev"}
     named |= {"dag_id": "plays_weekly", "manifest": tabled.location.manifest_uri, "earlier": "0"}
     named |= {"bytes": str(sum(item.bytes for item in version.objects))}
     assert found.items() >= named.items()

@@ -236,6 +236,7 @@ PARAMETERS = {
     "dag_id": "plays_weekly",
     "run_id": "run-1",
     "manifest": "s3://reports/plays/weekly/2026-11-15/manifest.json",
+    "environment": "dev",
     "checks_warned": "1",
     "earlier": "1",
     "logic": "v2:0123456789abcdef",
