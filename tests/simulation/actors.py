@@ -77,7 +77,9 @@ def restate(world: World) -> None:
 
 
 def clean_up(world: World) -> None:
-    found = clean_up_bucket(bucket=BUCKET, database=DATABASE, policy=_POLICY, delete=True)
+    found = clean_up_bucket(
+        bucket=BUCKET, database=DATABASE, environment="dev", policy=_POLICY, delete=True
+    )
     if found["objects"]:
         world.say(f"removed {found['objects']} objects")
 

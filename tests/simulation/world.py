@@ -31,7 +31,6 @@ from greenlet import getcurrent, greenlet
 from athena_reports import weekly
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
-from athena_reports.maintenance import restatement
 from athena_reports.publication import commit
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation, ReportLocation
@@ -308,10 +307,6 @@ class World:
         """As Airflow's task instance: how many of the runs are active."""
         return sum(run.run_id in run_ids and run.active for run in self.runs)
 
-    def get_dag(self, dag_id: str) -> SimpleNamespace:
-        """As Airflow's task instance: what it knows of the report's DAG."""
-        return SimpleNamespace(dag_id=dag_id, tags=[WEEKS.name, WEEKS.first_day])
-
     def version_name(self, _: int) -> str:
         return f"{self.rng.getrandbits(64):016x}"
 
@@ -341,11 +336,6 @@ def world(seed: int) -> Iterator[World]:
         serve(made.athena, patch)
         clients: Mapping[str, Any] = {"s3": made.s3, "glue": made.glue}
         patch.setattr(SharedSessionHook, "client", lambda _, service: clients[service])
-        patch.setattr(
-            restatement.AthenaRestatementsOperator,
-            "hook",
-            SimpleNamespace(get_conn=lambda: made.glue),
-        )
         levels = dict.fromkeys(("info", "warning", "error"), made.log_line)
         log = SimpleNamespace(**levels, debug=lambda *_, **__: None)
         for kind in (GenericDAGNode, SdkLogging, AirflowLogging):

@@ -20,9 +20,11 @@ from athena_reports.publication.commit import (
     read_manifest,
     repair_latest,
 )
+from athena_reports.publication.folder import find_calendar
 from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import ALERTS_FOLDER, PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest, Partition
+from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors
 
@@ -63,6 +65,7 @@ class CleanupSummary:
         without_manifest: The folders of periods that have versions and no manifest. None of these
             versions is removed: it may have been published, and its manifest lost.
         problems: Why other periods or tables are left as they are.
+        passed_over: The folders of other environments. Nothing in them is looked at.
     """
 
     periods: int = 0
@@ -70,6 +73,7 @@ class CleanupSummary:
     repaired: list[str] = field(default_factory=list)
     without_manifest: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -87,17 +91,19 @@ def clean_up_bucket(
     *,
     bucket: str,
     database: str,
+    environment: str,
     policy: RetentionPolicy,
     delete: bool = False,
     bucket_owner: str = "",
     encryption: Encryption | None = None,
     aws_conn_id: str | None = "aws_default",
 ) -> dict[str, Any]:
-    """Clean up all reports of a bucket.
+    """Clean up all reports of an environment in a bucket.
 
     Args:
         bucket: The report bucket.
         database: Glue database of the published tables.
+        environment: The environment, whose reports are cleaned up. Those of others are left alone.
         policy: How long versions stay that are not current.
         delete: Whether to remove objects; else they are only listed in the log.
         bucket_owner: Account id that must own the bucket; empty for any.
@@ -127,7 +133,15 @@ def clean_up_bucket(
     for folder in sorted(cadence_folders):
         table = Table(database, ReportLocation.of_folder(folder), glue)
         with summary.noting():
-            clean_up(table, summary, s3=s3, policy=policy, now=now, delete=delete)
+            clean_up(
+                table,
+                summary,
+                environment=environment,
+                s3=s3,
+                policy=policy,
+                now=now,
+                delete=delete,
+            )
     _log(summary.removals, is_done=delete)
     for folder in summary.without_manifest:
         _logger.warning("%s has versions and no manifest, so none of them is removed", folder)
@@ -140,6 +154,7 @@ def clean_up_bucket(
         "deleted": delete,
         "repaired": summary.repaired,
         "without_manifest": summary.without_manifest,
+        "other_environments": len(summary.passed_over),
     }
 
 
@@ -153,6 +168,7 @@ def clean_up(
     table: Table,
     summary: CleanupSummary,
     *,
+    environment: str,
     s3: S3,
     policy: RetentionPolicy,
     now: datetime,
@@ -163,6 +179,7 @@ def clean_up(
     Args:
         table: The table of the report.
         summary: Gets what is found and done, problems of single periods included.
+        environment: The environment. A folder of another one is passed over.
         s3: The client of the report bucket.
         policy: How long versions stay that are not current.
         now: The time by which ages are counted.
@@ -170,10 +187,13 @@ def clean_up(
 
     Raises:
         TableError: Glue does not list the partitions.
-        PublishError: `latest.json` or the newest manifest is not of this package, no period has a
-            manifest, or other programs are always faster.
+        PublishError: `calendar.json`, `latest.json` or the newest manifest is not of this package,
+            no period has a manifest, or other programs are always faster.
         S3Error: S3 does not list the folders, or `latest.json` cannot be read or written.
     """
+    if _is_of_another_environment(table.location, environment, s3):
+        summary.passed_over.append(table.location.folder_uri)
+        return
     partitions = table.partitions()
     folders = {folder.split("/")[-2] for folder in s3.folders(table.location.folder_uri)}
     for period_id in sorted(folders | partitions.keys()):
@@ -187,6 +207,7 @@ def clean_up(
             # Read after the listing: nothing that the listing has is newer than the manifest.
             with _marking(table, location, partition):
                 manifest, _ = read_manifest(location, s3)
+                _require_own(manifest, environment, location)
             if manifest is None and _by_version(objects):
                 summary.without_manifest.append(location.folder_uri)
             removals = plan(objects, manifest, policy, now)
@@ -197,6 +218,27 @@ def clean_up(
     if repair_latest(table.location, s3):
         report = table.location
         summary.repaired.append(f"{report.name}/{report.cadence_name}/latest.json")
+
+
+def _is_of_another_environment(location: ReportLocation, environment: str, s3: S3) -> bool:
+    calendar = find_calendar(location, s3)
+    if calendar is None or calendar.environment == environment:
+        return False
+    _logger.info(
+        "%s is of the environment %s: it is left alone.", location.folder_uri, calendar.environment
+    )
+    return True
+
+
+def _require_own(manifest: Manifest | None, environment: str, location: PeriodLocation) -> None:
+    """Raise CalendarError for a period of another environment in a folder of ours."""
+    if manifest is None or manifest.environment == environment:
+        return
+    raise CalendarError(
+        f"{location.manifest_uri} is of the environment {manifest.environment}, in a folder of "
+        f"{environment}. Let that environment publish to another bucket or report name. Then move "
+        f"{location.folder_uri} away, and clear run_query of the period and its downstream tasks."
+    )
 
 
 def _repair(

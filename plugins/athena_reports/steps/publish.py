@@ -14,6 +14,7 @@ from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import publish
+from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import (
@@ -22,6 +23,7 @@ from athena_reports.publication.manifest import (
     QueryFacts,
     RunFacts,
 )
+from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import Submitted
 from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
@@ -49,6 +51,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         reads_previous: Whether the SQL reads the period before, whose restatement makes this one
             stale.
         transforms_logic: Digest of the transforms alone, as `Report.transforms_logic` gives it.
+        calendar_checked: Whether an earlier task has compared the calendar of the folder.
         keyed_outlets: Further assets, whose events have the id of the period as partition key. They
             are left out before Airflow 3.3, which has no such events.
         database: Glue database of the published table; None for no table.
@@ -73,6 +76,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         reads_previous: bool = False,
         logic: str = "",
         transforms_logic: str = "",
+        calendar_checked: bool = False,
         keyed_outlets: Sequence[Asset] = (),
         database: str | None = None,
         memory_limit: str = "128MB",
@@ -90,6 +94,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.reads_previous = reads_previous
         self.logic = logic
         self.transforms_logic = transforms_logic
+        self.calendar_checked = calendar_checked
         self.keyed_outlets = list(keyed_outlets) if HAS_KEYED_EVENTS else []
         self.add_outlets(self.keyed_outlets)
         self.database = database
@@ -107,8 +112,9 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         """Publish, and return the address of the manifest and its main facts.
 
         Raises:
-            AirflowFailException: The version or the period of the query is not known, the upload or
-                the manifest is not right, or AWS refused a call.
+            AirflowFailException: The version or the period of the query is not known, the folder is
+                of another environment or calendar, the upload or the manifest is not right, or AWS
+                refused a call.
             AirflowException: AWS did not serve a call, or other programs are always faster.
         """
         submission = None
@@ -129,11 +135,15 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         table = None
         if self.database:
             table = Table(self.database, location.report, self.hook.client("glue"))
+        s3 = S3(self.hook.client("s3"), self.bucket_owner, self.encryption)
+        if not self.calendar_checked:
+            calendar = PublishedCalendar.of(self.environment, self.report, period.cadence)
+            require_calendar(location.report, calendar, s3)
         outcome, manifest = publish(
             prepared.version,
             self._facts(prepared, submission, period, context["run_id"]),
             location=location,
-            s3=S3(self.hook.client("s3"), self.bucket_owner, self.encryption),
+            s3=s3,
             table=table,
             memory_limit=self.memory_limit,
         )

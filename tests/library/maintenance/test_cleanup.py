@@ -191,6 +191,7 @@ def cleaned(
         clean_up(
             place.table,
             summary,
+            environment="dev",
             s3=place.s3,
             policy=policy or RetentionPolicy(),
             now=now,
