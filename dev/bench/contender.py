@@ -171,7 +171,12 @@ def ours(task: Task) -> Iterator[None]:
     ):
         prepared = transform_result(query, submitted, recipe=recipe)
         publish = S3PublishOperator(
-            task_id="publish", prepared=prepared, submitted=submitted, environment="bench", **place
+            task_id="publish",
+            prepared=prepared,
+            submitted=submitted,
+            environment="bench",
+            calendar_checked=True,
+            **place,
         )
         publish.execute({"run_id": "bench", "outlet_events": {}})
 

@@ -100,6 +100,13 @@ class ReportRun:
             self.dag_id, self.run_id, task_id, try_number, map_index
         )
 
+    def notes(self, task_id: str) -> list[Any]:
+        """What a task has noted in Airflow's state store, one value for each clear of the run."""
+        run = f"/api/v2/dags/{self.dag_id}/dagRuns/{self.run_id}"
+        path = f"{run}/taskInstances/{task_id}/state-store"
+        rows = self.airflow.client.rows(path, "task_state_store")
+        return [row["value"] for row in rows]
+
     def xcom(self, task_id: str) -> Any:
         return self.airflow.client.xcom(self.dag_id, self.run_id, task_id)
 

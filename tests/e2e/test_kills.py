@@ -521,6 +521,7 @@ def test_a_failure_that_passes_is_submitted_again_in_the_wait(row: Row) -> None:
     assert run.xcom("run_query") == first.id
     assert run.xcom("wait_for_query")["id"] == second.id
     assert f"It was submitted again as {second.id}" in run.log("wait_for_query")
+    assert (run.notes("run_query"), run.notes("wait_for_query")) == ([[first.id]], [[second.id]])
 
 
 @full
@@ -532,3 +533,4 @@ def test_a_finished_run_cleared_pays_twice_on_purpose(row: Row) -> None:
 
     run.wait_until_success()
     assert run.states == ["SUCCEEDED", "SUCCEEDED"]
+    assert run.notes("run_query") == [[query.id] for query in run.queries]

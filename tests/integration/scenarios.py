@@ -24,11 +24,18 @@ from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
 from athena_reports import WaitPolicy
 from athena_reports.maintenance.reconcile import AthenaReconcileOperator
+from athena_reports.queries import submission
 from athena_reports.queries.ownership import Marker
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from local_aws.faults import Fault, Faults
-from tests.library.steps.tasks import TaskInstance, first_event, kill, through_the_database
+from tests.library.steps.tasks import (
+    StateStore,
+    TaskInstance,
+    first_event,
+    kill,
+    through_the_database,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -64,8 +71,11 @@ class Run:
         deferrable: Whether there is a triggerer.
         sql: The rendered query.
         policy: How it is waited for.
+        workgroup: The workgroup that it runs in.
+        output_location: Where its result is to lie; None for the workgroup's location.
         run_type: How the run was started.
         clear_number: How often the run was cleared.
+        stores: The state stores of the two tasks; None before Airflow 3.3.
         query_execution_id: What run_query returned.
         deferred: The wait that the triggerer has taken over.
     """
@@ -76,11 +86,14 @@ class Run:
     deferrable: bool
     sql: str
     policy: WaitPolicy = QUICK
+    workgroup: str = "dev"
+    output_location: str | None = None
     run_type: str = "scheduled"
     clear_number: int = 0
     start_date: datetime | None = None
     submitting: TaskInstance = field(default_factory=TaskInstance)
     waiting: TaskInstance = field(default_factory=TaskInstance)
+    stores: tuple[StateStore, StateStore] | None = None
     query_execution_id: str = ""
     deferred: TaskDeferred | None = None
 
@@ -88,7 +101,7 @@ class Run:
     def queries(self) -> list[dict[str, Any]]:
         """The queries of the run, oldest first."""
         athena = self.athena
-        pages = athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
+        pages = athena.get_paginator("list_query_executions").paginate(WorkGroup=self.workgroup)
         ids = [id_ for page in pages for id_ in page["QueryExecutionIds"]]
         found: dict[str, Any] = {}
         for at in range(0, len(ids), 50):
@@ -119,7 +132,8 @@ class Run:
                 task_id="run_query",
                 query=self.sql,
                 database="default",
-                workgroup="dev",
+                workgroup=self.workgroup,
+                output_location=self.output_location,
                 environment="dev",
                 aws_conn_id="aws_default",
                 retries=RETRIES,
@@ -139,7 +153,15 @@ class Run:
 
     def context(self, ti: TaskInstance) -> Any:
         rescheduled = int(ti.first_reschedule_date is not None)
-        return {"ti": ti, "run_id": "run-1", "dag_run": self, "task_reschedule_count": rescheduled}
+        given = {
+            "ti": ti,
+            "run_id": "run-1",
+            "dag_run": self,
+            "task_reschedule_count": rescheduled,
+        }
+        if self.stores is not None:
+            given["task_state_store"] = self.stores[ti is self.waiting]
+        return given
 
     def submit(self, task: AthenaSubmitOperator | None = None) -> None:
         self.query_execution_id = (task or self.submitter()).execute(self.context(self.submitting))
@@ -352,6 +374,27 @@ def add(*faults: Fault) -> Step:
 def lift(run: Run) -> None:
     """No faults from now on; what is held goes on."""
     run.faults.clear()
+
+
+def crowd(run: Run) -> None:
+    """Others run more queries in the workgroup than a retry looks through."""
+    ids = []
+    for number in range(submission.LOOK_BACK + 10):
+        response = run.athena.start_query_execution(
+            QueryString=f"SELECT {number} AS others",
+            QueryExecutionContext={"Database": "default"},
+            WorkGroup=run.workgroup,
+        )
+        ids.append(response["QueryExecutionId"])
+
+    def are_over() -> bool:
+        states = set()
+        for at in range(0, len(ids), 50):
+            batch = run.athena.batch_get_query_execution(QueryExecutionIds=ids[at : at + 50])
+            states |= {each["Status"]["State"] for each in batch["QueryExecutions"]}
+        return states == {"SUCCEEDED"}
+
+    run.until(are_over)
 
 
 def settle(run: Run) -> None:

@@ -336,3 +336,37 @@ def test_a_report_that_published_nothing_has_no_plan(shell: Shell, flown: Flown)
         in printed
     )
     assert flown.queries().keys() == before
+
+
+@pytest.mark.parametrize(
+    ("variables", "old", "new", "says"),
+    [
+        ({}, 'weekly("monday",', 'weekly("sunday",', "weeks from Sunday in America/New_York"),
+        ({}, '"America/New_York"', '"UTC"', "weeks from Monday in UTC"),
+        ({"ATHENA_REPORTS_ENV": "stg"}, "", "", "belongs to the environment dev, and this is stg"),
+    ],
+    ids=["first day", "zone", "environment"],
+)
+def test_a_report_that_no_run_could_publish_is_refused_before_it_asks_to_pay(
+    variables: dict[str, str],
+    old: str,
+    new: str,
+    says: str,
+    shell: Shell,
+    flown: Flown,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET", "athena-report-dev")
+    monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", "report_dev")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    file = flown.root / "dags" / "flown.py"
+    if old:
+        file.write_text(file.read_text().replace(old, new))
+    before = flown.queries().keys()
+    code, printed = shell("plan", "flown")
+    assert code == 1
+    assert "s3://athena-report-dev/flown/weekly/ " in printed
+    assert says in printed
+    assert "Pay?" not in printed
+    assert flown.queries().keys() == before

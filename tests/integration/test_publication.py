@@ -57,7 +57,7 @@ def by_carrier(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: str(row["carrier"]))
 
 
-@pytest.mark.parametrize(("unload", "most"), [(False, 15), (True, 16)])
+@pytest.mark.parametrize(("unload", "most"), [(False, 16), (True, 17)])
 def test_a_small_report_takes_few_calls(
     run_report: RunReport, monkeypatch: pytest.MonkeyPatch, unload: bool, most: int
 ) -> None:
@@ -302,7 +302,11 @@ def test_cleanup_lists_then_removes_and_repairs(services: Services, run_report: 
     def look(*, delete: bool) -> dict[str, Any]:
         policy = RetentionPolicy(keep_versions=0, keep_days=1)
         return clean_up_bucket(
-            bucket=second["bucket"], database="report_dev", policy=policy, delete=delete
+            bucket=second["bucket"],
+            database="report_dev",
+            environment="dev",
+            policy=policy,
+            delete=delete,
         )
 
     assert f"{second['report']}/monthly/2013-02" in look(delete=False)["repaired"]

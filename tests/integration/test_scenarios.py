@@ -44,6 +44,7 @@ from tests.integration.scenarios import (
     clear_wait,
     crash,
     crash_wait,
+    crowd,
     edit,
     give_up_after,
     kill_submitted,
@@ -59,6 +60,7 @@ from tests.integration.scenarios import (
     submit,
     wait,
 )
+from tests.library.steps.tasks import StateStore
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -660,6 +662,8 @@ def test_scenario(
 ) -> None:
     sql = scenario.sql or "SELECT 1 AS one"
     run = Run(f"scenario_{next(_numbers)}", athena, faults, deferrable, sql)
+    if deferrable:  # as on Airflow 3.3; without a triggerer, as on 3.2
+        run.stores = (StateStore(), StateStore())
     for fault in scenario.faults:
         run.faults.add(fault)
     for step in scenario.steps[:-1]:
@@ -672,6 +676,118 @@ def test_scenario(
     assert scenario.says in told
     if told:
         assert told.startswith(f"{run.dag_id}, environment dev: ")
+
+
+RESULTS = "s3://athena-query-result-dev/"
+PLACES = {
+    # The workgroup's configuration, the location that the run asks for, whether a copy is told by
+    # the location that it asks for.
+    "of the client": ({"EnforceWorkGroupConfiguration": False}, f"{RESULTS}reports", True),
+    "of the client, not of the workgroup": (
+        {
+            "EnforceWorkGroupConfiguration": False,
+            "ResultConfiguration": {"OutputLocation": f"{RESULTS}copies/"},
+        },
+        f"{RESULTS}reports/",
+        True,
+    ),
+    "of the workgroup by default": (
+        {
+            "EnforceWorkGroupConfiguration": False,
+            "ResultConfiguration": {"OutputLocation": f"{RESULTS}reports/"},
+        },
+        None,
+        True,
+    ),
+    "of the workgroup, which overrules": (
+        {"ResultConfiguration": {"OutputLocation": f"{RESULTS}reports/"}},
+        f"{RESULTS}else/",
+        False,
+    ),
+    "kept by Athena": ({"ManagedQueryResultsConfiguration": {"Enabled": True}}, None, False),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_retry_does_not_use_a_copy_whose_result_lies_elsewhere(
+    athena: AthenaClient, faults: Faults, place: str
+) -> None:
+    """Somebody copied the query with its marker, and ran it in the console, where the location of
+    the results is that person's.
+    """
+    configuration, output_location, is_told = PLACES[place]
+    number = next(_numbers)
+    workgroup = f"workgroup_{number}"
+    athena.create_work_group(Name=workgroup, Configuration=configuration)
+    run = Run(f"scenario_{number}", athena, faults, True, "SELECT 1 AS one")
+    run.workgroup = workgroup
+    run.output_location = output_location
+    faults.add(HELD)
+    crash("after")(run)
+    cancel(run)
+    faults.clear()
+    asked_for = {"OutputLocation": f"{RESULTS}copies/"} if place != "kept by Athena" else {}
+    execution = run.queries[0]
+    athena.start_query_execution(
+        QueryString=execution["Query"],
+        QueryExecutionContext=execution["QueryExecutionContext"],
+        WorkGroup=workgroup,
+        ResultConfiguration=asked_for,
+    )
+    settle(run)
+    assert run.states == (GONE, DONE)
+
+    submit(run)
+    wait(run)
+    assert run.states == ((GONE, DONE, DONE) if is_told else (GONE, DONE))
+
+
+@pytest.mark.parametrize("has_store", [True, False], ids=["Airflow 3.3", "Airflow 3.2"])
+def test_a_query_that_was_noted_is_found_behind_many_others(
+    athena: AthenaClient, faults: Faults, monkeypatch: pytest.MonkeyPatch, has_store: bool
+) -> None:
+    """The worker dies before the id is saved, and Athena has forgotten the token."""
+    monkeypatch.setattr(submission, "LOOK_BACK", 20)
+    run = Run(f"scenario_{next(_numbers)}", athena, faults, True, "SELECT 1 AS one")
+    if has_store:
+        run.stores = (StateStore(), StateStore())
+    faults.add(ForgetToken(times=None))
+    submit(run)
+    first_id = run.query_execution_id
+    lose_xcom(run)
+    crowd(run)
+    submit(run)
+    assert (run.query_execution_id == first_id) is has_store
+    wait(run)
+
+    # A clear wants the query again, whatever is noted.
+    clear_run(run)
+    submit(run)
+    assert run.query_execution_id != first_id
+    wait(run)
+    assert run.states == ((DONE, DONE) if has_store else (DONE, DONE, DONE))
+
+
+@pytest.mark.parametrize("has_store", [True, False], ids=["Airflow 3.3", "Airflow 3.2"])
+def test_a_query_that_the_wait_submitted_again_is_found_behind_many_others(
+    athena: AthenaClient, faults: Faults, monkeypatch: pytest.MonkeyPatch, has_store: bool
+) -> None:
+    monkeypatch.setattr(submission, "LOOK_BACK", 20)
+    run = Run(f"scenario_{next(_numbers)}", athena, faults, True, "SELECT 1 AS one")
+    if has_store:
+        run.stores = (StateStore(), StateStore())
+    faults.add(ForgetToken(times=None))
+    faults.add(PASSING)
+    submit(run)
+    settle(run)
+    faults.add(HELD)
+    begin_wait(run)
+    crash_wait(run)
+    lift(run)
+    faults.add(ForgetToken(times=None))
+    crowd(run)
+    wait(run)
+    assert run.states == ((BAD, DONE) if has_store else (BAD, DONE, DONE))
 
 
 def test_the_matrix_is_as_large_as_it_says() -> None:

@@ -47,8 +47,8 @@ def populate(world: World) -> None:
 
 def add_run(world: World, run_id: str, period_id: str, *, after: float = 0.0) -> None:
     """Let a run of a period begin."""
-    tells, deferrable = world.rng.random() < 0.7, world.rng.random() < 0.7
-    run = Run(world, run_id, WEEKS.period(period_id), tells, deferrable)
+    is_3_3, deferrable = world.rng.random() < 0.7, world.rng.random() < 0.7
+    run = Run(world, run_id, WEEKS.period(period_id), is_3_3, deferrable)
     world.runs.append(run)
     world.spawn(f"{run_id} ({period_id})", run.play, after=after)
 
@@ -97,7 +97,9 @@ def restate(world: World) -> None:
 def clean_up(world: World) -> None:
     judge_followers(world)  # before the cleanup mends what it finds
     with world.working(period_id=None):
-        found = clean_up_bucket(bucket=BUCKET, database=DATABASE, policy=_POLICY, delete=True)
+        found = clean_up_bucket(
+            bucket=BUCKET, database=DATABASE, environment="dev", policy=_POLICY, delete=True
+        )
     if found["objects"]:
         world.say(f"removed {found['objects']} objects")
 

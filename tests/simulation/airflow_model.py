@@ -8,6 +8,7 @@ made up.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
@@ -30,7 +31,13 @@ from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.transform import PreparedVersion, upload_version
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
-from tests.library.steps.tasks import WAITING, TaskInstance, first_event, through_the_database
+from tests.library.steps.tasks import (
+    WAITING,
+    StateStore,
+    TaskInstance,
+    first_event,
+    through_the_database,
+)
 from tests.simulation.memory_athena import Plan, Query
 from tests.simulation.promises import judge_followers
 from tests.simulation.world import (
@@ -68,6 +75,28 @@ def task(kind: type[Any], given: Mapping[str, Any], **options: Any) -> Any:
     return made
 
 
+class Store(StateStore):
+    """The state store of one task, whose calls are turns of others too."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self._world.pause(self._world.rng.uniform(0, 0.2))
+        return super().get(key, default)
+
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        self._world.pause(self._world.rng.uniform(0, 0.2))
+        super().set(key, value)
+        self._world.attempt.after_a_call()
+
+    @property
+    def ids(self) -> list[str]:
+        """All ids that are noted."""
+        return [id_ for value in self.values.values() for id_ in json.loads(value)]
+
+
 class WaitOverError(Exception):
     """What a deferred task waited for is over: its time, its trigger, or the wait itself."""
 
@@ -77,14 +106,14 @@ class Run:
     """One run of the report, and its scheduler; it is also the `dag_run` that tasks see.
 
     `published` has the submission times of the queries that its publish task has succeeded with.
+    `stores` has the state store of each task, which Airflow has from 3.3 on.
     """
 
     world: World
     run_id: str
     period: Period
-    tells_triggers: (
-        bool  # whether a trigger is told that its task was stopped (from Airflow 3.3 on)
-    )
+    # From Airflow 3.3 on. Then a trigger is told that its task was stopped, and tasks have stores.
+    is_3_3: bool
     deferrable: bool  # whether there is a triggerer
     run_type: str = "scheduled"
     clear_number: int = 0
@@ -99,6 +128,11 @@ class Run:
     )
     xcoms: dict[str, Any] = field(default_factory=dict)
     published: list[str] = field(default_factory=list)
+    stores: dict[str, Store] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.is_3_3:
+            self.stores = {name: Store(self.world) for name in TASKS}
 
     def play(self) -> None:
         """Run the tasks, and again what fails or is cleared, until all have succeeded."""
@@ -261,6 +295,8 @@ class Attempt:
             "dag_run": self.run,
             "task_reschedule_count": again,
         }
+        if self.run.stores:
+            named["task_state_store"] = self.run.stores[self.name]
         return {**named, "outlet_events": {}}
 
     # --- the tasks
@@ -270,7 +306,25 @@ class Attempt:
             self.run.edit()
         named = {"database": "database_dev", "workgroup": "dev", "environment": "dev"}
         self.task = task(AthenaSubmitOperator, {"query": self.run.sql}, **named)
-        return self.task.execute(self._context)
+        if self.ti.try_number > 1:
+            self._crowd()
+        try:
+            return self.task.execute(self._context)
+        finally:
+            self.run.world.athena.unlisted -= self._noted
+
+    @property
+    def _noted(self) -> set[str]:
+        if not self.run.stores:
+            return set()
+        return set(self.run.stores["run_query"].ids)
+
+    def _crowd(self) -> None:
+        """Others may have run so many queries that none of the noted ones is among the latest."""
+        world = self.run.world
+        if self._noted and not world.is_anybody_frozen and world.happens("crowded workgroup"):
+            world.athena.unlisted |= self._noted
+            world.athena.forget_tokens()
 
     def wait_for_query(self) -> Any:
         world, id_ = self.run.world, self.run.xcoms["run_query"]
@@ -370,7 +424,7 @@ class Attempt:
             raise WaitOverError("lost")
         for told in ("wait cleared", "run cleared"):
             if world.happens(told):
-                if self.trigger is not None and self.run.tells_triggers:
+                if self.trigger is not None and self.run.is_3_3:
                     try:
                         run_without_loop(self.trigger.on_kill())
                     except (ClientError, BotoCoreError) as error:

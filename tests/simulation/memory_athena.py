@@ -105,6 +105,8 @@ class MemoryAthena:
         after: Called with each action when it is done; what it raises is the answer.
         queries: All queries, oldest first.
         calls: The actions that were asked for, each with its time.
+        configuration: That of every workgroup.
+        unlisted: Ids of queries behind which others have run so many that they are not listed.
     """
 
     plan: Callable[[int], Plan] = lambda _: Plan()
@@ -114,6 +116,13 @@ class MemoryAthena:
     queries: dict[str, Query] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     calls: list[tuple[str, datetime]] = field(default_factory=list)
+    configuration: Mapping[str, Any] = field(
+        default_factory=lambda: {
+            "EnforceWorkGroupConfiguration": False,
+            "ResultConfiguration": {"OutputLocation": "s3://results/"},
+        }
+    )
+    unlisted: set[str] = field(default_factory=set)
 
     @property
     def meta(self) -> SimpleNamespace:
@@ -142,6 +151,10 @@ class MemoryAthena:
                 query.cancelled_at = self.now + timedelta(seconds=self.stop_seconds)
             return {"ResponseMetadata": {"HTTPStatusCode": 200}}
 
+    def get_work_group(self, WorkGroup: str) -> dict[str, Any]:
+        with self._called("GetWorkGroup"):
+            return {"WorkGroup": {"Name": WorkGroup, "Configuration": self.configuration}}
+
     def get_paginator(self, name: str) -> Any:
         assert name == "list_query_executions"
         return SimpleNamespace(paginate=self._pages)
@@ -150,7 +163,9 @@ class MemoryAthena:
         self, WorkGroup: str, PaginationConfig: Mapping[str, int]
     ) -> Iterator[dict[str, Any]]:
         found = [
-            id_ for id_, query in self.queries.items() if query.request["WorkGroup"] == WorkGroup
+            id_
+            for id_, query in self.queries.items()
+            if query.request["WorkGroup"] == WorkGroup and id_ not in self.unlisted
         ]
         newest, size = found[::-1][: PaginationConfig["MaxItems"]], PaginationConfig["PageSize"]
         newest.sort(key=lambda id_: hashlib.sha256(id_.encode()).digest())  # AWS promises no order
@@ -207,10 +222,16 @@ class MemoryAthena:
                 name: value.lower() if name == "Catalog" else value
                 for name, value in query.request["QueryExecutionContext"].items()
             },
-            "ResultConfiguration": {"OutputLocation": f"s3://results/{id_}.csv"},
+            "ResultConfiguration": {"OutputLocation": f"{self._output(query)}{id_}.csv"},
             "Status": status,
             "Statistics": {"DataScannedInBytes": query.plan.scanned_bytes},
         }
+
+    def _output(self, query: Query) -> str:
+        """The folder of a result: the client's, or else the workgroup's, which does not enforce."""
+        own = self.configuration.get("ResultConfiguration", {}).get("OutputLocation", "")
+        output: str = query.request.get("ResultConfiguration", {}).get("OutputLocation", own)
+        return output
 
     def _start(self, request: dict[str, Any]) -> str:
         token = request.pop("ClientRequestToken", None)

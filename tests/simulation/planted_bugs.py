@@ -23,6 +23,7 @@ from athena_reports.publication.manifest import Manifest
 from athena_reports.queries import submission
 from athena_reports.queries.lease import Lease
 from athena_reports.queries.ownership import AuthorMarker, Marker, Submission
+from athena_reports.steps.execution_notes import TaskStateNotes
 from tests.simulation.memory_athena import MemoryAthena
 from tests.simulation.world import World
 
@@ -38,7 +39,13 @@ def no_condition_on_writes(patch: pytest.MonkeyPatch) -> None:
 
 def no_look_for_the_marker(patch: pytest.MonkeyPatch) -> None:
     submit = submission._submit
-    patch.setattr(submission, "_submit", lambda made, hook, _: submit(made, hook, False))
+    patch.setattr(
+        submission, "_submit", lambda made, hook, _, notes: submit(made, hook, False, notes)
+    )
+
+
+def nothing_is_read_from_the_notes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(TaskStateNotes, "_noted_ids", lambda _: [])
 
 
 def an_older_query_replaces_a_newer_one(patch: pytest.MonkeyPatch) -> None:
@@ -172,6 +179,7 @@ def a_lease_is_not_renewed(patch: pytest.MonkeyPatch) -> None:
 BUGS: dict[Plant, int] = {  # each with a seed that has found it
     no_condition_on_writes: 14,
     no_look_for_the_marker: 5,
+    nothing_is_read_from_the_notes: 65,
     an_older_query_replaces_a_newer_one: 0,
     a_marker_is_believed_without_its_text: 0,
     the_cleanup_removes_young_uploads: 14,

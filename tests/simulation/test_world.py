@@ -65,6 +65,6 @@ def test_a_world_that_ends_badly_tells_its_story(
 def _finds_something(seed: int) -> bool:
     try:
         play(seed)
-    except AssertionError:
+    except (AssertionError, RecursionError):  # the latter in a world that does not end
         return True
     return False

@@ -31,7 +31,6 @@ from greenlet import getcurrent, greenlet
 from athena_reports import weekly
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
-from athena_reports.maintenance import restatement
 from athena_reports.publication import commit
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
@@ -66,6 +65,7 @@ INCIDENTS = {
     "XCom lost": 0.05,
     # of the query
     "tokens forgotten": 0.3,
+    "crowded workgroup": 0.3,
     "failed in passing": 0.3,
     "failed for good": 0.05,
     "takes too long": 0.05,
@@ -264,14 +264,19 @@ class World:
         return True
 
     def forget_tokens(self) -> None:
-        """As Athena does after an unknown time;
-        not while a frozen process may be about to start a query.
+        """As Athena does after an unknown time."""
+        if not self.is_anybody_frozen and self.happens("tokens forgotten"):
+            self.athena.forget_tokens()
+
+    @property
+    def is_anybody_frozen(self) -> bool:
+        """Whether a process may go on that was taken for dead, and is about to start a query.
+
+        Only its token prevents a second query then.
         """
-        frozen = any(
+        return any(
             each.attempt and (each.is_frozen or each.attempt.outcome) for each in self.actors
         )
-        if not frozen and self.happens("tokens forgotten"):
-            self.athena.forget_tokens()
 
     def say(self, what: str) -> None:
         self.log.append((self.clock.now, self.acting.name if self.actors else "", what))
@@ -394,10 +399,6 @@ class World:
         """As Airflow's task instance: how many of the runs are active."""
         return sum(run.run_id in run_ids and run.active for run in self.runs)
 
-    def get_dag(self, dag_id: str) -> SimpleNamespace:
-        """As Airflow's task instance: what it knows of the report's DAG."""
-        return SimpleNamespace(dag_id=dag_id, tags=[WEEKS.name, WEEKS.first_day])
-
     def version_name(self, _: int) -> str:
         return f"{self.rng.getrandbits(64):016x}"
 
@@ -454,11 +455,6 @@ def world(seed: int) -> Iterator[World]:
         patch.setattr(SharedSessionHook, "client", lambda _, service: clients[service])
         # Nobody asks it for anything, and to make one takes longer than the rest of a task.
         patch.setattr(SharedSessionHook, "_session", None)
-        patch.setattr(
-            restatement.AthenaRestatementsOperator,
-            "hook",
-            SimpleNamespace(get_conn=lambda: made.glue),
-        )
         levels = dict.fromkeys(("info", "warning", "error"), made.log_line)
         log = SimpleNamespace(**levels, debug=lambda *_, **__: None)
         for kind in (GenericDAGNode, SdkLogging, AirflowLogging):

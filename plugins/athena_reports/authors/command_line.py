@@ -173,6 +173,7 @@ def plan(
     airflow = None
     if apply:
         airflow = connect(apply)
+    plans.check_folder(declared, aws)
     periods = plans.published_before(declared, last, aws)
     plans.check_comparable(declared, periods, key_columns, aws)
     environment = settings().environment

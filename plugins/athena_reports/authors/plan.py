@@ -19,9 +19,11 @@ from athena_reports.aws.s3 import split_uri
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
+from athena_reports.publication.folder import conflict_in_folder
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
+from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.queries.input_partitions import find_partitions
 from athena_reports.queries.ownership import query_of
 from athena_reports.rows.checks import failures
@@ -106,6 +108,13 @@ def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Pe
             " in Glue, so there is nothing to compare with."
         )
     return published[-number:]
+
+
+def check_folder(declared: DeclaredReport, aws: Aws) -> None:
+    """Raise CalendarError if no run could publish the report, before anything is paid."""
+    conflict = conflict_in_folder(declared.location, declared.calendar, aws.s3)
+    if conflict:
+        raise CalendarError(conflict)
 
 
 def check_comparable(

@@ -15,6 +15,7 @@ from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.publication.location import ReportLocation
+from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.reports.report import Report
 from athena_reports.reports.sql_template import template_context
 from athena_reports.settings import settings
@@ -63,6 +64,11 @@ class DeclaredReport:
     def location(self) -> ReportLocation:
         """Where it is published."""
         return ReportLocation.of(settings().report_bucket, self.report.name, self.cadence)
+
+    @property
+    def calendar(self) -> PublishedCalendar:
+        """Whose folder that has to be, and what its periods mean."""
+        return PublishedCalendar.of(settings().environment, self.report.name, self.cadence)
 
     @property
     def database(self) -> str | None:

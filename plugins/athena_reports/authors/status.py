@@ -10,6 +10,7 @@ from rich.console import Console
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
 from athena_reports.page.coverage import Cell, State, period_coverage
+from athena_reports.publication.folder import conflict_in_folder
 from athena_reports.publication.glue_table import Table
 
 # The states after which something has to be done, so their periods are named one by one.
@@ -32,8 +33,8 @@ class Status(BaseModel, frozen=True):
         dag_id: The report's DAG.
         logic: The digest of what makes its rows today.
         periods: Those that are due or published.
-        problems: A sentence about each partition of its table that is of none of its periods, or
-            that cannot be read.
+        problems: Why it cannot publish there, and a sentence about each partition of its table that
+            is of none of its periods, or that cannot be read.
     """
 
     dag_id: str
@@ -57,12 +58,16 @@ def status(declared: DeclaredReport, aws: Aws) -> Status:
         now=datetime.now(UTC),
         logic=declared.logic,
     )
+    problems = list(coverage.problems)
+    conflict = conflict_in_folder(declared.location, declared.calendar, aws.s3)
+    if conflict:
+        problems.insert(0, conflict)
     periods = tuple(_period_status(cell) for cell in coverage.cells)
     return Status(
         dag_id=dag.dag_id,
         logic=declared.logic,
         periods=periods,
-        problems=tuple(coverage.problems),
+        problems=tuple(problems),
     )
 
 

@@ -12,22 +12,16 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
-from botocore.exceptions import (
-    BaseEndpointResolverError,
-    BotoCoreError,
-    ClientError,
-    EndpointProviderError,
-    NoCredentialsError,
-    NoRegionError,
-    ParamValidationError,
-    ValidationError,
-)
+from botocore import exceptions as botocore_errors
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
 
 class ErrorKind(Enum):
     """What an error of a call means."""
 
     NO_CREDENTIALS = "not sent, because there are no credentials"
+    NOT_LOGGED_IN = "not sent, because a person has to log in again"
+    NOT_CONFIGURED = "not sent, because of the profile, or of another setting of the AWS client"
     NOT_SENT = "not sent, because the call has no region or a parameter that is not valid"
     NO_ANSWER = "no connection, or one that broke off"
     THROTTLED = "too many calls"
@@ -94,11 +88,69 @@ _KINDS: Mapping[str, ErrorKind] = {  # by the code of a service's error, without
     "ResourceNotReady": ErrorKind.CATALOG_NOT_READY,
     "ResourceNumberLimitExceeded": ErrorKind.CATALOG_NOT_READY,
 }
+# The errors of botocore itself, with their subclasses. Any other means that a connection was not
+# made, broke off, or gave what is not an answer.
+_NO_CREDENTIALS_ERRORS = (
+    botocore_errors.NoCredentialsError,
+    botocore_errors.CredentialRetrievalError,
+    botocore_errors.MetadataRetrievalError,
+)
+_NOT_LOGGED_IN_ERRORS = (
+    botocore_errors.LoginError,
+    botocore_errors.NoAuthTokenError,
+    botocore_errors.RefreshWithMFAUnsupportedError,
+    botocore_errors.SSOError,
+    botocore_errors.TokenRetrievalError,
+)
+_NOT_CONFIGURED_ERRORS = (
+    botocore_errors.ConfigNotFound,
+    botocore_errors.ConfigParseError,
+    botocore_errors.InvalidChecksumConfigError,
+    botocore_errors.InvalidConfigError,
+    botocore_errors.InvalidDefaultsMode,
+    botocore_errors.InvalidEndpointConfigurationError,
+    botocore_errors.InvalidEndpointDiscoveryConfigurationError,
+    botocore_errors.InvalidIMDSEndpointError,
+    botocore_errors.InvalidIMDSEndpointModeError,
+    botocore_errors.InvalidProxiesConfigError,
+    botocore_errors.InvalidRegionError,
+    botocore_errors.InvalidRetryConfigurationError,
+    botocore_errors.InvalidS3AddressingStyleError,
+    botocore_errors.InvalidS3UsEast1RegionalEndpointConfigError,
+    botocore_errors.InvalidSTSRegionalEndpointsConfigError,
+    botocore_errors.PartialCredentialsError,
+    botocore_errors.ProfileNotFound,
+    botocore_errors.UnknownCredentialError,
+    botocore_errors.UnknownRegionError,
+    botocore_errors.UnknownSignatureVersionError,
+    botocore_errors.UnsupportedSignatureVersionError,
+)
 _NOT_SENT_ERRORS = (
-    BaseEndpointResolverError,
-    EndpointProviderError,
-    ParamValidationError,
-    ValidationError,
+    botocore_errors.ApiVersionNotFoundError,
+    botocore_errors.AwsChunkedWrapperError,
+    botocore_errors.BaseEndpointResolverError,
+    botocore_errors.DataNotFoundError,
+    botocore_errors.EndpointProviderError,
+    botocore_errors.InvalidDNSNameError,
+    botocore_errors.InvalidExpressionError,
+    botocore_errors.InvalidHostLabelError,
+    botocore_errors.MD5UnavailableError,
+    botocore_errors.MissingDependencyException,
+    botocore_errors.MissingParametersError,
+    botocore_errors.OperationNotPageableError,
+    botocore_errors.ParamValidationError,
+    botocore_errors.ServiceNotInRegionError,
+    botocore_errors.UnknownClientMethodError,
+    botocore_errors.UnknownServiceStyle,
+    botocore_errors.UnsupportedOutpostResourceError,
+    botocore_errors.UnsupportedS3AccesspointConfigurationError,
+    botocore_errors.UnsupportedS3ArnError,
+    botocore_errors.UnsupportedS3ConfigurationError,
+    botocore_errors.UnsupportedS3ControlArnError,
+    botocore_errors.UnsupportedS3ControlConfigurationError,
+    botocore_errors.UnsupportedServiceProtocolsError,
+    botocore_errors.ValidationError,
+    botocore_errors.WaiterConfigError,
 )
 
 
@@ -111,8 +163,12 @@ def error_kind(error: Exception) -> ErrorKind:
     if isinstance(error, ClientError):
         metadata: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
         return kind_of_code(error_code(error), status=metadata.get("HTTPStatusCode"))
-    if isinstance(error, NoCredentialsError):
+    if isinstance(error, _NO_CREDENTIALS_ERRORS):
         return ErrorKind.NO_CREDENTIALS
+    if isinstance(error, _NOT_LOGGED_IN_ERRORS):
+        return ErrorKind.NOT_LOGGED_IN
+    if isinstance(error, _NOT_CONFIGURED_ERRORS):
+        return ErrorKind.NOT_CONFIGURED
     if isinstance(error, _NOT_SENT_ERRORS):
         return ErrorKind.NOT_SENT
     return ErrorKind.NO_ANSWER
@@ -174,6 +230,11 @@ _MEANINGS: Mapping[ErrorKind, tuple[str, str]] = {  # meaning and hint
     ErrorKind.NO_CREDENTIALS: (
         "there are no credentials",
         "Set AWS_ACCESS_KEY_ID, or grant a role.",
+    ),
+    ErrorKind.NOT_LOGGED_IN: ("the login has expired", "Log in again, as with aws sso login."),
+    ErrorKind.NOT_CONFIGURED: (
+        "the AWS client is not configured",
+        "Correct AWS_PROFILE, the AWS config file or the Airflow connection, as the reason says.",
     ),
     ErrorKind.NOT_SENT: ("the call is not valid", "Correct what its reason says."),
     ErrorKind.NO_ANSWER: ("Athena did not answer", "See the AWS health dashboard and the network."),

@@ -13,10 +13,18 @@ from pydantic import BaseModel, Field
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, StoredObject
 from athena_reports.errors import AthenaReportsError, PublishError
-from athena_reports.publication.commit import PUBLISHED_WITHIN, damage, follow, read_manifest
+from athena_reports.publication.commit import (
+    PUBLISHED_WITHIN,
+    damage,
+    follow,
+    read_manifest,
+    repair_latest,
+)
+from athena_reports.publication.folder import find_calendar
 from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import ALERTS_FOLDER, PeriodLocation, ReportLocation
-from athena_reports.publication.manifest import EarlierVersion, Manifest, Partition
+from athena_reports.publication.manifest import Manifest, Partition
+from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors
 
@@ -37,7 +45,7 @@ class RetentionPolicy(BaseModel, frozen=True):
             are.
         keep_days: An earlier version stays for so many days after it was replaced.
         abandoned_after_days: A version that was uploaded and never published stays for so many
-            days.
+            days. In a period without a manifest, every version stays.
     """
 
     keep_versions: int = Field(default=3, ge=0)
@@ -52,14 +60,20 @@ class CleanupSummary:
     Attributes:
         periods: How many periods were looked at.
         removals: The objects that are removed, or may be, with the reasons.
-        repaired: The periods whose partition did not say what their manifest says.
+        repaired: The periods whose partition did not say what their manifest says, and each
+            `latest.json` that did not name the newest one.
+        without_manifest: The folders of periods that have versions and no manifest. None of these
+            versions is removed: it may have been published, and its manifest lost.
         problems: Why other periods or tables are left as they are.
+        passed_over: The folders of other environments. Nothing in them is looked at.
     """
 
     periods: int = 0
     removals: dict[StoredObject, str] = field(default_factory=dict)
     repaired: list[str] = field(default_factory=list)
+    without_manifest: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -67,7 +81,9 @@ class CleanupSummary:
         try:
             yield
         except AthenaReportsError as error:
-            self.problems.append(str(error))
+            problem = str(error)
+            if problem not in self.problems:
+                self.problems.append(problem)
 
 
 @report_errors()
@@ -75,17 +91,19 @@ def clean_up_bucket(
     *,
     bucket: str,
     database: str,
+    environment: str,
     policy: RetentionPolicy,
     delete: bool = False,
     bucket_owner: str = "",
     encryption: Encryption | None = None,
     aws_conn_id: str | None = "aws_default",
 ) -> dict[str, Any]:
-    """Clean up all reports of a bucket.
+    """Clean up all reports of an environment in a bucket.
 
     Args:
         bucket: The report bucket.
         database: Glue database of the published tables.
+        environment: The environment, whose reports are cleaned up. Those of others are left alone.
         policy: How long versions stay that are not current.
         delete: Whether to remove objects; else they are only listed in the log.
         bucket_owner: Account id that must own the bucket; empty for any.
@@ -115,8 +133,18 @@ def clean_up_bucket(
     for folder in sorted(cadence_folders):
         table = Table(database, ReportLocation.of_folder(folder), glue)
         with summary.noting():
-            clean_up(table, summary, s3=s3, policy=policy, now=now, delete=delete)
+            clean_up(
+                table,
+                summary,
+                environment=environment,
+                s3=s3,
+                policy=policy,
+                now=now,
+                delete=delete,
+            )
     _log(summary.removals, is_done=delete)
+    for folder in summary.without_manifest:
+        _logger.warning("%s has versions and no manifest, so none of them is removed", folder)
     if summary.problems:
         raise PublishError("Left as it is: " + "; ".join(summary.problems))
     return {
@@ -125,6 +153,8 @@ def clean_up_bucket(
         "bytes": sum(item.bytes for item in summary.removals),
         "deleted": delete,
         "repaired": summary.repaired,
+        "without_manifest": summary.without_manifest,
+        "other_environments": len(summary.passed_over),
     }
 
 
@@ -138,6 +168,7 @@ def clean_up(
     table: Table,
     summary: CleanupSummary,
     *,
+    environment: str,
     s3: S3,
     policy: RetentionPolicy,
     now: datetime,
@@ -148,6 +179,7 @@ def clean_up(
     Args:
         table: The table of the report.
         summary: Gets what is found and done, problems of single periods included.
+        environment: The environment. A folder of another one is passed over.
         s3: The client of the report bucket.
         policy: How long versions stay that are not current.
         now: The time by which ages are counted.
@@ -155,12 +187,15 @@ def clean_up(
 
     Raises:
         TableError: Glue does not list the partitions.
-        PublishError: `latest.json` is not of this package, or other programs are always faster.
+        PublishError: `calendar.json`, `latest.json` or the newest manifest is not of this package,
+            no period has a manifest, or other programs are always faster.
         S3Error: S3 does not list the folders, or `latest.json` cannot be read or written.
     """
+    if _is_of_another_environment(table.location, environment, s3):
+        summary.passed_over.append(table.location.folder_uri)
+        return
     partitions = table.partitions()
     folders = {folder.split("/")[-2] for folder in s3.folders(table.location.folder_uri)}
-    newest: tuple[Manifest, PeriodLocation] | None = None
     for period_id in sorted(folders | partitions.keys()):
         location = table.location.period_folder(period_id)
         partition = partitions.get(period_id)
@@ -172,17 +207,38 @@ def clean_up(
             # Read after the listing: nothing that the listing has is newer than the manifest.
             with _marking(table, location, partition):
                 manifest, _ = read_manifest(location, s3)
-            removals = plan(objects, manifest, partition, policy, now)
+                _require_own(manifest, environment, location)
+            if manifest is None and _by_version(objects):
+                summary.without_manifest.append(location.folder_uri)
+            removals = plan(objects, manifest, policy, now)
             if delete:
                 s3.delete([item.uri for item in removals])
             summary.removals.update(removals)
-            if manifest is not None:
-                newest = manifest, location  # ids sort by time
             _repair(objects, manifest, partition, location, table=table, summary=summary, s3=s3)
-    if newest is not None:
-        # Only a run of the latest period moves latest.json forward, and that run may have died.
-        manifest, location = newest
-        follow(manifest, location=location, s3=s3, table=None)
+    if repair_latest(table.location, s3):
+        report = table.location
+        summary.repaired.append(f"{report.name}/{report.cadence_name}/latest.json")
+
+
+def _is_of_another_environment(location: ReportLocation, environment: str, s3: S3) -> bool:
+    calendar = find_calendar(location, s3)
+    if calendar is None or calendar.environment == environment:
+        return False
+    _logger.info(
+        "%s is of the environment %s: it is left alone.", location.folder_uri, calendar.environment
+    )
+    return True
+
+
+def _require_own(manifest: Manifest | None, environment: str, location: PeriodLocation) -> None:
+    """Raise CalendarError for a period of another environment in a folder of ours."""
+    if manifest is None or manifest.environment == environment:
+        return
+    raise CalendarError(
+        f"{location.manifest_uri} is of the environment {manifest.environment}, in a folder of "
+        f"{environment}. Let that environment publish to another bucket or report name. Then move "
+        f"{location.folder_uri} away, and clear run_query of the period and its downstream tasks."
+    )
 
 
 def _repair(
@@ -239,8 +295,9 @@ def _require_whole(
     if manifest is None:
         if partition is not None:
             raise PublishError(
-                f"{location.manifest_uri} is missing, but Glue has the period. Its version is kept."
-                " Restore the manifest, or clear run_query of the period and its downstream tasks."
+                f"{location.manifest_uri} is missing, but Glue has the period. Its versions are "
+                "kept. Restore the manifest, or clear run_query of the period and its downstream "
+                "tasks."
             )
         return
     if damage(manifest, location, objects):
@@ -268,7 +325,6 @@ def _is_followed(manifest: Manifest, partition: Partition | None, location: Peri
 def plan(
     objects: Sequence[StoredObject],
     manifest: Manifest | None,
-    partition: Partition | None,
     policy: RetentionPolicy,
     now: datetime,
 ) -> dict[StoredObject, str]:
@@ -276,14 +332,16 @@ def plan(
 
     Args:
         objects: The objects of the period.
-        manifest: The manifest of the period; None if it is missing.
-        partition: The partition of the period, whose version stays if the manifest is missing.
+        manifest: The manifest of the period; None if it is missing. Then nothing may be removed.
         policy: How long versions stay that are not current.
         now: The time by which ages are counted.
     """
     removals: dict[StoredObject, str] = {}
+    if manifest is None:
+        # A first version that was never published looks like one whose manifest is lost.
+        return removals
     for version, stored in _by_version(objects).items():
-        if _is_current(version, manifest, partition):
+        if version == manifest.version:
             continue
         uploaded_at = max(item.modified for item in stored)
         if now - uploaded_at <= 2 * PUBLISHED_WITHIN:
@@ -293,15 +351,6 @@ def plan(
             for item in stored:
                 removals[item] = f"version {version} {reason}"
     return removals
-
-
-def _is_current(version: str, manifest: Manifest | None, partition: Partition | None) -> bool:
-    """Whether readers are told to read a version, by the manifest or, if it is missing, by Glue."""
-    if manifest is not None:
-        return version == manifest.version
-    if partition is not None:
-        return f"/{version}/" in partition.location
-    return False
 
 
 def _by_version(objects: Iterable[StoredObject]) -> dict[str, list[StoredObject]]:
@@ -317,16 +366,13 @@ def _by_version(objects: Iterable[StoredObject]) -> dict[str, list[StoredObject]
 def _reason(
     version: str,
     uploaded_at: datetime,
-    manifest: Manifest | None,
+    manifest: Manifest,
     policy: RetentionPolicy,
     now: datetime,
 ) -> str:
     """Say why a version that is not current may be removed; empty if it stays."""
-    earlier_versions: Sequence[EarlierVersion] = ()
-    if manifest is not None:
-        earlier_versions = manifest.earlier_versions
     # The latest comes first, so the place of a version is the number of later ones.
-    for later_ones, earlier in enumerate(earlier_versions):
+    for later_ones, earlier in enumerate(manifest.earlier_versions):
         if earlier.version != version:
             continue
         age = now - datetime.fromisoformat(earlier.replaced_at)

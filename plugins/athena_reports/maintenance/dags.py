@@ -66,6 +66,7 @@ def build_cleanup(
         delete=delete,
         bucket=deployment.report_bucket,
         database=deployment.report_database,
+        environment=deployment.environment,
         bucket_owner=deployment.bucket_owner,
         encryption=deployment.encryption,
         aws_conn_id=deployment.aws_conn_id,
@@ -90,7 +91,12 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
         doc,
         params={STALE_PARAM: Param(False, type="boolean", title="Stale periods too")},
     ) as dag:
-        find = AthenaRestatementsOperator(task_id="find", database=settings().report_database)
+        deployment = settings()
+        find = AthenaRestatementsOperator(
+            task_id="find",
+            database=deployment.report_database,
+            bucket_owner=deployment.bucket_owner,
+        )
         restate = TriggerDagRunOperator.partial(
             task_id="restate",
             logical_date=None,

@@ -3,21 +3,22 @@
 These are provisional periods whose late events have arrived, and stale ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from typing import Any
 
 from airflow.configuration import conf
-from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowRuntimeError
 
-from athena_reports.periods.calendar import Weekday, periods_among, weekly
+from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.aws.s3 import S3
 from athena_reports.periods.run_period import PERIOD_PARAM
-from athena_reports.publication.glue_table import published_tables
+from athena_reports.publication.folder import find_calendar
+from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.published_calendar import first_day_of
 from athena_reports.steps.airflow_errors import report_errors
 
 STALE_PARAM = "stale"
@@ -123,21 +124,23 @@ def _whole_days_due(facts: PartitionFacts, now: datetime) -> int:
     return max(time_due, timedelta(0)) // timedelta(days=1)
 
 
-class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
+class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
     """Returns, for each period that has to be reported again, how to trigger its DAG.
 
     Args:
         database: The Glue database of the reports.
+        bucket_owner: Account id that must own their bucket; empty for any.
         **kwargs: Arguments of `AwsBaseOperator`, such as `task_id` and `aws_conn_id`.
     """
 
-    aws_hook_class = GlueCatalogHook
+    aws_hook_class = SharedSessionHook
     template_fields: Sequence[str] = ("database",)
     ui_color = "#c9d8f0"
 
-    def __init__(self, *, database: str, **kwargs: Any) -> None:
+    def __init__(self, *, database: str, bucket_owner: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.database = database
+        self.bucket_owner = bucket_owner
 
     @report_errors()
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -150,7 +153,6 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
         max_triggers = conf.getint("core", "max_map_length", fallback=1024)
         with_stale = bool(context["params"][STALE_PARAM])
         restatements = self._find_restatements(with_stale=with_stale)
-        first_days: dict[str, Weekday | None] = {}  # by DAG
         triggers: list[dict[str, Any]] = []
         for place, restatement in enumerate(restatements):
             if len(triggers) == max_triggers:
@@ -160,14 +162,8 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
                     len(restatements) - place,
                 )
                 break
-            dag_id = restatement.dag_id
-            if dag_id not in first_days:
-                first_days[dag_id] = _first_day_of_weeks(dag_id, context)
-            first_day = first_days[dag_id]
-            message = f"{dag_id}, period {restatement.period_id}: {restatement.reason}"
-            if first_day is not None and not _is_week(restatement.period_id, first_day):
-                message += f", but weeks begin on {first_day} now; drop the partition"
-            elif _has_active_run(restatement, context):
+            message = f"{restatement.dag_id}, period {restatement.period_id}: {restatement.reason}"
+            if _has_active_run(restatement, context):
                 # A paused DAG would collect runs, and pay for all of them once it is unpaused.
                 message += ", but its run has not ended; see whether the DAG is paused"
             else:
@@ -179,34 +175,47 @@ class AthenaRestatementsOperator(AwsBaseOperator[GlueCatalogHook]):
         """Return the restatements of all reports, the oldest period first."""
         now = datetime.now(UTC)
         restatements: list[Restatement] = []
-        for table in published_tables(self.database, self.hook.get_conn()):
+        for table in published_tables(self.database, self.hook.client("glue")):
             partitions = table.published_periods()
             dag_id = table.name  # `<report>_<cadence>` too
-            restatements += find_restatements(dag_id, partitions, now, with_stale=with_stale)
+            of_table = find_restatements(dag_id, partitions, now, with_stale=with_stale)
+            if self._has_weeks_of_several_days(table, partitions):
+                of_table = self._without_former_weeks(of_table, table)
+            restatements += of_table
         restatements.sort(key=lambda restatement: restatement.start)
         return restatements
 
+    @staticmethod
+    def _has_weeks_of_several_days(table: Table, period_ids: Iterable[str]) -> bool:
+        """Whether weeks begin on several days: a release without `calendar.json` published them."""
+        cadence = table.location.cadence_name
+        first_days = {first_day_of(cadence, period_id) for period_id in period_ids}
+        return len(first_days) > 1
 
-def _first_day_of_weeks(dag_id: str, context: Context) -> Weekday | None:
-    """Return the day that the weeks of a report begin with today: `build_dag` makes it a tag.
+    def _without_former_weeks(
+        self, restatements: Sequence[Restatement], table: Table
+    ) -> list[Restatement]:
+        """Leave out weeks that begin on another day than those of the report's folder.
 
-    None for another cadence, for a DAG written by hand, and if Airflow does not know the DAG.
-    """
-    try:
-        dag = context["ti"].get_dag(dag_id)
-    except AirflowRuntimeError:
-        return None  # the task that triggers its runs tells of it
-    for weekday in get_args(Weekday):
-        if weekday in dag.tags:
-            first_day: Weekday = weekday
-            return first_day
-    return None
-
-
-def _is_week(period_id: str, first_day: Weekday) -> bool:
-    """Whether an id is that of a week which begins with a day, in any time zone."""
-    weeks = list(periods_among(weekly(first_day), [period_id]))
-    return len(weeks) == 1
+        The report has no such week any more, so a run of one would fail each day.
+        """
+        s3 = S3(self.hook.client("s3"), self.bucket_owner)
+        calendar = find_calendar(table.location, s3)
+        if calendar is None:
+            return list(restatements)
+        kept = []
+        for restatement in restatements:
+            if first_day_of(calendar.cadence, restatement.period_id) == calendar.first_day:
+                kept.append(restatement)
+                continue
+            self.log.info(
+                "%s, period %s: %s, but weeks begin on %s now; drop the partition",
+                restatement.dag_id,
+                restatement.period_id,
+                restatement.reason,
+                calendar.first_day,
+            )
+        return kept
 
 
 def _has_active_run(restatement: Restatement, context: Context) -> bool:

@@ -28,7 +28,12 @@ from athena_reports.page.history import find_history
 from athena_reports.page.lake import CALLS_AT_ONCE, ColumnRoles, Lake, LakeError
 from athena_reports.page.runs import ReportDag, dated_runs, report_dags, unfinished_runs
 from athena_reports.publication.costs import last_months, merged, summary
-from athena_reports.publication.manifest import Manifest, PublishedObject, QueryFacts
+from athena_reports.publication.manifest import (
+    Manifest,
+    PartitionFacts,
+    PublishedObject,
+    QueryFacts,
+)
 from athena_reports.rows.writer import CONTENT_TYPES
 
 if TYPE_CHECKING:
@@ -360,6 +365,12 @@ def _report_row(
         coverage = _coverage(lake, dag, runs, now, since)
     except LakeError as error:
         coverage = PeriodCoverage([], [str(error)])
+    published = [cell.published for cell in coverage.cells if cell.published is not None]
+    problems = list(coverage.problems)
+    if since is None and _is_folder_in_doubt(lake, dag, published, problems):
+        conflict = lake.conflict(dag)
+        if conflict:
+            problems.insert(0, conflict)
     row = {
         "dag_id": dag.dag_id,
         "report": dag.report,
@@ -368,20 +379,34 @@ def _report_row(
         "description": dag.cadence.description,
         "is_paused": dag.is_paused,
         "may_run": may_run,
-        "problems": coverage.problems,
+        "problems": problems,
         "note": "",
         "cells": [PeriodRow.of(cell) for cell in coverage.cells],
     }
-    published = [cell.published for cell in coverage.cells if cell.published is not None]
     if not dag.has_table:
         reason = f"{dag.report} publishes no Parquet, so Glue has none of its periods."
         row["note"] = f"{reason} See its runs in Airflow."
-    elif since is None and not published and not coverage.problems:
+    elif since is None and not published and not problems:
         row["note"] = f"Nothing is published yet in the Glue table {lake.database}.{dag.dag_id}."
     if since is None:
         ledger = merged(facts.ledger for facts in published)
         row["costs"] = summary(ledger, last_months(COST_MONTHS, now)).model_dump()
     return row
+
+
+def _is_folder_in_doubt(
+    lake: Lake, dag: ReportDag, published: Sequence[PartitionFacts], problems: Sequence[str]
+) -> bool:
+    """Whether the table leaves open if the report can publish, so that its folder has to be read.
+
+    Partitions that are of none of its periods are among the problems.
+    """
+    if problems or not published:
+        return True
+    newest = published[-1]
+    if newest.environment and newest.environment != lake.environment:
+        return True
+    return newest.timezone != dag.cadence.timezone
 
 
 def _coverage(

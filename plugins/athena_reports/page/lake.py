@@ -16,8 +16,10 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports.page.coverage import PublishedPartitions
 from athena_reports.page.runs import ReportDag
 from athena_reports.publication.commit import read_manifest
-from athena_reports.publication.location import PeriodLocation
+from athena_reports.publication.folder import conflict_in_folder
+from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest
+from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.queries.execution import console_url
 from athena_reports.rows.columns import TableColumn, is_number, quoted
 from athena_reports.rows.engine import open_engine, reason
@@ -42,6 +44,7 @@ TextValues = tuple[str | None, ...]
 
 _engines = BoundedSemaphore(4)
 _partitions = TTLCache(1024, ttl=3)  # seconds
+_conflicts = TTLCache(1024, ttl=60)  # seconds; a folder keeps its calendar
 
 _SIZES = """
 SELECT
@@ -112,6 +115,7 @@ class Lake:
     Attributes:
         database: The Glue database of their tables.
         bucket: The report bucket.
+        environment: The name of the environment.
         glue: The client of Glue.
         s3: The objects of the bucket.
         console: Athena's page of a query, up to the query's id; empty for none.
@@ -119,6 +123,7 @@ class Lake:
 
     database: str
     bucket: str
+    environment: str
     glue: "GlueClient"
     s3: S3
     console: str
@@ -158,7 +163,28 @@ class Lake:
         domain = BaseAwsLink.get_aws_domain(glue.meta.partition)
         if domain:
             console = console_url("", glue.meta.region_name, domain)
-        return cls(deployment.report_database, deployment.report_bucket, glue, s3, console)
+        return cls(
+            database=deployment.report_database,
+            bucket=deployment.report_bucket,
+            environment=deployment.environment,
+            glue=glue,
+            s3=s3,
+            console=console,
+        )
+
+    def conflict(self, dag: ReportDag) -> str:
+        """Say why a report cannot publish to its folder, as the folder has it; empty if it can."""
+        calendar = PublishedCalendar.of(self.environment, dag.report, dag.cadence)
+        conflict: str = self._conflict(calendar)
+        return conflict
+
+    @cached(_conflicts, condition=Condition())  # type: ignore[untyped-decorator]
+    def _conflict(self, calendar: PublishedCalendar) -> str:
+        location = ReportLocation(self.bucket, calendar.report, calendar.cadence)
+        try:
+            return conflict_in_folder(location, calendar, self.s3)
+        except AthenaReportsError as error:
+            return str(error)
 
     def location(self, dag: ReportDag, period_id: str) -> PeriodLocation:
         """Return where a period of a report lies; PeriodError if the report has no such period."""

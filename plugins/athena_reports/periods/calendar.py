@@ -87,7 +87,7 @@ class Cadence:
     @property
     def noun(self) -> str:
         """What one period is called: "week"."""
-        return _NAMING[self.unit].noun
+        return noun_of(self.unit)
 
     @property
     def description(self) -> str:
@@ -366,6 +366,17 @@ class Period(BaseModel, frozen=True, extra="forbid"):
                 f"late_by {late_by!r} is negative: it is how long after the end events may land"
             )
         return dates_shown(zone_of(timezone), self.start_utc, self.end_utc + late_by)
+
+
+def noun_of(unit: Unit) -> str:
+    """Return what one period of a unit is called, such as "week"."""
+    return _NAMING[unit].noun
+
+
+def weekday_of(day: date) -> Weekday:
+    """Return the day of the week of a date, as `weekly` takes it."""
+    weekdays: tuple[Weekday, ...] = get_args(Weekday)
+    return weekdays[day.weekday()]
 
 
 def periods_among(cadence: Cadence, ids: Iterable[str]) -> Iterator[Period]:

@@ -5,16 +5,17 @@ requests") after every object that it names is there: a reader gets the old vers
 complete. Glue has no conditional write, so each run of a period repairs what follows its manifest.
 """
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, StoredObject
 from athena_reports.errors import PublishError
 from athena_reports.publication.glue_table import ATTEMPTS, Table, changed_by_others
-from athena_reports.publication.location import PeriodLocation
+from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import (
     Difference,
     Latest,
@@ -23,6 +24,7 @@ from athena_reports.publication.manifest import (
     QueryFacts,
     Version,
 )
+from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import count_differences
 
@@ -31,8 +33,19 @@ Outcome = Literal["published", "unchanged", "superseded"]
 # twice as old: a slow publish has the hours between. So a cleanup never removes a version while it
 # becomes the current one.
 PUBLISHED_WITHIN = timedelta(hours=12)
+# Athena dates a query by its own clock, and a worker compares that with its clock. S3 takes no
+# request of a clock that is further off (RequestTimeTooSkewed), so a worker's clock never is.
+CLOCK_TOLERANCE = timedelta(minutes=15)
 
-_Document = TypeVar("_Document", Manifest, Latest)
+# The field of each document that says which form it has.
+_FORMAT_FIELDS: Mapping[type[Any], str] = {
+    Manifest: "manifest_format",
+    Latest: "latest_format",
+    PublishedCalendar: "calendar_format",
+}
+_FORMAT = 1  # of all documents that this release reads and writes
+
+_Document = TypeVar("_Document", Manifest, Latest, PublishedCalendar)
 # A document and its ETag; two Nones if it is not there.
 _Stored = tuple[_Document | None, str | None]
 
@@ -81,15 +94,18 @@ def publish(
         memory_limit: What DuckDB may hold in memory, such as `128MB`.
 
     Raises:
+        CalendarError: The period is published by another environment, or in another time zone.
         PublishError: The upload is not whole, or is too old; the manifest is not ours, or is of the
             future; or other programs are always faster.
         SchemaError: The columns do not fit the table.
     """
 
     def next_manifest(current: Manifest | None) -> _Change[Manifest]:
-        if current is not None and current.query.submitted_at > facts.query.submitted_at:
-            _refuse_a_future_query(current, location)
-            return _Change(current, "superseded")
+        if current is not None:
+            _require_same_calendar(current, facts, location)
+            if current.query.submitted_at > facts.query.submitted_at:
+                _refuse_a_future_query(current, location)
+                return _Change(current, "superseded")
         successor = _successor(version, facts, current, location, s3, memory_limit)
         if table is not None:
             # Not before the upload is verified: readers would see the columns of a version that is
@@ -164,25 +180,87 @@ def read_manifest(location: PeriodLocation, s3: S3) -> _Stored[Manifest]:
         PublishError: What is there is not a manifest of this period.
     """
     uri = location.manifest_uri
-    manifest, etag = _read(Manifest, uri, s3)
+    manifest, etag = read_document(Manifest, uri, s3)
     if manifest is None:
         return None, None
     if manifest.period.id != location.period_id:
-        raise _not_ours(uri) from ValueError(f"it is of the period {manifest.period.id}")
+        raise not_ours(uri) from ValueError(f"it is of the period {manifest.period.id}")
     for published in manifest.objects:
         if not location.uri(published.key).startswith(location.folder_uri):
             problem = f"it names {published.key}, which is not of the period"
-            raise _not_ours(uri) from ValueError(problem)
+            raise not_ours(uri) from ValueError(problem)
     return manifest, etag
 
 
+def repair_latest(report: ReportLocation, s3: S3) -> bool:
+    """Let `latest.json` name the newest period that has a manifest, and return whether it did not.
+
+    A run only moves it forward (`follow`). So it keeps the name of a period that was withdrawn
+    since, and it stays behind if the run of the newest period died.
+
+    Raises:
+        PublishError: No period has a manifest; `latest.json` or the newest manifest is not of this
+            package; or others change it each time.
+    """
+    uri = report.latest_uri
+    is_repaired = False
+    for _ in range(ATTEMPTS):
+        # Read before the manifests. A run writes its manifest first, so a manifest that is missing
+        # after this was withdrawn.
+        present, etag = read_document(Latest, uri, s3)
+        newest = newest_manifest(report, s3)
+        if newest is None:
+            if present is None:
+                return False
+            raise PublishError(
+                f"{uri} names the period {present.period.id}, but no period has a manifest. Delete "
+                "it, or restore the manifest."
+            )
+        manifest, location = newest
+        latest = manifest.latest(location)
+        if latest == present:
+            return is_repaired
+        body = latest.model_dump_json(indent=2).encode()
+        try:
+            s3.write(uri, body, "application/json", replacing=etag)
+        except (ConditionError, MissingObjectError):
+            continue  # a run has written it since it was read
+        # Once more: a run that read it before this write may have left it alone.
+        is_repaired = True
+    raise changed_by_others(uri)
+
+
+def newest_manifest(report: ReportLocation, s3: S3) -> tuple[Manifest, PeriodLocation] | None:
+    """Return the manifest of the newest period that has one, and where it is."""
+    for folder_uri in sorted(s3.folders(report.folder_uri), reverse=True):  # ids sort by time
+        period_id = folder_uri.split("/")[-2]
+        location = report.period_folder(period_id)
+        manifest, _ = read_manifest(location, s3)
+        if manifest is not None:
+            return manifest, location
+    return None
+
+
+def _require_same_calendar(
+    current: Manifest, facts: PublicationFacts, location: PeriodLocation
+) -> None:
+    """Raise CalendarError if a period is published by others, or in another time zone."""
+    published = PublishedCalendar.of_facts(current)
+    conflict = published.conflict_with(PublishedCalendar.of_facts(facts), location.folder_uri)
+    if conflict:
+        raise CalendarError(conflict)
+
+
 def _refuse_a_future_query(current: Manifest, location: PeriodLocation) -> None:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    if current.query.submitted_at > now:
+    now = datetime.now(UTC)
+    latest_possible = (now + CLOCK_TOLERANCE).isoformat(timespec="milliseconds")
+    if current.query.submitted_at > latest_possible:
         raise PublishError(
             f"{location.manifest_uri} says that query {current.query.id} was submitted in the "
-            f"future, at {current.query.submitted_at}: no later one could replace it. Move it "
-            "away, then clear publish.",
+            f"future, at {current.query.submitted_at}; it is {now.isoformat(timespec='seconds')} "
+            "by this worker's clock. No later query could replace it. Either this clock is wrong, "
+            "or the manifest was edited: compare both with the query in the Athena console. Set "
+            "the clock, or query.submitted_at of the manifest, then clear publish.",
             retryable=False,
         )
 
@@ -380,7 +458,7 @@ def _update_latest(manifest: Manifest, location: PeriodLocation, s3: S3) -> None
             return _Change(current, "superseded")
         return _Change(latest, "published")
 
-    _update(uri, partial(_read, Latest, uri, s3), latest_of_both, s3)
+    _update(uri, partial(read_document, Latest, uri, s3), latest_of_both, s3)
 
 
 def _update(
@@ -410,7 +488,12 @@ def _update(
     raise changed_by_others(uri)
 
 
-def _read(model: type[_Document], uri: str, s3: S3) -> _Stored[_Document]:
+def read_document(model: type[_Document], uri: str, s3: S3) -> _Stored[_Document]:
+    """Return a published document and its ETag, or two Nones if it is not there.
+
+    Raises:
+        PublishError: It is not of this package, or a newer release wrote it.
+    """
     try:
         body, etag = s3.read(uri)
     except MissingObjectError:
@@ -418,9 +501,29 @@ def _read(model: type[_Document], uri: str, s3: S3) -> _Stored[_Document]:
     try:
         return model.model_validate_json(body), etag
     except ValueError as error:
-        raise _not_ours(uri) from error
+        format_field = _FORMAT_FIELDS[model]
+        if _is_of_newer_release(body, format_field):
+            raise PublishError(
+                f"{uri} is of a newer release of this package, which has another {format_field}. "
+                "It is right as it is: update the package here, then clear the failed tasks.",
+                retryable=False,
+            ) from error
+        scope = "folder" if model is PublishedCalendar else "period"
+        raise not_ours(uri, scope) from error
 
 
-def _not_ours(uri: str) -> PublishError:
+def _is_of_newer_release(body: bytes, format_field: str) -> bool:
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return False
+    if not isinstance(fields, dict):
+        return False
+    document_format = fields.get(format_field)
+    return isinstance(document_format, int) and document_format > _FORMAT
+
+
+def not_ours(uri: str, scope: str = "period") -> PublishError:
+    """Return the error for a document that another program wrote, or that is of another scope."""
     advice = "Find out who wrote it, move it away, then clear publish."
-    return PublishError(f"{uri} is not of this package and period. {advice}", retryable=False)
+    return PublishError(f"{uri} is not of this package and {scope}. {advice}", retryable=False)

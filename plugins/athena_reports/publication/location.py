@@ -58,6 +58,11 @@ class ReportLocation:
         return f"{self.folder_uri}latest.json"
 
     @property
+    def calendar_uri(self) -> str:
+        """Address of the object that says whose folder it is, and what its periods mean."""
+        return f"{self.folder_uri}calendar.json"
+
+    @property
     def table_name(self) -> str:
         """Name of the table in Glue, `<report>_<cadence>`, which is the id of the DAG too."""
         return f"{self.name}_{self.cadence_name}"

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import BaseModel, Field, Json
 
 from athena_reports.aws.s3 import split_uri
-from athena_reports.periods.calendar import Period
+from athena_reports.periods.calendar import Period, Unit
 from athena_reports.publication.costs import Cost, Ledger, merged, paid_for
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.rows.checks import CheckResult
@@ -115,7 +115,7 @@ class PublishedPeriod(BaseModel, frozen=True):
     """
 
     id: str
-    cadence: str
+    cadence: Unit
     timezone: str
     start: str
     end: str
@@ -128,7 +128,7 @@ class PublishedPeriod(BaseModel, frozen=True):
         wire_form = period.model_dump(mode="json")
         return cls(
             id=period.id,
-            cadence=period.cadence.name,
+            cadence=period.cadence.unit,
             timezone=period.cadence.timezone,
             start=wire_form["start"],
             end=wire_form["end"],
@@ -164,6 +164,7 @@ class Latest(BaseModel, frozen=True, extra="allow"):
     It has more facts than these fields: see `Manifest.latest`.
     """
 
+    latest_format: Literal[1] = 1
     period: PublishedPeriod
     manifest: str
     submitted_at: str
@@ -197,6 +198,7 @@ class PartitionFacts(BaseModel, frozen=True):
     dag_id: str
     run_id: str
     manifest: str
+    environment: str = ""  # empty if an older release wrote the partition
     checks_warned: int  # checks that failed and only warn
     earlier: int  # earlier versions
     logic: str = ""
@@ -358,6 +360,7 @@ class Manifest(Version, PublicationFacts, frozen=True):
             dag_id=self.run.dag_id,
             run_id=self.run.run_id,
             manifest=location.manifest_uri,
+            environment=self.environment,
             checks_warned=sum(not check.passed for check in self.checks),
             earlier=len(self.earlier_versions),
             logic=self.logic,

@@ -1,12 +1,13 @@
 """Submits a query once per intention.
 
 For a time Athena remembers the token of a request, and does not start it again. After that, the
-marker in the SQL of the recent executions tells that the query was started.
+task's own notes, or the marker in the SQL of the recent executions, tell that the query was
+started.
 """
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -27,6 +28,18 @@ _PAGE_SIZE = 50  # as many as ListQueryExecutions and BatchGetQueryExecution tak
 PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)
 # Likewise before each execution after the first.
 RESUBMIT_PAUSES_SECONDS = PAUSES_SECONDS[: MAX_EXECUTIONS - 1]
+
+
+class ExecutionNotes(Protocol):
+    """Where a task notes which executions it has started, for its next try."""
+
+    def ids(self) -> list[str]:
+        """Return the ids of the noted executions, the oldest first."""
+        ...
+
+    def add(self, query_execution_id: str) -> None:
+        """Note an execution. It must not raise: the execution has been started."""
+        ...
 
 
 class Submitted(BaseModel, frozen=True):
@@ -61,14 +74,21 @@ class Caller(Protocol):
         """Start a query, and return its query execution id."""
 
 
-def submit_once(submission: Submission, hook: Caller, *, is_retry: bool) -> str:
+def submit_once(
+    submission: Submission,
+    hook: Caller,
+    *,
+    is_retry: bool,
+    notes: ExecutionNotes | None = None,
+) -> str:
     """Return the id of the intention's current execution, or start one.
 
     Args:
         submission: The query with its marker, and the rest of the request.
         hook: The hook, or what else Athena is called by.
-        is_retry: Whether the query may have been started already: then its marker is looked for
-            first.
+        is_retry: Whether the query may have been started already: then it is looked for first.
+        notes: What earlier tries have noted. None if nothing is noted: then a query that was
+            started before as many others as `LOOK_BACK` is known by its token alone.
 
     Raises:
         QueryFailedError: As many executions as an intention may have were cancelled, or failed.
@@ -78,7 +98,7 @@ def submit_once(submission: Submission, hook: Caller, *, is_retry: bool) -> str:
     may_be_started = is_retry
     for pause in PAUSES_SECONDS:
         try:
-            return _submit(submission, hook, may_be_started)
+            return _submit(submission, hook, may_be_started, notes)
         except (ClientError, BotoCoreError) as error:
             if not error_kind(error).retryable:
                 raise
@@ -87,7 +107,7 @@ def submit_once(submission: Submission, hook: Caller, *, is_retry: bool) -> str:
             )
         _sleep(pause)
         may_be_started = True
-    return _submit(submission, hook, may_be_started)
+    return _submit(submission, hook, may_be_started, notes)
 
 
 def _sleep(pause: float) -> None:
@@ -98,58 +118,100 @@ def _sleep(pause: float) -> None:
     time.sleep(pause * random.uniform(0.5, 1))
 
 
-def _submit(submission: Submission, hook: Caller, may_be_started: bool) -> str:
+def _submit(
+    submission: Submission,
+    hook: Caller,
+    may_be_started: bool,
+    notes: ExecutionNotes | None,
+) -> str:
     if not may_be_started:
-        return _start(submission, hook, 0)
+        return _start(submission, hook, 0, notes)
 
     athena: Any = hook.get_conn()
-    spent: list[QueryExecution] = []
-    for recent, execution in recent_submissions(athena, submission.workgroup):
-        if recent.marker == submission.marker:
+    spent: dict[str, QueryExecution] = {}
+    for known, execution in _known_submissions(athena, submission.workgroup, notes):
+        if known.marker == submission.marker:
             if is_current(execution):
                 return execution.id
-            spent.append(execution)
-        elif recent.marker.is_predecessor_of(submission.marker) and execution.is_running:
+            spent[execution.id] = execution
+        elif known.marker.is_predecessor_of(submission.marker) and execution.is_running:
             # Nobody wants its result any more.
             athena.stop_query_execution(QueryExecutionId=execution.id)
 
     for number in range(len(spent), MAX_EXECUTIONS):
         if number > 0:
             _sleep(RESUBMIT_PAUSES_SECONDS[number - 1])
-        query_execution_id = _start(submission, hook, number)
+        query_execution_id = _start(submission, hook, number, notes)
         execution = get_query_execution(athena, query_execution_id)
         # Where Athena still knows the token, it starts nothing and returns an execution from
         # before.
         if is_current(execution):
             return execution.id
-        spent.append(execution)
+        spent[execution.id] = execution
 
-    last = max(spent, key=lambda execution: execution.submitted_at)
+    last = max(spent.values(), key=lambda execution: execution.submitted_at)
     problem = (
         f"{len(spent)} executions of the query were cancelled, or failed for a transient reason."
     )
     raise QueryFailedError(last, about=f"{problem} The last one")
 
 
-def _start(submission: Submission, hook: Caller, number: int) -> str:
+def _start(submission: Submission, hook: Caller, number: int, notes: ExecutionNotes | None) -> str:
     """Send one request, and return the id of the execution.
 
     botocore may not repeat it: it would rely on the token alone, which Athena may have forgotten.
     """
-    return hook.sending_once().run_query(
+    query_execution_id = hook.sending_once().run_query(
         query=submission.sql(number),
         query_context=dict(submission.context),
         result_configuration=dict(submission.result_configuration),
         client_request_token=submission.token(number),
         workgroup=submission.workgroup,
     )
+    if notes is not None:
+        notes.add(query_execution_id)
+    return query_execution_id
+
+
+def _known_submissions(
+    athena: Any, workgroup: str, notes: ExecutionNotes | None
+) -> Iterator[tuple[Submission, QueryExecution]]:
+    """Yield the noted executions, the latest first, and then the workgroup's other latest ones."""
+    described_ids: set[str] = set()
+    noted_ids: list[str] = []
+    if notes is not None:
+        noted_ids = notes.ids()[-_PAGE_SIZE:]
+    if noted_ids:
+        noted = list(_described(athena, noted_ids))
+        noted.sort(key=lambda known: known[1].submitted_at, reverse=True)
+        for submission, execution in noted:
+            described_ids.add(execution.id)
+            yield submission, execution
+    for submission, execution in recent_submissions(athena, workgroup):
+        if execution.id not in described_ids:
+            yield submission, execution
+
+
+def _described(athena: Any, ids: list[str]) -> Iterator[tuple[Submission, QueryExecution]]:
+    """Yield those of some executions that Athena still knows and that have a marker of their own.
+
+    They come in no certain order.
+    """
+    batch = athena.batch_get_query_execution(QueryExecutionIds=ids)
+    for description in batch["QueryExecutions"]:
+        response = {"QueryExecution": description}
+        submission = Submission.from_response(response)
+        if submission is not None:
+            yield submission, QueryExecution.from_response(response, athena.meta.region_name)
 
 
 def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission, QueryExecution]]:
     """Yield the workgroup's latest executions that have a marker of their own.
 
-    They come in no certain order.
+    They come in no certain order. A copy of a query that somebody ran with another output location
+    is left out: whoever runs it in the console may have one.
     """
+    configuration: Mapping[str, Any] | None = None
     pages = athena.get_paginator("list_query_executions").paginate(
         WorkGroup=workgroup,
         PaginationConfig={"MaxItems": LOOK_BACK, "PageSize": _PAGE_SIZE},
@@ -158,12 +220,39 @@ def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission
         ids = page["QueryExecutionIds"]
         if not ids:
             continue
-        batch = athena.batch_get_query_execution(QueryExecutionIds=ids)
-        for description in batch["QueryExecutions"]:
-            response = {"QueryExecution": description}
-            submission = Submission.from_response(response)
-            if submission is not None:
-                yield submission, QueryExecution.from_response(response, athena.meta.region_name)
+        for submission, execution in _described(athena, ids):
+            output = submission.marker.output
+            if not _lies_below(execution.output_location, output):
+                if configuration is None:
+                    described = athena.get_work_group(WorkGroup=workgroup)["WorkGroup"]
+                    configuration = described.get("Configuration", {})
+                decided = _decided_output(configuration, output)
+                if not _lies_below(execution.output_location, decided):
+                    continue
+            yield submission, execution
+
+
+def _decided_output(configuration: Mapping[str, Any], output: str) -> str:
+    """Return the output location that a workgroup makes of the one that a request asks for.
+
+    The workgroup decides if it enforces its configuration, or if the request asks for none (Athena
+    user guide, "Override client-side settings").
+    """
+    is_enforced = configuration.get("EnforceWorkGroupConfiguration", True)
+    if output and not is_enforced:
+        return output
+    result_configuration: Mapping[str, str] = configuration.get("ResultConfiguration", {})
+    return result_configuration.get("OutputLocation", output)
+
+
+def _lies_below(result_uri: str, output: str) -> bool:
+    """Whether a result lies in an output location.
+
+    Both are empty where Athena keeps the results itself.
+    """
+    if not output:
+        return not result_uri
+    return result_uri.startswith(f"{output.rstrip('/')}/")
 
 
 def executed_sql(athena: Any, query_execution_id: str) -> str:

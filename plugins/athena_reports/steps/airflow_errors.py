@@ -35,22 +35,21 @@ def aws_errors(about: str, *, task: str = "run_query") -> Iterator[None]:
         AirflowFailException: AWS refused the call, or an error of this package is not `retryable`.
         AirflowSkipException: The block raised SkipPeriodError.
     """
-    try:
-        with report_errors(f"{about}: "):
-            yield
-    except (ClientError, BotoCoreError) as error:
-        verdict = call_verdict(error)
-        advice = f"{verdict.hint} Clear {task} and its downstream tasks to try again."
-        message = f"{about}: {error} [{verdict.meaning}]. {advice}"
-        raise _airflow_error(message, retryable=verdict.retryable) from error
+    advice = f" Clear {task} and its downstream tasks to try again."
+    with report_errors(f"{about}: ", advice=advice):
+        yield
 
 
 @contextmanager
-def report_errors(about: str = "") -> Iterator[None]:
+def report_errors(about: str = "", *, advice: str = "") -> Iterator[None]:
     """Translate this package's errors: what is `retryable` is retried, SkipPeriodError skips.
+
+    Errors of botocore are translated too. The rooms of this package explain those of their calls,
+    but not that a client cannot be made.
 
     Args:
         about: The beginning of the message; empty if the errors say it themselves.
+        advice: The end of the message for an error of botocore, with the space before it.
 
     Raises:
         AirflowException: The error is `retryable`.
@@ -63,6 +62,29 @@ def report_errors(about: str = "") -> Iterator[None]:
         raise sdk.AirflowSkipException(str(error)) from error
     except AthenaReportsError as error:
         raise _airflow_error(f"{about}{error}", retryable=error.retryable) from error
+    except (ClientError, BotoCoreError) as error:
+        verdict = call_verdict(error)
+        message = f"{about}{error} [{verdict.meaning}]. {verdict.hint}{advice}"
+        raise _airflow_error(message, retryable=verdict.retryable) from error
+
+
+@contextmanager
+def required_xcoms(problem: str) -> Iterator[None]:
+    """Fail for good where an XCom is missing that an earlier task should have pushed.
+
+    It is missing if somebody marked that task as success. Airflow raises XComNotFound for it when
+    it renders the arguments of a task (`PlainXComArg.resolve`), and would retry the task.
+
+    Args:
+        problem: The message of the failure.
+
+    Raises:
+        AirflowFailException: An XCom is missing.
+    """
+    try:
+        yield
+    except sdk.XComNotFound as error:
+        raise sdk.AirflowFailException(problem) from error
 
 
 def _airflow_error(message: str, *, retryable: bool) -> sdk.AirflowException:

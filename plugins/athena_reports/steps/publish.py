@@ -14,6 +14,7 @@ from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import publish
+from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import (
@@ -22,11 +23,12 @@ from athena_reports.publication.manifest import (
     QueryFacts,
     RunFacts,
 )
+from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import Submitted
 from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
 from athena_reports.settings import Encryption
-from athena_reports.steps.airflow_errors import report_errors
+from athena_reports.steps.airflow_errors import report_errors, required_xcoms
 from athena_reports.steps.transform import PreparedVersion
 
 
@@ -49,6 +51,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         reads_previous: Whether the SQL reads the period before, whose restatement makes this one
             stale.
         transforms_logic: Digest of the transforms alone, as `Report.transforms_logic` gives it.
+        calendar_checked: Whether an earlier task has compared the calendar of the folder.
         keyed_outlets: Further assets, whose events have the id of the period as partition key. They
             are left out before Airflow 3.3, which has no such events.
         database: Glue database of the published table; None for no table.
@@ -73,6 +76,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         reads_previous: bool = False,
         logic: str = "",
         transforms_logic: str = "",
+        calendar_checked: bool = False,
         keyed_outlets: Sequence[Asset] = (),
         database: str | None = None,
         memory_limit: str = "128MB",
@@ -90,6 +94,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.reads_previous = reads_previous
         self.logic = logic
         self.transforms_logic = transforms_logic
+        self.calendar_checked = calendar_checked
         self.keyed_outlets = list(keyed_outlets) if HAS_KEYED_EVENTS else []
         self.add_outlets(self.keyed_outlets)
         self.database = database
@@ -97,36 +102,48 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.bucket_owner = bucket_owner
         self.encryption = encryption
 
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """Render the arguments. If run_query pushed nothing, the task fails for good."""
+        with required_xcoms(self._no_period_problem):
+            super().render_template_fields(context, jinja_env)
+
     @report_errors()
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish, and return the address of the manifest and its main facts.
 
         Raises:
-            AirflowFailException: The period of the query is not known, the upload or the manifest
-                is not right, or AWS refused a call.
+            AirflowFailException: The version or the period of the query is not known, the folder is
+                of another environment or calendar, the upload or the manifest is not right, or AWS
+                refused a call.
             AirflowException: AWS did not serve a call, or other programs are always faster.
         """
-        prepared = PreparedVersion.model_validate(self.prepared)
         submission = None
         if self.submitted:
             submission = Submitted.model_validate(self.submitted)
         if submission is None or submission.period is None:
+            raise PublishError(self._no_period_problem, retryable=False)
+        if not self.prepared:
             raise PublishError(
-                f"Report {self.report!r}: publish needs the period of the query. "
-                "Clear run_query and its downstream tasks. In a DAG of your own, give run_query "
-                "its cadence, and publish submitted=XComArg(run_query, key='submitted').",
+                f"Report {self.report!r}: publish has no version to publish. If transform was "
+                "marked as success, clear transform and its downstream tasks. In a DAG of your "
+                "own, give publish prepared=transform.output.",
                 retryable=False,
             )
+        prepared = PreparedVersion.model_validate(self.prepared)
         period = submission.period
         location = PeriodLocation.of(self.bucket, self.report, period)
         table = None
         if self.database:
             table = Table(self.database, location.report, self.hook.client("glue"))
+        s3 = S3(self.hook.client("s3"), self.bucket_owner, self.encryption)
+        if not self.calendar_checked:
+            calendar = PublishedCalendar.of(self.environment, self.report, period.cadence)
+            require_calendar(location.report, calendar, s3)
         outcome, manifest = publish(
             prepared.version,
             self._facts(prepared, submission, period, context["run_id"]),
             location=location,
-            s3=S3(self.hook.client("s3"), self.bucket_owner, self.encryption),
+            s3=s3,
             table=table,
             memory_limit=self.memory_limit,
         )
@@ -147,6 +164,14 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         for check in warnings:
             self.log.warning("check %s: %s", check.name, check.message)
         return event
+
+    @property
+    def _no_period_problem(self) -> str:
+        return (
+            f"Report {self.report!r}: publish needs the period of the query. If run_query was "
+            "marked as success, clear run_query and its downstream tasks. In a DAG of your own, "
+            "give run_query its cadence, and publish submitted=XComArg(run_query, key='submitted')."
+        )
 
     def _facts(
         self, prepared: PreparedVersion, submission: Submitted, period: Period, run_id: str

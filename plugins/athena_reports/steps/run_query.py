@@ -29,6 +29,7 @@ from athena_reports.steps.airflow_errors import (
     report_errors,
     require_connection,
 )
+from athena_reports.steps.execution_notes import TaskStateNotes
 from athena_reports.steps.scan_limit import ScanEstimator, require_within
 
 SUBMITTED_XCOM = "submitted"
@@ -141,7 +142,12 @@ class AthenaSubmitOperator(AthenaOperator):
             inputs = self._find_coverage()
             self._require_small_scan()
             submission = self._submission(context)
-            self.query_execution_id = submit_once(submission, hook, is_retry=is_retry)
+            self.query_execution_id = submit_once(
+                submission,
+                hook,
+                is_retry=is_retry,
+                notes=TaskStateNotes(context, _generation(context["dag_run"])),
+            )
         if self.killed:
             self.on_kill()
             raise AirflowException(

@@ -37,7 +37,8 @@ from athena_reports.queries.failures import (
 from athena_reports.queries.ownership import Marker, Submission
 from athena_reports.queries.submission import Submitted, executions_of_intention, submit_once
 from athena_reports.queries.wait_policy import WaitPolicy
-from athena_reports.steps.airflow_errors import aws_errors, describe
+from athena_reports.steps.airflow_errors import aws_errors, describe, required_xcoms
+from athena_reports.steps.execution_notes import TaskStateNotes
 from athena_reports.steps.run_query import RETRIED_XCOM
 from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
 
@@ -69,12 +70,14 @@ class AthenaWaitSensor(AthenaSensor):
             messages.
         environment: Name of the environment, for messages.
         deferrable: Whether the triggerer waits.
+        sleep_time: Refused, as the policy takes its place.
+        max_retries: Refused, as the policy takes its place.
         kwargs: Arguments of AthenaSensor. A wait that `soft_fail` or `never_fail` skips stops the
-            query. The policy takes the place of four of them: `sleep_time` and `max_retries` have
-            no effect, `exponential_backoff` and `max_wait` are refused.
+            query. `exponential_backoff` and `max_wait` are refused, as the policy takes their
+            place.
 
     Raises:
-        ValueError: An argument is given whose place the policy takes.
+        ValueError: An argument is given whose place the policy takes, also by `default_args`.
     """
 
     aws_hook_class = SharedSessionHook
@@ -90,6 +93,8 @@ class AthenaWaitSensor(AthenaSensor):
         submitted: Any = None,
         environment: str = "",
         deferrable: bool = True,
+        sleep_time: int | None = None,
+        max_retries: int | None = None,
         **kwargs: Any,
     ) -> None:
         self.policy = _policy(poke_interval, timeout) if policy is None else policy
@@ -101,6 +106,10 @@ class AthenaWaitSensor(AthenaSensor):
             **kwargs,
         )
         refused: list[str] = []
+        if sleep_time is not None:
+            refused.append("sleep_time")
+        if max_retries is not None:
+            refused.append("max_retries")
         if self.exponential_backoff:
             refused.append("exponential_backoff")
         if self.max_wait is not None:
@@ -118,8 +127,17 @@ class AthenaWaitSensor(AthenaSensor):
         self._killed = False
         self._was_rescheduled = False  # whether this try has looked before, without a triggerer
 
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """Render the arguments. If run_query pushed nothing, the task fails for good."""
+        with required_xcoms(self._no_query_problem):
+            super().render_template_fields(context, jinja_env)
+
     def execute(self, context: Context) -> Any:
         """Ask once, then defer to the triggerer, or come back later."""
+        # A Jinja template renders a missing XCom as `None`.
+        if self.query_execution_id in (None, "", "None"):
+            raise AirflowFailException(self._no_query_problem)
+        self._context = context
         self._ti = context["ti"]
         self._was_rescheduled = bool(context.get("task_reschedule_count"))
         with self._translated_errors():
@@ -132,6 +150,7 @@ class AthenaWaitSensor(AthenaSensor):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Go on when the trigger has seen the end of the query, or could not ask any more."""
+        self._context = context
         self._ti = context["ti"]
         if "error" in event:
             raise AirflowException(f"{self._about}: {event['error']}")
@@ -196,6 +215,17 @@ class AthenaWaitSensor(AthenaSensor):
         if self.submitted:
             period = Submitted.model_validate(self.submitted).period
         return describe(self.dag_id, period, self.environment)
+
+    @property
+    def _no_query_problem(self) -> str:
+        about = describe(self.dag_id, None, self.environment)
+        problem = f"{about}: {self.task_id} has no query to wait for."
+        advice = "If run_query was marked as success, clear run_query and its downstream tasks."
+        by_hand = (
+            "In a DAG of your own, give query_execution_id=run_query.output and "
+            "submitted=XComArg(run_query, key='submitted')."
+        )
+        return f"{problem} {advice} {by_hand}"
 
     @property
     def _was_cleared(self) -> bool:
@@ -294,12 +324,15 @@ class AthenaWaitSensor(AthenaSensor):
     def _resubmit(self, execution: QueryExecution) -> QueryExecution:
         """Return the execution to wait for after this one; it is started if there is none yet."""
         submission = Submission.from_response(self.hook.get_query_info(execution.id))
-        if submission is None:
+        if submission is None or not isinstance(submission.marker, Marker):
             raise QueryError(
                 f"Query {execution.id} is {execution.state}, and this run did not submit it."
             )
         hook: Any = self.hook  # typed as AthenaSensor's
-        self.query_execution_id = submit_once(submission, hook, is_retry=True)
+        notes = TaskStateNotes(
+            self._context, submission.marker.generation, known_ids=(execution.id,)
+        )
+        self.query_execution_id = submit_once(submission, hook, is_retry=True, notes=notes)
         if self._killed:
             # The kill came while `submit_once` paused, so `on_kill` did not stop the new execution.
             self.on_kill()

@@ -1,6 +1,6 @@
-"""Whether the account has what the settings name.
+"""Whether a query may be paid: whose folder it is for, and whether the account has what it needs.
 
-It is looked at before the first query of a report is paid.
+The folder is looked at before each query, the account before the first one of a report.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,8 +13,11 @@ from athena_reports.aws.errors import call_verdict
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import AthenaReportsError
+from athena_reports.periods.calendar import Cadence
+from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import ReportLocation
+from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.reports.input import Input
 from athena_reports.settings import Settings
 
@@ -33,6 +36,35 @@ class AccountCheck(NamedTuple):
     name: str
     problem: str = ""
     retryable: bool = False
+
+
+def require_place(
+    hook: SharedSessionHook,
+    *,
+    settings: Settings,
+    location: ReportLocation,
+    cadence: Cadence,
+    has_table: bool,
+) -> None:
+    """Require what a report needs to be published, before its query is paid.
+
+    Args:
+        hook: Gives the clients of AWS.
+        settings: What the account must have.
+        location: Where the report is published.
+        cadence: The periods that it is made for.
+        has_table: Whether it has a table in Glue.
+
+    Raises:
+        AccountError: Nothing is published yet, and the account lacks something.
+        CalendarError: The folder has another environment or calendar.
+        PublishError: What lies there is not of this package, or of a newer release.
+        S3Error: S3 refused a call, or did not serve it.
+    """
+    require_account(hook, settings=settings, location=location, has_table=has_table)
+    s3 = S3(hook.client("s3"), settings.bucket_owner, settings.encryption)
+    calendar = PublishedCalendar.of(settings.environment, location.name, cadence)
+    require_calendar(location, calendar, s3)
 
 
 def require_account(

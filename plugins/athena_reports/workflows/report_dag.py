@@ -44,7 +44,7 @@ from athena_reports.workflows.alerts_dag import (
     require_notifiers,
     warning_callback,
 )
-from athena_reports.workflows.preflight import require_account
+from athena_reports.workflows.preflight import require_place
 
 _WEIGHT_OF_STARTED_RUNS = 2  # what has begun is finished before another query starts
 _A_DAY_OF_AN_EXAMPLE = datetime(2025, 6, 15, 12, tzinfo=UTC)
@@ -168,7 +168,11 @@ def build_dag(
             max_scan=report.max_scan,
             measured=_scan_estimator(table_database, location),
             require=partial(
-                require_account, settings=deployment, location=location, has_table=report.has_table
+                require_place,
+                settings=deployment,
+                location=location,
+                cadence=cadence,
+                has_table=report.has_table,
             ),
             unload_to=_unload_folder(report, deployment),
             database=deployment.database,
@@ -224,6 +228,7 @@ def build_dag(
             logic=report.logic,
             transforms_logic=report.transforms_logic,
             reads_previous=any(source.previous for source in report.inputs),
+            calendar_checked=True,  # by run_query
             # Without a uri: a consumer that names the asset could not know it.
             outlets=[Asset(dag.dag_id)],
             keyed_outlets=[period_asset(dag.dag_id)],
@@ -323,9 +328,6 @@ def _default_args(
 
 def _tags(report: Report, cadence: Cadence, deployment: Settings) -> list[str]:
     tags = [REPORT_TAG, cadence.name, deployment.environment]
-    if cadence.first_day is not None:
-        # By it a restatement knows the weeks that were published before `first_day` was changed.
-        tags.append(cadence.first_day)
     if not report.has_table:
         tags.append(NO_TABLE_TAG)
     return tags

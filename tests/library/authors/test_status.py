@@ -115,6 +115,37 @@ def test_what_cannot_be_read_hides_nothing_and_is_an_exit_code(shell: Shell, flo
     }
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('weekly("monday",', 'weekly("sunday",', "weeks from Sunday in America/New_York"),
+        ('"America/New_York"', '"UTC"', "weeks from Monday in UTC"),
+    ],
+)
+def test_a_report_that_no_run_could_publish_says_so(
+    old: str, new: str, says: str, shell: Shell, flown: Flown
+) -> None:
+    file = flown.root / "dags" / "flown.py"
+    file.write_text(file.read_text().replace(old, new))
+    code, _ = shell("status", "flown", "--json")
+    assert code == 1
+    conflict, *_ = json.loads(shell.output)["problems"]
+    assert conflict.startswith("s3://athena-report-dev/flown/weekly/ has weeks from Monday in")
+    assert f"and this report has {says}" in conflict
+
+
+def test_a_folder_of_another_environment_is_told_although_its_table_is_elsewhere(
+    shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_ENV", "stg")
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET", "athena-report-dev")
+    flown.services.prepare("stg")
+    code, _ = shell("status", "flown", "--json")
+    assert code == 1
+    (conflict,) = json.loads(shell.output)["problems"]
+    assert "belongs to the environment dev, and this is stg" in conflict
+
+
 def test_an_unknown_report_is_one_message(shell: Shell, flown: Flown) -> None:
     code, printed = shell("status", "flow")
     assert code == 1

@@ -44,18 +44,59 @@ KINDS = {
 }
 FINAL = {
     ErrorKind.NOT_SENT,
+    ErrorKind.NOT_CONFIGURED,
+    ErrorKind.NOT_LOGGED_IN,
     ErrorKind.REFUSED,
     ErrorKind.DENIED,
     ErrorKind.NO_OBJECT,
     ErrorKind.CONDITION_FAILED,
 }
 STATUSES = st.sampled_from([301, 400, 403, 404, 409, 412, 429, 500, 503])
-NOT_SENT = [
-    "NoRegionError",
-    "ParamValidationError",
-    "UnknownEndpointError",
-    "EndpointResolutionError",
-]
+# Every error of botocore, by hand. A new one has to be judged here first.
+OF_BOTOCORE = {
+    ErrorKind.NO_CREDENTIALS: """
+        CredentialRetrievalError MetadataRetrievalError NoCredentialsError
+    """,
+    ErrorKind.NOT_LOGGED_IN: """
+        LoginAuthorizationCodeError LoginError LoginInsufficientPermissions LoginRefreshRequired
+        LoginTokenLoadError NoAuthTokenError RefreshWithMFAUnsupportedError SSOError
+        SSOTokenLoadError TokenRetrievalError UnauthorizedSSOTokenError
+    """,
+    ErrorKind.NOT_CONFIGURED: """
+        ConfigNotFound ConfigParseError InfiniteLoopConfigError InvalidChecksumConfigError
+        InvalidConfigError InvalidDefaultsMode InvalidEndpointConfigurationError
+        InvalidEndpointDiscoveryConfigurationError InvalidIMDSEndpointError
+        InvalidIMDSEndpointModeError InvalidMaxRetryAttemptsError InvalidProxiesConfigError
+        InvalidRegionError InvalidRetryConfigurationError InvalidRetryModeError
+        InvalidS3AddressingStyleError InvalidS3UsEast1RegionalEndpointConfigError
+        InvalidSTSRegionalEndpointsConfigError PartialCredentialsError ProfileNotFound
+        UnknownCredentialError UnknownRegionError UnknownSignatureVersionError
+        UnsupportedSignatureVersionError
+    """,
+    ErrorKind.NOT_SENT: """
+        AliasConflictParameterError ApiVersionNotFoundError AwsChunkedWrapperError
+        BaseEndpointResolverError DataNotFoundError EndpointProviderError EndpointResolutionError
+        EndpointVariantError InvalidDNSNameError InvalidExpressionError InvalidHostLabelError
+        MD5UnavailableError MissingDependencyException MissingParametersError NoRegionError
+        OperationNotPageableError ParamValidationError RangeError ServiceNotInRegionError
+        UnknownClientMethodError UnknownEndpointError UnknownEndpointResolutionBuiltInName
+        UnknownFIPSEndpointError UnknownKeyError UnknownParameterError UnknownServiceError
+        UnknownServiceStyle UnsupportedOutpostResourceError
+        UnsupportedS3AccesspointConfigurationError UnsupportedS3ArnError
+        UnsupportedS3ConfigurationError UnsupportedS3ControlArnError
+        UnsupportedS3ControlConfigurationError UnsupportedServiceProtocolsError ValidationError
+        WaiterConfigError
+    """,
+    ErrorKind.NO_ANSWER: """
+        BotoCoreError CapacityNotAvailableError ChecksumError ConnectTimeoutError
+        ConnectionClosedError ConnectionError EndpointConnectionError FlexibleChecksumError
+        HTTPClientError IncompleteReadError PaginationError ProxyConnectionError ReadTimeoutError
+        ResponseStreamingError SSLError UnseekableStreamError WaiterError
+    """,
+}
+NEVER_RAISED = {"StubAssertionError", "StubResponseError", "UnStubbedResponseError"} | {
+    "UnknownTokenProviderError"  # the name of a provider is botocore's own
+}
 
 
 @given(st.sampled_from(sorted(KINDS)), STATUSES, st.text())
@@ -84,29 +125,36 @@ def test_an_error_without_a_status_may_pass() -> None:
     assert error_kind(ClientError({"Error": {"Code": "SomethingNew"}}, "AnyOperation")).retryable
 
 
-@pytest.mark.parametrize("name", NOT_SENT)
-def test_a_call_that_botocore_does_not_send_is_final(name: str) -> None:
-    error_class = getattr(of_botocore, name)
-    error = error_class.__new__(error_class)
-    kind = error_kind(error)
-    assert (kind, kind.retryable) == (ErrorKind.NOT_SENT, False)
+@pytest.mark.parametrize(("kind", "names"), OF_BOTOCORE.items(), ids=lambda value: str(value)[:20])
+def test_what_an_error_of_botocore_means(kind: ErrorKind, names: str) -> None:
+    for name in names.split():
+        error_class = getattr(of_botocore, name)
+        assert (name, error_kind(error_class.__new__(error_class))) == (name, kind)
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("kind", "retryable"),
     [
-        "ConnectTimeoutError",
-        "ReadTimeoutError",
-        "EndpointConnectionError",
-        "IncompleteReadError",
-        "SSLError",
+        (ErrorKind.NO_CREDENTIALS, True),  # a role may have some in a moment
+        (ErrorKind.NOT_LOGGED_IN, False),
+        (ErrorKind.NOT_CONFIGURED, False),
+        (ErrorKind.NOT_SENT, False),
+        (ErrorKind.NO_ANSWER, True),
     ],
 )
-def test_a_call_that_is_not_answered_may_be_sent_again(name: str) -> None:
-    error_class = getattr(of_botocore, name)
-    error = error_class.__new__(error_class)
-    kind = error_kind(error)
-    assert (kind, kind.retryable) == (ErrorKind.NO_ANSWER, True)
+def test_only_what_may_pass_without_a_person_is_tried_again(
+    kind: ErrorKind, retryable: bool
+) -> None:
+    assert kind.retryable is retryable
+
+
+def test_every_error_of_botocore_is_judged() -> None:
+    judged = set(" ".join(OF_BOTOCORE.values()).split())
+    there_are = set()
+    for name, value in vars(of_botocore).items():
+        if isinstance(value, type) and issubclass(value, of_botocore.BotoCoreError):
+            there_are.add(name)
+    assert there_are - NEVER_RAISED == judged
 
 
 def test_a_transfer_that_boto3_gives_up_may_be_tried_again() -> None:
@@ -134,6 +182,8 @@ def test_a_transfer_that_boto3_gives_up_may_be_tried_again() -> None:
         (api_error("SomethingNew", status=500), True, "did not answer"),
         (LOST, True, "did not answer"),
         (NoRegionError(), False, "no region"),
+        (of_botocore.ProfileNotFound(profile="x"), False, "the AWS client is not configured"),
+        (of_botocore.TokenRetrievalError(provider="sso", error_msg="x"), False, "login"),
         (NoCredentialsError(), True, "no credentials"),  # a role may be there in a moment
         (ParamValidationError(report="no such parameter"), False, "the call is not valid"),
     ],

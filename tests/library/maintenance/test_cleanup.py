@@ -1,14 +1,17 @@
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowException
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.aws.s3 import S3, StoredObject
+from athena_reports.maintenance import cleanup
 from athena_reports.maintenance.cleanup import (
     CleanupSummary,
     RetentionPolicy,
@@ -16,6 +19,7 @@ from athena_reports.maintenance.cleanup import (
     clean_up_bucket,
     plan,
 )
+from athena_reports.publication.commit import repair_latest
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
 from tests.library.publication.publishing import Place, facts, week
@@ -63,7 +67,7 @@ def removed(
     objects: Sequence[StoredObject], found: Manifest | None, policy: RetentionPolicy
 ) -> set[str]:
     ordered = sorted(objects, key=lambda item: item.uri)
-    planned = plan(ordered, found, None, policy, NOW)
+    planned = plan(ordered, found, policy, NOW)
     calling = {named(version): version for version in "abcdefgh"}
     return {calling[each.uri.split("/")[7]] for each in planned}
 
@@ -89,15 +93,13 @@ def test_what_must_stay_stays(
     has_manifest: bool,
 ) -> None:
     """Against an oracle in sets: what goes is what no rule keeps."""
-    history = (
-        list(zip(order[1 : known + 1], sorted(replaced), strict=False)) if has_manifest else []
-    )
+    history = list(zip(order[1 : known + 1], sorted(replaced), strict=False))
     found = manifest(order[0], *history) if has_manifest else None
     objects = [stored(version, days) for version, days in written]
     youngest = {version: min(days for v, days in written if v == version) for version, _ in written}
     published = {version for version, _ in history}
 
-    kept = {order[0]} if has_manifest else set()
+    kept = {order[0]}
     kept |= {version for version, days in youngest.items() if days <= 1}
     kept |= {version for version, _ in history[:keep_versions]}
     kept |= {version for version, days in history if days <= keep_days}
@@ -109,12 +111,15 @@ def test_what_must_stay_stays(
     policy = RetentionPolicy(
         keep_versions=keep_versions, keep_days=keep_days, abandoned_after_days=abandoned
     )
+    if not has_manifest:  # it may have been published, and its manifest lost
+        kept = set(youngest)
     assert removed(objects, found, policy) == set(youngest) - kept
 
 
 def test_a_version_goes_whole_or_not_at_all() -> None:
     policy = RetentionPolicy(abandoned_after_days=1)
-    assert removed([stored("a", 30), stored("a", 0.9, format="csv")], None, policy) == set()
+    young = [stored("a", 30), stored("a", 0.9, format="csv")]
+    assert removed(young, manifest("b"), policy) == set()
     sql = StoredObject(uri=LOCATION.sql_uri(named("a"), "0" * 64), bytes=10, modified=ago(30))
     whole = [
         stored("a", 30),
@@ -122,7 +127,7 @@ def test_a_version_goes_whole_or_not_at_all() -> None:
         stored("a", 29, format="csv_for_spreadsheets"),
         sql,
     ]
-    planned = plan(whole, None, None, policy, NOW)
+    planned = plan(whole, manifest("b"), policy, NOW)
     assert list(planned) == whole
     assert all(
         f"version {named('a')} was uploaded at 2026-10-26" in reason for reason in planned.values()
@@ -154,7 +159,7 @@ def test_a_version_goes_whole_or_not_at_all() -> None:
 def test_nothing_outside_the_versions_of_the_period_is_touched(key: str) -> None:
     uri = f"s3://reports/{key.format(old=named('old'))}"
     item = StoredObject(uri=uri, bytes=10, etag='"etag"', modified=ago(1_000))
-    assert plan([item], None, None, RetentionPolicy(), NOW) == {}
+    assert plan([item], manifest("b"), RetentionPolicy(), NOW) == {}
 
 
 @pytest.mark.parametrize(
@@ -186,6 +191,7 @@ def cleaned(
         clean_up(
             place.table,
             summary,
+            environment="dev",
             s3=place.s3,
             policy=policy or RetentionPolicy(),
             now=now,
@@ -235,16 +241,63 @@ def test_a_period_whose_manifest_is_not_ours_is_left_alone_and_said(tabled: Plac
     assert len([key for key in tabled.everything() if "/2026-11-08/" in key]) == 3
 
 
-def test_what_glue_names_stays_where_the_manifest_is_missing(tabled: Place) -> None:
-    current = published(tabled, "current")
-    tabled.upload("never published")
-    tabled.s3.delete([tabled.location.manifest_uri])
+def drop_the_table(place: Place) -> None:
+    assert place.table is not None
+    place.table.glue.delete_table(DatabaseName=place.table.database, Name="plays_weekly")
 
+
+@pytest.mark.parametrize("table", ["none", "dropped", "lists the period"])
+def test_nothing_is_removed_of_a_period_whose_manifest_is_lost_and_the_period_is_listed(
+    tabled: Place, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    """It may have been published, and its manifest come back from a copy of the bucket."""
+    place = tabled.without_table() if table == "none" else tabled
+    published(place, "a", 1)
+    published(place, "b", 2)
+    place.upload("never published")
+    place.s3.delete([place.location.manifest_uri])
+    if table == "dropped":
+        drop_the_table(place)
+    before = place.everything()
+
+    assert tabled.table is not None
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setattr(cleanup, "datetime", LaterDatetime)
+
+    def clean_up_all() -> dict[str, Any]:
+        return clean_up_bucket(
+            bucket=place.location.report.bucket,
+            database=tabled.table.database,  # type: ignore[union-attr]
+            policy=RetentionPolicy(keep_versions=0, keep_days=1, abandoned_after_days=1),
+            delete=True,
+        )
+
+    if table == "lists the period":
+        says = f"{place.location.manifest_uri} is missing, but Glue has the period"
+        with pytest.raises(AirflowException, match=says):
+            clean_up_all()
+    else:
+        (latest,) = [key for key in before if key.endswith("latest.json")]
+        place.s3.delete([f"s3://{place.location.report.bucket}/{latest}"])
+        del before[latest]
+        returned = clean_up_all()
+        assert place.everything() == before
+        assert returned["without_manifest"] == [place.location.folder_uri]
+    assert place.everything() == before
+
+
+class LaterDatetime(dt.datetime):
+    """The clock of a cleanup a year from now."""
+
+    @classmethod
+    def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:  # type: ignore[override]
+        return dt.datetime.now(tz) + dt.timedelta(days=365)
+
+
+def test_a_folder_without_versions_is_not_listed(tabled: Place) -> None:
+    tabled.put(f"{tabled.location.folder_uri}notes.txt", b"of somebody else")
     summary = cleaned(tabled, 100, delete=True)
-    assert len(summary.removals) == 2
-    assert {item.key for item in current.objects} <= set(tabled.everything())
-    (problem,) = summary.problems
-    assert f"{tabled.location.manifest_uri} is missing, but Glue has the period" in problem
+    assert (summary.without_manifest, summary.problems) == ([], [])
 
 
 def gone(place: Place, version: Version) -> None:
@@ -376,3 +429,101 @@ def test_the_records_of_alerts_are_not_taken_for_a_report(
 
     assert (summary["periods"], summary["objects"]) == (1, 0)
     assert tabled.s3.read(record)[0] == b"{}"
+
+
+# --- latest.json
+
+
+def withdraw(place: Place) -> None:
+    place.s3.delete([place.location.manifest_uri])
+    if place.table is not None:
+        place.table.glue.delete_partition(
+            DatabaseName=place.table.database,
+            TableName="plays_weekly",
+            PartitionValues=[place.location.period_id],
+        )
+
+
+def name_a_far_period(place: Place) -> None:
+    """As a program of somebody else, or an older release, may have left it."""
+    latest = json.dumps(place.latest()).replace(place.location.period_id, "2999-12-29")
+    place.put(place.location.report.latest_uri, latest.encode())
+    withdraw(place)
+
+
+@pytest.mark.parametrize("harm", [withdraw, name_a_far_period])
+def test_the_latest_period_goes_back_to_the_newest_that_has_a_manifest(
+    tabled: Place, harm: Any
+) -> None:
+    weeks = [tabled.at(period_id) for period_id in ("2026-11-01", "2026-11-08", "2026-11-15")]
+    for week_ in weeks:
+        published(week_, "a")
+    expected = None
+    for week_ in weeks[:2]:
+        published(week_, "b", 2)
+        expected = week_.manifest()["version"]
+    harm(weeks[2])
+
+    summary = cleaned(tabled)
+    assert tabled.latest()["version"] == expected
+    assert tabled.latest()["period"]["id"] == "2026-11-08"
+    assert (summary.repaired, summary.problems) == (["plays/weekly/latest.json"], [])
+    assert cleaned(tabled).repaired == []
+
+    # The next run moves it forward again.
+    published(tabled.at("2026-11-22"), "a")
+    assert tabled.latest()["period"]["id"] == "2026-11-22"
+
+
+def test_a_latest_period_without_any_manifest_stays_and_is_said(
+    tabled: Place,
+) -> None:
+    published(tabled, "a")
+    before = tabled.latest()
+    withdraw(tabled)
+    summary = cleaned(tabled, 100, delete=True)
+    (problem,) = summary.problems
+    assert tabled.latest() == before
+    assert tabled.location.report.latest_uri in problem
+    assert "2026-11-15" in problem
+
+
+def test_a_latest_period_whose_manifest_cannot_be_read_stays(tabled: Place) -> None:
+    published(tabled.at("2026-11-08"), "a")
+    published(tabled, "a")
+    tabled.put(tabled.location.manifest_uri, b"{}")
+    (problem,) = cleaned(tabled).problems
+    assert tabled.location.manifest_uri in problem
+    assert tabled.latest()["period"]["id"] == "2026-11-15"
+
+
+@pytest.mark.parametrize("calls", range(10))
+def test_a_run_that_publishes_while_the_latest_period_is_repaired_wins(
+    place: Place, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    """At any moment: it leaves alone what names a later period, or it moves forward."""
+    published(place.at("2026-11-08"), "a")
+    published(place.at("2026-12-27"), "a")
+    withdraw(place.at("2026-12-27"))
+    left = calls
+    is_done = False
+
+    def run_comes_first(name: str) -> None:
+        method = getattr(S3, name)
+
+        def after_a_run(self: S3, *given: Any, **named: Any) -> Any:
+            nonlocal left, is_done
+            left -= 1
+            if left < 0 and not is_done:
+                is_done = True
+                published(place.at("2026-11-15"), "a")
+            return method(self, *given, **named)
+
+        monkeypatch.setattr(S3, name, after_a_run)
+
+    for name in ("read", "write", "folders"):
+        run_comes_first(name)
+    repair_latest(place.location.report, place.s3)
+    if not is_done:
+        published(place.at("2026-11-15"), "a")
+    assert place.latest()["version"] == place.at("2026-11-15").manifest()["version"]

@@ -3,29 +3,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
-from airflow.sdk.execution_time.comms import ErrorResponse
 
-from athena_reports import build_dag
+from athena_reports.aws.s3 import S3
 from athena_reports.maintenance.restatement import (
     AthenaRestatementsOperator,
     Restatement,
     find_restatements,
 )
 from athena_reports.periods.calendar import Cadence, quarterly, weekly
+from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.glue_table import Partition, Table
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.rows.columns import TableColumn
-from tests.library.conftest import MakeReport
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
+    from mypy_boto3_s3 import S3Client
 
 WEEKS = weekly("sunday")
 DAY = timedelta(days=1)
@@ -145,20 +144,11 @@ class Airflow:
 
     unfinished: set[tuple[str, str]] = field(default_factory=set)
     most_asked_at_once: int = 0
-    dags: dict[str, Any] = field(default_factory=dict)
 
     def get_dr_count(self, *, dag_id: str, run_ids: list[str], states: list[str]) -> int:
         assert states == ["queued", "running"]
         self.most_asked_at_once = max(self.most_asked_at_once, len(run_ids))
         return len(self.unfinished & {(dag_id, run_id) for run_id in run_ids})
-
-    def get_dag(self, dag_id: str) -> Any:
-        if dag_id not in self.dags:
-            problem: Any = {"status_code": 404, "message": "not found"}
-            raise AirflowRuntimeError(
-                ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=problem)
-            )
-        return SimpleNamespace(dag_id=dag_id, tags=sorted(self.dags[dag_id].tags))
 
 
 Publish = Callable[..., None]
@@ -166,11 +156,11 @@ Triggers = Callable[[Airflow], list[tuple[str, str]]]
 
 
 @pytest.fixture
-def publish(glue: GlueClient, database: str) -> Publish:
+def publish(glue: GlueClient, database: str, bucket: str) -> Publish:
     """Puts provisional periods into the table of a report."""
 
     def publish(report: str, cadence: Cadence, *period_ids: str, **facts: str) -> None:
-        table = Table(database, ReportLocation.of("bucket", report, cadence), glue)
+        table = Table(database, ReportLocation.of(bucket, report, cadence), glue)
         columns = [TableColumn(name="rank", type="BIGINT", glue="bigint")]
         for period_id in period_ids:
             of_period = parameters(period_id, cadence=cadence, **facts)
@@ -210,35 +200,27 @@ def test_the_periods_of_all_reports_come_in_the_order_in_which_they_start(
     ]
 
 
-def test_weeks_that_were_published_before_first_day_was_changed_are_left_out(
+def test_weeks_that_begin_on_another_day_than_those_of_the_folder_are_left_out(
     publish: Publish,
     triggers: Triggers,
-    make_report: MakeReport,
+    s3: S3Client,
+    bucket: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The DAG has no such period, so a run of it would fail, and another one the next day."""
+    """A release without calendars published both. A run of one of them would fail each day."""
     publish("plays", WEEKS, FIRST)
     mondays = weekly("monday", "Asia/Tokyo")
     publish("plays", mondays, "2025-06-16")
-    airflow = Airflow(dags={"plays_weekly": build_dag(make_report(), mondays)})
+    publish("sales", quarterly(), "2025-Q2")
+    both = [("sales_quarterly", "2025-Q2"), ("plays_weekly", FIRST), ("plays_weekly", "2025-06-16")]
+    assert triggers(Airflow()) == both, "no folder says which of them the report has"
 
-    assert triggers(airflow) == [("plays_weekly", "2025-06-16")]
+    location = ReportLocation.of(bucket, "plays", WEEKS)
+    calendar = PublishedCalendar.of("dev", "plays", mondays)
+    require_calendar(location, calendar, S3(s3))
+    assert triggers(Airflow()) == [both[0], both[2]]
     left_out = f"plays_weekly, period {FIRST}: late events have arrived, but weeks begin on monday"
     assert left_out in capsys.readouterr().out
-
-    airflow = Airflow(dags={"plays_weekly": build_dag(make_report(), WEEKS)})
-    assert triggers(airflow) == [("plays_weekly", FIRST)]
-
-
-def test_periods_of_a_dag_whose_first_day_is_not_known_are_restated(
-    publish: Publish, triggers: Triggers
-) -> None:
-    """The DAG was written by hand, or Airflow does not know it, of which the trigger tells."""
-    publish("plays", WEEKS, FIRST)
-    publish("sales", quarterly(), "2025-Q2")
-    airflow = Airflow(dags={"plays_weekly": DAG("plays_weekly", schedule=None, tags=["weekly"])})
-
-    assert triggers(airflow) == [("sales_quarterly", "2025-Q2"), ("plays_weekly", FIRST)]
 
 
 def test_as_many_are_triggered_as_airflow_maps_and_none_with_an_active_run(

@@ -35,7 +35,9 @@ class Account:
 
     @property
     def lake(self) -> Lake:
-        return Lake(self.database, self.bucket, self.glue, S3(self.s3), "https://console.example/")
+        return Lake(
+            self.database, self.bucket, "dev", self.glue, S3(self.s3), "https://console.example/"
+        )
 
     def publisher(self, report: str, cadence: object) -> Publisher:
         return Publisher(self, report, cadence, self.database, self.bucket)  # type: ignore[arg-type]

@@ -35,8 +35,11 @@ from athena_reports.page import app as app_module
 from athena_reports.page.coverage import Run, State
 from athena_reports.page.lake import SHOWN_ROWS
 from athena_reports.page.runs import DatedRun, ReportDag
-from athena_reports.periods.calendar import monthly
+from athena_reports.periods.calendar import Cadence, monthly, weekly
 from athena_reports.periods.run_period import period_of_run
+from athena_reports.publication.folder import require_calendar
+from athena_reports.publication.location import ReportLocation
+from athena_reports.publication.published_calendar import PublishedCalendar
 from tests.e2e.page_state import PASSED, PRICE_USD, SCANNED_BYTES, WARNED, Publisher, ranking
 from tests.library.page.conftest import WEEK, Account, report_dag
 from tests.library.page.partitions import WEEKS
@@ -220,6 +223,55 @@ def test_what_cannot_be_read_of_one_report_hides_no_other(
     assert (rows["empty_monthly"]["cells"], rows["empty_monthly"]["note"]) == ([], "")
     scores = rows["scores_weekly"]
     assert (scores["problems"], scores["cells"][0]["states"]) == ([], ["published"])
+
+
+@pytest.mark.parametrize(
+    ("environment", "cadence", "says"),
+    [
+        ("stg", WEEKS, "belongs to the environment stg, and this is dev"),
+        ("dev", weekly("sunday"), "has weeks from Sunday in UTC, and this report has weeks from"),
+        ("dev", weekly("monday", "Asia/Tokyo"), "has weeks from Monday in Asia/Tokyo, and this"),
+    ],
+)
+@pytest.mark.parametrize("is_in_table", [True, False])
+def test_a_report_that_no_run_could_publish_says_so(
+    client: TestClient,
+    account: Account,
+    environment: str,
+    cadence: Cadence,
+    says: str,
+    is_in_table: bool,
+) -> None:
+    """Two environments usually have a table each, and one folder if they share a bucket."""
+    location = ReportLocation.of(account.bucket, "scores", cadence)
+    calendar = PublishedCalendar.of(environment, "scores", cadence)
+    require_calendar(location, calendar, account.lake.s3)
+    if is_in_table:
+        period = cadence.containing(WEEK.start_utc + timedelta(days=2))
+        account.publisher("scores", cadence).put(period)
+        account.publisher("scores", cadence).alter(period, environment=environment)
+    conflict, *_ = listed(client)["scores_weekly"]["problems"]
+    assert conflict.startswith(location.folder_uri)
+    assert says in conflict
+
+
+@pytest.mark.usefixtures("published")
+def test_the_folder_of_a_report_is_read_only_if_its_table_leaves_it_open(
+    client: TestClient, account: Account
+) -> None:
+    calls: list[str] = []
+
+    def count(model: Any, **_: Any) -> None:
+        calls.append(model.name)
+
+    account.s3.meta.events.register("before-call.s3", count)
+    try:
+        for _ in range(2):
+            rows = listed(client)
+    finally:
+        account.s3.meta.events.unregister("before-call.s3", count)
+    assert [row["problems"] for row in rows.values()] == [[], []]
+    assert calls == ["GetObject", "ListObjectsV2"], "of the empty report, once"
 
 
 def test_a_glue_that_hangs_holds_up_a_few_requests_and_nothing_else(

@@ -1,5 +1,5 @@
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -7,8 +7,9 @@ import pytest
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError, SchemaError
 from athena_reports.publication import commit
-from athena_reports.publication.commit import read_manifest
+from athena_reports.publication.commit import CLOCK_TOLERANCE, read_manifest
 from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.rows.checks import CheckResult
 from tests.library.publication.publishing import EARLY, LATE, Place, assert_followed, facts
 
@@ -152,6 +153,48 @@ def test_a_manifest_of_the_future_does_not_keep_every_later_query_out(place: Pla
     ) as caught:
         place.publish(version, facts(LATE))
     assert not caught.value.retryable
+    assert "this clock is wrong, or the manifest was edited" in str(caught.value)
+    assert "move it away" not in str(caught.value).lower()
+    assert place.everything() == before
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=20), CLOCK_TOLERANCE - timedelta(minutes=1)])
+def test_a_query_that_is_ahead_of_a_slow_clock_is_a_later_query(
+    place: Place, ahead: timedelta
+) -> None:
+    """Athena dated the query; the worker that compares has a clock that is behind."""
+    submitted_at = (datetime.now(UTC) + ahead).isoformat(timespec="milliseconds")
+    place.publish(place.upload("a"), facts(submitted_at))
+    before = place.manifest()
+
+    assert place.publish(place.upload("b"), facts(EARLY)).outcome == "superseded"
+    assert place.manifest() == before
+
+
+@pytest.mark.parametrize(
+    ("others", "says"),
+    [
+        ({"environment": "stg"}, "belongs to the environment dev, and this is stg"),
+        (
+            {"period": facts().period.model_copy(update={"timezone": "Asia/Tokyo"})},
+            "has weeks from Sunday in UTC, and this report has weeks from Sunday in Asia/Tokyo",
+        ),
+    ],
+)
+@pytest.mark.parametrize("submitted_at", [EARLY, LATE])
+def test_a_period_of_another_environment_or_calendar_is_not_replaced(
+    place: Place, others: Any, says: str, submitted_at: str
+) -> None:
+    """By no query, neither an older nor a later one, and also by a DAG that is written by hand."""
+    between = "2026-11-22T03:00:00.000+00:00"
+    place.publish(place.upload("a"), facts(between))
+    other = place.upload("b")
+    before = place.everything()
+
+    with pytest.raises(CalendarError, match=says) as caught:
+        place.publish(other, facts(submitted_at, **others))
+    assert place.location.folder_uri in str(caught.value)
+    assert not caught.value.retryable
     assert place.everything() == before
 
 
@@ -251,11 +294,13 @@ def test_the_partition_and_the_latest_period_say_what_the_manifest_says(tabled: 
         "query_id": facts().query.id,
         "run_id": "run-1",
     }
+    named |= {"environment": "dev"}
     named |= {"dag_id": "plays_weekly", "manifest": tabled.location.manifest_uri, "earlier": "0"}
     named |= {"bytes": str(sum(item.bytes for item in version.objects))}
     assert found.items() >= named.items()
     assert found.keys() == set(PartitionFacts.model_fields)
     latest = {
+        "latest_format": 1,
         "cadence": "weekly",
         "manifest": "plays/weekly/2026-11-15/manifest.json",
         "submitted_at": EARLY,

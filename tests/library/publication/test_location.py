@@ -16,6 +16,7 @@ names = st.text("abcdefgh0123456789_-.", min_size=1)
 def test_the_addresses_of_a_period() -> None:
     assert WEEK.report.folder_uri == "s3://reports/plays/weekly/"
     assert WEEK.report.latest_uri == "s3://reports/plays/weekly/latest.json"
+    assert WEEK.report.calendar_uri == "s3://reports/plays/weekly/calendar.json"
     assert WEEK.report.table_name == "plays_weekly"
     assert WEEK.folder_uri == "s3://reports/plays/weekly/2026-11-15/"
     assert WEEK.manifest_uri == "s3://reports/plays/weekly/2026-11-15/manifest.json"

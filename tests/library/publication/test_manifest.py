@@ -120,6 +120,7 @@ MANIFEST_JSON = """\
 }"""
 LATEST_JSON = """\
 {
+  "latest_format": 1,
   "period": {
     "id": "2026-11-15",
     "cadence": "weekly",
@@ -237,6 +238,7 @@ PARAMETERS = {
     "dag_id": "plays_weekly",
     "run_id": "run-1",
     "manifest": "s3://reports/plays/weekly/2026-11-15/manifest.json",
+    "environment": "dev",
     "checks_warned": "1",
     "earlier": "1",
     "logic": "v2:0123456789abcdef",

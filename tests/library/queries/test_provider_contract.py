@@ -51,7 +51,7 @@ def build(kind: type[Any], **fields: Any) -> Any:
             AthenaSubmitOperator,
             {"client_request_token": "t" * 32, "sleep_time": 5, "max_polling_attempts": 7},
         ),
-        (AthenaWaitSensor, {"query_execution_id": "q-1", "sleep_time": 5, "max_retries": 3}),
+        (AthenaWaitSensor, {"query_execution_id": "q-1"}),
     ],
 )
 def test_the_providers_arguments_are_taken_and_kept_and_reach_the_hook(

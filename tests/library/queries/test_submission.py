@@ -18,7 +18,7 @@ from athena_reports.queries.submission import (
     recent_submissions,
     submit_once,
 )
-from tests.library.queries.samples import of_author, start, submission
+from tests.library.queries.samples import of_author, start, start_sql, submission
 from tests.simulation.clock import VirtualClock
 from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error
 
@@ -109,3 +109,126 @@ def test_a_retry_neither_adopts_nor_stops_what_an_author_runs(athena: MemoryAthe
     submit()
     assert athena.count("StopQueryExecution") == 0
     assert athena.states == ["RUNNING", "RUNNING"]
+
+
+ENFORCED = {"ResultConfiguration": {"OutputLocation": "s3://results/"}}
+OFFERED = {**ENFORCED, "EnforceWorkGroupConfiguration": False}
+MANAGED = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
+
+
+@pytest.mark.parametrize(
+    ("configuration", "asked_for", "lies_in", "is_ours", "calls"),
+    [
+        (OFFERED, "s3://results/", "s3://results/", True, 0),
+        (OFFERED, "s3://results", "s3://results/", True, 0),
+        (OFFERED, "s3://results/", "s3://results/Unsaved/2026/11/27/", True, 0),
+        (OFFERED, "s3://results/", "s3://results-of-mine/", False, 1),
+        (OFFERED, "s3://others/", "s3://results/", False, 1),
+        (OFFERED, "", "s3://results/", True, 1),
+        (OFFERED, "", "s3://others/", False, 1),
+        (ENFORCED, "s3://results/", "s3://results/", True, 0),
+        (ENFORCED, "s3://others/", "s3://results/", True, 1),
+        (ENFORCED, "s3://others/", "s3://third/", False, 1),
+        ({}, "s3://others/", "s3://others/", True, 0),
+        ({}, "s3://others/", "s3://third/", False, 1),
+        (MANAGED, "", "", True, 0),
+    ],
+)
+def test_an_execution_is_ours_only_if_its_result_lies_where_it_was_asked_for_or_the_workgroup_says(
+    athena: MemoryAthena,
+    monkeypatch: pytest.MonkeyPatch,
+    configuration: Any,
+    asked_for: str,
+    lies_in: str,
+    is_ours: bool,
+    calls: int,
+) -> None:
+    """The workgroup is asked for at most once, and not where the location is the expected one."""
+    start(athena, submission(output=asked_for), submission(output=asked_for, run_id="run-2"))
+    describe = athena.describe
+
+    def described(id_: str) -> dict[str, Any]:
+        location = f"{lies_in}{id_}.csv" if lies_in else ""
+        return describe(id_) | {"ResultConfiguration": {"OutputLocation": location}}
+
+    monkeypatch.setattr(athena, "describe", described)
+    athena.configuration = configuration
+    assert len(list(recent_submissions(athena, "dev"))) == (2 if is_ours else 0)
+    assert athena.count("GetWorkGroup") == calls
+
+
+class Notes:
+    """Notes of an earlier try."""
+
+    def __init__(self, *noted: str) -> None:
+        self.noted = list(noted)
+
+    def ids(self) -> list[str]:
+        return list(self.noted)
+
+    def add(self, query_execution_id: str) -> None:
+        self.noted.append(query_execution_id)
+
+
+def test_what_is_started_is_noted_and_a_noted_execution_costs_one_call(
+    athena: MemoryAthena,
+) -> None:
+    notes = Notes()
+    id_ = submit_once(submission(), SharedSessionHook(), is_retry=False, notes=notes)
+    assert notes.noted == [id_]
+    athena.forget_tokens()
+    start(athena, *[submission(run_id=str(number)) for number in range(300)])
+    athena.calls.clear()
+
+    assert submit_once(submission(), SharedSessionHook(), is_retry=True, notes=notes) == id_
+    assert [action for action, _ in athena.calls] == ["BatchGetQueryExecution"]
+
+
+def test_a_noted_execution_counts_only_if_it_is_of_the_intention_and_current(
+    athena: MemoryAthena,
+) -> None:
+    """The run was edited since, or somebody edited the note."""
+    edited = submission("SELECT 2")
+    others = start(athena, submission(run_id="run-2"), edited)
+    foreign = start_sql(athena, "SELECT 3")
+    notes = Notes("not an id", foreign, *others)
+    athena.queries["not an id"] = athena.queries[foreign]
+
+    id_ = submit_once(submission(), SharedSessionHook(), is_retry=True, notes=notes)
+    assert id_ not in (foreign, *others)
+    assert athena.states[1] == "CANCELLED", "the edited query is not wanted any more"
+    assert athena.states[0] != "CANCELLED"
+
+
+def test_noted_executions_that_are_spent_are_counted_behind_any_number_of_others(
+    athena: MemoryAthena,
+) -> None:
+    athena.plan = lambda _: Plan(
+        states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 1403}
+    )
+    made = submission(unload_to="s3://results/unload/")
+    notes = Notes()
+    submit_once(made, SharedSessionHook(), is_retry=False, notes=notes)
+    athena.plan = lambda _: Plan()
+    athena.forget_tokens()
+    start(athena, *[submission(run_id=str(number)) for number in range(300)])
+
+    again = submit_once(made, SharedSessionHook(), is_retry=True, notes=notes)
+    assert athena.queries[again].request["QueryString"] == made.sql(1), "in a folder of its own"
+
+
+def test_a_noted_execution_that_athena_does_not_describe_is_looked_for_by_its_marker(
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BatchGetQueryExecution leaves out what it could not process."""
+    notes = Notes()
+    id_ = submit_once(submission(), SharedSessionHook(), is_retry=False, notes=notes)
+    athena.forget_tokens()
+    batch = athena.batch_get_query_execution
+
+    def process_nothing_once(**request: Any) -> dict[str, Any]:
+        monkeypatch.setattr(athena, "batch_get_query_execution", batch)
+        return {"QueryExecutions": [], "UnprocessedQueryExecutionIds": []}
+
+    monkeypatch.setattr(athena, "batch_get_query_execution", process_nothing_once)
+    assert submit_once(submission(), SharedSessionHook(), is_retry=True, notes=notes) == id_

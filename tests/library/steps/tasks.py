@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,6 +63,19 @@ class TaskInstance:
 
     def begin_next_try(self) -> None:
         self.try_number, self.first_reschedule_date, self.xcoms = self.try_number + 1, None, {}
+
+
+@dataclass
+class StateStore:
+    """The task state store of Airflow 3.3: it outlives tries and clears of one task of one run."""
+
+    values: dict[str, str] = field(default_factory=dict)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return json.loads(self.values[key]) if key in self.values else default
+
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        self.values[key] = json.dumps(value)
 
 
 def context(run: Run | None = None, param: str | None = "", **of_task: Any) -> Any:

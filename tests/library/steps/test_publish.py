@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
+from athena_reports.aws.s3 import S3
+from athena_reports.publication.folder import find_calendar
+from athena_reports.publication.location import ReportLocation
+from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.steps.publish import S3PublishOperator
 from tests.library.steps.last_tasks import ASSETS, ONE_EVENT_EACH, published, transformed
+from tests.library.steps.tasks import WEEK
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 def test_there_is_an_event_only_if_something_new_was_published(
@@ -68,6 +76,19 @@ def test_publish_without_a_period_names_the_way_out(
             environment="dev",
         )
     with pytest.raises(
-        AirflowFailException, match=r"^Report 'plays': .*Clear run_query.*submitted=XComArg"
+        AirflowFailException, match=r"^Report 'plays': .*clear run_query.*submitted=XComArg"
     ):
         task.execute({"run_id": "run-1"})  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize("is_checked", [True, False])
+def test_the_folder_is_looked_at_unless_run_query_did(
+    query: dict[str, Any], s3: S3Client, bucket: str, is_checked: bool
+) -> None:
+    """A DAG that is written by hand has a `run_query` that knows no folder."""
+    published(transformed(query, bucket), bucket, calendar_checked=is_checked)
+    calendar = find_calendar(ReportLocation.of(bucket, "plays", WEEK.cadence), S3(s3))
+    listed = s3.list_objects_v2(Bucket=bucket)["Contents"]
+    has_calendar = "plays/weekly/calendar.json" in [item["Key"] for item in listed]
+    assert has_calendar is not is_checked
+    assert calendar == PublishedCalendar.of("dev", "plays", WEEK.cadence)

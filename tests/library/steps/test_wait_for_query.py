@@ -249,6 +249,12 @@ def test_what_every_sensor_takes_is_taken(
         ({"timeout": 60, "policy": WaitPolicy()}, "leave out timeout"),
         ({"exponential_backoff": True, "max_wait": 60}, "leave out exponential_backoff, max_wait"),
         ({"default_args": {"max_wait": 60}}, "leave out max_wait"),
+        (
+            {"sleep_time": 10},
+            "leave out sleep_time. Its policy has first_poll_seconds, .* and give_up_after instead",
+        ),
+        ({"max_retries": 0}, "leave out max_retries. Its policy"),
+        ({"default_args": {"sleep_time": 5, "max_retries": 3}}, "sleep_time, max_retries"),
     ],
 )
 def test_what_would_speak_against_the_policy_is_refused(fields: Any, says: str) -> None:

@@ -12,13 +12,17 @@ import pytest
 from airflow_local.services import Services
 from athena_reports import Input
 from athena_reports.aws.s3 import S3
+from athena_reports.periods.calendar import weekly
+from athena_reports.publication.folder import find_calendar
 from athena_reports.publication.location import ReportLocation
+from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
 from athena_reports.settings import Settings, settings
 from athena_reports.workflows.preflight import (
     AccountCheck,
     AccountError,
     check_account,
     require_account,
+    require_place,
 )
 
 NO_BUCKET = "there-is-no-such-bucket"
@@ -100,3 +104,24 @@ def test_after_a_publication_nothing_is_looked_at(services: Services) -> None:
     hook: Any = Hook(services, [])
     require_account(hook, settings=changed(workgroup="absent"), location=location, has_table=False)
     assert "athena" not in hook.asked
+
+
+def test_the_account_is_looked_at_before_the_folder_and_the_folder_each_time(
+    services: Services,
+) -> None:
+    hook: Any = Hook(services, [])
+    weeks = weekly("sunday")
+    location = ReportLocation.of("athena-report-dev", "placed", weeks)
+    place = {"location": location, "cadence": weeks, "has_table": True}
+    missing = ReportLocation.of(NO_BUCKET, "placed", weeks)
+    with pytest.raises(AccountError):
+        require_place(
+            hook, settings=changed(report_bucket=NO_BUCKET), **place | {"location": missing}
+        )
+
+    require_place(hook, settings=settings(), **place)
+    calendar = find_calendar(location, S3(services.s3))
+    assert calendar == PublishedCalendar.of("dev", "placed", weeks)
+    require_place(hook, settings=settings(), **place)
+    with pytest.raises(CalendarError, match="environment dev, and this is stg"):
+        require_place(hook, settings=changed(environment="stg"), **place)

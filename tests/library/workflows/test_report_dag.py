@@ -78,8 +78,7 @@ def test_the_contract_of_a_dag(build: Any, cadence: Cadence, example: str) -> No
         assert following in dag.get_task(task_id).downstream_task_ids
     assert dag.timetable == PeriodTimetable(cadence, timedelta(minutes=5)) == stored(dag).timetable
     assert (dag.doc_md, {task.owner for task in dag.tasks}) == ("# Plays", {"analytics"})
-    first_day = {"sunday"} if cadence.unit == "weekly" else set()
-    assert dag.tags == {"athena-report", cadence.unit, "dev"} | first_day
+    assert dag.tags == {"athena-report", cadence.unit, "dev"}
     days = [datetime(2025, month, day, tzinfo=ZoneInfo(TOKYO)) for month, day in ((1, 1), (6, 30))]
     assert [dag.start_date, dag.end_date, dag.timezone.name] == [*days, TOKYO]
     assert (dag.catchup, dag.is_paused_upon_creation) == (False, False)

@@ -1,0 +1,96 @@
+"""The AWS client of a task is configured wrongly, so no call ever reaches AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.sdk import DAG
+
+from athena_reports import AthenaWaitSensor, RetentionPolicy
+from athena_reports.maintenance.cleanup import clean_up_bucket
+from athena_reports.maintenance.reconcile import AthenaReconcileOperator
+from athena_reports.settings import settings
+from tests.integration.runner import XComs, execute, load_dags, prepare
+
+
+def run_query(dags_folder: Path) -> Any:
+    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
+    task, context = prepare(
+        dag.get_task("run_query"), XComs(dag.dag_id), "run-1", params={"period": "2025-03-09"}
+    )
+    return execute(task, context)
+
+
+def wait_for_query(_: Path) -> Any:
+    with DAG("by_hand", schedule=None):
+        sensor = AthenaWaitSensor(task_id="wait_for_query", query_execution_id="q-1")
+    task, context = prepare(sensor, XComs("by_hand"), "run-1")
+    return execute(task, context)
+
+
+def reconcile(_: Path) -> Any:
+    with DAG("by_hand", schedule=None):
+        operator = AthenaReconcileOperator(task_id="stop", workgroup="dev", environment="dev")
+    task, context = prepare(operator, XComs("by_hand"), "run-1")
+    return execute(task, context)
+
+
+def clean_up(_: Path) -> Any:
+    deployment = settings()
+    return clean_up_bucket(
+        bucket=deployment.report_bucket,
+        database=deployment.report_database,
+        policy=RetentionPolicy(),
+    )
+
+
+def misspell_the_profile(patch: pytest.MonkeyPatch, _: Path) -> None:
+    patch.setenv("AWS_PROFILE", "reportz")
+
+
+def break_the_file(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    file = folder / "config"
+    file.write_text("[default\nregion = eu-west-1")
+    patch.setenv("AWS_CONFIG_FILE", str(file))
+
+
+def leave_out_the_secret(patch: pytest.MonkeyPatch, _: Path) -> None:
+    patch.delenv("AWS_SECRET_ACCESS_KEY")
+
+
+def misspell_the_region(patch: pytest.MonkeyPatch, _: Path) -> None:
+    patch.setenv("AWS_DEFAULT_REGION", "us east 1")
+
+
+@pytest.mark.parametrize("task", [run_query, wait_for_query, reconcile, clean_up])
+@pytest.mark.parametrize(
+    ("mistake", "named"),
+    [
+        (misspell_the_profile, "reportz"),
+        (break_the_file, "Unable to parse config file"),
+        (leave_out_the_secret, "Partial credentials found in env"),
+        (misspell_the_region, "us east 1"),
+    ],
+)
+@pytest.mark.usefixtures("services")
+def test_the_task_fails_for_good_and_names_what_is_wrong(
+    dags_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mistake: Callable[[pytest.MonkeyPatch, Path], None],
+    named: str,
+    task: Callable[[Path], Any],
+) -> None:
+    mistake(monkeypatch, tmp_path)
+    with pytest.raises(AirflowException) as caught:
+        task(dags_folder)
+
+    message = str(caught.value)
+    assert type(caught.value) is AirflowFailException, message
+    assert named in message
+    assert "Correct AWS_PROFILE, the AWS config file or the Airflow connection" in message
+    assert "health dashboard" not in message

@@ -1,0 +1,75 @@
+"""Somebody marks a task as success that has not done its work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import DAG
+
+from airflow_local.services import Services
+from athena_reports import AthenaWaitSensor
+from tests.integration.runner import FakeDagRun, XComs, execute, load_dags, manifest_of, prepare
+
+pytestmark = pytest.mark.usefixtures("plays_lake")
+RUN = FakeDagRun(datetime.now(UTC))
+
+
+def run_tasks(dag: DAG, xcoms: XComs, names: Sequence[str]) -> None:
+    for name in names:
+        task, context = prepare(dag.get_task(name), xcoms, "run-1", RUN, {"period": "2025-03-09"})
+        xcoms.xcom_push("return_value", execute(task, context))
+
+
+@pytest.mark.parametrize(
+    ("done", "fails", "cleared"),
+    [
+        ([], "wait_for_query", "run_query"),
+        (["run_query"], "transform", "run_query"),
+        (["run_query", "wait_for_query"], "publish", "transform"),
+        ([], "publish", "run_query"),
+    ],
+)
+def test_the_next_task_fails_for_good_and_says_what_to_clear(
+    services: Services, dags_folder: Path, done: list[str], fails: str, cleared: str
+) -> None:
+    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
+    names = [task.task_id for task in dag.topological_sort()]
+    xcoms = XComs(dag.dag_id)
+    run_tasks(dag, xcoms, done)
+    with pytest.raises(AirflowFailException) as caught:
+        run_tasks(dag, xcoms, [fails])
+
+    message = str(caught.value)
+    assert "top_users" in message
+    assert "marked as success" in message
+    (advised,) = re.findall(r"lear (\w+) and its downstream tasks", message)
+    assert advised == cleared
+
+    # The advice is followed.
+    for name in names[names.index(advised) :]:
+        for key in [key for key in xcoms.values if key[0] == name]:
+            del xcoms.values[key]
+    run_tasks(dag, xcoms, names[names.index(advised) :])
+    assert manifest_of(services.s3, xcoms)["rows"] > 0
+
+
+@pytest.mark.parametrize("missing", [None, "", "None"])
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_wait_in_a_dag_of_ones_own_calls_nothing_without_a_query(
+    services: Services, missing: str | None, deferrable: bool
+) -> None:
+    """A Jinja template makes the text `None` of a missing XCom."""
+    with DAG("by_hand", schedule=None):
+        sensor = AthenaWaitSensor(
+            task_id="wait_for_query", query_execution_id=missing, deferrable=deferrable
+        )
+    task, context = prepare(sensor, XComs("by_hand"), "run-1")
+    with pytest.raises(
+        AirflowFailException, match=r"^by_hand: .*marked as success, clear run_query"
+    ):
+        execute(task, context)

@@ -1,0 +1,114 @@
+"""What a task notes in Airflow's task state store, through the accessor that Airflow gives it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from airflow.sdk._shared.state import TaskScope
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import (
+    ErrorResponse,
+    GetTaskStateStore,
+    OKResponse,
+    SetTaskStateStore,
+    TaskStateStoreResult,
+)
+from airflow.sdk.execution_time.context import TaskStateStoreAccessor
+
+from athena_reports.steps.execution_notes import TaskStateNotes
+from athena_reports.steps.run_query import SUBMITTED_XCOM
+from tests.library.steps.tasks import Run, context, submitted
+from tests.simulation.memory_athena import MemoryAthena
+
+TI_ID = uuid4()
+
+
+class Supervisor:
+    """The process that keeps the store of one task; `broken` if the API server does not answer."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Any] = {}
+        self.broken = False
+
+    def send(self, message: Any) -> Any:
+        assert message.ti_id == TI_ID
+        if self.broken:
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+        if isinstance(message, SetTaskStateStore):
+            assert message.expires_at is not None, "Airflow deletes the row some day"
+            self.rows[message.key] = message.value
+            return OKResponse(ok=True)
+        assert isinstance(message, GetTaskStateStore)
+        if message.key not in self.rows:
+            return ErrorResponse(error=ErrorType.TASK_STORE_NOT_FOUND)
+        return TaskStateStoreResult(value=self.rows[message.key])
+
+
+@pytest.fixture
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+    supervisor = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    return supervisor
+
+
+def given(run: Run | None = None, **of_task: Any) -> Any:
+    scope = TaskScope(dag_id="plays_weekly", run_id="run-1", task_id="run_query", map_index=-1)
+    store = TaskStateStoreAccessor(ti_id=TI_ID, scope=scope)
+    return context(run, **of_task) | {"task_state_store": store}
+
+
+def test_a_retry_finds_what_was_noted_and_a_cleared_run_does_not(
+    athena: MemoryAthena, supervisor: Supervisor
+) -> None:
+    """A key for each clear, so a try of before the clear cannot write over the notes of after."""
+    id_ = submitted(given())
+    athena.forget_tokens()
+    athena.calls.clear()
+    assert submitted(given(try_number=2)) == id_
+    assert [action for action, _ in athena.calls] == ["BatchGetQueryExecution"]
+
+    cleared = Run(clear_number=1)
+    assert submitted(given(cleared, try_number=3)) != id_
+    assert list(supervisor.rows.values()) == [[id_], ["q-2"]]
+    assert all(len(key) < 512 for key in supervisor.rows)  # as long as Airflow's column
+
+
+def test_a_first_try_makes_no_more_calls_to_aws_than_before(
+    athena: MemoryAthena, supervisor: Supervisor
+) -> None:
+    submitted(given())
+    assert [action for action, _ in athena.calls] == ["StartQueryExecution"]
+
+
+def test_a_store_that_does_not_answer_costs_no_query(
+    athena: MemoryAthena, supervisor: Supervisor
+) -> None:
+    supervisor.broken = True
+    first = given()
+    id_ = submitted(first)
+    assert first["ti"].xcoms[SUBMITTED_XCOM]
+    athena.forget_tokens()
+    assert submitted(given(try_number=2)) == id_
+    assert len(athena.queries) == 1
+
+
+@pytest.mark.parametrize("value", ["q-1", {"q-1": 1}, 7, ["q-1", 2]])
+def test_a_note_that_somebody_has_edited_is_read_as_ids_or_not_at_all(
+    athena: MemoryAthena, supervisor: Supervisor, value: Any
+) -> None:
+    notes = TaskStateNotes(given(), "0")
+    notes.add("q-1")
+    (key,) = supervisor.rows
+    supervisor.rows[key] = value
+    assert notes.ids() == (["q-1", "2"] if isinstance(value, list) else [])
+    notes.add("q-3")
+    assert notes.ids()[-1] == "q-3"
+
+
+def test_before_airflow_3_3_nothing_is_noted(athena: MemoryAthena) -> None:
+    notes = TaskStateNotes(context(), "0", known_ids=("q-1",))
+    notes.add("q-2")
+    assert notes.ids() == ["q-1"]
