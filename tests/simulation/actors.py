@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException
@@ -22,7 +23,16 @@ from tests.simulation.airflow_model import Run, task
 from tests.simulation.alerts_model import Alerts
 from tests.simulation.author_model import Authors
 from tests.simulation.promises import judge_followers
-from tests.simulation.world import BUCKET, DATABASE, DAYS, MORNING_SECONDS, PERIODS, WEEKS, World
+from tests.simulation.world import (
+    ANOTHER_ENVIRONMENT,
+    BUCKET,
+    DAYS,
+    MORNING_SECONDS,
+    OURS,
+    PERIODS,
+    Deployment,
+    World,
+)
 
 _POLICY = RetentionPolicy(keep_versions=0, keep_days=1, abandoned_after_days=2)
 _MOST_RUNS = 8
@@ -35,6 +45,12 @@ def populate(world: World) -> None:
         begin_within = 1800.0  # some are late
     for number, period in enumerate([PERIODS[1], PERIODS[1], PERIODS[0]]):
         add_run(world, f"run-{number + 1}", period.id, after=world.rng.uniform(0, begin_within))
+    if world.rival is ANOTHER_ENVIRONMENT:
+        for number, period in enumerate(PERIODS):
+            after = world.rng.uniform(0, begin_within)
+            add_run(world, f"rival-{number + 1}", period.id, after=after, deployment=world.rival)
+    elif world.rival is not None:
+        world.spawn("author of the DAG", lambda: change_calendar(world, world.rival))
     for act in (reconcile, reconcile, restate, clean_up, clean_up, read_manifests, read_table):
         world.spawn(act.__name__, lambda act=act: _repeat(world, act))
     if world.has_alerts:
@@ -45,12 +61,29 @@ def populate(world: World) -> None:
         world.spawn("author", world.authors.play)
 
 
-def add_run(world: World, run_id: str, period_id: str, *, after: float = 0.0) -> None:
+def add_run(
+    world: World,
+    run_id: str,
+    period_id: str,
+    *,
+    after: float = 0.0,
+    deployment: Deployment = OURS,
+) -> None:
     """Let a run of a period begin."""
     is_3_3, deferrable = world.rng.random() < 0.7, world.rng.random() < 0.7
-    run = Run(world, run_id, WEEKS.period(period_id), is_3_3, deferrable)
+    run = Run(world, run_id, deployment.cadence.period(period_id), is_3_3, deferrable, deployment)
+    if world.rival is not None:
+        run.is_handwritten = world.rng.random() < 0.3
     world.runs.append(run)
     world.spawn(f"{run_id} ({period_id})", run.play, after=after)
+
+
+def change_calendar(world: World, deployment: Deployment) -> None:
+    """Deploy the report with another zone or first day, some days after it has begun."""
+    world.pause_until_morning(world.rng.randint(1, 3))
+    assert world.calendars, "the report has not begun"
+    period = deployment.cadence.last_complete(PERIODS[-1].end_utc + timedelta(days=1))
+    add_run(world, "changed-1", period.id, deployment=deployment)
 
 
 def _repeat(world: World, act: Callable[[World], None]) -> None:
@@ -68,7 +101,13 @@ def _try(world: World, act: Callable[[World], None]) -> None:
 
 
 def reconcile(world: World) -> None:
-    operator = task(AthenaReconcileOperator, {}, workgroup="dev", environment="dev")
+    for environment in world.environments:
+        _reconcile(world, environment)
+
+
+def _reconcile(world: World, environment: str) -> None:
+    given = {"environment": environment}
+    operator = task(AthenaReconcileOperator, given, workgroup="dev")
     context: Any = {"ti": world}
     before = {
         run.xcoms.get("run_query"): run
@@ -85,7 +124,7 @@ def reconcile(world: World) -> None:
 
 
 def restate(world: World) -> None:
-    operator = task(AthenaRestatementsOperator, {}, database=DATABASE)
+    operator = task(AthenaRestatementsOperator, {}, database=OURS.database)
     context: Any = {"ti": world, "params": {"stale": True}}
     for found in operator.execute(context):
         run_id = found["trigger_run_id"]
@@ -95,13 +134,26 @@ def restate(world: World) -> None:
 
 
 def clean_up(world: World) -> None:
+    deployments = [OURS]
+    if world.rival is ANOTHER_ENVIRONMENT:
+        deployments.append(ANOTHER_ENVIRONMENT)
+    for deployment in deployments:
+        _clean_up(world, deployment)
+
+
+def _clean_up(world: World, deployment: Deployment) -> None:
     judge_followers(world)  # before the cleanup mends what it finds
-    with world.working(period_id=None):
-        found = clean_up_bucket(
-            bucket=BUCKET, database=DATABASE, environment="dev", policy=_POLICY, delete=True
+    with world.working(deployment):
+        summary = clean_up_bucket(
+            bucket=BUCKET,
+            database=deployment.database,
+            environment=deployment.environment,
+            policy=_POLICY,
+            delete=True,
         )
-    if found["objects"]:
-        world.say(f"removed {found['objects']} objects")
+    if summary["objects"]:
+        world.say(f"removed {summary['objects']} objects")
+        assert deployment == world.owner, f"{deployment.environment} has removed {summary}"
 
 
 def read_manifests(world: World) -> None:

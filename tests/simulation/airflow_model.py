@@ -22,6 +22,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports import WaitPolicy
 from athena_reports.periods.calendar import Period
+from athena_reports.publication.folder import require_calendar
+from athena_reports.publication.location import PeriodLocation, ReportLocation
+from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import Submitted
 from athena_reports.rows.columns import TableColumn
@@ -42,11 +45,13 @@ from tests.simulation.memory_athena import Plan, Query
 from tests.simulation.promises import judge_followers
 from tests.simulation.world import (
     BUCKET,
-    DATABASE,
+    COPY,
     DEAD_AFTER_SECONDS,
     FOLDER,
+    OURS,
     REPORT,
     CrashError,
+    Deployment,
     World,
     run_without_loop,
 )
@@ -55,10 +60,9 @@ TASKS = ("run_query", "wait_for_query", "transform", "publish")
 RETRIES = 2
 RETRY_DELAY_SECONDS = 30.0
 POLICY = WaitPolicy(give_up_after=timedelta(minutes=20))
-COPY = "SELECT 1000 +"
-"""How a query begins that somebody has made of ours, with our marker."""
 _COLUMNS = (TableColumn(name="user", type="VARCHAR", glue="string"),)
 _MOST_TRIES = 200
+_MOST_REFUSALS = 2  # until whoever is responsible believes that the folder is somebody else's
 _TASKS: dict[type[Any], Any] = {}
 
 
@@ -115,6 +119,8 @@ class Run:
     # From Airflow 3.3 on. Then a trigger is told that its task was stopped, and tasks have stores.
     is_3_3: bool
     deferrable: bool  # whether there is a triggerer
+    deployment: Deployment = OURS
+    is_handwritten: bool = False  # whether its DAG is, where only `publish` knows the folder
     run_type: str = "scheduled"
     clear_number: int = 0
     start_date: datetime | None = None
@@ -128,6 +134,7 @@ class Run:
     )
     xcoms: dict[str, Any] = field(default_factory=dict)
     published: list[str] = field(default_factory=list)
+    refusals: int = 0
     stores: dict[str, Store] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -139,6 +146,10 @@ class Run:
         for _ in range(_MOST_TRIES):
             if (name := next((name for name in TASKS if name not in self.xcoms), None)) is not None:
                 self._try(name)
+                if self.refusals >= _MOST_REFUSALS:
+                    self.active = False
+                    self.world.say("nobody clears the run again")
+                    return
                 continue
             self.active = False
             self.world.say("the run has succeeded")
@@ -149,6 +160,11 @@ class Run:
             self.active = True
             self.clear(self.world.rng.choice(TASKS))
         raise AssertionError(f"{self.run_id} has not come to an end")
+
+    @property
+    def location(self) -> PeriodLocation:
+        """Where its period is published."""
+        return PeriodLocation.of(BUCKET, REPORT, self.period)
 
     @property
     def has_succeeded(self) -> bool:
@@ -213,6 +229,12 @@ class Run:
             ) is not running:  # as in Airflow: a task that runs keeps its `max_tries`
                 ti.max_tries = ti.try_number + RETRIES
 
+    def note_refusal(self, error: str) -> None:
+        """The folder is said to be somebody else's, or to have another calendar."""
+        self.refusals += 1
+        owner = self.world.owner
+        assert self.deployment != owner, f"the owner of the folder was refused: {error}"
+
     def edit(self) -> None:
         if self.world.happens("SQL edited"):
             self.sql = self.world.rng.choice(["SELECT 1", "SELECT 2"])
@@ -245,6 +267,8 @@ class Attempt:
         except AirflowFailException as error:
             self.run.world.say(f"failed: {error}")
             outcome = "failed"
+            if isinstance(error.__cause__, CalendarError):
+                self.run.note_refusal(str(error))
         except (AirflowException, ClientError, BotoCoreError) as error:
             self.run.world.say(f"to be retried: {error}")
         if self.outcome is not None:
@@ -304,8 +328,15 @@ class Attempt:
     def run_query(self) -> Any:
         if self.ti.try_number > 1:
             self.run.edit()
-        named = {"database": "database_dev", "workgroup": "dev", "environment": "dev"}
-        self.task = task(AthenaSubmitOperator, {"query": self.run.sql}, **named)
+        require = self._require_calendar
+        if self.run.is_handwritten:
+            require = None
+        given = {
+            "query": self.run.sql,
+            "environment": self.run.deployment.environment,
+            "require": require,
+        }
+        self.task = task(AthenaSubmitOperator, given, database="database_dev", workgroup="dev")
         if self.ti.try_number > 1:
             self._crowd()
         try:
@@ -326,6 +357,11 @@ class Attempt:
             world.athena.unlisted |= self._noted
             world.athena.forget_tokens()
 
+    def _require_calendar(self, _: Any) -> None:
+        deployment = self.run.deployment
+        location = ReportLocation.of(BUCKET, REPORT, deployment.cadence)
+        require_calendar(location, deployment.calendar, self.run.world.store)
+
     def wait_for_query(self) -> Any:
         world, id_ = self.run.world, self.run.xcoms["run_query"]
         if world.happens("cancelled in the console"):
@@ -342,8 +378,12 @@ class Attempt:
             world.rows[copied] = "rows of somebody else"
         resumed: tuple[str, Any] | None = None
         while True:
-            given = {"query_execution_id": id_, "deferrable": self.run.deferrable}
-            self.task = task(AthenaWaitSensor, given, policy=POLICY, environment="dev")
+            given = {
+                "query_execution_id": id_,
+                "deferrable": self.run.deferrable,
+                "environment": self.run.deployment.environment,
+            }
+            self.task = task(AthenaWaitSensor, given, policy=POLICY)
             try:
                 if resumed:
                     return self.task.resume_execution(*resumed, self._context)
@@ -365,7 +405,7 @@ class Attempt:
         file = LocalFile(format="parquet", path=path, rows=1, bytes=len(rows), sha256=path.name)
         table, location = (
             LocalTable(path=path, rows=1, columns=_COLUMNS),
-            self.run.world.location(self.run.period.id),
+            self.run.location,
         )
         with report_errors():
             version = upload_version([file], table, location, self.run.world.store, ordered=True)
@@ -373,20 +413,19 @@ class Attempt:
         return prepared.model_dump(mode="json")
 
     def publish(self) -> Any:
-        named: dict[str, Any] = {
-            "report": REPORT,
-            "bucket": BUCKET,
-            "database": DATABASE,
-            "environment": "dev",
-        }
+        named: dict[str, Any] = {"report": REPORT, "bucket": BUCKET}
         named |= {"late_by": timedelta(days=3, hours=12), "reads_previous": True}
         submitted = Submitted(period=self.run.period, sql_sha256=self.run.sql)
         given = {
             "prepared": self.run.xcoms["transform"],
             "submitted": submitted.model_dump(mode="json"),
+            "database": self.run.deployment.database,
+            "environment": self.run.deployment.environment,
+            "calendar_checked": not self.run.is_handwritten,
         }
         operator = task(S3PublishOperator, given, **named)
-        with self.run.world.working(self.run.period.id):
+        # Where two environments have one bucket, each has partitions of its own.
+        with self.run.world.working(self.run.deployment, self.run.period.id):
             return operator.execute(self._context)
 
     # --- the triggerer

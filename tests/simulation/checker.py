@@ -6,8 +6,9 @@ import json
 from collections import Counter
 
 from athena_reports.publication.commit import read_manifest
+from athena_reports.publication.manifest import Manifest
+from athena_reports.publication.published_calendar import PublishedCalendar
 from tests.simulation.actors import clean_up, populate, reconcile
-from tests.simulation.airflow_model import COPY
 from tests.simulation.promises import judge_followers
 from tests.simulation.world import BUCKET, DAY, DAYS, PERIODS, World, story_of, world
 
@@ -38,6 +39,7 @@ def _rest(made: World) -> None:
     for period in PERIODS:
         _period(made, period.id)
     _latest(made)
+    _owner(made)
     if made.alerts is not None:
         made.alerts.judge_at_rest()
 
@@ -46,11 +48,7 @@ def _queries(made: World) -> None:
     """None runs, and each intention was paid once at most."""
     states = made.athena.states
     assert not {"QUEUED", "RUNNING"} & set(states), f"something still runs: {states}"
-    paid = Counter(
-        query.request["QueryString"]
-        for query, state in zip(made.athena.queries.values(), states, strict=True)
-        if state == "SUCCEEDED" and not query.request["QueryString"].startswith(COPY)
-    )
+    paid = Counter(made.paid)
     assert not {sql for sql, times in paid.items() if times > 1}, (
         f"an intention was paid more than once: {paid}"
     )
@@ -68,7 +66,7 @@ def _period(made: World, period_id: str) -> None:
     assert submitted == sorted(submitted), (
         f"{period_id}: a newer query was replaced by an older one: {submitted}"
     )
-    published = [at for run in made.runs if run.period.id == period_id for at in run.published]
+    published = [at for run in made.runs_of_owner(period_id) for at in run.published]
     assert manifest.query.submitted_at >= max(published), f"{period_id}: what was published is gone"
     assert made.rows[manifest.query.id] != "rows of somebody else", (
         f"{period_id}: {manifest.query.id} is a copy"
@@ -82,6 +80,21 @@ def _period(made: World, period_id: str) -> None:
         )
     partition = made.table.partitions()[period_id]
     assert partition == manifest.partition(location), f"{period_id}: Glue says {partition}"
+
+
+def _owner(made: World) -> None:
+    """One environment with one calendar has published all, and others have paid nothing."""
+    assert len(made.calendars) == 1, f"calendar.json has said {made.calendars}"
+    for place, bodies in made.s3.history.items():
+        if not place.endswith("/manifest.json"):
+            continue
+        for body in bodies:
+            calendar = PublishedCalendar.of_facts(Manifest.model_validate_json(body))
+            assert calendar == made.owner.calendar, f"{place} is of {calendar}"
+    for run in made.runs:
+        if run.deployment != made.owner and not run.is_handwritten:
+            marked = [sql for sql in made.paid if f'"{run.run_id}"' in sql]
+            assert not marked, f"{run.run_id} has paid, and cannot publish"
 
 
 def _latest(made: World) -> None:

@@ -56,6 +56,7 @@ class MemoryS3:
     objects: dict[str, Stored] = field(default_factory=dict)
     history: dict[str, list[bytes]] = field(default_factory=dict)
     files: dict[Path, bytes] = field(default_factory=dict)
+    writes: int = 0
 
     @_called
     def get_object(self, Bucket: str, Key: str, **_: Any) -> dict[str, Any]:
@@ -79,6 +80,7 @@ class MemoryS3:
         present = self.objects.get(place)
         if (IfNoneMatch and present) or (IfMatch and (present is None or present.etag != IfMatch)):
             raise api_error("PreconditionFailed", status=412)
+        self.writes += 1
         self.objects[place] = Stored(Body, datetime.now(UTC))
         self.history.setdefault(place, []).append(Body)
 
@@ -126,23 +128,27 @@ class MemoryS3:
 @dataclass
 class MemoryGlue:
     """Attributes: what surrounds each call, who is told the period of each partition that is
-    written, the tables by name, and the partitions by table and period id.
+    written, the tables by database and name, and the partitions by table and period id.
     """
 
     call: Callable[[str, Callable[[], Any]], Any]
     on_write: Callable[[str], None]
-    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
-    partitions: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    tables: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    partitions: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    writes: int = 0
 
     @_called
-    def get_table(self, Name: str, **_: Any) -> dict[str, Any]:
-        _require(Name in self.tables)
-        return {"Table": dict(self.tables[Name])}
+    def get_table(self, DatabaseName: str, Name: str, **_: Any) -> dict[str, Any]:
+        _require((DatabaseName, Name) in self.tables)
+        return {"Table": dict(self.tables[DatabaseName, Name])}
 
     @_called
-    def create_table(self, TableInput: dict[str, Any], **_: Any) -> dict[str, Any]:
-        _require_none(TableInput["Name"] in self.tables)
-        self.tables[TableInput["Name"]] = {**TableInput, "VersionId": "0"}
+    def create_table(
+        self, DatabaseName: str, TableInput: dict[str, Any], **_: Any
+    ) -> dict[str, Any]:
+        key = (DatabaseName, TableInput["Name"])
+        _require_none(key in self.tables)
+        self.tables[key] = {**TableInput, "VersionId": "0"}
         return {}
 
     def update_table(self, **_: Any) -> None:
@@ -150,18 +156,22 @@ class MemoryGlue:
 
     @_called
     def create_partition(
-        self, TableName: str, PartitionInput: dict[str, Any], **_: Any
+        self, DatabaseName: str, TableName: str, PartitionInput: dict[str, Any], **_: Any
     ) -> dict[str, Any]:
-        _require_none((key := (TableName, *PartitionInput["Values"])) in self.partitions)
+        key = (DatabaseName, TableName, *PartitionInput["Values"])
+        _require_none(key in self.partitions)
+        self.writes += 1
         self.partitions[key] = PartitionInput
         self.on_write(key[-1])
         return {}
 
     @_called
     def update_partition(
-        self, TableName: str, PartitionInput: dict[str, Any], **_: Any
+        self, DatabaseName: str, TableName: str, PartitionInput: dict[str, Any], **_: Any
     ) -> dict[str, Any]:
-        _require((key := (TableName, *PartitionInput["Values"])) in self.partitions)
+        key = (DatabaseName, TableName, *PartitionInput["Values"])
+        _require(key in self.partitions)
+        self.writes += 1
         self.partitions[key] = PartitionInput
         self.on_write(key[-1])
         return {}
@@ -173,17 +183,16 @@ class MemoryGlue:
         )
 
     @_called
-    def get_tables(self, **_: Any) -> dict[str, Any]:
-        return {"TableList": list(self.tables.values())}
+    def get_tables(self, DatabaseName: str, **_: Any) -> dict[str, Any]:
+        listed = [table for key, table in self.tables.items() if key[0] == DatabaseName]
+        return {"TableList": listed}
 
     @_called
-    def get_partitions(self, TableName: str, **_: Any) -> dict[str, Any]:
-        _require(TableName in self.tables)
-        return {
-            "Partitions": [
-                found for (name, _), found in self.partitions.items() if name == TableName
-            ]
-        }
+    def get_partitions(self, DatabaseName: str, TableName: str, **_: Any) -> dict[str, Any]:
+        table = (DatabaseName, TableName)
+        _require(table in self.tables)
+        listed = [partition for key, partition in self.partitions.items() if key[:2] == table]
+        return {"Partitions": listed}
 
 
 def _require(is_there: bool) -> None:

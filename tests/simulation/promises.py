@@ -17,17 +17,24 @@ def judge_followers(world: World) -> None:
     for period in PERIODS:
         if not _is_at_rest(world, period.id):
             continue
+        if world.writes == world.judged_at.get(period.id):
+            continue  # nobody has written anything since
+        world.judged_at[period.id] = world.writes
         _judge_partition(world, period.id)
         if period == PERIODS[-1]:
             _judge_latest(world, period.id)
 
 
 def _is_at_rest(world: World, period_id: str) -> bool:
-    runs = [run for run in world.runs if run.period.id == period_id]
-    if not all(run.has_succeeded for run in runs):
+    runs = world.runs_of_owner(period_id)
+    if not runs or not all(run.has_succeeded for run in runs):
         return False
-    at_work = [work for work in world.works if not work.is_over]
-    return all(work.period_id not in (period_id, None) for work in at_work)
+    owner = world.owner
+    for work in world.works:
+        is_of_period = work.period_id in (period_id, None)
+        if is_of_period and work.deployment == owner and not work.is_over:
+            return False
+    return True
 
 
 def _judge_partition(world: World, period_id: str) -> None:

@@ -31,11 +31,13 @@ from greenlet import getcurrent, greenlet
 from athena_reports import weekly
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
+from athena_reports.periods.calendar import Cadence
 from athena_reports.publication import commit
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest, Partition
+from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.queries.ownership import Marker
 from athena_reports.steps import transform, wait_trigger
 from tests.library.steps.tasks import Supervisor
@@ -93,7 +95,7 @@ INCIDENTS = {
 }
 """What can happen, and how probable it is each time that it can."""
 _ORDINARY = ("slow", "late events", "cleared days later", "slow removal")  # they count for nothing
-BUCKET, DATABASE, REPORT = "reports", "report_dev", "plays"
+BUCKET, REPORT = "reports", "plays"
 WEEKS = weekly("sunday", timezone="Asia/Tokyo")
 # The last one ends three days before the clock starts.
 PERIODS = [WEEKS.period("2025-06-01"), WEEKS.period("2025-06-08")]
@@ -102,11 +104,39 @@ DEAD_AFTER_SECONDS = 300.0  # Airflow takes a task without a heartbeat for dead
 MOST_TRIES = 3  # of one call, by the AWS client
 _MOST_INCIDENTS = 20  # a day
 DAYS = 6
+COPY = "SELECT 1000 +"
+"""How a query begins that somebody has made of ours, with our marker."""
 FOLDER = Path("/nowhere")  # of local files, which are in memory too
 
 
 class CrashError(BaseException):
     """The process is gone."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The report as an environment has it, with the calendar that it has there."""
+
+    environment: str
+    cadence: Cadence
+
+    @property
+    def database(self) -> str:
+        """The Glue database of its reports."""
+        return f"report_{self.environment}"
+
+    @property
+    def calendar(self) -> PublishedCalendar:
+        return PublishedCalendar.of(self.environment, REPORT, self.cadence)
+
+
+OURS = Deployment("dev", WEEKS)
+ANOTHER_ENVIRONMENT = Deployment("stg", WEEKS)
+# The same report, after its file was edited.
+OTHER_CALENDARS = [
+    Deployment("dev", weekly("sunday", timezone="UTC")),
+    Deployment("dev", weekly("monday", timezone="Asia/Tokyo")),
+]
 
 
 @dataclass(eq=False)
@@ -130,11 +160,13 @@ class Work:
     """What writes partitions: a try of `publish`, or a cleanup.
 
     Attributes:
+        deployment: Who does it.
         period_id: The period that it is of; None for all.
         is_over: Whether it does nothing more.
         is_complete: Whether it came to its end: it neither died nor gave up on the way.
     """
 
+    deployment: Deployment
     period_id: str | None
     is_over: bool = False
     is_complete: bool = False
@@ -163,6 +195,7 @@ class World:
     last_work: dict[str, Work] = field(default_factory=dict)
     alerts: Alerts | None = None
     authors: Authors | None = None
+    judged_at: dict[str, int] = field(default_factory=dict)  # after how many writes, by period
     judged: Counter[str] = field(default_factory=Counter)  # how often the followers were
 
     def __post_init__(self) -> None:
@@ -170,6 +203,12 @@ class World:
         features = random.Random(f"features of {self.seed}")
         self.has_alerts = features.random() < 0.25
         self.has_authors = features.random() < 0.25
+        self.rival: Deployment | None = None
+        kind = features.random()
+        if kind < 0.2 and not self.has_alerts:
+            self.rival = ANOTHER_ENVIRONMENT
+        elif kind > 0.8:
+            self.rival = features.choice(OTHER_CALENDARS)
         self.hub = getcurrent()
         stop_seconds = self.rng.choice([0.0, 0.0, 2.0, 45.0])
         self.athena = MemoryAthena(
@@ -230,9 +269,9 @@ class World:
     # --- who writes partitions
 
     @contextmanager
-    def working(self, period_id: str | None) -> Iterator[None]:
+    def working(self, deployment: Deployment, period_id: str | None = None) -> Iterator[None]:
         """Know of the acting one that it writes partitions, and how its work ends."""
-        work = Work(period_id)
+        work = Work(deployment, period_id)
         self.works.append(work)
         self.acting.work = work
         worker = self.acting
@@ -393,6 +432,16 @@ class World:
                     f"{newest.id} was started while {other.id} is {state}: {Marker.find(sql)}"
                 )
 
+    @property
+    def paid(self) -> list[str]:
+        """The SQL of all queries that have succeeded, and that we have started."""
+        paid = []
+        for query in self.athena.queries.values():
+            sql = query.request["QueryString"]
+            if query.state_at(self.clock.now) == "SUCCEEDED" and not sql.startswith(COPY):
+                paid.append(sql)
+        return paid
+
     # --- what others ask
 
     def get_dr_count(self, *, run_ids: list[str], **_: Any) -> int:
@@ -405,14 +454,47 @@ class World:
     def location(self, period_id: str) -> PeriodLocation:
         return PeriodLocation.of(BUCKET, REPORT, WEEKS.period(period_id))
 
+    def runs_of_owner(self, period_id: str) -> list[Run]:
+        """The runs of a period that may publish it."""
+        owner = self.owner
+        of_period = [run for run in self.runs if run.period.id == period_id]
+        return [run for run in of_period if run.deployment == owner]
+
+    @property
+    def environments(self) -> list[str]:
+        """The environments that have deployed the report."""
+        if self.rival is ANOTHER_ENVIRONMENT:
+            return [OURS.environment, ANOTHER_ENVIRONMENT.environment]
+        return [OURS.environment]
+
+    @property
+    def owner(self) -> Deployment:
+        """Whose the report's folder is; ours, as long as it is nobody's."""
+        if self.calendars and self.calendars[-1] == ANOTHER_ENVIRONMENT.calendar:
+            return ANOTHER_ENVIRONMENT
+        return OURS
+
+    @property
+    def calendars(self) -> list[PublishedCalendar]:
+        """All that `calendar.json` has ever said."""
+        uri = ReportLocation.of(BUCKET, REPORT, WEEKS).calendar_uri
+        bodies = self.s3.history.get(uri.removeprefix("s3://"), [])
+        return [PublishedCalendar.model_validate_json(body) for body in bodies]
+
     @property
     def table(self) -> Table:
         return self._table(self.glue)
 
     def _table(self, glue: MemoryGlue) -> Table:
-        return Table(DATABASE, ReportLocation.of(BUCKET, REPORT, WEEKS), glue)  # type: ignore[arg-type]
+        location = ReportLocation.of(BUCKET, REPORT, WEEKS)
+        return Table(self.owner.database, location, glue)  # type: ignore[arg-type]
 
     # --- what a judge sees, whose look takes no turn and no time
+
+    @property
+    def writes(self) -> int:
+        """How many objects and partitions have been written."""
+        return self.s3.writes + self.glue.writes
 
     def manifest_now(self, period_id: str) -> Manifest | None:
         manifest, _ = read_manifest(self.location(period_id), self._store_now)
