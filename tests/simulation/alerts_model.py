@@ -22,7 +22,7 @@ from airflow.sdk.execution_time.comms import GetDagRun
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.alerts import kinds, notifying
-from athena_reports.alerts.kinds import failure_record
+from athena_reports.alerts.kinds import all_clear_record, failure_record, late_record
 from athena_reports.alerts.record import StoredRecord
 from athena_reports.alerts.sensors import (
     WHEN_DUE_TASK,
@@ -36,7 +36,7 @@ from athena_reports.workflows import alerts_dag
 from tests.library.steps.tasks import Supervisor
 from tests.simulation.airflow_model import Run, task
 from tests.simulation.process import Process
-from tests.simulation.world import BUCKET, DAY, PERIODS, REPORT, WEEKS, CrashError, World
+from tests.simulation.world import BUCKET, DAY, PERIODS, REPORT, WEEKS, Actor, CrashError, World
 
 CALLBACK_LIMIT_SECONDS = 50.0  # Airflow ends the process of a DAG's callbacks
 LOOK_EVERY_SECONDS = 600.0
@@ -94,9 +94,15 @@ class MemoryNotifier(BaseNotifier):
 
 @dataclass(frozen=True)
 class Delivery:
+    """A notifier has told somebody.
+
+    Attributes:
+        process: Who called it.
+        is_late: Whether that came after its process had stopped waiting.
+    """
+
     process: AlertProcess
-    at: float
-    is_late: bool  # it came after its process had stopped waiting
+    is_late: bool
 
 
 class Alerts:
@@ -116,8 +122,9 @@ class Alerts:
             self.notifiers.append(MemoryNotifier(self))
         if len(self.notifiers) > 1 and world.rng.random() < 0.3:
             world.rng.choice(self.notifiers).always_hangs = True
-        self.deliveries: dict[Topic, dict[str, list[Delivery]]] = {}
+        self.deliveries: defaultdict[Topic, defaultdict[str, list[Delivery]]]
         self.deliveries = defaultdict(lambda: defaultdict(list))
+        self._left_behind: list[Actor] = []  # threads that nobody waits for any more
         # Some minutes after the world begins.
         self.due = timedelta(days=3, hours=12, seconds=world.rng.uniform(0, 600))
         self.repetitions: list[str] = []
@@ -149,7 +156,6 @@ class Alerts:
         world = self.world
         process: AlertProcess = world.attempt
         topic = self._topic(subject, process)
-        called_at = world.clock.seconds
         world.say(f"{notifier.name} is called: {subject}")
         if notifier.always_hangs:
             world.pause(_ALWAYS)
@@ -158,9 +164,7 @@ class Alerts:
         if world.happens("notifier fails"):
             raise ConnectionError("refused")
         world.pause(world.rng.uniform(0, 2))
-        limit = notifying.NOTIFIER_LIMIT.total_seconds() / len(self.notifiers)
-        is_late = world.clock.seconds - called_at > limit
-        delivery = Delivery(process, world.clock.seconds, is_late)
+        delivery = Delivery(process, is_late=world.acting in self._left_behind)
         world.say(f"{notifier.name} delivers: {subject}")
         earlier = self.deliveries[topic][notifier.name]
         self._judge_repetition(topic, notifier, earlier, delivery)
@@ -194,10 +198,14 @@ class Alerts:
                 self.world.say(self.repetitions[-1])
 
     def _told(self, topic: Topic) -> list[str]:
-        """Who was noted as told of a failure."""
-        if topic.problem != "failed":
-            return []
-        record = failure_record(f"{REPORT}_weekly", topic.run_id, topic.clear_number)
+        """Who was noted as told."""
+        record_of = {
+            "failed": failure_record,
+            "is late": late_record,
+            "is no longer late": all_clear_record,
+        }
+        find_record = record_of[topic.problem]
+        record = find_record(f"{REPORT}_weekly", topic.run_id, topic.clear_number)
         stored = self.world.s3.objects.get(record.uri.removeprefix("s3://"))
         if stored is None:
             return []
@@ -223,6 +231,7 @@ class Alerts:
         while not outcome.done() and world.clock.seconds < ends_at:
             world.pause(ends_at - world.clock.seconds)  # until then, or until the thread has ended
         if not outcome.done():
+            self._left_behind.append(thread)
             raise TimeoutError(f"it took longer than {limit.total_seconds():g} s")
         return outcome.result()
 

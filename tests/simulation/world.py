@@ -191,6 +191,7 @@ class World:
     runs: list[Run] = field(default_factory=list)
     lake: dict[str, int] = field(default_factory=Counter)
     rows: dict[str, str] = field(default_factory=dict)  # of each query, by its id
+    calls: int = 0
     works: list[Work] = field(default_factory=list)
     last_work: dict[str, Work] = field(default_factory=dict)
     alerts: Alerts | None = None
@@ -339,6 +340,11 @@ class World:
             elif incident not in _ORDINARY:
                 figures["other incidents"] += count
         figures["worlds"] = 1
+        figures["worlds with notifiers"] = int(self.has_alerts)
+        figures["worlds with an author's commands"] = int(self.has_authors)
+        figures["worlds with another environment"] = int(self.rival is ANOTHER_ENVIRONMENT)
+        figures["worlds with a changed calendar"] = int(self.rival in OTHER_CALENDARS)
+        figures["calls"] = self.calls
         figures["runs"] = len(self.runs)
         figures["queries"] = len(self.athena.queries)
         figures["hours of virtual time"] = int(self.clock.seconds // 3600)
@@ -400,6 +406,7 @@ class World:
             self.acting.had_trouble = True
             self.pause(self.rng.uniform(60, 1800))
             self.acting.is_frozen = False
+        self.calls += 1
         self.say(action)
         if self.happens("throttled"):
             self.acting.had_trouble = True
