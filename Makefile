@@ -68,8 +68,8 @@ test: check $(CHECKOV) ## Prove the package: check, lint, types and tests
 	@$(PY) -m pytest -n 2 --dist loadfile -m "not ci and not full"
 
 .PHONY: simulate
-simulate: $(READY) ## Play seeded worlds of faults and kills: SEEDS=10000, or SEEDS=seed-123 for one and its story
-	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(PY) -m tests.simulation $(or $(SEEDS),10000)
+simulate: $(READY) ## Play seeded worlds of faults and kills: SEEDS=10000 FROM=0, or SEEDS=seed-123 for one and its story
+	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(PY) -m tests.simulation $(or $(SEEDS),10000) $(if $(FROM),--from $(FROM))
 
 # xdist begins with the files that have the most tests. Those that take longest have one: they come first by name.
 .PHONY: test-ci
