@@ -4,7 +4,7 @@ import contextvars
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from copy import copy
 from datetime import timedelta
 from functools import partial
@@ -139,6 +139,7 @@ def call_within(limit: timedelta, function: Callable[[], _Result]) -> _Result:
 
     Raises:
         TimeoutError: It took longer.
+        Exception: What the function raises.
     """
     outcome: Future[_Result] = Future()
     variables = contextvars.copy_context()
@@ -150,12 +151,11 @@ def call_within(limit: timedelta, function: Callable[[], _Result]) -> _Result:
             outcome.set_exception(error)
 
     Thread(target=run, daemon=True).start()
-    try:
-        return outcome.result(limit.total_seconds())
-    except TimeoutError as error:
-        if outcome.done():
-            raise  # it is the function's own error
-        raise TimeoutError(f"it took longer than {limit.total_seconds():g} s") from error
+    seconds = limit.total_seconds()
+    ended, _ = wait([outcome], timeout=seconds)
+    if not ended:
+        raise TimeoutError(f"it took longer than {seconds:g} s")
+    return outcome.result()
 
 
 def _call(notifier: BaseNotifier, context: Mapping[str, Any], alert: Alert) -> None:

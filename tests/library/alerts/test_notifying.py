@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from datetime import timedelta
 from threading import Event, main_thread
 from typing import TYPE_CHECKING, Any
@@ -152,6 +153,26 @@ def test_an_error_of_the_function_is_told_from_the_limit() -> None:
     with pytest.raises(TimeoutError, match="the chat took too long"):
         call_within(timedelta(seconds=10), fail)
     assert call_within(timedelta(seconds=10), lambda: 7) == 7
+
+
+def test_a_function_that_ends_just_after_the_limit_counts_as_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A failure without a reason would be told of a call that has succeeded."""
+    end = Event()
+
+    class EndsWhenAsked(Future[Any]):
+        """The result of a function that ends as soon as somebody asks whether it has ended."""
+
+        def done(self) -> bool:
+            end.set()
+            self.result(10)
+            return super().done()
+
+    monkeypatch.setattr(notifying, "Future", EndsWhenAsked)
+    with pytest.raises(TimeoutError, match=r"it took longer than 0\.02 s"):
+        call_within(timedelta(milliseconds=20), end.wait)
+    end.set()
 
 
 def test_a_process_that_is_ended_as_airflow_ends_it_does_not_wait_for_the_thread() -> None:
