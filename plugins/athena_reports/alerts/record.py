@@ -68,10 +68,20 @@ class AlertRecord(BaseModel, frozen=True):
         return self.model_copy(update={"claims": claims})
 
     def without_claim(self, notifier: str) -> Self:
-        """Return the record after the call of a notifier has failed."""
+        """Return the record without the claim of a notifier, whoever has it."""
         claims = dict(self.claims)
         claims.pop(notifier, None)
         return self.model_copy(update={"claims": claims})
+
+    def after_failed_call(self, notifier: str, process: str) -> Self:
+        """Return the record after a process could not tell a notifier.
+
+        The claim stays if it is of another process, which has taken it over and is calling now.
+        """
+        present = self.claims.get(notifier)
+        if present is None or present.process != process:
+            return self
+        return self.without_claim(notifier)
 
     def with_told(self, notifier: str, at: datetime) -> Self:
         """Return the record after a notifier was told."""
@@ -136,7 +146,7 @@ class StoredRecord:
 
     def release(self, notifier: str) -> None:
         """Let others call a notifier, because this call has failed."""
-        self._update(lambda record: record.without_claim(notifier))
+        self._update(lambda record: record.after_failed_call(notifier, self._process))
 
     def was_somebody_told(self) -> bool:
         """Whether at least one notifier was told."""
