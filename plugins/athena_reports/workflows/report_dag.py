@@ -123,6 +123,7 @@ def build_dag(
         params=params,
         wait=wait,
         retry=retry,
+        run_timeout=run_timeout,
         max_active_runs=max_active_runs,
     )
     alert_policy = AlertPolicy(on_failure, on_late, on_warning, due)
@@ -251,23 +252,25 @@ def _require_options(
     params: object,
     wait: object,
     retry: object,
+    run_timeout: object,
     max_active_runs: object,
 ) -> None:
-    """Raise ReportError if an option of `build_dag` has a wrong type."""
+    """Raise ReportError if an option of `build_dag` has a wrong type, or `delay` a wrong value."""
     _require(
         report, "cadence", cadence, Cadence, "a cadence, such as weekly(timezone='Asia/Tokyo')"
     )
-    _require(report, "delay", delay, timedelta, "a timedelta")
+    _require_whole_seconds(report, "delay", delay)
     _require(report, "params", params, Mapping | None, "a dictionary, such as {'top': 1000}")
     _require(report, "wait", wait, WaitPolicy | None, "a WaitPolicy, such as PATIENT")
     retry_policy = "a RetryPolicy of athena_reports, such as RetryPolicy(retries=5)"
     _require(report, "retry", retry, RetryPolicy | None, retry_policy)
+    _require(report, "run_timeout", run_timeout, timedelta | None, "a timedelta")
     _require(report, "max_active_runs", max_active_runs, int, "an integer")
 
 
 def _require_alert_policy(report: Report, policy: AlertPolicy, delay: timedelta) -> None:
     """Raise ReportError if an option for alerts has a wrong type, or does not fit `delay`."""
-    _require(report, "due", policy.due, timedelta, "a timedelta")
+    _require_whole_seconds(report, "due", policy.due)
     require_notifiers(report, "on_failure", policy.on_failure)
     require_notifiers(report, "on_late", policy.on_late)
     require_notifiers(report, "on_warning", policy.on_warning)
@@ -277,6 +280,13 @@ def _require_alert_policy(report: Report, policy: AlertPolicy, delay: timedelta)
             " Give more time."
         )
         report.refuse("due", problem)
+
+
+def _require_whole_seconds(report: Report, option: str, value: Any) -> None:
+    """Raise ReportError if an option is no time that a timetable can add to the end of a period."""
+    _require(report, option, value, timedelta, "a timedelta")
+    if value < timedelta(0) or value.microseconds:
+        report.refuse(option, f"{value} is not valid: give whole seconds, zero or more.")
 
 
 def _require(report: Report, option: str, value: object, kind: Any, expected: str) -> None:

@@ -350,6 +350,7 @@ def test_a_backfill_which_would_tell_of_each_old_period_is_refused(
         ("on_warning", {"on_warning": [None]}, "list of Airflow notifiers"),
         ("due", {"on_failure": [Recorder()], "due": timedelta(minutes=5)}, "Give more time"),
         ("due", {"on_late": [Recorder()], "due": timedelta(minutes=5)}, "Give more time"),
+        ("due", {"on_late": [Recorder()], "due": timedelta(hours=3.00001)}, "whole seconds"),
     ],
 )
 def test_what_is_not_a_list_of_notifiers_or_due_too_early_is_refused(
