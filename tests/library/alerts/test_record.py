@@ -42,7 +42,7 @@ STEPS = st.lists(
 def test_no_two_processes_call_a_notifier_at_once_and_nobody_is_told_twice(
     steps: list[tuple[str, str, int]],
 ) -> None:
-    """Held against a model: who is calling, since when, and whether a call was noted."""
+    """Held against a model: who is calling since when, and whether a finished call was noted."""
     record = AlertRecord()
     calling: dict[str, datetime] = {}
     was_told = False
