@@ -191,8 +191,8 @@ def _tell_failure(context: _Context, *, cadence: Cadence, notifiers: Notifiers) 
     # Without the run it is not known how often it was cleared, and so which record is meant.
     if run is not None:
         record = failure_record(dag_id, run_id, run.clear_number or 0)
-    period_id = _id_of_period(_period_of_callback(context, cadence))
-    alert = failure_alert(dag_id, run_id, period_id, _reason_of_failure(context))
+    period = _period_of_callback(context, cadence, param=_param_of_run(run))
+    alert = failure_alert(dag_id, run_id, _id_of_period(period), _reason_of_failure(context))
     tell(notifiers, context, alert, record, time_for_all=TIME_OF_DAG_CALLBACK)
 
 
@@ -200,7 +200,8 @@ def _tell_published_warnings(
     context: _Context, *, report: Report, cadence: Cadence, notifiers: Notifiers
 ) -> None:
     """Notify of the checks that warned of what a run has published."""
-    period = _period_of_callback(context, cadence)
+    param = _param_of_run(context.get("dag_run"))
+    period = _period_of_callback(context, cadence, param=param)
     if period is None:
         _log.warning("Airflow did not say which run has succeeded. The DAG beside it will look.")
         return
@@ -212,14 +213,18 @@ def _tell_published_warnings(
     tell(notifiers, context, alert, record, time_for_all=TIME_OF_DAG_CALLBACK)
 
 
-def _period_of_callback(context: _Context, cadence: Cadence) -> Period | None:
+def _param_of_run(run: Any) -> str:
+    """Return the param `period` of a run of the report; empty if it has none, or is not known."""
+    if run is None or not run.conf:
+        return ""
+    return run.conf.get(PERIOD_PARAM) or ""  # the trigger form sends null for an empty field
+
+
+def _period_of_callback(context: _Context, cadence: Cadence, *, param: str = "") -> Period | None:
     """Return the period of a run; None if it has none, or Airflow gives no more than its id."""
     run: Any = context.get("dag_run")
     if run is None:
         return None
-    param = ""
-    if run.conf:
-        param = run.conf.get(PERIOD_PARAM) or ""  # the trigger form sends null for an empty field
     try:
         return period_of_run(cadence, run, param=param)
     except AthenaReportsError:  # the run may have failed for this very reason
@@ -272,10 +277,11 @@ def _tell_failed_check(context: _Context, *, cadence: Cadence, notifiers: Notifi
     reason = context.get("exception")
     if not reason:
         reason = "it was killed"
+    period = _period_of_callback(context, cadence)
     alert = failure_alert(
         context["dag"].dag_id,
         context["run_id"],
-        _id_of_period(_period_of_callback(context, cadence)),
+        _id_of_period(period),
         f"{ti.task_id}: {reason}",
     )
     tell(notifiers, context, alert, None, time_for_all=TIME_OF_TASK_CALLBACK)

@@ -253,6 +253,28 @@ def test_notifiers_are_called_at_once_if_the_check_itself_fails(
     assert "tell_when_due: it was killed" in second
 
 
+def test_a_failed_check_names_the_period_that_it_looked_at(
+    sql_folder: Path, tmp_path: Path
+) -> None:
+    """Its DAG has no param `period`, so a conf that names one does not count."""
+    recorder = Recorder()
+    (tmp_path / "plays.py").write_text(DAG_FILE)
+    alerts = parse_dags(tmp_path / "plays.py")["plays_weekly_alerts"]
+    (callback,) = alerts.get_task("tell_when_due").on_failure_callback
+    callback.keywords["notifiers"][:] = [recorder]
+
+    callback(
+        {
+            "dag": alerts,
+            "run_id": "manual__1",
+            "dag_run": FailedRun(conf={"period": "2025-06-01"}),
+            "ti": TaskInstance("tell_when_due"),
+        }
+    )
+    (message,) = recorder.told
+    assert f"period {WEEK.id}, environment dev: failed" in message
+
+
 def file_of(cadence: Cadence, since: date, until: date) -> str:
     """A DAG file whose report has these dates."""
     text = DAG_FILE.replace("weekly\n", "Cadence\n").replace(
