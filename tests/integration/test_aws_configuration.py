@@ -43,6 +43,7 @@ def clean_up(_: Path) -> Any:
     deployment = settings()
     return clean_up_bucket(
         bucket=deployment.report_bucket,
+        environment="dev",
         database=deployment.report_database,
         policy=RetentionPolicy(),
     )

@@ -21,7 +21,6 @@ from athena_reports.rows.transforms import apply
 from athena_reports.settings import settings
 from tests.integration.runner import load_dags, run_dag
 from tests.integrity.blocks import ROOT, Block, blocks_of, check_console, run_python, run_sql
-from tests.integrity.generated_pages import PAGES as GENERATED
 
 PAGES = sorted(
     [
@@ -87,16 +86,6 @@ def test_what_is_declared_is_there() -> None:
     pages = {page for page, language in kinds if language != "console"}
     assert pages >= RUN_HERE | RUN_ELSEWHERE.keys()
     assert kinds >= NOT_RUN.keys()
-
-
-def test_the_docs_are_short() -> None:
-    """Below 13,000 words, without what is generated and the decisions."""
-    pages = [
-        page
-        for page in (ROOT / "docs").rglob("*.md")
-        if page.parent.name != "adr" and page.stem not in GENERATED
-    ]
-    assert sum(len(page.read_text(encoding="utf-8").split()) for page in pages) < 13_000
 
 
 # --- links

@@ -1,4 +1,4 @@
-"""What a notifier is told, as `alert` in its templates."""
+"""What a notifier is told. Its templates can use some of it, as `alert`."""
 
 from dataclasses import dataclass
 from html import escape
@@ -11,13 +11,13 @@ class Alert:
     """One alert about a period of a report.
 
     Attributes:
-        dag_id: The report's DAG.
-        period_id: The period; "unknown" if it is.
+        dag_id: The report's DAG, or the DAG beside it if that one failed itself.
+        period_id: Id of the period; the text "unknown" if it is not known.
         environment: Name of the environment.
-        problem: What happened to the period, after its name.
+        problem: What happened to the period, such as "is late". It follows the period's id.
         reason: Why.
         next_step: What to do about it.
-        url: Where to look.
+        url: The page of the DAG or its run in Airflow.
     """
 
     dag_id: str
@@ -30,7 +30,7 @@ class Alert:
 
     @property
     def subject(self) -> str:
-        """One line, short enough for SNS."""
+        """The alert in one line, short enough for SNS."""
         subject = f"{self.environment}: {self.dag_id} {self.period_id} {self.problem}"
         return subject[:_LONGEST_SUBJECT]
 
@@ -41,7 +41,7 @@ class Alert:
 
     @property
     def html(self) -> str:
-        """The alert as HTML. A reason can have values of rows, so all texts are escaped."""
+        """The alert as HTML. A reason can quote values of rows, so all texts are escaped."""
         url = escape(self.url)
         return (
             f"<p><strong>{_html_text(self._headline)}</strong></p>\n"

@@ -1,4 +1,7 @@
-"""The kinds of alerts, and where it is noted who was told of each."""
+"""The kinds of alerts, and for each the record in S3 of who was told.
+
+A function `..._alert` returns what is told, and `..._record` where it is noted who was told.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,7 +28,7 @@ _STEP_AFTER_FAILURE = (
 
 
 def failure_alert(dag_id: str, run_id: str, period_id: str, reason: str) -> Alert:
-    """Return the alert that a run has failed; the period may be "unknown"."""
+    """Return the alert that a run has failed; `period_id` is "unknown" if it is not known."""
     return _alert(
         dag_id,
         period_id,
@@ -37,7 +40,7 @@ def failure_alert(dag_id: str, run_id: str, period_id: str, reason: str) -> Aler
 
 
 def late_alert(dag_id: str, period: Period, late_from: datetime, cause: Cause) -> Alert:
-    """Return the alert that a period is not published in time."""
+    """Return the alert that a period is not published in time; `late_from` was its deadline."""
     reason = f"it was due at {_local(late_from, period.cadence)} and is not published"
     if cause.reason:
         reason += f"; {cause.reason}"
@@ -51,10 +54,17 @@ def late_alert(dag_id: str, period: Period, late_from: datetime, cause: Cause) -
     )
 
 
-def all_clear(dag_id: str, period: Period, manifest: Manifest | None) -> Alert:
-    """Return the alert that a period is no longer late; without a manifest it has no rows."""
-    reason = "its run has found no rows, and such a period is not published"
-    if manifest is not None:
+def all_clear_alert(dag_id: str, period: Period, manifest: Manifest | None) -> Alert:
+    """Return the alert that a period is no longer late.
+
+    Args:
+        dag_id: The report's DAG.
+        period: The period.
+        manifest: Its manifest; None if its run found no rows, so that it is not published.
+    """
+    if manifest is None:
+        reason = "its run has found no rows, and such a period is not published"
+    else:
         published_at = datetime.fromisoformat(manifest.published_at)
         reason = f"it was published at {_local(published_at, period.cadence)}"
     return _alert(
@@ -68,7 +78,7 @@ def all_clear(dag_id: str, period: Period, manifest: Manifest | None) -> Alert:
 
 
 def warning_alert(report: Report, period: Period, manifest: Manifest) -> Alert:
-    """Return the alert that checks have warned of a version; see `warnings_of`."""
+    """Return the alert that checks warn of the published version, which has `warnings_of`."""
     dag_id = f"{report.name}_{period.cadence.name}"
     findings = [f"{check.name}: {check.message}" for check in warnings_of(manifest)]
     manifest_uri = location_of(report, period).manifest_uri
@@ -87,30 +97,39 @@ def warning_alert(report: Report, period: Period, manifest: Manifest) -> Alert:
 
 
 def warnings_of(manifest: Manifest) -> Sequence[CheckResult]:
-    """Return the checks that a version has not passed, and that only warn."""
+    """Return the checks that a published version has not passed.
+
+    They only warn: a version that fails another check is not published.
+    """
     return [check for check in manifest.checks if not check.passed]
 
 
 def failure_record(dag_id: str, run_id: str, clear_number: int) -> StoredRecord:
-    """Return who was told that a run has failed; it can fail again after it was cleared."""
+    """Return who was told that a run has failed.
+
+    A run that was cleared can fail again, so there is a record for each time that it was cleared.
+    """
     return _record(dag_id, run_id, f"failed-{clear_number}")
 
 
 def warning_record(dag_id: str, manifest: Manifest) -> StoredRecord:
-    """Return who was told of the warnings of a version."""
+    """Return who was told of the warnings of the version that a manifest names."""
     return _record(dag_id, manifest.run.run_id, f"warning-{manifest.version}")
 
 
 def late_record(dag_id: str, run_id: str, clear_number: int) -> StoredRecord:
     """Return who was told of a late period by a run of the DAG beside the report.
 
-    If that run is cleared, all are told again.
+    Args:
+        dag_id: The DAG beside the report.
+        run_id: Its run.
+        clear_number: How often that run was cleared. After each time all notifiers are told again.
     """
     return _record(dag_id, run_id, f"late-{clear_number}")
 
 
 def all_clear_record(dag_id: str, run_id: str, clear_number: int) -> StoredRecord:
-    """Return who was told by a run of the DAG beside the report that a period is no longer late."""
+    """Return who was told that a period is no longer late; see `late_record`."""
     return _record(dag_id, run_id, f"no-longer-late-{clear_number}")
 
 
@@ -142,6 +161,7 @@ def _alert(
 
 
 def _local(instant: datetime, cadence: Cadence) -> str:
+    """Return an instant as people read it: in the zone of the cadence."""
     return f"{instant.astimezone(cadence.zone):%Y-%m-%d %H:%M} {cadence.timezone}"
 
 

@@ -4,7 +4,7 @@ import contextvars
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from copy import copy
 from datetime import timedelta
 from functools import partial
@@ -17,12 +17,13 @@ from athena_reports.alerts.alert import Alert
 from athena_reports.alerts.record import ClaimResult, StoredRecord
 
 NOTIFIER_LIMIT = timedelta(seconds=20)
-# Airflow ends the process that runs the callbacks of a DAG after 50 s
-# (`dag_file_processor_timeout`), and that of a task 20 s after the task has failed
-# (`task_success_overtime`), with its callback.
+# How long all notifiers of a callback may take together. Airflow ends the process that runs the
+# callbacks of a DAG after 50 s (`dag_file_processor_timeout`), of which the record may take
+# `_RECORD_LIMIT`. It ends the process of a task, which runs the task's callbacks too, 20 s after
+# the task has failed (`task_success_overtime`).
 TIME_OF_DAG_CALLBACK = timedelta(seconds=25)
 TIME_OF_TASK_CALLBACK = timedelta(seconds=15)
-# On a slow machine the first client of boto3 in a process takes seconds.
+# For one access to the record. On a slow machine the first client of boto3 takes seconds.
 _RECORD_LIMIT = timedelta(seconds=20)
 _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
@@ -49,12 +50,13 @@ def tell(
         notifiers: The notifiers.
         context: Airflow's context of the task or the callback.
         alert: What they are told.
-        record: Who was told before; None to tell all of them.
-        time_for_all: How long the calls may take together, so that the last one has its share; None
-            for `NOTIFIER_LIMIT` each.
+        record: Who was told before; None to call all of them and note nothing.
+        time_for_all: How long all notifiers together may take. Each gets an equal share of it, and
+            at most `NOTIFIER_LIMIT`. None for `NOTIFIER_LIMIT` each.
 
     Returns:
-        Why notifiers may have to be called again; empty if nothing is left to do.
+        The problems because of which this has to be called again, a text each; empty if nothing is
+        left to do.
     """
     limit = NOTIFIER_LIMIT
     if time_for_all is not None and notifiers:
@@ -67,18 +69,17 @@ def tell(
             call_within(limit, partial(_call, notifier, context, alert))
         except Exception as error:
             _log.exception("The notifier %s failed: %s", name, alert.message)
-            bookkeeper.problems.append(f"The notifier {name} failed: {error}")
-            bookkeeper.note_failed(name)
+            bookkeeper.note_failed(name, error)
         else:
             bookkeeper.note_told(name)
     return bookkeeper.problems
 
 
 class _Bookkeeper:
-    """Asks and fills the record of an alert, as long as S3 serves it.
+    """Asks and fills the record of an alert. After the first error of S3 it goes on without it.
 
     Attributes:
-        problems: Why notifiers may have to be called again.
+        problems: What `tell` returns.
     """
 
     def __init__(self, record: StoredRecord | None) -> None:
@@ -86,7 +87,10 @@ class _Bookkeeper:
         self._record = record
 
     def may_call(self, name: str) -> bool:
-        """Whether a notifier was not told yet, and no other process is calling it."""
+        """Whether a notifier was not told yet, and no other process is calling it.
+
+        True also if that cannot be known: a second alert is better than none.
+        """
         if self._record is None:
             return True
         try:
@@ -95,7 +99,7 @@ class _Bookkeeper:
             self._give_up(self._record, error)
             return True
         if result is ClaimResult.CLAIMED_BY_ANOTHER:
-            self.problems.append(f"{name} is {result}")
+            self.problems.append(f"{name} is being told by another process")
         return result is ClaimResult.CLAIMED
 
     def note_told(self, name: str) -> None:
@@ -103,8 +107,9 @@ class _Bookkeeper:
         if self._record is not None:
             self._note(self._record, partial(self._record.note_told, name))
 
-    def note_failed(self, name: str) -> None:
-        """Let others call a notifier."""
+    def note_failed(self, name: str, error: Exception) -> None:
+        """Note that a call has failed, and let others call the notifier."""
+        self.problems.append(f"The notifier {name} failed: {error}")
         if self._record is not None:
             self._note(self._record, partial(self._record.release, name))
 
@@ -115,14 +120,17 @@ class _Bookkeeper:
             self._give_up(record, error)
 
     def _give_up(self, record: StoredRecord, error: Exception) -> None:
-        """Use the record no more: S3 is not waited for once for each notifier."""
+        """Stop using the record. Otherwise each notifier would wait for S3 again."""
         _log.error("It cannot be noted who was told: %s", record.uri, exc_info=error)
         self.problems.append(f"It cannot be noted who was told in {record.uri}: {error}")
         self._record = None
 
 
 def named_notifiers(notifiers: Notifiers) -> Iterator[tuple[str, BaseNotifier]]:
-    """Yield each notifier with a name that it has in every process: `SnsNotifier 1`."""
+    """Yield each notifier with its name in the record, such as `SnsNotifier 1`.
+
+    All processes give it the same name: its class, and its number among those of this class.
+    """
     counts: Counter[str] = Counter()
     for notifier in notifiers:
         class_name = type(notifier).__name__
@@ -133,12 +141,14 @@ def named_notifiers(notifiers: Notifiers) -> Iterator[tuple[str, BaseNotifier]]:
 def call_within(limit: timedelta, function: Callable[[], _Result]) -> _Result:
     """Call a function, and wait for it no longer than a limit.
 
-    It runs in a thread, which is left behind if it hangs. That does not hold the process: Airflow
-    ends the processes of tasks and callbacks by `os._exit`. Airflow's own `timeout` would take the
-    alarm of the task's `execution_timeout` away, and it works in the main thread only.
+    It runs in a thread. If it hangs, the thread goes on, and does not keep the process from ending:
+    Airflow ends the processes of tasks and callbacks by `os._exit`. Airflow's own `timeout` is not
+    used. It works in the main thread only, and uses the same alarm as `execution_timeout`, which
+    would not end the task any more.
 
     Raises:
         TimeoutError: It took longer.
+        Exception: What the function raises.
     """
     outcome: Future[_Result] = Future()
     variables = contextvars.copy_context()
@@ -150,17 +160,16 @@ def call_within(limit: timedelta, function: Callable[[], _Result]) -> _Result:
             outcome.set_exception(error)
 
     Thread(target=run, daemon=True).start()
-    try:
-        return outcome.result(limit.total_seconds())
-    except TimeoutError as error:
-        if outcome.done():
-            raise  # it is the function's own error
-        raise TimeoutError(f"it took longer than {limit.total_seconds():g} s") from error
+    seconds = limit.total_seconds()
+    ended, _ = wait([outcome], timeout=seconds)
+    if not ended:
+        raise TimeoutError(f"it took longer than {seconds:g} s")
+    return outcome.result()
 
 
 def _call(notifier: BaseNotifier, context: Mapping[str, Any], alert: Alert) -> None:
-    # Each call gets copies of its own: a notifier puts what it has rendered in the place of its
-    # templates, and adds its fields to the context.
+    # Airflow renders a notifier's templates in place and adds its fields to the context, so each
+    # call gets copies. Otherwise a second alert would have the text of the first.
     own_context = dict(context)
     own_context["alert"] = {
         "environment": alert.environment,

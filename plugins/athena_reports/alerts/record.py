@@ -18,14 +18,15 @@ from pydantic import AwareDatetime, BaseModel, Field
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
 from athena_reports.publication.location import ALERTS_FOLDER
 
-# A process that has not noted the end of its call by then was killed. A call takes at most
-# `NOTIFIER_LIMIT`, 20 s, and two writes.
+# After this time others may call the notifier: the process that claimed it counts as killed. It
+# takes no longer, unless its machine stands still: 20 s for the claim, 20 s for the call
+# (`NOTIFIER_LIMIT`) and 20 s to note its end.
 CLAIM_LASTS = timedelta(minutes=1)
-_ATTEMPTS = 10
+_ATTEMPTS = 10  # to write before another process does
 
 
 class ClaimResult(StrEnum):
-    """What comes of a claim: only after `CLAIMED` the notifier may be called."""
+    """Whether a process may call a notifier that it wants to claim: only after `CLAIMED`."""
 
     CLAIMED = "claimed"
     TOLD = "told before"
@@ -33,7 +34,12 @@ class ClaimResult(StrEnum):
 
 
 class Claim(BaseModel, frozen=True):
-    """A process is calling a notifier."""
+    """A process is calling a notifier.
+
+    Attributes:
+        process: Id of the process.
+        at: When it began to claim the notifier.
+    """
 
     process: str
     at: AwareDatetime
@@ -51,11 +57,15 @@ class AlertRecord(BaseModel, frozen=True):
     claims: Mapping[str, Claim] = Field(default_factory=dict)
 
     def result_of_claim(self, notifier: str, claim: Claim) -> ClaimResult:
-        """Return whether a process may call a notifier."""
+        """Return whether the process of a claim may call a notifier."""
         if notifier in self.told:
             return ClaimResult.TOLD
         present = self.claims.get(notifier)
-        if present is None or present.process == claim.process:
+        if present is None:
+            return ClaimResult.CLAIMED
+        # Its own claim is there if S3 wrote it, but the response was lost and botocore sent it
+        # again.
+        if present.process == claim.process:
             return ClaimResult.CLAIMED
         if claim.at - present.at >= CLAIM_LASTS:
             return ClaimResult.CLAIMED
@@ -68,10 +78,20 @@ class AlertRecord(BaseModel, frozen=True):
         return self.model_copy(update={"claims": claims})
 
     def without_claim(self, notifier: str) -> Self:
-        """Return the record after the call of a notifier has failed."""
+        """Return the record without the claim of a notifier, whoever has it."""
         claims = dict(self.claims)
         claims.pop(notifier, None)
         return self.model_copy(update={"claims": claims})
+
+    def after_failed_call(self, notifier: str, process: str) -> Self:
+        """Return the record after a process could not tell a notifier.
+
+        The claim stays if it is of another process, which has taken it over and is calling now.
+        """
+        present = self.claims.get(notifier)
+        if present is None or present.process != process:
+            return self
+        return self.without_claim(notifier)
 
     def with_told(self, notifier: str, at: datetime) -> Self:
         """Return the record after a notifier was told."""
@@ -88,11 +108,12 @@ class StoredRecord:
 
     Attributes:
         uri: Its address.
-        open_s3: Makes the client, which may take a while, when it is used first.
+        open_s3: Makes the client when it is used first, which may take a while.
     """
 
     uri: str
     open_s3: Callable[[], S3]
+    # Each object counts as a process: it is made for one call of `tell`.
     _process: str = field(default_factory=lambda: uuid4().hex)
 
     @classmethod
@@ -111,7 +132,7 @@ class StoredRecord:
             bucket: The report bucket.
             dag_id: The DAG of the run.
             run_id: The run.
-            kind: The kind, and what distinguishes alerts of this kind about one run.
+            kind: The kind, and what tells apart several alerts of it about one run: `failed-2`.
             open_s3: Makes the client.
         """
         run_folder = quote(run_id, safe="")
@@ -135,8 +156,8 @@ class StoredRecord:
         self._update(lambda record: record.with_told(notifier, now))
 
     def release(self, notifier: str) -> None:
-        """Let others call a notifier, because this call has failed."""
-        self._update(lambda record: record.without_claim(notifier))
+        """Let others call a notifier, because the call of this process has failed."""
+        self._update(lambda record: record.after_failed_call(notifier, self._process))
 
     def was_somebody_told(self) -> bool:
         """Whether at least one notifier was told."""
@@ -166,7 +187,7 @@ class StoredRecord:
         body = record.model_dump_json(indent=2).encode()
         try:
             self._s3.write(self.uri, body, "application/json", replacing=etag)
-        except (ConditionError, MissingObjectError):
+        except (ConditionError, MissingObjectError):  # it was replaced, or deleted
             return False
         return True
 

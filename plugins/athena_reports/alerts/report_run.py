@@ -1,6 +1,9 @@
-"""The run of a period as Airflow knows it, seen from a task of another DAG, and why it is late."""
+"""What a task of another DAG can find out about the run of a period, and so why the period is late.
 
-from collections.abc import Iterator, Mapping
+Functions with an argument `ti` ask Airflow's API through it, and raise what it raises.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +20,7 @@ REASON_XCOM = "reason"  # where a failed task leaves its error
 _QUERY_TASK = "run_query"
 _WAIT_TASK = "wait_for_query"
 _ACTIVE_STATES = ("running", "queued", "scheduled", "restarting")
-_WAITING_STATES = ("deferred", "up_for_reschedule", "running")
+_WAITING_STATES = ("deferred", "up_for_reschedule", "running")  # of `_WAIT_TASK`, for its query
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class ReportRun:
         run_id: The run.
         state: Its state, such as `failed`.
         clear_number: How often it was cleared.
-        task_states: The state of each task; None for one that is not scheduled yet.
+        task_states: The state of each task by its id; None for one that is not scheduled yet.
     """
 
     dag_id: str
@@ -41,7 +44,12 @@ class ReportRun:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a period is not published, and what to do about it."""
+    """Why a period is not published, and what to do about it.
+
+    Attributes:
+        reason: Why; empty if it is not known.
+        next_step: What to do about it.
+    """
 
     reason: str
     next_step: str
@@ -60,7 +68,8 @@ def find_run(ti: Any, dag_id: str, period: Period) -> ReportRun | None:
         question = GetDagRun(dag_id=dag_id, run_id=run_id)
         run: Any = task_runner.SUPERVISOR_COMMS.send(question)
         if run.data_interval_start != period.start_utc:
-            continue  # somebody triggered it with this logical date, for the period before
+            # Somebody triggered it with this logical date. Such a run is of the period before.
+            continue
         return ReportRun(
             dag_id=dag_id,
             run_id=run_id,
@@ -73,14 +82,17 @@ def find_run(ti: Any, dag_id: str, period: Period) -> ReportRun | None:
 
 def failure_of(run: ReportRun, ti: Any) -> str:
     """Return why a run has failed, by the errors that its tasks have left."""
-    for task_id in _tasks_in(run, "failed"):
-        reason = kept_reason(ti, task_id, run) or "it failed"
-        return f"{task_id}: {reason}"
-    return "no task failed: it took longer than its run_timeout, or was marked as failed"
+    task_id = _first_task_in(run, "failed")
+    if task_id is None:
+        return "no task failed: it took longer than its run_timeout, or was marked as failed"
+    reason = _kept_reason(ti, task_id, run) or "it failed"
+    return f"{task_id}: {reason}"
 
 
 def cause_of_lateness(run: ReportRun | None, ti: Any, dag_id: str) -> Cause:
     """Return why a period is not published, as far as Airflow and Athena tell.
+
+    The first that applies: the run has ended, cannot go on, or waits for something.
 
     Args:
         run: The run of the period; None if there is none.
@@ -107,10 +119,11 @@ def cause_of_lateness(run: ReportRun | None, ti: Any, dag_id: str) -> Cause:
             "its run is queued",
             "See how many runs of the DAG are active, and whether the scheduler runs.",
         )
-    for task_id in _tasks_in(run, "up_for_retry"):
-        reason = kept_reason(ti, task_id, run) or "its last try failed"
+    retried_task = _first_task_in(run, "up_for_retry")
+    if retried_task is not None:
+        reason = _kept_reason(ti, retried_task, run) or "its last try failed"
         return Cause(
-            f"{task_id} waits for its next try ({reason})",
+            f"{retried_task} waits for its next try ({reason})",
             "See whether the reason passes by itself. If not, mend it, and clear the task.",
         )
     if run.task_states.get(_WAIT_TASK) in _WAITING_STATES:
@@ -119,12 +132,13 @@ def cause_of_lateness(run: ReportRun | None, ti: Any, dag_id: str) -> Cause:
             "See the query in Athena. If it makes no progress, clear run_query.",
         )
     for state in _ACTIVE_STATES:
-        for task_id in _tasks_in(run, state):
+        task_id = _first_task_in(run, state)
+        if task_id is not None:
             return Cause(f"{task_id} is {state}", "See the log of the task.")
     return Cause("its run is waiting", "See the tasks of the run.")
 
 
-def kept_reason(ti: Any, task_id: str, run: ReportRun) -> str:
+def _kept_reason(ti: Any, task_id: str, run: ReportRun) -> str:
     """Return the error that a task of another run has left; empty if there is none."""
     reason = ti.xcom_pull(
         dag_id=run.dag_id, run_id=run.run_id, task_ids=task_id, key=REASON_XCOM, map_indexes=-1
@@ -132,14 +146,15 @@ def kept_reason(ti: Any, task_id: str, run: ReportRun) -> str:
     return str(reason or "")
 
 
-def _tasks_in(run: ReportRun, state: str) -> Iterator[str]:
+def _first_task_in(run: ReportRun, state: str) -> str | None:
     for task_id, task_state in run.task_states.items():
         if task_state == state:
-            yield task_id
+            return task_id
+    return None
 
 
 def _state_of_query(run: ReportRun, ti: Any) -> str:
-    """Return since when the query of a run is running, by Athena."""
+    """Return what Athena says of the query of a run: since when it is running, or how it ended."""
     query_execution_id = ti.xcom_pull(
         dag_id=run.dag_id,
         run_id=run.run_id,

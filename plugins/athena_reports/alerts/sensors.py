@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG, BaseNotifier, BaseSensorOperator, Context, PokeReturnValue
 
 from athena_reports.alerts.kinds import (
-    all_clear,
+    all_clear_alert,
     all_clear_record,
     failure_alert,
     failure_record,
@@ -39,13 +39,15 @@ from athena_reports.steps.airflow_errors import report_errors
 WHEN_DUE_TASK = "tell_when_due"
 WHEN_PUBLISHED_TASK = "tell_when_published"
 
-# A late period that is published after two weeks has been asked for by people. The DAG, in
+# Whoever needs a late period has asked for it after two weeks, and needs no all-clear. The DAG, in
 # `workflows/alerts_dag.py`, lets as many runs be active as a daily report has in this time.
 ALL_CLEAR_WITHIN = timedelta(days=14)
 _LOOK_EVERY = timedelta(minutes=10)
 _ENDED = ("success", "failed", "skipped", "upstream_failed")
-_STEP_IF_LATE = (
-    "See whether the DAG is paused, or its run waits or has failed. Clear that run, or trigger one."
+_UNKNOWN_CAUSE = Cause(
+    "",
+    "See whether the DAG is paused, or its run waits or has failed."
+    " Clear that run, or trigger one.",
 )
 _log = logging.getLogger(__name__)
 
@@ -74,7 +76,11 @@ class AlertPolicy:
 
     @property
     def on_failed_check(self) -> Notifiers:
-        """Notifiers that are called when the DAG beside the report fails itself."""
+        """Notifiers that are called when the DAG beside the report fails itself.
+
+        Those of failures, if there are any. Otherwise those of another kind, so that somebody is
+        told in any case.
+        """
         if self.on_failure:
             return self.on_failure
         if self.on_late:
@@ -113,12 +119,12 @@ class _PeriodSensor(BaseSensorOperator):
         return f"{self.report.name}_{self.cadence.name}"
 
     def _late_from(self, period: Period, context: Context) -> datetime:
-        """Return from when on the period is late."""
+        """Return the time from which on the period is late."""
         run: Any = context["dag_run"]
-        check_started = None
-        is_first_of_schedule = run.run_type == "scheduled" and not run.clear_number
-        if is_first_of_schedule:  # else somebody wants to know now
-            check_started = run.start_date
+        check_started = run.start_date
+        was_started_by_somebody = run.run_type != "scheduled" or bool(run.clear_number)
+        if was_started_by_somebody:  # who wants to know now
+            check_started = None
         return deadline(period.end_utc, self.alert_policy.due, check_started)
 
     def _has_found_no_rows(self, run: ReportRun | None) -> bool:
@@ -128,7 +134,7 @@ class _PeriodSensor(BaseSensorOperator):
     def _tell_missed_failure(
         self, period: Period, run: ReportRun | None, context: Context
     ) -> list[str]:
-        """Tell of a failed run, whose callback may not have; return what is left to do."""
+        """Tell of a failed run, if its callback has not; return the problems of `tell`."""
         if run is None or run.state != "failed":
             return []
         reason = "it failed"
@@ -142,10 +148,10 @@ class _PeriodSensor(BaseSensorOperator):
 
 
 class WhenDueSensor(_PeriodSensor):
-    """Tells of a failed run, of warnings and of a late period; returns whether it is late.
+    """Tells of a failed run, of warnings and of a late period.
 
-    It waits until the period is published or late. A try that could not tell everybody fails. The
-    next one tells the others.
+    It waits until the period is published or late, and returns whether it is late. A try that could
+    not tell everybody fails. The next one tells those who were not told.
     """
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -166,7 +172,7 @@ class WhenDueSensor(_PeriodSensor):
         try:
             run = find_run(context["ti"], self.report_dag_id, period)
             is_run_known = True
-        except Exception as error:  # who is told of a late period is told without it
+        except Exception as error:  # a late period can be told of without its run
             _log.exception("The run of %s is not known.", period)
             problems.append(f"The run of {period} is not known: {error}")
         problems += self._tell_missed_failure(period, run, context)
@@ -175,7 +181,7 @@ class WhenDueSensor(_PeriodSensor):
             problems += self._tell_missed_warnings(period, manifest, context)
         elif not self._has_found_no_rows(run):
             is_late = True
-            cause = Cause("", _STEP_IF_LATE)
+            cause = _UNKNOWN_CAUSE
             if is_run_known:
                 cause = self._cause(run, context)
             problems += self._tell_late(period, cause, late_from, context)
@@ -196,7 +202,7 @@ class WhenDueSensor(_PeriodSensor):
             return cause_of_lateness(run, context["ti"], self.report_dag_id)
         except Exception:  # an alert without the cause is better than none
             _log.exception("The reason why the period is late is not known.")
-            return Cause("", _STEP_IF_LATE)
+            return _UNKNOWN_CAUSE
 
     def _tell_late(
         self, period: Period, cause: Cause, late_from: datetime, context: Context
@@ -207,9 +213,10 @@ class WhenDueSensor(_PeriodSensor):
 
 
 class WhenPublishedSensor(_PeriodSensor):
-    """Tells that a period that was late is published; returns whether it told.
+    """Tells that a period is no longer late; returns whether it told.
 
-    It gives up quietly `ALL_CLEAR_WITHIN` after the period was late.
+    It tells nobody if nobody was told that the period is late. It ends without telling if the
+    period is not published `ALL_CLEAR_WITHIN` after it was late.
     """
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -219,35 +226,39 @@ class WhenPublishedSensor(_PeriodSensor):
             period = period_of_run(self.cadence, context["dag_run"])
             if not is_scheduled(period, self.dag):
                 return PokeReturnValue(True, xcom_value=False)
-            if self._is_open_who_is_told(ti, context["run_id"]):
+            if self._may_still_be_told_late(ti, context["run_id"]):
                 return PokeReturnValue(False)
             manifest = published_manifest(self.report, period)
-            told_late = late_record(self.dag_id, context["run_id"], _clear_number(context))
-            if not told_late.was_somebody_told():
+            record_of_late = late_record(self.dag_id, context["run_id"], _clear_number(context))
+            if not record_of_late.was_somebody_told():
                 return PokeReturnValue(True, xcom_value=False)
 
         if manifest is None:
             run = find_run(ti, self.report_dag_id, period)
             if not self._has_found_no_rows(run):
-                # Its problems are logged. They end no wait: the next look calls the notifiers
-                # again.
+                # The problems are in the log. They do not fail this task: its next look calls the
+                # notifiers again.
                 self._tell_missed_failure(period, run, context)
-                given_up_at = self._late_from(period, context) + ALL_CLEAR_WITHIN
-                return PokeReturnValue(datetime.now(UTC) >= given_up_at, xcom_value=False)
+                gives_up_at = self._late_from(period, context) + ALL_CLEAR_WITHIN
+                has_given_up = datetime.now(UTC) >= gives_up_at
+                return PokeReturnValue(has_given_up, xcom_value=False)
 
-        alert = all_clear(self.report_dag_id, period, manifest)
+        alert = all_clear_alert(self.report_dag_id, period, manifest)
         record = all_clear_record(self.dag_id, context["run_id"], _clear_number(context))
         _raise_if_any(tell(self.alert_policy.on_late, context, alert, record))
         return PokeReturnValue(True, xcom_value=True)
 
-    def _is_open_who_is_told(self, ti: Any, run_id: str) -> bool:
+    def _may_still_be_told_late(self, ti: Any, run_id: str) -> bool:
         """Whether the other task of this run may still tell somebody that the period is late."""
         states = ti.get_task_states(dag_id=self.dag_id, run_ids=[run_id], task_ids=[WHEN_DUE_TASK])
         return states.get(run_id, {}).get(WHEN_DUE_TASK) not in _ENDED
 
 
 def is_scheduled(period: Period, dag: DAG) -> bool:
-    """Whether a DAG has a run of a period by its schedule; one that is triggered can be of any."""
+    """Whether a DAG has a scheduled run of a period.
+
+    A triggered run can also be of a period before the start date or after the end date.
+    """
     if dag.start_date is not None and period.start_utc < dag.start_date:
         return False
     return dag.end_date is None or period.start_utc <= dag.end_date
@@ -259,6 +270,6 @@ def _clear_number(context: Context) -> int:
 
 
 def _raise_if_any(problems: Sequence[str]) -> None:
-    """Let the task be tried again; the next try tells only who was not told."""
+    """Let the task be tried again. The next try tells only those who were not told."""
     if problems:
         raise AirflowException("; ".join(problems))

@@ -38,7 +38,7 @@ from athena_reports.alerts.sensors import (
     WhenPublishedSensor,
 )
 from athena_reports.errors import AthenaReportsError
-from athena_reports.periods.calendar import Cadence
+from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run
 from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.reports.report import MAINTENANCE_TAG, Report
@@ -47,13 +47,16 @@ from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import settings
 
 _LONGEST_REASON = 4_000  # characters; XCom is no place for a whole log
-_MANIFEST_LIMIT = timedelta(seconds=20)  # in a callback of the DAG
-# A run waits up to `ALL_CLEAR_WITHIN`. A daily report has 15 of them then, and each has to be
-# active to tell.
+# In a callback of the DAG. If S3 is so slow that Airflow ends the callback before it has told, the
+# DAG beside the report tells.
+_MANIFEST_LIMIT = timedelta(seconds=20)
+# A run is active for up to `ALL_CLEAR_WITHIN`, so a daily report can have 15 active ones. A queued
+# one would tell nothing. The other half is for runs that somebody triggers.
 _ACTIVE_CHECKS = 32
-_TIME_WITHOUT_NOTIFIERS = timedelta(minutes=5)
+_TIME_WITHOUT_NOTIFIERS = timedelta(minutes=5)  # of a task of this DAG, for one look
+_UNKNOWN_PERIOD = "unknown"  # in the place of a period's id
 
-# Why Airflow ended a run, where that is not the failure of a task.
+# What the `reason` that Airflow gives a callback means, where it is not the failure of a task.
 _MEANING_OF_AIRFLOW_REASON = {
     "timed_out": "the run took longer than its run_timeout",
     "all_tasks_deadlocked": "no task could run",
@@ -89,20 +92,22 @@ def require_notifiers(report: Report, option: str, notifiers: object) -> None:
 def build_alerts_dag(dag: DAG, report: Report, cadence: Cadence, policy: AlertPolicy) -> None:
     """Build the DAG `<report>_<cadence>_alerts`, which runs when a period is due.
 
-    It runs also while the report is paused. It begins and ends with `dag`, the report's DAG. It
-    refuses backfills, which would tell of each old period. Airflow finds it without a variable. It
-    is in the report's file because only there the notifiers are known.
+    It has the start date and the end date of the report's DAG, and runs also while that one is
+    paused. It refuses backfills, which would tell of each old period. It belongs to the report's
+    file because only there the notifiers are known. Airflow registers it as it is made, so it is
+    not returned.
 
     Args:
         dag: The report's DAG.
         report: The report.
         cadence: The periods that it is made for.
-        policy: Who is told of what.
+        policy: Who is told of what. It has at least one notifier.
     """
     default_args = dict(dag.default_args)
-    # Not the report's policy: an alert is tried again also if its report is not.
+    # Not the report's retry policy: an alert is tried again even if the report's tasks are not.
     default_args.update(RetryPolicy().arguments)
-    # A callback of the task and not of the DAG, whose run may go on for two weeks.
+    # A callback of the tasks: one of the DAG would be called only when the run ends, which can be
+    # two weeks later.
     tell_failed_check = partial(
         _tell_failed_check, cadence=cadence, notifiers=policy.on_failed_check
     )
@@ -131,8 +136,9 @@ def build_alerts_dag(dag: DAG, report: Report, cadence: Cadence, policy: AlertPo
             timeout=policy.due + timedelta(days=1),
         )
         if policy.on_late:
-            # It does not follow on the other one: then a failed check would be seen only when its
-            # run ends.
+            # It waits for the other task by itself, and is not downstream of it. With the trigger
+            # rule `all_success`, nobody would get an all-clear after a failed check. With
+            # `all_done`, the run would succeed although its check has failed.
             WhenPublishedSensor(
                 task_id=WHEN_PUBLISHED_TASK,
                 report=report,
@@ -145,8 +151,8 @@ def build_alerts_dag(dag: DAG, report: Report, cadence: Cadence, policy: AlertPo
 def failure_callback(cadence: Cadence, notifiers: Notifiers) -> list[Callable[..., None]] | None:
     """Return the `on_failure_callback` of a report's DAG; None without notifiers.
 
-    Airflow calls it once for each time that a run fails, in the DAG processor. It is not called on
-    some executors (apache/airflow#63374 and #19767), and not if somebody marks the run.
+    Airflow calls it in the DAG processor, once for each time that a run fails. It does not call it
+    on some executors (apache/airflow#63374 and #19767), nor if somebody marks the run as failed.
     """
     if not notifiers:
         return None
@@ -163,9 +169,12 @@ def warning_callback(
 
 
 def keep_reason(context: _Context) -> None:
-    """Leave a task's exception, which only its worker knows, for those who tell of it."""
+    """Keep a task's exception in an XCom, for those who tell of the failure.
+
+    This is a callback of the report's tasks, because only their worker knows the exception.
+    """
     exception = context.get("exception")
-    if exception is None:  # the task was killed, and this is not its worker
+    if exception is None:  # the task was killed, and the DAG processor calls this
         return
     context["ti"].xcom_push(REASON_XCOM, str(exception)[:_LONGEST_REASON])
 
@@ -179,11 +188,11 @@ def _tell_failure(context: _Context, *, cadence: Cadence, notifiers: Notifiers) 
     run_id = context["run_id"]
     run: Any = context.get("dag_run")
     record = None
-    if run is not None:  # else it is not known how often the run was cleared
+    # Without the run it is not known how often it was cleared, and so which record is meant.
+    if run is not None:
         record = failure_record(dag_id, run_id, run.clear_number or 0)
-    alert = failure_alert(
-        dag_id, run_id, _period_of_callback(context, cadence), _reason_of_failure(context)
-    )
+    period = _period_of_callback(context, cadence, param=_param_of_run(run))
+    alert = failure_alert(dag_id, run_id, _id_of_period(period), _reason_of_failure(context))
     tell(notifiers, context, alert, record, time_for_all=TIME_OF_DAG_CALLBACK)
 
 
@@ -191,11 +200,11 @@ def _tell_published_warnings(
     context: _Context, *, report: Report, cadence: Cadence, notifiers: Notifiers
 ) -> None:
     """Notify of the checks that warned of what a run has published."""
-    period_id = _period_of_callback(context, cadence)
-    if period_id == "unknown":
+    param = _param_of_run(context.get("dag_run"))
+    period = _period_of_callback(context, cadence, param=param)
+    if period is None:
         _log.warning("Airflow did not say which run has succeeded. The DAG beside it will look.")
         return
-    period = cadence.period(period_id)
     manifest = call_within(_MANIFEST_LIMIT, partial(published_manifest, report, period))
     if manifest is None or not warnings_of(manifest):
         return
@@ -204,22 +213,35 @@ def _tell_published_warnings(
     tell(notifiers, context, alert, record, time_for_all=TIME_OF_DAG_CALLBACK)
 
 
-def _period_of_callback(context: _Context, cadence: Cadence) -> str:
-    """Return the id of a run's period; "unknown" if Airflow knows no more than the run's id."""
+def _param_of_run(run: Any) -> str:
+    """Return the param `period` of a run of the report; empty if it has none, or is not known."""
+    if run is None or not run.conf:
+        return ""
+    return run.conf.get(PERIOD_PARAM) or ""  # the trigger form sends null for an empty field
+
+
+def _period_of_callback(context: _Context, cadence: Cadence, *, param: str = "") -> Period | None:
+    """Return the period of a run; None if it has none, or Airflow gives no more than its id."""
     run: Any = context.get("dag_run")
     if run is None:
-        return "unknown"
-    param = ""
-    if run.conf:
-        param = run.conf.get(PERIOD_PARAM) or ""  # the trigger form sends null for an empty field
+        return None
     try:
-        return period_of_run(cadence, run, param=param).id
+        return period_of_run(cadence, run, param=param)
     except AthenaReportsError:  # the run may have failed for this very reason
-        return "unknown"
+        return None
+
+
+def _id_of_period(period: Period | None) -> str:
+    if period is None:
+        return _UNKNOWN_PERIOD
+    return period.id
 
 
 def _reason_of_failure(context: _Context) -> str:
-    """Return why a run failed, by Airflow or by the exception that its failed task has kept."""
+    """Return why a run failed: Airflow's reason, or the error that the failed task has kept.
+
+    Airflow may name the task that has failed, was not finished in time, or could not run.
+    """
     reason = _MEANING_OF_AIRFLOW_REASON.get(context["reason"])
     ti = context.get("ti")
     if ti is None:
@@ -232,7 +254,7 @@ def _reason_of_failure(context: _Context) -> str:
 
 
 def _own_kept_reason(ti: Any) -> str | None:
-    """Return what `keep_reason` has left; None if there is nothing."""
+    """Return the error that `keep_reason` has kept of this task; None if there is none."""
     try:
         reason: str | None = ti.xcom_pull(
             task_ids=ti.task_id, key=REASON_XCOM, map_indexes=ti.map_index
@@ -247,15 +269,19 @@ def _own_kept_reason(ti: Any) -> str | None:
 
 
 def _tell_failed_check(context: _Context, *, cadence: Cadence, notifiers: Notifiers) -> None:
-    """Notify that a task of the DAG beside a report has failed for good."""
+    """Notify that a task of the DAG beside a report has failed for good.
+
+    Nobody is told twice: Airflow calls this once for each failed task.
+    """
     ti = context["ti"]
     reason = context.get("exception")
     if not reason:
         reason = "it was killed"
+    period = _period_of_callback(context, cadence)
     alert = failure_alert(
         context["dag"].dag_id,
         context["run_id"],
-        _period_of_callback(context, cadence),
+        _id_of_period(period),
         f"{ti.task_id}: {reason}",
     )
     tell(notifiers, context, alert, None, time_for_all=TIME_OF_TASK_CALLBACK)

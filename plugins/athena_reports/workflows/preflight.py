@@ -1,6 +1,7 @@
 """Whether a query may be paid: whose folder it is for, and whether the account has what it needs.
 
-The folder is looked at before each query, the account before the first one of a report.
+The folder is looked at before each query, the account before the first one of a report. A command
+for authors looks at the account too.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +32,13 @@ class AccountError(AthenaReportsError):
 
 
 class AccountCheck(NamedTuple):
-    """Something that the settings name; `problem` is empty if it can be used."""
+    """What came of looking at one thing that the settings name.
+
+    Attributes:
+        name: The thing, such as "workgroup dev".
+        problem: Why it cannot be used, and what to do; empty if it can.
+        retryable: Whether the problem may pass by itself.
+    """
 
     name: str
     problem: str = ""
@@ -70,20 +77,23 @@ def require_place(
 def require_account(
     hook: SharedSessionHook, *, settings: Settings, location: ReportLocation, has_table: bool
 ) -> None:
-    """Check the account if nothing of the report is published yet; AccountError names each problem.
+    """Check the account if nothing of the report is published yet.
 
     Args:
         hook: Gives the clients of AWS.
         settings: What the account must have.
         location: Where the report is published.
         has_table: Whether it has a table in Glue.
+
+    Raises:
+        AccountError: Something is missing. The message has a line for each problem.
     """
     glue = hook.client("glue")
     if has_table and _has_columns(Table(settings.report_database, location, glue)):
-        return  # a period is published
+        return  # a period is published, which adds the columns
     s3 = S3(hook.client("s3"), settings.bucket_owner, settings.encryption)
     if _can_be_read(s3, location.latest_uri):
-        return  # likewise
+        return  # a period is published, which writes this object
     checks = check_account(settings, hook.client("athena"), glue, s3, has_table=has_table)
     problems = [check for check in checks if check.problem]
     if not problems:
@@ -106,10 +116,10 @@ def check_account(
     has_table: bool = True,
     inputs: Iterable[Input] = (),
 ) -> Iterator[AccountCheck]:
-    """Yield what was looked at: workgroup, buckets, databases, and tables of the source database.
+    """Look at workgroup, buckets, databases and source tables, and yield a check for each.
 
-    An upload is begun in the report bucket and broken off, which shows that the role may write.
-    Nothing stays.
+    In the report bucket an upload is begun and aborted, which shows that the role may write there.
+    No object is written.
 
     Args:
         settings: What the account must have.
@@ -135,26 +145,28 @@ def check_account(
 
 
 def _has_columns(table: Table) -> bool:
+    """Whether Glue has the table; False also if Glue cannot be read."""
     try:
         return bool(table.columns())
-    except AthenaReportsError:  # the check of the database says why
+    except AthenaReportsError:  # the check of the report database gives the reason
         return False
 
 
 def _can_be_read(s3: S3, uri: str) -> bool:
     try:
         s3.read(uri)
-    except S3Error:  # it is not there, or the check of the bucket says why
+    except S3Error:  # it is not there, or the check of the report bucket gives the reason
         return False
     return True
 
 
 def _begin(list_items: Callable[[], Iterator[object]]) -> None:
-    """Send the first call of a listing: it is sent when the first item is asked for."""
+    """Send the first call of a listing. A generator sends none before its first item is needed."""
     next(list_items(), None)
 
 
 def _source_tables(inputs: Iterable[Input], default_database: str) -> list[tuple[str, str]]:
+    """Return database and name of each table, once and sorted."""
     tables = set()
     for source in inputs:
         database = source.database or default_database
@@ -182,6 +194,7 @@ def _require_workgroup(settings: Settings, athena: "AthenaClient") -> None:
 
 
 def _check(name: str, look: Callable[[], object]) -> AccountCheck:
+    """Return the check of one thing; `look` raises if it cannot be used."""
     try:
         look()
     except AthenaReportsError as error:

@@ -1,4 +1,7 @@
-"""A report and a cadence become a DAG of four steps: submit, wait, transform, publish."""
+"""Builds the DAG of a report in one cadence: submit, wait, transform, publish.
+
+With notifiers it also builds the DAG beside it, which tells of missed alerts.
+"""
 
 import ast
 import sys
@@ -47,13 +50,13 @@ from athena_reports.workflows.alerts_dag import (
 from athena_reports.workflows.preflight import require_place
 
 _WEIGHT_OF_STARTED_RUNS = 2  # what has begun is finished before another query starts
-_A_DAY_OF_AN_EXAMPLE = datetime(2025, 6, 15, 12, tzinfo=UTC)
+_INSTANT_IN_EXAMPLE_PERIOD = datetime(2025, 6, 15, 12, tzinfo=UTC)
 
 
 class BuiltDag(DAG):
     """The DAG that `build_dag` makes of a report. Its callbacks may be set at any time.
 
-    Airflow stores neither of the attributes: they are for those who have imported the DAG's file.
+    Airflow stores neither of the attributes below. They are for code that imports the DAG's file.
 
     Attributes:
         report: The report, with the params of this cadence.
@@ -71,8 +74,8 @@ class BuiltDag(DAG):
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name in ("on_failure_callback", "on_success_callback"):
-            # The scheduler looks at `has_...` only. Airflow sets it when the DAG is made, and not
-            # when a callback is set later.
+            # The scheduler asks for a callback only if `has_...` is set. Airflow sets it when the
+            # DAG is made, but not when a callback is set later.
             super().__setattr__(f"has_{name}", bool(value))
 
 
@@ -106,9 +109,10 @@ def build_dag(
         run_timeout: How long a run may take in all; None for no limit.
         max_active_runs: How many periods may run at once.
         on_failure: Notifiers that are called when a run has failed.
-        due: How long after its end a period is published at the latest: whole seconds, more than
-            `delay`.
-        on_late: Notifiers that are called when it is not, and when it is published after that.
+        due: How long after its end a period is published at the latest: whole seconds; with
+            notifiers, more than `delay`.
+        on_late: Notifiers that are called when a period is not published by then, and when it is
+            published after that.
         on_warning: Notifiers that are called when a check has warned of a published period.
 
     Raises:
@@ -123,6 +127,7 @@ def build_dag(
         params=params,
         wait=wait,
         retry=retry,
+        run_timeout=run_timeout,
         max_active_runs=max_active_runs,
     )
     alert_policy = AlertPolicy(on_failure, on_late, on_warning, due)
@@ -156,8 +161,8 @@ def build_dag(
         on_failure_callback=failure_callback(cadence, on_failure),
         on_success_callback=warning_callback(report, cadence, on_warning),
     ) as dag:
-        # The weight rule is not in default_args: Airflow would store the object's address, and so
-        # a new version of the DAG each time.
+        # The weight rule is not in default_args. There Airflow would store the address of the
+        # object, which differs in each process, and so make a new version of the DAG at each parse.
         run_query = AthenaSubmitOperator(
             task_id="run_query",
             query=report.sql_text,
@@ -240,8 +245,8 @@ def build_dag(
             priority_weight=_WEIGHT_OF_STARTED_RUNS,
         )
         run_query >> wait_for_query >> transform >> publish
-    # Set last: Airflow copies what is there into each task, once for each class that the operator
-    # is made of.
+    # Set last: Airflow copies the DAG's params into each task as it is made, once for each class
+    # that its operator inherits from.
     dag.params[PERIOD_PARAM] = _period_param(cadence)
     if has_notifiers:
         build_alerts_dag(dag, report, cadence, alert_policy)
@@ -256,23 +261,25 @@ def _require_options(
     params: object,
     wait: object,
     retry: object,
+    run_timeout: object,
     max_active_runs: object,
 ) -> None:
-    """Raise ReportError if an option of `build_dag` has a wrong type."""
+    """Raise ReportError if an option of `build_dag` has a wrong type, or `delay` a wrong value."""
     _require(
         report, "cadence", cadence, Cadence, "a cadence, such as weekly(timezone='Asia/Tokyo')"
     )
-    _require(report, "delay", delay, timedelta, "a timedelta")
+    _require_whole_seconds(report, "delay", delay)
     _require(report, "params", params, Mapping | None, "a dictionary, such as {'top': 1000}")
     _require(report, "wait", wait, WaitPolicy | None, "a WaitPolicy, such as PATIENT")
     retry_policy = "a RetryPolicy of athena_reports, such as RetryPolicy(retries=5)"
     _require(report, "retry", retry, RetryPolicy | None, retry_policy)
+    _require(report, "run_timeout", run_timeout, timedelta | None, "a timedelta")
     _require(report, "max_active_runs", max_active_runs, int, "an integer")
 
 
 def _require_alert_policy(report: Report, policy: AlertPolicy, delay: timedelta) -> None:
     """Raise ReportError if an option for alerts has a wrong type, or does not fit `delay`."""
-    _require(report, "due", policy.due, timedelta, "a timedelta")
+    _require_whole_seconds(report, "due", policy.due)
     require_notifiers(report, "on_failure", policy.on_failure)
     require_notifiers(report, "on_late", policy.on_late)
     require_notifiers(report, "on_warning", policy.on_warning)
@@ -284,12 +291,21 @@ def _require_alert_policy(report: Report, policy: AlertPolicy, delay: timedelta)
         report.refuse("due", problem)
 
 
+def _require_whole_seconds(report: Report, option: str, value: Any) -> None:
+    """Raise ReportError if `PeriodTimetable` would not take an option as its `delay`."""
+    _require(report, option, value, timedelta, "a timedelta")
+    if value < timedelta(0) or value.microseconds:
+        report.refuse(option, f"{value} is not valid: give whole seconds, zero or more.")
+
+
 def _require(report: Report, option: str, value: object, kind: Any, expected: str) -> None:
+    """Raise ReportError if an option has not a type; `kind` is a class or a union of them."""
     if not isinstance(value, kind):
         report.refuse(option, f"{value!r} is not valid: give {expected}.")
 
 
 def _require_place_for_unload(report: Report, deployment: Settings) -> None:
+    """Raise ReportError if the query is an UNLOAD, and there is no S3 location for its files."""
     if report.unload and not deployment.query_results:
         problem = (
             "the workgroup manages its results. Set ATHENA_REPORTS_QUERY_RESULTS, or leave it out."
@@ -298,7 +314,10 @@ def _require_place_for_unload(report: Report, deployment: Settings) -> None:
 
 
 def _midnight(day: Any, cadence: Cadence) -> datetime | None:
-    """Return the midnight at which a date begins in the cadence's zone."""
+    """Return the midnight at which a date begins in the cadence's zone; None for no date.
+
+    Its type is Any because a report's fields may be written as text. They are dates in the report.
+    """
     if day is None:
         return None
     return datetime.combine(day, time.min, ZoneInfo(cadence.timezone))
@@ -307,7 +326,7 @@ def _midnight(day: Any, cadence: Cadence) -> datetime | None:
 def _default_args(
     report: Report, deployment: Settings, retry: RetryPolicy | None, *, has_notifiers: bool
 ) -> dict[str, Any]:
-    """Return the arguments that all tasks of the DAG have, also those that its author adds."""
+    """Return the arguments of all tasks of the DAG, also of those that its author adds."""
     arguments: dict[str, Any] = {
         "owner": report.owner,
         "aws_conn_id": deployment.aws_conn_id,
@@ -327,6 +346,7 @@ def _default_args(
 
 
 def _tags(report: Report, cadence: Cadence, deployment: Settings) -> list[str]:
+    """Return the tags of the DAG, by which the Reports page and the maintenance DAGs know it."""
     tags = [REPORT_TAG, cadence.name, deployment.environment]
     if not report.has_table:
         tags.append(NO_TABLE_TAG)
@@ -355,7 +375,7 @@ def _result_configuration(deployment: Settings) -> dict[str, Any] | None:
 
 
 def _period_param(cadence: Cadence) -> Param:
-    example = cadence.containing(_A_DAY_OF_AN_EXAMPLE).id
+    example = cadence.containing(_INSTANT_IN_EXAMPLE_PERIOD).id
     return Param(
         "",
         type=["null", "string"],  # a text alone would have to be filled in in the trigger form
@@ -370,19 +390,19 @@ def _period_param(cadence: Cadence) -> Param:
 
 
 def _refuse_second_declaration(report: Report, file: Path) -> None:
-    """Refuse a report that another file declares too.
+    """Raise ReportError if another DAG file, which sorts before this one, declares the report too.
 
-    Airflow parses each file by itself, and lets two files with one DAG id take each other's DAG
-    over.
+    Airflow parses each file by itself. If two have a DAG of one id, each parse replaces the DAG of
+    the other file.
     """
     folder = Path(conf.get_mandatory_value("core", "dags_folder")).resolve()
     if not file.is_relative_to(folder):
         return
     is_for_a_task = get_parsing_context().task_id is not None
     if is_for_a_task:
-        return  # the DAG processor has looked already, or there would be no task
+        return  # the DAG processor has parsed the file before, and accepted it
     files = _declaring_files(report.name, folder)
-    if file in files[1:]:  # the first of them has the name
+    if file in files[1:]:  # the first of them keeps the name
         report.refuse(
             "name",
             f"{file} declares it, and so does {files[0]}: their DAGs have the same ids. "
@@ -405,7 +425,7 @@ def _declares(path: Path, report_name: str) -> bool:
     try:
         nodes = ast.walk(ast.parse(source))
     except (SyntaxError, ValueError):
-        return False  # it has an import error of its own
+        return False  # Airflow shows its import error
     for node in nodes:
         if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith("Report"):
             continue

@@ -1,4 +1,4 @@
-"""What Airflow tells a task of the run of another DAG."""
+"""What Airflow's API answers a task that asks for the run of another DAG."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ RUN_ID = "scheduled__2025-06-14T15:05:00+00:00"
 
 @dataclass
 class Airflow:
-    """The run of a period, and what a task of another DAG is told of it."""
+    """A run of a report's DAG, and Airflow's API as far as alerts ask it about that run.
+
+    Without `tasks` there is no run. An object stands for the task instance that asks, and for the
+    connection to the API.
+    """
 
     state: str = "running"
     tasks: Mapping[str, str | None] = field(default_factory=dict)
@@ -45,7 +49,7 @@ class Airflow:
         return self.xcoms.get((task_ids, key))
 
     def send(self, question: GetDagRun) -> DagRunResult:
-        """What Airflow's API says of the run; both models are Airflow's own."""
+        """Return the run as Airflow's API does; both models are Airflow's own."""
         assert (question.dag_id, question.run_id) == (self.dag_id, RUN_ID)
         run = DagRun.model_validate(
             {

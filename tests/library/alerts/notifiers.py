@@ -6,7 +6,7 @@ from airflow.sdk import BaseNotifier
 
 
 class Recorder(BaseNotifier):
-    """Keeps what it is told."""
+    """Keeps each text that it is called with."""
 
     template_fields = ("message",)
 
@@ -20,7 +20,7 @@ class Recorder(BaseNotifier):
 
 
 class Broken(Recorder):
-    """Tells nobody."""
+    """Fails each time."""
 
     def notify(self, context: Any) -> None:
         raise OSError("the chat is down")

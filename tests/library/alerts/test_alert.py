@@ -32,7 +32,9 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_character
 
 
 @given(st.tuples(TEXTS, TEXTS, TEXTS))
-def test_the_html_has_each_text_as_it_is_and_no_tag_of_theirs(texts: tuple[str, str, str]) -> None:
+def test_the_html_shows_each_text_as_it_is_and_takes_no_tag_from_it(
+    texts: tuple[str, str, str],
+) -> None:
     reason, next_step, run = texts
     url = f"http://localhost:8080/dags/plays_weekly/runs/{run}"
     alert = Alert("plays_weekly", "2025-06-08", "dev", "is late", reason, next_step, url)

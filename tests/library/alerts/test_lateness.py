@@ -17,10 +17,10 @@ LATENESS = st.timedeltas(timedelta(0), timedelta(days=400))
 def test_a_report_has_the_time_that_it_would_have_had(
     end: datetime, due: timedelta, lateness: timedelta
 ) -> None:
-    """Whenever the check starts: no report is late that had less than `due` since it could run.
+    """No report is late that had less than `due` since it could run, whenever the check starts.
 
-    It could run from the end of its period on if the check was in time, and else, as far as is
-    known, only since the check could start.
+    If the check started in time, the report could run from the end of its period on. Otherwise, as
+    far as is known, it could run only from the start of the check on.
     """
     started = end + due + lateness
     late_from = deadline(end, due, started)
@@ -31,5 +31,5 @@ def test_a_report_has_the_time_that_it_would_have_had(
 
 
 @given(ENDS, DUES)
-def test_who_wants_to_know_now_is_told_now(end: datetime, due: timedelta) -> None:
+def test_who_starts_a_check_gets_the_usual_deadline(end: datetime, due: timedelta) -> None:
     assert deadline(end, due, None) == end + due

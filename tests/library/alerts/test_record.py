@@ -42,7 +42,7 @@ STEPS = st.lists(
 def test_no_two_processes_call_a_notifier_at_once_and_nobody_is_told_twice(
     steps: list[tuple[str, str, int]],
 ) -> None:
-    """Held against a model: who is calling, since when, and whether a call was noted."""
+    """Held against a model: who is calling since when, and whether a finished call was noted."""
     record = AlertRecord()
     calling: dict[str, datetime] = {}
     was_told = False
@@ -65,9 +65,9 @@ def test_no_two_processes_call_a_notifier_at_once_and_nobody_is_told_twice(
             record = record.with_told("SnsNotifier 1", now)
             was_told = True
             calling = {}
-        elif process in alive and step == "fails":
-            record = record.without_claim("SnsNotifier 1")
-            calling = {}
+        elif step == "fails":  # however late
+            record = record.after_failed_call("SnsNotifier 1", process)
+            calling.pop(process, None)
         # One that is killed does nothing: its claim ends by itself.
         record = AlertRecord.model_validate_json(record.model_dump_json())
 
@@ -125,3 +125,17 @@ def test_the_claim_of_a_process_that_was_killed_ends(stored: Stored) -> None:
         assert stored().claim("SnsNotifier 1") is ClaimResult.CLAIMED_BY_ANOTHER
         clock.shift(timedelta(seconds=1))
         assert stored().claim("SnsNotifier 1") is ClaimResult.CLAIMED
+
+
+def test_a_process_that_ends_after_its_claim_does_not_take_the_claim_of_another(
+    stored: Stored,
+) -> None:
+    slow, second, third = stored(), stored(), stored()
+    with time_machine.travel(datetime.now(UTC), tick=False) as clock:
+        assert slow.claim("SnsNotifier 1") is ClaimResult.CLAIMED
+        clock.shift(CLAIM_LASTS)
+        assert second.claim("SnsNotifier 1") is ClaimResult.CLAIMED
+        slow.release("SnsNotifier 1")
+        assert third.claim("SnsNotifier 1") is ClaimResult.CLAIMED_BY_ANOTHER
+        second.release("SnsNotifier 1")
+        assert third.claim("SnsNotifier 1") is ClaimResult.CLAIMED

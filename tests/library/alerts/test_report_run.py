@@ -15,28 +15,28 @@ from tests.simulation.memory_athena import MemoryAthena
 
 
 @pytest.fixture
-def found(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Finds the run of an Airflow."""
+def find(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Finds the run of the week in an Airflow."""
 
-    def find(airflow: Airflow) -> ReportRun | None:
+    def find_in(airflow: Airflow) -> ReportRun | None:
         monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", airflow, raising=False)
         return find_run(airflow, "plays_weekly", WEEK)
 
-    return find
+    return find_in
 
 
-def test_the_run_of_a_period_is_found_by_its_logical_date(found: Any) -> None:
+def test_the_run_of_a_period_is_found_by_its_logical_date(find: Any) -> None:
     tasks = {"run_query": "failed", "publish": None}
-    run = found(Airflow("failed", tasks, clear_number=2))
+    run = find(Airflow("failed", tasks, clear_number=2))
     assert run == ReportRun("plays_weekly", RUN_ID, "failed", 2, tasks)
-    assert found(Airflow()) is None
+    assert find(Airflow()) is None
 
 
 def test_a_run_that_was_triggered_with_this_logical_date_is_of_the_period_before(
-    found: Any,
+    find: Any,
 ) -> None:
     start = WEEK.start_utc - timedelta(days=7)
-    assert found(Airflow("failed", {"run_query": "failed"}, data_interval_start=start)) is None
+    assert find(Airflow("failed", {"run_query": "failed"}, data_interval_start=start)) is None
 
 
 MISSING = "partitions of 2025-06-14 are missing"
@@ -83,22 +83,22 @@ MISSING = "partitions of 2025-06-14 are missing"
         (Airflow("running", {"run_query": None}), "its run is waiting"),
     ],
 )
-def test_the_reason_that_can_be_known_is_told(found: Any, airflow: Airflow, expected: str) -> None:
-    cause = cause_of_lateness(found(airflow), airflow, "plays_weekly")
+def test_the_reason_that_can_be_known_is_told(find: Any, airflow: Airflow, expected: str) -> None:
+    cause = cause_of_lateness(find(airflow), airflow, "plays_weekly")
     assert cause.reason == expected
     assert cause.next_step.endswith(".")
 
 
 @pytest.mark.parametrize("waiting", ["deferred", "up_for_reschedule", "running"])
 def test_a_query_that_is_running_is_told_with_its_id_and_since_when(
-    found: Any, athena: MemoryAthena, waiting: str
+    find: Any, athena: MemoryAthena, waiting: str
 ) -> None:
     id_ = athena.start_query_execution(
         QueryString="SELECT 1", WorkGroup="dev", QueryExecutionContext={}
     )["QueryExecutionId"]
     tasks = {"run_query": "success", "wait_for_query": waiting}
     airflow = Airflow("running", tasks, {("run_query", "return_value"): id_})
-    cause = cause_of_lateness(found(airflow), airflow, "plays_weekly")
+    cause = cause_of_lateness(find(airflow), airflow, "plays_weekly")
 
     response = athena.get_query_execution(QueryExecutionId=id_)
     submitted = response["QueryExecution"]["Status"]["SubmissionDateTime"].astimezone(UTC)

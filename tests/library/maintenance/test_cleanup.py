@@ -267,6 +267,7 @@ def test_nothing_is_removed_of_a_period_whose_manifest_is_lost_and_the_period_is
     def clean_up_all() -> dict[str, Any]:
         return clean_up_bucket(
             bucket=place.location.report.bucket,
+            environment="dev",
             database=tabled.table.database,  # type: ignore[union-attr]
             policy=RetentionPolicy(keep_versions=0, keep_days=1, abandoned_after_days=1),
             delete=True,
@@ -422,6 +423,7 @@ def test_the_records_of_alerts_are_not_taken_for_a_report(
 
     summary = clean_up_bucket(
         bucket=tabled.location.report.bucket,
+        environment="dev",
         database=tabled.table.database,
         policy=RetentionPolicy(keep_versions=0, keep_days=1),
         delete=True,

@@ -65,7 +65,7 @@ Build = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def report_bucket(bucket: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Where callbacks note who was told."""
+    """The bucket where callbacks note who was told."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     monkeypatch.setenv("ATHENA_REPORTS_BUCKET", bucket)
     return bucket
@@ -139,7 +139,7 @@ def test_a_failure_is_told_with_what_airflow_knows(
 def test_a_notifier_that_fails_is_logged_and_keeps_no_other_from_being_called(
     build: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And each failure is told in its own words."""
+    """Templates are rendered anew for each failure."""
     recorder = Recorder()
     dag = build(on_failure=[Broken(), Recorder("{{ alert.misspelt }}"), recorder])
     for run_id in ("one", "two"):
@@ -227,7 +227,7 @@ def test_a_dag_of_its_own_looks_when_a_period_is_due(
     assert " object at 0x" not in json.dumps(DagSerialization.to_dict(alerts))
 
 
-def test_who_is_told_is_told_at_once_that_the_check_itself_has_failed(
+def test_notifiers_are_called_at_once_if_the_check_itself_fails(
     sql_folder: Path, make_report: MakeReport, tmp_path: Path
 ) -> None:
     """By the callback of the task, since the run may go on for two weeks."""
@@ -253,6 +253,28 @@ def test_who_is_told_is_told_at_once_that_the_check_itself_has_failed(
     assert "tell_when_due: it was killed" in second
 
 
+def test_a_failed_check_names_the_period_that_it_looked_at(
+    sql_folder: Path, tmp_path: Path
+) -> None:
+    """Its DAG has no param `period`, so a conf that names one does not count."""
+    recorder = Recorder()
+    (tmp_path / "plays.py").write_text(DAG_FILE)
+    alerts = parse_dags(tmp_path / "plays.py")["plays_weekly_alerts"]
+    (callback,) = alerts.get_task("tell_when_due").on_failure_callback
+    callback.keywords["notifiers"][:] = [recorder]
+
+    callback(
+        {
+            "dag": alerts,
+            "run_id": "manual__1",
+            "dag_run": FailedRun(conf={"period": "2025-06-01"}),
+            "ti": TaskInstance("tell_when_due"),
+        }
+    )
+    (message,) = recorder.told
+    assert f"period {WEEK.id}, environment dev: failed" in message
+
+
 def file_of(cadence: Cadence, since: date, until: date) -> str:
     """A DAG file whose report has these dates."""
     text = DAG_FILE.replace("weekly\n", "Cadence\n").replace(
@@ -262,7 +284,7 @@ def file_of(cadence: Cadence, since: date, until: date) -> str:
 
 
 def scheduled(dag: Any) -> list[datetime]:
-    """Where the first twenty periods begin for which Airflow's scheduler makes runs."""
+    """Return the starts of the first twenty periods for which Airflow's scheduler makes runs."""
     stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     starts: list[datetime] = []
     info = stored.next_dagrun_info(last_automated_run_info=None)
@@ -273,7 +295,8 @@ def scheduled(dag: Any) -> list[datetime]:
     return starts
 
 
-# And how many days a report of the test goes on at most, which are fewer than twenty periods.
+# Each with the longest time from `since` to `until` in days. It has fewer periods than the twenty
+# that `scheduled` returns.
 CADENCES = {
     daily("America/New_York"): 9,
     weekly("monday", "Asia/Tokyo"): 60,
@@ -350,6 +373,7 @@ def test_a_backfill_which_would_tell_of_each_old_period_is_refused(
         ("on_warning", {"on_warning": [None]}, "list of Airflow notifiers"),
         ("due", {"on_failure": [Recorder()], "due": timedelta(minutes=5)}, "Give more time"),
         ("due", {"on_late": [Recorder()], "due": timedelta(minutes=5)}, "Give more time"),
+        ("due", {"on_late": [Recorder()], "due": timedelta(hours=3.00001)}, "whole seconds"),
     ],
 )
 def test_what_is_not_a_list_of_notifiers_or_due_too_early_is_refused(

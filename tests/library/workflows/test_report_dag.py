@@ -269,12 +269,17 @@ def test_a_missing_setting_is_an_error_while_parsing(
         build_dag(report, WEEKS)
 
 
+SECOND = timedelta(seconds=1)
+
+
 @pytest.mark.parametrize(
     ("option", "value", "example"),
     [
         *(("cadence", wrong, "weekly(timezone='Asia/Tokyo')") for wrong in (weekly, "weekly")),
         *(("delay", 5, "timedelta"), ("params", ["top"], "{'top': 1000}"), ("wait", 60, "PATIENT")),
+        *(("delay", wrong, "whole seconds") for wrong in (-SECOND, SECOND / 2)),
         *(("retry", 3, "RetryPolicy(retries=5)"), ("max_active_runs", None, "integer")),
+        ("run_timeout", 3600, "timedelta"),
         ("params['topp']", None, "the weekly DAG sets int topp; the report declares int top"),
     ],
 )
