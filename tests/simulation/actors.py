@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException
@@ -50,14 +51,14 @@ def populate(world: World) -> None:
             after = world.rng.uniform(0, begin_within)
             add_run(world, f"rival-{number + 1}", period.id, after=after, deployment=world.rival)
     elif world.rival is not None:
-        world.spawn("author of the DAG", lambda: change_calendar(world, world.rival))
+        world.spawn("author of the DAG", partial(change_calendar, world, world.rival))
     for act in (reconcile, reconcile, restate, clean_up, clean_up, read_manifests, read_table):
-        world.spawn(act.__name__, lambda act=act: _repeat(world, act))
+        world.spawn(act.__name__, partial(_repeat, world, act))
     if world.has_alerts:
         world.alerts = Alerts(world)
         world.spawn("check", world.alerts.play_check)
     if world.has_authors:
-        world.authors = Authors(world, lambda: _try(world, reconcile))
+        world.authors = Authors(world, partial(_try, world, reconcile))
         world.spawn("author", world.authors.play)
 
 

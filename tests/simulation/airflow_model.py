@@ -328,9 +328,9 @@ class Attempt:
     def run_query(self) -> Any:
         if self.ti.try_number > 1:
             self.run.edit()
-        require = self._require_calendar
-        if self.run.is_handwritten:
-            require = None
+        require = None
+        if not self.run.is_handwritten:
+            require = self._require_calendar
         given = {
             "query": self.run.sql,
             "environment": self.run.deployment.environment,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Self, TypeVar
 
@@ -258,11 +259,8 @@ class Alerts:
             "reason": "task_failure",
             "ti": None,
         }
-        self.world.spawn(
-            f"callback of {run.run_id}",
-            lambda: process.execute(lambda: callback(context), *_ERRORS),
-            attempt=process,
-        )
+        call = partial(process.execute, partial(callback, context), *_ERRORS)
+        self.world.spawn(f"callback of {run.run_id}", call, attempt=process)
 
     # --- the DAG beside the report
 
@@ -277,9 +275,7 @@ class Alerts:
             (WhenDueSensor, WHEN_DUE_TASK),
             (WhenPublishedSensor, WHEN_PUBLISHED_TASK),
         ):
-            self.world.spawn(
-                task_id, lambda kind=kind, task_id=task_id: self._play_task(kind, task_id, policy)
-            )
+            self.world.spawn(task_id, partial(self._play_task, kind, task_id, policy))
 
     def _play_task(self, kind: type[Any], task_id: str, policy: AlertPolicy) -> None:
         world = self.world
@@ -292,13 +288,8 @@ class Alerts:
             process = AlertProcess.begin(world, DAY)
             sensor = task(kind, named, timeout=timedelta(days=30))
             context: Any = {"ti": self, "run_id": CHECK_RUN, "dag_run": self._check_run(started_at)}
-            world.spawn(
-                f"{task_id} look",
-                lambda process=process, sensor=sensor, context=context: process.execute(
-                    lambda: sensor.poke(context), *_ERRORS
-                ),
-                attempt=process,
-            )
+            look = partial(process.execute, partial(sensor.poke, context), *_ERRORS)
+            world.spawn(f"{task_id} look", look, attempt=process)
             while process.outcome is None:
                 world.pause(60)
             if process.outcome == "done":
