@@ -113,7 +113,7 @@ def preview(
 ) -> None:
     """Show what a period would query, which partitions it reads, and what it costs.
 
-    Nothing is published. It fails if a check of the rows does.
+    Nothing is published. With --run it fails if the period would not be published.
     """
     from athena_reports.authors import preview as previews
     from athena_reports.authors.report_files import find_report
