@@ -17,8 +17,8 @@ _FORMAT = "WITH (format = 'PARQUET', compression = 'ZSTD')"
 _UNLOAD = """UNLOAD (
 {query}
 ) TO '{folder_uri}' {format}"""
-# Each execution of an UNLOAD has a folder of its own, `<intention>/<number>/`, since Athena wants an
-# empty one. `_FOLDER` finds that part in a statement.
+# Each execution of an UNLOAD has a folder of its own, `<intention>/<number>/`, since Athena wants
+# an empty one. `_FOLDER` finds that part in a statement.
 _AFTER_FOLDER = re.escape(f"/' {_FORMAT}") + r"\Z"
 _FOLDER = re.compile(
     rf"(?<=\n\) TO ')(?P<unload_to>s3://[^']*/)[0-9a-f]{{32}}/\d+(?={_AFTER_FOLDER})"
