@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -323,6 +324,25 @@ def test_what_began_is_listed_after_an_error_and_a_repetition_begins_the_rest_al
     assert re.search(rf"restates {first} in run \S+\. It began before, and is queued", shell.errors)
     assert shell.errors.count("It began before") == 1
     assert len(airflow.runs) == 3
+
+
+def test_a_start_that_is_never_answered_is_not_called_a_run_that_has_not_begun(
+    shell: Shell, flown: Flown, airflow: RestApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
+    clock = SimpleNamespace(sleep=lambda _: None)
+    monkeypatch.setattr("athena_reports.authors.airflow_api.time", clock)
+    flown.edit("SUM(distance)", "SUM(distance) + 1")  # every week changes
+    deploy(flown, airflow)
+    airflow.unanswered = [Unanswered.NOT_DONE] * 20
+    code, _ = shell("plan", "flown", "--yes", "--apply", airflow.url)
+    assert code == 1
+    first, *others = WEEKS
+    assert f"{DAG_ID} may have begun to restate {first}." in shell.errors
+    assert f"Run plan__{first}__" in shell.errors
+    for week in others:
+        assert f"{DAG_ID} has not begun to restate {week}." in shell.errors
+    assert shell.errors.count("has not begun") == len(others)
 
 
 def test_a_report_that_published_nothing_has_no_plan(shell: Shell, flown: Flown) -> None:

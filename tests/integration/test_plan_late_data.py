@@ -4,13 +4,14 @@ beside counts in the raw data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from local_aws.faults import End, Faults
+from athena_reports.aws.s3 import S3, S3Error
+from local_aws.faults import End, Fault, Faults, Refuse
 from tests.fixtures.reports import carriers
 from tests.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, Flown
 from tests.shell import Shell
@@ -126,18 +127,46 @@ def test_a_no_to_the_second_question_pays_the_edit_alone(flown: Flown) -> None:
     assert f"newer than what is published: database_dev.flights/dt={LATE_DAY}." in done.stdout
 
 
+PUBLISHED_SQL = "-- The miles of each carrier"
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        (End(sql=PUBLISHED_SQL, error_type=1301, category=2), "a table does not exist"),
+        (Refuse(sql=PUBLISHED_SQL, message="No more today"), "No more today"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
 def test_published_sql_that_fails_today_is_told_and_the_plan_goes_on(
-    shell: Shell, flown: Flown
+    fault: Fault, problem: str, shell: Shell, flown: Flown
 ) -> None:
     flown.edit(*EDIT)
     flown.edit("-- The miles", "-- All miles")
     faults = Faults(flown.services.endpoint_url)
-    fault = faults.add(End(sql="-- The miles of each carrier", error_type=1301, category=2))
+    fault_id = faults.add(fault)
     try:
         period = planned(shell)
     finally:
-        faults.clear(fault)
+        faults.clear(fault_id)
     assert period["separation"] is None
     assert period["not_separated"].startswith("the published SQL gives no rows today: ")
-    assert "a table does not exist" in period["not_separated"]
+    assert problem in period["not_separated"]
     assert counts(period["differences"]) == (0, 0, len(flew(EDITED_DAY)))
+
+
+def test_a_result_that_cannot_be_removed_is_told_and_the_plan_is_shown(
+    shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: S3, uris: Sequence[str]) -> None:
+        raise S3Error(f"{uris[0]} cannot be deleted: AccessDenied.")
+
+    flown.edit(*EDIT)
+    monkeypatch.setattr(S3, "delete", refuse)
+    code, _ = shell(*PLAN)
+    assert code == 0
+    assert (
+        f"| {EDITED_WEEK} | the edit | 0 | 0 | {len(flew(EDITED_DAY))} | distance" in shell.output
+    )
+    removed = shell.errors.count("AccessDenied. It expires with the other query results.")
+    assert removed == 3  # of two periods, and of the published SQL

@@ -17,7 +17,7 @@ from athena_reports.workflows.preflight import AccountCheck
 
 TIMEOUT_SECONDS = 30.0
 _TOKEN_VARIABLE = "AIRFLOW_TOKEN"
-_PAUSES_SECONDS = (1.0, 2.0, 4.0)  # before a start that was not answered is sent again
+_PAUSES_SECONDS = (1.0, 2.0, 4.0)  # between two looks for a run whose start was not answered
 _NOT_FOUND = 404
 _CONFLICT = 409
 _SERVER_ERROR = 500
@@ -27,7 +27,8 @@ class AirflowApiError(AthenaReportsError):
     """Airflow did not serve a request.
 
     Attributes:
-        status: The HTTP status of the response; None if there was none.
+        status: The HTTP status of the response; None if there was none, or if it does not tell what
+            Airflow did.
     """
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
@@ -46,7 +47,13 @@ class Airflow(Protocol):
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send a request, once, and return the JSON of the response.
 
-        AirflowApiError if it is refused or not answered.
+        Args:
+            method: The HTTP method.
+            path: The path below `/api/v2`, such as `/pools/athena`.
+            body: What is sent as JSON; None for nothing.
+
+        Raises:
+            AirflowApiError: It is refused, or not answered.
         """
 
 
@@ -59,9 +66,10 @@ def connect(address: str) -> Airflow:
 
     Raises:
         AirflowApiError: It is neither, or there is no token.
+        BotoCoreError: The shell has no region for MWAA.
     """
     if address.startswith("mwaa:"):
-        # A start is sent again only after a look for its run.
+        # `restate` sends a start again, but only after a look for its run.
         config = Config(retries={"total_max_attempts": 1})
         mwaa = boto3.Session().client("mwaa", config=config)
         return MwaaAirflow(mwaa, address.removeprefix("mwaa:"))
@@ -76,7 +84,7 @@ def connect(address: str) -> Airflow:
 
 
 def require_dag(airflow: Airflow, dag_id: str, *, environment: str, logic: str) -> None:
-    """Require that this Airflow has a DAG as it is here: of the same environment and logic.
+    """Require that this Airflow has a DAG as the shell has it: of the same environment and logic.
 
     `build_dag` puts both into the `default_args`, which Airflow shows.
 
@@ -87,7 +95,8 @@ def require_dag(airflow: Airflow, dag_id: str, *, environment: str, logic: str) 
         logic: The digest of the report's logic in the files here.
 
     Raises:
-        AirflowApiError: It has no such DAG, or another one, or serves no requests.
+        AirflowApiError: It has no such DAG, one of another environment or logic, or does not serve
+            the request.
     """
     details = airflow.request("GET", f"/dags/{quote(dag_id, safe='')}/details")
     arguments = details.get("default_args") or {}
@@ -108,7 +117,7 @@ class Restatement(NamedTuple):
 
     run_id: str
     state: str  # such as `queued`
-    is_earlier: bool  # it began before it was asked for now
+    is_earlier: bool  # an earlier command had started it
 
 
 def restating_run_id(period_id: str, logic: str, version: str) -> str:
@@ -124,16 +133,24 @@ def restating_run_id(period_id: str, logic: str, version: str) -> str:
 
 
 def restate(airflow: Airflow, dag_id: str, period_id: str, run_id: str) -> Restatement:
-    """Start a run of a period, unless it began before.
+    """Start a run of a period, unless there is one of this id.
 
     After a request that was not answered it looks for the run, and asks again only if there is
     none.
 
+    Args:
+        airflow: The Airflow.
+        dag_id: The DAG.
+        period_id: The period.
+        run_id: The id of the run, from `restating_run_id`.
+
     Raises:
-        AirflowApiError: It is refused, or Airflow does not answer.
+        AirflowApiError: It is refused, or Airflow does not answer. Then the run may have begun,
+            which the message says.
     """
     runs = f"/dags/{quote(dag_id, safe='')}/dagRuns"
-    # Without a logical date: only one run of a DAG can have it, and that is the scheduled one.
+    # Without a logical date: only one run of a DAG can have that of the period, and it is the
+    # scheduled one.
     body = {"dag_run_id": run_id, "logical_date": None, "conf": {PERIOD_PARAM: period_id}}
     try:
         started = airflow.request("POST", runs, body)
@@ -141,9 +158,10 @@ def restate(airflow: Airflow, dag_id: str, period_id: str, run_id: str) -> Resta
     except AirflowApiError as error:
         if error.is_refusal and error.status != _CONFLICT:
             raise
-        is_earlier = error.status == _CONFLICT
+        is_earlier = error.status == _CONFLICT  # the run seems to exist
         problem = error
 
+    # Look for the run, and start it if it is not there, until one of both is answered.
     for pause_seconds in (0.0, *_PAUSES_SECONDS):
         time.sleep(pause_seconds)
         try:
@@ -151,9 +169,9 @@ def restate(airflow: Airflow, dag_id: str, period_id: str, run_id: str) -> Resta
             return Restatement(run_id, _state(run), is_earlier)
         except AirflowApiError as error:
             if error.status != _NOT_FOUND:
-                continue  # it does not answer this either
+                continue  # the look is not answered either
         if is_earlier:
-            raise problem  # there is no such run, so the conflict is another one
+            raise problem  # there is no such run, so something else is in conflict
         try:
             started = airflow.request("POST", runs, body)
             return Restatement(run_id, _state(started), is_earlier=False)
@@ -162,7 +180,7 @@ def restate(airflow: Airflow, dag_id: str, period_id: str, run_id: str) -> Resta
                 raise
             problem = error
     advice = f"Run {run_id} may have begun. Repeat the command: it starts no second run."
-    raise AirflowApiError(f"{problem} {advice}", status=problem.status) from problem
+    raise AirflowApiError(f"{problem} {advice}") from problem
 
 
 def _state(run: Any) -> str:
@@ -170,7 +188,7 @@ def _state(run: Any) -> str:
 
 
 def check_pool(airflow: Airflow, name: str) -> AccountCheck:
-    """Return the check whether Airflow has a pool of a name."""
+    """Look for a pool in Airflow, and return what was found as a check of the account."""
     try:
         airflow.request("GET", f"/pools/{quote(name, safe='')}")
     except AirflowApiError as error:
@@ -225,7 +243,7 @@ class MwaaAirflow:
             if status is not None:
                 reason = f"{status} {answer.get('RestApiResponse')}"
                 raise _not_served(method, path, reason, status) from error
-            # Airflow itself was not reached.
+            # Airflow was not reached, so the status is that of AWS.
             status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
             raise _not_served(method, path, str(error), status) from error
         except BotoCoreError as error:

@@ -17,7 +17,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import yaml  # type: ignore[import-untyped]
 from botocore.exceptions import ClientError
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator
 from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
@@ -33,7 +33,7 @@ from athena_reports.rows.writer import write_files
 from athena_reports.settings import settings
 
 CASE_FILE = "case.yaml"
-# The reason of a query whose SQL may be right, but which the local Athena does not run.
+# How a query fails whose SQL may be right, but which the local Athena cannot run.
 _NOT_DONE = re.compile(r"NOT_SUPPORTED: (line \d+:\d+: )?the local Athena")
 
 
@@ -49,7 +49,7 @@ class CaseFile(BaseModel, frozen=True, extra="forbid"):
 
     period: Annotated[str, BeforeValidator(_as_text)]  # its id
     cadence: str = ""  # needed where the id does not tell
-    cte: str = ""  # a CTE of the SQL, if its rows are the expected ones
+    cte: str = ""  # a CTE of the SQL whose rows are expected; empty for those of the report
 
 
 Outcome = Literal["passed", "failed", "not run", "accepted"]
@@ -64,7 +64,7 @@ _STYLES: dict[Outcome, str] = {
 class CaseResult(BaseModel, frozen=True):
     """What became of a case.
 
-    A case that is not run has SQL that the local Athena does not do. The report may be right.
+    A case is not run if the local Athena cannot run its SQL. The report may be right.
     """
 
     report: str
@@ -72,8 +72,8 @@ class CaseResult(BaseModel, frozen=True):
     outcome: Outcome
     seconds: float
     problem: str = ""
-    expected: tuple[Row, ...] = ()  # the header first
-    found: tuple[Row, ...] = ()
+    expected: tuple[Row, ...] = ()  # the header first; empty unless other rows came out
+    found: tuple[Row, ...] = ()  # what came out, the header first
 
 
 def case_folders(root: Path, names: Sequence[str]) -> list[Path]:
@@ -84,7 +84,7 @@ def case_folders(root: Path, names: Sequence[str]) -> list[Path]:
         names: Reports (`report`) or cases (`report/case`); empty for all.
 
     Raises:
-        CaseError: If there is no case, or none of a name.
+        CaseError: If there is no case at all, or none of one of the names.
     """
     folders = sorted(path.parent for path in root.glob(f"*/*/{CASE_FILE}"))
     cases = [_name(folder) for folder in folders]
@@ -131,6 +131,7 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
 
     Raises:
         CaseError: If the services are not local ones.
+        BotoCoreError: They do not answer.
     """
     if not environ.get("AWS_ENDPOINT_URL"):
         raise CaseError(
@@ -181,7 +182,7 @@ class _Result(NamedTuple):
 
     content: bytes  # the rows as a CSV file
     rows: tuple[Row, ...]
-    failed_checks: str  # what they say; empty if all hold
+    failed_checks: str  # what the failed checks say; empty if none failed
 
 
 def _run(folder: Path, reports: Declared, aws: Aws) -> _Result:
@@ -218,7 +219,7 @@ def _read(path: Path) -> CaseFile:
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
         return CaseFile.model_validate(fields)
-    except (ValidationError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:  # not UTF-8, no YAML, no date, no such field
         raise CaseError(f"{path}: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""`python -m athena_reports`: look at a report before it is paid."""
+"""`python -m athena_reports`: the commands for those who write reports."""
 
 import json
 import logging
@@ -113,7 +113,7 @@ def preview(
 ) -> None:
     """Show what a period would query, which partitions it reads, and what it costs.
 
-    Nothing is published. It fails if a check of the rows does.
+    Nothing is published. With --run it fails if the period would not be published.
     """
     from athena_reports.authors import preview as previews
     from athena_reports.authors.report_files import find_report
@@ -168,7 +168,7 @@ def plan(
     show_progress = partial(progress.print, style="dim")
     declared, _ = find_report(report, "", _reports())
     dag_id = declared.dag.dag_id
-    key_columns = key or ()
+    key_columns = tuple(key) if key else ()
     aws = Aws.connect()
     airflow = None
     if apply:
@@ -177,10 +177,11 @@ def plan(
     periods = plans.published_before(declared, last, aws)
     plans.check_comparable(declared, periods, key_columns, aws)
     environment = settings().environment
-    if airflow is not None:  # before anything is paid
+    if airflow is not None:  # it is asked before anything is paid, and again at the end
         require_dag(airflow, dag_id, environment=environment, logic=declared.logic)
 
-    # Also where nobody is asked for a yes: it raises an error for what a run would not start.
+    # This also ends the command if a run would not start one of the queries. So it is called even
+    # if nobody is asked for a yes.
     cost = expected_cost(declared, periods, aws)
     separable = plans.with_published_sql(declared, periods, aws)
     separated = list(separable)
@@ -226,15 +227,18 @@ def _restate(
     change_plan: "ChangePlan", declared: "DeclaredReport", airflow: "Airflow", progress: Console
 ) -> None:
     """Let Airflow restate what changes, and list what began, also if an error ends it."""
-    from athena_reports.authors.airflow_api import restate, restating_run_id
+    from athena_reports.authors.airflow_api import AirflowApiError, restate, restating_run_id
 
     dag_id = change_plan.dag_id
     outcomes = []
+    unanswered_period = ""  # whose run was asked for, but not yet answered
     not_begun = [planned.period for planned in change_plan.restatable]
     try:
         for planned in change_plan.restatable:
             run_id = restating_run_id(planned.period, declared.logic, planned.version)
+            unanswered_period = planned.period
             run = restate(airflow, dag_id, planned.period, run_id)
+            unanswered_period = ""
             not_begun.remove(planned.period)
             outcome = f"{dag_id} restates {planned.period} in run {run_id}."
             if run.is_earlier:
@@ -242,6 +246,10 @@ def _restate(
             if run.state in ("failed", "success"):
                 outcome += " Clear it in Airflow to run it again."
             outcomes.append(outcome)
+    except AirflowApiError as error:
+        if error.is_refusal:
+            unanswered_period = ""
+        raise
     finally:
         for outcome in outcomes:
             progress.print(outcome, soft_wrap=True)
@@ -249,7 +257,10 @@ def _restate(
             problem = f"{dag_id} does not restate {period_id}, which would not be published."
             progress.print(problem, soft_wrap=True)
         for period_id in not_begun:
-            progress.print(f"{dag_id} has not begun to restate {period_id}.", soft_wrap=True)
+            problem = f"{dag_id} has not begun to restate {period_id}."
+            if period_id == unanswered_period:
+                problem = f"{dag_id} may have begun to restate {period_id}."
+            progress.print(problem, soft_wrap=True)
 
 
 @app.command()
@@ -331,7 +342,8 @@ def run_cases(
     from athena_reports.authors import cases
     from athena_reports.authors.trial import Aws
 
-    folders = cases.case_folders(folder, names or [])
+    case_names = names if names else []
+    folders = cases.case_folders(folder, case_names)
     console = Console()
     aws = Aws.connect()
     all_reports = _reports()
@@ -425,7 +437,7 @@ def main() -> None:
 
     from athena_reports.aws.errors import call_verdict
 
-    # Airflow and botocore say how they were set up, on standard output.
+    # Airflow and botocore log how they were set up to standard output, among what is printed.
     logging.disable(logging.WARNING)
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
     os.environ["PYTHONWARNINGS"] = "ignore"
@@ -447,10 +459,10 @@ def main() -> None:
 
 @contextmanager
 def _unwound_by_signals() -> Iterator[None]:
-    """End the command by SIGTERM and SIGHUP as Ctrl-C does, so that a paid query is stopped.
+    """Let SIGTERM and SIGHUP end the command as Ctrl-C does, so that a paid query is stopped.
 
-    The exit code is that of a shell for a process that the signal killed: 143 or 129. Once a signal
-    has come, further ones are ignored, so that they do not break off the stop of the query.
+    The exit code after them is 143 or 129, as a shell has it for a process that they killed. Once a
+    signal has come, further ones are ignored, so that they do not break off the stop of the query.
     """
     received: list[int] = []
     handlers: dict[int, Any] = {}
@@ -459,12 +471,13 @@ def _unwound_by_signals() -> Iterator[None]:
         received.append(number)
         for handled in handlers:
             signal.signal(handled, signal.SIG_IGN)
-        # What imports DAG files and asks questions knows that Ctrl-C ends the command.
+        # No other exception: the import of DAG files catches all but this one, and typer's
+        # questions end by it.
         raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         handler = signal.getsignal(number)
-        if handler is signal.SIG_IGN:  # as under nohup
+        if handler is signal.SIG_IGN:  # as under nohup, which wants it to stay ignored
             continue
         handlers[number] = handler
         signal.signal(number, interrupt)

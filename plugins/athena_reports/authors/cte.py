@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from athena_reports.errors import AthenaReportsError
 
-# A comment, a text, a quoted name, a word, a parenthesis, or any other character.
+# One of these, the first that fits: a comment, a text, a quoted name, a word, a parenthesis, or any
+# other character. Spaces are between tokens.
 TOKEN = re.compile(r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|\w+|[()]|\S""", re.DOTALL)
-_NAME = re.compile(r'["\w]')
+_BEGINS_NAME = re.compile(r'["\w]')
 _MAIN_QUERY = ("SELECT", "VALUES", "TABLE")  # the words that begin the query after the CTEs
 
 
@@ -17,12 +18,18 @@ class CteError(AthenaReportsError):
 
 
 class _Word(NamedTuple):
+    """A word or a quoted name of a query, and where it starts."""
+
     text: str
     start: int
 
 
 def select_from(cte: str, sql: str) -> str:
     """Return SQL that gives the rows of a CTE. The CTEs of the SQL stay as they are.
+
+    Args:
+        cte: The name of the CTE, without quotes, as the SQL writes it.
+        sql: A query that begins with WITH.
 
     Raises:
         CteError: If the SQL has no such CTE.
@@ -39,6 +46,7 @@ def select_from(cte: str, sql: str) -> str:
             end_of_ctes = word.start
             break
         if word.text.upper() == "AS":
+            # A list of columns may stand between name and AS, but its words are not outer ones.
             ctes.append(previous.strip('"'))
         previous = word.text
     if cte not in ctes:
@@ -50,7 +58,7 @@ def select_from(cte: str, sql: str) -> str:
 
 
 def _outer_words(sql: str) -> Iterator[_Word]:
-    """Yield the words and quoted names that stand in no parentheses, comment or text."""
+    """Yield the words and quoted names outside of parentheses, comments and texts."""
     depth = 0
     for match in TOKEN.finditer(sql):
         text = match[0]
@@ -58,5 +66,5 @@ def _outer_words(sql: str) -> Iterator[_Word]:
             depth += 1
         elif text == ")":
             depth -= 1
-        elif depth == 0 and _NAME.match(text):
+        elif depth == 0 and _BEGINS_NAME.match(text):
             yield _Word(text, match.start())

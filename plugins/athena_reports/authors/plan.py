@@ -1,7 +1,7 @@
 """What an edited report would change.
 
-Its last published periods are made anew, and compared with what is published. The data may have
-changed too since then. What is due to that is told apart from the edit, where it can be.
+Its last published periods are queried again, and compared with what is published. The data may have
+changed too since then: late data. What changes by it is told apart from the edit, where it can be.
 """
 
 import shutil
@@ -14,8 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import Aws, Trial, trial
-from athena_reports.aws.s3 import split_uri
+from athena_reports.authors.trial import Aws, trial, warn, why_not_published
+from athena_reports.aws.s3 import S3Error, split_uri
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
@@ -26,7 +26,6 @@ from athena_reports.publication.manifest import Manifest
 from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.queries.input_partitions import find_partitions
 from athena_reports.queries.ownership import query_of
-from athena_reports.rows.checks import failures
 from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.differences import Change, Differences, Value, find_differences
 from athena_reports.rows.engine import Engine
@@ -40,8 +39,9 @@ class PlanError(AthenaReportsError):
 class Separation(BaseModel, frozen=True):
     """What changes by late data, and what by the edit, with what it cost to tell them apart.
 
-    The published SQL with today's transforms, on today's data, stands between the two. It is not
-    run if nothing was edited.
+    To tell them apart, the published SQL with today's transforms is run on today's data. Its rows
+    stand between the published and the edited ones. It is not run if nothing was edited: then all
+    is late data.
     """
 
     late_data: Differences  # from what is published to what the published SQL gives today
@@ -53,9 +53,10 @@ class Separation(BaseModel, frozen=True):
 class PlannedPeriod(BaseModel, frozen=True):
     """A period as it is published, and as it would be.
 
-    `separation` is None if nothing changes, or if `not_separated` says why late data and the edit
-    are not told apart. Then `newer_partitions` has the partitions of its inputs, with their tables,
-    that were written after the published query was submitted; None if they cannot be looked at.
+    If something changes, either `separation` tells late data from the edit, or `not_separated` says
+    why they are not told apart. In the second case `newer_partitions` has the partitions of its
+    inputs, with their tables, that were written after the published query was submitted; None if
+    they cannot be looked at.
     """
 
     period: str
@@ -139,8 +140,8 @@ def with_published_sql(
 ) -> dict[Period, int]:
     """Return the periods whose published SQL can tell late data from the edit, if it is run too.
 
-    Of each it returns the bytes that this SQL scanned when it was published. In these periods
-    something was edited, and not the transforms: the SQL has all the rest.
+    Of each it returns the bytes that this SQL scanned when it was published. These are the periods
+    whose SQL was edited since, or anything else that shows in it, but not the transforms.
     """
     scanned_bytes = {}
     for period in periods:
@@ -162,8 +163,8 @@ def make_plan(
 ) -> ChangePlan:
     """Pay the query of each period, and compare its rows with the published ones.
 
-    Nothing is published. What Athena wrote is removed. What an interrupted plan leaves expires with
-    the other query results.
+    Nothing is published. What Athena wrote is removed. What cannot be removed, or is left by an
+    interrupted plan, expires with the other query results.
 
     Args:
         declared: The report, as it is edited.
@@ -174,8 +175,11 @@ def make_plan(
         separated: Periods of `with_published_sql` whose published SQL is paid too, if they change.
 
     Raises:
-        QueryFailedError: A query does not succeed.
+        ScanLimitError: A run of a period would not start its query.
+        QueryFailedError: The query of a period does not succeed.
         AthenaReportsError: What is published or queried cannot be read, or a transform fails.
+        ClientError: AWS refused a call, or did not serve it.
+        BotoCoreError: Likewise, if a call was not sent or not answered.
     """
     planned = []
     for period in periods:
@@ -193,12 +197,18 @@ class _Comparison:
     ) -> None:
         self.declared = declared
         self.period = period
-        self.key = key or declared.key
+        self.key = key
+        if not key:
+            self.key = declared.key
         self.aws = aws
         self.location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
         self.manifest = _published(declared, period, aws)
 
     def planned(self, *, is_separated: bool) -> PlannedPeriod:
+        """Run the edited report and compare.
+
+        `is_separated` says whether the published SQL may be paid too.
+        """
         with trial(self.declared, self.period, self.aws, command="plan") as done:
             _remove_result(done.execution.output_location, self.aws)
             published = _Rows(done.engine.folder / "published.parquet", self.manifest.columns)
@@ -210,7 +220,7 @@ class _Comparison:
                 version=self.manifest.version,
                 rows=done.table.rows,
                 differences=differences,
-                failed=_why_not_published(self.declared, done),
+                failed=why_not_published(self.declared, done),
                 scanned_bytes=done.execution.scanned_bytes,
                 price_usd=done.execution.price_usd,
             )
@@ -225,7 +235,9 @@ class _Comparison:
                 try:
                     separation = self._separate(published, edited, done.engine)
                     return planned.model_copy(update={"separation": separation})
-                except AthenaReportsError as error:  # the edit may be the way out of it
+                # The edited query is paid already, so its plan is shown anyway. And the edit may be
+                # what lets the SQL run again.
+                except (AthenaReportsError, BotoCoreError, ClientError) as error:
                     problem = f"the published SQL gives no rows today: {error}"
         newer = self._newer_partitions()
         return planned.model_copy(update={"not_separated": problem, "newer_partitions": newer})
@@ -241,21 +253,21 @@ class _Comparison:
         return ""
 
     def _separate(self, published: "_Rows", edited: "_Rows", engine: Engine) -> Separation:
-        """Run the published SQL on today's data, and compare its rows with both others."""
+        """Run the published SQL on today's data, and compare its rows with the other two."""
         manifest = self.manifest
         uri = self.location.sql_uri(manifest.version, manifest.query.sql_sha256)
         content, _ = self.aws.s3.read(uri)
         sql = query_of(content.decode())
         with trial(self.declared, self.period, self.aws, command="plan", sql=sql) as done:
             _remove_result(done.execution.output_location, self.aws)
-            # The engine that compares reads in its own folder alone.
+            # The engine that compares can read in its own folder alone.
             path = engine.folder / "published_sql.parquet"
             shutil.copyfile(done.table.path, path)
-            today = _Rows(path, done.table.columns)
+            published_sql_today = _Rows(path, done.table.columns)
             execution = done.execution
         return Separation(
-            late_data=self._differences(published, today, engine),
-            edit=self._differences(today, edited, engine),
+            late_data=self._differences(published, published_sql_today, engine),
+            edit=self._differences(published_sql_today, edited, engine),
             scanned_bytes=execution.scanned_bytes,
             price_usd=execution.price_usd,
         )
@@ -300,21 +312,14 @@ class _Comparison:
 
 
 class _Rows(NamedTuple):
-    """Rows of the period as a Parquet file in the folder of the engine that compares."""
+    """Rows of a period as a Parquet file in the folder of the engine that compares."""
 
     path: Path
     columns: Sequence[TableColumn]
 
 
-def _why_not_published(declared: DeclaredReport, done: Trial) -> str:
-    """Return what would keep a run from publishing these rows; empty if nothing would."""
-    empty = declared.report.empty
-    if not done.table.rows and empty != "publish":
-        return f'There are no rows, and the report says empty="{empty}".'
-    return failures(done.checks)
-
-
 def _published(declared: DeclaredReport, period: Period, aws: Aws) -> Manifest:
+    """Return the manifest of a published period; PlanError if it has no Parquet."""
     location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
     manifest, _ = read_manifest(location, aws.s3)
     if manifest is None or not manifest.parquet_key:
@@ -325,10 +330,14 @@ def _published(declared: DeclaredReport, period: Period, aws: Aws) -> Manifest:
 
 
 def _remove_result(uri: str, aws: Aws) -> None:
+    """Remove what Athena wrote for a query. The plan is shown also if that fails."""
     _, object_key = split_uri(uri)
-    # A managed result is not an object.
-    if object_key:
+    if not object_key:  # the workgroup manages its results
+        return
+    try:
         aws.s3.delete([uri, f"{uri}.metadata"])
+    except S3Error as error:
+        warn(f"{error} It expires with the other query results.")
 
 
 def markdown(plan: ChangePlan) -> str:
@@ -358,7 +367,10 @@ def markdown(plan: ChangePlan) -> str:
 
 
 def _separations(plan: ChangePlan) -> list[str]:
-    """Return a table of the periods where late data and the edit are told apart."""
+    """Return a table of the periods where late data and the edit are told apart.
+
+    The published SQL, which tells them apart, is paid in the row of the late data.
+    """
     lines = [
         "",
         "| period | by | added | removed | changed | in columns | scanned bytes | USD |",
@@ -370,7 +382,7 @@ def _separations(plan: ChangePlan) -> list[str]:
         if separation is None:
             continue
         cost = ["", ""]
-        if separation.scanned_bytes:
+        if separation.scanned_bytes:  # the published SQL was run
             cost = _cost(separation.scanned_bytes, separation.price_usd)
         counts = _counts(separation.late_data)
         lines.append(_table_row([planned.period, "late data", *counts, *cost]))
@@ -383,10 +395,11 @@ def _separations(plan: ChangePlan) -> list[str]:
 
 def _doubt(planned: PlannedPeriod) -> str:
     """Say that a part of the changes may not be due to the edit."""
-    newer = "No partition of its inputs is newer than what is published."
     if planned.newer_partitions is None:
         newer = "The partitions of its inputs cannot be looked at."
-    elif planned.newer_partitions:
+    elif not planned.newer_partitions:
+        newer = "No partition of its inputs is newer than what is published."
+    else:
         partitions = ", ".join(planned.newer_partitions)
         newer = f"These partitions are newer than what is published: {partitions}."
     problem = planned.not_separated

@@ -17,14 +17,22 @@ from rich.text import Text
 
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.table_uses import TableUses, table_uses
-from athena_reports.authors.trial import CALLS_AT_ONCE, Aws, measured, refusal, trial
+from athena_reports.authors.trial import (
+    CALLS_AT_ONCE,
+    Aws,
+    measured,
+    refusal,
+    trial,
+    why_not_published,
+)
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.queries.input_partitions import InputPartitions, find_partitions
 from athena_reports.queries.prices import price_usd
+from athena_reports.reports.input import Input
 from athena_reports.reports.sql_template import SqlInput
-from athena_reports.rows.checks import CheckResult, failures
+from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError
 
@@ -33,16 +41,13 @@ _FIRST_ROWS = "SELECT columns(*)::VARCHAR FROM {source} LIMIT {rows}"
 
 
 class InputPreview(BaseModel, frozen=True):
-    """The partitions of a table that a period needs; `bytes` are those of all its columns.
+    """The partitions of a table that a period needs."""
 
-    `uses` is how often the SQL scans the table.
-    """
-
-    table: str
+    table: str  # with its database
     partitions: tuple[str, ...]  # those that are there
     missing: tuple[str, ...]
-    bytes: int
-    uses: int
+    bytes: int  # of all columns of these partitions
+    uses: int  # how often the SQL scans the table; 1 if its words do not tell
 
 
 class Estimate(BaseModel, frozen=True):
@@ -61,18 +66,19 @@ class Estimate(BaseModel, frozen=True):
 
 
 class TrialPreview(BaseModel, frozen=True):
-    """What the query gave; values are texts, as DuckDB writes them, NULL is None."""
+    """What the query gave."""
 
     scanned_bytes: int
     price_usd: float | None
     rows: int
-    columns: dict[str, str]
-    first_rows: list[tuple[str | None, ...]]
+    columns: dict[str, str]  # name and type, as DuckDB calls it
+    first_rows: list[tuple[str | None, ...]]  # values as DuckDB writes them; None for NULL
     checks: tuple[CheckResult, ...]
+    failed: str = ""  # why it would not be published, such as a failed check; empty if it would
 
 
 class Preview(BaseModel, frozen=True):
-    """A period of a report, before it is paid; `trial` is None if its query was not run."""
+    """A period of a report before its run; `trial` is None if its query was not paid."""
 
     dag_id: str
     period: PublishedPeriod
@@ -86,7 +92,13 @@ class Preview(BaseModel, frozen=True):
 
 
 def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
-    """Look at a period, without its query."""
+    """Look at a period, and pay nothing.
+
+    Raises:
+        AthenaReportsError: Glue or S3 refused a call, or did not serve it.
+        ClientError: Likewise.
+        BotoCoreError: A call was not sent or not answered.
+    """
     sql = declared.sql(period)
     report = declared.report
     partitions_of_inputs = find_partitions(
@@ -100,6 +112,7 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
     uses = _table_uses(sql, declared, period)
     inputs = tuple(_input(partitions, uses, aws) for partitions in partitions_of_inputs)
     undeclared = _undeclared(uses, inputs)
+    # Until then, files can still come into its partitions.
     has_settled = period.end_utc + report.late_by <= datetime.now(UTC)
     is_upper_bound = uses.are_filtered and has_settled and not undeclared
     expected = estimate(declared, period, inputs, aws, is_upper_bound=is_upper_bound)
@@ -119,7 +132,7 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
 
 
 def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
-    """Pay the query of a period that was looked at; nothing is published.
+    """Pay the query of a period that was looked at, and add what it gave; nothing is published.
 
     Args:
         unpaid: What `preview` returned.
@@ -129,13 +142,17 @@ def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: 
 
     Raises:
         ScanLimitError: A run of the period would not start its query.
+        QueryFailedError: The query does not succeed.
+        AthenaReportsError: Its result cannot be read, or a transform fails.
+        ClientError: AWS refused a call, or did not serve it.
+        BotoCoreError: Likewise, if a call was not sent or not answered.
     """
     return unpaid.model_copy(update={"trial": _trial(declared, period, aws)})
 
 
 def would_fail(paid: Preview) -> bool:
-    """Return whether a check would keep a run from publishing the rows of a paid preview."""
-    return paid.trial is not None and bool(failures(paid.trial.checks))
+    """Return whether something would keep a run from publishing the rows of a paid preview."""
+    return paid.trial is not None and paid.trial.failed != ""
 
 
 def estimate(
@@ -148,8 +165,15 @@ def estimate(
 ) -> Estimate | None:
     """Return what a period's query will scan.
 
-    `is_upper_bound` says whether it scans the partitions of its inputs at most, as often as `uses`
-    says. None if no period is published and there are no inputs: then nothing says what it will be.
+    None if no period is published and there are no inputs: then nothing says what it will be.
+
+    Args:
+        declared: The report.
+        period: The period.
+        inputs: The partitions that it needs.
+        aws: The services.
+        is_upper_bound: Whether it is certain that the query scans nothing but these partitions, and
+            those of an input as often as its `uses` says.
     """
     scan = measured(declared, period, aws)
     if scan is not None:
@@ -194,7 +218,7 @@ def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws)
 
 
 def cost_of(scans: Sequence[int], aws: Aws) -> str:
-    """Say what queries will scan and cost that scan so many bytes each."""
+    """Say what queries will scan and cost together, from what each scans in bytes."""
     return f"about {_cost(sum(scans), _total_price(scans, aws))}"
 
 
@@ -218,20 +242,14 @@ def _table_uses(sql: str, declared: DeclaredReport, period: Period) -> TableUses
     sql_period = SqlPeriod(period, report.late_by)
     filters: dict[str, set[str]] = {}
     for source in report.inputs:
-        texts = {SqlInput(source, sql_period).partitions}
-        read_periods = [sql_period]
-        if source.previous:
-            read_periods.append(sql_period.previous)
-        for read_period in read_periods:
-            text = read_period.partitions(
-                *source.columns, zone=source.zone, format=source.format, kind=source.kind
-            )
-            texts.add(text)
+        predicates = _filters(source, sql_period)
         table = source.table.lower()
-        database = source.database or settings().database
-        filters[f"{database.lower()}.{table}"] = texts
-        if database == settings().database:
-            filters[table] = texts
+        database = settings().database
+        if source.database:
+            database = source.database
+        filters[f"{database.lower()}.{table}"] = predicates
+        if database == settings().database:  # then the SQL need not name it
+            filters[table] = predicates
     uses = table_uses(sql, filters)
     number: Counter[str] = Counter()
     for name, scans in uses.number.items():
@@ -241,21 +259,40 @@ def _table_uses(sql: str, declared: DeclaredReport, period: Period) -> TableUses
     return TableUses(number, uses.are_filtered)
 
 
+def _filters(source: Input, sql_period: SqlPeriod) -> set[str]:
+    """Return the predicates that keep a scan within the partitions that the period needs.
+
+    They are that of the input itself, and those of the single periods that it reads.
+    """
+    periods = [sql_period]
+    if source.previous:
+        periods.append(sql_period.previous)
+    predicates = {SqlInput(source, sql_period).partitions}
+    for read_period in periods:
+        predicate = read_period.partitions(
+            *source.columns, zone=source.zone, format=source.format, kind=source.kind
+        )
+        predicates.add(predicate)
+    return predicates
+
+
 def _undeclared(uses: TableUses, inputs: Sequence[InputPreview]) -> tuple[str, ...]:
-    declared = {source.table.lower() for source in inputs}
-    return tuple(sorted(table for table in uses.number if table not in declared))
+    declared_tables = {source.table.lower() for source in inputs}
+    return tuple(sorted(table for table in uses.number if table not in declared_tables))
 
 
 def _input(partitions: InputPartitions, uses: TableUses, aws: Aws) -> InputPreview:
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
         sizes = threads.map(partial(_stored_bytes, aws=aws), partitions.folders.values())
     coverage = partitions.coverage
+    # At least once: the words of the SQL may not tell, and the report says that it reads the table.
+    uses_at_least = max(1, uses.number[coverage.table.lower()])
     return InputPreview(
         table=coverage.table,
         partitions=tuple(partitions.folders),
         missing=(*coverage.absent, *coverage.outside),
         bytes=sum(sizes),
-        uses=max(1, uses.number[coverage.table.lower()]),
+        uses=uses_at_least,
     )
 
 
@@ -274,6 +311,7 @@ def _trial(declared: DeclaredReport, period: Period, aws: Aws) -> TrialPreview:
             columns={column.name: column.type for column in done.table.columns},
             first_rows=done.engine.connection.sql(sql).fetchall(),
             checks=done.checks,
+            failed=why_not_published(declared, done),
         )
 
 
@@ -286,8 +324,8 @@ def show(result: Preview, console: Console) -> None:
     if result.trial is not None:
         show_trial(result.trial, console)
     elif result.refused:
-        refusal = "A run of this period would be refused."
-        console.print(Text(f"\nNothing was run. {refusal}", style="red"))
+        consequence = "A run of this period would be refused."
+        console.print(Text(f"\nNothing was run. {consequence}", style="red"))
     else:
         next_step = "--run pays the query and shows the first rows."
         console.print(Text(f"\nNothing was run. {next_step}", style="dim"))
@@ -341,6 +379,8 @@ def show_trial(result: TrialPreview, console: Console) -> None:
     console.print(grid)
     for check in result.checks:
         console.print(_outcome(check))
+    if result.failed:
+        console.print(Text(f"It would not be published. {result.failed}", style="red"))
     cost = _cost(result.scanned_bytes, result.price_usd)
     console.print(f"It scanned {cost}. Nothing is published.")
 
@@ -377,6 +417,7 @@ def size(number: int) -> str:
 
 
 def _range(partitions: Sequence[str]) -> str:
+    """Return partitions as text, from the first to the last if they are many."""
     if not partitions:
         return "none"
     if len(partitions) <= 3:

@@ -5,20 +5,21 @@ twice.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple, TypeAlias, Union
 
 from athena_reports.authors.cte import TOKEN
 
-# What stands in parentheses is one item of the items around it.
+# SQL as its words and signs. What stands in parentheses or brackets is one item of those around it.
 _Item: TypeAlias = Union[str, "_Items"]
 _Items: TypeAlias = tuple[_Item, ...]
 
 _QUERY_WORDS = {"SELECT", "WITH", "VALUES", "TABLE"}
 _SET_WORDS = {"UNION", "INTERSECT", "EXCEPT"}
 _END_OF_FROM = {"WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT", "OFFSET", "FETCH"}
-_END_OF_WHERE = _END_OF_FROM - {"WHERE"}
-_LOOSENING_WORDS = {"OR", "NOT"}  # with one of them, a filter may leave rows of other partitions
+# What can follow a condition of a WHERE that has to hold.
+_END_OF_CONDITION = (_END_OF_FROM - {"WHERE"}) | {"AND", ";"}
+_LOOSENING_WORDS = {"OR", "CASE"}  # with one of them, a condition need not hold
 
 
 class TableUses(NamedTuple):
@@ -26,8 +27,9 @@ class TableUses(NamedTuple):
 
     Attributes:
         number: How often it scans each, by the name in the SQL: in lower case, with the database if
-            that stands there.
-        are_filtered: Whether it is certain that this is all, and that each scan is filtered.
+            the SQL names it.
+        are_filtered: Whether it is certain that the query scans no other tables, and that each scan
+            is filtered.
     """
 
     number: Counter[str]
@@ -39,8 +41,8 @@ def table_uses(sql: str, filters: Mapping[str, Collection[str]]) -> TableUses:
 
     Args:
         sql: The rendered query.
-        filters: Predicates in parentheses, by the name of a table. A scan counts as filtered if its
-            WHERE demands one of them.
+        filters: Predicates in parentheses, by the name of a table as `number` has it. A scan counts
+            as filtered if one of them must hold for the WHERE of its SELECT to hold.
     """
     filters_of_table = {}
     for table, predicates in filters.items():
@@ -51,15 +53,15 @@ def table_uses(sql: str, filters: Mapping[str, Collection[str]]) -> TableUses:
 
 
 def _items(sql: str) -> _Items:
-    """Return the words and signs of SQL, without comments."""
-    outer: list[list[_Item]] = [[]]
+    """Return the items of SQL, without comments."""
+    outer: list[list[_Item]] = [[]]  # the items so far: of the SQL, then of each open parenthesis
     for match in TOKEN.finditer(sql):
         text = match[0]
         if text.startswith(("--", "/*")):
             continue
-        if text == "(":
+        if text in ("(", "["):
             outer.append([])
-        elif text == ")" and len(outer) > 1:
+        elif text in (")", "]") and len(outer) > 1:
             inner = tuple(outer.pop())
             outer[-1].append(inner)
         else:
@@ -70,38 +72,77 @@ def _items(sql: str) -> _Items:
     return tuple(outer[0])
 
 
-def _word(items: _Items, place: int) -> str:
-    """Return the word at a place in upper case; empty if there is none, or parentheses."""
+def _text(items: _Items, place: int) -> str:
+    """Return the word or sign at a place; empty if there is none, or parentheses."""
     if not 0 <= place < len(items):
         return ""
     item = items[place]
     if isinstance(item, str):
-        return item.upper()
+        return item
     return ""
 
 
+def _word(items: _Items, place: int) -> str:
+    """Return the word or sign at a place in upper case, to be compared with those of SQL."""
+    return _text(items, place).upper()
+
+
+def _name(items: _Items, place: int) -> str:
+    """Return the name at a place as Athena compares it: in lower case, without quotes."""
+    return _text(items, place).strip('"').lower()
+
+
+def _inside(items: _Items, place: int) -> _Items | None:
+    """Return what stands in the parentheses at a place; None if there are none."""
+    if place < len(items):
+        item = items[place]
+        if isinstance(item, tuple):
+            return item
+    return None
+
+
 def _is_query(items: _Items) -> bool:
+    """Return whether the inside of parentheses is a query, also one in parentheses of its own."""
     if _word(items, 0) in _QUERY_WORDS:
         return True
-    return bool(items) and isinstance(items[0], tuple) and _is_query(items[0])
+    inside = _inside(items, 0)
+    return inside is not None and _is_query(inside)
+
+
+def _must_hold(items: _Items, place: int) -> bool:
+    """Return whether the parentheses at a place in a WHERE are a condition that AND connects.
+
+    Those of `(a) = false`, `NOT (a)` and `f(a)` are not.
+    """
+    is_last = place == len(items) - 1
+    is_ended = is_last or _word(items, place + 1) in _END_OF_CONDITION
+    return is_ended and _word(items, place - 1) in ("WHERE", "AND")
 
 
 class _Select:
-    """One SELECT: the tables that it names itself, and what its WHERE demands."""
+    """One SELECT: the tables that its own FROM names, and the conditions in its WHERE.
+
+    A subquery is another SELECT.
+    """
 
     def __init__(self) -> None:
         self.tables: list[str] = []
-        self.demanded: set[_Item] = set()
-        self.is_loose = False  # the WHERE has an OR or a NOT outside of parentheses
+        self.conditions: set[_Item] = set()  # those in parentheses
+        self.is_loose = False  # a word of the WHERE says that not all of them have to hold
 
 
 class _Reader:
+    """Counts scans, and notes on its way in `are_filtered` what keeps it from being certain."""
+
     def __init__(self, filters: Mapping[str, Collection[_Item]]) -> None:
         self.filters = filters
         self.are_filtered = True
 
     def query(self, items: _Items, outer_ctes: Mapping[str, Counter[str]]) -> Counter[str]:
-        """Return how often a query scans each table."""
+        """Return how often a query scans each table.
+
+        `outer_ctes` are those of the queries around it, with how often each scans each table.
+        """
         ctes = dict(outer_ctes)
         place = 0
         if _word(items, 0) == "WITH":
@@ -121,15 +162,16 @@ class _Reader:
             self.are_filtered = False  # nobody knows how often it reads itself
             place += 1
         while place < len(items):
-            name = _name(items[place])
+            name = _name(items, place)
             if is_recursive:
-                ctes[name] = Counter()
+                ctes[name] = Counter()  # it is no table inside of itself
+            # Names of columns may stand between name and AS.
             while place < len(items) and _word(items, place) != "AS":
                 place += 1
             place += 1
-            inner = items[place] if place < len(items) else ""
-            if isinstance(inner, tuple):
-                ctes[name] = self.query(inner, ctes)
+            inside = _inside(items, place)
+            if inside is not None:
+                ctes[name] = self.query(inside, ctes)
             place += 1
             if _word(items, place) != ",":
                 break
@@ -144,7 +186,11 @@ class _Reader:
         *,
         is_relation_next: bool,
     ) -> Counter[str]:
-        """Return how often a SELECT, or the inside of parentheses in its FROM, scans each table."""
+        """Return how often a SELECT, or the inside of parentheses in its FROM, scans each table.
+
+        The tables and conditions that it meets are added to `select`. `is_relation_next` says
+        whether the first item is a table or a subquery: in the parentheses of a FROM it is.
+        """
         number: Counter[str] = Counter()
         is_in_from = is_relation_next
         is_in_where = False
@@ -160,11 +206,11 @@ class _Reader:
                     number += self._read(item, ctes, select, is_relation_next=True)
                 else:
                     number += self._read_expression(item, ctes)
-                    if is_in_where:
-                        select.demanded.add(item)
+                    if is_in_where and _must_hold(items, place - 1):
+                        select.conditions.add(item)
                 is_relation_next = False
             elif word in ("FROM", "JOIN"):
-                # Not that of `a IS DISTINCT FROM b`.
+                # The FROM of `a IS DISTINCT FROM b` is none of a query.
                 is_relation_next = _word(items, place - 2) != "DISTINCT"
                 is_in_from = is_in_from or is_relation_next
             elif (word == "TABLE" and place == 1) or (word == "," and is_in_from):
@@ -177,19 +223,19 @@ class _Reader:
                 select.is_loose = True
             elif is_relation_next and word != "LATERAL":
                 is_relation_next = False
-                name = _name(item)
+                parts = [_name(items, place - 1)]
                 while _word(items, place) == ".":
-                    name += "." + _name(items[place + 1])
+                    parts.append(_name(items, place + 1))
                     place += 2
-                is_function = place < len(items) and isinstance(items[place], tuple)
-                if is_function:  # such as UNNEST
-                    continue
-                if name in ctes:
+                name = ".".join(parts[-2:])  # without a catalog
+                if _inside(items, place) is not None:  # a function
+                    if name != "unnest":
+                        self.are_filtered = False  # nobody knows what it scans, as in TABLE(f(a))
+                elif name in ctes:
                     number += ctes[name]
                 else:
-                    table = ".".join(name.split(".")[-2:])  # without a catalog
-                    number[table] += 1
-                    select.tables.append(table)
+                    number[name] += 1
+                    select.tables.append(name)
         return number
 
     def _read_expression(self, items: _Items, ctes: Mapping[str, Counter[str]]) -> Counter[str]:
@@ -211,10 +257,12 @@ class _Reader:
         """Note a SELECT that may scan more of a table than the filtered partitions."""
         if not select.tables:
             return
-        if select.is_loose or len(set(select.tables)) < len(select.tables):
+        # Of a table that is named twice, one filter may bound only one.
+        has_repeated_table = len(set(select.tables)) < len(select.tables)
+        if select.is_loose or has_repeated_table:
             self.are_filtered = False
         for table in select.tables:
-            if not select.demanded.intersection(self.filters.get(table, ())):
+            if not select.conditions.intersection(self.filters.get(table, ())):
                 self.are_filtered = False
 
 
@@ -228,8 +276,3 @@ def _split_at_set_words(items: _Items) -> Iterator[_Items]:
             if _word(items, start) in ("ALL", "DISTINCT"):
                 start += 1
     yield items[start:]
-
-
-def _name(item: _Item | Sequence[str]) -> str:
-    """Return a name as Athena compares it."""
-    return str(item).strip('"').lower()

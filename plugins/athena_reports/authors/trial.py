@@ -6,11 +6,12 @@ when its command ends before it does.
 
 import getpass
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uuid import uuid4
@@ -28,7 +29,7 @@ from athena_reports.queries.failures import QueryFailedError
 from athena_reports.queries.lease import LIFETIME, Lease
 from athena_reports.queries.ownership import AuthorMarker, Submission
 from athena_reports.queries.submission import recent_submissions, submit_once
-from athena_reports.rows.checks import CheckResult, run_checks
+from athena_reports.rows.checks import CheckResult, failures, run_checks
 from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.writer import LocalTable
 from athena_reports.settings import settings
@@ -46,9 +47,9 @@ if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
     from mypy_boto3_glue import GlueClient
 
-CALLS_AT_ONCE = 16
+CALLS_AT_ONCE = 16  # to S3
 _TRY_AGAIN = "Run the command again."
-_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
+_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)  # between two looks at a query; the last one repeats
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,23 @@ class Aws:
         try:
             identity = boto3.Session().client("sts", config=config).get_caller_identity()
         except (ClientError, BotoCoreError):
-            return getpass.getuser()
+            return _system_user()
         return identity["Arn"]
+
+
+def _system_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the user has no name, as one that a container is run as
+        return f"uid {os.getuid()}"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a period would publish: the rows, in an engine that is open, and what the checks say."""
+    """What a period would publish: the rows, in an engine that is open, and what the checks say.
+
+    The files of the rows are gone when the `with` block of `trial` ends.
+    """
 
     execution: QueryExecution
     engine: Engine
@@ -122,16 +133,17 @@ def trial(
         aws: The services.
         command: The command that it is for, such as `plan`.
         sql: Another query; empty for the report's.
-        database: Another database, whose rows are compared with nothing published; empty for the
-            report's.
-        is_whole: Whether the rows are those of the report: only then it has transforms and checks
-            for them.
+        database: Another database, such as that of a case. Its rows are compared with no published
+            period, and `max_scan` does not hold. Empty for the database of the settings.
+        is_whole: Whether the query gives what the transforms and checks of the report are for. The
+            query of one CTE does not, so neither is run.
 
     Raises:
-        ScanLimitError: A run of the period would not start its query, so neither is this one. For
-            another database this is not known.
+        ScanLimitError: A run of the period would not start its query, so neither is this one.
         QueryFailedError: The query does not succeed.
         AthenaReportsError: Its result cannot be read, or a transform fails.
+        ClientError: AWS refused a call, or did not serve it.
+        BotoCoreError: Likewise, if a call was not sent or not answered.
     """
     about = f"{declared.dag.dag_id}, period {period.id}"
     report = declared.report
@@ -149,7 +161,6 @@ def trial(
     if execution.state != QueryState.SUCCEEDED:
         raise QueryFailedError(execution, about=about, try_again=_TRY_AGAIN)
     with open_engine(settings().memory_limit, about=about) as engine:
-        # The columns of a published table are asked for after an UNLOAD only, which this is not.
         rows = write_rows(
             execution,
             recipe,
@@ -157,7 +168,7 @@ def trial(
             engine=engine,
             athena=aws.athena,
             s3=aws.s3,
-            published_columns=lambda: None,
+            published_columns=lambda: None,  # only an UNLOAD asks for them, which this is not
         )
         if database:
             checks = run_checks(recipe.checks, rows.table, engine)
@@ -167,7 +178,10 @@ def trial(
 
 
 def measured(declared: DeclaredReport, period: Period, aws: Aws) -> ScanEstimate | None:
-    """Return what a period's query will scan, by published periods; None if there are none."""
+    """Return what a period's query will scan, by published periods.
+
+    None if there are none, or if the report has no table, which is where their bytes are kept.
+    """
     if declared.database is None:
         return None
     return measured_scan(period, aws.glue, database=declared.database, location=declared.location)
@@ -186,6 +200,14 @@ def refusal(declared: DeclaredReport, period: Period, scan: ScanEstimate) -> str
     return ""
 
 
+def why_not_published(declared: DeclaredReport, done: Trial) -> str:
+    """Return what would keep a run from publishing these rows; empty if nothing would."""
+    empty = declared.report.empty
+    if not done.table.rows and empty != "publish":
+        return f'There are no rows, and the report says empty="{empty}".'
+    return failures(done.checks)
+
+
 def _require_small_scan(declared: DeclaredReport, period: Period, aws: Aws) -> None:
     if declared.report.max_scan is None:
         return
@@ -198,7 +220,7 @@ def _require_small_scan(declared: DeclaredReport, period: Period, aws: Aws) -> N
 
 
 def _submission(sql: str, database: str, command: str, aws: Aws) -> Submission:
-    """Return the request, marked as this command's."""
+    """Return the request, whose marker names the author and the command."""
     marker = AuthorMarker(
         environment=settings().environment,
         author=aws.author,
@@ -219,12 +241,20 @@ def _submission(sql: str, database: str, command: str, aws: Aws) -> Submission:
     )
 
 
+@dataclass
+class _Starts:
+    """What is known of the requests that start a query."""
+
+    may_be_started: bool = False  # one was not certainly refused
+
+
 @dataclass(frozen=True)
 class _Shell:
-    """Calls Athena for `submit_once`, as the hook of a task does. Airflow's hook logs to stdout."""
+    """What `submit_once` calls Athena by. A task has its hook, but that logs to standard output."""
 
     aws: Aws
     client: Any
+    starts: _Starts = field(default_factory=_Starts)
     log: ClassVar[logging.Logger] = logging.getLogger(__name__)
 
     def get_conn(self) -> Any:
@@ -233,7 +263,7 @@ class _Shell:
     def sending_once(self) -> "_Shell":
         if self.aws.athena_once is None:
             return self
-        return _Shell(self.aws, self.aws.athena_once)
+        return _Shell(self.aws, self.aws.athena_once, self.starts)
 
     def run_query(
         self,
@@ -250,23 +280,32 @@ class _Shell:
             "ClientRequestToken": client_request_token,
             "WorkGroup": workgroup,
         }
-        return str(self.client.start_query_execution(**request)["QueryExecutionId"])
+        was_started_before = self.starts.may_be_started
+        self.starts.may_be_started = True
+        try:
+            return str(self.client.start_query_execution(**request)["QueryExecutionId"])
+        except (ClientError, BotoCoreError) as error:
+            is_refused = not error_kind(error).retryable
+            if is_refused:
+                self.starts.may_be_started = was_started_before
+            raise
 
 
 def _run(submission: Submission, aws: Aws) -> QueryExecution:
-    """Submit a query, and return its execution when it has ended."""
+    """Submit a query, and return its execution when it has ended. Stop it if that fails."""
     assert isinstance(submission.marker, AuthorMarker)
+    shell = _Shell(aws, aws.athena)
     query_execution_id = ""
     lease = None
-    # One block for both, so that a signal finds no gap between them.
+    # Submission and wait are in one block, so that a signal finds no gap between them.
     try:
-        query_execution_id = submit_once(submission, _Shell(aws, aws.athena), is_retry=False)
+        query_execution_id = submit_once(submission, shell, is_retry=False)
         lease = Lease(submission.marker, query_execution_id, aws.s3)
         return _wait_for(query_execution_id, lease, aws)
-    except BaseException as error:
+    except BaseException:  # a signal too
         if query_execution_id:
             _stop(query_execution_id, aws)
-        elif _may_be_started(error):
+        elif shell.starts.may_be_started:
             _stop_by_marker(submission, aws)
         raise
     finally:
@@ -288,35 +327,28 @@ def _wait_for(query_execution_id: str, lease: Lease, aws: Aws) -> QueryExecution
 
 
 def _renew(lease: Lease) -> None:
-    """Renew a lease. Without it the reconciler may stop the query, which is worth a warning."""
+    """Renew a lease. The query is waited for also if that fails."""
     try:
         lease.renew_if_due()
     except S3Error as error:
-        _warn(f"{error} The reconciler may stop the query {LIFETIME} after its start.")
+        warn(f"{error} The reconciler may stop the query {LIFETIME} after its start.")
 
 
 def _remove(lease: Lease) -> None:
     try:
         lease.remove()
     except S3Error as error:
-        _warn(f"{error} Nobody needs it any more.")
-
-
-def _may_be_started(error: BaseException) -> bool:
-    """Return whether Athena may run a query whose submission ended in an error, or a signal."""
-    if isinstance(error, ClientError | BotoCoreError):
-        return error_kind(error).retryable
-    return not isinstance(error, QueryFailedError)
+        warn(f"{error} Nobody needs it any more.")
 
 
 def _stop_by_marker(submission: Submission, aws: Aws) -> None:
-    """Stop a query whose id is not known, because its start was not answered."""
+    """Stop a query whose id the command did not come to know."""
     try:
         for recent, execution in recent_submissions(aws.athena, submission.workgroup):
             if recent.marker == submission.marker and execution.is_running:
                 _stop(execution.id, aws)
     except (ClientError, BotoCoreError) as error:
-        _warn(f"A query may have been started, and cannot be looked for: {error}")
+        warn(f"A query may have been started, and cannot be looked for: {error}")
 
 
 def _stop(query_execution_id: str, aws: Aws) -> None:
@@ -324,9 +356,9 @@ def _stop(query_execution_id: str, aws: Aws) -> None:
         aws.athena.stop_query_execution(QueryExecutionId=query_execution_id)
     except (ClientError, BotoCoreError) as error:
         advice = f"Stop it in the console, or the reconciler does {LIFETIME} after its start."
-        _warn(f"Query {query_execution_id} may still run: {error} {advice}")
+        warn(f"Query {query_execution_id} may still run: {error} {advice}")
 
 
-def _warn(problem: str) -> None:
-    """Tell a problem beside the error that ends the command."""
+def warn(problem: str) -> None:
+    """Tell a problem that does not end the command, or that comes beside the error that does."""
     print(problem, file=sys.stderr)

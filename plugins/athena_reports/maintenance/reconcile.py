@@ -12,7 +12,7 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.sdk import Context
 
 from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.aws.s3 import S3
+from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.queries.execution import QueryExecution, elapsed_since
 from athena_reports.queries.lease import is_expired
 from athena_reports.queries.ownership import AuthorMarker, Marker
@@ -21,15 +21,14 @@ from athena_reports.steps.airflow_errors import aws_errors
 
 GRACE = timedelta(minutes=1)  # the run of a younger query may not have been saved yet
 
-
 _MarkedQuery = tuple[Marker | AuthorMarker, QueryExecution]
 
 
 class AthenaReconcileOperator(AwsBaseOperator[SharedSessionHook]):
     """Stops running queries of the environment that nobody waits for.
 
-    The run of a task's query has ended, is gone, or has started a newer query. The marker and the
-    lease of an author's query have expired.
+    Nobody waits for the query of a task if its run has ended or is gone, or if the task has started
+    a newer query. Nobody waits for the query of an author if its marker and its lease have expired.
 
     Args:
         workgroup: The workgroup whose latest queries are looked through.
@@ -59,8 +58,14 @@ class AthenaReconcileOperator(AwsBaseOperator[SharedSessionHook]):
         self.bucket_owner = bucket_owner
 
     def execute(self, context: Context) -> list[str]:
-        """Stop the unwanted queries, and return their query execution ids."""
+        """Stop the unwanted queries, and return their query execution ids.
+
+        Raises:
+            AirflowFailException: A call was refused for a reason that does not pass.
+            AirflowException: A call was not served.
+        """
         stopped = []
+        lease_error = None
         with aws_errors(self.dag_id, task=self.task_id):
             queries = self._newest_first()
             for marker, query in self._unwanted(queries, context["ti"]):
@@ -69,9 +74,16 @@ class AthenaReconcileOperator(AwsBaseOperator[SharedSessionHook]):
                 )
                 self.hook.stop_query(query.id)
                 stopped.append(query.id)
-            # Last: a lease that cannot be looked for fails the task, and keeps no other query
-            # running.
-            for author_marker, query in self._expired(queries):
+            s3 = S3(self.hook.client("s3"), self.bucket_owner)
+            for author_marker, query in self._of_authors(queries):
+                # A lease that cannot be looked for fails the task, but only when all other queries
+                # were looked at.
+                try:
+                    if not is_expired(author_marker, query, s3):
+                        continue
+                except S3Error as error:
+                    lease_error = error
+                    continue
                 self.log.warning(
                     "Stopping query %s of %s, command %s.",
                     query.id,
@@ -80,6 +92,8 @@ class AthenaReconcileOperator(AwsBaseOperator[SharedSessionHook]):
                 )
                 self.hook.stop_query(query.id)
                 stopped.append(query.id)
+            if lease_error is not None:
+                raise lease_error
         return stopped
 
     def _unwanted(
@@ -99,18 +113,16 @@ class AthenaReconcileOperator(AwsBaseOperator[SharedSessionHook]):
             if is_superseded or not _is_active(ti, marker):
                 yield marker, query
 
-    def _expired(
+    def _of_authors(
         self, queries: list[_MarkedQuery]
     ) -> Iterator[tuple[AuthorMarker, QueryExecution]]:
-        """Yield the running queries of authors whose commands have died."""
+        """Yield the queries of authors that may be stopped."""
         for marker, query in queries:
-            if not isinstance(marker, AuthorMarker) or not self._may_be_stopped(marker, query):
-                continue
-            s3 = S3(self.hook.client("s3"), self.bucket_owner)
-            if is_expired(marker, query, s3):
+            if isinstance(marker, AuthorMarker) and self._may_be_stopped(marker, query):
                 yield marker, query
 
     def _may_be_stopped(self, marker: Marker | AuthorMarker, query: QueryExecution) -> bool:
+        """Return whether a query is running, of this environment, and old enough."""
         is_of_environment = marker.environment == self.environment
         is_young = elapsed_since(query.submitted_at) < self.grace
         return is_of_environment and query.is_running and not is_young

@@ -1,18 +1,20 @@
 """How the query of an author's command stays wanted for longer than its marker says.
 
-A comment in SQL cannot change. So the command that waits writes a small object beside the query
-results, the lease, and writes it again every few minutes. When the command is killed, nobody does.
+The marker is a comment in the SQL, which cannot change. So the command that waits for the query
+writes a small object beside the query results, the lease, and writes it again every few minutes.
+When the command is killed, nobody writes it again, and both expire.
 """
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from athena_reports.aws.s3 import S3
+from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError
 from athena_reports.queries.execution import QueryExecution, elapsed_since
 from athena_reports.queries.ownership import AuthorMarker
 
-LIFETIME = timedelta(minutes=30)  # of a query whose command has died
-RENEW_EVERY = timedelta(minutes=5)
+LIFETIME = timedelta(minutes=30)  # how long a query is wanted after its start, and a renewal
+RENEW_EVERY = timedelta(minutes=5)  # several times within the lifetime: some may fail
 
 
 class Lease:
@@ -28,33 +30,44 @@ class Lease:
         self._s3 = s3
         self._uri = _lease_uri(marker.output, query_execution_id)
         self._renewed_at = datetime.now(UTC)
-        self._is_written = False
+        self._may_be_written = False
 
     def renew_if_due(self) -> None:
-        """Write the lease, unless that was done a moment ago; S3Error if S3 does not."""
+        """Write the lease, unless that was done in the last minutes; S3Error if S3 does not."""
         if not self._uri or datetime.now(UTC) - self._renewed_at < RENEW_EVERY:
             return
         self._renewed_at = datetime.now(UTC)  # also if it fails: the next try is minutes later
-        etag = None
-        if self._is_written:
-            _, etag = self._s3.read(self._uri)
+        etag = self._etag()
         content = {
             "query_execution_id": self._query_execution_id,
             "author": self._marker.author,
             "command": self._marker.command,
         }
         body = json.dumps(content).encode()
-        self._s3.write(self._uri, body, "application/json", replacing=etag)
-        self._is_written = True
+        self._may_be_written = True
+        # Nobody else writes this object. So if S3 has another version, this write has been done:
+        # botocore sends it again if the response was lost.
+        with suppress(ConditionError):
+            self._s3.write(self._uri, body, "application/json", replacing=etag)
 
     def remove(self) -> None:
-        """Remove what was written; S3Error if S3 does not."""
-        if self._is_written:
+        """Remove what may have been written; S3Error if S3 does not."""
+        if self._may_be_written:
             self._s3.delete([self._uri])
+
+    def _etag(self) -> str | None:
+        """Return the ETag of the lease; None if it was not written."""
+        if not self._may_be_written:
+            return None
+        try:
+            _, etag = self._s3.read(self._uri)
+        except MissingObjectError:
+            return None
+        return etag
 
 
 def is_expired(marker: AuthorMarker, execution: QueryExecution, s3: S3) -> bool:
-    """Return whether nobody has wanted an author's query for its lifetime.
+    """Return whether an author's query is no longer wanted, by its marker and its lease.
 
     Args:
         marker: The marker of the query.

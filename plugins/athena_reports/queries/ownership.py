@@ -1,7 +1,7 @@
 """Whose query it is.
 
-An intention is a request of a run since its last clear, or of an author's command. A comment in the
-SQL, the marker, carries it.
+An intention is what a run wants since its last clear, or what an author's command wants: one query,
+which may take several executions. A comment in the SQL, the marker, names it.
 """
 
 import hashlib
@@ -17,13 +17,14 @@ _FORMAT = "WITH (format = 'PARQUET', compression = 'ZSTD')"
 _UNLOAD = """UNLOAD (
 {query}
 ) TO '{folder_uri}' {format}"""
-# The folder of an UNLOAD: one for each execution of an intention, since Athena wants an empty one.
+# Each execution of an UNLOAD has a folder of its own, `<intention>/<number>/`, since Athena wants
+# an empty one. `_FOLDER` finds that part in a statement.
 _AFTER_FOLDER = re.escape(f"/' {_FORMAT}") + r"\Z"
 _FOLDER = re.compile(
     rf"(?<=\n\) TO ')(?P<unload_to>s3://[^']*/)[0-9a-f]{{32}}/\d+(?={_AFTER_FOLDER})"
 )
 _UNLOADED = re.compile(r"UNLOAD \(\n(?P<query>.*)\n\) TO 's3://[^']*/' .*\Z", re.DOTALL)
-_NO_INTENTION = "0" * 32
+_NO_INTENTION = "0" * 32  # stands in the folder where all executions are to have the same text
 
 
 class _Comment(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -38,7 +39,7 @@ class _Comment(BaseModel, frozen=True, extra="forbid", strict=True):
     def find(cls, sql: str) -> Self | None:
         """Return the marker of this kind in a query, or None.
 
-        `Submission.from_response` checks if it is true.
+        It may be copied from another query, which only `Submission.from_response` notices.
         """
         text = sql.rpartition(_MARK)[2]
         try:
@@ -55,7 +56,7 @@ class Marker(_Comment, frozen=True):
     run_id: str
     task_id: str
     map_index: int = -1  # of a mapped task; -1 for any other, as in Airflow
-    generation: str  # which clear of the run wants the query
+    generation: str  # which clear of the run wants the query; another clear wants another query
     output: str = ""  # the output location that was asked for; a workgroup may have overruled it
     intention: str = ""  # digest of all that makes the intention
 
@@ -66,11 +67,11 @@ class Marker(_Comment, frozen=True):
 
     @property
     def wanted_by(self) -> tuple[str | int, ...]:
-        """What of the marker makes the intention: the owner, and which clear of the run it is."""
+        """What of the marker goes into the intention: the owner, and the clear of its run."""
         return (*self.owner, self.generation)
 
     def is_predecessor_of(self, other: "Marker | AuthorMarker") -> bool:
-        """Whether this is the same task's intention from before its SQL or settings were edited."""
+        """Whether the other one is of the same task, after its SQL or settings were edited."""
         if not isinstance(other, Marker):
             return False
         is_same_task = self.wanted_by == other.wanted_by
@@ -95,9 +96,9 @@ class AuthorMarker(_Comment, frozen=True):
 
     @property
     def wanted_by(self) -> tuple[str | int, ...]:
-        """What of the marker makes the intention."""
+        """What of the marker goes into the intention."""
         return (
-            "author",
+            "author",  # so that it equals that of no task
             self.environment,
             self.author,
             self.command,
@@ -106,7 +107,7 @@ class AuthorMarker(_Comment, frozen=True):
         )
 
     def is_predecessor_of(self, other: "Marker | AuthorMarker") -> bool:
-        """Whether the other one takes the place of this one: each command is on its own."""
+        """Return False: no command and no task takes over the query of a command."""
         return False
 
 
@@ -152,7 +153,7 @@ class Submission(BaseModel, frozen=True):
 
         Args:
             query: The rendered SQL.
-            owner: The marker so far: whose query it is, without output and intention.
+            owner: The marker, still without `output` and `intention`, which are added here.
             context: QueryExecutionContext of the request.
             workgroup: WorkGroup of the request.
             result_configuration: ResultConfiguration of the request.
@@ -207,7 +208,7 @@ class Submission(BaseModel, frozen=True):
         return submission
 
     def sql(self, number: int) -> str:
-        """Text of the intention's execution with this number, counted from 0."""
+        """Text of the intention's execution with this number, counted from 0, with the marker."""
         statement = _into_folder(self.statement, self.marker.intention, number)
         return statement + self.marker.line
 
@@ -225,7 +226,7 @@ class Submission(BaseModel, frozen=True):
     def _intention(self) -> str:
         """The digest of who wants the statement, the statement, and where it runs."""
         database = self.context.get("Database", "")
-        catalog = self.context.get("Catalog", "").lower()  # as GetQueryExecution answers it
+        catalog = self.context.get("Catalog", "").lower()  # as the response has it
         parts = [
             *self.marker.wanted_by,
             self.marker.output,

@@ -109,6 +109,23 @@ def test_an_airflow_that_never_answers_is_told_with_what_is_not_known(
     assert api.runs == {}
 
 
+def test_a_run_that_exists_but_cannot_be_looked_at_is_not_called_refused(
+    api: RestApi, airflow: Airflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restate(airflow, "best_monthly", "2025-06", RUN_ID)
+    answer = api.answer
+
+    def reset(method: str, path: str, body: Any, authorization: str | None) -> Any:
+        if method == "GET":
+            return None
+        return answer(method, path, body, authorization)
+
+    monkeypatch.setattr(api, "answer", reset)
+    with pytest.raises(AirflowApiError, match="may have begun") as caught:
+        restate(airflow, "best_monthly", "2025-06", RUN_ID)
+    assert not caught.value.is_refusal
+
+
 def test_a_conflict_without_a_run_is_an_error(api: RestApi, airflow: Airflow) -> None:
     api.statuses = {RUNS: HTTPStatus.CONFLICT}
     with pytest.raises(AirflowApiError, match="409 Conflict"):

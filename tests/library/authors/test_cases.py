@@ -52,6 +52,9 @@ def test_the_rows_of_a_cte_are_those_before_transform_and_checks(case: Path) -> 
         ("case.yaml", "period: 2025-06-16", "no week begins on '2025-06-16'"),
         ("case.yaml", "period: 2025-06\ncadence: weekly", "'2025-06' is not the id of a week"),
         ("case.yaml", "period: 2025-06-15\nreport: x", "Extra inputs are not permitted"),
+        ("case.yaml", "period: 2025-06-31", "case.yaml: day is out of range for month"),
+        ("case.yaml", "", "case.yaml: 1 validation error"),
+        ("case.yaml", "period: 2025-06-15 # \udcff", "case.yaml: 'utf-8' codec can't decode"),
         (
             "case.yaml",
             "period: 2025-06-15\ncte: curent",
@@ -65,7 +68,7 @@ def test_the_rows_of_a_cte_are_those_before_transform_and_checks(case: Path) -> 
     ],
 )
 def test_a_case_that_cannot_pass_says_why(case: Path, file: str, text: str, problem: str) -> None:
-    (case / file).write_text(text)
+    (case / file).write_text(text, encoding="utf-8", errors="surrogateescape")
     result = run(case)
     assert result.outcome == "failed"
     if "Check" in problem:  # a failed check is told once the rows are right

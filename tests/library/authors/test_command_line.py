@@ -80,6 +80,9 @@ def test_a_period_without_rows_is_one_that_would_not_be_published(
     code, _ = shell("plan", "flown", "--last", "1", "--yes")
     assert code == 1
     assert "2013-03-18 would not be published. There are no rows" in shell.output
+    code, _ = shell("preview", "flown", "2013-03-18", "--run")
+    assert code == 1
+    assert "It would not be published. There are no rows" in shell.output
 
 
 def test_the_folder_that_is_named_counts_more_than_the_one_of_the_shell(

@@ -43,7 +43,22 @@ W = f"WHERE {FILTER}"
         ("SELECT * FROM plays", {"plays": 1}, False),
         (f"SELECT * FROM plays {W} OR a = 1", {"plays": 1}, False),
         (f"SELECT * FROM plays WHERE NOT {FILTER}", {"plays": 1}, False),
+        (f"SELECT * FROM plays WHERE {FILTER} = false", {"plays": 1}, False),
+        (f"SELECT * FROM plays WHERE a AND {FILTER} IS NULL", {"plays": 1}, False),
+        (f"SELECT * FROM plays WHERE f{FILTER}", {"plays": 1}, False),
+        (
+            f"SELECT * FROM plays WHERE CASE WHEN a AND {FILTER} AND b THEN c ELSE d END",
+            {"plays": 1},
+            False,
+        ),
+        (
+            f"SELECT * FROM TABLE(system.query(query => 'SELECT 1')), plays {W}",
+            {"plays": 1},
+            False,
+        ),
+        # No more than the filter leaves.
         (f"SELECT * FROM plays {W} AND (a = 1 OR b = 2)", {"plays": 1}, True),
+        (f"SELECT * FROM plays WHERE a IS NOT NULL AND {FILTER} LIMIT 3;", {"plays": 1}, True),
         (f"SELECT * FROM plays a, plays b {W}", {"plays": 2}, False),
         (f"SELECT * FROM plays {W} UNION SELECT * FROM plays", {"plays": 2}, False),
         (
@@ -69,6 +84,12 @@ W = f"WHERE {FILTER}"
             {"plays": 1},
             True,
         ),
+        (
+            "SELECT ARRAY[a, b] FROM plays JOIN users ON ARRAY[plays.a, users.b] = plays.c"
+            f" {W} GROUP BY m['a'], n",
+            {"plays": 1, "users": 1},
+            True,
+        ),
         # Where tables may stand.
         (
             f"SELECT * FROM (plays CROSS JOIN (SELECT id FROM users {W}) u) {W}",
@@ -84,6 +105,7 @@ W = f"WHERE {FILTER}"
         (f"TABLE plays UNION ALL (SELECT * FROM users {W})", {"plays": 1, "users": 1}, False),
         ("SELECT 1", {}, True),
         ("SELECT ((", {}, True),
+        ("SELECT ]) FROM plays.", {"plays.": 1}, False),
     ],
 )
 def test_each_scan_is_counted_and_one_that_no_filter_bounds_is_noticed(

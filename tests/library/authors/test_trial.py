@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,68 @@ def test_a_start_that_was_not_answered_is_one_query(
     with pytest.raises(QueryError), trial(declared, WEEK, aws, command="plan"):
         raise AssertionError("it has rows")
     assert athena.states == ["FAILED"]
+
+
+def test_a_query_whose_start_was_not_answered_is_stopped_whatever_is_refused_after_that(
+    make_report: MakeReport, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    athena.plan = lambda _: Plan.endless()
+
+    def lose(called: str) -> None:
+        if called == "StartQueryExecution":
+            raise LOST
+
+    def refuse(called: str) -> None:
+        if called == "ListQueryExecutions" and athena.count(called) == 1:
+            raise api_error("AccessDeniedException")
+
+    athena.after = lose
+    athena.before = refuse
+    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
+    declared = DeclaredReport(build_dag(make_report(), TOKYO_WEEK))
+    with (
+        pytest.raises(ClientError, match="AccessDenied"),
+        trial(declared, WEEK, aws, command="plan"),
+    ):
+        raise AssertionError("it has rows")
+    assert athena.states == ["CANCELLED"]
+
+
+def test_a_query_that_may_run_and_cannot_be_looked_for_is_told(
+    make_report: MakeReport,
+    athena: MemoryAthena,
+    clock: VirtualClock,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    athena.plan = lambda _: Plan.endless()
+
+    def lose(called: str) -> None:
+        if called == "StartQueryExecution":
+            raise LOST
+
+    def refuse(called: str) -> None:
+        if called == "ListQueryExecutions":
+            raise api_error("AccessDeniedException")
+
+    athena.after = lose
+    athena.before = refuse
+    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
+    declared = DeclaredReport(build_dag(make_report(), TOKYO_WEEK))
+    with pytest.raises(ClientError), trial(declared, WEEK, aws, command="plan"):
+        raise AssertionError("it has rows")
+    assert "A query may have been started, and cannot be looked for" in capsys.readouterr().err
+
+
+def test_an_author_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs as some user id."""
+
+    def unknown(user_id: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {user_id}")
+
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert Aws(NOBODY, NOBODY, NOBODY).author == f"uid {os.getuid()}"
 
 
 def test_a_query_that_cannot_be_stopped_is_told(

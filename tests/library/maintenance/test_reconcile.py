@@ -117,10 +117,10 @@ def test_the_query_of_an_author_is_stopped_when_its_marker_has_expired(
 def test_a_lease_that_cannot_be_looked_for_fails_the_task_and_spares_no_other_query(
     clock: VirtualClock, athena: MemoryAthena
 ) -> None:
-    of_authors = start_all(athena, of_author())
-    of_task = start(athena)
-    with pytest.raises(AirflowException, match=r"s3://results/leases/q-1\.json cannot be listed"):
+    start_all(athena, of_author(output="", command="test"))  # which has no lease
+    clock.sleep(1)
+    start_all(athena, of_author())
+    start(athena)
+    with pytest.raises(AirflowException, match=r"s3://results/leases/q-2\.json cannot be listed"):
         reconcile(clock, after=LIFETIME)
-    assert len(of_authors) == 1
-    assert athena.queries[of_task].cancelled_at is not None
-    assert athena.states == ["RUNNING", "CANCELLED"]
+    assert athena.states == ["CANCELLED", "RUNNING", "CANCELLED"]

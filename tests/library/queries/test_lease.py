@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from athena_reports.aws.s3 import S3
+from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.queries.execution import get_query_execution
 from athena_reports.queries.lease import LIFETIME, RENEW_EVERY, Lease, is_expired
 from athena_reports.queries.ownership import AuthorMarker
 from tests.library.queries.samples import of_author, start
 from tests.simulation.clock import VirtualClock, virtual_clock
-from tests.simulation.memory_athena import MemoryAthena, Plan
+from tests.simulation.memory_athena import LOST, MemoryAthena, Plan
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -73,6 +75,60 @@ def test_a_lease_lies_beside_the_results_and_is_removed(
     assert keys() == [f"results/leases/{command.id}.json"]
     command.lease.remove()
     assert keys() == []
+
+
+@contextmanager
+def unanswered_writes(s3: S3Client) -> Iterator[None]:
+    """S3 does what it is asked, and the responses are lost."""
+
+    def lose(**_: object) -> None:
+        raise LOST
+
+    s3.meta.events.register("after-call.s3.PutObject", lose)
+    yield
+    s3.meta.events.unregister("after-call.s3.PutObject", lose)
+
+
+@pytest.mark.parametrize("has_begun", [False, True], ids=["the first", "a later one"])
+def test_a_write_that_was_not_answered_neither_ends_the_lease_nor_leaves_it(
+    has_begun: bool, clock: VirtualClock, s3: S3Client, bucket: str
+) -> None:
+    command = Command(clock, S3(s3), f"s3://{bucket}/")
+    if has_begun:
+        command.live(6)
+    clock.sleep(RENEW_EVERY.total_seconds())
+    with unanswered_writes(s3), pytest.raises(S3Error):
+        command.lease.renew_if_due()
+    command.live(60)
+    command.lease.remove()
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+def test_a_command_that_ends_after_a_write_that_was_not_answered_leaves_no_lease(
+    clock: VirtualClock, s3: S3Client, bucket: str
+) -> None:
+    command = Command(clock, S3(s3), f"s3://{bucket}/")
+    clock.sleep(RENEW_EVERY.total_seconds())
+    with unanswered_writes(s3), pytest.raises(S3Error):
+        command.lease.renew_if_due()
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+    command.lease.remove()
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+def test_a_write_that_botocore_sends_twice_is_one(
+    clock: VirtualClock, s3: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The response of the first one was lost."""
+    put_object = s3.put_object
+
+    def put_twice(**request: Any) -> Any:
+        put_object(**request)
+        return put_object(**request)
+
+    monkeypatch.setattr(s3, "put_object", put_twice)
+    command = Command(clock, S3(s3), f"s3://{bucket}/")
+    command.live(60)
 
 
 def test_without_a_place_for_a_lease_the_marker_stands_alone(
