@@ -85,7 +85,7 @@ class Authors:
         world.patch.setattr(trial, "settings", lambda: settings)
         # They look once a second for hours, which shows no more than once in twenty seconds.
         world.patch.setattr(trial, "_PAUSES_SECONDS", (0.05, 1.0, 20.0))
-        world.patch.setattr(trial, "_warn", world.say)
+        world.patch.setattr(trial, "warn", world.say)
         athena: Any = world.athena
         self.aws = trial.Aws(athena=athena, glue=world.glue, s3=world.store)  # type: ignore[arg-type]
         vars(self.aws)["author"] = "somebody"
@@ -136,7 +136,8 @@ class Authors:
         for command in self.commands:
             if command.query_id != query_execution_id:
                 continue
-            is_waited_for = command.outcome is None and not command.had_trouble
+            was_frozen = command.actor is not None and command.actor.was_frozen
+            is_waited_for = command.outcome is None and not was_frozen
             assert not is_waited_for, f"the reconciler stopped {query_execution_id} of a command"
 
     def judge_adoption(self, query_execution_id: str) -> None:

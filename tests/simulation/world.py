@@ -151,6 +151,7 @@ class Actor:
     attempt: Attempt | Process | None = None
     scheduler: Actor | None = None
     is_frozen: bool = False
+    was_frozen: bool = False
     had_trouble: bool = False
     work: Work | None = None
 
@@ -403,6 +404,7 @@ class World:
             self.pause(self.rng.uniform(60, 1800))
         if self.happens("process frozen"):
             self.acting.is_frozen = True
+            self.acting.was_frozen = True
             self.acting.had_trouble = True
             self.pause(self.rng.uniform(60, 1800))
             self.acting.is_frozen = False
