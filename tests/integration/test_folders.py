@@ -19,6 +19,7 @@ from athena_reports import RetentionPolicy, build_cleanup
 from athena_reports.settings import settings
 from tests.integration.runner import load_dags, manifest_of, run_dag
 from tests.integration.test_max_scan import executions
+from tests.shell import Shell
 
 REPORT = """
 from airflow.sdk import DAG
@@ -259,6 +260,32 @@ def test_a_calendar_of_which_nothing_is_published_can_be_deleted(shared: Shared)
     assert f"delete s3://{shared.bucket}/plays/weekly/calendar.json instead" in message
     shared.forget_calendar()
     run_dag(mondays, period="2025-06-09")
+
+
+@pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+@pytest.mark.parametrize("is_published", [True, False])
+def test_a_preview_is_refused_in_the_words_of_the_run_and_still_shown(
+    shell: Shell,
+    shared: Shared,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_published: bool,
+) -> None:
+    run_dag(shared.dag("dev"), period=FIRST)
+    if not is_published:  # only claimed, as by a first run that failed
+        manifest = f"plays/weekly/{FIRST}/manifest.json"
+        shared.services.s3.delete_object(Bucket=shared.bucket, Key=manifest)
+    message = shared.refused(shared.dag("stg"), SECOND)
+    assert ("Nothing is published there yet" in message) is not is_published
+    queries = executions(shared.services)
+
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    assert shell.json("preview", "plays", SECOND)["refused"] == message
+    code, problem = shell("preview", "plays", SECOND, "--run")
+    assert (code, problem.strip()) == (1, message)
+    assert "Nothing was run. A run of this period would be refused." in shell.output
+    assert "AS plays" in shell.output
+    assert executions(shared.services) == queries
 
 
 @pytest.mark.parametrize("name", ["calendar.json", f"{FIRST}/manifest.json", "latest.json"])

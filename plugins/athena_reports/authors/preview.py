@@ -23,17 +23,23 @@ from athena_reports.authors.trial import (
     measured,
     refusal,
     trial,
+    warn,
     why_not_published,
 )
+from athena_reports.aws.s3 import S3Error
+from athena_reports.errors import PublishError
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.sql_period import SqlPeriod
+from athena_reports.publication.folder import conflict_in_folder
 from athena_reports.publication.manifest import PublishedPeriod
+from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.queries.input_partitions import InputPartitions, find_partitions
 from athena_reports.queries.prices import price_usd
 from athena_reports.reports.input import Input
 from athena_reports.reports.sql_template import SqlInput
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
+from athena_reports.steps.airflow_errors import describe
 from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError
 
 _SHOWN_ROWS = 10
@@ -116,8 +122,8 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
     has_settled = period.end_utc + report.late_by <= datetime.now(UTC)
     is_upper_bound = uses.are_filtered and has_settled and not undeclared
     expected = estimate(declared, period, inputs, aws, is_upper_bound=is_upper_bound)
-    refused = ""
-    if expected is not None and expected.is_measured:
+    refused = _folder_conflict(declared, period, aws)
+    if not refused and expected is not None and expected.is_measured:
         refused = refusal(declared, period, ScanEstimate(expected.bytes, expected.basis))
     return Preview(
         dag_id=declared.dag.dag_id,
@@ -142,12 +148,35 @@ def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: 
 
     Raises:
         ScanLimitError: A run of the period would not start its query.
+        CalendarError: Likewise, because of what the report's folder is.
         QueryFailedError: The query does not succeed.
         AthenaReportsError: Its result cannot be read, or a transform fails.
         ClientError: AWS refused a call, or did not serve it.
         BotoCoreError: Likewise, if a call was not sent or not answered.
     """
+    conflict = _folder_conflict(declared, period, aws)
+    if conflict:
+        raise CalendarError(conflict)
     return unpaid.model_copy(update={"trial": _trial(declared, period, aws)})
+
+
+def _folder_conflict(declared: DeclaredReport, period: Period, aws: Aws) -> str:
+    """Return why a run could not publish to its folder, in the run's words; empty if it could.
+
+    It is only a warning if the folder cannot be read: an author may have no access to the report
+    bucket, or it may not be there yet.
+    """
+    try:
+        conflict = conflict_in_folder(declared.location, declared.calendar, aws.s3)
+    except PublishError as error:
+        conflict = str(error)
+    except S3Error as error:
+        warn(f"{error} So it is not known whether a run could publish to the folder.")
+        return ""
+    if not conflict:
+        return ""
+    about = describe(declared.dag.dag_id, period, settings().environment)
+    return f"{about}: {conflict}"
 
 
 def would_fail(paid: Preview) -> bool:
@@ -325,7 +354,7 @@ def show(result: Preview, console: Console) -> None:
         show_trial(result.trial, console)
     elif result.refused:
         consequence = "A run of this period would be refused."
-        console.print(Text(f"\nNothing was run. {consequence}", style="red"))
+        console.print(Text(f"\nNothing was run. {consequence}\n{result.refused}", style="red"))
     else:
         next_step = "--run pays the query and shows the first rows."
         console.print(Text(f"\nNothing was run. {next_step}", style="dim"))
@@ -362,10 +391,10 @@ def _facts(result: Preview) -> Grid:
 
 
 def _limit(result: Preview, max_scan: int) -> Text:
-    if result.refused:
-        return Text(f"{size(max_scan)}, less than that", style="red")
     if result.estimate is None or not result.estimate.is_measured:
         return Text(f"{size(max_scan)}, not checked: no published period to measure by")
+    if result.estimate.bytes > max_scan:
+        return Text(f"{size(max_scan)}, less than that", style="red")
     return Text(size(max_scan))
 
 

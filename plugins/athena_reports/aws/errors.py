@@ -1,8 +1,8 @@
 """What an error of a call to AWS means: the one rule for Athena, Glue and S3.
 
 Its kind decides whether the same call may succeed later. What a person can do about it differs by
-service: for S3 and Glue it stands beside their calls, and for Athena, which several rooms call, in
-`call_verdict`.
+service. For S3 and Glue, the modules that call them say it (`aws/s3.py`,
+`publication/glue_table.py`). Several rooms call Athena, so for Athena `call_verdict` says it.
 
 Sources: the API references of the three services, botocore's exceptions, and recordings of real
 errors.
@@ -23,7 +23,7 @@ class ErrorKind(Enum):
     NOT_LOGGED_IN = "not sent, because a person has to log in again"
     NOT_CONFIGURED = "not sent, because of the profile, or of another setting of the AWS client"
     NOT_SENT = "not sent, because the call has no region or a parameter that is not valid"
-    NO_ANSWER = "no connection, or one that broke off"
+    NO_ANSWER = "no connection, or one that broke off, stalled or changed what was sent"
     THROTTLED = "too many calls"
     FAILED = "a fault of the service (5xx)"
     REFUSED = "refused, and nothing tells that the same call may succeed later"
@@ -71,6 +71,10 @@ _KINDS: Mapping[str, ErrorKind] = {  # by the code of a service's error, without
     "403": ErrorKind.DENIED,
     "404": ErrorKind.NO_OBJECT,
     "NoSuchKey": ErrorKind.NO_OBJECT,
+    # The status of these two is 400. The first one says that an upload stalled, the second one that
+    # its checksum does not fit the bytes that arrived.
+    "RequestTimeout": ErrorKind.NO_ANSWER,
+    "BadDigest": ErrorKind.NO_ANSWER,
     "409": ErrorKind.CONDITION_FAILED,
     "412": ErrorKind.CONDITION_FAILED,
     "ConditionalRequestConflict": ErrorKind.CONDITION_FAILED,
@@ -88,8 +92,8 @@ _KINDS: Mapping[str, ErrorKind] = {  # by the code of a service's error, without
     "ResourceNotReady": ErrorKind.CATALOG_NOT_READY,
     "ResourceNumberLimitExceeded": ErrorKind.CATALOG_NOT_READY,
 }
-# The errors of botocore itself, with their subclasses. Any other means that a connection was not
-# made, broke off, or gave what is not an answer.
+# The errors of botocore itself, with their subclasses. An error of none of these classes means that
+# a connection was not made, broke off, or gave what is not an answer.
 _NO_CREDENTIALS_ERRORS = (
     botocore_errors.NoCredentialsError,
     botocore_errors.CredentialRetrievalError,
@@ -179,8 +183,8 @@ def kind_of_code(code: str, *, status: int | None) -> ErrorKind:
 
     Args:
         code: The code, such as `ThrottlingException`.
-        status: The HTTP status of the response, by which an unknown code is judged; None if there
-            is none.
+        status: The HTTP status of the response, by which an unknown code is judged; None if it is
+            not known. Then an unknown code counts as a fault of the service.
     """
     kind = _KINDS.get(code.removesuffix("Exception"))
     if kind is not None:
@@ -199,7 +203,7 @@ def error_code(error: Exception) -> str:
 
 
 class CallVerdict(NamedTuple):
-    """What an error of a call to Athena means.
+    """What an error of a call to Athena means, for the message of a task or a command.
 
     Attributes:
         retryable: Whether the same call may succeed later.

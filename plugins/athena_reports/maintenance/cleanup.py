@@ -29,8 +29,9 @@ from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors
 
 _logger = logging.getLogger(__name__)
-# Such as `s3://reports/plays/weekly/2026-11-15/versions/0123456789abcdef/csv/part-0.csv`, or beside
-# it `sql/0123456789abcdef.sql`. What does not look so is not of this package, and stays.
+# Such as `s3://reports/plays/weekly/2026-11-15/versions/0123456789abcdef/csv/part-0.csv`, or
+# `.../0123456789abcdef/sql/0123456789abcdef.sql`. An object with another kind of address is not of
+# this package, and stays.
 _OBJECT = re.compile(
     r"s3://([^/]+/){4}versions/(?P<version>[0-9a-f]{16})/"
     r"((?P<suffix>[a-z]+)(_\w+)?/part-\d+\.(?P=suffix)|sql/[0-9a-f]{16}\.sql)"
@@ -41,11 +42,10 @@ class RetentionPolicy(BaseModel, frozen=True):
     """How long versions stay that are not current.
 
     Attributes:
-        keep_versions: So many of a period's earlier versions stay, the latest, however old they
-            are.
-        keep_days: An earlier version stays for so many days after it was replaced.
-        abandoned_after_days: A version that was uploaded and never published stays for so many
-            days. In a period without a manifest, every version stays.
+        keep_versions: How many earlier versions of a period stay in any case, the latest ones.
+        keep_days: For how many days an earlier version stays after it was replaced.
+        abandoned_after_days: For how many days a version stays that was uploaded and never
+            published. In a period without a manifest, every version stays.
     """
 
     keep_versions: int = Field(default=3, ge=0)
@@ -64,8 +64,8 @@ class CleanupSummary:
             `latest.json` that did not name the newest one.
         without_manifest: The folders of periods that have versions and no manifest. None of these
             versions is removed: it may have been published, and its manifest lost.
-        problems: Why other periods or tables are left as they are.
-        passed_over: The folders of other environments. Nothing in them is looked at.
+        problems: Why some periods or tables are left as they are.
+        passed_over: The folders of other environments. Nothing but whose they are is read there.
     """
 
     periods: int = 0
@@ -103,7 +103,7 @@ def clean_up_bucket(
     Args:
         bucket: The report bucket.
         database: Glue database of the published tables.
-        environment: The environment, whose reports are cleaned up. Those of others are left alone.
+        environment: The environment whose reports are cleaned up. Those of others are left alone.
         policy: How long versions stay that are not current.
         delete: Whether to remove objects; else they are only listed in the log.
         bucket_owner: Account id that must own the bucket; empty for any.
@@ -188,8 +188,9 @@ def clean_up(
     Raises:
         TableError: Glue does not list the partitions.
         PublishError: `calendar.json`, `latest.json` or the newest manifest is not of this package,
-            no period has a manifest, or other programs are always faster.
-        S3Error: S3 does not list the folders, or `latest.json` cannot be read or written.
+            or of a newer release; `latest.json` is there, but no period has a manifest; or other
+            programs are always faster.
+        S3Error: S3 does not list the folders, or one of these objects cannot be read or written.
     """
     if _is_of_another_environment(table.location, environment, s3):
         summary.passed_over.append(table.location.folder_uri)
@@ -204,7 +205,8 @@ def clean_up(
         summary.periods += 1
         with summary.noting():
             objects = list(s3.list(location.folder_uri))
-            # Read after the listing: nothing that the listing has is newer than the manifest.
+            # The manifest is read after the listing. So a version that is listed, and has become
+            # the current one meanwhile, is known as the current one.
             with _marking(table, location, partition):
                 manifest, _ = read_manifest(location, s3)
                 _require_own(manifest, environment, location)
@@ -251,7 +253,7 @@ def _repair(
     summary: CleanupSummary,
     s3: S3,
 ) -> None:
-    """Mark a period that is broken. The partition of one that is whole follows its manifest."""
+    """Mark a broken period and raise why. Make the partition of a whole one follow its manifest."""
     with _marking(table, location, partition):
         _require_whole(objects, manifest, partition, location, s3)
     if manifest is None or _is_followed(manifest, partition, location):
@@ -271,7 +273,8 @@ def _is_ours(partition: Partition | None, location: PeriodLocation) -> bool:
 def _marking(table: Table, location: PeriodLocation, partition: Partition | None) -> Iterator[None]:
     """Write the PublishError that the block raises into the period's partition, and raise it again.
 
-    The next publication of the period writes its partition anew, without the mark.
+    The mark is gone when the partition is written anew: by the next publication of the period, or
+    by a cleanup that finds the period whole again.
     """
     try:
         yield
@@ -328,7 +331,7 @@ def plan(
     policy: RetentionPolicy,
     now: datetime,
 ) -> dict[StoredObject, str]:
-    """Return which objects of a period may be removed, and why; those of no version stay.
+    """Return which objects of a period may be removed, and why. Objects of no version stay.
 
     Args:
         objects: The objects of the period.
@@ -371,7 +374,7 @@ def _reason(
     now: datetime,
 ) -> str:
     """Say why a version that is not current may be removed; empty if it stays."""
-    # The latest comes first, so the place of a version is the number of later ones.
+    # The latest comes first, so the place of a version is the number of later ones among them.
     for later_ones, earlier in enumerate(manifest.earlier_versions):
         if earlier.version != version:
             continue

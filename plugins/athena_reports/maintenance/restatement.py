@@ -22,8 +22,8 @@ from athena_reports.publication.published_calendar import first_day_of
 from athena_reports.steps.airflow_errors import report_errors
 
 STALE_PARAM = "stale"
-# A period and the one before may be reported again together, and either query may start first. They
-# start at most so far apart. Then the later period is not stale, whichever came first.
+# If a period and the one before are reported again together, either query may start first, and they
+# start at most so far apart. The later period is not stale then, whichever query came first.
 TOGETHER = timedelta(minutes=1)
 _ACTIVE_STATES = ["queued", "running"]
 _RUN_IDS_PER_REQUEST = 50  # they are part of the request's address, whose length is limited
@@ -35,16 +35,16 @@ class Restatement:
 
     dag_id: str
     period_id: str
-    start: datetime
+    start: datetime  # of the period
     reason: str
     submitted_at: str  # when the query of what is published was submitted
     days_due: int  # how many whole days ago it was due for the first time
 
     @property
     def run_ids(self) -> list[str]:
-        """Ids of the runs that it may have had since it was due, one a day.
+        """Ids of the runs that it may have had, one for each whole day since it was due.
 
-        The last is that of the next run.
+        The last one is that of the next run.
         """
         prefix = f"restatement__{self.period_id}__{self.submitted_at}"
         return [f"{prefix}__{day}" for day in range(self.days_due + 1)]
@@ -66,7 +66,7 @@ def find_restatements(
     Args:
         dag_id: The report's DAG.
         partitions: What the report's Glue table says of each published period, by period id.
-        now: The instant at which they are due.
+        now: The instant until which a provisional period has to have settled.
         with_stale: Whether stale periods are reported again too.
     """
     stale: set[str] = set()
@@ -149,6 +149,10 @@ class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
         A period that has an active run is left out, and so is a week that its report no longer has.
         There are at most as many as Airflow maps (`[core] max_map_length`): it fails a task that
         returns more.
+
+        Raises:
+            AirflowFailException: AWS refused a call, or a folder has what is not of this package.
+            AirflowException: AWS did not serve a call.
         """
         max_triggers = conf.getint("core", "max_map_length", fallback=1024)
         with_stale = bool(context["params"][STALE_PARAM])
@@ -187,7 +191,10 @@ class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
 
     @staticmethod
     def _has_weeks_of_several_days(table: Table, period_ids: Iterable[str]) -> bool:
-        """Whether weeks begin on several days: a release without `calendar.json` published them."""
+        """Whether published weeks begin on different days.
+
+        A release without `calendar.json` could publish them so.
+        """
         cadence = table.location.cadence_name
         first_days = {first_day_of(cadence, period_id) for period_id in period_ids}
         return len(first_days) > 1
@@ -195,9 +202,9 @@ class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
     def _without_former_weeks(
         self, restatements: Sequence[Restatement], table: Table
     ) -> list[Restatement]:
-        """Leave out weeks that begin on another day than those of the report's folder.
+        """Return them without the weeks that begin on another day than the folder's calendar says.
 
-        The report has no such week any more, so a run of one would fail each day.
+        The report no longer has such a week, so its run would fail each day anew.
         """
         s3 = S3(self.hook.client("s3"), self.bucket_owner)
         calendar = find_calendar(table.location, s3)

@@ -1,7 +1,7 @@
 """The state of every period of a report.
 
-It follows from the partitions of the report's Glue table and the runs of its DAG alone. No manifest
-is read.
+It is derived from the partitions of the report's Glue table and the runs of its DAG alone. No
+manifest is read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ class Run(NamedTuple):
     Attributes:
         run_id: As Airflow names it.
         state: As Airflow names it.
-        ended_at: As the manifest writes times; empty if it has not ended.
+        ended_at: In the form of the times of a manifest; empty if it has not ended.
     """
 
     run_id: str
@@ -89,17 +89,17 @@ def period_coverage(
     now: datetime,
     logic: str,
 ) -> PeriodCoverage:
-    """Return the periods of a report that are due, and others that are there anyway.
+    """Return the periods of a report that are due, and others that are published or have a run.
 
-    These are published, or have ended and have a run.
+    Of these others, one without a publication counts only if it has ended.
 
     Args:
         timetable: When the report runs.
         partitions: The partitions of its Glue table.
         runs: Of each period the run that counts, by period id.
         since: The first instant at which a period that is due may start.
-        until: The last one; None if the report goes on.
-        now: When the run of a period has to be due.
+        until: The last such instant; None if the report goes on.
+        now: The instant by which the run of a period has to be due.
         logic: The digest of what makes the report's rows today; empty if unknown.
     """
     published, problems = _read_partitions(partitions)
@@ -108,7 +108,7 @@ def period_coverage(
     for period_id in sorted(other_ids):
         try:
             period = timetable.cadence.period(period_id)
-        except PeriodError as error:
+        except PeriodError as error:  # of a partition: a run always has a period of the cadence
             problems.append(f"{error}. If the cadence was changed, drop the partition.")
             continue
         has_ended = period.end_utc <= now
@@ -151,7 +151,7 @@ def _due_periods(
     """Return the periods whose run is due, by id; those that start from `since` to `until`."""
     end = timetable.cadence.last_complete(now - timetable.delay).end_utc
     if until is not None:
-        after_until = until + timedelta(seconds=1)  # since `between` leaves its end out
+        after_until = until + timedelta(seconds=1)  # `between` leaves out its end
         end = min(end, after_until)
     return {period.id: period for period in timetable.cadence.between(since, end)}
 

@@ -1,6 +1,6 @@
 """What is published, as Glue and S3 have it.
 
-Partitions are kept for seconds: many viewers cost as much as one.
+Partitions are cached for seconds, so many viewers cost no more calls than one.
 """
 
 from collections.abc import Sequence
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 100
 SHOWN_CHARS = 200  # of a value
-# Of one object. It passes through the API server as a whole, where a kilobyte of Parquet can become
-# gigabytes.
+# The most that is read of one object. The API server downloads it as a whole, and a kilobyte of
+# Parquet can become gigabytes in its memory.
 SHOWN_COLUMNS = 200
 SHOWN_BYTES = 32 * 10**6
 SHOWN_UNFOLDED = 256 * 10**6  # bytes
@@ -98,9 +98,13 @@ class ColumnRoles(NamedTuple):
 
 
 def label_of(column: str, names: Sequence[str]) -> str:
-    """Return which of some columns names what another one identifies; else that column.
+    """Return the column that has the names of what a column identifies; else the column itself.
 
     It is `user_name` for `user_id`, and `carrier_name` for `carrier`.
+
+    Args:
+        column: The column that identifies something.
+        names: The columns to choose from.
     """
     for name in (f"{column.removesuffix('_id')}_name", f"{column}_name"):
         if name in names:
@@ -133,7 +137,10 @@ class Lake:
     def connect(cls) -> Self:
         """Return the lake of this process's settings.
 
-        A changed connection is noticed after five minutes.
+        It is made anew after five minutes, so a changed connection is noticed then.
+
+        Raises:
+            LakeError: The Airflow connection cannot be used.
         """
         from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
         from botocore.config import Config
@@ -173,7 +180,10 @@ class Lake:
         )
 
     def conflict(self, dag: ReportDag) -> str:
-        """Say why a report cannot publish to its folder, as the folder has it; empty if it can."""
+        """Say why a report cannot publish to its folder; empty if it can.
+
+        If the folder cannot be read, say that.
+        """
         calendar = PublishedCalendar.of(self.environment, dag.report, dag.cadence)
         conflict: str = self._conflict(calendar)
         return conflict
@@ -187,13 +197,13 @@ class Lake:
             return str(error)
 
     def location(self, dag: ReportDag, period_id: str) -> PeriodLocation:
-        """Return where a period of a report lies; PeriodError if the report has no such period."""
+        """Return where a period of a report is; PeriodError if the report has no such period."""
         return PeriodLocation.of(self.bucket, dag.report, dag.cadence.period(period_id))
 
     def published_partitions(self, table: str, first_id: str = "") -> PublishedPartitions:
         """Return the parameters of a table's partitions by period id, from `first_id` on.
 
-        There are none without a table.
+        There are none without a table. LakeError if Glue does not list them.
         """
         partitions: PublishedPartitions | str = self._partitions_or_problem(table, first_id)
         if isinstance(partitions, str):
@@ -202,9 +212,10 @@ class Lake:
 
     @cached(_partitions, condition=Condition())  # type: ignore[untyped-decorator]
     def _partitions_or_problem(self, table: str, first_id: str) -> PublishedPartitions | str:
-        """Return partitions, or why there are none: an answer is kept, an error would not be.
+        """Return partitions, or why they are not known.
 
-        One call is under way for a table and period, and all who ask meanwhile share its answer.
+        The cache keeps what is returned, but no exception. While one call for a table and a first
+        id is under way, all others wait for it and share its answer.
         """
         expression = ""
         if first_id:
@@ -234,8 +245,10 @@ class Lake:
         """Return the manifest of a period.
 
         Raises:
+            PeriodError: The report has no such period.
             LakeError: There is none.
-            PublishError: It is not of this package.
+            PublishError: It is not of this package, or of a newer release.
+            S3Error: S3 refused the call, or did not serve it.
         """
         location = self.location(dag, period_id)
         manifest, _etag = read_manifest(location, self.s3)
@@ -247,7 +260,10 @@ class Lake:
         return manifest
 
     def rows(self, dag: ReportDag, manifest: Manifest, names: Sequence[str]) -> list[TextValues]:
-        """Return columns of the first rows as text, cut if it is long; NULL for unknown columns."""
+        """Return columns of the first rows as text, cut if it is long; NULL for unknown columns.
+
+        Errors are those of `_select`.
+        """
         expressions = _shortened(names, manifest)
         sql = _ROWS.format(expressions=", ".join(expressions))
         return self._select(sql, dag, manifest, columns=len(expressions))
@@ -262,12 +278,12 @@ class Lake:
     ) -> dict[TextValues, TextValues]:
         """Return columns of the rows that have one of some keys, by key, as `rows` returns them.
 
-        A row that is not the only one of its key is left out: nothing says which of them is meant.
+        If several rows have one key, all of them are left out: nothing says which is meant.
 
         Args:
             dag: The report.
             manifest: The period.
-            key: The columns that tell rows apart. If they are empty, the only row of a period has
+            key: The columns that tell rows apart. If there are none, the only row of a period has
                 the key `()`.
             keys: Values of these columns, as `rows` returns them. One that is cut fits no row.
             names: The columns to return.
@@ -305,7 +321,9 @@ class Lake:
             keys: A parameter of the query.
 
         Raises:
-            LakeError: The page cannot read the rows.
+            LakeError: There is no Parquet, it is too large for this page, or it is not Parquet.
+            S3Error: S3 refused a call, or did not serve it.
+            DiskFullError: There is no space for the download.
         """
         import duckdb
 
@@ -320,9 +338,9 @@ class Lake:
                 parameters["keys"] = keys
             try:
                 sizes = engine.connection.execute(_SIZES, {"file": file})
-                [(values, unfolded)] = sizes.fetchall()
+                values, unfolded_bytes = sizes.fetchall()[0]
                 _require_at_most(SHOWN_VALUES, values, "values", uri)
-                _require_at_most(SHOWN_UNFOLDED, unfolded, "bytes uncompressed", uri)
+                _require_at_most(SHOWN_UNFOLDED, unfolded_bytes, "bytes uncompressed", uri)
                 return engine.connection.execute(sql, parameters).fetchall()
             except duckdb.OutOfMemoryException as error:
                 problem = f"{uri} needs more memory than the {MEMORY_LIMIT} of this page."
@@ -333,7 +351,10 @@ class Lake:
                 raise LakeError(f"{problem} {advice}") from error
 
     def _parquet_uri(self, dag: ReportDag, manifest: Manifest) -> str:
-        """Return the address of the rows as Parquet; LakeError if there is none to read."""
+        """Return the address of the rows as Parquet.
+
+        LakeError if the report publishes none, or if it is too large.
+        """
         if not manifest.parquet_key:
             problem = "This report publishes no Parquet, so its rows are not shown."
             raise LakeError(f"{problem} Download them.")

@@ -30,11 +30,11 @@ from athena_reports.rows.writer import count_differences
 
 Outcome = Literal["published", "unchanged", "superseded"]
 # `publish` refuses an upload that is older than this, and a cleanup removes only those that are
-# twice as old: a slow publish has the hours between. So a cleanup never removes a version while it
-# becomes the current one.
+# twice as old. A publish that began in time has the hours between to end, however slow it is. So a
+# cleanup never removes a version while it becomes the current one.
 PUBLISHED_WITHIN = timedelta(hours=12)
-# Athena dates a query by its own clock, and a worker compares that with its clock. S3 takes no
-# request of a clock that is further off (RequestTimeTooSkewed), so a worker's clock never is.
+# Athena dates a query by its clock, and a worker compares that date with its own clock. A worker's
+# clock is not further off than this: S3 would refuse its requests (RequestTimeTooSkewed).
 CLOCK_TOLERANCE = timedelta(minutes=15)
 
 # The field of each document that says which form it has.
@@ -51,9 +51,9 @@ _Stored = tuple[_Document | None, str | None]
 
 
 class _Change(NamedTuple, Generic[_Document]):
-    """The document that is to be stored in the place of another, and the outcome to report.
+    """The document to store in the place of the present one, and the outcome to report.
 
-    It may be the same document, which is then not written.
+    If it is equal to the present one, nothing is written.
     """
 
     document: _Document
@@ -95,9 +95,14 @@ def publish(
 
     Raises:
         CalendarError: The period is published by another environment, or in another time zone.
-        PublishError: The upload is not whole, or is too old; the manifest is not ours, or is of the
-            future; or other programs are always faster.
+        PublishError: The upload is not whole, or is too old; the manifest or `latest.json` is not
+            of this package, or of a newer release; the manifest is of the future; or other programs
+            are always faster.
         SchemaError: The columns do not fit the table.
+        TableError: Glue refused a call, or did not serve it; or the table is not ours.
+        S3Error: S3 refused a call, or did not serve it.
+        AthenaReportsError: The rows cannot be compared with the published ones, for lack of memory
+            or disk.
     """
 
     def next_manifest(current: Manifest | None) -> _Change[Manifest]:
@@ -108,8 +113,8 @@ def publish(
                 return _Change(current, "superseded")
         successor = _successor(version, facts, current, location, s3, memory_limit)
         if table is not None:
-            # Not before the upload is verified: readers would see the columns of a version that is
-            # never published.
+            # `_successor` has verified the upload. Before that, readers would see the columns of a
+            # version that may never be published.
             table.prepare(version.columns, commented=True)
         if current is None:
             return successor
@@ -137,7 +142,7 @@ def damage(version: Version, location: PeriodLocation, stored: Iterable[StoredOb
         uri = location.uri(expected.key)
         # The size is enough: S3 itself refused an upload whose bytes differed from those sent.
         if uri not in stored_bytes:
-            return f"{uri} is missing; transform uploaded {expected.bytes:,}"
+            return f"{uri} is missing; transform uploaded {expected.bytes:,} bytes"
         if stored_bytes[uri] != expected.bytes:
             return f"{uri} has {stored_bytes[uri]:,} bytes; transform uploaded {expected.bytes:,}"
     return ""
@@ -153,7 +158,11 @@ def follow(manifest: Manifest, *, location: PeriodLocation, s3: S3, table: Table
         table: The table that lists the period; None for no table.
 
     Raises:
-        PublishError: The manifest was deleted, or others change it each time.
+        PublishError: The manifest was deleted, or others change it each time; or it or
+            `latest.json` is not of this package, or of a newer release.
+        SchemaError: The columns do not fit the table.
+        TableError: Glue refused a call, or did not serve it; or the table is not ours.
+        S3Error: S3 refused a call, or did not serve it.
     """
     for _ in range(ATTEMPTS):
         if table is not None and manifest.parquet_key:
@@ -177,7 +186,8 @@ def read_manifest(location: PeriodLocation, s3: S3) -> _Stored[Manifest]:
     """Return the manifest of a period and its ETag, or two Nones if there is none.
 
     Raises:
-        PublishError: What is there is not a manifest of this period.
+        PublishError: What is there is not a manifest of this period, or a newer release wrote it.
+        S3Error: S3 refused the call, or did not serve it.
     """
     uri = location.manifest_uri
     manifest, etag = read_document(Manifest, uri, s3)
@@ -193,14 +203,16 @@ def read_manifest(location: PeriodLocation, s3: S3) -> _Stored[Manifest]:
 
 
 def repair_latest(report: ReportLocation, s3: S3) -> bool:
-    """Let `latest.json` name the newest period that has a manifest, and return whether it did not.
+    """Let `latest.json` name the newest period that has a manifest; True if it had to be written.
 
     A run only moves it forward (`follow`). So it keeps the name of a period that was withdrawn
     since, and it stays behind if the run of the newest period died.
 
     Raises:
-        PublishError: No period has a manifest; `latest.json` or the newest manifest is not of this
-            package; or others change it each time.
+        PublishError: `latest.json` is there, but no period has a manifest; `latest.json` or the
+            newest manifest is not of this package, or of a newer release; or others change
+            `latest.json` each time.
+        S3Error: S3 refused a call, or did not serve it.
     """
     uri = report.latest_uri
     is_repaired = False
@@ -225,13 +237,19 @@ def repair_latest(report: ReportLocation, s3: S3) -> bool:
             s3.write(uri, body, "application/json", replacing=etag)
         except (ConditionError, MissingObjectError):
             continue  # a run has written it since it was read
-        # Once more: a run that read it before this write may have left it alone.
+        # Look once more. A run of a newer period may have read `latest.json` before this write, and
+        # left it alone because it named a still later period, which was withdrawn.
         is_repaired = True
     raise changed_by_others(uri)
 
 
 def newest_manifest(report: ReportLocation, s3: S3) -> tuple[Manifest, PeriodLocation] | None:
-    """Return the manifest of the newest period that has one, and where it is."""
+    """Return the manifest of the newest period that has one, and where it is.
+
+    Raises:
+        PublishError: What is there is not a manifest of this period, or a newer release wrote it.
+        S3Error: S3 refused a call, or did not serve it.
+    """
     for folder_uri in sorted(s3.folders(report.folder_uri), reverse=True):  # ids sort by time
         period_id = folder_uri.split("/")[-2]
         location = report.period_folder(period_id)
@@ -244,7 +262,7 @@ def newest_manifest(report: ReportLocation, s3: S3) -> tuple[Manifest, PeriodLoc
 def _require_same_calendar(
     current: Manifest, facts: PublicationFacts, location: PeriodLocation
 ) -> None:
-    """Raise CalendarError if a period is published by others, or in another time zone."""
+    """Raise CalendarError if another environment, or another time zone, published the period."""
     published = PublishedCalendar.of_facts(current)
     conflict = published.conflict_with(PublishedCalendar.of_facts(facts), location.folder_uri)
     if conflict:
@@ -252,6 +270,7 @@ def _require_same_calendar(
 
 
 def _refuse_a_future_query(current: Manifest, location: PeriodLocation) -> None:
+    """Raise PublishError if the published query is dated in the future."""
     now = datetime.now(UTC)
     latest_possible = (now + CLOCK_TOLERANCE).isoformat(timespec="milliseconds")
     if current.query.submitted_at > latest_possible:
@@ -266,7 +285,10 @@ def _refuse_a_future_query(current: Manifest, location: PeriodLocation) -> None:
 
 
 def _facts_worth_a_write(manifest: Manifest) -> tuple[object, ...]:
-    """Return the facts of a manifest that replaces another if it differs from it in one of them."""
+    """Return those facts of a manifest whose change alone is a reason to write it.
+
+    The others follow from these, or differ at each try of a task, such as `published_at`.
+    """
     return (
         manifest.version,
         manifest.columns,
@@ -288,7 +310,7 @@ def _successor(
     s3: S3,
     memory_limit: str,
 ) -> _Change[Manifest]:
-    """Return the manifest that is to replace `current`, and what comes of it."""
+    """Return the manifest that is to replace `current`, and the outcome to report."""
     # The listing comes after the manifest was read, so it has every object that the manifest names.
     stored = list(s3.list(location.versions_uri))
 
@@ -381,8 +403,7 @@ def _verify(version: Version, location: PeriodLocation, stored: Iterable[StoredO
     problem = damage(version, location, uploaded)
     if problem:
         raise PublishError(f"{problem}. Clear transform.", retryable=False)
-    # There is one at least: a report and a recipe have at least one format, and each format has an
-    # object, which is there.
+    # `uploaded` is not empty: each version has at least one format, whose object was just found.
     oldest = min(item.modified for item in uploaded)
     if oldest < datetime.now(UTC) - PUBLISHED_WITHIN:
         raise PublishError(
@@ -397,8 +418,8 @@ def _difference(
 ) -> Difference | None:
     """Count the rows that `new` adds to `old` and removes, as multisets.
 
-    With other columns or types, all rows differ. None if that cannot be counted, as one of them has
-    no Parquet.
+    With other columns or types, all rows differ. None if a version has no Parquet, or no longer has
+    it: then nothing can be counted.
     """
     if _types(new) != _types(old):
         return Difference(added=new.rows, removed=old.rows)
@@ -422,7 +443,7 @@ def _types(version: Version) -> list[tuple[str, str]]:
 
 
 def _differ_in_order_only(new: Version, current: Version, difference: Difference | None) -> bool:
-    """Whether two versions have the same rows and differ in an order that has no meaning."""
+    """Whether two versions have the same rows, in another order that has no meaning."""
     if new.ordered or difference is None:
         return False
     has_same_formats = _formats(new) == _formats(current)
@@ -436,9 +457,9 @@ def _formats(version: Version) -> set[str]:
 def _keep_sql(
     sql_sha256: str, version: Version, current: Manifest, location: PeriodLocation, s3: S3
 ) -> None:
-    """Copy the SQL of a version that is not published beside the current one.
+    """Copy the SQL of a version that will not be published into the folder of the current one.
 
-    Both versions have the same rows.
+    Both versions have the same rows, and the manifest is about to name this SQL.
     """
     if sql_sha256 == current.query.sql_sha256:
         return
@@ -449,7 +470,7 @@ def _keep_sql(
 
 
 def _update_latest(manifest: Manifest, location: PeriodLocation, s3: S3) -> None:
-    """Let `latest.json` name this period, unless it names a later period or a later query."""
+    """Let `latest.json` name this period, unless it has a later period, or a later query of it."""
     uri = location.report.latest_uri
     latest = manifest.latest(location)
 
@@ -469,13 +490,13 @@ def _update(
 ) -> _Change[_Document]:
     """Replace a document by the one that `decide` returns for it, and return the change.
 
-    If another writer is faster, the document is read again, and `decide` is asked again.
+    If another writer is faster, the document is read again, and `decide` is called again.
     """
     change = None
     for _ in range(ATTEMPTS):
         present, etag = read()
         if change is not None and present == change.document:
-            return change  # S3 did the write at the last attempt, and its answer was lost
+            return change  # at the attempt before, S3 did the write, and its answer was lost
         change = decide(present)
         if change.document == present:
             return change
@@ -493,6 +514,7 @@ def read_document(model: type[_Document], uri: str, s3: S3) -> _Stored[_Document
 
     Raises:
         PublishError: It is not of this package, or a newer release wrote it.
+        S3Error: S3 refused the call, or did not serve it.
     """
     try:
         body, etag = s3.read(uri)
@@ -508,7 +530,7 @@ def read_document(model: type[_Document], uri: str, s3: S3) -> _Stored[_Document
                 "It is right as it is: update the package here, then clear the failed tasks.",
                 retryable=False,
             ) from error
-        scope = "folder" if model is PublishedCalendar else "period"
+        scope = "period" if model is Manifest else "folder"
         raise not_ours(uri, scope) from error
 
 
@@ -524,6 +546,11 @@ def _is_of_newer_release(body: bytes, format_field: str) -> bool:
 
 
 def not_ours(uri: str, scope: str = "period") -> PublishError:
-    """Return the error for a document that another program wrote, or that is of another scope."""
+    """Return the error for a document that another program wrote, or that is of another place.
+
+    Args:
+        uri: The address of the document.
+        scope: What it should be of: the "period" or the "folder".
+    """
     advice = "Find out who wrote it, move it away, then clear publish."
     return PublishError(f"{uri} is not of this package and {scope}. {advice}", retryable=False)

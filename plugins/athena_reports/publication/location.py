@@ -10,16 +10,17 @@ from typing import Self
 from athena_reports.aws.s3 import split_uri
 from athena_reports.periods.calendar import Cadence, Period
 
-# Folder of the report bucket that says who was told of what. No report can have this name.
+# Folder of the report bucket where the alerts note what they have sent. No report can have this
+# name.
 ALERTS_FOLDER = "_alerts"
 
 
 @dataclass(frozen=True)
 class ReportLocation:
-    """Where a report is published in one cadence. It is made by `of`.
+    """Where a report is published in one cadence.
 
-    A caller that only knows the folders of a bucket, as the cleanup does, makes it by `of_folder`.
-    Then the names may not be those of a report and a cadence.
+    `of` makes it for a report. `of_folder` makes it for a caller that only knows the folders of a
+    bucket, as the cleanup does. Then the names may not be those of a report and a cadence.
 
     Attributes:
         bucket: The report bucket.
@@ -33,17 +34,17 @@ class ReportLocation:
 
     @classmethod
     def of(cls, bucket: str, report: str, cadence: Cadence) -> Self:
-        """Return where a bucket has a report, by its name, in a cadence."""
+        """Return where a bucket has a report in a cadence, by the name of the report."""
         return cls(bucket, report, cadence.name)
 
     @classmethod
     def of_folder(cls, folder_uri: str) -> Self:
-        """Return the location that the address of a folder names.
+        """Return the location of the report and the cadence that the address of a folder names.
 
         Names that the address lacks are empty.
         """
         bucket, key = split_uri(folder_uri)
-        # The two slashes make sure that there are two names to unpack, which may be empty.
+        # With two more slashes there are always two names to unpack; each may be empty.
         report, cadence_name, *_ = f"{key}//".split("/")
         return cls(bucket, report, cadence_name)
 
@@ -59,7 +60,7 @@ class ReportLocation:
 
     @property
     def calendar_uri(self) -> str:
-        """Address of the object that says whose folder it is, and what its periods mean."""
+        """Address of the object that has the environment and the calendar of the folder."""
         return f"{self.folder_uri}calendar.json"
 
     @property
@@ -68,9 +69,9 @@ class ReportLocation:
         return f"{self.name}_{self.cadence_name}"
 
     def period_folder(self, period_id: str) -> "PeriodLocation":
-        """Return the location of a folder by its name.
+        """Return the location of one of its folders, by the name of the folder.
 
-        The name may be the id of a period, or anything else.
+        The name need not be the id of a period: a caller may have it from a listing.
         """
         return PeriodLocation(self, period_id)
 
@@ -79,7 +80,7 @@ class ReportLocation:
 class PeriodLocation:
     """Where one period of a report is published.
 
-    It is made by `of`, or of a folder by `ReportLocation.period_folder`.
+    `of` makes it for a period, and `ReportLocation.period_folder` for the name of a folder.
 
     Attributes:
         report: Where the report is published.
@@ -91,7 +92,7 @@ class PeriodLocation:
 
     @classmethod
     def of(cls, bucket: str, report: str, period: Period) -> Self:
-        """Return where a bucket has a period of a report, by its name."""
+        """Return where a bucket has a period of a report, by the name of the report."""
         return cls(ReportLocation.of(bucket, report, period.cadence), period.id)
 
     @property
@@ -114,9 +115,9 @@ class PeriodLocation:
         return f"{self.versions_uri}{version}/"
 
     def sql_uri(self, version: str, sql_sha256: str) -> str:
-        """Return the address of a version's SQL.
+        """Return the address of a version's SQL, by the SHA-256 of the SQL in hexadecimal.
 
-        Other SQL that gave the same rows lies beside it.
+        A version can have several: each SQL that gave its rows is kept.
         """
         return f"{self.version_uri(version)}sql/{sql_sha256[:16]}.sql"
 

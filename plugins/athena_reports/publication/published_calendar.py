@@ -1,4 +1,4 @@
-"""`calendar.json`: whose folder a report's folder is, and what its periods mean.
+"""`calendar.json`: the environment that a report's folder belongs to, and its kind of periods.
 
 A folder has one environment and one calendar. Two environments would overwrite each other's
 reports. The ids of two kinds of week look alike, and so do those of two time zones.
@@ -29,7 +29,7 @@ class PublishedCalendar(BaseModel, frozen=True):
         report: Name of the report.
         cadence: The unit of its periods, such as `weekly`.
         timezone: IANA name of the zone at whose midnights they begin.
-        first_day: The day that weeks begin with; None for other units.
+        first_day: The day that its weeks begin on; None for other units.
     """
 
     calendar_format: Literal[1] = 1
@@ -73,7 +73,7 @@ class PublishedCalendar(BaseModel, frozen=True):
         """Say why another calendar cannot have the same folder; empty if it is the same one.
 
         Args:
-            other: The calendar of those who want to publish there.
+            other: The calendar of the report that wants to publish there.
             folder_uri: The address of the folder, for the message.
         """
         if self.environment != other.environment:
@@ -83,6 +83,7 @@ class PublishedCalendar(BaseModel, frozen=True):
                 "them publish to another bucket (ATHENA_REPORTS_BUCKET), or under another report "
                 "name."
             )
+        # The descriptions have all that makes a calendar: unit, first day and time zone.
         if self.description != other.description:
             return (
                 f"{folder_uri} has {self.description}, and this report has {other.description}: "
@@ -93,9 +94,10 @@ class PublishedCalendar(BaseModel, frozen=True):
 
 
 def first_day_of(cadence: str, period_id: str) -> Weekday | None:
-    """Return the day that a week begins with, by its id; None for an id that is not of a week.
+    """Return the day that a week begins on, by its id.
 
-    The id is the nominal first date. The local start would not do: a zone can skip that date.
+    None for another cadence, and for an id that is not a date. The id is the nominal first date.
+    The local start would not do: a zone can skip that date.
     """
     if cadence != "weekly":
         return None

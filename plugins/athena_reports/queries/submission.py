@@ -1,8 +1,11 @@
 """Submits a query once per intention.
 
 For a time Athena remembers the token of a request, and does not start it again. After that, the
-task's own notes, or the marker in the SQL of the recent executions, tell that the query was
+task's own notes, or the markers in the SQL of the recent executions, tell whether the query was
 started.
+
+An execution of an intention is current if it is active, has succeeded or has failed for good
+(`failures.is_current`). One that was cancelled, or failed for a transient reason, is spent.
 """
 
 import random
@@ -20,13 +23,13 @@ from athena_reports.queries.failures import QueryFailedError, is_current
 from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.queries.ownership import Submission
 
-MAX_EXECUTIONS = 4  # of an intention in all: the first, and those after Athena failed one
-LOOK_BACK = 250  # so many recent executions of the workgroup are looked through
+MAX_EXECUTIONS = 4  # of one intention: the first, and those in the place of spent ones
+LOOK_BACK = 250  # how many recent executions of the workgroup are looked through
 _PAGE_SIZE = 50  # as many as ListQueryExecutions and BatchGetQueryExecution take
-# The longest pauses before a start that was not answered is sent again: a random part of each, at
-# most half, is left out.
+# The pauses before a start that was not answered is sent again. Each is shortened at random, by
+# half at most.
 PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)
-# Likewise before each execution after the first.
+# Likewise, those before each execution after the first.
 RESUBMIT_PAUSES_SECONDS = PAUSES_SECONDS[: MAX_EXECUTIONS - 1]
 
 
@@ -51,7 +54,7 @@ class Submitted(BaseModel, frozen=True):
 
 
 class Caller(Protocol):
-    """What Athena is called by: a task's hook, or an author's shell."""
+    """What calls Athena: a task's hook, or an author's command."""
 
     @property
     def log(self) -> Any:
@@ -61,7 +64,7 @@ class Caller(Protocol):
         """Return the client of Athena."""
 
     def sending_once(self) -> Self:
-        """Return the same whose requests botocore does not repeat."""
+        """Return a caller like this one whose requests botocore does not repeat."""
 
     def run_query(
         self,
@@ -85,14 +88,14 @@ def submit_once(
 
     Args:
         submission: The query with its marker, and the rest of the request.
-        hook: The hook, or what else Athena is called by.
+        hook: The hook, or what else calls Athena.
         is_retry: Whether the query may have been started already: then it is looked for first.
-        notes: What earlier tries have noted. None if nothing is noted: then a query that was
-            started before as many others as `LOOK_BACK` is known by its token alone.
+        notes: What earlier tries have noted. None if nothing is noted. Then only its token tells of
+            a query that is not among the last `LOOK_BACK` executions any more.
 
     Raises:
-        QueryFailedError: As many executions as an intention may have were cancelled, or failed.
-        ClientError: Athena refused a call, or did not serve it at any try.
+        QueryFailedError: The intention has had `MAX_EXECUTIONS`, and all are spent.
+        ClientError: Athena refused a call, or did not serve it at any attempt.
         BotoCoreError: Likewise, if a call was not sent or not answered.
     """
     may_be_started = is_retry
@@ -128,23 +131,23 @@ def _submit(
         return _start(submission, hook, 0, notes)
 
     athena: Any = hook.get_conn()
-    spent: dict[str, QueryExecution] = {}
+    spent: dict[str, QueryExecution] = {}  # by id
     for known, execution in _known_submissions(athena, submission.workgroup, notes):
         if known.marker == submission.marker:
             if is_current(execution):
                 return execution.id
             spent[execution.id] = execution
         elif known.marker.is_predecessor_of(submission.marker) and execution.is_running:
-            # Nobody wants its result any more.
+            # The SQL or a setting was edited since, so nobody wants its result any more.
             athena.stop_query_execution(QueryExecutionId=execution.id)
 
+    # Each execution of an intention has a number, counted from 0, which is part of its token.
     for number in range(len(spent), MAX_EXECUTIONS):
         if number > 0:
             _sleep(RESUBMIT_PAUSES_SECONDS[number - 1])
         query_execution_id = _start(submission, hook, number, notes)
         execution = get_query_execution(athena, query_execution_id)
-        # Where Athena still knows the token, it starts nothing and returns an execution from
-        # before.
+        # If Athena still knows the token, it has started nothing, and this is an earlier execution.
         if is_current(execution):
             return execution.id
         spent[execution.id] = execution
@@ -193,7 +196,7 @@ def _known_submissions(
 
 
 def _described(athena: Any, ids: list[str]) -> Iterator[tuple[Submission, QueryExecution]]:
-    """Yield those of some executions that Athena still knows and that have a marker of their own.
+    """Yield those of some executions that Athena still knows and whose marker fits their text.
 
     They come in no certain order.
     """
@@ -206,10 +209,10 @@ def _described(athena: Any, ids: list[str]) -> Iterator[tuple[Submission, QueryE
 
 
 def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission, QueryExecution]]:
-    """Yield the workgroup's latest executions that have a marker of their own.
+    """Yield the workgroup's latest executions whose marker fits their text.
 
-    They come in no certain order. A copy of a query that somebody ran with another output location
-    is left out: whoever runs it in the console may have one.
+    They come in no certain order. Whoever runs a copy of a query in the console copies its marker
+    too. Such a copy is left out if its result lies in another output location.
     """
     configuration: Mapping[str, Any] | None = None
     pages = athena.get_paginator("list_query_executions").paginate(
@@ -233,9 +236,9 @@ def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission
 
 
 def _decided_output(configuration: Mapping[str, Any], output: str) -> str:
-    """Return the output location that a workgroup makes of the one that a request asks for.
+    """Return the output location of a request for `output` in a workgroup.
 
-    The workgroup decides if it enforces its configuration, or if the request asks for none (Athena
+    The workgroup decides it if it enforces its configuration, or if the request names none (Athena
     user guide, "Override client-side settings").
     """
     is_enforced = configuration.get("EnforceWorkGroupConfiguration", True)
@@ -248,7 +251,7 @@ def _decided_output(configuration: Mapping[str, Any], output: str) -> str:
 def _lies_below(result_uri: str, output: str) -> bool:
     """Whether a result lies in an output location.
 
-    Both are empty where Athena keeps the results itself.
+    Both are empty in a workgroup that manages its results.
     """
     if not output:
         return not result_uri
@@ -258,7 +261,7 @@ def _lies_below(result_uri: str, output: str) -> bool:
 def executed_sql(athena: Any, query_execution_id: str) -> str:
     """Return the SQL that ran, without its marker.
 
-    In an UNLOAD, zeros stand in the place of the intention and the number of the execution.
+    The folder of an UNLOAD has zeros in the place of the intention and the execution's number.
     """
     response = athena.get_query_execution(QueryExecutionId=query_execution_id)
     submission = Submission.from_response(response)
@@ -268,9 +271,10 @@ def executed_sql(athena: Any, query_execution_id: str) -> str:
 
 
 def executions_of_intention(athena: Any, query_execution_id: str) -> Iterator[QueryExecution]:
-    """Yield an execution, then the recent ones of its intention, of which it may be one again.
+    """Yield an execution, then the recent ones of its intention.
 
-    A query that this library did not submit has no intention: only its own execution is yielded.
+    It may be among them, and is then yielded twice. A query that this library did not submit has no
+    intention: then nothing else is yielded.
     """
     response = athena.get_query_execution(QueryExecutionId=query_execution_id)
     yield QueryExecution.from_response(response, athena.meta.region_name)

@@ -13,7 +13,13 @@ from athena_reports.periods.calendar import Period
 
 
 def describe(dag_id: str, period: Period | None, environment: str) -> str:
-    """Return whose query it is, for the beginning of a message; the environment may be empty."""
+    """Return whose query it is, for the beginning of a message.
+
+    Args:
+        dag_id: The DAG.
+        period: The period; None for a query without one.
+        environment: Name of the environment; empty to leave it out.
+    """
     about = dag_id
     if period is not None:
         about += f", period {period.id}"
@@ -24,7 +30,7 @@ def describe(dag_id: str, period: Period | None, environment: str) -> str:
 
 @contextmanager
 def aws_errors(about: str, *, task: str = "run_query") -> Iterator[None]:
-    """Translate errors of AWS calls, and this package's as `report_errors` does.
+    """Translate errors as `report_errors` does. For errors of botocore, say which task to clear.
 
     Args:
         about: Whose call it is, for the beginning of the message.
@@ -44,12 +50,12 @@ def aws_errors(about: str, *, task: str = "run_query") -> Iterator[None]:
 def report_errors(about: str = "", *, advice: str = "") -> Iterator[None]:
     """Translate this package's errors: what is `retryable` is retried, SkipPeriodError skips.
 
-    Errors of botocore are translated too. The rooms of this package explain those of their calls,
-    but not that a client cannot be made.
+    Errors of botocore are translated too. Those of S3 and Glue are mostly errors of this package
+    already. What is left comes from calls to Athena, and from clients that cannot be made.
 
     Args:
-        about: The beginning of the message; empty if the errors say it themselves.
-        advice: The end of the message for an error of botocore, with the space before it.
+        about: The beginning of the message; empty if the messages of the errors have it.
+        advice: The end of the message for an error of botocore. It begins with a space.
 
     Raises:
         AirflowException: The error is `retryable`.
@@ -73,7 +79,8 @@ def required_xcoms(problem: str) -> Iterator[None]:
     """Fail for good where an XCom is missing that an earlier task should have pushed.
 
     It is missing if somebody marked that task as success. Airflow raises XComNotFound for it when
-    it renders the arguments of a task (`PlainXComArg.resolve`), and would retry the task.
+    it renders the arguments of a task (`PlainXComArg.resolve`), and without this it would retry the
+    task.
 
     Args:
         problem: The message of the failure.
@@ -96,7 +103,7 @@ def _airflow_error(message: str, *, retryable: bool) -> sdk.AirflowException:
 def require_connection(hook: AthenaHook, about: str) -> None:
     """Refuse a named connection that does not exist.
 
-    The hook would use whatever credentials there are.
+    The hook would use whatever other credentials it finds.
 
     Args:
         hook: The hook whose connection it is.
@@ -107,7 +114,7 @@ def require_connection(hook: AthenaHook, about: str) -> None:
     """
     connection_id = hook.aws_conn_id
     if connection_id in (None, hook.default_conn_name):
-        return  # none is named, and on MWAA the execution role's credentials are right
+        return  # none is named, so the credentials of the environment are right, as on MWAA
     try:
         hook.get_connection(connection_id)
     except sdk.AirflowNotFoundException as error:

@@ -35,9 +35,9 @@ from athena_reports.steps.transform import PreparedVersion
 class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     """Makes a prepared version the current one of its period in S3 and in Glue.
 
-    An asset among the `outlets` gets what the task returns as the extra of its event. There is no
-    event if nothing new was published, as another query published the same rows before, or a later
-    query has published.
+    The event of each asset among the `outlets` has what the task returns as its extra. There is no
+    event if nothing new was published: another query had published the same rows, or a later query
+    has published.
 
     Args:
         prepared: What `transform_result` returned.
@@ -45,15 +45,17 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         bucket: The report bucket.
         report: Name of the report.
         environment: Name of the environment, for the manifest.
-        late_by: A period whose query was submitted before its end plus this is provisional.
+        late_by: How long after the end of a period its last events arrive. A period whose query was
+            submitted before that is provisional.
         logic: Digest of what makes the rows, as `Report.logic` gives it: a kind, a colon and the
             digest. A period whose manifest has another digest of the same kind is outdated.
         reads_previous: Whether the SQL reads the period before, whose restatement makes this one
             stale.
         transforms_logic: Digest of the transforms alone, as `Report.transforms_logic` gives it.
-        calendar_checked: Whether an earlier task has compared the calendar of the folder.
-        keyed_outlets: Further assets, whose events have the id of the period as partition key. They
-            are left out before Airflow 3.3, which has no such events.
+        calendar_checked: Whether an earlier task has compared the calendar of the folder. Otherwise
+            this task does.
+        keyed_outlets: Further assets, whose events have the id of the period as partition key.
+            Airflow has such events from 3.3 on; before, these assets are left out.
         database: Glue database of the published table; None for no table.
         memory_limit: What DuckDB may hold in memory, such as `128MB`.
         bucket_owner: Account id that must own the bucket; empty for any.
@@ -103,7 +105,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.encryption = encryption
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
-        """Render the arguments. If run_query pushed nothing, the task fails for good."""
+        """Render the arguments. If run_query did not push `submitted`, the task fails for good."""
         with required_xcoms(self._no_period_problem):
             super().render_template_fields(context, jinja_env)
 
@@ -217,9 +219,9 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     def _announce(self, event: dict[str, Any], period: Period, context: Context) -> None:
         """Give each outlet its event, if something new was published."""
         if event["outcome"] != "published":
-            # Airflow makes an event for each outlet that the task has when it ends, so it must have
-            # none. Airflow's `@task` (DecoratedOperator) also changes the outlets of a running
-            # task.
+            # Airflow makes an event for each outlet that a task has at its end, so this task must
+            # have none then. A running task may change them: Airflow's `@task` (DecoratedOperator)
+            # does so too.
             self.outlets = []
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = event

@@ -1,7 +1,7 @@
-"""Whether a query may be paid: whose folder it is for, and whether the account has what it needs.
+"""Whether a query may be paid: the account has what it needs, and the folder is the report's own.
 
-The folder is looked at before each query, the account before the first one of a report. A command
-for authors looks at the account too.
+The folder is looked at before each query, the account before the first one of a report. The command
+`check-account` looks at the account too.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -59,7 +59,7 @@ def require_place(
         hook: Gives the clients of AWS.
         settings: What the account must have.
         location: Where the report is published.
-        cadence: The periods that it is made for.
+        cadence: The kind of periods that it is published for.
         has_table: Whether it has a table in Glue.
 
     Raises:
@@ -77,7 +77,7 @@ def require_place(
 def require_account(
     hook: SharedSessionHook, *, settings: Settings, location: ReportLocation, has_table: bool
 ) -> None:
-    """Check the account if nothing of the report is published yet.
+    """Require what the settings name, if nothing of the report is published yet.
 
     Args:
         hook: Gives the clients of AWS.
@@ -99,7 +99,8 @@ def require_account(
     if not problems:
         return
     message = "the first run needs what is not there. No query was started."
-    retryable = False  # True if one of the problems may pass by itself
+    # One problem that may pass by itself is enough for a retry, which looks at all of them again.
+    retryable = False
     for check in problems:
         message += f"\n{check.name}: {check.problem}"
         if check.retryable:
@@ -125,7 +126,7 @@ def check_account(
         settings: What the account must have.
         athena: Client of Athena.
         glue: Client of Glue.
-        s3: The objects of the account.
+        s3: The client of S3.
         has_table: Whether a database for published tables is needed.
         inputs: The inputs of all reports. A table that several of them read is looked at once.
     """
@@ -161,7 +162,7 @@ def _can_be_read(s3: S3, uri: str) -> bool:
 
 
 def _begin(list_items: Callable[[], Iterator[object]]) -> None:
-    """Send the first call of a listing. A generator sends none before its first item is needed."""
+    """Send the first call of a listing. A generator sends none until an item is taken from it."""
     next(list_items(), None)
 
 

@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from athena_reports import Input, build_dag
+from athena_reports import Input, build_dag, weekly
 from athena_reports.authors.preview import (
     Preview,
     TrialPreview,
@@ -31,8 +31,11 @@ from athena_reports.authors.preview import (
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
 from athena_reports.aws.s3 import S3
+from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.glue_table import Table
+from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
 from athena_reports.rows.checks import CheckResult
+from athena_reports.settings import settings
 from athena_reports.steps.scan_limit import ScanLimitError
 from tests.library.conftest import MakeReport
 from tests.library.publication.publishing import WEEKS, Place, facts, week
@@ -142,6 +145,48 @@ def test_published_periods_measure_the_next_one_and_refuse_it_as_its_run_does(
     within = preview(declare(make_report, max_scan="20 MB"), NEXT, aws)
     assert within.refused == ""
     assert re.search(r"max_scan +20.0 MB\s*$", printed(within), re.MULTILINE)
+
+
+@pytest.mark.parametrize("max_scan", [None, "20 MB"])
+def test_a_report_whose_folder_has_another_calendar_is_refused_as_its_run_is(
+    lake: None,
+    aws: Aws,
+    published: None,
+    make_report: MakeReport,
+    bucket: str,
+    max_scan: str | None,
+) -> None:
+    declared = declare(make_report, max_scan=max_scan)
+    assert preview(declared, NEXT, aws).refused == ""
+    mondays = PublishedCalendar.of("dev", "plays", weekly("monday"))
+    body = mondays.model_dump_json().encode()
+    aws.s3.write(declared.location.calendar_uri, body, "application/json", replacing=None)
+
+    result = preview(declared, NEXT, aws)
+    with pytest.raises(CalendarError) as refused:
+        require_calendar(declared.location, declared.calendar, aws.s3)
+    assert result.refused == (f"plays_weekly, period 2025-06-15, environment dev: {refused.value}")
+    text = " ".join(printed(result).split())
+    assert f"A run of this period would be refused. {result.refused}" in text
+    assert "less than that" not in text  # of `max_scan`
+    with pytest.raises(CalendarError, match=re.escape(result.refused)):
+        run_preview(result, declared, NEXT, aws)
+
+
+def test_a_report_bucket_that_cannot_be_read_only_gives_a_warning(
+    lake: None,
+    aws: Aws,
+    make_report: MakeReport,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET", "there-is-no-such-bucket")
+    settings.cache_clear()
+    result = preview(declare(make_report), NEXT, aws)
+    assert (result.refused, result.inputs[0].bytes) == ("", 60)
+    warning = capsys.readouterr().err
+    assert "s3://there-is-no-such-bucket/plays/weekly/calendar.json cannot be read" in warning
+    assert "not known whether a run could publish" in warning
 
 
 def test_nothing_is_estimated_without_inputs_and_without_a_published_period(

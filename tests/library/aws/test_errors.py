@@ -6,6 +6,7 @@ import botocore.exceptions as of_botocore
 import pytest
 from boto3.exceptions import S3TransferFailedError
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, ParamValidationError
+from botocore.session import get_session
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,8 @@ KINDS = {
     "InvalidInputException": ErrorKind.REFUSED,
     "ValidationException": ErrorKind.REFUSED,
     "InternalServiceException": ErrorKind.FAILED,
+    "RequestTimeout": ErrorKind.NO_ANSWER,
+    "BadDigest": ErrorKind.NO_ANSWER,
     "NoSuchKey": ErrorKind.NO_OBJECT,
     "404": ErrorKind.NO_OBJECT,
     "PreconditionFailed": ErrorKind.CONDITION_FAILED,
@@ -119,6 +122,19 @@ def test_an_unknown_code_may_pass_only_if_the_service_blames_itself(code: str, s
     assert (kind, kind.retryable) == (
         (ErrorKind.FAILED, True) if status >= 500 else (ErrorKind.REFUSED, False)
     )
+
+
+def test_what_botocore_itself_repeats_for_s3_may_pass() -> None:
+    """botocore gives it up after some attempts, and raises the last error."""
+    rules = get_session().get_component("data_loader").load_data("_retry")["retry"]["s3"]
+    answers = []
+    for policy in rules["__default__"]["policies"].values():
+        response = policy["applies_when"]["response"]
+        answers.append((response["service_error_code"], response["http_status_code"]))
+    assert ("RequestTimeout", 400) in answers
+    for code, status in answers:
+        kind = error_kind(api_error(code, status=status))
+        assert (code, kind.retryable) == (code, True)
 
 
 def test_an_error_without_a_status_may_pass() -> None:

@@ -341,7 +341,8 @@ def test_the_latest_period_follows_where_one_query_gave_two_versions(place: Plac
 def test_a_latest_period_that_is_not_ours_is_not_overwritten(place: Place, content: bytes) -> None:
     place.put(place.location.report.latest_uri, content)
 
-    with pytest.raises(PublishError, match=r"latest\.json is not of this package") as caught:
+    problem = r"latest\.json is not of this package and folder"
+    with pytest.raises(PublishError, match=problem) as caught:
         place.publish(place.upload("a"), facts())
     assert not caught.value.retryable
     assert place.everything()["plays/weekly/latest.json"] == content
@@ -372,15 +373,18 @@ def test_an_uploaded_object_that_is_damaged_is_not_published_and_uploading_again
     tabled.publish(tabled.upload("old"), facts(EARLY))
     new = tabled.upload("new")
     key = new.objects[1].key
+    uploaded_bytes = f"{new.objects[1].bytes:,}"
     if damage == "removal":
         tabled.s3.delete([tabled.location.uri(key)])
+        problem = f"is missing; transform uploaded {uploaded_bytes} bytes"
     else:
         tabled.put(tabled.location.uri(key), b"x")
+        problem = f"has 1 bytes; transform uploaded {uploaded_bytes}"
     before = tabled.everything()
 
     with pytest.raises(PublishError, match=r"Clear transform") as caught:
         tabled.publish(new, facts(LATE))
-    assert tabled.location.uri(key) in str(caught.value)
+    assert str(caught.value) == f"{tabled.location.uri(key)} {problem}. Clear transform."
     assert not caught.value.retryable
     assert tabled.everything() == before
     assert tabled.publish(tabled.upload("new"), facts(LATE)).outcome == "published"

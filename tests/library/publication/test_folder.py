@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 from athena_reports.aws.s3 import S3, split_uri
 from athena_reports.errors import PublishError
 from athena_reports.periods.calendar import Cadence, monthly, weekly
-from athena_reports.publication.folder import find_calendar, require_calendar
+from athena_reports.publication.folder import (
+    conflict_in_folder,
+    find_calendar,
+    require_calendar,
+)
 from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest, PublishedPeriod, Version
 from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
@@ -71,13 +75,16 @@ def test_the_second_calendar_is_refused_exactly_if_it_differs(
         require_calendar(location_of(one), first, s3)
     second = PublishedCalendar.of("dev", "plays", two)
     shares_folder = one.unit == two.unit
+    conflict = conflict_in_folder(location_of(two), second, s3)
     if shares_folder and one != two:
         with pytest.raises(CalendarError) as refused:
             require_calendar(location_of(two), second, s3)
         assert first.description in str(refused.value)
         assert second.description in str(refused.value)
         assert not refused.value.retryable
+        assert conflict == str(refused.value)
     else:
+        assert conflict == ""
         require_calendar(location_of(two), second, s3)
         assert find_calendar(location_of(two), s3) == second
     require_calendar(location_of(one), first, s3)
