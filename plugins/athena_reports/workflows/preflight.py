@@ -181,7 +181,7 @@ def _require_workgroup(settings: Settings, athena: "AthenaClient") -> None:
         raise AccountError(
             "it is disabled. Enable it in Athena, or let ATHENA_REPORTS_WORKGROUP name another."
         )
-    managed_results = workgroup["Configuration"].get("ManagedQueryResultsConfiguration", {})
+    managed_results = workgroup.get("Configuration", {}).get("ManagedQueryResultsConfiguration", {})
     is_managed = managed_results.get("Enabled", False)
     if is_managed and settings.query_results:
         raise AccountError(
