@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,13 +77,17 @@ class Flown:
         return found
 
     def start(
-        self, *arguments: str, has_input: bool = True, **variables: str
+        self,
+        *arguments: str,
+        program: Sequence[str] = ("-m", "athena_reports"),
+        has_input: bool = True,
+        **variables: str,
     ) -> subprocess.Popen[str]:
-        """Start `python -m athena_reports` in the report's folder.
+        """Start `python -m athena_reports`, or another program, in the report's folder.
 
         Without input its standard input is closed.
         """
-        command = [sys.executable, "-m", "athena_reports", *arguments]
+        command = [sys.executable, *program, *arguments]
         process_variables = {
             "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
             "ATHENA_REPORTS_SQL_FOLDER": str(self.root / "sql"),
