@@ -65,7 +65,8 @@ test: check $(CHECKOV) ## Prove the package: check, lint, types and tests
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@$(PY) -m pytest -n 2 --dist loadfile -m "not ci and not full"
+	@# Three workers on two cores: a third of the time tests wait for services.
+	@$(PY) -m pytest -n 3 --dist loadfile -m "not ci and not full"
 
 .PHONY: simulate
 simulate: $(READY) ## Play seeded worlds of faults and kills: SEEDS=10000 FROM=0, or SEEDS=seed-123 for one and its story
