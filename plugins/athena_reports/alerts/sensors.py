@@ -228,10 +228,10 @@ class WhenPublishedSensor(_PeriodSensor):
                 return PokeReturnValue(True, xcom_value=False)
             if self._may_still_be_told_late(ti, context["run_id"]):
                 return PokeReturnValue(False)
-            manifest = published_manifest(self.report, period)
             record_of_late = late_record(self.dag_id, context["run_id"], _clear_number(context))
             if not record_of_late.was_somebody_told():
                 return PokeReturnValue(True, xcom_value=False)
+            manifest = published_manifest(self.report, period)
 
         if manifest is None:
             run = find_run(ti, self.report_dag_id, period)
