@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
+README = ROOT / "README.md"
+"""It is the library's own as long as it has this title. A team that copies the repository may write
+another one, and pages of its own, which no test reads."""
+_TITLE = "# Athena reports on Airflow"
+
 _UNDER_WAY = ("QUEUED", "RUNNING")
 
 # Options of every command of the AWS CLI,
@@ -55,6 +60,27 @@ class Block:
 
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+@cache
+def pages_of_the_library() -> list[Path]:
+    """README.md and docs/README.md, and the pages that they lead to, link by link."""
+    reached: set[Path] = set()
+    to_read = [ROOT / "docs" / "README.md"]
+    if README.read_text(encoding="utf-8").startswith(_TITLE):
+        to_read.append(README)
+    while to_read:
+        page = to_read.pop()
+        if page in reached:
+            continue
+        reached.add(page)
+        for link in re.findall(r"\]\(([^):#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            target = (page.parent / link).resolve()
+            if target.is_dir():
+                to_read += target.glob("*.md")
+            elif target.suffix == ".md" and target.is_file():
+                to_read.append(target)
+    return sorted(reached)
 
 
 def blocks_of(page: Path) -> list[Block]:
