@@ -5,7 +5,10 @@ and every code block is run or held against what it names.
 from __future__ import annotations
 
 import ast
+import io
 import re
+import signal
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,8 @@ import pytest
 import athena_reports
 from airflow_local.services import Services
 from athena_reports import weekly
+from athena_reports.page.coverage import State
+from athena_reports.publication.manifest import Manifest, PublishedObject, QueryFacts
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.transforms import apply
 from athena_reports.settings import settings
@@ -30,6 +35,7 @@ from tests.integrity.blocks import (
     run_python,
     run_sql,
 )
+from tests.shell import Shell
 
 PAGES = pages_of_the_library()
 FIX = "docs/how-to/fix-a-failed-run.md"
@@ -193,6 +199,50 @@ def test_the_messages_that_a_page_quotes_are_those_of_the_code() -> None:
             assert any(pattern.search(message) for message in messages), (
                 f"no message says {quote!r}"
             )
+
+
+# --- exit codes
+
+
+def test_the_exit_codes_of_the_page_are_those_of_the_commands(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the signals are 128 and the signal's number: test_author_queries.py sends them."""
+    page = (ROOT / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
+    codes = [int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)]
+    signals = [128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    wrong = (
+        ["--nothing"],
+        ["new"],
+        ["plan", "top_users", "--last", "0"],
+        ["new", "--since", "today"],
+    )
+
+    ended = [
+        {shell("docs", "top_users")[0]},
+        {shell(*arguments)[0] for arguments in (["docs", "nothing"], ["new", "own"])},
+        {shell(*arguments)[0] for arguments in wrong},
+    ]
+
+    assert codes == [0, 1, 2, *signals]
+    assert ended == [{0}, {1}, {2}]
+
+
+# --- lists
+
+
+def test_the_page_lists_each_field_of_the_manifest() -> None:
+    page = (ROOT / "docs" / "reference" / "published.md").read_text(encoding="utf-8")
+    section = page.partition("\n## The manifest\n")[2].partition("\n## ")[0]
+    listed = set(re.findall(r"`(\w+)`", section))
+    fields = [*Manifest.model_fields, *QueryFacts.model_fields, *PublishedObject.model_fields]
+    assert set(fields) <= listed
+
+
+def test_the_page_lists_the_states_in_their_order() -> None:
+    page = (ROOT / "docs" / "reference" / "reports-page.md").read_text(encoding="utf-8")
+    assert re.findall(r"^- \*\*(\w+)\*\*: ", page, re.MULTILINE) == list(State)
 
 
 # --- what knows Airflow
