@@ -160,9 +160,7 @@ class Project(NamedTuple):
 
 
 @pytest.fixture
-def project(
-    tables: None, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Project:
+def project(tables: None, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     files = {path: block.text for path, block in files_of(PAGE)}
     assert len(files) == 2
     for path, text in files.items():

@@ -91,8 +91,13 @@ def _known_tables(glue: "GlueClient") -> TableTypes:
 def _types_in_glue(table: Mapping[str, Any]) -> dict[str, str] | None:
     """Return the type of each column that a query can name, partition keys included.
 
-    None if Glue does not tell, as of a link to a table of another account.
+    None if Glue does not tell, as of a link to a table of another account. What Glue has of a
+    Delta Lake table may be out of date ("Query Delta Lake tables" in Athena's user guide).
     """
+    parameters = table.get("Parameters", {})
+    formats = (parameters.get("table_type", ""), parameters.get("spark.sql.sources.provider", ""))
+    if "delta" in [name.lower() for name in formats]:
+        return None
     types = {}
     for column in table.get("StorageDescriptor", {}).get("Columns", []):
         # Glue also lists the columns that an Iceberg table had once.

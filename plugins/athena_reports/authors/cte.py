@@ -1,6 +1,6 @@
 """Selects from one CTE of a query. What stands in its WITH stays the author's text."""
 
-from sqlglot.tokenizer_core import TokenType
+from sqlglot import TokenType
 
 from athena_reports.authors.sql_parser import tokens
 from athena_reports.errors import AthenaReportsError

@@ -1,10 +1,9 @@
 """Reads SQL with sqlglot, which only the commands of authors need: no run parses SQL."""
 
 import sqlglot
-from sqlglot import exp
+from sqlglot import Token, exp
 from sqlglot.dialects.athena import Athena
 from sqlglot.errors import SqlglotError
-from sqlglot.tokenizer_core import Token
 
 from athena_reports.errors import AthenaReportsError
 

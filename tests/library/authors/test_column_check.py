@@ -22,9 +22,12 @@ STRING = Column("string", "a text")
 WEEKS = weekly("sunday", "Asia/Tokyo")
 
 
-def create(glue: GlueClient, database: str, name: str, columns: list[dict[str, Any]]) -> None:
+def create(
+    glue: GlueClient, database: str, name: str, columns: list[dict[str, Any]], **parameters: str
+) -> None:
     table: Any = {
         "Name": name,
+        "Parameters": parameters,
         "PartitionKeys": [{"Name": "dt", "Type": "string"}],
         "StorageDescriptor": {"Columns": columns},
     }
@@ -107,7 +110,8 @@ def test_what_glue_does_not_know_for_certain_is_only_told(
     author: Author, glue: GlueClient, database: str
 ) -> None:
     create(glue, database, "linked", [])
-    for table in ("linked", "absent", "other_database.plays"):
+    create(glue, database, "delta", [{"Name": "old", "Type": "int"}], table_type="DELTA")
+    for table in ("linked", "absent", "delta", "other_database.plays"):
         name = table if "." in table else f"{database}.{table}"
         assert author.check(f"SELECT anything FROM {table}") == (f"the columns of {name}",)
     (told,) = author.check("SELECT user_id FROM plays WHERE (")
