@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import random
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -299,6 +300,36 @@ def test_what_is_not_certain_is_told_by_both_commands_and_runs(
     code, printed = shell("plan", "uncertain_weekly", "--yes")
     assert code == 0, printed
     assert "not checked: the columns of t" in shell.errors
+
+
+@pytest.fixture
+def moved(services: Services) -> Iterator[Callable[[str], None]]:
+    """Lets unknown users have a country after a query was submitted."""
+    key = "users/later.parquet"
+
+    def move(submitted_at: str) -> None:
+        users = [{"user_id": f"u{number}", "country": "FR"} for number in range(30, 40)]
+        while True:  # the store knows whole seconds
+            put(services, key, pa.Table.from_pylist(users))
+            stored = services.s3.head_object(Bucket=BUCKET, Key=key)
+            if stored["LastModified"] > datetime.fromisoformat(submitted_at):
+                return
+
+    yield move
+    services.s3.delete_object(Bucket=BUCKET, Key=key)
+
+
+def test_a_plan_names_a_dimension_that_is_newer_than_the_publication(
+    project: Project, shell: Shell, services: Services, moved: Callable[[str], None]
+) -> None:
+    project.edit('name="country_revenue"', 'name="planned"', "report")
+    run = run_dag(load_dags(project.report)["planned_weekly"], period=WEEK)
+    moved(manifest_of(services.s3, run)["query"]["submitted_at"])
+    edited = "transform=lambda rows, period: rows.filter('points >= 0'),\n    checks=["
+    project.edit("checks=[", edited, "report")
+    (period,) = shell.json("plan", "planned_weekly", "--yes")["periods"]
+    assert period["differences"]["added"] == 1
+    assert period["newer_partitions"] == [f"{DATABASE}.users"]
 
 
 def test_a_dimension_that_is_not_in_glue_is_told_before_a_query_is_paid(
