@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import io
+import json
 import re
 from decimal import Decimal
 from typing import Any
