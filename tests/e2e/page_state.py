@@ -201,13 +201,10 @@ class Publisher:
 
 def ranking(period: Period, seed: int = 0, rows: int = 100) -> list[dict[str, Any]]:
     """Return a ranking that changes a little from one period to the next."""
-    number = period.first_date.toordinal() // 7
-    scores = {}
-    for user in range(rows + 30):
-        drift = ((user * 7919 + number * 104_729 + seed * 31) % 1000) / 1000
-        scores[f"u{user:06d}"] = int((60_000 - user * 380) * (0.75 + 0.5 * drift))
-    best = sorted(scores, key=lambda user: (-scores[user], user))[:rows]
-    movements = ["same", "up 3", "down 2", "new", "up 1", "down 7"]
+    scores = _scores(period, seed, rows + 30)
+    best = _best(scores, rows)
+    previous_best = _best(_scores(period.previous, 0, rows + 30), rows)
+    previous_ranks = {user: place for place, user in enumerate(previous_best, start=1)}
     names = [f"{_NAMES[int(user[1:]) % 10]} {_ANIMALS[int(user[1:]) // 10 % 10]}" for user in best]
     return [
         {
@@ -216,10 +213,34 @@ def ranking(period: Period, seed: int = 0, rows: int = 100) -> list[dict[str, An
             "user_name": None if user.endswith("13") else name,
             "score": scores[user],
             "plays": scores[user] // 211,
-            "movement": movements[(place + number) % 6],
+            "movement": _movement(place + 1, previous_ranks.get(user)),
         }
         for place, (user, name) in enumerate(zip(best, names, strict=True))
     ]
+
+
+def _scores(period: Period, seed: int, users: int) -> dict[str, int]:
+    number = period.first_date.toordinal() // 7
+    scores = {}
+    for user in range(users):
+        drift = ((user * 7919 + number * 104_729 + seed * 31) % 1000) / 1000
+        scores[f"u{user:06d}"] = int((60_000 - user * 380) * (0.75 + 0.5 * drift))
+    return scores
+
+
+def _best(scores: Mapping[str, int], number: int) -> list[str]:
+    return sorted(scores, key=lambda user: (-scores[user], user))[:number]
+
+
+def _movement(rank: int, previous_rank: int | None) -> str:
+    """Return what `transforms.movement` says, so that the pictures of the page are true."""
+    if previous_rank is None:
+        return "new"
+    if previous_rank == rank:
+        return "same"
+    if previous_rank > rank:
+        return f"up {previous_rank - rank}"
+    return f"down {rank - previous_rank}"
 
 
 def last_periods(cadence: Cadence, number: int) -> list[Period]:
