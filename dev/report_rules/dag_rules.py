@@ -88,8 +88,12 @@ def every_file_can_be_imported(repository: Repository) -> list[str]:
     findings = []
     for file, bag in repository.bags.items():
         for error in bag.import_errors.values():
-            lines = re.findall(rf'File "{re.escape(str(file))}", line (\d+)', error)
-            where = f"{file.name}, line {lines[-1]}" if lines else file.name
+            places = re.findall(rf'File "{re.escape(str(file))}", line (\d+).*\n *(.*)', error)
+            where = file.name
+            if places:
+                # The line itself tells which report it is, where the error cannot.
+                line, code = places[-1]
+                where = f"{file.name}, line {line}, `{code}`"
             findings.append(f"{where}: {error.strip().splitlines()[-1]}")
     return findings
 

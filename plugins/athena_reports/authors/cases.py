@@ -145,7 +145,13 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
         outcome: Outcome = "failed"
         if _NOT_DONE.search(str(error)):
             outcome = "not run"
-        verdict = _Verdict(outcome, problem=str(error))
+        problem = str(error)
+        if "TABLE_NOT_FOUND" in problem:
+            tables = sorted(
+                path.stem for path in folder.glob("*.csv") if path.name != EXPECTED_FILE
+            )
+            problem += f" The case has a table for each of its CSV files: {', '.join(tables)}."
+        verdict = _Verdict(outcome, problem=problem)
     return CaseResult(
         report=folder.parent.name,
         case=folder.name,

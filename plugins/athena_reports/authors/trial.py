@@ -21,6 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.authors.report_files import DeclaredReport
+from athena_reports.authors.sql_errors import failed_place
 from athena_reports.aws.errors import error_kind
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.periods.calendar import Period
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
 CALLS_AT_ONCE = 16  # to S3
-_TRY_AGAIN = "Run the command again."
+_TRY_AGAIN = "run the command again"
 _PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)  # between two looks at a query; the last one repeats
 
 
@@ -150,6 +151,7 @@ def trial(
     recipe = Recipe(report=report.name, bucket=settings().report_bucket)
     if is_whole:
         recipe = replace(recipe, transforms=report.transforms, checks=report.all_checks)
+    is_published_sql = sql != "" and database == ""
     if not sql:
         sql = declared.sql(period)
     query_database = settings().database
@@ -159,8 +161,12 @@ def trial(
         _require_small_scan(declared, period, aws)
     execution = _run(_submission(sql, query_database, command, aws), aws)
     if execution.state != QueryState.SUCCEEDED:
-        raise QueryFailedError(execution, about=about, try_again=_TRY_AGAIN)
-    with open_engine(settings().memory_limit, about=about) as engine:
+        advice = f"{_TRY_AGAIN.capitalize()}."
+        if not is_published_sql:  # which is in no file here
+            place = failed_place(execution, declared, sql, query_database, aws.glue)
+            advice = f"{place} {advice}".strip()
+        raise QueryFailedError(execution, about=about, try_again=advice)
+    with open_engine(settings().memory_limit, about=about, again=_TRY_AGAIN) as engine:
         rows = write_rows(
             execution,
             recipe,

@@ -90,6 +90,6 @@ def test_a_preview_without_a_terminal_takes_its_width_from_the_shell(
     monkeypatch.setenv("COLUMNS", "80")
     code, wide = shell("preview", "flown", "2013-03-11", "--run")
     assert code == 0, wide
-    carriers = re.findall(r"^  carrier +varchar +(\w+)$", narrow, re.MULTILINE)
+    carriers = re.findall(r"^  carrier +varchar +(\w+) *$", narrow, re.MULTILINE)
     assert len(carriers) == 10
     assert re.findall(r"^│ (\w+) +│", wide, re.MULTILINE) == carriers
