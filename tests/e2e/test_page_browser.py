@@ -375,7 +375,9 @@ def test_the_movements_in_the_pictures_follow_from_the_ranks() -> None:
             assert row["rank"] == previous_rank + difference * int(places or 0)
 
 
-def test_costs_are_listed_dearest_first(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_costs_are_listed_with_the_most_expensive_first(
+    enter: Enter, airflow: AirflowRuntime
+) -> None:
     page = enter("admin")
     open_page(page, airflow)
     page.get_by_text("Costs of the last 12 months").click()

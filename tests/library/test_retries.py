@@ -1,4 +1,4 @@
-"""No error of this package that a retry cannot mend is left to Airflow's retries,
+"""No error of this package that a retry cannot correct is left to Airflow's retries,
 whichever task meets it.
 """
 

@@ -357,7 +357,7 @@ class Alerts:
     # --- what must hold
 
     def wait_until_told(self, run: Run) -> None:
-        """Whoever mends a failed run does it when all were told, or after a day."""
+        """Whoever corrects a failed run does it when all were told, or after a day."""
         topic = Topic("failed", run.run_id, run.clear_number)
         if run is not self.scheduled_run:
             return

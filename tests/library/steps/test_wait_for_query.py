@@ -284,7 +284,7 @@ def test_a_wait_that_may_not_fail_is_skipped_and_stops_the_query_at_its_time_out
 @pytest.mark.parametrize(
     ("option", "raised"), [("soft_fail", AirflowException), ("never_fail", AirflowSkipException)]
 )
-def test_what_a_retry_may_mend_is_skipped_only_by_never_fail(
+def test_what_a_retry_may_correct_is_skipped_only_by_never_fail(
     athena: MemoryAthena, option: str, raised: type[Exception]
 ) -> None:
     """The query fails in passing, and Athena does not say which executions there are."""

@@ -101,7 +101,7 @@ def test_a_failure_is_told_with_report_period_environment_reason_next_step_and_l
         "Reason: transform: three rows too many",
         (
             "Next step: See the reason or the log of the task,"
-            " mend that, and clear the run from there."
+            " correct that, and clear the run from there."
         ),
         "http://localhost:8080/dags/plays_weekly/runs/manual__1",
     ]
