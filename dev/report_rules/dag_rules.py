@@ -89,12 +89,13 @@ def every_file_can_be_imported(repository: Repository) -> list[str]:
     for file, bag in repository.bags.items():
         for error in bag.import_errors.values():
             places = re.findall(rf'File "{re.escape(str(file))}", line (\d+).*\n *(.*)', error)
-            where = file.name
-            if places:
-                # The line itself tells which report it is, where the error cannot.
-                line, code = places[-1]
-                where = f"{file.name}, line {line}, `{code}`"
-            findings.append(f"{where}: {error.strip().splitlines()[-1]}")
+            problem = error.strip().splitlines()[-1]
+            if not places:
+                findings.append(f"{file.name}: {problem}")
+                continue
+            # The line itself tells which report it is, where the error cannot.
+            line, code = places[-1]
+            findings.append(f"{file.name}, line {line}: {problem} (`{code}`)")
     return findings
 
 

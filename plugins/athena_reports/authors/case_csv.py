@@ -5,6 +5,7 @@ not tell an empty field from `""`.
 """
 
 import re
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,12 +74,13 @@ def read_csv(path: Path) -> CsvFile:
 
 
 def _text(path: Path) -> str:
-    content = path.read_bytes()
+    content = path.read_bytes().removeprefix(BOM_UTF8)
     try:
-        return content.decode("utf-8-sig")
+        return content.decode()
     except UnicodeDecodeError as error:
         # Excel's "CSV" is in the code page of the machine.
-        line = len(content[: error.start].splitlines(keepends=True)) or 1
+        text_before = content[: error.start].decode()
+        line = len(_LINE_BREAK.findall(text_before)) + 1
         found = content[error.start]
         raise CaseError(
             f"{path}, line {line}: expected text in UTF-8, found the byte 0x{found:02X}."

@@ -44,6 +44,11 @@ _EXAMPLES = {
 }
 
 
+def input_files(folder: Path) -> list[Path]:
+    """Return the CSV files of a case that become tables."""
+    return [path for path in sorted(folder.glob("*.csv")) if path.name != EXPECTED_FILE]
+
+
 @contextmanager
 def case_tables(folder: Path, inputs: Sequence[Input], aws: Aws) -> Iterator[str]:
     """Create a database with a table for each CSV file of a case, and remove it afterwards.
@@ -61,7 +66,7 @@ def case_tables(folder: Path, inputs: Sequence[Input], aws: Aws) -> Iterator[str
     """
     database = f"case_{uuid4().hex[:12]}"
     prefix = f"s3://{settings().report_bucket}/_cases/{database}/"
-    files = [path for path in sorted(folder.glob("*.csv")) if path.name != EXPECTED_FILE]
+    files = input_files(folder)
     if not files:
         raise CaseError(
             f"{folder} has no input: write a CSV file for each table, such as plays.csv."

@@ -2,8 +2,8 @@
 
 A case is a folder `tests/reports/<report>/<case>/`: `case.yaml` (a `CaseFile`), a CSV file for each
 input table, and `expected.csv`. The header of an input names and types the columns as Athena does:
-`user_id string,score bigint`. As in what is published, an empty field is NULL and `""` is the empty
-text.
+`user_id string,price decimal(10,2)`. As in what is published, an empty field is NULL and `""` is
+the empty text.
 """
 
 import re
@@ -21,7 +21,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from athena_reports.authors.case_csv import CaseError, CsvFile, CsvRow, Row, read_csv
-from athena_reports.authors.case_tables import EXPECTED_FILE, case_tables
+from athena_reports.authors.case_tables import EXPECTED_FILE, case_tables, input_files
 from athena_reports.authors.cte import CteError, select_from
 from athena_reports.authors.report_files import (
     Declared,
@@ -147,10 +147,8 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
             outcome = "not run"
         problem = str(error)
         if "TABLE_NOT_FOUND" in problem:
-            tables = sorted(
-                path.stem for path in folder.glob("*.csv") if path.name != EXPECTED_FILE
-            )
-            problem += f" The case has a table for each of its CSV files: {', '.join(tables)}."
+            tables = ", ".join(path.stem for path in input_files(folder))
+            problem += f" The case has a table for each of its CSV files: {tables}."
         verdict = _Verdict(outcome, problem=problem)
     return CaseResult(
         report=folder.parent.name,
@@ -228,27 +226,26 @@ def _find_report(
 ) -> tuple[DeclaredReport, Period]:
     """Return the report and the period of a case; CaseError names the line that is wrong."""
     file = folder / CASE_FILE
+    name = folder.parent.name
     try:
-        find_dags(folder.parent.name, reports)
+        find_dags(name, reports)
     except UnknownReportError as error:
         raise CaseError(f"{folder}: {error}") from error
-    name = folder.parent.name
-    field = "period"
     if case.cadence:
         name = f"{name}_{case.cadence}"
-    try:
-        if case.cadence:
-            field = "cadence"
+        try:
             find_dags(name, reports)
-            field = "period"
+        except UnknownReportError as error:
+            raise CaseError(f"{file}, line {lines['cadence']}: {error}") from error
+    try:
         return find_report(name, case.period, reports)
     except UnknownReportError as error:
-        raise CaseError(f"{file}, line {lines[field]}: {error}") from error
+        raise CaseError(f"{file}, line {lines['period']}: {error}") from error
 
 
 def _require_inputs(folder: Path, declared: DeclaredReport) -> None:
     """Raise CaseError if an input of the report has no file in the case."""
-    tables = {path.stem for path in folder.glob("*.csv")}
+    tables = {path.stem for path in input_files(folder)}
     for source in declared.report.inputs:
         if source.table in tables or source.database is not None:
             continue

@@ -8,31 +8,31 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.table_uses import table_uses
-from athena_reports.queries.execution import QueryExecution
 from athena_reports.settings import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
-# How Athena begins the reason of a failure that lies at a place of the SQL.
-_PLACE = re.compile(r"(?P<name>[A-Z_]+): line (?P<line>\d+):\d+: ")
+# How Athena begins the reason of a failure that lies at a place of the SQL. A syntax error, with
+# which it does not start the query, has no name.
+_PLACE = re.compile(r"((?P<name>[A-Z_]+): )?line (?P<line>\d+):\d+: ")
 
 
 def failed_place(
-    execution: QueryExecution, declared: DeclaredReport, sql: str, database: str, glue: "GlueClient"
+    reason: str, declared: DeclaredReport, sql: str, database: str, glue: "GlueClient"
 ) -> str:
-    """Return sentences on where the query failed; empty if its reason names no place in the SQL.
+    """Return sentences on where a query failed; empty if the reason names no place in the SQL.
 
     If a column is not found, they list the columns of the tables.
 
     Args:
-        execution: The query.
-        declared: The report whose SQL it ran.
+        reason: What Athena says of it.
+        declared: The report whose SQL it is.
         sql: The rendered SQL.
         database: The database of tables that the SQL names without one.
         glue: Is asked for the columns.
     """
-    place = _PLACE.match(execution.reason)
+    place = _PLACE.match(reason)
     if place is None:
         return ""
     rendered_line = int(place["line"])

@@ -88,6 +88,10 @@ HEADER = PLAYS.partition("\n")[0]
             " write a quote in it twice.",
         ),
         (
+            "\ufeff" + PLAYS.replace("a,2", "\udce9,2"),
+            "line 3: expected text in UTF-8, found the byte 0xE9. Save the file as UTF-8.",
+        ),
+        (
             PLAYS.replace("a,2", "caf\udce9,2"),
             "line 3: expected text in UTF-8, found the byte 0xE9. Save the file as UTF-8.",
         ),

@@ -51,6 +51,14 @@ def test_an_unknown_column_is_told_with_its_file_and_line_and_the_columns_that_t
     assert "lear run_query" not in problem
 
 
+def test_a_syntax_error_is_told_with_its_file_and_line(case: Path, sql_folder: Path) -> None:
+    file = sql_folder / "scores.sql"
+    file.write_text(SQL.replace("SUM(score) AS score", "SUM(score AS score"))
+    problem = run(case).problem
+    assert problem.startswith("scores_weekly, period 2025-06-15: ")
+    assert problem.endswith(f" It is in {file}, line 6. Run the command again.")
+
+
 def test_a_line_that_a_loop_made_is_told_by_the_rendered_sql(case: Path, sql_folder: Path) -> None:
     file = sql_folder / "scores.sql"
     file.write_text(MOVED.replace('["score"]', '["score", "scor"]'))
@@ -195,5 +203,6 @@ def test_a_mistake_in_a_cadence_names_the_report_and_what_to_write(
     assert problem in told
 
     (finding,) = every_file_can_be_imported(Repository(root))
-    assert finding.startswith(f"scores.py, line {line}, `scores_weekly = build_dag(scores, ")
+    assert finding.startswith(f"scores.py, line {line}: ")
+    assert finding.endswith(f" (`{text.splitlines()[line - 1]}`)")
     assert problem in finding
