@@ -364,6 +364,8 @@ def show(result: Preview, console: Console) -> None:
 def _facts(result: Preview) -> Grid:
     period = result.period
     facts = Grid.grid(padding=(0, 2))
+    facts.add_column(overflow="fold")
+    facts.add_column(overflow="fold")
     facts.add_row("period", f"{period.id}, {period.cadence}")
     facts.add_row("local", f"{period.start} to {period.end} ({period.timezone})")
     facts.add_row("UTC", f"{period.start_utc} to {period.end_utc}")

@@ -84,12 +84,12 @@ def test_rows_of_a_case_that_do_not_fit_are_turned_under_their_labels() -> None:
 def test_a_preview_without_a_terminal_takes_its_width_from_the_shell(
     shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "25")
+    monkeypatch.setenv("COLUMNS", "30")
     code, narrow = shell("preview", "flown", "2013-03-11", "--run")
     assert code == 0, narrow
     monkeypatch.setenv("COLUMNS", "80")
     code, wide = shell("preview", "flown", "2013-03-11", "--run")
     assert code == 0, wide
     carriers = re.findall(r"^  carrier +varchar +(\w+) *$", narrow, re.MULTILINE)
-    assert len(carriers) == 10
+    assert len(carriers) == 10, narrow
     assert re.findall(r"^│ (\w+) +│", wide, re.MULTILINE) == carriers
