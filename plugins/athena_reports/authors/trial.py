@@ -169,7 +169,7 @@ def trial(
     def place_of(reason: str) -> str:
         if not is_sql_of_a_file:
             return ""
-        return failed_place(reason, declared, sql, query_database, aws.glue)
+        return failed_place(reason, declared, period, sql, database=query_database, glue=aws.glue)
 
     submission = _submission(sql, query_database, command, aws)
     execution = _succeeded(submission, aws, about=about, place_of=place_of)

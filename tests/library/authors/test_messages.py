@@ -59,12 +59,10 @@ def test_a_syntax_error_is_told_with_its_file_and_line(case: Path, sql_folder: P
     assert problem.endswith(f" It is in {file}, line 6. Run the command again.")
 
 
-def test_a_line_that_a_loop_made_is_told_by_the_rendered_sql(case: Path, sql_folder: Path) -> None:
+def test_a_line_in_a_loop_is_that_of_the_template(case: Path, sql_folder: Path) -> None:
     file = sql_folder / "scores.sql"
     file.write_text(MOVED.replace('["score"]', '["score", "scor"]'))
-    problem = run(case).problem
-    (line,) = re.findall(r"COLUMN_NOT_FOUND: line (\d+):", problem)
-    assert f"It is in line {line} of the rendered SQL of {file}. The columns of " in problem
+    assert f"It is in {file}, line 9. The columns of " in run(case).problem
 
 
 def test_a_table_that_the_case_has_not_is_told_with_those_that_it_has(
@@ -78,18 +76,6 @@ def test_a_table_that_the_case_has_not_is_told_with_those_that_it_has(
 
 
 @pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
-def test_a_preview_tells_the_columns_of_an_unknown_one_too(shell: Shell, flown: Flown) -> None:
-    file = flown.root / "sql" / "flown.sql"
-    file.write_text(file.read_text().replace("SUM(distance)", "SUM(distnce)"))
-    code, printed = shell("preview", "flown", "2013-03-11", "--run")
-    assert code == 1
-    printed = " ".join(printed.split())
-    assert f"It is in {file}, line 2." in printed
-    assert re.search(r"The columns of flights are .*\bdistance \w+.*\bdt string\.", printed)
-    assert printed.endswith("Run the command again.")
-
-
-@pytest.mark.filterwarnings("ignore")
 def test_a_value_that_cannot_be_read_does_not_name_a_task_of_no_run(
     shell: Shell, flown: Flown
 ) -> None:
