@@ -22,8 +22,9 @@ from airflow_local.services import Services, local_services
 from athena_reports.periods.calendar import Period
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
-from tests.e2e.page_browser import Screenshots, launch, log_in
-from tests.e2e.page_state import (
+from tests.e2e.page_dags import write_dags
+from tests.support.browser import Screenshots, launch, log_in
+from tests.support.page_publisher import (
     MONTHS,
     PASSED,
     WARNED,
@@ -31,9 +32,8 @@ from tests.e2e.page_state import (
     Publisher,
     last_periods,
     ranking,
-    write_dags,
 )
-from tests.fixtures.reports import SQL
+from tests.support.reports import SQL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 

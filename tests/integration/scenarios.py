@@ -29,13 +29,8 @@ from athena_reports.queries.ownership import Marker
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from local_aws.faults import Fault, Faults
-from tests.library.steps.tasks import (
-    StateStore,
-    TaskInstance,
-    first_event,
-    kill,
-    through_the_database,
-)
+from tests.support.airflow_run import StateStore, TaskInstance
+from tests.support.triggers import first_event, kill, through_the_database
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient

@@ -7,41 +7,31 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import time_machine
 from airflow.providers.common.compat.sdk import AirflowException
-from airflow.sdk import BaseNotifier
 from airflow.sdk.execution_time import task_runner
 
 from airflow_local.services import Services
 from athena_reports import weekly
 from athena_reports.alerts import notifying
-from tests.inbox import Inbox
-from tests.integration.runner import FakeDagRun, XComs, execute, prepare, run_dag
-from tests.library.alerts.neighbour import RUN_ID, Airflow
-from tests.mailbox import mailbox
-from tests.parsed import parse_dags
+from tests.integration.mailbox import mailbox
+from tests.integration.notifiers import Counting, Hanging
+from tests.support.airflow_run import FakeDagRun, XComs
+from tests.support.dag_files import parse_dags
+from tests.support.examples import ALERTS_PAGE, alerts_dag_file
+from tests.support.inbox import Inbox
+from tests.support.neighbour import RUN_ID, Airflow
+from tests.support.task_runner import execute, prepare, run_dag
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "be-told.md"
 WEEK = weekly("sunday", "Asia/Tokyo").period("2025-03-09")
 DUE_AT = WEEK.end_utc + timedelta(hours=3)
 SCHEDULED = FakeDagRun(DUE_AT, "scheduled", WEEK.start_utc, WEEK.end_utc, start_date=DUE_AT)
-IMPORT = "from tests.integration.test_alerts import Counting, Hanging\n"
+IMPORT = "from tests.integration.notifiers import Counting, Hanging\n"
 WARNING = 'checks=[checks.rows(at_most=3, severity="warn")],\n    params='
-
-
-def example(*, mail: bool = False) -> str:
-    """The DAG file that the page shows, with the SQL of the tests; optionally with the mail too."""
-    file, notifier = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    text = str(file).replace("best_users.sql", "top_users.sql")
-    if mail:
-        text = text.replace("best_users = Report", f"{notifier}best_users = Report")
-        text = text.replace("[team]", "[team, mail]")
-    return text
 
 
 pytestmark = pytest.mark.usefixtures("dags_folder")
@@ -53,7 +43,7 @@ def parse(services: Services, tmp_path: Path) -> Callable[..., Dags]:
     """Parses the example for a report of a name, with replacements of its text."""
 
     def parsed(name: str, *changes: tuple[str, str], mail: bool = False) -> Dags:
-        text = example(mail=mail)
+        text = alerts_dag_file(mail=mail)
         for old, new in changes:
             assert old in text
             text = text.replace(old, new)
@@ -127,7 +117,7 @@ def test_a_period_is_late_until_it_is_published_and_then_there_is_an_all_clear(
     assert looked.states["tell_when_published"] == "up_for_reschedule"
     ((subject, message),) = inbox.take()
     assert subject == "dev: best_users_weekly 2025-03-09 is late"
-    (shown,) = re.findall(r"```text\n(best_users.*?)\n```", PAGE.read_text(), re.DOTALL)
+    (shown,) = re.findall(r"```text\n(best_users.*?)\n```", ALERTS_PAGE.read_text(), re.DOTALL)
     assert message == shown
     look()
     assert inbox.take() == [], "a retry tells nobody twice"
@@ -325,26 +315,6 @@ def test_a_mail_has_the_alert_as_html_in_which_no_value_is_a_tag(
     assert "<p>Reason: transform: row 3 has &lt;1&gt; &amp; too few</p>" in html
     assert late["Subject"] == "dev: mailed_users_weekly 2025-03-09 is late"
     assert len(inbox.take()) == 2, "each notifier is told of both"
-
-
-class Hanging(BaseNotifier):
-    """Does not return before `end` is set."""
-
-    end = Event()
-    calls = 0
-
-    def notify(self, context: Any) -> None:
-        Hanging.calls += 1
-        self.end.wait()
-
-
-class Counting(BaseNotifier):
-    """Counts how often it is called."""
-
-    calls = 0
-
-    def notify(self, context: Any) -> None:
-        Counting.calls += 1
 
 
 def test_a_notifier_that_hangs_keeps_no_other_waiting_and_only_it_is_called_again(

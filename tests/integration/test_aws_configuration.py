@@ -14,7 +14,9 @@ from athena_reports import AthenaWaitSensor, RetentionPolicy
 from athena_reports.maintenance.cleanup import clean_up_bucket
 from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 from athena_reports.settings import settings
-from tests.integration.runner import XComs, execute, load_dags, prepare
+from tests.support.airflow_run import XComs
+from tests.support.dag_files import load_dags
+from tests.support.task_runner import execute, prepare
 
 
 def run_query(dags_folder: Path) -> Any:

@@ -15,8 +15,10 @@ from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
 from athena_reports.queries.prices import price_usd
 from athena_reports.settings import settings
-from tests.integration.runner import XComs, execute, load_dags, prepare, run_dag
-from tests.shell import Shell
+from tests.support.airflow_run import XComs
+from tests.support.dag_files import load_dags
+from tests.support.shell import Shell
+from tests.support.task_runner import execute, prepare, run_dag
 
 SQL = """SELECT carrier, COUNT(*) AS flights FROM flights
 WHERE {{ period.partitions("dt") }} AND carrier LIKE {{ params.like }}

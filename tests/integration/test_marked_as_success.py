@@ -13,7 +13,10 @@ from airflow.sdk import DAG
 
 from airflow_local.services import Services
 from athena_reports import AthenaWaitSensor
-from tests.integration.runner import FakeDagRun, XComs, execute, load_dags, manifest_of, prepare
+from tests.support.airflow_run import FakeDagRun, XComs
+from tests.support.dag_files import load_dags
+from tests.support.published import manifest_of
+from tests.support.task_runner import execute, prepare
 
 pytestmark = pytest.mark.usefixtures("plays_lake")
 RUN = FakeDagRun(datetime.now(UTC))

@@ -42,13 +42,15 @@ from athena_reports.settings import settings
 from demo import flights, lake
 from demo.plays import PlaysSpec
 from local_aws.faults import Faults, Hold, SlowDown
-from tests.fixtures import reports
-from tests.integration.runner import FakeDagRun, XComs, load_dags, manifest_of, prepare, run_dag
 from tests.integration.scenarios import QUICK
-from tests.integration.test_alerts import example
-from tests.library.steps.tasks import kill
-from tests.parsed import parse_dags
-from tests.stacks import Stack, create_stack, kept_parameters, secrets_backend
+from tests.support import reports
+from tests.support.airflow_run import FakeDagRun, XComs
+from tests.support.dag_files import load_dags, parse_dags
+from tests.support.examples import alerts_dag_file
+from tests.support.published import manifest_of
+from tests.support.stacks import Stack, create_stack, kept_parameters, secrets_backend
+from tests.support.task_runner import prepare, run_dag
+from tests.support.triggers import kill
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DAGS = [*reports.DAGS.glob("*.py"), REPOSITORY / "dags" / "athena_reports_maintenance.py"]
@@ -313,7 +315,9 @@ class Everything:
         _, arguments = secrets_backend(ENVIRONMENT)
         assert SecretsManagerBackend(**arguments).get_conn_value("warehouse") is None
         file = self.folder / "told.py"
-        file.write_text(re.sub('arn:aws:sns:[^"]+', self.stack.outputs["AlertTopicArn"], example()))
+        file.write_text(
+            re.sub('arn:aws:sns:[^"]+', self.stack.outputs["AlertTopicArn"], alerts_dag_file())
+        )
         late = run_dag(
             parse_dags(file)["best_users_weekly_alerts"],
             FakeDagRun(datetime(2025, 3, 20, tzinfo=UTC)),

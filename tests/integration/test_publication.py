@@ -20,7 +20,9 @@ from airflow_local.services import Services
 from athena_reports import Column, Input, Report, build_dag, checks, monthly, transforms
 from athena_reports.maintenance.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.settings import settings
-from tests.integration.runner import XComs, manifest_of, object_of, rows_of, run_dag
+from tests.support.airflow_run import XComs
+from tests.support.published import manifest_of, object_of, rows_of
+from tests.support.task_runner import run_dag
 
 pytestmark = pytest.mark.usefixtures("flights_lake")
 

@@ -16,8 +16,11 @@ from airflow.providers.amazon.aws.hooks.sts import StsHook
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_local.services import Services
-from tests.integration.runner import XComs, load_dags, manifest_of, run_dag
-from tests.stacks import secrets_backend
+from tests.support.airflow_run import XComs
+from tests.support.dag_files import load_dags
+from tests.support.published import manifest_of
+from tests.support.stacks import secrets_backend
+from tests.support.task_runner import run_dag
 
 BACKEND, KWARGS = secrets_backend("dev")
 PREFIX = "airflow/dev/connections"

@@ -40,10 +40,11 @@ from athena_reports.publication.manifest import Manifest, Partition
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.queries.ownership import Marker
 from athena_reports.steps import transform, wait_trigger
-from tests.library.steps.tasks import Supervisor
-from tests.simulation.clock import VirtualClock, virtual_clock
-from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error, serve
-from tests.simulation.memory_store import MemoryGlue, MemoryS3
+from tests.support.aws_errors import LOST, THROTTLED, api_error
+from tests.support.memory_athena import MemoryAthena, Plan, serve
+from tests.support.memory_store import MemoryGlue, MemoryS3
+from tests.support.triggers import Supervisor
+from tests.support.virtual_clock import VirtualClock, virtual_clock
 
 if TYPE_CHECKING:
     from tests.simulation.airflow_model import Attempt, Run

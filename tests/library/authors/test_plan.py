@@ -20,8 +20,8 @@ from athena_reports.authors.trial import Aws
 from athena_reports.aws.s3 import S3
 from athena_reports.publication.glue_table import Table
 from athena_reports.rows.differences import Change, Differences
-from tests.library.conftest import MakeReport
-from tests.library.publication.publishing import WEEKS, Place, facts, week
+from tests.support.declared import MakeReport
+from tests.support.publishing import WEEKS, Place, facts, week
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

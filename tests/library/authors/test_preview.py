@@ -37,8 +37,8 @@ from athena_reports.publication.published_calendar import CalendarError, Publish
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 from athena_reports.steps.scan_limit import ScanLimitError
-from tests.library.conftest import MakeReport
-from tests.library.publication.publishing import WEEKS, Place, facts, week
+from tests.support.declared import MakeReport
+from tests.support.publishing import WEEKS, Place, facts, week
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

@@ -8,8 +8,8 @@ import pytest
 from athena_reports import Cadence, Input, build_dag, daily, monthly, quarterly, weekly, yearly
 from athena_reports.authors.report_files import DeclaredReport, declared_reports, find_report
 from athena_reports.publication.location import PeriodLocation
-from tests.library.conftest import MakeReport
-from tests.library.steps.tasks import NOW, Run, context
+from tests.support.airflow_run import NOW, Run, context
+from tests.support.declared import MakeReport
 
 SQL = """
 SELECT '{{ period.id }}' AS id, {{ params.top }} AS top FROM plays

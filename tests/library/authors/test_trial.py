@@ -13,11 +13,13 @@ from athena_reports import Input, build_dag
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws, trial
 from athena_reports.errors import AthenaReportsError, QueryError
-from tests.library.conftest import MakeReport
-from tests.library.publication.publishing import WEEKS, Place, facts
-from tests.library.steps.tasks import TOKYO_WEEK, WEEK, context
-from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error
+from tests.support.airflow_run import context
+from tests.support.aws_errors import LOST, THROTTLED, api_error
+from tests.support.calendars import TOKYO_WEEK, WEEK
+from tests.support.declared import MakeReport
+from tests.support.memory_athena import MemoryAthena, Plan
+from tests.support.publishing import WEEKS, Place, facts
+from tests.support.virtual_clock import VirtualClock
 
 NOBODY: Any = None
 

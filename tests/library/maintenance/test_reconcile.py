@@ -12,10 +12,11 @@ from airflow.sdk import DAG
 
 from athena_reports.maintenance.reconcile import GRACE, AthenaReconcileOperator
 from athena_reports.queries.lease import LIFETIME
-from tests.library.queries.samples import of_author, start_sql, submission
-from tests.library.queries.samples import start as start_all
-from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import MemoryAthena, Plan, api_error
+from tests.support.aws_errors import api_error
+from tests.support.memory_athena import MemoryAthena, Plan
+from tests.support.submissions import of_author, start_sql, submission
+from tests.support.submissions import start as start_all
+from tests.support.virtual_clock import VirtualClock
 
 ENDED = "run-ended"
 

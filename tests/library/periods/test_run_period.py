@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from athena_reports.errors import RunPeriodError
 from athena_reports.periods.calendar import Cadence, daily, monthly, quarterly, weekly, yearly
 from athena_reports.periods.run_period import period_of_run, require_complete
-from tests.library.steps.tasks import Run
+from tests.support.airflow_run import Run
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 WEEKLY = weekly("sunday", timezone="Asia/Tokyo")

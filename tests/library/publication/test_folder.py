@@ -21,9 +21,9 @@ from athena_reports.publication.folder import (
 from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest, PublishedPeriod, Version
 from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
-from tests.library.publication.publishing import WEEKS, Place, facts
-from tests.library.publication.test_published_calendar import cadences
-from tests.simulation.memory_store import MemoryS3
+from tests.library.publication.cadences import cadences
+from tests.support.memory_store import MemoryS3
+from tests.support.publishing import WEEKS, Place, facts
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -32,7 +32,7 @@ from tests.library.rows.athena_output import (
     tables,
     unloaded,
 )
-from tests.simulation.memory_athena import api_error
+from tests.support.aws_errors import api_error
 
 CSV = "s3://results/athena/q-1.csv"
 MANIFEST = "s3://results/athena/q-1-manifest.csv"

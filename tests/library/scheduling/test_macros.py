@@ -11,7 +11,9 @@ from athena_reports.errors import RunPeriodError
 from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.scheduling import macros
 from athena_reports_plugin import AthenaReportsPlugin
-from tests.library.steps.tasks import TOKYO_WEEK, WEEK, Run, context, submit_task
+from tests.support.airflow_run import Run, context
+from tests.support.calendars import TOKYO_WEEK, WEEK
+from tests.support.tasks import submit_task
 
 
 def test_the_macro_gives_what_a_report_sees() -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from athena_reports import build_dag, weekly
-from tests.library.conftest import MakeReport
+from tests.support.declared import MakeReport
 
 
 @dataclass

@@ -20,8 +20,9 @@ from airflow.sdk.execution_time.context import TaskStateStoreAccessor
 
 from athena_reports.steps.execution_notes import TaskStateNotes
 from athena_reports.steps.run_query import SUBMITTED_XCOM
-from tests.library.steps.tasks import Run, context, submitted
-from tests.simulation.memory_athena import MemoryAthena
+from tests.support.airflow_run import Run, context
+from tests.support.memory_athena import MemoryAthena
+from tests.support.tasks import submitted
 
 TI_ID = uuid4()
 

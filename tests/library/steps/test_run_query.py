@@ -16,10 +16,12 @@ from athena_reports.reports.input import Input
 from athena_reports.settings import Encryption
 from athena_reports.steps import run_query
 from athena_reports.steps.run_query import SUBMITTED_XCOM, AthenaSubmitOperator
-from tests.library.steps.tasks import WEEK, Run, context, submit_task, submitted
-from tests.simulation.clock import START as NOW
-from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import MemoryAthena
+from tests.support.airflow_run import Run, context
+from tests.support.calendars import WEEK
+from tests.support.memory_athena import MemoryAthena
+from tests.support.tasks import submit_task, submitted
+from tests.support.virtual_clock import START as NOW
+from tests.support.virtual_clock import VirtualClock
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

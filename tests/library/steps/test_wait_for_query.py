@@ -19,17 +19,13 @@ from athena_reports.queries.submission import PAUSES_SECONDS
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.wait_for_query import CLEAR_STOPS_WITHIN
 from athena_reports.steps.wait_trigger import AWAITED_XCOM
-from tests.library.steps.tasks import (
-    Run,
-    context,
-    first_event,
-    submitted,
-    through_the_database,
-    wait_task,
-)
-from tests.simulation.clock import START as NOW
-from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import THROTTLED, MemoryAthena, Plan
+from tests.support.airflow_run import Run, context
+from tests.support.aws_errors import THROTTLED
+from tests.support.memory_athena import MemoryAthena, Plan
+from tests.support.tasks import submitted, wait_task
+from tests.support.triggers import first_event, through_the_database
+from tests.support.virtual_clock import START as NOW
+from tests.support.virtual_clock import VirtualClock
 
 CLEARED: dict[str, Any] = {"try_number": 2, "max_tries": 4}
 # As Airflow resumes a task whose trigger timed out.

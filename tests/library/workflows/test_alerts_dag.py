@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from athena_reports import Cadence, build_dag, daily, monthly, quarterly, weekly, yearly
 from athena_reports.errors import ReportError
 from athena_reports.scheduling.timetable import PeriodTimetable
-from tests.library.alerts.notifiers import Broken, Recorder
-from tests.library.conftest import MakeReport
-from tests.library.steps.tasks import TOKYO_WEEK, WEEK, Run
-from tests.parsed import parse_dags
+from tests.support.airflow_run import Run
+from tests.support.calendars import TOKYO_WEEK, WEEK
+from tests.support.dag_files import parse_dags
+from tests.support.declared import MakeReport
+from tests.support.notifiers import Broken, Recorder
 
 DAG_FILE = """
 from datetime import timedelta

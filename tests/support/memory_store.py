@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.simulation.memory_athena import api_error
+from tests.support.aws_errors import api_error
 
 PAGE = 3  # entries of a listing
 
