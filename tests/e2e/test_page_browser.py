@@ -24,15 +24,8 @@ from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from tests.e2e.page_dags import write_dags
 from tests.support.browser import Screenshots, launch, log_in
-from tests.support.page_publisher import (
-    MONTHS,
-    PASSED,
-    WARNED,
-    WEEKS,
-    Publisher,
-    last_periods,
-    ranking,
-)
+from tests.support.calendars import MONTHS, WEEKS
+from tests.support.page_publisher import PASSED, WARNED, Publisher, last_periods, ranking
 from tests.support.reports import SQL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]

@@ -14,7 +14,7 @@ from airflow.sdk import DAG
 from airflow_local.services import Services
 from athena_reports import AthenaSubmitOperator
 from demo.lake import seed_flights
-from tests.support.airflow_run import FakeDagRun
+from tests.support.airflow_run import DagRun
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import column_bytes, facts_of_query
 from tests.support.published import manifest_of, object_of, rows_of
@@ -168,7 +168,7 @@ def test_the_macros_give_any_dag_its_period(services: Services) -> None:
         AthenaSubmitOperator(
             task_id="run_query", query=code("sql"), database="database_dev", workgroup="dev"
         )
-    run = FakeDagRun(dt.datetime(2013, 7, 3, tzinfo=dt.UTC))
+    run = DagRun.manual(dt.datetime(2013, 7, 3, tzinfo=dt.UTC))
     xcoms = run_dag(dag, run, period="2013-03-04")
     query = services.athena.get_query_execution(
         QueryExecutionId=xcoms.values["run_query", "return_value"]

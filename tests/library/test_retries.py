@@ -22,7 +22,7 @@ from athena_reports.publication.manifest import Version
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.steps.transform import PreparedVersion
 from tests.support.airflow_run import context
-from tests.support.calendars import TOKYO_WEEK
+from tests.support.calendars import WEEKS
 from tests.support.tasks import SUBMITTED
 
 QUERY = QueryExecution(id="q-1", submitted_at="2025-06-16T00:00:00.000+00:00", statement="SELECT")
@@ -44,7 +44,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 
 def dags() -> list[DAG]:
     plays = Report(name="plays", sql="plays.sql", since="2025-01-01", inputs=[Input("plays")])
-    return [build_dag(plays, TOKYO_WEEK), build_reconciler(), build_cleanup(), build_restatement()]
+    return [build_dag(plays, WEEKS), build_reconciler(), build_cleanup(), build_restatement()]
 
 
 @pytest.mark.usefixtures("sql_folder")

@@ -124,7 +124,7 @@ class Run:
     sql: str = "SELECT 1"
     tasks: dict[str, TaskInstance] = field(
         default_factory=lambda: {
-            name: TaskInstance(try_number=0, max_tries=RETRIES) for name in TASKS
+            name: TaskInstance(name, try_number=0, max_tries=RETRIES) for name in TASKS
         }
     )
     xcoms: dict[str, Any] = field(default_factory=dict)

@@ -1,7 +1,9 @@
 """The periods of most tests."""
 
-from athena_reports.periods.calendar import weekly
+from athena_reports.periods.calendar import monthly, weekly
 
 TOKYO = "Asia/Tokyo"
-TOKYO_WEEK = weekly("sunday", TOKYO)
-WEEK = TOKYO_WEEK.period("2025-06-08")
+WEEKS = weekly("sunday", TOKYO)
+MONTHS = monthly(TOKYO)
+UTC_WEEKS = weekly("sunday")
+WEEK = WEEKS.period("2025-06-08")

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_local.services import Services
 from athena_reports.aws.s3 import S3
-from athena_reports.periods.calendar import Cadence, Period, monthly, weekly
+from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
@@ -25,9 +25,6 @@ from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import write_files, write_table
 from athena_reports.steps.transform import keep_sql, upload_version
 
-TOKYO = "Asia/Tokyo"
-WEEKS = weekly("sunday", timezone=TOKYO)
-MONTHS = monthly(timezone=TOKYO)
 SCANNED_BYTES = 48_000_000
 PRICE_USD = 0.00024
 

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 
 from athena_reports.aws.s3 import split_uri
 from athena_reports.publication.location import PeriodLocation
-from tests.support.airflow_run import XComs
+from tests.support.airflow_run import TaskInstance
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def manifest_of(s3: S3Client, xcoms: XComs) -> dict[str, Any]:
+def manifest_of(s3: S3Client, xcoms: TaskInstance) -> dict[str, Any]:
     """The manifest that a run published."""
     bucket, key = (
         xcoms.values["publish", "return_value"]["manifest"].removeprefix("s3://").split("/", 1)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from athena_reports.aws.s3 import S3, split_uri
-from athena_reports.periods.calendar import weekly
 from athena_reports.publication.commit import Publication, publish
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
@@ -21,19 +20,19 @@ from athena_reports.publication.manifest import (
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import Format, write_files, write_table
 from athena_reports.steps.transform import upload_version
+from tests.support.calendars import UTC_WEEKS
 from tests.support.published import partitions_of, read_complete, read_json
 
 if TYPE_CHECKING:
     pass
 
-WEEKS = weekly("sunday")
 EARLY, LATE = "2026-11-21T15:05:01.000+00:00", "2026-11-22T15:05:01.000+00:00"
 FORMATS: Sequence[Format] = ("parquet", "csv")
 PLAYS = "SELECT (row_number() OVER () - 1)::BIGINT AS user_id, name FROM names"
 
 
 def week(bucket: str, period_id: str = "2026-11-15") -> PeriodLocation:
-    return PeriodLocation.of(bucket, "plays", WEEKS.period(period_id))
+    return PeriodLocation.of(bucket, "plays", UTC_WEEKS.period(period_id))
 
 
 def upload(

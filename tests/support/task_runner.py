@@ -17,21 +17,21 @@ from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from airflow.sdk.execution_time.context import MacrosAccessor, OutletEventAccessors
 from airflow.sdk.plugins_manager import integrate_macros_plugins
 
-from tests.support.airflow_run import FakeDagRun, XComs
+from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.triggers import first_event, through_the_database
 
 _WAIT_SECONDS = 30
 
 
 def run_dag(
-    dag: DAG, run: FakeDagRun | None = None, *, period: str = "", run_id: str = ""
-) -> XComs:
+    dag: DAG, run: DagRun | None = None, *, period: str = "", run_id: str = ""
+) -> TaskInstance:
     """Run every task of a DAG in order and return what they pushed.
 
     A sensor that wants to look again has pushed nothing, and what follows on it does not run.
     """
     run_id = run_id or f"run-{uuid4()}"
-    xcoms = XComs(dag.dag_id, run_id)
+    xcoms = TaskInstance(dag_id=dag.dag_id, run_id=run_id)
     for task in dag.topological_sort():
         if any(xcoms.states[upstream] != "success" for upstream in task.upstream_task_ids):
             xcoms.states[task.task_id] = "none"
@@ -47,9 +47,9 @@ def run_dag(
 
 def prepare(
     task: BaseOperator,
-    xcoms: XComs,
+    xcoms: TaskInstance,
     run_id: str,
-    run: FakeDagRun | None = None,
+    run: DagRun | None = None,
     params: Mapping[str, Any] | None = None,
 ) -> tuple[BaseOperator, dict[str, Any]]:
     """A task as a worker gets it, rendered, and the context of its run."""
@@ -57,7 +57,7 @@ def prepare(
     xcoms.task_id = task.task_id
     context = {
         "dag": task.dag,
-        "dag_run": run or FakeDagRun(datetime.now(UTC)),
+        "dag_run": run or DagRun.manual(datetime.now(UTC)),
         "params": dict(params or {}),
         "run_id": run_id,
         "ti": xcoms,

@@ -7,14 +7,14 @@ from airflow.sdk import DAG
 from athena_reports.queries.submission import Submitted
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
-from tests.support.calendars import TOKYO_WEEK, WEEK
+from tests.support.calendars import WEEK, WEEKS
 
 SUBMITTED = Submitted(period=WEEK, sql_sha256="").model_dump(mode="json")
 
 
 def submit_task(query: str = "SELECT 1 AS a", **fields: Any) -> Any:
     usual: dict[str, Any] = {"database": "database_dev", "workgroup": "dev", "environment": "dev"}
-    usual |= {"output_location": "s3://results/", "cadence": TOKYO_WEEK, "retries": 3}
+    usual |= {"output_location": "s3://results/", "cadence": WEEKS, "retries": 3}
     with DAG("plays_weekly", schedule=None):
         return AthenaSubmitOperator(task_id="run_query", query=query, **usual | fields)
 

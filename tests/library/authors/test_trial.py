@@ -15,10 +15,10 @@ from athena_reports.authors.trial import Aws, trial
 from athena_reports.errors import AthenaReportsError, QueryError
 from tests.support.airflow_run import context
 from tests.support.aws_errors import LOST, THROTTLED, api_error
-from tests.support.calendars import TOKYO_WEEK, WEEK
+from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
 from tests.support.declared import MakeReport
 from tests.support.memory_athena import MemoryAthena, Plan
-from tests.support.publishing import WEEKS, Place, facts
+from tests.support.publishing import Place, facts
 from tests.support.virtual_clock import VirtualClock
 
 NOBODY: Any = None
@@ -41,7 +41,7 @@ def test_a_trial_asks_athena_as_the_run_does(
     monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", results)
     monkeypatch.setenv("ATHENA_REPORTS_BUCKET_OWNER", "012345678901")
     monkeypatch.setenv("ATHENA_REPORTS_ENCRYPTION", "alias/reports")
-    dag = build_dag(make_report(), TOKYO_WEEK)
+    dag = build_dag(make_report(), WEEKS)
     run_query: Any = dag.get_task("run_query")
     run_query.require = None
     given = context()
@@ -110,7 +110,7 @@ def test_no_query_runs_on_when_its_command_has_ended(
     else:
         athena.before = strike
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
-    declared = DeclaredReport(build_dag(make_report(), TOKYO_WEEK))
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with pytest.raises(type(error)), trial(declared, WEEK, aws, command="plan"):
         raise AssertionError("it has rows")
     assert set(athena.states) <= {"CANCELLED"}
@@ -129,7 +129,7 @@ def test_a_start_that_was_not_answered_is_one_query(
 
     athena.after = lose
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
-    declared = DeclaredReport(build_dag(make_report(), TOKYO_WEEK))
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with pytest.raises(QueryError), trial(declared, WEEK, aws, command="plan"):
         raise AssertionError("it has rows")
     assert athena.states == ["FAILED"]
@@ -151,7 +151,7 @@ def test_a_query_whose_start_was_not_answered_is_stopped_whatever_is_refused_aft
     athena.after = lose
     athena.before = refuse
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
-    declared = DeclaredReport(build_dag(make_report(), TOKYO_WEEK))
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with (
         pytest.raises(ClientError, match="AccessDenied"),
         trial(declared, WEEK, aws, command="plan"),
@@ -179,7 +179,7 @@ def test_a_query_that_may_run_and_cannot_be_looked_for_is_told(
     athena.after = lose
     athena.before = refuse
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
-    declared = DeclaredReport(build_dag(make_report(), TOKYO_WEEK))
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with pytest.raises(ClientError), trial(declared, WEEK, aws, command="plan"):
         raise AssertionError("it has rows")
     assert "A query may have been started, and cannot be looked for" in capsys.readouterr().err
@@ -208,7 +208,7 @@ def test_a_query_that_cannot_be_stopped_is_told(
 
     athena.before = refuse
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
-    declared = DeclaredReport(build_dag(make_report(), TOKYO_WEEK))
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with (
         pytest.raises(ClientError, match="AccessDenied"),
         trial(declared, WEEK, aws, command="plan"),
@@ -235,12 +235,12 @@ def test_max_scan_holds_for_every_caller_but_not_for_the_rows_of_a_case(
         "SELECT user_id FROM plays WHERE {{ inputs.plays.partitions }}"
     )
     report = make_report(inputs=[Input("plays")], max_scan="1 MB")
-    declared = DeclaredReport(build_dag(report, WEEKS))
+    declared = DeclaredReport(build_dag(report, UTC_WEEKS))
     athena.plan = lambda _: Plan.failing(1006, category=2)
     aws = Aws(athena, tabled.table.glue, tabled.s3)  # type: ignore[arg-type]
     with (
         pytest.raises(AthenaReportsError) as ended,
-        trial(declared, WEEKS.period("2025-06-15"), aws, command="plan", database=other),
+        trial(declared, UTC_WEEKS.period("2025-06-15"), aws, command="plan", database=other),
     ):
         raise AssertionError("it has rows")
     if other:

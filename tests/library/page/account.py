@@ -8,7 +8,7 @@ from athena_reports.aws.s3 import S3
 from athena_reports.page.lake import Lake
 from athena_reports.page.runs import ReportDag
 from athena_reports.scheduling.timetable import PeriodTimetable
-from tests.library.page.partitions import WEEKS
+from tests.support.calendars import WEEKS
 from tests.support.page_publisher import Publisher
 
 WEEK = WEEKS.period("2026-03-01")

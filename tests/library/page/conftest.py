@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from tests.library.page.account import Account
-from tests.library.page.partitions import WEEKS
+from tests.support.calendars import WEEKS
 from tests.support.page_publisher import Publisher
 
 

@@ -41,7 +41,7 @@ from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.published_calendar import PublishedCalendar
 from tests.library.page.account import WEEK, Account, report_dag
-from tests.library.page.partitions import WEEKS
+from tests.support.calendars import WEEKS
 from tests.support.page_publisher import (
     PASSED,
     PRICE_USD,
