@@ -1,4 +1,4 @@
-"""The DAGs of the docs that start when a report is published,
+"""The DAGs of docs/how-to/start-a-dag.md, which start when a report is published,
 in a metadata database as Airflow fills it.
 """
 
