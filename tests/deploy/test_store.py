@@ -8,7 +8,7 @@ import pytest
 
 from deploy import DeployError
 from deploy.store import Store
-from tests.deploy.conftest import ACCOUNT, BUCKET, keys
+from tests.deploy.repository import ACCOUNT, BUCKET, keys
 
 FILES = {
     "dags/.airflowignore": b"include/**\n",

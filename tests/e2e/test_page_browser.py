@@ -22,18 +22,11 @@ from airflow_local.services import Services, local_services
 from athena_reports.periods.calendar import Period
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
-from tests.e2e.page_browser import Screenshots, launch, log_in
-from tests.e2e.page_state import (
-    MONTHS,
-    PASSED,
-    WARNED,
-    WEEKS,
-    Publisher,
-    last_periods,
-    ranking,
-    write_dags,
-)
-from tests.fixtures.reports import SQL
+from tests.e2e.page_dags import write_dags
+from tests.support.browser import Screenshots, launch, log_in
+from tests.support.calendars import MONTHS, WEEKS
+from tests.support.page_publisher import PASSED, WARNED, Publisher, last_periods, ranking
+from tests.support.reports import SQL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 

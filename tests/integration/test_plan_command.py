@@ -22,11 +22,11 @@ from pydantic import TypeAdapter
 
 from athena_reports.authors.report_files import declared_reports, find_report
 from athena_reports.queries.ownership import AuthorMarker, Submission
-from tests.fixtures.reports import carriers
-from tests.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, WEEKS, Flown, interrupt
-from tests.integration.runner import load_dags
-from tests.rest_api import TOKEN, RestApi, Unanswered, rest_api
-from tests.shell import Shell
+from tests.support.dag_files import load_dags
+from tests.support.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, WEEKS, Flown, interrupt
+from tests.support.reports import carriers
+from tests.support.rest_api import TOKEN, RestApi, Unanswered, rest_api
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 DETAILS = f"GET /api/v2/dags/{DAG_ID}/details"

@@ -34,10 +34,11 @@ from athena_reports.alerts.sensors import (
 )
 from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.workflows import alerts_dag
-from tests.library.steps.tasks import Supervisor
 from tests.simulation.airflow_model import Run, task
 from tests.simulation.process import Process
-from tests.simulation.world import BUCKET, DAY, PERIODS, REPORT, WEEKS, Actor, CrashError, World
+from tests.simulation.world import BUCKET, DAY, PERIODS, REPORT, Actor, CrashError, World
+from tests.support.calendars import WEEKS
+from tests.support.triggers import Supervisor
 
 CALLBACK_LIMIT_SECONDS = 50.0  # Airflow ends the process of a DAG's callbacks
 LOOK_EVERY_SECONDS = 600.0

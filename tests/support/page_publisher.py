@@ -1,22 +1,16 @@
-"""A state of things for the Reports page to show:
-some reports, with periods in every state that there is.
-
-What needs no run is published by the library itself, which is how it looks to everybody else.
-"""
+"""Publishes periods of reports without a run: what the Reports page shows to everybody."""
 
 from __future__ import annotations
 
 import hashlib
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from airflow_local.services import Services
 from athena_reports.aws.s3 import S3
-from athena_reports.periods.calendar import Cadence, Period, monthly, weekly
+from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
@@ -31,9 +25,6 @@ from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import write_files, write_table
 from athena_reports.steps.transform import keep_sql, upload_version
 
-TOKYO = "Asia/Tokyo"
-WEEKS = weekly("sunday", timezone=TOKYO)
-MONTHS = monthly(timezone=TOKYO)
 SCANNED_BYTES = 48_000_000
 PRICE_USD = 0.00024
 
@@ -50,40 +41,6 @@ _ANIMALS = (
     "Heron",
     "Lynx",
 )
-
-DAG_FILE = '''
-"""A report of Airflow for the page."""
-
-from athena_reports import Input, Report, build_dag, checks, monthly, transforms, weekly
-
-report = Report(
-    name="{report}", sql="{sql}", owner="analytics", since="{since}", params={{"top": 100}},
-    transform={transform}, checks=[checks.unique("user_id")], doc=__doc__,
-)
-weekly_dag = build_dag(report, weekly("sunday", timezone="Asia/Tokyo"))
-monthly_dag = build_dag(report, monthly(timezone="Asia/Tokyo"))
-'''
-
-
-def write_dags(folder: Path, sql: Path, since: datetime, reports: Sequence[str]) -> Path:
-    """Write a DAG file for each report, weekly and monthly.
-
-    Args:
-        folder: Where to.
-        sql: The SQL file that all of them run.
-        since: Where they begin.
-        reports: Their names.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for report in reports:
-        text = DAG_FILE.format(
-            report=report,
-            sql=sql.name,
-            since=since.date().isoformat(),
-            transform="transforms.movement()",
-        )
-        (folder / f"{report}.py").write_text(textwrap.dedent(text))
-    return folder
 
 
 @dataclass(frozen=True)
