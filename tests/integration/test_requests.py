@@ -13,7 +13,8 @@ from airflow.sdk import DAG
 from botocore.client import BaseClient
 
 from airflow_local.services import Services
-from tests.integration.runner import load_dags, run_dag
+from tests.support.dag_files import load_dags
+from tests.support.task_runner import run_dag
 
 ROOT = Path(__file__).resolve().parents[2]
 COST = (ROOT / "docs" / "explanation" / "cost.md").read_text(encoding="utf-8")

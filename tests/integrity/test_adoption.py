@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.copied import airflow_up, copy_repository, files_of, make
-from tests.integrity.blocks import README, blocks_of, commands_of, pages_of_the_library
+from tests.integrity.library_pages import README, pages_of_the_library
+from tests.support.code_blocks import blocks_of, commands_of, files_of
+from tests.support.repository_copy import airflow_up, copy_repository, make
 
 pytestmark = [
     pytest.mark.ci,

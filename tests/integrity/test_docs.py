@@ -24,18 +24,14 @@ from athena_reports.publication.manifest import Manifest, PublishedObject, Query
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.transforms import apply
 from athena_reports.settings import settings
-from tests.integration.runner import load_dags, run_dag
-from tests.integrity.blocks import (
-    README,
-    ROOT,
-    Block,
-    blocks_of,
-    check_console,
-    pages_of_the_library,
-    run_python,
-    run_sql,
-)
-from tests.shell import Shell
+from tests.integrity.console import check_console, run_python
+from tests.integrity.library_pages import README, name_of, pages_of_the_library
+from tests.support.code_blocks import Block, blocks_of
+from tests.support.dag_files import load_dags
+from tests.support.local_athena import run_sql
+from tests.support.paths import ROOT
+from tests.support.shell import Shell
+from tests.support.task_runner import run_dag
 
 PAGES = pages_of_the_library()
 FIX = "docs/how-to/fix-a-failed-run.md"
@@ -70,10 +66,6 @@ NOT_RUN = {
         "sql",
     ): "the target is a bucket of the reader's; tests/dev/local_aws/test_unload.py",
 }
-
-
-def name_of(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
 
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from athena_reports.settings import Settings
-from tests.integrity.blocks import MAKEFILE, README, ROOT, Block, blocks_of, pages_of_the_library
+from tests.integrity.console import MAKEFILE
+from tests.integrity.library_pages import README, name_of, pages_of_the_library
+from tests.support.code_blocks import Block, blocks_of
+from tests.support.paths import ROOT
 
 JAPANESE = ROOT / "README.ja.md"
 # The changelog names what is gone.
@@ -62,10 +65,6 @@ def test_the_tree_is_the_repositorys() -> None:
         "dev",
     }
     assert all((ROOT / name).is_dir() for name in named)
-
-
-def name_of(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
