@@ -8,7 +8,7 @@ VENV := .venv
 SAM := .venv-deploy/.ready
 CHECKOV := .venv-checkov/.ready
 PY := $(VENV)/bin/python
-DEV := PYTHONPATH=plugins:dev $(PY)
+DEV := PYTHONPATH=dev $(PY)
 READY := $(VENV)/.ready
 # In place of pip, since it unpacks and compiles on all cores. Another index than PyPI is its UV_DEFAULT_INDEX.
 UV := $(VENV)/bin/uv

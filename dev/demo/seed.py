@@ -13,6 +13,7 @@ from demo.lake import DEMO_PLAYS, seed_flights, seed_plays
 from demo.plays import PlaysSpec
 
 ROOT = Path(__file__).resolve().parents[2]
+_LIBRARY = str(ROOT / "plugins")
 
 
 def main() -> int:
@@ -53,7 +54,9 @@ def restore_loaded(services: Services, environment: str, progress: Callable[[str
     folder = ROOT / ".lake"
     if not folder.is_dir():
         return
-    # Only here: where nothing is kept, the demo's lakes need none of the library.
+    # Only here: where nothing is kept, PYTHONPATH=dev is enough.
+    if _LIBRARY not in sys.path:
+        sys.path.append(_LIBRARY)
     from athena_reports.authors.load import Lake, restore
 
     lake = Lake(
