@@ -153,7 +153,7 @@ shop_sales = Report(
     owner="sales",
     since="2025-02-24",
     until="2025-03-24",
-    inputs=[Input("sales", "dt")],
+    inputs=[Input("sales", "dt"), Input("shops", columns=())],
     checks=[checks.unique("city", "product"), checks.not_null("amount")],
     doc=__doc__,
 )
