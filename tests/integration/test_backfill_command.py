@@ -13,10 +13,10 @@ import pytest
 from airflow.api_fastapi.core_api.datamodels.backfills import BackfillPostBody
 from airflow.serialization.serialized_objects import DagSerialization
 
-from tests.flown import ALL_WEEKS, DAG_ID, WEEKS, Flown
-from tests.integration.runner import load_dags
-from tests.rest_api import TOKEN, RestApi, rest_api
-from tests.shell import Shell
+from tests.support.dag_files import load_dags
+from tests.support.flown import ALL_WEEKS, DAG_ID, WEEKS, Flown
+from tests.support.rest_api import TOKEN, RestApi, rest_api
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 NEW_YORK = ZoneInfo("America/New_York")

@@ -16,8 +16,8 @@ import pytest
 
 from airflow_local.services import Services
 from demo import seed
-from tests.integrity.blocks import run_sql
-from tests.shell import Shell
+from tests.support.local_athena import run_sql
+from tests.support.shell import Shell
 
 START = datetime(2026, 3, 1, 13, 30, 0, 999_600, tzinfo=UTC)
 # An event each seven hours: some of the dates of Tokyo are others than those of UTC.

@@ -21,8 +21,10 @@ import pytest
 
 from airflow_local.client import AirflowClient, DagRun, all_finished
 from airflow_local.services import Services
-from tests.copied import ROOT, SHELL, airflow_up, copy_repository, files_of, make
-from tests.integrity.blocks import blocks_of, commands_of, run_sql
+from tests.support.code_blocks import blocks_of, commands_of, files_of
+from tests.support.local_athena import run_sql
+from tests.support.paths import ROOT
+from tests.support.repository_copy import SHELL, airflow_up, copy_repository, make
 
 pytestmark = pytest.mark.ci
 README = ROOT / "README.md"
