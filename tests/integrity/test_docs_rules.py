@@ -46,6 +46,8 @@ ORDER BY a
 
 
 def is_of_a_dag_file(block: Block) -> bool:
+    if block.language != "python":
+        return False
     return bool(re.search(r"\b(build_dag|DAG|Report|Input)\(|^transform = ", block.text, re.M))
 
 
