@@ -28,7 +28,7 @@ from athena_reports.publication.manifest import (
 )
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.engine import open_engine
-from athena_reports.rows.writer import write_files, write_table
+from athena_reports.rows.writer import digest_of, write_files, write_table
 from athena_reports.steps.transform import keep_sql, upload_version
 
 TOKYO = "Asia/Tokyo"
@@ -54,11 +54,11 @@ _ANIMALS = (
 DAG_FILE = '''
 """A report of Airflow for the page."""
 
-from athena_reports import Input, Report, build_dag, checks, monthly, transforms, weekly
+from athena_reports import Report, build_dag, monthly, transforms, weekly
 
 report = Report(
     name="{report}", sql="{sql}", owner="analytics", since="{since}", params={{"top": 100}},
-    transform={transform}, checks=[checks.unique("user_id")], doc=__doc__,
+    transform={transform}, key=["user_id"], doc=__doc__,
 )
 weekly_dag = build_dag(report, weekly("sunday", timezone="Asia/Tokyo"))
 monthly_dag = build_dag(report, monthly(timezone="Asia/Tokyo"))
@@ -116,6 +116,7 @@ class Publisher:
         at: datetime | None = None,
         provisional: bool = False,
         partial: bool = False,
+        key: Sequence[str] = (),
         checks: Sequence[CheckResult] = (),
         run_id: str = "",
         rows: Sequence[Mapping[str, Any]] | str | None = None,
@@ -128,6 +129,7 @@ class Publisher:
             at: When; by default six minutes after the end of the period.
             provisional: As in the manifest.
             partial: As in the manifest.
+            key: As in the manifest.
             checks: As in the manifest.
             run_id: The run that is said to have done it.
             rows: What, as rows or as SQL; by default a ranking.
@@ -142,12 +144,19 @@ class Publisher:
             )
             table = write_table(relation, engine)
             files = write_files(table, ["parquet", "csv"], engine)
-            version = upload_version(files, table, location, s3, ordered=True)
+            version = upload_version(
+                files,
+                table,
+                location,
+                s3,
+                ordered=True,
+                read_by_next=digest_of(table, engine, without=["movement"]),
+            )
             said = (
                 each.model_copy(update={"description": f"meaning of {each.name}"})
                 for each in version.columns
             )
-            version = version.model_copy(update={"columns": tuple(said)})
+            version = version.model_copy(update={"columns": tuple(said), "key": tuple(key)})
             query = f"SELECT user_id FROM plays -- {period.id}, {seed}"
             sha256 = hashlib.sha256(query.encode()).hexdigest()
             keep_sql(query, sha256, version, location, s3, engine.folder)
