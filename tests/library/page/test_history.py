@@ -8,8 +8,8 @@ import pytest
 from athena_reports.page.history import HISTORY_ENTRIES, find_history
 from athena_reports.page.lake import SHOWN_ROWS
 from athena_reports.periods.calendar import Period, weekly
-from tests.e2e.page_state import PASSED, Publisher, ranking
-from tests.library.page.conftest import WEEK, Account, report_dag
+from tests.library.page.account import WEEK, Account, report_dag
+from tests.support.page_publisher import PASSED, Publisher, ranking
 
 SCORES = report_dag("scores")
 

@@ -19,7 +19,7 @@ from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.rows import transforms
 from athena_reports.steps.publish import S3PublishOperator
 from tests.library.steps.last_tasks import ASSETS, ONE_EVENT_EACH, published, transformed
-from tests.library.steps.tasks import WEEK
+from tests.support.calendars import WEEK
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
