@@ -156,7 +156,8 @@ shop_sales = Report(
     since="2025-02-24",
     until="2025-03-24",
     inputs=[Input("sales", "dt"), Input("shops", columns=())],
-    checks=[checks.unique("city", "product"), checks.not_null("amount")],
+    key=["city", "product"],
+    checks=[checks.not_null("amount")],
     doc=__doc__,
 )
 shop_sales_weekly = build_dag(shop_sales, weekly("monday", "Asia/Tokyo"), on_late=[team])
