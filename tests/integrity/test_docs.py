@@ -25,7 +25,7 @@ from athena_reports.rows.engine import open_engine
 from athena_reports.rows.transforms import apply
 from athena_reports.settings import settings
 from tests.integrity.console import check_console, run_python
-from tests.integrity.library_pages import README, name_of, pages_of_the_library
+from tests.integrity.pages import PAGES, README, name_of
 from tests.support.code_blocks import Block, blocks_of
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import run_sql
@@ -33,7 +33,6 @@ from tests.support.paths import ROOT
 from tests.support.shell import Shell
 from tests.support.task_runner import run_dag
 
-PAGES = pages_of_the_library()
 FIX = "docs/how-to/fix-a-failed-run.md"
 READ_A_REPORT = "docs/how-to/read-a-report.md"
 TAKE_OVER = "docs/how-to/take-over-from-step-functions.md"

@@ -12,15 +12,14 @@ import pytest
 
 from report_rules import dag_rules, sql_rules
 from report_rules.dag_rules import Repository
-from tests.integrity.library_pages import name_of, pages_of_the_library
+from tests.integrity.pages import PAGES, name_of
 from tests.support.code_blocks import Block, blocks_of
 from tests.support.paths import ROOT
 
 RULES = [*dag_rules.RULES, *sql_rules.RULES]
 RUFF = str(Path(sys.executable).with_name("ruff"))
 SIGNATURES = ROOT / "docs" / "reference" / "api.md"  # generated, and no code to copy
-PAGES = [page for page in pages_of_the_library() if page != SIGNATURES]
-BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+BLOCKS = [block for page in PAGES if page != SIGNATURES for block in blocks_of(page)]
 PYTHON = [block for block in BLOCKS if block.language == "python"]
 
 # What stands around a part of a DAG file that a page shows alone.
@@ -47,6 +46,8 @@ ORDER BY a
 
 
 def is_of_a_dag_file(block: Block) -> bool:
+    if block.language != "python":
+        return False
     return bool(re.search(r"\b(build_dag|DAG|Report|Input)\(|^transform = ", block.text, re.M))
 
 

@@ -9,13 +9,13 @@ import pytest
 
 from athena_reports.settings import Settings
 from tests.integrity.console import MAKEFILE
-from tests.integrity.library_pages import README, name_of, pages_of_the_library
+from tests.integrity.pages import PAGES, README, name_of
 from tests.support.code_blocks import Block, blocks_of
 from tests.support.paths import ROOT
 
 JAPANESE = ROOT / "README.ja.md"
 # The changelog names what is gone.
-PAGES = [page for page in pages_of_the_library() if page.name != "CHANGELOG.md"]
+NAMING = [page for page in PAGES if page.name != "CHANGELOG.md"]
 of_our_readme = pytest.mark.skipif(README not in PAGES, reason="a team has written its own")
 _COMMENT = re.compile(r"\s*(?:#|--) .*$")
 
@@ -67,7 +67,7 @@ def test_the_tree_is_the_repositorys() -> None:
     assert all((ROOT / name).is_dir() for name in named)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", NAMING, ids=name_of)
 def test_commands_that_a_page_names_are_those_of_make(page: Path) -> None:
     text = " ".join(page.read_text(encoding="utf-8").split())
     targets = set(re.findall(r"^([a-z][a-z0-9-]*):", MAKEFILE, re.MULTILINE))
@@ -85,7 +85,7 @@ OF_AUTHORS = re.compile(
 )
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", NAMING, ids=name_of)
 def test_paths_that_a_page_names_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     folders = "dags|include|plugins|tests|deploy|dev|docs|\\.github"
@@ -93,7 +93,7 @@ def test_paths_that_a_page_names_exist(page: Path) -> None:
         assert OF_AUTHORS.fullmatch(path) or (ROOT / path).exists(), path
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", NAMING, ids=name_of)
 def test_settings_that_a_page_names_are_those_of_the_code(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     settings = {field.alias for field in Settings.model_fields.values()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from pathlib import Path
 
 from tests.support.paths import ROOT
@@ -13,8 +12,7 @@ README = ROOT / "README.md"
 _TITLE = "# Athena reports on Airflow"
 
 
-@cache
-def pages_of_the_library() -> list[Path]:
+def _reached() -> list[Path]:
     """README.md and docs/README.md, and the pages that they lead to, link by link."""
     reached: set[Path] = set()
     to_read = [ROOT / "docs" / "README.md"]
@@ -32,6 +30,9 @@ def pages_of_the_library() -> list[Path]:
             elif target.suffix == ".md" and target.is_file():
                 to_read.append(target)
     return sorted(reached)
+
+
+PAGES = _reached()
 
 
 def name_of(page: Path) -> str:
