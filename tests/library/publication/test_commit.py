@@ -12,6 +12,7 @@ from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.rows.checks import CheckResult
 from tests.library.publication.publishing import EARLY, LATE, Place, assert_followed, facts
+from tests.support.wire import CONFLICT, answered, s3_error
 
 CHECK = CheckResult(name="rows", severity="warn", passed=False, message="few", value=1)
 
@@ -469,6 +470,45 @@ def test_columns_that_do_not_fit_the_table_are_refused_before_anything_is_visibl
     with pytest.raises(SchemaError, match="bigint to string"):
         tabled.publish(new, facts(LATE))
     assert (tabled.everything(), tabled.partitions()) == before
+
+
+# By which S3 refuses a conditional write that another one came before.
+UNDECIDED = {
+    "a write under way": CONFLICT,
+    "deleted meanwhile": ("NoSuchKey", "The specified key does not exist.", 404),
+}
+
+
+@pytest.mark.parametrize("answer", UNDECIDED)
+@pytest.mark.parametrize("writes_before", [0, 1], ids=["manifest.json", "latest.json"])
+def test_what_s3_does_not_write_because_of_another_writer_is_decided_anew(
+    place: Place, answer: str, writes_before: int
+) -> None:
+    place.publish(place.upload("a"), facts(EARLY))
+    new = place.upload("b")
+    answers = [*[None] * writes_before, s3_error(*UNDECIDED[answer])]
+
+    with answered(place.s3.client, "PutObject", *answers) as requests:
+        publication = place.publish(new, facts(LATE))
+    assert publication.outcome == "published"
+    assert place.manifest()["version"] == place.latest()["version"] == new.version
+    assert len(requests) == 3
+
+
+def test_a_conflict_at_each_attempt_is_given_up_and_may_pass(place: Place) -> None:
+    place.publish(place.upload("a"), facts(EARLY))
+    new = place.upload("b")
+    before = place.everything()
+
+    conflicts = [s3_error(*CONFLICT) for _ in range(10)]
+    with (
+        answered(place.s3.client, "PutObject", *conflicts) as requests,
+        pytest.raises(PublishError, match="was changed by others at each of 10") as caught,
+    ):
+        place.publish(new, facts(LATE))
+    assert caught.value.retryable
+    assert len(requests) == 10
+    assert place.everything() == before
 
 
 def test_a_manifest_that_others_change_each_time_is_given_up(
