@@ -1,17 +1,21 @@
 """Published reports in a Glue and an S3 of this process."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from sqlalchemy.orm import Session
 
 from athena_reports.aws.s3 import S3
 from athena_reports.page.lake import Lake
 from athena_reports.page.runs import ReportDag
 from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.e2e.page_state import Publisher
+from tests.library.page import metadata
 from tests.library.page.partitions import WEEKS
 
 WEEK = WEEKS.period("2026-03-01")
@@ -52,3 +56,10 @@ def account(s3_endpoint: str, s3: Any, database: str, bucket: str) -> Account:
 @pytest.fixture
 def publisher(account: Account) -> Publisher:
     return account.publisher("scores", WEEKS)
+
+
+@pytest.fixture
+def session(sql_folder: Path, tmp_path: Path) -> Iterator[Session]:
+    """Of a database in which the DAG processor has stored the DAGs of `metadata`."""
+    with metadata.database(tmp_path) as session:
+        yield session
