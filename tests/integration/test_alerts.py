@@ -21,7 +21,7 @@ from airflow_local.services import Services
 from athena_reports import weekly
 from athena_reports.alerts import notifying
 from tests.inbox import Inbox
-from tests.integration.runner import FakeDagRun, XComs, execute, prepare, run_dag
+from tests.integration.runner import FakeDagRun, XComs, execute, manifest_of, prepare, run_dag
 from tests.library.alerts.neighbour import RUN_ID, Airflow
 from tests.mailbox import mailbox
 from tests.parsed import parse_dags
@@ -194,6 +194,46 @@ def test_a_period_that_a_run_has_skipped_is_not_late(
         look()
         ((_, message),) = inbox.take()
         assert "is no longer late.\nReason: its run has found no rows" in message
+
+
+@pytest.mark.parametrize("empty", ["fail", "publish"])
+def test_a_run_that_has_succeeded_without_publishing_is_late_where_no_rows_are_no_reason(
+    parse: Callable[..., Dags], inbox: Inbox, beside: Callable[[Airflow], None], empty: str
+) -> None:
+    """Somebody has marked its tasks as success. Only `empty="skip"` publishes nothing."""
+    name = f"marked_users_{empty}"
+    dags = parse(name, ("params=", f'empty="{empty}", params='))
+    beside(Airflow("success", {"run_query": "success"}, dag_id=f"{name}_weekly", period=WEEK))
+
+    looked = run_dag(dags[f"{name}_weekly_alerts"], SCHEDULED)
+    assert looked.values["tell_when_due", "return_value"] is True
+    ((_, message),) = inbox.take()
+    assert "its run succeeded without publishing it" in message
+
+
+@pytest.mark.usefixtures("plays_lake")
+def test_a_period_that_is_published_without_rows_is_published(
+    parse: Callable[..., Dags], services: Services, inbox: Inbox
+) -> None:
+    dags = parse("quiet_users", ("params=", 'empty="publish", params='), ('"top": 10', '"top": 0'))
+
+    def look(run_id: str) -> XComs:
+        with time_machine.travel(DUE_AT + timedelta(minutes=1)):
+            return run_dag(dags["quiet_users_weekly_alerts"], SCHEDULED, run_id=run_id)
+
+    assert look("scheduled__1").values["tell_when_due", "return_value"] is True
+    assert [subject for subject, _ in inbox.take()] == [
+        "dev: quiet_users_weekly 2025-03-09 is late"
+    ]
+    manifest = manifest_of(services.s3, run_dag(dags["quiet_users_weekly"], SCHEDULED))
+    assert manifest["rows"] == 0
+
+    assert look("scheduled__2").values["tell_when_due", "return_value"] is False
+    assert inbox.take() == []
+    assert look("scheduled__1").values["tell_when_published", "return_value"] is True
+    ((subject, message),) = inbox.take()
+    assert subject == "dev: quiet_users_weekly 2025-03-09 is no longer late"
+    assert "Reason: it was published at " in message
 
 
 def test_a_new_or_unpaused_report_has_the_time_that_it_would_have_had(

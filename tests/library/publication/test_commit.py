@@ -311,6 +311,15 @@ def test_the_partition_and_the_latest_period_say_what_the_manifest_says(tabled: 
     assert_followed(tabled.s3.client, tabled.location, tabled.partitions())
 
 
+def test_a_version_without_parquet_has_no_partition_and_is_published_all_the_same(
+    tabled: Place,
+) -> None:
+    """A partition would lead Athena into a folder that is not there."""
+    tabled.publish(tabled.upload("a", formats=["csv"]), facts())
+    assert tabled.partitions() == {}
+    assert tabled.latest()["version"] == tabled.manifest()["version"]
+
+
 def test_the_latest_period_only_moves_forward(place: Place) -> None:
     def publish_week(period_id: str, name: str, submitted_at: str) -> str:
         some = place.at(period_id)
@@ -367,20 +376,22 @@ def test_a_later_run_of_an_older_query_repairs_what_a_crash_left_behind(tabled: 
 # --- nothing is published
 
 
-@pytest.mark.parametrize("damage", ["other bytes", "removal"])
+@pytest.mark.parametrize("damage", ["one byte less", "one byte more", "empty", "removal"])
 def test_an_uploaded_object_that_is_damaged_is_not_published_and_uploading_again_helps(
     tabled: Place, damage: str
 ) -> None:
     tabled.publish(tabled.upload("old"), facts(EARLY))
     new = tabled.upload("new")
     key = new.objects[1].key
-    uploaded_bytes = f"{new.objects[1].bytes:,}"
+    number = new.objects[1].bytes
+    uploaded_bytes = f"{number:,}"
     if damage == "removal":
         tabled.s3.delete([tabled.location.uri(key)])
         problem = f"is missing; transform uploaded {uploaded_bytes} bytes"
     else:
-        tabled.put(tabled.location.uri(key), b"x")
-        problem = f"has 1 bytes; transform uploaded {uploaded_bytes}"
+        left = {"one byte less": number - 1, "one byte more": number + 1, "empty": 0}[damage]
+        tabled.put(tabled.location.uri(key), b"x" * left)
+        problem = f"has {left:,} bytes; transform uploaded {uploaded_bytes}"
     before = tabled.everything()
 
     with pytest.raises(PublishError, match=r"Clear transform") as caught:
@@ -392,7 +403,7 @@ def test_an_uploaded_object_that_is_damaged_is_not_published_and_uploading_again
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-@pytest.mark.parametrize("damage", ["other bytes", "removal", "too old"])
+@pytest.mark.parametrize("damage", ["other size", "removal", "too old"])
 def test_an_upload_that_is_not_published_changes_no_column_of_the_table(
     tabled: Place, monkeypatch: pytest.MonkeyPatch, damage: str, is_first: bool
 ) -> None:
@@ -405,8 +416,8 @@ def test_an_upload_that_is_not_published_changes_no_column_of_the_table(
     uri = tabled.location.uri(new.parquet_key)
     if damage == "removal":
         tabled.s3.delete([uri])
-    elif damage == "other bytes":
-        tabled.put(uri, b"x")
+    elif damage == "other size":
+        tabled.put(uri, b"x" * (new.objects[0].bytes + 1))
     else:
         monkeypatch.setattr(commit, "PUBLISHED_WITHIN", timedelta(minutes=-1))
     before = tabled.tables()
@@ -443,9 +454,6 @@ def test_an_upload_that_a_cleanup_may_be_removing_is_not_published(
             b"[]",
             b'{"manifest_format": 1, "period": {"id": "2026-11-15"}}',
         ),
-        json.dumps(
-            {**facts(period_id="2026-11-08").model_dump(mode="json"), "manifest_format": 1}
-        ).encode(),
     ],
 )
 def test_a_manifest_that_is_not_ours_is_not_overwritten(place: Place, content: bytes) -> None:
@@ -457,6 +465,36 @@ def test_a_manifest_that_is_not_ours_is_not_overwritten(place: Place, content: b
         place.publish(version, facts())
     assert place.location.manifest_uri in str(caught.value)
     assert not caught.value.retryable
+    assert place.everything() == before
+
+
+def test_a_manifest_of_another_period_is_not_overwritten(place: Place) -> None:
+    """It is a whole one, and lies in the wrong folder: somebody has copied it."""
+    other = place.at("2026-11-08")
+    other.publish(other.upload("a"), facts(period_id="2026-11-08"))
+    body, _ = place.s3.read(other.location.manifest_uri)
+    place.put(place.location.manifest_uri, body)
+    version = place.upload("b")
+    before = place.everything()
+
+    with pytest.raises(PublishError, match="is not of this package and period") as caught:
+        place.publish(version, facts())
+    assert not caught.value.retryable
+    assert str(caught.value.__cause__) == "it is of the period 2026-11-08"
+    assert place.everything() == before
+
+
+def test_a_manifest_that_names_objects_of_another_period_is_not_overwritten(place: Place) -> None:
+    other = place.at("2026-11-08").upload("a")
+    version = place.upload("a")
+    place.publish(version, facts())
+    fields = place.manifest() | {"objects": [item.model_dump() for item in other.objects]}
+    place.put(place.location.manifest_uri, json.dumps(fields).encode())
+    before = place.everything()
+
+    with pytest.raises(PublishError, match="is not of this package and period") as caught:
+        place.publish(version, facts(LATE))
+    assert "which is not of the period" in str(caught.value.__cause__)
     assert place.everything() == before
 
 
