@@ -31,6 +31,7 @@ WEEK = weekly("sunday", "Asia/Tokyo").period("2025-03-09")
 DUE_AT = WEEK.end_utc + timedelta(hours=3)
 SCHEDULED = FakeDagRun(DUE_AT, "scheduled", WEEK.start_utc, WEEK.end_utc, start_date=DUE_AT)
 IMPORT = "from tests.integration.test_alerts import Counting, Hanging\n"
+IMPORT_CHECKS = ("import Report", "import Report, checks")
 WARNING = 'checks=[checks.rows(at_most=3, severity="warn")],\n    params='
 
 
@@ -323,7 +324,7 @@ def test_warnings_of_a_published_period_are_told_once_whether_airflow_calls_or_n
     parse: Callable[..., Dags], inbox: Inbox, is_called: bool
 ) -> None:
     name = f"warned_users_{is_called}".lower()
-    dags = parse(name, ("params=", WARNING), ("import Report", "import Report, checks"))
+    dags = parse(name, ("params=", WARNING), IMPORT_CHECKS)
     dag = dags[f"{name}_weekly"]
     published = run_dag(dag, SCHEDULED, run_id="scheduled__1")
     if is_called:
@@ -339,6 +340,14 @@ def test_warnings_of_a_published_period_are_told_once_whether_airflow_calls_or_n
     assert f"See the checks in {published.values['publish', 'return_value']['manifest']}" in message
     run_dag(dags[f"{name}_weekly_alerts"], SCHEDULED)
     assert inbox.take() == []
+
+    # The same run is cleared, and publishes another version, of which nobody was told.
+    dags = parse(name, ("params=", WARNING), IMPORT_CHECKS, ('"top": 10', '"top": 9'))
+    run = replace(SCHEDULED, clear_number=1)
+    run_dag(dags[f"{name}_weekly"], run, run_id="scheduled__1")
+    run_dag(dags[f"{name}_weekly_alerts"], run)
+    ((_, message),) = inbox.take()
+    assert "Reason: rows(at_most=3): There are 9 rows; expected at_most=3.\n" in message
 
 
 def test_a_mail_has_the_alert_as_html_in_which_no_value_is_a_tag(

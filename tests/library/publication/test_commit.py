@@ -205,7 +205,8 @@ def test_a_restatement_is_dated_by_the_query_that_brought_other_rows(place: Plac
 
     sequence = [(a, EARLY), (a, LATE), (b, LATE), (b, later)]
     dated = [
-        place.publish(version, facts(submitted_at)).manifest for version, submitted_at in sequence
+        place.publish(version, facts(submitted_at, published_at=later)).manifest
+        for version, submitted_at in sequence
     ]
     assert [manifest.restated_at for manifest in dated] == ["", "", LATE, LATE]
 

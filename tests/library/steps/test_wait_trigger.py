@@ -7,8 +7,7 @@ import asyncio
 import json
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -292,18 +291,19 @@ class Clients:
         assert self.opened > self.closed, "the client is closed"
         return self.athena.stop_query_execution(**request)
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Any]:
+    # Not by `asynccontextmanager`: the event loop would end such a generator, and close the client,
+    # also if nobody did.
+    async def __aenter__(self) -> Any:
         await asyncio.sleep(self.open_seconds)
         self.opened += 1
-        try:
-            yield self
-        finally:
-            self.closed += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.closed += 1
 
     def serve(self, patch: pytest.MonkeyPatch) -> None:
         async def get_async_conn(_: Any) -> Any:
-            return self.open()
+            return self
 
         patch.setattr(AthenaHook, "get_async_conn", get_async_conn)
 
