@@ -84,7 +84,8 @@ def takes(test: Path, block: Block) -> bool:
     if not set(block.page.relative_to(ROOT).parts) <= texts:
         return False
     called = {node.func.id for node in ast.walk(tree) if is_call_of_a_name(node)}
-    if "blocks_of" in called or not block.language:  # a block without a language is read as text
+    takes_all = not called.isdisjoint({"blocks_of", "files_of"})
+    if takes_all or not block.language:  # a block without a language is read as text
         return True
     fence = f"```{block.language}\\n"
     has_pattern = any(text.startswith(fence) for text in texts)
