@@ -352,6 +352,25 @@ def test_a_published_period_that_is_broken_is_marked_until_it_is_whole_again(
     assert set(marks().values()) == {""}
 
 
+def test_a_period_that_is_published_anew_before_it_is_marked_is_not_marked(tabled: Place) -> None:
+    """The cleanup looks at the partition again, and leaves one alone that has changed."""
+    gone(tabled, published(tabled, "a", 1))
+    assert tabled.table is not None
+    looks: list[Version] = []
+
+    def publish_before_the_second_look(**_: Any) -> None:
+        if looks:
+            events.unregister("before-send.glue.GetPartitions", publish_before_the_second_look)
+        looks.append(published(tabled, "b", 2) if looks else tabled.upload("c"))
+
+    events = tabled.table.glue.meta.events
+    events.register("before-send.glue.GetPartitions", publish_before_the_second_look)
+    (problem,) = cleaned(tabled).problems
+    assert "is missing" in problem
+    said = tabled.partitions()["2026-11-15"]["Parameters"]
+    assert (said["version"], said["broken"]) == (looks[1].version, "")
+
+
 def test_rows_that_are_published_again_while_they_are_removed_stay(
     tabled: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -243,6 +243,22 @@ def test_the_page_shows_and_fills_what_airflow_has_of_the_runs(
     assert "conf" not in of_never
 
 
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_who_may_only_trigger_or_only_clear_runs_fills_nothing(
+    client: TestClient, viewer: Viewer, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """To fill takes both: a dated run is cleared, and any other one triggered."""
+    assert listed(client)["scores_weekly"]["may_run"] is True
+
+    def is_authorized(*, method: str, **_: Any) -> bool:
+        return method in allowed
+
+    allowed = ("GET", method)
+    monkeypatch.setattr(viewer, "is_authorized_dag", is_authorized)
+    assert listed(client)["scores_weekly"]["may_run"] is False
+
+
 def test_a_dag_that_is_gone_or_of_no_report_has_no_page(
     beside_airflow: TestClient, session: Session
 ) -> None:
