@@ -258,6 +258,13 @@ def test_a_new_or_unpaused_report_has_the_time_that_it_would_have_had(
     assert run_dag(dags["new_users_weekly_alerts"], cleared).states["tell_when_due"] == "success"
     assert len(inbox.take()) == 1, "who clears the check wants to know now"
 
+    # Also if it is the run that has told before.
+    for clear_number in (1, 2):
+        again = replace(SCHEDULED, start_date=now, clear_number=clear_number)
+        for told in (1, 0):
+            run_dag(dags["new_users_weekly_alerts"], again, run_id="scheduled__1")
+            assert len(inbox.take()) == told
+
 
 def test_a_failure_that_airflow_told_nobody_of_is_told_when_the_period_is_due(
     parse: Callable[..., Dags], inbox: Inbox, beside: Callable[[Airflow], None]

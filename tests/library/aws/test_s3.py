@@ -150,6 +150,12 @@ def test_each_part_of_an_upload_is_sent_with_its_sha_256_by_which_s3_refuses_oth
     assert sent == {base64.b64encode(hashlib.sha256(part).digest()).decode() for part in parts}
 
 
+def test_an_upload_that_is_tried_leaves_nothing_that_is_billed(s3: S3Client, bucket: str) -> None:
+    S3(s3).try_upload(f"s3://{bucket}/results/")
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+
+
 def test_more_objects_than_one_call_deletes(
     s3: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

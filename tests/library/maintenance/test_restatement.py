@@ -115,8 +115,9 @@ def test_a_period_is_stale_if_the_one_before_was_restated_after_it_was_read(
 def test_a_restatement_that_failed_is_tried_again_once_a_day(reason: str) -> None:
     partitions, due = {FIRST: partition(FIRST)}, WEEKS.period(FIRST).end_utc + DAY
     if reason == "stale":
-        partitions = RESTATED_FIRST | {SECOND: partition(SECOND, submitted=2 * DAY)}
-        due = WEEKS.period(SECOND).end_utc + 2 * DAY
+        # Not whole days after its events had arrived, from which its days do not count.
+        partitions = RESTATED_FIRST | {SECOND: partition(SECOND, submitted=2.5 * DAY)}
+        due = WEEKS.period(SECOND).end_utc + 2.5 * DAY
 
     def run_id(after: timedelta) -> str:
         (each,) = found(partitions, due + after, stale=True)

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError, SchemaError
@@ -56,6 +57,8 @@ def test_publishing_the_same_query_again_writes_nothing_and_says_the_same_again(
         ("partial", True),
         ("missing_partitions", ("dt=2026-11-15",)),
         ("checks", (CHECK,)),
+        ("settles_at", EARLY),
+        ("logic", "v2:another"),
     ],
 )
 def test_the_same_query_with_other_findings_renews_the_manifest_without_a_new_version(
@@ -444,6 +447,30 @@ def test_an_upload_that_a_cleanup_may_be_removing_is_not_published(
     assert place.everything() == before
     assert place.publish(again, facts(LATE)).outcome == "unchanged"
     assert place.publish(other, facts(EARLY)).outcome == "superseded"
+
+
+@pytest.mark.parametrize(("hours", "is_too_old"), [(11.9, False), (12.1, True)])
+def test_an_upload_may_wait_for_twelve_hours_until_it_is_published(
+    place: Place, hours: float, is_too_old: bool
+) -> None:
+    """A cleanup removes what is twice as old: so it never removes what is being published."""
+    version = place.upload("a")
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=hours)):
+        if is_too_old:
+            with pytest.raises(PublishError, match="too long ago to be published"):
+                place.publish(version, facts())
+        else:
+            assert place.publish(version, facts()).outcome == "published"
+
+
+def test_a_version_that_is_current_again_is_no_earlier_one(place: Place) -> None:
+    """The transform of a run was changed, and changed back."""
+    first, second = place.upload("a"), place.upload("b")
+    for version in (first, second, first):
+        place.publish(version, facts())
+    manifest = place.manifest()
+    assert manifest["version"] == first.version
+    assert [each["version"] for each in manifest["earlier_versions"]] == [second.version]
 
 
 @pytest.mark.parametrize(

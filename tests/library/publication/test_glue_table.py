@@ -145,6 +145,9 @@ def test_the_table_says_what_its_columns_mean_as_it_was_published_last(table: Ta
     table.prepare(described(Score="points won", plays=""), commented=True)
     assert comments_of(table) == {"score": "points won", "plays": ""}
     again(table).prepare(described(score="points (sum)", plays="their number"), commented=True)
+    again(table).prepare(described(score="points", plays="their number"), commented=True)
+    assert comments_of(table) == {"score": "points", "plays": "their number"}
+    again(table).prepare(described(score="points (sum)", plays="their number"), commented=True)
     put(table, described(score="points won", plays=""))  # the repair of an older period
     assert comments_of(table) == {"score": "points (sum)", "plays": "their number"}
     again(table).prepare(columns(score="bigint", rank="int"), commented=True)

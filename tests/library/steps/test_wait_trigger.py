@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from athena_reports import PATIENT, WaitPolicy
 from athena_reports.steps.wait_trigger import (
     AWAITED_XCOM,
+    MAX_FAILED_POLLS,
     POLLS_PER_SECOND,
     STOP_WITHIN_SECONDS,
     AthenaWaitTrigger,
@@ -33,7 +34,7 @@ from athena_reports.steps.wait_trigger import (
 from tests.library.queries.samples import start_sql
 from tests.library.steps.tasks import kill
 from tests.simulation.clock import START, VirtualClock, virtual_clock
-from tests.simulation.memory_athena import MemoryAthena, Plan, serve
+from tests.simulation.memory_athena import THROTTLED, MemoryAthena, Plan, serve
 
 
 def start(athena: MemoryAthena, seconds: float) -> AthenaWaitTrigger:
@@ -86,6 +87,22 @@ def test_a_triggerer_that_starts_again_with_500_queries_takes_turns(
     clock.run(all_of_them())
     assert max(Counter(int(at) for at in looks_of(athena)).values()) <= POLLS_PER_SECOND + 1
     assert len(looks_of(athena)) == 500  # all had ended when they were looked at
+
+
+def test_only_failed_looks_in_a_row_end_the_wait(clock: VirtualClock, athena: MemoryAthena) -> None:
+    """Of ten looks one is answered, and so the wait goes on to the end of the query."""
+    looks = 0
+
+    def fail_nine_times(action: str) -> None:
+        nonlocal looks
+        looks += 1
+        if looks % MAX_FAILED_POLLS:
+            raise THROTTLED
+
+    trigger = start(athena, 20_000)
+    athena.before = fail_nine_times
+    assert clock.run(fired(trigger))["query"]["state"] == "SUCCEEDED"
+    assert looks > 2 * MAX_FAILED_POLLS
 
 
 class NoLog:
