@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deploy.config import CONFIG
-from tests.deploy.conftest import Repository, keys
+from tests.deploy.repository import Repository, keys
 from tests.deploy.stub import NAME, StubAws
 
 

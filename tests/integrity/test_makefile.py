@@ -56,7 +56,7 @@ def test_the_check_in_the_twin_is_left_out_only_by_check_no_after_make(target: s
     assert "--no-check" not in dry_run(target, "ENV=stg", CHECK="no").stdout, "of the shell"
 
 
-# What pays, or overwrites what a case expects, and the option that makes it do so unasked.
+# What pays, or overwrites what a case expects, and the option that makes it do so and not ask.
 SAID = {"RUN": ("preview", "--run"), "YES": ("plan", "--yes"), "ACCEPT": ("test", "--accept")}
 TARGETS = {"RUN": "preview", "YES": "plan", "ACCEPT": "cases"}
 

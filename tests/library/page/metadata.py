@@ -18,7 +18,7 @@ from airflow.utils.session import create_session
 from sqlalchemy.orm import Session
 
 from athena_reports.periods.calendar import Period
-from tests.library.page.partitions import WEEKS
+from tests.support.calendars import WEEKS
 
 _WEEK = WEEKS.period("2026-03-01")
 DAGS = '''

@@ -21,7 +21,8 @@ from athena_reports.page.runs import (
     unfinished_runs,
 )
 from tests.library.page.metadata import add_run, dated
-from tests.library.page.partitions import WEEKS, text
+from tests.library.page.partitions import text
+from tests.support.calendars import WEEKS
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
