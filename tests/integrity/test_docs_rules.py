@@ -12,8 +12,9 @@ import pytest
 
 from report_rules import dag_rules, sql_rules
 from report_rules.dag_rules import Repository
-from tests.integrity.blocks import ROOT, Block, blocks_of
 from tests.integrity.test_docs import PAGES, name_of
+from tests.support.code_blocks import Block, blocks_of
+from tests.support.paths import ROOT
 
 RULES = [*dag_rules.RULES, *sql_rules.RULES]
 RUFF = str(Path(sys.executable).with_name("ruff"))

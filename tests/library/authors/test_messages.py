@@ -9,9 +9,9 @@ import pytest
 
 from athena_reports.authors.report_files import declared_reports
 from report_rules.dag_rules import Repository, every_file_can_be_imported
-from tests.flown import Flown
 from tests.library.authors.scores import REPORT, SQL, run
-from tests.shell import Shell
+from tests.support.flown import Flown
+from tests.support.shell import Shell
 
 COLUMNS_OF_PLAYS = "The columns of plays are user_id string, score bigint, at timestamp, dt string."
 # The lines move: tags of the template add lines and take lines away.

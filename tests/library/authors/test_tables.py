@@ -11,8 +11,8 @@ from rich.console import Console
 
 from athena_reports.authors.cases import CaseResult, show
 from athena_reports.authors.tables import Heading, LabelledRow, fitting_table
-from tests.flown import Flown
-from tests.shell import Shell
+from tests.support.flown import Flown
+from tests.support.shell import Shell
 
 HEADINGS = [Heading("user_id", "varchar"), Heading("名前", "varchar"), Heading("score", "bigint")]
 ROWS = [
