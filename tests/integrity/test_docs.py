@@ -76,18 +76,26 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 def takes(test: Path, block: Block) -> bool:
     """Whether the code of a test file opens a page, and takes its blocks of one language.
 
-    What a docstring or a comment names does not count.
+    So may what it imports from tests/support/examples.py. What a docstring or a comment names does
+    not count.
     """
-    tree = ast.parse(test.read_text(encoding="utf-8"))
-    docstrings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
+    nodes = list(ast.walk(ast.parse(test.read_text(encoding="utf-8"))))
+    examples = ast.parse((ROOT / "tests" / "support" / "examples.py").read_text(encoding="utf-8"))
+    wanted = {alias.name for node in nodes for alias in names_imported(node, "examples")}
+    for definition in reversed(examples.body):  # what it needs is defined before it
+        if wanted & names_defined(definition):
+            of_definition = list(ast.walk(definition))
+            nodes += of_definition
+            wanted |= {node.id for node in of_definition if isinstance(node, ast.Name)}
+    docstrings = [node.value for node in nodes if isinstance(node, ast.Expr)]
     texts = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and node not in docstrings:
             texts.add(str(node.value))
     # As `ROOT / "docs" / "tutorial.md"` has it.
     if not set(block.page.relative_to(ROOT).parts) <= texts:
         return False
-    called = {node.func.id for node in ast.walk(tree) if is_call_of_a_name(node)}
+    called = {node.func.id for node in nodes if is_call_of_a_name(node)}
     takes_all = not called.isdisjoint({"blocks_of", "files_of"})
     if takes_all or not block.language:  # a block without a language is read as text
         return True
@@ -95,6 +103,22 @@ def takes(test: Path, block: Block) -> bool:
     has_pattern = any(text.startswith(fence) for text in texts)
     has_pattern_of_any_language = "```" in texts and block.language in texts
     return has_pattern or has_pattern_of_any_language
+
+
+def names_imported(node: ast.AST, module: str) -> list[ast.alias]:
+    """What an import takes from a module of tests/support."""
+    if isinstance(node, ast.ImportFrom) and node.module == f"tests.support.{module}":
+        return node.names
+    return []
+
+
+def names_defined(node: ast.stmt) -> set[str]:
+    """The names that a function, or an assignment of a module, defines."""
+    if isinstance(node, ast.FunctionDef):
+        return {node.name}
+    if isinstance(node, ast.Assign):
+        return {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return set()
 
 
 def is_call_of_a_name(node: ast.AST) -> TypeGuard[Any]:
