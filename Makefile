@@ -61,7 +61,7 @@ golden: $(READY) ## Renew the rendered SQL in tests/reports, then check
 	@PYTHONPATH=plugins:dev $(PY) -m report_rules --renew
 
 .PHONY: test
-test: check $(CHECKOV) ## Prove the package: check, lint, types and tests
+test: check ## Prove the package: check, lint, types and tests
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
@@ -74,12 +74,24 @@ simulate: $(READY) ## Play seeded worlds of faults and kills: SEEDS=10000 FROM=0
 
 # xdist begins with the files that have the most tests. Those that take longest have one: they come first by name.
 .PHONY: test-ci
-test-ci: $(READY) $(SAM) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
+test-ci: $(READY) $(SAM) $(CHECKOV) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
 	@$(PY) -m pytest tests/e2e tests/integration tests/integrity tests/deploy -n 2 --dist loadfile --no-loadscope-reorder -m "ci and not full"
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other tests that take very long
 	@$(PY) -m pytest -n 2 --dist loadfile -m "e2e or full"
+
+# Made anew each time, from the newest of all that dev.in asks for: the locks are what `make test` has.
+NEWEST := .venv-newest
+
+.PHONY: test-newest
+test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon provider, in an environment of their own
+	@rm -rf $(NEWEST) && $(PY) -m venv --without-pip $(NEWEST)
+	@$(UV) pip install --quiet --python $(NEWEST)/bin/python --compile-bytecode \
+		--overrides dev/pins/newest.txt --requirements dev/pins/dev.in
+	@$(UV) pip list --python $(NEWEST)/bin/python | grep -E '^apache-airflow(-providers-amazon)? '
+	@$(NEWEST)/bin/python -m pytest -n 3 --dist loadfile -m "not ci and not full"
+	@PYTHONPATH=dev $(NEWEST)/bin/python -m demo.run
 
 .PHONY: up
 up: $(READY) ## Run Airflow with the lakes and the Reports page on 127.0.0.1:8080 until stopped
