@@ -73,17 +73,13 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 def takes(test: Path, block: Block) -> bool:
     """Whether the code of a test file opens a page, and takes its blocks of one language.
 
-    So may what it imports from tests/support/examples.py. What a docstring or a comment names does
+    So may what it imports from other modules of the tests. What a docstring or a comment names does
     not count.
     """
     nodes = list(ast.walk(ast.parse(test.read_text(encoding="utf-8"))))
-    examples = ast.parse((ROOT / "tests" / "support" / "examples.py").read_text(encoding="utf-8"))
-    wanted = {alias.name for node in nodes for alias in names_imported(node, "examples")}
-    for definition in reversed(examples.body):  # what it needs is defined before it
-        if wanted & names_defined(definition):
-            of_definition = list(ast.walk(definition))
-            nodes += of_definition
-            wanted |= {node.id for node in of_definition if isinstance(node, ast.Name)}
+    for node in list(nodes):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests."):
+            nodes += definitions_of(node)
     docstrings = [node.value for node in nodes if isinstance(node, ast.Expr)]
     texts = set()
     for node in nodes:
@@ -102,11 +98,20 @@ def takes(test: Path, block: Block) -> bool:
     return has_pattern or has_pattern_of_any_language
 
 
-def names_imported(node: ast.AST, module: str) -> list[ast.alias]:
-    """What an import takes from a module of tests/support."""
-    if isinstance(node, ast.ImportFrom) and node.module == f"tests.support.{module}":
-        return node.names
-    return []
+def definitions_of(imported: ast.ImportFrom) -> list[ast.AST]:
+    """The code of the names that an import takes from a module, and of what they need there."""
+    file = ROOT / f"{(imported.module or '').replace('.', '/')}.py"
+    if not file.is_file():  # a package
+        return []
+    nodes: list[ast.AST] = []
+    wanted = {alias.name for alias in imported.names}
+    module = ast.parse(file.read_text(encoding="utf-8"))
+    for definition in reversed(module.body):  # what it needs is defined before it
+        if wanted & names_defined(definition):
+            of_definition = list(ast.walk(definition))
+            nodes += of_definition
+            wanted |= {node.id for node in of_definition if isinstance(node, ast.Name)}
+    return nodes
 
 
 def names_defined(node: ast.stmt) -> set[str]:
