@@ -84,7 +84,11 @@ def _rendered(declared: DeclaredReport, period: Period) -> tuple[str, tuple[Inpu
     plain, asked = SqlPeriod(period, report.late_by), _AskedPeriod(period, report.late_by)
     context: Any = template_context(plain, report.params, report.inputs)
     sql = declared.sql(period, context | {"period": asked})
-    unfiltered = (each for each in report.inputs if not vars(context["inputs"])[each.table].asked)
+    unfiltered = (
+        source
+        for source in report.inputs
+        if source.is_partitioned and not vars(context["inputs"])[source.table].asked
+    )
     return sql, tuple(each for each in unfiltered if frozenset(each.columns) not in asked.asked)
 
 

@@ -147,7 +147,7 @@ def _press_ctrl_c(terminal: int, process: subprocess.Popen[str]) -> None:
     while process.poll() is None:
         os.write(terminal, CTRL_C.encode())
         with suppress(subprocess.TimeoutExpired):
-            process.wait(1)
+            process.wait(5)
 
 
 def _open_terminal() -> tuple[int, str]:

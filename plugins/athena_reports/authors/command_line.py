@@ -178,6 +178,8 @@ def plan(
     plans.check_folder(declared, aws)
     periods = plans.published_before(declared, last, aws)
     plans.check_comparable(declared, periods, key_columns, aws)
+    for subject in plans.check_sql(declared, periods, aws):
+        show_progress(f"not checked: {subject}")
     environment = settings().environment
     if airflow is not None:  # it is asked before anything is paid, and again at the end
         require_dag(airflow, dag_id, environment=environment, logic=declared.logic)
@@ -459,6 +461,12 @@ def main() -> None:
     except (BotoCoreError, ClientError) as error:
         verdict = call_verdict(error)
         _print_problem(f"{error} {verdict.hint}")
+        raise SystemExit(1) from error
+    except ModuleNotFoundError as error:
+        if error.name != "sqlglot":
+            raise
+        problem = "This command reads SQL with sqlglot, which is not installed."
+        _print_problem(f"{problem} Install it: python -m pip install sqlglot==30.15.0")
         raise SystemExit(1) from error
     finally:
         _flush_output()

@@ -1,27 +1,13 @@
-"""Selects from one CTE of a query, by its top-level words: no SQL is parsed."""
+"""Selects from one CTE of a query. What stands in its WITH stays the author's text."""
 
-import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from sqlglot import TokenType
 
+from athena_reports.authors.sql_parser import tokens
 from athena_reports.errors import AthenaReportsError
-
-# One of these, the first that fits: a comment, a text, a quoted name, a word, a parenthesis, or any
-# other character. Spaces are between tokens.
-TOKEN = re.compile(r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|\w+|[()]|\S""", re.DOTALL)
-_BEGINS_NAME = re.compile(r'["\w]')
-_MAIN_QUERY = ("SELECT", "VALUES", "TABLE")  # the words that begin the query after the CTEs
 
 
 class CteError(AthenaReportsError):
     """The SQL has no such CTE."""
-
-
-class _Word(NamedTuple):
-    """A word or a quoted name of a query, and where it starts."""
-
-    text: str
-    start: int
 
 
 def select_from(cte: str, sql: str) -> str:
@@ -33,38 +19,36 @@ def select_from(cte: str, sql: str) -> str:
 
     Raises:
         CteError: If the SQL has no such CTE.
+        SqlError: If the SQL cannot be read.
     """
-    words = list(_outer_words(sql))
-    if not words or words[0].text.upper() != "WITH":
+    words = tokens(sql)
+    if not words or words[0].token_type != TokenType.WITH:
         raise CteError(f"The SQL has no CTE {cte!r}: it does not begin with WITH.")
 
     ctes = []
     end_of_ctes = len(sql)
-    previous = ""
-    for word in words:
-        if word.text.upper() in _MAIN_QUERY:
-            end_of_ctes = word.start
-            break
-        if word.text.upper() == "AS":
-            # A list of columns may stand between name and AS, but its words are not outer ones.
-            ctes.append(previous.strip('"'))
-        previous = word.text
+    depth = 0
+    previous = TokenType.WITH
+    for word in words[1:]:
+        kind = word.token_type
+        if depth == 0:
+            # The parentheses around the columns of a CTE stand before AS, those of its query before
+            # a comma or the main query.
+            follows_query = previous == TokenType.R_PAREN
+            if follows_query and kind not in (TokenType.COMMA, TokenType.ALIAS):
+                end_of_ctes = word.start
+                break
+            begins_cte = previous in (TokenType.WITH, TokenType.RECURSIVE, TokenType.COMMA)
+            if begins_cte and kind != TokenType.RECURSIVE:
+                ctes.append(word.text)
+        if kind == TokenType.L_PAREN:
+            depth += 1
+        elif kind == TokenType.R_PAREN:
+            depth -= 1
+        previous = kind
     if cte not in ctes:
         known = "none"
         if ctes:
             known = ", ".join(ctes)
         raise CteError(f"The SQL has no CTE {cte!r}. It has {known}.")
     return f'{sql[:end_of_ctes]}SELECT * FROM "{cte}"'
-
-
-def _outer_words(sql: str) -> Iterator[_Word]:
-    """Yield the words and quoted names outside of parentheses, comments and texts."""
-    depth = 0
-    for match in TOKEN.finditer(sql):
-        text = match[0]
-        if text == "(":
-            depth += 1
-        elif text == ")":
-            depth -= 1
-        elif depth == 0 and _BEGINS_NAME.match(text):
-            yield _Word(text, match.start())

@@ -50,8 +50,11 @@ def markdown(dags: Sequence[DeclaredReport]) -> str:
     published = [_published_row(declared) for declared in dags]
     inputs = []
     for source in report.inputs:
-        partition_keys = ", ".join(source.columns)
-        inputs.append([source.table, partition_keys, source.zone, source.missing])
+        if source.is_partitioned:
+            partition_keys = ", ".join(source.columns)
+            inputs.append([source.table, partition_keys, source.zone, source.missing])
+        else:
+            inputs.append([source.table, "none", "", ""])
     columns = []
     for name, column in report.columns.items():
         columns.append([name, column.type, column.unit, column.description])

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
+from athena_reports.authors.column_check import check_columns
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws, trial, warn, why_not_published
 from athena_reports.aws.s3 import S3Error, split_uri
@@ -133,6 +134,21 @@ def check_comparable(
                 raise PlanError(
                     f"{about} has no column {name!r}. Choose a key among {', '.join(columns)}."
                 )
+
+
+def check_sql(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> list[str]:
+    """Hold the columns of the SQL of the periods against Glue, before anything is paid.
+
+    Returns:
+        What was not checked, as texts.
+
+    Raises:
+        ColumnError: A column does not exist, or the SQL returns others than the report promises.
+    """
+    not_checked: list[str] = []
+    for period in periods:
+        not_checked.extend(check_columns(declared, period, aws.glue))
+    return list(dict.fromkeys(not_checked))
 
 
 def with_published_sql(
@@ -307,7 +323,8 @@ class _Comparison:
             for name, folder_uri in partitions.folders.items():
                 objects = self.aws.s3.list(f"{folder_uri.rstrip('/')}/")
                 if any(stored.modified > submitted_at for stored in objects):
-                    newer.append(f"{partitions.coverage.table}/{name}")
+                    # The folder of a table without partitions has no name.
+                    newer.append(f"{partitions.coverage.table}/{name}".rstrip("/"))
         return tuple(newer)
 
 

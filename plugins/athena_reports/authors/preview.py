@@ -15,6 +15,7 @@ from rich.syntax import Syntax
 from rich.table import Table as Grid
 from rich.text import Text
 
+from athena_reports.authors.column_check import check_columns
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.table_uses import TableUses, table_uses
 from athena_reports.authors.trial import (
@@ -48,12 +49,14 @@ _FIRST_ROWS = "SELECT columns(*)::VARCHAR FROM {source} LIMIT {rows}"
 
 
 class InputPreview(BaseModel, frozen=True):
-    """The partitions of a table that a period needs."""
+    """What a period needs of a table: its partitions, or all of it."""
 
     table: str  # with its database
+    is_partitioned: bool
     partitions: tuple[str, ...]  # those that are there
     missing: tuple[str, ...]
-    bytes: int  # of all columns of these partitions
+    # Of all columns of these partitions, or of the table. None for a view: only Athena knows.
+    bytes: int | None
     uses: int  # how often the SQL scans the table; 1 if its words do not tell
 
 
@@ -94,6 +97,7 @@ class Preview(BaseModel, frozen=True):
     undeclared: tuple[str, ...]  # tables in the SQL that are not among the report's inputs
     estimate: Estimate | None  # None: the report declares no inputs, and has published nothing
     max_scan: int | None  # bytes
+    not_checked: tuple[str, ...]  # of the columns of the SQL
     refused: str  # why a run would not start the query; empty if it would
     trial: TrialPreview | None = None
 
@@ -102,6 +106,8 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
     """Look at a period, and pay nothing.
 
     Raises:
+        ColumnError: The SQL names a column that does not exist, or returns others than the report
+            promises.
         AthenaReportsError: Glue or S3 refused a call, or did not serve it.
         ClientError: Likewise.
         BotoCoreError: A call was not sent or not answered.
@@ -116,12 +122,14 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
         late_by=report.late_by,
         now=datetime.now(UTC),
     )
+    not_checked = check_columns(declared, period, aws.glue)
     uses = _table_uses(sql, declared, period)
     inputs = tuple(_input(partitions, uses, aws) for partitions in partitions_of_inputs)
     undeclared = _undeclared(uses, inputs)
     # Until then, files can still come into its partitions.
     has_settled = period.end_utc + report.late_by <= datetime.now(UTC)
-    is_upper_bound = uses.are_filtered and has_settled and not undeclared
+    has_view = any(source.bytes is None for source in inputs)
+    is_upper_bound = uses.are_filtered and has_settled and not undeclared and not has_view
     expected = estimate(declared, period, inputs, aws, is_upper_bound=is_upper_bound)
     refused = _incomplete(declared, period)
     if not refused:
@@ -136,6 +144,7 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
         undeclared=undeclared,
         estimate=expected,
         max_scan=report.max_scan,
+        not_checked=not_checked,
         refused=refused,
     )
 
@@ -231,12 +240,15 @@ def estimate(
         )
     if not inputs:
         return None
-    all_columns = sum(source.bytes * source.uses for source in inputs)
+    all_columns = 0
+    for source in inputs:
+        if source.bytes is not None:
+            all_columns += source.bytes * source.uses
     return Estimate(
         bytes=all_columns,
         price_usd=_price(all_columns, aws),
         basis=(
-            "every column of the partitions, for each scan of a table: no period is published"
+            "every column of what it reads, for each scan of a table: no period is published"
             " yet, and the query reads only the columns it names"
         ),
         is_measured=False,
@@ -286,16 +298,21 @@ def _table_uses(sql: str, declared: DeclaredReport, period: Period) -> TableUses
     report = declared.report
     sql_period = SqlPeriod(period, report.late_by)
     filters: dict[str, set[str]] = {}
+    unpartitioned = []
     for source in report.inputs:
-        predicates = _filters(source, sql_period)
         table = source.table.lower()
         database = settings().database
         if source.database:
             database = source.database
-        filters[f"{database.lower()}.{table}"] = predicates
+        names = [f"{database.lower()}.{table}"]
         if database == settings().database:  # then the SQL need not name it
-            filters[table] = predicates
-    uses = table_uses(sql, filters)
+            names.append(table)
+        for name in names:
+            if source.is_partitioned:
+                filters[name] = _filters(source, sql_period)
+            else:
+                unpartitioned.append(name)
+    uses = table_uses(sql, filters, unpartitioned)
     number: Counter[str] = Counter()
     for name, scans in uses.number.items():
         if "." not in name:
@@ -332,11 +349,18 @@ def _input(partitions: InputPartitions, uses: TableUses, aws: Aws) -> InputPrevi
     coverage = partitions.coverage
     # At least once: the words of the SQL may not tell, and the report says that it reads the table.
     uses_at_least = max(1, uses.number[coverage.table.lower()])
+    names: tuple[str, ...] = ()
+    if coverage.is_partitioned:
+        names = tuple(partitions.folders)
+    stored_bytes: int | None = sum(sizes)
+    if not coverage.is_partitioned and not partitions.folders:  # a view
+        stored_bytes = None
     return InputPreview(
         table=coverage.table,
-        partitions=tuple(partitions.folders),
+        is_partitioned=coverage.is_partitioned,
+        partitions=names,
         missing=(*coverage.absent, *coverage.outside),
-        bytes=sum(sizes),
+        bytes=stored_bytes,
         uses=uses_at_least,
     )
 
@@ -383,10 +407,7 @@ def _facts(result: Preview) -> Grid:
     facts.add_row("local", f"{period.start} to {period.end} ({period.timezone})")
     facts.add_row("UTC", f"{period.start_utc} to {period.end_utc}")
     for source in result.inputs:
-        needed = len(source.partitions) + len(source.missing)
-        count = f"{len(source.partitions)} of {needed} partitions"
-        bytes_of_all = f"{size(source.bytes)} in all columns"
-        facts.add_row(source.table, f"{count}, {bytes_of_all}: {_range(source.partitions)}")
+        facts.add_row(source.table, _what_is_read(source))
         if source.uses > 1:
             facts.add_row("", f"scanned {source.uses} times")
         if source.missing:
@@ -403,7 +424,21 @@ def _facts(result: Preview) -> Grid:
         facts.add_row("", Text(f"({result.estimate.basis})", style="dim"))
     if result.max_scan is not None:
         facts.add_row("max_scan", _limit(result, result.max_scan))
+    for subject in result.not_checked:
+        facts.add_row("not checked", Text(subject, style="dim"))
     return facts
+
+
+def _what_is_read(source: InputPreview) -> str:
+    """Say which partitions of a table are read, and how many bytes they have."""
+    if source.bytes is None:
+        return "a view: its size is not known, and gaps in its tables are not noticed"
+    bytes_of_all = f"{size(source.bytes)} in all columns"
+    if not source.is_partitioned:
+        return f"no partitions, {bytes_of_all}"
+    needed = len(source.partitions) + len(source.missing)
+    count = f"{len(source.partitions)} of {needed} partitions"
+    return f"{count}, {bytes_of_all}: {_range(source.partitions)}"
 
 
 def _limit(result: Preview, max_scan: int) -> Text:

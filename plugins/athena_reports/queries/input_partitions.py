@@ -42,8 +42,9 @@ class InputCoverage(BaseModel, frozen=True):
     """What there is of one input for one period; partitions are written as `dt=2025-06-29`."""
 
     table: str  # with its database
+    is_partitioned: bool = True
     missing: Literal["fail", "partial"]  # what the input declares
-    needed: int
+    needed: int  # 0 for a table without partitions
     absent: tuple[str, ...] = ()  # Glue does not have them
     outside: tuple[str, ...] = ()  # outside the range of the table's projection
 
@@ -53,6 +54,8 @@ class InputCoverage(BaseModel, frozen=True):
         return [f"{self.table}/{partition}" for partition in (*self.absent, *self.outside)]
 
     def __str__(self) -> str:
+        if not self.is_partitioned:
+            return f"{self.table} has no partitions"
         if self.absent:
             return self._describe_gaps(self.absent, "are not registered in Glue")
         if self.outside:
@@ -75,7 +78,8 @@ class InputPartitions(NamedTuple):
 
     Attributes:
         coverage: Which of them are missing.
-        folders: The `s3://` folder of each other one, by its name, such as `dt=2025-06-29`.
+        folders: The `s3://` folder of each other one, by its name, such as `dt=2025-06-29`. A table
+            without partitions has one folder, by an empty name. A view has none.
     """
 
     coverage: InputCoverage
@@ -181,7 +185,7 @@ class _SourceTable:
     source: Input
     database: str
     keys: Sequence[str]  # the partition keys in Glue's order; the input may have another
-    location: str
+    location: str  # empty for a view
     parameters: Mapping[str, str]
 
     @classmethod
@@ -196,10 +200,7 @@ class _SourceTable:
         table: Mapping[str, Any] = response["Table"]
         keys = [key["Name"] for key in table.get("PartitionKeys", [])]
         if sorted(keys) != sorted(source.columns):
-            stored = ", ".join(keys) or "nothing"
-            declared = ", ".join(source.columns)
-            problem = f"{name} is partitioned by {stored}, the report's input says {declared}."
-            raise InputError(f"{problem} Correct the input.")
+            raise InputError(_other_keys_problem(name, source, keys))
         location = table.get("StorageDescriptor", {}).get("Location", "")
         return cls(source, database, keys, location, table.get("Parameters", {}))
 
@@ -216,9 +217,34 @@ class _SourceTable:
         return dict(zip(self.source.columns, partition, strict=True))
 
 
+def _other_keys_problem(name: str, source: Input, keys: Sequence[str]) -> str:
+    """Say that a table has other partition keys than its input declares, and what to write."""
+    stored = "nothing"
+    if keys:
+        stored = ", ".join(keys)
+    declared = "nothing"
+    if source.is_partitioned:
+        declared = ", ".join(source.columns)
+    way_out = "Correct the input: it takes one partition key, or three."
+    if not keys:
+        way_out = f'Write Input("{source.table}", columns=()).'
+    elif len(keys) in (1, 3):
+        written_keys = ", ".join(f'"{key}"' for key in keys)
+        way_out = f'Write Input("{source.table}", columns=[{written_keys}]).'
+    return f"{name} is partitioned by {stored}, the report's input says {declared}. {way_out}"
+
+
 def _find_partitions_of(
     table: _SourceTable, dates: Sequence[date], now: datetime, glue: "GlueClient"
 ) -> InputPartitions:
+    if not table.source.is_partitioned:
+        coverage = InputCoverage(
+            table=table.name, is_partitioned=False, missing=table.source.missing, needed=0
+        )
+        folders = {}
+        if table.location:
+            folders[""] = table.location
+        return InputPartitions(coverage, folders)
     needed = _partitions_of_dates(table.source, dates)
     if table.is_projected:
         folder_of_partition = _projected_folders(table, needed, now)

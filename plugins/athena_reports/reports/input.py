@@ -17,6 +17,8 @@ from athena_reports.periods.partition_format import require_dates
 from athena_reports.periods.sql_period import PartitionKind
 from athena_reports.periods.zones import zone_of
 
+_OPTIONS_OF_PARTITIONS = ("zone", "format", "kind", "previous", "missing")
+
 CONFIG = pydantic.ConfigDict(strict=True, extra="forbid")
 
 
@@ -44,9 +46,9 @@ def _in_a_sequence(keys: object) -> object:
     return keys
 
 
-def _require_one_or_three(keys: Sequence[str]) -> tuple[str, ...]:
-    if len(keys) not in (1, 3):
-        raise ValueError("give one partition key, or three")
+def _require_none_one_or_three(keys: Sequence[str]) -> tuple[str, ...]:
+    if len(keys) not in (0, 1, 3):
+        raise ValueError("give one partition key, or three, or () for a table without partitions")
     return tuple(keys)
 
 
@@ -55,7 +57,7 @@ def _require_zone(name: str) -> str:
 
 
 _DateKeys = Annotated[
-    Sequence[str], BeforeValidator(_in_a_sequence), AfterValidator(_require_one_or_three)
+    Sequence[str], BeforeValidator(_in_a_sequence), AfterValidator(_require_none_one_or_three)
 ]
 _Zone = Annotated[str, AfterValidator(_require_zone)]
 _PartitionFormat = Annotated[str, AfterValidator(require_dates)]
@@ -65,11 +67,13 @@ _PartitionFormat = Annotated[str, AfterValidator(require_dates)]
 class Input:
     """A table that a report reads; InputError if a field is wrong.
 
-    It is partitioned as `period.partitions` filters it.
+    It is partitioned as `period.partitions` filters it, or has no partitions: then a query reads
+    all of it, and only `table`, `columns=()` and `database` have a meaning.
 
     Attributes:
         table: Its name in Glue.
-        columns: Its partition keys: one that holds a date, or three that hold year, month and day.
+        columns: Its partition keys: one that holds a date, or three that hold year, month and day;
+            `()` for a table without partitions.
         zone: IANA zone in which the partitions are dated.
         format: How one key writes its date (`strftime`), or its month or year. Hourly partitions
             are not supported yet.
@@ -99,6 +103,22 @@ class Input:
             field, problem = mistake(error, cls.__annotations__)
             table = _table_of(fields)
             raise InputError(f"Input {table!r}, field {field!r}: {problem}") from None
+
+    @model_validator(mode="after")
+    def _refuse_options_of_partitions(self) -> Self:
+        if self.is_partitioned:
+            return self
+        for name in _OPTIONS_OF_PARTITIONS:
+            default = type(self).__dataclass_fields__[name].default
+            if getattr(self, name) != default:
+                problem = "it has no meaning for a table without partitions (columns=())."
+                raise InputError(f"Input {self.table!r}, field {name!r}: {problem} Leave it out.")
+        return self
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether the table has partitions."""
+        return len(self.columns) > 0
 
 
 def _table_of(arguments: pydantic_core.ArgsKwargs) -> object:

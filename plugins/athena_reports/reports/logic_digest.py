@@ -54,7 +54,8 @@ def logic_digest(
         late_by: How late events may land. The filters follow from that too.
         transforms: What `read_transforms` gives.
     """
-    inputs_by_table = sorted(inputs, key=lambda source: source.table)
+    partitioned = [source for source in inputs if source.is_partitioned]
+    inputs_by_table = sorted(partitioned, key=lambda source: source.table)
     parts = {
         "template": [sql, *_included_files(sql, folder)],
         "params": {name: literal(value) for name, value in params.items()},

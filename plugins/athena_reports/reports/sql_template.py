@@ -3,6 +3,7 @@
 They are a `SqlPeriod`, the params as `SqlValue` and the inputs as `SqlInput`.
 """
 
+import re
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from athena_reports.reports.input import Input
 
 _SAMPLE = SqlPeriod(daily().period("2025-01-01"))
 _KNOWN_NAMES = {"period", "params", "inputs"}
+_ALIAS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def template_problem(
@@ -42,7 +44,7 @@ def template_problem(
         params: The constants that it knows.
         folder: The folder whose files it may include.
         inputs: The inputs that it knows.
-        must_filter: Whether it has to ask each input for the filter on its partitions.
+        must_filter: Whether it has to ask each input with partitions for the filter on them.
     """
     loader = FileSystemLoader(folder)
     environment = SandboxedEnvironment(loader=loader, undefined=StrictUndefined, optimized=False)
@@ -101,7 +103,8 @@ class SqlInput:
     """An input in a template.
 
     Its `partitions` filter it as it is declared, for the period before too if it reads that.
-    `asked` says if the template has asked for them.
+    `partitions_of` does so too, where two tables of a query have the same partition key.
+    `asked` says if the template has asked for one of them.
     """
 
     source: Input
@@ -110,18 +113,38 @@ class SqlInput:
 
     @property
     def partitions(self) -> str:
-        """The predicate on its partition keys."""
-        self.asked = True
-        filter_of_period = self._filter(self.period)
-        if not self.source.previous:
-            return filter_of_period
-        return f"({self._filter(self.period.previous)} OR {filter_of_period})"
+        """The predicate on its partition keys; ValueError if the table has none."""
+        return self._predicate(self.source.columns, "partitions")
 
-    def _filter(self, period: SqlPeriod) -> str:
+    def partitions_of(self, alias: str) -> str:
+        """Return the same predicate on the keys of one alias of the table, such as `p.dt`.
+
+        Args:
+            alias: The name that the query gives to the table, such as `p` in `FROM plays AS p`.
+
+        Raises:
+            ValueError: The table has no partitions, or the alias is not a name.
+        """
+        if not _ALIAS.fullmatch(alias):
+            problem = f"inputs.{self.source.table}.partitions_of(): {alias!r} is not a name"
+            raise ValueError(f"{problem}. Give the alias of the table, such as p")
+        keys = [f"{alias}.{key}" for key in self.source.columns]
+        return self._predicate(keys, "partitions_of()")
+
+    def _predicate(self, keys: Sequence[str], name: str) -> str:
         source = self.source
-        return period.partitions(
-            *source.columns, zone=source.zone, format=source.format, kind=source.kind
-        )
+        if not source.is_partitioned:
+            problem = f"inputs.{source.table}.{name}: its Input says that it has no partitions"
+            raise ValueError(f"{problem} (columns=()). Leave the filter out")
+        self.asked = True
+        filter_of_period = self._filter(self.period, keys)
+        if not source.previous:
+            return filter_of_period
+        return f"({self._filter(self.period.previous, keys)} OR {filter_of_period})"
+
+    def _filter(self, period: SqlPeriod, keys: Sequence[str]) -> str:
+        source = self.source
+        return period.partitions(*keys, zone=source.zone, format=source.format, kind=source.kind)
 
 
 def _sql_inputs(inputs: Sequence[Input], period: SqlPeriod) -> dict[str, SqlInput]:
@@ -175,7 +198,10 @@ def _rendering_problem(
 
 def _filter_problem(sql_inputs: Mapping[str, SqlInput]) -> str | None:
     """Return what is wrong if a template did not ask each input for its filter, or None."""
-    tables = [table for table, sql_input in sql_inputs.items() if not sql_input.asked]
+    tables = []
+    for table, sql_input in sql_inputs.items():
+        if sql_input.source.is_partitioned and not sql_input.asked:
+            tables.append(table)
     if not tables:
         return None
     problem = (

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.copied import ROOT
 from tests.flown import DAG_ID, REPORT, Flown
 from tests.integration.runner import load_dags
 from tests.shell import Shell
@@ -42,6 +44,35 @@ def test_what_only_looks_pays_nothing(arguments: list[str], shell: Shell, flown:
     assert code == 0, printed
     assert "flown" in printed or "flights" in printed
     assert flown.queries().keys() == before
+
+
+WITHOUT_SQLGLOT = """
+import sys
+sys.modules["sqlglot"] = None
+from athena_reports.authors.command_line import main
+main()
+"""
+
+
+def test_a_command_that_reads_sql_says_that_its_parser_is_not_installed(flown: Flown) -> None:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        program = ("-c", WITHOUT_SQLGLOT)
+        with flown.start(*arguments, program=program) as process:
+            printed, errors = process.communicate("")
+        return process.returncode, printed, errors
+
+    pinned = (ROOT / "dev" / "pins" / "local.txt").read_text()
+    (requirement,) = re.findall(r"^sqlglot==[\d.]+", pinned, re.MULTILINE)
+    for command in ("preview", "plan"):
+        code, _, errors = run(command, DAG_ID)
+        assert code == 1
+        assert errors.strip() == (
+            "This command reads SQL with sqlglot, which is not installed."
+            f" Install it: python -m pip install {requirement}"
+        )
+    code, printed, errors = run("docs", DAG_ID)
+    assert code == 0, errors
+    assert "flights" in printed
 
 
 def test_a_preview_that_runs_pays_one_query_and_shows_its_rows(shell: Shell, flown: Flown) -> None:

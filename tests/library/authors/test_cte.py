@@ -11,7 +11,14 @@ numbers AS (VALUES (1), (2))
 
 
 @pytest.mark.parametrize(
-    "main", ['SELECT text AS last FROM "second one"', "values (3)", "TABLE numbers"]
+    "main",
+    [
+        'SELECT text AS last FROM "second one"',
+        "values (3)",
+        "TABLE numbers",
+        "(SELECT text FROM first) UNION ALL (SELECT 'x')",
+        "((SELECT 1))",
+    ],
 )
 @pytest.mark.parametrize(
     ("cte", "rows"),

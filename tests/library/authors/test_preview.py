@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from athena_reports import Input, build_dag, weekly
+from athena_reports.authors.column_check import ColumnError
 from athena_reports.authors.preview import (
     Preview,
     TrialPreview,
@@ -123,6 +124,89 @@ def test_before_the_first_publication_the_bytes_of_all_partitions_are_an_upper_b
     assert "missing: dt=2025-06-18" in text
     assert re.search("max_scan +5 bytes, not checked: no published period to measure by", text)
     assert "--run pays the query" in text
+
+
+def add_users(glue: GlueClient, s3: S3Client, database: str, bucket: str, **storage: Any) -> None:
+    s3.put_object(Bucket=bucket, Key="users/1.parquet", Body=b"x" * 1_000)
+    s3.put_object(Bucket=bucket, Key="users/more/2.parquet", Body=b"x" * 500)
+    s3.put_object(Bucket=bucket, Key="users_of_others/1.parquet", Body=b"not of this table")
+    descriptor: Any = {"Columns": [{"Name": "user_id", "Type": "string"}]} | storage
+    table: Any = {"Name": "users", "StorageDescriptor": descriptor}
+    glue.create_table(DatabaseName=database, TableInput=table)
+
+
+JOIN = (
+    "SELECT p.user_id FROM plays AS p JOIN users AS u ON p.user_id = u.user_id"
+    ' WHERE {{ inputs.plays.partitions_of("p") }}'
+)
+
+
+def joined(make_report: MakeReport) -> DeclaredReport:
+    inputs = [Input("plays", "dt", missing="partial"), Input("users", columns=())]
+    return DeclaredReport(build_dag(make_report(inputs=inputs, max_scan="5 B"), WEEKS))
+
+
+def test_a_table_without_partitions_counts_with_all_of_its_bytes(
+    lake: None,
+    aws: Aws,
+    glue: GlueClient,
+    s3: S3Client,
+    database: str,
+    bucket: str,
+    sql_folder: Path,
+    make_report: MakeReport,
+) -> None:
+    add_users(glue, s3, database, bucket, Location=f"s3://{bucket}/users")
+    (sql_folder / "plays.sql").write_text(JOIN)
+    result = preview(joined(make_report), NEXT, aws)
+
+    plays, users = result.inputs
+    assert (plays.bytes, users.bytes, users.uses, users.is_partitioned) == (60, 1_500, 1, False)
+    assert (users.partitions, users.missing, result.undeclared) == ((), (), ())
+    assert result.estimate is not None
+    assert (result.estimate.bytes, result.estimate.is_upper_bound) == (1_560, True)
+    assert result.estimate.price_usd is not None
+    text = printed(result)
+    assert re.search(rf"{database}.users +no partitions, 1.5 kB in all columns", text)
+    assert "at most 1.6 kB" in text
+
+
+def test_the_size_of_a_view_is_not_known_and_nothing_is_called_a_bound(
+    lake: None,
+    aws: Aws,
+    glue: GlueClient,
+    s3: S3Client,
+    database: str,
+    bucket: str,
+    sql_folder: Path,
+    make_report: MakeReport,
+) -> None:
+    add_users(glue, s3, database, bucket)
+    (sql_folder / "plays.sql").write_text(JOIN)
+    result = preview(joined(make_report), NEXT, aws)
+    assert result.estimate is not None
+    assert (result.inputs[1].bytes, result.estimate.is_upper_bound) == (None, False)
+    assert "a view: its size is not known" in printed(result)
+
+
+def test_a_column_that_glue_does_not_have_is_refused_and_what_is_not_known_is_said(
+    lake: None,
+    aws: Aws,
+    glue: GlueClient,
+    s3: S3Client,
+    database: str,
+    bucket: str,
+    sql_folder: Path,
+    make_report: MakeReport,
+) -> None:
+    add_users(glue, s3, database, bucket, Location=f"s3://{bucket}/users")
+    (sql_folder / "plays.sql").write_text(JOIN)
+    assert preview(joined(make_report), NEXT, aws).not_checked == (
+        f"the columns of {database}.plays AS p",  # the table of this test has none in Glue
+    )
+    (sql_folder / "plays.sql").write_text(JOIN.replace("SELECT p.user_id", "SELECT u.user"))
+    with pytest.raises(ColumnError, match=r"line 1: there is no column 'u.user' in"):
+        preview(joined(make_report), NEXT, aws)
 
 
 def test_published_periods_measure_the_next_one_and_refuse_it_as_its_run_does(

@@ -9,6 +9,9 @@ from athena_reports.authors.table_uses import table_uses
 FILTER = "(dt IN ('2025-06-01', '2025-06-02'))"
 FILTERS = {"plays": {FILTER}, "users": {FILTER}}
 W = f"WHERE {FILTER}"
+P = FILTER.replace("dt", "p.dt")
+U = FILTER.replace("dt", "u.dt")
+BOTH = {"plays": 1, "users": 1}
 
 
 @pytest.mark.parametrize(
@@ -102,13 +105,32 @@ W = f"WHERE {FILTER}"
             {"plays": 2, "users": 1},
             True,
         ),
-        (f"TABLE plays UNION ALL (SELECT * FROM users {W})", {"plays": 1, "users": 1}, False),
         ("SELECT 1", {}, True),
-        ("SELECT ((", {}, True),
-        ("SELECT ]) FROM plays.", {"plays.": 1}, False),
+        # By the alias of a table, so that two tables may have the same key.
+        (f"SELECT * FROM plays p JOIN users AS u ON p.a = u.a WHERE {P} AND {U}", BOTH, True),
+        (f"SELECT * FROM plays p JOIN users AS u ON p.a = u.a AND {U} WHERE {P}", BOTH, True),
+        (f"SELECT * FROM plays p LEFT JOIN users u ON p.a = u.a AND {U} WHERE {P}", BOTH, True),
+        (f"SELECT * FROM plays p LEFT JOIN users u ON p.a = u.a AND {P} WHERE {U}", BOTH, False),
+        (f"SELECT * FROM plays p RIGHT JOIN users u ON p.a = u.a AND {U} WHERE {P}", BOTH, False),
+        (f"SELECT * FROM plays p FULL JOIN users u ON {U} AND {P}", BOTH, False),
+        (f"SELECT * FROM plays p, users u WHERE {P} AND {P}", BOTH, False),
+        (f"SELECT * FROM plays p, plays u WHERE {P} AND {U}", {"plays": 2}, True),
+        (f"SELECT * FROM plays p, plays u WHERE {P}", {"plays": 2}, False),
+        (
+            f"SELECT * FROM db.plays WHERE {FILTER.replace('dt', 'plays.dt')}",
+            {"db.plays": 1},
+            False,
+        ),
+        # Without partitions.
+        (f"SELECT * FROM plays p CROSS JOIN products WHERE {P}", {"plays": 1, "products": 1}, True),
+        ("SELECT * FROM products UNION ALL SELECT * FROM products", {"products": 2}, True),
+        # What is not read as a query.
+        (f"TABLE plays UNION ALL (SELECT * FROM users {W})", {}, False),
+        ("SELECT ((", {}, False),
+        ("SELECT ]) FROM plays.", {}, False),
     ],
 )
 def test_each_scan_is_counted_and_one_that_no_filter_bounds_is_noticed(
     sql: str, number: dict[str, int], are_filtered: bool
 ) -> None:
-    assert table_uses(sql, FILTERS) == (number, are_filtered)
+    assert table_uses(sql, FILTERS, ["products"]) == (number, are_filtered)

@@ -140,6 +140,42 @@ def test_a_table_that_is_not_there_or_has_other_keys_is_named(
         look(glue, database)
 
 
+def test_a_table_without_partitions_only_has_to_be_there(glue: GlueClient, database: str) -> None:
+    source = Input("plays", columns=())
+    with pytest.raises(InputError, match=rf"The input {database}\.plays is not in Glue"):
+        look(glue, database, source)
+
+    create(glue, database, [], [])
+    found = look(glue, database, source)
+    assert (found.needed, found.gaps) == (0, [])
+    assert str(found) == f"{database}.plays has no partitions"
+    assert why_empty([found]) == f"There are no events: {database}.plays has no partitions."
+    assert InputCoverage.model_validate(found.model_dump(mode="json")) == found
+
+
+@pytest.mark.parametrize(
+    ("keys", "columns", "says"),
+    [
+        ([], "dt", 'nothing, the report\'s input says dt. Write Input("plays", columns=()).'),
+        (["dt"], (), 'dt, the report\'s input says nothing. Write Input("plays", columns=["dt"]).'),
+        (
+            ["year", "month", "day"],
+            (),
+            "year, month, day, the report's input says nothing."
+            ' Write Input("plays", columns=["year", "month", "day"]).',
+        ),
+        (["a", "b"], (), "a, b, the report's input says nothing. Correct the input"),
+    ],
+)
+def test_other_keys_than_declared_are_refused_with_what_to_write(
+    glue: GlueClient, database: str, keys: list[str], columns: Any, says: str
+) -> None:
+    create(glue, database, keys, [])
+    with pytest.raises(InputError) as refused:
+        look(glue, database, Input("plays", columns))
+    assert f"{database}.plays is partitioned by {says}" in str(refused.value)
+
+
 LATE = timedelta(days=1)
 INSTANTS = st.timedeltas(timedelta(0), timedelta(days=50)).map(
     lambda past: datetime(2025, 6, 1, tzinfo=UTC) + past

@@ -11,7 +11,7 @@ from athena_reports.errors import InputError
 @pytest.mark.parametrize(
     ("fields", "named", "says"),
     [
-        ({"columns": ("y", "m")}, "columns", "one partition key, or three"),
+        ({"columns": ("y", "m")}, "columns", "one partition key, or three, or ()"),
         ({"zone": "Asia/Tokio"}, "zone", "did you mean Asia/Tokyo"),
         ({"kind": "varchar"}, "kind", "'string', 'date' or 'integer'"),
         ({"missing": "ignore"}, "missing", "'fail' or 'partial'"),
@@ -58,3 +58,25 @@ def test_a_mistake_names_the_table_as_far_as_there_is_one(
 ) -> None:
     with pytest.raises(InputError, match=f"^Input {table}, field '{field}': "):
         Input(*arguments, **fields)
+
+
+def test_a_table_without_partitions_has_no_keys() -> None:
+    assert not Input("users", columns=()).is_partitioned
+    assert Input("users", [], database="other").columns == ()
+    assert Input("plays").is_partitioned
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("zone", "Asia/Tokyo"),
+        ("format", "%Y-%m"),
+        ("kind", "integer"),
+        ("previous", True),
+        ("missing", "partial"),
+    ],
+)
+def test_an_option_of_partitions_is_refused_without_them(field: str, value: object) -> None:
+    options: dict[str, Any] = {field: value}
+    with pytest.raises(InputError, match=f"^Input 'users', field '{field}': it has no meaning for"):
+        Input("users", columns=(), **options)

@@ -96,6 +96,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 NO_CHANGES: dict[str, dict[str, Any]] = {
     "what a gap means": {"inputs": [Input("plays", "dt", missing="partial"), USERS]},
+    "a table without partitions": {"inputs": [PLAYS, USERS, Input("games", columns=())]},
     "the database of an input": {"inputs": [Input("plays", "dt", database="lake"), USERS]},
     "the defaults of an input": {
         "inputs": [Input("plays", ["dt"], zone="UTC", format="%Y-%m-%d"), USERS]

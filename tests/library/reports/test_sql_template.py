@@ -140,3 +140,48 @@ def test_with_a_limit_each_input_has_to_be_asked_for_its_filter(tmp_path: Path) 
     )
     whole = f"{source} AND {{{{ inputs.plays.partitions }}}}"
     assert template_problem(whole, {}, tmp_path, inputs, must_filter=True) is None
+
+
+def test_an_input_filters_the_partitions_of_an_alias() -> None:
+    """It is the filter of the input, with the alias before each key."""
+    period = SqlPeriod(weekly("sunday", timezone="Asia/Tokyo").period("2026-11-29"))
+    inputs = [
+        Input("plays", "dt", previous=True),
+        Input("users", ("year", "month", "day"), kind="integer"),
+    ]
+    context = template_context(period, {}, inputs)
+
+    def render(source: str) -> str:
+        return SandboxedEnvironment().from_string(source).render(context)
+
+    plays = render("{{ inputs.plays.partitions }}")
+    assert render('{{ inputs.plays.partitions_of("p") }}') == plays.replace("dt IN", "p.dt IN")
+    assert plays.count("dt IN") == 2
+    users = render("{{ inputs.users.partitions }}")
+    qualified = render('{{ inputs.users.partitions_of("Users_2") }}')
+    assert qualified.count("Users_2.year") == users.count("year") == 2
+    assert qualified.replace("Users_2.", "") == users
+
+
+@pytest.mark.parametrize("alias", ["", "p.dt", "p q", "1p", "p)", "p; --", "é"])
+def test_an_alias_is_a_name(alias: str, tmp_path: Path) -> None:
+    source = f"SELECT 1\nFROM t WHERE {{{{ inputs.plays.partitions_of({alias!r}) }}}}"
+    problem = template_problem(source, {}, tmp_path, [Input("plays")]) or ""
+    assert problem.startswith("line 2: it cannot be rendered: inputs.plays.partitions_of(): ")
+    assert f"{alias!r} is not a name" in problem
+
+
+@pytest.mark.parametrize("call", ["partitions", "partitions_of('u')"])
+def test_a_table_without_partitions_has_no_filter(call: str, tmp_path: Path) -> None:
+    source = f"SELECT 1\nFROM users WHERE {{{{ inputs.users.{call} }}}}"
+    problem = template_problem(source, {}, tmp_path, [Input("users", columns=())]) or ""
+    assert problem.startswith("line 2: it cannot be rendered: inputs.users.partitions")
+    assert "its Input says that it has no partitions (columns=()). Leave the filter out." in problem
+
+
+def test_with_a_limit_a_table_without_partitions_needs_no_filter(tmp_path: Path) -> None:
+    inputs = [Input("plays", "dt"), Input("users", columns=())]
+    source = 'SELECT 1 FROM plays p, users WHERE {{ inputs.plays.partitions_of("p") }}'
+    assert template_problem(source, {}, tmp_path, inputs, must_filter=True) is None
+    problem = template_problem("SELECT 1", {}, tmp_path, inputs, must_filter=True) or ""
+    assert problem.startswith("it has no filter on the partitions of plays, so")

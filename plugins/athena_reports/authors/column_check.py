@@ -1,0 +1,245 @@
+"""Holds the columns of a report's SQL against Glue, and those that it returns against `columns=`.
+
+It is done before a query is paid, and only what is certain is an error. No row is read.
+"""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from athena_reports.authors.report_files import DeclaredReport
+from athena_reports.authors.sql_columns import (
+    QueryColumns,
+    TableTypes,
+    UnknownColumn,
+    query_columns,
+    returned_types,
+)
+from athena_reports.authors.sql_parser import SqlError
+from athena_reports.authors.template_lines import TemplateLines
+from athena_reports.errors import AthenaReportsError
+from athena_reports.periods.calendar import Period
+from athena_reports.periods.sql_period import SqlPeriod
+from athena_reports.reports.sql_template import template_context
+from athena_reports.rows.columns import duckdb_type, quoted
+from athena_reports.rows.engine import open_engine
+from athena_reports.rows.transforms import LibraryTransform, apply
+from athena_reports.settings import settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+
+_SHOWN_COLUMNS = 30  # how many a message lists
+# A value that has some reading in every type of a column that is not nested.
+_SAMPLE = (
+    "COALESCE(TRY_CAST('1' AS {type}), TRY_CAST('2000-01-01' AS {type}),"
+    " TRY_CAST('00:00:00' AS {type}))"
+)
+
+
+class ColumnError(AthenaReportsError):
+    """The SQL names a column that does not exist, or returns other columns than are promised."""
+
+
+def check_columns(declared: DeclaredReport, period: Period, glue: "GlueClient") -> tuple[str, ...]:
+    """Hold the columns that a period's SQL names and returns against Glue and the report.
+
+    Args:
+        declared: The report.
+        period: The period whose SQL is looked at.
+        glue: The client that knows the tables.
+
+    Returns:
+        What was not checked, as texts such as `the columns of the view v`.
+
+    Raises:
+        ColumnError: A column surely does not exist, or the rows would surely have other columns
+            than `columns=` of the report.
+    """
+    sql = declared.sql(period)
+    database = settings().database
+    table_types = _known_tables(glue)
+    try:
+        columns = query_columns(sql, database, table_types)
+    except SqlError as error:
+        return (str(error),)
+    if columns.unknown:
+        raise ColumnError(_unknown_problem(columns, declared, period, sql))
+    not_checked = list(columns.not_checked)
+    not_checked += _check_returned(columns, declared, period, table_types)
+    return tuple(not_checked)
+
+
+def _known_tables(glue: "GlueClient") -> TableTypes:
+    """Return a function that asks Glue for each table once; None is what Glue cannot tell."""
+
+    @cache
+    def table_types(database: str, name: str) -> Mapping[str, str] | None:
+        try:
+            response = glue.get_table(DatabaseName=database, Name=name)
+        except (ClientError, BotoCoreError):
+            return None
+        return _types_in_glue(response["Table"])
+
+    return table_types
+
+
+def _types_in_glue(table: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return the type of each column that a query can name, partition keys included.
+
+    None if Glue does not tell, as of a link to a table of another account. What Glue has of a
+    Delta Lake table may be out of date ("Query Delta Lake tables" in Athena's user guide).
+    """
+    parameters = table.get("Parameters", {})
+    formats = (parameters.get("table_type", ""), parameters.get("spark.sql.sources.provider", ""))
+    if "delta" in [name.lower() for name in formats]:
+        return None
+    types = {}
+    for column in table.get("StorageDescriptor", {}).get("Columns", []):
+        # Glue also lists the columns that an Iceberg table had once.
+        if column.get("Parameters", {}).get("iceberg.field.current") != "false":
+            types[column["Name"]] = column.get("Type", "")
+    if not types:
+        return None
+    for key in table.get("PartitionKeys", []):
+        types[key["Name"]] = key.get("Type", "")
+    return types
+
+
+def _unknown_problem(
+    columns: QueryColumns, declared: DeclaredReport, period: Period, sql: str
+) -> str:
+    """Return a sentence for each unknown column, on a line of its own."""
+    lines = _template_lines(declared, period, sql)
+    problems = []
+    for column in columns.unknown:
+        line = lines.line_at(column.start)
+        if line is None:
+            rendered_line = sql.count("\n", 0, column.start) + 1
+            place = f"{_sql_file(declared)}, line {rendered_line} of the rendered SQL"
+        else:
+            place = f"{_sql_file(declared)}, line {line}"
+        problems.append(f"{place}: {_describe(column)}")
+    problems.append("No query was started. Correct the SQL.")
+    return "\n".join(problems)
+
+
+def _describe(column: UnknownColumn) -> str:
+    name = column.name.lower().rpartition(".")[2]
+    problem = f"there is no column {column.name!r} in {', '.join(column.sources)}."
+    if column.is_alias:
+        problem += (
+            " Only ORDER BY can use a name that the SELECT gives: write the expression again."
+        )
+    similar = get_close_matches(name, column.columns, n=3)
+    if similar:
+        problem += f" Did you mean {' or '.join(similar)}?"
+    shown = ", ".join(column.columns[:_SHOWN_COLUMNS])
+    if len(column.columns) > _SHOWN_COLUMNS:
+        shown += f" and {len(column.columns) - _SHOWN_COLUMNS} more"
+    return f"{problem} The columns are {shown}."
+
+
+def _sql_file(declared: DeclaredReport) -> str:
+    path = (settings().sql_folder / declared.report.sql).resolve()
+    folder = Path.cwd().resolve()
+    if path.is_relative_to(folder):
+        path = path.relative_to(folder)
+    return str(path)
+
+
+def _template_lines(declared: DeclaredReport, period: Period, sql: str) -> TemplateLines:
+    report = declared.report
+    environment = declared.dag.get_template_env()
+
+    def render(template: str) -> str:
+        context = template_context(SqlPeriod(period, report.late_by), report.params, report.inputs)
+        return environment.from_string(template).render(context)
+
+    return TemplateLines(report.sql_text, sql, environment, render)
+
+
+def _check_returned(
+    columns: QueryColumns, declared: DeclaredReport, period: Period, table_types: TableTypes
+) -> list[str]:
+    """Hold the returned columns against the promised ones, and return what was not checked."""
+    report = declared.report
+    if not report.columns:
+        return []
+    not_known = "the returned columns against columns="
+    if columns.returned is None:
+        return [not_known]
+    returned = columns.returned
+    maker = _sql_file(declared)
+    if report.transforms:
+        maker = f"{maker} with the transforms"
+        try:
+            types = returned_types(declared.sql(period), settings().database, table_types)
+            returned = _transformed(columns.returned, types, declared, period)
+        except (SqlError, ValueError, AthenaReportsError) as error:
+            return [f"{not_known}: {error}"]
+    problem = _promise_problem(returned, tuple(report.columns))
+    if problem:
+        raise ColumnError(
+            f"{maker} gives other columns than the report {report.name!r} declares: {problem}."
+            " No query was started. Name them in the SQL (AS), or correct columns= of the report."
+        )
+    return []
+
+
+def _promise_problem(returned: Sequence[str], promised: Sequence[str]) -> str:
+    """Say which columns are missing or surplus; empty if none is."""
+    returned_names = {name.lower() for name in returned}
+    promised_names = {name.lower() for name in promised}
+    missing = [f"{name!r}" for name in promised if name.lower() not in returned_names]
+    surplus = [f"{name!r}" for name in returned if name.lower() not in promised_names]
+    problems = []
+    if missing:
+        problems.append(f"it lacks {', '.join(missing)}")
+    if surplus:
+        problems.append(f"it has {', '.join(surplus)}, declared as no column")
+    return ", and ".join(problems)
+
+
+def _transformed(
+    names: Sequence[str], types: Sequence[str], declared: DeclaredReport, period: Period
+) -> tuple[str, ...]:
+    """Return the columns that the transforms make of columns without rows.
+
+    Raises:
+        ValueError: The types are not those of a result, or the columns follow from the rows.
+        TransformError: A transform fails without rows.
+        AthenaReportsError: The engine cannot run it.
+    """
+    if len(types) != len(names):
+        raise ValueError("the types of the columns are not known.")
+    about = f"{declared.dag.dag_id}, period {period.id}, without rows"
+    null_columns = []
+    sample_columns = []
+    for name, kind in zip(names, types, strict=True):
+        duckdb_name = duckdb_type(kind)
+        null_columns.append(f"CAST(NULL AS {duckdb_name}) AS {quoted(name)}")
+        sample_columns.append(f"{_SAMPLE.format(type=duckdb_name)} AS {quoted(name)}")
+    no_rows = f"SELECT {', '.join(null_columns)} WHERE false"
+    one_row = f"SELECT {', '.join(sample_columns)}"
+    transforms = declared.report.transforms
+    with open_engine(settings().memory_limit, about=about) as engine:
+
+        def columns_from(sql: str) -> tuple[str, ...]:
+            rows = engine.connection.sql(sql)
+            made = apply(transforms, rows, period, engine=engine, about=about)
+            return tuple(made.columns)
+
+        without_rows = columns_from(no_rows)
+        is_right = not _promise_problem(without_rows, tuple(declared.report.columns))
+        # Those of this package give the same columns for any rows.
+        are_of_package = all(isinstance(function, LibraryTransform) for function in transforms)
+        if is_right or are_of_package:
+            return without_rows
+        if columns_from(one_row) != without_rows:  # as a PIVOT does
+            raise ValueError("the transforms make other columns of other rows.")
+        return without_rows

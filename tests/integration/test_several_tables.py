@@ -1,0 +1,342 @@
+"""A report of three tables, as docs/how-to/several-tables.md writes it.
+
+Two of the tables have the partition key `dt`, in zones of their own, and one has no partitions.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_local.services import Services
+from athena_reports.publication.glue_table import parquet_descriptor
+from athena_reports.settings import settings
+from tests.copied import ROOT, files_of
+from tests.integration.runner import load_dags, manifest_of, rows_of, run_dag
+from tests.shell import Shell
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+PAGE = ROOT / "docs" / "how-to" / "several-tables.md"
+TOKYO = ZoneInfo("Asia/Tokyo")
+WEEK = "2025-06-08"
+FIRST = datetime(2025, 6, 8, tzinfo=TOKYO)
+DATABASE = "several_tables"
+BUCKET = "athena-lake-several-tables"
+
+
+class Play(NamedTuple):
+    event_id: str
+    user_id: str
+    score: int
+    played_at: datetime
+    amount: Decimal | None  # of its purchase
+
+
+def plays() -> list[Play]:
+    """Plays of three weeks, some of them in the last and the first second of a week."""
+    chance = random.Random(26)
+    instants = [
+        FIRST + timedelta(seconds=chance.randrange(-604_800, 2 * 604_800)) for _ in range(600)
+    ]
+    for week in (0, 1):
+        border = FIRST + timedelta(days=7 * week)
+        instants += [border, border - timedelta(milliseconds=1)]
+    made = []
+    for number, instant in enumerate(instants):
+        amount = Decimal(chance.randrange(1, 99_999)) / 100 if chance.random() < 0.4 else None
+        user = f"u{chance.randrange(40)}"
+        made.append(
+            Play(f"e{number}", user, chance.randrange(1000), instant.astimezone(UTC), amount)
+        )
+    return made
+
+
+PLAYS = plays()
+# The last ten users are not in the table.
+COUNTRIES = {f"u{number}": ("JP", "DE", None)[number % 3] for number in range(30)}
+PLAY_TYPES = {
+    "event_id": "string",
+    "user_id": "string",
+    "score": "bigint",
+    "played_at": "timestamp",
+}
+PURCHASE_TYPES = {"event_id": "string", "amount": "decimal(10,2)"}
+USER_TYPES = {"user_id": "string", "country": "string"}
+
+
+def put(services: Services, key: str, rows: pa.Table) -> None:
+    sink = io.BytesIO()
+    pq.write_table(rows, sink)
+    services.s3.put_object(Bucket=BUCKET, Key=key, Body=sink.getvalue())
+
+
+def create(
+    services: Services, table: str, types: dict[str, str], days: dict[date, pa.Table]
+) -> None:
+    """Create a table with a partition for each date of two months, with or without rows."""
+    keys: Any = [{"Name": "dt", "Type": "string"}]
+    descriptor: Any = parquet_descriptor(types, f"s3://{BUCKET}/{table}/")
+    services.glue.create_table(
+        DatabaseName=DATABASE,
+        TableInput={"Name": table, "PartitionKeys": keys, "StorageDescriptor": descriptor},
+    )
+    for number in range(61):
+        day = date(2025, 5, 15) + timedelta(days=number)
+        prefix = f"{table}/dt={day}/"
+        if day in days:
+            put(services, f"{prefix}part-0.parquet", days[day])
+        partition: Any = {
+            "Values": [str(day)],
+            "StorageDescriptor": parquet_descriptor(types, f"s3://{BUCKET}/{prefix}"),
+        }
+        services.glue.create_partition(
+            DatabaseName=DATABASE, TableName=table, PartitionInput=partition
+        )
+
+
+def by_day(columns: list[str], zone: Any, schema: pa.Schema) -> dict[date, pa.Table]:
+    rows: dict[date, list[dict[str, Any]]] = defaultdict(list)
+    for play in PLAYS:
+        if "amount" not in columns or play.amount is not None:
+            values = play._asdict()
+            day = play.played_at.astimezone(zone).date()
+            rows[day].append({name: values[name] for name in columns})
+    return {day: pa.Table.from_pylist(found, schema) for day, found in rows.items()}
+
+
+@pytest.fixture(scope="module")
+def tables(running_services: Services) -> None:
+    services = running_services
+    services.s3.create_bucket(
+        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
+    )
+    services.glue.create_database(DatabaseInput={"Name": DATABASE})
+    play_schema = pa.schema(
+        [
+            ("event_id", pa.string()),
+            ("user_id", pa.string()),
+            ("score", pa.int64()),
+            ("played_at", pa.timestamp("ms")),
+        ]
+    )
+    create(services, "plays", PLAY_TYPES, by_day(play_schema.names, UTC, play_schema))
+    purchase_schema = pa.schema([("event_id", pa.string()), ("amount", pa.decimal128(10, 2))])
+    create(
+        services,
+        "purchases",
+        PURCHASE_TYPES,
+        by_day(purchase_schema.names, TOKYO, purchase_schema),
+    )
+    users = [{"user_id": user, "country": country} for user, country in COUNTRIES.items()]
+    put(services, "users/part-0.parquet", pa.Table.from_pylist(users[:20]))
+    put(services, "users/more/part-1.parquet", pa.Table.from_pylist(users[20:]))
+    descriptor: Any = parquet_descriptor(USER_TYPES, f"s3://{BUCKET}/users/")
+    services.glue.create_table(
+        DatabaseName=DATABASE, TableInput={"Name": "users", "StorageDescriptor": descriptor}
+    )
+
+
+class Project(NamedTuple):
+    """The files of the page, in a folder of their own."""
+
+    report: Path
+    sql: Path
+
+    def edit(self, old: str, new: str, file: str = "sql") -> None:
+        path: Path = getattr(self, file)
+        text = path.read_text()
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new))
+
+
+@pytest.fixture
+def project(tables: None, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    files = {path: block.text for path, block in files_of(PAGE)}
+    assert len(files) == 2
+    for path, text in files.items():
+        file = tmp_path / path
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    monkeypatch.setenv("ATHENA_REPORTS_DATABASE", DATABASE)
+    monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(tmp_path / "include" / "sql"))
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))
+    monkeypatch.chdir(tmp_path)
+    settings.cache_clear()
+    return Project(
+        tmp_path / "dags" / "country_revenue.py", tmp_path / "include/sql/country_revenue.sql"
+    )
+
+
+def expected_rows(first: datetime, end: datetime) -> list[dict[str, Any]]:
+    """Computed from the plays alone."""
+    players: dict[str | None, set[str]] = defaultdict(set)
+    points: dict[str | None, int] = defaultdict(int)
+    revenue: dict[str | None, Decimal] = defaultdict(Decimal)
+    for play in PLAYS:
+        if first <= play.played_at < end:
+            country = COUNTRIES.get(play.user_id)
+            players[country].add(play.user_id)
+            points[country] += play.score
+            revenue[country] += play.amount or 0
+    return [
+        {
+            "country": country,
+            "players": len(players[country]),
+            "points": points[country],
+            "revenue": revenue[country],
+        }
+        for country in sorted(players, key=lambda country: (country is None, country))
+    ]
+
+
+def executions(services: Services) -> int:
+    pages = services.athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
+    return sum(len(page["QueryExecutionIds"]) for page in pages)
+
+
+@pytest.mark.parametrize(
+    ("cadence", "period", "days"), [("weekly", WEEK, (8, 15)), ("monthly", "2025-06", (1, 31))]
+)
+def test_what_is_published_is_what_the_three_tables_add_up_to(
+    project: Project, services: Services, cadence: str, period: str, days: tuple[int, int]
+) -> None:
+    run = run_dag(load_dags(project.report)[f"country_revenue_{cadence}"], period=period)
+    manifest = manifest_of(services.s3, run)
+    june = datetime(2025, 6, 1, tzinfo=TOKYO)
+    first, end = (june + timedelta(days=day - 1) for day in days)
+    expected = expected_rows(first, end)
+    assert [row["country"] for row in expected] == ["DE", "JP", None]
+    assert all(row["revenue"] > 0 for row in expected)
+    assert rows_of(services.s3, manifest, "parquet") == expected
+    assert (manifest["partial"], manifest["missing_partitions"]) == (False, [])
+
+
+def test_a_preview_knows_the_size_of_all_three_tables(
+    project: Project, shell: Shell, services: Services
+) -> None:
+    project.edit('name="country_revenue"', 'name="previewed"', "report")
+    shown = shell.json("preview", "previewed_weekly", WEEK, "--run")
+    plays, purchases, users = shown["inputs"]
+    objects = services.s3.list_objects_v2(Bucket=BUCKET, Prefix="users/")["Contents"]
+    assert users["bytes"] == sum(stored["Size"] for stored in objects)
+    assert (users["partitions"], users["missing"], users["is_partitioned"]) == ([], [], False)
+    # A Tokyo week lies in eight UTC dates, and in seven of its own.
+    assert (len(plays["partitions"]), len(purchases["partitions"])) == (8, 7)
+    total = sum(table["bytes"] for table in (plays, purchases, users))
+    assert (shown["estimate"]["bytes"], shown["estimate"]["is_upper_bound"]) == (total, True)
+    assert 0 < shown["trial"]["scanned_bytes"] <= total
+    assert (shown["not_checked"], shown["undeclared"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (
+            "SUM(p.score)",
+            "SUM(p.scroe)",
+            "include/sql/country_revenue.sql, line 4: there is no column 'p.scroe' in"
+            " several_tables.plays AS p. Did you mean score?",
+        ),
+        (
+            "p.user_id = u.user_id",
+            "p.user_id = u.id",
+            "line 10: there is no column 'u.id' in several_tables.users AS u.",
+        ),
+        (
+            "AS players",
+            "AS users",
+            "include/sql/country_revenue.sql gives other columns than the report 'refused'"
+            " declares: it lacks 'players', and it has 'users', declared as no column.",
+        ),
+    ],
+)
+def test_wrong_columns_are_refused_before_a_query_is_paid(
+    project: Project, shell: Shell, services: Services, old: str, new: str, problem: str
+) -> None:
+    project.edit('name="country_revenue"', 'name="refused"', "report")
+    if "refused_weekly" not in published(services):
+        run_dag(load_dags(project.report)["refused_weekly"], period=WEEK)
+    before = executions(services)
+    project.edit(old, new)
+    for command in (
+        ["preview", "refused_weekly", WEEK],
+        ["preview", "refused_weekly", WEEK, "--run"],
+        ["plan", "refused_weekly", "--yes"],
+    ):
+        code, printed = shell(*command)
+        assert code == 1
+        assert problem in " ".join(printed.split())
+        assert "Traceback" not in printed
+    assert executions(services) == before
+
+
+def published(services: Services) -> set[str]:
+    tables: Any = services.glue.get_tables(DatabaseName="report_dev")["TableList"]
+    return {table["Name"] for table in tables}
+
+
+def test_what_is_not_certain_is_told_by_both_commands_and_runs(
+    project: Project, shell: Shell
+) -> None:
+    project.edit('name="country_revenue"', 'name="uncertain"', "report")
+    run_dag(load_dags(project.report)["uncertain_weekly"], period=WEEK)
+    project.edit("ORDER BY u.country", "ORDER BY u.country -- {{ period.id }}")
+    project.edit("\nWHERE {{", "\nCROSS JOIN (VALUES (1)) AS t\nWHERE {{")
+    code, printed = shell("preview", "uncertain_weekly", WEEK)
+    assert code == 0
+    assert "not checked" in printed
+    assert "the columns of t" in printed
+    code, printed = shell("plan", "uncertain_weekly", "--yes")
+    assert code == 0, printed
+    assert "not checked: the columns of t" in shell.errors
+
+
+@pytest.fixture
+def moved(services: Services) -> Iterator[Callable[[str], None]]:
+    """Lets unknown users have a country after a query was submitted."""
+    key = "users/later.parquet"
+
+    def move(submitted_at: str) -> None:
+        users = [{"user_id": f"u{number}", "country": "FR"} for number in range(30, 40)]
+        while True:  # the store knows whole seconds
+            put(services, key, pa.Table.from_pylist(users))
+            stored = services.s3.head_object(Bucket=BUCKET, Key=key)
+            if stored["LastModified"] > datetime.fromisoformat(submitted_at):
+                return
+
+    yield move
+    services.s3.delete_object(Bucket=BUCKET, Key=key)
+
+
+def test_a_plan_names_a_dimension_that_is_newer_than_the_publication(
+    project: Project, shell: Shell, services: Services, moved: Callable[[str], None]
+) -> None:
+    project.edit('name="country_revenue"', 'name="planned"', "report")
+    run = run_dag(load_dags(project.report)["planned_weekly"], period=WEEK)
+    moved(manifest_of(services.s3, run)["query"]["submitted_at"])
+    edited = "transform=lambda rows, period: rows.filter('points >= 0'),\n    checks=["
+    project.edit("checks=[", edited, "report")
+    (period,) = shell.json("plan", "planned_weekly", "--yes")["periods"]
+    assert period["differences"]["added"] == 1
+    assert period["newer_partitions"] == [f"{DATABASE}.users"]
+
+
+def test_a_dimension_that_is_not_in_glue_is_told_before_a_query_is_paid(
+    project: Project, services: Services
+) -> None:
+    project.edit('Input("users"', 'Input("customers"', "report")
+    before = executions(services)
+    with pytest.raises(Exception, match=r"The input several_tables\.customers is not in Glue"):
+        run_dag(load_dags(project.report)["country_revenue_weekly"], period=WEEK)
+    assert executions(services) == before

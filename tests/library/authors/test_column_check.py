@@ -1,0 +1,218 @@
+"""A column that surely does not exist is an error before anything is paid; the rest is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from athena_reports import Column, Input, build_dag, transforms, weekly
+from athena_reports.authors.column_check import ColumnError, check_columns
+from athena_reports.authors.report_files import DeclaredReport
+from athena_reports.settings import settings
+from tests.library.conftest import MakeReport
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+
+PLAYS = {"user_id": "string", "score": "bigint", "played_at": "timestamp"}
+BIGINT = Column("bigint", "a number")
+STRING = Column("string", "a text")
+WEEKS = weekly("sunday", "Asia/Tokyo")
+
+
+def create(
+    glue: GlueClient, database: str, name: str, columns: list[dict[str, Any]], **parameters: str
+) -> None:
+    table: Any = {
+        "Name": name,
+        "Parameters": parameters,
+        "PartitionKeys": [{"Name": "dt", "Type": "string"}],
+        "StorageDescriptor": {"Columns": columns},
+    }
+    glue.create_table(DatabaseName=database, TableInput=table)
+
+
+class Author:
+    """An author who declares a report, and holds it against Glue."""
+
+    def __init__(self, glue: GlueClient, folder: Path, make_report: MakeReport) -> None:
+        self.glue, self.folder, self.make_report = glue, folder, make_report
+
+    def check(self, sql: str, **fields: Any) -> tuple[str, ...]:
+        (self.folder / "plays.sql").write_text(sql)
+        report = self.make_report(inputs=[Input("plays", "dt")], **fields)
+        declared = DeclaredReport(build_dag(report, WEEKS))
+        return check_columns(declared, WEEKS.period("2025-06-15"), self.glue)
+
+    def refusal(self, sql: str, **fields: Any) -> str:
+        with pytest.raises(ColumnError) as refused:
+            self.check(sql, **fields)
+        return str(refused.value)
+
+
+@pytest.fixture
+def author(
+    glue: GlueClient,
+    database: str,
+    sql_folder: Path,
+    make_report: MakeReport,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Author:
+    monkeypatch.setenv("ATHENA_REPORTS_DATABASE", database)
+    monkeypatch.chdir(sql_folder.parent)
+    settings.cache_clear()
+    columns = [{"Name": name, "Type": kind} for name, kind in PLAYS.items()]
+    create(glue, database, "plays", columns)
+    return Author(glue, sql_folder, make_report)
+
+
+def test_an_unknown_column_is_named_with_its_line_in_the_template_and_those_near_it(
+    author: Author, database: str
+) -> None:
+    problem = author.refusal(
+        "{% set top = 3 %}\n\nSELECT user_id, SUM(scroe) AS score\nFROM plays AS p\n"
+        "WHERE {{ inputs.plays.partitions_of('p') }}\n  AND p.usr IS NOT NULL\nGROUP BY user_id"
+    )
+    lines = problem.splitlines()
+    assert lines == [
+        f"sql/plays.sql, line 3: there is no column 'scroe' in {database}.plays AS p. Did you mean"
+        " score? The columns are user_id, score, played_at, dt.",
+        f"sql/plays.sql, line 6: there is no column 'p.usr' in {database}.plays AS p. Did you mean"
+        " user_id? The columns are user_id, score, played_at, dt.",
+        "No query was started. Correct the SQL.",
+    ]
+
+
+def test_a_name_that_only_order_by_can_use_is_told_apart(author: Author) -> None:
+    problem = author.refusal("SELECT user_id AS u FROM plays GROUP BY u ORDER BY u")
+    assert "there is no column 'u'" in problem
+    assert "Only ORDER BY can use a name that the SELECT gives" in problem
+    assert "Only ORDER BY" not in author.refusal("SELECT usr FROM plays")
+
+
+def test_where_the_line_is_not_known_that_of_the_rendered_sql_is_named(author: Author) -> None:
+    sql = "{% set s %}ab{% endset %}SELECT {{ s | length }} AS n,\n scroe FROM plays"
+    assert "plays.sql, line 2 of the rendered SQL: there is" in author.refusal(sql)
+
+
+def test_a_table_of_many_columns_does_not_flood_the_message(
+    author: Author, glue: GlueClient, database: str
+) -> None:
+    create(glue, database, "wide", [{"Name": f"c{n}", "Type": "int"} for n in range(300)])
+    problem = author.refusal("SELECT x FROM wide")
+    assert "The columns are c0, c1," in problem
+    assert problem.splitlines()[0].endswith("c29 and 271 more.")
+
+
+def test_what_glue_does_not_know_for_certain_is_only_told(
+    author: Author, glue: GlueClient, database: str
+) -> None:
+    create(glue, database, "linked", [])
+    create(glue, database, "delta", [{"Name": "old", "Type": "int"}], table_type="DELTA")
+    for table in ("linked", "absent", "delta", "other_database.plays"):
+        name = table if "." in table else f"{database}.{table}"
+        assert author.check(f"SELECT anything FROM {table}") == (f"the columns of {name}",)
+    (told,) = author.check("SELECT user_id FROM plays WHERE (")
+    assert "sqlglot cannot read the SQL" in told
+
+
+def test_a_column_that_an_iceberg_table_had_once_is_unknown(
+    author: Author, glue: GlueClient, database: str
+) -> None:
+    old: Any = {"Name": "old", "Type": "int", "Parameters": {"iceberg.field.current": "false"}}
+    create(glue, database, "iceberg", [{"Name": "new", "Type": "int"}, old])
+    assert author.check("SELECT new FROM iceberg") == ()
+    assert "'old'" in author.refusal("SELECT old FROM iceberg")
+
+
+SQL = "SELECT user_id, score FROM plays ORDER BY 1"
+
+
+def upper(rows: Any, _: Any) -> Any:
+    return rows.select("upper(user_id) AS user_id, score, score * 2 AS double_score")
+
+
+def pivoted(rows: Any, _: Any) -> Any:
+    return rows.query("r", "PIVOT r ON user_id USING count(*) GROUP BY score")
+
+
+def needs_rows(rows: Any, _: Any) -> Any:
+    return rows.limit(rows.fetchall()[0][1])
+
+
+def drops_by_value(rows: Any, _: Any) -> Any:
+    return rows.select("user_id") if not rows.fetchall() else rows
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"columns": {"user_id": STRING, "score": BIGINT}}, ""),
+        ({"columns": {"score": BIGINT, "user_id": STRING}}, ""),
+        ({"columns": {"user_id": STRING}}, "it has 'score', declared as no column"),
+        (
+            {"columns": {"user_id": STRING, "score": BIGINT, "rank": BIGINT}},
+            "it lacks 'rank'",
+        ),
+        (
+            {"columns": {"user_id": STRING, "points": BIGINT}},
+            "it lacks 'points', and it has 'score', declared as no column",
+        ),
+        # With transforms, those that they make of no rows.
+        (
+            {
+                "columns": {"user_id": STRING, "score": BIGINT, "double_score": BIGINT},
+                "transform": upper,
+            },
+            "",
+        ),
+        (
+            {"columns": {"user_id": STRING, "score": BIGINT}, "transform": upper},
+            "it has 'double_score', declared as no column",
+        ),
+        (
+            {
+                "columns": {"user_id": STRING, "score": BIGINT},
+                "transform": transforms.each_row(lambda row: row, adds={"grade": "varchar"}),
+            },
+            "it has 'grade', declared as no column",
+        ),
+    ],
+)
+def test_the_returned_columns_are_those_that_the_report_declares(
+    author: Author, fields: dict[str, Any], problem: str
+) -> None:
+    if not problem:
+        assert author.check(SQL, **fields) == ()
+        return
+    refusal = author.refusal(SQL, **fields)
+    assert f"gives other columns than the report 'plays' declares: {problem}." in refusal
+    assert refusal.startswith("sql/plays.sql")
+    assert ("with the transforms" in refusal) == ("transform" in fields)
+
+
+@pytest.mark.parametrize(
+    ("sql", "transform", "reason"),
+    [
+        (SQL, pivoted, "the transforms make other columns of other rows"),
+        (SQL, drops_by_value, "the transforms make other columns of other rows"),
+        (SQL, needs_rows, "transform 1 of 1 (needs_rows) failed: IndexError"),
+        ("SELECT user_id, NOBODY(score) AS score FROM plays", upper, "the type of 'score'"),
+        ("SELECT user_id, score FROM absent", upper, "is not known"),
+        ("SELECT * FROM absent", upper, "the returned columns against columns="),
+        ("SELECT * FROM absent", None, "the returned columns against columns="),
+    ],
+)
+def test_columns_that_are_not_certain_are_told_and_not_refused(
+    author: Author, sql: str, transform: Any, reason: str
+) -> None:
+    columns = {"user_id": STRING, "score": BIGINT}
+    told = author.check(sql, columns=columns, transform=transform)[-1]
+    assert told.startswith("the returned columns against columns=")
+    assert reason in told
+
+
+def test_without_a_promise_no_transform_is_run(author: Author) -> None:
+    assert author.check(SQL, transform=needs_rows) == ()
