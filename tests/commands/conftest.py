@@ -16,6 +16,7 @@ from tests.support.project import (
     DAYS,
     ENVIRONMENT,
     WEEKS,
+    Account,
     Project,
     write_files,
     write_lake,
@@ -23,10 +24,8 @@ from tests.support.project import (
 
 
 @pytest.fixture(scope="session")
-def published_shop(
-    running_services: Services, tmp_path_factory: pytest.TempPathFactory
-) -> Services:
-    """The services with the lake of the project, and what its runs have published of it."""
+def published_shop(running_services: Services, tmp_path_factory: pytest.TempPathFactory) -> Account:
+    """The account with the lake of the project, and what its runs have published of it."""
     root = tmp_path_factory.mktemp("shop")
     write_files(root)
     running_services.prepare(ENVIRONMENT)
@@ -44,12 +43,15 @@ def published_shop(
             run_dag(dags["stores_daily"], period=day)
         run_dag(dags["audit_weekly"], period=WEEKS[1])
     settings.cache_clear()
-    return running_services
+    account = Account(running_services)
+    account.new_queries()
+    account.changed_objects()
+    return account
 
 
 @pytest.fixture
 def shop(
-    published_shop: Services,
+    published_shop: Account,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -62,9 +64,9 @@ def shop(
 
 
 @pytest.fixture
-def strike(published_shop: Services) -> Iterator[Callable[[Fault], None]]:
+def strike(published_shop: Account) -> Iterator[Callable[[Fault], None]]:
     """Adds a fault to the services until the end of the test."""
-    faults = Faults(published_shop.endpoint_url)
+    faults = Faults(published_shop.services.endpoint_url)
     ids: list[str] = []
     yield lambda fault: ids.append(faults.add(fault))
     for id_ in ids:

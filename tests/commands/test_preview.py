@@ -227,7 +227,7 @@ def test_before_the_first_publication_every_column_counts_and_the_limit_is_not_c
     seen = facts(done)
     amount, basis = seen["will scan"].split("\n")
     assert amount == f"at most {kilobytes(stored_bytes(shop, days))}, 0.00005 USD"
-    assert basis.startswith("(every column of the partitions, for each scan of a table: no period")
+    assert basis.startswith("(every column of what it reads, for each scan of a table: no period")
     assert seen["max_scan"] == "1.0 kB, not checked: no published period to measure by"
     assert done.queries[0].scanned_bytes > 1000
 

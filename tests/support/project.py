@@ -30,6 +30,7 @@ from tests.copied import ROOT, SHELL
 
 ENVIRONMENT = "shop"
 WORKGROUPS = (ENVIRONMENT, "primary")  # that of the project, and Athena's default
+RESULTS = f"athena-query-result-{ENVIRONMENT}"
 CTRL_C = "\x03"
 FIRST_DAY, LAST_DAY = date(2025, 6, 1), date(2025, 6, 29)
 ABSENT_DAY = date(2025, 6, 18)
@@ -276,18 +277,63 @@ class Done:
 
 
 @dataclass
+class Account:
+    """The services, and what was there after the last command."""
+
+    services: Services
+    queries: set[str] = field(default_factory=set, repr=False)
+    objects: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def new_queries(self) -> list[Query]:
+        """The queries that were not there before."""
+        athena = self.services.athena
+        new: list[str] = []
+        for group in WORKGROUPS:
+            pages = athena.get_paginator("list_query_executions").paginate(WorkGroup=group)
+            for page in pages:
+                ids = page["QueryExecutionIds"]
+                new += [id for id in ids if id not in self.queries]
+                if ids and ids[-1] in self.queries:
+                    break  # the local Athena lists the newest first
+        self.queries.update(new)
+        queries = []
+        for start in range(0, len(new), 50):
+            some: Any = athena.batch_get_query_execution(QueryExecutionIds=new[start : start + 50])
+            queries += [_query(execution) for execution in some["QueryExecutions"]]
+        return queries
+
+    def changed_objects(self) -> frozenset[str]:
+        """The objects of results and reports that are not as before. Results are removed then."""
+        stored = self._stored(f"athena-report-{ENVIRONMENT}")
+        results = self._stored(RESULTS)
+        changed = {item[0] for item in stored.items() ^ self.objects.items()}
+        self.objects = stored
+        if results:
+            keys: Any = [{"Key": uri.removeprefix(f"s3://{RESULTS}/")} for uri in results]
+            self.services.s3.delete_objects(Bucket=RESULTS, Delete={"Objects": keys[:1000]})
+        return frozenset(changed | results.keys())
+
+    def _stored(self, bucket: str) -> dict[str, str]:
+        stored = {}
+        for page in self.services.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for item in page.get("Contents", []):
+                stored[f"s3://{bucket}/{item['Key']}"] = item["ETag"]
+        return stored
+
+
+@dataclass
 class Project:
     """The project, where an author edits it and types commands."""
 
     root: Path
-    services: Services
+    account: Account
     patch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
-    _queries: set[str] = field(default_factory=set, repr=False)
-    _objects: dict[str, str] = field(default_factory=dict, repr=False)
 
-    def __post_init__(self) -> None:
-        self._done(0, "", "")
+    @property
+    def services(self) -> Services:
+        """The services that its commands talk to."""
+        return self.account.services
 
     @property
     def variables(self) -> dict[str, str]:
@@ -390,34 +436,8 @@ class Project:
 
     def _done(self, code: int, printed: str, errors: str) -> Done:
         """What became of a command, by what is there now and was not there before it."""
-        queries = tuple(self._new_queries())
-        objects = self._stored()
-        changed = {item[0] for item in objects.items() ^ self._objects.items()}
-        self._objects = objects
-        return Done(code, printed, errors, queries, frozenset(changed))
-
-    def _new_queries(self) -> Iterator[Query]:
-        athena = self.services.athena
-        new: list[str] = []
-        for group in WORKGROUPS:
-            pages = athena.get_paginator("list_query_executions").paginate(WorkGroup=group)
-            for page in pages:
-                new += [id for id in page["QueryExecutionIds"] if id not in self._queries]
-        self._queries.update(new)
-        for start in range(0, len(new), 50):
-            some: Any = athena.batch_get_query_execution(QueryExecutionIds=new[start : start + 50])
-            for execution in some["QueryExecutions"]:
-                yield _query(execution)
-
-    def _stored(self) -> dict[str, str]:
-        s3 = self.services.s3
-        stored = {}
-        for name in ("athena-query-result", "athena-report"):
-            bucket = f"{name}-{ENVIRONMENT}"
-            for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-                for item in page.get("Contents", []):
-                    stored[f"s3://{bucket}/{item['Key']}"] = item["ETag"]
-        return stored
+        queries = tuple(self.account.new_queries())
+        return Done(code, printed, errors, queries, self.account.changed_objects())
 
 
 def _query(execution: Any) -> Query:
