@@ -168,7 +168,7 @@ lock: $(READY) ## Renew the locks in dev/pins from what their *.in ask for (UPGR
 	@$(LOCK) dev/pins/local.in --constraint dev/pins/dev.txt --output-file dev/pins/local.txt >/dev/null
 
 .PHONY: format
-format: $(READY) ## Format the code and mend what the linter can
+format: $(READY) ## Format the code and repair what the linter can
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 

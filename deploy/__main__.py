@@ -140,7 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error, _NO_CREDENTIALS) or code in _REFUSED:
             advice = "Choose credentials (AWS_PROFILE=..., or `aws sso login`)"
         else:
-            advice = "Mend the cause"
+            advice = "Remove the cause"
         again = "then run the same command again: it finishes what was begun."
         print(f"\nAWS: {error}\n{advice}, {again}", file=sys.stderr)
         return 1

@@ -69,7 +69,7 @@ def read_config(repository: Path, environment: str) -> Config | None:
         return Config(environment, values["region"], values["stack_name"], parameters)
     except (KeyError, TypeError, ValueError) as error:
         raise DeployError(
-            f"{path} does not say where {environment} is deployed to: {error!r}. Mend it."
+            f"{path} does not say where {environment} is deployed to: {error!r}. Correct it."
         ) from error
 
 

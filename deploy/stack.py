@@ -135,7 +135,7 @@ class Stack:
         if done.returncode != 0 or state is None:
             raise DeployError(
                 f"The SAM CLI failed; above is why. {self._reasons() if state else ''}What ran"
-                " before still runs, with its DAG files and SQL. Mend the cause, and run the same"
+                " before still runs, with its DAG files and SQL. Remove the cause, and run the same"
                 " command again."
             )
         # An environment bills by the hour and holds the history of runs:
@@ -177,10 +177,10 @@ class Stack:
             return f"Another deployment is under way. Wait until it is over ({wait}), {again}"
         if status == "UPDATE_ROLLBACK_FAILED":
             rollback = aws.format("continue-update-rollback")
-            return f"Mend that, let the rollback end ({rollback}), {again}"
+            return f"Correct that, let the rollback end ({rollback}), {again}"
         return (
             f"It was not created; nothing runs in it. Remove it ({aws.format('delete-stack')}),"
-            f" mend the cause, and run `make deploy-guided ENV={self._config.environment}`."
+            f" remove the cause, and run `make deploy-guided ENV={self._config.environment}`."
             " docs/reference/stack.md says how to import what exists."
         )
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from airflow_local.services import Services
     from demo.plays import PlaysSpec
-    from tests.flown import Flown
-    from tests.shell import Shell
+    from tests.support.flown import Flown
+    from tests.support.shell import Shell
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -212,7 +212,7 @@ def plays_lake(running_services: Services) -> PlaysSpec:
 @pytest.fixture
 def dags_folder(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The reports of the tests; those in dags/ are samples, which a team replaces by its own."""
-    from tests.fixtures.reports import DAGS, SQL
+    from tests.support.reports import DAGS, SQL
 
     monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(SQL))
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(DAGS))
@@ -227,7 +227,7 @@ def shell(
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Shell]:
     """The shell of an author, beside the local services."""
-    from tests.shell import Shell
+    from tests.support.shell import Shell
 
     for name in ("AIRFLOW__LOGGING__LOGGING_LEVEL", "PYTHONWARNINGS"):
         monkeypatch.setenv(name, "")  # put back after the command has set them
@@ -241,8 +241,9 @@ def published_weeks(
 ) -> None:
     """The published weeks of the report `flown`; nothing publishes them again."""
     from athena_reports.settings import settings
-    from tests.flown import DAG_ID, WEEKS, write
-    from tests.integration.runner import load_dags, run_dag
+    from tests.support.dag_files import load_dags
+    from tests.support.flown import DAG_ID, WEEKS, write
+    from tests.support.task_runner import run_dag
 
     root = tmp_path_factory.mktemp("published") / "flown"
     write(root)
@@ -266,7 +267,7 @@ def flown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Flown:
     """A folder with the report `flown`, which `shell` looks at too."""
-    from tests.flown import Flown, write
+    from tests.support.flown import Flown, write
 
     root = tmp_path / "flown"
     write(root)

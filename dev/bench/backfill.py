@@ -22,7 +22,7 @@ from bench.local_airflow import DAGS, ROOT, WORK, airflow_config
 from bench.results import Row
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
-from tests.integration.runner import column_bytes
+from tests.support.local_athena import column_bytes
 
 WEEKS = 104
 FEW_WEEKS = 26

@@ -17,8 +17,9 @@ from airflow_local.runtime import AirflowRuntime
 from airflow_local.services import Services, local_services
 from bench.local_airflow import airflow_config
 from bench.results import Row
-from tests.e2e.page_browser import launch, log_in
-from tests.e2e.page_state import WEEKS, Publisher, last_periods
+from tests.support.browser import launch, log_in
+from tests.support.calendars import WEEKS
+from tests.support.page_publisher import Publisher, last_periods
 
 REPORTS, PERIODS, LOADS = 50, 260, 5
 FIRST_PAINT_SECONDS = 1.0

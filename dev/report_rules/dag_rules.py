@@ -88,9 +88,14 @@ def every_file_can_be_imported(repository: Repository) -> list[str]:
     findings = []
     for file, bag in repository.bags.items():
         for error in bag.import_errors.values():
-            lines = re.findall(rf'File "{re.escape(str(file))}", line (\d+)', error)
-            where = f"{file.name}, line {lines[-1]}" if lines else file.name
-            findings.append(f"{where}: {error.strip().splitlines()[-1]}")
+            places = re.findall(rf'File "{re.escape(str(file))}", line (\d+).*\n *(.*)', error)
+            problem = error.strip().splitlines()[-1]
+            if not places:
+                findings.append(f"{file.name}: {problem}")
+                continue
+            # The line itself tells which report it is, where the error cannot.
+            line, code = places[-1]
+            findings.append(f"{file.name}, line {line}: {problem} (`{code}`)")
     return findings
 
 
@@ -205,7 +210,7 @@ def _nothing_to_ask() -> Iterator[set[str]]:
 
 
 def python_is_clean(repository: Repository) -> list[str]:
-    """One style for all files, so that a diff shows what changed. `make format` mends most."""
+    """One style for all files, so that a diff shows what changed. `make format` corrects most."""
     findings = []
     ruff = str(Path(sys.executable).with_name("ruff"))
     for command in ([ruff, "check"], [ruff, "format", "--check"]):

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from deploy.config import CONFIG
-from tests.copied import ROOT, make
-from tests.deploy.conftest import BUCKET, REGION
+from tests.deploy.repository import BUCKET, REGION
 from tests.deploy.stub import StubAws
+from tests.support.paths import ROOT
+from tests.support.repository_copy import make
 
 QUESTIONS = (
     "AWS region",

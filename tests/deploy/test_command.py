@@ -7,7 +7,7 @@ import io
 import pytest
 
 from deploy.config import CONFIG
-from tests.deploy.conftest import Repository
+from tests.deploy.repository import Repository
 from tests.deploy.stub import NAME, StubAws
 
 

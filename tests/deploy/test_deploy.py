@@ -13,7 +13,7 @@ import pytest
 from deploy.bundle import build_bundle
 from deploy.store import Store
 from local_aws import LocalAws
-from tests.deploy.conftest import ACCOUNT, BUCKET, LAKE, REGION, Repository, keys
+from tests.deploy.repository import ACCOUNT, BUCKET, LAKE, REGION, Repository, keys
 from tests.deploy.stub import NAME, StubAws
 
 pytestmark = pytest.mark.ci

@@ -19,8 +19,15 @@ from moto.core.common_models import CloudFormationModel
 
 from athena_reports.settings import ENVIRONMENT_NAME, read_settings
 from local_aws import LocalAws
-from tests.deploy.conftest import ACCOUNT, REGION, ROOT
-from tests.stacks import REPORTS_TEMPLATE, Stack, create_stack, kept_parameters, secrets_backend
+from tests.deploy.repository import ACCOUNT, REGION
+from tests.support.paths import ROOT
+from tests.support.stacks import (
+    REPORTS_TEMPLATE,
+    Stack,
+    create_stack,
+    kept_parameters,
+    secrets_backend,
+)
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 AIRFLOW = {"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}

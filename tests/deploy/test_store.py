@@ -8,7 +8,7 @@ import pytest
 
 from deploy import DeployError
 from deploy.store import Store
-from tests.deploy.conftest import ACCOUNT, BUCKET, keys
+from tests.deploy.repository import ACCOUNT, BUCKET, keys
 
 FILES = {
     "dags/.airflowignore": b"include/**\n",
@@ -116,7 +116,7 @@ def test_files_of_others_stay_and_are_not_replaced(bucket: Any, deployed: dict[s
 def test_a_file_of_ours_that_somebody_changed_is_not_taken_for_ours(
     bucket: Any, deployed: dict[str, str]
 ) -> None:
-    bucket.put_object(Bucket=BUCKET, Key="dags/plays.py", Body=b"# mended by hand\n")
+    bucket.put_object(Bucket=BUCKET, Key="dags/plays.py", Body=b"# corrected by hand\n")
     with pytest.raises(DeployError, match="Take it over into the repository"):
         store(bucket).differences()
 

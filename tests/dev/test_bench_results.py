@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +12,10 @@ from hypothesis import strategies as st
 from bench import athena_output
 from bench.athena_output import fingerprint, rows
 from bench.results import paired
+from tests.support.memory_store import MemoryS3
 
 ROWS = 200
 RESULT = rows(0, ROWS)
-
-
-class FolderS3:
-    """What the benchmark puts into S3, as files of a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def upload_file(self, path: str, bucket: str, key: str) -> None:
-        target = self.folder / bucket / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
-
-    def put_object(self, **_: Any) -> None:
-        """The data manifest is not read here."""
 
 
 def test_rows_in_another_order_are_a_true_copy() -> None:
@@ -62,17 +47,23 @@ def test_a_row_too_many_or_too_few_is_no_true_copy(copy: str) -> None:
 
 
 def test_both_kinds_of_result_hold_the_rows(tmp_path: Path) -> None:
-    s3: Any = FolderS3(tmp_path)
+    s3: Any = MemoryS3()
     csv = athena_output.write_csv(ROWS, tmp_path, s3)
     unload = athena_output.write_unload(ROWS, tmp_path, s3)
-    (csv_path,), unloaded = (
-        [tmp_path / athena_output.BUCKET / key for key in query.keys] for query in (csv, unload)
-    )
+
+    def download(key: str) -> Path:
+        path = tmp_path / "downloaded" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file(athena_output.BUCKET, key, str(path))
+        return path
+
+    (csv_path,) = map(download, csv.keys)
+    unloaded = [str(download(key)) for key in unload.keys]
     header, first, *_ = csv_path.read_text().splitlines()
     assert header == '"user_id","name","played_at","score"'
     assert first.count('"') == 8
     assert fingerprint(f"FROM read_csv('{csv_path}')") == fingerprint(RESULT)
-    assert fingerprint(f"FROM read_parquet({list(map(str, unloaded))})") == fingerprint(RESULT)
+    assert fingerprint(f"FROM read_parquet({unloaded})") == fingerprint(RESULT)
 
 
 def test_the_ratio_is_the_median_of_the_ratios_pair_by_pair() -> None:

@@ -22,11 +22,12 @@ from airflow_local.client import AirflowApiError
 from airflow_local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec, generate
-from tests.e2e.environment import PATIENCE, ROOT
+from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import TASK_TITLE, Query, queries_of, title_of, until
-from tests.fixtures.reports import DAGS, SQL, WEEK_COLUMNS, Play, carriers, plays_of, top_users
-from tests.integration.runner import column_bytes, object_of, rows_of
-from tests.integration.test_runs import inspect
+from tests.support.local_athena import column_bytes, facts_of_query
+from tests.support.paths import ROOT
+from tests.support.published import object_of, rows_of
+from tests.support.reports import DAGS, SQL, WEEK_COLUMNS, Play, carriers, plays_of, top_users
 
 if TYPE_CHECKING:
     from airflow_local.client import DagRun
@@ -329,7 +330,7 @@ class Backfilled:
         for period in periods:
             manifest = self.manifest(period)
             assert manifest is not None
-            (scan,) = inspect(self.services, manifest["query"]["id"])["scans"]
+            (scan,) = facts_of_query(self.services, manifest["query"]["id"])["scans"]
             dates = {dt.date.fromisoformat(partition["dt"]) for partition in scan["partitions"]}
             assert dates == plays.partitions(period), period
             assert manifest["query"]["scanned_bytes"] == plays.scanned_bytes(period), period

@@ -1,9 +1,5 @@
 """What the Airflow of a test is set up with."""
 
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[2]
-
 # Airflow's own patience, in seconds, so that a test does not wait for it;
 # the defaults are beside it.
 PATIENCE = {

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_local.services import Services, local_services
+from airflow_local.services import Services
 from athena_reports import weekly
-from demo.lake import seed_plays
-from demo.plays import PlaysSpec
 from local_aws.faults import Faults, Hold
-from tests.e2e.environment import PATIENCE, ROOT
+from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import ReportRun, until
-from tests.fixtures.reports import SQL
-from tests.inbox import Inbox
+from tests.support.inbox import Inbox
+from tests.support.paths import ROOT
+from tests.support.reports import SQL
 
 if TYPE_CHECKING:
     from airflow_local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
-pytest_plugins = ["tests.e2e.harness"]
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 WEEK = weekly("sunday", "Asia/Tokyo").period("2025-06-08")
@@ -66,20 +63,6 @@ prompt = [build(f"prompt_{number}") for number in range(4)]
 hanging = build("hanging", on_failure=[Hanging(), somebody], on_late=[Hanging(), somebody])
 marked = build("marked", on_failure=[somebody])
 """
-
-
-@pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    with local_services(tmp_path_factory.mktemp("local-aws") / "log") as running:
-        running.prepare("dev")
-        spec = PlaysSpec(dt.date(2025, 5, 30), dt.date(2025, 6, 18), events=5_000, users=500)
-        seed_plays(running, "dev", spec)
-        yield running
-
-
-@pytest.fixture(scope="module")
-def inbox(services: Services) -> Inbox:
-    return Inbox.create(services, "alerts")
 
 
 @pytest.fixture(scope="module")

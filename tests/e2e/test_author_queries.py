@@ -14,15 +14,15 @@ from athena_reports.maintenance.reconcile import GRACE
 from athena_reports.queries.ownership import AuthorMarker
 from demo.lake import seed_flights
 from local_aws.faults import Faults, Hold
-from tests.e2e.environment import PATIENCE, ROOT
+from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import now, until
-from tests.flown import Flown, write
+from tests.support.flown import Flown, write
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from airflow_local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
-pytest_plugins = ["tests.e2e.harness"]
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 RECONCILER = "athena_reports_reconciler"

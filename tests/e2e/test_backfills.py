@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from airflow_local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
-pytest_plugins = ["tests.e2e.harness"]
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
 WEEKS = weeks(FIRST_SUNDAY, 20, TOKYO)

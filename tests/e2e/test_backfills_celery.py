@@ -25,7 +25,6 @@ from tests.e2e.report_run import until
 if TYPE_CHECKING:
     from tests.e2e.harness import StartAirflow
 
-pytest_plugins = ["tests.e2e.harness"]
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
 WEEKS = weeks(FIRST_SUNDAY, 8, TOKYO)

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from airflow_local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
-pytest_plugins = ["tests.e2e.harness"]
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 TWO_YEARS = weeks(FIRST_SUNDAY, 104, TOKYO)

@@ -18,15 +18,15 @@ import pytest
 from airflow_local.services import Services, local_services
 from demo.lake import land_late_plays, seed_plays
 from demo.plays import PlaysSpec, generate
-from tests.e2e.environment import PATIENCE, ROOT
+from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import ReportRun, until
-from tests.fixtures.reports import SQL, Play, plays_of, top_users
+from tests.support.paths import ROOT
+from tests.support.reports import SQL, Play, plays_of, top_users
 
 if TYPE_CHECKING:
     from airflow_local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
-pytest_plugins = ["tests.e2e.harness"]
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 BUCKET = "shared-reports"

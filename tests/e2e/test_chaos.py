@@ -48,7 +48,6 @@ from tests.e2e.report_run import TASK_TITLE, title_of, until
 if TYPE_CHECKING:
     from tests.e2e.harness import StartAirflow
 
-pytest_plugins = ["tests.e2e.harness"]
 pytestmark = pytest.mark.e2e
 
 BLOWS = (

@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from airflow_local.client import AirflowApiError
-from airflow_local.services import Services, local_services
-from demo.lake import seed_plays
-from demo.plays import PlaysSpec
+from airflow_local.services import Services
 from local_aws.faults import Drop, End, Faults, ForgetToken, Hold, QueryFault, Slow, SlowDown
-from tests.e2e.environment import PATIENCE, ROOT
+from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import Query, ReportRun, now, until
-from tests.fixtures.reports import SQL
-from tests.inbox import Inbox
+from tests.support.inbox import Inbox
+from tests.support.paths import ROOT
+from tests.support.reports import SQL
 
 if TYPE_CHECKING:
     from airflow_local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
-pytest_plugins = ["tests.e2e.harness"]
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
 full = pytest.mark.full
@@ -91,20 +89,6 @@ with DAG("reconciler", schedule=None, is_paused_upon_creation=False):
         task_id="stop_unwanted_queries", workgroup="dev", environment="dev", grace=timedelta(0)
     )
 """
-
-
-@pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    with local_services(tmp_path_factory.mktemp("local-aws") / "log") as running:
-        running.prepare("dev")
-        spec = PlaysSpec(dt.date(2025, 5, 30), dt.date(2025, 6, 18), events=5_000, users=500)
-        seed_plays(running, "dev", spec)
-        yield running
-
-
-@pytest.fixture(scope="module")
-def inbox(services: Services) -> Inbox:
-    return Inbox.create(services, "alerts")
 
 
 @pytest.fixture(scope="module")

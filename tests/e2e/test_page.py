@@ -18,8 +18,10 @@ import pytest
 from airflow_local.runtime import AirflowConfig, AirflowRuntime
 from airflow_local.services import Services, local_services
 from athena_reports.periods.calendar import Period
-from tests.e2e.page_state import MONTHS, WEEKS, Publisher, last_periods, write_dags
-from tests.fixtures.reports import SQL
+from tests.e2e.page_dags import write_dags
+from tests.support.calendars import MONTHS, WEEKS
+from tests.support.page_publisher import Publisher, last_periods
+from tests.support.reports import SQL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 

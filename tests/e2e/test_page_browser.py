@@ -22,18 +22,11 @@ from airflow_local.services import Services, local_services
 from athena_reports.periods.calendar import Period
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
-from tests.e2e.page_browser import Screenshots, launch, log_in
-from tests.e2e.page_state import (
-    MONTHS,
-    PASSED,
-    WARNED,
-    WEEKS,
-    Publisher,
-    last_periods,
-    ranking,
-    write_dags,
-)
-from tests.fixtures.reports import SQL
+from tests.e2e.page_dags import write_dags
+from tests.support.browser import Screenshots, launch, log_in
+from tests.support.calendars import MONTHS, WEEKS
+from tests.support.page_publisher import PASSED, WARNED, Publisher, last_periods, ranking
+from tests.support.reports import SQL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
@@ -362,7 +355,22 @@ def test_a_period_shows_its_ranking_history_versions_and_checks(
     SCREENSHOTS.take(page, "page-period", "light")
 
 
-def test_costs_are_listed_dearest_first(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_the_movements_in_the_pictures_follow_from_the_ranks() -> None:
+    week = WEEK[-8]
+    previous_ranks = {row["user_id"]: row["rank"] for row in ranking(week.previous)}
+    for row in ranking(week, seed=3):
+        previous_rank = previous_ranks.get(row["user_id"])
+        word, _, places = row["movement"].partition(" ")
+        difference = {"up": -1, "down": 1, "same": 0, "new": None}[word]
+        if difference is None:
+            assert previous_rank is None
+        else:
+            assert row["rank"] == previous_rank + difference * int(places or 0)
+
+
+def test_costs_are_listed_with_the_most_expensive_first(
+    enter: Enter, airflow: AirflowRuntime
+) -> None:
     page = enter("admin")
     open_page(page, airflow)
     page.get_by_text("Costs of the last 12 months").click()

@@ -23,7 +23,7 @@ from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from local_aws.faults import Faults, Hold
 from tests.e2e.report_run import ReportRun, until
-from tests.fixtures.reports import DAGS, SQL
+from tests.support.reports import DAGS, SQL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 

@@ -23,11 +23,12 @@ from airflow_local.services import Services, local_services
 from demo.lake import land_late_plays, seed_plays
 from demo.plays import PlaysSpec, generate
 from tests.e2e.backfilled import BUCKET, TOKYO, Backfilled, Period, Rows, weeks
-from tests.e2e.environment import PATIENCE, ROOT
+from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import now, until
-from tests.fixtures.reports import DAGS, SQL, Play, plays_of, top_users
-from tests.integration.runner import rows_of
-from tests.integration.test_asset_events import consumers
+from tests.support.examples import consumers_dag_file
+from tests.support.paths import ROOT
+from tests.support.published import rows_of
+from tests.support.reports import DAGS, SQL, Play, plays_of, top_users
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from airflow_local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
-pytest_plugins = ["tests.e2e.harness"]
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 DAG_ID = "top_users_weekly"
@@ -272,15 +272,15 @@ def write_consumers(folder: Path) -> None:
     instead of for months they run for other weeks.
     """
     months = 'monthly("Asia/Tokyo")'
-    assert consumers().count(months) == 1
+    assert consumers_dag_file().count(months) == 1
     (folder / "consumers.py").write_text(
-        consumers().replace(months, 'weekly("monday", "Asia/Tokyo")')
+        consumers_dag_file().replace(months, 'weekly("monday", "Asia/Tokyo")')
     )
 
 
 def write_late_consumer(folder: Path) -> None:
     """Put one of them into a folder once more, under another name."""
-    begin, _, end = consumers().partition('with DAG("after_publications"')
+    begin, _, end = consumers_dag_file().partition('with DAG("after_publications"')
     (folder / "late.py").write_text(
         f'{begin}with DAG("{LATE_CONSUMER}"{end.partition("with DAG")[0]}'
     )

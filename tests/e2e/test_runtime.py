@@ -19,7 +19,6 @@ from airflow_local.runtime import AirflowConfig, AirflowRuntime
 if TYPE_CHECKING:
     from tests.e2e.harness import StartAirflow
 
-pytest_plugins = ["tests.e2e.harness"]
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 REPOSITORY = Path(__file__).parents[2]

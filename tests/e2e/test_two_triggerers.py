@@ -17,15 +17,15 @@ from airflow_local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from local_aws.faults import Faults, Hold
-from tests.e2e.environment import PATIENCE, ROOT
+from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import ReportRun, now, until
-from tests.fixtures.reports import SQL
+from tests.support.paths import ROOT
+from tests.support.reports import SQL
 
 if TYPE_CHECKING:
     from airflow_local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
-pytest_plugins = ["tests.e2e.harness"]
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
 PERIOD = "2025-06-08"

@@ -29,13 +29,8 @@ from athena_reports.queries.ownership import Marker
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from local_aws.faults import Fault, Faults
-from tests.library.steps.tasks import (
-    StateStore,
-    TaskInstance,
-    first_event,
-    kill,
-    through_the_database,
-)
+from tests.support.airflow_run import StateStore, TaskInstance
+from tests.support.triggers import first_event, kill, through_the_database
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -92,7 +87,7 @@ class Run:
     clear_number: int = 0
     start_date: datetime | None = None
     submitting: TaskInstance = field(default_factory=TaskInstance)
-    waiting: TaskInstance = field(default_factory=TaskInstance)
+    waiting: TaskInstance = field(default_factory=lambda: TaskInstance("wait_for_query"))
     stores: tuple[StateStore, StateStore] | None = None
     query_execution_id: str = ""
     deferred: TaskDeferred | None = None
@@ -423,9 +418,10 @@ def reconciled(*, active: bool) -> Step:
             task = AthenaReconcileOperator(
                 task_id="stop", workgroup="dev", environment="dev", grace=timedelta(0)
             )
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(TaskInstance, "get_dr_count", lambda _, **__: int(active), raising=False)
-            task.execute(run.context(TaskInstance()))
+        ti = TaskInstance()
+        if active:
+            ti.active_runs = {(run.dag_id, "run-1")}
+        task.execute(run.context(ti))
 
     return reconciling
 

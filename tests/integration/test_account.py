@@ -14,10 +14,11 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow_local.services import Services
 from athena_reports.settings import settings
 from demo.plays import PlaysSpec
-from tests.integration.runner import load_dags, run_dag
-from tests.integration.test_max_scan import executions
-from tests.rest_api import TOKEN, RestApi, rest_api
-from tests.shell import Shell
+from tests.support.dag_files import load_dags
+from tests.support.local_athena import count_queries
+from tests.support.rest_api import TOKEN, RestApi, rest_api
+from tests.support.shell import Shell
+from tests.support.task_runner import run_dag
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 REPORT = """
@@ -95,19 +96,19 @@ def test_a_first_run_pays_no_query_where_something_is_missing(
     (sql_folder / "plays_of_users.sql").write_text(SQL)
     file, dag_id = tmp_path / "first.py", f"first_{variable.lower()}_weekly"
     file.write_text(REPORT.format(variable.lower()))
-    before = executions(services)
+    before = count_queries(services)
     monkeypatch.setenv(f"ATHENA_REPORTS_{variable}", value)
     dag = load_dags(file)[dag_id]
     with pytest.raises(AirflowException) as refused:
         run_dag(dag, period="2025-06-08")
-    assert executions(services) == before
+    assert count_queries(services) == before
     assert name in str(refused.value)
     assert way_out in str(refused.value)
 
     monkeypatch.delenv(f"ATHENA_REPORTS_{variable}")
     settings.cache_clear()
     run_dag(load_dags(file)[dag_id], period="2025-06-08")
-    assert executions(services) == before + 1
+    assert count_queries(services) == before + 1
 
 
 @pytest.mark.usefixtures("reports")

@@ -7,41 +7,30 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import time_machine
 from airflow.providers.common.compat.sdk import AirflowException
-from airflow.sdk import BaseNotifier
 from airflow.sdk.execution_time import task_runner
 
 from airflow_local.services import Services
 from athena_reports import weekly
 from athena_reports.alerts import notifying
-from tests.inbox import Inbox
-from tests.integration.runner import FakeDagRun, XComs, execute, prepare, run_dag
-from tests.library.alerts.neighbour import RUN_ID, Airflow
-from tests.mailbox import mailbox
-from tests.parsed import parse_dags
+from tests.integration.mailbox import mailbox
+from tests.integration.notifiers import Counting, Hanging
+from tests.support.airflow_run import DagRun, TaskInstance
+from tests.support.dag_files import parse_dags
+from tests.support.examples import ALERTS_PAGE, alerts_dag_file
+from tests.support.inbox import Inbox
+from tests.support.neighbour import RUN_ID, Airflow
+from tests.support.task_runner import execute, prepare, run_dag
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "be-told.md"
 WEEK = weekly("sunday", "Asia/Tokyo").period("2025-03-09")
 DUE_AT = WEEK.end_utc + timedelta(hours=3)
-SCHEDULED = FakeDagRun(DUE_AT, "scheduled", WEEK.start_utc, WEEK.end_utc, start_date=DUE_AT)
-IMPORT = "from tests.integration.test_alerts import Counting, Hanging\n"
+SCHEDULED = DagRun("scheduled", DUE_AT, WEEK.start_utc, WEEK.end_utc, start_date=DUE_AT)
+IMPORT = "from tests.integration.notifiers import Counting, Hanging\n"
 WARNING = 'checks=[checks.rows(at_most=3, severity="warn")],\n    params='
-
-
-def example(*, mail: bool = False) -> str:
-    """The DAG file that the page shows, with the SQL of the tests; optionally with the mail too."""
-    file, notifier = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    text = str(file).replace("best_users.sql", "top_users.sql")
-    if mail:
-        text = text.replace("best_users = Report", f"{notifier}best_users = Report")
-        text = text.replace("[team]", "[team, mail]")
-    return text
 
 
 pytestmark = pytest.mark.usefixtures("dags_folder")
@@ -53,7 +42,7 @@ def parse(services: Services, tmp_path: Path) -> Callable[..., Dags]:
     """Parses the example for a report of a name, with replacements of its text."""
 
     def parsed(name: str, *changes: tuple[str, str], mail: bool = False) -> Dags:
-        text = example(mail=mail)
+        text = alerts_dag_file(mail=mail)
         for old, new in changes:
             assert old in text
             text = text.replace(old, new)
@@ -76,26 +65,26 @@ def inbox(services: Services) -> Iterator[Inbox]:
 def beside(monkeypatch: pytest.MonkeyPatch) -> Callable[[Airflow], None]:
     """Adds a run of the report's DAG to what the task of the alerts can ask Airflow for.
 
-    Calls about another DAG go to the `XComs` of the test, as without this fixture.
+    Calls about another DAG go to the `TaskInstance` of the test, as without this fixture.
     """
 
     def add(airflow: Airflow) -> None:
-        states = XComs.get_task_states
-        xcom = XComs.xcom_pull
+        states = TaskInstance.get_task_states
+        xcom = TaskInstance.xcom_pull
 
-        def get_task_states(self: XComs, dag_id: str, **which: Any) -> Any:
+        def get_task_states(self: TaskInstance, dag_id: str, **which: Any) -> Any:
             if dag_id == airflow.dag_id:
                 return airflow.get_task_states(dag_id=dag_id, **which)
             return states(self, dag_id, **which)
 
-        def xcom_pull(self: XComs, **which: Any) -> Any:
+        def xcom_pull(self: TaskInstance, **which: Any) -> Any:
             if which.get("dag_id") == airflow.dag_id:
                 return airflow.xcom_pull(**which)
             return xcom(self, **which)
 
-        monkeypatch.setattr(XComs, "get_task_states", get_task_states)
-        monkeypatch.setattr(XComs, "xcom_pull", xcom_pull)
-        monkeypatch.setattr(XComs, "get_dag", lambda _, dag_id: airflow.get_dag(dag_id))
+        monkeypatch.setattr(TaskInstance, "get_task_states", get_task_states)
+        monkeypatch.setattr(TaskInstance, "xcom_pull", xcom_pull)
+        monkeypatch.setattr(TaskInstance, "get_dag", lambda _, dag_id: airflow.get_dag(dag_id))
         monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", airflow, raising=False)
 
     return add
@@ -118,7 +107,7 @@ def test_a_period_is_late_until_it_is_published_and_then_there_is_an_all_clear(
 ) -> None:
     dags = parse("best_users")
 
-    def look(after: timedelta = timedelta(minutes=1)) -> XComs:
+    def look(after: timedelta = timedelta(minutes=1)) -> TaskInstance:
         with time_machine.travel(DUE_AT + after):
             return run_dag(dags["best_users_weekly_alerts"], SCHEDULED, run_id="scheduled__1")
 
@@ -127,7 +116,7 @@ def test_a_period_is_late_until_it_is_published_and_then_there_is_an_all_clear(
     assert looked.states["tell_when_published"] == "up_for_reschedule"
     ((subject, message),) = inbox.take()
     assert subject == "dev: best_users_weekly 2025-03-09 is late"
-    (shown,) = re.findall(r"```text\n(best_users.*?)\n```", PAGE.read_text(), re.DOTALL)
+    (shown,) = re.findall(r"```text\n(best_users.*?)\n```", ALERTS_PAGE.read_text(), re.DOTALL)
     assert message == shown
     look()
     assert inbox.take() == [], "a retry tells nobody twice"
@@ -167,7 +156,7 @@ def test_a_period_that_the_report_does_not_have_is_not_late_whoever_looks_for_it
     """
     dates = f'since="{since}", until={until!r}'
     dags = parse("ended_users", ('since="2025-01-01"', dates))
-    run = run_dag(dags["ended_users_weekly_alerts"], FakeDagRun(DUE_AT))
+    run = run_dag(dags["ended_users_weekly_alerts"], DagRun.manual(DUE_AT))
 
     assert run.values["tell_when_due", "return_value"] is is_late
     expected = []
@@ -184,7 +173,7 @@ def test_a_period_that_a_run_has_skipped_is_not_late(
     run = Airflow(state, {"run_query": state}, dag_id="rare_users_weekly", period=WEEK)
     beside(run)
 
-    def look() -> XComs:
+    def look() -> TaskInstance:
         return run_dag(dags["rare_users_weekly_alerts"], SCHEDULED, run_id=f"scheduled__{state}")
 
     assert look().values["tell_when_due", "return_value"] is (state == "running")
@@ -203,7 +192,7 @@ def test_a_new_or_unpaused_report_has_the_time_that_it_would_have_had(
     dags = parse("new_users")
     now = datetime.now(UTC)
 
-    def look(started: datetime) -> XComs:
+    def look(started: datetime) -> TaskInstance:
         run = replace(SCHEDULED, start_date=started)
         return run_dag(dags["new_users_weekly_alerts"], run)
 
@@ -241,9 +230,7 @@ def test_a_failure_that_airflow_told_nobody_of_is_told_when_the_period_is_due(
         "dag": dag,
         "run_id": RUN_ID,
         "reason": "task_failure",
-        "dag_run": SimpleNamespace(
-            **{**vars(SCHEDULED), "clear_number": 1, "conf": None},
-        ),
+        "dag_run": replace(SCHEDULED, clear_number=1),
     }
     for callback in dag.on_failure_callback:
         callback(context)
@@ -263,9 +250,9 @@ def test_a_late_period_is_told_though_airflow_does_not_say_why(
         raise ConnectionError("the API server is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(XComs, call, refuse)
+        patch.setattr(TaskInstance, call, refuse)
         alerts = dags[f"unknown_users_{call}_weekly_alerts"]
-        xcoms = XComs(alerts.dag_id, "scheduled__1")
+        xcoms = TaskInstance(dag_id=alerts.dag_id, run_id="scheduled__1")
         task, context = prepare(alerts.get_task("tell_when_due"), xcoms, "scheduled__1", SCHEDULED)
         if call == "get_task_states":
             with pytest.raises(AirflowException, match="the API server is away"):
@@ -287,9 +274,10 @@ def test_warnings_of_a_published_period_are_told_once_whether_airflow_calls_or_n
     dag = dags[f"{name}_weekly"]
     published = run_dag(dag, SCHEDULED, run_id="scheduled__1")
     if is_called:
-        run = SimpleNamespace(**{**vars(SCHEDULED), "conf": None})
         for callback in dag.on_success_callback:
-            callback({"dag": dag, "run_id": "scheduled__1", "reason": "success", "dag_run": run})
+            callback(
+                {"dag": dag, "run_id": "scheduled__1", "reason": "success", "dag_run": SCHEDULED}
+            )
     else:
         run_dag(dags[f"{name}_weekly_alerts"], SCHEDULED)
 
@@ -327,26 +315,6 @@ def test_a_mail_has_the_alert_as_html_in_which_no_value_is_a_tag(
     assert len(inbox.take()) == 2, "each notifier is told of both"
 
 
-class Hanging(BaseNotifier):
-    """Does not return before `end` is set."""
-
-    end = Event()
-    calls = 0
-
-    def notify(self, context: Any) -> None:
-        Hanging.calls += 1
-        self.end.wait()
-
-
-class Counting(BaseNotifier):
-    """Counts how often it is called."""
-
-    calls = 0
-
-    def notify(self, context: Any) -> None:
-        Counting.calls += 1
-
-
 def test_a_notifier_that_hangs_keeps_no_other_waiting_and_only_it_is_called_again(
     parse: Callable[..., Dags], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,7 +324,7 @@ def test_a_notifier_that_hangs_keeps_no_other_waiting_and_only_it_is_called_agai
         ("on_late=[team]", "on_late=[Hanging(), Counting()]"),
     )
     alerts = dags["hanging_users_weekly_alerts"]
-    xcoms = XComs(alerts.dag_id, "scheduled__1")
+    xcoms = TaskInstance(dag_id=alerts.dag_id, run_id="scheduled__1")
 
     def look() -> Any:
         task, context = prepare(alerts.get_task("tell_when_due"), xcoms, "scheduled__1", SCHEDULED)

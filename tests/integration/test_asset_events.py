@@ -1,10 +1,9 @@
-"""The DAGs of the docs that start when a report is published,
+"""The DAGs of docs/how-to/start-a-dag.md, which start when a report is published,
 in a metadata database as Airflow fills it.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,24 +29,13 @@ from airflow.utils.session import create_session
 from sqlalchemy import select, update
 
 from athena_reports import monthly, weekly
-from tests.fixtures.reports import DAGS
+from tests.support.examples import consumers_dag_file
+from tests.support.reports import DAGS
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "how-to" / "start-a-dag.md"
 WEEKLY, PERIODS = "top_users_weekly", "top_users_weekly_periods"
-
-
-def consumers() -> str:
-    """The example of the page, for the report of the tests."""
-    (block,) = (
-        each
-        for each in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-        if "MONTHS" in each
-    )
-    return str(block).replace("user_ranking", "top_users")
 
 
 @pytest.fixture
@@ -66,7 +54,7 @@ def session(dags_folder: Path) -> Iterator[Session]:
 
 def parse(names: Sequence[str], folder: Path, session: Session) -> None:
     """Store the DAGs of each file in turn, as the DAG processor does."""
-    (folder / "consumers.py").write_text(consumers())
+    (folder / "consumers.py").write_text(consumers_dag_file())
     shutil.copy(DAGS / "top_users.py", folder)
     for name in names:
         bag = DagBag(folder / f"{name}.py", bundle_path=folder, bundle_name="dags")

@@ -18,7 +18,7 @@ from athena_reports.maintenance.dags import build_reconciler
 from athena_reports.queries.lease import LIFETIME
 from athena_reports.queries.ownership import AuthorMarker
 from local_aws.faults import Faults, Hold, Refuse
-from tests.flown import Flown, interrupt
+from tests.support.flown import Flown, interrupt
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 SQL = "The miles of each carrier"

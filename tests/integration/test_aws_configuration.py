@@ -14,13 +14,18 @@ from athena_reports import AthenaWaitSensor, RetentionPolicy
 from athena_reports.maintenance.cleanup import clean_up_bucket
 from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 from athena_reports.settings import settings
-from tests.integration.runner import XComs, execute, load_dags, prepare
+from tests.support.airflow_run import TaskInstance
+from tests.support.dag_files import load_dags
+from tests.support.task_runner import execute, prepare
 
 
 def run_query(dags_folder: Path) -> Any:
     dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
     task, context = prepare(
-        dag.get_task("run_query"), XComs(dag.dag_id), "run-1", params={"period": "2025-03-09"}
+        dag.get_task("run_query"),
+        TaskInstance(dag_id=dag.dag_id),
+        "run-1",
+        params={"period": "2025-03-09"},
     )
     return execute(task, context)
 
@@ -28,14 +33,14 @@ def run_query(dags_folder: Path) -> Any:
 def wait_for_query(_: Path) -> Any:
     with DAG("by_hand", schedule=None):
         sensor = AthenaWaitSensor(task_id="wait_for_query", query_execution_id="q-1")
-    task, context = prepare(sensor, XComs("by_hand"), "run-1")
+    task, context = prepare(sensor, TaskInstance(dag_id="by_hand"), "run-1")
     return execute(task, context)
 
 
 def reconcile(_: Path) -> Any:
     with DAG("by_hand", schedule=None):
         operator = AthenaReconcileOperator(task_id="stop", workgroup="dev", environment="dev")
-    task, context = prepare(operator, XComs("by_hand"), "run-1")
+    task, context = prepare(operator, TaskInstance(dag_id="by_hand"), "run-1")
     return execute(task, context)
 
 

@@ -15,8 +15,10 @@ from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
 from athena_reports.queries.prices import price_usd
 from athena_reports.settings import settings
-from tests.integration.runner import XComs, execute, load_dags, prepare, run_dag
-from tests.shell import Shell
+from tests.support.airflow_run import TaskInstance
+from tests.support.dag_files import load_dags
+from tests.support.shell import Shell
+from tests.support.task_runner import execute, prepare, run_dag
 
 SQL = """SELECT carrier, COUNT(*) AS flights FROM flights
 WHERE {{ period.partitions("dt") }} AND carrier LIKE {{ params.like }}
@@ -47,10 +49,15 @@ def declared(sql_folder: Path, name: str, like: str = "%", **fields: Any) -> Dec
     return DeclaredReport(build_dag(report, monthly("America/New_York")))
 
 
+def query_ids(services: Services) -> list[str]:
+    """Every query of the workgroup, also those of other tests that still run."""
+    pages = services.athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
+    return [id for page in pages for id in page["QueryExecutionIds"]]
+
+
 def athena_lists(services: Services) -> dict[str, int]:
     """The bytes that each successful query of the workgroup scanned, by its id."""
-    pages = services.athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
-    ids = [id for page in pages for id in page["QueryExecutionIds"]]
+    ids = query_ids(services)
     found = {}
     for start in range(0, len(ids), 50):
         some = services.athena.batch_get_query_execution(QueryExecutionIds=ids[start : start + 50])
@@ -66,7 +73,7 @@ def test_costs_are_those_of_the_queries_that_athena_lists(
 ) -> None:
     paid: dict[str, dict[str, int]] = {}
     for name, outputs in (("costs_a", ("parquet",)), ("costs_b", ("csv",))):
-        before = athena_lists(services)
+        before = query_ids(services)
         for like in ("U%", "%", "%", "D%"):  # the first version, another, the same again, another
             run_dag(declared(sql_folder, name, like=like, outputs=outputs).dag, period="2013-02")
         if name == "costs_a":
@@ -103,8 +110,8 @@ def test_a_query_whose_transform_was_changed_and_cleared_alone_is_counted_once(
     (sql_folder / "costs.sql").write_text(SQL)
     file, xcoms, before = (
         tmp_path / "transformed.py",
-        XComs("costs_transformed_monthly"),
-        athena_lists(services),
+        TaskInstance(dag_id="costs_transformed_monthly"),
+        query_ids(services),
     )
     runs = [
         (2, ["run_query", "wait_for_query", "transform", "publish"]),

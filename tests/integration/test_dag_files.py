@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from airflow_local.services import Services
-from tests.fixtures.reports import DAGS
-from tests.shell import Shell
+from tests.support.reports import DAGS
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 BROKEN = {

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from airflow_local.services import Services
 from athena_reports.authors.table_uses import table_uses
-from tests.flown import Flown
-from tests.shell import Shell
+from tests.support.flown import Flown
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 FILTER = "(dt IN ('2013-03-13'))"

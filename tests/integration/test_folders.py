@@ -17,9 +17,11 @@ from airflow.sdk import DAG
 from airflow_local.services import Services
 from athena_reports import RetentionPolicy, build_cleanup
 from athena_reports.settings import settings
-from tests.integration.runner import load_dags, manifest_of, run_dag
-from tests.integration.test_max_scan import executions
-from tests.shell import Shell
+from tests.support.dag_files import load_dags
+from tests.support.local_athena import count_queries
+from tests.support.published import manifest_of
+from tests.support.shell import Shell
+from tests.support.task_runner import run_dag
 
 REPORT = """
 from airflow.sdk import DAG
@@ -136,10 +138,10 @@ class Shared:
 
     def refused(self, dag: DAG, period: str) -> str:
         """Run a DAG that pays no query and changes nothing, and return why."""
-        objects, queries = self.objects(), executions(self.services)
+        objects, queries = self.objects(), count_queries(self.services)
         with pytest.raises(AirflowFailException) as refused:
             run_dag(dag, period=period)
-        assert executions(self.services) == queries
+        assert count_queries(self.services) == queries
         assert self.objects() == objects
         return str(refused.value)
 
@@ -277,7 +279,7 @@ def test_a_preview_is_refused_in_the_words_of_the_run_and_still_shown(
         shared.services.s3.delete_object(Bucket=shared.bucket, Key=manifest)
     message = shared.refused(shared.dag("stg"), SECOND)
     assert ("Nothing is published there yet" in message) is not is_published
-    queries = executions(shared.services)
+    queries = count_queries(shared.services)
 
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
     assert shell.json("preview", "plays", SECOND)["refused"] == message
@@ -285,7 +287,7 @@ def test_a_preview_is_refused_in_the_words_of_the_run_and_still_shown(
     assert (code, problem.strip()) == (1, message)
     assert "Nothing was run. A run of this period would be refused." in shell.output
     assert "AS plays" in shell.output
-    assert executions(shared.services) == queries
+    assert count_queries(shared.services) == queries
 
 
 @pytest.mark.parametrize("name", ["calendar.json", f"{FIRST}/manifest.json", "latest.json"])

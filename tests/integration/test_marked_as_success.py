@@ -13,13 +13,16 @@ from airflow.sdk import DAG
 
 from airflow_local.services import Services
 from athena_reports import AthenaWaitSensor
-from tests.integration.runner import FakeDagRun, XComs, execute, load_dags, manifest_of, prepare
+from tests.support.airflow_run import DagRun, TaskInstance
+from tests.support.dag_files import load_dags
+from tests.support.published import manifest_of
+from tests.support.task_runner import execute, prepare
 
 pytestmark = pytest.mark.usefixtures("plays_lake")
-RUN = FakeDagRun(datetime.now(UTC))
+RUN = DagRun.manual(datetime.now(UTC))
 
 
-def run_tasks(dag: DAG, xcoms: XComs, names: Sequence[str]) -> None:
+def run_tasks(dag: DAG, xcoms: TaskInstance, names: Sequence[str]) -> None:
     for name in names:
         task, context = prepare(dag.get_task(name), xcoms, "run-1", RUN, {"period": "2025-03-09"})
         xcoms.xcom_push("return_value", execute(task, context))
@@ -39,7 +42,7 @@ def test_the_next_task_fails_for_good_and_says_what_to_clear(
 ) -> None:
     dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
     names = [task.task_id for task in dag.topological_sort()]
-    xcoms = XComs(dag.dag_id)
+    xcoms = TaskInstance(dag_id=dag.dag_id)
     run_tasks(dag, xcoms, done)
     with pytest.raises(AirflowFailException) as caught:
         run_tasks(dag, xcoms, [fails])
@@ -68,7 +71,7 @@ def test_a_wait_in_a_dag_of_ones_own_calls_nothing_without_a_query(
         sensor = AthenaWaitSensor(
             task_id="wait_for_query", query_execution_id=missing, deferrable=deferrable
         )
-    task, context = prepare(sensor, XComs("by_hand"), "run-1")
+    task, context = prepare(sensor, TaskInstance(dag_id="by_hand"), "run-1")
     with pytest.raises(
         AirflowFailException, match=r"^by_hand: .*marked as success, clear run_query"
     ):

@@ -12,8 +12,11 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_local.services import Services
 from demo.plays import PlaysSpec
-from tests.integration.runner import load_dags, manifest_of, run_dag
-from tests.shell import Shell
+from tests.support.dag_files import load_dags
+from tests.support.local_athena import count_queries
+from tests.support.published import manifest_of
+from tests.support.shell import Shell
+from tests.support.task_runner import run_dag
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 REPORT = """
@@ -39,11 +42,6 @@ def report(name: str, most: str, first_day: str = "sunday") -> str:
     return REPORT.format(most=most, name=name, first_day=first_day)
 
 
-def executions(services: Services) -> int:
-    pages = services.athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
-    return sum(len(page["QueryExecutionIds"]) for page in pages)
-
-
 def test_the_first_period_is_published_and_a_larger_one_is_refused_before_it_is_paid(
     services: Services, plays_lake: PlaysSpec, sql_folder: Path, tmp_path: Path
 ) -> None:
@@ -51,19 +49,19 @@ def test_the_first_period_is_published_and_a_larger_one_is_refused_before_it_is_
     (tmp_path / "limited.py").write_text(report("limited", "1 kB"))
     dag = load_dags(tmp_path / "limited.py")["limited_weekly"]
     first = manifest_of(services.s3, run_dag(dag, period="2025-06-08"))
-    scanned, before = first["query"]["scanned_bytes"], executions(services)
+    scanned, before = first["query"]["scanned_bytes"], count_queries(services)
     assert scanned > 1000
 
     with pytest.raises(AirflowFailException) as refused:
         run_dag(dag, period="2025-06-15")
-    assert executions(services) == before
+    assert count_queries(services) == before
     assert f"would scan about {scanned:,} bytes (median of 2025-06-08); max_scan is 1,000" in str(
         refused.value
     )
 
     (tmp_path / "limited.py").write_text(report("limited", f"{scanned} B"))
     run_dag(load_dags(tmp_path / "limited.py")["limited_weekly"], period="2025-06-15")
-    assert executions(services) == before + 1
+    assert count_queries(services) == before + 1
 
 
 Declare = Callable[[str, str], Path]
@@ -104,7 +102,7 @@ def test_a_preview_is_refused_as_its_run_is_and_still_shown(
 ) -> None:
     file = declare("previewed", "1 kB")
     scanned = publish(services, file, "2025-06-08")
-    before = executions(services)
+    before = count_queries(services)
     with pytest.raises(AirflowFailException) as refused:
         run_dag(load_dags(file)["previewed_weekly"], period="2025-06-15")
 
@@ -124,7 +122,7 @@ def test_a_preview_is_refused_as_its_run_is_and_still_shown(
 
     shown = shell.json("preview", "previewed", "2025-06-15")
     assert shown["refused"] == str(refused.value)
-    assert executions(services) == before
+    assert count_queries(services) == before
 
 
 def test_a_preview_within_the_limit_is_paid_once(
@@ -132,24 +130,24 @@ def test_a_preview_within_the_limit_is_paid_once(
 ) -> None:
     scanned = publish(services, declare("previewed_within", "1 kB"), "2025-06-08")
     declare("previewed_within", f"{scanned} B")
-    before = executions(services)
+    before = count_queries(services)
 
     shown = shell.json("preview", "previewed_within", "2025-06-15", "--run")
     assert shown["trial"]["rows"] > 0
     assert shown["refused"] == ""
-    assert executions(services) == before + 1
+    assert count_queries(services) == before + 1
 
 
 def test_before_the_first_publication_a_preview_is_paid_as_a_run_is(
     shell: Shell, services: Services, declare: Declare
 ) -> None:
     declare("previewed_first", "1 kB")
-    before = executions(services)
+    before = count_queries(services)
 
     code, printed = shell("preview", "previewed_first", "2025-06-08", "--run")
     assert code == 0
     assert re.search("max_scan +1.0 kB, not checked", printed)
-    assert executions(services) == before + 1
+    assert count_queries(services) == before + 1
 
 
 def test_a_plan_is_refused_before_any_of_its_periods_is_paid(
@@ -157,7 +155,7 @@ def test_a_plan_is_refused_before_any_of_its_periods_is_paid(
 ) -> None:
     file = declare("planned", "1 GB")
     scanned = max(publish(services, file, period) for period in ("2025-06-08", "2025-06-15"))
-    before = executions(services)
+    before = count_queries(services)
 
     declare("planned", "1 kB")
     code, problem = shell("plan", "planned", "--yes")
@@ -165,11 +163,11 @@ def test_a_plan_is_refused_before_any_of_its_periods_is_paid(
     assert "planned_weekly, period 2025-06-08" in problem
     assert "max_scan is 1,000. No query was started." in problem
     assert shell.output == ""
-    assert executions(services) == before
+    assert count_queries(services) == before
 
     declare("planned", f"{scanned} B")
     assert shell("plan", "planned", "--yes")[0] == 0
-    assert executions(services) == before + 2
+    assert count_queries(services) == before + 2
 
 
 def test_weeks_that_were_published_before_first_day_was_changed_are_left_out(
@@ -190,10 +188,10 @@ def test_weeks_that_were_published_before_first_day_was_changed_are_left_out(
     dag = load_dags(file)["moved_weekly"]
     unknown = shell.json("preview", "moved", "2025-06-09")["estimate"]
     assert "no period is published yet" in unknown["basis"]
-    before = executions(services)
+    before = count_queries(services)
     with pytest.raises(AirflowFailException, match="this report has weeks from Monday"):
         run_dag(dag, period="2025-06-09")
-    assert executions(services) == before
+    assert count_queries(services) == before
 
     # A release without calendars published both kinds of week into one folder.
     bucket = {"Bucket": "athena-report-dev"}
@@ -212,7 +210,7 @@ def test_weeks_that_were_published_before_first_day_was_changed_are_left_out(
         if "/2025-06-08/" in key:
             services.s3.put_object(**bucket, Key=key, Body=body)
 
-    scanned, before = first["query"]["scanned_bytes"], executions(services)
+    scanned, before = first["query"]["scanned_bytes"], count_queries(services)
     with pytest.raises(
         AirflowFailException,
         match=rf"{scanned:,} bytes \(median of 2025-06-09\); max_scan is 1,000",
@@ -220,7 +218,7 @@ def test_weeks_that_were_published_before_first_day_was_changed_are_left_out(
         run_dag(dag, period="2025-06-16")
     seen = shell.json("preview", "moved", "2025-06-16")["estimate"]
     assert (seen["bytes"], seen["basis"]) == (scanned, "median of 2025-06-09")
-    assert executions(services) == before
+    assert count_queries(services) == before
 
     file.write_text(report("moved", f"{scanned} B", "monday"))
     (planned,) = shell.json("plan", "moved", "--yes")["periods"]

@@ -9,8 +9,8 @@ import pytest
 from airflow_local.services import Services
 from report_rules import dag_rules, sql_rules
 from report_rules.dag_rules import Repository
-from tests.copied import ROOT
-from tests.shell import Shell
+from tests.support.paths import ROOT
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 FILES = {

@@ -42,13 +42,15 @@ from athena_reports.settings import settings
 from demo import flights, lake
 from demo.plays import PlaysSpec
 from local_aws.faults import Faults, Hold, SlowDown
-from tests.fixtures import reports
-from tests.integration.runner import FakeDagRun, XComs, load_dags, manifest_of, prepare, run_dag
 from tests.integration.scenarios import QUICK
-from tests.integration.test_alerts import example
-from tests.library.steps.tasks import kill
-from tests.parsed import parse_dags
-from tests.stacks import Stack, create_stack, kept_parameters, secrets_backend
+from tests.support import reports
+from tests.support.airflow_run import DagRun, TaskInstance
+from tests.support.dag_files import load_dags, parse_dags
+from tests.support.examples import alerts_dag_file
+from tests.support.published import manifest_of
+from tests.support.stacks import Stack, create_stack, kept_parameters, secrets_backend
+from tests.support.task_runner import prepare, run_dag
+from tests.support.triggers import kill
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DAGS = [*reports.DAGS.glob("*.py"), REPOSITORY / "dags" / "athena_reports_maintenance.py"]
@@ -229,9 +231,7 @@ class Everything:
         dag = self.dag("top_users_weekly")
         for week in ("2025-02-09", "2025-02-16"):
             period = dag.timetable.cadence.period(week)
-            run_dag(
-                dag, FakeDagRun(datetime.now(UTC), "backfill", period.start_utc, period.end_utc)
-            )
+            run_dag(dag, DagRun("backfill", datetime.now(UTC), period.start_utc, period.end_utc))
         dag.get_task("run_query").sql_params["top"] = 5
         assert len(manifest_of(self.s3, run_dag(dag, period=WEEK))["earlier_versions"]) == 1
 
@@ -250,9 +250,10 @@ class Everything:
             wait.on_kill()
         with self.held():
             self.submit(dag)
-            self.patch.setattr(XComs, "get_dr_count", lambda *_, **__: 0, raising=False)
             task, context = prepare(
-                reconciler.get_task("stop_unwanted_queries"), XComs(reconciler.dag_id), "run"
+                reconciler.get_task("stop_unwanted_queries"),
+                TaskInstance(dag_id=reconciler.dag_id),
+                "run",
             )
             task.grace = timedelta(0)
             assert len(task.execute(context)) == 1
@@ -260,7 +261,7 @@ class Everything:
     def find_restatements(self) -> None:
         dag = self.dag("athena_reports_restatement")
         task, context = prepare(
-            dag.get_task("find"), XComs(dag.dag_id), "run", params={"stale": True}
+            dag.get_task("find"), TaskInstance(dag_id=dag.dag_id), "run", params={"stale": True}
         )
         task.execute(context)
 
@@ -313,10 +314,12 @@ class Everything:
         _, arguments = secrets_backend(ENVIRONMENT)
         assert SecretsManagerBackend(**arguments).get_conn_value("warehouse") is None
         file = self.folder / "told.py"
-        file.write_text(re.sub('arn:aws:sns:[^"]+', self.stack.outputs["AlertTopicArn"], example()))
+        file.write_text(
+            re.sub('arn:aws:sns:[^"]+', self.stack.outputs["AlertTopicArn"], alerts_dag_file())
+        )
         late = run_dag(
             parse_dags(file)["best_users_weekly_alerts"],
-            FakeDagRun(datetime(2025, 3, 20, tzinfo=UTC)),
+            DagRun.manual(datetime(2025, 3, 20, tzinfo=UTC)),
         )
         assert late.values["tell_when_due", "return_value"] is True
 
@@ -333,7 +336,10 @@ class Everything:
     def submit(self, dag: DAG) -> tuple[Any, tuple[Any, dict[str, Any]]]:
         """Submits a query; gives the task that did, and the one that would wait."""
         ready = partial(
-            prepare, xcoms=XComs(dag.dag_id), run_id=f"run-{uuid4()}", params={"period": WEEK}
+            prepare,
+            xcoms=TaskInstance(dag_id=dag.dag_id),
+            run_id=f"run-{uuid4()}",
+            params={"period": WEEK},
         )
         query, context = ready(dag.get_task("run_query"))
         context["ti"].xcom_push("return_value", query.execute(context))

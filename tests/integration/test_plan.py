@@ -16,8 +16,10 @@ from airflow_local.services import Services
 from athena_reports.authors import plan as planning
 from athena_reports.authors.report_files import DeclaredReport, declared_reports, find_report
 from athena_reports.authors.trial import Aws
-from tests.fixtures.reports import SQL
-from tests.integration.runner import load_dags, manifest_of, object_of, run_dag
+from tests.support.dag_files import load_dags
+from tests.support.published import manifest_of, object_of
+from tests.support.reports import SQL
+from tests.support.task_runner import run_dag
 
 SOURCE = SQL / "carriers.sql"
 MONTHS = [f"2013-{month:02}" for month in range(1, 13)]

@@ -22,11 +22,11 @@ from pydantic import TypeAdapter
 
 from athena_reports.authors.report_files import declared_reports, find_report
 from athena_reports.queries.ownership import AuthorMarker, Submission
-from tests.fixtures.reports import carriers
-from tests.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, WEEKS, Flown, interrupt
-from tests.integration.runner import load_dags
-from tests.rest_api import TOKEN, RestApi, Unanswered, rest_api
-from tests.shell import Shell
+from tests.support.dag_files import load_dags
+from tests.support.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, WEEKS, Flown, interrupt
+from tests.support.reports import carriers
+from tests.support.rest_api import TOKEN, RestApi, Unanswered, rest_api
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 DETAILS = f"GET /api/v2/dags/{DAG_ID}/details"
@@ -134,7 +134,9 @@ def test_a_closed_standard_input_is_a_no(flown: Flown) -> None:
     assert flown.queries().keys() == before
 
 
-def test_a_yes_pays_one_query_for_each_period_and_nothing_is_restated_unasked(flown: Flown) -> None:
+def test_a_yes_pays_one_query_for_each_period_and_nothing_is_restated_by_itself(
+    flown: Flown,
+) -> None:
     """And after the second yes the published SQL of the one that changes."""
     before = set(flown.queries())
     published = sql_of(EDITED_WEEK)
@@ -162,7 +164,7 @@ def test_an_applied_plan_restates_the_period_that_changes_alone(
     assert f"{DAG_ID} restates {EDITED_WEEK} in run plan__{EDITED_WEEK}__v2-" in done.stderr
 
 
-def test_with_yes_the_last_periods_are_paid_unasked_and_told_as_json(
+def test_with_yes_the_last_periods_are_paid_without_a_question_and_told_as_json(
     shell: Shell, flown: Flown
 ) -> None:
     published = sql_of(EDITED_WEEK)

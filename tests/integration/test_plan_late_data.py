@@ -12,9 +12,9 @@ import pytest
 
 from athena_reports.aws.s3 import S3, S3Error
 from local_aws.faults import End, Fault, Faults, Refuse
-from tests.fixtures.reports import carriers
-from tests.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, Flown
-from tests.shell import Shell
+from tests.support.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, Flown
+from tests.support.reports import carriers
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 LATE_DAY = "2013-03-15"  # of the same week as the edited one

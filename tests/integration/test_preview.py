@@ -9,8 +9,10 @@ import pytest
 from airflow_local.services import Services
 from demo.plays import PlaysSpec
 from local_aws.faults import End, Faults
-from tests.integration.runner import load_dags, manifest_of, rows_of, run_dag
-from tests.shell import Shell
+from tests.support.dag_files import load_dags
+from tests.support.published import manifest_of, rows_of
+from tests.support.shell import Shell
+from tests.support.task_runner import run_dag
 
 MONTH = "2025-05"
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output

@@ -20,7 +20,9 @@ from airflow_local.services import Services
 from athena_reports import Column, Input, Report, build_dag, checks, monthly, transforms
 from athena_reports.maintenance.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.settings import settings
-from tests.integration.runner import XComs, manifest_of, object_of, rows_of, run_dag
+from tests.support.airflow_run import TaskInstance
+from tests.support.published import manifest_of, object_of, rows_of
+from tests.support.task_runner import run_dag
 
 pytestmark = pytest.mark.usefixtures("flights_lake")
 
@@ -33,7 +35,7 @@ GROUP BY carrier
 """
 ORDERED = SQL + "ORDER BY carrier\n"
 
-RunReport = Callable[..., XComs]
+RunReport = Callable[..., TaskInstance]
 _names: Iterator[int] = iter(range(1000))
 
 
@@ -42,7 +44,9 @@ def run_report(services: Services, sql_folder: Path) -> RunReport:
     """Runs a report of its own name for a month, by every step."""
     name = f"flights_{next(_names)}"
 
-    def run(sql: str = ORDERED, period: str = "2013-02", like: str = "%", **fields: Any) -> XComs:
+    def run(
+        sql: str = ORDERED, period: str = "2013-02", like: str = "%", **fields: Any
+    ) -> TaskInstance:
         (sql_folder / "flights.sql").write_text(sql)
         settings.cache_clear()
         report = Report(

@@ -28,16 +28,8 @@ from athena_reports.periods.calendar import weekly
 from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
-from tests.library.publication.publishing import (
-    EARLY,
-    LATE,
-    PLAYS,
-    assert_followed,
-    facts,
-    partitions_of,
-    read_complete,
-    upload,
-)
+from tests.support.published import assert_followed, partitions_of, read_complete
+from tests.support.publishing import EARLY, LATE, PLAYS, facts, upload
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

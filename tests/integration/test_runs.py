@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
-import urllib.request
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,26 +14,16 @@ from airflow.sdk import DAG
 from airflow_local.services import Services
 from athena_reports import AthenaSubmitOperator
 from demo.lake import seed_flights
-from tests.fixtures.reports import WEEK_COLUMNS, carriers
-from tests.integration.runner import (
-    FakeDagRun,
-    column_bytes,
-    load_dags,
-    manifest_of,
-    object_of,
-    rows_of,
-    run_dag,
-)
+from tests.support.airflow_run import DagRun
+from tests.support.dag_files import load_dags
+from tests.support.local_athena import column_bytes, facts_of_query
+from tests.support.published import manifest_of, object_of, rows_of
+from tests.support.reports import WEEK_COLUMNS, carriers
+from tests.support.task_runner import run_dag
 
 WEEK_OF_NEW_YORK = [
     dt.datetime(2013, 3, day, tzinfo=ZoneInfo("America/New_York")) for day in (4, 11)
 ]
-
-
-def inspect(services: Services, query_execution_id: str) -> dict[str, Any]:
-    url = f"{services.endpoint_url}/_local/athena/executions/{query_execution_id}"
-    with urllib.request.urlopen(url) as response:
-        return json.load(response)
 
 
 @pytest.mark.usefixtures("plays_lake")
@@ -48,7 +35,7 @@ def test_a_week_reads_exactly_the_partitions_of_its_two_weeks(
     # The two Tokyo weeks run from 2025-03-01 15:00 to 2025-03-15 15:00 UTC;
     # events land up to a day later.
     expected = {(dt.date(2025, 3, 1) + dt.timedelta(days=n)).isoformat() for n in range(16)}
-    facts = inspect(services, xcoms.values["run_query", "return_value"])
+    facts = facts_of_query(services, xcoms.values["run_query", "return_value"])
     (scan,) = facts["scans"]
     assert {partition["dt"] for partition in scan["partitions"]} == expected
     assert xcoms.values["wait_for_query", "return_value"]["scanned_bytes"] == sum(
@@ -181,7 +168,7 @@ def test_the_macros_give_any_dag_its_period(services: Services) -> None:
         AthenaSubmitOperator(
             task_id="run_query", query=code("sql"), database="database_dev", workgroup="dev"
         )
-    run = FakeDagRun(dt.datetime(2013, 7, 3, tzinfo=dt.UTC))
+    run = DagRun.manual(dt.datetime(2013, 7, 3, tzinfo=dt.UTC))
     xcoms = run_dag(dag, run, period="2013-03-04")
     query = services.athena.get_query_execution(
         QueryExecutionId=xcoms.values["run_query", "return_value"]

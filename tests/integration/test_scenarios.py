@@ -60,7 +60,7 @@ from tests.integration.scenarios import (
     submit,
     wait,
 )
-from tests.library.steps.tasks import StateStore
+from tests.support.airflow_run import StateStore
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient

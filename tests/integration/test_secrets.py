@@ -16,8 +16,11 @@ from airflow.providers.amazon.aws.hooks.sts import StsHook
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_local.services import Services
-from tests.integration.runner import XComs, load_dags, manifest_of, run_dag
-from tests.stacks import secrets_backend
+from tests.support.airflow_run import TaskInstance
+from tests.support.dag_files import load_dags
+from tests.support.published import manifest_of
+from tests.support.stacks import secrets_backend
+from tests.support.task_runner import run_dag
 
 BACKEND, KWARGS = secrets_backend("dev")
 PREFIX = "airflow/dev/connections"
@@ -43,7 +46,7 @@ def backend(secrets_manager: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return secrets_manager
 
 
-def report(dags_folder: Path) -> XComs:
+def report(dags_folder: Path) -> TaskInstance:
     dag = load_dags(dags_folder / "carriers.py")["carriers_monthly"]
     return run_dag(dag, period="2013-02")
 

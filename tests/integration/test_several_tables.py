@@ -22,9 +22,12 @@ import pytest
 from airflow_local.services import Services
 from athena_reports.publication.glue_table import parquet_descriptor
 from athena_reports.settings import settings
-from tests.copied import ROOT, files_of
-from tests.integration.runner import load_dags, manifest_of, rows_of, run_dag
-from tests.shell import Shell
+from tests.support.code_blocks import files_of
+from tests.support.dag_files import load_dags
+from tests.support.paths import ROOT
+from tests.support.published import manifest_of, rows_of
+from tests.support.shell import Shell
+from tests.support.task_runner import run_dag
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 PAGE = ROOT / "docs" / "how-to" / "several-tables.md"

@@ -13,9 +13,11 @@ import pytest
 
 from airflow_local.services import Services
 from athena_reports.settings import settings
-from tests.fixtures.reports import carriers
-from tests.integration.runner import load_dags, manifest_of, rows_of, run_dag
-from tests.stacks import Stack, create_stack, kept_parameters
+from tests.support.dag_files import load_dags
+from tests.support.published import manifest_of, rows_of
+from tests.support.reports import carriers
+from tests.support.stacks import Stack, create_stack, kept_parameters
+from tests.support.task_runner import run_dag
 
 NEW_YORK = ZoneInfo("America/New_York")
 OWN_ENVIRONMENT = "stacked"

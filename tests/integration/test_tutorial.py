@@ -19,9 +19,12 @@ import pytest
 from airflow_local.client import all_finished
 from airflow_local.services import Services
 from demo.flights import read_flights
-from tests.copied import ROOT, SHELL, USING, airflow_up, copy_repository, files_of, make
-from tests.integration.runner import load_dags, run_dag
-from tests.integrity.blocks import blocks_of, commands_of, run_sql
+from tests.support.code_blocks import blocks_of, commands_of, files_of
+from tests.support.dag_files import load_dags
+from tests.support.local_athena import run_sql
+from tests.support.paths import ROOT
+from tests.support.repository_copy import SHELL, USING, airflow_up, copy_repository, make
+from tests.support.task_runner import run_dag
 
 PAGE = ROOT / "docs" / "tutorial.md"
 NEW_YORK = ZoneInfo("America/New_York")

@@ -18,8 +18,11 @@ from airflow.sdk import DAG
 from airflow_local.services import Services
 from athena_reports.queries import submission
 from local_aws.faults import Drop, Fault, Faults, ForgetToken, Refuse, Throttle, ThrottleGlue
-from tests.fixtures.reports import carriers
-from tests.integration.runner import XComs, execute, load_dags, manifest_of, prepare, rows_of
+from tests.support.airflow_run import TaskInstance
+from tests.support.dag_files import load_dags
+from tests.support.published import manifest_of, rows_of
+from tests.support.reports import carriers
+from tests.support.task_runner import execute, prepare
 
 WEEK = [dt.datetime(2013, 3, day, tzinfo=ZoneInfo("America/New_York")) for day in (4, 11)]
 pytestmark = pytest.mark.usefixtures("flights_lake")
@@ -49,7 +52,7 @@ class Run:
     """A run of the carriers of a week, whose tasks a test starts one by one."""
 
     def __init__(self, services: Services, dag: DAG) -> None:
-        self.services, self.dag, self.xcoms = services, dag, XComs(dag.dag_id)
+        self.services, self.dag, self.xcoms = services, dag, TaskInstance(dag_id=dag.dag_id)
 
     def start(self, task_id: str) -> None:
         """A try of a task, to its end."""

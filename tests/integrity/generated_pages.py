@@ -50,7 +50,7 @@ This page is generated from the template:
   a current object of a report there; who was told of alerts is kept for 90 days.
   Objects of `QueryResultsBucket` expire after `QueryResultsDays`.
   `MwaaBucket` keeps ten earlier versions of each file, and others for a year. `AccessLogsBucket`
-  has the access logs of the other three for 90 days. Broken uploads go after a week.
+  has the access logs of the other three for 90 days. Unfinished uploads are removed after a week.
 - **Queries.** `Workgroup` enforces output location, encryption and scan cutoff,
   and publishes metrics.
 - **Tables.** `ReportDatabase` holds the published tables.

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.copied import ROOT, airflow_up, copy_repository, files_of, make
-from tests.integrity.blocks import blocks_of, commands_of
+from tests.support.code_blocks import blocks_of, commands_of, files_of
+from tests.support.paths import ROOT
+from tests.support.repository_copy import airflow_up, copy_repository, make
 
 pytestmark = pytest.mark.ci
 README = ROOT / "README.md"

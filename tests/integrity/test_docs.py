@@ -19,8 +19,12 @@ from athena_reports import weekly
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.transforms import apply
 from athena_reports.settings import settings
-from tests.integration.runner import load_dags, run_dag
-from tests.integrity.blocks import ROOT, Block, blocks_of, check_console, run_python, run_sql
+from tests.integrity.console import check_console, run_python
+from tests.support.code_blocks import Block, blocks_of
+from tests.support.dag_files import load_dags
+from tests.support.local_athena import run_sql
+from tests.support.paths import ROOT
+from tests.support.task_runner import run_dag
 
 PAGES = sorted(
     [

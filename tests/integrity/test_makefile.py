@@ -46,7 +46,7 @@ def test_one_from_the_shell_is_refused() -> None:
     assert "DRY_RUN is '1', from the environment" in refused.stderr
 
 
-# What pays, or overwrites what a case expects, and the option that makes it do so unasked.
+# What pays, or overwrites what a case expects, and the option that makes it do so and not ask.
 SAID = {"RUN": ("preview", "--run"), "YES": ("plan", "--yes"), "ACCEPT": ("test", "--accept")}
 TARGETS = {"RUN": "preview", "YES": "plan", "ACCEPT": "cases"}
 

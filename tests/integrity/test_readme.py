@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integrity.blocks import MAKEFILE, ROOT, Block, blocks_of
+from tests.integrity.console import MAKEFILE
+from tests.support.code_blocks import Block, blocks_of
+from tests.support.paths import ROOT
 
 README, JAPANESE = ROOT / "README.md", ROOT / "README.ja.md"
 PAGES = [

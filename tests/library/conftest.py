@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,16 +11,16 @@ import pytest
 from athena_reports import Report
 from athena_reports.aws.s3 import S3
 from athena_reports.publication.glue_table import Table
-from tests.library.publication.publishing import Place, week
-from tests.simulation.clock import VirtualClock, virtual_clock
-from tests.simulation.memory_athena import MemoryAthena, serve
+from tests.support.declared import MakeReport
+from tests.support.memory_athena import MemoryAthena, serve
+from tests.support.publishing import Place, week
+from tests.support.virtual_clock import VirtualClock, virtual_clock
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
     from mypy_boto3_s3 import S3Client
 
 _databases = count(1)
-MakeReport = Callable[..., Report]
 
 
 @pytest.fixture(scope="session")

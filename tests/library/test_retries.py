@@ -1,4 +1,4 @@
-"""No error of this package that a retry cannot mend is left to Airflow's retries,
+"""No error of this package that a retry cannot correct is left to Airflow's retries,
 whichever task meets it.
 """
 
@@ -21,7 +21,9 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.manifest import Version
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.steps.transform import PreparedVersion
-from tests.library.steps.tasks import SUBMITTED, TOKYO_WEEK, context
+from tests.support.airflow_run import context
+from tests.support.calendars import WEEKS
+from tests.support.tasks import SUBMITTED
 
 QUERY = QueryExecution(id="q-1", submitted_at="2025-06-16T00:00:00.000+00:00", statement="SELECT")
 PREPARED = PreparedVersion(
@@ -42,7 +44,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 
 def dags() -> list[DAG]:
     plays = Report(name="plays", sql="plays.sql", since="2025-01-01", inputs=[Input("plays")])
-    return [build_dag(plays, TOKYO_WEEK), build_reconciler(), build_cleanup(), build_restatement()]
+    return [build_dag(plays, WEEKS), build_reconciler(), build_cleanup(), build_restatement()]
 
 
 @pytest.mark.usefixtures("sql_folder")

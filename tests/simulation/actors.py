@@ -143,7 +143,7 @@ def clean_up(world: World) -> None:
 
 
 def _clean_up(world: World, deployment: Deployment) -> None:
-    judge_followers(world)  # before the cleanup mends what it finds
+    judge_followers(world)  # before the cleanup repairs what it finds
     with world.working(deployment):
         summary = clean_up_bucket(
             bucket=BUCKET,

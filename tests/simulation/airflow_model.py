@@ -34,14 +34,6 @@ from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.transform import PreparedVersion, upload_version
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
-from tests.library.steps.tasks import (
-    WAITING,
-    StateStore,
-    TaskInstance,
-    first_event,
-    through_the_database,
-)
-from tests.simulation.memory_athena import Plan, Query
 from tests.simulation.promises import judge_followers
 from tests.simulation.world import (
     BUCKET,
@@ -55,6 +47,9 @@ from tests.simulation.world import (
     World,
     run_without_loop,
 )
+from tests.support.airflow_run import StateStore, TaskInstance
+from tests.support.memory_athena import Plan, Query
+from tests.support.triggers import WAITING, first_event, through_the_database
 
 TASKS = ("run_query", "wait_for_query", "transform", "publish")
 RETRIES = 2
@@ -129,7 +124,7 @@ class Run:
     sql: str = "SELECT 1"
     tasks: dict[str, TaskInstance] = field(
         default_factory=lambda: {
-            name: TaskInstance(try_number=0, max_tries=RETRIES) for name in TASKS
+            name: TaskInstance(name, try_number=0, max_tries=RETRIES) for name in TASKS
         }
     )
     xcoms: dict[str, Any] = field(default_factory=dict)

@@ -34,10 +34,11 @@ from athena_reports.alerts.sensors import (
 )
 from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.workflows import alerts_dag
-from tests.library.steps.tasks import Supervisor
 from tests.simulation.airflow_model import Run, task
 from tests.simulation.process import Process
-from tests.simulation.world import BUCKET, DAY, PERIODS, REPORT, WEEKS, Actor, CrashError, World
+from tests.simulation.world import BUCKET, DAY, PERIODS, REPORT, Actor, CrashError, World
+from tests.support.calendars import WEEKS
+from tests.support.triggers import Supervisor
 
 CALLBACK_LIMIT_SECONDS = 50.0  # Airflow ends the process of a DAG's callbacks
 LOOK_EVERY_SECONDS = 600.0
@@ -357,7 +358,7 @@ class Alerts:
     # --- what must hold
 
     def wait_until_told(self, run: Run) -> None:
-        """Whoever mends a failed run does it when all were told, or after a day."""
+        """Whoever corrects a failed run does it when all were told, or after a day."""
         topic = Topic("failed", run.run_id, run.clear_number)
         if run is not self.scheduled_run:
             return

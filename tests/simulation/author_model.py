@@ -15,9 +15,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from athena_reports.authors import trial
 from athena_reports.errors import AthenaReportsError
 from athena_reports.queries.lease import LIFETIME
-from tests.simulation.memory_athena import FINAL, Plan, Query
 from tests.simulation.process import Process
 from tests.simulation.world import Actor, World
+from tests.support.memory_athena import FINAL, Plan, Query
 
 RECONCILE_EVERY_SECONDS = 600.0
 RESULTS_URI = "s3://results/"

@@ -24,8 +24,8 @@ from athena_reports.queries import submission
 from athena_reports.queries.lease import Lease
 from athena_reports.queries.ownership import AuthorMarker, Marker, Submission
 from athena_reports.steps.execution_notes import TaskStateNotes
-from tests.simulation.memory_athena import MemoryAthena
 from tests.simulation.world import World
+from tests.support.memory_athena import MemoryAthena
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 

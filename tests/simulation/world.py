@@ -40,10 +40,12 @@ from athena_reports.publication.manifest import Manifest, Partition
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.queries.ownership import Marker
 from athena_reports.steps import transform, wait_trigger
-from tests.library.steps.tasks import Supervisor
-from tests.simulation.clock import VirtualClock, virtual_clock
-from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error, serve
-from tests.simulation.memory_store import MemoryGlue, MemoryS3
+from tests.support.aws_errors import LOST, THROTTLED, api_error
+from tests.support.calendars import WEEKS
+from tests.support.memory_athena import MemoryAthena, Plan, serve
+from tests.support.memory_store import MemoryGlue, MemoryS3
+from tests.support.triggers import Supervisor
+from tests.support.virtual_clock import VirtualClock, virtual_clock
 
 if TYPE_CHECKING:
     from tests.simulation.airflow_model import Attempt, Run
@@ -96,7 +98,6 @@ INCIDENTS = {
 """What can happen, and how probable it is each time that it can."""
 _ORDINARY = ("slow", "late events", "cleared days later", "slow removal")  # they count for nothing
 BUCKET, REPORT = "reports", "plays"
-WEEKS = weekly("sunday", timezone="Asia/Tokyo")
 # The last one ends three days before the clock starts.
 PERIODS = [WEEKS.period("2025-06-01"), WEEKS.period("2025-06-08")]
 DAY, MORNING_SECONDS = 86_400.0, 120.0
@@ -216,7 +217,7 @@ class World:
         self.athena = MemoryAthena(
             plan=self._plan, stop_seconds=stop_seconds, before=self._before, after=self._after
         )
-        self.s3 = MemoryS3(self._call)
+        self.s3 = MemoryS3(self._call, files={})
         self.glue = MemoryGlue(self._call, self._note_write)
         self.store = S3(self.s3)  # type: ignore[arg-type]
 

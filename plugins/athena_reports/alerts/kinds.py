@@ -23,7 +23,7 @@ from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 
 _STEP_AFTER_FAILURE = (
-    "See the reason or the log of the task, mend that, and clear the run from there."
+    "See the reason or the log of the task, correct that, and clear the run from there."
 )
 
 
@@ -83,8 +83,8 @@ def warning_alert(report: Report, period: Period, manifest: Manifest) -> Alert:
     findings = [f"{check.name}: {check.message}" for check in warnings_of(manifest)]
     manifest_uri = location_of(report, period).manifest_uri
     next_step = (
-        f"See the checks in {manifest_uri}. If the rows are wrong, mend the source and restate the"
-        " period."
+        f"See the checks in {manifest_uri}. If the rows are wrong, correct the source and restate"
+        " the period."
     )
     return _alert(
         dag_id,

@@ -101,7 +101,7 @@ def cause_of_lateness(run: ReportRun | None, ti: Any, dag_id: str) -> Cause:
     """
     if run is not None and run.state == "failed":
         reason = f"its run failed ({failure_of(run, ti)})"
-        return Cause(reason, "Mend that, and clear the run from there.")
+        return Cause(reason, "Correct that, and clear the run from there.")
     if run is not None and run.state == "success":
         return Cause(
             "its run succeeded without publishing it",
@@ -124,7 +124,7 @@ def cause_of_lateness(run: ReportRun | None, ti: Any, dag_id: str) -> Cause:
         reason = _kept_reason(ti, retried_task, run) or "its last try failed"
         return Cause(
             f"{retried_task} waits for its next try ({reason})",
-            "See whether the reason passes by itself. If not, mend it, and clear the task.",
+            "See whether the reason passes by itself. If not, correct it, and clear the task.",
         )
     if run.task_states.get(_WAIT_TASK) in _WAITING_STATES:
         return Cause(

@@ -1,17 +1,19 @@
 """The input tables of a case: CSV files become tables of a database of the case."""
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from athena_reports.authors.case_csv import CaseError, CsvFile, read_csv
 from athena_reports.authors.trial import Aws
-from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.glue_table import parquet_descriptor
 from athena_reports.reports.input import Input
 from athena_reports.rows.columns import TABLE_TYPES, duckdb_literal, quoted, table_type
-from athena_reports.rows.engine import Engine, open_engine, reason
+from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.writer import CONTENT_TYPES
 from athena_reports.settings import settings
 
@@ -19,28 +21,32 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
 EXPECTED_FILE = "expected.csv"
-_READ_CSV = """
-CREATE TABLE {table} AS FROM read_csv(
-    {file}, header = true, all_varchar = true, delim = ',', quote = '"', escape = '"',
-    nullstr = '', allow_quoted_nulls = false
-)
+_LOAD_ROWS = """
+CREATE TABLE {table} AS
+SELECT {columns}
+FROM read_json({file}, format = 'array', columns = {{{fields}}})
 """
+_DATE = r"\d{4}-\d{2}-\d{2}"
+_INTEGER = re.compile(r"[+-]?\d+")
+# How a value is written. DuckDB reads more, and rounds it or drops a part of it without a word.
+_FORMS = {
+    "TINYINT": _INTEGER,
+    "SMALLINT": _INTEGER,
+    "INTEGER": _INTEGER,
+    "BIGINT": _INTEGER,
+    "DATE": re.compile(_DATE),
+    "TIMESTAMP_MS": re.compile(rf"{_DATE}([ T]\d{{2}}:\d{{2}}(:\d{{2}}(\.\d{{1,3}}0*)?)?)?"),
+}
+_DECIMAL = re.compile(r"DECIMAL\(\d+,(?P<scale>\d+)\)")
+_EXAMPLES = {
+    "DATE": "2025-06-15",
+    "TIMESTAMP_MS": "2025-06-15 09:30:00.000, in UTC",
+}
 
-Row = tuple[str | None, ...]
 
-
-class CaseError(AthenaReportsError):
-    """A case cannot be run as it is written."""
-
-
-def csv_rows(path: Path, engine: Engine) -> tuple[Row, ...]:
-    """Return the header and the rows of a CSV file as texts.
-
-    An empty field is None, and `""` the empty text.
-    """
-    relation = _relation(path, engine)
-    header = tuple(relation.columns)
-    return (header, *relation.fetchall())
+def input_files(folder: Path) -> list[Path]:
+    """Return the CSV files of a case that become tables."""
+    return [path for path in sorted(folder.glob("*.csv")) if path.name != EXPECTED_FILE]
 
 
 @contextmanager
@@ -60,7 +66,7 @@ def case_tables(folder: Path, inputs: Sequence[Input], aws: Aws) -> Iterator[str
     """
     database = f"case_{uuid4().hex[:12]}"
     prefix = f"s3://{settings().report_bucket}/_cases/{database}/"
-    files = [path for path in sorted(folder.glob("*.csv")) if path.name != EXPECTED_FILE]
+    files = input_files(folder)
     if not files:
         raise CaseError(
             f"{folder} has no input: write a CSV file for each table, such as plays.csv."
@@ -87,14 +93,17 @@ def _load(
     aws: Aws,
 ) -> None:
     """Create the table of a CSV file and upload its rows, one Parquet file for each partition."""
-    texts = _relation(path, engine)
-    types = _types(path, texts.columns)
+    file = read_csv(path)
+    types = _types(file)
     missing = [key for key in partition_keys if key not in types]
     if missing:
         raise CaseError(
-            f"{path} has no column {', '.join(missing)},"
-            " by which the report's input is partitioned."
+            f"{path}, line {file.header_line}: expected the column {', '.join(missing)}, by which"
+            f" the report's input is partitioned; found {', '.join(types)}."
         )
+    _require_partitions(file, list(types), partition_keys)
+    rows = _relation(file, list(types), engine)
+    _require_values(file, types, rows, engine)
 
     # The value of a partition key is in the folder's name, not in the files.
     stored_types = dict(types)
@@ -113,23 +122,17 @@ def _load(
         },
     )
 
-    rows = _renamed(texts, list(types))
     if not partition_keys:
-        _upload(rows, stored_types, path, table_uri, engine, aws)
+        _upload(rows, stored_types, table_uri, engine, aws)
         return
     for values in _partition_values(rows, partition_keys):
-        if None in values:
-            raise CaseError(
-                f"{path}: a row has no {' or '.join(partition_keys)},"
-                " by which the table is partitioned."
-            )
         partition_uri = table_uri
         conditions = []
         for key, value in zip(partition_keys, values, strict=True):
             partition_uri += f"{key}={value}/"
             conditions.append(f"{quoted(key)} = {duckdb_literal(value)}")
         partition = rows.filter(" AND ".join(conditions))
-        _upload(partition, stored_types, path, partition_uri, engine, aws)
+        _upload(partition, stored_types, partition_uri, engine, aws)
         descriptor = parquet_descriptor(stored_types, partition_uri)
         aws.glue.create_partition(
             DatabaseName=database,
@@ -138,49 +141,121 @@ def _load(
         )
 
 
-def _relation(path: Path, engine: Engine) -> "DuckDBPyRelation":
-    """Return the rows of a CSV file as texts, under the header as it is written."""
-    import duckdb
-
-    name = uuid4().hex
-    # The engine reads files of its own folder only.
-    copy = engine.folder / f"{name}.csv"
-    copy.write_bytes(path.read_bytes())
-    try:
-        engine.connection.execute(
-            _READ_CSV.format(table=quoted(name), file=duckdb_literal(str(copy)))
-        )
-    except duckdb.Error as error:
-        raise CaseError(f"{path} does not read as CSV: {reason(error)}.") from error
-    return engine.connection.table(quoted(name))
-
-
-def _types(path: Path, header: Sequence[str]) -> dict[str, str]:
+def _types(file: CsvFile) -> dict[str, str]:
     """Return the type of each column by name, as the header has them; CaseError for a wrong one."""
-    types = {}
-    for cell in header:
-        name, _, written_type = cell.strip().partition(" ")
+    types: dict[str, str] = {}
+    about = f"{file.path}, line {file.header_line}"
+    for place, field in enumerate(file.header, start=1):
+        name, _, written_type = field.strip().partition(" ")
         if not name or not written_type:
             raise CaseError(
-                f"{path}: each column of the header needs a type, such as `score bigint`."
-                f" It has {list(header)}."
+                f"{about}, column {place}: each column of the header needs a type; expected name"
+                f" and type, such as `score bigint`, found {field!r}."
             )
-        glue_type = written_type.strip().lower()
+        if name.lower() in (known.lower() for known in types):
+            raise CaseError(
+                f"{about}: the column {name!r} occurs twice; expected each column once, found"
+                f" {', '.join(file.header)}."
+            )
+        glue_type = "".join(written_type.lower().split())
         try:
             table_type(glue_type)
         except ValueError as error:
-            problem = f"the column {name!r} has the type {glue_type!r}, which no table has"
-            known = ", ".join(TABLE_TYPES)
-            raise CaseError(f"{path}: {problem}. The types are {known}.") from error
+            problem = f"the column {name!r} has the type {written_type.strip()!r}"
+            known_types = ", ".join(TABLE_TYPES)
+            raise CaseError(
+                f"{about}: {problem}, which no table has. The types are {known_types}."
+            ) from error
         types[name] = glue_type
     return types
 
 
-def _renamed(relation: "DuckDBPyRelation", names: Sequence[str]) -> "DuckDBPyRelation":
+def _require_partitions(file: CsvFile, names: Sequence[str], partition_keys: Sequence[str]) -> None:
+    """Raise CaseError for a row without a partition."""
+    for row in file.rows:
+        for key in partition_keys:
+            if row.values[names.index(key)] is None:
+                raise CaseError(
+                    f"{file.path}, line {row.line}, column {key}: expected a value, since the"
+                    " table is partitioned by this column; found NULL."
+                )
+
+
+def _relation(file: CsvFile, names: Sequence[str], engine: Engine) -> "DuckDBPyRelation":
+    """Return the rows of a file as texts, in columns of these names."""
+    identifier = uuid4().hex
+    places = [str(place) for place in range(len(names))]
+    records = [dict(zip(places, row.values, strict=True)) for row in file.rows]
+    path = engine.folder / f"{identifier}.json"
+    path.write_text(json.dumps(records), encoding="utf-8")
     columns = []
-    for column, name in zip(relation.columns, names, strict=True):
-        columns.append(f"{quoted(column)} AS {quoted(name)}")
-    return relation.select(", ".join(columns))
+    fields = []
+    for place, name in zip(places, names, strict=True):
+        columns.append(f"{quoted(place)} AS {quoted(name)}")
+        fields.append(f"{quoted(place)}: 'VARCHAR'")
+    engine.connection.execute(
+        _LOAD_ROWS.format(
+            table=quoted(identifier),
+            columns=", ".join(columns),
+            file=duckdb_literal(str(path)),
+            fields=", ".join(fields),
+        )
+    )
+    return engine.connection.table(quoted(identifier))
+
+
+def _require_values(
+    file: CsvFile, types: Mapping[str, str], rows: "DuckDBPyRelation", engine: Engine
+) -> None:
+    """Raise CaseError for the first value that is not one of its column's type."""
+    for place, (name, glue_type) in enumerate(types.items()):
+        duckdb_type = table_type(glue_type)
+        form = _form(duckdb_type)
+        unread = _unread(rows, name, duckdb_type, engine)
+        for number, row in enumerate(file.rows):
+            value = row.values[place]
+            if value is None:
+                continue
+            has_other_form = form is not None and form.fullmatch(value) is None
+            if has_other_form or number in unread:
+                expected = glue_type
+                if duckdb_type in _EXAMPLES:
+                    expected = f"{glue_type} such as {_EXAMPLES[duckdb_type]}"
+                raise CaseError(
+                    f"{file.path}, line {row.line}, column {name}: expected a value of type"
+                    f" {expected}; found {value!r}."
+                )
+
+
+def _form(duckdb_type: str) -> re.Pattern[str] | None:
+    """Return how a value of a type is written; None if whatever DuckDB reads is one."""
+    decimal = _DECIMAL.fullmatch(duckdb_type)
+    if decimal is not None:
+        return re.compile(rf"[+-]?\d*(\.\d{{0,{decimal['scale']}}}0*)?")
+    return _FORMS.get(duckdb_type)
+
+
+def _unread(rows: "DuckDBPyRelation", name: str, duckdb_type: str, engine: Engine) -> set[int]:
+    """Return the numbers of the rows, from 0, whose value DuckDB cannot read as one of a type."""
+    import duckdb
+
+    column = quoted(name)
+    # Inside of a list or a struct TRY_CAST makes NULL of a part, and CAST raises an error.
+    is_nested = duckdb_type.endswith(("]", ")")) and not duckdb_type.startswith("DECIMAL")
+    if not is_nested:
+        numbered = rows.select(
+            f"row_number() OVER () - 1 AS number, {column} IS NOT NULL"
+            f" AND TRY_CAST({column} AS {duckdb_type}) IS NULL AS is_unread"
+        )
+        return {number for (number,) in numbered.filter("is_unread").select("number").fetchall()}
+    unread = set()
+    for number, (value,) in enumerate(rows.select(column).fetchall()):
+        try:
+            sql = f"SELECT CAST($value AS {duckdb_type})"
+            engine.connection.execute(sql, {"value": value}).fetchall()
+        except duckdb.Error:
+            unread.add(number)
+    return unread
 
 
 def _partition_values(
@@ -193,20 +268,14 @@ def _partition_values(
 def _upload(
     rows: "DuckDBPyRelation",
     types: Mapping[str, str],
-    path: Path,
     folder_uri: str,
     engine: Engine,
     aws: Aws,
 ) -> None:
     """Upload rows of texts as one Parquet file of the columns' types."""
-    import duckdb
-
     casts = []
     for name, glue_type in types.items():
         casts.append(f"{quoted(name)}::{table_type(glue_type)} AS {quoted(name)}")
     local = engine.folder / f"{uuid4().hex}.parquet"
-    try:
-        rows.select(", ".join(casts)).write_parquet(str(local))
-    except duckdb.Error as error:
-        raise CaseError(f"{path}: {reason(error)}.") from error
+    rows.select(", ".join(casts)).write_parquet(str(local))
     aws.s3.upload(local, f"{folder_uri}part-0.parquet", CONTENT_TYPES["parquet"], sha256="")

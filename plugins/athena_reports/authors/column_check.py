@@ -114,15 +114,15 @@ def _unknown_problem(
     columns: QueryColumns, declared: DeclaredReport, period: Period, sql: str
 ) -> str:
     """Return a sentence for each unknown column, on a line of its own."""
-    lines = _template_lines(declared, period, sql)
+    lines = template_lines(declared, period, sql)
     problems = []
     for column in columns.unknown:
         line = lines.line_at(column.start)
         if line is None:
             rendered_line = sql.count("\n", 0, column.start) + 1
-            place = f"{_sql_file(declared)}, line {rendered_line} of the rendered SQL"
+            place = f"{sql_file(declared)}, line {rendered_line} of the rendered SQL"
         else:
-            place = f"{_sql_file(declared)}, line {line}"
+            place = f"{sql_file(declared)}, line {line}"
         problems.append(f"{place}: {_describe(column)}")
     problems.append("No query was started. Correct the SQL.")
     return "\n".join(problems)
@@ -144,7 +144,8 @@ def _describe(column: UnknownColumn) -> str:
     return f"{problem} The columns are {shown}."
 
 
-def _sql_file(declared: DeclaredReport) -> str:
+def sql_file(declared: DeclaredReport) -> str:
+    """Return the SQL file of a report, relative to the current folder if it lies in it."""
     path = (settings().sql_folder / declared.report.sql).resolve()
     folder = Path.cwd().resolve()
     if path.is_relative_to(folder):
@@ -152,7 +153,8 @@ def _sql_file(declared: DeclaredReport) -> str:
     return str(path)
 
 
-def _template_lines(declared: DeclaredReport, period: Period, sql: str) -> TemplateLines:
+def template_lines(declared: DeclaredReport, period: Period, sql: str) -> TemplateLines:
+    """Return from which line of a report's SQL file each place of its rendered SQL comes."""
     report = declared.report
     environment = declared.dag.get_template_env()
 
@@ -174,7 +176,7 @@ def _check_returned(
     if columns.returned is None:
         return [not_known]
     returned = columns.returned
-    maker = _sql_file(declared)
+    maker = sql_file(declared)
     if report.transforms:
         maker = f"{maker} with the transforms"
         try:

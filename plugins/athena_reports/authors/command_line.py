@@ -315,7 +315,7 @@ def costs(
     months: Annotated[int, typer.Option(min=1, help="How many of the last months, in UTC.")] = 12,
     as_json: AsJson = False,
 ) -> None:
-    """Show what reports, their owners and months scanned and cost, dearest first."""
+    """Show what reports, their owners and months scanned and cost, the most expensive first."""
     from athena_reports.authors import costs as cost_totals
     from athena_reports.authors.report_files import find_dags
     from athena_reports.authors.trial import Aws

@@ -28,8 +28,8 @@ is that of the bytes per query. Months are UTC's.
 class Costs(BaseModel, frozen=True):
     """Costs by the ids of DAGs, by their owners, and by month.
 
-    DAGs and owners come dearest first. At the same price the one that scanned more comes first, and
-    then the one that grows faster.
+    DAGs and owners come with the most expensive first. At the same price the one that scanned more
+    comes first, and then the one that grows faster.
     """
 
     reports: dict[str, CostSummary]
@@ -63,8 +63,8 @@ def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
             by_month[month] = summary(total, [month])
 
     return Costs(
-        reports=_dearest_first(by_report, recent_months),
-        owners=_dearest_first(by_owner, recent_months),
+        reports=_most_expensive_first(by_report, recent_months),
+        owners=_most_expensive_first(by_owner, recent_months),
         months=by_month,
     )
 
@@ -84,7 +84,9 @@ def _ledger(declared: DeclaredReport, aws: Aws) -> Ledger:
     return merged(ledgers)
 
 
-def _dearest_first(ledgers: Mapping[str, Ledger], months: Sequence[str]) -> dict[str, CostSummary]:
+def _most_expensive_first(
+    ledgers: Mapping[str, Ledger], months: Sequence[str]
+) -> dict[str, CostSummary]:
     summaries = [(name, summary(ledger, months)) for name, ledger in ledgers.items()]
     summaries.sort(key=_weight, reverse=True)
     return dict(summaries)

@@ -18,6 +18,7 @@ from rich.text import Text
 from athena_reports.authors.column_check import check_columns
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.table_uses import TableUses, table_uses
+from athena_reports.authors.tables import Heading, LabelledRow, fitting_table
 from athena_reports.authors.trial import (
     CALLS_AT_ONCE,
     Aws,
@@ -403,6 +404,8 @@ def show(result: Preview, console: Console) -> None:
 def _facts(result: Preview) -> Grid:
     period = result.period
     facts = Grid.grid(padding=(0, 2))
+    facts.add_column(overflow="fold")
+    facts.add_column(overflow="fold")
     facts.add_row("period", f"{period.id}, {period.cadence}")
     facts.add_row("local", f"{period.start} to {period.end} ({period.timezone})")
     facts.add_row("UTC", f"{period.start_utc} to {period.end_utc}")
@@ -451,24 +454,20 @@ def _limit(result: Preview, max_scan: int) -> Text:
 
 def show_trial(result: TrialPreview, console: Console) -> None:
     """Print the rows of a query, and what the checks say of them."""
-    grid = Grid(caption=f"{len(result.first_rows)} of {result.rows:,} rows")
+    headings = []
     for name, kind in result.columns.items():
-        grid.add_column(f"{name}\n{kind.lower()}", overflow="fold")
-    for row in result.first_rows:
-        grid.add_row(*map(_cell, row))
-    console.print(grid)
+        headings.append(Heading(name, kind.lower()))
+    rows = []
+    for number, values in enumerate(result.first_rows, start=1):
+        rows.append(LabelledRow(f"row {number}", values))
+    caption = f"{len(result.first_rows)} of {result.rows:,} rows"
+    console.print(fitting_table(console, headings, rows, caption=caption, has_labels=False))
     for check in result.checks:
         console.print(_outcome(check))
     if result.failed:
         console.print(Text(f"It would not be published. {result.failed}", style="red"))
     cost = _cost(result.scanned_bytes, result.price_usd)
     console.print(f"It scanned {cost}. Nothing is published.")
-
-
-def _cell(value: str | None) -> Text:
-    if value is None:
-        return Text("NULL", style="dim")
-    return Text(value)
 
 
 def _outcome(check: CheckResult) -> Text:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -122,7 +123,8 @@ def declared_reports() -> Declared:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever a file of an author raises, SystemExit too
-            problems.append(f"{path} cannot be imported: {_reason(error)}")
+            reason = f"{_place(path, error)}{_reason(error)}"
+            problems.append(f"{path} cannot be imported: {reason}")
             continue
         reports += [DeclaredReport(dag) for dag in dags]
     return Declared(reports, problems)
@@ -194,7 +196,14 @@ def _report_dags(path: Path) -> list[BuiltDag]:
         return []
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except PeriodError as error:
+        # A cadence does not know its report, which stands before it in the file.
+        reports = [value.name for value in vars(module).values() if isinstance(value, Report)]
+        if not reports:
+            raise
+        raise PeriodError(f"Report {', '.join(map(repr, reports))}: {error}") from error
     return [value for value in vars(module).values() if isinstance(value, BuiltDag)]
 
 
@@ -203,6 +212,17 @@ def _source(path: Path) -> str:
         return importlib.util.decode_source(path.read_bytes())
     except (SyntaxError, UnicodeDecodeError) as error:
         raise DagFileError(f"{error}. Save the file as UTF-8.") from error
+
+
+def _place(path: Path, error: BaseException) -> str:
+    """Return the last line of a file that an error came through; empty if there is none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    if lines:
+        return f"line {lines[-1]}: "
+    if error.__cause__ is not None:
+        return _place(path, error.__cause__)
+    return ""
 
 
 def _reason(error: BaseException) -> str:

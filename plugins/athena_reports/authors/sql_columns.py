@@ -191,17 +191,17 @@ class _Reader:
         if self._has(names, sources):
             return None
         has_nothing_to_name = not sources and not own_names
-        is_uncertain = any(source.columns is None for source in sources)
+        named = [source for source in sources if source.alias in names[:-1]]
+        # A name behind an alias is of that table: no other has a structure called like the alias.
+        possible = named if named else sources
+        is_uncertain = any(source.columns is None for source in possible)
         # sqlglot takes a word of a syntax that it does not know for a column.
         is_keyword = len(names) == 1 and names[0] in KEYWORDS and not column.this.quoted
         if has_nothing_to_name or is_uncertain or is_keyword:
             return None
-        named = [source for source in sources if source.alias in names[:-1]]
-        if named:
-            sources = named
-        descriptions = [source.description for source in sources]
+        descriptions = [source.description for source in possible]
         known = list(own_names)
-        for source in sources:
+        for source in possible:
             known.extend(source.columns or ())
         if not sources:
             descriptions = ["the columns that are returned"]

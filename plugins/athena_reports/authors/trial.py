@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,8 +21,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.authors.report_files import DeclaredReport
+from athena_reports.authors.sql_errors import failed_place
 from athena_reports.aws.errors import error_kind
 from athena_reports.aws.s3 import S3, S3Error
+from athena_reports.errors import QueryError
 from athena_reports.periods.calendar import Period
 from athena_reports.queries.execution import QueryExecution, QueryState, get_query_execution
 from athena_reports.queries.failures import QueryFailedError
@@ -48,8 +50,12 @@ if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
 CALLS_AT_ONCE = 16  # to S3
-_TRY_AGAIN = "Run the command again."
+_TRY_AGAIN = "run the command again"
 _PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)  # between two looks at a query; the last one repeats
+
+
+class QueryRefusedError(QueryError):
+    """Athena does not start a query, because its request is not valid."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,7 @@ def trial(
 
     Raises:
         ScanLimitError: A run of the period would not start its query, so neither is this one.
+        QueryRefusedError: Athena does not start it, such as for a syntax error.
         QueryFailedError: The query does not succeed.
         AthenaReportsError: Its result cannot be read, or a transform fails.
         ClientError: AWS refused a call, or did not serve it.
@@ -150,6 +157,7 @@ def trial(
     recipe = Recipe(report=report.name, bucket=settings().report_bucket)
     if is_whole:
         recipe = replace(recipe, transforms=report.transforms, checks=report.all_checks)
+    is_sql_of_a_file = sql == "" or database != ""  # and not that of a publication
     if not sql:
         sql = declared.sql(period)
     query_database = settings().database
@@ -157,10 +165,15 @@ def trial(
         query_database = database
     else:
         _require_small_scan(declared, period, aws)
-    execution = _run(_submission(sql, query_database, command, aws), aws)
-    if execution.state != QueryState.SUCCEEDED:
-        raise QueryFailedError(execution, about=about, try_again=_TRY_AGAIN)
-    with open_engine(settings().memory_limit, about=about) as engine:
+
+    def place_of(reason: str) -> str:
+        if not is_sql_of_a_file:
+            return ""
+        return failed_place(reason, declared, period, sql, database=query_database, glue=aws.glue)
+
+    submission = _submission(sql, query_database, command, aws)
+    execution = _succeeded(submission, aws, about=about, place_of=place_of)
+    with open_engine(settings().memory_limit, about=about, again=_TRY_AGAIN) as engine:
         rows = write_rows(
             execution,
             recipe,
@@ -175,6 +188,34 @@ def trial(
         else:
             checks = check_rows(rows.table, recipe, period, engine=engine, s3=aws.s3)
         yield Trial(execution, engine, rows.table, checks)
+
+
+def _succeeded(
+    submission: Submission, aws: Aws, *, about: str, place_of: Callable[[str], str]
+) -> QueryExecution:
+    """Run a query, and return its execution if it has succeeded.
+
+    Args:
+        submission: The query.
+        aws: The services.
+        about: Report and period, the first words of an error.
+        place_of: Says where the SQL is wrong, by what Athena says of it; empty if that names no
+            place.
+    """
+    try_again = f"{_TRY_AGAIN.capitalize()}."
+    try:
+        execution = _run(submission, aws)
+    except ClientError as error:
+        place = place_of(error.response["Error"].get("Message", ""))
+        if not place:
+            raise
+        raise QueryRefusedError(f"{about}: {error} {place} {try_again}") from error
+    if execution.state == QueryState.SUCCEEDED:
+        return execution
+    place = place_of(execution.reason)
+    if place:
+        try_again = f"{place} {try_again}"
+    raise QueryFailedError(execution, about=about, try_again=try_again)
 
 
 def measured(declared: DeclaredReport, period: Period, aws: Aws) -> ScanEstimate | None:

@@ -9,6 +9,7 @@ date that a zone skipped there is no daily period.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from difflib import get_close_matches
 from functools import cached_property, total_ordering
 from typing import Any, Literal, NamedTuple, Self, get_args
 from zoneinfo import ZoneInfo
@@ -52,6 +53,17 @@ def _require_one_of(choices: object, value: object, field: str) -> None:
         raise PeriodError(f"{field} {value!r} is not one of {', '.join(allowed)}")
 
 
+def _require_weekday(first_day: object) -> None:
+    weekdays = get_args(Weekday)
+    if first_day in weekdays:
+        return
+    known = f"first_day {first_day!r} is not one of {', '.join(weekdays)}"
+    meant = get_close_matches(str(first_day).strip().lower(), weekdays, n=1)
+    if meant:
+        raise PeriodError(f"{known}: write weekly({meant[0]!r})")
+    raise PeriodError(known)
+
+
 @dataclass(frozen=True)
 class Cadence:
     """How time is cut into periods; PeriodError if a field is wrong.
@@ -71,7 +83,7 @@ class Cadence:
     def __post_init__(self) -> None:
         _require_one_of(Unit, self.unit, "unit")
         if self.unit == "weekly":
-            _require_one_of(Weekday, self.first_day, "first_day")
+            _require_weekday(self.first_day)
         elif self.first_day is not None:
             raise PeriodError(
                 f"first_day {self.first_day!r} has no meaning for a {self.unit} cadence:"

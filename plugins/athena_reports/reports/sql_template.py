@@ -47,7 +47,7 @@ def template_problem(
         must_filter: Whether it has to ask each input with partitions for the filter on them.
     """
     loader = FileSystemLoader(folder)
-    environment = SandboxedEnvironment(loader=loader, undefined=StrictUndefined, optimized=False)
+    environment = SandboxedEnvironment(loader=loader, undefined=_Missing, optimized=False)
     sql_inputs = _sql_inputs(inputs, _SAMPLE)
     try:
         template = environment.parse(source)
@@ -98,6 +98,38 @@ class SqlValue:
         return bool(self.value == other)
 
 
+class SqlParams(SimpleNamespace):
+    """`params` in a template: its attributes are the `SqlValue`s.
+
+    It is no dictionary: a template would see the methods of one, such as `values`, before the
+    params.
+    """
+
+    def __str__(self) -> str:
+        raise TypeError("params is not a value. Name one of them, such as {{ params.top }}")
+
+
+class SqlInputs(SimpleNamespace):
+    """`inputs` in a template: its attributes are the `SqlInput`s."""
+
+    def __str__(self) -> str:
+        raise TypeError(
+            "inputs is not a value. Name one and its filter, such as {{ inputs.plays.partitions }}"
+        )
+
+
+class _Missing(StrictUndefined):
+    """What a template names and does not have. Its error has the words of the template."""
+
+    @property
+    def _undefined_message(self) -> str:
+        kinds = {SqlParams: "params", SqlInputs: "inputs"}
+        kind = kinds.get(type(self._undefined_obj))
+        if kind is None:
+            return super()._undefined_message
+        return f"{kind} has no {self._undefined_name!r}"
+
+
 @dataclass
 class SqlInput:
     """An input in a template.
@@ -131,6 +163,12 @@ class SqlInput:
         keys = [f"{alias}.{key}" for key in self.source.columns]
         return self._predicate(keys, "partitions_of()")
 
+    def __str__(self) -> str:
+        table = self.source.table
+        raise TypeError(
+            f"inputs.{table} is not a value. Write its filter, {{{{ inputs.{table}.partitions }}}}"
+        )
+
     def _predicate(self, keys: Sequence[str], name: str) -> str:
         source = self.source
         if not source.is_partitioned:
@@ -155,11 +193,10 @@ def _context(
     period: SqlPeriod, params: Mapping[str, ParamValue], sql_inputs: Mapping[str, SqlInput]
 ) -> dict[str, object]:
     values = {name: SqlValue(value) for name, value in params.items()}
-    # Not dictionaries: a template would see their methods, such as `values`, before the params.
     return {
         "period": period,
-        "params": SimpleNamespace(**values),
-        "inputs": SimpleNamespace(**sql_inputs),
+        "params": SqlParams(**values),
+        "inputs": SqlInputs(**sql_inputs),
     }
 
 

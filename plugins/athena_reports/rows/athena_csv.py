@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
 MAX_ROW_BYTES = 16 * 1024 * 1024  # the longest row that is sure to be read, as text
-_CAST = "CAST it in the SQL, then clear run_query and its downstream tasks."
 
 
 class Reading(NamedTuple):
@@ -118,9 +117,7 @@ _WRONG_ROWS = {
     "Maximum line size": (
         f"it is longer than {MAX_ROW_BYTES:,} bytes. Select less of its longest column."
     ),
-    "unterminated quote": (
-        "the file ends inside a quoted value. Clear run_query and its downstream tasks."
-    ),
+    "unterminated quote": "the file ends inside a quoted value. {Run_again}.",
     "Expected Number of Columns": "it has more or fewer values than there are columns.",
     "Invalid unicode": "it is not valid UTF-8. CAST it in the SQL, with from_utf8 for example.",
 }
@@ -230,7 +227,7 @@ def _problem(
     if line is not None:
         # A line is a row: DuckDB does not count the line breaks in values. The first is the header.
         row = int(line[1]) - 1
-        return _Problem(row, _wrong_row(error, names))
+        return _Problem(row, _wrong_row(error, names, engine))
     return None
 
 
@@ -241,18 +238,20 @@ def _refused_value(
     refused = reading.refused.replace("{c}", "value")
     sql = _FIRST_REFUSED.format(column=column, source=source, refused=refused)
     row, value = engine.connection.execute(sql).fetchall()[0]
-    return _Problem(row, f"column {name!r}: {value!r:.200}: {reading.problem}. {_CAST}")
+    problem = f"column {name!r}: {value!r:.200}: {reading.problem}"
+    return _Problem(row, f"{problem}. CAST it in the SQL, then {engine.run_again}.")
 
 
-def _wrong_row(error: Exception, names: Sequence[str]) -> str:
+def _wrong_row(error: Exception, names: Sequence[str], engine: Engine) -> str:
     """Return what is wrong with a row that DuckDB does not read."""
     text = str(error)
     wrong_value = _WRONG_VALUE.search(text)
     if wrong_value is not None:
         name = names[int(wrong_value["number"])]
         value = wrong_value["value"]
-        return f"column {name!r}: {value!r:.200} is not a valid {wrong_value['type']}. {_CAST}"
+        problem = f"column {name!r}: {value!r:.200} is not a valid {wrong_value['type']}"
+        return f"{problem}. CAST it in the SQL, then {engine.run_again}."
     for words, problem in _WRONG_ROWS.items():
         if words in text:
-            return problem
+            return problem.replace("{Run_again}", engine.run_again.capitalize())
     return f"{reason(error)}."

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
 
 PublishedColumns = Callable[[], Sequence[TableColumn] | None]
-_RUN_AGAIN = "Clear run_query and its downstream tasks."
-_READ_AGAIN = "The query need not run again: clear transform and its downstream tasks."
 _ROWS_OF_A_PAGE = 1000  # the most that GetQueryResults returns
 
 
@@ -89,14 +87,15 @@ def read_result(
     try:
         if query.statement != "UNLOAD":
             return ResultRows(_selected_rows(query, engine, athena, s3), ordered=True)
-        uris = _unloaded_uris(query, athena, s3)
+        uris = _unloaded_uris(query, engine, athena, s3)
         if uris:
             return ResultRows(_unloaded_rows(query, uris, engine, s3), ordered=False)
         rows = _no_rows(query, engine, published_columns())
         return ResultRows(rows, ordered=False, has_published_columns=True)
     except (MissingObjectError, ConditionError) as error:
         problem = f"its result is missing or expired, or was replaced: {error}"
-        raise ResultError(f"Query {query.id}: {problem} {_RUN_AGAIN}") from error
+        advice = f"{engine.run_again.capitalize()}."
+        raise ResultError(f"Query {query.id}: {problem} {advice}") from error
     except S3Error as error:
         raise S3Error(f"Query {query.id}: {error}", retryable=error.retryable) from error
 
@@ -107,27 +106,33 @@ def _selected_rows(
     path = engine.folder / "result.csv"
     if query.output_location:
         # The file has the rows, and only a page has the types of the columns.
-        first_page = next(_pages(query, athena, max_results=1))
+        first_page = next(_pages(query, engine, athena, max_results=1))
         s3.download(query.output_location, path)
     else:
-        pages = _pages(query, athena, max_results=_ROWS_OF_A_PAGE)
+        pages = _pages(query, engine, athena, max_results=_ROWS_OF_A_PAGE)
         first_page = next(pages)
         _write_csv(path, chain([first_page], pages))
     try:
         columns = result_columns(first_page["ResultSet"]["ResultSetMetadata"]["ColumnInfo"])
     except ValueError as error:
         raise ResultError(f"Query {query.id}: {error}") from error
-    _require_header(query, path, columns)
+    _require_header(query, path, columns, engine)
     return read_csv(path, columns, engine, about=f"Query {query.id}")
 
 
 def _pages(
-    query: FinishedQuery, athena: AthenaClient, *, max_results: int, result_type: str = "DATA_ROWS"
+    query: FinishedQuery,
+    engine: Engine,
+    athena: AthenaClient,
+    *,
+    max_results: int,
+    result_type: str = "DATA_ROWS",
 ) -> Iterator[Mapping[str, Any]]:
     """Yield the pages of GetQueryResults.
 
     Args:
         query: The query.
+        engine: Knows how a person tries again.
         athena: Has its result.
         max_results: The number of rows of a page.
         result_type: Athena's QueryResultType: `DATA_ROWS`, or `DATA_MANIFEST` for the addresses of
@@ -140,20 +145,25 @@ def _pages(
         try:
             page = athena.get_query_results(**request)
         except (ClientError, BotoCoreError) as error:
-            raise _page_error(query, error) from error
+            raise _page_error(query, engine, error) from error
         yield page
         if "NextToken" not in page:
             return
         request["NextToken"] = page["NextToken"]
 
 
-def _page_error(query: FinishedQuery, error: ClientError | BotoCoreError) -> ResultError:
+def _page_error(
+    query: FinishedQuery, engine: Engine, error: ClientError | BotoCoreError
+) -> ResultError:
     problem = f"Query {query.id}: GetQueryResults does not return its result: {error}"
     verdict = call_verdict(error)
     is_gone = verdict == INVALID_REQUEST  # Athena has no code of its own for an expired result
     if is_gone:
-        return ResultError(f"{problem}. Athena keeps a managed result for 24 hours. {_RUN_AGAIN}")
-    advice = f"{verdict.hint} {_READ_AGAIN}"
+        advice = f"{engine.run_again.capitalize()}."
+        return ResultError(f"{problem}. Athena keeps a managed result for 24 hours. {advice}")
+    advice = f"{verdict.hint} {engine.read_again.capitalize()}."
+    if engine.read_again != engine.run_again:
+        advice = f"{verdict.hint} The query need not run again: {engine.read_again}."
     return ResultError(f"{problem} [{verdict.meaning}]. {advice}", retryable=verdict.retryable)
 
 
@@ -169,7 +179,9 @@ def _write_csv(path: Path, pages: Iterable[Mapping[str, Any]]) -> None:
                 file.write(csv_line(values))
 
 
-def _require_header(query: FinishedQuery, path: Path, columns: Mapping[str, str]) -> None:
+def _require_header(
+    query: FinishedQuery, path: Path, columns: Mapping[str, str], engine: Engine
+) -> None:
     """Raise ResultError if a CSV does not begin with the names of the columns.
 
     Its values are read by their place, so they have to be of the columns that Athena describes.
@@ -182,10 +194,11 @@ def _require_header(query: FinishedQuery, path: Path, columns: Mapping[str, str]
         problem = (
             f"it begins with {text!r:.200}, but its metadata names the columns {list(columns)}"
         )
-        raise ResultError(f"Query {query.id}: its result cannot be read: {problem}. {_RUN_AGAIN}")
+        advice = f"{engine.run_again.capitalize()}."
+        raise ResultError(f"Query {query.id}: its result cannot be read: {problem}. {advice}")
 
 
-def _unloaded_uris(query: FinishedQuery, athena: AthenaClient, s3: S3) -> list[str]:
+def _unloaded_uris(query: FinishedQuery, engine: Engine, athena: AthenaClient, s3: S3) -> list[str]:
     """Return the addresses of the files that an UNLOAD wrote, sorted; none if it has no rows.
 
     They are the lines of the data manifest, which is an object in S3 or, for a managed result,
@@ -197,7 +210,9 @@ def _unloaded_uris(query: FinishedQuery, athena: AthenaClient, s3: S3) -> list[s
         content, _ = s3.read(query.data_manifest)
         lines = content.decode().splitlines()
     elif is_managed:
-        pages = _pages(query, athena, max_results=_ROWS_OF_A_PAGE, result_type="DATA_MANIFEST")
+        pages = _pages(
+            query, engine, athena, max_results=_ROWS_OF_A_PAGE, result_type="DATA_MANIFEST"
+        )
         for page in pages:
             for row in page["ResultSet"]["Rows"]:
                 lines.append(row["Data"][0].get("VarCharValue", ""))
@@ -225,7 +240,8 @@ def _unloaded_rows(
         if list(file_columns.items()) != list(columns.items()):
             problem = f"file {uri} has the columns ({_described(file_columns)})"
             problem += f", the first file has ({_described(columns)})"
-            raise ResultError(f"Query {query.id}, {problem}. CAST them in the SQL. {_RUN_AGAIN}")
+            advice = f"CAST them in the SQL. {engine.run_again.capitalize()}."
+            raise ResultError(f"Query {query.id}, {problem}. {advice}")
 
     source = read_parquet(*paths)
     identifiers = [quoted(name) for name in columns]
@@ -242,7 +258,8 @@ def _parquet_columns(
         file = engine.connection.from_parquet(str(path))
     except duckdb.Error as error:
         problem = f"file {uri} does not read as Parquet: {reason(error)}"
-        raise ResultError(f"Query {query.id}, {problem}. {_RUN_AGAIN}") from error
+        advice = f"{engine.run_again.capitalize()}."
+        raise ResultError(f"Query {query.id}, {problem}. {advice}") from error
     return dict(zip(file.columns, file.types, strict=True))
 
 

@@ -10,6 +10,7 @@ A check that is declared wrongly, such as a range without a bound, raises ValueE
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -33,6 +34,9 @@ Bound = int | float | Decimal | date
 
 _SEPARATOR = ", "  # of columns in the name of a check
 _ROW_NUMBER = "row number"  # what an offending row calls its number
+# How DuckDB's errors begin, and how it says that a column is not there.
+_ERROR_KIND = re.compile(r"^(\w+ )?\w+ Error: ")
+_MISSING_COLUMN = re.compile(r'Referenced column "(?P<name>.+)" not found')
 _SHOWN_ROWS = 5
 _SHOWN_COLUMNS = 20
 _SHOWN_CHARACTERS = 80
@@ -156,7 +160,7 @@ def run_checks(
         except (ValueError, duckdb.Error) as error:
             if engine.explain(error) is not None:
                 raise  # `open_engine` raises the explained error in its place
-            finding = _Finding(False, f"It cannot be checked: {reason(error)}.")
+            finding = _Finding(False, f"It cannot be checked: {_problem(error, table)}.")
         result = CheckResult(
             name=check.name,
             severity=check.severity,
@@ -167,6 +171,31 @@ def run_checks(
         )
         results.append(result)
     return tuple(results)
+
+
+def _problem(error: Exception, table: LocalTable) -> str:
+    """Return why a check cannot run, without the words that DuckDB has for kinds of errors."""
+    problem = _ERROR_KIND.sub("", reason(error))
+    missing = _MISSING_COLUMN.search(problem)
+    if missing is not None:
+        return _no_column(missing["name"], table)
+    return problem
+
+
+def _require_columns(names: Sequence[str], table: LocalTable) -> None:
+    """Raise ValueError for a column that is not there.
+
+    DuckDB says so too, but not for one with the name of a function, such as `user`.
+    """
+    written = {column.name.lower() for column in table.columns}  # DuckDB takes any case
+    for name in names:
+        if name.lower() not in written:
+            raise ValueError(_no_column(name, table))
+
+
+def _no_column(name: str, table: LocalTable) -> str:
+    columns = ", ".join(column.name for column in table.columns)
+    return f"there is no column {name}. The columns are {columns}"
 
 
 def failures(results: Sequence[CheckResult]) -> str:
@@ -212,6 +241,7 @@ def unique(*columns: str, severity: Severity = "fail") -> Check:
     keys = ", ".join(f"key_{place}" for place in range(len(columns)))
 
     def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> _Finding:
+        _require_columns(columns, table)
         repeated = _REPEATED_ROWS.format(columns=identifiers, keys=keys, source=table.source)
         return _count_failing(repeated, f"repeat the {names} of one before", columns, table, engine)
 
@@ -256,6 +286,7 @@ def not_null(*columns: str, severity: Severity = "fail") -> Check:
     condition = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in columns)
 
     def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> _Finding:
+        _require_columns(columns, table)
         failing = _FAILING_ROWS.format(condition=condition, source=table.source)
         problem = f"have NULL in {' or '.join(columns)}"
         return _count_failing(failing, problem, columns, table, engine)
@@ -289,6 +320,7 @@ def in_range(
     condition = f"{name} IS NULL OR ({' AND '.join(limits)})"
 
     def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> _Finding:
+        _require_columns([column], table)
         failing = _FAILING_ROWS.format(condition=condition, source=table.source)
         problem = f"have a {column} outside the range {interval}"
         return _count_failing(failing, problem, [column], table, engine)
@@ -371,6 +403,7 @@ def change(
 
 def _total(column: str, table: LocalTable, engine: Engine) -> int | float:
     """Return the total of a column, as a JSON file can hold it."""
+    _require_columns([column], table)
     sql = _TOTAL.format(column=quoted(column), source=table.source)
     total = engine.connection.execute(sql).fetchall()[0][0]
     if not math.isfinite(total):
@@ -432,11 +465,49 @@ def promised(columns: Mapping[str, str]) -> Check:
         problems = _column_problems(table, columns, accepted_types, _PROMISE_MESSAGES)
         if problems:
             message = f"The columns are not those that the report declares: {'; '.join(problems)}."
-            way_out = "CAST or name them in the SQL (AS), or correct the columns of the report."
-            return _Finding(False, f"{message} {way_out}")
+            return _Finding(False, f"{message} {_way_out(table, accepted_types)}")
         return _Finding(True, "The columns are those that the report declares.")
 
     return Check(name="columns", severity="fail", find=find)
+
+
+def _way_out(table: LocalTable, accepted_types: Mapping[str, Collection[str]]) -> str:
+    """Say where to correct the columns that are not as promised: in the SQL or the transform."""
+    if table.query_columns is None:
+        return "CAST or name them in the SQL (AS), or correct the columns of the report."
+    query_types = {column.name: column.glue for column in table.query_columns}
+    written_types = {column.name: column.glue for column in table.columns}
+    in_sql = []
+    in_transform = []
+    left_out = []
+    nowhere = []
+    for name in dict.fromkeys([*accepted_types, *written_types]):
+        written_type = written_types.get(name)
+        if written_type is None and name in query_types:
+            left_out.append(name)
+        elif written_type is None:
+            nowhere.append(name)
+        elif written_type in accepted_types.get(name, ()):
+            continue
+        elif query_types.get(name) == written_type:
+            in_sql.append(name)
+        else:
+            in_transform.append(name)
+
+    sentences = []
+    if in_sql:
+        sentences.append(f"CAST or name {', '.join(in_sql)} in the SQL (AS).")
+    if in_transform:
+        names = ", ".join(in_transform)
+        sentences.append(
+            f"The transform gives {names}: CAST or name it there, for each_row in `adds`."
+        )
+    if left_out:
+        sentences.append(f"The transform leaves out {', '.join(left_out)}: return it there.")
+    if nowhere:
+        names = ", ".join(nowhere)
+        sentences.append(f"Add {names} in the SQL or the transform.")
+    return f"{' '.join(sentences)} Or correct the columns of the report."
 
 
 class _ColumnMessages(NamedTuple):

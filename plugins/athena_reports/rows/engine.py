@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,9 @@ class Engine:
     connection: DuckDBPyConnection
     folder: Path
     about: str  # report and period, the first words of an error
+    # How a person lets the query run again, and how its result is read again.
+    run_again: str = "clear run_query and its downstream tasks"
+    read_again: str = "clear transform and its downstream tasks"
     # Whoever makes a relation adds one: the relation raises its errors later, when it is used.
     explainers: list[Callable[[Exception], AthenaReportsError | None]] = field(default_factory=list)
 
@@ -44,7 +47,7 @@ class Engine:
             return DiskFullError(
                 f"{self.about}: no space left on the worker's disk: {reason(error)}. "
                 f"Free space in {gettempdir()}, or set TMPDIR to a larger disk, "
-                "then clear transform."
+                f"then {self.read_again}."
             )
         if type(error).__name__ == "OutOfMemoryException":
             return MemoryLimitError(
@@ -71,12 +74,14 @@ SET lock_configuration = true
 
 
 @contextmanager
-def open_engine(memory_limit: str, *, about: str = "") -> Iterator[Engine]:
+def open_engine(memory_limit: str, *, about: str = "", again: str = "") -> Iterator[Engine]:
     """Open DuckDB with one thread, so that equal rows in equal order give equal bytes.
 
     Args:
         memory_limit: The memory of DuckDB, such as `128MB`. Beyond it, DuckDB writes to the disk.
         about: Report and period, the first words of an error.
+        again: What a person does to try again, such as `run the command again`; empty for the tasks
+            of a run that are cleared.
 
     Raises:
         AthenaReportsError: In the place of an error that `Engine.explain` knows.
@@ -94,6 +99,8 @@ def open_engine(memory_limit: str, *, about: str = "") -> Iterator[Engine]:
             connection.execute("SET allowed_directories = [$folder]", {"folder": str(folder)})
             connection.execute(_SETTINGS)
             engine = Engine(connection, folder, about)
+            if again:
+                engine = replace(engine, run_again=again, read_again=again)
             token = current_engine.set(engine)
             try:
                 yield engine

@@ -84,11 +84,15 @@ END
 
 
 class LocalTable(BaseModel, frozen=True):
-    """The rows of a report as one Parquet file in the engine's folder."""
+    """The rows of a report as one Parquet file in the engine's folder.
+
+    `query_columns` are those of the query's result, if transforms have made other rows of it.
+    """
 
     path: Path
     rows: int
     columns: tuple[TableColumn, ...]
+    query_columns: tuple[TableColumn, ...] | None = None
 
     @property
     def source(self) -> str:

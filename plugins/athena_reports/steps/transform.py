@@ -32,7 +32,7 @@ from athena_reports.queries.submission import Submitted, executed_sql
 from athena_reports.reports.column import Column
 from athena_reports.rows.athena_result import FinishedQuery, PublishedColumns, read_result
 from athena_reports.rows.checks import Check, CheckResult, failures, run_checks
-from athena_reports.rows.columns import TableColumn
+from athena_reports.rows.columns import TableColumn, columns_of
 from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.transforms import apply
 from athena_reports.rows.writer import (
@@ -281,7 +281,11 @@ def write_rows(
         # The published columns are those that the transforms make, not those that they take.
         transforms = ()
     relation = apply(transforms, result.relation, period, engine=engine, about=engine.about)
-    return WrittenRows(write_table(relation, engine), result.ordered)
+    table = write_table(relation, engine)
+    if transforms:
+        # A check of the columns says by them whether the SQL or a transform is to be corrected.
+        table = table.model_copy(update={"query_columns": columns_of(result.relation)})
+    return WrittenRows(table, result.ordered)
 
 
 def check_rows(

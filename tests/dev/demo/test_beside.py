@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 
-from tests.copied import ROOT, SHELL
+from tests.support.paths import ROOT
+from tests.support.repository_copy import SHELL
 
 ENDPOINT = "http://127.0.0.1:9"
 PRINTS_ITS_ENDPOINT = "import os, sys; print(os.environ['AWS_ENDPOINT_URL']); sys.exit(3)"

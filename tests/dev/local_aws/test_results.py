@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from local_aws.athena import results
 from local_aws.athena.types import INTEGER, VARCHAR, Type, array
+from tests.support.memory_store import MemoryS3
 
 TEXTS = st.one_of(
     st.none(),
@@ -54,21 +54,6 @@ def test_doubles_print_as_in_java(value: float) -> None:
     assert not re.search(r"\.\d+0(E|$)", text)
 
 
-class Bucket:
-    """S3's get_object over one object."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def get_object(self, *, Bucket: str, Key: str, Range: str) -> dict[str, Any]:
-        first, last = map(int, Range.removeprefix("bytes=").split("-"))
-        part = self._data[first : last + 1]
-        return {
-            "Body": pa.BufferReader(part),
-            "ContentRange": f"bytes {first}-{last}/{len(self._data)}",
-        }
-
-
 @given(rows=ROWS, size=st.integers(1, 7), chunk=st.integers(1, 40), in_s3=st.booleans())
 def test_pages_give_every_row_once(
     rows: list[tuple[str | None, str | None]], size: int, chunk: int, in_s3: bool
@@ -78,7 +63,7 @@ def test_pages_give_every_row_once(
         patch.setattr(results, "_CHUNK_BYTES", chunk)
         while offset is not None:
             chunks = (
-                results.stored(Bucket(data), "s3://b/k", offset)
+                results.stored(MemoryS3.holding({"s3://b/k": data}), "s3://b/k", offset)
                 if in_s3
                 else results.kept(data, offset)
             )

@@ -20,7 +20,7 @@ from athena_reports.alerts.alert import Alert
 from athena_reports.alerts.notifying import call_within, named_notifiers, tell
 from athena_reports.alerts.record import StoredRecord
 from athena_reports.aws.s3 import S3
-from tests.library.alerts.notifiers import Broken, Recorder
+from tests.support.notifiers import Broken, Recorder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -9,9 +9,9 @@ import pytest
 from airflow.sdk.execution_time import task_runner
 
 from athena_reports.alerts.report_run import ReportRun, cause_of_lateness, find_run
-from tests.library.alerts.neighbour import RUN_ID, Airflow
-from tests.library.steps.tasks import WEEK
-from tests.simulation.memory_athena import MemoryAthena
+from tests.support.calendars import WEEK
+from tests.support.memory_athena import MemoryAthena
+from tests.support.neighbour import RUN_ID, Airflow
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from athena_reports.authors.airflow_api import (
     restate,
     restating_run_id,
 )
-from tests.rest_api import TOKEN, RestApi, Unanswered, rest_api
+from tests.support.rest_api import TOKEN, RestApi, Unanswered, rest_api
 
 LOGIC = "v2:0123456789abcdef"
 DETAILS = "GET /api/v2/dags/best_monthly/details"

@@ -49,16 +49,43 @@ def test_the_rows_of_a_cte_are_those_before_transform_and_checks(case: Path) -> 
 @pytest.mark.parametrize(
     ("file", "text", "problem"),
     [
-        ("case.yaml", "period: 2025-06-16", "no week begins on '2025-06-16'"),
-        ("case.yaml", "period: 2025-06\ncadence: weekly", "'2025-06' is not the id of a week"),
-        ("case.yaml", "period: 2025-06-15\nreport: x", "Extra inputs are not permitted"),
-        ("case.yaml", "period: 2025-06-31", "case.yaml: day is out of range for month"),
-        ("case.yaml", "", "case.yaml: 1 validation error"),
+        (
+            "case.yaml",
+            "# a comment\nperiod: 2025-06-16",
+            "case.yaml, line 2: scores: no week begins on '2025-06-16'",
+        ),
+        (
+            "case.yaml",
+            "period: 2025-06\ncadence: weekly",
+            "case.yaml, line 1: scores_weekly: '2025-06' is not the id of a week",
+        ),
+        (
+            "case.yaml",
+            "period: 2025-06\ncadence: wekly",
+            "case.yaml, line 2: There is no report 'scores_wekly'.",
+        ),
+        (
+            "case.yaml",
+            "period: 2025-06-15\nreport: x",
+            "case.yaml, line 2, field 'report': there is no such field. Did you mean period?",
+        ),
+        (
+            "case.yaml",
+            "period: 2025-06-31",
+            "line 1: scores: '2025-06-31' is not the id",
+        ),
+        ("case.yaml", "cte: x", "case.yaml, line 1, field 'period': it is missing."),
+        ("case.yaml", "", "case.yaml, line 1: expected fields, such as `period: 2026-11-15`"),
+        (
+            "case.yaml",
+            'period: 2025-06-15\ncte: "current',
+            "case.yaml, line 2: it is not YAML: found unexpected end of stream.",
+        ),
         ("case.yaml", "period: 2025-06-15 # \udcff", "case.yaml: 'utf-8' codec can't decode"),
         (
             "case.yaml",
             "period: 2025-06-15\ncte: curent",
-            "The SQL has no CTE 'curent'. It has current.",
+            "case.yaml, line 2: The SQL has no CTE 'curent'. It has current.",
         ),
         (
             "plays.csv",
@@ -74,6 +101,46 @@ def test_a_case_that_cannot_pass_says_why(case: Path, file: str, text: str, prob
     if "Check" in problem:  # a failed check is told once the rows are right
         result = run(case, accept=True) and run(case)
     assert problem in result.problem
+
+
+@pytest.mark.parametrize(
+    ("expected", "differences"),
+    [
+        (EXPECTED.replace("3", "4"), ["line 2, column score: expected '4'; found '3'."]),
+        (EXPECTED.replace('"B"', '"C"'), ["line 3, column user_id: expected 'C'; found 'B'."]),
+        (EXPECTED.replace('"B",', '"B",""'), ["line 3, column score: expected ''; found NULL."]),
+        ('"user_id",score\n"A",3\n', ["after line 2: expected no row; found the row 'B', NULL."]),
+        (
+            '"user_id",score\n"A\nB",3\n"A",3\n"B",\n',
+            ["line 2: expected the row 'A\nB', '3'; found no row."],
+        ),
+        (EXPECTED + "D,7\n", ["line 4: expected the row 'D', '7'; found no row."]),
+        (
+            '"score","user_id"\n3,"A"\n,"B"\n',
+            ["line 1: expected the columns score, user_id; found user_id, score."],
+        ),
+    ],
+)
+def test_each_value_that_differs_is_told_with_its_line_and_column(
+    case: Path, expected: str, differences: list[str]
+) -> None:
+    file = case / "expected.csv"
+    file.write_text(expected)
+    assert run(case).problem == "\n".join([f"{file}: other rows came out.", *differences])
+
+
+def test_of_many_differences_the_first_ones_are_told(case: Path) -> None:
+    rows = "".join(f"X{number},{number}\n" for number in range(30))
+    (case / "expected.csv").write_text(EXPECTED + rows)
+    problem = run(case).problem
+    assert problem.endswith("found no row.\n... and 20 more.")
+    assert len(problem.splitlines()) == 12
+
+
+def test_an_input_without_a_file_is_named(case: Path) -> None:
+    (case / "plays.csv").rename(case / "plai.csv")
+    problem = f"{case / 'plays.csv'} is missing: the report 'scores' reads the table 'plays'."
+    assert run(case).problem.startswith(problem)
 
 
 def test_what_the_local_athena_does_not_do_is_not_run(case: Path, sql_folder: Path) -> None:

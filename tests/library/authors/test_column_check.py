@@ -11,7 +11,7 @@ from athena_reports import Column, Input, build_dag, transforms, weekly
 from athena_reports.authors.column_check import ColumnError, check_columns
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.settings import settings
-from tests.library.conftest import MakeReport
+from tests.support.declared import MakeReport
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

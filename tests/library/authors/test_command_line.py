@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.copied import ROOT
-from tests.flown import DAG_ID, REPORT, Flown
-from tests.integration.runner import load_dags
-from tests.shell import Shell
+from tests.support.dag_files import load_dags
+from tests.support.flown import DAG_ID, REPORT, Flown
+from tests.support.paths import ROOT
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 FLIGHTS = """carrier string,distance bigint,time_hour timestamp,dt string

@@ -15,10 +15,10 @@ from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
 from athena_reports.aws.s3 import S3
 from athena_reports.publication.glue_table import Table
-from tests.flown import DAG_ID, REPORT, WEEKS, Flown
-from tests.library.conftest import MakeReport
-from tests.library.publication.publishing import Place, facts
-from tests.shell import Shell
+from tests.support.declared import MakeReport
+from tests.support.flown import DAG_ID, REPORT, WEEKS, Flown
+from tests.support.publishing import Place, facts
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 YEARS = 730

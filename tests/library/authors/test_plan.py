@@ -20,8 +20,9 @@ from athena_reports.authors.trial import Aws
 from athena_reports.aws.s3 import S3
 from athena_reports.publication.glue_table import Table
 from athena_reports.rows.differences import Change, Differences
-from tests.library.conftest import MakeReport
-from tests.library.publication.publishing import WEEKS, Place, facts, week
+from tests.support.calendars import UTC_WEEKS
+from tests.support.declared import MakeReport
+from tests.support.publishing import Place, facts, week
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -187,7 +188,7 @@ def aws(
 def test_the_last_published_periods_come_oldest_first(
     number: int, aws: Aws, make_report: MakeReport
 ) -> None:
-    periods = published_before(DeclaredReport(build_dag(make_report(), WEEKS)), number, aws)
+    periods = published_before(DeclaredReport(build_dag(make_report(), UTC_WEEKS)), number, aws)
     assert [period.id for period in periods] == PUBLISHED[-number:]
 
 
@@ -195,7 +196,7 @@ def test_without_a_published_period_there_is_nothing_to_compare_with(
     aws: Aws, make_report: MakeReport
 ) -> None:
     months = DeclaredReport(build_dag(make_report(), monthly()))
-    without_table = DeclaredReport(build_dag(make_report(outputs=["csv"]), WEEKS))
+    without_table = DeclaredReport(build_dag(make_report(outputs=["csv"]), UTC_WEEKS))
     for declared in (months, without_table):
         with pytest.raises(
             PlanError, match=rf"No period of {declared.dag.dag_id} \(.*nothing to compare with"
@@ -206,9 +207,9 @@ def test_without_a_published_period_there_is_nothing_to_compare_with(
 def test_a_key_and_the_parquet_of_each_period_are_looked_for_before_anything_is_paid(
     aws: Aws, make_report: MakeReport
 ) -> None:
-    declared = DeclaredReport(build_dag(make_report(), WEEKS))
-    published = [WEEKS.period(period_id) for period_id in PUBLISHED]
-    without_parquet = WEEKS.period(WITHOUT_PARQUET)
+    declared = DeclaredReport(build_dag(make_report(), UTC_WEEKS))
+    published = [UTC_WEEKS.period(period_id) for period_id in PUBLISHED]
+    without_parquet = UTC_WEEKS.period(WITHOUT_PARQUET)
 
     check_comparable(declared, published, ["name", "user_id"], aws)
     with pytest.raises(

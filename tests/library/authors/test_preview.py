@@ -38,15 +38,16 @@ from athena_reports.publication.published_calendar import CalendarError, Publish
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 from athena_reports.steps.scan_limit import ScanLimitError
-from tests.library.conftest import MakeReport
-from tests.library.publication.publishing import WEEKS, Place, facts, week
+from tests.support.calendars import UTC_WEEKS
+from tests.support.declared import MakeReport
+from tests.support.publishing import Place, facts, week
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
     from mypy_boto3_s3 import S3Client
 
 SCANNED = 20_000_000  # what each published query of `publishing` scanned
-PUBLISHED = WEEKS.period("2025-06-08")
+PUBLISHED = UTC_WEEKS.period("2025-06-08")
 NEXT = PUBLISHED.next
 SQL = "SELECT user_id FROM plays WHERE {{ inputs.plays.partitions }}"
 
@@ -98,7 +99,7 @@ def published(glue: GlueClient, s3: S3Client, database: str, bucket: str) -> Non
 
 def declare(make_report: MakeReport, **fields: Any) -> DeclaredReport:
     report = make_report(inputs=[Input("plays", "dt", missing="partial")], **fields)
-    return DeclaredReport(build_dag(report, WEEKS))
+    return DeclaredReport(build_dag(report, UTC_WEEKS))
 
 
 def printed(result: Preview) -> str:
@@ -143,7 +144,7 @@ JOIN = (
 
 def joined(make_report: MakeReport) -> DeclaredReport:
     inputs = [Input("plays", "dt", missing="partial"), Input("users", columns=())]
-    return DeclaredReport(build_dag(make_report(inputs=inputs, max_scan="5 B"), WEEKS))
+    return DeclaredReport(build_dag(make_report(inputs=inputs, max_scan="5 B"), UTC_WEEKS))
 
 
 def test_a_table_without_partitions_counts_with_all_of_its_bytes(

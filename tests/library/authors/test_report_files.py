@@ -8,8 +8,9 @@ import pytest
 from athena_reports import Cadence, Input, build_dag, daily, monthly, quarterly, weekly, yearly
 from athena_reports.authors.report_files import DeclaredReport, declared_reports, find_report
 from athena_reports.publication.location import PeriodLocation
-from tests.library.conftest import MakeReport
-from tests.library.steps.tasks import NOW, Run, context
+from tests.support.airflow_run import DagRun, context
+from tests.support.declared import MakeReport
+from tests.support.virtual_clock import START as NOW
 
 SQL = """
 SELECT '{{ period.id }}' AS id, {{ params.top }} AS top FROM plays
@@ -40,7 +41,7 @@ def test_the_sql_is_that_of_the_run(
     period = cadence.last_complete(NOW)
 
     task: Any = dag.get_task("run_query")
-    run = Run(data_interval_start=period.start_utc, data_interval_end=period.end_utc)
+    run = DagRun(data_interval_start=period.start_utc, data_interval_end=period.end_utc)
     task.render_template_fields(context(run), dag.get_template_env())
     assert DeclaredReport(dag).sql(period) == task.query.strip()
     assert f"'{period.id}' AS id, 5 AS top" in task.query

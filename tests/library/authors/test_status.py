@@ -10,8 +10,8 @@ import pytest
 from athena_reports.periods.calendar import weekly
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
-from tests.flown import ALL_WEEKS, DAG_ID, EDIT, WEEKS, Flown
-from tests.shell import Shell
+from tests.support.flown import ALL_WEEKS, DAG_ID, EDIT, WEEKS, Flown
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 

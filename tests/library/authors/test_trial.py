@@ -13,11 +13,13 @@ from athena_reports import Input, build_dag
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws, trial
 from athena_reports.errors import AthenaReportsError, QueryError
-from tests.library.conftest import MakeReport
-from tests.library.publication.publishing import WEEKS, Place, facts
-from tests.library.steps.tasks import TOKYO_WEEK, WEEK, context
-from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error
+from tests.support.airflow_run import context
+from tests.support.aws_errors import LOST, THROTTLED, api_error
+from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
+from tests.support.declared import MakeReport
+from tests.support.memory_athena import MemoryAthena, Plan
+from tests.support.publishing import Place, facts
+from tests.support.virtual_clock import VirtualClock
 
 NOBODY: Any = None
 
@@ -39,7 +41,7 @@ def test_a_trial_asks_athena_as_the_run_does(
     monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", results)
     monkeypatch.setenv("ATHENA_REPORTS_BUCKET_OWNER", "012345678901")
     monkeypatch.setenv("ATHENA_REPORTS_ENCRYPTION", "alias/reports")
-    dag = build_dag(make_report(), TOKYO_WEEK)
+    dag = build_dag(make_report(), WEEKS)
     run_query: Any = dag.get_task("run_query")
     run_query.require = None
     given = context()
@@ -108,7 +110,7 @@ def test_no_query_runs_on_when_its_command_has_ended(
     else:
         athena.before = strike
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
-    declared = DeclaredReport(build_dag(make_report(), TOKYO_WEEK))
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with pytest.raises(type(error)), trial(declared, WEEK, aws, command="plan"):
         raise AssertionError("it has rows")
     assert set(athena.states) <= {"CANCELLED"}
@@ -127,7 +129,7 @@ def test_a_start_that_was_not_answered_is_one_query(
 
     athena.after = lose
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
-    declared = DeclaredReport(build_dag(make_report(), TOKYO_WEEK))
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with pytest.raises(QueryError), trial(declared, WEEK, aws, command="plan"):
         raise AssertionError("it has rows")
     assert athena.states == ["FAILED"]
@@ -149,7 +151,7 @@ def test_a_query_whose_start_was_not_answered_is_stopped_whatever_is_refused_aft
     athena.after = lose
     athena.before = refuse
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
-    declared = DeclaredReport(build_dag(make_report(), TOKYO_WEEK))
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with (
         pytest.raises(ClientError, match="AccessDenied"),
         trial(declared, WEEK, aws, command="plan"),
@@ -177,7 +179,7 @@ def test_a_query_that_may_run_and_cannot_be_looked_for_is_told(
     athena.after = lose
     athena.before = refuse
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
-    declared = DeclaredReport(build_dag(make_report(), TOKYO_WEEK))
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with pytest.raises(ClientError), trial(declared, WEEK, aws, command="plan"):
         raise AssertionError("it has rows")
     assert "A query may have been started, and cannot be looked for" in capsys.readouterr().err
@@ -206,7 +208,7 @@ def test_a_query_that_cannot_be_stopped_is_told(
 
     athena.before = refuse
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
-    declared = DeclaredReport(build_dag(make_report(), TOKYO_WEEK))
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with (
         pytest.raises(ClientError, match="AccessDenied"),
         trial(declared, WEEK, aws, command="plan"),
@@ -233,12 +235,12 @@ def test_max_scan_holds_for_every_caller_but_not_for_the_rows_of_a_case(
         "SELECT user_id FROM plays WHERE {{ inputs.plays.partitions }}"
     )
     report = make_report(inputs=[Input("plays")], max_scan="1 MB")
-    declared = DeclaredReport(build_dag(report, WEEKS))
+    declared = DeclaredReport(build_dag(report, UTC_WEEKS))
     athena.plan = lambda _: Plan.failing(1006, category=2)
     aws = Aws(athena, tabled.table.glue, tabled.s3)  # type: ignore[arg-type]
     with (
         pytest.raises(AthenaReportsError) as ended,
-        trial(declared, WEEKS.period("2025-06-15"), aws, command="plan", database=other),
+        trial(declared, UTC_WEEKS.period("2025-06-15"), aws, command="plan", database=other),
     ):
         raise AssertionError("it has rows")
     if other:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.aws.errors import ErrorKind, call_verdict, error_kind
-from tests.simulation.memory_athena import LOST, api_error
+from tests.support.aws_errors import LOST, api_error
 
 KINDS = {
     "AccessDenied": ErrorKind.DENIED,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from athena_reports.aws import s3 as module
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
 from athena_reports.settings import Encryption
-from tests.simulation.memory_athena import api_error
+from tests.support.aws_errors import api_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -22,7 +22,7 @@ from athena_reports.maintenance.cleanup import (
 from athena_reports.publication.commit import repair_latest
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
-from tests.library.publication.publishing import Place, facts, week
+from tests.support.publishing import Place, facts, week
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 LOCATION = week("reports")

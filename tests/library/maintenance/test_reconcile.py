@@ -2,7 +2,6 @@
 tests/integration/test_scenarios.py and tests/simulation show it at work.
 """
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -12,10 +11,12 @@ from airflow.sdk import DAG
 
 from athena_reports.maintenance.reconcile import GRACE, AthenaReconcileOperator
 from athena_reports.queries.lease import LIFETIME
-from tests.library.queries.samples import of_author, start_sql, submission
-from tests.library.queries.samples import start as start_all
-from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import MemoryAthena, Plan, api_error
+from tests.support.airflow_run import TaskInstance
+from tests.support.aws_errors import api_error
+from tests.support.memory_athena import MemoryAthena, Plan
+from tests.support.submissions import of_author, start_sql, submission
+from tests.support.submissions import start as start_all
+from tests.support.virtual_clock import VirtualClock
 
 ENDED = "run-ended"
 
@@ -27,17 +28,6 @@ def _endless(athena: MemoryAthena) -> None:
 
 def start(athena: MemoryAthena, **fields: Any) -> str:
     return start_all(athena, submission(**{"run_id": ENDED} | fields))[0]
-
-
-@dataclass
-class TaskInstance:
-    """Knows no active run, and keeps what it was asked."""
-
-    asked: list[dict[str, Any]] = field(default_factory=list)
-
-    def get_dr_count(self, **question: Any) -> int:
-        self.asked.append(question)
-        return 0
 
 
 def reconcile(

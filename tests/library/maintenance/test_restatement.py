@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +20,13 @@ from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.rows.columns import TableColumn
+from tests.support.airflow_run import TaskInstance
+from tests.support.calendars import UTC_WEEKS
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
     from mypy_boto3_s3 import S3Client
 
-WEEKS = weekly("sunday")
 DAY = timedelta(days=1)
 FIRST, SECOND, THIRD = "2025-06-01", "2025-06-08", "2025-06-15"
 LATER = datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,7 +37,7 @@ def parameters(
     *,
     restated: timedelta | None = None,
     submitted: timedelta = DAY / 24,
-    cadence: Cadence = WEEKS,
+    cadence: Cadence = UTC_WEEKS,
     **facts: str,
 ) -> dict[str, str]:
     """Parameters of a period that was reported some time after its end.
@@ -82,7 +82,7 @@ RESTATED_FIRST = {FIRST: partition(FIRST, submitted=20 * DAY, restated=20 * DAY)
 def test_a_provisional_period_is_due_when_its_late_events_have_arrived(
     after: timedelta, due: bool
 ) -> None:
-    now = WEEKS.period(FIRST).end_utc + after
+    now = UTC_WEEKS.period(FIRST).end_utc + after
     reasons = [each.reason for each in found({FIRST: partition(FIRST)}, now)]
     assert reasons == ["late events have arrived"] * due
     assert found({FIRST: partition(FIRST, submitted=2 * DAY)}, now, stale=True) == []
@@ -113,10 +113,10 @@ def test_a_period_is_stale_if_the_one_before_was_restated_after_it_was_read(
 
 @pytest.mark.parametrize("reason", ["late events", "stale"])
 def test_a_restatement_that_failed_is_tried_again_once_a_day(reason: str) -> None:
-    partitions, due = {FIRST: partition(FIRST)}, WEEKS.period(FIRST).end_utc + DAY
+    partitions, due = {FIRST: partition(FIRST)}, UTC_WEEKS.period(FIRST).end_utc + DAY
     if reason == "stale":
         partitions = RESTATED_FIRST | {SECOND: partition(SECOND, submitted=2 * DAY)}
-        due = WEEKS.period(SECOND).end_utc + 2 * DAY
+        due = UTC_WEEKS.period(SECOND).end_utc + 2 * DAY
 
     def run_id(after: timedelta) -> str:
         (each,) = found(partitions, due + after, stale=True)
@@ -128,8 +128,8 @@ def test_a_restatement_that_failed_is_tried_again_once_a_day(reason: str) -> Non
 
 
 def test_a_stale_period_whose_own_late_events_may_still_land_is_restated_all_the_same() -> None:
-    now = WEEKS.period(SECOND).end_utc + 18 * DAY / 24
-    restated = partition(FIRST, restated=now - WEEKS.period(FIRST).end_utc)
+    now = UTC_WEEKS.period(SECOND).end_utc + 18 * DAY / 24
+    restated = partition(FIRST, restated=now - UTC_WEEKS.period(FIRST).end_utc)
     partitions = {FIRST: restated, SECOND: partition(SECOND)}
     _, of_second = found(partitions, now, stale=True)
     assert (of_second.period_id, of_second.run_ids) == (
@@ -138,21 +138,8 @@ def test_a_stale_period_whose_own_late_events_may_still_land_is_restated_all_the
     )
 
 
-@dataclass
-class Airflow:
-    """What Airflow answers a task about runs and DAGs."""
-
-    unfinished: set[tuple[str, str]] = field(default_factory=set)
-    most_asked_at_once: int = 0
-
-    def get_dr_count(self, *, dag_id: str, run_ids: list[str], states: list[str]) -> int:
-        assert states == ["queued", "running"]
-        self.most_asked_at_once = max(self.most_asked_at_once, len(run_ids))
-        return len(self.unfinished & {(dag_id, run_id) for run_id in run_ids})
-
-
 Publish = Callable[..., None]
-Triggers = Callable[[Airflow], list[tuple[str, str]]]
+Triggers = Callable[[TaskInstance], list[tuple[str, str]]]
 
 
 @pytest.fixture
@@ -176,8 +163,8 @@ def triggers(database: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -
     with DAG("restatement", schedule=None):
         task = AthenaRestatementsOperator(task_id="find", database=database)
 
-    def triggers(airflow: Airflow) -> list[tuple[str, str]]:
-        context: Any = {"params": {"stale": False}, "ti": airflow}
+    def triggers(ti: TaskInstance) -> list[tuple[str, str]]:
+        context: Any = {"params": {"stale": False}, "ti": ti}
         triggered = task.execute(context)
         return [(each["trigger_dag_id"], each["conf"]["period"]) for each in triggered]
 
@@ -188,10 +175,10 @@ def test_the_periods_of_all_reports_come_in_the_order_in_which_they_start(
     publish: Publish, triggers: Triggers
 ) -> None:
     """By their ids a quarter would come after all days of its year."""
-    publish("plays", WEEKS, THIRD, FIRST, SECOND)
+    publish("plays", UTC_WEEKS, THIRD, FIRST, SECOND)
     publish("sales", quarterly(), "2025-Q2", "2025-Q3")
 
-    assert triggers(Airflow()) == [
+    assert triggers(TaskInstance()) == [
         ("sales_quarterly", "2025-Q2"),
         ("plays_weekly", FIRST),
         ("plays_weekly", SECOND),
@@ -208,17 +195,17 @@ def test_weeks_that_begin_on_another_day_than_those_of_the_folder_are_left_out(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A release without calendars published both. A run of one of them would fail each day."""
-    publish("plays", WEEKS, FIRST)
+    publish("plays", UTC_WEEKS, FIRST)
     mondays = weekly("monday", "Asia/Tokyo")
     publish("plays", mondays, "2025-06-16")
     publish("sales", quarterly(), "2025-Q2")
     both = [("sales_quarterly", "2025-Q2"), ("plays_weekly", FIRST), ("plays_weekly", "2025-06-16")]
-    assert triggers(Airflow()) == both, "no folder says which of them the report has"
+    assert triggers(TaskInstance()) == both, "no folder says which of them the report has"
 
-    location = ReportLocation.of(bucket, "plays", WEEKS)
+    location = ReportLocation.of(bucket, "plays", UTC_WEEKS)
     calendar = PublishedCalendar.of("dev", "plays", mondays)
     require_calendar(location, calendar, S3(s3))
-    assert triggers(Airflow()) == [both[0], both[2]]
+    assert triggers(TaskInstance()) == [both[0], both[2]]
     left_out = f"plays_weekly, period {FIRST}: late events have arrived, but weeks begin on monday"
     assert left_out in capsys.readouterr().out
 
@@ -233,21 +220,21 @@ def test_as_many_are_triggered_as_airflow_maps_and_none_with_an_active_run(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "3")
     for report in ("plays", "flights"):
-        publish(report, WEEKS, THIRD, FIRST, SECOND)
+        publish(report, UTC_WEEKS, THIRD, FIRST, SECOND)
     glue.create_table(DatabaseName=database, TableInput={"Name": "foreign_weekly"})
-    airflow = Airflow()
+    ti = TaskInstance()
 
-    assert [period_id for _, period_id in triggers(airflow)] == [FIRST, FIRST, SECOND]
+    assert [period_id for _, period_id in triggers(ti)] == [FIRST, FIRST, SECOND]
     assert (
         "Airflow maps 3 at once; 3 later periods wait for the next run." in capsys.readouterr().out
     )
     # The first day's run of one of them has not ended, as in a paused DAG:
     # no second one is added to it.
     (of_plays,) = found({FIRST: partition(FIRST)}, datetime.now(UTC))
-    airflow.unfinished = {("plays_weekly", of_plays.run_ids[0])}
-    assert sorted(triggers(airflow)) == [
+    ti.active_runs = {("plays_weekly", of_plays.run_ids[0])}
+    assert sorted(triggers(ti)) == [
         ("flights_weekly", FIRST),
         ("flights_weekly", SECOND),
         ("plays_weekly", SECOND),
     ]
-    assert airflow.most_asked_at_once <= 50
+    assert max(len(question["run_ids"]) for question in ti.asked) <= 50

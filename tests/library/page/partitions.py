@@ -3,10 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 
-from athena_reports.periods.calendar import Period, weekly
+from athena_reports.periods.calendar import Period
 from athena_reports.publication.manifest import PartitionFacts
-
-WEEKS = weekly("sunday", timezone="Asia/Tokyo")
 
 
 def periods_from(period: Period, number: int) -> list[Period]:

@@ -40,9 +40,16 @@ from athena_reports.periods.run_period import period_of_run
 from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.published_calendar import PublishedCalendar
-from tests.e2e.page_state import PASSED, PRICE_USD, SCANNED_BYTES, WARNED, Publisher, ranking
-from tests.library.page.conftest import WEEK, Account, report_dag
-from tests.library.page.partitions import WEEKS
+from tests.library.page.account import WEEK, Account, report_dag
+from tests.support.calendars import WEEKS
+from tests.support.page_publisher import (
+    PASSED,
+    PRICE_USD,
+    SCANNED_BYTES,
+    WARNED,
+    Publisher,
+    ranking,
+)
 
 MANIFEST_KEY = f"scores/weekly/{WEEK.id}/manifest.json"
 NOW = WEEKS.period("2026-05-03").end_utc + timedelta(hours=1)

@@ -26,7 +26,8 @@ from athena_reports.periods.calendar import (
     yearly,
 )
 from athena_reports.scheduling.timetable import PeriodTimetable
-from tests.library.page.partitions import WEEKS, facts, periods_from, text
+from tests.library.page.partitions import facts, periods_from, text
+from tests.support.calendars import WEEKS
 
 WEEKLY = PeriodTimetable(WEEKS)
 CADENCES = [

@@ -10,7 +10,8 @@ from athena_reports.page.coverage import Cell, PublishedPartitions, Run, State, 
 from athena_reports.page.fill import plan_fill
 from athena_reports.periods.calendar import Period
 from athena_reports.scheduling.timetable import PeriodTimetable
-from tests.library.page.partitions import WEEKS, facts, periods_from
+from tests.library.page.partitions import facts, periods_from
+from tests.support.calendars import WEEKS
 
 WEEKLY = PeriodTimetable(WEEKS)
 PERIODS = periods_from(WEEKS.period("2026-03-01"), 8)

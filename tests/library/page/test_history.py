@@ -10,8 +10,8 @@ from athena_reports.page.lake import SHOWN_ROWS
 from athena_reports.periods.calendar import Period, weekly
 from athena_reports.rows import checks
 from athena_reports.rows.checks import CheckResult
-from tests.e2e.page_state import WARNED, Publisher, ranking
-from tests.library.page.conftest import WEEK, Account, report_dag
+from tests.library.page.account import WEEK, Account, report_dag
+from tests.support.page_publisher import WARNED, Publisher, ranking
 
 SCORES = report_dag("scores")
 

@@ -16,14 +16,13 @@ from athena_reports.errors import PublishError
 from athena_reports.page import lake as page
 from athena_reports.page.lake import ColumnRoles, LakeError
 from athena_reports.page.runs import ReportDag
-from athena_reports.periods.calendar import weekly
 from athena_reports.publication.manifest import Manifest
 from athena_reports.rows.columns import TableColumn
 from athena_reports.scheduling.timetable import PeriodTimetable
-from tests.e2e.page_state import ranking
-from tests.library.page.conftest import Account
+from tests.library.page.account import Account
+from tests.support.calendars import WEEKS
+from tests.support.page_publisher import ranking
 
-WEEKS = weekly("sunday", timezone="Asia/Tokyo")
 WEEK = WEEKS.period("2026-03-01")
 DAG = ReportDag("scores_weekly", PeriodTimetable(WEEKS), WEEK.start_utc, is_paused=False)
 

@@ -30,7 +30,8 @@ from athena_reports.page.runs import (
     unfinished_runs,
 )
 from athena_reports.periods.calendar import Period
-from tests.library.page.partitions import WEEKS, text
+from tests.library.page.partitions import text
+from tests.support.calendars import WEEKS
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

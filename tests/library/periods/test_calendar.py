@@ -23,9 +23,9 @@ from athena_reports.periods.calendar import (
     weekly,
     yearly,
 )
+from tests.support.calendars import WEEKS
 
 HOUR, DAY, MOMENT = timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
-TOKYO_WEEK = weekly("sunday", "Asia/Tokyo")
 
 zones = st.sampled_from(sorted(available_timezones() - {"localtime"}))
 cadences = st.one_of(
@@ -94,7 +94,7 @@ def test_the_period_of_a_date(cadence: Cadence, day: str, id: str, start: str, e
 
 
 def test_dates_in_a_zone_reach_as_far_as_late_events_do() -> None:
-    week = TOKYO_WEEK.period("2026-11-15")
+    week = WEEKS.period("2026-11-15")
     assert [str(day) for day in week.dates_in()] == [f"2026-11-{day}" for day in range(14, 22)]
     assert len(week.dates_in(late_by=9 * HOUR)) == 8, (
         "Saturday's partition ends nine hours after the week"
@@ -145,7 +145,7 @@ def test_of_a_skipped_date_there_is_no_day_and_its_week_is_shorter() -> None:
     ("cadence", "id", "message"),
     [
         (
-            TOKYO_WEEK,
+            WEEKS,
             "2026-11-16",
             "the weeks around it are 2026-11-15 and 2026-11-22 (Weekly from Sunday, Asia/Tokyo)",
         ),
@@ -156,7 +156,7 @@ def test_of_a_skipped_date_there_is_no_day_and_its_week_is_shorter() -> None:
             "'2026-02-29' is not the id of a day: expected YYYY-MM-DD, such as '2026-11-15'",
         ),
         (
-            TOKYO_WEEK,
+            WEEKS,
             "2026-W46",
             "is not the id of a week: expected the YYYY-MM-DD of its first day, such as",
         ),
@@ -231,7 +231,7 @@ def test_a_period_is_its_own_wire_form(cadence: Cadence, instant: datetime) -> N
 
 
 def test_the_wire_form_can_be_read() -> None:
-    assert through_xcom(TOKYO_WEEK.period("2026-11-15")) == {
+    assert through_xcom(WEEKS.period("2026-11-15")) == {
         "cadence": {"unit": "weekly", "timezone": "Asia/Tokyo", "first_day": "sunday"},
         "first_date": "2026-11-15",
         "id": "2026-11-15",
@@ -259,7 +259,7 @@ SKIPPED = through_xcom(daily("Pacific/Apia").period("2011-12-29")) | {
     "first_date": "2011-12-30",
     "id": "2011-12-30",
 }
-WIRE = through_xcom(TOKYO_WEEK.period("2026-11-15"))
+WIRE = through_xcom(WEEKS.period("2026-11-15"))
 
 
 @pytest.mark.parametrize(
@@ -300,8 +300,8 @@ def test_a_wire_form_of_no_period_is_refused(wire: Any, message: str) -> None:
 
 def test_naive_and_far_away_instants_are_refused_everywhere() -> None:
     naive: Any = datetime(2026, 11, 15)  # noqa: DTZ001
-    aware = TOKYO_WEEK.period("2026-11-15").start
-    for call in (TOKYO_WEEK.containing, TOKYO_WEEK.last_complete, TOKYO_WEEK.first_from):
+    aware = WEEKS.period("2026-11-15").start
+    for call in (WEEKS.containing, WEEKS.last_complete, WEEKS.first_from):
         for wrong in (naive, date(2026, 11, 15)):
             with pytest.raises(
                 PeriodError, match="is not an instant: pass a datetime with a time zone"
@@ -312,7 +312,7 @@ def test_naive_and_far_away_instants_are_refused_everywhere() -> None:
                 call(far.replace(tzinfo=UTC))
     for bounds in ((naive, aware), (aware, naive)):
         with pytest.raises(PeriodError, match="is not an instant"):
-            list(TOKYO_WEEK.between(*bounds))
+            list(WEEKS.between(*bounds))
 
 
 # --- Cadences
@@ -378,13 +378,13 @@ def test_fields_that_describe_no_cadence(fields: dict[str, Any], message: str) -
 
 
 def test_periods_of_two_cadences_have_no_order() -> None:
-    week, other = TOKYO_WEEK.period("2026-11-15"), weekly("sunday", "UTC").period("2026-11-15")
-    assert len({week, other, TOKYO_WEEK.period("2026-11-15")}) == 2
+    week, other = WEEKS.period("2026-11-15"), weekly("sunday", "UTC").period("2026-11-15")
+    assert len({week, other, WEEKS.period("2026-11-15")}) == 2
     for compare in (operator.lt, operator.le, operator.gt, operator.ge):
         with pytest.raises(TypeError, match="not supported between instances of 'Period'"):
             compare(week, other)
     assert week != other
 
-    own = TOKYO_WEEK.period("2026-11-15")
+    own = WEEKS.period("2026-11-15")
     assert own <= week <= own
     assert own >= week >= own

@@ -10,27 +10,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.errors import RunPeriodError
-from athena_reports.periods.calendar import Cadence, daily, monthly, quarterly, weekly, yearly
+from athena_reports.periods.calendar import Cadence, daily, monthly, quarterly, yearly
 from athena_reports.periods.run_period import period_of_run, require_complete
-from tests.library.steps.tasks import Run
+from tests.support.airflow_run import DagRun
+from tests.support.calendars import WEEKS
 
 TOKYO = ZoneInfo("Asia/Tokyo")
-WEEKLY = weekly("sunday", timezone="Asia/Tokyo")
-BY_HAND = Run("manual", datetime(2026, 11, 22, 0, 5, tzinfo=TOKYO), None, None)
+BY_HAND = DagRun("manual", datetime(2026, 11, 22, 0, 5, tzinfo=TOKYO), None, None)
 CADENCES = [
     *(
         (daily("Asia/Tokyo"), "2026-11-15"),
-        (WEEKLY, "2026-11-15"),
+        (WEEKS, "2026-11-15"),
         (monthly("Asia/Tokyo"), "2026-11"),
     ),
     *((quarterly("Asia/Tokyo"), "2026-Q4"), (yearly("Asia/Tokyo"), "2026")),
 ]
 
 
-def with_interval(run_type: str, period_id: str, cadence: Cadence = WEEKLY) -> Run:
+def with_interval(run_type: str, period_id: str, cadence: Cadence = WEEKS) -> DagRun:
     period = cadence.period(period_id)
     start, end = pendulum.instance(period.start_utc), pendulum.instance(period.end_utc)
-    return Run(run_type, logical_date=start, data_interval_start=start, data_interval_end=end)
+    return DagRun(run_type, logical_date=start, data_interval_start=start, data_interval_end=end)
 
 
 def test_a_backfill_that_took_over_a_run_of_another_period_is_refused() -> None:
@@ -39,12 +39,12 @@ def test_a_backfill_that_took_over_a_run_of_another_period_is_refused() -> None:
     When a backfill takes it over, its interval stays.
     """
     before = replace(
-        with_interval("manual", "2025-03-02"), logical_date=WEEKLY.period("2025-03-09").start_utc
+        with_interval("manual", "2025-03-02"), logical_date=WEEKS.period("2025-03-09").start_utc
     )
-    assert period_of_run(WEEKLY, before).id == "2025-03-02"
+    assert period_of_run(WEEKS, before).id == "2025-03-02"
 
     with pytest.raises(RunPeriodError, match="Delete the run"):
-        period_of_run(WEEKLY, replace(before, run_type="backfill"))
+        period_of_run(WEEKS, replace(before, run_type="backfill"))
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_a_backfill_that_took_over_a_run_of_another_period_is_refused() -> None:
 def test_a_run_without_dates_is_for_the_last_period_complete_when_it_starts(
     run_after: datetime, period_id: str
 ) -> None:
-    assert period_of_run(WEEKLY, replace(BY_HAND, run_after=run_after)).id == period_id
+    assert period_of_run(WEEKS, replace(BY_HAND, run_after=run_after)).id == period_id
 
 
 @pytest.mark.parametrize("run_type", [DagRunType.MANUAL, "scheduled", "asset_triggered"])
 def test_the_param_goes_before_everything_else(run_type: str) -> None:
     for run in (with_interval(run_type, "2025-03-02"), replace(BY_HAND, run_type=run_type)):
-        assert period_of_run(WEEKLY, run, param="2026-01-04").id == "2026-01-04"
+        assert period_of_run(WEEKS, run, param="2026-01-04").id == "2026-01-04"
 
 
 @pytest.mark.parametrize(("cadence", "id"), CADENCES)
@@ -84,7 +84,7 @@ def test_a_param_on_a_backfill_is_refused_with_the_reason_and_the_ways_out(
     run_type: str, param: str
 ) -> None:
     with pytest.raises(RunPeriodError) as caught:
-        period_of_run(WEEKLY, with_interval(run_type, "2025-03-02"), param=param)
+        period_of_run(WEEKS, with_interval(run_type, "2025-03-02"), param=param)
     for part in (
         repr(param),
         "a backfill, where each run takes its own period",
@@ -96,21 +96,21 @@ def test_a_param_on_a_backfill_is_refused_with_the_reason_and_the_ways_out(
 @pytest.mark.parametrize("param", ["2026-11-16", "2026-11", "last", " 2026-11-15"])
 def test_a_param_that_is_no_period_is_refused(param: str) -> None:
     with pytest.raises(RunPeriodError, match=rf"^The param 'period' is not valid.*{param}"):
-        period_of_run(WEEKLY, BY_HAND, param=param)
+        period_of_run(WEEKS, BY_HAND, param=param)
 
 
 @given(*[st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))] * 2)  # noqa: DTZ001
 def test_the_clock_is_never_asked(now: datetime, of_run: datetime) -> None:
     """A cleared run keeps its period: the answer is a function of the run alone."""
-    period = WEEKLY.last_complete(of_run)
+    period = WEEKS.last_complete(of_run)
     by_hand = replace(BY_HAND, run_after=of_run)
     with time_machine.travel(now, tick=False):
         assert (
-            period_of_run(WEEKLY, by_hand)
-            == period_of_run(WEEKLY, by_hand, param=period.id)
+            period_of_run(WEEKS, by_hand)
+            == period_of_run(WEEKS, by_hand, param=period.id)
             == period
         )
-        assert period_of_run(WEEKLY, with_interval("manual", period.id)) == period
+        assert period_of_run(WEEKS, with_interval("manual", period.id)) == period
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_data_interval_that_is_no_period_is_refused_and_not_guessed(
     start: datetime, end: datetime
 ) -> None:
     with pytest.raises(RunPeriodError) as caught:
-        period_of_run(WEEKLY, Run(data_interval_start=start, data_interval_end=end))
+        period_of_run(WEEKS, DagRun(data_interval_start=start, data_interval_end=end))
     for part in (
         f"{start.isoformat()} to {end.isoformat()}",
         "Weekly from Sunday, Asia/Tokyo",
@@ -142,7 +142,7 @@ def test_a_data_interval_that_is_no_period_is_refused_and_not_guessed(
 def test_an_unfinished_and_a_future_period_are_refused_with_the_last_complete_one(
     period_id: str, state: str
 ) -> None:
-    period = WEEKLY.period(period_id)
+    period = WEEKS.period(period_id)
     require_complete(period, period.end_utc)
     with pytest.raises(RunPeriodError, match="is not over"):
         require_complete(period, period.end_utc - timedelta(microseconds=1))

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from athena_reports.periods.calendar import Cadence, Period, daily, monthly, weekly
 from athena_reports.periods.sql_period import ParamValue, SqlPeriod, literal
 from tests.library.periods.directives import OF_A_DATE, OF_A_TIME
+from tests.support.calendars import WEEKS
 
-TOKYO_WEEK = weekly("sunday", timezone="Asia/Tokyo")
-WEEK = SqlPeriod(TOKYO_WEEK.period("2026-11-15"))
+WEEK = SqlPeriod(WEEKS.period("2026-11-15"))
 # With and without DST, whole and odd offsets, a date that was skipped, midnights that do not exist.
 ZONES = [
     *("UTC", "Asia/Tokyo", "America/New_York", "Asia/Kathmandu"),
@@ -253,7 +253,7 @@ def test_each_way_to_write_a_date_reads_the_same_partitions(
 
 
 def test_partitions_longer_than_a_day_are_named_once() -> None:
-    week = SqlPeriod(TOKYO_WEEK.period("2026-11-29"))
+    week = SqlPeriod(WEEKS.period("2026-11-29"))
     assert week.partitions("month", format="%Y-%m") == "(month IN ('2026-11', '2026-12'))"
 
 
@@ -354,7 +354,7 @@ def test_an_unknown_kind_of_event_time_is_refused_with_the_known_ones() -> None:
 
 def test_the_previous_period_keeps_the_lateness() -> None:
     late = timedelta(days=1)
-    assert SqlPeriod(WEEK.period, late).previous == SqlPeriod(TOKYO_WEEK.period("2026-11-08"), late)
+    assert SqlPeriod(WEEK.period, late).previous == SqlPeriod(WEEKS.period("2026-11-08"), late)
     assert (WEEK.start.isoformat(), WEEK.end.isoformat()) == (
         "2026-11-15T00:00:00+09:00",
         "2026-11-22T00:00:00+09:00",

@@ -11,7 +11,8 @@ from athena_reports.publication.commit import CLOCK_TOLERANCE, read_manifest
 from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.rows.checks import CheckResult
-from tests.library.publication.publishing import EARLY, LATE, Place, assert_followed, facts
+from tests.support.published import assert_followed
+from tests.support.publishing import EARLY, LATE, Place, facts
 
 CHECK = CheckResult(name="rows", severity="warn", passed=False, message="few", value=1)
 

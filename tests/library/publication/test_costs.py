@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.costs import Cost, last_months, merged, summary
 from athena_reports.publication.manifest import PartitionFacts, QueryFacts
-from tests.library.publication.publishing import Place, facts
+from tests.support.publishing import Place, facts
 
 # Of each run of `transform` and `publish`: the number of its query, later ones of later queries,
 # and the rows.

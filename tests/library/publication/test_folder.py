@@ -21,15 +21,16 @@ from athena_reports.publication.folder import (
 from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest, PublishedPeriod, Version
 from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
-from tests.library.publication.publishing import WEEKS, Place, facts
-from tests.library.publication.test_published_calendar import cadences
-from tests.simulation.memory_store import MemoryS3
+from tests.library.publication.cadences import cadences
+from tests.support.calendars import UTC_WEEKS
+from tests.support.memory_store import MemoryS3
+from tests.support.publishing import Place, facts
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-DEV = PublishedCalendar.of("dev", "plays", WEEKS)
-STG = PublishedCalendar.of("stg", "plays", WEEKS)
+DEV = PublishedCalendar.of("dev", "plays", UTC_WEEKS)
+STG = PublishedCalendar.of("stg", "plays", UTC_WEEKS)
 
 
 class Counted:
@@ -60,7 +61,7 @@ def put_manifest(s3: S3, cadence: Cadence, period_id: str = "", environment: str
     s3.write(location.manifest_uri, body, "application/json", replacing=None)
 
 
-WEEK_START = WEEKS.period("2026-11-15").start_utc
+WEEK_START = UTC_WEEKS.period("2026-11-15").start_utc
 
 
 @given(cadences(), cadences(), st.booleans())
@@ -92,18 +93,18 @@ def test_the_second_calendar_is_refused_exactly_if_it_differs(
 
 def test_a_folder_that_has_a_calendar_takes_one_call() -> None:
     counted = Counted()
-    require_calendar(location_of(WEEKS), DEV, counted.s3)
+    require_calendar(location_of(UTC_WEEKS), DEV, counted.s3)
     counted.calls.clear()
-    require_calendar(location_of(WEEKS), DEV, counted.s3)
+    require_calendar(location_of(UTC_WEEKS), DEV, counted.s3)
     assert counted.calls == ["GetObject calendar.json"]
 
 
 def test_looking_at_a_folder_writes_nothing() -> None:
     counted = Counted()
-    assert find_calendar(location_of(WEEKS), counted.s3) is None
-    put_manifest(counted.s3, WEEKS)
+    assert find_calendar(location_of(UTC_WEEKS), counted.s3) is None
+    put_manifest(counted.s3, UTC_WEEKS)
     before = dict(counted.memory.objects)
-    assert find_calendar(location_of(WEEKS), counted.s3) == DEV
+    assert find_calendar(location_of(UTC_WEEKS), counted.s3) == DEV
     assert counted.memory.objects == before
 
 
@@ -111,15 +112,15 @@ def test_the_newest_manifest_decides_about_a_folder_from_before() -> None:
     """The folder has weeks of two kinds, other folders, and versions that were not published."""
     s3 = Counted().s3
     mondays = weekly("monday")
-    put_manifest(s3, WEEKS, "2026-11-01")
+    put_manifest(s3, UTC_WEEKS, "2026-11-01")
     put_manifest(s3, mondays, "2026-11-16")
-    put_manifest(s3, WEEKS, "2026-11-08", environment="stg")
-    folder = location_of(WEEKS).folder_uri
+    put_manifest(s3, UTC_WEEKS, "2026-11-08", environment="stg")
+    folder = location_of(UTC_WEEKS).folder_uri
     for name in ("2026-11-23/versions/x/csv/part-0.csv", "notes/read-me.txt"):
         s3.write(f"{folder}{name}", b"", "text/plain", replacing=None)
 
     with pytest.raises(CalendarError, match=r"has weeks from Monday in UTC, and this .* Sunday"):
-        require_calendar(location_of(WEEKS), DEV, s3)
+        require_calendar(location_of(UTC_WEEKS), DEV, s3)
     calendar = PublishedCalendar.of("dev", "plays", mondays)
     require_calendar(location_of(mondays), calendar, s3)
     assert find_calendar(location_of(mondays), s3) == calendar
@@ -129,7 +130,7 @@ def test_of_first_runs_at_once_those_of_one_environment_win(
     new_s3_client: Callable[[], S3Client], bucket: str
 ) -> None:
     """Each finds no calendar, and writes its own on the condition that there is none."""
-    location = ReportLocation.of(bucket, "plays", WEEKS)
+    location = ReportLocation.of(bucket, "plays", UTC_WEEKS)
     s3 = S3(new_s3_client())
 
     def run(calendar: PublishedCalendar) -> str:
@@ -157,8 +158,8 @@ def test_an_answer_that_was_lost_is_no_conflict() -> None:
         return do()
 
     counted.memory.call = lose_the_answer
-    require_calendar(location_of(WEEKS), DEV, counted.s3)
-    assert find_calendar(location_of(WEEKS), counted.s3) == DEV
+    require_calendar(location_of(UTC_WEEKS), DEV, counted.s3)
+    assert find_calendar(location_of(UTC_WEEKS), counted.s3) == DEV
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_a_calendar_that_is_not_ours_is_not_overwritten(place: Place, content: b
 @pytest.mark.parametrize(
     "other",
     [
-        PublishedCalendar.of("dev", "flights", WEEKS),
+        PublishedCalendar.of("dev", "flights", UTC_WEEKS),
         PublishedCalendar.of("dev", "plays", monthly()),
     ],
 )

@@ -18,8 +18,8 @@ from athena_reports.publication.glue_table import Table, TableError, published_t
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import Partition
 from athena_reports.rows.columns import TableColumn
-from tests.library.publication.publishing import Place, facts
-from tests.simulation.memory_athena import api_error
+from tests.support.aws_errors import api_error
+from tests.support.publishing import Place, facts
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

@@ -2,30 +2,20 @@
 
 import json
 from itertools import pairwise
-from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from athena_reports.periods.calendar import Cadence, Unit, Weekday, monthly, weekly
+from athena_reports.periods.calendar import Cadence, monthly, weekly
 from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.publication.published_calendar import PublishedCalendar
-from tests.library.publication.publishing import facts
+from tests.library.publication.cadences import cadences
+from tests.support.publishing import facts
 
 # Some of them skipped a date, or put their clocks over midnight.
-ZONES = ["UTC", "Asia/Tokyo", "Pacific/Apia", "America/Sao_Paulo", "Asia/Beirut", "Etc/UTC"]
 FOLDER = "s3://reports/plays/weekly/"
-
-
-@st.composite
-def cadences(draw: st.DrawFn) -> Cadence:
-    unit: Unit = draw(st.sampled_from(get_args(Unit)))
-    first_day: Weekday | None = None
-    if unit == "weekly":
-        first_day = draw(st.sampled_from(get_args(Weekday)))
-    return Cadence(unit, draw(st.sampled_from(ZONES)), first_day)
 
 
 INSTANTS = st.datetimes(timezones=st.timezones()).filter(lambda at: 1901 < at.year < 2199)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.errors import InputError
-from athena_reports.periods.calendar import Period, weekly, yearly
+from athena_reports.periods.calendar import Period, yearly
 from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.queries.input_partitions import (
     InputCoverage,
@@ -18,11 +18,11 @@ from athena_reports.queries.input_partitions import (
     why_empty,
 )
 from athena_reports.reports.input import Input
+from tests.support.calendars import WEEKS
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
-WEEKS = weekly(first_day="sunday", timezone="Asia/Tokyo")
 WEEK = WEEKS.period("2025-06-22")  # its dates in UTC are those from 06-21 to 06-28
 DAYS = [f"2025-06-{day}" for day in range(21, 29)]
 PLAYS = Input("plays", missing="partial")

@@ -15,9 +15,10 @@ from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.queries.execution import get_query_execution
 from athena_reports.queries.lease import LIFETIME, RENEW_EVERY, Lease, is_expired
 from athena_reports.queries.ownership import AuthorMarker
-from tests.library.queries.samples import of_author, start
-from tests.simulation.clock import VirtualClock, virtual_clock
-from tests.simulation.memory_athena import LOST, MemoryAthena, Plan
+from tests.support.aws_errors import LOST
+from tests.support.memory_athena import MemoryAthena, Plan
+from tests.support.submissions import of_author, start
+from tests.support.virtual_clock import VirtualClock, virtual_clock
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -6,15 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.queries.ownership import AuthorMarker, Marker, Submission, query_of
-from tests.library.queries.samples import (
-    AUTHOR,
-    OWNER,
-    of_author,
-    start,
-    start_sql,
-    submission,
-)
-from tests.simulation.memory_athena import MemoryAthena
+from tests.support.memory_athena import MemoryAthena
+from tests.support.submissions import AUTHOR, OWNER, of_author, start, start_sql, submission
 
 TEXTS = st.text(st.characters(codec="utf-8"))
 MARKERS = st.builds(

@@ -13,8 +13,8 @@ from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from athena_reports.steps.wait_trigger import AthenaWaitTrigger
-from tests.library.steps.tasks import context
-from tests.simulation.memory_athena import MemoryAthena
+from tests.support.airflow_run import context
+from tests.support.memory_athena import MemoryAthena
 
 CONNECTION: dict[str, Any] = {
     "aws_conn_id": "aws_games",

@@ -18,9 +18,10 @@ from athena_reports.queries.submission import (
     recent_submissions,
     submit_once,
 )
-from tests.library.queries.samples import of_author, start, start_sql, submission
-from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import LOST, THROTTLED, MemoryAthena, Plan, api_error
+from tests.support.aws_errors import LOST, THROTTLED, api_error
+from tests.support.memory_athena import MemoryAthena, Plan
+from tests.support.submissions import of_author, start, start_sql, submission
+from tests.support.virtual_clock import VirtualClock
 
 
 def submit(made: Submission | None = None, *, is_retry: bool = True) -> str:

@@ -2,7 +2,7 @@ import pytest
 
 from athena_reports import Column
 from athena_reports.errors import ReportError
-from tests.library.conftest import MakeReport
+from tests.support.declared import MakeReport
 
 
 @pytest.mark.parametrize(

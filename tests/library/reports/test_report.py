@@ -6,7 +6,7 @@ import pytest
 
 from athena_reports import Column, Input, Report, transforms
 from athena_reports.errors import ReportError
-from tests.library.conftest import MakeReport
+from tests.support.declared import MakeReport
 
 OUTPUTS = "'parquet', 'csv', 'csv_for_spreadsheets' or 'jsonl'"
 MISTAKES: list[tuple[str, Any, str]] = [

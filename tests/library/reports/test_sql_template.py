@@ -30,13 +30,29 @@ from athena_reports.reports.sql_template import template_context, template_probl
         (
             "1\n{{ params.topp }}",
             "line 2: it cannot be rendered: ",
-            "no attribute 'topp'. The params are: top, zone.",
+            "params has no 'topp'. The params are: top, zone.",
         ),
         (
             "{{ inputs.play.partitions }}",
-            "line 1: it cannot be rendered: ",
+            "line 1: it cannot be rendered: inputs has no 'play'.",
             "The inputs are: plays.",
         ),
+        (
+            "1\nLIMIT {{ params }}",
+            "line 2: it cannot be rendered: params is not a value. Name one of them,",
+            "The params are: top, zone.",
+        ),
+        (
+            "WHERE {{ inputs }}",
+            "line 1: it cannot be rendered: inputs is not a value.",
+            "The inputs are: plays.",
+        ),
+        (
+            "WHERE {{ inputs.plays }}",
+            "line 1: it cannot be rendered: inputs.plays is not a value. Write its filter,",
+            "{{ inputs.plays.partitions }}",
+        ),
+        ("{% for x in params %}{% endfor %}", "line 1: it cannot be rendered: ", "not iterable"),
         (
             "{{ period.data_interval_start }}",
             "line 1: it cannot be rendered: ",
@@ -66,6 +82,7 @@ def test_a_mistake_is_found_where_the_report_is_declared(
     )
     assert problem.startswith(begins)
     assert says in problem
+    assert "SimpleNamespace" not in problem
 
 
 def test_a_right_template_has_no_problem(tmp_path: Path) -> None:

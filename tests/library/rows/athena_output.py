@@ -3,10 +3,9 @@
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Context, Decimal
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
-from athena_reports.aws.s3 import MissingObjectError
+from athena_reports.aws.s3 import S3
 from athena_reports.rows.engine import Engine, open_engine
 from local_aws.athena.results import as_text
 from local_aws.athena.types import Type
+from tests.support.memory_store import MemoryS3
 
 Row = Sequence[Any]
 
@@ -74,19 +74,10 @@ class FakeAthena:
         return {**self._pages[number], **more}
 
 
-@dataclass
-class FakeS3:
+def s3_of(objects: Mapping[str, bytes]) -> S3:
     """The objects that a reader downloads, by `s3://` address."""
-
-    objects: dict[str, bytes] = field(default_factory=dict)
-
-    def read(self, uri: str) -> tuple[bytes, str]:
-        if uri not in self.objects:
-            raise MissingObjectError(f"{uri} cannot be read: NoSuchKey.")
-        return self.objects[uri], '"etag"'
-
-    def download(self, uri: str, path: Path) -> None:
-        path.write_bytes(self.read(uri)[0])
+    client: Any = MemoryS3.holding(objects)
+    return S3(client)
 
 
 def csv_of(columns: Sequence[ResultColumn], rows: Sequence[Row]) -> bytes:

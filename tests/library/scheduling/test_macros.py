@@ -11,16 +11,18 @@ from athena_reports.errors import RunPeriodError
 from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.scheduling import macros
 from athena_reports_plugin import AthenaReportsPlugin
-from tests.library.steps.tasks import TOKYO_WEEK, WEEK, Run, context, submit_task
+from tests.support.airflow_run import DagRun, context
+from tests.support.calendars import WEEK, WEEKS
+from tests.support.tasks import submit_task
 
 
 def test_the_macro_gives_what_a_report_sees() -> None:
-    by_hand = Run("manual", data_interval_start=None, data_interval_end=None)
+    by_hand = DagRun("manual", data_interval_start=None, data_interval_end=None)
 
-    assert macros.period(by_hand, TOKYO_WEEK, late_days=1.5) == SqlPeriod(WEEK, timedelta(hours=36))
-    assert macros.period(by_hand, TOKYO_WEEK, param="2025-01-05").id == "2025-01-05"
+    assert macros.period(by_hand, WEEKS, late_days=1.5) == SqlPeriod(WEEK, timedelta(hours=36))
+    assert macros.period(by_hand, WEEKS, param="2025-01-05").id == "2025-01-05"
     with pytest.raises(RunPeriodError):
-        macros.period(Run("backfill"), TOKYO_WEEK, param="2025-01-05")
+        macros.period(DagRun("backfill"), WEEKS, param="2025-01-05")
     names = {macro.__name__ for macro in AthenaReportsPlugin.macros}
     assert names == {"period", "literal", "daily", "weekly", "monthly", "quarterly", "yearly"}
 

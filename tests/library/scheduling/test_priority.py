@@ -1,19 +1,11 @@
 """Which tasks of a report's DAG go first when a pool is full."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from athena_reports import build_dag, weekly
-from tests.library.conftest import MakeReport
-
-
-@dataclass
-class Instance:
-    """The part of a task instance that a priority strategy looks at."""
-
-    task: Any
-    run_id: str
+from tests.support.airflow_run import TaskInstance
+from tests.support.declared import MakeReport
 
 
 def test_the_schedule_goes_before_backfills_and_what_runs_before_what_waits(
@@ -24,7 +16,9 @@ def test_the_schedule_goes_before_backfills_and_what_runs_before_what_waits(
     def weight(task_id: str, kind: str) -> int:
         task = dag.get_task(task_id)
         return int(
-            task.weight_rule.get_weight(Instance(task, f"{kind}__2025-06-08T00:00:00+00:00"))
+            task.weight_rule.get_weight(
+                TaskInstance(task=task, run_id=f"{kind}__2025-06-08T00:00:00+00:00")
+            )
         )
 
     submits, begun = ["run_query"], ["wait_for_query", "transform", "publish"]

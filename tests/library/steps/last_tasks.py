@@ -11,7 +11,7 @@ from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.queries.submission import Submitted
 from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.transform import Recipe, transform_result
-from tests.library.steps.tasks import WEEK
+from tests.support.calendars import WEEK
 
 SQL = "SELECT rank, 'ä' FROM plays"
 

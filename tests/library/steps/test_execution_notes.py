@@ -20,8 +20,9 @@ from airflow.sdk.execution_time.context import TaskStateStoreAccessor
 
 from athena_reports.steps.execution_notes import TaskStateNotes
 from athena_reports.steps.run_query import SUBMITTED_XCOM
-from tests.library.steps.tasks import Run, context, submitted
-from tests.simulation.memory_athena import MemoryAthena
+from tests.support.airflow_run import DagRun, context
+from tests.support.memory_athena import MemoryAthena
+from tests.support.tasks import submitted
 
 TI_ID = uuid4()
 
@@ -54,7 +55,7 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
     return supervisor
 
 
-def given(run: Run | None = None, **of_task: Any) -> Any:
+def given(run: DagRun | None = None, **of_task: Any) -> Any:
     scope = TaskScope(dag_id="plays_weekly", run_id="run-1", task_id="run_query", map_index=-1)
     store = TaskStateStoreAccessor(ti_id=TI_ID, scope=scope)
     return context(run, **of_task) | {"task_state_store": store}
@@ -70,7 +71,7 @@ def test_a_retry_finds_what_was_noted_and_a_cleared_run_does_not(
     assert submitted(given(try_number=2)) == id_
     assert [action for action, _ in athena.calls] == ["BatchGetQueryExecution"]
 
-    cleared = Run(clear_number=1)
+    cleared = DagRun(clear_number=1)
     assert submitted(given(cleared, try_number=3)) != id_
     assert list(supervisor.rows.values()) == [[id_], ["q-2"]]
     assert all(len(key) < 512 for key in supervisor.rows)  # as long as Airflow's column
@@ -89,7 +90,7 @@ def test_a_store_that_does_not_answer_costs_no_query(
     supervisor.broken = True
     first = given()
     id_ = submitted(first)
-    assert first["ti"].xcoms[SUBMITTED_XCOM]
+    assert first["ti"].pushed[SUBMITTED_XCOM]
     athena.forget_tokens()
     assert submitted(given(try_number=2)) == id_
     assert len(athena.queries) == 1

@@ -15,7 +15,7 @@ from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.steps.publish import S3PublishOperator
 from tests.library.steps.last_tasks import ASSETS, ONE_EVENT_EACH, published, transformed
-from tests.library.steps.tasks import WEEK
+from tests.support.calendars import WEEK
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -16,10 +16,12 @@ from athena_reports.reports.input import Input
 from athena_reports.settings import Encryption
 from athena_reports.steps import run_query
 from athena_reports.steps.run_query import SUBMITTED_XCOM, AthenaSubmitOperator
-from tests.library.steps.tasks import WEEK, Run, context, submit_task, submitted
-from tests.simulation.clock import START as NOW
-from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import MemoryAthena
+from tests.support.airflow_run import DagRun, context
+from tests.support.calendars import WEEK
+from tests.support.memory_athena import MemoryAthena
+from tests.support.tasks import submit_task, submitted
+from tests.support.virtual_clock import START as NOW
+from tests.support.virtual_clock import VirtualClock
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def rendered(query: str, run: Run | None = None, param: str | None = "", **fields: Any) -> Any:
+def rendered(query: str, run: DagRun | None = None, param: str | None = "", **fields: Any) -> Any:
     task = submit_task(query, **fields)
     task.render_template_fields(context(run, param))
     return task
@@ -49,14 +51,14 @@ def test_the_query_is_rendered_for_the_period_of_the_run() -> None:
 @pytest.mark.parametrize(
     ("run", "param", "says"),
     [
-        (Run("backfill"), "2025-06-08", "belongs to a backfill"),
-        (Run("manual", NOW, None, None), "2025-06-15", "is not over"),
-        (Run("manual", NOW, None, None), "2025-06-09", "2025-06-08"),
-        (Run("backfill", NOW, WEEK.next.start_utc, WEEK.next.end_utc), "", "is not over"),
+        (DagRun("backfill"), "2025-06-08", "belongs to a backfill"),
+        (DagRun("manual", NOW, None, None), "2025-06-15", "is not over"),
+        (DagRun("manual", NOW, None, None), "2025-06-09", "2025-06-08"),
+        (DagRun("backfill", NOW, WEEK.next.start_utc, WEEK.next.end_utc), "", "is not over"),
     ],
 )
 def test_a_run_without_a_reportable_period_fails_for_good_before_anything_is_called(
-    run: Run, param: str, says: str
+    run: DagRun, param: str, says: str
 ) -> None:
     """No retry helps. Nobody listens at the address of AWS, so a call would be another error."""
     with pytest.raises(AirflowFailException, match=rf"^plays_weekly: .*{says}"):
@@ -79,7 +81,7 @@ def test_a_misspelt_param_is_refused_and_not_ignored(name: str) -> None:
 def test_a_period_that_the_template_cannot_have_is_not_retried() -> None:
     years = yearly()
     first = years.period("1900")
-    run = Run(data_interval_start=first.start_utc, data_interval_end=first.end_utc)
+    run = DagRun(data_interval_start=first.start_utc, data_interval_end=first.end_utc)
     with pytest.raises(AirflowFailException, match="year 1899 is out of range"):
         rendered("SELECT {{ period.previous.contains('at') }}", run, cadence=years)
 
@@ -104,7 +106,7 @@ def test_without_a_cadence_the_context_is_airflows_and_there_is_no_period(
     submitted(given, "SELECT '{{ ds }}'", cadence=None)
 
     assert athena.queries["q-1"].request["QueryString"].startswith("SELECT '1999-01-01'\n")
-    assert given["ti"].xcoms[SUBMITTED_XCOM]["period"] is None
+    assert given["ti"].pushed[SUBMITTED_XCOM]["period"] is None
 
 
 # --- the call
@@ -125,7 +127,7 @@ def test_submitting_is_one_call_and_hands_the_facts_on(
         "ResultConfiguration": {"OutputLocation": "s3://results/"},
         "WorkGroup": "dev",
     }
-    xcoms = json.loads(json.dumps(given["ti"].xcoms))
+    xcoms = json.loads(json.dumps(given["ti"].pushed))
     assert "period" not in xcoms, "it goes through XCom once"
     assert xcoms[SUBMITTED_XCOM]["period"] == {
         "cadence": {"unit": "weekly", "timezone": "Asia/Tokyo", "first_day": "sunday"},
@@ -183,7 +185,7 @@ def test_a_missing_partition_fails_the_run_before_anything_is_paid(
     def run(missing: Any) -> Submitted:
         given = context()
         submitted(given, inputs=[Input("plays", database=database, missing=missing)])
-        return Submitted.model_validate(given["ti"].xcoms[SUBMITTED_XCOM])
+        return Submitted.model_validate(given["ti"].pushed[SUBMITTED_XCOM])
 
     with pytest.raises(
         AirflowException, match=rf"period 2025-06-08.*{database}\.plays.*No query was started"
@@ -197,7 +199,7 @@ def test_a_missing_partition_fails_the_run_before_anything_is_paid(
 def test_the_marker_names_the_run_and_the_instance_of_a_mapped_task(athena: MemoryAthena) -> None:
     started = datetime.fromisoformat("2025-06-15T00:05:00+00:00")
     for index in (-1, 0, 1):
-        submitted(context(Run(clear_number=2, start_date=started), map_index=index))
+        submitted(context(DagRun(clear_number=2, start_date=started), map_index=index))
 
     markers = [Marker.find(query.request["QueryString"]) for query in athena.queries.values()]
     owner = ("dev", "plays_weekly", "run-1", "run_query")

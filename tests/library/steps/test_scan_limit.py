@@ -17,11 +17,11 @@ from athena_reports.steps.scan_limit import (
     measured_scan,
     require_within,
 )
+from tests.support.calendars import WEEKS
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
-WEEKS = weekly("sunday", "Asia/Tokyo")
 PERIOD = WEEKS.period("2025-06-15")
 LOCATION = ReportLocation.of("reports", "plays", WEEKS)
 

@@ -16,9 +16,9 @@ from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.reports.column import Column
 from athena_reports.rows import checks, transforms
 from athena_reports.steps.transform import Recipe, transform_result
-from tests.library.publication.publishing import read_complete
 from tests.library.steps.last_tasks import ASSETS, ONE_EVENT_EACH, SQL, published, transformed
-from tests.library.steps.tasks import WEEK
+from tests.support.calendars import WEEK
+from tests.support.published import read_complete
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

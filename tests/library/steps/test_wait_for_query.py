@@ -19,17 +19,13 @@ from athena_reports.queries.submission import PAUSES_SECONDS
 from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.wait_for_query import CLEAR_STOPS_WITHIN
 from athena_reports.steps.wait_trigger import AWAITED_XCOM
-from tests.library.steps.tasks import (
-    Run,
-    context,
-    first_event,
-    submitted,
-    through_the_database,
-    wait_task,
-)
-from tests.simulation.clock import START as NOW
-from tests.simulation.clock import VirtualClock
-from tests.simulation.memory_athena import THROTTLED, MemoryAthena, Plan
+from tests.support.airflow_run import DagRun, context
+from tests.support.aws_errors import THROTTLED
+from tests.support.memory_athena import MemoryAthena, Plan
+from tests.support.tasks import submitted, wait_task
+from tests.support.triggers import first_event, through_the_database
+from tests.support.virtual_clock import START as NOW
+from tests.support.virtual_clock import VirtualClock
 
 CLEARED: dict[str, Any] = {"try_number": 2, "max_tries": 4}
 # As Airflow resumes a task whose trigger timed out.
@@ -151,7 +147,7 @@ def test_a_query_that_an_earlier_try_may_have_stopped_is_submitted_again(
     with pytest.raises(TaskDeferred):
         wait_task(id_).execute(given)
     assert (len(athena.queries), athena.states[earlier - 1]) == (earlier + 1, "CANCELLED")
-    assert given["ti"].xcoms[AWAITED_XCOM] == f"q-{earlier + 1}"
+    assert given["ti"].pushed[AWAITED_XCOM] == f"q-{earlier + 1}"
 
 
 def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_left(
@@ -165,7 +161,7 @@ def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_l
         wait_task(policy=policy).execute(given)
 
     assert looks_of(athena) == [90]
-    assert given["ti"].xcoms == {AWAITED_XCOM: "q-1"}
+    assert given["ti"].pushed == {AWAITED_XCOM: "q-1"}
     trigger: Any = caught.value.trigger
     assert (trigger.query_execution_id, trigger.policy) == ("q-1", policy)
     assert (caught.value.timeout, caught.value.method_name) == (
@@ -235,7 +231,7 @@ def test_what_every_sensor_takes_is_taken(
     assert looks_of(athena) == pytest.approx([0, 30, 60, 90])
 
     with pytest.raises(TaskDeferred) as caught:
-        wait_task(submitted(context(Run(clear_number=1))), **fields).execute(context())
+        wait_task(submitted(context(DagRun(clear_number=1))), **fields).execute(context())
     assert caught.value.timeout == timedelta(seconds=100)
 
 
@@ -284,7 +280,7 @@ def test_a_wait_that_may_not_fail_is_skipped_and_stops_the_query_at_its_time_out
 @pytest.mark.parametrize(
     ("option", "raised"), [("soft_fail", AirflowException), ("never_fail", AirflowSkipException)]
 )
-def test_what_a_retry_may_mend_is_skipped_only_by_never_fail(
+def test_what_a_retry_may_correct_is_skipped_only_by_never_fail(
     athena: MemoryAthena, option: str, raised: type[Exception]
 ) -> None:
     """The query fails in passing, and Athena does not say which executions there are."""

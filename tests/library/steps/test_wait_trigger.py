@@ -31,10 +31,10 @@ from athena_reports.steps.wait_trigger import (
     STOP_WITHIN_SECONDS,
     AthenaWaitTrigger,
 )
-from tests.library.queries.samples import start_sql
-from tests.library.steps.tasks import kill
-from tests.simulation.clock import START, VirtualClock, virtual_clock
-from tests.simulation.memory_athena import MemoryAthena, Plan, serve
+from tests.support.memory_athena import MemoryAthena, Plan, serve
+from tests.support.submissions import start_sql
+from tests.support.triggers import kill
+from tests.support.virtual_clock import START, VirtualClock, virtual_clock
 
 
 def start(athena: MemoryAthena, seconds: float) -> AthenaWaitTrigger:

@@ -1,8 +1,7 @@
 """Who is told what; that it arrives is tested in tests/integration and tests/e2e."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,10 +19,11 @@ from hypothesis import strategies as st
 from athena_reports import Cadence, build_dag, daily, monthly, quarterly, weekly, yearly
 from athena_reports.errors import ReportError
 from athena_reports.scheduling.timetable import PeriodTimetable
-from tests.library.alerts.notifiers import Broken, Recorder
-from tests.library.conftest import MakeReport
-from tests.library.steps.tasks import TOKYO_WEEK, WEEK, Run
-from tests.parsed import parse_dags
+from tests.support.airflow_run import DagRun, TaskInstance
+from tests.support.calendars import WEEK, WEEKS
+from tests.support.dag_files import parse_dags
+from tests.support.declared import MakeReport
+from tests.support.notifiers import Broken, Recorder
 
 DAG_FILE = """
 from datetime import timedelta
@@ -40,26 +40,6 @@ plays_weekly = build_dag(plays, sundays, due=timedelta(hours=6), on_late=tell)
 """
 
 
-@dataclass
-class TaskInstance:
-    """The failed task, as the DAG processor knows it."""
-
-    task_id: str = "transform"
-    map_index: int = -1
-    xcoms: dict[str, str] = field(default_factory=dict)
-
-    def xcom_push(self, key: str, value: str) -> None:
-        self.xcoms[key] = value
-
-    def xcom_pull(self, task_ids: str, key: str, map_indexes: int) -> str | None:
-        return self.xcoms.get(key)
-
-
-@dataclass(frozen=True)
-class FailedRun(Run):
-    conf: Mapping[str, str] | None = None
-
-
 Build = Callable[..., Any]
 
 
@@ -73,7 +53,7 @@ def report_bucket(bucket: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def build(make_report: MakeReport) -> Build:
-    return lambda **options: build_dag(make_report(), TOKYO_WEEK, **options)
+    return lambda **options: build_dag(make_report(), WEEKS, **options)
 
 
 def fail(dag: Any, reason: str = "task_failure", run_id: str = "manual__1", **known: Any) -> None:
@@ -87,13 +67,13 @@ def fail(dag: Any, reason: str = "task_failure", run_id: str = "manual__1", **kn
 def test_a_failure_is_told_with_report_period_environment_reason_next_step_and_link(
     build: Build,
 ) -> None:
-    recorder, ti = Recorder(), TaskInstance()
+    recorder, ti = Recorder(), TaskInstance("transform")
     dag = build(on_failure=[recorder])
     dag.get_task("transform").on_failure_callback[0](
         {"ti": ti, "exception": ValueError("three rows too many")}
     )
 
-    fail(dag, dag_run=FailedRun(), ti=ti)
+    fail(dag, dag_run=DagRun(), ti=ti)
 
     (message,) = recorder.told
     assert message.splitlines() == [
@@ -101,7 +81,7 @@ def test_a_failure_is_told_with_report_period_environment_reason_next_step_and_l
         "Reason: transform: three rows too many",
         (
             "Next step: See the reason or the log of the task,"
-            " mend that, and clear the run from there."
+            " correct that, and clear the run from there."
         ),
         "http://localhost:8080/dags/plays_weekly/runs/manual__1",
     ]
@@ -110,17 +90,17 @@ def test_a_failure_is_told_with_report_period_environment_reason_next_step_and_l
 @pytest.mark.parametrize(
     ("reason", "known", "expected"),
     [
-        ("task_failure", {"ti": TaskInstance()}, "Reason: transform: it failed"),
+        ("task_failure", {"ti": TaskInstance("transform")}, "Reason: transform: it failed"),
         (
             "timed_out",
-            {"ti": TaskInstance()},
+            {"ti": TaskInstance("transform")},
             "Reason: transform: the run took longer than its run_timeout",
         ),
         ("timed_out", {}, "period unknown, environment dev: failed.\nReason: the run took longer"),
-        ("task_failure", {"dag_run": FailedRun(conf={"period": "2025-06-09"})}, "period unknown"),
+        ("task_failure", {"dag_run": DagRun(conf={"period": "2025-06-09"})}, "period unknown"),
         (
             "task_failure",
-            {"dag_run": FailedRun(conf={"period": "2025-06-01"})},
+            {"dag_run": DagRun(conf={"period": "2025-06-01"})},
             "period 2025-06-01",
         ),
         ("task_failure", {"ti": None}, "Reason: a task failed"),
@@ -143,7 +123,7 @@ def test_a_notifier_that_fails_is_logged_and_keeps_no_other_from_being_called(
     recorder = Recorder()
     dag = build(on_failure=[Broken(), Recorder("{{ alert.misspelt }}"), recorder])
     for run_id in ("one", "two"):
-        fail(dag, ti=TaskInstance(), run_id=run_id)
+        fail(dag, ti=TaskInstance("transform"), run_id=run_id)
 
     assert [message.rpartition("/")[2] for message in recorder.told] == ["one", "two"]
     assert "The notifier Broken 1 failed: plays_weekly, period unknown" in caplog.text
@@ -156,9 +136,9 @@ def test_a_failure_is_told_once_and_once_more_if_the_cleared_run_fails_again(
     recorder = Recorder()
     dag = build(on_failure=[recorder])
     for clear_number in (0, 0, 1, 1):
-        fail(dag, ti=TaskInstance(), dag_run=FailedRun(clear_number=clear_number))
+        fail(dag, ti=TaskInstance("transform"), dag_run=DagRun(clear_number=clear_number))
     assert len(recorder.told) == 2
-    fail(dag, ti=TaskInstance(), dag_run=FailedRun(), run_id="another")
+    fail(dag, ti=TaskInstance("transform"), dag_run=DagRun(), run_id="another")
     assert len(recorder.told) == 3
 
 
@@ -267,7 +247,7 @@ def test_a_failed_check_names_the_period_that_it_looked_at(
         {
             "dag": alerts,
             "run_id": "manual__1",
-            "dag_run": FailedRun(conf={"period": "2025-06-01"}),
+            "dag_run": DagRun(conf={"period": "2025-06-01"}),
             "ti": TaskInstance("tell_when_due"),
         }
     )

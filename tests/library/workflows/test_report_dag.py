@@ -35,10 +35,10 @@ from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import settings
 from athena_reports.steps import publish as publish_step
 from athena_reports.workflows.report_dag import BuiltDag
-from tests.library.conftest import MakeReport
+from tests.support.calendars import WEEKS
+from tests.support.declared import MakeReport
 
 TOKYO = "Asia/Tokyo"
-WEEKS = weekly("sunday", TOKYO)
 TASKS = ["run_query", "wait_for_query", "transform", "publish"]
 
 

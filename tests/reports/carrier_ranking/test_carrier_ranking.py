@@ -15,16 +15,11 @@ import pytest
 
 from airflow_local.services import Services
 from demo.flights import archive_path
-from tests.integration.runner import (
-    load_dags,
-    manifest_of,
-    midnight,
-    months,
-    rows_of,
-    run_dag,
-    weeks,
-)
 from tests.reports.carrier_ranking.oracle import carrier_ranking
+from tests.support.dag_files import load_dags
+from tests.support.dates import midnight, months, weeks
+from tests.support.published import manifest_of, rows_of
+from tests.support.task_runner import run_dag
 
 NEW_YORK = ZoneInfo("America/New_York")
 WEEKS_OF_2013 = weeks(dt.date(2012, 12, 31), dt.date(2013, 12, 30))

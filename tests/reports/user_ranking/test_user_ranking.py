@@ -14,16 +14,11 @@ import pytest
 
 from airflow_local.services import Services
 from demo.plays import PlaysSpec, generate
-from tests.integration.runner import (
-    load_dags,
-    manifest_of,
-    midnight,
-    months,
-    rows_of,
-    run_dag,
-    weeks,
-)
 from tests.reports.user_ranking.oracle import Event, events_of, user_ranking
+from tests.support.dag_files import load_dags
+from tests.support.dates import midnight, months, weeks
+from tests.support.published import manifest_of, rows_of
+from tests.support.task_runner import run_dag
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 WEEKS, MONTHS = weeks(dt.date(2024, 12, 29), dt.date(2025, 6, 29)), months(2025, 1, 6)

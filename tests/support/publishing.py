@@ -1,17 +1,12 @@
-"""What the tests of this room share: a report of two columns in a bucket,
-and a reader of what is published.
-"""
+"""Publishes a report of two columns into a bucket."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from athena_reports.aws.s3 import S3, split_uri
-from athena_reports.periods.calendar import weekly
 from athena_reports.publication.commit import Publication, publish
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
@@ -25,18 +20,19 @@ from athena_reports.publication.manifest import (
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import Format, write_files, write_table
 from athena_reports.steps.transform import upload_version
+from tests.support.calendars import UTC_WEEKS
+from tests.support.published import partitions_of, read_complete, read_json
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+    pass
 
-WEEKS = weekly("sunday")
 EARLY, LATE = "2026-11-21T15:05:01.000+00:00", "2026-11-22T15:05:01.000+00:00"
 FORMATS: Sequence[Format] = ("parquet", "csv")
 PLAYS = "SELECT (row_number() OVER () - 1)::BIGINT AS user_id, name FROM names"
 
 
 def week(bucket: str, period_id: str = "2026-11-15") -> PeriodLocation:
-    return PeriodLocation.of(bucket, "plays", WEEKS.period(period_id))
+    return PeriodLocation.of(bucket, "plays", UTC_WEEKS.period(period_id))
 
 
 def upload(
@@ -136,54 +132,3 @@ class Place:
     def partitions(self) -> dict[str, dict[str, Any]]:
         assert self.table is not None
         return partitions_of(self.table.glue, self.table.database)
-
-
-def read_json(s3: S3Client, uri: str) -> dict[str, Any]:
-    bucket, key = split_uri(uri)
-    found: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-    return found
-
-
-def read_complete(s3: S3Client, location: PeriodLocation) -> dict[str, Any]:
-    """Read a period as its readers do, and return its manifest.
-
-    What the manifest names is there, and whole.
-    """
-    manifest = read_json(s3, location.manifest_uri)
-    assert manifest["objects"]
-    for named in manifest["objects"]:
-        content = s3.get_object(Bucket=location.report.bucket, Key=named["key"])["Body"].read()
-        assert len(content) == named["bytes"]
-        assert hashlib.sha256(content).hexdigest() == named["sha256"]
-    return manifest
-
-
-def assert_followed(
-    s3: S3Client,
-    location: PeriodLocation,
-    partitions: dict[str, dict[str, Any]],
-    *,
-    is_latest: bool = True,
-) -> None:
-    """The partition and `latest.json` say what the manifest says."""
-    manifest = read_json(s3, location.manifest_uri)
-    partition = partitions[location.period_id]
-    assert (
-        partition["StorageDescriptor"]["Location"]
-        == f"{location.version_uri(manifest['version'])}parquet/"
-    )
-    for name in ("version", "rows", "published_at"):
-        assert partition["Parameters"][name] == str(manifest[name])
-    assert partition["Parameters"]["query_id"] == manifest["query"]["id"]
-    latest = read_json(s3, location.report.latest_uri)
-    if is_latest:
-        assert latest["version"] == manifest["version"]
-        assert latest["submitted_at"] == manifest["query"]["submitted_at"]
-        assert latest["period"] == manifest["period"]
-
-
-def partitions_of(
-    glue: Any, database: str, name: str = "plays_weekly"
-) -> dict[str, dict[str, Any]]:
-    found = glue.get_partitions(DatabaseName=database, TableName=name)["Partitions"]
-    return {partition["Values"][0]: partition for partition in found}

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-from botocore.exceptions import ClientError, ConnectionClosedError
+
+from tests.support.aws_errors import api_error
 
 FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
 
@@ -75,19 +76,6 @@ class Query:
             if now < at:
                 return state
         return self.plan.end or "RUNNING"
-
-
-def api_error(code: str, message: str = "", status: int = 400) -> ClientError:
-    """An error as botocore raises it."""
-    response: Any = {
-        "Error": {"Code": code, "Message": message},
-        "ResponseMetadata": {"HTTPStatusCode": status},
-    }
-    return ClientError(response, "AnyOperation")
-
-
-THROTTLED = api_error("ThrottlingException", "Rate exceeded")
-LOST = ConnectionClosedError(endpoint_url="http://athena")
 
 
 def nothing(action: str) -> None:

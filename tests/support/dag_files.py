@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 from typing import Any
 
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG
 
 
 def parse_dags(file: Path) -> dict[str, Any]:
@@ -15,3 +17,9 @@ def parse_dags(file: Path) -> dict[str, Any]:
     assert not bag.import_errors
     found: dict[str, Any] = bag.dags
     return found
+
+
+def load_dags(file: Path) -> dict[str, DAG]:
+    """The DAGs that a file defines, by id."""
+    found = runpy.run_path(str(file)).values()
+    return {value.dag_id: value for value in found if isinstance(value, DAG)}

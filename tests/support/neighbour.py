@@ -12,7 +12,7 @@ from airflow.sdk.api.datamodels._generated import DagRun
 from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun
 
 from athena_reports import Period
-from tests.library.steps.tasks import WEEK
+from tests.support.calendars import WEEK
 
 RUN_ID = "scheduled__2025-06-14T15:05:00+00:00"
 

@@ -1,4 +1,4 @@
-"""The code blocks of Markdown pages, and what runs or checks one of each kind."""
+"""Runs and checks the code blocks of pages: each kind by the program that it names."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import os
 import re
 import shlex
 import subprocess
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import botocore.session
 import typer.main
@@ -21,17 +19,12 @@ from botocore import xform_name
 
 from athena_reports.authors.command_line import app
 from athena_reports.settings import Settings
+from tests.support.code_blocks import Block, commands_of
+from tests.support.paths import ROOT
 
-if TYPE_CHECKING:
-    from mypy_boto3_athena import AthenaClient
-
-ROOT = Path(__file__).resolve().parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
-_UNDER_WAY = ("QUEUED", "RUNNING")
 
-# Options of every command of the AWS CLI,
-# and commands that it has beside the operations of the services.
 _AWS_OPTIONS = {
     "region",
     "profile",
@@ -41,75 +34,14 @@ _AWS_OPTIONS = {
     "no-cli-pager",
     "cli-input-json",
 }
+
+
 _AWS_CUSTOM = {("s3", "sync"), ("s3", "cp"), ("s3", "ls"), ("configure", "export-credentials")}
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: where it is, its language, and its text without the indent of its fence."""
-
-    page: Path
-    line: int
-    language: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
-
-
-def blocks_of(page: Path) -> list[Block]:
-    """The blocks of a page, in their order."""
-    found, opened = [], None
-    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
-        if fence := re.match(r"( *)```(.*)$", line):
-            if opened is None:
-                opened, lines = (number, fence[1], fence[2].strip()), list[str]()
-            else:
-                found.append(
-                    Block(page, opened[0], opened[2], "".join(f"{each}\n" for each in lines))
-                )
-                opened = None
-        elif opened is not None:
-            lines.append(line.removeprefix(opened[1]))
-    assert opened is None, f"{page}: the block of line {opened} has no end"
-    return found
 
 
 def run_python(block: Block, names: dict[str, Any]) -> None:
     """Execute a block; what it defines is added to the names."""
     exec(compile(block.text, str(block), "exec"), names)
-
-
-def run_sql(
-    text: str, athena: AthenaClient, *, database: str, workgroup: str
-) -> list[dict[str, str]]:
-    """Run a query on the local Athena; the first rows, as text by column.
-    A query that fails is an AssertionError.
-    """
-    started = athena.start_query_execution(
-        QueryString=text, QueryExecutionContext={"Database": database}, WorkGroup=workgroup
-    )
-    deadline, id_ = time.monotonic() + 60, started["QueryExecutionId"]
-    while (status := athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]["Status"])[
-        "State"
-    ] in _UNDER_WAY:
-        assert time.monotonic() < deadline, text
-        time.sleep(0.02)
-    assert status["State"] == "SUCCEEDED", status
-    head, *rows = athena.get_query_results(QueryExecutionId=id_)["ResultSet"]["Rows"]
-    columns = [each["VarCharValue"] for each in head["Data"]]
-    return [
-        dict(zip(columns, (each.get("VarCharValue", "") for each in row["Data"]), strict=True))
-        for row in rows
-    ]
-
-
-def commands_of(block: Block) -> list[str]:
-    """What a console block types after its prompts;
-    a command goes on where its line ends with a backslash.
-    """
-    text = block.text.replace("\\\n", "")
-    return [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
 
 
 def check_console(block: Block) -> None:
@@ -226,8 +158,9 @@ def _export(words: list[str]) -> None:
     assert not unknown, f"no such setting: {sorted(unknown)}"
 
 
-# Programs whose arguments mean nothing to this repository.
 _SHELL = {"echo", "cd", "eval", "git", "curl", "id"}
+
+
 _PROGRAMS = {
     "make": _make,
     "python": _python,

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.simulation.memory_athena import api_error
+from athena_reports.aws.s3 import split_uri
+from tests.support.aws_errors import api_error
 
 PAGE = 3  # entries of a listing
 
@@ -46,25 +47,56 @@ class Stored:
         return f'"{hashlib.md5(self.body, usedforsecurity=False).hexdigest()}"'
 
 
+class LocalFiles:
+    """The files of this machine."""
+
+    def __getitem__(self, path: Path) -> bytes:
+        return path.read_bytes()
+
+    def __setitem__(self, path: Path, body: bytes) -> None:
+        path.write_bytes(body)
+
+
+def _do(name: str, action: Callable[[], Any]) -> Any:
+    """Nothing surrounds a call."""
+    return action()
+
+
 @dataclass
 class MemoryS3:
     """Attributes: what surrounds each call, the objects by bucket and key, every body that
     each ever had, and the local files that are uploaded and downloaded, by path.
     """
 
-    call: Callable[[str, Callable[[], Any]], Any]
+    call: Callable[[str, Callable[[], Any]], Any] = _do
     objects: dict[str, Stored] = field(default_factory=dict)
     history: dict[str, list[bytes]] = field(default_factory=dict)
-    files: dict[Path, bytes] = field(default_factory=dict)
+    files: dict[Path, bytes] | LocalFiles = field(default_factory=LocalFiles)
     writes: int = 0
 
+    @classmethod
+    def holding(cls, objects: Mapping[str, bytes]) -> MemoryS3:
+        """An S3 with these objects, by `s3://` address."""
+        service = cls()
+        for uri, body in objects.items():
+            bucket, key = split_uri(uri)
+            service.put_object(Bucket=bucket, Key=key, Body=body)
+        return service
+
     @_called
-    def get_object(self, Bucket: str, Key: str, **_: Any) -> dict[str, Any]:
+    def get_object(self, Bucket: str, Key: str, Range: str = "", **_: Any) -> dict[str, Any]:
         place = f"{Bucket}/{Key}"
         if place not in self.objects:
             raise api_error("NoSuchKey", status=404)
-        found = self.objects[place]
-        return {"Body": io.BytesIO(found.body), "ETag": found.etag}
+        stored = self.objects[place]
+        if not Range:
+            return {"Body": io.BytesIO(stored.body), "ETag": stored.etag}
+        first, last = map(int, Range.removeprefix("bytes=").split("-"))
+        return {
+            "Body": io.BytesIO(stored.body[first : last + 1]),
+            "ETag": stored.etag,
+            "ContentRange": f"bytes {first}-{last}/{len(stored.body)}",
+        }
 
     @_called
     def put_object(

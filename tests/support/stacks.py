@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cfnlint.decode import decode
 
-STACK_FOLDER = Path(__file__).resolve().parents[1] / "deploy" / "stack"
+from tests.support.paths import ROOT
+
+STACK_FOLDER = ROOT / "deploy" / "stack"
 REPORTS_TEMPLATE = STACK_FOLDER / "reports.yaml"
 
 

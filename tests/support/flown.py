@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_local.services import Services
-from tests.copied import ROOT, SHELL
+from tests.support.paths import ROOT
+from tests.support.repository_copy import SHELL
 
 DAG_ID = "flown_weekly"
 WEEKS = ("2013-03-04", "2013-03-11", "2013-03-18")  # published

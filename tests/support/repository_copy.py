@@ -15,9 +15,8 @@ from pathlib import Path
 
 from airflow_local.client import AirflowClient
 from airflow_local.runtime import free_port
-from tests.integrity.blocks import Block, blocks_of
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 USING = ("READY=", f"PY={sys.executable}")
 # As in a shell that is set up for nothing.
 SHELL = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
@@ -40,19 +39,6 @@ def make(
     return subprocess.run(
         command, cwd=root, env=SHELL | variables, input=typed, capture_output=True, text=True
     )
-
-
-def files_of(page: Path) -> list[tuple[str, Block]]:
-    """The blocks of a page that are to be saved,
-    each with the path that the paragraph before it ends with.
-    """
-    lines, found = page.read_text(encoding="utf-8").splitlines(), []
-    for block in blocks_of(page):
-        before = itertools.takewhile(str.strip, reversed(lines[: block.line - 2]))
-        paths = re.findall(r"`([\w./]+/[\w.]+\.(?:py|sql|csv))`", " ".join(reversed([*before])))
-        if paths and block.language in {"python", "sql", "csv"}:
-            found.append((paths[-1], block))
-    return found
 
 
 @contextmanager

@@ -1,22 +1,16 @@
-"""A state of things for the Reports page to show:
-some reports, with periods in every state that there is.
-
-What needs no run is published by the library itself, which is how it looks to everybody else.
-"""
+"""Publishes periods of reports without a run: what the Reports page shows to everybody."""
 
 from __future__ import annotations
 
 import hashlib
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from airflow_local.services import Services
 from athena_reports.aws.s3 import S3
-from athena_reports.periods.calendar import Cadence, Period, monthly, weekly
+from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
@@ -31,9 +25,6 @@ from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import write_files, write_table
 from athena_reports.steps.transform import keep_sql, upload_version
 
-TOKYO = "Asia/Tokyo"
-WEEKS = weekly("sunday", timezone=TOKYO)
-MONTHS = monthly(timezone=TOKYO)
 SCANNED_BYTES = 48_000_000
 PRICE_USD = 0.00024
 
@@ -50,40 +41,6 @@ _ANIMALS = (
     "Heron",
     "Lynx",
 )
-
-DAG_FILE = '''
-"""A report of Airflow for the page."""
-
-from athena_reports import Input, Report, build_dag, checks, monthly, transforms, weekly
-
-report = Report(
-    name="{report}", sql="{sql}", owner="analytics", since="{since}", params={{"top": 100}},
-    transform={transform}, checks=[checks.unique("user_id")], doc=__doc__,
-)
-weekly_dag = build_dag(report, weekly("sunday", timezone="Asia/Tokyo"))
-monthly_dag = build_dag(report, monthly(timezone="Asia/Tokyo"))
-'''
-
-
-def write_dags(folder: Path, sql: Path, since: datetime, reports: Sequence[str]) -> Path:
-    """Write a DAG file for each report, weekly and monthly.
-
-    Args:
-        folder: Where to.
-        sql: The SQL file that all of them run.
-        since: Where they begin.
-        reports: Their names.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for report in reports:
-        text = DAG_FILE.format(
-            report=report,
-            sql=sql.name,
-            since=since.date().isoformat(),
-            transform="transforms.movement()",
-        )
-        (folder / f"{report}.py").write_text(textwrap.dedent(text))
-    return folder
 
 
 @dataclass(frozen=True)
@@ -201,13 +158,10 @@ class Publisher:
 
 def ranking(period: Period, seed: int = 0, rows: int = 100) -> list[dict[str, Any]]:
     """Return a ranking that changes a little from one period to the next."""
-    number = period.first_date.toordinal() // 7
-    scores = {}
-    for user in range(rows + 30):
-        drift = ((user * 7919 + number * 104_729 + seed * 31) % 1000) / 1000
-        scores[f"u{user:06d}"] = int((60_000 - user * 380) * (0.75 + 0.5 * drift))
-    best = sorted(scores, key=lambda user: (-scores[user], user))[:rows]
-    movements = ["same", "up 3", "down 2", "new", "up 1", "down 7"]
+    scores = _scores(period, seed, rows + 30)
+    best = _best(scores, rows)
+    previous_best = _best(_scores(period.previous, 0, rows + 30), rows)
+    previous_ranks = {user: place for place, user in enumerate(previous_best, start=1)}
     names = [f"{_NAMES[int(user[1:]) % 10]} {_ANIMALS[int(user[1:]) // 10 % 10]}" for user in best]
     return [
         {
@@ -216,10 +170,34 @@ def ranking(period: Period, seed: int = 0, rows: int = 100) -> list[dict[str, An
             "user_name": None if user.endswith("13") else name,
             "score": scores[user],
             "plays": scores[user] // 211,
-            "movement": movements[(place + number) % 6],
+            "movement": _movement(place + 1, previous_ranks.get(user)),
         }
         for place, (user, name) in enumerate(zip(best, names, strict=True))
     ]
+
+
+def _scores(period: Period, seed: int, users: int) -> dict[str, int]:
+    number = period.first_date.toordinal() // 7
+    scores = {}
+    for user in range(users):
+        drift = ((user * 7919 + number * 104_729 + seed * 31) % 1000) / 1000
+        scores[f"u{user:06d}"] = int((60_000 - user * 380) * (0.75 + 0.5 * drift))
+    return scores
+
+
+def _best(scores: Mapping[str, int], number: int) -> list[str]:
+    return sorted(scores, key=lambda user: (-scores[user], user))[:number]
+
+
+def _movement(rank: int, previous_rank: int | None) -> str:
+    """Return what `transforms.movement` says, so that the pictures of the page are true."""
+    if previous_rank is None:
+        return "new"
+    if previous_rank == rank:
+        return "same"
+    if previous_rank > rank:
+        return f"up {previous_rank - rank}"
+    return f"down {rank - previous_rank}"
 
 
 def last_periods(cadence: Cadence, number: int) -> list[Period]:

@@ -1,10 +1,10 @@
-"""Submissions for the tests of this room, and queries in an Athena in memory."""
+"""Submissions, and queries in an Athena in memory."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from athena_reports.queries.ownership import AuthorMarker, Marker, Submission
-from tests.simulation.memory_athena import MemoryAthena
+from tests.support.memory_athena import MemoryAthena
 
 OWNER: dict[str, Any] = {
     "environment": "dev",

@@ -1,0 +1,74 @@
+"""Where an error of Athena lies: the SQL file, its line, and the columns that the tables have."""
+
+import re
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from athena_reports.authors.column_check import sql_file, template_lines
+from athena_reports.authors.report_files import DeclaredReport
+from athena_reports.authors.table_uses import table_uses
+from athena_reports.periods.calendar import Period
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+
+# How Athena begins the reason of a failure that lies at a place of the SQL. A syntax error, with
+# which it does not start the query, has no name.
+_PLACE = re.compile(r"((?P<name>[A-Z_]+): )?line (?P<line>\d+):(?P<column>\d+): ")
+
+
+def failed_place(
+    reason: str,
+    declared: DeclaredReport,
+    period: Period,
+    sql: str,
+    *,
+    database: str,
+    glue: "GlueClient",
+) -> str:
+    """Return sentences on where a query failed; empty if the reason names no place in the SQL.
+
+    If a column is not found, they list the columns of the tables.
+
+    Args:
+        reason: What Athena says of it.
+        declared: The report whose SQL it is.
+        period: The period that the SQL is rendered for.
+        sql: The SQL that was run: that of the report, or the same with another query after its
+            CTEs.
+        database: The database of tables that the SQL names without one.
+        glue: Is asked for the columns.
+    """
+    place = _PLACE.match(reason)
+    if place is None:
+        return ""
+    rendered_line = int(place["line"])
+    lines_before = sql.splitlines(keepends=True)[: rendered_line - 1]
+    start = len("".join(lines_before)) + int(place["column"]) - 1
+    line = template_lines(declared, period, declared.sql(period)).line_at(start)
+    file = sql_file(declared)
+    sentences = [f"It is in {file}, line {line}."]
+    if line is None:
+        sentences = [f"It is in {file}, line {rendered_line} of the rendered SQL."]
+    if place["name"] == "COLUMN_NOT_FOUND":
+        sentences += _columns_of_tables(sql, database, glue)
+    return " ".join(sentences)
+
+
+def _columns_of_tables(sql: str, database: str, glue: "GlueClient") -> list[str]:
+    """Return a sentence for each table that the SQL scans."""
+    sentences = []
+    for name in sorted(table_uses(sql, {}).number):
+        table_database, _, table = name.rpartition(".")
+        try:
+            described = glue.get_table(DatabaseName=table_database or database, Name=table)
+        except (ClientError, BotoCoreError):
+            continue  # the error of the query is told anyway
+        columns = [
+            *described["Table"].get("StorageDescriptor", {}).get("Columns", []),
+            *described["Table"].get("PartitionKeys", []),
+        ]
+        shown = ", ".join(f"{column['Name']} {column.get('Type', '')}" for column in columns)
+        sentences.append(f"The columns of {name} are {shown}.")
+    return sentences

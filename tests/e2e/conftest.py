@@ -1,0 +1,64 @@
+"""What tests with a real Airflow share."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_local.databases import postgresql
+from airflow_local.runtime import AirflowConfig, AirflowRuntime
+from airflow_local.services import Services, local_services
+from demo.lake import seed_plays
+from demo.plays import PlaysSpec
+from tests.e2e.harness import AirflowOnPostgresql, StartAirflow
+from tests.support.inbox import Inbox
+
+
+@pytest.fixture(scope="module")
+def start_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartAirflow]:
+    """Starts Airflow, in a home of its own, and stops it after the module's last test.
+
+    The function takes the DAGs folder, and optionally the DAGs to wait for,
+    `database="postgresql"`, and any field of AirflowConfig.
+    """
+    with contextlib.ExitStack() as started:
+
+        def start(
+            dags_folder: Path,
+            *,
+            dag_ids: Collection[str] = (),
+            database: str = "sqlite",
+            **settings: Any,
+        ) -> AirflowRuntime:
+            config = AirflowConfig(
+                home=tmp_path_factory.mktemp("airflow"), dags_folder=dags_folder, **settings
+            )
+            if database == "sqlite":
+                return started.enter_context(AirflowRuntime(config, dag_ids=dag_ids))
+            server = started.enter_context(postgresql())
+            config = replace(config, environment={**config.environment, **server.environment})
+            return started.enter_context(AirflowOnPostgresql(config, server, dag_ids=dag_ids))
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """The local services with three weeks of plays; many modules have a lake of their own."""
+    with local_services(tmp_path_factory.mktemp("local-aws") / "log") as running:
+        running.prepare("dev")
+        spec = PlaysSpec(dt.date(2025, 5, 30), dt.date(2025, 6, 18), events=5_000, users=500)
+        seed_plays(running, "dev", spec)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def inbox(services: Services) -> Inbox:
+    """What arrives at the topic `alerts`."""
+    return Inbox.create(services, "alerts")

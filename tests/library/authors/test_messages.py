@@ -1,0 +1,194 @@
+"""What an author reads says where the mistake is, and what to write there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from athena_reports.authors.report_files import declared_reports
+from report_rules.dag_rules import Repository, every_file_can_be_imported
+from tests.library.authors.scores import REPORT, SQL, run
+from tests.support.flown import Flown
+from tests.support.shell import Shell
+
+COLUMNS_OF_PLAYS = "The columns of plays are user_id string, score bigint, at timestamp, dt string."
+# The lines move: tags of the template add lines and take lines away.
+LOOP = """{% for name in scores %}
+SUM({{ name }}) AS {{ name }}{{ "," if not loop.last }}
+{% endfor %}"""
+MOVED = """{% set scores = ["score"] %}
+
+""" + SQL.replace("SUM(score) AS score", LOOP)
+
+
+def report(**fields: str) -> str:
+    """The file of the report with other fields."""
+    text = REPORT
+    for name, value in fields.items():
+        text = re.sub(rf"    {name}=.*\n", "", text)
+        text = text.replace("    since=", f"    {name}={value},\n    since=")
+    return text.replace("import Input,", "import Column, Input,")
+
+
+@pytest.mark.parametrize(
+    ("sql", "line"),
+    [
+        (SQL.replace("user_id, score FROM", "user_id, scor FROM"), 3),
+        (SQL.replace("SUM(score)", "SUM(scor)"), 6),
+        (MOVED.replace("user_id, score FROM", "user_id, scor FROM"), 5),
+    ],
+)
+def test_an_unknown_column_is_told_with_its_file_and_line_and_the_columns_that_there_are(
+    sql: str, line: int, case: Path, sql_folder: Path
+) -> None:
+    file = sql_folder / "scores.sql"
+    file.write_text(sql)
+    problem = run(case).problem
+    assert "Column 'scor' cannot be resolved" in problem
+    assert f"It is in {file}, line {line}. {COLUMNS_OF_PLAYS} Run the command again." in problem
+    assert "lear run_query" not in problem
+
+
+def test_a_syntax_error_is_told_with_its_file_and_line(case: Path, sql_folder: Path) -> None:
+    file = sql_folder / "scores.sql"
+    file.write_text(SQL.replace("SUM(score) AS score", "SUM(score AS score"))
+    problem = run(case).problem
+    assert problem.startswith("scores_weekly, period 2025-06-15: ")
+    assert problem.endswith(f" It is in {file}, line 6. Run the command again.")
+
+
+def test_a_line_in_a_loop_is_that_of_the_template(case: Path, sql_folder: Path) -> None:
+    file = sql_folder / "scores.sql"
+    file.write_text(MOVED.replace('["score"]', '["score", "scor"]'))
+    assert f"It is in {file}, line 9. The columns of " in run(case).problem
+
+
+def test_a_table_that_the_case_has_not_is_told_with_those_that_it_has(
+    case: Path, sql_folder: Path
+) -> None:
+    file = sql_folder / "scores.sql"
+    file.write_text(SQL.replace("FROM current", "FROM curent"))
+    problem = run(case).problem
+    assert f"It is in {file}, line 6." in problem
+    assert problem.endswith(" The case has a table for each of its CSV files: plays.")
+
+
+@pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+def test_a_value_that_cannot_be_read_does_not_name_a_task_of_no_run(
+    shell: Shell, flown: Flown
+) -> None:
+    file = flown.root / "sql" / "flown.sql"
+    late = "SUM(distance) AS distance, MAX(TIMESTAMP '2025-10-26 02:30:00 Europe/Berlin') AS late"
+    file.write_text(file.read_text().replace("SUM(distance) AS distance", late))
+    code, printed = shell("preview", "flown", "2013-03-11", "--run")
+    assert code == 1
+    printed = " ".join(printed.split())
+    assert printed.endswith("CAST it in the SQL, then run the command again.")
+
+
+@pytest.mark.parametrize(
+    ("check", "column"),
+    [
+        ('checks.unique("user", "score")', "user"),
+        ('checks.not_null("scor")', "scor"),
+        ('checks.in_range("scor", at_least=0)', "scor"),
+        ('checks.change("scor", within=0.5)', "scor"),
+        ('checks.expression("scor > 0")', "scor"),
+    ],
+)
+def test_a_check_on_a_missing_column_names_the_columns_that_there_are(
+    check: str, column: str, case: Path
+) -> None:
+    (case.parents[2] / "dags" / "scores.py").write_text(report(checks=f"[{check}]"))
+    problem = run(case).problem
+    name = check.removeprefix("checks.").partition("(")[0]
+    assert problem.startswith(f"Check {name}(")
+    assert problem.endswith(
+        f") failed: It cannot be checked: there is no column {column}."
+        " The columns are user_id, score."
+    )
+
+
+WRONG = '{"user_id": Column("string", "who"), "score": Column("int", "points")}'
+
+
+@pytest.mark.parametrize(
+    ("columns", "transform", "way_out"),
+    [
+        (WRONG, "None", "CAST or name them in the SQL (AS), or correct the columns of the report."),
+        (
+            WRONG,
+            "[]",
+            "CAST or name them in the SQL (AS), or correct the columns of the report.",
+        ),
+        (
+            WRONG,
+            "lambda rows, period: rows.filter('true')",
+            "CAST or name score in the SQL (AS). Or correct the columns of the report.",
+        ),
+        (
+            WRONG.replace('"int"', '"bigint"'),
+            "lambda rows, period: rows.project('user_id, score::DOUBLE AS score')",
+            "The transform gives score: CAST or name it there, for each_row in `adds`."
+            " Or correct the columns of the report.",
+        ),
+        (
+            WRONG.replace('"int"', '"bigint"'),
+            "lambda rows, period: rows.project('user_id, 1 AS one')",
+            "The transform gives one: CAST or name it there, for each_row in `adds`."
+            " The transform leaves out score: return it there."
+            " Or correct the columns of the report.",
+        ),
+        (
+            WRONG.replace('"score"', '"points"'),
+            "lambda rows, period: rows.filter('true')",
+            "CAST or name score in the SQL (AS). Add points in the SQL or the transform."
+            " Or correct the columns of the report.",
+        ),
+    ],
+)
+def test_a_column_that_is_not_as_promised_is_corrected_where_it_comes_from(
+    columns: str, transform: str, way_out: str, case: Path
+) -> None:
+    file = case.parents[2] / "dags" / "scores.py"
+    file.write_text(report(columns=columns, transform=transform))
+    assert run(case, accept=True).outcome == "accepted"
+    problem = run(case).problem
+    assert problem.startswith("Check columns failed: ")
+    assert problem.endswith(way_out)
+
+
+@pytest.mark.parametrize(
+    ("cadence", "problem"),
+    [
+        (
+            'weekly("SUNDAY", "Asia/Tokyo")',
+            "first_day 'SUNDAY' is not one of monday, tuesday, wednesday, thursday, friday,"
+            " saturday, sunday: write weekly('sunday')",
+        ),
+        ('weekly("sun")', "saturday, sunday: write weekly('sunday')"),
+        ('weekly("sunday", "Asia/Tokio")', "did you mean Asia/Tokyo"),
+        ('monthly("Tokyo")', "did you mean Asia/Tokyo?"),
+    ],
+)
+def test_a_mistake_in_a_cadence_names_the_report_and_what_to_write(
+    cadence: str, problem: str, case: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As `make check` has it: the whole traceback.
+    monkeypatch.setenv("AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH", "50")
+    root = case.parents[2]
+    file = root / "dags" / "scores.py"
+    text = "# For Airflow.\n" + REPORT.replace('weekly("sunday", "Asia/Tokyo")', cadence)
+    file.write_text(text)
+    line = text[: text.index(cadence)].count("\n") + 1
+
+    (told,) = declared_reports().problems
+    assert told.startswith(f"{file} cannot be imported: line {line}: Report 'scores': ")
+    assert problem in told
+
+    (finding,) = every_file_can_be_imported(Repository(root))
+    assert finding.startswith(f"scores.py, line {line}: ")
+    assert finding.endswith(f" (`{text.splitlines()[line - 1]}`)")
+    assert problem in finding

@@ -1,0 +1,95 @@
+"""A table fits into its terminal: where it is too wide, each column has a line of its own."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+from unicodedata import east_asian_width
+
+import pytest
+from rich.console import Console
+
+from athena_reports.authors.cases import CaseResult, show
+from athena_reports.authors.tables import Heading, LabelledRow, fitting_table
+from tests.support.flown import Flown
+from tests.support.shell import Shell
+
+HEADINGS = [Heading("user_id", "varchar"), Heading("名前", "varchar"), Heading("score", "bigint")]
+ROWS = [
+    LabelledRow("row 1", ("u1", "山田太郎さん", "10")),
+    LabelledRow("row 2", ("u2", None, "[red]")),
+]
+
+
+def printed(width: int) -> list[str]:
+    output = StringIO()
+    console = Console(file=output, width=width)
+    console.print(fitting_table(console, HEADINGS, ROWS, caption="2 of 7 rows", has_labels=False))
+    return [line.rstrip() for line in output.getvalue().splitlines()]
+
+
+def width_of(line: str) -> int:
+    return sum(2 if east_asian_width(character) in "WF" else 1 for character in line)
+
+
+def test_a_table_is_turned_at_the_first_column_that_does_not_fit() -> None:
+    upright = printed(100)
+    width = max(map(width_of, upright))
+    assert printed(width) == upright
+    assert any(re.search("user_id.*名前.*score", line) for line in upright)
+
+    turned = printed(width - 1)
+    assert turned == [
+        "row 1",
+        "  user_id  varchar  u1",
+        "  名前     varchar  山田太郎さん",
+        "  score    bigint   10",
+        "row 2",
+        "  user_id  varchar  u2",
+        "  名前     varchar  NULL",
+        "  score    bigint   [red]",
+        "2 of 7 rows",
+    ]
+
+
+@pytest.mark.parametrize("width", range(18, 42))
+def test_no_line_is_wider_than_the_terminal_and_no_value_is_cut(width: int) -> None:
+    lines = printed(width)
+    assert max(map(width_of, lines)) <= width
+    characters = "".join("".join(lines).split())
+    assert "…" not in characters
+    assert set("山田太郎さん") <= set(characters)
+
+
+def test_rows_of_a_case_that_do_not_fit_are_turned_under_their_labels() -> None:
+    header = tuple(f"a_long_column_{number}" for number in range(9))
+    result = CaseResult(
+        report="scores",
+        case="wide",
+        outcome="failed",
+        seconds=0.1,
+        problem="expected.csv: other rows came out.",
+        expected=(header, ("1",) * 9),
+        found=(header, ("1",) * 8 + (None,)),
+    )
+    output = StringIO()
+    show(result, Console(file=output, width=80))
+    lines = [line.rstrip() for line in output.getvalue().splitlines()]
+    assert [line for line in lines if not line.startswith("  ")][1:] == ["expected", "found"]
+    assert lines[-1] == "  a_long_column_8  NULL"
+    assert lines.count("  a_long_column_8  1") == 1
+
+
+@pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+def test_a_preview_without_a_terminal_takes_its_width_from_the_shell(
+    shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    code, narrow = shell("preview", "flown", "2013-03-11", "--run")
+    assert code == 0, narrow
+    monkeypatch.setenv("COLUMNS", "80")
+    code, wide = shell("preview", "flown", "2013-03-11", "--run")
+    assert code == 0, wide
+    carriers = re.findall(r"^  carrier +varchar +(\w+) *$", narrow, re.MULTILINE)
+    assert len(carriers) == 10, narrow
+    assert re.findall(r"^│ (\w+) +│", wide, re.MULTILINE) == carriers

@@ -1,0 +1,127 @@
+"""Stands for a DAG run of Airflow and its task instances: what tasks look at and write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from tests.support.calendars import WEEK
+from tests.support.virtual_clock import START
+
+
+@dataclass(frozen=True)
+class DagRun:
+    """A DAG run; by default the scheduled one of `WEEK`."""
+
+    run_type: str = "scheduled"
+    run_after: datetime = START
+    data_interval_start: datetime | None = WEEK.start_utc
+    data_interval_end: datetime | None = WEEK.end_utc
+    clear_number: int = 0
+    start_date: datetime | None = None
+    logical_date: datetime | None = None
+    conf: Mapping[str, str] | None = None
+
+    @classmethod
+    def manual(cls, run_after: datetime) -> DagRun:
+        """A run that somebody has triggered; it has no interval."""
+        return cls("manual", run_after, data_interval_start=None, data_interval_end=None)
+
+
+@dataclass
+class TaskInstance:
+    """The task instances of a run, one after the other: `task_id` names the one that runs.
+
+    Attributes:
+        values: The XComs of the run, by task and key.
+        states: How the tasks of the run have ended.
+        active_runs: The runs of any DAG that have not ended, by DAG and run.
+        asked: The questions for the number of runs.
+    """
+
+    task_id: str = "run_query"
+    dag_id: str = "plays_weekly"
+    run_id: str = "run-1"
+    map_index: int | None = -1
+    try_number: int = 1
+    max_tries: int = 3
+    start_date: datetime = START
+    first_reschedule_date: datetime | None = None
+    task: Any = None
+    values: dict[tuple[str, str], Any] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
+    active_runs: set[tuple[str, str]] = field(default_factory=set)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def pushed(self) -> dict[str, Any]:
+        """The XComs of the task that runs, by key."""
+        return {key: value for (task, key), value in self.values.items() if task == self.task_id}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.values[self.task_id, key] = json.loads(json.dumps(value))
+
+    def xcom_pull(
+        self,
+        task_ids: str,
+        key: str,
+        default: Any = None,
+        map_indexes: Any = None,
+        dag_id: str = "",
+        run_id: str = "",
+    ) -> Any:
+        """What a task of this run has pushed, if it has the same index."""
+        if (dag_id or self.dag_id, run_id or self.run_id) != (self.dag_id, self.run_id):
+            return default
+        if isinstance(map_indexes, int) and map_indexes != self.map_index:
+            return default
+        return self.values.get((task_ids, key), default)
+
+    def get_task_states(self, dag_id: str, **_: Any) -> dict[str, dict[str, str]]:
+        """The states of this run's tasks; no other DAG has a run."""
+        return {self.run_id: self.states} if dag_id == self.dag_id else {}
+
+    def get_dag(self, dag_id: str) -> Any:
+        return SimpleNamespace(dag_id=dag_id, is_paused=False)
+
+    def get_dr_count(self, *, dag_id: str, run_ids: list[str], states: list[str]) -> int:
+        self.asked.append({"dag_id": dag_id, "run_ids": run_ids, "states": states})
+        assert states == ["queued", "running"]
+        return len(self.active_runs & {(dag_id, run_id) for run_id in run_ids})
+
+    def get_first_reschedule_date(self, _: Mapping[str, Any]) -> datetime | None:
+        return self.first_reschedule_date
+
+    def begin_next_try(self) -> None:
+        """Airflow forgets the XComs of a task when it starts the task again."""
+        self.try_number += 1
+        self.first_reschedule_date = None
+        for key in self.pushed:
+            del self.values[self.task_id, key]
+
+
+@dataclass
+class StateStore:
+    """The task state store of Airflow 3.3: it outlives tries and clears of one task of one run."""
+
+    values: dict[str, str] = field(default_factory=dict)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return json.loads(self.values[key]) if key in self.values else default
+
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        self.values[key] = json.dumps(value)
+
+
+def context(run: DagRun | None = None, param: str | None = "", **of_task: Any) -> Any:
+    return {
+        "dag_run": run or DagRun(),
+        "params": {"period": param},
+        "ti": TaskInstance(**of_task),
+        "run_id": "run-1",
+        "ds": "1999-01-01",
+    }

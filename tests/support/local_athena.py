@@ -1,0 +1,68 @@
+"""What the local Athena was asked, and what it says of its queries."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from airflow_local.services import Services
+
+if TYPE_CHECKING:
+    from mypy_boto3_athena import AthenaClient
+    from mypy_boto3_s3 import S3Client
+
+
+_UNDER_WAY = ("QUEUED", "RUNNING")
+
+
+def run_sql(
+    text: str, athena: AthenaClient, *, database: str, workgroup: str
+) -> list[dict[str, str]]:
+    """Run a query on the local Athena; the first rows, as text by column.
+    A query that fails is an AssertionError.
+    """
+    started = athena.start_query_execution(
+        QueryString=text, QueryExecutionContext={"Database": database}, WorkGroup=workgroup
+    )
+    deadline, id_ = time.monotonic() + 60, started["QueryExecutionId"]
+    while (status := athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]["Status"])[
+        "State"
+    ] in _UNDER_WAY:
+        assert time.monotonic() < deadline, text
+        time.sleep(0.02)
+    assert status["State"] == "SUCCEEDED", status
+    head, *rows = athena.get_query_results(QueryExecutionId=id_)["ResultSet"]["Rows"]
+    columns = [each["VarCharValue"] for each in head["Data"]]
+    return [
+        dict(zip(columns, (each.get("VarCharValue", "") for each in row["Data"]), strict=True))
+        for row in rows
+    ]
+
+
+def count_queries(services: Services) -> int:
+    """How many queries the workgroup of dev was ever asked for."""
+    pages = services.athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
+    return sum(len(page["QueryExecutionIds"]) for page in pages)
+
+
+def facts_of_query(services: Services, query_execution_id: str) -> dict[str, Any]:
+    """What the local Athena tells of a query that no API of AWS tells, such as its scans."""
+    url = f"{services.endpoint_url}/_local/athena/executions/{query_execution_id}"
+    with urllib.request.urlopen(url) as response:
+        return json.load(response)
+
+
+def column_bytes(s3: S3Client, key: str, columns: set[str]) -> int:
+    """What Athena bills for some columns of an object of the lake:
+    their compressed bytes, by its footer.
+    """
+    body = s3.get_object(Bucket="athena-lake-dev", Key=key)["Body"].read()
+    metadata = pq.read_metadata(io.BytesIO(body))
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    chunks = [group.column(column) for group in groups for column in range(metadata.num_columns)]
+    return sum(chunk.total_compressed_size for chunk in chunks if chunk.path_in_schema in columns)

@@ -1,0 +1,33 @@
+"""The two tasks of a hand-written DAG, submit and wait."""
+
+from typing import Any
+
+from airflow.sdk import DAG
+
+from athena_reports.queries.submission import Submitted
+from athena_reports.steps.run_query import AthenaSubmitOperator
+from athena_reports.steps.wait_for_query import AthenaWaitSensor
+from tests.support.calendars import WEEK, WEEKS
+
+SUBMITTED = Submitted(period=WEEK, sql_sha256="").model_dump(mode="json")
+
+
+def submit_task(query: str = "SELECT 1 AS a", **fields: Any) -> Any:
+    usual: dict[str, Any] = {"database": "database_dev", "workgroup": "dev", "environment": "dev"}
+    usual |= {"output_location": "s3://results/", "cadence": WEEKS, "retries": 3}
+    with DAG("plays_weekly", schedule=None):
+        return AthenaSubmitOperator(task_id="run_query", query=query, **usual | fields)
+
+
+def submitted(given: Any, query: str = "SELECT 1 AS a", **fields: Any) -> str:
+    """Run one try of run_query."""
+    task = submit_task(query, **fields)
+    task.render_template_fields(given)
+    id_: str = task.execute(given)
+    return id_
+
+
+def wait_task(id_: str = "q-1", **fields: Any) -> Any:
+    usual: dict[str, Any] = {"submitted": SUBMITTED, "environment": "dev", "retries": 3}
+    with DAG("plays_weekly", schedule=None):
+        return AthenaWaitSensor(task_id="wait_for_query", query_execution_id=id_, **usual | fields)

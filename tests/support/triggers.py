@@ -1,0 +1,61 @@
+"""Triggers, as a triggerer gets them, waits for them and ends them."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
+from airflow.triggers.base import BaseTrigger
+from jinja2.utils import import_string
+
+
+def through_the_database(trigger: BaseTrigger) -> Any:
+    """A trigger as the triggerer gets it."""
+    classpath, fields = trigger.serialize()
+    return import_string(classpath)(**json.loads(json.dumps(fields)))
+
+
+async def first_event(trigger: BaseTrigger) -> Any:
+    """What a trigger resumes its task with."""
+    try:
+        async for event in trigger.run():
+            return json.loads(json.dumps(event.payload))
+    finally:
+        await trigger.cleanup()
+    raise AssertionError("the trigger fired nothing")
+
+
+WAITING = SimpleNamespace(
+    dag_id="plays_weekly", run_id="run-1", task_id="wait_for_query", map_index=-1
+)
+"""The task instance that a trigger is run for."""
+
+
+class Supervisor:
+    """The process that a trigger asks for the state of its task."""
+
+    def __init__(self, state: str | None) -> None:
+        self._state = state
+
+    async def asend(self, question: GetTaskStates) -> TaskStatesResult:
+        assert question.run_ids
+        assert question.task_ids
+        return TaskStatesResult(
+            task_states={question.run_ids[0]: {question.task_ids[0]: self._state}}
+        )
+
+
+async def kill(trigger: Any, state: str | None = None) -> None:
+    """End a trigger as Airflow 3.3 does, while its task is in this state.
+
+    None is that of a task which was cleared.
+    """
+    trigger.task_instance = WAITING
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(state), raising=False)
+        await trigger.on_kill()
+        await trigger.cleanup()
