@@ -11,7 +11,7 @@ import pytest
 from airflow_local.services import Services
 from athena_reports.settings import settings
 from local_aws.faults import Fault, Faults
-from tests.integration.runner import load_dags, run_dag
+from tests.support.dag_files import load_dags
 from tests.support.project import (
     DAYS,
     ENVIRONMENT,
@@ -21,6 +21,7 @@ from tests.support.project import (
     write_files,
     write_lake,
 )
+from tests.support.task_runner import run_dag
 
 
 @pytest.fixture(scope="session")

@@ -58,8 +58,8 @@ def test_cases_run_in_a_database_of_their_own_and_leave_nothing(shop: Project) -
     [
         (["items/month"], ["month"]),
         (["items"], ["bounds", "month"]),
-        (["items/month", "items/bounds"], ["bounds", "month"]),
-        (["items", "items/bounds"], ["bounds", "month"]),
+        pytest.param(["items/month", "items/bounds"], ["bounds", "month"], marks=pytest.mark.ci),
+        pytest.param(["items", "items/bounds"], ["bounds", "month"], marks=pytest.mark.ci),
     ],
 )
 def test_the_cases_that_are_named_run(names: list[str], cases: list[str], shop: Project) -> None:
@@ -99,12 +99,21 @@ def test_a_name_that_matches_nothing_runs_nothing(
     [
         ('"茶",3', '"茶",4', [["expected", "茶", "4"], ["found", "茶", "3"]]),
         ('"b",\n', "", [["found", "b", "NULL"]]),
-        ('"b",\n', '"b",\n"c",1\n', [["expected", "c", "1"]]),
-        ('"b",\n"茶",3\n', '"茶",3\n"b",\n', [["expected", "b", "NULL"], ["found", "b", "NULL"]]),
+        pytest.param('"b",\n', '"b",\n"c",1\n', [["expected", "c", "1"]], marks=pytest.mark.ci),
+        ('"b",\n"茶",3\n', '"茶",3\n"b",\n', [["found", "b", "NULL"], ["expected", "b", "NULL"]]),
         ('"b",\n', '"b",""\n', [["expected", "b", ""], ["found", "b", "NULL"]]),
-        ('"item",amount\n', '"item",total\n', [["expected", "item", "total"]]),
-        ('"b",\n"茶",3\n', "", [["found", "b", "NULL"], ["found", "茶", "3"]]),
-        ("\n", ",\n", [["expected", "b", "NULL", "NULL"]]),
+        (
+            '"item",amount\n',
+            '"item",total\n',
+            [["expected", "item", "total"], ["found", "item", "amount"]],
+        ),
+        pytest.param(
+            '"b",\n"茶",3\n',
+            "",
+            [["found", "b", "NULL"], ["found", "茶", "3"]],
+            marks=pytest.mark.ci,
+        ),
+        pytest.param("\n", ",\n", [["expected", "b", "NULL", "NULL"]], marks=pytest.mark.ci),
     ],
     ids=["cell", "surplus", "missing", "order", "NULL", "header", "no rows", "column"],
 )
@@ -112,15 +121,13 @@ def test_other_rows_than_expected_fail_and_are_shown_side_by_side(
     old: str, new: str, rows: list[list[str]], shop: Project
 ) -> None:
     shop.write(f"{CASE}/expected.csv", EXPECTED.replace(old, new))
-    done = shop.run("test", "items")
-    assert (done.code, done.err, len(done.queries)) == (1, "", 2)
-    outcomes = [line for line in without_seconds(done) if line.startswith(("passed", "failed"))]
-    assert outcomes == ["failed   items/bounds", "passed   items/month"]
-    assert done.lines[-1] == "1 failed, 1 passed"
+    done = shop.run("test", "items/bounds")
+    assert (done.code, done.err, len(done.queries)) == (1, "", 1)
+    assert without_seconds(done)[:2] == ["failed   items/bounds", "  Other rows came out."]
+    assert done.lines[-1] == "1 failed"
     header, *shown = differences(done)
     assert header[:3] == ["", "item", "amount"]
-    assert [row for row in shown if row in rows] == rows or rows[0] in shown
-    assert {row[0] for row in shown} <= {"expected", "found"}
+    assert shown[: len(rows)] == rows
 
 
 def test_what_differs_is_found_behind_rows_that_are_equal(shop: Project) -> None:
@@ -151,6 +158,7 @@ def test_a_failing_check_fails_a_case_whose_rows_are_right(shop: Project) -> Non
     assert differences(done) == []
 
 
+@pytest.mark.ci
 def test_a_check_that_only_warns_fails_no_case(shop: Project) -> None:
     shop.edit(DAGS, "checks.rows(at_least=1)", 'checks.rows(at_least=2, severity="warn")')
     done = shop.run("test", "items/month")
@@ -186,7 +194,7 @@ def test_what_the_local_athena_does_not_do_is_not_run_and_is_no_success(shop: Pr
     assert done.lines[-1] == "2 not run"
 
 
-@pytest.mark.parametrize("last", ["passed", "failed"])
+@pytest.mark.parametrize("last", ["passed", pytest.param("failed", marks=pytest.mark.ci)])
 def test_each_outcome_counts_whichever_comes_last(last: str, shop: Project) -> None:
     broken, right = ("bounds", "month") if last == "passed" else ("month", "bounds")
     shop.write(f"tests/reports/items/{broken}/expected.csv", '"item",amount\n')
@@ -201,22 +209,42 @@ def test_each_outcome_counts_whichever_comes_last(last: str, shop: Project) -> N
     [
         ("case.yaml", "period: 2025-06-03\n", "no week begins on '2025-06-03'"),
         ("case.yaml", "period: 2025-06\ncadence: weekly\n", "'2025-06' is not the id of a week"),
-        ("case.yaml", "period: 2025-06-02\ncadence: daily\n", "There is no report 'items_daily'"),
-        ("case.yaml", "periode: 2025-06-02\n", "case.yaml: 2 validation errors"),
-        ("case.yaml", "period: [\n", "case.yaml: while parsing"),
-        ("case.yaml", "", "case.yaml: 1 validation error"),
+        pytest.param(
+            "case.yaml",
+            "period: 2025-06-02\ncadence: daily\n",
+            "There is no report 'items_daily'",
+            marks=pytest.mark.ci,
+        ),
+        pytest.param(
+            "case.yaml",
+            "periode: 2025-06-02\n",
+            "case.yaml: 2 validation errors",
+            marks=pytest.mark.ci,
+        ),
+        pytest.param("case.yaml", "period: [\n", "case.yaml: while parsing", marks=pytest.mark.ci),
+        pytest.param("case.yaml", "", "case.yaml: 1 validation error", marks=pytest.mark.ci),
         ("case.yaml", "period: 2025-06-02\ncte: sums\n", "has no CTE 'sums': it does not begin"),
         ("sales.csv", "item,amount\na,1\n", "column of the header needs a type"),
         ("sales.csv", "item string,amount bigint\na,1\n", "has no column dt"),
-        ("sales.csv", SALES.replace("bigint", "bigit"), "'amount' has the type 'bigit', which"),
-        ("sales.csv", SALES + "a,x,2025-06-04 00:00:00,2025-06-04\n", "'x' to INT64"),
+        pytest.param(
+            "sales.csv",
+            SALES.replace("bigint", "bigit"),
+            "'amount' has the type 'bigit', which",
+            marks=pytest.mark.ci,
+        ),
+        pytest.param(
+            "sales.csv",
+            SALES + "a,x,2025-06-04 00:00:00,2025-06-04\n",
+            "'x' to INT64",
+            marks=pytest.mark.ci,
+        ),
         ("sales.csv", SALES + "a,1,2025-06-04 00:00:00,\n", "a row has no dt, by which"),
-        ("sales.csv", SALES + "a,1\n", "sales.csv"),
+        pytest.param("sales.csv", SALES + "a,1\n", "sales.csv", marks=pytest.mark.ci),
         ("sales.csv", None, "has no input: write a CSV file for each table"),
         ("expected.csv", None, "expected.csv is missing. --accept writes what came out."),
     ],
 )
-def test_a_case_that_cannot_be_read_fails_and_the_others_run(
+def test_a_case_that_cannot_be_read_fails_and_leaves_nothing(
     file: str, text: str | None, problem: str, shop: Project
 ) -> None:
     path = shop.root / CASE / file
@@ -224,12 +252,12 @@ def test_a_case_that_cannot_be_read_fails_and_the_others_run(
         path.unlink()
     else:
         path.write_text(text)
-    done = shop.run("test")
+    done = shop.run("test", "items/bounds")
     assert (done.code, done.err) == (1, "")
     assert without_seconds(done)[0] == "failed   items/bounds"
     assert problem in done.out
     assert "Traceback" not in done.out
-    assert done.lines[-1] == "1 failed, 1 passed"
+    assert done.lines[-1] == "1 failed"
     assert left_behind(shop) == []
     assert not [uri for uri in done.objects if "_cases" in uri]
 
@@ -247,7 +275,7 @@ def test_a_case_of_no_report_and_one_of_a_broken_file_fail(shop: Project) -> Non
     assert done.lines[-1] == "1 failed, 2 passed"
 
 
-@pytest.mark.parametrize("cte", ["sums", "SUMS"])
+@pytest.mark.parametrize("cte", ["sums", pytest.param("SUMS", marks=pytest.mark.ci)])
 def test_a_cte_is_expected_without_transform_and_checks(cte: str, shop: Project) -> None:
     sql = (shop.root / SQL).read_text().removeprefix("-- What was sold of each item.\n")
     sql = sql.replace("ORDER BY item\n", "")
@@ -282,6 +310,7 @@ def test_accept_writes_what_came_out_and_nothing_else(shop: Project) -> None:
     assert len(done.queries) == 2
 
 
+@pytest.mark.ci
 def test_only_the_case_that_is_named_is_accepted(shop: Project) -> None:
     for case in ("bounds", "month"):
         shop.write(f"tests/reports/items/{case}/expected.csv", "nonsense")
@@ -346,6 +375,7 @@ def test_without_a_local_endpoint_nothing_is_created(shop: Project) -> None:
     assert done.changed_nothing
 
 
+@pytest.mark.ci
 def test_services_that_are_not_there_are_one_message(shop: Project) -> None:
     retries = {"AWS_MAX_ATTEMPTS": "1", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
     done = shop.run("test", **retries)
@@ -354,6 +384,7 @@ def test_services_that_are_not_there_are_one_message(shop: Project) -> None:
     assert "Traceback" not in done.err
 
 
+@pytest.mark.ci
 def test_a_query_that_athena_refuses_fails_its_case_alone(shop: Project, strike: Strike) -> None:
     strike(Refuse(code="AccessDeniedException", message="Not yours"))
     done = shop.run("test")

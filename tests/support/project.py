@@ -26,7 +26,8 @@ from airflow_local.services import Services
 from athena_reports.authors.command_line import main
 from athena_reports.queries.ownership import AuthorMarker, Submission
 from athena_reports.settings import settings
-from tests.copied import ROOT, SHELL
+from tests.support.paths import ROOT
+from tests.support.repository_copy import SHELL
 
 ENVIRONMENT = "shop"
 WORKGROUPS = (ENVIRONMENT, "primary")  # that of the project, and Athena's default

@@ -115,6 +115,7 @@ def test_findings_of_all_rules_are_counted_and_each_rule_says_why(
     assert any("NOW" in line for line in findings)
 
 
+@pytest.mark.ci
 def test_of_many_findings_of_a_rule_the_first_ten_are_shown(project: Path, rules: RunRules) -> None:
     for number in range(13):
         name = f"plays_{number:02}"
