@@ -94,40 +94,79 @@ def test_a_name_that_matches_nothing_runs_nothing(
     assert done.changed_nothing
 
 
+CI = pytest.mark.ci
+
+
 @pytest.mark.parametrize(
-    ("old", "new", "rows"),
+    ("old", "new", "line", "rows"),
     [
-        ('"茶",3', '"茶",4', [["expected", "茶", "4"], ["found", "茶", "3"]]),
-        ('"b",\n', "", [["found", "b", "NULL"]]),
-        pytest.param('"b",\n', '"b",\n"c",1\n', [["expected", "c", "1"]], marks=pytest.mark.ci),
-        ('"b",\n"茶",3\n', '"茶",3\n"b",\n', [["found", "b", "NULL"], ["expected", "b", "NULL"]]),
-        ('"b",\n', '"b",""\n', [["expected", "b", ""], ["found", "b", "NULL"]]),
+        (
+            '"茶",3',
+            '"茶",4',
+            "line 3, column amount: expected '4'; found '3'.",
+            [["expected", "茶", "4"], ["found", "茶", "3"]],
+        ),
+        (
+            '"b",\n',
+            "",
+            "after line 1: expected no row; found the row 'b', NULL.",
+            [["found", "b", "NULL"]],
+        ),
+        (
+            '"b",\n"茶",3\n',
+            '"茶",3\n"b",\n',
+            "line 3: expected the row 'b', NULL; found no row.",
+            [["found", "b", "NULL"], ["expected", "b", "NULL"]],
+        ),
         (
             '"item",amount\n',
             '"item",total\n',
-            [["expected", "item", "total"], ["found", "item", "amount"]],
+            "line 1: expected the columns item, total; found item, amount.",
+            [],
+        ),
+        pytest.param(
+            '"b",\n',
+            '"b",\n"c",1\n',
+            "line 3: expected the row 'c', '1'; found no row.",
+            [["expected", "c", "1"]],
+            marks=CI,
+        ),
+        pytest.param(
+            '"b",\n',
+            '"b",""\n',
+            "line 2, column amount: expected ''; found NULL.",
+            [["expected", "b", ""], ["found", "b", "NULL"]],
+            marks=CI,
         ),
         pytest.param(
             '"b",\n"茶",3\n',
             "",
+            "after line 1: expected no row; found the row '茶', '3'.",
             [["found", "b", "NULL"], ["found", "茶", "3"]],
-            marks=pytest.mark.ci,
+            marks=CI,
         ),
-        pytest.param("\n", ",\n", [["expected", "b", "NULL", "NULL"]], marks=pytest.mark.ci),
+        pytest.param(
+            "amount\n",
+            "amount,\n",
+            "expected.csv",
+            [],
+            marks=CI,
+        ),
     ],
-    ids=["cell", "surplus", "missing", "order", "NULL", "header", "no rows", "column"],
+    ids=["cell", "surplus", "order", "header", "missing", "NULL", "no rows", "column"],
 )
 def test_other_rows_than_expected_fail_and_are_shown_side_by_side(
-    old: str, new: str, rows: list[list[str]], shop: Project
+    old: str, new: str, line: str, rows: list[list[str]], shop: Project
 ) -> None:
     shop.write(f"{CASE}/expected.csv", EXPECTED.replace(old, new))
     done = shop.run("test", "items/bounds")
     assert (done.code, done.err, len(done.queries)) == (1, "", 1)
-    assert without_seconds(done)[:2] == ["failed   items/bounds", "  Other rows came out."]
+    assert without_seconds(done)[0] == "failed   items/bounds"
+    assert done.lines[1].startswith(f"  {CASE}/expected.csv")
+    assert line in done.out
     assert done.lines[-1] == "1 failed"
-    header, *shown = differences(done)
-    assert header[:3] == ["", "item", "amount"]
-    assert shown[: len(rows)] == rows
+    shown = differences(done)
+    assert shown == ([["", "item", "amount"], *rows] if rows else [])
 
 
 def test_what_differs_is_found_behind_rows_that_are_equal(shop: Project) -> None:
@@ -218,14 +257,25 @@ def test_each_outcome_counts_whichever_comes_last(last: str, shop: Project) -> N
         pytest.param(
             "case.yaml",
             "periode: 2025-06-02\n",
-            "case.yaml: 2 validation errors",
+            "case.yaml, line 1, field 'period': it is missing.",
             marks=pytest.mark.ci,
         ),
-        pytest.param("case.yaml", "period: [\n", "case.yaml: while parsing", marks=pytest.mark.ci),
-        pytest.param("case.yaml", "", "case.yaml: 1 validation error", marks=pytest.mark.ci),
+        pytest.param(
+            "case.yaml",
+            "period: [\n",
+            "case.yaml, line 2: it is not YAML: expected",
+            marks=pytest.mark.ci,
+        ),
+        pytest.param(
+            "case.yaml", "", "case.yaml, line 1: expected fields, such as", marks=pytest.mark.ci
+        ),
         ("case.yaml", "period: 2025-06-02\ncte: sums\n", "has no CTE 'sums': it does not begin"),
         ("sales.csv", "item,amount\na,1\n", "column of the header needs a type"),
-        ("sales.csv", "item string,amount bigint\na,1\n", "has no column dt"),
+        (
+            "sales.csv",
+            "item string,amount bigint\na,1\n",
+            "sales.csv, line 1: expected the column dt, by which",
+        ),
         pytest.param(
             "sales.csv",
             SALES.replace("bigint", "bigit"),
@@ -235,12 +285,16 @@ def test_each_outcome_counts_whichever_comes_last(last: str, shop: Project) -> N
         pytest.param(
             "sales.csv",
             SALES + "a,x,2025-06-04 00:00:00,2025-06-04\n",
-            "'x' to INT64",
+            "line 2, column amount: expected a value of type bigint; found 'x'.",
             marks=pytest.mark.ci,
         ),
-        ("sales.csv", SALES + "a,1,2025-06-04 00:00:00,\n", "a row has no dt, by which"),
+        (
+            "sales.csv",
+            SALES + "a,1,2025-06-04 00:00:00,\n",
+            "sales.csv, line 2, column dt: expected a value",
+        ),
         pytest.param("sales.csv", SALES + "a,1\n", "sales.csv", marks=pytest.mark.ci),
-        ("sales.csv", None, "has no input: write a CSV file for each table"),
+        ("sales.csv", None, "sales.csv is missing: the report 'items' reads"),
         ("expected.csv", None, "expected.csv is missing. --accept writes what came out."),
     ],
 )
@@ -269,7 +323,9 @@ def test_a_case_of_no_report_and_one_of_a_broken_file_fail(shop: Project) -> Non
     shop.write("dags/gone.py", "# build_dag\nimport nothing_of_this_name\n")
     done = shop.run("test")
     assert done.code == 1
-    assert done.err.startswith(f"{shop.root}/dags/gone.py cannot be imported: ModuleNotFoundError")
+    assert done.err.startswith(
+        f"{shop.root}/dags/gone.py cannot be imported: line 2: ModuleNotFoundError"
+    )
     assert without_seconds(done)[0] == "failed   gone/bounds"
     assert "There is no report 'gone'." in done.lines[1]
     assert done.lines[-1] == "1 failed, 2 passed"
@@ -289,7 +345,9 @@ def test_a_cte_is_expected_without_transform_and_checks(cte: str, shop: Project)
     if cte == "sums":
         assert (case["outcome"], done.code) == ("passed", 0), case
     else:
-        assert case["problem"] == "The SQL has no CTE 'SUMS'. It has sums."
+        assert case["problem"] == (
+            f"{CASE}/case.yaml, line 2: The SQL has no CTE 'SUMS'. It has sums."
+        )
 
 
 # --- --accept
