@@ -373,6 +373,8 @@ def test_what_is_there_has_a_check_mark_and_nothing_is_left_behind(shop: Project
         f"✓ report database report_{ENVIRONMENT}",
         f"✓ table database_{ENVIRONMENT}.sales",
     ]
+    uploads = shop.services.s3.list_multipart_uploads(Bucket=f"athena-report-{ENVIRONMENT}")
+    assert not uploads.get("Uploads")
     as_json = shop.run("check-account", "--json")
     names = [check["name"] for check in as_json.json]
     assert [f"✓ {name}" for name in names] == done.lines

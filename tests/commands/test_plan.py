@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
 
 from local_aws.faults import End, Fault, Hold, Refuse
 from tests.support.project import CTRL_C, ENVIRONMENT, UNPUBLISHED_WEEK, WEEKS, Done, Project, sold
@@ -198,17 +199,32 @@ def test_rows_and_columns_that_come_and_go_are_counted_apart(shop: Project) -> N
     assert [rows[0][name] for name in COUNTS] == ["4", "2", "1", "0", "+note, +n, -amount"]
 
 
-def test_a_period_that_would_not_be_published_is_said_and_is_the_exit_code(shop: Project) -> None:
-    shop.edit(DAGS, "checks.rows(at_least=1)", "checks.rows(at_least=4)")
+@pytest.mark.parametrize(
+    ("name", "old", "new", "reason"),
+    [
+        (DAGS, "at_least=1", "at_least=4", "Check rows(at_least=4) failed: "),
+        (SQL, "GROUP BY", "AND amount < 0 GROUP BY", "There are no rows, and the report says emp"),
+    ],
+    ids=["check", "no rows"],
+)
+def test_a_period_that_would_not_be_published_is_said_and_is_the_exit_code(
+    name: str, old: str, new: str, reason: str, shop: Project
+) -> None:
+    shop.edit(name, old, new)
     done = shop.run("plan", "items", "--yes", "--last", "1")
     assert done.code == 1
-    assert done.lines[0] == "### items_weekly: 0 of 1 periods change"
+    changed = "1" if name == SQL else "0"
+    assert done.lines[0] == f"### items_weekly: {changed} of 1 periods change"
     (line,) = [line for line in done.lines if "would not be published" in line]
-    assert line.startswith(f"{WEEKS[-1]} would not be published. Check rows(at_least=4) failed: ")
+    assert line.startswith(f"{WEEKS[-1]} would not be published. {reason}")
     assert "would not be published" not in done.err
-    as_json = shop.run("plan", "items", "--yes", "--last", "1", "--json")
-    assert as_json.code == 1
-    assert as_json.json["periods"][0]["failed"]
+
+
+def test_a_check_that_only_warns_is_no_exit_code(shop: Project) -> None:
+    shop.edit(DAGS, "checks.rows(at_least=1)", 'checks.rows(at_least=4, severity="warn")')
+    done = shop.run("plan", "items", "--yes", "--last", "1", "--json")
+    assert done.code == 0
+    assert done.json["periods"][0]["failed"] == ""
 
 
 def test_the_prices_of_scan_limits_and_checks_come_before_any_question(shop: Project) -> None:
@@ -307,7 +323,11 @@ def deploy(airflow: RestApi, shop: Project, environment: str = ENVIRONMENT) -> N
 
 
 def runs(airflow: RestApi) -> list[Any]:
-    return [body for request, body in airflow.requests if request.startswith("POST")]
+    """The runs that Airflow was asked for, each in a form that it takes."""
+    bodies = [body for request, body in airflow.requests if request.startswith("POST")]
+    for body in bodies:
+        TriggerDAGRunPostBody.model_validate(body)
+    return bodies
 
 
 def test_an_applied_plan_restates_what_changes_and_could_be_published(
