@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 import time_machine
@@ -143,15 +144,15 @@ def test_docs_describe_every_dag_of_a_report_without_aws(shop: Project) -> None:
     shop.edit(
         DAGS,
         'owner="ops",\n    since="2025-06-02",\n    until',
-        'owner="a|b",\n    since="2025-06-02",\n    until',
+        'owner="a|b\\nand c",\n    since="2025-06-02",\n    until',
     )
     done = shop.run("docs", "items", AWS_ENDPOINT_URL="http://127.0.0.1:9")
     assert (done.code, done.err) == (0, "")
     assert done.lines[:3] == [
         "# items",
         "",
-        "Owner: a\\|b. Formats: parquet, csv. Events may land 36 hours late; until then a period is"
-        " provisional.",
+        "Owner: a\\|b and c. Formats: parquet, csv. Events may land 36 hours late; until then a"
+        " period is provisional.",
     ]
     row = "| items_{0} | {1}, Asia/Tokyo, +5 min | 2025-06-02 | 2025-06-29 | report_shop.items_{0}"
     row += " | s3://athena-report-shop/items/{0}/ |"
@@ -340,24 +341,32 @@ def test_months_are_the_last_ones_of_utc(shop: Project) -> None:
         assert "Invalid value for '--months'" in done.err
 
 
-def test_what_has_no_price_is_told_apart_from_what_is_free(shop: Project) -> None:
+def test_months_have_their_own_queries_and_what_has_no_price_is_told_apart(shop: Project) -> None:
     glue, week = shop.services.glue, WEEKS[1]
-    where = {"DatabaseName": f"report_{ENVIRONMENT}", "TableName": "items_weekly"}
-    partition = glue.get_partition(**where, PartitionValues=[week])["Partition"]
+    where: Any = {"DatabaseName": f"report_{ENVIRONMENT}", "TableName": "items_weekly"}
+    partition: Any = glue.get_partition(**where, PartitionValues=[week])["Partition"]
     kept = {key: partition[key] for key in ("Values", "StorageDescriptor", "Parameters")}
-    paid = json.loads(kept["Parameters"]["paid"])
-    for cost in paid.values():  # its queries, bytes, price, and how many queries have none
-        cost[2:] = [0.0, 1]
-    unpriced = kept | {"Parameters": kept["Parameters"] | {"paid": json.dumps(paid)}}
-    glue.update_partition(**where, PartitionValueList=[week], PartitionInput=unpriced)
+    # Queries, bytes, price, and how many of the queries have none.
+    paid = {"2025-09": [1, 1000, 0.25, 0], "2025-10": [1, 1000, 0.5, 0], "2025-11": [2, 9000, 0, 2]}
+    other = kept | {"Parameters": kept["Parameters"] | {"paid": json.dumps(paid)}}
+    glue.update_partition(**where, PartitionValueList=[week], PartitionInput=other)
     try:
-        done = shop.run("costs", "items")
+        with time_machine.travel("2025-11-15 12:00:00+00:00"):
+            done = shop.run("costs", "items", "--months", "2")
+            growing = shop.run("costs", "items", "--json").json["reports"]["items_weekly"]
     finally:
         glue.update_partition(**where, PartitionValueList=[week], PartitionInput=kept)
     assert done.code == 0
-    weekly, monthly = grids(done)[0][1:]
-    assert weekly[3] == "0.00010 and 1 without"
-    assert monthly[3] == "0.00000"
+    reports, _, months = grids(done)
+    assert reports[1:] == [
+        ["items_weekly", "3", "10.0 kB", "0.50000 and 2 without", "+350%"],
+        ["items_monthly", "0", "0 bytes", "0.00000", ""],
+    ]
+    assert months[1:] == [
+        ["2025-10", "1", "1.0 kB", "0.50000", ""],
+        ["2025-11", "2", "9.0 kB", "none", ""],
+    ]
+    assert (growing["queries"], growing["price_usd"], growing["growth"]) == (4, 0.75, 3.5)
 
 
 # --- check-account
@@ -414,13 +423,13 @@ def test_a_table_that_one_of_several_reports_reads_is_looked_for(shop: Project) 
 
 @pytest.fixture
 def airflow() -> Iterator[RestApi]:
-    with rest_api({"GET /api/v2/pools/queries": HTTPStatus.OK}) as api:
+    with rest_api({"GET /airflow/api/v2/pools/queries": HTTPStatus.OK}) as api:
         yield api
 
 
 @pytest.mark.parametrize("pool", ["queries", "default_pool"])
 def test_the_pool_of_the_settings_is_looked_for(pool: str, shop: Project, airflow: RestApi) -> None:
-    options = ("check-account", "--airflow", f"{airflow.url}/")
+    options = ("check-account", "--airflow", f"{airflow.url}/airflow/")
     variables = {"ATHENA_REPORTS_POOL": pool, "AIRFLOW_TOKEN": TOKEN}
     done = shop.run(*options, **variables)
     assert done.code == (0 if pool == "queries" else 1)

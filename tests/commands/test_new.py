@@ -129,9 +129,11 @@ def test_what_could_not_run_is_not_written(
     assert shop.files() == before
 
 
-def test_a_report_of_one_day_is_written(shop: Project) -> None:
-    done = shop.run("new", "best", *new_options(until="2025-06-01"))
+def test_a_report_of_one_day_is_written_in_the_quotes_of_the_formatter(shop: Project) -> None:
+    done = shop.run("new", "best", *new_options(until="2025-06-01", owner='The "best" team'))
     assert (done.code, done.err) == (0, "")
+    dags = (shop.root / "dags/best.py").read_text().splitlines()
+    assert "    owner='The \"best\" team'," in dags
 
 
 def test_what_cannot_be_written_whole_is_taken_back(shop: Project) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -397,3 +398,28 @@ def test_in_a_narrow_terminal_no_cell_and_no_line_of_sql_is_lost(shop: Project) 
         assert item.split(",")[0] in done.out
         assert str(amount) in done.out
     assert any(line.startswith("WHERE (dt IN (") and len(line) > 200 for line in done.lines)
+
+
+def test_dates_outside_of_a_projection_are_missing(shop: Project) -> None:
+    glue, database = shop.services.glue, f"database_{ENVIRONMENT}"
+    sales: Any = glue.get_table(DatabaseName=database, Name="sales")["Table"]
+    projection = {
+        "projection.enabled": "true",
+        "projection.dt.type": "date",
+        "projection.dt.format": "yyyy-MM-dd",
+        "projection.dt.range": "2025-06-01,2025-06-10",
+    }
+    table = {key: sales[key] for key in ("TableType", "StorageDescriptor", "PartitionKeys")}
+    table |= {"Name": "projected", "Parameters": projection}
+    glue.create_table(DatabaseName=database, TableInput=table)
+    shop.edit("dags/audit.py", 'Input("sales", "dt")', 'Input("projected", "dt")')
+    for part in ("FROM sales", "inputs.sales.partitions"):
+        shop.edit("include/sql/audit.sql", part, part.replace("sales", "projected"))
+    try:
+        done = shop.run("preview", "audit", WEEK, **WIDE)
+    finally:
+        glue.delete_table(DatabaseName=database, Name="projected")
+    assert (done.code, done.err) == (0, "")
+    seen = facts(done)[f"{database}.projected"]
+    assert seen.startswith("3 of 8 partitions, ")
+    assert seen.endswith("dt=2025-06-10\nmissing: dt=2025-06-11, ..., dt=2025-06-15")
